@@ -1,0 +1,451 @@
+//! The deserializer layer: prunes fields, reads `null` as absent, normalises times and quantities.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer, StrDeserializer};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected,
+    Visitor,
+};
+use serde::forward_to_deserialize_any;
+
+use super::Fields;
+use crate::value::normalize_rfc3339;
+
+/// The fields wanted at one place of the object.
+#[derive(Clone, Copy)]
+pub(super) enum Wanted<'f> {
+    All,
+    /// At the top of an object: its metadata has fields that nobody wants.
+    AllButMetadata(&'static [&'static str]),
+    AllBut(&'static [&'static str]),
+    Some(&'f Fields),
+}
+
+/// A deserializer that yields only what is wanted of another.
+pub(super) struct Adapter<'f, D> {
+    inner: D,
+    wanted: Wanted<'f>,
+}
+
+/// Wraps a visitor or a seed of the object's type, to keep the layer in place below it.
+struct Layer<'f, T> {
+    inner: T,
+    wanted: Wanted<'f>,
+    null: Null,
+}
+
+/// What a `null` stands for where a value is needed.
+#[derive(Clone, Copy)]
+enum Null {
+    Unit,
+    EmptyText,
+    EmptyMap,
+    EmptyList,
+    Zero,
+    False,
+}
+
+// === impl Wanted ===
+
+impl<'f> Wanted<'f> {
+    pub(super) fn of(fields: &'f Fields) -> Self {
+        match fields {
+            Fields::All => Self::All,
+            Fields::AllBut(names) => Self::AllButMetadata(names),
+            Fields::Some(_) => Self::Some(fields),
+        }
+    }
+
+    /// What is wanted of the field called `name`, or nothing.
+    fn field(self, name: &str) -> Option<Self> {
+        match self {
+            Self::All => Some(Self::All),
+            Self::AllButMetadata(names) if name == "metadata" => Some(Self::AllBut(names)),
+            Self::AllButMetadata(_) => Some(Self::All),
+            Self::AllBut(names) => (!names.contains(&name)).then_some(Self::All),
+            Self::Some(Fields::Some(children)) => match children.get(name)? {
+                Fields::Some(_) => children.get(name).map(Self::Some),
+                Fields::All | Fields::AllBut(_) => Some(Self::All),
+            },
+            Self::Some(_) => Some(Self::All),
+        }
+    }
+}
+
+// === impl Adapter ===
+
+impl<'f, D> Adapter<'f, D> {
+    pub(super) fn new(inner: D, wanted: Wanted<'f>) -> Self {
+        Self { inner, wanted }
+    }
+
+    fn layer<T>(wanted: Wanted<'f>, inner: T, null: Null) -> Layer<'f, T> {
+        Layer {
+            inner,
+            wanted,
+            null,
+        }
+    }
+}
+
+macro_rules! nullable {
+    ($($method:ident => $null:ident),*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+            let layer = Self::layer(self.wanted, visitor, Null::$null);
+            self.inner.deserialize_any(layer)
+        }
+    )*};
+}
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Adapter<'_, D> {
+    type Error = D::Error;
+
+    nullable! {
+        deserialize_str => EmptyText,
+        deserialize_string => EmptyText,
+        deserialize_map => EmptyMap,
+        deserialize_seq => EmptyList,
+        deserialize_bool => False,
+        deserialize_i8 => Zero,
+        deserialize_i16 => Zero,
+        deserialize_i32 => Zero,
+        deserialize_i64 => Zero,
+        deserialize_u8 => Zero,
+        deserialize_u16 => Zero,
+        deserialize_u32 => Zero,
+        deserialize_u64 => Zero,
+        deserialize_f32 => Zero,
+        deserialize_f64 => Zero,
+        deserialize_any => Unit
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        let layer = Self::layer(self.wanted, visitor, Null::Unit);
+        self.inner.deserialize_option(layer)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        match name {
+            "Time" | "MicroTime" => {
+                let text = self.inner.deserialize_str(TimeText)?;
+                visitor.visit_newtype_struct(StrDeserializer::new(&text))
+            }
+            "Quantity" => {
+                let text = self.inner.deserialize_any(QuantityText)?;
+                visitor.visit_newtype_struct(StrDeserializer::new(&text))
+            }
+            _ => {
+                let layer = Self::layer(self.wanted, visitor, Null::Unit);
+                self.inner.deserialize_newtype_struct(name, layer)
+            }
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_enum(name, variants, visitor)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_ignored_any(visitor)
+    }
+
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_identifier(visitor)
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_unit(visitor)
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_bytes(visitor)
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_byte_buf(visitor)
+    }
+
+    forward_to_deserialize_any! {
+        i128 u128 char unit_struct tuple tuple_struct
+    }
+}
+
+// === impl Layer (visitor) ===
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Layer<'_, V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.expecting(f)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
+        match self.null {
+            Null::Unit => self.inner.visit_unit(),
+            Null::EmptyText => self.inner.visit_borrowed_str(""),
+            Null::EmptyMap => self.inner.visit_map(Nothing(std::marker::PhantomData)),
+            Null::EmptyList => self.inner.visit_seq(Nothing(std::marker::PhantomData)),
+            Null::Zero => self.inner.visit_u64(0),
+            Null::False => self.inner.visit_bool(false),
+        }
+    }
+
+    fn visit_bool<E: Error>(self, v: bool) -> Result<V::Value, E> {
+        self.inner.visit_bool(v)
+    }
+
+    fn visit_i64<E: Error>(self, v: i64) -> Result<V::Value, E> {
+        self.inner.visit_i64(v)
+    }
+
+    fn visit_u64<E: Error>(self, v: u64) -> Result<V::Value, E> {
+        self.inner.visit_u64(v)
+    }
+
+    fn visit_f64<E: Error>(self, v: f64) -> Result<V::Value, E> {
+        self.inner.visit_f64(v)
+    }
+
+    fn visit_str<E: Error>(self, v: &str) -> Result<V::Value, E> {
+        self.inner.visit_str(v)
+    }
+
+    fn visit_borrowed_str<E: Error>(self, v: &'de str) -> Result<V::Value, E> {
+        self.inner.visit_borrowed_str(v)
+    }
+
+    fn visit_string<E: Error>(self, v: String) -> Result<V::Value, E> {
+        self.inner.visit_string(v)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<V::Value, E> {
+        self.inner.visit_none()
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
+        self.inner.visit_some(Adapter::new(inner, self.wanted))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
+        self.inner.visit_newtype_struct(Adapter::new(inner, self.wanted))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        self.inner.visit_seq(Entries {
+            inner,
+            wanted: self.wanted,
+            value: self.wanted,
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        self.inner.visit_map(Entries {
+            inner,
+            wanted: self.wanted,
+            value: Wanted::All,
+        })
+    }
+}
+
+// === impl Layer (seed) ===
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Layer<'_, S> {
+    type Value = S::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<S::Value, D::Error> {
+        self.inner.deserialize(Adapter::new(inner, self.wanted))
+    }
+}
+
+/// The entries of a list or a map, pruned.
+struct Entries<'f, A> {
+    inner: A,
+    wanted: Wanted<'f>,
+    /// What is wanted of the value that comes next.
+    value: Wanted<'f>,
+}
+
+impl<'f, A> Entries<'f, A> {
+    fn seed<S>(inner: S, wanted: Wanted<'f>) -> Layer<'f, S> {
+        Layer {
+            inner,
+            wanted,
+            null: Null::Unit,
+        }
+    }
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Entries<'_, A> {
+    type Error = A::Error;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, A::Error> {
+        self.inner.next_element_seed(Self::seed(seed, self.value))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.size_hint()
+    }
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
+    type Error = A::Error;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, A::Error> {
+        if matches!(self.wanted, Wanted::All) {
+            return self.inner.next_key_seed(seed);
+        }
+        while let Some(key) = self.inner.next_key_seed(KeyText)? {
+            let Some(wanted) = self.wanted.field(&key) else {
+                self.inner.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            self.value = wanted;
+            return match key {
+                Cow::Borrowed(key) => seed.deserialize(BorrowedStrDeserializer::new(key)),
+                Cow::Owned(key) => seed.deserialize(StrDeserializer::new(&key)),
+            }
+            .map(Some);
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
+        self.inner.next_value_seed(Self::seed(seed, self.value))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.size_hint()
+    }
+}
+
+/// An empty list or map, in place of a `null`.
+struct Nothing<E>(std::marker::PhantomData<E>);
+
+impl<'de, E: Error> SeqAccess<'de> for Nothing<E> {
+    type Error = E;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, _: S) -> Result<Option<S::Value>, E> {
+        Ok(None)
+    }
+}
+
+impl<'de, E: Error> MapAccess<'de> for Nothing<E> {
+    type Error = E;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, _: S) -> Result<Option<S::Value>, E> {
+        Ok(None)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, E> {
+        seed.deserialize(MapAccessDeserializer::new(self))
+    }
+}
+
+/// A key as text, borrowed from the input where it has no escapes.
+struct KeyText;
+
+impl<'de> DeserializeSeed<'de> for KeyText {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<Self::Value, D::Error> {
+        inner.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for KeyText {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field name")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, v: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(v))
+    }
+
+    fn visit_str<E: Error>(self, v: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(v.to_owned()))
+    }
+}
+
+/// A time in the spelling the object's type reads.
+struct TimeText;
+
+impl<'de> Visitor<'de> for TimeText {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an RFC 3339 time")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, v: &'de str) -> Result<Self::Value, E> {
+        normalize_rfc3339(v).map_err(|_| E::invalid_value(Unexpected::Str(v), &self))
+    }
+
+    fn visit_str<E: Error>(self, v: &str) -> Result<Self::Value, E> {
+        normalize_rfc3339(v)
+            .map(|text| Cow::Owned(text.into_owned()))
+            .map_err(|_| E::invalid_value(Unexpected::Str(v), &self))
+    }
+}
+
+/// A quantity as text, also where it is written as a number; `null` is zero.
+struct QuantityText;
+
+impl<'de> Visitor<'de> for QuantityText {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a quantity")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, v: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(v))
+    }
+
+    fn visit_str<E: Error>(self, v: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(v.to_owned()))
+    }
+
+    fn visit_u64<E: Error>(self, v: u64) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(v.to_string()))
+    }
+
+    fn visit_i64<E: Error>(self, v: i64) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(v.to_string()))
+    }
+
+    fn visit_f64<E: Error>(self, v: f64) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(format!("{v:e}")))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed("0"))
+    }
+}

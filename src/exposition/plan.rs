@@ -1,0 +1,209 @@
+//! The plan: which columns of which stores feed each family, in the order of the exposition.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Format, Prefix, header, prefix};
+use crate::family::FamilyDescriptor;
+use crate::resource::{Kind, ResourceInfo};
+use crate::scope::ObjectFilter;
+use crate::store::{MetricsStore, StoreSnapshot, StoreStats};
+
+/// Names and values of the labels that every sample carries.
+pub(crate) type ConstantLabels = Vec<(String, String)>;
+
+/// Families in the order of the exposition, whoever feeds them.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    slots: Vec<Arc<dyn Slot>>,
+    families: Vec<PlanFamily>,
+}
+
+/// One family of the exposition: one header, and samples from one or more columns.
+#[derive(Debug)]
+pub(crate) struct PlanFamily {
+    name: String,
+    text_header: Box<[u8]>,
+    open_metrics_header: Box<[u8]>,
+    pub(crate) sources: Vec<Source>,
+    /// Equal series from different rows are possible and have to be looked for.
+    pub(crate) may_repeat: bool,
+}
+
+/// One column that feeds a family.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) slot: usize,
+    pub(crate) base: usize,
+    pub(crate) column: usize,
+    pub(crate) prefix: Prefix,
+}
+
+/// A family that two collectors declare in different ways.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PlanProblem {
+    pub(crate) family: String,
+    pub(crate) what: &'static str,
+    pub(crate) first: String,
+    pub(crate) second: String,
+}
+
+/// A store of any kind, as the plan sees it.
+pub(crate) trait Slot: Send + Sync + fmt::Debug {
+    fn resource(&self) -> &ResourceInfo;
+    fn families(&self) -> Vec<SlotFamily<'_>>;
+    fn snapshot(&self) -> StoreSnapshot;
+    fn stats(&self) -> StoreStats;
+    fn set_filter(&self, filter: ObjectFilter);
+    fn object_writer(&self) -> Box<dyn crate::ObjectWriter>;
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// A family of a slot and its columns.
+pub(crate) struct SlotFamily<'a> {
+    pub(crate) descriptor: &'a FamilyDescriptor,
+    pub(crate) base: usize,
+    pub(crate) column: usize,
+    /// Base labels follow the name.
+    pub(crate) open: bool,
+    /// The base labels tell any two objects apart.
+    pub(crate) identity: bool,
+}
+
+// === impl Plan ===
+
+impl Plan {
+    /// Arranges the families of all slots: resources by name, families in their order.
+    ///
+    /// A name that several slots feed is one family at its first place.
+    pub(crate) fn new(
+        mut slots: Vec<Arc<dyn Slot>>,
+        constants: &[(String, String)],
+    ) -> Result<Self, Vec<PlanProblem>> {
+        slots.sort_by(|a, b| sort_name(a.resource()).cmp(&sort_name(b.resource())));
+        let mut declared: BTreeMap<&str, (usize, &FamilyDescriptor, &ResourceInfo)> = BTreeMap::new();
+        let mut arranged: Vec<(&FamilyDescriptor, Vec<Source>, bool)> = Vec::new();
+        let mut problems = Vec::new();
+        for (slot, store) in slots.iter().enumerate() {
+            for family in store.families() {
+                let name = family.descriptor.name();
+                let source = Source {
+                    slot,
+                    base: family.base,
+                    column: family.column,
+                    prefix: prefix(name, constants, family.open),
+                };
+                let Some(&(at, first, resource)) = declared.get(name) else {
+                    declared.insert(name, (arranged.len(), family.descriptor, store.resource()));
+                    arranged.push((family.descriptor, vec![source], !family.identity));
+                    continue;
+                };
+                let (first_by, second_by) = (resource.to_string(), store.resource().to_string());
+                let mut conflict = |what| {
+                    problems.push(PlanProblem {
+                        family: name.to_owned(),
+                        what,
+                        first: first_by.clone(),
+                        second: second_by.clone(),
+                    });
+                };
+                if first.metric_type() != family.descriptor.metric_type() {
+                    conflict("type");
+                }
+                if first.help() != family.descriptor.help() {
+                    conflict("help");
+                }
+                if let Some((_, sources, may_repeat)) = arranged.get_mut(at) {
+                    sources.push(source);
+                    *may_repeat = true;
+                }
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let families = arranged.into_iter().map(|(descriptor, sources, may_repeat)| {
+            let taken = |name: &str| declared.contains_key(name);
+            PlanFamily {
+                name: descriptor.name().to_owned(),
+                text_header: header::header(descriptor, Format::Text, taken),
+                open_metrics_header: header::header(descriptor, Format::OpenMetrics, taken),
+                sources,
+                may_repeat,
+            }
+        });
+        let families = families.collect();
+        Ok(Self { slots, families })
+    }
+
+    pub(crate) fn slots(&self) -> &[Arc<dyn Slot>] {
+        &self.slots
+    }
+
+    pub(crate) fn families(&self) -> &[PlanFamily] {
+        &self.families
+    }
+}
+
+/// Custom resources sort among the plural names as `group/version, Resource=plural`.
+fn sort_name(resource: &ResourceInfo) -> (&str, &str, &str) {
+    (resource.plural(), resource.group(), resource.version())
+}
+
+// === impl PlanFamily ===
+
+impl PlanFamily {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn header(&self, format: Format) -> &[u8] {
+        match format {
+            Format::Text => &self.text_header,
+            Format::OpenMetrics => &self.open_metrics_header,
+        }
+    }
+}
+
+// === impl Slot for MetricsStore ===
+
+impl<K: Kind> Slot for MetricsStore<K> {
+    fn resource(&self) -> &ResourceInfo {
+        self.schema().resource()
+    }
+
+    fn families(&self) -> Vec<SlotFamily<'_>> {
+        let schema = self.schema();
+        (schema.families().iter().enumerate())
+            .map(|(at, active)| SlotFamily {
+                descriptor: active.family.descriptor(),
+                base: active.base,
+                column: schema.column(at),
+                open: schema.base_is_open(active.base),
+                identity: schema.base_is_identity(active.base),
+            })
+            .collect()
+    }
+
+    fn snapshot(&self) -> StoreSnapshot {
+        MetricsStore::snapshot(self)
+    }
+
+    fn stats(&self) -> StoreStats {
+        MetricsStore::stats(self)
+    }
+
+    fn set_filter(&self, filter: ObjectFilter) {
+        MetricsStore::set_filter(self, filter);
+    }
+
+    fn object_writer(&self) -> Box<dyn crate::ObjectWriter> {
+        Box::new(self.writer())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}

@@ -1,0 +1,11 @@
+//! `jobs`.
+
+use k8s_openapi::api::batch::v1::Job;
+
+use crate::Collector;
+
+/// The families of jobs.
+#[must_use]
+pub fn jobs() -> Collector<Job> {
+    Collector::new()
+}

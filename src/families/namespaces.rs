@@ -1,0 +1,57 @@
+//! `namespaces`: their phase and conditions.
+
+use k8s_openapi::api::core::v1::Namespace;
+
+use super::shapes;
+use crate::{Collector, Family, Samples};
+
+/// The families of namespaces.
+#[must_use]
+pub fn namespaces() -> Collector<Namespace> {
+    type F = Family<Namespace>;
+    Collector::new().families([
+        F::gauge("kube_namespace_created", "Unix time of creation, in seconds.")
+            .stable()
+            .reads([shapes::CREATED])
+            .generate(shapes::created),
+        shapes::annotations(F::gauge(
+            "kube_namespace_annotations",
+            "Annotations of the namespace that the annotation allowlist selects; absent without one.",
+        )),
+        shapes::labels(
+            F::gauge(
+                "kube_namespace_labels",
+                "Labels of the namespace that the label allowlist selects; absent without one.",
+            )
+            .stable(),
+        ),
+        F::gauge(
+            "kube_namespace_status_phase",
+            "Phase of the namespace, one sample per phase: 1 for the current one, else 0.",
+        )
+        .stable()
+        .labels(["phase"])
+        .reads(["status.phase"])
+        .generate(|namespace, s| {
+            let status = namespace.status.as_ref();
+            let phase = status.and_then(|status| status.phase.as_deref());
+            s.state_set("phase", &["Active", "Terminating"], phase.unwrap_or_default());
+        }),
+        F::gauge(
+            "kube_namespace_status_condition",
+            "Status of each condition of the namespace: 1 for the status it has, else 0.",
+        )
+        .labels(["condition", "status"])
+        .reads(["status.conditions.type", "status.conditions.status"])
+        .generate(conditions),
+    ])
+}
+
+fn conditions(namespace: &Namespace, s: &mut Samples<'_>) {
+    let status = namespace.status.as_ref();
+    for condition in status.and_then(|status| status.conditions.as_ref()).into_iter().flatten() {
+        shapes::condition(s, "status", &condition.status, |s| {
+            s.label("condition", &condition.type_)
+        });
+    }
+}

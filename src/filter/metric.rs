@@ -1,0 +1,521 @@
+//! Which metric families are produced: allow, deny and opt-in lists of regular expressions.
+
+use std::{error, fmt};
+
+use fancy_regex::{CompileError, Error, Regex, RegexBuilder};
+
+use super::FilterError;
+
+/// Decides by name which metric families are produced.
+///
+/// * With an allowlist, families that match one of its patterns are kept; with a denylist, those
+///   that match none. There can be one or the other. With neither, all are kept.
+/// * Families declared opt-in must pass that test too, and match a pattern of the opt-in list.
+///   Other families ignore that list.
+///
+/// # Patterns
+///
+/// Every item is a regular expression, a plain name too, and it *is searched for anywhere in the
+/// name*: `pod_status` selects many families, and `kube_pod_info` also every longer name that
+/// contains it. Use `^kube_pod_info$` where that matters. Matching is case-sensitive; `(?i)` at the
+/// start changes that.
+///
+/// All three lists have the [syntax of `fancy-regex`][syntax]: that of the `regex` crate with
+/// look-around, back-references and atomic groups. `(?<n>…)` and `(?P<n>…)`, `\k<n>` and `(?P=n)`,
+/// POSIX classes such as `[[:alpha:]]`, `\A`, `\z` and `(?#…)` all work. `\w`, `\d` and `\s` know
+/// Unicode, which makes no difference as names of metrics are ASCII.
+///
+/// The Go program reads allow and deny lists as ECMAScript and the opt-in list as RE2. A pattern
+/// written for one of these needs a change only where it uses
+///
+/// * `[`, `&&`, `--` or `~~` inside a character class, which nest classes and calculate with them
+///   here: escape these characters;
+/// * `{,n}`, which here means up to `n` times, or `+` after a quantifier, which makes it
+///   possessive;
+/// * `\cX`, `\0`, `[]` and `[^]` of ECMAScript, or `\Q…\E` and `\C` of RE2, which are errors here.
+///
+/// [syntax]: https://docs.rs/fancy-regex/0.20/fancy_regex/#syntax
+///
+/// # Cost
+///
+/// Patterns with look-around or back-references are searched for by backtracking. A search gives up
+/// after a fixed number of steps, some milliseconds' worth, instead of stalling the program. A
+/// family that is undecided for that reason is dropped, by an allowlist, a denylist and an opt-in
+/// list alike, unless another pattern of an allowlist or opt-in list matches it.
+/// [`gave_up`](Self::gave_up) names the patterns to blame.
+///
+/// ```
+/// use kube_state_metrics::filter::MetricFilter;
+///
+/// let allow = ["^kube_pod_(?!container)".to_string()];
+/// let opt_in = ["nodeselectors$".to_string()];
+/// let filter = MetricFilter::new(&allow, &[], &opt_in).unwrap();
+///
+/// assert!(filter.allows("kube_pod_info", false));
+/// assert!(!filter.allows("kube_pod_container_info", false));
+/// assert!(!filter.allows("kube_node_info", false));
+/// assert!(filter.allows("kube_pod_nodeselectors", true));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct MetricFilter {
+    base: Base,
+    opt_in: Patterns,
+}
+
+/// One of the three lists of a [`MetricFilter`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MetricList {
+    /// The list of the families to keep.
+    Allow,
+    /// The list of the families to drop.
+    Deny,
+    /// The list of the opt-in families that are wanted.
+    OptIn,
+}
+
+/// The test that every family has to pass.
+#[derive(Debug, Clone, Default)]
+enum Base {
+    #[default]
+    All,
+    Allow(Patterns),
+    Deny(Patterns),
+}
+
+#[derive(Debug, Clone, Default)]
+struct Patterns(Vec<Regex>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Search {
+    Found,
+    NotFound,
+    GaveUp,
+}
+
+/// Backtracking steps per search, a few milliseconds. Names of metrics have less than 200
+/// characters, so this leaves room for patterns that look at every pair of positions.
+const BACKTRACK_LIMIT: usize = 50_000;
+
+/// Instructions of a compiled pattern. Recursive groups are unrolled and grow exponentially.
+const PROGRAM_LIMIT: usize = 50_000;
+
+// === impl MetricFilter ===
+
+impl MetricFilter {
+    /// Compiles the three lists; an empty list stands for none.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong: a [`FilterError::AllowAndDeny`] where there are both an allowlist
+    /// and a denylist, and a [`FilterError::Pattern`] for each item that is no regular expression.
+    ///
+    /// ```
+    /// use kube_state_metrics::filter::MetricFilter;
+    ///
+    /// let list = |item: &str| [item.to_string()];
+    /// let errors = MetricFilter::new(&list("kube_("), &list("pod"), &list("*_x")).unwrap_err();
+    /// assert_eq!(errors.len(), 3);
+    /// assert_eq!(
+    ///     errors[0].to_string(),
+    ///     "there are a metric allowlist (`kube_(`) and a metric denylist (`pod`), which exclude \
+    ///      each other; keep one of them",
+    /// );
+    /// assert_eq!(
+    ///     errors[1].to_string(),
+    ///     "the metric allowlist has an item that is not a regular expression, `kube_(`: Parsing \
+    ///      error at position 6: Opening parenthesis without closing parenthesis; write `.*` for \
+    ///      any text and put `\\` before special characters",
+    /// );
+    /// ```
+    pub fn new(
+        allow: &[String],
+        deny: &[String],
+        opt_in: &[String],
+    ) -> Result<Self, Vec<FilterError>> {
+        let mut errors = Vec::new();
+        if !allow.is_empty() && !deny.is_empty() {
+            let (allow, deny) = (allow.join(","), deny.join(","));
+            errors.push(FilterError::AllowAndDeny { allow, deny });
+        }
+        let allowed = Patterns::compile(MetricList::Allow, allow, &mut errors);
+        let denied = Patterns::compile(MetricList::Deny, deny, &mut errors);
+        let opt_in = Patterns::compile(MetricList::OptIn, opt_in, &mut errors);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let base = match (allow.is_empty(), deny.is_empty()) {
+            (false, _) => Base::Allow(allowed),
+            (true, false) => Base::Deny(denied),
+            (true, true) => Base::All,
+        };
+        Ok(Self { base, opt_in })
+    }
+
+    /// Whether a family is produced, given its name and whether it is declared opt-in.
+    ///
+    /// ```
+    /// use kube_state_metrics::filter::MetricFilter;
+    ///
+    /// let filter = MetricFilter::default();
+    /// assert!(filter.allows("kube_pod_info", false));
+    /// assert!(!filter.allows("kube_pod_nodeselectors", true));
+    /// ```
+    #[must_use]
+    pub fn allows(&self, family: &str, opt_in: bool) -> bool {
+        let kept = match &self.base {
+            Base::All => true,
+            Base::Allow(patterns) => patterns.search(family) == Search::Found,
+            Base::Deny(patterns) => patterns.search(family) == Search::NotFound,
+        };
+        kept && (!opt_in || self.opt_in.search(family) == Search::Found)
+    }
+
+    /// The patterns whose search in a family's name takes too many steps, so that they cannot
+    /// select it. Worth a line in the log.
+    ///
+    /// ```
+    /// use kube_state_metrics::filter::MetricFilter;
+    ///
+    /// let costly = r"^(?:(\w+)\1*)+!$".to_string();
+    /// let filter = MetricFilter::new(&[], &["pod".to_string(), costly.clone()], &[]).unwrap();
+    /// let family = "kube_deployment_status_replicas_unavailable";
+    /// assert!(!filter.allows(family, false));
+    /// assert_eq!(filter.gave_up(family).collect::<Vec<_>>(), [costly]);
+    /// ```
+    pub fn gave_up(&self, family: &str) -> impl Iterator<Item = &str> {
+        let base = match &self.base {
+            Base::All => None,
+            Base::Allow(patterns) | Base::Deny(patterns) => Some(patterns),
+        };
+        let patterns = base
+            .into_iter()
+            .chain([&self.opt_in])
+            .flat_map(|patterns| &patterns.0);
+        patterns
+            .filter(move |pattern| pattern.is_match(family).is_err())
+            .map(Regex::as_str)
+    }
+}
+
+// === impl MetricList ===
+
+impl fmt::Display for MetricList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Allow => "allowlist",
+            Self::Deny => "denylist",
+            Self::OptIn => "opt-in list",
+        })
+    }
+}
+
+// === impl Patterns ===
+
+impl Patterns {
+    fn compile(list: MetricList, patterns: &[String], errors: &mut Vec<FilterError>) -> Self {
+        let mut compiled = Vec::with_capacity(patterns.len());
+        for pattern in patterns {
+            let regex = RegexBuilder::new(pattern)
+                .backtrack_limit(BACKTRACK_LIMIT)
+                .max_prog_size(PROGRAM_LIMIT)
+                .build();
+            match regex {
+                Ok(regex) => compiled.push(regex),
+                Err(error) => errors.push(FilterError::Pattern {
+                    list,
+                    pattern: pattern.clone(),
+                    reason: reason(&error),
+                }),
+            }
+        }
+        Self(compiled)
+    }
+
+    /// Looks for any of the patterns. One that is found decides, whatever the others do, so their
+    /// order does not matter.
+    fn search(&self, family: &str) -> Search {
+        let mut outcome = Search::NotFound;
+        for pattern in &self.0 {
+            match pattern.is_match(family) {
+                Ok(true) => return Search::Found,
+                Ok(false) => {}
+                Err(_) => outcome = Search::GaveUp,
+            }
+        }
+        outcome
+    }
+}
+
+/// Says why a pattern does not compile, in words that help whoever wrote it.
+fn reason(error: &Error) -> String {
+    let Error::CompileError(compile) = error else {
+        return error.to_string();
+    };
+    match &**compile {
+        // The inner error only says that there was one; what it was is further down.
+        CompileError::InnerError(inner) => {
+            let mut deepest: &dyn error::Error = inner;
+            while let Some(source) = deepest.source() {
+                deepest = source;
+            }
+            // Syntax errors come with a drawing of the pattern; the last line says what is wrong.
+            let text = deepest.to_string();
+            let last = text.lines().last().unwrap_or_default();
+            last.strip_prefix("error: ").unwrap_or(last).to_owned()
+        }
+        CompileError::PatternTooComplex => "it is too complex".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Instant;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Takes more than the permitted steps on names of some dozen letters.
+    const COSTLY: &str = r"^(?:(\w+)\1*)+!$";
+
+    fn strings(items: &[&str]) -> Vec<String> {
+        items.iter().map(ToString::to_string).collect()
+    }
+
+    fn filter(allow: &[&str], deny: &[&str], opt_in: &[&str]) -> MetricFilter {
+        MetricFilter::new(&strings(allow), &strings(deny), &strings(opt_in)).unwrap()
+    }
+
+    fn finds(pattern: &str, family: &str) -> bool {
+        filter(&[pattern], &[], &[]).allows(family, false)
+    }
+
+    #[test]
+    fn without_lists_all_but_opt_in_families_are_kept() {
+        for filter in [filter(&[], &[], &[]), MetricFilter::default()] {
+            assert!(filter.allows("kube_pod_info", false));
+            assert!(!filter.allows("kube_pod_info", true));
+        }
+    }
+
+    #[test]
+    fn an_allowlist_keeps_what_any_of_its_patterns_finds() {
+        let filter = filter(&["^kube_pod_info$", "created"], &[], &[]);
+        for (family, kept) in [
+            ("kube_pod_info", true),
+            ("kube_pod_info_x", false),
+            ("kube_pod_created", true),
+            ("kube_node_created_x", true),
+            ("kube_node_info", false),
+            ("KUBE_POD_CREATED", false),
+        ] {
+            assert_eq!(filter.allows(family, false), kept, "{family}");
+        }
+    }
+
+    #[test]
+    fn a_denylist_keeps_what_none_of_its_patterns_finds() {
+        let filter = filter(&[], &["^kube_pod_info$", "created"], &[]);
+        for (family, kept) in [
+            ("kube_pod_info", false),
+            ("kube_pod_info_x", true),
+            ("kube_pod_created", false),
+            ("kube_node_info", true),
+        ] {
+            assert_eq!(filter.allows(family, false), kept, "{family}");
+        }
+    }
+
+    #[test]
+    fn opt_in_families_need_both_tests() {
+        let family = "kube_pod_nodeselectors";
+        let opted = &["nodeselectors"][..];
+        for (filter, kept) in [
+            (filter(&[], &[], &[]), false),
+            (filter(&[], &[], opted), true),
+            (filter(&[], &[], &["other", "^kube_pod_node"]), true),
+            (filter(&[], &[], &["NODESELECTORS"]), false),
+            (filter(&[family], &[], &[]), false),
+            (filter(&["kube_pod_info"], &[], opted), false),
+            (filter(&["kube_pod"], &[], opted), true),
+            (filter(&[], &["kube_pod"], opted), false),
+            (filter(&[], &["kube_node"], opted), true),
+        ] {
+            assert_eq!(filter.allows(family, true), kept, "{filter:?}");
+        }
+        // Families that are not opt-in ignore the list.
+        assert!(filter(&[], &[], opted).allows("kube_pod_info", false));
+    }
+
+    #[test]
+    fn the_syntax_of_both_dialects_works_in_all_lists() {
+        let family = "kube_pod_pod_123";
+        let found = [
+            "",
+            ".*",
+            "$",
+            "^kube",
+            "123$",
+            r"\A\w+\z",
+            r"\bkube",
+            r"_\d{3}$",
+            "(?i)KUBE",
+            "(?i:KUBE)_pod",
+            "(?#pods)pod",
+            "(?<n>pod)_\\k<n>",
+            r"(?P<n>pod)_(?P=n)",
+            r"(?P<n>pod)_\k<n>",
+            r"(pod)_\1",
+            "pod(?=_1)",
+            "^(?!node)",
+            "(?<=kube_)pod",
+            "(?<!node_)pod",
+            "(?>po)d",
+            "(?:pod_){2}",
+            "pod_+?1",
+            "[[:alpha:]]+_[[:digit:]]+",
+            "[^[:upper:]]",
+            r"\x70od",
+            r"\u0070od",
+            r"\p{L}",
+            "pod|",
+            "[]k]ube",
+        ];
+        let not_found = [
+            "KUBE",
+            "^pod",
+            "pod$",
+            "(?!)",
+            r"\D{9}$",
+            r"(?<n>pod)_\k<n>_\k<n>",
+            "pod(?!_)",
+            "(?<=node_)pod",
+            "(?>kube.*)pod",
+            "[[:upper:]]",
+            r"\s",
+            "pod{0,",
+            "n{0",
+            "0}a",
+        ];
+        for (patterns, expected) in [(&found[..], true), (&not_found[..], false)] {
+            for pattern in patterns {
+                assert_eq!(finds(pattern, family), expected, "{pattern}");
+                assert_ne!(
+                    filter(&[], &[pattern], &[]).allows(family, false),
+                    expected,
+                    "{pattern}"
+                );
+                assert_eq!(
+                    filter(&[], &[], &[pattern]).allows(family, true),
+                    expected,
+                    "{pattern}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_differences_that_the_documentation_names_are_the_real_ones() {
+        for pattern in [r"\cA", r"\0", "[]", "[^]", r"\Qa\E", r"\C", "[a[]"] {
+            assert!(
+                MetricFilter::new(&strings(&[pattern]), &[], &[]).is_err(),
+                "{pattern}"
+            );
+        }
+        assert!(finds(r"^[a\[]$", "["));
+        assert!(!finds("[a&&b]", "ab"));
+        assert!(!finds("[a--a]", "a"));
+        assert!(!finds("[ab~~ab]", "ab"));
+        assert!(finds("^a{,2}$", "aa"));
+        assert!(!finds("a++a", "aaa"));
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_reported_at_once() {
+        let (allow, deny) = (strings(&["kube_(", "pod", "[z-a]"]), strings(&["*_x"]));
+        let opt_in = strings(&[r"\w{100000}", "(?<a>x\\g<a>?\\g<a>?\\g<a>?\\g<a>?y)"]);
+        let messages: Vec<_> = MetricFilter::new(&allow, &deny, &opt_in)
+            .unwrap_err()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let expected = [
+            "there are a metric allowlist (`kube_(,pod,[z-a]`) and a metric denylist (`*_x`)",
+            "the metric allowlist has an item that is not a regular expression, `kube_(`: Parsing error at \
+             position 6: Opening parenthesis without",
+            "the metric allowlist has an item that is not a regular expression, `[z-a]`: invalid",
+            "the metric denylist has an item that is not a regular expression, `*_x`: Parsing error at position \
+             0: Target of repeat operator is invalid; write `.*`",
+            "the metric opt-in list has an item that is not a regular expression, `\\w{100000}`: heap usage",
+            "the metric opt-in list has an item that is not a regular expression, `(?<a>x\\g<a>?\\g<a>?\\g<a>?\
+             \\g<a>?y)`: it is too complex; write",
+        ];
+        assert_eq!(messages.len(), expected.len(), "{messages:#?}");
+        for (message, expected) in messages.iter().zip(expected) {
+            assert!(message.starts_with(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_search_that_gives_up_drops_the_family() {
+        let family = "kube_deployment_status_replicas_unavailable";
+        let start = Instant::now();
+        assert!(!filter(&[COSTLY], &[], &[]).allows(family, false));
+        assert!(!filter(&[], &[COSTLY], &[]).allows(family, false));
+        assert!(!filter(&[], &[], &[COSTLY]).allows(family, true));
+        // Far below the minute after which the Go program gives up, also unoptimised.
+        assert!(start.elapsed().as_secs() < 10);
+        // Short names are decided by the same pattern.
+        assert!(filter(&[], &[COSTLY], &[]).allows("kube", false));
+    }
+
+    #[test]
+    fn another_pattern_can_decide_where_one_gives_up_in_any_order() {
+        let family = "kube_deployment_status_replicas_unavailable";
+        for patterns in [["deployment", COSTLY], [COSTLY, "deployment"]] {
+            assert!(filter(&patterns, &[], &[]).allows(family, false));
+            assert!(!filter(&[], &patterns, &[]).allows(family, false));
+            assert!(filter(&[], &[], &patterns).allows(family, true));
+        }
+        assert!(!filter(&[], &["node", COSTLY], &[]).allows(family, false));
+    }
+
+    #[test]
+    fn patterns_that_give_up_are_named() {
+        let family = "kube_deployment_status_replicas_unavailable";
+        let filter = filter(&["pod", COSTLY], &[], &["x", COSTLY]);
+        assert_eq!(filter.gave_up(family).collect::<Vec<_>>(), [COSTLY, COSTLY]);
+        assert_eq!(filter.gave_up("kube").count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_patterns_never_panic(pattern in ".{0,24}", family in "[a-z_]{0,40}") {
+            if let Ok(filter) = MetricFilter::new(&[], &[], std::slice::from_ref(&pattern)) {
+                prop_assert!(filter.allows(&family, false));
+                let opted = filter.allows(&family, true);
+                prop_assert!(!opted || filter.gave_up(&family).next().is_none());
+            }
+        }
+
+        #[test]
+        fn arbitrary_syntax_never_panics(
+            pattern in "(\\(\\?[:=!>]|\\(\\?<[=!]|[()|*+?.^$ab_]|\\\\[wdb1]|\\[a_\\]|\\{1,3\\}){0,12}",
+            family in "[ab_]{0,20}",
+        ) {
+            if let Ok(filter) = MetricFilter::new(std::slice::from_ref(&pattern), &[], &[]) {
+                let kept = filter.allows(&family, false);
+                prop_assert!(!kept || filter.gave_up(&family).next().is_none());
+            }
+        }
+
+        #[test]
+        fn a_list_keeps_what_the_other_drops(pattern in "[a-c_]{1,3}", family in "[a-c_]{0,20}") {
+            let (allow, deny) = (filter(&[&pattern], &[], &[]), filter(&[], &[&pattern], &[]));
+            prop_assert_eq!(allow.allows(&family, false), family.contains(&pattern));
+            prop_assert_eq!(deny.allows(&family, false), !family.contains(&pattern));
+        }
+    }
+}

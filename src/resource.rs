@@ -1,0 +1,175 @@
+//! What the crate knows of a Kubernetes resource: its names, its scope, and how it is spelled.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use kube::Resource;
+use kube::core::{ApiResource, ClusterResourceScope, NamespaceResourceScope};
+use serde::de::DeserializeOwned;
+
+/// Everything a type needs to be collected: a Kubernetes object that can be decoded and shared.
+///
+/// All `k8s_openapi` resources, types made by `#[derive(CustomResource)]` and
+/// [`kube::core::DynamicObject`] qualify; there is nothing to implement.
+pub trait Kind:
+    Resource<DynamicType: Clone + fmt::Debug>
+    + Clone
+    + fmt::Debug
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<K> Kind for K where
+    K: Resource<DynamicType: Clone + fmt::Debug>
+        + Clone
+        + fmt::Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// Whether objects of a resource live in a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Every object belongs to one namespace.
+    Namespaced,
+    /// Objects belong to the whole cluster.
+    Cluster,
+}
+
+/// The scope of a type, where the type itself tells it.
+///
+/// Implemented for the scope markers of namespaced and cluster-scoped types; dynamic kinds carry
+/// their scope as a value (see [`Collector::dynamic`](crate::Collector::dynamic)).
+pub trait KnownScope: sealed::Sealed {
+    /// The scope this marker stands for.
+    const SCOPE: Scope;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for kube::core::NamespaceResourceScope {}
+    impl Sealed for kube::core::ClusterResourceScope {}
+}
+
+impl KnownScope for NamespaceResourceScope {
+    const SCOPE: Scope = Scope::Namespaced;
+}
+
+impl KnownScope for ClusterResourceScope {
+    const SCOPE: Scope = Scope::Cluster;
+}
+
+/// The names of one Kubernetes resource.
+///
+/// ```
+/// use k8s_openapi::api::apps::v1::Deployment;
+/// use kube_state_metrics::ResourceInfo;
+///
+/// let info = ResourceInfo::of::<Deployment>();
+/// assert_eq!(info.plural(), "deployments");
+/// assert_eq!(info.api_version(), "apps/v1");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ResourceInfo {
+    group: Cow<'static, str>,
+    version: Cow<'static, str>,
+    kind: Cow<'static, str>,
+    plural: Cow<'static, str>,
+    scope: Scope,
+}
+
+impl ResourceInfo {
+    /// The names of a type that knows them at compile time.
+    #[must_use]
+    pub fn of<K>() -> Self
+    where
+        K: Resource<DynamicType = (), Scope: KnownScope>,
+    {
+        Self {
+            group: Cow::Owned(K::group(&()).into_owned()),
+            version: Cow::Owned(K::version(&()).into_owned()),
+            kind: Cow::Owned(K::kind(&()).into_owned()),
+            plural: Cow::Owned(K::plural(&()).into_owned()),
+            scope: <K::Scope as KnownScope>::SCOPE,
+        }
+    }
+
+    /// The names of a kind known only at run time.
+    ///
+    /// `scope` says whether its objects live in a namespace, which an [`ApiResource`] does not tell.
+    ///
+    /// ```
+    /// use kube::core::{ApiResource, GroupVersionKind};
+    /// use kube_state_metrics::{ResourceInfo, Scope};
+    ///
+    /// let gvk = GroupVersionKind::gvk("acme.dev", "v1", "Widget");
+    /// let info = ResourceInfo::dynamic(&ApiResource::from_gvk(&gvk), Scope::Cluster);
+    /// assert_eq!(info.plural(), "widgets");
+    /// ```
+    #[must_use]
+    pub fn dynamic(resource: &ApiResource, scope: Scope) -> Self {
+        Self {
+            group: Cow::Owned(resource.group.clone()),
+            version: Cow::Owned(resource.version.clone()),
+            kind: Cow::Owned(resource.kind.clone()),
+            plural: Cow::Owned(resource.plural.clone()),
+            scope,
+        }
+    }
+
+    /// The API group, empty for the core group.
+    #[must_use]
+    pub fn group(&self) -> &str {
+        &self.group
+    }
+
+    /// The API version, such as `v1`.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The kind, such as `Pod`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The plural, lower-case name, such as `pods`.
+    #[must_use]
+    pub fn plural(&self) -> &str {
+        &self.plural
+    }
+
+    /// Whether objects live in a namespace.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// `group/version`, or only the version in the core group.
+    #[must_use]
+    pub fn api_version(&self) -> Cow<'_, str> {
+        if self.group.is_empty() {
+            Cow::Borrowed(&self.version)
+        } else {
+            Cow::Owned(format!("{}/{}", self.group, self.version))
+        }
+    }
+}
+
+impl fmt::Display for ResourceInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.plural)?;
+        if !self.group.is_empty() {
+            write!(f, ".{}", self.group)?;
+        }
+        Ok(())
+    }
+}

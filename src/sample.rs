@@ -1,0 +1,497 @@
+//! The writer a generator appends samples to: labels, escaping, numbers and the duplicate check.
+//!
+//! A sample line is `name{base labels` and a *tail*, `,phase="Running"} 1`. The name belongs to the
+//! family and the base labels to the object, so generators write tails only.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::io::Write;
+
+use crate::filter::LabelAllowlist;
+use crate::value::{
+    is_valid_label_name, label_names, sanitize_label, write_f64, write_label_value,
+    write_map_label_name,
+};
+
+/// From this many samples of one object in one family on, duplicates are looked up by hash.
+const HASHED_FROM: usize = 32;
+
+/// The samples of one object in one family, while a generator appends them.
+///
+/// A sample whose labels equal those of an earlier one is dropped: one object never yields two
+/// equal series. A label name that is not valid is sanitised, one that the sample already has is
+/// left out, and a negative value of a counter drops its sample.
+pub struct Samples<'a> {
+    lines: &'a mut Lines,
+    context: Context<'a>,
+    first: usize,
+}
+
+/// One sample, while its labels are appended; [`value`](Sample::value) completes it.
+///
+/// Without a value the sample is not written.
+#[must_use = "a sample is written when it gets its value"]
+pub struct Sample<'s, 'a> {
+    samples: &'s mut Samples<'a>,
+    start: usize,
+}
+
+/// A value of a label: text, an integer, a flag, or nothing (written as an empty value).
+///
+/// ```
+/// use kube_state_metrics::Samples;
+///
+/// fn port(samples: &mut Samples<'_>, name: Option<&str>, number: i32) {
+///     samples.label("port_name", name).label("port", number).value(1);
+/// }
+/// ```
+pub trait LabelValue {
+    /// Appends the value's text, escaped.
+    fn write_to(&self, out: &mut Vec<u8>);
+}
+
+/// A value of a sample: any number, or a flag (1 or 0).
+pub trait SampleValue {
+    /// The value as the double every sample carries; integers round to the nearest.
+    fn to_f64(self) -> f64;
+}
+
+/// What a family needs to know while it writes.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
+    /// Label names that stand in front of every tail: constants and base labels.
+    pub(crate) taken: &'a [Cow<'static, str>],
+    /// Negative values are dropped.
+    pub(crate) counter: bool,
+    /// Which keys an allowlisted family shows.
+    pub(crate) allowlist: Option<&'a LabelAllowlist>,
+}
+
+/// The reusable memory behind [`Samples`]: tails of one object, one cell per family.
+#[derive(Default)]
+pub(crate) struct Lines {
+    text: Vec<u8>,
+    /// Per sample of the current family: where its tail starts and where its labels end.
+    marks: Vec<(usize, usize)>,
+    /// Label names of the current sample, as ranges of `text`.
+    names: Vec<(usize, usize)>,
+    seen: HashMap<u64, usize>,
+    hasher: RandomState,
+    duplicates: u64,
+}
+
+// === impl Samples ===
+
+impl<'a> Samples<'a> {
+    pub(crate) fn new(lines: &'a mut Lines, context: Context<'a>) -> Self {
+        let first = lines.text.len();
+        lines.marks.clear();
+        lines.seen.clear();
+        Self {
+            lines,
+            context,
+            first,
+        }
+    }
+
+    /// Appends a sample without labels of its own.
+    pub fn value(&mut self, value: impl SampleValue) {
+        self.sample().value(value);
+    }
+
+    /// Appends a sample without labels of its own, or nothing where there is no value.
+    pub fn opt(&mut self, value: Option<impl SampleValue>) {
+        if let Some(value) = value {
+            self.value(value);
+        }
+    }
+
+    /// Starts a sample with a first label.
+    pub fn label<'s>(&'s mut self, name: &str, value: impl LabelValue) -> Sample<'s, 'a> {
+        self.sample().label(name, value)
+    }
+
+    /// Starts a sample without labels, for callers that add them one by one.
+    pub fn sample<'s>(&'s mut self) -> Sample<'s, 'a> {
+        let start = self.lines.text.len();
+        self.lines.names.clear();
+        Sample {
+            samples: self,
+            start,
+        }
+    }
+
+    /// Appends one sample per state, labelled `name`: 1 for the one equal to `current`, else 0.
+    pub fn state_set(&mut self, name: &str, states: &[&str], current: &str) {
+        for state in states {
+            self.label(name, *state).value(*state == current);
+        }
+    }
+
+    /// How many samples the object has in this family so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lines.marks.len()
+    }
+
+    /// Whether the object has no sample in this family so far.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.marks.is_empty()
+    }
+
+    /// Whether an allowlisted family shows `key`.
+    pub(crate) fn allows(&self, key: &str) -> bool {
+        self.context.allowlist.is_some_and(|list| list.matches(key))
+    }
+}
+
+// === impl Sample ===
+
+impl Sample<'_, '_> {
+    /// Appends a label.
+    pub fn label(self, name: &str, value: impl LabelValue) -> Self {
+        if is_valid_label_name(name) {
+            self.push(name, value)
+        } else {
+            self.push(&sanitize_label(name), value)
+        }
+    }
+
+    /// Appends one label per entry of a string map, named `prefix_` and the sanitised key.
+    ///
+    /// `entries` come in ascending order of their keys. Keys are sanitised as in the reference
+    /// (`app.kubernetes.io/name` gives `label_app_kubernetes_io_name`, `camelCase` gives
+    /// `label_camel_case`); keys that collide all get a suffix, `_conflict1` and so on.
+    pub fn map_labels<'m>(
+        mut self,
+        prefix: &str,
+        entries: impl Iterator<Item = (&'m str, &'m str)> + Clone,
+    ) -> Self {
+        let (text, count) = (self.lines().text.len(), self.lines().names.len());
+        for (key, value) in entries.clone() {
+            if !self.push_map_label(prefix, key, value) {
+                // Collisions are rare; only they pay for names of their own.
+                self.lines().text.truncate(text);
+                self.lines().names.truncate(count);
+                let names = label_names(prefix, entries.clone().map(|(key, _)| key));
+                for (name, (_, value)) in names.iter().zip(entries) {
+                    self = self.push(name, value);
+                }
+                break;
+            }
+        }
+        self
+    }
+
+    /// Completes the sample.
+    pub fn value(mut self, value: impl SampleValue) {
+        let value = value.to_f64();
+        if self.samples.context.counter && (value < 0.0 || value.is_nan()) {
+            return;
+        }
+        let start = self.start;
+        let open = self.is_open();
+        let lines = self.lines();
+        lines.text.extend_from_slice(if open { b"} " } else { b" " });
+        let labels_end = lines.text.len();
+        if lines.is_repeated(start, labels_end) {
+            lines.duplicates += 1;
+            return;
+        }
+        write_f64(&mut lines.text, value);
+        lines.text.push(b'\n');
+        lines.mark(start, labels_end);
+        self.start = lines.text.len();
+    }
+
+    fn lines(&mut self) -> &mut Lines {
+        self.samples.lines
+    }
+
+    /// Whether an opening brace has been written, here or in front of the tail.
+    fn is_open(&self) -> bool {
+        !self.samples.context.taken.is_empty() || self.samples.lines.text.len() > self.start
+    }
+
+    fn push(mut self, name: &str, value: impl LabelValue) -> Self {
+        if self.samples.context.taken.iter().any(|taken| taken == name) {
+            return self;
+        }
+        let separator = if self.is_open() { b',' } else { b'{' };
+        let lines = self.lines();
+        if lines.has_name(name.as_bytes()) {
+            return self;
+        }
+        lines.text.push(separator);
+        let from = lines.text.len();
+        lines.text.extend_from_slice(name.as_bytes());
+        lines.names.push((from, lines.text.len()));
+        lines.write_value(value);
+        self
+    }
+
+    /// Appends a label named after a map key, unless the sample already has that name.
+    fn push_map_label(&mut self, prefix: &str, key: &str, value: &str) -> bool {
+        let separator = if self.is_open() { b',' } else { b'{' };
+        let lines = self.lines();
+        lines.text.push(separator);
+        let from = lines.text.len();
+        write_map_label_name(&mut lines.text, prefix, key);
+        let to = lines.text.len();
+        let (earlier, name) = lines.text.split_at(from);
+        let repeated = (lines.names.iter()).any(|&(a, b)| earlier.get(a..b) == Some(name));
+        if repeated {
+            return false;
+        }
+        lines.names.push((from, to));
+        lines.write_value(value);
+        true
+    }
+}
+
+impl Drop for Sample<'_, '_> {
+    fn drop(&mut self) {
+        // What was not completed, or turned out to be a duplicate, leaves no trace.
+        self.samples.lines.text.truncate(self.start);
+    }
+}
+
+// === impl Lines ===
+
+impl Lines {
+    pub(crate) fn clear(&mut self) {
+        self.text.clear();
+        self.duplicates = 0;
+    }
+
+    /// All tails written since the last [`clear`](Self::clear), one after another.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// How many samples were dropped as duplicates since the last [`clear`](Self::clear).
+    pub(crate) fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+
+    fn write_value(&mut self, value: impl LabelValue) {
+        self.text.extend_from_slice(b"=\"");
+        value.write_to(&mut self.text);
+        self.text.push(b'"');
+    }
+
+    fn has_name(&self, name: &[u8]) -> bool {
+        (self.names.iter()).any(|&(a, b)| b - a == name.len() && self.text.get(a..b) == Some(name))
+    }
+
+    fn is_repeated(&self, start: usize, labels_end: usize) -> bool {
+        let labels = self.text.get(start..labels_end);
+        let equals = |&(a, b): &(usize, usize)| {
+            b - a == labels_end - start && self.text.get(a..b) == labels
+        };
+        if self.marks.len() < HASHED_FROM {
+            return self.marks.iter().any(equals);
+        }
+        // Two different label sets with one hash: look at all, so that none is lost.
+        match self.seen.get(&self.hasher.hash_one(labels)) {
+            None => false,
+            Some(&first) => {
+                self.marks.get(first).is_some_and(equals) || self.marks.iter().any(equals)
+            }
+        }
+    }
+
+    fn mark(&mut self, start: usize, labels_end: usize) {
+        self.marks.push((start, labels_end));
+        let from = match self.marks.len() {
+            n if n < HASHED_FROM => return,
+            HASHED_FROM => 0,
+            n => n - 1,
+        };
+        for (index, &(a, b)) in self.marks.iter().enumerate().skip(from) {
+            let hash = self.hasher.hash_one(self.text.get(a..b));
+            self.seen.entry(hash).or_insert(index);
+        }
+    }
+}
+
+// === impl LabelValue ===
+
+impl LabelValue for &str {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        write_label_value(out, self);
+    }
+}
+
+impl LabelValue for &String {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        self.as_str().write_to(out);
+    }
+}
+
+impl LabelValue for String {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        self.as_str().write_to(out);
+    }
+}
+
+impl LabelValue for Cow<'_, str> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        self.as_ref().write_to(out);
+    }
+}
+
+impl LabelValue for bool {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(if *self { b"true" } else { b"false" });
+    }
+}
+
+impl<T: LabelValue> LabelValue for Option<T> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        if let Some(value) = self {
+            value.write_to(out);
+        }
+    }
+}
+
+macro_rules! integers {
+    ($($integer:ty),*) => {$(
+        impl LabelValue for $integer {
+            fn write_to(&self, out: &mut Vec<u8>) {
+                // Writing to memory cannot fail.
+                let _ = write!(out, "{self}");
+            }
+        }
+
+        impl SampleValue for $integer {
+            #[allow(clippy::cast_precision_loss, reason = "samples are doubles")]
+            #[allow(clippy::cast_lossless, reason = "one body for all widths")]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+        }
+    )*};
+}
+
+integers!(i32, i64, u16, u32, u64, usize);
+
+// === impl SampleValue ===
+
+impl SampleValue for f64 {
+    fn to_f64(self) -> f64 {
+        self
+    }
+}
+
+impl SampleValue for bool {
+    fn to_f64(self) -> f64 {
+        f64::from(u8::from(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tails(taken: &[Cow<'static, str>], write: impl FnOnce(&mut Samples<'_>)) -> String {
+        let mut lines = Lines::default();
+        let context = Context {
+            taken,
+            counter: false,
+            allowlist: None,
+        };
+        write(&mut Samples::new(&mut lines, context));
+        String::from_utf8(lines.text).unwrap()
+    }
+
+    const BASE: &[Cow<'static, str>] = &[Cow::Borrowed("namespace"), Cow::Borrowed("pod")];
+
+    #[test]
+    fn a_tail_continues_the_base_labels() {
+        let text = tails(BASE, |s| {
+            s.value(1);
+            s.label("phase", "Running").label("n", 3).value(true);
+        });
+        assert_eq!(text, "} 1\n,phase=\"Running\",n=\"3\"} 1\n");
+    }
+
+    #[test]
+    fn without_base_labels_a_tail_opens_the_braces_or_has_none() {
+        let text = tails(&[], |s| {
+            s.value(0.5);
+            s.label("a", "x").label("b", None::<&str>).value(2);
+        });
+        assert_eq!(text, " 0.5\n{a=\"x\",b=\"\"} 2\n");
+    }
+
+    #[test]
+    fn equal_label_sets_keep_the_first_value_only() {
+        let text = tails(BASE, |s| {
+            s.label("a", "x").value(1);
+            s.label("a", "x").value(2);
+            s.value(3);
+            s.value(4);
+        });
+        assert_eq!(text, ",a=\"x\"} 1\n} 3\n");
+    }
+
+    #[test]
+    fn duplicates_among_many_samples_are_found_by_hash() {
+        let text = tails(BASE, |s| {
+            for round in 0..2 {
+                for n in 0..1000 {
+                    s.label("n", n).value(round);
+                }
+            }
+            assert_eq!(s.len(), 1000);
+        });
+        assert_eq!(text.lines().count(), 1000);
+        assert!(text.lines().all(|line| line.ends_with("} 0")));
+    }
+
+    #[test]
+    fn a_repeated_or_taken_label_name_is_left_out() {
+        let text = tails(BASE, |s| {
+            s.label("a", "1").label("a", "2").label("pod", "3").label("b-c", "4").value(1);
+        });
+        assert_eq!(text, ",a=\"1\",b_c=\"4\"} 1\n");
+    }
+
+    #[test]
+    fn an_unfinished_sample_leaves_no_trace() {
+        let text = tails(BASE, |s| {
+            let _ = s.label("a", "1");
+            s.label("b", "2").value(1);
+        });
+        assert_eq!(text, ",b=\"2\"} 1\n");
+    }
+
+    #[test]
+    fn a_counter_has_no_negative_samples() {
+        let mut lines = Lines::default();
+        let context = Context {
+            taken: BASE,
+            counter: true,
+            allowlist: None,
+        };
+        let mut samples = Samples::new(&mut lines, context);
+        samples.label("a", "1").value(-1);
+        samples.label("a", "1").value(0);
+        assert_eq!(lines.text(), b",a=\"1\"} 0\n");
+    }
+
+    #[test]
+    fn colliding_map_keys_all_get_suffixes() {
+        let entries = [("a-b", "dash"), ("a.b", "dot"), ("c", "1")];
+        let text = tails(BASE, |s| {
+            s.sample().map_labels("label", entries.into_iter()).value(1);
+        });
+        assert_eq!(
+            text,
+            ",label_a_b_conflict1=\"dash\",label_a_b_conflict2=\"dot\",label_c=\"1\"} 1\n"
+        );
+    }
+}

@@ -1,0 +1,177 @@
+//! Which objects a store takes: namespaces and shards.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// The part of a partition by uid that one instance serves.
+///
+/// Every object belongs to exactly one shard. The hash is the reference's, so that the shards of
+/// both agree object by object: FNV-1a of `metadata.uid`, then a
+/// [jump consistent hash](https://arxiv.org/abs/1406.2294).
+///
+/// ```
+/// use kube_state_metrics::Shard;
+///
+/// let shard = Shard::new(1, 2)?;
+/// assert!(shard.owns("f6674cdf-4c09-4967-8fee-3c11732a4852"));
+/// assert!(!shard.owns("e41b66d4-13c6-4bdc-a996-431cfcb2185a"));
+/// # Ok::<(), kube_state_metrics::ShardError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shard {
+    index: u32,
+    total: u32,
+}
+
+/// A shard that cannot exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShardError {
+    /// There are no shards.
+    #[error("the number of shards is 0; use 1 for no sharding")]
+    NoShards,
+    /// The index is not below the number of shards.
+    #[error("shard {index} does not exist among {total}; shards are numbered from 0 to {}", total - 1)]
+    OutOfRange {
+        /// The index asked for.
+        index: u32,
+        /// The number of shards.
+        total: u32,
+    },
+}
+
+/// Which objects a store takes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ObjectFilter {
+    /// Only these namespaces, where any is named. Does not concern cluster-scoped kinds.
+    pub(crate) namespaces: BTreeSet<String>,
+    /// Not these namespaces.
+    pub(crate) denied: BTreeSet<String>,
+    pub(crate) shard: Shard,
+}
+
+// === impl Shard ===
+
+impl Shard {
+    /// The shard `index`, counted from 0, of `total`.
+    ///
+    /// # Errors
+    ///
+    /// Where `total` is 0 or `index` is not below it.
+    pub fn new(index: u32, total: u32) -> Result<Self, ShardError> {
+        match total {
+            0 => Err(ShardError::NoShards),
+            _ if index >= total => Err(ShardError::OutOfRange { index, total }),
+            _ => Ok(Self { index, total }),
+        }
+    }
+
+    /// The own number, counted from 0.
+    #[must_use]
+    pub fn index(self) -> u32 {
+        self.index
+    }
+
+    /// The number of shards.
+    #[must_use]
+    pub fn total(self) -> u32 {
+        self.total
+    }
+
+    /// Whether the object with this `metadata.uid` belongs to the shard.
+    #[must_use]
+    pub fn owns(self, uid: &str) -> bool {
+        self.total == 1 || jump_hash(fnv1a(uid.as_bytes()), self.total) == self.index
+    }
+}
+
+impl Default for Shard {
+    /// The only shard of one.
+    fn default() -> Self {
+        Self { index: 0, total: 1 }
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.index, self.total)
+    }
+}
+
+// === impl ObjectFilter ===
+
+impl ObjectFilter {
+    /// Whether the store takes an object; cluster-scoped ones have no namespace.
+    pub(crate) fn takes(&self, namespace: &str, uid: &str) -> bool {
+        let in_scope = namespace.is_empty()
+            || (self.namespaces.is_empty() || self.namespaces.contains(namespace))
+                && !self.denied.contains(namespace);
+        in_scope && self.shard.owns(uid)
+    }
+}
+
+/// 64-bit FNV-1a. Source: [RFC 9923](https://www.rfc-editor.org/rfc/rfc9923).
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// The bucket of a key among `buckets`, by Lamping and Veach.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn jump_hash(mut key: u64, buckets: u32) -> u32 {
+    let (mut bucket, mut next) = (0_u32, 0_u64);
+    while next < u64::from(buckets) {
+        bucket = next as u32;
+        key = key.wrapping_mul(2_862_933_555_777_941_757).wrapping_add(1);
+        let quotient = (1_u64 << 31) as f64 / ((key >> 33) + 1) as f64;
+        next = ((f64::from(bucket) + 1.0) * quotient) as u64;
+    }
+    bucket
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn shards_agree_with_the_reference_object_by_object() {
+        let cases = include_str!("../tests/conformance/process/sharding.jsonl");
+        let mut checked = 0;
+        for line in cases.lines() {
+            let case: serde_json::Value = serde_json::from_str(line).unwrap();
+            let uid = case["uid"].as_str().unwrap();
+            assert_eq!(format!("{:016x}", fnv1a(uid.as_bytes())), case["fnv1a64"].as_str().unwrap());
+            let owners: BTreeMap<String, u32> =
+                serde_json::from_value(case["shard"].clone()).unwrap();
+            for (total, owner) in owners {
+                let total = total.parse().unwrap();
+                let owned = (0..total).filter(|&index| Shard::new(index, total).unwrap().owns(uid));
+                assert_eq!(owned.collect::<Vec<_>>(), [owner], "{uid} of {total}");
+                checked += 1;
+            }
+        }
+        assert!(checked > 200, "{checked}");
+    }
+
+    #[test]
+    fn a_shard_out_of_range_is_refused() {
+        assert_eq!(Shard::new(0, 0), Err(ShardError::NoShards));
+        let error = Shard::new(3, 3).unwrap_err();
+        assert_eq!(error.to_string(), "shard 3 does not exist among 3; shards are numbered from 0 to 2");
+    }
+
+    #[test]
+    fn namespaces_do_not_concern_cluster_scoped_objects() {
+        let filter = ObjectFilter {
+            namespaces: BTreeSet::from(["a".into(), "b".into()]),
+            denied: BTreeSet::from(["b".into()]),
+            shard: Shard::default(),
+        };
+        assert!(filter.takes("", "1"));
+        assert!(filter.takes("a", "1"));
+        assert!(!filter.takes("b", "1"));
+        assert!(!filter.takes("c", "1"));
+    }
+}

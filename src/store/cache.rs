@@ -1,0 +1,125 @@
+//! The cache-store interface, in the terms of client-go's `cache.Store`.
+
+use bytes::BytesMut;
+
+use super::MetricsStore;
+use super::writer::Feed;
+use crate::resource::Kind;
+
+/// A store of objects that a feed keeps up to date.
+///
+/// The terms are those of client-go's
+/// [`cache.Store`](https://pkg.go.dev/k8s.io/client-go/tools/cache#Store). Keys are
+/// `namespace/name`, or `name` for cluster-scoped objects.
+pub trait CacheStore<K> {
+    /// What the store keeps of an object.
+    type Entry;
+
+    /// Adds an object, or replaces the one with its key.
+    fn add(&self, object: &K);
+
+    /// The same as [`add`](Self::add).
+    fn update(&self, object: &K);
+
+    /// Removes the object.
+    fn delete(&self, object: &K);
+
+    /// Replaces all objects by these, in one step for readers.
+    fn replace<'a>(&self, objects: impl IntoIterator<Item = &'a K>)
+    where
+        K: 'a;
+
+    /// The keys of all objects, in ascending order.
+    fn list_keys(&self) -> Vec<String>;
+
+    /// What is kept of the object with a key.
+    fn get(&self, key: &str) -> Option<Self::Entry>;
+
+    /// Called by feeds that resynchronise from time to time.
+    fn resync(&self);
+}
+
+/// What a [`MetricsStore`] keeps of an object: who it is, and its samples.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// `namespace/name`, or `name`.
+    pub key: String,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.resourceVersion` where it is a decimal integer.
+    pub resource_version: Option<u64>,
+    /// The sample lines of all families, as in the text format.
+    pub samples: String,
+}
+
+/// The methods share one writer, so `replace` leaves alone what other writers fed.
+///
+/// `get` returns the key's identity, version and rendered samples, since no object is kept, and
+/// `resync` has nothing to do: samples depend on objects only, not on time.
+impl<K: Kind> CacheStore<K> for MetricsStore<K> {
+    type Entry = Entry;
+
+    fn add(&self, object: &K) {
+        self.direct(|feed| feed.apply(self, object));
+    }
+
+    fn update(&self, object: &K) {
+        self.add(object);
+    }
+
+    fn delete(&self, object: &K) {
+        self.direct(|feed| feed.delete(self, object));
+    }
+
+    fn replace<'a>(&self, objects: impl IntoIterator<Item = &'a K>)
+    where
+        K: 'a,
+    {
+        self.direct(|feed| {
+            self.begin_list(feed.id());
+            for object in objects {
+                feed.apply(self, object);
+            }
+            self.end_list(feed.id());
+        });
+    }
+
+    fn list_keys(&self) -> Vec<String> {
+        let snapshot = self.snapshot();
+        let mut keys: Vec<_> = (snapshot.pages())
+            .flat_map(|page| (0..page.len()).map(|row| page.key(row).to_owned()))
+            .collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    fn get(&self, key: &str) -> Option<Entry> {
+        let snapshot = self.snapshot();
+        let (page, row) = snapshot.find(key)?;
+        let mut samples = BytesMut::new();
+        for (at, active) in self.schema().families().iter().enumerate() {
+            let column = page.columns().get(self.schema().column(at))?;
+            let base = page.columns().get(active.base)?;
+            let open = self.schema().base_is_open(active.base);
+            let name = active.family.descriptor().name();
+            crate::exposition::prefix(name, &[], open)
+                .write_row(&mut samples, base.cell(row), column.cell(row));
+        }
+        Some(Entry {
+            key: key.to_owned(),
+            uid: page.uid(row).map(ToString::to_string).unwrap_or_default(),
+            resource_version: Some(page.version(row)).filter(|&version| version > 0),
+            samples: String::from_utf8_lossy(&samples).into_owned(),
+        })
+    }
+
+    fn resync(&self) {}
+}
+
+impl<K: Kind> MetricsStore<K> {
+    fn direct(&self, with: impl FnOnce(&mut Feed)) {
+        let mut direct = self.shared.direct.lock();
+        with(direct.get_or_insert_with(|| Feed::new(self.open_part())));
+    }
+}

@@ -1,0 +1,382 @@
+//! One column of a page: a cell of text per row, equal cells kept once.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use foldhash::fast::FixedState;
+use std::hash::BuildHasher;
+
+/// The most rows a page may have: a row's entry number fits a byte, entry 0 is the empty cell.
+pub(crate) const MAX_ROWS: usize = 255;
+
+/// Cells of all rows of a page for one family, or for one set of base labels.
+#[derive(Clone, Debug)]
+pub(crate) struct Column {
+    /// Differs between any two states of any two columns of the process.
+    version: u64,
+    /// The distinct cells, one after another, with holes where cells have gone.
+    text: Vec<u8>,
+    /// Where the distinct cells are; the first is always the empty one.
+    entries: Vec<Entry>,
+    index: Index,
+    /// Bytes of `text` that no row uses.
+    unused: u32,
+    /// Bytes of all cells, counted once per row.
+    bytes: u64,
+    /// Lines of all cells, counted once per row.
+    lines: u64,
+}
+
+/// Which entry each row has.
+#[derive(Clone, Debug)]
+enum Index {
+    /// All rows have this one.
+    Uniform(u8),
+    Each(Vec<u8>),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    start: u32,
+    len: u32,
+    hash: u32,
+    rows: u16,
+}
+
+impl Column {
+    /// A column of `rows` empty cells.
+    pub(crate) fn new(rows: usize) -> Self {
+        Self {
+            version: next_version(),
+            text: Vec::new(),
+            entries: vec![Entry {
+                start: 0,
+                len: 0,
+                hash: 0,
+                rows: u16::try_from(rows).unwrap_or(u16::MAX),
+            }],
+            index: Index::Uniform(0),
+            unused: 0,
+            bytes: 0,
+            lines: 0,
+        }
+    }
+
+    /// A number that changes whenever the column does.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Bytes of all cells, counted once per row.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Lines of all cells, counted once per row.
+    pub(crate) fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// The cell of `row`, empty where there is no such row.
+    pub(crate) fn cell(&self, row: usize) -> &[u8] {
+        (self.entries.get(usize::from(self.entry_of(row)))).map_or(&[], |entry| self.text_of(entry))
+    }
+
+    /// Memory the column holds, in bytes, without its own struct.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let index = match &self.index {
+            Index::Uniform(_) => 0,
+            Index::Each(rows) => rows.capacity(),
+        };
+        self.text.capacity() + self.entries.capacity() * size_of::<Entry>() + index
+    }
+
+    /// Replaces the cell of `row`, one of `rows`.
+    pub(crate) fn set(&mut self, row: usize, rows: usize, cell: &[u8]) {
+        let old = self.entry_of(row);
+        self.uncount(old);
+        self.release(old);
+        let new = self.intern(cell);
+        if let Index::Each(index) = &mut self.index {
+            if let Some(slot) = index.get_mut(row) {
+                *slot = new;
+            }
+        } else if old != new {
+            let mut index = vec![old; rows];
+            if let Some(slot) = index.get_mut(row) {
+                *slot = new;
+            }
+            self.index = Index::Each(index);
+        }
+        self.count(cell);
+        self.touch();
+    }
+
+    /// Inserts a cell in front of `row`, into a column of `rows` so far.
+    pub(crate) fn insert(&mut self, row: usize, rows: usize, cell: &[u8]) {
+        let new = self.intern(cell);
+        match &mut self.index {
+            Index::Uniform(entry) if *entry == new => {}
+            Index::Uniform(_) if rows == 0 => self.index = Index::Uniform(new),
+            Index::Uniform(entry) => {
+                let mut index = Vec::with_capacity(MAX_ROWS.min((rows + 1) * 2));
+                index.resize(rows, *entry);
+                index.insert(row.min(rows), new);
+                self.index = Index::Each(index);
+            }
+            Index::Each(index) => index.insert(row.min(rows), new),
+        }
+        self.count(cell);
+        self.touch();
+    }
+
+    /// Removes the cell of `row`.
+    pub(crate) fn remove(&mut self, row: usize) {
+        let old = self.entry_of(row);
+        self.uncount(old);
+        self.release(old);
+        if let Index::Each(index) = &mut self.index
+            && row < index.len()
+        {
+            index.remove(row);
+        }
+        self.touch();
+    }
+
+    /// A column of the rows in `range` only, without holes or spare room.
+    pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Self {
+        let mut column = Self::new(0);
+        for (to, row) in range.enumerate() {
+            column.insert(to, to, self.cell(row));
+        }
+        column.text.shrink_to_fit();
+        column.entries.shrink_to_fit();
+        if let Index::Each(index) = &mut column.index {
+            index.shrink_to_fit();
+        }
+        column
+    }
+
+    /// Whether a good part of the memory is holes or spare room.
+    pub(crate) fn is_loose(&self) -> bool {
+        let spare = self.text.capacity() - self.text.len() + self.unused as usize;
+        spare > 64 && spare * 4 > self.text.len()
+    }
+
+    fn entry_of(&self, row: usize) -> u8 {
+        match &self.index {
+            Index::Uniform(entry) => *entry,
+            Index::Each(index) => index.get(row).copied().unwrap_or(0),
+        }
+    }
+
+    fn text_of(&self, entry: &Entry) -> &[u8] {
+        let start = entry.start as usize;
+        (self.text.get(start..start + entry.len as usize)).unwrap_or(&[])
+    }
+
+    fn touch(&mut self) {
+        self.version = next_version();
+    }
+
+    fn count(&mut self, cell: &[u8]) {
+        self.bytes += cell.len() as u64;
+        self.lines += count_lines(cell);
+    }
+
+    fn uncount(&mut self, entry: u8) {
+        if let Some(entry) = self.entries.get(usize::from(entry)) {
+            let cell = self.text_of(entry);
+            let (bytes, lines) = (cell.len() as u64, count_lines(cell));
+            self.bytes = self.bytes.saturating_sub(bytes);
+            self.lines = self.lines.saturating_sub(lines);
+        }
+    }
+
+    fn release(&mut self, entry: u8) {
+        if let Some(entry) = self.entries.get_mut(usize::from(entry)) {
+            entry.rows = entry.rows.saturating_sub(1);
+            if entry.rows == 0 {
+                self.unused += entry.len;
+            }
+        }
+    }
+
+    /// The number of the entry that holds `cell`, with one more row counted for it.
+    fn intern(&mut self, cell: &[u8]) -> u8 {
+        if cell.is_empty() {
+            if let Some(empty) = self.entries.first_mut() {
+                empty.rows += 1;
+            }
+            return 0;
+        }
+        // A cell this large has no place in a page; unreachable with objects an API server stores.
+        let Ok(len) = u32::try_from(cell.len()) else {
+            return self.intern(&[]);
+        };
+        #[allow(clippy::cast_possible_truncation, reason = "half a hash is enough to tell cells apart")]
+        let hash = FixedState::with_seed(0).hash_one(cell) as u32;
+        let mut free = None;
+        for number in 1..self.entries.len() {
+            let Some(entry) = self.entries.get(number) else { break };
+            if entry.hash == hash && entry.len == len && self.text_of(entry) == cell {
+                return self.reuse(number);
+            }
+            if entry.rows == 0 && free.is_none() {
+                free = Some(number);
+            }
+        }
+        if self.unused as usize > self.text.len() / 2 + 64 {
+            self.pack();
+        }
+        let start = self.text.len();
+        let Ok(start) = u32::try_from(start).and_then(|s| s.checked_add(len).map_or(u32::try_from(u64::MAX), |_| Ok(s))) else {
+            return self.intern(&[]);
+        };
+        // Grow by an eighth, not by half: the slack of thousands of columns adds up.
+        if self.text.capacity() - self.text.len() < cell.len() {
+            self.text.reserve_exact(cell.len().max(self.text.len() / 8));
+        }
+        self.text.extend_from_slice(cell);
+        let entry = Entry {
+            start,
+            len,
+            hash,
+            rows: 1,
+        };
+        match free.and_then(|number| Some((number, self.entries.get_mut(number)?))) {
+            Some((number, slot)) => {
+                *slot = entry;
+                number_of(number)
+            }
+            None => {
+                self.entries.push(entry);
+                number_of(self.entries.len() - 1)
+            }
+        }
+    }
+
+    fn reuse(&mut self, number: usize) -> u8 {
+        if let Some(entry) = self.entries.get_mut(number) {
+            if entry.rows == 0 {
+                self.unused = self.unused.saturating_sub(entry.len);
+            }
+            entry.rows += 1;
+        }
+        number_of(number)
+    }
+
+    /// Moves the used cells together.
+    fn pack(&mut self) {
+        let mut text = Vec::with_capacity(self.text.len() - self.unused as usize);
+        for entry in &mut self.entries {
+            let start = entry.start as usize;
+            let cell = match entry.rows {
+                0 => &[],
+                _ => (self.text.get(start..start + entry.len as usize)).unwrap_or(&[]),
+            };
+            // Never more than before, so it fits.
+            entry.start = u32::try_from(text.len()).unwrap_or(0);
+            entry.len = u32::try_from(cell.len()).unwrap_or(0);
+            text.extend_from_slice(cell);
+        }
+        self.text = text;
+        self.unused = 0;
+    }
+}
+
+/// The lines of a cell: a raw newline only ever ends a sample, label values escape theirs.
+fn count_lines(cell: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', cell).count() as u64
+}
+
+/// Entry numbers stay below [`MAX_ROWS`] + 1: a free entry is used before a new one is made.
+fn number_of(entry: usize) -> u8 {
+    u8::try_from(entry).unwrap_or(0)
+}
+
+fn next_version() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn equal_cells_share_their_text() {
+        let mut column = Column::new(0);
+        for row in 0..100 {
+            column.insert(row, row, if row % 2 == 0 { b"even\n" } else { b"odd\n" });
+        }
+        assert_eq!(column.text, b"even\nodd\n");
+        assert_eq!((column.bytes(), column.lines()), (50 * 5 + 50 * 4, 100));
+    }
+
+    #[test]
+    fn a_uniform_column_has_no_index() {
+        let mut column = Column::new(3);
+        assert_eq!(column.heap_bytes() - column.entries.capacity() * size_of::<Entry>(), 0);
+        column.set(1, 3, b"x\n");
+        assert_eq!((column.cell(0), column.cell(1), column.cell(2)), (&b""[..], &b"x\n"[..], &b""[..]));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert(usize, u8),
+        Set(usize, u8),
+        Remove(usize),
+        Compact,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            3 => (any::<usize>(), any::<u8>()).prop_map(|(at, cell)| Step::Insert(at, cell)),
+            3 => (any::<usize>(), any::<u8>()).prop_map(|(at, cell)| Step::Set(at, cell)),
+            1 => any::<usize>().prop_map(Step::Remove),
+            1 => Just(Step::Compact),
+        ];
+        prop::collection::vec(step, 0..1200)
+    }
+
+    fn text(cell: u8) -> Vec<u8> {
+        vec![b'a' + cell % 7; usize::from(cell)]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_column_behaves_like_a_list_of_cells(steps in steps()) {
+            let mut column = Column::new(0);
+            let mut model: Vec<Vec<u8>> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Insert(at, cell) if model.len() < MAX_ROWS => {
+                        let at = at % (model.len() + 1);
+                        column.insert(at, model.len(), &text(cell));
+                        model.insert(at, text(cell));
+                    }
+                    Step::Set(at, cell) if !model.is_empty() => {
+                        let at = at % model.len();
+                        column.set(at, model.len(), &text(cell));
+                        model[at] = text(cell);
+                    }
+                    Step::Remove(at) if !model.is_empty() => {
+                        let at = at % model.len();
+                        column.remove(at);
+                        model.remove(at);
+                    }
+                    Step::Compact => column = column.slice(0..model.len()),
+                    _ => {}
+                }
+            }
+            for (row, cell) in model.iter().enumerate() {
+                prop_assert_eq!(column.cell(row), &cell[..]);
+            }
+            prop_assert_eq!(column.bytes(), model.iter().map(|c| c.len() as u64).sum::<u64>());
+            prop_assert!(column.entries.len() <= MAX_ROWS + 1);
+        }
+    }
+}

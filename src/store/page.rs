@@ -1,0 +1,170 @@
+//! Pages: a run of rows in key order, a column per family, each shared until it changes.
+
+use std::sync::Arc;
+
+use super::column::{Column, MAX_ROWS};
+use super::uid::Uid;
+use super::render::Rendered;
+
+/// A run of rows: objects with adjacent keys.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    rows: Arc<Rows>,
+    /// `metadata.resourceVersion` per row, 0 where it is not a decimal integer.
+    versions: Vec<u64>,
+    /// Base labels, then families.
+    columns: Vec<Arc<Column>>,
+}
+
+/// Who the rows of a page are.
+#[derive(Clone, Debug, Default)]
+struct Rows {
+    keys: Vec<Box<str>>,
+    uids: Vec<Uid>,
+}
+
+/// What an object is: its key, its uid and its version.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identity<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) uid: &'a str,
+    pub(crate) version: u64,
+}
+
+impl Page {
+    pub(crate) fn new(columns: usize) -> Self {
+        Self {
+            rows: Arc::default(),
+            versions: Vec::new(),
+            columns: (0..columns).map(|_| Arc::new(Column::new(0))).collect(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.versions.len()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() >= MAX_ROWS
+    }
+
+    pub(crate) fn key(&self, row: usize) -> &str {
+        self.rows.keys.get(row).map_or("", |key| key)
+    }
+
+    pub(crate) fn first_key(&self) -> &str {
+        self.key(0)
+    }
+
+    pub(crate) fn last_key(&self) -> &str {
+        self.key(self.len().saturating_sub(1))
+    }
+
+    pub(crate) fn find(&self, key: &str) -> Result<usize, usize> {
+        self.rows.keys.binary_search_by(|own| (**own).cmp(key))
+    }
+
+    pub(crate) fn uid(&self, row: usize) -> Option<&Uid> {
+        self.rows.uids.get(row)
+    }
+
+    pub(crate) fn version(&self, row: usize) -> u64 {
+        self.versions.get(row).copied().unwrap_or(0)
+    }
+
+    /// The columns: base labels, then families.
+    pub(crate) fn columns(&self) -> &[Arc<Column>] {
+        &self.columns
+    }
+
+    pub(crate) fn insert(&mut self, row: usize, identity: Identity<'_>, cells: &Rendered) {
+        let count = self.len();
+        let rows = Arc::make_mut(&mut self.rows);
+        rows.keys.insert(row, identity.key.into());
+        rows.uids.insert(row, Uid::new(identity.uid));
+        self.versions.insert(row, identity.version);
+        for (column, cell) in self.columns.iter_mut().zip(cells.iter()) {
+            Arc::make_mut(column).insert(row, count, cell);
+        }
+    }
+
+    /// How many cells of `row` differ from `cells`.
+    pub(crate) fn differing(&self, row: usize, cells: &Rendered) -> usize {
+        (self.columns.iter().zip(cells.iter()))
+            .filter(|(column, cell)| column.cell(row) != *cell)
+            .count()
+    }
+
+    /// Replaces what differs in `row`; `identity` has the row's own key.
+    pub(crate) fn update(&mut self, row: usize, identity: Identity<'_>, cells: &Rendered) {
+        let count = self.len();
+        if let Some(version) = self.versions.get_mut(row) {
+            *version = identity.version;
+        }
+        if self.uid(row).is_some_and(|uid| !uid.is(identity.uid))
+            && let Some(uid) = Arc::make_mut(&mut self.rows).uids.get_mut(row)
+        {
+            *uid = Uid::new(identity.uid);
+        }
+        for (column, cell) in self.columns.iter_mut().zip(cells.iter()) {
+            if column.cell(row) != cell {
+                Arc::make_mut(column).set(row, count, cell);
+            }
+        }
+    }
+
+    pub(crate) fn remove(&mut self, row: usize) {
+        if row >= self.len() {
+            return;
+        }
+        let rows = Arc::make_mut(&mut self.rows);
+        rows.keys.remove(row);
+        rows.uids.remove(row);
+        self.versions.remove(row);
+        for column in &mut self.columns {
+            Arc::make_mut(column).remove(row);
+        }
+    }
+
+    /// The rows of `range` as a page of their own.
+    pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Self {
+        let rows = Rows {
+            keys: self.rows.keys.get(range.clone()).unwrap_or_default().to_vec(),
+            uids: self.rows.uids.get(range.clone()).unwrap_or_default().to_vec(),
+        };
+        Self {
+            rows: Arc::new(rows),
+            versions: self.versions.get(range.clone()).unwrap_or_default().to_vec(),
+            columns: (self.columns.iter())
+                .map(|column| Arc::new(column.slice(range.clone())))
+                .collect(),
+        }
+    }
+
+    /// Gives back spare memory where there is much of it.
+    pub(crate) fn compact(&mut self) {
+        let count = self.len();
+        for column in &mut self.columns {
+            if column.is_loose() {
+                *column = Arc::new(column.slice(0..count));
+            }
+        }
+    }
+
+    pub(crate) fn is_loose(&self) -> bool {
+        self.columns.iter().any(|column| column.is_loose())
+    }
+
+    /// Memory the page holds, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        // An Arc has two counters in front; allocators round up to 16 bytes.
+        let columns = (self.columns.iter())
+            .map(|column| column.heap_bytes() + size_of::<Column>() + 16 + size_of::<usize>());
+        let uids = self.rows.uids.iter().map(|uid| uid.heap_bytes() + size_of::<Uid>());
+        let keys = (self.rows.keys.iter()).map(|key| key.len().next_multiple_of(16) + 16);
+        columns.sum::<usize>()
+            + uids.sum::<usize>()
+            + keys.sum::<usize>()
+            + self.versions.capacity() * size_of::<u64>()
+    }
+}

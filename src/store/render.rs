@@ -1,0 +1,218 @@
+//! From an object to cells: every enabled family of a resource, in one reused buffer.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::collector::{BaseLabel, BaseSource};
+use crate::decode::Fields;
+use crate::family::{Allowlisted, Family, MetricType};
+use crate::filter::LabelAllowlist;
+use crate::resource::{Kind, ResourceInfo};
+use crate::sample::{Context, Lines, Samples};
+use crate::value::write_label_value;
+
+/// The cells of one object: base labels first, then families.
+#[derive(Default)]
+pub(crate) struct Rendered {
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+/// What a store renders for its objects: sets of base labels and the families upon them.
+#[derive(Debug)]
+pub(crate) struct Schema<K> {
+    resource: ResourceInfo,
+    bases: Vec<BaseSet<K>>,
+    families: Vec<Active<K>>,
+    fields: Fields,
+}
+
+/// Base labels that one or more families share.
+#[derive(Debug)]
+struct BaseSet<K> {
+    labels: Vec<BaseLabel<K>>,
+    /// Their names and those of constant labels.
+    taken: Vec<Cow<'static, str>>,
+}
+
+/// A family that filters left in.
+#[derive(Debug)]
+pub(crate) struct Active<K> {
+    pub(crate) family: Family<K>,
+    /// Its set of base labels.
+    pub(crate) base: usize,
+    allowlist: Option<Arc<LabelAllowlist>>,
+}
+
+// === impl Rendered ===
+
+impl Rendered {
+    pub(crate) fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+    }
+
+    pub(crate) fn push(&mut self, cell: &[u8]) {
+        self.text.extend_from_slice(cell);
+        self.ends.push(self.text.len());
+    }
+
+    /// The cells, in the order of a page's columns.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let cell = self.text.get(start..end).unwrap_or(&[]);
+            start = end;
+            cell
+        })
+    }
+}
+
+// === impl Schema ===
+
+impl<K: Kind> Schema<K> {
+    pub(crate) fn new(resource: ResourceInfo) -> Self {
+        Self {
+            resource,
+            bases: Vec::new(),
+            families: Vec::new(),
+            fields: Fields::union::<[&str; 0]>([]),
+        }
+    }
+
+    /// Adds families upon base labels; `constants` are the names of constant labels.
+    ///
+    /// A family of labels or annotations whose allowlist is empty has no sample ever and is left
+    /// out here.
+    pub(crate) fn add(
+        &mut self,
+        labels: Vec<BaseLabel<K>>,
+        constants: &[Cow<'static, str>],
+        families: impl IntoIterator<Item = Family<K>>,
+        allowlists: &Allowlists,
+    ) {
+        let base = self.bases.len();
+        let names = labels.iter().map(|label| &label.name);
+        let taken = constants.iter().chain(names).cloned().collect();
+        self.bases.push(BaseSet { labels, taken });
+        for family in families {
+            let allowlist = match family.descriptor().allowlisted() {
+                None => None,
+                Some(Allowlisted::Labels) => Some(Arc::clone(&allowlists.labels)),
+                Some(Allowlisted::Annotations) => Some(Arc::clone(&allowlists.annotations)),
+            };
+            if allowlist.as_ref().is_some_and(|list| list.is_empty()) {
+                continue;
+            }
+            self.families.push(Active {
+                family,
+                base,
+                allowlist,
+            });
+        }
+        let computed = (self.bases.iter().flat_map(|base| &base.labels)).filter_map(|label| {
+            match &label.source {
+                BaseSource::Computed { reads, .. } => Some(reads.map(|path| vec![path])),
+                _ => None,
+            }
+        });
+        let read = (self.families.iter())
+            .map(|active| active.family.descriptor().reads().map(Iterator::collect));
+        self.fields = Fields::union(computed.chain(read));
+    }
+
+    pub(crate) fn resource(&self) -> &ResourceInfo {
+        &self.resource
+    }
+
+    /// The fields some active family reads.
+    pub(crate) fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    pub(crate) fn families(&self) -> &[Active<K>] {
+        &self.families
+    }
+
+    /// How many columns a page has: sets of base labels, then families.
+    pub(crate) fn columns(&self) -> usize {
+        self.bases.len() + self.families.len()
+    }
+
+    /// The column of a family.
+    pub(crate) fn column(&self, family: usize) -> usize {
+        self.bases.len() + family
+    }
+
+    /// Whether a set of base labels is never empty.
+    pub(crate) fn base_is_open(&self, base: usize) -> bool {
+        self.bases.get(base).is_some_and(|base| !base.labels.is_empty())
+    }
+
+    /// Whether two objects always differ in a set of base labels.
+    pub(crate) fn base_is_identity(&self, base: usize) -> bool {
+        let Some(base) = self.bases.get(base) else {
+            return false;
+        };
+        let has = |wanted: fn(&BaseSource<K>) -> bool| {
+            base.labels.iter().any(|label| wanted(&label.source))
+        };
+        let namespaced = self.resource.scope() == crate::Scope::Namespaced;
+        has(|source| matches!(source, BaseSource::Name))
+            && (!namespaced || has(|source| matches!(source, BaseSource::Namespace)))
+    }
+
+    /// Renders all cells of an object and returns how many duplicate samples were dropped.
+    pub(crate) fn render(&self, object: &K, lines: &mut Lines, cells: &mut Rendered) -> u64 {
+        cells.clear();
+        lines.clear();
+        for base in &self.bases {
+            for (at, label) in base.labels.iter().enumerate() {
+                if at > 0 {
+                    cells.text.push(b',');
+                }
+                cells.text.extend_from_slice(label.name.as_bytes());
+                cells.text.extend_from_slice(b"=\"");
+                write_label_value(&mut cells.text, &label.source.value(object));
+                cells.text.push(b'"');
+            }
+            cells.ends.push(cells.text.len());
+        }
+        let start = cells.text.len();
+        for active in &self.families {
+            let taken = self.bases.get(active.base).map_or(&[][..], |base| &base.taken);
+            let context = Context {
+                taken,
+                counter: active.family.descriptor().metric_type() == MetricType::Counter,
+                allowlist: active.allowlist.as_deref(),
+            };
+            let mut samples = Samples::new(lines, context);
+            active.family.generator().generate(object, &mut samples);
+            cells.ends.push(start + lines.text().len());
+        }
+        cells.text.extend_from_slice(lines.text());
+        lines.duplicates()
+    }
+}
+
+/// The keys that label and annotation families of one resource show.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Allowlists {
+    pub(crate) labels: Arc<LabelAllowlist>,
+    pub(crate) annotations: Arc<LabelAllowlist>,
+}
+
+// === impl BaseSource ===
+
+impl<K: Kind> BaseSource<K> {
+    fn value<'o>(&self, object: &'o K) -> Cow<'o, str> {
+        let meta = object.meta();
+        let field = match self {
+            Self::Namespace => &meta.namespace,
+            Self::Name => &meta.name,
+            Self::Uid => &meta.uid,
+            Self::Computed { value, .. } => return value(object),
+        };
+        Cow::Borrowed(field.as_deref().unwrap_or_default())
+    }
+}

@@ -1,0 +1,337 @@
+//! Tables: the pages of one feeder in key order, and the marks of a relist.
+
+use std::sync::Arc;
+
+use super::column::MAX_ROWS;
+use super::page::{Identity, Page};
+use super::render::Rendered;
+
+/// The rows of one feeder, in key order. Cloning shares all pages.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    pages: Vec<Slot>,
+    columns: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    page: Arc<Page>,
+    /// The rows the list in progress has named.
+    listed: Marks,
+}
+
+/// What applying an object to a table did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Applied {
+    Inserted,
+    /// Some cells changed, or another object took the key.
+    Updated,
+    /// The same cells as before.
+    Unchanged,
+    /// Older than what is stored; nothing happened.
+    Stale,
+}
+
+/// What deleting an object from a table did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deleted {
+    Removed,
+    /// No such object: not that key, or not that uid.
+    Absent,
+    /// Older than what is stored; nothing happened.
+    Stale,
+}
+
+// === impl Table ===
+
+impl Table {
+    /// An empty table for pages of `columns` columns.
+    pub(crate) fn new(columns: usize) -> Self {
+        Self {
+            pages: Vec::new(),
+            columns,
+        }
+    }
+
+    pub(crate) fn pages(&self) -> impl DoubleEndedIterator<Item = &Arc<Page>> + ExactSizeIterator {
+        self.pages.iter().map(|slot| &slot.page)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.pages().map(|page| page.len()).sum()
+    }
+
+    pub(crate) fn first_key(&self) -> Option<&str> {
+        self.pages.first().map(|slot| slot.page.first_key())
+    }
+
+    pub(crate) fn last_key(&self) -> Option<&str> {
+        self.pages.last().map(|slot| slot.page.last_key())
+    }
+
+    /// The page and row of `key`.
+    pub(crate) fn find(&self, key: &str) -> Option<(&Page, usize)> {
+        let (at, row) = self.position(key).ok()?;
+        Some((&self.pages.get(at)?.page, row))
+    }
+
+    /// Files an object; `ordered` ignores it where the stored version of the same uid is higher.
+    pub(crate) fn apply(&mut self, identity: Identity<'_>, cells: &Rendered, ordered: bool) -> Applied {
+        match self.position(identity.key) {
+            Err((at, row)) => {
+                self.insert(at, row, identity, cells);
+                Applied::Inserted
+            }
+            Ok((at, row)) => {
+                let Some(slot) = self.pages.get_mut(at) else {
+                    return Applied::Unchanged;
+                };
+                let same = slot.page.uid(row).is_some_and(|uid| uid.is(identity.uid));
+                let stored = slot.page.version(row);
+                if ordered && same && is_older(identity.version, stored) {
+                    return Applied::Stale;
+                }
+                slot.listed.set(row);
+                let changed = slot.page.differing(row, cells) > 0;
+                if changed || !same || stored != identity.version {
+                    Arc::make_mut(&mut slot.page).update(row, identity, cells);
+                }
+                if changed || !same {
+                    Applied::Updated
+                } else {
+                    Applied::Unchanged
+                }
+            }
+        }
+    }
+
+    /// Removes an object; an empty uid stands for any, a version of 0 for an unknown one.
+    pub(crate) fn delete(&mut self, identity: Identity<'_>, ordered: bool) -> Deleted {
+        let Ok((at, row)) = self.position(identity.key) else {
+            return Deleted::Absent;
+        };
+        let Some(slot) = self.pages.get(at) else {
+            return Deleted::Absent;
+        };
+        let same = slot.page.uid(row).is_some_and(|uid| uid.is(identity.uid));
+        if !same && !identity.uid.is_empty() {
+            return Deleted::Absent;
+        }
+        if ordered && is_older(identity.version, slot.page.version(row)) {
+            return Deleted::Stale;
+        }
+        self.remove(at, row);
+        Deleted::Removed
+    }
+
+    /// Starts a list: no row has been named yet.
+    pub(crate) fn unmark(&mut self) {
+        for slot in &mut self.pages {
+            slot.listed = Marks::default();
+        }
+    }
+
+    /// Ends a list: removes the rows it did not name and says how many they were.
+    pub(crate) fn sweep(&mut self) -> usize {
+        let mut swept = 0;
+        for slot in &mut self.pages {
+            let unnamed = (0..slot.page.len()).rev().filter(|&row| !slot.listed.get(row));
+            let unnamed: Vec<_> = unnamed.collect();
+            if unnamed.len() == slot.page.len() {
+                swept += unnamed.len();
+                slot.page = Arc::new(Page::new(self.columns));
+                continue;
+            }
+            for row in unnamed {
+                Arc::make_mut(&mut slot.page).remove(row);
+                slot.listed.remove(row);
+                swept += 1;
+            }
+        }
+        self.pages.retain(|slot| slot.page.len() > 0);
+        swept
+    }
+
+    /// Removes the rows for which `keep` says no, and says how many they were.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&str, &Page, usize) -> bool) -> usize {
+        self.unmark();
+        for slot in &mut self.pages {
+            for row in 0..slot.page.len() {
+                if keep(slot.page.key(row), &slot.page, row) {
+                    slot.listed.set(row);
+                }
+            }
+        }
+        self.sweep()
+    }
+
+    /// Gives back spare memory.
+    pub(crate) fn compact(&mut self) {
+        for slot in &mut self.pages {
+            if slot.page.is_loose() {
+                Arc::make_mut(&mut slot.page).compact();
+            }
+        }
+        self.pages.shrink_to_fit();
+    }
+
+    fn position(&self, key: &str) -> Result<(usize, usize), (usize, usize)> {
+        // The last page whose first key is not above the key.
+        let after = self.pages.partition_point(|slot| slot.page.first_key() <= key);
+        let Some(at) = after.checked_sub(1) else {
+            return Err((0, 0));
+        };
+        match self.pages.get(at).map_or(Err(0), |slot| slot.page.find(key)) {
+            Ok(row) => Ok((at, row)),
+            Err(row) => Err((at, row)),
+        }
+    }
+
+    fn insert(&mut self, mut at: usize, mut row: usize, identity: Identity<'_>, cells: &Rendered) {
+        let columns = self.columns;
+        if self.pages.is_empty() {
+            self.pages.push(Slot::new(Page::new(columns)));
+        }
+        let full = self.pages.get(at).is_some_and(|slot| slot.page.is_full());
+        if full && row == MAX_ROWS {
+            // In key order, as lists arrive: leave the full page full and begin another.
+            if let Some(slot) = self.pages.get_mut(at) {
+                Arc::make_mut(&mut slot.page).compact();
+            }
+            at += 1;
+            row = 0;
+            self.pages.insert(at, Slot::new(Page::new(columns)));
+        } else if full {
+            let half = MAX_ROWS / 2;
+            if let Some(slot) = self.pages.get_mut(at) {
+                let upper = slot.split(half);
+                self.pages.insert(at + 1, upper);
+            }
+            if row > half {
+                at += 1;
+                row -= half;
+            }
+        }
+        if let Some(slot) = self.pages.get_mut(at) {
+            Arc::make_mut(&mut slot.page).insert(row, identity, cells);
+            slot.listed.insert(row);
+        }
+    }
+
+    fn remove(&mut self, at: usize, row: usize) {
+        let Some(slot) = self.pages.get_mut(at) else { return };
+        Arc::make_mut(&mut slot.page).remove(row);
+        slot.listed.remove(row);
+        let len = slot.page.len();
+        if len == 0 {
+            self.pages.remove(at);
+        } else if len < MAX_ROWS / 4 {
+            self.join(at);
+        }
+    }
+
+    /// Joins a page that became small with the one after it, where both fit comfortably in one.
+    fn join(&mut self, at: usize) {
+        let Some([left, right]) = self.pages.get(at..at + 2) else {
+            return;
+        };
+        if left.page.len() + right.page.len() > MAX_ROWS / 2 {
+            return;
+        }
+        let (mut joined, listed) = (left.clone(), right.listed);
+        let (page, right) = (Arc::make_mut(&mut joined.page), Arc::clone(&right.page));
+        let mut cells = Rendered::default();
+        for row in 0..right.len() {
+            cells.clear();
+            for column in right.columns() {
+                cells.push(column.cell(row));
+            }
+            let uid = right.uid(row).map(ToString::to_string).unwrap_or_default();
+            let identity = Identity {
+                key: right.key(row),
+                uid: &uid,
+                version: right.version(row),
+            };
+            let to = page.len();
+            page.insert(to, identity, &cells);
+            joined.listed.put(to, listed.get(row));
+        }
+        self.pages.remove(at + 1);
+        if let Some(slot) = self.pages.get_mut(at) {
+            *slot = joined;
+        }
+    }
+
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.pages().map(|page| page.heap_bytes() + size_of::<Page>() + size_of::<Slot>()).sum()
+    }
+}
+
+/// Whether a version is known to be lower than the stored one.
+fn is_older(version: u64, stored: u64) -> bool {
+    version != 0 && stored != 0 && version < stored
+}
+
+// === impl Slot ===
+
+impl Slot {
+    fn new(page: Page) -> Self {
+        Self {
+            page: Arc::new(page),
+            listed: Marks::default(),
+        }
+    }
+
+    /// Keeps the first `half` rows and returns the others.
+    fn split(&mut self, half: usize) -> Self {
+        let upper = Self {
+            page: Arc::new(self.page.slice(half..self.page.len())),
+            listed: self.listed.upper(half),
+        };
+        self.page = Arc::new(self.page.slice(0..half));
+        upper
+    }
+}
+
+/// A bit per row of a page.
+#[derive(Clone, Copy, Debug, Default)]
+struct Marks([u64; MAX_ROWS.div_ceil(64)]);
+
+impl Marks {
+    fn get(&self, row: usize) -> bool {
+        self.0.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
+    }
+
+    fn put(&mut self, row: usize, marked: bool) {
+        if let Some(word) = self.0.get_mut(row / 64) {
+            *word = *word & !(1 << (row % 64)) | u64::from(marked) << (row % 64);
+        }
+    }
+
+    fn set(&mut self, row: usize) {
+        self.put(row, true);
+    }
+
+    /// Moves the marks from `row` on up by one and marks `row`.
+    fn insert(&mut self, row: usize) {
+        for to in (row + 1..MAX_ROWS).rev() {
+            self.put(to, self.get(to - 1));
+        }
+        self.set(row);
+    }
+
+    /// Moves the marks behind `row` down by one.
+    fn remove(&mut self, row: usize) {
+        for to in row..MAX_ROWS {
+            self.put(to, self.get(to + 1));
+        }
+    }
+
+    fn upper(&self, half: usize) -> Self {
+        let mut marks = Self::default();
+        for row in half..MAX_ROWS {
+            marks.put(row - half, self.get(row));
+        }
+        marks
+    }
+}

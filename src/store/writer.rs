@@ -1,0 +1,231 @@
+//! Writers: how one feeder's objects get into a store.
+
+use std::fmt;
+
+use super::MetricsStore;
+use super::page::Identity;
+use super::render::Rendered;
+use crate::decode::{self, DecodeError};
+use crate::resource::Kind;
+use crate::sample::Lines;
+use crate::value::resource_version;
+
+/// Feeds the objects of one source into a [`MetricsStore`].
+///
+/// Each source (a watch, a namespace's watch, a directory of manifests) holds a writer of its own,
+/// and a list replaces only what that writer fed. Rows stay when a writer is dropped; a list that
+/// was begun is then abandoned. [`close`](Self::close) takes the rows along.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Pod;
+/// use kube_state_metrics::{CacheStore, Collector, Family, MetricsStore};
+/// use serde_json::json;
+///
+/// let seen = Family::gauge("pod_seen", "Always 1.").generate(|_: &Pod, s| s.value(1));
+/// let store = MetricsStore::new(Collector::<Pod>::new().family(seen));
+/// let pod = |name| serde_json::from_value::<Pod>(json!({ "metadata": { "name": name } }));
+///
+/// let mut writer = store.writer();
+/// writer.apply_object(&pod("a")?);
+/// writer.begin_list();
+/// writer.apply_object(&pod("b")?);
+/// assert_eq!(store.list_keys(), ["a"]); // readers see the old state until the list is complete
+/// writer.end_list();
+/// assert_eq!(store.list_keys(), ["b"]);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub struct Writer<K: Kind> {
+    store: MetricsStore<K>,
+    feed: Feed,
+}
+
+/// A feeder's number, and memory it reuses.
+#[derive(Default)]
+pub(super) struct Feed {
+    id: usize,
+    lines: Lines,
+    cells: Rendered,
+    key: String,
+}
+
+// === impl Writer ===
+
+impl<K: Kind> Writer<K> {
+    pub(super) fn new(store: MetricsStore<K>) -> Self {
+        let feed = Feed::new(store.open_part());
+        Self { store, feed }
+    }
+
+    /// The store the writer feeds.
+    #[must_use]
+    pub fn store(&self) -> &MetricsStore<K> {
+        &self.store
+    }
+
+    /// Adds an object or replaces its samples.
+    ///
+    /// Outside a list, an object with the uid of the stored one and a lower `resourceVersion` is
+    /// ignored. Another uid under the same namespace and name replaces what is stored. An object
+    /// outside the namespaces or the shard of the store is not taken.
+    pub fn apply_object(&mut self, object: &K) {
+        self.feed.apply(&self.store, object);
+    }
+
+    /// Removes an object.
+    ///
+    /// It is ignored where the store holds another uid, or a higher `resourceVersion`, under the
+    /// object's namespace and name.
+    pub fn delete_object(&mut self, object: &K) {
+        self.feed.delete(&self.store, object);
+    }
+
+    /// Removes whatever is stored as `namespace/name`; cluster-scoped kinds have no namespace.
+    pub fn delete_key(&mut self, namespace: &str, name: &str) {
+        self.feed.delete_key(&self.store, namespace, name);
+    }
+
+    /// Decodes an object from JSON, skipping what no family reads, and applies it.
+    ///
+    /// # Errors
+    ///
+    /// An object that does not decode loses the samples it had, is counted, and is named in the
+    /// error; the message never holds a value of the object.
+    pub fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
+        let object = self.decode(json)?;
+        self.apply_object(&object);
+        Ok(())
+    }
+
+    /// Decodes an object from JSON and removes it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`apply_json`](Self::apply_json); whatever is stored under its name is removed then.
+    pub fn delete_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
+        let object = self.decode(json)?;
+        self.delete_object(&object);
+        Ok(())
+    }
+
+    /// Begins a complete list of this writer's objects.
+    ///
+    /// Until [`end_list`](Self::end_list), readers see what was there before. A list that was
+    /// begun already starts over.
+    pub fn begin_list(&mut self) {
+        self.store.begin_list(self.feed.id);
+    }
+
+    /// Ends a list: what it did not name is removed, and readers see the result, all at once.
+    pub fn end_list(&mut self) {
+        self.store.end_list(self.feed.id);
+    }
+
+    /// Gives a list up: all it did is undone.
+    pub fn abandon_list(&mut self) {
+        self.store.abandon_list(self.feed.id);
+    }
+
+    /// Removes all rows of this writer and the writer.
+    pub fn close(self) {
+        self.store.close_part(self.feed.id);
+    }
+
+    fn decode(&mut self, json: &[u8]) -> Result<K, DecodeError> {
+        let schema = self.store.schema();
+        decode::decode(schema.resource().kind(), json, schema.fields()).inspect_err(|error| {
+            self.store.count_decode_error(error.reason());
+            if let Some((namespace, name)) = error.identity() {
+                self.feed.delete_key(&self.store, namespace, name);
+            }
+        })
+    }
+}
+
+impl<K: Kind> Drop for Writer<K> {
+    fn drop(&mut self) {
+        self.store.abandon_list(self.feed.id);
+    }
+}
+
+impl<K: Kind> fmt::Debug for Writer<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("resource", self.store.resource())
+            .field("id", &self.feed.id)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Feed ===
+
+impl Feed {
+    pub(super) fn new(id: usize) -> Self {
+        Self {
+            id,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn id(&self) -> usize {
+        self.id
+    }
+
+    pub(super) fn apply<K: Kind>(&mut self, store: &MetricsStore<K>, object: &K) {
+        let (uid, version) = self.identify(object);
+        let identity = Identity {
+            key: &self.key,
+            uid,
+            version,
+        };
+        let namespace = object.meta().namespace.as_deref().unwrap_or_default();
+        if !store.filter().takes(namespace, uid) {
+            // It may have been ours before it moved out of scope.
+            store.delete(self.id, Identity { uid: "", ..identity });
+            return;
+        }
+        let dropped = store.schema().render(object, &mut self.lines, &mut self.cells);
+        if dropped > 0 {
+            store.count_duplicates(dropped);
+        }
+        store.apply(self.id, identity, &self.cells);
+    }
+
+    pub(super) fn delete<K: Kind>(&mut self, store: &MetricsStore<K>, object: &K) {
+        let (uid, version) = self.identify(object);
+        let identity = Identity {
+            key: &self.key,
+            uid,
+            version,
+        };
+        store.delete(self.id, identity);
+    }
+
+    fn delete_key<K: Kind>(&mut self, store: &MetricsStore<K>, namespace: &str, name: &str) {
+        self.set_key(namespace, name);
+        let identity = Identity {
+            key: &self.key,
+            uid: "",
+            version: 0,
+        };
+        store.delete(self.id, identity);
+    }
+
+    fn identify<'o, K: Kind>(&mut self, object: &'o K) -> (&'o str, u64) {
+        let meta = object.meta();
+        self.set_key(
+            meta.namespace.as_deref().unwrap_or_default(),
+            meta.name.as_deref().unwrap_or_default(),
+        );
+        let version = meta.resource_version.as_deref().and_then(resource_version::as_u64);
+        (meta.uid.as_deref().unwrap_or_default(), version.unwrap_or(0))
+    }
+
+    fn set_key(&mut self, namespace: &str, name: &str) {
+        self.key.clear();
+        if !namespace.is_empty() {
+            self.key.push_str(namespace);
+            self.key.push('/');
+        }
+        self.key.push_str(name);
+    }
+}

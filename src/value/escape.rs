@@ -1,0 +1,108 @@
+//! Escaping of label values and help texts.
+//!
+//! The [text format] escapes backslash and newline, and inside quotes the quote as well; everything
+//! else, control characters included, stands as it is. [OpenMetrics] escapes quotes in help too.
+//!
+//! [text format]: https://prometheus.io/docs/instrumenting/exposition_formats/#comments-help-text-and-type-information
+//! [OpenMetrics]: https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md#abnf
+
+use memchr::{memchr2, memchr3};
+
+/// Appends a label value, escaped to stand between quotes.
+pub(crate) fn write_label_value(out: &mut Vec<u8>, value: &str) {
+    write_escaped(out, value, |rest| memchr3(b'\\', b'\n', b'"', rest));
+}
+
+/// Appends the text of a `# HELP` line in the Prometheus text format.
+pub(crate) fn write_help(out: &mut Vec<u8>, help: &str) {
+    write_escaped(out, help, |rest| memchr2(b'\\', b'\n', rest));
+}
+
+/// Appends the text of a `# HELP` line in the OpenMetrics format.
+pub(crate) fn write_openmetrics_help(out: &mut Vec<u8>, help: &str) {
+    write_label_value(out, help);
+}
+
+/// Copies the clean runs whole and escapes each byte that `find` stops at.
+fn write_escaped(out: &mut Vec<u8>, text: &str, find: impl Fn(&[u8]) -> Option<usize>) {
+    let mut rest = text.as_bytes();
+    while let Some((run, tail)) = find(rest).and_then(|at| rest.split_at_checked(at)) {
+        let Some((&special, tail)) = tail.split_first() else {
+            break;
+        };
+        out.extend_from_slice(run);
+        out.extend_from_slice(&[b'\\', if special == b'\n' { b'n' } else { special }]);
+        rest = tail;
+    }
+    out.extend_from_slice(rest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn with(write: impl Fn(&mut Vec<u8>, &str), text: &str) -> String {
+        let mut out = Vec::new();
+        write(&mut out, text);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn escapes_exactly_three_characters_in_label_values() {
+        for (raw, want) in [
+            ("", ""),
+            ("plain", "plain"),
+            (r"C:\temp", r"C:\\temp"),
+            ("two\nlines", r"two\nlines"),
+            (r#"say "hi""#, r#"say \"hi\""#),
+            ("\\\n\"", r#"\\\n\""#),
+            (r"\n", r"\\n"),
+            ("\r\t\0\u{1}", "\r\t\0\u{1}"),
+            (
+                "\u{85}\u{2028}\u{2029}\u{feff}",
+                "\u{85}\u{2028}\u{2029}\u{feff}",
+            ),
+            ("größe 😀", "größe 😀"),
+            (" kept ", " kept "),
+        ] {
+            assert_eq!(with(write_label_value, raw), want);
+        }
+    }
+
+    #[test]
+    fn help_keeps_quotes_unless_it_is_openmetrics() {
+        let help = "a \"b\" \\ c\nd";
+        assert_eq!(with(write_help, help), r#"a "b" \\ c\nd"#);
+        assert_eq!(with(write_openmetrics_help, help), r#"a \"b\" \\ c\nd"#);
+    }
+
+    /// Undoes the escaping the way a scraper does; `None` for a text no scraper could read.
+    fn unescape(escaped: &str, quotes: bool) -> Option<String> {
+        let mut out = String::new();
+        let mut chars = escaped.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '\\' => out.push(match chars.next()? {
+                    'n' => '\n',
+                    '\\' => '\\',
+                    '"' if quotes => '"',
+                    _ => return None,
+                }),
+                '\n' => return None,
+                '"' if quotes => return None,
+                _ => out.push(c),
+            }
+        }
+        Some(out)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_escaped_reads_back(text in "(\\PC|[\\\\\"\n\r])*") {
+            prop_assert_eq!(unescape(&with(write_label_value, &text), true), Some(text.clone()));
+            prop_assert_eq!(unescape(&with(write_openmetrics_help, &text), true), Some(text.clone()));
+            prop_assert_eq!(unescape(&with(write_help, &text), false), Some(text));
+        }
+    }
+}

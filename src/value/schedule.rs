@@ -1,0 +1,296 @@
+//! Cron schedules as the CronJob controller of Kubernetes reads them.
+//!
+//! The dialect is the standard parser of the [cron library] behind the controller: five fields,
+//! descriptors such as `@daily`, `@every 1h30m`, and a time zone from `spec.timeZone` or from a
+//! `TZ=` in front. Two things differ from it: 7 is Sunday too, and a step must be smaller than its
+//! range (`*/60` is not a minute).
+//!
+//! The crates we looked at (`croner`, `cron`, `cronexpr`) read other dialects, with `L`, `W` and `#`
+//! but without `@every`, and move or merge the runs around a clock change, which the controller skips
+//! or repeats: every field would have to be validated and rewritten for them, and their search wrapped
+//! in one of ours. A bit mask for each field is less code than that, and `jiff` has what is hard, the
+//! time zones.
+//!
+//! Zones come from the database that is compiled in, so every host computes the same.
+//!
+//! [cron library]: https://pkg.go.dev/github.com/robfig/cron/v3
+
+mod duration;
+mod field;
+
+use std::sync::LazyLock;
+
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+
+use self::duration::whole_seconds;
+use self::field::{DAYS, Field, HOURS, MINUTES, MONTHS, WEEKDAYS};
+use super::calendar::{Date, SECONDS_PER_DAY, days_in_month, weekday};
+
+/// A schedule, or its time zone, means nothing to the CronJob controller.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum ScheduleError {
+    /// There are not five fields.
+    #[error("schedule has {found} fields; write five, such as \"*/5 * * * *\"")]
+    FieldCount {
+        /// How many there are.
+        found: usize,
+    },
+    /// A field has a word or number it must not have, or a range or step that makes no sense.
+    #[error(
+        "{field} field has {text:?}; write numbers from {min} to {max}, as in \"*\", \"{min}-{max}\", \"*/2\""
+    )]
+    Field {
+        /// What the field stands for.
+        field: &'static str,
+        /// The part of the field that is wrong.
+        text: String,
+        /// The least number the field takes.
+        min: u32,
+        /// The greatest number the field takes.
+        max: u32,
+    },
+    /// A word that begins with `@` is not known.
+    #[error(
+        "{text:?} is no schedule; write @hourly, @daily, @weekly, @monthly, @yearly or five fields"
+    )]
+    Descriptor {
+        /// The word.
+        text: String,
+    },
+    /// The interval of `@every` does not parse or is below a second.
+    #[error("{text:?} is no interval of a second or more; write one such as \"@every 1h30m\"")]
+    Interval {
+        /// What follows `@every`.
+        text: String,
+    },
+    /// The time zone is not in the IANA database.
+    #[error("time zone {name:?} is unknown; write an IANA name such as \"Europe/Berlin\"")]
+    TimeZone {
+        /// The name of the zone.
+        name: String,
+    },
+    /// Both the object and the schedule name a time zone.
+    #[error("time zone is set twice; leave out the one in front of the schedule")]
+    TwoTimeZones,
+}
+
+/// The zone data compiled into the program, which caches the zones it has read.
+static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+
+/// Within so many years of any day, every day of the calendar comes round: 29 February can be
+/// eight years away.
+const CALENDAR_YEARS: i64 = 8;
+
+/// How long to try when time after time a clock change skips the run that would be next.
+const SEARCH_SECONDS: i64 = 40 * 366 * SECONDS_PER_DAY;
+
+/// The first run of a schedule after a point in time, both in Unix seconds.
+///
+/// `None` if the schedule never fires again, as on 30 February, or not in any year before 10000.
+/// The search is bounded: it takes microseconds whatever the schedule.
+///
+/// # Errors
+///
+/// As [`validate`].
+pub(crate) fn next_after(
+    schedule: &str,
+    time_zone: Option<&str>,
+    base: i64,
+) -> Result<Option<i64>, ScheduleError> {
+    Schedule::parse(schedule, time_zone).map(|schedule| schedule.next_after(base))
+}
+
+/// Says whether the CronJob controller can run a schedule in a time zone.
+///
+/// # Errors
+///
+/// Says what is wrong with the schedule or the zone.
+pub(crate) fn validate(schedule: &str, time_zone: Option<&str>) -> Result<(), ScheduleError> {
+    Schedule::parse(schedule, time_zone).map(drop)
+}
+
+enum Schedule {
+    /// Runs so many seconds after the last run.
+    Every(i64),
+    /// Runs whenever the clock of the zone shows a matching time.
+    Clock(Clock, TimeZone),
+}
+
+/// The wall clock times at which a schedule fires.
+struct Clock {
+    minutes: Field,
+    hours: Field,
+    days: Field,
+    months: Field,
+    weekdays: Field,
+}
+
+impl Schedule {
+    fn parse(text: &str, time_zone: Option<&str>) -> Result<Self, ScheduleError> {
+        let (zone, text) = match (time_zone, split_zone(text)) {
+            (Some(_), Some(_)) => return Err(ScheduleError::TwoTimeZones),
+            // The controller puts the zone of the object in front, and trims what follows it.
+            (Some(name), None) => (zone(name)?, text.trim()),
+            (None, Some((name, text))) => (zone(name)?, text.trim()),
+            (None, None) => (TimeZone::UTC, text),
+        };
+        if !text.starts_with('@') {
+            return Ok(Self::Clock(Clock::parse(text)?, zone));
+        }
+        if let Some(interval) = text.strip_prefix("@every ") {
+            return match whole_seconds(interval) {
+                Some(seconds) if seconds >= 1 => Ok(Self::Every(seconds)),
+                _ => Err(ScheduleError::Interval {
+                    text: interval.to_owned(),
+                }),
+            };
+        }
+        let fields = match text {
+            "@yearly" | "@annually" => "0 0 1 1 *",
+            "@monthly" => "0 0 1 * *",
+            "@weekly" => "0 0 * * 0",
+            "@daily" | "@midnight" => "0 0 * * *",
+            "@hourly" => "0 * * * *",
+            _ => {
+                return Err(ScheduleError::Descriptor {
+                    text: text.to_owned(),
+                });
+            }
+        };
+        Ok(Self::Clock(Clock::parse(fields)?, zone))
+    }
+
+    fn next_after(&self, base: i64) -> Option<i64> {
+        match self {
+            Self::Every(seconds) => base.checked_add(*seconds),
+            Self::Clock(clock, zone) => clock.first_in_zone(zone, base.checked_add(1)?),
+        }
+    }
+}
+
+impl Clock {
+    fn parse(text: &str) -> Result<Self, ScheduleError> {
+        let mut fields = text.split_whitespace();
+        let mut next = || fields.next();
+        let (Some(minutes), Some(hours), Some(days), Some(months), Some(weekdays), None) =
+            (next(), next(), next(), next(), next(), next())
+        else {
+            return Err(ScheduleError::FieldCount {
+                found: text.split_whitespace().count(),
+            });
+        };
+        Ok(Self {
+            minutes: MINUTES.parse(minutes)?,
+            hours: HOURS.parse(hours)?,
+            days: DAYS.parse(days)?,
+            months: MONTHS.parse(months)?,
+            weekdays: WEEKDAYS.parse(weekdays)?.with_sunday_first(),
+        })
+    }
+
+    /// The first run in a zone at an instant or after it.
+    ///
+    /// Between two changes of the zone's offset, its clock runs like that of UTC. Searching one
+    /// such stretch after the other, what a change skips is in none, and what it repeats in two.
+    fn first_in_zone(&self, zone: &TimeZone, from: i64) -> Option<i64> {
+        let limit = from.saturating_add(SEARCH_SECONDS);
+        let mut from = from;
+        loop {
+            let start = jiff::Timestamp::from_second(from).ok()?;
+            let offset = i64::from(zone.to_offset(start).seconds());
+            let run = self.first_on_clock(from + offset)? - offset;
+            match zone
+                .following(start)
+                .next()
+                .map(|change| change.timestamp().as_second())
+            {
+                Some(end) if end <= run && end <= limit => from = end,
+                Some(end) if end <= run => return None,
+                _ => return Some(run),
+            }
+        }
+    }
+
+    /// The first run at a wall clock time or after it, on a clock that never changes.
+    fn first_on_clock(&self, from: i64) -> Option<i64> {
+        let from = from + (-from).rem_euclid(60);
+        let mut days = from.div_euclid(SECONDS_PER_DAY);
+        let mut minute = (from.rem_euclid(SECONDS_PER_DAY) / 60) as u32;
+        let Date {
+            mut year,
+            mut month,
+            mut day,
+        } = Date::from_days(days);
+        let last_year = year + CALENDAR_YEARS;
+        while year <= last_year {
+            let month_end = days_in_month(year, month);
+            if self.months.has(month) {
+                while day <= month_end {
+                    if self.fires_on(day, weekday(days))
+                        && let Some(minute) = self.first_in_day(minute)
+                    {
+                        return Some(days * SECONDS_PER_DAY + i64::from(minute) * 60);
+                    }
+                    (day, days, minute) = (day + 1, days + 1, 0);
+                }
+            } else {
+                (days, minute) = (days + i64::from(month_end - day) + 1, 0);
+            }
+            day = 1;
+            (year, month) = if month == 12 {
+                (year + 1, 1)
+            } else {
+                (year, month + 1)
+            };
+        }
+        None
+    }
+
+    /// Two restricted fields are alternatives; an unrestricted one leaves the choice to the other.
+    fn fires_on(&self, day: u32, weekday: u32) -> bool {
+        let (day, weekday) = (self.days.has(day), self.weekdays.has(weekday));
+        if self.days.is_unrestricted() || self.weekdays.is_unrestricted() {
+            day && weekday
+        } else {
+            day || weekday
+        }
+    }
+
+    /// The first matching minute of a day, counted from midnight, at a minute or after it.
+    fn first_in_day(&self, from: u32) -> Option<u32> {
+        let (hour, minute) = (from / 60, from % 60);
+        if self.hours.has(hour)
+            && let Some(minute) = self.minutes.first_from(minute)
+        {
+            return Some(hour * 60 + minute);
+        }
+        Some(self.hours.first_from(hour + 1)? * 60 + self.minutes.first_from(0)?)
+    }
+}
+
+/// Splits a zone off the front of a schedule, `TZ=Asia/Tokyo 0 9 * * *`.
+fn split_zone(text: &str) -> Option<(&str, &str)> {
+    let rest = text
+        .strip_prefix("CRON_TZ=")
+        .or_else(|| text.strip_prefix("TZ="))?;
+    Some(rest.split_once(' ').unwrap_or((rest, "")))
+}
+
+/// Looks a zone up by its exact IANA name.
+fn zone(name: &str) -> Result<TimeZone, ScheduleError> {
+    // Go's word for the zone of the process; that of the controller is taken to be UTC.
+    if name == "Local" {
+        return Ok(TimeZone::UTC);
+    }
+    match ZONES.get(name) {
+        // The database disregards case, and has a name for "no zone known"; Go does and has not.
+        Ok(zone) if zone.iana_name() == Some(name) && !zone.is_unknown() => Ok(zone),
+        _ => Err(ScheduleError::TimeZone {
+            name: name.to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

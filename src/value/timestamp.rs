@@ -1,0 +1,374 @@
+//! Points in time as the Kubernetes API writes and accepts them.
+//!
+//! The notation is [RFC 3339] as Go's `time` package reads it, which is what an API server accepts:
+//! capital `T` and `Z`; one digit will do for the hour; a comma may stand for the point; offsets
+//! go up to `+24:60`; there are no leap seconds. [`normalize_rfc3339`] turns such a text into one
+//! that [`jiff`] reads, since the typed objects hold `jiff` timestamps.
+//!
+//! [RFC 3339]: https://www.rfc-editor.org/rfc/rfc3339#section-5.6
+
+use std::borrow::Cow;
+
+use super::calendar::{Date, SECONDS_PER_DAY};
+
+/// A point in time, in seconds and nanoseconds from the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Timestamp {
+    /// Whole seconds, rounded down.
+    pub(crate) seconds: i64,
+    /// Nanoseconds after that second, below 10^9.
+    pub(crate) nanos: u32,
+}
+
+/// A text is not a point in time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not an RFC 3339 time; write one such as 2024-01-31T12:00:00Z")]
+pub(crate) struct TimestampError {
+    /// The text that was read.
+    pub(crate) text: String,
+}
+
+/// Digits of a fraction that count; further ones are dropped.
+const NANO_DIGITS: usize = 9;
+
+impl Timestamp {
+    /// The zero time of the API, 0001-01-01T00:00:00Z, which stands for an absent one.
+    pub(crate) const ZERO: Self = Self {
+        seconds: -62_135_596_800,
+        nanos: 0,
+    };
+
+    /// The last point in time that `jiff` can hold, 9999-12-30T22:00:00.999999999Z.
+    const JIFF_MAX: Self = Self {
+        seconds: 253_402_207_200,
+        nanos: 999_999_999,
+    };
+
+    /// Reads a time. Does not allocate.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not of the notation described above, or names a day that does not exist.
+    pub(crate) fn parse(text: &str) -> Result<Self, TimestampError> {
+        match read(text) {
+            Some((timestamp, _)) => Ok(timestamp),
+            None => Err(TimestampError {
+                text: text.to_owned(),
+            }),
+        }
+    }
+
+    /// Says whether this is the zero time, in whatever offset it was written.
+    pub(crate) fn is_zero(self) -> bool {
+        self == Self::ZERO
+    }
+
+    /// Writes the time in UTC, years outside 0000–9999 with a sign and six digits.
+    fn to_text(self) -> String {
+        let Date { year, month, day } = Date::from_days(self.seconds.div_euclid(SECONDS_PER_DAY));
+        let second = self.seconds.rem_euclid(SECONDS_PER_DAY);
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        let year = if (0..=9999).contains(&year) {
+            format!("{year:04}")
+        } else {
+            format!("{year:+07}")
+        };
+        let fraction = if self.nanos == 0 {
+            String::new()
+        } else {
+            format!(".{:09}", self.nanos)
+        };
+        format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
+    }
+}
+
+/// Turns a time into the same time in a notation that [`jiff::Timestamp`] reads.
+///
+/// Borrows the usual `2024-01-31T12:00:00Z`, with or without a fraction; allocates for others.
+/// `jiff` ends 26 hours before the year 9999 does: a later time comes out as the last one it has.
+///
+/// # Errors
+///
+/// When [`Timestamp::parse`] does not read the text.
+pub(crate) fn normalize_rfc3339(text: &str) -> Result<Cow<'_, str>, TimestampError> {
+    match read(text) {
+        Some((timestamp, true)) if timestamp <= Timestamp::JIFF_MAX => Ok(Cow::Borrowed(text)),
+        Some((timestamp, _)) => Ok(Cow::Owned(timestamp.min(Timestamp::JIFF_MAX).to_text())),
+        None => Err(TimestampError {
+            text: text.to_owned(),
+        }),
+    }
+}
+
+/// Reads a time; the flag says that the text is in the notation `jiff` shares.
+fn read(text: &str) -> Option<(Timestamp, bool)> {
+    let mut rest = text.as_bytes();
+    let year = digits(&mut rest, 4)?;
+    literal(&mut rest, b'-')?;
+    let month = digits(&mut rest, 2)?;
+    literal(&mut rest, b'-')?;
+    let day = digits(&mut rest, 2)?;
+    literal(&mut rest, b'T')?;
+    let hour_is_short = rest.get(1) == Some(&b':');
+    let hour = digits(&mut rest, if hour_is_short { 1 } else { 2 })?;
+    literal(&mut rest, b':')?;
+    let minute = digits(&mut rest, 2)?;
+    literal(&mut rest, b':')?;
+    let second = digits(&mut rest, 2)?;
+    let (nanos, fraction_is_plain) = fraction(&mut rest)?;
+    let (offset, offset_is_utc) = offset(&mut rest)?;
+
+    let date = Date {
+        year: i64::from(year),
+        month,
+        day,
+    };
+    if !rest.is_empty() || !date.exists() || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let second_of_day = i64::from(hour * 3600 + minute * 60 + second);
+    let seconds = date.to_days() * SECONDS_PER_DAY + second_of_day - offset;
+    Some((
+        Timestamp { seconds, nanos },
+        !hour_is_short && fraction_is_plain && offset_is_utc,
+    ))
+}
+
+/// Takes a number of exactly `count` digits.
+fn digits(rest: &mut &[u8], count: usize) -> Option<u32> {
+    let (number, tail) = rest.split_at_checked(count)?;
+    *rest = tail;
+    number.iter().try_fold(0, |value, byte| {
+        byte.is_ascii_digit()
+            .then(|| value * 10 + u32::from(byte - b'0'))
+    })
+}
+
+fn literal(rest: &mut &[u8], expected: u8) -> Option<()> {
+    *rest = rest.strip_prefix(&[expected])?;
+    Some(())
+}
+
+/// Takes the fraction, if there is one, as nanoseconds; the flag says that `jiff` reads it too.
+fn fraction(rest: &mut &[u8]) -> Option<(u32, bool)> {
+    let Some((mark @ (b'.' | b','), tail)) = rest.split_first() else {
+        return Some((0, true));
+    };
+    let count = tail.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if count == 0 {
+        return None;
+    }
+    let (fraction, tail) = tail.split_at_checked(count)?;
+    *rest = tail;
+    let padded = fraction
+        .iter()
+        .chain(std::iter::repeat(&b'0'))
+        .take(NANO_DIGITS);
+    let nanos = padded.fold(0, |nanos, byte| nanos * 10 + u32::from(byte - b'0'));
+    Some((nanos, *mark == b'.' && count <= NANO_DIGITS))
+}
+
+/// Takes the offset as seconds east of UTC; the flag says that it was `Z`.
+fn offset(rest: &mut &[u8]) -> Option<(i64, bool)> {
+    let (sign, tail) = rest.split_first()?;
+    *rest = tail;
+    let sign = match sign {
+        b'Z' => return Some((0, true)),
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let hours = digits(rest, 2)?;
+    literal(rest, b':')?;
+    let minutes = digits(rest, 2)?;
+    (hours <= 24 && minutes <= 60).then(|| (sign * i64::from(hours * 3600 + minutes * 60), false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_what_the_api_accepts() {
+        for (text, seconds, nanos) in [
+            ("1970-01-01T00:00:00Z", 0, 0),
+            ("2024-03-05T08:15:30Z", 1_709_626_530, 0),
+            ("2024-02-29T00:00:00Z", 1_709_164_800, 0),
+            ("1969-12-31T23:59:58.5Z", -2, 500_000_000),
+            ("1970-01-01T00:00:05.999Z", 5, 999_000_000),
+            ("1970-01-01T00:00:05,25Z", 5, 250_000_000),
+            ("1970-01-01T00:00:05.1234567899Z", 5, 123_456_789),
+            ("1970-01-01T3:04:05Z", 11_045, 0),
+            ("1970-01-01T05:30:00+05:30", 0, 0),
+            ("1969-12-31T19:00:00-05:00", 0, 0),
+            ("1970-01-01T00:00:00-00:00", 0, 0),
+            ("1970-01-02T00:00:00+24:00", 0, 0),
+            ("1970-01-01T01:00:00+00:60", 0, 0),
+            ("1970-01-02T01:00:00+24:60", 0, 0),
+            ("0001-01-01T00:00:00Z", -62_135_596_800, 0),
+            ("0001-01-01T01:00:00+01:00", -62_135_596_800, 0),
+            ("0000-01-01T00:00:00Z", -62_167_219_200, 0),
+            ("0000-01-01T00:00:00+24:00", -62_167_305_600, 0),
+            ("9999-12-31T23:59:59Z", 253_402_300_799, 0),
+            (
+                "9999-12-31T23:59:59.999999999-24:60",
+                253_402_390_799,
+                999_999_999,
+            ),
+        ] {
+            assert_eq!(
+                Timestamp::parse(text),
+                Ok(Timestamp { seconds, nanos }),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_year_one_itself_is_the_zero_time() {
+        for (text, zero) in [
+            ("0001-01-01T00:00:00Z", true),
+            ("0001-01-01T00:00:00.000000Z", true),
+            ("0001-01-01T01:00:00+01:00", true),
+            ("0000-12-31T19:00:00-05:00", true),
+            ("0001-01-01T00:00:00.5Z", false),
+            ("0001-01-01T00:00:01Z", false),
+            ("1970-01-01T00:00:00Z", false),
+        ] {
+            assert_eq!(Timestamp::parse(text).unwrap().is_zero(), zero, "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_the_api_refuses() {
+        for text in [
+            "",
+            "2024-01-01",
+            "2024-01-01 00:00:00Z",
+            "2024-01-01t00:00:00Z",
+            "2024-01-01T00:00:00z",
+            "2024-01-01T00:00:00",
+            "2024-01-01T00:00:00+0200",
+            "2024-01-01T00:00:00+02",
+            "2024-01-01T00:00:00+2:00",
+            "2024-01-01T00:00:00+25:00",
+            "2024-01-01T00:00:00+00:61",
+            "2024-01-01T00:00:00+02:00Z",
+            " 2024-01-01T00:00:00Z",
+            "2024-01-01T00:00:00Z ",
+            "2024-01-01T00:00:00ZZ",
+            "2024-01-01T00:00Z",
+            "2024-01-01T00:00:00.Z",
+            "2024-01-01T00:00:00,Z",
+            "2024-01-01T00:00:00.5.5Z",
+            "2024-01-01T24:00:00Z",
+            "2024-01-01T23:60:00Z",
+            "2024-01-01T23:59:60Z",
+            "2024-13-01T00:00:00Z",
+            "2024-00-01T00:00:00Z",
+            "2024-01-00T00:00:00Z",
+            "2024-04-31T00:00:00Z",
+            "2023-02-29T00:00:00Z",
+            "1900-02-29T00:00:00Z",
+            "24-01-01T00:00:00Z",
+            "02024-01-01T00:00:00Z",
+            "+2024-01-01T00:00:00Z",
+            "-001-01-01T00:00:00Z",
+            "2024-1-01T00:00:00Z",
+            "2024-01-1T00:00:00Z",
+            "2024-01-01T:00:00Z",
+            "2024-01-01T000:00:00Z",
+            "2024-01-01T00:0:00Z",
+            "2024-01-01T00:00:0Z",
+            "２024-01-01T00:00:00Z",
+            "1704067200",
+            "2024-01-01T00:00:00\u{2212}02:00",
+        ] {
+            assert_eq!(
+                Timestamp::parse(text),
+                Err(TimestampError {
+                    text: text.to_owned()
+                })
+            );
+            assert!(normalize_rfc3339(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_error_names_the_text_and_the_cure() {
+        let error = Timestamp::parse("yesterday").unwrap_err().to_string();
+        assert!(
+            error.contains("\"yesterday\"") && error.contains("2024-01-31T12:00:00Z"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn normalizes_to_what_jiff_reads() {
+        for (text, want) in [
+            ("2024-03-05T08:15:30Z", "2024-03-05T08:15:30Z"),
+            ("2024-03-05T08:15:30.123456Z", "2024-03-05T08:15:30.123456Z"),
+            ("2024-03-05T8:15:30Z", "2024-03-05T08:15:30Z"),
+            ("2024-03-05T08:15:30,5Z", "2024-03-05T08:15:30.500000000Z"),
+            (
+                "2024-03-05T08:15:30.1234567891Z",
+                "2024-03-05T08:15:30.123456789Z",
+            ),
+            ("2024-03-05T08:15:30+05:30", "2024-03-05T02:45:30Z"),
+            ("2024-03-05T08:15:30+00:60", "2024-03-05T07:15:30Z"),
+            ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00Z"),
+            ("0000-01-01T00:00:00+24:00", "-000001-12-31T00:00:00Z"),
+            (
+                "9999-12-30T22:00:00.999999999Z",
+                "9999-12-30T22:00:00.999999999Z",
+            ),
+            ("9999-12-31T23:59:59Z", "9999-12-30T22:00:00.999999999Z"),
+            (
+                "9999-12-31T23:59:59-24:00",
+                "9999-12-30T22:00:00.999999999Z",
+            ),
+        ] {
+            let normal = normalize_rfc3339(text).unwrap();
+            assert_eq!(normal, want);
+            assert_eq!(matches!(normal, Cow::Borrowed(_)), text == want, "{text}");
+            normal.parse::<jiff::Timestamp>().unwrap();
+        }
+        let last = jiff::Timestamp::MAX;
+        assert_eq!(last.as_second(), Timestamp::JIFF_MAX.seconds);
+        assert_eq!(
+            last.subsec_nanosecond().unsigned_abs(),
+            Timestamp::JIFF_MAX.nanos
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_accepted_time_is_the_same_time_in_jiff(
+            year in 0..10_000_i64, month in 1..14_u32, day in 1..33_u32, hour in 0..25, minute in 0..61,
+            second in 0..61, short_hour: bool, fraction in "([.,][0-9]{0,12})?",
+            offset in "(Z|[+-](0[0-9]|1[0-9]|2[0-5]):(0[0-9]|[1-6][0-9]))",
+        ) {
+            let hour = if short_hour { format!("{hour}") } else { format!("{hour:02}") };
+            let text = format!(
+                "{year:04}-{month:02}-{day:02}T{hour}:{minute:02}:{second:02}{fraction}{offset}"
+            );
+            if let Ok(time) = Timestamp::parse(&text) {
+                let theirs: jiff::Timestamp = normalize_rfc3339(&text).unwrap().parse().unwrap();
+                let ours = time.min(Timestamp::JIFF_MAX);
+                prop_assert_eq!(theirs.as_nanosecond(),
+                    i128::from(ours.seconds) * 1_000_000_000 + i128::from(ours.nanos));
+            } else {
+                let date = Date { year, month, day };
+                let offset_is_wide = offset.get(1..3) > Some("24") || offset.get(4..) > Some("60");
+                prop_assert!(!date.exists() || hour.parse::<u32>().unwrap() > 23 || minute > 59
+                    || second > 59 || fraction.len() == 1 || offset_is_wide);
+            }
+        }
+
+        #[test]
+        fn any_text_is_harmless(text in "[0-9T:.,Z+-]{0,30}|\\PC*") {
+            prop_assert_eq!(Timestamp::parse(&text).is_ok(), normalize_rfc3339(&text).is_ok());
+        }
+    }
+}
