@@ -94,11 +94,8 @@ pub fn nodes() -> Collector<Node> {
         .stable()
         .reads(["spec.unschedulable"])
         .generate(|node, s| {
-            s.value(
-                spec(node)
-                    .and_then(|spec| spec.unschedulable)
-                    .unwrap_or(false),
-            );
+            let cordoned = spec(node).and_then(|spec| spec.unschedulable);
+            s.value(cordoned.unwrap_or(false));
         }),
         F::gauge(
             "kube_node_status_allocatable",
@@ -109,10 +106,8 @@ pub fn nodes() -> Collector<Node> {
         .labels(["resource", "unit"])
         .reads(["status.allocatable"])
         .generate(|node, s| {
-            amounts(
-                status(node).and_then(|status| status.allocatable.as_ref()),
-                s,
-            );
+            let allocatable = status(node).and_then(|status| status.allocatable.as_ref());
+            amounts(allocatable, s);
         }),
         F::gauge(
             "kube_node_status_capacity",
@@ -193,21 +188,15 @@ fn roles(node: &Node, s: &mut Samples<'_>) {
 }
 
 fn pod_cidrs(node: &Node, s: &mut Samples<'_>) {
-    for range in spec(node)
-        .and_then(|spec| spec.pod_cidrs.as_ref())
-        .into_iter()
-        .flatten()
-    {
+    let ranges = spec(node).and_then(|spec| spec.pod_cidrs.as_ref());
+    for range in ranges.into_iter().flatten() {
         s.label("pod_cidr", range).value(1);
     }
 }
 
 fn taints(node: &Node, s: &mut Samples<'_>) {
-    for taint in spec(node)
-        .and_then(|spec| spec.taints.as_ref())
-        .into_iter()
-        .flatten()
-    {
+    let taints = spec(node).and_then(|spec| spec.taints.as_ref());
+    for taint in taints.into_iter().flatten() {
         s.label("key", &taint.key)
             .label("value", taint.value.as_ref())
             .label("effect", &taint.effect)

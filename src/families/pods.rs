@@ -50,3 +50,6 @@ fn init_container_statuses(pod: &Pod) -> &[ContainerStatus] {
         .and_then(|status| status.init_container_statuses.as_deref())
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,9 @@ use crate::families::shapes;
 use crate::sample::LabelValue;
 use crate::{Family, Samples};
 
+/// The name of the claim that is made for an ephemeral volume: pod and volume.
+struct EphemeralClaim<'a>(&'a str, &'a str);
+
 /// The families up to the start of the pod, in the order of the exposition.
 pub(super) fn families() -> [Family<Pod>; 11] {
     type F = Family<Pod>;
@@ -75,11 +78,8 @@ pub(super) fn families() -> [Family<Pod>; 11] {
         .labels(["type"])
         .reads(["spec.restartPolicy"])
         .generate(|pod, s| {
-            s.label(
-                "type",
-                spec(pod).and_then(|spec| spec.restart_policy.as_ref()),
-            )
-            .value(1);
+            let policy = spec(pod).and_then(|spec| spec.restart_policy.as_ref());
+            s.label("type", policy).value(1);
         }),
         F::gauge(
             "kube_pod_runtimeclass_name_info",
@@ -121,7 +121,7 @@ pub(super) fn families() -> [Family<Pod>; 11] {
         ])
         .generate(|pod, s| {
             claims(pod, s, |claim| {
-                claim.and_then(|claim| claim.read_only).unwrap_or(false)
+                claim.is_some_and(|claim| claim.read_only == Some(true))
             });
         }),
         F::gauge(
@@ -132,9 +132,8 @@ pub(super) fn families() -> [Family<Pod>; 11] {
         .reads(["status.startTime"])
         .generate(|pod, s| {
             let status = pod.status.as_ref();
-            s.opt(shapes::unix(
-                status.and_then(|status| status.start_time.as_ref()),
-            ));
+            let started = status.and_then(|status| status.start_time.as_ref());
+            s.opt(shapes::unix(started));
         }),
     ]
 }
@@ -187,13 +186,18 @@ pub(super) fn scheduling_families() -> [Family<Pod>; 4] {
         .labels(["name"])
         .reads(["spec.schedulerName"])
         .generate(|pod, s| {
-            s.label(
-                "name",
-                spec(pod).and_then(|spec| spec.scheduler_name.as_ref()),
-            )
-            .value(1);
+            let scheduler = spec(pod).and_then(|spec| spec.scheduler_name.as_ref());
+            s.label("name", scheduler).value(1);
         }),
     ]
+}
+
+impl LabelValue for EphemeralClaim<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        self.0.write_to(out);
+        out.push(b'-');
+        self.1.write_to(out);
+    }
 }
 
 fn spec(pod: &Pod) -> Option<&PodSpec> {
@@ -204,76 +208,52 @@ fn resource_claims(pod: &Pod, s: &mut Samples<'_>) {
     let status = pod.status.as_ref();
     let made = status.and_then(|status| status.resource_claim_statuses.as_deref());
     let made = made.unwrap_or_default();
-    for claim in spec(pod)
-        .and_then(|spec| spec.resource_claims.as_ref())
-        .into_iter()
-        .flatten()
-    {
-        let (name, template) = (
-            &claim.resource_claim_name,
-            &claim.resource_claim_template_name,
-        );
+    let claims = spec(pod).and_then(|spec| spec.resource_claims.as_ref());
+    for claim in claims.into_iter().flatten() {
+        let name = claim.resource_claim_name.as_ref();
+        let template = claim.resource_claim_template_name.as_ref();
         if name.is_none() && template.is_none() {
             continue;
         }
         let from_template = || {
-            let same = made.iter().rev().filter(|status| status.name == claim.name);
-            same.filter_map(|status| status.resource_claim_name.as_ref())
-                .next()
+            let mut same = made.iter().rev().filter(|status| status.name == claim.name);
+            same.find_map(|status| status.resource_claim_name.as_ref())
         };
         s.label("claim_name", &claim.name)
-            .label("resourceclaim_name", name.as_ref().or_else(from_template))
-            .label("resourceclaim_template_name", template.as_ref())
+            .label("resourceclaim_name", name.or_else(from_template))
+            .label("resourceclaim_template_name", template)
             .value(1);
     }
 }
 
-/// One sample per volume from a persistent volume claim, an ephemeral one has no source to look at.
+/// One sample per volume from a persistent volume claim; `value` gets the source that names it, and
+/// nothing for an ephemeral volume, whose claim is made for the pod.
 fn claims(
     pod: &Pod,
     s: &mut Samples<'_>,
     value: impl Fn(Option<&PersistentVolumeClaimVolumeSource>) -> bool,
 ) {
     let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
-    for volume in spec(pod)
-        .and_then(|spec| spec.volumes.as_ref())
-        .into_iter()
-        .flatten()
-    {
+    let volumes = spec(pod).and_then(|spec| spec.volumes.as_ref());
+    for volume in volumes.into_iter().flatten() {
         if let Some(claim) = &volume.persistent_volume_claim {
             s.label("volume", &volume.name)
                 .label("persistentvolumeclaim", &claim.claim_name)
                 .label("ephemeral", false)
                 .value(value(Some(claim)));
         } else if volume.ephemeral.is_some() {
+            let claim = EphemeralClaim(pod_name, &volume.name);
             s.label("volume", &volume.name)
-                .label(
-                    "persistentvolumeclaim",
-                    EphemeralClaim(pod_name, &volume.name),
-                )
+                .label("persistentvolumeclaim", claim)
                 .label("ephemeral", true)
                 .value(value(None));
         }
     }
 }
 
-/// The name of the claim that is made for an ephemeral volume: pod and volume.
-struct EphemeralClaim<'a>(&'a str, &'a str);
-
-impl LabelValue for EphemeralClaim<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        self.0.write_to(out);
-        out.push(b'-');
-        self.1.write_to(out);
-    }
-}
-
 fn tolerations(pod: &Pod, s: &mut Samples<'_>) {
-    for toleration in spec(pod)
-        .and_then(|spec| spec.tolerations.as_ref())
-        .into_iter()
-        .flatten()
-    {
+    let tolerations = spec(pod).and_then(|spec| spec.tolerations.as_ref());
+    for toleration in tolerations.into_iter().flatten() {
         s.label("key", toleration.key.as_ref())
             .label("operator", toleration.operator.as_ref())
             .label("value", toleration.value.as_ref())

@@ -1,6 +1,6 @@
 //! Families of a pod's status: phase, conditions and reasons.
 
-use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition, PodStatus};
 
 use super::{container_samples as samples, container_statuses};
 use crate::families::shapes;
@@ -57,12 +57,8 @@ pub(super) fn families() -> [Family<Pod>; 12] {
         .labels(["phase"])
         .reads(["status.phase"])
         .generate(|pod, s| {
-            state_set(
-                s,
-                "phase",
-                &PHASES,
-                status(pod).and_then(|status| status.phase.as_deref()),
-            );
+            let phase = status(pod).and_then(|status| status.phase.as_deref());
+            state_set(s, "phase", &PHASES, phase);
         }),
         F::gauge(
             "kube_pod_status_qos_class",
@@ -170,13 +166,17 @@ fn conditions(pod: &Pod) -> &[PodCondition] {
         .unwrap_or_default()
 }
 
+fn of_type<'p>(pod: &'p Pod, type_: &'static str) -> impl Iterator<Item = &'p PodCondition> {
+    let conditions = conditions(pod).iter();
+    conditions.filter(move |condition| condition.type_ == type_)
+}
+
 fn with_status<'p>(
     pod: &'p Pod,
     type_: &'static str,
     status: &'static str,
 ) -> impl Iterator<Item = &'p PodCondition> {
-    let wanted = move |c: &&PodCondition| c.type_ == type_ && c.status == status;
-    conditions(pod).iter().filter(wanted)
+    of_type(pod, type_).filter(move |condition| condition.status == status)
 }
 
 /// One sample per state, none at all where the current one is empty.
@@ -186,11 +186,8 @@ fn state_set(s: &mut Samples<'_>, label: &str, states: &[&str], current: Option<
     }
 }
 
-fn condition(pod: &Pod, type_: &str, s: &mut Samples<'_>) {
-    for condition in conditions(pod)
-        .iter()
-        .filter(|condition| condition.type_ == type_)
-    {
+fn condition(pod: &Pod, type_: &'static str, s: &mut Samples<'_>) {
+    for condition in of_type(pod, type_) {
         shapes::condition(s, "condition", &condition.status, |s| s.sample());
     }
 }
@@ -202,16 +199,16 @@ fn since(pod: &Pod, type_: &'static str, status: &'static str, s: &mut Samples<'
 }
 
 fn reasons(pod: &Pod, s: &mut Samples<'_>) {
-    let own = status(pod)
-        .and_then(|status| status.reason.as_deref())
-        .unwrap_or_default();
+    let own = status(pod).and_then(|status| status.reason.as_deref());
+    let own = own.unwrap_or_default();
     for reason in REASONS {
         let is_it = |given: Option<&String>| given.is_some_and(|given| given == reason);
-        let of_container = |c| is_it(samples::terminated(c).and_then(|end| end.reason.as_ref()));
+        let of_condition = |condition: &PodCondition| is_it(condition.reason.as_ref());
+        let of_container = |container: &ContainerStatus| {
+            is_it(samples::terminated(container).and_then(|end| end.reason.as_ref()))
+        };
         if own == reason
-            || conditions(pod)
-                .iter()
-                .any(|condition| is_it(condition.reason.as_ref()))
+            || conditions(pod).iter().any(of_condition)
             || container_statuses(pod).iter().any(of_container)
         {
             s.label("reason", reason).value(1);
@@ -223,13 +220,10 @@ fn reasons(pod: &Pod, s: &mut Samples<'_>) {
 }
 
 fn disruption_reasons(pod: &Pod, s: &mut Samples<'_>) {
-    for condition in conditions(pod)
-        .iter()
-        .filter(|c| c.type_ == "DisruptionTarget")
-    {
+    for condition in of_type(pod, "DisruptionTarget") {
         let reason = condition.reason.as_deref().unwrap_or_default();
         let listed = DISRUPTION_REASONS.contains(&reason);
-        s.label("reason", if listed { reason } else { OTHER })
-            .value(1);
+        let shown = if listed { reason } else { OTHER };
+        s.label("reason", shown).value(1);
     }
 }
