@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
 
 use crate::family::{Allowlisted, Family, FamilyBuilder};
-use crate::sample::{Sample, Samples};
+use crate::sample::{LabelValue, Sample, Samples};
 use crate::value::{Quantity, resource_version, write_resource_name};
 
 /// The paths that the generators of this module read.
@@ -44,7 +44,13 @@ pub(super) fn generation<K: Resource>(object: &K, s: &mut Samples<'_>) {
 
 /// `metadata.resourceVersion` as a number, where it is a decimal integer.
 pub(super) fn version<K: Resource>(object: &K, s: &mut Samples<'_>) {
-    s.opt(object.meta().resource_version.as_deref().and_then(resource_version::parse));
+    s.opt(
+        object
+            .meta()
+            .resource_version
+            .as_deref()
+            .and_then(resource_version::parse),
+    );
 }
 
 /// One sample of value 1 whatever the object.
@@ -79,13 +85,19 @@ fn allowlisted(prefix: &str, map: Option<&BTreeMap<String, String>>, s: &mut Sam
 pub(super) fn pairs(
     map: Option<&BTreeMap<String, String>>,
 ) -> impl Iterator<Item = (&str, &str)> + Clone {
-    map.into_iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()))
+    map.into_iter()
+        .flatten()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
 /// One sample per owner with `owner_kind`, `owner_name` and `owner_is_controller`; one with empty
 /// labels where there is none.
 pub(super) fn owners<K: Resource>(object: &K, s: &mut Samples<'_>) {
-    let owners = object.meta().owner_references.as_deref().unwrap_or_default();
+    let owners = object
+        .meta()
+        .owner_references
+        .as_deref()
+        .unwrap_or_default();
     for owner in owners {
         s.label("owner_kind", &owner.kind)
             .label("owner_name", &owner.name)
@@ -122,11 +134,15 @@ pub(super) fn quantity<'a>(
     Quantity::parse(&map?.get(name)?.0)
 }
 
-/// A resource name as a value of the label `resource`.
-pub(super) fn resource_label(name: &str) -> String {
-    let mut label = Vec::with_capacity(name.len());
-    write_resource_name(&mut label, name);
-    String::from_utf8(label).unwrap_or_default()
+/// A resource name as a value of the label `resource`, sanitised while it is written.
+pub(super) fn resource_label(name: &str) -> impl LabelValue {
+    struct ResourceName<'a>(&'a str);
+    impl LabelValue for ResourceName<'_> {
+        fn write_to(&self, out: &mut Vec<u8>) {
+            write_resource_name(out, self.0);
+        }
+    }
+    ResourceName(name)
 }
 
 /// A field that is an `Option` with some Kubernetes versions of `k8s_openapi` and none with others.
