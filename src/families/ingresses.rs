@@ -52,7 +52,16 @@ pub fn ingresses() -> Collector<Ingress> {
              the resource where that is the backend.",
         )
         .stable()
-        .labels(["host", "path", "path_type", "service_*", "resource_*"])
+        .labels([
+            "host",
+            "path",
+            "path_type",
+            "service_name",
+            "service_port",
+            "resource_api_group",
+            "resource_kind",
+            "resource_name",
+        ])
         .reads([
             "spec.rules.host",
             "spec.rules.http.paths.path",
