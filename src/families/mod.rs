@@ -18,6 +18,7 @@ use crate::collector::Collector;
 use crate::family::FamilyDescriptor;
 use crate::resource::{Kind, ResourceInfo};
 
+mod admission;
 mod shapes;
 #[cfg(test)]
 mod testing;
@@ -118,6 +119,11 @@ built_in! {
     ValidatingWebhookConfigurations validatingwebhookconfigurations true,
     VolumeAttachments volumeattachments true,
 }
+
+pub use mutatingadmissionpolicies::{MutatingAdmissionPolicy, MutatingAdmissionPolicySpec};
+pub use mutatingadmissionpolicybindings::{
+    MutatingAdmissionPolicyBinding, MutatingAdmissionPolicyBindingSpec,
+};
 
 /// A resource that has no built-in families.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
