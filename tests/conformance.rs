@@ -9,6 +9,13 @@ use serde::Deserialize;
 /// Resources whose families are not built yet. One that passes all cases must be taken off.
 const PENDING: &[&str] = &[];
 
+/// Cases that keep a result of the reference which exact quantities rule out, with the right one.
+const CORRECTED: &[(&str, &str)] = &[(
+    // 12345678901234567890 thousandfold, cut to 64 bits.
+    "common/quantity-json/6-number",
+    r#"kube_resourcequota{namespace="n",resourcequota="q",resource="r",type="hard"} 1.2345678901234567e+19"#,
+)];
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Case {
@@ -72,7 +79,11 @@ fn run(resource: &str) {
     let cases = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let (mut failures, mut count) = (String::new(), 0);
     for line in cases.lines() {
-        let case: Case = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let mut case: Case =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        if let Some((_, sample)) = CORRECTED.iter().find(|(name, _)| *name == case.case) {
+            case.samples = vec![String::from(*sample)];
+        }
         count += 1;
         if let Some(difference) = difference(resource, &case) {
             let _ = writeln!(failures, "{}\n{difference}", case.case);

@@ -55,3 +55,33 @@ fn limits(range: &LimitRange, s: &mut Samples<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::families::testing;
+
+    #[test]
+    fn of_two_limits_for_the_same_thing_the_first_is_told() {
+        let range = json!({
+            "metadata": { "name": "r", "namespace": "n" },
+            "spec": { "limits": [
+                { "type": "Pod", "max": { "nvidia.com/gpu": "2", "cpu": "what" } },
+                { "type": "Pod", "min": { "cpu": "1m" }, "max": { "nvidia.com/gpu": "4" } },
+                null,
+                { "min": { "cpu": "0.0001" } },
+            ] },
+        });
+        let base = "kube_limitrange{namespace=\"n\",limitrange=\"r\"";
+        assert_eq!(
+            testing::family(limitranges(), "kube_limitrange", &range),
+            [
+                format!("{base},resource=\"nvidia.com/gpu\",type=\"Pod\",constraint=\"max\"}} 2"),
+                format!("{base},resource=\"cpu\",type=\"Pod\",constraint=\"min\"}} 0.001"),
+                format!("{base},resource=\"cpu\",type=\"\",constraint=\"min\"}} 0.001"),
+            ]
+        );
+    }
+}

@@ -120,3 +120,72 @@ fn conditions(claim: &PersistentVolumeClaim, s: &mut Samples<'_>) {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::families::testing;
+
+    fn samples(family: &str, mut claim: Value) -> Vec<String> {
+        claim["metadata"]["name"] = "c".into();
+        let lines = testing::family(persistentvolumeclaims(), family, &claim);
+        let start = format!("{family}{{namespace=\"\",persistentvolumeclaim=\"c\"");
+        lines.iter().map(|line| line.strip_prefix(&start).unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn phases_come_in_their_order_and_only_where_there_is_one() {
+        let phase = |status| {
+            samples("kube_persistentvolumeclaim_status_phase", json!({ "status": status }))
+        };
+        assert_eq!(
+            phase(json!({ "phase": "Lost" })),
+            [",phase=\"Lost\"} 1", ",phase=\"Bound\"} 0", ",phase=\"Pending\"} 0"]
+        );
+        assert_eq!(
+            phase(json!({ "phase": "lost" })),
+            [",phase=\"Lost\"} 0", ",phase=\"Bound\"} 0", ",phase=\"Pending\"} 0"]
+        );
+        assert!(phase(json!({})).is_empty());
+    }
+
+    #[test]
+    fn the_info_has_no_default_for_the_volume_mode() {
+        let info = |claim| samples("kube_persistentvolumeclaim_info", claim);
+        let empty = ",storageclass=\"\",volumename=\"\",volumemode=\"\"} 1";
+        assert_eq!(info(json!({})), [empty]);
+        assert_eq!(
+            info(json!({ "spec": { "volumeMode": "Block", "volumeName": "v" } })),
+            [",storageclass=\"\",volumename=\"v\",volumemode=\"Block\"} 1"]
+        );
+    }
+
+    #[test]
+    fn only_a_storage_request_that_parses_is_told() {
+        let requests = |resources| {
+            samples(
+                "kube_persistentvolumeclaim_resource_requests_storage_bytes",
+                json!({ "spec": { "resources": resources } }),
+            )
+        };
+        assert_eq!(requests(json!({ "requests": { "storage": "1.5" } })), ["} 2"]);
+        assert_eq!(requests(json!({ "requests": { "storage": null } })), ["} 0"]);
+        assert!(requests(json!({ "requests": { "storage": "much" } })).is_empty());
+        assert!(requests(json!({ "limits": { "storage": "1Gi" } })).is_empty());
+    }
+
+    #[test]
+    fn a_condition_with_an_odd_status_is_all_zeros() {
+        let status = json!({ "conditions": [{ "type": "Resizing", "status": "true" }] });
+        assert_eq!(
+            samples("kube_persistentvolumeclaim_status_condition", json!({ "status": status })),
+            [
+                ",condition=\"Resizing\",status=\"true\"} 0",
+                ",condition=\"Resizing\",status=\"false\"} 0",
+                ",condition=\"Resizing\",status=\"unknown\"} 0",
+            ]
+        );
+    }
+}

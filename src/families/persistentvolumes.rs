@@ -282,3 +282,149 @@ fn csi_attributes(volume: &PersistentVolume, s: &mut Samples<'_>) {
             .value(1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::families::testing;
+
+    /// The samples of a volume with this spec in one family, without name and base labels.
+    fn samples(family: &str, spec: Value) -> Vec<String> {
+        let volume = json!({ "metadata": { "name": "v" }, "spec": spec });
+        let lines = testing::family(persistentvolumes(), family, &volume);
+        let start = format!("{family}{{persistentvolume=\"v\"");
+        lines.iter().map(|line| line.strip_prefix(&start).unwrap().to_owned()).collect()
+    }
+
+    /// The labels of the volume source that are not empty.
+    fn source_labels(spec: Value) -> Vec<String> {
+        let lines = samples("kube_persistentvolume_info", spec);
+        let [line] = lines.as_slice() else {
+            panic!("expected one sample: {lines:?}")
+        };
+        let labels = line.strip_prefix(',').unwrap().strip_suffix("} 1").unwrap();
+        labels.split(',').filter(|label| !label.ends_with("=\"\"")).map(String::from).collect()
+    }
+
+    #[test]
+    fn the_info_has_all_its_labels_in_a_fixed_order_even_without_a_spec() {
+        let empty = json!({ "metadata": { "name": "v" } });
+        assert_eq!(
+            testing::family(persistentvolumes(), "kube_persistentvolume_info", &empty),
+            ["kube_persistentvolume_info{persistentvolume=\"v\",storageclass=\"\",\
+              gce_persistent_disk_name=\"\",ebs_volume_id=\"\",azure_disk_name=\"\",fc_wwids=\"\",\
+              fc_lun=\"\",fc_target_wwns=\"\",iscsi_target_portal=\"\",iscsi_iqn=\"\",\
+              iscsi_lun=\"\",iscsi_initiator_name=\"\",nfs_server=\"\",nfs_path=\"\",\
+              csi_driver=\"\",csi_volume_handle=\"\",local_path=\"\",local_fs=\"\",host_path=\"\",\
+              host_path_type=\"\",reclaim_policy=\"\"} 1"]
+        );
+    }
+
+    #[test]
+    fn each_volume_source_fills_its_own_labels() {
+        for (spec, labels) in [
+            (json!({ "gcePersistentDisk": { "pdName": "d" } }), vec!["gce_persistent_disk_name=\"d\""]),
+            (json!({ "awsElasticBlockStore": { "volumeID": "v-1" } }), vec!["ebs_volume_id=\"v-1\""]),
+            (json!({ "azureDisk": { "diskName": "a" } }), vec!["azure_disk_name=\"a\""]),
+            (
+                json!({ "fc": { "wwids": ["w"], "lun": 0, "targetWWNs": ["t"] } }),
+                vec!["fc_wwids=\"w\"", "fc_lun=\"0\"", "fc_target_wwns=\"t\""],
+            ),
+            (json!({ "fc": { "lun": -1 } }), vec!["fc_lun=\"-1\""]),
+            (
+                json!({ "iscsi": { "targetPortal": "p", "iqn": "q", "initiatorName": "i" } }),
+                vec![
+                    "iscsi_target_portal=\"p\"",
+                    "iscsi_iqn=\"q\"",
+                    "iscsi_lun=\"0\"",
+                    "iscsi_initiator_name=\"i\"",
+                ],
+            ),
+            (
+                json!({ "nfs": { "server": "s", "path": "/p" } }),
+                vec!["nfs_server=\"s\"", "nfs_path=\"/p\""],
+            ),
+            (
+                json!({ "csi": { "driver": "d", "volumeHandle": "h" } }),
+                vec!["csi_driver=\"d\"", "csi_volume_handle=\"h\""],
+            ),
+            (
+                json!({ "local": { "path": "/p", "fsType": "xfs" } }),
+                vec!["local_path=\"/p\"", "local_fs=\"xfs\""],
+            ),
+            (
+                json!({ "hostPath": { "path": "/p", "type": "File" } }),
+                vec!["host_path=\"/p\"", "host_path_type=\"File\""],
+            ),
+            (json!({ "cephfs": { "monitors": ["m"] } }), vec![]),
+        ] {
+            assert_eq!(source_labels(spec.clone()), labels, "{spec}");
+        }
+    }
+
+    #[test]
+    fn the_first_source_shadows_later_ones_even_when_it_is_empty() {
+        let mut spec = json!({
+            "gcePersistentDisk": {}, "awsElasticBlockStore": {}, "azureDisk": {}, "fc": {},
+            "iscsi": {}, "nfs": {}, "csi": {}, "local": {},
+            "hostPath": { "path": "/p", "type": "File" },
+        });
+        for source in [
+            "gcePersistentDisk", "awsElasticBlockStore", "azureDisk", "fc", "iscsi", "nfs", "csi",
+            "local",
+        ] {
+            let labels = source_labels(spec.clone());
+            let expected = if source == "iscsi" { vec!["iscsi_lun=\"0\""] } else { vec![] };
+            assert_eq!(labels, expected, "{source}");
+            spec.as_object_mut().unwrap().remove(source);
+        }
+        assert_eq!(source_labels(spec), ["host_path=\"/p\"", "host_path_type=\"File\""]);
+    }
+
+    #[test]
+    fn capacity_is_0_where_it_is_missing_and_absent_where_it_does_not_parse() {
+        let capacity = |spec| samples("kube_persistentvolume_capacity_bytes", spec);
+        assert_eq!(capacity(json!({})), ["} 0"]);
+        assert_eq!(capacity(json!({ "capacity": { "cpu": "1" } })), ["} 0"]);
+        assert_eq!(capacity(json!({ "capacity": { "storage": null } })), ["} 0"]);
+        assert_eq!(capacity(json!({ "capacity": { "storage": "1.5" } })), ["} 2"]);
+        assert!(capacity(json!({ "capacity": { "storage": "1GiB" } })).is_empty());
+    }
+
+    #[test]
+    fn csi_attributes_need_a_csi_source_and_the_exact_keys() {
+        let attributes = |spec| samples("kube_persistentvolume_csi_attributes", spec);
+        let csi = json!({ "volumeAttributes": { "mounter": "m", "mapOptions": "o" } });
+        assert_eq!(
+            attributes(json!({ "csi": csi, "nfs": { "server": "s" } })),
+            [",csi_mounter=\"m\",csi_map_options=\"o\"} 1"]
+        );
+        let csi = json!({ "volumeAttributes": { "Mounter": "m", "mapoptions": "o" } });
+        assert_eq!(
+            attributes(json!({ "csi": csi })),
+            [",csi_mounter=\"\",csi_map_options=\"\"} 1"]
+        );
+        assert!(attributes(json!({ "nfs": { "server": "s" } })).is_empty());
+    }
+
+    #[test]
+    fn the_volume_mode_defaults_to_a_file_system_unless_it_is_empty() {
+        let mode = |spec| samples("kube_persistentvolume_volume_mode", spec);
+        assert_eq!(mode(json!({})), [",volumemode=\"Filesystem\"} 1"]);
+        assert_eq!(mode(json!({ "volumeMode": null })), [",volumemode=\"Filesystem\"} 1"]);
+        assert_eq!(mode(json!({ "volumeMode": "" })), [",volumemode=\"\"} 1"]);
+        assert_eq!(mode(json!({ "volumeMode": "Tape" })), [",volumemode=\"Tape\"} 1"]);
+    }
+
+    #[test]
+    fn an_empty_phase_has_no_samples() {
+        let phase = |status| {
+            let volume = json!({ "metadata": { "name": "v" }, "status": status });
+            testing::family(persistentvolumes(), "kube_persistentvolume_status_phase", &volume).len()
+        };
+        assert_eq!([phase(json!(null)), phase(json!({})), phase(json!({ "phase": "" }))], [0; 3]);
+        assert_eq!(phase(json!({ "phase": "Lost" })), PHASES.len());
+    }
+}

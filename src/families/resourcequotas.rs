@@ -48,3 +48,32 @@ fn quota(quota: &ResourceQuota, s: &mut Samples<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::families::testing;
+
+    #[test]
+    fn hard_limits_precede_usage_each_in_key_order_and_what_does_not_parse_is_left_out() {
+        let quota = json!({
+            "metadata": { "name": "q", "namespace": "n" },
+            "spec": { "hard": { "pods": "1" } },
+            "status": {
+                "hard": { "requests.nvidia.com/GPU": "1001u", "cpu": "no", "Pods": null },
+                "used": { "pods": "3" },
+            },
+        });
+        let base = "kube_resourcequota{namespace=\"n\",resourcequota=\"q\"";
+        assert_eq!(
+            testing::family(resourcequotas(), "kube_resourcequota", &quota),
+            [
+                format!("{base},resource=\"Pods\",type=\"hard\"}} 0"),
+                format!("{base},resource=\"requests.nvidia.com/GPU\",type=\"hard\"}} 0.002"),
+                format!("{base},resource=\"pods\",type=\"used\"}} 3"),
+            ]
+        );
+    }
+}
