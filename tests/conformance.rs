@@ -17,7 +17,7 @@ mod shape;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use kube_state_metrics::{BuiltIn, Builder, Format, Selection, StateMetrics, families};
+use kube_state_metrics::{Builder, BuiltIn, Format, Selection, StateMetrics, families};
 use serde::Deserialize;
 
 /// Resources whose families are not built yet. One that passes all cases must be taken off.
@@ -60,18 +60,27 @@ fn lines(metrics: &StateMetrics, case: &Case) -> Result<Vec<String>, String> {
         let object = case.object.get().as_bytes();
         writer.apply(object).map_err(|error| error.to_string())?;
     }
-    Ok(sample_lines(&metrics.exposition(Format::Text, Selection::default()).to_string()))
+    Ok(sample_lines(
+        &metrics
+            .exposition(Format::Text, Selection::default())
+            .to_string(),
+    ))
 }
 
 /// The lines of an exposition without its headers.
 fn sample_lines(exposition: &str) -> Vec<String> {
     // Not `str::lines`: a carriage return is part of a label's value.
-    let lines = exposition.split_terminator('\n').filter(|line| !line.starts_with('#'));
+    let lines = exposition
+        .split_terminator('\n')
+        .filter(|line| !line.starts_with('#'));
     lines.map(String::from).collect()
 }
 
 fn cases(resource: &str) -> Vec<Case> {
-    let path = format!("{}/tests/conformance/{resource}.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/tests/conformance/{resource}.jsonl",
+        env!("CARGO_MANIFEST_DIR")
+    );
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let cases = text.lines().map(|line| {
         let mut case: Case =
@@ -107,7 +116,12 @@ fn difference(resource: &str, case: &Case) -> Option<String> {
         let _ = writeln!(text, "  + {extra}");
     }
     if lines.len() != actual.len() {
-        let _ = writeln!(text, "  repeated lines: {} of {}", lines.len() - actual.len(), lines.len());
+        let _ = writeln!(
+            text,
+            "  repeated lines: {} of {}",
+            lines.len() - actual.len(),
+            lines.len()
+        );
     }
     (!text.is_empty()).then_some(text)
 }
@@ -120,9 +134,15 @@ fn run(resource: &str) {
         }
     }
     if PENDING.contains(&resource) {
-        assert!(!failures.is_empty(), "{resource} passes; take it off the pending list");
+        assert!(
+            !failures.is_empty(),
+            "{resource} passes; take it off the pending list"
+        );
     } else {
-        assert!(failures.is_empty(), "expected (-) and actual (+) samples differ:\n{failures}");
+        assert!(
+            failures.is_empty(),
+            "expected (-) and actual (+) samples differ:\n{failures}"
+        );
     }
 }
 

@@ -14,7 +14,10 @@ pub(crate) fn run<K>(resource: BuiltIn, collector: fn() -> Collector<K>)
 where
     K: Kind + Resource<DynamicType = (), Scope: KnownScope>,
 {
-    let names: Vec<String> = collector().iter().map(|own| own.descriptor().name().into()).collect();
+    let names: Vec<String> = collector()
+        .iter()
+        .map(|own| own.descriptor().name().into())
+        .collect();
     let mut failures = String::new();
     for case in cases(resource.name()) {
         // An object that is unreadable for one field may be readable without it.
@@ -29,10 +32,15 @@ where
         };
         for name in &names {
             let of_family = |line: &&String| {
-                line.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with(['{', ' ']))
+                line.strip_prefix(name.as_str())
+                    .is_some_and(|rest| rest.starts_with(['{', ' ']))
             };
             let expected: Vec<_> = expected.iter().filter(of_family).cloned().collect();
-            compare(&format!("only {name}"), &expected, &alone(resource, name, &case));
+            compare(
+                &format!("only {name}"),
+                &expected,
+                &alone(resource, name, &case),
+            );
         }
         if let Ok(whole) = lines(&whole::<K>(resource, &case), &case) {
             compare("decoded whole", &expected, &whole);
@@ -57,8 +65,15 @@ where
 {
     let curious = Family::gauge("curious", "Nothing, but it may read all.").generate(|_: &K, _| {});
     let collector = Collector::new().family(curious);
-    assert_eq!(*collector.resource(), resource.info(), "collectors share a store");
-    builder(resource.name(), case).collector(collector).build().unwrap()
+    assert_eq!(
+        *collector.resource(),
+        resource.info(),
+        "collectors share a store"
+    );
+    builder(resource.name(), case)
+        .collector(collector)
+        .build()
+        .unwrap()
 }
 
 /// The samples of an object that its type decodes by itself; not all cases are as regular.
@@ -66,7 +81,11 @@ fn typed<K: Kind>(resource: BuiltIn, case: &Case) -> Option<Vec<String>> {
     let object: K = serde_json::from_str(case.object.get()).ok()?;
     let metrics = builder(resource.name(), case).build().unwrap();
     metrics.writer::<K>().unwrap().apply_object(&object);
-    Some(super::sample_lines(&metrics.exposition(Format::Text, Selection::default()).to_string()))
+    Some(super::sample_lines(
+        &metrics
+            .exposition(Format::Text, Selection::default())
+            .to_string(),
+    ))
 }
 
 #[test]

@@ -157,7 +157,10 @@ impl Shape {
         for name in ["apiVersion", "kind"] {
             shape.fields.entry(name.into()).or_default().fixed = true;
         }
-        for family in families().iter().filter(|family| family.resource == resource) {
+        for family in families()
+            .iter()
+            .filter(|family| family.resource == resource)
+        {
             for path in family.descriptor.reads().into_iter().flatten() {
                 shape.take(&seen, path.split('.').filter(|name| !name.is_empty()));
             }
@@ -196,12 +199,18 @@ impl Shape {
         };
         let unseen = Self::default();
         let seen = seen.fields.get(name).unwrap_or(&unseen);
-        self.fields.entry(name.to_owned()).or_default().take(seen, path);
+        self.fields
+            .entry(name.to_owned())
+            .or_default()
+            .take(seen, path);
     }
 
     fn unfold(&mut self) {
         self.open = true;
-        self.fields.values_mut().chain(self.element.as_deref_mut()).for_each(Self::unfold);
+        self.fields
+            .values_mut()
+            .chain(self.element.as_deref_mut())
+            .for_each(Self::unfold);
     }
 
     /// Values for this place.
@@ -244,7 +253,12 @@ impl Shape {
         let fields: Vec<_> = (self.fields.iter())
             .map(|(name, shape)| {
                 let name = name.clone();
-                weighted(0.85, shape.strategy(oddity).prop_map(move |value| (name.clone(), value)))
+                weighted(
+                    0.85,
+                    shape
+                        .strategy(oddity)
+                        .prop_map(move |value| (name.clone(), value)),
+                )
             })
             .collect();
         let extra = if self.open {
@@ -265,13 +279,19 @@ impl Shape {
         let seen = select(self.texts.clone());
         let is_time = |text: &String| text.len() >= 19 && text.get(10..11) == Some("T");
         if self.texts.iter().all(is_time) {
-            return prop_oneof![seen, time(), odd(ODD_TIMES)].prop_map(Value::from).boxed();
+            return prop_oneof![seen, time(), odd(ODD_TIMES)]
+                .prop_map(Value::from)
+                .boxed();
         }
         if !self.open {
             // The text of a single field; some of them are read no further than here.
-            return prop_oneof![3 => seen, 2 => text()].prop_map(Value::from).boxed();
+            return prop_oneof![3 => seen, 2 => text()]
+                .prop_map(Value::from)
+                .boxed();
         }
-        prop_oneof![3 => seen, 2 => text(), 1 => odd(ODD_QUANTITIES)].prop_map(Value::from).boxed()
+        prop_oneof![3 => seen, 2 => text(), 1 => odd(ODD_QUANTITIES)]
+            .prop_map(Value::from)
+            .boxed()
     }
 }
 
@@ -300,8 +320,14 @@ fn time() -> impl Strategy<Value = String> {
 /// Any JSON at all.
 fn anything() -> impl Strategy<Value = Value> {
     let numbers = [
-        json!(u64::MAX), json!(i64::MIN), json!(1e308), json!(-1e308), json!(5e-324), json!(-0.0),
-        json!(1.5), json!(1_i64 << 40),
+        json!(u64::MAX),
+        json!(i64::MIN),
+        json!(1e308),
+        json!(-1e308),
+        json!(5e-324),
+        json!(-0.0),
+        json!(1.5),
+        json!(1_i64 << 40),
     ];
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -315,7 +341,8 @@ fn anything() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..3).prop_map(Value::from),
-            vec((text(), inner), 0..3).prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            vec((text(), inner), 0..3)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
         ]
     })
 }

@@ -33,7 +33,9 @@ pub(crate) struct ReadSample {
 pub(crate) fn read(text: &[u8], format: Format) -> Result<Vec<ReadFamily>, String> {
     let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
     let body = match format {
-        Format::OpenMetrics => text.strip_suffix("# EOF\n").ok_or("no `# EOF` at the end")?,
+        Format::OpenMetrics => text
+            .strip_suffix("# EOF\n")
+            .ok_or("no `# EOF` at the end")?,
         _ => text,
     };
     if !body.is_empty() && !body.ends_with('\n') {
@@ -48,14 +50,18 @@ pub(crate) fn read(text: &[u8], format: Format) -> Result<Vec<ReadFamily>, Strin
     let mut lines = body.split_terminator('\n').peekable();
     while let Some(line) = lines.next() {
         if line.starts_with('#') {
-            let kind = lines.next().ok_or_else(|| format!("nothing follows {line:?}"))?;
+            let kind = lines
+                .next()
+                .ok_or_else(|| format!("nothing follows {line:?}"))?;
             reader.header(line, kind)?;
             if lines.peek().is_none_or(|next| next.starts_with('#')) {
                 return Err(format!("a family without samples: {kind:?}"));
             }
         } else {
             let sample = sample(line).map_err(|rule| format!("{rule}: {line:?}"))?;
-            reader.sample(sample).map_err(|rule| format!("{rule}: {line:?}"))?;
+            reader
+                .sample(sample)
+                .map_err(|rule| format!("{rule}: {line:?}"))?;
         }
     }
     Ok(reader.families)
@@ -70,13 +76,19 @@ struct Reader {
 
 impl Reader {
     fn header(&mut self, help: &str, kind: &str) -> Result<(), String> {
-        let text = help.strip_prefix("# HELP ").ok_or_else(|| format!("no help: {help:?}"))?;
-        let (name, text) = text.split_once(' ').ok_or_else(|| format!("empty help: {help:?}"))?;
+        let text = help
+            .strip_prefix("# HELP ")
+            .ok_or_else(|| format!("no help: {help:?}"))?;
+        let (name, text) = text
+            .split_once(' ')
+            .ok_or_else(|| format!("empty help: {help:?}"))?;
         let quotes = self.format == Format::OpenMetrics;
         unescape(text, quotes).map_err(|rule| format!("{rule}: {help:?}"))?;
-        let kind = (kind.strip_prefix("# TYPE ").and_then(|rest| rest.strip_prefix(name)))
-            .and_then(|rest| rest.strip_prefix(' '))
-            .ok_or_else(|| format!("no type of {name}: {kind:?}"))?;
+        let kind = (kind
+            .strip_prefix("# TYPE ")
+            .and_then(|rest| rest.strip_prefix(name)))
+        .and_then(|rest| rest.strip_prefix(' '))
+        .ok_or_else(|| format!("no type of {name}: {kind:?}"))?;
         let kinds: &[&str] = match self.format {
             Format::OpenMetrics => &["gauge", "counter", "info", "stateset", "unknown"],
             _ => &["gauge", "counter"],
@@ -96,7 +108,10 @@ impl Reader {
     }
 
     fn sample(&mut self, sample: ReadSample) -> Result<(), &'static str> {
-        let family = self.families.last_mut().ok_or("a sample without a header")?;
+        let family = self
+            .families
+            .last_mut()
+            .ok_or("a sample without a header")?;
         let suffix = match (self.format, family.kind.as_str()) {
             (Format::OpenMetrics, "counter") => "_total",
             (Format::OpenMetrics, "info") => "_info",
@@ -153,7 +168,9 @@ fn sample(line: &str) -> Result<ReadSample, &'static str> {
             }
         }
     }
-    let value = rest.strip_prefix(' ').ok_or("no blank in front of the value")?;
+    let value = rest
+        .strip_prefix(' ')
+        .ok_or("no blank in front of the value")?;
     Ok(ReadSample {
         line: line.to_owned(),
         name: name.to_owned(),
@@ -221,7 +238,9 @@ fn number(text: &str) -> Option<f64> {
 fn is_name(name: &str, others: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit())
         && !name.is_empty()
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c))
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || others.contains(c))
 }
 
 #[test]
@@ -230,10 +249,16 @@ fn the_reader_takes_both_formats_apart() {
         a_total{x=\"q\\\"\\n,}\",y=\"\"} 1.5e+06\na_total 0\n";
     let families = read(text, Format::Text).unwrap();
     let labels = |at: usize| families[0].samples[at].labels.clone();
-    assert_eq!(labels(0), [("x".into(), "q\"\n,}".into()), ("y".into(), String::new())]);
+    assert_eq!(
+        labels(0),
+        [("x".into(), "q\"\n,}".into()), ("y".into(), String::new())]
+    );
     assert_eq!((labels(1), families[0].samples[0].value), (vec![], 1.5e6));
     let text = b"# HELP a A.\n# TYPE a counter\na_total 0\n# EOF\n";
-    assert_eq!(read(text, Format::OpenMetrics).unwrap()[0].samples[0].name, "a_total");
+    assert_eq!(
+        read(text, Format::OpenMetrics).unwrap()[0].samples[0].name,
+        "a_total"
+    );
     assert!(read(b"", Format::Text).unwrap().is_empty());
 }
 
@@ -287,9 +312,18 @@ fn the_reader_refuses_what_breaks_a_rule() {
     for (text, rule) in [
         ("", "EOF"),
         ("# EOF\n# EOF\n", "nothing follows"),
-        ("# HELP a \"A\".\n# TYPE a gauge\na 1\n# EOF\n", "not escaped"),
-        ("# HELP a A.\n# TYPE a counter\na 1\n# EOF\n", "another family"),
-        ("# HELP a A.\n# TYPE a info\na_info 0\n# EOF\n", "does not have"),
+        (
+            "# HELP a \"A\".\n# TYPE a gauge\na 1\n# EOF\n",
+            "not escaped",
+        ),
+        (
+            "# HELP a A.\n# TYPE a counter\na 1\n# EOF\n",
+            "another family",
+        ),
+        (
+            "# HELP a A.\n# TYPE a info\na_info 0\n# EOF\n",
+            "does not have",
+        ),
     ] {
         let error = read(text.as_bytes(), Format::OpenMetrics).unwrap_err();
         assert!(error.contains(rule), "{text:?} gives {error:?}");
