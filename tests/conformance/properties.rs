@@ -1,0 +1,269 @@
+//! Whatever objects look like: no panic, and expositions that every scraper takes.
+//!
+//! The environment variable `PROPTEST_CASES` sets how many sets of objects each resource gets.
+
+use std::cell::Cell;
+use std::fmt;
+
+use kube_state_metrics::families;
+use kube_state_metrics::{BuiltIn, CatalogueEntry, Format, ObjectWriter, Selection, StateMetrics};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use serde_json::Value;
+
+use super::exposition::{ReadFamily, ReadSample, read};
+use super::shape::{Oddity, Shape};
+
+/// Sets of objects per resource where nothing else is said.
+const CASES: u32 = 64;
+
+/// The bytes of an object.
+#[derive(Clone)]
+struct Bytes {
+    json: Vec<u8>,
+    /// Nothing about it keeps it from being decoded.
+    regular: bool,
+}
+
+/// How the same JSON may be written.
+#[derive(Clone, Copy, Debug)]
+enum Spelling {
+    Plain,
+    /// Every character of every text as `\u0000`.
+    Escaped,
+    /// Every field of every object twice, the same both times.
+    Repeated,
+}
+
+/// Feeds sets of made-up objects of a resource and checks what comes out.
+pub(crate) fn run(resource: BuiltIn) {
+    let catalogue: Vec<_> = families()
+        .into_iter()
+        .filter(|family| family.resource == resource)
+        .collect();
+    let mut config = Config {
+        failure_persistence: None,
+        max_shrink_iters: 4096,
+        ..Config::default()
+    };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = CASES;
+    }
+    let (regular, decoded) = (Cell::new(0), Cell::new(0));
+    let outcome = TestRunner::new(config).run(&objects(resource), |objects| {
+        let metrics = metrics(resource);
+        let mut writers = metrics.object_writers();
+        let [writer] = writers.as_mut_slice() else {
+            panic!("one resource has one writer");
+        };
+        for object in &objects {
+            let applied = writer.apply(&object.json);
+            regular.set(regular.get() + u32::from(object.regular));
+            decoded.set(decoded.get() + u32::from(object.regular && applied.is_ok()));
+        }
+        check(&metrics, &catalogue).map_err(TestCaseError::fail)?;
+        forget_all(&mut **writer);
+        prop_assert_eq!(bytes(&metrics, Format::Text), b"");
+        prop_assert_eq!(bytes(&metrics, Format::OpenMetrics), b"# EOF\n");
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+    let (regular, decoded) = (regular.get(), decoded.get());
+    assert!(
+        decoded * 2 > regular,
+        "only {decoded} of {regular} regular objects decode"
+    );
+}
+
+fn metrics(resource: BuiltIn) -> StateMetrics {
+    StateMetrics::builder()
+        .built_in([resource])
+        .opt_in_metrics([".*"])
+        .allow_labels(resource, ["*"])
+        .allow_annotations(resource, ["*"])
+        .build()
+        .unwrap()
+}
+
+/// A complete list of no objects.
+fn forget_all(writer: &mut dyn ObjectWriter) {
+    writer.begin_list();
+    writer.end_list();
+}
+
+fn bytes(metrics: &StateMetrics, format: Format) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    metrics
+        .exposition(format, Selection::default())
+        .write_to(&mut bytes)
+        .unwrap();
+    bytes
+}
+
+/// Reads the exposition in both formats and compares it with the catalogue and with itself.
+fn check(metrics: &StateMetrics, catalogue: &[CatalogueEntry]) -> Result<(), String> {
+    let text = bytes(metrics, Format::Text);
+    if text != bytes(metrics, Format::Text) {
+        return Err("a second exposition of the same state differs".into());
+    }
+    let families = read(&text, Format::Text)?;
+    let mut rest = catalogue.iter();
+    for family in &families {
+        let entry = rest
+            .find(|entry| entry.descriptor.name() == family.name)
+            .ok_or_else(|| format!("{} is not in the catalogue or out of order", family.name))?;
+        for sample in &family.samples {
+            check_labels(entry, sample)?;
+            if !sample.value.is_finite() {
+                return Err(format!("not finite: {}", sample.line));
+            }
+        }
+    }
+    let open_metrics = read(&bytes(metrics, Format::OpenMetrics), Format::OpenMetrics)?;
+    if !lines(&families).eq(lines(&open_metrics)) {
+        return Err("the two formats have different samples".into());
+    }
+    Ok(())
+}
+
+fn lines(families: &[ReadFamily]) -> impl Iterator<Item = &str> {
+    families
+        .iter()
+        .flat_map(|family| &family.samples)
+        .map(|sample| sample.line.as_str())
+}
+
+/// The base labels come first, then those of the family as declared; `label_*` stands for many.
+fn check_labels(entry: &CatalogueEntry, sample: &ReadSample) -> Result<(), String> {
+    let mut actual = sample
+        .labels
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .peekable();
+    let base = entry.base_labels.iter().map(String::as_str);
+    for declared in base.chain(entry.descriptor.labels()) {
+        match declared.strip_suffix('*') {
+            None if actual.next() != Some(declared) => {
+                return Err(format!(
+                    "not the declared labels, {declared}: {}",
+                    sample.line
+                ));
+            }
+            None => {}
+            Some(prefix) => while actual.next_if(|name| name.starts_with(prefix)).is_some() {},
+        }
+    }
+    match actual.next() {
+        None => Ok(()),
+        Some(name) => Err(format!("{name} is not declared: {}", sample.line)),
+    }
+}
+
+// === strategies ===
+
+fn objects(resource: BuiltIn) -> impl Strategy<Value = Vec<Bytes>> {
+    let shape = Shape::of(resource);
+    let regular = shape.strategy(Oddity::Values);
+    let spelling = select(vec![Spelling::Plain, Spelling::Escaped, Spelling::Repeated]);
+    let written = |object: BoxedStrategy<Value>| {
+        (object, spelling.clone()).prop_map(|(object, spelling)| {
+            let mut json = String::new();
+            write(&mut json, &object, spelling);
+            // Some types refuse a field that is there twice.
+            let regular = !matches!(spelling, Spelling::Repeated);
+            Bytes {
+                json: json.into(),
+                regular,
+            }
+        })
+    };
+    let torn = (
+        written(regular.clone()),
+        any::<Index>(),
+        vec((any::<Index>(), any::<u8>()), 0..3),
+    )
+        .prop_map(|(Bytes { mut json, .. }, end, changes)| {
+            for (at, byte) in changes {
+                let at = at.index(json.len());
+                json[at] = byte;
+            }
+            json.truncate(end.index(2 * json.len()));
+            Bytes {
+                json,
+                regular: false,
+            }
+        });
+    let irregular = written(shape.strategy(Oddity::Types)).prop_map(|bytes| Bytes {
+        regular: false,
+        ..bytes
+    });
+    vec(
+        prop_oneof![6 => written(regular), 3 => irregular, 1 => torn],
+        1..6,
+    )
+}
+
+fn write(out: &mut String, value: &Value, spelling: Spelling) {
+    let list = |out: &mut String, brackets: [char; 2], items: Vec<String>| {
+        out.push(brackets[0]);
+        out.push_str(&items.join(","));
+        out.push(brackets[1]);
+    };
+    match value {
+        Value::String(text) => write_text(out, text, spelling),
+        Value::Array(elements) => {
+            let elements = elements.iter().map(|element| {
+                let mut item = String::new();
+                write(&mut item, element, spelling);
+                item
+            });
+            list(out, ['[', ']'], elements.collect());
+        }
+        Value::Object(fields) => {
+            let again = match spelling {
+                // Were both to repeat theirs, the text would double with every level.
+                Spelling::Repeated => Some(Spelling::Plain),
+                Spelling::Plain | Spelling::Escaped => None,
+            };
+            let fields = [Some(spelling), again]
+                .into_iter()
+                .flatten()
+                .flat_map(|spelling| {
+                    fields.iter().map(move |(name, value)| {
+                        let mut item = String::new();
+                        write_text(&mut item, name, spelling);
+                        item.push(':');
+                        write(&mut item, value, spelling);
+                        item
+                    })
+                });
+            list(out, ['{', '}'], fields.collect());
+        }
+        value => out.push_str(&value.to_string()),
+    }
+}
+
+fn write_text(out: &mut String, text: &str, spelling: Spelling) {
+    if let Spelling::Escaped = spelling {
+        let units = text.encode_utf16().map(|unit| format!("\\u{unit:04x}"));
+        out.extend(
+            ['"']
+                .into_iter()
+                .map(String::from)
+                .chain(units)
+                .chain(["\"".into()]),
+        );
+    } else {
+        out.push_str(&Value::from(text).to_string());
+    }
+}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.json))
+    }
+}
