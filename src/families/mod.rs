@@ -19,6 +19,7 @@ use crate::family::FamilyDescriptor;
 use crate::resource::{Kind, ResourceInfo};
 
 mod shapes;
+mod workloads;
 
 /// Declares the modules, the [`BuiltIn`] enum and everything that goes through all resources.
 macro_rules! built_in {
