@@ -222,7 +222,11 @@ impl StateMetrics {
     /// Writers for every registered resource, for a source that feeds them all.
     #[must_use]
     pub fn object_writers(&self) -> Vec<Box<dyn ObjectWriter>> {
-        self.plan.slots().iter().map(|slot| slot.object_writer()).collect()
+        self.plan
+            .slots()
+            .iter()
+            .map(|slot| slot.object_writer())
+            .collect()
     }
 
     /// What is odd about the filters, though not wrong.
@@ -272,7 +276,8 @@ impl Builder {
     /// Collectors of the same type and resource share a store; this is how families are added to
     /// a built-in resource.
     pub fn collector<K: Kind>(mut self, collector: Collector<K>) -> Self {
-        self.registrations.push(Box::new(Registered(vec![collector])));
+        self.registrations
+            .push(Box::new(Registered(vec![collector])));
         self
     }
 
@@ -328,7 +333,9 @@ impl Builder {
 
     /// Takes only objects of these namespaces; cluster-scoped objects are always taken.
     pub fn namespaces(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.filter.namespaces.extend(names.into_iter().map(Into::into));
+        self.filter
+            .namespaces
+            .extend(names.into_iter().map(Into::into));
         self
     }
 
@@ -364,8 +371,12 @@ impl Builder {
             .collect();
         registrations.extend(self.registrations);
 
-        let plurals = registrations.iter().map(|own| own.resource().plural().to_owned());
-        let built_in = BuiltIn::ALL.iter().map(|resource| resource.name().to_owned());
+        let plurals = registrations
+            .iter()
+            .map(|own| own.resource().plural().to_owned());
+        let built_in = BuiltIn::ALL
+            .iter()
+            .map(|resource| resource.name().to_owned());
         let known: BTreeSet<_> = plurals.chain(built_in).collect();
         let known: Vec<_> = known.iter().map(String::as_str).collect();
         for allowlists in [&self.labels, &self.annotations] {
@@ -377,9 +388,15 @@ impl Builder {
             problems.extend(errors.into_iter().map(Into::into));
             MetricFilter::default()
         });
-        check_labels(&mut problems, "the constant labels", self.constants.iter().map(|own| &*own.0));
+        check_labels(
+            &mut problems,
+            "the constant labels",
+            self.constants.iter().map(|own| &*own.0),
+        );
 
-        let constants: Vec<_> = (self.constants.iter()).map(|own| own.0.clone().into()).collect();
+        let constants: Vec<_> = (self.constants.iter())
+            .map(|own| own.0.clone().into())
+            .collect();
         let context = BuildContext {
             metrics: &metrics,
             labels: &self.labels,
@@ -397,7 +414,9 @@ impl Builder {
         match Plan::new(slots, &self.constants) {
             Ok(plan) if problems.is_empty() => Ok(StateMetrics {
                 plan: Arc::new(plan),
-                warnings: [self.labels.warnings(), self.annotations.warnings()].concat().into(),
+                warnings: [self.labels.warnings(), self.annotations.warnings()]
+                    .concat()
+                    .into(),
             }),
             Ok(_) => Err(BuildError { problems }),
             Err(conflicts) => {
@@ -524,7 +543,10 @@ impl<K: Kind> Registration for Registered<K> {
     fn check(&self, constants: &[Cow<'static, str>], problems: &mut Vec<BuildProblem>) {
         for collector in &self.0 {
             let resource = collector.resource().to_string();
-            let base = constants.iter().map(AsRef::as_ref).chain(collector.base_label_names());
+            let base = constants
+                .iter()
+                .map(AsRef::as_ref)
+                .chain(collector.base_label_names());
             let base: Vec<_> = base.collect();
             check_labels(problems, &resource, base.iter().copied());
             for family in collector.iter().map(|family| family.descriptor()) {
@@ -540,7 +562,9 @@ impl<K: Kind> Registration for Registered<K> {
                         resource: resource.clone(),
                     });
                 }
-                let own = family.labels().map(|label| label.strip_suffix('*').unwrap_or(label));
+                let own = family
+                    .labels()
+                    .map(|label| label.strip_suffix('*').unwrap_or(label));
                 let own: Vec<_> = own.filter(|label| !label.is_empty()).collect();
                 for label in &own {
                     if base.contains(label) {

@@ -99,7 +99,9 @@ impl<K: Kind> Collector<K> {
             families: Vec::new(),
         };
         if namespaced {
-            collector.namespace_label("namespace").name_label(name_label)
+            collector
+                .namespace_label("namespace")
+                .name_label(name_label)
         } else {
             collector.name_label(name_label)
         }

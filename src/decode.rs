@@ -9,8 +9,13 @@
 mod adapter;
 mod fields;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 pub(crate) use fields::Fields;
 
@@ -89,7 +94,7 @@ impl DecodeError {
             object,
             identity,
             reason,
-            problem: describe(error),
+            problem: describe(json, error),
         }
     }
 }
@@ -121,22 +126,58 @@ fn identity_of(json: &[u8]) -> Option<(String, String)> {
     Some((metadata.namespace.unwrap_or_default(), metadata.name))
 }
 
-/// What is wrong, without the value that is wrong.
+/// What is wrong and where, without the value that is wrong.
 ///
 /// The decoder's own messages quote the value first and say last what was expected, which is about
 /// the type and safe to repeat.
-fn describe(error: &serde_json::Error) -> String {
+fn describe(json: &[u8], error: &serde_json::Error) -> String {
     let (line, column) = (error.line(), error.column());
     if !error.is_data() {
         return format!("not valid JSON at line {line} column {column}");
     }
     let message = error.to_string();
-    let message = message
-        .rsplit_once(" at line ")
-        .map_or(message.as_str(), |(front, _)| front);
-    match message.rsplit_once(", expected ") {
-        Some((_, expected)) => format!("expected {expected} at line {line} column {column}"),
-        None => format!("invalid value at line {line} column {column}"),
+    let (message, _) = message.rsplit_once(" at line ").unwrap_or((&message, ""));
+    let problem = match message.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("expected {expected}"),
+        None => String::from("invalid value"),
+    };
+    let lines = json.split_inclusive(|&byte| byte == b'\n');
+    let before: usize = lines.take(line.saturating_sub(1)).map(<[u8]>::len).sum();
+    let path = std::str::from_utf8(json).map(|json| path_at(json, before + column));
+    match path {
+        Ok(path) if !path.is_empty() => format!("{problem} at {path}"),
+        _ => problem,
+    }
+}
+
+/// The path of the innermost value around an offset, such as `spec.containers[1].image`.
+fn path_at(json: &str, offset: usize) -> String {
+    let mut path = String::new();
+    let mut value = json;
+    let start_of = |part: &str| (part.as_ptr() as usize).saturating_sub(json.as_ptr() as usize);
+    let is_around = |part: &RawValue| {
+        let start = start_of(part.get());
+        (start..=start + part.get().len()).contains(&offset)
+    };
+    loop {
+        if let Ok(fields) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(value) {
+            let Some((name, inner)) = fields.iter().find(|(_, inner)| is_around(inner)) else {
+                return path;
+            };
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(name);
+            value = inner.get();
+        } else if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(value) {
+            let Some(at) = items.iter().position(|inner| is_around(inner)) else {
+                return path;
+            };
+            let _ = write!(path, "[{at}]");
+            value = items.get(at).map_or("", |inner| inner.get());
+        } else {
+            return path;
+        }
     }
 }
 

@@ -307,10 +307,7 @@ impl<K: Resource> FamilyBuilder<K> {
     /// Declares the label names that follow the base labels, for checks and documentation.
     ///
     /// A name ending in `*`, such as `label_*`, stands for names that come from data.
-    pub fn labels(
-        mut self,
-        names: impl IntoIterator<Item = impl Into<Cow<'static, str>>>,
-    ) -> Self {
+    pub fn labels(mut self, names: impl IntoIterator<Item = impl Into<Cow<'static, str>>>) -> Self {
         self.descriptor.labels = names.into_iter().map(Into::into).collect();
         self
     }
@@ -321,10 +318,7 @@ impl<K: Resource> FamilyBuilder<K> {
     /// through, and everything below the last name is kept. `metadata.name`, `.namespace`, `.uid`
     /// and `.resourceVersion` are always read. Without this call the whole object but
     /// `metadata.managedFields` is decoded.
-    pub fn reads(
-        mut self,
-        paths: impl IntoIterator<Item = impl Into<Cow<'static, str>>>,
-    ) -> Self {
+    pub fn reads(mut self, paths: impl IntoIterator<Item = impl Into<Cow<'static, str>>>) -> Self {
         self.descriptor.reads = Some(paths.into_iter().map(Into::into).collect());
         self
     }

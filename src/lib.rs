@@ -4,7 +4,12 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        reason = "tests fail by panicking"
+    )
 )]
 
 mod builder;
@@ -14,22 +19,20 @@ mod exposition;
 pub mod families;
 mod family;
 pub mod filter;
+#[cfg(feature = "manifests")]
+pub mod manifests;
 mod resource;
 mod sample;
 mod scope;
 mod store;
 mod value;
 
-pub use builder::{
-    BuildError, BuildProblem, Builder, NotRegistered, ObjectWriter, StateMetrics,
-};
+pub use builder::{BuildError, BuildProblem, Builder, NotRegistered, ObjectWriter, StateMetrics};
 pub use collector::Collector;
 pub use decode::{DecodeError, DecodeReason};
 pub use exposition::{Chunks, Exposition, Format, Selection};
 pub use families::{BuiltIn, CatalogueEntry, families};
-pub use family::{
-    Family, FamilyBuilder, FamilyDescriptor, FamilyGenerator, MetricType, Stability,
-};
+pub use family::{Family, FamilyBuilder, FamilyDescriptor, FamilyGenerator, MetricType, Stability};
 pub use resource::{Kind, KnownScope, ResourceInfo, Scope};
 pub use sample::{LabelValue, Sample, SampleValue, Samples};
 pub use scope::{Shard, ShardError};

@@ -194,7 +194,9 @@ impl Sample<'_, '_> {
         let start = self.start;
         let open = self.is_open();
         let lines = self.lines();
-        lines.text.extend_from_slice(if open { b"} " } else { b" " });
+        lines
+            .text
+            .extend_from_slice(if open { b"} " } else { b" " });
         let labels_end = lines.text.len();
         if lines.is_repeated(start, labels_end) {
             lines.duplicates += 1;
@@ -288,9 +290,8 @@ impl Lines {
 
     fn is_repeated(&self, start: usize, labels_end: usize) -> bool {
         let labels = self.text.get(start..labels_end);
-        let equals = |&(a, b): &(usize, usize)| {
-            b - a == labels_end - start && self.text.get(a..b) == labels
-        };
+        let equals =
+            |&(a, b): &(usize, usize)| b - a == labels_end - start && self.text.get(a..b) == labels;
         if self.marks.len() < HASHED_FROM {
             return self.marks.iter().any(equals);
         }
@@ -455,7 +456,11 @@ mod tests {
     #[test]
     fn a_repeated_or_taken_label_name_is_left_out() {
         let text = tails(BASE, |s| {
-            s.label("a", "1").label("a", "2").label("pod", "3").label("b-c", "4").value(1);
+            s.label("a", "1")
+                .label("a", "2")
+                .label("pod", "3")
+                .label("b-c", "4")
+                .value(1);
         });
         assert_eq!(text, ",a=\"1\",b_c=\"4\"} 1\n");
     }

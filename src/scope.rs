@@ -118,7 +118,11 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 }
 
 /// The bucket of a key among `buckets`, by Lamping and Veach.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
 fn jump_hash(mut key: u64, buckets: u32) -> u32 {
     let (mut bucket, mut next) = (0_u32, 0_u64);
     while next < u64::from(buckets) {
@@ -142,7 +146,10 @@ mod tests {
         for line in cases.lines() {
             let case: serde_json::Value = serde_json::from_str(line).unwrap();
             let uid = case["uid"].as_str().unwrap();
-            assert_eq!(format!("{:016x}", fnv1a(uid.as_bytes())), case["fnv1a64"].as_str().unwrap());
+            assert_eq!(
+                format!("{:016x}", fnv1a(uid.as_bytes())),
+                case["fnv1a64"].as_str().unwrap()
+            );
             let owners: BTreeMap<String, u32> =
                 serde_json::from_value(case["shard"].clone()).unwrap();
             for (total, owner) in owners {
@@ -159,7 +166,10 @@ mod tests {
     fn a_shard_out_of_range_is_refused() {
         assert_eq!(Shard::new(0, 0), Err(ShardError::NoShards));
         let error = Shard::new(3, 3).unwrap_err();
-        assert_eq!(error.to_string(), "shard 3 does not exist among 3; shards are numbered from 0 to 2");
+        assert_eq!(
+            error.to_string(),
+            "shard 3 does not exist among 3; shards are numbered from 0 to 2"
+        );
     }
 
     #[test]

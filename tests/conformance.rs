@@ -37,7 +37,9 @@ fn samples_of(resource: &str, case: &Case) -> Result<String, String> {
         let object = case.object.get().as_bytes();
         writer.apply(object).map_err(|error| error.to_string())?;
     }
-    Ok(metrics.exposition(Format::Text, Selection::default()).to_string())
+    Ok(metrics
+        .exposition(Format::Text, Selection::default())
+        .to_string())
 }
 
 /// What differs between the expected and the actual samples of a case, compared as sets.
@@ -50,10 +52,17 @@ fn difference(resource: &str, case: &Case) -> Option<String> {
     if case.decode_error.is_some() {
         return Some(format!("decodes, though it must not\n{actual}"));
     }
-    let lines: Vec<_> = actual.lines().filter(|line| !line.starts_with('#')).collect();
+    let lines: Vec<_> = actual
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect();
     let actual: BTreeSet<_> = lines.iter().copied().collect();
     // A value may hold a carriage return or another character that ends a line for `lines`.
-    let expected: BTreeSet<_> = case.samples.iter().flat_map(|sample| sample.lines()).collect();
+    let expected: BTreeSet<_> = case
+        .samples
+        .iter()
+        .flat_map(|sample| sample.lines())
+        .collect();
     let mut text = String::new();
     for missing in expected.difference(&actual) {
         let _ = writeln!(text, "  - {missing}");
@@ -62,17 +71,26 @@ fn difference(resource: &str, case: &Case) -> Option<String> {
         let _ = writeln!(text, "  + {extra}");
     }
     if lines.len() != actual.len() {
-        let _ = writeln!(text, "  repeated lines: {} of {}", lines.len() - actual.len(), lines.len());
+        let _ = writeln!(
+            text,
+            "  repeated lines: {} of {}",
+            lines.len() - actual.len(),
+            lines.len()
+        );
     }
     (!text.is_empty()).then_some(text)
 }
 
 fn run(resource: &str) {
-    let path = format!("{}/tests/conformance/{resource}.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/tests/conformance/{resource}.jsonl",
+        env!("CARGO_MANIFEST_DIR")
+    );
     let cases = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let (mut failures, mut count) = (String::new(), 0);
     for line in cases.lines() {
-        let case: Case = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let case: Case =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         count += 1;
         if let Some(difference) = difference(resource, &case) {
             let _ = writeln!(failures, "{}\n{difference}", case.case);
@@ -80,9 +98,15 @@ fn run(resource: &str) {
     }
     assert!(count > 0, "{path} has no cases");
     if PENDING.contains(&resource) {
-        assert!(!failures.is_empty(), "{resource} passes; take it off the pending list");
+        assert!(
+            !failures.is_empty(),
+            "{resource} passes; take it off the pending list"
+        );
     } else {
-        assert!(failures.is_empty(), "expected (-) and actual (+) samples differ:\n{failures}");
+        assert!(
+            failures.is_empty(),
+            "expected (-) and actual (+) samples differ:\n{failures}"
+        );
     }
 }
 

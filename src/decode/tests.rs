@@ -1,0 +1,109 @@
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+
+use super::*;
+
+fn pod(json: &str, paths: &[&str]) -> Result<Pod, DecodeError> {
+    let fields = Fields::union([Some(paths.iter().copied())]);
+    decode("Pod", json.as_bytes(), &fields)
+}
+
+#[test]
+fn only_wanted_fields_reach_the_object() {
+    let json = r#"{"metadata":{"name":"a","labels":{"x":"1"},"managedFields":[{"f":{}}]},
+        "spec":{"nodeName":"n","containers":[{"name":"c","image":"i","env":[{"name":"E"}]}]}}"#;
+    let pod = pod(json, &["spec.containers.name"]).unwrap();
+    assert_eq!(pod.metadata.name.as_deref(), Some("a"));
+    assert_eq!(pod.metadata.labels, None);
+    let spec = pod.spec.unwrap();
+    assert_eq!(spec.node_name, None);
+    assert_eq!(spec.containers[0].name, "c");
+    assert_eq!(
+        (
+            spec.containers[0].image.clone(),
+            spec.containers[0].env.clone()
+        ),
+        (None, None)
+    );
+}
+
+#[test]
+fn a_family_that_may_read_everything_gets_all_but_managed_fields() {
+    let json = r#"{"metadata":{"name":"a","managedFields":[{"manager":"m"}]},
+        "data":{"managedFields":"mine"}}"#;
+    let none: [Option<[&str; 0]>; 1] = [None];
+    let map: ConfigMap = decode("ConfigMap", json.as_bytes(), &Fields::union(none)).unwrap();
+    assert_eq!(map.metadata.managed_fields, None);
+    assert_eq!(map.data.unwrap()["managedFields"], "mine");
+}
+
+#[test]
+fn null_is_the_same_as_absent_wherever_it_stands() {
+    let json = r#"{"metadata":{"name":null,"labels":{"a":null}},"spec":null,"status":
+        {"containerStatuses":[null,{"name":null,"ready":null,"restartCount":null,"state":null}]}}"#;
+    let pod = pod(json, &["metadata.labels", "spec", "status"]).unwrap();
+    assert_eq!((pod.metadata.name, pod.spec), (None, None));
+    assert_eq!(pod.metadata.labels.unwrap()["a"], "");
+    let statuses = pod.status.unwrap().container_statuses.unwrap();
+    assert_eq!(statuses.len(), 2);
+    assert_eq!(
+        (statuses[1].name.as_str(), statuses[1].restart_count),
+        ("", 0)
+    );
+}
+
+#[test]
+fn times_and_quantities_are_read_in_every_accepted_spelling() {
+    let json = r#"{"metadata":{"creationTimestamp":"2024-01-01T3:04:05,5+01:00"},
+        "spec":{"overhead":{"cpu":2,"memory":1.5e3,"storage":null,"pods":"1k"}}}"#;
+    let pod = pod(json, &["metadata.creationTimestamp", "spec.overhead"]).unwrap();
+    let created = pod.metadata.creation_timestamp.unwrap().0;
+    assert_eq!(created.to_string(), "2024-01-01T02:04:05.5Z");
+    let overhead = pod.spec.unwrap().overhead.unwrap();
+    let text = |name: &str| overhead[name].0.clone();
+    assert_eq!(
+        [text("cpu"), text("memory"), text("storage"), text("pods")],
+        ["2", "1.5e3", "0", "1k"]
+    );
+}
+
+#[test]
+fn an_error_names_the_object_and_the_field_but_no_value() {
+    let json = r#"{"metadata":{"namespace":"n","name":"a"},
+        "status":{"containerStatuses":[{"name":"x"},{"restartCount":"s3cret, expected nothing"}]}}"#;
+    let error = pod(json, &["status"]).unwrap_err();
+    assert_eq!(error.reason(), DecodeReason::Field);
+    assert_eq!(error.identity(), Some(("n", "a")));
+    assert_eq!(
+        error.to_string(),
+        "cannot decode Pod n/a: expected i32 at status.containerStatuses[1].restartCount; \
+         the object yields no metrics until it is corrected"
+    );
+}
+
+#[test]
+fn errors_in_times_and_in_syntax_name_no_value_either() {
+    let error = pod(
+        r#"{"metadata":{"name":"a","creationTimestamp":"s3cret"}}"#,
+        &["metadata"],
+    );
+    let text = error.unwrap_err().to_string();
+    assert!(
+        text.contains("expected an RFC 3339 time at metadata.creationTimestamp"),
+        "{text}"
+    );
+    let error = pod(r#"{"metadata":{"name":"s3cret"#, &["metadata"]).unwrap_err();
+    assert_eq!(
+        (error.reason(), error.object()),
+        (DecodeReason::Syntax, "<unnamed>")
+    );
+    assert!(!error.to_string().contains("s3cret"));
+}
+
+#[test]
+fn trailing_bytes_and_wrong_kinds_are_errors() {
+    let none: [Option<[&str; 0]>; 1] = [None];
+    let fields = Fields::union(none);
+    assert!(decode::<Namespace>("Namespace", br#"{} x"#, &fields).is_err());
+    assert!(decode::<Namespace>("Namespace", br#"{"kind":"Pod"}"#, &fields).is_err());
+    assert!(decode::<Namespace>("Namespace", br#"[]"#, &fields).is_err());
+}

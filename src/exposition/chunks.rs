@@ -59,12 +59,14 @@ impl Chunks {
             }
             while let Some(source) = family.sources.get(at.source) {
                 let slot = plan.slots().get(source.slot);
-                let selected = slot.is_some_and(|slot| selection.has_resource(slot.resource().plural()));
+                let selected =
+                    slot.is_some_and(|slot| selection.has_resource(slot.resource().plural()));
                 let Some(snapshot) = snapshots.get(source.slot).filter(|_| selected) else {
                     at.next_source();
                     continue;
                 };
-                let repeated = (at.repeated).get_or_insert_with(|| repeated_lines(family, snapshots));
+                let repeated =
+                    (at.repeated).get_or_insert_with(|| repeated_lines(family, snapshots));
                 for page in snapshot.pages().skip(at.page) {
                     let columns = page.columns();
                     let (Some(base), Some(column)) =
@@ -87,7 +89,9 @@ impl Chunks {
                                 at.headed = true;
                             }
                             if repeated.is_empty() {
-                                source.prefix.write_row(&mut self.buffer, base.cell(at.row), cell);
+                                source
+                                    .prefix
+                                    .write_row(&mut self.buffer, base.cell(at.row), cell);
                             } else {
                                 for tail in cell.split_inclusive(|&byte| byte == b'\n') {
                                     if repeated.binary_search(&at.line).is_err() {

@@ -32,8 +32,14 @@ pub(super) fn repeated_lines(family: &PlanFamily, snapshots: &[StoreSnapshot]) -
             };
             for row in 0..page.len() {
                 text.clear();
-                source.prefix.write_row(&mut text, base.cell(row), column.cell(row));
-                for line in text.as_ref().split(|&byte: &u8| byte == b'\n').filter(|line: &&[u8]| !line.is_empty()) {
+                source
+                    .prefix
+                    .write_row(&mut text, base.cell(row), column.cell(row));
+                for line in text
+                    .as_ref()
+                    .split(|&byte: &u8| byte == b'\n')
+                    .filter(|line: &&[u8]| !line.is_empty())
+                {
                     let end = memchr::memrchr(b' ', line).unwrap_or(line.len());
                     let series = line.get(..end).unwrap_or(line);
                     let same = seen.entry(hasher.hash_one(series)).or_default();

@@ -89,11 +89,16 @@ mod tests {
 
     #[test]
     fn stable_and_deprecated_families_say_so() {
-        let family = Family::gauge("a", "Says \"so\".\n").stable().deprecated("v2.14.0");
+        let family = Family::gauge("a", "Says \"so\".\n")
+            .stable()
+            .deprecated("v2.14.0");
         let [text, open_metrics] = both(family.generate(|_, _| {}), "");
         let help = "# HELP a [STABLE] (Deprecated since v2.14.0) Says";
         assert_eq!(text, format!("{help} \"so\".\\n\n# TYPE a gauge\n"));
-        assert_eq!(open_metrics, format!("{help} \\\"so\\\".\\n\n# TYPE a gauge\n"));
+        assert_eq!(
+            open_metrics,
+            format!("{help} \\\"so\\\".\\n\n# TYPE a gauge\n")
+        );
     }
 
     #[test]
@@ -104,13 +109,33 @@ mod tests {
             (line(&text), line(&open_metrics))
         };
         for (builder, taken, text, open_metrics) in [
-            (Family::counter("a_total", ""), "", "a_total counter", "a counter"),
-            (Family::counter("a_total", ""), "a", "a_total counter", "a_total unknown"),
+            (
+                Family::counter("a_total", ""),
+                "",
+                "a_total counter",
+                "a counter",
+            ),
+            (
+                Family::counter("a_total", ""),
+                "a",
+                "a_total counter",
+                "a_total unknown",
+            ),
             (Family::counter("a", ""), "", "a counter", "a unknown"),
             (Family::info("a_info", ""), "", "a_info gauge", "a info"),
             (Family::info("a", ""), "", "a gauge", "a gauge"),
-            (Family::state_set("a", "").labels(["a"]), "", "a gauge", "a stateset"),
-            (Family::state_set("a", "").labels(["b"]), "", "a gauge", "a gauge"),
+            (
+                Family::state_set("a", "").labels(["a"]),
+                "",
+                "a gauge",
+                "a stateset",
+            ),
+            (
+                Family::state_set("a", "").labels(["b"]),
+                "",
+                "a gauge",
+                "a gauge",
+            ),
         ] {
             let expected = (format!("# TYPE {text}"), format!("# TYPE {open_metrics}"));
             assert_eq!(last(builder, taken), expected);

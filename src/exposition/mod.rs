@@ -107,12 +107,16 @@ impl Selection {
     }
 
     fn has_resource(&self, name: &str) -> bool {
-        self.resources.as_ref().is_none_or(|names| names.iter().any(|own| own == name))
+        self.resources
+            .as_ref()
+            .is_none_or(|names| names.iter().any(|own| own == name))
             && !self.excluded.iter().any(|own| own == name)
     }
 
     fn has_family(&self, name: &str) -> bool {
-        self.families.as_ref().is_none_or(|names| names.iter().any(|own| own == name))
+        self.families
+            .as_ref()
+            .is_none_or(|names| names.iter().any(|own| own == name))
     }
 
     /// Whether the object with a key is selected.
@@ -156,7 +160,8 @@ impl Exposition {
     ///
     /// What `out` reports.
     pub fn write_to(self, mut out: impl io::Write) -> io::Result<()> {
-        self.chunks().try_for_each(|chunk: Bytes| out.write_all(&chunk))
+        self.chunks()
+            .try_for_each(|chunk: Bytes| out.write_all(&chunk))
     }
 }
 

@@ -83,7 +83,8 @@ impl Plan {
         constants: &[(String, String)],
     ) -> Result<Self, Vec<PlanProblem>> {
         slots.sort_by(|a, b| sort_name(a.resource()).cmp(&sort_name(b.resource())));
-        let mut declared: BTreeMap<&str, (usize, &FamilyDescriptor, &ResourceInfo)> = BTreeMap::new();
+        let mut declared: BTreeMap<&str, (usize, &FamilyDescriptor, &ResourceInfo)> =
+            BTreeMap::new();
         let mut arranged: Vec<(&FamilyDescriptor, Vec<Source>, bool)> = Vec::new();
         let mut problems = Vec::new();
         for (slot, store) in slots.iter().enumerate() {
@@ -124,16 +125,18 @@ impl Plan {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let families = arranged.into_iter().map(|(descriptor, sources, may_repeat)| {
-            let taken = |name: &str| declared.contains_key(name);
-            PlanFamily {
-                name: descriptor.name().to_owned(),
-                text_header: header::header(descriptor, Format::Text, taken),
-                open_metrics_header: header::header(descriptor, Format::OpenMetrics, taken),
-                sources,
-                may_repeat,
-            }
-        });
+        let families = arranged
+            .into_iter()
+            .map(|(descriptor, sources, may_repeat)| {
+                let taken = |name: &str| declared.contains_key(name);
+                PlanFamily {
+                    name: descriptor.name().to_owned(),
+                    text_header: header::header(descriptor, Format::Text, taken),
+                    open_metrics_header: header::header(descriptor, Format::OpenMetrics, taken),
+                    sources,
+                    may_repeat,
+                }
+            });
         let families = families.collect();
         Ok(Self { slots, families })
     }

@@ -151,7 +151,10 @@ pub(crate) trait CollectorVisitor {
 impl BuiltIn {
     /// The resources that are on where nothing else is said.
     pub fn defaults() -> impl Iterator<Item = Self> {
-        Self::ALL.iter().copied().filter(|resource| resource.is_default())
+        Self::ALL
+            .iter()
+            .copied()
+            .filter(|resource| resource.is_default())
     }
 
     /// Names and scope of the resource.
@@ -178,13 +181,19 @@ impl FromStr for BuiltIn {
     type Err = UnknownResource;
 
     fn from_str(name: &str) -> Result<Self, UnknownResource> {
-        (Self::ALL.iter().copied().find(|resource| resource.name() == name))
-            .ok_or_else(|| UnknownResource { name: name.into() })
+        (Self::ALL
+            .iter()
+            .copied()
+            .find(|resource| resource.name() == name))
+        .ok_or_else(|| UnknownResource { name: name.into() })
     }
 }
 
 fn all_names() -> String {
-    let names: Vec<_> = BuiltIn::ALL.iter().map(|resource| resource.name()).collect();
+    let names: Vec<_> = BuiltIn::ALL
+        .iter()
+        .map(|resource| resource.name())
+        .collect();
     names.join(", ")
 }
 
@@ -211,5 +220,6 @@ pub fn families() -> Vec<CatalogueEntry> {
         }
     }
     let all = BuiltIn::ALL.iter().copied();
-    all.flat_map(|resource| resource.visit(List(resource))).collect()
+    all.flat_map(|resource| resource.visit(List(resource)))
+        .collect()
 }

@@ -44,7 +44,13 @@ pub(super) fn generation<K: Resource>(object: &K, s: &mut Samples<'_>) {
 
 /// `metadata.resourceVersion` as a number, where it is a decimal integer.
 pub(super) fn version<K: Resource>(object: &K, s: &mut Samples<'_>) {
-    s.opt(object.meta().resource_version.as_deref().and_then(resource_version::parse));
+    s.opt(
+        object
+            .meta()
+            .resource_version
+            .as_deref()
+            .and_then(resource_version::parse),
+    );
 }
 
 /// One sample of value 1 whatever the object.
@@ -79,13 +85,19 @@ fn allowlisted(prefix: &str, map: Option<&BTreeMap<String, String>>, s: &mut Sam
 pub(super) fn pairs(
     map: Option<&BTreeMap<String, String>>,
 ) -> impl Iterator<Item = (&str, &str)> + Clone {
-    map.into_iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()))
+    map.into_iter()
+        .flatten()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
 /// One sample per owner with `owner_kind`, `owner_name` and `owner_is_controller`; one with empty
 /// labels where there is none.
 pub(super) fn owners<K: Resource>(object: &K, s: &mut Samples<'_>) {
-    let owners = object.meta().owner_references.as_deref().unwrap_or_default();
+    let owners = object
+        .meta()
+        .owner_references
+        .as_deref()
+        .unwrap_or_default();
     for owner in owners {
         s.label("owner_kind", &owner.kind)
             .label("owner_name", &owner.name)

@@ -103,8 +103,11 @@ impl<K: Kind> CacheStore<K> for MetricsStore<K> {
             let base = page.columns().get(active.base)?;
             let open = self.schema().base_is_open(active.base);
             let name = active.family.descriptor().name();
-            crate::exposition::prefix(name, &[], open)
-                .write_row(&mut samples, base.cell(row), column.cell(row));
+            crate::exposition::prefix(name, &[], open).write_row(
+                &mut samples,
+                base.cell(row),
+                column.cell(row),
+            );
         }
         Some(Entry {
             key: key.to_owned(),

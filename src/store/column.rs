@@ -213,11 +213,16 @@ impl Column {
         let Ok(len) = u32::try_from(cell.len()) else {
             return self.intern(&[]);
         };
-        #[allow(clippy::cast_possible_truncation, reason = "half a hash is enough to tell cells apart")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "half a hash is enough to tell cells apart"
+        )]
         let hash = FixedState::with_seed(0).hash_one(cell) as u32;
         let mut free = None;
         for number in 1..self.entries.len() {
-            let Some(entry) = self.entries.get(number) else { break };
+            let Some(entry) = self.entries.get(number) else {
+                break;
+            };
             if entry.hash == hash && entry.len == len && self.text_of(entry) == cell {
                 return self.reuse(number);
             }
@@ -229,7 +234,10 @@ impl Column {
             self.pack();
         }
         let start = self.text.len();
-        let Ok(start) = u32::try_from(start).and_then(|s| s.checked_add(len).map_or(u32::try_from(u64::MAX), |_| Ok(s))) else {
+        let Ok(start) = u32::try_from(start).and_then(|s| {
+            s.checked_add(len)
+                .map_or(u32::try_from(u64::MAX), |_| Ok(s))
+        }) else {
             return self.intern(&[]);
         };
         // Grow by an eighth, not by half: the slack of thousands of columns adds up.
@@ -317,9 +325,15 @@ mod tests {
     #[test]
     fn a_uniform_column_has_no_index() {
         let mut column = Column::new(3);
-        assert_eq!(column.heap_bytes() - column.entries.capacity() * size_of::<Entry>(), 0);
+        assert_eq!(
+            column.heap_bytes() - column.entries.capacity() * size_of::<Entry>(),
+            0
+        );
         column.set(1, 3, b"x\n");
-        assert_eq!((column.cell(0), column.cell(1), column.cell(2)), (&b""[..], &b"x\n"[..], &b""[..]));
+        assert_eq!(
+            (column.cell(0), column.cell(1), column.cell(2)),
+            (&b""[..], &b"x\n"[..], &b""[..])
+        );
     }
 
     #[derive(Clone, Debug)]

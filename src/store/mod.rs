@@ -200,7 +200,10 @@ impl<K: Kind> MetricsStore<K> {
         *self.shared.filter.write() = Arc::new(filter);
         let filter = self.filter();
         for part in &mut *self.shared.parts.lock() {
-            for table in [Some(&mut part.front), part.working.as_mut()].into_iter().flatten() {
+            for table in [Some(&mut part.front), part.working.as_mut()]
+                .into_iter()
+                .flatten()
+            {
                 let table = Arc::make_mut(table);
                 let removed = table.retain(|key, page, row| {
                     let namespace = key.rsplit_once('/').map_or("", |(namespace, _)| namespace);
@@ -226,7 +229,7 @@ impl<K: Kind> MetricsStore<K> {
         bump(&self.shared.counts.duplicates, dropped);
     }
 
-    fn apply(&self, writer: usize, identity: Identity<'_>, cells: &render::Rendered) {
+    fn apply_row(&self, writer: usize, identity: Identity<'_>, cells: &render::Rendered) {
         let mut parts = self.shared.parts.lock();
         let Some(part) = parts.iter_mut().find(|part| part.writer == writer) else {
             return;
@@ -248,7 +251,7 @@ impl<K: Kind> MetricsStore<K> {
         }
     }
 
-    fn delete(&self, writer: usize, identity: Identity<'_>) {
+    fn delete_row(&self, writer: usize, identity: Identity<'_>) {
         let mut parts = self.shared.parts.lock();
         let Some(part) = parts.iter_mut().find(|part| part.writer == writer) else {
             return;
@@ -312,7 +315,10 @@ impl<K: Kind> MetricsStore<K> {
     }
 
     fn close_part(&self, writer: usize) {
-        self.shared.parts.lock().retain(|part| part.writer != writer);
+        self.shared
+            .parts
+            .lock()
+            .retain(|part| part.writer != writer);
     }
 }
 
@@ -343,7 +349,10 @@ impl Part {
             uid: "",
             version: 0,
         };
-        for table in [Some(&mut self.front), self.working.as_mut()].into_iter().flatten() {
+        for table in [Some(&mut self.front), self.working.as_mut()]
+            .into_iter()
+            .flatten()
+        {
             if table.find(key).is_some() {
                 Arc::make_mut(table).delete(any, false);
             }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::column::{Column, MAX_ROWS};
-use super::uid::Uid;
 use super::render::Rendered;
+use super::uid::Uid;
 
 /// A run of rows: objects with adjacent keys.
 #[derive(Clone, Debug)]
@@ -129,12 +129,26 @@ impl Page {
     /// The rows of `range` as a page of their own.
     pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Self {
         let rows = Rows {
-            keys: self.rows.keys.get(range.clone()).unwrap_or_default().to_vec(),
-            uids: self.rows.uids.get(range.clone()).unwrap_or_default().to_vec(),
+            keys: self
+                .rows
+                .keys
+                .get(range.clone())
+                .unwrap_or_default()
+                .to_vec(),
+            uids: self
+                .rows
+                .uids
+                .get(range.clone())
+                .unwrap_or_default()
+                .to_vec(),
         };
         Self {
             rows: Arc::new(rows),
-            versions: self.versions.get(range.clone()).unwrap_or_default().to_vec(),
+            versions: self
+                .versions
+                .get(range.clone())
+                .unwrap_or_default()
+                .to_vec(),
             columns: (self.columns.iter())
                 .map(|column| Arc::new(column.slice(range.clone())))
                 .collect(),
@@ -160,7 +174,11 @@ impl Page {
         // An Arc has two counters in front; allocators round up to 16 bytes.
         let columns = (self.columns.iter())
             .map(|column| column.heap_bytes() + size_of::<Column>() + 16 + size_of::<usize>());
-        let uids = self.rows.uids.iter().map(|uid| uid.heap_bytes() + size_of::<Uid>());
+        let uids = self
+            .rows
+            .uids
+            .iter()
+            .map(|uid| uid.heap_bytes() + size_of::<Uid>());
         let keys = (self.rows.keys.iter()).map(|key| key.len().next_multiple_of(16) + 16);
         columns.sum::<usize>()
             + uids.sum::<usize>()

@@ -146,7 +146,9 @@ impl<K: Kind> Schema<K> {
 
     /// Whether a set of base labels is never empty.
     pub(crate) fn base_is_open(&self, base: usize) -> bool {
-        self.bases.get(base).is_some_and(|base| !base.labels.is_empty())
+        self.bases
+            .get(base)
+            .is_some_and(|base| !base.labels.is_empty())
     }
 
     /// Whether two objects always differ in a set of base labels.
@@ -180,7 +182,10 @@ impl<K: Kind> Schema<K> {
         }
         let start = cells.text.len();
         for active in &self.families {
-            let taken = self.bases.get(active.base).map_or(&[][..], |base| &base.taken);
+            let taken = self
+                .bases
+                .get(active.base)
+                .map_or(&[][..], |base| &base.taken);
             let context = Context {
                 taken,
                 counter: active.family.descriptor().metric_type() == MetricType::Counter,

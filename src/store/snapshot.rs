@@ -34,7 +34,9 @@ impl StoreSnapshot {
 
     /// Lines of all columns from `first` on.
     pub(crate) fn lines(&self, first: usize) -> u64 {
-        let columns = self.pages().flat_map(|page| page.columns().iter().skip(first));
+        let columns = self
+            .pages()
+            .flat_map(|page| page.columns().iter().skip(first));
         columns.map(|column| column.lines()).sum()
     }
 

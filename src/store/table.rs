@@ -76,7 +76,12 @@ impl Table {
     }
 
     /// Files an object; `ordered` ignores it where the stored version of the same uid is higher.
-    pub(crate) fn apply(&mut self, identity: Identity<'_>, cells: &Rendered, ordered: bool) -> Applied {
+    pub(crate) fn apply(
+        &mut self,
+        identity: Identity<'_>,
+        cells: &Rendered,
+        ordered: bool,
+    ) -> Applied {
         match self.position(identity.key) {
             Err((at, row)) => {
                 self.insert(at, row, identity, cells);
@@ -135,7 +140,9 @@ impl Table {
     pub(crate) fn sweep(&mut self) -> usize {
         let mut swept = 0;
         for slot in &mut self.pages {
-            let unnamed = (0..slot.page.len()).rev().filter(|&row| !slot.listed.get(row));
+            let unnamed = (0..slot.page.len())
+                .rev()
+                .filter(|&row| !slot.listed.get(row));
             let unnamed: Vec<_> = unnamed.collect();
             if unnamed.len() == slot.page.len() {
                 swept += unnamed.len();
@@ -177,11 +184,17 @@ impl Table {
 
     fn position(&self, key: &str) -> Result<(usize, usize), (usize, usize)> {
         // The last page whose first key is not above the key.
-        let after = self.pages.partition_point(|slot| slot.page.first_key() <= key);
+        let after = self
+            .pages
+            .partition_point(|slot| slot.page.first_key() <= key);
         let Some(at) = after.checked_sub(1) else {
             return Err((0, 0));
         };
-        match self.pages.get(at).map_or(Err(0), |slot| slot.page.find(key)) {
+        match self
+            .pages
+            .get(at)
+            .map_or(Err(0), |slot| slot.page.find(key))
+        {
             Ok(row) => Ok((at, row)),
             Err(row) => Err((at, row)),
         }
@@ -219,7 +232,9 @@ impl Table {
     }
 
     fn remove(&mut self, at: usize, row: usize) {
-        let Some(slot) = self.pages.get_mut(at) else { return };
+        let Some(slot) = self.pages.get_mut(at) else {
+            return;
+        };
         Arc::make_mut(&mut slot.page).remove(row);
         slot.listed.remove(row);
         let len = slot.page.len();
@@ -263,7 +278,9 @@ impl Table {
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.pages().map(|page| page.heap_bytes() + size_of::<Page>() + size_of::<Slot>()).sum()
+        self.pages()
+            .map(|page| page.heap_bytes() + size_of::<Page>() + size_of::<Slot>())
+            .sum()
     }
 }
 
@@ -299,7 +316,9 @@ struct Marks([u64; MAX_ROWS.div_ceil(64)]);
 
 impl Marks {
     fn get(&self, row: usize) -> bool {
-        self.0.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
+        self.0
+            .get(row / 64)
+            .is_some_and(|word| word >> (row % 64) & 1 == 1)
     }
 
     fn put(&mut self, row: usize, marked: bool) {

@@ -1,0 +1,342 @@
+use k8s_openapi::api::core::v1::Pod;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::family::Family;
+
+fn collector() -> Collector<Pod> {
+    let node = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+    Collector::new()
+        .family(
+            Family::gauge("node", "Node.").generate(move |pod: &Pod, s| {
+                s.label("node", node(pod)).value(1);
+            }),
+        )
+        .family(Family::gauge("seen", "Seen.").generate(|_: &Pod, s| s.value(1)))
+}
+
+fn pod(name: &str, uid: &str, version: u64, node: &str) -> Pod {
+    serde_json::from_value(json!({
+        "metadata": { "namespace": "n", "name": name, "uid": uid, "resourceVersion": version.to_string() },
+        "spec": { "nodeName": node, "containers": [] },
+    }))
+    .unwrap()
+}
+
+fn node_of(store: &MetricsStore<Pod>, name: &str) -> Option<String> {
+    let samples = store.get(&format!("n/{name}"))?.samples;
+    let (_, rest) = samples.split_once(",node=\"")?;
+    Some(rest.split_once('"')?.0.to_owned())
+}
+
+#[test]
+fn an_entry_tells_identity_version_and_samples() {
+    let store = MetricsStore::new(collector());
+    store.add(&pod("a", "u1", 7, "x"));
+    assert_eq!(
+        store.get("n/a"),
+        Some(Entry {
+            key: "n/a".into(),
+            uid: "u1".into(),
+            resource_version: Some(7),
+            samples:
+                "node{namespace=\"n\",pod=\"a\",node=\"x\"} 1\nseen{namespace=\"n\",pod=\"a\"} 1\n"
+                    .into(),
+        })
+    );
+    assert_eq!(store.get("n/b"), None);
+    store.resync();
+    store.delete(&pod("a", "u1", 8, ""));
+    assert_eq!(store.list_keys(), [""; 0]);
+}
+
+#[test]
+fn older_versions_of_the_same_object_are_ignored_and_counted() {
+    let store = MetricsStore::new(collector());
+    store.add(&pod("a", "u1", 7, "new"));
+    store.add(&pod("a", "u1", 6, "old"));
+    store.delete(&pod("a", "u1", 6, "old"));
+    assert_eq!(node_of(&store, "a").as_deref(), Some("new"));
+    assert_eq!(store.stats().stale, 2);
+}
+
+#[test]
+fn another_uid_replaces_whatever_its_version_and_a_foreign_delete_does_nothing() {
+    let store = MetricsStore::new(collector());
+    store.add(&pod("a", "u1", 7, "first"));
+    store.add(&pod("a", "u2", 3, "second"));
+    assert_eq!(node_of(&store, "a").as_deref(), Some("second"));
+    store.delete(&pod("a", "u1", 9, ""));
+    assert_eq!(node_of(&store, "a").as_deref(), Some("second"));
+    assert_eq!(store.stats().objects, 1);
+}
+
+#[test]
+fn inside_a_list_the_list_is_the_truth() {
+    let store = MetricsStore::new(collector());
+    store.add(&pod("a", "u1", 100, "before"));
+    // After a restore of the cluster's database, versions go down.
+    store.replace(&[pod("a", "u1", 5, "restored")]);
+    assert_eq!(node_of(&store, "a").as_deref(), Some("restored"));
+    assert_eq!(store.stats().stale, 0);
+}
+
+#[test]
+fn readers_see_the_old_state_until_a_list_ends_and_an_abandoned_one_leaves_no_trace() {
+    let store = MetricsStore::new(collector());
+    let mut writer = store.writer();
+    for name in ["a", "b"] {
+        writer.apply_object(&pod(name, name, 1, "old"));
+    }
+    writer.begin_list();
+    writer.apply_object(&pod("b", "b", 2, "new"));
+    writer.apply_object(&pod("c", "c", 2, "new"));
+    assert_eq!(store.list_keys(), ["n/a", "n/b"]);
+    assert_eq!(node_of(&store, "b").as_deref(), Some("old"));
+    writer.abandon_list();
+    assert_eq!(node_of(&store, "b").as_deref(), Some("old"));
+
+    writer.begin_list();
+    writer.apply_object(&pod("b", "b", 2, "new"));
+    writer.apply_object(&pod("c", "c", 2, "new"));
+    writer.end_list();
+    assert_eq!(store.list_keys(), ["n/b", "n/c"]);
+    assert_eq!(node_of(&store, "b").as_deref(), Some("new"));
+    assert_eq!(store.stats().swept, 1);
+}
+
+#[test]
+fn a_list_replaces_only_what_its_writer_fed_and_hides_nothing_of_others() {
+    let store = MetricsStore::new(collector());
+    let (mut one, mut two) = (store.writer(), store.writer());
+    one.apply_object(&pod("a", "a", 1, "one"));
+    two.apply_object(&pod("b", "b", 1, "two"));
+    one.begin_list();
+    two.apply_object(&pod("c", "c", 1, "two"));
+    assert_eq!(store.list_keys(), ["n/a", "n/b", "n/c"]);
+    one.end_list();
+    assert_eq!(store.list_keys(), ["n/b", "n/c"]);
+    two.close();
+    assert_eq!(store.list_keys(), [""; 0]);
+}
+
+#[test]
+fn the_writer_that_feeds_a_key_last_has_it() {
+    let store = MetricsStore::new(collector());
+    let (mut one, mut two) = (store.writer(), store.writer());
+    one.apply_object(&pod("a", "u1", 1, "one"));
+    two.apply_object(&pod("a", "u2", 1, "two"));
+    assert_eq!(store.list_keys(), ["n/a"]);
+    assert_eq!(node_of(&store, "a").as_deref(), Some("two"));
+    one.begin_list();
+    one.apply_object(&pod("a", "u1", 1, "one"));
+    one.end_list();
+    assert_eq!(store.list_keys(), ["n/a"]);
+    assert_eq!(node_of(&store, "a").as_deref(), Some("one"));
+}
+
+#[test]
+fn a_dropped_writer_abandons_its_list_and_leaves_its_rows() {
+    let store = MetricsStore::new(collector());
+    let mut writer = store.writer();
+    writer.apply_object(&pod("a", "a", 1, "x"));
+    writer.begin_list();
+    drop(writer);
+    assert_eq!(store.list_keys(), ["n/a"]);
+}
+
+#[test]
+fn an_object_that_does_not_decode_loses_its_samples_and_is_counted() {
+    let store = MetricsStore::new(collector());
+    let mut writer = store.writer();
+    writer.apply_object(&pod("a", "a", 1, "x"));
+    let broken = br#"{"metadata":{"namespace":"n","name":"a"},"spec":{"nodeName":7}}"#;
+    assert!(writer.apply_json(broken).is_err());
+    assert!(writer.apply_json(b"{").is_err());
+    assert_eq!(store.list_keys(), [""; 0]);
+    let stats = store.stats();
+    assert_eq!(
+        (stats.decode_field_errors, stats.decode_syntax_errors),
+        (1, 1)
+    );
+}
+
+#[test]
+fn an_unchanged_object_shares_every_column_with_a_snapshot() {
+    let store = MetricsStore::new(collector());
+    for at in 0..600 {
+        store.add(&pod(&format!("p{at:03}"), "u", 1, "x"));
+    }
+    let before = store.snapshot();
+    for at in 0..600 {
+        store.add(&pod(&format!("p{at:03}"), "u", 2, "x"));
+    }
+    let after = store.snapshot();
+    assert_eq!(store.stats().unchanged, 600);
+    for (old, new) in before.pages().zip(after.pages()) {
+        for (old, new) in old.columns().iter().zip(new.columns()) {
+            assert!(Arc::ptr_eq(old, new));
+        }
+    }
+}
+
+#[test]
+fn objects_that_leave_the_filter_are_removed_and_not_taken() {
+    let store = MetricsStore::new(collector());
+    store.add(&pod("a", "a", 1, "x"));
+    store.set_filter(ObjectFilter {
+        denied: std::collections::BTreeSet::from(["n".into()]),
+        ..ObjectFilter::default()
+    });
+    assert_eq!(store.list_keys(), [""; 0]);
+    store.add(&pod("a", "a", 1, "x"));
+    assert_eq!(store.list_keys(), [""; 0]);
+}
+
+/// What a feeder may do.
+#[derive(Clone, Debug)]
+enum Step {
+    Apply {
+        name: u16,
+        uid: u8,
+        version: u8,
+        node: u8,
+    },
+    Delete {
+        name: u16,
+        uid: u8,
+        version: u8,
+    },
+    Begin,
+    End,
+    Abandon,
+}
+
+fn steps() -> impl Strategy<Value = Vec<(bool, Step)>> {
+    let step = prop_oneof![
+        60 => (0..700_u16, 0..2_u8, 1..9_u8, 0..4_u8)
+            .prop_map(|(name, uid, version, node)| Step::Apply { name, uid, version, node }),
+        20 => (0..700_u16, 0..2_u8, 1..9_u8)
+            .prop_map(|(name, uid, version)| Step::Delete { name, uid, version }),
+        1 => Just(Step::Begin),
+        1 => Just(Step::End),
+        1 => Just(Step::Abandon),
+    ];
+    prop::collection::vec((any::<bool>(), step), 0..1500)
+}
+
+type Rows = std::collections::BTreeMap<String, (u8, u8, u8)>;
+
+/// The plainest store with the same rules: a map per feeder, and a copy of it while it lists.
+#[derive(Default)]
+struct Model {
+    front: [Rows; 2],
+    working: [Option<Rows>; 2],
+}
+
+impl Model {
+    fn step(&mut self, who: usize, step: &Step) {
+        let listing = self.working[who].is_some();
+        match *step {
+            Step::Apply {
+                name,
+                uid,
+                version,
+                node,
+            } => {
+                let key = format!("n/p{name:03}");
+                let rows = self.working[who].as_mut().unwrap_or(&mut self.front[who]);
+                if let Some(&(own, stored, _)) = rows.get(&key)
+                    && !listing
+                    && own == uid
+                    && version < stored
+                {
+                    return;
+                }
+                let new = rows.insert(key.clone(), (uid, version, node)).is_none();
+                if new && !listing {
+                    self.forget(1 - who, &key);
+                }
+            }
+            Step::Delete { name, uid, version } => {
+                let key = format!("n/p{name:03}");
+                let rows = self.working[who].as_mut().unwrap_or(&mut self.front[who]);
+                if let Some(&(own, stored, _)) = rows.get(&key)
+                    && own == uid
+                    && (listing || version >= stored)
+                {
+                    rows.remove(&key);
+                }
+            }
+            // The model of a list starts empty: what it does not name is gone at its end.
+            Step::Begin => self.working[who] = Some(Rows::new()),
+            Step::End => {
+                if let Some(rows) = self.working[who].take() {
+                    for key in rows.keys() {
+                        self.forget(1 - who, key);
+                    }
+                    self.front[who] = rows;
+                }
+            }
+            Step::Abandon => self.working[who] = None,
+        }
+    }
+
+    fn forget(&mut self, who: usize, key: &str) {
+        self.front[who].remove(key);
+        if let Some(rows) = &mut self.working[who] {
+            rows.remove(key);
+        }
+    }
+
+    fn rows(&self) -> Rows {
+        self.front
+            .iter()
+            .flatten()
+            .map(|(key, row)| (key.clone(), *row))
+            .collect()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn two_feeders_leave_the_store_as_the_plainest_model_says(steps in steps()) {
+        let store = MetricsStore::new(collector());
+        let mut writers = [store.writer(), store.writer()];
+        let mut model = Model::default();
+        let mut held = Vec::new();
+        for (at, (second, step)) in steps.iter().enumerate() {
+            let who = usize::from(*second);
+            model.step(who, step);
+            let writer = &mut writers[who];
+            match step {
+                Step::Apply { name, uid, version, node } => writer.apply_object(&pod(
+                    &format!("p{name:03}"), &format!("u{uid}"), (*version).into(), &format!("node{node}"))),
+                Step::Delete { name, uid, version } => writer.delete_object(&pod(
+                    &format!("p{name:03}"), &format!("u{uid}"), (*version).into(), "")),
+                Step::Begin => writer.begin_list(),
+                Step::End => writer.end_list(),
+                Step::Abandon => writer.abandon_list(),
+            }
+            if at % 100 == 0 {
+                held.push((store.snapshot(), model.rows().len()));
+            }
+        }
+        // Snapshots keep what they had, whatever came later.
+        for (snapshot, rows) in &held {
+            prop_assert_eq!(snapshot.objects(), *rows);
+        }
+        let expected = model.rows();
+        prop_assert_eq!(store.list_keys(), expected.keys().cloned().collect::<Vec<_>>());
+        for (key, (uid, version, node)) in &expected {
+            let entry = store.get(key).unwrap();
+            let label = format!("node=\"node{node}\"");
+            prop_assert_eq!(entry.uid, format!("u{uid}"));
+            prop_assert_eq!(entry.resource_version, Some(u64::from(*version)));
+            prop_assert!(entry.samples.contains(&label));
+        }
+    }
+}

@@ -180,14 +180,22 @@ impl Feed {
         let namespace = object.meta().namespace.as_deref().unwrap_or_default();
         if !store.filter().takes(namespace, uid) {
             // It may have been ours before it moved out of scope.
-            store.delete(self.id, Identity { uid: "", ..identity });
+            store.delete_row(
+                self.id,
+                Identity {
+                    uid: "",
+                    ..identity
+                },
+            );
             return;
         }
-        let dropped = store.schema().render(object, &mut self.lines, &mut self.cells);
+        let dropped = store
+            .schema()
+            .render(object, &mut self.lines, &mut self.cells);
         if dropped > 0 {
             store.count_duplicates(dropped);
         }
-        store.apply(self.id, identity, &self.cells);
+        store.apply_row(self.id, identity, &self.cells);
     }
 
     pub(super) fn delete<K: Kind>(&mut self, store: &MetricsStore<K>, object: &K) {
@@ -197,7 +205,7 @@ impl Feed {
             uid,
             version,
         };
-        store.delete(self.id, identity);
+        store.delete_row(self.id, identity);
     }
 
     fn delete_key<K: Kind>(&mut self, store: &MetricsStore<K>, namespace: &str, name: &str) {
@@ -207,7 +215,7 @@ impl Feed {
             uid: "",
             version: 0,
         };
-        store.delete(self.id, identity);
+        store.delete_row(self.id, identity);
     }
 
     fn identify<'o, K: Kind>(&mut self, object: &'o K) -> (&'o str, u64) {
@@ -216,8 +224,14 @@ impl Feed {
             meta.namespace.as_deref().unwrap_or_default(),
             meta.name.as_deref().unwrap_or_default(),
         );
-        let version = meta.resource_version.as_deref().and_then(resource_version::as_u64);
-        (meta.uid.as_deref().unwrap_or_default(), version.unwrap_or(0))
+        let version = meta
+            .resource_version
+            .as_deref()
+            .and_then(resource_version::as_u64);
+        (
+            meta.uid.as_deref().unwrap_or_default(),
+            version.unwrap_or(0),
+        )
     }
 
     fn set_key(&mut self, namespace: &str, name: &str) {

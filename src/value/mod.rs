@@ -1,4 +1,4 @@
-//! Pure conversions between the texts of the Kubernetes API and the numbers and names of an exposition.
+//! Pure conversions between texts of the Kubernetes API and the numbers and names of an exposition.
 //!
 //! Nothing here knows objects, families or stores: every function takes a text or a number and
 //! returns one, does no I/O, never panics on any input, and allocates only where its documentation

@@ -1,9 +1,10 @@
 //! Kubernetes quantities: `500m`, `1Gi`, `1e3`.
 //!
-//! The grammar is that of the API's [resource quantities], oddities included (digits may be missing:
-//! `m` is zero). The value is exact, a decimal number times a power of 1024, until a conversion
-//! rounds it once and turns it into a double. Values up to some 10^38 are computed in 128 bits
-//! without an allocation; longer ones fall back to decimal digits, in time linear in the text.
+//! The grammar is that of the API's [resource quantities], oddities included (digits may be
+//! missing: `m` is zero). The value is exact, a decimal number times a power of 1024, until a
+//! conversion rounds it once and turns it into a double. Values up to some 10^38 are computed in
+//! 128 bits without an allocation; longer ones fall back to decimal digits, in time linear in the
+//! text.
 //!
 //! [resource quantities]: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 

@@ -2,14 +2,14 @@
 //!
 //! The dialect is the standard parser of the [cron library] behind the controller: five fields,
 //! descriptors such as `@daily`, `@every 1h30m`, and a time zone from `spec.timeZone` or from a
-//! `TZ=` in front. Two things differ from it: 7 is Sunday too, and a step must be smaller than its
-//! range (`*/60` is not a minute).
+//! `TZ=` in front. Two things differ from it, as in kube-state-metrics: 7 is Sunday too, and a step
+//! as large as its range, such as `*/12` for months, is refused.
 //!
-//! The crates we looked at (`croner`, `cron`, `cronexpr`) read other dialects, with `L`, `W` and `#`
-//! but without `@every`, and move or merge the runs around a clock change, which the controller skips
-//! or repeats: every field would have to be validated and rewritten for them, and their search wrapped
-//! in one of ours. A bit mask for each field is less code than that, and `jiff` has what is hard, the
-//! time zones.
+//! The crates we looked at (`croner`, `cron`, `cronexpr`) read other dialects, without `@every` and
+//! with other rules for days, steps or seconds, and `croner`, the nearest, moves or merges the runs
+//! around a clock change, which the controller skips or repeats: every field would have to be
+//! validated and rewritten for them, and their search wrapped in one of ours. A bit mask for each
+//! field is less code than that, and `jiff` has what is hard, the time zones.
 //!
 //! Zones come from the database that is compiled in, so every host computes the same.
 //!

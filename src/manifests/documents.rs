@@ -1,0 +1,217 @@
+//! The documents of a text: YAML documents or JSON values, lists taken apart.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// One object, as JSON.
+pub(super) struct Document<'t> {
+    pub(super) api_version: Option<&'t str>,
+    pub(super) kind: Option<&'t str>,
+    pub(super) json: &'t str,
+    /// Where the document begins, counted from 1.
+    pub(super) line: usize,
+    /// The place within a list.
+    pub(super) item: Option<usize>,
+}
+
+/// A document that cannot be parsed.
+pub(super) struct Syntax {
+    pub(super) line: usize,
+    pub(super) problem: String,
+}
+
+/// What takes the documents of a text.
+pub(super) type Sink<'s> = dyn FnMut(Result<Document<'_>, Syntax>) + 's;
+
+/// Hands over every object of a text, or what is wrong with it.
+pub(super) fn each(text: &str, sink: &mut Sink<'_>) {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim_start().starts_with(['{', '[']) {
+        json_values(text, sink);
+    } else {
+        yaml_documents(text, sink);
+    }
+}
+
+/// Values one after another, on a line each or not: JSON, JSON lines.
+fn json_values(text: &str, sink: &mut Sink<'_>) {
+    let mut from = 0;
+    while let Some(rest) = text
+        .get(from..)
+        .filter(|rest| !rest.trim_start().is_empty())
+    {
+        from += rest.len() - rest.trim_start().len();
+        let rest = rest.trim_start();
+        let line = line_of(text, from);
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>();
+        match values.next() {
+            Some(Ok(value)) => {
+                from += values.byte_offset();
+                objects(value.get(), line, sink);
+            }
+            Some(Err(error)) => {
+                let line = line + error.line().saturating_sub(1);
+                let problem = format!("not valid JSON at column {}", error.column());
+                sink(Err(Syntax { line, problem }));
+                // JSON lines go on with the next object that begins a line.
+                from += next_object(rest).unwrap_or(rest.len());
+            }
+            None => return,
+        }
+    }
+}
+
+/// Where the next line begins that starts with an object.
+fn next_object(text: &str) -> Option<usize> {
+    text.find("\n{").map(|at| at + 1)
+}
+
+/// Documents between lines that begin with `---`.
+fn yaml_documents(text: &str, sink: &mut Sink<'_>) {
+    let mut start = 0;
+    for (at, line) in lines(text).chain([(text.len(), "---")]) {
+        let is_separator = line
+            .strip_prefix("---")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
+        if !is_separator {
+            continue;
+        }
+        let document = text.get(start..at).unwrap_or_default();
+        yaml_document(document, line_of(text, start), sink);
+        start = at;
+    }
+}
+
+fn yaml_document(text: &str, line: usize, sink: &mut Sink<'_>) {
+    let is_empty = lines(text).all(|(_, line)| {
+        let line = line.strip_prefix("---").unwrap_or(line).trim();
+        line.is_empty() || line.starts_with(['#', '%'])
+    });
+    if is_empty {
+        return;
+    }
+    // What a reader looks for is where the object begins, not the separator or a comment.
+    let begins = lines(text).take_while(|(_, line)| {
+        let line = line.trim();
+        line.is_empty() || line.starts_with(['#', '%']) || line == "---"
+    });
+    let first = line + begins.count();
+    match serde_saphyr::from_str_with_options::<serde_json::Value>(text, options()) {
+        Ok(serde_json::Value::Null) => {}
+        Ok(value) => objects(&value.to_string(), first, sink),
+        Err(error) => {
+            let location = error.location().map(|at| at.line()).unwrap_or(1);
+            let within = usize::try_from(location).unwrap_or(1).saturating_sub(1);
+            // Without the snippet: the lines around may hold a secret.
+            let problem = format!("not valid YAML: {}", error.without_snippet());
+            sink(Err(Syntax {
+                line: line + within,
+                problem,
+            }));
+        }
+    }
+}
+
+/// Dumps of whole clusters are large documents; aliases stay limited.
+fn options() -> serde_saphyr::Options {
+    let mut options = serde_saphyr::Options::default();
+    // YAML 1.2: a namespace may be called `n` or `on`.
+    options.strict_booleans = true;
+    if let Some(budget) = &mut options.budget {
+        budget.max_events = usize::MAX;
+        budget.max_nodes = usize::MAX;
+        budget.max_total_scalar_bytes = usize::MAX;
+    }
+    options
+}
+
+/// Hands over an object, or the items of a list.
+fn objects(json: &str, line: usize, sink: &mut Sink<'_>) {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Head<'j> {
+        #[serde(borrow, default)]
+        api_version: Option<Cow<'j, str>>,
+        #[serde(borrow, default)]
+        kind: Option<Cow<'j, str>>,
+        #[serde(borrow, default)]
+        items: Option<Vec<&'j RawValue>>,
+    }
+    if json.starts_with('[') {
+        let items: Vec<&RawValue> = serde_json::from_str(json).unwrap_or_default();
+        for (at, item) in items.into_iter().enumerate() {
+            item_of(item.get(), line, at, None, None, sink);
+        }
+        return;
+    }
+    let head: Head<'_> = match serde_json::from_str(json) {
+        Ok(head) => head,
+        Err(_) => {
+            let problem = String::from("not a Kubernetes object");
+            return sink(Err(Syntax { line, problem }));
+        }
+    };
+    let (api_version, kind) = (head.api_version.as_deref(), head.kind.as_deref());
+    let Some(items) = head
+        .items
+        .filter(|_| kind.is_some_and(|kind| kind.ends_with("List")))
+    else {
+        return sink(Ok(Document {
+            api_version,
+            kind,
+            json,
+            line,
+            item: None,
+        }));
+    };
+    // Items of a typed list, such as a PodList, need not repeat what they are.
+    let item_kind = kind
+        .and_then(|kind| kind.strip_suffix("List"))
+        .filter(|kind| !kind.is_empty());
+    for (at, item) in items.into_iter().enumerate() {
+        item_of(
+            item.get(),
+            line,
+            at,
+            api_version.filter(|_| item_kind.is_some()),
+            item_kind,
+            sink,
+        );
+    }
+}
+
+fn item_of(
+    json: &str,
+    line: usize,
+    item: usize,
+    api_version: Option<&str>,
+    kind: Option<&str>,
+    sink: &mut Sink<'_>,
+) {
+    objects(json, line, &mut |document| match document {
+        Ok(document) => sink(Ok(Document {
+            api_version: document.api_version.or(api_version),
+            kind: document.kind.or(kind),
+            json: document.json,
+            line: document.line,
+            item: Some(item),
+        })),
+        Err(error) => sink(Err(error)),
+    });
+}
+
+/// Lines with the offsets where they begin.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.split_inclusive('\n').scan(0, |offset, line| {
+        let start = *offset;
+        *offset += line.len();
+        Some((start, line))
+    })
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().get(..offset).unwrap_or_default();
+    memchr::memchr_iter(b'\n', before).count() + 1
+}

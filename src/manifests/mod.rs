@@ -1,0 +1,330 @@
+//! Manifests as a source: objects from YAML, JSON and JSON lines instead of a cluster.
+//!
+//! Files may hold several documents, `List` objects and dumps of `kubectl get -o yaml` as they
+//! come. What is broken or of an unknown kind is reported with its place and skipped.
+
+mod documents;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::builder::{ObjectWriter, StateMetrics};
+use crate::decode::DecodeError;
+use crate::families::BuiltIn;
+
+use documents::{Document, Syntax};
+
+/// Files and directories to read objects from.
+///
+/// ```
+/// use kube_state_metrics::manifests::ManifestSource;
+/// use kube_state_metrics::{Format, Selection, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().default_resources().build()?;
+/// let mut feed = ManifestSource::new(["examples/cluster"]).open(&metrics);
+/// let report = feed.reload();
+/// assert!(report.objects > 100);
+/// let text = metrics.exposition(Format::Text, Selection::default()).to_string();
+/// assert!(text.contains("kube_pod_info{namespace=\"shop\""));
+/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ManifestSource {
+    paths: Vec<PathBuf>,
+}
+
+/// A source that feeds the stores of a [`StateMetrics`].
+#[derive(Debug)]
+pub struct ManifestFeed {
+    paths: Vec<PathBuf>,
+    writers: Vec<Box<dyn ObjectWriter>>,
+    /// Which writers take an API version and kind.
+    routes: BTreeMap<(String, String), Vec<usize>>,
+    /// Standard input can be read only once.
+    stdin: Option<Arc<str>>,
+}
+
+/// What one reading of all manifests gave.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct LoadReport {
+    /// Objects that are in the stores now.
+    pub objects: usize,
+    /// Objects of built-in kinds that are not registered.
+    pub not_registered: usize,
+    /// What was skipped, and why.
+    pub problems: Vec<ManifestProblem>,
+}
+
+/// A file, a document or an object that was skipped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestProblem {
+    /// A file or directory that cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+    /// A document that is neither YAML nor JSON.
+    #[error("{place}: {problem}; the document is skipped")]
+    Syntax {
+        /// Where it is.
+        place: Place,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A document that is not a Kubernetes object.
+    #[error("{place}: not a Kubernetes object: {missing} is missing; the document is skipped")]
+    NotAnObject {
+        /// Where it is.
+        place: Place,
+        /// The field it lacks.
+        missing: &'static str,
+    },
+    /// An object of a kind that no collector reads.
+    #[error("{place}: no metrics for {api_version} {kind}; the object is skipped")]
+    UnknownKind {
+        /// Where it is.
+        place: Place,
+        /// Its `apiVersion`.
+        api_version: String,
+        /// Its `kind`.
+        kind: String,
+    },
+    /// An object that does not decode as its kind.
+    #[error("{place}: {source}")]
+    Decode {
+        /// Where it is.
+        place: Place,
+        /// Which object it is and what is wrong.
+        #[source]
+        source: DecodeError,
+    },
+}
+
+/// A place in a manifest: a file and the line, counted from 1, where something begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Place {
+    /// The file, or `-` for standard input.
+    pub path: PathBuf,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The place within a list, counted from 0.
+    pub item: Option<usize>,
+}
+
+// === impl ManifestSource ===
+
+impl ManifestSource {
+    /// Reads files, and all `.yaml`, `.yml`, `.json` and `.jsonl` files below directories.
+    ///
+    /// `-` stands for standard input, which is read once.
+    #[must_use]
+    pub fn new(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
+        Self {
+            paths: paths.into_iter().map(Into::into).collect(),
+        }
+    }
+
+    /// The files and directories.
+    #[must_use]
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
+    /// Prepares to feed all resources of `metrics`; nothing is read yet.
+    #[must_use]
+    pub fn open(&self, metrics: &StateMetrics) -> ManifestFeed {
+        let writers = metrics.object_writers();
+        let mut routes: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (at, writer) in writers.iter().enumerate() {
+            let resource = writer.resource();
+            let key = (
+                resource.api_version().into_owned(),
+                resource.kind().to_owned(),
+            );
+            routes.entry(key).or_default().push(at);
+        }
+        ManifestFeed {
+            paths: self.paths.clone(),
+            writers,
+            routes,
+            stdin: None,
+        }
+    }
+}
+
+// === impl ManifestFeed ===
+
+impl ManifestFeed {
+    /// Reads everything and replaces what was read before; readers see the old or the new state.
+    ///
+    /// An object that stands twice counts where it is read last: paths in their order, files of a
+    /// directory by name.
+    pub fn reload(&mut self) -> LoadReport {
+        let mut report = LoadReport::default();
+        for writer in &mut self.writers {
+            writer.begin_list();
+        }
+        for path in self.paths.clone() {
+            for file in files(&path, &mut report) {
+                match self.read(&file) {
+                    Ok(text) => self.load(&file, &text, &mut report),
+                    Err(source) => report
+                        .problems
+                        .push(ManifestProblem::Read { path: file, source }),
+                }
+            }
+        }
+        for writer in &mut self.writers {
+            writer.end_list();
+        }
+        report
+    }
+
+    fn read(&mut self, path: &Path) -> io::Result<Arc<str>> {
+        if path != Path::new("-") {
+            return std::fs::read_to_string(path).map(Into::into);
+        }
+        if let Some(text) = &self.stdin {
+            return Ok(Arc::clone(text));
+        }
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text)?;
+        let text: Arc<str> = text.into();
+        self.stdin = Some(Arc::clone(&text));
+        Ok(text)
+    }
+
+    fn load(&mut self, path: &Path, text: &str, report: &mut LoadReport) {
+        documents::each(text, &mut |document| {
+            let place = |line, item| Place {
+                path: path.to_owned(),
+                line,
+                item,
+            };
+            match document {
+                Ok(document) => self.apply(&document, &place, report),
+                Err(Syntax { line, problem }) => report.problems.push(ManifestProblem::Syntax {
+                    place: place(line, None),
+                    problem,
+                }),
+            }
+        });
+    }
+
+    fn apply(
+        &mut self,
+        document: &Document<'_>,
+        place: &dyn Fn(usize, Option<usize>) -> Place,
+        report: &mut LoadReport,
+    ) {
+        let place = place(document.line, document.item);
+        let (api_version, kind) = match (document.api_version, document.kind) {
+            (Some(api_version), Some(kind)) => (api_version, kind),
+            (None, _) => {
+                let missing = "apiVersion";
+                report
+                    .problems
+                    .push(ManifestProblem::NotAnObject { place, missing });
+                return;
+            }
+            (_, None) => {
+                let missing = "kind";
+                report
+                    .problems
+                    .push(ManifestProblem::NotAnObject { place, missing });
+                return;
+            }
+        };
+        let key = (api_version.to_owned(), kind.to_owned());
+        let Some(writers) = self.routes.get(&key) else {
+            if is_built_in(api_version, kind) {
+                report.not_registered += 1;
+                return;
+            }
+            let (api_version, kind) = key;
+            report.problems.push(ManifestProblem::UnknownKind {
+                place,
+                api_version,
+                kind,
+            });
+            return;
+        };
+        for &writer in writers {
+            let Some(writer) = self.writers.get_mut(writer) else {
+                continue;
+            };
+            if let Err(source) = writer.apply(document.json.as_bytes()) {
+                report
+                    .problems
+                    .push(ManifestProblem::Decode { place, source });
+                return;
+            }
+        }
+        report.objects += 1;
+    }
+}
+
+/// The manifest files of a path: itself, or those below a directory, by name.
+fn files(path: &Path, report: &mut LoadReport) -> Vec<PathBuf> {
+    if !path.is_dir() {
+        return vec![path.to_owned()];
+    }
+    let mut files = Vec::new();
+    // Links are followed: a mounted ConfigMap is a directory of them.
+    for entry in walkdir::WalkDir::new(path)
+        .follow_links(true)
+        .sort_by_file_name()
+    {
+        match entry {
+            Ok(entry) if entry.file_type().is_file() && is_manifest(entry.path()) => {
+                files.push(entry.into_path());
+            }
+            // `..data` of a mounted ConfigMap shows every file again; see `is_manifest`.
+            Ok(_) => {}
+            Err(error) => report.problems.push(ManifestProblem::Read {
+                path: error.path().unwrap_or(path).to_owned(),
+                source: error.into(),
+            }),
+        }
+    }
+    files
+}
+
+fn is_manifest(path: &Path) -> bool {
+    let hidden = path.components().any(|part| {
+        part.as_os_str().as_encoded_bytes().starts_with(b"..") && part.as_os_str() != ".."
+    });
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    !hidden && matches!(extension, Some("yaml" | "yml" | "json" | "jsonl"))
+}
+
+/// Whether some built-in resource has this kind, registered or not.
+fn is_built_in(api_version: &str, kind: &str) -> bool {
+    (BuiltIn::ALL.iter().map(|resource| resource.info()))
+        .any(|info| info.kind() == kind && info.api_version() == api_version)
+}
+
+// === impl Place ===
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.path.display(), self.line)?;
+        match self.item {
+            Some(item) => write!(f, " (item {item})"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
