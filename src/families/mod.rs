@@ -19,6 +19,8 @@ use crate::family::FamilyDescriptor;
 use crate::resource::{Kind, ResourceInfo};
 
 mod shapes;
+#[cfg(test)]
+mod testing;
 mod workloads;
 
 /// Declares the modules, the [`BuiltIn`] enum and everything that goes through all resources.
