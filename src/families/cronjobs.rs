@@ -127,7 +127,9 @@ fn status(job: &CronJob) -> Option<&CronJobStatus> {
 
 /// The schedule and its time zone, where the object has one.
 fn schedule(job: &CronJob) -> (&str, Option<&str>) {
-    spec(job).map_or(("", None), |spec| (&spec.schedule, spec.time_zone.as_deref()))
+    spec(job).map_or(("", None), |spec| {
+        (&spec.schedule, spec.time_zone.as_deref())
+    })
 }
 
 fn info(job: &CronJob, s: &mut Samples<'_>) {
@@ -145,8 +147,118 @@ fn next_schedule_time(job: &CronJob) -> Option<i64> {
         return None;
     }
     let last = status(job).and_then(|status| status.last_schedule_time.as_ref());
-    let base = shapes::unix(last)
-        .or_else(|| shapes::unix(job.metadata.creation_timestamp.as_ref()))?;
+    let base =
+        shapes::unix(last).or_else(|| shapes::unix(job.metadata.creation_timestamp.as_ref()))?;
     let (schedule, time_zone) = schedule(job);
     next_after(schedule, time_zone, base).ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::cronjobs;
+    use crate::families::testing::family;
+
+    /// What follows the base labels of a cron job in the family `kube_cronjob_<name>`.
+    fn samples(name: &str, spec: &Value, status: &Value) -> Vec<String> {
+        let name = format!("kube_cronjob_{name}");
+        let metadata = json!({ "name": "backup", "creationTimestamp": "2025-03-01T00:00:00Z" });
+        let job = json!({ "metadata": metadata, "spec": spec, "status": status });
+        let start = format!("{name}{{namespace=\"\",cronjob=\"backup\"");
+        let lines = family(cronjobs(), &name, &job);
+        lines
+            .into_iter()
+            .map(|line| line.replace(&start, ""))
+            .collect()
+    }
+
+    fn next(spec: &Value, last: &Value) -> Vec<String> {
+        samples(
+            "next_schedule_time",
+            spec,
+            &json!({ "lastScheduleTime": last }),
+        )
+    }
+
+    #[test]
+    fn the_next_run_follows_the_last_one_or_else_creation() {
+        let daily = json!({ "schedule": "@daily" });
+        // A run long missed stays in the past; the time of day does not matter.
+        assert_eq!(
+            next(&daily, &json!("2020-01-01T00:00:00Z")),
+            ["} 1.5779232e+09"]
+        );
+        assert_eq!(
+            next(&daily, &json!("0001-01-01T00:00:00Z")),
+            ["} 1.7408736e+09"]
+        );
+        assert_eq!(next(&daily, &json!(null)), ["} 1.7408736e+09"]);
+    }
+
+    #[test]
+    fn the_last_success_is_no_base_of_the_next_run() {
+        let status = json!({ "lastSuccessfulTime": "2026-01-01T00:00:00Z" });
+        let next = samples(
+            "next_schedule_time",
+            &json!({ "schedule": "@daily" }),
+            &status,
+        );
+        assert_eq!(next, ["} 1.7408736e+09"]);
+    }
+
+    #[test]
+    fn a_schedule_that_is_suspended_or_never_fires_has_no_next_run_but_is_valid() {
+        for spec in [
+            json!({ "schedule": "@daily", "suspend": true }),
+            json!({ "schedule": "0 0 30 2 *" }),
+        ] {
+            assert!(next(&spec, &json!(null)).is_empty());
+            assert!(samples("schedule_invalid", &spec, &json!(null)).is_empty());
+        }
+    }
+
+    #[test]
+    fn an_invalid_schedule_shows_even_while_suspended() {
+        for spec in [
+            json!({ "schedule": "* * *", "suspend": true }),
+            json!({ "schedule": "@daily", "timeZone": "Mars/Olympus" }),
+            json!({ "schedule": "TZ=UTC @daily", "timeZone": "Asia/Tokyo" }),
+            json!({}),
+            json!(null),
+        ] {
+            assert_eq!(
+                samples("schedule_invalid", &spec, &json!(null)),
+                ["} 1"],
+                "{spec}"
+            );
+            assert!(next(&spec, &json!(null)).is_empty());
+        }
+    }
+
+    #[test]
+    fn an_absent_time_zone_is_local_and_an_empty_one_is_empty() {
+        for (zone, shown) in [
+            (json!(null), "local"),
+            (json!(""), ""),
+            (json!("Mars"), "Mars"),
+        ] {
+            let spec = json!({ "schedule": "0 9 * * *", "timeZone": zone });
+            assert_eq!(
+                samples("info", &spec, &json!(null)),
+                [format!(
+                    ",schedule=\"0 9 * * *\",concurrency_policy=\"\",timezone=\"{shown}\"}} 1"
+                )]
+            );
+        }
+    }
+
+    #[test]
+    fn every_entry_of_the_active_list_counts() {
+        let active = json!([{ "name": "a", "uid": "1" }, {}, null]);
+        assert_eq!(
+            samples("status_active", &json!({}), &json!({ "active": active })),
+            ["} 3"]
+        );
+    }
 }

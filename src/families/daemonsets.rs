@@ -11,10 +11,13 @@ use crate::{Collector, Family};
 pub fn daemonsets() -> Collector<DaemonSet> {
     type F = Family<DaemonSet>;
     Collector::new().families([
-        F::gauge("kube_daemonset_created", "Unix time of creation, in seconds.")
-            .stable()
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+        F::gauge(
+            "kube_daemonset_created",
+            "Unix time of creation, in seconds.",
+        )
+        .stable()
+        .reads([shapes::CREATED])
+        .generate(shapes::created),
         F::gauge(
             "kube_daemonset_status_current_number_scheduled",
             "Number of nodes that should run the daemon pod and have at least one.",

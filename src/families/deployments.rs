@@ -21,20 +21,32 @@ pub fn deployments() -> Collector<Deployment> {
              none.",
         )
         .labels(["owner_kind", "owner_name"])
-        .reads(["metadata.ownerReferences.kind", "metadata.ownerReferences.name"])
+        .reads([
+            "metadata.ownerReferences.kind",
+            "metadata.ownerReferences.name",
+        ])
         .generate(owners),
-        F::gauge("kube_deployment_created", "Unix time of creation, in seconds.")
-            .stable()
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
-        F::gauge("kube_deployment_status_replicas", "Number of pods the deployment has, of any age.")
-            .stable()
-            .reads(["status.replicas"])
-            .generate(or_zero(status, |status| status.replicas)),
-        F::gauge("kube_deployment_status_replicas_ready", "Number of its pods that are ready.")
-            .stable()
-            .reads(["status.readyReplicas"])
-            .generate(or_zero(status, |status| status.ready_replicas)),
+        F::gauge(
+            "kube_deployment_created",
+            "Unix time of creation, in seconds.",
+        )
+        .stable()
+        .reads([shapes::CREATED])
+        .generate(shapes::created),
+        F::gauge(
+            "kube_deployment_status_replicas",
+            "Number of pods the deployment has, of any age.",
+        )
+        .stable()
+        .reads(["status.replicas"])
+        .generate(or_zero(status, |status| status.replicas)),
+        F::gauge(
+            "kube_deployment_status_replicas_ready",
+            "Number of its pods that are ready.",
+        )
+        .stable()
+        .reads(["status.readyReplicas"])
+        .generate(or_zero(status, |status| status.ready_replicas)),
         F::gauge(
             "kube_deployment_status_replicas_available",
             "Number of its pods that have been ready for at least minReadySeconds.",
@@ -104,9 +116,16 @@ pub fn deployments() -> Collector<Deployment> {
              replicas rounded down; absent without such a limit.",
         )
         .stable()
-        .reads(["spec.replicas", "spec.strategy.rollingUpdate.maxUnavailable"])
+        .reads([
+            "spec.replicas",
+            "spec.strategy.rollingUpdate.maxUnavailable",
+        ])
         .generate(|deployment, s| {
-            s.opt(limit(deployment, |update| update.max_unavailable.as_ref(), false));
+            s.opt(limit(
+                deployment,
+                |update| update.max_unavailable.as_ref(),
+                false,
+            ));
         }),
         F::gauge(
             "kube_deployment_spec_strategy_rollingupdate_max_surge",
@@ -171,9 +190,15 @@ fn status(deployment: &Deployment) -> Option<&DeploymentStatus> {
 
 /// As [`shapes::owners`], but without `owner_is_controller`.
 fn owners(deployment: &Deployment, s: &mut Samples<'_>) {
-    let owners = deployment.metadata.owner_references.as_deref().unwrap_or_default();
+    let owners = deployment
+        .metadata
+        .owner_references
+        .as_deref()
+        .unwrap_or_default();
     for owner in owners {
-        s.label("owner_kind", &owner.kind).label("owner_name", &owner.name).value(1);
+        s.label("owner_kind", &owner.kind)
+            .label("owner_name", &owner.name)
+            .value(1);
     }
     if owners.is_empty() {
         s.label("owner_kind", "").label("owner_name", "").value(1);
@@ -188,7 +213,8 @@ fn conditions(deployment: &Deployment, s: &mut Samples<'_>) {
             _ => "unknown",
         };
         shapes::condition(s, "status", text(&condition.status), |s| {
-            s.label("reason", reason).label("condition", text(&condition.type_))
+            s.label("reason", reason)
+                .label("condition", text(&condition.type_))
         });
     }
 }
@@ -205,4 +231,98 @@ fn limit(
         IntOrString::String(text) => IntOrPercent::Text(text),
     };
     scaled(limit, spec.replicas?, round_up)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::deployments;
+    use crate::families::testing::family;
+
+    /// The samples of a deployment in the family `kube_deployment_<name>`, without what all share.
+    fn samples(name: &str, deployment: &Value) -> Vec<String> {
+        let name = format!("kube_deployment_{name}");
+        let start = format!("{name}{{namespace=\"\",deployment=\"\"");
+        let lines = family(deployments(), &name, deployment);
+        lines
+            .into_iter()
+            .map(|line| line.replace(&start, ""))
+            .collect()
+    }
+
+    fn limits(deployment: &Value) -> [Vec<String>; 2] {
+        ["max_unavailable", "max_surge"]
+            .map(|limit| samples(&format!("spec_strategy_rollingupdate_{limit}"), deployment))
+    }
+
+    #[test]
+    fn a_reason_that_the_controller_never_gives_shows_as_unknown() {
+        let condition =
+            |reason| json!({ "type": "Progressing", "status": "True", "reason": reason });
+        for (reason, shown) in [
+            (json!("ReplicaSetUpdated"), "ReplicaSetUpdated"),
+            (json!("NewReplicaSetAvailable"), "NewReplicaSetAvailable"),
+            (json!("DeploymentPaused"), "DeploymentPaused"),
+            (json!("deploymentpaused"), "unknown"),
+            (json!("FailedCreate"), "unknown"),
+            (json!("unknown"), "unknown"),
+            (json!(" "), "unknown"),
+            (json!(""), ""),
+            (json!(null), ""),
+        ] {
+            let object = json!({ "status": { "conditions": [condition(reason)] } });
+            let start = format!(",reason=\"{shown}\",condition=\"Progressing\",status=");
+            assert_eq!(
+                samples("status_condition", &object),
+                [("true", 1), ("false", 0), ("unknown", 0)]
+                    .map(|(status, value)| format!("{start}\"{status}\"}} {value}"))
+            );
+        }
+    }
+
+    #[test]
+    fn two_unknown_reasons_of_a_condition_share_the_series_of_the_first() {
+        let object = json!({ "status": { "conditions": [
+            { "type": "A", "status": "False", "reason": "X" },
+            { "type": "A", "status": "True", "reason": "Y" },
+        ] } });
+        assert_eq!(
+            samples("status_condition", &object),
+            [("true", 0), ("false", 1), ("unknown", 0)].map(|(status, value)| format!(
+                ",reason=\"unknown\",condition=\"A\",status=\"{status}\"}} {value}"
+            ))
+        );
+    }
+
+    #[test]
+    fn limits_need_replicas_even_where_they_are_numbers() {
+        let update = json!({ "rollingUpdate": { "maxUnavailable": 1, "maxSurge": "25%" } });
+        let without = json!({ "spec": { "replicas": null, "strategy": update } });
+        assert_eq!(limits(&without), [[""; 0]; 2]);
+        let with = json!({ "spec": { "replicas": 10, "strategy": update } });
+        assert_eq!(limits(&with), [["} 1"], ["} 3"]]);
+    }
+
+    #[test]
+    fn the_type_of_the_strategy_does_not_hide_its_limits() {
+        let update = json!({ "maxUnavailable": "-25%", "maxSurge": "+25%" });
+        let strategy = json!({ "type": "Recreate", "rollingUpdate": update });
+        let object = json!({ "spec": { "replicas": 10, "strategy": strategy } });
+        assert_eq!(limits(&object), [["} -3"], ["} 3"]]);
+    }
+
+    #[test]
+    fn an_owner_without_fields_still_counts_and_a_null_one_too() {
+        let object = json!({ "metadata": { "ownerReferences": [
+            { "kind": "Rollout", "name": "web", "controller": true }, { "uid": "1" }, null,
+        ] } });
+        assert_eq!(
+            samples("owner", &object),
+            [
+                r#",owner_kind="Rollout",owner_name="web"} 1"#,
+                r#",owner_kind="",owner_name=""} 1"#,
+            ]
+        );
+    }
 }

@@ -21,7 +21,11 @@ pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
             "Always 1: the object that the autoscaler scales; without an API version where it \
              names none.",
         )
-        .labels(["scaletargetref_api_version", "scaletargetref_kind", "scaletargetref_name"])
+        .labels([
+            "scaletargetref_api_version",
+            "scaletargetref_kind",
+            "scaletargetref_name",
+        ])
         .reads(["spec.scaleTargetRef"])
         .generate(info),
         F::gauge(
@@ -120,9 +124,12 @@ pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
         .labels(["condition", "status"])
         .reads(["status.conditions.type", "status.conditions.status"])
         .generate(conditions),
-        F::gauge("kube_horizontalpodautoscaler_created", "Unix time of creation, in seconds.")
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+        F::gauge(
+            "kube_horizontalpodautoscaler_created",
+            "Unix time of creation, in seconds.",
+        )
+        .reads([shapes::CREATED])
+        .generate(shapes::created),
         F::gauge(
             "kube_horizontalpodautoscaler_deletion_timestamp",
             "Unix time from which the autoscaler is to be deleted, in seconds; absent where it is \
@@ -152,7 +159,9 @@ fn status(hpa: &HorizontalPodAutoscaler) -> Option<&HorizontalPodAutoscalerStatu
 
 fn info(hpa: &HorizontalPodAutoscaler, s: &mut Samples<'_>) {
     let target = spec(hpa).map(|spec| &spec.scale_target_ref);
-    let version = target.and_then(|target| target.api_version.as_deref()).unwrap_or_default();
+    let version = target
+        .and_then(|target| target.api_version.as_deref())
+        .unwrap_or_default();
     let sample = if version.is_empty() {
         s.sample()
     } else {
@@ -175,13 +184,23 @@ fn tolerance(
 /// The target of a metric, from the source that its type names; none where that is missing.
 fn target(metric: &MetricSpec) -> Option<Metric<'_>> {
     let (name, container, target) = match metric.type_.as_str() {
-        "Object" => metric.object.as_ref().map(|m| (&m.metric.name, "", &m.target)),
-        "Pods" => metric.pods.as_ref().map(|m| (&m.metric.name, "", &m.target)),
+        "Object" => metric
+            .object
+            .as_ref()
+            .map(|m| (&m.metric.name, "", &m.target)),
+        "Pods" => metric
+            .pods
+            .as_ref()
+            .map(|m| (&m.metric.name, "", &m.target)),
         "Resource" => metric.resource.as_ref().map(|m| (&m.name, "", &m.target)),
-        "ContainerResource" => {
-            metric.container_resource.as_ref().map(|m| (&m.name, m.container.as_str(), &m.target))
-        }
-        "External" => metric.external.as_ref().map(|m| (&m.metric.name, "", &m.target)),
+        "ContainerResource" => metric
+            .container_resource
+            .as_ref()
+            .map(|m| (&m.name, m.container.as_str(), &m.target)),
+        "External" => metric
+            .external
+            .as_ref()
+            .map(|m| (&m.metric.name, "", &m.target)),
         _ => None,
     }?;
     Some(Metric {
@@ -196,13 +215,23 @@ fn target(metric: &MetricSpec) -> Option<Metric<'_>> {
 /// The current state of a metric, from the source that its type names; none where that is missing.
 fn current(metric: &MetricStatus) -> Option<Metric<'_>> {
     let (name, container, current) = match metric.type_.as_str() {
-        "Object" => metric.object.as_ref().map(|m| (&m.metric.name, "", &m.current)),
-        "Pods" => metric.pods.as_ref().map(|m| (&m.metric.name, "", &m.current)),
+        "Object" => metric
+            .object
+            .as_ref()
+            .map(|m| (&m.metric.name, "", &m.current)),
+        "Pods" => metric
+            .pods
+            .as_ref()
+            .map(|m| (&m.metric.name, "", &m.current)),
         "Resource" => metric.resource.as_ref().map(|m| (&m.name, "", &m.current)),
-        "ContainerResource" => {
-            metric.container_resource.as_ref().map(|m| (&m.name, m.container.as_str(), &m.current))
-        }
-        "External" => metric.external.as_ref().map(|m| (&m.metric.name, "", &m.current)),
+        "ContainerResource" => metric
+            .container_resource
+            .as_ref()
+            .map(|m| (&m.name, m.container.as_str(), &m.current)),
+        "External" => metric
+            .external
+            .as_ref()
+            .map(|m| (&m.metric.name, "", &m.current)),
         _ => None,
     }?;
     Some(Metric {
@@ -239,3 +268,6 @@ fn conditions(hpa: &HorizontalPodAutoscaler, s: &mut Samples<'_>) {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,7 +140,10 @@ fn status(job: &Job) -> Option<&JobStatus> {
 /// The conditions of one type; the API has at most one, but any number may be written.
 fn conditions<'a>(job: &'a Job, type_: &'static str) -> impl Iterator<Item = &'a JobCondition> {
     let conditions = status(job).and_then(|status| status.conditions.as_deref());
-    conditions.unwrap_or_default().iter().filter(move |condition| condition.type_ == type_)
+    conditions
+        .unwrap_or_default()
+        .iter()
+        .filter(move |condition| condition.type_ == type_)
 }
 
 fn condition(job: &Job, type_: &'static str, s: &mut Samples<'_>) {
@@ -163,5 +166,106 @@ fn failures(job: &Job, s: &mut Samples<'_>) {
     }
     if !is_explained {
         s.label("reason", "").value(failed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::jobs;
+    use crate::families::testing::family;
+
+    /// What follows the base labels of a job with this status, in the family `kube_job_<name>`.
+    fn samples(name: &str, status: &Value) -> Vec<String> {
+        let name = format!("kube_job_{name}");
+        let job = json!({ "metadata": { "namespace": "etl", "name": "import" }, "status": status });
+        let start = format!("{name}{{namespace=\"etl\",job_name=\"import\"");
+        let lines = family(jobs(), &name, &job);
+        lines
+            .into_iter()
+            .map(|line| line.replace(&start, ""))
+            .collect()
+    }
+
+    #[test]
+    fn a_known_reason_takes_the_place_of_the_number_of_failed_pods() {
+        let condition =
+            json!({ "type": "Failed", "status": "False", "reason": "DeadlineExceeded" });
+        assert_eq!(
+            samples(
+                "status_failed",
+                &json!({ "failed": 4, "conditions": [condition] })
+            ),
+            [
+                r#",reason="BackoffLimitExceeded"} 0"#,
+                r#",reason="DeadlineExceeded"} 1"#,
+                r#",reason="Evicted"} 0"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn without_a_known_reason_the_number_of_failed_pods_comes_last() {
+        let other = json!({ "type": "Failed", "status": "True", "reason": "PodFailurePolicy" });
+        assert_eq!(
+            samples(
+                "status_failed",
+                &json!({ "failed": 4, "conditions": [other] })
+            ),
+            [
+                r#",reason="BackoffLimitExceeded"} 0"#,
+                r#",reason="DeadlineExceeded"} 0"#,
+                r#",reason="Evicted"} 0"#,
+                r#",reason=""} 4"#,
+            ]
+        );
+        let target = json!({ "type": "FailureTarget", "reason": "BackoffLimitExceeded" });
+        let lower_case = json!({ "type": "failed", "reason": "BackoffLimitExceeded" });
+        assert_eq!(
+            samples(
+                "status_failed",
+                &json!({ "failed": -2, "conditions": [target, lower_case] })
+            ),
+            [r#",reason=""} -2"#]
+        );
+    }
+
+    #[test]
+    fn no_failed_pod_is_one_plain_zero_whatever_the_conditions() {
+        let condition = json!({ "type": "Failed", "status": "True", "reason": "Evicted" });
+        for status in [
+            json!({ "failed": 0, "conditions": [condition] }),
+            json!({ "failed": null, "conditions": [condition] }),
+            json!(null),
+        ] {
+            assert_eq!(samples("status_failed", &status), ["} 0"]);
+        }
+    }
+
+    #[test]
+    fn only_the_exact_status_true_counts_as_suspended() {
+        for (status, value) in [
+            ("True", 1),
+            ("False", 0),
+            ("Unknown", 0),
+            ("true", 0),
+            ("", 0),
+        ] {
+            let conditions = json!([{ "type": "Suspended", "status": status }]);
+            assert_eq!(
+                samples("status_suspended", &json!({ "conditions": conditions })),
+                [format!("}} {value}")]
+            );
+        }
+        assert!(samples("status_suspended", &json!({})).is_empty());
+    }
+
+    #[test]
+    fn the_zero_time_is_no_start_and_no_completion() {
+        let zero = "0001-01-01T01:00:00+01:00";
+        let status = json!({ "startTime": zero, "completionTime": zero });
+        assert!(samples("status_start_time", &status).is_empty());
+        assert!(samples("status_completion_time", &status).is_empty());
     }
 }

@@ -19,10 +19,13 @@ pub fn poddisruptionbudgets() -> Collector<PodDisruptionBudget> {
             "kube_poddisruptionbudget_labels",
             "Labels of the budget that the label allowlist selects; absent without one.",
         )),
-        F::gauge("kube_poddisruptionbudget_created", "Unix time of creation, in seconds.")
-            .stable()
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+        F::gauge(
+            "kube_poddisruptionbudget_created",
+            "Unix time of creation, in seconds.",
+        )
+        .stable()
+        .reads([shapes::CREATED])
+        .generate(shapes::created),
         F::gauge(
             "kube_poddisruptionbudget_status_current_healthy",
             "Number of the budget's pods that are healthy.",

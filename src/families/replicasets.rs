@@ -11,14 +11,20 @@ use crate::{Collector, Family};
 pub fn replicasets() -> Collector<ReplicaSet> {
     type F = Family<ReplicaSet>;
     Collector::new().families([
-        F::gauge("kube_replicaset_created", "Unix time of creation, in seconds.")
-            .stable()
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
-        F::gauge("kube_replicaset_status_replicas", "Number of pods the replica set has.")
-            .stable()
-            .reads(["status.replicas"])
-            .generate(or_zero(status, |status| status.replicas)),
+        F::gauge(
+            "kube_replicaset_created",
+            "Unix time of creation, in seconds.",
+        )
+        .stable()
+        .reads([shapes::CREATED])
+        .generate(shapes::created),
+        F::gauge(
+            "kube_replicaset_status_replicas",
+            "Number of pods the replica set has.",
+        )
+        .stable()
+        .reads(["status.replicas"])
+        .generate(or_zero(status, |status| status.replicas)),
         F::gauge(
             "kube_replicaset_status_fully_labeled_replicas",
             "Number of its pods that have all labels of the pod template.",
@@ -26,10 +32,13 @@ pub fn replicasets() -> Collector<ReplicaSet> {
         .stable()
         .reads(["status.fullyLabeledReplicas"])
         .generate(or_zero(status, |status| status.fully_labeled_replicas)),
-        F::gauge("kube_replicaset_status_ready_replicas", "Number of its pods that are ready.")
-            .stable()
-            .reads(["status.readyReplicas"])
-            .generate(or_zero(status, |status| status.ready_replicas)),
+        F::gauge(
+            "kube_replicaset_status_ready_replicas",
+            "Number of its pods that are ready.",
+        )
+        .stable()
+        .reads(["status.readyReplicas"])
+        .generate(or_zero(status, |status| status.ready_replicas)),
         F::gauge(
             "kube_replicaset_status_terminating_replicas",
             "Number of its pods that are shutting down; absent where the cluster does not count \
@@ -88,4 +97,42 @@ fn spec(set: &ReplicaSet) -> Option<&ReplicaSetSpec> {
 
 fn status(set: &ReplicaSet) -> Option<&ReplicaSetStatus> {
     part(&set.status)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::replicasets;
+    use crate::families::testing::samples;
+
+    #[test]
+    fn numbers_are_zero_without_a_status_but_optional_ones_are_absent() {
+        let object = json!({ "metadata": { "namespace": "shop", "name": "web" }, "status": null });
+        let base = r#"{namespace="shop",replicaset="web"} 0"#;
+        assert_eq!(
+            samples(replicasets(), &object),
+            [
+                format!("kube_replicaset_status_replicas{base}"),
+                format!("kube_replicaset_status_fully_labeled_replicas{base}"),
+                format!("kube_replicaset_status_ready_replicas{base}"),
+                format!("kube_replicaset_status_observed_generation{base}"),
+                format!("kube_replicaset_metadata_generation{base}"),
+                String::from(
+                    "kube_replicaset_owner{namespace=\"shop\",replicaset=\"web\",\
+                     owner_kind=\"\",owner_name=\"\",owner_is_controller=\"\"} 1"
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn optional_numbers_show_where_they_are_zero() {
+        let object = json!({ "spec": { "replicas": 0 }, "status": { "terminatingReplicas": 0 } });
+        let lines = samples(replicasets(), &object);
+        for name in ["spec_replicas", "status_terminating_replicas"] {
+            let line = format!("kube_replicaset_{name}{{namespace=\"\",replicaset=\"\"}} 0");
+            assert!(lines.contains(&line), "{line}");
+        }
+    }
 }

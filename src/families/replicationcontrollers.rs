@@ -13,10 +13,13 @@ use crate::{Collector, Family};
 pub fn replicationcontrollers() -> Collector<ReplicationController> {
     type F = Family<ReplicationController>;
     Collector::new().families([
-        F::gauge("kube_replicationcontroller_created", "Unix time of creation, in seconds.")
-            .stable()
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+        F::gauge(
+            "kube_replicationcontroller_created",
+            "Unix time of creation, in seconds.",
+        )
+        .stable()
+        .reads([shapes::CREATED])
+        .generate(shapes::created),
         F::gauge(
             "kube_replicationcontroller_status_replicas",
             "Number of pods the replication controller has.",

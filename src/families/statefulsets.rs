@@ -153,6 +153,76 @@ fn retention_policy(set: &StatefulSet, s: &mut Samples<'_>) {
     let deleted = policy.when_deleted.as_deref().unwrap_or_default();
     let scaled = policy.when_scaled.as_deref().unwrap_or_default();
     if !deleted.is_empty() || !scaled.is_empty() {
-        s.label("when_deleted", deleted).label("when_scaled", scaled).value(1);
+        s.label("when_deleted", deleted)
+            .label("when_scaled", scaled)
+            .value(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::statefulsets;
+    use crate::families::testing::family;
+
+    fn samples(name: &str, spec: &Value) -> Vec<String> {
+        family(
+            statefulsets(),
+            name,
+            &json!({ "metadata": { "name": "db" }, "spec": spec }),
+        )
+    }
+
+    #[test]
+    fn ordinals_start_at_zero_where_they_are_given_without_a_start() {
+        let name = "kube_statefulset_ordinals_start";
+        for (spec, value) in [
+            (json!({ "ordinals": {} }), Some(0)),
+            (json!({ "ordinals": { "start": null } }), Some(0)),
+            (json!({ "ordinals": { "start": 5 } }), Some(5)),
+            (json!({}), None),
+        ] {
+            let line = |value| format!("{name}{{namespace=\"\",statefulset=\"db\"}} {value}");
+            assert_eq!(
+                samples(name, &spec),
+                Vec::from_iter(value.map(line)),
+                "{spec}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_retention_policy_shows_unless_both_of_its_halves_are_empty() {
+        let name = "kube_statefulset_persistentvolumeclaim_retention_policy";
+        for (policy, labels) in [
+            (json!({}), None),
+            (json!({ "whenDeleted": "", "whenScaled": null }), None),
+            (
+                json!({ "whenScaled": "Delete" }),
+                Some(r#"when_deleted="",when_scaled="Delete""#),
+            ),
+        ] {
+            let spec = json!({ "persistentVolumeClaimRetentionPolicy": policy });
+            let line = |labels| format!("{name}{{namespace=\"\",statefulset=\"db\",{labels}}} 1");
+            assert_eq!(
+                samples(name, &spec),
+                Vec::from_iter(labels.map(line)),
+                "{spec}"
+            );
+        }
+    }
+
+    #[test]
+    fn both_revisions_show_even_where_there_is_no_status() {
+        for which in ["current", "update"] {
+            let name = format!("kube_statefulset_status_{which}_revision");
+            assert_eq!(
+                samples(&name, &json!(null)),
+                [format!(
+                    "{name}{{namespace=\"\",statefulset=\"db\",revision=\"\"}} 1"
+                )]
+            );
+        }
     }
 }

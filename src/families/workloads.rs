@@ -42,7 +42,13 @@ where
     P: 'static,
     N: Number + 'static,
 {
-    move |object, s| s.value(part(object).and_then(|part| field(part).number()).unwrap_or(0.0))
+    move |object, s| {
+        s.value(
+            part(object)
+                .and_then(|part| field(part).number())
+                .unwrap_or(0.0),
+        )
+    }
 }
 
 /// Generates a number that only some objects have: `field` of `part`.
@@ -56,4 +62,30 @@ where
     N: Number + 'static,
 {
     move |object, s| s.opt(part(object).and_then(|part| field(part).number()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_reads_alike_whether_its_type_is_optional_or_not() {
+        assert_eq!(
+            (3.number(), Some(3).number(), None::<i32>.number()),
+            (Some(3.0), Some(3.0), None)
+        );
+        assert_eq!(
+            (true.number(), Some(false).number()),
+            (Some(1.0), Some(0.0))
+        );
+        let (name, none) = (String::from("web"), None::<String>);
+        assert_eq!(
+            (text(&name), text(&Some(name.clone())), text(&none)),
+            ("web", "web", "")
+        );
+        assert_eq!(
+            (part::<String>(&name), part::<String>(&none)),
+            (Some(&name), None)
+        );
+    }
 }
