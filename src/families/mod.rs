@@ -22,6 +22,7 @@ mod admission;
 mod shapes;
 #[cfg(test)]
 mod testing;
+mod workloads;
 
 /// Declares the modules, the [`BuiltIn`] enum and everything that goes through all resources.
 macro_rules! built_in {
