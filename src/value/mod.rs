@@ -29,4 +29,4 @@ pub(crate) use number::write_f64;
 pub(crate) use quantity::Quantity;
 pub(crate) use resource_name::{Unit, container_units, node_units};
 pub(crate) use schedule::{next_after, validate};
-pub(crate) use timestamp::{Timestamp, normalize_rfc3339};
+pub(crate) use timestamp::normalize_rfc3339;
