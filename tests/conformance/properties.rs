@@ -137,29 +137,32 @@ fn lines(families: &[ReadFamily]) -> impl Iterator<Item = &str> {
         .map(|sample| sample.line.as_str())
 }
 
-/// The base labels come first, then those of the family as declared; `label_*` stands for many.
+/// All base labels come first, then labels of the family in the order it declares them.
+///
+/// Some families leave a label out where it has no value; `label_*` stands for any number.
 fn check_labels(entry: &CatalogueEntry, sample: &ReadSample) -> Result<(), String> {
-    let mut actual = sample
+    let mut names = sample
         .labels
         .iter()
         .map(|(name, _)| name.as_str())
         .peekable();
-    let base = entry.base_labels.iter().map(String::as_str);
-    for declared in base.chain(entry.descriptor.labels()) {
+    if !(entry.base_labels.iter()).all(|base| names.next_if(|name| name == base).is_some()) {
+        return Err(format!("base labels are missing: {}", sample.line));
+    }
+    for declared in entry.descriptor.labels() {
         match declared.strip_suffix('*') {
-            None if actual.next() != Some(declared) => {
-                return Err(format!(
-                    "not the declared labels, {declared}: {}",
-                    sample.line
-                ));
+            Some(prefix) => while names.next_if(|name| name.starts_with(prefix)).is_some() {},
+            None => {
+                names.next_if(|name| *name == declared);
             }
-            None => {}
-            Some(prefix) => while actual.next_if(|name| name.starts_with(prefix)).is_some() {},
         }
     }
-    match actual.next() {
+    match names.next() {
         None => Ok(()),
-        Some(name) => Err(format!("{name} is not declared: {}", sample.line)),
+        Some(name) => Err(format!(
+            "{name} is not declared, or not there: {}",
+            sample.line
+        )),
     }
 }
 
