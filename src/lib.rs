@@ -25,6 +25,8 @@ mod resource;
 mod sample;
 mod scope;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod value;
 
 pub use builder::{BuildError, BuildProblem, Builder, NotRegistered, ObjectWriter, StateMetrics};

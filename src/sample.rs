@@ -69,7 +69,7 @@ pub(crate) struct Context<'a> {
 }
 
 /// The reusable memory behind [`Samples`]: tails of one object, one cell per family.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Lines {
     text: Vec<u8>,
     /// Per sample of the current family: where its tail starts and where its labels end.

@@ -144,3 +144,11 @@ pub(super) fn resource_label(name: &str) -> impl LabelValue {
     }
     ResourceName(name)
 }
+
+/// A field that is an `Option` with some Kubernetes versions of `k8s_openapi` and none with others.
+pub(super) fn optional<'a, T, F>(field: &'a F) -> Option<&'a T>
+where
+    Option<&'a T>: From<&'a F>,
+{
+    Option::from(field)
+}

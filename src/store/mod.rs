@@ -23,6 +23,8 @@ use parking_lot::{Mutex, RwLock};
 pub use cache::{CacheStore, Entry};
 pub(crate) use column::Column;
 pub(crate) use page::Page;
+#[cfg(feature = "testing")]
+pub(crate) use render::Rendered;
 pub(crate) use render::{Allowlists, Schema};
 pub(crate) use snapshot::StoreSnapshot;
 pub use writer::Writer;

@@ -4,6 +4,7 @@
 //! returns one, does no I/O, never panics on any input, and allocates only where its documentation
 //! says so. What does not parse yields `None` or an error, and the caller leaves the sample out.
 
+mod base64;
 mod calendar;
 mod escape;
 mod int_or_percent;
@@ -16,6 +17,7 @@ pub(crate) mod resource_version;
 mod schedule;
 mod timestamp;
 
+pub(crate) use base64::normalize_base64;
 pub(crate) use escape::{write_help, write_label_value, write_openmetrics_help};
 pub(crate) use int_or_percent::{IntOrPercent, scaled};
 pub(crate) use ip::ip_family;
