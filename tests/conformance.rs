@@ -58,13 +58,11 @@ fn builder(resource: &str, case: &Case) -> Builder {
 fn lines(metrics: &StateMetrics, case: &Case) -> Result<Vec<String>, String> {
     let object = case.object.get().as_bytes();
     let mut writers = metrics.object_writers();
-    let applied = writers
-        .iter_mut()
-        .try_for_each(|writer| writer.apply(object));
+    let applied = (writers.iter_mut())
+        .try_for_each(|writer| writer.apply(object).map_err(|error| error.to_string()));
     let exposition = metrics.exposition(Format::Text, Selection::default());
     writers.into_iter().for_each(|writer| writer.close());
-    applied.map_err(|error| error.to_string())?;
-    Ok(sample_lines(&exposition.to_string()))
+    applied.map(|()| sample_lines(&exposition.to_string()))
 }
 
 /// The lines of an exposition without its headers.
