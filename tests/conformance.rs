@@ -54,17 +54,15 @@ fn builder(resource: &str, case: &Case) -> Builder {
         .allow_annotations(resource, &case.allow_annotations)
 }
 
-/// The sample lines of a case's object; an error where it has none.
+/// The sample lines of a case's object, an error where it has none; `metrics` are empty after.
 fn lines(metrics: &StateMetrics, case: &Case) -> Result<Vec<String>, String> {
-    for writer in &mut metrics.object_writers() {
-        let object = case.object.get().as_bytes();
-        writer.apply(object).map_err(|error| error.to_string())?;
-    }
-    Ok(sample_lines(
-        &metrics
-            .exposition(Format::Text, Selection::default())
-            .to_string(),
-    ))
+    let object = case.object.get().as_bytes();
+    let mut writers = metrics.object_writers();
+    let applied = (writers.iter_mut())
+        .try_for_each(|writer| writer.apply(object).map_err(|error| error.to_string()));
+    let exposition = metrics.exposition(Format::Text, Selection::default());
+    writers.into_iter().for_each(|writer| writer.close());
+    applied.map(|()| sample_lines(&exposition.to_string()))
 }
 
 /// The lines of an exposition without its headers.

@@ -268,7 +268,7 @@ impl Shape {
             Just(Vec::new()).boxed()
         };
         let objects = (fields, extra).prop_map(|(fields, extra)| {
-            // What has been seen goes over an extra key of the same name, which may have no such type.
+            // An extra key may be the name of a field, and have another type.
             let entries = extra.into_iter().chain(fields.into_iter().flatten());
             Value::Object(entries.collect::<Map<_, _>>())
         });
@@ -280,12 +280,6 @@ impl Shape {
         let is_time = |text: &String| text.len() >= 19 && text.get(10..11) == Some("T");
         if self.texts.iter().all(is_time) {
             return prop_oneof![seen, time(), odd(ODD_TIMES)]
-                .prop_map(Value::from)
-                .boxed();
-        }
-        if !self.open {
-            // The text of a single field; some of them are read no further than here.
-            return prop_oneof![3 => seen, 2 => text()]
                 .prop_map(Value::from)
                 .boxed();
         }
@@ -305,16 +299,15 @@ fn text() -> impl Strategy<Value = String> + Clone {
 }
 
 fn time() -> impl Strategy<Value = String> {
-    let date = (0..=9999, 1..=12, 1..=28);
-    let clock = (0..=23, 0..=59, 0..=59, 0..1_000_000_000_u32);
-    (date, clock, -24..=24).prop_map(|((year, month, day), (hour, minute, second, nanos), offset)| {
-        let sign = if offset < 0 { '-' } else { '+' };
-        let offset: i32 = offset;
-        format!(
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}{sign}{:02}:30",
-            offset.abs()
-        )
-    })
+    let date = (0..=9999, 1..=12, 1..=28)
+        .prop_map(|(year, month, day)| format!("{year:04}-{month:02}-{day:02}"));
+    let clock =
+        (0..=23, 0..=59, 0..=59, 0..1_000_000_000).prop_map(|(hour, minute, second, nanos)| {
+            format!("{hour:02}:{minute:02}:{second:02}.{nanos:09}")
+        });
+    let offset = (select(&['+', '-']), 0..=24, 0..=60)
+        .prop_map(|(sign, hours, minutes)| format!("{sign}{hours:02}:{minutes:02}"));
+    (date, clock, offset).prop_map(|(date, clock, offset)| format!("{date}T{clock}{offset}"))
 }
 
 /// Any JSON at all.
