@@ -1,5 +1,6 @@
 //! The HTTP cases of tests/conformance/process that concern `/metrics`, and what goes beyond them.
 #![cfg(feature = "http")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeMap;
 use std::io::Read;
