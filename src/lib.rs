@@ -24,6 +24,8 @@ pub mod manifests;
 mod resource;
 mod sample;
 mod scope;
+#[cfg(feature = "http")]
+pub mod service;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
