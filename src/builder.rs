@@ -162,6 +162,9 @@ pub trait ObjectWriter: Send + fmt::Debug {
     /// Removes what is stored as `namespace/name`.
     fn delete_key(&mut self, namespace: &str, name: &str);
 
+    /// `metadata.resourceVersion` of the object fed last, empty where it had none.
+    fn last_version(&self) -> &str;
+
     /// Begins a complete list; readers see the old state until it ends.
     fn begin_list(&mut self);
 
@@ -212,6 +215,8 @@ impl StateMetrics {
 
     /// A writer for a feed of `K`.
     ///
+    /// Taking one means that you feed the store: the crate does not watch the resource.
+    ///
     /// # Errors
     ///
     /// Where no collector of `K` is registered.
@@ -242,7 +247,34 @@ impl StateMetrics {
         (self.plan.slots().iter()).map(|slot| (slot.resource(), slot.stats()))
     }
 
+    /// Changes the shard of all stores.
+    ///
+    /// Objects that are not of the shard are removed; those that belong to it now come with the
+    /// next list of each feed.
+    pub fn set_shard(&self, shard: Shard) {
+        self.set_shards(shard, Vec::new());
+    }
+
+    /// Changes the shard and the earlier shards whose objects are still taken.
+    pub(crate) fn set_shards(&self, shard: Shard, leaving: Vec<Shard>) {
+        for slot in self.plan.slots() {
+            let filter = slot.filter();
+            slot.set_filter(ObjectFilter {
+                shard,
+                leaving: leaving.clone(),
+                ..ObjectFilter::clone(&filter)
+            });
+        }
+    }
+
+    #[cfg(feature = "watch")]
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// Writers for every registered resource, for a source that feeds them all.
+    ///
+    /// Taking them means that the source feeds all stores: the crate does not watch any resource.
     #[must_use]
     pub fn object_writers(&self) -> Vec<Box<dyn ObjectWriter>> {
         self.plan
@@ -663,6 +695,10 @@ impl<K: Kind> ObjectWriter for Writer<K> {
 
     fn delete_key(&mut self, namespace: &str, name: &str) {
         Writer::delete_key(self, namespace, name);
+    }
+
+    fn last_version(&self) -> &str {
+        Writer::last_version(self)
     }
 
     fn begin_list(&mut self) {
