@@ -332,7 +332,7 @@ impl Builder {
     /// a built-in resource.
     pub fn collector<K: Kind>(mut self, collector: Collector<K>) -> Self {
         self.registrations
-            .push(Box::new(Registered(vec![collector])));
+            .push(Box::new(Registered::new(collector)));
         self
     }
 
@@ -540,8 +540,10 @@ trait Registration: Send + Sync {
     fn finish(self: Box<Self>, context: &BuildContext<'_>) -> Arc<dyn Slot>;
 }
 
-/// Never empty.
-struct Registered<K>(Vec<Collector<K>>);
+struct Registered<K> {
+    first: Collector<K>,
+    others: Vec<Collector<K>>,
+}
 
 struct Register;
 
@@ -549,7 +551,7 @@ impl CollectorVisitor for Register {
     type Output = Box<dyn Registration>;
 
     fn visit<K: Kind>(self, collector: Collector<K>) -> Self::Output {
-        Box::new(Registered(vec![collector]))
+        Box::new(Registered::new(collector))
     }
 }
 
@@ -574,13 +576,20 @@ fn merge(registrations: Vec<Box<dyn Registration>>) -> Vec<Box<dyn Registration>
     merged
 }
 
+impl<K> Registered<K> {
+    fn new(first: Collector<K>) -> Self {
+        let others = Vec::new();
+        Self { first, others }
+    }
+
+    fn collectors(&self) -> impl Iterator<Item = &Collector<K>> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+}
+
 impl<K: Kind> Registration for Registered<K> {
     fn resource(&self) -> &ResourceInfo {
-        // Never empty, so the fallback is never reached.
-        match self.0.first() {
-            Some(collector) => collector.resource(),
-            None => unreachable!("a registration has a collector"),
-        }
+        self.first.resource()
     }
 
     fn type_id(&self) -> TypeId {
@@ -593,12 +602,12 @@ impl<K: Kind> Registration for Registered<K> {
 
     fn absorb(&mut self, other: &mut dyn Any) {
         if let Some(other) = other.downcast_mut::<Self>() {
-            self.0.append(&mut other.0);
+            self.others.extend(other.collectors().cloned());
         }
     }
 
     fn check(&self, constants: &[Cow<'static, str>], problems: &mut Vec<BuildProblem>) {
-        for collector in &self.0 {
+        for collector in self.collectors() {
             let resource = collector.resource().to_string();
             let base = constants
                 .iter()
@@ -643,7 +652,7 @@ impl<K: Kind> Registration for Registered<K> {
             annotations: Arc::new(context.annotations.for_resource(resource.plural()).clone()),
         };
         let mut schema = Schema::new(resource);
-        for collector in self.0 {
+        for collector in std::iter::once(self.first).chain(self.others) {
             let (_, labels, families) = collector.into_parts();
             let families = families.into_iter().filter(|family| {
                 let family = family.descriptor();
