@@ -26,6 +26,8 @@ mod sample;
 mod scope;
 mod store;
 mod value;
+#[cfg(feature = "watch")]
+pub mod watch;
 
 pub use builder::{BuildError, BuildProblem, Builder, NotRegistered, ObjectWriter, StateMetrics};
 pub use collector::Collector;
