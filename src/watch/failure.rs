@@ -139,7 +139,12 @@ impl Failure {
             kube::Error::Auth(_) => FailureReason::Unauthorized,
             _ => FailureReason::Unreachable,
         };
-        Self::new(reason, chain(error))
+        let message = match error {
+            kube::Error::Service(error) => chain(&**error),
+            kube::Error::HyperError(error) => chain(error),
+            error => chain(error),
+        };
+        Self::new(reason, message)
     }
 
     /// An answer other than 200.

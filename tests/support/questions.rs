@@ -77,12 +77,12 @@ impl Asked {
         let in_namespace = (self.namespace.as_deref())
             .is_none_or(|namespace| namespace == text("/metadata/namespace"));
         let fields = self.get("fieldSelector").unwrap_or_default();
-        let by_fields = terms(fields).all(|(path, equal, value)| {
+        let by_fields = terms(fields).into_iter().all(|(path, equal, value)| {
             let path = format!("/{}", path.replace('.', "/"));
             (text(&path) == value) == equal
         });
         let labels = self.get("labelSelector").unwrap_or_default();
-        let by_labels = terms(labels).all(|(key, equal, value)| {
+        let by_labels = terms(labels).into_iter().all(|(key, equal, value)| {
             let own = object
                 .pointer("/metadata/labels")
                 .and_then(|labels| labels.get(key));
@@ -110,22 +110,26 @@ impl Asked {
 
     /// Whether the server knows the fields it is to select by.
     pub fn fields_are_known(&self) -> bool {
-        terms(self.get("fieldSelector").unwrap_or_default()).all(|(path, ..)| {
+        let terms = terms(self.get("fieldSelector").unwrap_or_default());
+        terms.into_iter().all(|(path, ..)| {
             path.starts_with("metadata.name") || self.plural == "pods" && path == "spec.nodeName"
         })
     }
 }
 
 /// The terms of a selector: name, whether it must be equal, value.
-fn terms(selector: &str) -> impl Iterator<Item = (&str, bool, &str)> {
-    selector
-        .split(',')
-        .filter(|term| !term.is_empty())
-        .map(|term| match term.split_once("!=") {
+fn terms(selector: &str) -> Vec<(String, bool, String)> {
+    let unescaped = selector.replace("\\,", "\0");
+    let terms = unescaped.split(',').filter(|term| !term.is_empty());
+    let terms = terms.map(|term| {
+        let (name, equal, value) = match term.split_once("!=") {
             Some((name, value)) => (name, false, value),
             None => {
                 let (name, value) = term.split_once('=').unwrap();
                 (name, true, value.trim_start_matches('='))
             }
-        })
+        };
+        (name.to_owned(), equal, value.replace('\0', ","))
+    });
+    terms.collect()
 }
