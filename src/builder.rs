@@ -247,6 +247,13 @@ impl StateMetrics {
         (self.plan.slots().iter()).map(|slot| (slot.resource(), slot.stats()))
     }
 
+    /// The shard whose objects the stores take.
+    #[must_use]
+    pub fn shard(&self) -> Shard {
+        let first = self.plan.slots().first();
+        first.map_or_else(Shard::default, |slot| slot.filter().shard)
+    }
+
     /// Changes the shard of all stores.
     ///
     /// Objects that are not of the shard are removed; those that belong to it now come with the

@@ -30,6 +30,8 @@ mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod value;
+#[cfg(feature = "watch")]
+pub mod watch;
 
 pub use builder::{BuildError, BuildProblem, Builder, NotRegistered, ObjectWriter, StateMetrics};
 pub use collector::Collector;

@@ -146,19 +146,30 @@ impl Shard {
         (bound(self.index), bound(self.index.saturating_add(1)))
     }
 
-    /// The `shardRange` term that selects the shard, where its partition has one.
+    /// What an API server is to select so that it sends the objects of these shards, where it can
+    /// be told: the terms of `ListOptions.shardSelector`.
     ///
-    /// Source: `ListOptions.shardSelector` of the
-    /// [API conventions](https://pkg.go.dev/k8s.io/apimachinery/pkg/apis/meta/v1#ListOptions).
-    #[cfg_attr(not(feature = "watch"), allow(dead_code))]
-    pub(crate) fn selector(self) -> Option<String> {
-        if !self.is_by_range() || self.total <= 1 || self.index >= self.total {
+    /// Source: [`ListOptions`](https://pkg.go.dev/k8s.io/apimachinery/pkg/apis/meta/v1#ListOptions).
+    #[cfg(feature = "watch")]
+    pub(crate) fn selector(shards: &[Self]) -> Option<String> {
+        let everything = |shard: &Self| !shard.is_by_range() || shard.total == 1;
+        if shards.iter().any(everything) {
             return None;
         }
-        let (start, end) = self.range();
-        Some(format!(
-            "shardRange(object.metadata.uid, '0x{start:016x}', '0x{end:016x}')"
-        ))
+        let ranges = shards.iter().filter(|shard| shard.index < shard.total);
+        let terms = ranges.map(|shard| {
+            let (start, end) = shard.range();
+            format!("shardRange(object.metadata.uid, '0x{start:016x}', '0x{end:016x}')")
+        });
+        let terms: Vec<_> = terms.collect();
+        if terms.is_empty() {
+            // No range may be empty, so ask for the smallest.
+            let (start, end) = ("0x0000000000000000", "0x0000000000000001");
+            return Some(format!(
+                "shardRange(object.metadata.uid, '{start}', '{end}')"
+            ));
+        }
+        Some(terms.join(" || "))
     }
 }
 
@@ -250,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_a_partition_and_spelled_as_the_server_wants_them() {
+    fn ranges_are_a_partition() {
         let uids = include_str!("../tests/conformance/process/sharding.jsonl").lines();
         let uids = uids.map(|line| {
             let case: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -264,20 +275,27 @@ mod tests {
                 assert_eq!(owners.count(), 1, "{uid} of {total}");
             }
         }
-        let selector = |index, total| Shard::new(index, total).unwrap().by_range().selector();
-        assert_eq!(
-            selector(0, 2).unwrap(),
-            "shardRange(object.metadata.uid, '0x0000000000000000', '0x8000000000000000')"
-        );
-        assert_eq!(
-            selector(2, 3).unwrap(),
-            "shardRange(object.metadata.uid, '0xaaaaaaaaaaaaaaaa', '0x10000000000000000')"
-        );
-        assert_eq!(selector(0, 1), None);
-        assert_eq!(Shard::new(0, 2).unwrap().selector(), None);
         let low = Shard::new(0, 2).unwrap().by_range();
         assert!(!low.owns("a"), "af63dc4c8601ec8c is in the upper half");
         assert!(low.owns("abc") != Shard::new(1, 2).unwrap().by_range().owns("abc"));
+    }
+
+    #[cfg(feature = "watch")]
+    #[test]
+    fn ranges_are_spelled_as_the_server_wants_them() {
+        let range = |index, total| Shard::of_replica(index, total).by_range();
+        let (low, high) = (
+            "shardRange(object.metadata.uid, '0x0000000000000000', '0x8000000000000000')",
+            "shardRange(object.metadata.uid, '0xaaaaaaaaaaaaaaaa', '0x10000000000000000')",
+        );
+        let selector = |shards: &[Shard]| Shard::selector(shards);
+        assert_eq!(selector(&[range(0, 2)]).as_deref(), Some(low));
+        assert_eq!(selector(&[range(2, 3)]).as_deref(), Some(high));
+        let both = format!("{low} || {high}");
+        assert_eq!(selector(&[range(0, 2), range(2, 3)]), Some(both));
+        assert_eq!(selector(&[range(0, 2), range(0, 1)]), None);
+        assert_eq!(selector(&[Shard::of_replica(0, 2)]), None);
+        assert!(selector(&[range(2, 2)]).is_some_and(|text| text.contains("'0x0000000000000001'")));
     }
 
     #[test]
