@@ -71,7 +71,7 @@ pub struct Encoded(EncodedKind);
 #[cfg(feature = "gzip")]
 #[derive(Debug)]
 enum EncodedKind {
-    Identity(Chunks),
+    Identity(Box<Chunks>),
     Gzip(Box<GzipChunks>),
 }
 
@@ -204,7 +204,7 @@ impl Exposition {
     #[must_use]
     pub fn encoded(self, encoding: Encoding) -> Encoded {
         Encoded(match encoding {
-            Encoding::Identity => EncodedKind::Identity(self.chunks()),
+            Encoding::Identity => EncodedKind::Identity(Box::new(self.chunks())),
             Encoding::Gzip => EncodedKind::Gzip(Box::new(Arc::clone(&self.gzip).scrape(self))),
         })
     }
