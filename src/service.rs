@@ -12,7 +12,6 @@
 //!   exist selects nothing, and so does an empty `resources`.
 
 mod body;
-mod gzip;
 mod negotiate;
 mod query;
 
@@ -26,6 +25,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 pub use body::Body;
 
 use crate::builder::StateMetrics;
+use crate::exposition::Encoding;
 use negotiate::{accepts_gzip, negotiate};
 use query::selection;
 
@@ -77,11 +77,16 @@ impl StateMetrics {
         }
         let negotiated = negotiate(&joined(&request.headers, &ACCEPT));
         let gzip = accepts_gzip(&joined(&request.headers, &ACCEPT_ENCODING));
+        let encoding = if gzip {
+            Encoding::Gzip
+        } else {
+            Encoding::Identity
+        };
         let body = if request.method == Method::HEAD {
             Body::headers_only()
         } else {
             let selection = selection(request.uri.query().unwrap_or_default());
-            Body::exposition(self.exposition(negotiated.format, selection), gzip)
+            Body::exposition(self.exposition(negotiated.format, selection), encoding)
         };
         let mut response = Response::new(body);
         let headers = response.headers_mut();

@@ -274,7 +274,11 @@ pub(crate) struct IgnoredFlags {
     pub(crate) alsologtostderrthreshold: Option<String>,
     #[arg(long, value_name = "LEVEL", hide = true)]
     pub(crate) stderrthreshold: Option<String>,
-    #[arg(long = "legacy_stderr_threshold_behavior", value_name = "BOOL", hide = true)]
+    #[arg(
+        long = "legacy_stderr_threshold_behavior",
+        value_name = "BOOL",
+        hide = true
+    )]
     pub(crate) legacy_stderr_threshold_behavior: Option<String>,
     /// Logs go to standard error
     #[arg(long = "log_dir", value_name = "DIR")]
@@ -315,7 +319,9 @@ impl Cli {
                 let is_switch = (arg.get_value_names().into_iter().flatten()).any(|n| n == "BOOL");
                 if is_switch {
                     // `--name` or `--name=VALUE`.
-                    arg.num_args(0..=1).require_equals(true).default_missing_value("true")
+                    arg.num_args(0..=1)
+                        .require_equals(true)
+                        .default_missing_value("true")
                 } else if !arg.is_positional() && arg.get_action().takes_values() {
                     // The next argument is the value, whatever it looks like.
                     arg.allow_hyphen_values(true)
@@ -343,7 +349,9 @@ mod tests {
     use super::*;
 
     fn flags(line: &str) -> Flags {
-        let args = ["kube-state-metrics"].into_iter().chain(line.split_whitespace());
+        let args = ["kube-state-metrics"]
+            .into_iter()
+            .chain(line.split_whitespace());
         Cli::read(args.map(OsString::from)).unwrap().flags
     }
 
@@ -354,11 +362,16 @@ mod tests {
 
     #[test]
     fn lists_accumulate_and_everything_else_takes_the_last() {
-        let flags = flags("--resources=pods --resources nodes --port 1 --port=2 \
-             --metric-labels-allowlist=a=[b] --metric-labels-allowlist=c=[d]");
+        let flags = flags(
+            "--resources=pods --resources nodes --port 1 --port=2 \
+             --metric-labels-allowlist=a=[b] --metric-labels-allowlist=c=[d]",
+        );
         assert_eq!(flags.content.resources, ["pods", "nodes"]);
         assert_eq!(flags.server.port.as_deref(), Some("2"));
-        assert_eq!(flags.content.metric_labels_allowlist.as_deref(), Some("c=[d]"));
+        assert_eq!(
+            flags.content.metric_labels_allowlist.as_deref(),
+            Some("c=[d]")
+        );
     }
 
     #[test]

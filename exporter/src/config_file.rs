@@ -167,7 +167,10 @@ mod tests {
              labels_allow_list: {pods: [a, 'b*']}\nnamespaces: [x]\nauto-gomemlimit-ratio: 0.5\n",
         )
         .unwrap();
-        assert_eq!(file.resources.unwrap().into_keys().collect::<Vec<_>>(), ["nodes", "pods"]);
+        assert_eq!(
+            file.resources.unwrap().into_keys().collect::<Vec<_>>(),
+            ["nodes", "pods"]
+        );
         assert_eq!(file.metric_allowlist.unwrap().len(), 2);
         assert_eq!(file.port.0.as_deref(), Some("80"));
         assert_eq!(file.host.0.as_deref(), Some("::"));
@@ -183,9 +186,18 @@ mod tests {
         assert_eq!(parse("port: 1\nportt: 2\n").unwrap().unknown, ["portt"]);
         assert!(parse("").unwrap().unknown.is_empty());
         assert!(parse("# nothing\n").unwrap().port.0.is_none());
-        for text in ["resources: [pods]", "namespaces: a,b", "port: [1]", "port: {", "- a"] {
+        for text in [
+            "resources: [pods]",
+            "namespaces: a,b",
+            "port: [1]",
+            "port: {",
+            "- a",
+        ] {
             let error = parse(text).unwrap_err();
-            assert!(error.starts_with("the options file o.yaml is not valid: "), "{text}: {error}");
+            assert!(
+                error.starts_with("the options file o.yaml is not valid: "),
+                "{text}: {error}"
+            );
         }
     }
 }

@@ -8,7 +8,7 @@ use tracing_subscriber::{Layer, Registry, fmt, reload};
 use crate::cli::LogFlags;
 
 /// What is logged, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LogOptions {
     json: bool,
     verbosity: i64,
@@ -40,7 +40,9 @@ impl LogOptions {
             None | Some("text") => false,
             Some("json") => true,
             Some(other) => {
-                problems.push(format!("--log-format: `{other}` is neither `text` nor `json`"));
+                problems.push(format!(
+                    "--log-format: `{other}` is neither `text` nor `json`"
+                ));
                 false
             }
         };
@@ -62,7 +64,9 @@ impl LogOptions {
             lines.with_ansi(terminal).with_target(false).boxed()
         };
         // Only fails where logging was started before, and then it goes on as it was.
-        let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
+        let _ = tracing_subscriber::registry()
+            .with(lines.with_filter(filter))
+            .try_init();
         LogLevel { filter: handle }
     }
 
@@ -72,7 +76,9 @@ impl LogOptions {
             2..5 => (LevelFilter::DEBUG, LevelFilter::INFO),
             5.. => (LevelFilter::TRACE, LevelFilter::DEBUG),
         };
-        Targets::new().with_default(others).with_target("kube_state_metrics", own)
+        Targets::new()
+            .with_default(others)
+            .with_target("kube_state_metrics", own)
     }
 }
 
@@ -81,7 +87,9 @@ impl LogOptions {
 impl LogLevel {
     /// What is logged, as [`set`](Self::set) takes it.
     pub(crate) fn get(&self) -> String {
-        self.filter.with_current(ToString::to_string).unwrap_or_default()
+        self.filter
+            .with_current(ToString::to_string)
+            .unwrap_or_default()
     }
 
     /// Sets what is logged: a level, or `target=level` pairs joined by `,`.
@@ -93,7 +101,9 @@ impl LogLevel {
         let targets: Targets = directives.trim().parse().map_err(|error| {
             format!("{error}; write `debug`, or `info,kube_state_metrics=trace`")
         })?;
-        self.filter.reload(targets).map_err(|error| error.to_string())
+        self.filter
+            .reload(targets)
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -128,13 +128,19 @@ impl Options {
         reader.logging(&flags.logging);
         reader.together(&options);
         reader.built(&options.content);
-        let Reader { problems, mut warnings, path } = reader;
+        let Reader {
+            problems,
+            mut warnings,
+            path,
+        } = reader;
         if !problems.is_empty() {
             return Err(OptionsError(problems));
         }
         for key in &file.unknown {
             let path = path.unwrap_or(Path::new("")).display();
-            warnings.push(format!("{path}: there is no option `{key}`; the key is ignored"));
+            warnings.push(format!(
+                "{path}: there is no option `{key}`; the key is ignored"
+            ));
         }
         Ok((options, warnings))
     }
@@ -142,9 +148,13 @@ impl Options {
 
 impl Content {
     /// What `render` shows.
-    pub(crate) fn from_flags(flags: &ContentFlags) -> Result<(Self, Vec<String>), OptionsError> {
+    pub(crate) fn from_flags(
+        content: &ContentFlags,
+        logging: &LogFlags,
+    ) -> Result<(Self, Vec<String>), OptionsError> {
         let flags = Flags {
-            content: flags.clone(),
+            content: content.clone(),
+            logging: logging.clone(),
             ..Flags::default()
         };
         Options::new(&flags, None).map(|(options, warnings)| (options.content, warnings))
@@ -176,19 +186,24 @@ impl Reader<'_> {
     fn content(&mut self, flags: &ContentFlags, file: &ConfigFile) -> Content {
         /// The keys of a map of the file, unless it is absent or empty.
         fn keys(map: Option<&crate::config_file::Keys>) -> Option<Vec<String>> {
-            map.filter(|map| !map.is_empty()).map(|map| map.keys().cloned().collect())
+            map.filter(|map| !map.is_empty())
+                .map(|map| map.keys().cloned().collect())
         }
         let list = |flag: &[String], keys: Option<Vec<String>>| {
             keys.unwrap_or_else(|| values::items(flag))
         };
         let custom = self.custom(flags, file);
         let mut resources = list(&flags.resources, keys(file.resources.as_ref()));
-        let unknown = resources.iter().filter(|name| name.parse::<BuiltIn>().is_err());
+        let unknown = resources
+            .iter()
+            .filter(|name| name.parse::<BuiltIn>().is_err());
         for name in unknown.cloned().collect::<Vec<_>>() {
             let from = self.from("--resources", "resources", file.resources.is_some());
             let known: Vec<_> = BuiltIn::ALL.iter().map(|known| known.name()).collect();
             let known = known.join(", ");
-            self.problems.push(format!("{from}: there is no resource `{name}`; there are {known}"));
+            self.problems.push(format!(
+                "{from}: there is no resource `{name}`; there are {known}"
+            ));
         }
         resources.retain(|name| name.parse::<BuiltIn>().is_ok());
         if resources.is_empty() {
@@ -200,9 +215,15 @@ impl Reader<'_> {
         let shard = self.shard(flags, file);
         Content {
             resources,
-            allow: list(&flags.metric_allowlist, keys(file.metric_allowlist.as_ref())),
+            allow: list(
+                &flags.metric_allowlist,
+                keys(file.metric_allowlist.as_ref()),
+            ),
             deny: list(&flags.metric_denylist, keys(file.metric_denylist.as_ref())),
-            opt_in: list(&flags.metric_opt_in_list, keys(file.metric_opt_in_list.as_ref())),
+            opt_in: list(
+                &flags.metric_opt_in_list,
+                keys(file.metric_opt_in_list.as_ref()),
+            ),
             labels: self.allowlists(
                 "--metric-labels-allowlist",
                 flags.metric_labels_allowlist.as_deref(),
@@ -213,7 +234,10 @@ impl Reader<'_> {
                 flags.metric_annotations_allowlist.as_deref(),
                 file.annotations.as_ref(),
             ),
-            namespaces: list(&flags.namespaces, file.namespaces.as_ref().map(values::items)),
+            namespaces: list(
+                &flags.namespaces,
+                file.namespaces.as_ref().map(values::items),
+            ),
             denied_namespaces: list(
                 &flags.namespaces_denylist,
                 file.namespaces_denylist.as_ref().map(values::items),
@@ -237,7 +261,9 @@ impl Reader<'_> {
             .or(flags.custom_resource_state_config.as_ref());
         CustomResources {
             inline: inline.filter(|text| !text.is_empty()).cloned(),
-            file: config_file.filter(|path| !path.is_empty()).map(PathBuf::from),
+            file: config_file
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
             continue_without_file: self.value(
                 "--continue-without-custom-resource-state-config-file",
                 &flags.continue_without_custom_resource_state_config_file,
@@ -262,12 +288,20 @@ impl Reader<'_> {
         let before = self.problems.len();
         let shard = self.value("--shard", &flags.shard, "shard", &file.shard, count, 0);
         let total = "total_shards";
-        let total = self.value("--total-shards", &flags.total_shards, total, &file.total_shards, count, 1);
+        let total = self.value(
+            "--total-shards",
+            &flags.total_shards,
+            total,
+            &file.total_shards,
+            count,
+            1,
+        );
         if self.problems.len() > before {
             return Shard::default();
         }
         Shard::new(shard, total).unwrap_or_else(|error| {
-            self.problems.push(format!("--shard {shard}, --total-shards {total}: {error}"));
+            self.problems
+                .push(format!("--shard {shard}, --total-shards {total}: {error}"));
             Shard::default()
         })
     }
@@ -293,7 +327,11 @@ impl Reader<'_> {
 
     fn source(&mut self, flags: &SourceFlags, file: &ConfigFile) -> Source {
         let text = |flag: &Option<String>, key: &Scalar| {
-            key.0.as_ref().or(flag.as_ref()).filter(|text| !text.is_empty()).cloned()
+            key.0
+                .as_ref()
+                .or(flag.as_ref())
+                .filter(|text| !text.is_empty())
+                .cloned()
         };
         let pod = text(&flags.pod, &file.pod);
         let namespace = text(&flags.pod_namespace, &file.pod_namespace);
@@ -307,11 +345,15 @@ impl Reader<'_> {
         let apiserver = text(&flags.apiserver, &file.apiserver);
         let manifests = file.manifests.as_ref().unwrap_or(&flags.manifests);
         Source {
-            manifests: values::items(manifests).into_iter().map(PathBuf::from).collect(),
+            manifests: values::items(manifests)
+                .into_iter()
+                .map(PathBuf::from)
+                .collect(),
             apiserver: apiserver.and_then(|url| {
                 let from = self.from("--apiserver", "apiserver", file.apiserver.0.is_some());
                 let uri = values::url(&url);
-                uri.map_err(|cure| self.problems.push(format!("{from}: `{url}` {cure}"))).ok()
+                uri.map_err(|cure| self.problems.push(format!("{from}: `{url}` {cure}")))
+                    .ok()
             }),
             kubeconfig: text(&flags.kubeconfig, &file.kubeconfig).map(PathBuf::from),
             node: text(&flags.node, &file.node),
@@ -351,18 +393,34 @@ impl Reader<'_> {
         };
         let main = Address {
             host: text(&flags.host, &file.host, "::"),
-            port: self.value("--port", &flags.port, "port", &file.port, values::port, 8080),
+            port: self.value(
+                "--port",
+                &flags.port,
+                "port",
+                &file.port,
+                values::port,
+                8080,
+            ),
         };
         let (flag, key) = (&flags.telemetry_port, &file.telemetry_port);
         let telemetry = Address {
             host: text(&flags.telemetry_host, &file.telemetry_host, "::"),
-            port: self.value("--telemetry-port", flag, "telemetry_port", key, values::port, 8081),
+            port: self.value(
+                "--telemetry-port",
+                flag,
+                "telemetry_port",
+                key,
+                values::port,
+                8081,
+            ),
         };
         let tls_config = text(&flags.tls_config, &file.tls_config, "");
         ServerOptions {
             main,
             telemetry,
-            tls_config: Some(tls_config).filter(|path| !path.is_empty()).map(PathBuf::from),
+            tls_config: Some(tls_config)
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
             auth_filter: self.value(
                 "--auth-filter",
                 &flags.auth_filter,
@@ -439,7 +497,14 @@ impl Reader<'_> {
     fn ignored(&mut self, flags: &IgnoredFlags, file: &ConfigFile) {
         let memory = values::switch;
         let key = "auto-gomemlimit";
-        if self.value("--auto-gomemlimit", &flags.auto_gomemlimit, key, &file.auto_gomemlimit, memory, false) {
+        if self.value(
+            "--auto-gomemlimit",
+            &flags.auto_gomemlimit,
+            key,
+            &file.auto_gomemlimit,
+            memory,
+            false,
+        ) {
             self.value(
                 "--auto-gomemlimit-ratio",
                 &flags.auto_gomemlimit_ratio,
@@ -453,18 +518,31 @@ impl Reader<'_> {
             );
         }
         let gzip = &flags.enable_gzip_encoding;
-        if !self.value("--enable-gzip-encoding", gzip, "enable_gzip_encoding", &file.enable_gzip_encoding, memory, true)
-        {
+        if !self.value(
+            "--enable-gzip-encoding",
+            gzip,
+            "enable_gzip_encoding",
+            &file.enable_gzip_encoding,
+            memory,
+            true,
+        ) {
             self.warnings.push(
-                "--enable-gzip-encoding=false has no effect: clients that accept gzip get it".into(),
+                "--enable-gzip-encoding=false has no effect: clients that accept gzip get it"
+                    .into(),
             );
         }
         let log_files = [
             ("--logtostderr", &flags.logtostderr),
             ("--alsologtostderr", &flags.alsologtostderr),
-            ("--alsologtostderrthreshold", &flags.alsologtostderrthreshold),
+            (
+                "--alsologtostderrthreshold",
+                &flags.alsologtostderrthreshold,
+            ),
             ("--stderrthreshold", &flags.stderrthreshold),
-            ("--legacy_stderr_threshold_behavior", &flags.legacy_stderr_threshold_behavior),
+            (
+                "--legacy_stderr_threshold_behavior",
+                &flags.legacy_stderr_threshold_behavior,
+            ),
             ("--log_dir", &flags.log_dir),
             ("--log_file", &flags.log_file),
             ("--log_file_max_size", &flags.log_file_max_size),
@@ -485,7 +563,8 @@ impl Reader<'_> {
             }
         }
         if flags.vmodule.is_some() {
-            self.warnings.push("--vmodule has no effect: use -v, or PUT /debug/log-level".into());
+            self.warnings
+                .push("--vmodule has no effect: use -v, or PUT /debug/log-level".into());
         }
     }
 
@@ -514,10 +593,12 @@ impl Reader<'_> {
                 ("--pod and --pod-namespace", source.pod.is_some()),
             ];
             for (flags, _) in idle.iter().filter(|(_, given)| *given) {
-                self.warnings.push(format!("{flags}: no effect with --manifests"));
+                self.warnings
+                    .push(format!("{flags}: no effect with --manifests"));
             }
         } else if source.node.is_some() && source.unscheduled_pods {
-            self.warnings.push("--node has no effect beside --track-unscheduled-pods".into());
+            self.warnings
+                .push("--node has no effect beside --track-unscheduled-pods".into());
         }
         let custom = &options.content.custom;
         if custom.only && custom.inline.is_none() && custom.file.is_none() {
@@ -531,22 +612,30 @@ impl Reader<'_> {
 
     /// Builds the stores once, for what only that can tell.
     fn built(&mut self, content: &Content) {
-        let known: Vec<_> = BuiltIn::ALL.iter().map(|resource| resource.name()).collect();
+        let known: Vec<_> = BuiltIn::ALL
+            .iter()
+            .map(|resource| resource.name())
+            .collect();
         for (flag, allowlists) in [
             ("--metric-labels-allowlist", &content.labels),
             ("--metric-annotations-allowlist", &content.annotations),
         ] {
             let errors = allowlists.check_resources(&known).err().unwrap_or_default();
-            self.problems.extend(errors.iter().map(|error| format!("{flag}: {error}")));
+            self.problems
+                .extend(errors.iter().map(|error| format!("{flag}: {error}")));
         }
         match content.build() {
             Ok(metrics) => {
-                self.warnings.extend(metrics.warnings().iter().map(ToString::to_string));
+                self.warnings
+                    .extend(metrics.warnings().iter().map(ToString::to_string));
             }
             Err(error) => {
                 // These are told above, with their flag.
                 let told = |problem: &&BuildProblem| {
-                    matches!(problem, BuildProblem::Filter(FilterError::UnknownResource { .. }))
+                    matches!(
+                        problem,
+                        BuildProblem::Filter(FilterError::UnknownResource { .. })
+                    )
                 };
                 let rest = error.problems().iter().filter(|problem| !told(problem));
                 self.problems.extend(rest.map(ToString::to_string));
@@ -591,7 +680,9 @@ impl fmt::Display for OptionsError {
             [problem] => f.write_str(problem),
             problems => {
                 write!(f, "{} problems with the options:", problems.len())?;
-                problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+                problems
+                    .iter()
+                    .try_for_each(|problem| write!(f, "\n  {problem}"))
             }
         }
     }

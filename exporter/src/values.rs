@@ -16,7 +16,8 @@ pub(crate) fn switch(text: &str) -> Result<bool, String> {
 
 /// Reads a TCP port.
 pub(crate) fn port(text: &str) -> Result<u16, String> {
-    text.parse().map_err(|_| "is not a port; give a number from 0 to 65535".into())
+    text.parse()
+        .map_err(|_| "is not a port; give a number from 0 to 65535".into())
 }
 
 /// Reads a number that cannot be negative.
@@ -28,7 +29,9 @@ pub(crate) fn number(text: &str) -> Result<u32, String> {
 /// Reads a number of at least 1.
 pub(crate) fn positive(text: &str) -> Result<usize, String> {
     let number = text.parse::<u32>().ok().filter(|number| *number > 0);
-    number.map(|number| number as usize).ok_or_else(|| "is not a number of 1 or more".into())
+    number
+        .map(|number| number as usize)
+        .ok_or_else(|| "is not a number of 1 or more".into())
 }
 
 /// Reads the share of the memory that a Go program may use.
@@ -56,7 +59,9 @@ pub(crate) fn timeout(text: &str) -> Result<Timeout, String> {
         return Ok(None);
     }
     let longest = "is longer than a limit can be; `0` is no limit";
-    Duration::try_from_secs_f64(seconds).map(Some).map_err(|_| longest.to_owned())
+    Duration::try_from_secs_f64(seconds)
+        .map(Some)
+        .map_err(|_| longest.to_owned())
 }
 
 /// Reads the URL of a server.
@@ -87,7 +92,9 @@ fn go_duration(mut rest: &str) -> Option<f64> {
     while !rest.is_empty() {
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, after) = rest.split_at(end);
-        let end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let end = after
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(after.len());
         let (unit, after) = after.split_at(end);
         let unit = match unit {
             "ns" => 1e-9,
@@ -120,19 +127,39 @@ mod tests {
             ("100\u{b5}s", 1e-4),
         ];
         for (text, seconds) in cases {
-            assert_eq!(timeout(text), Ok(Some(Duration::from_secs_f64(seconds))), "{text}");
+            assert_eq!(
+                timeout(text),
+                Ok(Some(Duration::from_secs_f64(seconds))),
+                "{text}"
+            );
         }
         for text in ["0", "0s", "-5s", "-1h"] {
             assert_eq!(timeout(text), Ok(None), "{text}");
         }
-        for text in ["", "5", "s", "-", "5 s", "5x", "1m30", "1..5s", "1e3s", "\u{661}s", "99999999999999999h"] {
+        for text in [
+            "",
+            "5",
+            "s",
+            "-",
+            "5 s",
+            "5x",
+            "1m30",
+            "1..5s",
+            "1e3s",
+            "\u{661}s",
+            "99999999999999999h",
+        ] {
             assert!(timeout(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn lists_are_trimmed_and_count_each_item_once() {
-        let values = [" pods,\n nodes ,,".to_owned(), "pods".to_owned(), String::new()];
+        let values = [
+            " pods,\n nodes ,,".to_owned(),
+            "pods".to_owned(),
+            String::new(),
+        ];
         assert_eq!(items(&values), ["pods", "nodes"]);
     }
 

@@ -8,9 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use crate::exposition::Exposition;
-
-use super::gzip::Gzip;
+use crate::exposition::{Encoded, Encoding, Exposition};
 
 /// The body of an answer of [`StateMetrics::respond`](crate::StateMetrics::respond).
 ///
@@ -22,19 +20,14 @@ enum Content {
     /// Nothing, though the headers are those of an answer with a body.
     HeadersOnly,
     Full(Option<Bytes>),
-    Pieces(Box<dyn Iterator<Item = Bytes> + Send>),
+    Pieces(Encoded),
 }
 
 // === impl Body ===
 
 impl Body {
-    pub(super) fn exposition(exposition: Exposition, gzip: bool) -> Self {
-        let chunks = exposition.chunks();
-        Self(Content::Pieces(if gzip {
-            Box::new(Gzip::new(chunks))
-        } else {
-            Box::new(chunks)
-        }))
+    pub(super) fn exposition(exposition: Exposition, encoding: Encoding) -> Self {
+        Self(Content::Pieces(exposition.encoded(encoding)))
     }
 
     pub(super) fn text(text: &'static str) -> Self {

@@ -4,7 +4,9 @@ use super::*;
 use crate::cli::Cli;
 
 fn flags(line: &str) -> Flags {
-    let args = ["kube-state-metrics"].into_iter().chain(line.split_whitespace());
+    let args = ["kube-state-metrics"]
+        .into_iter()
+        .chain(line.split_whitespace());
     Cli::read(args.map(Into::into)).unwrap().flags
 }
 
@@ -30,11 +32,32 @@ fn warnings(line: &str) -> Vec<String> {
 fn defaults_are_the_reference_s() {
     let options = options("");
     assert_eq!(options.content.resources.len(), 32);
-    assert_eq!(options.server.main, Address { host: "::".into(), port: 8080 });
-    assert_eq!(options.server.telemetry, Address { host: "::".into(), port: 8081 });
+    assert_eq!(
+        options.server.main,
+        Address {
+            host: "::".into(),
+            port: 8080
+        }
+    );
+    assert_eq!(
+        options.server.telemetry,
+        Address {
+            host: "::".into(),
+            port: 8081
+        }
+    );
     let limits = options.server.limits;
-    let seconds = [limits.read_header, limits.read, limits.write, limits.idle, limits.progress];
-    assert_eq!(seconds.map(|limit| limit.unwrap().as_secs()), [5, 60, 60, 300, 10]);
+    let seconds = [
+        limits.read_header,
+        limits.read,
+        limits.write,
+        limits.idle,
+        limits.progress,
+    ];
+    assert_eq!(
+        seconds.map(|limit| limit.unwrap().as_secs()),
+        [5, 60, 60, 300, 10]
+    );
     assert_eq!(options.source.object_limit, None);
     assert_eq!(warnings(""), Vec::<String>::new());
 }
@@ -52,7 +75,10 @@ fn the_file_wins_and_what_it_does_not_say_is_the_flag_s() {
     assert_eq!(options.content.namespaces, ["b", "c"]);
     assert_eq!(options.content.deny, ["y"]);
     assert!(options.content.labels.for_resource("pods").matches("team"));
-    assert_eq!((options.content.shard.index(), options.content.shard.total()), (1, 3));
+    assert_eq!(
+        (options.content.shard.index(), options.content.shard.total()),
+        (1, 3)
+    );
     assert_eq!(options.content.custom.file, Some("old.yaml".into()));
     assert_eq!(
         warnings,
@@ -88,9 +114,15 @@ fn all_problems_are_told_at_once_each_with_its_flag_and_a_cure() {
         assert!(error.contains(text), "{text:?} is not in\n{error}");
     }
     let error = with_file("", "port: abc").unwrap_err();
-    assert_eq!(error, "o.yaml: `port`: `abc` is not a port; give a number from 0 to 65535");
+    assert_eq!(
+        error,
+        "o.yaml: `port`: `abc` is not a port; give a number from 0 to 65535"
+    );
     let error = with_file("", "object_limit: -1").unwrap_err();
-    assert_eq!(error, "o.yaml: `object_limit`: `-1` is not a number from 0 to 4294967295");
+    assert_eq!(
+        error,
+        "o.yaml: `object_limit`: `-1` is not a number from 0 to 4294967295"
+    );
 }
 
 #[test]
@@ -104,18 +136,34 @@ fn allow_and_deny_lists_exclude_each_other_wherever_they_are_from() {
 fn options_without_effect_are_explained() {
     let warned = |line: &str, text: &str| {
         let warnings = warnings(line);
-        assert!(warnings.len() == 1 && warnings[0].contains(text), "{line}: {warnings:?}");
+        assert!(
+            warnings.len() == 1 && warnings[0].contains(text),
+            "{line}: {warnings:?}"
+        );
     };
-    warned("--enable-gzip-encoding=false", "clients that accept gzip get it");
+    warned(
+        "--enable-gzip-encoding=false",
+        "clients that accept gzip get it",
+    );
     warned("--auto-gomemlimit", "there is no garbage collector");
     warned("--logtostderr=false", "go to standard error");
     warned("--log_file=x", "go to standard error");
     warned("--vmodule=x=1", "use -v");
     warned("--pod a", "--pod and --pod-namespace");
-    warned("--manifests a --node b", "--node: no effect with --manifests");
+    warned(
+        "--manifests a --node b",
+        "--node: no effect with --manifests",
+    );
     warned("--custom-resource-state-only", "there will be no metrics");
-    warned("--metric-labels-allowlist pods=[a,*]", "`*` allows every key");
-    for quiet in ["--enable-gzip-encoding", "--logtostderr", "--auto-gomemlimit-ratio=7"] {
+    warned(
+        "--metric-labels-allowlist pods=[a,*]",
+        "`*` allows every key",
+    );
+    for quiet in [
+        "--enable-gzip-encoding",
+        "--logtostderr",
+        "--auto-gomemlimit-ratio=7",
+    ] {
         assert_eq!(warnings(quiet), Vec::<String>::new(), "{quiet}");
     }
     assert!(error("--auto-gomemlimit --auto-gomemlimit-ratio=7").contains("at most 1"));
@@ -125,5 +173,11 @@ fn options_without_effect_are_explained() {
 fn both_ports_must_differ() {
     assert!(error("--port 8081").contains("give one of them another port"));
     assert_eq!(options("--port 0 --telemetry-port 0").server.main.port, 0);
-    assert_eq!(options("--port 8081 --telemetry-host 127.0.0.1").server.main.port, 8081);
+    assert_eq!(
+        options("--port 8081 --telemetry-host 127.0.0.1")
+            .server
+            .main
+            .port,
+        8081
+    );
 }
