@@ -11,8 +11,10 @@ mod list;
 mod logging;
 mod options;
 mod render;
+mod server;
 mod values;
 mod version;
+mod web;
 
 use std::error::Error;
 use std::io::{self, Write};
