@@ -2,16 +2,34 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(
     test,
-    allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")
+    allow(
+        clippy::unwrap_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "tests fail by panicking"
+    )
 )]
 
+mod app;
+mod auth;
 mod cli;
+mod cluster;
 mod config_file;
+mod follow;
+mod inputs;
+mod instance;
+mod landing;
 mod list;
 mod logging;
 mod options;
 mod render;
+mod report;
+mod routes;
+mod secret;
+mod serve;
 mod server;
+mod status;
+mod telemetry;
 mod values;
 mod version;
 mod web;
@@ -20,7 +38,10 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use cli::{Cli, Shell, Subcommands};
+use cli::{Cli, Flags, Shell, Subcommands};
+use logging::LogOptions;
+
+type AnyError = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os()) {
@@ -44,13 +65,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
+fn run(cli: Cli) -> Result<(), AnyError> {
     match cli.command {
-        None => Ok(()),
+        None => serve(cli.flags),
         Some(Subcommands::Render(args)) => {
-            logging::LogOptions::new(&args.logging)
-                .unwrap_or_default()
-                .start();
+            // What is wrong with these flags is told with all that is wrong.
+            LogOptions::new(&args.logging).unwrap_or_default().start();
             Ok(render::run(&args, io::stdout().lock())?)
         }
         Some(Subcommands::Families { format, resource }) => {
@@ -59,6 +79,17 @@ fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
         Some(Subcommands::Version { .. }) => print(version::text().as_bytes()),
         Some(Subcommands::Completion { shell }) => print(&completion(shell)),
     }
+}
+
+fn serve(flags: Flags) -> Result<(), AnyError> {
+    let log_level = LogOptions::new(&flags.logging).unwrap_or_default().start();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let served = runtime.block_on(serve::run(flags, log_level));
+    // Blocking work, such as reading manifests, does not keep the program from ending.
+    runtime.shutdown_background();
+    served
 }
 
 /// The completion script of a shell.
@@ -75,7 +106,7 @@ fn completion(shell: Shell) -> Vec<u8> {
 }
 
 /// Writes to standard output; whoever reads may stop early.
-fn print(bytes: &[u8]) -> Result<(), Box<dyn Error>> {
+fn print(bytes: &[u8]) -> Result<(), AnyError> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),

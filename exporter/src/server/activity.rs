@@ -90,7 +90,9 @@ impl Connections {
         let mut all = self.all.lock();
         if all.len() >= limits.connections {
             // Those without anything to do first, then those longest without progress.
-            let quietest = all.values().filter_map(|other| Some((other.quiet_since()?, other)));
+            let quietest = all
+                .values()
+                .filter_map(|other| Some((other.quiet_since()?, other)));
             if let Some((_, victim)) = quietest.min_by_key(|(since, _)| *since) {
                 victim.cut(Cut::MadeRoom);
             }
@@ -255,8 +257,15 @@ impl Activity {
     fn quiet_since(&self) -> Option<(bool, Instant)> {
         let state = self.state.lock();
         let busy = state.is_busy();
-        let since = if busy { None } else { state.idle.or(state.reading) };
-        state.cut.is_none().then(|| (busy, since.unwrap_or(state.progress)))
+        let since = if busy {
+            None
+        } else {
+            state.idle.or(state.reading)
+        };
+        state
+            .cut
+            .is_none()
+            .then(|| (busy, since.unwrap_or(state.progress)))
     }
 
     /// Since when a busy connection has made no progress.
@@ -286,7 +295,11 @@ impl State {
         let deadlines = [
             within(self.reading, header, Cut::SlowRequest),
             within(idle, limits.idle, Cut::Idle),
-            within(writes.then_some(self.progress), limits.progress, Cut::NoProgress),
+            within(
+                writes.then_some(self.progress),
+                limits.progress,
+                Cut::NoProgress,
+            ),
             within(oldest, limits.write, Cut::SlowAnswer),
         ];
         deadlines.into_iter().flatten().min_by_key(|(at, _)| *at)

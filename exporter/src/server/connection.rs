@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{Request, Version};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -114,9 +114,16 @@ impl Answering {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().max_buf_size(BUFFER).max_headers(FIELDS).header_read_timeout(None);
+        builder
+            .http1()
+            .max_buf_size(BUFFER)
+            .max_headers(FIELDS)
+            .header_read_timeout(None);
         (builder.http2())
             .max_concurrent_streams(STREAMS)
+            // Nobody reads what requests bring along.
+            .initial_stream_window_size(BUFFER as u32)
+            .initial_connection_window_size(BUFFER as u32)
             .max_header_list_size(BUFFER as u32)
             .max_send_buf_size(BUFFER);
         let builder = if http2 { builder } else { builder.http1_only() };
@@ -143,7 +150,10 @@ impl hyper::service::Service<Request<Incoming>> for Answering {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let http2 = request.version() == Version::HTTP_2;
-        let answer = self.shared.connections.answer(&self.activity, http2, &self.limits);
+        let answer = self
+            .shared
+            .connections
+            .answer(&self.activity, http2, &self.limits);
         let (shared, web) = (Arc::clone(&self.shared), self.web.clone());
         Box::pin(async move {
             let refusal = match &web {
@@ -152,7 +162,13 @@ impl hyper::service::Service<Request<Incoming>> for Answering {
             };
             let mut response = match refusal {
                 Some(refusal) => refusal,
-                None => shared.router.clone().oneshot(request.map(Body::new)).await?,
+                None => {
+                    shared
+                        .router
+                        .clone()
+                        .oneshot(request.map(Body::new))
+                        .await?
+                }
             };
             if let Some(web) = &web {
                 web.add_headers(response.headers_mut());

@@ -44,8 +44,12 @@ pub(crate) async fn listen(
         host: host.to_owned(),
         source,
     };
-    let mut found = tokio::net::lookup_host((host, address.port)).await.map_err(resolve)?;
-    let first = found.next().ok_or_else(|| resolve(io::ErrorKind::NotFound.into()))?;
+    let mut found = tokio::net::lookup_host((host, address.port))
+        .await
+        .map_err(resolve)?;
+    let first = found
+        .next()
+        .ok_or_else(|| resolve(io::ErrorKind::NotFound.into()))?;
     let bound = match bind(first) {
         Err(error) if is_any_v6(first) && lacks_v6(&error) => {
             bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), first.port()))
@@ -69,11 +73,18 @@ fn is_any_v6(address: SocketAddr) -> bool {
 
 /// Whether an error says that the machine has no IPv6, rather than that the port is taken.
 fn lacks_v6(error: &io::Error) -> bool {
-    !matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+    !matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
+    )
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         socket.set_only_v6(!is_any_v6(address))?;
     }

@@ -24,7 +24,7 @@ use crate::options::Limits;
 use crate::web::Web;
 use activity::Connections;
 
-pub(crate) use listen::{ListenError, listen};
+pub(crate) use listen::listen;
 
 /// A server that listens, until it is drained or dropped.
 #[derive(Debug)]
@@ -71,8 +71,7 @@ impl Server {
     /// Serves `router` to whoever connects.
     pub(crate) fn start(
         name: &'static str,
-        listener: TcpListener,
-        address: SocketAddr,
+        (listener, address): (TcpListener, SocketAddr),
         router: Router,
         settings: Settings,
         metrics: ServerMetrics,
@@ -101,7 +100,12 @@ impl Server {
 
     /// Whether connections are encrypted.
     pub(crate) fn is_tls(&self) -> bool {
-        self.shared.settings.read().web.as_ref().is_some_and(|web| web.current().is_tls())
+        self.shared
+            .settings
+            .read()
+            .web
+            .as_ref()
+            .is_some_and(|web| web.current().is_tls())
     }
 
     /// Changes the settings for new connections.
@@ -114,7 +118,11 @@ impl Server {
         let _ = self.stop.send(true);
         if tokio::time::timeout(time, &mut self.task).await.is_err() {
             let left = self.shared.connections.open();
-            tracing::warn!("{} connections of {} cut after {time:?}", left, self.shared.name);
+            tracing::warn!(
+                "{} connections of {} cut after {time:?}",
+                left,
+                self.shared.name
+            );
         }
     }
 }
@@ -155,7 +163,13 @@ impl Shared {
     fn show(&self) {
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let labels = &[self.name];
-        self.metrics.connections.with_label_values(labels).set(count(self.connections.open()));
-        self.metrics.answering.with_label_values(labels).set(count(self.connections.busy()));
+        self.metrics
+            .connections
+            .with_label_values(labels)
+            .set(count(self.connections.open()));
+        self.metrics
+            .answering
+            .with_label_values(labels)
+            .set(count(self.connections.busy()));
     }
 }

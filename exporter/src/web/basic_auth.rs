@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+
+use crate::secret::{Fingerprint, Fingerprints};
 
 /// Compared with where the user is unknown, so that the time taken does not tell.
 const NOBODY: &str = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
@@ -19,9 +20,8 @@ const REMEMBERED: usize = 64;
 /// The users that may ask.
 pub(super) struct BasicAuth {
     users: BTreeMap<String, String>,
-    /// Right pairs, as keyed hashes of 128 bits.
-    right: Mutex<HashSet<(u64, u64)>>,
-    keys: (RandomState, RandomState),
+    right: Mutex<HashSet<Fingerprint>>,
+    fingerprints: Fingerprints,
     /// Wrong passwords must not take all processors.
     one_at_a_time: Arc<Semaphore>,
 }
@@ -46,7 +46,7 @@ impl BasicAuth {
         Ok(Self {
             users,
             right: Mutex::default(),
-            keys: (RandomState::new(), RandomState::new()),
+            fingerprints: Fingerprints::default(),
             one_at_a_time: Arc::new(Semaphore::new(1)),
         })
     }
@@ -55,15 +55,16 @@ impl BasicAuth {
     pub(super) async fn allow(&self, headers: &HeaderMap) -> bool {
         let Some((user, password)) = headers.get(AUTHORIZATION).and_then(|value| {
             let (scheme, credentials) = value.to_str().ok()?.split_once(' ')?;
-            let credentials = scheme.eq_ignore_ascii_case("basic").then_some(credentials)?;
+            let credentials = scheme
+                .eq_ignore_ascii_case("basic")
+                .then_some(credentials)?;
             let credentials = String::from_utf8(decode_base64(credentials.trim())?).ok()?;
             let (user, password) = credentials.split_once(':')?;
             Some((user.to_owned(), password.to_owned()))
         }) else {
             return false;
         };
-        let pair = (&user, &password);
-        let pair = (self.keys.0.hash_one(pair), self.keys.1.hash_one(pair));
+        let pair = self.fingerprints.of(&(&user, &password));
         if self.right.lock().contains(&pair) {
             return true;
         }
@@ -144,6 +145,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_right_password_of_a_known_user_passes() {
+        assert!(NOBODY.parse::<bcrypt::HashParts>().is_ok());
         let hash = bcrypt::hash("open", 4).unwrap();
         let users = BasicAuth::new([("ann".to_owned(), hash)].into()).unwrap();
         let headers = |value: &str| HeaderMap::from_iter([(AUTHORIZATION, value.parse().unwrap())]);
@@ -151,7 +153,12 @@ mod tests {
         for _ in 0..2 {
             assert!(users.allow(&headers("Basic YW5uOm9wZW4=")).await);
         }
-        for wrong in ["Basic YW5uOnNodXQ=", "Basic Ym9iOm9wZW4=", "Bearer YW5uOm9wZW4=", "Basic x"] {
+        for wrong in [
+            "Basic YW5uOnNodXQ=",
+            "Basic Ym9iOm9wZW4=",
+            "Bearer YW5uOm9wZW4=",
+            "Basic x",
+        ] {
             assert!(!users.allow(&headers(wrong)).await, "{wrong}");
         }
         assert!(!users.allow(&HeaderMap::new()).await);

@@ -90,7 +90,8 @@ pub(super) fn read(path: &Path) -> Result<(WebConfig, Vec<PathBuf>), String> {
     });
     let rate_limit = file.rate_limit.map(|rate| {
         let interval = values::timeout(&rate.interval);
-        let interval = interval.map_err(|cure| format!("rate_limit: interval: `{}` {cure}", rate.interval));
+        let interval =
+            interval.map_err(|cure| format!("rate_limit: interval: `{}` {cure}", rate.interval));
         let interval = interval?.ok_or("rate_limit: interval must be above 0")?;
         Ok::<_, String>(RateLimit::new(rate.burst, interval))
     });
@@ -99,7 +100,9 @@ pub(super) fn read(path: &Path) -> Result<(WebConfig, Vec<PathBuf>), String> {
         tls: tls.transpose()?,
         http2: file.http_server_config.http2,
         headers: headers(&file.http_server_config.headers)?,
-        users: (!users.is_empty()).then(|| BasicAuth::new(users)).transpose()?,
+        users: (!users.is_empty())
+            .then(|| BasicAuth::new(users))
+            .transpose()?,
         rate_limit: rate_limit.transpose()?,
     };
     Ok((config, files))
@@ -125,12 +128,15 @@ impl TlsFile {
             ("", Some(file)) => {
                 let path = directory.join(file);
                 let text = std::fs::read(&path);
-                let text = text.map_err(|error| format!("{key}_file {}: {error}", path.display()))?;
+                let text =
+                    text.map_err(|error| format!("{key}_file {}: {error}", path.display()))?;
                 files.push(path);
                 Ok(Some(text))
             }
             (inline, None) => Ok(Some(inline.as_bytes().to_vec())),
-            (_, Some(_)) => Err(format!("there are both {key} and {key}_file; keep one of them")),
+            (_, Some(_)) => Err(format!(
+                "there are both {key} and {key}_file; keep one of them"
+            )),
         };
         let cert = read("cert", &self.cert, self.cert_file.as_ref())?;
         let key = read("key", &self.key, self.key_file.as_ref())?;

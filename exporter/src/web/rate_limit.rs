@@ -43,7 +43,10 @@ mod tests {
     #[test]
     fn a_burst_is_allowed_and_then_nothing_for_an_interval() {
         let limit = RateLimit::new(2, Duration::from_secs(3600));
-        assert_eq!([limit.take(), limit.take(), limit.take()], [true, true, false]);
+        assert_eq!(
+            [limit.take(), limit.take(), limit.take()],
+            [true, true, false]
+        );
         let quick = RateLimit::new(1, Duration::from_nanos(1));
         assert!(quick.take());
         std::thread::sleep(Duration::from_millis(1));

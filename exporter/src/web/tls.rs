@@ -13,7 +13,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::{NamedGroup, RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
+use rustls::{
+    NamedGroup, RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -39,7 +41,8 @@ impl Acceptor {
             return Err("cert: there is no certificate in it; it must be PEM".into());
         }
         let key = PrivateKeyDer::from_pem_slice(&pem.key);
-        let key = key.map_err(|error| format!("key: {error}; it must be an unencrypted PEM key"))?;
+        let key =
+            key.map_err(|error| format!("key: {error}; it must be an unencrypted PEM key"))?;
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
         let builder = builder.with_protocol_versions(versions(file)?);
         let builder = builder.map_err(|error| error.to_string())?;
@@ -50,7 +53,11 @@ impl Acceptor {
         let config = builder.with_single_cert(certificates, key);
         let mut config = config.map_err(|error| format!("cert and key: {error}"))?;
         config.ignore_client_order = file.prefer_server_cipher_suites.unwrap_or(true);
-        let protocols: &[&[u8]] = if http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+        let protocols: &[&[u8]] = if http2 {
+            &[b"h2", b"http/1.1"]
+        } else {
+            &[b"http/1.1"]
+        };
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
@@ -69,7 +76,9 @@ impl Acceptor {
             let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
             let certificate = certificates.first();
             let allowed = certificate.is_some_and(|certificate| {
-                self.allowed_sans.iter().any(|name| has_name(certificate, name))
+                self.allowed_sans
+                    .iter()
+                    .any(|name| has_name(certificate, name))
             });
             if !allowed {
                 let problem = "the client's certificate has none of the client_allowed_sans";
@@ -82,7 +91,9 @@ impl Acceptor {
 
 impl fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Acceptor").field("allowed_sans", &self.allowed_sans).finish_non_exhaustive()
+        f.debug_struct("Acceptor")
+            .field("allowed_sans", &self.allowed_sans)
+            .finish_non_exhaustive()
     }
 }
 
@@ -93,7 +104,9 @@ fn has_name(certificate: &CertificateDer<'_>, name: &str) -> bool {
     };
     if let Ok(address) = name.parse::<IpAddr>() {
         let address = ServerName::IpAddress(address.into());
-        return certificate.verify_is_valid_for_subject_name(&address).is_ok();
+        return certificate
+            .verify_is_valid_for_subject_name(&address)
+            .is_ok();
     }
     certificate.valid_dns_names().any(|own| own == name)
         || certificate.valid_uri_names().any(|own| own == name)
@@ -126,11 +139,9 @@ fn verifier(
     let optional = match (optional, &pem.client_ca) {
         (None, None) if file.client_allowed_sans.is_empty() => return Ok(None),
         (None, _) => {
-            return Err(
-                "client_ca and client_allowed_sans need client_auth_type: \
+            return Err("client_ca and client_allowed_sans need client_auth_type: \
                  RequireAndVerifyClientCert"
-                    .into(),
-            );
+                .into());
         }
         (Some(optional), _) => optional,
     };
@@ -139,11 +150,20 @@ fn verifier(
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(ca) {
         let certificate = certificate.map_err(|error| format!("client_ca: {error}"))?;
-        roots.add(certificate).map_err(|error| format!("client_ca: {error}"))?;
+        roots
+            .add(certificate)
+            .map_err(|error| format!("client_ca: {error}"))?;
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(provider));
-    let verifier = if optional { verifier.allow_unauthenticated() } else { verifier };
-    verifier.build().map(Some).map_err(|error| format!("client_ca: {error}"))
+    let verifier = if optional {
+        verifier.allow_unauthenticated()
+    } else {
+        verifier
+    };
+    verifier
+        .build()
+        .map(Some)
+        .map_err(|error| format!("client_ca: {error}"))
 }
 
 fn versions(file: &TlsFile) -> Result<&'static [&'static SupportedProtocolVersion], String> {
@@ -154,7 +174,9 @@ fn versions(file: &TlsFile) -> Result<&'static [&'static SupportedProtocolVersio
         "TLS11" => Ok(11),
         "TLS12" => Ok(12),
         "TLS13" => Ok(13),
-        other => Err(format!("{key}: there is no `{other}`; there are TLS12 and TLS13")),
+        other => Err(format!(
+            "{key}: there is no `{other}`; there are TLS12 and TLS13"
+        )),
     };
     let min = version("min_version", &file.min_version, 12)?;
     let max = version("max_version", &file.max_version, 13)?;
@@ -186,30 +208,35 @@ fn provider(file: &TlsFile) -> Result<CryptoProvider, String> {
             });
             chosen.push(*found.ok_or_else(|| {
                 let names: Vec<_> = all.iter().filter(|suite| !is_13(suite)).map(name).collect();
-                format!("cipher_suites: there is no `{wanted}`; there are {}", names.join(", "))
+                format!(
+                    "cipher_suites: there is no `{wanted}`; there are {}",
+                    names.join(", ")
+                )
             })?);
         }
         provider.cipher_suites = chosen;
     }
     if !file.curve_preferences.is_empty() {
         let all = provider.kx_groups;
-        let chosen: Result<Vec<&'static dyn SupportedKxGroup>, String> = (file.curve_preferences.iter())
-            .map(|wanted| {
-                let group = match wanted.as_str() {
-                    "CurveP256" => Some(NamedGroup::secp256r1),
-                    "CurveP384" => Some(NamedGroup::secp384r1),
-                    "X25519" => Some(NamedGroup::X25519),
-                    _ => None,
-                };
-                let found = all.iter().find(|own| Some(own.name()) == group);
-                found.copied().ok_or_else(|| {
-                    format!(
-                        "curve_preferences: there is no `{wanted}`; there are X25519, CurveP256 and \
+        let chosen: Result<Vec<&'static dyn SupportedKxGroup>, String> = (file
+            .curve_preferences
+            .iter())
+        .map(|wanted| {
+            let group = match wanted.as_str() {
+                "CurveP256" => Some(NamedGroup::secp256r1),
+                "CurveP384" => Some(NamedGroup::secp384r1),
+                "X25519" => Some(NamedGroup::X25519),
+                _ => None,
+            };
+            let found = all.iter().find(|own| Some(own.name()) == group);
+            found.copied().ok_or_else(|| {
+                format!(
+                    "curve_preferences: there is no `{wanted}`; there are X25519, CurveP256 and \
                          CurveP384"
-                    )
-                })
+                )
             })
-            .collect();
+        })
+        .collect();
         provider.kx_groups = chosen?;
     }
     Ok(provider)
