@@ -162,6 +162,9 @@ pub trait ObjectWriter: Send + fmt::Debug {
     /// Removes what is stored as `namespace/name`.
     fn delete_key(&mut self, namespace: &str, name: &str);
 
+    /// `metadata.resourceVersion` of the object fed last, empty where it had none.
+    fn last_version(&self) -> &str;
+
     /// Begins a complete list; readers see the old state until it ends.
     fn begin_list(&mut self);
 
@@ -212,6 +215,8 @@ impl StateMetrics {
 
     /// A writer for a feed of `K`.
     ///
+    /// Taking one means that you feed the store: the crate does not watch the resource.
+    ///
     /// # Errors
     ///
     /// Where no collector of `K` is registered.
@@ -242,7 +247,41 @@ impl StateMetrics {
         (self.plan.slots().iter()).map(|slot| (slot.resource(), slot.stats()))
     }
 
+    /// The shard whose objects the stores take.
+    #[must_use]
+    pub fn shard(&self) -> Shard {
+        let first = self.plan.slots().first();
+        first.map_or_else(Shard::default, |slot| slot.filter().shard)
+    }
+
+    /// Changes the shard of all stores.
+    ///
+    /// Objects that are not of the shard are removed; those that belong to it now come with the
+    /// next list of each feed.
+    pub fn set_shard(&self, shard: Shard) {
+        self.set_shards(shard, Vec::new());
+    }
+
+    /// Changes the shard and the earlier shards whose objects are still taken.
+    pub(crate) fn set_shards(&self, shard: Shard, leaving: Vec<Shard>) {
+        for slot in self.plan.slots() {
+            let filter = slot.filter();
+            slot.set_filter(ObjectFilter {
+                shard,
+                leaving: leaving.clone(),
+                ..ObjectFilter::clone(&filter)
+            });
+        }
+    }
+
+    #[cfg(feature = "watch")]
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// Writers for every registered resource, for a source that feeds them all.
+    ///
+    /// Taking them means that the source feeds all stores: the crate does not watch any resource.
     #[must_use]
     pub fn object_writers(&self) -> Vec<Box<dyn ObjectWriter>> {
         self.plan
@@ -300,7 +339,7 @@ impl Builder {
     /// a built-in resource.
     pub fn collector<K: Kind>(mut self, collector: Collector<K>) -> Self {
         self.registrations
-            .push(Box::new(Registered(vec![collector])));
+            .push(Box::new(Registered::new(collector)));
         self
     }
 
@@ -508,8 +547,10 @@ trait Registration: Send + Sync {
     fn finish(self: Box<Self>, context: &BuildContext<'_>) -> Arc<dyn Slot>;
 }
 
-/// Never empty.
-struct Registered<K>(Vec<Collector<K>>);
+struct Registered<K> {
+    first: Collector<K>,
+    others: Vec<Collector<K>>,
+}
 
 struct Register;
 
@@ -517,7 +558,7 @@ impl CollectorVisitor for Register {
     type Output = Box<dyn Registration>;
 
     fn visit<K: Kind>(self, collector: Collector<K>) -> Self::Output {
-        Box::new(Registered(vec![collector]))
+        Box::new(Registered::new(collector))
     }
 }
 
@@ -542,13 +583,20 @@ fn merge(registrations: Vec<Box<dyn Registration>>) -> Vec<Box<dyn Registration>
     merged
 }
 
+impl<K> Registered<K> {
+    fn new(first: Collector<K>) -> Self {
+        let others = Vec::new();
+        Self { first, others }
+    }
+
+    fn collectors(&self) -> impl Iterator<Item = &Collector<K>> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+}
+
 impl<K: Kind> Registration for Registered<K> {
     fn resource(&self) -> &ResourceInfo {
-        // Never empty, so the fallback is never reached.
-        match self.0.first() {
-            Some(collector) => collector.resource(),
-            None => unreachable!("a registration has a collector"),
-        }
+        self.first.resource()
     }
 
     fn type_id(&self) -> TypeId {
@@ -561,12 +609,12 @@ impl<K: Kind> Registration for Registered<K> {
 
     fn absorb(&mut self, other: &mut dyn Any) {
         if let Some(other) = other.downcast_mut::<Self>() {
-            self.0.append(&mut other.0);
+            self.others.extend(other.collectors().cloned());
         }
     }
 
     fn check(&self, constants: &[Cow<'static, str>], problems: &mut Vec<BuildProblem>) {
-        for collector in &self.0 {
+        for collector in self.collectors() {
             let resource = collector.resource().to_string();
             let base = constants
                 .iter()
@@ -611,7 +659,7 @@ impl<K: Kind> Registration for Registered<K> {
             annotations: Arc::new(context.annotations.for_resource(resource.plural()).clone()),
         };
         let mut schema = Schema::new(resource);
-        for collector in self.0 {
+        for collector in std::iter::once(self.first).chain(self.others) {
             let (_, labels, families) = collector.into_parts();
             let families = families.into_iter().filter(|family| {
                 let family = family.descriptor();
@@ -663,6 +711,10 @@ impl<K: Kind> ObjectWriter for Writer<K> {
 
     fn delete_key(&mut self, namespace: &str, name: &str) {
         Writer::delete_key(self, namespace, name);
+    }
+
+    fn last_version(&self) -> &str {
+        Writer::last_version(self)
     }
 
     fn begin_list(&mut self) {

@@ -24,10 +24,14 @@ pub mod manifests;
 mod resource;
 mod sample;
 mod scope;
+#[cfg(feature = "http")]
+pub mod service;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod value;
+#[cfg(feature = "watch")]
+pub mod watch;
 
 pub use builder::{BuildError, BuildProblem, Builder, NotRegistered, ObjectWriter, StateMetrics};
 pub use collector::Collector;
@@ -41,3 +45,8 @@ pub use resource::{Kind, KnownScope, ResourceInfo, Scope};
 pub use sample::{LabelValue, Sample, SampleValue, Samples};
 pub use scope::{Shard, ShardError};
 pub use store::{CacheStore, Entry, MetricsStore, StoreStats, Writer};
+
+/// Compiles the examples of the README.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

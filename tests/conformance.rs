@@ -30,7 +30,9 @@ mod tools;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use kube_state_metrics::{Builder, BuiltIn, Format, Selection, StateMetrics, families};
+use kube_state_metrics::{
+    Builder, BuiltIn, CatalogueEntry, Format, Selection, StateMetrics, families,
+};
 use serde::Deserialize;
 
 /// Cases that keep a result of the reference which exact quantities rule out, with the right one.
@@ -145,6 +147,41 @@ fn run(resource: &str) {
         failures.is_empty(),
         "expected (-) and actual (+) samples differ:\n{failures}"
     );
+}
+
+#[test]
+fn the_built_in_families_are_those_of_the_catalogue() {
+    let path = format!(
+        "{}/tests/conformance/catalog.jsonl",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let expected: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let actual = families().into_iter().map(
+        |CatalogueEntry {
+             resource,
+             descriptor,
+             ..
+         }| {
+            serde_json::json!({
+                "resource": resource.name(),
+                "default": resource.is_default(),
+                "name": descriptor.name(),
+                "type": descriptor.metric_type().as_str(),
+                "stability": descriptor.stability().as_str(),
+                "optIn": descriptor.opt_in(),
+                "deprecated": descriptor.deprecated_since().unwrap_or_default(),
+            })
+        },
+    );
+    let actual: Vec<_> = actual.collect();
+    for (actual, expected) in actual.iter().zip(&expected) {
+        assert_eq!(actual, expected);
+    }
+    assert_eq!(actual.len(), expected.len());
 }
 
 /// A module per resource, so that its name selects all its tests.

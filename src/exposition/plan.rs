@@ -68,8 +68,16 @@ pub(crate) trait Slot: Send + Sync + fmt::Debug {
     fn families(&self) -> Vec<SlotFamily<'_>>;
     fn snapshot(&self) -> StoreSnapshot;
     fn stats(&self) -> StoreStats;
+    fn filter(&self) -> Arc<ObjectFilter>;
     fn set_filter(&self, filter: ObjectFilter);
+    /// A writer for a feed of the host's.
     fn object_writer(&self) -> Box<dyn crate::ObjectWriter>;
+    /// A writer for a feed of the crate's own.
+    #[cfg(feature = "watch")]
+    fn own_writer(&self) -> Box<dyn crate::ObjectWriter>;
+    /// Whether the host took a writer: it feeds the store itself.
+    #[cfg(feature = "watch")]
+    fn is_host_fed(&self) -> bool;
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -249,8 +257,22 @@ impl<K: Kind> Slot for MetricsStore<K> {
         MetricsStore::set_filter(self, filter);
     }
 
+    fn filter(&self) -> Arc<ObjectFilter> {
+        MetricsStore::filter(self)
+    }
+
     fn object_writer(&self) -> Box<dyn crate::ObjectWriter> {
         Box::new(self.writer())
+    }
+
+    #[cfg(feature = "watch")]
+    fn own_writer(&self) -> Box<dyn crate::ObjectWriter> {
+        Box::new(MetricsStore::own_writer(self))
+    }
+
+    #[cfg(feature = "watch")]
+    fn is_host_fed(&self) -> bool {
+        MetricsStore::is_host_fed(self)
     }
 
     fn as_any(&self) -> &dyn Any {
