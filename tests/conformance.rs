@@ -9,6 +9,9 @@
 
 #[path = "conformance/catalogue.rs"]
 mod catalogue;
+#[cfg(feature = "manifests")]
+#[path = "conformance/cluster.rs"]
+mod cluster;
 #[path = "support/exposition.rs"]
 mod exposition;
 #[path = "support/golden.rs"]
@@ -17,8 +20,12 @@ mod golden;
 mod properties;
 #[path = "conformance/pruning.rs"]
 mod pruning;
+#[path = "conformance/queries.rs"]
+mod queries;
 #[path = "conformance/shape.rs"]
 mod shape;
+#[path = "support/tools.rs"]
+mod tools;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -78,11 +78,6 @@ struct UsedLabels {
     grouped: Vec<String>,
 }
 
-fn read(name: &str) -> String {
-    let path = format!("{}/tests/conformance/{name}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
 #[test]
 fn the_catalogue_is_that_of_kube_state_metrics() {
     let ours = families().into_iter().map(|entry| {
@@ -101,7 +96,7 @@ fn the_catalogue_is_that_of_kube_state_metrics() {
             },
         })
     });
-    let text = read("catalog.jsonl");
+    let text = golden::read("tests/conformance/catalog.jsonl");
     let theirs = text.lines().map(|line| serde_json::from_str(line).unwrap());
     let theirs: Vec<Value> = theirs.collect();
     for (at, (ours, theirs)) in ours.clone().zip(&theirs).enumerate() {
@@ -140,7 +135,8 @@ fn index(families: &[CatalogueEntry]) -> String {
          - `STABLE` families keep their names and labels, `ALPHA` ones may change with any \
          release.\n\
          - Names, labels and values are those of [kube-state-metrics]\
-         (https://github.com/kubernetes/kube-state-metrics) 2.20.\n\n\
+         (https://github.com/kubernetes/kube-state-metrics) 2.20.\n\
+         - [Questions people ask](../queries.md) shows queries over them.\n\n\
          | resource | kind | scope | families | default |\n|---|---|---|---|---|\n",
         families.len(),
         BuiltIn::ALL.len(),
@@ -170,7 +166,8 @@ fn index(families: &[CatalogueEntry]) -> String {
 
 #[test]
 fn rules_and_dashboards_find_their_metrics_and_labels() {
-    let used: Used = serde_json::from_str(&read("used_metrics.json")).unwrap();
+    let used: Used =
+        serde_json::from_str(&golden::read("tests/conformance/used_metrics.json")).unwrap();
     let families: BTreeMap<_, _> = (families().into_iter())
         .map(|entry| (entry.descriptor.name().to_owned(), entry))
         .collect();
