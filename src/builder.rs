@@ -240,7 +240,9 @@ impl StateMetrics {
     /// The registered resources, in the order of the exposition.
     pub fn resources(&self) -> impl ExactSizeIterator<Item = ResourceInfo> + use<> {
         let plan = self.plan();
-        let infos: Vec<_> = (plan.slots().iter()).map(|slot| slot.resource().clone()).collect();
+        let infos: Vec<_> = (plan.slots().iter())
+            .map(|slot| slot.resource().clone())
+            .collect();
         infos.into_iter()
     }
 

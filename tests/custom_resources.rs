@@ -239,3 +239,57 @@ fn configurations_yield_the_samples_of_the_cases() {
         "{failed} of {count} cases: expected (-) and actual (+) samples differ\n{failures}"
     );
 }
+
+#[cfg(all(feature = "manifests", feature = "cel"))]
+mod examples {
+    use std::path::{Path, PathBuf};
+
+    use kube_state_metrics::custom_resource_state::check;
+    use kube_state_metrics::manifests::ManifestSource;
+
+    /// The configurations of a directory, without the objects beside them.
+    fn examples() -> Vec<PathBuf> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/custom_resources");
+        let files = std::fs::read_dir(path)
+            .unwrap()
+            .map(|file| file.unwrap().path());
+        let mut files: Vec<_> = files
+            .filter(|file| !file.to_string_lossy().ends_with(".objects.yaml"))
+            .collect();
+        files.sort();
+        files
+    }
+
+    /// `UPDATE_GOLDEN=1` writes what the examples yield now.
+    #[test]
+    fn examples_yield_their_golden_expositions() {
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/custom_resources");
+        let examples = examples();
+        assert_eq!(examples.len(), 10);
+        for example in examples {
+            let name = example.file_stem().unwrap().to_string_lossy().into_owned();
+            let config = std::fs::read_to_string(&example).unwrap();
+            let objects = example.with_extension("objects.yaml");
+            let (objects, problems) = ManifestSource::new([objects]).objects();
+            assert!(problems.is_empty(), "{name}: {problems:?}");
+            let report = check(&config, objects);
+            assert!(
+                report.is_ok(true),
+                "{name}: {:?} {:?}",
+                report.errors,
+                report.warnings
+            );
+            assert_eq!(report.unread, [], "{name}");
+            assert_eq!(report.ignored, 0, "{name}");
+            let path = Path::new(golden).join(format!("{name}.prom"));
+            if std::env::var_os("UPDATE_GOLDEN").is_some() {
+                std::fs::write(&path, &report.exposition).unwrap();
+            }
+            let expected = std::fs::read_to_string(&path).unwrap_or_default();
+            assert_eq!(
+                report.exposition, expected,
+                "{name}; UPDATE_GOLDEN=1 writes it anew"
+            );
+        }
+    }
+}

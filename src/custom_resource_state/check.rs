@@ -94,11 +94,15 @@ pub fn check(config: &str, objects: impl IntoIterator<Item = Value>) -> CheckRep
         });
         match writer {
             // Objects of any shape decode, so nothing is lost here.
-            Some(writer) => report.ignored += usize::from(writer.apply(object.to_string().as_bytes()).is_err()),
+            Some(writer) => {
+                report.ignored += usize::from(writer.apply(object.to_string().as_bytes()).is_err())
+            }
             None => report.ignored += 1,
         }
     }
-    report.exposition = metrics.exposition(Format::Text, Selection::default()).to_string();
+    report.exposition = metrics
+        .exposition(Format::Text, Selection::default())
+        .to_string();
     report.unread = metrics.custom_resource_errors();
     report
 }

@@ -91,7 +91,10 @@ impl MetricPlan {
 
     /// The fields of an object the metric reads, or `None` for all of them.
     pub(super) fn reads(&self) -> Option<Vec<String>> {
-        if self.each.for_each.is_some() || self.each.expr.is_some() || !self.each.expr_labels.is_empty() {
+        if self.each.for_each.is_some()
+            || self.each.expr.is_some()
+            || !self.each.expr_labels.is_empty()
+        {
             return None;
         }
         let paths = self.base.paths().chain([&self.each.path]);
@@ -114,20 +117,33 @@ pub(super) fn compile(resources: Vec<Resource>, reader: &mut Reader) -> Vec<Entr
     let mut entries = Vec::new();
     let mut places = Vec::new();
     for resource in resources {
-        let star = |text: &str| if text.is_empty() { "*".to_owned() } else { text.to_owned() };
+        let star = |text: &str| {
+            if text.is_empty() {
+                "*".to_owned()
+            } else {
+                text.to_owned()
+            }
+        };
         reader.resource = Some(format!(
             "{}/{} {}",
             star(&resource.group),
             star(&resource.version),
             star(&resource.kind)
         ));
-        places.push((resource.place.clone(), resource.line, reader.resource.clone()));
+        places.push((
+            resource.place.clone(),
+            resource.line,
+            reader.resource.clone(),
+        ));
         entries.push(entry(resource, reader));
     }
     reader.resource = None;
     for (at, own) in entries.iter().enumerate() {
         let later = entries.iter().enumerate().skip(at + 1);
-        let replaced = later.filter(|(_, later)| later.covers(own)).map(|(at, _)| at).next();
+        let replaced = later
+            .filter(|(_, later)| later.covers(own))
+            .map(|(at, _)| at)
+            .next();
         if let (Some(later), Some((place, line, resource))) = (replaced, places.get(at)) {
             reader.resource.clone_from(resource);
             let message = format!(
@@ -220,7 +236,11 @@ fn plan(resource: &Resource, metric: &Metric, reader: &mut Reader) -> Option<Met
     }
     constants(&metric.common_labels, reader);
     let mut base: BTreeMap<&str, &PathText> = BTreeMap::new();
-    for (key, path) in resource.labels_from_path.iter().chain(&metric.labels_from_path) {
+    for (key, path) in resource
+        .labels_from_path
+        .iter()
+        .chain(&metric.labels_from_path)
+    {
         base.insert(key, path);
     }
     let base = label_paths(base.into_iter(), reader);
@@ -280,12 +300,20 @@ fn each(metric: &Metric, reader: &mut Reader) -> Option<Each> {
     };
     let path = self::path(&block.path, reader);
     let labels = label_paths(
-        block.labels_from_path.iter().map(|(key, path)| (key.as_str(), path)),
+        block
+            .labels_from_path
+            .iter()
+            .map(|(key, path)| (key.as_str(), path)),
         reader,
     );
     if !block.label_from_key.text.is_empty() {
         let own = format!("{}.labelFromKey", block.place);
-        label_name(&block.label_from_key.text, &own, block.label_from_key.line, reader);
+        label_name(
+            &block.label_from_key.text,
+            &own,
+            block.label_from_key.line,
+            reader,
+        );
     }
     let kind = each_kind(key, block, reader);
     let label_from_key = match key {
@@ -363,7 +391,9 @@ fn each_kind(key: &str, block: &Block, reader: &mut Reader) -> EachKind {
 
 fn values(constants: &Labels<super::document::Constant>) -> BTreeMap<String, String> {
     let constants = constants.iter();
-    constants.map(|(name, constant)| (name.clone(), constant.value.clone())).collect()
+    constants
+        .map(|(name, constant)| (name.clone(), constant.value.clone()))
+        .collect()
 }
 
 fn constants(labels: &Labels<super::document::Constant>, reader: &mut Reader) {

@@ -77,7 +77,13 @@ impl Config {
     /// Name, type and help of all families, whatever their kinds.
     pub(super) fn families(&self) -> impl Iterator<Item = (&str, MetricType, &str)> {
         let metrics = self.shared.entries.iter().flat_map(|entry| &entry.metrics);
-        metrics.map(|metric| (metric.name.as_str(), metric.metric_type(), metric.help.as_str()))
+        metrics.map(|metric| {
+            (
+                metric.name.as_str(),
+                metric.metric_type(),
+                metric.help.as_str(),
+            )
+        })
     }
 
     /// The groups that entries name, each once.
@@ -107,7 +113,10 @@ impl Config {
                 continue;
             };
             let resource = kind.resource();
-            let identity = (resource.api_version().into_owned(), resource.kind().to_owned());
+            let identity = (
+                resource.api_version().into_owned(),
+                resource.kind().to_owned(),
+            );
             collectors
                 .entry(identity)
                 .or_insert_with(|| CustomResourceCollector::new(kind, entry));

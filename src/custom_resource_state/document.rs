@@ -184,7 +184,8 @@ impl Reader {
                 "resourcePlural" => {
                     let plural = self.text(entry.value, &own);
                     if !plural.text.is_empty() {
-                        let message = "has no effect: the plural is that of the resource definition";
+                        let message =
+                            "has no effect: the plural is that of the resource definition";
                         self.warn(&own, entry.line, message);
                     }
                 }
@@ -217,9 +218,7 @@ impl Reader {
 
     fn metric(&mut self, node: &Node, place: String) -> Metric {
         let name = node.get("name").and_then(|name| name.text());
-        self.metric = name
-            .map(Cow::into_owned)
-            .filter(|name| !name.is_empty());
+        self.metric = name.map(Cow::into_owned).filter(|name| !name.is_empty());
         let mut metric = Metric {
             line: node.line,
             ..Metric::default()
@@ -310,8 +309,8 @@ impl Reader {
                         self.wrong_kind(key, place, "a text as key");
                         continue;
                     };
-                    let is_merge = text == "<<"
-                        && matches!(&key.value, Value::Scalar(scalar) if scalar.plain);
+                    let is_merge =
+                        text == "<<" && matches!(&key.value, Value::Scalar(scalar) if scalar.plain);
                     if is_merge {
                         merged.push(value);
                         continue;

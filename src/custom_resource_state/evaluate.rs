@@ -333,7 +333,10 @@ impl<'v> Evaluation<'v> {
                 let labels = self.own_labels(element, None);
                 let key = &self.each.label_from_key;
                 if !key.is_empty() && element.is_object() && labels.has(key) {
-                    self.error("info", "labelFromKey names a label that labelsFromPath gives too");
+                    self.error(
+                        "info",
+                        "labelFromKey names a label that labelsFromPath gives too",
+                    );
                 }
                 if !labels.is_empty() {
                     self.push(labels, 1.0);
@@ -416,7 +419,10 @@ impl<'v> Evaluation<'v> {
 
 /// Entries by key, whatever features of the JSON library say about the order of maps.
 fn sorted(map: &Map<String, Value>) -> Vec<(&str, &Value)> {
-    let mut entries: Vec<_> = map.iter().map(|(key, value)| (key.as_str(), value)).collect();
+    let mut entries: Vec<_> = map
+        .iter()
+        .map(|(key, value)| (key.as_str(), value))
+        .collect();
     entries.sort_unstable_by_key(|(key, _)| *key);
     entries
 }

@@ -52,7 +52,9 @@ impl KnownKind {
         let spec = definition.get("spec");
         let field = |path: &[&str]| {
             let found = path.iter().try_fold(spec?, |value, key| value.get(key));
-            found.and_then(Value::as_str).filter(|text| !text.is_empty())
+            found
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
         };
         let (Some(group), Some(kind), Some(plural)) = (
             field(&["group"]),
@@ -67,8 +69,13 @@ impl KnownKind {
         };
         let versions = spec.and_then(|spec| spec.get("versions")?.as_array());
         let served = versions.into_iter().flatten().filter_map(|version| {
-            let name = version.get("name")?.as_str().filter(|name| !name.is_empty())?;
-            let served = version.get("served").is_none_or(|served| *served == Value::Bool(true));
+            let name = version
+                .get("name")?
+                .as_str()
+                .filter(|name| !name.is_empty())?;
+            let served = version
+                .get("served")
+                .is_none_or(|served| *served == Value::Bool(true));
             served.then(|| Self::new(group, name, kind, plural, scope))
         });
         served.collect()
@@ -141,14 +148,19 @@ impl KnownKind {
     /// What an object says of its kind: `apiVersion` and `kind`.
     fn identity(&self) -> (String, String) {
         let resource = &self.resource;
-        (resource.api_version().into_owned(), resource.kind().to_owned())
+        (
+            resource.api_version().into_owned(),
+            resource.kind().to_owned(),
+        )
     }
 }
 
 fn plural(kind: &str) -> String {
     let kind = kind.to_lowercase();
     let vowel_before_y = kind.ends_with(['y'])
-        && kind.trim_end_matches('y').ends_with(['a', 'e', 'i', 'o', 'u']);
+        && kind
+            .trim_end_matches('y')
+            .ends_with(['a', 'e', 'i', 'o', 'u']);
     if kind.ends_with(['s', 'x', 'z']) || kind.ends_with("ch") || kind.ends_with("sh") {
         return format!("{kind}es");
     }
@@ -197,8 +209,15 @@ mod tests {
         ];
         let kinds = KnownKind::of_objects(&objects);
         let names: Vec<_> = kinds.iter().map(|kind| kind.resource().name()).collect();
-        assert_eq!(names, ["acme.dev/v1, Resource=policies", "/v1, Resource=pods"]);
-        assert!(kinds.iter().all(|kind| kind.resource().scope() == Scope::Namespaced));
+        assert_eq!(
+            names,
+            ["acme.dev/v1, Resource=policies", "/v1, Resource=pods"]
+        );
+        assert!(
+            kinds
+                .iter()
+                .all(|kind| kind.resource().scope() == Scope::Namespaced)
+        );
     }
 
     #[test]

@@ -188,12 +188,18 @@ mod tests {
             (json!(1.5), "1.5"),
             (json!(1.0), "1"),
             (json!(-0.0), "-0"),
-            (json!(9_223_372_036_854_775_808_u64), "9.223372036854776e+18"),
+            (
+                json!(9_223_372_036_854_775_808_u64),
+                "9.223372036854776e+18",
+            ),
             (json!(true), "true"),
             (json!([]), "[]"),
             (json!({}), "map[]"),
             (json!(["a", 1, null, [true]]), "[a 1 <nil> [true]]"),
-            (json!({ "b": 1, "a": { "c": null } }), "map[a:map[c:<nil>] b:1]"),
+            (
+                json!({ "b": 1, "a": { "c": null } }),
+                "map[a:map[c:<nil>] b:1]",
+            ),
             (json!(null), "<nil>"),
         ] {
             assert_eq!(text(&value), expected, "{value}");
@@ -226,7 +232,10 @@ mod tests {
             [pair("_1st", "<nil>"), pair("a_b", "x"), pair("c", "3")]
         );
         assert_eq!(
-            filled(&[("p.*", &["l"]), ("*x", &["s"]), ("a*b", &["s"])], &element),
+            filled(
+                &[("p.*", &["l"]), ("*x", &["s"]), ("a*b", &["s"])],
+                &element
+            ),
             [
                 pair("a_b", "t"),
                 pair("p_1st", "<nil>"),
@@ -234,14 +243,23 @@ mod tests {
                 pair("p_c", "y")
             ]
         );
-        assert_eq!(filled(&[("**", &["l"])], &json!({ "l": { "k": 1 } })), [pair("_k", "1")]);
+        assert_eq!(
+            filled(&[("**", &["l"])], &json!({ "l": { "k": 1 } })),
+            [pair("_k", "1")]
+        );
         // Later star keys overwrite earlier ones, and so do later keys of one name.
         assert_eq!(
-            filled(&[("*", &["l"]), ("*a", &["m"])], &json!({ "l": { "k": 1 }, "m": { "k": 2 } })),
+            filled(
+                &[("*", &["l"]), ("*a", &["m"])],
+                &json!({ "l": { "k": 1 }, "m": { "k": 2 } })
+            ),
             [pair("k", "2")]
         );
         assert_eq!(
-            filled(&[("a-b", &["x"]), ("a.b", &["y"])], &json!({ "x": 1, "y": 2 })),
+            filled(
+                &[("a-b", &["x"]), ("a.b", &["y"])],
+                &json!({ "x": 1, "y": 2 })
+            ),
             [pair("a_b", "2")]
         );
         assert_eq!(filled(&[("e", &[])], &json!("self")), [pair("e", "self")]);

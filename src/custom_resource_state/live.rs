@@ -54,7 +54,9 @@ impl Registered {
             Some(config) => config.collectors(&self.kinds),
             None => Vec::new(),
         };
-        let slots = collectors.iter().map(|own| settings.slot(own.clone().into()));
+        let slots = collectors
+            .iter()
+            .map(|own| settings.slot(own.clone().into()));
         let slots = slots.collect();
         let custom = Custom {
             config: self.config,
@@ -196,8 +198,9 @@ impl StateMetrics {
             collectors.push(own);
         }
         if !changes.added.is_empty() || !changes.removed.is_empty() {
-            let plan = Plan::new(slots, &self.settings().constants)
-                .map_err(|problems| BuildError::new(problems.into_iter().map(Into::into).collect()))?;
+            let plan = Plan::new(slots, &self.settings().constants).map_err(|problems| {
+                BuildError::new(problems.into_iter().map(Into::into).collect())
+            })?;
             self.live().replace(plan);
         }
         *custom = Custom {

@@ -28,7 +28,10 @@ pub use collector::CustomResourceCollector;
 pub use config::Config;
 pub use errors::FamilyErrors;
 pub use kinds::KnownKind;
-pub(crate) use live::{Custom, Registered};
 pub use live::ResourceChanges;
+pub(crate) use live::{Custom, Registered};
 pub use object::CustomObject;
 pub use problem::{ConfigError, ConfigProblem};
+
+#[cfg(test)]
+mod tests;

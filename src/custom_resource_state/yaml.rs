@@ -107,7 +107,6 @@ pub(super) fn first_document(text: &str) -> Result<Option<Arc<Node>>, SyntaxErro
     Ok(root)
 }
 
-
 /// The name of a type of YAML itself, `!!binary` or what it is short for.
 fn core_type(handle: &str, suffix: &str) -> Option<Box<str>> {
     let tag = format!("{handle}{suffix}");
@@ -283,7 +282,17 @@ mod tests {
     fn texts_are_what_was_written() {
         let list = "[1.50, 010, 0x10, yes, 2024-01-01, True, -1, 'a', \"b\\n\", !!str null, !!binary aGk=]";
         let expected = [
-            "1.50", "010", "0x10", "yes", "2024-01-01", "True", "-1", "a", "b\n", "null", "hi",
+            "1.50",
+            "010",
+            "0x10",
+            "yes",
+            "2024-01-01",
+            "True",
+            "-1",
+            "a",
+            "b\n",
+            "null",
+            "hi",
         ];
         assert_eq!(texts(list), expected);
     }

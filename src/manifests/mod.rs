@@ -162,6 +162,55 @@ impl ManifestSource {
         &self.paths
     }
 
+    /// Reads all objects as they are, for whoever wants them without any metrics, and what was
+    /// skipped.
+    ///
+    /// Their kinds may then be the [known ones](crate::custom_resource_state::KnownKind::of_objects)
+    /// of a configuration of custom resources.
+    #[cfg(feature = "custom-resources")]
+    #[must_use]
+    pub fn objects(&self) -> (Vec<serde_json::Value>, Vec<ManifestProblem>) {
+        let mut report = LoadReport::default();
+        let mut feed = ManifestFeed {
+            paths: Vec::new(),
+            writers: Vec::new(),
+            routes: BTreeMap::new(),
+            stdin: None,
+        };
+        let mut objects = Vec::new();
+        let mut paths = Vec::new();
+        for path in &self.paths {
+            paths.extend(files(path, &mut report));
+        }
+        for file in paths {
+            let text = match feed.read(&file) {
+                Ok(text) => text,
+                Err(source) => {
+                    let problem = ManifestProblem::Read { path: file, source };
+                    report.problems.push(problem);
+                    continue;
+                }
+            };
+            documents::each(&text, &mut |document| {
+                let place = |line, item| Place {
+                    path: file.clone(),
+                    line,
+                    item,
+                };
+                match document {
+                    Ok(document) => objects.extend(whole(&document)),
+                    Err(Syntax { line, problem }) => {
+                        report.problems.push(ManifestProblem::Syntax {
+                            place: place(line, None),
+                            problem,
+                        })
+                    }
+                }
+            });
+        }
+        (objects, report.problems)
+    }
+
     /// Prepares to feed all resources of `metrics`; nothing is read yet.
     #[must_use]
     pub fn open(&self, metrics: &StateMetrics) -> ManifestFeed {
@@ -326,6 +375,21 @@ fn apply(
 
 fn is_stdin(path: &Path) -> bool {
     path == Path::new(STDIN)
+}
+
+/// A document as a value; items of typed lists are told what they are.
+#[cfg(feature = "custom-resources")]
+fn whole(document: &Document<'_>) -> Option<serde_json::Value> {
+    let mut object: serde_json::Value = serde_json::from_str(document.json).ok()?;
+    for (name, text) in [
+        ("apiVersion", document.api_version),
+        ("kind", document.kind),
+    ] {
+        if let (Some(fields), Some(text)) = (object.as_object_mut(), text) {
+            fields.entry(name).or_insert_with(|| text.into());
+        }
+    }
+    Some(object)
 }
 
 /// The manifest files of a path: itself, or those below a directory, by name.
