@@ -258,7 +258,8 @@ impl StateMetrics {
     /// The shard whose objects the stores take.
     #[must_use]
     pub fn shard(&self) -> Shard {
-        let first = self.plan.slots().first();
+        let plan = self.plan();
+        let first = plan.slots().first();
         first.map_or_else(Shard::default, |slot| slot.filter().shard)
     }
 
@@ -272,7 +273,7 @@ impl StateMetrics {
 
     /// Changes the shard and the earlier shards whose objects are still taken.
     pub(crate) fn set_shards(&self, shard: Shard, leaving: Vec<Shard>) {
-        for slot in self.plan.slots() {
+        for slot in self.plan().slots() {
             let filter = slot.filter();
             slot.set_filter(ObjectFilter {
                 shard,
@@ -280,11 +281,6 @@ impl StateMetrics {
                 ..ObjectFilter::clone(&filter)
             });
         }
-    }
-
-    #[cfg(feature = "watch")]
-    pub(crate) fn plan(&self) -> &Plan {
-        &self.plan
     }
 
     /// Writers for every registered resource, for a source that feeds them all.
@@ -610,7 +606,7 @@ impl Settings {
     /// The store of a collector from a configuration.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn slot<K: Kind>(&self, collector: Collector<K>) -> Arc<dyn Slot> {
-        self.store(Box::new(Registered(vec![collector])))
+        self.store(Box::new(Registered::new(collector)))
     }
 
     fn store(&self, registration: Box<dyn Registration>) -> Arc<dyn Slot> {

@@ -32,9 +32,7 @@ fn text_to_number(text: &str) -> Option<f64> {
     {
         return Some(*value);
     }
-    // Cheaper than an error that quotes the text.
-    let may_be_time = text.as_bytes().get(4) == Some(&b'-');
-    if may_be_time && let Ok(time) = Timestamp::parse(text) {
+    if let Some(time) = Timestamp::parse(text) {
         #[allow(clippy::cast_precision_loss, reason = "seconds of four-digit years")]
         return Some(time.seconds as f64);
     }

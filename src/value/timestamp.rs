@@ -38,6 +38,12 @@ impl Timestamp {
         nanos: 999_999_999,
     };
 
+    /// Reads a time in the notation described above. Does not allocate.
+    #[cfg(feature = "custom-resources")]
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        read(text).map(|(timestamp, _)| timestamp)
+    }
+
     /// Writes the time in UTC, years outside 0000–9999 with a sign and six digits.
     fn to_text(self) -> String {
         let Date { year, month, day } = Date::from_days(self.seconds.div_euclid(SECONDS_PER_DAY));
