@@ -171,19 +171,22 @@ impl ManifestSource {
     #[must_use]
     pub fn objects(&self) -> (Vec<serde_json::Value>, Vec<ManifestProblem>) {
         let mut report = LoadReport::default();
-        let mut feed = ManifestFeed {
-            paths: Vec::new(),
-            writers: Vec::new(),
-            routes: BTreeMap::new(),
-            stdin: None,
-        };
         let mut objects = Vec::new();
         let mut paths = Vec::new();
         for path in &self.paths {
-            paths.extend(files(path, &mut report));
+            if is_stdin(path) {
+                paths.push(path.clone());
+            } else {
+                paths.extend(files(path, &mut report));
+            }
         }
         for file in paths {
-            let text = match feed.read(&file) {
+            let text = if is_stdin(&file) {
+                io::read_to_string(io::stdin())
+            } else {
+                std::fs::read_to_string(&file)
+            };
+            let text = match text {
                 Ok(text) => text,
                 Err(source) => {
                     let problem = ManifestProblem::Read { path: file, source };
