@@ -42,6 +42,8 @@ use crate::value::{is_valid_label_name, is_valid_metric_name};
 pub struct StateMetrics {
     plan: Arc<Plan>,
     warnings: Arc<[FilterWarning]>,
+    #[cfg(feature = "gzip")]
+    gzip: Arc<crate::exposition::GzipCache>,
 }
 
 /// Collects what a [`StateMetrics`] shall have; [`build`](Self::build) checks all of it at once.
@@ -187,7 +189,28 @@ impl StateMetrics {
     /// All samples as they are now.
     #[must_use]
     pub fn exposition(&self, format: Format, selection: Selection) -> Exposition {
-        Exposition::new(Arc::clone(&self.plan), format, selection)
+        let exposition = Exposition::new(Arc::clone(&self.plan), format, selection);
+        #[cfg(feature = "gzip")]
+        let exposition = exposition.with_cache(&self.gzip);
+        exposition
+    }
+
+    /// Keeps the cache of compressed blocks in shape; call it about once a second from a timer.
+    ///
+    /// Blocks are refreshed shortly before the next compressed scrape is due, at most once between
+    /// two scrapes, and dropped when nobody has asked for them for five minutes. Without these
+    /// calls a scrape compresses what changed, and blocks stay.
+    #[cfg(feature = "gzip")]
+    pub fn tend_gzip_cache(&self) {
+        self.gzip
+            .tend(|format| self.exposition(format, Selection::default()));
+    }
+
+    /// Memory held by compressed blocks, in bytes.
+    #[cfg(feature = "gzip")]
+    #[must_use]
+    pub fn gzip_cache_bytes(&self) -> usize {
+        self.gzip.heap_bytes()
     }
 
     /// A writer for a feed of `K`.
@@ -456,6 +479,8 @@ impl Builder {
                 warnings: [self.labels.warnings(), self.annotations.warnings()]
                     .concat()
                     .into(),
+                #[cfg(feature = "gzip")]
+                gzip: Arc::default(),
             }),
             Ok(_) => Err(BuildError { problems }),
             Err(conflicts) => {

@@ -24,7 +24,11 @@ pub mod manifests;
 mod resource;
 mod sample;
 mod scope;
+#[cfg(feature = "http")]
+pub mod service;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod value;
 #[cfg(feature = "watch")]
 pub mod watch;
@@ -33,6 +37,8 @@ pub use builder::{BuildError, BuildProblem, Builder, NotRegistered, ObjectWriter
 pub use collector::Collector;
 pub use decode::{DecodeError, DecodeReason};
 pub use exposition::{Chunks, Exposition, Format, Selection};
+#[cfg(feature = "gzip")]
+pub use exposition::{Encoded, Encoding};
 pub use families::{BuiltIn, CatalogueEntry, families};
 pub use family::{Family, FamilyBuilder, FamilyDescriptor, FamilyGenerator, MetricType, Stability};
 pub use resource::{Kind, KnownScope, ResourceInfo, Scope};

@@ -25,7 +25,6 @@ const HASHED_FROM: usize = 32;
 pub struct Samples<'a> {
     lines: &'a mut Lines,
     context: Context<'a>,
-    first: usize,
 }
 
 /// One sample, while its labels are appended; [`value`](Sample::value) completes it.
@@ -69,7 +68,7 @@ pub(crate) struct Context<'a> {
 }
 
 /// The reusable memory behind [`Samples`]: tails of one object, one cell per family.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Lines {
     text: Vec<u8>,
     /// Per sample of the current family: where its tail starts and where its labels end.
@@ -85,14 +84,9 @@ pub(crate) struct Lines {
 
 impl<'a> Samples<'a> {
     pub(crate) fn new(lines: &'a mut Lines, context: Context<'a>) -> Self {
-        let first = lines.text.len();
         lines.marks.clear();
         lines.seen.clear();
-        Self {
-            lines,
-            context,
-            first,
-        }
+        Self { lines, context }
     }
 
     /// Appends a sample without labels of its own.

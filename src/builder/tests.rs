@@ -249,7 +249,7 @@ fn large_expositions_come_in_pieces_and_nothing_is_lost() {
         .chunks()
         .collect();
     assert!(chunks.len() > 2);
-    assert!(chunks.iter().all(|chunk| chunk.len() < 80 * 1024));
+    assert!(chunks.iter().all(|chunk| chunk.len() < 192 * 1024));
     let all = chunks.concat();
     let text = String::from_utf8(all).unwrap();
     assert_eq!(

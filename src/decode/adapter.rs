@@ -1,8 +1,10 @@
 //! The deserializer layer: prunes fields, reads `null` as absent, normalises times and quantities.
 
+use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt;
 
+use k8s_openapi::ByteString;
 use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer, StrDeserializer};
 use serde::de::{
     DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor,
@@ -10,7 +12,7 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::Fields;
-use crate::value::normalize_rfc3339;
+use crate::value::{normalize_base64, normalize_rfc3339};
 
 /// The fields wanted at one place of the object.
 #[derive(Clone, Copy)]
@@ -102,7 +104,6 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Adapter<'_, D> {
     type Error = D::Error;
 
     nullable! {
-        deserialize_str => EmptyText,
         deserialize_string => EmptyText,
         deserialize_map => EmptyMap,
         deserialize_seq => EmptyList,
@@ -118,6 +119,16 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Adapter<'_, D> {
         deserialize_f32 => Zero,
         deserialize_f64 => Zero,
         deserialize_any => Unit
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        // The type of bytes does not name itself; comparing names of types needs no lifetimes.
+        if type_name::<V::Value>() == type_name::<ByteString>() {
+            let text = self.inner.deserialize_str(Base64Text)?;
+            return visitor.visit_str(&text);
+        }
+        let layer = Self::layer(self.wanted, visitor, Null::EmptyText);
+        self.inner.deserialize_any(layer)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -412,6 +423,25 @@ impl<'de> Visitor<'de> for TimeText {
         normalize_rfc3339(v)
             .map(|text| Cow::Owned(text.into_owned()))
             .map_err(|_| E::invalid_value(Unexpected::Str(v), &self))
+    }
+}
+
+/// Bytes in the spelling the object's type reads.
+struct Base64Text;
+
+impl<'de> Visitor<'de> for Base64Text {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("base64 text")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, v: &'de str) -> Result<Self::Value, E> {
+        Ok(normalize_base64(v))
+    }
+
+    fn visit_str<E: Error>(self, v: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(normalize_base64(v).into_owned()))
     }
 }
 

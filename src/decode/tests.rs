@@ -1,4 +1,4 @@
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret};
 
 use super::*;
 
@@ -64,6 +64,19 @@ fn times_and_quantities_are_read_in_every_accepted_spelling() {
         [text("cpu"), text("memory"), text("storage"), text("pods")],
         ["2", "1.5e3", "0", "1k"]
     );
+}
+
+#[test]
+fn bytes_may_be_broken_into_lines_but_must_be_base64() {
+    let secret = |text: &str| {
+        let json = format!(r#"{{"metadata":null,"data":{{"a":"{text}","b":null}}}}"#);
+        decode::<Secret>("Secret", json.as_bytes(), &Fields::All)
+    };
+    let data = secret(r"YWJj\r\nYQ==\n").unwrap().data.unwrap();
+    assert_eq!((&*data["a"].0, &*data["b"].0), (&b"abca"[..], &b""[..]));
+    for text in ["YQ", "YQ==YQ==", "Y Q=", "YQ-="] {
+        assert_eq!(secret(text).unwrap_err().reason(), DecodeReason::Field);
+    }
 }
 
 #[test]

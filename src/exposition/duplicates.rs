@@ -5,22 +5,19 @@ use std::hash::{BuildHasher, RandomState};
 
 use bytes::BytesMut;
 
-use super::PlanFamily;
+use super::plan::Source;
 use crate::store::StoreSnapshot;
 
-/// The lines of a family that repeat an earlier row's series.
+/// The lines of a family's sources that repeat an earlier row's series.
 ///
 /// Lines are numbered over the whole family, in the order they are written.
-pub(super) fn repeated_lines(family: &PlanFamily, snapshots: &[StoreSnapshot]) -> Vec<usize> {
-    if !family.may_repeat {
-        return Vec::new();
-    }
+pub(super) fn repeated_lines(sources: &[Source], snapshots: &[StoreSnapshot]) -> Vec<usize> {
     let hasher = RandomState::new();
     let mut seen: HashMap<u64, Vec<Box<[u8]>>> = HashMap::new();
     let mut repeated = Vec::new();
     let mut text = BytesMut::new();
     let mut number = 0;
-    for source in &family.sources {
+    for source in sources {
         let Some(snapshot) = snapshots.get(source.slot) else {
             continue;
         };

@@ -5,8 +5,11 @@
 
 mod chunks;
 mod duplicates;
+#[cfg(feature = "gzip")]
+mod gzip;
 mod header;
 mod plan;
+mod walk;
 
 use std::io;
 use std::sync::Arc;
@@ -14,6 +17,10 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 pub use chunks::Chunks;
+#[cfg(feature = "gzip")]
+pub(crate) use gzip::GzipCache;
+#[cfg(feature = "gzip")]
+use gzip::GzipChunks;
 pub(crate) use plan::{ConstantLabels, Plan, PlanFamily, PlanProblem, Slot};
 
 use crate::store::StoreSnapshot;
@@ -42,6 +49,32 @@ impl Format {
     }
 }
 
+/// How the bytes of an exposition are coded.
+///
+/// Source: [RFC 9110, content codings](https://www.rfc-editor.org/rfc/rfc9110#name-content-codings).
+#[cfg(feature = "gzip")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Encoding {
+    /// As they are.
+    #[default]
+    Identity,
+    /// As one gzip member.
+    Gzip,
+}
+
+/// The pieces of an exposition in some [`Encoding`], in order.
+#[cfg(feature = "gzip")]
+#[derive(Debug)]
+pub struct Encoded(EncodedKind);
+
+#[cfg(feature = "gzip")]
+#[derive(Debug)]
+enum EncodedKind {
+    Identity(Chunks),
+    Gzip(Box<GzipChunks>),
+}
+
 /// Which part of an exposition is asked for; the default is all of it.
 ///
 /// ```
@@ -67,6 +100,8 @@ pub struct Exposition {
     snapshots: Vec<StoreSnapshot>,
     format: Format,
     selection: Selection,
+    #[cfg(feature = "gzip")]
+    gzip: Arc<GzipCache>,
 }
 
 // === impl Selection ===
@@ -139,7 +174,39 @@ impl Exposition {
             snapshots,
             format,
             selection,
+            #[cfg(feature = "gzip")]
+            gzip: Arc::default(),
         }
+    }
+
+    /// Takes compressed blocks from `cache`, and leaves new ones there.
+    #[cfg(feature = "gzip")]
+    pub(crate) fn with_cache(mut self, cache: &Arc<GzipCache>) -> Self {
+        self.gzip = Arc::clone(cache);
+        self
+    }
+
+    /// The bytes in an encoding.
+    ///
+    /// Compressed blocks are kept between expositions of one [`StateMetrics`](crate::StateMetrics),
+    /// so that only what changed since the last one is compressed.
+    ///
+    /// ```
+    /// use kube_state_metrics::{BuiltIn, Encoding, Format, Selection, StateMetrics};
+    ///
+    /// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).build()?;
+    /// let exposition = metrics.exposition(Format::OpenMetrics, Selection::default());
+    /// let body: Vec<bytes::Bytes> = exposition.encoded(Encoding::Gzip).collect();
+    /// assert!(body[0].starts_with(&[0x1f, 0x8b]));
+    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// ```
+    #[cfg(feature = "gzip")]
+    #[must_use]
+    pub fn encoded(self, encoding: Encoding) -> Encoded {
+        Encoded(match encoding {
+            Encoding::Identity => EncodedKind::Identity(self.chunks()),
+            Encoding::Gzip => EncodedKind::Gzip(Box::new(Arc::clone(&self.gzip).scrape(self))),
+        })
     }
 
     /// The format it is written in.
@@ -175,6 +242,18 @@ impl std::fmt::Display for Exposition {
     }
 }
 
+#[cfg(feature = "gzip")]
+impl Iterator for Encoded {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        match &mut self.0 {
+            EncodedKind::Identity(chunks) => chunks.next(),
+            EncodedKind::Gzip(chunks) => chunks.next(),
+        }
+    }
+}
+
 /// What every line of a family starts with, up to the base labels.
 #[derive(Clone, Debug)]
 pub(crate) struct Prefix(Box<[u8]>);
@@ -201,6 +280,10 @@ pub(crate) fn prefix(name: &str, constants: &[(String, String)], open: bool) -> 
 }
 
 impl Prefix {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Appends the lines of one row: prefix and base labels in front of every tail of the cell.
     pub(crate) fn write_row(&self, out: &mut BytesMut, base: &[u8], cell: &[u8]) {
         let mut rest = cell;

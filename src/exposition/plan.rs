@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
+use super::duplicates::repeated_lines;
 use super::{Format, Prefix, header, prefix};
 use crate::family::FamilyDescriptor;
 use crate::resource::{Kind, ResourceInfo};
@@ -29,7 +32,16 @@ pub(crate) struct PlanFamily {
     open_metrics_header: Box<[u8]>,
     pub(crate) sources: Vec<Source>,
     /// Equal series from different rows are possible and have to be looked for.
-    pub(crate) may_repeat: bool,
+    may_repeat: bool,
+    /// The repeated lines of the columns last looked at.
+    repeated: Mutex<Repeated>,
+}
+
+/// The versions of some columns, and the lines among them that repeat earlier series.
+#[derive(Debug)]
+struct Repeated {
+    versions: Vec<u64>,
+    lines: Arc<[usize]>,
 }
 
 /// One column that feeds a family.
@@ -143,6 +155,10 @@ impl Plan {
                     open_metrics_header: header::header(descriptor, Format::OpenMetrics, taken),
                     sources,
                     may_repeat,
+                    repeated: Mutex::new(Repeated {
+                        versions: Vec::new(),
+                        lines: Arc::default(),
+                    }),
                 }
             });
         let families = families.collect();
@@ -168,6 +184,37 @@ fn sort_name(resource: &ResourceInfo) -> (&str, &str, &str) {
 impl PlanFamily {
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The lines that repeat an earlier row's series, numbered over all sources.
+    ///
+    /// Looks only where such lines are possible, and only once while nothing changes.
+    pub(crate) fn repeated_lines(&self, snapshots: &[StoreSnapshot]) -> Arc<[usize]> {
+        if !self.may_repeat {
+            return Arc::default();
+        }
+        let mut versions = Vec::new();
+        for source in &self.sources {
+            let pages = snapshots
+                .get(source.slot)
+                .into_iter()
+                .flat_map(StoreSnapshot::pages);
+            for page in pages {
+                for column in [source.base, source.column] {
+                    versions.push(
+                        page.columns()
+                            .get(column)
+                            .map_or(0, |column| column.version()),
+                    );
+                }
+            }
+        }
+        let mut repeated = self.repeated.lock();
+        if repeated.versions != versions {
+            repeated.lines = repeated_lines(&self.sources, snapshots).into();
+            repeated.versions = versions;
+        }
+        Arc::clone(&repeated.lines)
     }
 
     pub(crate) fn header(&self, format: Format) -> &[u8] {

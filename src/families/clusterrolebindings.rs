@@ -1,11 +1,67 @@
-//! `clusterrolebindings`.
+//! `clusterrolebindings`: which role they grant, never to whom.
 
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 
-use crate::Collector;
+use super::shapes;
+use crate::{Collector, Family};
 
-/// The families of clusterrolebindings.
+/// The families of cluster role bindings.
 #[must_use]
 pub fn clusterrolebindings() -> Collector<ClusterRoleBinding> {
-    Collector::new()
+    type F = Family<ClusterRoleBinding>;
+    Collector::new().families([
+        shapes::annotations(F::gauge(
+            "kube_clusterrolebinding_annotations",
+            "Annotations of the cluster role binding that the annotation allowlist selects; absent without one.",
+        )),
+        shapes::labels(F::gauge(
+            "kube_clusterrolebinding_labels",
+            "Labels of the cluster role binding that the label allowlist selects; absent without one.",
+        )),
+        F::gauge(
+            "kube_clusterrolebinding_info",
+            "Always 1: the cluster role binding exists; the labels name the role it grants.",
+        )
+        .labels(["roleref_kind", "roleref_name"])
+        .reads(["roleRef.kind", "roleRef.name"])
+        .generate(|binding, s| {
+            s.label("roleref_kind", &binding.role_ref.kind)
+                .label("roleref_name", &binding.role_ref.name)
+                .value(1);
+        }),
+        F::gauge("kube_clusterrolebinding_created", "Unix time of creation, in seconds.")
+            .reads([shapes::CREATED])
+            .generate(shapes::created),
+        F::gauge(
+            "kube_clusterrolebinding_metadata_resource_version",
+            "Resource version of the cluster role binding, which grows with every change; absent where it is not a \
+             decimal integer.",
+        )
+        .reads([""; 0])
+        .generate(shapes::version),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::families::testing::samples;
+
+    #[test]
+    fn a_binding_shows_its_role_once_however_many_subjects_it_has() {
+        let object = json!({
+            "metadata": { "namespace": "ops", "name": "x", "resourceVersion": "7" },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "view" },
+            "subjects": [{ "kind": "Group", "name": "a" }, { "kind": "User", "name": "b" }],
+        });
+        assert_eq!(
+            samples(clusterrolebindings(), &object),
+            [
+                r#"kube_clusterrolebinding_info{clusterrolebinding="x",roleref_kind="Role",roleref_name="view"} 1"#,
+                r#"kube_clusterrolebinding_metadata_resource_version{clusterrolebinding="x"} 7"#,
+            ]
+        );
+    }
 }

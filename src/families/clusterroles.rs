@@ -1,11 +1,58 @@
-//! `clusterroles`.
+//! `clusterroles`: that they exist, never what they allow.
 
 use k8s_openapi::api::rbac::v1::ClusterRole;
 
-use crate::Collector;
+use super::shapes;
+use crate::{Collector, Family};
 
-/// The families of clusterroles.
+/// The families of cluster roles.
 #[must_use]
 pub fn clusterroles() -> Collector<ClusterRole> {
-    Collector::new()
+    type F = Family<ClusterRole>;
+    Collector::new().families([
+        shapes::annotations(F::gauge(
+            "kube_clusterrole_annotations",
+            "Annotations of the cluster role that the annotation allowlist selects; absent without one.",
+        )),
+        shapes::labels(F::gauge(
+            "kube_clusterrole_labels",
+            "Labels of the cluster role that the label allowlist selects; absent without one.",
+        )),
+        F::gauge("kube_clusterrole_info", "Always 1: the cluster role exists.")
+            .reads([""; 0])
+            .generate(shapes::always),
+        F::gauge("kube_clusterrole_created", "Unix time of creation, in seconds.")
+            .reads([shapes::CREATED])
+            .generate(shapes::created),
+        F::gauge(
+            "kube_clusterrole_metadata_resource_version",
+            "Resource version of the cluster role, which grows with every change; absent where it is not a \
+             decimal integer.",
+        )
+        .reads([""; 0])
+        .generate(shapes::version),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::families::testing::samples;
+
+    #[test]
+    fn a_role_shows_that_it_exists_and_not_its_rules() {
+        let object = json!({
+            "metadata": { "namespace": "ops", "name": "x", "resourceVersion": "7" },
+            "rules": null,
+        });
+        assert_eq!(
+            samples(clusterroles(), &object),
+            [
+                r#"kube_clusterrole_info{clusterrole="x"} 1"#,
+                r#"kube_clusterrole_metadata_resource_version{clusterrole="x"} 7"#,
+            ]
+        );
+    }
 }

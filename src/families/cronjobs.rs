@@ -1,11 +1,264 @@
-//! `cronjobs`.
+//! `cronjobs`: their schedules, and when they ran last and should run next.
 
-use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, CronJobStatus};
 
-use crate::Collector;
+use super::shapes;
+use super::workloads::{if_present, or_zero, part};
+use crate::value::{next_after, validate};
+use crate::{Collector, Family, Samples};
 
-/// The families of cronjobs.
+/// The families of cron jobs.
 #[must_use]
 pub fn cronjobs() -> Collector<CronJob> {
-    Collector::new()
+    type F = Family<CronJob>;
+    Collector::new().families([
+        shapes::annotations(F::gauge(
+            "kube_cronjob_annotations",
+            "Annotations of the cron job that the annotation allowlist selects; absent without one.",
+        )),
+        shapes::labels(
+            F::gauge(
+                "kube_cronjob_labels",
+                "Labels of the cron job that the label allowlist selects; absent without one.",
+            )
+            .stable(),
+        ),
+        F::gauge(
+            "kube_cronjob_info",
+            "Always 1: schedule, time zone (`local` for that of the controller) and what happens \
+             when a run is due while the last one goes on.",
+        )
+        .stable()
+        .labels(["schedule", "concurrency_policy", "timezone"])
+        .reads(["spec.schedule", "spec.concurrencyPolicy", "spec.timeZone"])
+        .generate(info),
+        F::gauge("kube_cronjob_created", "Unix time of creation, in seconds.")
+            .stable()
+            .reads([shapes::CREATED])
+            .generate(shapes::created),
+        F::gauge("kube_cronjob_status_active", "Number of jobs of the cron job that are running.")
+            .stable()
+            // Any field will do to keep the entries, which are only counted.
+            .reads(["status.active.name"])
+            .generate(or_zero(status, |status| status.active.as_ref().map(Vec::len))),
+        F::gauge(
+            "kube_cronjob_status_last_schedule_time",
+            "Unix time for which the last job was scheduled, in seconds; absent before the first.",
+        )
+        .stable()
+        .reads(["status.lastScheduleTime"])
+        .generate(if_present(status, |status| shapes::unix(status.last_schedule_time.as_ref()))),
+        F::gauge(
+            "kube_cronjob_status_last_successful_time",
+            "Unix time when a job last completed, in seconds; absent before the first.",
+        )
+        .stable()
+        .reads(["status.lastSuccessfulTime"])
+        .generate(if_present(status, |status| shapes::unix(status.last_successful_time.as_ref()))),
+        F::gauge("kube_cronjob_spec_suspend", "1 while the cron job is suspended, else 0.")
+            .stable()
+            .reads(["spec.suspend"])
+            .generate(or_zero(spec, |spec| spec.suspend)),
+        F::gauge(
+            "kube_cronjob_spec_starting_deadline_seconds",
+            "Seconds by which a job may start late before its run counts as missed; absent without \
+             such a limit.",
+        )
+        .stable()
+        .reads(["spec.startingDeadlineSeconds"])
+        .generate(if_present(spec, |spec| spec.starting_deadline_seconds)),
+        F::gauge(
+            "kube_cronjob_next_schedule_time",
+            "Unix time of the first run due after the last scheduled one (or after creation), in \
+             seconds, in the past where runs were missed; absent while suspended and where there \
+             is none.",
+        )
+        .stable()
+        .reads([
+            "spec.schedule",
+            "spec.timeZone",
+            "spec.suspend",
+            "status.lastScheduleTime",
+            shapes::CREATED,
+        ])
+        .generate(|job, s| s.opt(next_schedule_time(job))),
+        F::gauge(
+            "kube_cronjob_schedule_invalid",
+            "Always 1: the schedule or its time zone cannot be read, so the cron job never runs; \
+             absent where it can.",
+        )
+        .reads(["spec.schedule", "spec.timeZone"])
+        .generate(|job, s| {
+            let (schedule, time_zone) = schedule(job);
+            if validate(schedule, time_zone).is_err() {
+                s.value(1);
+            }
+        }),
+        F::gauge(
+            "kube_cronjob_metadata_resource_version",
+            "Resource version of the cron job, which grows with every change; absent where it is \
+             not a decimal integer.",
+        )
+        .stable()
+        .reads([""; 0])
+        .generate(shapes::version),
+        F::gauge(
+            "kube_cronjob_spec_successful_job_history_limit",
+            "Number of completed jobs that are kept; absent where the cron job does not say.",
+        )
+        .reads(["spec.successfulJobsHistoryLimit"])
+        .generate(if_present(spec, |spec| spec.successful_jobs_history_limit)),
+        F::gauge(
+            "kube_cronjob_spec_failed_job_history_limit",
+            "Number of failed jobs that are kept; absent where the cron job does not say.",
+        )
+        .reads(["spec.failedJobsHistoryLimit"])
+        .generate(if_present(spec, |spec| spec.failed_jobs_history_limit)),
+    ])
+}
+
+fn spec(job: &CronJob) -> Option<&CronJobSpec> {
+    part(&job.spec)
+}
+
+fn status(job: &CronJob) -> Option<&CronJobStatus> {
+    part(&job.status)
+}
+
+/// The schedule and its time zone, where the object has one.
+fn schedule(job: &CronJob) -> (&str, Option<&str>) {
+    spec(job).map_or(("", None), |spec| {
+        (&spec.schedule, spec.time_zone.as_deref())
+    })
+}
+
+fn info(job: &CronJob, s: &mut Samples<'_>) {
+    let (schedule, time_zone) = schedule(job);
+    let policy = spec(job).and_then(|spec| spec.concurrency_policy.as_ref());
+    s.label("schedule", schedule)
+        .label("concurrency_policy", policy)
+        .label("timezone", time_zone.unwrap_or("local"))
+        .value(1);
+}
+
+/// The first run after the last one; not after now, so that a missed run stays visible.
+fn next_schedule_time(job: &CronJob) -> Option<i64> {
+    if spec(job).is_some_and(|spec| spec.suspend == Some(true)) {
+        return None;
+    }
+    let last = status(job).and_then(|status| status.last_schedule_time.as_ref());
+    let base =
+        shapes::unix(last).or_else(|| shapes::unix(job.metadata.creation_timestamp.as_ref()))?;
+    let (schedule, time_zone) = schedule(job);
+    next_after(schedule, time_zone, base).ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::cronjobs;
+    use crate::families::testing::family;
+
+    /// What follows the base labels of a cron job in the family `kube_cronjob_<name>`.
+    fn samples(name: &str, spec: &Value, status: &Value) -> Vec<String> {
+        let name = format!("kube_cronjob_{name}");
+        let metadata = json!({ "name": "backup", "creationTimestamp": "2025-03-01T00:00:00Z" });
+        let job = json!({ "metadata": metadata, "spec": spec, "status": status });
+        let start = format!("{name}{{namespace=\"\",cronjob=\"backup\"");
+        let lines = family(cronjobs(), &name, &job);
+        lines
+            .into_iter()
+            .map(|line| line.replace(&start, ""))
+            .collect()
+    }
+
+    fn next(spec: &Value, last: &Value) -> Vec<String> {
+        samples(
+            "next_schedule_time",
+            spec,
+            &json!({ "lastScheduleTime": last }),
+        )
+    }
+
+    #[test]
+    fn the_next_run_follows_the_last_one_or_else_creation() {
+        let daily = json!({ "schedule": "@daily" });
+        // A run long missed stays in the past; the time of day does not matter.
+        assert_eq!(
+            next(&daily, &json!("2020-01-01T00:00:00Z")),
+            ["} 1.5779232e+09"]
+        );
+        assert_eq!(
+            next(&daily, &json!("0001-01-01T00:00:00Z")),
+            ["} 1.7408736e+09"]
+        );
+        assert_eq!(next(&daily, &json!(null)), ["} 1.7408736e+09"]);
+    }
+
+    #[test]
+    fn the_last_success_is_no_base_of_the_next_run() {
+        let status = json!({ "lastSuccessfulTime": "2026-01-01T00:00:00Z" });
+        let next = samples(
+            "next_schedule_time",
+            &json!({ "schedule": "@daily" }),
+            &status,
+        );
+        assert_eq!(next, ["} 1.7408736e+09"]);
+    }
+
+    #[test]
+    fn a_schedule_that_is_suspended_or_never_fires_has_no_next_run_but_is_valid() {
+        for spec in [
+            json!({ "schedule": "@daily", "suspend": true }),
+            json!({ "schedule": "0 0 30 2 *" }),
+        ] {
+            assert!(next(&spec, &json!(null)).is_empty());
+            assert!(samples("schedule_invalid", &spec, &json!(null)).is_empty());
+        }
+    }
+
+    #[test]
+    fn an_invalid_schedule_shows_even_while_suspended() {
+        for spec in [
+            json!({ "schedule": "* * *", "suspend": true }),
+            json!({ "schedule": "@daily", "timeZone": "Mars/Olympus" }),
+            json!({ "schedule": "TZ=UTC @daily", "timeZone": "Asia/Tokyo" }),
+            json!({}),
+            json!(null),
+        ] {
+            assert_eq!(
+                samples("schedule_invalid", &spec, &json!(null)),
+                ["} 1"],
+                "{spec}"
+            );
+            assert!(next(&spec, &json!(null)).is_empty());
+        }
+    }
+
+    #[test]
+    fn an_absent_time_zone_is_local_and_an_empty_one_is_empty() {
+        for (zone, shown) in [
+            (json!(null), "local"),
+            (json!(""), ""),
+            (json!("Mars"), "Mars"),
+        ] {
+            let spec = json!({ "schedule": "0 9 * * *", "timeZone": zone });
+            assert_eq!(
+                samples("info", &spec, &json!(null)),
+                [format!(
+                    ",schedule=\"0 9 * * *\",concurrency_policy=\"\",timezone=\"{shown}\"}} 1"
+                )]
+            );
+        }
+    }
+
+    #[test]
+    fn every_entry_of_the_active_list_counts() {
+        let active = json!([{ "name": "a", "uid": "1" }, {}, null]);
+        assert_eq!(
+            samples("status_active", &json!({}), &json!({ "active": active })),
+            ["} 3"]
+        );
+    }
 }

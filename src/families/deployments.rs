@@ -1,11 +1,328 @@
-//! `deployments`.
+//! `deployments`: replicas wanted and reached, conditions, and the limits of a rolling update.
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{
+    Deployment, DeploymentSpec, DeploymentStatus, RollingUpdateDeployment,
+};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::Collector;
+use super::shapes;
+use super::workloads::{if_present, or_zero, part, text};
+use crate::value::{IntOrPercent, scaled};
+use crate::{Collector, Family, Samples};
 
 /// The families of deployments.
 #[must_use]
 pub fn deployments() -> Collector<Deployment> {
-    Collector::new()
+    type F = Family<Deployment>;
+    Collector::new().families([
+        F::gauge(
+            "kube_deployment_owner",
+            "Always 1, one sample per owner of the deployment; one with empty labels where it has \
+             none.",
+        )
+        .labels(["owner_kind", "owner_name"])
+        .reads([
+            "metadata.ownerReferences.kind",
+            "metadata.ownerReferences.name",
+        ])
+        .generate(owners),
+        F::gauge(
+            "kube_deployment_created",
+            "Unix time of creation, in seconds.",
+        )
+        .stable()
+        .reads([shapes::CREATED])
+        .generate(shapes::created),
+        F::gauge(
+            "kube_deployment_status_replicas",
+            "Number of pods the deployment has, of any age.",
+        )
+        .stable()
+        .reads(["status.replicas"])
+        .generate(or_zero(status, |status| status.replicas)),
+        F::gauge(
+            "kube_deployment_status_replicas_ready",
+            "Number of its pods that are ready.",
+        )
+        .stable()
+        .reads(["status.readyReplicas"])
+        .generate(or_zero(status, |status| status.ready_replicas)),
+        F::gauge(
+            "kube_deployment_status_replicas_available",
+            "Number of its pods that have been ready for at least minReadySeconds.",
+        )
+        .stable()
+        .reads(["status.availableReplicas"])
+        .generate(or_zero(status, |status| status.available_replicas)),
+        F::gauge(
+            "kube_deployment_status_replicas_unavailable",
+            "Number of pods it still needs to be fully available: not created yet, or created and \
+             not available.",
+        )
+        .stable()
+        .reads(["status.unavailableReplicas"])
+        .generate(or_zero(status, |status| status.unavailable_replicas)),
+        F::gauge(
+            "kube_deployment_status_replicas_updated",
+            "Number of its pods that have the newest pod template.",
+        )
+        .stable()
+        .reads(["status.updatedReplicas"])
+        .generate(or_zero(status, |status| status.updated_replicas)),
+        F::gauge(
+            "kube_deployment_status_terminating_replicas",
+            "Number of its pods that are shutting down; absent where the cluster does not count \
+             them.",
+        )
+        .reads(["status.terminatingReplicas"])
+        .generate(if_present(status, |status| status.terminating_replicas)),
+        F::gauge(
+            "kube_deployment_status_observed_generation",
+            "Newest generation of the deployment that its controller has acted on.",
+        )
+        .stable()
+        .reads(["status.observedGeneration"])
+        .generate(or_zero(status, |status| status.observed_generation)),
+        F::gauge(
+            "kube_deployment_status_condition",
+            "Status of each condition of the deployment: 1 for the status it has, else 0. A reason \
+             that the deployment controller does not give shows as `unknown`.",
+        )
+        .stable()
+        .labels(["reason", "condition", "status"])
+        .reads([
+            "status.conditions.reason",
+            "status.conditions.type",
+            "status.conditions.status",
+        ])
+        .generate(conditions),
+        F::gauge(
+            "kube_deployment_spec_replicas",
+            "Number of pods the deployment should have; absent where it does not say.",
+        )
+        .stable()
+        .reads(["spec.replicas"])
+        .generate(if_present(spec, |spec| spec.replicas)),
+        F::gauge(
+            "kube_deployment_spec_paused",
+            "1 while rollouts of the deployment are paused, else 0.",
+        )
+        .stable()
+        .reads(["spec.paused"])
+        .generate(or_zero(spec, |spec| spec.paused)),
+        F::gauge(
+            "kube_deployment_spec_strategy_rollingupdate_max_unavailable",
+            "Number of pods that may be missing during a rolling update, a percentage of the \
+             replicas rounded down; absent without such a limit.",
+        )
+        .stable()
+        .reads([
+            "spec.replicas",
+            "spec.strategy.rollingUpdate.maxUnavailable",
+        ])
+        .generate(|deployment, s| {
+            s.opt(limit(
+                deployment,
+                |update| update.max_unavailable.as_ref(),
+                false,
+            ));
+        }),
+        F::gauge(
+            "kube_deployment_spec_strategy_rollingupdate_max_surge",
+            "Number of pods that may exist beyond the replicas during a rolling update, a \
+             percentage of them rounded up; absent without such a limit.",
+        )
+        .stable()
+        .reads(["spec.replicas", "spec.strategy.rollingUpdate.maxSurge"])
+        .generate(|deployment, s| {
+            s.opt(limit(deployment, |update| update.max_surge.as_ref(), true));
+        }),
+        F::gauge(
+            "kube_deployment_metadata_generation",
+            "Generation of the deployment, which grows with every change of its spec.",
+        )
+        .stable()
+        .reads([shapes::GENERATION])
+        .generate(shapes::generation),
+        F::gauge(
+            "kube_deployment_deletion_timestamp",
+            "Unix time from which the deployment is to be deleted, in seconds; absent where it is \
+             to stay.",
+        )
+        .reads([shapes::DELETED])
+        .generate(shapes::deleted),
+        shapes::annotations(F::gauge(
+            "kube_deployment_annotations",
+            "Annotations of the deployment that the annotation allowlist selects; absent without \
+             one.",
+        )),
+        shapes::labels(
+            F::gauge(
+                "kube_deployment_labels",
+                "Labels of the deployment that the label allowlist selects; absent without one.",
+            )
+            .stable(),
+        ),
+    ])
+}
+
+/// The reasons the deployment controller gives; any other could be one of a thousand.
+const REASONS: [&str; 10] = [
+    "ReplicaSetUpdated",
+    "ReplicaSetCreateError",
+    "NewReplicaSetCreated",
+    "FoundNewReplicaSet",
+    "NewReplicaSetAvailable",
+    "ProgressDeadlineExceeded",
+    "DeploymentPaused",
+    "DeploymentResumed",
+    "MinimumReplicasAvailable",
+    "MinimumReplicasUnavailable",
+];
+
+fn spec(deployment: &Deployment) -> Option<&DeploymentSpec> {
+    part(&deployment.spec)
+}
+
+fn status(deployment: &Deployment) -> Option<&DeploymentStatus> {
+    part(&deployment.status)
+}
+
+/// As [`shapes::owners`], but without `owner_is_controller`.
+fn owners(deployment: &Deployment, s: &mut Samples<'_>) {
+    let owners = deployment
+        .metadata
+        .owner_references
+        .as_deref()
+        .unwrap_or_default();
+    for owner in owners {
+        s.label("owner_kind", &owner.kind)
+            .label("owner_name", &owner.name)
+            .value(1);
+    }
+    if owners.is_empty() {
+        s.label("owner_kind", "").label("owner_name", "").value(1);
+    }
+}
+
+fn conditions(deployment: &Deployment, s: &mut Samples<'_>) {
+    let conditions = status(deployment).and_then(|status| status.conditions.as_deref());
+    for condition in conditions.unwrap_or_default() {
+        let reason = match condition.reason.as_deref().unwrap_or_default() {
+            reason if reason.is_empty() || REASONS.contains(&reason) => reason,
+            _ => "unknown",
+        };
+        shapes::condition(s, "status", text(&condition.status), |s| {
+            s.label("reason", reason)
+                .label("condition", text(&condition.type_))
+        });
+    }
+}
+
+/// A limit of a rolling update in pods; none where the limit, or what it is a share of, is absent.
+fn limit(
+    deployment: &Deployment,
+    field: fn(&RollingUpdateDeployment) -> Option<&IntOrString>,
+    round_up: bool,
+) -> Option<f64> {
+    let spec = spec(deployment)?;
+    let limit = match field(spec.strategy.as_ref()?.rolling_update.as_ref()?)? {
+        IntOrString::Int(pods) => IntOrPercent::Int(*pods),
+        IntOrString::String(text) => IntOrPercent::Text(text),
+    };
+    scaled(limit, spec.replicas?, round_up)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::deployments;
+    use crate::families::testing::family;
+
+    /// The samples of a deployment in the family `kube_deployment_<name>`, without what all share.
+    fn samples(name: &str, deployment: &Value) -> Vec<String> {
+        let name = format!("kube_deployment_{name}");
+        let start = format!("{name}{{namespace=\"\",deployment=\"\"");
+        let lines = family(deployments(), &name, deployment);
+        lines
+            .into_iter()
+            .map(|line| line.replace(&start, ""))
+            .collect()
+    }
+
+    fn limits(deployment: &Value) -> [Vec<String>; 2] {
+        ["max_unavailable", "max_surge"]
+            .map(|limit| samples(&format!("spec_strategy_rollingupdate_{limit}"), deployment))
+    }
+
+    #[test]
+    fn a_reason_that_the_controller_never_gives_shows_as_unknown() {
+        let condition =
+            |reason| json!({ "type": "Progressing", "status": "True", "reason": reason });
+        for (reason, shown) in [
+            (json!("ReplicaSetUpdated"), "ReplicaSetUpdated"),
+            (json!("NewReplicaSetAvailable"), "NewReplicaSetAvailable"),
+            (json!("DeploymentPaused"), "DeploymentPaused"),
+            (json!("deploymentpaused"), "unknown"),
+            (json!("FailedCreate"), "unknown"),
+            (json!("unknown"), "unknown"),
+            (json!(" "), "unknown"),
+            (json!(""), ""),
+            (json!(null), ""),
+        ] {
+            let object = json!({ "status": { "conditions": [condition(reason)] } });
+            let start = format!(",reason=\"{shown}\",condition=\"Progressing\",status=");
+            assert_eq!(
+                samples("status_condition", &object),
+                [("true", 1), ("false", 0), ("unknown", 0)]
+                    .map(|(status, value)| format!("{start}\"{status}\"}} {value}"))
+            );
+        }
+    }
+
+    #[test]
+    fn two_unknown_reasons_of_a_condition_share_the_series_of_the_first() {
+        let object = json!({ "status": { "conditions": [
+            { "type": "A", "status": "False", "reason": "X" },
+            { "type": "A", "status": "True", "reason": "Y" },
+        ] } });
+        assert_eq!(
+            samples("status_condition", &object),
+            [("true", 0), ("false", 1), ("unknown", 0)].map(|(status, value)| format!(
+                ",reason=\"unknown\",condition=\"A\",status=\"{status}\"}} {value}"
+            ))
+        );
+    }
+
+    #[test]
+    fn limits_need_replicas_even_where_they_are_numbers() {
+        let update = json!({ "rollingUpdate": { "maxUnavailable": 1, "maxSurge": "25%" } });
+        let without = json!({ "spec": { "replicas": null, "strategy": update } });
+        assert_eq!(limits(&without), [[""; 0]; 2]);
+        let with = json!({ "spec": { "replicas": 10, "strategy": update } });
+        assert_eq!(limits(&with), [["} 1"], ["} 3"]]);
+    }
+
+    #[test]
+    fn the_type_of_the_strategy_does_not_hide_its_limits() {
+        let update = json!({ "maxUnavailable": "-25%", "maxSurge": "+25%" });
+        let strategy = json!({ "type": "Recreate", "rollingUpdate": update });
+        let object = json!({ "spec": { "replicas": 10, "strategy": strategy } });
+        assert_eq!(limits(&object), [["} -3"], ["} 3"]]);
+    }
+
+    #[test]
+    fn an_owner_without_fields_still_counts_and_a_null_one_too() {
+        let object = json!({ "metadata": { "ownerReferences": [
+            { "kind": "Rollout", "name": "web", "controller": true }, { "uid": "1" }, null,
+        ] } });
+        assert_eq!(
+            samples("owner", &object),
+            [
+                r#",owner_kind="Rollout",owner_name="web"} 1"#,
+                r#",owner_kind="",owner_name=""} 1"#,
+            ]
+        );
+    }
 }

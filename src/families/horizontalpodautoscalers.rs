@@ -1,11 +1,273 @@
-//! `horizontalpodautoscalers`.
+//! `horizontalpodautoscalers`: what they scale, between which bounds, and by which metrics.
 
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::autoscaling::v2::{
+    HPAScalingRules, HorizontalPodAutoscaler, HorizontalPodAutoscalerBehavior,
+    HorizontalPodAutoscalerSpec, HorizontalPodAutoscalerStatus, MetricSpec, MetricStatus,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as QuantityText;
 
-use crate::Collector;
+use super::shapes;
+use super::workloads::{or_zero, part};
+use crate::value::Quantity;
+use crate::{Collector, Family, Samples};
 
-/// The families of horizontalpodautoscalers.
+/// The families of horizontal pod autoscalers.
 #[must_use]
 pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
-    Collector::new()
+    type F = Family<HorizontalPodAutoscaler>;
+    Collector::new().families([
+        F::gauge(
+            "kube_horizontalpodautoscaler_info",
+            "Always 1: the object that the autoscaler scales; without an API version where it \
+             names none.",
+        )
+        .labels([
+            "scaletargetref_api_version",
+            "scaletargetref_kind",
+            "scaletargetref_name",
+        ])
+        .reads(["spec.scaleTargetRef"])
+        .generate(info),
+        F::gauge(
+            "kube_horizontalpodautoscaler_metadata_generation",
+            "Generation of the autoscaler, which grows with every change of its spec.",
+        )
+        .stable()
+        .reads([shapes::GENERATION])
+        .generate(shapes::generation),
+        F::gauge(
+            "kube_horizontalpodautoscaler_spec_max_replicas",
+            "Number of pods the autoscaler never exceeds.",
+        )
+        .stable()
+        .reads(["spec.maxReplicas"])
+        .generate(or_zero(spec, |spec| spec.max_replicas)),
+        F::gauge(
+            "kube_horizontalpodautoscaler_spec_min_replicas",
+            "Number of pods the autoscaler never falls below; 1 where it does not say.",
+        )
+        .stable()
+        .reads(["spec.minReplicas"])
+        .generate(|hpa, s| s.value(spec(hpa).and_then(|spec| spec.min_replicas).unwrap_or(1))),
+        F::gauge(
+            "kube_horizontalpodautoscaler_spec_target_metric",
+            "Target of each metric by which the autoscaler scales: a value, an average per pod, or \
+             a utilization in percent of the requests.",
+        )
+        .labels(["metric_name", "metric_target_type", "container"])
+        .reads(["spec.metrics"])
+        .generate(|hpa, s| {
+            let metrics = spec(hpa).and_then(|spec| spec.metrics.as_deref());
+            for metric in metrics.unwrap_or_default() {
+                readings(target(metric), s);
+            }
+        }),
+        F::gauge(
+            "kube_horizontalpodautoscaler_spec_behavior_scale_down_tolerance",
+            "How far the metrics may fall below their targets, as a fraction, before the \
+             autoscaler scales down; absent where it does not say.",
+        )
+        .reads(["spec.behavior.scaleDown.tolerance"])
+        .generate(|hpa, s| s.opt(tolerance(hpa, |behavior| behavior.scale_down.as_ref()))),
+        F::gauge(
+            "kube_horizontalpodautoscaler_spec_behavior_scale_up_tolerance",
+            "How far the metrics may rise above their targets, as a fraction, before the \
+             autoscaler scales up; absent where it does not say.",
+        )
+        .reads(["spec.behavior.scaleUp.tolerance"])
+        .generate(|hpa, s| s.opt(tolerance(hpa, |behavior| behavior.scale_up.as_ref()))),
+        F::gauge(
+            "kube_horizontalpodautoscaler_status_target_metric",
+            "What the autoscaler last read of each metric: a value, an average per pod, or a \
+             utilization in percent of the requests; absent while it reads none.",
+        )
+        .stable()
+        .labels(["metric_name", "metric_target_type", "container"])
+        .reads(["status.currentMetrics"])
+        .generate(|hpa, s| {
+            let metrics = status(hpa).and_then(|status| status.current_metrics.as_deref());
+            for metric in metrics.unwrap_or_default() {
+                readings(current(metric), s);
+            }
+        }),
+        F::gauge(
+            "kube_horizontalpodautoscaler_status_current_replicas",
+            "Number of pods the scaled object had when the autoscaler last looked.",
+        )
+        .stable()
+        .reads(["status.currentReplicas"])
+        .generate(or_zero(status, |status| status.current_replicas)),
+        F::gauge(
+            "kube_horizontalpodautoscaler_status_desired_replicas",
+            "Number of pods the autoscaler wants the scaled object to have.",
+        )
+        .stable()
+        .reads(["status.desiredReplicas"])
+        .generate(or_zero(status, |status| status.desired_replicas)),
+        shapes::annotations(F::gauge(
+            "kube_horizontalpodautoscaler_annotations",
+            "Annotations of the autoscaler that the annotation allowlist selects; absent without \
+             one.",
+        )),
+        shapes::labels(
+            F::gauge(
+                "kube_horizontalpodautoscaler_labels",
+                "Labels of the autoscaler that the label allowlist selects; absent without one.",
+            )
+            .stable(),
+        ),
+        F::gauge(
+            "kube_horizontalpodautoscaler_status_condition",
+            "Status of each condition of the autoscaler: 1 for the status it has, else 0.",
+        )
+        .stable()
+        .labels(["condition", "status"])
+        .reads(["status.conditions.type", "status.conditions.status"])
+        .generate(conditions),
+        F::gauge(
+            "kube_horizontalpodautoscaler_created",
+            "Unix time of creation, in seconds.",
+        )
+        .reads([shapes::CREATED])
+        .generate(shapes::created),
+        F::gauge(
+            "kube_horizontalpodautoscaler_deletion_timestamp",
+            "Unix time from which the autoscaler is to be deleted, in seconds; absent where it is \
+             to stay.",
+        )
+        .reads([shapes::DELETED])
+        .generate(shapes::deleted),
+    ])
 }
+
+/// What the spec wants of a metric, or what the status has read of it.
+struct Metric<'a> {
+    name: &'a str,
+    container: &'a str,
+    value: Option<&'a QuantityText>,
+    average: Option<&'a QuantityText>,
+    utilization: Option<i32>,
+}
+
+fn spec(hpa: &HorizontalPodAutoscaler) -> Option<&HorizontalPodAutoscalerSpec> {
+    part(&hpa.spec)
+}
+
+fn status(hpa: &HorizontalPodAutoscaler) -> Option<&HorizontalPodAutoscalerStatus> {
+    part(&hpa.status)
+}
+
+fn info(hpa: &HorizontalPodAutoscaler, s: &mut Samples<'_>) {
+    let target = spec(hpa).map(|spec| &spec.scale_target_ref);
+    let version = target
+        .and_then(|target| target.api_version.as_deref())
+        .unwrap_or_default();
+    let sample = if version.is_empty() {
+        s.sample()
+    } else {
+        s.label("scaletargetref_api_version", version)
+    };
+    sample
+        .label("scaletargetref_kind", target.map(|target| &target.kind))
+        .label("scaletargetref_name", target.map(|target| &target.name))
+        .value(1);
+}
+
+fn tolerance(
+    hpa: &HorizontalPodAutoscaler,
+    rules: fn(&HorizontalPodAutoscalerBehavior) -> Option<&HPAScalingRules>,
+) -> Option<f64> {
+    let tolerance = rules(spec(hpa)?.behavior.as_ref()?)?.tolerance.as_ref()?;
+    Quantity::parse(&tolerance.0)?.nearest()
+}
+
+/// The target of a metric, from the source that its type names; none where that is missing.
+fn target(metric: &MetricSpec) -> Option<Metric<'_>> {
+    let (name, container, target) = match metric.type_.as_str() {
+        "Object" => metric
+            .object
+            .as_ref()
+            .map(|m| (&m.metric.name, "", &m.target)),
+        "Pods" => metric
+            .pods
+            .as_ref()
+            .map(|m| (&m.metric.name, "", &m.target)),
+        "Resource" => metric.resource.as_ref().map(|m| (&m.name, "", &m.target)),
+        "ContainerResource" => metric
+            .container_resource
+            .as_ref()
+            .map(|m| (&m.name, m.container.as_str(), &m.target)),
+        "External" => metric
+            .external
+            .as_ref()
+            .map(|m| (&m.metric.name, "", &m.target)),
+        _ => None,
+    }?;
+    Some(Metric {
+        name,
+        container,
+        value: target.value.as_ref(),
+        average: target.average_value.as_ref(),
+        utilization: target.average_utilization,
+    })
+}
+
+/// The current state of a metric, from the source that its type names; none where that is missing.
+fn current(metric: &MetricStatus) -> Option<Metric<'_>> {
+    let (name, container, current) = match metric.type_.as_str() {
+        "Object" => metric
+            .object
+            .as_ref()
+            .map(|m| (&m.metric.name, "", &m.current)),
+        "Pods" => metric
+            .pods
+            .as_ref()
+            .map(|m| (&m.metric.name, "", &m.current)),
+        "Resource" => metric.resource.as_ref().map(|m| (&m.name, "", &m.current)),
+        "ContainerResource" => metric
+            .container_resource
+            .as_ref()
+            .map(|m| (&m.name, m.container.as_str(), &m.current)),
+        "External" => metric
+            .external
+            .as_ref()
+            .map(|m| (&m.metric.name, "", &m.current)),
+        _ => None,
+    }?;
+    Some(Metric {
+        name,
+        container,
+        value: current.value.as_ref(),
+        average: current.average_value.as_ref(),
+        utilization: current.average_utilization,
+    })
+}
+
+/// One sample per number the metric has.
+fn readings(metric: Option<Metric<'_>>, s: &mut Samples<'_>) {
+    let Some(metric) = metric else { return };
+    let milli = |text: &QuantityText| Quantity::parse(&text.0)?.milli();
+    for (target_type, value) in [
+        ("value", metric.value.and_then(milli)),
+        ("average", metric.average.and_then(milli)),
+        ("utilization", metric.utilization.map(f64::from)),
+    ] {
+        let Some(value) = value else { continue };
+        s.label("metric_name", metric.name)
+            .label("metric_target_type", target_type)
+            .label("container", metric.container)
+            .value(value);
+    }
+}
+
+fn conditions(hpa: &HorizontalPodAutoscaler, s: &mut Samples<'_>) {
+    let conditions = status(hpa).and_then(|status| status.conditions.as_deref());
+    for condition in conditions.unwrap_or_default() {
+        shapes::condition(s, "status", &condition.status, |s| {
+            s.label("condition", &condition.type_)
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

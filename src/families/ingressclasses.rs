@@ -1,11 +1,71 @@
-//! `ingressclasses`.
+//! `ingressclasses`: which controller serves each class.
 
 use k8s_openapi::api::networking::v1::IngressClass;
 
-use crate::Collector;
+use super::shapes;
+use crate::{Collector, Family};
 
-/// The families of ingressclasses.
+/// The families of ingress classes.
 #[must_use]
 pub fn ingressclasses() -> Collector<IngressClass> {
-    Collector::new()
+    type F = Family<IngressClass>;
+    Collector::new().families([
+        F::gauge(
+            "kube_ingressclass_info",
+            "Always 1: the ingress class exists; `controller` names what serves its ingresses.",
+        )
+        .labels(["controller"])
+        .reads(["spec.controller"])
+        .generate(|class, s| {
+            let spec = class.spec.as_ref();
+            s.label(
+                "controller",
+                spec.and_then(|spec| spec.controller.as_deref()),
+            )
+            .value(1);
+        }),
+        F::gauge(
+            "kube_ingressclass_created",
+            "Unix time of creation, in seconds.",
+        )
+        .reads([shapes::CREATED])
+        .generate(shapes::created),
+        shapes::annotations(F::gauge(
+            "kube_ingressclass_annotations",
+            "Annotations of the ingress class that the annotation allowlist selects; absent \
+             without one.",
+        )),
+        shapes::labels(F::gauge(
+            "kube_ingressclass_labels",
+            "Labels of the ingress class that the label allowlist selects; absent without one.",
+        )),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::families::testing::samples;
+
+    #[test]
+    fn a_class_shows_its_controller_and_never_a_namespace() {
+        let object = json!({
+            "metadata": {
+                "name": "nginx",
+                "namespace": "stray",
+                "annotations": { "ingressclass.kubernetes.io/is-default-class": "true" },
+                "creationTimestamp": "1970-01-01T00:00:00Z",
+            },
+            "spec": { "controller": "k8s.io/ingress-nginx", "parameters": { "name": "p" } },
+        });
+        assert_eq!(
+            samples(ingressclasses(), &object),
+            [
+                r#"kube_ingressclass_info{ingressclass="nginx",controller="k8s.io/ingress-nginx"} 1"#,
+                r#"kube_ingressclass_created{ingressclass="nginx"} 0"#,
+            ]
+        );
+    }
 }

@@ -1,11 +1,271 @@
-//! `jobs`.
+//! `jobs`: what they ask for, how their pods fare, and how they end.
 
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{Job, JobCondition, JobSpec, JobStatus};
 
-use crate::Collector;
+use super::shapes;
+use super::workloads::{if_present, or_zero, part};
+use crate::{Collector, Family, Samples};
 
 /// The families of jobs.
 #[must_use]
 pub fn jobs() -> Collector<Job> {
-    Collector::new()
+    type F = Family<Job>;
+    let collector = Collector::new().no_base_labels();
+    collector.namespace_label("namespace").name_label("job_name").families([
+        shapes::annotations(F::gauge(
+            "kube_job_annotations",
+            "Annotations of the job that the annotation allowlist selects; absent without one.",
+        )),
+        shapes::labels(
+            F::gauge(
+                "kube_job_labels",
+                "Labels of the job that the label allowlist selects; absent without one.",
+            )
+            .stable(),
+        ),
+        F::gauge("kube_job_info", "Always 1: the job exists.")
+            .stable()
+            .reads([""; 0])
+            .generate(shapes::always),
+        F::gauge("kube_job_created", "Unix time of creation, in seconds.")
+            .stable()
+            .reads([shapes::CREATED])
+            .generate(shapes::created),
+        F::gauge(
+            "kube_job_spec_parallelism",
+            "Number of pods that may run at a time; absent where the job does not say.",
+        )
+        .stable()
+        .reads(["spec.parallelism"])
+        .generate(if_present(spec, |spec| spec.parallelism)),
+        F::gauge(
+            "kube_job_spec_completions",
+            "Number of pods that must succeed; absent where the success of any one will do.",
+        )
+        .stable()
+        .reads(["spec.completions"])
+        .generate(if_present(spec, |spec| spec.completions)),
+        F::gauge(
+            "kube_job_spec_active_deadline_seconds",
+            "Seconds after its start when the job is ended as failed; absent where it may take \
+             forever.",
+        )
+        .stable()
+        .reads(["spec.activeDeadlineSeconds"])
+        .generate(if_present(spec, |spec| spec.active_deadline_seconds)),
+        F::gauge("kube_job_status_succeeded", "Number of the job's pods that have succeeded.")
+            .stable()
+            .reads(["status.succeeded"])
+            .generate(or_zero(status, |status| status.succeeded)),
+        F::gauge(
+            "kube_job_status_failed",
+            "0 without a reason while no pod of the job has failed; then 1 for the reason the job \
+             failed, or the number of failed pods under an empty reason where none is known.",
+        )
+        .stable()
+        .labels(["reason"])
+        .reads(["status.failed", "status.conditions.type", "status.conditions.reason"])
+        .generate(failures),
+        F::gauge("kube_job_status_active", "Number of the job's pods that are pending or running.")
+            .stable()
+            .reads(["status.active"])
+            .generate(or_zero(status, |status| status.active)),
+        F::gauge("kube_job_status_ready", "Number of the job's pods that are ready.")
+            .reads(["status.ready"])
+            .generate(or_zero(status, |status| status.ready)),
+        F::gauge(
+            "kube_job_complete",
+            "Whether the job has completed: 1 for the status of its condition Complete, else 0; \
+             absent without that condition.",
+        )
+        .stable()
+        .labels(["condition"])
+        .reads(["status.conditions.type", "status.conditions.status"])
+        .generate(|job, s| condition(job, "Complete", s)),
+        F::gauge(
+            "kube_job_failed",
+            "Whether the job has failed: 1 for the status of its condition Failed, else 0; absent \
+             without that condition.",
+        )
+        .stable()
+        .labels(["condition"])
+        .reads(["status.conditions.type", "status.conditions.status"])
+        .generate(|job, s| condition(job, "Failed", s)),
+        F::gauge(
+            "kube_job_status_start_time",
+            "Unix time when the job was started or last resumed, in seconds; absent before.",
+        )
+        .stable()
+        .reads(["status.startTime"])
+        .generate(if_present(status, |status| shapes::unix(status.start_time.as_ref()))),
+        F::gauge(
+            "kube_job_status_completion_time",
+            "Unix time when the job completed, in seconds; absent before, and where it failed.",
+        )
+        .stable()
+        .reads(["status.completionTime"])
+        .generate(if_present(status, |status| shapes::unix(status.completion_time.as_ref()))),
+        F::gauge(
+            "kube_job_status_suspended",
+            "1 while the job is suspended, 0 when it is no longer; absent where it never was.",
+        )
+        .reads(["status.conditions.type", "status.conditions.status"])
+        .generate(|job, s| {
+            for condition in conditions(job, "Suspended") {
+                s.value(condition.status == "True");
+            }
+        }),
+        F::gauge(
+            "kube_job_owner",
+            "Always 1, one sample per owner of the job; one with empty labels where it has none.",
+        )
+        .stable()
+        .labels(["owner_kind", "owner_name", "owner_is_controller"])
+        .reads([shapes::OWNERS])
+        .generate(shapes::owners),
+    ])
+}
+
+/// The reasons for a failure that have a sample of their own.
+const REASONS: [&str; 3] = ["BackoffLimitExceeded", "DeadlineExceeded", "Evicted"];
+
+fn spec(job: &Job) -> Option<&JobSpec> {
+    part(&job.spec)
+}
+
+fn status(job: &Job) -> Option<&JobStatus> {
+    part(&job.status)
+}
+
+/// The conditions of one type; the API has at most one, but any number may be written.
+fn conditions<'a>(job: &'a Job, type_: &'static str) -> impl Iterator<Item = &'a JobCondition> {
+    let conditions = status(job).and_then(|status| status.conditions.as_deref());
+    conditions
+        .unwrap_or_default()
+        .iter()
+        .filter(move |condition| condition.type_ == type_)
+}
+
+fn condition(job: &Job, type_: &'static str, s: &mut Samples<'_>) {
+    for condition in conditions(job, type_) {
+        shapes::condition(s, "condition", &condition.status, Samples::sample);
+    }
+}
+
+fn failures(job: &Job, s: &mut Samples<'_>) {
+    let failed = status(job).and_then(|status| status.failed).unwrap_or(0);
+    if failed == 0 {
+        s.value(0);
+        return;
+    }
+    let mut is_explained = false;
+    for condition in conditions(job, "Failed") {
+        let reason = condition.reason.as_deref().unwrap_or_default();
+        s.state_set("reason", &REASONS, reason);
+        is_explained |= REASONS.contains(&reason);
+    }
+    if !is_explained {
+        s.label("reason", "").value(failed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::jobs;
+    use crate::families::testing::family;
+
+    /// What follows the base labels of a job with this status, in the family `kube_job_<name>`.
+    fn samples(name: &str, status: &Value) -> Vec<String> {
+        let name = format!("kube_job_{name}");
+        let job = json!({ "metadata": { "namespace": "etl", "name": "import" }, "status": status });
+        let start = format!("{name}{{namespace=\"etl\",job_name=\"import\"");
+        let lines = family(jobs(), &name, &job);
+        lines
+            .into_iter()
+            .map(|line| line.replace(&start, ""))
+            .collect()
+    }
+
+    #[test]
+    fn a_known_reason_takes_the_place_of_the_number_of_failed_pods() {
+        let condition =
+            json!({ "type": "Failed", "status": "False", "reason": "DeadlineExceeded" });
+        assert_eq!(
+            samples(
+                "status_failed",
+                &json!({ "failed": 4, "conditions": [condition] })
+            ),
+            [
+                r#",reason="BackoffLimitExceeded"} 0"#,
+                r#",reason="DeadlineExceeded"} 1"#,
+                r#",reason="Evicted"} 0"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn without_a_known_reason_the_number_of_failed_pods_comes_last() {
+        let other = json!({ "type": "Failed", "status": "True", "reason": "PodFailurePolicy" });
+        assert_eq!(
+            samples(
+                "status_failed",
+                &json!({ "failed": 4, "conditions": [other] })
+            ),
+            [
+                r#",reason="BackoffLimitExceeded"} 0"#,
+                r#",reason="DeadlineExceeded"} 0"#,
+                r#",reason="Evicted"} 0"#,
+                r#",reason=""} 4"#,
+            ]
+        );
+        let target = json!({ "type": "FailureTarget", "reason": "BackoffLimitExceeded" });
+        let lower_case = json!({ "type": "failed", "reason": "BackoffLimitExceeded" });
+        assert_eq!(
+            samples(
+                "status_failed",
+                &json!({ "failed": -2, "conditions": [target, lower_case] })
+            ),
+            [r#",reason=""} -2"#]
+        );
+    }
+
+    #[test]
+    fn no_failed_pod_is_one_plain_zero_whatever_the_conditions() {
+        let condition = json!({ "type": "Failed", "status": "True", "reason": "Evicted" });
+        for status in [
+            json!({ "failed": 0, "conditions": [condition] }),
+            json!({ "failed": null, "conditions": [condition] }),
+            json!(null),
+        ] {
+            assert_eq!(samples("status_failed", &status), ["} 0"]);
+        }
+    }
+
+    #[test]
+    fn only_the_exact_status_true_counts_as_suspended() {
+        for (status, value) in [
+            ("True", 1),
+            ("False", 0),
+            ("Unknown", 0),
+            ("true", 0),
+            ("", 0),
+        ] {
+            let conditions = json!([{ "type": "Suspended", "status": status }]);
+            assert_eq!(
+                samples("status_suspended", &json!({ "conditions": conditions })),
+                [format!("}} {value}")]
+            );
+        }
+        assert!(samples("status_suspended", &json!({})).is_empty());
+    }
+
+    #[test]
+    fn the_zero_time_is_no_start_and_no_completion() {
+        let zero = "0001-01-01T01:00:00+01:00";
+        let status = json!({ "startTime": zero, "completionTime": zero });
+        assert!(samples("status_start_time", &status).is_empty());
+        assert!(samples("status_completion_time", &status).is_empty());
+    }
 }

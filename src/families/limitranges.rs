@@ -1,11 +1,87 @@
-//! `limitranges`.
+//! `limitranges`: bounds and defaults for what containers, pods and claims may ask for.
 
 use k8s_openapi::api::core::v1::LimitRange;
 
-use crate::Collector;
+use super::shapes;
+use crate::value::Quantity;
+use crate::{Collector, Family, Samples};
 
-/// The families of limitranges.
+/// The families of limit ranges.
 #[must_use]
 pub fn limitranges() -> Collector<LimitRange> {
-    Collector::new()
+    type F = Family<LimitRange>;
+    Collector::new().families([
+        F::gauge(
+            "kube_limitrange",
+            "Bounds and defaults per kind of consumer, constraint and resource, in cores, bytes \
+             or pieces; a `maxLimitRequestRatio` is a plain ratio.",
+        )
+        .stable()
+        .labels(["resource", "type", "constraint"])
+        .reads([
+            "spec.limits.type",
+            "spec.limits.min",
+            "spec.limits.max",
+            "spec.limits.default",
+            "spec.limits.defaultRequest",
+            "spec.limits.maxLimitRequestRatio",
+        ])
+        .generate(limits),
+        F::gauge("kube_limitrange_created", "Unix time of creation, in seconds.")
+            .stable()
+            .reads([shapes::CREATED])
+            .generate(shapes::created),
+    ])
+}
+
+fn limits(range: &LimitRange, s: &mut Samples<'_>) {
+    for limit in range.spec.iter().flat_map(|spec| &spec.limits) {
+        let constraints = [
+            ("min", &limit.min),
+            ("max", &limit.max),
+            ("default", &limit.default),
+            ("defaultRequest", &limit.default_request),
+            ("maxLimitRequestRatio", &limit.max_limit_request_ratio),
+        ];
+        for (constraint, amounts) in constraints {
+            for (resource, amount) in amounts.iter().flatten() {
+                if let Some(amount) = Quantity::parse(&amount.0).and_then(|amount| amount.milli()) {
+                    s.label("resource", resource)
+                        .label("type", &limit.type_)
+                        .label("constraint", constraint)
+                        .value(amount);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::families::testing;
+
+    #[test]
+    fn of_two_limits_for_the_same_thing_the_first_is_told() {
+        let range = json!({
+            "metadata": { "name": "r", "namespace": "n" },
+            "spec": { "limits": [
+                { "type": "Pod", "max": { "nvidia.com/gpu": "2", "cpu": "what" } },
+                { "type": "Pod", "min": { "cpu": "1m" }, "max": { "nvidia.com/gpu": "4" } },
+                null,
+                { "min": { "cpu": "0.0001" } },
+            ] },
+        });
+        let base = "kube_limitrange{namespace=\"n\",limitrange=\"r\"";
+        assert_eq!(
+            testing::family(limitranges(), "kube_limitrange", &range),
+            [
+                format!("{base},resource=\"nvidia.com/gpu\",type=\"Pod\",constraint=\"max\"}} 2"),
+                format!("{base},resource=\"cpu\",type=\"Pod\",constraint=\"min\"}} 0.001"),
+                format!("{base},resource=\"cpu\",type=\"\",constraint=\"min\"}} 0.001"),
+            ]
+        );
+    }
 }

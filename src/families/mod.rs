@@ -18,7 +18,11 @@ use crate::collector::Collector;
 use crate::family::FamilyDescriptor;
 use crate::resource::{Kind, ResourceInfo};
 
+mod admission;
 mod shapes;
+#[cfg(test)]
+mod testing;
+mod workloads;
 
 /// Declares the modules, the [`BuiltIn`] enum and everything that goes through all resources.
 macro_rules! built_in {
@@ -116,6 +120,11 @@ built_in! {
     ValidatingWebhookConfigurations validatingwebhookconfigurations true,
     VolumeAttachments volumeattachments true,
 }
+
+pub use mutatingadmissionpolicies::{MutatingAdmissionPolicy, MutatingAdmissionPolicySpec};
+pub use mutatingadmissionpolicybindings::{
+    MutatingAdmissionPolicyBinding, MutatingAdmissionPolicyBindingSpec,
+};
 
 /// A resource that has no built-in families.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

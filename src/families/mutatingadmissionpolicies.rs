@@ -1,11 +1,138 @@
-//! `mutatingadmissionpolicies`.
+//! `mutatingadmissionpolicies`: how policies that change requests treat parameters and failures.
 
-use k8s_openapi::api::admissionregistration::v1::MutatingAdmissionPolicy;
+use k8s_openapi::ClusterResourceScope;
+use k8s_openapi::api::admissionregistration::v1::ParamKind;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
 
-use crate::Collector;
+use super::{admission, shapes};
+use crate::{Collector, Family};
 
-/// The families of mutatingadmissionpolicies.
+/// What the families read of a `MutatingAdmissionPolicy`.
+///
+/// `k8s_openapi` has the kind for the newest Kubernetes versions only; this type is there for all.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct MutatingAdmissionPolicy {
+    /// Name, namespace, labels and the like.
+    pub metadata: ObjectMeta,
+    /// What the policy does.
+    pub spec: Option<MutatingAdmissionPolicySpec>,
+}
+
+/// What the families read of a policy's spec.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct MutatingAdmissionPolicySpec {
+    /// The kind of the objects that have parameters, where the policy takes any.
+    pub param_kind: Option<ParamKind>,
+    /// What happens where the policy cannot be evaluated: `Fail` or `Ignore`.
+    pub failure_policy: Option<String>,
+    /// Whether the policy is called again in one admission: `Never` or `IfNeeded`.
+    pub reinvocation_policy: Option<String>,
+}
+
+impl k8s_openapi::Resource for MutatingAdmissionPolicy {
+    const API_VERSION: &'static str = "admissionregistration.k8s.io/v1";
+    const GROUP: &'static str = "admissionregistration.k8s.io";
+    const KIND: &'static str = "MutatingAdmissionPolicy";
+    const VERSION: &'static str = "v1";
+    const URL_PATH_SEGMENT: &'static str = "mutatingadmissionpolicies";
+    type Scope = ClusterResourceScope;
+}
+
+impl k8s_openapi::Metadata for MutatingAdmissionPolicy {
+    type Ty = ObjectMeta;
+
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+/// The families of mutating admission policies.
 #[must_use]
 pub fn mutatingadmissionpolicies() -> Collector<MutatingAdmissionPolicy> {
-    Collector::new()
+    type F = Family<MutatingAdmissionPolicy>;
+    admission::collector("mutatingadmissionpolicy").families([
+        F::gauge(
+            "kube_mutatingadmissionpolicy_info",
+            "Always 1: the policy exists; the labels tell the kind of its parameters, what happens \
+             where it fails and whether it is called again.",
+        )
+        .labels([
+            "param_api_version",
+            "param_kind",
+            "failure_policy",
+            "reinvocation_policy",
+        ])
+        .reads([
+            "spec.paramKind.apiVersion",
+            "spec.paramKind.kind",
+            "spec.failurePolicy",
+            "spec.reinvocationPolicy",
+        ])
+        .generate(|policy, s| {
+            let spec = policy.spec.as_ref();
+            admission::param_kind(s, spec.and_then(|spec| spec.param_kind.as_ref()))
+                .label(
+                    "failure_policy",
+                    spec.and_then(|spec| spec.failure_policy.as_deref()),
+                )
+                .label(
+                    "reinvocation_policy",
+                    spec.and_then(|spec| spec.reinvocation_policy.as_deref()),
+                )
+                .value(1);
+        }),
+        F::gauge(
+            "kube_mutatingadmissionpolicy_created",
+            "Unix time of creation, in seconds.",
+        )
+        .reads([shapes::CREATED])
+        .generate(shapes::created),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::families::testing::samples;
+
+    #[test]
+    fn a_policy_shows_what_its_spec_says_and_no_defaults() {
+        let object = json!({
+            "metadata": { "name": "sidecar", "creationTimestamp": "2023-11-14T22:13:20Z" },
+            "spec": {
+                "paramKind": { "apiVersion": "acme.dev/v1", "kind": "Sidecar" },
+                "reinvocationPolicy": "IfNeeded",
+                "mutations": [{ "patchType": "JSONPatch" }],
+            },
+        });
+        assert_eq!(
+            samples(mutatingadmissionpolicies(), &object),
+            [
+                r#"kube_mutatingadmissionpolicy_info{namespace="",mutatingadmissionpolicy="sidecar",param_api_version="acme.dev/v1",param_kind="Sidecar",failure_policy="",reinvocation_policy="IfNeeded"} 1"#,
+                r#"kube_mutatingadmissionpolicy_created{namespace="",mutatingadmissionpolicy="sidecar"} 1.7e+09"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn a_policy_without_a_spec_has_empty_labels() {
+        assert_eq!(
+            samples(
+                mutatingadmissionpolicies(),
+                &json!({ "metadata": null, "spec": null })
+            ),
+            [
+                r#"kube_mutatingadmissionpolicy_info{namespace="",mutatingadmissionpolicy="",param_api_version="",param_kind="",failure_policy="",reinvocation_policy=""} 1"#
+            ]
+        );
+    }
 }

@@ -1,11 +1,130 @@
-//! `mutatingadmissionpolicybindings`.
+//! `mutatingadmissionpolicybindings`: which policy is bound to which parameters.
 
-use k8s_openapi::api::admissionregistration::v1::MutatingAdmissionPolicyBinding;
+use k8s_openapi::ClusterResourceScope;
+use k8s_openapi::api::admissionregistration::v1::ParamRef;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
 
-use crate::Collector;
+use super::{admission, shapes};
+use crate::{Collector, Family};
 
-/// The families of mutatingadmissionpolicybindings.
+/// What the families read of a `MutatingAdmissionPolicyBinding`.
+///
+/// `k8s_openapi` has the kind for the newest Kubernetes versions only; this type is there for all.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct MutatingAdmissionPolicyBinding {
+    /// Name, namespace, labels and the like.
+    pub metadata: ObjectMeta,
+    /// What the binding binds.
+    pub spec: Option<MutatingAdmissionPolicyBindingSpec>,
+}
+
+/// What the families read of a binding's spec.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct MutatingAdmissionPolicyBindingSpec {
+    /// The policy's name.
+    pub policy_name: Option<String>,
+    /// Where the policy finds its parameters, where it takes any.
+    pub param_ref: Option<ParamRef>,
+}
+
+impl k8s_openapi::Resource for MutatingAdmissionPolicyBinding {
+    const API_VERSION: &'static str = "admissionregistration.k8s.io/v1";
+    const GROUP: &'static str = "admissionregistration.k8s.io";
+    const KIND: &'static str = "MutatingAdmissionPolicyBinding";
+    const VERSION: &'static str = "v1";
+    const URL_PATH_SEGMENT: &'static str = "mutatingadmissionpolicybindings";
+    type Scope = ClusterResourceScope;
+}
+
+impl k8s_openapi::Metadata for MutatingAdmissionPolicyBinding {
+    type Ty = ObjectMeta;
+
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+/// The families of mutating admission policy bindings.
 #[must_use]
 pub fn mutatingadmissionpolicybindings() -> Collector<MutatingAdmissionPolicyBinding> {
-    Collector::new()
+    type F = Family<MutatingAdmissionPolicyBinding>;
+    admission::collector("mutatingadmissionpolicybinding").families([
+        F::gauge(
+            "kube_mutatingadmissionpolicybinding_info",
+            "Always 1: the binding exists; the labels tell its policy, the object with the \
+             parameters and what happens where that is missing.",
+        )
+        .labels([
+            "policy_name",
+            "param_name",
+            "param_namespace",
+            "param_not_found_action",
+        ])
+        .reads([
+            "spec.policyName",
+            "spec.paramRef.name",
+            "spec.paramRef.namespace",
+            "spec.paramRef.parameterNotFoundAction",
+        ])
+        .generate(|binding, s| {
+            let spec = binding.spec.as_ref();
+            let policy = spec.and_then(|spec| spec.policy_name.as_ref());
+            admission::binding(policy, spec.and_then(|spec| spec.param_ref.as_ref()), s);
+        }),
+        F::gauge(
+            "kube_mutatingadmissionpolicybinding_created",
+            "Unix time of creation, in seconds.",
+        )
+        .reads([shapes::CREATED])
+        .generate(shapes::created),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::families::testing::samples;
+
+    #[test]
+    fn a_binding_shows_its_policy_and_parameters_but_no_actions() {
+        let object = json!({
+            "metadata": { "name": "all" },
+            "spec": {
+                "policyName": "sidecar",
+                "paramRef": {
+                    "name": "p",
+                    "namespace": "ops",
+                    "parameterNotFoundAction": "Deny",
+                    "selector": { "matchLabels": { "a": "b" } },
+                },
+                "validationActions": ["Deny"],
+            },
+        });
+        assert_eq!(
+            samples(mutatingadmissionpolicybindings(), &object),
+            [
+                r#"kube_mutatingadmissionpolicybinding_info{namespace="",mutatingadmissionpolicybinding="all",policy_name="sidecar",param_name="p",param_namespace="ops",param_not_found_action="Deny"} 1"#
+            ]
+        );
+    }
+
+    #[test]
+    fn a_binding_without_parameters_has_empty_labels_for_them() {
+        let object = json!({ "spec": { "policyName": "sidecar", "paramRef": null } });
+        assert_eq!(
+            samples(mutatingadmissionpolicybindings(), &object),
+            [
+                r#"kube_mutatingadmissionpolicybinding_info{namespace="",mutatingadmissionpolicybinding="",policy_name="sidecar",param_name="",param_namespace="",param_not_found_action=""} 1"#
+            ]
+        );
+    }
 }

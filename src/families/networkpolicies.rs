@@ -1,11 +1,74 @@
-//! `networkpolicies`.
+//! `networkpolicies`: how many rules they have.
 
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
-use crate::Collector;
+use super::shapes;
+use crate::{Collector, Family};
 
-/// The families of networkpolicies.
+/// The families of network policies.
 #[must_use]
 pub fn networkpolicies() -> Collector<NetworkPolicy> {
-    Collector::new()
+    type F = Family<NetworkPolicy>;
+    Collector::new().families([
+        F::gauge(
+            "kube_networkpolicy_created",
+            "Unix time of creation, in seconds.",
+        )
+        .reads([shapes::CREATED])
+        .generate(shapes::created),
+        shapes::annotations(F::gauge(
+            "kube_networkpolicy_annotations",
+            "Annotations of the network policy that the annotation allowlist selects; absent \
+             without one.",
+        )),
+        shapes::labels(F::gauge(
+            "kube_networkpolicy_labels",
+            "Labels of the network policy that the label allowlist selects; absent without one.",
+        )),
+        F::gauge(
+            "kube_networkpolicy_spec_ingress_rules",
+            "Number of rules for incoming traffic, 0 where there is none.",
+        )
+        .reads(["spec.ingress"])
+        .generate(|policy, s| {
+            let rules = policy.spec.as_ref().and_then(|spec| spec.ingress.as_ref());
+            s.value(rules.map_or(0, Vec::len));
+        }),
+        F::gauge(
+            "kube_networkpolicy_spec_egress_rules",
+            "Number of rules for outgoing traffic, 0 where there is none.",
+        )
+        .reads(["spec.egress"])
+        .generate(|policy, s| {
+            let rules = policy.spec.as_ref().and_then(|spec| spec.egress.as_ref());
+            s.value(rules.map_or(0, Vec::len));
+        }),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::families::testing::samples;
+
+    #[test]
+    fn every_rule_counts_whatever_it_says() {
+        let object = json!({
+            "metadata": { "namespace": "shop", "name": "deny" },
+            "spec": {
+                "policyTypes": ["Egress"],
+                "ingress": [{}, null, { "from": [{ "podSelector": {} }, {}] }],
+                "egress": null,
+            },
+        });
+        assert_eq!(
+            samples(networkpolicies(), &object),
+            [
+                r#"kube_networkpolicy_spec_ingress_rules{namespace="shop",networkpolicy="deny"} 3"#,
+                r#"kube_networkpolicy_spec_egress_rules{namespace="shop",networkpolicy="deny"} 0"#,
+            ]
+        );
+    }
 }

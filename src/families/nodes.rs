@@ -1,11 +1,239 @@
-//! `nodes`.
+//! `nodes`: what they run, what they can hold, their conditions and addresses.
 
-use k8s_openapi::api::core::v1::Node;
+use std::collections::BTreeMap;
 
-use crate::Collector;
+use k8s_openapi::api::core::v1::{Node, NodeSpec, NodeStatus};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as QuantityText;
+
+use super::shapes;
+use crate::value::{Quantity, node_units};
+use crate::{Collector, Family, Samples};
+
+/// What starts the key of a label that gives a node a role.
+const ROLE: &str = "node-role.kubernetes.io/";
 
 /// The families of nodes.
 #[must_use]
 pub fn nodes() -> Collector<Node> {
-    Collector::new()
+    type F = Family<Node>;
+    Collector::new().families([
+        shapes::annotations(F::gauge(
+            "kube_node_annotations",
+            "Annotations of the node that the annotation allowlist selects; absent without one.",
+        )),
+        F::gauge("kube_node_created", "Unix time of creation, in seconds.")
+            .stable()
+            .reads([shapes::CREATED])
+            .generate(shapes::created),
+        F::gauge(
+            "kube_node_deletion_timestamp",
+            "Unix time from which the node is being deleted, in seconds; absent before.",
+        )
+        .reads([shapes::DELETED])
+        .generate(shapes::deleted),
+        F::gauge(
+            "kube_node_info",
+            "Always 1; the labels are versions, identity and addresses of the node. \
+             `kubeproxy_version` is always `deprecated`: nodes no longer tell it.",
+        )
+        .stable()
+        .labels([
+            "kernel_version",
+            "os_image",
+            "container_runtime_version",
+            "kubelet_version",
+            "kubeproxy_version",
+            "provider_id",
+            "pod_cidr",
+            "system_uuid",
+            "internal_ip",
+        ])
+        .reads([
+            "spec.podCIDR",
+            "spec.providerID",
+            "status.addresses.address",
+            "status.addresses.type",
+            "status.nodeInfo",
+        ])
+        .generate(info),
+        shapes::labels(
+            F::gauge(
+                "kube_node_labels",
+                "Labels of the node that the label allowlist selects; absent without one.",
+            )
+            .stable(),
+        ),
+        F::gauge(
+            "kube_node_role",
+            "Always 1, one sample per role that a label `node-role.kubernetes.io/<role>` gives \
+             the node.",
+        )
+        .labels(["role"])
+        .reads(["metadata.labels"])
+        .generate(roles),
+        F::gauge(
+            "kube_node_spec_pod_cidrs",
+            "Always 1, one sample per range from which pods of the node get their addresses.",
+        )
+        .labels(["pod_cidr"])
+        .reads(["spec.podCIDRs"])
+        .generate(pod_cidrs),
+        F::gauge(
+            "kube_node_spec_taint",
+            "Always 1, one sample per taint of the node; `effect` is what happens to pods that do \
+             not tolerate it.",
+        )
+        .stable()
+        .labels(["key", "value", "effect"])
+        .reads(["spec.taints.key", "spec.taints.value", "spec.taints.effect"])
+        .generate(taints),
+        F::gauge(
+            "kube_node_spec_unschedulable",
+            "Whether the node is cordoned, so that it gets no new pods: 1 or 0.",
+        )
+        .stable()
+        .reads(["spec.unschedulable"])
+        .generate(|node, s| {
+            let cordoned = spec(node).and_then(|spec| spec.unschedulable);
+            s.value(cordoned.unwrap_or(false));
+        }),
+        F::gauge(
+            "kube_node_status_allocatable",
+            "What the node has for pods, by resource: cores, bytes or a plain count, as `unit` \
+             says.",
+        )
+        .stable()
+        .labels(["resource", "unit"])
+        .reads(["status.allocatable"])
+        .generate(|node, s| {
+            let allocatable = status(node).and_then(|status| status.allocatable.as_ref());
+            amounts(allocatable, s);
+        }),
+        F::gauge(
+            "kube_node_status_capacity",
+            "What the node has in total, by resource: cores, bytes or a plain count, as `unit` \
+             says.",
+        )
+        .stable()
+        .labels(["resource", "unit"])
+        .reads(["status.capacity"])
+        .generate(|node, s| amounts(status(node).and_then(|status| status.capacity.as_ref()), s)),
+        F::gauge(
+            "kube_node_status_condition",
+            "Status of each condition of the node: 1 for the status it has, else 0.",
+        )
+        .stable()
+        .labels(["condition", "status"])
+        .reads(["status.conditions.type", "status.conditions.status"])
+        .generate(conditions),
+        F::gauge(
+            "kube_node_status_addresses",
+            "Always 1, one sample per address of the node; `type` says what kind of address it is.",
+        )
+        .labels(["type", "address"])
+        .reads(["status.addresses.type", "status.addresses.address"])
+        .generate(addresses),
+    ])
 }
+
+fn spec(node: &Node) -> Option<&NodeSpec> {
+    node.spec.as_ref()
+}
+
+fn status(node: &Node) -> Option<&NodeStatus> {
+    node.status.as_ref()
+}
+
+fn info(node: &Node, s: &mut Samples<'_>) {
+    let system = status(node).and_then(|status| status.node_info.as_ref());
+    let addresses = status(node).and_then(|status| status.addresses.as_deref());
+    // On a node with addresses of two families the last one counts.
+    let internal = addresses
+        .unwrap_or_default()
+        .iter()
+        .rfind(|a| a.type_ == "InternalIP");
+    s.label(
+        "kernel_version",
+        system.map(|system| &system.kernel_version),
+    )
+    .label("os_image", system.map(|system| &system.os_image))
+    .label(
+        "container_runtime_version",
+        system.map(|system| &system.container_runtime_version),
+    )
+    .label(
+        "kubelet_version",
+        system.map(|system| &system.kubelet_version),
+    )
+    .label("kubeproxy_version", "deprecated")
+    .label(
+        "provider_id",
+        spec(node).and_then(|spec| spec.provider_id.as_ref()),
+    )
+    .label(
+        "pod_cidr",
+        spec(node).and_then(|spec| spec.pod_cidr.as_ref()),
+    )
+    .label("system_uuid", system.map(|system| &system.system_uuid))
+    .label("internal_ip", internal.map(|address| &address.address))
+    .value(1);
+}
+
+fn roles(node: &Node, s: &mut Samples<'_>) {
+    for (key, _) in shapes::pairs(node.metadata.labels.as_ref()) {
+        if let Some(role) = key.strip_prefix(ROLE) {
+            s.label("role", role).value(1);
+        }
+    }
+}
+
+fn pod_cidrs(node: &Node, s: &mut Samples<'_>) {
+    let ranges = spec(node).and_then(|spec| spec.pod_cidrs.as_ref());
+    for range in ranges.into_iter().flatten() {
+        s.label("pod_cidr", range).value(1);
+    }
+}
+
+fn taints(node: &Node, s: &mut Samples<'_>) {
+    let taints = spec(node).and_then(|spec| spec.taints.as_ref());
+    for taint in taints.into_iter().flatten() {
+        s.label("key", &taint.key)
+            .label("value", taint.value.as_ref())
+            .label("effect", &taint.effect)
+            .value(1);
+    }
+}
+
+fn amounts(resources: Option<&BTreeMap<String, QuantityText>>, s: &mut Samples<'_>) {
+    for (name, QuantityText(text)) in resources.into_iter().flatten() {
+        let Some(amount) = Quantity::parse(text).and_then(|quantity| quantity.milli()) else {
+            continue;
+        };
+        for unit in node_units(name) {
+            s.label("resource", shapes::resource_label(name))
+                .label("unit", unit.as_str())
+                .value(amount);
+        }
+    }
+}
+
+fn conditions(node: &Node, s: &mut Samples<'_>) {
+    let conditions = status(node).and_then(|status| status.conditions.as_ref());
+    for condition in conditions.into_iter().flatten() {
+        shapes::condition(s, "status", &condition.status, |s| {
+            s.label("condition", &condition.type_)
+        });
+    }
+}
+
+fn addresses(node: &Node, s: &mut Samples<'_>) {
+    let addresses = status(node).and_then(|status| status.addresses.as_ref());
+    for address in addresses.into_iter().flatten() {
+        s.label("type", &address.type_)
+            .label("address", &address.address)
+            .value(1);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,191 @@
-//! `persistentvolumeclaims`.
+//! `persistentvolumeclaims`: what is asked for, and the volume it got.
 
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec};
 
-use crate::Collector;
+use super::shapes;
+use crate::{Collector, Family, Samples};
 
-/// The families of persistentvolumeclaims.
+const PHASES: [&str; 3] = ["Lost", "Bound", "Pending"];
+
+/// Names the storage class in manifests older than `spec.storageClassName`.
+const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+
+/// The families of persistent volume claims.
 #[must_use]
 pub fn persistentvolumeclaims() -> Collector<PersistentVolumeClaim> {
-    Collector::new()
+    type F = Family<PersistentVolumeClaim>;
+    Collector::new().families([
+        shapes::labels(
+            F::gauge(
+                "kube_persistentvolumeclaim_labels",
+                "Labels of the claim that the label allowlist selects; absent without one.",
+            )
+            .stable(),
+        ),
+        shapes::annotations(F::gauge(
+            "kube_persistentvolumeclaim_annotations",
+            "Annotations of the claim that the annotation allowlist selects; absent without one.",
+        )),
+        F::gauge(
+            "kube_persistentvolumeclaim_info",
+            "Always 1: storage class the claim asks for, volume it is bound to, and volume mode.",
+        )
+        .stable()
+        .labels(["storageclass", "volumename", "volumemode"])
+        .reads([
+            "metadata.annotations",
+            "spec.storageClassName",
+            "spec.volumeName",
+            "spec.volumeMode",
+        ])
+        .generate(info),
+        F::gauge(
+            "kube_persistentvolumeclaim_status_phase",
+            "Phase of the claim, one sample per phase: 1 for the current one, else 0; absent \
+             before it has one.",
+        )
+        .stable()
+        .labels(["phase"])
+        .reads(["status.phase"])
+        .generate(|claim, s| {
+            let status = claim.status.as_ref();
+            let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or_default();
+            if !phase.is_empty() {
+                s.state_set("phase", &PHASES, phase);
+            }
+        }),
+        F::gauge(
+            "kube_persistentvolumeclaim_resource_requests_storage_bytes",
+            "Capacity the claim asks for, in bytes; absent where it asks for none.",
+        )
+        .stable()
+        .reads(["spec.resources.requests.storage"])
+        .generate(|claim, s| {
+            let resources = spec(claim).and_then(|spec| spec.resources.as_ref());
+            let requests = resources.and_then(|resources| resources.requests.as_ref());
+            s.opt(shapes::quantity(requests, "storage").and_then(|storage| storage.whole()));
+        }),
+        F::gauge(
+            "kube_persistentvolumeclaim_access_mode",
+            "Always 1, one sample per way the claim wants to mount its volume.",
+        )
+        .stable()
+        .labels(["access_mode"])
+        .reads(["spec.accessModes"])
+        .generate(|claim, s| {
+            let spec = spec(claim);
+            for mode in spec.and_then(|spec| spec.access_modes.as_ref()).into_iter().flatten() {
+                s.label("access_mode", mode).value(1);
+            }
+        }),
+        F::gauge(
+            "kube_persistentvolumeclaim_status_condition",
+            "Status of each condition of the claim: 1 for the status it has, else 0.",
+        )
+        .labels(["condition", "status"])
+        .reads(["status.conditions.type", "status.conditions.status"])
+        .generate(conditions),
+        F::gauge("kube_persistentvolumeclaim_created", "Unix time of creation, in seconds.")
+            .reads([shapes::CREATED])
+            .generate(shapes::created),
+        F::gauge(
+            "kube_persistentvolumeclaim_deletion_timestamp",
+            "Unix time at which deletion was asked for, in seconds; absent before.",
+        )
+        .reads([shapes::DELETED])
+        .generate(shapes::deleted),
+    ])
+}
+
+fn spec(claim: &PersistentVolumeClaim) -> Option<&PersistentVolumeClaimSpec> {
+    claim.spec.as_ref()
+}
+
+fn info(claim: &PersistentVolumeClaim, s: &mut Samples<'_>) {
+    let spec = spec(claim);
+    let annotations = claim.metadata.annotations.as_ref();
+    let class = (annotations.and_then(|own| own.get(CLASS_ANNOTATION)))
+        .or_else(|| spec.and_then(|spec| spec.storage_class_name.as_ref()));
+    s.label("storageclass", class)
+        .label("volumename", spec.and_then(|spec| spec.volume_name.as_deref()))
+        .label("volumemode", spec.and_then(|spec| spec.volume_mode.as_deref()))
+        .value(1);
+}
+
+fn conditions(claim: &PersistentVolumeClaim, s: &mut Samples<'_>) {
+    let status = claim.status.as_ref();
+    for condition in status.and_then(|status| status.conditions.as_ref()).into_iter().flatten() {
+        shapes::condition(s, "status", &condition.status, |s| {
+            s.label("condition", &condition.type_)
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::families::testing;
+
+    fn samples(family: &str, mut claim: Value) -> Vec<String> {
+        claim["metadata"]["name"] = "c".into();
+        let lines = testing::family(persistentvolumeclaims(), family, &claim);
+        let start = format!("{family}{{namespace=\"\",persistentvolumeclaim=\"c\"");
+        lines.iter().map(|line| line.strip_prefix(&start).unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn phases_come_in_their_order_and_only_where_there_is_one() {
+        let phase = |status| {
+            samples("kube_persistentvolumeclaim_status_phase", json!({ "status": status }))
+        };
+        assert_eq!(
+            phase(json!({ "phase": "Lost" })),
+            [",phase=\"Lost\"} 1", ",phase=\"Bound\"} 0", ",phase=\"Pending\"} 0"]
+        );
+        assert_eq!(
+            phase(json!({ "phase": "lost" })),
+            [",phase=\"Lost\"} 0", ",phase=\"Bound\"} 0", ",phase=\"Pending\"} 0"]
+        );
+        assert!(phase(json!({})).is_empty());
+    }
+
+    #[test]
+    fn the_info_has_no_default_for_the_volume_mode() {
+        let info = |claim| samples("kube_persistentvolumeclaim_info", claim);
+        let empty = ",storageclass=\"\",volumename=\"\",volumemode=\"\"} 1";
+        assert_eq!(info(json!({})), [empty]);
+        assert_eq!(
+            info(json!({ "spec": { "volumeMode": "Block", "volumeName": "v" } })),
+            [",storageclass=\"\",volumename=\"v\",volumemode=\"Block\"} 1"]
+        );
+    }
+
+    #[test]
+    fn only_a_storage_request_that_parses_is_told() {
+        let requests = |resources| {
+            samples(
+                "kube_persistentvolumeclaim_resource_requests_storage_bytes",
+                json!({ "spec": { "resources": resources } }),
+            )
+        };
+        assert_eq!(requests(json!({ "requests": { "storage": "1.5" } })), ["} 2"]);
+        assert_eq!(requests(json!({ "requests": { "storage": null } })), ["} 0"]);
+        assert!(requests(json!({ "requests": { "storage": "much" } })).is_empty());
+        assert!(requests(json!({ "limits": { "storage": "1Gi" } })).is_empty());
+    }
+
+    #[test]
+    fn a_condition_with_an_odd_status_is_all_zeros() {
+        let status = json!({ "conditions": [{ "type": "Resizing", "status": "true" }] });
+        assert_eq!(
+            samples("kube_persistentvolumeclaim_status_condition", json!({ "status": status })),
+            [
+                ",condition=\"Resizing\",status=\"true\"} 0",
+                ",condition=\"Resizing\",status=\"false\"} 0",
+                ",condition=\"Resizing\",status=\"unknown\"} 0",
+            ]
+        );
+    }
 }

@@ -1,11 +1,76 @@
-//! `poddisruptionbudgets`.
+//! `poddisruptionbudgets`: how many pods are healthy, must be, and may be evicted.
 
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
 
-use crate::Collector;
+use super::shapes;
+use super::workloads::{or_zero, part};
+use crate::{Collector, Family};
 
-/// The families of poddisruptionbudgets.
+/// The families of pod disruption budgets.
 #[must_use]
 pub fn poddisruptionbudgets() -> Collector<PodDisruptionBudget> {
-    Collector::new()
+    type F = Family<PodDisruptionBudget>;
+    Collector::new().families([
+        shapes::annotations(F::gauge(
+            "kube_poddisruptionbudget_annotations",
+            "Annotations of the budget that the annotation allowlist selects; absent without one.",
+        )),
+        shapes::labels(F::gauge(
+            "kube_poddisruptionbudget_labels",
+            "Labels of the budget that the label allowlist selects; absent without one.",
+        )),
+        F::gauge(
+            "kube_poddisruptionbudget_created",
+            "Unix time of creation, in seconds.",
+        )
+        .stable()
+        .reads([shapes::CREATED])
+        .generate(shapes::created),
+        F::gauge(
+            "kube_poddisruptionbudget_status_current_healthy",
+            "Number of the budget's pods that are healthy.",
+        )
+        .stable()
+        .reads(["status.currentHealthy"])
+        .generate(or_zero(status, |status| status.current_healthy)),
+        F::gauge(
+            "kube_poddisruptionbudget_status_desired_healthy",
+            "Number of the budget's pods that must stay healthy.",
+        )
+        .stable()
+        .reads(["status.desiredHealthy"])
+        .generate(or_zero(status, |status| status.desired_healthy)),
+        F::gauge(
+            "kube_poddisruptionbudget_status_pod_disruptions_allowed",
+            "Number of the budget's pods that may be evicted now.",
+        )
+        .stable()
+        .reads(["status.disruptionsAllowed"])
+        .generate(or_zero(status, |status| status.disruptions_allowed)),
+        F::gauge(
+            "kube_poddisruptionbudget_status_expected_pods",
+            "Number of pods the budget counts as its own, healthy or not.",
+        )
+        .stable()
+        .reads(["status.expectedPods"])
+        .generate(or_zero(status, |status| status.expected_pods)),
+        F::gauge(
+            "kube_poddisruptionbudget_status_observed_generation",
+            "Newest generation of the budget that the status takes into account.",
+        )
+        .stable()
+        .reads(["status.observedGeneration"])
+        .generate(or_zero(status, |status| status.observed_generation)),
+        F::gauge(
+            "kube_poddisruptionbudget_deletion_timestamp",
+            "Unix time from which the budget is to be deleted, in seconds; absent where it is to \
+             stay.",
+        )
+        .reads([shapes::DELETED])
+        .generate(shapes::deleted),
+    ])
+}
+
+fn status(budget: &PodDisruptionBudget) -> Option<&PodDisruptionBudgetStatus> {
+    part(&budget.status)
 }

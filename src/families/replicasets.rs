@@ -1,11 +1,138 @@
-//! `replicasets`.
+//! `replicasets`: replicas wanted and reached, and who owns the set.
 
-use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec, ReplicaSetStatus};
 
-use crate::Collector;
+use super::shapes;
+use super::workloads::{if_present, or_zero, part};
+use crate::{Collector, Family};
 
-/// The families of replicasets.
+/// The families of replica sets.
 #[must_use]
 pub fn replicasets() -> Collector<ReplicaSet> {
-    Collector::new()
+    type F = Family<ReplicaSet>;
+    Collector::new().families([
+        F::gauge(
+            "kube_replicaset_created",
+            "Unix time of creation, in seconds.",
+        )
+        .stable()
+        .reads([shapes::CREATED])
+        .generate(shapes::created),
+        F::gauge(
+            "kube_replicaset_status_replicas",
+            "Number of pods the replica set has.",
+        )
+        .stable()
+        .reads(["status.replicas"])
+        .generate(or_zero(status, |status| status.replicas)),
+        F::gauge(
+            "kube_replicaset_status_fully_labeled_replicas",
+            "Number of its pods that have all labels of the pod template.",
+        )
+        .stable()
+        .reads(["status.fullyLabeledReplicas"])
+        .generate(or_zero(status, |status| status.fully_labeled_replicas)),
+        F::gauge(
+            "kube_replicaset_status_ready_replicas",
+            "Number of its pods that are ready.",
+        )
+        .stable()
+        .reads(["status.readyReplicas"])
+        .generate(or_zero(status, |status| status.ready_replicas)),
+        F::gauge(
+            "kube_replicaset_status_terminating_replicas",
+            "Number of its pods that are shutting down; absent where the cluster does not count \
+             them.",
+        )
+        .reads(["status.terminatingReplicas"])
+        .generate(if_present(status, |status| status.terminating_replicas)),
+        F::gauge(
+            "kube_replicaset_status_observed_generation",
+            "Newest generation of the replica set that its controller has acted on.",
+        )
+        .stable()
+        .reads(["status.observedGeneration"])
+        .generate(or_zero(status, |status| status.observed_generation)),
+        F::gauge(
+            "kube_replicaset_spec_replicas",
+            "Number of pods the replica set should have; absent where it does not say.",
+        )
+        .stable()
+        .reads(["spec.replicas"])
+        .generate(if_present(spec, |spec| spec.replicas)),
+        F::gauge(
+            "kube_replicaset_metadata_generation",
+            "Generation of the replica set, which grows with every change of its spec.",
+        )
+        .stable()
+        .reads([shapes::GENERATION])
+        .generate(shapes::generation),
+        F::gauge(
+            "kube_replicaset_owner",
+            "Always 1, one sample per owner of the replica set; one with empty labels where it has \
+             none.",
+        )
+        .stable()
+        .labels(["owner_kind", "owner_name", "owner_is_controller"])
+        .reads([shapes::OWNERS])
+        .generate(shapes::owners),
+        shapes::annotations(F::gauge(
+            "kube_replicaset_annotations",
+            "Annotations of the replica set that the annotation allowlist selects; absent without \
+             one.",
+        )),
+        shapes::labels(
+            F::gauge(
+                "kube_replicaset_labels",
+                "Labels of the replica set that the label allowlist selects; absent without one.",
+            )
+            .stable(),
+        ),
+    ])
+}
+
+fn spec(set: &ReplicaSet) -> Option<&ReplicaSetSpec> {
+    part(&set.spec)
+}
+
+fn status(set: &ReplicaSet) -> Option<&ReplicaSetStatus> {
+    part(&set.status)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::replicasets;
+    use crate::families::testing::samples;
+
+    #[test]
+    fn numbers_are_zero_without_a_status_but_optional_ones_are_absent() {
+        let object = json!({ "metadata": { "namespace": "shop", "name": "web" }, "status": null });
+        let base = r#"{namespace="shop",replicaset="web"} 0"#;
+        assert_eq!(
+            samples(replicasets(), &object),
+            [
+                format!("kube_replicaset_status_replicas{base}"),
+                format!("kube_replicaset_status_fully_labeled_replicas{base}"),
+                format!("kube_replicaset_status_ready_replicas{base}"),
+                format!("kube_replicaset_status_observed_generation{base}"),
+                format!("kube_replicaset_metadata_generation{base}"),
+                String::from(
+                    "kube_replicaset_owner{namespace=\"shop\",replicaset=\"web\",\
+                     owner_kind=\"\",owner_name=\"\",owner_is_controller=\"\"} 1"
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn optional_numbers_show_where_they_are_zero() {
+        let object = json!({ "spec": { "replicas": 0 }, "status": { "terminatingReplicas": 0 } });
+        let lines = samples(replicasets(), &object);
+        for name in ["spec_replicas", "status_terminating_replicas"] {
+            let line = format!("kube_replicaset_{name}{{namespace=\"\",replicaset=\"\"}} 0");
+            assert!(lines.contains(&line), "{line}");
+        }
+    }
 }

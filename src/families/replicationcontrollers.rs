@@ -1,11 +1,89 @@
-//! `replicationcontrollers`.
+//! `replicationcontrollers`: replicas wanted and reached, and who owns the controller.
 
-use k8s_openapi::api::core::v1::ReplicationController;
+use k8s_openapi::api::core::v1::{
+    ReplicationController, ReplicationControllerSpec, ReplicationControllerStatus,
+};
 
-use crate::Collector;
+use super::shapes;
+use super::workloads::{if_present, or_zero, part};
+use crate::{Collector, Family};
 
-/// The families of replicationcontrollers.
+/// The families of replication controllers.
 #[must_use]
 pub fn replicationcontrollers() -> Collector<ReplicationController> {
-    Collector::new()
+    type F = Family<ReplicationController>;
+    Collector::new().families([
+        F::gauge(
+            "kube_replicationcontroller_created",
+            "Unix time of creation, in seconds.",
+        )
+        .stable()
+        .reads([shapes::CREATED])
+        .generate(shapes::created),
+        F::gauge(
+            "kube_replicationcontroller_status_replicas",
+            "Number of pods the replication controller has.",
+        )
+        .stable()
+        .reads(["status.replicas"])
+        .generate(or_zero(status, |status| status.replicas)),
+        F::gauge(
+            "kube_replicationcontroller_status_fully_labeled_replicas",
+            "Number of its pods that have all labels of the pod template.",
+        )
+        .stable()
+        .reads(["status.fullyLabeledReplicas"])
+        .generate(or_zero(status, |status| status.fully_labeled_replicas)),
+        F::gauge(
+            "kube_replicationcontroller_status_ready_replicas",
+            "Number of its pods that are ready.",
+        )
+        .stable()
+        .reads(["status.readyReplicas"])
+        .generate(or_zero(status, |status| status.ready_replicas)),
+        F::gauge(
+            "kube_replicationcontroller_status_available_replicas",
+            "Number of its pods that have been ready for at least minReadySeconds.",
+        )
+        .stable()
+        .reads(["status.availableReplicas"])
+        .generate(or_zero(status, |status| status.available_replicas)),
+        F::gauge(
+            "kube_replicationcontroller_status_observed_generation",
+            "Newest generation of the replication controller that has been acted on.",
+        )
+        .stable()
+        .reads(["status.observedGeneration"])
+        .generate(or_zero(status, |status| status.observed_generation)),
+        F::gauge(
+            "kube_replicationcontroller_spec_replicas",
+            "Number of pods the replication controller should have; absent where it does not say.",
+        )
+        .stable()
+        .reads(["spec.replicas"])
+        .generate(if_present(spec, |spec| spec.replicas)),
+        F::gauge(
+            "kube_replicationcontroller_metadata_generation",
+            "Generation of the replication controller, which grows with every change of its spec.",
+        )
+        .stable()
+        .reads([shapes::GENERATION])
+        .generate(shapes::generation),
+        F::gauge(
+            "kube_replicationcontroller_owner",
+            "Always 1, one sample per owner of the replication controller; one with empty labels \
+             where it has none.",
+        )
+        .labels(["owner_kind", "owner_name", "owner_is_controller"])
+        .reads([shapes::OWNERS])
+        .generate(shapes::owners),
+    ])
+}
+
+fn spec(controller: &ReplicationController) -> Option<&ReplicationControllerSpec> {
+    part(&controller.spec)
+}
+
+fn status(controller: &ReplicationController) -> Option<&ReplicationControllerStatus> {
+    part(&controller.status)
 }

@@ -1,11 +1,79 @@
-//! `resourcequotas`.
+//! `resourcequotas`: limits of a namespace and how much of them is used.
 
 use k8s_openapi::api::core::v1::ResourceQuota;
 
-use crate::Collector;
+use super::shapes;
+use crate::value::Quantity;
+use crate::{Collector, Family, Samples};
 
-/// The families of resourcequotas.
+/// The families of resource quotas.
 #[must_use]
 pub fn resourcequotas() -> Collector<ResourceQuota> {
-    Collector::new()
+    type F = Family<ResourceQuota>;
+    Collector::new().families([
+        F::gauge("kube_resourcequota_created", "Unix time of creation, in seconds.")
+            .stable()
+            .reads([shapes::CREATED])
+            .generate(shapes::created),
+        F::gauge(
+            "kube_resourcequota",
+            "Per resource, the enforced limit (type `hard`) and what is used of it (type `used`), \
+             in cores, bytes or pieces.",
+        )
+        .stable()
+        .labels(["resource", "type"])
+        .reads(["status.hard", "status.used"])
+        .generate(quota),
+        shapes::annotations(F::gauge(
+            "kube_resourcequota_annotations",
+            "Annotations of the quota that the annotation allowlist selects; absent without one.",
+        )),
+        shapes::labels(
+            F::gauge(
+                "kube_resourcequota_labels",
+                "Labels of the quota that the label allowlist selects; absent without one.",
+            )
+            .stable(),
+        ),
+    ])
+}
+
+fn quota(quota: &ResourceQuota, s: &mut Samples<'_>) {
+    let Some(status) = &quota.status else { return };
+    for (kind, amounts) in [("hard", &status.hard), ("used", &status.used)] {
+        for (resource, amount) in amounts.iter().flatten() {
+            if let Some(amount) = Quantity::parse(&amount.0).and_then(|amount| amount.milli()) {
+                s.label("resource", resource).label("type", kind).value(amount);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::families::testing;
+
+    #[test]
+    fn hard_limits_precede_usage_each_in_key_order_and_what_does_not_parse_is_left_out() {
+        let quota = json!({
+            "metadata": { "name": "q", "namespace": "n" },
+            "spec": { "hard": { "pods": "1" } },
+            "status": {
+                "hard": { "requests.nvidia.com/GPU": "1001u", "cpu": "no", "Pods": null },
+                "used": { "pods": "3" },
+            },
+        });
+        let base = "kube_resourcequota{namespace=\"n\",resourcequota=\"q\"";
+        assert_eq!(
+            testing::family(resourcequotas(), "kube_resourcequota", &quota),
+            [
+                format!("{base},resource=\"Pods\",type=\"hard\"}} 0"),
+                format!("{base},resource=\"requests.nvidia.com/GPU\",type=\"hard\"}} 0.002"),
+                format!("{base},resource=\"pods\",type=\"used\"}} 3"),
+            ]
+        );
+    }
 }

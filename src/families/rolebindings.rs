@@ -1,11 +1,67 @@
-//! `rolebindings`.
+//! `rolebindings`: which role they grant, never to whom.
 
 use k8s_openapi::api::rbac::v1::RoleBinding;
 
-use crate::Collector;
+use super::shapes;
+use crate::{Collector, Family};
 
-/// The families of rolebindings.
+/// The families of role bindings.
 #[must_use]
 pub fn rolebindings() -> Collector<RoleBinding> {
-    Collector::new()
+    type F = Family<RoleBinding>;
+    Collector::new().families([
+        shapes::annotations(F::gauge(
+            "kube_rolebinding_annotations",
+            "Annotations of the role binding that the annotation allowlist selects; absent without one.",
+        )),
+        shapes::labels(F::gauge(
+            "kube_rolebinding_labels",
+            "Labels of the role binding that the label allowlist selects; absent without one.",
+        )),
+        F::gauge(
+            "kube_rolebinding_info",
+            "Always 1: the role binding exists; the labels name the role it grants.",
+        )
+        .labels(["roleref_kind", "roleref_name"])
+        .reads(["roleRef.kind", "roleRef.name"])
+        .generate(|binding, s| {
+            s.label("roleref_kind", &binding.role_ref.kind)
+                .label("roleref_name", &binding.role_ref.name)
+                .value(1);
+        }),
+        F::gauge("kube_rolebinding_created", "Unix time of creation, in seconds.")
+            .reads([shapes::CREATED])
+            .generate(shapes::created),
+        F::gauge(
+            "kube_rolebinding_metadata_resource_version",
+            "Resource version of the role binding, which grows with every change; absent where it is not a \
+             decimal integer.",
+        )
+        .reads([""; 0])
+        .generate(shapes::version),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::families::testing::samples;
+
+    #[test]
+    fn a_binding_shows_its_role_once_however_many_subjects_it_has() {
+        let object = json!({
+            "metadata": { "namespace": "ops", "name": "x", "resourceVersion": "7" },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "view" },
+            "subjects": [{ "kind": "Group", "name": "a" }, { "kind": "User", "name": "b" }],
+        });
+        assert_eq!(
+            samples(rolebindings(), &object),
+            [
+                r#"kube_rolebinding_info{namespace="ops",rolebinding="x",roleref_kind="Role",roleref_name="view"} 1"#,
+                r#"kube_rolebinding_metadata_resource_version{namespace="ops",rolebinding="x"} 7"#,
+            ]
+        );
+    }
 }

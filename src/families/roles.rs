@@ -1,11 +1,58 @@
-//! `roles`.
+//! `roles`: that they exist, never what they allow.
 
 use k8s_openapi::api::rbac::v1::Role;
 
-use crate::Collector;
+use super::shapes;
+use crate::{Collector, Family};
 
 /// The families of roles.
 #[must_use]
 pub fn roles() -> Collector<Role> {
-    Collector::new()
+    type F = Family<Role>;
+    Collector::new().families([
+        shapes::annotations(F::gauge(
+            "kube_role_annotations",
+            "Annotations of the role that the annotation allowlist selects; absent without one.",
+        )),
+        shapes::labels(F::gauge(
+            "kube_role_labels",
+            "Labels of the role that the label allowlist selects; absent without one.",
+        )),
+        F::gauge("kube_role_info", "Always 1: the role exists.")
+            .reads([""; 0])
+            .generate(shapes::always),
+        F::gauge("kube_role_created", "Unix time of creation, in seconds.")
+            .reads([shapes::CREATED])
+            .generate(shapes::created),
+        F::gauge(
+            "kube_role_metadata_resource_version",
+            "Resource version of the role, which grows with every change; absent where it is not a \
+             decimal integer.",
+        )
+        .reads([""; 0])
+        .generate(shapes::version),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::families::testing::samples;
+
+    #[test]
+    fn a_role_shows_that_it_exists_and_not_its_rules() {
+        let object = json!({
+            "metadata": { "namespace": "ops", "name": "x", "resourceVersion": "7" },
+            "rules": null,
+        });
+        assert_eq!(
+            samples(roles(), &object),
+            [
+                r#"kube_role_info{namespace="ops",role="x"} 1"#,
+                r#"kube_role_metadata_resource_version{namespace="ops",role="x"} 7"#,
+            ]
+        );
+    }
 }

@@ -1,11 +1,114 @@
-//! `secrets`.
+//! `secrets`: that they exist, their type and their owners, never what they contain.
 
 use k8s_openapi::api::core::v1::Secret;
 
-use crate::Collector;
+use super::shapes;
+use crate::{Collector, Family};
 
-/// The families of secrets.
+/// The families of secrets. None of them reads the data, so decoding skips it.
 #[must_use]
 pub fn secrets() -> Collector<Secret> {
-    Collector::new()
+    type F = Family<Secret>;
+    Collector::new().families([
+        F::gauge("kube_secret_info", "Always 1: the secret exists.")
+            .stable()
+            .reads([""; 0])
+            .generate(shapes::always),
+        F::gauge(
+            "kube_secret_type",
+            "Always 1; `type` is the type of the secret, empty where it has none.",
+        )
+        .stable()
+        .labels(["type"])
+        .reads(["type"])
+        .generate(|secret, s| s.label("type", secret.type_.as_ref()).value(1)),
+        shapes::annotations(F::gauge(
+            "kube_secret_annotations",
+            "Annotations of the secret that the annotation allowlist selects; absent without one.",
+        )),
+        shapes::labels(
+            F::gauge(
+                "kube_secret_labels",
+                "Labels of the secret that the label allowlist selects; absent without one.",
+            )
+            .stable(),
+        ),
+        F::gauge("kube_secret_created", "Unix time of creation, in seconds.")
+            .stable()
+            .reads([shapes::CREATED])
+            .generate(shapes::created),
+        F::gauge(
+            "kube_secret_metadata_resource_version",
+            "Resource version of the secret, which grows with every change; absent where it is \
+             not a decimal integer.",
+        )
+        .reads([""; 0])
+        .generate(shapes::version),
+        F::gauge(
+            "kube_secret_owner",
+            "Always 1, one sample per owner of the secret; one with empty labels where it has none.",
+        )
+        .labels(["owner_kind", "owner_name", "owner_is_controller"])
+        .reads([shapes::OWNERS])
+        .generate(shapes::owners),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::families::testing::samples;
+
+    #[test]
+    fn no_family_reads_the_data_of_a_secret() {
+        let collector = secrets();
+        for family in collector.iter() {
+            let mut reads = family
+                .descriptor()
+                .reads()
+                .expect("every family declares its fields");
+            assert!(reads.all(|path| path == "type" || path.starts_with("metadata.")));
+        }
+    }
+
+    #[test]
+    fn an_empty_secret_has_its_unconditional_families_only() {
+        assert_eq!(
+            samples(secrets(), &json!({ "data": { "key": "dmFsdWU=" } })),
+            [
+                r#"kube_secret_info{namespace="",secret=""} 1"#,
+                r#"kube_secret_type{namespace="",secret="",type=""} 1"#,
+                r#"kube_secret_owner{namespace="",secret="",owner_kind="",owner_name="",owner_is_controller=""} 1"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn a_secret_shows_its_type_age_version_and_owners() {
+        let secret = json!({
+            "metadata": {
+                "name": "tls", "namespace": "shop", "resourceVersion": "1234567",
+                "creationTimestamp": "1970-01-01T00:00:00Z",
+                "ownerReferences": [
+                    { "kind": "Certificate", "name": "tls", "controller": true },
+                    { "kind": "Issuer", "name": "ca", "controller": null },
+                    { "kind": "Issuer", "name": "ca" },
+                ],
+            },
+            "type": "kubernetes.io/tls",
+        });
+        assert_eq!(
+            samples(secrets(), &secret),
+            [
+                r#"kube_secret_info{namespace="shop",secret="tls"} 1"#,
+                r#"kube_secret_type{namespace="shop",secret="tls",type="kubernetes.io/tls"} 1"#,
+                r#"kube_secret_created{namespace="shop",secret="tls"} 0"#,
+                r#"kube_secret_metadata_resource_version{namespace="shop",secret="tls"} 1.234567e+06"#,
+                r#"kube_secret_owner{namespace="shop",secret="tls",owner_kind="Certificate",owner_name="tls",owner_is_controller="true"} 1"#,
+                r#"kube_secret_owner{namespace="shop",secret="tls",owner_kind="Issuer",owner_name="ca",owner_is_controller="false"} 1"#,
+            ]
+        );
+    }
 }

@@ -1,11 +1,118 @@
-//! `serviceaccounts`.
+//! `serviceaccounts`: which exist and which secrets they refer to.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 
-use crate::Collector;
+use super::shapes;
+use crate::{Collector, Family, Samples};
 
-/// The families of serviceaccounts.
+/// The families of service accounts.
 #[must_use]
 pub fn serviceaccounts() -> Collector<ServiceAccount> {
-    Collector::new()
+    type F = Family<ServiceAccount>;
+    Collector::new().uid_label("uid").families([
+        F::gauge(
+            "kube_serviceaccount_info",
+            "Always 1; `automount_token` says whether pods get the account's token, empty where \
+             the account leaves it open.",
+        )
+        .labels(["automount_token"])
+        .reads(["automountServiceAccountToken"])
+        .generate(|account, s| {
+            s.label("automount_token", account.automount_service_account_token)
+                .value(1);
+        }),
+        F::gauge(
+            "kube_serviceaccount_created",
+            "Unix time of creation, in seconds.",
+        )
+        .reads([shapes::CREATED])
+        .generate(shapes::created),
+        F::gauge(
+            "kube_serviceaccount_deleted",
+            "Unix time from which the service account is being deleted, in seconds; absent before.",
+        )
+        .reads([shapes::DELETED])
+        .generate(shapes::deleted),
+        F::gauge(
+            "kube_serviceaccount_secret",
+            "Always 1, one sample per secret that pods of the service account may use; `name` is \
+             the secret.",
+        )
+        .labels(["name"])
+        .reads(["secrets.name"])
+        .generate(secrets),
+        F::gauge(
+            "kube_serviceaccount_image_pull_secret",
+            "Always 1, one sample per secret with which images are pulled; `name` is the secret.",
+        )
+        .labels(["name"])
+        .reads(["imagePullSecrets.name"])
+        .generate(image_pull_secrets),
+        shapes::annotations(F::gauge(
+            "kube_serviceaccount_annotations",
+            "Annotations of the service account that the annotation allowlist selects; absent \
+             without one.",
+        )),
+        shapes::labels(F::gauge(
+            "kube_serviceaccount_labels",
+            "Labels of the service account that the label allowlist selects; absent without one.",
+        )),
+    ])
+}
+
+fn secrets(account: &ServiceAccount, s: &mut Samples<'_>) {
+    for secret in account.secrets.iter().flatten() {
+        s.label("name", secret.name.as_ref()).value(1);
+    }
+}
+
+fn image_pull_secrets(account: &ServiceAccount, s: &mut Samples<'_>) {
+    for secret in account.image_pull_secrets.iter().flatten() {
+        s.label("name", &secret.name).value(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::families::testing::samples;
+
+    #[test]
+    fn an_account_that_leaves_automounting_open_has_an_empty_label() {
+        assert_eq!(
+            samples(serviceaccounts(), &json!({})),
+            [
+                r#"kube_serviceaccount_info{namespace="",serviceaccount="",uid="",automount_token=""} 1"#
+            ]
+        );
+    }
+
+    #[test]
+    fn a_deleted_account_shows_times_and_secrets_in_list_order() {
+        let account = json!({
+            "metadata": {
+                "name": "ci", "namespace": "a", "uid": "u",
+                "creationTimestamp": "1970-01-01T00:00:01Z",
+                "deletionTimestamp": "1970-01-01T00:00:02Z",
+            },
+            "automountServiceAccountToken": false,
+            "secrets": [{ "name": "z", "namespace": "other" }, {}, { "name": "a" }, { "name": "z" }],
+            "imagePullSecrets": [{ "name": "registry" }, null],
+        });
+        assert_eq!(
+            samples(serviceaccounts(), &account),
+            [
+                r#"kube_serviceaccount_info{namespace="a",serviceaccount="ci",uid="u",automount_token="false"} 1"#,
+                r#"kube_serviceaccount_created{namespace="a",serviceaccount="ci",uid="u"} 1"#,
+                r#"kube_serviceaccount_deleted{namespace="a",serviceaccount="ci",uid="u"} 2"#,
+                r#"kube_serviceaccount_secret{namespace="a",serviceaccount="ci",uid="u",name="z"} 1"#,
+                r#"kube_serviceaccount_secret{namespace="a",serviceaccount="ci",uid="u",name=""} 1"#,
+                r#"kube_serviceaccount_secret{namespace="a",serviceaccount="ci",uid="u",name="a"} 1"#,
+                r#"kube_serviceaccount_image_pull_secret{namespace="a",serviceaccount="ci",uid="u",name="registry"} 1"#,
+                r#"kube_serviceaccount_image_pull_secret{namespace="a",serviceaccount="ci",uid="u",name=""} 1"#,
+            ]
+        );
+    }
 }

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
 
 use crate::family::{Allowlisted, Family, FamilyBuilder};
-use crate::sample::{Sample, Samples};
+use crate::sample::{LabelValue, Sample, Samples};
 use crate::value::{Quantity, resource_version, write_resource_name};
 
 /// The paths that the generators of this module read.
@@ -134,9 +134,21 @@ pub(super) fn quantity<'a>(
     Quantity::parse(&map?.get(name)?.0)
 }
 
-/// A resource name as a value of the label `resource`.
-pub(super) fn resource_label(name: &str) -> String {
-    let mut label = Vec::with_capacity(name.len());
-    write_resource_name(&mut label, name);
-    String::from_utf8(label).unwrap_or_default()
+/// A resource name as a value of the label `resource`, sanitised while it is written.
+pub(super) fn resource_label(name: &str) -> impl LabelValue {
+    struct ResourceName<'a>(&'a str);
+    impl LabelValue for ResourceName<'_> {
+        fn write_to(&self, out: &mut Vec<u8>) {
+            write_resource_name(out, self.0);
+        }
+    }
+    ResourceName(name)
+}
+
+/// A field that is an `Option` with some Kubernetes versions of `k8s_openapi` and none with others.
+pub(super) fn optional<'a, T, F>(field: &'a F) -> Option<&'a T>
+where
+    Option<&'a T>: From<&'a F>,
+{
+    Option::from(field)
 }

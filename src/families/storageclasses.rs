@@ -1,11 +1,45 @@
-//! `storageclasses`.
+//! `storageclasses`: who provisions volumes, and what becomes of them.
 
 use k8s_openapi::api::storage::v1::StorageClass;
 
-use crate::Collector;
+use super::shapes;
+use crate::{Collector, Family};
 
-/// The families of storageclasses.
+/// The families of storage classes.
 #[must_use]
 pub fn storageclasses() -> Collector<StorageClass> {
-    Collector::new()
+    type F = Family<StorageClass>;
+    Collector::new().families([
+        F::gauge(
+            "kube_storageclass_info",
+            "Always 1: provisioner of the class, what happens to released volumes, and when \
+             volumes are bound.",
+        )
+        .stable()
+        .labels(["provisioner", "reclaim_policy", "volume_binding_mode"])
+        .reads(["provisioner", "reclaimPolicy", "volumeBindingMode"])
+        .generate(|class, s| {
+            let reclaim_policy = class.reclaim_policy.as_deref().unwrap_or("Delete");
+            let binding_mode = class.volume_binding_mode.as_deref().unwrap_or("Immediate");
+            s.label("provisioner", &class.provisioner)
+                .label("reclaim_policy", reclaim_policy)
+                .label("volume_binding_mode", binding_mode)
+                .value(1);
+        }),
+        F::gauge("kube_storageclass_created", "Unix time of creation, in seconds.")
+            .stable()
+            .reads([shapes::CREATED])
+            .generate(shapes::created),
+        shapes::annotations(F::gauge(
+            "kube_storageclass_annotations",
+            "Annotations of the class that the annotation allowlist selects; absent without one.",
+        )),
+        shapes::labels(
+            F::gauge(
+                "kube_storageclass_labels",
+                "Labels of the class that the label allowlist selects; absent without one.",
+            )
+            .stable(),
+        ),
+    ])
 }

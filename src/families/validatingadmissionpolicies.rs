@@ -1,11 +1,66 @@
-//! `validatingadmissionpolicies`.
+//! `validatingadmissionpolicies`: how policies that check requests treat parameters and failures.
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 
-use crate::Collector;
+use super::{admission, shapes};
+use crate::{Collector, Family};
 
-/// The families of validatingadmissionpolicies.
+/// The families of validating admission policies.
 #[must_use]
 pub fn validatingadmissionpolicies() -> Collector<ValidatingAdmissionPolicy> {
-    Collector::new()
+    type F = Family<ValidatingAdmissionPolicy>;
+    admission::collector("validatingadmissionpolicy").families([
+        F::gauge(
+            "kube_validatingadmissionpolicy_info",
+            "Always 1: the policy exists; the labels tell the kind of its parameters and what \
+             happens where it fails.",
+        )
+        .labels(["param_api_version", "param_kind", "failure_policy"])
+        .reads([
+            "spec.paramKind.apiVersion",
+            "spec.paramKind.kind",
+            "spec.failurePolicy",
+        ])
+        .generate(|policy, s| {
+            let spec = policy.spec.as_ref();
+            admission::param_kind(s, spec.and_then(|spec| spec.param_kind.as_ref()))
+                .label(
+                    "failure_policy",
+                    spec.and_then(|spec| spec.failure_policy.as_deref()),
+                )
+                .value(1);
+        }),
+        F::gauge(
+            "kube_validatingadmissionpolicy_created",
+            "Unix time of creation, in seconds.",
+        )
+        .reads([shapes::CREATED])
+        .generate(shapes::created),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::families::testing::samples;
+
+    #[test]
+    fn a_policy_shows_what_its_spec_says_and_the_namespace_of_an_odd_object() {
+        let object = json!({
+            "metadata": { "namespace": "odd", "name": "replicas" },
+            "spec": {
+                "paramKind": { "kind": "Limit" },
+                "failurePolicy": "Perhaps",
+                "reinvocationPolicy": "Never",
+            },
+        });
+        assert_eq!(
+            samples(validatingadmissionpolicies(), &object),
+            [
+                r#"kube_validatingadmissionpolicy_info{namespace="odd",validatingadmissionpolicy="replicas",param_api_version="",param_kind="Limit",failure_policy="Perhaps"} 1"#
+            ]
+        );
+    }
 }

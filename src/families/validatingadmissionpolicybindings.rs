@@ -1,11 +1,93 @@
-//! `validatingadmissionpolicybindings`.
+//! `validatingadmissionpolicybindings`: which policy is bound to which parameters and actions.
 
-use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicyBinding;
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,
+};
 
-use crate::Collector;
+use super::{admission, shapes};
+use crate::{Collector, Family};
 
-/// The families of validatingadmissionpolicybindings.
+/// The families of validating admission policy bindings.
 #[must_use]
 pub fn validatingadmissionpolicybindings() -> Collector<ValidatingAdmissionPolicyBinding> {
-    Collector::new()
+    type F = Family<ValidatingAdmissionPolicyBinding>;
+    admission::collector("validatingadmissionpolicybinding").families([
+        F::gauge(
+            "kube_validatingadmissionpolicybinding_info",
+            "Always 1: the binding exists; the labels tell its policy, the object with the \
+             parameters and what happens where that is missing.",
+        )
+        .labels([
+            "policy_name",
+            "param_name",
+            "param_namespace",
+            "param_not_found_action",
+        ])
+        .reads([
+            "spec.policyName",
+            "spec.paramRef.name",
+            "spec.paramRef.namespace",
+            "spec.paramRef.parameterNotFoundAction",
+        ])
+        .generate(|binding, s| {
+            let spec = spec(binding);
+            let policy = spec.and_then(|spec| shapes::optional(&spec.policy_name));
+            admission::binding(policy, spec.and_then(|spec| spec.param_ref.as_ref()), s);
+        }),
+        F::gauge(
+            "kube_validatingadmissionpolicybinding_created",
+            "Unix time of creation, in seconds.",
+        )
+        .reads([shapes::CREATED])
+        .generate(shapes::created),
+        F::gauge(
+            "kube_validatingadmissionpolicybinding_validation_action",
+            "Always 1 for each action taken on a request that the policy finds invalid; actions \
+             that are not taken are absent.",
+        )
+        .labels(["action"])
+        .reads(["spec.validationActions"])
+        .generate(|binding, s| {
+            let actions: Option<&Vec<String>> =
+                spec(binding).and_then(|spec| shapes::optional(&spec.validation_actions));
+            for action in actions.into_iter().flatten() {
+                s.label("action", action).value(1);
+            }
+        }),
+    ])
+}
+
+fn spec(
+    binding: &ValidatingAdmissionPolicyBinding,
+) -> Option<&ValidatingAdmissionPolicyBindingSpec> {
+    shapes::optional(&binding.spec)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::families::testing::samples;
+
+    #[test]
+    fn actions_keep_their_order_and_repeated_ones_are_one_series() {
+        let object = json!({
+            "metadata": { "name": "all" },
+            "spec": {
+                "policyName": "replicas",
+                "paramRef": { "selector": {} },
+                "validationActions": ["Warn", "Audit", null, "Warn"],
+            },
+        });
+        assert_eq!(
+            samples(validatingadmissionpolicybindings(), &object),
+            [
+                r#"kube_validatingadmissionpolicybinding_info{namespace="",validatingadmissionpolicybinding="all",policy_name="replicas",param_name="",param_namespace="",param_not_found_action=""} 1"#,
+                r#"kube_validatingadmissionpolicybinding_validation_action{namespace="",validatingadmissionpolicybinding="all",action="Warn"} 1"#,
+                r#"kube_validatingadmissionpolicybinding_validation_action{namespace="",validatingadmissionpolicybinding="all",action="Audit"} 1"#,
+                r#"kube_validatingadmissionpolicybinding_validation_action{namespace="",validatingadmissionpolicybinding="all",action=""} 1"#,
+            ]
+        );
+    }
 }

@@ -1,11 +1,68 @@
-//! `volumeattachments`.
+//! `volumeattachments`: which volume is to be attached to which node, and whether it is.
 
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 
-use crate::Collector;
+use super::shapes;
+use crate::{Collector, Family};
 
-/// The families of volumeattachments.
+/// The families of volume attachments.
 #[must_use]
 pub fn volumeattachments() -> Collector<VolumeAttachment> {
-    Collector::new()
+    type F = Family<VolumeAttachment>;
+    Collector::new().families([
+        F::gauge(
+            "kube_volumeattachment_labels",
+            "All labels of the attachment, whatever the label allowlist says.",
+        )
+        .labels(["label_*"])
+        .reads(["metadata.labels"])
+        .generate(|attachment, s| {
+            let labels = shapes::pairs(attachment.metadata.labels.as_ref());
+            s.sample().map_labels("label", labels).value(1);
+        }),
+        F::gauge(
+            "kube_volumeattachment_info",
+            "Always 1: driver that attaches the volume, and node it is meant for.",
+        )
+        .labels(["attacher", "node"])
+        .reads(["spec.attacher", "spec.nodeName"])
+        .generate(|attachment, s| {
+            s.label("attacher", &attachment.spec.attacher)
+                .label("node", &attachment.spec.node_name)
+                .value(1);
+        }),
+        F::gauge("kube_volumeattachment_created", "Unix time of creation, in seconds.")
+            .reads([shapes::CREATED])
+            .generate(shapes::created),
+        F::gauge(
+            "kube_volumeattachment_spec_source_persistentvolume",
+            "Always 1: persistent volume to attach; absent for a volume that is described inline.",
+        )
+        .labels(["volumename"])
+        .reads(["spec.source.persistentVolumeName"])
+        .generate(|attachment, s| {
+            if let Some(volume) = &attachment.spec.source.persistent_volume_name {
+                s.label("volumename", volume).value(1);
+            }
+        }),
+        F::gauge(
+            "kube_volumeattachment_status_attached",
+            "Whether the volume is attached: 1 or 0.",
+        )
+        .reads(["status.attached"])
+        .generate(|attachment, s| {
+            s.value(attachment.status.as_ref().is_some_and(|status| status.attached));
+        }),
+        F::gauge(
+            "kube_volumeattachment_status_attachment_metadata",
+            "Always 1: what the driver reported of the attachment, each entry as a label.",
+        )
+        .labels(["metadata_*"])
+        .reads(["status.attachmentMetadata"])
+        .generate(|attachment, s| {
+            let status = attachment.status.as_ref();
+            let metadata = status.and_then(|status| status.attachment_metadata.as_ref());
+            s.sample().map_labels("metadata", shapes::pairs(metadata)).value(1);
+        }),
+    ])
 }

@@ -71,6 +71,16 @@ impl Column {
         self.bytes
     }
 
+    /// The average length of a cell, in bytes.
+    pub(crate) fn average(&self) -> usize {
+        let rows: usize = self
+            .entries
+            .iter()
+            .map(|entry| usize::from(entry.rows))
+            .sum();
+        usize::try_from(self.bytes).unwrap_or(usize::MAX) / rows.max(1)
+    }
+
     /// Lines of all cells, counted once per row.
     pub(crate) fn lines(&self) -> u64 {
         self.lines

@@ -21,6 +21,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 pub use cache::{CacheStore, Entry};
+pub(crate) use column::Column;
+pub(crate) use page::Page;
+#[cfg(feature = "testing")]
+pub(crate) use render::Rendered;
 pub(crate) use render::{Allowlists, Schema};
 pub(crate) use snapshot::StoreSnapshot;
 pub use writer::Writer;
@@ -203,8 +207,14 @@ impl<K: Kind> MetricsStore<K> {
 
     /// All rows as they are now. Later changes do not show in a snapshot.
     pub(crate) fn snapshot(&self) -> StoreSnapshot {
-        let parts = self.shared.parts.lock();
-        StoreSnapshot::new(parts.iter().map(|part| Arc::clone(&part.front)))
+        let fronts = self
+            .shared
+            .parts
+            .lock()
+            .iter()
+            .map(|part| Arc::clone(&part.front))
+            .collect();
+        StoreSnapshot::new(fronts)
     }
 
     pub(crate) fn filter(&self) -> Arc<ObjectFilter> {

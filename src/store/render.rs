@@ -12,7 +12,7 @@ use crate::sample::{Context, Lines, Samples};
 use crate::value::write_label_value;
 
 /// The cells of one object: base labels first, then families.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Rendered {
     text: Vec<u8>,
     ends: Vec<usize>,

@@ -9,18 +9,28 @@ use super::table::Table;
 #[derive(Clone, Debug)]
 pub(crate) struct StoreSnapshot {
     tables: Vec<Arc<Table>>,
+    pages: Vec<Arc<Page>>,
 }
 
 impl StoreSnapshot {
-    pub(crate) fn new(tables: impl Iterator<Item = Arc<Table>>) -> Self {
-        let mut tables: Vec<_> = tables.filter(|table| table.len() > 0).collect();
+    pub(crate) fn new(mut tables: Vec<Arc<Table>>) -> Self {
+        tables.retain(|table| table.len() > 0);
         // Feeders of one namespace each then come out in the order of all keys.
         tables.sort_by(|a, b| a.first_key().cmp(&b.first_key()));
-        Self { tables }
+        let pages = tables
+            .iter()
+            .flat_map(|table| table.pages())
+            .cloned()
+            .collect();
+        Self { tables, pages }
     }
 
     pub(crate) fn pages(&self) -> impl Iterator<Item = &Arc<Page>> {
-        self.tables.iter().flat_map(|table| table.pages())
+        self.pages.iter()
+    }
+
+    pub(crate) fn page(&self, at: usize) -> Option<&Page> {
+        self.pages.get(at).map(|page| &**page)
     }
 
     /// The page and row of a key.

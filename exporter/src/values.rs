@@ -1,0 +1,173 @@
+//! Texts from flags and the options file, as values. Errors say what would be right.
+
+use std::time::Duration;
+
+/// A limit on time; `None` is no limit.
+pub(crate) type Timeout = Option<Duration>;
+
+/// Reads a switch as Go's flags do.
+pub(crate) fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("is neither `true` nor `false`".into()),
+    }
+}
+
+/// Reads a TCP port.
+pub(crate) fn port(text: &str) -> Result<u16, String> {
+    text.parse()
+        .map_err(|_| "is not a port; give a number from 0 to 65535".into())
+}
+
+/// Reads a number that cannot be negative.
+pub(crate) fn number(text: &str) -> Result<u32, String> {
+    let number = text.parse::<u32>();
+    number.map_err(|_| format!("is not a number from 0 to {}", u32::MAX))
+}
+
+/// Reads a number of at least 1.
+pub(crate) fn positive(text: &str) -> Result<usize, String> {
+    let number = text.parse::<u32>().ok().filter(|number| *number > 0);
+    number
+        .map(|number| number as usize)
+        .ok_or_else(|| "is not a number of 1 or more".into())
+}
+
+/// Reads the share of the memory that a Go program may use.
+pub(crate) fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse::<f64>().ok();
+    let ratio = ratio.filter(|ratio| *ratio > 0.0 && *ratio <= 1.0);
+    ratio.ok_or_else(|| "is not a number above 0 and at most 1".into())
+}
+
+/// Reads a limit on time in [Go's notation](https://pkg.go.dev/time#ParseDuration), such as `1m30s`.
+///
+/// Zero and negative durations are no limit, as in Go's HTTP server.
+pub(crate) fn timeout(text: &str) -> Result<Timeout, String> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let seconds = match digits {
+        "0" => Some(0.0),
+        _ => go_duration(digits),
+    };
+    let cure = "is not a duration; give a number with a unit, such as `300ms`, `5s` or `1m30s`";
+    let seconds = seconds.ok_or_else(|| cure.to_owned())?;
+    if negative || seconds == 0.0 {
+        return Ok(None);
+    }
+    let longest = "is longer than a limit can be; `0` is no limit";
+    Duration::try_from_secs_f64(seconds)
+        .map(Some)
+        .map_err(|_| longest.to_owned())
+}
+
+/// Reads the URL of a server.
+pub(crate) fn url(text: &str) -> Result<http::Uri, String> {
+    let uri = text.parse::<http::Uri>().ok();
+    let uri = uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
+    uri.ok_or_else(|| "is not a URL; write `https://HOST:PORT`".into())
+}
+
+/// The items of a set-valued flag given any number of times; each at most once, in order.
+pub(crate) fn items<'a>(values: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    let mut items = Vec::new();
+    for item in values.into_iter().flat_map(|value| value.split(',')) {
+        let item = item.trim();
+        if !item.is_empty() && !items.iter().any(|known| known == item) {
+            items.push(item.to_owned());
+        }
+    }
+    items
+}
+
+/// The seconds of a sequence of numbers with units.
+fn go_duration(mut rest: &str) -> Option<f64> {
+    let mut seconds = 0.0;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, after) = rest.split_at(end);
+        let end = after
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(after.len());
+        let (unit, after) = after.split_at(end);
+        let unit = match unit {
+            "ns" => 1e-9,
+            "us" | "\u{b5}s" | "\u{3bc}s" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        seconds += number.parse::<f64>().ok()? * unit;
+        rest = after;
+    }
+    Some(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_in_go() {
+        let cases = [
+            ("300ms", 0.3),
+            ("5s", 5.0),
+            ("1m30s", 90.0),
+            ("1.5h", 5400.0),
+            (".5s", 0.5),
+            ("+2m", 120.0),
+            ("100\u{b5}s", 1e-4),
+        ];
+        for (text, seconds) in cases {
+            assert_eq!(
+                timeout(text),
+                Ok(Some(Duration::from_secs_f64(seconds))),
+                "{text}"
+            );
+        }
+        for text in ["0", "0s", "-5s", "-1h"] {
+            assert_eq!(timeout(text), Ok(None), "{text}");
+        }
+        for text in [
+            "",
+            "5",
+            "s",
+            "-",
+            "5 s",
+            "5x",
+            "1m30",
+            "1..5s",
+            "1e3s",
+            "\u{661}s",
+            "99999999999999999h",
+        ] {
+            assert!(timeout(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn lists_are_trimmed_and_count_each_item_once() {
+        let values = [
+            " pods,\n nodes ,,".to_owned(),
+            "pods".to_owned(),
+            String::new(),
+        ];
+        assert_eq!(items(&values), ["pods", "nodes"]);
+    }
+
+    #[test]
+    fn switches_and_numbers_refuse_the_rest() {
+        assert_eq!((switch("T"), switch("False")), (Ok(true), Ok(false)));
+        assert!(switch("yes").is_err() && switch("").is_err());
+        assert!(port("65536").is_err() && number("-1").is_err() && positive("0").is_err());
+        assert!(ratio("0").is_err() && ratio("NaN").is_err() && ratio("1").is_ok());
+    }
+}

@@ -1,0 +1,472 @@
+//! Compressed expositions: blocks of text compressed once and kept until their columns change.
+//!
+//! A block is raw deflate ended by a sync flush, so blocks can be joined in any order. Behind a
+//! gzip header and in front of an empty final block and the combined checksum they are one gzip
+//! member, as any reader takes it. Sources: [RFC 1951](https://www.rfc-editor.org/rfc/rfc1951),
+//! [RFC 1952](https://www.rfc-editor.org/rfc/rfc1952).
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use flate2::{Compress, Compression, Crc, FlushCompress};
+use parking_lot::Mutex;
+
+use super::walk::{Part, Walk};
+use super::{Exposition, Format};
+
+/// Parts are joined until a block has this much text: small blocks compress badly.
+const BLOCK: usize = 48 * 1024;
+
+/// A part of this size is a block of its own, so that a change elsewhere does not move its bounds.
+const LARGE: usize = 32 * 1024;
+
+/// Compressed bytes are handed out in pieces of at least this size.
+const PIECE: usize = 16 * 1024;
+
+/// 590 MB/s at 4.5:1 would be level 1, 170 MB/s at 7.2:1 level 6; 3 has 280 MB/s at 6.7:1.
+const LEVEL: u32 = 3;
+
+/// The cache goes when nobody has asked for a compressed exposition for so long.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// Blocks are refreshed this long before the next scrape is expected.
+const LEAD: Duration = Duration::from_secs(1);
+
+const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+const FINAL_BLOCK: [u8; 2] = [0x03, 0x00];
+
+/// Compressed blocks, kept between scrapes.
+#[derive(Default)]
+pub(crate) struct GzipCache {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    blocks: HashMap<Box<[u64]>, Cached>,
+    /// Counts complete expositions; a block remembers the last that used it.
+    round: u64,
+    /// Idle compressors: each is a quarter of a megabyte of tables.
+    compressors: Vec<Compress>,
+    last_scrape: Option<Instant>,
+    interval: Option<Duration>,
+    /// The blocks have been refreshed since the last scrape.
+    refreshed: bool,
+    format: Format,
+}
+
+struct Cached {
+    block: Block,
+    round: u64,
+}
+
+/// Some text, compressed.
+#[derive(Clone)]
+struct Block {
+    deflated: Bytes,
+    crc: Arc<Crc>,
+}
+
+/// The gzip-compressed pieces of an [`Exposition`]: together, one gzip member.
+pub(super) struct GzipChunks {
+    walk: Walk,
+    cache: Arc<GzipCache>,
+    round: u64,
+    /// The whole exposition, so that blocks it does not use are outdated.
+    complete: bool,
+    compressor: Option<Compress>,
+    text: BytesMut,
+    out: BytesMut,
+    /// A whole block on its way out, behind what `out` holds.
+    next: Option<Bytes>,
+    pending: Option<Part>,
+    crc: Crc,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Header,
+    Blocks,
+    Done,
+}
+
+// === impl GzipCache ===
+
+impl GzipCache {
+    /// Notes a scrape and begins its exposition.
+    pub(super) fn scrape(self: &Arc<Self>, exposition: Exposition) -> GzipChunks {
+        let now = Instant::now();
+        let mut inner = self.inner.lock();
+        if exposition.selection.is_everything() {
+            inner.interval = inner.last_scrape.map(|last| now.duration_since(last));
+            inner.last_scrape = Some(now);
+            inner.refreshed = false;
+            inner.format = exposition.format;
+        }
+        drop(inner);
+        self.chunks(exposition)
+    }
+
+    fn chunks(self: &Arc<Self>, exposition: Exposition) -> GzipChunks {
+        let mut inner = self.inner.lock();
+        let complete = exposition.selection.is_everything();
+        inner.round += u64::from(complete);
+        GzipChunks {
+            cache: Arc::clone(self),
+            round: inner.round,
+            complete,
+            compressor: inner.compressors.pop(),
+            text: BytesMut::new(),
+            out: BytesMut::new(),
+            next: None,
+            pending: None,
+            crc: Crc::new(),
+            state: State::Header,
+            walk: Walk::new(exposition),
+        }
+    }
+
+    /// Lets the cache go where it is idle; refreshes it shortly before the next scrape is due.
+    ///
+    /// `exposition` makes the current state in a format.
+    pub(crate) fn tend(self: &Arc<Self>, exposition: impl FnOnce(Format) -> Exposition) {
+        let format = {
+            let mut inner = self.inner.lock();
+            let Some(last) = inner.last_scrape else {
+                return;
+            };
+            let since = last.elapsed();
+            if since > IDLE {
+                *inner = Inner {
+                    round: inner.round,
+                    ..Inner::default()
+                };
+                return;
+            }
+            let due = inner
+                .interval
+                .is_some_and(|interval| since + LEAD >= interval && since < interval + LEAD);
+            if !due || inner.refreshed {
+                return;
+            }
+            inner.refreshed = true;
+            inner.format
+        };
+        self.chunks(exposition(format)).for_each(drop);
+    }
+
+    /// Memory the cache holds, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let inner = self.inner.lock();
+        let blocks = inner.blocks.iter().map(|(key, cached)| {
+            cached.block.deflated.len() + key.len() * size_of::<u64>() + size_of::<Cached>()
+        });
+        blocks.sum()
+    }
+}
+
+impl fmt::Debug for GzipCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GzipCache").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for GzipChunks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GzipChunks").finish_non_exhaustive()
+    }
+}
+
+// === impl GzipChunks ===
+
+impl GzipChunks {
+    /// The parts of the next block.
+    fn next_parts(&mut self) -> Vec<Part> {
+        let mut parts = Vec::new();
+        let mut size = 0;
+        while size < BLOCK {
+            let Some(part) = self.pending.take().or_else(|| self.walk.next_part()) else {
+                break;
+            };
+            if part.size >= LARGE && !parts.is_empty() {
+                self.pending = Some(part);
+                break;
+            }
+            size += part.size;
+            parts.push(part);
+        }
+        parts
+    }
+
+    /// Appends the next block to the output; says whether there was one.
+    fn advance(&mut self) -> bool {
+        let parts = self.next_parts();
+        if parts.is_empty() {
+            return false;
+        }
+        let mut key = Vec::with_capacity(parts.len() * 3);
+        let known = parts.iter().all(|part| self.walk.identify(part, &mut key));
+        if known && let Some(block) = self.cached(&key) {
+            self.emit(block);
+            return true;
+        }
+        self.text.clear();
+        for part in &parts {
+            if !self.walk.write(part, &mut self.text) {
+                self.walk.unhead(part);
+            }
+        }
+        if !self.text.is_empty() {
+            let block = self.compress();
+            if known {
+                let cached = Cached {
+                    block: block.clone(),
+                    round: self.round,
+                };
+                self.cache.inner.lock().blocks.insert(key.into(), cached);
+            }
+            self.emit(block);
+        }
+        true
+    }
+
+    fn cached(&self, key: &[u64]) -> Option<Block> {
+        let mut inner = self.cache.inner.lock();
+        let cached = inner.blocks.get_mut(key)?;
+        cached.round = cached.round.max(self.round);
+        Some(cached.block.clone())
+    }
+
+    /// Compresses the text of a block.
+    fn compress(&mut self) -> Block {
+        let compressor =
+            (self.compressor).get_or_insert_with(|| Compress::new(Compression::new(LEVEL), false));
+        compressor.reset();
+        let mut crc = Crc::new();
+        crc.update(&self.text);
+        let mut deflated = Vec::with_capacity(self.text.len() / 4 + 64);
+        loop {
+            let consumed = usize::try_from(compressor.total_in()).unwrap_or(usize::MAX);
+            let rest = self.text.get(consumed..).unwrap_or_default();
+            deflated.reserve(rest.len() / 4 + 256);
+            if compressor
+                .compress_vec(rest, &mut deflated, FlushCompress::Sync)
+                .is_err()
+            {
+                // Only a wrong use of the compressor is an error; stored blocks are always right.
+                deflated = stored(&self.text);
+                break;
+            }
+            // All input is taken, and room left behind the output says that all of it is out.
+            let taken = compressor.total_in() == self.text.len() as u64;
+            if taken && deflated.len() < deflated.capacity() {
+                break;
+            }
+        }
+        deflated.shrink_to_fit();
+        Block {
+            deflated: deflated.into(),
+            crc: Arc::new(crc),
+        }
+    }
+
+    fn emit(&mut self, block: Block) {
+        self.crc.combine(&block.crc);
+        if block.deflated.len() >= PIECE {
+            self.next = Some(block.deflated);
+        } else {
+            self.out.extend_from_slice(&block.deflated);
+        }
+    }
+
+    /// Ends the member: the rest of the text, the empty final block and the checksums.
+    fn finish(&mut self) {
+        if self.walk.exposition().format() == Format::OpenMetrics {
+            self.text.clear();
+            self.text.extend_from_slice(b"# EOF\n");
+            let block = self.compress();
+            self.emit(block);
+        }
+        self.out.extend_from_slice(&FINAL_BLOCK);
+        self.out.extend_from_slice(&self.crc.sum().to_le_bytes());
+        self.out.extend_from_slice(&self.crc.amount().to_le_bytes());
+        let mut inner = self.cache.inner.lock();
+        if self.complete {
+            // Blocks that hold a header differ between formats: they may belong to the other one.
+            let round = self.round;
+            inner.blocks.retain(|key, cached| {
+                let headed = key
+                    .chunks(3)
+                    .any(|part| part.last().is_some_and(|rows| rows & 0xff != 0));
+                cached.round + u64::from(headed) >= round
+            });
+        }
+        if inner.compressors.len() < 2 {
+            inner.compressors.extend(self.compressor.take());
+        }
+    }
+}
+
+impl Iterator for GzipChunks {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        if let Some(block) = self.next.take() {
+            return Some(block);
+        }
+        self.out.reserve(4 * PIECE);
+        if self.state == State::Header {
+            self.out.extend_from_slice(&HEADER);
+            self.state = State::Blocks;
+        }
+        while self.state == State::Blocks && self.out.len() < PIECE && self.next.is_none() {
+            if !self.advance() {
+                self.finish();
+                self.state = State::Done;
+            }
+        }
+        if self.out.is_empty() {
+            return self.next.take();
+        }
+        Some(self.out.split().freeze())
+    }
+}
+
+/// The text as stored blocks of deflate.
+fn stored(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + 64);
+    for piece in text.chunks(usize::from(u16::MAX)) {
+        let len = u16::try_from(piece.len()).unwrap_or(u16::MAX);
+        out.push(0);
+        out.extend_from_slice(&len.to_le_bytes());
+        out.extend_from_slice(&(!len).to_le_bytes());
+        out.extend_from_slice(piece);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use flate2::read::GzDecoder;
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{BuiltIn, Encoding, Family, Selection, StateMetrics, Writer};
+
+    fn metrics() -> (StateMetrics, Writer<ConfigMap>) {
+        let wide = Family::gauge("wide", "Many samples.").generate(|map: &ConfigMap, s| {
+            let count = map.metadata.generation.unwrap_or(0);
+            for at in 0..count {
+                s.label("at", at).value(at);
+            }
+        });
+        let metrics = StateMetrics::builder()
+            .built_in([BuiltIn::ConfigMaps])
+            .collector(crate::Collector::<ConfigMap>::new().family(wide))
+            .build()
+            .unwrap();
+        let writer = metrics.writer().unwrap();
+        (metrics, writer)
+    }
+
+    fn map(name: u64, samples: u64) -> ConfigMap {
+        let metadata =
+            json!({ "namespace": "n", "name": format!("m{name:06}"), "generation": samples });
+        serde_json::from_value(json!({ "metadata": metadata })).unwrap()
+    }
+
+    /// Compressed pieces in one, and what a reader makes of them.
+    fn gzip(metrics: &StateMetrics, format: Format, selection: &Selection) -> (Vec<u8>, String) {
+        let exposition = metrics.exposition(format, selection.clone());
+        let compressed = exposition
+            .encoded(Encoding::Gzip)
+            .collect::<Vec<_>>()
+            .concat();
+        let mut text = String::new();
+        let mut reader = GzDecoder::new(&compressed[..]);
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(reader.into_inner().len(), 0, "more than one member");
+        (compressed, text)
+    }
+
+    fn assert_same(metrics: &StateMetrics) {
+        let selections = [
+            Selection::default(),
+            Selection::default().namespaces(["n"]),
+            Selection::default().families(["wide"]),
+        ];
+        for format in [Format::Text, Format::OpenMetrics] {
+            for selection in &selections {
+                let plain = metrics.exposition(format, selection.clone()).to_string();
+                // The second time comes from the cache.
+                assert!(gzip(metrics, format, selection).1 == plain);
+                assert!(gzip(metrics, format, selection).1 == plain);
+            }
+        }
+    }
+
+    #[test]
+    fn compressed_is_one_member_equal_to_plain_whatever_changes() {
+        let (metrics, mut writer) = metrics();
+        assert_same(&metrics);
+        for at in 0..600 {
+            writer.apply_object(&map(at, 0));
+        }
+        assert_same(&metrics);
+        for (at, samples) in [(0, 1), (599, 3000), (17, 1), (17, 9000), (300, 40), (17, 0)] {
+            writer.apply_object(&map(at, samples));
+            assert_same(&metrics);
+        }
+        writer.begin_list();
+        writer.end_list();
+        assert_same(&metrics);
+    }
+
+    #[test]
+    fn an_unchanged_exposition_compresses_nothing_again_and_outdated_blocks_go() {
+        let (metrics, mut writer) = metrics();
+        for at in 0..2000 {
+            writer.apply_object(&map(at, 3));
+        }
+        let everything = Selection::default();
+        let first = gzip(&metrics, Format::Text, &everything).0;
+        let pointers = || {
+            let exposition = metrics.exposition(Format::Text, everything.clone());
+            let pieces: Vec<_> = exposition.encoded(Encoding::Gzip).collect();
+            assert_eq!(pieces.concat(), first);
+        };
+        pointers();
+        let held = metrics.gzip_cache_bytes();
+        assert!(held > 0);
+        for round in 0..20 {
+            for at in 0..2000 {
+                writer.apply_object(&map(at, 3 + round % 2));
+            }
+            gzip(&metrics, Format::Text, &everything);
+        }
+        assert!(
+            metrics.gzip_cache_bytes() < 2 * held,
+            "{} {held}",
+            metrics.gzip_cache_bytes()
+        );
+    }
+
+    #[test]
+    fn stored_blocks_are_valid_deflate() {
+        let text = vec![b'x'; 200_000];
+        let mut deflated = stored(&text);
+        deflated.extend_from_slice(&FINAL_BLOCK);
+        let mut out = Vec::new();
+        flate2::read::DeflateDecoder::new(&deflated[..])
+            .read_to_end(&mut out)
+            .unwrap();
+        assert_eq!(out, text);
+    }
+}

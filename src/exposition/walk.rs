@@ -1,0 +1,279 @@
+//! The way through a plan: parts of families, in the order they are written.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+
+use super::plan::Source;
+use super::{Exposition, PlanFamily};
+use crate::store::{Column, Page};
+
+/// A part is at most about this large as text, unless a single row is larger.
+const PART: usize = 96 * 1024;
+
+/// The parts of an exposition, one after another.
+#[derive(Debug)]
+pub(super) struct Walk {
+    exposition: Exposition,
+    family: usize,
+    source: usize,
+    page: usize,
+    row: usize,
+    /// The header of the current family has been written.
+    headed: bool,
+    /// Lines of the current family that repeat earlier series, once they have been looked for.
+    repeated: Option<Arc<[usize]>>,
+}
+
+/// Some rows of a page in one family, or a whole family where some lines are left out.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    family: usize,
+    source: usize,
+    page: usize,
+    rows: Range<usize>,
+    /// The family's header comes first.
+    head: bool,
+    /// Lines to leave out, where there are any; the part is the whole family then.
+    repeated: Option<Arc<[usize]>>,
+    /// About how many bytes of text.
+    pub(super) size: usize,
+}
+
+/// The columns of a part.
+struct Columns<'a> {
+    source: &'a Source,
+    page: &'a Page,
+    base: &'a Column,
+    column: &'a Column,
+}
+
+impl Walk {
+    pub(super) fn new(exposition: Exposition) -> Self {
+        Self {
+            exposition,
+            family: 0,
+            source: 0,
+            page: 0,
+            row: 0,
+            headed: false,
+            repeated: None,
+        }
+    }
+
+    pub(super) fn exposition(&self) -> &Exposition {
+        &self.exposition
+    }
+
+    /// The next part that has a line.
+    pub(super) fn next_part(&mut self) -> Option<Part> {
+        let plan = Arc::clone(&self.exposition.plan);
+        while let Some(family) = plan.families().get(self.family) {
+            if !self.exposition.selection.has_family(family.name()) {
+                self.next_family();
+                continue;
+            }
+            let snapshots = &self.exposition.snapshots;
+            let repeated = (self.repeated).get_or_insert_with(|| family.repeated_lines(snapshots));
+            if !repeated.is_empty() {
+                let part = self.whole(family);
+                self.next_family();
+                return Some(part);
+            }
+            while let Some(source) = family.sources.get(self.source) {
+                if !self.is_selected(source) {
+                    self.next_source();
+                    continue;
+                }
+                while let Some(columns) = self.columns(source, self.page) {
+                    if let Some(part) = self.rows(&columns) {
+                        self.row = part.rows.end;
+                        self.headed = true;
+                        return Some(part);
+                    }
+                    self.page += 1;
+                    self.row = 0;
+                }
+                self.next_source();
+            }
+            self.next_family();
+        }
+        None
+    }
+
+    /// Appends the text of a part; says whether any row of it is selected.
+    pub(super) fn write(&self, part: &Part, out: &mut BytesMut) -> bool {
+        let Some(family) = self.exposition.plan.families().get(part.family) else {
+            return false;
+        };
+        let start = out.len();
+        if part.head {
+            out.extend_from_slice(family.header(self.exposition.format));
+        }
+        let headed = out.len();
+        match &part.repeated {
+            None => {
+                if let Some(columns) =
+                    (family.sources.get(part.source)).and_then(|own| self.columns(own, part.page))
+                {
+                    self.write_rows(&columns, part.rows.clone(), out);
+                }
+            }
+            Some(repeated) => self.write_unrepeated(family, repeated, out),
+        }
+        let any = out.len() > headed;
+        if !any {
+            out.truncate(start);
+        }
+        any
+    }
+
+    /// Takes back that a header has been written, for a part that turned out to have no row.
+    pub(super) fn unhead(&mut self, part: &Part) {
+        if part.head && part.family == self.family {
+            self.headed = false;
+        }
+    }
+
+    /// Appends numbers that together stand for exactly the text of a part, in this plan.
+    ///
+    /// Says no where the text depends on more than columns.
+    pub(super) fn identify(&self, part: &Part, key: &mut Vec<u64>) -> bool {
+        if part.repeated.is_some() || self.exposition.selection.namespaces.is_some() {
+            return false;
+        }
+        let source = (self.exposition.plan.families().get(part.family))
+            .and_then(|family| family.sources.get(part.source));
+        let Some(columns) = source.and_then(|source| self.columns(source, part.page)) else {
+            return false;
+        };
+        let format = if part.head {
+            1 + self.exposition.format as u64
+        } else {
+            0
+        };
+        let rows = (part.rows.start << 16 | part.rows.end) as u64;
+        key.extend([
+            columns.base.version(),
+            columns.column.version(),
+            rows << 8 | format,
+        ]);
+        true
+    }
+
+    /// The next rows of a page that have a line.
+    fn rows(&self, columns: &Columns<'_>) -> Option<Part> {
+        let rows = columns.page.len();
+        if columns.column.bytes() == 0 {
+            return None;
+        }
+        let per_line = columns.source.prefix.len() + columns.base.average();
+        let lines = usize::try_from(columns.column.lines()).unwrap_or(usize::MAX);
+        let bytes = usize::try_from(columns.column.bytes()).unwrap_or(usize::MAX);
+        let size = bytes.saturating_add(lines.saturating_mul(per_line));
+        // Equal runs of rows, so that the same column is always cut in the same places.
+        let step = rows.div_ceil(size.div_ceil(PART).max(1)).max(1);
+        let has_line =
+            |rows: &Range<usize>| (rows.clone()).any(|row| !columns.column.cell(row).is_empty());
+        let mut ranges = (self.row..rows)
+            .step_by(step)
+            .map(|from| from..(from + step).min(rows));
+        Some(Part {
+            family: self.family,
+            source: self.source,
+            page: self.page,
+            rows: ranges.find(has_line)?,
+            head: !self.headed,
+            repeated: None,
+            size: size / rows.div_ceil(step).max(1),
+        })
+    }
+
+    /// The whole current family, some lines of which are left out.
+    fn whole(&self, family: &PlanFamily) -> Part {
+        let sizes = family.sources.iter().map(|source| {
+            let pages = (0..).map_while(|page| self.columns(source, page));
+            let lines = pages.map(|columns| columns.column.bytes() + columns.column.lines() * 128);
+            lines.sum::<u64>()
+        });
+        Part {
+            family: self.family,
+            source: 0,
+            page: 0,
+            rows: 0..0,
+            head: true,
+            repeated: self.repeated.clone(),
+            size: usize::try_from(sizes.sum::<u64>()).unwrap_or(usize::MAX),
+        }
+    }
+
+    fn write_rows(&self, columns: &Columns<'_>, rows: Range<usize>, out: &mut BytesMut) {
+        let selection = &self.exposition.selection;
+        let all = selection.namespaces.is_none();
+        for row in rows {
+            let cell = columns.column.cell(row);
+            if !cell.is_empty() && (all || selection.has_key(columns.page.key(row))) {
+                columns
+                    .source
+                    .prefix
+                    .write_row(out, columns.base.cell(row), cell);
+            }
+        }
+    }
+
+    /// Lines are numbered over the whole family, selected or not.
+    fn write_unrepeated(&self, family: &PlanFamily, repeated: &[usize], out: &mut BytesMut) {
+        let mut line = 0;
+        for source in &family.sources {
+            let selected = self.is_selected(source);
+            for columns in (0..).map_while(|page| self.columns(source, page)) {
+                for row in 0..columns.page.len() {
+                    let cell = columns.column.cell(row);
+                    let selected =
+                        selected && self.exposition.selection.has_key(columns.page.key(row));
+                    for tail in cell.split_inclusive(|&byte| byte == b'\n') {
+                        if selected && repeated.binary_search(&line).is_err() {
+                            source.prefix.write_row(out, columns.base.cell(row), tail);
+                        }
+                        line += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_selected(&self, source: &Source) -> bool {
+        let slot = self.exposition.plan.slots().get(source.slot);
+        slot.is_some_and(|slot| {
+            self.exposition
+                .selection
+                .has_resource(slot.resource().plural())
+        })
+    }
+
+    fn columns<'a>(&'a self, source: &'a Source, page: usize) -> Option<Columns<'a>> {
+        let page = self.exposition.snapshots.get(source.slot)?.page(page)?;
+        Some(Columns {
+            source,
+            page,
+            base: page.columns().get(source.base)?,
+            column: page.columns().get(source.column)?,
+        })
+    }
+
+    fn next_source(&mut self) {
+        self.source += 1;
+        self.page = 0;
+        self.row = 0;
+    }
+
+    fn next_family(&mut self) {
+        self.family += 1;
+        self.source = 0;
+        self.page = 0;
+        self.row = 0;
+        self.headed = false;
+        self.repeated = None;
+    }
+}

@@ -1,0 +1,57 @@
+//! What the admission kinds share: their base labels, webhook services and policy parameters.
+
+use k8s_openapi::api::admissionregistration::v1::{ParamKind, ParamRef, WebhookClientConfig};
+use kube::Resource;
+
+use crate::resource::KnownScope;
+use crate::{Collector, Kind, Sample, Samples};
+
+/// A collector with the base labels of the admission kinds.
+///
+/// They belong to the whole cluster, yet their samples start with a namespace, an empty one.
+pub(super) fn collector<K>(name_label: &'static str) -> Collector<K>
+where
+    K: Kind + Resource<DynamicType = (), Scope: KnownScope>,
+{
+    Collector::new()
+        .no_base_labels()
+        .namespace_label("namespace")
+        .name_label(name_label)
+}
+
+/// One sample for a webhook: its name and the service it calls, empty where it calls a URL.
+pub(super) fn webhook(name: &str, client: &WebhookClientConfig, s: &mut Samples<'_>) {
+    let service = client.service.as_ref();
+    s.label("webhook_name", name)
+        .label("service_name", service.map(|service| &service.name))
+        .label(
+            "service_namespace",
+            service.map(|service| &service.namespace),
+        )
+        .value(1);
+}
+
+/// Starts the sample of a policy with the kind of its parameters.
+pub(super) fn param_kind<'s, 'a>(
+    s: &'s mut Samples<'a>,
+    kind: Option<&ParamKind>,
+) -> Sample<'s, 'a> {
+    s.label(
+        "param_api_version",
+        kind.and_then(|kind| kind.api_version.as_deref()),
+    )
+    .label("param_kind", kind.and_then(|kind| kind.kind.as_deref()))
+}
+
+/// One sample for a binding: its policy and the object that has the parameters.
+pub(super) fn binding(policy: Option<&String>, param: Option<&ParamRef>, s: &mut Samples<'_>) {
+    let not_found = param.and_then(|param| param.parameter_not_found_action.as_deref());
+    s.label("policy_name", policy)
+        .label("param_name", param.and_then(|param| param.name.as_deref()))
+        .label(
+            "param_namespace",
+            param.and_then(|param| param.namespace.as_deref()),
+        )
+        .label("param_not_found_action", not_found)
+        .value(1);
+}

@@ -1,0 +1,202 @@
+//! What containers and init containers share: one generator for the one list and the other.
+//!
+//! Generators of a status take the list of statuses, whether or not the spec has such containers.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, ResourceRequirements,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as QuantityText;
+
+use crate::families::shapes;
+use crate::value::{Quantity, Unit, container_units};
+use crate::{Sample, SampleValue, Samples};
+
+/// Images and identifiers of each container of the spec and each status of the same name; `more`
+/// appends labels.
+pub(super) fn info(
+    containers: &[Container],
+    statuses: &[ContainerStatus],
+    s: &mut Samples<'_>,
+    more: impl for<'s, 'a> Fn(Sample<'s, 'a>, &Container) -> Sample<'s, 'a>,
+) {
+    for container in containers {
+        for status in statuses
+            .iter()
+            .filter(|status| status.name == container.name)
+        {
+            let sample = s
+                .label("container", &status.name)
+                .label("image_spec", container.image.as_ref())
+                .label("image", &status.image)
+                .label("image_id", &status.image_id)
+                .label("container_id", status.container_id.as_ref());
+            more(sample, container).value(1);
+        }
+    }
+}
+
+/// What each container may use at most.
+pub(super) fn limits(pod: &Pod, containers: &[Container], s: &mut Samples<'_>) {
+    amounts(pod, containers, s, |resources| resources.limits.as_ref());
+}
+
+/// What each container is guaranteed.
+pub(super) fn requests(pod: &Pod, containers: &[Container], s: &mut Samples<'_>) {
+    amounts(pod, containers, s, |resources| resources.requests.as_ref());
+}
+
+/// When each container that runs, or else ran, was started.
+pub(super) fn state_started(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
+    each(statuses, s, |status| {
+        let state = status.state.as_ref()?;
+        let started = match (&state.running, &state.terminated) {
+            (Some(running), _) => running.started_at.as_ref(),
+            (None, Some(terminated)) => terminated.started_at.as_ref(),
+            (None, None) => None,
+        };
+        shapes::unix(started)
+    });
+}
+
+/// Why each container last ended before its current state.
+pub(super) fn last_terminated_reason(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
+    each_reason(statuses, s, |status| {
+        Some(
+            last_terminated(status)?
+                .reason
+                .as_deref()
+                .unwrap_or_default(),
+        )
+    });
+}
+
+/// The exit code with which each container last ended before its current state.
+pub(super) fn last_terminated_exit_code(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
+    each(statuses, s, |status| {
+        Some(last_terminated(status)?.exit_code)
+    });
+}
+
+/// When each container last ended before its current state.
+pub(super) fn last_terminated_time(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
+    each(statuses, s, |status| {
+        shapes::unix(last_terminated(status)?.finished_at.as_ref())
+    });
+}
+
+/// Whether each container is ready.
+pub(super) fn ready(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
+    each(statuses, s, |status| Some(status.ready));
+}
+
+/// How often each container was restarted.
+pub(super) fn restarts(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
+    each(statuses, s, |status| Some(status.restart_count));
+}
+
+/// Whether each container runs.
+pub(super) fn running(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
+    each(statuses, s, |status| {
+        Some(is(status, |state| state.running.is_some()))
+    });
+}
+
+/// Whether each container has ended.
+pub(super) fn is_terminated(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
+    each(statuses, s, |status| Some(terminated(status).is_some()));
+}
+
+/// Why each container that has ended did.
+pub(super) fn terminated_reason(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
+    each_reason(statuses, s, |status| {
+        Some(terminated(status)?.reason.as_deref().unwrap_or_default())
+    });
+}
+
+/// Whether each container waits to be started.
+pub(super) fn waiting(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
+    each(statuses, s, |status| {
+        Some(is(status, |state| state.waiting.is_some()))
+    });
+}
+
+/// Why each container that waits does.
+pub(super) fn waiting_reason(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
+    each_reason(statuses, s, |status| {
+        let waiting = status.state.as_ref()?.waiting.as_ref()?;
+        Some(waiting.reason.as_deref().unwrap_or_default())
+    });
+}
+
+/// How the container ended, if that is its current state.
+pub(super) fn terminated(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    status.state.as_ref()?.terminated.as_ref()
+}
+
+fn last_terminated(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    status.last_state.as_ref()?.terminated.as_ref()
+}
+
+fn is(status: &ContainerStatus, state: impl Fn(&ContainerState) -> bool) -> bool {
+    status.state.as_ref().is_some_and(state)
+}
+
+/// One sample per container status that has a value.
+fn each<V: SampleValue>(
+    statuses: &[ContainerStatus],
+    s: &mut Samples<'_>,
+    value: impl Fn(&ContainerStatus) -> Option<V>,
+) {
+    for status in statuses {
+        if let Some(value) = value(status) {
+            s.label("container", &status.name).value(value);
+        }
+    }
+}
+
+/// One sample of value 1 per container status that has a reason, which may be empty.
+fn each_reason(
+    statuses: &[ContainerStatus],
+    s: &mut Samples<'_>,
+    reason: impl Fn(&ContainerStatus) -> Option<&str>,
+) {
+    for status in statuses {
+        if let Some(reason) = reason(status) {
+            s.label("container", &status.name)
+                .label("reason", reason)
+                .value(1);
+        }
+    }
+}
+
+fn amounts(
+    pod: &Pod,
+    containers: &[Container],
+    s: &mut Samples<'_>,
+    list: impl Fn(&ResourceRequirements) -> Option<&BTreeMap<String, QuantityText>>,
+) {
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+    for container in containers {
+        let resources = container.resources.as_ref().and_then(&list);
+        for (name, QuantityText(text)) in resources.into_iter().flatten() {
+            let Some(quantity) = Quantity::parse(text) else {
+                continue;
+            };
+            for unit in container_units(name) {
+                let amount = match unit {
+                    Unit::Core => quantity.milli(),
+                    Unit::Byte | Unit::Integer => quantity.whole(),
+                };
+                if let Some(amount) = amount {
+                    s.label("container", &container.name)
+                        .label("node", node)
+                        .label("resource", shapes::resource_label(name))
+                        .label("unit", unit.as_str())
+                        .value(amount);
+                }
+            }
+        }
+    }
+}

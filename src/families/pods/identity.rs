@@ -1,0 +1,89 @@
+//! Families that say which pod it is, who made it and where it lives.
+
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::families::shapes;
+use crate::value::ip_family;
+use crate::{Family, Samples};
+
+/// The families, in the order of the exposition.
+pub(super) fn families() -> [Family<Pod>; 4] {
+    type F = Family<Pod>;
+    [
+        F::gauge("kube_pod_created", "Unix time of creation, in seconds.")
+            .stable()
+            .reads([shapes::CREATED])
+            .generate(shapes::created),
+        F::gauge(
+            "kube_pod_deletion_timestamp",
+            "Unix time by which the pod is to be deleted, in seconds; absent before its deletion.",
+        )
+        .reads([shapes::DELETED])
+        .generate(shapes::deleted),
+        F::gauge(
+            "kube_pod_info",
+            "Always 1; the labels are addresses, node, controller and priority class of the pod, \
+             each empty where it has none.",
+        )
+        .stable()
+        .labels([
+            "host_ip",
+            "pod_ip",
+            "node",
+            "created_by_kind",
+            "created_by_name",
+            "priority_class",
+            "host_network",
+        ])
+        .reads([
+            shapes::OWNERS,
+            "spec.hostNetwork",
+            "spec.nodeName",
+            "spec.priorityClassName",
+            "status.hostIP",
+            "status.podIP",
+        ])
+        .generate(info),
+        F::gauge(
+            "kube_pod_ips",
+            "Always 1, one sample per address of the pod; `ip_family` is 4 or 6.",
+        )
+        .labels(["ip", "ip_family"])
+        .reads(["status.podIPs.ip"])
+        .generate(ips),
+    ]
+}
+
+fn info(pod: &Pod, s: &mut Samples<'_>) {
+    let (spec, status) = (pod.spec.as_ref(), pod.status.as_ref());
+    let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
+    let controller = owners.iter().find(|owner| owner.controller == Some(true));
+    s.label("host_ip", status.and_then(|status| status.host_ip.as_ref()))
+        .label("pod_ip", status.and_then(|status| status.pod_ip.as_ref()))
+        .label("node", spec.and_then(|spec| spec.node_name.as_ref()))
+        .label("created_by_kind", controller.map(|owner| &owner.kind))
+        .label("created_by_name", controller.map(|owner| &owner.name))
+        .label(
+            "priority_class",
+            spec.and_then(|spec| spec.priority_class_name.as_ref()),
+        )
+        .label(
+            "host_network",
+            spec.and_then(|spec| spec.host_network).unwrap_or(false),
+        )
+        .value(1);
+}
+
+fn ips(pod: &Pod, s: &mut Samples<'_>) {
+    let addresses = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.pod_ips.as_ref());
+    for address in addresses.into_iter().flatten() {
+        if let Some(family) = ip_family(&address.ip) {
+            s.label("ip", &address.ip)
+                .label("ip_family", family)
+                .value(1);
+        }
+    }
+}

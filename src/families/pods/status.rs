@@ -1,0 +1,229 @@
+//! Families of a pod's status: phase, conditions and reasons.
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition, PodStatus};
+
+use super::{container_samples as samples, container_statuses};
+use crate::families::shapes;
+use crate::{Family, Samples};
+
+const PHASES: [&str; 5] = ["Pending", "Succeeded", "Failed", "Unknown", "Running"];
+
+const QOS_CLASSES: [&str; 3] = ["BestEffort", "Burstable", "Guaranteed"];
+
+/// The reasons that have a name of their own in `kube_pod_status_reason`.
+const REASONS: [&str; 8] = [
+    "Evicted",
+    "NodeAffinity",
+    "NodeLost",
+    "PreemptionByScheduler",
+    "SchedulingGated",
+    "Shutdown",
+    "TerminationByKubelet",
+    "UnexpectedAdmissionError",
+];
+
+/// The reasons that have a name of their own in `kube_pod_status_disruption_reason`.
+const DISRUPTION_REASONS: [&str; 5] = [
+    "PreemptionByScheduler",
+    "DeletionByTaintManager",
+    "EvictionByEvictionAPI",
+    "DeletionByPodGC",
+    "TerminationByKubelet",
+];
+
+/// What stands for all other reasons.
+const OTHER: &str = "Other";
+
+/// The fields that tell the status of a condition.
+const CONDITION: [&str; 2] = ["status.conditions.type", "status.conditions.status"];
+
+/// The fields that tell since when a condition has its status.
+const CONDITION_TIME: [&str; 3] = [
+    "status.conditions.type",
+    "status.conditions.status",
+    "status.conditions.lastTransitionTime",
+];
+
+/// The families, in the order of the exposition.
+pub(super) fn families() -> [Family<Pod>; 12] {
+    type F = Family<Pod>;
+    [
+        F::gauge(
+            "kube_pod_status_phase",
+            "Phase of the pod, one sample per phase: 1 for the current one, else 0. Absent until \
+             it has one.",
+        )
+        .stable()
+        .labels(["phase"])
+        .reads(["status.phase"])
+        .generate(|pod, s| {
+            let phase = status(pod).and_then(|status| status.phase.as_deref());
+            state_set(s, "phase", &PHASES, phase);
+        }),
+        F::gauge(
+            "kube_pod_status_qos_class",
+            "Quality of service class of the pod, one sample per class: 1 for the pod's, else 0. \
+             Absent until it has one.",
+        )
+        .labels(["qos_class"])
+        .reads(["status.qosClass"])
+        .generate(|pod, s| {
+            let class = status(pod).and_then(|status| status.qos_class.as_deref());
+            state_set(s, "qos_class", &QOS_CLASSES, class);
+        }),
+        F::gauge(
+            "kube_pod_status_ready",
+            "Whether the pod can serve requests: 1 for the status of its condition `Ready`, else \
+             0.",
+        )
+        .stable()
+        .labels(["condition"])
+        .reads(CONDITION)
+        .generate(|pod, s| condition(pod, "Ready", s)),
+        F::gauge(
+            "kube_pod_status_ready_time",
+            "Unix time since which the pod is ready, in seconds; absent while it is not.",
+        )
+        .reads(CONDITION_TIME)
+        .generate(|pod, s| since(pod, "Ready", "True", s)),
+        F::gauge(
+            "kube_pod_status_initialized_time",
+            "Unix time at which all init containers of the pod had done their work, in seconds; \
+             absent before.",
+        )
+        .reads(CONDITION_TIME)
+        .generate(|pod, s| since(pod, "Initialized", "True", s)),
+        F::gauge(
+            "kube_pod_status_container_ready_time",
+            "Unix time since which all containers of the pod are ready, in seconds; absent while \
+             one is not.",
+        )
+        .reads(CONDITION_TIME)
+        .generate(|pod, s| since(pod, "ContainersReady", "True", s)),
+        F::gauge(
+            "kube_pod_status_reason",
+            "Always 1, one sample per reason that the pod, a condition or an ended container \
+             gives; `Other` is any reason of the pod without a name here.",
+        )
+        .labels(["reason"])
+        .reads([
+            "status.reason",
+            "status.conditions.reason",
+            "status.containerStatuses.state.terminated.reason",
+        ])
+        .generate(reasons),
+        F::gauge(
+            "kube_pod_status_disruption_reason",
+            "Always 1; `reason` is why the pod is, or was to be, ended from outside. Absent where \
+             nothing disrupts it.",
+        )
+        .labels(["reason"])
+        .reads(["status.conditions.type", "status.conditions.reason"])
+        .generate(disruption_reasons),
+        F::gauge(
+            "kube_pod_status_scheduled",
+            "Whether the pod has a node: 1 for the status of its condition `PodScheduled`, else 0.",
+        )
+        .stable()
+        .labels(["condition"])
+        .reads(CONDITION)
+        .generate(|pod, s| condition(pod, "PodScheduled", s)),
+        F::gauge(
+            "kube_pod_status_scheduled_time",
+            "Unix time at which the pod got its node, in seconds; absent before.",
+        )
+        .stable()
+        .reads(CONDITION_TIME)
+        .generate(|pod, s| since(pod, "PodScheduled", "True", s)),
+        F::gauge(
+            "kube_pod_status_unschedulable",
+            "1 while no node is found for the pod, or its scheduling is held back; else absent.",
+        )
+        .stable()
+        .reads(CONDITION)
+        .generate(|pod, s| {
+            if with_status(pod, "PodScheduled", "False").next().is_some() {
+                s.value(1);
+            }
+        }),
+        F::gauge(
+            "kube_pod_status_unscheduled_time",
+            "Unix time since which no node is found for the pod, in seconds; absent where it has \
+             one, or where the time is not told.",
+        )
+        .reads(CONDITION_TIME)
+        .generate(|pod, s| since(pod, "PodScheduled", "False", s)),
+    ]
+}
+
+fn status(pod: &Pod) -> Option<&PodStatus> {
+    pod.status.as_ref()
+}
+
+fn conditions(pod: &Pod) -> &[PodCondition] {
+    status(pod)
+        .and_then(|status| status.conditions.as_deref())
+        .unwrap_or_default()
+}
+
+fn of_type<'p>(pod: &'p Pod, type_: &'static str) -> impl Iterator<Item = &'p PodCondition> {
+    let conditions = conditions(pod).iter();
+    conditions.filter(move |condition| condition.type_ == type_)
+}
+
+fn with_status<'p>(
+    pod: &'p Pod,
+    type_: &'static str,
+    status: &'static str,
+) -> impl Iterator<Item = &'p PodCondition> {
+    of_type(pod, type_).filter(move |condition| condition.status == status)
+}
+
+/// One sample per state, none at all where the current one is empty.
+fn state_set(s: &mut Samples<'_>, label: &str, states: &[&str], current: Option<&str>) {
+    if let Some(current) = current.filter(|current| !current.is_empty()) {
+        s.state_set(label, states, current);
+    }
+}
+
+fn condition(pod: &Pod, type_: &'static str, s: &mut Samples<'_>) {
+    for condition in of_type(pod, type_) {
+        shapes::condition(s, "condition", &condition.status, |s| s.sample());
+    }
+}
+
+fn since(pod: &Pod, type_: &'static str, status: &'static str, s: &mut Samples<'_>) {
+    for condition in with_status(pod, type_, status) {
+        s.opt(shapes::unix(condition.last_transition_time.as_ref()));
+    }
+}
+
+fn reasons(pod: &Pod, s: &mut Samples<'_>) {
+    let own = status(pod).and_then(|status| status.reason.as_deref());
+    let own = own.unwrap_or_default();
+    for reason in REASONS {
+        let is_it = |given: Option<&String>| given.is_some_and(|given| given == reason);
+        let of_condition = |condition: &PodCondition| is_it(condition.reason.as_ref());
+        let of_container = |container: &ContainerStatus| {
+            is_it(samples::terminated(container).and_then(|end| end.reason.as_ref()))
+        };
+        if own == reason
+            || conditions(pod).iter().any(of_condition)
+            || container_statuses(pod).iter().any(of_container)
+        {
+            s.label("reason", reason).value(1);
+        }
+    }
+    if !own.is_empty() && !REASONS.contains(&own) {
+        s.label("reason", OTHER).value(1);
+    }
+}
+
+fn disruption_reasons(pod: &Pod, s: &mut Samples<'_>) {
+    for condition in of_type(pod, "DisruptionTarget") {
+        let reason = condition.reason.as_deref().unwrap_or_default();
+        let listed = DISRUPTION_REASONS.contains(&reason);
+        let shown = if listed { reason } else { OTHER };
+        s.label("reason", shown).value(1);
+    }
+}

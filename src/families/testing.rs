@@ -1,0 +1,78 @@
+//! What the tests of the family files share: the samples of an object written as JSON.
+
+use serde_json::Value;
+
+use crate::collector::Collector;
+use crate::family::Family;
+use crate::resource::Kind;
+use crate::store::{Allowlists, CacheStore, MetricsStore, Schema};
+
+/// The sample lines of an object in all families but those of allowlists, in their order.
+///
+/// Each family decodes the object for itself, so that a field missing in its `reads` shows.
+pub(super) fn samples<K: Kind>(collector: Collector<K>, object: &Value) -> Vec<String> {
+    lines(collector, object, |_| true)
+}
+
+/// The sample lines of an object in the family called `name`.
+pub(super) fn family<K: Kind>(collector: Collector<K>, name: &str, object: &Value) -> Vec<String> {
+    let known = collector
+        .iter()
+        .any(|family| family.descriptor().name() == name);
+    assert!(known, "there is no family {name}");
+    lines(collector, object, |family| {
+        family.descriptor().name() == name
+    })
+}
+
+fn lines<K: Kind>(
+    collector: Collector<K>,
+    object: &Value,
+    wanted: impl Fn(&Family<K>) -> bool,
+) -> Vec<String> {
+    let json = object.to_string();
+    let (resource, labels, families) = collector.into_parts();
+    let mut lines = Vec::new();
+    for family in families.into_iter().filter(wanted) {
+        let mut schema = Schema::new(resource.clone());
+        schema.add(labels.clone(), &[], [family], &Allowlists::default());
+        let store = MetricsStore::with_schema(schema);
+        store
+            .writer()
+            .apply_json(json.as_bytes())
+            .expect("the object decodes");
+        for entry in store.list_keys().iter().filter_map(|key| store.get(key)) {
+            // Not `str::lines`: a carriage return is part of a label's value.
+            lines.extend(entry.samples.split_terminator('\n').map(String::from));
+        }
+    }
+    lines
+}
+
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::json;
+
+    use super::*;
+
+    fn collector() -> Collector<ConfigMap> {
+        let immutable = |map: &ConfigMap, s: &mut crate::Samples<'_>| s.opt(map.immutable);
+        Collector::new().families([
+            Family::gauge("declared", "")
+                .reads(["immutable"])
+                .generate(immutable),
+            Family::gauge("undeclared", "")
+                .reads([""; 0])
+                .generate(immutable),
+        ])
+    }
+
+    #[test]
+    fn a_family_sees_only_what_it_says_it_reads() {
+        let object = json!({ "metadata": { "name": "a" }, "immutable": true });
+        let line = r#"declared{namespace="",configmap="a"} 1"#;
+        assert_eq!(samples(collector(), &object), [line]);
+        assert_eq!(family(collector(), "declared", &object), [line]);
+        assert!(family(collector(), "undeclared", &object).is_empty());
+    }
+}

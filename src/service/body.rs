@@ -1,0 +1,81 @@
+//! The body of an answer: pieces of an exposition, made when the connection has room for them.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use crate::exposition::{Encoded, Encoding, Exposition};
+
+/// The body of an answer of [`StateMetrics::respond`](crate::StateMetrics::respond).
+///
+/// It renders one piece of about 64 KiB at a time and only when asked for it, so an answer of any
+/// size takes the memory of a few pieces, and its first bytes come at once.
+pub struct Body(Content);
+
+enum Content {
+    /// Nothing, though the headers are those of an answer with a body.
+    HeadersOnly,
+    Full(Option<Bytes>),
+    Pieces(Box<Encoded>),
+}
+
+// === impl Body ===
+
+impl Body {
+    pub(super) fn exposition(exposition: Exposition, encoding: Encoding) -> Self {
+        Self(Content::Pieces(Box::new(exposition.encoded(encoding))))
+    }
+
+    pub(super) fn text(text: &'static str) -> Self {
+        Self(Content::Full(Some(Bytes::from_static(text.as_bytes()))))
+    }
+
+    pub(super) fn headers_only() -> Self {
+        Self(Content::HeadersOnly)
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = match &mut self.0 {
+            Content::HeadersOnly => None,
+            Content::Full(bytes) => bytes.take(),
+            Content::Pieces(pieces) => pieces.next(),
+        };
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.0, Content::HeadersOnly | Content::Full(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            // Not zero: a server would announce that as the length of the body of a GET.
+            Content::HeadersOnly | Content::Pieces(_) => SizeHint::default(),
+            Content::Full(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Content::HeadersOnly => "Body(headers only)",
+            Content::Full(_) => "Body(text)",
+            Content::Pieces(_) => "Body(exposition)",
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! Each family reads no more than it declares: leaving the rest of an object out changes nothing.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use kube::Resource;
+use kube_state_metrics::{BuiltIn, Collector, Family, Format, Kind, KnownScope, Selection};
+use kube_state_metrics::{StateMetrics, families};
+
+use super::{Case, builder, cases, lines};
+
+/// Compares the cases of a resource, decoded in several ways, with what all families yield
+/// together: each family alone, everything decoded, and an object of the API's own types.
+pub(crate) fn run<K>(resource: BuiltIn, collector: fn() -> Collector<K>)
+where
+    K: Kind + Resource<DynamicType = (), Scope: KnownScope>,
+{
+    let names: Vec<String> = collector()
+        .iter()
+        .map(|own| own.descriptor().name().into())
+        .collect();
+    let (mut failures, mut regular) = (String::new(), 0);
+    let mut alone = BTreeMap::new();
+    for case in cases(resource.name()) {
+        // An object that is unreadable for one field may be readable without it.
+        let Ok(expected) = lines(&builder(resource.name(), &case).build().unwrap(), &case) else {
+            continue;
+        };
+        let mut compare = |how: &str, expected: &[String], actual: &[String]| {
+            if expected != actual {
+                let _ = writeln!(failures, "{}, {how}:", case.case);
+                let _ = writeln!(failures, "  expected {expected:#?}\n  but got {actual:#?}");
+            }
+        };
+        let allowlists = (case.allow_labels.clone(), case.allow_annotations.clone());
+        let alone = (alone.entry(allowlists)).or_insert_with(|| {
+            names
+                .iter()
+                .map(|name| only(resource, name, &case))
+                .collect::<Vec<_>>()
+        });
+        for (name, metrics) in names.iter().zip(alone) {
+            let of_family = |line: &&String| {
+                line.strip_prefix(name.as_str())
+                    .is_some_and(|rest| rest.starts_with(['{', ' ']))
+            };
+            let expected: Vec<_> = expected.iter().filter(of_family).cloned().collect();
+            compare(
+                &format!("only {name}"),
+                &expected,
+                &lines(metrics, &case).unwrap(),
+            );
+        }
+        let whole = lines(&whole::<K>(resource, &case), &case);
+        compare(
+            "decoded whole",
+            &expected,
+            &whole.unwrap_or_else(|error| vec![error]),
+        );
+        if let Some(typed) = typed::<K>(resource, &case) {
+            compare("as a typed object", &expected, &typed);
+            regular += 1;
+        }
+    }
+    assert!(regular > 0, "no case decodes as a typed object");
+    assert!(failures.is_empty(), "{failures}");
+}
+
+/// One family of a resource, so that only the fields are decoded that it declares.
+fn only(resource: BuiltIn, family: &str, case: &Case) -> StateMetrics {
+    let builder = builder(resource.name(), case).allow_metrics([format!("^{family}$")]);
+    builder.build().unwrap()
+}
+
+/// All families and one more, which may read everything, so that everything is decoded.
+fn whole<K>(resource: BuiltIn, case: &Case) -> StateMetrics
+where
+    K: Kind + Resource<DynamicType = (), Scope: KnownScope>,
+{
+    let curious = Family::gauge("curious", "Nothing, but it may read all.").generate(|_: &K, _| {});
+    let collector = Collector::new().family(curious);
+    assert_eq!(
+        *collector.resource(),
+        resource.info(),
+        "collectors share a store"
+    );
+    builder(resource.name(), case)
+        .collector(collector)
+        .build()
+        .unwrap()
+}
+
+/// The samples of an object that its type decodes by itself; not all cases are as regular.
+fn typed<K: Kind>(resource: BuiltIn, case: &Case) -> Option<Vec<String>> {
+    let object: K = serde_json::from_str(case.object.get()).ok()?;
+    let metrics = builder(resource.name(), case).build().unwrap();
+    metrics.writer::<K>().unwrap().apply_object(&object);
+    Some(super::sample_lines(
+        &metrics
+            .exposition(Format::Text, Selection::default())
+            .to_string(),
+    ))
+}
+
+#[test]
+fn every_family_declares_what_it_reads() {
+    let families = families().into_iter().map(|family| family.descriptor);
+    let silent = families.filter(|family| family.reads().is_none());
+    let silent: Vec<_> = silent.map(|family| family.name().to_owned()).collect();
+    assert!(silent.is_empty(), "{silent:?}");
+}
