@@ -29,11 +29,11 @@ use adapter::{Adapter, Wanted};
     "cannot decode {kind} {object}: {problem}; the object yields no metrics until it is corrected"
 )]
 pub struct DecodeError {
-    kind: String,
+    kind: Box<str>,
     object: String,
     identity: Option<(String, String)>,
     reason: DecodeReason,
-    problem: String,
+    problem: Box<str>,
 }
 
 /// Why an object could not be decoded.
@@ -90,11 +90,11 @@ impl DecodeError {
             Some((namespace, name)) => format!("{namespace}/{name}"),
         };
         Self {
-            kind: kind.to_owned(),
+            kind: kind.into(),
             object,
             identity,
             reason,
-            problem: describe(json, error),
+            problem: describe(json, error).into(),
         }
     }
 }
