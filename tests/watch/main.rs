@@ -29,32 +29,32 @@ use serde_json::{Value, json};
 use support::{ApiServer, Background, background, eventually};
 
 /// Watches of a server, running.
-pub struct Running {
-    pub server: ApiServer,
-    pub metrics: StateMetrics,
-    pub registry: prometheus::Registry,
-    pub health: Health,
-    pub handle: WatchHandle,
-    pub task: Background,
+struct Running {
+    server: ApiServer,
+    metrics: StateMetrics,
+    registry: prometheus::Registry,
+    health: Health,
+    handle: WatchHandle,
+    task: Background,
 }
 
 /// A configmap.
-pub fn config_map(namespace: &str, name: &str) -> Value {
+fn config_map(namespace: &str, name: &str) -> Value {
     json!({ "metadata": { "namespace": namespace, "name": name, "creationTimestamp": "2023-11-14T22:13:20Z" } })
 }
 
 /// A configmap that does not decode.
-pub fn broken(namespace: &str, name: &str) -> Value {
+fn broken(namespace: &str, name: &str) -> Value {
     json!({ "metadata": { "namespace": namespace, "name": name, "creationTimestamp": [5] } })
 }
 
 /// A namespace.
-pub fn namespace(name: &str) -> Value {
+fn namespace(name: &str) -> Value {
     json!({ "metadata": { "name": name }, "status": { "phase": "Active" } })
 }
 
 /// Families of the test's own, so that pods and their nodes can be seen.
-pub fn pods() -> Collector<Pod> {
+fn pods() -> Collector<Pod> {
     let on = Family::gauge("pod_on", "Node of the pod.").labels(["node"]);
     Collector::new().family(on.generate(|pod: &Pod, s| {
         let spec = pod.spec.as_ref();
@@ -64,13 +64,13 @@ pub fn pods() -> Collector<Pod> {
 }
 
 /// Configmaps and namespaces.
-pub fn metrics() -> StateMetrics {
+fn metrics() -> StateMetrics {
     let resources = [BuiltIn::ConfigMaps, BuiltIn::Namespaces];
     StateMetrics::builder().built_in(resources).build().unwrap()
 }
 
 /// A server with some configmaps and namespaces.
-pub fn server() -> ApiServer {
+fn server() -> ApiServer {
     let server = ApiServer::new();
     for name in ["a", "b"] {
         server.put("namespaces", namespace(name));
@@ -82,7 +82,7 @@ pub fn server() -> ApiServer {
 }
 
 /// Starts to watch.
-pub fn start(
+fn start(
     server: &ApiServer,
     metrics: StateMetrics,
     configure: impl FnOnce(Watch) -> Watch,
@@ -101,21 +101,21 @@ pub fn start(
 }
 
 /// Starts to watch configmaps and namespaces and waits until all is known.
-pub async fn synced(server: &ApiServer, configure: impl FnOnce(Watch) -> Watch) -> Running {
+async fn synced(server: &ApiServer, configure: impl FnOnce(Watch) -> Watch) -> Running {
     let running = start(server, metrics(), configure);
     running.ready().await;
     running.agrees().await;
     running
 }
 
-pub fn text(metrics: &StateMetrics) -> String {
+fn text(metrics: &StateMetrics) -> String {
     metrics
         .exposition(Format::Text, Selection::default())
         .to_string()
 }
 
 /// What the exposition of configmaps and namespaces must be.
-pub fn expected(server: &ApiServer) -> String {
+fn expected(server: &ApiServer) -> String {
     let metrics = metrics();
     for writer in &mut metrics.object_writers() {
         for object in server.objects(writer.resource().plural()) {
@@ -127,18 +127,18 @@ pub fn expected(server: &ApiServer) -> String {
 }
 
 impl Running {
-    pub async fn ready(&self) {
+    async fn ready(&self) {
         let wait = self.health.ready(ReadinessPolicy::Default);
         let ready = tokio::time::timeout(Duration::from_secs(600), wait).await;
         assert!(ready.expect("never ready").ready);
     }
 
-    pub fn text(&self) -> String {
+    fn text(&self) -> String {
         text(&self.metrics)
     }
 
     /// Waits until what is exposed is what the server has, and everything is synced.
-    pub async fn agrees(&self) {
+    async fn agrees(&self) {
         let holds = || {
             self.text() == expected(&self.server)
                 && self
@@ -151,13 +151,13 @@ impl Running {
         assert!(self.task.is_running());
     }
 
-    pub fn health_of(&self, resource: &str) -> ResourceHealth {
+    fn health_of(&self, resource: &str) -> ResourceHealth {
         let mut resources = self.health.resources().into_iter();
         resources.find(|own| own.resource == resource).unwrap()
     }
 
     /// The value of a metric of the watching; `labels` as in the text format, sorted.
-    pub fn metric(&self, series: &str) -> Option<f64> {
+    fn metric(&self, series: &str) -> Option<f64> {
         let text = prometheus::TextEncoder::new()
             .encode_to_string(&self.registry.gather())
             .unwrap();
@@ -168,13 +168,13 @@ impl Running {
     }
 
     /// The objects that are exposed, as `namespace/name`.
-    pub fn config_maps(&self) -> Vec<String> {
+    fn config_maps(&self) -> Vec<String> {
         exposed(&self.text())
     }
 }
 
 /// The configmaps of an exposition, as `namespace/name`.
-pub fn exposed(text: &str) -> Vec<String> {
+fn exposed(text: &str) -> Vec<String> {
     let lines = text.lines().filter_map(|line| {
         let rest = line.strip_prefix("kube_configmap_info{namespace=\"")?;
         let (namespace, rest) = rest.split_once("\",configmap=\"")?;
@@ -184,5 +184,5 @@ pub fn exposed(text: &str) -> Vec<String> {
     lines.collect()
 }
 
-pub const SYNCED: kube_state_metrics::watch::ResourceState =
+const SYNCED: kube_state_metrics::watch::ResourceState =
     kube_state_metrics::watch::ResourceState::Synced;

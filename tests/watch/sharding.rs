@@ -254,7 +254,7 @@ async fn shards_follow_the_replicas_of_the_statefulset() {
     let server = big_server();
     server.put("statefulsets", stateful_set(Some(1)));
     let mut parts: Vec<Running> = Vec::new();
-    let mut new_part = |parts: &mut Vec<Running>| {
+    let new_part = |parts: &mut Vec<Running>| {
         let name = format!("ksm-{}", parts.len());
         server.put("pods", exporter("ksm", &name));
         parts.push(start(&server, metrics(), |watch| {
