@@ -14,6 +14,8 @@
 
 mod builder;
 mod collector;
+#[cfg(feature = "custom-resources")]
+pub mod custom_resource_state;
 mod decode;
 mod exposition;
 pub mod families;

@@ -247,11 +247,7 @@ impl Walk {
 
     fn is_selected(&self, source: &Source) -> bool {
         let slot = self.exposition.plan.slots().get(source.slot);
-        slot.is_some_and(|slot| {
-            self.exposition
-                .selection
-                .has_resource(slot.resource().plural())
-        })
+        slot.is_some_and(|slot| self.exposition.selection.has_resource(slot.resource()))
     }
 
     fn columns<'a>(&'a self, source: &'a Source, page: usize) -> Option<Columns<'a>> {

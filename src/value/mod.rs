@@ -30,3 +30,5 @@ pub(crate) use quantity::Quantity;
 pub(crate) use resource_name::{Unit, container_units, node_units};
 pub(crate) use schedule::{next_after, validate};
 pub(crate) use timestamp::normalize_rfc3339;
+#[cfg(feature = "custom-resources")]
+pub(crate) use timestamp::Timestamp;
