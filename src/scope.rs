@@ -17,10 +17,14 @@ use std::fmt;
 /// assert!(!shard.owns("e41b66d4-13c6-4bdc-a996-431cfcb2185a"));
 /// # Ok::<(), kube_state_metrics::ShardError>(())
 /// ```
+///
+/// [`by_range`](Self::by_range) cuts the range of the hash into equal parts instead, which is a
+/// different partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shard {
     index: u32,
     total: u32,
+    partition: Partition,
 }
 
 /// A shard that cannot exist.
@@ -40,6 +44,16 @@ pub enum ShardError {
     },
 }
 
+/// How hashes are dealt out to shards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum Partition {
+    /// By a jump consistent hash of the hash, as the reference does.
+    #[default]
+    Jump,
+    /// In equal ranges, as an API server can select them.
+    Ranges,
+}
+
 /// Which objects a store takes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ObjectFilter {
@@ -48,6 +62,8 @@ pub(crate) struct ObjectFilter {
     /// Not these namespaces.
     pub(crate) denied: BTreeSet<String>,
     pub(crate) shard: Shard,
+    /// Earlier shards whose objects are still taken, while others take them over.
+    pub(crate) leaving: Vec<Shard>,
 }
 
 // === impl Shard ===
@@ -62,8 +78,38 @@ impl Shard {
         match total {
             0 => Err(ShardError::NoShards),
             _ if index >= total => Err(ShardError::OutOfRange { index, total }),
-            _ => Ok(Self { index, total }),
+            _ => Ok(Self::of_replica(index, total)),
         }
+    }
+
+    /// The shard of a replica, which owns nothing where there are not as many shards any more.
+    pub(crate) fn of_replica(index: u32, total: u32) -> Self {
+        Self {
+            index,
+            total,
+            partition: Partition::Jump,
+        }
+    }
+
+    /// The same shard of a partition into equal ranges of the hash.
+    ///
+    /// API servers that offer sharded lists
+    /// ([KEP-5866](https://github.com/kubernetes/enhancements/issues/5866), alpha in Kubernetes
+    /// 1.36) are then asked for the shard's range only; the range is applied here too, so that
+    /// a server which ignores the question costs only the savings. All shards must use the same
+    /// partition: an object has different owners in the two.
+    #[must_use]
+    pub fn by_range(self) -> Self {
+        Self {
+            partition: Partition::Ranges,
+            ..self
+        }
+    }
+
+    /// Whether the partition is into ranges of the hash.
+    #[must_use]
+    pub fn is_by_range(self) -> bool {
+        self.partition == Partition::Ranges
     }
 
     /// The own number, counted from 0.
@@ -81,14 +127,56 @@ impl Shard {
     /// Whether the object with this `metadata.uid` belongs to the shard.
     #[must_use]
     pub fn owns(self, uid: &str) -> bool {
-        self.total == 1 || jump_hash(fnv1a(uid.as_bytes()), self.total) == self.index
+        if self.total <= 1 || self.index >= self.total {
+            return self.index < self.total;
+        }
+        let hash = fnv1a(uid.as_bytes());
+        match self.partition {
+            Partition::Jump => jump_hash(hash, self.total) == self.index,
+            Partition::Ranges => {
+                let (start, end) = self.range();
+                (start..end).contains(&u128::from(hash))
+            }
+        }
+    }
+
+    /// First hash of the own range and first hash behind it.
+    fn range(self) -> (u128, u128) {
+        let bound = |index: u32| (u128::from(index) << 64) / u128::from(self.total.max(1));
+        (bound(self.index), bound(self.index.saturating_add(1)))
+    }
+
+    /// What an API server is to select so that it sends the objects of these shards, where it can
+    /// be told: the terms of `ListOptions.shardSelector`.
+    ///
+    /// Source: [`ListOptions`](https://pkg.go.dev/k8s.io/apimachinery/pkg/apis/meta/v1#ListOptions).
+    #[cfg(feature = "watch")]
+    pub(crate) fn selector(shards: &[Self]) -> Option<String> {
+        let everything = |shard: &Self| !shard.is_by_range() || shard.total == 1;
+        if shards.iter().any(everything) {
+            return None;
+        }
+        let ranges = shards.iter().filter(|shard| shard.index < shard.total);
+        let terms = ranges.map(|shard| {
+            let (start, end) = shard.range();
+            format!("shardRange(object.metadata.uid, '0x{start:016x}', '0x{end:016x}')")
+        });
+        let terms: Vec<_> = terms.collect();
+        if terms.is_empty() {
+            // No range may be empty, so ask for the smallest.
+            let (start, end) = ("0x0000000000000000", "0x0000000000000001");
+            return Some(format!(
+                "shardRange(object.metadata.uid, '{start}', '{end}')"
+            ));
+        }
+        Some(terms.join(" || "))
     }
 }
 
 impl Default for Shard {
     /// The only shard of one.
     fn default() -> Self {
-        Self { index: 0, total: 1 }
+        Self::of_replica(0, 1)
     }
 }
 
@@ -106,7 +194,7 @@ impl ObjectFilter {
         let in_scope = namespace.is_empty()
             || (self.namespaces.is_empty() || self.namespaces.contains(namespace))
                 && !self.denied.contains(namespace);
-        in_scope && self.shard.owns(uid)
+        in_scope && (self.shard.owns(uid) || self.leaving.iter().any(|shard| shard.owns(uid)))
     }
 }
 
@@ -173,11 +261,76 @@ mod tests {
     }
 
     #[test]
+    fn ranges_are_a_partition() {
+        let uids = include_str!("../tests/conformance/process/sharding.jsonl").lines();
+        let uids = uids.map(|line| {
+            let case: serde_json::Value = serde_json::from_str(line).unwrap();
+            case["uid"].as_str().unwrap().to_owned()
+        });
+        let uids: Vec<_> = uids.collect();
+        for total in [1, 2, 3, 7, 100] {
+            for uid in &uids {
+                let shards = (0..total).map(|index| Shard::new(index, total).unwrap().by_range());
+                let owners = shards.filter(|shard| shard.owns(uid));
+                assert_eq!(owners.count(), 1, "{uid} of {total}");
+            }
+        }
+        let low = Shard::new(0, 2).unwrap().by_range();
+        assert!(!low.owns("a"), "af63dc4c8601ec8c is in the upper half");
+        assert!(low.owns("abc") != Shard::new(1, 2).unwrap().by_range().owns("abc"));
+    }
+
+    #[cfg(feature = "watch")]
+    #[test]
+    fn ranges_are_spelled_as_the_server_wants_them() {
+        let range = |index, total| Shard::of_replica(index, total).by_range();
+        let (low, high) = (
+            "shardRange(object.metadata.uid, '0x0000000000000000', '0x8000000000000000')",
+            "shardRange(object.metadata.uid, '0xaaaaaaaaaaaaaaaa', '0x10000000000000000')",
+        );
+        let selector = |shards: &[Shard]| Shard::selector(shards);
+        assert_eq!(selector(&[range(0, 2)]).as_deref(), Some(low));
+        assert_eq!(selector(&[range(2, 3)]).as_deref(), Some(high));
+        let both = format!("{low} || {high}");
+        assert_eq!(selector(&[range(0, 2), range(2, 3)]), Some(both));
+        assert_eq!(selector(&[range(0, 2), range(0, 1)]), None);
+        assert_eq!(selector(&[Shard::of_replica(0, 2)]), None);
+        assert!(selector(&[range(2, 2)]).is_some_and(|text| text.contains("'0x0000000000000001'")));
+    }
+
+    #[test]
+    fn a_surplus_replica_owns_nothing() {
+        for (index, total) in [(1, 1), (3, 2), (0, 0)] {
+            let shard = Shard::of_replica(index, total);
+            assert!(!shard.owns("a") && !shard.by_range().owns("a"), "{shard}");
+        }
+    }
+
+    #[test]
+    fn objects_that_leave_are_taken_until_they_are_handed_over() {
+        let filter = ObjectFilter {
+            shard: Shard::new(0, 2).unwrap(),
+            leaving: vec![Shard::default()],
+            ..ObjectFilter::default()
+        };
+        let (stays, leaves) = (
+            "e41b66d4-13c6-4bdc-a996-431cfcb2185a",
+            "f6674cdf-4c09-4967-8fee-3c11732a4852",
+        );
+        assert!(filter.takes("a", stays) && filter.takes("a", leaves));
+        let filter = ObjectFilter {
+            leaving: Vec::new(),
+            ..filter
+        };
+        assert!(filter.takes("a", stays) && !filter.takes("a", leaves));
+    }
+
+    #[test]
     fn namespaces_do_not_concern_cluster_scoped_objects() {
         let filter = ObjectFilter {
             namespaces: BTreeSet::from(["a".into(), "b".into()]),
             denied: BTreeSet::from(["b".into()]),
-            shard: Shard::default(),
+            ..ObjectFilter::default()
         };
         assert!(filter.takes("", "1"));
         assert!(filter.takes("a", "1"));

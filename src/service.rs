@@ -76,11 +76,9 @@ impl StateMetrics {
             return method_not_allowed();
         }
         let negotiated = negotiate(&joined(&request.headers, &ACCEPT));
-        let gzip = accepts_gzip(&joined(&request.headers, &ACCEPT_ENCODING));
-        let encoding = if gzip {
-            Encoding::Gzip
-        } else {
-            Encoding::Identity
+        let encoding = match accepts_gzip(&joined(&request.headers, &ACCEPT_ENCODING)) {
+            true => Encoding::Gzip,
+            false => Encoding::Identity,
         };
         let body = if request.method == Method::HEAD {
             Body::headers_only()
@@ -92,7 +90,7 @@ impl StateMetrics {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, negotiated.content_type());
         headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
-        if gzip {
+        if encoding == Encoding::Gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         response

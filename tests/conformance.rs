@@ -1,27 +1,39 @@
 //! The cases of tests/conformance: objects with the samples they must yield, a test per resource.
 //!
 //! The same cases show that families read what they declare (`pruning`), and lend their shapes to
-//! made-up objects (`properties`).
+//! made-up objects (`properties`). What the families are called and what they tell is compared with
+//! the given catalogue and the documents (`catalogue`), what they make of a whole cluster with a
+//! file that is kept (`cluster`), and with the answers to usual questions (`queries`).
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+#[path = "conformance/catalogue.rs"]
+mod catalogue;
+#[cfg(feature = "manifests")]
+#[path = "conformance/cluster.rs"]
+mod cluster;
 #[path = "support/exposition.rs"]
 mod exposition;
+#[path = "support/golden.rs"]
+mod golden;
 #[path = "conformance/properties.rs"]
 mod properties;
 #[path = "conformance/pruning.rs"]
 mod pruning;
+#[path = "conformance/queries.rs"]
+mod queries;
 #[path = "conformance/shape.rs"]
 mod shape;
+#[path = "support/tools.rs"]
+mod tools;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use kube_state_metrics::{Builder, BuiltIn, Format, Selection, StateMetrics, families};
+use kube_state_metrics::{
+    Builder, BuiltIn, CatalogueEntry, Format, Selection, StateMetrics, families,
+};
 use serde::Deserialize;
-
-/// Resources whose families are not built yet. One that passes all cases must be taken off.
-const PENDING: &[&str] = &[];
 
 /// Cases that keep a result of the reference which exact quantities rule out, with the right one.
 const CORRECTED: &[(&str, &str)] = &[(
@@ -131,17 +143,45 @@ fn run(resource: &str) {
             let _ = writeln!(failures, "{}\n{difference}", case.case);
         }
     }
-    if PENDING.contains(&resource) {
-        assert!(
-            !failures.is_empty(),
-            "{resource} passes; take it off the pending list"
-        );
-    } else {
-        assert!(
-            failures.is_empty(),
-            "expected (-) and actual (+) samples differ:\n{failures}"
-        );
+    assert!(
+        failures.is_empty(),
+        "expected (-) and actual (+) samples differ:\n{failures}"
+    );
+}
+
+#[test]
+fn the_built_in_families_are_those_of_the_catalogue() {
+    let path = format!(
+        "{}/tests/conformance/catalog.jsonl",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let expected: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let actual = families().into_iter().map(
+        |CatalogueEntry {
+             resource,
+             descriptor,
+             ..
+         }| {
+            serde_json::json!({
+                "resource": resource.name(),
+                "default": resource.is_default(),
+                "name": descriptor.name(),
+                "type": descriptor.metric_type().as_str(),
+                "stability": descriptor.stability().as_str(),
+                "optIn": descriptor.opt_in(),
+                "deprecated": descriptor.deprecated_since().unwrap_or_default(),
+            })
+        },
+    );
+    let actual: Vec<_> = actual.collect();
+    for (actual, expected) in actual.iter().zip(&expected) {
+        assert_eq!(actual, expected);
     }
+    assert_eq!(actual.len(), expected.len());
 }
 
 /// A module per resource, so that its name selects all its tests.

@@ -20,14 +20,14 @@ enum Content {
     /// Nothing, though the headers are those of an answer with a body.
     HeadersOnly,
     Full(Option<Bytes>),
-    Pieces(Encoded),
+    Pieces(Box<Encoded>),
 }
 
 // === impl Body ===
 
 impl Body {
     pub(super) fn exposition(exposition: Exposition, encoding: Encoding) -> Self {
-        Self(Content::Pieces(exposition.encoded(encoding)))
+        Self(Content::Pieces(Box::new(exposition.encoded(encoding))))
     }
 
     pub(super) fn text(text: &'static str) -> Self {

@@ -16,7 +16,7 @@ mod writer;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -96,6 +96,8 @@ struct Shared<K> {
     parts: Mutex<Vec<Part>>,
     direct: Mutex<Option<Feed>>,
     writers: AtomicUsize,
+    /// A writer was taken from outside the crate.
+    host_fed: AtomicBool,
     counts: Counts,
 }
 
@@ -146,6 +148,7 @@ impl<K: Kind> MetricsStore<K> {
                 parts: Mutex::default(),
                 direct: Mutex::default(),
                 writers: AtomicUsize::new(0),
+                host_fed: AtomicBool::new(false),
                 counts: Counts::default(),
             }),
         }
@@ -158,9 +161,22 @@ impl<K: Kind> MetricsStore<K> {
     }
 
     /// A writer for one more feeder, with rows of its own.
+    ///
+    /// Taking one means that the host feeds this store: the crate does not watch the resource.
     #[must_use]
     pub fn writer(&self) -> Writer<K> {
+        self.shared.host_fed.store(true, Ordering::Relaxed);
+        self.own_writer()
+    }
+
+    /// A writer for a feed of the crate's own.
+    pub(crate) fn own_writer(&self) -> Writer<K> {
         Writer::new(self.clone())
+    }
+
+    #[cfg(feature = "watch")]
+    pub(crate) fn is_host_fed(&self) -> bool {
+        self.shared.host_fed.load(Ordering::Relaxed)
     }
 
     /// What happened so far, and what is stored now.
@@ -216,9 +232,8 @@ impl<K: Kind> MetricsStore<K> {
             {
                 let table = Arc::make_mut(table);
                 let removed = table.retain(|key, page, row| {
-                    let namespace = key.rsplit_once('/').map_or("", |(namespace, _)| namespace);
                     let uid = page.uid(row).map(ToString::to_string).unwrap_or_default();
-                    filter.takes(namespace, &uid)
+                    filter.takes(namespace_of(key), &uid)
                 });
                 if removed > 0 {
                     table.compact();
@@ -239,8 +254,22 @@ impl<K: Kind> MetricsStore<K> {
         bump(&self.shared.counts.duplicates, dropped);
     }
 
-    fn apply_row(&self, writer: usize, identity: Identity<'_>, cells: &render::Rendered) {
+    /// Files a row that `filter` let in.
+    fn apply_row(
+        &self,
+        writer: usize,
+        filter: &Arc<ObjectFilter>,
+        identity: Identity<'_>,
+        cells: &render::Rendered,
+    ) {
         let mut parts = self.shared.parts.lock();
+        let current = self.filter();
+        if !Arc::ptr_eq(filter, &current)
+            && !current.takes(namespace_of(identity.key), identity.uid)
+        {
+            // The filter changed while the object was rendered, and what it removes is gone already.
+            return;
+        }
         let Some(part) = parts.iter_mut().find(|part| part.writer == writer) else {
             return;
         };
@@ -387,6 +416,11 @@ impl Part {
             }
         }
     }
+}
+
+/// The namespace in a key, empty for cluster-scoped objects.
+fn namespace_of(key: &str) -> &str {
+    key.split_once('/').map_or("", |(namespace, _)| namespace)
 }
 
 fn bump(counter: &AtomicU64, by: u64) {

@@ -138,38 +138,33 @@ impl Table {
 
     /// Ends a list: removes the rows it did not name and says how many they were.
     pub(crate) fn sweep(&mut self) -> usize {
-        let mut swept = 0;
-        for slot in &mut self.pages {
-            let unnamed = (0..slot.page.len())
-                .rev()
-                .filter(|&row| !slot.listed.get(row));
-            let unnamed: Vec<_> = unnamed.collect();
-            if unnamed.len() == slot.page.len() {
-                swept += unnamed.len();
-                slot.page = Arc::new(Page::new(self.columns));
-                continue;
-            }
-            for row in unnamed {
-                Arc::make_mut(&mut slot.page).remove(row);
-                slot.listed.remove(row);
-                swept += 1;
-            }
-        }
-        self.pages.retain(|slot| slot.page.len() > 0);
-        swept
+        self.remove_all(|slot, row| !slot.listed.get(row))
     }
 
     /// Removes the rows for which `keep` says no, and says how many they were.
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&str, &Page, usize) -> bool) -> usize {
-        self.unmark();
+    pub(crate) fn retain(&mut self, keep: impl Fn(&str, &Page, usize) -> bool) -> usize {
+        self.remove_all(|slot, row| !keep(slot.page.key(row), &slot.page, row))
+    }
+
+    fn remove_all(&mut self, unwanted: impl Fn(&Slot, usize) -> bool) -> usize {
+        let mut removed = 0;
         for slot in &mut self.pages {
-            for row in 0..slot.page.len() {
-                if keep(slot.page.key(row), &slot.page, row) {
-                    slot.listed.set(row);
-                }
+            let rows = (0..slot.page.len())
+                .rev()
+                .filter(|&row| unwanted(slot, row));
+            let rows: Vec<_> = rows.collect();
+            removed += rows.len();
+            if rows.len() == slot.page.len() {
+                slot.page = Arc::new(Page::new(self.columns));
+                continue;
+            }
+            for row in rows {
+                Arc::make_mut(&mut slot.page).remove(row);
+                slot.listed.remove(row);
             }
         }
-        self.sweep()
+        self.pages.retain(|slot| slot.page.len() > 0);
+        removed
     }
 
     /// Gives back spare memory.

@@ -46,6 +46,8 @@ pub(super) struct Feed {
     lines: Lines,
     cells: Rendered,
     key: String,
+    /// `metadata.resourceVersion` of the object fed last.
+    version: String,
 }
 
 // === impl Writer ===
@@ -125,6 +127,12 @@ impl<K: Kind> Writer<K> {
         self.store.abandon_list(self.feed.id);
     }
 
+    /// `metadata.resourceVersion` of the object fed last, empty where it had none.
+    #[must_use]
+    pub fn last_version(&self) -> &str {
+        &self.feed.version
+    }
+
     /// Removes all rows of this writer and the writer.
     pub fn close(self) {
         self.store.close_part(self.feed.id);
@@ -178,7 +186,8 @@ impl Feed {
             version,
         };
         let namespace = namespace_of(store, object.meta().namespace.as_deref());
-        if !store.filter().takes(namespace, uid) {
+        let filter = store.filter();
+        if !filter.takes(namespace, uid) {
             // It may have been ours before it moved out of scope.
             store.delete_row(
                 self.id,
@@ -195,7 +204,7 @@ impl Feed {
         if dropped > 0 {
             store.count_duplicates(dropped);
         }
-        store.apply_row(self.id, identity, &self.cells);
+        store.apply_row(self.id, &filter, identity, &self.cells);
     }
 
     pub(super) fn delete<K: Kind>(&mut self, store: &MetricsStore<K>, object: &K) {
@@ -224,6 +233,9 @@ impl Feed {
             namespace_of(store, meta.namespace.as_deref()),
             meta.name.as_deref().unwrap_or_default(),
         );
+        self.version.clear();
+        let version_text = meta.resource_version.as_deref().unwrap_or_default();
+        self.version.push_str(version_text);
         let version = meta
             .resource_version
             .as_deref()

@@ -10,6 +10,16 @@ use memchr::{memchr2, memchr3};
 
 /// Appends a label value, escaped to stand between quotes.
 pub(crate) fn write_label_value(out: &mut Vec<u8>, value: &str) {
+    // Values are short and nearly always clean: for those, one pass that the compiler turns into
+    // vector instructions costs a third of a search.
+    let is_special = |byte| matches!(byte, b'\\' | b'\n' | b'"');
+    if !value
+        .bytes()
+        .fold(false, |found, byte| found | is_special(byte))
+    {
+        out.extend_from_slice(value.as_bytes());
+        return;
+    }
     write_escaped(out, value, |rest| memchr3(b'\\', b'\n', b'"', rest));
 }
 

@@ -218,25 +218,24 @@ fn provider(file: &TlsFile) -> Result<CryptoProvider, String> {
     }
     if !file.curve_preferences.is_empty() {
         let all = provider.kx_groups;
-        let chosen: Result<Vec<&'static dyn SupportedKxGroup>, String> = (file
-            .curve_preferences
-            .iter())
-        .map(|wanted| {
-            let group = match wanted.as_str() {
-                "CurveP256" => Some(NamedGroup::secp256r1),
-                "CurveP384" => Some(NamedGroup::secp384r1),
-                "X25519" => Some(NamedGroup::X25519),
-                _ => None,
-            };
-            let found = all.iter().find(|own| Some(own.name()) == group);
-            found.copied().ok_or_else(|| {
+        let chosen: Result<Vec<&'static dyn SupportedKxGroup>, String> =
+            (file.curve_preferences.iter())
+                .map(|wanted| {
+                    let group = match wanted.as_str() {
+                        "CurveP256" => Some(NamedGroup::secp256r1),
+                        "CurveP384" => Some(NamedGroup::secp384r1),
+                        "X25519" => Some(NamedGroup::X25519),
+                        _ => None,
+                    };
+                    let found = all.iter().find(|own| Some(own.name()) == group);
+                    found.copied().ok_or_else(|| {
                 format!(
                     "curve_preferences: there is no `{wanted}`; there are X25519, CurveP256 and \
                          CurveP384"
                 )
             })
-        })
-        .collect();
+                })
+                .collect();
         provider.kx_groups = chosen?;
     }
     Ok(provider)

@@ -1,0 +1,65 @@
+//! What a client should be like that watches much and long.
+
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::header::USER_AGENT;
+use kube::Config;
+
+/// Adapts a client's configuration to watching.
+///
+/// - The client's own retries are switched off. They hide waits of up to minutes and what the
+///   server said; the watches back off themselves and show why.
+/// - A connection must come about within five seconds; without a bound it takes minutes to notice
+///   that packets are lost.
+/// - The user agent is [`user_agent`], where the configuration has none yet.
+///
+/// Everything else, such as credentials and certificates, is left alone.
+///
+/// ```
+/// let config = kube::Config::new("https://10.0.0.1".parse()?);
+/// let config = kube_state_metrics::watch::tuned(config);
+/// assert!(!config.default_retry);
+/// # Ok::<(), http::uri::InvalidUri>(())
+/// ```
+#[must_use]
+pub fn tuned(mut config: Config) -> Config {
+    config.default_retry = false;
+    let bound = Duration::from_secs(5);
+    config.connect_timeout = Some(config.connect_timeout.unwrap_or(bound).min(bound));
+    let has_agent = config.headers.iter().any(|(name, _)| name == USER_AGENT);
+    if !has_agent && let Ok(agent) = HeaderValue::try_from(user_agent()) {
+        config.headers.push((USER_AGENT, agent));
+    }
+    config
+}
+
+/// The user agent of [`tuned`] clients, such as `kube-state-metrics/0.1.0 (linux/x86_64)`.
+#[must_use]
+pub fn user_agent() -> String {
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    format!(
+        "kube-state-metrics/{} ({os}/{arch})",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_agent_that_is_set_stays() {
+        let config = || Config::new("https://10.0.0.1".parse().unwrap());
+        let agent = |config: &Config| config.headers.first().unwrap().1.clone();
+        assert_eq!(agent(&tuned(config())), user_agent().as_str());
+        let mut own = config();
+        own.headers
+            .push((USER_AGENT, HeaderValue::from_static("mine")));
+        let own = tuned(own);
+        assert_eq!(
+            (agent(&own).as_bytes(), own.headers.len()),
+            (&b"mine"[..], 1)
+        );
+    }
+}

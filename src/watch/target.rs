@@ -1,0 +1,263 @@
+//! What to ask the server for: paths, selectors and the parameters of each kind of request.
+
+use form_urlencoded::{Serializer, byte_serialize};
+use http::{Request, header};
+use kube::client::Body;
+
+use crate::resource::ResourceInfo;
+
+/// One collection of objects: a resource, in one namespace or everywhere, narrowed by selectors.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) resource: ResourceInfo,
+    pub(super) namespace: Option<String>,
+    pub(super) field_selector: Option<String>,
+    pub(super) label_selector: Option<String>,
+}
+
+/// A question about a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Question<'a> {
+    /// One page, or all of a list.
+    List {
+        limit: Option<u64>,
+        version: Option<&'a str>,
+        next: Option<&'a str>,
+    },
+    /// All objects and then their changes.
+    StreamingList {
+        version: Option<&'a str>,
+        seconds: u64,
+    },
+    /// Changes since a version.
+    Watch { version: &'a str, seconds: u64 },
+}
+
+impl Target {
+    /// The request that asks `question`, of a shard where one is selected.
+    ///
+    /// # Errors
+    ///
+    /// Where the resource's names do not make a path.
+    pub(super) fn request(
+        &self,
+        question: Question<'_>,
+        shard: Option<&str>,
+    ) -> Result<Request<Body>, http::Error> {
+        let mut uri = self.path();
+        uri.push('?');
+        let start = uri.len();
+        let mut query = Serializer::for_suffix(uri, start);
+        for (name, value) in [
+            ("fieldSelector", self.field_selector.as_deref()),
+            ("labelSelector", self.label_selector.as_deref()),
+            ("shardSelector", shard),
+        ] {
+            if let Some(value) = value {
+                query.append_pair(name, value);
+            }
+        }
+        let is_list = matches!(question, Question::List { .. });
+        question.write_to(&mut query);
+        let mut request = Request::get(query.finish()).header(header::ACCEPT, "application/json");
+        if !is_list {
+            // A compressed stream cannot be read event by event.
+            request = request.header(header::ACCEPT_ENCODING, "identity");
+        }
+        request.body(Body::empty())
+    }
+
+    /// The path of the collection, as in the
+    /// [API concepts](https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris).
+    pub(super) fn path(&self) -> String {
+        let resource = &self.resource;
+        let mut path = if resource.group().is_empty() {
+            format!("/api/{}", segment(resource.version()))
+        } else {
+            let (group, version) = (segment(resource.group()), segment(resource.version()));
+            format!("/apis/{group}/{version}")
+        };
+        if let Some(namespace) = &self.namespace {
+            path.push_str("/namespaces/");
+            path.push_str(&segment(namespace));
+        }
+        path.push('/');
+        path.push_str(&segment(resource.plural()));
+        path
+    }
+}
+
+fn segment(name: &str) -> String {
+    byte_serialize(name.as_bytes()).collect()
+}
+
+impl Question<'_> {
+    fn write_to(self, query: &mut Serializer<'_, String>) {
+        match self {
+            Question::List {
+                limit,
+                version,
+                next,
+            } => {
+                if let Some(limit) = limit {
+                    query.append_pair("limit", &limit.to_string());
+                }
+                if let Some(next) = next {
+                    // The token holds the version.
+                    query.append_pair("continue", next);
+                } else if let Some(version) = version {
+                    query.append_pair("resourceVersion", version);
+                }
+            }
+            Question::StreamingList { version, seconds } => {
+                query.append_pair("watch", "true");
+                query.append_pair("sendInitialEvents", "true");
+                query.append_pair("resourceVersionMatch", "NotOlderThan");
+                if let Some(version) = version {
+                    query.append_pair("resourceVersion", version);
+                }
+                write_watch(query, seconds);
+            }
+            Question::Watch { version, seconds } => {
+                query.append_pair("watch", "true");
+                query.append_pair("resourceVersion", version);
+                write_watch(query, seconds);
+            }
+        }
+    }
+}
+
+fn write_watch(query: &mut Serializer<'_, String>, seconds: u64) {
+    query.append_pair("allowWatchBookmarks", "true");
+    query.append_pair("timeoutSeconds", &seconds.to_string());
+}
+
+/// A field selector that leaves out namespaces, in the order given.
+pub(super) fn without_namespaces<'a>(
+    names: impl IntoIterator<Item = &'a String>,
+) -> Option<String> {
+    let terms = names.into_iter().map(|name| {
+        let name = name
+            .replace('\\', r"\\")
+            .replace(',', r"\,")
+            .replace('=', r"\=");
+        format!("metadata.namespace!={name}")
+    });
+    join(terms)
+}
+
+/// Joins selectors so that all of them hold.
+pub(super) fn join(terms: impl IntoIterator<Item = String>) -> Option<String> {
+    let terms: Vec<_> = terms.into_iter().filter(|term| !term.is_empty()).collect();
+    (!terms.is_empty()).then(|| terms.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::apps::v1::Deployment;
+    use k8s_openapi::api::core::v1::Pod;
+
+    fn target(resource: ResourceInfo) -> Target {
+        Target {
+            resource,
+            namespace: None,
+            field_selector: None,
+            label_selector: None,
+        }
+    }
+
+    fn uri(target: &Target, question: Question<'_>) -> String {
+        target.request(question, None).unwrap().uri().to_string()
+    }
+
+    #[test]
+    fn paths_are_those_of_the_api() {
+        let pods = target(ResourceInfo::of::<Pod>());
+        assert_eq!(pods.path(), "/api/v1/pods");
+        let mut deployments = target(ResourceInfo::of::<Deployment>());
+        assert_eq!(deployments.path(), "/apis/apps/v1/deployments");
+        deployments.namespace = Some("a/b".into());
+        assert_eq!(
+            deployments.path(),
+            "/apis/apps/v1/namespaces/a%2Fb/deployments"
+        );
+    }
+
+    #[test]
+    fn each_question_has_its_parameters() {
+        let pods = target(ResourceInfo::of::<Pod>());
+        for (question, query) in [
+            (
+                Question::List {
+                    limit: Some(500),
+                    version: Some("0"),
+                    next: None,
+                },
+                "limit=500&resourceVersion=0",
+            ),
+            (
+                Question::List {
+                    limit: Some(500),
+                    version: Some("0"),
+                    next: Some("a=b"),
+                },
+                "limit=500&continue=a%3Db",
+            ),
+            (
+                Question::List {
+                    limit: None,
+                    version: None,
+                    next: None,
+                },
+                "",
+            ),
+            (
+                Question::StreamingList {
+                    version: None,
+                    seconds: 300,
+                },
+                "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan\
+                 &allowWatchBookmarks=true&timeoutSeconds=300",
+            ),
+            (
+                Question::Watch {
+                    version: "7",
+                    seconds: 300,
+                },
+                "watch=true&resourceVersion=7&allowWatchBookmarks=true&timeoutSeconds=300",
+            ),
+        ] {
+            assert_eq!(uri(&pods, question), format!("/api/v1/pods?{query}"));
+        }
+    }
+
+    #[test]
+    fn selectors_are_joined_and_escaped() {
+        let denied = [String::from("a"), String::from(r"b,c=d\")];
+        let denied = without_namespaces(&denied);
+        assert_eq!(
+            denied.as_deref(),
+            Some(r"metadata.namespace!=a,metadata.namespace!=b\,c\=d\\")
+        );
+        assert_eq!(without_namespaces(&[]), None);
+        let mut pods = target(ResourceInfo::of::<Pod>());
+        pods.field_selector = join([String::from("spec.nodeName=n"), String::new()]);
+        pods.label_selector = Some("a in (b, c)".into());
+        let question = Question::List {
+            limit: None,
+            version: None,
+            next: None,
+        };
+        let request = pods
+            .request(question, Some("shardRange(x, '0x0', '0x1')"))
+            .unwrap();
+        assert_eq!(
+            request.uri().query(),
+            Some(
+                "fieldSelector=spec.nodeName%3Dn&labelSelector=a+in+%28b%2C+c%29\
+                 &shardSelector=shardRange%28x%2C+%270x0%27%2C+%270x1%27%29"
+            )
+        );
+    }
+}

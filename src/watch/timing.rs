@@ -1,0 +1,214 @@
+//! How long to wait for what.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::failure::{Failure, FailureReason};
+
+/// How long watches wait, and for what. The defaults suit clusters; tests shorten them.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Timing {
+    /// First wait after a failure; it doubles with each one that follows.
+    ///
+    /// Every wait is multiplied by a random factor from 1 to 2, so that resources do not retry in
+    /// step.
+    pub backoff: Duration,
+    /// Longest wait, before the random factor.
+    pub backoff_max: Duration,
+    /// Longest wait, before the random factor, while the server cannot be reached and for
+    /// [`recovery`](Self::recovery) after: changes show soon after it is back.
+    pub backoff_max_unreachable: Duration,
+    /// How long a server that is back may take to answer as it should.
+    pub recovery: Duration,
+    /// Time without a failure after which waits start over.
+    pub backoff_reset: Duration,
+    /// Range of the random time after which the server shall end a watch.
+    pub watch: Range<Duration>,
+    /// Time without an event or a bookmark after which a watch is torn down and resumed.
+    pub silence: Duration,
+    /// Time without a byte after which a list is given up.
+    pub response: Duration,
+    /// How long events are left to gather before they are read: reading one by one costs much more.
+    pub gather: Duration,
+    /// How long the server must deny that a resource exists before what was known of it is removed.
+    pub gone_after: Duration,
+}
+
+/// The waits of one feed.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    timing: Timing,
+    failures: u32,
+    last: Option<(Instant, FailureReason)>,
+    unreachable_at: Option<Instant>,
+}
+
+// === impl Timing ===
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            backoff: Duration::from_millis(800),
+            backoff_max: Duration::from_secs(30),
+            backoff_max_unreachable: Duration::from_millis(1_200),
+            recovery: Duration::from_secs(60),
+            backoff_reset: Duration::from_secs(120),
+            watch: Duration::from_secs(300)..Duration::from_secs(600),
+            silence: Duration::from_secs(90),
+            response: Duration::from_secs(60),
+            gather: Duration::from_millis(15),
+            gone_after: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Timing {
+    /// A random length for a watch, in whole seconds.
+    pub(super) fn watch_seconds(&self) -> u64 {
+        let (start, end) = (self.watch.start.as_secs(), self.watch.end.as_secs());
+        if end > start {
+            fastrand::u64(start..end)
+        } else {
+            start
+        }
+    }
+}
+
+// === impl Backoff ===
+
+impl Backoff {
+    pub(super) fn new(timing: Timing) -> Self {
+        Self {
+            timing,
+            failures: 0,
+            last: None,
+            unreachable_at: None,
+        }
+    }
+
+    /// Failures in a row.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// How long to wait after `failure`.
+    ///
+    /// A version that expired is no fault of anybody's: the first list after it begins at once.
+    pub(super) fn next(&mut self, failure: &Failure) -> Duration {
+        let now = Instant::now();
+        let (timing, reason) = (&self.timing, failure.reason);
+        let before = self
+            .last
+            .filter(|(at, _)| now.duration_since(*at) <= timing.backoff_reset);
+        let before = before.map(|(_, reason)| reason);
+        let expired = FailureReason::Expired;
+        if reason == expired && before != Some(expired) && failure.retry_after.is_none() {
+            self.last = Some((now, reason));
+            return Duration::ZERO;
+        }
+        let unreachable = FailureReason::Unreachable;
+        // A server that answers again is another matter than one that did not.
+        if before.is_none_or(|before| (before == unreachable) != (reason == unreachable)) {
+            self.failures = 0;
+        }
+        if reason == unreachable {
+            self.unreachable_at = Some(now);
+        }
+        let recovers = |at: Instant| now.duration_since(at) < timing.recovery;
+        let max = if self.unreachable_at.is_some_and(recovers) {
+            timing.backoff_max_unreachable
+        } else {
+            timing.backoff_max
+        };
+        let doubled = self
+            .timing
+            .backoff
+            .saturating_mul(1 << self.failures.min(16));
+        let wait = doubled.min(max).mul_f64(1.0 + fastrand::f64());
+        self.failures += 1;
+        let asked = failure.retry_after.unwrap_or_default();
+        // The fraction keeps those who were told the same time from coming back all at once.
+        let wait = wait.max(asked.saturating_add(timing.backoff.mul_f64(fastrand::f64())));
+        self.last = Some((now + wait, failure.reason));
+        wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(reason: FailureReason) -> Failure {
+        Failure::new(reason, "")
+    }
+
+    fn assert_within(wait: Duration, millis: u64) {
+        let range = Duration::from_millis(millis)..Duration::from_millis(millis * 2 + 1);
+        assert!(range.contains(&wait), "{wait:?} not in {range:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_double_up_to_the_cap_and_start_over_after_a_quiet_time() {
+        let mut backoff = Backoff::new(Timing::default());
+        for millis in [800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000] {
+            let wait = backoff.next(&failure(FailureReason::Forbidden));
+            assert_within(wait, millis);
+            tokio::time::advance(wait).await;
+        }
+        tokio::time::advance(Duration::from_secs(119)).await;
+        assert_within(backoff.next(&failure(FailureReason::Forbidden)), 30_000);
+        tokio::time::advance(Duration::from_secs(60 + 121)).await;
+        assert_within(backoff.next(&failure(FailureReason::Forbidden)), 800);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_is_away_is_asked_often_and_afresh_once_it_answers() {
+        let mut backoff = Backoff::new(Timing::default());
+        for _ in 0..20 {
+            let wait = backoff.next(&failure(FailureReason::Unreachable));
+            assert!(wait < Duration::from_millis(2_401), "{wait:?}");
+            tokio::time::advance(wait).await;
+        }
+        for millis in [800, 1_200, 1_200] {
+            assert_within(backoff.next(&failure(FailureReason::ServerError)), millis);
+        }
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_within(backoff.next(&failure(FailureReason::ServerError)), 6_400);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_expired_version_costs_no_wait_unless_it_happens_again_and_again() {
+        let mut backoff = Backoff::new(Timing::default());
+        assert_eq!(
+            backoff.next(&failure(FailureReason::Expired)),
+            Duration::ZERO
+        );
+        assert_within(backoff.next(&failure(FailureReason::Expired)), 800);
+        assert_within(backoff.next(&failure(FailureReason::ServerError)), 1_600);
+        let after_another = backoff.next(&failure(FailureReason::Expired));
+        assert_eq!(after_another, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_server_may_ask_for_more() {
+        let mut backoff = Backoff::new(Timing::default());
+        let mut throttled = failure(FailureReason::Throttled);
+        throttled.retry_after = Some(Duration::from_secs(20));
+        let wait = backoff.next(&throttled);
+        assert!(
+            wait >= Duration::from_secs(20) && wait < Duration::from_secs(21),
+            "{wait:?}"
+        );
+    }
+
+    #[test]
+    fn watches_end_at_different_times() {
+        let timing = Timing::default();
+        let lengths: std::collections::BTreeSet<_> =
+            (0..50).map(|_| timing.watch_seconds()).collect();
+        assert!(lengths.len() > 10 && lengths.iter().all(|length| (300..600).contains(length)));
+    }
+}

@@ -1,0 +1,53 @@
+//! An API server in this process, for tests that need one to misbehave.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+mod apiserver;
+mod questions;
+
+pub use apiserver::{ApiServer, Fault, On};
+
+use std::future::Future;
+use std::time::Duration;
+
+/// Waits until something holds, in the clock of the test; fails after ten minutes of it.
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    within(what, Duration::from_secs(600), &mut holds).await;
+}
+
+/// Waits until something holds, for so long.
+pub async fn within(what: &str, time: Duration, mut holds: impl FnMut() -> bool) {
+    let end = tokio::time::Instant::now() + time;
+    let mut pause = Duration::from_millis(5);
+    while !holds() {
+        assert!(tokio::time::Instant::now() < end, "never: {what}");
+        tokio::time::sleep(pause).await;
+        pause = pause.mul_f64(1.1).min(Duration::from_millis(500));
+    }
+}
+
+/// Lets the clock of the test run.
+pub async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// Runs a future in the background until the guard is dropped.
+pub fn background(future: impl Future<Output = ()> + Send + 'static) -> Background {
+    Background(tokio::spawn(future))
+}
+
+/// Ends its task when dropped.
+pub struct Background(tokio::task::JoinHandle<()>);
+
+impl Background {
+    /// Whether the task goes on.
+    pub fn is_running(&self) -> bool {
+        !self.0.is_finished()
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
