@@ -23,8 +23,14 @@ const DIFFERENT: &[(&str, Different)] = &[
     ("110", Different::Type("text/plain; charset=utf-8")),
     ("169", Different::Type("text/plain; charset=utf-8")),
     // Policy 12: the exporter's own metrics are not offered as protobuf, and escaping is ours.
-    ("139", Different::Type("text/plain; version=0.0.4; charset=utf-8; escaping=underscores")),
-    ("140", Different::Type("text/plain; version=0.0.4; charset=utf-8; escaping=underscores")),
+    (
+        "139",
+        Different::Type("text/plain; version=0.0.4; charset=utf-8; escaping=underscores"),
+    ),
+    (
+        "140",
+        Different::Type("text/plain; version=0.0.4; charset=utf-8; escaping=underscores"),
+    ),
 ];
 
 #[derive(Clone, Copy)]
@@ -48,7 +54,8 @@ struct Case {
 
 #[test]
 fn paths_are_answered_as_the_cases_say() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/conformance/process/http.jsonl");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/conformance/process/http.jsonl");
     let cases = std::fs::read_to_string(path).unwrap();
     let exporter = Exporter::start(&[]);
     let mut count = 0;
@@ -61,8 +68,16 @@ fn paths_are_answered_as_the_cases_say() {
             continue;
         }
         count += 1;
-        let address = if is_main { &exporter.main } else { &exporter.telemetry };
-        let headers: Vec<_> = case.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let address = if is_main {
+            &exporter.main
+        } else {
+            &exporter.telemetry
+        };
+        let headers: Vec<_> = case
+            .headers
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
         let answer = request(address, &case.method, &case.path, &headers, "");
         if !matches!(case.method.as_str(), "GET" | "HEAD") {
             // Policy 12: methods that would change something are refused.
@@ -81,9 +96,17 @@ fn paths_are_answered_as_the_cases_say() {
             Some(Different::Type(content_type)) => content_type,
             _ => &case.content_type,
         };
-        assert_eq!(answer.header("content-type"), Some(content_type), "{number}");
+        assert_eq!(
+            answer.header("content-type"),
+            Some(content_type),
+            "{number}"
+        );
         if answer.status == 404 {
-            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{number}");
+            assert_eq!(
+                answer.header("x-content-type-options"),
+                Some("nosniff"),
+                "{number}"
+            );
         }
         if case.method == "HEAD" {
             assert!(answer.body.is_empty(), "{number}");
@@ -98,27 +121,44 @@ fn paths_are_answered_as_the_cases_say() {
 fn the_landing_page_is_html_for_browsers_and_text_for_terminals() {
     let exporter = Exporter::start(&["--resources=pods,nodes"]);
     for address in [&exporter.main, &exporter.telemetry] {
-        let browser = get(address, "/", &[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")]);
-        assert_eq!(browser.header("content-type"), Some("text/html; charset=UTF-8"));
+        let browser = get(
+            address,
+            "/",
+            &[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")],
+        );
+        assert_eq!(
+            browser.header("content-type"),
+            Some("text/html; charset=UTF-8")
+        );
         let html = browser.text();
         assert!(html.starts_with("<!doctype html>") && html.ends_with("</html>\n"));
         assert!(html.contains("<code>kube_pod_info</code>") && !html.contains("{{"));
         let text = get(address, "/", &[("accept", "*/*")]).text();
-        assert!(text.starts_with("kube-state-metrics 0.") && text.contains("\n  pods "), "{text}");
+        assert!(
+            text.starts_with("kube-state-metrics 0.") && text.contains("\n  pods "),
+            "{text}"
+        );
         assert!(!text.contains('<'), "{text}");
         let found = get(address, "/?q=kube_node%20Unschedul", &[]).text();
-        assert!(found.contains("kube_node_spec_unschedulable") && !found.contains("kube_pod_status"), "{found}");
+        assert!(
+            found.contains("kube_node_spec_unschedulable") && !found.contains("kube_pod_status"),
+            "{found}"
+        );
     }
 }
 
 #[test]
 fn markup_in_objects_does_not_become_markup() {
     let directory = Directory::new("markup");
-    let name = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '<script>x</script>', namespace: a}\n";
+    let name =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '<script>x</script>', namespace: a}\n";
     directory.write("a.yaml", name);
     let exporter = Exporter::serving(&["--manifests", directory.str()]);
     let html = get(&exporter.main, "/?q=%3Cb%3E", &[("accept", "text/html")]).text();
-    assert!(!html.contains("<b>") || html.matches("<b>").count() == 4, "only the figures are bold");
+    assert!(
+        !html.contains("<b>") || html.matches("<b>").count() == 4,
+        "only the figures are bold"
+    );
     let html = get(&exporter.main, "/", &[("accept", "text/html")]).text();
     assert!(html.contains("&lt;script&gt;x&lt;/script&gt;") && !html.contains("<script>x"));
 }
@@ -126,7 +166,12 @@ fn markup_in_objects_does_not_become_markup() {
 #[test]
 fn debug_endpoints_are_on_the_telemetry_port_only() {
     let exporter = Exporter::start(&[]);
-    for path in ["/debug/resources", "/debug/cardinality", "/debug/memory", "/debug/log-level"] {
+    for path in [
+        "/debug/resources",
+        "/debug/cardinality",
+        "/debug/memory",
+        "/debug/log-level",
+    ] {
         assert_eq!(exporter.get(path).status, 404, "{path}");
         assert_eq!(exporter.telemetry(path).status, 200, "{path}");
     }
@@ -138,16 +183,26 @@ fn debug_endpoints_are_on_the_telemetry_port_only() {
     assert_eq!(resources["resources"].as_array().unwrap().len(), 32);
     let most = json("/debug/cardinality?top=1");
     assert_eq!(most["families"].as_array().unwrap().len(), 1);
-    let lines = exporter.metrics("").lines().filter(|line| !line.starts_with('#')).count();
+    let lines = exporter
+        .metrics("")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .count();
     assert_eq!(most["series"], lines);
     let phase = json("/debug/cardinality?family=kube_pod_status_phase");
     assert_eq!(phase["labels"]["phase"], 5);
     assert!(json("/debug/memory")["resident_bytes"].as_u64().unwrap() > 1 << 20);
 
     let put = |body: &str| request(&exporter.telemetry, "PUT", "/debug/log-level", &[], body);
-    assert_eq!(put("kube_state_metrics=trace").text(), "kube_state_metrics=trace\n");
+    assert_eq!(
+        put("kube_state_metrics=trace").text(),
+        "kube_state_metrics=trace\n"
+    );
     assert_eq!(put("a=b=c").status, 400);
-    assert_eq!(exporter.telemetry("/debug/log-level").text(), "kube_state_metrics=trace\n");
+    assert_eq!(
+        exporter.telemetry("/debug/log-level").text(),
+        "kube_state_metrics=trace\n"
+    );
 }
 
 #[test]
@@ -155,7 +210,10 @@ fn readiness_names_resources_on_request() {
     let exporter = Exporter::start(&["--resources=pods,nodes"]);
     assert_eq!(exporter.get("/readyz").text(), "OK");
     let verbose = exporter.get("/readyz?verbose").text();
-    assert!(verbose.starts_with("OK\n[+] nodes: synced, 3 objects\n[+] pods: synced"), "{verbose}");
+    assert!(
+        verbose.starts_with("OK\n[+] nodes: synced, 3 objects\n[+] pods: synced"),
+        "{verbose}"
+    );
 }
 
 #[test]
@@ -165,7 +223,12 @@ fn the_exporter_measures_itself() {
     let count = "http_request_duration_seconds_count{handler=\"metrics\",method=\"get\"}";
     assert_eq!(exporter.own(count), Some(1.0));
     assert!(exporter.own("process_open_fds").unwrap() > 3.0);
-    assert_eq!(exporter.own("kube_state_metrics_objects{resource=\"nodes\"}"), Some(3.0));
-    let one = exporter.telemetry("/metrics?name[]=process_open_fds").text();
+    assert_eq!(
+        exporter.own("kube_state_metrics_objects{resource=\"nodes\"}"),
+        Some(3.0)
+    );
+    let one = exporter
+        .telemetry("/metrics?name[]=process_open_fds")
+        .text();
     assert_eq!(one.lines().count(), 3, "{one}");
 }

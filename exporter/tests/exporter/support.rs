@@ -74,7 +74,10 @@ pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = check() {
             return value;
         }
-        assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        assert!(
+            start.elapsed() < PATIENCE,
+            "not within {PATIENCE:?}: {what}"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -87,7 +90,12 @@ impl Exporter {
 
     /// Serves on free ports of the loopback.
     pub fn serving(args: &[&str]) -> Self {
-        let ports = ["--host=127.0.0.1", "--port=0", "--telemetry-host=127.0.0.1", "--telemetry-port=0"];
+        let ports = [
+            "--host=127.0.0.1",
+            "--port=0",
+            "--telemetry-host=127.0.0.1",
+            "--telemetry-port=0",
+        ];
         Self::spawn(&[&ports, args].concat())
     }
 
@@ -120,7 +128,10 @@ impl Exporter {
             panic!("it does not serve: {}", log.lock().unwrap());
         };
         let mut addresses = line.split("://").skip(1).map(|rest| {
-            rest.split(['/', ' ']).next().unwrap().replace("localhost", "127.0.0.1")
+            rest.split(['/', ' '])
+                .next()
+                .unwrap()
+                .replace("localhost", "127.0.0.1")
         });
         Self {
             main: addresses.next().unwrap(),
@@ -148,7 +159,9 @@ impl Exporter {
     /// The value of one of the exporter's own metrics, given with its labels.
     pub fn own(&self, series: &str) -> Option<f64> {
         let text = self.telemetry("/metrics").text();
-        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         line.map(|value| value.parse().unwrap())
     }
 
@@ -168,13 +181,23 @@ impl Exporter {
     /// The memory it holds, in bytes.
     pub fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
+        line.split_whitespace()
+            .next()
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            * 1024
     }
 
     /// Sends a signal, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.pid().to_string()])
+            .status();
         assert!(sent.unwrap().success());
     }
 
@@ -197,7 +220,13 @@ pub fn get(address: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
 }
 
 /// Asks on a new connection.
-pub fn request(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub fn request(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     exchange(stream, method, path, headers, body)
@@ -231,7 +260,11 @@ impl Answer {
         let head = String::from_utf8(bytes[..end + 2].to_vec()).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         let mut body = bytes[end + 4..].to_vec();
-        let mut answer = Self { status, head, body: Vec::new() };
+        let mut answer = Self {
+            status,
+            head,
+            body: Vec::new(),
+        };
         if answer.header("transfer-encoding") == Some("chunked") && !body.is_empty() {
             body = unchunk(&body);
         }
@@ -242,7 +275,9 @@ impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().skip(1);
         let mut fields = lines.filter_map(|line| line.split_once(':'));
-        fields.find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+        fields
+            .find(|(own, _)| own.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
     }
 
     pub fn text(self) -> String {
@@ -253,7 +288,10 @@ impl Answer {
 fn unchunk(mut bytes: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     loop {
-        let end = bytes.windows(2).position(|window| window == b"\r\n").expect("the answer is whole");
+        let end = bytes
+            .windows(2)
+            .position(|window| window == b"\r\n")
+            .expect("the answer is whole");
         let size = std::str::from_utf8(&bytes[..end]).unwrap();
         let size = usize::from_str_radix(size, 16).unwrap();
         if size == 0 {
@@ -301,5 +339,7 @@ impl Drop for Directory {
 
 /// A config map as YAML.
 pub fn config_map(namespace: &str, name: &str) -> String {
-    format!("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {namespace}, labels: {{team: x}}}}\n")
+    format!(
+        "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {namespace}, labels: {{team: x}}}}\n"
+    )
 }
