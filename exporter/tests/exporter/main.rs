@@ -1,0 +1,14 @@
+//! The program from outside: command line, configuration, HTTP, limits, TLS and tokens.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod cli;
+mod http;
+mod limits;
+mod serving;
+mod support;
