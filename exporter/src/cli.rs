@@ -25,7 +25,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Subcommands {
     /// Write the metrics of manifests to standard output and exit
-    Render(RenderArgs),
+    Render(Box<RenderArgs>),
     /// List all metric families with their labels and what they tell
     Families {
         /// How the list is written

@@ -1,5 +1,7 @@
 //! The program as a child process, and just enough HTTP to talk to it.
 
+#![allow(dead_code, reason = "each test uses a part")]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
