@@ -137,7 +137,7 @@ fn updates(c: &mut Criterion, setup: &mut Setup) {
     group.bench_function("one family changes", |b| {
         b.iter(|| {
             round += 1;
-            let from = if round / PODS % 2 == 0 {
+            let from = if (round / PODS).is_multiple_of(2) {
                 &restarted
             } else {
                 &setup.pods

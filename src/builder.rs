@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use crate::collector::Collector;
 use crate::decode::DecodeError;
-use crate::exposition::{ConstantLabels, Exposition, Format, Plan, PlanProblem, Selection, Slot};
+use crate::exposition::{
+    ConstantLabels, Exposition, Format, Live, Plan, PlanProblem, Selection, Slot,
+};
 use crate::families::{BuiltIn, CollectorVisitor, UnknownResource};
 use crate::filter::{AllowlistConfig, FilterError, FilterWarning, MetricFilter};
 use crate::resource::{Kind, ResourceInfo};
@@ -40,10 +42,9 @@ use crate::value::{is_valid_label_name, is_valid_metric_name};
 /// ```
 #[derive(Clone)]
 pub struct StateMetrics {
-    plan: Arc<Plan>,
+    live: Arc<Live>,
+    settings: Arc<Settings>,
     warnings: Arc<[FilterWarning]>,
-    #[cfg(feature = "gzip")]
-    gzip: Arc<crate::exposition::GzipCache>,
 }
 
 /// Collects what a [`StateMetrics`] shall have; [`build`](Self::build) checks all of it at once.
@@ -60,6 +61,8 @@ pub struct Builder {
     annotations: AllowlistConfig,
     filter: ObjectFilter,
     constants: ConstantLabels,
+    #[cfg(feature = "custom-resources")]
+    custom: crate::custom_resource_state::Registered,
 }
 
 /// Everything that is wrong with what was registered.
@@ -189,10 +192,7 @@ impl StateMetrics {
     /// All samples as they are now.
     #[must_use]
     pub fn exposition(&self, format: Format, selection: Selection) -> Exposition {
-        let exposition = Exposition::new(Arc::clone(&self.plan), format, selection);
-        #[cfg(feature = "gzip")]
-        let exposition = exposition.with_cache(&self.gzip);
-        exposition
+        self.live.exposition(format, selection)
     }
 
     /// Keeps the cache of compressed blocks in shape; call it about once a second from a timer.
@@ -202,15 +202,14 @@ impl StateMetrics {
     /// calls a scrape compresses what changed, and blocks stay.
     #[cfg(feature = "gzip")]
     pub fn tend_gzip_cache(&self) {
-        self.gzip
-            .tend(|format| self.exposition(format, Selection::default()));
+        self.live.tend_gzip_cache();
     }
 
     /// Memory held by compressed blocks, in bytes.
     #[cfg(feature = "gzip")]
     #[must_use]
     pub fn gzip_cache_bytes(&self) -> usize {
-        self.gzip.heap_bytes()
+        self.live.gzip_cache_bytes()
     }
 
     /// A writer for a feed of `K`.
@@ -230,7 +229,8 @@ impl StateMetrics {
     ///
     /// Where no collector of `K` is registered.
     pub fn store<K: Kind>(&self) -> Result<MetricsStore<K>, NotRegistered> {
-        let stores = self.plan.slots().iter().map(|slot| slot.as_any());
+        let plan = self.plan();
+        let stores = plan.slots().iter().map(|slot| slot.as_any());
         let mut stores = stores.filter_map(|slot| slot.downcast_ref::<MetricsStore<K>>());
         stores.next().cloned().ok_or_else(|| NotRegistered {
             kind: std::any::type_name::<K>().to_owned(),
@@ -238,19 +238,28 @@ impl StateMetrics {
     }
 
     /// The registered resources, in the order of the exposition.
-    pub fn resources(&self) -> impl ExactSizeIterator<Item = &ResourceInfo> {
-        self.plan.slots().iter().map(|slot| slot.resource())
+    pub fn resources(&self) -> impl ExactSizeIterator<Item = ResourceInfo> + use<> {
+        let plan = self.plan();
+        let infos: Vec<_> = (plan.slots().iter())
+            .map(|slot| slot.resource().clone())
+            .collect();
+        infos.into_iter()
     }
 
     /// What happened in each store, and what it holds, in the order of the exposition.
-    pub fn stats(&self) -> impl ExactSizeIterator<Item = (&ResourceInfo, StoreStats)> {
-        (self.plan.slots().iter()).map(|slot| (slot.resource(), slot.stats()))
+    pub fn stats(&self) -> impl ExactSizeIterator<Item = (ResourceInfo, StoreStats)> + use<> {
+        let plan = self.plan();
+        let stats: Vec<_> = (plan.slots().iter())
+            .map(|slot| (slot.resource().clone(), slot.stats()))
+            .collect();
+        stats.into_iter()
     }
 
     /// The shard whose objects the stores take.
     #[must_use]
     pub fn shard(&self) -> Shard {
-        let first = self.plan.slots().first();
+        let plan = self.plan();
+        let first = plan.slots().first();
         first.map_or_else(Shard::default, |slot| slot.filter().shard)
     }
 
@@ -264,7 +273,7 @@ impl StateMetrics {
 
     /// Changes the shard and the earlier shards whose objects are still taken.
     pub(crate) fn set_shards(&self, shard: Shard, leaving: Vec<Shard>) {
-        for slot in self.plan.slots() {
+        for slot in self.plan().slots() {
             let filter = slot.filter();
             slot.set_filter(ObjectFilter {
                 shard,
@@ -274,27 +283,49 @@ impl StateMetrics {
         }
     }
 
-    #[cfg(feature = "watch")]
-    pub(crate) fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
     /// Writers for every registered resource, for a source that feeds them all.
     ///
     /// Taking them means that the source feeds all stores: the crate does not watch any resource.
     #[must_use]
     pub fn object_writers(&self) -> Vec<Box<dyn ObjectWriter>> {
-        self.plan
-            .slots()
+        let plan = self.plan();
+        plan.slots()
             .iter()
             .map(|slot| slot.object_writer())
             .collect()
+    }
+
+    /// Writers for every store of one resource; there is more than one where a configuration adds
+    /// families to a built-in kind, and none where nothing is registered for it.
+    #[must_use]
+    pub fn object_writers_of(&self, resource: &ResourceInfo) -> Vec<Box<dyn ObjectWriter>> {
+        let plan = self.plan();
+        let slots = plan.slots().iter();
+        let slots = slots.filter(|slot| {
+            let own = slot.resource();
+            own.kind() == resource.kind() && own.api_version() == resource.api_version()
+        });
+        slots.map(|slot| slot.object_writer()).collect()
     }
 
     /// What is odd about the filters, though not wrong.
     #[must_use]
     pub fn warnings(&self) -> &[FilterWarning] {
         &self.warnings
+    }
+
+    pub(crate) fn plan(&self) -> Arc<Plan> {
+        self.live.plan()
+    }
+
+    #[cfg(feature = "custom-resources")]
+    pub(crate) fn live(&self) -> &Live {
+        &self.live
+    }
+
+    #[cfg(feature = "custom-resources")]
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
     }
 }
 
@@ -339,7 +370,27 @@ impl Builder {
     /// a built-in resource.
     pub fn collector<K: Kind>(mut self, collector: Collector<K>) -> Self {
         self.registrations
-            .push(Box::new(Registered(vec![collector])));
+            .push(Box::new(Registered::new(collector)));
+        self
+    }
+
+    /// Adds families for the kinds of a configuration, in place of another configuration.
+    ///
+    /// Collectors exist for those of its kinds that are [known](Self::known_kinds) now, or
+    /// [become known](StateMetrics::set_known_kinds) later.
+    #[cfg(feature = "custom-resources")]
+    pub fn custom_resources(mut self, config: &crate::custom_resource_state::Config) -> Self {
+        self.custom.config = Some(config.clone());
+        self
+    }
+
+    /// Says which kinds exist, for a configuration of [custom resources](Self::custom_resources).
+    #[cfg(feature = "custom-resources")]
+    pub fn known_kinds(
+        mut self,
+        kinds: impl IntoIterator<Item = crate::custom_resource_state::KnownKind>,
+    ) -> Self {
+        self.custom.kinds.extend(kinds);
         self
     }
 
@@ -456,38 +507,45 @@ impl Builder {
             self.constants.iter().map(|own| &*own.0),
         );
 
-        let constants: Vec<_> = (self.constants.iter())
-            .map(|own| own.0.clone().into())
-            .collect();
-        let context = BuildContext {
-            metrics: &metrics,
-            labels: &self.labels,
-            annotations: &self.annotations,
-            constants: &constants,
+        let settings = Settings {
+            metrics,
+            labels: self.labels,
+            annotations: self.annotations,
+            constant_names: (self.constants.iter())
+                .map(|own| own.0.clone().into())
+                .collect(),
+            constants: self.constants,
+            filter: self.filter,
         };
         let mut slots = Vec::new();
         for registration in merge(registrations) {
-            registration.check(&constants, &mut problems);
-            slots.push(registration.finish(&context));
+            registration.check(&settings.constant_names, &mut problems);
+            slots.push(settings.store(registration));
         }
-        for slot in &slots {
-            slot.set_filter(self.filter.clone());
+        #[cfg(feature = "custom-resources")]
+        let custom = {
+            problems.extend(self.custom.conflicts(&slots));
+            let (custom, added) = self.custom.start(&settings);
+            slots.extend(added);
+            custom
+        };
+        let plan = Plan::new(slots, &settings.constants).unwrap_or_else(|conflicts| {
+            problems.extend(conflicts.into_iter().map(Into::into));
+            Plan::default()
+        });
+        if !problems.is_empty() {
+            return Err(BuildError { problems });
         }
-        match Plan::new(slots, &self.constants) {
-            Ok(plan) if problems.is_empty() => Ok(StateMetrics {
-                plan: Arc::new(plan),
-                warnings: [self.labels.warnings(), self.annotations.warnings()]
-                    .concat()
-                    .into(),
-                #[cfg(feature = "gzip")]
-                gzip: Arc::default(),
-            }),
-            Ok(_) => Err(BuildError { problems }),
-            Err(conflicts) => {
-                problems.extend(conflicts.into_iter().map(Into::into));
-                Err(BuildError { problems })
-            }
-        }
+        let warnings = [settings.labels.warnings(), settings.annotations.warnings()].concat();
+        Ok(StateMetrics {
+            live: Arc::new(Live::new(
+                plan,
+                #[cfg(feature = "custom-resources")]
+                custom,
+            )),
+            settings: Arc::new(settings),
+            warnings: warnings.into(),
+        })
     }
 }
 
@@ -503,6 +561,11 @@ impl fmt::Debug for Builder {
 // === impl BuildError ===
 
 impl BuildError {
+    #[cfg(feature = "custom-resources")]
+    pub(crate) fn new(problems: Vec<BuildProblem>) -> Self {
+        Self { problems }
+    }
+
     /// The single problems, in the order they were found.
     #[must_use]
     pub fn problems(&self) -> &[BuildProblem] {
@@ -528,12 +591,29 @@ fn list(problems: &[BuildProblem]) -> String {
 
 // === registrations ===
 
-/// What `build` needs to make a store.
-struct BuildContext<'a> {
-    metrics: &'a MetricFilter,
-    labels: &'a AllowlistConfig,
-    annotations: &'a AllowlistConfig,
-    constants: &'a [Cow<'static, str>],
+/// What it takes to make a store, now or later.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    metrics: MetricFilter,
+    labels: AllowlistConfig,
+    annotations: AllowlistConfig,
+    pub(crate) constants: ConstantLabels,
+    constant_names: Vec<Cow<'static, str>>,
+    filter: ObjectFilter,
+}
+
+impl Settings {
+    /// The store of a collector from a configuration.
+    #[cfg(feature = "custom-resources")]
+    pub(crate) fn slot<K: Kind>(&self, collector: Collector<K>) -> Arc<dyn Slot> {
+        self.store(Box::new(Registered::new(collector)))
+    }
+
+    fn store(&self, registration: Box<dyn Registration>) -> Arc<dyn Slot> {
+        let slot = registration.finish(self);
+        slot.set_filter(self.filter.clone());
+        slot
+    }
 }
 
 /// Collectors of one type and resource, of whatever type.
@@ -544,11 +624,13 @@ trait Registration: Send + Sync {
     /// Takes the collectors of another registration of the same type.
     fn absorb(&mut self, other: &mut dyn Any);
     fn check(&self, constants: &[Cow<'static, str>], problems: &mut Vec<BuildProblem>);
-    fn finish(self: Box<Self>, context: &BuildContext<'_>) -> Arc<dyn Slot>;
+    fn finish(self: Box<Self>, settings: &Settings) -> Arc<dyn Slot>;
 }
 
-/// Never empty.
-struct Registered<K>(Vec<Collector<K>>);
+struct Registered<K> {
+    first: Collector<K>,
+    others: Vec<Collector<K>>,
+}
 
 struct Register;
 
@@ -556,7 +638,7 @@ impl CollectorVisitor for Register {
     type Output = Box<dyn Registration>;
 
     fn visit<K: Kind>(self, collector: Collector<K>) -> Self::Output {
-        Box::new(Registered(vec![collector]))
+        Box::new(Registered::new(collector))
     }
 }
 
@@ -581,13 +663,20 @@ fn merge(registrations: Vec<Box<dyn Registration>>) -> Vec<Box<dyn Registration>
     merged
 }
 
+impl<K> Registered<K> {
+    fn new(first: Collector<K>) -> Self {
+        let others = Vec::new();
+        Self { first, others }
+    }
+
+    fn collectors(&self) -> impl Iterator<Item = &Collector<K>> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+}
+
 impl<K: Kind> Registration for Registered<K> {
     fn resource(&self) -> &ResourceInfo {
-        // Never empty, so the fallback is never reached.
-        match self.0.first() {
-            Some(collector) => collector.resource(),
-            None => unreachable!("a registration has a collector"),
-        }
+        self.first.resource()
     }
 
     fn type_id(&self) -> TypeId {
@@ -600,12 +689,12 @@ impl<K: Kind> Registration for Registered<K> {
 
     fn absorb(&mut self, other: &mut dyn Any) {
         if let Some(other) = other.downcast_mut::<Self>() {
-            self.0.append(&mut other.0);
+            self.others.extend(other.collectors().cloned());
         }
     }
 
     fn check(&self, constants: &[Cow<'static, str>], problems: &mut Vec<BuildProblem>) {
-        for collector in &self.0 {
+        for collector in self.collectors() {
             let resource = collector.resource().to_string();
             let base = constants
                 .iter()
@@ -620,7 +709,7 @@ impl<K: Kind> Registration for Registered<K> {
                         resource: resource.clone(),
                     });
                 }
-                if family.help().trim().is_empty() {
+                if family.help().trim().is_empty() && !collector.resource().is_configured() {
                     problems.push(BuildProblem::MissingHelp {
                         name: family.name().to_owned(),
                         resource: resource.clone(),
@@ -643,20 +732,20 @@ impl<K: Kind> Registration for Registered<K> {
         }
     }
 
-    fn finish(self: Box<Self>, context: &BuildContext<'_>) -> Arc<dyn Slot> {
+    fn finish(self: Box<Self>, settings: &Settings) -> Arc<dyn Slot> {
         let resource = Registration::resource(&*self).clone();
         let allowlists = Allowlists {
-            labels: Arc::new(context.labels.for_resource(resource.plural()).clone()),
-            annotations: Arc::new(context.annotations.for_resource(resource.plural()).clone()),
+            labels: Arc::new(settings.labels.for_resource(resource.plural()).clone()),
+            annotations: Arc::new(settings.annotations.for_resource(resource.plural()).clone()),
         };
         let mut schema = Schema::new(resource);
-        for collector in self.0 {
+        for collector in std::iter::once(self.first).chain(self.others) {
             let (_, labels, families) = collector.into_parts();
             let families = families.into_iter().filter(|family| {
                 let family = family.descriptor();
-                context.metrics.allows(family.name(), family.opt_in())
+                settings.metrics.allows(family.name(), family.opt_in())
             });
-            schema.add(labels, context.constants, families, &allowlists);
+            schema.add(labels, &settings.constant_names, families, &allowlists);
         }
         Arc::new(MetricsStore::with_schema(schema))
     }

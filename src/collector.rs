@@ -107,6 +107,16 @@ impl<K: Kind> Collector<K> {
         }
     }
 
+    /// A collector without base labels for a kind from a configuration.
+    #[cfg(feature = "custom-resources")]
+    pub(crate) fn configured(resource: ResourceInfo) -> Self {
+        Self {
+            resource,
+            base_labels: Vec::new(),
+            families: Vec::new(),
+        }
+    }
+
     /// Adds a family.
     #[must_use]
     pub fn family(mut self, family: Family<K>) -> Self {

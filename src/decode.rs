@@ -26,14 +26,12 @@ use adapter::{Adapter, Wanted};
 /// The message never repeats a value of the object: it may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "cannot decode {kind} {object}: {problem}; the object yields no metrics until it is corrected"
+    "cannot decode {} {}: {}; the object yields no metrics until it is corrected",
+    details.kind, details.object, details.problem
 )]
 pub struct DecodeError {
-    kind: Box<str>,
-    object: String,
-    identity: Option<(String, String)>,
-    reason: DecodeReason,
-    problem: Box<str>,
+    // Boxed: the usual outcome is none, and should not have to make room for all of this.
+    details: Box<Details>,
 }
 
 /// Why an object could not be decoded.
@@ -44,6 +42,15 @@ pub enum DecodeReason {
     Syntax,
     /// A field has a type or a value that its kind does not allow.
     Field,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Details {
+    kind: String,
+    object: String,
+    identity: Option<(String, String)>,
+    reason: DecodeReason,
+    problem: String,
 }
 
 impl DecodeReason {
@@ -61,19 +68,19 @@ impl DecodeError {
     /// Why the object could not be decoded.
     #[must_use]
     pub fn reason(&self) -> DecodeReason {
-        self.reason
+        self.details.reason
     }
 
     /// The object's `namespace/name`, or `name`, or `<unnamed>`.
     #[must_use]
     pub fn object(&self) -> &str {
-        &self.object
+        &self.details.object
     }
 
     /// Namespace (empty for cluster-scoped kinds) and name, where they can be read.
     #[must_use]
     pub fn identity(&self) -> Option<(&str, &str)> {
-        let (namespace, name) = self.identity.as_ref()?;
+        let (namespace, name) = self.details.identity.as_ref()?;
         Some((namespace, name))
     }
 
@@ -89,12 +96,15 @@ impl DecodeError {
             Some((namespace, name)) if namespace.is_empty() => name.clone(),
             Some((namespace, name)) => format!("{namespace}/{name}"),
         };
-        Self {
-            kind: kind.into(),
+        let details = Details {
+            kind: kind.to_owned(),
             object,
             identity,
             reason,
-            problem: describe(json, error).into(),
+            problem: describe(json, error),
+        };
+        Self {
+            details: Box::new(details),
         }
     }
 }

@@ -14,6 +14,8 @@
 
 mod builder;
 mod collector;
+#[cfg(feature = "custom-resources")]
+pub mod custom_resource_state;
 mod decode;
 mod exposition;
 pub mod families;
@@ -45,3 +47,8 @@ pub use resource::{Kind, KnownScope, ResourceInfo, Scope};
 pub use sample::{LabelValue, Sample, SampleValue, Samples};
 pub use scope::{Shard, ShardError};
 pub use store::{CacheStore, Entry, MetricsStore, StoreStats, Writer};
+
+/// Compiles the examples of the README.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -82,6 +82,8 @@ pub struct ResourceInfo {
     kind: Cow<'static, str>,
     plural: Cow<'static, str>,
     scope: Scope,
+    /// Known from a configuration only.
+    configured: bool,
 }
 
 impl ResourceInfo {
@@ -97,6 +99,7 @@ impl ResourceInfo {
             kind: Cow::Owned(K::kind(&()).into_owned()),
             plural: Cow::Owned(K::plural(&()).into_owned()),
             scope: <K::Scope as KnownScope>::SCOPE,
+            configured: false,
         }
     }
 
@@ -120,7 +123,44 @@ impl ResourceInfo {
             kind: Cow::Owned(resource.kind.clone()),
             plural: Cow::Owned(resource.plural.clone()),
             scope,
+            configured: false,
         }
+    }
+
+    /// The names of a kind that a configuration is about.
+    #[cfg(feature = "custom-resources")]
+    pub(crate) fn configured(
+        group: String,
+        version: String,
+        kind: String,
+        plural: String,
+        scope: Scope,
+    ) -> Self {
+        Self {
+            group: Cow::Owned(group),
+            version: Cow::Owned(version),
+            kind: Cow::Owned(kind),
+            plural: Cow::Owned(plural),
+            scope,
+            configured: true,
+        }
+    }
+
+    /// Whether the kind is known from a configuration only.
+    pub(crate) fn is_configured(&self) -> bool {
+        self.configured
+    }
+
+    /// What a selection calls the resource, and how it sorts among the others.
+    ///
+    /// It is the plural, or `group/version, Resource=plural` for kinds from a configuration.
+    #[must_use]
+    pub fn name(&self) -> Cow<'_, str> {
+        if !self.configured {
+            return Cow::Borrowed(&self.plural);
+        }
+        let (group, version, plural) = (&self.group, &self.version, &self.plural);
+        Cow::Owned(format!("{group}/{version}, Resource={plural}"))
     }
 
     /// The API group, empty for the core group.

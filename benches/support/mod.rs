@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// A pod of a believable cluster: two containers, requests and limits, five conditions, a claim.
 ///
 /// The same numbers always give the same pod; `state` changes what a running pod changes.
-pub fn pod(at: usize, state: usize) -> Value {
+pub(crate) fn pod(at: usize, state: usize) -> Value {
     let (namespace, app) = (at % 20, at % 200);
     let node = format!(
         "ip-10-{}-{}-{}.eu-west-1.compute.internal",
@@ -104,17 +104,17 @@ pub fn pod(at: usize, state: usize) -> Value {
     })
 }
 
-pub fn typed(at: usize, state: usize) -> Pod {
+pub(crate) fn typed(at: usize, state: usize) -> Pod {
     serde_json::from_value(pod(at, state)).expect("a generated pod is a pod")
 }
 
 /// The first `count` pods.
-pub fn pods(count: usize) -> Vec<Pod> {
+pub(crate) fn pods(count: usize) -> Vec<Pod> {
     (0..count).map(|at| typed(at, 0)).collect()
 }
 
 /// The built-in families of pods that need no list.
-pub fn collector() -> Collector<Pod> {
+pub(crate) fn collector() -> Collector<Pod> {
     families::pods()
 }
 
@@ -122,13 +122,13 @@ pub fn collector() -> Collector<Pod> {
 ///
 /// A scrape goes through the map once per family; gzip runs over the whole text at each scrape.
 #[derive(Default)]
-pub struct TextMap {
+pub(crate) struct TextMap {
     headers: Vec<String>,
     objects: HashMap<String, Vec<Box<str>>>,
 }
 
 impl TextMap {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let names = families::pods();
         let headers = names.iter().map(|family| {
             let family = family.descriptor();
@@ -145,13 +145,13 @@ impl TextMap {
     }
 
     /// Files the text of an object, already rendered by `renderer`, whole and family by family.
-    pub fn insert(&mut self, renderer: &mut Renderer, pod: &Pod) {
+    pub(crate) fn insert(&mut self, renderer: &mut Renderer, pod: &Pod) {
         let texts = renderer.families(pod);
         self.objects
             .insert(pod.metadata.uid.clone().unwrap_or_default(), texts);
     }
 
-    pub fn write(&self, out: &mut impl Write) {
+    pub(crate) fn write(&self, out: &mut impl Write) {
         for (at, header) in self.headers.iter().enumerate() {
             out.write_all(header.as_bytes()).expect("memory takes all");
             for texts in self.objects.values() {
@@ -162,13 +162,13 @@ impl TextMap {
         }
     }
 
-    pub fn gzip(&self, level: u32) -> Vec<u8> {
+    pub(crate) fn gzip(&self, level: u32) -> Vec<u8> {
         let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(level));
         self.write(&mut out);
         out.finish().expect("memory takes all")
     }
 
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         let objects = self.objects.iter().map(|(uid, texts)| {
             let texts = texts.iter().map(|text| text.len() + size_of::<Box<str>>());
             uid.len() + size_of::<String>() + texts.sum::<usize>()
@@ -178,13 +178,13 @@ impl TextMap {
 }
 
 /// Renders the text of single objects, for the stand-in.
-pub struct Renderer {
+pub(crate) struct Renderer {
     store: MetricsStore<Pod>,
     names: Vec<String>,
 }
 
 impl Renderer {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let names = families::pods()
             .iter()
             .map(|own| own.descriptor().name().to_owned())
@@ -196,7 +196,7 @@ impl Renderer {
     }
 
     /// The lines of all families of a pod.
-    pub fn text(&self, pod: &Pod) -> String {
+    pub(crate) fn text(&self, pod: &Pod) -> String {
         self.store.replace([pod]);
         let key = self.store.list_keys().pop().unwrap_or_default();
         self.store
@@ -219,7 +219,7 @@ impl Renderer {
 }
 
 /// Reads all of a compressed text, as a scraper does.
-pub fn gunzip(compressed: &[u8]) -> Vec<u8> {
+pub(crate) fn gunzip(compressed: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     flate2::read::GzDecoder::new(compressed)
         .read_to_end(&mut text)

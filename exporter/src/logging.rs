@@ -8,7 +8,7 @@ use tracing_subscriber::{Layer, Registry, fmt, reload};
 use crate::cli::LogFlags;
 
 /// What is logged, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LogOptions {
     json: bool,
     verbosity: i64,

@@ -148,9 +148,13 @@ impl Options {
 
 impl Content {
     /// What `render` shows.
-    pub(crate) fn from_flags(flags: &ContentFlags) -> Result<(Self, Vec<String>), OptionsError> {
+    pub(crate) fn from_flags(
+        content: &ContentFlags,
+        logging: &LogFlags,
+    ) -> Result<(Self, Vec<String>), OptionsError> {
         let flags = Flags {
-            content: flags.clone(),
+            content: content.clone(),
+            logging: logging.clone(),
             ..Flags::default()
         };
         Options::new(&flags, None).map(|(options, warnings)| (options.content, warnings))

@@ -41,6 +41,9 @@ impl Fields {
                 return Self::whole_object();
             };
             for path in paths {
+                if path.is_empty() {
+                    return Self::All;
+                }
                 tree.insert(path.split('.'));
             }
         }

@@ -8,6 +8,7 @@ mod duplicates;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod header;
+mod live;
 mod plan;
 mod walk;
 
@@ -18,11 +19,13 @@ use bytes::{Bytes, BytesMut};
 
 pub use chunks::Chunks;
 #[cfg(feature = "gzip")]
-pub(crate) use gzip::GzipCache;
+use gzip::GzipCache;
 #[cfg(feature = "gzip")]
 use gzip::GzipChunks;
+pub(crate) use live::Live;
 pub(crate) use plan::{ConstantLabels, Plan, PlanFamily, PlanProblem, Slot};
 
+use crate::resource::ResourceInfo;
 use crate::store::StoreSnapshot;
 
 /// A text format of metrics.
@@ -71,7 +74,7 @@ pub struct Encoded(EncodedKind);
 #[cfg(feature = "gzip")]
 #[derive(Debug)]
 enum EncodedKind {
-    Identity(Chunks),
+    Identity(Box<Chunks>),
     Gzip(Box<GzipChunks>),
 }
 
@@ -108,16 +111,20 @@ pub struct Exposition {
 
 impl Selection {
     /// Only these resources, by their names; an empty list selects nothing.
+    ///
+    /// A kind from a configuration is named by its plural (`widgets`), with its group
+    /// (`widgets.acme.dev`), or as `acme.dev/v1, Resource=widgets`, also where a list separated by
+    /// commas has torn that apart.
     #[must_use]
     pub fn resources(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.resources = Some(names.into_iter().map(Into::into).collect());
+        self.resources = Some(rejoined(names));
         self
     }
 
     /// Not these resources.
     #[must_use]
     pub fn exclude_resources(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.excluded = names.into_iter().map(Into::into).collect();
+        self.excluded = rejoined(names);
         self
     }
 
@@ -141,11 +148,16 @@ impl Selection {
         *self == Self::default()
     }
 
-    fn has_resource(&self, name: &str) -> bool {
+    fn has_resource(&self, resource: &ResourceInfo) -> bool {
+        let is_it = |name: &String| {
+            name == resource.plural()
+                || *name == resource.name()
+                || resource.is_configured() && *name == resource.to_string()
+        };
         self.resources
             .as_ref()
-            .is_none_or(|names| names.iter().any(|own| own == name))
-            && !self.excluded.iter().any(|own| own == name)
+            .is_none_or(|names| names.iter().any(is_it))
+            && !self.excluded.iter().any(is_it)
     }
 
     fn has_family(&self, name: &str) -> bool {
@@ -162,6 +174,21 @@ impl Selection {
         let namespace = key.split_once('/').map(|(namespace, _)| namespace);
         namespace.is_some_and(|namespace| names.iter().any(|own| own == namespace))
     }
+}
+
+/// Names, with `Resource=plural` behind the `group/version` it belongs to.
+fn rejoined(names: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
+    let mut joined: Vec<String> = Vec::new();
+    for name in names.into_iter().map(Into::into) {
+        match joined.last_mut() {
+            Some(last) if last.contains('/') && name.trim_start().starts_with("Resource=") => {
+                last.push_str(", ");
+                last.push_str(name.trim());
+            }
+            _ => joined.push(name),
+        }
+    }
+    joined
 }
 
 // === impl Exposition ===
@@ -204,7 +231,7 @@ impl Exposition {
     #[must_use]
     pub fn encoded(self, encoding: Encoding) -> Encoded {
         Encoded(match encoding {
-            Encoding::Identity => EncodedKind::Identity(self.chunks()),
+            Encoding::Identity => EncodedKind::Identity(Box::new(self.chunks())),
             Encoding::Gzip => EncodedKind::Gzip(Box::new(Arc::clone(&self.gzip).scrape(self))),
         })
     }

@@ -1,6 +1,7 @@
 //! The plan: which columns of which stores feed each family, in the order of the exposition.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::store::{MetricsStore, StoreSnapshot, StoreStats};
 pub(crate) type ConstantLabels = Vec<(String, String)>;
 
 /// Families in the order of the exposition, whoever feeds them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Plan {
     slots: Vec<Arc<dyn Slot>>,
     families: Vec<PlanFamily>,
@@ -175,8 +176,8 @@ impl Plan {
 }
 
 /// Custom resources sort among the plural names as `group/version, Resource=plural`.
-fn sort_name(resource: &ResourceInfo) -> (&str, &str, &str) {
-    (resource.plural(), resource.group(), resource.version())
+fn sort_name(resource: &ResourceInfo) -> (Cow<'_, str>, &str, &str) {
+    (resource.name(), resource.group(), resource.version())
 }
 
 // === impl PlanFamily ===
@@ -215,6 +216,13 @@ impl PlanFamily {
             repeated.versions = versions;
         }
         Arc::clone(&repeated.lines)
+    }
+
+    /// Whether two families look the same around their samples.
+    #[cfg(all(feature = "gzip", feature = "custom-resources"))]
+    pub(super) fn has_headers_of(&self, other: &Self) -> bool {
+        self.text_header == other.text_header
+            && self.open_metrics_header == other.open_metrics_header
     }
 
     pub(crate) fn header(&self, format: Format) -> &[u8] {

@@ -38,6 +38,7 @@ pub(super) struct Part {
     /// Lines to leave out, where there are any; the part is the whole family then.
     repeated: Option<Arc<[usize]>>,
     /// About how many bytes of text.
+    #[cfg_attr(not(feature = "gzip"), expect(dead_code, reason = "for blocks"))]
     pub(super) size: usize,
 }
 
@@ -139,6 +140,7 @@ impl Walk {
     /// Appends numbers that together stand for exactly the text of a part, in this plan.
     ///
     /// Says no where the text depends on more than columns.
+    #[cfg(feature = "gzip")]
     pub(super) fn identify(&self, part: &Part, key: &mut Vec<u64>) -> bool {
         if part.repeated.is_some() || self.exposition.selection.namespaces.is_some() {
             return false;
@@ -245,11 +247,7 @@ impl Walk {
 
     fn is_selected(&self, source: &Source) -> bool {
         let slot = self.exposition.plan.slots().get(source.slot);
-        slot.is_some_and(|slot| {
-            self.exposition
-                .selection
-                .has_resource(slot.resource().plural())
-        })
+        slot.is_some_and(|slot| self.exposition.selection.has_resource(slot.resource()))
     }
 
     fn columns<'a>(&'a self, source: &'a Source, page: usize) -> Option<Columns<'a>> {

@@ -15,10 +15,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::collector::Collector;
-use crate::family::FamilyDescriptor;
 use crate::resource::{Kind, ResourceInfo};
 
 mod admission;
+pub mod catalogue;
 mod shapes;
 #[cfg(test)]
 mod testing;
@@ -121,6 +121,7 @@ built_in! {
     VolumeAttachments volumeattachments true,
 }
 
+pub use catalogue::{CatalogueEntry, families};
 pub use mutatingadmissionpolicies::{MutatingAdmissionPolicy, MutatingAdmissionPolicySpec};
 pub use mutatingadmissionpolicybindings::{
     MutatingAdmissionPolicyBinding, MutatingAdmissionPolicyBindingSpec,
@@ -131,20 +132,6 @@ pub use mutatingadmissionpolicybindings::{
 #[error("there is no built-in resource `{name}`; there are {}", all_names())]
 pub struct UnknownResource {
     name: String,
-}
-
-/// One entry of the catalogue: a family of a built-in resource.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct CatalogueEntry {
-    /// The resource that has the family.
-    pub resource: BuiltIn,
-    /// Names and scope of the resource.
-    pub info: ResourceInfo,
-    /// The labels every sample starts with.
-    pub base_labels: Vec<String>,
-    /// Name, help, type and labels of the family.
-    pub descriptor: FamilyDescriptor,
 }
 
 /// Something done with a collector of any kind.
@@ -203,31 +190,4 @@ fn all_names() -> String {
         .map(|resource| resource.name())
         .collect();
     names.join(", ")
-}
-
-/// The catalogue: all built-in families, by resource, in the order of the exposition.
-///
-/// ```
-/// let families = kube_state_metrics::families();
-/// assert_eq!(families.len(), 336);
-/// ```
-#[must_use]
-pub fn families() -> Vec<CatalogueEntry> {
-    struct List(BuiltIn);
-    impl CollectorVisitor for List {
-        type Output = Vec<CatalogueEntry>;
-        fn visit<K: Kind>(self, collector: Collector<K>) -> Vec<CatalogueEntry> {
-            let base_labels: Vec<_> = collector.base_label_names().map(String::from).collect();
-            let entries = collector.iter().map(|family| CatalogueEntry {
-                resource: self.0,
-                info: collector.resource().clone(),
-                base_labels: base_labels.clone(),
-                descriptor: family.descriptor().clone(),
-            });
-            entries.collect()
-        }
-    }
-    let all = BuiltIn::ALL.iter().copied();
-    all.flat_map(|resource| resource.visit(List(resource)))
-        .collect()
 }

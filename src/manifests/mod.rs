@@ -9,13 +9,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::builder::{ObjectWriter, StateMetrics};
 use crate::decode::DecodeError;
 use crate::families::BuiltIn;
 
 use documents::{Document, Syntax};
+
+/// The path of standard input.
+const STDIN: &str = "-";
 
 /// Files and directories to read objects from.
 ///
@@ -40,11 +42,10 @@ pub struct ManifestSource {
 #[derive(Debug)]
 pub struct ManifestFeed {
     paths: Vec<PathBuf>,
-    writers: Vec<Box<dyn ObjectWriter>>,
-    /// Which writers take an API version and kind.
-    routes: BTreeMap<(String, String), Vec<usize>>,
-    /// Standard input can be read only once.
-    stdin: Option<Arc<str>>,
+    routes: Routes,
+    writers: Writers,
+    /// For standard input, where it is among the paths.
+    stdin: Option<Stdin>,
 }
 
 /// What one reading of all manifests gave.
@@ -121,12 +122,33 @@ pub struct Place {
     pub item: Option<usize>,
 }
 
+type Writers = Vec<Box<dyn ObjectWriter>>;
+
+/// Which writers take an API version and kind.
+type Routes = BTreeMap<(String, String), Vec<usize>>;
+
+/// Standard input can be read only once, and its text must not be kept: it may hold secrets. So it
+/// has writers of its own, whose objects stay when files are read again.
+#[derive(Debug)]
+struct Stdin {
+    writers: Writers,
+    /// What the one reading gave.
+    loaded: Option<Loaded>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Loaded {
+    objects: usize,
+    not_registered: usize,
+}
+
 // === impl ManifestSource ===
 
 impl ManifestSource {
     /// Reads files, and all `.yaml`, `.yml`, `.json` and `.jsonl` files below directories.
     ///
-    /// `-` stands for standard input, which is read once.
+    /// `-` stands for standard input, which is read once: its objects stay, unless a file has one
+    /// of the same kind, namespace and name.
     #[must_use]
     pub fn new(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         Self {
@@ -140,11 +162,63 @@ impl ManifestSource {
         &self.paths
     }
 
+    /// Reads all objects as they are, for whoever wants them without any metrics, and what was
+    /// skipped.
+    ///
+    /// Their kinds may then be the [known ones](crate::custom_resource_state::KnownKind::of_objects)
+    /// of a configuration of custom resources.
+    #[cfg(feature = "custom-resources")]
+    #[must_use]
+    pub fn objects(&self) -> (Vec<serde_json::Value>, Vec<ManifestProblem>) {
+        let mut report = LoadReport::default();
+        let mut objects = Vec::new();
+        let mut paths = Vec::new();
+        for path in &self.paths {
+            if is_stdin(path) {
+                paths.push(path.clone());
+            } else {
+                paths.extend(files(path, &mut report));
+            }
+        }
+        for file in paths {
+            let text = if is_stdin(&file) {
+                io::read_to_string(io::stdin())
+            } else {
+                std::fs::read_to_string(&file)
+            };
+            let text = match text {
+                Ok(text) => text,
+                Err(source) => {
+                    let problem = ManifestProblem::Read { path: file, source };
+                    report.problems.push(problem);
+                    continue;
+                }
+            };
+            documents::each(&text, &mut |document| {
+                let place = |line, item| Place {
+                    path: file.clone(),
+                    line,
+                    item,
+                };
+                match document {
+                    Ok(document) => objects.extend(whole(&document)),
+                    Err(Syntax { line, problem }) => {
+                        report.problems.push(ManifestProblem::Syntax {
+                            place: place(line, None),
+                            problem,
+                        })
+                    }
+                }
+            });
+        }
+        (objects, report.problems)
+    }
+
     /// Prepares to feed all resources of `metrics`; nothing is read yet.
     #[must_use]
     pub fn open(&self, metrics: &StateMetrics) -> ManifestFeed {
         let writers = metrics.object_writers();
-        let mut routes: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut routes = Routes::new();
         for (at, writer) in writers.iter().enumerate() {
             let resource = writer.resource();
             let key = (
@@ -153,11 +227,17 @@ impl ManifestSource {
             );
             routes.entry(key).or_default().push(at);
         }
+        let stdin = (self.paths.iter())
+            .any(|path| is_stdin(path))
+            .then(|| Stdin {
+                writers: metrics.object_writers(),
+                loaded: None,
+            });
         ManifestFeed {
             paths: self.paths.clone(),
-            writers,
             routes,
-            stdin: None,
+            writers,
+            stdin,
         }
     }
 }
@@ -168,19 +248,23 @@ impl ManifestFeed {
     /// Reads everything and replaces what was read before; readers see the old or the new state.
     ///
     /// An object that stands twice counts where it is read last: paths in their order, files of a
-    /// directory by name.
+    /// directory by name. Objects of standard input come before those of all files.
     pub fn reload(&mut self) -> LoadReport {
         let mut report = LoadReport::default();
+        if let Some(stdin) = &mut self.stdin {
+            stdin.load(&self.routes, &mut report);
+        }
         for writer in &mut self.writers {
             writer.begin_list();
         }
-        for path in self.paths.clone() {
-            for file in files(&path, &mut report) {
-                match self.read(&file) {
-                    Ok(text) => self.load(&file, &text, &mut report),
-                    Err(source) => report
-                        .problems
-                        .push(ManifestProblem::Read { path: file, source }),
+        for path in self.paths.iter().filter(|path| !is_stdin(path)) {
+            for file in files(path, &mut report) {
+                match std::fs::read_to_string(&file) {
+                    Ok(text) => load(&mut self.writers, &self.routes, &file, &text, &mut report),
+                    Err(source) => {
+                        let problem = ManifestProblem::Read { path: file, source };
+                        report.problems.push(problem);
+                    }
                 }
             }
         }
@@ -189,89 +273,126 @@ impl ManifestFeed {
         }
         report
     }
+}
 
-    fn read(&mut self, path: &Path) -> io::Result<Arc<str>> {
-        if path != Path::new("-") {
-            return std::fs::read_to_string(path).map(Into::into);
-        }
-        if let Some(text) = &self.stdin {
-            return Ok(Arc::clone(text));
-        }
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text)?;
-        let text: Arc<str> = text.into();
-        self.stdin = Some(Arc::clone(&text));
-        Ok(text)
-    }
+// === impl Stdin ===
 
-    fn load(&mut self, path: &Path, text: &str, report: &mut LoadReport) {
-        documents::each(text, &mut |document| {
-            let place = |line, item| Place {
-                path: path.to_owned(),
-                line,
-                item,
-            };
-            match document {
-                Ok(document) => self.apply(&document, &place, report),
-                Err(Syntax { line, problem }) => report.problems.push(ManifestProblem::Syntax {
-                    place: place(line, None),
-                    problem,
+impl Stdin {
+    /// Reads standard input, or counts again what it held.
+    fn load(&mut self, routes: &Routes, report: &mut LoadReport) {
+        let loaded = self.loaded.get_or_insert_with(|| {
+            let path = Path::new(STDIN);
+            let mut text = String::new();
+            let mut own = LoadReport::default();
+            for writer in &mut self.writers {
+                writer.begin_list();
+            }
+            match io::stdin().read_to_string(&mut text) {
+                Ok(_) => load(&mut self.writers, routes, path, &text, &mut own),
+                Err(source) => own.problems.push(ManifestProblem::Read {
+                    path: path.to_owned(),
+                    source,
                 }),
             }
+            for writer in &mut self.writers {
+                writer.end_list();
+            }
+            report.problems.append(&mut own.problems);
+            Loaded {
+                objects: own.objects,
+                not_registered: own.not_registered,
+            }
         });
+        report.objects += loaded.objects;
+        report.not_registered += loaded.not_registered;
     }
+}
 
-    fn apply(
-        &mut self,
-        document: &Document<'_>,
-        place: &dyn Fn(usize, Option<usize>) -> Place,
-        report: &mut LoadReport,
-    ) {
-        let place = place(document.line, document.item);
-        let (api_version, kind) = match (document.api_version, document.kind) {
-            (Some(api_version), Some(kind)) => (api_version, kind),
-            (None, _) => {
-                let missing = "apiVersion";
-                report
-                    .problems
-                    .push(ManifestProblem::NotAnObject { place, missing });
-                return;
+/// Feeds the objects of a text.
+fn load(writers: &mut Writers, routes: &Routes, path: &Path, text: &str, report: &mut LoadReport) {
+    documents::each(text, &mut |document| {
+        let outcome = match document {
+            Ok(document) => {
+                let place = Place {
+                    path: path.to_owned(),
+                    line: document.line,
+                    item: document.item,
+                };
+                apply(writers, routes, &document, place, report)
             }
-            (_, None) => {
-                let missing = "kind";
-                report
-                    .problems
-                    .push(ManifestProblem::NotAnObject { place, missing });
-                return;
-            }
+            Err(Syntax { line, problem }) => Err(ManifestProblem::Syntax {
+                place: Place {
+                    path: path.to_owned(),
+                    line,
+                    item: None,
+                },
+                problem,
+            }),
         };
-        let key = (api_version.to_owned(), kind.to_owned());
-        let Some(writers) = self.routes.get(&key) else {
-            if is_built_in(api_version, kind) {
-                report.not_registered += 1;
-                return;
-            }
-            let (api_version, kind) = key;
-            report.problems.push(ManifestProblem::UnknownKind {
-                place,
-                api_version,
-                kind,
-            });
-            return;
-        };
-        for &writer in writers {
-            let Some(writer) = self.writers.get_mut(writer) else {
-                continue;
-            };
-            if let Err(source) = writer.apply(document.json.as_bytes()) {
-                report
-                    .problems
-                    .push(ManifestProblem::Decode { place, source });
-                return;
-            }
+        if let Err(problem) = outcome {
+            report.problems.push(problem);
         }
-        report.objects += 1;
+    });
+}
+
+fn apply(
+    writers: &mut Writers,
+    routes: &Routes,
+    document: &Document<'_>,
+    place: Place,
+    report: &mut LoadReport,
+) -> Result<(), ManifestProblem> {
+    let (api_version, kind) = match (document.api_version, document.kind) {
+        (Some(api_version), Some(kind)) => (api_version, kind),
+        (api_version, _) => {
+            let missing = match api_version {
+                None => "apiVersion",
+                Some(_) => "kind",
+            };
+            return Err(ManifestProblem::NotAnObject { place, missing });
+        }
+    };
+    let key = (api_version.to_owned(), kind.to_owned());
+    let Some(takers) = routes.get(&key) else {
+        if is_built_in(api_version, kind) {
+            report.not_registered += 1;
+            return Ok(());
+        }
+        let (api_version, kind) = key;
+        return Err(ManifestProblem::UnknownKind {
+            place,
+            api_version,
+            kind,
+        });
+    };
+    for &taker in takers {
+        if let Some(writer) = writers.get_mut(taker)
+            && let Err(source) = writer.apply(document.json.as_bytes())
+        {
+            return Err(ManifestProblem::Decode { place, source });
+        }
     }
+    report.objects += 1;
+    Ok(())
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path == Path::new(STDIN)
+}
+
+/// A document as a value; items of typed lists are told what they are.
+#[cfg(feature = "custom-resources")]
+fn whole(document: &Document<'_>) -> Option<serde_json::Value> {
+    let mut object: serde_json::Value = serde_json::from_str(document.json).ok()?;
+    for (name, text) in [
+        ("apiVersion", document.api_version),
+        ("kind", document.kind),
+    ] {
+        if let (Some(fields), Some(text)) = (object.as_object_mut(), text) {
+            fields.entry(name).or_insert_with(|| text.into());
+        }
+    }
+    Some(object)
 }
 
 /// The manifest files of a path: itself, or those below a directory, by name.

@@ -29,4 +29,6 @@ pub(crate) use number::write_f64;
 pub(crate) use quantity::Quantity;
 pub(crate) use resource_name::{Unit, container_units, node_units};
 pub(crate) use schedule::{next_after, validate};
+#[cfg(feature = "custom-resources")]
+pub(crate) use timestamp::Timestamp;
 pub(crate) use timestamp::normalize_rfc3339;

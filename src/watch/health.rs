@@ -281,7 +281,7 @@ impl Health {
     pub fn resources(&self) -> Vec<ResourceHealth> {
         let resources = self.shared.resources.read();
         (self.shared.metrics.stats().zip(resources.iter()))
-            .map(|((info, stats), own)| own.health(info, &stats))
+            .map(|((info, stats), own)| own.health(&info, &stats))
             .collect()
     }
 

@@ -175,7 +175,11 @@ impl WatchMetrics {
         registry.register(Box::new(Registered {
             metrics: self.clone(),
             health: health.clone(),
-            labels: health.metrics().resources().map(own_label).collect(),
+            labels: health
+                .metrics()
+                .resources()
+                .map(|info| own_label(&info))
+                .collect(),
             one_at_a_time: Mutex::new(()),
         }))
     }

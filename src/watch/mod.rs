@@ -291,8 +291,12 @@ impl Watch {
         let mut problems = Vec::new();
         for (what, selectors) in [("label", &self.labels), ("field", &self.fields)] {
             for (resource, _) in selectors {
-                if !self.metrics.resources().any(|own| is_named(own, resource)) {
-                    let known: Vec<_> = self.metrics.resources().map(|own| own.plural()).collect();
+                if !self.metrics.resources().any(|own| is_named(&own, resource)) {
+                    let known: Vec<_> = self
+                        .metrics
+                        .resources()
+                        .map(|own| own.plural().to_owned())
+                        .collect();
                     problems.push(WatchProblem::UnknownResource {
                         what,
                         resource: resource.clone(),
@@ -499,7 +503,8 @@ impl Watcher {
         let watch = &self.watch;
         let options = Arc::new(watch.options.clone());
         let (mut reflectors, mut left_out) = (Vec::new(), Vec::new());
-        for (at, slot) in watch.metrics.plan().slots().iter().enumerate() {
+        let plan = watch.metrics.plan();
+        for (at, slot) in plan.slots().iter().enumerate() {
             if slot.is_host_fed() {
                 self.health.start(at, Source::Host, Vec::new());
                 continue;

@@ -1,0 +1,181 @@
+//! All that is read from files: options, and what the stores are fed from besides manifests.
+
+use std::path::PathBuf;
+
+use crate::cli::Flags;
+use crate::config_file::{ConfigFile, ConfigFileError};
+use crate::follow::Follower;
+use crate::options::{Options, OptionsError};
+use crate::telemetry::{ConfigKind, Telemetry};
+use crate::values;
+
+/// Options and the files they are from, as they were read.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    pub(crate) options: Options,
+    config: Option<InputFile>,
+    custom_resources: Option<InputFile>,
+    kubeconfig: Option<InputFile>,
+}
+
+/// What cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InputError {
+    #[error(transparent)]
+    Config(#[from] ConfigFileError),
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+}
+
+/// A file and its content.
+#[derive(Debug, PartialEq)]
+struct InputFile {
+    path: PathBuf,
+    /// Nothing where it cannot be read.
+    content: Option<Vec<u8>>,
+}
+
+// === impl Inputs ===
+
+impl Inputs {
+    /// Reads everything the flags name, directly or by the options file.
+    ///
+    /// Returns a follower of those files as well, which misses no change after they were read;
+    /// `followed` is where to begin, and `first` says whether the program is just starting.
+    pub(crate) fn read(
+        flags: &Flags,
+        mut followed: Vec<PathBuf>,
+        first: bool,
+    ) -> (Follower, Result<Self, InputError>) {
+        if followed.is_empty() {
+            followed.extend(config_path(flags));
+        }
+        loop {
+            let follower = Follower::new(followed.clone());
+            let inputs = Self::read_once(flags, first);
+            match &inputs {
+                // Files that were not named before may have changed since they were read.
+                Ok(inputs)
+                    if inputs
+                        .followed()
+                        .iter()
+                        .any(|path| !followed.contains(path)) =>
+                {
+                    followed = inputs.followed();
+                }
+                _ => return (follower, inputs),
+            }
+        }
+    }
+
+    fn read_once(flags: &Flags, first: bool) -> Result<Self, InputError> {
+        let config = config_path(flags).map(InputFile::read);
+        let file = config.as_ref().map(|config| {
+            let path = &config.path;
+            let content =
+                std::fs::read_to_string(path).map_err(|source| ConfigFileError::Read {
+                    path: path.clone(),
+                    source,
+                })?;
+            let file = ConfigFile::parse(path, &content)?;
+            Ok((path.as_path(), file))
+        });
+        let file = match file.transpose() {
+            Ok(file) => file,
+            Err(error) if first && continues_without(flags) => {
+                tracing::warn!("{error}; going on with the flags alone");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let used = file.is_some();
+        let file = file.as_ref().map(|(path, file)| (*path, file));
+        let (options, warnings) = Options::new(flags, file)?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        let custom = options.content.custom.file.clone().map(InputFile::read);
+        let kubeconfig = options.source.kubeconfig.clone().map(InputFile::read);
+        Ok(Self {
+            options,
+            config: config.map(|config| if used { config } else { config.unusable() }),
+            custom_resources: custom,
+            kubeconfig,
+        })
+    }
+
+    /// The files to follow.
+    pub(crate) fn followed(&self) -> Vec<PathBuf> {
+        let files = [&self.config, &self.custom_resources, &self.kubeconfig];
+        files
+            .into_iter()
+            .flatten()
+            .map(|file| file.path.clone())
+            .collect()
+    }
+
+    /// Whether the stores would hold the same with `other`.
+    pub(crate) fn feeds_the_same(&self, other: &Self) -> bool {
+        self.options.content == other.options.content
+            && self.options.source == other.options.source
+            && self.custom_resources == other.custom_resources
+            && self.kubeconfig == other.kubeconfig
+    }
+
+    /// Notes in metrics that the files are in use.
+    pub(crate) fn note(&self, telemetry: &Telemetry) {
+        let kinds = [
+            (&self.config, ConfigKind::Options),
+            (&self.custom_resources, ConfigKind::CustomResources),
+        ];
+        for (file, kind) in kinds {
+            match file {
+                Some(InputFile {
+                    path,
+                    content: Some(content),
+                }) => {
+                    telemetry.config_loaded(path, kind, content);
+                }
+                Some(file) => telemetry.config_failed(&file.path, kind),
+                None => {}
+            }
+        }
+    }
+
+    /// Notes in metrics that the files as they are now are not in use.
+    pub(crate) fn note_failure(&self, telemetry: &Telemetry) {
+        if let Some(config) = &self.config {
+            telemetry.config_failed(&config.path, ConfigKind::Options);
+        }
+    }
+}
+
+fn config_path(flags: &Flags) -> Option<PathBuf> {
+    flags
+        .config
+        .config
+        .as_deref()
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+}
+
+fn continues_without(flags: &Flags) -> bool {
+    let given = flags.config.continue_without_config.as_deref();
+    given.is_some_and(|text| values::switch(text).unwrap_or(false))
+}
+
+// === impl InputFile ===
+
+impl InputFile {
+    fn read(path: PathBuf) -> Self {
+        let content = std::fs::read(&path).ok();
+        Self { path, content }
+    }
+
+    fn unusable(self) -> Self {
+        Self {
+            content: None,
+            ..self
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The stores and what feeds them, as one configuration asks for them.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use kube_state_metrics::manifests::{LoadReport, ManifestFeed, ManifestSource};
+use kube_state_metrics::{BuildError, StateMetrics};
+use parking_lot::Mutex;
+use prometheus::proto::MetricFamily;
+use prometheus::{IntGaugeVec, Opts, Registry};
+use tokio::task::JoinHandle;
+
+use crate::follow::Follower;
+use crate::options::{Content, Source};
+use crate::report::Reports;
+use crate::status::{ResourceStatus, Status, thousands};
+
+/// Stores with a feed. Dropping it stops the feed.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    pub(crate) metrics: StateMetrics,
+    pub(crate) content: Content,
+    pub(crate) reports: Reports,
+    feed: Feed,
+}
+
+/// Why an instance cannot start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InstanceError {
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error("the manifests could not be read: {0}")]
+    Load(#[from] tokio::task::JoinError),
+    #[error("cannot register the metrics of the stores: {0}")]
+    Registry(#[from] prometheus::Error),
+}
+
+/// Where the objects come from.
+#[derive(Debug)]
+enum Feed {
+    Manifests(Manifests),
+}
+
+/// Manifests that are followed.
+#[derive(Debug)]
+struct Manifests {
+    state: Arc<Mutex<Loaded>>,
+    gauges: StoreGauges,
+    task: Task,
+}
+
+/// What the last reading of the manifests gave.
+#[derive(Debug)]
+struct Loaded {
+    at: Instant,
+    objects: usize,
+    problems: BTreeSet<String>,
+}
+
+/// What the stores hold, as metrics.
+#[derive(Debug)]
+struct StoreGauges {
+    registry: Registry,
+    objects: IntGaugeVec,
+    series: IntGaugeVec,
+    bytes: IntGaugeVec,
+    problems: prometheus::IntGauge,
+}
+
+/// A task that ends with its handle.
+#[derive(Debug)]
+struct Task(JoinHandle<()>);
+
+// === impl Instance ===
+
+impl Instance {
+    /// Builds the stores, fills them and follows their source.
+    ///
+    /// # Errors
+    ///
+    /// Where the content is not valid.
+    pub(crate) async fn start(content: Content, source: Source) -> Result<Self, InstanceError> {
+        let metrics = content.build()?;
+        let feed = Feed::Manifests(Manifests::start(&metrics, source.manifests.clone()).await?);
+        Ok(Self {
+            metrics,
+            content,
+            reports: Reports::default(),
+            feed,
+        })
+    }
+
+    /// Whether what feeds the stores is at work.
+    pub(crate) fn is_alive(&self) -> bool {
+        match &self.feed {
+            Feed::Manifests(manifests) => !manifests.task.0.is_finished(),
+        }
+    }
+
+    /// What is known of each resource.
+    pub(crate) fn status(&self) -> Status {
+        match &self.feed {
+            Feed::Manifests(manifests) => manifests.status(&self.metrics),
+        }
+    }
+
+    /// Metrics of the stores and their feed.
+    pub(crate) fn gather(&self) -> Vec<MetricFamily> {
+        match &self.feed {
+            Feed::Manifests(manifests) => {
+                let problems = manifests.state.lock().problems.len();
+                manifests.gauges.gather(&self.metrics, problems)
+            }
+        }
+    }
+
+    /// What is served, in words: `1,234 series of 120 objects`.
+    pub(crate) fn summary(&self) -> String {
+        let status = self.status();
+        let (series, objects) = (thousands(status.series()), thousands(status.objects()));
+        format!("{series} series of {objects} objects")
+    }
+}
+
+// === impl Manifests ===
+
+impl Manifests {
+    async fn start(metrics: &StateMetrics, paths: Vec<PathBuf>) -> Result<Self, InstanceError> {
+        let gauges = StoreGauges::new()?;
+        // Before the first reading, so that no change between the two is missed.
+        let follower = Follower::new(paths.clone());
+        let feed = ManifestSource::new(paths).open(metrics);
+        let (feed, report) = load(feed).await?;
+        let state = Arc::new(Mutex::new(Loaded::of(report, &BTreeSet::new())));
+        let task = tokio::spawn(follow(follower, feed, Arc::clone(&state)));
+        Ok(Self {
+            state,
+            gauges,
+            task: Task(task),
+        })
+    }
+
+    fn status(&self, metrics: &StateMetrics) -> Status {
+        let state = self.state.lock();
+        let remarks = match state.problems.len() {
+            0 => Vec::new(),
+            count => vec![format!(
+                "{count} documents or files skipped; the log names them"
+            )],
+        };
+        let resources = metrics.stats().map(|(resource, stats)| ResourceStatus {
+            resource: resource.to_string(),
+            api_version: resource.api_version().into_owned(),
+            kind: resource.kind().to_owned(),
+            state: "synced".to_owned(),
+            objects: stats.objects,
+            series: stats.series,
+            memory_bytes: stats.memory_bytes,
+            last_event_seconds: Some(state.at.elapsed().as_secs_f64()),
+            errors: stats.decode_syntax_errors + stats.decode_field_errors,
+            last_error: None,
+        });
+        Status {
+            ready: true,
+            source: "manifests".to_owned(),
+            remarks,
+            resources: resources.collect(),
+        }
+    }
+}
+
+/// Reads the manifests, beside the other work.
+async fn load(
+    mut feed: ManifestFeed,
+) -> Result<(ManifestFeed, LoadReport), tokio::task::JoinError> {
+    tokio::task::spawn_blocking(move || {
+        let report = feed.reload();
+        (feed, report)
+    })
+    .await
+}
+
+/// Reads the manifests again whenever they change.
+async fn follow(mut follower: Follower, mut feed: ManifestFeed, state: Arc<Mutex<Loaded>>) {
+    loop {
+        follower.changed().await;
+        let report;
+        (feed, report) = match load(feed).await {
+            Ok(loaded) => loaded,
+            // Only where the process is about to end.
+            Err(_) => return,
+        };
+        let before = std::mem::take(&mut state.lock().problems);
+        let loaded = Loaded::of(report, &before);
+        tracing::info!(
+            "manifests read again: {} objects",
+            thousands(loaded.objects as u64)
+        );
+        *state.lock() = loaded;
+    }
+}
+
+impl Loaded {
+    /// Logs what was skipped, unless it was `known` before.
+    fn of(report: LoadReport, known: &BTreeSet<String>) -> Self {
+        let problems: BTreeSet<_> = report.problems.iter().map(ToString::to_string).collect();
+        for problem in problems.difference(known) {
+            tracing::warn!("{problem}");
+        }
+        Self {
+            at: Instant::now(),
+            objects: report.objects,
+            problems,
+        }
+    }
+}
+
+// === impl StoreGauges ===
+
+impl StoreGauges {
+    fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let gauges = |name: &str, help: &str| {
+            let options = Opts::new(format!("kube_state_metrics_{name}"), help);
+            let gauges = IntGaugeVec::new(options, &["resource"])?;
+            registry.register(Box::new(gauges.clone()))?;
+            Ok::<_, prometheus::Error>(gauges)
+        };
+        let problems = prometheus::IntGauge::new(
+            "kube_state_metrics_manifest_problems",
+            "Files, documents and objects that were skipped when the manifests were read last.",
+        )?;
+        registry.register(Box::new(problems.clone()))?;
+        Ok(Self {
+            objects: gauges("objects", "Objects stored.")?,
+            series: gauges("series", "Series stored.")?,
+            bytes: gauges("store_bytes", "Memory the store holds.")?,
+            problems,
+            registry: registry.clone(),
+        })
+    }
+
+    fn gather(&self, metrics: &StateMetrics, problems: usize) -> Vec<MetricFamily> {
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        for (resource, stats) in metrics.stats() {
+            let labels = &[resource.to_string()];
+            self.objects
+                .with_label_values(labels)
+                .set(number(stats.objects));
+            self.series
+                .with_label_values(labels)
+                .set(number(stats.series));
+            self.bytes
+                .with_label_values(labels)
+                .set(number(stats.memory_bytes));
+        }
+        self.problems.set(number(problems as u64));
+        self.registry.gather()
+    }
+}
+
+// === impl Task ===
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

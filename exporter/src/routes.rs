@@ -1,0 +1,74 @@
+//! What answers at which path, on both ports.
+
+mod debug;
+mod health;
+mod metrics;
+mod page;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use http::StatusCode;
+
+use crate::app::App;
+
+/// Which of the two servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Port {
+    /// The metrics of objects.
+    Main,
+    /// The exporter's own metrics and state.
+    Telemetry,
+}
+
+/// The routes of the main port.
+pub(crate) fn main_port(app: &Arc<App>) -> Router {
+    let routes = Router::new().route("/metrics", any(metrics::objects));
+    shared(routes.route("/", get(page::main)), app)
+}
+
+/// The routes of the telemetry port.
+pub(crate) fn telemetry_port(app: &Arc<App>) -> Router {
+    let routes = Router::new()
+        .route("/metrics", get(metrics::own))
+        .route("/debug/resources", get(debug::resources))
+        .route("/debug/cardinality", get(debug::cardinality))
+        .route("/debug/memory", get(debug::memory))
+        .route(
+            "/debug/log-level",
+            get(debug::log_level).put(debug::set_log_level),
+        );
+    shared(routes.route("/", get(page::telemetry)), app)
+}
+
+/// Health, what is not there, and who may ask.
+fn shared(routes: Router<Arc<App>>, app: &Arc<App>) -> Router {
+    routes
+        .route("/livez", get(health::live))
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .fallback(not_found)
+        .layer(middleware::from_fn_with_state(Arc::clone(app), authorize))
+        .with_state(Arc::clone(app))
+}
+
+async fn not_found() -> Response {
+    let nosniff = [("x-content-type-options", "nosniff")];
+    (StatusCode::NOT_FOUND, nosniff, "404 page not found\n").into_response()
+}
+
+/// Lets only those through who may ask, where that is to be checked.
+async fn authorize(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if let Some(auth) = app.auth()
+        && let Err(refusal) = auth
+            .check(request.method(), request.uri(), request.headers())
+            .await
+    {
+        return refusal.into_response();
+    }
+    next.run(request).await
+}

@@ -1,0 +1,92 @@
+//! What helps to find out: state, cardinality, memory and log level. On the telemetry port only.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::app::App;
+use crate::report::LabelReport;
+
+/// The state of every resource.
+pub(super) async fn resources(State(app): State<Arc<App>>) -> Response {
+    json(&app.instance().status())
+}
+
+/// Families by series; with `?family=NAME` the labels of one. `?top=N` chooses how many.
+pub(super) async fn cardinality(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let query = query.unwrap_or_default();
+    let parameter = |name: &str| {
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.to_owned())
+    };
+    let instance = app.instance();
+    if let Some(family) = parameter("family") {
+        let report =
+            tokio::task::spawn_blocking(move || LabelReport::new(&instance.metrics, &family));
+        return match report.await {
+            Ok(report) => json(&report),
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        };
+    }
+    let top = parameter("top").map_or(Ok(50), |top| top.parse::<usize>());
+    let Ok(top) = top else {
+        return (StatusCode::BAD_REQUEST, "top must be a number\n").into_response();
+    };
+    let report = instance
+        .reports
+        .get(&instance.metrics, &instance.content)
+        .await;
+    let mut families = report.families.clone();
+    families.sort_by(|a, b| b.series.cmp(&a.series).then_with(|| a.name.cmp(&b.name)));
+    let total: u64 = families.iter().map(|family| family.series).sum();
+    let bytes: u64 = families.iter().map(|family| family.bytes).sum();
+    families.truncate(top);
+    json(&json!({ "series": total, "bytes": bytes, "families": families }))
+}
+
+/// The memory of stores and process.
+pub(super) async fn memory(State(app): State<Arc<App>>) -> Response {
+    let stores = app.instance().status().memory_bytes();
+    let process = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let field = |name: &str| {
+        let line = process.lines().find_map(|line| line.strip_prefix(name))?;
+        let kilobytes = line.trim_start_matches(':').split_whitespace().next()?;
+        Some(kilobytes.parse::<u64>().ok()? * 1024)
+    };
+    json(&json!({
+        "stores_bytes": stores,
+        "resident_bytes": field("VmRSS"),
+        "resident_peak_bytes": field("VmHWM"),
+        "anonymous_bytes": field("RssAnon"),
+    }))
+}
+
+/// What is logged.
+pub(super) async fn log_level(State(app): State<Arc<App>>) -> String {
+    app.log_level.get() + "\n"
+}
+
+/// Sets what is logged, until the next start.
+pub(super) async fn set_log_level(State(app): State<Arc<App>>, body: String) -> Response {
+    match app.log_level.set(&body) {
+        Ok(()) => (app.log_level.get() + "\n").into_response(),
+        Err(problem) => (StatusCode::BAD_REQUEST, format!("{problem}\n")).into_response(),
+    }
+}
+
+fn json(value: &impl Serialize) -> Response {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => ([(CONTENT_TYPE, "application/json")], text + "\n").into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

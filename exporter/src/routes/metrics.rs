@@ -1,0 +1,97 @@
+//! `/metrics`: of objects on the main port, of the exporter on the other.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{RawQuery, Request, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{Method, StatusCode};
+use http_body::{Frame, SizeHint};
+use prometheus::Histogram;
+
+use crate::app::App;
+use crate::telemetry;
+
+/// A body that tells how long the answer took.
+struct Timed<B> {
+    body: B,
+    started: Instant,
+    histogram: Histogram,
+}
+
+/// The metrics of objects.
+pub(super) async fn objects(State(app): State<Arc<App>>, request: Request) -> Response {
+    let started = Instant::now();
+    let method = match *request.method() {
+        Method::GET => "get",
+        Method::HEAD => "head",
+        Method::POST => "post",
+        Method::PUT => "put",
+        Method::DELETE => "delete",
+        Method::OPTIONS => "options",
+        _ => "unknown",
+    };
+    let histogram = app
+        .telemetry
+        .durations
+        .with_label_values(&["metrics", method]);
+    let response = app.instance().metrics.respond(&request.into_parts().0);
+    response.map(|body| {
+        Body::new(Timed {
+            body,
+            started,
+            histogram,
+        })
+    })
+}
+
+/// The exporter's own metrics; `name[]` chooses some of them.
+pub(super) async fn own(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
+    let query = query.unwrap_or_default();
+    let names = query.split('&').filter_map(|pair| {
+        pair.strip_prefix("name[]=")
+            .or_else(|| pair.strip_prefix("name%5B%5D="))
+    });
+    let names: Vec<_> = names.map(str::to_owned).collect();
+    // Asking the stores for their figures takes a while where they are large.
+    let text =
+        tokio::task::spawn_blocking(move || app.telemetry.text(app.instance().gather(), &names));
+    match text.await {
+        Ok(Ok(text)) => ([(CONTENT_TYPE, telemetry::CONTENT_TYPE)], text).into_response(),
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+// === impl Timed ===
+
+impl<B> Drop for Timed<B> {
+    fn drop(&mut self) {
+        self.histogram.observe(self.started.elapsed().as_secs_f64());
+    }
+}
+
+impl<B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for Timed<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,54 @@
+//! `/`: the landing page, for browsers and for terminals.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, VARY};
+
+use super::Port;
+use crate::app::App;
+use crate::landing::Page;
+
+pub(super) async fn main(app: State<Arc<App>>, headers: HeaderMap, query: RawQuery) -> Response {
+    page(Port::Main, app, &headers, query).await
+}
+
+pub(super) async fn telemetry(
+    app: State<Arc<App>>,
+    headers: HeaderMap,
+    query: RawQuery,
+) -> Response {
+    page(Port::Telemetry, app, &headers, query).await
+}
+
+async fn page(
+    port: Port,
+    State(app): State<Arc<App>>,
+    headers: &HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
+    // Without a token there is a page, but no data on it.
+    let is_closed = match app.auth() {
+        None => false,
+        Some(auth) => auth.may_see_data(headers).await.is_err(),
+    };
+    let page = if is_closed {
+        Page::closed(port, &app)
+    } else {
+        Page::open(port, &app, query.as_deref().unwrap_or_default()).await
+    };
+    let accept = headers
+        .get(ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .unwrap_or_default();
+    let headers = [(VARY, "accept"), (CACHE_CONTROL, "no-store")];
+    if accept.contains("text/html") {
+        let html = [(CONTENT_TYPE, "text/html; charset=UTF-8")];
+        (headers, html, page.html()).into_response()
+    } else {
+        let text = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
+        (headers, text, page.text()).into_response()
+    }
+}

@@ -1,0 +1,255 @@
+//! Serving: from options to listening servers, through changes of the configuration, to the end.
+
+use std::error::Error;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::app::App;
+use crate::auth::AuthFilter;
+use crate::cli::Flags;
+use crate::cluster;
+use crate::follow::Follower;
+use crate::inputs::Inputs;
+use crate::instance::Instance;
+use crate::logging::LogLevel;
+use crate::options::{Address, ServerOptions};
+use crate::routes;
+use crate::server::{Server, Settings, listen};
+use crate::telemetry::Telemetry;
+use crate::web::Web;
+
+/// How long answers on their way may take when the program is told to stop.
+const DRAIN: Duration = Duration::from_secs(15);
+
+type AnyError = Box<dyn Error + Send + Sync>;
+
+/// The running program.
+struct Program {
+    flags: Flags,
+    inputs: Inputs,
+    app: Arc<App>,
+    main: Server,
+    telemetry: Server,
+}
+
+/// Signals that end the program.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// Serves until a signal comes.
+///
+/// # Errors
+///
+/// Where the options are wrong, or a port cannot be listened on.
+pub(crate) async fn run(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
+    let mut signals = Signals::new()?;
+    let telemetry = Telemetry::new()?;
+    let (mut follower, inputs) = Inputs::read(&flags, Vec::new(), true);
+    let mut program = Program::start(flags, inputs?, telemetry, log_level).await?;
+    program.announce();
+    loop {
+        tokio::select! {
+            () = signals.received() => break,
+            () = follower.changed() => {}
+        }
+        let reload = program.reload();
+        tokio::select! {
+            () = signals.received() => break,
+            next = reload => follower = next,
+        }
+    }
+    tracing::info!("told to stop; answers on their way have {DRAIN:?}");
+    let Program {
+        main, telemetry, ..
+    } = program;
+    let drained = async { tokio::join!(main.drain(DRAIN), telemetry.drain(DRAIN)) };
+    tokio::select! {
+        _ = drained => {}
+        () = signals.received() => tracing::warn!("told to stop again; stopping at once"),
+    }
+    Ok(())
+}
+
+// === impl Program ===
+
+impl Program {
+    async fn start(
+        flags: Flags,
+        inputs: Inputs,
+        telemetry: Telemetry,
+        log_level: LogLevel,
+    ) -> Result<Self, AnyError> {
+        let options = &inputs.options;
+        // All that can be wrong is found before a port is open.
+        let settings = settings(&options.server)?;
+        let auth = auth(&inputs).await?;
+        let main = listen("--port", &options.server.main).await?;
+        let own = listen("--telemetry-port", &options.server.telemetry).await?;
+        let instance = Instance::start(options.content.clone(), options.source.clone()).await?;
+        inputs.note(&telemetry);
+        let app = Arc::new(App::new(Arc::new(instance), auth, telemetry, log_level));
+        let servers = &app.telemetry.servers;
+        Ok(Self {
+            main: Server::start(
+                "metrics",
+                main,
+                routes::main_port(&app),
+                settings.clone(),
+                servers.clone(),
+            ),
+            telemetry: Server::start(
+                "telemetry",
+                own,
+                routes::telemetry_port(&app),
+                settings,
+                servers.clone(),
+            ),
+            flags,
+            inputs,
+            app,
+        })
+    }
+
+    /// Says in one line what is served and where.
+    fn announce(&self) {
+        let (main, telemetry) = (url(&self.main), url(&self.telemetry));
+        let summary = self.app.instance().summary();
+        let mut out = std::io::stdout().lock();
+        // Nobody may be reading; that is no reason to stop.
+        let _ = writeln!(
+            out,
+            "serving {summary} on {main}/metrics, telemetry on {telemetry}/"
+        );
+        let _ = out.flush();
+    }
+
+    /// Reads the configuration again and uses it, unless it is wrong; scrapes go on all the while.
+    async fn reload(&mut self) -> Follower {
+        let (follower, read) = Inputs::read(&self.flags, self.inputs.followed(), false);
+        let applied = match read {
+            Ok(inputs) => self.apply(inputs).await,
+            Err(error) => Err(error.into()),
+        };
+        match applied {
+            Ok(()) => tracing::info!(
+                "configuration read again: {}",
+                self.app.instance().summary()
+            ),
+            Err(error) => {
+                self.inputs.note_failure(&self.app.telemetry);
+                tracing::error!("the changed configuration is not used: {error}");
+            }
+        }
+        follower
+    }
+
+    async fn apply(&mut self, new: Inputs) -> Result<(), AnyError> {
+        let (old, options) = (&self.inputs.options.server, &new.options);
+        let is_same = self.inputs.feeds_the_same(&new);
+        let settings = settings(&options.server)?;
+        let auth = auth(&new).await?;
+        let main = moved(&old.main, "--port", &options.server.main).await?;
+        let telemetry = moved(
+            &old.telemetry,
+            "--telemetry-port",
+            &options.server.telemetry,
+        )
+        .await?;
+        let instance = if is_same {
+            self.app.instance()
+        } else {
+            Arc::new(Instance::start(options.content.clone(), options.source.clone()).await?)
+        };
+        // From here on nothing can fail.
+        self.app.replace(instance, auth);
+        let servers = &self.app.telemetry.servers;
+        self.main.set(settings.clone());
+        self.telemetry.set(settings.clone());
+        if let Some(listener) = main {
+            let router = routes::main_port(&self.app);
+            let server = Server::start(
+                "metrics",
+                listener,
+                router,
+                settings.clone(),
+                servers.clone(),
+            );
+            tokio::spawn(std::mem::replace(&mut self.main, server).drain(DRAIN));
+        }
+        if let Some(listener) = telemetry {
+            let router = routes::telemetry_port(&self.app);
+            let server = Server::start("telemetry", listener, router, settings, servers.clone());
+            tokio::spawn(std::mem::replace(&mut self.telemetry, server).drain(DRAIN));
+        }
+        new.note(&self.app.telemetry);
+        self.inputs = new;
+        Ok(())
+    }
+}
+
+/// A listener for another address than before.
+async fn moved(
+    old: &Address,
+    flag: &'static str,
+    new: &Address,
+) -> Result<Option<(tokio::net::TcpListener, SocketAddr)>, AnyError> {
+    if old == new {
+        Ok(None)
+    } else {
+        Ok(Some(listen(flag, new).await?))
+    }
+}
+
+fn settings(options: &ServerOptions) -> Result<Settings, AnyError> {
+    let web = options.tls_config.as_deref().map(Web::open).transpose()?;
+    Ok(Settings {
+        limits: options.limits,
+        web: web.map(Arc::new),
+    })
+}
+
+async fn auth(inputs: &Inputs) -> Result<Option<Arc<AuthFilter>>, AnyError> {
+    if !inputs.options.server.auth_filter {
+        return Ok(None);
+    }
+    let client = cluster::client(&inputs.options.source).await;
+    let client = client.map_err(|error| format!("--auth-filter needs an API server: {error}"))?;
+    Ok(Some(Arc::new(AuthFilter::new(client))))
+}
+
+/// The address of a server as a person would write it.
+fn url(server: &Server) -> String {
+    let address = server.address();
+    let scheme = if server.is_tls() { "https" } else { "http" };
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        IpAddr::V4(ip) if ip == Ipv4Addr::LOCALHOST => "localhost".to_owned(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    format!("{scheme}://{host}:{}", address.port())
+}
+
+// === impl Signals ===
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The exporter's own metrics.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use md5::{Digest, Md5};
+use prometheus::proto::MetricFamily;
+use prometheus::{
+    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::server::ServerMetrics;
+use crate::version;
+
+/// The content type of the text.
+pub(crate) const CONTENT_TYPE: &str =
+    "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
+
+/// The metrics that live as long as the process.
+#[derive(Clone, Debug)]
+pub(crate) struct Telemetry {
+    registry: Registry,
+    /// Time to answer scrapes, by handler and method.
+    pub(crate) durations: HistogramVec,
+    pub(crate) servers: ServerMetrics,
+    config_hash: GaugeVec,
+    reload_successful: IntGaugeVec,
+    reload_time: GaugeVec,
+}
+
+/// What a configuration file configures.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ConfigKind {
+    Options,
+    CustomResources,
+}
+
+// === impl Telemetry ===
+
+impl Telemetry {
+    /// Registers everything.
+    ///
+    /// # Errors
+    ///
+    /// Never, unless two metrics have the same name.
+    pub(crate) fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let own = |name: &str, help: &str| Opts::new(format!("kube_state_metrics_{name}"), help);
+        let build = [
+            ("branch", version::BRANCH),
+            ("client_go_version", ""),
+            ("goarch", version::goarch()),
+            ("goos", version::goos()),
+            ("goversion", version::RUSTC),
+            ("revision", version::REVISION),
+            ("tags", ""),
+            ("version", version::VERSION),
+        ];
+        let build_info = own(
+            "build_info",
+            "Always 1; the labels tell how the program was built.",
+        );
+        let build_info = GaugeVec::new(build_info, &build.map(|(name, _)| name))?;
+        build_info
+            .with_label_values(&build.map(|(_, value)| value))
+            .set(1.0);
+        registry.register(Box::new(build_info))?;
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(
+            prometheus::process_collector::ProcessCollector::for_self(),
+        ))?;
+        let durations = "Time from a scrape's request to the end of its answer.";
+        let durations = HistogramOpts::new("http_request_duration_seconds", durations);
+        let file = &["filename", "type"];
+        let cut = "Connections closed from our side, by reason.";
+        let telemetry = Self {
+            durations: HistogramVec::new(durations, &["handler", "method"])?,
+            servers: ServerMetrics {
+                connections: IntGaugeVec::new(
+                    own("http_connections", "Open connections."),
+                    &["server"],
+                )?,
+                answering: IntGaugeVec::new(
+                    own("http_answering", "Connections with an answer on its way."),
+                    &["server"],
+                )?,
+                cut: IntCounterVec::new(
+                    own("http_connections_cut_total", cut),
+                    &["server", "reason"],
+                )?,
+            },
+            config_hash: GaugeVec::new(
+                own(
+                    "config_hash",
+                    "The first six bytes of the MD5 sum of the file in use.",
+                ),
+                file,
+            )?,
+            reload_successful: IntGaugeVec::new(
+                own(
+                    "last_config_reload_successful",
+                    "1 where the file as it is now is in use.",
+                ),
+                file,
+            )?,
+            reload_time: GaugeVec::new(
+                own(
+                    "last_config_reload_success_timestamp_seconds",
+                    "Unix time at which the file in use was read.",
+                ),
+                file,
+            )?,
+            registry,
+        };
+        let registry = &telemetry.registry;
+        registry.register(Box::new(telemetry.durations.clone()))?;
+        registry.register(Box::new(telemetry.servers.connections.clone()))?;
+        registry.register(Box::new(telemetry.servers.answering.clone()))?;
+        registry.register(Box::new(telemetry.servers.cut.clone()))?;
+        registry.register(Box::new(telemetry.config_hash.clone()))?;
+        registry.register(Box::new(telemetry.reload_successful.clone()))?;
+        registry.register(Box::new(telemetry.reload_time.clone()))?;
+        Ok(telemetry)
+    }
+
+    /// Notes that a file with this content is in use.
+    pub(crate) fn config_loaded(&self, path: &Path, kind: ConfigKind, content: &[u8]) {
+        let path = path.display().to_string();
+        let labels = &[path.as_str(), kind.as_str()];
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        self.config_hash
+            .with_label_values(labels)
+            .set(config_hash(content));
+        self.reload_successful.with_label_values(labels).set(1);
+        self.reload_time
+            .with_label_values(labels)
+            .set(now.as_secs_f64());
+    }
+
+    /// Notes that a file as it is now cannot be used.
+    pub(crate) fn config_failed(&self, path: &Path, kind: ConfigKind) {
+        let path = path.display().to_string();
+        self.reload_successful
+            .with_label_values(&[path.as_str(), kind.as_str()])
+            .set(0);
+    }
+
+    /// All metrics as text, those of `more` included; only those named, where any is.
+    ///
+    /// # Errors
+    ///
+    /// Where a metric cannot be written.
+    pub(crate) fn text(
+        &self,
+        more: Vec<MetricFamily>,
+        names: &[String],
+    ) -> Result<Vec<u8>, prometheus::Error> {
+        let mut families = self.registry.gather();
+        families.extend(more);
+        families.sort_by(|a, b| a.name().cmp(b.name()));
+        families
+            .retain(|family| names.is_empty() || names.iter().any(|name| name == family.name()));
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&families, &mut text)?;
+        Ok(text)
+    }
+}
+
+// === impl ConfigKind ===
+
+impl ConfigKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Options => "config",
+            Self::CustomResources => "customresourceconfig",
+        }
+    }
+}
+
+/// The first six bytes of the MD5 sum, as a little-endian number.
+fn config_hash(content: &[u8]) -> f64 {
+    let sum = Md5::digest(content);
+    let number = sum
+        .iter()
+        .take(6)
+        .rev()
+        .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    // Six bytes are exact in a double.
+    number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_a_config_is_the_reference_s() {
+        assert_eq!(config_hash(b""), 617_830_161_876.0);
+        assert_eq!(config_hash(b"resources: {pods: {}}\n"), 5_950_443_893_422.0);
+    }
+
+    #[test]
+    fn metrics_can_be_chosen_by_name() {
+        let telemetry = Telemetry::new().unwrap();
+        telemetry.config_loaded(Path::new("a.yaml"), ConfigKind::Options, b"");
+        telemetry.config_failed(Path::new("a.yaml"), ConfigKind::Options);
+        let name = "kube_state_metrics_last_config_reload_successful".to_owned();
+        let text = String::from_utf8(telemetry.text(Vec::new(), &[name]).unwrap()).unwrap();
+        assert!(
+            text.ends_with("{filename=\"a.yaml\",type=\"config\"} 0\n"),
+            "{text}"
+        );
+        let all = String::from_utf8(telemetry.text(Vec::new(), &[]).unwrap()).unwrap();
+        assert!(
+            all.contains("kube_state_metrics_build_info{branch="),
+            "{all}"
+        );
+        assert!(all.contains("process_resident_memory_bytes "), "{all}");
+    }
+}

@@ -1,0 +1,442 @@
+//! From the document to metrics that are ready to be evaluated, with every check on the way.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::document::{Block, Labels, Metric, PathText, Reader, Resource};
+use super::expr::{Expr, ExprLabels};
+use super::labels::{LabelPaths, constant_name};
+use super::path::Path;
+use crate::family::MetricType;
+use crate::value::{is_valid_label_name, is_valid_metric_name};
+
+/// The prefix of names where a configuration gives none.
+const PREFIX: &str = "kube_customresource";
+
+/// One entry of `resources`, compiled.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) group: String,
+    /// Empty for every version.
+    pub(super) version: String,
+    /// Empty for every kind.
+    pub(super) kind: String,
+    pub(super) common_labels: BTreeMap<String, String>,
+    pub(super) metrics: Vec<Arc<MetricPlan>>,
+}
+
+/// One metric, compiled.
+#[derive(Debug)]
+pub(super) struct MetricPlan {
+    /// The full name of the family.
+    pub(super) name: String,
+    pub(super) help: String,
+    /// At which verbosity errors are worth a log line.
+    pub(super) error_level: i32,
+    pub(super) common_labels: BTreeMap<String, String>,
+    /// Labels of the object, from its root.
+    pub(super) base: LabelPaths,
+    pub(super) each: Each,
+    place: String,
+    line: usize,
+}
+
+/// How samples come from the element at `path`.
+#[derive(Debug)]
+pub(super) struct Each {
+    pub(super) path: Path,
+    pub(super) labels: LabelPaths,
+    pub(super) kind: EachKind,
+    /// Empty where there is none.
+    pub(super) label_from_key: String,
+    /// Beyond the reference: an expression in place of `path`.
+    pub(super) for_each: Option<Expr>,
+    /// Beyond the reference: an expression in place of `valueFrom`.
+    pub(super) expr: Option<Expr>,
+    pub(super) expr_labels: ExprLabels,
+}
+
+#[derive(Debug)]
+pub(super) enum EachKind {
+    Gauge {
+        value_from: Path,
+        /// The key that is read directly, where `valueFrom` is only that key.
+        direct: Option<String>,
+        nil_is_zero: bool,
+    },
+    StateSet {
+        value_from: Path,
+        label_name: String,
+        list: Vec<String>,
+    },
+    Info,
+}
+
+impl MetricPlan {
+    pub(super) fn metric_type(&self) -> MetricType {
+        match self.each.kind {
+            EachKind::Gauge { .. } => MetricType::Gauge,
+            EachKind::StateSet { .. } => MetricType::StateSet,
+            EachKind::Info => MetricType::Info,
+        }
+    }
+
+    /// The label that carries the state of a state set.
+    pub(super) fn label_name(&self) -> Option<String> {
+        match &self.each.kind {
+            EachKind::StateSet { label_name, .. } => Some(label_name.clone()),
+            _ => None,
+        }
+    }
+
+    /// The fields of an object the metric reads, or `None` for all of them.
+    pub(super) fn reads(&self) -> Option<Vec<String>> {
+        if self.each.for_each.is_some()
+            || self.each.expr.is_some()
+            || !self.each.expr_labels.is_empty()
+        {
+            return None;
+        }
+        let paths = self.base.paths().chain([&self.each.path]);
+        Some(paths.map(Path::fields).collect())
+    }
+}
+
+impl Entry {
+    /// Whether the entry takes every type that another one takes.
+    fn covers(&self, other: &Self) -> bool {
+        let all = |own: &str, other: &str| own.is_empty() || own == other;
+        self.group == other.group
+            && all(&self.version, &other.version)
+            && all(&self.kind, &other.kind)
+    }
+}
+
+/// Compiles all entries; problems and warnings go to the reader.
+pub(super) fn compile(resources: Vec<Resource>, reader: &mut Reader) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut places = Vec::new();
+    for resource in resources {
+        let star = |text: &str| {
+            if text.is_empty() {
+                "*".to_owned()
+            } else {
+                text.to_owned()
+            }
+        };
+        reader.resource = Some(format!(
+            "{}/{} {}",
+            star(&resource.group),
+            star(&resource.version),
+            star(&resource.kind)
+        ));
+        places.push((
+            resource.place.clone(),
+            resource.line,
+            reader.resource.clone(),
+        ));
+        entries.push(entry(resource, reader));
+    }
+    reader.resource = None;
+    for (at, own) in entries.iter().enumerate() {
+        let later = entries.iter().enumerate().skip(at + 1);
+        let replaced = later
+            .filter(|(_, later)| later.covers(own))
+            .map(|(at, _)| at)
+            .next();
+        if let (Some(later), Some((place, line, resource))) = (replaced, places.get(at)) {
+            reader.resource.clone_from(resource);
+            let message = format!(
+                "has no effect: spec.resources[{later}] is about the same types and replaces it; \
+                 list all metrics in one entry"
+            );
+            reader.warn(place, *line, message);
+        }
+    }
+    reader.resource = None;
+    conflicts(&entries, reader);
+    entries
+}
+
+/// Finds families of one name that are not the same family.
+fn conflicts(entries: &[Entry], reader: &mut Reader) {
+    let mut first: BTreeMap<&str, &MetricPlan> = BTreeMap::new();
+    for (at, entry) in entries.iter().enumerate() {
+        if entries.iter().skip(at + 1).any(|later| later.covers(entry)) {
+            continue;
+        }
+        for metric in &entry.metrics {
+            let first = first.entry(&metric.name).or_insert(metric);
+            for (differs, what) in [
+                (first.metric_type() != metric.metric_type(), "type"),
+                (first.help != metric.help, "help"),
+            ] {
+                if differs {
+                    let message = format!(
+                        "the family `{}` has another {what} at line {}; make both equal, or rename \
+                         one of the two",
+                        metric.name, first.line
+                    );
+                    reader.problem(&metric.place, metric.line, message);
+                }
+            }
+        }
+    }
+}
+
+fn entry(resource: Resource, reader: &mut Reader) -> Entry {
+    if matches!(resource.group.as_str(), "*") {
+        let place = format!("{}.groupVersionKind.group", resource.place);
+        reader.warn(
+            &place,
+            resource.line,
+            "the entry is skipped: the group cannot be a wildcard; name one",
+        );
+    }
+    if resource.group.is_empty() && (resource.version.is_empty() || resource.kind.is_empty()) {
+        let place = format!("{}.groupVersionKind.group", resource.place);
+        reader.warn(
+            &place,
+            resource.line,
+            "the entry is skipped: without a group it needs the version and the kind of a built-in \
+             type",
+        );
+    }
+    constants(&resource.common_labels, reader);
+    let metrics = (resource.metrics.iter())
+        .filter_map(|metric| {
+            let name = &metric.name.text;
+            reader.metric = Some(name.clone()).filter(|name| !name.is_empty());
+            let plan = plan(&resource, metric, reader);
+            reader.metric = None;
+            plan.map(Arc::new)
+        })
+        .collect();
+    Entry {
+        group: resource.group,
+        version: resource.version,
+        kind: resource.kind,
+        common_labels: values(&resource.common_labels),
+        metrics,
+    }
+}
+
+fn plan(resource: &Resource, metric: &Metric, reader: &mut Reader) -> Option<MetricPlan> {
+    let name = match resource.prefix.as_deref() {
+        Some("") => metric.name.text.clone(),
+        prefix => format!("{}_{}", prefix.unwrap_or(PREFIX), metric.name.text),
+    };
+    if !is_valid_metric_name(&name) {
+        let place = format!("{}.name", metric.place);
+        let line = metric.name.line.max(metric.line);
+        let message = format!(
+            "`{name}` is not a metric name; use letters, digits, `_` and `:`, and no digit in front"
+        );
+        reader.problem(&place, line, message);
+    }
+    constants(&metric.common_labels, reader);
+    let mut base: BTreeMap<&str, &PathText> = BTreeMap::new();
+    for (key, path) in resource
+        .labels_from_path
+        .iter()
+        .chain(&metric.labels_from_path)
+    {
+        base.insert(key, path);
+    }
+    let base = label_paths(base.into_iter(), reader);
+    let each = each(metric, reader)?;
+    if each.is_info() && !name.ends_with("_info") {
+        let place = format!("{}.name", metric.place);
+        let message = "the name of an info metric should end in `_info`";
+        reader.warn(&place, metric.name.line.max(metric.line), message);
+    }
+    let level = match metric.error_level {
+        0 => resource.error_level,
+        level => level,
+    };
+    Some(MetricPlan {
+        name,
+        help: metric.help.clone(),
+        error_level: level,
+        common_labels: values(&metric.common_labels),
+        base,
+        each,
+        place: metric.place.clone(),
+        line: metric.line,
+    })
+}
+
+impl Each {
+    fn is_info(&self) -> bool {
+        matches!(self.kind, EachKind::Info)
+    }
+}
+
+fn each(metric: &Metric, reader: &mut Reader) -> Option<Each> {
+    let place = format!("{}.each", metric.place);
+    let (word, line) = match &metric.kind {
+        Some(kind) => (kind.text.to_lowercase(), kind.line),
+        None => (String::new(), metric.line),
+    };
+    let (key, block) = match word.as_str() {
+        "gauge" => ("gauge", &metric.gauge),
+        "stateset" => ("stateSet", &metric.state_set),
+        "info" => ("info", &metric.info),
+        "" => {
+            let message = "the type is missing; it is Gauge, StateSet or Info";
+            reader.problem(&format!("{place}.type"), line, message);
+            return None;
+        }
+        _ => {
+            let message = format!("`{word}` is not a type; it is Gauge, StateSet or Info");
+            reader.problem(&format!("{place}.type"), line, message);
+            return None;
+        }
+    };
+    let Some(block) = block else {
+        let message = format!("the type is {word}, but the block `{key}` is missing");
+        reader.problem(&format!("{place}.{key}"), line, message);
+        return None;
+    };
+    let path = self::path(&block.path, reader);
+    let labels = label_paths(
+        block
+            .labels_from_path
+            .iter()
+            .map(|(key, path)| (key.as_str(), path)),
+        reader,
+    );
+    if !block.label_from_key.text.is_empty() {
+        let own = format!("{}.labelFromKey", block.place);
+        label_name(
+            &block.label_from_key.text,
+            &own,
+            block.label_from_key.line,
+            reader,
+        );
+    }
+    let kind = each_kind(key, block, reader);
+    let label_from_key = match key {
+        "stateSet" => String::new(),
+        _ => block.label_from_key.text.clone(),
+    };
+    let expr = |text: &Option<super::document::Constant>, reader: &mut Reader| {
+        let text = text.as_ref().filter(|text| !text.value.is_empty())?;
+        match Expr::compile(&text.value) {
+            Ok(expr) => Some(expr),
+            Err(problem) => {
+                reader.problem(&text.place, text.line, problem);
+                None
+            }
+        }
+    };
+    let for_each = expr(&block.for_each, reader);
+    let value = expr(&block.expr, reader);
+    let mut expr_labels = ExprLabels::default();
+    for (name, text) in &block.labels_from_expr {
+        label_name(name, &text.place, text.line, reader);
+        match Expr::compile(&text.value) {
+            Ok(expr) => expr_labels.push(name.clone(), expr),
+            Err(problem) => reader.problem(&text.place, text.line, problem),
+        }
+    }
+    if for_each.is_some() && !block.path.elements.is_empty() {
+        let message = "`path` and `forEach` both say what the elements are; remove one";
+        reader.problem(&block.path.place, block.path.line, message);
+    }
+    if value.is_some() && !block.value_from.elements.is_empty() {
+        let message = "`valueFrom` and `expr` both say what the value is; remove one";
+        reader.problem(&block.value_from.place, block.value_from.line, message);
+    }
+    Some(Each {
+        path,
+        labels,
+        kind,
+        label_from_key,
+        for_each,
+        expr: value,
+        expr_labels,
+    })
+}
+
+fn each_kind(key: &str, block: &Block, reader: &mut Reader) -> EachKind {
+    match key {
+        "gauge" => EachKind::Gauge {
+            value_from: path(&block.value_from, reader),
+            direct: match block.value_from.elements.as_slice() {
+                [only] if !only.text.is_empty() && !only.text.contains(',') => {
+                    Some(only.text.clone())
+                }
+                _ => None,
+            },
+            nil_is_zero: block.nil_is_zero,
+        },
+        "stateSet" => {
+            let own = format!("{}.labelName", block.place);
+            if block.label_name.text.is_empty() {
+                let message = "the name of the label that carries the state is missing";
+                reader.problem(&own, block.label_name.line.max(block.line), message);
+            } else {
+                label_name(&block.label_name.text, &own, block.label_name.line, reader);
+            }
+            EachKind::StateSet {
+                value_from: path(&block.value_from, reader),
+                label_name: block.label_name.text.clone(),
+                list: block.list.iter().map(|state| state.text.clone()).collect(),
+            }
+        }
+        _ => EachKind::Info,
+    }
+}
+
+fn values(constants: &Labels<super::document::Constant>) -> BTreeMap<String, String> {
+    let constants = constants.iter();
+    constants
+        .map(|(name, constant)| (name.clone(), constant.value.clone()))
+        .collect()
+}
+
+fn constants(labels: &Labels<super::document::Constant>, reader: &mut Reader) {
+    for (name, constant) in labels {
+        label_name(name, &constant.place, constant.line, reader);
+    }
+}
+
+fn label_name(name: &str, place: &str, line: usize, reader: &mut Reader) {
+    if !is_valid_label_name(name) {
+        let message = format!(
+            "`{name}` is not a label name; use letters, digits and `_`, and no digit in front"
+        );
+        reader.problem(place, line, message);
+    }
+}
+
+fn path(text: &PathText, reader: &mut Reader) -> Path {
+    let elements = text.elements.iter().map(|element| element.text.as_str());
+    Path::compile(elements).unwrap_or_else(|bad| {
+        let element = text.elements.get(bad.at);
+        let written = element.map_or("", |element| &element.text);
+        let message = format!(
+            "`{written}` finds nothing: in brackets it takes `[key=value]`; an index stands \
+             without them"
+        );
+        let line = element.map_or(text.line, |element| element.line);
+        reader.problem(&format!("{}[{}]", text.place, bad.at), line, message);
+        Path::default()
+    })
+}
+
+/// Compiles labels; keys come in ascending order.
+fn label_paths<'a>(
+    labels: impl Iterator<Item = (&'a str, &'a PathText)>,
+    reader: &mut Reader,
+) -> LabelPaths {
+    let mut compiled = LabelPaths::default();
+    for (key, text) in labels {
+        if let Some(name) = constant_name(key) {
+            label_name(&name, &text.place, text.line, reader);
+        }
+        compiled.push(key, path(text, reader));
+    }
+    compiled
+}

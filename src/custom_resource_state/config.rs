@@ -1,0 +1,157 @@
+//! Configurations: parsed and compiled once, resolved against the kinds that exist.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::collector::CustomResourceCollector;
+use super::compile::{Entry, compile};
+use super::document::Reader;
+use super::kinds::KnownKind;
+use super::problem::{ConfigError, ConfigProblem};
+use crate::family::MetricType;
+
+/// A configuration that is free of errors.
+///
+/// Cloning gives another handle to the same one.
+///
+/// ```
+/// use kube_state_metrics::custom_resource_state::{Config, KnownKind};
+/// use kube_state_metrics::Scope;
+///
+/// let config = Config::parse("
+/// spec:
+///   resources:
+///   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+///     metrics:
+///     - name: size
+///       help: Size the widget asks for.
+///       each: { type: Gauge, gauge: { path: [spec, size] } }
+/// ")?;
+/// let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
+/// let collectors = config.collectors(&[widgets]);
+/// assert_eq!(collectors[0].resource().name(), "acme.dev/v1, Resource=widgets");
+/// # Ok::<(), kube_state_metrics::custom_resource_state::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    entries: Vec<Entry>,
+    warnings: Vec<ConfigProblem>,
+}
+
+impl Config {
+    /// Reads the first document of a YAML or JSON text.
+    ///
+    /// # Errors
+    ///
+    /// Names everything that is wrong at once, with lines and paths.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let mut reader = Reader::default();
+        let resources = reader.document(text);
+        let entries = compile(resources, &mut reader);
+        let problems = in_order(reader.problems);
+        if !problems.is_empty() {
+            return Err(ConfigError { problems });
+        }
+        let warnings = in_order(reader.warnings);
+        Ok(Self {
+            shared: Arc::new(Shared { entries, warnings }),
+        })
+    }
+
+    /// What is odd, though not wrong: unknown keys above all.
+    #[must_use]
+    pub fn warnings(&self) -> &[ConfigProblem] {
+        &self.shared.warnings
+    }
+
+    /// Whether both are handles to the same configuration.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// Name, type and help of all families, whatever their kinds.
+    pub(super) fn families(&self) -> impl Iterator<Item = (&str, MetricType, &str)> {
+        let metrics = self.shared.entries.iter().flat_map(|entry| &entry.metrics);
+        metrics.map(|metric| {
+            (
+                metric.name.as_str(),
+                metric.metric_type(),
+                metric.help.as_str(),
+            )
+        })
+    }
+
+    /// The groups that entries name, each once.
+    #[must_use]
+    pub fn groups(&self) -> Vec<&str> {
+        let groups = self.shared.entries.iter().map(|entry| entry.group.as_str());
+        let groups: std::collections::BTreeSet<_> = groups.filter(|group| *group != "*").collect();
+        groups.into_iter().collect()
+    }
+
+    /// Whether some entry is about a kind.
+    #[must_use]
+    pub fn concerns(&self, kind: &KnownKind) -> bool {
+        self.shared.entries.iter().any(|entry| takes(entry, kind))
+    }
+
+    /// A collector for each of the kinds that some entry is about, in the order of the exposition.
+    ///
+    /// The last such entry counts. Of two kinds with the same group, version and kind the first
+    /// does.
+    #[must_use]
+    pub fn collectors(&self, kinds: &[KnownKind]) -> Vec<CustomResourceCollector> {
+        let mut collectors = BTreeMap::new();
+        for kind in kinds {
+            let entries = self.shared.entries.iter().rev();
+            let Some(entry) = entries.into_iter().find(|entry| takes(entry, kind)) else {
+                continue;
+            };
+            let resource = kind.resource();
+            let identity = (
+                resource.api_version().into_owned(),
+                resource.kind().to_owned(),
+            );
+            collectors
+                .entry(identity)
+                .or_insert_with(|| CustomResourceCollector::new(kind, entry));
+        }
+        let mut collectors: Vec<_> = collectors.into_values().collect();
+        collectors.sort_by_cached_key(|collector| collector.resource().name().into_owned());
+        collectors
+    }
+}
+
+fn takes(entry: &Entry, kind: &KnownKind) -> bool {
+    let resource = kind.resource();
+    // Without a group an entry is about one built-in type; it cannot be a wildcard then.
+    let is_exact = !entry.version.is_empty() && !entry.kind.is_empty();
+    let all = |own: &str, other: &str| own.is_empty() || own == other;
+    entry.group == resource.group()
+        && (!entry.group.is_empty() || is_exact)
+        && all(&entry.version, resource.version())
+        && all(&entry.kind, resource.kind())
+}
+
+/// By line, each once: what a resource has may be looked at once per metric.
+fn in_order(problems: Vec<ConfigProblem>) -> Vec<ConfigProblem> {
+    let mut unique: Vec<ConfigProblem> = Vec::new();
+    for problem in problems {
+        let same = |own: &ConfigProblem| {
+            own.line == problem.line
+                && own.path == problem.path
+                && own.message == problem.message
+                && own.resource == problem.resource
+        };
+        if !unique.iter().any(same) {
+            unique.push(problem);
+        }
+    }
+    unique.sort_by_key(|problem| problem.line);
+    unique
+}

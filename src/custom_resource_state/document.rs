@@ -1,0 +1,501 @@
+//! A configuration as it stands in the document: every field read, nothing compiled yet.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use super::problem::ConfigProblem;
+use super::yaml::{Node, Value, first_document};
+
+/// A text and its line.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Text {
+    pub(super) text: String,
+    pub(super) line: usize,
+}
+
+/// A path as it is written, and where it stands.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PathText {
+    pub(super) elements: Vec<Text>,
+    pub(super) place: String,
+    pub(super) line: usize,
+}
+
+/// Label names with what they are filled from.
+pub(super) type Labels<T> = BTreeMap<String, T>;
+
+/// A constant label's value, and where it stands.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Constant {
+    pub(super) value: String,
+    pub(super) place: String,
+    pub(super) line: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Resource {
+    pub(super) group: String,
+    /// Empty for every version.
+    pub(super) version: String,
+    /// Empty for every kind.
+    pub(super) kind: String,
+    pub(super) prefix: Option<String>,
+    pub(super) common_labels: Labels<Constant>,
+    pub(super) labels_from_path: Labels<PathText>,
+    pub(super) error_level: i32,
+    pub(super) metrics: Vec<Metric>,
+    pub(super) place: String,
+    pub(super) line: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Metric {
+    pub(super) name: Text,
+    pub(super) help: String,
+    pub(super) common_labels: Labels<Constant>,
+    pub(super) labels_from_path: Labels<PathText>,
+    pub(super) error_level: i32,
+    pub(super) kind: Option<Text>,
+    pub(super) gauge: Option<Block>,
+    pub(super) state_set: Option<Block>,
+    pub(super) info: Option<Block>,
+    pub(super) place: String,
+    pub(super) line: usize,
+}
+
+/// The fields of all three types of metrics; each type has some of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Block {
+    pub(super) path: PathText,
+    pub(super) labels_from_path: Labels<PathText>,
+    pub(super) value_from: PathText,
+    pub(super) label_from_key: Text,
+    pub(super) label_name: Text,
+    pub(super) list: Vec<Text>,
+    pub(super) nil_is_zero: bool,
+    pub(super) for_each: Option<Constant>,
+    pub(super) expr: Option<Constant>,
+    pub(super) labels_from_expr: Labels<Constant>,
+    pub(super) place: String,
+    pub(super) line: usize,
+}
+
+/// Reads nodes and collects what is wrong with them.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    pub(super) problems: Vec<ConfigProblem>,
+    pub(super) warnings: Vec<ConfigProblem>,
+    pub(super) resource: Option<String>,
+    pub(super) metric: Option<String>,
+}
+
+/// An entry of a map: its key, and the value.
+struct Entry<'n> {
+    key: String,
+    line: usize,
+    value: &'n Node,
+}
+
+impl Reader {
+    pub(super) fn problem(&mut self, place: &str, line: usize, message: impl Into<String>) {
+        let problem = self.note(place, line, message.into());
+        self.problems.push(problem);
+    }
+
+    pub(super) fn warn(&mut self, place: &str, line: usize, message: impl Into<String>) {
+        let warning = self.note(place, line, message.into());
+        self.warnings.push(warning);
+    }
+
+    fn note(&self, place: &str, line: usize, message: String) -> ConfigProblem {
+        ConfigProblem {
+            line,
+            path: place.to_owned(),
+            resource: self.resource.clone(),
+            metric: self.metric.clone(),
+            message,
+        }
+    }
+
+    pub(super) fn document(&mut self, text: &str) -> Vec<Resource> {
+        let root = match first_document(text) {
+            Ok(Some(root)) => root,
+            Ok(None) => {
+                self.problem("", 0, "the configuration is empty; it needs a document");
+                return Vec::new();
+            }
+            Err(error) => {
+                self.problem("", error.line, error.problem);
+                return Vec::new();
+            }
+        };
+        let mut resources = Vec::new();
+        for entry in self.map(&root, "") {
+            match entry.key.as_str() {
+                "spec" => {
+                    for entry in self.map(entry.value, "spec") {
+                        match entry.key.as_str() {
+                            "resources" => resources = self.resources(entry.value),
+                            _ => self.unknown("spec", &entry),
+                        }
+                    }
+                }
+                "kind" | "apiVersion" => {}
+                _ => self.unknown("", &entry),
+            }
+        }
+        resources
+    }
+
+    fn resources(&mut self, node: &Node) -> Vec<Resource> {
+        let place = "spec.resources";
+        let mut resources = Vec::new();
+        for (at, item) in self.list(node, place) {
+            self.resource = Some(describe(item));
+            resources.push(self.resource(item, format!("{place}[{at}]")));
+            self.resource = None;
+        }
+        resources
+    }
+
+    fn resource(&mut self, node: &Node, place: String) -> Resource {
+        let mut resource = Resource {
+            line: node.line,
+            ..Resource::default()
+        };
+        for entry in self.map(node, &place) {
+            let own = format!("{place}.{}", entry.key);
+            match entry.key.as_str() {
+                "groupVersionKind" => {
+                    for entry in self.map(entry.value, &own) {
+                        let field = match entry.key.as_str() {
+                            "group" => &mut resource.group,
+                            "version" => &mut resource.version,
+                            "kind" => &mut resource.kind,
+                            _ => {
+                                self.unknown(&own, &entry);
+                                continue;
+                            }
+                        };
+                        *field = self.text(entry.value, &format!("{own}.{}", entry.key)).text;
+                    }
+                }
+                "resourcePlural" => {
+                    let plural = self.text(entry.value, &own);
+                    if !plural.text.is_empty() {
+                        let message =
+                            "has no effect: the plural is that of the resource definition";
+                        self.warn(&own, entry.line, message);
+                    }
+                }
+                "metricNamePrefix" => {
+                    let prefix = self.text(entry.value, &own);
+                    resource.prefix = (!entry.value.is_null()).then_some(prefix.text);
+                }
+                "commonLabels" => resource.common_labels = self.constants(entry.value, &own),
+                "labelsFromPath" => resource.labels_from_path = self.paths(entry.value, &own),
+                "errorLogV" => resource.error_level = self.integer(entry.value, &own),
+                "metrics" => {
+                    for (at, item) in self.list(entry.value, &own) {
+                        let metric = self.metric(item, format!("{own}[{at}]"));
+                        resource.metrics.push(metric);
+                        self.metric = None;
+                    }
+                }
+                _ => self.unknown(&place, &entry),
+            }
+        }
+        if resource.version == "*" {
+            resource.version.clear();
+        }
+        if resource.kind == "*" {
+            resource.kind.clear();
+        }
+        resource.place = place;
+        resource
+    }
+
+    fn metric(&mut self, node: &Node, place: String) -> Metric {
+        let name = node.get("name").and_then(|name| name.text());
+        self.metric = name.map(Cow::into_owned).filter(|name| !name.is_empty());
+        let mut metric = Metric {
+            line: node.line,
+            ..Metric::default()
+        };
+        for entry in self.map(node, &place) {
+            let own = format!("{place}.{}", entry.key);
+            match entry.key.as_str() {
+                "name" => metric.name = self.text(entry.value, &own),
+                "help" => metric.help = self.text(entry.value, &own).text,
+                "commonLabels" => metric.common_labels = self.constants(entry.value, &own),
+                "labelsFromPath" => metric.labels_from_path = self.paths(entry.value, &own),
+                "errorLogV" => metric.error_level = self.integer(entry.value, &own),
+                "each" => {
+                    for entry in self.map(entry.value, &own) {
+                        let field = format!("{own}.{}", entry.key);
+                        match entry.key.as_str() {
+                            "type" => metric.kind = Some(self.text(entry.value, &field)),
+                            "gauge" => metric.gauge = self.block(entry.value, field, GAUGE),
+                            "stateSet" => {
+                                metric.state_set = self.block(entry.value, field, STATE_SET);
+                            }
+                            "info" => metric.info = self.block(entry.value, field, INFO),
+                            _ => self.unknown(&own, &entry),
+                        }
+                    }
+                }
+                _ => self.unknown(&place, &entry),
+            }
+        }
+        metric.place = place;
+        metric
+    }
+
+    fn block(&mut self, node: &Node, place: String, fields: &[&str]) -> Option<Block> {
+        if node.is_null() {
+            return None;
+        }
+        let mut block = Block {
+            line: node.line,
+            ..Block::default()
+        };
+        for entry in self.map(node, &place) {
+            if !fields.contains(&entry.key.as_str()) {
+                self.unknown(&place, &entry);
+                continue;
+            }
+            let own = format!("{place}.{}", entry.key);
+            match entry.key.as_str() {
+                "path" => block.path = self.path(entry.value, own),
+                "valueFrom" => block.value_from = self.path(entry.value, own),
+                "labelsFromPath" => block.labels_from_path = self.paths(entry.value, &own),
+                "labelFromKey" => block.label_from_key = self.text(entry.value, &own),
+                "labelName" => block.label_name = self.text(entry.value, &own),
+                "list" => {
+                    block.list = self.path(entry.value, own).elements;
+                }
+                "nilIsZero" => block.nil_is_zero = self.flag(entry.value, &own),
+                "forEach" => block.for_each = Some(self.constant(entry.value, own)),
+                "expr" => block.expr = Some(self.constant(entry.value, own)),
+                "labelsFromExpr" => block.labels_from_expr = self.constants(entry.value, &own),
+                _ => {}
+            }
+        }
+        block.place = place;
+        Some(block)
+    }
+
+    fn unknown(&mut self, place: &str, entry: &Entry<'_>) {
+        let separator = if place.is_empty() { "" } else { "." };
+        let place = format!("{place}{separator}{}", entry.key);
+        self.warn(&place, entry.line, "unknown key; it is ignored");
+    }
+
+    fn wrong_kind(&mut self, node: &Node, place: &str, expected: &str) {
+        let message = format!("expected {expected}, found {}", node.kind());
+        self.problem(place, node.line, message);
+    }
+
+    /// The entries of a map, merged maps included; none for `null`.
+    fn map<'n>(&mut self, node: &'n Node, place: &str) -> Vec<Entry<'n>> {
+        let mut entries = Vec::new();
+        let mut seen = HashSet::new();
+        let mut merged = Vec::new();
+        match &node.value {
+            Value::Map(pairs) => {
+                for (key, value) in pairs {
+                    let Some(text) = key.text() else {
+                        self.wrong_kind(key, place, "a text as key");
+                        continue;
+                    };
+                    let is_merge =
+                        text == "<<" && matches!(&key.value, Value::Scalar(scalar) if scalar.plain);
+                    if is_merge {
+                        merged.push(value);
+                        continue;
+                    }
+                    if !seen.insert(text.clone().into_owned()) {
+                        let message = format!("the key `{text}` stands here twice; remove one");
+                        self.problem(place, key.line, message);
+                        continue;
+                    }
+                    entries.push(Entry {
+                        key: text.into_owned(),
+                        line: key.line,
+                        value,
+                    });
+                }
+            }
+            _ if node.is_null() => {}
+            _ => self.wrong_kind(node, place, "a map"),
+        }
+        for value in merged {
+            self.merge(value, place, &mut seen, &mut entries);
+        }
+        entries
+    }
+
+    /// Adds the entries of a merged map, or of a list of them, whose keys are not there yet.
+    fn merge<'n>(
+        &mut self,
+        node: &'n Arc<Node>,
+        place: &str,
+        seen: &mut HashSet<String>,
+        entries: &mut Vec<Entry<'n>>,
+    ) {
+        let maps = match &node.value {
+            Value::Map(_) => std::slice::from_ref(node),
+            Value::List(items) => items.as_slice(),
+            Value::Scalar(_) => &[],
+        };
+        if maps.is_empty() || !maps.iter().all(|map| matches!(map.value, Value::Map(_))) {
+            self.wrong_kind(node, place, "a map, or a list of maps, to merge");
+            return;
+        }
+        for map in maps {
+            for entry in self.map(map, place) {
+                if seen.insert(entry.key.clone()) {
+                    entries.push(entry);
+                }
+            }
+        }
+    }
+
+    /// The items of a list with their places, without those that are `null`.
+    fn list<'n>(&mut self, node: &'n Node, place: &str) -> Vec<(usize, &'n Node)> {
+        match &node.value {
+            Value::List(items) => {
+                let items = items.iter().map(|item| &**item).enumerate();
+                items.filter(|(_, item)| !item.is_null()).collect()
+            }
+            _ if node.is_null() => Vec::new(),
+            _ => {
+                self.wrong_kind(node, place, "a list");
+                Vec::new()
+            }
+        }
+    }
+
+    fn text(&mut self, node: &Node, place: &str) -> Text {
+        let line = node.line;
+        match node.text() {
+            Some(text) => Text {
+                text: text.into_owned(),
+                line,
+            },
+            None => {
+                self.wrong_kind(node, place, "a text");
+                Text::default()
+            }
+        }
+    }
+
+    fn constant(&mut self, node: &Node, place: String) -> Constant {
+        let Text { text, line } = self.text(node, &place);
+        Constant {
+            value: text,
+            place,
+            line,
+        }
+    }
+
+    fn path(&mut self, node: &Node, place: String) -> PathText {
+        let items = self.list(node, &place);
+        let elements = items
+            .into_iter()
+            .map(|(at, item)| self.text(item, &format!("{place}[{at}]")));
+        PathText {
+            elements: elements.collect(),
+            line: node.line,
+            place,
+        }
+    }
+
+    fn constants(&mut self, node: &Node, place: &str) -> Labels<Constant> {
+        let entries = self.map(node, place);
+        let constants = entries.into_iter().map(|entry| {
+            let own = format!("{place}.{}", entry.key);
+            (entry.key, self.constant(entry.value, own))
+        });
+        constants.collect()
+    }
+
+    fn paths(&mut self, node: &Node, place: &str) -> Labels<PathText> {
+        let entries = self.map(node, place);
+        let paths = entries.into_iter().map(|entry| {
+            let own = format!("{place}.{}", entry.key);
+            (entry.key, self.path(entry.value, own))
+        });
+        paths.collect()
+    }
+
+    fn flag(&mut self, node: &Node, place: &str) -> bool {
+        match &node.value {
+            _ if node.is_null() => false,
+            Value::Scalar(scalar) if scalar.flag().is_some() => scalar.flag().unwrap_or_default(),
+            _ => {
+                self.wrong_kind(node, place, "true or false");
+                false
+            }
+        }
+    }
+
+    fn integer(&mut self, node: &Node, place: &str) -> i32 {
+        match &node.value {
+            _ if node.is_null() => 0,
+            Value::Scalar(scalar) if scalar.integer().is_some() => {
+                scalar.integer().unwrap_or_default()
+            }
+            _ => {
+                self.wrong_kind(node, place, "an integer of 32 bits");
+                0
+            }
+        }
+    }
+}
+
+const GAUGE: &[&str] = &[
+    "path",
+    "labelsFromPath",
+    "labelFromKey",
+    "valueFrom",
+    "nilIsZero",
+    "forEach",
+    "expr",
+    "labelsFromExpr",
+];
+const STATE_SET: &[&str] = &[
+    "path",
+    "labelsFromPath",
+    "labelName",
+    "list",
+    "valueFrom",
+    "forEach",
+    "expr",
+    "labelsFromExpr",
+];
+const INFO: &[&str] = &[
+    "path",
+    "labelsFromPath",
+    "labelFromKey",
+    "forEach",
+    "labelsFromExpr",
+];
+
+/// What an entry is about, as far as it can be read.
+fn describe(node: &Node) -> String {
+    let field = |name: &str| {
+        let text = node
+            .get("groupVersionKind")
+            .and_then(|gvk| gvk.get(name))
+            .and_then(|field| field.text())
+            .unwrap_or_default();
+        if text.is_empty() {
+            String::from("*")
+        } else {
+            text.into_owned()
+        }
+    };
+    format!("{}/{} {}", field("group"), field("version"), field("kind"))
+}

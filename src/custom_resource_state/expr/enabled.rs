@@ -1,0 +1,339 @@
+//! Expressions by the crate `cel`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use cel::common::ast::{EntryExpr, Expr as Expression, MapExpr, StructExpr};
+use cel::objects::{Key, Map};
+use cel::{Context, Env, IdedExpr, Program};
+use serde_json::{Number, Value};
+
+use super::super::labels::text;
+use super::super::number::to_number;
+use super::Scope;
+
+/// A compiled expression.
+pub(in super::super) struct Expr {
+    program: Program,
+    source: Box<str>,
+    names_object: bool,
+    names_item: bool,
+}
+
+/// The language: CEL, its extensions for texts, lists and numbers.
+static LANGUAGE: LazyLock<Arc<Env>> = LazyLock::new(|| {
+    let mut env = Env::stdlib();
+    // A part that cannot be added is a part that expressions miss, which they report.
+    let _ = cel::extensions::strings(&mut env);
+    let _ = cel::extensions::lists(&mut env);
+    let _ = cel::extensions::math(&mut env);
+    Arc::new(env)
+});
+
+thread_local! {
+    /// The functions, which every evaluation on this thread shares.
+    static FUNCTIONS: Context<'static, 'static> = {
+        let mut context = Context::with_env(Arc::clone(&LANGUAGE));
+        // A function that cannot be added is one that expressions miss, which they report.
+        let _ = context.add_function("number", |value: cel::Value| number(&value));
+        let _ = context.add_function("condition", |conditions: cel::Value, kind: Arc<String>| {
+            condition(&conditions, &kind)
+        });
+        let _ = context.add_function("countBy", |values: cel::Value| count_by(&values));
+        context
+    };
+}
+
+impl Expr {
+    pub(in super::super) fn compile(source: &str) -> Result<Self, String> {
+        let program = LANGUAGE
+            .compile(source)
+            .map_err(|error| format!("not an expression: {}", one_line(&error.to_string())))?;
+        let mut names = BTreeSet::new();
+        free_names(program.expression(), &mut Vec::new(), &mut names);
+        if let Some(name) = names.iter().find(|name| !KNOWN.contains(name)) {
+            return Err(format!(
+                "`{name}` is not known; an expression has `object`, `item` and `key`"
+            ));
+        }
+        let (names_object, names_item) = (names.contains("object"), names.contains("item"));
+        Ok(Self {
+            program,
+            source: source.into(),
+            names_object,
+            names_item,
+        })
+    }
+
+    /// The value of the expression; a failure is described without a value of the object.
+    pub(in super::super) fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, String> {
+        FUNCTIONS.with(|functions| {
+            let mut context = functions.new_inner_scope();
+            if self.names_object {
+                context.add_variable_from_value("object", to_cel(scope.object));
+            }
+            if self.names_item {
+                context.add_variable_from_value("item", to_cel(scope.item));
+            }
+            let key = scope.key.map_or(cel::Value::Null, cel::Value::from);
+            context.add_variable_from_value("key", key);
+            match self.program.execute(&context) {
+                Ok(value) => Ok(to_json(&value)),
+                Err(error) => Err(describe(&error).to_owned()),
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Expr").field(&self.source).finish()
+    }
+}
+
+/// Names that stand for something everywhere: ours, namespaces of functions, and types.
+const KNOWN: [&str; 19] = [
+    "object",
+    "item",
+    "key",
+    "math",
+    "lists",
+    "strings",
+    "cel",
+    "optional",
+    "int",
+    "uint",
+    "double",
+    "bool",
+    "string",
+    "bytes",
+    "list",
+    "map",
+    "null_type",
+    "type",
+    "google",
+];
+
+/// The names an expression uses and does not bind itself.
+fn free_names<'e>(
+    expression: &'e IdedExpr,
+    bound: &mut Vec<&'e str>,
+    free: &mut BTreeSet<&'e str>,
+) {
+    match &expression.expr {
+        Expression::Unspecified | Expression::Literal(_) => {}
+        Expression::Ident(name) => {
+            let name = name.trim_start_matches('.');
+            if !bound.contains(&name) {
+                free.insert(name);
+            }
+        }
+        Expression::Call(call) => {
+            for part in call.target.as_deref().into_iter().chain(&call.args) {
+                free_names(part, bound, free);
+            }
+        }
+        Expression::Select(select) => free_names(&select.operand, bound, free),
+        Expression::List(list) => {
+            for element in &list.elements {
+                free_names(element, bound, free);
+            }
+        }
+        Expression::Map(MapExpr { entries }) | Expression::Struct(StructExpr { entries, .. }) => {
+            for entry in entries {
+                match &entry.expr {
+                    EntryExpr::StructField(field) => free_names(&field.value, bound, free),
+                    EntryExpr::MapEntry(entry) => {
+                        free_names(&entry.key, bound, free);
+                        free_names(&entry.value, bound, free);
+                    }
+                }
+            }
+        }
+        Expression::Comprehension(own) => {
+            free_names(&own.iter_range, bound, free);
+            free_names(&own.accu_init, bound, free);
+            let outer = bound.len();
+            bound.push(&own.accu_var);
+            free_names(&own.result, bound, free);
+            bound.push(&own.iter_var);
+            bound.extend(own.iter_var2.as_deref());
+            free_names(&own.loop_cond, bound, free);
+            free_names(&own.loop_step, bound, free);
+            bound.truncate(outer);
+        }
+    }
+}
+
+/// What went wrong, without the values that the crate's own messages quote.
+fn describe(error: &cel::ExecutionError) -> &'static str {
+    use cel::ExecutionError as E;
+    match error {
+        E::NoSuchKey(_) => "a field is missing; ask with has() first, or use `.?field.orValue()`",
+        E::NoSuchOverload(_) | E::UnexpectedType { .. } | E::UnsupportedBinaryOperator(..) => {
+            "an operator or a function does not take values of these types"
+        }
+        E::UndeclaredReference(_) => "a function or a name is not known",
+        E::DivisionByZero(_) | E::RemainderByZero(_) => "division by zero",
+        E::IndexOutOfBounds(_) => "an index is out of bounds",
+        E::ValuesNotComparable(..) => "two values cannot be compared",
+        E::InvalidArgumentCount { .. } => "a function has another number of arguments",
+        _ => "the evaluation failed",
+    }
+}
+
+/// The message of a parser with its picture of the place left out.
+fn one_line(message: &str) -> &str {
+    message.lines().next().unwrap_or_default()
+}
+
+// === functions ===
+
+/// `number(value)`: what a path would read from it, or null.
+fn number(value: &cel::Value) -> cel::Value {
+    to_number(&to_json(value)).map_or(cel::Value::Null, cel::Value::Float)
+}
+
+/// `condition(list, type)`: the status of the condition of a type, `Unknown` where it is missing.
+fn condition(conditions: &cel::Value, kind: &str) -> cel::Value {
+    let conditions = to_json(conditions);
+    let conditions = conditions.as_array().into_iter().flatten();
+    let mut own = conditions.filter(|own| own.get("type").and_then(Value::as_str) == Some(kind));
+    let status = own.next().and_then(|own| own.get("status"));
+    let status = status.and_then(Value::as_str).unwrap_or("Unknown");
+    cel::Value::from(status)
+}
+
+/// `countBy(list)`: how often each value stands in a list, as a map from its text.
+fn count_by(values: &cel::Value) -> cel::Value {
+    let mut counts: BTreeMap<String, i64> = BTreeMap::new();
+    if let cel::Value::List(values) = values {
+        for value in values.iter() {
+            let value = to_json(value);
+            *counts.entry(text(&value).into_owned()).or_default() += 1;
+        }
+    }
+    let map: HashMap<Key, cel::Value> = (counts.into_iter())
+        .map(|(value, count)| (Key::from(value), cel::Value::Int(count)))
+        .collect();
+    cel::Value::Map(Map { map: Arc::new(map) })
+}
+
+// === conversions ===
+
+fn to_cel(value: &Value) -> cel::Value {
+    match value {
+        Value::Null => cel::Value::Null,
+        Value::Bool(flag) => cel::Value::Bool(*flag),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(integer), _) => cel::Value::Int(integer),
+            (None, Some(float)) => cel::Value::Float(float),
+            (None, None) => cel::Value::Null,
+        },
+        Value::String(text) => cel::Value::String(Arc::new(text.clone())),
+        Value::Array(items) => cel::Value::List(Arc::new(items.iter().map(to_cel).collect())),
+        Value::Object(map) => {
+            let entries = map.iter();
+            let map = entries.map(|(key, value)| (Key::from(key.as_str()), to_cel(value)));
+            cel::Value::Map(Map {
+                map: Arc::new(map.collect()),
+            })
+        }
+    }
+}
+
+/// A result; times are Unix seconds, durations are seconds, infinite numbers are texts.
+fn to_json(value: &cel::Value) -> Value {
+    let float = |float: f64| match Number::from_f64(float) {
+        Some(number) => Value::Number(number),
+        // JSON lacks these; as texts they read back as numbers.
+        None => Value::from(float.to_string()),
+    };
+    match value {
+        cel::Value::Bool(flag) => Value::Bool(*flag),
+        cel::Value::Int(integer) => Value::from(*integer),
+        cel::Value::UInt(integer) => Value::from(*integer),
+        cel::Value::Float(own) => float(*own),
+        cel::Value::String(text) => Value::from(text.as_str()),
+        cel::Value::Bytes(bytes) => Value::from(String::from_utf8_lossy(bytes).into_owned()),
+        cel::Value::List(items) => Value::Array(items.iter().map(to_json).collect()),
+        cel::Value::Map(map) => {
+            let entries = map.map.iter();
+            Value::Object(
+                entries
+                    .map(|(key, value)| (key.to_string(), to_json(value)))
+                    .collect(),
+            )
+        }
+        cel::Value::Timestamp(time) => Value::from(time.timestamp()),
+        cel::Value::Duration(duration) => float(duration.as_seconds_f64()),
+        _ => Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn eval(source: &str) -> Result<Value, String> {
+        let object = json!({
+            "spec": { "replicas": 4, "interval": "1h30m", "cpu": "250m" },
+            "status": {
+                "ready": 3,
+                "since": "2024-03-05T08:15:30Z",
+                "conditions": [{ "type": "Ready", "status": "True" }],
+                "groups": [[{ "s": "a" }, { "s": "b" }], [{ "s": "a" }]],
+            },
+        });
+        Expr::compile(source)?.evaluate(&Scope {
+            object: &object,
+            item: &object["status"],
+            key: Some("k"),
+        })
+    }
+
+    #[test]
+    fn one_line_says_what_paths_cannot() {
+        for (source, expected) in [
+            ("item.ready * 100 / object.spec.replicas", json!(75)),
+            ("duration(object.spec.interval)", json!(5400.0)),
+            ("timestamp(item.since)", json!(1_709_626_530)),
+            ("condition(item.conditions, 'Ready')", json!("True")),
+            ("condition(item.conditions, 'Other')", json!("Unknown")),
+            (
+                "countBy(item.groups.flatten().map(m, m.s))",
+                json!({ "a": 2, "b": 1 }),
+            ),
+            ("number(object.spec.cpu)", json!(0.25)),
+            ("number(object.status)", json!(null)),
+            ("has(item.nope) ? item.nope : null", json!(null)),
+            ("object.?spec.?nope.orValue(7)", json!(7)),
+            ("key + '!'", json!("k!")),
+            (
+                "item.conditions.exists(c, c.type == 'Ready' && c.status == 'True')",
+                json!(true),
+            ),
+            ("1.0 / 0.0", json!("inf")),
+        ] {
+            assert_eq!(eval(source), Ok(expected), "{source}");
+        }
+    }
+
+    #[test]
+    fn failures_are_told_without_values() {
+        for (source, part) in [
+            ("item.nope", "a field is missing"),
+            ("item.since + 1", "does not take values of these types"),
+            ("1 / 0", "division by zero"),
+            ("nope(1)", "not known"),
+            ("pod.x", "`pod` is not known"),
+            ("1 +", "not an expression"),
+        ] {
+            let error = eval(source).unwrap_err();
+            assert!(error.contains(part), "{source}: {error}");
+            assert!(!error.contains("2024"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Configured kinds of a running [`StateMetrics`]: they come and go, others stay untouched.
+
+use std::sync::Arc;
+
+use super::collector::CustomResourceCollector;
+use super::config::Config;
+use super::errors::FamilyErrors;
+use super::kinds::KnownKind;
+use crate::builder::{BuildError, BuildProblem, Settings, StateMetrics};
+use crate::exposition::{Plan, Slot};
+use crate::resource::ResourceInfo;
+
+/// What a builder was told of custom resources.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Registered {
+    pub(crate) config: Option<Config>,
+    pub(crate) kinds: Vec<KnownKind>,
+}
+
+/// The configuration in force and the collectors it yields now.
+#[derive(Debug, Default)]
+pub(crate) struct Custom {
+    config: Option<Config>,
+    kinds: Vec<KnownKind>,
+    collectors: Vec<CustomResourceCollector>,
+}
+
+/// Resources that a change added and removed.
+///
+/// Whoever feeds a removed one should stop; its samples are gone already.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResourceChanges {
+    /// They are empty until someone feeds them.
+    pub added: Vec<ResourceInfo>,
+    /// Their samples and stores are gone.
+    pub removed: Vec<ResourceInfo>,
+}
+
+// === impl Registered ===
+
+impl Registered {
+    /// Families of the configuration that stores have already, in another way.
+    pub(crate) fn conflicts(&self, slots: &[Arc<dyn Slot>]) -> Vec<BuildProblem> {
+        match &self.config {
+            Some(config) => conflicts(config, slots),
+            None => Vec::new(),
+        }
+    }
+
+    /// The stores for the kinds that are known at the start.
+    pub(crate) fn start(self, settings: &Settings) -> (Custom, Vec<Arc<dyn Slot>>) {
+        let collectors = match &self.config {
+            Some(config) => config.collectors(&self.kinds),
+            None => Vec::new(),
+        };
+        let slots = collectors
+            .iter()
+            .map(|own| settings.slot(own.clone().into()));
+        let slots = slots.collect();
+        let custom = Custom {
+            config: self.config,
+            kinds: self.kinds,
+            collectors,
+        };
+        (custom, slots)
+    }
+}
+
+/// Problems of families that differ from those of a name that others have.
+fn conflicts(config: &Config, slots: &[Arc<dyn Slot>]) -> Vec<BuildProblem> {
+    let mut problems = Vec::new();
+    for slot in slots {
+        for family in slot.families() {
+            let own = family.descriptor;
+            for (name, metric_type, help) in config.families() {
+                if name != own.name() {
+                    continue;
+                }
+                for (differs, what) in [
+                    (metric_type != own.metric_type(), "type"),
+                    (help != own.help(), "help"),
+                ] {
+                    if differs {
+                        problems.push(BuildProblem::FamilyConflict {
+                            family: name.to_owned(),
+                            first: slot.resource().to_string(),
+                            second: String::from("the custom resource configuration"),
+                            what,
+                        });
+                    }
+                }
+            }
+        }
+    }
+    problems
+}
+
+// === impl StateMetrics ===
+
+impl StateMetrics {
+    /// Says which kinds exist now, and adds and removes configured kinds accordingly.
+    ///
+    /// Kinds that stay keep their stores and samples, and so does everything else. Call it when
+    /// definitions come, change or go.
+    ///
+    /// # Errors
+    ///
+    /// Where families contradict others of their name; everything stays as it was then.
+    pub fn set_known_kinds(
+        &self,
+        kinds: impl IntoIterator<Item = KnownKind>,
+    ) -> Result<ResourceChanges, BuildError> {
+        let kinds: Vec<_> = kinds.into_iter().collect();
+        let mut custom = self.live().custom.lock();
+        let config = custom.config.clone();
+        self.change(&mut custom, config, kinds)
+    }
+
+    /// Puts another configuration in force, or none.
+    ///
+    /// All configured kinds start over; everything else keeps its samples.
+    ///
+    /// # Errors
+    ///
+    /// Where families contradict others of their name; the running configuration stays then.
+    pub fn set_custom_resources(
+        &self,
+        config: Option<&Config>,
+    ) -> Result<ResourceChanges, BuildError> {
+        let mut custom = self.live().custom.lock();
+        let kinds = custom.kinds.clone();
+        self.change(&mut custom, config.cloned(), kinds)
+    }
+
+    /// The collectors of configured kinds, in the order of the exposition.
+    #[must_use]
+    pub fn custom_resources(&self) -> Vec<CustomResourceCollector> {
+        self.live().custom.lock().collectors.clone()
+    }
+
+    /// The errors of configured families that had some since their kind was added.
+    #[must_use]
+    pub fn custom_resource_errors(&self) -> Vec<FamilyErrors> {
+        let custom = self.live().custom.lock();
+        let errors = custom.collectors.iter().flat_map(|own| own.errors());
+        errors.collect()
+    }
+
+    fn change(
+        &self,
+        custom: &mut Custom,
+        config: Option<Config>,
+        kinds: Vec<KnownKind>,
+    ) -> Result<ResourceChanges, BuildError> {
+        let same = match (&custom.config, &config) {
+            (Some(old), Some(new)) => old.is(new),
+            (old, new) => old.is_none() && new.is_none(),
+        };
+        let wanted = match &config {
+            Some(config) => config.collectors(&kinds),
+            None => Vec::new(),
+        };
+        let mut changes = ResourceChanges::default();
+        let plan = self.plan();
+        let mut slots = Vec::new();
+        let mut kept = Vec::new();
+        for slot in plan.slots() {
+            let resource = slot.resource();
+            if !resource.is_configured() {
+                slots.push(Arc::clone(slot));
+                continue;
+            }
+            let stays = same && wanted.iter().any(|own| own.resource() == resource);
+            if stays {
+                slots.push(Arc::clone(slot));
+                kept.push(resource.clone());
+            } else {
+                changes.removed.push(resource.clone());
+            }
+        }
+        if !same && let Some(config) = &config {
+            let problems = conflicts(config, &slots);
+            if !problems.is_empty() {
+                return Err(BuildError::new(problems));
+            }
+        }
+        let mut collectors = Vec::new();
+        for own in wanted {
+            let running = (custom.collectors.iter())
+                .find(|running| same && running.resource() == own.resource());
+            if let Some(running) = running.filter(|own| kept.contains(own.resource())) {
+                collectors.push(running.clone());
+                continue;
+            }
+            slots.push(self.settings().slot(own.clone().into()));
+            changes.added.push(own.resource().clone());
+            collectors.push(own);
+        }
+        if !changes.added.is_empty() || !changes.removed.is_empty() {
+            let plan = Plan::new(slots, &self.settings().constants).map_err(|problems| {
+                BuildError::new(problems.into_iter().map(Into::into).collect())
+            })?;
+            self.live().replace(plan);
+        }
+        *custom = Custom {
+            config,
+            kinds,
+            collectors,
+        };
+        Ok(changes)
+    }
+}

@@ -1,0 +1,271 @@
+//! Compiled paths: how a configuration points into an object.
+
+use serde_json::Value;
+
+use super::number::to_number;
+
+/// A path, applied step by step to a JSON value.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Path(Vec<Step>);
+
+/// An element of a path that means nothing: `[...]` without `=` inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct BadStep {
+    /// Its place in the path, counted from 0.
+    pub(super) at: usize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Step {
+    /// `[key=text]`: the first item of a list that has the key and matches.
+    Find(Box<Find>),
+    /// A key of a map, or an index into a list.
+    Key(Box<Key>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Find {
+    key: String,
+    text: String,
+    number: Option<f64>,
+    flag: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Key {
+    name: String,
+    /// The name as an index, negative ones from the end.
+    index: Option<i64>,
+    /// The name as `key=text`, which yields the text where the key has it.
+    equals: Option<(String, String)>,
+}
+
+// === impl Path ===
+
+impl Path {
+    pub(super) fn compile<'a>(
+        elements: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, BadStep> {
+        let steps = elements.into_iter().enumerate();
+        let steps = steps.map(|(at, element)| Step::compile(element).ok_or(BadStep { at }));
+        Ok(Self(steps.collect::<Result<_, _>>()?))
+    }
+
+    /// The value the path leads to; a `null` is nothing.
+    pub(super) fn find<'v>(&self, from: &'v Value) -> Option<&'v Value> {
+        let found = self
+            .0
+            .iter()
+            .try_fold(from, |value, step| step.apply(value));
+        found.filter(|value| !value.is_null())
+    }
+
+    /// The leading elements that are plain field names, as a dotted path.
+    ///
+    /// The empty text stands for the whole object. What follows a list index, a search or a name
+    /// with a dot is read as a whole.
+    pub(super) fn fields(&self) -> String {
+        let names = self.0.iter().map_while(|step| match step {
+            Step::Key(key)
+                if key.index.is_none() && key.equals.is_none() && !key.name.contains('.') =>
+            {
+                Some(key.name.as_str()).filter(|name| !name.is_empty())
+            }
+            _ => None,
+        });
+        names.collect::<Vec<_>>().join(".")
+    }
+}
+
+// === impl Step ===
+
+impl Step {
+    fn compile(element: &str) -> Option<Self> {
+        let inner = element.strip_prefix('[').and_then(|e| e.strip_suffix(']'));
+        if let Some(inner) = inner {
+            let (key, text) = inner.split_once('=')?;
+            let value = Value::from(text);
+            return Some(Self::Find(Box::new(Find {
+                key: key.to_owned(),
+                text: text.to_owned(),
+                number: to_number(&value).filter(|number| !number.is_nan()),
+                flag: flag(text),
+            })));
+        }
+        let equals = element.split_once('=');
+        let equals = equals.filter(|(_, text)| !text.contains('='));
+        Some(Self::Key(Box::new(Key {
+            name: element.to_owned(),
+            index: index(element),
+            equals: equals.map(|(key, text)| (key.to_owned(), text.to_owned())),
+        })))
+    }
+
+    fn apply<'v>(&self, value: &'v Value) -> Option<&'v Value> {
+        match (self, value) {
+            (Self::Find(find), Value::Array(items)) => items
+                .iter()
+                .find(|item| item.get(&find.key).is_some_and(|own| find.matches(own))),
+            (Self::Key(key), Value::Object(map)) => {
+                if let Some((name, text)) = &key.equals
+                    && let Some(own) = map.get(name)
+                    && own.as_str() == Some(text)
+                {
+                    return Some(own);
+                }
+                map.get(&key.name)
+            }
+            (Self::Key(key), Value::Array(items)) => {
+                let index = key.index?;
+                let from_start = if index < 0 {
+                    i64::try_from(items.len()).ok()?.checked_add(index)?
+                } else {
+                    index
+                };
+                items.get(usize::try_from(from_start).ok()?)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Find {
+    fn matches(&self, candidate: &Value) -> bool {
+        if candidate.as_str() == Some(&self.text) {
+            return true;
+        }
+        if self.number.is_some() && to_number(candidate) == self.number {
+            return true;
+        }
+        self.flag.is_some() && candidate.as_bool() == self.flag
+    }
+}
+
+fn flag(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+fn index(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let decimal = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| decimal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn find(path: &[&str], value: &Value) -> Option<Value> {
+        let path = Path::compile(path.iter().copied()).unwrap();
+        path.find(value).cloned()
+    }
+
+    #[test]
+    fn steps_lead_through_maps_lists_and_searches() {
+        let value = json!({
+            "a": { "b.c/d": 1, "": 2, "k": "v", "k=w": 3, "x=y=z": 4, "0": 5, "[q": 6 },
+            "l": [{ "n": "x", "v": 1 }, 7, { "n": "y", "v": 1.0, "q": null }, [8, 9]],
+            "n": null,
+            "s": "text",
+        });
+        for (path, expected) in [
+            (&["a", "b.c/d"][..], json!(1)),
+            (&["a", ""], json!(2)),
+            (&["a", "k=v"], json!("v")),
+            (&["a", "k=w"], json!(3)),
+            (&["a", "x=y=z"], json!(4)),
+            (&["a", "0"], json!(5)),
+            (&["a", "[q"], json!(6)),
+            (&["l", "01"], json!(7)),
+            (&["l", "+1"], json!(7)),
+            (&["l", "-1", "0"], json!(8)),
+            (&["l", "[n=y]", "v"], json!(1.0)),
+            (&["l", "[v=1]", "n"], json!("x")),
+            (&["s"], json!("text")),
+        ] {
+            assert_eq!(find(path, &value), Some(expected), "{path:?}");
+        }
+        for nothing in [
+            &["n"][..],
+            &["n", "x"],
+            &["s", "0"],
+            &["l", "4"],
+            &["l", "-5"],
+            &["l", "1.0"],
+            &["l", " 1"],
+            &["l", "0x1"],
+            &["l", ""],
+            &["l", "[n=z]"],
+            &["l", "[q=0]"],
+            &["a", "[k=v]"],
+            &["a", "k=other"],
+        ] {
+            assert_eq!(find(nothing, &value), None, "{nothing:?}");
+        }
+        assert_eq!(find(&[], &value), Some(value));
+    }
+
+    #[test]
+    fn a_search_compares_texts_numbers_and_flags_and_takes_the_earliest() {
+        let first = |search: &str, values: Value| {
+            let items: Vec<_> = values
+                .as_array()
+                .unwrap()
+                .iter()
+                .enumerate()
+                .map(|(at, v)| json!({ "k": v, "at": at }))
+                .collect();
+            find(&[search, "at"], &Value::from(items)).and_then(|at| at.as_u64())
+        };
+        for (search, values, at) in [
+            ("[k=False]", json!(["Unknown", "False"]), Some(0)),
+            ("[k=False]", json!(["x", "no", false]), Some(1)),
+            ("[k=True]", json!([0, true]), Some(1)),
+            ("[k=True]", json!(["yes"]), Some(0)),
+            ("[k=t]", json!([true]), Some(0)),
+            ("[k=t]", json!([1]), None),
+            ("[k=1Ki]", json!([1024]), Some(0)),
+            ("[k=50%]", json!(["0.5"]), Some(0)),
+            ("[k=1970-01-01T00:00:07Z]", json!([7]), Some(0)),
+            ("[k=nan]", json!(["NaN", "nan"]), Some(1)),
+            ("[k=]", json!(["x", ""]), Some(1)),
+            ("[k=a=b]", json!(["a=b"]), Some(0)),
+            ("[k=x]", json!([{}, null, ["x"]]), None),
+        ] {
+            assert_eq!(first(search, values.clone()), at, "{search} in {values}");
+        }
+    }
+
+    #[test]
+    fn brackets_without_an_equals_sign_mean_nothing() {
+        for (path, at) in [(&["a", "[]"][..], 1), (&["[0]"], 0), (&["[a]", "[]"], 0)] {
+            assert_eq!(Path::compile(path.iter().copied()), Err(BadStep { at }));
+        }
+        for fine in ["[", "]", "[a=]", "[=]", "a[0]", "[a"] {
+            assert!(Path::compile([fine]).is_ok(), "{fine}");
+        }
+    }
+
+    #[test]
+    fn fields_end_where_more_than_names_follow() {
+        for (path, fields) in [
+            (&["a", "b"][..], "a.b"),
+            (&["a", "b.c"], "a"),
+            (&["a", "0", "b"], "a"),
+            (&["a", "[k=v]", "b"], "a"),
+            (&["k=v"], ""),
+            (&[], ""),
+            (&["a", ""], "a"),
+        ] {
+            assert_eq!(
+                Path::compile(path.iter().copied()).unwrap().fields(),
+                fields
+            );
+        }
+    }
+}

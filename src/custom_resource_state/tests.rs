@@ -1,0 +1,387 @@
+use std::sync::{Arc, Weak};
+
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::json;
+
+use super::*;
+use crate::exposition::{Format, Selection, Slot};
+use crate::{BuiltIn, Scope, StateMetrics};
+
+const CONFIG: &str = "
+spec:
+  resources:
+  - groupVersionKind: { group: acme.dev, version: '*', kind: '*' }
+    metricNamePrefix: acme
+    labelsFromPath: { name: [metadata, name] }
+    metrics:
+    - { name: size, each: { type: Gauge, gauge: { path: [spec, size] } } }
+";
+
+fn widget(version: &str) -> KnownKind {
+    KnownKind::new("acme.dev", version, "Widget", "widgets", Scope::Namespaced)
+}
+
+fn metrics() -> StateMetrics {
+    StateMetrics::builder()
+        .built_in([BuiltIn::Pods])
+        .allow_metrics(["kube_pod_info", "acme_", "label_"])
+        .custom_resources(&Config::parse(CONFIG).unwrap())
+        .build()
+        .unwrap()
+}
+
+fn feed(metrics: &StateMetrics, kind: &KnownKind, size: u32) {
+    for mut writer in metrics.object_writers_of(kind.resource()) {
+        let object =
+            json!({ "metadata": { "name": "a", "namespace": "n" }, "spec": { "size": size } });
+        writer.apply(object.to_string().as_bytes()).unwrap();
+    }
+}
+
+fn text(metrics: &StateMetrics, selection: Selection) -> String {
+    metrics.exposition(Format::Text, selection).to_string()
+}
+
+fn problems(config: &str) -> Vec<String> {
+    let error = Config::parse(config).unwrap_err();
+    error.problems().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn all_errors_are_told_at_once_with_their_places() {
+    let config = "\
+spec:
+  resources:
+  - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+    labelsFromPath:
+      a: [x, '[0]']
+    metrics:
+    - name: size of it
+      each:
+        type: Gauge
+        gauge:
+          path: text
+          labelFromKey: a-b
+    - name: phase
+      errorLogV: much
+      each: { type: Counter }
+  - groupVersionKind: { group: other.dev }
+    metrics:
+    - { name: size, each: { type: Info } }
+";
+    let of = |metric: &str| format!(" (metric {metric} of acme.dev/v1 Widget)");
+    let expected = [
+        format!(
+            "line 5: spec.resources[0].labelsFromPath.a[1]: `[0]` finds nothing: in brackets it \
+             takes `[key=value]`; an index stands without them{}",
+            of("size of it")
+        ),
+        format!(
+            "line 7: spec.resources[0].metrics[0].name: `kube_customresource_size of it` is not a \
+             metric name; use letters, digits, `_` and `:`, and no digit in front{}",
+            of("size of it")
+        ),
+        format!(
+            "line 11: spec.resources[0].metrics[0].each.gauge.path: expected a list, found a text \
+             or a number{}",
+            of("size of it")
+        ),
+        format!(
+            "line 12: spec.resources[0].metrics[0].each.gauge.labelFromKey: `a-b` is not a label \
+             name; use letters, digits and `_`, and no digit in front{}",
+            of("size of it")
+        ),
+        format!(
+            "line 14: spec.resources[0].metrics[1].errorLogV: expected an integer of 32 bits, \
+             found a text or a number{}",
+            of("phase")
+        ),
+        format!(
+            "line 15: spec.resources[0].metrics[1].each.type: `counter` is not a type; it is \
+             Gauge, StateSet or Info{}",
+            of("phase")
+        ),
+        "line 18: spec.resources[1].metrics[0].each.info: the type is info, but the block `info` \
+         is missing (metric size of other.dev/* *)"
+            .to_owned(),
+    ];
+    assert_eq!(problems(config), expected);
+}
+
+#[test]
+fn syntax_errors_have_a_line_and_an_empty_configuration_is_one() {
+    assert!(problems("spec:\n  resources: [")[0].starts_with("line "));
+    assert_eq!(
+        problems("# nothing"),
+        ["the configuration is empty; it needs a document"]
+    );
+}
+
+#[test]
+fn unknown_keys_and_entries_without_effect_are_warned_about_by_name() {
+    let config = Config::parse(
+        "\
+kind: CustomResourceStateMetrics
+extra: 1
+spec:
+  resources:
+  - groupVersionKind: { group: acme.dev, version: v1, kind: Widget, plural: x }
+    resourcePlural: widgetz
+    metrics:
+    - name: kind
+      subsystem: x
+      each:
+        type: Info
+        info: { path: [spec], labelsFromPath: {}, nilIsZero: true }
+  - groupVersionKind: { group: acme.dev, kind: Widget }
+  - groupVersionKind: { group: '*' }
+",
+    );
+    let config = config.unwrap();
+    let warnings: Vec<_> = (config.warnings().iter())
+        .map(|own| {
+            (
+                own.line,
+                own.path.as_str(),
+                own.message.split(':').next().unwrap(),
+            )
+        })
+        .collect();
+    let unknown = "unknown key; it is ignored";
+    assert_eq!(
+        warnings,
+        [
+            (2, "extra", unknown),
+            (5, "spec.resources[0].groupVersionKind.plural", unknown),
+            (5, "spec.resources[0]", "has no effect"),
+            (6, "spec.resources[0].resourcePlural", "has no effect"),
+            (
+                8,
+                "spec.resources[0].metrics[0].name",
+                "the name of an info metric should end in `_info`"
+            ),
+            (9, "spec.resources[0].metrics[0].subsystem", unknown),
+            (
+                12,
+                "spec.resources[0].metrics[0].each.info.nilIsZero",
+                unknown
+            ),
+            (
+                14,
+                "spec.resources[2].groupVersionKind.group",
+                "the entry is skipped"
+            ),
+        ]
+    );
+}
+
+#[cfg(not(feature = "cel"))]
+#[test]
+fn without_the_feature_an_expression_is_an_error_that_says_so() {
+    let config = CONFIG.replace("path: [spec, size]", "expr: object.spec.size");
+    assert!(problems(&config)[0].contains("expressions need the feature `cel`"));
+}
+
+#[test]
+fn kinds_come_and_go_while_others_keep_their_samples() {
+    let metrics = metrics();
+    let pod: Pod = serde_json::from_value(json!({ "metadata": { "name": "p" } })).unwrap();
+    metrics.writer::<Pod>().unwrap().apply_object(&pod);
+    assert_eq!(metrics.resources().len(), 1);
+
+    let changes = metrics.set_known_kinds([widget("v1")]).unwrap();
+    assert_eq!(changes.added, [widget("v1").resource().clone()]);
+    feed(&metrics, &widget("v1"), 3);
+    let pods = text(&metrics, Selection::default().resources(["pods"]));
+    assert!(pods.starts_with("# HELP kube_pod_info"));
+
+    // Another version comes: the first one keeps its samples.
+    let changes = metrics
+        .set_known_kinds([widget("v1"), widget("v2")])
+        .unwrap();
+    assert_eq!((changes.added.len(), changes.removed.len()), (1, 0));
+    feed(&metrics, &widget("v2"), 4);
+    let all = text(&metrics, Selection::default());
+    // Custom resources sort by `group/version, Resource=plural`, in front of `pods`.
+    let lines: Vec<_> = all.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(
+        lines[..2],
+        [
+            "acme_size{customresource_group=\"acme.dev\",customresource_kind=\"Widget\",customresource_version=\"v1\",name=\"a\"} 3",
+            "acme_size{customresource_group=\"acme.dev\",customresource_kind=\"Widget\",customresource_version=\"v2\",name=\"a\"} 4",
+        ]
+    );
+    assert_eq!(lines.len(), 3);
+
+    let changes = metrics.set_known_kinds([widget("v2")]).unwrap();
+    assert_eq!(changes.removed, [widget("v1").resource().clone()]);
+    let all = text(&metrics, Selection::default());
+    assert!(!all.contains("version=\"v1\"") && all.contains(" 4\n") && all.contains(&pods));
+    assert_eq!(
+        metrics.set_known_kinds([widget("v2")]).unwrap(),
+        ResourceChanges::default()
+    );
+}
+
+#[test]
+fn a_thousand_changes_leave_nothing_behind() {
+    let metrics = metrics();
+    let mut stores: Vec<Weak<dyn Slot>> = Vec::new();
+    for round in 0..1000 {
+        let kind = widget(&format!("v{round}"));
+        let changes = metrics.set_known_kinds([kind.clone()]).unwrap();
+        assert_eq!(
+            (changes.added.len(), changes.removed.len()),
+            (1, usize::from(round > 0))
+        );
+        feed(&metrics, &kind, round);
+        stores.extend(metrics.plan().slots().iter().map(Arc::downgrade));
+        #[cfg(feature = "gzip")]
+        drop(
+            metrics
+                .exposition(Format::Text, Selection::default())
+                .encoded(crate::Encoding::Gzip)
+                .count(),
+        );
+    }
+    assert_eq!(metrics.resources().len(), 2);
+    let mut alive: Vec<_> = stores.iter().filter_map(Weak::upgrade).collect();
+    alive.sort_by_key(|slot| Arc::as_ptr(slot).cast::<u8>() as usize);
+    alive.dedup_by(|a, b| Arc::ptr_eq(a, b));
+    assert_eq!(alive.len(), 2);
+    metrics.set_known_kinds([]).unwrap();
+    assert_eq!(text(&metrics, Selection::default()), "");
+}
+
+#[test]
+fn a_selection_names_custom_resources_in_every_spelling() {
+    let metrics = metrics();
+    metrics.set_known_kinds([widget("v1")]).unwrap();
+    feed(&metrics, &widget("v1"), 3);
+    let everything = text(&metrics, Selection::default());
+    for names in [
+        &["widgets"][..],
+        &["widgets.acme.dev"],
+        &["acme.dev/v1, Resource=widgets"],
+        &["pods", "acme.dev/v1", " Resource=widgets"],
+    ] {
+        let names = || names.iter().copied();
+        assert_eq!(
+            text(&metrics, Selection::default().resources(names())),
+            everything
+        );
+        assert_eq!(
+            text(&metrics, Selection::default().exclude_resources(names())),
+            ""
+        );
+    }
+    assert_eq!(text(&metrics, Selection::default().resources(["pods"])), "");
+}
+
+#[test]
+fn another_configuration_starts_over_and_a_bad_one_changes_nothing() {
+    let metrics = metrics();
+    metrics.set_known_kinds([widget("v1")]).unwrap();
+    feed(&metrics, &widget("v1"), 3);
+    let before = text(&metrics, Selection::default());
+    let conflicting = CONFIG
+        .replace("acme\n", "kube\n")
+        .replace("name: size", "name: pod_info");
+    let error = metrics
+        .set_custom_resources(Some(&Config::parse(&conflicting).unwrap()))
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("`kube_pod_info` of pods and of the custom resource configuration")
+    );
+    assert_eq!(text(&metrics, Selection::default()), before);
+
+    let other = Config::parse(&CONFIG.replace("name: size", "name: other")).unwrap();
+    let changes = metrics.set_custom_resources(Some(&other)).unwrap();
+    assert_eq!((changes.added.len(), changes.removed.len()), (1, 1));
+    feed(&metrics, &widget("v1"), 5);
+    assert!(text(&metrics, Selection::default()).contains("acme_other"));
+    assert_eq!(metrics.set_custom_resources(None).unwrap().removed.len(), 1);
+    assert_eq!(text(&metrics, Selection::default()), "");
+}
+
+#[test]
+fn errors_are_counted_per_family_and_the_first_is_kept() {
+    let metrics = metrics();
+    metrics.set_known_kinds([widget("v1")]).unwrap();
+    for _ in 0..3 {
+        for mut writer in metrics.object_writers_of(widget("v1").resource()) {
+            let object = json!({ "metadata": { "name": "b", "namespace": "n" }, "spec": { "size": "secret" } });
+            writer.apply(object.to_string().as_bytes()).unwrap();
+        }
+    }
+    let errors = metrics.custom_resource_errors();
+    assert_eq!(errors.len(), 1);
+    assert_eq!(
+        (errors[0].family.as_str(), errors[0].count),
+        ("acme_size", 3)
+    );
+    assert_eq!(errors[0].resource, "acme.dev/v1, Resource=widgets");
+    assert_eq!(
+        errors[0].first.as_deref(),
+        Some("n/b: gauge: the value is no number")
+    );
+}
+
+#[test]
+fn a_built_in_kind_gets_families_beside_its_own() {
+    let config = Config::parse(
+        "
+spec:
+  resources:
+  - groupVersionKind: { group: '', version: v1, kind: Pod }
+    metricNamePrefix: label
+    labelsFromPath: { pod: [metadata, name] }
+    metrics:
+    - { name: grace, each: { type: Gauge, gauge: { path: [spec, terminationGracePeriodSeconds] } } }
+",
+    )
+    .unwrap();
+    let metrics = StateMetrics::builder()
+        .built_in([BuiltIn::Pods])
+        .allow_metrics(["kube_pod_info", "^label_"])
+        .custom_resources(&config)
+        .known_kinds(KnownKind::built_in())
+        .build()
+        .unwrap();
+    let pod =
+        json!({ "metadata": { "name": "p" }, "spec": { "terminationGracePeriodSeconds": 30 } });
+    let writers = metrics.object_writers_of(&BuiltIn::Pods.info());
+    assert_eq!(writers.len(), 2);
+    for mut writer in writers {
+        writer.apply(pod.to_string().as_bytes()).unwrap();
+    }
+    let text = text(&metrics, Selection::default().resources(["pods"]));
+    assert!(
+        text.contains("kube_pod_info{") && text.contains("pod=\"p\"} 30\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_state_set_is_declared_where_its_label_has_the_name_of_the_family() {
+    let config = CONFIG.replace(
+        "{ type: Gauge, gauge: { path: [spec, size] } }",
+        "{ type: StateSet, stateSet: { path: [spec, size], labelName: acme_size, list: [a] } }",
+    );
+    let metrics = StateMetrics::builder()
+        .custom_resources(&Config::parse(&config).unwrap())
+        .known_kinds([widget("v1")])
+        .build()
+        .unwrap();
+    for mut writer in metrics.object_writers() {
+        writer.apply(br#"{"spec":{"size":"a"}}"#).unwrap();
+    }
+    let exposition = metrics.exposition(Format::OpenMetrics, Selection::default());
+    assert!(
+        exposition
+            .to_string()
+            .contains("# TYPE acme_size stateset\n")
+    );
+}

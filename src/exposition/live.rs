@@ -1,0 +1,87 @@
+//! The plan that is in force, and what belongs to it.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+#[cfg(feature = "gzip")]
+use super::GzipCache;
+use super::{Exposition, Format, Plan, Selection};
+
+/// The plan in force; a scrape takes what is in force when it begins.
+pub(crate) struct Live {
+    state: RwLock<State>,
+    /// Held while a change is prepared, so that changes come one after another.
+    #[cfg(feature = "custom-resources")]
+    pub(crate) custom: parking_lot::Mutex<crate::custom_resource_state::Custom>,
+}
+
+#[derive(Clone, Default)]
+struct State {
+    plan: Arc<Plan>,
+    #[cfg(feature = "gzip")]
+    gzip: Arc<GzipCache>,
+}
+
+impl Live {
+    pub(crate) fn new(
+        plan: Plan,
+        #[cfg(feature = "custom-resources")] custom: crate::custom_resource_state::Custom,
+    ) -> Self {
+        let state = State {
+            plan: Arc::new(plan),
+            ..State::default()
+        };
+        Self {
+            state: RwLock::new(state),
+            #[cfg(feature = "custom-resources")]
+            custom: parking_lot::Mutex::new(custom),
+        }
+    }
+
+    pub(crate) fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.state.read().plan)
+    }
+
+    pub(crate) fn exposition(&self, format: Format, selection: Selection) -> Exposition {
+        let state = self.state.read().clone();
+        let exposition = Exposition::new(state.plan, format, selection);
+        #[cfg(feature = "gzip")]
+        let exposition = exposition.with_cache(&state.gzip);
+        exposition
+    }
+
+    /// Puts another plan in force.
+    #[cfg(feature = "custom-resources")]
+    pub(crate) fn replace(&self, plan: Plan) {
+        let mut state = self.state.write();
+        // Compressed blocks are known by their columns; a header that changed would not show.
+        #[cfg(feature = "gzip")]
+        if !keeps_headers(&state.plan, &plan) {
+            state.gzip = Arc::default();
+        }
+        state.plan = Arc::new(plan);
+    }
+
+    #[cfg(feature = "gzip")]
+    pub(crate) fn tend_gzip_cache(&self) {
+        let cache = Arc::clone(&self.state.read().gzip);
+        cache.tend(|format| self.exposition(format, Selection::default()));
+    }
+
+    #[cfg(feature = "gzip")]
+    pub(crate) fn gzip_cache_bytes(&self) -> usize {
+        self.state.read().gzip.heap_bytes()
+    }
+}
+
+/// Whether families that two plans share have the same headers.
+#[cfg(all(feature = "gzip", feature = "custom-resources"))]
+fn keeps_headers(old: &Plan, new: &Plan) -> bool {
+    let new: std::collections::HashMap<_, _> = (new.families().iter())
+        .map(|family| (family.name(), family))
+        .collect();
+    let mut kept =
+        (old.families().iter()).filter_map(|family| Some((family, *new.get(family.name())?)));
+    kept.all(|(old, new)| old.has_headers_of(new))
+}

@@ -1,0 +1,289 @@
+//! The catalogue: what built-in families there are, as data, and written out for people.
+//!
+//! ```
+//! use kube_state_metrics::families::{self, catalogue};
+//!
+//! let mut secrets = families::families();
+//! secrets.retain(|family| family.resource.name() == "secrets");
+//! let page = catalogue::markdown(&secrets);
+//! assert!(page.starts_with("# secrets\n"));
+//! assert!(page.contains("\n## kube_secret_type\n"));
+//! ```
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::{BuiltIn, CollectorVisitor};
+use crate::collector::Collector;
+use crate::family::FamilyDescriptor;
+use crate::resource::{Kind, ResourceInfo, Scope};
+
+/// One entry of the catalogue: a family of a built-in resource.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CatalogueEntry {
+    /// The resource that has the family.
+    pub resource: BuiltIn,
+    /// Names and scope of the resource.
+    pub info: ResourceInfo,
+    /// The labels every sample starts with.
+    pub base_labels: Vec<String>,
+    /// Name, help, type and labels of the family.
+    pub descriptor: FamilyDescriptor,
+}
+
+/// The catalogue: all built-in families, by resource, in the order of the exposition.
+///
+/// ```
+/// let families = kube_state_metrics::families();
+/// assert_eq!(families.len(), 336);
+/// ```
+#[must_use]
+pub fn families() -> Vec<CatalogueEntry> {
+    struct List(BuiltIn);
+    impl CollectorVisitor for List {
+        type Output = Vec<CatalogueEntry>;
+        fn visit<K: Kind>(self, collector: Collector<K>) -> Vec<CatalogueEntry> {
+            let base_labels: Vec<_> = collector.base_label_names().map(String::from).collect();
+            let entries = collector.iter().map(|family| CatalogueEntry {
+                resource: self.0,
+                info: collector.resource().clone(),
+                base_labels: base_labels.clone(),
+                descriptor: family.descriptor().clone(),
+            });
+            entries.collect()
+        }
+    }
+    let all = BuiltIn::ALL.iter().copied();
+    all.flat_map(|resource| resource.visit(List(resource)))
+        .collect()
+}
+
+/// A line per family, in columns: resource, name, type, stability, `opt-in` and what it tells.
+#[must_use]
+pub fn table(entries: &[CatalogueEntry]) -> String {
+    let width = |of: fn(&CatalogueEntry) -> &str| {
+        let widths = entries.iter().map(|entry| of(entry).len());
+        widths.max().unwrap_or(0)
+    };
+    let resources = width(|entry| entry.resource.name());
+    let names = width(|entry| entry.descriptor.name());
+    let mut text = String::new();
+    for entry in entries {
+        let family = &entry.descriptor;
+        let _ = writeln!(
+            text,
+            "{:resources$}  {:names$}  {:8}  {:9}  {:6}  {}",
+            entry.resource.name(),
+            family.name(),
+            family.metric_type().as_str(),
+            family.stability().as_str(),
+            if family.opt_in() { "opt-in" } else { "" },
+            family.help(),
+        );
+    }
+    text
+}
+
+/// A Markdown page per resource, a section per family: what it tells, its labels, type and
+/// stability, and the fields it reads.
+#[must_use]
+pub fn markdown(entries: &[CatalogueEntry]) -> String {
+    let mut text = String::new();
+    for entries in entries.chunk_by(|a, b| a.resource == b.resource) {
+        if let Some(first) = entries.first() {
+            let gap = if text.is_empty() { "" } else { "\n" };
+            text.push_str(gap);
+            head(&mut text, first);
+        }
+        for entry in entries {
+            section(&mut text, entry);
+        }
+    }
+    text
+}
+
+/// A JSON array of objects, one per family, with everything the catalogue says of it.
+#[must_use]
+pub fn json(entries: &[CatalogueEntry]) -> String {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Entry<'a> {
+        name: &'a str,
+        r#type: &'static str,
+        stability: &'static str,
+        opt_in: bool,
+        deprecated_since: Option<&'a str>,
+        help: &'a str,
+        resource: &'static str,
+        default: bool,
+        api_version: String,
+        kind: &'a str,
+        base_labels: &'a [String],
+        labels: Vec<&'a str>,
+        reads: Option<Vec<&'a str>>,
+    }
+    let entries = entries.iter().map(|entry| {
+        let family = &entry.descriptor;
+        Entry {
+            name: family.name(),
+            r#type: family.metric_type().as_str(),
+            stability: family.stability().as_str(),
+            opt_in: family.opt_in(),
+            deprecated_since: family.deprecated_since(),
+            help: family.help(),
+            resource: entry.resource.name(),
+            default: entry.resource.is_default(),
+            api_version: entry.info.api_version().into_owned(),
+            kind: entry.info.kind(),
+            base_labels: &entry.base_labels,
+            labels: family.labels().collect(),
+            reads: family.reads().map(Iterator::collect),
+        }
+    });
+    let entries: Vec<_> = entries.collect();
+    // Texts and flags only: nothing of it can fail to be written.
+    let mut text = serde_json::to_string_pretty(&entries).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn head(text: &mut String, entry: &CatalogueEntry) {
+    let scope = match entry.info.scope() {
+        Scope::Namespaced => "namespaced",
+        Scope::Cluster => "cluster-scoped",
+    };
+    let default = if entry.resource.is_default() {
+        "on"
+    } else {
+        "off"
+    };
+    let _ = write!(
+        text,
+        "# {}\n\n\
+         The families of {} in `{}`, {scope}, {default} by default.\n\
+         Every sample starts with {}.\n",
+        entry.resource,
+        entry.info.kind(),
+        entry.info.api_version(),
+        code(entry.base_labels.iter().map(String::as_str)),
+    );
+}
+
+fn section(text: &mut String, entry: &CatalogueEntry) {
+    let family = &entry.descriptor;
+    let _ = write!(text, "\n## {}\n\n{}\n\n", family.name(), family.help());
+    let _ = write!(
+        text,
+        "- type {}, stability {}",
+        family.metric_type().as_str(),
+        family.stability().as_str()
+    );
+    if family.opt_in() {
+        text.push_str(", only where an opt-in list names it");
+    }
+    if let Some(version) = family.deprecated_since() {
+        let _ = write!(text, ", deprecated since {version}");
+    }
+    let base = entry.base_labels.iter().map(String::as_str);
+    let _ = writeln!(text, "\n- labels {}", code(base.chain(family.labels())));
+    let Some(reads) = family.reads() else {
+        return;
+    };
+    if reads.len() == 0 {
+        text.push_str("- reads nothing but the identity\n");
+    } else {
+        let _ = writeln!(text, "- reads {}", code(reads));
+    }
+}
+
+/// Names as code, with commas between them.
+fn code<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(names: &[&str]) -> Vec<CatalogueEntry> {
+        let mut entries = families();
+        entries.retain(|entry| names.contains(&entry.descriptor.name()));
+        entries
+    }
+
+    #[test]
+    fn the_table_aligns_its_columns() {
+        assert_eq!(
+            table(&entries(&["kube_secret_info", "kube_pod_nodeselectors"])),
+            "pods     kube_pod_nodeselectors  gauge     ALPHA      opt-in  Always 1; the labels are \
+             those that a node must have to run the pod.\n\
+             secrets  kube_secret_info        gauge     STABLE             Always 1: the secret \
+             exists.\n"
+        );
+        assert_eq!(table(&[]), "");
+    }
+
+    #[test]
+    fn a_page_says_all_that_is_known_of_a_family() {
+        let names = [
+            "kube_pod_nodeselectors",
+            "kube_endpoint_ports",
+            "kube_clusterrole_info",
+        ];
+        assert_eq!(
+            markdown(&entries(&names)),
+            "# clusterroles\n\n\
+             The families of ClusterRole in `rbac.authorization.k8s.io/v1`, cluster-scoped, off by \
+             default.\n\
+             Every sample starts with `clusterrole`.\n\n\
+             ## kube_clusterrole_info\n\n\
+             Always 1: the cluster role exists.\n\n\
+             - type gauge, stability ALPHA\n\
+             - labels `clusterrole`\n\
+             - reads nothing but the identity\n\n\
+             # endpoints\n\n\
+             The families of Endpoints in `v1`, namespaced, off by default.\n\
+             Every sample starts with `namespace`, `endpoint`.\n\n\
+             ## kube_endpoint_ports\n\n\
+             Always 1 for each port, whether or not any address stands behind it.\n\n\
+             - type gauge, stability STABLE, deprecated since v2.14.0\n\
+             - labels `namespace`, `endpoint`, `port_name`, `port_protocol`, `port_number`\n\
+             - reads `subsets.ports.name`, `subsets.ports.protocol`, `subsets.ports.port`\n\n\
+             # pods\n\n\
+             The families of Pod in `v1`, namespaced, on by default.\n\
+             Every sample starts with `namespace`, `pod`, `uid`.\n\n\
+             ## kube_pod_nodeselectors\n\n\
+             Always 1; the labels are those that a node must have to run the pod.\n\n\
+             - type gauge, stability ALPHA, only where an opt-in list names it\n\
+             - labels `namespace`, `pod`, `uid`, `nodeselector_*`\n\
+             - reads `spec.nodeSelector`\n"
+        );
+    }
+
+    #[test]
+    fn json_says_all_of_it_too() {
+        let text = json(&entries(&["kube_pod_container_status_restarts_total"]));
+        let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            parsed,
+            serde_json::json!([{
+                "name": "kube_pod_container_status_restarts_total",
+                "type": "counter",
+                "stability": "STABLE",
+                "optIn": false,
+                "deprecatedSince": null,
+                "help": "How often the container was restarted.",
+                "resource": "pods",
+                "default": true,
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "baseLabels": ["namespace", "pod", "uid"],
+                "labels": ["container"],
+                "reads": ["status.containerStatuses.name", "status.containerStatuses.restartCount"],
+            }])
+        );
+    }
+}

@@ -1,0 +1,118 @@
+//! Guards what does not depend on the machine: memory per pod, allocations per update.
+//!
+//! An allocator that counts stands in for the system's; one test, so that nothing else allocates.
+
+#![allow(unsafe_code, reason = "a global allocator is an unsafe trait")]
+
+#[path = "../benches/support/mod.rs"]
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use kube_state_metrics::{Encoding, Format, Selection, StateMetrics};
+
+struct Counting;
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+fn grown(by: usize) {
+    let live = LIVE.fetch_add(by, Relaxed) + by;
+    PEAK.fetch_max(live, Relaxed);
+    CALLS.fetch_add(1, Relaxed);
+}
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        grown(layout.size());
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Relaxed);
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        grown(size);
+        LIVE.fetch_sub(layout.size(), Relaxed);
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const PODS: usize = 2_000;
+
+#[test]
+fn memory_per_pod_and_allocations_per_update_stay_where_they_are() {
+    let pods = support::pods(PODS);
+    let metrics = StateMetrics::builder()
+        .collector(support::collector())
+        .build()
+        .unwrap();
+    let mut writer = metrics.writer().unwrap();
+
+    let before = LIVE.load(Relaxed);
+    writer.begin_list();
+    pods.iter().for_each(|pod| writer.apply_object(pod));
+    writer.end_list();
+    let per_pod = (LIVE.load(Relaxed) - before) / PODS;
+    let stats = metrics.stats().next().unwrap().1;
+    let estimate = usize::try_from(stats.memory_bytes).unwrap() / PODS;
+    println!("{per_pod} bytes per pod, {estimate} by the store's own count");
+    assert!(per_pod < 3_200, "{per_pod} bytes per pod");
+    assert!(
+        estimate.abs_diff(per_pod) * 10 < per_pod,
+        "{estimate} is not near {per_pod}"
+    );
+
+    let calls = CALLS.load(Relaxed);
+    pods.iter().for_each(|pod| writer.apply_object(pod));
+    let per_update = (CALLS.load(Relaxed) - calls) as f64 / PODS as f64;
+    println!("{per_update} allocations per update that changes nothing");
+    assert!(
+        per_update <= 1.0,
+        "{per_update} allocations per update that changes nothing"
+    );
+
+    let (live, peak) = (LIVE.load(Relaxed), PEAK.load(Relaxed));
+    PEAK.store(live, Relaxed);
+    writer.begin_list();
+    pods.iter().for_each(|pod| writer.apply_object(pod));
+    writer.end_list();
+    let relist = PEAK.load(Relaxed) - live;
+    println!(
+        "{relist} bytes more while relisting an unchanged cluster, {} in all",
+        live
+    );
+    assert!(
+        relist * 20 < per_pod * PODS,
+        "{relist} bytes more while relisting"
+    );
+    PEAK.fetch_max(peak, Relaxed);
+
+    for encoding in [Encoding::Identity, Encoding::Gzip] {
+        let scrape = || {
+            let exposition = metrics.exposition(Format::Text, Selection::default());
+            exposition
+                .encoded(encoding)
+                .map(|piece| piece.len())
+                .sum::<usize>()
+        };
+        let first = scrape();
+        let live = LIVE.load(Relaxed);
+        PEAK.store(live, Relaxed);
+        assert_eq!(scrape(), first);
+        let extra = PEAK.load(Relaxed) - live;
+        println!("{extra} bytes more during a scrape of {first} bytes, {encoding:?}");
+        assert!(
+            extra < 2 * 1024 * 1024,
+            "{extra} bytes more during a scrape, {encoding:?}"
+        );
+    }
+}

@@ -1,0 +1,127 @@
+//! The marker, and the search for it in the memory of the process.
+
+use std::fs::{self, File};
+use std::hint::black_box;
+use std::os::unix::fs::FileExt;
+
+/// Bytes of the marker; a multiple of three, so that its base64 form stands for itself.
+const LENGTH: usize = 24;
+
+/// Memory is read in pieces of this size.
+const PIECE: usize = 1 << 20;
+
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// How the marker may be spelled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Form {
+    Plain,
+    /// As values of `data` are.
+    Base64,
+}
+
+/// A letter of the marker.
+///
+/// The marker is nowhere as a whole unless somebody asks for it: the search must not find itself.
+fn letter(at: usize) -> u8 {
+    let seed: u64 = black_box(0x9e37_79b9_7f4a_7c15);
+    let mut bits = seed.wrapping_mul(at as u64 + 1);
+    bits ^= bits >> 29;
+    bits = bits.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    b'a' + ((bits >> 40) % 26) as u8
+}
+
+/// The marker itself.
+pub(crate) fn plain() -> String {
+    Form::Plain.text()
+}
+
+/// The marker as a value of `data`.
+pub(crate) fn base64() -> String {
+    Form::Base64.text()
+}
+
+// === impl Form ===
+
+impl Form {
+    pub(crate) const ALL: [Self; 2] = [Self::Plain, Self::Base64];
+
+    fn text(self) -> String {
+        (0..self.len())
+            .map(|at| char::from(self.byte(at)))
+            .collect()
+    }
+
+    fn len(self) -> usize {
+        match self {
+            Self::Plain => LENGTH,
+            Self::Base64 => LENGTH / 3 * 4,
+        }
+    }
+
+    fn byte(self, at: usize) -> u8 {
+        match self {
+            Self::Plain => letter(at),
+            Self::Base64 => {
+                let group = (0..3).map(|of| letter(at / 4 * 3 + of));
+                let bits = group.fold(0_usize, |bits, letter| bits << 8 | usize::from(letter));
+                BASE64[bits >> (18 - 6 * (at % 4)) & 63]
+            }
+        }
+    }
+
+    /// Whether the marker is in some bytes.
+    pub(crate) fn is_in(self, bytes: &[u8]) -> bool {
+        memchr::memchr_iter(self.byte(0), bytes).any(|start| {
+            let rest = bytes.get(start..start + self.len());
+            rest.is_some_and(|rest| (0..).zip(rest).all(|(at, byte)| *byte == self.byte(at)))
+        })
+    }
+}
+
+/// Overwrites the stack below the caller, where returned functions have left what they had.
+///
+/// Unoptimised code keeps there what optimised code has in vector registers.
+#[inline(never)]
+pub(crate) fn clear_stack() {
+    let mut room = [0_u8; 1 << 19];
+    black_box(&mut room);
+}
+
+/// Where the marker is in all memory that can be read.
+pub(crate) fn search() -> Vec<(Form, String)> {
+    let memory = File::open("/proc/self/mem").unwrap();
+    let mut piece = vec![0; PIECE + LENGTH * 2];
+    let (mut found, mut names) = (Vec::new(), Vec::new());
+    for line in fs::read_to_string("/proc/self/maps").unwrap().lines() {
+        let mut fields = line.split_ascii_whitespace();
+        let range = fields
+            .next()
+            .and_then(|range| range.split_once('-'))
+            .unwrap();
+        let [start, end] = [range.0, range.1].map(|at| u64::from_str_radix(at, 16).unwrap());
+        let readable = fields.next().unwrap().starts_with('r');
+        let name = fields.nth(3).unwrap_or("anonymous memory");
+        if !readable || name.starts_with("[v") {
+            continue;
+        }
+        names.push(name.to_owned());
+        for from in (start..end).step_by(PIECE) {
+            // Pieces overlap, so that none cuts the marker.
+            let wanted = piece.len().min(usize::try_from(end - from).unwrap());
+            let piece = &mut piece[..wanted];
+            if memory.read_exact_at(piece, from).is_err() {
+                continue;
+            }
+            let forms = Form::ALL.into_iter().filter(|form| form.is_in(piece));
+            found.extend(forms.map(|form| (form, name.to_owned())));
+        }
+    }
+    for name in ["[heap]", "[stack]", "anonymous memory"] {
+        assert!(
+            names.iter().any(|own| own == name),
+            "{name} is missing in {names:?}"
+        );
+    }
+    found
+}

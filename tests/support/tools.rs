@@ -1,0 +1,69 @@
+//! Programs that judge what the crate writes, where they are installed.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// A program, or none with a remark that nothing was judged.
+pub(crate) fn tool(program: &str, arguments: &[&str], what: &str) -> Option<Command> {
+    let probe = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output();
+    if probe.is_ok_and(|output| output.status.success()) {
+        return Some(Command::new(program));
+    }
+    // Not `eprintln!`, which the test harness keeps to itself.
+    let _ = writeln!(std::io::stderr(), "skipped: {what} is not installed");
+    None
+}
+
+/// Prometheus' own tool.
+pub(crate) fn promtool() -> Option<Command> {
+    tool("promtool", &["--version"], "promtool")
+}
+
+/// Runs a program on an input.
+pub(crate) fn run(command: &mut Command, input: &[u8]) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // On a thread of its own, or both would wait where neither reads.
+    let feeder = std::thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().unwrap();
+    // The program may end before it has read everything.
+    let _ = feeder.join().unwrap();
+    output
+}
+
+/// What a program says, on both of its outputs.
+pub(crate) fn said(output: &Output) -> String {
+    let text = [output.stdout.as_slice(), b"\n", output.stderr.as_slice()].concat();
+    String::from_utf8_lossy(&text).trim().to_owned()
+}
+
+/// A directory that goes when it is dropped.
+pub(crate) struct Directory(PathBuf);
+
+impl Directory {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("ksm-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
