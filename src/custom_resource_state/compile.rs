@@ -182,7 +182,8 @@ pub(super) fn compile(resources: Vec<Resource>, reader: &mut Reader) -> Vec<Entr
 fn conflicts(entries: &[Entry], reader: &mut Reader) {
     let mut first: BTreeMap<&str, &MetricPlan> = BTreeMap::new();
     for (at, entry) in entries.iter().enumerate() {
-        if entries.iter().skip(at + 1).any(|later| later.covers(entry)) {
+        let replaced = (entries.iter().skip(at + 1)).any(|later| later.covers(entry));
+        if replaced || entry.group == "*" {
             continue;
         }
         for metric in &entry.metrics {
