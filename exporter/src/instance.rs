@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use kube_state_metrics::manifests::{LoadReport, ManifestFeed, ManifestSource};
 use kube_state_metrics::watch::{Health, ReadinessPolicy, ResourceHealth, WatchError};
-use kube_state_metrics::{BuildError, StateMetrics};
+use kube_state_metrics::{BuildError, BuiltIn, ResourceInfo, StateMetrics};
 use parking_lot::Mutex;
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGaugeVec, Opts, Registry};
@@ -371,7 +371,7 @@ impl StoreGauges {
     fn gather(&self, metrics: &StateMetrics, problems: usize) -> Vec<MetricFamily> {
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         for (resource, stats) in metrics.stats() {
-            let labels = &[resource.to_string()];
+            let labels = &[label(&resource)];
             self.objects
                 .with_label_values(labels)
                 .set(number(stats.objects));
@@ -384,6 +384,16 @@ impl StoreGauges {
         }
         self.problems.set(number(problems as u64));
         self.registry.gather()
+    }
+}
+
+/// How a resource is named in metrics: as the reference names it, where it can have it.
+fn label(resource: &ResourceInfo) -> String {
+    let built_in = resource.plural().parse::<BuiltIn>();
+    if built_in.is_ok_and(|own| own.info().group() == resource.group()) {
+        format!("*{}.{}", resource.version(), resource.kind())
+    } else {
+        resource.to_string()
     }
 }
 

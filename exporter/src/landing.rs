@@ -4,9 +4,10 @@
 //! terminal the same as text.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use crate::app::App;
-use crate::report::FamilyReport;
+use crate::report::{FamilyReport, Report};
 use crate::routes::Port;
 use crate::status::{ResourceStatus, Status, size, span, thousands};
 use crate::version::{REVISION, VERSION};
@@ -23,7 +24,7 @@ pub(crate) struct Page {
 
 struct Data {
     status: Status,
-    families: Vec<FamilyReport>,
+    report: Arc<Report>,
     /// What the families were searched for.
     query: String,
 }
@@ -72,23 +73,10 @@ impl Page {
             .await;
         let query = query.split('&').find_map(|pair| pair.strip_prefix("q="));
         let query = query.map(words).unwrap_or_default();
-        let matches = |family: &&FamilyReport| {
-            let text = format!(
-                "{} {} {} {}",
-                family.name,
-                family.metric_type,
-                family.help,
-                family.resource.unwrap_or_default()
-            );
-            let text = text.to_lowercase();
-            query
-                .split_whitespace()
-                .all(|word| text.contains(&word.to_lowercase()))
-        };
         Self {
             data: Some(Data {
                 status: instance.status(),
-                families: report.families.iter().filter(matches).cloned().collect(),
+                report,
                 query,
             }),
             ..Self::closed(port, app)
@@ -173,6 +161,32 @@ impl Page {
 // === impl Data ===
 
 impl Data {
+    /// Whether a family has all words that were searched for.
+    fn matches(&self, family: &FamilyReport) -> bool {
+        let FamilyReport {
+            name,
+            metric_type,
+            help,
+            resource,
+            ..
+        } = family;
+        let text = format!(
+            "{name} {metric_type} {help} {}",
+            resource.unwrap_or_default()
+        );
+        let text = text.to_lowercase();
+        self.query
+            .split_whitespace()
+            .all(|word| text.contains(&word.to_lowercase()))
+    }
+
+    fn found(&self) -> impl Iterator<Item = &FamilyReport> {
+        self.report
+            .families
+            .iter()
+            .filter(|family| self.matches(family))
+    }
+
     fn html(&self, port: Port, body: &mut String) {
         let status = &self.status;
         let with_objects = status
@@ -272,16 +286,18 @@ impl Data {
              <form action=\"/#families\" role=\"search\"><input type=\"search\" name=\"q\" \
              placeholder=\"Search by name or meaning\" aria-label=\"Search families\" value=\"{}\">\
              <button>Search</button></form></div>",
-            self.families.len(),
+            self.found().count(),
             escape(&self.query),
         );
-        for family in &self.families {
+        // Those that do not match are there too, for a search that goes on in the browser.
+        for family in &self.report.families {
             let (name, help) = (escape(&family.name), escape(&family.help));
             let class = if family.series == 0 {
                 " class=\"silent\""
             } else {
                 ""
             };
+            let hidden = if self.matches(family) { "" } else { " hidden" };
             let series = match family.series {
                 0 => "no samples".to_owned(),
                 1 => "1 series".to_owned(),
@@ -289,7 +305,7 @@ impl Data {
             };
             let _ = write!(
                 body,
-                "<details{class}><summary><code>{name}</code><span class=\"pill\">{}</span>\
+                "<details{class}{hidden}><summary><code>{name}</code><span class=\"pill\">{}</span>\
                  <span class=\"number\">{series}</span></summary><div class=\"about\"><p>{help}</p>",
                 escape(&family.metric_type),
             );
@@ -304,7 +320,7 @@ impl Data {
             }
             body.push_str("</div></details>\n");
         }
-        let hidden = if self.families.is_empty() {
+        let hidden = if self.found().next().is_none() {
             ""
         } else {
             " hidden"
@@ -333,7 +349,7 @@ impl Data {
 
     fn text(&self, text: &mut String) {
         if !self.query.is_empty() {
-            for family in &self.families {
+            for family in self.found() {
                 let _ = write!(
                     text,
                     "\n{} ({})\n  {}\n",
@@ -346,7 +362,7 @@ impl Data {
             let _ = writeln!(
                 text,
                 "\n{} families match `{}`",
-                self.families.len(),
+                self.found().count(),
                 self.query
             );
             return;
@@ -381,7 +397,7 @@ impl Data {
         let _ = writeln!(
             text,
             "\n{} families; search them with /?q=WORDS",
-            self.families.len()
+            self.report.families.len()
         );
     }
 }

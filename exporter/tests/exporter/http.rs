@@ -224,7 +224,7 @@ fn the_exporter_measures_itself() {
     assert_eq!(exporter.own(count), Some(1.0));
     assert!(exporter.own("process_open_fds").unwrap() > 3.0);
     assert_eq!(
-        exporter.own("kube_state_metrics_objects{resource=\"nodes\"}"),
+        exporter.own("kube_state_metrics_objects{resource=\"*v1.Node\"}"),
         Some(3.0)
     );
     let one = exporter

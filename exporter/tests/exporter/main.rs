@@ -10,6 +10,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod browser;
 mod cli;
 mod http;
 mod limits;
