@@ -88,14 +88,14 @@ fn evaluate(case: &Case) -> Result<Outcome, String> {
 
 /// Objects that a store can hold together: those without a name would replace one another.
 fn together(objects: &[Box<RawValue>]) -> Vec<Vec<&RawValue>> {
-    let named = |object: &&Box<RawValue>| {
+    let named = |object: &RawValue| {
         let object: Value = serde_json::from_str(object.get()).unwrap();
         object["metadata"]["name"].is_string()
     };
     let all = objects
         .iter()
-        .filter(named)
         .map(|object| &**object)
+        .filter(|object| named(object))
         .collect();
     let nameless = objects.iter().filter(|object| !named(object));
     let nameless = nameless.map(|object| vec![&**object]);

@@ -220,7 +220,7 @@ mod tests {
             (format!("{om};q=0.3,text/plain;q=0.5"), TEXT),
             (format!("text/plain;q=0.5,{om};version=1.0.0"), NEW),
             (format!("{om};version=1.0.0;q=0,{om}"), OLD),
-            (format!("text/plain;q=0,*/*;q=0.1"), OLD),
+            ("text/plain;q=0,*/*;q=0.1".to_owned(), OLD),
             (format!("*/*,{om};q=0"), TEXT),
             (format!("{om};q=1.5"), OLD),
             (format!("{om};q=0.0004"), OLD),

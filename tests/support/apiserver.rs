@@ -22,13 +22,13 @@ use super::questions::Asked;
 
 /// Cloning gives another handle to the same server.
 #[derive(Clone, Default)]
-pub struct ApiServer {
+pub(crate) struct ApiServer {
     state: Arc<Mutex<State>>,
 }
 
 /// Which requests a fault is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum On {
+pub(crate) enum On {
     Any,
     /// The first or only page of a list.
     List,
@@ -41,7 +41,7 @@ pub enum On {
 
 /// What goes wrong.
 #[derive(Clone, Debug)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// An answer with this code and reason.
     Status(u16, &'static str),
     /// The same, and how many seconds to stay away.
@@ -123,7 +123,7 @@ impl Default for State {
 
 impl ApiServer {
     /// A server of configmaps, namespaces, pods and statefulsets, all empty.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let server = Self::default();
         for (prefix, api_version, plural, kind) in [
             ("/api/v1", "v1", "configmaps", "ConfigMap"),
@@ -149,7 +149,7 @@ impl ApiServer {
     }
 
     /// A client of the server.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let server = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
             let server = server.clone();
@@ -161,7 +161,7 @@ impl ApiServer {
     // === the state of the cluster ===
 
     /// Creates or changes an object; it gets a uid from its name where it has none.
-    pub fn put(&self, plural: &str, mut object: Value) -> Value {
+    pub(crate) fn put(&self, plural: &str, mut object: Value) -> Value {
         let mut state = self.state.lock();
         state.version += 1;
         let version = state.version;
@@ -189,7 +189,7 @@ impl ApiServer {
     }
 
     /// Deletes an object.
-    pub fn delete(&self, plural: &str, namespace: &str, name: &str) {
+    pub(crate) fn delete(&self, plural: &str, namespace: &str, name: &str) {
         let mut state = self.state.lock();
         state.version += 1;
         let version = state.version;
@@ -201,7 +201,7 @@ impl ApiServer {
     }
 
     /// All objects of a collection, in order.
-    pub fn objects(&self, plural: &str) -> Vec<Value> {
+    pub(crate) fn objects(&self, plural: &str) -> Vec<Value> {
         let state = self.state.lock();
         state.collections[plural]
             .objects
@@ -210,12 +210,12 @@ impl ApiServer {
             .collect()
     }
 
-    pub fn version(&self) -> u64 {
+    pub(crate) fn version(&self) -> u64 {
         self.state.lock().version
     }
 
     /// Sets the server back, as a restored backup does: versions go down, watches go on.
-    pub fn set_back(&self, version: u64) {
+    pub(crate) fn set_back(&self, version: u64) {
         let mut state = self.state.lock();
         (state.version, state.oldest) = (version, 0);
         for collection in state.collections.values_mut() {
@@ -225,27 +225,27 @@ impl ApiServer {
 
     // === what the server is like ===
 
-    pub fn without_streaming_lists(self) -> Self {
+    pub(crate) fn without_streaming_lists(self) -> Self {
         self.state.lock().streaming = false;
         self
     }
 
-    pub fn set_streaming_lists(&self, on: bool) {
+    pub(crate) fn set_streaming_lists(&self, on: bool) {
         self.state.lock().streaming = on;
     }
 
     /// Lists of version 0 are answered whole, whatever limit they ask for.
-    pub fn with_whole_lists(self) -> Self {
+    pub(crate) fn with_whole_lists(self) -> Self {
         self.state.lock().whole_from_cache = true;
         self
     }
 
-    pub fn with_shards(self) -> Self {
+    pub(crate) fn with_shards(self) -> Self {
         self.state.lock().shards = true;
         self
     }
 
-    pub fn bookmark_every(self, time: Duration) -> Self {
+    pub(crate) fn bookmark_every(self, time: Duration) -> Self {
         self.state.lock().bookmarks = time;
         self
     }
@@ -253,19 +253,19 @@ impl ApiServer {
     // === faults ===
 
     /// The next so many requests of a kind fail.
-    pub fn fault(&self, on: On, plural: &str, times: usize, fault: Fault) {
+    pub(crate) fn fault(&self, on: On, plural: &str, times: usize, fault: Fault) {
         self.state
             .lock()
             .faults
             .push((on, plural.into(), times, fault));
     }
 
-    pub fn heal(&self) {
+    pub(crate) fn heal(&self) {
         self.state.lock().faults.clear();
     }
 
     /// Refuses connections and cuts those there are, or takes them again.
-    pub fn set_down(&self, down: bool) {
+    pub(crate) fn set_down(&self, down: bool) {
         self.state.lock().down = down;
         if down {
             self.cut_watches("");
@@ -273,25 +273,25 @@ impl ApiServer {
     }
 
     /// Forgets all changes so far: watches cannot be resumed.
-    pub fn compact(&self) {
+    pub(crate) fn compact(&self) {
         let mut state = self.state.lock();
         state.oldest = state.version;
     }
 
     /// Breaks the connections of watches that cannot be resumed then; empty stands for all.
-    pub fn expire_watches(&self, plural: &str) {
+    pub(crate) fn expire_watches(&self, plural: &str) {
         self.state.lock().version += 1;
         self.compact();
         self.cut_watches(plural);
     }
 
     /// Says that a watch has expired by the status of the answer, not by an event.
-    pub fn expire_by_status(&self) {
+    pub(crate) fn expire_by_status(&self) {
         self.state.lock().expiry_as_status = true;
     }
 
     /// Page tokens handed out so far are no longer good.
-    pub fn expire_tokens(&self) {
+    pub(crate) fn expire_tokens(&self) {
         self.state.lock().tokens.clear();
     }
 
@@ -305,7 +305,7 @@ impl ApiServer {
     }
 
     /// Breaks connections; an empty name stands for all collections.
-    pub fn cut_watches(&self, plural: &str) {
+    pub(crate) fn cut_watches(&self, plural: &str) {
         self.watches(plural, |watch| {
             let _ = watch
                 .sender
@@ -315,17 +315,17 @@ impl ApiServer {
     }
 
     /// Ends watches in good order.
-    pub fn end_watches(&self, plural: &str) {
+    pub(crate) fn end_watches(&self, plural: &str) {
         self.watches(plural, |watch| watch.sender.close_channel());
     }
 
     /// Sends nothing any more on the watches that are open.
-    pub fn mute_watches(&self, plural: &str) {
+    pub(crate) fn mute_watches(&self, plural: &str) {
         self.watches(plural, |watch| watch.muted = true);
     }
 
     /// Sends bytes on the watches that are open.
-    pub fn send_raw(&self, plural: &str, bytes: impl Into<Bytes>) {
+    pub(crate) fn send_raw(&self, plural: &str, bytes: impl Into<Bytes>) {
         let bytes = bytes.into();
         self.watches(plural, |watch| {
             let _ = watch.sender.unbounded_send(Ok(bytes.clone()));
@@ -333,12 +333,12 @@ impl ApiServer {
     }
 
     /// Sends an event on the watches that are open.
-    pub fn send_event(&self, plural: &str, kind: &str, object: &Value) {
+    pub(crate) fn send_event(&self, plural: &str, kind: &str, object: &Value) {
         self.send_raw(plural, line(kind, object));
     }
 
     /// How many watches are open.
-    pub fn open_watches(&self, plural: &str) -> usize {
+    pub(crate) fn open_watches(&self, plural: &str) -> usize {
         let mut open = 0;
         self.watches(plural, |watch| {
             open += usize::from(!watch.sender.is_closed())
@@ -349,7 +349,7 @@ impl ApiServer {
     // === what was asked ===
 
     /// All requests for a collection since the log was cleared.
-    pub fn log(&self, plural: &str) -> Vec<Asked> {
+    pub(crate) fn log(&self, plural: &str) -> Vec<Asked> {
         let state = self.state.lock();
         state
             .log
@@ -359,12 +359,12 @@ impl ApiServer {
             .collect()
     }
 
-    pub fn clear_log(&self) {
+    pub(crate) fn clear_log(&self) {
         self.state.lock().log.clear();
     }
 
     /// How many lists, streaming lists and watches were asked for since the log was cleared.
-    pub fn counts(&self, plural: &str) -> (usize, usize, usize) {
+    pub(crate) fn counts(&self, plural: &str) -> (usize, usize, usize) {
         let log = self.log(plural);
         let streams = log.iter().filter(|asked| asked.is_stream()).count();
         let watches = log.iter().filter(|asked| asked.is_watch()).count();

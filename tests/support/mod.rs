@@ -5,18 +5,18 @@
 mod apiserver;
 mod questions;
 
-pub use apiserver::{ApiServer, Fault, On};
+pub(crate) use apiserver::{ApiServer, Fault, On};
 
 use std::future::Future;
 use std::time::Duration;
 
 /// Waits until something holds, in the clock of the test; fails after ten minutes of it.
-pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     within(what, Duration::from_secs(600), &mut holds).await;
 }
 
 /// Waits until something holds, for so long.
-pub async fn within(what: &str, time: Duration, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn within(what: &str, time: Duration, mut holds: impl FnMut() -> bool) {
     let end = tokio::time::Instant::now() + time;
     let mut pause = Duration::from_millis(5);
     while !holds() {
@@ -27,21 +27,21 @@ pub async fn within(what: &str, time: Duration, mut holds: impl FnMut() -> bool)
 }
 
 /// Lets the clock of the test run.
-pub async fn pass(time: Duration) {
+pub(crate) async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
 /// Runs a future in the background until the guard is dropped.
-pub fn background(future: impl Future<Output = ()> + Send + 'static) -> Background {
+pub(crate) fn background(future: impl Future<Output = ()> + Send + 'static) -> Background {
     Background(tokio::spawn(future))
 }
 
 /// Ends its task when dropped.
-pub struct Background(tokio::task::JoinHandle<()>);
+pub(crate) struct Background(tokio::task::JoinHandle<()>);
 
 impl Background {
     /// Whether the task goes on.
-    pub fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         !self.0.is_finished()
     }
 }

@@ -6,18 +6,18 @@ use serde_json::Value;
 
 /// One request, taken apart.
 #[derive(Clone, Debug, Default)]
-pub struct Asked {
-    pub uri: String,
-    pub path: String,
-    pub query: BTreeMap<String, String>,
-    pub plural: String,
-    pub namespace: Option<String>,
-    pub name: Option<String>,
-    pub accept_encoding: Option<String>,
+pub(crate) struct Asked {
+    pub(crate) uri: String,
+    pub(crate) path: String,
+    pub(crate) query: BTreeMap<String, String>,
+    pub(crate) plural: String,
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) accept_encoding: Option<String>,
 }
 
 impl Asked {
-    pub fn new(request: &http::Request<kube::client::Body>) -> Self {
+    pub(crate) fn new(request: &http::Request<kube::client::Body>) -> Self {
         let uri = request.uri();
         let query = uri.query().unwrap_or_default().as_bytes();
         let query = form_urlencoded::parse(query).into_owned().collect();
@@ -49,25 +49,25 @@ impl Asked {
         asked
     }
 
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.query.get(name).map(String::as_str)
     }
 
-    pub fn is_watch(&self) -> bool {
+    pub(crate) fn is_watch(&self) -> bool {
         self.get("watch") == Some("true")
     }
 
-    pub fn is_stream(&self) -> bool {
+    pub(crate) fn is_stream(&self) -> bool {
         self.get("sendInitialEvents") == Some("true")
     }
 
-    pub fn version(&self) -> Option<u64> {
+    pub(crate) fn version(&self) -> Option<u64> {
         self.get("resourceVersion")
             .map(|version| version.parse().unwrap())
     }
 
     /// Whether an object is among what is asked for.
-    pub fn selects(&self, object: &Value) -> bool {
+    pub(crate) fn selects(&self, object: &Value) -> bool {
         let text = |path: &str| {
             object
                 .pointer(path)
@@ -109,7 +109,7 @@ impl Asked {
     }
 
     /// Whether the server knows the fields it is to select by.
-    pub fn fields_are_known(&self) -> bool {
+    pub(crate) fn fields_are_known(&self) -> bool {
         let terms = terms(self.get("fieldSelector").unwrap_or_default());
         terms.into_iter().all(|(path, ..)| {
             path.starts_with("metadata.name") || self.plural == "pods" && path == "spec.nodeName"
