@@ -25,7 +25,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Subcommands {
     /// Write the metrics of manifests to standard output and exit
-    Render(RenderArgs),
+    Render(Box<RenderArgs>),
     /// List all metric families with their labels and what they tell
     Families {
         /// How the list is written
@@ -147,6 +147,10 @@ pub(crate) struct ContentFlags {
     /// The number of shards [default: 1]
     #[arg(long, value_name = "NUMBER", help_heading = "Sharding")]
     pub(crate) total_shards: Option<String>,
+    /// Divide objects as the API server can, so that it sends each shard only its own; the same on
+    /// all shards
+    #[arg(long, value_name = "BOOL", help_heading = "Sharding")]
+    pub(crate) server_side_sharding: Option<String>,
 }
 
 /// Where the objects come from.
@@ -171,6 +175,12 @@ pub(crate) struct SourceFlags {
     /// Let lists be answered from the API server's cache
     #[arg(long, value_name = "BOOL")]
     pub(crate) use_apiserver_cache: Option<String>,
+    /// Ask for lists in pages, also where the API server can stream them
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) no_watchlist: Option<String>,
+    /// When to be ready: `default` also where the API server refuses resources, or `strict`
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) readiness: Option<String>,
     /// The most objects a list takes; 0 is no limit [default: 0]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) object_limit: Option<String>,
@@ -180,6 +190,9 @@ pub(crate) struct SourceFlags {
     /// Namespace of the own pod
     #[arg(long, value_name = "NAME", help_heading = "Sharding")]
     pub(crate) pod_namespace: Option<String>,
+    /// How long to serve objects on that another shard takes over [default: 0]
+    #[arg(long, value_name = "DURATION", help_heading = "Sharding")]
+    pub(crate) shard_handover: Option<String>,
 }
 
 /// How the answers are served.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use kube_state_metrics::watch::tuned;
 
 use crate::options::Source;
 
@@ -24,13 +25,13 @@ pub(crate) enum ClusterError {
     Client(#[source] kube::Error),
 }
 
-/// A client for the API server that the options name.
+/// A client for the API server that the options name, and where that is.
 ///
 /// # Errors
 ///
 /// Where the options, or the cluster this runs in, do not lead to one. The server itself is not
 /// asked: it may come later.
-pub(crate) async fn client(source: &Source) -> Result<Client, ClusterError> {
+pub(crate) async fn client(source: &Source) -> Result<(Client, String), ClusterError> {
     let mut config = match (&source.kubeconfig, &source.apiserver) {
         (Some(path), _) => {
             let wrong = |source| ClusterError::Kubeconfig {
@@ -49,5 +50,7 @@ pub(crate) async fn client(source: &Source) -> Result<Client, ClusterError> {
     if let Some(apiserver) = &source.apiserver {
         config.cluster_url = apiserver.clone();
     }
-    Client::try_from(config).map_err(ClusterError::Client)
+    let url = config.cluster_url.to_string();
+    let client = Client::try_from(tuned(config)).map_err(ClusterError::Client)?;
+    Ok((client, url))
 }

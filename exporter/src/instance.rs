@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kube_state_metrics::manifests::{LoadReport, ManifestFeed, ManifestSource};
+use kube_state_metrics::watch::{Health, ReadinessPolicy, ResourceHealth, WatchError};
 use kube_state_metrics::{BuildError, StateMetrics};
 use parking_lot::Mutex;
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGaugeVec, Opts, Registry};
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 
+use crate::cluster::{self, ClusterError};
 use crate::follow::Follower;
 use crate::options::{Content, Source};
 use crate::report::Reports;
@@ -24,6 +27,7 @@ pub(crate) struct Instance {
     pub(crate) content: Content,
     pub(crate) reports: Reports,
     feed: Feed,
+    _tending: Task,
 }
 
 /// Why an instance cannot start.
@@ -31,6 +35,10 @@ pub(crate) struct Instance {
 pub(crate) enum InstanceError {
     #[error(transparent)]
     Build(#[from] BuildError),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Watch(#[from] WatchError),
     #[error("the manifests could not be read: {0}")]
     Load(#[from] tokio::task::JoinError),
     #[error("cannot register the metrics of the stores: {0}")]
@@ -41,6 +49,17 @@ pub(crate) enum InstanceError {
 #[derive(Debug)]
 enum Feed {
     Manifests(Manifests),
+    Cluster(Cluster),
+}
+
+/// A cluster that is watched.
+#[derive(Debug)]
+struct Cluster {
+    url: String,
+    health: Health,
+    policy: ReadinessPolicy,
+    registry: Registry,
+    task: Task,
 }
 
 /// Manifests that are followed.
@@ -76,26 +95,42 @@ struct Task(JoinHandle<()>);
 // === impl Instance ===
 
 impl Instance {
-    /// Builds the stores, fills them and follows their source.
+    /// Builds the stores and follows their source: manifests are read at once, the objects of a
+    /// cluster come as it sends them.
     ///
     /// # Errors
     ///
-    /// Where the content is not valid.
+    /// Where the content is not valid, or there is no way to a cluster.
     pub(crate) async fn start(content: Content, source: Source) -> Result<Self, InstanceError> {
         let metrics = content.build()?;
-        let feed = Feed::Manifests(Manifests::start(&metrics, source.manifests.clone()).await?);
+        let feed = if source.manifests.is_empty() {
+            Feed::Cluster(Cluster::start(&metrics, &source).await?)
+        } else {
+            Feed::Manifests(Manifests::start(&metrics, source.manifests).await?)
+        };
+        let tending = tokio::spawn(tend(metrics.clone()));
         Ok(Self {
             metrics,
             content,
             reports: Reports::default(),
             feed,
+            _tending: Task(tending),
         })
     }
 
     /// Whether what feeds the stores is at work.
     pub(crate) fn is_alive(&self) -> bool {
-        match &self.feed {
-            Feed::Manifests(manifests) => !manifests.task.0.is_finished(),
+        let task = match &self.feed {
+            Feed::Manifests(manifests) => &manifests.task,
+            Feed::Cluster(cluster) => &cluster.task,
+        };
+        !task.0.is_finished()
+    }
+
+    /// Waits until there is something complete to serve.
+    pub(crate) async fn ready(&self) {
+        if let Feed::Cluster(cluster) = &self.feed {
+            cluster.health.ready(cluster.policy).await;
         }
     }
 
@@ -103,6 +138,7 @@ impl Instance {
     pub(crate) fn status(&self) -> Status {
         match &self.feed {
             Feed::Manifests(manifests) => manifests.status(&self.metrics),
+            Feed::Cluster(cluster) => cluster.status(),
         }
     }
 
@@ -113,6 +149,7 @@ impl Instance {
                 let problems = manifests.state.lock().problems.len();
                 manifests.gauges.gather(&self.metrics, problems)
             }
+            Feed::Cluster(cluster) => cluster.registry.gather(),
         }
     }
 
@@ -121,6 +158,95 @@ impl Instance {
         let status = self.status();
         let (series, objects) = (thousands(status.series()), thousands(status.objects()));
         format!("{series} series of {objects} objects")
+    }
+}
+
+/// Keeps compressed blocks in shape.
+async fn tend(metrics: StateMetrics) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let metrics = metrics.clone();
+        // Compressing takes a while where there is much.
+        if tokio::task::spawn_blocking(move || metrics.tend_gzip_cache())
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    async fn start(metrics: &StateMetrics, source: &Source) -> Result<Self, InstanceError> {
+        let (client, url) = cluster::client(source).await?;
+        let registry = Registry::new();
+        let mut watch = metrics
+            .watch(client)
+            .registry(&registry)
+            .object_limit(source.object_limit.into())
+            .use_api_server_cache(source.use_cache)
+            .streaming_lists(source.streaming_lists)
+            .shard_handover(source.shard_handover);
+        if let Some(node) = &source.node {
+            watch = watch.node(node);
+        }
+        if source.unscheduled_pods {
+            watch = watch.unscheduled_pods();
+        }
+        if let Some((namespace, pod)) = &source.pod {
+            watch = watch.shard_of_pod(namespace, pod);
+        }
+        let watcher = watch.build()?;
+        Ok(Self {
+            url,
+            health: watcher.health(),
+            policy: source.readiness,
+            registry,
+            task: Task(tokio::spawn(watcher.run())),
+        })
+    }
+
+    fn status(&self) -> Status {
+        let readiness = self.health.readiness(self.policy);
+        // The first line says what the figures say.
+        let remarks = readiness
+            .to_string()
+            .lines()
+            .skip(1)
+            .map(str::to_owned)
+            .collect();
+        let resources = self.health.resources();
+        Status {
+            ready: readiness.ready,
+            source: format!("watching {}", self.url),
+            remarks,
+            resources: resources.into_iter().map(ResourceStatus::from).collect(),
+        }
+    }
+}
+
+impl From<ResourceHealth> for ResourceStatus {
+    fn from(own: ResourceHealth) -> Self {
+        let state = match own.source {
+            kube_state_metrics::watch::Source::LeftOut => "left out".to_owned(),
+            _ => own.state.to_string(),
+        };
+        Self {
+            resource: own.resource,
+            api_version: own.api_version,
+            kind: own.kind,
+            state,
+            objects: own.objects,
+            series: own.series,
+            memory_bytes: own.memory_bytes,
+            last_event_seconds: own.silent_seconds,
+            errors: own.decode_errors,
+            last_error: own.last_error,
+        }
     }
 }
 

@@ -265,13 +265,13 @@ impl Data {
     }
 
     fn html_families(&self, port: Port, body: &mut String) {
-        let _ = write!(
+        let _ = writeln!(
             body,
             "<section id=\"families\"><div class=\"head\"><h2>Families</h2>\
              <span class=\"pill\" id=\"count\">{}</span>\
              <form action=\"/#families\" role=\"search\"><input type=\"search\" name=\"q\" \
              placeholder=\"Search by name or meaning\" aria-label=\"Search families\" value=\"{}\">\
-             <button>Search</button></form></div>\n",
+             <button>Search</button></form></div>",
             self.families.len(),
             escape(&self.query),
         );

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use kube_state_metrics::filter::{AllowlistConfig, FilterError};
+use kube_state_metrics::watch::ReadinessPolicy;
 use kube_state_metrics::{BuildError, BuildProblem, BuiltIn, Shard, StateMetrics};
 
 use crate::cli::{ContentFlags, Flags, IgnoredFlags, LogFlags, ServerFlags, SourceFlags};
@@ -52,7 +54,10 @@ pub(crate) struct Source {
     pub(crate) node: Option<String>,
     pub(crate) unscheduled_pods: bool,
     pub(crate) use_cache: bool,
-    pub(crate) object_limit: Option<u32>,
+    pub(crate) streaming_lists: bool,
+    pub(crate) object_limit: u32,
+    pub(crate) readiness: ReadinessPolicy,
+    pub(crate) shard_handover: Duration,
     /// Namespace and name of the own pod.
     pub(crate) pod: Option<(String, String)>,
 }
@@ -286,6 +291,14 @@ impl Reader<'_> {
     fn shard(&mut self, flags: &ContentFlags, file: &ConfigFile) -> Shard {
         let count = values::number;
         let before = self.problems.len();
+        let by_range = self.value(
+            "--server-side-sharding",
+            &flags.server_side_sharding,
+            "server_side_sharding",
+            &file.server_side_sharding,
+            values::switch,
+            false,
+        );
         let shard = self.value("--shard", &flags.shard, "shard", &file.shard, count, 0);
         let total = "total_shards";
         let total = self.value(
@@ -299,11 +312,12 @@ impl Reader<'_> {
         if self.problems.len() > before {
             return Shard::default();
         }
-        Shard::new(shard, total).unwrap_or_else(|error| {
+        let shard = Shard::new(shard, total).unwrap_or_else(|error| {
             self.problems
                 .push(format!("--shard {shard}, --total-shards {total}: {error}"));
             Shard::default()
-        })
+        });
+        if by_range { shard.by_range() } else { shard }
     }
 
     fn allowlists(
@@ -373,15 +387,43 @@ impl Reader<'_> {
                 values::switch,
                 false,
             ),
-            object_limit: Some(self.value(
+            streaming_lists: !self.value(
+                "--no-watchlist",
+                &flags.no_watchlist,
+                "no_watchlist",
+                &file.no_watchlist,
+                values::switch,
+                false,
+            ),
+            object_limit: self.value(
                 "--object-limit",
                 &flags.object_limit,
                 "object_limit",
                 &file.object_limit,
                 values::number,
                 0,
-            ))
-            .filter(|limit| *limit > 0),
+            ),
+            readiness: self.value(
+                "--readiness",
+                &flags.readiness,
+                "readiness",
+                &file.readiness,
+                |text| {
+                    text.parse()
+                        .map_err(|_| "is neither `default` nor `strict`".into())
+                },
+                ReadinessPolicy::Default,
+            ),
+            shard_handover: self
+                .value(
+                    "--shard-handover",
+                    &flags.shard_handover,
+                    "shard_handover",
+                    &file.shard_handover,
+                    values::timeout,
+                    None,
+                )
+                .unwrap_or_default(),
             pod: namespace.zip(pod),
         }
     }
@@ -435,7 +477,7 @@ impl Reader<'_> {
 
     fn limits(&mut self, flags: &ServerFlags, file: &ConfigFile) -> Limits {
         let mut timeout = |flag: &'static str, value, key: &'static str, file, seconds| {
-            let default = Some(std::time::Duration::from_secs(seconds));
+            let default = Some(Duration::from_secs(seconds));
             self.value(flag, value, key, file, values::timeout, default)
         };
         Limits {
@@ -589,7 +631,7 @@ impl Reader<'_> {
                 ("--node", source.node.is_some()),
                 ("--track-unscheduled-pods", source.unscheduled_pods),
                 ("--use-apiserver-cache", source.use_cache),
-                ("--object-limit", source.object_limit.is_some()),
+                ("--object-limit", source.object_limit > 0),
                 ("--pod and --pod-namespace", source.pod.is_some()),
             ];
             for (flags, _) in idle.iter().filter(|(_, given)| *given) {

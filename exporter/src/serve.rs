@@ -12,8 +12,7 @@ use crate::app::App;
 use crate::auth::AuthFilter;
 use crate::cli::Flags;
 use crate::cluster;
-use crate::follow::Follower;
-use crate::inputs::Inputs;
+use crate::inputs::{InputError, Inputs};
 use crate::instance::Instance;
 use crate::logging::LogLevel;
 use crate::options::{Address, ServerOptions};
@@ -53,15 +52,20 @@ pub(crate) async fn run(flags: Flags, log_level: LogLevel) -> Result<(), AnyErro
     let (mut follower, inputs) = Inputs::read(&flags, Vec::new(), true);
     let mut program = Program::start(flags, inputs?, telemetry, log_level).await?;
     program.announce();
-    loop {
+    'serving: loop {
         tokio::select! {
             () = signals.received() => break,
             () = follower.changed() => {}
         }
-        let reload = program.reload();
-        tokio::select! {
-            () = signals.received() => break,
-            next = reload => follower = next,
+        loop {
+            let read;
+            (follower, read) = Inputs::read(&program.flags, program.inputs.followed(), false);
+            tokio::select! {
+                () = signals.received() => break 'serving,
+                () = program.reload(read) => break,
+                // What was read is old before it was used.
+                () = follower.changed() => {}
+            }
         }
     }
     tracing::info!("told to stop; answers on their way have {DRAIN:?}");
@@ -116,22 +120,26 @@ impl Program {
         })
     }
 
-    /// Says in one line what is served and where.
+    /// Says in one line what is served and where; and before, where a cluster has to answer first.
     fn announce(&self) {
         let (main, telemetry) = (url(&self.main), url(&self.telemetry));
-        let summary = self.app.instance().summary();
-        let mut out = std::io::stdout().lock();
-        // Nobody may be reading; that is no reason to stop.
-        let _ = writeln!(
-            out,
-            "serving {summary} on {main}/metrics, telemetry on {telemetry}/"
-        );
-        let _ = out.flush();
+        let place = format!("on {main}/metrics, telemetry on {telemetry}/");
+        let instance = self.app.instance();
+        let status = instance.status();
+        if status.ready {
+            return say(&format!("serving {} {place}", instance.summary()));
+        }
+        say(&format!("{}; listening {place}", status.source));
+        tokio::spawn(async move {
+            instance.ready().await;
+            say(&format!("serving {} {place}", instance.summary()));
+        });
     }
 
-    /// Reads the configuration again and uses it, unless it is wrong; scrapes go on all the while.
-    async fn reload(&mut self) -> Follower {
-        let (follower, read) = Inputs::read(&self.flags, self.inputs.followed(), false);
+    /// Uses a configuration that was read again, unless it is wrong; scrapes go on all the while.
+    ///
+    /// Where the future is dropped before its end, nothing has changed.
+    async fn reload(&mut self, read: Result<Inputs, InputError>) {
         let applied = match read {
             Ok(inputs) => self.apply(inputs).await,
             Err(error) => Err(error.into()),
@@ -146,7 +154,6 @@ impl Program {
                 tracing::error!("the changed configuration is not used: {error}");
             }
         }
-        follower
     }
 
     async fn apply(&mut self, new: Inputs) -> Result<(), AnyError> {
@@ -164,7 +171,10 @@ impl Program {
         let instance = if is_same {
             self.app.instance()
         } else {
-            Arc::new(Instance::start(options.content.clone(), options.source.clone()).await?)
+            let instance = Instance::start(options.content.clone(), options.source.clone()).await?;
+            // The old one serves until the new one has everything, however long that takes.
+            instance.ready().await;
+            Arc::new(instance)
         };
         // From here on nothing can fail.
         self.app.replace(instance, auth);
@@ -193,6 +203,12 @@ impl Program {
     }
 }
 
+/// Says something to whoever started the program; nobody may be reading, and that is no error.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
 /// A listener for another address than before.
 async fn moved(
     old: &Address,
@@ -219,7 +235,8 @@ async fn auth(inputs: &Inputs) -> Result<Option<Arc<AuthFilter>>, AnyError> {
         return Ok(None);
     }
     let client = cluster::client(&inputs.options.source).await;
-    let client = client.map_err(|error| format!("--auth-filter needs an API server: {error}"))?;
+    let (client, _) =
+        client.map_err(|error| format!("--auth-filter needs an API server: {error}"))?;
     Ok(Some(Arc::new(AuthFilter::new(client))))
 }
 

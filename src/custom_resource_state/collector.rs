@@ -83,10 +83,7 @@ impl CustomResourceCollector {
                 MetricType::Info => Family::info(name, help),
                 MetricType::Gauge | MetricType::Counter => Family::gauge(name, help),
             };
-            let family = match plan.reads() {
-                Some(paths) => family.reads(paths),
-                None => family,
-            };
+            let family = family.reads(plan.reads());
             families.push(family.generator(Generator::new(Arc::clone(plan), constants, errors)));
         }
         Self {

@@ -89,16 +89,36 @@ impl MetricPlan {
         }
     }
 
-    /// The fields of an object the metric reads, or `None` for all of them.
-    pub(super) fn reads(&self) -> Option<Vec<String>> {
-        if self.each.for_each.is_some()
-            || self.each.expr.is_some()
-            || !self.each.expr_labels.is_empty()
-        {
-            return None;
+    /// The fields of an object the metric reads, as dotted paths; the empty one is all of it.
+    pub(super) fn reads(&self) -> Vec<String> {
+        let each = &self.each;
+        let mut reads: Vec<_> = self.base.paths().map(Path::fields).collect();
+        let expressions = each.for_each.iter().chain(&each.expr);
+        let expressions = expressions.chain(each.expr_labels.iter());
+        reads.extend(expressions.flat_map(Expr::reads));
+        match &each.kind {
+            // The items of a computed list come from the object by that expression alone.
+            _ if each.for_each.is_some() => {}
+            // Entries of maps are not gone through, so only what is named is read.
+            EachKind::StateSet { value_from, .. }
+                if each.expr.is_none() && each.expr_labels.is_empty() =>
+            {
+                let below = each.labels.paths().chain([value_from]);
+                reads.extend(below.map(|path| each.path.fields_with(path)));
+            }
+            EachKind::Gauge { .. }
+                if each.path.is_empty() && !each.names_item() && each.labels.is_empty() => {}
+            _ => reads.push(each.path.fields()),
         }
-        let paths = self.base.paths().chain([&self.each.path]);
-        Some(paths.map(Path::fields).collect())
+        reads
+    }
+}
+
+impl Each {
+    /// Whether the element itself matters to the value or to a label.
+    fn names_item(&self) -> bool {
+        let value = self.expr.as_ref().is_none_or(Expr::names_item);
+        value || self.expr_labels.iter().any(Expr::names_item)
     }
 }
 
@@ -162,7 +182,8 @@ pub(super) fn compile(resources: Vec<Resource>, reader: &mut Reader) -> Vec<Entr
 fn conflicts(entries: &[Entry], reader: &mut Reader) {
     let mut first: BTreeMap<&str, &MetricPlan> = BTreeMap::new();
     for (at, entry) in entries.iter().enumerate() {
-        if entries.iter().skip(at + 1).any(|later| later.covers(entry)) {
+        let replaced = (entries.iter().skip(at + 1)).any(|later| later.covers(entry));
+        if replaced || entry.group == "*" {
             continue;
         }
         for metric in &entry.metrics {

@@ -51,6 +51,10 @@ impl ExprLabels {
         self.0.is_empty()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Expr> {
+        self.0.iter().map(|(_, expr)| expr)
+    }
+
     /// Sets the labels; one whose expression yields `null` is left out.
     ///
     /// An expression that fails costs its label only; the first such problem is returned.

@@ -81,6 +81,10 @@ impl LabelPaths {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.stars.is_empty() && self.named.is_empty()
+    }
+
     pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.stars.iter().chain(&self.named).map(|(_, path)| path)
     }

@@ -51,6 +51,10 @@ impl Path {
         Ok(Self(steps.collect::<Result<_, _>>()?))
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The value the path leads to; a `null` is nothing.
     pub(super) fn find<'v>(&self, from: &'v Value) -> Option<&'v Value> {
         let found = self
@@ -65,7 +69,12 @@ impl Path {
     /// The empty text stands for the whole object. What follows a list index, a search or a name
     /// with a dot is read as a whole.
     pub(super) fn fields(&self) -> String {
-        let names = self.0.iter().map_while(|step| match step {
+        self.fields_with(&Self::default())
+    }
+
+    /// The same for this path with another one behind it.
+    pub(super) fn fields_with(&self, behind: &Self) -> String {
+        let names = self.0.iter().chain(&behind.0).map_while(|step| match step {
             Step::Key(key)
                 if key.index.is_none() && key.equals.is_none() && !key.name.contains('.') =>
             {

@@ -237,12 +237,10 @@ fn a_thousand_changes_leave_nothing_behind() {
         feed(&metrics, &kind, round);
         stores.extend(metrics.plan().slots().iter().map(Arc::downgrade));
         #[cfg(feature = "gzip")]
-        drop(
-            metrics
-                .exposition(Format::Text, Selection::default())
-                .encoded(crate::Encoding::Gzip)
-                .count(),
-        );
+        {
+            let exposition = metrics.exposition(Format::Text, Selection::default());
+            assert!(exposition.encoded(crate::Encoding::Gzip).count() > 0);
+        }
     }
     assert_eq!(metrics.resources().len(), 2);
     let mut alive: Vec<_> = stores.iter().filter_map(Weak::upgrade).collect();

@@ -235,7 +235,7 @@ impl Scalar {
 fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let text: String = text.split_whitespace().collect();
     let digits = text.trim_end_matches('=');
-    if text.len() % 4 != 0 || text.len() - digits.len() > 2 {
+    if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
         return None;
     }
     let mut out = Vec::with_capacity(digits.len() * 3 / 4);

@@ -58,7 +58,7 @@ fn defaults_are_the_reference_s() {
         seconds.map(|limit| limit.unwrap().as_secs()),
         [5, 60, 60, 300, 10]
     );
-    assert_eq!(options.source.object_limit, None);
+    assert_eq!(options.source.object_limit, 0);
     assert_eq!(warnings(""), Vec::<String>::new());
 }
 

@@ -98,7 +98,7 @@ impl fmt::Debug for BasicAuth {
 /// Decodes [base64](https://www.rfc-editor.org/rfc/rfc4648#section-4) with padding.
 fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=');
-    if text.len() % 4 != 0 || text.len() - digits.len() > 2 {
+    if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
         return None;
     }
     let mut bytes = Vec::with_capacity(digits.len() * 3 / 4);

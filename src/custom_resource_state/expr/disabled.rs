@@ -20,4 +20,12 @@ impl Expr {
     pub(in super::super) fn evaluate(&self, _: &Scope<'_>) -> Result<Value, String> {
         match self.0 {}
     }
+
+    pub(in super::super) fn reads(&self) -> Vec<String> {
+        match self.0 {}
+    }
+
+    pub(in super::super) fn names_item(&self) -> bool {
+        match self.0 {}
+    }
 }

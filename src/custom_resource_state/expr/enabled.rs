@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use cel::common::ast::{EntryExpr, Expr as Expression, MapExpr, StructExpr};
+use cel::common::ast::{EntryExpr, Expr as Expression, LiteralValue, MapExpr, StructExpr};
 use cel::objects::{Key, Map};
 use cel::{Context, Env, IdedExpr, Program};
 use serde_json::{Number, Value};
@@ -17,9 +17,14 @@ use super::Scope;
 pub(in super::super) struct Expr {
     program: Program,
     source: Box<str>,
-    names_object: bool,
+    /// What it reads of `object`: fields below fields, and an empty map for all from there on.
+    object: Option<Fields>,
     names_item: bool,
 }
+
+/// Fields by name, each with those below it; none for everything.
+#[derive(Debug, Default)]
+struct Fields(BTreeMap<String, Fields>);
 
 /// The language: CEL, its extensions for texts, lists and numbers.
 static LANGUAGE: LazyLock<Arc<Env>> = LazyLock::new(|| {
@@ -51,17 +56,24 @@ impl Expr {
             .compile(source)
             .map_err(|error| format!("not an expression: {}", one_line(&error.to_string())))?;
         let mut names = BTreeSet::new();
-        free_names(program.expression(), &mut Vec::new(), &mut names);
+        let mut paths = Vec::new();
+        free_names(
+            program.expression(),
+            &mut Vec::new(),
+            &mut names,
+            &mut paths,
+        );
         if let Some(name) = names.iter().find(|name| !KNOWN.contains(name)) {
             return Err(format!(
                 "`{name}` is not known; an expression has `object`, `item` and `key`"
             ));
         }
-        let (names_object, names_item) = (names.contains("object"), names.contains("item"));
+        let names_item = names.contains("item");
+        let object = names.contains("object").then(|| Fields::of(paths));
         Ok(Self {
             program,
             source: source.into(),
-            names_object,
+            object,
             names_item,
         })
     }
@@ -70,8 +82,8 @@ impl Expr {
     pub(in super::super) fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, String> {
         FUNCTIONS.with(|functions| {
             let mut context = functions.new_inner_scope();
-            if self.names_object {
-                context.add_variable_from_value("object", to_cel(scope.object));
+            if let Some(fields) = &self.object {
+                context.add_variable_from_value("object", fields.to_cel(scope.object));
             }
             if self.names_item {
                 context.add_variable_from_value("item", to_cel(scope.item));
@@ -83,6 +95,65 @@ impl Expr {
                 Err(error) => Err(describe(&error).to_owned()),
             }
         })
+    }
+}
+
+impl Expr {
+    /// The fields of the object it reads, as dotted paths; the empty one is all of it.
+    pub(in super::super) fn reads(&self) -> Vec<String> {
+        let mut reads = Vec::new();
+        if let Some(fields) = &self.object {
+            fields.list(String::new(), &mut reads);
+        }
+        reads
+    }
+
+    pub(in super::super) fn names_item(&self) -> bool {
+        self.names_item
+    }
+}
+
+// === impl Fields ===
+
+impl Fields {
+    fn of(paths: Vec<Vec<&str>>) -> Self {
+        let mut root = Self::default();
+        // Shorter paths come last, so that they clear what lies below them.
+        let mut paths = paths;
+        paths.sort_by_key(|path| std::cmp::Reverse(path.len()));
+        for path in paths {
+            let mut fields = &mut root;
+            for name in path {
+                fields = fields.0.entry(name.to_owned()).or_default();
+            }
+            fields.0.clear();
+        }
+        root
+    }
+
+    fn list(&self, path: String, out: &mut Vec<String>) {
+        if self.0.is_empty() {
+            return out.push(path);
+        }
+        for (name, below) in &self.0 {
+            let separator = if path.is_empty() { "" } else { "." };
+            below.list(format!("{path}{separator}{name}"), out);
+        }
+    }
+
+    /// A value without the fields that are not read.
+    fn to_cel(&self, value: &Value) -> cel::Value {
+        match value {
+            Value::Object(map) if !self.0.is_empty() => {
+                let entries = self.0.iter().filter_map(|(name, below)| {
+                    Some((Key::from(name.as_str()), below.to_cel(map.get(name)?)))
+                });
+                cel::Value::Map(Map {
+                    map: Arc::new(entries.collect()),
+                })
+            }
+            _ => to_cel(value),
+        }
     }
 }
 
@@ -115,12 +186,44 @@ const KNOWN: [&str; 19] = [
     "google",
 ];
 
-/// The names an expression uses and does not bind itself.
+/// The fields selected one below the other, and the name of what they are selected from.
+fn selection<'e>(expression: &'e IdedExpr, path: &mut Vec<&'e str>) -> Option<&'e str> {
+    match &expression.expr {
+        Expression::Ident(name) => Some(name.trim_start_matches('.')),
+        Expression::Select(select) => {
+            let root = selection(&select.operand, path)?;
+            path.push(&select.field);
+            Some(root)
+        }
+        // `a.?b`
+        Expression::Call(call) if call.func_name == "_?._" && call.target.is_none() => {
+            let [operand, field] = call.args.as_slice() else {
+                return None;
+            };
+            let Expression::Literal(LiteralValue::String(field)) = &field.expr else {
+                return None;
+            };
+            let root = selection(operand, path)?;
+            path.push(field.inner());
+            Some(root)
+        }
+        _ => None,
+    }
+}
+
+/// The names an expression uses and does not bind itself, and the paths it selects of `object`.
 fn free_names<'e>(
     expression: &'e IdedExpr,
     bound: &mut Vec<&'e str>,
     free: &mut BTreeSet<&'e str>,
+    paths: &mut Vec<Vec<&'e str>>,
 ) {
+    let mut path = Vec::new();
+    if selection(expression, &mut path) == Some("object") && !bound.contains(&"object") {
+        free.insert("object");
+        paths.push(path);
+        return;
+    }
     match &expression.expr {
         Expression::Unspecified | Expression::Literal(_) => {}
         Expression::Ident(name) => {
@@ -131,36 +234,36 @@ fn free_names<'e>(
         }
         Expression::Call(call) => {
             for part in call.target.as_deref().into_iter().chain(&call.args) {
-                free_names(part, bound, free);
+                free_names(part, bound, free, paths);
             }
         }
-        Expression::Select(select) => free_names(&select.operand, bound, free),
+        Expression::Select(select) => free_names(&select.operand, bound, free, paths),
         Expression::List(list) => {
             for element in &list.elements {
-                free_names(element, bound, free);
+                free_names(element, bound, free, paths);
             }
         }
         Expression::Map(MapExpr { entries }) | Expression::Struct(StructExpr { entries, .. }) => {
             for entry in entries {
                 match &entry.expr {
-                    EntryExpr::StructField(field) => free_names(&field.value, bound, free),
+                    EntryExpr::StructField(field) => free_names(&field.value, bound, free, paths),
                     EntryExpr::MapEntry(entry) => {
-                        free_names(&entry.key, bound, free);
-                        free_names(&entry.value, bound, free);
+                        free_names(&entry.key, bound, free, paths);
+                        free_names(&entry.value, bound, free, paths);
                     }
                 }
             }
         }
         Expression::Comprehension(own) => {
-            free_names(&own.iter_range, bound, free);
-            free_names(&own.accu_init, bound, free);
+            free_names(&own.iter_range, bound, free, paths);
+            free_names(&own.accu_init, bound, free, paths);
             let outer = bound.len();
             bound.push(&own.accu_var);
-            free_names(&own.result, bound, free);
+            free_names(&own.result, bound, free, paths);
             bound.push(&own.iter_var);
             bound.extend(own.iter_var2.as_deref());
-            free_names(&own.loop_cond, bound, free);
-            free_names(&own.loop_step, bound, free);
+            free_names(&own.loop_cond, bound, free, paths);
+            free_names(&own.loop_step, bound, free, paths);
             bound.truncate(outer);
         }
     }
@@ -318,6 +421,22 @@ mod tests {
             ("1.0 / 0.0", json!("inf")),
         ] {
             assert_eq!(eval(source), Ok(expected), "{source}");
+        }
+    }
+
+    #[test]
+    fn only_fields_that_are_selected_are_read() {
+        for (source, reads) in [
+            ("object.a.b + object.a.c", &["a.b", "a.c"][..]),
+            ("object.a.b == object.a", &["a"]),
+            ("object.?a.?b.orValue(0)", &["a.b"]),
+            ("has(object.a.b) && size(object.c) > 0", &["a.b", "c"]),
+            ("object.l.map(object, object.x)", &["l"]),
+            ("object['a']", &[""]),
+            ("size(object)", &[""]),
+            ("item.a + key", &[]),
+        ] {
+            assert_eq!(Expr::compile(source).unwrap().reads(), reads, "{source}");
         }
     }
 

@@ -1,0 +1,43 @@
+//! Watches a cluster and says what it knows: `cargo run --features watch --example watch`.
+//!
+//! The cluster is that of the kubeconfig, or the API server named by the first argument. A second
+//! argument `pages` switches streaming lists off.
+
+use std::io::Write;
+use std::time::Duration;
+
+use kube::{Client, Config};
+use kube_state_metrics::StateMetrics;
+use kube_state_metrics::watch::{ReadinessPolicy, tuned};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
+    let mut arguments = std::env::args().skip(1);
+    let config = match arguments.next() {
+        Some(server) => Config::new(server.parse()?),
+        None => Config::infer().await?,
+    };
+    let streaming = arguments.next().as_deref() != Some("pages");
+    let metrics = StateMetrics::builder().default_resources().build()?;
+    let registry = prometheus::Registry::new();
+    let watcher = metrics
+        .watch(Client::try_from(tuned(config))?)
+        .streaming_lists(streaming)
+        .registry(&registry)
+        .build()?;
+    let health = watcher.health();
+    tokio::spawn(watcher.run());
+
+    let mut out = std::io::stdout();
+    write!(out, "{}", health.ready(ReadinessPolicy::Default).await)?;
+    loop {
+        let resources = health.resources();
+        let objects: u64 = resources.iter().map(|own| own.objects).sum();
+        let series: u64 = resources.iter().map(|own| own.series).sum();
+        writeln!(out, "{objects} objects, {series} series")?;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+}

@@ -1,0 +1,234 @@
+//! Paths, methods and pages of both ports.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::support::{Directory, Exporter, get, request};
+
+/// Cases of both ports that we answer differently on purpose.
+const DIFFERENT: &[(&str, Different)] = &[
+    // Policy 12: only what the path can do is done; unknown paths are not cleaned for the client.
+    ("129", Different::Status(404)),
+    ("130", Different::Status(404)),
+    ("131", Different::Status(404)),
+    ("132", Different::Status(404)),
+    // Policy 16: health is told on both ports.
+    ("112", Different::Status(200)),
+    ("134", Different::Status(200)),
+    // Policy 12: a page comes as text to who does not ask for HTML.
+    ("072", Different::Type("text/plain; charset=utf-8")),
+    ("109", Different::Type("text/plain; charset=utf-8")),
+    ("110", Different::Type("text/plain; charset=utf-8")),
+    ("169", Different::Type("text/plain; charset=utf-8")),
+    // Policy 12: the exporter's own metrics are not offered as protobuf, and escaping is ours.
+    (
+        "139",
+        Different::Type("text/plain; version=0.0.4; charset=utf-8; escaping=underscores"),
+    ),
+    (
+        "140",
+        Different::Type("text/plain; version=0.0.4; charset=utf-8; escaping=underscores"),
+    ),
+];
+
+#[derive(Clone, Copy)]
+enum Different {
+    Status(u16),
+    Type(&'static str),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Case {
+    case: String,
+    server: String,
+    method: String,
+    path: String,
+    headers: BTreeMap<String, String>,
+    status: u16,
+    content_type: String,
+    body: Option<String>,
+}
+
+#[test]
+fn paths_are_answered_as_the_cases_say() {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/conformance/process/http.jsonl");
+    let cases = std::fs::read_to_string(path).unwrap();
+    let exporter = Exporter::start(&[]);
+    let mut count = 0;
+    for line in cases.lines() {
+        let case: Case = serde_json::from_str(line).unwrap();
+        let number = case.case.rsplit('/').next().unwrap();
+        let is_main = case.server == "metrics";
+        // The library's own test has those.
+        if is_main && case.path.split('?').next() == Some("/metrics") {
+            continue;
+        }
+        count += 1;
+        let address = if is_main {
+            &exporter.main
+        } else {
+            &exporter.telemetry
+        };
+        let headers: Vec<_> = case
+            .headers
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
+        let answer = request(address, &case.method, &case.path, &headers, "");
+        if !matches!(case.method.as_str(), "GET" | "HEAD") {
+            // Policy 12: methods that would change something are refused.
+            assert_eq!(answer.status, 405, "{number}");
+            assert_eq!(answer.header("allow"), Some("GET,HEAD"), "{number}");
+            continue;
+        }
+        let different = DIFFERENT.iter().find(|(different, _)| *different == number);
+        let different = different.map(|(_, different)| *different);
+        if let Some(Different::Status(status)) = different {
+            assert_eq!(answer.status, status, "{number}");
+            continue;
+        }
+        assert_eq!(answer.status, case.status, "{number}");
+        let content_type = match different {
+            Some(Different::Type(content_type)) => content_type,
+            _ => &case.content_type,
+        };
+        assert_eq!(
+            answer.header("content-type"),
+            Some(content_type),
+            "{number}"
+        );
+        if answer.status == 404 {
+            assert_eq!(
+                answer.header("x-content-type-options"),
+                Some("nosniff"),
+                "{number}"
+            );
+        }
+        if case.method == "HEAD" {
+            assert!(answer.body.is_empty(), "{number}");
+        } else if let Some(body) = case.body {
+            assert_eq!(answer.text(), body, "{number}");
+        }
+    }
+    assert_eq!(count, 62, "cases for other paths");
+}
+
+#[test]
+fn the_landing_page_is_html_for_browsers_and_text_for_terminals() {
+    let exporter = Exporter::start(&["--resources=pods,nodes"]);
+    for address in [&exporter.main, &exporter.telemetry] {
+        let browser = get(
+            address,
+            "/",
+            &[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")],
+        );
+        assert_eq!(
+            browser.header("content-type"),
+            Some("text/html; charset=UTF-8")
+        );
+        let html = browser.text();
+        assert!(html.starts_with("<!doctype html>") && html.ends_with("</html>\n"));
+        assert!(html.contains("<code>kube_pod_info</code>") && !html.contains("{{"));
+        let text = get(address, "/", &[("accept", "*/*")]).text();
+        assert!(
+            text.starts_with("kube-state-metrics 0.") && text.contains("\n  pods "),
+            "{text}"
+        );
+        assert!(!text.contains('<'), "{text}");
+        let found = get(address, "/?q=kube_node%20Unschedul", &[]).text();
+        assert!(
+            found.contains("kube_node_spec_unschedulable") && !found.contains("kube_pod_status"),
+            "{found}"
+        );
+    }
+}
+
+#[test]
+fn markup_in_objects_does_not_become_markup() {
+    let directory = Directory::new("markup");
+    let name =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '<script>x</script>', namespace: a}\n";
+    directory.write("a.yaml", name);
+    let exporter = Exporter::serving(&["--manifests", directory.str()]);
+    let html = get(&exporter.main, "/?q=%3Cb%3E", &[("accept", "text/html")]).text();
+    assert!(
+        !html.contains("<b>") || html.matches("<b>").count() == 4,
+        "only the figures are bold"
+    );
+    let html = get(&exporter.main, "/", &[("accept", "text/html")]).text();
+    assert!(html.contains("&lt;script&gt;x&lt;/script&gt;") && !html.contains("<script>x"));
+}
+
+#[test]
+fn debug_endpoints_are_on_the_telemetry_port_only() {
+    let exporter = Exporter::start(&[]);
+    for path in [
+        "/debug/resources",
+        "/debug/cardinality",
+        "/debug/memory",
+        "/debug/log-level",
+    ] {
+        assert_eq!(exporter.get(path).status, 404, "{path}");
+        assert_eq!(exporter.telemetry(path).status, 200, "{path}");
+    }
+    let json = |path: &str| -> serde_json::Value {
+        serde_json::from_str(&exporter.telemetry(path).text()).unwrap()
+    };
+    let resources = json("/debug/resources");
+    assert_eq!(resources["ready"], true);
+    assert_eq!(resources["resources"].as_array().unwrap().len(), 32);
+    let most = json("/debug/cardinality?top=1");
+    assert_eq!(most["families"].as_array().unwrap().len(), 1);
+    let lines = exporter
+        .metrics("")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .count();
+    assert_eq!(most["series"], lines);
+    let phase = json("/debug/cardinality?family=kube_pod_status_phase");
+    assert_eq!(phase["labels"]["phase"], 5);
+    assert!(json("/debug/memory")["resident_bytes"].as_u64().unwrap() > 1 << 20);
+
+    let put = |body: &str| request(&exporter.telemetry, "PUT", "/debug/log-level", &[], body);
+    assert_eq!(
+        put("kube_state_metrics=trace").text(),
+        "kube_state_metrics=trace\n"
+    );
+    assert_eq!(put("a=b=c").status, 400);
+    assert_eq!(
+        exporter.telemetry("/debug/log-level").text(),
+        "kube_state_metrics=trace\n"
+    );
+}
+
+#[test]
+fn readiness_names_resources_on_request() {
+    let exporter = Exporter::start(&["--resources=pods,nodes"]);
+    assert_eq!(exporter.get("/readyz").text(), "OK");
+    let verbose = exporter.get("/readyz?verbose").text();
+    assert!(
+        verbose.starts_with("OK\n[+] nodes: synced, 3 objects\n[+] pods: synced"),
+        "{verbose}"
+    );
+}
+
+#[test]
+fn the_exporter_measures_itself() {
+    let exporter = Exporter::start(&[]);
+    exporter.metrics("");
+    let count = "http_request_duration_seconds_count{handler=\"metrics\",method=\"get\"}";
+    assert_eq!(exporter.own(count), Some(1.0));
+    assert!(exporter.own("process_open_fds").unwrap() > 3.0);
+    assert_eq!(
+        exporter.own("kube_state_metrics_objects{resource=\"nodes\"}"),
+        Some(3.0)
+    );
+    let one = exporter
+        .telemetry("/metrics?name[]=process_open_fds")
+        .text();
+    assert_eq!(one.lines().count(), 3, "{one}");
+}

@@ -1,0 +1,17 @@
+//! The program from outside: command line, configuration, HTTP, limits, TLS and tokens.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests fail by panicking"
+)]
+
+mod cli;
+mod http;
+mod limits;
+mod serving;
+mod support;

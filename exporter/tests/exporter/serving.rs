@@ -1,0 +1,250 @@
+//! Serving manifests: what is said, followed, reloaded and drained.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::support::{CLUSTER, Directory, Exporter, config_map, eventually, get, run};
+
+const RELOADED: &str = "kube_state_metrics_last_config_reload_successful{filename=\"";
+
+#[test]
+fn one_line_says_what_is_served_and_where() {
+    let exporter = Exporter::start(&[]);
+    let line = &exporter.line;
+    assert!(
+        line.starts_with("serving ") && line.contains(" series of "),
+        "{line}"
+    );
+    assert!(line.contains(" objects on http://localhost:"), "{line}");
+    let series = line
+        .split(' ')
+        .nth(1)
+        .unwrap()
+        .replace(',', "")
+        .parse::<usize>()
+        .unwrap();
+    let lines = exporter
+        .metrics("")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .count();
+    assert_eq!(series, lines);
+    assert_eq!(exporter.log(), "", "it is quiet when all is well");
+}
+
+#[test]
+fn files_that_are_created_edited_and_deleted_are_followed() {
+    let directory = Directory::new("manifests");
+    directory.write("a.yaml", &config_map("x", "one"));
+    let exporter = Exporter::serving(&["--manifests", directory.str()]);
+    let shows = |name: &str| {
+        exporter
+            .metrics("")
+            .contains(&format!("configmap=\"{name}\""))
+    };
+    assert!(shows("one"));
+    directory.write("b.yaml", &config_map("x", "two"));
+    eventually("a new file shows", || shows("two").then_some(()));
+    directory.write("a.yaml", &config_map("x", "other"));
+    eventually("an edited file shows", || {
+        (shows("other") && !shows("one")).then_some(())
+    });
+    fs::remove_file(directory.path().join("b.yaml")).unwrap();
+    eventually("a deleted file's objects go", || {
+        (!shows("two")).then_some(())
+    });
+    // A broken document costs the others nothing, and is told once.
+    directory.write(
+        "c.yaml",
+        &("kind: [\n".to_owned() + &config_map("x", "three")),
+    );
+    eventually("documents beside a broken one show", || {
+        shows("three").then_some(())
+    });
+    assert_eq!(
+        exporter.own("kube_state_metrics_manifest_problems"),
+        Some(1.0)
+    );
+    assert!(exporter.log().contains("c.yaml:1"), "{}", exporter.log());
+}
+
+#[test]
+fn a_signal_lets_answers_on_their_way_end() {
+    for signal in ["TERM", "INT"] {
+        let mut exporter = Exporter::start(&[]);
+        let mut idle = TcpStream::connect(&exporter.main).unwrap();
+        // A request that is half sent when the signal comes gets its answer.
+        let mut stream = TcpStream::connect(&exporter.main).unwrap();
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n")
+            .unwrap();
+        sleep(Duration::from_millis(100));
+        stream.write_all(b"connection: close\r\n\r\n").unwrap();
+        exporter.signal(signal);
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("0\r\n\r\n"),
+            "{signal}"
+        );
+        assert_eq!(idle.read(&mut [0]).unwrap_or(0), 0);
+        assert_eq!(exporter.wait().code(), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn a_busy_port_is_told_with_its_flag() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for flag in ["--port", "--telemetry-port"] {
+        let other = if flag == "--port" {
+            "--telemetry-port"
+        } else {
+            "--port"
+        };
+        let hosts = ["--host=127.0.0.1", "--telemetry-host=127.0.0.1"];
+        let args = [
+            &["--manifests", CLUSTER, flag, &port, other, "0"],
+            &hosts[..],
+        ]
+        .concat();
+        let output = run(&args, "");
+        assert_eq!(output.status.code(), Some(1));
+        let stderr = output.stderr;
+        assert!(
+            stderr.contains(&format!("Error: {flag}: cannot listen on 127.0.0.1:{port}")),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn it_listens_on_all_addresses_by_default() {
+    let exporter = Exporter::spawn(&["--manifests", CLUSTER, "--port=0", "--telemetry-port=0"]);
+    assert_eq!(exporter.get("/livez").status, 200);
+    let v6 = exporter.main.replace("127.0.0.1", "[::1]");
+    if TcpStream::connect("[::1]:1")
+        .is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+    {
+        assert_eq!(get(&v6, "/livez", &[]).status, 200);
+    }
+}
+
+#[test]
+fn a_changed_config_is_used_without_an_outage() {
+    let directory = Directory::new("config");
+    let config = directory.write("config.yaml", "resources: {pods: {}}\n");
+    let exporter = Exporter::start(&["--config", &config, "--resources", "nodes"]);
+    let reloaded = format!("{RELOADED}{config}\",type=\"config\"}}");
+    let hash = format!("kube_state_metrics_config_hash{{filename=\"{config}\",type=\"config\"}}");
+    let shows = |family: &str| exporter.metrics("").contains(family);
+    assert!(shows("kube_pod_info{") && !shows("kube_node_info{"));
+    assert_eq!(exporter.own(&hash), Some(5_950_443_893_422.0));
+    assert_eq!(exporter.own(&reloaded), Some(1.0));
+
+    // Every scrape until the change shows is answered, and shows one of the two states.
+    directory.write("config.yaml", "resources: {services: {}}\n");
+    eventually("the change shows", || {
+        assert!(shows("kube_pod_info{") || shows("kube_service_info{"));
+        (shows("kube_service_info{") && !shows("kube_pod_info{")).then_some(())
+    });
+
+    // What is wrong is not used, and shows.
+    for wrong in ["resources: [pods]\n", "resources: {pod: {}}\n", "port: {"] {
+        directory.write("config.yaml", wrong);
+        eventually("the failure shows", || {
+            (exporter.own(&reloaded) == Some(0.0)).then_some(())
+        });
+        assert!(shows("kube_service_info{"));
+        directory.write("config.yaml", "resources: {services: {}}\n");
+        eventually("the repair shows", || {
+            (exporter.own(&reloaded) == Some(1.0)).then_some(())
+        });
+    }
+    assert!(
+        exporter.log().contains("there is no resource `pod`"),
+        "{}",
+        exporter.log()
+    );
+
+    // An option that goes from the file is the flag's again.
+    directory.write("config.yaml", "{}\n");
+    eventually("the flag counts again", || {
+        shows("kube_node_info{").then_some(())
+    });
+}
+
+#[test]
+fn a_changed_port_moves_the_server() {
+    let directory = Directory::new("port");
+    let config = directory.write("config.yaml", "{}\n");
+    let exporter = Exporter::start(&["--config", &config]);
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    directory.write("config.yaml", &format!("port: {}\n", free.port()));
+    eventually("the new port answers", || TcpStream::connect(free).ok());
+    assert_eq!(get(&free.to_string(), "/livez", &[]).status, 200);
+    eventually("the old port is closed", || {
+        TcpStream::connect(&exporter.main).err()
+    });
+    assert_eq!(exporter.telemetry("/livez").status, 200);
+}
+
+#[test]
+fn a_missing_config_is_an_error_unless_it_may_come_later() {
+    let directory = Directory::new("missing");
+    let path = directory
+        .path()
+        .join("later.yaml")
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let output = run(&["--manifests", CLUSTER, "--config", &path], "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        output.stderr.contains("cannot read the options file"),
+        "{}",
+        output.stderr
+    );
+
+    let exporter = Exporter::start(&[
+        "--config",
+        &path,
+        "--continue-without-config",
+        "--resources=pods",
+    ]);
+    assert!(exporter.log().contains("going on with the flags alone"));
+    assert!(!exporter.metrics("").contains("kube_node_info{"));
+    directory.write("later.yaml", "resources: {nodes: {}}\n");
+    eventually("the file is used once it is there", || {
+        exporter
+            .metrics("")
+            .contains("kube_node_info{")
+            .then_some(())
+    });
+}
+
+#[test]
+fn log_lines_are_json_on_request_and_more_with_v() {
+    let exporter = Exporter::start(&["--log-format=json", "--vmodule=a=1", "-v=4"]);
+    let line = eventually("a line is logged", || {
+        exporter.log().lines().next().map(str::to_owned)
+    });
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["level"], "WARN");
+    assert!(
+        line["message"]
+            .as_str()
+            .unwrap()
+            .contains("--vmodule has no effect")
+    );
+    assert_eq!(
+        exporter.telemetry("/debug/log-level").text(),
+        "kube_state_metrics=debug,info\n"
+    );
+}

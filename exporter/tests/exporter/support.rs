@@ -1,0 +1,347 @@
+//! The program as a child process, and just enough HTTP to talk to it.
+
+#![allow(dead_code, reason = "each test uses a part")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// However slow the machine is, nothing takes so long.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_kube-state-metrics");
+
+pub const CLUSTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/cluster");
+
+/// A running exporter; killed when dropped.
+pub struct Exporter {
+    child: Child,
+    /// The line that says what is served.
+    pub line: String,
+    /// Addresses of both servers, as `127.0.0.1:PORT`.
+    pub main: String,
+    pub telemetry: String,
+    log: Arc<Mutex<String>>,
+    more: Receiver<String>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    head: String,
+    pub body: Vec<u8>,
+}
+
+/// What a program that ended left behind.
+#[derive(Debug)]
+pub struct Output {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A directory that goes when dropped.
+pub struct Directory(PathBuf);
+
+/// Runs the program to its end.
+pub fn run(args: &[&str], stdin: &str) -> Output {
+    let mut child = Command::new(PROGRAM)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may end without reading.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    Output {
+        status: output.status,
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Waits until `check` gives something.
+pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = check() {
+            return value;
+        }
+        assert!(
+            start.elapsed() < PATIENCE,
+            "not within {PATIENCE:?}: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+impl Exporter {
+    /// Serves the example cluster on free ports of the loopback.
+    pub fn start(args: &[&str]) -> Self {
+        Self::serving(&[&["--manifests", CLUSTER], args].concat())
+    }
+
+    /// Serves on free ports of the loopback.
+    pub fn serving(args: &[&str]) -> Self {
+        let ports = [
+            "--host=127.0.0.1",
+            "--port=0",
+            "--telemetry-host=127.0.0.1",
+            "--telemetry-port=0",
+        ];
+        Self::spawn(&[&ports, args].concat())
+    }
+
+    pub fn spawn(args: &[&str]) -> Self {
+        let mut child = Command::new(PROGRAM)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let seen = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let mut seen = seen.lock().unwrap();
+                seen.push_str(&line);
+                seen.push('\n');
+            }
+        });
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (lines, more) = channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let _ = lines.send(line);
+            }
+        });
+        let Ok(line) = more.recv_timeout(PATIENCE) else {
+            panic!("it does not serve: {}", log.lock().unwrap());
+        };
+        let mut addresses = line.split("://").skip(1).map(|rest| {
+            rest.split(['/', ' '])
+                .next()
+                .unwrap()
+                .replace("localhost", "127.0.0.1")
+        });
+        Self {
+            main: addresses.next().unwrap(),
+            telemetry: addresses.next().unwrap(),
+            child,
+            line,
+            log,
+            more,
+        }
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        get(&self.main, path, &[])
+    }
+
+    pub fn telemetry(&self, path: &str) -> Answer {
+        get(&self.telemetry, path, &[])
+    }
+
+    /// The metrics of objects, by a query.
+    pub fn metrics(&self, query: &str) -> String {
+        self.get(&format!("/metrics{query}")).text()
+    }
+
+    /// The value of one of the exporter's own metrics, given with its labels.
+    pub fn own(&self, series: &str) -> Option<f64> {
+        let text = self.telemetry("/metrics").text();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map(|value| value.parse().unwrap())
+    }
+
+    /// What was logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub fn next_line(&self) -> String {
+        self.more.recv_timeout(PATIENCE).unwrap()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The memory it holds, in bytes.
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
+        line.split_whitespace()
+            .next()
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            * 1024
+    }
+
+    /// Sends a signal, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.pid().to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        eventually("the program ends", || self.child.try_wait().unwrap())
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Asks with `GET`.
+pub fn get(address: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    request(address, "GET", path, headers, "")
+}
+
+/// Asks on a new connection.
+pub fn request(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    exchange(stream, method, path, headers, body)
+}
+
+/// Asks on a connection, which it closes.
+pub fn exchange(
+    mut stream: impl Read + Write,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut bytes = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut bytes) {
+        assert!(!bytes.is_empty(), "no answer: {error}");
+    }
+    Answer::parse(&bytes)
+}
+
+impl Answer {
+    fn parse(bytes: &[u8]) -> Self {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+        let end = end.unwrap_or_else(|| panic!("no answer: {}", String::from_utf8_lossy(bytes)));
+        let head = String::from_utf8(bytes[..end + 2].to_vec()).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut body = bytes[end + 4..].to_vec();
+        let mut answer = Self {
+            status,
+            head,
+            body: Vec::new(),
+        };
+        if answer.header("transfer-encoding") == Some("chunked") && !body.is_empty() {
+            body = unchunk(&body);
+        }
+        answer.body = body;
+        answer
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().skip(1);
+        let mut fields = lines.filter_map(|line| line.split_once(':'));
+        fields
+            .find(|(own, _)| own.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+    }
+
+    pub fn text(self) -> String {
+        String::from_utf8(self.body).unwrap()
+    }
+}
+
+fn unchunk(mut bytes: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let end = bytes
+            .windows(2)
+            .position(|window| window == b"\r\n")
+            .expect("the answer is whole");
+        let size = std::str::from_utf8(&bytes[..end]).unwrap();
+        let size = usize::from_str_radix(size, 16).unwrap();
+        if size == 0 {
+            return body;
+        }
+        body.extend_from_slice(&bytes[end + 2..end + 2 + size]);
+        bytes = &bytes[end + 4 + size..];
+    }
+}
+
+impl Directory {
+    pub fn new(name: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("ksm-{name}-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn str(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+
+    /// Writes a file and gives its path.
+    pub fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        // In one step, as editors and mounted ConfigMaps do.
+        let new = self.0.join(format!(".{name}.new"));
+        fs::write(&new, text).unwrap();
+        fs::rename(new, &path).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A config map as YAML.
+pub fn config_map(namespace: &str, name: &str) -> String {
+    format!(
+        "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {namespace}, labels: {{team: x}}}}\n"
+    )
+}
