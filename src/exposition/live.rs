@@ -16,7 +16,7 @@ pub(crate) struct Live {
     pub(crate) custom: parking_lot::Mutex<crate::custom_resource_state::Custom>,
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct State {
     plan: Arc<Plan>,
     #[cfg(feature = "gzip")]
@@ -30,7 +30,8 @@ impl Live {
     ) -> Self {
         let state = State {
             plan: Arc::new(plan),
-            ..State::default()
+            #[cfg(feature = "gzip")]
+            gzip: Arc::default(),
         };
         Self {
             state: RwLock::new(state),
