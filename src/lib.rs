@@ -1,4 +1,35 @@
 //! Turn the state of Kubernetes objects into Prometheus metrics, inside your own program.
+//!
+//! A [`Family`] is a metric: a name, a help text, labels, and a closure that appends samples for one
+//! object. A [`Collector`] is a resource with its families; the [built-in ones](BuiltIn) are those of
+//! kube-state-metrics. A [`StateMetrics`] holds a [`MetricsStore`] per resource, and writes all of
+//! them as one [`Exposition`].
+//!
+//! | to ... | start at |
+//! |---|---|
+//! | link it into an operator | [`StateMetrics::builder`], [`StateMetrics::writer`], feature `watch` |
+//! | expose state from an existing service | [`StateMetrics::exposition`], feature `http` |
+//! | test families against fixture objects | [`MetricsStore`], [`CacheStore::get`] |
+//!
+//! ```
+//! use k8s_openapi::api::core::v1::Node;
+//! use kube_state_metrics::{Collector, Family, Format, Selection, StateMetrics};
+//!
+//! let taints = Family::gauge("node_taints", "Taints of the node.").generate(|node: &Node, s| {
+//!     let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
+//!     s.value(taints.map_or(0, Vec::len));
+//! });
+//! let metrics = StateMetrics::builder().collector(Collector::new().family(taints)).build()?;
+//!
+//! let node = serde_json::json!({ "metadata": { "name": "worker-1" } });
+//! metrics.writer::<Node>()?.apply_object(&serde_json::from_value(node)?);
+//! assert_eq!(
+//!     metrics.exposition(Format::Text, Selection::default()).to_string(),
+//!     "# HELP node_taints Taints of the node.\n# TYPE node_taints gauge\n\
+//!      node_taints{node=\"worker-1\"} 0\n"
+//! );
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -49,6 +80,6 @@ pub use scope::{Shard, ShardError};
 pub use store::{CacheStore, Entry, MetricsStore, StoreStats, Writer};
 
 /// Compiles the examples of the README.
-#[cfg(all(doctest, feature = "http"))]
+#[cfg(all(doctest, feature = "http", feature = "watch"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
