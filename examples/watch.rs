@@ -12,7 +12,9 @@ use kube_state_metrics::watch::{ReadinessPolicy, tuned};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
     let mut arguments = std::env::args().skip(1);
     let config = match arguments.next() {
         Some(server) => Config::new(server.parse()?),
