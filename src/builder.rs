@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use parking_lot::RwLock;
+
 use crate::collector::Collector;
 use crate::decode::DecodeError;
 use crate::exposition::{
@@ -259,9 +261,7 @@ impl StateMetrics {
     /// The shard whose objects the stores take.
     #[must_use]
     pub fn shard(&self) -> Shard {
-        let plan = self.plan();
-        let first = plan.slots().first();
-        first.map_or_else(Shard::default, |slot| slot.filter().shard)
+        self.settings.filter.read().shard
     }
 
     /// Changes the shard of all stores.
@@ -274,6 +274,14 @@ impl StateMetrics {
 
     /// Changes the shard and the earlier shards whose objects are still taken.
     pub(crate) fn set_shards(&self, shard: Shard, leaving: Vec<Shard>) {
+        // Stores that are being added must not miss it.
+        #[cfg(feature = "custom-resources")]
+        let _custom = self.live.custom.lock();
+        {
+            let mut filter = self.settings.filter.write();
+            filter.shard = shard;
+            filter.leaving.clone_from(&leaving);
+        }
         for slot in self.plan().slots() {
             let filter = slot.filter();
             slot.set_filter(ObjectFilter {
@@ -319,7 +327,7 @@ impl StateMetrics {
         self.live.plan()
     }
 
-    #[cfg(feature = "custom-resources")]
+    #[cfg(any(feature = "custom-resources", feature = "watch"))]
     pub(crate) fn live(&self) -> &Live {
         &self.live
     }
@@ -516,7 +524,7 @@ impl Builder {
                 .map(|own| own.0.clone().into())
                 .collect(),
             constants: self.constants,
-            filter: self.filter,
+            filter: RwLock::new(self.filter),
         };
         let mut slots = Vec::new();
         for registration in merge(registrations) {
@@ -601,7 +609,8 @@ pub(crate) struct Settings {
     annotations: AllowlistConfig,
     pub(crate) constants: ConstantLabels,
     constant_names: Vec<Cow<'static, str>>,
-    filter: ObjectFilter,
+    /// What stores take; a shard that changes while running changes it.
+    filter: RwLock<ObjectFilter>,
 }
 
 impl Settings {
@@ -613,7 +622,7 @@ impl Settings {
 
     fn store(&self, registration: Box<dyn Registration>) -> Arc<dyn Slot> {
         let slot = registration.finish(self);
-        slot.set_filter(self.filter.clone());
+        slot.set_filter(self.filter.read().clone());
         slot
     }
 }

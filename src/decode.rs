@@ -121,6 +121,26 @@ pub(crate) fn decode<K: DeserializeOwned>(
         .map_err(|error| DecodeError::new(kind, json, &error))
 }
 
+/// Who an object says it is.
+#[derive(Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Peeked {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) uid: String,
+    pub(crate) resource_version: String,
+}
+
+/// Reads who an object is and nothing else, which costs a fraction of decoding it.
+pub(crate) fn peek(json: &[u8]) -> Option<Peeked> {
+    #[derive(Deserialize)]
+    struct Object {
+        metadata: Peeked,
+    }
+    let object: Object = serde_json::from_slice(json).ok()?;
+    Some(object.metadata)
+}
+
 /// Namespace and name of an object that does not decode as its kind.
 fn identity_of(json: &[u8]) -> Option<(String, String)> {
     #[derive(Deserialize)]

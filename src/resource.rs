@@ -163,6 +163,21 @@ impl ResourceInfo {
         Cow::Owned(format!("{group}/{version}, Resource={plural}"))
     }
 
+    /// The name that tells it apart in health and metrics: the plural and the group, and for kinds
+    /// from a configuration the version too, such as `widgets.v1.acme.dev`.
+    #[cfg(feature = "watch")]
+    pub(crate) fn label(&self) -> String {
+        if !self.configured {
+            return self.to_string();
+        }
+        let mut label = format!("{}.{}", self.plural, self.version);
+        if !self.group.is_empty() {
+            label.push('.');
+            label.push_str(&self.group);
+        }
+        label
+    }
+
     /// The API group, empty for the core group.
     #[must_use]
     pub fn group(&self) -> &str {

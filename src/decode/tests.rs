@@ -120,3 +120,20 @@ fn trailing_bytes_and_wrong_kinds_are_errors() {
     assert!(decode::<Namespace>("Namespace", br#"{"kind":"Pod"}"#, &fields).is_err());
     assert!(decode::<Namespace>("Namespace", br#"[]"#, &fields).is_err());
 }
+
+#[test]
+fn peeking_reads_who_an_object_is_and_nothing_else() {
+    let json =
+        br#"{"spec":[1,{"a":"}"}],"metadata":{"labels":5,"uid":"u","name":"n","namespace":"s",
+        "resourceVersion":"7"}}"#;
+    let peeked = Peeked {
+        namespace: "s".into(),
+        name: "n".into(),
+        uid: "u".into(),
+        resource_version: "7".into(),
+    };
+    assert_eq!(peek(json), Some(peeked));
+    assert_eq!(peek(br#"{"metadata":{}}"#), Some(Peeked::default()));
+    assert_eq!(peek(b"{}"), None);
+    assert_eq!(peek(br#"{"metadata":{"uid":5}}"#), None);
+}

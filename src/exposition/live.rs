@@ -11,6 +11,9 @@ use super::{Exposition, Format, Plan, Selection};
 /// The plan in force; a scrape takes what is in force when it begins.
 pub(crate) struct Live {
     state: RwLock<State>,
+    /// Told of every other plan.
+    #[cfg(feature = "watch")]
+    changed: tokio::sync::watch::Sender<()>,
     /// Held while a change is prepared, so that changes come one after another.
     #[cfg(feature = "custom-resources")]
     pub(crate) custom: parking_lot::Mutex<crate::custom_resource_state::Custom>,
@@ -35,6 +38,8 @@ impl Live {
         };
         Self {
             state: RwLock::new(state),
+            #[cfg(feature = "watch")]
+            changed: tokio::sync::watch::Sender::new(()),
             #[cfg(feature = "custom-resources")]
             custom: parking_lot::Mutex::new(custom),
         }
@@ -62,6 +67,15 @@ impl Live {
             state.gzip = Arc::default();
         }
         state.plan = Arc::new(plan);
+        drop(state);
+        #[cfg(feature = "watch")]
+        self.changed.send_replace(());
+    }
+
+    /// Tells of every other plan that is put in force.
+    #[cfg(feature = "watch")]
+    pub(crate) fn changes(&self) -> tokio::sync::watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     #[cfg(feature = "gzip")]

@@ -352,3 +352,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn objects_of_other_shards_are_not_even_decoded() {
+    let store = MetricsStore::new(collector());
+    let shard = crate::Shard::new(0, 2).unwrap();
+    store.set_filter(ObjectFilter {
+        shard,
+        ..ObjectFilter::default()
+    });
+    let uids: Vec<_> = (0..20).map(|number| format!("u{number}")).collect();
+    let own = uids.iter().find(|uid| shard.owns(uid)).unwrap();
+    let foreign = uids.iter().find(|uid| !shard.owns(uid)).unwrap();
+    let mut writer = store.writer();
+    let json = |uid: &str, version: u64| {
+        let metadata = json!({ "namespace": "n", "name": "a", "uid": uid, "resourceVersion": version.to_string() });
+        json!({ "metadata": metadata, "spec": { "nodeName": 5 } }).to_string()
+    };
+    let good = serde_json::to_vec(&pod("a", own, 1, "x")).unwrap();
+    writer.apply_json(&good).unwrap();
+    assert_eq!((store.list_keys().len(), writer.last_version()), (1, "1"));
+    // It does not decode, and that is for its own shard to find out.
+    writer.delete_json(json(foreign, 2).as_bytes()).unwrap();
+    assert_eq!((store.list_keys().len(), writer.last_version()), (1, "2"));
+    writer.apply_json(json(foreign, 3).as_bytes()).unwrap();
+    assert_eq!((store.list_keys().len(), writer.last_version()), (0, "3"));
+    assert!(writer.apply_json(json(own, 4).as_bytes()).is_err());
+    assert_eq!(store.stats().decode_field_errors, 1);
+}

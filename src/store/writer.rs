@@ -5,7 +5,7 @@ use std::fmt;
 use super::MetricsStore;
 use super::page::Identity;
 use super::render::Rendered;
-use crate::decode::{self, DecodeError};
+use crate::decode::{self, DecodeError, Peeked};
 use crate::resource::{Kind, Scope};
 use crate::sample::Lines;
 use crate::value::resource_version;
@@ -93,6 +93,12 @@ impl<K: Kind> Writer<K> {
     /// An object that does not decode loses the samples it had, is counted, and is named in the
     /// error; the message never holds a value of the object.
     pub fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
+        if let Some(foreign) = self.foreign(json) {
+            // What is stored under its name is of another object, or was ours before.
+            self.delete_key(&foreign.namespace, &foreign.name);
+            self.feed.version = foreign.resource_version;
+            return Ok(());
+        }
         let object = self.decode(json)?;
         self.apply_object(&object);
         Ok(())
@@ -104,6 +110,10 @@ impl<K: Kind> Writer<K> {
     ///
     /// As for [`apply_json`](Self::apply_json); whatever is stored under its name is removed then.
     pub fn delete_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
+        if let Some(foreign) = self.foreign(json) {
+            self.feed.version = foreign.resource_version;
+            return Ok(());
+        }
         let object = self.decode(json)?;
         self.delete_object(&object);
         Ok(())
@@ -136,6 +146,15 @@ impl<K: Kind> Writer<K> {
     /// Removes all rows of this writer and the writer.
     pub fn close(self) {
         self.store.close_part(self.feed.id);
+    }
+
+    /// Who the object is, where it belongs to another shard: most do, and decoding them is in vain.
+    fn foreign(&self, json: &[u8]) -> Option<Peeked> {
+        let filter = self.store.filter();
+        if filter.shard.total() == 1 {
+            return None;
+        }
+        decode::peek(json).filter(|object| !filter.takes(&object.namespace, &object.uid))
     }
 
     fn decode(&mut self, json: &[u8]) -> Result<K, DecodeError> {

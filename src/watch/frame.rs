@@ -147,6 +147,19 @@ pub(super) fn version_of(object: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_line_is_harmless(line: Vec<u8>, kind in "ADDED|MODIFIED|DELETED|BOOKMARK|ERROR|x") {
+            let _ = Frame::parse(&line);
+            let mut framed = format!("{{\"type\":\"{kind}\",\"object\":").into_bytes();
+            framed.extend_from_slice(&line);
+            let _ = Frame::parse(&framed);
+            let _ = version_of(&line);
+            let _ = Status::parse(&line);
+        }
+    }
 
     #[test]
     fn frames_are_read_in_any_spelling() {

@@ -1,17 +1,22 @@
-//! Health: what is known of each resource, and whether that is enough to be ready.
+//! Health: what is known of each resource.
 
 use std::fmt;
-use std::str::FromStr;
+use std::ptr::addr_eq;
 use std::sync::Arc;
+#[cfg(feature = "custom-resources")]
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
-use super::failure::{Failure, FailureReason};
+use super::failure::FailureReason;
+use super::feed::FeedState;
+use super::metrics::own_label;
+use super::readiness::ReadinessPolicy;
 use crate::StateMetrics;
+use crate::exposition::{Plan, Slot};
 use crate::resource::ResourceInfo;
 use crate::store::StoreStats;
 
@@ -21,7 +26,7 @@ use crate::store::StoreStats;
 /// a page.
 #[derive(Clone)]
 pub struct Health {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// How far the knowledge of a resource has come.
@@ -38,6 +43,8 @@ pub enum ResourceState {
     Synced,
     /// The last attempt failed; what was known before is still served, and the next attempt follows.
     Failing(FailureReason),
+    /// The watches have ended; what was known is served, and grows old.
+    Stopped,
 }
 
 /// Who feeds a resource.
@@ -52,40 +59,6 @@ pub enum Source {
     Host,
     /// It cannot be selected by node, and node scope is on.
     LeftOut,
-}
-
-/// When to be ready.
-///
-/// It displays as and parses from `default` and `strict`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ReadinessPolicy {
-    /// Once every watched resource has had its first complete list or a definite refusal (403 or
-    /// 404), and ever after.
-    #[default]
-    Default,
-    /// Once every watched resource has had its first complete list, and while none is refused.
-    Strict,
-}
-
-/// Whether to be ready, and what is missing. It displays as the body of an answer to `/readyz`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Readiness {
-    /// Whether to be ready.
-    pub ready: bool,
-    /// How many watched resources have had a complete list.
-    pub complete: usize,
-    /// How many resources are watched.
-    pub watched: usize,
-    /// Resources that have not had a complete list and no definite refusal either.
-    pub waiting: Vec<ResourceHealth>,
-    /// Resources the server refuses now.
-    pub refused: Vec<ResourceHealth>,
-    /// Resources that were complete and cannot be followed now.
-    pub failing: Vec<ResourceHealth>,
-    /// Why the shard is not known yet.
-    pub sharding: Option<String>,
 }
 
 /// All that is known of all resources at one moment.
@@ -104,7 +77,8 @@ pub struct HealthSnapshot {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ResourceHealth {
-    /// Plural name, with the group where there is one, such as `deployments.apps`.
+    /// Plural name, with the group where there is one, such as `deployments.apps`; for kinds from a
+    /// configuration also the version, such as `widgets.v1.acme.dev`.
     pub resource: String,
     /// Group and version.
     pub api_version: String,
@@ -156,114 +130,53 @@ pub struct FeedHealth {
     pub last_error: Option<String>,
 }
 
-struct Shared {
-    metrics: StateMetrics,
+pub(super) struct Shared {
+    pub(super) metrics: StateMetrics,
     resources: RwLock<Vec<Watched>>,
-    /// The watch of the StatefulSet that tells the shard, or why there is none yet.
-    sharding: Mutex<Option<String>>,
-    ready: AtomicBool,
-    changed: watch::Sender<()>,
+    /// Why the shard is not known yet, where a StatefulSet tells it.
+    pub(super) sharding: Mutex<Option<String>>,
+    /// All watches that are to be have begun.
+    pub(super) begun: AtomicBool,
+    /// It was ready once.
+    pub(super) ready: AtomicBool,
+    pub(super) changed: watch::Sender<()>,
 }
 
-/// One resource, in the order of the exposition.
+/// One resource.
 struct Watched {
+    stored: Stored,
+    label: String,
+    /// The same in metrics.
+    metrics_label: String,
     source: Source,
     /// None before the watches begin.
     feeds: Option<Vec<Arc<FeedState>>>,
 }
 
-/// What is known of one watch, kept up to date by its reflector.
-pub(super) struct FeedState {
-    resource: String,
-    namespace: Option<String>,
-    known: Mutex<Known>,
-    changed: watch::Sender<()>,
-}
-
-#[derive(Default)]
-struct Known {
-    state: ResourceState,
-    complete: bool,
-    was_refused: bool,
-    failures: u64,
-    last_sign: Option<Instant>,
-    last_error: Option<String>,
+/// Where the objects of a resource go.
+enum Stored {
+    Slot(Arc<dyn Slot>),
+    /// They are definitions of kinds, and counted.
+    #[cfg(feature = "custom-resources")]
+    Definitions(ResourceInfo, Arc<AtomicU64>),
 }
 
 // === impl Health ===
 
 impl Health {
     pub(super) fn new(metrics: StateMetrics) -> Self {
-        let resources = metrics.resources().map(|_| Watched {
-            source: Source::Watched,
-            feeds: None,
-        });
-        let resources = RwLock::new(resources.collect());
-        Self {
+        let health = Self {
             shared: Arc::new(Shared {
-                metrics,
-                resources,
+                resources: RwLock::default(),
                 sharding: Mutex::default(),
+                begun: AtomicBool::new(false),
                 ready: AtomicBool::new(false),
                 changed: watch::Sender::new(()),
+                metrics,
             }),
-        }
-    }
-
-    /// Whether to be ready, and what is missing.
-    #[must_use]
-    pub fn readiness(&self, policy: ReadinessPolicy) -> Readiness {
-        let resources = self.resources();
-        let watched = || resources.iter().filter(|own| own.source == Source::Watched);
-        let refused = |own: &&ResourceHealth| {
-            own.feeds.iter().any(|feed| match feed.state {
-                ResourceState::Failing(reason) => reason.is_refusal(),
-                _ => false,
-            })
         };
-        let settled = |own: &ResourceHealth| {
-            own.complete
-                || !own.feeds.is_empty()
-                    && (own.feeds.iter()).all(|feed| feed.complete || feed.was_refused)
-        };
-        let failing = |own: &&ResourceHealth| {
-            matches!(own.state, ResourceState::Failing(_)) && own.complete && !refused(own)
-        };
-        let sharding = self.shared.sharding.lock().clone();
-        let all_settled = sharding.is_none() && watched().all(settled);
-        let latch = &self.shared.ready;
-        let ready = match policy {
-            ReadinessPolicy::Default => {
-                // Relaxed will do: nothing else hangs on the order of this flag.
-                all_settled && !latch.swap(true, Ordering::Relaxed) || latch.load(Ordering::Relaxed)
-            }
-            ReadinessPolicy::Strict => {
-                sharding.is_none() && watched().all(|own| own.complete && !refused(&own))
-            }
-        };
-        Readiness {
-            ready,
-            complete: watched().filter(|own| own.complete).count(),
-            watched: watched().count(),
-            waiting: watched()
-                .filter(|own| !own.complete && !refused(own))
-                .cloned()
-                .collect(),
-            refused: watched().filter(refused).cloned().collect(),
-            failing: watched().filter(failing).cloned().collect(),
-            sharding,
-        }
-    }
-
-    /// Waits until ready.
-    pub async fn ready(&self, policy: ReadinessPolicy) -> Readiness {
-        let mut changes = self.shared.changed.subscribe();
-        loop {
-            let readiness = self.readiness(policy);
-            if readiness.ready || changes.changed().await.is_err() {
-                return readiness;
-            }
-        }
+        health.arrange(&health.shared.metrics.plan());
+        health
     }
 
     /// All that is known of all resources now.
@@ -280,21 +193,85 @@ impl Health {
     #[must_use]
     pub fn resources(&self) -> Vec<ResourceHealth> {
         let resources = self.shared.resources.read();
-        (self.shared.metrics.stats().zip(resources.iter()))
-            .map(|((info, stats), own)| own.health(&info, &stats))
+        resources
+            .iter()
+            .map(|own| own.health(&own.stats()))
             .collect()
     }
 
-    pub(super) fn metrics(&self) -> &StateMetrics {
-        &self.shared.metrics
+    /// Calls `each` with the label in metrics, the stored figures and the health of every resource.
+    pub(super) fn each(&self, mut each: impl FnMut(&str, &StoreStats, &ResourceHealth)) {
+        for own in self.shared.resources.read().iter() {
+            let stats = own.stats();
+            each(&own.metrics_label, &stats, &own.health(&stats));
+        }
     }
 
-    /// Notes who feeds the resource at a place of the exposition, and by which watches.
-    pub(super) fn start(&self, at: usize, source: Source, feeds: Vec<Arc<FeedState>>) {
-        if let Some(own) = self.shared.resources.write().get_mut(at) {
+    /// Takes over the resources of a plan, in its order; those that stay keep what is known of them.
+    pub(super) fn arrange(&self, plan: &Plan) {
+        let mut resources = self.shared.resources.write();
+        let mut before = std::mem::take(&mut *resources);
+        for slot in plan.slots() {
+            let known = before.iter().position(|own| own.is_of(slot));
+            resources.push(match known {
+                Some(at) => before.swap_remove(at),
+                None => Watched {
+                    stored: Stored::Slot(Arc::clone(slot)),
+                    label: slot.resource().label(),
+                    metrics_label: own_label(slot.resource()),
+                    source: Source::Watched,
+                    feeds: None,
+                },
+            });
+        }
+        resources.extend(before.into_iter().filter(|own| !own.is_slot()));
+        drop(resources);
+        self.shared.changed.send_replace(());
+    }
+
+    /// Notes that all watches that are to be have begun.
+    pub(super) fn begin(&self) {
+        self.shared.begun.store(true, Ordering::Release);
+        self.shared.changed.send_replace(());
+    }
+
+    /// Whether all resources of the plan in force are known here.
+    pub(super) fn is_in_step(&self) -> bool {
+        if !self.shared.begun.load(Ordering::Acquire) {
+            return false;
+        }
+        let plan = self.shared.metrics.plan();
+        let resources = self.shared.resources.read();
+        let known = |slot: &Arc<dyn Slot>| resources.iter().any(|own| own.is_of(slot));
+        plan.slots().iter().all(known)
+    }
+
+    /// Notes who feeds a resource, and by which watches.
+    pub(super) fn start(&self, slot: &Arc<dyn Slot>, source: Source, feeds: Vec<Arc<FeedState>>) {
+        let mut resources = self.shared.resources.write();
+        if let Some(own) = resources.iter_mut().find(|own| own.is_of(slot)) {
             own.source = source;
             own.feeds = Some(feeds);
         }
+        drop(resources);
+        self.shared.changed.send_replace(());
+    }
+
+    /// Adds the definitions of custom resources, which are counted in `known`.
+    #[cfg(feature = "custom-resources")]
+    pub(super) fn add_definitions(
+        &self,
+        resource: &ResourceInfo,
+        known: Arc<AtomicU64>,
+        feed: Arc<FeedState>,
+    ) {
+        self.shared.resources.write().push(Watched {
+            label: resource.label(),
+            metrics_label: own_label(resource),
+            stored: Stored::Definitions(resource.clone(), known),
+            source: Source::Watched,
+            feeds: Some(vec![feed]),
+        });
         self.shared.changed.send_replace(());
     }
 
@@ -304,12 +281,11 @@ impl Health {
         resource: &ResourceInfo,
         namespace: Option<String>,
     ) -> Arc<FeedState> {
-        Arc::new(FeedState {
-            resource: resource.to_string(),
+        Arc::new(FeedState::new(
+            resource,
             namespace,
-            known: Mutex::default(),
-            changed: self.shared.changed.clone(),
-        })
+            self.shared.changed.clone(),
+        ))
     }
 
     /// Notes why the shard is not known, or that it is.
@@ -333,14 +309,43 @@ impl fmt::Debug for Health {
 // === impl Watched ===
 
 impl Watched {
-    fn health(&self, info: &ResourceInfo, stats: &StoreStats) -> ResourceHealth {
+    fn is_of(&self, slot: &Arc<dyn Slot>) -> bool {
+        match &self.stored {
+            Stored::Slot(own) => addr_eq(Arc::as_ptr(own), Arc::as_ptr(slot)),
+            #[cfg(feature = "custom-resources")]
+            Stored::Definitions(..) => false,
+        }
+    }
+
+    fn is_slot(&self) -> bool {
+        matches!(self.stored, Stored::Slot(_))
+    }
+
+    fn stats(&self) -> StoreStats {
+        match &self.stored {
+            Stored::Slot(slot) => slot.stats(),
+            #[cfg(feature = "custom-resources")]
+            Stored::Definitions(_, known) => StoreStats {
+                objects: known.load(Ordering::Relaxed),
+                ..StoreStats::default()
+            },
+        }
+    }
+
+    fn health(&self, stats: &StoreStats) -> ResourceHealth {
+        let info = match &self.stored {
+            Stored::Slot(slot) => slot.resource(),
+            #[cfg(feature = "custom-resources")]
+            Stored::Definitions(info, _) => info,
+        };
         let feeds = self.feeds.iter().flatten();
         let feeds: Vec<_> = feeds.map(|feed| feed.health()).collect();
         let rank = |state: ResourceState| match state {
-            ResourceState::Failing(_) => 0,
-            ResourceState::NotStarted => 1,
-            ResourceState::Listing => 2,
-            ResourceState::Synced => 3,
+            ResourceState::Stopped => 0,
+            ResourceState::Failing(_) => 1,
+            ResourceState::NotStarted => 2,
+            ResourceState::Listing => 3,
+            ResourceState::Synced => 4,
         };
         let started = self.feeds.is_some();
         let (fallback, complete) = match self.source {
@@ -355,7 +360,7 @@ impl Watched {
         let states = feeds.iter().map(|feed| feed.state);
         let state = states.min_by_key(|&state| rank(state)).unwrap_or(fallback);
         ResourceHealth {
-            resource: info.to_string(),
+            resource: self.label.clone(),
             api_version: info.api_version().into_owned(),
             kind: info.kind().to_owned(),
             source: self.source,
@@ -373,147 +378,7 @@ impl Watched {
     }
 }
 
-// === impl FeedState ===
-
-impl FeedState {
-    pub(super) fn health(&self) -> FeedHealth {
-        let known = self.known.lock();
-        FeedHealth {
-            namespace: self.namespace.clone(),
-            state: known.state,
-            complete: known.complete,
-            was_refused: known.was_refused,
-            failures: known.failures,
-            silent_seconds: known.last_sign.map(|at| at.elapsed().as_secs_f64()),
-            last_error: known.last_error.clone(),
-        }
-    }
-
-    /// A first list begins; later ones leave the state alone, since what is known is served.
-    pub(super) fn listing(&self) {
-        let mut known = self.known.lock();
-        known.last_sign.get_or_insert_with(Instant::now);
-        if known.state == ResourceState::NotStarted {
-            self.enter(&mut known, ResourceState::Listing, None);
-        }
-    }
-
-    /// A list is complete.
-    pub(super) fn complete(&self) {
-        let mut known = self.known.lock();
-        known.complete = true;
-        known.failures = 0;
-        known.last_sign = Some(Instant::now());
-        self.enter(&mut known, ResourceState::Synced, None);
-    }
-
-    /// A watch goes on from what is known.
-    pub(super) fn following(&self) {
-        let mut known = self.known.lock();
-        known.failures = 0;
-        if known.complete {
-            self.enter(&mut known, ResourceState::Synced, None);
-        }
-    }
-
-    pub(super) fn is_complete(&self) -> bool {
-        self.known.lock().complete
-    }
-
-    /// An event, a bookmark or the beginning of an answer.
-    pub(super) fn sign_of_life(&self) {
-        self.known.lock().last_sign = Some(Instant::now());
-    }
-
-    pub(super) fn failed(&self, failure: &Failure) {
-        let mut known = self.known.lock();
-        known.failures += 1;
-        known.was_refused |= failure.reason.is_refusal();
-        known.last_error = Some(failure.to_string());
-        let state = ResourceState::Failing(failure.reason);
-        self.enter(&mut known, state, Some(failure));
-    }
-
-    /// Logs a change of state, once.
-    fn enter(&self, known: &mut Known, state: ResourceState, failure: Option<&Failure>) {
-        if known.state == state {
-            return;
-        }
-        let resource = &*self.resource;
-        let namespace = self.namespace.as_deref().unwrap_or("*");
-        match (state, failure) {
-            (ResourceState::Failing(reason), Some(failure)) => tracing::warn!(
-                resource,
-                namespace,
-                reason = reason.as_str(),
-                error = %failure.message,
-                "cannot follow the resource; what is known is served, and retries go on"
-            ),
-            (ResourceState::Synced, _) => tracing::info!(resource, namespace, "synced"),
-            _ => tracing::debug!(resource, namespace, ?state, "state"),
-        }
-        known.state = state;
-        self.changed.send_replace(());
-    }
-}
-
-// === impl ReadinessPolicy ===
-
-/// A readiness policy that does not exist.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a readiness policy; use `default` or `strict`")]
-pub struct UnknownPolicy(String);
-
-impl FromStr for ReadinessPolicy {
-    type Err = UnknownPolicy;
-
-    fn from_str(name: &str) -> Result<Self, UnknownPolicy> {
-        match name {
-            "default" => Ok(Self::Default),
-            "strict" => Ok(Self::Strict),
-            _ => Err(UnknownPolicy(name.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for ReadinessPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Default => "default",
-            Self::Strict => "strict",
-        })
-    }
-}
-
-// === impl Readiness ===
-
-impl fmt::Display for Readiness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = if self.ready { "ready" } else { "not ready" };
-        let (complete, watched) = (self.complete, self.watched);
-        writeln!(
-            f,
-            "{word}: {complete} of {watched} watched resources complete"
-        )?;
-        if let Some(problem) = &self.sharding {
-            writeln!(f, "sharding: {problem}")?;
-        }
-        for (word, resources) in [
-            ("waiting for", &self.waiting),
-            ("refused", &self.refused),
-            ("failing", &self.failing),
-        ] {
-            for own in resources {
-                write!(f, "{word}: {} ({})", own.resource, own.state)?;
-                match &own.last_error {
-                    Some(error) => writeln!(f, ": {error}")?,
-                    None => writeln!(f)?,
-                }
-            }
-        }
-        Ok(())
-    }
-}
+// === impl ResourceState ===
 
 impl fmt::Display for ResourceState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -522,6 +387,7 @@ impl fmt::Display for ResourceState {
             Self::Listing => f.write_str("listing"),
             Self::Synced => f.write_str("synced"),
             Self::Failing(reason) => write!(f, "{reason}"),
+            Self::Stopped => f.write_str("stopped"),
         }
     }
 }

@@ -32,7 +32,17 @@ pub(super) struct WatchMetrics {
     events: IntCounterVec,
     latency: HistogramVec,
     relists: IntCounterVec,
+    definitions: Definitions,
     gauges: Gauges,
+}
+
+/// What happened to the definitions of custom resources.
+#[derive(Clone, Debug)]
+pub(super) struct Definitions {
+    pub(super) added: IntCounter,
+    pub(super) updated: IntCounter,
+    pub(super) deleted: IntCounter,
+    pub(super) known: IntGauge,
 }
 
 /// What is computed when somebody asks.
@@ -66,8 +76,6 @@ pub(super) struct FeedMetrics {
 struct Registered {
     metrics: WatchMetrics,
     health: Health,
-    /// The label of each resource, in the order of the exposition.
-    labels: Vec<String>,
     /// Two scrapes at once must not reset each other's counters.
     one_at_a_time: Mutex<()>,
 }
@@ -126,6 +134,7 @@ impl WatchMetrics {
                 "Complete lists after the first.",
                 &["resource"],
             )?,
+            definitions: Definitions::new()?,
             gauges: Gauges {
                 objects: gauges("objects", "Objects stored.", &["resource"])?,
                 series: gauges("series", "Series stored.", &["resource"])?,
@@ -175,11 +184,6 @@ impl WatchMetrics {
         registry.register(Box::new(Registered {
             metrics: self.clone(),
             health: health.clone(),
-            labels: health
-                .metrics()
-                .resources()
-                .map(|info| own_label(&info))
-                .collect(),
             one_at_a_time: Mutex::new(()),
         }))
     }
@@ -213,7 +217,24 @@ impl WatchMetrics {
         self.total_shards.set(i64::from(shard.total()));
     }
 
-    fn parts(&self) -> [&dyn Collector; 18] {
+    /// The metrics of the definitions of custom resources.
+    #[cfg(feature = "custom-resources")]
+    pub(super) fn definitions(&self) -> &Definitions {
+        &self.definitions
+    }
+
+    /// Drops the series of a resource that is watched no more.
+    pub(super) fn forget(&self, resource: &ResourceInfo) {
+        let own = own_label(resource);
+        for kind in EventKind::ALL {
+            // Whatever was never counted is not there to be removed.
+            let _ = self.events.remove_label_values(&[&*own, kind.as_str()]);
+        }
+        let _ = self.latency.remove_label_values(&[&*own]);
+        let _ = self.relists.remove_label_values(&[&*own]);
+    }
+
+    fn parts(&self) -> [&dyn Collector; 22] {
         let Gauges {
             objects,
             series,
@@ -235,6 +256,10 @@ impl WatchMetrics {
             &self.events,
             &self.latency,
             &self.relists,
+            &self.definitions.added,
+            &self.definitions.updated,
+            &self.definitions.deleted,
+            &self.definitions.known,
             objects,
             series,
             bytes,
@@ -256,54 +281,57 @@ fn gauges(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, promet
 }
 
 impl Gauges {
-    fn refresh(&self, health: &Health, labels: &[String]) {
-        self.failing.reset();
-        let stats = health.metrics().stats().map(|(_, stats)| stats);
-        for ((label, stats), own) in labels.iter().zip(stats).zip(health.resources()) {
-            let resource = &[&**label];
+    fn refresh(&self, health: &Health) {
+        // Resources come and go, and those that went must not stay here.
+        for gauge in [
+            &self.objects,
+            &self.series,
+            &self.bytes,
+            &self.synced,
+            &self.failing,
+        ] {
+            gauge.reset();
+        }
+        self.age.reset();
+        for counter in [&self.decode_errors, &self.stale, &self.duplicates] {
+            counter.reset();
+        }
+        health.each(|label, stats, own| {
+            let resource = &[label];
             let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-            self.objects
-                .with_label_values(resource)
-                .set(gauge(stats.objects));
-            self.series
-                .with_label_values(resource)
-                .set(gauge(stats.series));
-            self.bytes
-                .with_label_values(resource)
-                .set(gauge(stats.memory_bytes));
-            set(&self.stale.with_label_values(resource), stats.stale);
-            set(
-                &self.duplicates.with_label_values(resource),
-                stats.duplicates,
-            );
+            let gauges = [
+                (&self.objects, stats.objects),
+                (&self.series, stats.series),
+                (&self.bytes, stats.memory_bytes),
+            ];
+            for (vector, value) in gauges {
+                vector.with_label_values(resource).set(gauge(value));
+            }
+            let stale = self.stale.with_label_values(resource);
+            stale.inc_by(stats.stale);
+            let duplicates = self.duplicates.with_label_values(resource);
+            duplicates.inc_by(stats.duplicates);
             for (reason, count) in [
                 ("syntax", stats.decode_syntax_errors),
                 ("field", stats.decode_field_errors),
             ] {
-                let labels = [&**label, reason];
-                set(&self.decode_errors.with_label_values(&labels), count);
+                let errors = self.decode_errors.with_label_values(&[label, reason]);
+                errors.inc_by(count);
             }
             if own.source == Source::LeftOut {
-                continue;
+                return;
             }
-            let synced = own.state == ResourceState::Synced;
-            self.synced
-                .with_label_values(resource)
-                .set(i64::from(synced));
+            let synced = i64::from(own.state == ResourceState::Synced);
+            self.synced.with_label_values(resource).set(synced);
             if let ResourceState::Failing(reason) = own.state {
-                let labels = [&**label, reason.as_str()];
+                let labels = [label, reason.as_str()];
                 self.failing.with_label_values(&labels).set(1);
             }
             if let Some(age) = own.silent_seconds {
                 self.age.with_label_values(resource).set(age);
             }
-        }
+        });
     }
-}
-
-/// Sets a counter to what has been counted elsewhere.
-fn set(counter: &IntCounter, value: u64) {
-    counter.inc_by(value.saturating_sub(counter.get()));
 }
 
 impl Collector for Registered {
@@ -317,12 +345,36 @@ impl Collector for Registered {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let _one = self.one_at_a_time.lock();
-        self.metrics.gauges.refresh(&self.health, &self.labels);
+        self.metrics.gauges.refresh(&self.health);
         self.metrics
             .parts()
             .into_iter()
             .flat_map(Collector::collect)
             .collect()
+    }
+}
+
+// === impl Definitions ===
+
+impl Definitions {
+    fn new() -> Result<Self, prometheus::Error> {
+        let name = |what| format!("kube_state_metrics_custom_resource_state_{what}");
+        let events = |what, help| IntCounter::new(name(what), help);
+        Ok(Self {
+            added: events(
+                "add_events_total",
+                "Definitions of custom resources that came.",
+            )?,
+            updated: events(
+                "update_events_total",
+                "Definitions of custom resources that changed.",
+            )?,
+            deleted: events(
+                "delete_events_total",
+                "Definitions of custom resources that went.",
+            )?,
+            known: IntGauge::new(name("cache"), "Definitions of custom resources known now.")?,
+        })
     }
 }
 
@@ -377,17 +429,17 @@ fn go_type(resource: &ResourceInfo) -> String {
     }
 }
 
-/// The same where it tells resources apart, else the plural name and the group.
-fn own_label(resource: &ResourceInfo) -> String {
+/// The same where it tells resources apart, else its label in health.
+pub(super) fn own_label(resource: &ResourceInfo) -> String {
     if is_built_in(resource) {
         go_type(resource)
     } else {
-        resource.to_string()
+        resource.label()
     }
 }
 
 fn is_built_in(resource: &ResourceInfo) -> bool {
     let same =
         |own: BuiltIn| own.name() == resource.plural() && own.info().group() == resource.group();
-    BuiltIn::ALL.iter().copied().any(same)
+    !resource.is_configured() && BuiltIn::ALL.iter().copied().any(same)
 }

@@ -28,17 +28,22 @@
 
 mod client;
 mod connection;
+#[cfg(feature = "custom-resources")]
+mod definitions;
 mod failure;
+mod feed;
 mod follow;
 mod frame;
 mod health;
 mod metrics;
+mod readiness;
 mod reflector;
 mod sharding;
 mod share;
 mod split;
 mod target;
 mod timing;
+mod watcher;
 
 use std::fmt;
 use std::future::Future;
@@ -47,25 +52,20 @@ use std::time::Duration;
 
 use kube::Client;
 use prometheus::Registry;
-use tokio::task::JoinSet;
 
 pub use client::{tuned, user_agent};
 pub use failure::FailureReason;
-pub use health::{
-    FeedHealth, Health, HealthSnapshot, Readiness, ReadinessPolicy, ResourceHealth, ResourceState,
-    Source, UnknownPolicy,
-};
+pub use health::{FeedHealth, Health, HealthSnapshot, ResourceHealth, ResourceState, Source};
+pub use readiness::{Readiness, ReadinessPolicy, UnknownPolicy};
 pub use share::{Record, RecordExt};
 pub use timing::Timing;
+pub use watcher::{WatchHandle, Watcher};
 
-use crate::builder::ObjectWriter;
-use crate::exposition::Slot;
-use crate::resource::{ResourceInfo, Scope};
-use crate::{Shard, StateMetrics};
+use crate::StateMetrics;
+use crate::resource::ResourceInfo;
 use metrics::WatchMetrics;
-use reflector::{Options, Reflector};
-use sharding::{OwnPod, ReplicaWriter, ShardControl};
-use target::Target;
+use reflector::Options;
+use sharding::{OwnPod, ShardControl};
 
 /// Collects how to watch; [`build`](Self::build) checks all of it at once.
 ///
@@ -82,6 +82,8 @@ pub struct Watch {
     registry: Option<Registry>,
     handover: Duration,
     own_pod: Option<OwnPod>,
+    #[cfg(feature = "custom-resources")]
+    definitions: bool,
 }
 
 /// Which pods are watched.
@@ -123,23 +125,6 @@ pub enum WatchProblem {
     Registry(prometheus::Error),
 }
 
-/// Watches that are ready to run.
-#[must_use = "nothing is watched before `run`"]
-pub struct Watcher {
-    watch: Watch,
-    health: Health,
-    watch_metrics: WatchMetrics,
-    control: Arc<ShardControl>,
-}
-
-/// Steers watches from outside. Cloning gives another handle to the same watches.
-#[derive(Clone)]
-pub struct WatchHandle {
-    health: Health,
-    metrics: StateMetrics,
-    control: Arc<ShardControl>,
-}
-
 // === impl StateMetrics ===
 
 impl StateMetrics {
@@ -162,6 +147,8 @@ impl StateMetrics {
             registry: None,
             handover: Duration::ZERO,
             own_pod: None,
+            #[cfg(feature = "custom-resources")]
+            definitions: false,
         }
     }
 }
@@ -276,6 +263,18 @@ impl Watch {
         self
     }
 
+    /// Watches the definitions of custom resources, so that the kinds of a configuration are
+    /// watched as they come, change their versions and go; off by default.
+    ///
+    /// It takes the place of [`set_known_kinds`](StateMetrics::set_known_kinds), and needs the
+    /// right to list and watch `customresourcedefinitions`. Built-in kinds are always known.
+    #[cfg(feature = "custom-resources")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "custom-resources")))]
+    pub fn discover_custom_resources(mut self, on: bool) -> Self {
+        self.definitions = on;
+        self
+    }
+
     /// Replaces how long to wait for what.
     pub fn timing(mut self, timing: Timing) -> Self {
         self.options.timing = timing;
@@ -289,9 +288,13 @@ impl Watch {
     /// Names every selector for an unknown resource, and a registry that has the metrics already.
     pub fn build(self) -> Result<Watcher, WatchError> {
         let mut problems = Vec::new();
+        #[cfg(feature = "custom-resources")]
+        let all_known = !self.definitions;
+        #[cfg(not(feature = "custom-resources"))]
+        let all_known = true;
         for (what, selectors) in [("label", &self.labels), ("field", &self.fields)] {
             for (resource, _) in selectors {
-                if !self.metrics.resources().any(|own| is_named(&own, resource)) {
+                if all_known && !self.metrics.resources().any(|own| is_named(&own, resource)) {
                     let known: Vec<_> = self
                         .metrics
                         .resources()
@@ -333,12 +336,7 @@ impl Watch {
             );
             health.set_sharding(Some(problem));
         }
-        Ok(Watcher {
-            watch: self,
-            health,
-            watch_metrics,
-            control: Arc::new(control),
-        })
+        Ok(Watcher::new(self, health, watch_metrics, Arc::new(control)))
     }
 
     /// Builds and runs, for those who need neither health nor handle.
@@ -352,49 +350,6 @@ impl Watch {
             watcher?.run().await;
             Ok(())
         }
-    }
-
-    /// The collections to watch for a resource, or `None` where it is left out.
-    fn targets(&self, slot: &dyn Slot) -> Option<Vec<Target>> {
-        let resource = slot.resource();
-        let filter = slot.filter();
-        let namespaced = resource.scope() == Scope::Namespaced;
-        let node = match &self.node {
-            NodeScope::All => None,
-            NodeScope::Node(_) | NodeScope::Unscheduled if !namespaced => None,
-            _ if !(resource.group().is_empty() && resource.plural() == "pods") => return None,
-            NodeScope::Node(name) => Some(format!("spec.nodeName={name}")),
-            NodeScope::Unscheduled => Some(String::from("spec.nodeName=")),
-        };
-        let selectors = |all: &[(String, String)]| -> Vec<String> {
-            let own = all.iter().filter(|(name, _)| is_named(resource, name));
-            own.map(|(_, selector)| selector.clone()).collect()
-        };
-        let one_by_one = namespaced && !filter.namespaces.is_empty();
-        let denied = if namespaced && !one_by_one {
-            target::without_namespaces(&filter.denied)
-        } else {
-            None
-        };
-        let fields = denied
-            .into_iter()
-            .chain(node)
-            .chain(selectors(&self.fields));
-        let everywhere = Target {
-            resource: resource.clone(),
-            namespace: None,
-            field_selector: target::join(fields),
-            label_selector: target::join(selectors(&self.labels)),
-        };
-        if !one_by_one {
-            return Some(vec![everywhere]);
-        }
-        let namespaces = filter.namespaces.difference(&filter.denied);
-        let targets = namespaces.map(|namespace| Target {
-            namespace: Some(namespace.clone()),
-            ..everywhere.clone()
-        });
-        Some(targets.collect())
     }
 }
 
@@ -410,187 +365,7 @@ impl fmt::Debug for Watch {
 
 /// Whether a resource goes by a plural name, with or without its group.
 fn is_named(resource: &ResourceInfo, name: &str) -> bool {
-    resource.plural() == name || resource.to_string() == name
-}
-
-// === impl Watcher ===
-
-impl Watcher {
-    /// What is known of every resource.
-    #[must_use]
-    pub fn health(&self) -> Health {
-        self.health.clone()
-    }
-
-    /// A handle to steer by while [`run`](Self::run) runs.
-    #[must_use]
-    pub fn handle(&self) -> WatchHandle {
-        WatchHandle {
-            health: self.health.clone(),
-            metrics: self.watch.metrics.clone(),
-            control: Arc::clone(&self.control),
-        }
-    }
-
-    /// Watches until the future is dropped; it never ends by itself.
-    ///
-    /// It is to be polled by a [tokio] runtime, on which it starts a task per resource and
-    /// namespace. Writers the host took before are respected; what was stored stays when the
-    /// future is dropped.
-    ///
-    /// # Panics
-    ///
-    /// Passes on the panic of a task, which is always a bug: silence would be worse.
-    pub async fn run(self) {
-        let mut tasks = JoinSet::new();
-        let control = Arc::clone(&self.control);
-        tasks.spawn(async move { control.run().await });
-        if let Some(pod) = &self.watch.own_pod {
-            tasks.spawn(self.replicas(pod.clone()));
-            tokio::select! {
-                () = self.control.known() => {}
-                () = fail_with(&mut tasks) => {}
-            }
-        }
-        for reflector in self.reflectors() {
-            tasks.spawn(reflector.run());
-        }
-        fail_with(&mut tasks).await;
-    }
-
-    /// Finds the StatefulSet of the own pod and follows it.
-    fn replicas(&self, pod: OwnPod) -> impl Future<Output = ()> + Send + use<> {
-        let by_range = self.watch.metrics.shard().is_by_range();
-        let (client, health) = (self.watch.client.clone(), self.health.clone());
-        let options = Options {
-            object_limit: None,
-            use_cache: false,
-            ..self.watch.options.clone()
-        };
-        let control = Arc::clone(&self.control);
-        async move {
-            let replicas = pod.replicas(&client, &health, &options.timing).await;
-            let writer = ReplicaWriter::new(control, health.clone(), &replicas, by_range);
-            let resource = writer.resource().clone();
-            // These requests are no part of the metrics: the resource may be watched as well.
-            let Ok(metrics) = WatchMetrics::new() else {
-                return;
-            };
-            let target = Target {
-                namespace: Some(pod.namespace),
-                field_selector: Some(format!("metadata.name={}", replicas.name)),
-                label_selector: None,
-                resource: resource.clone(),
-            };
-            let feed = health.feed(&resource, target.namespace.clone());
-            let metrics = metrics.feed(&resource, None);
-            let (_, scope) = tokio::sync::watch::channel(reflector::ShardScope::default());
-            let writer = Box::new(writer);
-            let reflector = Reflector::new(
-                client,
-                target,
-                Arc::new(options),
-                writer,
-                feed,
-                metrics,
-                scope,
-            );
-            reflector.run().await;
-        }
-    }
-
-    fn reflectors(&self) -> Vec<Reflector> {
-        let watch = &self.watch;
-        let options = Arc::new(watch.options.clone());
-        let (mut reflectors, mut left_out) = (Vec::new(), Vec::new());
-        let plan = watch.metrics.plan();
-        for (at, slot) in plan.slots().iter().enumerate() {
-            if slot.is_host_fed() {
-                self.health.start(at, Source::Host, Vec::new());
-                continue;
-            }
-            let Some(targets) = watch.targets(&**slot) else {
-                self.health.start(at, Source::LeftOut, Vec::new());
-                left_out.push(slot.resource().plural());
-                continue;
-            };
-            let (resource, mut feeds) = (slot.resource(), Vec::new());
-            for target in targets {
-                let feed = self.health.feed(resource, target.namespace.clone());
-                feeds.push(Arc::clone(&feed));
-                reflectors.push(Reflector::new(
-                    watch.client.clone(),
-                    target,
-                    Arc::clone(&options),
-                    slot.own_writer(),
-                    feed,
-                    self.watch_metrics.feed(resource, options.object_limit),
-                    self.control.subscribe(),
-                ));
-            }
-            self.health.start(at, Source::Watched, feeds);
-        }
-        if !left_out.is_empty() {
-            let resources = left_out.join(", ");
-            tracing::warn!(resources, "left out: only pods can be selected by node");
-        }
-        reflectors
-    }
-}
-
-impl fmt::Debug for Watcher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watcher")
-            .field("watch", &self.watch)
-            .field("health", &self.health)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Waits for ever, unless a task panics.
-async fn fail_with(tasks: &mut JoinSet<()>) {
-    while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended
-            && let Ok(panic) = error.try_into_panic()
-        {
-            std::panic::resume_unwind(panic);
-        }
-    }
-    std::future::pending().await
-}
-
-// === impl WatchHandle ===
-
-impl WatchHandle {
-    /// What is known of every resource.
-    #[must_use]
-    pub fn health(&self) -> &Health {
-        &self.health
-    }
-
-    /// The shard that is served now.
-    #[must_use]
-    pub fn shard(&self) -> Shard {
-        self.metrics.shard()
-    }
-
-    /// Serves another shard from now on.
-    ///
-    /// Objects that stay are never interrupted. Those that leave go at once, or after
-    /// [`shard_handover`](Watch::shard_handover). For those that come, every resource is listed
-    /// anew; a host that feeds a resource itself has to restart its own watch.
-    pub fn set_shard(&self, shard: Shard) {
-        self.control.set(shard);
-    }
-}
-
-impl fmt::Debug for WatchHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WatchHandle")
-            .field("health", &self.health)
-            .field("shard", &self.shard())
-            .finish()
-    }
+    resource.plural() == name || resource.to_string() == name || resource.label() == name
 }
 
 // === impl WatchError ===

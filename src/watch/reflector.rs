@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::connection::send;
 use super::failure::{Failure, FailureReason};
-use super::health::FeedState;
+use super::feed::FeedState;
 use super::metrics::FeedMetrics;
 use super::split::{ListMeta, ListSplitter};
 use super::target::{Question, Target};
@@ -331,6 +331,12 @@ impl Reflector {
 
     pub(super) fn note_undecodable(&mut self, error: &DecodeError) {
         name_undecodable(&mut self.undecodable, error);
+    }
+}
+
+impl Drop for Reflector {
+    fn drop(&mut self) {
+        self.feed.stopped();
     }
 }
 

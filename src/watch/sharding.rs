@@ -51,10 +51,11 @@ pub(super) struct OwnPod {
 }
 
 /// A StatefulSet that shards are replicas of.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Replicas {
     pub(super) name: String,
     /// The number of the own replica.
-    index: u32,
+    pub(super) index: u32,
 }
 
 /// Takes the number of shards from what is said of a StatefulSet.
@@ -224,10 +225,8 @@ impl OwnPod {
             controller: bool,
         }
         let pods = Target {
-            resource: ResourceInfo::of::<k8s_openapi::api::core::v1::Pod>(),
             namespace: Some(self.namespace.clone()),
-            field_selector: None,
-            label_selector: None,
+            ..Target::all(ResourceInfo::of::<k8s_openapi::api::core::v1::Pod>())
         };
         let name: String = form_urlencoded::byte_serialize(self.name.as_bytes()).collect();
         let request = Request::get(format!("{}/{name}", pods.path()))

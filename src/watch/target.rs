@@ -34,6 +34,16 @@ pub(super) enum Question<'a> {
 }
 
 impl Target {
+    /// All objects of a resource.
+    pub(super) fn all(resource: ResourceInfo) -> Self {
+        Self {
+            resource,
+            namespace: None,
+            field_selector: None,
+            label_selector: None,
+        }
+    }
+
     /// The request that asks `question`, of a shard where one is selected.
     ///
     /// # Errors
@@ -158,24 +168,15 @@ mod tests {
     use k8s_openapi::api::apps::v1::Deployment;
     use k8s_openapi::api::core::v1::Pod;
 
-    fn target(resource: ResourceInfo) -> Target {
-        Target {
-            resource,
-            namespace: None,
-            field_selector: None,
-            label_selector: None,
-        }
-    }
-
     fn uri(target: &Target, question: Question<'_>) -> String {
         target.request(question, None).unwrap().uri().to_string()
     }
 
     #[test]
     fn paths_are_those_of_the_api() {
-        let pods = target(ResourceInfo::of::<Pod>());
+        let pods = Target::all(ResourceInfo::of::<Pod>());
         assert_eq!(pods.path(), "/api/v1/pods");
-        let mut deployments = target(ResourceInfo::of::<Deployment>());
+        let mut deployments = Target::all(ResourceInfo::of::<Deployment>());
         assert_eq!(deployments.path(), "/apis/apps/v1/deployments");
         deployments.namespace = Some("a/b".into());
         assert_eq!(
@@ -186,7 +187,7 @@ mod tests {
 
     #[test]
     fn each_question_has_its_parameters() {
-        let pods = target(ResourceInfo::of::<Pod>());
+        let pods = Target::all(ResourceInfo::of::<Pod>());
         for (question, query) in [
             (
                 Question::List {
@@ -241,7 +242,7 @@ mod tests {
             Some(r"metadata.namespace!=a,metadata.namespace!=b\,c\=d\\")
         );
         assert_eq!(without_namespaces(&[]), None);
-        let mut pods = target(ResourceInfo::of::<Pod>());
+        let mut pods = Target::all(ResourceInfo::of::<Pod>());
         pods.field_selector = join([String::from("spec.nodeName=n"), String::new()]);
         pods.label_selector = Some("a in (b, c)".into());
         let question = Question::List {

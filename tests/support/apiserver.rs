@@ -131,21 +131,29 @@ impl ApiServer {
             ("/api/v1", "v1", "pods", "Pod"),
             ("/apis/apps/v1", "apps/v1", "statefulsets", "StatefulSet"),
         ] {
-            let collection = Collection {
-                prefix: prefix.into(),
-                kind: kind.into(),
-                api_version: api_version.into(),
-                objects: BTreeMap::new(),
-                history: Vec::new(),
-                watches: Vec::new(),
-            };
-            server
-                .state
-                .lock()
-                .collections
-                .insert(plural.into(), collection);
+            server.serve(prefix, api_version, plural, kind);
         }
         server
+    }
+
+    /// Serves one more collection, empty.
+    pub fn serve(&self, prefix: &str, api_version: &str, plural: &str, kind: &str) {
+        let collection = Collection {
+            prefix: prefix.into(),
+            kind: kind.into(),
+            api_version: api_version.into(),
+            objects: BTreeMap::new(),
+            history: Vec::new(),
+            watches: Vec::new(),
+        };
+        let mut state = self.state.lock();
+        state.collections.insert(plural.into(), collection);
+    }
+
+    /// Serves a collection no more.
+    pub fn withdraw(&self, plural: &str) {
+        self.end_watches(plural);
+        self.state.lock().collections.remove(plural);
     }
 
     /// A client of the server.
@@ -537,7 +545,9 @@ impl State {
                 tokio::time::sleep_until(next.min(end)).await;
                 let mut state = state.lock();
                 let version = state.version;
-                let collection = state.collections.get_mut(&plural).unwrap();
+                let Some(collection) = state.collections.get_mut(&plural) else {
+                    return;
+                };
                 let line = bookmark(collection, version, false);
                 let Some(watch) = collection.watches.iter().find(|watch| watch.id == id) else {
                     return;

@@ -22,7 +22,7 @@ pub(crate) async fn within(what: &str, time: Duration, mut holds: impl FnMut() -
     while !holds() {
         assert!(tokio::time::Instant::now() < end, "never: {what}");
         tokio::time::sleep(pause).await;
-        pause = pause.mul_f64(1.1).min(Duration::from_millis(500));
+        pause = pause.mul_f64(1.1).min(Duration::from_secs(2));
     }
 }
 

@@ -10,6 +10,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(feature = "custom-resources")]
+mod custom;
 mod faults;
 mod health;
 mod lists;

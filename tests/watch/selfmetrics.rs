@@ -32,6 +32,10 @@ async fn every_metric_is_there_with_its_labels() {
     let running = start(&server, metrics(), |watch| watch.object_limit(100));
     running.ready().await;
     let expected = [
+        "kube_state_metrics_custom_resource_state_add_events_total{}",
+        "kube_state_metrics_custom_resource_state_cache{}",
+        "kube_state_metrics_custom_resource_state_delete_events_total{}",
+        "kube_state_metrics_custom_resource_state_update_events_total{}",
         "kube_state_metrics_decode_errors_total{reason,resource}",
         "kube_state_metrics_duplicate_samples_total{resource}",
         "kube_state_metrics_events_total{event,resource}",

@@ -1,0 +1,344 @@
+//! Watches that run: a task per resource and namespace, as many as the plan in force asks for.
+
+use std::fmt;
+use std::future::Future;
+use std::ptr::addr_eq;
+use std::sync::Arc;
+
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::feed::FeedState;
+use super::health::{Health, Source};
+use super::metrics::WatchMetrics;
+use super::reflector::{Options, Reflector, ShardScope};
+use super::sharding::{OwnPod, ReplicaWriter, ShardControl};
+use super::target::{self, Target};
+use super::{NodeScope, Watch, is_named};
+use crate::builder::ObjectWriter;
+use crate::exposition::Slot;
+use crate::resource::Scope;
+use crate::{Shard, StateMetrics};
+
+/// Watches that are ready to run.
+#[must_use = "nothing is watched before `run`"]
+pub struct Watcher {
+    watch: Watch,
+    health: Health,
+    watch_metrics: WatchMetrics,
+    control: Arc<ShardControl>,
+}
+
+/// Steers watches from outside. Cloning gives another handle to the same watches.
+#[derive(Clone)]
+pub struct WatchHandle {
+    health: Health,
+    metrics: StateMetrics,
+    control: Arc<ShardControl>,
+}
+
+/// The tasks of one resource.
+struct Running {
+    slot: Arc<dyn Slot>,
+    tasks: Vec<AbortHandle>,
+}
+
+// === impl Watcher ===
+
+impl Watcher {
+    pub(super) fn new(
+        watch: Watch,
+        health: Health,
+        watch_metrics: WatchMetrics,
+        control: Arc<ShardControl>,
+    ) -> Self {
+        Self {
+            watch,
+            health,
+            watch_metrics,
+            control,
+        }
+    }
+
+    /// What is known of every resource.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// A handle to steer by while [`run`](Self::run) runs.
+    #[must_use]
+    pub fn handle(&self) -> WatchHandle {
+        WatchHandle {
+            health: self.health.clone(),
+            metrics: self.watch.metrics.clone(),
+            control: Arc::clone(&self.control),
+        }
+    }
+
+    /// Watches until the future is dropped; it never ends by itself.
+    ///
+    /// It is to be polled by a [tokio] runtime, on which it starts a task per resource and
+    /// namespace. Writers the host took before are respected, resources that are added or removed
+    /// later are watched or not from then on. What was stored stays when the future is dropped.
+    ///
+    /// # Panics
+    ///
+    /// Passes on the panic of a task, which is always a bug: silence would be worse.
+    pub async fn run(self) {
+        let mut tasks = JoinSet::new();
+        let control = Arc::clone(&self.control);
+        tasks.spawn(async move { control.run().await });
+        if let Some(pod) = &self.watch.own_pod {
+            tasks.spawn(self.replicas(pod.clone()));
+            tokio::select! {
+                () = self.control.known() => {}
+                () = fail_with(&mut tasks) => {}
+            }
+        }
+        let mut changes = self.watch.metrics.live().changes();
+        let mut running = Vec::new();
+        #[cfg(feature = "custom-resources")]
+        if self.watch.definitions {
+            tasks.spawn(self.definitions().run());
+        }
+        loop {
+            self.follow_plan(&mut running, &mut tasks);
+            self.health.begin();
+            tokio::select! {
+                Ok(()) = changes.changed() => {}
+                () = fail_with(&mut tasks) => {}
+            }
+        }
+    }
+
+    /// Ends the watches of resources that are gone and begins those of new ones.
+    fn follow_plan(&self, running: &mut Vec<Running>, tasks: &mut JoinSet<()>) {
+        let plan = self.watch.metrics.plan();
+        let same = |a: &Arc<dyn Slot>, b: &Arc<dyn Slot>| addr_eq(Arc::as_ptr(a), Arc::as_ptr(b));
+        self.health.arrange(&plan);
+        running.retain(|own| {
+            let stays = plan.slots().iter().any(|slot| same(slot, &own.slot));
+            if !stays {
+                own.tasks.iter().for_each(AbortHandle::abort);
+                self.watch_metrics.forget(own.slot.resource());
+            }
+            stays
+        });
+        let mut left_out = Vec::new();
+        for slot in plan.slots() {
+            if running.iter().any(|own| same(slot, &own.slot)) {
+                continue;
+            }
+            let mut started = Vec::new();
+            if slot.is_host_fed() {
+                self.health.start(slot, Source::Host, Vec::new());
+            } else if let Some(targets) = self.watch.targets(&**slot) {
+                let reflectors = targets
+                    .into_iter()
+                    .map(|target| self.reflector(slot, target));
+                for reflector in self.announced(slot, reflectors.collect()) {
+                    started.push(tasks.spawn(reflector.run()));
+                }
+            } else {
+                self.health.start(slot, Source::LeftOut, Vec::new());
+                left_out.push(slot.resource().label());
+            }
+            running.push(Running {
+                slot: Arc::clone(slot),
+                tasks: started,
+            });
+        }
+        if !left_out.is_empty() {
+            let resources = left_out.join(", ");
+            tracing::warn!(resources, "left out: only pods can be selected by node");
+        }
+    }
+
+    /// The reflectors of a resource, made known before they begin.
+    fn announced(&self, slot: &Arc<dyn Slot>, reflectors: Vec<Reflector>) -> Vec<Reflector> {
+        let feeds = reflectors.iter().map(|own| Arc::clone(&own.feed)).collect();
+        self.health.start(slot, Source::Watched, feeds);
+        reflectors
+    }
+
+    fn reflector(&self, slot: &Arc<dyn Slot>, target: Target) -> Reflector {
+        let (watch, resource) = (&self.watch, slot.resource());
+        let options = Arc::new(watch.options.clone());
+        Reflector::new(
+            watch.client.clone(),
+            target.clone(),
+            Arc::clone(&options),
+            slot.own_writer(),
+            self.health.feed(resource, target.namespace),
+            self.watch_metrics.feed(resource, options.object_limit),
+            self.control.subscribe(),
+        )
+    }
+
+    /// The reflector of the definitions of custom resources.
+    #[cfg(feature = "custom-resources")]
+    fn definitions(&self) -> Reflector {
+        let writer = super::definitions::DefinitionWriter::new(
+            self.watch.metrics.clone(),
+            self.watch_metrics.definitions().clone(),
+        );
+        let resource = writer.resource().clone();
+        let feed = self.health.feed(&resource, None);
+        self.health
+            .add_definitions(&resource, writer.known(), Arc::clone(&feed));
+        let target = Target::all(resource);
+        unsharded(
+            &self.watch,
+            &self.watch_metrics,
+            Box::new(writer),
+            target,
+            feed,
+        )
+    }
+
+    /// Finds the StatefulSet of the own pod and follows it.
+    fn replicas(&self, pod: OwnPod) -> impl Future<Output = ()> + Send + use<> {
+        let (watch, health) = (self.watch.clone(), self.health.clone());
+        let control = Arc::clone(&self.control);
+        async move {
+            let replicas = pod
+                .replicas(&watch.client, &health, &watch.options.timing)
+                .await;
+            let by_range = watch.metrics.shard().is_by_range();
+            let writer = ReplicaWriter::new(control, health.clone(), &replicas, by_range);
+            // These requests are not counted: the resource may be watched for its metrics as well.
+            let Ok(metrics) = WatchMetrics::new() else {
+                return;
+            };
+            let target = Target {
+                namespace: Some(pod.namespace),
+                field_selector: Some(format!("metadata.name={}", replicas.name)),
+                ..Target::all(writer.resource().clone())
+            };
+            let feed = health.feed(&target.resource, target.namespace.clone());
+            let reflector = unsharded(&watch, &metrics, Box::new(writer), target, feed);
+            reflector.run().await;
+        }
+    }
+}
+
+/// A reflector of objects that do not belong to one shard.
+fn unsharded(
+    watch: &Watch,
+    metrics: &WatchMetrics,
+    writer: Box<dyn ObjectWriter>,
+    target: Target,
+    feed: Arc<FeedState>,
+) -> Reflector {
+    let options = Arc::new(Options {
+        object_limit: None,
+        use_cache: false,
+        ..watch.options.clone()
+    });
+    let metrics = metrics.feed(&target.resource, None);
+    let (_, scope) = tokio::sync::watch::channel(ShardScope::default());
+    let client = watch.client.clone();
+    Reflector::new(client, target, options, writer, feed, metrics, scope)
+}
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watcher")
+            .field("watch", &self.watch)
+            .field("health", &self.health)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Waits for ever, unless a task panics.
+async fn fail_with(tasks: &mut JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
+    std::future::pending().await
+}
+
+// === impl Watch ===
+
+impl Watch {
+    /// The collections to watch for a resource, or `None` where it is left out.
+    fn targets(&self, slot: &dyn Slot) -> Option<Vec<Target>> {
+        let resource = slot.resource();
+        let filter = slot.filter();
+        let namespaced = resource.scope() == Scope::Namespaced;
+        let node = match &self.node {
+            NodeScope::All => None,
+            NodeScope::Node(_) | NodeScope::Unscheduled if !namespaced => None,
+            _ if !(resource.group().is_empty() && resource.plural() == "pods") => return None,
+            NodeScope::Node(name) => Some(format!("spec.nodeName={name}")),
+            NodeScope::Unscheduled => Some(String::from("spec.nodeName=")),
+        };
+        let selectors = |all: &[(String, String)]| -> Vec<String> {
+            let own = all.iter().filter(|(name, _)| is_named(resource, name));
+            own.map(|(_, selector)| selector.clone()).collect()
+        };
+        let one_by_one = namespaced && !filter.namespaces.is_empty();
+        let denied = if namespaced && !one_by_one {
+            target::without_namespaces(&filter.denied)
+        } else {
+            None
+        };
+        let fields = denied
+            .into_iter()
+            .chain(node)
+            .chain(selectors(&self.fields));
+        let everywhere = Target {
+            resource: resource.clone(),
+            namespace: None,
+            field_selector: target::join(fields),
+            label_selector: target::join(selectors(&self.labels)),
+        };
+        if !one_by_one {
+            return Some(vec![everywhere]);
+        }
+        let namespaces = filter.namespaces.difference(&filter.denied);
+        let targets = namespaces.map(|namespace| Target {
+            namespace: Some(namespace.clone()),
+            ..everywhere.clone()
+        });
+        Some(targets.collect())
+    }
+}
+
+// === impl WatchHandle ===
+
+impl WatchHandle {
+    /// What is known of every resource.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// The shard that is served now.
+    #[must_use]
+    pub fn shard(&self) -> Shard {
+        self.metrics.shard()
+    }
+
+    /// Serves another shard from now on.
+    ///
+    /// Objects that stay are never interrupted. Those that leave go at once, or after
+    /// [`shard_handover`](Watch::shard_handover). For those that come, every resource is listed
+    /// anew; a host that feeds a resource itself has to restart its own watch.
+    pub fn set_shard(&self, shard: Shard) {
+        self.control.set(shard);
+    }
+}
+
+impl fmt::Debug for WatchHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchHandle")
+            .field("health", &self.health)
+            .field("shard", &self.shard())
+            .finish()
+    }
+}
