@@ -1,4 +1,4 @@
-//! The built-in families: one file per resource, what they share in [`shapes`].
+//! The built-in families: one file per resource, what they share in `shapes`.
 //!
 //! Each file has a function named after the resource that returns its [`Collector`], a table of
 //! families in the order of the exposition. Names, labels and values are those of

@@ -254,7 +254,7 @@ impl Watch {
     ///
     /// Nothing is watched before the shard is known; a replica that is not needed any more serves
     /// nothing. The partition is that of the shard the [`StateMetrics`] was built with (see
-    /// [`Shard::by_range`]); the rest of it does not matter then.
+    /// [`Shard::by_range`](crate::Shard::by_range)); the rest of it does not matter then.
     pub fn shard_of_pod(mut self, namespace: impl Into<String>, name: impl Into<String>) -> Self {
         self.own_pod = Some(OwnPod {
             namespace: namespace.into(),

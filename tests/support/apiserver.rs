@@ -137,7 +137,7 @@ impl ApiServer {
     }
 
     /// Serves one more collection, empty.
-    pub fn serve(&self, prefix: &str, api_version: &str, plural: &str, kind: &str) {
+    pub(crate) fn serve(&self, prefix: &str, api_version: &str, plural: &str, kind: &str) {
         let collection = Collection {
             prefix: prefix.into(),
             kind: kind.into(),
@@ -151,7 +151,7 @@ impl ApiServer {
     }
 
     /// Serves a collection no more.
-    pub fn withdraw(&self, plural: &str) {
+    pub(crate) fn withdraw(&self, plural: &str) {
         self.end_watches(plural);
         self.state.lock().collections.remove(plural);
     }
