@@ -45,7 +45,6 @@ use crate::value::{is_valid_label_name, is_valid_metric_name};
 #[derive(Clone)]
 pub struct StateMetrics {
     live: Arc<Live>,
-    #[cfg(feature = "custom-resources")]
     settings: Arc<Settings>,
     warnings: Arc<[FilterWarning]>,
 }
@@ -552,7 +551,6 @@ impl Builder {
                 #[cfg(feature = "custom-resources")]
                 custom,
             )),
-            #[cfg(feature = "custom-resources")]
             settings: Arc::new(settings),
             warnings: warnings.into(),
         })
