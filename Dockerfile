@@ -1,0 +1,16 @@
+# A static binary in an empty image:
+#   docker build -t kube-state-metrics-rs:0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" .
+FROM rust:1.95-alpine AS build
+RUN apk add --no-cache musl-dev
+WORKDIR /src
+COPY . .
+ARG REVISION=unknown
+ARG BRANCH=unknown
+ENV BUILD_REVISION=$REVISION BUILD_BRANCH=$BRANCH
+RUN cargo build --release --locked -p kube-state-metrics-exporter
+
+FROM scratch
+COPY --from=build /src/target/release/kube-state-metrics /kube-state-metrics
+USER 65534:65534
+EXPOSE 8080 8081
+ENTRYPOINT ["/kube-state-metrics", "--port=8080", "--telemetry-port=8081"]
