@@ -264,6 +264,17 @@ impl Reader<'_> {
             .or(flags.custom_resource_state_config_file.as_ref());
         let inline = (file.custom_resource_config.0.as_ref())
             .or(flags.custom_resource_state_config.as_ref());
+        if [config_file, inline]
+            .into_iter()
+            .flatten()
+            .any(|text| !text.is_empty())
+        {
+            self.warnings.push(
+                "this version of the exporter does not evaluate the custom resource configuration: \
+                 its families are missing; the library's `custom_resource_state` module does"
+                    .into(),
+            );
+        }
         CustomResources {
             inline: inline.filter(|text| !text.is_empty()).cloned(),
             file: config_file
