@@ -10,9 +10,12 @@
     reason = "tests fail by panicking"
 )]
 
+mod api;
 mod browser;
 mod cli;
+mod cluster;
 mod http;
 mod limits;
 mod serving;
 mod support;
+mod tokens;

@@ -129,15 +129,15 @@ impl Exporter {
         let Ok(line) = more.recv_timeout(PATIENCE) else {
             panic!("it does not serve: {}", log.lock().unwrap());
         };
-        let mut addresses = line.split("://").skip(1).map(|rest| {
-            rest.split(['/', ' '])
-                .next()
-                .unwrap()
-                .replace("localhost", "127.0.0.1")
+        // The last two are ours; before them may be that of a cluster.
+        let addresses = line.split("://").skip(1).map(|rest| {
+            let address = rest.split(['/', ' ']).next().unwrap();
+            address.replace("localhost", "127.0.0.1")
         });
+        let mut addresses: Vec<_> = addresses.collect();
         Self {
-            main: addresses.next().unwrap(),
-            telemetry: addresses.next().unwrap(),
+            telemetry: addresses.pop().unwrap(),
+            main: addresses.pop().unwrap(),
             child,
             line,
             log,
