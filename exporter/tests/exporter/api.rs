@@ -36,7 +36,10 @@ impl Api {
 
     /// How often it was asked for a path.
     pub fn count(&self, path: &str) -> usize {
-        self.requests().iter().filter(|request| request.contains(path)).count()
+        self.requests()
+            .iter()
+            .filter(|request| request.contains(path))
+            .count()
     }
 
     /// A kubeconfig that leads to it.
@@ -76,7 +79,10 @@ fn while_open(stream: &TcpStream, seen: &Mutex<Vec<String>>, forbidden: &[&str])
         reader.read_exact(&mut body).ok()?;
         seen.lock().unwrap().push(request.clone());
         let path = request.split([' ', '?']).nth(1).unwrap();
-        if forbidden.iter().any(|name| path.ends_with(&format!("/{name}"))) {
+        if forbidden
+            .iter()
+            .any(|name| path.ends_with(&format!("/{name}")))
+        {
             answer(stream, 403, &status(403));
         } else if request.contains("watch=") {
             watch(stream, request.contains("sendInitialEvents=true"));
@@ -85,7 +91,10 @@ fn while_open(stream: &TcpStream, seen: &Mutex<Vec<String>>, forbidden: &[&str])
             let (code, value) = match path.rsplit('/').next().unwrap() {
                 "tokenreviews" => token_review(&serde_json::from_slice(&body).unwrap()),
                 "subjectaccessreviews" => access_review(&serde_json::from_slice(&body).unwrap()),
-                _ => (200, json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": "5" }, "items": [] })),
+                _ => (
+                    200,
+                    json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": "5" }, "items": [] }),
+                ),
             };
             answer(stream, code, &value);
         }
@@ -98,10 +107,15 @@ fn token_review(review: &Value) -> (u16, Value) {
         return (500, status(500));
     }
     let status = match token {
-        "reader" | "stranger" => json!({ "authenticated": true, "user": { "username": token, "groups": ["g"] } }),
+        "reader" | "stranger" => {
+            json!({ "authenticated": true, "user": { "username": token, "groups": ["g"] } })
+        }
         _ => json!({ "authenticated": false }),
     };
-    (201, json!({ "kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1", "spec": {}, "status": status }))
+    (
+        201,
+        json!({ "kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1", "spec": {}, "status": status }),
+    )
 }
 
 /// The reader may get `/metrics` and `/debug/resources`.
@@ -113,7 +127,10 @@ fn access_review(review: &Value) -> (u16, Value) {
     let allowed = spec["user"] == "reader"
         && wanted["verb"] == "get"
         && paths.contains(&wanted["path"].as_str().unwrap());
-    (201, json!({ "kind": "SubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "spec": {}, "status": { "allowed": allowed } }))
+    (
+        201,
+        json!({ "kind": "SubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "spec": {}, "status": { "allowed": allowed } }),
+    )
 }
 
 fn status(code: u16) -> Value {
@@ -123,13 +140,16 @@ fn status(code: u16) -> Value {
 fn answer(mut stream: &TcpStream, code: u16, value: &Value) {
     let body = value.to_string();
     let length = body.len();
-    let head = format!("HTTP/1.1 {code} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 {code} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    );
     let _ = stream.write_all((head + &body).as_bytes());
 }
 
 /// A watch without events, for as long as the other side wants it.
 fn watch(mut stream: &TcpStream, initial: bool) {
-    let head = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head =
+        "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
     let _ = stream.write_all(head.as_bytes());
     if initial {
         let bookmark = json!({ "type": "BOOKMARK", "object": {

@@ -8,12 +8,16 @@ fn asked(args: &[&str]) -> Vec<String> {
     let api = Api::start(&[]);
     let url = format!("--apiserver={}", api.url);
     let exporter = Exporter::serving(&[&[&*url], args].concat());
-    eventually("it is ready", || (exporter.get("/readyz").status == 200).then_some(()));
+    eventually("it is ready", || {
+        (exporter.get("/readyz").status == 200).then_some(())
+    });
     api.requests()
 }
 
 fn some(requests: &[String], parts: &[&str]) -> bool {
-    requests.iter().any(|request| parts.iter().all(|part| request.contains(part)))
+    requests
+        .iter()
+        .any(|request| parts.iter().all(|part| request.contains(part)))
 }
 
 #[test]
@@ -22,62 +26,130 @@ fn the_api_server_is_that_of_the_flag_or_of_the_kubeconfig() {
     let directory = Directory::new("kubeconfig");
     let kubeconfig = directory.write("config", &first.kubeconfig());
     let exporter = Exporter::serving(&["--kubeconfig", &kubeconfig, "--resources=pods"]);
-    assert!(exporter.line.starts_with(&format!("watching {}", first.url)), "{}", exporter.line);
-    assert!(exporter.next_line().starts_with("serving 0 series of 0 objects on http://"));
+    assert!(
+        exporter
+            .line
+            .starts_with(&format!("watching {}", first.url)),
+        "{}",
+        exporter.line
+    );
+    assert!(
+        exporter
+            .next_line()
+            .starts_with("serving 0 series of 0 objects on http://")
+    );
     assert!(first.count("/api/v1/pods") > 0);
 
     let url = format!("--apiserver={}", second.url);
     let _both = Exporter::serving(&["--kubeconfig", &kubeconfig, "--resources=nodes", &url]);
-    eventually("the flag wins", || (second.count("/api/v1/nodes") > 0).then_some(()));
+    eventually("the flag wins", || {
+        (second.count("/api/v1/nodes") > 0).then_some(())
+    });
     assert_eq!(first.count("/api/v1/nodes"), 0);
 
     // A changed kubeconfig is used.
     directory.write("config", &second.kubeconfig());
-    eventually("the other server is asked", || (second.count("/api/v1/pods") > 0).then_some(()));
+    eventually("the other server is asked", || {
+        (second.count("/api/v1/pods") > 0).then_some(())
+    });
 }
 
 #[test]
 fn resources_and_namespaces_choose_what_is_watched() {
     let requests = asked(&["--resources=pods,nodes", "--namespaces=a, b,a"]);
-    for path in ["/api/v1/namespaces/a/pods", "/api/v1/namespaces/b/pods", "/api/v1/nodes"] {
-        assert_eq!(requests.iter().filter(|request| request.contains(path)).count(), 1, "{path}");
+    for path in [
+        "/api/v1/namespaces/a/pods",
+        "/api/v1/namespaces/b/pods",
+        "/api/v1/nodes",
+    ] {
+        assert_eq!(
+            requests
+                .iter()
+                .filter(|request| request.contains(path))
+                .count(),
+            1,
+            "{path}"
+        );
     }
     assert_eq!(requests.len(), 3, "{requests:?}");
     let requests = asked(&["--resources=pods", "--namespaces-denylist=a,b"]);
-    assert!(some(&requests, &["/api/v1/pods", "metadata.namespace%21%3Da%2Cmetadata.namespace%21%3Db"]), "{requests:?}");
+    assert!(
+        some(
+            &requests,
+            &[
+                "/api/v1/pods",
+                "metadata.namespace%21%3Da%2Cmetadata.namespace%21%3Db"
+            ]
+        ),
+        "{requests:?}"
+    );
 }
 
 #[test]
 fn node_mode_selects_pods_and_leaves_other_namespaced_kinds_out() {
     let requests = asked(&["--resources=pods,services,nodes", "--node=n1"]);
-    assert!(some(&requests, &["/pods", "fieldSelector=spec.nodeName%3Dn1"]), "{requests:?}");
-    assert!(!some(&requests, &["/services"]) && some(&requests, &["/nodes"]), "{requests:?}");
+    assert!(
+        some(&requests, &["/pods", "fieldSelector=spec.nodeName%3Dn1"]),
+        "{requests:?}"
+    );
+    assert!(
+        !some(&requests, &["/services"]) && some(&requests, &["/nodes"]),
+        "{requests:?}"
+    );
     let requests = asked(&["--resources=pods", "--track-unscheduled-pods", "--node=n1"]);
-    assert!(some(&requests, &["/pods", "fieldSelector=spec.nodeName%3D&"]), "{requests:?}");
+    assert!(
+        some(&requests, &["/pods", "fieldSelector=spec.nodeName%3D&"]),
+        "{requests:?}"
+    );
 }
 
 #[test]
 fn lists_are_asked_for_as_the_flags_say() {
     let streamed = asked(&["--resources=pods"]);
-    assert!(some(&streamed, &["watch=", "sendInitialEvents=true"]), "{streamed:?}");
+    assert!(
+        some(&streamed, &["watch=", "sendInitialEvents=true"]),
+        "{streamed:?}"
+    );
     let paged = asked(&["--resources=pods", "--no-watchlist"]);
-    assert!(!some(&paged, &["sendInitialEvents"]) && some(&paged, &["limit=500"]), "{paged:?}");
+    assert!(
+        !some(&paged, &["sendInitialEvents"]) && some(&paged, &["limit=500"]),
+        "{paged:?}"
+    );
     let limited = asked(&["--resources=pods", "--object-limit=7"]);
-    assert!(some(&limited, &["limit=7"]) && !some(&limited, &["sendInitialEvents"]), "{limited:?}");
-    let cached = asked(&["--resources=pods", "--no-watchlist", "--use-apiserver-cache"]);
-    assert!(some(&cached, &["/pods?", "resourceVersion=0"]), "{cached:?}");
+    assert!(
+        some(&limited, &["limit=7"]) && !some(&limited, &["sendInitialEvents"]),
+        "{limited:?}"
+    );
+    let cached = asked(&[
+        "--resources=pods",
+        "--no-watchlist",
+        "--use-apiserver-cache",
+    ]);
+    assert!(
+        some(&cached, &["/pods?", "resourceVersion=0"]),
+        "{cached:?}"
+    );
 }
 
 #[test]
 fn the_own_pod_tells_the_shard() {
     let api = Api::start(&[]);
     let url = format!("--apiserver={}", api.url);
-    let args = [&*url, "--resources=pods", "--pod=ksm-0", "--pod-namespace=kube-system"];
+    let args = [
+        &*url,
+        "--resources=pods",
+        "--pod=ksm-0",
+        "--pod-namespace=kube-system",
+    ];
     let exporter = Exporter::serving(&args);
     eventually("the pod is asked for", || {
         (api.count("/api/v1/namespaces/kube-system/pods/ksm-0") > 0).then_some(())
     });
-    assert_eq!(exporter.get("/readyz").status, 503, "it does not guess its shard");
+    assert_eq!(
+        exporter.get("/readyz").status,
+        503,
+        "it does not guess its shard"
+    );
     assert_eq!(exporter.get("/livez").status, 200);
 }
 
@@ -87,18 +159,33 @@ fn a_refused_resource_is_named_and_holds_nobody_up_unless_strict() {
     let url = format!("--apiserver={}", api.url);
     let args = [&*url, "--resources=pods,secrets"];
     let exporter = Exporter::serving(&args);
-    eventually("it is ready", || (exporter.get("/readyz").status == 200).then_some(()));
+    eventually("it is ready", || {
+        (exporter.get("/readyz").status == 200).then_some(())
+    });
     let ready = exporter.get("/readyz").text();
-    assert!(ready.starts_with("OK\nrefused: secrets (forbidden)"), "{ready}");
+    assert!(
+        ready.starts_with("OK\nrefused: secrets (forbidden)"),
+        "{ready}"
+    );
     let strict = Exporter::serving(&[&args[..], &["--readiness=strict"]].concat());
-    eventually("the refusal shows", || strict.get("/readyz").text().contains("refused").then_some(()));
+    eventually("the refusal shows", || {
+        strict
+            .get("/readyz")
+            .text()
+            .contains("refused")
+            .then_some(())
+    });
     assert_eq!(strict.get("/readyz").status, 503);
 }
 
 #[test]
 fn an_api_server_that_is_away_does_not_stop_the_exporter() {
     let exporter = Exporter::serving(&["--apiserver=http://127.0.0.1:1", "--resources=pods"]);
-    assert!(exporter.line.starts_with("watching http://127.0.0.1:1"), "{}", exporter.line);
+    assert!(
+        exporter.line.starts_with("watching http://127.0.0.1:1"),
+        "{}",
+        exporter.line
+    );
     let body = eventually("it says so", || {
         let answer = exporter.get("/readyz");
         assert_eq!(answer.status, 503);
@@ -116,7 +203,11 @@ fn shards_divide_the_objects() {
     let cluster = super::support::CLUSTER;
     let lines = |args: &[&str]| {
         let output = super::support::run(&[&["render", cluster], args].concat(), "");
-        let lines = output.stdout.lines().filter(|line| !line.starts_with('#')).map(str::to_owned);
+        let lines = output
+            .stdout
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(str::to_owned);
         lines.collect::<std::collections::BTreeSet<_>>()
     };
     let all = lines(&[]);
@@ -126,5 +217,8 @@ fn shards_divide_the_objects() {
         assert!(!first.is_empty() && !second.is_empty() && first.is_disjoint(&second));
         assert_eq!(&first | &second, all);
     }
-    assert_ne!(lines(&["--shard=0", "--total-shards=2"]), lines(&["--shard=0", "--total-shards=2", "--server-side-sharding"]));
+    assert_ne!(
+        lines(&["--shard=0", "--total-shards=2"]),
+        lines(&["--shard=0", "--total-shards=2", "--server-side-sharding"])
+    );
 }

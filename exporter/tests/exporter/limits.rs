@@ -11,7 +11,9 @@ use super::support::{Directory, Exporter, PATIENCE, config_map, eventually, get}
 /// An exporter whose answer is larger than all buffers on the way.
 fn large(args: &[&str]) -> (Directory, Exporter) {
     let directory = Directory::new("large");
-    let objects: String = (0..6_000).map(|number| config_map("a-namespace", &format!("a-config-map-{number}"))).collect();
+    let objects: String = (0..6_000)
+        .map(|number| config_map("a-namespace", &format!("a-config-map-{number}")))
+        .collect();
     directory.write("a.yaml", &objects);
     let exporter = Exporter::serving(&[&["--manifests", directory.str()], args].concat());
     (directory, exporter)
@@ -31,7 +33,9 @@ fn connect(address: &str) -> TcpStream {
 /// Asks for all metrics and does not read them.
 fn stalled(exporter: &Exporter) -> TcpStream {
     let mut stream = connect(&exporter.main);
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+        .unwrap();
     stream
 }
 
@@ -44,7 +48,11 @@ fn closed(stream: &mut TcpStream) -> Duration {
             Ok(0) => break,
             Ok(_) => {}
             Err(error) => {
-                assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "it is still open");
+                assert_ne!(
+                    error.kind(),
+                    std::io::ErrorKind::WouldBlock,
+                    "it is still open"
+                );
                 break;
             }
         }
@@ -54,7 +62,11 @@ fn closed(stream: &mut TcpStream) -> Duration {
 
 fn cut(exporter: &Exporter, reason: &str) -> f64 {
     let labels = format!("{{reason=\"{reason}\",server=\"metrics\"}}");
-    exporter.own(&format!("kube_state_metrics_http_connections_cut_total{labels}")).unwrap_or(0.0)
+    exporter
+        .own(&format!(
+            "kube_state_metrics_http_connections_cut_total{labels}"
+        ))
+        .unwrap_or(0.0)
 }
 
 const SHORT: Duration = Duration::from_secs(4);
@@ -62,12 +74,22 @@ const SHORT: Duration = Duration::from_secs(4);
 #[test]
 fn a_request_must_come_in_time() {
     let limits = [
-        ["--server-read-header-timeout=300ms", "--server-read-timeout=30s"],
-        ["--server-read-header-timeout=30s", "--server-read-timeout=300ms"],
+        [
+            "--server-read-header-timeout=300ms",
+            "--server-read-timeout=30s",
+        ],
+        [
+            "--server-read-header-timeout=30s",
+            "--server-read-timeout=300ms",
+        ],
     ];
     for args in limits {
         let exporter = Exporter::start(&args);
-        for begun in ["", "GET /metrics HTTP/1.1\r\nhost:", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        for begun in [
+            "",
+            "GET /metrics HTTP/1.1\r\nhost:",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        ] {
             let mut stream = connect(&exporter.main);
             stream.write_all(begun.as_bytes()).unwrap();
             assert!(closed(&mut stream) < SHORT, "{args:?} {begun:?}");
@@ -77,35 +99,26 @@ fn a_request_must_come_in_time() {
 }
 
 #[test]
-fn a_connection_may_be_idle_for_so_long() {
-    let exporter = Exporter::start(&["--server-idle-timeout=300ms", "--server-read-header-timeout=30s"]);
-    let mut stream = connect(&exporter.main);
-    stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
-    assert!(closed(&mut stream) < SHORT);
-    assert_eq!(cut(&exporter, "idle"), 1.0);
-
-    // The next request's first byte ends the idle time.
-    let exporter = Exporter::start(&["--server-idle-timeout=30s", "--server-read-header-timeout=300ms"]);
-    let mut stream = connect(&exporter.main);
-    stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
-    std::thread::sleep(Duration::from_millis(700));
-    stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\nGET").unwrap();
-    assert!(closed(&mut stream) < SHORT);
-}
-
-#[test]
 fn an_answer_that_stands_still_is_cut() {
     let (_directory, exporter) = large(&["--server-progress-timeout=300ms"]);
     let mut stream = stalled(&exporter);
-    eventually("the answer is cut", || (cut(&exporter, "no_progress") == 1.0).then_some(()));
+    eventually("the answer is cut", || {
+        (cut(&exporter, "no_progress") == 1.0).then_some(())
+    });
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest);
-    assert!(!rest.ends_with(b"0\r\n\r\n"), "a cut answer does not look whole");
+    assert!(
+        !rest.ends_with(b"0\r\n\r\n"),
+        "a cut answer does not look whole"
+    );
 }
 
 #[test]
 fn an_answer_must_be_written_in_time_however_steadily_it_is_read() {
-    let (_directory, exporter) = large(&["--server-write-timeout=700ms", "--server-progress-timeout=30s"]);
+    let (_directory, exporter) = large(&[
+        "--server-write-timeout=700ms",
+        "--server-progress-timeout=30s",
+    ]);
     let mut stream = stalled(&exporter);
     let start = Instant::now();
     let mut piece = [0; 2048];
@@ -113,34 +126,11 @@ fn an_answer_must_be_written_in_time_however_steadily_it_is_read() {
         assert!(start.elapsed() < PATIENCE, "it goes on for ever");
         std::thread::sleep(Duration::from_millis(20));
     }
-    eventually("the answer is cut", || (cut(&exporter, "slow_answer") == 1.0).then_some(()));
+    eventually("the answer is cut", || {
+        (cut(&exporter, "slow_answer") == 1.0).then_some(())
+    });
     // Who reads quickly gets everything.
     assert!(exporter.metrics("").contains("a-config-map-5999"));
-}
-
-#[test]
-fn one_answer_too_many_cuts_the_one_longest_without_progress() {
-    let (_directory, exporter) = large(&["--max-answers=2"]);
-    let mut streams: Vec<_> = (0..2).map(|_| stalled(&exporter)).collect();
-    let busy = "kube_state_metrics_http_answering{server=\"metrics\"}";
-    eventually("two answers are stuck", || (exporter.own(busy) == Some(2.0)).then_some(()));
-    // Another one is answered in full, and an old one has to go for it.
-    assert!(exporter.metrics("").contains("a-config-map-5999"));
-    assert_eq!(cut(&exporter, "made_room"), 1.0);
-    closed(&mut streams[0]);
-    // Health does not need room.
-    assert_eq!(exporter.get("/livez").status, 200);
-}
-
-#[test]
-fn one_connection_too_many_closes_the_quietest() {
-    let exporter = Exporter::start(&["--max-connections=3"]);
-    let mut streams: Vec<_> = (0..3).map(|_| connect(&exporter.main)).collect();
-    let open = "kube_state_metrics_http_connections{server=\"metrics\"}";
-    eventually("three are open", || (exporter.own(open) == Some(3.0)).then_some(()));
-    assert_eq!(exporter.get("/livez").status, 200);
-    assert!(closed(&mut streams[0]) < SHORT);
-    assert_eq!(cut(&exporter, "made_room"), 1.0);
 }
 
 #[test]
@@ -148,7 +138,13 @@ fn garbage_does_no_harm() {
     let exporter = Exporter::start(&[]);
     let huge = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(100_000));
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(1000));
-    let garbage = ["\0\x01\x02\r\n\r\n", "GET\r\n\r\n", "\x16\x03\x01\x02\0\x01", &huge, &many];
+    let garbage = [
+        "\0\x01\x02\r\n\r\n",
+        "GET\r\n\r\n",
+        "\x16\x03\x01\x02\0\x01",
+        &huge,
+        &many,
+    ];
     let before = exporter.memory();
     for round in 0..200 {
         let mut stream = connect(&exporter.main);
@@ -157,7 +153,11 @@ fn garbage_does_no_harm() {
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
-        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&answer));
+        assert!(
+            answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"),
+            "{}",
+            String::from_utf8_lossy(&answer)
+        );
     }
     assert_eq!(exporter.get("/livez").status, 200);
     assert!(exporter.memory() < before + (16 << 20));
@@ -185,7 +185,10 @@ fn slow_clients_harm_nobody(clients: usize, scrapes: usize, slower: f64) {
     let beside = p99(&exporter, scrapes);
     let grown = exporter.memory().saturating_sub(memory);
     println!("p99 alone {alone:?}, beside {clients} slow clients {beside:?}, {grown} bytes more");
-    assert!(beside < alone.mul_f64(slower), "{beside:?} instead of {alone:?}");
+    assert!(
+        beside < alone.mul_f64(slower),
+        "{beside:?} instead of {alone:?}"
+    );
     assert!(grown < 64 << 20, "{grown} bytes more");
     eventually("they are cut", || {
         let open = "kube_state_metrics_http_answering{server=\"metrics\"}";

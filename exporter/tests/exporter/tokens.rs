@@ -23,12 +23,18 @@ fn only_who_may_read_gets_data() {
     let (_directory, exporter) = exporter(&api);
     for address in [&exporter.main, &exporter.telemetry] {
         assert_eq!(ask(address, "/metrics", ""), (401, "Unauthorized\n".into()));
-        assert_eq!(ask(address, "/metrics", "unknown"), (401, "Unauthorized\n".into()));
+        assert_eq!(
+            ask(address, "/metrics", "unknown"),
+            (401, "Unauthorized\n".into())
+        );
         let denied = "Authorization denied for user stranger\n";
         assert_eq!(ask(address, "/metrics", "stranger"), (403, denied.into()));
         assert_eq!(ask(address, "/metrics", "reader").0, 200);
     }
-    assert_eq!(ask(&exporter.telemetry, "/debug/resources", "reader").0, 200);
+    assert_eq!(
+        ask(&exporter.telemetry, "/debug/resources", "reader").0,
+        200
+    );
     assert_eq!(ask(&exporter.telemetry, "/debug/memory", "reader").0, 403);
     assert_eq!(ask(&exporter.telemetry, "/debug/memory", "").0, 401);
     assert_eq!(ask(&exporter.main, "/no/such/path", "").0, 401);
@@ -43,7 +49,10 @@ fn health_and_a_bare_page_without_data_are_open() {
     }
     let (status, page) = ask(&exporter.main, "/", "");
     assert_eq!(status, 200);
-    assert!(page.contains("A bearer token is needed") && !page.contains("RESOURCE"), "{page}");
+    assert!(
+        page.contains("A bearer token is needed") && !page.contains("RESOURCE"),
+        "{page}"
+    );
     assert_eq!(ask(&exporter.main, "/?q=pod", "").0, 401);
     assert!(ask(&exporter.main, "/", "reader").1.contains("  pods "));
     assert!(!ask(&exporter.main, "/", "stranger").1.contains("  pods "));
@@ -58,7 +67,10 @@ fn answers_are_remembered_for_a_while() {
         assert_eq!(ask(&exporter.main, "/metrics", "stranger").0, 403);
         assert_eq!(ask(&exporter.main, "/metrics", "unknown").0, 401);
     }
-    assert_eq!((api.count("tokenreviews"), api.count("subjectaccessreviews")), (3, 2));
+    assert_eq!(
+        (api.count("tokenreviews"), api.count("subjectaccessreviews")),
+        (3, 2)
+    );
 }
 
 #[test]
@@ -68,14 +80,33 @@ fn an_api_server_in_trouble_means_no_data() {
     let (status, body) = ask(&exporter.main, "/metrics", "trouble");
     assert_eq!(status, 503);
     assert!(!body.contains("kube_"), "{body}");
-    assert_eq!(api.count("tokenreviews"), 4, "it asks again before it gives up");
-    eventually("the log tells", || exporter.log().contains("could not review a token").then_some(()));
-    assert!(!exporter.log().contains("trouble\""), "tokens are not logged");
+    assert_eq!(
+        api.count("tokenreviews"),
+        4,
+        "it asks again before it gives up"
+    );
+    eventually("the log tells", || {
+        exporter
+            .log()
+            .contains("could not review a token")
+            .then_some(())
+    });
+    assert!(
+        !exporter.log().contains("trouble\""),
+        "tokens are not logged"
+    );
 }
 
 #[test]
 fn without_a_way_to_an_api_server_it_does_not_start() {
-    let output = run(&["--auth-filter", "--manifests", super::support::CLUSTER], "");
+    let output = run(
+        &["--auth-filter", "--manifests", super::support::CLUSTER],
+        "",
+    );
     assert_eq!(output.status.code(), Some(1));
-    assert!(output.stderr.contains("--auth-filter needs an API server"), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("--auth-filter needs an API server"),
+        "{}",
+        output.stderr
+    );
 }
