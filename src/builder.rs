@@ -21,6 +21,41 @@ use crate::state_metrics::StateMetrics;
 use registration::{Register, Registered, Registration, check_labels, merge};
 
 /// Collects what a [`StateMetrics`] shall have; [`build`](Self::build) checks all of it at once.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Pod;
+/// use kube_state_metrics::filter::AllowlistConfig;
+/// use kube_state_metrics::{BuiltIn, Collector, Family, Shard, StateMetrics};
+///
+/// let seen = Family::gauge("pod_seen", "Always 1.").generate(|_: &Pod, s| s.value(1));
+/// let metrics = StateMetrics::builder()
+///     // What there is: built-in resources, by type or by name, and collectors of one's own.
+///     .default_resources()
+///     .built_in([BuiltIn::ClusterRoles])
+///     .resources(["roles"])
+///     .collector(Collector::new().family(seen))
+///     // Which families of it: all but those denied (or only those allowed), and some that are opt-in.
+///     .deny_metrics(["^kube_pod_tolerations$"])
+///     .opt_in_metrics(["^kube_pod_nodeselectors$"])
+///     // Which labels and annotations show.
+///     .label_allowlists(AllowlistConfig::parse("nodes=[kubernetes.io/arch]")?)
+///     .allow_labels(BuiltIn::Pods, ["app.kubernetes.io/*", "team"])
+///     .annotation_allowlists(AllowlistConfig::default())
+///     .allow_annotations(BuiltIn::Namespaces, ["owner"])
+///     // Which objects count.
+///     .namespaces(["shop", "shop-preview"])
+///     .deny_namespaces(["shop-preview"])
+///     .shard(Shard::new(0, 2)?)
+///     // And what every sample carries.
+///     .constant_label("cluster", "blue")
+///     .build()?;
+/// assert_eq!(metrics.resources().len(), 34);
+///
+/// // Setters never fail; `build` names everything that is wrong.
+/// let error = StateMetrics::builder().resources(["podz"]).allow_metrics(["("]).build().unwrap_err();
+/// assert_eq!(error.problems().len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Default)]
 #[must_use = "nothing is registered before `build`"]
 pub struct Builder {
@@ -78,6 +113,24 @@ impl Builder {
     ///
     /// Collectors exist for those of its kinds that are [known](Self::known_kinds) now, or
     /// [become known](StateMetrics::set_known_kinds) later.
+    ///
+    /// ```
+    /// use kube_state_metrics::custom_resource_state::{Config, KnownKind};
+    /// use kube_state_metrics::{Scope, StateMetrics};
+    ///
+    /// let config = Config::parse("
+    /// spec:
+    ///   resources:
+    ///   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+    ///     metrics:
+    ///     - { name: size, help: Size., each: { type: Gauge, gauge: { path: [spec, size] } } }
+    /// ")?;
+    /// let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
+    /// let metrics =
+    ///     StateMetrics::builder().custom_resources(&config).known_kinds([widgets]).build()?;
+    /// assert_eq!(metrics.resources().len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[cfg(feature = "custom-resources")]
     pub fn custom_resources(mut self, config: &crate::custom_resource_state::Config) -> Self {
         self.custom.config = Some(config.clone());

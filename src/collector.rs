@@ -20,6 +20,28 @@ use crate::resource::{Kind, KnownScope, ResourceInfo, Scope};
 ///     .family(Family::gauge("pod_seen", "Always 1.").generate(|_: &Pod, s| s.value(1)));
 /// assert_eq!(collector.resource().plural(), "pods");
 /// ```
+///
+/// With base labels of its own:
+///
+/// ```
+/// use k8s_openapi::api::coordination::v1::Lease;
+/// use kube_state_metrics::{Collector, Family};
+///
+/// let family = |name, help| Family::gauge(name, help).generate(|_: &Lease, s| s.value(1));
+/// let collector = Collector::<Lease>::new()
+///     .no_base_labels() // without this: `namespace` and `lease`
+///     .namespace_label("lease_namespace")
+///     .name_label("lease")
+///     .uid_label("uid")
+///     .base_label("holder", |lease| {
+///         let spec = lease.spec.as_ref();
+///         spec.and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default().into()
+///     })
+///     .families([family("lease_seen", "Always 1."), family("lease_known", "Always 1.")]);
+/// let labels: Vec<_> = collector.base_label_names().collect();
+/// assert_eq!(labels, ["lease_namespace", "lease", "uid", "holder"]);
+/// assert_eq!(collector.iter().len(), 2);
+/// ```
 pub struct Collector<K> {
     resource: ResourceInfo,
     base_labels: Vec<BaseLabel<K>>,
@@ -195,6 +217,25 @@ impl<K: Kind> Collector<K> {
     /// The families, in the order of the exposition.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Family<K>> {
         self.families.iter()
+    }
+
+    /// Whether some family declares which fields it reads.
+    #[cfg(feature = "testing")]
+    pub(crate) fn declares_reads(&self) -> bool {
+        self.families
+            .iter()
+            .any(|family| family.descriptor().reads().is_some())
+    }
+
+    /// The same without any declaration of fields, so that whole objects are decoded.
+    #[cfg(feature = "testing")]
+    pub(crate) fn reading_everything(mut self) -> Self {
+        self.families = self
+            .families
+            .into_iter()
+            .map(Family::reading_everything)
+            .collect();
+        self
     }
 
     pub(crate) fn into_parts(self) -> (ResourceInfo, Vec<BaseLabel<K>>, Vec<Family<K>>) {

@@ -24,6 +24,20 @@ use adapter::{Adapter, Wanted};
 /// An object that could not be decoded, named as far as it can be read.
 ///
 /// The message never repeats a value of the object: it may be a secret.
+///
+/// ```
+/// use kube_state_metrics::{BuiltIn, DecodeReason, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).build()?;
+/// let mut pods = metrics.object_writers().remove(0);
+/// let json = br#"{ "metadata": { "name": "cart", "namespace": "shop" }, "spec": { "nodeName": 1 } }"#;
+/// let error = pods.apply(json).unwrap_err();
+/// assert_eq!(error.reason(), DecodeReason::Field);
+/// assert_eq!(error.object(), "shop/cart");
+/// assert_eq!(error.identity(), Some(("shop", "cart")));
+/// assert!(error.to_string().contains("expected a string at spec.nodeName"));
+/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "cannot decode {} {}: {}; the object yields no metrics until it is corrected",
@@ -35,6 +49,17 @@ pub struct DecodeError {
 }
 
 /// Why an object could not be decoded.
+///
+/// ```
+/// use kube_state_metrics::{BuiltIn, DecodeReason, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).build()?;
+/// let mut pods = metrics.object_writers().remove(0);
+/// let error = pods.apply(b"{ \"metadata\": ").unwrap_err();
+/// assert_eq!(error.reason(), DecodeReason::Syntax);
+/// assert_eq!(error.reason().as_str(), "syntax");
+/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DecodeReason {
@@ -84,12 +109,22 @@ impl DecodeError {
         Some((namespace, name))
     }
 
+    /// The type's own code panicked.
+    pub(crate) fn panicked(kind: &str, json: &[u8]) -> Self {
+        let problem = String::from("the type's decoder panicked");
+        Self::with_problem(kind, json, DecodeReason::Field, problem)
+    }
+
     fn new(kind: &str, json: &[u8], error: &serde_json::Error) -> Self {
         let reason = if error.is_data() {
             DecodeReason::Field
         } else {
             DecodeReason::Syntax
         };
+        Self::with_problem(kind, json, reason, describe(json, error))
+    }
+
+    fn with_problem(kind: &str, json: &[u8], reason: DecodeReason, problem: String) -> Self {
         let identity = identity_of(json);
         let object = match &identity {
             None => String::from("<unnamed>"),
@@ -101,7 +136,7 @@ impl DecodeError {
             object,
             identity,
             reason,
-            problem: describe(json, error),
+            problem,
         };
         Self {
             details: Box::new(details),

@@ -11,6 +11,12 @@ use crate::sample::Samples;
 /// The type a family declares in its `# TYPE` line.
 ///
 /// Source: [OpenMetrics, metric types](https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md#metric-types).
+///
+/// ```
+/// use kube_state_metrics::MetricType;
+///
+/// assert_eq!(MetricType::StateSet.as_str(), "stateset");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MetricType {
@@ -38,6 +44,12 @@ impl MetricType {
 }
 
 /// How much a family's name and labels may still change.
+///
+/// ```
+/// use kube_state_metrics::Stability;
+///
+/// assert_eq!(Stability::Stable.as_str(), "STABLE");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stability {
@@ -107,6 +119,28 @@ pub(crate) enum Allowlisted {
 }
 
 /// What is fixed about a family: everything but its samples.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Node;
+/// use kube_state_metrics::{Family, MetricType, Stability};
+///
+/// let family = Family::gauge("node_taints", "Taints of the node.")
+///     .stable()
+///     .opt_in()
+///     .deprecated("2.0.0")
+///     .labels(["effect"])
+///     .reads(["spec.taints"])
+///     .generate(|_: &Node, s| s.label("effect", "NoSchedule").value(0));
+/// let descriptor = family.descriptor();
+/// assert_eq!(descriptor.name(), "node_taints");
+/// assert_eq!(descriptor.help(), "Taints of the node.");
+/// assert_eq!(descriptor.metric_type(), MetricType::Gauge);
+/// assert_eq!(descriptor.stability(), Stability::Stable);
+/// assert!(descriptor.opt_in());
+/// assert_eq!(descriptor.deprecated_since(), Some("2.0.0"));
+/// assert_eq!(descriptor.labels().collect::<Vec<_>>(), ["effect"]);
+/// assert_eq!(descriptor.reads().unwrap().collect::<Vec<_>>(), ["spec.taints"]);
+/// ```
 #[derive(Clone, Debug)]
 pub struct FamilyDescriptor {
     name: Cow<'static, str>,
@@ -200,6 +234,41 @@ impl FamilyDescriptor {
 ///     .generate(|pod: &Pod, s| s.opt(pod.spec.as_ref().and_then(|spec| spec.priority)));
 /// assert_eq!(family.descriptor().help(), "Priority of the pod; absent where it has none.");
 /// ```
+///
+/// The other types:
+///
+/// ```
+/// use k8s_openapi::api::batch::v1::Job;
+/// use kube_state_metrics::{Collector, Family, testing::render};
+/// use serde_json::json;
+///
+/// let jobs = Collector::<Job>::new().families([
+///     Family::counter("job_pods_failed_total", "Pods of the job that have failed.")
+///         .generate(|job: &Job, s| s.opt(job.status.as_ref().and_then(|status| status.failed))),
+///     Family::info("job_info", "Always 1; the label is the team.").labels(["team"]).generate(
+///         |job: &Job, s| {
+///             let labels = job.metadata.labels.as_ref();
+///             s.label("team", labels.and_then(|labels| labels.get("team"))).value(1);
+///         },
+///     ),
+///     Family::state_set("job_state", "1 for the state of the job.").labels(["job_state"]).generate(
+///         |job: &Job, s| {
+///             let done = job.status.as_ref().is_some_and(|status| status.completion_time.is_some());
+///             s.state_set("job_state", &["running", "done"], if done { "done" } else { "running" });
+///         },
+///     ),
+/// ]);
+/// let job = json!({
+///     "metadata": { "name": "a", "namespace": "b", "labels": { "team": "shop" } },
+///     "status": { "failed": 2 }
+/// });
+/// render(jobs, job).assert_eq(r#"
+///     job_pods_failed_total{namespace="b",job="a"} 2
+///     job_info{namespace="b",job="a",team="shop"} 1
+///     job_state{namespace="b",job="a",job_state="running"} 1
+///     job_state{namespace="b",job="a",job_state="done"} 0
+/// "#);
+/// ```
 pub struct Family<K> {
     descriptor: FamilyDescriptor,
     generator: Arc<dyn FamilyGenerator<K>>,
@@ -209,6 +278,23 @@ pub struct Family<K> {
 ///
 /// Setters never fail: names and labels are checked when a
 /// [`StateMetrics`](crate::StateMetrics) is built, all at once.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Pod;
+/// use kube_state_metrics::{Family, FamilyGenerator, Samples};
+///
+/// struct Always(i64);
+/// impl FamilyGenerator<Pod> for Always {
+///     fn generate(&self, _: &Pod, samples: &mut Samples<'_>) {
+///         samples.value(self.0);
+///     }
+/// }
+///
+/// let builder = || Family::gauge("pod_seen", "Always the same.").stable().opt_in();
+/// let by_closure = builder().deprecated("1.2.0").reads([""; 0]).generate(|_: &Pod, s| s.value(1));
+/// let by_type = builder().labels([""; 0]).generator(Always(1));
+/// assert_eq!(by_closure.descriptor().name(), by_type.descriptor().name());
+/// ```
 #[must_use = "a family does nothing before it has a generator"]
 pub struct FamilyBuilder<K> {
     descriptor: FamilyDescriptor,
@@ -256,6 +342,13 @@ impl<K: Resource> Family<K> {
         &self.descriptor
     }
 
+    /// The same family without its declaration of fields.
+    #[cfg(feature = "testing")]
+    pub(crate) fn reading_everything(mut self) -> Self {
+        self.descriptor.reads = None;
+        self
+    }
+
     pub(crate) fn generator(&self) -> &dyn FamilyGenerator<K> {
         &*self.generator
     }
@@ -277,6 +370,14 @@ impl<K> fmt::Debug for Family<K> {
 }
 
 // === impl FamilyBuilder ===
+
+impl<K> fmt::Debug for FamilyBuilder<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FamilyBuilder")
+            .field(&self.descriptor)
+            .finish()
+    }
+}
 
 impl<K: Resource> FamilyBuilder<K> {
     fn new(name: Cow<'static, str>, help: Cow<'static, str>, metric_type: MetricType) -> Self {

@@ -5,11 +5,25 @@
 //! kube-state-metrics. A [`StateMetrics`] holds a [`MetricsStore`] per resource, and writes all of
 //! them as one [`Exposition`].
 //!
-//! | to ... | start at |
-//! |---|---|
-//! | link it into an operator | [`StateMetrics::builder`], [`StateMetrics::writer`], feature `watch` |
-//! | expose state from an existing service | [`StateMetrics::exposition`], feature `http` |
-//! | test families against fixture objects | [`MetricsStore`], [`CacheStore::get`] |
+//! # Three ways to use it
+//!
+//! | to ... | start at | and read |
+//! |---|---|---|
+//! | **link it into an operator** | [`watch`](crate::watch), [`watch::RecordExt`] | [share a watch][share], [`examples/operator.rs`][operator] |
+//! | **expose state from an existing service** | [`service`](crate::service), [`StateMetrics::builder`] | [getting started][start], [`examples/embed_axum.rs`][axum] |
+//! | **unit-test families** | [`testing`](crate::testing), [`testing::render`] | [test a family][test], [`examples/unit_test_families.rs`][unit] |
+//!
+//! Everything else is in [the book][book].
+//!
+//! [axum]: https://github.com/kube-state-metrics-rs/kube-state-metrics-rs/blob/main/examples/embed_axum.rs
+//! [book]: https://github.com/kube-state-metrics-rs/kube-state-metrics-rs/blob/main/docs/README.md
+//! [operator]: https://github.com/kube-state-metrics-rs/kube-state-metrics-rs/blob/main/examples/operator.rs
+//! [share]: https://github.com/kube-state-metrics-rs/kube-state-metrics-rs/blob/main/docs/how-to/share-a-watch.md
+//! [start]: https://github.com/kube-state-metrics-rs/kube-state-metrics-rs/blob/main/docs/getting-started.md
+//! [test]: https://github.com/kube-state-metrics-rs/kube-state-metrics-rs/blob/main/docs/how-to/test-a-family.md
+//! [unit]: https://github.com/kube-state-metrics-rs/kube-state-metrics-rs/blob/main/examples/unit_test_families.rs
+//!
+//! # In short
 //!
 //! ```
 //! use k8s_openapi::api::core::v1::Node;
@@ -30,8 +44,32 @@
 //! );
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Features
+//!
+//! | feature | module | brings |
+//! |---|---|---|
+//! | none | the root, [`families`](mod@families), [`filter`] | families, stores, text |
+//! | `gzip` | the root | compressed expositions from cached blocks |
+//! | `http` | [`service`](crate::service) | a tower service with content negotiation; includes `gzip` |
+//! | `watch` | [`watch`](crate::watch) | watching the API server through a [`kube::Client`](https://docs.rs/kube) |
+//! | `manifests` | [`manifests`](crate::manifests) | objects from YAML and JSON files |
+//! | `custom-resources` | [`custom_resource_state`](crate::custom_resource_state) | families from a configuration |
+//! | `cel` | | expressions in such a configuration; includes `custom-resources` |
+//! | `testing` | [`testing`](crate::testing) | rendering, assertions and a validity check for tests |
+//!
+//! The version of Kubernetes is the application's choice: enable a version of `k8s-openapi`, such as
+//! its feature `latest`.
+//!
+//! # When closures misbehave
+//!
+//! A generator or a base label that panics costs its object the samples of that one family, or the
+//! value of that one label; it is counted in [`StoreStats::panics`], and everybody else's metrics
+//! stay and go on. A type whose `Deserialize` panics counts as an object that does not decode. What a
+//! generator writes is escaped, sanitised and free of repeated series, whatever it does.
 
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     test,
@@ -73,7 +111,8 @@ pub use decode::{DecodeError, DecodeReason};
 pub use exposition::{Chunks, Exposition, Format, Selection};
 #[cfg(feature = "gzip")]
 pub use exposition::{Encoded, Encoding};
-pub use families::{BuiltIn, CatalogueEntry, families};
+pub use families::BuiltIn;
+pub use families::catalogue::{CatalogueEntry, families};
 pub use family::{Family, FamilyBuilder, FamilyDescriptor, FamilyGenerator, MetricType, Stability};
 pub use resource::{Kind, KnownScope, ResourceInfo, Scope};
 pub use sample::{LabelValue, Sample, SampleValue, Samples};
@@ -82,6 +121,6 @@ pub use state_metrics::{NotRegistered, StateMetrics};
 pub use store::{CacheStore, Entry, MetricsStore, ObjectWriter, StoreStats, Writer};
 
 /// Compiles the examples of the README.
-#[cfg(all(doctest, feature = "http", feature = "watch"))]
+#[cfg(all(doctest, feature = "http", feature = "testing", feature = "watch"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

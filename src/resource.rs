@@ -11,6 +11,16 @@ use serde::de::DeserializeOwned;
 ///
 /// All `k8s_openapi` resources, types made by `#[derive(CustomResource)]` and
 /// [`kube::core::DynamicObject`] qualify; there is nothing to implement.
+///
+/// ```
+/// use kube_state_metrics::{Collector, Kind, StateMetrics};
+///
+/// /// Builds for any kind there is a collector of.
+/// fn only<K: Kind>(collector: Collector<K>) -> StateMetrics {
+///     StateMetrics::builder().collector(collector).build().expect("built-in families are valid")
+/// }
+/// assert_eq!(only(kube_state_metrics::families::nodes()).resources().len(), 1);
+/// ```
 pub trait Kind:
     Resource<DynamicType: Clone + fmt::Debug>
     + Clone
@@ -34,6 +44,13 @@ impl<K> Kind for K where
 }
 
 /// Whether objects of a resource live in a namespace.
+///
+/// ```
+/// use kube_state_metrics::{BuiltIn, Scope};
+///
+/// assert_eq!(BuiltIn::Pods.info().scope(), Scope::Namespaced);
+/// assert_eq!(BuiltIn::Nodes.info().scope(), Scope::Cluster);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// Every object belongs to one namespace.
@@ -46,6 +63,14 @@ pub enum Scope {
 ///
 /// Implemented for the scope markers of namespaced and cluster-scoped types; dynamic kinds carry
 /// their scope as a value (see [`Collector::dynamic`](crate::Collector::dynamic)).
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Node;
+/// use kube::Resource;
+/// use kube_state_metrics::{KnownScope, Scope};
+///
+/// assert_eq!(<<Node as Resource>::Scope as KnownScope>::SCOPE, Scope::Cluster);
+/// ```
 pub trait KnownScope: sealed::Sealed {
     /// The scope this marker stands for.
     const SCOPE: Scope;
@@ -74,6 +99,19 @@ impl KnownScope for ClusterResourceScope {
 /// let info = ResourceInfo::of::<Deployment>();
 /// assert_eq!(info.plural(), "deployments");
 /// assert_eq!(info.api_version(), "apps/v1");
+/// ```
+///
+/// Everything it tells:
+///
+/// ```
+/// use k8s_openapi::api::apps::v1::Deployment;
+/// use kube_state_metrics::{ResourceInfo, Scope};
+///
+/// let info = ResourceInfo::of::<Deployment>();
+/// assert_eq!((info.group(), info.version(), info.kind()), ("apps", "v1", "Deployment"));
+/// assert_eq!(info.name(), "deployments"); // what a selection calls it
+/// assert_eq!(info.to_string(), "deployments.apps");
+/// assert_eq!(info.scope(), Scope::Namespaced);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ResourceInfo {

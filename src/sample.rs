@@ -5,8 +5,13 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 
 use crate::filter::LabelAllowlist;
 use crate::value::{
@@ -22,6 +27,34 @@ const HASHED_FROM: usize = 32;
 /// A sample whose labels equal those of an earlier one is dropped: one object never yields two
 /// equal series. A label name that is not valid is sanitised, one that the sample already has is
 /// left out, and a negative value of a counter drops its sample.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Pod;
+/// use kube_state_metrics::{Family, testing::render};
+/// use serde_json::json;
+///
+/// let family = Family::gauge("demo", "Shows what can be written.").generate(|pod: &Pod, s| {
+///     s.value(1); // base labels only
+///     s.opt(pod.spec.as_ref().and_then(|spec| spec.priority)); // nothing: it has none
+///     s.label("a", "x").label("b", 2).value(true); // labels of its own
+///     s.state_set("phase", &["Running", "Failed"], "Running");
+///     let labels = pod.metadata.labels.iter().flatten();
+///     let mut sample = s.sample();
+///     for (key, value) in labels {
+///         sample = sample.label(key, value); // names from data are made valid
+///     }
+///     sample.value(3);
+///     assert!(!s.is_empty() && s.len() == 5);
+/// });
+/// let pod = json!({ "metadata": { "name": "p", "namespace": "n", "labels": { "app/team": "t" } } });
+/// render(&family, pod).assert_eq(r#"
+///     demo{namespace="n",pod="p"} 1
+///     demo{namespace="n",pod="p",a="x",b="2"} 1
+///     demo{namespace="n",pod="p",phase="Running"} 1
+///     demo{namespace="n",pod="p",phase="Failed"} 0
+///     demo{namespace="n",pod="p",app_team="t"} 3
+/// "#);
+/// ```
 pub struct Samples<'a> {
     lines: &'a mut Lines,
     context: Context<'a>,
@@ -30,6 +63,22 @@ pub struct Samples<'a> {
 /// One sample, while its labels are appended; [`value`](Sample::value) completes it.
 ///
 /// Without a value the sample is not written.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Node;
+/// use kube_state_metrics::{Family, testing::render};
+/// use serde_json::json;
+///
+/// let family = Family::gauge("node_facts", "Labels of the node.").generate(|node: &Node, s| {
+///     let labels = node.metadata.labels.iter().flatten();
+///     let labels = labels.map(|(key, value)| (key.as_str(), value.as_str()));
+///     s.label("arch", "arm64").map_labels("label", labels).value(1);
+///     s.label("lost", true).opt(None::<i64>); // no value, no sample
+/// });
+/// let node = json!({ "metadata": { "name": "a", "labels": { "topology.kubernetes.io/zone": "b" } } });
+/// render(&family, node)
+///     .assert_eq(r#"node_facts{node="a",arch="arm64",label_topology_kubernetes_io_zone="b"} 1"#);
+/// ```
 #[must_use = "a sample is written when it gets its value"]
 pub struct Sample<'s, 'a> {
     samples: &'s mut Samples<'a>,
@@ -38,23 +87,87 @@ pub struct Sample<'s, 'a> {
 
 /// A value of a label: text, an integer, a flag, or nothing (written as an empty value).
 ///
-/// ```
-/// use kube_state_metrics::Samples;
+/// What else can be displayed goes through [`format_args!`]. The trait is sealed: whatever
+/// implements it is escaped.
 ///
-/// fn port(samples: &mut Samples<'_>, name: Option<&str>, number: i32) {
-///     samples.label("port_name", name).label("port", number).value(1);
-/// }
 /// ```
-pub trait LabelValue {
-    /// Appends the value's text, escaped.
-    fn write_to(&self, out: &mut Vec<u8>);
+/// use k8s_openapi::api::core::v1::Service;
+/// use kube_state_metrics::{Family, testing::render};
+/// use serde_json::json;
+///
+/// let ports = Family::gauge("service_port", "Always 1, one sample per port.")
+///     .generate(|service: &Service, s| {
+///         for port in service.spec.iter().flat_map(|spec| spec.ports.iter().flatten()) {
+///             let protocol = port.protocol.as_deref().unwrap_or("TCP");
+///             s.label("port_name", port.name.as_deref()) // Option<&str>
+///                 .label("port", port.port) // i32
+///                 .label("listens", format_args!("{protocol}/{}", port.port))
+///                 .value(1);
+///         }
+///     });
+/// let service = json!({ "metadata": { "name": "web" }, "spec": { "ports": [{ "port": 80 }] } });
+/// render(&ports, service).assert_eq(
+///     r#"service_port{namespace="",service="web",port_name="",port="80",listens="TCP/80"} 1"#,
+/// );
+/// ```
+pub trait LabelValue: sealed::WriteLabel {}
+
+/// A value of a sample: any number, a flag (1 or 0), a duration (in seconds), a time (as Unix
+/// seconds) or a quantity (in its base unit, exactly).
+///
+/// A quantity that is not one and the zero time have no value, so there is no sample. The trait is
+/// sealed.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+/// use kube_state_metrics::{Collector, Family, testing::render};
+/// use serde_json::json;
+///
+/// let claims = Collector::<PersistentVolumeClaim>::new()
+///     .family(
+///         Family::gauge("claim_created", "Unix time of creation.").generate(
+///             |claim: &PersistentVolumeClaim, s| s.opt(claim.metadata.creation_timestamp.as_ref()),
+///         ),
+///     )
+///     .family(
+///         Family::gauge("claim_capacity", "Capacity in bytes, or whatever the unit is.").generate(
+///             |claim: &PersistentVolumeClaim, s| {
+///                 let capacity = claim.status.as_ref().and_then(|status| status.capacity.as_ref());
+///                 for (resource, quantity) in capacity.into_iter().flatten() {
+///                     s.label("resource", resource).value(quantity);
+///                 }
+///             },
+///         ),
+///     );
+/// let claim = json!({
+///     "metadata": { "name": "data", "namespace": "shop", "creationTimestamp": "2023-11-14T22:13:20Z" },
+///     "status": { "capacity": { "storage": "1.5Gi", "odd": "a lot" } }
+/// });
+/// render(claims, claim).assert_eq(
+///     r#"claim_created{namespace="shop",persistentvolumeclaim="data"} 1700000000
+///        claim_capacity{namespace="shop",persistentvolumeclaim="data",resource="storage"} 1610612736"#,
+/// );
+/// ```
+pub trait SampleValue: sealed::Number {}
+
+pub(crate) mod sealed {
+    /// A value that can be written as a label's.
+    pub trait WriteLabel {
+        /// Appends the value's text, escaped.
+        fn write_to(&self, out: &mut Vec<u8>);
+    }
+
+    /// A value that has a number, mostly.
+    pub trait Number {
+        /// The value as the double every sample carries; integers round to the nearest.
+        fn number(self) -> Option<f64>;
+    }
 }
 
-/// A value of a sample: any number, or a flag (1 or 0).
-pub trait SampleValue {
-    /// The value as the double every sample carries; integers round to the nearest.
-    fn to_f64(self) -> f64;
-}
+use sealed::{Number, WriteLabel};
+
+impl<T: WriteLabel> LabelValue for T {}
+impl<T: Number> SampleValue for T {}
 
 /// What a family needs to know while it writes.
 #[derive(Clone, Copy)]
@@ -78,6 +191,7 @@ pub(crate) struct Lines {
     seen: HashMap<u64, usize>,
     hasher: RandomState,
     duplicates: u64,
+    panics: u64,
 }
 
 // === impl Samples ===
@@ -141,7 +255,21 @@ impl<'a> Samples<'a> {
     }
 }
 
+impl fmt::Debug for Samples<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Samples")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
 // === impl Sample ===
+
+impl fmt::Debug for Sample<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sample").finish_non_exhaustive()
+    }
+}
 
 impl Sample<'_, '_> {
     /// Appends a label.
@@ -179,9 +307,18 @@ impl Sample<'_, '_> {
         self
     }
 
+    /// Completes the sample where there is a value; else there is no sample.
+    pub fn opt(self, value: Option<impl SampleValue>) {
+        if let Some(value) = value {
+            self.value(value);
+        }
+    }
+
     /// Completes the sample.
     pub fn value(mut self, value: impl SampleValue) {
-        let value = value.to_f64();
+        let Some(value) = value.number() else {
+            return;
+        };
         if self.samples.context.counter && (value < 0.0 || value.is_nan()) {
             return;
         }
@@ -260,6 +397,7 @@ impl Lines {
     pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.duplicates = 0;
+        self.panics = 0;
     }
 
     /// All tails written since the last [`clear`](Self::clear), one after another.
@@ -270,6 +408,17 @@ impl Lines {
     /// How many samples were dropped as duplicates since the last [`clear`](Self::clear).
     pub(crate) fn duplicates(&self) -> u64 {
         self.duplicates
+    }
+
+    /// Undoes what was written behind `start` before a closure panicked.
+    pub(crate) fn give_up(&mut self, start: usize) {
+        self.text.truncate(start);
+        self.panics += 1;
+    }
+
+    /// How many generators panicked since the last [`clear`](Self::clear).
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics
     }
 
     fn write_value(&mut self, value: impl LabelValue) {
@@ -312,39 +461,53 @@ impl Lines {
     }
 }
 
-// === impl LabelValue ===
+// === impl WriteLabel ===
 
-impl LabelValue for &str {
+impl WriteLabel for &str {
     fn write_to(&self, out: &mut Vec<u8>) {
         write_label_value(out, self);
     }
 }
 
-impl LabelValue for &String {
+impl WriteLabel for &String {
     fn write_to(&self, out: &mut Vec<u8>) {
         self.as_str().write_to(out);
     }
 }
 
-impl LabelValue for String {
+impl WriteLabel for String {
     fn write_to(&self, out: &mut Vec<u8>) {
         self.as_str().write_to(out);
     }
 }
 
-impl LabelValue for Cow<'_, str> {
+impl WriteLabel for Cow<'_, str> {
     fn write_to(&self, out: &mut Vec<u8>) {
         self.as_ref().write_to(out);
     }
 }
 
-impl LabelValue for bool {
+impl WriteLabel for fmt::Arguments<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        struct Escaped<'o>(&'o mut Vec<u8>);
+        impl fmt::Write for Escaped<'_> {
+            fn write_str(&mut self, text: &str) -> fmt::Result {
+                write_label_value(self.0, text);
+                Ok(())
+            }
+        }
+        // Only a value that refuses to be displayed fails; what it gave until then stays.
+        let _ = fmt::Write::write_fmt(&mut Escaped(out), *self);
+    }
+}
+
+impl WriteLabel for bool {
     fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(if *self { b"true" } else { b"false" });
     }
 }
 
-impl<T: LabelValue> LabelValue for Option<T> {
+impl<T: WriteLabel> WriteLabel for Option<T> {
     fn write_to(&self, out: &mut Vec<u8>) {
         if let Some(value) = self {
             value.write_to(out);
@@ -354,37 +517,78 @@ impl<T: LabelValue> LabelValue for Option<T> {
 
 macro_rules! integers {
     ($($integer:ty),*) => {$(
-        impl LabelValue for $integer {
+        impl WriteLabel for $integer {
             fn write_to(&self, out: &mut Vec<u8>) {
                 // Writing to memory cannot fail.
                 let _ = write!(out, "{self}");
             }
         }
 
-        impl SampleValue for $integer {
+        impl Number for $integer {
             #[allow(clippy::cast_precision_loss, reason = "samples are doubles")]
             #[allow(clippy::cast_lossless, reason = "one body for all widths")]
-            fn to_f64(self) -> f64 {
-                self as f64
+            fn number(self) -> Option<f64> {
+                Some(self as f64)
             }
         }
     )*};
 }
 
-integers!(i32, i64, u16, u32, u64, usize);
+integers!(i8, i16, i32, i64, isize, u8, u16, u32, u64, usize);
 
-// === impl SampleValue ===
+// === impl Number ===
 
-impl SampleValue for f64 {
-    fn to_f64(self) -> f64 {
-        self
+impl Number for f64 {
+    fn number(self) -> Option<f64> {
+        Some(self)
     }
 }
 
-impl SampleValue for bool {
-    fn to_f64(self) -> f64 {
-        f64::from(u8::from(self))
+impl Number for f32 {
+    fn number(self) -> Option<f64> {
+        Some(self.into())
     }
+}
+
+impl Number for bool {
+    fn number(self) -> Option<f64> {
+        Some(f64::from(u8::from(self)))
+    }
+}
+
+impl Number for Duration {
+    fn number(self) -> Option<f64> {
+        Some(self.as_secs_f64())
+    }
+}
+
+impl Number for &Time {
+    fn number(self) -> Option<f64> {
+        unix_seconds(&self.0).and_then(Number::number)
+    }
+}
+
+impl Number for &MicroTime {
+    fn number(self) -> Option<f64> {
+        let nanos = self.0.as_nanosecond();
+        unix_seconds(&self.0).map(|_| nanos as f64 / 1e9)
+    }
+}
+
+impl Number for &Quantity {
+    fn number(self) -> Option<f64> {
+        crate::value::Quantity::parse(&self.0)?.nearest()
+    }
+}
+
+/// Seconds of 0001-01-01T00:00:00Z, which stands for no time at all.
+const ZERO_TIME: i64 = -62_135_596_800;
+
+/// Unix seconds of a time, rounded down; none for the zero time.
+pub(crate) fn unix_seconds(time: &jiff::Timestamp) -> Option<i64> {
+    let (seconds, nanos) = (time.as_second(), time.subsec_nanosecond());
+    let floor = if nanos < 0 { seconds - 1 } else { seconds };
+    (seconds != ZERO_TIME || nanos != 0).then_some(floor)
 }
 
 #[cfg(test)]

@@ -20,6 +20,15 @@ use std::fmt;
 ///
 /// [`by_range`](Self::by_range) cuts the range of the hash into equal parts instead, which is a
 /// different partition.
+///
+/// ```
+/// use kube_state_metrics::Shard;
+///
+/// let shard = Shard::new(1, 2)?;
+/// assert_eq!((shard.index(), shard.total(), shard.is_by_range()), (1, 2, false));
+/// assert!(shard.by_range().is_by_range());
+/// # Ok::<(), kube_state_metrics::ShardError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shard {
     index: u32,
@@ -28,6 +37,13 @@ pub struct Shard {
 }
 
 /// A shard that cannot exist.
+///
+/// ```
+/// use kube_state_metrics::{Shard, ShardError};
+///
+/// assert_eq!(Shard::new(0, 0), Err(ShardError::NoShards));
+/// assert_eq!(Shard::new(2, 2), Err(ShardError::OutOfRange { index: 2, total: 2 }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShardError {

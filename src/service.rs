@@ -10,6 +10,15 @@
 //! * **Query**: `resources` and `exclude_resources` (names as in the exposition's order, several
 //!   with `,`), `namespace`, and `name[]` for families. Each may be repeated; a name that does not
 //!   exist selects nothing, and so does an empty `resources`.
+//!
+//! ```
+//! use axum::Router;
+//! use kube_state_metrics::StateMetrics;
+//!
+//! let metrics = StateMetrics::builder().default_resources().build()?;
+//! let app: Router = Router::new().route_service("/metrics", metrics.service());
+//! # Ok::<(), kube_state_metrics::BuildError>(())
+//! ```
 
 mod body;
 mod negotiate;
@@ -32,6 +41,20 @@ use query::selection;
 /// Answers scrapes of a [`StateMetrics`]; made by [`StateMetrics::service`].
 ///
 /// Cloning gives another handle to the same stores.
+///
+/// ```
+/// use http::{Request, StatusCode};
+/// use kube_state_metrics::StateMetrics;
+/// use tower::ServiceExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let metrics = StateMetrics::builder().default_resources().build()?;
+/// let answer = metrics.service().oneshot(Request::head("/metrics").body(())?).await?;
+/// assert_eq!(answer.status(), StatusCode::OK);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct MetricsService {
     metrics: StateMetrics,

@@ -38,11 +38,23 @@ pub struct StateMetrics {
     settings: Arc<Settings>,
     warnings: Arc<[FilterWarning]>,
 }
-/// No such collector is registered.
+/// No such collector is registered, or more than one.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Pod;
+/// use kube_state_metrics::StateMetrics;
+///
+/// let metrics = StateMetrics::builder().resources(["nodes"]).build()?;
+/// let error = metrics.writer::<Pod>().unwrap_err();
+/// assert!(error.to_string().ends_with("Pod is registered; add one to the builder"));
+/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no collector of {kind} is registered; add one to the builder")]
+#[error("{}", describe(kind, others))]
 pub struct NotRegistered {
     kind: String,
+    /// The resources there are to choose from, where the type alone does not tell which is meant.
+    others: Vec<String>,
 }
 // === impl StateMetrics ===
 
@@ -71,6 +83,16 @@ impl StateMetrics {
     /// Blocks are refreshed shortly before the next compressed scrape is due, at most once between
     /// two scrapes, and dropped when nobody has asked for them for five minutes. Without these
     /// calls a scrape compresses what changed, and blocks stay.
+    ///
+    /// ```
+    /// use kube_state_metrics::{Encoding, Format, Selection, StateMetrics};
+    ///
+    /// let metrics = StateMetrics::builder().default_resources().build()?;
+    /// let _ = metrics.exposition(Format::Text, Selection::default()).encoded(Encoding::Gzip).count();
+    /// metrics.tend_gzip_cache(); // from a timer
+    /// assert_eq!(metrics.gzip_cache_bytes(), 0, "nothing was fed");
+    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// ```
     #[cfg(feature = "gzip")]
     pub fn tend_gzip_cache(&self) {
         self.live.tend_gzip_cache();
@@ -89,23 +111,85 @@ impl StateMetrics {
     ///
     /// # Errors
     ///
-    /// Where no collector of `K` is registered.
+    /// Where no collector of `K` is registered, or several resources have that type, as
+    /// [`DynamicObject`](kube::core::DynamicObject) may; [`writer_of`](Self::writer_of) says which.
     pub fn writer<K: Kind>(&self) -> Result<Writer<K>, NotRegistered> {
         Ok(self.store::<K>()?.writer())
+    }
+
+    /// A writer for a feed of one resource of type `K`.
+    ///
+    /// # Errors
+    ///
+    /// Where no collector of `K` for this resource is registered.
+    ///
+    /// ```
+    /// use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+    /// use kube_state_metrics::{Collector, Family, ResourceInfo, Scope, StateMetrics};
+    ///
+    /// let resource = |kind| ApiResource::from_gvk(&GroupVersionKind::gvk("acme.dev", "v1", kind));
+    /// let collector = |kind, name| {
+    ///     let size = Family::gauge(name, "Size.")
+    ///         .generate(|own: &DynamicObject, s| s.opt(own.data["spec"]["size"].as_f64()));
+    ///     Collector::dynamic(&resource(kind), Scope::Namespaced).family(size)
+    /// };
+    /// let metrics = StateMetrics::builder()
+    ///     .collector(collector("Widget", "widget_size"))
+    ///     .collector(collector("Gadget", "gadget_size"))
+    ///     .build()?;
+    /// assert!(metrics.writer::<DynamicObject>().is_err(), "of which of the two?");
+    ///
+    /// let widgets = ResourceInfo::dynamic(&resource("Widget"), Scope::Namespaced);
+    /// let mut widgets = metrics.writer_of::<DynamicObject>(&widgets)?;
+    /// widgets.apply_json(br#"{ "metadata": { "name": "a" }, "spec": { "size": 3 } }"#)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn writer_of<K: Kind>(&self, resource: &ResourceInfo) -> Result<Writer<K>, NotRegistered> {
+        let mut stores = self.stores::<K>();
+        stores.retain(|store| store.resource() == resource);
+        let store = stores.pop().ok_or_else(|| NotRegistered {
+            kind: resource.to_string(),
+            others: Vec::new(),
+        })?;
+        Ok(store.writer())
     }
 
     /// The store of `K`.
     ///
     /// # Errors
     ///
-    /// Where no collector of `K` is registered.
+    /// As for [`writer`](Self::writer).
+    ///
+    /// ```
+    /// use k8s_openapi::api::core::v1::Node;
+    /// use kube_state_metrics::{BuiltIn, CacheStore, StateMetrics};
+    ///
+    /// let metrics = StateMetrics::builder().built_in([BuiltIn::Nodes]).build()?;
+    /// let nodes = metrics.store::<Node>()?;
+    /// let node = serde_json::from_value(serde_json::json!({ "metadata": { "name": "worker-1" } }))?;
+    /// nodes.add(&node);
+    /// assert_eq!(nodes.list_keys(), ["worker-1"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn store<K: Kind>(&self) -> Result<MetricsStore<K>, NotRegistered> {
+        let mut stores = self.stores::<K>();
+        match (stores.pop(), stores.is_empty()) {
+            (Some(store), true) => Ok(store),
+            (last, _) => Err(NotRegistered {
+                kind: std::any::type_name::<K>().to_owned(),
+                others: (stores.iter().chain(&last))
+                    .map(|store| store.resource().to_string())
+                    .collect(),
+            }),
+        }
+    }
+
+    /// All stores of `K`: more than one where several resources have the same type.
+    fn stores<K: Kind>(&self) -> Vec<MetricsStore<K>> {
         let plan = self.plan();
         let stores = plan.slots().iter().map(|slot| slot.as_any());
-        let mut stores = stores.filter_map(|slot| slot.downcast_ref::<MetricsStore<K>>());
-        stores.next().cloned().ok_or_else(|| NotRegistered {
-            kind: std::any::type_name::<K>().to_owned(),
-        })
+        let stores = stores.filter_map(|slot| slot.downcast_ref::<MetricsStore<K>>());
+        stores.cloned().collect()
     }
 
     /// The registered resources, in the order of the exposition.
@@ -118,6 +202,17 @@ impl StateMetrics {
     }
 
     /// What happened in each store, and what it holds, in the order of the exposition.
+    ///
+    /// ```
+    /// use kube_state_metrics::{BuiltIn, StateMetrics};
+    ///
+    /// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods, BuiltIn::Nodes]).build()?;
+    /// assert!(metrics.resources().map(|own| own.to_string()).eq(["nodes", "pods"]));
+    /// for (resource, stats) in metrics.stats() {
+    ///     assert_eq!((stats.objects, stats.series), (0, 0), "{resource}");
+    /// }
+    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// ```
     pub fn stats(&self) -> impl ExactSizeIterator<Item = (ResourceInfo, StoreStats)> + use<> {
         let plan = self.plan();
         let stats: Vec<_> = (plan.slots().iter())
@@ -136,6 +231,16 @@ impl StateMetrics {
     ///
     /// Objects that are not of the shard are removed; those that belong to it now come with the
     /// next list of each feed.
+    ///
+    /// ```
+    /// use kube_state_metrics::{Shard, StateMetrics};
+    ///
+    /// let metrics = StateMetrics::builder().default_resources().build()?;
+    /// assert_eq!(metrics.shard(), Shard::default());
+    /// metrics.set_shard(Shard::new(1, 3)?);
+    /// assert_eq!(metrics.shard().to_string(), "1 of 3");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_shard(&self, shard: Shard) {
         self.set_shards(shard, Vec::new());
     }
@@ -163,6 +268,18 @@ impl StateMetrics {
     /// Writers for every registered resource, for a source that feeds them all.
     ///
     /// Taking them means that the source feeds all stores: the crate does not watch any resource.
+    ///
+    /// ```
+    /// use kube_state_metrics::{BuiltIn, StateMetrics};
+    ///
+    /// let metrics = StateMetrics::builder().built_in([BuiltIn::Nodes]).build()?;
+    /// for mut writer in metrics.object_writers() {
+    ///     writer.apply(br#"{ "metadata": { "name": "worker-1" } }"#)?;
+    /// }
+    /// let (_, stats) = metrics.stats().next().expect("one resource is registered");
+    /// assert_eq!(stats.objects, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn object_writers(&self) -> Vec<Box<dyn ObjectWriter>> {
         let plan = self.plan();
@@ -174,6 +291,15 @@ impl StateMetrics {
 
     /// Writers for every store of one resource; there is more than one where a configuration adds
     /// families to a built-in kind, and none where nothing is registered for it.
+    ///
+    /// ```
+    /// use kube_state_metrics::{BuiltIn, StateMetrics};
+    ///
+    /// let metrics = StateMetrics::builder().built_in([BuiltIn::Nodes]).build()?;
+    /// assert_eq!(metrics.object_writers_of(&BuiltIn::Nodes.info()).len(), 1);
+    /// assert_eq!(metrics.object_writers_of(&BuiltIn::Pods.info()).len(), 0);
+    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// ```
     #[must_use]
     pub fn object_writers_of(&self, resource: &ResourceInfo) -> Vec<Box<dyn ObjectWriter>> {
         let plan = self.plan();
@@ -186,6 +312,15 @@ impl StateMetrics {
     }
 
     /// What is odd about the filters, though not wrong.
+    ///
+    /// ```
+    /// use kube_state_metrics::{BuiltIn, StateMetrics};
+    ///
+    /// let builder = StateMetrics::builder().built_in([BuiltIn::Pods]);
+    /// let metrics = builder.allow_labels(BuiltIn::Pods, ["*", "team"]).build()?;
+    /// assert_eq!(metrics.warnings().len(), 1, "`*` allows `team` anyway");
+    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// ```
     #[must_use]
     pub fn warnings(&self) -> &[FilterWarning] {
         &self.warnings
@@ -206,6 +341,16 @@ impl StateMetrics {
     }
 }
 
+fn describe(kind: &str, others: &[String]) -> String {
+    match others {
+        [] => format!("no collector of {kind} is registered; add one to the builder"),
+        others => format!(
+            "{kind} is the type of several resources; say which is meant of {}",
+            others.join(", ")
+        ),
+    }
+}
+
 impl fmt::Debug for StateMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StateMetrics")
@@ -213,3 +358,6 @@ impl fmt::Debug for StateMetrics {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,43 +1,137 @@
-//! Helpers for tests and benchmarks of families (feature `testing`).
+//! Unit tests of families (feature `testing`): render an object, say what samples it shall have,
+//! and check that everything a program exposes is valid.
+//!
+//! ```
+//! use kube::CustomResource;
+//! use kube_state_metrics::{Collector, Family, testing::render};
+//! use schemars::JsonSchema;
+//! use serde::{Deserialize, Serialize};
+//! use serde_json::json;
+//!
+//! #[derive(CustomResource, Clone, Debug, Deserialize, Serialize, JsonSchema)]
+//! #[kube(group = "acme.dev", version = "v1", kind = "Widget", namespaced)]
+//! struct WidgetSpec {
+//!     color: String,
+//!     size: i64,
+//! }
+//!
+//! fn widgets() -> Collector<Widget> {
+//!     Collector::new().family(
+//!         Family::gauge("widget_size", "Size the widget asks for.")
+//!             .labels(["color"])
+//!             .generate(|w: &Widget, s| s.label("color", &w.spec.color).value(w.spec.size)),
+//!     )
+//! }
+//!
+//! // #[test]
+//! fn a_widget_tells_its_size() {
+//!     let widget = json!({
+//!         "metadata": { "name": "cart", "namespace": "shop" }, "spec": { "color": "red", "size": 3 }
+//!     });
+//!     render(widgets(), widget)
+//!         .assert_eq(r#"widget_size{namespace="shop",widget="cart",color="red"} 3"#);
+//! }
+//! # a_widget_tells_its_size();
+//! ```
+//!
+//! A test that fails says what differs, line by line and in words:
+//!
+//! ```text
+//! the samples differ (- expected, + rendered):
+//!
+//! - widget_size{namespace="shop",widget="cart",color="red"} 3
+//! + widget_size{namespace="shop",widget="cart",color="blue"} 3
+//!
+//! `widget_size{namespace="shop",widget="cart",color="blue"} 3`: the label `color` is "blue", expected "red"
+//! ```
+//!
+//! [`assert_valid`] checks names, help texts and the rules of OpenMetrics for all families of a
+//! program in one line.
 
-use crate::collector::Collector;
-use crate::resource::Kind;
-use crate::sample::Lines;
-use crate::store::{Allowlists, Rendered, Schema};
+mod check;
+mod diff;
+mod fixture;
+mod generator;
+mod line;
+mod rendered;
+mod source;
 
-/// Runs the families of a collector on objects and keeps nothing: the cost of generating alone.
+pub use check::{Problem, assert_valid, check};
+pub use fixture::Fixture;
+pub use generator::Generator;
+pub use rendered::Rendered;
+pub use source::{AnyKind, Source};
+
+use crate::exposition::{Format, Selection};
+use crate::state_metrics::StateMetrics;
+use source::sealed::{Build, Built};
+
+/// Renders the samples that families have for an object, or for several.
+///
+/// What is rendered goes the way it goes in a program: through a store into an exposition. On the
+/// way the declarations of the families are checked against what they do.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
-/// use kube_state_metrics::{families, testing::Generator};
+/// use kube_state_metrics::{Family, testing::render};
+/// use serde_json::json;
 ///
-/// let mut generator = Generator::new(families::pods());
-/// assert!(generator.generate(&Pod::default()) > 0);
+/// let priority = Family::gauge("pod_priority", "Priority of the pod; absent where it has none.")
+///     .generate(|pod: &Pod, s| s.opt(pod.spec.as_ref().and_then(|spec| spec.priority)));
+/// render(&priority, json!({ "metadata": { "name": "a" }, "spec": { "priority": 7 } }))
+///     .assert_eq(r#"pod_priority{namespace="",pod="a"} 7"#);
+/// render(&priority, json!({ "metadata": { "name": "b" } })).assert_eq("");
 /// ```
-#[derive(Debug)]
-pub struct Generator<K> {
-    schema: Schema<K>,
-    lines: Lines,
-    cells: Rendered,
+///
+/// # Panics
+///
+/// Where the test cannot go on: the families would not build, the object does not decode or is of no
+/// registered kind, a generator panics, a family reads fields that it does not declare in
+/// [`reads`](crate::FamilyBuilder::reads), or has labels that it does not declare in
+/// [`labels`](crate::FamilyBuilder::labels), where it declares any.
+#[track_caller]
+#[expect(clippy::panic, reason = "a test fails by panicking")]
+pub fn render<S: Source>(source: S, objects: impl Fixture<<S as Build>::Of>) -> Rendered {
+    let rendered = source
+        .build()
+        .map_err(|error| error.to_string())
+        .and_then(|built| try_render(&built, &objects));
+    rendered.unwrap_or_else(|problem| panic!("cannot render: {problem}\n"))
 }
 
-impl<K: Kind> Generator<K> {
-    /// A generator of all families of a collector but those that need an allowlist.
-    #[must_use]
-    pub fn new(collector: Collector<K>) -> Self {
-        let (resource, labels, families) = collector.into_parts();
-        let mut schema = Schema::new(resource);
-        schema.add(labels, &[], families, &Allowlists::default());
-        Self {
-            schema,
-            lines: Lines::default(),
-            cells: Rendered::default(),
-        }
+fn try_render<Of>(built: &Built, objects: &impl Fixture<Of>) -> Result<Rendered, String> {
+    let rendered = feed(&built.metrics, objects)?;
+    if let Some(undeclared) = &built.undeclared {
+        let whole = feed(undeclared, objects)?;
+        let wanted = whole.to_string();
+        let samples: Vec<_> = rendered.samples().collect();
+        diff::compare(&wanted, &[], &samples).map_err(|difference| {
+            format!(
+                "a family reads fields that it does not declare in `reads`; with the whole object \
+                 (-) and with the declared fields (+), {difference}"
+            )
+        })?;
     }
-
-    /// Generates all samples of an object and returns how many bytes a store would look at.
-    pub fn generate(&mut self, object: &K) -> usize {
-        self.schema.render(object, &mut self.lines, &mut self.cells);
-        self.cells.iter().map(<[u8]>::len).sum()
+    let families = check::families(&built.metrics);
+    let problems = check::sample_problems(&rendered, &families);
+    match problems.first() {
+        Some(problem @ Problem::UndeclaredLabel { .. }) => Err(format!("{problem}\n\n{rendered}")),
+        _ => Ok(rendered),
     }
 }
+
+fn feed<Of>(metrics: &StateMetrics, objects: &impl Fixture<Of>) -> Result<Rendered, String> {
+    let panics = || metrics.stats().map(|(_, stats)| stats.panics).sum::<u64>();
+    let before = panics();
+    objects.feed(metrics)?;
+    if panics() > before {
+        return Err(String::from(
+            "a generator or a base label panicked, see above",
+        ));
+    }
+    let exposition = metrics.exposition(Format::Text, Selection::default());
+    Rendered::read(&exposition.to_string())
+}
+
+#[cfg(test)]
+mod tests;

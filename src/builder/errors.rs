@@ -5,6 +5,15 @@ use crate::families::UnknownResource;
 use crate::filter::FilterError;
 
 /// Everything that is wrong with what was registered.
+///
+/// ```
+/// use kube_state_metrics::StateMetrics;
+///
+/// let builder = StateMetrics::builder().constant_label("0", "x");
+/// let error = builder.deny_metrics(["("]).build().unwrap_err();
+/// assert_eq!(error.problems().len(), 2);
+/// assert!(error.to_string().contains("`0` of the constant labels is not a label name"));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("{}", list(problems))]
 pub struct BuildError {
@@ -12,6 +21,16 @@ pub struct BuildError {
 }
 
 /// One thing that is wrong with what was registered.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Pod;
+/// use kube_state_metrics::{BuildProblem, Collector, Family, StateMetrics};
+///
+/// let family = Family::gauge("pod-priority", "Priority.").generate(|_: &Pod, s| s.value(1));
+/// let builder = StateMetrics::builder().collector(Collector::new().family(family));
+/// let problems = builder.build().unwrap_err().problems().to_vec();
+/// assert!(matches!(&problems[..], [BuildProblem::MetricName { name, .. }] if name == "pod-priority"));
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildProblem {

@@ -10,6 +10,13 @@ use crate::exposition::{Format, Selection};
 use crate::state_metrics::StateMetrics;
 
 /// What there is to say about a configuration.
+///
+/// ```
+/// use kube_state_metrics::custom_resource_state::check;
+///
+/// let report = check("spec: { resources: 1 }", []);
+/// assert!(!report.is_ok(false) && !report.errors.is_empty() && report.exposition.is_empty());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckReport {

@@ -94,6 +94,24 @@ impl CustomResourceCollector {
     }
 
     /// The kind's names and scope.
+    ///
+    /// ```
+    /// use kube_state_metrics::Scope;
+    /// use kube_state_metrics::custom_resource_state::{Config, KnownKind};
+    ///
+    /// let config = Config::parse("
+    /// spec:
+    ///   resources:
+    ///   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+    ///     metrics:
+    ///     - { name: size, help: Size., each: { type: Gauge, gauge: { path: [spec, size] } } }
+    /// ")?;
+    /// let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
+    /// let collectors = config.collectors(&[widgets]);
+    /// assert_eq!(collectors[0].resource().kind(), "Widget");
+    /// assert_eq!(collectors[0].errors().count(), 0, "it has seen no object yet");
+    /// # Ok::<(), kube_state_metrics::custom_resource_state::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn resource(&self) -> &ResourceInfo {
         &self.resource

@@ -64,6 +64,14 @@ impl Config {
     }
 
     /// What is odd, though not wrong: unknown keys above all.
+    ///
+    /// ```
+    /// use kube_state_metrics::custom_resource_state::Config;
+    ///
+    /// let config = Config::parse("spec: { resources: [], resource: [] }")?;
+    /// assert!(config.warnings()[0].to_string().contains("spec.resource"));
+    /// # Ok::<(), kube_state_metrics::custom_resource_state::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn warnings(&self) -> &[ConfigProblem] {
         &self.shared.warnings
@@ -95,6 +103,24 @@ impl Config {
     }
 
     /// Whether some entry is about a kind.
+    ///
+    /// ```
+    /// use kube_state_metrics::Scope;
+    /// use kube_state_metrics::custom_resource_state::{Config, KnownKind};
+    ///
+    /// let config = Config::parse("
+    /// spec:
+    ///   resources:
+    ///   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+    ///     metrics:
+    ///     - { name: size, help: Size., each: { type: Gauge, gauge: { path: [spec, size] } } }
+    /// ")?;
+    /// let kind = |kind, plural| KnownKind::new("acme.dev", "v1", kind, plural, Scope::Namespaced);
+    /// assert_eq!(config.groups(), ["acme.dev"]);
+    /// assert!(config.concerns(&kind("Widget", "widgets")));
+    /// assert!(!config.concerns(&kind("Gadget", "gadgets")));
+    /// # Ok::<(), kube_state_metrics::custom_resource_state::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn concerns(&self, kind: &KnownKind) -> bool {
         self.shared.entries.iter().any(|entry| takes(entry, kind))

@@ -6,6 +6,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// How often a family of a resource could not read a value.
 ///
 /// A broken value costs only the sample concerned.
+///
+/// ```
+/// use kube_state_metrics::custom_resource_state::check;
+/// use serde_json::json;
+///
+/// let report = check("
+/// spec:
+///   resources:
+///   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+///     metrics:
+///     - { name: size, help: Size., each: { type: Gauge, gauge: { path: [spec, size] } } }
+/// ", [json!({ "apiVersion": "acme.dev/v1", "kind": "Widget", "spec": { "size": "large" } })]);
+/// assert_eq!(report.unread.len(), 1);
+/// assert_eq!(report.unread[0].family, "kube_customresource_size");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FamilyErrors {

@@ -29,6 +29,14 @@ pub struct KnownKind {
 
 impl KnownKind {
     /// A kind by its names.
+    ///
+    /// ```
+    /// use kube_state_metrics::Scope;
+    /// use kube_state_metrics::custom_resource_state::KnownKind;
+    ///
+    /// let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
+    /// assert_eq!(widgets.resource().api_version(), "acme.dev/v1");
+    /// ```
     #[must_use]
     pub fn new(
         group: impl Into<String>,
@@ -106,6 +114,18 @@ impl KnownKind {
     }
 
     /// The kinds of many objects, each once: a definition among them counts with all it serves.
+    ///
+    /// ```
+    /// use kube_state_metrics::custom_resource_state::KnownKind;
+    /// use serde_json::json;
+    ///
+    /// let widget = json!({
+    ///     "apiVersion": "acme.dev/v1", "kind": "Widget", "metadata": { "name": "a", "namespace": "b" }
+    /// });
+    /// let kinds = KnownKind::of_objects([&widget, &widget]);
+    /// assert_eq!(kinds, KnownKind::of_object(&widget).into_iter().collect::<Vec<_>>());
+    /// assert_eq!(kinds[0].resource().to_string(), "widgets.acme.dev");
+    /// ```
     #[must_use]
     pub fn of_objects<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Vec<Self> {
         let mut kinds: BTreeMap<(String, String), Self> = BTreeMap::new();
@@ -129,6 +149,12 @@ impl KnownKind {
     /// All kinds that this crate has metrics for already.
     ///
     /// A configuration adds families to those that are among the known kinds.
+    ///
+    /// ```
+    /// use kube_state_metrics::custom_resource_state::KnownKind;
+    ///
+    /// assert_eq!(KnownKind::built_in().len(), 39);
+    /// ```
     #[must_use]
     pub fn built_in() -> Vec<Self> {
         let infos = BuiltIn::ALL.iter().map(|resource| resource.info());

@@ -29,6 +29,26 @@ pub(crate) struct Custom {
 /// Resources that a change added and removed.
 ///
 /// Whoever feeds a removed one should stop; its samples are gone already.
+///
+/// ```
+/// use kube_state_metrics::custom_resource_state::{Config, KnownKind};
+/// use kube_state_metrics::{Scope, StateMetrics};
+///
+/// let config = Config::parse("
+/// spec:
+///   resources:
+///   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+///     metrics:
+///     - { name: size, help: Size., each: { type: Gauge, gauge: { path: [spec, size] } } }
+/// ")?;
+/// let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
+/// let metrics = StateMetrics::builder().custom_resources(&config).build()?;
+/// let changes = metrics.set_known_kinds([widgets])?;
+/// assert_eq!(changes.added[0].plural(), "widgets");
+/// let changes = metrics.set_known_kinds([])?;
+/// assert_eq!(changes.removed[0].plural(), "widgets");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResourceChanges {
@@ -108,6 +128,25 @@ impl StateMetrics {
     /// # Errors
     ///
     /// Where families contradict others of their name; everything stays as it was then.
+    ///
+    /// ```
+    /// use kube_state_metrics::custom_resource_state::{Config, KnownKind};
+    /// use kube_state_metrics::{Scope, StateMetrics};
+    ///
+    /// let config = Config::parse("
+    /// spec:
+    ///   resources:
+    ///   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+    ///     metrics:
+    ///     - { name: size, help: Size., each: { type: Gauge, gauge: { path: [spec, size] } } }
+    /// ")?;
+    /// let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
+    /// let metrics = StateMetrics::builder().custom_resources(&config).build()?;
+    /// assert_eq!(metrics.set_known_kinds([widgets])?.added.len(), 1);
+    /// assert_eq!(metrics.custom_resources().len(), 1);
+    /// assert!(metrics.custom_resource_errors().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_known_kinds(
         &self,
         kinds: impl IntoIterator<Item = KnownKind>,
@@ -125,6 +164,25 @@ impl StateMetrics {
     /// # Errors
     ///
     /// Where families contradict others of their name; the running configuration stays then.
+    ///
+    /// ```
+    /// use kube_state_metrics::custom_resource_state::{Config, KnownKind};
+    /// use kube_state_metrics::{Scope, StateMetrics};
+    ///
+    /// let config = Config::parse("
+    /// spec:
+    ///   resources:
+    ///   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+    ///     metrics:
+    ///     - { name: size, help: Size., each: { type: Gauge, gauge: { path: [spec, size] } } }
+    /// ")?;
+    /// let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
+    /// let metrics = StateMetrics::builder().custom_resources(&config).build()?;
+    /// metrics.set_known_kinds([widgets])?;
+    /// let changes = metrics.set_custom_resources(None)?;
+    /// assert_eq!(changes.removed.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_custom_resources(
         &self,
         config: Option<&Config>,

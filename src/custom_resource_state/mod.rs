@@ -5,6 +5,32 @@
 //! [kinds that exist](KnownKind) it yields [`CustomResourceCollector`]s. Where a kind has a Rust
 //! type, families in Rust ([`Family`](crate::Family)) say more and cost less; see
 //! `docs/custom-resources.md`.
+//!
+//! ```
+//! use kube_state_metrics::custom_resource_state::{Config, KnownKind};
+//! use kube_state_metrics::{Format, Scope, Selection, StateMetrics};
+//!
+//! let config = Config::parse("
+//! spec:
+//!   resources:
+//!   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+//!     metricNamePrefix: acme_widget
+//!     labelsFromPath: { name: [metadata, name] }
+//!     metrics:
+//!     - name: size
+//!       help: Size the widget asks for.
+//!       each: { type: Gauge, gauge: { path: [spec, size] } }
+//! ")?;
+//! let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
+//! let metrics =
+//!     StateMetrics::builder().custom_resources(&config).known_kinds([widgets]).build()?;
+//! for mut writer in metrics.object_writers() {
+//!     writer.apply(br#"{ "metadata": { "name": "a" }, "spec": { "size": 3 } }"#)?;
+//! }
+//! let text = metrics.exposition(Format::Text, Selection::default()).to_string();
+//! assert!(text.contains("acme_widget_size{") && text.ends_with("name=\"a\"} 3\n"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod check;
 mod collector;

@@ -12,6 +12,14 @@ use serde_json::Value;
 ///
 /// Objects of any shape are taken: what identifies them is read where it is a text, and a field
 /// of an unexpected type never makes an object unreadable.
+///
+/// ```
+/// use kube_state_metrics::custom_resource_state::CustomObject;
+///
+/// let widget: CustomObject = serde_json::from_value(serde_json::json!({ "spec": { "size": 3 } }))?;
+/// assert_eq!(widget.value()["spec"]["size"], 3);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CustomObject {
     metadata: ObjectMeta,

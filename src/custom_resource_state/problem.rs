@@ -3,6 +3,13 @@
 use std::fmt;
 
 /// One thing that is wrong or odd about a configuration.
+///
+/// ```
+/// use kube_state_metrics::custom_resource_state::Config;
+///
+/// let error = Config::parse("spec: { resources: 1 }").unwrap_err();
+/// assert_eq!(error.problems()[0].path, "spec.resources");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConfigProblem {
@@ -19,6 +26,14 @@ pub struct ConfigProblem {
 }
 
 /// Everything that is wrong with a configuration; none of it is in force.
+///
+/// ```
+/// use kube_state_metrics::custom_resource_state::Config;
+///
+/// let error = Config::parse("spec: { resources: 1 }").unwrap_err();
+/// assert_eq!(error.problems().len(), 1);
+/// assert!(error.to_string().starts_with("line 1: spec.resources: "));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", list(problems))]
 pub struct ConfigError {

@@ -11,6 +11,16 @@ const CHUNK: usize = 64 * 1024;
 /// The pieces of an [`Exposition`], in order.
 ///
 /// Each is 64 KiB to 160 KiB of text; the memory of a dropped piece serves a later one.
+///
+/// ```
+/// use kube_state_metrics::{Format, Selection, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().default_resources().build()?;
+/// let exposition = metrics.exposition(Format::OpenMetrics, Selection::default());
+/// let body: Vec<_> = exposition.chunks().collect();
+/// assert_eq!(body.concat(), b"# EOF\n");
+/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// ```
 #[derive(Debug)]
 pub struct Chunks {
     walk: Walk,

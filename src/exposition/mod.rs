@@ -29,6 +29,12 @@ use crate::resource::ResourceInfo;
 use crate::store::StoreSnapshot;
 
 /// A text format of metrics.
+///
+/// ```
+/// use kube_state_metrics::Format;
+///
+/// assert_eq!(Format::default().content_type(), "text/plain; version=0.0.4; charset=utf-8");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
@@ -55,6 +61,16 @@ impl Format {
 /// How the bytes of an exposition are coded.
 ///
 /// Source: [RFC 9110, content codings](https://www.rfc-editor.org/rfc/rfc9110#name-content-codings).
+///
+/// ```
+/// use kube_state_metrics::{Encoding, Format, Selection, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().default_resources().build()?;
+/// let exposition = || metrics.exposition(Format::OpenMetrics, Selection::default());
+/// let plain: Vec<_> = exposition().encoded(Encoding::Identity).collect();
+/// assert_eq!(plain.concat(), b"# EOF\n");
+/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// ```
 #[cfg(feature = "gzip")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -67,6 +83,16 @@ pub enum Encoding {
 }
 
 /// The pieces of an exposition in some [`Encoding`], in order.
+///
+/// ```
+/// use kube_state_metrics::{Encoding, Format, Selection, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().default_resources().build()?;
+/// let exposition = || metrics.exposition(Format::OpenMetrics, Selection::default());
+/// let gzip: Vec<u8> = exposition().encoded(Encoding::Gzip).flatten().collect();
+/// assert!(gzip.starts_with(&[0x1f, 0x8b]));
+/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// ```
 #[cfg(feature = "gzip")]
 #[derive(Debug)]
 pub struct Encoded(EncodedKind);
@@ -86,6 +112,17 @@ enum EncodedKind {
 /// let selection = Selection::default().resources(["pods"]).namespaces(["shop"]);
 /// assert!(!selection.is_everything());
 /// ```
+///
+/// Or by what is left out, and by family:
+///
+/// ```
+/// use kube_state_metrics::Selection;
+///
+/// let selection = Selection::default()
+///     .exclude_resources(["secrets"])
+///     .families(["kube_pod_info", "kube_node_info"]);
+/// assert_ne!(selection, Selection::default());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     resources: Option<Vec<String>>,
@@ -97,6 +134,22 @@ pub struct Selection {
 /// One consistent state of all stores, ready to be written.
 ///
 /// It shares the stores' memory; writers go on while it is read.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Namespace;
+/// use kube_state_metrics::{BuiltIn, Format, Selection, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().built_in([BuiltIn::Namespaces]).build()?;
+/// let shop = serde_json::from_value(serde_json::json!({ "metadata": { "name": "shop" } }))?;
+/// metrics.writer::<Namespace>()?.apply_object(&shop);
+///
+/// let exposition = metrics.exposition(Format::Text, Selection::default());
+/// assert_eq!(exposition.format(), Format::Text);
+/// let mut bytes = Vec::new();
+/// exposition.clone().write_to(&mut bytes)?;
+/// assert_eq!(bytes, exposition.to_string().as_bytes());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Exposition {
     plan: Arc<Plan>,
@@ -243,6 +296,15 @@ impl Exposition {
     }
 
     /// The bytes, in pieces of about 64 KiB whose memory is used again once they are dropped.
+    ///
+    /// ```
+    /// use kube_state_metrics::{Format, Selection, StateMetrics};
+    ///
+    /// let metrics = StateMetrics::builder().default_resources().build()?;
+    /// let exposition = metrics.exposition(Format::Text, Selection::default());
+    /// assert_eq!(exposition.chunks().map(|chunk| chunk.len()).sum::<usize>(), 0, "nothing was fed");
+    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// ```
     #[must_use]
     pub fn chunks(self) -> Chunks {
         Chunks::new(self)

@@ -85,6 +85,9 @@ pub(crate) trait Slot: Send + Sync + fmt::Debug {
 /// A family of a slot and its columns.
 pub(crate) struct SlotFamily<'a> {
     pub(crate) descriptor: &'a FamilyDescriptor,
+    /// Names that stand in front of its own labels.
+    #[cfg(feature = "testing")]
+    pub(crate) base_labels: &'a [Cow<'static, str>],
     pub(crate) base: usize,
     pub(crate) column: usize,
     /// Base labels follow the name.
@@ -245,6 +248,8 @@ impl<K: Kind> Slot for MetricsStore<K> {
         (schema.families().iter().enumerate())
             .map(|(at, active)| SlotFamily {
                 descriptor: active.family.descriptor(),
+                #[cfg(feature = "testing")]
+                base_labels: schema.base_labels(active.base),
                 base: active.base,
                 column: schema.column(at),
                 open: schema.base_is_open(active.base),

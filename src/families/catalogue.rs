@@ -1,9 +1,9 @@
 //! The catalogue: what built-in families there are, as data, and written out for people.
 //!
 //! ```
-//! use kube_state_metrics::families::{self, catalogue};
+//! use kube_state_metrics::families::catalogue;
 //!
-//! let mut secrets = families::families();
+//! let mut secrets = catalogue::families();
 //! secrets.retain(|family| family.resource.name() == "secrets");
 //! let page = catalogue::markdown(&secrets);
 //! assert!(page.starts_with("# secrets\n"));
@@ -20,6 +20,15 @@ use crate::family::FamilyDescriptor;
 use crate::resource::{Kind, ResourceInfo, Scope};
 
 /// One entry of the catalogue: a family of a built-in resource.
+///
+/// ```
+/// use kube_state_metrics::families::catalogue::families;
+///
+/// let families = families();
+/// let entry = families.iter().find(|entry| entry.descriptor.name() == "kube_node_info").unwrap();
+/// assert_eq!(entry.info.api_version(), "v1");
+/// assert_eq!(entry.base_labels, ["node"]);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CatalogueEntry {
@@ -61,6 +70,15 @@ pub fn families() -> Vec<CatalogueEntry> {
 }
 
 /// A line per family, in columns: resource, name, type, stability, `opt-in` and what it tells.
+///
+/// ```
+/// use kube_state_metrics::families::catalogue::{families, table};
+///
+/// let mut families = families();
+/// families.retain(|entry| entry.descriptor.name() == "kube_configmap_created");
+/// let table = table(&families);
+/// assert!(table.starts_with("configmaps  kube_configmap_created  gauge     STABLE"));
+/// ```
 #[must_use]
 pub fn table(entries: &[CatalogueEntry]) -> String {
     let width = |of: fn(&CatalogueEntry) -> &str| {
@@ -88,6 +106,15 @@ pub fn table(entries: &[CatalogueEntry]) -> String {
 
 /// A Markdown page per resource, a section per family: what it tells, its labels, type and
 /// stability, and the fields it reads.
+///
+/// ```
+/// use kube_state_metrics::families::catalogue::{families, markdown};
+///
+/// let mut families = families();
+/// families.retain(|entry| entry.descriptor.name() == "kube_configmap_created");
+/// let page = markdown(&families);
+/// assert!(page.starts_with("# configmaps\n") && page.contains("## kube_configmap_created\n"));
+/// ```
 #[must_use]
 pub fn markdown(entries: &[CatalogueEntry]) -> String {
     let mut text = String::new();
@@ -105,6 +132,14 @@ pub fn markdown(entries: &[CatalogueEntry]) -> String {
 }
 
 /// A JSON array of objects, one per family, with everything the catalogue says of it.
+///
+/// ```
+/// use kube_state_metrics::families::catalogue::{families, json};
+///
+/// let families: Vec<serde_json::Value> = serde_json::from_str(&json(&families()))?;
+/// assert_eq!(families[0]["apiVersion"], "certificates.k8s.io/v1");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[must_use]
 pub fn json(entries: &[CatalogueEntry]) -> String {
     #[derive(Serialize)]

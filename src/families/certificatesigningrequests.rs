@@ -8,6 +8,12 @@ use super::shapes;
 use crate::{Collector, Family, Samples};
 
 /// The families of certificate signing requests.
+///
+/// ```
+/// use kube_state_metrics::families::certificatesigningrequests;
+///
+/// assert!(certificatesigningrequests().iter().any(|family| family.descriptor().name() == "kube_certificatesigningrequest_annotations"));
+/// ```
 #[must_use]
 pub fn certificatesigningrequests() -> Collector<CertificateSigningRequest> {
     type F = Family<CertificateSigningRequest>;

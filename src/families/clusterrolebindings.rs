@@ -6,6 +6,12 @@ use super::shapes;
 use crate::{Collector, Family};
 
 /// The families of cluster role bindings.
+///
+/// ```
+/// use kube_state_metrics::families::clusterrolebindings;
+///
+/// assert!(clusterrolebindings().iter().any(|family| family.descriptor().name() == "kube_clusterrolebinding_annotations"));
+/// ```
 #[must_use]
 pub fn clusterrolebindings() -> Collector<ClusterRoleBinding> {
     type F = Family<ClusterRoleBinding>;

@@ -6,6 +6,12 @@ use super::shapes;
 use crate::{Collector, Family};
 
 /// The families of cluster roles.
+///
+/// ```
+/// use kube_state_metrics::families::clusterroles;
+///
+/// assert!(clusterroles().iter().any(|family| family.descriptor().name() == "kube_clusterrole_annotations"));
+/// ```
 #[must_use]
 pub fn clusterroles() -> Collector<ClusterRole> {
     type F = Family<ClusterRole>;

@@ -6,6 +6,12 @@ use super::shapes;
 use crate::{Collector, Family};
 
 /// The families of config maps.
+///
+/// ```
+/// use kube_state_metrics::families::configmaps;
+///
+/// assert!(configmaps().iter().any(|family| family.descriptor().name() == "kube_configmap_annotations"));
+/// ```
 #[must_use]
 pub fn configmaps() -> Collector<ConfigMap> {
     type F = Family<ConfigMap>;

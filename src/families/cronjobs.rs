@@ -8,6 +8,12 @@ use crate::value::{next_after, validate};
 use crate::{Collector, Family, Samples};
 
 /// The families of cron jobs.
+///
+/// ```
+/// use kube_state_metrics::families::cronjobs;
+///
+/// assert!(cronjobs().iter().any(|family| family.descriptor().name() == "kube_cronjob_annotations"));
+/// ```
 #[must_use]
 pub fn cronjobs() -> Collector<CronJob> {
     type F = Family<CronJob>;

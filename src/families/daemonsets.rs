@@ -7,6 +7,12 @@ use super::workloads::{or_zero, part};
 use crate::{Collector, Family};
 
 /// The families of daemon sets.
+///
+/// ```
+/// use kube_state_metrics::families::daemonsets;
+///
+/// assert!(daemonsets().iter().any(|family| family.descriptor().name() == "kube_daemonset_created"));
+/// ```
 #[must_use]
 pub fn daemonsets() -> Collector<DaemonSet> {
     type F = Family<DaemonSet>;

@@ -11,6 +11,12 @@ use crate::value::{IntOrPercent, scaled};
 use crate::{Collector, Family, Samples};
 
 /// The families of deployments.
+///
+/// ```
+/// use kube_state_metrics::families::deployments;
+///
+/// assert!(deployments().iter().any(|family| family.descriptor().name() == "kube_deployment_owner"));
+/// ```
 #[must_use]
 pub fn deployments() -> Collector<Deployment> {
     type F = Family<Deployment>;

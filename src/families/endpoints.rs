@@ -6,6 +6,12 @@ use super::shapes;
 use crate::{Collector, Family, Samples};
 
 /// The families of endpoints.
+///
+/// ```
+/// use kube_state_metrics::families::endpoints;
+///
+/// assert!(endpoints().iter().any(|family| family.descriptor().name() == "kube_endpoint_info"));
+/// ```
 #[must_use]
 pub fn endpoints() -> Collector<Endpoints> {
     type F = Family<Endpoints>;

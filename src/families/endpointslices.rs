@@ -6,6 +6,12 @@ use super::shapes;
 use crate::{Collector, Family, Samples};
 
 /// The families of endpoint slices.
+///
+/// ```
+/// use kube_state_metrics::families::endpointslices;
+///
+/// assert!(endpointslices().iter().any(|family| family.descriptor().name() == "kube_endpointslice_info"));
+/// ```
 #[must_use]
 pub fn endpointslices() -> Collector<EndpointSlice> {
     type F = Family<EndpointSlice>;

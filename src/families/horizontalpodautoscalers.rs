@@ -12,6 +12,12 @@ use crate::value::Quantity;
 use crate::{Collector, Family, Samples};
 
 /// The families of horizontal pod autoscalers.
+///
+/// ```
+/// use kube_state_metrics::families::horizontalpodautoscalers;
+///
+/// assert!(horizontalpodautoscalers().iter().any(|family| family.descriptor().name() == "kube_horizontalpodautoscaler_info"));
+/// ```
 #[must_use]
 pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
     type F = Family<HorizontalPodAutoscaler>;

@@ -6,6 +6,12 @@ use super::shapes;
 use crate::{Collector, Family};
 
 /// The families of ingress classes.
+///
+/// ```
+/// use kube_state_metrics::families::ingressclasses;
+///
+/// assert!(ingressclasses().iter().any(|family| family.descriptor().name() == "kube_ingressclass_info"));
+/// ```
 #[must_use]
 pub fn ingressclasses() -> Collector<IngressClass> {
     type F = Family<IngressClass>;

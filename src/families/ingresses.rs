@@ -12,6 +12,12 @@ const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 const DEFAULT_CLASS: &str = "_default";
 
 /// The families of ingresses.
+///
+/// ```
+/// use kube_state_metrics::families::ingresses;
+///
+/// assert!(ingresses().iter().any(|family| family.descriptor().name() == "kube_ingress_info"));
+/// ```
 #[must_use]
 pub fn ingresses() -> Collector<Ingress> {
     type F = Family<Ingress>;

@@ -7,6 +7,12 @@ use super::workloads::{if_present, or_zero, part};
 use crate::{Collector, Family, Samples};
 
 /// The families of jobs.
+///
+/// ```
+/// use kube_state_metrics::families::jobs;
+///
+/// assert!(jobs().iter().any(|family| family.descriptor().name() == "kube_job_annotations"));
+/// ```
 #[must_use]
 pub fn jobs() -> Collector<Job> {
     type F = Family<Job>;

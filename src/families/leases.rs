@@ -7,6 +7,12 @@ use super::shapes;
 use crate::{Collector, Family, Samples};
 
 /// The families of leases.
+///
+/// ```
+/// use kube_state_metrics::families::leases;
+///
+/// assert!(leases().iter().any(|family| family.descriptor().name() == "kube_lease_owner"));
+/// ```
 #[must_use]
 pub fn leases() -> Collector<Lease> {
     type F = Family<Lease>;

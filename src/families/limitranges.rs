@@ -7,6 +7,12 @@ use crate::value::Quantity;
 use crate::{Collector, Family, Samples};
 
 /// The families of limit ranges.
+///
+/// ```
+/// use kube_state_metrics::families::limitranges;
+///
+/// assert!(limitranges().iter().any(|family| family.descriptor().name() == "kube_limitrange"));
+/// ```
 #[must_use]
 pub fn limitranges() -> Collector<LimitRange> {
     type F = Family<LimitRange>;

@@ -121,7 +121,6 @@ built_in! {
     VolumeAttachments volumeattachments true,
 }
 
-pub use catalogue::{CatalogueEntry, families};
 pub use mutatingadmissionpolicies::{MutatingAdmissionPolicy, MutatingAdmissionPolicySpec};
 pub use mutatingadmissionpolicybindings::{
     MutatingAdmissionPolicyBinding, MutatingAdmissionPolicyBindingSpec,

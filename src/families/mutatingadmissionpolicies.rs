@@ -11,6 +11,15 @@ use crate::{Collector, Family};
 /// What the families read of a `MutatingAdmissionPolicy`.
 ///
 /// `k8s_openapi` has the kind for the newest Kubernetes versions only; this type is there for all.
+///
+/// ```
+/// use kube_state_metrics::families::MutatingAdmissionPolicy;
+///
+/// let policy: MutatingAdmissionPolicy =
+///     serde_json::from_value(serde_json::json!({ "metadata": { "name": "sidecars" } }))?;
+/// assert_eq!(policy.metadata.name.as_deref(), Some("sidecars"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct MutatingAdmissionPolicy {
@@ -21,6 +30,14 @@ pub struct MutatingAdmissionPolicy {
 }
 
 /// What the families read of a policy's spec.
+///
+/// ```
+/// use kube_state_metrics::families::MutatingAdmissionPolicySpec;
+///
+/// let spec: MutatingAdmissionPolicySpec = serde_json::from_value(serde_json::json!({}))?;
+/// # let _ = spec;
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct MutatingAdmissionPolicySpec {
@@ -54,6 +71,12 @@ impl k8s_openapi::Metadata for MutatingAdmissionPolicy {
 }
 
 /// The families of mutating admission policies.
+///
+/// ```
+/// use kube_state_metrics::families::mutatingadmissionpolicies;
+///
+/// assert!(mutatingadmissionpolicies().iter().any(|family| family.descriptor().name() == "kube_mutatingadmissionpolicy_info"));
+/// ```
 #[must_use]
 pub fn mutatingadmissionpolicies() -> Collector<MutatingAdmissionPolicy> {
     type F = Family<MutatingAdmissionPolicy>;

@@ -11,6 +11,15 @@ use crate::{Collector, Family};
 /// What the families read of a `MutatingAdmissionPolicyBinding`.
 ///
 /// `k8s_openapi` has the kind for the newest Kubernetes versions only; this type is there for all.
+///
+/// ```
+/// use kube_state_metrics::families::MutatingAdmissionPolicyBinding;
+///
+/// let binding: MutatingAdmissionPolicyBinding =
+///     serde_json::from_value(serde_json::json!({ "metadata": { "name": "sidecars" } }))?;
+/// assert_eq!(binding.metadata.name.as_deref(), Some("sidecars"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct MutatingAdmissionPolicyBinding {
@@ -21,6 +30,14 @@ pub struct MutatingAdmissionPolicyBinding {
 }
 
 /// What the families read of a binding's spec.
+///
+/// ```
+/// use kube_state_metrics::families::MutatingAdmissionPolicyBindingSpec;
+///
+/// let spec: MutatingAdmissionPolicyBindingSpec = serde_json::from_value(serde_json::json!({}))?;
+/// # let _ = spec;
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct MutatingAdmissionPolicyBindingSpec {
@@ -52,6 +69,12 @@ impl k8s_openapi::Metadata for MutatingAdmissionPolicyBinding {
 }
 
 /// The families of mutating admission policy bindings.
+///
+/// ```
+/// use kube_state_metrics::families::mutatingadmissionpolicybindings;
+///
+/// assert!(mutatingadmissionpolicybindings().iter().any(|family| family.descriptor().name() == "kube_mutatingadmissionpolicybinding_info"));
+/// ```
 #[must_use]
 pub fn mutatingadmissionpolicybindings() -> Collector<MutatingAdmissionPolicyBinding> {
     type F = Family<MutatingAdmissionPolicyBinding>;

@@ -6,6 +6,12 @@ use super::{admission, shapes};
 use crate::{Collector, Family};
 
 /// The families of mutating webhook configurations.
+///
+/// ```
+/// use kube_state_metrics::families::mutatingwebhookconfigurations;
+///
+/// assert!(mutatingwebhookconfigurations().iter().any(|family| family.descriptor().name() == "kube_mutatingwebhookconfiguration_info"));
+/// ```
 #[must_use]
 pub fn mutatingwebhookconfigurations() -> Collector<MutatingWebhookConfiguration> {
     type F = Family<MutatingWebhookConfiguration>;

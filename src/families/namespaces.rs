@@ -6,6 +6,12 @@ use super::shapes;
 use crate::{Collector, Family, Samples};
 
 /// The families of namespaces.
+///
+/// ```
+/// use kube_state_metrics::families::namespaces;
+///
+/// assert!(namespaces().iter().any(|family| family.descriptor().name() == "kube_namespace_created"));
+/// ```
 #[must_use]
 pub fn namespaces() -> Collector<Namespace> {
     type F = Family<Namespace>;

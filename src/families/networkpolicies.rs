@@ -6,6 +6,12 @@ use super::shapes;
 use crate::{Collector, Family};
 
 /// The families of network policies.
+///
+/// ```
+/// use kube_state_metrics::families::networkpolicies;
+///
+/// assert!(networkpolicies().iter().any(|family| family.descriptor().name() == "kube_networkpolicy_created"));
+/// ```
 #[must_use]
 pub fn networkpolicies() -> Collector<NetworkPolicy> {
     type F = Family<NetworkPolicy>;

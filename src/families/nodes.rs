@@ -13,6 +13,12 @@ use crate::{Collector, Family, Samples};
 const ROLE: &str = "node-role.kubernetes.io/";
 
 /// The families of nodes.
+///
+/// ```
+/// use kube_state_metrics::families::nodes;
+///
+/// assert!(nodes().iter().any(|family| family.descriptor().name() == "kube_node_annotations"));
+/// ```
 #[must_use]
 pub fn nodes() -> Collector<Node> {
     type F = Family<Node>;

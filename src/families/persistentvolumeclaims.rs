@@ -11,6 +11,12 @@ const PHASES: [&str; 3] = ["Lost", "Bound", "Pending"];
 const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
 /// The families of persistent volume claims.
+///
+/// ```
+/// use kube_state_metrics::families::persistentvolumeclaims;
+///
+/// assert!(persistentvolumeclaims().iter().any(|family| family.descriptor().name() == "kube_persistentvolumeclaim_labels"));
+/// ```
 #[must_use]
 pub fn persistentvolumeclaims() -> Collector<PersistentVolumeClaim> {
     type F = Family<PersistentVolumeClaim>;

@@ -34,6 +34,12 @@ struct Source<'a> {
 }
 
 /// The families of persistent volumes.
+///
+/// ```
+/// use kube_state_metrics::families::persistentvolumes;
+///
+/// assert!(persistentvolumes().iter().any(|family| family.descriptor().name() == "kube_persistentvolume_claim_ref"));
+/// ```
 #[must_use]
 pub fn persistentvolumes() -> Collector<PersistentVolume> {
     type F = Family<PersistentVolume>;

@@ -7,6 +7,12 @@ use super::workloads::{or_zero, part};
 use crate::{Collector, Family};
 
 /// The families of pod disruption budgets.
+///
+/// ```
+/// use kube_state_metrics::families::poddisruptionbudgets;
+///
+/// assert!(poddisruptionbudgets().iter().any(|family| family.descriptor().name() == "kube_poddisruptionbudget_annotations"));
+/// ```
 #[must_use]
 pub fn poddisruptionbudgets() -> Collector<PodDisruptionBudget> {
     type F = Family<PodDisruptionBudget>;

@@ -12,6 +12,12 @@ use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 use crate::Collector;
 
 /// The families of pods.
+///
+/// ```
+/// use kube_state_metrics::families::pods;
+///
+/// assert!(pods().iter().any(|family| family.descriptor().name() == "kube_pod_status_phase"));
+/// ```
 #[must_use]
 pub fn pods() -> Collector<Pod> {
     Collector::new()

@@ -7,6 +7,12 @@ use super::workloads::{if_present, or_zero, part};
 use crate::{Collector, Family};
 
 /// The families of replica sets.
+///
+/// ```
+/// use kube_state_metrics::families::replicasets;
+///
+/// assert!(replicasets().iter().any(|family| family.descriptor().name() == "kube_replicaset_created"));
+/// ```
 #[must_use]
 pub fn replicasets() -> Collector<ReplicaSet> {
     type F = Family<ReplicaSet>;

@@ -9,6 +9,12 @@ use super::workloads::{if_present, or_zero, part};
 use crate::{Collector, Family};
 
 /// The families of replication controllers.
+///
+/// ```
+/// use kube_state_metrics::families::replicationcontrollers;
+///
+/// assert!(replicationcontrollers().iter().any(|family| family.descriptor().name() == "kube_replicationcontroller_created"));
+/// ```
 #[must_use]
 pub fn replicationcontrollers() -> Collector<ReplicationController> {
     type F = Family<ReplicationController>;

@@ -7,6 +7,12 @@ use crate::value::Quantity;
 use crate::{Collector, Family, Samples};
 
 /// The families of resource quotas.
+///
+/// ```
+/// use kube_state_metrics::families::resourcequotas;
+///
+/// assert!(resourcequotas().iter().any(|family| family.descriptor().name() == "kube_resourcequota_created"));
+/// ```
 #[must_use]
 pub fn resourcequotas() -> Collector<ResourceQuota> {
     type F = Family<ResourceQuota>;

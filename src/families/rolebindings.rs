@@ -6,6 +6,12 @@ use super::shapes;
 use crate::{Collector, Family};
 
 /// The families of role bindings.
+///
+/// ```
+/// use kube_state_metrics::families::rolebindings;
+///
+/// assert!(rolebindings().iter().any(|family| family.descriptor().name() == "kube_rolebinding_annotations"));
+/// ```
 #[must_use]
 pub fn rolebindings() -> Collector<RoleBinding> {
     type F = Family<RoleBinding>;

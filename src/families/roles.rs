@@ -6,6 +6,12 @@ use super::shapes;
 use crate::{Collector, Family};
 
 /// The families of roles.
+///
+/// ```
+/// use kube_state_metrics::families::roles;
+///
+/// assert!(roles().iter().any(|family| family.descriptor().name() == "kube_role_annotations"));
+/// ```
 #[must_use]
 pub fn roles() -> Collector<Role> {
     type F = Family<Role>;

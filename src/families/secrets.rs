@@ -6,6 +6,12 @@ use super::shapes;
 use crate::{Collector, Family};
 
 /// The families of secrets. None of them reads the data, so decoding skips it.
+///
+/// ```
+/// use kube_state_metrics::families::secrets;
+///
+/// assert!(secrets().iter().any(|family| family.descriptor().name() == "kube_secret_info"));
+/// ```
 #[must_use]
 pub fn secrets() -> Collector<Secret> {
     type F = Family<Secret>;

@@ -6,6 +6,12 @@ use super::shapes;
 use crate::{Collector, Family, Samples};
 
 /// The families of service accounts.
+///
+/// ```
+/// use kube_state_metrics::families::serviceaccounts;
+///
+/// assert!(serviceaccounts().iter().any(|family| family.descriptor().name() == "kube_serviceaccount_info"));
+/// ```
 #[must_use]
 pub fn serviceaccounts() -> Collector<ServiceAccount> {
     type F = Family<ServiceAccount>;

@@ -6,6 +6,12 @@ use super::shapes;
 use crate::{Collector, Family, Samples};
 
 /// The families of services.
+///
+/// ```
+/// use kube_state_metrics::families::services;
+///
+/// assert!(services().iter().any(|family| family.descriptor().name() == "kube_service_info"));
+/// ```
 #[must_use]
 pub fn services() -> Collector<Service> {
     type F = Family<Service>;

@@ -7,7 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
 
 use crate::family::{Allowlisted, Family, FamilyBuilder};
-use crate::sample::{LabelValue, Sample, Samples};
+use crate::sample::sealed::WriteLabel;
+use crate::sample::{LabelValue, Sample, Samples, unix_seconds};
 use crate::value::{Quantity, resource_version, write_resource_name};
 
 /// The paths that the generators of this module read.
@@ -16,15 +17,9 @@ pub(super) const DELETED: &str = "metadata.deletionTimestamp";
 pub(super) const GENERATION: &str = "metadata.generation";
 pub(super) const OWNERS: &str = "metadata.ownerReferences";
 
-/// Seconds of 0001-01-01T00:00:00Z, which stands for no time at all.
-const ZERO_TIME: i64 = -62_135_596_800;
-
 /// Unix seconds of a time, rounded down; none where it is absent or the zero time.
 pub(super) fn unix(time: Option<&Time>) -> Option<i64> {
-    let time = time?.0;
-    let (seconds, nanos) = (time.as_second(), time.subsec_nanosecond());
-    let floor = if nanos < 0 { seconds - 1 } else { seconds };
-    (seconds != ZERO_TIME || nanos != 0).then_some(floor)
+    unix_seconds(&time?.0)
 }
 
 /// Unix seconds of `metadata.creationTimestamp`.
@@ -137,7 +132,7 @@ pub(super) fn quantity<'a>(
 /// A resource name as a value of the label `resource`, sanitised while it is written.
 pub(super) fn resource_label(name: &str) -> impl LabelValue {
     struct ResourceName<'a>(&'a str);
-    impl LabelValue for ResourceName<'_> {
+    impl WriteLabel for ResourceName<'_> {
         fn write_to(&self, out: &mut Vec<u8>) {
             write_resource_name(out, self.0);
         }

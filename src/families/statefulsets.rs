@@ -7,6 +7,12 @@ use super::workloads::{if_present, or_zero, part};
 use crate::{Collector, Family, Samples};
 
 /// The families of stateful sets.
+///
+/// ```
+/// use kube_state_metrics::families::statefulsets;
+///
+/// assert!(statefulsets().iter().any(|family| family.descriptor().name() == "kube_statefulset_created"));
+/// ```
 #[must_use]
 pub fn statefulsets() -> Collector<StatefulSet> {
     type F = Family<StatefulSet>;

@@ -6,6 +6,12 @@ use super::shapes;
 use crate::{Collector, Family};
 
 /// The families of storage classes.
+///
+/// ```
+/// use kube_state_metrics::families::storageclasses;
+///
+/// assert!(storageclasses().iter().any(|family| family.descriptor().name() == "kube_storageclass_info"));
+/// ```
 #[must_use]
 pub fn storageclasses() -> Collector<StorageClass> {
     type F = Family<StorageClass>;

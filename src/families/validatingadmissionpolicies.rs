@@ -6,6 +6,12 @@ use super::{admission, shapes};
 use crate::{Collector, Family};
 
 /// The families of validating admission policies.
+///
+/// ```
+/// use kube_state_metrics::families::validatingadmissionpolicies;
+///
+/// assert!(validatingadmissionpolicies().iter().any(|family| family.descriptor().name() == "kube_validatingadmissionpolicy_info"));
+/// ```
 #[must_use]
 pub fn validatingadmissionpolicies() -> Collector<ValidatingAdmissionPolicy> {
     type F = Family<ValidatingAdmissionPolicy>;

@@ -8,6 +8,12 @@ use super::{admission, shapes};
 use crate::{Collector, Family};
 
 /// The families of validating admission policy bindings.
+///
+/// ```
+/// use kube_state_metrics::families::validatingadmissionpolicybindings;
+///
+/// assert!(validatingadmissionpolicybindings().iter().any(|family| family.descriptor().name() == "kube_validatingadmissionpolicybinding_info"));
+/// ```
 #[must_use]
 pub fn validatingadmissionpolicybindings() -> Collector<ValidatingAdmissionPolicyBinding> {
     type F = Family<ValidatingAdmissionPolicyBinding>;

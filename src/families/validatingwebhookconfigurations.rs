@@ -6,6 +6,12 @@ use super::{admission, shapes};
 use crate::{Collector, Family};
 
 /// The families of validating webhook configurations.
+///
+/// ```
+/// use kube_state_metrics::families::validatingwebhookconfigurations;
+///
+/// assert!(validatingwebhookconfigurations().iter().any(|family| family.descriptor().name() == "kube_validatingwebhookconfiguration_info"));
+/// ```
 #[must_use]
 pub fn validatingwebhookconfigurations() -> Collector<ValidatingWebhookConfiguration> {
     type F = Family<ValidatingWebhookConfiguration>;

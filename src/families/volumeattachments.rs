@@ -6,6 +6,12 @@ use super::shapes;
 use crate::{Collector, Family};
 
 /// The families of volume attachments.
+///
+/// ```
+/// use kube_state_metrics::families::volumeattachments;
+///
+/// assert!(volumeattachments().iter().any(|family| family.descriptor().name() == "kube_volumeattachment_labels"));
+/// ```
 #[must_use]
 pub fn volumeattachments() -> Collector<VolumeAttachment> {
     type F = Family<VolumeAttachment>;

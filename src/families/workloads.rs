@@ -3,22 +3,22 @@
 //! Newer versions of the API's types have fields optional that used to be required, and the other
 //! way round. What is here takes both, so that a family does not depend on the version.
 
-use crate::sample::{SampleValue, Samples};
+use crate::sample::{Samples, sealed};
 
 /// A field that holds a number or a flag: always, or only in some objects.
 pub(super) trait Number {
     fn number(self) -> Option<f64>;
 }
 
-impl<T: SampleValue> Number for T {
+impl<T: sealed::Number> Number for T {
     fn number(self) -> Option<f64> {
-        Some(self.to_f64())
+        sealed::Number::number(self)
     }
 }
 
-impl<T: SampleValue> Number for Option<T> {
+impl<T: sealed::Number> Number for Option<T> {
     fn number(self) -> Option<f64> {
-        self.map(T::to_f64)
+        self.and_then(sealed::Number::number)
     }
 }
 

@@ -63,7 +63,15 @@ pub struct MetricFilter {
 }
 
 /// One of the three lists of a [`MetricFilter`].
+///
+/// ```
+/// use kube_state_metrics::filter::{FilterError, MetricFilter, MetricList};
+///
+/// let errors = MetricFilter::new(&[], &["(".to_string()], &[]).unwrap_err();
+/// assert!(matches!(errors[0], FilterError::Pattern { list: MetricList::Deny, .. }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum MetricList {
     /// The list of the families to keep.
     Allow,

@@ -6,27 +6,27 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// One object, as JSON.
-pub(super) struct Document<'t> {
-    pub(super) api_version: Option<&'t str>,
-    pub(super) kind: Option<&'t str>,
-    pub(super) json: &'t str,
+pub(crate) struct Document<'t> {
+    pub(crate) api_version: Option<&'t str>,
+    pub(crate) kind: Option<&'t str>,
+    pub(crate) json: &'t str,
     /// Where the document begins, counted from 1.
-    pub(super) line: usize,
+    pub(crate) line: usize,
     /// The place within a list.
-    pub(super) item: Option<usize>,
+    pub(crate) item: Option<usize>,
 }
 
 /// A document that cannot be parsed.
-pub(super) struct Syntax {
-    pub(super) line: usize,
-    pub(super) problem: String,
+pub(crate) struct Syntax {
+    pub(crate) line: usize,
+    pub(crate) problem: String,
 }
 
 /// What takes the documents of a text.
-pub(super) type Sink<'s> = dyn FnMut(Result<Document<'_>, Syntax>) + 's;
+pub(crate) type Sink<'s> = dyn FnMut(Result<Document<'_>, Syntax>) + 's;
 
 /// Hands over every object of a text, or what is wrong with it.
-pub(super) fn each(text: &str, sink: &mut Sink<'_>) {
+pub(crate) fn each(text: &str, sink: &mut Sink<'_>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim_start().starts_with(['{', '[']) {
         json_values(text, sink);
@@ -200,6 +200,21 @@ fn item_of(
         })),
         Err(error) => sink(Err(error)),
     });
+}
+
+/// A document as a value; items of typed lists are told what they are.
+#[cfg(any(feature = "custom-resources", feature = "testing"))]
+pub(crate) fn whole(document: &Document<'_>) -> Option<serde_json::Value> {
+    let mut object: serde_json::Value = serde_json::from_str(document.json).ok()?;
+    for (name, text) in [
+        ("apiVersion", document.api_version),
+        ("kind", document.kind),
+    ] {
+        if let (Some(fields), Some(text)) = (object.as_object_mut(), text) {
+            fields.entry(name).or_insert_with(|| text.into());
+        }
+    }
+    Some(object)
 }
 
 /// Lines with the offsets where they begin.

@@ -2,8 +2,19 @@
 //!
 //! Files may hold several documents, `List` objects and dumps of `kubectl get -o yaml` as they
 //! come. What is broken or of an unknown kind is reported with its place and skipped.
+//!
+//! ```
+//! use kube_state_metrics::manifests::ManifestSource;
+//! use kube_state_metrics::{Format, Selection, StateMetrics};
+//!
+//! let metrics = StateMetrics::builder().default_resources().build()?;
+//! let report = ManifestSource::new(["examples/cluster"]).open(&metrics).reload();
+//! assert!(report.problems.is_empty());
+//! metrics.exposition(Format::Text, Selection::default()).write_to(std::io::sink())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-mod documents;
+pub(crate) mod documents;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,6 +51,18 @@ pub struct ManifestSource {
 }
 
 /// A source that feeds the stores of a [`StateMetrics`].
+///
+/// ```
+/// use kube_state_metrics::StateMetrics;
+/// use kube_state_metrics::manifests::ManifestSource;
+///
+/// let metrics = StateMetrics::builder().default_resources().build()?;
+/// let mut feed = ManifestSource::new(["examples/cluster"]).open(&metrics);
+/// let first = feed.reload();
+/// let again = feed.reload(); // files that changed meanwhile would show now
+/// assert_eq!(first.objects, again.objects);
+/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// ```
 #[derive(Debug)]
 pub struct ManifestFeed {
     paths: Vec<PathBuf>,
@@ -50,6 +73,16 @@ pub struct ManifestFeed {
 }
 
 /// What one reading of all manifests gave.
+///
+/// ```
+/// use kube_state_metrics::manifests::ManifestSource;
+/// use kube_state_metrics::{BuiltIn, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).build()?;
+/// let report = ManifestSource::new(["examples/cluster"]).open(&metrics).reload();
+/// assert!(report.objects > 10 && report.not_registered > 100 && report.problems.is_empty());
+/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// ```
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct LoadReport {
@@ -62,6 +95,16 @@ pub struct LoadReport {
 }
 
 /// A file, a document or an object that was skipped.
+///
+/// ```
+/// use kube_state_metrics::StateMetrics;
+/// use kube_state_metrics::manifests::{ManifestProblem, ManifestSource};
+///
+/// let metrics = StateMetrics::builder().default_resources().build()?;
+/// let report = ManifestSource::new(["no/such/file.yaml"]).open(&metrics).reload();
+/// assert!(matches!(&report.problems[..], [ManifestProblem::Read { path, .. }] if path.ends_with("file.yaml")));
+/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManifestProblem {
@@ -112,6 +155,20 @@ pub enum ManifestProblem {
 }
 
 /// A place in a manifest: a file and the line, counted from 1, where something begins.
+///
+/// ```
+/// use kube_state_metrics::StateMetrics;
+/// use kube_state_metrics::manifests::{ManifestProblem, ManifestSource};
+///
+/// let metrics = StateMetrics::builder().resources(["nodes"]).build()?;
+/// // Not a manifest: the file of a Cargo package.
+/// let report = ManifestSource::new(["Cargo.toml"]).open(&metrics).reload();
+/// let Some(ManifestProblem::Syntax { place, .. }) = report.problems.first() else {
+///     panic!("{:?}", report.problems);
+/// };
+/// assert!(place.to_string().starts_with("Cargo.toml:"));
+/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Place {
@@ -158,6 +215,15 @@ impl ManifestSource {
     }
 
     /// The files and directories.
+    ///
+    /// ```
+    /// use kube_state_metrics::manifests::ManifestSource;
+    ///
+    /// let source = ManifestSource::new(["examples/cluster"]);
+    /// assert_eq!(source.paths().len(), 1);
+    /// # #[cfg(feature = "custom-resources")]
+    /// assert!(source.objects().0.len() > 100);
+    /// ```
     #[must_use]
     pub fn paths(&self) -> &[PathBuf] {
         &self.paths
@@ -202,7 +268,7 @@ impl ManifestSource {
                     item,
                 };
                 match document {
-                    Ok(document) => objects.extend(whole(&document)),
+                    Ok(document) => objects.extend(documents::whole(&document)),
                     Err(Syntax { line, problem }) => {
                         report.problems.push(ManifestProblem::Syntax {
                             place: place(line, None),
@@ -379,21 +445,6 @@ fn apply(
 
 fn is_stdin(path: &Path) -> bool {
     path == Path::new(STDIN)
-}
-
-/// A document as a value; items of typed lists are told what they are.
-#[cfg(feature = "custom-resources")]
-fn whole(document: &Document<'_>) -> Option<serde_json::Value> {
-    let mut object: serde_json::Value = serde_json::from_str(document.json).ok()?;
-    for (name, text) in [
-        ("apiVersion", document.api_version),
-        ("kind", document.kind),
-    ] {
-        if let (Some(fields), Some(text)) = (object.as_object_mut(), text) {
-            fields.entry(name).or_insert_with(|| text.into());
-        }
-    }
-    Some(object)
 }
 
 /// The manifest files of a path: itself, or those below a directory, by name.

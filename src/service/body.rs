@@ -14,6 +14,21 @@ use crate::exposition::{Encoded, Encoding, Exposition};
 ///
 /// It renders one piece of about 64 KiB at a time and only when asked for it, so an answer of any
 /// size takes the memory of a few pieces, and its first bytes come at once.
+///
+/// ```
+/// use http_body_util::BodyExt;
+/// use kube_state_metrics::StateMetrics;
+/// use kube_state_metrics::service::Body;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let metrics = StateMetrics::builder().default_resources().build()?;
+/// let (request, ()) = http::Request::get("/metrics").body(())?.into_parts();
+/// let body: Body = metrics.respond(&request).into_body();
+/// assert!(body.collect().await?.to_bytes().is_empty(), "nothing was fed");
+/// # Ok(())
+/// # }
+/// ```
 pub struct Body(Content);
 
 enum Content {

@@ -13,6 +13,23 @@ use crate::resource::Kind;
 /// The terms are those of client-go's
 /// [`cache.Store`](https://pkg.go.dev/k8s.io/client-go/tools/cache#Store). Keys are
 /// `namespace/name`, or `name` for cluster-scoped objects.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Node;
+/// use kube_state_metrics::{CacheStore, MetricsStore, families};
+/// use serde_json::json;
+///
+/// let node = |name| serde_json::from_value::<Node>(json!({ "metadata": { "name": name } }));
+/// let store = MetricsStore::new(families::nodes());
+/// store.add(&node("a")?);
+/// store.update(&node("a")?);
+/// store.replace([&node("b")?, &node("c")?]);
+/// store.delete(&node("c")?);
+/// store.resync();
+/// assert_eq!(store.list_keys(), ["b"]);
+/// assert!(store.get("b").is_some() && store.get("a").is_none());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 pub trait CacheStore<K> {
     /// What the store keeps of an object.
     type Entry;
@@ -42,6 +59,22 @@ pub trait CacheStore<K> {
 }
 
 /// What a [`MetricsStore`] keeps of an object: who it is, and its samples.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::ConfigMap;
+/// use kube_state_metrics::{CacheStore, MetricsStore, families};
+/// use serde_json::json;
+///
+/// let map = json!({
+///     "metadata": { "name": "a", "namespace": "b", "uid": "u1", "resourceVersion": "7" }
+/// });
+/// let store = MetricsStore::new(families::configmaps());
+/// store.add(&serde_json::from_value::<ConfigMap>(map)?);
+/// let entry = store.get("b/a").expect("it was just added");
+/// assert_eq!((entry.uid.as_str(), entry.resource_version), ("u1", Some(7)));
+/// assert!(entry.samples.starts_with("kube_configmap_info{namespace=\"b\",configmap=\"a\"} 1\n"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {

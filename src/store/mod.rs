@@ -24,6 +24,8 @@ use parking_lot::{Mutex, RwLock};
 pub use cache::{CacheStore, Entry};
 pub(crate) use column::Column;
 pub use object_writer::ObjectWriter;
+#[cfg(feature = "watch")]
+pub(crate) use object_writer::sealed::Sealed;
 pub(crate) use page::Page;
 #[cfg(feature = "testing")]
 pub(crate) use render::Rendered;
@@ -34,6 +36,7 @@ pub use writer::Writer;
 use crate::collector::Collector;
 use crate::decode::DecodeReason;
 use crate::resource::{Kind, ResourceInfo};
+use crate::sample::Lines;
 use crate::scope::ObjectFilter;
 use page::Identity;
 use table::{Applied, Deleted, Table};
@@ -62,6 +65,22 @@ pub struct MetricsStore<K> {
 }
 
 /// Counts of what happened to a store since it was made.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Node;
+/// use kube_state_metrics::{MetricsStore, families};
+/// use serde_json::json;
+///
+/// let node: Node = serde_json::from_value(json!({ "metadata": { "name": "a" } }))?;
+/// let store = MetricsStore::new(families::nodes());
+/// assert_eq!(store.resource().plural(), "nodes");
+/// let mut writer = store.writer();
+/// writer.apply_object(&node);
+/// writer.apply_object(&node);
+/// let stats = store.stats();
+/// assert_eq!((stats.objects, stats.changed, stats.unchanged), (1, 1, 1));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreStats {
@@ -85,6 +104,9 @@ pub struct StoreStats {
     pub swept: u64,
     /// Samples dropped because their object had an equal series already.
     pub duplicates: u64,
+    /// Generators and base labels that panicked, each of which cost one object's samples of one
+    /// family, or one label its value.
+    pub panics: u64,
     /// Objects that could not be decoded because their bytes were not JSON.
     pub decode_syntax_errors: u64,
     /// Objects that could not be decoded because a field did not fit their kind.
@@ -124,6 +146,7 @@ struct Counts {
     relists: AtomicU64,
     swept: AtomicU64,
     duplicates: AtomicU64,
+    panics: AtomicU64,
     decode_syntax: AtomicU64,
     decode_field: AtomicU64,
 }
@@ -165,6 +188,18 @@ impl<K: Kind> MetricsStore<K> {
     /// A writer for one more feeder, with rows of its own.
     ///
     /// Taking one means that the host feeds this store: the crate does not watch the resource.
+    ///
+    /// ```
+    /// use kube_state_metrics::{MetricsStore, families};
+    ///
+    /// let store = MetricsStore::new(families::nodes());
+    /// let (mut one, mut other) = (store.writer(), store.writer());
+    /// one.apply_json(br#"{ "metadata": { "name": "a" } }"#)?;
+    /// other.apply_json(br#"{ "metadata": { "name": "b" } }"#)?;
+    /// other.close();
+    /// assert_eq!((store.resource().kind(), store.stats().objects), ("Node", 1));
+    /// # Ok::<(), kube_state_metrics::DecodeError>(())
+    /// ```
     #[must_use]
     pub fn writer(&self) -> Writer<K> {
         self.shared.host_fed.store(true, Ordering::Relaxed);
@@ -198,6 +233,7 @@ impl<K: Kind> MetricsStore<K> {
             relists: count(&counts.relists),
             swept: count(&counts.swept),
             duplicates: count(&counts.duplicates),
+            panics: count(&counts.panics),
             decode_syntax_errors: count(&counts.decode_syntax),
             decode_field_errors: count(&counts.decode_field),
         }
@@ -252,8 +288,17 @@ impl<K: Kind> MetricsStore<K> {
         }
     }
 
-    fn count_duplicates(&self, dropped: u64) {
-        bump(&self.shared.counts.duplicates, dropped);
+    /// Counts what a rendering had to leave out.
+    fn count_left_out(&self, lines: &Lines) {
+        let counts = &self.shared.counts;
+        for (counter, by) in [
+            (&counts.duplicates, lines.duplicates()),
+            (&counts.panics, lines.panics()),
+        ] {
+            if by > 0 {
+                bump(counter, by);
+            }
+        }
     }
 
     /// Files a row that `filter` let in.

@@ -5,11 +5,26 @@ use std::fmt;
 use super::Writer;
 use crate::decode::DecodeError;
 use crate::resource::{Kind, ResourceInfo};
+use sealed::Sealed;
 
 /// Feeds objects of a kind that is not known at compile time, as JSON.
 ///
-/// It is what [`Writer`] is for a type; see there for what each method does.
-pub trait ObjectWriter: Send + fmt::Debug {
+/// It is what [`Writer`] is for a type; see there for what each method does. The trait is sealed.
+///
+/// ```
+/// use kube_state_metrics::{BuiltIn, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).build()?;
+/// let mut pods = metrics.object_writers_of(&BuiltIn::Pods.info()).remove(0);
+/// pods.begin_list();
+/// pods.apply(br#"{ "metadata": { "name": "a", "namespace": "b", "resourceVersion": "7" } }"#)?;
+/// pods.end_list();
+/// assert_eq!(pods.last_version(), "7");
+/// pods.delete_key("b", "a");
+/// assert_eq!(metrics.stats().next().map(|(_, stats)| stats.objects), Some(0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     /// Names and scope of the resource.
     fn resource(&self) -> &ResourceInfo;
 
@@ -45,7 +60,14 @@ pub trait ObjectWriter: Send + fmt::Debug {
     /// Removes all rows of this writer and the writer.
     fn close(self: Box<Self>);
 }
+pub(crate) mod sealed {
+    /// Keeps the trait open for methods to come.
+    pub trait Sealed {}
+}
+
 // === impl ObjectWriter for Writer ===
+
+impl<K: Kind> Sealed for Writer<K> {}
 
 impl<K: Kind> ObjectWriter for Writer<K> {
     fn resource(&self) -> &ResourceInfo {

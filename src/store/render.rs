@@ -1,6 +1,7 @@
 //! From an object to cells: every enabled family of a resource, in one reused buffer.
 
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::collector::{BaseLabel, BaseSource};
@@ -144,6 +145,11 @@ impl<K: Kind> Schema<K> {
         self.bases.len() + family
     }
 
+    /// The names that stand in front of a family's own labels: constants and base labels.
+    pub(crate) fn base_labels(&self, base: usize) -> &[Cow<'static, str>] {
+        self.bases.get(base).map_or(&[], |base| &base.taken)
+    }
+
     /// Whether a set of base labels is never empty.
     pub(crate) fn base_is_open(&self, base: usize) -> bool {
         self.bases
@@ -164,8 +170,11 @@ impl<K: Kind> Schema<K> {
             && (!namespaced || has(|source| matches!(source, BaseSource::Namespace)))
     }
 
-    /// Renders all cells of an object and returns how many duplicate samples were dropped.
-    pub(crate) fn render(&self, object: &K, lines: &mut Lines, cells: &mut Rendered) -> u64 {
+    /// Renders all cells of an object; `lines` tells afterwards what had to be left out.
+    ///
+    /// A generator that panics loses its samples of this object, and a base label its value:
+    /// nobody else's samples, and the feed goes on.
+    pub(crate) fn render(&self, object: &K, lines: &mut Lines, cells: &mut Rendered) {
         cells.clear();
         lines.clear();
         for base in &self.bases {
@@ -175,28 +184,33 @@ impl<K: Kind> Schema<K> {
                 }
                 cells.text.extend_from_slice(label.name.as_bytes());
                 cells.text.extend_from_slice(b"=\"");
-                write_label_value(&mut cells.text, &label.source.value(object));
+                match catch_unwind(AssertUnwindSafe(|| label.source.value(object))) {
+                    Ok(value) => write_label_value(&mut cells.text, &value),
+                    Err(_) => lines.give_up(0),
+                }
                 cells.text.push(b'"');
             }
             cells.ends.push(cells.text.len());
         }
         let start = cells.text.len();
         for active in &self.families {
-            let taken = self
-                .bases
-                .get(active.base)
-                .map_or(&[][..], |base| &base.taken);
             let context = Context {
-                taken,
+                taken: self.base_labels(active.base),
                 counter: active.family.descriptor().metric_type() == MetricType::Counter,
                 allowlist: active.allowlist.as_deref(),
             };
+            let own = lines.text().len();
             let mut samples = Samples::new(lines, context);
-            active.family.generator().generate(object, &mut samples);
+            let generator = active.family.generator();
+            let generated = catch_unwind(AssertUnwindSafe(|| {
+                generator.generate(object, &mut samples)
+            }));
+            if generated.is_err() {
+                lines.give_up(own);
+            }
             cells.ends.push(start + lines.text().len());
         }
         cells.text.extend_from_slice(lines.text());
-        lines.duplicates()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Writers: how one feeder's objects get into a store.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::MetricsStore;
 use super::page::Identity;
@@ -33,6 +34,31 @@ use crate::value::resource_version;
 /// writer.end_list();
 /// assert_eq!(store.list_keys(), ["b"]);
 /// # Ok::<(), serde_json::Error>(())
+/// ```
+///
+/// Objects come as types or as JSON:
+///
+/// ```
+/// use kube_state_metrics::{MetricsStore, families};
+///
+/// let store = MetricsStore::new(families::nodes());
+/// let mut writer = store.writer();
+/// let node = br#"{ "metadata": { "name": "a", "resourceVersion": "7" } }"#;
+/// writer.apply_json(node)?;
+/// assert_eq!(writer.last_version(), "7");
+/// writer.delete_json(node)?;
+///
+/// let node = serde_json::from_slice(node)?;
+/// writer.apply_object(&node);
+/// writer.delete_object(&node);
+/// writer.apply_object(&node);
+/// writer.delete_key("", "a");
+/// writer.begin_list();
+/// writer.apply_object(&node);
+/// writer.abandon_list();
+/// assert_eq!(writer.store().stats().objects, 0);
+/// writer.close();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Writer<K: Kind> {
     store: MetricsStore<K>,
@@ -159,7 +185,12 @@ impl<K: Kind> Writer<K> {
 
     fn decode(&mut self, json: &[u8]) -> Result<K, DecodeError> {
         let schema = self.store.schema();
-        decode::decode(schema.resource().kind(), json, schema.fields()).inspect_err(|error| {
+        let kind = schema.resource().kind();
+        // A type's own `Deserialize` may panic; that is one object's trouble, not the feed's.
+        let decode = || decode::decode(kind, json, schema.fields());
+        let decoded = catch_unwind(AssertUnwindSafe(decode))
+            .unwrap_or_else(|_| Err(DecodeError::panicked(kind, json)));
+        decoded.inspect_err(|error| {
             self.store.count_decode_error(error.reason());
             if let Some((namespace, name)) = error.identity() {
                 self.feed.delete_key(&self.store, namespace, name);
@@ -217,12 +248,10 @@ impl Feed {
             );
             return;
         }
-        let dropped = store
+        store
             .schema()
             .render(object, &mut self.lines, &mut self.cells);
-        if dropped > 0 {
-            store.count_duplicates(dropped);
-        }
+        store.count_left_out(&self.lines);
         store.apply_row(self.id, &filter, identity, &self.cells);
     }
 

@@ -35,6 +35,10 @@ pub fn tuned(mut config: Config) -> Config {
 }
 
 /// The user agent of [`tuned`] clients, such as `kube-state-metrics/0.1.0 (linux/x86_64)`.
+///
+/// ```
+/// assert!(kube_state_metrics::watch::user_agent().starts_with("kube-state-metrics/"));
+/// ```
 #[must_use]
 pub fn user_agent() -> String {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);

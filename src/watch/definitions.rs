@@ -12,7 +12,7 @@ use crate::StateMetrics;
 use crate::custom_resource_state::KnownKind;
 use crate::decode::{DecodeError, Fields, decode};
 use crate::resource::{ResourceInfo, Scope};
-use crate::store::ObjectWriter;
+use crate::store::{ObjectWriter, Sealed};
 
 /// Tells a [`StateMetrics`] which kinds the definitions it is fed serve.
 #[derive(Debug)]
@@ -147,6 +147,8 @@ impl DefinitionWriter {
         }
     }
 }
+
+impl Sealed for DefinitionWriter {}
 
 impl ObjectWriter for DefinitionWriter {
     fn resource(&self) -> &ResourceInfo {

@@ -10,6 +10,14 @@ use serde::{Deserialize, Serialize};
 use super::split::SplitError;
 
 /// Why a resource cannot be listed or watched now.
+///
+/// ```
+/// use kube_state_metrics::watch::FailureReason;
+///
+/// assert_eq!(FailureReason::NotFound.as_str(), "not_found");
+/// let refusals = FailureReason::ALL.iter().filter(|reason| reason.is_refusal());
+/// assert_eq!(refusals.count(), 2);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -24,12 +24,48 @@ use crate::store::StoreStats;
 ///
 /// Serve [`readiness`](Self::readiness) at `/readyz` and [`snapshot`](Self::snapshot) as JSON or on
 /// a page.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let service = tower::service_fn(|_| async {
+/// #     http::Response::builder().status(404).body(kube::client::Body::empty())
+/// # });
+/// # let client = kube::Client::new(service, "default"); // a server that knows nothing
+/// use kube_state_metrics::watch::{FailureReason, ReadinessPolicy, ResourceState, Source};
+/// use kube_state_metrics::{BuiltIn, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods, BuiltIn::Nodes]).build()?;
+/// let nodes = metrics.writer::<k8s_openapi::api::core::v1::Node>()?; // fed by ourselves
+/// let watcher = metrics.watch(client).build()?;
+/// let health = watcher.health();
+/// assert!(!health.readiness(ReadinessPolicy::Default).ready);
+/// tokio::spawn(watcher.run());
+///
+/// let readiness = health.ready(ReadinessPolicy::Default).await;
+/// assert!(readiness.ready);
+///
+/// let [nodes, pods] = &health.resources()[..] else { unreachable!("two are registered") };
+/// assert_eq!((nodes.source, pods.source), (Source::Host, Source::Watched));
+/// assert_eq!(pods.state, ResourceState::Failing(FailureReason::NotFound));
+/// assert!(health.snapshot().ready);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Health {
     pub(super) shared: Arc<Shared>,
 }
 
 /// How far the knowledge of a resource has come.
+///
+/// ```
+/// use kube_state_metrics::watch::{FailureReason, ResourceState};
+///
+/// let state = serde_json::to_value(ResourceState::Failing(FailureReason::Forbidden))?;
+/// assert_eq!(state, serde_json::json!({ "state": "failing", "reason": "forbidden" }));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", content = "reason", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -48,6 +84,13 @@ pub enum ResourceState {
 }
 
 /// Who feeds a resource.
+///
+/// ```
+/// use kube_state_metrics::watch::Source;
+///
+/// assert_eq!(serde_json::to_string(&Source::LeftOut)?, "\"left_out\"");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -62,6 +105,24 @@ pub enum Source {
 }
 
 /// All that is known of all resources at one moment.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let service = tower::service_fn(|_| async {
+/// #     http::Response::builder().status(404).body(kube::client::Body::empty())
+/// # });
+/// # let client = kube::Client::new(service, "default"); // a server that knows nothing
+/// use kube_state_metrics::{BuiltIn, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).build()?;
+/// let snapshot = metrics.watch(client).build()?.health().snapshot();
+/// assert!(!snapshot.ready && snapshot.sharding.is_none());
+/// let json = serde_json::to_value(&snapshot)?;
+/// assert_eq!(json["resources"][0]["state"], "not_started");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct HealthSnapshot {
@@ -74,6 +135,28 @@ pub struct HealthSnapshot {
 }
 
 /// What is known of one resource.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let service = tower::service_fn(|_| async {
+/// #     http::Response::builder().status(404).body(kube::client::Body::empty())
+/// # });
+/// # let client = kube::Client::new(service, "default"); // a server that knows nothing
+/// use kube_state_metrics::watch::ReadinessPolicy;
+/// use kube_state_metrics::{BuiltIn, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).build()?;
+/// let watcher = metrics.watch(client).build()?;
+/// let health = watcher.health();
+/// tokio::spawn(watcher.run());
+/// health.ready(ReadinessPolicy::Default).await;
+/// let pods = health.resources().remove(0);
+/// assert_eq!((pods.resource.as_str(), pods.kind.as_str(), pods.objects), ("pods", "Pod", 0));
+/// assert!(!pods.complete && pods.last_error.is_some());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ResourceHealth {
@@ -110,6 +193,27 @@ pub struct ResourceHealth {
 }
 
 /// What is known of one watch.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let service = tower::service_fn(|_| async {
+/// #     http::Response::builder().status(404).body(kube::client::Body::empty())
+/// # });
+/// # let client = kube::Client::new(service, "default"); // a server that knows nothing
+/// use kube_state_metrics::watch::ReadinessPolicy;
+/// use kube_state_metrics::{BuiltIn, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).build()?;
+/// let watcher = metrics.watch(client).build()?;
+/// let health = watcher.health();
+/// tokio::spawn(watcher.run());
+/// health.ready(ReadinessPolicy::Default).await;
+/// let pods = health.resources().remove(0);
+/// assert!(pods.feeds[0].namespace.is_none() && pods.feeds[0].was_refused);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct FeedHealth {

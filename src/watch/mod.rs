@@ -18,6 +18,28 @@
 //! # }
 //! ```
 //!
+//! The same against a server that has nothing to offer, which is an answer too:
+//!
+//! ```
+//! use kube_state_metrics::StateMetrics;
+//! use kube_state_metrics::watch::ReadinessPolicy;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let service = tower::service_fn(|_| async {
+//!     http::Response::builder().status(404).body(kube::client::Body::empty())
+//! });
+//! let client = kube::Client::new(service, "default");
+//! let metrics = StateMetrics::builder().resources(["pods"]).build()?;
+//! let watcher = metrics.watch(client).build()?;
+//! let health = watcher.health();
+//! tokio::spawn(watcher.run());
+//! let readiness = health.ready(ReadinessPolicy::Default).await;
+//! assert_eq!(readiness.refused[0].resource, "pods");
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Namespaces and the shard are those of the [`StateMetrics`]: they are said once, where it is
 //! built, and hold for what the host feeds as well. A resource whose writer the host took is not
 //! watched; feed it from the host's own watch with [`RecordExt::record_into`].
@@ -70,6 +92,47 @@ use sharding::{OwnPod, ShardControl};
 /// Collects how to watch; [`build`](Self::build) checks all of it at once.
 ///
 /// [`StateMetrics::watch`] makes one.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let service = tower::service_fn(|_| async {
+/// #     http::Response::builder().status(404).body(kube::client::Body::empty())
+/// # });
+/// # let client = kube::Client::new(service, "default"); // a server that knows nothing
+/// use std::time::Duration;
+///
+/// use kube_state_metrics::StateMetrics;
+/// use kube_state_metrics::watch::Timing;
+///
+/// let metrics = StateMetrics::builder().resources(["pods", "nodes", "deployments"]).build()?;
+/// let registry = prometheus::Registry::new();
+/// let watch = || metrics.watch(client.clone());
+///
+/// let watcher = watch()
+///     .label_selector("deployments.apps", "team=shop")
+///     .field_selector("pods", "status.phase=Running")
+///     .page_size(200)
+///     .streaming_lists(true)
+///     .timing(Timing::default())
+///     .registry(&registry)
+///     .build()?;
+/// tokio::spawn(watcher.run()); // it never ends
+///
+/// // On every node of the cluster, and once for pods that have none yet:
+/// let (on_a_node, unscheduled) = (watch().node("worker-1"), watch().unscheduled_pods());
+/// // Two that are easy on the server, each in its own way:
+/// let cheap = watch().use_api_server_cache(true).object_limit(10_000);
+/// // A replica of a StatefulSet, which serves its share:
+/// let replica = watch().shard_of_pod("monitoring", "ksm-1").shard_handover(Duration::from_secs(30));
+/// # #[cfg(feature = "custom-resources")]
+/// let custom = watch().discover_custom_resources(true);
+/// for watch in [on_a_node, unscheduled, cheap, replica] {
+///     drop(watch.build()?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 #[must_use = "nothing is watched before `run`"]
 pub struct Watch {
@@ -98,6 +161,24 @@ enum NodeScope {
 }
 
 /// Everything that is wrong with how to watch.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let service = tower::service_fn(|_| async {
+/// #     http::Response::builder().status(404).body(kube::client::Body::empty())
+/// # });
+/// # let client = kube::Client::new(service, "default"); // a server that knows nothing
+/// use kube_state_metrics::{BuiltIn, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).build()?;
+/// let watch = metrics.watch(client).label_selector("pod", "team=shop");
+/// let error = watch.build().unwrap_err();
+/// assert_eq!(error.problems().len(), 1);
+/// assert!(error.to_string().contains("`pod`, which is not registered; there are pods"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("{}", list(problems))]
 pub struct WatchError {
@@ -105,6 +186,26 @@ pub struct WatchError {
 }
 
 /// One thing that is wrong with how to watch.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let service = tower::service_fn(|_| async {
+/// #     http::Response::builder().status(404).body(kube::client::Body::empty())
+/// # });
+/// # let client = kube::Client::new(service, "default"); // a server that knows nothing
+/// use kube_state_metrics::StateMetrics;
+/// use kube_state_metrics::watch::WatchProblem;
+///
+/// let metrics = StateMetrics::builder().default_resources().build()?;
+/// let registry = prometheus::Registry::new();
+/// let first = metrics.watch(client.clone()).registry(&registry).build()?;
+/// let error = metrics.watch(client).registry(&registry).build().unwrap_err();
+/// assert!(matches!(error.problems(), [WatchProblem::Registry(_)]));
+/// # drop(first);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WatchProblem {
@@ -129,6 +230,21 @@ pub enum WatchProblem {
 
 impl StateMetrics {
     /// Watches all registered resources but those whose writer was taken.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let service = tower::service_fn(|_| async {
+    /// #     http::Response::builder().status(404).body(kube::client::Body::empty())
+    /// # });
+    /// # let client = kube::Client::new(service, "default"); // a server that knows nothing
+    /// use kube_state_metrics::StateMetrics;
+    ///
+    /// let metrics = StateMetrics::builder().default_resources().build()?;
+    /// tokio::spawn(metrics.watch(client).run());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg_attr(docsrs, doc(cfg(feature = "watch")))]
     pub fn watch(&self, client: Client) -> Watch {
         Watch {

@@ -11,6 +11,13 @@ use super::health::{Health, ResourceHealth, ResourceState, Source};
 /// When to be ready.
 ///
 /// It displays as and parses from `default` and `strict`.
+///
+/// ```
+/// use kube_state_metrics::watch::ReadinessPolicy;
+///
+/// assert_eq!("strict".parse(), Ok(ReadinessPolicy::Strict));
+/// assert_eq!(ReadinessPolicy::default().to_string(), "default");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReadinessPolicy {
@@ -23,6 +30,25 @@ pub enum ReadinessPolicy {
 }
 
 /// Whether to be ready, and what is missing. It displays as the body of an answer to `/readyz`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let service = tower::service_fn(|_| async {
+/// #     http::Response::builder().status(404).body(kube::client::Body::empty())
+/// # });
+/// # let client = kube::Client::new(service, "default"); // a server that knows nothing
+/// use kube_state_metrics::watch::ReadinessPolicy;
+/// use kube_state_metrics::{BuiltIn, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).build()?;
+/// let health = metrics.watch(client).build()?.health();
+/// let readiness = health.readiness(ReadinessPolicy::Default);
+/// assert_eq!((readiness.ready, readiness.complete), (false, 0));
+/// assert!(readiness.to_string().starts_with("not ready: 0 of "));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Readiness {
@@ -103,6 +129,13 @@ impl Health {
 // === impl ReadinessPolicy ===
 
 /// A readiness policy that does not exist.
+///
+/// ```
+/// use kube_state_metrics::watch::ReadinessPolicy;
+///
+/// let error = "lax".parse::<ReadinessPolicy>().unwrap_err();
+/// assert_eq!(error.to_string(), "`lax` is not a readiness policy; use `default` or `strict`");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a readiness policy; use `default` or `strict`")]
 pub struct UnknownPolicy(String);

@@ -23,7 +23,7 @@ use crate::StateMetrics;
 use crate::decode::{DecodeError, Fields, decode};
 use crate::resource::ResourceInfo;
 use crate::scope::Shard;
-use crate::store::ObjectWriter;
+use crate::store::{ObjectWriter, Sealed};
 
 /// The current shard, for the stores and for the requests.
 pub(super) struct ShardControl {
@@ -301,6 +301,8 @@ impl ReplicaWriter {
         Ok(set.spec.replicas.unwrap_or(1))
     }
 }
+
+impl Sealed for ReplicaWriter {}
 
 impl ObjectWriter for ReplicaWriter {
     fn resource(&self) -> &ResourceInfo {

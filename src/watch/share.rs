@@ -11,6 +11,27 @@ use crate::resource::Kind;
 use crate::store::Writer;
 
 /// Adds [`record_into`](Self::record_into) to streams of watch events.
+///
+/// ```
+/// use futures::{StreamExt, stream};
+/// use k8s_openapi::api::core::v1::Node;
+/// use kube::runtime::watcher::Event;
+/// use kube_state_metrics::watch::RecordExt;
+/// use kube_state_metrics::{CacheStore, MetricsStore, families};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let node: Node = serde_json::from_value(serde_json::json!({ "metadata": { "name": "a" } }))?;
+/// let store = MetricsStore::new(families::nodes());
+/// let events = [Ok(Event::Init), Ok(Event::InitApply(node)), Ok(Event::InitDone)];
+/// let mut events = stream::iter(events).record_into(store.writer());
+/// while let Some(event) = events.next().await {
+///     event?; // the host's own work
+/// }
+/// assert_eq!(store.list_keys(), ["a"]);
+/// # Ok(())
+/// # }
+/// ```
 pub trait RecordExt<K: Kind>: Stream<Item = watcher::Result<watcher::Event<K>>> + Sized {
     /// Feeds every event to a store on its way to whoever reads the stream.
     ///
@@ -46,6 +67,24 @@ impl<K: Kind, S: Stream<Item = watcher::Result<watcher::Event<K>>>> RecordExt<K>
 
 pin_project! {
     /// A stream of watch events that feeds a store; see [`RecordExt::record_into`].
+    ///
+    /// ```
+    /// use futures::{StreamExt, stream};
+    /// use k8s_openapi::api::core::v1::Node;
+    /// use kube::runtime::watcher::Event;
+    /// use kube_state_metrics::watch::RecordExt;
+    /// use kube_state_metrics::{CacheStore, MetricsStore, families};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node: Node = serde_json::from_value(serde_json::json!({ "metadata": { "name": "a" } }))?;
+    /// let store = MetricsStore::new(families::nodes());
+    /// let events = stream::iter([Ok(Event::Apply(node))]).record_into(store.writer());
+    /// assert_eq!(events.count().await, 1);
+    /// assert_eq!(store.list_keys(), ["a"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[derive(Debug)]
     #[must_use = "streams do nothing unless polled"]
     pub struct Record<S, K: Kind> {
@@ -81,6 +120,21 @@ impl<K: Kind> Writer<K> {
     ///
     /// A list that the watch begins shows once it is complete, and takes the place of all that
     /// this writer fed before.
+    ///
+    /// ```
+    /// use k8s_openapi::api::core::v1::Node;
+    /// use kube::runtime::watcher::Event;
+    /// use kube_state_metrics::{CacheStore, MetricsStore, families};
+    ///
+    /// let node: Node = serde_json::from_value(serde_json::json!({ "metadata": { "name": "a" } }))?;
+    /// let store = MetricsStore::new(families::nodes());
+    /// let mut writer = store.writer();
+    /// writer.apply(&Event::Apply(node.clone()));
+    /// assert_eq!(store.list_keys(), ["a"]);
+    /// writer.apply(&Event::Delete(node));
+    /// assert!(store.list_keys().is_empty());
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     #[cfg_attr(docsrs, doc(cfg(feature = "watch")))]
     pub fn apply(&mut self, event: &watcher::Event<K>) {
         match event {

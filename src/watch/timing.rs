@@ -8,6 +8,16 @@ use tokio::time::Instant;
 use super::failure::{Failure, FailureReason};
 
 /// How long watches wait, and for what. The defaults suit clusters; tests shorten them.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use kube_state_metrics::watch::Timing;
+///
+/// let mut timing = Timing::default();
+/// timing.backoff_max = Duration::from_secs(10);
+/// assert!(timing.backoff < timing.backoff_max);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Timing {

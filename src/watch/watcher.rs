@@ -20,6 +20,25 @@ use crate::store::ObjectWriter;
 use crate::{Shard, StateMetrics};
 
 /// Watches that are ready to run.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let service = tower::service_fn(|_| async {
+/// #     http::Response::builder().status(404).body(kube::client::Body::empty())
+/// # });
+/// # let client = kube::Client::new(service, "default"); // a server that knows nothing
+/// use kube_state_metrics::StateMetrics;
+///
+/// let metrics = StateMetrics::builder().default_resources().build()?;
+/// let watcher = metrics.watch(client).build()?;
+/// let (health, handle) = (watcher.health(), watcher.handle());
+/// let running = tokio::spawn(watcher.run());
+/// assert_eq!(health.resources().len(), handle.health().resources().len());
+/// running.abort(); // what was stored stays
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing is watched before `run`"]
 pub struct Watcher {
     watch: Watch,
@@ -29,6 +48,24 @@ pub struct Watcher {
 }
 
 /// Steers watches from outside. Cloning gives another handle to the same watches.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let service = tower::service_fn(|_| async {
+/// #     http::Response::builder().status(404).body(kube::client::Body::empty())
+/// # });
+/// # let client = kube::Client::new(service, "default"); // a server that knows nothing
+/// use kube_state_metrics::{Shard, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().default_resources().build()?;
+/// let handle = metrics.watch(client).build()?.handle();
+/// assert_eq!(handle.shard(), Shard::default());
+/// assert!(!handle.health().snapshot().ready);
+/// handle.set_shard(Shard::new(0, 2)?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct WatchHandle {
     health: Health,

@@ -161,7 +161,11 @@ impl ApiServer {
         let server = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
             let server = server.clone();
-            async move { server.answer(Asked::new(&request)).await }
+            async move {
+                let asked = Asked::new(&request);
+                let body = request.into_body().collect().await;
+                server.answer(asked, &body.unwrap().to_bytes()).await
+            }
         });
         Client::new(service, "default")
     }
@@ -373,7 +377,8 @@ impl ApiServer {
 
     /// How many lists, streaming lists and watches were asked for since the log was cleared.
     pub(crate) fn counts(&self, plural: &str) -> (usize, usize, usize) {
-        let log = self.log(plural);
+        let mut log = self.log(plural);
+        log.retain(|asked| asked.method == "GET");
         let streams = log.iter().filter(|asked| asked.is_stream()).count();
         let watches = log.iter().filter(|asked| asked.is_watch()).count();
         (log.len() - watches, streams, watches - streams)
@@ -381,12 +386,13 @@ impl ApiServer {
 
     // === answers ===
 
-    async fn answer(&self, asked: Asked) -> io::Result<Answer> {
+    async fn answer(&self, asked: Asked, body: &[u8]) -> io::Result<Answer> {
         let fault = self.state.lock().fault_for(&asked);
         if self.state.lock().down {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         match fault {
+            None if asked.method == "PATCH" => Ok(self.patch(&asked, body)),
             None => Ok(self.good(&asked)),
             Some(Fault::Refused) => Err(io::ErrorKind::ConnectionRefused.into()),
             Some(Fault::Hang) => std::future::pending().await,
@@ -400,6 +406,25 @@ impl ApiServer {
             }
             Some(fault) => Ok(self.good(&asked).map(|body| spoil(body, fault))),
         }
+    }
+
+    /// Merges into an object, or creates it; what changes nothing makes no new version.
+    fn patch(&self, asked: &Asked, body: &[u8]) -> Answer {
+        let patch: Value = serde_json::from_slice(body).unwrap();
+        let key = (
+            asked.namespace.clone().unwrap_or_default(),
+            asked.name.clone().unwrap(),
+        );
+        let before = self.state.lock().collections[&asked.plural]
+            .objects
+            .get(&key)
+            .cloned();
+        let mut object = before.clone().unwrap_or_else(|| json!({}));
+        merge(&mut object, &patch);
+        if before.as_ref() != Some(&object) {
+            object = self.put(&asked.plural, object);
+        }
+        whole(object.to_string())
     }
 
     fn good(&self, asked: &Asked) -> Answer {
@@ -578,6 +603,24 @@ impl Collection {
             }
         }
         self.history.push((version, kind, object));
+    }
+}
+
+/// A JSON merge patch, [RFC 7396](https://www.rfc-editor.org/rfc/rfc7396).
+fn merge(target: &mut Value, patch: &Value) {
+    let Some(patch) = patch.as_object() else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (name, value) in patch {
+        if value.is_null() {
+            target.as_object_mut().unwrap().remove(name);
+        } else {
+            merge(&mut target[name], value);
+        }
     }
 }
 

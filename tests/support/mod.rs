@@ -5,6 +5,7 @@
 mod apiserver;
 mod questions;
 
+#[allow(unused_imports, reason = "each test binary uses its own part")]
 pub(crate) use apiserver::{ApiServer, Fault, On};
 
 use std::future::Future;

@@ -7,6 +7,7 @@ use serde_json::Value;
 /// One request, taken apart.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
+    pub(crate) method: String,
     pub(crate) uri: String,
     pub(crate) path: String,
     pub(crate) query: BTreeMap<String, String>,
@@ -22,6 +23,7 @@ impl Asked {
         let query = uri.query().unwrap_or_default().as_bytes();
         let query = form_urlencoded::parse(query).into_owned().collect();
         let mut asked = Self {
+            method: request.method().to_string(),
             uri: uri.to_string(),
             path: uri.path().to_owned(),
             query,

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{PersistentVolumeClaimVolumeSource, Pod, PodSpec};
 
 use crate::families::shapes;
-use crate::sample::LabelValue;
+use crate::sample::sealed::WriteLabel;
 use crate::{Family, Samples};
 
 /// The name of the claim that is made for an ephemeral volume: pod and volume.
@@ -192,7 +192,7 @@ pub(super) fn scheduling_families() -> [Family<Pod>; 4] {
     ]
 }
 
-impl LabelValue for EphemeralClaim<'_> {
+impl WriteLabel for EphemeralClaim<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
         self.0.write_to(out);
         out.push(b'-');

@@ -1,0 +1,105 @@
+//! Families of your own for built-in kinds, as a closure and as a type:
+//! `cargo run --example custom_family`. Needs no cluster: the objects are in the program.
+
+use std::io::Write;
+
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube_state_metrics::{
+    BuiltIn, Collector, Family, FamilyGenerator, Format, Samples, Selection, StateMetrics,
+};
+use serde_json::json;
+
+/// Counts the containers of a pod whose image comes from one of some registries.
+///
+/// A type takes the place of a closure where a generator has settings or deserves a test of its own.
+struct ImagesFrom {
+    registries: Vec<String>,
+}
+
+impl FamilyGenerator<Pod> for ImagesFrom {
+    fn generate(&self, pod: &Pod, samples: &mut Samples<'_>) {
+        let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+        let images: Vec<_> = containers
+            .filter_map(|container| container.image.as_deref())
+            .collect();
+        for registry in &self.registries {
+            let from = images
+                .iter()
+                .filter(|image| image.starts_with(registry.as_str()));
+            samples.label("registry", registry).value(from.count());
+        }
+    }
+}
+
+/// Families upon pods. They stand beside the built-in ones and share their store.
+pub(crate) fn pods(registries: impl IntoIterator<Item = String>) -> Collector<Pod> {
+    let registries = registries.into_iter().collect();
+    Collector::new().family(
+        Family::gauge(
+            "acme_pod_images",
+            "Images of the pod, by the registry they are from.",
+        )
+        .labels(["registry"])
+        .reads(["spec.containers.image"]) // everything else is skipped while decoding
+        .generator(ImagesFrom { registries }),
+    )
+}
+
+/// Families upon nodes, with base labels of our own choice.
+pub(crate) fn nodes() -> Collector<Node> {
+    Collector::<Node>::new()
+        .no_base_labels()
+        .name_label("node")
+        .base_label("zone", |node| {
+            let labels = node.metadata.labels.as_ref();
+            let zone = labels.and_then(|labels| labels.get("topology.kubernetes.io/zone"));
+            zone.map(String::as_str).unwrap_or_default().into()
+        })
+        .family(
+            Family::gauge(
+                "acme_node_memory_bytes",
+                "Memory that pods may use, in bytes.",
+            )
+            .generate(|node: &Node, s| {
+                let status = node.status.as_ref();
+                let allocatable = status.and_then(|status| status.allocatable.as_ref());
+                s.opt(allocatable.and_then(|all| all.get("memory")));
+            }),
+        )
+}
+
+/// Builds, feeds and writes.
+pub(crate) fn report() -> Result<String, Box<dyn std::error::Error>> {
+    let metrics = StateMetrics::builder()
+        .built_in([BuiltIn::Pods])
+        .collector(pods(["registry.acme.dev/".into(), "docker.io/".into()]))
+        .collector(nodes())
+        .allow_metrics(["^acme_", "^kube_pod_status_phase$"])
+        .build()?;
+    let pod = json!({
+        "metadata": { "name": "cart", "namespace": "shop" },
+        "spec": { "containers": [
+            { "name": "app", "image": "registry.acme.dev/cart:7" },
+            { "name": "proxy", "image": "registry.acme.dev/proxy:2" }
+        ] },
+        "status": { "phase": "Running" }
+    });
+    let node = json!({
+        "metadata": { "name": "worker-1", "labels": { "topology.kubernetes.io/zone": "b" } },
+        "status": { "allocatable": { "memory": "16Gi" } }
+    });
+    metrics
+        .writer::<Pod>()?
+        .apply_object(&serde_json::from_value(pod)?);
+    metrics
+        .writer::<Node>()?
+        .apply_object(&serde_json::from_value(node)?);
+    Ok(metrics
+        .exposition(Format::Text, Selection::default())
+        .to_string())
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    std::io::stdout().write_all(report()?.as_bytes())?;
+    Ok(())
+}

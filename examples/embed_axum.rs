@@ -1,0 +1,46 @@
+//! An existing axum service that also exposes the state of its cluster:
+//! `cargo run --features http,watch --example embed_axum`, then `curl localhost:8080/metrics`.
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use kube::{Client, Config};
+use kube_state_metrics::watch::{Health, ReadinessPolicy, tuned};
+use kube_state_metrics::{BuildError, BuiltIn, StateMetrics};
+
+/// What the service exposes: pods and deployments, without the families nobody looks at.
+pub(crate) fn metrics() -> Result<StateMetrics, BuildError> {
+    StateMetrics::builder()
+        .built_in([BuiltIn::Pods, BuiltIn::Deployments])
+        .deny_metrics(["kube_pod_tolerations"])
+        .allow_labels(BuiltIn::Pods, ["app.kubernetes.io/*"])
+        .build()
+}
+
+/// The service's own routes, and two more.
+pub(crate) fn app(metrics: &StateMetrics, health: Health) -> Router {
+    let ready = move || async move {
+        let readiness = health.readiness(ReadinessPolicy::Default);
+        let status = match readiness.ready {
+            true => StatusCode::OK,
+            false => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        (status, readiness.to_string())
+    };
+    Router::new()
+        .route("/", get(|| async { "what the service is really for\n" }))
+        .route("/readyz", get(ready))
+        .route_service("/metrics", metrics.service())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let client = Client::try_from(tuned(Config::infer().await?))?;
+    let metrics = metrics()?;
+    let watcher = metrics.watch(client).build()?;
+    let app = app(&metrics, watcher.health());
+    tokio::spawn(watcher.run());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    axum::serve(listener, app).await?;
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! Several clusters in one process, each with its name on every sample:
+//! `cargo run --features http,watch --example multi_cluster -- blue green` for two contexts of the
+//! kubeconfig, then `curl localhost:8080/clusters/blue/metrics`.
+//!
+//! Each cluster is a [`StateMetrics`] of its own with an answer of its own, so one that is away or
+//! slow holds nobody up, and Prometheus tells them apart as targets.
+
+use axum::Router;
+use kube::config::KubeConfigOptions;
+use kube::{Client, Config};
+use kube_state_metrics::watch::{WatchError, tuned};
+use kube_state_metrics::{BuildError, StateMetrics};
+
+/// One cluster.
+pub(crate) struct Cluster {
+    pub(crate) name: String,
+    pub(crate) metrics: StateMetrics,
+}
+
+impl Cluster {
+    pub(crate) fn new(name: &str) -> Result<Self, BuildError> {
+        let metrics = StateMetrics::builder()
+            .default_resources()
+            .constant_label("cluster", name)
+            .build()?;
+        Ok(Self {
+            name: name.to_owned(),
+            metrics,
+        })
+    }
+
+    /// Watches the cluster in the background.
+    pub(crate) fn watch(&self, client: Client) -> Result<(), WatchError> {
+        tokio::spawn(self.metrics.watch(client).build()?.run());
+        Ok(())
+    }
+}
+
+/// `/clusters/<name>/metrics` for each.
+pub(crate) fn app<'c>(clusters: impl IntoIterator<Item = &'c Cluster>) -> Router {
+    clusters.into_iter().fold(Router::new(), |app, cluster| {
+        let path = format!("/clusters/{}/metrics", cluster.name);
+        app.route_service(&path, cluster.metrics.service())
+    })
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut clusters = Vec::new();
+    for context in std::env::args().skip(1) {
+        let options = KubeConfigOptions {
+            context: Some(context.clone()),
+            ..KubeConfigOptions::default()
+        };
+        let config = Config::from_kubeconfig(&options).await?;
+        let cluster = Cluster::new(&context)?;
+        cluster.watch(Client::try_from(tuned(config))?)?;
+        clusters.push(cluster);
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    axum::serve(listener, app(&clusters)).await?;
+    Ok(())
+}

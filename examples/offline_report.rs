@@ -1,0 +1,46 @@
+//! Manifests in, exposition out, without a cluster:
+//! `kubectl get pods,nodes -A -o yaml | cargo run --features manifests --example offline_report -- -`.
+//!
+//! Without arguments it reads `examples/cluster`. What was skipped is told on standard error.
+
+use std::io::Write;
+
+use kube_state_metrics::manifests::{LoadReport, ManifestSource};
+use kube_state_metrics::{BuildError, Format, Selection, StateMetrics};
+
+/// Reads files and directories (`-` is standard input) and writes the metrics of their objects.
+pub(crate) fn report(
+    paths: impl IntoIterator<Item = String>,
+    mut out: impl Write,
+) -> Result<LoadReport, Box<dyn std::error::Error>> {
+    let metrics = metrics()?;
+    let mut feed = ManifestSource::new(paths).open(&metrics);
+    let report = feed.reload();
+    metrics
+        .exposition(Format::Text, Selection::default())
+        .write_to(&mut out)?;
+    Ok(report)
+}
+
+fn metrics() -> Result<StateMetrics, BuildError> {
+    StateMetrics::builder().default_resources().build()
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut paths: Vec<_> = std::env::args().skip(1).collect();
+    if paths.is_empty() {
+        paths.push("examples/cluster".into());
+    }
+    let report = report(paths, std::io::stdout().lock())?;
+    let mut log = std::io::stderr();
+    for problem in &report.problems {
+        writeln!(log, "{problem}")?;
+    }
+    writeln!(
+        log,
+        "{} objects, {} problems",
+        report.objects,
+        report.problems.len()
+    )?;
+    Ok(())
+}

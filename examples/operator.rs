@@ -1,0 +1,169 @@
+//! A controller with a kind of its own that exposes what it works on, from one watch per kind:
+//! `cargo run --features http,watch --example operator`, then `curl localhost:8080/metrics`.
+//!
+//! The controller keeps a Deployment for every `Website` and writes how many pods are ready into its
+//! status. It watches both kinds anyway. The same events feed the families of websites, which are
+//! ours, and those of deployments, which are built in. Pods are of no interest to the controller, so
+//! the crate watches them.
+
+use std::future::{Future, ready};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use futures::StreamExt;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::{Controller, WatchStreamExt, reflector, watcher};
+use kube::{Api, Client, Config, CustomResource, Resource, ResourceExt};
+use kube_state_metrics::watch::{RecordExt, tuned};
+use kube_state_metrics::{BuildError, BuiltIn, Collector, Family, NotRegistered, StateMetrics};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+#[derive(CustomResource, Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[kube(
+    group = "acme.dev",
+    version = "v1",
+    kind = "Website",
+    namespaced,
+    status = "WebsiteStatus"
+)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WebsiteSpec {
+    image: String,
+    replicas: i32,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WebsiteStatus {
+    ready_replicas: i32,
+}
+
+/// What the controller is told, and what it tells itself.
+struct Context {
+    client: Client,
+    deployments: Store<Deployment>,
+}
+
+/// The families of websites.
+fn websites() -> Collector<Website> {
+    Collector::new()
+        .family(
+            Family::gauge("website_replicas", "Pods the website shall have.")
+                .generate(|website: &Website, s| s.value(website.spec.replicas)),
+        )
+        .family(
+            Family::gauge(
+                "website_replicas_ready",
+                "Pods that are ready; absent before the first look.",
+            )
+            .generate(|website: &Website, s| {
+                s.opt(website.status.as_ref().map(|status| status.ready_replicas));
+            }),
+        )
+}
+
+/// What the operator exposes.
+pub(crate) fn metrics() -> Result<StateMetrics, BuildError> {
+    StateMetrics::builder()
+        .built_in([BuiltIn::Deployments, BuiltIn::Pods])
+        .collector(websites())
+        .build()
+}
+
+/// The controller. Each of its watches goes through a reflector, for the controller's own use, and
+/// through `record_into`, for the metrics.
+///
+/// The writers are taken here, so whoever watches the rest does so after this call.
+pub(crate) fn controller(
+    client: Client,
+    metrics: &StateMetrics,
+) -> Result<impl Future<Output = ()> + Send + use<>, NotRegistered> {
+    let (websites, website_writer) = reflector::store();
+    let website_events = watcher(
+        Api::<Website>::all(client.clone()),
+        watcher::Config::default(),
+    )
+    .default_backoff()
+    .reflect(website_writer)
+    .record_into(metrics.writer::<Website>()?)
+    .applied_objects();
+    let (deployments, deployment_writer) = reflector::store();
+    let deployment_events = watcher(
+        Api::<Deployment>::all(client.clone()),
+        watcher::Config::default(),
+    )
+    .default_backoff()
+    .reflect(deployment_writer)
+    .record_into(metrics.writer::<Deployment>()?)
+    .touched_objects();
+    let context = Arc::new(Context {
+        client,
+        deployments,
+    });
+    Ok(Controller::for_stream(website_events, websites)
+        .owns_stream(deployment_events)
+        .run(reconcile, retry, context)
+        .for_each(|_| ready(())))
+}
+
+/// Makes the Deployment what the website wants, and the website's status what the Deployment is.
+async fn reconcile(website: Arc<Website>, context: Arc<Context>) -> kube::Result<Action> {
+    let (name, namespace) = (website.name_any(), website.namespace().unwrap_or_default());
+    let labels = json!({ "website": name });
+    let wanted = json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": name, "namespace": namespace, "ownerReferences": [website.controller_owner_ref(&())]
+        },
+        "spec": {
+            "replicas": website.spec.replicas,
+            "selector": { "matchLabels": labels },
+            "template": {
+                "metadata": { "labels": labels },
+                "spec": { "containers": [{ "name": "web", "image": website.spec.image }] }
+            }
+        }
+    });
+    let manager = PatchParams::apply("website-operator");
+    Api::<Deployment>::namespaced(context.client.clone(), &namespace)
+        .patch(&name, &manager, &Patch::Apply(wanted))
+        .await?;
+
+    let deployment = context
+        .deployments
+        .get(&ObjectRef::new(&name).within(&namespace));
+    let status = deployment
+        .as_ref()
+        .and_then(|deployment| deployment.status.as_ref());
+    let ready_replicas = status.and_then(|status| status.ready_replicas).unwrap_or(0);
+    if website.status.as_ref().map(|status| status.ready_replicas) != Some(ready_replicas) {
+        let status = json!({ "status": WebsiteStatus { ready_replicas } });
+        Api::<Website>::namespaced(context.client.clone(), &namespace)
+            .patch_status(&name, &PatchParams::default(), &Patch::Merge(status))
+            .await?;
+    }
+    Ok(Action::await_change())
+}
+
+fn retry(_: Arc<Website>, _: &kube::Error, _: Arc<Context>) -> Action {
+    Action::requeue(Duration::from_secs(5))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let client = Client::try_from(tuned(Config::infer().await?))?;
+    let metrics = metrics()?;
+    tokio::spawn(controller(client.clone(), &metrics)?);
+    tokio::spawn(metrics.watch(client).run());
+    let app = Router::new().route_service("/metrics", metrics.service());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    axum::serve(listener, app).await?;
+    Ok(())
+}

@@ -1,0 +1,319 @@
+//! The validity check: what a scraper, a linter or a reader of metrics would stumble over.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::rendered::Rendered;
+use super::source::Source;
+use crate::builder::BuildProblem;
+use crate::exposition::{Format, Selection};
+use crate::family::MetricType;
+use crate::state_metrics::StateMetrics;
+
+/// Suffixes that belong to the series of histograms and summaries.
+const RESERVED_SUFFIXES: &[&str] = &["_bucket", "_count", "_sum"];
+
+/// Something that [`check`] finds wrong.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Pod;
+/// use kube_state_metrics::{Family, testing::{Problem, check}};
+///
+/// let restarts = Family::counter("pod_restarts", "Restarts.").generate(|_: &Pod, s| s.value(1));
+/// let problems = check(&restarts);
+/// assert!(matches!(&problems[..], [Problem::CounterWithoutTotal { family }] if family == "pod_restarts"));
+/// ```
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// What a builder refuses: names, repeated labels, missing help texts, conflicts.
+    #[error(transparent)]
+    Build(#[from] BuildProblem),
+    /// A counter whose name does not end as OpenMetrics wants it.
+    #[error("the counter `{family}` has to end in `_total`")]
+    CounterWithoutTotal {
+        /// Its name.
+        family: String,
+    },
+    /// An info family whose name does not end as OpenMetrics wants it.
+    #[error("the info family `{family}` has to end in `_info`")]
+    InfoWithoutSuffix {
+        /// Its name.
+        family: String,
+    },
+    /// A name that looks like a counter's, and is none.
+    #[error("`{family}` ends in `_total`, which is for counters; make it one or rename it")]
+    TotalWithoutCounter {
+        /// Its name.
+        family: String,
+    },
+    /// A name that looks like a series of a histogram or a summary.
+    #[error("`{family}` ends in `{suffix}`, which is for histograms and summaries; rename it")]
+    ReservedSuffix {
+        /// Its name.
+        family: String,
+        /// The end of its name.
+        suffix: &'static str,
+    },
+    /// A name with a colon.
+    #[error("`{family}` has a `:`, which is for recording rules; use `_`")]
+    Colon {
+        /// Its name.
+        family: String,
+    },
+    /// Two families whose names are one in OpenMetrics.
+    #[error(
+        "`{family}` is called `{other}` in OpenMetrics, and there is a family of that name; rename \
+         one of the two"
+    )]
+    SameOpenMetricsName {
+        /// Its name.
+        family: String,
+        /// The other name.
+        other: String,
+    },
+    /// A label name that Prometheus keeps for itself.
+    #[error("the label `{label}` of `{family}` is one that Prometheus keeps for itself; rename it")]
+    ReservedLabel {
+        /// The family.
+        family: String,
+        /// The label.
+        label: String,
+    },
+    /// A sample with a label that its family does not declare.
+    #[error(
+        "`{family}` has samples with the label `{label}`, which it does not declare in `labels`"
+    )]
+    UndeclaredLabel {
+        /// The family.
+        family: String,
+        /// The label.
+        label: String,
+    },
+    /// An info family with a value other than 1.
+    #[error("the info family `{family}` has a sample that is not 1")]
+    InfoValue {
+        /// Its name.
+        family: String,
+    },
+    /// A state set with a value other than 0 and 1.
+    #[error("the state set `{family}` has a sample that is neither 0 nor 1")]
+    StateSetValue {
+        /// Its name.
+        family: String,
+    },
+    /// Samples that were dropped because their object had the same series already.
+    #[error(
+        "{count} samples of {resource} were dropped because their object had an equal series \
+         already; add a label that tells them apart"
+    )]
+    RepeatedSeries {
+        /// The resource.
+        resource: String,
+        /// How many were dropped.
+        count: u64,
+    },
+    /// Generators that panicked.
+    #[error("generators of {resource} panicked {count} times; those samples are missing")]
+    Panicked {
+        /// The resource.
+        resource: String,
+        /// How often.
+        count: u64,
+    },
+}
+
+/// What is wrong with families: names, labels, help texts, conflicts, the rules of OpenMetrics.
+///
+/// A [`StateMetrics`] that was fed is checked with its samples as well: labels that their family
+/// does not declare (where it declares any), values that the type does not have, samples that were
+/// dropped.
+///
+/// ```
+/// use kube_state_metrics::{families, testing::check};
+///
+/// assert!(check(families::pods()).is_empty());
+/// ```
+#[must_use]
+pub fn check(source: impl Source) -> Vec<Problem> {
+    let metrics = match source.build() {
+        Ok(built) => built.metrics,
+        Err(error) => return error.problems().iter().cloned().map(Into::into).collect(),
+    };
+    let families = families(&metrics);
+    let mut problems: Vec<_> = (families.iter())
+        .flat_map(|(name, family)| declared_problems(name, family, &families))
+        .collect();
+    let text = metrics.exposition(Format::Text, Selection::default());
+    if let Ok(rendered) = Rendered::read(&text.to_string()) {
+        problems.extend(sample_problems(&rendered, &families));
+    }
+    for (resource, stats) in metrics.stats() {
+        let resource = resource.to_string();
+        if stats.duplicates > 0 {
+            problems.push(Problem::RepeatedSeries {
+                resource: resource.clone(),
+                count: stats.duplicates,
+            });
+        }
+        if stats.panics > 0 {
+            problems.push(Problem::Panicked {
+                resource,
+                count: stats.panics,
+            });
+        }
+    }
+    problems
+}
+
+/// Asserts that [`check`] finds nothing.
+///
+/// One line checks all of a program's families: give it the [`StateMetrics`] the program builds.
+///
+/// ```
+/// use kube_state_metrics::{StateMetrics, testing};
+///
+/// let metrics = StateMetrics::builder().default_resources().build()?;
+/// testing::assert_valid(&metrics);
+/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// ```
+///
+/// # Panics
+///
+/// With all problems, where there are any.
+#[track_caller]
+#[expect(clippy::panic, reason = "an assertion fails by panicking")]
+pub fn assert_valid(source: impl Source) {
+    let problems = check(source);
+    if !problems.is_empty() {
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        panic!("{} problems:\n\n{}\n", problems.len(), lines.join("\n"));
+    }
+}
+
+/// What the samples of a family may look like.
+pub(super) struct Declared {
+    metric_type: MetricType,
+    /// Base labels are always allowed; these follow. Empty where nothing is declared.
+    labels: Vec<String>,
+    base: BTreeSet<String>,
+}
+
+/// The families of all stores, by name.
+pub(super) fn families(metrics: &StateMetrics) -> BTreeMap<String, Declared> {
+    let plan = metrics.plan();
+    let mut families: BTreeMap<String, Declared> = BTreeMap::new();
+    for family in plan.slots().iter().flat_map(|slot| slot.families()) {
+        let descriptor = family.descriptor;
+        let declared = families
+            .entry(descriptor.name().to_owned())
+            .or_insert_with(|| Declared {
+                metric_type: descriptor.metric_type(),
+                labels: Vec::new(),
+                base: BTreeSet::new(),
+            });
+        declared
+            .labels
+            .extend(descriptor.labels().map(str::to_owned));
+        declared
+            .base
+            .extend(family.base_labels.iter().map(ToString::to_string));
+    }
+    families
+}
+
+fn declared_problems(
+    name: &str,
+    declared: &Declared,
+    all: &BTreeMap<String, Declared>,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let family = || name.to_owned();
+    let stem = match declared.metric_type {
+        MetricType::Counter => name.strip_suffix("_total"),
+        MetricType::Info => name.strip_suffix("_info"),
+        MetricType::Gauge | MetricType::StateSet => Some(name),
+    };
+    match (declared.metric_type, stem) {
+        (MetricType::Counter, None) => {
+            problems.push(Problem::CounterWithoutTotal { family: family() });
+        }
+        (MetricType::Info, None) => problems.push(Problem::InfoWithoutSuffix { family: family() }),
+        (_, Some(stem)) if stem != name && all.contains_key(stem) => {
+            problems.push(Problem::SameOpenMetricsName {
+                family: family(),
+                other: stem.to_owned(),
+            });
+        }
+        _ => {}
+    }
+    if declared.metric_type != MetricType::Counter && name.ends_with("_total") {
+        problems.push(Problem::TotalWithoutCounter { family: family() });
+    }
+    let suffix = RESERVED_SUFFIXES
+        .iter()
+        .find(|suffix| name.ends_with(**suffix));
+    if let Some(suffix) = suffix {
+        problems.push(Problem::ReservedSuffix {
+            family: family(),
+            suffix,
+        });
+    }
+    if name.contains(':') {
+        problems.push(Problem::Colon { family: family() });
+    }
+    for label in declared.labels.iter().chain(&declared.base) {
+        if label.starts_with("__") || label == "le" || label == "quantile" {
+            problems.push(Problem::ReservedLabel {
+                family: family(),
+                label: label.clone(),
+            });
+        }
+    }
+    problems
+}
+
+/// What is wrong with samples, each thing once per family.
+pub(super) fn sample_problems(
+    rendered: &Rendered,
+    families: &BTreeMap<String, Declared>,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut add = |problem| {
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    };
+    for sample in rendered.samples() {
+        let Some(declared) = families.get(&sample.name) else {
+            continue;
+        };
+        let family = || sample.name.clone();
+        match declared.metric_type {
+            MetricType::Info if sample.value != 1.0 => add(Problem::InfoValue { family: family() }),
+            MetricType::StateSet if sample.value != 0.0 && sample.value != 1.0 => {
+                add(Problem::StateSetValue { family: family() });
+            }
+            _ => {}
+        }
+        if declared.labels.is_empty() {
+            continue;
+        }
+        let is_declared = |label: &str| {
+            declared.base.contains(label)
+                || declared
+                    .labels
+                    .iter()
+                    .any(|own| match own.strip_suffix('*') {
+                        Some(prefix) => label.starts_with(prefix),
+                        None => own == label,
+                    })
+        };
+        for label in sample.labels.keys().filter(|label| !is_declared(label)) {
+            add(Problem::UndeclaredLabel {
+                family: family(),
+                label: label.clone(),
+            });
+        }
+    }
+    problems
+}

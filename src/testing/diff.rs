@@ -1,0 +1,171 @@
+//! Where rendered samples differ from the expected ones, in words and line by line.
+
+use std::fmt::Write as _;
+
+use super::line::Line;
+
+/// What two lists of lines have in common, and what not.
+#[derive(Default)]
+struct Difference {
+    /// Lines with their mark: ` ` for both, `-` for expected, `+` for rendered.
+    lines: Vec<(char, String)>,
+    /// What is wrong, one thing each.
+    remarks: Vec<String>,
+}
+
+/// Compares rendered samples and headers with what a test expects of them.
+///
+/// # Errors
+///
+/// A message that says what differs, or that a line of `expected` is not a sample.
+pub(super) fn compare(expected: &str, headers: &[&str], samples: &[&Line]) -> Result<(), String> {
+    let mut wanted_headers = Vec::new();
+    let mut wanted = Vec::new();
+    for (at, line) in expected.lines().map(str::trim).enumerate() {
+        if line.starts_with("# HELP ") || line.starts_with("# TYPE ") {
+            wanted_headers.push(line);
+        } else if !line.is_empty() && !line.starts_with('#') {
+            wanted.push(Line::parse(line).map_err(|problem| {
+                format!(
+                    "line {} of what is expected is not a sample: {problem}: {line}",
+                    at + 1
+                )
+            })?);
+        }
+    }
+    let mut difference = Difference::default();
+    if !wanted_headers.is_empty() {
+        difference.add_headers(&wanted_headers, headers);
+    }
+    difference.add_samples(&wanted, samples);
+    difference.into_result()
+}
+
+// === impl Difference ===
+
+impl Difference {
+    fn add_headers(&mut self, wanted: &[&str], rendered: &[&str]) {
+        for header in wanted {
+            let is_there = rendered.contains(header);
+            self.lines
+                .push((if is_there { ' ' } else { '-' }, (*header).to_owned()));
+            if !is_there {
+                self.remarks
+                    .push(format!("the header `{header}` is missing"));
+            }
+        }
+        for header in rendered.iter().filter(|header| !wanted.contains(header)) {
+            self.lines.push(('+', (*header).to_owned()));
+            self.remarks
+                .push(format!("the header `{header}` is not expected"));
+        }
+    }
+
+    fn add_samples(&mut self, wanted: &[Line], rendered: &[&Line]) {
+        // Exact matches go first, so that a near one does not take their place.
+        let mut left: Vec<Option<&Line>> = rendered.iter().copied().map(Some).collect();
+        let mut take = |matches: &dyn Fn(&Line) -> bool| {
+            let found = left.iter_mut().find(|own| own.is_some_and(matches));
+            found.and_then(Option::take)
+        };
+        let found: Vec<_> = wanted
+            .iter()
+            .map(|want| take(&|own| own.is_same(want)).is_some())
+            .collect();
+        let mut left: Vec<&Line> = left.into_iter().flatten().collect();
+        for (want, found) in wanted.iter().zip(found) {
+            if found {
+                self.lines.push((' ', want.to_string()));
+                continue;
+            }
+            self.lines.push(('-', want.to_string()));
+            let near = left
+                .iter()
+                .enumerate()
+                .filter(|(_, own)| own.name == want.name);
+            let near = near.min_by_key(|(_, own)| own.label_differences(want).len());
+            match near.map(|(at, _)| at) {
+                Some(at) => {
+                    let own = left.remove(at);
+                    self.lines.push(('+', own.to_string()));
+                    self.remark(want, own);
+                }
+                None => self.remark_missing(want, rendered),
+            }
+        }
+        for own in left {
+            self.lines.push(('+', own.to_string()));
+            self.remarks.push(format!("`{own}` is not expected"));
+        }
+    }
+
+    /// Says in what a rendered sample differs from the expected one that is next to it.
+    fn remark(&mut self, want: &Line, own: &Line) {
+        if own.is_same_series(want) {
+            let (value, expected) = (own.value, want.value);
+            self.remarks.push(format!(
+                "`{own}` has the value {value}, expected {expected}"
+            ));
+            return;
+        }
+        let mut problems: Vec<_> = own
+            .label_differences(want)
+            .into_iter()
+            .map(|difference| match difference {
+                (label, Some(value), Some(expected)) => {
+                    format!("the label `{label}` is {value:?}, expected {expected:?}")
+                }
+                (label, None, expected) => {
+                    format!(
+                        "the label `{label}` is missing, expected {:?}",
+                        expected.unwrap_or_default()
+                    )
+                }
+                (label, Some(value), None) => {
+                    format!("the label `{label}` with the value {value:?} is not expected")
+                }
+            })
+            .collect();
+        if !own.has_value_of(want) {
+            problems.push(format!(
+                "the value is {}, expected {}",
+                own.value, want.value
+            ));
+        }
+        self.remarks
+            .push(format!("`{own}`: {}", problems.join("; ")));
+    }
+
+    fn remark_missing(&mut self, want: &Line, rendered: &[&Line]) {
+        let mut remark = format!("`{want}` is missing");
+        if !rendered.iter().any(|own| own.name == want.name) {
+            let mut names: Vec<_> = rendered.iter().map(|own| own.name.as_str()).collect();
+            names.dedup();
+            let _ = match names.as_slice() {
+                [] => write!(remark, ": nothing was rendered"),
+                names => write!(
+                    remark,
+                    ": `{}` has no sample; those with samples are {}",
+                    want.name,
+                    names.join(", ")
+                ),
+            };
+        }
+        self.remarks.push(remark);
+    }
+
+    fn into_result(self) -> Result<(), String> {
+        if self.remarks.is_empty() {
+            return Ok(());
+        }
+        let mut message = String::from("the samples differ (- expected, + rendered):\n");
+        for (mark, line) in &self.lines {
+            let _ = write!(message, "\n{mark} {line}");
+        }
+        message.push('\n');
+        for remark in &self.remarks {
+            let _ = write!(message, "\n{remark}");
+        }
+        Err(message)
+    }
+}

@@ -1,0 +1,123 @@
+//! What can be rendered: a family, a collector, a whole `StateMetrics`.
+
+use kube::Resource;
+
+use crate::builder::BuildError;
+use crate::collector::Collector;
+use crate::family::Family;
+use crate::resource::{Kind, KnownScope};
+use crate::state_metrics::StateMetrics;
+
+/// What [`render`](super::render) and [`check`](super::check) take: a [`Family`], a [`Collector`] or
+/// a [`StateMetrics`], or a reference to one.
+///
+/// * A **family** gets the base labels its type has in a collector: the namespace and the kind.
+/// * A **collector** has all its families, those that are opt-in too. Families of labels and
+///   annotations need an allowlist; give them a `StateMetrics`.
+/// * A **`StateMetrics`** has what it was built with. It keeps the objects that it is given.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Node;
+/// use kube_state_metrics::{Collector, Family, StateMetrics, testing::render};
+/// use serde_json::json;
+///
+/// let seen = Family::gauge("node_seen", "Always 1.").generate(|_: &Node, s| s.value(1));
+/// let collector = Collector::new().family(seen.clone());
+/// let metrics = StateMetrics::builder()
+///     .collector(collector.clone())
+///     .constant_label("cluster", "blue")
+///     .build()?;
+///
+/// let node = || json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "a" } });
+/// render(&seen, node()).assert_eq(r#"node_seen{node="a"} 1"#);
+/// render(&collector, node()).assert_eq(r#"node_seen{node="a"} 1"#);
+/// render(&metrics, node()).assert_eq(r#"node_seen{cluster="blue",node="a"} 1"#);
+/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// ```
+pub trait Source: sealed::Build {}
+
+impl<S: sealed::Build> Source for S {}
+
+/// Stands for any registered kind: a [`StateMetrics`] finds the store of an object by itself.
+///
+/// No value of it exists; it tells apart what a [`Fixture`](super::Fixture) is for.
+///
+/// ```
+/// use kube_state_metrics::testing::{AnyKind, Fixture};
+///
+/// fn is_for_a_whole_state_metrics(_: impl Fixture<AnyKind>) {}
+/// is_for_a_whole_state_metrics(serde_json::json!({ "apiVersion": "v1", "kind": "Pod" }));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub enum AnyKind {}
+
+pub(super) mod sealed {
+    use super::{BuildError, StateMetrics};
+
+    /// Makes the stores for a rendering.
+    pub trait Build {
+        /// The type whose objects are rendered.
+        type Of;
+
+        fn build(&self) -> Result<Built, BuildError>;
+    }
+
+    /// The stores, and the same ones without any declaration of fields where there are some.
+    #[derive(Debug)]
+    pub struct Built {
+        pub(in crate::testing) metrics: StateMetrics,
+        pub(in crate::testing) undeclared: Option<StateMetrics>,
+    }
+}
+
+use sealed::{Build, Built};
+
+impl<S: Build> Build for &S {
+    type Of = S::Of;
+
+    fn build(&self) -> Result<Built, BuildError> {
+        S::build(self)
+    }
+}
+
+impl<K> Build for Family<K>
+where
+    K: Kind + Resource<DynamicType = (), Scope: KnownScope>,
+{
+    type Of = K;
+
+    fn build(&self) -> Result<Built, BuildError> {
+        Collector::new().family(self.clone()).build()
+    }
+}
+
+impl<K: Kind> Build for Collector<K> {
+    type Of = K;
+
+    fn build(&self) -> Result<Built, BuildError> {
+        let all = |collector| {
+            let builder = StateMetrics::builder().collector(collector);
+            builder.opt_in_metrics([""]).build()
+        };
+        let undeclared = match self.declares_reads() {
+            true => Some(all(self.clone().reading_everything())?),
+            false => None,
+        };
+        let metrics = all(self.clone())?;
+        Ok(Built {
+            metrics,
+            undeclared,
+        })
+    }
+}
+
+impl Build for StateMetrics {
+    type Of = AnyKind;
+
+    fn build(&self) -> Result<Built, BuildError> {
+        Ok(Built {
+            metrics: self.clone(),
+            undeclared: None,
+        })
+    }
+}
