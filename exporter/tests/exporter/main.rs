@@ -11,9 +11,11 @@
 )]
 
 mod api;
+mod authority;
 mod browser;
 mod cli;
 mod cluster;
+mod credentials;
 mod http;
 mod limits;
 mod serving;
