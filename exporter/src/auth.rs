@@ -37,7 +37,9 @@ const QUESTIONS: usize = 8;
 /// Lets requests pass that have a token which may read what they ask for.
 pub(crate) struct AuthFilter {
     client: Client,
-    users: Cache<Fingerprint, Option<User>>,
+    users: Cache<Fingerprint, User>,
+    /// Apart from the users, so that many wrong tokens do not make us forget the right ones.
+    strangers: Cache<Fingerprint, ()>,
     decisions: Cache<(Fingerprint, String, String), bool>,
     fingerprints: Fingerprints,
     questions: Semaphore,
@@ -73,6 +75,7 @@ impl AuthFilter {
         Self {
             client,
             users: Cache::default(),
+            strangers: Cache::default(),
             decisions: Cache::default(),
             fingerprints: Fingerprints::default(),
             questions: Semaphore::new(QUESTIONS),
@@ -113,20 +116,20 @@ impl AuthFilter {
     ) -> Result<(), Refusal> {
         let token = bearer(headers).ok_or(Refusal::Unauthorized)?;
         let fingerprint = self.fingerprints.of(&token);
+        if self.strangers.get(&fingerprint).is_some() {
+            return Err(Refusal::Unauthorized);
+        }
         let user = match self.users.get(&fingerprint) {
             Some(user) => user,
             None => {
-                let user = self.ask("token", || self.review(token)).await?;
-                let valid = if user.is_some() {
-                    TOKEN_VALID
-                } else {
-                    TOKEN_INVALID
+                let Some(user) = self.ask("token", || self.review(token)).await? else {
+                    self.strangers.insert(fingerprint, (), TOKEN_INVALID);
+                    return Err(Refusal::Unauthorized);
                 };
-                self.users.insert(fingerprint, user.clone(), valid);
+                self.users.insert(fingerprint, user.clone(), TOKEN_VALID);
                 user
             }
         };
-        let user = user.ok_or(Refusal::Unauthorized)?;
         let verb = method.as_str().to_ascii_lowercase();
         let key = (fingerprint, verb, path.to_owned());
         let allowed = match self.decisions.get(&key) {

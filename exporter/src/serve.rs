@@ -224,6 +224,14 @@ async fn moved(
 
 fn settings(options: &ServerOptions) -> Result<Settings, AnyError> {
     let web = options.tls_config.as_deref().map(Web::open).transpose()?;
+    if options.auth_filter && web.as_ref().is_some_and(|web| web.current().has_users()) {
+        // A request has one Authorization field.
+        return Err(
+            "--auth-filter and the basic_auth_users of --tls-config exclude each other: no \
+                    request can have a token and a password; keep one of them"
+                .into(),
+        );
+    }
     Ok(Settings {
         limits: options.limits,
         web: web.map(Arc::new),

@@ -54,11 +54,25 @@ struct Loaded {
     stamps: Vec<Stamp>,
 }
 
-/// A file as it was when it was read.
+/// Reads files, and remembers which.
+#[derive(Debug, Default)]
+struct Files(Vec<Stamp>);
+
+/// A file as it was just before it was read.
 #[derive(Debug, PartialEq)]
 struct Stamp {
     path: PathBuf,
-    seen: Option<(SystemTime, u64)>,
+    seen: Option<Seen>,
+}
+
+/// What changes with a file's content.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    modified: SystemTime,
+    length: u64,
+    /// Another file has the name, though it may be as old and as long.
+    #[cfg(unix)]
+    inode: u64,
 }
 
 // === impl Web ===
@@ -70,9 +84,11 @@ impl Web {
     ///
     /// Names the key that is wrong, or the file that cannot be read.
     pub(crate) fn open(path: &Path) -> Result<Self, WebError> {
+        let (config, stamps) = read(path);
+        let config = Arc::new(config?);
         Ok(Self {
             path: path.to_owned(),
-            loaded: Mutex::new(Loaded::read(path)?),
+            loaded: Mutex::new(Loaded { config, stamps }),
         })
     }
 
@@ -80,18 +96,15 @@ impl Web {
     pub(crate) fn current(&self) -> Arc<WebConfig> {
         let mut loaded = self.loaded.lock();
         if loaded.stamps.iter().any(Stamp::is_old) {
-            match Loaded::read(&self.path) {
-                Ok(new) => {
-                    *loaded = new;
+            let (config, stamps) = read(&self.path);
+            // Told once for every change, of files that are named since as well.
+            loaded.stamps = stamps;
+            match config {
+                Ok(config) => {
+                    loaded.config = Arc::new(config);
                     tracing::info!("--tls-config {}: read again", self.path.display());
                 }
-                Err(error) => {
-                    tracing::error!("{error}; what was read before stays in use");
-                    // Told once for every change.
-                    for stamp in &mut loaded.stamps {
-                        *stamp = Stamp::of(std::mem::take(&mut stamp.path));
-                    }
-                }
+                Err(error) => tracing::error!("{error}; what was read before stays in use"),
             }
         }
         Arc::clone(&loaded.config)
@@ -128,6 +141,11 @@ impl WebConfig {
         self.http2
     }
 
+    /// Whether requests need a user and a password.
+    pub(crate) fn has_users(&self) -> bool {
+        self.users.is_some()
+    }
+
     /// The answer to a request that is one too many, or has no right user and password.
     pub(crate) async fn refuse<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
         if self.rate_limit.as_ref().is_some_and(|limit| !limit.take()) {
@@ -149,31 +167,46 @@ impl WebConfig {
     }
 }
 
-// === impl Loaded ===
-
-impl Loaded {
-    fn read(path: &Path) -> Result<Self, WebError> {
-        let (config, files) = file::read(path).map_err(|problem| WebError {
-            path: path.to_owned(),
-            problem,
-        })?;
-        Ok(Self {
-            config: Arc::new(config),
-            stamps: files.into_iter().map(Stamp::of).collect(),
-        })
-    }
-}
-
 // === impl Stamp ===
 
 impl Stamp {
     fn of(path: PathBuf) -> Self {
-        let metadata = std::fs::metadata(&path).ok();
-        let seen = metadata.and_then(|metadata| Some((metadata.modified().ok()?, metadata.len())));
-        Self { path, seen }
+        let seen = std::fs::metadata(&path).and_then(|metadata| {
+            Ok(Seen {
+                modified: metadata.modified()?,
+                length: metadata.len(),
+                #[cfg(unix)]
+                inode: std::os::unix::fs::MetadataExt::ino(&metadata),
+            })
+        });
+        Self {
+            path,
+            seen: seen.ok(),
+        }
     }
 
     fn is_old(&self) -> bool {
         Self::of(self.path.clone()) != *self
+    }
+}
+
+/// Reads a file; also returns all files that were looked at, as they were before.
+fn read(path: &Path) -> (Result<WebConfig, WebError>, Vec<Stamp>) {
+    let mut files = Files::default();
+    let config = file::read(path, &mut files).map_err(|problem| WebError {
+        path: path.to_owned(),
+        problem,
+    });
+    (config, files.0)
+}
+
+// === impl Files ===
+
+impl Files {
+    /// The content of a file.
+    fn read(&mut self, path: &Path) -> std::io::Result<Vec<u8>> {
+        // First, so that a change while it is read is noticed afterwards.
+        self.0.push(Stamp::of(path.to_owned()));
+        std::fs::read(path)
     }
 }

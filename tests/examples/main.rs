@@ -32,6 +32,7 @@ mod prometheus_registry;
 #[path = "../../examples/unit_test_families.rs"]
 mod unit_test_families;
 
+mod api;
 mod docs;
 mod public_items;
 #[path = "../support/mod.rs"]

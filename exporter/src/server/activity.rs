@@ -9,18 +9,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+use prometheus::IntGauge;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::options::Limits;
 
 /// All connections of a server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Connections {
     all: Mutex<HashMap<u64, Arc<Activity>>>,
     next: AtomicU64,
-    /// Connections that are answering, or have something left to write.
-    busy: Arc<AtomicUsize>,
+    busy: Arc<Busy>,
+    open: IntGauge,
+}
+
+/// How many connections are answering, or have something left to write.
+#[derive(Debug)]
+struct Busy {
+    count: AtomicUsize,
+    /// The same for the metrics, where an earlier server on another port counts as well.
+    gauge: IntGauge,
 }
 
 /// What one connection is doing.
@@ -28,7 +37,7 @@ pub(crate) struct Connections {
 pub(crate) struct Activity {
     id: u64,
     state: Mutex<State>,
-    busy: Arc<AtomicUsize>,
+    busy: Arc<Busy>,
     changed: Notify,
 }
 
@@ -83,6 +92,19 @@ struct InFlight {
 // === impl Connections ===
 
 impl Connections {
+    /// No connections yet; the gauges show how many are open and how many are answering.
+    pub(crate) fn new(open: IntGauge, answering: IntGauge) -> Self {
+        Self {
+            all: Mutex::default(),
+            next: AtomicU64::new(0),
+            busy: Arc::new(Busy {
+                count: AtomicUsize::new(0),
+                gauge: answering,
+            }),
+            open,
+        }
+    }
+
     /// Takes a new connection in; where that makes too many, the quietest one goes.
     pub(crate) fn admit(&self, limits: &Limits) -> Arc<Activity> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
@@ -98,12 +120,15 @@ impl Connections {
             }
         }
         all.insert(id, Arc::clone(&activity));
+        self.open.inc();
         activity
     }
 
     /// Forgets a connection that is closed.
     pub(crate) fn remove(&self, activity: &Activity) {
-        self.all.lock().remove(&activity.id);
+        if self.all.lock().remove(&activity.id).is_some() {
+            self.open.dec();
+        }
         activity.update(|state| {
             state.cut.get_or_insert(Cut::Idle);
         });
@@ -112,7 +137,7 @@ impl Connections {
     /// Begins an answer; where that makes too many, the one longest without progress goes.
     pub(crate) fn answer(&self, activity: &Arc<Activity>, http2: bool, limits: &Limits) -> Answer {
         let answer = activity.answer(http2);
-        if self.busy.load(Ordering::Relaxed) > limits.answers {
+        if self.busy() > limits.answers {
             let all = self.all.lock();
             let others = all.values().filter(|other| other.id != activity.id);
             let stuck = others.filter_map(|other| Some((other.without_progress_since()?, other)));
@@ -129,15 +154,29 @@ impl Connections {
     }
 
     /// How many connections are answering.
-    pub(crate) fn busy(&self) -> usize {
-        self.busy.load(Ordering::Relaxed)
+    fn busy(&self) -> usize {
+        self.busy.count.load(Ordering::Relaxed)
+    }
+}
+
+// === impl Busy ===
+
+impl Busy {
+    fn one_more(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.gauge.inc();
+    }
+
+    fn one_less(&self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.gauge.dec();
     }
 }
 
 // === impl Activity ===
 
 impl Activity {
-    fn new(id: u64, busy: Arc<AtomicUsize>) -> Self {
+    fn new(id: u64, busy: Arc<Busy>) -> Self {
         let now = Instant::now();
         Self {
             id,
@@ -247,10 +286,10 @@ impl Activity {
         let before = state.is_busy();
         change(&mut state);
         match (before, state.is_busy()) {
-            (false, true) => self.busy.fetch_add(1, Ordering::Relaxed),
-            (true, false) => self.busy.fetch_sub(1, Ordering::Relaxed),
-            _ => 0,
-        };
+            (false, true) => self.busy.one_more(),
+            (true, false) => self.busy.one_less(),
+            _ => {}
+        }
     }
 
     /// Since when the connection is quiet, idle ones before those that are stuck.
@@ -367,6 +406,11 @@ mod tests {
         answers: 2,
     };
 
+    fn connections() -> Connections {
+        let gauge = || IntGauge::new("gauge", "A gauge.").unwrap();
+        Connections::new(gauge(), gauge())
+    }
+
     async fn cut_after(activity: &Activity) -> (u64, Cut) {
         let start = Instant::now();
         let cut = activity.until_cut(&LIMITS).await;
@@ -379,7 +423,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_has_five_seconds_and_a_quiet_connection_five_minutes() {
-        let connections = Connections::default();
+        let connections = connections();
         let activity = connections.admit(&LIMITS);
         assert_eq!(cut_after(&activity).await, (5, Cut::SlowRequest));
 
@@ -392,7 +436,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn bytes_between_requests_are_no_request_in_http2() {
-        let connections = Connections::default();
+        let connections = connections();
         let activity = connections.admit(&LIMITS);
         drop(connections.answer(&activity, true, &LIMITS));
         activity.has_read();
@@ -401,7 +445,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_may_take_a_minute_but_not_stand_still_for_ten_seconds() {
-        let connections = Connections::default();
+        let connections = connections();
         let activity = connections.admit(&LIMITS);
         let answer = connections.answer(&activity, false, &LIMITS);
         // Before it begins, the client is not to blame.
@@ -425,7 +469,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_answer_too_many_cuts_the_one_longest_without_progress() {
-        let connections = Connections::default();
+        let connections = connections();
         let [first, second, third] = [(); 3].map(|()| connections.admit(&LIMITS));
         let stuck = connections.answer(&first, false, &LIMITS);
         seconds(1).await;
@@ -440,7 +484,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_connection_too_many_closes_an_idle_one_first() {
-        let connections = Connections::default();
+        let connections = connections();
         let [stuck, idle, _] = [(); 3].map(|()| connections.admit(&LIMITS));
         let _answer = connections.answer(&stuck, false, &LIMITS);
         seconds(1).await;

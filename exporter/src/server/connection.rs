@@ -16,14 +16,14 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use super::Shared;
 use super::activity::{Activity, Answer};
 use super::io::Tracked;
+use super::{Settings, Shared};
 use crate::options::Limits;
 use crate::web::WebConfig;
 
@@ -46,7 +46,12 @@ struct Answering {
     shared: Arc<Shared>,
     activity: Arc<Activity>,
     limits: Limits,
-    web: Option<Arc<WebConfig>>,
+}
+
+/// A connection that counts as open until this is dropped.
+struct Open {
+    shared: Arc<Shared>,
+    activity: Arc<Activity>,
 }
 
 /// A body whose pieces count as progress.
@@ -62,46 +67,59 @@ pub(super) async fn serve(
     shared: Arc<Shared>,
     stopped: watch::Receiver<bool>,
 ) {
-    let settings = shared.settings.read().clone();
-    let activity = shared.connections.admit(&settings.limits);
-    shared.show();
-    let answering = Answering {
-        shared: Arc::clone(&shared),
-        activity: Arc::clone(&activity),
-        limits: settings.limits,
-        web: settings.web.map(|web| web.current()),
+    let Settings { limits, web } = shared.settings.read().clone();
+    let open = Open {
+        activity: shared.connections.admit(&limits),
+        shared,
     };
+    let (shared, activity) = (&open.shared, &open.activity);
+    let answering = Answering {
+        shared: Arc::clone(shared),
+        activity: Arc::clone(activity),
+        limits,
+    };
+    let mut serving = pin!(answering.serve(stream, web.map(|web| web.current()), stopped));
     tokio::select! {
-        () = answering.serve(stream, stopped) => {}
-        cut = activity.until_cut(&settings.limits) => {
+        () = serving.as_mut() => {}
+        // Counted before it is closed, so that whoever sees the one sees the other.
+        cut = activity.until_cut(&limits) => {
             tracing::debug!(%peer, reason = %cut, "connection closed");
             let labels = &[shared.name, &*cut.to_string()];
             shared.metrics.cut.with_label_values(labels).inc();
         }
     }
-    shared.connections.remove(&activity);
-    shared.show();
+}
+
+// === impl Open ===
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.shared.connections.remove(&self.activity);
+    }
 }
 
 // === impl Answering ===
 
 impl Answering {
-    async fn serve(self, mut stream: TcpStream, stopped: watch::Receiver<bool>) {
+    async fn serve(
+        self,
+        stream: TcpStream,
+        web: Option<Arc<WebConfig>>,
+        stopped: watch::Receiver<bool>,
+    ) {
         // Neither is needed for a right answer, so failures do not matter.
         let _ = stream.set_nodelay(true);
         #[cfg(target_os = "linux")]
         let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
-        let tls = self.web.as_ref().and_then(|web| web.acceptor());
+        let tls = web.as_ref().and_then(|web| web.acceptor());
         let Some(tls) = tls else {
-            let http2 = self.web.as_ref().is_none_or(|web| web.http2());
+            let http2 = web.as_ref().is_none_or(|web| web.http2());
             return self.http(stream, http2, stopped).await;
         };
         // The first byte of TLS is that of a handshake record.
         let mut first = [0];
         if matches!(stream.peek(&mut first).await, Ok(1)) && first != [22] {
-            let _ = stream.write_all(NOT_TLS.as_bytes()).await;
-            let _ = stream.shutdown().await;
-            return;
+            return refuse_plain(stream).await;
         }
         match tls.accept(stream).await {
             Ok(stream) => self.http(stream, true, stopped).await,
@@ -154,8 +172,11 @@ impl hyper::service::Service<Request<Incoming>> for Answering {
             .shared
             .connections
             .answer(&self.activity, http2, &self.limits);
-        let (shared, web) = (Arc::clone(&self.shared), self.web.clone());
+        let shared = Arc::clone(&self.shared);
         Box::pin(async move {
+            // As it is now, so that a user who was removed is refused on old connections as well.
+            let web = shared.settings.read().web.clone();
+            let web = web.map(|web| web.current());
             let refusal = match &web {
                 Some(web) => web.refuse(&request).await,
                 None => None,
@@ -177,6 +198,16 @@ impl hyper::service::Service<Request<Incoming>> for Answering {
             Ok(response.map(|body| TrackedBody { body, answer }))
         })
     }
+}
+
+/// Tells a client that speaks plain HTTP to a TLS port.
+async fn refuse_plain(mut stream: TcpStream) {
+    // What was sent has to be read, or else closing takes our answer back. A large rest may do so.
+    let mut request = vec![0; BUFFER];
+    let _ = stream.read(&mut request).await;
+    let _ = stream.write_all(NOT_TLS.as_bytes()).await;
+    let _ = stream.shutdown().await;
+    let _ = stream.read(&mut request).await;
 }
 
 // === impl TrackedBody ===

@@ -76,11 +76,16 @@ impl Server {
         settings: Settings,
         metrics: ServerMetrics,
     ) -> Self {
+        let labels = &[name];
+        let connections = Connections::new(
+            metrics.connections.with_label_values(labels),
+            metrics.answering.with_label_values(labels),
+        );
         let shared = Arc::new(Shared {
             name,
             router,
             settings: RwLock::new(settings),
-            connections: Connections::default(),
+            connections,
             metrics,
         });
         let (stop, stopped) = watch::channel(false);
@@ -155,21 +160,4 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::
     }
     drop(listener);
     while open.join_next().await.is_some() {}
-}
-
-// === impl Shared ===
-
-impl Shared {
-    fn show(&self) {
-        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        let labels = &[self.name];
-        self.metrics
-            .connections
-            .with_label_values(labels)
-            .set(count(self.connections.open()));
-        self.metrics
-            .answering
-            .with_label_values(labels)
-            .set(count(self.connections.busy()));
-    }
 }

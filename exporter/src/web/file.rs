@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 
-use super::WebConfig;
 use super::basic_auth::BasicAuth;
 use super::rate_limit::RateLimit;
 use super::tls::Acceptor;
+use super::{Files, WebConfig};
 use crate::values;
 
 /// The file.
@@ -71,21 +71,21 @@ impl Default for HttpFile {
     }
 }
 
-/// Reads a file; also returns the files that it was made from.
+/// Reads a file, and everything it refers to, by `files`.
 ///
 /// # Errors
 ///
 /// Names the key that is wrong, or the file that cannot be read.
-pub(super) fn read(path: &Path) -> Result<(WebConfig, Vec<PathBuf>), String> {
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+pub(super) fn read(path: &Path, files: &mut Files) -> Result<WebConfig, String> {
+    let text = files.read(path).map_err(|error| error.to_string())?;
+    let text = String::from_utf8(text).map_err(|_| "it is not UTF-8")?;
     // An empty file is an empty mapping.
     let file: Option<File> = serde_saphyr::from_str(&text).map_err(|error| error.to_string())?;
     let file = file.unwrap_or_default();
     let directory = path.parent().unwrap_or(Path::new(""));
-    let mut files = vec![path.to_owned()];
     let tls = file.tls_server_config;
     let tls = tls.map(|tls| {
-        let pem = tls.pem(directory, &mut files)?;
+        let pem = tls.pem(directory, files)?;
         Acceptor::new(&tls, &pem, file.http_server_config.http2)
     });
     let rate_limit = file.rate_limit.map(|rate| {
@@ -96,7 +96,7 @@ pub(super) fn read(path: &Path) -> Result<(WebConfig, Vec<PathBuf>), String> {
         Ok::<_, String>(RateLimit::new(rate.burst, interval))
     });
     let users = file.basic_auth_users;
-    let config = WebConfig {
+    Ok(WebConfig {
         tls: tls.transpose()?,
         http2: file.http_server_config.http2,
         headers: headers(&file.http_server_config.headers)?,
@@ -104,8 +104,7 @@ pub(super) fn read(path: &Path) -> Result<(WebConfig, Vec<PathBuf>), String> {
             .then(|| BasicAuth::new(users))
             .transpose()?,
         rate_limit: rate_limit.transpose()?,
-    };
-    Ok((config, files))
+    })
 }
 
 fn headers(given: &BTreeMap<String, String>) -> Result<HeaderMap, String> {
@@ -122,16 +121,14 @@ fn headers(given: &BTreeMap<String, String>) -> Result<HeaderMap, String> {
 
 impl TlsFile {
     /// Reads what may stand in the file or in one that it names, relative to `directory`.
-    fn pem(&self, directory: &Path, files: &mut Vec<PathBuf>) -> Result<Pem, String> {
+    fn pem(&self, directory: &Path, files: &mut Files) -> Result<Pem, String> {
         let mut read = |key: &str, inline: &str, file: Option<&PathBuf>| match (inline, file) {
             ("", None) => Ok(None),
             ("", Some(file)) => {
                 let path = directory.join(file);
-                let text = std::fs::read(&path);
-                let text =
-                    text.map_err(|error| format!("{key}_file {}: {error}", path.display()))?;
-                files.push(path);
-                Ok(Some(text))
+                let text = files.read(&path);
+                text.map(Some)
+                    .map_err(|error| format!("{key}_file {}: {error}", path.display()))
             }
             (inline, None) => Ok(Some(inline.as_bytes().to_vec())),
             (_, Some(_)) => Err(format!(

@@ -11,11 +11,14 @@
 )]
 
 mod api;
+mod authority;
 mod browser;
 mod cli;
 mod cluster;
+mod credentials;
 mod http;
 mod limits;
+mod scraped;
 mod serving;
 mod support;
 mod tokens;
