@@ -12,10 +12,15 @@
 
 mod api;
 mod browser;
+mod certificates;
 mod cli;
 mod cluster;
+mod deploy;
+mod flags;
 mod http;
 mod limits;
+mod prometheus;
 mod serving;
 mod support;
+mod tls;
 mod tokens;
