@@ -59,6 +59,7 @@ mod sample;
 mod scope;
 #[cfg(feature = "http")]
 pub mod service;
+mod state_metrics;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -66,7 +67,7 @@ mod value;
 #[cfg(feature = "watch")]
 pub mod watch;
 
-pub use builder::{BuildError, BuildProblem, Builder, NotRegistered, ObjectWriter, StateMetrics};
+pub use builder::{BuildError, BuildProblem, Builder};
 pub use collector::Collector;
 pub use decode::{DecodeError, DecodeReason};
 pub use exposition::{Chunks, Exposition, Format, Selection};
@@ -77,7 +78,8 @@ pub use family::{Family, FamilyBuilder, FamilyDescriptor, FamilyGenerator, Metri
 pub use resource::{Kind, KnownScope, ResourceInfo, Scope};
 pub use sample::{LabelValue, Sample, SampleValue, Samples};
 pub use scope::{Shard, ShardError};
-pub use store::{CacheStore, Entry, MetricsStore, StoreStats, Writer};
+pub use state_metrics::{NotRegistered, StateMetrics};
+pub use store::{CacheStore, Entry, MetricsStore, ObjectWriter, StoreStats, Writer};
 
 /// Compiles the examples of the README.
 #[cfg(all(doctest, feature = "http", feature = "watch"))]

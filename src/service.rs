@@ -24,8 +24,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 
 pub use body::Body;
 
-use crate::builder::StateMetrics;
 use crate::exposition::Encoding;
+use crate::state_metrics::StateMetrics;
 use negotiate::{accepts_gzip, negotiate};
 use query::selection;
 

@@ -2,6 +2,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use serde_json::json;
 
 use super::*;
+use crate::exposition::{Format, Selection};
 use crate::family::Family;
 
 fn config_map(namespace: &str, name: &str) -> ConfigMap {

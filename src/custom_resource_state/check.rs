@@ -6,8 +6,8 @@ use super::config::Config;
 use super::errors::FamilyErrors;
 use super::kinds::KnownKind;
 use super::problem::ConfigProblem;
-use crate::builder::StateMetrics;
 use crate::exposition::{Format, Selection};
+use crate::state_metrics::StateMetrics;
 
 /// What there is to say about a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,9 +6,10 @@ use super::collector::CustomResourceCollector;
 use super::config::Config;
 use super::errors::FamilyErrors;
 use super::kinds::KnownKind;
-use crate::builder::{BuildError, BuildProblem, Settings, StateMetrics};
+use crate::builder::{BuildError, BuildProblem, Settings};
 use crate::exposition::{Plan, Slot};
 use crate::resource::ResourceInfo;
+use crate::state_metrics::StateMetrics;
 
 /// What a builder was told of custom resources.
 #[derive(Clone, Debug, Default)]

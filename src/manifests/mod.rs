@@ -10,9 +10,10 @@ use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::builder::{ObjectWriter, StateMetrics};
 use crate::decode::DecodeError;
 use crate::families::BuiltIn;
+use crate::state_metrics::StateMetrics;
+use crate::store::ObjectWriter;
 
 use documents::{Document, Syntax};
 

@@ -7,6 +7,7 @@
 
 mod cache;
 mod column;
+mod object_writer;
 mod page;
 mod render;
 mod snapshot;
@@ -22,6 +23,7 @@ use parking_lot::{Mutex, RwLock};
 
 pub use cache::{CacheStore, Entry};
 pub(crate) use column::Column;
+pub use object_writer::ObjectWriter;
 pub(crate) use page::Page;
 #[cfg(feature = "testing")]
 pub(crate) use render::Rendered;

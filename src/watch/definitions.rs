@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::metrics::Definitions;
 use crate::StateMetrics;
-use crate::builder::ObjectWriter;
 use crate::custom_resource_state::KnownKind;
 use crate::decode::{DecodeError, Fields, decode};
 use crate::resource::{ResourceInfo, Scope};
+use crate::store::ObjectWriter;
 
 /// Tells a [`StateMetrics`] which kinds the definitions it is fed serve.
 #[derive(Debug)]

@@ -20,8 +20,8 @@ use super::metrics::FeedMetrics;
 use super::split::{ListMeta, ListSplitter};
 use super::target::{Question, Target};
 use super::timing::{Backoff, Timing};
-use crate::builder::ObjectWriter;
 use crate::decode::DecodeError;
+use crate::store::ObjectWriter;
 
 /// How all reflectors of a set of watches ask.
 #[derive(Clone, Debug)]

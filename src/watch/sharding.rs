@@ -20,10 +20,10 @@ use super::reflector::ShardScope;
 use super::target::Target;
 use super::timing::{Backoff, Timing};
 use crate::StateMetrics;
-use crate::builder::ObjectWriter;
 use crate::decode::{DecodeError, Fields, decode};
 use crate::resource::ResourceInfo;
 use crate::scope::Shard;
+use crate::store::ObjectWriter;
 
 /// The current shard, for the stores and for the requests.
 pub(super) struct ShardControl {

@@ -14,9 +14,9 @@ use super::reflector::{Options, Reflector, ShardScope};
 use super::sharding::{OwnPod, ReplicaWriter, ShardControl};
 use super::target::{self, Target};
 use super::{NodeScope, Watch, is_named};
-use crate::builder::ObjectWriter;
 use crate::exposition::Slot;
 use crate::resource::Scope;
+use crate::store::ObjectWriter;
 use crate::{Shard, StateMetrics};
 
 /// Watches that are ready to run.

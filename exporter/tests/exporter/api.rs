@@ -5,66 +5,110 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 pub struct Api {
     pub url: String,
-    shared: Arc<Shared>,
+    state: Arc<State>,
 }
 
-#[derive(Default)]
-struct Shared {
-    forbidden: &'static [&'static str],
-    requests: Mutex<Vec<String>>,
-    state: Mutex<State>,
-    changed: Condvar,
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// `GET /path?query`.
+    pub line: String,
+    pub authorization: Option<String>,
+    pub user_agent: Option<String>,
+    /// The client's certificate.
+    pub certificate: Option<Vec<u8>>,
+    /// Whether it got an answer other than 401.
+    pub accepted: bool,
 }
 
 #[derive(Default)]
 struct State {
+    url: String,
+    requests: Mutex<Vec<Asked>>,
+    /// Resources that are answered with 403.
+    forbidden: &'static [&'static str],
+    /// The token asked for, where one is.
+    token: Mutex<Option<String>>,
+    /// What it gives as a provider of identities, where it is one.
+    id_token: Mutex<Option<String>>,
+    tls: Mutex<Option<Arc<ServerConfig>>>,
+    connections: Mutex<Vec<TcpStream>>,
+    objects: Mutex<Objects>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Objects {
     /// By plural name, in order of their names.
-    objects: BTreeMap<String, BTreeMap<String, Value>>,
+    now: BTreeMap<String, BTreeMap<String, Value>>,
     /// Events with the plural names of their objects.
     events: Vec<(String, Value)>,
 }
 
-// === impl Api ===
-
 impl Api {
     /// Answers `403` for the resources named `forbidden`.
     pub fn start(forbidden: &'static [&'static str]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let shared = Arc::new(Shared {
+        Self::with(State {
             forbidden,
-            ..Shared::default()
-        });
-        let served = Arc::clone(&shared);
+            ..State::default()
+        })
+    }
+
+    /// Speaks TLS.
+    pub fn start_tls(config: Arc<ServerConfig>) -> Self {
+        Self::with(State {
+            tls: Mutex::new(Some(config)),
+            ..State::default()
+        })
+    }
+
+    fn with(mut state: State) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let scheme = match *state.tls.lock().unwrap() {
+            Some(_) => "https",
+            None => "http",
+        };
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
+        state.url.clone_from(&url);
+        let state = Arc::new(state);
+        let own = Arc::clone(&state);
         // The threads end with the test process.
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let shared = Arc::clone(&served);
-                std::thread::spawn(move || shared.while_open(&stream));
+                let state = Arc::clone(&own);
+                let copy = stream.try_clone().unwrap();
+                state.connections.lock().unwrap().push(copy);
+                std::thread::spawn(move || state.serve(stream));
             }
         });
-        Self { url, shared }
+        Self { url, state }
     }
 
     /// Creates or changes an object; who watches is told.
     pub fn put(&self, plural: &str, object: Value) {
-        let mut state = self.shared.state.lock().unwrap();
+        let mut objects = self.state.objects.lock().unwrap();
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-        let of_kind = state.objects.entry(plural.to_owned()).or_default();
+        let of_kind = objects.now.entry(plural.to_owned()).or_default();
         let before = of_kind.insert(name, object.clone());
         let kind = before.map_or("ADDED", |_| "MODIFIED");
         let event = json!({ "type": kind, "object": object });
-        state.events.push((plural.to_owned(), event));
-        self.shared.changed.notify_all();
+        objects.events.push((plural.to_owned(), event));
+        self.state.changed.notify_all();
     }
 
     /// What it was asked so far, as `GET /path?query`.
     pub fn requests(&self) -> Vec<String> {
-        self.shared.requests.lock().unwrap().clone()
+        self.asked().into_iter().map(|asked| asked.line).collect()
+    }
+
+    /// What it was asked so far.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.state.requests.lock().unwrap().clone()
     }
 
     /// How often it was asked for a path.
@@ -75,96 +119,171 @@ impl Api {
             .count()
     }
 
+    /// Answers 401 to any other token from now on.
+    pub fn accept(&self, token: &str) {
+        *self.state.token.lock().unwrap() = Some(token.into());
+    }
+
+    /// Is a provider of identities from now on, which gives this token to everybody.
+    pub fn provide(&self, id_token: &str) {
+        *self.state.id_token.lock().unwrap() = Some(id_token.into());
+    }
+
+    /// Takes on another identity on new connections.
+    pub fn set_tls(&self, config: Arc<ServerConfig>) {
+        *self.state.tls.lock().unwrap() = Some(config);
+    }
+
+    /// Cuts all connections, and forgets what was asked.
+    pub fn cut(&self) {
+        self.state.requests.lock().unwrap().clear();
+        for connection in self.state.connections.lock().unwrap().drain(..) {
+            let _ = connection.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
     /// A kubeconfig that leads to it.
     pub fn kubeconfig(&self) -> String {
+        self.kubeconfig_with(json!({}), json!({ "token": "own" }))
+    }
+
+    /// A kubeconfig that leads to it, with more about the server, and a user.
+    pub fn kubeconfig_with(&self, mut cluster: Value, user: Value) -> String {
+        cluster["server"] = json!(self.url);
         json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "c",
-            "clusters": [{ "name": "c", "cluster": { "server": self.url } }],
-            "users": [{ "name": "c", "user": { "token": "own" } }],
+            "clusters": [{ "name": "c", "cluster": cluster }],
+            "users": [{ "name": "c", "user": user }],
             "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "c" } }],
         })
         .to_string()
     }
 }
 
-// === impl Shared ===
+impl State {
+    fn serve(&self, mut stream: TcpStream) {
+        let tls = self.tls.lock().unwrap().clone();
+        let Some(tls) = tls else {
+            self.while_open(stream, None);
+            return;
+        };
+        let mut connection = ServerConnection::new(tls).unwrap();
+        while connection.is_handshaking() {
+            if connection.complete_io(&mut stream).is_err() {
+                return;
+            }
+        }
+        let certificates = connection.peer_certificates();
+        let certificate = certificates.and_then(|all| Some(all.first()?.to_vec()));
+        self.while_open(StreamOwned::new(connection, stream), certificate);
+    }
 
-impl Shared {
-    fn while_open(&self, stream: &TcpStream) -> Option<()> {
+    fn while_open(&self, stream: impl Read + Write, certificate: Option<Vec<u8>>) -> Option<()> {
         let mut reader = BufReader::new(stream);
         loop {
             let mut line = String::new();
             reader.read_line(&mut line).ok()?;
-            let request = line.trim().trim_end_matches(" HTTP/1.1").to_owned();
-            if request.is_empty() {
+            let line = line.trim().trim_end_matches(" HTTP/1.1").to_owned();
+            if line.is_empty() {
                 return None;
             }
+            let mut asked = Asked {
+                line,
+                authorization: None,
+                user_agent: None,
+                certificate: certificate.clone(),
+                accepted: true,
+            };
             let mut length = 0;
             loop {
                 let mut field = String::new();
                 reader.read_line(&mut field).ok()?;
-                let field = field.trim().to_ascii_lowercase();
-                if field.is_empty() {
+                let Some((name, value)) = field.trim().split_once(": ") else {
                     break;
-                }
-                if let Some(value) = field.strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap();
+                };
+                match name.to_ascii_lowercase().as_str() {
+                    "content-length" => length = value.parse().unwrap(),
+                    "authorization" => asked.authorization = Some(value.to_owned()),
+                    "user-agent" => asked.user_agent = Some(value.to_owned()),
+                    _ => {}
                 }
             }
             let mut body = vec![0; length];
             reader.read_exact(&mut body).ok()?;
-            self.requests.lock().unwrap().push(request.clone());
-            let path = request.split([' ', '?']).nth(1).unwrap();
-            let mut segments = path.rsplit('/');
-            let (last, parent) = (
-                segments.next().unwrap(),
-                segments.next().unwrap_or_default(),
-            );
-            if self.forbidden.contains(&last) {
-                answer(stream, 403, &status(403));
-            } else if request.contains("watch=") {
-                self.watch(stream, last, request.contains("sendInitialEvents=true"));
-                return None;
-            } else {
-                let (code, value) = match (last, parent) {
-                    ("tokenreviews", _) => token_review(&serde_json::from_slice(&body).unwrap()),
-                    ("subjectaccessreviews", _) => {
-                        access_review(&serde_json::from_slice(&body).unwrap())
-                    }
-                    (name, "pods" | "statefulsets") => match self.object(parent, name) {
-                        Some(object) => (200, object),
-                        None => (404, status(404)),
-                    },
-                    (plural, _) => (200, self.list(plural)),
-                };
-                answer(stream, code, &value);
-            }
+            let wanted = self.token.lock().unwrap().clone();
+            let wanted = wanted.map(|token| format!("Bearer {token}"));
+            asked.accepted = wanted.is_none() || wanted == asked.authorization;
+            self.requests.lock().unwrap().push(asked.clone());
+            self.answer(&asked, &body, reader.get_mut())?;
         }
     }
 
+    /// Answers, unless nothing more is to come on the connection.
+    fn answer(&self, asked: &Asked, body: &[u8], stream: &mut (impl Read + Write)) -> Option<()> {
+        let path = asked.line.split([' ', '?']).nth(1).unwrap();
+        if let Some(id_token) = &*self.id_token.lock().unwrap() {
+            let value = match path {
+                "/token" => json!({ "id_token": id_token }),
+                _ => json!({ "token_endpoint": format!("{}/token", self.url) }),
+            };
+            respond(stream, 200, &value);
+        } else if !asked.accepted {
+            respond(stream, 401, &status(401));
+        } else if self
+            .forbidden
+            .iter()
+            .any(|name| path.ends_with(&format!("/{name}")))
+        {
+            respond(stream, 403, &status(403));
+        } else if asked.line.contains("watch=") {
+            let plural = path.rsplit('/').next().unwrap();
+            return self.watch(
+                stream,
+                plural,
+                asked.line.contains("sendInitialEvents=true"),
+            );
+        } else {
+            let mut segments = path.rsplit('/');
+            let last = segments.next().unwrap();
+            let (code, value) = match (last, segments.next().unwrap_or_default()) {
+                ("tokenreviews", _) => token_review(&serde_json::from_slice(body).unwrap()),
+                ("subjectaccessreviews", _) => {
+                    access_review(&serde_json::from_slice(body).unwrap())
+                }
+                (name, plural @ ("pods" | "statefulsets")) => match self.object(plural, name) {
+                    Some(object) => (200, object),
+                    None => (404, status(404)),
+                },
+                (plural, _) => (200, self.list(plural)),
+            };
+            respond(stream, code, &value);
+        }
+        Some(())
+    }
+
     fn object(&self, plural: &str, name: &str) -> Option<Value> {
-        let state = self.state.lock().unwrap();
-        state.objects.get(plural)?.get(name).cloned()
+        let objects = self.objects.lock().unwrap();
+        objects.now.get(plural)?.get(name).cloned()
     }
 
     fn list(&self, plural: &str) -> Value {
-        let state = self.state.lock().unwrap();
-        let items = state.objects.get(plural).into_iter().flatten();
+        let objects = self.objects.lock().unwrap();
+        let items = objects.now.get(plural).into_iter().flatten();
         let items: Vec<_> = items.map(|(_, object)| object).collect();
         let kind = if plural == "pods" { "PodList" } else { "List" };
         json!({ "kind": kind, "apiVersion": "v1", "metadata": { "resourceVersion": "5" }, "items": items })
     }
 
-    /// A watch, for as long as the other side wants it.
-    fn watch(&self, mut stream: &TcpStream, plural: &str, initial: bool) -> Option<()> {
+    /// A watch, until something is to be told to nobody.
+    fn watch(&self, stream: &mut impl Write, plural: &str, initial: bool) -> Option<()> {
         let head = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
         stream.write_all(head.as_bytes()).ok()?;
-        let mut state = self.state.lock().unwrap();
-        let mut told = state.events.len();
+        let mut objects = self.objects.lock().unwrap();
+        let mut told = objects.events.len();
         let mut lines = Vec::new();
         if initial {
-            let objects = state.objects.get(plural).into_iter().flatten();
-            lines.extend(objects.map(|(_, object)| json!({ "type": "ADDED", "object": object })));
+            let now = objects.now.get(plural).into_iter().flatten();
+            lines.extend(now.map(|(_, object)| json!({ "type": "ADDED", "object": object })));
             lines.push(json!({ "type": "BOOKMARK", "object": {
                 "kind": "X", "apiVersion": "v1",
                 "metadata": { "resourceVersion": "5", "annotations": { "k8s.io/initial-events-end": "true" } },
@@ -176,15 +295,16 @@ impl Shared {
                 let chunk = format!("{:x}\r\n{line}\r\n", line.len());
                 stream.write_all(chunk.as_bytes()).ok()?;
             }
-            while state.events.len() == told {
-                state = self.changed.wait(state).unwrap();
+            stream.flush().ok()?;
+            while objects.events.len() == told {
+                objects = self.changed.wait(objects).unwrap();
             }
-            let new = state.events[told..].iter();
+            let new = objects.events[told..].iter();
             lines.extend(
                 new.filter(|(of, _)| of == plural)
                     .map(|(_, event)| event.clone()),
             );
-            told = state.events.len();
+            told = objects.events.len();
         }
     }
 }
@@ -225,11 +345,12 @@ fn status(code: u16) -> Value {
     json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "no", "reason": "No", "code": code })
 }
 
-fn answer(mut stream: &TcpStream, code: u16, value: &Value) {
+fn respond(stream: &mut impl Write, code: u16, value: &Value) {
     let body = value.to_string();
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {code} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     );
     let _ = stream.write_all((head + &body).as_bytes());
+    let _ = stream.flush();
 }

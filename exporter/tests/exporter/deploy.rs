@@ -1,13 +1,11 @@
 //! The manifests of deploy/: what they allow and start, and that a cluster takes them.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::support::{Directory, Exporter, eventually, eventually_or, get, run};
+use super::support::{Directory, Exporter, eventually, eventually_or, get, run, run_program};
 
 const FILES: [&str; 3] = [
     "kubernetes.yaml",
@@ -183,19 +181,11 @@ fn daemon_set_and_deployment_divide_the_default_resources() {
 
 /// `kubectl` on the cluster that `KUBECONFIG` names.
 fn kubectl(args: &[&str], stdin: &str) -> Result<String, String> {
-    let mut child = Command::new("kubectl")
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    let output = child.wait_with_output().unwrap();
+    let output = run_program("kubectl", args, stdin);
     if output.status.success() {
-        Ok(String::from_utf8(output.stdout).unwrap())
+        Ok(output.stdout)
     } else {
-        Err(String::from_utf8(output.stderr).unwrap())
+        Err(output.stderr)
     }
 }
 

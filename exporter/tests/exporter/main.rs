@@ -11,10 +11,12 @@
 )]
 
 mod api;
+mod authority;
 mod browser;
-mod certificates;
 mod cli;
+mod client;
 mod cluster;
+mod credentials;
 mod deploy;
 mod flags;
 mod http;

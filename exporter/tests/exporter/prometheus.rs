@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 
 use super::api::Api;
-use super::certificates::Authority;
+use super::authority::Authority;
 use super::support::{CLUSTER, Directory, Exporter, eventually_or, get};
 
 const DOCS: &str = include_str!("../../../docs/scraping.md");
@@ -126,13 +126,13 @@ impl Place {
     fn new(web: &str) -> Self {
         let directory = Directory::new("place");
         let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
-        let server = servers.server();
-        directory.write("servers.crt", &servers.pem);
-        directory.write("server.crt", &server.cert);
+        let server = servers.issue("exporter");
+        directory.write("servers.crt", &servers.pem());
+        directory.write("server.crt", &server.certificate);
         directory.write("server.key", &server.key);
-        let prometheus = clients.issue(&["prometheus"]);
-        directory.write("clients.crt", &clients.pem);
-        directory.write("prometheus.crt", &prometheus.cert);
+        let prometheus = clients.issue_to("prometheus", &["prometheus"]);
+        directory.write("clients.crt", &clients.pem());
+        directory.write("prometheus.crt", &prometheus.certificate);
         directory.write("prometheus.key", &prometheus.key);
         let path = format!("{}/", directory.str());
         let text = documented(web).replace("/etc/kube-state-metrics/", &path);

@@ -52,7 +52,12 @@ pub struct Directory(PathBuf);
 
 /// Runs the program to its end.
 pub fn run(args: &[&str], stdin: &str) -> Output {
-    let mut child = Command::new(PROGRAM)
+    run_program(PROGRAM, args, stdin)
+}
+
+/// Runs any program to its end.
+pub fn run_program(program: &str, args: &[&str], stdin: &str) -> Output {
+    let mut child = Command::new(program)
         .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -112,8 +117,12 @@ impl Exporter {
     }
 
     pub fn spawn(args: &[&str]) -> Self {
-        let mut child = Command::new(PROGRAM)
-            .args(args)
+        Self::of_command(Command::new(PROGRAM).args(args))
+    }
+
+    /// The program as a command starts it.
+    pub fn of_command(command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -5,7 +5,8 @@ use std::net::TcpStream;
 
 use rustls::version::{TLS12, TLS13};
 
-use super::certificates::{Authority, Client, Pair, ask};
+use super::authority::{Authority, Identity};
+use super::client::{Client, Stream, ask};
 use super::support::{CLUSTER, Directory, Exporter, eventually, get, run};
 
 /// Server certificates of an authority, in a directory beside a web configuration file.
@@ -20,13 +21,13 @@ impl Place {
             directory: Directory::new("tls"),
             authority: Authority::new("servers"),
         };
-        place.install(&place.authority.server());
+        place.install(&place.authority.issue("exporter"));
         place
     }
 
-    fn install(&self, pair: &Pair) {
+    fn install(&self, pair: &Identity) {
         self.directory.write("server.key", &pair.key);
-        self.directory.write("server.crt", &pair.cert);
+        self.directory.write("server.crt", &pair.certificate);
     }
 
     /// Starts an exporter; `more` stands in the section about TLS, `rest` below it.
@@ -128,12 +129,12 @@ fn http2_is_agreed_on_unless_the_file_says_no() {
 fn clients_need_a_certificate_that_their_authority_signed_for_an_allowed_name() {
     let place = Place::new();
     let clients = Authority::new("clients");
-    place.directory.write("clients.crt", &clients.pem);
+    place.directory.write("clients.crt", &clients.pem());
     let required = [
         "client_auth_type: RequireAndVerifyClientCert",
         "client_ca_file: clients.crt",
     ];
-    let passes = |exporter: &Exporter, pair: Option<&Pair>| {
+    let passes = |exporter: &Exporter, pair: Option<&Identity>| {
         [&TLS12, &TLS13].map(|version| {
             let client = Client::with(&place.authority, pair, &[version]);
             let answers = [&exporter.main, &exporter.telemetry]
@@ -145,11 +146,11 @@ fn clients_need_a_certificate_that_their_authority_signed_for_an_allowed_name() 
             }
         })
     };
-    let prometheus = clients.issue(&["prometheus"]);
+    let prometheus = clients.issue_to("prometheus", &["prometheus"]);
     let exporter = place.exporter(&required, "");
     assert_eq!(passes(&exporter, Some(&prometheus)), [true; 2]);
     assert_eq!(passes(&exporter, None), [false; 2]);
-    let forged = Authority::new("clients").issue(&["prometheus"]);
+    let forged = Authority::new("clients").issue_to("prometheus", &["prometheus"]);
     assert_eq!(passes(&exporter, Some(&forged)), [false; 2]);
 
     let names = [
@@ -166,7 +167,7 @@ fn clients_need_a_certificate_that_their_authority_signed_for_an_allowed_name() 
         ("spiffe://a/c", false),
         ("127.0.0.8", false),
     ] {
-        let pair = clients.issue(&[name]);
+        let pair = clients.issue_to("prometheus", &[name]);
         assert_eq!(passes(&exporter, Some(&pair)), [allowed; 2], "{name}");
     }
     let optional = [
@@ -184,8 +185,7 @@ fn certificates_are_read_again_while_it_runs() {
     let exporter = place.exporter(&[], "");
     let client = Client::new(&place.authority);
     let mut old = client.connect(&exporter.main).unwrap();
-    let shown =
-        |stream: &super::certificates::Stream| stream.conn.peer_certificates().unwrap()[0].to_vec();
+    let shown = |stream: &Stream| stream.conn.peer_certificates().unwrap()[0].to_vec();
     let first = shown(&old);
     assert_eq!(
         shown(&client.connect(&exporter.main).unwrap()),
@@ -193,7 +193,7 @@ fn certificates_are_read_again_while_it_runs() {
         "it is the same until it changes"
     );
 
-    place.install(&place.authority.server());
+    place.install(&place.authority.issue("exporter"));
     let second = eventually("the new certificate is shown", || {
         // Between the two files, the last pair that fits stays in use.
         let now = shown(&client.connect(&exporter.main).unwrap());
@@ -210,7 +210,7 @@ fn certificates_are_read_again_while_it_runs() {
         "{}",
         exporter.log()
     );
-    place.install(&place.authority.server());
+    place.install(&place.authority.issue("exporter"));
     eventually("the repair shows", || {
         (shown(&client.connect(&exporter.main).unwrap()) != second).then_some(())
     });
@@ -344,7 +344,7 @@ fn headers_are_added_and_the_rate_is_limited() {
 fn a_file_that_is_wrong_is_told_with_what_is_wrong() {
     let place = Place::new();
     let pair = "cert_file: server.crt, key_file: server.key";
-    let other = Authority::new("other").server();
+    let other = Authority::new("other").issue("exporter");
     place.directory.write("other.key", &other.key);
     let cases = [
         ("a: {", "--tls-config "),

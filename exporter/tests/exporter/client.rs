@@ -1,32 +1,17 @@
-//! Certificates made for a test, and a client that uses them.
+//! A client that speaks TLS.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType, string::Ia5String,
-};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
 };
 
+use super::authority::{Authority, Identity};
 use super::support::{Answer, PATIENCE};
-
-/// Who signs certificates.
-pub struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    /// Its own certificate as PEM.
-    pub pem: String,
-}
-
-/// A certificate and its key as PEM.
-pub struct Pair {
-    pub cert: String,
-    pub key: String,
-}
 
 /// A client that trusts one authority.
 pub struct Client {
@@ -34,44 +19,6 @@ pub struct Client {
 }
 
 pub type Stream = StreamOwned<ClientConnection, TcpStream>;
-
-// === impl Authority ===
-
-impl Authority {
-    pub fn new(name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, name);
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self {
-            issuer: Issuer::new(params, key),
-            pem,
-        }
-    }
-
-    /// A certificate for DNS names, addresses and URIs.
-    pub fn issue(&self, names: &[&str]) -> Pair {
-        let (uris, names): (Vec<&str>, Vec<&str>) =
-            names.iter().partition(|name| name.contains("://"));
-        let names: Vec<_> = names.into_iter().map(str::to_owned).collect();
-        let mut params = CertificateParams::new(names).unwrap();
-        for uri in uris {
-            let uri = SanType::URI(Ia5String::try_from(uri).unwrap());
-            params.subject_alt_names.push(uri);
-        }
-        let key = KeyPair::generate().unwrap();
-        Pair {
-            cert: params.signed_by(&key, &self.issuer).unwrap().pem(),
-            key: key.serialize_pem(),
-        }
-    }
-
-    /// The certificate of an exporter on the loopback.
-    pub fn server(&self) -> Pair {
-        self.issue(&["localhost", "127.0.0.1"])
-    }
-}
 
 // === impl Client ===
 
@@ -82,13 +29,13 @@ impl Client {
 
     pub fn with(
         trusts: &Authority,
-        pair: Option<&Pair>,
+        pair: Option<&Identity>,
         versions: &[&'static SupportedProtocolVersion],
     ) -> Self {
         let mut roots = RootCertStore::empty();
-        let pem = trusts.pem.as_bytes();
+        let pem = trusts.pem();
         roots
-            .add(CertificateDer::from_pem_slice(pem).unwrap())
+            .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
             .unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
@@ -98,7 +45,8 @@ impl Client {
         let config = match pair {
             None => builder.with_no_client_auth(),
             Some(pair) => {
-                let certificate = CertificateDer::from_pem_slice(pair.cert.as_bytes()).unwrap();
+                let certificate =
+                    CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
                 let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
                 builder
                     .with_client_auth_cert(vec![certificate], key)

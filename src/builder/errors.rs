@@ -1,0 +1,103 @@
+//! What a builder finds wrong.
+
+use crate::exposition::PlanProblem;
+use crate::families::UnknownResource;
+use crate::filter::FilterError;
+
+/// Everything that is wrong with what was registered.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", list(problems))]
+pub struct BuildError {
+    problems: Vec<BuildProblem>,
+}
+
+/// One thing that is wrong with what was registered.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildProblem {
+    /// A resource name that is not among the built-in ones.
+    #[error(transparent)]
+    UnknownResource(#[from] UnknownResource),
+    /// A pattern or a list of patterns.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// A family's name that no parser would take.
+    #[error(
+        "`{name}` of {resource} is not a metric name; use letters, digits, `_` and `:`, and no \
+         digit in front"
+    )]
+    MetricName {
+        /// The name.
+        name: String,
+        /// The resource that has the family.
+        resource: String,
+    },
+    /// A label name that no parser would take.
+    #[error(
+        "`{label}` of {subject} is not a label name; use letters, digits and `_`, and no digit in \
+         front"
+    )]
+    LabelName {
+        /// The name.
+        label: String,
+        /// The family, the resource or the builder call that has it.
+        subject: String,
+    },
+    /// A label name that stands twice in every sample.
+    #[error("the label `{label}` of {subject} is there already; rename one of the two")]
+    RepeatedLabel {
+        /// The name.
+        label: String,
+        /// The family or the resource that has it.
+        subject: String,
+    },
+    /// A family without a help text.
+    #[error("`{name}` of {resource} has no help text; say what it tells")]
+    MissingHelp {
+        /// The family.
+        name: String,
+        /// The resource that has the family.
+        resource: String,
+    },
+    /// Two families of one name that are not the same family.
+    #[error("`{family}` of {first} and of {second} differ in their {what}; rename one of the two")]
+    FamilyConflict {
+        /// The family.
+        family: String,
+        /// The resource that has it first.
+        first: String,
+        /// The resource that has it again.
+        second: String,
+        /// What differs: `type` or `help`.
+        what: &'static str,
+    },
+}
+// === impl BuildError ===
+
+impl BuildError {
+    pub(crate) fn new(problems: Vec<BuildProblem>) -> Self {
+        Self { problems }
+    }
+
+    /// The single problems, in the order they were found.
+    #[must_use]
+    pub fn problems(&self) -> &[BuildProblem] {
+        &self.problems
+    }
+}
+
+impl From<PlanProblem> for BuildProblem {
+    fn from(problem: PlanProblem) -> Self {
+        Self::FamilyConflict {
+            family: problem.family,
+            first: problem.first,
+            second: problem.second,
+            what: problem.what,
+        }
+    }
+}
+
+fn list(problems: &[BuildProblem]) -> String {
+    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}

@@ -1,0 +1,86 @@
+//! Writers without the type of what they feed, for sources that carry many kinds.
+
+use std::fmt;
+
+use super::Writer;
+use crate::decode::DecodeError;
+use crate::resource::{Kind, ResourceInfo};
+
+/// Feeds objects of a kind that is not known at compile time, as JSON.
+///
+/// It is what [`Writer`] is for a type; see there for what each method does.
+pub trait ObjectWriter: Send + fmt::Debug {
+    /// Names and scope of the resource.
+    fn resource(&self) -> &ResourceInfo;
+
+    /// Decodes an object and applies it.
+    ///
+    /// # Errors
+    ///
+    /// Names an object that does not decode; its old samples are gone.
+    fn apply(&mut self, json: &[u8]) -> Result<(), DecodeError>;
+
+    /// Decodes an object and removes it.
+    ///
+    /// # Errors
+    ///
+    /// Names an object that does not decode; what was stored under its name is gone.
+    fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError>;
+
+    /// Removes what is stored as `namespace/name`.
+    fn delete_key(&mut self, namespace: &str, name: &str);
+
+    /// `metadata.resourceVersion` of the object fed last, empty where it had none.
+    fn last_version(&self) -> &str;
+
+    /// Begins a complete list; readers see the old state until it ends.
+    fn begin_list(&mut self);
+
+    /// Ends a list: what it did not name is removed.
+    fn end_list(&mut self);
+
+    /// Gives a list up: all it did is undone.
+    fn abandon_list(&mut self);
+
+    /// Removes all rows of this writer and the writer.
+    fn close(self: Box<Self>);
+}
+// === impl ObjectWriter for Writer ===
+
+impl<K: Kind> ObjectWriter for Writer<K> {
+    fn resource(&self) -> &ResourceInfo {
+        self.store().resource()
+    }
+
+    fn apply(&mut self, json: &[u8]) -> Result<(), DecodeError> {
+        self.apply_json(json)
+    }
+
+    fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError> {
+        self.delete_json(json)
+    }
+
+    fn delete_key(&mut self, namespace: &str, name: &str) {
+        Writer::delete_key(self, namespace, name);
+    }
+
+    fn last_version(&self) -> &str {
+        Writer::last_version(self)
+    }
+
+    fn begin_list(&mut self) {
+        Writer::begin_list(self);
+    }
+
+    fn end_list(&mut self) {
+        Writer::end_list(self);
+    }
+
+    fn abandon_list(&mut self) {
+        Writer::abandon_list(self);
+    }
+
+    fn close(self: Box<Self>) {
+        Writer::close(*self);
+    }
+}
