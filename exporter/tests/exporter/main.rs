@@ -18,6 +18,7 @@ mod cluster;
 mod credentials;
 mod http;
 mod limits;
+mod scraped;
 mod serving;
 mod support;
 mod tokens;
