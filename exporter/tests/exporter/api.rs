@@ -1,4 +1,4 @@
-//! A stand-in for an API server: it reviews tokens, has no objects, and remembers what it was asked.
+//! A stand-in for an API server: it reviews tokens, has few objects, and remembers what it was asked.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,8 +13,17 @@ pub struct Api {
 }
 
 impl Api {
-    /// Answers `403` for the resources named `forbidden`.
+    /// Has no objects, and answers `403` for the resources named `forbidden`.
     pub fn start(forbidden: &'static [&'static str]) -> Self {
+        Self::with_objects(forbidden, Vec::new())
+    }
+
+    /// The same with objects in the collections at some paths.
+    pub fn with_objects(
+        forbidden: &'static [&'static str],
+        objects: Vec<(&'static str, Value)>,
+    ) -> Self {
+        let objects = Arc::new(objects);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -22,8 +31,8 @@ impl Api {
         // The threads end with the test process.
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let seen = Arc::clone(&seen);
-                std::thread::spawn(move || while_open(&stream, &seen, forbidden));
+                let (seen, objects) = (Arc::clone(&seen), Arc::clone(&objects));
+                std::thread::spawn(move || while_open(&stream, &seen, forbidden, &objects));
             }
         });
         Self { url, requests }
@@ -54,7 +63,12 @@ impl Api {
     }
 }
 
-fn while_open(stream: &TcpStream, seen: &Mutex<Vec<String>>, forbidden: &[&str]) -> Option<()> {
+fn while_open(
+    stream: &TcpStream,
+    seen: &Mutex<Vec<String>>,
+    forbidden: &[&str],
+    objects: &[(&str, Value)],
+) -> Option<()> {
     let mut reader = BufReader::new(stream);
     loop {
         let mut line = String::new();
@@ -79,13 +93,15 @@ fn while_open(stream: &TcpStream, seen: &Mutex<Vec<String>>, forbidden: &[&str])
         reader.read_exact(&mut body).ok()?;
         seen.lock().unwrap().push(request.clone());
         let path = request.split([' ', '?']).nth(1).unwrap();
+        let objects = objects.iter().filter(|(own, _)| *own == path);
+        let objects: Vec<_> = objects.map(|(_, object)| object).collect();
         if forbidden
             .iter()
             .any(|name| path.ends_with(&format!("/{name}")))
         {
             answer(stream, 403, &status(403));
         } else if request.contains("watch=") {
-            watch(stream, request.contains("sendInitialEvents=true"));
+            watch(stream, request.contains("sendInitialEvents=true"), &objects);
             return None;
         } else {
             let (code, value) = match path.rsplit('/').next().unwrap() {
@@ -93,7 +109,7 @@ fn while_open(stream: &TcpStream, seen: &Mutex<Vec<String>>, forbidden: &[&str])
                 "subjectaccessreviews" => access_review(&serde_json::from_slice(&body).unwrap()),
                 _ => (
                     200,
-                    json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": "5" }, "items": [] }),
+                    json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": "5" }, "items": objects }),
                 ),
             };
             answer(stream, code, &value);
@@ -146,12 +162,16 @@ fn answer(mut stream: &TcpStream, code: u16, value: &Value) {
     let _ = stream.write_all((head + &body).as_bytes());
 }
 
-/// A watch without events, for as long as the other side wants it.
-fn watch(mut stream: &TcpStream, initial: bool) {
+/// A watch without changes, for as long as the other side wants it.
+fn watch(mut stream: &TcpStream, initial: bool, objects: &[&Value]) {
     let head =
         "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
     let _ = stream.write_all(head.as_bytes());
     if initial {
+        for object in objects {
+            let line = format!("{}\n", json!({ "type": "ADDED", "object": object }));
+            let _ = stream.write_all(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes());
+        }
         let bookmark = json!({ "type": "BOOKMARK", "object": {
             "kind": "X", "apiVersion": "v1",
             "metadata": { "resourceVersion": "5", "annotations": { "k8s.io/initial-events-end": "true" } },

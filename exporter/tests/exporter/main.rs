@@ -12,8 +12,10 @@
 
 mod api;
 mod browser;
+mod check;
 mod cli;
 mod cluster;
+mod custom;
 mod http;
 mod limits;
 mod serving;
