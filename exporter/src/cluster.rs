@@ -1,8 +1,12 @@
 //! The way to the API server.
 
-use std::path::PathBuf;
+mod renewal;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kube::client::AuthError;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use kube_state_metrics::watch::tuned;
 
@@ -14,43 +18,205 @@ pub(crate) enum ClusterError {
     #[error("--kubeconfig {}: {source}", path.display())]
     Kubeconfig {
         path: PathBuf,
-        source: kube::config::KubeconfigError,
+        source: KubeconfigError,
     },
     #[error(
         "this does not run in a cluster ({0}); give --kubeconfig FILE, --apiserver URL, or \
          --manifests PATH for metrics without a cluster"
     )]
     NotInCluster(kube::config::InClusterError),
+    #[error("cannot read the token file {}: {source}", path.display())]
+    TokenFile {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("cannot make a client for the API server: {0}")]
-    Client(#[source] kube::Error),
+    Client(String),
 }
 
+/// What leads to the API server and proves who asks.
+#[derive(Clone, Debug, PartialEq)]
+struct Access {
+    kubeconfig: Option<PathBuf>,
+    apiserver: Option<http::Uri>,
+}
+
+/// Where a pod finds its credentials; they are replaced every hour or so.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// The longest time a credential plugin may take.
+const PLUGIN_PATIENCE: Duration = Duration::from_secs(60);
+
 /// A client for the API server that the options name, and where that is.
+///
+/// Its credentials are renewed for as long as it lives: when a file they are from changes, before they
+/// expire, and where a plugin has better ones than those the server refuses.
 ///
 /// # Errors
 ///
 /// Where the options, or the cluster this runs in, do not lead to one. The server itself is not
 /// asked: it may come later.
 pub(crate) async fn client(source: &Source) -> Result<(Client, String), ClusterError> {
-    let mut config = match (&source.kubeconfig, &source.apiserver) {
-        (Some(path), _) => {
-            let wrong = |source| ClusterError::Kubeconfig {
-                path: path.clone(),
-                source,
-            };
-            let kubeconfig = Kubeconfig::read_from(path).map_err(wrong)?;
-            let options = KubeConfigOptions::default();
-            Config::from_custom_kubeconfig(kubeconfig, &options)
-                .await
-                .map_err(wrong)?
-        }
-        (None, Some(apiserver)) => Config::new(apiserver.clone()),
-        (None, None) => Config::incluster().map_err(ClusterError::NotInCluster)?,
+    let access = Access {
+        kubeconfig: source.kubeconfig.clone(),
+        apiserver: source.apiserver.clone(),
     };
-    if let Some(apiserver) = &source.apiserver {
-        config.cluster_url = apiserver.clone();
+    renewal::client(access).await
+}
+
+/// The server that the content of a kubeconfig leads to, where it leads anywhere.
+pub(crate) fn server(kubeconfig: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(kubeconfig).ok()?;
+    let config = Kubeconfig::from_yaml(text).ok()?;
+    let context = config.current_context?;
+    let mut contexts = config.contexts.into_iter();
+    let context = contexts.find(|own| own.name == context)?.context?;
+    let mut clusters = config.clusters.into_iter();
+    clusters
+        .find(|own| own.name == context.cluster)?
+        .cluster?
+        .server
+}
+
+// === impl Access ===
+
+impl Access {
+    /// The files that credentials are read from.
+    fn files(&self) -> Vec<PathBuf> {
+        let Some(path) = &self.kubeconfig else {
+            return match &self.apiserver {
+                Some(_) => Vec::new(),
+                None => ["token", "ca.crt"]
+                    .map(|name| Path::new(SERVICE_ACCOUNT).join(name))
+                    .into(),
+            };
+        };
+        let mut files = vec![path.clone()];
+        // A kubeconfig that cannot be read may be mended.
+        let config = Kubeconfig::read_from(path).unwrap_or_default();
+        let clusters = config.clusters.into_iter().filter_map(|own| own.cluster);
+        let authorities = clusters.filter_map(|cluster| cluster.certificate_authority);
+        files.extend(authorities.map(PathBuf::from));
+        for user in config
+            .auth_infos
+            .into_iter()
+            .filter_map(|own| own.auth_info)
+        {
+            let own = [user.token_file, user.client_certificate, user.client_key];
+            files.extend(own.into_iter().flatten().map(PathBuf::from));
+        }
+        files
     }
-    let url = config.cluster_url.to_string();
-    let client = Client::try_from(tuned(config)).map_err(ClusterError::Client)?;
-    Ok((client, url))
+
+    /// The configuration of a client, as the files are now.
+    async fn config(&self) -> Result<Config, ClusterError> {
+        let mut config = match (&self.kubeconfig, &self.apiserver) {
+            (Some(path), _) => {
+                let wrong = |source| ClusterError::Kubeconfig {
+                    path: path.clone(),
+                    source,
+                };
+                let kubeconfig = Kubeconfig::read_from(path).map_err(wrong)?;
+                let options = KubeConfigOptions::default();
+                Config::from_custom_kubeconfig(kubeconfig, &options)
+                    .await
+                    .map_err(wrong)?
+            }
+            (None, Some(apiserver)) => Config::new(apiserver.clone()),
+            (None, None) => Config::incluster().map_err(ClusterError::NotInCluster)?,
+        };
+        if let Some(apiserver) = &self.apiserver {
+            config.cluster_url = apiserver.clone();
+        }
+        let user = &mut config.auth_info;
+        if user.token.is_none()
+            && let Some(path) = user.token_file.take()
+        {
+            // Files end with a line break more often than not, and tokens never do.
+            let token = std::fs::read_to_string(&path).map_err(|source| {
+                let path = PathBuf::from(&path);
+                ClusterError::TokenFile { path, source }
+            })?;
+            user.token = Some(token.trim().to_owned().into());
+        }
+        Ok(tuned(config))
+    }
+}
+
+/// A client of a configuration, which may run a plugin for its credentials.
+async fn of_config(config: Config) -> Result<Client, ClusterError> {
+    let made = tokio::task::spawn_blocking(|| Client::try_from(config));
+    let made = tokio::time::timeout(PLUGIN_PATIENCE, made).await;
+    let made = made.map_err(|_| {
+        let patience = PLUGIN_PATIENCE;
+        ClusterError::Client(format!("no credentials came within {patience:?}"))
+    })?;
+    let made = made.map_err(|error| ClusterError::Client(error.to_string()))?;
+    made.map_err(|error| ClusterError::Client(describe(&error)))
+}
+
+/// What went wrong, without what a plugin was given or said in confidence.
+fn describe(error: &kube::Error) -> String {
+    let kube::Error::Auth(AuthError::AuthExecRun { out, .. }) = error else {
+        return error.to_string();
+    };
+    let said = String::from_utf8_lossy(&out.stderr);
+    let status = out.status;
+    match said.trim() {
+        "" => format!("the credential plugin failed with {status}"),
+        said => format!("the credential plugin failed with {status}: {said}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_of_a_kubeconfig_is_that_of_its_context() {
+        let kubeconfig = "
+apiVersion: v1
+kind: Config
+clusters: [{name: a, cluster: {server: 'https://a'}}, {name: b, cluster: {server: 'https://b'}}]
+contexts: [{name: x, context: {cluster: b, user: u}}]
+current-context: x
+";
+        assert_eq!(server(kubeconfig.as_bytes()).as_deref(), Some("https://b"));
+        for wrong in ["", "x", "current-context: y", "\u{fffd}: ["] {
+            assert_eq!(server(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn all_files_that_credentials_come_from_are_followed() {
+        let directory = std::env::temp_dir().join(format!("access-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("config");
+        let kubeconfig = "
+clusters: [{name: a, cluster: {server: 'https://a', certificate-authority: ca.pem}}]
+users: [{name: u, user: {tokenFile: token, client-certificate: /c.pem, client-key: key.pem}}]
+";
+        std::fs::write(&path, kubeconfig).unwrap();
+        let access = Access {
+            kubeconfig: Some(path.clone()),
+            apiserver: None,
+        };
+        let files = access.files();
+        let beside = |name: &str| directory.join(name);
+        let c = PathBuf::from("/c.pem");
+        let all = [
+            path,
+            beside("ca.pem"),
+            beside("token"),
+            c,
+            beside("key.pem"),
+        ];
+        assert_eq!(files, all);
+        std::fs::remove_dir_all(&directory).unwrap();
+        assert_eq!(access.files().len(), 1, "it may come back");
+        let pod = Access {
+            kubeconfig: None,
+            apiserver: None,
+        };
+        assert_eq!(pod.files().len(), 2);
+    }
 }

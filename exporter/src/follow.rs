@@ -88,6 +88,13 @@ impl Follower {
         }
     }
 
+    /// Whether exactly these are followed.
+    pub(crate) fn follows(&self, paths: &[PathBuf]) -> bool {
+        let all =
+            |these: &[PathBuf], those: &[PathBuf]| these.iter().all(|own| those.contains(own));
+        all(paths, &self.paths) && all(&self.paths, paths)
+    }
+
     /// Waits until something differs; never where there is nothing to follow.
     pub(crate) async fn changed(&mut self) {
         if self.paths.is_empty() {

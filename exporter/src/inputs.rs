@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::Flags;
+use crate::cluster;
 use crate::config_file::{ConfigFile, ConfigFileError};
 use crate::follow::Follower;
 use crate::options::{Options, OptionsError};
@@ -119,7 +120,13 @@ impl Inputs {
     pub(crate) fn feeds_the_same(&self, other: &Self) -> bool {
         self.options.content == other.options.content
             && self.options.source == other.options.source
-            && self.kubeconfig == other.kubeconfig
+            && (self.kubeconfig == other.kubeconfig
+                || self.server().is_some() && self.server() == other.server())
+    }
+
+    /// The server that the kubeconfig leads to; credentials for the same one are renewed in place.
+    fn server(&self) -> Option<String> {
+        cluster::server(self.kubeconfig.as_ref()?.content.as_deref()?)
     }
 
     /// Notes in metrics that the files are in use.

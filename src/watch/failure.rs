@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
+use kube::client::AuthError;
 use serde::{Deserialize, Serialize};
 
 use super::split::SplitError;
@@ -135,16 +136,15 @@ impl Failure {
 
     /// A request that got no answer, or an answer whose body broke off.
     pub(super) fn of_client(error: &kube::Error) -> Self {
-        let reason = match error {
-            kube::Error::Auth(_) => FailureReason::Unauthorized,
-            _ => FailureReason::Unreachable,
-        };
+        if let Some(error) = credentials(error) {
+            return Self::new(FailureReason::Unauthorized, no_credentials(error));
+        }
         let message = match error {
             kube::Error::Service(error) => chain(&**error),
             kube::Error::HyperError(error) => chain(error),
             error => chain(error),
         };
-        Self::new(reason, message)
+        Self::unreachable(message)
     }
 
     /// An answer other than 200.
@@ -208,6 +208,28 @@ impl fmt::Display for Failure {
     }
 }
 
+/// What went wrong with the credentials, where that is what went wrong.
+fn credentials(error: &kube::Error) -> Option<&AuthError> {
+    match error {
+        kube::Error::Auth(error) => Some(error),
+        // They are had on the way of each request, where the client is a stack of services.
+        kube::Error::Service(error) => error.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// The same in words, without what a plugin was given or said in confidence.
+fn no_credentials(error: &AuthError) -> String {
+    match error {
+        AuthError::AuthExecRun { out, .. } => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            let said = said.lines().last().unwrap_or_default();
+            format!("the credential plugin failed with {}: {said}", out.status)
+        }
+        error => chain(error),
+    }
+}
+
 /// The messages of an error and its sources, each once.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -260,6 +282,35 @@ mod tests {
             assert_eq!(reason.is_refusal(), matches!(code, 403 | 404));
         }
         assert_eq!(answer(503, "<html>").message, "503 Service Unavailable");
+    }
+
+    #[test]
+    fn credentials_that_cannot_be_had_are_told_apart_and_kept_secret() {
+        for error in [
+            kube::Error::Auth(AuthError::ExecPluginFailed),
+            kube::Error::Service(Box::new(AuthError::ExecPluginFailed)),
+        ] {
+            let failure = Failure::of_client(&error);
+            assert_eq!(failure.reason, FailureReason::Unauthorized, "{error}");
+        }
+        let other = kube::Error::Service("no way".into());
+        let reason = Failure::of_client(&other).reason;
+        assert_eq!(reason, FailureReason::Unreachable);
+        let out = std::process::Output {
+            status: Default::default(),
+            stdout: b"token".into(),
+            stderr: b"trying\nno luck\n".into(),
+        };
+        let cmd = String::from("SECRET=x plugin");
+        let error = AuthError::AuthExecRun {
+            cmd,
+            out: Box::new(out),
+        };
+        let message = Failure::of_client(&kube::Error::Auth(error)).message;
+        assert_eq!(
+            message,
+            "the credential plugin failed with exit status: 0: no luck"
+        );
     }
 
     #[test]

@@ -279,6 +279,52 @@ async fn kinds_that_come_belong_to_the_shard_of_the_hour() {
     eventually("the same shard", || widgets(&all) == widgets(&parts[0])).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn namespaces_hold_for_namespaced_kinds_and_selectors_of_pods_for_none() {
+    let server = with_definitions();
+    for (plural, kind) in [("widgets", "Widget"), ("planets", "Planet")] {
+        server.serve("/apis/acme.dev", "acme.dev/v1", plural, kind);
+    }
+    let mut planets = definition(&["v1"]);
+    planets["metadata"]["name"] = json!("planets.acme.dev");
+    planets["spec"]["scope"] = json!("Cluster");
+    planets["spec"]["names"] = json!({ "kind": "Planet", "plural": "planets" });
+    server.put(DEFINITIONS, planets);
+    server.put(DEFINITIONS, definition(&["v1"]));
+    server.put("widgets", widget("one", 1));
+    let mut other = widget("two", 2);
+    other["metadata"]["namespace"] = json!("other");
+    server.put("widgets", other);
+    server.put(
+        "planets",
+        json!({ "metadata": { "name": "earth" }, "spec": { "size": 3 } }),
+    );
+    let config = Config::parse(&CONFIG.replace("kind: Widget", "kind: '*'")).unwrap();
+    let metrics = || {
+        let builder = StateMetrics::builder().built_in([BuiltIn::ConfigMaps]);
+        let builder = builder.namespaces(["a", "b"]).deny_namespaces(["b"]);
+        builder.custom_resources(&config).build().unwrap()
+    };
+    let asked = |plural: &str| -> Vec<String> {
+        let log = server.log(plural);
+        assert!(log.iter().all(|asked| asked.get("fieldSelector").is_none()));
+        log.into_iter().map(|asked| asked.path).collect()
+    };
+    let running = start(&server, metrics(), discover);
+    running.ready().await;
+    eventually("both show", || widgets(&running).len() == 2).await;
+    assert_eq!(asked("widgets"), ["/apis/acme.dev/v1/namespaces/a/widgets"]);
+    assert_eq!(asked("planets"), ["/apis/acme.dev/v1/planets"]);
+
+    // Only pods can be selected by node.
+    server.clear_log();
+    let running = start(&server, metrics(), |watch| discover(watch).node("n"));
+    running.ready().await;
+    eventually("one shows", || widgets(&running).len() == 1).await;
+    assert_eq!(asked("widgets").len(), 0);
+    assert_eq!(asked("planets").len(), 1);
+}
+
 // === built-in kinds ===
 
 /// Families for config maps beside the crate's own; the first has the values of one of those.

@@ -3,44 +3,99 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 pub struct Api {
     pub url: String,
-    requests: Arc<Mutex<Vec<String>>>,
+    state: Arc<State>,
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// `GET /path?query`.
+    pub line: String,
+    pub authorization: Option<String>,
+    pub user_agent: Option<String>,
+    /// The client's certificate.
+    pub certificate: Option<Vec<u8>>,
+    /// Whether it got an answer other than 401.
+    pub accepted: bool,
+}
+
+#[derive(Default)]
+struct State {
+    url: String,
+    requests: Mutex<Vec<Asked>>,
+    /// Resources that are answered with 403.
+    forbidden: &'static [&'static str],
+    /// Objects, by the path of their collection.
+    objects: Vec<(&'static str, Value)>,
+    /// The token asked for, where one is.
+    token: Mutex<Option<String>>,
+    /// What it gives as a provider of identities, where it is one.
+    id_token: Mutex<Option<String>>,
+    tls: Mutex<Option<Arc<ServerConfig>>>,
+    connections: Mutex<Vec<TcpStream>>,
 }
 
 impl Api {
     /// Has no objects, and answers `403` for the resources named `forbidden`.
     pub fn start(forbidden: &'static [&'static str]) -> Self {
-        Self::with_objects(forbidden, Vec::new())
+        Self::with(State {
+            forbidden,
+            ..State::default()
+        })
     }
 
-    /// The same with objects in the collections at some paths.
-    pub fn with_objects(
-        forbidden: &'static [&'static str],
-        objects: Vec<(&'static str, Value)>,
-    ) -> Self {
-        let objects = Arc::new(objects);
+    /// Has objects in the collections at some paths.
+    pub fn with_objects(objects: Vec<(&'static str, Value)>) -> Self {
+        Self::with(State {
+            objects,
+            ..State::default()
+        })
+    }
+
+    /// Speaks TLS.
+    pub fn start_tls(config: Arc<ServerConfig>) -> Self {
+        Self::with(State {
+            tls: Mutex::new(Some(config)),
+            ..State::default()
+        })
+    }
+
+    fn with(mut state: State) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&requests);
+        let scheme = match *state.tls.lock().unwrap() {
+            Some(_) => "https",
+            None => "http",
+        };
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
+        state.url.clone_from(&url);
+        let state = Arc::new(state);
+        let own = Arc::clone(&state);
         // The threads end with the test process.
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (seen, objects) = (Arc::clone(&seen), Arc::clone(&objects));
-                std::thread::spawn(move || while_open(&stream, &seen, forbidden, &objects));
+                let state = Arc::clone(&own);
+                let copy = stream.try_clone().unwrap();
+                state.connections.lock().unwrap().push(copy);
+                std::thread::spawn(move || state.serve(stream));
             }
         });
-        Self { url, requests }
+        Self { url, state }
     }
 
     /// What it was asked so far, as `GET /path?query`.
     pub fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
+        self.asked().into_iter().map(|asked| asked.line).collect()
+    }
+
+    /// What it was asked so far.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.state.requests.lock().unwrap().clone()
     }
 
     /// How often it was asked for a path.
@@ -51,69 +106,140 @@ impl Api {
             .count()
     }
 
+    /// Answers 401 to any other token from now on.
+    pub fn accept(&self, token: &str) {
+        *self.state.token.lock().unwrap() = Some(token.into());
+    }
+
+    /// Is a provider of identities from now on, which gives this token to everybody.
+    pub fn provide(&self, id_token: &str) {
+        *self.state.id_token.lock().unwrap() = Some(id_token.into());
+    }
+
+    /// Takes on another identity on new connections.
+    pub fn set_tls(&self, config: Arc<ServerConfig>) {
+        *self.state.tls.lock().unwrap() = Some(config);
+    }
+
+    /// Cuts all connections, and forgets what was asked.
+    pub fn cut(&self) {
+        self.state.requests.lock().unwrap().clear();
+        for connection in self.state.connections.lock().unwrap().drain(..) {
+            let _ = connection.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
     /// A kubeconfig that leads to it.
     pub fn kubeconfig(&self) -> String {
+        self.kubeconfig_with(json!({}), json!({ "token": "own" }))
+    }
+
+    /// A kubeconfig that leads to it, with more about the server, and a user.
+    pub fn kubeconfig_with(&self, mut cluster: Value, user: Value) -> String {
+        cluster["server"] = json!(self.url);
         json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "c",
-            "clusters": [{ "name": "c", "cluster": { "server": self.url } }],
-            "users": [{ "name": "c", "user": { "token": "own" } }],
+            "clusters": [{ "name": "c", "cluster": cluster }],
+            "users": [{ "name": "c", "user": user }],
             "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "c" } }],
         })
         .to_string()
     }
 }
 
-fn while_open(
-    stream: &TcpStream,
-    seen: &Mutex<Vec<String>>,
-    forbidden: &[&str],
-    objects: &[(&str, Value)],
-) -> Option<()> {
-    let mut reader = BufReader::new(stream);
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        let request = line.trim().trim_end_matches(" HTTP/1.1").to_owned();
-        if request.is_empty() {
-            return None;
+impl State {
+    fn serve(&self, mut stream: TcpStream) {
+        let tls = self.tls.lock().unwrap().clone();
+        let Some(tls) = tls else {
+            self.while_open(stream, None);
+            return;
+        };
+        let mut connection = ServerConnection::new(tls).unwrap();
+        while connection.is_handshaking() {
+            if connection.complete_io(&mut stream).is_err() {
+                return;
+            }
         }
-        let mut length = 0;
+        let certificates = connection.peer_certificates();
+        let certificate = certificates.and_then(|all| Some(all.first()?.to_vec()));
+        self.while_open(StreamOwned::new(connection, stream), certificate);
+    }
+
+    fn while_open(&self, stream: impl Read + Write, certificate: Option<Vec<u8>>) -> Option<()> {
+        let mut reader = BufReader::new(stream);
         loop {
-            let mut field = String::new();
-            reader.read_line(&mut field).ok()?;
-            let field = field.trim().to_ascii_lowercase();
-            if field.is_empty() {
-                break;
+            let mut line = String::new();
+            reader.read_line(&mut line).ok()?;
+            let line = line.trim().trim_end_matches(" HTTP/1.1").to_owned();
+            if line.is_empty() {
+                return None;
             }
-            if let Some(value) = field.strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
+            let mut asked = Asked {
+                line,
+                authorization: None,
+                user_agent: None,
+                certificate: certificate.clone(),
+                accepted: true,
+            };
+            let mut length = 0;
+            loop {
+                let mut field = String::new();
+                reader.read_line(&mut field).ok()?;
+                let Some((name, value)) = field.trim().split_once(": ") else {
+                    break;
+                };
+                match name.to_ascii_lowercase().as_str() {
+                    "content-length" => length = value.parse().unwrap(),
+                    "authorization" => asked.authorization = Some(value.to_owned()),
+                    "user-agent" => asked.user_agent = Some(value.to_owned()),
+                    _ => {}
+                }
             }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).ok()?;
+            let wanted = self.token.lock().unwrap().clone();
+            let wanted = wanted.map(|token| format!("Bearer {token}"));
+            asked.accepted = wanted.is_none() || wanted == asked.authorization;
+            self.requests.lock().unwrap().push(asked.clone());
+            self.answer(&asked, &body, reader.get_mut())?;
         }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).ok()?;
-        seen.lock().unwrap().push(request.clone());
-        let path = request.split([' ', '?']).nth(1).unwrap();
-        let objects = objects.iter().filter(|(own, _)| *own == path);
+    }
+
+    /// Answers, unless nothing more is to come on the connection.
+    fn answer(&self, asked: &Asked, body: &[u8], stream: &mut (impl Read + Write)) -> Option<()> {
+        let path = asked.line.split([' ', '?']).nth(1).unwrap();
+        let objects = self.objects.iter().filter(|(own, _)| *own == path);
         let objects: Vec<_> = objects.map(|(_, object)| object).collect();
-        if forbidden
+        if let Some(id_token) = &*self.id_token.lock().unwrap() {
+            let value = match path {
+                "/token" => json!({ "id_token": id_token }),
+                _ => json!({ "token_endpoint": format!("{}/token", self.url) }),
+            };
+            respond(stream, 200, &value);
+        } else if !asked.accepted {
+            respond(stream, 401, &status(401));
+        } else if self
+            .forbidden
             .iter()
             .any(|name| path.ends_with(&format!("/{name}")))
         {
-            answer(stream, 403, &status(403));
-        } else if request.contains("watch=") {
-            watch(stream, request.contains("sendInitialEvents=true"), &objects);
+            respond(stream, 403, &status(403));
+        } else if asked.line.contains("watch=") {
+            let initial = asked.line.contains("sendInitialEvents=true");
+            watch(stream, initial.then_some(&objects));
             return None;
         } else {
             let (code, value) = match path.rsplit('/').next().unwrap() {
-                "tokenreviews" => token_review(&serde_json::from_slice(&body).unwrap()),
-                "subjectaccessreviews" => access_review(&serde_json::from_slice(&body).unwrap()),
+                "tokenreviews" => token_review(&serde_json::from_slice(body).unwrap()),
+                "subjectaccessreviews" => access_review(&serde_json::from_slice(body).unwrap()),
                 _ => (
                     200,
                     json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": "5" }, "items": objects }),
                 ),
             };
-            answer(stream, code, &value);
+            respond(stream, code, &value);
         }
+        Some(())
     }
 }
 
@@ -153,32 +279,32 @@ fn status(code: u16) -> Value {
     json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "no", "reason": "No", "code": code })
 }
 
-fn answer(mut stream: &TcpStream, code: u16, value: &Value) {
+fn respond(stream: &mut impl Write, code: u16, value: &Value) {
     let body = value.to_string();
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {code} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     );
     let _ = stream.write_all((head + &body).as_bytes());
+    let _ = stream.flush();
 }
 
-/// A watch without changes, for as long as the other side wants it.
-fn watch(mut stream: &TcpStream, initial: bool, objects: &[&Value]) {
+/// A watch without changes, for as long as the other side wants it; first come these objects.
+fn watch(stream: &mut (impl Read + Write), objects: Option<&Vec<&Value>>) {
     let head =
         "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
     let _ = stream.write_all(head.as_bytes());
-    if initial {
-        for object in objects {
-            let line = format!("{}\n", json!({ "type": "ADDED", "object": object }));
-            let _ = stream.write_all(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes());
-        }
-        let bookmark = json!({ "type": "BOOKMARK", "object": {
+    if let Some(objects) = objects {
+        let bookmark = json!({
             "kind": "X", "apiVersion": "v1",
             "metadata": { "resourceVersion": "5", "annotations": { "k8s.io/initial-events-end": "true" } },
-        } });
-        let line = format!("{bookmark}\n");
-        let _ = stream.write_all(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes());
+        });
+        let added = objects.iter().map(|object| ("ADDED", *object));
+        for (kind, object) in added.chain([("BOOKMARK", &bookmark)]) {
+            let line = format!("{}\n", json!({ "type": kind, "object": object }));
+            let _ = stream.write_all(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes());
+        }
     }
-    let _ = stream.set_read_timeout(Some(Duration::from_secs(300)));
+    let _ = stream.flush();
     let _ = stream.read(&mut [0]);
 }

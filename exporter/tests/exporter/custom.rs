@@ -441,7 +441,7 @@ fn kinds_of_a_cluster_are_discovered_and_watched() {
             json!({ "metadata": { "name": "x", "resourceVersion": "3" } }),
         ),
     ];
-    let api = Api::with_objects(&[], objects);
+    let api = Api::with_objects(objects);
     let url = format!("--apiserver={}", api.url);
     let config = CONFIG.to_owned() + BESIDE;
     let exporter = Exporter::serving(&[

@@ -11,13 +11,16 @@
 )]
 
 mod api;
+mod authority;
 mod browser;
 mod check;
 mod cli;
 mod cluster;
+mod credentials;
 mod custom;
 mod http;
 mod limits;
+mod scraped;
 mod serving;
 mod support;
 mod tokens;

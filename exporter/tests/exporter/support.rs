@@ -102,8 +102,12 @@ impl Exporter {
     }
 
     pub fn spawn(args: &[&str]) -> Self {
-        let mut child = Command::new(PROGRAM)
-            .args(args)
+        Self::of_command(Command::new(PROGRAM).args(args))
+    }
+
+    /// The program as a command starts it.
+    pub fn of_command(command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

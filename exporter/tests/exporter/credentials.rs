@@ -1,0 +1,423 @@
+//! How the exporter shows who it is, and goes on while that changes.
+
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use super::api::{Api, Asked};
+use super::authority::Authority;
+use super::support::{Directory, Exporter, PROGRAM, eventually, run};
+
+/// Watches pods by a kubeconfig.
+fn watching(kubeconfig: &str) -> Exporter {
+    Exporter::serving(&["--resources=pods", "--kubeconfig", kubeconfig])
+}
+
+/// Waits until the API server has taken a request that `right` likes.
+fn accepts(api: &Api, what: &str, right: impl Fn(&Asked) -> bool) {
+    eventually(what, || {
+        let asked = api.asked();
+        asked
+            .iter()
+            .any(|own| own.accepted && right(own))
+            .then_some(())
+    });
+}
+
+/// Waits until everything is followed.
+fn is_synced(exporter: &Exporter) {
+    let synced = "kube_state_metrics_synced{resource=\"*v1.Pod\"}";
+    eventually("all is followed", || {
+        (exporter.own(synced) == Some(1.0)).then_some(())
+    });
+    assert_eq!(exporter.get("/readyz").status, 200);
+}
+
+/// Waits until it says of pods that they fail because of something.
+fn says(exporter: &Exporter, what: &str) -> String {
+    eventually(&format!("it says `{what}`"), || {
+        let body = exporter.get("/readyz").text();
+        body.contains(what).then_some(body)
+    })
+}
+
+fn bearer(token: &str) -> impl Fn(&Asked) -> bool {
+    let value = format!("Bearer {token}");
+    move |asked| asked.authorization.as_deref() == Some(&value)
+}
+
+/// Seconds from now, as RFC 3339.
+fn in_seconds(seconds: u64) -> String {
+    let output = Command::new("date")
+        .args([
+            "-u",
+            "+%Y-%m-%dT%H:%M:%SZ",
+            "-d",
+            &format!("+{seconds} seconds"),
+        ])
+        .output();
+    String::from_utf8(output.unwrap().stdout)
+        .unwrap()
+        .trim()
+        .to_owned()
+}
+
+/// A plugin that says what the file `answer` says.
+fn plugin(directory: &Directory) -> Value {
+    let script = format!("cat {0}/answer || exit 3", directory.str());
+    json!({
+        "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
+        "command": "sh", "args": ["-c", script], "env": [{ "name": "SECRET", "value": "whisper" }]
+    })
+}
+
+fn answer(status: Value) -> String {
+    json!({ "kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1", "status": status })
+        .to_string()
+}
+
+#[test]
+fn the_user_agent_tells_who_asks() {
+    let api = Api::start(&[]);
+    let directory = Directory::new("agent");
+    let exporter = watching(&directory.write("config", &api.kubeconfig()));
+    is_synced(&exporter);
+    let version = env!("CARGO_PKG_VERSION");
+    let start = format!("kube-state-metrics/{version} ({}/", std::env::consts::OS);
+    for asked in api.asked() {
+        let agent = asked.user_agent.unwrap();
+        assert!(agent.starts_with(&start), "{agent}");
+    }
+}
+
+#[test]
+fn a_token_file_that_changes_is_read_again() {
+    let api = Api::start(&[]);
+    api.accept("first");
+    let directory = Directory::new("token");
+    // As `echo` writes it, and beside the kubeconfig.
+    directory.write("token", "first\n");
+    let user = json!({ "tokenFile": "token" });
+    let exporter = watching(&directory.write("config", &api.kubeconfig_with(json!({}), user)));
+    is_synced(&exporter);
+    api.accept("second");
+    api.cut();
+    says(&exporter, "failing: pods (unauthorized)");
+    directory.write("token", "second\n");
+    accepts(&api, "the second token", bearer("second"));
+    is_synced(&exporter);
+}
+
+#[test]
+fn a_token_file_that_is_missing_is_named() {
+    let api = Api::start(&[]);
+    let directory = Directory::new("token");
+    let user = json!({ "tokenFile": "no-token" });
+    let kubeconfig = directory.write("config", &api.kubeconfig_with(json!({}), user));
+    let output = run(&["--kubeconfig", &kubeconfig], "");
+    assert!(!output.status.success());
+    let error = &output.stderr;
+    assert!(error.contains("cannot read the token file"), "{error}");
+    assert!(error.contains("no-token: No such file"), "{error}");
+}
+
+#[test]
+fn a_kubeconfig_with_another_token_is_used_without_a_new_list() {
+    let api = Api::start(&[]);
+    api.accept("first");
+    let directory = Directory::new("inline");
+    let config = |token: &str| api.kubeconfig_with(json!({}), json!({ "token": token }));
+    let exporter = watching(&directory.write("config", &config("first")));
+    is_synced(&exporter);
+    api.accept("second");
+    directory.write("config", &config("second"));
+    eventually("the change is seen", || {
+        let log = exporter.log();
+        (log.contains("configuration read again") && log.contains("credentials")).then_some(())
+    });
+    api.cut();
+    accepts(&api, "the second token", bearer("second"));
+    is_synced(&exporter);
+    let lists = "kube_state_metrics_relists_total{resource=\"*v1.Pod\"}";
+    assert_eq!(exporter.own(lists), Some(0.0));
+}
+
+#[test]
+fn an_authority_that_changes_is_trusted() {
+    let (old, new) = (Authority::new("old"), Authority::new("new"));
+    let api = Api::start_tls(old.server());
+    let directory = Directory::new("authority");
+    directory.write("ca.pem", &old.pem());
+    let cluster = json!({ "certificate-authority": "ca.pem", "tls-server-name": "api.test" });
+    let user = json!({ "token": "own" });
+    let exporter = watching(&directory.write("config", &api.kubeconfig_with(cluster, user)));
+    is_synced(&exporter);
+    api.set_tls(new.server());
+    api.cut();
+    says(&exporter, "invalid peer certificate");
+    assert!(api.asked().is_empty(), "nobody else gets the token");
+    directory.write("ca.pem", &new.pem());
+    accepts(&api, "the new authority", |_| true);
+    is_synced(&exporter);
+}
+
+#[test]
+fn a_client_certificate_that_changes_is_shown() {
+    let authority = Authority::new("both");
+    let (old, new) = (authority.issue("old"), authority.issue("new"));
+    let api = Api::start_tls(authority.server());
+    let directory = Directory::new("certificate");
+    directory.write("ca.pem", &authority.pem());
+    directory.write("cert.pem", &old.certificate);
+    directory.write("key.pem", &old.key);
+    let cluster = json!({ "certificate-authority": "ca.pem" });
+    let user = json!({ "client-certificate": "cert.pem", "client-key": "key.pem" });
+    let exporter = watching(&directory.write("config", &api.kubeconfig_with(cluster, user)));
+    is_synced(&exporter);
+    accepts(&api, "the old certificate", |asked| {
+        asked.certificate.as_ref() == Some(&old.der)
+    });
+    // For a moment key and certificate do not match.
+    directory.write("cert.pem", &new.certificate);
+    directory.write("key.pem", &new.key);
+    eventually("the files are read", || {
+        exporter.log().contains("read again").then_some(())
+    });
+    eventually("the new certificate is shown", || {
+        api.cut();
+        std::thread::sleep(Duration::from_millis(500));
+        let asked = api.asked();
+        asked
+            .iter()
+            .any(|own| own.certificate.as_ref() == Some(&new.der))
+            .then_some(())
+    });
+    is_synced(&exporter);
+}
+
+#[test]
+fn a_plugin_is_asked_again_when_its_token_is_refused() {
+    let api = Api::start(&[]);
+    api.accept("first");
+    let directory = Directory::new("plugin");
+    directory.write("answer", &answer(json!({ "token": "first" })));
+    let user = json!({ "exec": plugin(&directory) });
+    let exporter = watching(&directory.write("config", &api.kubeconfig_with(json!({}), user)));
+    is_synced(&exporter);
+    // Nothing tells that the token is bad but the server.
+    api.accept("second");
+    directory.write("answer", &answer(json!({ "token": "second" })));
+    api.cut();
+    accepts(&api, "the second token", bearer("second"));
+    is_synced(&exporter);
+}
+
+#[test]
+fn a_plugin_is_asked_again_before_its_token_expires() {
+    let api = Api::start(&[]);
+    api.accept("first");
+    let directory = Directory::new("plugin");
+    let expires = in_seconds(30);
+    let token = |token: &str| answer(json!({ "token": token, "expirationTimestamp": expires }));
+    directory.write("answer", &token("first"));
+    let user = json!({ "exec": plugin(&directory) });
+    let exporter = watching(&directory.write("config", &api.kubeconfig_with(json!({}), user)));
+    is_synced(&exporter);
+    directory.write("answer", &token("second"));
+    api.accept("second");
+    api.cut();
+    accepts(&api, "the second token", bearer("second"));
+    let refused = api.asked().into_iter().filter(|own| !own.accepted).count();
+    assert_eq!(refused, 0, "the token that expires is not even tried");
+    is_synced(&exporter);
+    // A plugin that fails shows, and what it was given does not.
+    std::fs::remove_file(directory.path().join("answer")).unwrap();
+    api.cut();
+    let body = says(
+        &exporter,
+        "the credential plugin failed with exit status: 3",
+    );
+    assert!(body.contains("failing: pods (unauthorized)"), "{body}");
+    assert!(!body.contains("whisper"), "{body}");
+    assert!(!exporter.log().contains("whisper"), "{}", exporter.log());
+}
+
+#[test]
+fn a_plugin_is_asked_again_before_its_certificate_expires() {
+    let authority = Authority::new("plugin");
+    let (old, new) = (authority.issue("old"), authority.issue("new"));
+    let api = Api::start_tls(authority.server());
+    let directory = Directory::new("plugin");
+    let status = |own: &super::authority::Identity, seconds| {
+        answer(json!({
+            "clientCertificateData": own.certificate, "clientKeyData": own.key,
+            "expirationTimestamp": in_seconds(seconds)
+        }))
+    };
+    directory.write("ca.pem", &authority.pem());
+    directory.write("answer", &status(&old, 64));
+    let cluster = json!({ "certificate-authority": "ca.pem" });
+    let user = json!({ "exec": plugin(&directory) });
+    let exporter = watching(&directory.write("config", &api.kubeconfig_with(cluster, user)));
+    is_synced(&exporter);
+    accepts(&api, "the old certificate", |asked| {
+        asked.certificate.as_ref() == Some(&old.der)
+    });
+    directory.write("answer", &status(&new, 3600));
+    eventually("the plugin is asked", || {
+        exporter.log().contains("read again").then_some(())
+    });
+    api.cut();
+    accepts(&api, "the new certificate", |asked| {
+        asked.certificate.as_ref() == Some(&new.der)
+    });
+    is_synced(&exporter);
+}
+
+#[test]
+fn a_plugin_that_fails_at_the_start_is_told_without_secrets() {
+    let api = Api::start(&[]);
+    let directory = Directory::new("plugin");
+    let mut exec = plugin(&directory);
+    exec["args"] = json!(["-c", "echo confidential; echo no luck >&2; exit 3"]);
+    let user = json!({ "exec": exec });
+    let kubeconfig = directory.write("config", &api.kubeconfig_with(json!({}), user));
+    let output = run(&["--kubeconfig", &kubeconfig], "");
+    assert!(!output.status.success());
+    let error = &output.stderr;
+    assert!(
+        error.contains("the credential plugin failed with exit status: 3: no luck"),
+        "{error}"
+    );
+    assert!(
+        !error.contains("whisper") && !error.contains("confidential"),
+        "{error}"
+    );
+}
+
+/// A token that says when it expires, and nothing else.
+fn id_token(expires: u64, name: &str) -> String {
+    let claims = json!({ "exp": expires }).to_string();
+    format!("e30.{}.{name}", base64_url(claims.as_bytes()))
+}
+
+fn base64_url(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits = (0..3).fold(0, |bits, at| {
+            bits << 8 | u32::from(chunk.get(at).copied().unwrap_or_default())
+        });
+        for digit in 0..=chunk.len() {
+            let index = bits >> (18 - 6 * digit) & 63;
+            text.push(char::from(DIGITS[index as usize]));
+        }
+    }
+    text
+}
+
+#[test]
+fn a_token_of_an_identity_provider_is_refreshed() {
+    let authority = Authority::new("provider");
+    let (api, provider) = (Api::start(&[]), Api::start_tls(authority.server()));
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let (first, second) = (id_token(now + 20, "first"), id_token(now + 3600, "second"));
+    api.accept(&first);
+    provider.provide(&second);
+    let directory = Directory::new("oidc");
+    let roots = directory.write("roots.pem", &authority.pem());
+    let user = json!({ "auth-provider": { "name": "oidc", "config": {
+        "client-id": "ksm", "client-secret": "whisper", "refresh-token": "again",
+        "idp-issuer-url": provider.url, "id-token": first
+    } } });
+    let kubeconfig = directory.write("config", &api.kubeconfig_with(json!({}), user));
+    let args = [
+        "--host=127.0.0.1",
+        "--port=0",
+        "--telemetry-host=127.0.0.1",
+        "--telemetry-port=0",
+    ];
+    let exporter = Exporter::of_command(
+        Command::new(PROGRAM)
+            .args(args)
+            .args(["--resources=pods", "--kubeconfig", &kubeconfig])
+            .env("SSL_CERT_FILE", roots),
+    );
+    is_synced(&exporter);
+    accepts(&api, "the first token", bearer(&first));
+    assert_eq!(provider.requests().len(), 0);
+    // Ten seconds before its end it is not used any more.
+    api.accept(&second);
+    eventually("the token was refreshed", || {
+        api.cut();
+        std::thread::sleep(Duration::from_millis(500));
+        api.asked().iter().any(bearer(&second)).then_some(())
+    });
+    assert!(provider.count("/token") > 0);
+    is_synced(&exporter);
+}
+
+#[test]
+fn a_pod_finds_its_credentials_and_follows_them() {
+    use std::os::unix::fs::symlink;
+
+    // The place is fixed, so it needs a file system of its own.
+    let probe = [
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        "mount -t tmpfs none /run",
+    ];
+    let probed = Command::new("unshare").args(probe).output();
+    if !probed.is_ok_and(|output| output.status.success()) {
+        println!("skipped: no namespaces of its own for a process");
+        return;
+    }
+    let (old, new) = (Authority::new("old"), Authority::new("new"));
+    let api = Api::start_tls(old.server());
+    api.accept("first");
+    let directory = Directory::new("pod");
+    for (version, token, authority) in [("..1", "first", &old), ("..2", "second", &new)] {
+        let version = directory.path().join(version);
+        std::fs::create_dir(&version).unwrap();
+        std::fs::write(version.join("token"), token).unwrap();
+        std::fs::write(version.join("ca.crt"), authority.pem()).unwrap();
+        std::fs::write(version.join("namespace"), "monitoring").unwrap();
+    }
+    symlink("..1", directory.path().join("..data")).unwrap();
+    for name in ["token", "ca.crt", "namespace"] {
+        symlink(format!("..data/{name}"), directory.path().join(name)).unwrap();
+    }
+    let start = format!(
+        "mount -t tmpfs none /run && mkdir -p /run/secrets/kubernetes.io && \
+         ln -s {} /run/secrets/kubernetes.io/serviceaccount && \
+         exec {PROGRAM} --resources=pods --host=127.0.0.1 --port=0 --telemetry-host=127.0.0.1 --telemetry-port=0",
+        directory.str()
+    );
+    let port = api.url.rsplit(':').next().unwrap();
+    let exporter = Exporter::of_command(
+        Command::new("unshare")
+            .args(["--map-root-user", "--mount", "sh", "-c", &start])
+            .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+            .env("KUBERNETES_SERVICE_PORT", port),
+    );
+    is_synced(&exporter);
+    accepts(&api, "the first token", bearer("first"));
+    // The kubelet replaces all files by one link.
+    api.accept("second");
+    api.set_tls(new.server());
+    symlink("..2", directory.path().join("..new")).unwrap();
+    std::fs::rename(
+        directory.path().join("..new"),
+        directory.path().join("..data"),
+    )
+    .unwrap();
+    api.cut();
+    accepts(&api, "the second token", bearer("second"));
+    is_synced(&exporter);
+}
