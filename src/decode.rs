@@ -18,6 +18,8 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 pub(crate) use fields::Fields;
+#[cfg(feature = "custom-resources")]
+pub(crate) use fields::ITEMS;
 
 use adapter::{Adapter, Wanted};
 
@@ -119,6 +121,15 @@ pub(crate) fn decode<K: DeserializeOwned>(
     K::deserialize(Adapter::new(&mut deserializer, Wanted::of(fields)))
         .and_then(|object| deserializer.end().map(|()| object))
         .map_err(|error| DecodeError::new(kind, json, &error))
+}
+
+/// Reads an object from a value that was decoded with at least these fields.
+#[cfg(feature = "custom-resources")]
+pub(crate) fn read<K: DeserializeOwned>(
+    value: &serde_json::Value,
+    fields: &Fields,
+) -> Result<K, serde_json::Error> {
+    K::deserialize(Adapter::new(value, Wanted::of(fields)))
 }
 
 /// Who an object says it is.

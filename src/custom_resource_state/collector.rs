@@ -8,7 +8,7 @@ use super::evaluate::Generator;
 use super::kinds::KnownKind;
 use super::object::CustomObject;
 use crate::collector::Collector;
-use crate::family::{Family, MetricType};
+use crate::family::{Family, FamilyDescriptor, MetricType};
 use crate::resource::ResourceInfo;
 
 /// The configured families of one kind.
@@ -99,14 +99,19 @@ impl CustomResourceCollector {
         &self.resource
     }
 
+    /// Names, types and help texts of the families, in the order of the exposition.
+    pub fn families(&self) -> impl ExactSizeIterator<Item = &FamilyDescriptor> {
+        self.families.iter().map(Family::descriptor)
+    }
+
     /// The errors of the families that had some.
     pub fn errors(&self) -> impl Iterator<Item = FamilyErrors> {
         let counters = self.counters.iter().filter(|own| own.errors.count() > 0);
         counters.map(|own| FamilyErrors {
-            resource: self.resource.name().into_owned(),
+            resource: self.resource.label(),
             family: own.family.clone(),
             count: own.errors.count(),
-            first: own.errors.first().map(str::to_owned),
+            examples: own.errors.examples(),
             level: own.level,
         })
     }

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::collector::CustomResourceCollector;
-use super::compile::{Entry, compile};
+use super::compile::{Entry, MetricPlan, compile};
 use super::document::Reader;
 use super::kinds::KnownKind;
 use super::problem::{ConfigError, ConfigProblem};
-use crate::family::MetricType;
 
 /// A configuration that is free of errors.
 ///
@@ -74,16 +73,15 @@ impl Config {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// Name, type and help of all families, whatever their kinds.
-    pub(super) fn families(&self) -> impl Iterator<Item = (&str, MetricType, &str)> {
-        let metrics = self.shared.entries.iter().flat_map(|entry| &entry.metrics);
-        metrics.map(|metric| {
-            (
-                metric.name.as_str(),
-                metric.metric_type(),
-                metric.help.as_str(),
-            )
-        })
+    /// All metrics, whatever their kinds.
+    pub(super) fn metrics(&self) -> impl Iterator<Item = &MetricPlan> {
+        let entries = self.shared.entries.iter();
+        entries.flat_map(|entry| &entry.metrics).map(|plan| &**plan)
+    }
+
+    /// The names of the families, in the order of the document; one may stand there repeatedly.
+    pub fn family_names(&self) -> impl Iterator<Item = &str> {
+        self.metrics().map(|metric| metric.name.as_str())
     }
 
     /// The groups that entries name, each once.

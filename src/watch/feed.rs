@@ -71,6 +71,8 @@ impl FeedState {
         known.failures = 0;
         known.last_sign = Some(Instant::now());
         self.enter(&mut known, ResourceState::Synced, None);
+        // Families that came later may have had their first list only now.
+        self.changed.send_replace(());
     }
 
     /// A watch goes on from what is known.

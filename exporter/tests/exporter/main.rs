@@ -13,10 +13,12 @@
 mod api;
 mod authority;
 mod browser;
+mod check;
 mod cli;
 mod client;
 mod cluster;
 mod credentials;
+mod custom;
 mod deploy;
 mod flags;
 mod http;
