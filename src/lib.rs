@@ -59,6 +59,7 @@ mod sample;
 mod scope;
 #[cfg(feature = "http")]
 pub mod service;
+mod shared;
 mod state_metrics;
 mod store;
 #[cfg(feature = "testing")]

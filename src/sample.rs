@@ -9,6 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 
 use crate::filter::LabelAllowlist;
+use crate::shared::{Shared, SharedValues};
 use crate::value::{
     is_valid_label_name, label_names, sanitize_label, write_f64, write_label_value,
     write_map_label_name,
@@ -75,6 +76,8 @@ pub(crate) struct Lines {
     marks: Vec<(usize, usize)>,
     /// Label names of the current sample, as ranges of `text`.
     names: Vec<(usize, usize)>,
+    /// Values that samples of the object repeat.
+    shared: SharedValues,
     seen: HashMap<u64, usize>,
     hasher: RandomState,
     duplicates: u64,
@@ -153,6 +156,26 @@ impl Sample<'_, '_> {
         }
     }
 
+    /// Appends a label whose value other samples of the object have too, in this family or another.
+    ///
+    /// The text is the same; it only takes less memory.
+    pub(crate) fn shared_label<'v>(
+        mut self,
+        kind: Shared,
+        name: &str,
+        value: impl Into<Option<&'v str>>,
+    ) -> Self {
+        if !self.begin_label(name) {
+            return self;
+        }
+        let lines = self.lines();
+        lines.text.extend_from_slice(b"=\"");
+        let value = value.into().unwrap_or_default();
+        lines.shared.write(kind, value, &mut lines.text);
+        lines.text.push(b'"');
+        self
+    }
+
     /// Appends one label per entry of a string map, named `prefix_` and the sanitised key.
     ///
     /// `entries` come in ascending order of their keys. Keys are sanitised as in the reference
@@ -212,20 +235,27 @@ impl Sample<'_, '_> {
     }
 
     fn push(mut self, name: &str, value: impl LabelValue) -> Self {
+        if self.begin_label(name) {
+            self.lines().write_value(value);
+        }
+        self
+    }
+
+    /// Appends the name of a label, unless the sample has that label already.
+    fn begin_label(&mut self, name: &str) -> bool {
         if self.samples.context.taken.iter().any(|taken| taken == name) {
-            return self;
+            return false;
         }
         let separator = if self.is_open() { b',' } else { b'{' };
         let lines = self.lines();
         if lines.has_name(name.as_bytes()) {
-            return self;
+            return false;
         }
         lines.text.push(separator);
         let from = lines.text.len();
         lines.text.extend_from_slice(name.as_bytes());
         lines.names.push((from, lines.text.len()));
-        lines.write_value(value);
-        self
+        true
     }
 
     /// Appends a label named after a map key, unless the sample already has that name.
@@ -259,7 +289,13 @@ impl Drop for Sample<'_, '_> {
 impl Lines {
     pub(crate) fn clear(&mut self) {
         self.text.clear();
+        self.shared.clear();
         self.duplicates = 0;
+    }
+
+    /// The values that samples written since then share.
+    pub(crate) fn shared(&self) -> &SharedValues {
+        &self.shared
     }
 
     /// All tails written since the last [`clear`](Self::clear), one after another.

@@ -1,6 +1,9 @@
 //! Helpers for tests and benchmarks of families (feature `testing`).
 
+use bytes::BytesMut;
+
 use crate::collector::Collector;
+use crate::exposition::{Prefix, prefix};
 use crate::resource::Kind;
 use crate::sample::Lines;
 use crate::store::{Allowlists, Rendered, Schema};
@@ -17,8 +20,11 @@ use crate::store::{Allowlists, Rendered, Schema};
 #[derive(Debug)]
 pub struct Generator<K> {
     schema: Schema<K>,
+    /// What the lines of each family begin with.
+    prefixes: Vec<Prefix>,
     lines: Lines,
     cells: Rendered,
+    text: BytesMut,
 }
 
 impl<K: Kind> Generator<K> {
@@ -28,10 +34,16 @@ impl<K: Kind> Generator<K> {
         let (resource, labels, families) = collector.into_parts();
         let mut schema = Schema::new(resource);
         schema.add(labels, &[], families, &Allowlists::default());
+        let prefixes = schema.families().iter().map(|active| {
+            let name = active.family.descriptor().name();
+            prefix(name, &[], schema.base_is_open(active.base))
+        });
         Self {
+            prefixes: prefixes.collect(),
             schema,
             lines: Lines::default(),
             cells: Rendered::default(),
+            text: BytesMut::new(),
         }
     }
 
@@ -39,5 +51,30 @@ impl<K: Kind> Generator<K> {
     pub fn generate(&mut self, object: &K) -> usize {
         self.schema.render(object, &mut self.lines, &mut self.cells);
         self.cells.iter().map(<[u8]>::len).sum()
+    }
+
+    /// The lines of an object, one piece per family in the order of the collector.
+    ///
+    /// ```
+    /// use k8s_openapi::api::core::v1::Pod;
+    /// use kube_state_metrics::{Collector, Family, testing::Generator};
+    ///
+    /// let seen = Family::gauge("pod_seen", "Always 1.").generate(|_: &Pod, s| s.value(1));
+    /// let mut generator = Generator::new(Collector::new().no_base_labels().family(seen));
+    /// assert_eq!(*generator.texts(&Pod::default())[0], *b"pod_seen 1\n");
+    /// ```
+    pub fn texts(&mut self, object: &K) -> Vec<Box<[u8]>> {
+        self.schema.render(object, &mut self.lines, &mut self.cells);
+        let cells: Vec<_> = self.cells.iter().collect();
+        let families = self.schema.families().iter().enumerate();
+        let texts = families.zip(&self.prefixes).map(|((at, active), prefix)| {
+            let cell = |column: usize| cells.get(column).copied().unwrap_or_default();
+            self.text.clear();
+            let tails = cell(self.schema.column(at));
+            let shared = |code| self.cells.shared(code);
+            prefix.write_row(&mut self.text, cell(active.base), tails, shared);
+            Box::from(&*self.text)
+        });
+        texts.collect()
     }
 }

@@ -12,6 +12,9 @@ mod catalogue;
 #[cfg(feature = "manifests")]
 #[path = "conformance/cluster.rs"]
 mod cluster;
+#[cfg(feature = "gzip")]
+#[path = "conformance/compressed.rs"]
+mod compressed;
 #[path = "support/exposition.rs"]
 mod exposition;
 #[path = "support/golden.rs"]

@@ -82,10 +82,16 @@ fn bytes(response: Response<Body>) -> Vec<u8> {
     let mut body = response.into_body();
     let mut bytes = Vec::new();
     let mut context = Context::from_waker(Waker::noop());
-    while let Poll::Ready(Some(frame)) = Pin::new(&mut body).poll_frame(&mut context) {
-        bytes.extend_from_slice(&frame.unwrap().into_data().unwrap());
+    loop {
+        match Pin::new(&mut body).poll_frame(&mut context) {
+            Poll::Ready(Some(frame)) => {
+                bytes.extend_from_slice(&frame.unwrap().into_data().unwrap());
+            }
+            Poll::Ready(None) => return bytes,
+            // It gives others a turn and asks to be polled again.
+            Poll::Pending => {}
+        }
     }
-    bytes
 }
 
 fn text(response: Response<Body>) -> String {

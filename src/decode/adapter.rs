@@ -67,7 +67,7 @@ impl<'f> Wanted<'f> {
             Self::AllButMetadata(_) => Some(Self::All),
             Self::AllBut(names) => (!names.contains(&name)).then_some(Self::All),
             Self::Some(Fields::Some(children)) => match children.get(name)? {
-                Fields::Some(_) => children.get(name).map(Self::Some),
+                child @ Fields::Some(_) => Some(Self::Some(child)),
                 Fields::All | Fields::AllBut(_) => Some(Self::All),
             },
             Self::Some(_) => Some(Self::All),

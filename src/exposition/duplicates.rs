@@ -31,7 +31,9 @@ pub(super) fn repeated_lines(sources: &[Source], snapshots: &[StoreSnapshot]) ->
                 text.clear();
                 source
                     .prefix
-                    .write_row(&mut text, base.cell(row), column.cell(row));
+                    .write_row(&mut text, base.cell(row), column.cell(row), |code| {
+                        page.shared_value(row, code)
+                    });
                 for line in text
                     .as_ref()
                     .split(|&byte: &u8| byte == b'\n')

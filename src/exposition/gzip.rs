@@ -208,7 +208,7 @@ impl GzipChunks {
         if parts.is_empty() {
             return false;
         }
-        let mut key = Vec::with_capacity(parts.len() * 3);
+        let mut key = Vec::with_capacity(parts.len() * super::walk::NUMBERS);
         let known = parts.iter().all(|part| self.walk.identify(part, &mut key));
         if known && let Some(block) = self.cached(&key) {
             self.emit(block);
@@ -300,7 +300,7 @@ impl GzipChunks {
             let round = self.round;
             inner.blocks.retain(|key, cached| {
                 let headed = key
-                    .chunks(3)
+                    .chunks(super::walk::NUMBERS)
                     .any(|part| part.last().is_some_and(|rows| rows & 0xff != 0));
                 cached.round + u64::from(headed) >= round
             });
@@ -319,11 +319,14 @@ impl Iterator for GzipChunks {
             return Some(block);
         }
         self.out.reserve(4 * PIECE);
+        let mut piece = PIECE;
         if self.state == State::Header {
             self.out.extend_from_slice(&HEADER);
             self.state = State::Blocks;
+            // Who waits for the first byte need not wait for a second block.
+            piece = HEADER.len() + 1;
         }
-        while self.state == State::Blocks && self.out.len() < PIECE && self.next.is_none() {
+        while self.state == State::Blocks && self.out.len() < piece && self.next.is_none() {
             if !self.advance() {
                 self.finish();
                 self.state = State::Done;
@@ -355,6 +358,7 @@ mod tests {
 
     use flate2::read::GzDecoder;
     use k8s_openapi::api::core::v1::ConfigMap;
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -456,6 +460,54 @@ mod tests {
             "{} {held}",
             metrics.gzip_cache_bytes()
         );
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Apply(u64, u64),
+        Delete(u64),
+        /// A list of so many objects from a first on.
+        List(u64, u64),
+        Scrape(Format),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        // Mostly narrow rows, which share blocks, and a few that are blocks of their own.
+        let samples = || prop_oneof![20 => 0..6_u64, 1 => 500..4_000_u64];
+        let format = prop_oneof![Just(Format::Text), Just(Format::OpenMetrics)];
+        let step = prop_oneof![
+            20 => (0..600_u64, samples()).prop_map(|(at, samples)| Step::Apply(at, samples)),
+            4 => (0..600_u64).prop_map(Step::Delete),
+            2 => (0..300_u64, 0..600_u64).prop_map(|(from, count)| Step::List(from, count)),
+            3 => format.prop_map(Step::Scrape),
+        ];
+        prop::collection::vec(step, 1..60)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn compressed_equals_plain_after_any_changes(steps in steps()) {
+            let (metrics, mut writer) = metrics();
+            let everything = Selection::default();
+            let last = [Step::Scrape(Format::Text), Step::Scrape(Format::OpenMetrics)];
+            for step in steps.into_iter().chain(last) {
+                match step {
+                    Step::Apply(at, samples) => writer.apply_object(&map(at, samples)),
+                    Step::Delete(at) => writer.delete_object(&map(at, 0)),
+                    Step::List(from, count) => {
+                        writer.begin_list();
+                        (from..from + count).for_each(|at| writer.apply_object(&map(at, at % 4)));
+                        writer.end_list();
+                    }
+                    Step::Scrape(format) => {
+                        let plain = metrics.exposition(format, everything.clone()).to_string();
+                        prop_assert!(gzip(&metrics, format, &everything).1 == plain);
+                    }
+                }
+            }
+        }
     }
 
     #[test]

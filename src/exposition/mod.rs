@@ -26,6 +26,7 @@ pub(crate) use live::Live;
 pub(crate) use plan::{ConstantLabels, Plan, PlanFamily, PlanProblem, Slot};
 
 use crate::resource::ResourceInfo;
+use crate::shared::MARK;
 use crate::store::StoreSnapshot;
 
 /// A text format of metrics.
@@ -312,15 +313,33 @@ impl Prefix {
     }
 
     /// Appends the lines of one row: prefix and base labels in front of every tail of the cell.
-    pub(crate) fn write_row(&self, out: &mut BytesMut, base: &[u8], cell: &[u8]) {
-        let mut rest = cell;
+    ///
+    /// `shared` says what a code in the cell stands for.
+    pub(crate) fn write_row<'v>(
+        &self,
+        out: &mut BytesMut,
+        base: &[u8],
+        cell: &[u8],
+        shared: impl Fn(u8) -> &'v [u8],
+    ) {
+        let (mut rest, mut begun) = (cell, false);
         // A raw newline only ever ends a sample: label values escape theirs.
-        while let Some(end) = memchr::memchr(b'\n', rest) {
-            let (tail, after) = rest.split_at(end + 1);
-            out.extend_from_slice(&self.0);
-            out.extend_from_slice(base);
-            out.extend_from_slice(tail);
-            rest = after;
+        while let Some(at) = memchr::memchr2(b'\n', MARK, rest) {
+            if !begun {
+                out.extend_from_slice(&self.0);
+                out.extend_from_slice(base);
+            }
+            let (text, after) = rest.split_at(at);
+            begun = after.first() == Some(&MARK);
+            if begun {
+                out.extend_from_slice(text);
+                out.extend_from_slice(after.get(1).map_or(&[], |&code| shared(code)));
+                rest = after.get(2..).unwrap_or_default();
+            } else {
+                let (tail, after) = rest.split_at(at + 1);
+                out.extend_from_slice(tail);
+                rest = after;
+            }
         }
     }
 }

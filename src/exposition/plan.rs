@@ -201,13 +201,9 @@ impl PlanFamily {
                 .into_iter()
                 .flat_map(StoreSnapshot::pages);
             for page in pages {
-                for column in [source.base, source.column] {
-                    versions.push(
-                        page.columns()
-                            .get(column)
-                            .map_or(0, |column| column.version()),
-                    );
-                }
+                let columns = [source.base, source.column].map(|at| page.columns().get(at));
+                let own = columns.map(|column| column.map_or(0, |column| column.version()));
+                versions.extend(own.into_iter().chain([page.shared_version()]));
             }
         }
         let mut repeated = self.repeated.lock();

@@ -9,6 +9,10 @@ use super::plan::Source;
 use super::{Exposition, PlanFamily};
 use crate::store::{Column, Page};
 
+/// How many numbers stand for a part; the last says whether it holds a header.
+#[cfg(feature = "gzip")]
+pub(super) const NUMBERS: usize = 4;
+
 /// A part is at most about this large as text, unless a single row is larger.
 const PART: usize = 96 * 1024;
 
@@ -156,9 +160,14 @@ impl Walk {
             0
         };
         let rows = (part.rows.start << 16 | part.rows.end) as u64;
+        let shared = match columns.column.is_coded() {
+            true => columns.page.shared_version(),
+            false => 0,
+        };
         key.extend([
             columns.base.version(),
             columns.column.version(),
+            shared,
             rows << 8 | format,
         ]);
         true
@@ -216,10 +225,7 @@ impl Walk {
         for row in rows {
             let cell = columns.column.cell(row);
             if !cell.is_empty() && (all || selection.has_key(columns.page.key(row))) {
-                columns
-                    .source
-                    .prefix
-                    .write_row(out, columns.base.cell(row), cell);
+                columns.write_row(row, cell, out);
             }
         }
     }
@@ -236,7 +242,7 @@ impl Walk {
                         selected && self.exposition.selection.has_key(columns.page.key(row));
                     for tail in cell.split_inclusive(|&byte| byte == b'\n') {
                         if selected && repeated.binary_search(&line).is_err() {
-                            source.prefix.write_row(out, columns.base.cell(row), tail);
+                            columns.write_row(row, tail, out);
                         }
                         line += 1;
                     }
@@ -273,5 +279,15 @@ impl Walk {
         self.row = 0;
         self.headed = false;
         self.repeated = None;
+    }
+}
+
+// === impl Columns ===
+
+impl Columns<'_> {
+    /// Appends the lines of a row, or some of them.
+    fn write_row(&self, row: usize, tails: &[u8], out: &mut BytesMut) {
+        let shared = |code| self.page.shared_value(row, code);
+        (self.source.prefix).write_row(out, self.base.cell(row), tails, shared);
     }
 }

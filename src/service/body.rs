@@ -14,7 +14,14 @@ use crate::exposition::{Encoded, Encoding, Exposition};
 ///
 /// It renders one piece of about 64 KiB at a time and only when asked for it, so an answer of any
 /// size takes the memory of a few pieces, and its first bytes come at once.
-pub struct Body(Content);
+pub struct Body {
+    content: Content,
+    /// Pieces that may go out before others get a turn.
+    turn: u8,
+}
+
+/// Pieces handed out in a row: compressing that many takes some milliseconds.
+const PIECES_PER_TURN: u8 = 16;
 
 enum Content {
     /// Nothing, though the headers are those of an answer with a body.
@@ -27,15 +34,20 @@ enum Content {
 
 impl Body {
     pub(super) fn exposition(exposition: Exposition, encoding: Encoding) -> Self {
-        Self(Content::Pieces(Box::new(exposition.encoded(encoding))))
+        Self::of(Content::Pieces(Box::new(exposition.encoded(encoding))))
     }
 
     pub(super) fn text(text: &'static str) -> Self {
-        Self(Content::Full(Some(Bytes::from_static(text.as_bytes()))))
+        Self::of(Content::Full(Some(Bytes::from_static(text.as_bytes()))))
     }
 
     pub(super) fn headers_only() -> Self {
-        Self(Content::HeadersOnly)
+        Self::of(Content::HeadersOnly)
+    }
+
+    fn of(content: Content) -> Self {
+        // The first piece goes out at once, before time is spent on more.
+        Self { content, turn: 1 }
     }
 }
 
@@ -44,23 +56,32 @@ impl http_body::Body for Body {
     type Error = Infallible;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let piece = match &mut self.0 {
+        let body = self.get_mut();
+        if body.turn == 0 {
+            body.turn = PIECES_PER_TURN;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let piece = match &mut body.content {
             Content::HeadersOnly => None,
             Content::Full(bytes) => bytes.take(),
-            Content::Pieces(pieces) => pieces.next(),
+            Content::Pieces(pieces) => {
+                body.turn -= 1;
+                pieces.next()
+            }
         };
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.0, Content::HeadersOnly | Content::Full(None))
+        matches!(self.content, Content::HeadersOnly | Content::Full(None))
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.content {
             // Not zero: a server would announce that as the length of the body of a GET.
             Content::HeadersOnly | Content::Pieces(_) => SizeHint::default(),
             Content::Full(bytes) => {
@@ -72,7 +93,7 @@ impl http_body::Body for Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
+        f.write_str(match self.content {
             Content::HeadersOnly => "Body(headers only)",
             Content::Full(_) => "Body(text)",
             Content::Pieces(_) => "Body(exposition)",

@@ -109,6 +109,7 @@ impl<K: Kind> CacheStore<K> for MetricsStore<K> {
                 &mut samples,
                 base.cell(row),
                 column.cell(row),
+                |code| page.shared_value(row, code),
             );
         }
         Some(Entry {

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 
+use crate::shared::MARK;
+
 /// The most rows a page may have: a row's entry number fits a byte, entry 0 is the empty cell.
 pub(crate) const MAX_ROWS: usize = 255;
 
@@ -18,6 +20,8 @@ pub(crate) struct Column {
     /// Where the distinct cells are; the first is always the empty one.
     entries: Vec<Entry>,
     index: Index,
+    /// Cells have, or had, codes for values that rows share.
+    coded: bool,
     /// Bytes of `text` that no row uses.
     unused: u32,
     /// Bytes of all cells, counted once per row.
@@ -55,6 +59,7 @@ impl Column {
                 rows: u16::try_from(rows).unwrap_or(u16::MAX),
             }],
             index: Index::Uniform(0),
+            coded: false,
             unused: 0,
             bytes: 0,
             lines: 0,
@@ -64,6 +69,11 @@ impl Column {
     /// A number that changes whenever the column does.
     pub(crate) fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Whether cells may have codes for values that rows share.
+    pub(crate) fn is_coded(&self) -> bool {
+        self.coded
     }
 
     /// Bytes of all cells, counted once per row.
@@ -255,6 +265,7 @@ impl Column {
             self.text.reserve_exact(cell.len().max(self.text.len() / 8));
         }
         self.text.extend_from_slice(cell);
+        self.coded = self.coded || memchr::memchr(MARK, cell).is_some();
         let entry = Entry {
             start,
             len,

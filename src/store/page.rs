@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::column::{Column, MAX_ROWS};
 use super::render::Rendered;
 use super::uid::Uid;
+use crate::shared::{KINDS, kind_of, value_in};
 
 /// A run of rows: objects with adjacent keys.
 #[derive(Clone, Debug)]
@@ -12,7 +13,7 @@ pub(crate) struct Page {
     rows: Arc<Rows>,
     /// `metadata.resourceVersion` per row, 0 where it is not a decimal integer.
     versions: Vec<u64>,
-    /// Base labels, then families.
+    /// Base labels, families, and the values that rows share.
     columns: Vec<Arc<Column>>,
 }
 
@@ -72,9 +73,28 @@ impl Page {
         self.versions.get(row).copied().unwrap_or(0)
     }
 
-    /// The columns: base labels, then families.
+    /// The columns: base labels, families, and the values that rows share.
     pub(crate) fn columns(&self) -> &[Arc<Column>] {
         &self.columns
+    }
+
+    /// The columns of the values that rows share.
+    fn shared(&self) -> &[Arc<Column>] {
+        let first = self.columns.len().saturating_sub(KINDS);
+        self.columns.get(first..).unwrap_or_default()
+    }
+
+    /// What a code in a cell of `row` stands for.
+    pub(crate) fn shared_value(&self, row: usize, code: u8) -> &[u8] {
+        let column = self.shared().get(kind_of(code));
+        column.map_or(&[], |column| value_in(column.cell(row), code))
+    }
+
+    /// A number that changes whenever a value that rows share does.
+    pub(crate) fn shared_version(&self) -> u64 {
+        // Each change takes a higher number than all before it, so the highest tells of all.
+        let versions = self.shared().iter().map(|column| column.version());
+        versions.max().unwrap_or(0)
     }
 
     pub(crate) fn insert(&mut self, row: usize, identity: Identity<'_>, cells: &Rendered) {

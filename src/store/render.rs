@@ -9,9 +9,10 @@ use crate::family::{Allowlisted, Family, MetricType};
 use crate::filter::LabelAllowlist;
 use crate::resource::{Kind, ResourceInfo};
 use crate::sample::{Context, Lines, Samples};
+use crate::shared::{KINDS, kind_of, value_in};
 use crate::value::write_label_value;
 
-/// The cells of one object: base labels first, then families.
+/// The cells of one object: base labels, families, and the values they share.
 #[derive(Debug, Default)]
 pub(crate) struct Rendered {
     text: Vec<u8>,
@@ -55,6 +56,13 @@ impl Rendered {
     pub(crate) fn push(&mut self, cell: &[u8]) {
         self.text.extend_from_slice(cell);
         self.ends.push(self.text.len());
+    }
+
+    /// What a code in a cell stands for.
+    #[cfg(feature = "testing")]
+    pub(crate) fn shared(&self, code: u8) -> &[u8] {
+        let at = self.ends.len().saturating_sub(KINDS) + kind_of(code);
+        self.iter().nth(at).map_or(&[], |list| value_in(list, code))
     }
 
     /// The cells, in the order of a page's columns.
@@ -134,9 +142,9 @@ impl<K: Kind> Schema<K> {
         &self.families
     }
 
-    /// How many columns a page has: sets of base labels, then families.
+    /// How many columns a page has: sets of base labels, families, and the values rows share.
     pub(crate) fn columns(&self) -> usize {
-        self.bases.len() + self.families.len()
+        self.bases.len() + self.families.len() + KINDS
     }
 
     /// The column of a family.
@@ -196,6 +204,7 @@ impl<K: Kind> Schema<K> {
             cells.ends.push(start + lines.text().len());
         }
         cells.text.extend_from_slice(lines.text());
+        lines.shared().lists().for_each(|list| cells.push(list));
         lines.duplicates()
     }
 }

@@ -240,6 +240,13 @@ fn an_api_server_that_is_away_does_not_stop_the_exporter() {
     assert_eq!(exporter.get("/livez").status, 200);
     assert_eq!(exporter.metrics(""), "");
     assert!(exporter.telemetry("/").text().contains("unreachable"));
+    let failures = "kube_state_metrics_watch_total{resource=\"*v1.Pod\",result=\"error\"}";
+    eventually("it goes on trying", || {
+        (exporter.own(failures) > Some(2.0)).then_some(())
+    });
+    let log = exporter.log();
+    assert_eq!(log.lines().count(), 1, "said once: {log}");
+    assert!(log.contains("cannot follow the resource"), "{log}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod flags;
 mod http;
 mod limits;
 mod prometheus;
+mod scraped;
 mod serving;
 mod support;
 mod tls;

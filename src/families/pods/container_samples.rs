@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as QuantityText;
 
 use crate::families::shapes;
+use crate::shared::Shared;
 use crate::value::{Quantity, Unit, container_units};
 use crate::{Sample, SampleValue, Samples};
 
@@ -28,9 +29,9 @@ pub(super) fn info(
         {
             let sample = s
                 .label("container", &status.name)
-                .label("image_spec", container.image.as_ref())
-                .label("image", &status.image)
-                .label("image_id", &status.image_id)
+                .shared_label(Shared::Image, "image_spec", container.image.as_deref())
+                .shared_label(Shared::Image, "image", &*status.image)
+                .shared_label(Shared::Image, "image_id", &*status.image_id)
                 .label("container_id", status.container_id.as_ref());
             more(sample, container).value(1);
         }
@@ -191,7 +192,7 @@ fn amounts(
                 };
                 if let Some(amount) = amount {
                     s.label("container", &container.name)
-                        .label("node", node)
+                        .shared_label(Shared::Node, "node", node)
                         .label("resource", shapes::resource_label(name))
                         .label("unit", unit.as_str())
                         .value(amount);

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::families::shapes;
+use crate::shared::Shared;
 use crate::value::ip_family;
 use crate::{Family, Samples};
 
@@ -58,11 +59,15 @@ fn info(pod: &Pod, s: &mut Samples<'_>) {
     let (spec, status) = (pod.spec.as_ref(), pod.status.as_ref());
     let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
     let controller = owners.iter().find(|owner| owner.controller == Some(true));
-    s.label("host_ip", status.and_then(|status| status.host_ip.as_ref()))
+    let host = status.and_then(|status| status.host_ip.as_deref());
+    let owner = controller.map(|owner| &*owner.name);
+    let node = spec.and_then(|spec| spec.node_name.as_deref());
+    s.sample()
+        .shared_label(Shared::Node, "host_ip", host)
         .label("pod_ip", status.and_then(|status| status.pod_ip.as_ref()))
-        .label("node", spec.and_then(|spec| spec.node_name.as_ref()))
+        .shared_label(Shared::Node, "node", node)
         .label("created_by_kind", controller.map(|owner| &owner.kind))
-        .label("created_by_name", controller.map(|owner| &owner.name))
+        .shared_label(Shared::Owner, "created_by_name", owner)
         .label(
             "priority_class",
             spec.and_then(|spec| spec.priority_class_name.as_ref()),

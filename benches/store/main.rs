@@ -1,0 +1,106 @@
+//! The store over 10,000 pods: rendering, gzip, ingest, updates, lists and memory.
+//!
+//! Each group has the usual design beside it (a map of texts, whole decoding, gzip per scrape) and
+//! its physical limit (memcpy, the compressor alone, the JSON parser alone).
+//! `cargo bench --bench store --features gzip,testing`; the figures are in docs/performance.md.
+
+#![allow(clippy::print_stdout, clippy::expect_used, clippy::cast_precision_loss)]
+
+mod gzip;
+mod ingest;
+mod render;
+mod update;
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use k8s_openapi::api::core::v1::Pod;
+use kube_state_metrics::testing::Generator;
+use kube_state_metrics::{Encoding, Format, Selection, StateMetrics, Writer};
+
+use support::TextMap;
+
+pub(crate) const PODS: usize = 10_000;
+
+/// The same pods in the store, in a map of texts, and as they are.
+pub(crate) struct Setup {
+    pods: Vec<Pod>,
+    metrics: StateMetrics,
+    writer: Writer<Pod>,
+    map: TextMap,
+    text: Vec<u8>,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let pods = support::pods(PODS);
+        let metrics = (StateMetrics::builder()
+            .collector(support::collector())
+            .build())
+        .expect("the built-in families are valid");
+        let mut writer = metrics.writer().expect("pods are registered");
+        writer.begin_list();
+        pods.iter().for_each(|pod| writer.apply_object(pod));
+        writer.end_list();
+        let (mut map, mut generator) = (TextMap::new(), Generator::new(support::collector()));
+        pods.iter().for_each(|pod| map.insert(&mut generator, pod));
+        let mut text = Vec::new();
+        (metrics
+            .exposition(Format::Text, Selection::default())
+            .write_to(&mut text))
+        .expect("memory takes all");
+        Self {
+            pods,
+            metrics,
+            writer,
+            map,
+            text,
+        }
+    }
+
+    /// Puts all pods back as they were.
+    fn reset(&mut self) {
+        (self.pods.iter()).for_each(|pod| self.writer.apply_object(pod));
+    }
+}
+
+/// Goes through an exposition and returns how long it is.
+pub(crate) fn scrape(metrics: &StateMetrics, encoding: Encoding) -> usize {
+    let exposition = metrics.exposition(Format::Text, Selection::default());
+    let pieces = exposition.encoded(encoding);
+    pieces.map(|piece| std::hint::black_box(piece).len()).sum()
+}
+
+/// The numbers of all pods, in an order that is none.
+pub(crate) fn scattered() -> impl FnMut() -> usize {
+    let mut at = 0;
+    move || {
+        at = (at + 7919) % PODS;
+        at
+    }
+}
+
+fn memory(setup: &Setup) {
+    let (_, stats) = setup.metrics.stats().next().expect("pods are registered");
+    let per_pod = |bytes: u64| bytes as f64 / PODS as f64;
+    println!(
+        "memory per pod: {:.0} bytes in pages, {:.0} bytes as a map of texts; {:.1} series, {:.0} bytes of text",
+        per_pod(stats.memory_bytes),
+        per_pod(setup.map.heap_bytes() as u64),
+        per_pod(stats.series),
+        per_pod(setup.text.len() as u64),
+    );
+}
+
+fn all(c: &mut Criterion) {
+    let mut setup = Setup::new();
+    memory(&setup);
+    render::bench(c, &mut setup);
+    gzip::bench(c, &mut setup);
+    ingest::bench(c, &mut setup);
+    update::bench(c, &mut setup);
+}
+
+criterion_group!(benches, all);
+criterion_main!(benches);
