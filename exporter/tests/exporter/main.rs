@@ -22,7 +22,6 @@ mod flags;
 mod http;
 mod limits;
 mod prometheus;
-mod scraped;
 mod serving;
 mod support;
 mod tls;
