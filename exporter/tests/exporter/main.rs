@@ -24,7 +24,6 @@ mod flags;
 mod http;
 mod limits;
 mod prometheus;
-mod scraped;
 mod serving;
 mod support;
 mod tls;
