@@ -2,7 +2,7 @@
 //!
 //! Needs `KUBECONFIG` of a cluster that may be broken, with the controller manager, the scheduler and
 //! pretend nodes, and in `CLUSTER_SH` the path of the script that runs it (`restart-apiserver`,
-//! `restart-etcd`); see CONTRIBUTING.
+//! `restart-etcd`); see docs/testing.md.
 
 #![allow(
     clippy::unwrap_used,
@@ -543,6 +543,194 @@ async fn replicas_of_a_statefulset_share_the_objects() {
         }
     }
     sets.delete("ksm", &DeleteParams::default()).await.unwrap();
+}
+
+/// The sample lines of the families whose names begin with one of `starts`.
+fn lines(running: &Running, starts: &[&str]) -> Vec<String> {
+    let text = running.text();
+    let lines = text.lines();
+    let mut lines: Vec<_> = lines
+        .filter(|line| starts.iter().any(|start| line.starts_with(start)))
+        .map(str::to_owned)
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// The same of all parts together, each line as often as it is there.
+fn all_lines(parts: &[Running], starts: &[&str]) -> Vec<String> {
+    let mut all: Vec<_> = parts.iter().flat_map(|part| lines(part, starts)).collect();
+    all.sort();
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster: KUBECONFIG and CLUSTER_SH"]
+async fn namespaces_and_nodes_divide_the_objects() {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let client = client().await;
+    nodes(&client).await;
+    let spaces = ["ksm-part-a", "ksm-part-b"];
+    for space in spaces {
+        fresh_namespace(&client, space).await;
+        let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), space);
+        for name in ["one", "two"] {
+            create(&config_maps, json!({ "metadata": { "name": name } })).await;
+        }
+        let deployments: Api<Deployment> = Api::namespaced(client.clone(), space);
+        let deployment = json!({
+            "metadata": { "name": "web" },
+            "spec": { "replicas": 6, "selector": { "matchLabels": { "app": "web" } }, "template": template("web") }
+        });
+        create(&deployments, deployment).await;
+        // No node will ever have this one.
+        let mut pending = template("pending");
+        pending["metadata"]["name"] = json!("pending");
+        pending["spec"]["nodeSelector"] = json!({ "no": "such-node" });
+        create(&Api::<Pod>::namespaced(client.clone(), space), pending).await;
+    }
+    let resources = [BuiltIn::ConfigMaps, BuiltIn::Pods, BuiltIn::Deployments];
+    let build = |spaces: &[&str]| {
+        let metrics = StateMetrics::builder()
+            .built_in(resources)
+            .namespaces(spaces.iter().copied());
+        metrics.build().unwrap()
+    };
+    let whole = start(build(&[]), client.clone(), |watch| watch);
+    let both = start(build(&spaces), client.clone(), |watch| watch);
+    let parts = spaces.map(|space| start(build(&[space]), client.clone(), |watch| watch));
+    both.ready().await;
+    let starts = ["kube_configmap_", "kube_pod_", "kube_deployment_"];
+    let in_spaces = || {
+        let mut lines = lines(&whole, &starts);
+        lines.retain(|line| {
+            spaces
+                .iter()
+                .any(|space| line.contains(&format!("{{namespace=\"{space}\"")))
+        });
+        lines
+    };
+    let same = || {
+        let expected = in_spaces();
+        let running = format!("kube_pod_status_phase{{namespace=\"{}\"", spaces[1]);
+        expected.iter().any(|line| line.starts_with(&running))
+            && lines(&both, &starts) == expected
+            && all_lines(&parts, &starts) == expected
+    };
+    until("the parts are the whole", 60, same).await;
+    // It stays so while pods come and go.
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), spaces[0]);
+    scale(&deployments, "web", 2).await;
+    until("the parts are the whole", 60, same).await;
+
+    let names = Api::<Node>::all(client.clone());
+    let names = names.list(&kube::api::ListParams::default()).await.unwrap();
+    let names = names
+        .items
+        .into_iter()
+        .filter_map(|node| node.metadata.name);
+    let pods = || StateMetrics::builder().built_in([BuiltIn::Pods]).build();
+    let mut by_node: Vec<_> = names
+        .map(|name| start(pods().unwrap(), client.clone(), |watch| watch.node(name)))
+        .collect();
+    by_node.push(start(
+        pods().unwrap(),
+        client.clone(),
+        Watch::unscheduled_pods,
+    ));
+    let starts = ["kube_pod_"];
+    let same = || {
+        let expected = lines(&whole, &starts);
+        let pending = lines(by_node.last().unwrap(), &["kube_pod_info{"]);
+        pending.len() >= 2 && all_lines(&by_node, &starts) == expected
+    };
+    until("the nodes are the whole", 60, same).await;
+    scale(&deployments, "web", 8).await;
+    let grown = || lines(&whole, &["kube_pod_info{namespace=\"ksm-part-a\""]).len() == 9;
+    until("the pods are there", 60, grown).await;
+    until("the nodes are the whole", 60, same).await;
+    println!(
+        "{} parts by node, {} lines",
+        by_node.len(),
+        lines(&whole, &starts).len()
+    );
+    for space in spaces {
+        let api: Api<Namespace> = Api::all(client.clone());
+        api.delete(space, &DeleteParams::default()).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster: KUBECONFIG and CLUSTER_SH"]
+async fn nothing_is_missing_while_shards_are_handed_over() {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let client = client().await;
+    fresh_namespace(&client, "ksm-handover").await;
+    let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), "ksm-handover");
+    for number in 0..60 {
+        let name = format!("cm-{number:02}");
+        create(&config_maps, json!({ "metadata": { "name": name } })).await;
+    }
+    let mut all: Vec<String> = Vec::new();
+    // A root certificate is put beside them by and by.
+    while all.len() < 61 {
+        let list = config_maps.list(&kube::api::ListParams::default()).await;
+        let names = list.unwrap().items.into_iter();
+        all = names.filter_map(|own| own.metadata.name).collect();
+        all.sort();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let handover = Duration::from_secs(5);
+    for by_range in [false, true] {
+        let shard = |index: usize, total: u32| {
+            let shard = Shard::new(u32::try_from(index).unwrap(), total).unwrap();
+            if by_range { shard.by_range() } else { shard }
+        };
+        let part = |shard: Shard| {
+            let metrics = StateMetrics::builder()
+                .built_in([BuiltIn::ConfigMaps])
+                .shard(shard);
+            start(metrics.build().unwrap(), client.clone(), |watch| {
+                watch.shard_handover(handover)
+            })
+        };
+        let mut parts = vec![part(shard(0, 1))];
+        parts[0].ready().await;
+        for total in [3, 10, 2] {
+            let began = Instant::now();
+            for (index, part) in parts.iter().enumerate().take(total as usize) {
+                part.handle.set_shard(shard(index, total));
+            }
+            while parts.len() < total as usize {
+                parts.push(part(shard(parts.len(), total)));
+            }
+            let union = |parts: &[Running]| {
+                let union = parts
+                    .iter()
+                    .flat_map(|part| part.config_maps("ksm-handover"));
+                let mut union: Vec<_> = union.collect();
+                union.sort();
+                union
+            };
+            let (mut looks, mut most) = (0, 0);
+            while began.elapsed() < handover - Duration::from_millis(200) {
+                let mut shown = union(&parts);
+                most = most.max(shown.len());
+                shown.dedup();
+                assert_eq!(shown, all, "{total} shards, after {:?}", began.elapsed());
+                looks += 1;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            // Those that are not needed any more are stopped once the others have all.
+            parts.truncate(total as usize);
+            let delay = until("settled", 10, || union(&parts) == all).await;
+            println!(
+                "{total} shards, by range {by_range}: {looks} looks, at most {most} of {} shown, \
+                 settled {delay:?} after the hand-over",
+                all.len()
+            );
+        }
+    }
 }
 
 /// With `APISERVER_FLAGS=--feature-gates=ShardedListAndWatch=true` the server selects; without, the

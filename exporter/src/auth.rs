@@ -316,6 +316,11 @@ impl IntoResponse for Refusal {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -345,6 +350,54 @@ mod tests {
         for none in ["Bearer", "Bearer ", "Bearer  abc", "Basic abc", "abc"] {
             assert_eq!(token(none), None, "{none}");
         }
+    }
+
+    /// A filter whose API server knows one token; and how often that was asked about tokens.
+    fn filter() -> (AuthFilter, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let server = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let count = Arc::clone(&count);
+            async move {
+                let is_review = request.uri().path().ends_with("tokenreviews");
+                let body = request.into_body().collect_bytes().await?;
+                let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+                let status = if is_review {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    json!({ "authenticated": body["spec"]["token"] == "right", "user": { "username": "u" } })
+                } else {
+                    json!({ "allowed": true })
+                };
+                let answer = json!({ "spec": {}, "status": status }).to_string();
+                let answer = http::Response::new(http_body_util::Full::from(answer));
+                Ok::<_, kube::Error>(answer)
+            }
+        });
+        (AuthFilter::new(Client::new(server, "default")), asked)
+    }
+
+    async fn check(filter: &AuthFilter, token: &str) -> Result<(), Refusal> {
+        let value = format!("Bearer {token}").parse().unwrap();
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
+        let path = Uri::from_static("/metrics");
+        filter.check(&Method::GET, &path, &headers).await
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_wrong_tokens_does_not_make_us_forget_the_right_one() {
+        let (filter, asked) = filter();
+        assert_eq!(check(&filter, "right").await, Ok(()));
+        for number in 0..2 * REMEMBERED {
+            let refused = check(&filter, &number.to_string()).await;
+            assert_eq!(refused, Err(Refusal::Unauthorized));
+        }
+        let before = asked.load(Ordering::Relaxed);
+        assert_eq!(before, 1 + 2 * REMEMBERED);
+        assert_eq!(check(&filter, "right").await, Ok(()));
+        // The last wrong one is remembered, too.
+        let last = (2 * REMEMBERED - 1).to_string();
+        assert_eq!(check(&filter, &last).await, Err(Refusal::Unauthorized));
+        assert_eq!(asked.load(Ordering::Relaxed), before);
     }
 
     #[test]

@@ -128,15 +128,17 @@ impl Access {
             config.cluster_url = apiserver.clone();
         }
         let user = &mut config.auth_info;
-        if user.token.is_none()
-            && let Some(path) = user.token_file.take()
-        {
-            // Files end with a line break more often than not, and tokens never do.
-            let token = std::fs::read_to_string(&path).map_err(|source| {
-                let path = PathBuf::from(&path);
-                ClusterError::TokenFile { path, source }
-            })?;
-            user.token = Some(token.trim().to_owned().into());
+        // As for other clients, the file counts where there is a token beside it.
+        if let Some(path) = user.token_file.take() {
+            match std::fs::read_to_string(&path) {
+                // Files end with a line break more often than not, and tokens never do.
+                Ok(token) => user.token = Some(token.trim().to_owned().into()),
+                Err(_) if user.token.is_some() => {}
+                Err(source) => {
+                    let path = path.into();
+                    return Err(ClusterError::TokenFile { path, source });
+                }
+            }
         }
         Ok(tuned(config))
     }

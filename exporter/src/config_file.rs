@@ -19,7 +19,8 @@ macro_rules! config_file {
             pub(crate) unknown: Vec<String>,
         }
 
-        const KEYS: &[&str] = &[$($key),*];
+        /// All keys.
+        pub(crate) const KEYS: &[&str] = &[$($key),*];
     };
 }
 

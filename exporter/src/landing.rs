@@ -223,9 +223,14 @@ impl Data {
     }
 
     fn html_resources(&self, port: Port, body: &mut String) {
+        let _ = write!(
+            body,
+            "<section><div class=\"head\"><h2>Resources</h2><a href=\"#families\">search {} \
+             families</a></div>",
+            thousands(self.report.families.len() as u64),
+        );
         body.push_str(
-            "<section><div class=\"head\"><h2>Resources</h2></div><div class=\"scroll\"><table>\n\
-             <thead><tr><th>Resource</th><th>State</th><th class=\"number\">Objects</th>\
+            "<div class=\"scroll\"><table>\n<thead><tr><th>Resource</th><th>State</th><th class=\"number\">Objects</th>\
              <th class=\"number\">Series</th><th></th><th class=\"number\">Bytes</th>\
              <th class=\"number\">Last event</th><th class=\"number\">Errors</th></tr></thead><tbody>\n",
         );
@@ -306,7 +311,7 @@ impl Data {
             let _ = write!(
                 body,
                 "<details{class}{hidden}><summary><code>{name}</code><span class=\"pill\">{}</span>\
-                 <span class=\"number\">{series}</span></summary><div class=\"about\"><p>{help}</p>",
+                 <span class=\"help\">{help}</span><span class=\"number\">{series}</span></summary><div class=\"about\"><p>{help}</p>",
                 escape(&family.metric_type),
             );
             if let Some(sample) = &family.sample {

@@ -76,9 +76,15 @@ impl LogOptions {
             2..5 => (LevelFilter::DEBUG, LevelFilter::INFO),
             5.. => (LevelFilter::TRACE, LevelFilter::DEBUG),
         };
-        Targets::new()
+        let targets = Targets::new()
             .with_default(others)
-            .with_target("kube_state_metrics", own)
+            .with_target("kube_state_metrics", own);
+        if self.verbosity >= 2 {
+            return targets;
+        }
+        // The client has an error to tell for every request that fails, and does not say which; the
+        // watches say it once, with the resource.
+        targets.with_target("kube_client", LevelFilter::OFF)
     }
 }
 
@@ -110,6 +116,7 @@ impl LogLevel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tracing::Level;
 
     #[test]
     fn verbosity_chooses_levels() {
@@ -118,11 +125,43 @@ mod tests {
                 verbosity: Some(verbosity.into()),
                 log_format: None,
             };
-            LogOptions::new(&flags).map(|options| options.targets().to_string())
+            LogOptions::new(&flags).map(LogOptions::targets)
         };
-        assert_eq!(targets("0").unwrap(), "kube_state_metrics=info,warn");
-        assert_eq!(targets("4").unwrap(), "kube_state_metrics=debug,info");
-        assert_eq!(targets("9").unwrap(), "kube_state_metrics=trace,debug");
+        for (verbosity, own, others, client) in [
+            ("0", Some(Level::INFO), Some(Level::WARN), None),
+            (
+                "4",
+                Some(Level::DEBUG),
+                Some(Level::INFO),
+                Some(Level::INFO),
+            ),
+            (
+                "9",
+                Some(Level::TRACE),
+                Some(Level::DEBUG),
+                Some(Level::DEBUG),
+            ),
+        ] {
+            let targets = targets(verbosity).unwrap();
+            let finest = |target: &str| {
+                let all = [
+                    Level::TRACE,
+                    Level::DEBUG,
+                    Level::INFO,
+                    Level::WARN,
+                    Level::ERROR,
+                ];
+                all.into_iter()
+                    .find(|level| targets.would_enable(target, level))
+            };
+            assert_eq!(finest("kube_state_metrics::x"), own, "{verbosity}");
+            assert_eq!(finest("hyper"), others, "{verbosity}");
+            assert_eq!(
+                finest("kube_client::client::builder"),
+                client,
+                "{verbosity}"
+            );
+        }
         assert_eq!(targets("x").unwrap_err(), ["-v: `x` is not a whole number"]);
     }
 }

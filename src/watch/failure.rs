@@ -44,6 +44,8 @@ pub(super) struct Failure {
     pub(super) message: String,
     /// How long the server asks to be left alone.
     pub(super) retry_after: Option<Duration>,
+    /// The server is not there, or somebody in front of it says so.
+    pub(super) is_away: bool,
 }
 
 /// What a server says when it refuses: the `Status` kind, as far as it matters here.
@@ -127,6 +129,7 @@ impl Failure {
             version_too_large: false,
             message: message.into(),
             retry_after: None,
+            is_away: reason == FailureReason::Unreachable,
         }
     }
 
@@ -192,6 +195,7 @@ impl Failure {
             version_too_large: too_large,
             message: status.message.clone(),
             retry_after: (seconds > 0).then_some(retry_after),
+            is_away: reason == FailureReason::ServerError && (502..=504).contains(&status.code),
         }
     }
 }
@@ -280,6 +284,7 @@ mod tests {
         ] {
             assert_eq!(answer(code, "").reason, reason, "{code}");
             assert_eq!(reason.is_refusal(), matches!(code, 403 | 404));
+            assert_eq!(answer(code, "").is_away, code == 503);
         }
         assert_eq!(answer(503, "<html>").message, "503 Service Unavailable");
     }
@@ -318,7 +323,7 @@ mod tests {
         let body = r#"{"kind":"Status","code":504,"reason":"Timeout","message":"Too large resource version: 9, current: 5",
             "details":{"causes":[{"reason":"ResourceVersionTooLarge","message":"Too large resource version"}],"retryAfterSeconds":1}}"#;
         let failure = answer(504, body);
-        assert!(failure.version_too_large);
+        assert!(failure.version_too_large && !failure.is_away);
         assert_eq!(failure.reason, FailureReason::Expired);
         assert_eq!(failure.retry_after, Some(Duration::from_secs(1)));
         assert!(!answer(504, r#"{"reason":"Timeout"}"#).version_too_large);

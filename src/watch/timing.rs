@@ -18,8 +18,9 @@ pub struct Timing {
     pub backoff: Duration,
     /// Longest wait, before the random factor.
     pub backoff_max: Duration,
-    /// Longest wait, before the random factor, while the server cannot be reached and for
-    /// [`recovery`](Self::recovery) after: changes show soon after it is back.
+    /// Longest wait, before the random factor, while the server cannot be reached (or a proxy in
+    /// front of it says so: 502, 503, 504) and for [`recovery`](Self::recovery) after: changes show
+    /// soon after it is back.
     pub backoff_max_unreachable: Duration,
     /// How long a server that is back may take to answer as it should.
     pub recovery: Duration,
@@ -42,8 +43,17 @@ pub struct Timing {
 pub(super) struct Backoff {
     timing: Timing,
     failures: u32,
-    last: Option<(Instant, FailureReason)>,
-    unreachable_at: Option<Instant>,
+    last: Option<Last>,
+    away_at: Option<Instant>,
+}
+
+/// The last failure.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    /// When the wait for it was over.
+    at: Instant,
+    reason: FailureReason,
+    is_away: bool,
 }
 
 // === impl Timing ===
@@ -85,7 +95,7 @@ impl Backoff {
             timing,
             failures: 0,
             last: None,
-            unreachable_at: None,
+            away_at: None,
         }
     }
 
@@ -102,37 +112,41 @@ impl Backoff {
         let (timing, reason) = (&self.timing, failure.reason);
         let before = self
             .last
-            .filter(|(at, _)| now.duration_since(*at) <= timing.backoff_reset);
-        let before = before.map(|(_, reason)| reason);
+            .filter(|last| now.duration_since(last.at) <= timing.backoff_reset);
+        let mut last = Last {
+            at: now,
+            reason,
+            is_away: failure.is_away,
+        };
         let expired = FailureReason::Expired;
-        if reason == expired && before != Some(expired) && failure.retry_after.is_none() {
-            self.last = Some((now, reason));
+        let is_new = before.is_none_or(|before| before.reason != expired);
+        if reason == expired && is_new && failure.retry_after.is_none() {
+            self.last = Some(last);
             return Duration::ZERO;
         }
-        let unreachable = FailureReason::Unreachable;
         // A server that answers again is another matter than one that did not.
-        if before.is_none_or(|before| (before == unreachable) != (reason == unreachable)) {
+        if before.is_none_or(|before| before.is_away != last.is_away) {
             self.failures = 0;
         }
-        if reason == unreachable {
-            self.unreachable_at = Some(now);
+        if last.is_away {
+            self.away_at = Some(now);
         }
         let recovers = |at: Instant| now.duration_since(at) < timing.recovery;
-        let max = if self.unreachable_at.is_some_and(recovers) {
+        let max = if self.away_at.is_some_and(recovers) {
             timing.backoff_max_unreachable
         } else {
             timing.backoff_max
         };
-        let doubled = self
-            .timing
-            .backoff
-            .saturating_mul(1 << self.failures.min(16));
-        let wait = doubled.min(max).mul_f64(1.0 + fastrand::f64());
+        let doubled = timing.backoff.saturating_mul(1 << self.failures.min(16));
         self.failures += 1;
-        let asked = failure.retry_after.unwrap_or_default();
-        // The fraction keeps those who were told the same time from coming back all at once.
-        let wait = wait.max(asked.saturating_add(timing.backoff.mul_f64(fastrand::f64())));
-        self.last = Some((now + wait, failure.reason));
+        let wait = match failure.retry_after {
+            None => doubled.min(max).mul_f64(1.0 + fastrand::f64()),
+            // The server knows best. The fraction keeps those who were told the same time from
+            // coming back all at once.
+            Some(asked) => asked.saturating_add(timing.backoff.mul_f64(fastrand::f64())),
+        };
+        last.at = now + wait;
+        self.last = Some(last);
         wait
     }
 }
@@ -190,6 +204,20 @@ mod tests {
         assert_within(backoff.next(&failure(FailureReason::ServerError)), 1_600);
         let after_another = backoff.next(&failure(FailureReason::Expired));
         assert_eq!(after_another, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_says_how_long_is_taken_at_its_word_each_time() {
+        // An API server whose etcd is away says "in a second", for as long as that lasts.
+        let mut backoff = Backoff::new(Timing::default());
+        let mut throttled = failure(FailureReason::Throttled);
+        throttled.retry_after = Some(Duration::from_secs(1));
+        for _ in 0..20 {
+            let wait = backoff.next(&throttled);
+            let range = Duration::from_secs(1)..Duration::from_millis(1_801);
+            assert!(range.contains(&wait), "{wait:?}");
+            tokio::time::advance(wait).await;
+        }
     }
 
     #[tokio::test(start_paused = true)]

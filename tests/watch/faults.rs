@@ -199,27 +199,40 @@ async fn retries_back_off_and_differ_from_one_another() {
 
 #[tokio::test(start_paused = true)]
 async fn changes_show_within_five_seconds_of_the_servers_return() {
-    for away in [1, 10, 100, 1000] {
-        let server = server();
-        let running = synced(&server, |watch| watch).await;
-        server.set_down(true);
-        pass(Duration::from_secs(away)).await;
-        let failing = ResourceState::Failing(FailureReason::Unreachable);
-        assert_eq!(running.health_of("configmaps").state, failing);
-        assert_eq!(running.config_maps().len(), 12, "what is known stays");
-        server.put("configmaps", config_map("a", "new"));
-        server.compact();
-        // A server that has just started is not ready for everything.
-        server.fault(
-            On::Any,
-            "configmaps",
-            1,
-            Fault::Status(503, "ServiceUnavailable"),
-        );
-        server.set_down(false);
-        pass(Duration::from_secs(5)).await;
-        assert!(running.text() == expected(&server), "away for {away} s");
-        running.agrees().await;
+    let unavailable = || Fault::Status(503, "ServiceUnavailable");
+    // Nobody is there, or a proxy that says so.
+    for by_proxy in [false, true] {
+        for away in [1, 10, 100, 1000] {
+            let server = server();
+            let running = synced(&server, |watch| watch).await;
+            pass(Duration::from_secs(5)).await;
+            if by_proxy {
+                for resource in ["configmaps", "namespaces"] {
+                    server.fault(On::Any, resource, usize::MAX, unavailable());
+                }
+                server.cut_watches("");
+            } else {
+                server.set_down(true);
+            }
+            pass(Duration::from_secs(away)).await;
+            let reason = if by_proxy {
+                FailureReason::ServerError
+            } else {
+                FailureReason::Unreachable
+            };
+            let failing = ResourceState::Failing(reason);
+            assert_eq!(running.health_of("configmaps").state, failing);
+            assert_eq!(running.config_maps().len(), 12, "what is known stays");
+            server.put("configmaps", config_map("a", "new"));
+            server.compact();
+            server.heal();
+            // A server that has just started is not ready for everything.
+            server.fault(On::Any, "configmaps", 1, unavailable());
+            server.set_down(false);
+            pass(Duration::from_secs(5)).await;
+            assert!(running.text() == expected(&server), "away for {away} s");
+            running.agrees().await;
+        }
     }
 }
 

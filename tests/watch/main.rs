@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod chaos;
 #[cfg(feature = "custom-resources")]
 mod custom;
 mod faults;

@@ -45,6 +45,9 @@ pub(super) async fn client(access: Access) -> Result<(Client, String), ClusterEr
         config.cluster_url.to_string(),
         config.default_namespace.clone(),
     );
+    if config.accept_invalid_certs {
+        tracing::warn!("the certificate of {url} is not checked: insecure-skip-tls-verify is on");
+    }
     let has_plugin = config.auth_info.exec.is_some();
     let current = Arc::new(RwLock::new(of_config(config).await?));
     // One word that waits is as good as many.

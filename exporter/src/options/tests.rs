@@ -183,3 +183,209 @@ fn both_ports_must_differ() {
         8081
     );
 }
+
+/// Every key of the options file: a value, the flag that says the same, and a value that is wrong.
+const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
+    (
+        "annotations_allow_list",
+        "{pods: [a]}",
+        "--metric-annotations-allowlist=pods=[a]",
+        None,
+    ),
+    (
+        "apiserver",
+        "https://a:1",
+        "--apiserver=https://a:1",
+        Some("a"),
+    ),
+    ("auth_filter", "true", "--auth-filter", Some("x")),
+    ("auto-gomemlimit", "true", "--auto-gomemlimit", Some("x")),
+    (
+        "auto-gomemlimit-ratio",
+        "0.5",
+        "--auto-gomemlimit-ratio=0.5",
+        None,
+    ),
+    (
+        "continue_without_config",
+        "true",
+        "--continue-without-config",
+        None,
+    ),
+    (
+        "continue_without_custom_resource_state_config_file",
+        "true",
+        "--continue-without-custom-resource-state-config-file",
+        Some("x"),
+    ),
+    (
+        "custom_resource_config",
+        "'{}'",
+        "--custom-resource-state-config={}",
+        None,
+    ),
+    (
+        "custom_resource_config_file",
+        "a.yaml",
+        "--custom-resource-state-config-file=a.yaml",
+        None,
+    ),
+    (
+        "custom_resource_state_config_file",
+        "a.yaml",
+        "--custom-resource-state-config-file=a.yaml",
+        None,
+    ),
+    (
+        "custom_resources_only",
+        "true",
+        "--custom-resource-state-only",
+        Some("x"),
+    ),
+    (
+        "enable_gzip_encoding",
+        "false",
+        "--enable-gzip-encoding=false",
+        Some("x"),
+    ),
+    ("host", "127.0.0.1", "--host=127.0.0.1", None),
+    ("kubeconfig", "a", "--kubeconfig=a", None),
+    (
+        "labels_allow_list",
+        "{pods: [a, b]}",
+        "--metric-labels-allowlist=pods=[a,b]",
+        None,
+    ),
+    ("manifests", "[a, b]", "--manifests=a,b", None),
+    ("max_answers", "3", "--max-answers=3", Some("0")),
+    ("max_connections", "3", "--max-connections=3", Some("-1")),
+    (
+        "metric_allowlist",
+        "{a: , b: {}}",
+        "--metric-allowlist=a,b",
+        None,
+    ),
+    ("metric_denylist", "{a: {}}", "--metric-denylist=a", None),
+    (
+        "metric_opt_in_list",
+        "{a: {}}",
+        "--metric-opt-in-list=a",
+        None,
+    ),
+    ("namespace", "a", "--pod-namespace=a", None),
+    ("namespaces", "[a, b]", "--namespaces=a,b", None),
+    (
+        "namespaces_denylist",
+        "[a]",
+        "--namespaces-denylist=a",
+        None,
+    ),
+    ("no_watchlist", "true", "--no-watchlist", Some("x")),
+    ("node", "a", "--node=a", None),
+    ("object_limit", "5", "--object-limit=5", Some("-5")),
+    ("pod", "a", "--pod=a", None),
+    ("port", "1", "--port=1", Some("99999")),
+    ("readiness", "strict", "--readiness=strict", Some("lax")),
+    ("resources", "{pods: {}}", "--resources=pods", None),
+    (
+        "server_idle_timeout",
+        "2s",
+        "--server-idle-timeout=2s",
+        Some("5"),
+    ),
+    (
+        "server_progress_timeout",
+        "2s",
+        "--server-progress-timeout=2s",
+        Some("5"),
+    ),
+    (
+        "server_read_header_timeout",
+        "2s",
+        "--server-read-header-timeout=2s",
+        Some("5"),
+    ),
+    (
+        "server_read_timeout",
+        "2s",
+        "--server-read-timeout=2s",
+        Some("x"),
+    ),
+    (
+        "server_side_sharding",
+        "true",
+        "--server-side-sharding --total-shards=2",
+        Some("x"),
+    ),
+    (
+        "server_write_timeout",
+        "2s",
+        "--server-write-timeout=2s",
+        Some("s"),
+    ),
+    ("shard", "1", "--shard=1 --total-shards=2", Some("-1")),
+    ("shard_handover", "2s", "--shard-handover=2s", Some("5")),
+    (
+        "telemetry_host",
+        "127.0.0.1",
+        "--telemetry-host=127.0.0.1",
+        None,
+    ),
+    ("telemetry_port", "1", "--telemetry-port=1", Some("x")),
+    ("tls_config", "a", "--tls-config=a", None),
+    ("total_shards", "2", "--total-shards=2", Some("x")),
+    (
+        "track_unscheduled_pods",
+        "true",
+        "--track-unscheduled-pods",
+        Some("x"),
+    ),
+    (
+        "use_api_server_cache",
+        "true",
+        "--use-apiserver-cache",
+        Some("x"),
+    ),
+];
+
+#[test]
+fn keys_of_the_file_do_what_the_flags_do() {
+    let keys: Vec<_> = KEYS.iter().map(|(key, ..)| *key).collect();
+    assert_eq!(keys, crate::config_file::KEYS, "every key has a line here");
+    // Where two options belong together, the other one is a flag.
+    let beside = |key: &str| match key {
+        "shard" | "server_side_sharding" => "--total-shards=2",
+        _ => "",
+    };
+    // Two names of one option: the old one has a word of warning.
+    let old = |warning: &String| !warning.contains("`custom_resource_config_file` is old");
+    for (key, value, flag, _) in KEYS {
+        let by_file = with_file(beside(key), &format!("{key}: {value}\n"));
+        let (by_file, mut warnings) = by_file.unwrap_or_else(|error| panic!("{key}: {error}"));
+        let (by_flag, expected) = Options::new(&flags(flag), None).unwrap();
+        warnings.retain(old);
+        assert_eq!((by_file, warnings), (by_flag, expected), "{key}");
+    }
+}
+
+#[test]
+fn a_wrong_value_is_told_with_its_flag_or_key() {
+    for (key, _, flag, wrong) in KEYS {
+        let Some(wrong) = wrong else { continue };
+        let flag = flag.split(['=', ' ']).next().unwrap();
+        let beside = match *key {
+            "shard" => " --total-shards=2",
+            _ => "",
+        };
+        let told = error(&format!("{flag}={wrong}{beside}"));
+        assert!(
+            told.starts_with(&format!("{flag}: `{wrong}` is ")),
+            "{told}"
+        );
+        let told = with_file(beside, &format!("{key}: {wrong}\n")).unwrap_err();
+        assert!(
+            told.starts_with(&format!("o.yaml: `{key}`: `{wrong}` is ")),
+            "{told}"
+        );
+    }
+}

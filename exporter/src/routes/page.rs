@@ -5,11 +5,17 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, VARY};
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS,
+};
 
 use super::Port;
 use crate::app::App;
 use crate::landing::Page;
+
+/// The page is one file that asks nobody for anything, in no other page's frame.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+                      img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 pub(super) async fn main(app: State<Arc<App>>, headers: HeaderMap, query: RawQuery) -> Response {
     page(Port::Main, app, &headers, query).await
@@ -43,7 +49,12 @@ async fn page(
         .get(ACCEPT)
         .and_then(|accept| accept.to_str().ok())
         .unwrap_or_default();
-    let headers = [(VARY, "accept"), (CACHE_CONTROL, "no-store")];
+    let headers = [
+        (VARY, "accept"),
+        (CACHE_CONTROL, "no-store"),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
     if accept.contains("text/html") {
         let html = [(CONTENT_TYPE, "text/html; charset=UTF-8")];
         (headers, html, page.html()).into_response()

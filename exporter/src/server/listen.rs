@@ -50,13 +50,7 @@ pub(crate) async fn listen(
     let first = found
         .next()
         .ok_or_else(|| resolve(io::ErrorKind::NotFound.into()))?;
-    let bound = match bind(first) {
-        Err(error) if is_any_v6(first) && lacks_v6(&error) => {
-            bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), first.port()))
-        }
-        bound => bound,
-    };
-    let bound = bound.and_then(|listener| {
+    let bound = with_fallback(first, bind).and_then(|listener| {
         let address = listener.local_addr()?;
         Ok((listener, address))
     });
@@ -65,6 +59,19 @@ pub(crate) async fn listen(
         address: first,
         source,
     })
+}
+
+/// Binds an address; where it is `::` and the machine has no IPv6, `0.0.0.0`.
+fn with_fallback<T>(
+    address: SocketAddr,
+    bind: impl Fn(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    match bind(address) {
+        Err(error) if is_any_v6(address) && lacks_v6(&error) => {
+            bind((Ipv4Addr::UNSPECIFIED, address.port()).into())
+        }
+        bound => bound,
+    }
 }
 
 fn is_any_v6(address: SocketAddr) -> bool {
@@ -94,4 +101,39 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where a machine without IPv6 listens that is told to listen on `address`.
+    fn without_v6(address: &str) -> io::Result<SocketAddr> {
+        with_fallback(address.parse().unwrap(), |address| match address {
+            // EAFNOSUPPORT, from the making of the socket.
+            SocketAddr::V6(_) => Err(io::Error::from_raw_os_error(97)),
+            SocketAddr::V4(_) => Ok(address),
+        })
+    }
+
+    #[test]
+    fn all_addresses_are_those_of_ipv4_where_there_is_no_ipv6() {
+        assert_eq!(
+            without_v6("[::]:80").unwrap(),
+            "0.0.0.0:80".parse().unwrap()
+        );
+        // One that was asked for is not replaced by others.
+        assert!(without_v6("[::1]:80").is_err());
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_not_tried_elsewhere() {
+        let tries = std::cell::Cell::new(0);
+        let bound = with_fallback::<()>("[::]:80".parse().unwrap(), |_| {
+            tries.set(tries.get() + 1);
+            Err(io::ErrorKind::AddrInUse.into())
+        });
+        assert_eq!(bound.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(tries.get(), 1);
+    }
 }

@@ -1,8 +1,9 @@
-//! A stand-in for an API server: it reviews tokens, has no objects, and remembers what it was asked.
+//! A stand-in for an API server: it reviews tokens, has a few objects, and remembers what it was asked.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
@@ -37,6 +38,16 @@ struct State {
     id_token: Mutex<Option<String>>,
     tls: Mutex<Option<Arc<ServerConfig>>>,
     connections: Mutex<Vec<TcpStream>>,
+    objects: Mutex<Objects>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Objects {
+    /// By plural name, in order of their names.
+    now: BTreeMap<String, BTreeMap<String, Value>>,
+    /// Events with the plural names of their objects.
+    events: Vec<(String, Value)>,
 }
 
 impl Api {
@@ -76,6 +87,18 @@ impl Api {
             }
         });
         Self { url, state }
+    }
+
+    /// Creates or changes an object; who watches is told.
+    pub fn put(&self, plural: &str, object: Value) {
+        let mut objects = self.state.objects.lock().unwrap();
+        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+        let of_kind = objects.now.entry(plural.to_owned()).or_default();
+        let before = of_kind.insert(name, object.clone());
+        let kind = before.map_or("ADDED", |_| "MODIFIED");
+        let event = json!({ "type": kind, "object": object });
+        objects.events.push((plural.to_owned(), event));
+        self.state.changed.notify_all();
     }
 
     /// What it was asked so far, as `GET /path?query`.
@@ -213,20 +236,76 @@ impl State {
         {
             respond(stream, 403, &status(403));
         } else if asked.line.contains("watch=") {
-            watch(stream, asked.line.contains("sendInitialEvents=true"));
-            return None;
+            let plural = path.rsplit('/').next().unwrap();
+            return self.watch(
+                stream,
+                plural,
+                asked.line.contains("sendInitialEvents=true"),
+            );
         } else {
-            let (code, value) = match path.rsplit('/').next().unwrap() {
-                "tokenreviews" => token_review(&serde_json::from_slice(body).unwrap()),
-                "subjectaccessreviews" => access_review(&serde_json::from_slice(body).unwrap()),
-                _ => (
-                    200,
-                    json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": "5" }, "items": [] }),
-                ),
+            let mut segments = path.rsplit('/');
+            let last = segments.next().unwrap();
+            let (code, value) = match (last, segments.next().unwrap_or_default()) {
+                ("tokenreviews", _) => token_review(&serde_json::from_slice(body).unwrap()),
+                ("subjectaccessreviews", _) => {
+                    access_review(&serde_json::from_slice(body).unwrap())
+                }
+                (name, plural @ ("pods" | "statefulsets")) => match self.object(plural, name) {
+                    Some(object) => (200, object),
+                    None => (404, status(404)),
+                },
+                (plural, _) => (200, self.list(plural)),
             };
             respond(stream, code, &value);
         }
         Some(())
+    }
+
+    fn object(&self, plural: &str, name: &str) -> Option<Value> {
+        let objects = self.objects.lock().unwrap();
+        objects.now.get(plural)?.get(name).cloned()
+    }
+
+    fn list(&self, plural: &str) -> Value {
+        let objects = self.objects.lock().unwrap();
+        let items = objects.now.get(plural).into_iter().flatten();
+        let items: Vec<_> = items.map(|(_, object)| object).collect();
+        let kind = if plural == "pods" { "PodList" } else { "List" };
+        json!({ "kind": kind, "apiVersion": "v1", "metadata": { "resourceVersion": "5" }, "items": items })
+    }
+
+    /// A watch, until something is to be told to nobody.
+    fn watch(&self, stream: &mut impl Write, plural: &str, initial: bool) -> Option<()> {
+        let head = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+        stream.write_all(head.as_bytes()).ok()?;
+        let mut objects = self.objects.lock().unwrap();
+        let mut told = objects.events.len();
+        let mut lines = Vec::new();
+        if initial {
+            let now = objects.now.get(plural).into_iter().flatten();
+            lines.extend(now.map(|(_, object)| json!({ "type": "ADDED", "object": object })));
+            lines.push(json!({ "type": "BOOKMARK", "object": {
+                "kind": "X", "apiVersion": "v1",
+                "metadata": { "resourceVersion": "5", "annotations": { "k8s.io/initial-events-end": "true" } },
+            } }));
+        }
+        loop {
+            for line in lines.drain(..) {
+                let line = format!("{line}\n");
+                let chunk = format!("{:x}\r\n{line}\r\n", line.len());
+                stream.write_all(chunk.as_bytes()).ok()?;
+            }
+            stream.flush().ok()?;
+            while objects.events.len() == told {
+                objects = self.changed.wait(objects).unwrap();
+            }
+            let new = objects.events[told..].iter();
+            lines.extend(
+                new.filter(|(of, _)| of == plural)
+                    .map(|(_, event)| event.clone()),
+            );
+            told = objects.events.len();
+        }
     }
 }
 
@@ -274,21 +353,4 @@ fn respond(stream: &mut impl Write, code: u16, value: &Value) {
     );
     let _ = stream.write_all((head + &body).as_bytes());
     let _ = stream.flush();
-}
-
-/// A watch without events, for as long as the other side wants it.
-fn watch(stream: &mut (impl Read + Write), initial: bool) {
-    let head =
-        "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
-    let _ = stream.write_all(head.as_bytes());
-    if initial {
-        let bookmark = json!({ "type": "BOOKMARK", "object": {
-            "kind": "X", "apiVersion": "v1",
-            "metadata": { "resourceVersion": "5", "annotations": { "k8s.io/initial-events-end": "true" } },
-        } });
-        let line = format!("{bookmark}\n");
-        let _ = stream.write_all(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes());
-    }
-    let _ = stream.flush();
-    let _ = stream.read(&mut [0]);
 }

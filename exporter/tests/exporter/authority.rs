@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair,
+    KeyPair, SanType, string::Ia5String,
 };
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -35,8 +35,19 @@ impl Authority {
 
     /// An identity for servers of the loopback and for clients.
     pub fn issue(&self, name: &str) -> Identity {
-        let names = ["127.0.0.1".to_owned(), "api.test".to_owned()];
+        self.issue_to(name, &["localhost", "127.0.0.1", "api.test"])
+    }
+
+    /// An identity for DNS names, addresses and URIs.
+    pub fn issue_to(&self, name: &str, names: &[&str]) -> Identity {
+        let (uris, names): (Vec<&str>, Vec<&str>) =
+            names.iter().partition(|name| name.contains("://"));
+        let names: Vec<_> = names.into_iter().map(str::to_owned).collect();
         let mut params = CertificateParams::new(names).unwrap();
+        for uri in uris {
+            let uri = SanType::URI(Ia5String::try_from(uri).unwrap());
+            params.subject_alt_names.push(uri);
+        }
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,

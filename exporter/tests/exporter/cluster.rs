@@ -1,5 +1,7 @@
 //! Flags that concern a cluster: what the API server is asked.
 
+use serde_json::{Value, json};
+
 use super::api::Api;
 use super::support::{Directory, Exporter, eventually};
 
@@ -154,6 +156,47 @@ fn the_own_pod_tells_the_shard() {
 }
 
 #[test]
+fn objects_that_move_are_served_on_for_the_handover() {
+    let api = Api::start(&[]);
+    let owner = json!([{ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "ksm", "uid": "u", "controller": true }]);
+    let pod = |name: &str, owners: &Value| {
+        json!({ "apiVersion": "v1", "kind": "Pod", "metadata": {
+            "name": name, "namespace": "a", "uid": format!("uid-{name}"), "resourceVersion": "3",
+            "ownerReferences": owners } })
+    };
+    let set = |replicas: u32| {
+        json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "spec": { "replicas": replicas },
+            "metadata": { "name": "ksm", "namespace": "a", "uid": "u", "resourceVersion": format!("{replicas}") } })
+    };
+    api.put("statefulsets", set(1));
+    api.put("pods", pod("ksm-0", &owner));
+    for number in 1..20 {
+        api.put("pods", pod(&format!("pod-{number}"), &json!([])));
+    }
+    let url = format!("--apiserver={}", api.url);
+    let args = [
+        &*url,
+        "--resources=pods",
+        "--pod=ksm-0",
+        "--pod-namespace=a",
+    ];
+    let at_once = Exporter::serving(&args);
+    let later = Exporter::serving(&[&args[..], &["--shard-handover=1h"]].concat());
+    let pods = |exporter: &Exporter| exporter.metrics("").matches("\nkube_pod_info{").count();
+    eventually("all pods show", || {
+        (pods(&at_once) == 20 && pods(&later) == 20).then_some(())
+    });
+    api.put("statefulsets", set(2));
+    eventually("the other shard's pods go", || {
+        (pods(&at_once) < 20).then_some(())
+    });
+    eventually("the change is known", || {
+        (later.own("kube_state_metrics_total_shards") == Some(2.0)).then_some(())
+    });
+    assert_eq!(pods(&later), 20);
+}
+
+#[test]
 fn a_refused_resource_is_named_and_holds_nobody_up_unless_strict() {
     let api = Api::start(&["secrets"]);
     let url = format!("--apiserver={}", api.url);
@@ -196,6 +239,13 @@ fn an_api_server_that_is_away_does_not_stop_the_exporter() {
     assert_eq!(exporter.get("/livez").status, 200);
     assert_eq!(exporter.metrics(""), "");
     assert!(exporter.telemetry("/").text().contains("unreachable"));
+    let failures = "kube_state_metrics_watch_total{resource=\"*v1.Pod\",result=\"error\"}";
+    eventually("it goes on trying", || {
+        (exporter.own(failures) > Some(2.0)).then_some(())
+    });
+    let log = exporter.log();
+    assert_eq!(log.lines().count(), 1, "said once: {log}");
+    assert!(log.contains("cannot follow the resource"), "{log}");
 }
 
 #[test]

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde::Deserialize;
 
 use super::support::{Directory, Exporter, get, request};
@@ -117,6 +120,44 @@ fn paths_are_answered_as_the_cases_say() {
     assert_eq!(count, 62, "cases for other paths");
 }
 
+#[tokio::test]
+async fn http2_is_spoken_without_being_asked_first() {
+    let exporter = Exporter::start(&["--resources=pods"]);
+    let stream = tokio::net::TcpStream::connect(&exporter.main)
+        .await
+        .unwrap();
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    let ask = |method: &'static str, path: &'static str| {
+        let mut sender = sender.clone();
+        async move {
+            let request = ::http::Request::builder()
+                .method(method)
+                .uri(format!("http://localhost{path}"))
+                .body(Empty::<Bytes>::new());
+            let answer = sender.send_request(request.unwrap()).await.unwrap();
+            let status = answer.status().as_u16();
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            (status, String::from_utf8(body.to_vec()).unwrap())
+        }
+    };
+    // With the first answer the client knows how many requests it may have at a time. The rest of
+    // these wait their turn.
+    assert_eq!(ask("GET", "/livez").await, (200, "OK".to_owned()));
+    let answers = (0..40).map(|_| tokio::spawn(ask("GET", "/metrics")));
+    let plain = exporter.metrics("");
+    for answer in answers.collect::<Vec<_>>() {
+        let (status, text) = answer.await.unwrap();
+        assert_eq!((status, text.as_str()), (200, plain.as_str()));
+    }
+    assert_eq!(ask("HEAD", "/metrics").await, (200, String::new()));
+    assert_eq!(ask("GET", "/no").await.0, 404);
+    assert_eq!(ask("POST", "/metrics").await.0, 405);
+}
+
 #[test]
 fn the_landing_page_is_html_for_browsers_and_text_for_terminals() {
     let exporter = Exporter::start(&["--resources=pods,nodes"]);
@@ -130,6 +171,8 @@ fn the_landing_page_is_html_for_browsers_and_text_for_terminals() {
             browser.header("content-type"),
             Some("text/html; charset=UTF-8")
         );
+        let policy = browser.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'; "), "{policy}");
         let html = browser.text();
         assert!(html.starts_with("<!doctype html>") && html.ends_with("</html>\n"));
         assert!(html.contains("<code>kube_pod_info</code>") && !html.contains("{{"));

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// However slow the machine is, nothing takes so long.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_kube-state-metrics");
 
@@ -52,7 +52,12 @@ pub struct Directory(PathBuf);
 
 /// Runs the program to its end.
 pub fn run(args: &[&str], stdin: &str) -> Output {
-    let mut child = Command::new(PROGRAM)
+    run_program(PROGRAM, args, stdin)
+}
+
+/// Runs any program to its end.
+pub fn run_program(program: &str, args: &[&str], stdin: &str) -> Output {
+    let mut child = Command::new(program)
         .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -70,7 +75,16 @@ pub fn run(args: &[&str], stdin: &str) -> Output {
 }
 
 /// Waits until `check` gives something.
-pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, check: impl FnMut() -> Option<T>) -> T {
+    eventually_or(what, check, String::new)
+}
+
+/// Waits until `check` gives something; where it does not, `explain` says why.
+pub fn eventually_or<T>(
+    what: &str,
+    mut check: impl FnMut() -> Option<T>,
+    explain: impl FnOnce() -> String,
+) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = check() {
@@ -78,7 +92,8 @@ pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
         }
         assert!(
             start.elapsed() < PATIENCE,
-            "not within {PATIENCE:?}: {what}"
+            "not within {PATIENCE:?}: {what}; {}",
+            explain()
         );
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -260,6 +275,25 @@ pub fn exchange(
 }
 
 impl Answer {
+    /// Reads one answer with a length, from a connection that may stay open.
+    ///
+    /// # Errors
+    ///
+    /// Where the other side closes before there is one.
+    pub fn read(stream: &mut impl Read) -> std::io::Result<Self> {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte)?;
+            head.push(byte[0]);
+        }
+        let mut answer = Self::parse(&head);
+        let length = answer.header("content-length").expect("it has a length");
+        answer.body = vec![0; length.parse().unwrap()];
+        stream.read_exact(&mut answer.body)?;
+        Ok(answer)
+    }
+
     fn parse(bytes: &[u8]) -> Self {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
         let end = end.unwrap_or_else(|| panic!("no answer: {}", String::from_utf8_lossy(bytes)));

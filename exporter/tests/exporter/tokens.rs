@@ -98,6 +98,43 @@ fn an_api_server_in_trouble_means_no_data() {
 }
 
 #[test]
+fn no_secret_is_logged_however_much_else_is() {
+    let api = Api::start(&[]);
+    let directory = Directory::new("tokens");
+    let kubeconfig = api.kubeconfig().replace("\"own\"", "\"0wn-t0ken\"");
+    let kubeconfig = directory.write("kubeconfig", &kubeconfig);
+    let args = ["--auth-filter", "--kubeconfig", &kubeconfig, "-v=9"];
+    let exporter = Exporter::start(&args);
+    assert_eq!(ask(&exporter.main, "/metrics", "s3cr3t").0, 401);
+    assert_eq!(api.count("tokenreviews"), 1);
+    let log = exporter.log();
+    assert!(log.contains("/tokenreviews"), "it logs what it asks: {log}");
+    for secret in ["s3cr3t", "0wn-t0ken"] {
+        assert!(!log.contains(secret), "{log}");
+    }
+}
+
+#[test]
+fn tokens_and_passwords_exclude_each_other() {
+    let directory = Directory::new("both");
+    let hash = bcrypt::hash("x", 4).unwrap();
+    let web = directory.write("web.yaml", &format!("basic_auth_users: {{a: {hash}}}\n"));
+    let args = [
+        "--auth-filter",
+        "--tls-config",
+        &web,
+        "--apiserver=http://127.0.0.1:1",
+    ];
+    let output = run(&args, "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        output.stderr.contains("exclude each other"),
+        "{}",
+        output.stderr
+    );
+}
+
+#[test]
 fn without_a_way_to_an_api_server_it_does_not_start() {
     let output = run(
         &["--auth-filter", "--manifests", super::support::CLUSTER],

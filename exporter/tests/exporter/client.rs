@@ -1,0 +1,90 @@
+//! A client that speaks TLS.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
+
+use super::authority::{Authority, Identity};
+use super::support::{Answer, PATIENCE};
+
+/// A client that trusts one authority.
+pub struct Client {
+    pub config: ClientConfig,
+}
+
+pub type Stream = StreamOwned<ClientConnection, TcpStream>;
+
+// === impl Client ===
+
+impl Client {
+    pub fn new(trusts: &Authority) -> Self {
+        Self::with(trusts, None, rustls::ALL_VERSIONS)
+    }
+
+    pub fn with(
+        trusts: &Authority,
+        pair: Option<&Identity>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Self {
+        let mut roots = RootCertStore::empty();
+        let pem = trusts.pem();
+        roots
+            .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
+            .unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots);
+        let config = match pair {
+            None => builder.with_no_client_auth(),
+            Some(pair) => {
+                let certificate =
+                    CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
+                let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
+                builder
+                    .with_client_auth_cert(vec![certificate], key)
+                    .unwrap()
+            }
+        };
+        Self { config }
+    }
+
+    /// Connects, and does the handshake as far as this side sees it.
+    pub fn connect(&self, address: &str) -> io::Result<Stream> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let name = ServerName::try_from("localhost").unwrap();
+        let connection = ClientConnection::new(Arc::new(self.config.clone()), name).unwrap();
+        let mut stream = StreamOwned::new(connection, stream);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        Ok(stream)
+    }
+
+    /// Asks on a new connection; an error where that is refused.
+    pub fn get(&self, address: &str, path: &str, headers: &[(&str, &str)]) -> io::Result<Answer> {
+        ask(&mut self.connect(address)?, path, headers)
+    }
+}
+
+/// Asks on a connection, which stays open where `headers` do not close it.
+pub fn ask(
+    stream: &mut (impl Read + Write),
+    path: &str,
+    headers: &[(&str, &str)],
+) -> io::Result<Answer> {
+    let mut head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    stream.write_all((head + "\r\n").as_bytes())?;
+    Answer::read(stream)
+}

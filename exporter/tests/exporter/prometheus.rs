@@ -1,0 +1,306 @@
+//! A real Prometheus scrapes both ports, by the configurations of docs/scraping.md.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::api::Api;
+use super::authority::Authority;
+use super::support::{CLUSTER, Directory, Exporter, eventually_or, get};
+
+const DOCS: &str = include_str!("../../../docs/scraping.md");
+
+/// A configuration of docs/scraping.md, by the comment before it.
+fn documented(name: &str) -> String {
+    let marker = format!("<!-- {name} -->\n```yaml\n");
+    let (_, rest) = DOCS
+        .split_once(&marker)
+        .unwrap_or_else(|| panic!("docs/scraping.md has no {name}"));
+    rest.split_once("```").unwrap().0.to_owned()
+}
+
+/// A Prometheus; killed when dropped.
+struct Prometheus {
+    child: Child,
+    address: String,
+    _storage: Directory,
+}
+
+impl Prometheus {
+    /// Starts it with a documented configuration and other addresses and paths; nothing where there
+    /// is no Prometheus.
+    fn start(name: &str, exporter: &Exporter, more: &[(&str, &str)]) -> Option<Self> {
+        let mut text = documented(name)
+            .replace("scrape_interval: 30s", "scrape_interval: 3s")
+            .replace("kube-state-metrics.kube-system.svc:8080", &exporter.main)
+            .replace(
+                "kube-state-metrics.kube-system.svc:8081",
+                &exporter.telemetry,
+            );
+        for (documented, ours) in more {
+            assert!(text.contains(documented), "{documented} is not in {name}");
+            text = text.replace(documented, ours);
+        }
+        let directory = Directory::new("prometheus");
+        let config = directory.write("prometheus.yml", &text);
+        match Command::new("promtool")
+            .args(["check", "config", &config])
+            .output()
+        {
+            Ok(checked) => assert!(checked.status.success(), "{checked:?}"),
+            Err(_) => eprintln!("SKIPPED: there is no promtool; apt-get install prometheus"),
+        }
+        let child = Command::new("prometheus")
+            .arg(format!("--config.file={config}"))
+            .arg(format!("--storage.tsdb.path={}/data", directory.str()))
+            .arg("--web.listen-address=127.0.0.1:0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
+        let Ok(mut child) = child else {
+            eprintln!("SKIPPED: there is no prometheus; apt-get install prometheus");
+            return None;
+        };
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let line = log
+            .by_ref()
+            .map_while(Result::ok)
+            .find(|line| line.contains("msg=\"Listening on\""))
+            .expect("it listens");
+        // Somebody has to read what else it says.
+        std::thread::spawn(move || log.map_while(Result::ok).count());
+        Some(Self {
+            child,
+            address: line.split("address=").nth(1).unwrap().trim().to_owned(),
+            _storage: directory,
+        })
+    }
+
+    /// What its API answers; nothing where it has not started yet.
+    fn api(&self, path: &str) -> Value {
+        serde_json::from_slice(&get(&self.address, path, &[]).body).unwrap_or_default()
+    }
+
+    /// The values of a query, in order.
+    fn query(&self, query: &str) -> Vec<f64> {
+        let answer = self.api(&format!("/api/v1/query?query={query}"));
+        if answer.is_null() {
+            return Vec::new();
+        }
+        let results = answer["data"]["result"].as_array().unwrap().iter();
+        let values = results.map(|result| result["value"][1].as_str().unwrap().parse().unwrap());
+        let mut values: Vec<f64> = values.collect();
+        values.sort_by(f64::total_cmp);
+        values
+    }
+
+    /// Waits until exactly so many targets were scraped, all with success.
+    fn scrapes(&self, count: usize) {
+        let targets = || self.api("/api/v1/targets?state=active")["data"]["activeTargets"].take();
+        let what = "all targets are up";
+        let is_up = || (self.query("up") == vec![1.0; count]).then_some(());
+        eventually_or(what, is_up, || format!("{:#}", targets()));
+        assert_eq!(targets().as_array().unwrap().len(), count);
+        // From one port come the objects, from the other the exporter.
+        assert_eq!(self.query("kube_node_info").len(), 3);
+        assert_eq!(self.query("kube_state_metrics_build_info"), [1.0]);
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Certificates of both sides, and the exporter's web configuration as documented.
+struct Place {
+    directory: Directory,
+    web: String,
+}
+
+impl Place {
+    fn new(web: &str) -> Self {
+        let directory = Directory::new("place");
+        let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+        let server = servers.issue("exporter");
+        directory.write("servers.crt", &servers.pem());
+        directory.write("server.crt", &server.certificate);
+        directory.write("server.key", &server.key);
+        let prometheus = clients.issue_to("prometheus", &["prometheus"]);
+        directory.write("clients.crt", &clients.pem());
+        directory.write("prometheus.crt", &prometheus.certificate);
+        directory.write("prometheus.key", &prometheus.key);
+        let path = format!("{}/", directory.str());
+        let text = documented(web).replace("/etc/kube-state-metrics/", &path);
+        let web = directory.write("web.yaml", &text);
+        Self { directory, web }
+    }
+
+    fn exporter(&self, args: &[&str]) -> Exporter {
+        Exporter::start(&[&["--tls-config", &self.web], args].concat())
+    }
+
+    fn prometheus(
+        &self,
+        name: &str,
+        exporter: &Exporter,
+        more: &[(&str, &str)],
+    ) -> Option<Prometheus> {
+        let path = format!("{}/", self.directory.str());
+        let own = [("/etc/prometheus/", path.as_str())];
+        Prometheus::start(name, exporter, &[&own, more].concat())
+    }
+}
+
+#[test]
+fn a_static_target_is_scraped() {
+    let exporter = Exporter::start(&[]);
+    if let Some(prometheus) = Prometheus::start("static", &exporter, &[]) {
+        prometheus.scrapes(2);
+        // It asks for OpenMetrics and gzip, and counts what is there.
+        let samples = exporter
+            .metrics("")
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .count();
+        let scraped = prometheus.query("scrape_samples_scraped");
+        assert_eq!(scraped.last(), Some(&(samples as f64)));
+    }
+}
+
+#[test]
+fn clients_with_certificates_are_scraped_over_https() {
+    let place = Place::new("web-client-certificates");
+    let exporter = place.exporter(&[]);
+    if let Some(prometheus) = place.prometheus("client-certificates", &exporter, &[]) {
+        prometheus.scrapes(2);
+    }
+}
+
+#[test]
+fn users_with_passwords_are_scraped() {
+    let place = Place::new("web-users");
+    place.directory.write("password", "open sesame");
+    let exporter = place.exporter(&[]);
+    if let Some(prometheus) = place.prometheus("users", &exporter, &[]) {
+        prometheus.scrapes(2);
+    }
+}
+
+#[test]
+fn tokens_that_may_read_are_scraped() {
+    let api = Api::start(&[]);
+    let place = Place::new("web-users");
+    // As documented, without the users.
+    let web = std::fs::read_to_string(&place.web).unwrap();
+    let (tls, _) = web.split_once("basic_auth_users").unwrap();
+    place.directory.write("web.yaml", tls);
+    place.directory.write("token", "reader");
+    let kubeconfig = place.directory.write("kubeconfig", &api.kubeconfig());
+    let exporter = place.exporter(&["--auth-filter", "--kubeconfig", &kubeconfig]);
+    let secrets = "/var/run/secrets/kubernetes.io/serviceaccount/";
+    let path = format!("{}/", place.directory.str());
+    if let Some(prometheus) = place.prometheus("tokens", &exporter, &[(secrets, &path)]) {
+        prometheus.scrapes(2);
+        let asked = api.count("tokenreviews");
+        assert!(
+            (1..=2).contains(&asked),
+            "{asked}: the answer is remembered"
+        );
+    }
+}
+
+#[test]
+fn pods_with_the_annotation_are_found_and_scraped() {
+    let exporter = Exporter::start(&[]);
+    let port = |address: &str| address.rsplit(':').next().unwrap().parse::<u16>().unwrap();
+    let pod = |name: &str, annotations: Value| {
+        json!({
+            "metadata": { "name": name, "namespace": "kube-system", "uid": name, "annotations": annotations },
+            "spec": { "nodeName": "n", "containers": [{ "name": "kube-state-metrics", "image": "i", "ports": [
+                { "name": "http-metrics", "containerPort": port(&exporter.main), "protocol": "TCP" },
+                { "name": "telemetry", "containerPort": port(&exporter.telemetry), "protocol": "TCP" },
+            ] }] },
+            "status": { "phase": "Running", "podIP": "127.0.0.1", "hostIP": "127.0.0.1",
+                "conditions": [{ "type": "Ready", "status": "True" }] },
+        })
+    };
+    let pods = vec![
+        pod("ksm", json!({ "prometheus.io/scrape": "true" })),
+        pod("other", json!({})),
+        pod("off", json!({ "prometheus.io/scrape": "false" })),
+    ];
+    let discovery = "kubernetes_sd_configs:\n      - role: pod";
+    let directory = Directory::new("discovered");
+    let prometheus = if has_kubernetes_discovery() {
+        let api = Api::start(&[]);
+        pods.into_iter().for_each(|pod| api.put("pods", pod));
+        let ours = format!("{discovery}\n        api_server: {}", api.url);
+        Prometheus::start("annotations", &exporter, &[(discovery, &ours)])
+    } else {
+        // What the discovery would find; the rest of the configuration is what counts.
+        let file = directory.write("targets.json", &discovered(&pods).to_string());
+        let ours = format!("file_sd_configs:\n      - files: [{file}]");
+        Prometheus::start("annotations", &exporter, &[(discovery, &ours)])
+    };
+    if let Some(prometheus) = prometheus {
+        prometheus.scrapes(2);
+    }
+}
+
+/// Whether the Prometheus that is here can ask an API server; Debian's cannot.
+fn has_kubernetes_discovery() -> bool {
+    let directory = Directory::new("discovery");
+    let text = "scrape_configs:\n- job_name: a\n  kubernetes_sd_configs:\n  - role: pod\n";
+    let config = directory.write("prometheus.yml", text);
+    let checked = Command::new("promtool")
+        .args(["check", "config", &config])
+        .output();
+    let has = checked.is_ok_and(|checked| checked.status.success());
+    if !has {
+        eprintln!("SKIPPED: this Prometheus has no kubernetes_sd_configs; a file takes its place");
+    }
+    has
+}
+
+/// The targets that Prometheus' discovery makes of pods: one for each declared port.
+fn discovered(pods: &[Value]) -> Value {
+    let mut targets = Vec::new();
+    for pod in pods {
+        for port in pod["spec"]["containers"][0]["ports"].as_array().unwrap() {
+            let address = format!("127.0.0.1:{}", port["containerPort"]);
+            let mut labels = json!({ "__meta_kubernetes_pod_name": pod["metadata"]["name"] });
+            for (key, value) in pod["metadata"]["annotations"].as_object().unwrap() {
+                let name = key.replace(['.', '/'], "_");
+                labels[format!("__meta_kubernetes_pod_annotation_{name}")] = value.clone();
+            }
+            targets.push(json!({ "targets": [address], "labels": labels }));
+        }
+    }
+    Value::Array(targets)
+}
+
+#[test]
+fn the_documented_configurations_are_all_of_those_that_are_tested() {
+    let tested = [
+        "static",
+        "annotations",
+        "web-client-certificates",
+        "client-certificates",
+        "web-users",
+        "users",
+        "tokens",
+    ];
+    let marked: Vec<_> = DOCS
+        .split("<!-- ")
+        .skip(1)
+        .map(|rest| rest.split(" -->").next().unwrap())
+        .collect();
+    assert_eq!(marked, tested);
+    assert_eq!(DOCS.matches("```yaml").count(), tested.len());
+    assert!(std::path::Path::new(CLUSTER).is_dir());
+}
