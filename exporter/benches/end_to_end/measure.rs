@@ -283,6 +283,8 @@ fn changes(
     rate: f64,
     batch: usize,
 ) -> io::Result<f64> {
+    // An exporter may prepare for a scrape that follows the last ones; that is no cost of updates.
+    thread::sleep(Duration::from_secs(3));
     status(api, &format!("rate {rate} {batch}"))?;
     thread::sleep(Duration::from_secs(1));
     let (before, cpu) = (status(api, "status")?[0], process.cpu()?);
