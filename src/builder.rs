@@ -280,6 +280,7 @@ impl Builder {
             problems.extend(self.custom.conflicts(&slots));
             let (custom, added) = self.custom.start(&settings);
             slots.extend(added);
+            crate::custom_resource_state::join(&slots);
             custom
         };
         let plan = Plan::new(slots, &settings.constants).unwrap_or_else(|conflicts| {

@@ -12,12 +12,15 @@ mod fields;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 pub(crate) use fields::Fields;
+#[cfg(feature = "custom-resources")]
+pub(crate) use fields::ITEMS;
 
 use adapter::{Adapter, Wanted};
 
@@ -110,7 +113,7 @@ impl DecodeError {
     }
 
     /// The type's own code panicked.
-    pub(crate) fn panicked(kind: &str, json: &[u8]) -> Self {
+    fn panicked(kind: &str, json: &[u8]) -> Self {
         let problem = String::from("the type's decoder panicked");
         Self::with_problem(kind, json, DecodeReason::Field, problem)
     }
@@ -150,10 +153,24 @@ pub(crate) fn decode<K: DeserializeOwned>(
     json: &[u8],
     fields: &Fields,
 ) -> Result<K, DecodeError> {
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    K::deserialize(Adapter::new(&mut deserializer, Wanted::of(fields)))
-        .and_then(|object| deserializer.end().map(|()| object))
-        .map_err(|error| DecodeError::new(kind, json, &error))
+    let decode = || {
+        let mut deserializer = serde_json::Deserializer::from_slice(json);
+        K::deserialize(Adapter::new(&mut deserializer, Wanted::of(fields)))
+            .and_then(|object| deserializer.end().map(|()| object))
+            .map_err(|error| DecodeError::new(kind, json, &error))
+    };
+    // A type's own `Deserialize` may panic; that is one object's trouble, not the feed's.
+    catch_unwind(AssertUnwindSafe(decode))
+        .unwrap_or_else(|_| Err(DecodeError::panicked(kind, json)))
+}
+
+/// Reads an object from a value that was decoded with at least these fields.
+#[cfg(feature = "custom-resources")]
+pub(crate) fn read<K: DeserializeOwned>(
+    value: &serde_json::Value,
+    fields: &Fields,
+) -> Result<K, serde_json::Error> {
+    K::deserialize(Adapter::new(value, Wanted::of(fields)))
 }
 
 /// Who an object says it is.

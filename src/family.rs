@@ -416,7 +416,9 @@ impl<K: Resource> FamilyBuilder<K> {
     /// Declares the field paths the generator reads, so that decoding may skip all others.
     ///
     /// A path is a dotted list of JSON field names, `status.conditions.type`; lists are walked
-    /// through, and everything below the last name is kept. `metadata.name`, `.namespace`, `.uid`
+    /// through, and everything below the last name is kept. Behind a name, `[]` says that what
+    /// follows is about the items of a list, and that anything else there is kept as a whole:
+    /// `status.parts[].name`. `metadata.name`, `.namespace`, `.uid`
     /// and `.resourceVersion` are always read. Without this call the whole object but
     /// `metadata.managedFields` is decoded.
     pub fn reads(mut self, paths: impl IntoIterator<Item = impl Into<Cow<'static, str>>>) -> Self {

@@ -203,8 +203,14 @@ impl ResourceInfo {
 
     /// The name that tells it apart in health and metrics: the plural and the group, and for kinds
     /// from a configuration the version too, such as `widgets.v1.acme.dev`.
-    #[cfg(feature = "watch")]
-    pub(crate) fn label(&self) -> String {
+    ///
+    /// ```
+    /// use kube_state_metrics::BuiltIn;
+    ///
+    /// assert_eq!(BuiltIn::Deployments.info().label(), "deployments.apps");
+    /// ```
+    #[must_use]
+    pub fn label(&self) -> String {
         if !self.configured {
             return self.to_string();
         }

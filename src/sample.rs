@@ -362,6 +362,33 @@ impl Sample<'_, '_> {
         self.start = lines.text.len();
     }
 
+    /// Appends a label whose name is valid, and which the sample does not have yet.
+    #[cfg(feature = "custom-resources")]
+    pub(crate) fn known(self, name: &str, value: impl LabelValue) -> Self {
+        self.written(name, |lines| {
+            lines.text.extend_from_slice(name.as_bytes());
+            lines.write_value(value);
+        })
+    }
+
+    /// The same for a label that is written already, as `name="value"`.
+    #[cfg(feature = "custom-resources")]
+    pub(crate) fn prepared(self, name: &str, label: &[u8]) -> Self {
+        self.written(name, |lines| lines.text.extend_from_slice(label))
+    }
+
+    #[cfg(feature = "custom-resources")]
+    fn written(mut self, name: &str, write: impl FnOnce(&mut Lines)) -> Self {
+        if self.samples.context.taken.iter().any(|taken| taken == name) {
+            return self;
+        }
+        let separator = if self.is_open() { b',' } else { b'{' };
+        let lines = self.lines();
+        lines.text.push(separator);
+        write(lines);
+        self
+    }
+
     fn lines(&mut self) -> &mut Lines {
         self.samples.lines
     }

@@ -107,7 +107,9 @@ impl StateMetrics {
 
     /// A writer for a feed of `K`.
     ///
-    /// Taking one means that you feed the store: the crate does not watch the resource.
+    /// Taking one means that you feed the store: the crate does not watch the resource. Families
+    /// that a configuration adds to the kind read JSON: the crate watches them for itself, or you
+    /// take [`object_writers_of`](Self::object_writers_of) to feed both.
     ///
     /// # Errors
     ///
@@ -283,14 +285,11 @@ impl StateMetrics {
     #[must_use]
     pub fn object_writers(&self) -> Vec<Box<dyn ObjectWriter>> {
         let plan = self.plan();
-        plan.slots()
-            .iter()
-            .map(|slot| slot.object_writer())
-            .collect()
+        plan.feeders().map(|slot| slot.object_writer()).collect()
     }
 
-    /// Writers for every store of one resource; there is more than one where a configuration adds
-    /// families to a built-in kind, and none where nothing is registered for it.
+    /// Writers for one resource; there is more than one where collectors of several types read it,
+    /// and none where nothing is registered for it.
     ///
     /// ```
     /// use kube_state_metrics::{BuiltIn, StateMetrics};
@@ -303,8 +302,7 @@ impl StateMetrics {
     #[must_use]
     pub fn object_writers_of(&self, resource: &ResourceInfo) -> Vec<Box<dyn ObjectWriter>> {
         let plan = self.plan();
-        let slots = plan.slots().iter();
-        let slots = slots.filter(|slot| {
+        let slots = plan.feeders().filter(|slot| {
             let own = slot.resource();
             own.kind() == resource.kind() && own.api_version() == resource.api_version()
         });

@@ -69,6 +69,29 @@ fn builder(resource: &str, case: &Case) -> Builder {
         .allow_annotations(resource, &case.allow_annotations)
 }
 
+/// The same with a family of a configuration that reads all of an object: the object is parsed into
+/// a value then, and its type is read from that.
+#[cfg(feature = "custom-resources")]
+fn beside_configured(resource: &str, builder: Builder) -> Builder {
+    use kube_state_metrics::custom_resource_state::{Config, KnownKind};
+
+    let info = resource.parse::<BuiltIn>().unwrap().info();
+    let (group, version, kind) = (info.group(), info.version(), info.kind());
+    let config = Config::parse(&format!(
+        "spec:
+          resources:
+          - groupVersionKind: {{ group: '{group}', version: {version}, kind: {kind} }}
+            metricNamePrefix: beside
+            metrics:
+            - name: info
+              each: {{ type: Info, info: {{ path: [metadata, name], labelsFromPath: {{ all: [] }} }} }}
+            - {{ name: all, each: {{ type: Gauge, gauge: {{ path: [] }} }} }}"
+    ));
+    builder
+        .custom_resources(&config.unwrap())
+        .known_kinds(KnownKind::built_in())
+}
+
 /// The sample lines of a case's object, an error where it has none; `metrics` are empty after.
 fn lines(metrics: &StateMetrics, case: &Case) -> Result<Vec<String>, String> {
     let object = case.object.get().as_bytes();
@@ -110,8 +133,26 @@ fn cases(resource: &str) -> Vec<Case> {
 
 /// What differs between the expected and the actual samples of a case, compared as sets.
 fn difference(resource: &str, case: &Case) -> Option<String> {
-    let metrics = builder(resource, case).build().unwrap();
-    let lines = match lines(&metrics, case) {
+    let alone = builder(resource, case);
+    #[cfg(feature = "custom-resources")]
+    let difference = {
+        let beside = beside_configured(resource, builder(resource, case));
+        difference_of(beside, case).map(|text| format!("  beside configured families\n{text}"))
+    };
+    #[cfg(not(feature = "custom-resources"))]
+    let difference = None;
+    difference_of(alone, case).or(difference)
+}
+
+fn difference_of(builder: Builder, case: &Case) -> Option<String> {
+    let metrics = builder.build().unwrap();
+    let lines = lines(&metrics, case).map(|lines| {
+        let own = lines
+            .into_iter()
+            .filter(|line| !line.starts_with("beside_"));
+        own.collect::<Vec<_>>()
+    });
+    let lines = match lines {
         Ok(lines) => lines,
         Err(_) if case.decode_error.is_some() => return None,
         Err(error) => return Some(error),

@@ -143,4 +143,79 @@ fn memory_per_pod_and_allocations_per_update_stay_where_they_are() {
             "{extra} bytes more during a scrape, {encoding:?}"
         );
     }
+    drop((metrics, writer, pods));
+    #[cfg(feature = "custom-resources")]
+    kinds_that_come_and_go_leave_nothing_behind();
+}
+
+/// A thousand changes of the kinds that exist, in a configuration with wildcards that adds families
+/// to a built-in kind as well.
+#[cfg(feature = "custom-resources")]
+fn kinds_that_come_and_go_leave_nothing_behind() {
+    use kube_state_metrics::custom_resource_state::{Config, KnownKind};
+    use kube_state_metrics::{BuiltIn, Scope};
+
+    let config = Config::parse(
+        "
+spec:
+  resources:
+  - groupVersionKind: { group: acme.dev, version: '*', kind: '*' }
+    labelsFromPath: { name: [metadata, name] }
+    metrics:
+    - { name: size, each: { type: Gauge, gauge: { path: [spec, size] } } }
+  - groupVersionKind: { group: '', version: v1, kind: ConfigMap }
+    labelsFromPath: { name: [metadata, name] }
+    metrics:
+    - { name: info, each: { type: Info, info: { path: [metadata], labelsFromPath: { n: [name] } } } }
+",
+    )
+    .expect("the configuration is valid");
+    let metrics = StateMetrics::builder()
+        .built_in([BuiltIn::ConfigMaps])
+        .custom_resources(&config)
+        .known_kinds(KnownKind::built_in())
+        .build()
+        .expect("the families are valid");
+    let object = br#"{"metadata":{"namespace":"n","name":"a"},"spec":{"size":3}}"#;
+    let mut built_in = metrics.object_writers();
+    let mut change = |round: usize| {
+        let version = format!("v{}", round % 7);
+        let kind = KnownKind::new("acme.dev", version, "Widget", "widgets", Scope::Namespaced);
+        // Every third time no such kind is there, every fifth another configuration is in force.
+        let kinds = KnownKind::built_in().into_iter();
+        let kinds = kinds.chain((!round.is_multiple_of(3)).then_some(kind));
+        metrics
+            .set_known_kinds(kinds)
+            .expect("kinds do not conflict");
+        metrics
+            .set_custom_resources((!round.is_multiple_of(5)).then_some(&config))
+            .expect("the families do not conflict");
+        for writer in &mut built_in {
+            writer.begin_list();
+            writer.apply(object).expect("the object decodes");
+            writer.end_list();
+        }
+        for own in metrics.custom_resources() {
+            let resource = own.resource();
+            let writers = metrics.object_writers_of(resource).into_iter();
+            for mut writer in writers.filter(|_| !resource.group().is_empty()) {
+                writer.apply(object).expect("the object decodes");
+            }
+        }
+        let exposition = metrics.exposition(Format::Text, Selection::default());
+        exposition
+            .encoded(Encoding::Gzip)
+            .map(|piece| piece.len())
+            .sum::<usize>()
+    };
+    // The rounds end where they began, but for what grows.
+    let cycle = 3 * 5 * 7;
+    (0..cycle).for_each(|round| assert!(change(round) > 0));
+    let before = LIVE.load(Relaxed);
+    (0..5 * cycle).for_each(|round| assert!(change(round) > 0));
+    let grown = LIVE.load(Relaxed).saturating_sub(before);
+    assert!(
+        grown < 64 * 1024,
+        "{grown} bytes more after changes of kinds"
+    );
 }

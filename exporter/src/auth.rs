@@ -26,6 +26,8 @@ const ALLOWED: Duration = Duration::from_secs(300);
 const DENIED: Duration = Duration::from_secs(30);
 /// Answers that are remembered.
 const REMEMBERED: usize = 1024;
+/// The longest path whose permission is remembered, in bytes.
+const LONGEST_PATH: usize = 256;
 /// The longest time for one question, repetitions included.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between repetitions.
@@ -138,8 +140,11 @@ impl AuthFilter {
                 let allowed = self
                     .ask("permission", || self.may(&user, &key.1, &key.2))
                     .await?;
-                self.decisions
-                    .insert(key, allowed, if allowed { ALLOWED } else { DENIED });
+                // Nobody serves longer paths; they would only fill the memory.
+                if key.2.len() <= LONGEST_PATH {
+                    let holds = if allowed { ALLOWED } else { DENIED };
+                    self.decisions.insert(key, allowed, holds);
+                }
                 allowed
             }
         };
@@ -394,6 +399,16 @@ mod tests {
         let before = asked.load(Ordering::Relaxed);
         assert_eq!(before, 1 + 2 * REMEMBERED);
         assert_eq!(check(&filter, "right").await, Ok(()));
+        // So is what a permission is about, unless it is absurd.
+        for (path, more) in [("/a".to_owned(), 1), (format!("/{}", "a".repeat(9999)), 0)] {
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, "Bearer right".parse().unwrap())]);
+            let before = filter.decisions.answers.lock().len();
+            let path: Uri = path.parse().unwrap();
+            let checked = filter.check(&Method::GET, &path, &headers).await;
+            assert_eq!(checked, Ok(()));
+            let now = filter.decisions.answers.lock().len();
+            assert_eq!(now - before, more);
+        }
         // The last wrong one is remembered, too.
         let last = (2 * REMEMBERED - 1).to_string();
         assert_eq!(check(&filter, &last).await, Err(Refusal::Unauthorized));

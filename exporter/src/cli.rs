@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use kube_state_metrics::Format;
 
 /// Kubernetes object state as Prometheus metrics.
 ///
@@ -26,6 +27,10 @@ pub(crate) struct Cli {
 pub(crate) enum Subcommands {
     /// Write the metrics of manifests to standard output and exit
     Render(Box<RenderArgs>),
+    /// Check a configuration of custom resources, and show what it makes of objects
+    ///
+    /// All errors go to standard error, and the exit code is 1 where there is any.
+    Check(CheckArgs),
     /// List all metric families with their labels and what they tell
     Families {
         /// How the list is written
@@ -60,6 +65,23 @@ pub(crate) struct RenderArgs {
     pub(crate) content: ContentFlags,
     #[command(flatten)]
     pub(crate) logging: LogFlags,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    /// The configuration, as --custom-resource-state-config-file takes it; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Write the metrics of these objects, whatever their kinds: files or directories with
+    /// manifests; `-` is standard input
+    #[arg(long, value_name = "PATH")]
+    pub(crate) objects: Vec<PathBuf>,
+    /// Take unknown keys, and whatever else there is a warning for, as errors
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// The format of the metrics
+    #[arg(long, value_enum, default_value_t = MetricsFormat::Text)]
+    pub(crate) format: MetricsFormat,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -132,7 +154,7 @@ pub(crate) struct ContentFlags {
     /// Custom Resource State metrics: the YAML itself; wins over the file
     #[arg(long, value_name = "YAML", help_heading = "Custom resources")]
     pub(crate) custom_resource_state_config: Option<String>,
-    /// Custom Resource State metrics: a YAML file
+    /// Custom Resource State metrics: a YAML file, followed as it changes
     #[arg(long, value_name = "FILE", help_heading = "Custom resources")]
     pub(crate) custom_resource_state_config_file: Option<String>,
     /// Show custom resources only, no built-in ones
@@ -314,6 +336,17 @@ pub(crate) struct IgnoredFlags {
     /// Verbosity per file: use -v for all
     #[arg(long, value_name = "PATTERN=LEVEL")]
     pub(crate) vmodule: Option<String>,
+}
+
+// === impl MetricsFormat ===
+
+impl From<MetricsFormat> for Format {
+    fn from(format: MetricsFormat) -> Self {
+        match format {
+            MetricsFormat::Text => Self::Text,
+            MetricsFormat::Openmetrics => Self::OpenMetrics,
+        }
+    }
 }
 
 const STYLES: Styles = Styles::styled()

@@ -1,6 +1,6 @@
 //! All that is read from files: options, and what the stores are fed from besides manifests.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cli::Flags;
 use crate::cluster;
@@ -15,7 +15,6 @@ use crate::values;
 pub(crate) struct Inputs {
     pub(crate) options: Options,
     config: Option<InputFile>,
-    custom_resources: Option<InputFile>,
     kubeconfig: Option<InputFile>,
 }
 
@@ -64,6 +63,12 @@ impl Inputs {
                 {
                     followed = inputs.followed();
                 }
+                // What is wrong may be a file that the options name only now.
+                Err(InputError::Options(error))
+                    if error.named.iter().any(|path| !followed.contains(path)) =>
+                {
+                    followed.extend(error.named.iter().cloned());
+                }
                 _ => return (follower, inputs),
             }
         }
@@ -95,31 +100,26 @@ impl Inputs {
         for warning in warnings {
             tracing::warn!("{warning}");
         }
-        let custom = options.content.custom.file.clone().map(InputFile::read);
         let kubeconfig = options.source.kubeconfig.clone().map(InputFile::read);
         Ok(Self {
             options,
             config: config.map(|config| if used { config } else { config.unusable() }),
-            custom_resources: custom,
             kubeconfig,
         })
     }
 
     /// The files to follow.
     pub(crate) fn followed(&self) -> Vec<PathBuf> {
-        let files = [&self.config, &self.custom_resources, &self.kubeconfig];
-        files
-            .into_iter()
-            .flatten()
-            .map(|file| file.path.clone())
-            .collect()
+        let files = [&self.config, &self.kubeconfig].into_iter().flatten();
+        let custom = self.options.content.custom.file.iter();
+        let custom = custom.map(|file| file.path.clone());
+        files.map(|file| file.path.clone()).chain(custom).collect()
     }
 
     /// Whether the stores would hold the same with `other`.
     pub(crate) fn feeds_the_same(&self, other: &Self) -> bool {
         self.options.content == other.options.content
             && self.options.source == other.options.source
-            && self.custom_resources == other.custom_resources
             && (self.kubeconfig == other.kubeconfig
                 || self.server().is_some() && self.server() == other.server())
     }
@@ -131,29 +131,34 @@ impl Inputs {
 
     /// Notes in metrics that the files are in use.
     pub(crate) fn note(&self, telemetry: &Telemetry) {
-        let kinds = [
-            (&self.config, ConfigKind::Options),
-            (&self.custom_resources, ConfigKind::CustomResources),
-        ];
-        for (file, kind) in kinds {
-            match file {
-                Some(InputFile {
-                    path,
-                    content: Some(content),
-                }) => {
-                    telemetry.config_loaded(path, kind, content);
-                }
-                Some(file) => telemetry.config_failed(&file.path, kind),
-                None => {}
+        for (path, kind, content) in self.config_files() {
+            match content {
+                Some(content) => telemetry.config_loaded(path, kind, content),
+                None => telemetry.config_failed(path, kind),
             }
         }
     }
 
-    /// Notes in metrics that the files as they are now are not in use.
+    /// Notes in metrics that the files which have changed since are not in use.
     pub(crate) fn note_failure(&self, telemetry: &Telemetry) {
-        if let Some(config) = &self.config {
-            telemetry.config_failed(&config.path, ConfigKind::Options);
+        for (path, kind, content) in self.config_files() {
+            if std::fs::read(path).ok().as_deref() != content {
+                telemetry.config_failed(path, kind);
+            }
         }
+    }
+
+    /// The files that configure something, and what is in use of them.
+    fn config_files(&self) -> impl Iterator<Item = (&Path, ConfigKind, Option<&[u8]>)> {
+        let config = self.config.iter().map(|file| {
+            let content = file.content.as_deref();
+            (file.path.as_path(), ConfigKind::Options, content)
+        });
+        let custom = self.options.content.custom.file.iter().map(|file| {
+            let content = file.content.as_deref().map(str::as_bytes);
+            (file.path.as_path(), ConfigKind::CustomResources, content)
+        });
+        config.chain(custom)
     }
 }
 

@@ -1,16 +1,17 @@
 //! The stores and what feeds them, as one configuration asks for them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kube_state_metrics::manifests::{LoadReport, ManifestFeed, ManifestSource};
+use kube_state_metrics::custom_resource_state::FamilyErrors;
+use kube_state_metrics::manifests::{Definitions, LoadReport, ManifestFeed, ManifestSource};
 use kube_state_metrics::watch::{Health, ReadinessPolicy, ResourceHealth, WatchError};
 use kube_state_metrics::{BuildError, BuiltIn, ResourceInfo, StateMetrics};
 use parking_lot::Mutex;
 use prometheus::proto::MetricFamily;
-use prometheus::{IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
@@ -85,7 +86,18 @@ struct StoreGauges {
     objects: IntGaugeVec,
     series: IntGaugeVec,
     bytes: IntGaugeVec,
-    problems: prometheus::IntGauge,
+    problems: IntGauge,
+    definitions: DefinitionMetrics,
+    unread: IntCounterVec,
+}
+
+/// What happens to the definitions of custom resources among manifests, as metrics.
+#[derive(Clone, Debug)]
+struct DefinitionMetrics {
+    added: IntCounter,
+    updated: IntCounter,
+    deleted: IntCounter,
+    known: IntGauge,
 }
 
 /// A task that ends with its handle.
@@ -104,7 +116,7 @@ impl Instance {
     pub(crate) async fn start(content: Content, source: Source) -> Result<Self, InstanceError> {
         let metrics = content.build()?;
         let feed = if source.manifests.is_empty() {
-            Feed::Cluster(Cluster::start(&metrics, &source).await?)
+            Feed::Cluster(Cluster::start(&metrics, &content, &source).await?)
         } else {
             Feed::Manifests(Manifests::start(&metrics, source.manifests).await?)
         };
@@ -161,27 +173,58 @@ impl Instance {
     }
 }
 
-/// Keeps compressed blocks in shape.
+/// Keeps compressed blocks in shape, and names what configured families cannot read.
 async fn tend(metrics: StateMetrics) {
+    let mut unread = HashSet::new();
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let metrics = metrics.clone();
+        let compressed = metrics.clone();
         // Compressing takes a while where there is much.
-        if tokio::task::spawn_blocking(move || metrics.tend_gzip_cache())
+        if tokio::task::spawn_blocking(move || compressed.tend_gzip_cache())
             .await
             .is_err()
         {
             return;
         }
+        for errors in told_first(&metrics, &mut unread) {
+            tell(&errors);
+        }
+    }
+}
+
+/// The errors of families that had none before.
+fn told_first(metrics: &StateMetrics, told: &mut HashSet<(String, String)>) -> Vec<FamilyErrors> {
+    let mut errors = metrics.custom_resource_errors();
+    errors.retain(|own| told.insert((own.resource.clone(), own.family.clone())));
+    errors
+}
+
+/// Names the first value that a family cannot read; the others are counted.
+fn tell(errors: &FamilyErrors) {
+    let FamilyErrors {
+        resource, family, ..
+    } = errors;
+    let example = errors.examples.first().map_or("", String::as_str);
+    let message = "a value cannot be read; further ones are counted in \
+                   kube_state_metrics_custom_resource_errors_total";
+    // The configured level is one of the flag `-v`.
+    match errors.level {
+        ..=0 => tracing::warn!(resource, family, example, "{message}"),
+        1..=2 => tracing::debug!(resource, family, example, "{message}"),
+        3.. => tracing::trace!(resource, family, example, "{message}"),
     }
 }
 
 // === impl Cluster ===
 
 impl Cluster {
-    async fn start(metrics: &StateMetrics, source: &Source) -> Result<Self, InstanceError> {
+    async fn start(
+        metrics: &StateMetrics,
+        content: &Content,
+        source: &Source,
+    ) -> Result<Self, InstanceError> {
         let (client, url) = cluster::client(source).await?;
         let registry = Registry::new();
         let mut watch = metrics
@@ -190,6 +233,7 @@ impl Cluster {
             .object_limit(source.object_limit.into())
             .use_api_server_cache(source.use_cache)
             .streaming_lists(source.streaming_lists)
+            .discover_custom_resources(content.custom.config.is_some())
             .shard_handover(source.shard_handover);
         if let Some(node) = &source.node {
             watch = watch.node(node);
@@ -259,8 +303,10 @@ impl Manifests {
         let follower = Follower::new(paths.clone());
         let feed = ManifestSource::new(paths).open(metrics);
         let (feed, report) = load(feed).await?;
+        let definitions = gauges.definitions.clone();
+        definitions.note(report.definitions);
         let state = Arc::new(Mutex::new(Loaded::of(report, &BTreeSet::new())));
-        let task = tokio::spawn(follow(follower, feed, Arc::clone(&state)));
+        let task = tokio::spawn(follow(follower, feed, Arc::clone(&state), definitions));
         Ok(Self {
             state,
             gauges,
@@ -277,7 +323,7 @@ impl Manifests {
             )],
         };
         let resources = metrics.stats().map(|(resource, stats)| ResourceStatus {
-            resource: resource.to_string(),
+            resource: resource.label(),
             api_version: resource.api_version().into_owned(),
             kind: resource.kind().to_owned(),
             state: "synced".to_owned(),
@@ -309,7 +355,12 @@ async fn load(
 }
 
 /// Reads the manifests again whenever they change.
-async fn follow(mut follower: Follower, mut feed: ManifestFeed, state: Arc<Mutex<Loaded>>) {
+async fn follow(
+    mut follower: Follower,
+    mut feed: ManifestFeed,
+    state: Arc<Mutex<Loaded>>,
+    definitions: DefinitionMetrics,
+) {
     loop {
         follower.changed().await;
         let report;
@@ -318,6 +369,7 @@ async fn follow(mut follower: Follower, mut feed: ManifestFeed, state: Arc<Mutex
             // Only where the process is about to end.
             Err(_) => return,
         };
+        definitions.note(report.definitions);
         let before = std::mem::take(&mut state.lock().problems);
         let loaded = Loaded::of(report, &before);
         tracing::info!(
@@ -354,12 +406,20 @@ impl StoreGauges {
             registry.register(Box::new(gauges.clone()))?;
             Ok::<_, prometheus::Error>(gauges)
         };
-        let problems = prometheus::IntGauge::new(
+        let problems = IntGauge::new(
             "kube_state_metrics_manifest_problems",
             "Files, documents and objects that were skipped when the manifests were read last.",
         )?;
         registry.register(Box::new(problems.clone()))?;
+        let unread = Opts::new(
+            "kube_state_metrics_custom_resource_errors_total",
+            "Values of objects that a family of a configuration could not read.",
+        );
+        let unread = IntCounterVec::new(unread, &["resource", "family"])?;
+        registry.register(Box::new(unread.clone()))?;
         Ok(Self {
+            definitions: DefinitionMetrics::new(&registry)?,
+            unread,
             objects: gauges("objects", "Objects stored.")?,
             series: gauges("series", "Series stored.")?,
             bytes: gauges("store_bytes", "Memory the store holds.")?,
@@ -370,6 +430,10 @@ impl StoreGauges {
 
     fn gather(&self, metrics: &StateMetrics, problems: usize) -> Vec<MetricFamily> {
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        // Kinds of a configuration come and go.
+        for gauge in [&self.objects, &self.series, &self.bytes] {
+            gauge.reset();
+        }
         for (resource, stats) in metrics.stats() {
             let labels = &[label(&resource)];
             self.objects
@@ -383,17 +447,61 @@ impl StoreGauges {
                 .set(number(stats.memory_bytes));
         }
         self.problems.set(number(problems as u64));
+        self.unread.reset();
+        for own in metrics.custom_resource_errors() {
+            let labels = [own.resource, own.family];
+            self.unread.with_label_values(&labels).inc_by(own.count);
+        }
         self.registry.gather()
+    }
+}
+
+// === impl DefinitionMetrics ===
+
+impl DefinitionMetrics {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let name = |what| format!("kube_state_metrics_custom_resource_state_{what}");
+        let events = |what, help| {
+            let counter = IntCounter::new(name(what), help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let known = IntGauge::new(name("cache"), "Definitions of custom resources known now.")?;
+        registry.register(Box::new(known.clone()))?;
+        Ok(Self {
+            added: events(
+                "add_events_total",
+                "Definitions of custom resources that came.",
+            )?,
+            updated: events(
+                "update_events_total",
+                "Definitions of custom resources that changed.",
+            )?,
+            deleted: events(
+                "delete_events_total",
+                "Definitions of custom resources that went.",
+            )?,
+            known,
+        })
+    }
+
+    /// Notes what a reading of the manifests made of them.
+    fn note(&self, definitions: Definitions) {
+        self.added.inc_by(definitions.added as u64);
+        self.updated.inc_by(definitions.updated as u64);
+        self.deleted.inc_by(definitions.deleted as u64);
+        self.known
+            .set(i64::try_from(definitions.known).unwrap_or(i64::MAX));
     }
 }
 
 /// How a resource is named in metrics: as the reference names it, where it can have it.
 fn label(resource: &ResourceInfo) -> String {
     let built_in = resource.plural().parse::<BuiltIn>();
-    if built_in.is_ok_and(|own| own.info().group() == resource.group()) {
+    if built_in.is_ok_and(|own| own.info() == *resource) {
         format!("*{}.{}", resource.version(), resource.kind())
     } else {
-        resource.to_string()
+        resource.label()
     }
 }
 

@@ -172,7 +172,7 @@ impl Data {
         } = family;
         let text = format!(
             "{name} {metric_type} {help} {}",
-            resource.unwrap_or_default()
+            resource.as_deref().unwrap_or_default()
         );
         let text = text.to_lowercase();
         self.query

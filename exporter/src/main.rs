@@ -12,6 +12,7 @@
 
 mod app;
 mod auth;
+mod check;
 mod cli;
 mod cluster;
 mod config_file;
@@ -72,6 +73,9 @@ fn run(cli: Cli) -> Result<(), AnyError> {
             // What is wrong with these flags is told with all that is wrong.
             LogOptions::new(&args.logging).unwrap_or_default().start();
             Ok(render::run(&args, io::stdout().lock())?)
+        }
+        Some(Subcommands::Check(args)) => {
+            Ok(check::run(&args, io::stdout().lock(), io::stderr().lock())?)
         }
         Some(Subcommands::Families { format, resource }) => {
             print(list::text(format, resource.as_deref())?.as_bytes())

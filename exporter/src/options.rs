@@ -10,7 +10,7 @@ mod server;
 mod source;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cli::{Flags, LogFlags};
 use crate::config_file::ConfigFile;
@@ -31,7 +31,11 @@ pub(crate) struct Options {
 
 /// Everything that is wrong with the options.
 #[derive(Debug)]
-pub(crate) struct OptionsError(Vec<String>);
+pub(crate) struct OptionsError {
+    problems: Vec<String>,
+    /// Files that the options name, which may be to blame.
+    pub(crate) named: Vec<PathBuf>,
+}
 
 // === impl Options ===
 
@@ -67,7 +71,9 @@ impl Options {
             path,
         } = reader;
         if !problems.is_empty() {
-            return Err(OptionsError(problems));
+            let named = options.content.custom.file.iter();
+            let named = named.map(|file| file.path.clone()).collect();
+            return Err(OptionsError { problems, named });
         }
         for key in &file.unknown {
             let path = path.unwrap_or(Path::new("")).display();
@@ -89,7 +95,7 @@ fn logging(reader: &mut Reader<'_>, flags: &LogFlags) {
 
 impl fmt::Display for OptionsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_slice() {
+        match self.problems.as_slice() {
             [problem] => f.write_str(problem),
             problems => {
                 write!(f, "{} problems with the options:", problems.len())?;

@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
+use kube_state_metrics::Selection;
 use kube_state_metrics::manifests::ManifestSource;
-use kube_state_metrics::{Format, Selection};
 
-use crate::cli::{MetricsFormat, RenderArgs};
+use crate::cli::RenderArgs;
 use crate::options::Content;
 
 /// Why nothing was rendered.
@@ -45,12 +45,8 @@ pub(crate) fn run(args: &RenderArgs, mut out: impl Write) -> Result<(), RenderEr
             .collect();
         return Err(RenderError::Nothing(paths.join(", ")));
     }
-    let format = match args.format {
-        MetricsFormat::Text => Format::Text,
-        MetricsFormat::Openmetrics => Format::OpenMetrics,
-    };
     let written = metrics
-        .exposition(format, Selection::default())
+        .exposition(args.format.into(), Selection::default())
         .write_to(&mut out);
     match written.and_then(|()| out.flush()) {
         // Whoever reads has read enough.

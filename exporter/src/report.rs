@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kube_state_metrics::filter::MetricFilter;
-use kube_state_metrics::{Format, Selection, StateMetrics, families};
+use kube_state_metrics::{CatalogueEntry, Format, Selection, StateMetrics, families};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
@@ -27,8 +27,8 @@ pub(crate) struct FamilyReport {
     #[serde(rename = "type")]
     pub(crate) metric_type: String,
     pub(crate) help: String,
-    /// The built-in resource it belongs to.
-    pub(crate) resource: Option<&'static str>,
+    /// The resource it belongs to, where that is built in or from a configuration.
+    pub(crate) resource: Option<String>,
     pub(crate) series: u64,
     pub(crate) bytes: u64,
     /// The first line.
@@ -73,9 +73,20 @@ impl Report {
     /// Reads the exposition once.
     fn new(metrics: &StateMetrics, content: &Content) -> Self {
         let catalogue = families();
-        let resources: BTreeMap<_, _> = (catalogue.iter())
-            .map(|entry| (entry.descriptor.name(), entry.resource.name()))
+        let custom = metrics.custom_resources();
+        let configured = custom.iter().flat_map(|own| {
+            let resource = own.resource().label();
+            own.families().map(move |family| (family, resource.clone()))
+        });
+        let configured: Vec<_> = configured.collect();
+        // Of several resources with a family, the built-in one, or else the first, names it.
+        let mut resources: BTreeMap<_, _> = (configured.iter().rev())
+            .map(|(family, resource)| (family.name(), resource.clone()))
             .collect();
+        let built_in = catalogue.iter();
+        resources.extend(
+            built_in.map(|entry| (entry.descriptor.name(), entry.resource.name().to_owned())),
+        );
         let mut families: Vec<FamilyReport> = Vec::new();
         each_line(metrics, Selection::default(), |line| {
             if let Some(header) = line.strip_prefix("# ") {
@@ -85,7 +96,7 @@ impl Report {
                     ("HELP", _) => families.push(FamilyReport {
                         name: name.to_owned(),
                         help: text.replace("\\n", "\n").replace("\\\\", "\\"),
-                        resource: resources.get(name).copied(),
+                        resource: resources.get(name).cloned(),
                         ..FamilyReport::default()
                     }),
                     ("TYPE", Some(family)) => text.clone_into(&mut family.metric_type),
@@ -99,23 +110,29 @@ impl Report {
         });
         let filter = MetricFilter::new(&content.allow, &content.deny, &content.opt_in);
         let filter = filter.unwrap_or_default();
-        let seen: HashSet<_> = families.iter().map(|family| family.name.clone()).collect();
-        let silent = catalogue.iter().filter(|entry| {
-            let family = &entry.descriptor;
-            content
-                .resources
-                .iter()
-                .any(|name| name == entry.resource.name())
-                && filter.allows(family.name(), family.opt_in())
-                && !seen.contains(family.name())
+        let mut seen: HashSet<_> = families.iter().map(|family| family.name.clone()).collect();
+        let shown = |entry: &&CatalogueEntry| {
+            let name = entry.resource.name();
+            content.resources.iter().any(|own| own == name)
+        };
+        let built_in = catalogue.iter().filter(shown).map(|entry| {
+            let resource = entry.resource.name().to_owned();
+            (&entry.descriptor, resource)
         });
-        families.extend(silent.map(|entry| FamilyReport {
-            name: entry.descriptor.name().to_owned(),
-            metric_type: entry.descriptor.metric_type().as_str().to_owned(),
-            help: entry.descriptor.help().to_owned(),
-            resource: Some(entry.resource.name()),
-            ..FamilyReport::default()
-        }));
+        let configured = configured.iter().cloned();
+        for (family, resource) in built_in.chain(configured) {
+            let allowed = filter.allows(family.name(), family.opt_in());
+            if !allowed || !seen.insert(family.name().to_owned()) {
+                continue;
+            }
+            families.push(FamilyReport {
+                name: family.name().to_owned(),
+                metric_type: family.metric_type().as_str().to_owned(),
+                help: family.help().to_owned(),
+                resource: Some(resource),
+                ..FamilyReport::default()
+            });
+        }
         Self { families }
     }
 }

@@ -1,5 +1,7 @@
 //! Checking a configuration, and showing what it yields: the unit test for people who write YAML.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::config::Config;
@@ -7,6 +9,7 @@ use super::errors::FamilyErrors;
 use super::kinds::KnownKind;
 use super::problem::ConfigProblem;
 use crate::exposition::{Format, Selection};
+use crate::families::families;
 use crate::state_metrics::StateMetrics;
 
 /// What there is to say about a configuration.
@@ -28,8 +31,8 @@ pub struct CheckReport {
     pub exposition: String,
     /// Values that could not be read, per family.
     pub unread: Vec<FamilyErrors>,
-    /// Objects that no entry of the configuration is about.
-    pub ignored: usize,
+    /// Objects that no entry of the configuration is about: how many, by `apiVersion` and `kind`.
+    pub ignored: BTreeMap<String, usize>,
 }
 
 impl CheckReport {
@@ -63,6 +66,25 @@ impl CheckReport {
 /// ```
 #[must_use]
 pub fn check(config: &str, objects: impl IntoIterator<Item = Value>) -> CheckReport {
+    check_as(Format::Text, config, objects)
+}
+
+/// The same as [`check`], with the exposition in another format.
+///
+/// ```
+/// use kube_state_metrics::Format;
+/// use kube_state_metrics::custom_resource_state::check_as;
+///
+/// let report = check_as(Format::OpenMetrics, "spec: { resources: [] }", []);
+/// assert!(report.is_ok(true));
+/// assert_eq!(report.exposition, "# EOF\n");
+/// ```
+#[must_use]
+pub fn check_as(
+    format: Format,
+    config: &str,
+    objects: impl IntoIterator<Item = Value>,
+) -> CheckReport {
     let mut report = CheckReport::default();
     let config = match Config::parse(config) {
         Ok(config) => config,
@@ -72,22 +94,17 @@ pub fn check(config: &str, objects: impl IntoIterator<Item = Value>) -> CheckRep
         }
     };
     report.warnings = config.warnings().to_vec();
+    report.errors = conflicts(&config);
     let objects: Vec<_> = objects.into_iter().collect();
     let builder = StateMetrics::builder()
         .custom_resources(&config)
         .known_kinds(KnownKind::of_objects(&objects));
     let metrics = match builder.build() {
-        Ok(metrics) => metrics,
+        Ok(metrics) if report.errors.is_empty() => metrics,
+        Ok(_) => return report,
         Err(error) => {
-            report.errors = (error.problems().iter())
-                .map(|problem| ConfigProblem {
-                    line: 0,
-                    path: String::new(),
-                    resource: None,
-                    metric: None,
-                    message: problem.to_string(),
-                })
-                .collect();
+            let problems = error.problems().iter().map(ToString::to_string);
+            report.errors.extend(problems.map(ConfigProblem::of_all));
             return report;
         }
     };
@@ -99,17 +116,41 @@ pub fn check(config: &str, objects: impl IntoIterator<Item = Value>) -> CheckRep
             let resource = writer.resource();
             resource.kind() == kind && resource.api_version() == api_version
         });
-        match writer {
-            // Objects of any shape decode, so nothing is lost here.
-            Some(writer) => {
-                report.ignored += usize::from(writer.apply(object.to_string().as_bytes()).is_err())
-            }
-            None => report.ignored += 1,
+        // Objects of any shape decode, so nothing is lost here.
+        let applied =
+            writer.is_some_and(|writer| writer.apply(object.to_string().as_bytes()).is_ok());
+        if !applied {
+            let kind = format!("{api_version} {kind}");
+            *report.ignored.entry(kind.trim().to_owned()).or_default() += 1;
         }
     }
-    report.exposition = metrics
-        .exposition(Format::Text, Selection::default())
-        .to_string();
+    report.exposition = metrics.exposition(format, Selection::default()).to_string();
     report.unread = metrics.custom_resource_errors();
     report
+}
+
+/// Families that built-in resources have in another way: beside those, the configuration would be
+/// refused.
+fn conflicts(config: &Config) -> Vec<ConfigProblem> {
+    let catalogue = families();
+    let mut problems = Vec::new();
+    for metric in config.metrics() {
+        let same = |entry: &&crate::CatalogueEntry| entry.descriptor.name() == metric.name;
+        let Some(entry) = catalogue.iter().find(same) else {
+            continue;
+        };
+        for what in metric.differences(&entry.descriptor) {
+            problems.push(ConfigProblem {
+                line: metric.line,
+                path: metric.place.clone(),
+                resource: None,
+                metric: None,
+                message: format!(
+                    "the family `{}` of {} has another {what}; rename the metric",
+                    metric.name, entry.resource
+                ),
+            });
+        }
+    }
+    problems
 }

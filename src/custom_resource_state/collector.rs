@@ -8,7 +8,7 @@ use super::evaluate::Generator;
 use super::kinds::KnownKind;
 use super::object::CustomObject;
 use crate::collector::Collector;
-use crate::family::{Family, MetricType};
+use crate::family::{Family, FamilyDescriptor, MetricType};
 use crate::resource::ResourceInfo;
 
 /// The configured families of one kind.
@@ -117,14 +117,36 @@ impl CustomResourceCollector {
         &self.resource
     }
 
+    /// Names, types and help texts of the families, in the order of the exposition.
+    ///
+    /// ```
+    /// use kube_state_metrics::Scope;
+    /// use kube_state_metrics::custom_resource_state::{Config, KnownKind};
+    ///
+    /// let config = Config::parse("
+    /// spec:
+    ///   resources:
+    ///   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+    ///     metrics:
+    ///     - { name: size, help: Size., each: { type: Gauge, gauge: { path: [spec, size] } } }
+    /// ")?;
+    /// let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
+    /// let collectors = config.collectors(&[widgets]);
+    /// assert!(collectors[0].families().map(|own| own.name()).eq(["kube_customresource_size"]));
+    /// # Ok::<(), kube_state_metrics::custom_resource_state::ConfigError>(())
+    /// ```
+    pub fn families(&self) -> impl ExactSizeIterator<Item = &FamilyDescriptor> {
+        self.families.iter().map(Family::descriptor)
+    }
+
     /// The errors of the families that had some.
     pub fn errors(&self) -> impl Iterator<Item = FamilyErrors> {
         let counters = self.counters.iter().filter(|own| own.errors.count() > 0);
         counters.map(|own| FamilyErrors {
-            resource: self.resource.name().into_owned(),
+            resource: self.resource.label(),
             family: own.family.clone(),
             count: own.errors.count(),
-            first: own.errors.first().map(str::to_owned),
+            examples: own.errors.examples(),
             level: own.level,
         })
     }

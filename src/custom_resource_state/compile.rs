@@ -7,7 +7,8 @@ use super::document::{Block, Labels, Metric, PathText, Reader, Resource};
 use super::expr::{Expr, ExprLabels};
 use super::labels::{LabelPaths, constant_name};
 use super::path::Path;
-use crate::family::MetricType;
+use crate::decode::ITEMS;
+use crate::family::{FamilyDescriptor, MetricType};
 use crate::value::{is_valid_label_name, is_valid_metric_name};
 
 /// The prefix of names where a configuration gives none.
@@ -37,8 +38,8 @@ pub(super) struct MetricPlan {
     /// Labels of the object, from its root.
     pub(super) base: LabelPaths,
     pub(super) each: Each,
-    place: String,
-    line: usize,
+    pub(super) place: String,
+    pub(super) line: usize,
 }
 
 /// How samples come from the element at `path`.
@@ -81,6 +82,18 @@ impl MetricPlan {
         }
     }
 
+    /// In what it differs from a family of its name: `type`, `help`.
+    pub(super) fn differences(&self, other: &FamilyDescriptor) -> Vec<&'static str> {
+        let mut differences = Vec::new();
+        if self.metric_type() != other.metric_type() {
+            differences.push("type");
+        }
+        if self.help != other.help() {
+            differences.push("help");
+        }
+        differences
+    }
+
     /// The label that carries the state of a state set.
     pub(super) fn label_name(&self) -> Option<String> {
         match &self.each.kind {
@@ -108,13 +121,41 @@ impl MetricPlan {
             }
             EachKind::Gauge { .. }
                 if each.path.is_empty() && !each.names_item() && each.labels.is_empty() => {}
-            _ => reads.push(each.path.fields()),
+            _ => reads.extend(each.reads_below()),
         }
         reads
     }
 }
 
 impl Each {
+    /// The fields below the element: where that is a list, its items are read in part only. Of a
+    /// map all entries are looked at.
+    fn reads_below(&self) -> Vec<String> {
+        let value_from = match &self.kind {
+            EachKind::Gauge { value_from, .. } => Some(value_from),
+            EachKind::StateSet { value_from, .. } => Some(value_from),
+            EachKind::Info => None,
+        };
+        let below: Vec<_> = self
+            .labels
+            .paths()
+            .chain(value_from)
+            .map(Path::fields)
+            .collect();
+        let whole = self.path.fields();
+        let reads_all = below.is_empty()
+            || below.iter().any(String::is_empty)
+            || self.expr.is_some()
+            || !self.expr_labels.is_empty();
+        if reads_all || !self.path.is_of_names() || self.path.is_empty() {
+            return vec![whole];
+        }
+        let below = below.iter();
+        below
+            .map(|below| format!("{whole}{ITEMS}.{below}"))
+            .collect()
+    }
+
     /// Whether the element itself matters to the value or to a label.
     fn names_item(&self) -> bool {
         let value = self.expr.as_ref().is_none_or(Expr::names_item);

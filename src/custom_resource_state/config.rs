@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::collector::CustomResourceCollector;
-use super::compile::{Entry, compile};
+use super::compile::{Entry, MetricPlan, compile};
 use super::document::Reader;
 use super::kinds::KnownKind;
 use super::problem::{ConfigError, ConfigProblem};
-use crate::family::MetricType;
 
 /// A configuration that is free of errors.
 ///
@@ -82,16 +81,29 @@ impl Config {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// Name, type and help of all families, whatever their kinds.
-    pub(super) fn families(&self) -> impl Iterator<Item = (&str, MetricType, &str)> {
-        let metrics = self.shared.entries.iter().flat_map(|entry| &entry.metrics);
-        metrics.map(|metric| {
-            (
-                metric.name.as_str(),
-                metric.metric_type(),
-                metric.help.as_str(),
-            )
-        })
+    /// All metrics, whatever their kinds.
+    pub(super) fn metrics(&self) -> impl Iterator<Item = &MetricPlan> {
+        let entries = self.shared.entries.iter();
+        entries.flat_map(|entry| &entry.metrics).map(|plan| &**plan)
+    }
+
+    /// The names of the families, in the order of the document; one may stand there repeatedly.
+    ///
+    /// ```
+    /// use kube_state_metrics::custom_resource_state::Config;
+    ///
+    /// let config = Config::parse("
+    /// spec:
+    ///   resources:
+    ///   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+    ///     metrics:
+    ///     - { name: size, help: Size., each: { type: Gauge, gauge: { path: [spec, size] } } }
+    /// ")?;
+    /// assert!(config.family_names().eq(["kube_customresource_size"]));
+    /// # Ok::<(), kube_state_metrics::custom_resource_state::ConfigError>(())
+    /// ```
+    pub fn family_names(&self) -> impl Iterator<Item = &str> {
+        self.metrics().map(|metric| metric.name.as_str())
     }
 
     /// The groups that entries name, each once.

@@ -1,7 +1,8 @@
 //! What went wrong while metrics were evaluated: counted per family, never logged per object.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 
 /// How often a family of a resource could not read a value.
 ///
@@ -24,14 +25,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FamilyErrors {
-    /// `group/version, Resource=plural`.
+    /// [What tells the resource apart](crate::ResourceInfo::label): `widgets.v1.acme.dev`.
     pub resource: String,
     /// The family's name.
     pub family: String,
     /// How often since the collector was made; an object counts again whenever it is applied.
     pub count: u64,
-    /// The first of them: which object, and what is wrong.
-    pub first: Option<String>,
+    /// The first few, each once: which object, and what is wrong.
+    pub examples: Vec<String>,
     /// The configured `errorLogV`: from which verbosity on the first is worth a log line.
     pub level: i32,
 }
@@ -40,20 +41,32 @@ pub struct FamilyErrors {
 #[derive(Debug, Default)]
 pub(super) struct Counter {
     count: AtomicU64,
-    first: OnceLock<String>,
+    examples: Mutex<Vec<String>>,
 }
+
+/// Most examples that are kept.
+const EXAMPLES: usize = 16;
+/// Errors that are looked at for examples; afterwards they are counted only.
+const LOOKED_AT: u64 = 256;
 
 impl Counter {
     pub(super) fn record(&self, message: impl FnOnce() -> String) {
-        self.count.fetch_add(1, Ordering::Relaxed);
-        self.first.get_or_init(message);
+        let before = self.count.fetch_add(1, Ordering::Relaxed);
+        if before >= LOOKED_AT {
+            return;
+        }
+        let message = message();
+        let mut examples = self.examples.lock();
+        if examples.len() < EXAMPLES && !examples.contains(&message) {
+            examples.push(message);
+        }
     }
 
     pub(super) fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }
 
-    pub(super) fn first(&self) -> Option<&str> {
-        self.first.get().map(String::as_str)
+    pub(super) fn examples(&self) -> Vec<String> {
+        self.examples.lock().clone()
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::base::Base;
 use super::compile::{Each, EachKind, MetricPlan};
 use super::errors::Counter;
 use super::expr::Scope;
@@ -25,8 +26,7 @@ static NULL: Value = Value::Null;
 #[derive(Debug)]
 pub(super) struct Generator {
     plan: Arc<MetricPlan>,
-    /// By name.
-    constants: Vec<(String, String)>,
+    base: Base,
     errors: Arc<Counter>,
 }
 
@@ -62,23 +62,8 @@ impl Generator {
         constants: BTreeMap<String, String>,
         errors: Arc<Counter>,
     ) -> Self {
-        Self {
-            plan,
-            constants: constants.into_iter().collect(),
-            errors,
-        }
-    }
-
-    /// The labels of every sample of the object, by name.
-    fn base<'v>(&'v self, root: &'v Value) -> Vec<Label<'v>> {
-        let mut labels = LabelSet::default();
-        self.plan.base.fill(root, &mut labels);
-        for (name, value) in &self.constants {
-            if !labels.has(name) {
-                labels.set(Cow::Borrowed(name), Cow::Borrowed(value));
-            }
-        }
-        labels.sorted()
+        let base = Base::new(&plan.base, constants);
+        Self { plan, base, errors }
     }
 }
 
@@ -113,20 +98,20 @@ impl Generator {
         }
         // Own labels decide the order, before the labels of the object come in.
         drafts.sort_by(|a, b| a.labels.cmp(&b.labels));
-        let base = self.base(object.value());
+        let base = self.base.prepare(&self.plan.base, object.value());
         for draft in &drafts {
             let mut sample = samples.sample();
             let mut own = draft.labels.iter().peekable();
-            for (name, value) in &base {
-                while let Some((name, value)) = own.next_if(|(own, _)| own < name) {
-                    sample = sample.label(name, &**value);
+            for (name, label) in base.iter() {
+                while let Some((name, value)) = own.next_if(|(own, _)| &**own < name) {
+                    sample = sample.known(name, &**value);
                 }
                 if own.peek().is_none_or(|(own, _)| own != name) {
-                    sample = sample.label(name, &**value);
+                    sample = sample.prepared(name, label);
                 }
             }
             for (name, value) in own {
-                sample = sample.label(name, &**value);
+                sample = sample.known(name, &**value);
             }
             sample.value(draft.value);
         }

@@ -85,6 +85,11 @@ impl LabelPaths {
         self.stars.is_empty() && self.named.is_empty()
     }
 
+    /// Names and paths, where no name comes from data.
+    pub(super) fn fixed(&self) -> Option<&[(String, Path)]> {
+        self.stars.is_empty().then_some(&*self.named)
+    }
+
     pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.stars.iter().chain(&self.named).map(|(_, path)| path)
     }

@@ -88,28 +88,51 @@ impl Registered {
     }
 }
 
+/// Lets stores of kinds with families in Rust feed those of the same kind's configured families.
+///
+/// A companion that stays is fed on; one that is new is empty until its feeder lists anew.
+pub(crate) fn join(slots: &[Arc<dyn Slot>]) {
+    let is_same = |own: &ResourceInfo, other: &ResourceInfo| {
+        own.kind() == other.kind()
+            && own.api_version() == other.api_version()
+            && own.plural() == other.plural()
+            && own.scope() == other.scope()
+    };
+    let (configured, others): (Vec<_>, Vec<_>) =
+        (slots.iter()).partition(|slot| slot.resource().is_configured());
+    let mut joined = Vec::new();
+    for slot in others {
+        let resource = slot.resource();
+        let companion = configured
+            .iter()
+            .find(|own| is_same(own.resource(), resource));
+        // Types that share a resource do not share the companion: the first one feeds it.
+        let companion = companion.filter(|own| !joined.contains(own.resource()));
+        if let Some(companion) = companion {
+            joined.push(companion.resource().clone());
+        }
+        let store = companion.and_then(|own| own.as_any().downcast_ref().cloned());
+        slot.set_companion(store);
+    }
+}
+
 /// Problems of families that differ from those of a name that others have.
 fn conflicts(config: &Config, slots: &[Arc<dyn Slot>]) -> Vec<BuildProblem> {
     let mut problems = Vec::new();
     for slot in slots {
         for family in slot.families() {
             let own = family.descriptor;
-            for (name, metric_type, help) in config.families() {
-                if name != own.name() {
-                    continue;
-                }
-                for (differs, what) in [
-                    (metric_type != own.metric_type(), "type"),
-                    (help != own.help(), "help"),
-                ] {
-                    if differs {
-                        problems.push(BuildProblem::FamilyConflict {
-                            family: name.to_owned(),
-                            first: slot.resource().to_string(),
-                            second: String::from("the custom resource configuration"),
-                            what,
-                        });
-                    }
+            for metric in config.metrics().filter(|metric| metric.name == own.name()) {
+                for what in metric.differences(own) {
+                    problems.push(BuildProblem::FamilyConflict {
+                        family: metric.name.clone(),
+                        first: slot.resource().to_string(),
+                        second: format!(
+                            "the custom resource configuration (line {}: {})",
+                            metric.line, metric.place
+                        ),
+                        what,
+                    });
                 }
             }
         }
@@ -192,6 +215,12 @@ impl StateMetrics {
         self.change(&mut custom, config.cloned(), kinds)
     }
 
+    /// Whether a configuration is in force.
+    #[cfg(feature = "manifests")]
+    pub(crate) fn has_configuration(&self) -> bool {
+        self.live().custom.lock().config.is_some()
+    }
+
     /// The collectors of configured kinds, in the order of the exposition.
     #[must_use]
     pub fn custom_resources(&self) -> Vec<CustomResourceCollector> {
@@ -260,6 +289,8 @@ impl StateMetrics {
             let plan = Plan::new(slots, &self.settings().constants).map_err(|problems| {
                 BuildError::new(problems.into_iter().map(Into::into).collect())
             })?;
+            // Whoever watches finds the companions ready when it is told of the plan.
+            join(plan.slots());
             self.live().replace(plan);
         }
         *custom = Custom {

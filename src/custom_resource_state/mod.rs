@@ -32,6 +32,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod base;
 mod check;
 mod collector;
 mod compile;
@@ -49,15 +50,20 @@ mod path;
 mod problem;
 mod yaml;
 
-pub use check::{CheckReport, check};
+pub use check::{CheckReport, check, check_as};
 pub use collector::CustomResourceCollector;
 pub use config::Config;
 pub use errors::FamilyErrors;
 pub use kinds::KnownKind;
 pub use live::ResourceChanges;
-pub(crate) use live::{Custom, Registered};
+pub(crate) use live::{Custom, Registered, join};
 pub use object::CustomObject;
 pub use problem::{ConfigError, ConfigProblem};
 
 #[cfg(test)]
 mod tests;
+
+/// The guide's code, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/custom-resources.md")]
+struct Guide;

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::number::to_number;
+use crate::decode::ITEMS;
 
 /// A path, applied step by step to a JSON value.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,16 +73,14 @@ impl Path {
         self.fields_with(&Self::default())
     }
 
+    /// Whether all elements are plain field names.
+    pub(super) fn is_of_names(&self) -> bool {
+        self.0.iter().all(|step| step.name().is_some())
+    }
+
     /// The same for this path with another one behind it.
     pub(super) fn fields_with(&self, behind: &Self) -> String {
-        let names = self.0.iter().chain(&behind.0).map_while(|step| match step {
-            Step::Key(key)
-                if key.index.is_none() && key.equals.is_none() && !key.name.contains('.') =>
-            {
-                Some(key.name.as_str()).filter(|name| !name.is_empty())
-            }
-            _ => None,
-        });
+        let names = self.0.iter().chain(&behind.0).map_while(Step::name);
         names.collect::<Vec<_>>().join(".")
     }
 }
@@ -89,6 +88,18 @@ impl Path {
 // === impl Step ===
 
 impl Step {
+    /// The name of a field, where the step is nothing else.
+    fn name(&self) -> Option<&str> {
+        let Self::Key(key) = self else { return None };
+        let name = key.name.as_str();
+        let is_name = key.index.is_none()
+            && key.equals.is_none()
+            && !name.is_empty()
+            && !name.contains('.')
+            && !name.ends_with(ITEMS);
+        is_name.then_some(name)
+    }
+
     fn compile(element: &str) -> Option<Self> {
         let inner = element.strip_prefix('[').and_then(|e| e.strip_suffix(']'));
         if let Some(inner) = inner {
@@ -270,6 +281,7 @@ mod tests {
             (&["k=v"], ""),
             (&[], ""),
             (&["a", ""], "a"),
+            (&["a", "b[]", "c"], "a"),
         ] {
             assert_eq!(
                 Path::compile(path.iter().copied()).unwrap().fields(),

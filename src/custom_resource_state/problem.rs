@@ -48,6 +48,19 @@ impl ConfigError {
     }
 }
 
+impl ConfigProblem {
+    /// One that is about no place in particular.
+    pub(super) fn of_all(message: String) -> Self {
+        Self {
+            line: 0,
+            path: String::new(),
+            resource: None,
+            metric: None,
+            message,
+        }
+    }
+}
+
 impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.line > 0 {

@@ -11,7 +11,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::Fields;
+use super::fields::{Fields, Tree};
 use crate::value::{normalize_base64, normalize_rfc3339};
 
 /// The fields wanted at one place of the object.
@@ -21,7 +21,9 @@ pub(super) enum Wanted<'f> {
     /// At the top of an object: its metadata has fields that nobody wants.
     AllButMetadata(&'static [&'static str]),
     AllBut(&'static [&'static str]),
-    Some(&'f Fields),
+    Some(&'f Tree),
+    /// The same of the items of a list; all where there is none.
+    Items(&'f Tree),
 }
 
 /// A deserializer that yields only what is wanted of another.
@@ -55,7 +57,16 @@ impl<'f> Wanted<'f> {
         match fields {
             Fields::All => Self::All,
             Fields::AllBut(names) => Self::AllButMetadata(names),
-            Fields::Some(_) => Self::Some(fields),
+            Fields::Some(tree) if tree.is_of_items() => Self::Items(tree),
+            Fields::Some(tree) => Self::Some(tree),
+        }
+    }
+
+    /// What is wanted of the items of a list.
+    fn item(self) -> Self {
+        match self {
+            Self::Items(tree) => Self::Some(tree),
+            wanted => wanted,
         }
     }
 
@@ -66,11 +77,12 @@ impl<'f> Wanted<'f> {
             Self::AllButMetadata(names) if name == "metadata" => Some(Self::AllBut(names)),
             Self::AllButMetadata(_) => Some(Self::All),
             Self::AllBut(names) => (!names.contains(&name)).then_some(Self::All),
-            Self::Some(Fields::Some(children)) => match children.get(name)? {
-                child @ Fields::Some(_) => Some(Self::Some(child)),
-                Fields::All | Fields::AllBut(_) => Some(Self::All),
+            Self::Some(tree) => match tree.get(name)? {
+                Fields::AllBut(_) => Some(Self::All),
+                fields => Some(Self::of(fields)),
             },
-            Self::Some(_) => Some(Self::All),
+            // A map where a list could have been.
+            Self::Items(_) => Some(Self::All),
         }
     }
 }
@@ -265,7 +277,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Layer<'_, V> {
         self.inner.visit_seq(Entries {
             inner,
             wanted: self.wanted,
-            value: self.wanted,
+            value: self.wanted.item(),
         })
     }
 
@@ -328,7 +340,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, A::Error> {
-        if matches!(self.wanted, Wanted::All) {
+        if matches!(self.wanted, Wanted::All | Wanted::Items(_)) {
             return self.inner.next_key_seed(seed);
         }
         while let Some(key) = self.inner.next_key_seed(KeyText)? {

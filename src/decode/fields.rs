@@ -13,8 +13,20 @@ pub(crate) enum Fields {
     /// Everything but these fields.
     AllBut(&'static [&'static str]),
     /// Only these fields.
-    Some(BTreeMap<String, Fields>),
+    Some(Tree),
 }
+
+/// Fields by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tree {
+    fields: BTreeMap<String, Fields>,
+    /// They are those of a list's items; where there is no list, everything is wanted.
+    of_items: bool,
+}
+
+/// Behind a name: what follows is about the items of a list there, and whatever else is there is
+/// wanted as a whole.
+pub(crate) const ITEMS: &str = "[]";
 
 /// Read for every object, whatever its families read: identity and ordering.
 const ALWAYS: [&str; 6] = [
@@ -32,7 +44,7 @@ impl Fields {
     where
         P: IntoIterator<Item = &'a str>,
     {
-        let mut tree = Self::Some(BTreeMap::new());
+        let mut tree = Self::Some(Tree::default());
         for path in ALWAYS {
             tree.insert(path.split('.'));
         }
@@ -56,12 +68,66 @@ impl Fields {
     }
 
     fn insert<'a>(&mut self, mut path: impl Iterator<Item = &'a str>) {
-        let Self::Some(children) = self else { return };
-        match path.next() {
-            None => *self = Self::All,
-            Some(name) => (children.entry(name.to_owned()))
-                .or_insert_with(|| Self::Some(BTreeMap::new()))
-                .insert(path),
+        let Self::Some(tree) = self else { return };
+        let Some(name) = path.next() else {
+            *self = Self::All;
+            return;
+        };
+        let (name, of_items) = match name.strip_suffix(ITEMS) {
+            Some(name) => (name, true),
+            None => (name, false),
+        };
+        let below = tree.fields.entry(name.to_owned());
+        let below = below.or_insert_with(|| Self::Some(Tree::default()));
+        if let Self::Some(below) = below {
+            below.of_items |= of_items;
         }
+        below.insert(path);
+    }
+
+    /// What either of the two wants.
+    #[cfg(feature = "custom-resources")]
+    pub(crate) fn with(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Some(own), Self::Some(other)) => {
+                let mut union = own.clone();
+                union.of_items |= other.of_items;
+                for (name, other) in &other.fields {
+                    let both = union.fields.get(name).map(|own| own.with(other));
+                    let both = both.unwrap_or_else(|| other.clone());
+                    union.fields.insert(name.clone(), both);
+                }
+                Self::Some(union)
+            }
+            (Self::AllBut(names), Self::AllBut(other)) if names == other => Self::AllBut(names),
+            (Self::AllBut(names), Self::Some(fields))
+            | (Self::Some(fields), Self::AllBut(names)) => {
+                let wanted = match fields.get("metadata") {
+                    Some(Self::Some(fields)) => names.iter().any(|name| fields.get(name).is_some()),
+                    Some(_) => true,
+                    None => false,
+                };
+                if wanted {
+                    Self::All
+                } else {
+                    Self::AllBut(names)
+                }
+            }
+            _ => Self::All,
+        }
+    }
+}
+
+// === impl Tree ===
+
+impl Tree {
+    /// What is wanted of a field.
+    pub(super) fn get(&self, name: &str) -> Option<&Fields> {
+        self.fields.get(name)
+    }
+
+    /// Whether a value that is no list is wanted as a whole.
+    pub(super) fn is_of_items(&self) -> bool {
+        self.of_items
     }
 }

@@ -137,3 +137,40 @@ fn peeking_reads_who_an_object_is_and_nothing_else() {
     assert_eq!(peek(b"{}"), None);
     assert_eq!(peek(br#"{"metadata":{"uid":5}}"#), None);
 }
+
+#[test]
+fn fields_of_items_leave_whatever_is_no_list_whole() {
+    let value = |json: &str, paths: &[&str]| -> serde_json::Value {
+        let fields = Fields::union([Some(paths.iter().copied())]);
+        decode("Widget", json.as_bytes(), &fields).unwrap()
+    };
+    let json = |value: &str| format!(r#"{{"spec":{{"l":{value},"other":1}}}}"#);
+    let read = |own: &str, paths: &[&str]| value(&json(own), paths)["spec"]["l"].to_string();
+    for (own, kept) in [
+        (
+            r#"[{"a":1,"b":2},{"b":3},null,4,[{"a":5,"b":6}]]"#,
+            r#"[{"a":1},{},null,4,[{"a":5}]]"#,
+        ),
+        (r#"{"a":1,"b":{"b":2}}"#, r#"{"a":1,"b":{"b":2}}"#),
+        (r#""text""#, r#""text""#),
+        ("null", "null"),
+    ] {
+        assert_eq!(read(own, &["spec.l[].a"]), kept, "{own}");
+    }
+    // Others may want more of the same place.
+    let list = r#"[{"a":1,"b":2,"c":3}]"#;
+    assert_eq!(
+        read(list, &["spec.l[].a", "spec.l.b"]),
+        r#"[{"a":1,"b":2}]"#
+    );
+    assert_eq!(
+        read(r#"{"a":1,"b":2}"#, &["spec.l.b", "spec.l[].a"]),
+        r#"{"a":1,"b":2}"#
+    );
+    assert_eq!(read(list, &["spec.l[].a", "spec.l"]), list);
+    assert!(
+        value(&json("1"), &["spec.l[].a"])["spec"]
+            .get("other")
+            .is_none()
+    );
+}

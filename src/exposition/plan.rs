@@ -10,6 +10,8 @@ use parking_lot::Mutex;
 
 use super::duplicates::repeated_lines;
 use super::{Format, Prefix, header, prefix};
+#[cfg(feature = "custom-resources")]
+use crate::custom_resource_state::CustomObject;
 use crate::family::FamilyDescriptor;
 use crate::resource::{Kind, ResourceInfo};
 use crate::scope::ObjectFilter;
@@ -71,14 +73,19 @@ pub(crate) trait Slot: Send + Sync + fmt::Debug {
     fn stats(&self) -> StoreStats;
     fn filter(&self) -> Arc<ObjectFilter>;
     fn set_filter(&self, filter: ObjectFilter);
-    /// A writer for a feed of the host's.
+    /// A writer for a feed of the host's, which feeds the companion as well.
     fn object_writer(&self) -> Box<dyn crate::ObjectWriter>;
-    /// A writer for a feed of the crate's own.
+    /// The same for a feed of the crate's own.
     #[cfg(feature = "watch")]
     fn own_writer(&self) -> Box<dyn crate::ObjectWriter>;
     /// Whether the host took a writer: it feeds the store itself.
     #[cfg(feature = "watch")]
     fn is_host_fed(&self) -> bool;
+    /// Whether another store is fed along with this one.
+    fn has_companion(&self, other: &dyn Slot) -> bool;
+    /// Changes which one that is.
+    #[cfg(feature = "custom-resources")]
+    fn set_companion(&self, companion: Option<MetricsStore<CustomObject>>);
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -176,6 +183,16 @@ impl Plan {
     pub(crate) fn families(&self) -> &[PlanFamily] {
         &self.families
     }
+
+    /// The store that a store is fed along with, where it is one's companion.
+    pub(crate) fn feeder_of(&self, slot: &dyn Slot) -> Option<&Arc<dyn Slot>> {
+        self.slots.iter().find(|own| own.has_companion(slot))
+    }
+
+    /// The stores that are fed for themselves.
+    pub(crate) fn feeders(&self) -> impl Iterator<Item = &Arc<dyn Slot>> {
+        (self.slots.iter()).filter(|slot| self.feeder_of(&***slot).is_none())
+    }
 }
 
 /// Custom resources sort among the plural names as `group/version, Resource=plural`.
@@ -271,7 +288,7 @@ impl<K: Kind> Slot for MetricsStore<K> {
     }
 
     fn object_writer(&self) -> Box<dyn crate::ObjectWriter> {
-        Box::new(self.writer())
+        Box::new(self.joint_writer())
     }
 
     #[cfg(feature = "watch")]
@@ -282,6 +299,15 @@ impl<K: Kind> Slot for MetricsStore<K> {
     #[cfg(feature = "watch")]
     fn is_host_fed(&self) -> bool {
         MetricsStore::is_host_fed(self)
+    }
+
+    fn has_companion(&self, other: &dyn Slot) -> bool {
+        MetricsStore::has_companion(self, other.as_any())
+    }
+
+    #[cfg(feature = "custom-resources")]
+    fn set_companion(&self, companion: Option<MetricsStore<CustomObject>>) {
+        MetricsStore::set_companion(self, companion);
     }
 
     fn as_any(&self) -> &dyn Any {

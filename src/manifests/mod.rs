@@ -15,18 +15,20 @@
 //! ```
 
 pub(crate) mod documents;
+mod feed;
+#[cfg(feature = "custom-resources")]
+mod kinds;
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::decode::DecodeError;
-use crate::families::BuiltIn;
 use crate::state_metrics::StateMetrics;
-use crate::store::ObjectWriter;
 
+#[cfg(feature = "custom-resources")]
 use documents::{Document, Syntax};
+pub use feed::ManifestFeed;
 
 /// The path of standard input.
 const STDIN: &str = "-";
@@ -50,28 +52,6 @@ pub struct ManifestSource {
     paths: Vec<PathBuf>,
 }
 
-/// A source that feeds the stores of a [`StateMetrics`].
-///
-/// ```
-/// use kube_state_metrics::StateMetrics;
-/// use kube_state_metrics::manifests::ManifestSource;
-///
-/// let metrics = StateMetrics::builder().default_resources().build()?;
-/// let mut feed = ManifestSource::new(["examples/cluster"]).open(&metrics);
-/// let first = feed.reload();
-/// let again = feed.reload(); // files that changed meanwhile would show now
-/// assert_eq!(first.objects, again.objects);
-/// # Ok::<(), kube_state_metrics::BuildError>(())
-/// ```
-#[derive(Debug)]
-pub struct ManifestFeed {
-    paths: Vec<PathBuf>,
-    routes: Routes,
-    writers: Writers,
-    /// For standard input, where it is among the paths.
-    stdin: Option<Stdin>,
-}
-
 /// What one reading of all manifests gave.
 ///
 /// ```
@@ -90,8 +70,30 @@ pub struct LoadReport {
     pub objects: usize,
     /// Objects of built-in kinds that are not registered.
     pub not_registered: usize,
+    /// Definitions of custom resources, where a configuration is in force that may be about them.
+    pub definitions: Definitions,
     /// What was skipped, and why.
     pub problems: Vec<ManifestProblem>,
+}
+
+/// The definitions of custom resources among manifests, and what a reading made of them.
+///
+/// ```
+/// use kube_state_metrics::manifests::Definitions;
+///
+/// assert_eq!(Definitions::default().known, 0);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Definitions {
+    /// How many there are now.
+    pub known: usize,
+    /// Those that were not there before.
+    pub added: usize,
+    /// Those that differ from before.
+    pub updated: usize,
+    /// Those that are there no more.
+    pub deleted: usize,
 }
 
 /// A file, a document or an object that was skipped.
@@ -180,26 +182,6 @@ pub struct Place {
     pub item: Option<usize>,
 }
 
-type Writers = Vec<Box<dyn ObjectWriter>>;
-
-/// Which writers take an API version and kind.
-type Routes = BTreeMap<(String, String), Vec<usize>>;
-
-/// Standard input can be read only once, and its text must not be kept: it may hold secrets. So it
-/// has writers of its own, whose objects stay when files are read again.
-#[derive(Debug)]
-struct Stdin {
-    writers: Writers,
-    /// What the one reading gave.
-    loaded: Option<Loaded>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Loaded {
-    objects: usize,
-    not_registered: usize,
-}
-
 // === impl ManifestSource ===
 
 impl ManifestSource {
@@ -284,163 +266,8 @@ impl ManifestSource {
     /// Prepares to feed all resources of `metrics`; nothing is read yet.
     #[must_use]
     pub fn open(&self, metrics: &StateMetrics) -> ManifestFeed {
-        let writers = metrics.object_writers();
-        let mut routes = Routes::new();
-        for (at, writer) in writers.iter().enumerate() {
-            let resource = writer.resource();
-            let key = (
-                resource.api_version().into_owned(),
-                resource.kind().to_owned(),
-            );
-            routes.entry(key).or_default().push(at);
-        }
-        let stdin = (self.paths.iter())
-            .any(|path| is_stdin(path))
-            .then(|| Stdin {
-                writers: metrics.object_writers(),
-                loaded: None,
-            });
-        ManifestFeed {
-            paths: self.paths.clone(),
-            routes,
-            writers,
-            stdin,
-        }
+        ManifestFeed::new(self.paths.clone(), metrics)
     }
-}
-
-// === impl ManifestFeed ===
-
-impl ManifestFeed {
-    /// Reads everything and replaces what was read before; readers see the old or the new state.
-    ///
-    /// An object that stands twice counts where it is read last: paths in their order, files of a
-    /// directory by name. Objects of standard input come before those of all files.
-    pub fn reload(&mut self) -> LoadReport {
-        let mut report = LoadReport::default();
-        if let Some(stdin) = &mut self.stdin {
-            stdin.load(&self.routes, &mut report);
-        }
-        for writer in &mut self.writers {
-            writer.begin_list();
-        }
-        for path in self.paths.iter().filter(|path| !is_stdin(path)) {
-            for file in files(path, &mut report) {
-                match std::fs::read_to_string(&file) {
-                    Ok(text) => load(&mut self.writers, &self.routes, &file, &text, &mut report),
-                    Err(source) => {
-                        let problem = ManifestProblem::Read { path: file, source };
-                        report.problems.push(problem);
-                    }
-                }
-            }
-        }
-        for writer in &mut self.writers {
-            writer.end_list();
-        }
-        report
-    }
-}
-
-// === impl Stdin ===
-
-impl Stdin {
-    /// Reads standard input, or counts again what it held.
-    fn load(&mut self, routes: &Routes, report: &mut LoadReport) {
-        let loaded = self.loaded.get_or_insert_with(|| {
-            let path = Path::new(STDIN);
-            let mut text = String::new();
-            let mut own = LoadReport::default();
-            for writer in &mut self.writers {
-                writer.begin_list();
-            }
-            match io::stdin().read_to_string(&mut text) {
-                Ok(_) => load(&mut self.writers, routes, path, &text, &mut own),
-                Err(source) => own.problems.push(ManifestProblem::Read {
-                    path: path.to_owned(),
-                    source,
-                }),
-            }
-            for writer in &mut self.writers {
-                writer.end_list();
-            }
-            report.problems.append(&mut own.problems);
-            Loaded {
-                objects: own.objects,
-                not_registered: own.not_registered,
-            }
-        });
-        report.objects += loaded.objects;
-        report.not_registered += loaded.not_registered;
-    }
-}
-
-/// Feeds the objects of a text.
-fn load(writers: &mut Writers, routes: &Routes, path: &Path, text: &str, report: &mut LoadReport) {
-    documents::each(text, &mut |document| {
-        let outcome = match document {
-            Ok(document) => {
-                let place = Place {
-                    path: path.to_owned(),
-                    line: document.line,
-                    item: document.item,
-                };
-                apply(writers, routes, &document, place, report)
-            }
-            Err(Syntax { line, problem }) => Err(ManifestProblem::Syntax {
-                place: Place {
-                    path: path.to_owned(),
-                    line,
-                    item: None,
-                },
-                problem,
-            }),
-        };
-        if let Err(problem) = outcome {
-            report.problems.push(problem);
-        }
-    });
-}
-
-fn apply(
-    writers: &mut Writers,
-    routes: &Routes,
-    document: &Document<'_>,
-    place: Place,
-    report: &mut LoadReport,
-) -> Result<(), ManifestProblem> {
-    let (api_version, kind) = match (document.api_version, document.kind) {
-        (Some(api_version), Some(kind)) => (api_version, kind),
-        (api_version, _) => {
-            let missing = match api_version {
-                None => "apiVersion",
-                Some(_) => "kind",
-            };
-            return Err(ManifestProblem::NotAnObject { place, missing });
-        }
-    };
-    let key = (api_version.to_owned(), kind.to_owned());
-    let Some(takers) = routes.get(&key) else {
-        if is_built_in(api_version, kind) {
-            report.not_registered += 1;
-            return Ok(());
-        }
-        let (api_version, kind) = key;
-        return Err(ManifestProblem::UnknownKind {
-            place,
-            api_version,
-            kind,
-        });
-    };
-    for &taker in takers {
-        if let Some(writer) = writers.get_mut(taker)
-            && let Err(source) = writer.apply(document.json.as_bytes())
-        {
-            return Err(ManifestProblem::Decode { place, source });
-        }
-    }
-    report.objects += 1;
-    Ok(())
 }
 
 fn is_stdin(path: &Path) -> bool {
@@ -479,12 +306,6 @@ fn is_manifest(path: &Path) -> bool {
     });
     let extension = path.extension().and_then(|extension| extension.to_str());
     !hidden && matches!(extension, Some("yaml" | "yml" | "json" | "jsonl"))
-}
-
-/// Whether some built-in resource has this kind, registered or not.
-fn is_built_in(api_version: &str, kind: &str) -> bool {
-    (BuiltIn::ALL.iter().map(|resource| resource.info()))
-        .any(|info| info.kind() == kind && info.api_version() == api_version)
 }
 
 // === impl Place ===

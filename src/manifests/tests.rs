@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::{Format, Selection};
+use crate::{BuiltIn, Format, Selection};
 
 /// A directory of files that goes when it is dropped.
 struct Files(PathBuf);
@@ -173,4 +173,147 @@ fn a_missing_file_is_a_problem_not_a_panic() {
         problem.starts_with("cannot read /nonexistent/file.yaml: "),
         "{problem}"
     );
+}
+
+#[cfg(feature = "custom-resources")]
+mod custom {
+    use super::*;
+    use crate::custom_resource_state::Config;
+
+    const CONFIG: &str = "
+spec:
+  resources:
+  - groupVersionKind: { group: acme.dev, kind: '*' }
+    metricNamePrefix: acme
+    labelsFromPath: { name: [metadata, name] }
+    metrics:
+    - { name: size, each: { type: Gauge, gauge: { path: [spec, size] } } }
+  - groupVersionKind: { group: '', version: v1, kind: ConfigMap }
+    metricNamePrefix: map
+    labelsFromPath: { name: [metadata, name] }
+    metrics:
+    - name: mode_info
+      each: { type: Info, info: { path: [data], labelsFromPath: { mode: [mode] } } }
+";
+
+    const MAP: &str = "\
+kind: ConfigMap
+apiVersion: v1
+metadata: {name: a, namespace: n}
+data: {mode: fast}
+";
+
+    const DEFINITION: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: policies.acme.dev}
+spec:
+  group: acme.dev
+  scope: Cluster
+  names: {kind: Policy, plural: policies}
+  versions: [{name: v1, served: true}]
+";
+
+    fn object(kind: &str, name: &str, size: u32) -> String {
+        format!(
+            "---\napiVersion: acme.dev/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {{size: {size}}}\n"
+        )
+    }
+
+    fn metrics() -> StateMetrics {
+        StateMetrics::builder()
+            .built_in([BuiltIn::ConfigMaps])
+            .allow_metrics(["kube_configmap_info", "^acme_", "^map_"])
+            .custom_resources(&Config::parse(CONFIG).unwrap())
+            .build()
+            .unwrap()
+    }
+
+    fn sample(kind: &str, name: &str, size: u32) -> String {
+        format!(
+            "acme_size{{customresource_group=\"acme.dev\",customresource_kind=\"{kind}\",\
+             customresource_version=\"v1\",name=\"{name}\"}} {size}"
+        )
+    }
+
+    #[test]
+    fn kinds_are_those_of_definitions_and_of_objects_and_go_with_them() {
+        let files = Files::new("kinds", &[("a.yaml", MAP)]);
+        let write = |name: &str, text: String| std::fs::write(files.0.join(name), text).unwrap();
+        let metrics = metrics();
+        let mut feed = ManifestSource::new([&files.0]).open(&metrics);
+        let report = feed.reload();
+        assert_eq!((report.objects, report.problems.len()), (1, 0));
+        assert_eq!(report.definitions, Definitions::default());
+        let mode = "map_mode_info{customresource_group=\"\",customresource_kind=\"ConfigMap\",\
+                    customresource_version=\"v1\",mode=\"fast\",name=\"a\"} 1";
+        let maps = [mode.to_owned(), super::info("a")];
+        assert_eq!(samples(&metrics), maps);
+
+        // A definition tells more of its kind than objects do.
+        write("b.yaml", DEFINITION.to_owned() + &object("Policy", "p", 1));
+        write("c.yaml", object("Widget", "w", 2));
+        let report = feed.reload();
+        assert!(report.problems.is_empty(), "{:?}", report.problems);
+        assert_eq!(report.objects, 3);
+        let known = |known, added, updated, deleted| Definitions {
+            known,
+            added,
+            updated,
+            deleted,
+        };
+        assert_eq!(report.definitions, known(1, 1, 0, 0));
+        let names: Vec<_> = metrics
+            .resources()
+            .map(|own| own.name().into_owned())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "/v1, Resource=configmaps",
+                "acme.dev/v1, Resource=policies",
+                "acme.dev/v1, Resource=widgets",
+                "configmaps"
+            ]
+        );
+        let all = samples(&metrics);
+        assert!(all.contains(&sample("Policy", "p", 1)) && all.contains(&sample("Widget", "w", 2)));
+        assert_eq!(all.len(), 4);
+
+        // The same again, then changes.
+        assert_eq!(feed.reload().definitions, known(1, 0, 0, 0));
+        assert_eq!(samples(&metrics), all);
+        write(
+            "b.yaml",
+            DEFINITION.replace("served: true", "served: true, storage: true")
+                + &object("Policy", "q", 5),
+        );
+        std::fs::remove_file(files.0.join("c.yaml")).unwrap();
+        assert_eq!(feed.reload().definitions, known(1, 0, 1, 0));
+        let all = samples(&metrics);
+        assert!(
+            all.contains(&sample("Policy", "q", 5)) && all.len() == 3,
+            "{all:?}"
+        );
+        std::fs::remove_file(files.0.join("b.yaml")).unwrap();
+        assert_eq!(feed.reload().definitions, known(0, 0, 0, 1));
+        assert_eq!(samples(&metrics), maps);
+        assert_eq!(metrics.resources().len(), 2);
+    }
+
+    #[test]
+    fn another_configuration_is_fed_by_the_next_reading() {
+        let files = Files::new("configuration", &[("a.yaml", &object("Widget", "w", 2))]);
+        let metrics = metrics();
+        let mut feed = ManifestSource::new([&files.0]).open(&metrics);
+        feed.reload();
+        let other = Config::parse(&CONFIG.replace("name: size", "name: other")).unwrap();
+        metrics.set_custom_resources(Some(&other)).unwrap();
+        assert!(samples(&metrics).is_empty());
+        feed.reload();
+        assert_eq!(
+            samples(&metrics),
+            [sample("Widget", "w", 2).replace("acme_size", "acme_other")]
+        );
+    }
 }

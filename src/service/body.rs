@@ -31,12 +31,18 @@ use crate::exposition::{Encoded, Encoding, Exposition};
 /// ```
 pub struct Body {
     content: Content,
-    /// Pieces that may go out before others get a turn.
-    turn: u8,
+    turn: Turn,
 }
 
-/// Pieces handed out in a row: compressing that many takes some milliseconds.
-const PIECES_PER_TURN: u8 = 16;
+/// When others get a turn: behind the first piece, so that it goes out before time is spent on more.
+///
+/// After that the runtime's own budget of the connection sees to it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    First,
+    Others,
+    Rest,
+}
 
 enum Content {
     /// Nothing, though the headers are those of an answer with a body.
@@ -61,8 +67,10 @@ impl Body {
     }
 
     fn of(content: Content) -> Self {
-        // The first piece goes out at once, before time is spent on more.
-        Self { content, turn: 1 }
+        Self {
+            content,
+            turn: Turn::First,
+        }
     }
 }
 
@@ -75,8 +83,8 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let body = self.get_mut();
-        if body.turn == 0 {
-            body.turn = PIECES_PER_TURN;
+        if body.turn == Turn::Others {
+            body.turn = Turn::Rest;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -84,7 +92,9 @@ impl http_body::Body for Body {
             Content::HeadersOnly => None,
             Content::Full(bytes) => bytes.take(),
             Content::Pieces(pieces) => {
-                body.turn -= 1;
+                if body.turn == Turn::First {
+                    body.turn = Turn::Others;
+                }
                 pieces.next()
             }
         };

@@ -1,7 +1,5 @@
 //! The cache-store interface, in the terms of client-go's `cache.Store`.
 
-use std::sync::atomic::Ordering;
-
 use bytes::BytesMut;
 
 use super::MetricsStore;
@@ -158,7 +156,7 @@ impl<K: Kind> CacheStore<K> for MetricsStore<K> {
 
 impl<K: Kind> MetricsStore<K> {
     fn direct(&self, with: impl FnOnce(&mut Feed)) {
-        self.shared.host_fed.store(true, Ordering::Relaxed);
+        self.note_host();
         let mut direct = self.shared.direct.lock();
         with(direct.get_or_insert_with(|| Feed::new(self.open_part())));
     }

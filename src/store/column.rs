@@ -238,7 +238,7 @@ impl Column {
             reason = "half a hash is enough to tell cells apart"
         )]
         let hash = FixedState::with_seed(0).hash_one(cell) as u32;
-        let mut free = None;
+        let (mut free, mut fitting) = (None, None);
         for number in 1..self.entries.len() {
             let Some(entry) = self.entries.get(number) else {
                 break;
@@ -246,9 +246,16 @@ impl Column {
             if entry.hash == hash && entry.len == len && self.text_of(entry) == cell {
                 return self.reuse(number);
             }
-            if entry.rows == 0 && free.is_none() {
-                free = Some(number);
+            if entry.rows == 0 {
+                free = free.or(Some(number));
+                if entry.len == len {
+                    fitting = Some(number);
+                }
             }
+        }
+        // What was there last is most often as long as what comes now: a time, a count.
+        if let Some(number) = fitting {
+            return self.overwrite(number, hash, cell);
         }
         if self.unused as usize > self.text.len() / 2 + 64 {
             self.pack();
@@ -282,6 +289,20 @@ impl Column {
                 number_of(self.entries.len() - 1)
             }
         }
+    }
+
+    /// Puts a cell in the place of one as long that no row uses.
+    fn overwrite(&mut self, number: usize, hash: u32, cell: &[u8]) -> u8 {
+        if let Some(entry) = self.entries.get_mut(number) {
+            let start = entry.start as usize;
+            if let Some(place) = self.text.get_mut(start..start + cell.len()) {
+                place.copy_from_slice(cell);
+            }
+            (entry.hash, entry.rows) = (hash, 1);
+            self.unused = self.unused.saturating_sub(entry.len);
+            self.coded = self.coded || memchr::memchr(MARK, cell).is_some();
+        }
+        number_of(number)
     }
 
     fn reuse(&mut self, number: usize) -> u8 {

@@ -7,6 +7,7 @@
 
 mod cache;
 mod column;
+mod companion;
 mod object_writer;
 mod page;
 mod render;
@@ -38,6 +39,7 @@ use crate::decode::DecodeReason;
 use crate::resource::{Kind, ResourceInfo};
 use crate::sample::Lines;
 use crate::scope::ObjectFilter;
+use companion::Link;
 use page::Identity;
 use table::{Applied, Deleted, Table};
 use writer::Feed;
@@ -122,6 +124,8 @@ struct Shared<K> {
     writers: AtomicUsize,
     /// A writer was taken from outside the crate.
     host_fed: AtomicBool,
+    /// Where the families of a configuration are.
+    companion: Link,
     counts: Counts,
 }
 
@@ -174,6 +178,7 @@ impl<K: Kind> MetricsStore<K> {
                 direct: Mutex::default(),
                 writers: AtomicUsize::new(0),
                 host_fed: AtomicBool::new(false),
+                companion: Link::default(),
                 counts: Counts::default(),
             }),
         }
@@ -202,13 +207,29 @@ impl<K: Kind> MetricsStore<K> {
     /// ```
     #[must_use]
     pub fn writer(&self) -> Writer<K> {
-        self.shared.host_fed.store(true, Ordering::Relaxed);
+        self.note_host();
+        Writer::new(self.clone(), false)
+    }
+
+    /// The same for a host that brings JSON, which the companion reads as well.
+    pub(crate) fn joint_writer(&self) -> Writer<K> {
+        self.note_host();
+        self.shared.companion.take_for_host();
         self.own_writer()
     }
 
-    /// A writer for a feed of the crate's own.
+    /// A writer for a feed of the crate's own, which feeds the companion as well.
     pub(crate) fn own_writer(&self) -> Writer<K> {
-        Writer::new(self.clone())
+        Writer::new(self.clone(), true)
+    }
+
+    /// Whether a store of the plan is fed along with this one.
+    pub(crate) fn has_companion(&self, slot: &dyn std::any::Any) -> bool {
+        self.shared.companion.leads_to(slot)
+    }
+
+    fn note_host(&self) {
+        self.shared.host_fed.store(true, Ordering::Relaxed);
     }
 
     #[cfg(feature = "watch")]

@@ -9,7 +9,8 @@ use sealed::Sealed;
 
 /// Feeds objects of a kind that is not known at compile time, as JSON.
 ///
-/// It is what [`Writer`] is for a type; see there for what each method does. The trait is sealed.
+/// It is what [`Writer`] is for a type; see there for what each method does. Families that a
+/// configuration adds to the kind are fed along with those in Rust. The trait is sealed.
 ///
 /// ```
 /// use kube_state_metrics::{BuiltIn, StateMetrics};
@@ -57,6 +58,12 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     /// Gives a list up: all it did is undone.
     fn abandon_list(&mut self);
 
+    /// Whether a configuration has brought families, since the last list, that only another one
+    /// fills.
+    fn wants_list(&self) -> bool {
+        false
+    }
+
     /// Removes all rows of this writer and the writer.
     fn close(self: Box<Self>);
 }
@@ -100,6 +107,10 @@ impl<K: Kind> ObjectWriter for Writer<K> {
 
     fn abandon_list(&mut self) {
         Writer::abandon_list(self);
+    }
+
+    fn wants_list(&self) -> bool {
+        Writer::wants_list(self)
     }
 
     fn close(self: Box<Self>) {

@@ -10,7 +10,7 @@ use crate::family::{Allowlisted, Family, MetricType};
 use crate::filter::LabelAllowlist;
 use crate::resource::{Kind, ResourceInfo};
 use crate::sample::{Context, Lines, Samples};
-use crate::shared::{KINDS, kind_of, value_in};
+use crate::shared::KINDS;
 use crate::value::write_label_value;
 
 /// The cells of one object: base labels, families, and the values they share.
@@ -62,6 +62,8 @@ impl Rendered {
     /// What a code in a cell stands for.
     #[cfg(feature = "testing")]
     pub(crate) fn shared(&self, code: u8) -> &[u8] {
+        use crate::shared::{kind_of, value_in};
+
         let at = self.ends.len().saturating_sub(KINDS) + kind_of(code);
         self.iter().nth(at).map_or(&[], |list| value_in(list, code))
     }

@@ -1,9 +1,9 @@
 //! Writers: how one feeder's objects get into a store.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::MetricsStore;
+use super::companion::Companion;
 use super::page::Identity;
 use super::render::Rendered;
 use crate::decode::{self, DecodeError, Peeked};
@@ -63,6 +63,7 @@ use crate::value::resource_version;
 pub struct Writer<K: Kind> {
     store: MetricsStore<K>,
     feed: Feed,
+    companion: Companion,
 }
 
 /// A feeder's number, and memory it reuses.
@@ -79,9 +80,15 @@ pub(super) struct Feed {
 // === impl Writer ===
 
 impl<K: Kind> Writer<K> {
-    pub(super) fn new(store: MetricsStore<K>) -> Self {
+    /// A writer with rows of its own; where it `joins`, its JSON feeds the companion as well.
+    pub(super) fn new(store: MetricsStore<K>, joins: bool) -> Self {
         let feed = Feed::new(store.open_part());
-        Self { store, feed }
+        let companion = Companion::new(&store, joins);
+        Self {
+            store,
+            feed,
+            companion,
+        }
     }
 
     /// The store the writer feeds.
@@ -110,6 +117,7 @@ impl<K: Kind> Writer<K> {
     /// Removes whatever is stored as `namespace/name`; cluster-scoped kinds have no namespace.
     pub fn delete_key(&mut self, namespace: &str, name: &str) {
         self.feed.delete_key(&self.store, namespace, name);
+        self.companion.delete_key(namespace, name);
     }
 
     /// Decodes an object from JSON, skipping what no family reads, and applies it.
@@ -125,7 +133,8 @@ impl<K: Kind> Writer<K> {
             self.feed.version = foreign.resource_version;
             return Ok(());
         }
-        let object = self.decode(json)?;
+        let decoded = self.companion.apply(&self.store, json);
+        let object = self.decoded(decoded)?;
         self.apply_object(&object);
         Ok(())
     }
@@ -140,7 +149,8 @@ impl<K: Kind> Writer<K> {
             self.feed.version = foreign.resource_version;
             return Ok(());
         }
-        let object = self.decode(json)?;
+        let decoded = self.companion.delete(&self.store, json);
+        let object = self.decoded(decoded)?;
         self.delete_object(&object);
         Ok(())
     }
@@ -151,16 +161,19 @@ impl<K: Kind> Writer<K> {
     /// begun already starts over.
     pub fn begin_list(&mut self) {
         self.store.begin_list(self.feed.id);
+        self.companion.begin_list(&self.store);
     }
 
     /// Ends a list: what it did not name is removed, and readers see the result, all at once.
     pub fn end_list(&mut self) {
         self.store.end_list(self.feed.id);
+        self.companion.end_list();
     }
 
     /// Gives a list up: all it did is undone.
     pub fn abandon_list(&mut self) {
         self.store.abandon_list(self.feed.id);
+        self.companion.abandon_list();
     }
 
     /// `metadata.resourceVersion` of the object fed last, empty where it had none.
@@ -170,8 +183,15 @@ impl<K: Kind> Writer<K> {
     }
 
     /// Removes all rows of this writer and the writer.
-    pub fn close(self) {
+    pub fn close(mut self) {
         self.store.close_part(self.feed.id);
+        self.companion.close();
+    }
+
+    /// Whether there are families that only a list fills: a configuration has brought them since
+    /// the last one.
+    pub(crate) fn wants_list(&self) -> bool {
+        self.companion.is_awaited(&self.store)
     }
 
     /// Who the object is, where it belongs to another shard: most do, and decoding them is in vain.
@@ -183,13 +203,8 @@ impl<K: Kind> Writer<K> {
         decode::peek(json).filter(|object| !filter.takes(&object.namespace, &object.uid))
     }
 
-    fn decode(&mut self, json: &[u8]) -> Result<K, DecodeError> {
-        let schema = self.store.schema();
-        let kind = schema.resource().kind();
-        // A type's own `Deserialize` may panic; that is one object's trouble, not the feed's.
-        let decode = || decode::decode(kind, json, schema.fields());
-        let decoded = catch_unwind(AssertUnwindSafe(decode))
-            .unwrap_or_else(|_| Err(DecodeError::panicked(kind, json)));
+    /// Notes an object that does not decode.
+    fn decoded(&mut self, decoded: Result<K, DecodeError>) -> Result<K, DecodeError> {
         decoded.inspect_err(|error| {
             self.store.count_decode_error(error.reason());
             if let Some((namespace, name)) = error.identity() {

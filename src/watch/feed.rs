@@ -71,6 +71,8 @@ impl FeedState {
         known.failures = 0;
         known.last_sign = Some(Instant::now());
         self.enter(&mut known, ResourceState::Synced, None);
+        // Families that came later may have had their first list only now.
+        self.changed.send_replace(());
     }
 
     /// A watch goes on from what is known.
@@ -120,7 +122,10 @@ impl FeedState {
                 error = %failure.message,
                 "cannot follow the resource; what is known is served, and retries go on"
             ),
-            (ResourceState::Synced, _) => tracing::info!(resource, namespace, "synced"),
+            // Who starts is told of everything together; one that failed was told of alone.
+            (ResourceState::Synced, _) if matches!(known.state, ResourceState::Failing(_)) => {
+                tracing::info!(resource, namespace, "synced again");
+            }
             _ => tracing::debug!(resource, namespace, ?state, "state"),
         }
         known.state = state;

@@ -425,6 +425,12 @@ impl Watched {
         matches!(self.stored, Stored::Slot(_))
     }
 
+    /// Whether the store has had a list of each feed: one that came later, and is fed along with
+    /// another, has not had those from before.
+    fn is_listed(&self, stats: &StoreStats, feeds: usize) -> bool {
+        !self.is_slot() || stats.relists >= feeds as u64
+    }
+
     fn stats(&self) -> StoreStats {
         match &self.stored {
             Stored::Slot(slot) => slot.stats(),
@@ -456,7 +462,7 @@ impl Watched {
             // Without any watch, every namespace asked for is denied: there is nothing to wait for.
             Source::Watched if started => (
                 ResourceState::Synced,
-                feeds.iter().all(|feed| feed.complete),
+                feeds.iter().all(|feed| feed.complete) && self.is_listed(stats, feeds.len()),
             ),
             Source::Host if stats.relists > 0 => (ResourceState::Synced, true),
             _ => (ResourceState::NotStarted, false),

@@ -57,6 +57,7 @@ struct Gauges {
     decode_errors: IntCounterVec,
     stale: IntCounterVec,
     duplicates: IntCounterVec,
+    unread: IntCounterVec,
 }
 
 /// The metrics of one watch.
@@ -171,6 +172,11 @@ impl WatchMetrics {
                     "Samples dropped because their object had an equal series already.",
                     &["resource"],
                 )?,
+                unread: counters(
+                    "custom_resource_errors_total",
+                    "Values of objects that a family of a configuration could not read.",
+                    &["resource", "family"],
+                )?,
             },
         })
     }
@@ -234,7 +240,7 @@ impl WatchMetrics {
         let _ = self.relists.remove_label_values(&[&*own]);
     }
 
-    fn parts(&self) -> [&dyn Collector; 22] {
+    fn parts(&self) -> [&dyn Collector; 23] {
         let Gauges {
             objects,
             series,
@@ -245,6 +251,7 @@ impl WatchMetrics {
             decode_errors,
             stale,
             duplicates,
+            unread,
         } = &self.gauges;
         [
             &self.lists,
@@ -269,6 +276,7 @@ impl WatchMetrics {
             decode_errors,
             stale,
             duplicates,
+            unread,
         ]
     }
 }
@@ -293,8 +301,18 @@ impl Gauges {
             gauge.reset();
         }
         self.age.reset();
-        for counter in [&self.decode_errors, &self.stale, &self.duplicates] {
+        for counter in [
+            &self.decode_errors,
+            &self.stale,
+            &self.duplicates,
+            &self.unread,
+        ] {
             counter.reset();
+        }
+        #[cfg(feature = "custom-resources")]
+        for own in health.shared.metrics.custom_resource_errors() {
+            let labels = [own.resource, own.family];
+            self.unread.with_label_values(&labels).inc_by(own.count);
         }
         health.each(|label, stats, own| {
             let resource = &[label];

@@ -295,7 +295,7 @@ impl Reflector {
 
     /// Whether objects are wanted that were not listed.
     pub(super) fn is_out_of_scope(&self) -> bool {
-        self.scope.borrow().generation != self.generation
+        self.scope.borrow().generation != self.generation || self.writer.wants_list()
     }
 
     /// A server that comes back may be another one, with streaming lists.

@@ -148,6 +148,11 @@ impl ShardControl {
         }
     }
 
+    /// Lets every watch look whether objects are wanted that it has not listed.
+    pub(super) fn look_again(&self) {
+        self.scope.send_modify(|_| {});
+    }
+
     pub(super) fn subscribe(&self) -> watch::Receiver<ShardScope> {
         self.scope.subscribe()
     }

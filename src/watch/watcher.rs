@@ -73,10 +73,11 @@ pub struct WatchHandle {
     control: Arc<ShardControl>,
 }
 
-/// The tasks of one resource.
+/// The watches of one resource.
 struct Running {
     slot: Arc<dyn Slot>,
     tasks: Vec<AbortHandle>,
+    feeds: Vec<Arc<FeedState>>,
 }
 
 // === impl Watcher ===
@@ -162,40 +163,51 @@ impl Watcher {
             stays
         });
         let mut left_out = Vec::new();
-        for slot in plan.slots() {
+        let mut slots: Vec<_> = plan.slots().iter().collect();
+        // Who is fed along with another finds that one running.
+        slots.sort_by_key(|slot| plan.feeder_of(&***slot).is_some());
+        for slot in slots {
             if running.iter().any(|own| same(slot, &own.slot)) {
                 continue;
             }
-            let mut started = Vec::new();
+            let mut own = Running {
+                slot: Arc::clone(slot),
+                tasks: Vec::new(),
+                feeds: Vec::new(),
+            };
+            let feeder = plan.feeder_of(&**slot).filter(|own| !own.is_host_fed());
+            let feeder =
+                feeder.and_then(|feeder| running.iter().find(|own| same(feeder, &own.slot)));
             if slot.is_host_fed() {
                 self.health.start(slot, Source::Host, Vec::new());
             } else if let Some(targets) = self.watch.targets(&**slot) {
-                let reflectors = targets
-                    .into_iter()
-                    .map(|target| self.reflector(slot, target));
-                for reflector in self.announced(slot, reflectors.collect()) {
-                    started.push(tasks.spawn(reflector.run()));
-                }
+                let reflectors: Vec<_> = match feeder {
+                    Some(feeder) => {
+                        own.feeds.clone_from(&feeder.feeds);
+                        Vec::new()
+                    }
+                    None => (targets.into_iter())
+                        .map(|target| self.reflector(slot, target))
+                        .collect(),
+                };
+                own.feeds
+                    .extend(reflectors.iter().map(|own| Arc::clone(&own.feed)));
+                // Made known before they begin.
+                self.health.start(slot, Source::Watched, own.feeds.clone());
+                let started = reflectors.into_iter().map(|own| tasks.spawn(own.run()));
+                own.tasks.extend(started);
             } else {
                 self.health.start(slot, Source::LeftOut, Vec::new());
                 left_out.push(slot.resource().label());
             }
-            running.push(Running {
-                slot: Arc::clone(slot),
-                tasks: started,
-            });
+            running.push(own);
         }
+        // Where a resource has more families now, its watches list anew.
+        self.control.look_again();
         if !left_out.is_empty() {
             let resources = left_out.join(", ");
             tracing::warn!(resources, "left out: only pods can be selected by node");
         }
-    }
-
-    /// The reflectors of a resource, made known before they begin.
-    fn announced(&self, slot: &Arc<dyn Slot>, reflectors: Vec<Reflector>) -> Vec<Reflector> {
-        let feeds = reflectors.iter().map(|own| Arc::clone(&own.feed)).collect();
-        self.health.start(slot, Source::Watched, feeds);
-        reflectors
     }
 
     fn reflector(&self, slot: &Arc<dyn Slot>, target: Target) -> Reflector {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kube_state_metrics::custom_resource_state::KnownKind;
 use kube_state_metrics::filter::{AllowlistConfig, FilterError};
 use kube_state_metrics::{BuildError, BuildProblem, BuiltIn, Shard, StateMetrics};
 
@@ -115,7 +116,7 @@ impl Content {
     ///
     /// Names every pattern and resource that is wrong.
     pub(crate) fn build(&self) -> Result<StateMetrics, BuildError> {
-        StateMetrics::builder()
+        let builder = StateMetrics::builder()
             .resources(&self.resources)
             .allow_metrics(&self.allow)
             .deny_metrics(&self.deny)
@@ -124,8 +125,15 @@ impl Content {
             .annotation_allowlists(self.annotations.clone())
             .namespaces(&self.namespaces)
             .deny_namespaces(&self.denied_namespaces)
-            .shard(self.shard)
-            .build()
+            .shard(self.shard);
+        match &self.custom.config {
+            // Kinds that only the cluster or the manifests know come later.
+            Some(own) => builder
+                .custom_resources(&own.config)
+                .known_kinds(KnownKind::built_in())
+                .build(),
+            None => builder.build(),
+        }
     }
 
     /// Builds the stores once, for what only that can tell.

@@ -1,7 +1,7 @@
 //! Tests of how flags and options file become options.
 
 use super::*;
-use crate::cli::Cli;
+use crate::cli::{Cli, ContentFlags};
 
 fn flags(line: &str) -> Flags {
     let args = ["kube-state-metrics"]
@@ -67,7 +67,8 @@ fn the_file_wins_and_what_it_does_not_say_is_the_flag_s() {
     let (options, warnings) = with_file(
         "--port 1 --resources pods --namespaces a --metric-denylist x --shard 1 --total-shards 3",
         "port: 2\nresources: {}\nnamespaces: [b, ' c ']\nmetric_denylist: {y: {}}\nnew: 1\n\
-         labels_allow_list: {pods: [team]}\ncustom_resource_config_file: old.yaml\n",
+         labels_allow_list: {pods: [team]}\ncustom_resource_config_file: /none/old.yaml\n\
+         continue_without_custom_resource_state_config_file: true\n",
     )
     .unwrap();
     assert_eq!(options.server.main.port, 2);
@@ -79,13 +80,14 @@ fn the_file_wins_and_what_it_does_not_say_is_the_flag_s() {
         (options.content.shard.index(), options.content.shard.total()),
         (1, 3)
     );
-    assert_eq!(options.content.custom.file, Some("old.yaml".into()));
+    let source = options.content.custom.file.unwrap();
+    assert_eq!(source.path, Path::new("/none/old.yaml"));
     assert_eq!(
         warnings,
         [
             "the key `custom_resource_config_file` is old; use `custom_resource_state_config_file`",
-            "this version of the exporter does not evaluate the custom resource configuration: its \
-             families are missing; the library's `custom_resource_state` module does",
+            "o.yaml: `custom_resource_state_config_file`: /none/old.yaml is not there; its metrics show \
+             once it is",
             "o.yaml: there is no option `new`; the key is ignored",
         ]
     );
@@ -184,6 +186,17 @@ fn both_ports_must_differ() {
     );
 }
 
+/// A configuration of custom resources that exists.
+const CRS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../examples/custom_resources/argo-cd.yaml"
+);
+const CRS_FLAG: &str = concat!(
+    "--custom-resource-state-config-file=",
+    env!("CARGO_MANIFEST_DIR"),
+    "/../examples/custom_resources/argo-cd.yaml"
+);
+
 /// Every key of the options file: a value, the flag that says the same, and a value that is wrong.
 const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
     (
@@ -224,18 +237,8 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
         "--custom-resource-state-config={}",
         None,
     ),
-    (
-        "custom_resource_config_file",
-        "a.yaml",
-        "--custom-resource-state-config-file=a.yaml",
-        None,
-    ),
-    (
-        "custom_resource_state_config_file",
-        "a.yaml",
-        "--custom-resource-state-config-file=a.yaml",
-        None,
-    ),
+    ("custom_resource_config_file", CRS, CRS_FLAG, None),
+    ("custom_resource_state_config_file", CRS, CRS_FLAG, None),
     (
         "custom_resources_only",
         "true",
@@ -388,4 +391,79 @@ fn a_wrong_value_is_told_with_its_flag_or_key() {
             "{told}"
         );
     }
+}
+
+#[test]
+fn a_configuration_of_custom_resources_is_read_with_the_options() {
+    let config = "spec: {resources: [{groupVersionKind: {group: acme.dev, version: v1, kind: Widget}, extra: 1}]}";
+    let mut inline = inline(config);
+    inline.content.custom_resource_state_config_file = Some("/none/ignored.yaml".into());
+    let (options, warnings) = Options::new(&inline, None).unwrap();
+    assert!(options.content.custom.config.is_some());
+    assert_eq!(options.content.custom.file, None);
+    assert_eq!(
+        warnings,
+        [
+            "--custom-resource-state-config-file has no effect: --custom-resource-state-config wins; \
+             remove one of the two",
+            "--custom-resource-state-config: line 1: spec.resources[0].extra: unknown key; it is \
+             ignored (resource acme.dev/v1 Widget)",
+        ]
+    );
+    // The options file wins over flags, an empty text over nothing.
+    let path = Path::new("o.yaml");
+    let file = ConfigFile::parse(path, "custom_resource_config: 'spec: {}'").unwrap();
+    let (options, warnings) = Options::new(&inline, Some((path, &file))).unwrap();
+    assert!(options.content.custom.config.is_some());
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        options_of_custom("--custom-resource-state-config=")
+            .config
+            .is_none()
+    );
+}
+
+/// Flags with a configuration of custom resources.
+fn inline(config: &str) -> Flags {
+    Flags {
+        content: ContentFlags {
+            custom_resource_state_config: Some(config.into()),
+            ..ContentFlags::default()
+        },
+        ..Flags::default()
+    }
+}
+
+fn options_of_custom(line: &str) -> CustomResources {
+    options(line).content.custom
+}
+
+#[test]
+fn all_that_is_wrong_with_a_configuration_of_custom_resources_is_told_with_the_rest() {
+    let message = error("--port=x --custom-resource-state-config-file=/none/crs.yaml");
+    assert!(
+        message.starts_with("2 problems with the options:")
+            && message.contains(
+                "--custom-resource-state-config-file: /none/crs.yaml is not there; create it, or give \
+                 --continue-without-custom-resource-state-config-file"
+            ),
+        "{message}"
+    );
+    let config = "spec:\n  resources:\n  - groupVersionKind: {group: acme.dev}\n    metrics:\n    - {name: a-b}\n";
+    let message = Options::new(&inline(config), None).unwrap_err().to_string();
+    assert!(
+        message.starts_with(
+            "2 problems with the options:\n  --custom-resource-state-config: line 5: \
+                             spec.resources[0].metrics[0].name: `kube_customresource_a-b`"
+        ),
+        "{message}"
+    );
+    // What contradicts a family of the crate's own is told as well.
+    let config = "spec:\n  resources:\n  - groupVersionKind: {group: acme.dev}\n    metricNamePrefix: kube\n    metrics:\n    - {name: pod_info, each: {type: Gauge, gauge: {path: [a]}}}\n";
+    let message = Options::new(&inline(config), None).unwrap_err().to_string();
+    assert!(
+        message
+            .contains("`kube_pod_info` of pods and of the custom resource configuration (line 6: "),
+        "{message}"
+    );
 }

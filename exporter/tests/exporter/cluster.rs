@@ -41,6 +41,7 @@ fn the_api_server_is_that_of_the_flag_or_of_the_kubeconfig() {
             .starts_with("serving 0 series of 0 objects on http://")
     );
     assert!(first.count("/api/v1/pods") > 0);
+    assert_eq!(exporter.log(), "", "it is quiet when all is well");
 
     let url = format!("--apiserver={}", second.url);
     let _both = Exporter::serving(&["--kubeconfig", &kubeconfig, "--resources=nodes", &url]);

@@ -29,15 +29,15 @@ const TABLE: &[(&str, &str)] = &[
     ),
     (
         "--continue-without-custom-resource-state-config-file",
-        "keys_of_the_file_do_what_the_flags_do",
+        "a_file_that_is_missing_may_come_later",
     ),
     (
         "--custom-resource-state-config",
-        "keys_of_the_file_do_what_the_flags_do",
+        "each_source_of_a_configuration_is_evaluated",
     ),
     (
         "--custom-resource-state-config-file",
-        "keys_of_the_file_do_what_the_flags_do",
+        "each_source_of_a_configuration_is_evaluated",
     ),
     (
         "--custom-resource-state-only",

@@ -161,14 +161,13 @@ fn a_static_target_is_scraped() {
     let exporter = Exporter::start(&[]);
     if let Some(prometheus) = Prometheus::start("static", &exporter, &[]) {
         prometheus.scrapes(2);
-        // It asks for OpenMetrics and gzip, and counts what is there.
-        let samples = exporter
-            .metrics("")
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .count();
+        // It asks for OpenMetrics and gzip, and takes all that is there.
+        let text = exporter.metrics("");
+        let samples = text.lines().filter(|line| !line.starts_with('#')).count();
         let scraped = prometheus.query("scrape_samples_scraped");
         assert_eq!(scraped.last(), Some(&(samples as f64)));
+        let pods = text.matches("\nkube_pod_info{").count();
+        assert_eq!(prometheus.query("count(kube_pod_info)"), [pods as f64]);
     }
 }
 

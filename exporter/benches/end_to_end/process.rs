@@ -1,0 +1,108 @@
+//! Child processes: their CPU time and memory, as Linux tells them, and their end with ours.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A process that is killed when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+    input: ChildStdin,
+}
+
+/// Ticks of `/proc/PID/stat` in a second; the same on every Linux there is.
+const TICKS: f64 = 100.0;
+
+impl Process {
+    pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let none = || io::Error::other("no pipe");
+        Ok(Self {
+            lines: BufReader::new(child.stdout.take().ok_or_else(none)?),
+            input: child.stdin.take().ok_or_else(none)?,
+            child,
+        })
+    }
+
+    /// The next line of its standard output.
+    pub(crate) fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        if self.lines.read_line(&mut line)? == 0 {
+            return Err(io::Error::other("a child process ended early"));
+        }
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// Sends a line to its standard input and returns its answer.
+    pub(crate) fn ask(&mut self, line: &str) -> io::Result<String> {
+        writeln!(self.input, "{line}")?;
+        self.line()
+    }
+
+    fn file(&self, name: &str) -> io::Result<String> {
+        fs::read_to_string(format!("/proc/{}/{name}", self.child.id()))
+    }
+
+    /// CPU seconds so far, of all its threads, its own and the kernel's for it.
+    pub(crate) fn cpu(&self) -> io::Result<f64> {
+        let stat = self.file("stat")?;
+        let fields: Vec<_> = (stat.rsplit(')').next().unwrap_or_default())
+            .split_whitespace()
+            .collect();
+        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
+        match (ticks(11), ticks(12)) {
+            (Some(user), Some(system)) => Ok((user + system) / TICKS),
+            _ => Err(io::Error::other("cannot read /proc/PID/stat")),
+        }
+    }
+
+    /// Resident memory in MiB.
+    pub(crate) fn resident(&self) -> io::Result<f64> {
+        self.status("VmRSS:")
+    }
+
+    /// The most resident memory so far, or since [`forget_peak`](Self::forget_peak), in MiB.
+    pub(crate) fn peak(&self) -> io::Result<f64> {
+        self.status("VmHWM:")
+    }
+
+    pub(crate) fn forget_peak(&self) -> io::Result<()> {
+        fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")
+    }
+
+    fn status(&self, name: &str) -> io::Result<f64> {
+        let status = self.file("status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+        kib.map(|kib| kib / 1024.0)
+            .ok_or_else(|| io::Error::other(format!("no {name} in /proc/PID/status")))
+    }
+
+    /// Waits until the process has used no CPU for a while; returns when it last did, and its CPU time.
+    pub(crate) fn settle(&self) -> io::Result<(Instant, f64)> {
+        const QUIET: Duration = Duration::from_millis(700);
+        let (mut active, mut cpu) = (Instant::now(), self.cpu()?);
+        while active.elapsed() < QUIET {
+            thread::sleep(Duration::from_millis(10));
+            let now = self.cpu()?;
+            // A tick now and then is housekeeping.
+            if now > cpu + 0.015 {
+                (active, cpu) = (Instant::now(), now);
+            }
+        }
+        Ok((active, self.cpu()?))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

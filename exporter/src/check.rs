@@ -1,0 +1,141 @@
+//! `check`: whether a configuration of custom resources is right, and what it makes of objects.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use kube_state_metrics::custom_resource_state::{CheckReport, Config, check_as};
+use kube_state_metrics::manifests::ManifestSource;
+
+use crate::cli::CheckArgs;
+
+/// What is wrong, in short; the single problems have been written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CheckError {
+    #[error("cannot read the configuration {file}: {source}")]
+    Read { file: String, source: io::Error },
+    #[error("the configuration and the objects cannot both be standard input; give one as a file")]
+    Stdin,
+    #[error("{file}: {}", counted(*errors, "error"))]
+    Errors { file: String, errors: usize },
+    #[error("{file}: {}, which --strict takes as errors", counted(*warnings, "warning"))]
+    Strict { file: String, warnings: usize },
+    #[error("some objects could not be read; see above")]
+    Skipped,
+    #[error("no object could be read from {0}; give files or directories with manifests")]
+    Nothing(String),
+    #[error("cannot write: {0}")]
+    Write(#[from] io::Error),
+}
+
+/// Checks the configuration; metrics go to `out`, problems to `err`.
+///
+/// # Errors
+///
+/// Where the configuration is wrong, or an object could not be read. A value that cannot be read
+/// is named and no error: an object may well lack what others have.
+pub(crate) fn run(
+    args: &CheckArgs,
+    mut out: impl Write,
+    mut err: impl Write,
+) -> Result<(), CheckError> {
+    let stdin = Path::new("-");
+    if args.file == stdin && args.objects.iter().any(|path| path == stdin) {
+        return Err(CheckError::Stdin);
+    }
+    let file = args.file.display().to_string();
+    let config = if args.file == stdin {
+        io::read_to_string(io::stdin())
+    } else {
+        std::fs::read_to_string(&args.file)
+    };
+    let config = config.map_err(|source| CheckError::Read {
+        file: file.clone(),
+        source,
+    })?;
+    let (objects, problems) = ManifestSource::new(&args.objects).objects();
+    for problem in &problems {
+        writeln!(err, "error: {problem}")?;
+    }
+    let nothing = objects.is_empty() && !args.objects.is_empty();
+    let report = check_as(args.format.into(), &config, objects);
+    tell(&report, &file, args.strict, &mut err)?;
+    if !report.errors.is_empty() {
+        let errors = report.errors.len();
+        return Err(CheckError::Errors { file, errors });
+    }
+    if args.objects.is_empty() {
+        // Whatever has no errors can be parsed again.
+        let families = Config::parse(&config).map_or(0, |config| config.family_names().count());
+        let families = counted(families, "metric");
+        let warnings = counted(report.warnings.len(), "warning");
+        write(
+            &mut out,
+            &format!("{file}: {families}, no errors, {warnings}\n"),
+        )?;
+    } else if nothing {
+        return Err(CheckError::Nothing(list(&args.objects)));
+    } else {
+        write(&mut out, &report.exposition)?;
+    }
+    if args.strict && !report.warnings.is_empty() {
+        let warnings = report.warnings.len();
+        return Err(CheckError::Strict { file, warnings });
+    }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(CheckError::Skipped)
+    }
+}
+
+/// Writes everything there is to say besides the metrics.
+fn tell(
+    report: &CheckReport,
+    file: &str,
+    strict: bool,
+    err: &mut impl Write,
+) -> Result<(), CheckError> {
+    for problem in &report.errors {
+        writeln!(err, "error: {file}: {problem}")?;
+    }
+    let word = if strict { "error" } else { "warning" };
+    for problem in &report.warnings {
+        writeln!(err, "{word}: {file}: {problem}")?;
+    }
+    for (kind, count) in &report.ignored {
+        let objects = counted(*count, "object");
+        writeln!(err, "note: nothing is configured for {kind}: {objects}")?;
+    }
+    for own in &report.unread {
+        let family = &own.family;
+        for example in &own.examples {
+            writeln!(err, "unread: {family}: {example}")?;
+        }
+        let more = own.count.saturating_sub(own.examples.len() as u64);
+        if more > 0 {
+            writeln!(err, "unread: {family}: {more} more")?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes to whoever reads; that may stop early.
+fn write(out: &mut impl Write, text: &str) -> io::Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{ending}")
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    let paths: Vec<_> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    paths.join(", ")
+}

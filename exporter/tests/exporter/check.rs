@@ -1,0 +1,240 @@
+//! `check`: what is said of configurations of custom resources, and what they make of objects.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::support::{Directory, run};
+
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/custom_resources");
+
+const GOLDEN: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../tests/golden/custom_resources"
+);
+
+const VALID: &str = "\
+spec:
+  resources:
+  - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+    metricNamePrefix: widget
+    labelsFromPath: { name: [metadata, name] }
+    metrics:
+    - name: size
+      help: Size the widget asks for.
+      each: { type: Gauge, gauge: { path: [spec, size] } }
+    - name: phase
+      help: Phase of the widget.
+      each: { type: StateSet, stateSet: { path: [status, phase], labelName: phase, list: [On, 'Off'] } }
+";
+
+const OBJECTS: &str = r#"
+{ "apiVersion": "acme.dev/v1", "kind": "Widget", "metadata": { "name": "a" }, "spec": { "size": "2Ki" }, "status": { "phase": "On" } }
+{ "apiVersion": "acme.dev/v1", "kind": "Widget", "metadata": { "name": "b" }, "spec": { "size": "much" }, "status": { "phase": 7 } }
+{ "apiVersion": "acme.dev/v1", "kind": "Gadget", "metadata": { "name": "c" } }
+"#;
+
+const TYPE: &str = "customresource_group=\"acme.dev\",customresource_kind=\"Widget\",customresource_version=\"v1\"";
+
+/// The examples, each a configuration and the objects beside it.
+fn examples() -> Vec<(String, PathBuf, PathBuf)> {
+    let files = fs::read_dir(EXAMPLES)
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let examples = files.filter_map(|config| {
+        let name = config
+            .file_name()?
+            .to_str()?
+            .strip_suffix(".yaml")?
+            .to_owned();
+        let objects = config.with_extension("objects.yaml");
+        (!name.contains('.')).then_some((name, config, objects))
+    });
+    examples.collect()
+}
+
+#[test]
+fn a_valid_configuration_is_counted_and_exits_with_0() {
+    let directory = Directory::new("check");
+    let file = directory.write("metrics.yaml", VALID);
+    let output = run(&["check", &file], "");
+    assert_eq!(output.status.code(), Some(0), "{}", output.stderr);
+    assert_eq!(
+        output.stdout,
+        format!("{file}: 2 metrics, no errors, 0 warnings\n")
+    );
+    assert_eq!(output.stderr, "");
+    let output = run(&["check", "-", "--strict"], VALID);
+    assert_eq!(output.status.code(), Some(0), "{}", output.stderr);
+    assert_eq!(output.stdout, "-: 2 metrics, no errors, 0 warnings\n");
+}
+
+#[test]
+fn all_errors_are_printed_with_their_places() {
+    let broken = "\
+spec:
+  resources:
+  - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+    metricNamePrefix: my-widget
+    metrics:
+    - name: size
+      each: { type: Gauge, gauge: { path: [spec, '[0]'] } }
+    - name: phase
+      each: { type: Histogram }
+";
+    let output = run(&["check", "-"], broken);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.stdout, "");
+    let of = |metric: &str| format!(" (metric {metric} of acme.dev/v1 Widget)");
+    let name = "is not a metric name; use letters, digits, `_` and `:`, and no digit in front";
+    let expected = [
+        format!(
+            "error: -: line 6: spec.resources[0].metrics[0].name: `my-widget_size` {name}{}",
+            of("size")
+        ),
+        format!(
+            "error: -: line 7: spec.resources[0].metrics[0].each.gauge.path[1]: `[0]` finds nothing: \
+             in brackets it takes `[key=value]`; an index stands without them{}",
+            of("size")
+        ),
+        format!(
+            "error: -: line 8: spec.resources[0].metrics[1].name: `my-widget_phase` {name}{}",
+            of("phase")
+        ),
+        format!(
+            "error: -: line 9: spec.resources[0].metrics[1].each.type: `histogram` is not a type; it \
+             is Gauge, StateSet or Info{}",
+            of("phase")
+        ),
+        "Error: -: 4 errors\n".to_owned(),
+    ];
+    assert_eq!(output.stderr, expected.join("\n"));
+}
+
+#[test]
+fn what_an_exporter_would_refuse_is_an_error_here() {
+    let output = run(
+        &["check", "-"],
+        &VALID
+            .replace("metricNamePrefix: widget", "metricNamePrefix: kube_pod")
+            .replace("name: size", "name: info"),
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        output.stderr.starts_with(
+            "error: -: line 7: spec.resources[0].metrics[0]: the family `kube_pod_info` of pods has \
+             another help; rename the metric\n"
+        ),
+        "{}",
+        output.stderr
+    );
+}
+
+#[test]
+fn unknown_keys_are_warnings_or_errors_where_the_check_is_strict() {
+    let config = VALID.replace("labelsFromPath", "labelFromPath");
+    let line = "-: line 5: spec.resources[0].labelFromPath: unknown key; it is ignored (resource acme.dev/v1 Widget)";
+    let output = run(&["check", "-"], &config);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.stderr, format!("warning: {line}\n"));
+    assert!(
+        output.stdout.ends_with("no errors, 1 warning\n"),
+        "{}",
+        output.stdout
+    );
+    let output = run(&["check", "-", "--strict"], &config);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        output.stderr,
+        format!("error: {line}\nError: -: 1 warning, which --strict takes as errors\n")
+    );
+}
+
+#[test]
+fn objects_show_their_metrics_and_the_values_that_cannot_be_read() {
+    let directory = Directory::new("check");
+    let file = directory.write("metrics.yaml", VALID);
+    let output = run(&["check", &file, "--objects", "-"], OBJECTS);
+    assert_eq!(output.status.code(), Some(0), "{}", output.stderr);
+    let expected = format!(
+        "# HELP widget_size Size the widget asks for.\n\
+         # TYPE widget_size gauge\n\
+         widget_size{{{TYPE},name=\"a\"}} 2048\n\
+         # HELP widget_phase Phase of the widget.\n\
+         # TYPE widget_phase gauge\n\
+         widget_phase{{{TYPE},name=\"a\",phase=\"Off\"}} 0\n\
+         widget_phase{{{TYPE},name=\"a\",phase=\"On\"}} 1\n"
+    );
+    assert_eq!(output.stdout, expected);
+    assert_eq!(
+        output.stderr,
+        "note: nothing is configured for acme.dev/v1 Gadget: 1 object\n\
+         unread: widget_size: b: gauge: the value is no number\n\
+         unread: widget_phase: b: stateSet: the state is no text\n"
+    );
+    let objects = directory.write("objects.json", OBJECTS);
+    let output = run(
+        &["check", "-", "--objects", &objects, "--format=openmetrics"],
+        VALID,
+    );
+    assert!(
+        output.stdout.ends_with("phase=\"On\"} 1\n# EOF\n"),
+        "{}",
+        output.stdout
+    );
+}
+
+#[test]
+fn the_examples_yield_their_golden_expositions() {
+    let examples = examples();
+    assert_eq!(examples.len(), 10);
+    for (name, config, objects) in examples {
+        let (config, objects) = (config.to_str().unwrap(), objects.to_str().unwrap());
+        let output = run(&["check", config, "--objects", objects, "--strict"], "");
+        assert_eq!(output.status.code(), Some(0), "{name}: {}", output.stderr);
+        assert_eq!(output.stderr, "", "{name}");
+        let golden = fs::read_to_string(format!("{GOLDEN}/{name}.prom")).unwrap();
+        assert_eq!(output.stdout, golden, "{name}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error() {
+    let directory = Directory::new("check");
+    let file = directory.write("metrics.yaml", VALID);
+    let missing = directory.path().join("missing.yaml");
+    let missing = missing.to_str().unwrap();
+    for (args, stdin, error) in [
+        (&["check", missing][..], "", "cannot read the configuration"),
+        (
+            &["check", &file, "--objects", missing],
+            "",
+            "no object could be read",
+        ),
+        (
+            &["check", &file, "--objects", "-"],
+            "{ broken",
+            "no object could be read",
+        ),
+        (
+            &["check", "-", "--objects", "-"],
+            VALID,
+            "cannot both be standard input",
+        ),
+    ] {
+        let output = run(args, stdin);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(output.stderr.contains(error), "{args:?}: {}", output.stderr);
+    }
+    // One broken document beside a good one: the good one shows.
+    let half = format!("{OBJECTS}\n---\nx: [");
+    let output = run(&["check", &file, "--objects", "-"], &half);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        output
+            .stderr
+            .ends_with("Error: some objects could not be read; see above\n"),
+        "{}",
+        output.stderr
+    );
+    assert!(output.stdout.contains("widget_size{"));
+}
