@@ -9,9 +9,9 @@
 //!
 //! | to ... | start at | and read |
 //! |---|---|---|
-//! | **link it into an operator** | [`watch`](crate::watch), [`watch::RecordExt`] | [share a watch][share], [`examples/operator.rs`][operator] |
-//! | **expose state from an existing service** | [`service`](crate::service), [`StateMetrics::builder`] | [getting started][start], [`examples/embed_axum.rs`][axum] |
-//! | **unit-test families** | [`testing`](crate::testing), [`testing::render`] | [test a family][test], [`examples/unit_test_families.rs`][unit] |
+//! | **link it into an operator** | [`watch`], [`watch::RecordExt`] | [share a watch][share], [`examples/operator.rs`][operator] |
+//! | **expose state from an existing service** | [`service`], [`StateMetrics::builder`] | [getting started][start], [`examples/embed_axum.rs`][axum] |
+//! | **unit-test families** | [`testing`], [`testing::render`] | [test a family][test], [`examples/unit_test_families.rs`][unit] |
 //!
 //! Everything else is in [the book][book].
 //!
@@ -51,12 +51,12 @@
 //! |---|---|---|
 //! | none | the root, [`families`](mod@families), [`filter`] | families, stores, text |
 //! | `gzip` | the root | compressed expositions from cached blocks |
-//! | `http` | [`service`](crate::service) | a tower service with content negotiation; includes `gzip` |
-//! | `watch` | [`watch`](crate::watch) | watching the API server through a [`kube::Client`](https://docs.rs/kube) |
-//! | `manifests` | [`manifests`](crate::manifests) | objects from YAML and JSON files |
-//! | `custom-resources` | [`custom_resource_state`](crate::custom_resource_state) | families from a configuration |
+//! | `http` | [`service`] | a tower service with content negotiation; includes `gzip` |
+//! | `watch` | [`watch`] | watching the API server through a [`kube::Client`](https://docs.rs/kube) |
+//! | `manifests` | [`manifests`] | objects from YAML and JSON files |
+//! | `custom-resources` | [`custom_resource_state`] | families from a configuration |
 //! | `cel` | | expressions in such a configuration; includes `custom-resources` |
-//! | `testing` | [`testing`](crate::testing) | rendering, assertions and a validity check for tests |
+//! | `testing` | [`testing`] | rendering, assertions and a validity check for tests |
 //!
 //! The version of Kubernetes is the application's choice: enable a version of `k8s-openapi`, such as
 //! its feature `latest`.
