@@ -9,7 +9,7 @@ use super::errors::FamilyErrors;
 use super::kinds::KnownKind;
 use super::problem::ConfigProblem;
 use crate::exposition::{Format, Selection};
-use crate::families::families;
+use crate::families::catalogue::families;
 use crate::state_metrics::StateMetrics;
 
 /// What there is to say about a configuration.

@@ -27,7 +27,7 @@ use crate::decode::DecodeError;
 use crate::state_metrics::StateMetrics;
 
 #[cfg(feature = "custom-resources")]
-use documents::{Document, Syntax};
+use documents::Syntax;
 pub use feed::ManifestFeed;
 
 /// The path of standard input.
