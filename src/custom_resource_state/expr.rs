@@ -17,6 +17,10 @@ pub(super) use enabled::Expr;
 use super::labels::{LabelSet, text};
 
 /// What an expression may name.
+#[cfg_attr(
+    not(feature = "cel"),
+    expect(dead_code, reason = "only expressions read it")
+)]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scope<'a> {
     /// `object`: the whole object.

@@ -29,6 +29,7 @@ use crate::store::ObjectWriter;
 #[derive(Debug)]
 pub struct ManifestFeed {
     paths: Vec<PathBuf>,
+    #[cfg(feature = "custom-resources")]
     metrics: StateMetrics,
     outlets: Outlets,
     /// For standard input, where it is among the paths.
@@ -73,6 +74,7 @@ impl ManifestFeed {
         });
         Self {
             paths,
+            #[cfg(feature = "custom-resources")]
             metrics: metrics.clone(),
             outlets,
             stdin,

@@ -72,6 +72,7 @@ impl Column {
     }
 
     /// Whether cells may have codes for values that rows share.
+    #[cfg(feature = "gzip")]
     pub(crate) fn is_coded(&self) -> bool {
         self.coded
     }
