@@ -118,7 +118,7 @@ fn families_are_listed_for_people_documents_and_programs() {
     );
     assert_eq!(info["stability"], "STABLE");
     let markdown = run(&["families", "--format=markdown", "--resource=nodes"], "").stdout;
-    assert!(markdown.starts_with("# nodes\n") && markdown.contains("| `kube_node_info` |"));
+    assert!(markdown.starts_with("# nodes\n") && markdown.contains("\n## kube_node_info\n"));
     let wrong = run(&["families", "--resource", "node"], "");
     assert_eq!(wrong.status.code(), Some(1));
     assert!(

@@ -1,0 +1,274 @@
+//! What the tests do to the cluster, and how they look at what is exposed.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, Config, Resource};
+use kube_state_metrics::watch::{Health, ReadinessPolicy, Watch, WatchHandle, tuned};
+use kube_state_metrics::{BuiltIn, Format, Selection, StateMetrics};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+/// Tests share the cluster and restart it.
+pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+pub(crate) async fn config() -> Config {
+    tuned(Config::infer().await.expect("KUBECONFIG names a cluster"))
+}
+
+pub(crate) async fn client() -> Client {
+    Client::try_from(config().await).unwrap()
+}
+
+/// Runs the script that runs the cluster.
+pub(crate) async fn cluster(command: &'static str) {
+    let beside =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/tools/cluster/cluster.sh");
+    let script = std::env::var_os("CLUSTER_SH").map_or(beside, PathBuf::from);
+    let done = tokio::task::spawn_blocking(move || {
+        Command::new("bash")
+            .arg(script)
+            .args([command, "3"])
+            .status()
+            .unwrap()
+    });
+    assert!(done.await.unwrap().success(), "{command}");
+}
+
+pub(crate) struct Running {
+    metrics: StateMetrics,
+    pub(crate) health: Health,
+    pub(crate) handle: WatchHandle,
+    pub(crate) registry: prometheus::Registry,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+pub(crate) fn start(
+    metrics: StateMetrics,
+    client: Client,
+    configure: impl FnOnce(Watch) -> Watch,
+) -> Running {
+    let registry = prometheus::Registry::new();
+    let watcher = configure(metrics.watch(client).registry(&registry))
+        .build()
+        .unwrap();
+    Running {
+        metrics,
+        registry,
+        health: watcher.health(),
+        handle: watcher.handle(),
+        task: tokio::spawn(watcher.run()),
+    }
+}
+
+impl Running {
+    pub(crate) async fn ready(&self) {
+        let ready = self.health.ready(ReadinessPolicy::Default);
+        let ready = tokio::time::timeout(Duration::from_secs(60), ready).await;
+        assert!(
+            ready.is_ok(),
+            "{}",
+            self.health.readiness(ReadinessPolicy::Default)
+        );
+    }
+
+    pub(crate) fn text(&self) -> String {
+        text(&self.metrics)
+    }
+
+    /// Waits until the exposition is what the API says.
+    pub(crate) async fn agrees(&self, client: &Client) {
+        let mut expected = String::new();
+        for _ in 0..60 {
+            expected = listed(client).await;
+            if self.text() == expected {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        let text = self.text();
+        let difference = |a: &str, b: &str| {
+            let lines = a.lines().filter(|line| !b.lines().any(|own| own == *line));
+            lines.take(10).collect::<Vec<_>>().join("\n")
+        };
+        panic!(
+            "missing:\n{}\ntoo much:\n{}\n{}",
+            difference(&expected, &text),
+            difference(&text, &expected),
+            self.health.readiness(ReadinessPolicy::Default)
+        );
+    }
+
+    /// The configmaps of a namespace that are exposed.
+    pub(crate) fn config_maps(&self, namespace: &str) -> Vec<String> {
+        let start = format!("kube_configmap_info{{namespace=\"{namespace}\",configmap=\"");
+        let text = self.text();
+        let names = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(&*start)?.split_once('"'));
+        names.map(|(name, _)| name.to_owned()).collect()
+    }
+}
+
+fn text(metrics: &StateMetrics) -> String {
+    metrics
+        .exposition(Format::Text, Selection::default())
+        .to_string()
+}
+
+pub(crate) fn everything() -> StateMetrics {
+    // Leases change all the time, so no two lists of them agree.
+    let resources = BuiltIn::ALL
+        .iter()
+        .copied()
+        .filter(|own| *own != BuiltIn::Leases);
+    StateMetrics::builder()
+        .built_in(resources)
+        .opt_in_metrics([".*"])
+        .build()
+        .unwrap()
+}
+
+/// What the API says, as it would be exposed.
+pub(crate) async fn listed(client: &Client) -> String {
+    let metrics = everything();
+    for writer in &mut metrics.object_writers() {
+        let resource = writer.resource().clone();
+        let prefix = if resource.group().is_empty() {
+            "/api"
+        } else {
+            "/apis"
+        };
+        let path = format!("{prefix}/{}/{}", resource.api_version(), resource.plural());
+        let request = http::Request::get(path).body(Vec::new()).unwrap();
+        let Ok(list) = client.request::<Value>(request).await else {
+            continue;
+        };
+        for item in list["items"].as_array().unwrap() {
+            writer.apply(item.to_string().as_bytes()).unwrap();
+        }
+    }
+    text(&metrics)
+}
+
+pub(crate) async fn create<K>(api: &Api<K>, object: Value)
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Serialize,
+{
+    let object: K = serde_json::from_value(object).unwrap();
+    match insist(async || api.create(&PostParams::default(), &object).await).await {
+        Err(kube::Error::Api(status)) if status.code == 409 => {}
+        result => drop(result.unwrap()),
+    }
+}
+
+/// Repeats a request whose connection was cut: the API server may have just been restarted.
+async fn insist<T>(mut request: impl AsyncFnMut() -> kube::Result<T>) -> kube::Result<T> {
+    for _ in 0..50 {
+        match request().await {
+            Err(kube::Error::HyperError(_) | kube::Error::Service(_)) => {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            answer => return answer,
+        }
+    }
+    request().await
+}
+
+/// A namespace with nothing but the root certificate that every one gets; what was there before is gone.
+pub(crate) async fn fresh_namespace(client: &Client, name: &str) {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let _ = insist(async || api.delete(name, &DeleteParams::default()).await).await;
+    for _ in 0..240 {
+        if insist(async || api.get_opt(name).await)
+            .await
+            .unwrap()
+            .is_none()
+        {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    create(&api, json!({ "metadata": { "name": name } })).await;
+    // Controllers may take a minute to find their way after a restart.
+    let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), name);
+    for _ in 0..240 {
+        let root = insist(async || config_maps.get_opt("kube-root-ca.crt").await).await;
+        if root.unwrap().is_some() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    panic!("no controller gives {name} its root certificate");
+}
+
+pub(crate) async fn nodes(client: &Client) {
+    for name in ["node-a", "node-b"] {
+        let capacity = json!({ "cpu": "32", "memory": "256Gi", "pods": "250" });
+        let node = json!({
+            "metadata": { "name": name, "annotations": { "kwok.x-k8s.io/node": "fake" } },
+            "status": { "allocatable": capacity, "capacity": capacity }
+        });
+        create(&Api::<Node>::all(client.clone()), node).await;
+    }
+}
+
+pub(crate) fn template(app: &str) -> Value {
+    json!({
+        "metadata": { "labels": { "app": app } },
+        "spec": { "containers": [{ "name": "main", "image": "registry.example/app:1" }] }
+    })
+}
+
+pub(crate) async fn scale<K>(api: &Api<K>, name: &str, replicas: u32)
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
+    insist(async || api.patch(name, &PatchParams::default(), &patch).await)
+        .await
+        .unwrap();
+}
+
+pub(crate) async fn until(what: &str, seconds: u64, mut holds: impl FnMut() -> bool) -> Duration {
+    let start = Instant::now();
+    while !holds() {
+        assert!(
+            start.elapsed() < Duration::from_secs(seconds),
+            "not within {seconds} s: {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    start.elapsed()
+}
+
+/// The sample lines of the families whose names begin with one of `starts`.
+pub(crate) fn lines(running: &Running, starts: &[&str]) -> Vec<String> {
+    let text = running.text();
+    let lines = text.lines();
+    let mut lines: Vec<_> = lines
+        .filter(|line| starts.iter().any(|start| line.starts_with(start)))
+        .map(str::to_owned)
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// The same of all parts together, each line as often as it is there.
+pub(crate) fn all_lines(parts: &[Running], starts: &[&str]) -> Vec<String> {
+    let mut all: Vec<_> = parts.iter().flat_map(|part| lines(part, starts)).collect();
+    all.sort();
+    all
+}
