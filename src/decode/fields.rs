@@ -1,7 +1,5 @@
 //! The tree of field names that some family reads.
 
-use std::collections::BTreeMap;
-
 /// Which fields of an object are wanted: all, or those named in a tree.
 ///
 /// Lists are walked through: `spec.containers.name` is the name of every container.
@@ -19,7 +17,9 @@ pub(crate) enum Fields {
 /// Fields by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tree {
-    fields: BTreeMap<String, Fields>,
+    /// Sorted. Gone through from the front: names are few, and most differ in length from what is
+    /// asked for, which is by far cheaper to see than an order.
+    fields: Vec<(String, Fields)>,
     /// They are those of a list's items; where there is no list, everything is wanted.
     of_items: bool,
 }
@@ -77,8 +77,7 @@ impl Fields {
             Some(name) => (name, true),
             None => (name, false),
         };
-        let below = tree.fields.entry(name.to_owned());
-        let below = below.or_insert_with(|| Self::Some(Tree::default()));
+        let below = tree.at(name, || Self::Some(Tree::default()));
         if let Self::Some(below) = below {
             below.of_items |= of_items;
         }
@@ -93,9 +92,9 @@ impl Fields {
                 let mut union = own.clone();
                 union.of_items |= other.of_items;
                 for (name, other) in &other.fields {
-                    let both = union.fields.get(name).map(|own| own.with(other));
+                    let both = union.get(name).map(|own| own.with(other));
                     let both = both.unwrap_or_else(|| other.clone());
-                    union.fields.insert(name.clone(), both);
+                    *union.at(name, Self::default) = both;
                 }
                 Self::Some(union)
             }
@@ -123,7 +122,22 @@ impl Fields {
 impl Tree {
     /// What is wanted of a field.
     pub(super) fn get(&self, name: &str) -> Option<&Fields> {
-        self.fields.get(name)
+        let mut fields = self.fields.iter();
+        fields
+            .find(|(own, _)| own == name)
+            .map(|(_, fields)| fields)
+    }
+
+    /// What is wanted of a field, put there where nothing was.
+    fn at(&mut self, name: &str, new: impl FnOnce() -> Fields) -> &mut Fields {
+        let at = match self.fields.binary_search_by(|(own, _)| (**own).cmp(name)) {
+            Ok(at) => at,
+            Err(at) => {
+                self.fields.insert(at, (name.to_owned(), new()));
+                at
+            }
+        };
+        &mut self.fields[at].1
     }
 
     /// Whether a value that is no list is wanted as a whole.
