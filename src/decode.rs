@@ -164,6 +164,15 @@ pub(crate) fn decode<K: DeserializeOwned>(
         .unwrap_or_else(|_| Err(DecodeError::panicked(kind, json)))
 }
 
+/// Reads an object from a value that was decoded with at least these fields.
+#[cfg(feature = "custom-resources")]
+pub(crate) fn read<K: DeserializeOwned>(
+    value: &serde_json::Value,
+    fields: &Fields,
+) -> Result<K, serde_json::Error> {
+    K::deserialize(Adapter::new(value, Wanted::of(fields)))
+}
+
 /// Who an object says it is.
 #[derive(Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]

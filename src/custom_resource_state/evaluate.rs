@@ -3,7 +3,6 @@
 //! An error costs the sample concerned and is counted; everything else goes on.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -104,16 +103,10 @@ impl Generator {
             let mut sample = samples.sample();
             let mut own = draft.labels.iter().peekable();
             for (name, label) in base.iter() {
-                let mut order = Ordering::Greater;
-                while let Some((own_name, value)) = own.peek() {
-                    order = (**own_name).cmp(name);
-                    if order != Ordering::Less {
-                        break;
-                    }
-                    sample = sample.known(own_name, &**value);
-                    own.next();
+                while let Some((name, value)) = own.next_if(|(own, _)| &**own < name) {
+                    sample = sample.known(name, &**value);
                 }
-                if order != Ordering::Equal {
+                if own.peek().is_none_or(|(own, _)| own != name) {
                     sample = sample.prepared(name, label);
                 }
             }

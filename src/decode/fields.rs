@@ -92,8 +92,10 @@ impl Fields {
                 let mut union = own.clone();
                 union.of_items |= other.of_items;
                 for (name, other) in &other.fields {
-                    let both = union.get(name).map(|own| own.with(other));
-                    let both = both.unwrap_or_else(|| other.clone());
+                    let both = match union.get(name) {
+                        Some(own) => own.with(other),
+                        None => other.clone(),
+                    };
                     *union.at(name, Self::default) = both;
                 }
                 Self::Some(union)

@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 
 use super::super::{MetricsStore, Writer};
 use crate::custom_resource_state::CustomObject;
-use crate::decode::{DecodeError, Fields, decode};
+use crate::decode::{DecodeError, Fields, decode, read};
 use crate::resource::Kind;
 
 /// What a store knows of its companion.
@@ -155,8 +155,6 @@ impl Companion {
         }
     }
 
-    /// The type is read from the value's text: a decoder of every type for values as well would make
-    /// the program a fifth larger for all, and only kinds with configured families come here.
     fn pass_on<K: Kind>(
         &mut self,
         store: &MetricsStore<K>,
@@ -170,10 +168,9 @@ impl Companion {
         };
         let object: CustomObject = decode(kind, json, &joined.fields)?;
         pass(&mut joined.writer, &object);
-        let text = serde_json::to_vec(object.value());
-        let typed = text.ok().and_then(|text| decode(kind, &text, fields).ok());
-        // What is wrong, and where, only the bytes that came tell.
-        typed.map_or_else(|| decode(kind, json, fields), Ok)
+        read(object.value(), fields)
+            // What is wrong, and where, only the bytes tell.
+            .or_else(|_| decode(kind, json, fields))
     }
 
     /// What is fed, unless another configuration is in force.
