@@ -1,15 +1,13 @@
 //! Kinds that come and go with their definitions.
 
-use std::time::Duration;
-
 use kube::Api;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::DeleteParams;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube_state_metrics::custom_resource_state::Config;
 use kube_state_metrics::{BuiltIn, StateMetrics};
 use serde_json::json;
 
-use crate::support::{ONE_AT_A_TIME, client, fresh_namespace, start, until};
+use crate::support::{ONE_AT_A_TIME, client, create_at_last, fresh_namespace, start, until};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: KUBECONFIG and CLUSTER_SH"]
@@ -68,31 +66,13 @@ spec:
             .count()
     };
     for round in 0..3 {
-        for _ in 0..100 {
-            if definitions
-                .create(&PostParams::default(), &definition)
-                .await
-                .is_ok()
-            {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+        create_at_last(&definitions, &definition, 20).await;
         let widget = json!({
             "apiVersion": "ksm.example/v1", "kind": "Widget",
             "metadata": { "name": "one" }, "spec": { "size": 3 }
         });
         let widget: DynamicObject = serde_json::from_value(widget).unwrap();
-        for _ in 0..100 {
-            if widgets
-                .create(&PostParams::default(), &widget)
-                .await
-                .is_ok()
-            {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        create_at_last(&widgets, &widget, 10).await;
         let delay = until("the widget shows", 5, || samples() == 1).await;
         println!("round {round}: a widget of a new kind showed after {delay:?}");
         definitions

@@ -5,13 +5,13 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::Api;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::DeleteParams;
 use kube_state_metrics::watch::{ReadinessPolicy, ResourceState};
 use serde_json::json;
 
 use crate::support::{
-    ONE_AT_A_TIME, client, cluster, create, everything, fresh_namespace, nodes, scale, start,
-    template, until,
+    ONE_AT_A_TIME, client, cluster, create, create_at_last, everything, fresh_namespace, nodes,
+    scale, start, template, until,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,19 +112,8 @@ async fn restarts_of_the_api_server_and_of_etcd_are_survived() {
             "what is known stays"
         );
         let name = format!("after-{round}");
-        let mut created = false;
-        for _ in 0..100 {
-            let object = serde_json::from_value(json!({ "metadata": { "name": name } })).unwrap();
-            created = config_maps
-                .create(&PostParams::default(), &object)
-                .await
-                .is_ok();
-            if created {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        assert!(created);
+        let object = serde_json::from_value(json!({ "metadata": { "name": name } })).unwrap();
+        create_at_last(&config_maps, &object, 10).await;
         let own = || running.config_maps("ksm-restart").contains(&name);
         let delay = until("changes show after the return", 5, own).await;
         println!("{command}: a change showed after {delay:?}");

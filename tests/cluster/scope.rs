@@ -9,9 +9,27 @@ use kube_state_metrics::{BuiltIn, StateMetrics};
 use serde_json::json;
 
 use crate::support::{
-    ONE_AT_A_TIME, all_lines, client, create, fresh_namespace, lines, nodes, scale, start,
-    template, until,
+    ONE_AT_A_TIME, Running, client, create, fresh_namespace, nodes, scale, start, template, until,
 };
+
+/// The sample lines of the families whose names begin with one of `starts`.
+fn lines(running: &Running, starts: &[&str]) -> Vec<String> {
+    let text = running.text();
+    let lines = text.lines();
+    let mut lines: Vec<_> = lines
+        .filter(|line| starts.iter().any(|start| line.starts_with(start)))
+        .map(str::to_owned)
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// The same of all parts together, each line as often as it is there.
+fn all_lines(parts: &[Running], starts: &[&str]) -> Vec<String> {
+    let mut all: Vec<_> = parts.iter().flat_map(|part| lines(part, starts)).collect();
+    all.sort();
+    all
+}
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: KUBECONFIG and CLUSTER_SH"]

@@ -4,14 +4,43 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::Api;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, Client};
 use kube_state_metrics::{BuiltIn, Shard, StateMetrics};
 use serde_json::{Value, json};
 
 use crate::support::{
     ONE_AT_A_TIME, Running, client, create, fresh_namespace, nodes, scale, start, template, until,
+    until_there,
 };
+
+/// A fresh namespace with as many configmaps, and the root certificate.
+async fn sixty_config_maps(client: &Client, namespace: &str) -> Api<ConfigMap> {
+    fresh_namespace(client, namespace).await;
+    let config_maps = Api::namespaced(client.clone(), namespace);
+    for number in 0..60 {
+        let name = format!("cm-{number:02}");
+        create(&config_maps, json!({ "metadata": { "name": name } })).await;
+    }
+    config_maps
+}
+
+/// What there is, by name.
+async fn names(config_maps: &Api<ConfigMap>) -> Vec<String> {
+    let list = config_maps.list(&ListParams::default()).await.unwrap();
+    let names = list.items.into_iter().map(|own| own.metadata.name.unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+/// The configmaps that all parts together expose, by name, each as often as it is there.
+fn shown(parts: &[Running], namespace: &str) -> Vec<String> {
+    let shown = parts.iter().flat_map(|part| part.config_maps(namespace));
+    let mut shown: Vec<_> = shown.collect();
+    shown.sort();
+    shown
+}
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: KUBECONFIG and CLUSTER_SH"]
@@ -19,15 +48,7 @@ async fn replicas_of_a_statefulset_share_the_objects() {
     let _one = ONE_AT_A_TIME.lock().await;
     let client = client().await;
     nodes(&client).await;
-    fresh_namespace(&client, "ksm-shards").await;
-    let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), "ksm-shards");
-    for number in 0..60 {
-        create(
-            &config_maps,
-            json!({ "metadata": { "name": format!("cm-{number:02}") } }),
-        )
-        .await;
-    }
+    let config_maps = sixty_config_maps(&client, "ksm-shards").await;
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), "ksm-shards");
     let set = json!({
         "metadata": { "name": "ksm" },
@@ -41,15 +62,8 @@ async fn replicas_of_a_statefulset_share_the_objects() {
         let mut parts: Vec<Running> = Vec::new();
         for total in [1, 3, 10, 2] {
             scale(&sets, "ksm", total).await;
-            // Controllers may take a minute to find their way after a restart.
             let pods: Api<Pod> = Api::namespaced(client.clone(), "ksm-shards");
-            let last = format!("ksm-{}", total - 1);
-            for _ in 0..240 {
-                if pods.get_opt(&last).await.unwrap().is_some() {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
+            until_there(&pods, &format!("ksm-{}", total - 1), true).await;
             while parts.len() < total as usize {
                 let shard = if by_range {
                     Shard::default().by_range()
@@ -70,22 +84,8 @@ async fn replicas_of_a_statefulset_share_the_objects() {
                     .all(|part| part.handle.shard().total() == total)
             };
             until("all are told", 30, told).await;
-            let all = config_maps
-                .list(&kube::api::ListParams::default())
-                .await
-                .unwrap();
-            let mut all: Vec<_> = all
-                .items
-                .into_iter()
-                .map(|own| own.metadata.name.unwrap())
-                .collect();
-            all.sort();
-            let union = || {
-                let union = parts.iter().flat_map(|part| part.config_maps("ksm-shards"));
-                let mut union: Vec<_> = union.collect();
-                union.sort();
-                union
-            };
+            let all = names(&config_maps).await;
+            let union = || shown(&parts, "ksm-shards");
             let delay = until("settled", 30, || union() == all).await;
             println!("{total} shards, by range {by_range}: settled after {delay:?}");
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -101,16 +101,8 @@ async fn replicas_of_a_statefulset_share_the_objects() {
 async fn nothing_is_missing_while_shards_are_handed_over() {
     let _one = ONE_AT_A_TIME.lock().await;
     let client = client().await;
-    fresh_namespace(&client, "ksm-handover").await;
-    let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), "ksm-handover");
-    for number in 0..60 {
-        let name = format!("cm-{number:02}");
-        create(&config_maps, json!({ "metadata": { "name": name } })).await;
-    }
-    let list = config_maps.list(&kube::api::ListParams::default()).await;
-    let names = list.unwrap().items.into_iter();
-    let mut all: Vec<String> = names.filter_map(|own| own.metadata.name).collect();
-    all.sort();
+    let config_maps = sixty_config_maps(&client, "ksm-handover").await;
+    let all = names(&config_maps).await;
     let handover = Duration::from_secs(5);
     for by_range in [false, true] {
         let shard = |index: usize, total: u32| {
@@ -135,26 +127,18 @@ async fn nothing_is_missing_while_shards_are_handed_over() {
             while parts.len() < total as usize {
                 parts.push(part(shard(parts.len(), total)));
             }
-            let union = |parts: &[Running]| {
-                let union = parts
-                    .iter()
-                    .flat_map(|part| part.config_maps("ksm-handover"));
-                let mut union: Vec<_> = union.collect();
-                union.sort();
-                union
-            };
             let (mut looks, mut most) = (0, 0);
             while began.elapsed() < handover - Duration::from_millis(200) {
-                let mut shown = union(&parts);
-                most = most.max(shown.len());
-                shown.dedup();
-                assert_eq!(shown, all, "{total} shards, after {:?}", began.elapsed());
+                let mut now = shown(&parts, "ksm-handover");
+                most = most.max(now.len());
+                now.dedup();
+                assert_eq!(now, all, "{total} shards, after {:?}", began.elapsed());
                 looks += 1;
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             // Those that are not needed any more are stopped once the others have all.
             parts.truncate(total as usize);
-            let delay = until("settled", 10, || union(&parts) == all).await;
+            let delay = until("settled", 10, || shown(&parts, "ksm-handover") == all).await;
             println!(
                 "{total} shards, by range {by_range}: {looks} looks, at most {most} of {} shown, \
                  settled {delay:?} after the hand-over",
@@ -171,27 +155,14 @@ async fn nothing_is_missing_while_shards_are_handed_over() {
 async fn a_server_that_selects_ranges_sends_each_object_to_one_shard() {
     let _one = ONE_AT_A_TIME.lock().await;
     let client = client().await;
-    fresh_namespace(&client, "ksm-ranges").await;
-    let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), "ksm-ranges");
-    for number in 0..60 {
-        create(
-            &config_maps,
-            json!({ "metadata": { "name": format!("cm-{number:02}") } }),
-        )
-        .await;
-    }
+    let config_maps = sixty_config_maps(&client, "ksm-ranges").await;
     let query = "shardSelector=shardRange(object.metadata.uid,%20'0x0000000000000000',%20'0x8000000000000000')";
     let list = http::Request::get(format!("/api/v1/configmaps?{query}"))
         .body(Vec::new())
         .unwrap();
     let list = client.request::<Value>(list).await.unwrap();
     let selects = list["metadata"]["shardInfo"].is_object();
-    let objects = config_maps
-        .list(&kube::api::ListParams::default())
-        .await
-        .unwrap()
-        .items
-        .len();
+    let objects = names(&config_maps).await.len();
     for streaming in [true, false] {
         let (mut union, mut sent, mut all) = (0, 0.0, 0);
         for index in 0..2 {

@@ -142,7 +142,7 @@ pub(crate) fn everything() -> StateMetrics {
 }
 
 /// What the API says, as it would be exposed.
-pub(crate) async fn listed(client: &Client) -> String {
+async fn listed(client: &Client) -> String {
     let metrics = everything();
     for writer in &mut metrics.object_writers() {
         let resource = writer.resource().clone();
@@ -187,31 +187,43 @@ async fn insist<T>(mut request: impl AsyncFnMut() -> kube::Result<T>) -> kube::R
     request().await
 }
 
-/// A namespace with nothing but the root certificate that every one gets; what was there before is gone.
-pub(crate) async fn fresh_namespace(client: &Client, name: &str) {
-    let api: Api<Namespace> = Api::all(client.clone());
-    let _ = insist(async || api.delete(name, &DeleteParams::default()).await).await;
-    for _ in 0..240 {
-        if insist(async || api.get_opt(name).await)
-            .await
-            .unwrap()
-            .is_none()
-        {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
+/// Creates an object as soon as the server takes it, within so many seconds.
+pub(crate) async fn create_at_last<K>(api: &Api<K>, object: &K, seconds: u64)
+where
+    K: Clone + std::fmt::Debug + DeserializeOwned + Serialize,
+{
+    let start = Instant::now();
+    while let Err(error) = api.create(&PostParams::default(), object).await {
+        let late = start.elapsed() > Duration::from_secs(seconds);
+        assert!(!late, "not taken within {seconds} s: {error}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    create(&api, json!({ "metadata": { "name": name } })).await;
-    // Controllers may take a minute to find their way after a restart.
-    let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), name);
+}
+
+/// Waits until an object is there, or is not; controllers may take a minute to find their way after
+/// a restart.
+pub(crate) async fn until_there<K>(api: &Api<K>, name: &str, there: bool)
+where
+    K: Clone + std::fmt::Debug + DeserializeOwned,
+{
     for _ in 0..240 {
-        let root = insist(async || config_maps.get_opt("kube-root-ca.crt").await).await;
-        if root.unwrap().is_some() {
+        let own = insist(async || api.get_opt(name).await).await.unwrap();
+        if own.is_some() == there {
             return;
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    panic!("no controller gives {name} its root certificate");
+    panic!("{name}: not within two minutes: there is one: {there}");
+}
+
+/// A namespace with nothing but the root certificate that every one gets; what was there before is gone.
+pub(crate) async fn fresh_namespace(client: &Client, name: &str) {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let _ = insist(async || api.delete(name, &DeleteParams::default()).await).await;
+    until_there(&api, name, false).await;
+    create(&api, json!({ "metadata": { "name": name } })).await;
+    let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), name);
+    until_there(&config_maps, "kube-root-ca.crt", true).await;
 }
 
 pub(crate) async fn nodes(client: &Client) {
@@ -252,23 +264,4 @@ pub(crate) async fn until(what: &str, seconds: u64, mut holds: impl FnMut() -> b
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     start.elapsed()
-}
-
-/// The sample lines of the families whose names begin with one of `starts`.
-pub(crate) fn lines(running: &Running, starts: &[&str]) -> Vec<String> {
-    let text = running.text();
-    let lines = text.lines();
-    let mut lines: Vec<_> = lines
-        .filter(|line| starts.iter().any(|start| line.starts_with(start)))
-        .map(str::to_owned)
-        .collect();
-    lines.sort();
-    lines
-}
-
-/// The same of all parts together, each line as often as it is there.
-pub(crate) fn all_lines(parts: &[Running], starts: &[&str]) -> Vec<String> {
-    let mut all: Vec<_> = parts.iter().flat_map(|part| lines(part, starts)).collect();
-    all.sort();
-    all
 }
