@@ -181,9 +181,7 @@ fn a_client_certificate_that_changes_is_shown() {
     // For a moment key and certificate do not match.
     directory.write("cert.pem", &new.certificate);
     directory.write("key.pem", &new.key);
-    eventually("the files are read", || {
-        exporter.log().contains("read again").then_some(())
-    });
+    exporter.tells("read again");
     eventually("the new certificate is shown", || {
         api.cut();
         std::thread::sleep(Duration::from_millis(500));
@@ -265,9 +263,7 @@ fn a_plugin_is_asked_again_before_its_certificate_expires() {
         asked.certificate.as_ref() == Some(&old.der)
     });
     directory.write("answer", &status(&new, 3600));
-    eventually("the plugin is asked", || {
-        exporter.log().contains("read again").then_some(())
-    });
+    exporter.tells("read again");
     api.cut();
     accepts(&api, "the new certificate", |asked| {
         asked.certificate.as_ref() == Some(&new.der)

@@ -190,12 +190,7 @@ fn everything_about_a_resource_shows_where_that_of_built_in_ones_does() {
     // What cannot be read is counted per family, and named once in the log.
     let errors = "kube_state_metrics_custom_resource_errors_total{family=\"widget_size\",resource=\"widgets.v1.acme.dev\"}";
     assert_eq!(exporter.own(errors), Some(1.0));
-    eventually("the first is named", || {
-        exporter
-            .log()
-            .contains("x/b: gauge: the value is no number")
-            .then_some(())
-    });
+    exporter.tells("x/b: gauge: the value is no number");
     assert_eq!(
         exporter.own("kube_state_metrics_series{resource=\"widgets.v1.acme.dev\"}"),
         Some(1.0)
@@ -293,7 +288,7 @@ fn unknown_keys_are_named_at_the_start() {
         &config,
     ]);
     let line = "--custom-resource-state-config: line 8: spec.resources[0].metrics[0].halp: unknown key; it is ignored";
-    assert!(exporter.log().contains(line), "{}", exporter.log());
+    exporter.tells(line);
     assert!(exporter.metrics("").contains(&sample("a", "3")));
 }
 
@@ -345,22 +340,11 @@ fn a_changed_file_is_used_without_an_outage_and_a_wrong_one_is_not() {
         Some(second),
         "the hash is that of the file in use"
     );
-    assert!(
-        exporter
-            .log()
-            .contains("line 9: spec.resources[0].metrics[0].each.type: `counter`"),
-        "{}",
-        exporter.log()
-    );
+    exporter.tells("line 9: spec.resources[0].metrics[0].each.type: `counter`");
 
     // So does a file that is gone.
     fs::remove_file(&file).unwrap();
-    eventually("that shows, too", || {
-        exporter
-            .log()
-            .contains("is not there; create it")
-            .then_some(())
-    });
+    exporter.tells("is not there; create it");
     assert!(both().contains("widget_width{"));
 
     directory.write("crs.yaml", CONFIG);
@@ -398,13 +382,7 @@ fn a_file_that_is_missing_may_come_later() {
             text.contains("configmap=\"one\"") && !text.contains("widget_"),
             "{text}"
         );
-        assert!(
-            exporter
-                .log()
-                .contains("crs.yaml is not there; its metrics show once it is"),
-            "{}",
-            exporter.log()
-        );
+        exporter.tells("crs.yaml is not there; its metrics show once it is");
         assert_eq!(reloaded(&exporter, file), Some(0.0));
         directory.write("crs.yaml", CONFIG);
         eventually("its metrics show", || {

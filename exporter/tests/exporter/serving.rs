@@ -68,7 +68,7 @@ fn files_that_are_created_edited_and_deleted_are_followed() {
         exporter.own("kube_state_metrics_manifest_problems"),
         Some(1.0)
     );
-    assert!(exporter.log().contains("c.yaml:1"), "{}", exporter.log());
+    exporter.tells("c.yaml:1");
 }
 
 #[test]
@@ -164,11 +164,7 @@ fn a_changed_config_is_used_without_an_outage() {
             (exporter.own(&reloaded) == Some(1.0)).then_some(())
         });
     }
-    assert!(
-        exporter.log().contains("there is no resource `pod`"),
-        "{}",
-        exporter.log()
-    );
+    exporter.tells("there is no resource `pod`");
 
     // An option that goes from the file is the flag's again.
     directory.write("config.yaml", "{}\n");
@@ -218,7 +214,7 @@ fn a_missing_config_is_an_error_unless_it_may_come_later() {
         "--continue-without-config",
         "--resources=pods",
     ]);
-    assert!(exporter.log().contains("going on with the flags alone"));
+    exporter.tells("going on with the flags alone");
     assert!(!exporter.metrics("").contains("kube_node_info{"));
     directory.write("later.yaml", "resources: {nodes: {}}\n");
     eventually("the file is used once it is there", || {

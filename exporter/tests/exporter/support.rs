@@ -75,11 +75,13 @@ pub fn run_program(program: &str, args: &[&str], stdin: &str) -> Output {
 }
 
 /// Waits until `check` gives something.
+#[track_caller]
 pub fn eventually<T>(what: &str, check: impl FnMut() -> Option<T>) -> T {
     eventually_or(what, check, String::new)
 }
 
 /// Waits until `check` gives something; where it does not, `explain` says why.
+#[track_caller]
 pub fn eventually_or<T>(
     what: &str,
     mut check: impl FnMut() -> Option<T>,
@@ -189,6 +191,16 @@ impl Exporter {
     /// What was logged so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until the log says something; it may come after the answer that goes with it.
+    #[track_caller]
+    pub fn tells(&self, what: &str) {
+        eventually_or(
+            &format!("the log says {what:?}"),
+            || self.log().contains(what).then_some(()),
+            || self.log(),
+        );
     }
 
     pub fn next_line(&self) -> String {
