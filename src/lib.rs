@@ -52,7 +52,8 @@
 //! | none | the root, [`families`](mod@families), [`filter`] | families, stores, text |
 //! | `gzip` | the root | compressed expositions from cached blocks |
 //! | `http` | [`service`] | a tower service with content negotiation; includes `gzip` |
-//! | `watch` | [`watch`] | watching the API server through a [`kube::Client`](https://docs.rs/kube) |
+//! | `prometheus` | [`self_metrics`] | metrics of the stores themselves, on a registry of the host's |
+//! | `watch` | [`watch`] | watching the API server through a [`kube::Client`](https://docs.rs/kube); includes `prometheus` |
 //! | `manifests` | [`manifests`] | objects from YAML and JSON files |
 //! | `custom-resources` | [`custom_resource_state`] | families from a configuration |
 //! | `cel` | | expressions in such a configuration; includes `custom-resources` |
@@ -95,6 +96,8 @@ pub mod manifests;
 mod resource;
 mod sample;
 mod scope;
+#[cfg(feature = "prometheus")]
+pub mod self_metrics;
 #[cfg(feature = "http")]
 pub mod service;
 mod shared;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kube_state_metrics::custom_resource_state::FamilyErrors;
-use kube_state_metrics::manifests::{Definitions, LoadReport, ManifestFeed, ManifestSource};
+use kube_state_metrics::manifests::{LoadReport, ManifestFeed, ManifestSource};
+use kube_state_metrics::self_metrics::{DefinitionMetrics, StoreMetrics};
 use kube_state_metrics::watch::{Health, ReadinessPolicy, ResourceHealth, WatchError};
-use kube_state_metrics::{BuildError, BuiltIn, ResourceInfo, StateMetrics};
+use kube_state_metrics::{BuildError, StateMetrics};
 use parking_lot::Mutex;
 use prometheus::proto::MetricFamily;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{IntGauge, Registry};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
@@ -67,7 +68,7 @@ struct Cluster {
 #[derive(Debug)]
 struct Manifests {
     state: Arc<Mutex<Loaded>>,
-    gauges: StoreGauges,
+    own: ManifestMetrics,
     task: Task,
 }
 
@@ -79,25 +80,12 @@ struct Loaded {
     problems: BTreeSet<String>,
 }
 
-/// What the stores hold, as metrics.
+/// Metrics of the stores and of the reading of manifests.
 #[derive(Debug)]
-struct StoreGauges {
+struct ManifestMetrics {
     registry: Registry,
-    objects: IntGaugeVec,
-    series: IntGaugeVec,
-    bytes: IntGaugeVec,
     problems: IntGauge,
     definitions: DefinitionMetrics,
-    unread: IntCounterVec,
-}
-
-/// What happens to the definitions of custom resources among manifests, as metrics.
-#[derive(Clone, Debug)]
-struct DefinitionMetrics {
-    added: IntCounter,
-    updated: IntCounter,
-    deleted: IntCounter,
-    known: IntGauge,
 }
 
 /// A task that ends with its handle.
@@ -159,7 +147,9 @@ impl Instance {
         match &self.feed {
             Feed::Manifests(manifests) => {
                 let problems = manifests.state.lock().problems.len();
-                manifests.gauges.gather(&self.metrics, problems)
+                let own = &manifests.own;
+                own.problems.set(problems.try_into().unwrap_or(i64::MAX));
+                own.registry.gather()
             }
             Feed::Cluster(cluster) => cluster.registry.gather(),
         }
@@ -298,18 +288,18 @@ impl From<ResourceHealth> for ResourceStatus {
 
 impl Manifests {
     async fn start(metrics: &StateMetrics, paths: Vec<PathBuf>) -> Result<Self, InstanceError> {
-        let gauges = StoreGauges::new()?;
+        let own = ManifestMetrics::new(metrics)?;
         // Before the first reading, so that no change between the two is missed.
         let follower = Follower::new(paths.clone());
         let feed = ManifestSource::new(paths).open(metrics);
         let (feed, report) = load(feed).await?;
-        let definitions = gauges.definitions.clone();
+        let definitions = own.definitions.clone();
         definitions.note(report.definitions);
         let state = Arc::new(Mutex::new(Loaded::of(report, &BTreeSet::new())));
         let task = tokio::spawn(follow(follower, feed, Arc::clone(&state), definitions));
         Ok(Self {
             state,
-            gauges,
+            own,
             task: Task(task),
         })
     }
@@ -395,113 +385,24 @@ impl Loaded {
     }
 }
 
-// === impl StoreGauges ===
+// === impl ManifestMetrics ===
 
-impl StoreGauges {
-    fn new() -> Result<Self, prometheus::Error> {
+impl ManifestMetrics {
+    fn new(metrics: &StateMetrics) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let gauges = |name: &str, help: &str| {
-            let options = Opts::new(format!("kube_state_metrics_{name}"), help);
-            let gauges = IntGaugeVec::new(options, &["resource"])?;
-            registry.register(Box::new(gauges.clone()))?;
-            Ok::<_, prometheus::Error>(gauges)
-        };
         let problems = IntGauge::new(
             "kube_state_metrics_manifest_problems",
             "Files, documents and objects that were skipped when the manifests were read last.",
         )?;
+        let definitions = DefinitionMetrics::new()?;
         registry.register(Box::new(problems.clone()))?;
-        let unread = Opts::new(
-            "kube_state_metrics_custom_resource_errors_total",
-            "Values of objects that a family of a configuration could not read.",
-        );
-        let unread = IntCounterVec::new(unread, &["resource", "family"])?;
-        registry.register(Box::new(unread.clone()))?;
+        registry.register(Box::new(definitions.clone()))?;
+        registry.register(Box::new(StoreMetrics::new(metrics)?))?;
         Ok(Self {
-            definitions: DefinitionMetrics::new(&registry)?,
-            unread,
-            objects: gauges("objects", "Objects stored.")?,
-            series: gauges("series", "Series stored.")?,
-            bytes: gauges("store_bytes", "Memory the store holds.")?,
+            registry,
             problems,
-            registry: registry.clone(),
+            definitions,
         })
-    }
-
-    fn gather(&self, metrics: &StateMetrics, problems: usize) -> Vec<MetricFamily> {
-        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        // Kinds of a configuration come and go.
-        for gauge in [&self.objects, &self.series, &self.bytes] {
-            gauge.reset();
-        }
-        for (resource, stats) in metrics.stats() {
-            let labels = &[label(&resource)];
-            self.objects
-                .with_label_values(labels)
-                .set(number(stats.objects));
-            self.series
-                .with_label_values(labels)
-                .set(number(stats.series));
-            self.bytes
-                .with_label_values(labels)
-                .set(number(stats.memory_bytes));
-        }
-        self.problems.set(number(problems as u64));
-        self.unread.reset();
-        for own in metrics.custom_resource_errors() {
-            let labels = [own.resource, own.family];
-            self.unread.with_label_values(&labels).inc_by(own.count);
-        }
-        self.registry.gather()
-    }
-}
-
-// === impl DefinitionMetrics ===
-
-impl DefinitionMetrics {
-    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let name = |what| format!("kube_state_metrics_custom_resource_state_{what}");
-        let events = |what, help| {
-            let counter = IntCounter::new(name(what), help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
-        let known = IntGauge::new(name("cache"), "Definitions of custom resources known now.")?;
-        registry.register(Box::new(known.clone()))?;
-        Ok(Self {
-            added: events(
-                "add_events_total",
-                "Definitions of custom resources that came.",
-            )?,
-            updated: events(
-                "update_events_total",
-                "Definitions of custom resources that changed.",
-            )?,
-            deleted: events(
-                "delete_events_total",
-                "Definitions of custom resources that went.",
-            )?,
-            known,
-        })
-    }
-
-    /// Notes what a reading of the manifests made of them.
-    fn note(&self, definitions: Definitions) {
-        self.added.inc_by(definitions.added as u64);
-        self.updated.inc_by(definitions.updated as u64);
-        self.deleted.inc_by(definitions.deleted as u64);
-        self.known
-            .set(i64::try_from(definitions.known).unwrap_or(i64::MAX));
-    }
-}
-
-/// How a resource is named in metrics: as the reference names it, where it can have it.
-fn label(resource: &ResourceInfo) -> String {
-    let built_in = resource.plural().parse::<BuiltIn>();
-    if built_in.is_ok_and(|own| own.info() == *resource) {
-        format!("*{}.{}", resource.version(), resource.kind())
-    } else {
-        resource.label()
     }
 }
 

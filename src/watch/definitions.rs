@@ -7,18 +7,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde::{Deserialize, Serialize};
 
-use super::metrics::Definitions;
 use crate::StateMetrics;
 use crate::custom_resource_state::KnownKind;
 use crate::decode::{DecodeError, Fields, decode};
 use crate::resource::{ResourceInfo, Scope};
+use crate::self_metrics::DefinitionMetrics;
 use crate::store::{ObjectWriter, Sealed};
 
 /// Tells a [`StateMetrics`] which kinds the definitions it is fed serve.
 #[derive(Debug)]
 pub(super) struct DefinitionWriter {
     metrics: StateMetrics,
-    counts: Definitions,
+    counts: DefinitionMetrics,
     known: Arc<AtomicU64>,
     resource: ResourceInfo,
     /// Kinds that exist without a definition.
@@ -76,7 +76,7 @@ struct Version {
 // === impl DefinitionWriter ===
 
 impl DefinitionWriter {
-    pub(super) fn new(metrics: StateMetrics, counts: Definitions) -> Self {
+    pub(super) fn new(metrics: StateMetrics, counts: DefinitionMetrics) -> Self {
         let gvk = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
         Self {
             metrics,

@@ -13,11 +13,11 @@ use tokio::sync::watch;
 
 use super::failure::FailureReason;
 use super::feed::FeedState;
-use super::metrics::own_label;
 use super::readiness::ReadinessPolicy;
 use crate::StateMetrics;
 use crate::exposition::{Plan, Slot};
 use crate::resource::ResourceInfo;
+use crate::self_metrics::resource_label;
 use crate::store::StoreStats;
 
 /// What is known of every resource. Cloning gives another handle to the same knowledge.
@@ -322,7 +322,7 @@ impl Health {
                 None => Watched {
                     stored: Stored::Slot(Arc::clone(slot)),
                     label: slot.resource().label(),
-                    metrics_label: own_label(slot.resource()),
+                    metrics_label: resource_label(slot.resource()),
                     source: Source::Watched,
                     feeds: None,
                 },
@@ -371,7 +371,7 @@ impl Health {
     ) {
         self.shared.resources.write().push(Watched {
             label: resource.label(),
-            metrics_label: own_label(resource),
+            metrics_label: resource_label(resource),
             stored: Stored::Definitions(resource.clone(), known),
             source: Source::Watched,
             feeds: Some(vec![feed]),

@@ -10,14 +10,14 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{
     GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry,
+    IntGaugeVec, Registry,
 };
 
 use super::frame::EventKind;
 use super::health::{Health, ResourceState, Source};
-use crate::families::BuiltIn;
 use crate::resource::ResourceInfo;
 use crate::scope::Shard;
+use crate::self_metrics::{DefinitionMetrics, Figures, go_type, options, resource_label};
 
 /// All metrics of a set of watches.
 #[derive(Clone)]
@@ -32,32 +32,17 @@ pub(super) struct WatchMetrics {
     events: IntCounterVec,
     latency: HistogramVec,
     relists: IntCounterVec,
-    definitions: Definitions,
+    definitions: DefinitionMetrics,
     gauges: Gauges,
-}
-
-/// What happened to the definitions of custom resources.
-#[derive(Clone, Debug)]
-pub(super) struct Definitions {
-    pub(super) added: IntCounter,
-    pub(super) updated: IntCounter,
-    pub(super) deleted: IntCounter,
-    pub(super) known: IntGauge,
 }
 
 /// What is computed when somebody asks.
 #[derive(Clone)]
 struct Gauges {
-    objects: IntGaugeVec,
-    series: IntGaugeVec,
-    bytes: IntGaugeVec,
+    figures: Figures,
     synced: IntGaugeVec,
     failing: IntGaugeVec,
     age: GaugeVec,
-    decode_errors: IntCounterVec,
-    stale: IntCounterVec,
-    duplicates: IntCounterVec,
-    unread: IntCounterVec,
 }
 
 /// The metrics of one watch.
@@ -91,10 +76,7 @@ const LATENCY_BUCKETS: [f64; 12] = [
 impl WatchMetrics {
     pub(super) fn new() -> Result<Self, prometheus::Error> {
         let counters = |name: &str, help: &str, labels: &[&str]| {
-            IntCounterVec::new(
-                Opts::new(format!("kube_state_metrics_{name}"), help),
-                labels,
-            )
+            IntCounterVec::new(options(name, help), labels)
         };
         let latency = HistogramOpts::new(
             "kube_state_metrics_update_latency_seconds",
@@ -135,11 +117,9 @@ impl WatchMetrics {
                 "Complete lists after the first.",
                 &["resource"],
             )?,
-            definitions: Definitions::new()?,
+            definitions: DefinitionMetrics::new()?,
             gauges: Gauges {
-                objects: gauges("objects", "Objects stored.", &["resource"])?,
-                series: gauges("series", "Series stored.", &["resource"])?,
-                bytes: gauges("store_bytes", "Memory the store holds.", &["resource"])?,
+                figures: Figures::new()?,
                 synced: gauges(
                     "synced",
                     "1 where all objects are known and changes are followed, else 0.",
@@ -151,31 +131,11 @@ impl WatchMetrics {
                     &["resource", "reason"],
                 )?,
                 age: GaugeVec::new(
-                    Opts::new(
-                        "kube_state_metrics_last_event_age_seconds",
+                    options(
+                        "last_event_age_seconds",
                         "Time since the last event or bookmark; the longest of its namespaces.",
                     ),
                     &["resource"],
-                )?,
-                decode_errors: counters(
-                    "decode_errors_total",
-                    "Objects that did not decode and have no samples.",
-                    &["resource", "reason"],
-                )?,
-                stale: counters(
-                    "stale_events_total",
-                    "Events ignored because a newer version of the object was stored.",
-                    &["resource"],
-                )?,
-                duplicates: counters(
-                    "duplicate_samples_total",
-                    "Samples dropped because their object had an equal series already.",
-                    &["resource"],
-                )?,
-                unread: counters(
-                    "custom_resource_errors_total",
-                    "Values of objects that a family of a configuration could not read.",
-                    &["resource", "family"],
                 )?,
             },
         })
@@ -196,7 +156,7 @@ impl WatchMetrics {
 
     /// The metrics of a watch; `limit` is the most objects a list takes.
     pub(super) fn feed(&self, resource: &ResourceInfo, limit: Option<u64>) -> FeedMetrics {
-        let (go_type, own) = (go_type(resource), own_label(resource));
+        let (go_type, own) = (go_type(resource), resource_label(resource));
         if let Some(limit) = limit {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             self.list_limit.with_label_values(&[&*go_type]).set(limit);
@@ -225,13 +185,13 @@ impl WatchMetrics {
 
     /// The metrics of the definitions of custom resources.
     #[cfg(feature = "custom-resources")]
-    pub(super) fn definitions(&self) -> &Definitions {
+    pub(super) fn definitions(&self) -> &DefinitionMetrics {
         &self.definitions
     }
 
     /// Drops the series of a resource that is watched no more.
     pub(super) fn forget(&self, resource: &ResourceInfo) {
-        let own = own_label(resource);
+        let own = resource_label(resource);
         for kind in EventKind::ALL {
             // Whatever was never counted is not there to be removed.
             let _ = self.events.remove_label_values(&[&*own, kind.as_str()]);
@@ -240,18 +200,12 @@ impl WatchMetrics {
         let _ = self.relists.remove_label_values(&[&*own]);
     }
 
-    fn parts(&self) -> [&dyn Collector; 23] {
+    fn parts(&self) -> [&dyn Collector; 14] {
         let Gauges {
-            objects,
-            series,
-            bytes,
+            figures,
             synced,
             failing,
             age,
-            decode_errors,
-            stale,
-            duplicates,
-            unread,
         } = &self.gauges;
         [
             &self.lists,
@@ -263,82 +217,32 @@ impl WatchMetrics {
             &self.events,
             &self.latency,
             &self.relists,
-            &self.definitions.added,
-            &self.definitions.updated,
-            &self.definitions.deleted,
-            &self.definitions.known,
-            objects,
-            series,
-            bytes,
+            &self.definitions,
+            figures,
             synced,
             failing,
             age,
-            decode_errors,
-            stale,
-            duplicates,
-            unread,
         ]
     }
 }
 
 fn gauges(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
-    IntGaugeVec::new(
-        Opts::new(format!("kube_state_metrics_{name}"), help),
-        labels,
-    )
+    IntGaugeVec::new(options(name, help), labels)
 }
 
 impl Gauges {
     fn refresh(&self, health: &Health) {
         // Resources come and go, and those that went must not stay here.
-        for gauge in [
-            &self.objects,
-            &self.series,
-            &self.bytes,
-            &self.synced,
-            &self.failing,
-        ] {
-            gauge.reset();
-        }
+        self.figures.reset(&health.shared.metrics);
+        self.synced.reset();
+        self.failing.reset();
         self.age.reset();
-        for counter in [
-            &self.decode_errors,
-            &self.stale,
-            &self.duplicates,
-            &self.unread,
-        ] {
-            counter.reset();
-        }
-        #[cfg(feature = "custom-resources")]
-        for own in health.shared.metrics.custom_resource_errors() {
-            let labels = [own.resource, own.family];
-            self.unread.with_label_values(&labels).inc_by(own.count);
-        }
         health.each(|label, stats, own| {
-            let resource = &[label];
-            let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-            let gauges = [
-                (&self.objects, stats.objects),
-                (&self.series, stats.series),
-                (&self.bytes, stats.memory_bytes),
-            ];
-            for (vector, value) in gauges {
-                vector.with_label_values(resource).set(gauge(value));
-            }
-            let stale = self.stale.with_label_values(resource);
-            stale.inc_by(stats.stale);
-            let duplicates = self.duplicates.with_label_values(resource);
-            duplicates.inc_by(stats.duplicates);
-            for (reason, count) in [
-                ("syntax", stats.decode_syntax_errors),
-                ("field", stats.decode_field_errors),
-            ] {
-                let errors = self.decode_errors.with_label_values(&[label, reason]);
-                errors.inc_by(count);
-            }
+            self.figures.set(label, stats);
             if own.source == Source::LeftOut {
                 return;
             }
+            let resource = &[label];
             let synced = i64::from(own.state == ResourceState::Synced);
             self.synced.with_label_values(resource).set(synced);
             if let ResourceState::Failing(reason) = own.state {
@@ -369,30 +273,6 @@ impl Collector for Registered {
             .into_iter()
             .flat_map(Collector::collect)
             .collect()
-    }
-}
-
-// === impl Definitions ===
-
-impl Definitions {
-    fn new() -> Result<Self, prometheus::Error> {
-        let name = |what| format!("kube_state_metrics_custom_resource_state_{what}");
-        let events = |what, help| IntCounter::new(name(what), help);
-        Ok(Self {
-            added: events(
-                "add_events_total",
-                "Definitions of custom resources that came.",
-            )?,
-            updated: events(
-                "update_events_total",
-                "Definitions of custom resources that changed.",
-            )?,
-            deleted: events(
-                "delete_events_total",
-                "Definitions of custom resources that went.",
-            )?,
-            known: IntGauge::new(name("cache"), "Definitions of custom resources known now.")?,
-        })
     }
 }
 
@@ -436,28 +316,4 @@ impl FeedMetrics {
     pub(super) fn relisted(&self) {
         self.relists.inc();
     }
-}
-
-/// The resource as kube-state-metrics spells it, by its Go type, such as `*v1.Pod`.
-fn go_type(resource: &ResourceInfo) -> String {
-    if is_built_in(resource) {
-        format!("*{}.{}", resource.version(), resource.kind())
-    } else {
-        String::from("*unstructured.Unstructured")
-    }
-}
-
-/// The same where it tells resources apart, else its label in health.
-pub(super) fn own_label(resource: &ResourceInfo) -> String {
-    if is_built_in(resource) {
-        go_type(resource)
-    } else {
-        resource.label()
-    }
-}
-
-fn is_built_in(resource: &ResourceInfo) -> bool {
-    let same =
-        |own: BuiltIn| own.name() == resource.plural() && own.info().group() == resource.group();
-    !resource.is_configured() && BuiltIn::ALL.iter().copied().any(same)
 }

@@ -23,6 +23,7 @@ mod deploy;
 mod flags;
 mod http;
 mod limits;
+mod own_metrics;
 mod prometheus;
 mod serving;
 mod support;

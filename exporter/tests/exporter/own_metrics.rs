@@ -1,0 +1,59 @@
+//! The page about the exporter's own metrics names what is served, and nothing else.
+
+use std::collections::BTreeMap;
+
+use super::api::Api;
+use super::support::{CLUSTER, Directory, Exporter, eventually};
+
+/// Rows that need an accident to be served.
+const RARE: &[&str] = &[
+    "kube_state_metrics_custom_resource_errors_total",
+    "kube_state_metrics_http_connections_cut_total",
+];
+
+/// Names with their types.
+type Families = BTreeMap<String, String>;
+
+fn page() -> Families {
+    let page = include_str!("../../../docs/self-metrics.md");
+    let rows = page.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| `")?.split(" | ");
+        let name = cells.next()?.trim_end_matches('`');
+        Some((name.to_owned(), cells.next()?.to_owned()))
+    });
+    rows.collect()
+}
+
+fn served(exporter: &Exporter) -> Families {
+    let text = exporter.telemetry("/metrics").text();
+    let types = text.lines().filter_map(|line| {
+        let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
+        Some((name.to_owned(), kind.to_owned()))
+    });
+    types.collect()
+}
+
+#[test]
+fn the_page_has_every_metric_with_its_type() {
+    let page = page();
+    let directory = Directory::new("own-metrics");
+    let config = directory.write(
+        "config.yaml",
+        "resources: {pods: {}, nodes: {}, secrets: {}}\n",
+    );
+    let manifests = Exporter::start(&["--manifests", CLUSTER, "--config", &config]);
+    let api = Api::start(&["secrets"]);
+    let url = format!("--apiserver={}", api.url);
+    let cluster = Exporter::serving(&[&url, "--config", &config, "--object-limit=10"]);
+    let mut seen = Families::new();
+    eventually("all but the rarest are served", || {
+        for exporter in [&manifests, &cluster] {
+            exporter.metrics("");
+            seen.extend(served(exporter));
+        }
+        let rest = page.keys().filter(|name| !seen.contains_key(*name));
+        rest.eq(RARE).then_some(())
+    });
+    seen.retain(|name, kind| page.get(name) != Some(kind));
+    assert!(seen.is_empty(), "not on the page, or not so: {seen:?}");
+}

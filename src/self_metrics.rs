@@ -1,0 +1,364 @@
+//! Metrics of the stores themselves, for a [`prometheus::Registry`] of the host's.
+//!
+//! [`watch::Watch::registry`](crate::watch::Watch::registry) registers all that is here together
+//! with metrics of the watches. [`StoreMetrics`] is for hosts that feed their stores otherwise: from
+//! watches of their own, or from [manifests](crate::manifests).
+//!
+//! ```
+//! use kube_state_metrics::StateMetrics;
+//! use kube_state_metrics::self_metrics::StoreMetrics;
+//! use prometheus::{Registry, TextEncoder};
+//!
+//! let metrics = StateMetrics::builder().default_resources().build()?;
+//! let registry = Registry::new();
+//! registry.register(Box::new(StoreMetrics::new(&metrics)?))?;
+//!
+//! let text = TextEncoder::new().encode_to_string(&registry.gather())?;
+//! assert!(text.contains("kube_state_metrics_objects{resource=\"*v1.Pod\"} 0\n"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::fmt;
+
+use parking_lot::Mutex;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{Error, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+
+use crate::families::BuiltIn;
+use crate::resource::ResourceInfo;
+use crate::state_metrics::StateMetrics;
+use crate::store::StoreStats;
+
+/// What the stores hold and what they refused, per resource, computed when somebody asks.
+///
+/// The label `resource` is the Go type that kube-state-metrics shows in its own metrics
+/// (`*v1.Pod`); for other kinds it is their plural, version and group (`widgets.v1.acme.dev`).
+///
+/// | family | |
+/// |---|---|
+/// | `kube_state_metrics_objects` | objects stored |
+/// | `kube_state_metrics_series` | series stored |
+/// | `kube_state_metrics_store_bytes` | memory the store holds |
+/// | `kube_state_metrics_decode_errors_total` | objects that did not decode, by `reason` |
+/// | `kube_state_metrics_stale_events_total` | events older than what was stored |
+/// | `kube_state_metrics_duplicate_samples_total` | samples dropped, since their series was there |
+/// | `kube_state_metrics_generator_panics_total` | families of an object lost to a panic |
+/// | `kube_state_metrics_custom_resource_errors_total` | values that a configured `family` could not read |
+///
+/// ```
+/// use kube_state_metrics::StateMetrics;
+/// use kube_state_metrics::self_metrics::StoreMetrics;
+/// use prometheus::core::Collector;
+///
+/// let metrics = StateMetrics::builder().default_resources().build()?;
+/// let own = StoreMetrics::new(&metrics)?;
+/// assert!(own.collect().iter().any(|family| family.name() == "kube_state_metrics_series"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct StoreMetrics {
+    metrics: StateMetrics,
+    figures: Figures,
+    /// Two scrapes at once must not reset each other's figures.
+    one_at_a_time: Mutex<()>,
+}
+
+/// How many definitions of custom resources there are, and what happened to them.
+///
+/// The families are kube-state-metrics': `kube_state_metrics_custom_resource_state_cache`, and
+/// `…_add_events_total`, `…_update_events_total`, `…_delete_events_total`. Clones count together.
+///
+/// ```
+/// use kube_state_metrics::self_metrics::DefinitionMetrics;
+/// use prometheus::Registry;
+///
+/// let definitions = DefinitionMetrics::new()?;
+/// let registry = Registry::new();
+/// registry.register(Box::new(definitions.clone()))?;
+/// assert_eq!(registry.gather().len(), 4);
+/// # Ok::<(), prometheus::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct DefinitionMetrics {
+    pub(crate) added: IntCounter,
+    pub(crate) updated: IntCounter,
+    pub(crate) deleted: IntCounter,
+    pub(crate) known: IntGauge,
+}
+
+/// The figures of stores, as they were at the last refresh.
+#[derive(Clone, Debug)]
+pub(crate) struct Figures {
+    objects: IntGaugeVec,
+    series: IntGaugeVec,
+    bytes: IntGaugeVec,
+    decode_errors: IntCounterVec,
+    stale: IntCounterVec,
+    duplicates: IntCounterVec,
+    panics: IntCounterVec,
+    unread: IntCounterVec,
+}
+
+// === impl StoreMetrics ===
+
+impl StoreMetrics {
+    /// Metrics of the stores of `metrics`, to be registered once; a registry that has those of a
+    /// watch has them already.
+    ///
+    /// # Errors
+    ///
+    /// None in practice: the names are valid.
+    ///
+    /// ```
+    /// use kube_state_metrics::StateMetrics;
+    /// use kube_state_metrics::self_metrics::StoreMetrics;
+    ///
+    /// let metrics = StateMetrics::builder().default_resources().build()?;
+    /// let registry = prometheus::Registry::new();
+    /// registry.register(Box::new(StoreMetrics::new(&metrics)?))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new(metrics: &StateMetrics) -> Result<Self, Error> {
+        Ok(Self {
+            metrics: metrics.clone(),
+            figures: Figures::new()?,
+            one_at_a_time: Mutex::new(()),
+        })
+    }
+}
+
+impl Collector for StoreMetrics {
+    fn desc(&self) -> Vec<&Desc> {
+        self.figures.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let _one = self.one_at_a_time.lock();
+        self.figures.reset(&self.metrics);
+        for (resource, stats) in self.metrics.stats() {
+            self.figures.set(&resource_label(&resource), &stats);
+        }
+        self.figures.collect()
+    }
+}
+
+impl fmt::Debug for StoreMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreMetrics").finish_non_exhaustive()
+    }
+}
+
+// === impl DefinitionMetrics ===
+
+impl DefinitionMetrics {
+    /// Counters that begin at 0.
+    ///
+    /// # Errors
+    ///
+    /// None in practice: the names are valid.
+    ///
+    /// ```
+    /// kube_state_metrics::self_metrics::DefinitionMetrics::new()?;
+    /// # Ok::<(), prometheus::Error>(())
+    /// ```
+    pub fn new() -> Result<Self, Error> {
+        let name = |what| format!("kube_state_metrics_custom_resource_state_{what}");
+        let events = |what, help| IntCounter::new(name(what), help);
+        Ok(Self {
+            added: events(
+                "add_events_total",
+                "Definitions of custom resources that came.",
+            )?,
+            updated: events(
+                "update_events_total",
+                "Definitions of custom resources that changed.",
+            )?,
+            deleted: events(
+                "delete_events_total",
+                "Definitions of custom resources that went.",
+            )?,
+            known: IntGauge::new(name("cache"), "Definitions of custom resources known now.")?,
+        })
+    }
+
+    /// Counts what a reading of manifests made of the definitions among them.
+    ///
+    /// ```
+    /// use kube_state_metrics::manifests::Definitions;
+    /// use kube_state_metrics::self_metrics::DefinitionMetrics;
+    ///
+    /// let definitions = DefinitionMetrics::new()?;
+    /// // Usually `ManifestFeed::reload().definitions`.
+    /// definitions.note(Definitions::default());
+    /// # Ok::<(), prometheus::Error>(())
+    /// ```
+    #[cfg(feature = "manifests")]
+    pub fn note(&self, definitions: crate::manifests::Definitions) {
+        self.added.inc_by(definitions.added as u64);
+        self.updated.inc_by(definitions.updated as u64);
+        self.deleted.inc_by(definitions.deleted as u64);
+        self.known.set(gauge(definitions.known as u64));
+    }
+
+    fn parts(&self) -> [&dyn Collector; 4] {
+        [&self.added, &self.updated, &self.deleted, &self.known]
+    }
+}
+
+impl Collector for DefinitionMetrics {
+    fn desc(&self) -> Vec<&Desc> {
+        self.parts().into_iter().flat_map(Collector::desc).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let parts = self.parts().into_iter();
+        parts.flat_map(Collector::collect).collect()
+    }
+}
+
+// === impl Figures ===
+
+impl Figures {
+    pub(crate) fn new() -> Result<Self, Error> {
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            IntCounterVec::new(options(name, help), labels)
+        };
+        let gauges = |name: &str, help: &str| IntGaugeVec::new(options(name, help), &["resource"]);
+        Ok(Self {
+            objects: gauges("objects", "Objects stored.")?,
+            series: gauges("series", "Series stored.")?,
+            bytes: gauges("store_bytes", "Memory the store holds.")?,
+            decode_errors: counters(
+                "decode_errors_total",
+                "Objects that did not decode and have no samples.",
+                &["resource", "reason"],
+            )?,
+            stale: counters(
+                "stale_events_total",
+                "Events ignored because a newer version of the object was stored.",
+                &["resource"],
+            )?,
+            duplicates: counters(
+                "duplicate_samples_total",
+                "Samples dropped because their object had an equal series already.",
+                &["resource"],
+            )?,
+            panics: counters(
+                "generator_panics_total",
+                "Families of an object without samples, or base labels without a value, because their code panicked.",
+                &["resource"],
+            )?,
+            unread: counters(
+                "custom_resource_errors_total",
+                "Values of objects that a family of a configuration could not read.",
+                &["resource", "family"],
+            )?,
+        })
+    }
+
+    /// Forgets the figures of all resources, since those that went must not stay, and takes those of
+    /// configured families.
+    pub(crate) fn reset(&self, metrics: &StateMetrics) {
+        for gauges in [&self.objects, &self.series, &self.bytes] {
+            gauges.reset();
+        }
+        for counters in [
+            &self.decode_errors,
+            &self.stale,
+            &self.duplicates,
+            &self.panics,
+            &self.unread,
+        ] {
+            counters.reset();
+        }
+        #[cfg(feature = "custom-resources")]
+        for own in metrics.custom_resource_errors() {
+            let labels = [own.resource, own.family];
+            self.unread.with_label_values(&labels).inc_by(own.count);
+        }
+        #[cfg(not(feature = "custom-resources"))]
+        let _ = metrics;
+    }
+
+    /// Takes the figures of one resource; `label` is its name in metrics.
+    pub(crate) fn set(&self, label: &str, stats: &StoreStats) {
+        for (gauges, value) in [
+            (&self.objects, stats.objects),
+            (&self.series, stats.series),
+            (&self.bytes, stats.memory_bytes),
+        ] {
+            gauges.with_label_values(&[label]).set(gauge(value));
+        }
+        for (counters, count) in [
+            (&self.stale, stats.stale),
+            (&self.duplicates, stats.duplicates),
+            (&self.panics, stats.panics),
+        ] {
+            counters.with_label_values(&[label]).inc_by(count);
+        }
+        for (reason, count) in [
+            ("syntax", stats.decode_syntax_errors),
+            ("field", stats.decode_field_errors),
+        ] {
+            let errors = self.decode_errors.with_label_values(&[label, reason]);
+            errors.inc_by(count);
+        }
+    }
+
+    fn parts(&self) -> [&dyn Collector; 8] {
+        [
+            &self.objects,
+            &self.series,
+            &self.bytes,
+            &self.decode_errors,
+            &self.stale,
+            &self.duplicates,
+            &self.panics,
+            &self.unread,
+        ]
+    }
+}
+
+impl Collector for Figures {
+    fn desc(&self) -> Vec<&Desc> {
+        self.parts().into_iter().flat_map(Collector::desc).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let parts = self.parts().into_iter();
+        parts.flat_map(Collector::collect).collect()
+    }
+}
+
+/// Names a metric of this crate's own.
+pub(crate) fn options(name: &str, help: &str) -> Opts {
+    Opts::new(format!("kube_state_metrics_{name}"), help)
+}
+
+fn gauge(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// The resource as kube-state-metrics spells it, by its Go type, such as `*v1.Pod`.
+pub(crate) fn go_type(resource: &ResourceInfo) -> String {
+    if is_built_in(resource) {
+        format!("*{}.{}", resource.version(), resource.kind())
+    } else {
+        String::from("*unstructured.Unstructured")
+    }
+}
+
+/// The same where it tells resources apart, else its label in health.
+pub(crate) fn resource_label(resource: &ResourceInfo) -> String {
+    if is_built_in(resource) {
+        go_type(resource)
+    } else {
+        resource.label()
+    }
+}
+
+fn is_built_in(resource: &ResourceInfo) -> bool {
+    let same =
+        |own: BuiltIn| own.name() == resource.plural() && own.info().group() == resource.group();
+    !resource.is_configured() && BuiltIn::ALL.iter().copied().any(same)
+}
