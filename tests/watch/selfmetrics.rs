@@ -40,6 +40,7 @@ async fn every_metric_is_there_with_its_labels() {
         "kube_state_metrics_duplicate_samples_total{resource}",
         "kube_state_metrics_events_total{event,resource}",
         "kube_state_metrics_failing{reason,resource}",
+        "kube_state_metrics_generator_panics_total{resource}",
         "kube_state_metrics_last_event_age_seconds{resource}",
         "kube_state_metrics_list_objects{resource}",
         "kube_state_metrics_list_objects_limit{resource}",
