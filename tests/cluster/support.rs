@@ -1,6 +1,5 @@
 //! What the tests do to the cluster, and how they look at what is exposed.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -28,9 +27,7 @@ pub(crate) async fn client() -> Client {
 
 /// Runs the script that runs the cluster.
 pub(crate) async fn cluster(command: &'static str) {
-    let beside =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/tools/cluster/cluster.sh");
-    let script = std::env::var_os("CLUSTER_SH").map_or(beside, PathBuf::from);
+    let script = std::env::var_os("CLUSTER_SH").expect("CLUSTER_SH is the script of the cluster");
     let done = tokio::task::spawn_blocking(move || {
         Command::new("bash")
             .arg(script)
