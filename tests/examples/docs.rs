@@ -162,7 +162,9 @@ fn the_queries_of_the_pages_are_valid() {
     }
     fs::write(&files[0], rules).unwrap();
     let output = run(
-        promtool.args(["check", "rules", "--lint=none"]).args(&files),
+        promtool
+            .args(["check", "rules", "--lint=none"])
+            .args(&files),
         b"",
     );
     assert!(output.status.success(), "{}", said(&output));
