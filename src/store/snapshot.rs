@@ -9,28 +9,36 @@ use super::table::Table;
 #[derive(Clone, Debug)]
 pub(crate) struct StoreSnapshot {
     tables: Vec<Arc<Table>>,
-    pages: Vec<Arc<Page>>,
+    /// For each table, the pages up to its end.
+    ends: Vec<usize>,
 }
 
 impl StoreSnapshot {
+    /// Touches tables only, not their pages: there are thousands, each a cache miss before the first
+    /// byte of an answer.
     pub(crate) fn new(mut tables: Vec<Arc<Table>>) -> Self {
-        tables.retain(|table| table.len() > 0);
+        tables.retain(|table| !table.is_empty());
         // Feeders of one namespace each then come out in the order of all keys.
         tables.sort_by(|a, b| a.first_key().cmp(&b.first_key()));
-        let pages = tables
-            .iter()
-            .flat_map(|table| table.pages())
-            .cloned()
-            .collect();
-        Self { tables, pages }
+        let ends = tables.iter().scan(0, |end, table| {
+            *end += table.pages().len();
+            Some(*end)
+        });
+        let ends = ends.collect();
+        Self { tables, ends }
     }
 
     pub(crate) fn pages(&self) -> impl Iterator<Item = &Arc<Page>> {
-        self.pages.iter()
+        self.tables.iter().flat_map(|table| table.pages())
     }
 
     pub(crate) fn page(&self, at: usize) -> Option<&Page> {
-        self.pages.get(at).map(|page| &**page)
+        let table = self.ends.partition_point(|&end| end <= at);
+        let start = match table.checked_sub(1) {
+            Some(before) => *self.ends.get(before)?,
+            None => 0,
+        };
+        self.tables.get(table)?.page(at - start)
     }
 
     /// The page and row of a key.

@@ -57,8 +57,17 @@ impl Table {
         self.pages.iter().map(|slot| &slot.page)
     }
 
+    pub(crate) fn page(&self, at: usize) -> Option<&Page> {
+        self.pages.get(at).map(|slot| &*slot.page)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.pages().map(|page| page.len()).sum()
+    }
+
+    /// Whether there is no row; pages without rows are not kept.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pages.is_empty()
     }
 
     pub(crate) fn first_key(&self) -> Option<&str> {

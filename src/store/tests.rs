@@ -30,6 +30,16 @@ fn node_of(store: &MetricsStore<Pod>, name: &str) -> Option<String> {
     Some(rest.split_once('"')?.0.to_owned())
 }
 
+/// Pages have numbers in their order, over all feeders, and none is empty.
+fn numbers_its_pages(snapshot: &StoreSnapshot) {
+    let pages: Vec<_> = snapshot.pages().collect();
+    for (at, page) in pages.iter().enumerate() {
+        assert!(std::ptr::eq(snapshot.page(at).unwrap(), &***page));
+        assert!(page.len() > 0);
+    }
+    assert!(snapshot.page(pages.len()).is_none());
+}
+
 #[test]
 fn an_entry_tells_identity_version_and_samples() {
     let store = MetricsStore::new(collector());
@@ -340,6 +350,7 @@ proptest! {
         // Snapshots keep what they had, whatever came later.
         for (snapshot, rows) in &held {
             prop_assert_eq!(snapshot.objects(), *rows);
+            numbers_its_pages(snapshot);
         }
         let expected = model.rows();
         prop_assert_eq!(store.list_keys(), expected.keys().cloned().collect::<Vec<_>>());
