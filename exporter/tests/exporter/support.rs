@@ -148,6 +148,7 @@ impl Exporter {
             }
         });
         let Ok(line) = more.recv_timeout(PATIENCE) else {
+            let _ = child.kill();
             panic!("it does not serve: {}", log.lock().unwrap());
         };
         // The last two are ours; before them may be that of a cluster.
