@@ -23,7 +23,10 @@ pub(crate) fn bench(c: &mut Criterion, setup: &mut Setup) {
     group.bench_function("unchanged", |b| {
         b.iter(|| assert_eq!(scrape(&setup.metrics, Encoding::Gzip), size));
     });
-    for (name, step) in [("1 % of the pods changed", 100), ("all pods changed", 1)] {
+    for (name, step) in [
+        ("one family of 1 % of the pods changed", 100),
+        ("one family of all pods changed", 1),
+    ] {
         let mut state = 0;
         group.bench_function(name, |b| {
             b.iter_batched(

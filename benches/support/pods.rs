@@ -57,7 +57,8 @@ pub(crate) fn pod(at: usize, state: usize) -> Value {
             "name": format!("app-{app:03}-7d4b9c6f5-{at:06x}"),
             "namespace": format!("team-{namespace:02}"),
             "uid": format!("{:08x}-13c6-4bdc-a996-{:012x}", at * 2_654_435, at),
-            "resourceVersion": (1_000_000 + at * 10 + state).to_string(),
+            // The same in all states: a store ignores what is older than what it has.
+            "resourceVersion": (1_000_000 + at).to_string(),
             "creationTimestamp": time(0),
             "labels": { "app.kubernetes.io/name": format!("app-{app:03}"), "pod-template-hash": "7d4b9c6f5" },
             "annotations": { "checksum/config": format!("{:064x}", at) },
