@@ -28,11 +28,22 @@ pub(crate) type Sink<'s> = dyn FnMut(Result<Document<'_>, Syntax>) + 's;
 /// Hands over every object of a text, or what is wrong with it.
 pub(crate) fn each(text: &str, sink: &mut Sink<'_>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.trim_start().starts_with(['{', '[']) {
+    if is_json(text) {
         json_values(text, sink);
     } else {
         yaml_documents(text, sink);
     }
+}
+
+/// Whether a text is JSON. Documents of YAML may begin with a brace, too, but their keys are seldom
+/// quoted; and no line of JSON parts documents.
+fn is_json(text: &str) -> bool {
+    let begins = text.trim_start();
+    let begins = match begins.strip_prefix('{') {
+        Some(inner) => inner.trim_start().starts_with(['"', '}']) || text.contains("\n{\""),
+        None => begins.starts_with('['),
+    };
+    begins && !lines(text).any(|(_, line)| is_separator(line))
 }
 
 /// Values one after another, on a line each or not: JSON, JSON lines.
@@ -72,16 +83,18 @@ fn next_object(text: &str) -> Option<usize> {
 fn yaml_documents(text: &str, sink: &mut Sink<'_>) {
     let mut start = 0;
     for (at, line) in lines(text).chain([(text.len(), "---")]) {
-        let is_separator = line
-            .strip_prefix("---")
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
-        if !is_separator {
+        if !is_separator(line) {
             continue;
         }
         let document = text.get(start..at).unwrap_or_default();
         yaml_document(document, line_of(text, start), sink);
         start = at;
     }
+}
+
+fn is_separator(line: &str) -> bool {
+    line.strip_prefix("---")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
 fn yaml_document(text: &str, line: usize, sink: &mut Sink<'_>) {

@@ -94,6 +94,30 @@ fn documents_lists_and_json_lines_are_all_read() {
 }
 
 #[test]
+fn yaml_may_begin_with_a_brace() {
+    let flow = |name: &str| {
+        format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}, namespace: n}}}}\n")
+    };
+    let json = |name: &str| {
+        format!(
+            "{{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{{\"name\":\"{name}\",\"namespace\":\"n\"}}}}\n"
+        )
+    };
+    let (samples, problems) = load(
+        "braces",
+        &[
+            ("a.yaml", &flow("flow")),
+            ("b.yaml", &format!("{}---\n{}", json("j1"), json("j2"))),
+            ("c.yaml", &format!("{}---\n{GOOD}", json("j3"))),
+        ],
+    );
+    assert_eq!(problems, [""; 0]);
+    let expected = ["flow", "good", "j1", "j2", "j3"].map(info);
+    let sorted: std::collections::BTreeSet<_> = samples.into_iter().collect();
+    assert_eq!(sorted, expected.into_iter().collect());
+}
+
+#[test]
 fn a_broken_document_is_named_with_its_line_and_the_others_count() {
     let broken = format!(
         "{GOOD}---\napiVersion: v1\nkind: [\n---\n{}",
@@ -125,7 +149,7 @@ fn a_broken_json_line_does_not_hide_the_next() {
 #[test]
 fn unknown_kinds_and_undecodable_objects_are_reported_and_unregistered_ones_counted() {
     let (samples, problems) = load(
-        "kinds",
+        "unknown",
         &[(
             "a.yaml",
             &format!(
