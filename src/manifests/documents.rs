@@ -28,26 +28,42 @@ pub(crate) type Sink<'s> = dyn FnMut(Result<Document<'_>, Syntax>) + 's;
 /// Hands over every object of a text, or what is wrong with it.
 pub(crate) fn each(text: &str, sink: &mut Sink<'_>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if is_json(text) {
-        json_values(text, sink);
-    } else {
-        yaml_documents(text, sink);
+    let mut start = 0;
+    // Documents begin with lines of `---`.
+    for (at, line) in lines(text).chain([(text.len(), "---")]) {
+        if is_separator(line) {
+            let part = text.get(start..at).unwrap_or_default();
+            document(part, line_of(text, start), sink);
+            start = at;
+        }
     }
 }
 
-/// Whether a text is JSON. Documents of YAML may begin with a brace, too, but their keys are seldom
-/// quoted; and no line of JSON parts documents.
-fn is_json(text: &str) -> bool {
-    let begins = text.trim_start();
-    let begins = match begins.strip_prefix('{') {
-        Some(inner) => inner.trim_start().starts_with(['"', '}']) || text.contains("\n{\""),
-        None => begins.starts_with('['),
+/// Hands over the objects of what stands between separators; `line` is where it begins.
+fn document(text: &str, line: usize, sink: &mut Sink<'_>) {
+    let body = match text.split_once('\n') {
+        Some((first, rest)) if first.trim_end() == "---" => (rest, line + 1),
+        _ => (text, line),
     };
-    begins && !lines(text).any(|(_, line)| is_separator(line))
+    if is_json(body.0) {
+        json_values(body.0, body.1, sink);
+    } else {
+        yaml_document(text, line, sink);
+    }
 }
 
-/// Values one after another, on a line each or not: JSON, JSON lines.
-fn json_values(text: &str, sink: &mut Sink<'_>) {
+/// Whether a document is JSON. One of YAML may begin with a brace, too, but its keys are seldom
+/// quoted.
+fn is_json(text: &str) -> bool {
+    let begins = text.trim_start();
+    match begins.strip_prefix('{') {
+        Some(inner) => inner.trim_start().starts_with(['"', '}']) || text.contains("\n{\""),
+        None => begins.starts_with('['),
+    }
+}
+
+/// Values one after another, on a line each or not: JSON, JSON lines. `first` is the line of the text.
+fn json_values(text: &str, first: usize, sink: &mut Sink<'_>) {
     let mut from = 0;
     while let Some(rest) = text
         .get(from..)
@@ -55,7 +71,7 @@ fn json_values(text: &str, sink: &mut Sink<'_>) {
     {
         from += rest.len() - rest.trim_start().len();
         let rest = rest.trim_start();
-        let line = line_of(text, from);
+        let line = first + line_of(text, from) - 1;
         let mut values = serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>();
         match values.next() {
             Some(Ok(value)) => {
@@ -79,19 +95,7 @@ fn next_object(text: &str) -> Option<usize> {
     text.find("\n{").map(|at| at + 1)
 }
 
-/// Documents between lines that begin with `---`.
-fn yaml_documents(text: &str, sink: &mut Sink<'_>) {
-    let mut start = 0;
-    for (at, line) in lines(text).chain([(text.len(), "---")]) {
-        if !is_separator(line) {
-            continue;
-        }
-        let document = text.get(start..at).unwrap_or_default();
-        yaml_document(document, line_of(text, start), sink);
-        start = at;
-    }
-}
-
+/// Whether a line begins a document.
 fn is_separator(line: &str) -> bool {
     line.strip_prefix("---")
         .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))

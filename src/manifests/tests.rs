@@ -108,11 +108,14 @@ fn yaml_may_begin_with_a_brace() {
         &[
             ("a.yaml", &flow("flow")),
             ("b.yaml", &format!("{}---\n{}", json("j1"), json("j2"))),
-            ("c.yaml", &format!("{}---\n{GOOD}", json("j3"))),
+            (
+                "c.yaml",
+                &format!("{}{}---\n{GOOD}", json("j3"), json("j4")),
+            ),
         ],
     );
     assert_eq!(problems, [""; 0]);
-    let expected = ["flow", "good", "j1", "j2", "j3"].map(info);
+    let expected = ["flow", "good", "j1", "j2", "j3", "j4"].map(info);
     let sorted: std::collections::BTreeSet<_> = samples.into_iter().collect();
     assert_eq!(sorted, expected.into_iter().collect());
 }
