@@ -28,12 +28,13 @@ pub(crate) type Sink<'s> = dyn FnMut(Result<Document<'_>, Syntax>) + 's;
 /// Hands over every object of a text, or what is wrong with it.
 pub(crate) fn each(text: &str, sink: &mut Sink<'_>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut start = 0;
+    let (mut start, mut first) = (0, 1);
     // Documents begin with lines of `---`.
     for (at, line) in lines(text).chain([(text.len(), "---")]) {
         if is_separator(line) {
             let part = text.get(start..at).unwrap_or_default();
-            document(part, line_of(text, start), sink);
+            document(part, first, sink);
+            first += line_breaks(part);
             start = at;
         }
     }
@@ -64,14 +65,15 @@ fn is_json(text: &str) -> bool {
 
 /// Values one after another, on a line each or not: JSON, JSON lines. `first` is the line of the text.
 fn json_values(text: &str, first: usize, sink: &mut Sink<'_>) {
-    let mut from = 0;
+    let (mut from, mut line, mut counted) = (0, first, 0);
     while let Some(rest) = text
         .get(from..)
         .filter(|rest| !rest.trim_start().is_empty())
     {
         from += rest.len() - rest.trim_start().len();
         let rest = rest.trim_start();
-        let line = first + line_of(text, from) - 1;
+        line += line_breaks(text.get(counted..from).unwrap_or_default());
+        counted = from;
         let mut values = serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>();
         match values.next() {
             Some(Ok(value)) => {
@@ -243,7 +245,6 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
-    let before = text.as_bytes().get(..offset).unwrap_or_default();
-    memchr::memchr_iter(b'\n', before).count() + 1
+fn line_breaks(text: &str) -> usize {
+    memchr::memchr_iter(b'\n', text.as_bytes()).count()
 }
