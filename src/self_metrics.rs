@@ -220,14 +220,10 @@ impl Collector for DefinitionMetrics {
 
 impl Figures {
     pub(crate) fn new() -> Result<Self, Error> {
-        let counters = |name: &str, help: &str, labels: &[&str]| {
-            IntCounterVec::new(options(name, help), labels)
-        };
-        let gauges = |name: &str, help: &str| IntGaugeVec::new(options(name, help), &["resource"]);
         Ok(Self {
-            objects: gauges("objects", "Objects stored.")?,
-            series: gauges("series", "Series stored.")?,
-            bytes: gauges("store_bytes", "Memory the store holds.")?,
+            objects: gauges("objects", "Objects stored.", &["resource"])?,
+            series: gauges("series", "Series stored.", &["resource"])?,
+            bytes: gauges("store_bytes", "Memory the store holds.", &["resource"])?,
             decode_errors: counters(
                 "decode_errors_total",
                 "Objects that did not decode and have no samples.",
@@ -333,6 +329,16 @@ impl Collector for Figures {
 /// Names a metric of this crate's own.
 pub(crate) fn options(name: &str, help: &str) -> Opts {
     Opts::new(format!("kube_state_metrics_{name}"), help)
+}
+
+/// Counters of this crate's own.
+pub(crate) fn counters(name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
+    IntCounterVec::new(options(name, help), labels)
+}
+
+/// Gauges of this crate's own.
+pub(crate) fn gauges(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
+    IntGaugeVec::new(options(name, help), labels)
 }
 
 fn gauge(value: u64) -> i64 {

@@ -42,12 +42,12 @@ pub(crate) fn each(text: &str, sink: &mut Sink<'_>) {
 
 /// Hands over the objects of what stands between separators; `line` is where it begins.
 fn document(text: &str, line: usize, sink: &mut Sink<'_>) {
-    let body = match text.split_once('\n') {
-        Some((first, rest)) if first.trim_end() == "---" => (rest, line + 1),
+    let (body, first) = match text.split_once('\n') {
+        Some((separator, rest)) if separator.trim_end() == "---" => (rest, line + 1),
         _ => (text, line),
     };
-    if is_json(body.0) {
-        json_values(body.0, body.1, sink);
+    if is_json(body) {
+        json_values(body, first, sink);
     } else {
         yaml_document(text, line, sink);
     }

@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::{BuiltIn, Format, Selection};
@@ -8,8 +9,12 @@ struct Files(PathBuf);
 
 impl Files {
     fn new(name: &str, files: &[(&str, &str)]) -> Self {
-        let directory =
-            std::env::temp_dir().join(format!("ksm-manifests-{}-{name}", std::process::id()));
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let directory = std::env::temp_dir().join(format!(
+            "ksm-manifests-{}-{number}-{name}",
+            std::process::id()
+        ));
         std::fs::create_dir_all(&directory).unwrap();
         for (name, text) in files {
             std::fs::write(directory.join(name), text).unwrap();

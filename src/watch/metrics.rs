@@ -17,7 +17,9 @@ use super::frame::EventKind;
 use super::health::{Health, ResourceState, Source};
 use crate::resource::ResourceInfo;
 use crate::scope::Shard;
-use crate::self_metrics::{DefinitionMetrics, Figures, go_type, options, resource_label};
+use crate::self_metrics::{
+    DefinitionMetrics, Figures, counters, gauges, go_type, options, resource_label,
+};
 
 /// All metrics of a set of watches.
 #[derive(Clone)]
@@ -75,9 +77,6 @@ const LATENCY_BUCKETS: [f64; 12] = [
 
 impl WatchMetrics {
     pub(super) fn new() -> Result<Self, prometheus::Error> {
-        let counters = |name: &str, help: &str, labels: &[&str]| {
-            IntCounterVec::new(options(name, help), labels)
-        };
         let latency = HistogramOpts::new(
             "kube_state_metrics_update_latency_seconds",
             "Time from the arrival of an event to its samples in the store.",
@@ -224,10 +223,6 @@ impl WatchMetrics {
             age,
         ]
     }
-}
-
-fn gauges(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
-    IntGaugeVec::new(options(name, help), labels)
 }
 
 impl Gauges {
