@@ -5,14 +5,21 @@
 //! member, as any reader takes it. Sources: [RFC 1951](https://www.rfc-editor.org/rfc/rfc1951),
 //! [RFC 1952](https://www.rfc-editor.org/rfc/rfc1952).
 
-use std::collections::HashMap;
+mod cache;
+mod key;
+mod rhythm;
+
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use flate2::{Compress, Compression, Crc, FlushCompress};
-use parking_lot::Mutex;
+
+pub(super) use cache::GzipCache;
+pub(super) use key::{PartKey, Place};
+
+use cache::Turn;
+use key::BlockKey;
 
 use super::walk::{Part, Walk};
 use super::{Exposition, Format};
@@ -29,39 +36,8 @@ const PIECE: usize = 16 * 1024;
 /// 590 MB/s at 4.5:1 would be level 1, 170 MB/s at 7.2:1 level 6; 3 has 280 MB/s at 6.7:1.
 const LEVEL: u32 = 3;
 
-/// The cache goes when nobody has asked for a compressed exposition for so long.
-const IDLE: Duration = Duration::from_secs(300);
-
-/// Blocks are refreshed this long before the next scrape is expected.
-const LEAD: Duration = Duration::from_secs(1);
-
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 const FINAL_BLOCK: [u8; 2] = [0x03, 0x00];
-
-/// Compressed blocks, kept between scrapes.
-#[derive(Default)]
-pub(crate) struct GzipCache {
-    inner: Mutex<Inner>,
-}
-
-#[derive(Default)]
-struct Inner {
-    blocks: HashMap<Box<[u64]>, Cached>,
-    /// Counts complete expositions; a block remembers the last that used it.
-    round: u64,
-    /// Idle compressors: each is a quarter of a megabyte of tables.
-    compressors: Vec<Compress>,
-    last_scrape: Option<Instant>,
-    interval: Option<Duration>,
-    /// The blocks have been refreshed since the last scrape.
-    refreshed: bool,
-    format: Format,
-}
-
-struct Cached {
-    block: Block,
-    round: u64,
-}
 
 /// Some text, compressed.
 #[derive(Clone)]
@@ -74,10 +50,7 @@ struct Block {
 pub(super) struct GzipChunks {
     walk: Walk,
     cache: Arc<GzipCache>,
-    round: u64,
-    /// The whole exposition, so that blocks it does not use are outdated.
-    complete: bool,
-    compressor: Option<Compress>,
+    turn: Turn,
     text: BytesMut,
     out: BytesMut,
     /// A whole block on its way out, behind what `out` holds.
@@ -94,87 +67,6 @@ enum State {
     Done,
 }
 
-// === impl GzipCache ===
-
-impl GzipCache {
-    /// Notes a scrape and begins its exposition.
-    pub(super) fn scrape(self: &Arc<Self>, exposition: Exposition) -> GzipChunks {
-        let now = Instant::now();
-        let mut inner = self.inner.lock();
-        if exposition.selection.is_everything() {
-            inner.interval = inner.last_scrape.map(|last| now.duration_since(last));
-            inner.last_scrape = Some(now);
-            inner.refreshed = false;
-            inner.format = exposition.format;
-        }
-        drop(inner);
-        self.chunks(exposition)
-    }
-
-    fn chunks(self: &Arc<Self>, exposition: Exposition) -> GzipChunks {
-        let mut inner = self.inner.lock();
-        let complete = exposition.selection.is_everything();
-        inner.round += u64::from(complete);
-        GzipChunks {
-            cache: Arc::clone(self),
-            round: inner.round,
-            complete,
-            compressor: inner.compressors.pop(),
-            text: BytesMut::new(),
-            out: BytesMut::new(),
-            next: None,
-            pending: None,
-            crc: Crc::new(),
-            state: State::Header,
-            walk: Walk::new(exposition),
-        }
-    }
-
-    /// Lets the cache go where it is idle; refreshes it shortly before the next scrape is due.
-    ///
-    /// `exposition` makes the current state in a format.
-    pub(crate) fn tend(self: &Arc<Self>, exposition: impl FnOnce(Format) -> Exposition) {
-        let format = {
-            let mut inner = self.inner.lock();
-            let Some(last) = inner.last_scrape else {
-                return;
-            };
-            let since = last.elapsed();
-            if since > IDLE {
-                *inner = Inner {
-                    round: inner.round,
-                    ..Inner::default()
-                };
-                return;
-            }
-            let due = inner
-                .interval
-                .is_some_and(|interval| since + LEAD >= interval && since < interval + LEAD);
-            if !due || inner.refreshed {
-                return;
-            }
-            inner.refreshed = true;
-            inner.format
-        };
-        self.chunks(exposition(format)).for_each(drop);
-    }
-
-    /// Memory the cache holds, in bytes.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        let inner = self.inner.lock();
-        let blocks = inner.blocks.iter().map(|(key, cached)| {
-            cached.block.deflated.len() + key.len() * size_of::<u64>() + size_of::<Cached>()
-        });
-        blocks.sum()
-    }
-}
-
-impl fmt::Debug for GzipCache {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GzipCache").finish_non_exhaustive()
-    }
-}
-
 impl fmt::Debug for GzipChunks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GzipChunks").finish_non_exhaustive()
@@ -184,6 +76,20 @@ impl fmt::Debug for GzipChunks {
 // === impl GzipChunks ===
 
 impl GzipChunks {
+    fn new(exposition: Exposition, cache: Arc<GzipCache>, turn: Turn) -> Self {
+        Self {
+            walk: Walk::new(exposition),
+            cache,
+            turn,
+            text: BytesMut::new(),
+            out: BytesMut::new(),
+            next: None,
+            pending: None,
+            crc: Crc::new(),
+            state: State::Header,
+        }
+    }
+
     /// The parts of the next block.
     fn next_parts(&mut self) -> Vec<Part> {
         let mut parts = Vec::new();
@@ -208,9 +114,11 @@ impl GzipChunks {
         if parts.is_empty() {
             return false;
         }
-        let mut key = Vec::with_capacity(parts.len() * super::walk::NUMBERS);
-        let known = parts.iter().all(|part| self.walk.identify(part, &mut key));
-        if known && let Some(block) = self.cached(&key) {
+        let known = self.identify(&parts);
+        let round = self.turn.round;
+        if let Some((place, key)) = &known
+            && let Some(block) = self.cache.get(place, key, round)
+        {
             self.emit(block);
             return true;
         }
@@ -222,29 +130,29 @@ impl GzipChunks {
         }
         if !self.text.is_empty() {
             let block = self.compress();
-            if known {
-                let cached = Cached {
-                    block: block.clone(),
-                    round: self.round,
-                };
-                self.cache.inner.lock().blocks.insert(key.into(), cached);
+            if let Some((place, key)) = known {
+                self.cache.put(place, key, &block, round);
             }
             self.emit(block);
         }
         true
     }
 
-    fn cached(&self, key: &[u64]) -> Option<Block> {
-        let mut inner = self.cache.inner.lock();
-        let cached = inner.blocks.get_mut(key)?;
-        cached.round = cached.round.max(self.round);
-        Some(cached.block.clone())
+    /// Where a block begins and what it is made of; none where it is not to be kept.
+    fn identify(&self, parts: &[Part]) -> Option<(Place, BlockKey)> {
+        let (mut begin, mut key) = (None, BlockKey::with_capacity(parts.len()));
+        for part in parts {
+            let (place, part) = self.walk.identify(part)?;
+            begin.get_or_insert(place);
+            key.push(part);
+        }
+        Some((begin?, key))
     }
 
     /// Compresses the text of a block.
     fn compress(&mut self) -> Block {
-        let compressor =
-            (self.compressor).get_or_insert_with(|| Compress::new(Compression::new(LEVEL), false));
+        let compressor = (self.turn.compressor)
+            .get_or_insert_with(|| Compress::new(Compression::new(LEVEL), false));
         compressor.reset();
         let mut crc = Crc::new();
         crc.update(&self.text);
@@ -294,20 +202,7 @@ impl GzipChunks {
         self.out.extend_from_slice(&FINAL_BLOCK);
         self.out.extend_from_slice(&self.crc.sum().to_le_bytes());
         self.out.extend_from_slice(&self.crc.amount().to_le_bytes());
-        let mut inner = self.cache.inner.lock();
-        if self.complete {
-            // Blocks that hold a header differ between formats: they may belong to the other one.
-            let round = self.round;
-            inner.blocks.retain(|key, cached| {
-                let headed = key
-                    .chunks(super::walk::NUMBERS)
-                    .any(|part| part.last().is_some_and(|rows| rows & 0xff != 0));
-                cached.round + u64::from(headed) >= round
-            });
-        }
-        if inner.compressors.len() < 2 {
-            inner.compressors.extend(self.compressor.take());
-        }
+        self.cache.end(&mut self.turn);
     }
 }
 
@@ -434,32 +329,44 @@ mod tests {
     }
 
     #[test]
-    fn an_unchanged_exposition_compresses_nothing_again_and_outdated_blocks_go() {
+    fn an_unchanged_exposition_compresses_nothing_again() {
         let (metrics, mut writer) = metrics();
         for at in 0..2000 {
             writer.apply_object(&map(at, 3));
         }
+        writer.apply_object(&map(2000, 30_000));
         let everything = Selection::default();
-        let first = gzip(&metrics, Format::Text, &everything).0;
-        let pointers = || {
+        let pieces = || {
             let exposition = metrics.exposition(Format::Text, everything.clone());
-            let pieces: Vec<_> = exposition.encoded(Encoding::Gzip).collect();
-            assert_eq!(pieces.concat(), first);
+            exposition.encoded(Encoding::Gzip).collect::<Vec<_>>()
         };
-        pointers();
-        let held = metrics.gzip_cache_bytes();
-        assert!(held > 0);
-        for round in 0..20 {
-            for at in 0..2000 {
-                writer.apply_object(&map(at, 3 + round % 2));
+        let (first, again) = (pieces(), pieces());
+        assert_eq!(first.concat(), again.concat());
+        // Large blocks are handed out as they are kept; smaller ones are joined.
+        let kept = |piece: &&Bytes| again.iter().any(|own| own.as_ptr() == piece.as_ptr());
+        let largest = first.iter().max_by_key(|piece| piece.len());
+        assert!(largest.as_ref().is_some_and(kept), "compressed again");
+    }
+
+    #[test]
+    fn blocks_of_older_states_go_whatever_is_asked_for() {
+        for selection in [
+            Selection::default(),
+            Selection::default().resources(["configmaps"]),
+            Selection::default().families(["wide"]),
+        ] {
+            let (metrics, mut writer) = metrics();
+            let mut held = None;
+            for round in 0..40 {
+                for at in 0..2000 {
+                    writer.apply_object(&map(at, 3 + round % 2));
+                }
+                gzip(&metrics, Format::Text, &selection);
+                let bytes = metrics.gzip_cache_bytes();
+                let held = *held.get_or_insert(bytes);
+                assert!(held > 0 && bytes * 2 < held * 3, "{bytes} {held}");
             }
-            gzip(&metrics, Format::Text, &everything);
         }
-        assert!(
-            metrics.gzip_cache_bytes() < 2 * held,
-            "{} {held}",
-            metrics.gzip_cache_bytes()
-        );
     }
 
     #[derive(Clone, Debug)]

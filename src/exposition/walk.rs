@@ -5,13 +5,11 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
+#[cfg(feature = "gzip")]
+use super::gzip::{PartKey, Place};
 use super::plan::Source;
 use super::{Exposition, PlanFamily};
 use crate::store::{Column, Page};
-
-/// How many numbers stand for a part; the last says whether it holds a header.
-#[cfg(feature = "gzip")]
-pub(super) const NUMBERS: usize = 4;
 
 /// A part is at most about this large as text, unless a single row is larger.
 const PART: usize = 96 * 1024;
@@ -141,36 +139,36 @@ impl Walk {
         }
     }
 
-    /// Appends numbers that together stand for exactly the text of a part, in this plan.
-    ///
-    /// Says no where the text depends on more than columns.
+    /// Where a part is, and what stands for exactly its text; none where the text depends on more
+    /// than columns.
     #[cfg(feature = "gzip")]
-    pub(super) fn identify(&self, part: &Part, key: &mut Vec<u64>) -> bool {
+    pub(super) fn identify(&self, part: &Part) -> Option<(Place, PartKey)> {
         if part.repeated.is_some() || self.exposition.selection.namespaces.is_some() {
-            return false;
+            return None;
         }
-        let source = (self.exposition.plan.families().get(part.family))
-            .and_then(|family| family.sources.get(part.source));
-        let Some(columns) = source.and_then(|source| self.columns(source, part.page)) else {
-            return false;
+        let family = self.exposition.plan.families().get(part.family)?;
+        let source = family.sources.get(part.source)?;
+        let columns = self.columns(source, part.page)?;
+        let header = part.head.then_some(self.exposition.format);
+        let row = |row| u8::try_from(row).ok();
+        let rows = row(part.rows.start)?..row(part.rows.end)?;
+        let place = Place {
+            page: columns.page.number(),
+            column: u32::try_from(source.column).ok()?,
+            row: rows.start,
+            header,
         };
-        let format = if part.head {
-            1 + self.exposition.format as u64
-        } else {
-            0
+        let key = PartKey {
+            base: columns.base.version(),
+            column: columns.column.version(),
+            shared: match columns.column.is_coded() {
+                true => columns.page.shared_version(),
+                false => 0,
+            },
+            rows,
+            header,
         };
-        let rows = (part.rows.start << 16 | part.rows.end) as u64;
-        let shared = match columns.column.is_coded() {
-            true => columns.page.shared_version(),
-            false => 0,
-        };
-        key.extend([
-            columns.base.version(),
-            columns.column.version(),
-            shared,
-            rows << 8 | format,
-        ]);
-        true
+        Some((place, key))
     }
 
     /// The next rows of a page that have a line.

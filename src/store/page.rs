@@ -1,6 +1,7 @@
 //! Pages: a run of rows in key order, a column per family, each shared until it changes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::column::{Column, MAX_ROWS};
 use super::render::Rendered;
@@ -10,6 +11,9 @@ use crate::shared::{KINDS, kind_of, value_in};
 /// A run of rows: objects with adjacent keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
+    /// The same in all states of a page, differs between any two pages of the process.
+    #[cfg_attr(not(feature = "gzip"), expect(dead_code, reason = "for blocks"))]
+    number: u64,
     rows: Arc<Rows>,
     /// `metadata.resourceVersion` per row, 0 where it is not a decimal integer.
     versions: Vec<u64>,
@@ -35,10 +39,17 @@ pub(crate) struct Identity<'a> {
 impl Page {
     pub(crate) fn new(columns: usize) -> Self {
         Self {
+            number: next_number(),
             rows: Arc::default(),
             versions: Vec::new(),
             columns: (0..columns).map(|_| Arc::new(Column::new(0))).collect(),
         }
+    }
+
+    /// A number that stays the page's while its rows change.
+    #[cfg(feature = "gzip")]
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -163,6 +174,7 @@ impl Page {
                 .to_vec(),
         };
         Self {
+            number: next_number(),
             rows: Arc::new(rows),
             versions: self
                 .versions
@@ -205,4 +217,9 @@ impl Page {
             + keys.sum::<usize>()
             + self.versions.capacity() * size_of::<u64>()
     }
+}
+
+fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }

@@ -1,11 +1,14 @@
 //! What is known of one watch, as its reflector goes along.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::failure::Failure;
 use super::health::{FeedHealth, ResourceState};
+use super::outage::Outage;
 use crate::resource::ResourceInfo;
 
 /// What is known of one watch, kept up to date by its reflector.
@@ -13,6 +16,8 @@ pub(super) struct FeedState {
     resource: String,
     namespace: Option<String>,
     known: Mutex<Known>,
+    /// Of all watches of the server.
+    outage: Arc<Outage>,
     changed: watch::Sender<()>,
 }
 
@@ -21,6 +26,8 @@ struct Known {
     state: ResourceState,
     complete: bool,
     was_refused: bool,
+    /// Part of an outage.
+    away: bool,
     failures: u64,
     last_sign: Option<Instant>,
     last_error: Option<String>,
@@ -32,12 +39,14 @@ impl FeedState {
     pub(super) fn new(
         resource: &ResourceInfo,
         namespace: Option<String>,
+        outage: Arc<Outage>,
         changed: watch::Sender<()>,
     ) -> Self {
         Self {
             resource: resource.label(),
             namespace,
             known: Mutex::default(),
+            outage,
             changed,
         }
     }
@@ -107,15 +116,33 @@ impl FeedState {
         self.enter(&mut self.known.lock(), ResourceState::Stopped, None);
     }
 
-    /// Logs a change of state, once.
+    /// Logs a change of state, once, and an outage once for all watches.
     fn enter(&self, known: &mut Known, state: ResourceState, failure: Option<&Failure>) {
+        let resource = &*self.resource;
+        let namespace = self.namespace.as_deref().unwrap_or("*");
+        let was_away = known.away;
+        known.away = failure.is_some_and(|failure| failure.is_away);
+        if known.away && !was_away && self.outage.begin() {
+            let error = failure.map(tracing::field::display);
+            tracing::warn!(
+                resource,
+                namespace,
+                error,
+                "the API server does not answer; what is known is served, and retries go on"
+            );
+        } else if was_away
+            && !known.away
+            && let Some(took) = self.outage.end()
+            && state != ResourceState::Stopped
+        {
+            let seconds = took.as_secs();
+            tracing::info!(seconds, "the API server answers again");
+        }
         if known.state == state {
             return;
         }
-        let resource = &*self.resource;
-        let namespace = self.namespace.as_deref().unwrap_or("*");
         match (state, failure) {
-            (ResourceState::Failing(reason), Some(failure)) => tracing::warn!(
+            (ResourceState::Failing(reason), Some(failure)) if !known.away => tracing::warn!(
                 resource,
                 namespace,
                 reason = reason.as_str(),
@@ -123,7 +150,9 @@ impl FeedState {
                 "cannot follow the resource; what is known is served, and retries go on"
             ),
             // Who starts is told of everything together; one that failed was told of alone.
-            (ResourceState::Synced, _) if matches!(known.state, ResourceState::Failing(_)) => {
+            (ResourceState::Synced, _)
+                if matches!(known.state, ResourceState::Failing(_)) && !was_away =>
+            {
                 tracing::info!(resource, namespace, "synced again");
             }
             _ => tracing::debug!(resource, namespace, ?state, "state"),

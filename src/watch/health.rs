@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::failure::FailureReason;
 use super::feed::FeedState;
+use super::outage::Outage;
 use super::readiness::ReadinessPolicy;
 use crate::StateMetrics;
 use crate::exposition::{Plan, Slot};
@@ -243,6 +244,7 @@ pub(super) struct Shared {
     pub(super) begun: AtomicBool,
     /// It was ready once.
     pub(super) ready: AtomicBool,
+    outage: Arc<Outage>,
     pub(super) changed: watch::Sender<()>,
 }
 
@@ -275,6 +277,7 @@ impl Health {
                 sharding: Mutex::default(),
                 begun: AtomicBool::new(false),
                 ready: AtomicBool::new(false),
+                outage: Arc::default(),
                 changed: watch::Sender::new(()),
                 metrics,
             }),
@@ -388,6 +391,7 @@ impl Health {
         Arc::new(FeedState::new(
             resource,
             namespace,
+            Arc::clone(&self.shared.outage),
             self.shared.changed.clone(),
         ))
     }

@@ -58,6 +58,7 @@ mod follow;
 mod frame;
 mod health;
 mod metrics;
+mod outage;
 mod readiness;
 mod reflector;
 mod sharding;

@@ -8,7 +8,9 @@ use serde_json::json;
 use crate::support::{Fault, On, eventually, pass};
 use crate::{SYNCED, config_map, metrics, pods, server, start, synced};
 use kube_state_metrics::StateMetrics;
-use kube_state_metrics::watch::{FailureReason, ReadinessPolicy, ResourceState, Source};
+use kube_state_metrics::watch::{
+    FailureReason, ReadinessPolicy, ResourceHealth, ResourceState, Source,
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_resource_goes_from_not_started_over_listing_to_synced() {
@@ -190,16 +192,31 @@ impl std::io::Write for Log {
     }
 }
 
+impl Log {
+    /// A log that takes what is said while the guard lives.
+    fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// The lines that have all of these words.
+    fn lines(&self, words: &[&str]) -> Vec<String> {
+        let log = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let found = log
+            .lines()
+            .filter(|line| words.iter().all(|word| line.contains(word)));
+        found.map(str::to_owned).collect()
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_state_is_logged_once_per_change() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(move || writer.clone())
-        .with_ansi(false)
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-
+    let (log, _guard) = Log::begin();
     let server = server();
     let running = synced(&server, |watch| watch).await;
     pass(Duration::from_secs(5)).await;
@@ -214,16 +231,40 @@ async fn a_state_is_logged_once_per_change() {
     server.heal();
     server.put("configmaps", config_map("a", "new"));
     running.agrees().await;
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let lines = |word: &str| {
-        let lines = log
-            .lines()
-            .filter(|line| line.contains("configmaps") && line.contains(word));
-        lines.count()
+    for word in ["synced again", "forbidden", "WARN"] {
+        let lines = log.lines(&["configmaps", word]);
+        assert_eq!(lines.len(), 1, "{word}: {lines:#?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_logged_once_for_all_resources() {
+    let (log, _guard) = Log::begin();
+    let server = server();
+    let running = synced(&server, |watch| watch).await;
+    pass(Duration::from_secs(5)).await;
+    server.set_down(true);
+    pass(Duration::from_secs(300)).await;
+    let failing = |resources: Vec<ResourceHealth>| {
+        let state = ResourceState::Failing(FailureReason::Unreachable);
+        resources.iter().filter(|own| own.state == state).count()
     };
-    assert_eq!(
-        (lines("synced again"), lines("forbidden"), lines("WARN")),
-        (1, 1, 1),
-        "{log}"
+    assert_eq!(failing(running.health.resources()), 2);
+    server.set_down(false);
+    server.put("configmaps", config_map("a", "new"));
+    running.agrees().await;
+    pass(Duration::from_secs(60)).await;
+    assert_eq!(failing(running.health.resources()), 0);
+    let said = log.lines(&[]);
+    let [warning, end] = &said[..] else {
+        panic!("{said:#?}");
+    };
+    assert!(
+        warning.contains("WARN") && warning.contains("the API server does not answer"),
+        "{warning}"
+    );
+    assert!(
+        end.contains("INFO") && end.contains("the API server answers again seconds=30"),
+        "{end}"
     );
 }

@@ -56,7 +56,8 @@ pub(super) async fn cardinality(
 
 /// The memory of stores and process.
 pub(super) async fn memory(State(app): State<Arc<App>>) -> Response {
-    let stores = app.instance().status().memory_bytes();
+    let instance = app.instance();
+    let stores = instance.status().memory_bytes();
     let process = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let field = |name: &str| {
         let line = process.lines().find_map(|line| line.strip_prefix(name))?;
@@ -65,6 +66,7 @@ pub(super) async fn memory(State(app): State<Arc<App>>) -> Response {
     };
     json(&json!({
         "stores_bytes": stores,
+        "gzip_cache_bytes": instance.metrics.gzip_cache_bytes(),
         "resident_bytes": field("VmRSS"),
         "resident_peak_bytes": field("VmHWM"),
         "anonymous_bytes": field("RssAnon"),

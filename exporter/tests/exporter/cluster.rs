@@ -224,7 +224,7 @@ fn a_refused_resource_is_named_and_holds_nobody_up_unless_strict() {
 
 #[test]
 fn an_api_server_that_is_away_does_not_stop_the_exporter() {
-    let exporter = Exporter::serving(&["--apiserver=http://127.0.0.1:1", "--resources=pods"]);
+    let exporter = Exporter::serving(&["--apiserver=http://127.0.0.1:1", "--resources=pods,nodes"]);
     assert!(
         exporter.line.starts_with("watching http://127.0.0.1:1"),
         "{}",
@@ -244,7 +244,7 @@ fn an_api_server_that_is_away_does_not_stop_the_exporter() {
     eventually("it goes on trying", || {
         (exporter.own(failures) > Some(2.0)).then_some(())
     });
-    exporter.tells("cannot follow the resource");
+    exporter.tells("the API server does not answer");
     let log = exporter.log();
     assert_eq!(log.lines().count(), 1, "said once: {log}");
 }
