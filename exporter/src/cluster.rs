@@ -30,6 +30,8 @@ pub(crate) enum ClusterError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("{}: the certificate authority has no certificate", path.display())]
+    NoAuthority { path: PathBuf },
     #[error("cannot make a client for the API server: {0}")]
     Client(String),
 }
@@ -127,6 +129,11 @@ impl Access {
         if let Some(apiserver) = &self.apiserver {
             config.cluster_url = apiserver.clone();
         }
+        if config.root_cert.as_ref().is_some_and(Vec::is_empty) {
+            let ours = || Path::new(SERVICE_ACCOUNT).join("ca.crt");
+            let path = self.kubeconfig.clone().unwrap_or_else(ours);
+            return Err(ClusterError::NoAuthority { path });
+        }
         let user = &mut config.auth_info;
         // As for other clients, the file counts where there is a token beside it.
         if let Some(path) = user.token_file.take() {
@@ -186,6 +193,32 @@ current-context: x
         for wrong in ["", "x", "current-context: y", "\u{fffd}: ["] {
             assert_eq!(server(wrong.as_bytes()), None, "{wrong}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_authority_without_certificates_is_named() {
+        let directory = std::env::temp_dir().join(format!("authority-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("config");
+        let kubeconfig = "
+clusters: [{name: a, cluster: {server: 'https://a', certificate-authority: ca.pem}}]
+users: [{name: u, user: {token: t}}]
+contexts: [{name: x, context: {cluster: a, user: u}}]
+current-context: x
+";
+        std::fs::write(&path, kubeconfig).unwrap();
+        std::fs::write(directory.join("ca.pem"), "").unwrap();
+        let access = Access {
+            kubeconfig: Some(path.clone()),
+            apiserver: None,
+        };
+        let error = access.config().await.unwrap_err().to_string();
+        std::fs::remove_dir_all(&directory).unwrap();
+        let said = format!(
+            "{}: the certificate authority has no certificate",
+            path.display()
+        );
+        assert_eq!(error, said);
     }
 
     #[test]
