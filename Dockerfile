@@ -7,12 +7,12 @@ COPY . .
 ARG REVISION=unknown
 ARG BRANCH=unknown
 ENV BUILD_REVISION=$REVISION BUILD_BRANCH=$BRANCH
-RUN cargo build --release --locked -p kube-state-metrics-exporter
+RUN cargo build --profile dist --locked -p kube-state-metrics-exporter
 
 FROM scratch
 # For API servers whose certificate a public authority signed; in a cluster the service account has its own.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /src/target/release/kube-state-metrics /kube-state-metrics
+COPY --from=build /src/target/dist/kube-state-metrics /kube-state-metrics
 USER 65534:65534
 EXPOSE 8080 8081
 ENTRYPOINT ["/kube-state-metrics", "--port=8080", "--telemetry-port=8081"]

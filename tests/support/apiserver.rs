@@ -1,23 +1,22 @@
 //! The server: collections, their history, open watches, and faults on demand.
 
 use std::collections::{BTreeMap, HashMap};
-use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
-use futures::{FutureExt, StreamExt};
-use http::{Request, Response};
+use futures::channel::mpsc::unbounded;
+use http::Request;
 use http_body_util::BodyExt;
-use http_body_util::StreamBody;
-use http_body_util::combinators::UnsyncBoxBody;
 use kube::Client;
 use kube::client::Body;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use super::answers::{
+    Answer, Sender, bookmark, line, refusal, spoil, status, streamed, whole, with_code,
+};
 use super::questions::Asked;
 
 /// Cloning gives another handle to the same server.
@@ -96,10 +95,6 @@ struct OpenWatch {
     sender: Sender,
     muted: bool,
 }
-
-type Sender = UnboundedSender<io::Result<Bytes>>;
-type Receiver = UnboundedReceiver<io::Result<Bytes>>;
-type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
 impl Default for State {
     fn default() -> Self {
@@ -545,7 +540,7 @@ impl State {
             for object in collection.objects.values().filter(|own| asked.selects(own)) {
                 send(line("ADDED", object));
             }
-            send(bookmark(collection, now, true));
+            send(bookmark(&collection.kind, now, true));
         } else {
             for (at, kind, object) in &collection.history {
                 if version.is_some_and(|version| *at > version) && asked.selects(object) {
@@ -573,7 +568,7 @@ impl State {
                 let Some(collection) = state.collections.get_mut(&plural) else {
                     return;
                 };
-                let line = bookmark(collection, version, false);
+                let line = bookmark(&collection.kind, version, false);
                 let Some(watch) = collection.watches.iter().find(|watch| watch.id == id) else {
                     return;
                 };
@@ -622,91 +617,4 @@ fn merge(target: &mut Value, patch: &Value) {
             merge(&mut target[name], value);
         }
     }
-}
-
-fn line(kind: &str, object: &Value) -> String {
-    format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n")
-}
-
-fn bookmark(collection: &Collection, version: u64, initial_end: bool) -> String {
-    let mut metadata = json!({ "resourceVersion": version.to_string() });
-    if initial_end {
-        metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
-    }
-    line(
-        "BOOKMARK",
-        &json!({ "kind": collection.kind, "metadata": metadata }),
-    )
-}
-
-fn status(code: u16, reason: &str, message: &str) -> Value {
-    json!({
-        "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message
-    })
-}
-
-fn refusal(code: u16, reason: &str, message: &str, retry_after: Option<u64>) -> Answer {
-    with_code(code, status(code, reason, message).to_string(), retry_after)
-}
-
-fn with_code(code: u16, body: String, retry_after: Option<u64>) -> Answer {
-    let (sender, receiver) = unbounded();
-    sender.unbounded_send(Ok(body.into())).unwrap();
-    let mut answer = streamed(code, receiver);
-    if let Some(seconds) = retry_after {
-        answer.headers_mut().insert("Retry-After", seconds.into());
-    }
-    answer
-}
-
-fn whole(body: String) -> Answer {
-    with_code(200, body, None)
-}
-
-fn streamed(code: u16, receiver: Receiver) -> Answer {
-    let frames = receiver.map(|bytes| bytes.map(http_body::Frame::data));
-    let body = StreamBody::new(frames).boxed_unsync();
-    Response::builder().status(code).body(body).unwrap()
-}
-
-/// The same body, spoilt.
-fn spoil(body: UnsyncBoxBody<Bytes, io::Error>, fault: Fault) -> UnsyncBoxBody<Bytes, io::Error> {
-    let (sender, receiver) = unbounded();
-    let (Fault::Cut(bytes) | Fault::Truncate(bytes) | Fault::Stall(bytes) | Fault::Slow(bytes)) =
-        fault
-    else {
-        panic!("{fault:?} does not spoil a body");
-    };
-    tokio::spawn(
-        async move {
-            let mut body = body.into_data_stream();
-            let mut left = bytes;
-            while let Some(Ok(chunk)) = body.next().await {
-                if let Fault::Slow(_) = fault {
-                    for piece in chunk.chunks(bytes) {
-                        let _ = sender.unbounded_send(Ok(Bytes::copy_from_slice(piece)));
-                        tokio::time::sleep(Duration::from_secs(1)).await;
-                    }
-                    continue;
-                }
-                let part = chunk.slice(..left.min(chunk.len()));
-                left -= part.len();
-                let _ = sender.unbounded_send(Ok(part));
-                if left == 0 {
-                    break;
-                }
-            }
-            match fault {
-                Fault::Cut(_) => {
-                    let _ = sender.unbounded_send(Err(io::ErrorKind::ConnectionReset.into()));
-                }
-                Fault::Stall(_) => std::future::pending().await,
-                _ => {}
-            }
-            drop(sender);
-            Ok::<_, Infallible>(())
-        }
-        .map(drop),
-    );
-    StreamBody::new(receiver.map(|bytes| bytes.map(http_body::Frame::data))).boxed_unsync()
 }
