@@ -55,9 +55,7 @@ impl Iterator for Chunks {
                 }
                 break;
             };
-            if !self.walk.write(&part, &mut self.buffer) {
-                self.walk.unhead(&part);
-            }
+            self.walk.write(&part, &mut self.buffer);
         }
         (!self.buffer.is_empty()).then(|| self.buffer.split().freeze())
     }

@@ -50,11 +50,7 @@ impl Live {
     }
 
     pub(crate) fn exposition(&self, format: Format, selection: Selection) -> Exposition {
-        let state = self.state.read().clone();
-        let exposition = Exposition::new(state.plan, format, selection);
-        #[cfg(feature = "gzip")]
-        let exposition = exposition.with_cache(&state.gzip);
-        exposition
+        self.state.read().clone().exposition(format, selection)
     }
 
     /// Puts another plan in force.
@@ -80,13 +76,23 @@ impl Live {
 
     #[cfg(feature = "gzip")]
     pub(crate) fn tend_gzip_cache(&self) {
-        let cache = Arc::clone(&self.state.read().gzip);
-        cache.tend(|format| self.exposition(format, Selection::default()));
+        let state = self.state.read().clone();
+        let cache = Arc::clone(&state.gzip);
+        cache.tend(|format| state.exposition(format, Selection::default()));
     }
 
     #[cfg(feature = "gzip")]
     pub(crate) fn gzip_cache_bytes(&self) -> usize {
         self.state.read().gzip.heap_bytes()
+    }
+}
+
+impl State {
+    fn exposition(self, format: Format, selection: Selection) -> Exposition {
+        let exposition = Exposition::new(self.plan, format, selection);
+        #[cfg(feature = "gzip")]
+        let exposition = exposition.with_cache(&self.gzip);
+        exposition
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 #[cfg(feature = "gzip")]
-use super::gzip::{PartKey, Place};
+use super::Format;
 use super::plan::Source;
 use super::{Exposition, PlanFamily};
 use crate::store::{Column, Page};
@@ -42,6 +42,30 @@ pub(super) struct Part {
     /// About how many bytes of text.
     #[cfg_attr(not(feature = "gzip"), expect(dead_code, reason = "for blocks"))]
     pub(super) size: usize,
+}
+
+/// Where a part is: a part that is there later, or was before, is another state of it.
+#[cfg(feature = "gzip")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    page: u64,
+    column: u32,
+    /// The first of its rows.
+    row: u8,
+    /// The format of the header in front, where there is one.
+    header: Option<Format>,
+}
+
+/// The state of a part: at one place and with one version there is only ever one text.
+#[cfg(feature = "gzip")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Version {
+    base: u64,
+    column: u64,
+    /// Of the values that rows share, where the column refers to them.
+    shared: u64,
+    /// Behind the last of its rows.
+    end: u8,
 }
 
 /// The columns of a part.
@@ -105,16 +129,15 @@ impl Walk {
         None
     }
 
-    /// Appends the text of a part; says whether any row of it is selected.
-    pub(super) fn write(&self, part: &Part, out: &mut BytesMut) -> bool {
+    /// Appends the text of a part.
+    pub(super) fn write(&self, part: &Part, out: &mut BytesMut) {
         let Some(family) = self.exposition.plan.families().get(part.family) else {
-            return false;
+            return;
         };
         let start = out.len();
         if part.head {
             out.extend_from_slice(family.header(self.exposition.format));
         }
-        let headed = out.len();
         match &part.repeated {
             None => {
                 if let Some(columns) =
@@ -123,55 +146,44 @@ impl Walk {
                     self.write_rows(&columns, part.rows.clone(), out);
                 }
             }
-            Some(repeated) => self.write_unrepeated(family, repeated, out),
-        }
-        let any = out.len() > headed;
-        if !any {
-            out.truncate(start);
-        }
-        any
-    }
-
-    /// Takes back that a header has been written, for a part that turned out to have no row.
-    pub(super) fn unhead(&mut self, part: &Part) {
-        if part.head && part.family == self.family {
-            self.headed = false;
+            Some(repeated) => {
+                let headed = out.len();
+                self.write_unrepeated(family, repeated, out);
+                if out.len() == headed {
+                    out.truncate(start);
+                }
+            }
         }
     }
 
-    /// Where a part is, and what stands for exactly its text; none where the text depends on more
-    /// than columns.
+    /// Where a part is and in which state; none where the text depends on more than columns.
     #[cfg(feature = "gzip")]
-    pub(super) fn identify(&self, part: &Part) -> Option<(Place, PartKey)> {
+    pub(super) fn identify(&self, part: &Part) -> Option<(Place, Version)> {
         if part.repeated.is_some() || self.exposition.selection.namespaces.is_some() {
             return None;
         }
         let family = self.exposition.plan.families().get(part.family)?;
         let source = family.sources.get(part.source)?;
         let columns = self.columns(source, part.page)?;
-        let header = part.head.then_some(self.exposition.format);
-        let row = |row| u8::try_from(row).ok();
-        let rows = row(part.rows.start)?..row(part.rows.end)?;
         let place = Place {
             page: columns.page.number(),
             column: u32::try_from(source.column).ok()?,
-            row: rows.start,
-            header,
+            row: u8::try_from(part.rows.start).ok()?,
+            header: part.head.then_some(self.exposition.format),
         };
-        let key = PartKey {
+        let version = Version {
             base: columns.base.version(),
             column: columns.column.version(),
             shared: match columns.column.is_coded() {
                 true => columns.page.shared_version(),
                 false => 0,
             },
-            rows,
-            header,
+            end: u8::try_from(part.rows.end).ok()?,
         };
-        Some((place, key))
+        Some((place, version))
     }
 
-    /// The next rows of a page that have a line.
+    /// The next rows of a page that have a line to show.
     fn rows(&self, columns: &Columns<'_>) -> Option<Part> {
         let rows = columns.page.len();
         if columns.column.bytes() == 0 {
@@ -183,8 +195,8 @@ impl Walk {
         let size = bytes.saturating_add(lines.saturating_mul(per_line));
         // Equal runs of rows, so that the same column is always cut in the same places.
         let step = rows.div_ceil(size.div_ceil(PART).max(1)).max(1);
-        let has_line =
-            |rows: &Range<usize>| (rows.clone()).any(|row| !columns.column.cell(row).is_empty());
+        // A header is promised to the first part, so what is promised has to come.
+        let has_line = |rows: &Range<usize>| rows.clone().any(|row| self.shows(columns, row));
         let mut ranges = (self.row..rows)
             .step_by(step)
             .map(|from| from..(from + step).min(rows));
@@ -217,14 +229,16 @@ impl Walk {
         }
     }
 
-    fn write_rows(&self, columns: &Columns<'_>, rows: Range<usize>, out: &mut BytesMut) {
+    /// Whether a row has lines, and is selected.
+    fn shows(&self, columns: &Columns<'_>, row: usize) -> bool {
         let selection = &self.exposition.selection;
-        let all = selection.namespaces.is_none();
-        for row in rows {
-            let cell = columns.column.cell(row);
-            if !cell.is_empty() && (all || selection.has_key(columns.page.key(row))) {
-                columns.write_row(row, cell, out);
-            }
+        !columns.column.cell(row).is_empty()
+            && (selection.namespaces.is_none() || selection.has_key(columns.page.key(row)))
+    }
+
+    fn write_rows(&self, columns: &Columns<'_>, rows: Range<usize>, out: &mut BytesMut) {
+        for row in rows.filter(|&row| self.shows(columns, row)) {
+            columns.write_row(row, columns.column.cell(row), out);
         }
     }
 
@@ -287,5 +301,33 @@ impl Columns<'_> {
     fn write_row(&self, row: usize, tails: &[u8], out: &mut BytesMut) {
         let shared = |code| self.page.shared_value(row, code);
         (self.source.prefix).write_row(out, self.base.cell(row), tails, shared);
+    }
+}
+
+#[cfg(all(test, feature = "gzip"))]
+impl Place {
+    pub(super) fn of(page: u64) -> Self {
+        Self {
+            page,
+            column: 0,
+            row: 0,
+            header: None,
+        }
+    }
+
+    pub(super) fn page(&self) -> u64 {
+        self.page
+    }
+}
+
+#[cfg(all(test, feature = "gzip"))]
+impl Version {
+    pub(super) fn of(column: u64) -> Self {
+        Self {
+            base: 0,
+            column,
+            shared: 0,
+            end: 1,
+        }
     }
 }

@@ -157,6 +157,14 @@ impl Page {
         }
     }
 
+    /// The page without the rows from `end` on.
+    pub(crate) fn truncated(&self, end: usize) -> Self {
+        Self {
+            number: self.number,
+            ..self.slice(0..end)
+        }
+    }
+
     /// The rows of `range` as a page of their own.
     pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Self {
         let rows = Rows {

@@ -309,7 +309,7 @@ impl Slot {
             page: Arc::new(self.page.slice(half..self.page.len())),
             listed: self.listed.upper(half),
         };
-        self.page = Arc::new(self.page.slice(0..half));
+        self.page = Arc::new(self.page.truncated(half));
         upper
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn send(
     let sent = timeout(patience, client.send(request)).await;
     let answer = sent
         .map_err(|_| Failure::unreachable(format!("no answer within {patience:?}")))?
-        .map_err(|error| Failure::of_client(&error))?;
+        .map_err(|error| Failure::of_request(&error))?;
     if answer.status() == StatusCode::OK {
         return Ok(Answer {
             body: answer.into_body(),

@@ -54,6 +54,18 @@ pub(super) struct Failure {
     pub(super) retry_after: Option<Duration>,
     /// The server is not there, or somebody in front of it says so.
     pub(super) is_away: bool,
+    pub(super) contact: Contact,
+}
+
+/// How far a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contact {
+    /// Nowhere: there was no answer, and no time to wait for one either.
+    None,
+    /// The server took it, and did not answer in time or as it should.
+    Some,
+    /// The server refused it.
+    Answer,
 }
 
 /// What a server says when it refuses: the `Status` kind, as far as it matters here.
@@ -138,11 +150,22 @@ impl Failure {
             message: message.into(),
             retry_after: None,
             is_away: reason == FailureReason::Unreachable,
+            contact: Contact::Some,
         }
     }
 
     pub(super) fn unreachable(message: impl Into<String>) -> Self {
         Self::new(FailureReason::Unreachable, message)
+    }
+
+    /// A request that got no answer.
+    pub(super) fn of_request(error: &kube::Error) -> Self {
+        let failure = Self::of_client(error);
+        let contact = match failure.reason {
+            FailureReason::Unreachable => Contact::None,
+            _ => failure.contact,
+        };
+        Self { contact, ..failure }
     }
 
     /// A request that got no answer, or an answer whose body broke off.
@@ -204,6 +227,7 @@ impl Failure {
             message: status.message.clone(),
             retry_after: (seconds > 0).then_some(retry_after),
             is_away: reason == FailureReason::ServerError && (502..=504).contains(&status.code),
+            contact: Contact::Answer,
         }
     }
 }

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::failure::Failure;
+use super::failure::{Contact, Failure, FailureReason};
 use super::health::{FeedHealth, ResourceState};
 use super::outage::Outage;
 use crate::resource::ResourceInfo;
@@ -26,8 +26,8 @@ struct Known {
     state: ResourceState,
     complete: bool,
     was_refused: bool,
-    /// Part of an outage.
-    away: bool,
+    /// What the log has said of it last, where that was no good news.
+    told: Option<FailureReason>,
     failures: u64,
     last_sign: Option<Instant>,
     last_error: Option<String>,
@@ -116,48 +116,53 @@ impl FeedState {
         self.enter(&mut self.known.lock(), ResourceState::Stopped, None);
     }
 
-    /// Logs a change of state, once, and an outage once for all watches.
+    /// Enters a state and logs what is new: of the resource, or of the server as a whole.
     fn enter(&self, known: &mut Known, state: ResourceState, failure: Option<&Failure>) {
         let resource = &*self.resource;
         let namespace = self.namespace.as_deref().unwrap_or("*");
-        let was_away = known.away;
-        known.away = failure.is_some_and(|failure| failure.is_away);
-        if known.away && !was_away && self.outage.begin() {
-            let error = failure.map(tracing::field::display);
-            tracing::warn!(
-                resource,
-                namespace,
-                error,
-                "the API server does not answer; what is known is served, and retries go on"
-            );
-        } else if was_away
-            && !known.away
-            && let Some(took) = self.outage.end()
-            && state != ResourceState::Stopped
-        {
-            let seconds = took.as_secs();
-            tracing::info!(seconds, "the API server answers again");
-        }
-        if known.state == state {
-            return;
-        }
         match (state, failure) {
-            (ResourceState::Failing(reason), Some(failure)) if !known.away => tracing::warn!(
-                resource,
-                namespace,
-                reason = reason.as_str(),
-                error = %failure.message,
-                "cannot follow the resource; what is known is served, and retries go on"
-            ),
-            // Who starts is told of everything together; one that failed was told of alone.
-            (ResourceState::Synced, _)
-                if matches!(known.state, ResourceState::Failing(_)) && !was_away =>
-            {
-                tracing::info!(resource, namespace, "synced again");
+            (ResourceState::Failing(_), Some(failure)) if failure.contact == Contact::None => {
+                self.outage.no_answer(|| {
+                    tracing::warn!(
+                        error = %failure.message,
+                        "the API server does not answer; what is known is served, and retries go on"
+                    );
+                });
             }
-            _ => tracing::debug!(resource, namespace, ?state, "state"),
+            (ResourceState::Failing(reason), Some(failure)) => {
+                if failure.contact == Contact::Answer {
+                    self.server_answers();
+                }
+                if known.told.replace(reason) != Some(reason) {
+                    tracing::warn!(
+                        resource,
+                        namespace,
+                        reason = reason.as_str(),
+                        error = %failure.message,
+                        "cannot follow the resource; what is known is served, and retries go on"
+                    );
+                }
+            }
+            // Who starts is told of everything together; one that failed was told of alone.
+            (ResourceState::Synced, _) => {
+                self.server_answers();
+                if known.told.take().is_some() {
+                    tracing::info!(resource, namespace, "synced again");
+                }
+            }
+            _ => {}
         }
-        known.state = state;
-        self.changed.send_replace(());
+        if known.state != state {
+            tracing::debug!(resource, namespace, ?state, "state");
+            known.state = state;
+            self.changed.send_replace(());
+        }
+    }
+
+    fn server_answers(&self) {
+        self.outage.answer(|time| {
+            let seconds = time.as_secs();
+            tracing::info!(seconds, "the API server answers again");
+        });
     }
 }

@@ -1,50 +1,43 @@
-//! Outages: where the API server is away for all watches, the log says so once, not per resource.
+//! Outages: where the API server cannot be reached, the log says so once, not per resource.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Which watches have no answer from the API server, and since when.
+/// Whether requests get answers, whatever they are for.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
-    now: Mutex<Option<Now>>,
+    state: Mutex<State>,
 }
 
-#[derive(Debug)]
-struct Now {
-    watches: usize,
-    since: Instant,
+#[derive(Debug, Default)]
+struct State {
+    since: Option<Instant>,
+    answered: Option<Instant>,
 }
+
+/// Requests that were on their way when the server came back may fail for so long.
+const SETTLING: Duration = Duration::from_secs(2);
 
 impl Outage {
-    /// A watch has no answer any more; says whether it is the first.
-    pub(super) fn begin(&self) -> bool {
-        let mut now = self.now.lock();
-        match &mut *now {
-            Some(now) => {
-                now.watches += 1;
-                false
-            }
-            None => {
-                *now = Some(Now {
-                    watches: 1,
-                    since: Instant::now(),
-                });
-                true
-            }
+    /// A request got no answer; `tell` says so where that is news, before anything else is said.
+    pub(super) fn no_answer(&self, tell: impl FnOnce()) {
+        let mut state = self.state.lock();
+        let settling = |at: Instant| at.elapsed() < SETTLING;
+        if state.since.is_none() && !state.answered.is_some_and(settling) {
+            state.since = Some(Instant::now());
+            tell();
         }
     }
 
-    /// A watch has an answer again, or is no more; for the last one, says how long it took in all.
-    pub(super) fn end(&self) -> Option<Duration> {
-        let mut now = self.now.lock();
-        let own = now.as_mut()?;
-        own.watches -= 1;
-        if own.watches > 0 {
-            return None;
+    /// A request got an answer; `tell` is given how long there was none, where there was none.
+    pub(super) fn answer(&self, tell: impl FnOnce(Duration)) {
+        let mut state = self.state.lock();
+        state.answered = Some(Instant::now());
+        if let Some(since) = state.since.take() {
+            tell(since.elapsed());
         }
-        now.take().map(|own| own.since.elapsed())
     }
 }
 
@@ -53,15 +46,23 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_begins_and_the_last_ends() {
-        let outage = Outage::default();
-        assert_eq!(outage.end(), None);
-        for _ in 0..2 {
-            assert!(outage.begin());
-            assert!(!outage.begin());
-            tokio::time::advance(Duration::from_secs(7)).await;
-            assert_eq!(outage.end(), None);
-            assert_eq!(outage.end(), Some(Duration::from_secs(7)));
-        }
+    async fn an_outage_begins_once_and_ends_with_the_first_answer() {
+        let (outage, said) = (Outage::default(), Mutex::new(Vec::new()));
+        let no_answer = || outage.no_answer(|| said.lock().push(0));
+        let answer = || outage.answer(|time| said.lock().push(time.as_secs()));
+        answer();
+        tokio::time::advance(SETTLING).await;
+        no_answer();
+        no_answer();
+        assert_eq!(*said.lock(), [0]);
+        tokio::time::advance(Duration::from_secs(7)).await;
+        answer();
+        answer();
+        assert_eq!(*said.lock(), [0, 7]);
+        no_answer();
+        assert_eq!(*said.lock(), [0, 7], "it was sent before");
+        tokio::time::advance(SETTLING).await;
+        no_answer();
+        assert_eq!(*said.lock(), [0, 7, 0]);
     }
 }

@@ -1,4 +1,4 @@
-//! The blocks that are kept between scrapes, one for each place where a block may begin.
+//! The blocks that are kept between scrapes.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use flate2::Compress;
 use parking_lot::Mutex;
 
-use super::key::{BlockKey, Place};
 use super::rhythm::Rhythm;
 use super::{Block, GzipChunks};
+use crate::exposition::walk::{Place, Version};
 use crate::exposition::{Exposition, Format};
 
 /// The cache goes when nobody has asked for a compressed exposition for so long, and a round ends
@@ -18,7 +18,7 @@ use crate::exposition::{Exposition, Format};
 const IDLE: Duration = Duration::from_secs(300);
 
 /// Blocks are refreshed this long before the next scrape is expected.
-const LEAD: Duration = Duration::from_secs(1);
+pub(super) const LEAD: Duration = Duration::from_secs(1);
 
 /// Idle compressors that are kept: each is a quarter of a megabyte of tables.
 const COMPRESSORS: usize = 2;
@@ -31,146 +31,183 @@ pub(crate) struct GzipCache {
 
 #[derive(Default)]
 struct Inner {
-    /// What begins at a place replaces what began there before, so that changes take no more memory.
-    blocks: HashMap<Place, Cached>,
-    /// Complete expositions end a round, or time does; a block knows the last that used it.
+    /// By the places of a block's parts: a later state replaces the one before, so that changes
+    /// take no memory twice.
+    blocks: HashMap<Box<[Place]>, Cached>,
+    /// A round is from one complete scrape to the next, or some minutes where there is none.
     round: u64,
     round_began: Option<Instant>,
+    /// Counts expositions in the order they began.
+    passes: u64,
     compressors: Vec<Compress>,
     last_use: Option<Instant>,
     /// Of complete scrapes.
     rhythm: Rhythm,
     /// The blocks have been refreshed since the last complete scrape.
     refreshed: bool,
-    /// Of the last complete scrape.
-    format: Format,
 }
 
 struct Cached {
-    key: BlockKey,
+    versions: Box<[Version]>,
     block: Block,
+    /// The pass that made it.
+    pass: u64,
+    /// The last round that used it.
     round: u64,
 }
 
-/// What an exposition has of the cache while it is on its way.
-pub(super) struct Turn {
-    pub(super) round: u64,
-    /// It began the round: at its end, what no round uses any more goes.
-    sweeps: bool,
+/// One exposition's use of the cache.
+pub(super) struct Pass {
+    number: u64,
+    round: u64,
     pub(super) compressor: Option<Compress>,
 }
 
 impl GzipCache {
     /// Notes a scrape and begins its exposition.
     pub(in crate::exposition) fn scrape(self: &Arc<Self>, exposition: Exposition) -> GzipChunks {
-        let now = Instant::now();
-        let mut inner = self.inner.lock();
-        inner.last_use = Some(now);
-        if exposition.selection.is_everything() {
-            inner.rhythm.note(now);
-            inner.refreshed = false;
-            inner.format = exposition.format;
-        }
-        drop(inner);
-        self.chunks(exposition, now)
-    }
-
-    fn chunks(self: &Arc<Self>, exposition: Exposition, now: Instant) -> GzipChunks {
-        let turn = (self.inner.lock()).begin(exposition.selection.is_everything(), now);
-        GzipChunks::new(exposition, Arc::clone(self), turn)
+        let complete = exposition.selection.is_everything();
+        let (pass, outdated) =
+            (self.inner.lock()).scrape(complete, exposition.format, Instant::now());
+        // Freed without the lock.
+        drop(outdated);
+        GzipChunks::new(exposition, Arc::clone(self), pass)
     }
 
     /// Lets the cache go where it is idle; refreshes it shortly before the next scrape is due.
     ///
     /// `exposition` makes the current state in a format.
     pub(crate) fn tend(self: &Arc<Self>, exposition: impl FnOnce(Format) -> Exposition) {
+        let mut inner = self.inner.lock();
         let now = Instant::now();
-        let format = {
-            let mut inner = self.inner.lock();
-            match inner.last_use {
-                Some(last) if now.duration_since(last) <= IDLE => {}
-                Some(_) => return inner.forget(),
-                None => return,
-            }
-            let due =
-                (inner.rhythm.next()).is_some_and(|next| now + LEAD >= next && now < next + LEAD);
-            if !due || inner.refreshed {
-                return;
-            }
-            inner.refreshed = true;
-            inner.format
-        };
-        self.chunks(exposition(format), now).for_each(drop);
+        if inner.is_idle(now) {
+            let old = inner.forget();
+            drop(inner);
+            drop(old);
+        } else if let Some(format) = inner.due(now) {
+            let pass = inner.pass();
+            drop(inner);
+            GzipChunks::new(exposition(format), Arc::clone(self), pass).for_each(drop);
+        }
     }
 
-    /// The block of `key` at `place`, if that is what was there last.
-    pub(super) fn get(&self, place: &Place, key: &BlockKey, round: u64) -> Option<Block> {
+    /// The block at some places, if it is of these versions.
+    pub(super) fn get(&self, places: &[Place], versions: &[Version], pass: &Pass) -> Option<Block> {
         let mut inner = self.inner.lock();
-        let cached = inner.blocks.get_mut(place)?;
-        if cached.key != *key {
+        let cached = inner.blocks.get_mut(places)?;
+        if *cached.versions != *versions {
             return None;
         }
-        cached.round = cached.round.max(round);
+        cached.round = cached.round.max(pass.round);
         Some(cached.block.clone())
     }
 
-    /// Keeps a block, unless what its place has is newer: a slow client's answer is of an older state.
-    pub(super) fn put(&self, place: Place, key: BlockKey, block: &Block, round: u64) {
-        let mut inner = self.inner.lock();
-        if (inner.blocks.get(&place)).is_some_and(|cached| cached.key.newest() > key.newest()) {
-            return;
-        }
-        let block = block.clone();
-        let old = inner.blocks.insert(place, Cached { key, block, round });
-        // Freed without the lock.
-        drop(inner);
+    /// Keeps a block.
+    pub(super) fn put(
+        &self,
+        places: Vec<Place>,
+        versions: Vec<Version>,
+        block: &Block,
+        pass: &Pass,
+    ) {
+        let old = (self.inner.lock()).put(places, versions, block, pass);
         drop(old);
     }
 
-    pub(super) fn end(&self, turn: &mut Turn) {
+    pub(super) fn end(&self, pass: &mut Pass) {
         let mut inner = self.inner.lock();
-        if turn.sweeps {
-            // One round more for who asks for the other format, or for less.
-            (inner.blocks).retain(|_, cached| cached.round + 1 >= turn.round);
-        }
         if inner.compressors.len() < COMPRESSORS {
-            inner.compressors.extend(turn.compressor.take());
+            inner.compressors.extend(pass.compressor.take());
         }
     }
 
-    /// Memory the cache holds, in bytes.
+    /// Memory of the blocks, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         let inner = self.inner.lock();
-        let blocks = inner.blocks.values().map(|cached| {
-            cached.block.deflated.len()
-                + cached.key.heap_bytes()
-                + size_of::<Place>()
-                + size_of::<Cached>()
+        let blocks = inner.blocks.iter().map(|(places, cached)| {
+            size_of_val(&**places)
+                + size_of_val(&*cached.versions)
+                + size_of::<(Box<[Place]>, Cached)>()
+                + cached.block.heap_bytes()
         });
         blocks.sum()
     }
 }
 
 impl Inner {
-    fn begin(&mut self, complete: bool, now: Instant) -> Turn {
+    /// Notes a scrape and begins its pass; also gives what is outdated.
+    fn scrape(&mut self, complete: bool, format: Format, now: Instant) -> (Pass, Vec<Cached>) {
+        self.last_use = Some(now);
+        if complete {
+            self.rhythm.note(now, format);
+            self.refreshed = false;
+        }
         let long = |began: Instant| now.duration_since(began) > IDLE;
-        let sweeps = complete || self.round_began.is_none_or(long);
-        if sweeps {
+        let mut outdated = Vec::new();
+        if complete || self.round_began.is_none_or(long) {
             self.round += 1;
             self.round_began = Some(now);
+            // Two rounds, for who asks by turns for other formats, or for less.
+            let round = self.round;
+            let unused = (self.blocks).extract_if(|_, cached| cached.round + 2 < round);
+            outdated.extend(unused.map(|(_, cached)| cached));
         }
-        Turn {
+        (self.pass(), outdated)
+    }
+
+    fn pass(&mut self) -> Pass {
+        self.passes += 1;
+        Pass {
+            number: self.passes,
             round: self.round,
-            sweeps,
             compressor: self.compressors.pop(),
         }
     }
 
-    fn forget(&mut self) {
-        *self = Self {
+    fn is_idle(&self, now: Instant) -> bool {
+        (self.last_use).is_some_and(|last| now.duration_since(last) > IDLE)
+    }
+
+    /// The format of the scrape that is due, the first time it is asked.
+    fn due(&mut self, now: Instant) -> Option<Format> {
+        let (next, format) = self.rhythm.next()?;
+        let due = now + LEAD >= next && now < next + LEAD;
+        (due && !std::mem::replace(&mut self.refreshed, due)).then_some(format)
+    }
+
+    fn put(
+        &mut self,
+        places: Vec<Place>,
+        versions: Vec<Version>,
+        block: &Block,
+        pass: &Pass,
+    ) -> Option<Cached> {
+        // An answer that is still on its way does not bring back what was let go.
+        self.last_use?;
+        let new = |round| Cached {
+            versions: versions.into(),
+            block: block.clone(),
+            pass: pass.number,
+            round,
+        };
+        match self.blocks.get_mut(&*places) {
+            // A slow client's answer is of an older state.
+            Some(cached) if cached.pass > pass.number => None,
+            Some(cached) => {
+                let new = new(cached.round.max(pass.round));
+                Some(std::mem::replace(cached, new))
+            }
+            None => self.blocks.insert(places.into(), new(pass.round)),
+        }
+    }
+
+    fn forget(&mut self) -> Self {
+        let new = Self {
             round: self.round,
+            passes: self.passes,
             ..Self::default()
         };
+        std::mem::replace(self, new)
     }
 }
 
@@ -184,18 +221,125 @@ impl fmt::Debug for GzipCache {
 mod tests {
     use super::*;
 
+    const START: Duration = Duration::from_secs(1000);
+
+    /// A cache and its clock, in seconds.
+    struct Clock {
+        inner: Inner,
+        zero: Instant,
+    }
+
+    impl Clock {
+        fn new() -> Self {
+            let zero = Instant::now() + START;
+            let inner = Inner::default();
+            Self { inner, zero }
+        }
+
+        fn at(&self, seconds: u64) -> Instant {
+            self.zero + Duration::from_secs(seconds)
+        }
+
+        fn scrape(&mut self, complete: bool, seconds: u64) -> Pass {
+            let now = self.at(seconds);
+            self.inner.scrape(complete, Format::Text, now).0
+        }
+
+        /// Puts a block that is told apart by its version.
+        fn put(&mut self, page: u64, version: u64, pass: &Pass) {
+            let block = Block::default();
+            let (places, versions) = (vec![Place::of(page)], vec![Version::of(version)]);
+            self.inner.put(places, versions, &block, pass);
+        }
+
+        /// The pages that have a block, and their versions.
+        fn pages(&self) -> Vec<(Place, Version)> {
+            let blocks = self.inner.blocks.iter();
+            let mut pages: Vec<_> = blocks
+                .map(|(places, cached)| (places[0].clone(), cached.versions[0].clone()))
+                .collect();
+            pages.sort_by_key(|(place, _)| place.page());
+            pages
+        }
+    }
+
+    fn pages<const N: usize>(pages: [(u64, u64); N]) -> Vec<(Place, Version)> {
+        let own = pages.map(|(page, version)| (Place::of(page), Version::of(version)));
+        own.into()
+    }
+
     #[test]
-    fn a_round_ends_with_every_complete_exposition_and_with_time() {
-        let (mut inner, start) = (Inner::default(), Instant::now());
-        let mut begin = |complete, seconds| {
-            let turn = inner.begin(complete, start + Duration::from_secs(seconds));
-            (turn.round, turn.sweeps)
-        };
-        assert_eq!(begin(false, 0), (1, true));
-        assert_eq!(begin(false, 30), (1, false));
-        assert_eq!(begin(true, 31), (2, true));
-        assert_eq!(begin(false, 331), (2, false));
-        assert_eq!(begin(false, 332), (3, true));
-        assert_eq!(begin(true, 333), (4, true));
+    fn what_two_rounds_did_not_use_goes() {
+        let mut clock = Clock::new();
+        let pass = clock.scrape(true, 0);
+        clock.put(1, 1, &pass);
+        clock.put(2, 1, &pass);
+        for seconds in [30, 60] {
+            let pass = clock.scrape(true, seconds);
+            clock.put(1, seconds, &pass);
+            assert_eq!(clock.pages(), pages([(1, seconds), (2, 1)]));
+        }
+        clock.scrape(true, 90);
+        assert_eq!(clock.pages(), pages([(1, 60)]));
+    }
+
+    #[test]
+    fn rounds_end_with_time_where_no_scrape_is_complete() {
+        let mut clock = Clock::new();
+        let pass = clock.scrape(false, 0);
+        clock.put(1, 1, &pass);
+        for seconds in (15..900).step_by(15) {
+            let pass = clock.scrape(false, seconds);
+            clock.put(2, 1, &pass);
+            assert_eq!(clock.pages().len(), 2, "{seconds}");
+        }
+        for seconds in (900..1200).step_by(15) {
+            clock.scrape(false, seconds);
+        }
+        assert_eq!(clock.pages(), pages([(2, 1)]));
+    }
+
+    #[test]
+    fn a_slow_answer_does_not_replace_what_a_later_one_made() {
+        let mut clock = Clock::new();
+        let (slow, later) = (clock.scrape(true, 0), clock.scrape(true, 1));
+        clock.put(1, 2, &later);
+        clock.put(1, 1, &slow);
+        assert_eq!(clock.pages(), pages([(1, 2)]));
+        clock.put(1, 3, &later);
+        assert_eq!(clock.pages(), pages([(1, 3)]));
+    }
+
+    #[test]
+    fn an_idle_cache_goes_and_stays_away() {
+        let mut clock = Clock::new();
+        let pass = clock.scrape(true, 0);
+        clock.put(1, 1, &pass);
+        assert!(!clock.inner.is_idle(clock.at(300)));
+        assert!(clock.inner.is_idle(clock.at(301)));
+        assert_eq!(clock.inner.forget().blocks.len(), 1);
+        clock.put(1, 1, &pass);
+        assert_eq!(clock.pages(), []);
+        assert!(!clock.inner.is_idle(clock.at(999)), "it is gone already");
+    }
+
+    #[test]
+    fn a_scrape_that_is_due_is_prepared_once_in_its_format() {
+        let mut clock = Clock::new();
+        // Two scrapers, one for each format.
+        for round in 0..4 {
+            for (format, offset) in [(Format::Text, 0), (Format::OpenMetrics, 10)] {
+                let now = clock.at(round * 30 + offset);
+                clock.inner.scrape(true, format, now);
+            }
+        }
+        let mut due = |seconds| clock.inner.due(clock.zero + Duration::from_secs(seconds));
+        assert_eq!(due(115), None);
+        assert_eq!(due(119), Some(Format::Text));
+        assert_eq!(due(120), None, "prepared already");
+        let now = clock.at(120);
+        clock.inner.scrape(true, Format::Text, now);
+        let mut due = |seconds| clock.inner.due(clock.zero + Duration::from_secs(seconds));
+        assert_eq!(due(129), Some(Format::OpenMetrics));
     }
 }
