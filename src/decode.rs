@@ -119,7 +119,7 @@ impl DecodeError {
     }
 
     fn new(kind: &str, json: &[u8], error: &serde_json::Error) -> Self {
-        let reason = if error.is_data() {
+        let reason = if error.is_data() || is_too_deep(error) {
             DecodeReason::Field
         } else {
             DecodeReason::Syntax
@@ -208,12 +208,20 @@ fn identity_of(json: &[u8]) -> Option<(String, String)> {
     Some((metadata.namespace.unwrap_or_default(), metadata.name))
 }
 
+/// The library counts this as bad syntax, but it is a limit of its own.
+fn is_too_deep(error: &serde_json::Error) -> bool {
+    error.to_string().starts_with("recursion limit exceeded")
+}
+
 /// What is wrong and where, without the value that is wrong.
 ///
 /// The decoder's own messages quote the value first and say last what was expected, which is about
 /// the type and safe to repeat.
 fn describe(json: &[u8], error: &serde_json::Error) -> String {
     let (line, column) = (error.line(), error.column());
+    if is_too_deep(error) {
+        return String::from("a field is nested more than 127 levels deep");
+    }
     if !error.is_data() {
         return format!("not valid JSON at line {line} column {column}");
     }

@@ -106,6 +106,16 @@ fn tell(
         let objects = counted(*count, "object");
         writeln!(err, "note: nothing is configured for {kind}: {objects}")?;
     }
+    if report.repeated > 0 {
+        let samples = counted(
+            usize::try_from(report.repeated).unwrap_or(usize::MAX),
+            "sample",
+        );
+        writeln!(
+            err,
+            "note: {samples} left out, since others have the same labels; add labels that tell them apart"
+        )?;
+    }
     for own in &report.unread {
         let family = &own.family;
         for example in &own.examples {

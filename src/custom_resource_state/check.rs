@@ -29,6 +29,8 @@ pub struct CheckReport {
     pub warnings: Vec<ConfigProblem>,
     /// What the objects yield, where the configuration has no errors.
     pub exposition: String,
+    /// Samples left out since the same object, or another one, has a sample with the same labels.
+    pub repeated: u64,
     /// Values that could not be read, per family.
     pub unread: Vec<FamilyErrors>,
     /// Objects that no entry of the configuration is about: how many, by `apiVersion` and `kind`.
@@ -90,6 +92,7 @@ pub fn check_as(
         Ok(config) => config,
         Err(error) => {
             report.errors = error.problems().to_vec();
+            report.warnings = error.warnings().to_vec();
             return report;
         }
     };
@@ -125,6 +128,12 @@ pub fn check_as(
         }
     }
     report.exposition = metrics.exposition(format, Selection::default()).to_string();
+    let stats = || metrics.stats().map(|(_, stats)| stats);
+    let lines = report.exposition.lines();
+    let shown = lines.filter(|line| !line.starts_with('#')).count() as u64;
+    let stored: u64 = stats().map(|own| own.series).sum();
+    let dropped: u64 = stats().map(|own| own.duplicates).sum();
+    report.repeated = dropped + stored.saturating_sub(shown);
     report.unread = metrics.custom_resource_errors();
     report
 }
@@ -134,20 +143,24 @@ pub fn check_as(
 fn conflicts(config: &Config) -> Vec<ConfigProblem> {
     let catalogue = families();
     let mut problems = Vec::new();
-    for metric in config.metrics() {
-        let same = |entry: &&crate::CatalogueEntry| entry.descriptor.name() == metric.name;
-        let Some(entry) = catalogue.iter().find(same) else {
+    let metrics = (config.entries()).flat_map(|entry| {
+        let about = entry.describe();
+        (entry.metrics.iter()).map(move |metric| (about.clone(), metric))
+    });
+    for (about, metric) in metrics {
+        let same = |family: &&crate::CatalogueEntry| family.descriptor.name() == metric.name;
+        let Some(family) = catalogue.iter().find(same) else {
             continue;
         };
-        for what in metric.differences(&entry.descriptor) {
+        for what in metric.differences(&family.descriptor) {
             problems.push(ConfigProblem {
                 line: metric.line,
                 path: metric.place.clone(),
-                resource: None,
-                metric: None,
+                resource: Some(about.clone()),
+                metric: Some(metric.name.clone()),
                 message: format!(
                     "the family `{}` of {} has another {what}; rename the metric",
-                    metric.name, entry.resource
+                    metric.name, family.resource
                 ),
             });
         }

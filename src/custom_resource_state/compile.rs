@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::document::{Block, Labels, Metric, PathText, Reader, Resource};
 use super::expr::{Expr, ExprLabels};
+use super::kinds::KnownKind;
 use super::labels::{LabelPaths, constant_name};
 use super::path::Path;
 use crate::decode::ITEMS;
@@ -164,6 +165,19 @@ impl Each {
 }
 
 impl Entry {
+    /// What the entry is about, for messages.
+    pub(super) fn describe(&self) -> String {
+        describe(&self.group, &self.version, &self.kind)
+    }
+
+    /// Whether the entry takes some type that another one takes.
+    fn overlaps(&self, other: &Self) -> bool {
+        let some = |own: &str, other: &str| own.is_empty() || other.is_empty() || own == other;
+        self.group == other.group
+            && some(&self.version, &other.version)
+            && some(&self.kind, &other.kind)
+    }
+
     /// Whether the entry takes every type that another one takes.
     fn covers(&self, other: &Self) -> bool {
         let all = |own: &str, other: &str| own.is_empty() || own == other;
@@ -178,19 +192,8 @@ pub(super) fn compile(resources: Vec<Resource>, reader: &mut Reader) -> Vec<Entr
     let mut entries = Vec::new();
     let mut places = Vec::new();
     for resource in resources {
-        let star = |text: &str| {
-            if text.is_empty() {
-                "*".to_owned()
-            } else {
-                text.to_owned()
-            }
-        };
-        reader.resource = Some(format!(
-            "{}/{} {}",
-            star(&resource.group),
-            star(&resource.version),
-            star(&resource.kind)
-        ));
+        let about = describe(&resource.group, &resource.version, &resource.kind);
+        reader.resource = Some(about);
         places.push((
             resource.place.clone(),
             resource.line,
@@ -200,17 +203,24 @@ pub(super) fn compile(resources: Vec<Resource>, reader: &mut Reader) -> Vec<Entr
     }
     reader.resource = None;
     for (at, own) in entries.iter().enumerate() {
-        let later = entries.iter().enumerate().skip(at + 1);
-        let replaced = later
-            .filter(|(_, later)| later.covers(own))
-            .map(|(at, _)| at)
-            .next();
-        if let (Some(later), Some((place, line, resource))) = (replaced, places.get(at)) {
-            reader.resource.clone_from(resource);
-            let message = format!(
+        let later = || entries.iter().enumerate().skip(at + 1);
+        let (mut replaced, mut touched) = (
+            later().filter(|(_, later)| later.covers(own)),
+            later().filter(|(_, later)| later.overlaps(own)),
+        );
+        let message = match (replaced.next(), touched.next()) {
+            (Some((later, _)), _) => format!(
                 "has no effect: spec.resources[{later}] is about the same types and replaces it; \
                  list all metrics in one entry"
-            );
+            ),
+            (None, Some((later, _))) => format!(
+                "spec.resources[{later}] is about some of the same types and replaces it for \
+                 those; list all metrics of a type in one entry"
+            ),
+            (None, None) => continue,
+        };
+        if let Some((place, line, resource)) = places.get(at) {
+            reader.resource.clone_from(resource);
             reader.warn(place, *line, message);
         }
     }
@@ -227,7 +237,9 @@ fn conflicts(entries: &[Entry], reader: &mut Reader) {
         if replaced || entry.group == "*" {
             continue;
         }
+        reader.resource = Some(entry.describe());
         for metric in &entry.metrics {
+            reader.metric = Some(metric.name.clone());
             let first = first.entry(&metric.name).or_insert(metric);
             for (differs, what) in [
                 (first.metric_type() != metric.metric_type(), "type"),
@@ -244,6 +256,16 @@ fn conflicts(entries: &[Entry], reader: &mut Reader) {
             }
         }
     }
+    (reader.resource, reader.metric) = (None, None);
+}
+
+fn describe(group: &str, version: &str, kind: &str) -> String {
+    let star = |text| match text {
+        "" => "*",
+        text => text,
+    };
+    let [group, version, kind] = [group, version, kind].map(star);
+    format!("{group}/{version} {kind}")
 }
 
 fn entry(resource: Resource, reader: &mut Reader) -> Entry {
@@ -264,7 +286,28 @@ fn entry(resource: Resource, reader: &mut Reader) -> Entry {
              type",
         );
     }
+    let built_in = || {
+        let kinds = KnownKind::built_in();
+        kinds
+            .iter()
+            .any(|own| own.is(&resource.group, &resource.version, &resource.kind))
+    };
+    if resource.group.is_empty()
+        && !resource.version.is_empty()
+        && !resource.kind.is_empty()
+        && !built_in()
+    {
+        let place = format!("{}.groupVersionKind.group", resource.place);
+        let message = format!(
+            "there is no built-in type {} {}; name the group of others",
+            resource.version, resource.kind
+        );
+        reader.warn(&place, resource.line, message);
+    }
     constants(&resource.common_labels, reader);
+    if resource.metrics.is_empty() {
+        label_paths(pairs(&resource.labels_from_path), reader);
+    }
     let metrics = (resource.metrics.iter())
         .filter_map(|metric| {
             let name = &metric.name.text;
@@ -340,34 +383,36 @@ fn each(metric: &Metric, reader: &mut Reader) -> Option<Each> {
         Some(kind) => (kind.text.to_lowercase(), kind.line),
         None => (String::new(), metric.line),
     };
-    let (key, block) = match word.as_str() {
-        "gauge" => ("gauge", &metric.gauge),
-        "stateset" => ("stateSet", &metric.state_set),
-        "info" => ("info", &metric.info),
-        "" => {
-            let message = "the type is missing; it is Gauge, StateSet or Info";
-            reader.problem(&format!("{place}.type"), line, message);
-            return None;
+    let blocks = [
+        ("gauge", &metric.gauge),
+        ("stateSet", &metric.state_set),
+        ("info", &metric.info),
+    ];
+    if let Some((key, block)) = blocks.iter().find(|(key, _)| key.to_lowercase() == word) {
+        if let Some(block) = block {
+            return Some(of_block(key, block, reader));
         }
-        _ => {
-            let message = format!("`{word}` is not a type; it is Gauge, StateSet or Info");
-            reader.problem(&format!("{place}.type"), line, message);
-            return None;
-        }
-    };
-    let Some(block) = block else {
         let message = format!("the type is {word}, but the block `{key}` is missing");
         reader.problem(&format!("{place}.{key}"), line, message);
-        return None;
-    };
+    } else {
+        let message = match word.as_str() {
+            "" => String::from("the type is missing; it is Gauge, StateSet or Info"),
+            _ => format!("`{word}` is not a type; it is Gauge, StateSet or Info"),
+        };
+        reader.problem(&format!("{place}.type"), line, message);
+    }
+    // What else is wrong shall not come out only once this is mended.
+    for (key, block) in blocks {
+        if let Some(block) = block {
+            of_block(key, block, reader);
+        }
+    }
+    None
+}
+
+fn of_block(key: &str, block: &Block, reader: &mut Reader) -> Each {
     let path = self::path(&block.path, reader);
-    let labels = label_paths(
-        block
-            .labels_from_path
-            .iter()
-            .map(|(key, path)| (key.as_str(), path)),
-        reader,
-    );
+    let labels = label_paths(pairs(&block.labels_from_path), reader);
     if !block.label_from_key.text.is_empty() {
         let own = format!("{}.labelFromKey", block.place);
         label_name(
@@ -402,15 +447,18 @@ fn each(metric: &Metric, reader: &mut Reader) -> Option<Each> {
             Err(problem) => reader.problem(&text.place, text.line, problem),
         }
     }
-    if for_each.is_some() && !block.path.elements.is_empty() {
+    let says = |text: &Option<super::document::Constant>| {
+        text.as_ref().is_some_and(|text| !text.value.is_empty())
+    };
+    if says(&block.for_each) && !block.path.elements.is_empty() {
         let message = "`path` and `forEach` both say what the elements are; remove one";
         reader.problem(&block.path.place, block.path.line, message);
     }
-    if value.is_some() && !block.value_from.elements.is_empty() {
+    if says(&block.expr) && !block.value_from.elements.is_empty() {
         let message = "`valueFrom` and `expr` both say what the value is; remove one";
         reader.problem(&block.value_from.place, block.value_from.line, message);
     }
-    Some(Each {
+    Each {
         path,
         labels,
         kind,
@@ -418,7 +466,7 @@ fn each(metric: &Metric, reader: &mut Reader) -> Option<Each> {
         for_each,
         expr: value,
         expr_labels,
-    })
+    }
 }
 
 fn each_kind(key: &str, block: &Block, reader: &mut Reader) -> EachKind {
@@ -465,7 +513,10 @@ fn constants(labels: &Labels<super::document::Constant>, reader: &mut Reader) {
 }
 
 fn label_name(name: &str, place: &str, line: usize, reader: &mut Reader) {
-    if !is_valid_label_name(name) {
+    if name == "__name__" {
+        let message = "`__name__` is the name of the metric itself; use another";
+        reader.problem(place, line, message);
+    } else if !is_valid_label_name(name) {
         let message = format!(
             "`{name}` is not a label name; use letters, digits and `_`, and no digit in front"
         );
@@ -475,17 +526,25 @@ fn label_name(name: &str, place: &str, line: usize, reader: &mut Reader) {
 
 fn path(text: &PathText, reader: &mut Reader) -> Path {
     let elements = text.elements.iter().map(|element| element.text.as_str());
-    Path::compile(elements).unwrap_or_else(|bad| {
-        let element = text.elements.get(bad.at);
-        let written = element.map_or("", |element| &element.text);
-        let message = format!(
-            "`{written}` finds nothing: in brackets it takes `[key=value]`; an index stands \
-             without them"
-        );
-        let line = element.map_or(text.line, |element| element.line);
-        reader.problem(&format!("{}[{}]", text.place, bad.at), line, message);
-        Path::default()
-    })
+    if let Ok(path) = Path::compile(elements) {
+        return path;
+    }
+    for element in &text.elements {
+        let written = element.text.as_str();
+        if Path::compile([written]).is_err() {
+            let message = format!(
+                "`{written}` finds nothing: in brackets it takes `[key=value]`; an index stands \
+                 without them"
+            );
+            let place = format!("{}[{}]", text.place, element.at);
+            reader.problem(&place, element.line, message);
+        }
+    }
+    Path::default()
+}
+
+fn pairs(labels: &Labels<PathText>) -> impl Iterator<Item = (&str, &PathText)> {
+    labels.iter().map(|(key, path)| (key.as_str(), path))
 }
 
 /// Compiles labels; keys come in ascending order.
@@ -495,10 +554,14 @@ fn label_paths<'a>(
 ) -> LabelPaths {
     let mut compiled = LabelPaths::default();
     for (key, text) in labels {
+        // What a metric has from its resource is not its own mistake.
+        let is_own = text.place.contains(".metrics[");
+        let metric = reader.metric.take_if(|_| !is_own);
         if let Some(name) = constant_name(key) {
             label_name(&name, &text.place, text.line, reader);
         }
         compiled.push(key, path(text, reader));
+        reader.metric = reader.metric.take().or(metric);
     }
     compiled
 }

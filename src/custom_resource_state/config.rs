@@ -52,11 +52,10 @@ impl Config {
         let mut reader = Reader::default();
         let resources = reader.document(text);
         let entries = compile(resources, &mut reader);
-        let problems = in_order(reader.problems);
+        let (problems, warnings) = (in_order(reader.problems), in_order(reader.warnings));
         if !problems.is_empty() {
-            return Err(ConfigError { problems });
+            return Err(ConfigError { problems, warnings });
         }
-        let warnings = in_order(reader.warnings);
         Ok(Self {
             shared: Arc::new(Shared { entries, warnings }),
         })
@@ -83,8 +82,13 @@ impl Config {
 
     /// All metrics, whatever their kinds.
     pub(super) fn metrics(&self) -> impl Iterator<Item = &MetricPlan> {
-        let entries = self.shared.entries.iter();
-        entries.flat_map(|entry| &entry.metrics).map(|plan| &**plan)
+        self.entries()
+            .flat_map(|entry| &entry.metrics)
+            .map(|plan| &**plan)
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.shared.entries.iter()
     }
 
     /// The names of the families, in the order of the document; one may stand there repeatedly.
@@ -167,13 +171,14 @@ impl Config {
 
 fn takes(entry: &Entry, kind: &KnownKind) -> bool {
     let resource = kind.resource();
-    // Without a group an entry is about one built-in type; it cannot be a wildcard then.
+    // Who means a built-in type says so: a wildcard is about definitions of custom resources.
     let is_exact = !entry.version.is_empty() && !entry.kind.is_empty();
     let all = |own: &str, other: &str| own.is_empty() || own == other;
+    let same = |own: &KnownKind| own.resource().name() == resource.name();
     entry.group == resource.group()
-        && (!entry.group.is_empty() || is_exact)
         && all(&entry.version, resource.version())
         && all(&entry.kind, resource.kind())
+        && (is_exact || !entry.group.is_empty() && !KnownKind::built_in().iter().any(same))
 }
 
 /// By line, each once: what a resource has may be looked at once per metric.

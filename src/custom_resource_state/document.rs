@@ -12,6 +12,8 @@ use super::yaml::{Node, Value, first_document};
 pub(super) struct Text {
     pub(super) text: String,
     pub(super) line: usize,
+    /// Its place in a list.
+    pub(super) at: usize,
 }
 
 /// A path as it is written, and where it stands.
@@ -88,7 +90,12 @@ pub(super) struct Reader {
     pub(super) warnings: Vec<ConfigProblem>,
     pub(super) resource: Option<String>,
     pub(super) metric: Option<String>,
+    /// Maps that have been merged into others.
+    merges: usize,
 }
+
+/// Merged maps that merge others in turn can be a great many for a small file.
+const MAX_MERGES: usize = 10_000;
 
 /// An entry of a map: its key, and the value.
 struct Entry<'n> {
@@ -131,6 +138,10 @@ impl Reader {
             }
         };
         let mut resources = Vec::new();
+        if root.get("spec").is_none() && matches!(root.value, Value::Map(_)) {
+            let message = "there is no `spec`, so nothing is configured";
+            self.warn("", root.line, message);
+        }
         for entry in self.map(&root, "") {
             match entry.key.as_str() {
                 "spec" => {
@@ -311,13 +322,19 @@ impl Reader {
                     };
                     let is_merge =
                         text == "<<" && matches!(&key.value, Value::Scalar(scalar) if scalar.plain);
-                    if is_merge {
-                        merged.push(value);
-                        continue;
-                    }
-                    if !seen.insert(text.clone().into_owned()) {
+                    // Merged values are added behind, under keys of their own.
+                    let is_new = if is_merge {
+                        merged.is_empty()
+                    } else {
+                        seen.insert(text.clone().into_owned())
+                    };
+                    if !is_new {
                         let message = format!("the key `{text}` stands here twice; remove one");
                         self.problem(place, key.line, message);
+                        continue;
+                    }
+                    if is_merge {
+                        merged.push(value);
                         continue;
                     }
                     entries.push(Entry {
@@ -354,6 +371,14 @@ impl Reader {
             return;
         }
         for map in maps {
+            self.merges += 1;
+            if self.merges >= MAX_MERGES {
+                if self.merges == MAX_MERGES {
+                    let message = format!("more than {MAX_MERGES} maps are merged; write them out");
+                    self.problem(place, node.line, message);
+                }
+                return;
+            }
             for entry in self.map(map, place) {
                 if seen.insert(entry.key.clone()) {
                     entries.push(entry);
@@ -383,6 +408,7 @@ impl Reader {
             Some(text) => Text {
                 text: text.into_owned(),
                 line,
+                at: 0,
             },
             None => {
                 self.wrong_kind(node, place, "a text");
@@ -392,7 +418,7 @@ impl Reader {
     }
 
     fn constant(&mut self, node: &Node, place: String) -> Constant {
-        let Text { text, line } = self.text(node, &place);
+        let Text { text, line, .. } = self.text(node, &place);
         Constant {
             value: text,
             place,
@@ -402,9 +428,10 @@ impl Reader {
 
     fn path(&mut self, node: &Node, place: String) -> PathText {
         let items = self.list(node, &place);
-        let elements = items
-            .into_iter()
-            .map(|(at, item)| self.text(item, &format!("{place}[{at}]")));
+        let elements = items.into_iter().map(|(at, item)| {
+            let text = self.text(item, &format!("{place}[{at}]"));
+            Text { at, ..text }
+        });
         PathText {
             elements: elements.collect(),
             line: node.line,

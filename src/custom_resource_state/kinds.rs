@@ -142,7 +142,9 @@ impl KnownKind {
                 *known = own;
             }
         }
-        kinds.extend(defined.into_iter().map(|own| (own.identity(), own)));
+        // Of two definitions of a kind the first one counts, and each more than what objects tell.
+        let defined = defined.into_iter().rev();
+        kinds.extend(defined.map(|own| (own.identity(), own)));
         kinds.into_values().collect()
     }
 
@@ -163,6 +165,12 @@ impl KnownKind {
             Self::new(group, version, info.kind(), info.plural(), info.scope())
         });
         kinds.collect()
+    }
+
+    /// Whether it has these names.
+    pub(super) fn is(&self, group: &str, version: &str, kind: &str) -> bool {
+        let own = &self.resource;
+        own.group() == group && own.version() == version && own.kind() == kind
     }
 
     /// Names and scope.
@@ -244,6 +252,19 @@ mod tests {
                 .iter()
                 .all(|kind| kind.resource().scope() == Scope::Namespaced)
         );
+    }
+
+    #[test]
+    fn of_two_definitions_of_a_kind_the_first_counts() {
+        let definition = |plural: &str| {
+            json!({ "kind": "CustomResourceDefinition", "spec": { "group": "g",
+                "names": { "kind": "W", "plural": plural }, "versions": [{ "name": "v1" }] } })
+        };
+        let object = json!({ "apiVersion": "g/v1", "kind": "W" });
+        let objects = [object, definition("first"), definition("second")];
+        let kinds = KnownKind::of_objects(&objects);
+        assert_eq!(kinds.len(), 1);
+        assert_eq!(kinds[0].resource().plural(), "first");
     }
 
     #[test]

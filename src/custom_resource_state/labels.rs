@@ -1,6 +1,7 @@
 //! Labels of samples: names, texts of values, and the maps a configuration fills them from.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use serde_json::Value;
 
@@ -12,7 +13,14 @@ pub(super) type Label<'v> = (Cow<'v, str>, Cow<'v, str>);
 
 /// The labels of one sample, each name once.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LabelSet<'v>(Vec<Label<'v>>);
+pub(super) struct LabelSet<'v> {
+    labels: Vec<Label<'v>>,
+    /// Where each name is, once there are many.
+    places: HashMap<Cow<'v, str>, usize>,
+}
+
+/// From so many labels on they are looked up by hash.
+const MANY: usize = 32;
 
 /// Labels filled from paths.
 #[derive(Clone, Debug, Default)]
@@ -27,24 +35,40 @@ pub(super) struct LabelPaths {
 impl<'v> LabelSet<'v> {
     /// Adds a label, or replaces the one of that name.
     pub(super) fn set(&mut self, name: Cow<'v, str>, value: Cow<'v, str>) {
-        match self.0.iter_mut().find(|(own, _)| *own == name) {
-            Some(label) => label.1 = value,
-            None => self.0.push((name, value)),
+        if let Some(place) = self.place(&name)
+            && let Some(label) = self.labels.get_mut(place)
+        {
+            label.1 = value;
+            return;
+        }
+        self.labels.push((name, value));
+        let known = self.places.len();
+        if self.labels.len() >= MANY {
+            let new = self.labels.iter().enumerate().skip(known);
+            self.places
+                .extend(new.map(|(place, (name, _))| (name.clone(), place)));
         }
     }
 
+    fn place(&self, name: &str) -> Option<usize> {
+        if self.labels.len() < MANY {
+            return self.labels.iter().position(|(own, _)| own == name);
+        }
+        self.places.get(name).copied()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.labels.is_empty()
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(own, _)| own == name)
+        self.place(name).is_some()
     }
 
     /// The labels by name.
     pub(super) fn sorted(mut self) -> Vec<Label<'v>> {
-        self.0.sort_unstable();
-        self.0
+        self.labels.sort_unstable();
+        self.labels
     }
 }
 
@@ -69,7 +93,7 @@ impl LabelPaths {
                 let name = if prefix.is_empty() {
                     sanitize_label(key)
                 } else {
-                    Cow::Owned(sanitize(&format!("{prefix}{key}")))
+                    Cow::Owned(sanitize_label(&format!("{prefix}{key}")).into_owned())
                 };
                 labels.set(name, text(value));
             }

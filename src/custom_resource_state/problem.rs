@@ -38,6 +38,7 @@ pub struct ConfigProblem {
 #[error("{}", list(problems))]
 pub struct ConfigError {
     pub(super) problems: Vec<ConfigProblem>,
+    pub(super) warnings: Vec<ConfigProblem>,
 }
 
 impl ConfigError {
@@ -45,6 +46,19 @@ impl ConfigError {
     #[must_use]
     pub fn problems(&self) -> &[ConfigProblem] {
         &self.problems
+    }
+
+    /// What is odd besides, in the order of the document: it often explains what is wrong.
+    ///
+    /// ```
+    /// use kube_state_metrics::custom_resource_state::Config;
+    ///
+    /// let error = Config::parse("spec: { resources: 1, resource: [] }").unwrap_err();
+    /// assert_eq!(error.warnings()[0].path, "spec.resource");
+    /// ```
+    #[must_use]
+    pub fn warnings(&self) -> &[ConfigProblem] {
+        &self.warnings
     }
 }
 

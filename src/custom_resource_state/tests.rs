@@ -74,7 +74,7 @@ spec:
         format!(
             "line 5: spec.resources[0].labelsFromPath.a[1]: `[0]` finds nothing: in brackets it \
              takes `[key=value]`; an index stands without them{}",
-            of("size of it")
+            " (resource acme.dev/v1 Widget)"
         ),
         format!(
             "line 7: spec.resources[0].metrics[0].name: `kube_customresource_size of it` is not a \
@@ -106,6 +106,175 @@ spec:
             .to_owned(),
     ];
     assert_eq!(problems(config), expected);
+}
+
+/// An entry about widgets with some metrics, on a line each.
+fn of_widgets(metrics: &[&str]) -> String {
+    let head =
+        "spec:\n  resources:\n  - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }";
+    let metrics: Vec<_> = metrics.iter().map(|own| format!("    - {own}\n")).collect();
+    format!("{head}\n    metrics:\n{}", metrics.concat())
+}
+
+#[test]
+fn one_error_does_not_hide_another() {
+    let config = of_widgets(&[
+        "{ name: a, each: { type: Gauge, gauge: { path: [null, '[]', x, '[1]'] } } }",
+        "{ name: b, each: { type: Counter, gauge: { labelFromKey: 9x, valueFrom: ['[1]'] } } }",
+        "{ name: c, each: { type: Gauge, gauge: { path: [x], forEach: '((' } } }",
+        "{ name: d, each: { type: Gauge, gauge: { <<: { path: [x] }, <<: { path: [y] } } } }",
+        "{ name: e, each: { type: Gauge, gauge: { labelFromKey: __name__ } } }",
+    ]);
+    let found: Vec<_> = (problems(&config).into_iter())
+        .map(|problem| {
+            let (place, _) = problem.split_once(": `").unwrap_or((&problem, ""));
+            place.replace("spec.resources[0].metrics", "")
+        })
+        .collect();
+    let expected = [
+        "line 5: [0].each.gauge.path[1]",
+        "line 5: [0].each.gauge.path[3]",
+        "line 6: [1].each.type",
+        "line 6: [1].each.gauge.labelFromKey",
+        "line 6: [1].each.gauge.valueFrom[0]",
+        "line 7: [2].each.gauge.forEach",
+        "line 7: [2].each.gauge.path",
+        "line 8: [3].each.gauge",
+        "line 9: [4].each.gauge.labelFromKey",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found} {expected}");
+    }
+}
+
+#[test]
+fn warnings_come_along_with_errors() {
+    let config = of_widgets(&["{ name: a, each: { type: stateset, stateset: {} } }"]);
+    let report = check(&config, []);
+    assert_eq!(report.errors.len(), 1);
+    assert!(report.warnings[0].path.ends_with("each.stateset"));
+    let conflict = of_widgets(&[
+        "{ name: a, help: One., each: { type: Gauge, gauge: {} } }",
+        "{ name: a, help: Two., each: { type: Gauge, gauge: {} } }",
+    ]);
+    let error = &problems(&conflict)[0];
+    let of = "(metric kube_customresource_a of acme.dev/v1 Widget)";
+    assert!(error.ends_with(of), "{error}");
+}
+
+#[test]
+fn entries_that_do_little_or_nothing_are_warned_about() {
+    for (config, words) in [
+        ("kind: Foo", "there is no `spec`"),
+        (
+            "spec: { resources: [{ groupVersionKind: { version: v1, kind: Widget } }] }",
+            "there is no built-in type v1 Widget",
+        ),
+        (
+            "spec: { resources: [{ groupVersionKind: { group: a, version: v1 } }, \
+             { groupVersionKind: { group: a, kind: B } }] }",
+            "is about some of the same types",
+        ),
+        (
+            "spec: { resources: [{ groupVersionKind: { group: a, version: v1 } }, \
+             { groupVersionKind: { group: a } }] }",
+            "has no effect",
+        ),
+    ] {
+        let config = Config::parse(config).unwrap();
+        let warnings = config.warnings();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].message.contains(words), "{}", warnings[0]);
+    }
+    let apart = "spec: { resources: [{ groupVersionKind: { group: a, version: v1 } }, \
+         { groupVersionKind: { group: a, version: v2 } }, \
+         { groupVersionKind: { version: v1, kind: Pod } }] }";
+    assert!(Config::parse(apart).unwrap().warnings().is_empty());
+}
+
+#[test]
+fn merged_maps_that_merge_others_are_limited() {
+    let mut text = String::from("m0: &m0 { path: [spec] }\n");
+    for depth in 1..9 {
+        let all = vec![format!("*m{}", depth - 1); 10].join(", ");
+        text += &format!("m{depth}: &m{depth} {{ <<: [{all}] }}\n");
+    }
+    text += "spec: { resources: [{ metrics: [{ each: { gauge: *m8 } }] }] }";
+    let problems = problems(&text);
+    assert!(
+        problems
+            .iter()
+            .any(|problem| problem.contains("maps are merged")),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn a_wildcard_is_about_custom_resources_and_a_built_in_type_is_named_whole() {
+    let deployments = KnownKind::built_in();
+    let deployments = deployments
+        .iter()
+        .find(|own| own.is("apps", "v1", "Deployment"));
+    let others = KnownKind::new("apps", "v1", "Widget", "widgets", Scope::Namespaced);
+    let concerns = |gvk: &str, kind: &KnownKind| {
+        let config = format!("spec: {{ resources: [{{ groupVersionKind: {{ {gvk} }} }}] }}");
+        Config::parse(&config).unwrap().concerns(kind)
+    };
+    for gvk in [
+        "group: apps",
+        "group: apps, version: v1",
+        "group: apps, kind: '*'",
+    ] {
+        assert!(!concerns(gvk, deployments.unwrap()), "{gvk}");
+        assert!(concerns(gvk, &others), "{gvk}");
+    }
+    let exact = "group: apps, version: v1, kind: Deployment";
+    assert!(concerns(exact, deployments.unwrap()));
+}
+
+#[test]
+fn names_numbers_and_types_are_what_every_parser_takes() {
+    let config = of_widgets(&[
+        "{ name: a, each: { type: Gauge, gauge: { path: [spec, x], labelsFromPath: { '*': [m] } } } }",
+        "{ name: s, each: { type: StateSet, stateSet: { path: [spec, s], labelName: \
+           kube_customresource_s, list: [on] } } }",
+        "{ name: s, each: { type: StateSet, stateSet: { path: [spec, s], labelName: q, list: [on] } } }",
+    ]);
+    let object = r#"{ "apiVersion": "acme.dev/v1", "kind": "Widget",
+        "spec": { "x": [99.99999999999999], "s": "on" } }"#;
+    let mut object: serde_json::Value = serde_json::from_str(object).unwrap();
+    let item = json!({ "m": { "__name__": "c" } });
+    let x = object["spec"]["x"][0].clone();
+    let report = check_as(Format::OpenMetrics, &config, [object.clone()]);
+    assert!(
+        report
+            .exposition
+            .contains("# TYPE kube_customresource_s gauge\n")
+    );
+    object["spec"]["x"] = item;
+    object["spec"]["x"]["v"] = x;
+    let config = of_widgets(&[
+        "{ name: a, each: { type: Gauge, gauge: { path: [spec, x], valueFrom: [v], \
+           labelsFromPath: { '*': [m] } } } }",
+    ]);
+    let report = check(&config, [object]);
+    let sample = report.exposition.lines().last().unwrap();
+    assert!(sample.contains("{___name__=\"c\""), "{sample}");
+    assert!(sample.ends_with(" 99.99999999999999"), "{sample}");
+}
+
+#[test]
+fn samples_without_labels_of_their_own_are_counted_as_repeated() {
+    let config =
+        of_widgets(&["{ name: a, each: { type: Gauge, gauge: { path: [spec, sizes] } } }"]);
+    let object = |sizes: serde_json::Value| json!({ "apiVersion": "acme.dev/v1", "kind": "Widget", "spec": { "sizes": sizes } });
+    let mut objects = [object(json!([1, 2, 3])), object(json!(4))];
+    for (object, name) in objects.iter_mut().zip(["a", "b"]) {
+        object["metadata"] = json!({ "name": name });
+    }
+    let report = check(&config, objects);
+    assert_eq!(report.repeated, 3, "two of one object, one of another");
 }
 
 #[test]

@@ -166,7 +166,11 @@ impl Node {
     pub(super) fn kind(&self) -> &'static str {
         match &self.value {
             Value::Scalar(_) if self.is_null() => "nothing",
-            Value::Scalar(_) => "a text or a number",
+            Value::Scalar(scalar) if scalar.tag.as_deref() == Some("binary") => {
+                "`!!binary` that is not base64"
+            }
+            Value::Scalar(scalar) if scalar.plain => "a text or a number",
+            Value::Scalar(_) => "a text in quotes",
             Value::List(_) => "a list",
             Value::Map(_) => "a map",
         }

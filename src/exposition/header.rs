@@ -5,15 +5,25 @@ use crate::value::{write_help, write_openmetrics_help};
 
 use super::Format;
 
-/// The header of a family; `taken` tells whether another family has a name.
+/// The header of a family, as all who feed it declare it; `taken` tells whether another family has
+/// a name.
 pub(super) fn header(
-    family: &FamilyDescriptor,
+    declared: &[&FamilyDescriptor],
     format: Format,
     taken: impl Fn(&str) -> bool,
 ) -> Box<[u8]> {
+    let Some(family) = declared.first() else {
+        return Box::default();
+    };
     let (name, kind) = match format {
         Format::Text => (family.name(), text_type(family.metric_type())),
-        Format::OpenMetrics => open_metrics_type(family, taken),
+        Format::OpenMetrics => {
+            let (name, kind) = open_metrics_type(family, taken);
+            match kind {
+                "stateset" if !declared.iter().all(|own| has_state(own)) => (name, "gauge"),
+                kind => (name, kind),
+            }
+        }
     };
     let mut out = Vec::new();
     out.extend_from_slice(b"# HELP ");
@@ -69,9 +79,13 @@ fn open_metrics_type(
         MetricType::Gauge => (name, "gauge"),
         MetricType::Counter => stem("_total").map_or((name, "unknown"), |stem| (stem, "counter")),
         MetricType::Info => stem("_info").map_or((name, "gauge"), |stem| (stem, "info")),
-        MetricType::StateSet if family.labels().any(|label| label == name) => (name, "stateset"),
-        MetricType::StateSet => (name, "gauge"),
+        MetricType::StateSet => (name, "stateset"),
     }
+}
+
+/// Whether a state set has the label that carries the state.
+fn has_state(family: &FamilyDescriptor) -> bool {
+    family.labels().any(|label| label == family.name())
 }
 
 #[cfg(test)]
@@ -82,7 +96,7 @@ mod tests {
 
     fn both(family: Family<Pod>, taken: &str) -> [String; 2] {
         [Format::Text, Format::OpenMetrics].map(|format| {
-            let text = header(family.descriptor(), format, |name| name == taken);
+            let text = header(&[family.descriptor()], format, |name| name == taken);
             String::from_utf8(text.into()).unwrap()
         })
     }

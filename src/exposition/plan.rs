@@ -116,7 +116,7 @@ impl Plan {
         slots.sort_by(|a, b| sort_name(a.resource()).cmp(&sort_name(b.resource())));
         let mut declared: BTreeMap<&str, (usize, &FamilyDescriptor, &ResourceInfo)> =
             BTreeMap::new();
-        let mut arranged: Vec<(&FamilyDescriptor, Vec<Source>, bool)> = Vec::new();
+        let mut arranged: Vec<(Vec<&FamilyDescriptor>, Vec<Source>, bool)> = Vec::new();
         let mut problems = Vec::new();
         for (slot, store) in slots.iter().enumerate() {
             for family in store.families() {
@@ -129,7 +129,7 @@ impl Plan {
                 };
                 let Some(&(at, first, resource)) = declared.get(name) else {
                     declared.insert(name, (arranged.len(), family.descriptor, store.resource()));
-                    arranged.push((family.descriptor, vec![source], !family.identity));
+                    arranged.push((vec![family.descriptor], vec![source], !family.identity));
                     continue;
                 };
                 let (first_by, second_by) = (resource.to_string(), store.resource().to_string());
@@ -147,7 +147,8 @@ impl Plan {
                 if first.help() != family.descriptor.help() {
                     conflict("help");
                 }
-                if let Some((_, sources, may_repeat)) = arranged.get_mut(at) {
+                if let Some((declared, sources, may_repeat)) = arranged.get_mut(at) {
+                    declared.push(family.descriptor);
                     sources.push(source);
                     *may_repeat = true;
                 }
@@ -156,22 +157,20 @@ impl Plan {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let families = arranged
-            .into_iter()
-            .map(|(descriptor, sources, may_repeat)| {
-                let taken = |name: &str| declared.contains_key(name);
-                PlanFamily {
-                    name: descriptor.name().to_owned(),
-                    text_header: header::header(descriptor, Format::Text, taken),
-                    open_metrics_header: header::header(descriptor, Format::OpenMetrics, taken),
-                    sources,
-                    may_repeat,
-                    repeated: Mutex::new(Repeated {
-                        versions: Vec::new(),
-                        lines: Arc::default(),
-                    }),
-                }
-            });
+        let families = arranged.into_iter().map(|(own, sources, may_repeat)| {
+            let taken = |name: &str| declared.contains_key(name);
+            PlanFamily {
+                name: own.first().map_or("", |own| own.name()).to_owned(),
+                text_header: header::header(&own, Format::Text, taken),
+                open_metrics_header: header::header(&own, Format::OpenMetrics, taken),
+                sources,
+                may_repeat,
+                repeated: Mutex::new(Repeated {
+                    versions: Vec::new(),
+                    lines: Arc::default(),
+                }),
+            }
+        });
         let families = families.collect();
         Ok(Self { slots, families })
     }

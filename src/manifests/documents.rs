@@ -223,8 +223,17 @@ fn item_of(
 
 /// A document as a value; items of typed lists are told what they are.
 #[cfg(any(feature = "custom-resources", feature = "testing"))]
-pub(crate) fn whole(document: &Document<'_>) -> Option<serde_json::Value> {
-    let mut object: serde_json::Value = serde_json::from_str(document.json).ok()?;
+pub(crate) fn whole(document: &Document<'_>) -> Result<serde_json::Value, Syntax> {
+    let unreadable = |error: serde_json::Error| {
+        // Where within the object it is depends on how the object was written.
+        let error = error.to_string();
+        let (error, _) = error.rsplit_once(" at line ").unwrap_or((&error, ""));
+        Syntax {
+            line: document.line,
+            problem: format!("not an object that can be read: {error}"),
+        }
+    };
+    let mut object: serde_json::Value = serde_json::from_str(document.json).map_err(unreadable)?;
     for (name, text) in [
         ("apiVersion", document.api_version),
         ("kind", document.kind),
@@ -233,7 +242,7 @@ pub(crate) fn whole(document: &Document<'_>) -> Option<serde_json::Value> {
             fields.entry(name).or_insert_with(|| text.into());
         }
     }
-    Some(object)
+    Ok(object)
 }
 
 /// Lines with the offsets where they begin.

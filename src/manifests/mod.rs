@@ -249,8 +249,9 @@ impl ManifestSource {
                     line,
                     item,
                 };
-                match document {
-                    Ok(document) => objects.extend(documents::whole(&document)),
+                let object = document.and_then(|document| documents::whole(&document));
+                match object {
+                    Ok(object) => objects.push(object),
                     Err(Syntax { line, problem }) => {
                         report.problems.push(ManifestProblem::Syntax {
                             place: place(line, None),

@@ -144,14 +144,14 @@ fn parse(text: &str) -> Result<Vec<Value>, String> {
 
 #[cfg(feature = "manifests")]
 fn documents(text: &str) -> Result<Vec<Value>, String> {
-    use crate::manifests::documents;
+    use crate::manifests::documents::{self, Syntax};
 
     let mut objects = Vec::new();
     let mut problem = None;
     documents::each(text, &mut |document| {
         let object = match &document {
             Ok(document) => documents::whole(document)
-                .ok_or_else(|| format!("line {}: not a Kubernetes object", document.line)),
+                .map_err(|Syntax { line, problem }| format!("line {line}: {problem}")),
             Err(syntax) => Err(format!("line {}: {}", syntax.line, syntax.problem)),
         };
         match object {

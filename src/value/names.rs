@@ -15,15 +15,19 @@ pub(crate) fn is_valid_metric_name(name: &str) -> bool {
 
 /// Says whether this is a label name in the classic character set, `[a-zA-Z_][a-zA-Z0-9_]*`.
 ///
-/// Names that begin with `__` are valid, though a scraper keeps them for itself.
+/// Names that begin with `__` are valid, though a scraper keeps them for itself; but `__name__` is
+/// the metric's own name, which no sample may have twice.
 pub(crate) fn is_valid_label_name(name: &str) -> bool {
-    is_name(name, is_name_byte)
+    is_name(name, is_name_byte) && name != METRIC_NAME
 }
+
+/// The label that stands for the name of the metric.
+const METRIC_NAME: &str = "__name__";
 
 /// Turns any text into a valid label name.
 ///
-/// Each character outside `[A-Za-z0-9_]` becomes one `_`; an empty name, or one that begins with a
-/// digit, gets a `_` in front. A valid name comes back unchanged and without an allocation.
+/// Each character outside `[A-Za-z0-9_]` becomes one `_`; an empty name, one that begins with a
+/// digit and `__name__` get a `_` in front. A valid name comes back unchanged and without an allocation.
 pub(crate) fn sanitize_label(name: &str) -> Cow<'_, str> {
     if is_valid_label_name(name) {
         return Cow::Borrowed(name);
@@ -37,6 +41,9 @@ pub(crate) fn sanitize_label(name: &str) -> Cow<'_, str> {
         clean.push('_');
     }
     clean.extend(name.chars().map(|c| char::from(sanitized(c))));
+    if clean == METRIC_NAME {
+        clean.insert(0, '_');
+    }
     Cow::Owned(clean)
 }
 
@@ -262,6 +269,8 @@ mod tests {
             ("", "_"),
             ("ok", "ok"),
             ("__reserved", "__reserved"),
+            ("__name__", "___name__"),
+            ("--name--", "___name__"),
             ("Upper_9", "Upper_9"),
             ("9lives", "_9lives"),
             ("a.b/c", "a_b_c"),

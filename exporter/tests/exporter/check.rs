@@ -122,7 +122,7 @@ fn what_an_exporter_would_refuse_is_an_error_here() {
     assert!(
         output.stderr.starts_with(
             "error: -: line 7: spec.resources[0].metrics[0]: the family `kube_pod_info` of pods has \
-             another help; rename the metric\n"
+             another help; rename the metric (metric kube_pod_info of acme.dev/v1 Widget)\n"
         ),
         "{}",
         output.stderr
