@@ -49,6 +49,7 @@ pub(super) struct GzipChunks {
     cache: Arc<GzipCache>,
     pass: Pass,
     text: BytesMut,
+    deflated: Vec<u8>,
     out: BytesMut,
     /// A whole block on its way out, behind what `out` holds.
     next: Option<Bytes>,
@@ -82,6 +83,7 @@ impl GzipChunks {
             cache,
             pass,
             text: BytesMut::new(),
+            deflated: Vec::new(),
             out: BytesMut::new(),
             next: None,
             pending: None,
@@ -153,17 +155,18 @@ impl GzipChunks {
         compressor.reset();
         let mut crc = Crc::new();
         crc.update(&self.text);
-        let mut deflated = Vec::with_capacity(self.text.len() / 4 + 64);
+        let deflated = &mut self.deflated;
+        deflated.clear();
         loop {
             let consumed = usize::try_from(compressor.total_in()).unwrap_or(usize::MAX);
             let rest = self.text.get(consumed..).unwrap_or_default();
             deflated.reserve(rest.len() / 4 + 256);
             if compressor
-                .compress_vec(rest, &mut deflated, FlushCompress::Sync)
+                .compress_vec(rest, deflated, FlushCompress::Sync)
                 .is_err()
             {
                 // Only a wrong use of the compressor is an error; stored blocks are always right.
-                deflated = stored(&self.text);
+                *deflated = stored(&self.text);
                 break;
             }
             // All input is taken, and room left behind the output says that all of it is out.
@@ -172,9 +175,9 @@ impl GzipChunks {
                 break;
             }
         }
-        deflated.shrink_to_fit();
         Block {
-            deflated: deflated.into(),
+            // Of exactly this size, so that what is freed fits what comes next.
+            deflated: Bytes::copy_from_slice(deflated),
             crc: Arc::new(crc),
         }
     }
