@@ -129,18 +129,26 @@ impl Inputs {
         cluster::server(self.kubeconfig.as_ref()?.content.as_deref()?)
     }
 
-    /// Notes in metrics that the files are in use.
-    pub(crate) fn note(&self, telemetry: &Telemetry) {
+    /// Notes in metrics that the files are in use, and those from `before` no more.
+    pub(crate) fn note(&self, before: Option<&Self>, telemetry: &Telemetry) {
+        let old = before.into_iter().flat_map(Self::config_files);
+        for (path, kind, _) in old {
+            if self.config_files().all(|(own, ..)| own != path) {
+                telemetry.config_absent(path, kind);
+            }
+        }
         for (path, kind, content) in self.config_files() {
             match content {
                 Some(content) => telemetry.config_loaded(path, kind, content),
+                // It was said that it may come later, so that there is nothing to complain of.
+                None if !path.exists() => telemetry.config_absent(path, kind),
                 None => telemetry.config_failed(path, kind),
             }
         }
     }
 
     /// Notes in metrics that the files which have changed since are not in use.
-    pub(crate) fn note_failure(&self, telemetry: &Telemetry) {
+    pub(crate) fn note_changes(&self, telemetry: &Telemetry) {
         for (path, kind, content) in self.config_files() {
             if std::fs::read(path).ok().as_deref() != content {
                 telemetry.config_failed(path, kind);

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use kube_state_metrics::custom_resource_state::FamilyErrors;
 use kube_state_metrics::manifests::{LoadReport, ManifestFeed, ManifestSource};
 use kube_state_metrics::self_metrics::{DefinitionMetrics, StoreMetrics};
-use kube_state_metrics::watch::{Health, ReadinessPolicy, ResourceHealth, WatchError};
+use kube_state_metrics::watch::{
+    FeedHealth, Health, ReadinessPolicy, ResourceHealth, ResourceState, Source as FedBy, WatchError,
+};
 use kube_state_metrics::{BuildError, StateMetrics};
 use parking_lot::Mutex;
 use prometheus::proto::MetricFamily;
@@ -18,9 +20,13 @@ use tokio::time::MissedTickBehavior;
 
 use crate::cluster::{self, ClusterError};
 use crate::follow::Follower;
+use crate::handover::{Missing, Part};
 use crate::options::{Content, Source};
 use crate::report::Reports;
 use crate::status::{ResourceStatus, Status, thousands};
+
+/// The resource of the definitions of custom resources.
+const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
 
 /// Stores with a feed. Dropping it stops the feed.
 #[derive(Debug)]
@@ -29,6 +35,8 @@ pub(crate) struct Instance {
     pub(crate) content: Content,
     pub(crate) reports: Reports,
     feed: Feed,
+    /// It took the place of one that was ready, and has what that one had.
+    inherits: bool,
     _tending: Task,
 }
 
@@ -114,6 +122,7 @@ impl Instance {
             content,
             reports: Reports::default(),
             feed,
+            inherits: false,
             _tending: Task(tending),
         })
     }
@@ -134,11 +143,39 @@ impl Instance {
         }
     }
 
+    /// Waits until every resource is complete or refused.
+    pub(crate) async fn settled(&self) {
+        if let Feed::Cluster(cluster) = &self.feed {
+            cluster.health.ready(ReadinessPolicy::Default).await;
+        }
+    }
+
+    /// What is served completely.
+    pub(crate) fn held(&self) -> Vec<Part> {
+        match &self.feed {
+            Feed::Manifests(_) => labels(&self.metrics).map(Part::all).collect(),
+            Feed::Cluster(cluster) => cluster.held(),
+        }
+    }
+
+    /// What is neither complete nor refused.
+    pub(crate) fn missing(&self) -> Vec<Missing> {
+        match &self.feed {
+            Feed::Manifests(_) => Vec::new(),
+            Feed::Cluster(cluster) => cluster.missing(&self.metrics, &self.content),
+        }
+    }
+
+    /// Takes the place of another one, whose readiness it keeps: nothing gets worse by that.
+    pub(crate) fn take_over(&mut self, old: &Self) {
+        self.inherits = old.status().ready;
+    }
+
     /// What is known of each resource.
     pub(crate) fn status(&self) -> Status {
         match &self.feed {
             Feed::Manifests(manifests) => manifests.status(&self.metrics),
-            Feed::Cluster(cluster) => cluster.status(),
+            Feed::Cluster(cluster) => cluster.status(self.inherits),
         }
     }
 
@@ -161,6 +198,11 @@ impl Instance {
         let (series, objects) = (thousands(status.series()), thousands(status.objects()));
         format!("{series} series of {objects} objects")
     }
+}
+
+/// The resources there are now, as they are shown.
+fn labels(metrics: &StateMetrics) -> impl Iterator<Item = String> + use<> {
+    metrics.stats().map(|(resource, _)| resource.label())
 }
 
 /// Keeps compressed blocks in shape, and names what configured families cannot read.
@@ -244,8 +286,42 @@ impl Cluster {
         })
     }
 
-    fn status(&self) -> Status {
+    fn held(&self) -> Vec<Part> {
+        let mut held = Vec::new();
+        for own in self.health.resources() {
+            if own.complete {
+                held.push(Part::all(own.resource.clone()));
+            }
+            // Where all are complete and the resource is not, it has not had their lists yet.
+            if !own.feeds.iter().all(|feed| feed.complete) {
+                let complete = own.feeds.iter().filter(|feed| feed.complete);
+                held.extend(complete.map(|feed| Part::of(&own, feed)));
+            }
+        }
+        held
+    }
+
+    fn missing(&self, metrics: &StateMetrics, content: &Content) -> Vec<Missing> {
+        // First, so that the kinds of all definitions that are complete here are looked for below.
+        let known = self.health.resources();
+        let definitions = content.custom.config.as_ref().map(|_| DEFINITIONS.into());
+        let wanted = labels(metrics).chain(definitions);
+        let unknown = wanted.filter(|label| !known.iter().any(|own| own.resource == *label));
+        let unknown = unknown.map(|label| Missing {
+            part: Part::all(label),
+            reason: ResourceState::NotStarted.to_string(),
+        });
+        let mut missing: Vec<_> = unknown.collect();
+        for own in &known {
+            missing.extend(missing_of(own));
+        }
+        missing
+    }
+
+    /// With `inherits`, a resource that is not complete yet does not undo the readiness there was.
+    fn status(&self, inherits: bool) -> Status {
         let readiness = self.health.readiness(self.policy);
+        let inherits = inherits && self.policy == ReadinessPolicy::Default;
         // The first line says what the figures say.
         let remarks = readiness
             .to_string()
@@ -255,7 +331,7 @@ impl Cluster {
             .collect();
         let resources = self.health.resources();
         Status {
-            ready: readiness.ready,
+            ready: readiness.ready || inherits,
             source: format!("watching {}", self.url),
             remarks,
             resources: resources.into_iter().map(ResourceStatus::from).collect(),
@@ -263,10 +339,47 @@ impl Cluster {
     }
 }
 
+/// What a resource lacks.
+fn missing_of(own: &ResourceHealth) -> Vec<Missing> {
+    if own.complete || own.source != FedBy::Watched {
+        return Vec::new();
+    }
+    let lacking = |part, state: ResourceState, error: Option<&String>| Missing {
+        part,
+        reason: error.map_or_else(|| state.to_string(), |error| format!("{state}: {error}")),
+    };
+    let feeds = || own.feeds.iter();
+    if feeds().all(|feed| feed.complete) {
+        let part = Part::all(own.resource.clone());
+        return vec![lacking(part, own.state, own.last_error.as_ref())];
+    }
+    let open = feeds().filter(|feed| !feed.complete && !feed.was_refused);
+    open.map(|feed| lacking(Part::of(own, feed), feed.state, feed.last_error.as_ref()))
+        .collect()
+}
+
+// === impl Part ===
+
+impl Part {
+    fn all(resource: String) -> Self {
+        Self {
+            resource,
+            namespace: None,
+        }
+    }
+
+    fn of(own: &ResourceHealth, feed: &FeedHealth) -> Self {
+        Self {
+            resource: own.resource.clone(),
+            namespace: feed.namespace.clone(),
+        }
+    }
+}
+
 impl From<ResourceHealth> for ResourceStatus {
     fn from(own: ResourceHealth) -> Self {
         let state = match own.source {
-            kube_state_metrics::watch::Source::LeftOut => "left out".to_owned(),
+            FedBy::LeftOut => "left out".to_owned(),
             _ => own.state.to_string(),
         };
         Self {

@@ -17,6 +17,7 @@ mod cli;
 mod cluster;
 mod config_file;
 mod follow;
+mod handover;
 mod inputs;
 mod instance;
 mod landing;

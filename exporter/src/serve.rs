@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::auth::AuthFilter;
 use crate::cli::Flags;
 use crate::cluster;
+use crate::handover;
 use crate::inputs::{InputError, Inputs};
 use crate::instance::Instance;
 use crate::logging::LogLevel;
@@ -33,6 +35,8 @@ struct Program {
     app: Arc<App>,
     main: Server,
     telemetry: Server,
+    /// Waits to say what is served, where a cluster has to answer first.
+    announcing: Option<JoinHandle<()>>,
 }
 
 /// Signals that end the program.
@@ -96,7 +100,7 @@ impl Program {
         let main = listen("--port", &options.server.main).await?;
         let own = listen("--telemetry-port", &options.server.telemetry).await?;
         let instance = Instance::start(options.content.clone(), options.source.clone()).await?;
-        inputs.note(&telemetry);
+        inputs.note(None, &telemetry);
         let app = Arc::new(App::new(Arc::new(instance), auth, telemetry, log_level));
         let servers = &app.telemetry.servers;
         Ok(Self {
@@ -117,29 +121,42 @@ impl Program {
             flags,
             inputs,
             app,
+            announcing: None,
         })
     }
 
     /// Says in one line what is served and where; and before, where a cluster has to answer first.
-    fn announce(&self) {
-        let (main, telemetry) = (url(&self.main), url(&self.telemetry));
-        let place = format!("on {main}/metrics, telemetry on {telemetry}/");
+    fn announce(&mut self) {
+        let place = self.place();
         let instance = self.app.instance();
         let status = instance.status();
         if status.ready {
             return say(&format!("serving {} {place}", instance.summary()));
         }
         say(&format!("{}; listening {place}", status.source));
-        tokio::spawn(async move {
+        self.announce_once_ready();
+    }
+
+    fn announce_once_ready(&mut self) {
+        let (instance, place) = (self.app.instance(), self.place());
+        self.announcing = Some(tokio::spawn(async move {
             instance.ready().await;
             say(&format!("serving {} {place}", instance.summary()));
-        });
+        }));
+    }
+
+    /// Where it listens.
+    fn place(&self) -> String {
+        let (main, telemetry) = (url(&self.main), url(&self.telemetry));
+        format!("on {main}/metrics, telemetry on {telemetry}/")
     }
 
     /// Uses a configuration that was read again, unless it is wrong; scrapes go on all the while.
     ///
     /// Where the future is dropped before its end, nothing has changed.
     async fn reload(&mut self, read: Result<Inputs, InputError>) {
+        // An older content is in use until the end of this.
+        self.inputs.note_changes(&self.app.telemetry);
         let applied = match read {
             Ok(inputs) => self.apply(inputs).await,
             Err(error) => Err(error.into()),
@@ -149,10 +166,7 @@ impl Program {
                 "configuration read again: {}",
                 self.app.instance().summary()
             ),
-            Err(error) => {
-                self.inputs.note_failure(&self.app.telemetry);
-                tracing::error!("the changed configuration is not used: {error}");
-            }
+            Err(error) => tracing::error!("the changed configuration is not used: {error}"),
         }
     }
 
@@ -171,9 +185,12 @@ impl Program {
         let instance = if is_same {
             self.app.instance()
         } else {
-            let instance = Instance::start(options.content.clone(), options.source.clone()).await?;
-            // The old one serves until the new one has everything, however long that takes.
-            instance.ready().await;
+            let before = self.app.instance();
+            let mut instance =
+                Instance::start(options.content.clone(), options.source.clone()).await?;
+            // The old one serves until there will be no gap, however long that takes.
+            handover::wait(&before, &instance).await;
+            instance.take_over(&before);
             Arc::new(instance)
         };
         // From here on nothing can fail.
@@ -197,8 +214,14 @@ impl Program {
             let server = Server::start("telemetry", listener, router, settings, servers.clone());
             tokio::spawn(std::mem::replace(&mut self.telemetry, server).drain(DRAIN));
         }
-        new.note(&self.app.telemetry);
+        new.note(Some(&self.inputs), &self.app.telemetry);
         self.inputs = new;
+        let announcing = self.announcing.take();
+        if let Some(announcing) = announcing.filter(|own| !own.is_finished()) {
+            // It would keep an instance alive that may never be ready.
+            announcing.abort();
+            self.announce_once_ready();
+        }
         Ok(())
     }
 }

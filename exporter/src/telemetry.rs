@@ -148,6 +148,16 @@ impl Telemetry {
             .set(0);
     }
 
+    /// Notes that there is no such file, or none that is asked for.
+    pub(crate) fn config_absent(&self, path: &Path, kind: ConfigKind) {
+        let path = path.display().to_string();
+        let labels = &[path.as_str(), kind.as_str()];
+        // What was never there need not go.
+        let _ = self.config_hash.remove_label_values(labels);
+        let _ = self.reload_successful.remove_label_values(labels);
+        let _ = self.reload_time.remove_label_values(labels);
+    }
+
     /// All metrics as text, those of `more` included; only those named, where any is.
     ///
     /// # Errors

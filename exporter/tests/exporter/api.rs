@@ -32,6 +32,8 @@ struct State {
     requests: Mutex<Vec<Asked>>,
     /// Resources that are answered with 403.
     forbidden: &'static [&'static str],
+    /// Resources that are answered with 500.
+    broken: Mutex<Vec<String>>,
     /// The token asked for, where one is.
     token: Mutex<Option<String>>,
     /// What it gives as a provider of identities, where it is one.
@@ -99,6 +101,11 @@ impl Api {
         let event = json!({ "type": kind, "object": object });
         objects.events.push((plural.to_owned(), event));
         self.state.changed.notify_all();
+    }
+
+    /// Answers 500 for a resource from now on.
+    pub fn fail(&self, plural: &str) {
+        self.state.broken.lock().unwrap().push(plural.into());
     }
 
     /// What it was asked so far, as `GET /path?query`.
@@ -235,6 +242,8 @@ impl State {
             .any(|name| path.ends_with(&format!("/{name}")))
         {
             respond(stream, 403, &status(403));
+        } else if self.is_broken(path) {
+            respond(stream, 500, &status(500));
         } else if asked.line.contains("watch=") {
             let plural = path.rsplit('/').next().unwrap();
             return self.watch(
@@ -259,6 +268,13 @@ impl State {
             respond(stream, code, &value);
         }
         Some(())
+    }
+
+    fn is_broken(&self, path: &str) -> bool {
+        let broken = self.broken.lock().unwrap();
+        broken
+            .iter()
+            .any(|name| path.ends_with(&format!("/{name}")))
     }
 
     fn object(&self, plural: &str, name: &str) -> Option<Value> {

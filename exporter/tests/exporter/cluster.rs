@@ -1,5 +1,7 @@
 //! Flags that concern a cluster: what the API server is asked.
 
+use std::net::TcpListener;
+
 use serde_json::{Value, json};
 
 use super::api::Api;
@@ -272,4 +274,73 @@ fn shards_divide_the_objects() {
         lines(&["--shard=0", "--total-shards=2"]),
         lines(&["--shard=0", "--total-shards=2", "--server-side-sharding"])
     );
+}
+
+#[test]
+fn a_changed_config_waits_for_what_is_served_and_not_for_what_is_new() {
+    let api = Api::start(&[]);
+    api.fail("nodes");
+    api.put("namespaces", namespace("x"));
+    let away = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let directory = Directory::new("handover");
+    let config = |resources: &str, server: &str| {
+        let text = format!("resources: {resources}\napiserver: {server}\n");
+        directory.write("config.yaml", &text)
+    };
+    let path = config("{namespaces: {}}", &api.url);
+    let exporter = Exporter::serving(&["--config", &path]);
+    let own = |name: &str| {
+        let labels = format!("{{filename=\"{path}\",type=\"config\"}}");
+        exporter.own(&format!("kube_state_metrics_{name}{labels}"))
+    };
+    let reloaded = || own("last_config_reload_successful");
+    let is_served = || {
+        assert_eq!(exporter.get("/readyz").status, 200);
+        exporter
+            .metrics("")
+            .contains("kube_namespace_created{namespace=\"x\"}")
+    };
+    eventually("it is ready", || {
+        (exporter.get("/readyz").status == 200).then_some(())
+    });
+    assert_eq!(reloaded(), Some(1.0));
+    let first = own("config_hash");
+
+    // Nodes were not there before, so that nobody misses them.
+    config("{namespaces: {}, nodes: {}}", &api.url);
+    eventually("the metric shows that a change waits", || {
+        (reloaded() == Some(0.0)).then_some(())
+    });
+    assert_eq!(own("config_hash"), first);
+    eventually("the change is in use", || {
+        assert!(is_served());
+        (reloaded() == Some(1.0)).then_some(())
+    });
+    assert_ne!(own("config_hash"), first);
+    exporter.tells("the changed configuration is used, though not complete: nodes (");
+    let remarks = exporter.get("/readyz").text();
+    assert!(remarks.starts_with("OK\nwaiting for: nodes ("), "{remarks}");
+
+    // Namespaces would be missed.
+    let second = own("config_hash");
+    config("{namespaces: {}}", &format!("http://{away}"));
+    exporter.tells("there would be a gap without namespaces (");
+    assert!(is_served());
+    assert_eq!((reloaded(), own("config_hash")), (Some(0.0), second));
+
+    config("{namespaces: {}}", &api.url);
+    eventually("the correction is in use", || {
+        assert!(is_served());
+        (reloaded() == Some(1.0)).then_some(())
+    });
+    assert_eq!(own("config_hash"), first);
+}
+
+fn namespace(name: &str) -> Value {
+    json!({ "metadata": {
+        "name": name, "resourceVersion": "1", "creationTimestamp": "2024-01-01T00:00:00Z",
+    } })
 }

@@ -216,12 +216,22 @@ fn a_missing_config_is_an_error_unless_it_may_come_later() {
     ]);
     exporter.tells("going on with the flags alone");
     assert!(!exporter.metrics("").contains("kube_node_info{"));
+    let reloaded = format!("{RELOADED}{path}\",type=\"config\"}}");
+    assert_eq!(exporter.own(&reloaded), None, "all is as it should be");
+    // One that is there and is not used is another matter.
+    directory.write("later.yaml", "resources: {");
+    eventually("the failure shows", || {
+        (exporter.own(&reloaded) == Some(0.0)).then_some(())
+    });
     directory.write("later.yaml", "resources: {nodes: {}}\n");
     eventually("the file is used once it is there", || {
         exporter
             .metrics("")
             .contains("kube_node_info{")
             .then_some(())
+    });
+    eventually("the success shows", || {
+        (exporter.own(&reloaded) == Some(1.0)).then_some(())
     });
 }
 
