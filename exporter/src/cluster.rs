@@ -125,7 +125,7 @@ impl Access {
             (None, None) => Config::incluster().map_err(ClusterError::NotInCluster)?,
         };
         if let Some(apiserver) = &self.apiserver {
-            config.cluster_url = apiserver.clone();
+            config.cluster_url = with_scheme(apiserver, &config);
         }
         // As other clients take it; the file may be filled later, and is followed.
         if config.root_cert.take_if(|own| own.is_empty()).is_some()
@@ -154,6 +154,23 @@ impl Access {
         }
         Ok(tuned(config))
     }
+}
+
+/// The URL of a server. As for other clients, one without a scheme speaks TLS where the configuration has
+/// something to say about that, and else does not.
+fn with_scheme(server: &http::Uri, config: &Config) -> http::Uri {
+    if server.scheme().is_some() {
+        return server.clone();
+    }
+    let user = &config.auth_info;
+    let is_tls = config.root_cert.is_some()
+        || config.accept_invalid_certs
+        || user.client_certificate.is_some()
+        || user.client_certificate_data.is_some();
+    let host = server.authority().map_or("", http::uri::Authority::as_str);
+    let uri = http::Uri::builder().authority(host).path_and_query("/");
+    let uri = uri.scheme(if is_tls { "https" } else { "http" }).build();
+    uri.unwrap_or_else(|_| server.clone())
 }
 
 /// A client of a configuration, which may run a plugin for its credentials.
@@ -198,6 +215,17 @@ current-context: x
         for wrong in ["", "x", "current-context: y", "\u{fffd}: ["] {
             assert_eq!(server(wrong.as_bytes()), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_server_without_a_scheme_speaks_tls_only_where_that_can_be_checked() {
+        let bare: http::Uri = "a:6443".parse().unwrap();
+        let mut config = Config::new(bare.clone());
+        assert_eq!(with_scheme(&bare, &config), "http://a:6443/");
+        config.root_cert = Some(vec![vec![1]]);
+        assert_eq!(with_scheme(&bare, &config), "https://a:6443/");
+        let full = "http://a:6443/x".parse().unwrap();
+        assert_eq!(with_scheme(&full, &config), full);
     }
 
     #[tokio::test]

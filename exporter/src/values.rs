@@ -64,10 +64,17 @@ pub(crate) fn timeout(text: &str) -> Result<Timeout, String> {
         .map_err(|_| longest.to_owned())
 }
 
-/// Reads the URL of a server.
-pub(crate) fn url(text: &str) -> Result<http::Uri, String> {
+/// Reads the URL of a server, which may lack its scheme.
+pub(crate) fn server(text: &str) -> Result<http::Uri, String> {
+    let is_host = |authority: &http::uri::Authority| {
+        authority.port_u16().is_some() || authority.host() == authority.as_str()
+    };
     let uri = text.parse::<http::Uri>().ok();
-    let uri = uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
+    let uri = uri.filter(|uri| match uri.scheme_str() {
+        Some("http" | "https") => true,
+        Some(_) => false,
+        None => uri.authority().is_some_and(is_host),
+    });
     uri.ok_or_else(|| "is not a URL; write `https://HOST:PORT`".into())
 }
 
@@ -161,6 +168,22 @@ mod tests {
             String::new(),
         ];
         assert_eq!(items(&values), ["pods", "nodes"]);
+    }
+
+    #[test]
+    fn servers_may_lack_their_scheme() {
+        for text in [
+            "https://a",
+            "http://a:1/x",
+            "a",
+            "127.0.0.1:6443",
+            "[::1]:6443",
+        ] {
+            assert!(server(text).is_ok(), "{text}");
+        }
+        for text in ["", "/a", "ftp://a", "a:b", "a:1/x", "a b", "u@a:"] {
+            assert!(server(text).is_err(), "{text}");
+        }
     }
 
     #[test]

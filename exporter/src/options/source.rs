@@ -58,7 +58,7 @@ impl Source {
                 .collect(),
             apiserver: apiserver.and_then(|url| {
                 let from = reader.from("--apiserver", "apiserver", file.apiserver.0.is_some());
-                let uri = values::url(&url);
+                let uri = values::server(&url);
                 uri.map_err(|cure| reader.problems.push(format!("{from}: `{url}` {cure}")))
                     .ok()
             }),

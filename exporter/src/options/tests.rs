@@ -98,14 +98,14 @@ fn all_problems_are_told_at_once_each_with_its_flag_and_a_cure() {
     let error = error(
         "--port abc --telemetry-port 70000 --server-read-timeout 5 --shard 3 --total-shards 2 \
          --resources pod --metric-allowlist ( --metric-labels-allowlist pods=team -v x \
-         --metric-annotations-allowlist pod=[a] --auth-filter=maybe --apiserver host",
+         --metric-annotations-allowlist pod=[a] --auth-filter=maybe --apiserver ftp://host",
     );
     let expected = [
         "11 problems with the options:",
         "--shard 3, --total-shards 2: shard 3 does not exist among 2",
         "--resources: there is no resource `pod`; there are certificatesigningrequests, ",
         "--metric-labels-allowlist: misplaced `=` at character 5",
-        "--apiserver: `host` is not a URL; write `https://HOST:PORT`",
+        "--apiserver: `ftp://host` is not a URL; write `https://HOST:PORT`",
         "--port: `abc` is not a port; give a number from 0 to 65535",
         "--telemetry-port: `70000` is not a port",
         "--auth-filter: `maybe` is neither `true` nor `false`",
@@ -209,7 +209,7 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
         "apiserver",
         "https://a:1",
         "--apiserver=https://a:1",
-        Some("a"),
+        Some("ftp://a"),
     ),
     ("auth_filter", "true", "--auth-filter", Some("x")),
     ("auto-gomemlimit", "true", "--auto-gomemlimit", Some("x")),

@@ -52,6 +52,15 @@ fn the_api_server_is_that_of_the_flag_or_of_the_kubeconfig() {
     });
     assert_eq!(first.count("/api/v1/nodes"), 0);
 
+    // So it does without a scheme, as for the reference.
+    let bare = format!("--apiserver={}", second.url.trim_start_matches("http://"));
+    let bare = Exporter::serving(&["--resources=nodes", &bare]);
+    let line = &bare.line;
+    assert!(
+        line.starts_with(&format!("watching {}", second.url)),
+        "{line}"
+    );
+
     // A changed kubeconfig is used.
     directory.write("config", &second.kubeconfig());
     eventually("the other server is asked", || {
