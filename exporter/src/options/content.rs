@@ -49,9 +49,13 @@ impl Content {
             let from = reader.from("--resources", "resources", file.resources.is_some());
             let known: Vec<_> = BuiltIn::ALL.iter().map(|known| known.name()).collect();
             let known = known.join(", ");
-            reader.problems.push(format!(
-                "{from}: there is no resource `{name}`; there are {known}"
-            ));
+            let problem = format!("{from}: there is no resource `{name}`; there are {known}");
+            if custom.only {
+                // None is shown, whatever its name.
+                reader.warnings.push(problem);
+            } else {
+                reader.problems.push(problem);
+            }
         }
         resources.retain(|name| name.parse::<BuiltIn>().is_ok());
         if resources.is_empty() {

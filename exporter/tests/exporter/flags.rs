@@ -325,8 +325,11 @@ fn allowlists_show_labels_and_annotations() {
 
 #[test]
 fn custom_resources_only_means_no_built_in_ones() {
-    let exporter = Exporter::start(&["--custom-resource-state-only", "--resources=pods"]);
-    assert_eq!(exporter.metrics(""), "");
+    for resources in ["pods", "nosuch"] {
+        let resources = format!("--resources={resources}");
+        let exporter = Exporter::start(&["--custom-resource-state-only", &resources]);
+        assert_eq!(exporter.metrics(""), "", "{resources}");
+    }
 }
 
 #[test]
