@@ -262,7 +262,7 @@ impl Cluster {
         let mut watch = metrics
             .watch(client)
             .registry(&registry)
-            .object_limit(source.object_limit.into())
+            .object_limit(source.object_limit)
             .use_api_server_cache(source.use_cache)
             .streaming_lists(source.streaming_lists)
             .discover_custom_resources(content.custom.config.is_some())

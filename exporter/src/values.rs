@@ -26,6 +26,13 @@ pub(crate) fn number(text: &str) -> Result<u32, String> {
     number.map_err(|_| format!("is not a number from 0 to {}", u32::MAX))
 }
 
+/// Reads a limit as the reference does, in 64 bits with a sign, but for negative ones.
+pub(crate) fn limit(text: &str) -> Result<u64, String> {
+    let limit = text.parse::<i64>().ok();
+    let limit = limit.and_then(|limit| u64::try_from(limit).ok());
+    limit.ok_or_else(|| format!("is not a number from 0 to {}", i64::MAX))
+}
+
 /// Reads a number of at least 1.
 pub(crate) fn positive(text: &str) -> Result<usize, String> {
     let number = text.parse::<u32>().ok().filter(|number| *number > 0);

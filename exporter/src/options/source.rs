@@ -21,7 +21,7 @@ pub(crate) struct Source {
     pub(crate) unscheduled_pods: bool,
     pub(crate) use_cache: bool,
     pub(crate) streaming_lists: bool,
-    pub(crate) object_limit: u32,
+    pub(crate) object_limit: u64,
     pub(crate) readiness: ReadinessPolicy,
     pub(crate) shard_handover: Duration,
     /// Namespace and name of the own pod.
@@ -93,7 +93,7 @@ impl Source {
                 &flags.object_limit,
                 "object_limit",
                 &file.object_limit,
-                values::number,
+                values::limit,
                 0,
             ),
             readiness: reader.value(

@@ -122,10 +122,12 @@ fn all_problems_are_told_at_once_each_with_its_flag_and_a_cure() {
         error,
         "o.yaml: `port`: `abc` is not a port; give a number from 0 to 65535"
     );
+    let most = options("--object-limit=9223372036854775807").source;
+    assert_eq!(most.object_limit, i64::MAX.unsigned_abs());
     let error = with_file("", "object_limit: -1").unwrap_err();
     assert_eq!(
         error,
-        "o.yaml: `object_limit`: `-1` is not a number from 0 to 4294967295"
+        "o.yaml: `object_limit`: `-1` is not a number from 0 to 9223372036854775807"
     );
 }
 
