@@ -104,13 +104,27 @@ impl LogLevel {
     ///
     /// What is wrong with `directives`.
     pub(crate) fn set(&self, directives: &str) -> Result<(), String> {
-        let targets: Targets = directives.trim().parse().map_err(|error| {
-            format!("{error}; write `debug`, or `info,kube_state_metrics=trace`")
-        })?;
+        let cure = "write `debug`, or `info,kube_state_metrics=trace`";
+        // A bare word would be taken for a target of which everything is logged.
+        let items: Vec<_> = directives.split(',').map(str::trim).collect();
+        if let Some(wrong) = items.iter().find(|item| !is_directive(item)) {
+            return Err(format!(
+                "`{wrong}` is neither a level nor `target=level`; {cure}"
+            ));
+        }
+        let targets = items.join(",").parse::<Targets>();
+        let targets = targets.map_err(|error| format!("{error}; {cure}"))?;
         self.filter
             .reload(targets)
             .map_err(|error| error.to_string())
     }
+}
+
+/// Whether a text is a level, for everything or for a target.
+fn is_directive(text: &str) -> bool {
+    let (_, level) = text.rsplit_once('=').unwrap_or(("", text));
+    // No level at all would be the finest.
+    !level.is_empty() && level.parse::<LevelFilter>().is_ok()
 }
 
 #[cfg(test)]

@@ -241,10 +241,17 @@ fn debug_endpoints_are_on_the_telemetry_port_only() {
         put("kube_state_metrics=trace").text(),
         "kube_state_metrics=trace\n"
     );
-    assert_eq!(put("a=b=c").status, 400);
+    for wrong in ["a=b=c", "", "bogus!!", "kube_state_metrics", "a=", "info,"] {
+        assert_eq!(put(wrong).status, 400, "{wrong}");
+    }
     assert_eq!(
         exporter.telemetry("/debug/log-level").text(),
         "kube_state_metrics=trace\n"
+    );
+    assert_eq!(put("kube_state_metrics=debug, info\n").status, 200);
+    assert_eq!(
+        exporter.telemetry("/debug/log-level").text(),
+        "kube_state_metrics=debug,info\n"
     );
 }
 
