@@ -19,7 +19,7 @@ use crate::instance::Instance;
 use crate::logging::LogLevel;
 use crate::options::{Address, ServerOptions};
 use crate::routes;
-use crate::server::{Server, Settings, listen};
+use crate::server::{AddressFlags, Server, Settings, listen};
 use crate::telemetry::Telemetry;
 use crate::web::Web;
 
@@ -97,8 +97,8 @@ impl Program {
         // All that can be wrong is found before a port is open.
         let settings = settings(&options.server)?;
         let auth = auth(&inputs).await?;
-        let main = listen("--port", &options.server.main).await?;
-        let own = listen("--telemetry-port", &options.server.telemetry).await?;
+        let main = listen(AddressFlags::MAIN, &options.server.main).await?;
+        let own = listen(AddressFlags::TELEMETRY, &options.server.telemetry).await?;
         let instance = Instance::start(options.content.clone(), options.source.clone()).await?;
         inputs.note(None, &telemetry);
         let app = Arc::new(App::new(Arc::new(instance), auth, telemetry, log_level));
@@ -175,10 +175,10 @@ impl Program {
         let is_same = self.inputs.feeds_the_same(&new);
         let settings = settings(&options.server)?;
         let auth = auth(&new).await?;
-        let main = moved(&old.main, "--port", &options.server.main).await?;
+        let main = moved(&old.main, AddressFlags::MAIN, &options.server.main).await?;
         let telemetry = moved(
             &old.telemetry,
-            "--telemetry-port",
+            AddressFlags::TELEMETRY,
             &options.server.telemetry,
         )
         .await?;
@@ -235,13 +235,13 @@ fn say(line: &str) {
 /// A listener for another address than before.
 async fn moved(
     old: &Address,
-    flag: &'static str,
+    flags: AddressFlags,
     new: &Address,
 ) -> Result<Option<(tokio::net::TcpListener, SocketAddr)>, AnyError> {
     if old == new {
         Ok(None)
     } else {
-        Ok(Some(listen(flag, new).await?))
+        Ok(Some(listen(flags, new).await?))
     }
 }
 

@@ -11,15 +11,26 @@ use crate::options::Address;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
+/// The flags that say where a server listens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AddressFlags {
+    host: &'static str,
+    port: &'static str,
+}
+
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ListenError {
-    #[error("{flag}: cannot find the address of `{host}`: {source}")]
+    #[error(
+        "{flag}: cannot find the address of `{host}`: {source}; give an address of this machine"
+    )]
     Resolve {
         flag: &'static str,
         host: String,
         source: io::Error,
     },
+    #[error("{flag}: {address} is not an address of this machine; choose one that is")]
+    Elsewhere { flag: &'static str, address: IpAddr },
     #[error("{flag}: cannot listen on {address}: {source}; choose another address or port")]
     Bind {
         flag: &'static str,
@@ -28,19 +39,32 @@ pub(crate) enum ListenError {
     },
 }
 
+// === impl AddressFlags ===
+
+impl AddressFlags {
+    pub(crate) const MAIN: Self = Self {
+        host: "--host",
+        port: "--port",
+    };
+    pub(crate) const TELEMETRY: Self = Self {
+        host: "--telemetry-host",
+        port: "--telemetry-port",
+    };
+}
+
 /// Listens on an address. `::` stands for IPv4 as well, alone where there is no IPv6.
 ///
 /// # Errors
 ///
-/// Names the address and the flag (`--port` or the like) to change.
+/// Names the address and the flag to change: the one of the host, or the one of the port.
 pub(crate) async fn listen(
-    flag: &'static str,
+    flags: AddressFlags,
     address: &Address,
 ) -> Result<(TcpListener, SocketAddr), ListenError> {
     let host = address.host.trim_start_matches('[').trim_end_matches(']');
     let host = if host.is_empty() { "::" } else { host };
     let resolve = |source| ListenError::Resolve {
-        flag,
+        flag: flags.host,
         host: host.to_owned(),
         source,
     };
@@ -54,10 +78,16 @@ pub(crate) async fn listen(
         let address = listener.local_addr()?;
         Ok((listener, address))
     });
-    bound.map_err(|source| ListenError::Bind {
-        flag,
-        address: first,
-        source,
+    bound.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrNotAvailable => ListenError::Elsewhere {
+            flag: flags.host,
+            address: first.ip(),
+        },
+        _ => ListenError::Bind {
+            flag: flags.port,
+            address: first,
+            source,
+        },
     })
 }
 

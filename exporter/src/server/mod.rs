@@ -24,7 +24,7 @@ use crate::options::Limits;
 use crate::web::Web;
 use activity::Connections;
 
-pub(crate) use listen::listen;
+pub(crate) use listen::{AddressFlags, listen};
 
 /// A server that listens, until it is drained or dropped.
 #[derive(Debug)]

@@ -122,6 +122,24 @@ fn a_busy_port_is_told_with_its_flag() {
 }
 
 #[test]
+fn a_wrong_host_is_told_with_its_flag() {
+    for flag in ["--host", "--telemetry-host"] {
+        for (host, problem) in [
+            ("not an ip", "cannot find the address of `not an ip`"),
+            // Kept for documents, so that no machine has it.
+            ("192.0.2.1", "192.0.2.1 is not an address of this machine"),
+        ] {
+            let ports = ["--port=0", "--telemetry-port=0"];
+            let args = [&["--manifests", CLUSTER, flag, host], &ports[..]].concat();
+            let output = run(&args, "");
+            assert_eq!(output.status.code(), Some(1));
+            let expected = format!("Error: {flag}: {problem}");
+            assert!(output.stderr.contains(&expected), "{}", output.stderr);
+        }
+    }
+}
+
+#[test]
 fn it_listens_on_all_addresses_by_default() {
     let exporter = Exporter::spawn(&["--manifests", CLUSTER, "--port=0", "--telemetry-port=0"]);
     assert_eq!(exporter.get("/livez").status, 200);
