@@ -71,6 +71,15 @@ impl Default for HttpFile {
     }
 }
 
+/// The headers that may be added, with their values where not every one will do, as in the toolkit.
+const HEADERS: &[(&str, &[&str])] = &[
+    ("Content-Security-Policy", &[]),
+    ("Strict-Transport-Security", &[]),
+    ("X-Content-Type-Options", &["nosniff"]),
+    ("X-Frame-Options", &["deny", "sameorigin"]),
+    ("X-XSS-Protection", &[]),
+];
+
 /// Reads a file, and everything it refers to, by `files`.
 ///
 /// # Errors
@@ -83,8 +92,15 @@ pub(super) fn read(path: &Path, files: &mut Files) -> Result<WebConfig, String> 
     let file: Option<File> = serde_saphyr::from_str(&text).map_err(|error| error.to_string())?;
     let file = file.unwrap_or_default();
     let directory = path.parent().unwrap_or(Path::new(""));
-    let tls = file.tls_server_config;
-    let tls = tls.map(|tls| {
+    let tls = file.tls_server_config.map(TlsFile::without_empty_paths);
+    if tls.as_ref().is_some_and(TlsFile::is_off) {
+        let path = path.display();
+        tracing::warn!(
+            "--tls-config {path}: tls_server_config names no certificate, so that connections are \
+             not encrypted"
+        );
+    }
+    let tls = tls.filter(|tls| !tls.is_off()).map(|tls| {
         let pem = tls.pem(directory, files)?;
         Acceptor::new(&tls, &pem, file.http_server_config.http2)
     });
@@ -110,7 +126,20 @@ pub(super) fn read(path: &Path, files: &mut Files) -> Result<WebConfig, String> 
 fn headers(given: &BTreeMap<String, String>) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in given {
-        let wrong = || format!("http_server_config: headers: `{name}: {value}` is not a header");
+        let wrong = |cure: &str| format!("http_server_config: headers: `{name}: {value}` {cure}");
+        let known = HEADERS
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let Some((_, values)) = known else {
+            let all: Vec<_> = HEADERS.iter().map(|(name, _)| *name).collect();
+            let all = all.join(", ");
+            return Err(wrong(&format!("cannot be added; there are {all}")));
+        };
+        if !values.is_empty() && !values.contains(&value.as_str()) {
+            let values = values.join(" or ");
+            return Err(wrong(&format!("has another value than {values}")));
+        }
+        let wrong = || wrong("is not a header");
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
         headers.insert(name, HeaderValue::from_str(value).map_err(|_| wrong())?);
     }
@@ -120,6 +149,30 @@ fn headers(given: &BTreeMap<String, String>) -> Result<HeaderMap, String> {
 // === impl TlsFile ===
 
 impl TlsFile {
+    /// An empty name is none.
+    fn without_empty_paths(mut self) -> Self {
+        for path in [
+            &mut self.cert_file,
+            &mut self.key_file,
+            &mut self.client_ca_file,
+        ] {
+            path.take_if(|path| path.as_os_str().is_empty());
+        }
+        self
+    }
+
+    /// Whether there is none of what makes connections encrypted, as in the toolkit.
+    fn is_off(&self) -> bool {
+        let texts = [
+            &self.cert,
+            &self.key,
+            &self.client_ca,
+            &self.client_auth_type,
+        ];
+        let files = [&self.cert_file, &self.key_file, &self.client_ca_file];
+        texts.iter().all(|text| text.is_empty()) && files.iter().all(|file| file.is_none())
+    }
+
     /// Reads what may stand in the file or in one that it names, relative to `directory`.
     fn pem(&self, directory: &Path, files: &mut Files) -> Result<Pem, String> {
         let mut read = |key: &str, inline: &str, file: Option<&PathBuf>| match (inline, file) {

@@ -335,6 +335,22 @@ fn headers_are_added_and_the_rate_is_limited() {
 }
 
 #[test]
+fn without_a_certificate_connections_are_plain_and_that_is_said() {
+    let directory = Directory::new("plain");
+    for tls in [
+        "{}",
+        "{cert_file: '', key_file: ''}",
+        "{min_version: TLS13}",
+    ] {
+        let text = format!("tls_server_config: {tls}\n");
+        let web = directory.write("web.yaml", &text);
+        let exporter = Exporter::start(&["--resources=pods", "--tls-config", &web]);
+        assert_eq!(exporter.get("/livez").status, 200, "{tls}");
+        exporter.tells("names no certificate, so that connections are not encrypted");
+    }
+}
+
+#[test]
 fn a_file_that_is_wrong_is_told_with_what_is_wrong() {
     let place = Place::new();
     let pair = "cert_file: server.crt, key_file: server.key";
@@ -343,7 +359,10 @@ fn a_file_that_is_wrong_is_told_with_what_is_wrong() {
     let cases = [
         ("a: {", "--tls-config "),
         ("tls_server_config: {certfile: x}", "certfile"),
-        ("tls_server_config: {}", "has no certificate; add cert_file"),
+        (
+            "tls_server_config: {key_file: server.key}",
+            "has no certificate; add cert_file",
+        ),
         (
             "tls_server_config: {cert_file: none.crt, key_file: server.key}",
             "cert_file ",
@@ -383,7 +402,15 @@ fn a_file_that_is_wrong_is_told_with_what_is_wrong() {
         ("rate_limit: {burst: 1, interval: 5}", "interval: `5`"),
         (
             "http_server_config: {headers: {'a b': c}}",
-            "`a b: c` is not a header",
+            "`a b: c` cannot be added; there are Content-Security-Policy, Strict-Transport-Security, ",
+        ),
+        (
+            "http_server_config: {headers: {X-Frame-Options: never}}",
+            "`X-Frame-Options: never` has another value than deny or sameorigin",
+        ),
+        (
+            "http_server_config: {headers: {X-XSS-Protection: \"a\\nb\"}}",
+            "is not a header",
         ),
     ];
     for (text, problem) in cases {
