@@ -1,5 +1,7 @@
 //! Log lines: on standard error, for people or for machines, and few while all is well.
 
+use std::io::Write;
+
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -17,6 +19,7 @@ pub(crate) struct LogOptions {
 /// Changes what is logged while the program runs.
 #[derive(Clone, Debug)]
 pub(crate) struct LogLevel {
+    json: bool,
     filter: reload::Handle<Targets, Registry>,
 }
 
@@ -67,7 +70,10 @@ impl LogOptions {
         let _ = tracing_subscriber::registry()
             .with(lines.with_filter(filter))
             .try_init();
-        LogLevel { filter: handle }
+        LogLevel {
+            json: self.json,
+            filter: handle,
+        }
     }
 
     fn targets(self) -> Targets {
@@ -91,6 +97,17 @@ impl LogOptions {
 // === impl LogLevel ===
 
 impl LogLevel {
+    /// Says something to whoever started the program: on standard output, but where log lines are for
+    /// machines, as one of them.
+    pub(crate) fn say(&self, line: &str) {
+        if self.json {
+            return tracing::info!("{line}");
+        }
+        let mut out = std::io::stdout().lock();
+        // Nobody may be reading, and that is no error.
+        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    }
+
     /// What is logged, as [`set`](Self::set) takes it.
     pub(crate) fn get(&self) -> String {
         self.filter

@@ -1,7 +1,6 @@
 //! Serving: from options to listening servers, through changes of the configuration, to the end.
 
 use std::error::Error;
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,17 +130,20 @@ impl Program {
         let instance = self.app.instance();
         let status = instance.status();
         if status.ready {
-            return say(&format!("serving {} {place}", instance.summary()));
+            let line = format!("serving {} {place}", instance.summary());
+            return self.app.log_level.say(&line);
         }
-        say(&format!("{}; listening {place}", status.source));
+        let line = format!("{}; listening {place}", status.source);
+        self.app.log_level.say(&line);
         self.announce_once_ready();
     }
 
     fn announce_once_ready(&mut self) {
         let (instance, place) = (self.app.instance(), self.place());
+        let out = self.app.log_level.clone();
         self.announcing = Some(tokio::spawn(async move {
             instance.ready().await;
-            say(&format!("serving {} {place}", instance.summary()));
+            out.say(&format!("serving {} {place}", instance.summary()));
         }));
     }
 
@@ -224,12 +226,6 @@ impl Program {
         }
         Ok(())
     }
-}
-
-/// Says something to whoever started the program; nobody may be reading, and that is no error.
-fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 /// A listener for another address than before.

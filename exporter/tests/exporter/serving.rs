@@ -256,17 +256,19 @@ fn a_missing_config_is_an_error_unless_it_may_come_later() {
 #[test]
 fn log_lines_are_json_on_request_and_more_with_v() {
     let exporter = Exporter::start(&["--log-format=json", "--vmodule=a=1", "-v=4"]);
-    let line = eventually("a line is logged", || {
-        exporter.log().lines().next().map(str::to_owned)
-    });
-    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(line["level"], "WARN");
-    assert!(
-        line["message"]
-            .as_str()
-            .unwrap()
-            .contains("--vmodule has no effect")
-    );
+    exporter.tells("telemetry on");
+    // Also what is said of the start is one of them, so that there is nothing else.
+    for (level, message) in [("WARN", "--vmodule has no effect"), ("INFO", "serving ")] {
+        let log = exporter.log();
+        let lines = log.lines().map(serde_json::from_str::<serde_json::Value>);
+        let mut lines = lines.map(Result::unwrap);
+        let line = lines.find(|line| line["level"] == level).unwrap();
+        assert!(
+            line["message"].as_str().unwrap().contains(message),
+            "{line}"
+        );
+    }
+    assert!(exporter.has_said_all(), "standard output is empty");
     assert_eq!(
         exporter.telemetry("/debug/log-level").text(),
         "kube_state_metrics=debug,info\n"

@@ -133,15 +133,20 @@ impl Exporter {
         let log = Arc::new(Mutex::new(String::new()));
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let seen = Arc::clone(&log);
+        let (lines, more) = channel();
+        let said = lines.clone();
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
+                // What it says is in the log where that is for machines.
+                if let Some(line) = told_as_json(&line) {
+                    let _ = said.send(line);
+                }
                 let mut seen = seen.lock().unwrap();
                 seen.push_str(&line);
                 seen.push('\n');
             }
         });
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        let (lines, more) = channel();
         std::thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
                 let _ = lines.send(line);
@@ -208,6 +213,11 @@ impl Exporter {
         self.more.recv_timeout(PATIENCE).unwrap()
     }
 
+    /// Whether there is no line that was not asked for.
+    pub fn has_said_all(&self) -> bool {
+        self.more.try_recv().is_err()
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -256,6 +266,15 @@ impl Drop for Exporter {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The line that says what is served, where this is it as JSON.
+fn told_as_json(line: &str) -> Option<String> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let message = line["message"].as_str()?;
+    message
+        .contains(", telemetry on ")
+        .then(|| message.to_owned())
 }
 
 /// Asks with `GET`.
