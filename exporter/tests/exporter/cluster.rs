@@ -143,6 +143,9 @@ fn lists_are_asked_for_as_the_flags_say() {
         some(&cached, &["/pods?", "resourceVersion=0"]),
         "{cached:?}"
     );
+    let any = ["sendInitialEvents=true", "resourceVersion=0"];
+    let cached = asked(&["--resources=pods", "--use-apiserver-cache"]);
+    assert!(some(&cached, &any) && !some(&streamed, &any), "{cached:?}");
 }
 
 #[test]
