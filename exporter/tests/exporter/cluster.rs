@@ -351,6 +351,23 @@ fn a_changed_config_waits_for_what_is_served_and_not_for_what_is_new() {
     assert_eq!(own("config_hash"), first);
 }
 
+#[test]
+fn a_server_that_was_wrong_is_replaced_and_what_is_served_then_is_said() {
+    let api = Api::start(&[]);
+    let away = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let directory = Directory::new("corrected");
+    let path = directory.write("config.yaml", &format!("apiserver: {away}\n"));
+    let exporter = Exporter::serving(&["--resources=pods", "--config", &path]);
+    assert!(exporter.line.starts_with("watching "), "{}", exporter.line);
+    directory.write("config.yaml", &format!("apiserver: {}\n", api.url));
+    let line = exporter.next_line();
+    assert!(line.starts_with("serving 0 series"), "{line}");
+    assert_eq!(exporter.get("/readyz").status, 200);
+}
+
 fn namespace(name: &str) -> Value {
     json!({ "metadata": {
         "name": name, "resourceVersion": "1", "creationTimestamp": "2024-01-01T00:00:00Z",
