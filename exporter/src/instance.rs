@@ -346,7 +346,11 @@ fn missing_of(own: &ResourceHealth) -> Vec<Missing> {
     }
     let lacking = |part, state: ResourceState, error: Option<&String>| Missing {
         part,
-        reason: error.map_or_else(|| state.to_string(), |error| format!("{state}: {error}")),
+        reason: match (state, error) {
+            // It begins with the state.
+            (ResourceState::Failing(_), Some(error)) => error.clone(),
+            _ => state.to_string(),
+        },
     };
     let feeds = || own.feeds.iter();
     if feeds().all(|feed| feed.complete) {
