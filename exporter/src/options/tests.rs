@@ -235,8 +235,8 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
     ),
     (
         "custom_resource_config",
-        "'{}'",
-        "--custom-resource-state-config={}",
+        "'{\"spec\":{\"resources\":[]}}'",
+        "--custom-resource-state-config={\"spec\":{\"resources\":[]}}",
         None,
     ),
     ("custom_resource_config_file", CRS, CRS_FLAG, None),
