@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::de::{IgnoredAny, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// Declares the file with its keys, and the list of the keys.
@@ -73,7 +74,8 @@ config_file! {
 }
 
 /// The keys of a map whose values say nothing.
-pub(crate) type Keys = BTreeMap<String, IgnoredAny>;
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Keys(pub(crate) Vec<String>);
 
 /// A single value as text, whatever type YAML gives it; checked together with the flags.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -105,12 +107,42 @@ impl ConfigFile {
             problem: error.to_string(),
         };
         // An empty file, or one with comments only, is an empty mapping.
-        let keys: Option<Keys> = serde_saphyr::from_str(text).map_err(syntax)?;
+        let keys: Option<BTreeMap<String, IgnoredAny>> =
+            serde_saphyr::from_str(text).map_err(syntax)?;
         let mut file: Option<Self> = serde_saphyr::from_str(text).map_err(syntax)?;
         let mut file = file.take().unwrap_or_default();
         file.unknown = keys.unwrap_or_default().into_keys().collect();
         file.unknown.retain(|key| !KEYS.contains(&key.as_str()));
         Ok(file)
+    }
+}
+
+// === impl Keys ===
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeysVisitor;
+
+        impl<'de> Visitor<'de> for KeysVisitor {
+            type Value = Keys;
+
+            // A list is what one would write, and was never allowed.
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map such as `{pods: {}, nodes: {}}`")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Keys, A::Error> {
+                let entries = MapAccessDeserializer::new(map);
+                let entries = BTreeMap::<String, IgnoredAny>::deserialize(entries)?;
+                Ok(Keys(entries.into_keys().collect()))
+            }
+
+            fn visit_unit<E>(self) -> Result<Keys, E> {
+                Ok(Keys::default())
+            }
+        }
+
+        deserializer.deserialize_any(KeysVisitor)
     }
 }
 
@@ -172,11 +204,8 @@ mod tests {
              labels_allow_list: {pods: [a, 'b*']}\nnamespaces: [x]\nauto-gomemlimit-ratio: 0.5\n",
         )
         .unwrap();
-        assert_eq!(
-            file.resources.unwrap().into_keys().collect::<Vec<_>>(),
-            ["nodes", "pods"]
-        );
-        assert_eq!(file.metric_allowlist.unwrap().len(), 2);
+        assert_eq!(file.resources.unwrap().0, ["nodes", "pods"]);
+        assert_eq!(file.metric_allowlist.unwrap().0.len(), 2);
         assert_eq!(file.port.0.as_deref(), Some("80"));
         assert_eq!(file.host.0.as_deref(), Some("::"));
         assert_eq!(file.node.0, None);
@@ -184,6 +213,16 @@ mod tests {
         assert_eq!(file.auto_gomemlimit_ratio.0.as_deref(), Some("0.5"));
         assert_eq!(file.labels.unwrap().get("pods").unwrap(), &["a", "b*"]);
         assert_eq!(file.namespaces.unwrap(), ["x"]);
+    }
+
+    #[test]
+    fn a_list_in_place_of_a_map_is_told_what_to_write() {
+        let error = parse("port: 1\nresources: [pods]").unwrap_err();
+        assert!(
+            error.contains("a map such as `{pods: {}, nodes: {}}`"),
+            "{error}"
+        );
+        assert!(error.contains("line 2"), "{error}");
     }
 
     #[test]

@@ -34,8 +34,7 @@ impl Content {
     pub(super) fn read(reader: &mut Reader<'_>, flags: &ContentFlags, file: &ConfigFile) -> Self {
         /// The keys of a map of the file, unless it is absent or empty.
         fn keys(map: Option<&Keys>) -> Option<Vec<String>> {
-            map.filter(|map| !map.is_empty())
-                .map(|map| map.keys().cloned().collect())
+            map.map(|map| map.0.clone()).filter(|keys| !keys.is_empty())
         }
         let list = |flag: &[String], keys: Option<Vec<String>>| {
             keys.unwrap_or_else(|| values::items(flag))
