@@ -38,8 +38,9 @@ async fn workloads_come_and_go_and_the_exposition_follows() {
         let pods: Api<Pod> = Api::namespaced(client.clone(), "ksm-workloads");
         for replicas in [3, 8, 1] {
             scale(&deployments, "web", replicas).await;
+            // The controllers may have to find their way back after what other tests did.
             let mut there = 0;
-            for _ in 0..60 {
+            for _ in 0..240 {
                 there = pods
                     .list(&kube::api::ListParams::default())
                     .await

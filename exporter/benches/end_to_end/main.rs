@@ -6,8 +6,8 @@
 //!
 //! For each number of pods a synthetic API server is started, then one exporter after the other on
 //! it, each a process of its own: what one costs is in nobody else's figures. `--only crate` or
-//! `--only usual` measures one of them; `--scrapes N` and `--seconds S` make a run longer. Linux
-//! only: CPU times and memory come from `/proc`. docs/performance.md has the figures.
+//! `--only usual` measures one of them; `--scrapes N` and `--seconds S` make a run longer; `--program
+//! PATH` takes another build of the exporter, such as a static one. Linux only: CPU times and memory come from `/proc`. docs/performance.md has the figures.
 
 #![allow(
     clippy::print_stdout,
@@ -32,7 +32,8 @@ use process::Process;
 
 type AnyError = Box<dyn Error>;
 
-const USAGE: &str = "end_to_end [--only crate|usual] [--scrapes N] [--seconds S] [PODS]...";
+const USAGE: &str =
+    "end_to_end [--only crate|usual] [--scrapes N] [--seconds S] [--program PATH] [PODS]...";
 
 fn main() -> ExitCode {
     let mut args: Vec<_> = std::env::args().skip(1).collect();
@@ -65,6 +66,7 @@ fn compare(words: &[&str]) -> Result<(), AnyError> {
             "--only" => only = Some(*value()?),
             "--scrapes" => plan.scrapes = value()?.parse()?,
             "--seconds" => plan.seconds = value()?.parse()?,
+            "--program" => plan.program = (*value()?).into(),
             size => sizes.push(size.parse().map_err(|_| USAGE)?),
         }
     }

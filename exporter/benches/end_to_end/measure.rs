@@ -1,6 +1,7 @@
 //! What is measured of an exporter, in the order in which it is measured.
 
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) scrapes: usize,
     /// How long changes are watched, and the most that scrapes of each kind take.
     pub(crate) seconds: f64,
+    /// The exporter of the crate.
+    pub(crate) program: PathBuf,
 }
 
 /// Names, units and values.
@@ -49,13 +52,12 @@ impl Exporter {
     }
 
     /// Starts it and returns the port it serves metrics on.
-    fn start(self, url: &str) -> io::Result<(Process, u16)> {
+    fn start(self, url: &str, plan: &Plan) -> io::Result<(Process, u16)> {
         match self {
             Self::Crate => {
-                let program = env!("CARGO_BIN_EXE_kube-state-metrics");
                 let apiserver = format!("--apiserver={url}");
                 let mut process = Process::start(
-                    Command::new(program)
+                    Command::new(&plan.program)
                         .args(["--resources=pods,nodes", "--host=127.0.0.1", "--port=0"])
                         .args(["--telemetry-host=127.0.0.1", "--telemetry-port=0"])
                         .arg(apiserver)
@@ -84,6 +86,7 @@ impl Default for Plan {
         Self {
             scrapes: 20,
             seconds: 15.0,
+            program: env!("CARGO_BIN_EXE_kube-state-metrics").into(),
         }
     }
 }
@@ -100,7 +103,7 @@ pub(crate) fn measure(
     eprintln!("{}: {pods} pods", exporter.name());
 
     let started = Instant::now();
-    let (process, port) = exporter.start(&url)?;
+    let (process, port) = exporter.start(&url, plan)?;
     await_lists(api, 2)?;
     let (complete, cpu) = process.settle()?;
     figures.add(
