@@ -174,3 +174,22 @@ fn fields_of_items_leave_whatever_is_no_list_whole() {
             .is_none()
     );
 }
+
+#[test]
+fn an_object_that_is_nested_too_deeply_is_told_from_broken_json() {
+    let deep = format!(
+        "{}{}",
+        r#"{"a":"#.repeat(130),
+        "1".to_owned() + &"}".repeat(130)
+    );
+    let json = format!(r#"{{"metadata":{{"name":"a"}},"data":{deep}}}"#);
+    let fields = Fields::union([Some(["data"])]);
+    let error = decode::<serde_json::Value>("Widget", json.as_bytes(), &fields).unwrap_err();
+    assert_eq!(error.reason(), DecodeReason::Field, "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("nested more than 127 levels deep"),
+        "{error}"
+    );
+}

@@ -150,6 +150,28 @@ fn unknown_keys_are_warnings_or_errors_where_the_check_is_strict() {
 }
 
 #[test]
+fn an_object_that_cannot_be_read_is_an_error_beside_the_others() {
+    let directory = Directory::new("check-unread");
+    let file = directory.write("metrics.yaml", VALID);
+    let deep = format!("{}{}", "[".repeat(130), "]".repeat(130));
+    for odd in ["1e999", r#""\ud800""#, &deep] {
+        let objects = format!(
+            r#"{{"apiVersion":"acme.dev/v1","kind":"Widget","metadata":{{"name":"odd"}},"x":{odd}}}
+{{"apiVersion":"acme.dev/v1","kind":"Widget","metadata":{{"name":"good"}},"spec":{{"size":3}}}}
+"#
+        );
+        let output = run(&["check", &file, "--objects", "-"], &objects);
+        assert_eq!(output.status.code(), Some(1), "{odd}");
+        let (stdout, stderr) = (&output.stdout, &output.stderr);
+        assert!(stdout.contains("name=\"good\"} 3\n"), "{odd}: {stdout}");
+        assert!(
+            stderr.contains("-:1: not an object that can be read: "),
+            "{odd}: {stderr}"
+        );
+    }
+}
+
+#[test]
 fn objects_show_their_metrics_and_the_values_that_cannot_be_read() {
     let directory = Directory::new("check");
     let file = directory.write("metrics.yaml", VALID);
