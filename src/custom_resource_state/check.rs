@@ -128,12 +128,12 @@ pub fn check_as(
         }
     }
     report.exposition = metrics.exposition(format, Selection::default()).to_string();
-    let stats = || metrics.stats().map(|(_, stats)| stats);
+    let stats = metrics.stats().map(|(_, stats)| stats);
+    // Those of one object are dropped before they are stored, those of others when they are shown.
+    let made: u64 = stats.map(|own| own.series + own.duplicates).sum();
     let lines = report.exposition.lines();
     let shown = lines.filter(|line| !line.starts_with('#')).count() as u64;
-    let stored: u64 = stats().map(|own| own.series).sum();
-    let dropped: u64 = stats().map(|own| own.duplicates).sum();
-    report.repeated = dropped + stored.saturating_sub(shown);
+    report.repeated = made.saturating_sub(shown);
     report.unread = metrics.custom_resource_errors();
     report
 }

@@ -10,7 +10,7 @@ use super::labels::{LabelPaths, constant_name};
 use super::path::Path;
 use crate::decode::ITEMS;
 use crate::family::{FamilyDescriptor, MetricType};
-use crate::value::{is_valid_label_name, is_valid_metric_name};
+use crate::value::{METRIC_NAME, is_valid_label_name, is_valid_metric_name};
 
 /// The prefix of names where a configuration gives none.
 const PREFIX: &str = "kube_customresource";
@@ -203,17 +203,16 @@ pub(super) fn compile(resources: Vec<Resource>, reader: &mut Reader) -> Vec<Entr
     }
     reader.resource = None;
     for (at, own) in entries.iter().enumerate() {
-        let later = || entries.iter().enumerate().skip(at + 1);
-        let (mut replaced, mut touched) = (
-            later().filter(|(_, later)| later.covers(own)),
-            later().filter(|(_, later)| later.overlaps(own)),
-        );
-        let message = match (replaced.next(), touched.next()) {
-            (Some((later, _)), _) => format!(
+        let later = |takes: fn(&Entry, &Entry) -> bool| {
+            let mut later = entries.iter().enumerate().skip(at + 1);
+            later.find(|(_, later)| takes(later, own)).map(|(at, _)| at)
+        };
+        let message = match (later(Entry::covers), later(Entry::overlaps)) {
+            (Some(later), _) => format!(
                 "has no effect: spec.resources[{later}] is about the same types and replaces it; \
                  list all metrics in one entry"
             ),
-            (None, Some((later, _))) => format!(
+            (None, Some(later)) => format!(
                 "spec.resources[{later}] is about some of the same types and replaces it for \
                  those; list all metrics of a type in one entry"
             ),
@@ -277,31 +276,18 @@ fn entry(resource: Resource, reader: &mut Reader) -> Entry {
             "the entry is skipped: the group cannot be a wildcard; name one",
         );
     }
-    if resource.group.is_empty() && (resource.version.is_empty() || resource.kind.is_empty()) {
+    let (version, kind) = (&resource.version, &resource.kind);
+    if resource.group.is_empty() && !KnownKind::is_built_in("", version, kind) {
         let place = format!("{}.groupVersionKind.group", resource.place);
-        reader.warn(
-            &place,
-            resource.line,
-            "the entry is skipped: without a group it needs the version and the kind of a built-in \
-             type",
-        );
-    }
-    let built_in = || {
-        let kinds = KnownKind::built_in();
-        kinds
-            .iter()
-            .any(|own| own.is(&resource.group, &resource.version, &resource.kind))
-    };
-    if resource.group.is_empty()
-        && !resource.version.is_empty()
-        && !resource.kind.is_empty()
-        && !built_in()
-    {
-        let place = format!("{}.groupVersionKind.group", resource.place);
-        let message = format!(
-            "there is no built-in type {} {}; name the group of others",
-            resource.version, resource.kind
-        );
+        let message = match version.is_empty() || kind.is_empty() {
+            true => String::from(
+                "the entry is skipped: without a group it needs the version and the kind of a \
+                 built-in type",
+            ),
+            false => {
+                format!("there is no built-in type {version} {kind}; name the group of others")
+            }
+        };
         reader.warn(&place, resource.line, message);
     }
     constants(&resource.common_labels, reader);
@@ -513,8 +499,8 @@ fn constants(labels: &Labels<super::document::Constant>, reader: &mut Reader) {
 }
 
 fn label_name(name: &str, place: &str, line: usize, reader: &mut Reader) {
-    if name == "__name__" {
-        let message = "`__name__` is the name of the metric itself; use another";
+    if name == METRIC_NAME {
+        let message = format!("`{name}` is the name of the metric itself; use another");
         reader.problem(place, line, message);
     } else if !is_valid_label_name(name) {
         let message = format!(

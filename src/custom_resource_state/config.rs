@@ -174,11 +174,11 @@ fn takes(entry: &Entry, kind: &KnownKind) -> bool {
     // Who means a built-in type says so: a wildcard is about definitions of custom resources.
     let is_exact = !entry.version.is_empty() && !entry.kind.is_empty();
     let all = |own: &str, other: &str| own.is_empty() || own == other;
-    let same = |own: &KnownKind| own.resource().name() == resource.name();
-    entry.group == resource.group()
-        && all(&entry.version, resource.version())
-        && all(&entry.kind, resource.kind())
-        && (is_exact || !entry.group.is_empty() && !KnownKind::built_in().iter().any(same))
+    let (group, version, kind) = (resource.group(), resource.version(), resource.kind());
+    entry.group == group
+        && all(&entry.version, version)
+        && all(&entry.kind, kind)
+        && (is_exact || !group.is_empty() && !KnownKind::is_built_in(group, version, kind))
 }
 
 /// By line, each once: what a resource has may be looked at once per metric.

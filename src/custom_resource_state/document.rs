@@ -312,7 +312,7 @@ impl Reader {
     fn map<'n>(&mut self, node: &'n Node, place: &str) -> Vec<Entry<'n>> {
         let mut entries = Vec::new();
         let mut seen = HashSet::new();
-        let mut merged = Vec::new();
+        let mut merged = None;
         match &node.value {
             Value::Map(pairs) => {
                 for (key, value) in pairs {
@@ -322,32 +322,24 @@ impl Reader {
                     };
                     let is_merge =
                         text == "<<" && matches!(&key.value, Value::Scalar(scalar) if scalar.plain);
-                    // Merged values are added behind, under keys of their own.
-                    let is_new = if is_merge {
-                        merged.is_empty()
+                    if is_merge && merged.is_none() {
+                        merged = Some(value);
+                    } else if !is_merge && seen.insert(text.clone().into_owned()) {
+                        entries.push(Entry {
+                            key: text.into_owned(),
+                            line: key.line,
+                            value,
+                        });
                     } else {
-                        seen.insert(text.clone().into_owned())
-                    };
-                    if !is_new {
                         let message = format!("the key `{text}` stands here twice; remove one");
                         self.problem(place, key.line, message);
-                        continue;
                     }
-                    if is_merge {
-                        merged.push(value);
-                        continue;
-                    }
-                    entries.push(Entry {
-                        key: text.into_owned(),
-                        line: key.line,
-                        value,
-                    });
                 }
             }
             _ if node.is_null() => {}
             _ => self.wrong_kind(node, place, "a map"),
         }
-        for value in merged {
+        if let Some(value) = merged {
             self.merge(value, place, &mut seen, &mut entries);
         }
         entries

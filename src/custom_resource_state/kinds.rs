@@ -1,6 +1,7 @@
 //! Kinds that exist: from custom resource definitions, from objects, or named by the caller.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -26,6 +27,16 @@ use crate::resource::{ResourceInfo, Scope};
 pub struct KnownKind {
     resource: ResourceInfo,
 }
+
+/// Asking a built-in resource for its names makes all its families: once is enough.
+static BUILT_IN: LazyLock<Vec<KnownKind>> = LazyLock::new(|| {
+    let infos = BuiltIn::ALL.iter().map(|resource| resource.info());
+    let kinds = infos.map(|info| {
+        let (group, version) = (info.group(), info.version());
+        KnownKind::new(group, version, info.kind(), info.plural(), info.scope())
+    });
+    kinds.collect()
+});
 
 impl KnownKind {
     /// A kind by its names.
@@ -98,13 +109,10 @@ impl KnownKind {
     pub fn of_object(object: &Value) -> Option<Self> {
         let text = |name| object.get(name).and_then(Value::as_str);
         let (api_version, kind) = (text("apiVersion")?, text("kind")?);
-        if let Some(own) = Self::built_in()
-            .into_iter()
-            .find(|own| own.resource.kind() == kind && own.resource.api_version() == api_version)
-        {
-            return Some(own);
-        }
         let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+        if let Some(own) = BUILT_IN.iter().find(|own| own.is(group, version, kind)) {
+            return Some(own.clone());
+        }
         let namespace = object.get("metadata").and_then(|own| own.get("namespace"));
         let scope = match namespace.and_then(Value::as_str) {
             Some(namespace) if !namespace.is_empty() => Scope::Namespaced,
@@ -159,12 +167,12 @@ impl KnownKind {
     /// ```
     #[must_use]
     pub fn built_in() -> Vec<Self> {
-        let infos = BuiltIn::ALL.iter().map(|resource| resource.info());
-        let kinds = infos.map(|info| {
-            let (group, version) = (info.group(), info.version());
-            Self::new(group, version, info.kind(), info.plural(), info.scope())
-        });
-        kinds.collect()
+        BUILT_IN.clone()
+    }
+
+    /// Whether there are metrics for the kind of these names already.
+    pub(super) fn is_built_in(group: &str, version: &str, kind: &str) -> bool {
+        BUILT_IN.iter().any(|own| own.is(group, version, kind))
     }
 
     /// Whether it has these names.

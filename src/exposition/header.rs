@@ -18,11 +18,9 @@ pub(super) fn header(
     let (name, kind) = match format {
         Format::Text => (family.name(), text_type(family.metric_type())),
         Format::OpenMetrics => {
-            let (name, kind) = open_metrics_type(family, taken);
-            match kind {
-                "stateset" if !declared.iter().all(|own| has_state(own)) => (name, "gauge"),
-                kind => (name, kind),
-            }
+            // One who does not carry the state in the label makes it a gauge for all.
+            let has_states = declared.iter().all(|own| has_state(own));
+            open_metrics_type(family, has_states, taken)
         }
     };
     let mut out = Vec::new();
@@ -68,6 +66,7 @@ fn text_type(metric_type: MetricType) -> &'static str {
 /// header does not; a state set has a label of its own name.
 fn open_metrics_type(
     family: &FamilyDescriptor,
+    has_states: bool,
     taken: impl Fn(&str) -> bool,
 ) -> (&str, &'static str) {
     let name = family.name();
@@ -79,7 +78,8 @@ fn open_metrics_type(
         MetricType::Gauge => (name, "gauge"),
         MetricType::Counter => stem("_total").map_or((name, "unknown"), |stem| (stem, "counter")),
         MetricType::Info => stem("_info").map_or((name, "gauge"), |stem| (stem, "info")),
-        MetricType::StateSet => (name, "stateset"),
+        MetricType::StateSet if has_states => (name, "stateset"),
+        MetricType::StateSet => (name, "gauge"),
     }
 }
 

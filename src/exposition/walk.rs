@@ -196,7 +196,8 @@ impl Walk {
         // Equal runs of rows, so that the same column is always cut in the same places.
         let step = rows.div_ceil(size.div_ceil(PART).max(1)).max(1);
         // A header is promised to the first part, so what is promised has to come.
-        let has_line = |rows: &Range<usize>| rows.clone().any(|row| self.shows(columns, row));
+        let has_line =
+            |rows: &Range<usize>| rows.clone().any(|row| self.shown(columns, row).is_some());
         let mut ranges = (self.row..rows)
             .step_by(step)
             .map(|from| from..(from + step).min(rows));
@@ -229,16 +230,20 @@ impl Walk {
         }
     }
 
-    /// Whether a row has lines, and is selected.
-    fn shows(&self, columns: &Columns<'_>, row: usize) -> bool {
+    /// The cell of a row that has lines and is selected.
+    fn shown<'a>(&self, columns: &Columns<'a>, row: usize) -> Option<&'a [u8]> {
         let selection = &self.exposition.selection;
-        !columns.column.cell(row).is_empty()
-            && (selection.namespaces.is_none() || selection.has_key(columns.page.key(row)))
+        let cell = columns.column.cell(row);
+        let shown = !cell.is_empty()
+            && (selection.namespaces.is_none() || selection.has_key(columns.page.key(row)));
+        shown.then_some(cell)
     }
 
     fn write_rows(&self, columns: &Columns<'_>, rows: Range<usize>, out: &mut BytesMut) {
-        for row in rows.filter(|&row| self.shows(columns, row)) {
-            columns.write_row(row, columns.column.cell(row), out);
+        for row in rows {
+            if let Some(cell) = self.shown(columns, row) {
+                columns.write_row(row, cell, out);
+            }
         }
     }
 

@@ -12,7 +12,6 @@ use crate::shared::{KINDS, kind_of, value_in};
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
     /// The same in all states of a page, differs between any two pages of the process.
-    #[cfg_attr(not(feature = "gzip"), expect(dead_code, reason = "for blocks"))]
     number: u64,
     rows: Arc<Rows>,
     /// `metadata.resourceVersion` per row, 0 where it is not a decimal integer.

@@ -21,6 +21,8 @@ pub(crate) use base64::normalize_base64;
 pub(crate) use escape::{write_help, write_label_value, write_openmetrics_help};
 pub(crate) use int_or_percent::{IntOrPercent, scaled};
 pub(crate) use ip::ip_family;
+#[cfg(feature = "custom-resources")]
+pub(crate) use names::METRIC_NAME;
 pub(crate) use names::{
     is_valid_label_name, is_valid_metric_name, label_names, sanitize_label, write_map_label_name,
     write_resource_name,

@@ -22,7 +22,7 @@ pub(crate) fn is_valid_label_name(name: &str) -> bool {
 }
 
 /// The label that stands for the name of the metric.
-const METRIC_NAME: &str = "__name__";
+pub(crate) const METRIC_NAME: &str = "__name__";
 
 /// Turns any text into a valid label name.
 ///

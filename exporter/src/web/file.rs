@@ -92,15 +92,15 @@ pub(super) fn read(path: &Path, files: &mut Files) -> Result<WebConfig, String> 
     let file: Option<File> = serde_saphyr::from_str(&text).map_err(|error| error.to_string())?;
     let file = file.unwrap_or_default();
     let directory = path.parent().unwrap_or(Path::new(""));
-    let tls = file.tls_server_config.map(TlsFile::without_empty_paths);
-    if tls.as_ref().is_some_and(TlsFile::is_off) {
+    let mut tls = file.tls_server_config.map(TlsFile::without_empty_paths);
+    if tls.take_if(|tls| tls.is_off()).is_some() {
         let path = path.display();
         tracing::warn!(
             "--tls-config {path}: tls_server_config names no certificate, so that connections are \
              not encrypted"
         );
     }
-    let tls = tls.filter(|tls| !tls.is_off()).map(|tls| {
+    let tls = tls.map(|tls| {
         let pem = tls.pem(directory, files)?;
         Acceptor::new(&tls, &pem, file.http_server_config.http2)
     });

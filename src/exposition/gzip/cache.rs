@@ -252,6 +252,11 @@ mod tests {
             self.inner.put(places, versions, &block, pass);
         }
 
+        fn due(&mut self, seconds: u64) -> Option<Format> {
+            let now = self.at(seconds);
+            self.inner.due(now)
+        }
+
         /// The pages that have a block, and their versions.
         fn pages(&self) -> Vec<(Place, Version)> {
             let blocks = self.inner.blocks.iter();
@@ -333,13 +338,10 @@ mod tests {
                 clock.inner.scrape(true, format, now);
             }
         }
-        let mut due = |seconds| clock.inner.due(clock.zero + Duration::from_secs(seconds));
-        assert_eq!(due(115), None);
-        assert_eq!(due(119), Some(Format::Text));
-        assert_eq!(due(120), None, "prepared already");
-        let now = clock.at(120);
-        clock.inner.scrape(true, Format::Text, now);
-        let mut due = |seconds| clock.inner.due(clock.zero + Duration::from_secs(seconds));
-        assert_eq!(due(129), Some(Format::OpenMetrics));
+        assert_eq!(clock.due(115), None);
+        assert_eq!(clock.due(119), Some(Format::Text));
+        assert_eq!(clock.due(120), None, "prepared already");
+        clock.scrape(true, 120);
+        assert_eq!(clock.due(129), Some(Format::OpenMetrics));
     }
 }
