@@ -16,7 +16,7 @@ use kube::{Api, Client};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use crate::secret::{Fingerprint, Fingerprints};
+use crate::fingerprint::{Fingerprint, Fingerprints};
 
 /// A token is asked about again after so long.
 const TOKEN_VALID: Duration = Duration::from_secs(60);

@@ -10,7 +10,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use kube_state_metrics::watch::tuned;
 
-use crate::options::Source;
+use crate::options::SourceOptions;
 
 /// Why there is no way to the API server.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +55,7 @@ const PLUGIN_PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// Where the options, or the cluster this runs in, do not lead to one. The server itself is not
 /// asked: it may come later.
-pub(crate) async fn client(source: &Source) -> Result<(Client, String), ClusterError> {
+pub(crate) async fn client(source: &SourceOptions) -> Result<(Client, String), ClusterError> {
     let access = Access {
         kubeconfig: source.kubeconfig.clone(),
         apiserver: source.apiserver.clone(),

@@ -6,9 +6,8 @@ use crate::cli::Flags;
 use crate::cluster;
 use crate::config_file::{ConfigFile, ConfigFileError};
 use crate::follow::Follower;
-use crate::options::{Options, OptionsError};
+use crate::options::{Options, OptionsError, parse};
 use crate::telemetry::{ConfigKind, Telemetry};
-use crate::values;
 
 /// Options and the files they are from, as they were read.
 #[derive(Debug)]
@@ -111,14 +110,14 @@ impl Inputs {
     /// The files to follow.
     pub(crate) fn followed(&self) -> Vec<PathBuf> {
         let files = [&self.config, &self.kubeconfig].into_iter().flatten();
-        let custom = self.options.content.custom.file.iter();
+        let custom = self.options.metrics.custom.file.iter();
         let custom = custom.map(|file| file.path.clone());
         files.map(|file| file.path.clone()).chain(custom).collect()
     }
 
     /// Whether the stores would hold the same with `other`.
     pub(crate) fn feeds_the_same(&self, other: &Self) -> bool {
-        self.options.content == other.options.content
+        self.options.metrics == other.options.metrics
             && self.options.source == other.options.source
             && (self.kubeconfig == other.kubeconfig
                 || self.server().is_some() && self.server() == other.server())
@@ -162,7 +161,7 @@ impl Inputs {
             let content = file.content.as_deref();
             (file.path.as_path(), ConfigKind::Options, content)
         });
-        let custom = self.options.content.custom.file.iter().map(|file| {
+        let custom = self.options.metrics.custom.file.iter().map(|file| {
             let content = file.content.as_deref().map(str::as_bytes);
             (file.path.as_path(), ConfigKind::CustomResources, content)
         });
@@ -181,7 +180,7 @@ fn config_path(flags: &Flags) -> Option<PathBuf> {
 
 fn continues_without(flags: &Flags) -> bool {
     let given = flags.config.continue_without_config.as_deref();
-    given.is_some_and(|text| values::switch(text).unwrap_or(false))
+    given.is_some_and(|text| parse::switch(text).unwrap_or(false))
 }
 
 // === impl InputFile ===

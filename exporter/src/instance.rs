@@ -21,7 +21,7 @@ use tokio::time::MissedTickBehavior;
 use crate::cluster::{self, ClusterError};
 use crate::follow::Follower;
 use crate::handover::{Missing, Part};
-use crate::options::{Content, Source};
+use crate::options::{MetricsOptions, SourceOptions};
 use crate::report::Reports;
 use crate::status::{ResourceStatus, Status, thousands};
 
@@ -32,7 +32,7 @@ const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
 #[derive(Debug)]
 pub(crate) struct Instance {
     pub(crate) metrics: StateMetrics,
-    pub(crate) content: Content,
+    pub(crate) content: MetricsOptions,
     pub(crate) reports: Reports,
     feed: Feed,
     /// It took the place of one that was ready, and has what that one had.
@@ -109,7 +109,10 @@ impl Instance {
     /// # Errors
     ///
     /// Where the content is not valid, or there is no way to a cluster.
-    pub(crate) async fn start(content: Content, source: Source) -> Result<Self, InstanceError> {
+    pub(crate) async fn start(
+        content: MetricsOptions,
+        source: SourceOptions,
+    ) -> Result<Self, InstanceError> {
         let metrics = content.build()?;
         let feed = if source.manifests.is_empty() {
             Feed::Cluster(Cluster::start(&metrics, &content, &source).await?)
@@ -254,8 +257,8 @@ fn tell(errors: &FamilyErrors) {
 impl Cluster {
     async fn start(
         metrics: &StateMetrics,
-        content: &Content,
-        source: &Source,
+        content: &MetricsOptions,
+        source: &SourceOptions,
     ) -> Result<Self, InstanceError> {
         let (client, url) = cluster::client(source).await?;
         let registry = Registry::new();
@@ -301,7 +304,7 @@ impl Cluster {
         held
     }
 
-    fn missing(&self, metrics: &StateMetrics, content: &Content) -> Vec<Missing> {
+    fn missing(&self, metrics: &StateMetrics, content: &MetricsOptions) -> Vec<Missing> {
         // First, so that the kinds of all definitions that are complete here are looked for below.
         let known = self.health.resources();
         let definitions = content.custom.config.as_ref().map(|_| DEFINITIONS.into());

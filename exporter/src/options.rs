@@ -2,9 +2,10 @@
 //!
 //! A file per group of options: what they are, how they are read, what does not go together.
 
-mod content;
 mod custom_resources;
 mod ignored;
+mod metrics;
+pub(crate) mod parse;
 mod reader;
 mod server;
 mod source;
@@ -16,16 +17,16 @@ use crate::cli::{Flags, LogFlags};
 use crate::config_file::ConfigFile;
 use reader::Reader;
 
-pub(crate) use content::Content;
 pub(crate) use custom_resources::CustomResources;
+pub(crate) use metrics::MetricsOptions;
 pub(crate) use server::{Address, Limits, ServerOptions};
-pub(crate) use source::Source;
+pub(crate) use source::SourceOptions;
 
 /// Everything the flags and the options file say, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Options {
-    pub(crate) content: Content,
-    pub(crate) source: Source,
+    pub(crate) metrics: MetricsOptions,
+    pub(crate) source: SourceOptions,
     pub(crate) server: ServerOptions,
 }
 
@@ -55,23 +56,23 @@ impl Options {
         let mut reader = Reader::new(file.map(|(path, _)| path));
         let file = file.map_or(&empty, |(_, file)| file);
         let options = Self {
-            content: Content::read(&mut reader, &flags.content, file),
-            source: Source::read(&mut reader, &flags.source, file),
+            metrics: MetricsOptions::read(&mut reader, &flags.content, file),
+            source: SourceOptions::read(&mut reader, &flags.source, file),
             server: ServerOptions::read(&mut reader, &flags.server, file),
         };
         ignored::check(&mut reader, &flags.ignored, file);
         logging(&mut reader, &flags.logging);
         options.server.check(&mut reader);
         options.source.check(&mut reader);
-        options.content.custom.check(&mut reader);
-        options.content.check(&mut reader);
+        options.metrics.custom.check(&mut reader);
+        options.metrics.check(&mut reader);
         let Reader {
             problems,
             mut warnings,
             path,
         } = reader;
         if !problems.is_empty() {
-            let named = options.content.custom.file.iter();
+            let named = options.metrics.custom.file.iter();
             let named = named.map(|file| file.path.clone()).collect();
             return Err(OptionsError { problems, named });
         }

@@ -6,7 +6,7 @@ use kube_state_metrics::Selection;
 use kube_state_metrics::manifests::ManifestSource;
 
 use crate::cli::RenderArgs;
-use crate::options::Content;
+use crate::options::MetricsOptions;
 
 /// Why nothing was rendered.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub(crate) enum RenderError {
 ///
 /// Where the options are wrong, or no object could be read.
 pub(crate) fn run(args: &RenderArgs, mut out: impl Write) -> Result<(), RenderError> {
-    let (content, warnings) = Content::from_flags(&args.content, &args.logging)?;
+    let (content, warnings) = MetricsOptions::from_flags(&args.content, &args.logging)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }

@@ -9,7 +9,7 @@ use kube_state_metrics::{CatalogueEntry, Format, Selection, StateMetrics, famili
 use serde::Serialize;
 use tokio::sync::Mutex;
 
-use crate::options::Content;
+use crate::options::MetricsOptions;
 
 /// A report is made anew after so long at the earliest: it reads the whole exposition.
 const FRESH: Duration = Duration::from_secs(5);
@@ -54,7 +54,11 @@ pub(crate) struct Reports {
 
 impl Reports {
     /// A report that is at most some seconds old.
-    pub(crate) async fn get(&self, metrics: &StateMetrics, content: &Content) -> Arc<Report> {
+    pub(crate) async fn get(
+        &self,
+        metrics: &StateMetrics,
+        content: &MetricsOptions,
+    ) -> Arc<Report> {
         let mut last = self.last.lock().await;
         if let Some((_, report)) = last.as_ref().filter(|(made, _)| made.elapsed() < FRESH) {
             return Arc::clone(report);
@@ -71,7 +75,7 @@ impl Reports {
 
 impl Report {
     /// Reads the exposition once.
-    fn new(metrics: &StateMetrics, content: &Content) -> Self {
+    fn new(metrics: &StateMetrics, content: &MetricsOptions) -> Self {
         let catalogue = families();
         let custom = metrics.custom_resources();
         let configured = custom.iter().flat_map(|own| {

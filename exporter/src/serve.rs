@@ -98,7 +98,7 @@ impl Program {
         let auth = auth(&inputs).await?;
         let main = listen(AddressFlags::MAIN, &options.server.main).await?;
         let own = listen(AddressFlags::TELEMETRY, &options.server.telemetry).await?;
-        let instance = Instance::start(options.content.clone(), options.source.clone()).await?;
+        let instance = Instance::start(options.metrics.clone(), options.source.clone()).await?;
         inputs.note(None, &telemetry);
         let app = Arc::new(App::new(Arc::new(instance), auth, telemetry, log_level));
         let servers = &app.telemetry.servers;
@@ -189,7 +189,7 @@ impl Program {
         } else {
             let before = self.app.instance();
             let mut instance =
-                Instance::start(options.content.clone(), options.source.clone()).await?;
+                Instance::start(options.metrics.clone(), options.source.clone()).await?;
             // The old one serves until there will be no gap, however long that takes.
             handover::wait(&before, &instance).await;
             instance.take_over(&before);

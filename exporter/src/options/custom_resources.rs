@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use kube_state_metrics::custom_resource_state::Config;
 
+use super::parse;
 use super::reader::Reader;
 use crate::cli::ContentFlags;
 use crate::config_file::ConfigFile;
-use crate::values;
 
 /// The metrics of custom resources.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -67,7 +67,7 @@ impl CustomResources {
             &flags.continue_without_custom_resource_state_config_file,
             "continue_without_custom_resource_state_config_file",
             &file.continue_without_custom_resource_file,
-            values::switch,
+            parse::switch,
             false,
         );
         let only = reader.value(
@@ -75,7 +75,7 @@ impl CustomResources {
             &flags.custom_resource_state_only,
             "custom_resources_only",
             &file.custom_resources_only,
-            values::switch,
+            parse::switch,
             false,
         );
         if let Some(text) = inline {

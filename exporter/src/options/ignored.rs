@@ -1,13 +1,13 @@
 //! Flags that have nothing to change here.
 
+use super::parse;
 use super::reader::Reader;
 use crate::cli::IgnoredFlags;
 use crate::config_file::ConfigFile;
-use crate::values;
 
 /// Checks flags that change nothing, and says so.
 pub(super) fn check(reader: &mut Reader<'_>, flags: &IgnoredFlags, file: &ConfigFile) {
-    let memory = values::switch;
+    let memory = parse::switch;
     let key = "auto-gomemlimit";
     if reader.value(
         "--auto-gomemlimit",
@@ -22,7 +22,7 @@ pub(super) fn check(reader: &mut Reader<'_>, flags: &IgnoredFlags, file: &Config
             &flags.auto_gomemlimit_ratio,
             "auto-gomemlimit-ratio",
             &file.auto_gomemlimit_ratio,
-            values::ratio,
+            parse::ratio,
             0.9,
         );
         reader

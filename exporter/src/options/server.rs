@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::parse::{self, Timeout};
 use super::reader::Reader;
 use crate::cli::ServerFlags;
 use crate::config_file::{ConfigFile, Scalar};
-use crate::values::{self, Timeout};
 
 /// How the answers are served.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,14 +48,7 @@ impl ServerOptions {
         };
         let main = Address {
             host: text(&flags.host, &file.host, "::"),
-            port: reader.value(
-                "--port",
-                &flags.port,
-                "port",
-                &file.port,
-                values::port,
-                8080,
-            ),
+            port: reader.value("--port", &flags.port, "port", &file.port, parse::port, 8080),
         };
         let (flag, key) = (&flags.telemetry_port, &file.telemetry_port);
         let telemetry = Address {
@@ -65,7 +58,7 @@ impl ServerOptions {
                 flag,
                 "telemetry_port",
                 key,
-                values::port,
+                parse::port,
                 8081,
             ),
         };
@@ -81,7 +74,7 @@ impl ServerOptions {
                 &flags.auth_filter,
                 "auth_filter",
                 &file.auth_filter,
-                values::switch,
+                parse::switch,
                 false,
             ),
             limits: Limits::read(reader, flags, file),
@@ -105,7 +98,7 @@ impl Limits {
     fn read(reader: &mut Reader<'_>, flags: &ServerFlags, file: &ConfigFile) -> Self {
         let mut timeout = |flag: &'static str, value, key: &'static str, file, seconds| {
             let default = Some(Duration::from_secs(seconds));
-            reader.value(flag, value, key, file, values::timeout, default)
+            reader.value(flag, value, key, file, parse::timeout, default)
         };
         Self {
             read_header: timeout(
@@ -148,7 +141,7 @@ impl Limits {
                 &flags.max_connections,
                 "max_connections",
                 &file.max_connections,
-                values::positive,
+                parse::positive,
                 1024,
             ),
             answers: reader.value(
@@ -156,7 +149,7 @@ impl Limits {
                 &flags.max_answers,
                 "max_answers",
                 &file.max_answers,
-                values::positive,
+                parse::positive,
                 32,
             ),
         }

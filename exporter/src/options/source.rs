@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use kube_state_metrics::watch::ReadinessPolicy;
 
+use super::parse;
 use super::reader::Reader;
 use crate::cli::SourceFlags;
 use crate::config_file::{ConfigFile, Scalar};
-use crate::values;
 
 /// Where the objects come from.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Source {
+pub(crate) struct SourceOptions {
     /// Files and directories; a cluster where there are none.
     pub(crate) manifests: Vec<PathBuf>,
     pub(crate) apiserver: Option<http::Uri>,
@@ -28,9 +28,9 @@ pub(crate) struct Source {
     pub(crate) pod: Option<(String, String)>,
 }
 
-// === impl Source ===
+// === impl SourceOptions ===
 
-impl Source {
+impl SourceOptions {
     /// Reads it from flags and file.
     pub(super) fn read(reader: &mut Reader<'_>, flags: &SourceFlags, file: &ConfigFile) -> Self {
         let text = |flag: &Option<String>, key: &Scalar| {
@@ -52,13 +52,13 @@ impl Source {
         let apiserver = text(&flags.apiserver, &file.apiserver);
         let manifests = file.manifests.as_ref().unwrap_or(&flags.manifests);
         Self {
-            manifests: values::items(manifests)
+            manifests: parse::items(manifests)
                 .into_iter()
                 .map(PathBuf::from)
                 .collect(),
             apiserver: apiserver.and_then(|url| {
                 let from = reader.from("--apiserver", "apiserver", file.apiserver.0.is_some());
-                let uri = values::server(&url);
+                let uri = parse::server(&url);
                 uri.map_err(|cure| reader.problems.push(format!("{from}: `{url}` {cure}")))
                     .ok()
             }),
@@ -69,7 +69,7 @@ impl Source {
                 &flags.track_unscheduled_pods,
                 "track_unscheduled_pods",
                 &file.track_unscheduled_pods,
-                values::switch,
+                parse::switch,
                 false,
             ),
             use_cache: reader.value(
@@ -77,7 +77,7 @@ impl Source {
                 &flags.use_apiserver_cache,
                 "use_api_server_cache",
                 &file.use_apiserver_cache,
-                values::switch,
+                parse::switch,
                 false,
             ),
             streaming_lists: !reader.value(
@@ -85,7 +85,7 @@ impl Source {
                 &flags.no_watchlist,
                 "no_watchlist",
                 &file.no_watchlist,
-                values::switch,
+                parse::switch,
                 false,
             ),
             object_limit: reader.value(
@@ -93,7 +93,7 @@ impl Source {
                 &flags.object_limit,
                 "object_limit",
                 &file.object_limit,
-                values::limit,
+                parse::limit,
                 0,
             ),
             readiness: reader.value(
@@ -113,7 +113,7 @@ impl Source {
                     &flags.shard_handover,
                     "shard_handover",
                     &file.shard_handover,
-                    values::timeout,
+                    parse::timeout,
                     None,
                 )
                 .unwrap_or_default(),

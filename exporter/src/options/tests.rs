@@ -31,7 +31,7 @@ fn warnings(line: &str) -> Vec<String> {
 #[test]
 fn defaults_are_the_reference_s() {
     let options = options("");
-    assert_eq!(options.content.resources.len(), 32);
+    assert_eq!(options.metrics.resources.len(), 32);
     assert_eq!(
         options.server.main,
         Address {
@@ -72,15 +72,15 @@ fn the_file_wins_and_what_it_does_not_say_is_the_flag_s() {
     )
     .unwrap();
     assert_eq!(options.server.main.port, 2);
-    assert_eq!(options.content.resources, ["pods"]);
-    assert_eq!(options.content.namespaces, ["b", "c"]);
-    assert_eq!(options.content.deny, ["y"]);
-    assert!(options.content.labels.for_resource("pods").matches("team"));
+    assert_eq!(options.metrics.resources, ["pods"]);
+    assert_eq!(options.metrics.namespaces, ["b", "c"]);
+    assert_eq!(options.metrics.deny, ["y"]);
+    assert!(options.metrics.labels.for_resource("pods").matches("team"));
     assert_eq!(
-        (options.content.shard.index(), options.content.shard.total()),
+        (options.metrics.shard.index(), options.metrics.shard.total()),
         (1, 3)
     );
-    let source = options.content.custom.file.unwrap();
+    let source = options.metrics.custom.file.unwrap();
     assert_eq!(source.path, Path::new("/none/old.yaml"));
     assert_eq!(
         warnings,
@@ -401,8 +401,8 @@ fn a_configuration_of_custom_resources_is_read_with_the_options() {
     let mut inline = inline(config);
     inline.content.custom_resource_state_config_file = Some("/none/ignored.yaml".into());
     let (options, warnings) = Options::new(&inline, None).unwrap();
-    assert!(options.content.custom.config.is_some());
-    assert_eq!(options.content.custom.file, None);
+    assert!(options.metrics.custom.config.is_some());
+    assert_eq!(options.metrics.custom.file, None);
     assert_eq!(
         warnings,
         [
@@ -416,7 +416,7 @@ fn a_configuration_of_custom_resources_is_read_with_the_options() {
     let path = Path::new("o.yaml");
     let file = ConfigFile::parse(path, "custom_resource_config: 'spec: {}'").unwrap();
     let (options, warnings) = Options::new(&inline, Some((path, &file))).unwrap();
-    assert!(options.content.custom.config.is_some());
+    assert!(options.metrics.custom.config.is_some());
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(
         options_of_custom("--custom-resource-state-config=")
@@ -437,7 +437,7 @@ fn inline(config: &str) -> Flags {
 }
 
 fn options_of_custom(line: &str) -> CustomResources {
-    options(line).content.custom
+    options(line).metrics.custom
 }
 
 #[test]

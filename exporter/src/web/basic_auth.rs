@@ -9,7 +9,7 @@ use http::header::AUTHORIZATION;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use crate::secret::{Fingerprint, Fingerprints};
+use crate::fingerprint::{Fingerprint, Fingerprints};
 
 /// Right pairs that are remembered. Checking one by bcrypt takes tens of milliseconds.
 const REMEMBERED: usize = 64;

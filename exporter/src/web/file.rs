@@ -10,7 +10,7 @@ use super::basic_auth::BasicAuth;
 use super::rate_limit::RateLimit;
 use super::tls::Acceptor;
 use super::{Files, WebConfig};
-use crate::values;
+use crate::options::parse;
 
 /// The file.
 #[derive(Debug, Default, Deserialize)]
@@ -105,7 +105,7 @@ pub(super) fn read(path: &Path, files: &mut Files) -> Result<WebConfig, String> 
         Acceptor::new(&tls, &pem, file.http_server_config.http2)
     });
     let rate_limit = file.rate_limit.map(|rate| {
-        let interval = values::timeout(&rate.interval);
+        let interval = parse::timeout(&rate.interval);
         let interval =
             interval.map_err(|cure| format!("rate_limit: interval: `{}` {cure}", rate.interval));
         let interval = interval?.ok_or("rate_limit: interval must be above 0")?;

@@ -6,15 +6,15 @@ use kube_state_metrics::custom_resource_state::KnownKind;
 use kube_state_metrics::filter::{AllowlistConfig, FilterError};
 use kube_state_metrics::{BuildError, BuildProblem, BuiltIn, Shard, StateMetrics};
 
+use super::parse;
 use super::reader::Reader;
 use super::{CustomResources, Options, OptionsError};
 use crate::cli::{ContentFlags, Flags, LogFlags};
 use crate::config_file::{ConfigFile, Keys};
-use crate::values;
 
 /// What is shown of the objects.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Content {
+pub(crate) struct MetricsOptions {
     pub(crate) resources: Vec<String>,
     pub(crate) allow: Vec<String>,
     pub(crate) deny: Vec<String>,
@@ -27,18 +27,17 @@ pub(crate) struct Content {
     pub(crate) custom: CustomResources,
 }
 
-// === impl Content ===
+// === impl MetricsOptions ===
 
-impl Content {
+impl MetricsOptions {
     /// Reads it from flags and file.
     pub(super) fn read(reader: &mut Reader<'_>, flags: &ContentFlags, file: &ConfigFile) -> Self {
         /// The keys of a map of the file, unless it is absent or empty.
         fn keys(map: Option<&Keys>) -> Option<Vec<String>> {
             map.map(|map| map.0.clone()).filter(|keys| !keys.is_empty())
         }
-        let list = |flag: &[String], keys: Option<Vec<String>>| {
-            keys.unwrap_or_else(|| values::items(flag))
-        };
+        let list =
+            |flag: &[String], keys: Option<Vec<String>>| keys.unwrap_or_else(|| parse::items(flag));
         let custom = CustomResources::read(reader, flags, file);
         let mut resources = list(&flags.resources, keys(file.resources.as_ref()));
         let unknown = resources
@@ -89,11 +88,11 @@ impl Content {
             ),
             namespaces: list(
                 &flags.namespaces,
-                file.namespaces.as_ref().map(values::items),
+                file.namespaces.as_ref().map(parse::items),
             ),
             denied_namespaces: list(
                 &flags.namespaces_denylist,
-                file.namespaces_denylist.as_ref().map(values::items),
+                file.namespaces_denylist.as_ref().map(parse::items),
             ),
             shard,
             custom,
@@ -110,7 +109,7 @@ impl Content {
             logging: logging.clone(),
             ..Flags::default()
         };
-        Options::new(&flags, None).map(|(options, warnings)| (options.content, warnings))
+        Options::new(&flags, None).map(|(options, warnings)| (options.metrics, warnings))
     }
 
     /// The stores for it.
@@ -176,14 +175,14 @@ impl Content {
 }
 
 fn shard(reader: &mut Reader<'_>, flags: &ContentFlags, file: &ConfigFile) -> Shard {
-    let count = values::number;
+    let count = parse::number;
     let before = reader.problems.len();
     let by_range = reader.value(
         "--server-side-sharding",
         &flags.server_side_sharding,
         "server_side_sharding",
         &file.server_side_sharding,
-        values::switch,
+        parse::switch,
         false,
     );
     let shard = reader.value("--shard", &flags.shard, "shard", &file.shard, count, 0);
