@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::Flags;
 use crate::cluster;
 use crate::config_file::{ConfigFile, ConfigFileError};
 use crate::follow::Follower;
-use crate::options::{Options, OptionsError, parse};
+use crate::options::{Flags, Options, OptionsError, parse};
 use crate::telemetry::{ConfigKind, Telemetry};
 
 /// Options and the files they are from, as they were read.

@@ -3,7 +3,9 @@
 //! A file per group of options: what they are, how they are read, what does not go together.
 
 mod custom_resources;
+mod flags;
 mod ignored;
+mod logging;
 mod metrics;
 pub(crate) mod parse;
 mod reader;
@@ -13,11 +15,12 @@ mod source;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::cli::{Flags, LogFlags};
 use crate::config_file::ConfigFile;
 use reader::Reader;
 
 pub(crate) use custom_resources::CustomResources;
+pub(crate) use flags::{ContentFlags, Flags, LogFlags};
+pub(crate) use logging::LogOptions;
 pub(crate) use metrics::MetricsOptions;
 pub(crate) use server::{Address, Limits, ServerOptions};
 pub(crate) use source::SourceOptions;
@@ -87,7 +90,7 @@ impl Options {
 }
 
 fn logging(reader: &mut Reader<'_>, flags: &LogFlags) {
-    if let Err(error) = crate::logging::LogOptions::new(flags) {
+    if let Err(error) = LogOptions::new(flags) {
         reader.problems.extend(error);
     }
 }

@@ -1,15 +1,15 @@
-//! What this program is and how it was built.
+//! The version of the program and how it was built.
 
 /// The version of the program.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The commit it was built from; empty where that is not known.
+/// The commit it was built from; empty if unknown.
 pub(crate) const REVISION: &str = env!("BUILD_REVISION");
-/// The branch it was built from; empty where that is not known.
+/// The branch it was built from; empty if unknown.
 pub(crate) const BRANCH: &str = env!("BUILD_BRANCH");
 /// The compiler it was built with.
 pub(crate) const RUSTC: &str = env!("BUILD_RUSTC");
 
-/// The operating system in the words of Go, which dashboards know.
+/// The operating system as Go names it, for dashboards of the Go program.
 pub(crate) fn goos() -> &'static str {
     match std::env::consts::OS {
         "macos" => "darwin",
@@ -17,7 +17,7 @@ pub(crate) fn goos() -> &'static str {
     }
 }
 
-/// The processor architecture in the words of Go.
+/// The processor architecture as Go names it.
 pub(crate) fn goarch() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -25,19 +25,4 @@ pub(crate) fn goarch() -> &'static str {
         "x86" => "386",
         other => other,
     }
-}
-
-/// The text of the subcommand `version`: six lines, as the reference prints them.
-pub(crate) fn text() -> String {
-    let known = |text: &'static str| if text.is_empty() { "unknown" } else { text };
-    let (branch, revision) = (known(BRANCH), known(REVISION));
-    let (user, date) = (known(env!("BUILD_USER")), known(env!("BUILD_DATE")));
-    let (os, arch) = (goos(), goarch());
-    format!(
-        "kube-state-metrics, version {VERSION} (branch: {branch}, revision: {revision})\n  \
-         build user:       {user}\n  build date:       {date}\n  \
-         go version:       none ({RUSTC})\n  platform:         {os}/{arch}\n  \
-         tags:             {}\n",
-        env!("BUILD_TARGET"),
-    )
 }

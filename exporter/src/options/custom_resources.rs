@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use kube_state_metrics::custom_resource_state::Config;
 
+use super::flags::ContentFlags;
 use super::parse;
 use super::reader::Reader;
-use crate::cli::ContentFlags;
 use crate::config_file::ConfigFile;
 
 /// The metrics of custom resources.

@@ -1,8 +1,8 @@
 //! Flags that have nothing to change here.
 
+use super::flags::IgnoredFlags;
 use super::parse;
 use super::reader::Reader;
-use crate::cli::IgnoredFlags;
 use crate::config_file::ConfigFile;
 
 /// Checks flags that change nothing, and says so.

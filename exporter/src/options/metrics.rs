@@ -6,10 +6,10 @@ use kube_state_metrics::custom_resource_state::KnownKind;
 use kube_state_metrics::filter::{AllowlistConfig, FilterError};
 use kube_state_metrics::{BuildError, BuildProblem, BuiltIn, Shard, StateMetrics};
 
+use super::flags::{ContentFlags, Flags, LogFlags};
 use super::parse;
 use super::reader::Reader;
 use super::{CustomResources, Options, OptionsError};
-use crate::cli::{ContentFlags, Flags, LogFlags};
 use crate::config_file::{ConfigFile, Keys};
 
 /// What is shown of the objects.

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::flags::ServerFlags;
 use super::parse::{self, Timeout};
 use super::reader::Reader;
-use crate::cli::ServerFlags;
 use crate::config_file::{ConfigFile, Scalar};
 
 /// How the answers are served.

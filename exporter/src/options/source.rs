@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use kube_state_metrics::watch::ReadinessPolicy;
 
+use super::flags::SourceFlags;
 use super::parse;
 use super::reader::Reader;
-use crate::cli::SourceFlags;
 use crate::config_file::{ConfigFile, Scalar};
 
 /// Where the objects come from.

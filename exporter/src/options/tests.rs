@@ -1,7 +1,7 @@
 //! Tests of how flags and options file become options.
 
 use super::*;
-use crate::cli::{Cli, ContentFlags};
+use crate::cli::Cli;
 
 fn flags(line: &str) -> Flags {
     let args = ["kube-state-metrics"]

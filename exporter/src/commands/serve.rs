@@ -1,6 +1,5 @@
 //! Serving: from options to listening servers, through changes of the configuration, to the end.
 
-use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +7,15 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
+use super::output::AnyError;
 use crate::app::App;
 use crate::auth::AuthFilter;
-use crate::cli::Flags;
 use crate::cluster;
 use crate::handover;
 use crate::inputs::{InputError, Inputs};
 use crate::instance::Instance;
-use crate::logging::LogLevel;
-use crate::options::{Address, ServerOptions};
+use crate::logging::{self, LogLevel};
+use crate::options::{Address, Flags, LogOptions, ServerOptions};
 use crate::routes;
 use crate::server::{AddressFlags, Server, Settings, listen};
 use crate::telemetry::Telemetry;
@@ -24,8 +23,6 @@ use crate::web::Web;
 
 /// How long answers on their way may take when the program is told to stop.
 const DRAIN: Duration = Duration::from_secs(15);
-
-type AnyError = Box<dyn Error + Send + Sync>;
 
 /// The running program.
 struct Program {
@@ -48,8 +45,20 @@ struct Signals {
 ///
 /// # Errors
 ///
-/// Where the options are wrong, or a port cannot be listened on.
-pub(crate) async fn run(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
+/// If the options are wrong, or a port cannot be opened.
+pub(crate) fn run(flags: Flags) -> Result<(), AnyError> {
+    // All problems of the logging flags are reported with those of the other flags.
+    let log_level = logging::start(LogOptions::new(&flags.logging).unwrap_or_default());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let served = runtime.block_on(serve(flags, log_level));
+    // Blocking work, such as reading manifests, must not delay the end of the program.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
     let mut signals = Signals::new()?;
     let telemetry = Telemetry::new()?;
     let (mut follower, inputs) = Inputs::read(&flags, Vec::new(), true);

@@ -1,16 +1,35 @@
-//! `check`: whether a configuration of custom resources is right, and what it makes of objects.
+//! `check`: validates a custom resource configuration and shows the metrics it yields for objects.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use kube_state_metrics::custom_resource_state::{CheckReport, Config, check_as};
 use kube_state_metrics::manifests::ManifestSource;
 
-use crate::cli::CheckArgs;
+use super::format::MetricsFormat;
+use super::output::{list, write};
 
-/// What is wrong, in short; the single problems have been written.
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    /// Configuration file, as for --custom-resource-state-config-file; `-` is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Write the metrics of the objects in these manifests: files or directories; `-` is standard
+    /// input
+    #[arg(long, value_name = "PATH")]
+    objects: Vec<PathBuf>,
+    /// Treat warnings, such as unknown keys, as errors
+    #[arg(long)]
+    strict: bool,
+    /// Exposition format
+    #[arg(long, value_enum, default_value_t = MetricsFormat::Text)]
+    format: MetricsFormat,
+}
+
+/// A summary of the problems; each problem has been written to standard error.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CheckError {
+pub(super) enum CheckError {
     #[error("cannot read the configuration {file}: {source}")]
     Read { file: String, source: io::Error },
     #[error("the configuration and the objects cannot both be standard input; give one as a file")]
@@ -31,9 +50,9 @@ pub(crate) enum CheckError {
 ///
 /// # Errors
 ///
-/// Where the configuration is wrong, or an object could not be read. A value that cannot be read
-/// is named and no error: an object may well lack what others have.
-pub(crate) fn run(
+/// If the configuration is wrong, or an object could not be read. A value that cannot be read is
+/// reported but is not an error: an object may lack fields that others have.
+pub(super) fn run(
     args: &CheckArgs,
     mut out: impl Write,
     mut err: impl Write,
@@ -58,24 +77,24 @@ pub(crate) fn run(
     }
     let nothing = objects.is_empty() && !args.objects.is_empty();
     let report = check_as(args.format.into(), &config, objects);
-    tell(&report, &file, args.strict, &mut err)?;
+    write_report(&report, &file, args.strict, &mut err)?;
     if !report.errors.is_empty() {
         let errors = report.errors.len();
         return Err(CheckError::Errors { file, errors });
     }
     if args.objects.is_empty() {
-        // Whatever has no errors can be parsed again.
+        // A configuration without errors parses again.
         let families = Config::parse(&config).map_or(0, |config| config.family_names().count());
         let families = counted(families, "metric");
         let warnings = counted(report.warnings.len(), "warning");
         write(
             &mut out,
-            &format!("{file}: {families}, no errors, {warnings}\n"),
+            format!("{file}: {families}, no errors, {warnings}\n").as_bytes(),
         )?;
     } else if nothing {
         return Err(CheckError::Nothing(list(&args.objects)));
     } else {
-        write(&mut out, &report.exposition)?;
+        write(&mut out, report.exposition.as_bytes())?;
     }
     if args.strict && !report.warnings.is_empty() {
         let warnings = report.warnings.len();
@@ -88,8 +107,8 @@ pub(crate) fn run(
     }
 }
 
-/// Writes everything there is to say besides the metrics.
-fn tell(
+/// Writes the problems and notes of a report.
+fn write_report(
     report: &CheckReport,
     file: &str,
     strict: bool,
@@ -129,23 +148,7 @@ fn tell(
     Ok(())
 }
 
-/// Writes to whoever reads; that may stop early.
-fn write(out: &mut impl Write, text: &str) -> io::Result<()> {
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-        _ => Ok(()),
-    }
-}
-
 fn counted(count: usize, what: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };
     format!("{count} {what}{ending}")
-}
-
-fn list(paths: &[PathBuf]) -> String {
-    let paths: Vec<_> = paths
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
-    paths.join(", ")
 }

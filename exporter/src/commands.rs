@@ -1,0 +1,52 @@
+//! The subcommands. Each has a file with its arguments and what it does.
+
+mod check;
+mod completion;
+mod families;
+mod format;
+mod output;
+mod render;
+pub(crate) mod serve;
+mod version;
+
+use std::io;
+
+use clap::Subcommand;
+
+use output::AnyError;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Subcommands {
+    /// Write the metrics of manifests to standard output and exit
+    Render(Box<render::RenderArgs>),
+    /// Check a custom resource configuration and show the metrics it yields for objects
+    ///
+    /// All errors go to standard error. If there is an error, the exit code is 1.
+    Check(check::CheckArgs),
+    /// List all metric families with their labels and help texts
+    Families(families::FamiliesArgs),
+    /// Print the version and how the program was built
+    Version(version::VersionArgs),
+    /// Write a shell completion script to standard output
+    #[command(aliases = ["comp", "c"])]
+    Completion(completion::CompletionArgs),
+}
+
+// === impl Subcommands ===
+
+impl Subcommands {
+    /// Runs the subcommand; `definition` is the whole command line, for completion.
+    ///
+    /// # Errors
+    ///
+    /// The error of the subcommand, as a sentence for standard error.
+    pub(crate) fn run(self, definition: clap::Command) -> Result<(), AnyError> {
+        match self {
+            Self::Render(args) => Ok(render::run(&args, io::stdout().lock())?),
+            Self::Check(args) => Ok(check::run(&args, io::stdout().lock(), io::stderr().lock())?),
+            Self::Families(args) => Ok(output::print(families::text(&args)?.as_bytes())?),
+            Self::Version(_) => Ok(output::print(version::text().as_bytes())?),
+            Self::Completion(args) => Ok(output::print(&completion::script(&args, definition))?),
+        }
+    }
+}

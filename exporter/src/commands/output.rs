@@ -1,0 +1,35 @@
+//! Text for standard output and errors.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// An error that ends the program, with a sentence for standard error.
+pub(crate) type AnyError = Box<dyn Error + Send + Sync>;
+
+/// Writes to standard output, as [`write`].
+pub(super) fn print(bytes: &[u8]) -> io::Result<()> {
+    write(&mut io::stdout().lock(), bytes)
+}
+
+/// Writes and flushes; a reader that has closed the pipe, as `head` does, is not an error.
+pub(super) fn write(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    unless_closed(out.write_all(bytes).and_then(|()| out.flush()))
+}
+
+/// The result of writing, where a closed pipe is not an error.
+pub(super) fn unless_closed(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Paths as an error names them.
+pub(super) fn list(paths: &[PathBuf]) -> String {
+    let paths: Vec<_> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    paths.join(", ")
+}
