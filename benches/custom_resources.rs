@@ -10,7 +10,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::NamespaceResourceScope;
-use kube_state_metrics::custom_resource_state::{Config, KnownKind};
+use kube_state_metrics::custom_resources::{Config, KnownKind};
 use kube_state_metrics::{Collector, Family, ObjectWriter, Scope, StateMetrics};
 use serde::Deserialize;
 use serde_json::json;
@@ -145,7 +145,7 @@ fn typed() -> Collector<Application> {
                 s.state_set("status", &HEALTH, &a.status.health.status);
             }),
             Family::gauge("argocd_app_reconciled", "Reconciled.").generate(|a: &Application, s| {
-                s.opt(
+                s.maybe_value(
                     a.status
                         .reconciled_at
                         .as_ref()
@@ -179,7 +179,7 @@ fn typed() -> Collector<Application> {
                 },
             ),
             Family::gauge("argocd_app_retries", "Retries.").generate(|a: &Application, s| {
-                s.opt(
+                s.maybe_value(
                     a.status
                         .operation_state
                         .as_ref()

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube_state_metrics::{
-    BuiltIn, Collector, Family, FamilyGenerator, Format, Samples, Selection, StateMetrics,
+    BuiltIn, Collector, ExpositionFilter, Family, FamilyGenerator, Format, Samples, StateMetrics,
 };
 use serde_json::json;
 
@@ -63,7 +63,7 @@ pub(crate) fn nodes() -> Collector<Node> {
             .generate(|node: &Node, s| {
                 let status = node.status.as_ref();
                 let allocatable = status.and_then(|status| status.allocatable.as_ref());
-                s.opt(allocatable.and_then(|all| all.get("memory")));
+                s.maybe_value(allocatable.and_then(|all| all.get("memory")));
             }),
         )
 }
@@ -95,7 +95,7 @@ pub(crate) fn report() -> Result<String, Box<dyn std::error::Error>> {
         .writer::<Node>()?
         .apply_object(&serde_json::from_value(node)?);
     Ok(metrics
-        .exposition(Format::Text, Selection::default())
+        .exposition(Format::Text, ExpositionFilter::default())
         .to_string())
 }
 

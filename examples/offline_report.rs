@@ -6,7 +6,7 @@
 use std::io::Write;
 
 use kube_state_metrics::manifests::{LoadReport, ManifestSource};
-use kube_state_metrics::{BuildError, Format, Selection, StateMetrics};
+use kube_state_metrics::{BuildError, ExpositionFilter, Format, StateMetrics};
 
 /// Reads files and directories (`-` is standard input) and writes the metrics of their objects.
 pub(crate) fn report(
@@ -17,7 +17,7 @@ pub(crate) fn report(
     let mut feed = ManifestSource::new(paths).open(&metrics);
     let report = feed.reload();
     metrics
-        .exposition(Format::Text, Selection::default())
+        .exposition(Format::Text, ExpositionFilter::default())
         .write_to(&mut out)?;
     Ok(report)
 }

@@ -63,7 +63,7 @@ fn websites() -> Collector<Website> {
                 "Pods that are ready; absent before the first look.",
             )
             .generate(|website: &Website, s| {
-                s.opt(website.status.as_ref().map(|status| status.ready_replicas));
+                s.maybe_value(website.status.as_ref().map(|status| status.ready_replicas));
             }),
         )
 }

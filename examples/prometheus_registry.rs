@@ -14,7 +14,7 @@ use axum::routing::get;
 use futures::stream;
 use kube::{Client, Config};
 use kube_state_metrics::watch::tuned;
-use kube_state_metrics::{Format, Selection, StateMetrics};
+use kube_state_metrics::{ExpositionFilter, Format, StateMetrics};
 use prometheus::{IntCounter, Registry, TextEncoder};
 
 /// Serves both at `/metrics`. Families of one name in both parts would make the answer invalid.
@@ -30,7 +30,7 @@ fn both(metrics: &StateMetrics, registry: &Registry) -> Result<Response, String>
     let own = TextEncoder::new().encode_to_string(&registry.gather());
     let own = own.map_err(|error| error.to_string())?;
     // The state is made piece by piece while it is sent; the whole of it is never in memory.
-    let state = metrics.exposition(Format::Text, Selection::default());
+    let state = metrics.exposition(Format::Text, ExpositionFilter::default());
     let pieces = state.chunks().chain([own.into()]).map(Ok::<_, Infallible>);
     let content_type = [(CONTENT_TYPE, Format::Text.content_type())];
     Ok((content_type, Body::from_stream(stream::iter(pieces))).into_response())

@@ -54,7 +54,7 @@ pub(crate) fn backups() -> Collector<Backup> {
                 "Size of the backup; absent until it is known.",
             )
             .generate(|backup: &Backup, s| {
-                s.opt(backup.status.as_ref().and_then(|status| status.bytes));
+                s.maybe_value(backup.status.as_ref().and_then(|status| status.bytes));
             }),
         )
 }

@@ -27,7 +27,7 @@
 //!
 //! ```
 //! use k8s_openapi::api::core::v1::Node;
-//! use kube_state_metrics::{Collector, Family, Format, Selection, StateMetrics};
+//! use kube_state_metrics::{Collector, Family, Format, ExpositionFilter, StateMetrics};
 //!
 //! let taints = Family::gauge("node_taints", "Taints of the node.").generate(|node: &Node, s| {
 //!     let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
@@ -38,7 +38,7 @@
 //! let node = serde_json::json!({ "metadata": { "name": "worker-1" } });
 //! metrics.writer::<Node>()?.apply_object(&serde_json::from_value(node)?);
 //! assert_eq!(
-//!     metrics.exposition(Format::Text, Selection::default()).to_string(),
+//!     metrics.exposition(Format::Text, ExpositionFilter::default()).to_string(),
 //!     "# HELP node_taints Taints of the node.\n# TYPE node_taints gauge\n\
 //!      node_taints{node=\"worker-1\"} 0\n"
 //! );
@@ -55,7 +55,7 @@
 //! | `prometheus` | [`self_metrics`] | metrics of the stores themselves, on a registry of the host's |
 //! | `watch` | [`watch`] | watching the API server through a [`kube::Client`](https://docs.rs/kube); includes `prometheus` |
 //! | `manifests` | [`manifests`] | objects from YAML and JSON files |
-//! | `custom-resources` | [`custom_resource_state`] | families from a configuration |
+//! | `custom-resources` | [`custom_resources`] | families from a configuration |
 //! | `cel` | | expressions in such a configuration; includes `custom-resources` |
 //! | `testing` | [`testing`] | rendering, assertions and a validity check for tests |
 //!
@@ -82,47 +82,50 @@
     )
 )]
 
-mod builder;
-mod collector;
 #[cfg(feature = "custom-resources")]
-pub mod custom_resource_state;
+pub mod check;
+#[cfg(feature = "custom-resources")]
+pub mod custom_resources;
 mod decode;
+#[cfg(feature = "custom-resources")]
+mod dynamic;
 mod exposition;
 pub mod families;
 mod family;
 pub mod filter;
-#[cfg(feature = "manifests")]
-pub mod manifests;
+mod k8s;
+mod registry;
 mod resource;
-mod sample;
 mod scope;
 #[cfg(feature = "prometheus")]
 pub mod self_metrics;
 #[cfg(feature = "http")]
 pub mod service;
-mod shared;
-mod state_metrics;
+mod source;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod value;
-#[cfg(feature = "watch")]
-pub mod watch;
 
-pub use builder::{BuildError, BuildProblem, Builder};
-pub use collector::Collector;
 pub use decode::{DecodeError, DecodeReason};
-pub use exposition::{Chunks, Exposition, Format, Selection};
+pub use exposition::{Chunks, Exposition, ExpositionFilter, Format};
 #[cfg(feature = "gzip")]
 pub use exposition::{Encoded, Encoding};
 pub use families::BuiltIn;
-pub use families::catalogue::{CatalogueEntry, families};
-pub use family::{Family, FamilyBuilder, FamilyDescriptor, FamilyGenerator, MetricType, Stability};
-pub use resource::{Kind, KnownScope, ResourceInfo, Scope};
-pub use sample::{LabelValue, Sample, SampleValue, Samples};
+pub use families::catalogue::{CatalogueEntry, catalogue};
+pub use family::{
+    Collector, Family, FamilyBuilder, FamilyDescriptor, FamilyGenerator, LabelValue, MetricType,
+    Sample, SampleValue, Samples, Stability,
+};
+#[cfg(feature = "custom-resources")]
+pub use registry::ResourceChanges;
+pub use registry::{BuildError, BuildProblem, Builder, NotRegistered, StateMetrics};
+pub use resource::{CollectedResource, ResourceInfo, Scope, StaticScope};
 pub use scope::{Shard, ShardError};
-pub use state_metrics::{NotRegistered, StateMetrics};
-pub use store::{CacheStore, Entry, MetricsStore, ObjectWriter, StoreStats, Writer};
+#[cfg(feature = "manifests")]
+pub use source::manifests;
+#[cfg(feature = "watch")]
+pub use source::watch;
+pub use store::{CacheStore, MetricsStore, ObjectWriter, StoreStats, StoredObject, Writer};
 
 /// Compiles the examples of the README.
 #[cfg(all(doctest, feature = "http", feature = "testing", feature = "watch"))]

@@ -13,15 +13,15 @@ use serde::de::DeserializeOwned;
 /// [`kube::core::DynamicObject`] qualify; there is nothing to implement.
 ///
 /// ```
-/// use kube_state_metrics::{Collector, Kind, StateMetrics};
+/// use kube_state_metrics::{Collector, CollectedResource, StateMetrics};
 ///
 /// /// Builds for any kind there is a collector of.
-/// fn only<K: Kind>(collector: Collector<K>) -> StateMetrics {
+/// fn only<K: CollectedResource>(collector: Collector<K>) -> StateMetrics {
 ///     StateMetrics::builder().collector(collector).build().expect("built-in families are valid")
 /// }
 /// assert_eq!(only(kube_state_metrics::families::nodes()).resources().len(), 1);
 /// ```
-pub trait Kind:
+pub trait CollectedResource:
     Resource<DynamicType: Clone + fmt::Debug>
     + Clone
     + fmt::Debug
@@ -32,7 +32,7 @@ pub trait Kind:
 {
 }
 
-impl<K> Kind for K where
+impl<K> CollectedResource for K where
     K: Resource<DynamicType: Clone + fmt::Debug>
         + Clone
         + fmt::Debug
@@ -67,11 +67,11 @@ pub enum Scope {
 /// ```
 /// use k8s_openapi::api::core::v1::Node;
 /// use kube::Resource;
-/// use kube_state_metrics::{KnownScope, Scope};
+/// use kube_state_metrics::{StaticScope, Scope};
 ///
-/// assert_eq!(<<Node as Resource>::Scope as KnownScope>::SCOPE, Scope::Cluster);
+/// assert_eq!(<<Node as Resource>::Scope as StaticScope>::SCOPE, Scope::Cluster);
 /// ```
-pub trait KnownScope: sealed::Sealed {
+pub trait StaticScope: sealed::Sealed {
     /// The scope this marker stands for.
     const SCOPE: Scope;
 }
@@ -82,11 +82,11 @@ mod sealed {
     impl Sealed for kube::core::ClusterResourceScope {}
 }
 
-impl KnownScope for NamespaceResourceScope {
+impl StaticScope for NamespaceResourceScope {
     const SCOPE: Scope = Scope::Namespaced;
 }
 
-impl KnownScope for ClusterResourceScope {
+impl StaticScope for ClusterResourceScope {
     const SCOPE: Scope = Scope::Cluster;
 }
 
@@ -129,14 +129,14 @@ impl ResourceInfo {
     #[must_use]
     pub fn of<K>() -> Self
     where
-        K: Resource<DynamicType = (), Scope: KnownScope>,
+        K: Resource<DynamicType = (), Scope: StaticScope>,
     {
         Self {
             group: Cow::Owned(K::group(&()).into_owned()),
             version: Cow::Owned(K::version(&()).into_owned()),
             kind: Cow::Owned(K::kind(&()).into_owned()),
             plural: Cow::Owned(K::plural(&()).into_owned()),
-            scope: <K::Scope as KnownScope>::SCOPE,
+            scope: <K::Scope as StaticScope>::SCOPE,
             configured: false,
         }
     }

@@ -1,8 +1,8 @@
 //! Metrics of the stores themselves, for a [`prometheus::Registry`] of the host's.
 //!
-//! [`watch::Watch::registry`](crate::watch::Watch::registry) registers all that is here together
+//! [`watch::Watch::registry`](crate::source::watch::Watch::registry) registers all that is here together
 //! with metrics of the watches. [`StoreMetrics`] is for hosts that feed their stores otherwise: from
-//! watches of their own, or from [manifests](crate::manifests).
+//! watches of their own, or from [manifests](crate::source::manifests).
 //!
 //! ```
 //! use kube_state_metrics::StateMetrics;
@@ -26,8 +26,8 @@ use prometheus::proto::MetricFamily;
 use prometheus::{Error, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
 use crate::families::BuiltIn;
+use crate::registry::StateMetrics;
 use crate::resource::ResourceInfo;
-use crate::state_metrics::StateMetrics;
 use crate::store::StoreStats;
 
 /// What the stores hold and what they refused, per resource, computed when somebody asks.
@@ -193,7 +193,7 @@ impl DefinitionMetrics {
     /// # Ok::<(), prometheus::Error>(())
     /// ```
     #[cfg(feature = "manifests")]
-    pub fn note(&self, definitions: crate::manifests::Definitions) {
+    pub fn note(&self, definitions: crate::source::manifests::Definitions) {
         self.added.inc_by(definitions.added as u64);
         self.updated.inc_by(definitions.updated as u64);
         self.deleted.inc_by(definitions.deleted as u64);

@@ -34,7 +34,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 pub use body::Body;
 
 use crate::exposition::Encoding;
-use crate::state_metrics::StateMetrics;
+use crate::registry::StateMetrics;
 use negotiate::{accepts_gzip, negotiate};
 use query::selection;
 

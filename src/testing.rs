@@ -62,8 +62,8 @@ pub use generator::Generator;
 pub use rendered::Rendered;
 pub use source::{AnyKind, Source};
 
-use crate::exposition::{Format, Selection};
-use crate::state_metrics::StateMetrics;
+use crate::exposition::{ExpositionFilter, Format};
+use crate::registry::StateMetrics;
 use source::sealed::{Build, Built};
 
 /// Renders the samples that families have for an object, or for several.
@@ -77,7 +77,7 @@ use source::sealed::{Build, Built};
 /// use serde_json::json;
 ///
 /// let priority = Family::gauge("pod_priority", "Priority of the pod; absent where it has none.")
-///     .generate(|pod: &Pod, s| s.opt(pod.spec.as_ref().and_then(|spec| spec.priority)));
+///     .generate(|pod: &Pod, s| s.maybe_value(pod.spec.as_ref().and_then(|spec| spec.priority)));
 /// render(&priority, json!({ "metadata": { "name": "a" }, "spec": { "priority": 7 } }))
 ///     .assert_eq(r#"pod_priority{namespace="",pod="a"} 7"#);
 /// render(&priority, json!({ "metadata": { "name": "b" } })).assert_eq("");
@@ -129,7 +129,7 @@ fn feed<Of>(metrics: &StateMetrics, objects: &impl Fixture<Of>) -> Result<Render
             "a generator or a base label panicked, see above",
         ));
     }
-    let exposition = metrics.exposition(Format::Text, Selection::default());
+    let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
     Rendered::read(&exposition.to_string())
 }
 

@@ -34,7 +34,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use kube_state_metrics::{
-    Builder, BuiltIn, CatalogueEntry, Format, Selection, StateMetrics, families,
+    Builder, BuiltIn, CatalogueEntry, ExpositionFilter, Format, StateMetrics, catalogue, families,
 };
 use serde::Deserialize;
 
@@ -73,7 +73,7 @@ fn builder(resource: &str, case: &Case) -> Builder {
 /// a value then, and its type is read from that.
 #[cfg(feature = "custom-resources")]
 fn beside_configured(resource: &str, builder: Builder) -> Builder {
-    use kube_state_metrics::custom_resource_state::{Config, KnownKind};
+    use kube_state_metrics::custom_resources::{Config, KnownKind};
 
     let info = resource.parse::<BuiltIn>().unwrap().info();
     let (group, version, kind) = (info.group(), info.version(), info.kind());
@@ -98,7 +98,7 @@ fn lines(metrics: &StateMetrics, case: &Case) -> Result<Vec<String>, String> {
     let mut writers = metrics.object_writers();
     let applied = (writers.iter_mut())
         .try_for_each(|writer| writer.apply(object).map_err(|error| error.to_string()));
-    let exposition = metrics.exposition(Format::Text, Selection::default());
+    let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
     writers.into_iter().for_each(|writer| writer.close());
     applied.map(|()| sample_lines(&exposition.to_string()))
 }
@@ -204,7 +204,7 @@ fn the_built_in_families_are_those_of_the_catalogue() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let actual = families().into_iter().map(
+    let actual = catalogue().into_iter().map(
         |CatalogueEntry {
              resource,
              descriptor,

@@ -17,8 +17,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use kube_state_metrics::custom_resource_state::{Config, KnownKind};
-use kube_state_metrics::{Format, Selection, StateMetrics};
+use kube_state_metrics::custom_resources::{Config, KnownKind};
+use kube_state_metrics::{ExpositionFilter, Format, StateMetrics};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -76,7 +76,7 @@ fn evaluate(case: &Case) -> Result<Outcome, String> {
             }
         }
         let text = metrics
-            .exposition(Format::Text, Selection::default())
+            .exposition(Format::Text, ExpositionFilter::default())
             .to_string();
         for line in text.split_terminator('\n') {
             if let Some(family) = line.strip_prefix("# TYPE ") {
@@ -255,7 +255,7 @@ fn configurations_yield_the_samples_of_the_cases() {
 mod examples {
     use std::path::{Path, PathBuf};
 
-    use kube_state_metrics::custom_resource_state::check;
+    use kube_state_metrics::check::check;
     use kube_state_metrics::manifests::ManifestSource;
 
     /// The configurations of a directory, without the objects beside them.

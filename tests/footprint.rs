@@ -11,7 +11,7 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use kube_state_metrics::{Encoding, Format, Selection, StateMetrics};
+use kube_state_metrics::{Encoding, ExpositionFilter, Format, StateMetrics};
 
 struct Counting;
 
@@ -116,7 +116,7 @@ fn memory_per_pod_and_allocations_per_update_stay_where_they_are() {
 
     for encoding in [Encoding::Identity, Encoding::Gzip] {
         let scrape = || {
-            let exposition = metrics.exposition(Format::Text, Selection::default());
+            let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
             exposition
                 .encoded(encoding)
                 .map(|piece| piece.len())
@@ -152,7 +152,7 @@ fn memory_per_pod_and_allocations_per_update_stay_where_they_are() {
 /// to a built-in kind as well.
 #[cfg(feature = "custom-resources")]
 fn kinds_that_come_and_go_leave_nothing_behind() {
-    use kube_state_metrics::custom_resource_state::{Config, KnownKind};
+    use kube_state_metrics::custom_resources::{Config, KnownKind};
     use kube_state_metrics::{BuiltIn, Scope};
 
     let config = Config::parse(
@@ -202,7 +202,7 @@ spec:
                 writer.apply(object).expect("the object decodes");
             }
         }
-        let exposition = metrics.exposition(Format::Text, Selection::default());
+        let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
         exposition
             .encoded(Encoding::Gzip)
             .map(|piece| piece.len())

@@ -27,7 +27,9 @@ use std::process::{Command, Output, Stdio};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube_state_metrics::manifests::ManifestSource;
-use kube_state_metrics::{BuiltIn, Collector, Family, Format, Kind, Selection, StateMetrics};
+use kube_state_metrics::{
+    BuiltIn, CollectedResource, Collector, ExpositionFilter, Family, Format, StateMetrics,
+};
 use kube_state_metrics::{ObjectWriter, families};
 
 use inputs::{documents, manifests};
@@ -177,7 +179,7 @@ struct Kept {
 
 /// Several ways to look at secrets and config maps.
 fn registrations() -> [StateMetrics; 3] {
-    fn curious<K: Kind>(collector: Collector<K>) -> Collector<K> {
+    fn curious<K: CollectedResource>(collector: Collector<K>) -> Collector<K> {
         let curious = Family::gauge("curious", "Nothing, but it may read all of an object.");
         collector.family(curious.generate(|_, s| s.value(1)))
     }
@@ -222,7 +224,7 @@ fn feed_objects(kept: &mut Kept) {
 }
 
 /// Feeds an object that the API's own type has decoded.
-fn typed<K: Kind>(metrics: &StateMetrics, bytes: &[u8]) {
+fn typed<K: CollectedResource>(metrics: &StateMetrics, bytes: &[u8]) {
     if let Ok(object) = serde_json::from_slice::<K>(bytes) {
         let mut writer = metrics.writer::<K>().unwrap();
         writer.apply_object(&object);
@@ -256,7 +258,7 @@ fn feed_manifests(kept: &mut Kept) {
 fn look(metrics: &StateMetrics, kept: &mut Kept) {
     for format in [Format::Text, Format::OpenMetrics] {
         let mut bytes = Vec::new();
-        let exposition = metrics.exposition(format, Selection::default());
+        let exposition = metrics.exposition(format, ExpositionFilter::default());
         exposition.write_to(&mut bytes).unwrap();
         assert!(memchr::memmem::find(&bytes, b"secret=\"good\"").is_some());
         kept.expositions.push(bytes);

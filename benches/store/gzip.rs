@@ -6,12 +6,14 @@ use std::io::Write;
 use criterion::{BatchSize, Criterion, Throughput};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use kube_state_metrics::{Encoding, Format, Selection};
+use kube_state_metrics::{Encoding, ExpositionFilter, Format};
 
 use super::{PODS, Setup, scrape, support};
 
 pub(crate) fn bench(c: &mut Criterion, setup: &mut Setup) {
-    let exposition = setup.metrics.exposition(Format::Text, Selection::default());
+    let exposition = setup
+        .metrics
+        .exposition(Format::Text, ExpositionFilter::default());
     let body: Vec<_> = exposition.encoded(Encoding::Gzip).collect();
     assert!(support::gunzip(&body.concat()) == setup.text);
     drop(body);

@@ -17,7 +17,7 @@ mod support;
 use criterion::{Criterion, criterion_group, criterion_main};
 use k8s_openapi::api::core::v1::Pod;
 use kube_state_metrics::testing::Generator;
-use kube_state_metrics::{Encoding, Format, Selection, StateMetrics, Writer};
+use kube_state_metrics::{Encoding, ExpositionFilter, Format, StateMetrics, Writer};
 
 use support::TextMap;
 
@@ -47,7 +47,7 @@ impl Setup {
         pods.iter().for_each(|pod| map.insert(&mut generator, pod));
         let mut text = Vec::new();
         (metrics
-            .exposition(Format::Text, Selection::default())
+            .exposition(Format::Text, ExpositionFilter::default())
             .write_to(&mut text))
         .expect("memory takes all");
         Self {
@@ -67,7 +67,7 @@ impl Setup {
 
 /// Goes through an exposition and returns how long it is.
 pub(crate) fn scrape(metrics: &StateMetrics, encoding: Encoding) -> usize {
-    let exposition = metrics.exposition(Format::Text, Selection::default());
+    let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
     let pieces = exposition.encoded(encoding);
     pieces.map(|piece| std::hint::black_box(piece).len()).sum()
 }

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::Criterion;
 use k8s_openapi::api::core::v1::Pod;
 use kube_state_metrics::testing::Generator;
-use kube_state_metrics::{Format, Selection};
+use kube_state_metrics::{ExpositionFilter, Format};
 
 use super::support::TextMap;
 use super::{PODS, Setup, scattered, support};
@@ -49,8 +49,11 @@ fn updates(c: &mut Criterion, setup: &mut Setup) {
                         0 => changed,
                         _ => &setup.pods,
                     };
-                    let scrape =
-                        held.then(|| setup.metrics.exposition(Format::Text, Selection::default()));
+                    let scrape = held.then(|| {
+                        setup
+                            .metrics
+                            .exposition(Format::Text, ExpositionFilter::default())
+                    });
                     setup.writer.apply_object(&from[round * 7919 % PODS]);
                     scrape
                 });

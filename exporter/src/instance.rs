@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kube_state_metrics::custom_resource_state::FamilyErrors;
+use kube_state_metrics::custom_resources::FamilyErrors;
 use kube_state_metrics::manifests::{LoadReport, ManifestFeed, ManifestSource};
 use kube_state_metrics::self_metrics::{DefinitionMetrics, StoreMetrics};
 use kube_state_metrics::watch::{

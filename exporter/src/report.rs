@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kube_state_metrics::filter::MetricFilter;
-use kube_state_metrics::{CatalogueEntry, Format, Selection, StateMetrics, families};
+use kube_state_metrics::{CatalogueEntry, ExpositionFilter, Format, StateMetrics, catalogue};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
@@ -76,7 +76,7 @@ impl Reports {
 impl Report {
     /// Reads the exposition once.
     fn new(metrics: &StateMetrics, content: &MetricsOptions) -> Self {
-        let catalogue = families();
+        let catalogue = catalogue();
         let custom = metrics.custom_resources();
         let configured = custom.iter().flat_map(|own| {
             let resource = own.resource().label();
@@ -92,7 +92,7 @@ impl Report {
             built_in.map(|entry| (entry.descriptor.name(), entry.resource.name().to_owned())),
         );
         let mut families: Vec<FamilyReport> = Vec::new();
-        each_line(metrics, Selection::default(), |line| {
+        each_line(metrics, ExpositionFilter::default(), |line| {
             if let Some(header) = line.strip_prefix("# ") {
                 let (word, rest) = header.split_once(' ').unwrap_or((header, ""));
                 let (name, text) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -146,20 +146,26 @@ impl LabelReport {
     pub(crate) fn new(metrics: &StateMetrics, family: &str) -> Self {
         let mut series = 0;
         let mut values: BTreeMap<String, HashSet<String>> = BTreeMap::new();
-        each_line(metrics, Selection::default().families([family]), |line| {
-            if line.starts_with('#') {
-                return;
-            }
-            series += 1;
-            for (label, value) in labels(line) {
-                if !values.contains_key(label) {
-                    values.insert(label.to_owned(), HashSet::new());
+        each_line(
+            metrics,
+            ExpositionFilter::default().families([family]),
+            |line| {
+                if line.starts_with('#') {
+                    return;
                 }
-                if let Some(values) = values.get_mut(label).filter(|known| !known.contains(value)) {
-                    values.insert(value.to_owned());
+                series += 1;
+                for (label, value) in labels(line) {
+                    if !values.contains_key(label) {
+                        values.insert(label.to_owned(), HashSet::new());
+                    }
+                    if let Some(values) =
+                        values.get_mut(label).filter(|known| !known.contains(value))
+                    {
+                        values.insert(value.to_owned());
+                    }
                 }
-            }
-        });
+            },
+        );
         let labels = values
             .into_iter()
             .map(|(label, values)| (label, values.len()));
@@ -172,7 +178,7 @@ impl LabelReport {
 }
 
 /// Calls `take` with every line of the exposition. Pieces end where lines do.
-fn each_line(metrics: &StateMetrics, selection: Selection, mut take: impl FnMut(&str)) {
+fn each_line(metrics: &StateMetrics, selection: ExpositionFilter, mut take: impl FnMut(&str)) {
     for piece in metrics.exposition(Format::Text, selection).chunks() {
         String::from_utf8_lossy(&piece)
             .split_terminator('\n')

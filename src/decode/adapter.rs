@@ -12,7 +12,7 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::fields::{Fields, Tree};
-use crate::value::{normalize_base64, normalize_rfc3339};
+use crate::k8s::{normalize_base64, normalize_rfc3339};
 
 /// The fields wanted at one place of the object.
 #[derive(Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::walk::Walk;
+use super::cursor::PartCursor;
 use super::{Exposition, Format};
 
 /// A piece is handed out once it holds this much. Larger ones would leave the processor's caches.
@@ -13,17 +13,17 @@ const CHUNK: usize = 64 * 1024;
 /// Each is 64 KiB to 160 KiB of text; the memory of a dropped piece serves a later one.
 ///
 /// ```
-/// use kube_state_metrics::{Format, Selection, StateMetrics};
+/// use kube_state_metrics::{Format, ExpositionFilter, StateMetrics};
 ///
 /// let metrics = StateMetrics::builder().default_resources().build()?;
-/// let exposition = metrics.exposition(Format::OpenMetrics, Selection::default());
+/// let exposition = metrics.exposition(Format::OpenMetrics, ExpositionFilter::default());
 /// let body: Vec<_> = exposition.chunks().collect();
 /// assert_eq!(body.concat(), b"# EOF\n");
 /// # Ok::<(), kube_state_metrics::BuildError>(())
 /// ```
 #[derive(Debug)]
 pub struct Chunks {
-    walk: Walk,
+    walk: PartCursor,
     buffer: BytesMut,
     done: bool,
 }
@@ -31,7 +31,7 @@ pub struct Chunks {
 impl Chunks {
     pub(super) fn new(exposition: Exposition) -> Self {
         Self {
-            walk: Walk::new(exposition),
+            walk: PartCursor::new(exposition),
             buffer: BytesMut::new(),
             done: false,
         }

@@ -5,20 +5,20 @@ use std::hash::{BuildHasher, RandomState};
 
 use bytes::BytesMut;
 
-use super::plan::Source;
+use super::plan::SourceColumn;
 use crate::store::StoreSnapshot;
 
 /// The lines of a family's sources that repeat an earlier row's series.
 ///
-/// Lines are numbered over the whole family, in the order they are written.
-pub(super) fn repeated_lines(sources: &[Source], snapshots: &[StoreSnapshot]) -> Vec<usize> {
+/// SampleBuffer are numbered over the whole family, in the order they are written.
+pub(super) fn repeated_lines(sources: &[SourceColumn], snapshots: &[StoreSnapshot]) -> Vec<usize> {
     let hasher = RandomState::new();
     let mut seen: HashMap<u64, Vec<Box<[u8]>>> = HashMap::new();
     let mut repeated = Vec::new();
     let mut text = BytesMut::new();
     let mut number = 0;
     for source in sources {
-        let Some(snapshot) = snapshots.get(source.slot) else {
+        let Some(snapshot) = snapshots.get(source.store) else {
             continue;
         };
         for page in snapshot.pages() {

@@ -6,7 +6,7 @@
 //! [RFC 1952](https://www.rfc-editor.org/rfc/rfc1952).
 
 mod cache;
-mod rhythm;
+mod scrape_predictor;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use flate2::{Compress, Compression, Crc, FlushCompress};
 
-pub(super) use cache::GzipCache;
+pub(crate) use cache::GzipCache;
 
-use cache::Pass;
+use cache::CacheSession;
 
-use super::walk::{Part, Place, Version, Walk};
+use super::cursor::{BlockKey, BlockRevision, Part, PartCursor};
 use super::{Exposition, Format};
 
 /// Parts are joined until a block has this much text: small blocks compress badly.
@@ -45,9 +45,9 @@ struct Block {
 
 /// The gzip-compressed pieces of an [`Exposition`]: together, one gzip member.
 pub(super) struct GzipChunks {
-    walk: Walk,
+    walk: PartCursor,
     cache: Arc<GzipCache>,
-    pass: Pass,
+    pass: CacheSession,
     text: BytesMut,
     deflated: Vec<u8>,
     out: BytesMut,
@@ -77,9 +77,9 @@ impl fmt::Debug for GzipChunks {
 // === impl GzipChunks ===
 
 impl GzipChunks {
-    fn new(exposition: Exposition, cache: Arc<GzipCache>, pass: Pass) -> Self {
+    fn new(exposition: Exposition, cache: Arc<GzipCache>, pass: CacheSession) -> Self {
         Self {
-            walk: Walk::new(exposition),
+            walk: PartCursor::new(exposition),
             cache,
             pass,
             text: BytesMut::new(),
@@ -140,7 +140,7 @@ impl GzipChunks {
     }
 
     /// Where the parts of a block are and in which states; none where it is not to be kept.
-    fn identify(&self, parts: &[Part]) -> Option<(Vec<Place>, Vec<Version>)> {
+    fn identify(&self, parts: &[Part]) -> Option<(Vec<BlockKey>, Vec<BlockRevision>)> {
         parts.iter().map(|part| self.walk.identify(part)).collect()
     }
 
@@ -270,7 +270,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{BuiltIn, Encoding, Family, Selection, StateMetrics, Writer};
+    use crate::{BuiltIn, Encoding, ExpositionFilter, Family, StateMetrics, Writer};
 
     fn metrics() -> (StateMetrics, Writer<ConfigMap>) {
         let wide = Family::gauge("wide", "Many samples.").generate(|map: &ConfigMap, s| {
@@ -299,7 +299,11 @@ mod tests {
     }
 
     /// Compressed pieces in one, and what a reader makes of them.
-    fn gzip(metrics: &StateMetrics, format: Format, selection: &Selection) -> (Vec<u8>, String) {
+    fn gzip(
+        metrics: &StateMetrics,
+        format: Format,
+        selection: &ExpositionFilter,
+    ) -> (Vec<u8>, String) {
         let exposition = metrics.exposition(format, selection.clone());
         let compressed = exposition
             .encoded(Encoding::Gzip)
@@ -314,9 +318,9 @@ mod tests {
 
     fn assert_same(metrics: &StateMetrics) {
         let selections = [
-            Selection::default(),
-            Selection::default().namespaces(["n"]),
-            Selection::default().families(["wide"]),
+            ExpositionFilter::default(),
+            ExpositionFilter::default().namespaces(["n"]),
+            ExpositionFilter::default().families(["wide"]),
         ];
         for format in [Format::Text, Format::OpenMetrics] {
             for selection in &selections {
@@ -355,7 +359,8 @@ mod tests {
         }
         for namespaces in [&["a"][..], &["b"], &["c"], &["a", "c"], &["d"]] {
             for families in [&["wide"][..], &[]] {
-                let mut selection = Selection::default().namespaces(namespaces.iter().copied());
+                let mut selection =
+                    ExpositionFilter::default().namespaces(namespaces.iter().copied());
                 if !families.is_empty() {
                     selection = selection.families(families.iter().copied());
                 }
@@ -374,7 +379,7 @@ mod tests {
     }
 
     /// How many blocks an exposition compresses.
-    fn compressed(metrics: &StateMetrics, format: Format, selection: &Selection) -> usize {
+    fn compressed(metrics: &StateMetrics, format: Format, selection: &ExpositionFilter) -> usize {
         let exposition = metrics.exposition(format, selection.clone());
         let mut chunks = Arc::clone(&exposition.gzip).scrape(exposition);
         chunks.by_ref().for_each(drop);
@@ -387,7 +392,7 @@ mod tests {
         for at in 0..2000 {
             writer.apply_object(&map(at, 3));
         }
-        let everything = Selection::default();
+        let everything = ExpositionFilter::default();
         assert!(compressed(&metrics, Format::Text, &everything) > 4);
         assert_eq!(compressed(&metrics, Format::Text, &everything), 0);
         writer.apply_object(&map(1000, 4));
@@ -402,12 +407,12 @@ mod tests {
             writer.apply_object(&map(at, at % 5));
         }
         let scrapes = [
-            (Format::Text, Selection::default()),
-            (Format::OpenMetrics, Selection::default()),
-            (Format::Text, Selection::default().families(["wide"])),
+            (Format::Text, ExpositionFilter::default()),
+            (Format::OpenMetrics, ExpositionFilter::default()),
+            (Format::Text, ExpositionFilter::default().families(["wide"])),
             (
                 Format::Text,
-                Selection::default().families(["kube_configmap_*"]),
+                ExpositionFilter::default().families(["kube_configmap_*"]),
             ),
         ];
         for round in 0..4 {
@@ -426,9 +431,9 @@ mod tests {
     #[test]
     fn blocks_of_older_states_go_whatever_is_asked_for() {
         for selection in [
-            Selection::default(),
-            Selection::default().resources(["configmaps"]),
-            Selection::default().families(["wide"]),
+            ExpositionFilter::default(),
+            ExpositionFilter::default().resources(["configmaps"]),
+            ExpositionFilter::default().families(["wide"]),
         ] {
             let (metrics, mut writer) = metrics();
             let mut held = None;
@@ -473,7 +478,7 @@ mod tests {
         #[test]
         fn compressed_equals_plain_after_any_changes(steps in steps()) {
             let (metrics, mut writer) = metrics();
-            let everything = Selection::default();
+            let everything = ExpositionFilter::default();
             let last = [Step::Scrape(Format::Text), Step::Scrape(Format::OpenMetrics)];
             for step in steps.into_iter().chain(last) {
                 match step {

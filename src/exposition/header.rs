@@ -1,7 +1,7 @@
 //! The `# HELP` and `# TYPE` lines of a family, in both formats.
 
 use crate::family::{FamilyDescriptor, MetricType, Stability};
-use crate::value::{write_help, write_openmetrics_help};
+use crate::k8s::{write_help, write_openmetrics_help};
 
 use super::Format;
 

@@ -1,21 +1,16 @@
 //! The plan: which columns of which stores feed each family, in the order of the exposition.
 
-use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::duplicates::repeated_lines;
-use super::{Format, Prefix, header, prefix};
-#[cfg(feature = "custom-resources")]
-use crate::custom_resource_state::CustomObject;
+use super::{Format, header};
 use crate::family::FamilyDescriptor;
-use crate::resource::{Kind, ResourceInfo};
-use crate::scope::ObjectFilter;
-use crate::store::{MetricsStore, StoreSnapshot, StoreStats};
+use crate::resource::ResourceInfo;
+use crate::store::{AnyStore, RowPrefix, StoreSnapshot};
 
 /// Names and values of the labels that every sample carries.
 pub(crate) type ConstantLabels = Vec<(String, String)>;
@@ -23,7 +18,7 @@ pub(crate) type ConstantLabels = Vec<(String, String)>;
 /// Families in the order of the exposition, whoever feeds them.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    slots: Vec<Arc<dyn Slot>>,
+    stores: Vec<Arc<dyn AnyStore>>,
     families: Vec<PlanFamily>,
 }
 
@@ -33,7 +28,7 @@ pub(crate) struct PlanFamily {
     name: String,
     text_header: Box<[u8]>,
     open_metrics_header: Box<[u8]>,
-    pub(crate) sources: Vec<Source>,
+    pub(crate) sources: Vec<SourceColumn>,
     /// Equal series from different rows are possible and have to be looked for.
     may_repeat: bool,
     /// The repeated lines of the columns last looked at.
@@ -49,11 +44,11 @@ struct Repeated {
 
 /// One column that feeds a family.
 #[derive(Debug)]
-pub(crate) struct Source {
-    pub(crate) slot: usize,
+pub(crate) struct SourceColumn {
+    pub(crate) store: usize,
     pub(crate) base: usize,
     pub(crate) column: usize,
-    pub(crate) prefix: Prefix,
+    pub(crate) prefix: RowPrefix,
 }
 
 /// A family that two collectors declare in different ways.
@@ -65,67 +60,29 @@ pub(crate) struct PlanProblem {
     pub(crate) second: String,
 }
 
-/// A store of any kind, as the plan sees it.
-pub(crate) trait Slot: Send + Sync + fmt::Debug {
-    fn resource(&self) -> &ResourceInfo;
-    fn families(&self) -> Vec<SlotFamily<'_>>;
-    fn snapshot(&self) -> StoreSnapshot;
-    fn stats(&self) -> StoreStats;
-    fn filter(&self) -> Arc<ObjectFilter>;
-    fn set_filter(&self, filter: ObjectFilter);
-    /// A writer for a feed of the host's, which feeds the companion as well.
-    fn object_writer(&self) -> Box<dyn crate::ObjectWriter>;
-    /// The same for a feed of the crate's own.
-    #[cfg(feature = "watch")]
-    fn own_writer(&self) -> Box<dyn crate::ObjectWriter>;
-    /// Whether the host took a writer: it feeds the store itself.
-    #[cfg(feature = "watch")]
-    fn is_host_fed(&self) -> bool;
-    /// Whether another store is fed along with this one.
-    fn has_companion(&self, other: &dyn Slot) -> bool;
-    /// Changes which one that is.
-    #[cfg(feature = "custom-resources")]
-    fn set_companion(&self, companion: Option<MetricsStore<CustomObject>>);
-    fn as_any(&self) -> &dyn Any;
-}
-
-/// A family of a slot and its columns.
-pub(crate) struct SlotFamily<'a> {
-    pub(crate) descriptor: &'a FamilyDescriptor,
-    /// Names that stand in front of its own labels.
-    #[cfg(feature = "testing")]
-    pub(crate) base_labels: &'a [Cow<'static, str>],
-    pub(crate) base: usize,
-    pub(crate) column: usize,
-    /// Base labels follow the name.
-    pub(crate) open: bool,
-    /// The base labels tell any two objects apart.
-    pub(crate) identity: bool,
-}
-
 // === impl Plan ===
 
 impl Plan {
-    /// Arranges the families of all slots: resources by name, families in their order.
+    /// Arranges the families of all stores: resources by name, families in their order.
     ///
-    /// A name that several slots feed is one family at its first place.
+    /// A name that several stores feed is one family at its first place.
     pub(crate) fn new(
-        mut slots: Vec<Arc<dyn Slot>>,
+        mut stores: Vec<Arc<dyn AnyStore>>,
         constants: &[(String, String)],
     ) -> Result<Self, Vec<PlanProblem>> {
-        slots.sort_by(|a, b| sort_name(a.resource()).cmp(&sort_name(b.resource())));
+        stores.sort_by(|a, b| sort_name(a.resource()).cmp(&sort_name(b.resource())));
         let mut declared: BTreeMap<&str, (usize, &FamilyDescriptor, &ResourceInfo)> =
             BTreeMap::new();
-        let mut arranged: Vec<(Vec<&FamilyDescriptor>, Vec<Source>, bool)> = Vec::new();
+        let mut arranged: Vec<(Vec<&FamilyDescriptor>, Vec<SourceColumn>, bool)> = Vec::new();
         let mut problems = Vec::new();
-        for (slot, store) in slots.iter().enumerate() {
+        for (index, store) in stores.iter().enumerate() {
             for family in store.families() {
                 let name = family.descriptor.name();
-                let source = Source {
-                    slot,
+                let source = SourceColumn {
+                    store: index,
                     base: family.base,
                     column: family.column,
-                    prefix: prefix(name, constants, family.open),
+                    prefix: RowPrefix::new(name, constants, family.has_base_labels),
                 };
                 let Some(&(at, first, resource)) = declared.get(name) else {
                     declared.insert(name, (arranged.len(), family.descriptor, store.resource()));
@@ -172,11 +129,11 @@ impl Plan {
             }
         });
         let families = families.collect();
-        Ok(Self { slots, families })
+        Ok(Self { stores, families })
     }
 
-    pub(crate) fn slots(&self) -> &[Arc<dyn Slot>] {
-        &self.slots
+    pub(crate) fn stores(&self) -> &[Arc<dyn AnyStore>] {
+        &self.stores
     }
 
     pub(crate) fn families(&self) -> &[PlanFamily] {
@@ -184,13 +141,13 @@ impl Plan {
     }
 
     /// The store that a store is fed along with, where it is one's companion.
-    pub(crate) fn feeder_of(&self, slot: &dyn Slot) -> Option<&Arc<dyn Slot>> {
-        self.slots.iter().find(|own| own.has_companion(slot))
+    pub(crate) fn feeder_of(&self, store: &dyn AnyStore) -> Option<&Arc<dyn AnyStore>> {
+        self.stores.iter().find(|own| own.has_companion(store))
     }
 
     /// The stores that are fed for themselves.
-    pub(crate) fn feeders(&self) -> impl Iterator<Item = &Arc<dyn Slot>> {
-        (self.slots.iter()).filter(|slot| self.feeder_of(&***slot).is_none())
+    pub(crate) fn feeders(&self) -> impl Iterator<Item = &Arc<dyn AnyStore>> {
+        (self.stores.iter()).filter(|store| self.feeder_of(&***store).is_none())
     }
 }
 
@@ -216,7 +173,7 @@ impl PlanFamily {
         let mut versions = Vec::new();
         for source in &self.sources {
             let pages = snapshots
-                .get(source.slot)
+                .get(source.store)
                 .into_iter()
                 .flat_map(StoreSnapshot::pages);
             for page in pages {
@@ -235,7 +192,7 @@ impl PlanFamily {
 
     /// Whether two families look the same around their samples.
     #[cfg(all(feature = "gzip", feature = "custom-resources"))]
-    pub(super) fn has_headers_of(&self, other: &Self) -> bool {
+    pub(crate) fn has_headers_of(&self, other: &Self) -> bool {
         self.text_header == other.text_header
             && self.open_metrics_header == other.open_metrics_header
     }
@@ -245,71 +202,5 @@ impl PlanFamily {
             Format::Text => &self.text_header,
             Format::OpenMetrics => &self.open_metrics_header,
         }
-    }
-}
-
-// === impl Slot for MetricsStore ===
-
-impl<K: Kind> Slot for MetricsStore<K> {
-    fn resource(&self) -> &ResourceInfo {
-        self.schema().resource()
-    }
-
-    fn families(&self) -> Vec<SlotFamily<'_>> {
-        let schema = self.schema();
-        (schema.families().iter().enumerate())
-            .map(|(at, active)| SlotFamily {
-                descriptor: active.family.descriptor(),
-                #[cfg(feature = "testing")]
-                base_labels: schema.base_labels(active.base),
-                base: active.base,
-                column: schema.column(at),
-                open: schema.base_is_open(active.base),
-                identity: schema.base_is_identity(active.base),
-            })
-            .collect()
-    }
-
-    fn snapshot(&self) -> StoreSnapshot {
-        MetricsStore::snapshot(self)
-    }
-
-    fn stats(&self) -> StoreStats {
-        MetricsStore::stats(self)
-    }
-
-    fn set_filter(&self, filter: ObjectFilter) {
-        MetricsStore::set_filter(self, filter);
-    }
-
-    fn filter(&self) -> Arc<ObjectFilter> {
-        MetricsStore::filter(self)
-    }
-
-    fn object_writer(&self) -> Box<dyn crate::ObjectWriter> {
-        Box::new(self.joint_writer())
-    }
-
-    #[cfg(feature = "watch")]
-    fn own_writer(&self) -> Box<dyn crate::ObjectWriter> {
-        Box::new(MetricsStore::own_writer(self))
-    }
-
-    #[cfg(feature = "watch")]
-    fn is_host_fed(&self) -> bool {
-        MetricsStore::is_host_fed(self)
-    }
-
-    fn has_companion(&self, other: &dyn Slot) -> bool {
-        MetricsStore::has_companion(self, other.as_any())
-    }
-
-    #[cfg(feature = "custom-resources")]
-    fn set_companion(&self, companion: Option<MetricsStore<CustomObject>>) {
-        MetricsStore::set_companion(self, companion);
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }

@@ -3,15 +3,15 @@
 use k8s_openapi::api::admissionregistration::v1::{ParamKind, ParamRef, WebhookClientConfig};
 use kube::Resource;
 
-use crate::resource::KnownScope;
-use crate::{Collector, Kind, Sample, Samples};
+use crate::resource::StaticScope;
+use crate::{CollectedResource, Collector, Sample, Samples};
 
 /// A collector with the base labels of the admission kinds.
 ///
 /// They belong to the whole cluster, yet their samples start with a namespace, an empty one.
 pub(super) fn collector<K>(name_label: &'static str) -> Collector<K>
 where
-    K: Kind + Resource<DynamicType = (), Scope: KnownScope>,
+    K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
 {
     Collector::new()
         .no_base_labels()

@@ -3,7 +3,7 @@
 //! ```
 //! use kube_state_metrics::families::catalogue;
 //!
-//! let mut secrets = catalogue::families();
+//! let mut secrets = catalogue::catalogue();
 //! secrets.retain(|family| family.resource.name() == "secrets");
 //! let page = catalogue::markdown(&secrets);
 //! assert!(page.starts_with("# secrets\n"));
@@ -15,16 +15,16 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{BuiltIn, CollectorVisitor};
-use crate::collector::Collector;
+use crate::family::Collector;
 use crate::family::FamilyDescriptor;
-use crate::resource::{Kind, ResourceInfo, Scope};
+use crate::resource::{CollectedResource, ResourceInfo, Scope};
 
 /// One entry of the catalogue: a family of a built-in resource.
 ///
 /// ```
-/// use kube_state_metrics::families::catalogue::families;
+/// use kube_state_metrics::families::catalogue::catalogue;
 ///
-/// let families = families();
+/// let families = catalogue();
 /// let entry = families.iter().find(|entry| entry.descriptor.name() == "kube_node_info").unwrap();
 /// assert_eq!(entry.info.api_version(), "v1");
 /// assert_eq!(entry.base_labels, ["node"]);
@@ -45,15 +45,15 @@ pub struct CatalogueEntry {
 /// The catalogue: all built-in families, by resource, in the order of the exposition.
 ///
 /// ```
-/// let families = kube_state_metrics::families();
+/// let families = kube_state_metrics::catalogue();
 /// assert_eq!(families.len(), 336);
 /// ```
 #[must_use]
-pub fn families() -> Vec<CatalogueEntry> {
+pub fn catalogue() -> Vec<CatalogueEntry> {
     struct List(BuiltIn);
     impl CollectorVisitor for List {
         type Output = Vec<CatalogueEntry>;
-        fn visit<K: Kind>(self, collector: Collector<K>) -> Vec<CatalogueEntry> {
+        fn visit<K: CollectedResource>(self, collector: Collector<K>) -> Vec<CatalogueEntry> {
             let base_labels: Vec<_> = collector.base_label_names().map(String::from).collect();
             let entries = collector.iter().map(|family| CatalogueEntry {
                 resource: self.0,
@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     fn entries(names: &[&str]) -> Vec<CatalogueEntry> {
-        let mut entries = families();
+        let mut entries = catalogue();
         entries.retain(|entry| names.contains(&entry.descriptor.name()));
         entries
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 
-use super::shapes;
+use super::common;
 use crate::{Collector, Family, Samples};
 
 /// The families of certificate signing requests.
@@ -24,12 +24,12 @@ pub fn certificatesigningrequests() -> Collector<CertificateSigningRequest> {
             |request: &CertificateSigningRequest| Cow::Borrowed(&request.spec.signer_name),
         )
         .families([
-            shapes::annotations(F::gauge(
+            common::annotations(F::gauge(
                 "kube_certificatesigningrequest_annotations",
                 "Annotations of the request that the annotation allowlist selects; absent without \
                  one.",
             )),
-            shapes::labels(
+            common::labels(
                 F::gauge(
                     "kube_certificatesigningrequest_labels",
                     "Labels of the request that the label allowlist selects; absent without one.",
@@ -41,8 +41,8 @@ pub fn certificatesigningrequests() -> Collector<CertificateSigningRequest> {
                 "Unix time of creation, in seconds.",
             )
             .stable()
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+            .reads([common::CREATED])
+            .generate(common::created),
             F::gauge(
                 "kube_certificatesigningrequest_condition",
                 "Number of conditions of each type, whatever their status; all three are 0 while \

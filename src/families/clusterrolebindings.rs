@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 
-use super::shapes;
+use super::common;
 use crate::{Collector, Family};
 
 /// The families of cluster role bindings.
@@ -16,11 +16,11 @@ use crate::{Collector, Family};
 pub fn clusterrolebindings() -> Collector<ClusterRoleBinding> {
     type F = Family<ClusterRoleBinding>;
     Collector::new().families([
-        shapes::annotations(F::gauge(
+        common::annotations(F::gauge(
             "kube_clusterrolebinding_annotations",
             "Annotations of the cluster role binding that the annotation allowlist selects; absent without one.",
         )),
-        shapes::labels(F::gauge(
+        common::labels(F::gauge(
             "kube_clusterrolebinding_labels",
             "Labels of the cluster role binding that the label allowlist selects; absent without one.",
         )),
@@ -36,15 +36,15 @@ pub fn clusterrolebindings() -> Collector<ClusterRoleBinding> {
                 .value(1);
         }),
         F::gauge("kube_clusterrolebinding_created", "Unix time of creation, in seconds.")
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+            .reads([common::CREATED])
+            .generate(common::created),
         F::gauge(
             "kube_clusterrolebinding_metadata_resource_version",
             "Resource version of the cluster role binding, which grows with every change; absent where it is not a \
              decimal integer.",
         )
         .reads([""; 0])
-        .generate(shapes::version),
+        .generate(common::version),
     ])
 }
 

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::rbac::v1::ClusterRole;
 
-use super::shapes;
+use super::common;
 use crate::{Collector, Family};
 
 /// The families of cluster roles.
@@ -16,27 +16,27 @@ use crate::{Collector, Family};
 pub fn clusterroles() -> Collector<ClusterRole> {
     type F = Family<ClusterRole>;
     Collector::new().families([
-        shapes::annotations(F::gauge(
+        common::annotations(F::gauge(
             "kube_clusterrole_annotations",
             "Annotations of the cluster role that the annotation allowlist selects; absent without one.",
         )),
-        shapes::labels(F::gauge(
+        common::labels(F::gauge(
             "kube_clusterrole_labels",
             "Labels of the cluster role that the label allowlist selects; absent without one.",
         )),
         F::gauge("kube_clusterrole_info", "Always 1: the cluster role exists.")
             .reads([""; 0])
-            .generate(shapes::always),
+            .generate(common::always),
         F::gauge("kube_clusterrole_created", "Unix time of creation, in seconds.")
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+            .reads([common::CREATED])
+            .generate(common::created),
         F::gauge(
             "kube_clusterrole_metadata_resource_version",
             "Resource version of the cluster role, which grows with every change; absent where it is not a \
              decimal integer.",
         )
         .reads([""; 0])
-        .generate(shapes::version),
+        .generate(common::version),
     ])
 }
 

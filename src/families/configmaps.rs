@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use super::shapes;
+use super::common;
 use crate::{Collector, Family};
 
 /// The families of config maps.
@@ -16,11 +16,11 @@ use crate::{Collector, Family};
 pub fn configmaps() -> Collector<ConfigMap> {
     type F = Family<ConfigMap>;
     Collector::new().families([
-        shapes::annotations(F::gauge(
+        common::annotations(F::gauge(
             "kube_configmap_annotations",
             "Annotations of the config map that the annotation allowlist selects; absent without one.",
         )),
-        shapes::labels(
+        common::labels(
             F::gauge(
                 "kube_configmap_labels",
                 "Labels of the config map that the label allowlist selects; absent without one.",
@@ -30,17 +30,17 @@ pub fn configmaps() -> Collector<ConfigMap> {
         F::gauge("kube_configmap_info", "Always 1: the config map exists.")
             .stable()
             .reads([""; 0])
-            .generate(shapes::always),
+            .generate(common::always),
         F::gauge("kube_configmap_created", "Unix time of creation, in seconds.")
             .stable()
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+            .reads([common::CREATED])
+            .generate(common::created),
         F::gauge(
             "kube_configmap_metadata_resource_version",
             "Resource version of the config map, which grows with every change; absent where it \
              is not a decimal integer.",
         )
         .reads([""; 0])
-        .generate(shapes::version),
+        .generate(common::version),
     ])
 }

@@ -2,9 +2,9 @@
 
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, CronJobStatus};
 
-use super::shapes;
+use super::common;
 use super::workloads::{if_present, or_zero, part};
-use crate::value::{next_after, validate};
+use crate::k8s::{next_after, validate};
 use crate::{Collector, Family, Samples};
 
 /// The families of cron jobs.
@@ -18,11 +18,11 @@ use crate::{Collector, Family, Samples};
 pub fn cronjobs() -> Collector<CronJob> {
     type F = Family<CronJob>;
     Collector::new().families([
-        shapes::annotations(F::gauge(
+        common::annotations(F::gauge(
             "kube_cronjob_annotations",
             "Annotations of the cron job that the annotation allowlist selects; absent without one.",
         )),
-        shapes::labels(
+        common::labels(
             F::gauge(
                 "kube_cronjob_labels",
                 "Labels of the cron job that the label allowlist selects; absent without one.",
@@ -40,8 +40,8 @@ pub fn cronjobs() -> Collector<CronJob> {
         .generate(info),
         F::gauge("kube_cronjob_created", "Unix time of creation, in seconds.")
             .stable()
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+            .reads([common::CREATED])
+            .generate(common::created),
         F::gauge("kube_cronjob_status_active", "Number of jobs of the cron job that are running.")
             .stable()
             // Any field will do to keep the entries, which are only counted.
@@ -53,14 +53,14 @@ pub fn cronjobs() -> Collector<CronJob> {
         )
         .stable()
         .reads(["status.lastScheduleTime"])
-        .generate(if_present(status, |status| shapes::unix(status.last_schedule_time.as_ref()))),
+        .generate(if_present(status, |status| common::unix(status.last_schedule_time.as_ref()))),
         F::gauge(
             "kube_cronjob_status_last_successful_time",
             "Unix time when a job last completed, in seconds; absent before the first.",
         )
         .stable()
         .reads(["status.lastSuccessfulTime"])
-        .generate(if_present(status, |status| shapes::unix(status.last_successful_time.as_ref()))),
+        .generate(if_present(status, |status| common::unix(status.last_successful_time.as_ref()))),
         F::gauge("kube_cronjob_spec_suspend", "1 while the cron job is suspended, else 0.")
             .stable()
             .reads(["spec.suspend"])
@@ -85,9 +85,9 @@ pub fn cronjobs() -> Collector<CronJob> {
             "spec.timeZone",
             "spec.suspend",
             "status.lastScheduleTime",
-            shapes::CREATED,
+            common::CREATED,
         ])
-        .generate(|job, s| s.opt(next_schedule_time(job))),
+        .generate(|job, s| s.maybe_value(next_schedule_time(job))),
         F::gauge(
             "kube_cronjob_schedule_invalid",
             "Always 1: the schedule or its time zone cannot be read, so the cron job never runs; \
@@ -107,7 +107,7 @@ pub fn cronjobs() -> Collector<CronJob> {
         )
         .stable()
         .reads([""; 0])
-        .generate(shapes::version),
+        .generate(common::version),
         F::gauge(
             "kube_cronjob_spec_successful_job_history_limit",
             "Number of completed jobs that are kept; absent where the cron job does not say.",
@@ -154,7 +154,7 @@ fn next_schedule_time(job: &CronJob) -> Option<i64> {
     }
     let last = status(job).and_then(|status| status.last_schedule_time.as_ref());
     let base =
-        shapes::unix(last).or_else(|| shapes::unix(job.metadata.creation_timestamp.as_ref()))?;
+        common::unix(last).or_else(|| common::unix(job.metadata.creation_timestamp.as_ref()))?;
     let (schedule, time_zone) = schedule(job);
     next_after(schedule, time_zone, base).ok().flatten()
 }

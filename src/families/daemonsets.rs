@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus};
 
-use super::shapes;
+use super::common;
 use super::workloads::{or_zero, part};
 use crate::{Collector, Family};
 
@@ -22,8 +22,8 @@ pub fn daemonsets() -> Collector<DaemonSet> {
             "Unix time of creation, in seconds.",
         )
         .stable()
-        .reads([shapes::CREATED])
-        .generate(shapes::created),
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_daemonset_status_current_number_scheduled",
             "Number of nodes that should run the daemon pod and have at least one.",
@@ -86,21 +86,21 @@ pub fn daemonsets() -> Collector<DaemonSet> {
             "Generation of the daemon set, which grows with every change of its spec.",
         )
         .stable()
-        .reads([shapes::GENERATION])
-        .generate(shapes::generation),
+        .reads([common::GENERATION])
+        .generate(common::generation),
         F::gauge(
             "kube_daemonset_deletion_timestamp",
             "Unix time from which the daemon set is to be deleted, in seconds; absent where it is \
              to stay.",
         )
-        .reads([shapes::DELETED])
-        .generate(shapes::deleted),
-        shapes::annotations(F::gauge(
+        .reads([common::DELETED])
+        .generate(common::deleted),
+        common::annotations(F::gauge(
             "kube_daemonset_annotations",
             "Annotations of the daemon set that the annotation allowlist selects; absent without \
              one.",
         )),
-        shapes::labels(
+        common::labels(
             F::gauge(
                 "kube_daemonset_labels",
                 "Labels of the daemon set that the label allowlist selects; absent without one.",

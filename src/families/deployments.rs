@@ -5,9 +5,9 @@ use k8s_openapi::api::apps::v1::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::shapes;
+use super::common;
 use super::workloads::{if_present, or_zero, part, text};
-use crate::value::{IntOrPercent, scaled};
+use crate::k8s::{IntOrPercent, scaled};
 use crate::{Collector, Family, Samples};
 
 /// The families of deployments.
@@ -37,8 +37,8 @@ pub fn deployments() -> Collector<Deployment> {
             "Unix time of creation, in seconds.",
         )
         .stable()
-        .reads([shapes::CREATED])
-        .generate(shapes::created),
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_deployment_status_replicas",
             "Number of pods the deployment has, of any age.",
@@ -127,7 +127,7 @@ pub fn deployments() -> Collector<Deployment> {
             "spec.strategy.rollingUpdate.maxUnavailable",
         ])
         .generate(|deployment, s| {
-            s.opt(limit(
+            s.maybe_value(limit(
                 deployment,
                 |update| update.max_unavailable.as_ref(),
                 false,
@@ -141,28 +141,28 @@ pub fn deployments() -> Collector<Deployment> {
         .stable()
         .reads(["spec.replicas", "spec.strategy.rollingUpdate.maxSurge"])
         .generate(|deployment, s| {
-            s.opt(limit(deployment, |update| update.max_surge.as_ref(), true));
+            s.maybe_value(limit(deployment, |update| update.max_surge.as_ref(), true));
         }),
         F::gauge(
             "kube_deployment_metadata_generation",
             "Generation of the deployment, which grows with every change of its spec.",
         )
         .stable()
-        .reads([shapes::GENERATION])
-        .generate(shapes::generation),
+        .reads([common::GENERATION])
+        .generate(common::generation),
         F::gauge(
             "kube_deployment_deletion_timestamp",
             "Unix time from which the deployment is to be deleted, in seconds; absent where it is \
              to stay.",
         )
-        .reads([shapes::DELETED])
-        .generate(shapes::deleted),
-        shapes::annotations(F::gauge(
+        .reads([common::DELETED])
+        .generate(common::deleted),
+        common::annotations(F::gauge(
             "kube_deployment_annotations",
             "Annotations of the deployment that the annotation allowlist selects; absent without \
              one.",
         )),
-        shapes::labels(
+        common::labels(
             F::gauge(
                 "kube_deployment_labels",
                 "Labels of the deployment that the label allowlist selects; absent without one.",
@@ -194,7 +194,7 @@ fn status(deployment: &Deployment) -> Option<&DeploymentStatus> {
     part(&deployment.status)
 }
 
-/// As [`shapes::owners`], but without `owner_is_controller`.
+/// As [`common::owners`], but without `owner_is_controller`.
 fn owners(deployment: &Deployment, s: &mut Samples<'_>) {
     let owners = deployment
         .metadata
@@ -218,7 +218,7 @@ fn conditions(deployment: &Deployment, s: &mut Samples<'_>) {
             reason if reason.is_empty() || REASONS.contains(&reason) => reason,
             _ => "unknown",
         };
-        shapes::condition(s, "status", text(&condition.status), |s| {
+        common::condition(s, "status", text(&condition.status), |s| {
             s.label("reason", reason)
                 .label("condition", text(&condition.type_))
         });

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints};
 
-use super::shapes;
+use super::common;
 use crate::{Collector, Family, Samples};
 
 /// The families of endpoints.
@@ -26,20 +26,20 @@ pub fn endpoints() -> Collector<Endpoints> {
             )
             .stable()
             .reads([""; 0])
-            .generate(shapes::always),
+            .generate(common::always),
             F::gauge(
                 "kube_endpoint_created",
                 "Unix time of creation, in seconds.",
             )
             .stable()
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
-            shapes::annotations(F::gauge(
+            .reads([common::CREATED])
+            .generate(common::created),
+            common::annotations(F::gauge(
                 "kube_endpoint_annotations",
                 "Annotations of the endpoints that the annotation allowlist selects; absent \
                  without one.",
             )),
-            shapes::labels(
+            common::labels(
                 F::gauge(
                     "kube_endpoint_labels",
                     "Labels of the endpoints that the label allowlist selects; absent without one.",

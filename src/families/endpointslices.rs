@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 
-use super::shapes;
+use super::common;
 use crate::{Collector, Family, Samples};
 
 /// The families of endpoint slices.
@@ -32,8 +32,8 @@ pub fn endpointslices() -> Collector<EndpointSlice> {
                 "kube_endpointslice_created",
                 "Unix time of creation, in seconds.",
             )
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+            .reads([common::CREATED])
+            .generate(common::created),
             F::gauge(
                 "kube_endpointslice_endpoints_hints",
                 "Always 1 for each zone whose clients an endpoint should serve, under the \
@@ -95,12 +95,12 @@ pub fn endpointslices() -> Collector<EndpointSlice> {
                         .value(1);
                 }
             }),
-            shapes::annotations(F::gauge(
+            common::annotations(F::gauge(
                 "kube_endpointslice_annotations",
                 "Annotations of the slice that the annotation allowlist selects; absent without \
                  one.",
             )),
-            shapes::labels(F::gauge(
+            common::labels(F::gauge(
                 "kube_endpointslice_labels",
                 "Labels of the slice that the label allowlist selects; absent without one.",
             )),
@@ -108,7 +108,7 @@ pub fn endpointslices() -> Collector<EndpointSlice> {
 }
 
 fn endpoints(slice: &EndpointSlice) -> impl Iterator<Item = &Endpoint> {
-    let endpoints: Option<&Vec<Endpoint>> = shapes::optional(&slice.endpoints);
+    let endpoints: Option<&Vec<Endpoint>> = common::optional(&slice.endpoints);
     endpoints.into_iter().flatten()
 }
 

@@ -6,9 +6,9 @@ use k8s_openapi::api::autoscaling::v2::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as QuantityText;
 
-use super::shapes;
+use super::common;
 use super::workloads::{or_zero, part};
-use crate::value::Quantity;
+use crate::k8s::Quantity;
 use crate::{Collector, Family, Samples};
 
 /// The families of horizontal pod autoscalers.
@@ -39,8 +39,8 @@ pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
             "Generation of the autoscaler, which grows with every change of its spec.",
         )
         .stable()
-        .reads([shapes::GENERATION])
-        .generate(shapes::generation),
+        .reads([common::GENERATION])
+        .generate(common::generation),
         F::gauge(
             "kube_horizontalpodautoscaler_spec_max_replicas",
             "Number of pods the autoscaler never exceeds.",
@@ -74,14 +74,14 @@ pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
              autoscaler scales down; absent where it does not say.",
         )
         .reads(["spec.behavior.scaleDown.tolerance"])
-        .generate(|hpa, s| s.opt(tolerance(hpa, |behavior| behavior.scale_down.as_ref()))),
+        .generate(|hpa, s| s.maybe_value(tolerance(hpa, |behavior| behavior.scale_down.as_ref()))),
         F::gauge(
             "kube_horizontalpodautoscaler_spec_behavior_scale_up_tolerance",
             "How far the metrics may rise above their targets, as a fraction, before the \
              autoscaler scales up; absent where it does not say.",
         )
         .reads(["spec.behavior.scaleUp.tolerance"])
-        .generate(|hpa, s| s.opt(tolerance(hpa, |behavior| behavior.scale_up.as_ref()))),
+        .generate(|hpa, s| s.maybe_value(tolerance(hpa, |behavior| behavior.scale_up.as_ref()))),
         F::gauge(
             "kube_horizontalpodautoscaler_status_target_metric",
             "What the autoscaler last read of each metric: a value, an average per pod, or a \
@@ -110,12 +110,12 @@ pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
         .stable()
         .reads(["status.desiredReplicas"])
         .generate(or_zero(status, |status| status.desired_replicas)),
-        shapes::annotations(F::gauge(
+        common::annotations(F::gauge(
             "kube_horizontalpodautoscaler_annotations",
             "Annotations of the autoscaler that the annotation allowlist selects; absent without \
              one.",
         )),
-        shapes::labels(
+        common::labels(
             F::gauge(
                 "kube_horizontalpodautoscaler_labels",
                 "Labels of the autoscaler that the label allowlist selects; absent without one.",
@@ -134,15 +134,15 @@ pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
             "kube_horizontalpodautoscaler_created",
             "Unix time of creation, in seconds.",
         )
-        .reads([shapes::CREATED])
-        .generate(shapes::created),
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_horizontalpodautoscaler_deletion_timestamp",
             "Unix time from which the autoscaler is to be deleted, in seconds; absent where it is \
              to stay.",
         )
-        .reads([shapes::DELETED])
-        .generate(shapes::deleted),
+        .reads([common::DELETED])
+        .generate(common::deleted),
     ])
 }
 
@@ -269,7 +269,7 @@ fn readings(metric: Option<Metric<'_>>, s: &mut Samples<'_>) {
 fn conditions(hpa: &HorizontalPodAutoscaler, s: &mut Samples<'_>) {
     let conditions = status(hpa).and_then(|status| status.conditions.as_deref());
     for condition in conditions.unwrap_or_default() {
-        shapes::condition(s, "status", &condition.status, |s| {
+        common::condition(s, "status", &condition.status, |s| {
             s.label("condition", &condition.type_)
         });
     }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::networking::v1::IngressClass;
 
-use super::shapes;
+use super::common;
 use crate::{Collector, Family};
 
 /// The families of ingress classes.
@@ -34,14 +34,14 @@ pub fn ingressclasses() -> Collector<IngressClass> {
             "kube_ingressclass_created",
             "Unix time of creation, in seconds.",
         )
-        .reads([shapes::CREATED])
-        .generate(shapes::created),
-        shapes::annotations(F::gauge(
+        .reads([common::CREATED])
+        .generate(common::created),
+        common::annotations(F::gauge(
             "kube_ingressclass_annotations",
             "Annotations of the ingress class that the annotation allowlist selects; absent \
              without one.",
         )),
-        shapes::labels(F::gauge(
+        common::labels(F::gauge(
             "kube_ingressclass_labels",
             "Labels of the ingress class that the label allowlist selects; absent without one.",
         )),

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::networking::v1::{HTTPIngressPath, Ingress};
 
-use super::shapes;
+use super::common;
 use crate::{Collector, Family, Samples};
 
 /// Names the class of an ingress, in front of its spec.
@@ -30,11 +30,11 @@ pub fn ingresses() -> Collector<Ingress> {
         .labels(["ingressclass"])
         .reads(["metadata.annotations", "spec.ingressClassName"])
         .generate(|ingress, s| s.label("ingressclass", class(ingress)).value(1)),
-        shapes::annotations(F::gauge(
+        common::annotations(F::gauge(
             "kube_ingress_annotations",
             "Annotations of the ingress that the annotation allowlist selects; absent without one.",
         )),
-        shapes::labels(
+        common::labels(
             F::gauge(
                 "kube_ingress_labels",
                 "Labels of the ingress that the label allowlist selects; absent without one.",
@@ -43,15 +43,15 @@ pub fn ingresses() -> Collector<Ingress> {
         ),
         F::gauge("kube_ingress_created", "Unix time of creation, in seconds.")
             .stable()
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+            .reads([common::CREATED])
+            .generate(common::created),
         F::gauge(
             "kube_ingress_metadata_resource_version",
             "Resource version of the ingress, which grows with every change; absent where it is \
              not a decimal integer.",
         )
         .reads([""; 0])
-        .generate(shapes::version),
+        .generate(common::version),
         F::gauge(
             "kube_ingress_path",
             "Always 1 for each HTTP path of each rule; the labels name the service behind it, or \

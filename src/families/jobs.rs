@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::batch::v1::{Job, JobCondition, JobSpec, JobStatus};
 
-use super::shapes;
+use super::common;
 use super::workloads::{if_present, or_zero, part};
 use crate::{Collector, Family, Samples};
 
@@ -18,11 +18,11 @@ pub fn jobs() -> Collector<Job> {
     type F = Family<Job>;
     let collector = Collector::new().no_base_labels();
     collector.namespace_label("namespace").name_label("job_name").families([
-        shapes::annotations(F::gauge(
+        common::annotations(F::gauge(
             "kube_job_annotations",
             "Annotations of the job that the annotation allowlist selects; absent without one.",
         )),
-        shapes::labels(
+        common::labels(
             F::gauge(
                 "kube_job_labels",
                 "Labels of the job that the label allowlist selects; absent without one.",
@@ -32,11 +32,11 @@ pub fn jobs() -> Collector<Job> {
         F::gauge("kube_job_info", "Always 1: the job exists.")
             .stable()
             .reads([""; 0])
-            .generate(shapes::always),
+            .generate(common::always),
         F::gauge("kube_job_created", "Unix time of creation, in seconds.")
             .stable()
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+            .reads([common::CREATED])
+            .generate(common::created),
         F::gauge(
             "kube_job_spec_parallelism",
             "Number of pods that may run at a time; absent where the job does not say.",
@@ -103,14 +103,14 @@ pub fn jobs() -> Collector<Job> {
         )
         .stable()
         .reads(["status.startTime"])
-        .generate(if_present(status, |status| shapes::unix(status.start_time.as_ref()))),
+        .generate(if_present(status, |status| common::unix(status.start_time.as_ref()))),
         F::gauge(
             "kube_job_status_completion_time",
             "Unix time when the job completed, in seconds; absent before, and where it failed.",
         )
         .stable()
         .reads(["status.completionTime"])
-        .generate(if_present(status, |status| shapes::unix(status.completion_time.as_ref()))),
+        .generate(if_present(status, |status| common::unix(status.completion_time.as_ref()))),
         F::gauge(
             "kube_job_status_suspended",
             "1 while the job is suspended, 0 when it is no longer; absent where it never was.",
@@ -127,8 +127,8 @@ pub fn jobs() -> Collector<Job> {
         )
         .stable()
         .labels(["owner_kind", "owner_name", "owner_is_controller"])
-        .reads([shapes::OWNERS])
-        .generate(shapes::owners),
+        .reads([common::OWNERS])
+        .generate(common::owners),
     ])
 }
 
@@ -154,7 +154,7 @@ fn conditions<'a>(job: &'a Job, type_: &'static str) -> impl Iterator<Item = &'a
 
 fn condition(job: &Job, type_: &'static str, s: &mut Samples<'_>) {
     for condition in conditions(job, type_) {
-        shapes::condition(s, "condition", &condition.status, Samples::sample);
+        common::condition(s, "condition", &condition.status, Samples::sample);
     }
 }
 

@@ -3,7 +3,7 @@
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::shapes;
+use super::common;
 use crate::{Collector, Family, Samples};
 
 /// The families of leases.
@@ -57,7 +57,7 @@ pub fn leases() -> Collector<Lease> {
                 .spec
                 .as_ref()
                 .and_then(|spec| spec.renew_time.as_ref());
-            if let Some(time) = shapes::unix(renewed.map(|time| Time(time.0)).as_ref()) {
+            if let Some(time) = common::unix(renewed.map(|time| Time(time.0)).as_ref()) {
                 s.label("namespace", lease.metadata.namespace.as_deref())
                     .value(time);
             }

@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::core::v1::LimitRange;
 
-use super::shapes;
-use crate::value::Quantity;
+use super::common;
+use crate::k8s::Quantity;
 use crate::{Collector, Family, Samples};
 
 /// The families of limit ranges.
@@ -35,8 +35,8 @@ pub fn limitranges() -> Collector<LimitRange> {
         .generate(limits),
         F::gauge("kube_limitrange_created", "Unix time of creation, in seconds.")
             .stable()
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+            .reads([common::CREATED])
+            .generate(common::created),
     ])
 }
 

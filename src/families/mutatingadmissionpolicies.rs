@@ -5,7 +5,7 @@ use k8s_openapi::api::admissionregistration::v1::ParamKind;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
-use super::{admission, shapes};
+use super::{admission, common};
 use crate::{Collector, Family};
 
 /// What the families read of a `MutatingAdmissionPolicy`.
@@ -115,8 +115,8 @@ pub fn mutatingadmissionpolicies() -> Collector<MutatingAdmissionPolicy> {
             "kube_mutatingadmissionpolicy_created",
             "Unix time of creation, in seconds.",
         )
-        .reads([shapes::CREATED])
-        .generate(shapes::created),
+        .reads([common::CREATED])
+        .generate(common::created),
     ])
 }
 

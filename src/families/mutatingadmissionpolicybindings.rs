@@ -5,7 +5,7 @@ use k8s_openapi::api::admissionregistration::v1::ParamRef;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
-use super::{admission, shapes};
+use super::{admission, common};
 use crate::{Collector, Family};
 
 /// What the families read of a `MutatingAdmissionPolicyBinding`.
@@ -105,8 +105,8 @@ pub fn mutatingadmissionpolicybindings() -> Collector<MutatingAdmissionPolicyBin
             "kube_mutatingadmissionpolicybinding_created",
             "Unix time of creation, in seconds.",
         )
-        .reads([shapes::CREATED])
-        .generate(shapes::created),
+        .reads([common::CREATED])
+        .generate(common::created),
     ])
 }
 

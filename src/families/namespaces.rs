@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::Namespace;
 
-use super::shapes;
+use super::common;
 use crate::{Collector, Family, Samples};
 
 /// The families of namespaces.
@@ -18,13 +18,13 @@ pub fn namespaces() -> Collector<Namespace> {
     Collector::new().families([
         F::gauge("kube_namespace_created", "Unix time of creation, in seconds.")
             .stable()
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
-        shapes::annotations(F::gauge(
+            .reads([common::CREATED])
+            .generate(common::created),
+        common::annotations(F::gauge(
             "kube_namespace_annotations",
             "Annotations of the namespace that the annotation allowlist selects; absent without one.",
         )),
-        shapes::labels(
+        common::labels(
             F::gauge(
                 "kube_namespace_labels",
                 "Labels of the namespace that the label allowlist selects; absent without one.",
@@ -56,7 +56,7 @@ pub fn namespaces() -> Collector<Namespace> {
 fn conditions(namespace: &Namespace, s: &mut Samples<'_>) {
     let status = namespace.status.as_ref();
     for condition in status.and_then(|status| status.conditions.as_ref()).into_iter().flatten() {
-        shapes::condition(s, "status", &condition.status, |s| {
+        common::condition(s, "status", &condition.status, |s| {
             s.label("condition", &condition.type_)
         });
     }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
-use super::shapes;
+use super::common;
 use crate::{Collector, Family};
 
 /// The families of network policies.
@@ -20,14 +20,14 @@ pub fn networkpolicies() -> Collector<NetworkPolicy> {
             "kube_networkpolicy_created",
             "Unix time of creation, in seconds.",
         )
-        .reads([shapes::CREATED])
-        .generate(shapes::created),
-        shapes::annotations(F::gauge(
+        .reads([common::CREATED])
+        .generate(common::created),
+        common::annotations(F::gauge(
             "kube_networkpolicy_annotations",
             "Annotations of the network policy that the annotation allowlist selects; absent \
              without one.",
         )),
-        shapes::labels(F::gauge(
+        common::labels(F::gauge(
             "kube_networkpolicy_labels",
             "Labels of the network policy that the label allowlist selects; absent without one.",
         )),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Node, NodeSpec, NodeStatus};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as QuantityText;
 
-use super::shapes;
-use crate::value::{Quantity, node_units};
+use super::common;
+use crate::k8s::{Quantity, node_units};
 use crate::{Collector, Family, Samples};
 
 /// What starts the key of a label that gives a node a role.
@@ -23,20 +23,20 @@ const ROLE: &str = "node-role.kubernetes.io/";
 pub fn nodes() -> Collector<Node> {
     type F = Family<Node>;
     Collector::new().families([
-        shapes::annotations(F::gauge(
+        common::annotations(F::gauge(
             "kube_node_annotations",
             "Annotations of the node that the annotation allowlist selects; absent without one.",
         )),
         F::gauge("kube_node_created", "Unix time of creation, in seconds.")
             .stable()
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+            .reads([common::CREATED])
+            .generate(common::created),
         F::gauge(
             "kube_node_deletion_timestamp",
             "Unix time from which the node is being deleted, in seconds; absent before.",
         )
-        .reads([shapes::DELETED])
-        .generate(shapes::deleted),
+        .reads([common::DELETED])
+        .generate(common::deleted),
         F::gauge(
             "kube_node_info",
             "Always 1; the labels are versions, identity and addresses of the node. \
@@ -62,7 +62,7 @@ pub fn nodes() -> Collector<Node> {
             "status.nodeInfo",
         ])
         .generate(info),
-        shapes::labels(
+        common::labels(
             F::gauge(
                 "kube_node_labels",
                 "Labels of the node that the label allowlist selects; absent without one.",
@@ -186,7 +186,7 @@ fn info(node: &Node, s: &mut Samples<'_>) {
 }
 
 fn roles(node: &Node, s: &mut Samples<'_>) {
-    for (key, _) in shapes::pairs(node.metadata.labels.as_ref()) {
+    for (key, _) in common::pairs(node.metadata.labels.as_ref()) {
         if let Some(role) = key.strip_prefix(ROLE) {
             s.label("role", role).value(1);
         }
@@ -216,7 +216,7 @@ fn amounts(resources: Option<&BTreeMap<String, QuantityText>>, s: &mut Samples<'
             continue;
         };
         for unit in node_units(name) {
-            s.label("resource", shapes::resource_label(name))
+            s.label("resource", common::resource_label(name))
                 .label("unit", unit.as_str())
                 .value(amount);
         }
@@ -226,7 +226,7 @@ fn amounts(resources: Option<&BTreeMap<String, QuantityText>>, s: &mut Samples<'
 fn conditions(node: &Node, s: &mut Samples<'_>) {
     let conditions = status(node).and_then(|status| status.conditions.as_ref());
     for condition in conditions.into_iter().flatten() {
-        shapes::condition(s, "status", &condition.status, |s| {
+        common::condition(s, "status", &condition.status, |s| {
             s.label("condition", &condition.type_)
         });
     }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec};
 
-use super::shapes;
+use super::common;
 use crate::{Collector, Family, Samples};
 
 const PHASES: [&str; 3] = ["Lost", "Bound", "Pending"];
@@ -21,14 +21,14 @@ const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 pub fn persistentvolumeclaims() -> Collector<PersistentVolumeClaim> {
     type F = Family<PersistentVolumeClaim>;
     Collector::new().families([
-        shapes::labels(
+        common::labels(
             F::gauge(
                 "kube_persistentvolumeclaim_labels",
                 "Labels of the claim that the label allowlist selects; absent without one.",
             )
             .stable(),
         ),
-        shapes::annotations(F::gauge(
+        common::annotations(F::gauge(
             "kube_persistentvolumeclaim_annotations",
             "Annotations of the claim that the annotation allowlist selects; absent without one.",
         )),
@@ -69,7 +69,7 @@ pub fn persistentvolumeclaims() -> Collector<PersistentVolumeClaim> {
         .generate(|claim, s| {
             let resources = spec(claim).and_then(|spec| spec.resources.as_ref());
             let requests = resources.and_then(|resources| resources.requests.as_ref());
-            s.opt(shapes::quantity(requests, "storage").and_then(|storage| storage.whole()));
+            s.maybe_value(common::quantity(requests, "storage").and_then(|storage| storage.whole()));
         }),
         F::gauge(
             "kube_persistentvolumeclaim_access_mode",
@@ -92,14 +92,14 @@ pub fn persistentvolumeclaims() -> Collector<PersistentVolumeClaim> {
         .reads(["status.conditions.type", "status.conditions.status"])
         .generate(conditions),
         F::gauge("kube_persistentvolumeclaim_created", "Unix time of creation, in seconds.")
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+            .reads([common::CREATED])
+            .generate(common::created),
         F::gauge(
             "kube_persistentvolumeclaim_deletion_timestamp",
             "Unix time at which deletion was asked for, in seconds; absent before.",
         )
-        .reads([shapes::DELETED])
-        .generate(shapes::deleted),
+        .reads([common::DELETED])
+        .generate(common::deleted),
     ])
 }
 
@@ -121,7 +121,7 @@ fn info(claim: &PersistentVolumeClaim, s: &mut Samples<'_>) {
 fn conditions(claim: &PersistentVolumeClaim, s: &mut Samples<'_>) {
     let status = claim.status.as_ref();
     for condition in status.and_then(|status| status.conditions.as_ref()).into_iter().flatten() {
-        shapes::condition(s, "status", &condition.status, |s| {
+        common::condition(s, "status", &condition.status, |s| {
             s.label("condition", &condition.type_)
         });
     }

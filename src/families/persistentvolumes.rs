@@ -4,8 +4,8 @@ use k8s_openapi::api::core::v1::{
     FCVolumeSource, ISCSIPersistentVolumeSource, PersistentVolume, PersistentVolumeSpec,
 };
 
-use super::shapes;
-use crate::value::Quantity;
+use super::common;
+use crate::k8s::Quantity;
 use crate::{Collector, Family, Samples};
 
 const PHASES: [&str; 5] = ["Pending", "Available", "Bound", "Released", "Failed"];
@@ -58,11 +58,11 @@ pub fn persistentvolumes() -> Collector<PersistentVolume> {
                     .value(1);
             }
         }),
-        shapes::annotations(F::gauge(
+        common::annotations(F::gauge(
             "kube_persistentvolume_annotations",
             "Annotations of the volume that the annotation allowlist selects; absent without one.",
         )),
-        shapes::labels(
+        common::labels(
             F::gauge(
                 "kube_persistentvolume_labels",
                 "Labels of the volume that the label allowlist selects; absent without one.",
@@ -143,14 +143,14 @@ pub fn persistentvolumes() -> Collector<PersistentVolume> {
         .reads(["spec.capacity.storage"])
         .generate(capacity),
         F::gauge("kube_persistentvolume_created", "Unix time of creation, in seconds.")
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+            .reads([common::CREATED])
+            .generate(common::created),
         F::gauge(
             "kube_persistentvolume_deletion_timestamp",
             "Unix time at which deletion was asked for, in seconds; absent before.",
         )
-        .reads([shapes::DELETED])
-        .generate(shapes::deleted),
+        .reads([common::DELETED])
+        .generate(common::deleted),
         F::gauge(
             "kube_persistentvolume_csi_attributes",
             "Always 1: mounter and map options among the attributes of a CSI volume; absent for \
@@ -276,7 +276,7 @@ fn capacity(volume: &PersistentVolume, s: &mut Samples<'_>) {
     let capacity = spec(volume).and_then(|spec| spec.capacity.as_ref());
     match capacity.and_then(|capacity| capacity.get("storage")) {
         None => s.value(0),
-        Some(storage) => s.opt(Quantity::parse(&storage.0).and_then(|storage| storage.whole())),
+        Some(storage) => s.maybe_value(Quantity::parse(&storage.0).and_then(|storage| storage.whole())),
     }
 }
 

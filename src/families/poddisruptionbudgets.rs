@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
 
-use super::shapes;
+use super::common;
 use super::workloads::{or_zero, part};
 use crate::{Collector, Family};
 
@@ -17,11 +17,11 @@ use crate::{Collector, Family};
 pub fn poddisruptionbudgets() -> Collector<PodDisruptionBudget> {
     type F = Family<PodDisruptionBudget>;
     Collector::new().families([
-        shapes::annotations(F::gauge(
+        common::annotations(F::gauge(
             "kube_poddisruptionbudget_annotations",
             "Annotations of the budget that the annotation allowlist selects; absent without one.",
         )),
-        shapes::labels(F::gauge(
+        common::labels(F::gauge(
             "kube_poddisruptionbudget_labels",
             "Labels of the budget that the label allowlist selects; absent without one.",
         )),
@@ -30,8 +30,8 @@ pub fn poddisruptionbudgets() -> Collector<PodDisruptionBudget> {
             "Unix time of creation, in seconds.",
         )
         .stable()
-        .reads([shapes::CREATED])
-        .generate(shapes::created),
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_poddisruptionbudget_status_current_healthy",
             "Number of the budget's pods that are healthy.",
@@ -72,8 +72,8 @@ pub fn poddisruptionbudgets() -> Collector<PodDisruptionBudget> {
             "Unix time from which the budget is to be deleted, in seconds; absent where it is to \
              stay.",
         )
-        .reads([shapes::DELETED])
-        .generate(shapes::deleted),
+        .reads([common::DELETED])
+        .generate(common::deleted),
     ])
 }
 

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec, ReplicaSetStatus};
 
-use super::shapes;
+use super::common;
 use super::workloads::{if_present, or_zero, part};
 use crate::{Collector, Family};
 
@@ -22,8 +22,8 @@ pub fn replicasets() -> Collector<ReplicaSet> {
             "Unix time of creation, in seconds.",
         )
         .stable()
-        .reads([shapes::CREATED])
-        .generate(shapes::created),
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_replicaset_status_replicas",
             "Number of pods the replica set has.",
@@ -71,8 +71,8 @@ pub fn replicasets() -> Collector<ReplicaSet> {
             "Generation of the replica set, which grows with every change of its spec.",
         )
         .stable()
-        .reads([shapes::GENERATION])
-        .generate(shapes::generation),
+        .reads([common::GENERATION])
+        .generate(common::generation),
         F::gauge(
             "kube_replicaset_owner",
             "Always 1, one sample per owner of the replica set; one with empty labels where it has \
@@ -80,14 +80,14 @@ pub fn replicasets() -> Collector<ReplicaSet> {
         )
         .stable()
         .labels(["owner_kind", "owner_name", "owner_is_controller"])
-        .reads([shapes::OWNERS])
-        .generate(shapes::owners),
-        shapes::annotations(F::gauge(
+        .reads([common::OWNERS])
+        .generate(common::owners),
+        common::annotations(F::gauge(
             "kube_replicaset_annotations",
             "Annotations of the replica set that the annotation allowlist selects; absent without \
              one.",
         )),
-        shapes::labels(
+        common::labels(
             F::gauge(
                 "kube_replicaset_labels",
                 "Labels of the replica set that the label allowlist selects; absent without one.",

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{
     ReplicationController, ReplicationControllerSpec, ReplicationControllerStatus,
 };
 
-use super::shapes;
+use super::common;
 use super::workloads::{if_present, or_zero, part};
 use crate::{Collector, Family};
 
@@ -24,8 +24,8 @@ pub fn replicationcontrollers() -> Collector<ReplicationController> {
             "Unix time of creation, in seconds.",
         )
         .stable()
-        .reads([shapes::CREATED])
-        .generate(shapes::created),
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_replicationcontroller_status_replicas",
             "Number of pods the replication controller has.",
@@ -73,16 +73,16 @@ pub fn replicationcontrollers() -> Collector<ReplicationController> {
             "Generation of the replication controller, which grows with every change of its spec.",
         )
         .stable()
-        .reads([shapes::GENERATION])
-        .generate(shapes::generation),
+        .reads([common::GENERATION])
+        .generate(common::generation),
         F::gauge(
             "kube_replicationcontroller_owner",
             "Always 1, one sample per owner of the replication controller; one with empty labels \
              where it has none.",
         )
         .labels(["owner_kind", "owner_name", "owner_is_controller"])
-        .reads([shapes::OWNERS])
-        .generate(shapes::owners),
+        .reads([common::OWNERS])
+        .generate(common::owners),
     ])
 }
 

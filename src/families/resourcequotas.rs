@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::core::v1::ResourceQuota;
 
-use super::shapes;
-use crate::value::Quantity;
+use super::common;
+use crate::k8s::Quantity;
 use crate::{Collector, Family, Samples};
 
 /// The families of resource quotas.
@@ -19,8 +19,8 @@ pub fn resourcequotas() -> Collector<ResourceQuota> {
     Collector::new().families([
         F::gauge("kube_resourcequota_created", "Unix time of creation, in seconds.")
             .stable()
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+            .reads([common::CREATED])
+            .generate(common::created),
         F::gauge(
             "kube_resourcequota",
             "Per resource, the enforced limit (type `hard`) and what is used of it (type `used`), \
@@ -30,11 +30,11 @@ pub fn resourcequotas() -> Collector<ResourceQuota> {
         .labels(["resource", "type"])
         .reads(["status.hard", "status.used"])
         .generate(quota),
-        shapes::annotations(F::gauge(
+        common::annotations(F::gauge(
             "kube_resourcequota_annotations",
             "Annotations of the quota that the annotation allowlist selects; absent without one.",
         )),
-        shapes::labels(
+        common::labels(
             F::gauge(
                 "kube_resourcequota_labels",
                 "Labels of the quota that the label allowlist selects; absent without one.",

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::rbac::v1::RoleBinding;
 
-use super::shapes;
+use super::common;
 use crate::{Collector, Family};
 
 /// The families of role bindings.
@@ -16,11 +16,11 @@ use crate::{Collector, Family};
 pub fn rolebindings() -> Collector<RoleBinding> {
     type F = Family<RoleBinding>;
     Collector::new().families([
-        shapes::annotations(F::gauge(
+        common::annotations(F::gauge(
             "kube_rolebinding_annotations",
             "Annotations of the role binding that the annotation allowlist selects; absent without one.",
         )),
-        shapes::labels(F::gauge(
+        common::labels(F::gauge(
             "kube_rolebinding_labels",
             "Labels of the role binding that the label allowlist selects; absent without one.",
         )),
@@ -36,15 +36,15 @@ pub fn rolebindings() -> Collector<RoleBinding> {
                 .value(1);
         }),
         F::gauge("kube_rolebinding_created", "Unix time of creation, in seconds.")
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+            .reads([common::CREATED])
+            .generate(common::created),
         F::gauge(
             "kube_rolebinding_metadata_resource_version",
             "Resource version of the role binding, which grows with every change; absent where it is not a \
              decimal integer.",
         )
         .reads([""; 0])
-        .generate(shapes::version),
+        .generate(common::version),
     ])
 }
 

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::rbac::v1::Role;
 
-use super::shapes;
+use super::common;
 use crate::{Collector, Family};
 
 /// The families of roles.
@@ -16,27 +16,27 @@ use crate::{Collector, Family};
 pub fn roles() -> Collector<Role> {
     type F = Family<Role>;
     Collector::new().families([
-        shapes::annotations(F::gauge(
+        common::annotations(F::gauge(
             "kube_role_annotations",
             "Annotations of the role that the annotation allowlist selects; absent without one.",
         )),
-        shapes::labels(F::gauge(
+        common::labels(F::gauge(
             "kube_role_labels",
             "Labels of the role that the label allowlist selects; absent without one.",
         )),
         F::gauge("kube_role_info", "Always 1: the role exists.")
             .reads([""; 0])
-            .generate(shapes::always),
+            .generate(common::always),
         F::gauge("kube_role_created", "Unix time of creation, in seconds.")
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+            .reads([common::CREATED])
+            .generate(common::created),
         F::gauge(
             "kube_role_metadata_resource_version",
             "Resource version of the role, which grows with every change; absent where it is not a \
              decimal integer.",
         )
         .reads([""; 0])
-        .generate(shapes::version),
+        .generate(common::version),
     ])
 }
 

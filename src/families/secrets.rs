@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::Secret;
 
-use super::shapes;
+use super::common;
 use crate::{Collector, Family};
 
 /// The families of secrets. None of them reads the data, so decoding skips it.
@@ -19,7 +19,7 @@ pub fn secrets() -> Collector<Secret> {
         F::gauge("kube_secret_info", "Always 1: the secret exists.")
             .stable()
             .reads([""; 0])
-            .generate(shapes::always),
+            .generate(common::always),
         F::gauge(
             "kube_secret_type",
             "Always 1; `type` is the type of the secret, empty where it has none.",
@@ -28,11 +28,11 @@ pub fn secrets() -> Collector<Secret> {
         .labels(["type"])
         .reads(["type"])
         .generate(|secret, s| s.label("type", secret.type_.as_ref()).value(1)),
-        shapes::annotations(F::gauge(
+        common::annotations(F::gauge(
             "kube_secret_annotations",
             "Annotations of the secret that the annotation allowlist selects; absent without one.",
         )),
-        shapes::labels(
+        common::labels(
             F::gauge(
                 "kube_secret_labels",
                 "Labels of the secret that the label allowlist selects; absent without one.",
@@ -41,22 +41,22 @@ pub fn secrets() -> Collector<Secret> {
         ),
         F::gauge("kube_secret_created", "Unix time of creation, in seconds.")
             .stable()
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+            .reads([common::CREATED])
+            .generate(common::created),
         F::gauge(
             "kube_secret_metadata_resource_version",
             "Resource version of the secret, which grows with every change; absent where it is \
              not a decimal integer.",
         )
         .reads([""; 0])
-        .generate(shapes::version),
+        .generate(common::version),
         F::gauge(
             "kube_secret_owner",
             "Always 1, one sample per owner of the secret; one with empty labels where it has none.",
         )
         .labels(["owner_kind", "owner_name", "owner_is_controller"])
-        .reads([shapes::OWNERS])
-        .generate(shapes::owners),
+        .reads([common::OWNERS])
+        .generate(common::owners),
     ])
 }
 

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 
-use super::shapes;
+use super::common;
 use crate::{Collector, Family, Samples};
 
 /// The families of service accounts.
@@ -31,14 +31,14 @@ pub fn serviceaccounts() -> Collector<ServiceAccount> {
             "kube_serviceaccount_created",
             "Unix time of creation, in seconds.",
         )
-        .reads([shapes::CREATED])
-        .generate(shapes::created),
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_serviceaccount_deleted",
             "Unix time from which the service account is being deleted, in seconds; absent before.",
         )
-        .reads([shapes::DELETED])
-        .generate(shapes::deleted),
+        .reads([common::DELETED])
+        .generate(common::deleted),
         F::gauge(
             "kube_serviceaccount_secret",
             "Always 1, one sample per secret that pods of the service account may use; `name` is \
@@ -54,12 +54,12 @@ pub fn serviceaccounts() -> Collector<ServiceAccount> {
         .labels(["name"])
         .reads(["imagePullSecrets.name"])
         .generate(image_pull_secrets),
-        shapes::annotations(F::gauge(
+        common::annotations(F::gauge(
             "kube_serviceaccount_annotations",
             "Annotations of the service account that the annotation allowlist selects; absent \
              without one.",
         )),
-        shapes::labels(F::gauge(
+        common::labels(F::gauge(
             "kube_serviceaccount_labels",
             "Labels of the service account that the label allowlist selects; absent without one.",
         )),

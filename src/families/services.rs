@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 
-use super::shapes;
+use super::common;
 use crate::{Collector, Family, Samples};
 
 /// The families of services.
@@ -37,8 +37,8 @@ pub fn services() -> Collector<Service> {
         .generate(info),
         F::gauge("kube_service_created", "Unix time of creation, in seconds.")
             .stable()
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+            .reads([common::CREATED])
+            .generate(common::created),
         F::gauge(
             "kube_service_spec_type",
             "Always 1; `type` is the type of the service, empty where it has none.",
@@ -50,11 +50,11 @@ pub fn services() -> Collector<Service> {
             s.label("type", spec(service).and_then(|spec| spec.type_.as_ref()))
                 .value(1);
         }),
-        shapes::annotations(F::gauge(
+        common::annotations(F::gauge(
             "kube_service_annotations",
             "Annotations of the service that the annotation allowlist selects; absent without one.",
         )),
-        shapes::labels(
+        common::labels(
             F::gauge(
                 "kube_service_labels",
                 "Labels of the service that the label allowlist selects; absent without one.",
@@ -85,8 +85,8 @@ pub fn services() -> Collector<Service> {
             "kube_service_deletion_timestamp",
             "Unix time from which the service is being deleted, in seconds; absent before.",
         )
-        .reads([shapes::DELETED])
-        .generate(shapes::deleted),
+        .reads([common::DELETED])
+        .generate(common::deleted),
     ])
 }
 

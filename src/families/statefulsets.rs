@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus};
 
-use super::shapes;
+use super::common;
 use super::workloads::{if_present, or_zero, part};
 use crate::{Collector, Family, Samples};
 
@@ -19,8 +19,8 @@ pub fn statefulsets() -> Collector<StatefulSet> {
     Collector::new().families([
         F::gauge("kube_statefulset_created", "Unix time of creation, in seconds.")
             .stable()
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+            .reads([common::CREATED])
+            .generate(common::created),
         F::gauge(
             "kube_statefulset_status_replicas",
             "Number of pods that the stateful set's controller has created.",
@@ -82,8 +82,8 @@ pub fn statefulsets() -> Collector<StatefulSet> {
             "Generation of the stateful set, which grows with every change of its spec.",
         )
         .stable()
-        .reads([shapes::GENERATION])
-        .generate(shapes::generation),
+        .reads([common::GENERATION])
+        .generate(common::generation),
         F::gauge(
             "kube_statefulset_persistentvolumeclaim_retention_policy",
             "Always 1: what happens to the claims of the set's pods when it is deleted or scaled \
@@ -96,7 +96,7 @@ pub fn statefulsets() -> Collector<StatefulSet> {
             "spec.persistentVolumeClaimRetentionPolicy.whenScaled",
         ])
         .generate(retention_policy),
-        shapes::annotations(
+        common::annotations(
             F::gauge(
                 "kube_statefulset_annotations",
                 "Annotations of the stateful set that the annotation allowlist selects; absent \
@@ -104,7 +104,7 @@ pub fn statefulsets() -> Collector<StatefulSet> {
             )
             .stable(),
         ),
-        shapes::labels(
+        common::labels(
             F::gauge(
                 "kube_statefulset_labels",
                 "Labels of the stateful set that the label allowlist selects; absent without one.",
@@ -140,8 +140,8 @@ pub fn statefulsets() -> Collector<StatefulSet> {
              is to stay.",
         )
         .stable()
-        .reads([shapes::DELETED])
-        .generate(shapes::deleted),
+        .reads([common::DELETED])
+        .generate(common::deleted),
     ])
 }
 

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::storage::v1::StorageClass;
 
-use super::shapes;
+use super::common;
 use crate::{Collector, Family};
 
 /// The families of storage classes.
@@ -34,13 +34,13 @@ pub fn storageclasses() -> Collector<StorageClass> {
         }),
         F::gauge("kube_storageclass_created", "Unix time of creation, in seconds.")
             .stable()
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
-        shapes::annotations(F::gauge(
+            .reads([common::CREATED])
+            .generate(common::created),
+        common::annotations(F::gauge(
             "kube_storageclass_annotations",
             "Annotations of the class that the annotation allowlist selects; absent without one.",
         )),
-        shapes::labels(
+        common::labels(
             F::gauge(
                 "kube_storageclass_labels",
                 "Labels of the class that the label allowlist selects; absent without one.",

@@ -2,20 +2,27 @@
 
 use serde_json::Value;
 
-use crate::collector::Collector;
+use crate::family::Collector;
 use crate::family::Family;
-use crate::resource::Kind;
+use crate::resource::CollectedResource;
 use crate::store::{Allowlists, CacheStore, MetricsStore, Schema};
 
 /// The sample lines of an object in all families but those of allowlists, in their order.
 ///
 /// Each family decodes the object for itself, so that a field missing in its `reads` shows.
-pub(super) fn samples<K: Kind>(collector: Collector<K>, object: &Value) -> Vec<String> {
+pub(super) fn samples<K: CollectedResource>(
+    collector: Collector<K>,
+    object: &Value,
+) -> Vec<String> {
     lines(collector, object, |_| true)
 }
 
 /// The sample lines of an object in the family called `name`.
-pub(super) fn family<K: Kind>(collector: Collector<K>, name: &str, object: &Value) -> Vec<String> {
+pub(super) fn family<K: CollectedResource>(
+    collector: Collector<K>,
+    name: &str,
+    object: &Value,
+) -> Vec<String> {
     let known = collector
         .iter()
         .any(|family| family.descriptor().name() == name);
@@ -25,7 +32,7 @@ pub(super) fn family<K: Kind>(collector: Collector<K>, name: &str, object: &Valu
     })
 }
 
-fn lines<K: Kind>(
+fn lines<K: CollectedResource>(
     collector: Collector<K>,
     object: &Value,
     wanted: impl Fn(&Family<K>) -> bool,
@@ -56,7 +63,7 @@ mod tests {
     use super::*;
 
     fn collector() -> Collector<ConfigMap> {
-        let immutable = |map: &ConfigMap, s: &mut crate::Samples<'_>| s.opt(map.immutable);
+        let immutable = |map: &ConfigMap, s: &mut crate::Samples<'_>| s.maybe_value(map.immutable);
         Collector::new().families([
             Family::gauge("declared", "")
                 .reads(["immutable"])

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 
-use super::{admission, shapes};
+use super::{admission, common};
 use crate::{Collector, Family};
 
 /// The families of validating admission policies.
@@ -40,8 +40,8 @@ pub fn validatingadmissionpolicies() -> Collector<ValidatingAdmissionPolicy> {
             "kube_validatingadmissionpolicy_created",
             "Unix time of creation, in seconds.",
         )
-        .reads([shapes::CREATED])
-        .generate(shapes::created),
+        .reads([common::CREATED])
+        .generate(common::created),
     ])
 }
 

@@ -4,7 +4,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,
 };
 
-use super::{admission, shapes};
+use super::{admission, common};
 use crate::{Collector, Family};
 
 /// The families of validating admission policy bindings.
@@ -37,15 +37,15 @@ pub fn validatingadmissionpolicybindings() -> Collector<ValidatingAdmissionPolic
         ])
         .generate(|binding, s| {
             let spec = spec(binding);
-            let policy = spec.and_then(|spec| shapes::optional(&spec.policy_name));
+            let policy = spec.and_then(|spec| common::optional(&spec.policy_name));
             admission::binding(policy, spec.and_then(|spec| spec.param_ref.as_ref()), s);
         }),
         F::gauge(
             "kube_validatingadmissionpolicybinding_created",
             "Unix time of creation, in seconds.",
         )
-        .reads([shapes::CREATED])
-        .generate(shapes::created),
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_validatingadmissionpolicybinding_validation_action",
             "Always 1 for each action taken on a request that the policy finds invalid; actions \
@@ -55,7 +55,7 @@ pub fn validatingadmissionpolicybindings() -> Collector<ValidatingAdmissionPolic
         .reads(["spec.validationActions"])
         .generate(|binding, s| {
             let actions: Option<&Vec<String>> =
-                spec(binding).and_then(|spec| shapes::optional(&spec.validation_actions));
+                spec(binding).and_then(|spec| common::optional(&spec.validation_actions));
             for action in actions.into_iter().flatten() {
                 s.label("action", action).value(1);
             }
@@ -66,7 +66,7 @@ pub fn validatingadmissionpolicybindings() -> Collector<ValidatingAdmissionPolic
 fn spec(
     binding: &ValidatingAdmissionPolicyBinding,
 ) -> Option<&ValidatingAdmissionPolicyBindingSpec> {
-    shapes::optional(&binding.spec)
+    common::optional(&binding.spec)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 
-use super::{admission, shapes};
+use super::{admission, common};
 use crate::{Collector, Family};
 
 /// The families of validating webhook configurations.
@@ -21,20 +21,20 @@ pub fn validatingwebhookconfigurations() -> Collector<ValidatingWebhookConfigura
             "Always 1: the configuration exists.",
         )
         .reads([""; 0])
-        .generate(shapes::always),
+        .generate(common::always),
         F::gauge(
             "kube_validatingwebhookconfiguration_created",
             "Unix time of creation, in seconds.",
         )
-        .reads([shapes::CREATED])
-        .generate(shapes::created),
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_validatingwebhookconfiguration_metadata_resource_version",
             "Resource version of the configuration, which grows with every change; absent where \
              it is not a decimal integer.",
         )
         .reads([""; 0])
-        .generate(shapes::version),
+        .generate(common::version),
         F::gauge(
             "kube_validatingwebhookconfiguration_webhook_clientconfig_service",
             "Always 1 for each webhook, with the service it calls; the service is empty where the \

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 
-use super::shapes;
+use super::common;
 use crate::{Collector, Family};
 
 /// The families of volume attachments.
@@ -23,7 +23,7 @@ pub fn volumeattachments() -> Collector<VolumeAttachment> {
         .labels(["label_*"])
         .reads(["metadata.labels"])
         .generate(|attachment, s| {
-            let labels = shapes::pairs(attachment.metadata.labels.as_ref());
+            let labels = common::pairs(attachment.metadata.labels.as_ref());
             s.sample().map_labels("label", labels).value(1);
         }),
         F::gauge(
@@ -38,8 +38,8 @@ pub fn volumeattachments() -> Collector<VolumeAttachment> {
                 .value(1);
         }),
         F::gauge("kube_volumeattachment_created", "Unix time of creation, in seconds.")
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+            .reads([common::CREATED])
+            .generate(common::created),
         F::gauge(
             "kube_volumeattachment_spec_source_persistentvolume",
             "Always 1: persistent volume to attach; absent for a volume that is described inline.",
@@ -68,7 +68,7 @@ pub fn volumeattachments() -> Collector<VolumeAttachment> {
         .generate(|attachment, s| {
             let status = attachment.status.as_ref();
             let metadata = status.and_then(|status| status.attachment_metadata.as_ref());
-            s.sample().map_labels("metadata", shapes::pairs(metadata)).value(1);
+            s.sample().map_labels("metadata", common::pairs(metadata)).value(1);
         }),
     ])
 }

@@ -3,7 +3,7 @@
 //! Newer versions of the API's types have fields optional that used to be required, and the other
 //! way round. What is here takes both, so that a family does not depend on the version.
 
-use crate::sample::{Samples, sealed};
+use crate::family::{Samples, sealed};
 
 /// A field that holds a number or a flag: always, or only in some objects.
 pub(super) trait Number {
@@ -61,7 +61,7 @@ where
     P: 'static,
     N: Number + 'static,
 {
-    move |object, s| s.opt(part(object).and_then(|part| field(part).number()))
+    move |object, s| s.maybe_value(part(object).and_then(|part| field(part).number()))
 }
 
 #[cfg(test)]

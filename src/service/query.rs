@@ -1,14 +1,14 @@
-//! The query of a request, as a [`Selection`].
+//! The query of a request, as a [`ExpositionFilter`].
 
 use std::borrow::Cow;
 
-use crate::exposition::Selection;
+use crate::exposition::ExpositionFilter;
 
 /// The part of the exposition that a query asks for; parameters without a meaning here are ignored.
 ///
 /// Values are lists with `,`; items are trimmed, empty ones dropped. A pair that is not valid is
 /// taken as absent, as Go's `net/url` does: one that has a `;` or a broken `%` escape.
-pub(super) fn selection(query: &str) -> Selection {
+pub(super) fn selection(query: &str) -> ExpositionFilter {
     let mut resources = None;
     let mut excluded = Vec::new();
     let mut namespaces = None;
@@ -31,7 +31,7 @@ pub(super) fn selection(query: &str) -> Selection {
             _ => {}
         }
     }
-    let mut selection = Selection::default().exclude_resources(excluded);
+    let mut selection = ExpositionFilter::default().exclude_resources(excluded);
     if let Some(resources) = resources {
         selection = selection.resources(resources);
     }
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn lists_are_split_trimmed_and_joined_over_repetitions() {
-        let expected = Selection::default()
+        let expected = ExpositionFilter::default()
             .resources(["pods", "nodes", "jobs"])
             .exclude_resources(["jobs"])
             .namespaces(["a", "b"])
@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(selection(query), expected);
         assert_eq!(
             selection("name%5B%5D=x"),
-            Selection::default().families(["x"])
+            ExpositionFilter::default().families(["x"])
         );
     }
 
@@ -92,13 +92,13 @@ mod tests {
         for query in ["resources", "resources=", "resources=,"] {
             assert_eq!(
                 selection(query),
-                Selection::default().resources(nothing),
+                ExpositionFilter::default().resources(nothing),
                 "{query}"
             );
         }
         assert_eq!(
             selection("namespace="),
-            Selection::default().namespaces(nothing)
+            ExpositionFilter::default().namespaces(nothing)
         );
         for query in [
             "",

@@ -2,9 +2,9 @@
 
 use bytes::BytesMut;
 
-use super::MetricsStore;
 use super::writer::Feed;
-use crate::resource::Kind;
+use super::{MetricsStore, RowPrefix};
+use crate::resource::CollectedResource;
 
 /// A store of objects that a feed keeps up to date.
 ///
@@ -75,7 +75,7 @@ pub trait CacheStore<K> {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Entry {
+pub struct StoredObject {
     /// `namespace/name`, or `name`.
     pub key: String,
     /// `metadata.uid`.
@@ -90,8 +90,8 @@ pub struct Entry {
 ///
 /// `get` returns the key's identity, version and rendered samples, since no object is kept, and
 /// `resync` has nothing to do: samples depend on objects only, not on time.
-impl<K: Kind> CacheStore<K> for MetricsStore<K> {
-    type Entry = Entry;
+impl<K: CollectedResource> CacheStore<K> for MetricsStore<K> {
+    type Entry = StoredObject;
 
     fn add(&self, object: &K) {
         self.direct(|feed| feed.apply(self, object));
@@ -127,23 +127,23 @@ impl<K: Kind> CacheStore<K> for MetricsStore<K> {
         keys
     }
 
-    fn get(&self, key: &str) -> Option<Entry> {
+    fn get(&self, key: &str) -> Option<StoredObject> {
         let snapshot = self.snapshot();
         let (page, row) = snapshot.find(key)?;
         let mut samples = BytesMut::new();
         for (at, active) in self.schema().families().iter().enumerate() {
             let column = page.columns().get(self.schema().column(at))?;
             let base = page.columns().get(active.base)?;
-            let open = self.schema().base_is_open(active.base);
+            let has_base_labels = self.schema().has_base_labels(active.base);
             let name = active.family.descriptor().name();
-            crate::exposition::prefix(name, &[], open).write_row(
+            RowPrefix::new(name, &[], has_base_labels).write_row(
                 &mut samples,
                 base.cell(row),
                 column.cell(row),
                 |code| page.shared_value(row, code),
             );
         }
-        Some(Entry {
+        Some(StoredObject {
             key: key.to_owned(),
             uid: page.uid(row).map(ToString::to_string).unwrap_or_default(),
             resource_version: Some(page.version(row)).filter(|&version| version > 0),
@@ -154,7 +154,7 @@ impl<K: Kind> CacheStore<K> for MetricsStore<K> {
     fn resync(&self) {}
 }
 
-impl<K: Kind> MetricsStore<K> {
+impl<K: CollectedResource> MetricsStore<K> {
     fn direct(&self, with: impl FnOnce(&mut Feed)) {
         self.note_host();
         let mut direct = self.shared.direct.lock();

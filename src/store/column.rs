@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 
-use crate::shared::MARK;
+use crate::family::dictionary::REFERENCE_MARK;
 
 /// The most rows a page may have: a row's entry number fits a byte, entry 0 is the empty cell.
 pub(crate) const MAX_ROWS: usize = 255;
@@ -26,7 +26,7 @@ pub(crate) struct Column {
     unused: u32,
     /// Bytes of all cells, counted once per row.
     bytes: u64,
-    /// Lines of all cells, counted once per row.
+    /// SampleBuffer of all cells, counted once per row.
     lines: u64,
 }
 
@@ -92,7 +92,7 @@ impl Column {
         usize::try_from(self.bytes).unwrap_or(usize::MAX) / rows.max(1)
     }
 
-    /// Lines of all cells, counted once per row.
+    /// SampleBuffer of all cells, counted once per row.
     pub(crate) fn lines(&self) -> u64 {
         self.lines
     }
@@ -273,7 +273,7 @@ impl Column {
             self.text.reserve_exact(cell.len().max(self.text.len() / 8));
         }
         self.text.extend_from_slice(cell);
-        self.coded = self.coded || memchr::memchr(MARK, cell).is_some();
+        self.coded = self.coded || memchr::memchr(REFERENCE_MARK, cell).is_some();
         let entry = Entry {
             start,
             len,
@@ -301,7 +301,7 @@ impl Column {
             }
             (entry.hash, entry.rows) = (hash, 1);
             self.unused = self.unused.saturating_sub(entry.len);
-            self.coded = self.coded || memchr::memchr(MARK, cell).is_some();
+            self.coded = self.coded || memchr::memchr(REFERENCE_MARK, cell).is_some();
         }
         number_of(number)
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Writer;
 use crate::decode::DecodeError;
-use crate::resource::{Kind, ResourceInfo};
+use crate::resource::{CollectedResource, ResourceInfo};
 use sealed::Sealed;
 
 /// Feeds objects of a kind that is not known at compile time, as JSON.
@@ -74,9 +74,9 @@ pub(crate) mod sealed {
 
 // === impl ObjectWriter for Writer ===
 
-impl<K: Kind> Sealed for Writer<K> {}
+impl<K: CollectedResource> Sealed for Writer<K> {}
 
-impl<K: Kind> ObjectWriter for Writer<K> {
+impl<K: CollectedResource> ObjectWriter for Writer<K> {
     fn resource(&self) -> &ResourceInfo {
         self.store().resource()
     }

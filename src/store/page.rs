@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::column::{Column, MAX_ROWS};
-use super::render::Rendered;
+use super::schema::Rendered;
 use super::uid::Uid;
-use crate::shared::{KINDS, kind_of, value_in};
+use crate::family::dictionary::{KINDS, kind_of, value_in};
 
 /// A run of rows: objects with adjacent keys.
 #[derive(Clone, Debug)]

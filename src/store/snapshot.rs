@@ -50,7 +50,7 @@ impl StoreSnapshot {
         self.tables.iter().map(|table| table.len()).sum()
     }
 
-    /// Lines of all columns from `first` on.
+    /// SampleBuffer of all columns from `first` on.
     pub(crate) fn lines(&self, first: usize) -> u64 {
         let columns = self
             .pages()

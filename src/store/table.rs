@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use super::column::MAX_ROWS;
 use super::page::{Identity, Page};
-use super::render::Rendered;
+use super::schema::Rendered;
 
 /// The rows of one feeder, in key order. Cloning shares all pages.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
-    pages: Vec<Slot>,
+    pages: Vec<PageSlot>,
     columns: usize,
 }
 
 #[derive(Clone, Debug)]
-struct Slot {
+struct PageSlot {
     page: Arc<Page>,
     /// The rows the list in progress has named.
     listed: Marks,
@@ -155,7 +155,7 @@ impl Table {
         self.remove_all(|slot, row| !keep(slot.page.key(row), &slot.page, row))
     }
 
-    fn remove_all(&mut self, unwanted: impl Fn(&Slot, usize) -> bool) -> usize {
+    fn remove_all(&mut self, unwanted: impl Fn(&PageSlot, usize) -> bool) -> usize {
         let mut removed = 0;
         for slot in &mut self.pages {
             let rows = (0..slot.page.len())
@@ -207,7 +207,7 @@ impl Table {
     fn insert(&mut self, mut at: usize, mut row: usize, identity: Identity<'_>, cells: &Rendered) {
         let columns = self.columns;
         if self.pages.is_empty() {
-            self.pages.push(Slot::new(Page::new(columns)));
+            self.pages.push(PageSlot::new(Page::new(columns)));
         }
         let full = self.pages.get(at).is_some_and(|slot| slot.page.is_full());
         if full && row == MAX_ROWS {
@@ -217,7 +217,7 @@ impl Table {
             }
             at += 1;
             row = 0;
-            self.pages.insert(at, Slot::new(Page::new(columns)));
+            self.pages.insert(at, PageSlot::new(Page::new(columns)));
         } else if full {
             let half = MAX_ROWS / 2;
             if let Some(slot) = self.pages.get_mut(at) {
@@ -283,7 +283,7 @@ impl Table {
 
     pub(crate) fn heap_bytes(&self) -> usize {
         self.pages()
-            .map(|page| page.heap_bytes() + size_of::<Page>() + size_of::<Slot>())
+            .map(|page| page.heap_bytes() + size_of::<Page>() + size_of::<PageSlot>())
             .sum()
     }
 }
@@ -293,9 +293,9 @@ fn is_older(version: u64, stored: u64) -> bool {
     version != 0 && stored != 0 && version < stored
 }
 
-// === impl Slot ===
+// === impl PageSlot ===
 
-impl Slot {
+impl PageSlot {
     fn new(page: Page) -> Self {
         Self {
             page: Arc::new(page),

@@ -46,7 +46,7 @@ fn an_entry_tells_identity_version_and_samples() {
     store.add(&pod("a", "u1", 7, "x"));
     assert_eq!(
         store.get("n/a"),
-        Some(Entry {
+        Some(StoredObject {
             key: "n/a".into(),
             uid: "u1".into(),
             resource_version: Some(7),

@@ -3,13 +3,13 @@
 use std::fmt;
 
 use super::MetricsStore;
-use super::companion::Companion;
+use super::linked::Companion;
 use super::page::Identity;
-use super::render::Rendered;
+use super::schema::Rendered;
 use crate::decode::{self, DecodeError, Peeked};
-use crate::resource::{Kind, Scope};
-use crate::sample::Lines;
-use crate::value::resource_version;
+use crate::family::SampleBuffer;
+use crate::k8s::resource_version;
+use crate::resource::{CollectedResource, Scope};
 
 /// Feeds the objects of one source into a [`MetricsStore`].
 ///
@@ -60,7 +60,7 @@ use crate::value::resource_version;
 /// writer.close();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Writer<K: Kind> {
+pub struct Writer<K: CollectedResource> {
     store: MetricsStore<K>,
     feed: Feed,
     companion: Companion,
@@ -70,7 +70,7 @@ pub struct Writer<K: Kind> {
 #[derive(Default)]
 pub(super) struct Feed {
     id: usize,
-    lines: Lines,
+    lines: SampleBuffer,
     cells: Rendered,
     key: String,
     /// `metadata.resourceVersion` of the object fed last.
@@ -79,7 +79,7 @@ pub(super) struct Feed {
 
 // === impl Writer ===
 
-impl<K: Kind> Writer<K> {
+impl<K: CollectedResource> Writer<K> {
     /// A writer with rows of its own; where it `joins`, its JSON feeds the companion as well.
     pub(super) fn new(store: MetricsStore<K>, joins: bool) -> Self {
         let feed = Feed::new(store.open_part());
@@ -214,13 +214,13 @@ impl<K: Kind> Writer<K> {
     }
 }
 
-impl<K: Kind> Drop for Writer<K> {
+impl<K: CollectedResource> Drop for Writer<K> {
     fn drop(&mut self) {
         self.store.abandon_list(self.feed.id);
     }
 }
 
-impl<K: Kind> fmt::Debug for Writer<K> {
+impl<K: CollectedResource> fmt::Debug for Writer<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer")
             .field("resource", self.store.resource())
@@ -243,7 +243,7 @@ impl Feed {
         self.id
     }
 
-    pub(super) fn apply<K: Kind>(&mut self, store: &MetricsStore<K>, object: &K) {
+    pub(super) fn apply<K: CollectedResource>(&mut self, store: &MetricsStore<K>, object: &K) {
         let (uid, version) = self.identify(store, object);
         let identity = Identity {
             key: &self.key,
@@ -270,7 +270,7 @@ impl Feed {
         store.apply_row(self.id, &filter, identity, &self.cells);
     }
 
-    pub(super) fn delete<K: Kind>(&mut self, store: &MetricsStore<K>, object: &K) {
+    pub(super) fn delete<K: CollectedResource>(&mut self, store: &MetricsStore<K>, object: &K) {
         let (uid, version) = self.identify(store, object);
         let identity = Identity {
             key: &self.key,
@@ -280,7 +280,12 @@ impl Feed {
         store.delete_row(self.id, identity);
     }
 
-    fn delete_key<K: Kind>(&mut self, store: &MetricsStore<K>, namespace: &str, name: &str) {
+    fn delete_key<K: CollectedResource>(
+        &mut self,
+        store: &MetricsStore<K>,
+        namespace: &str,
+        name: &str,
+    ) {
         self.set_key(namespace_of(store, Some(namespace)), name);
         let identity = Identity {
             key: &self.key,
@@ -290,7 +295,11 @@ impl Feed {
         store.delete_row(self.id, identity);
     }
 
-    fn identify<'o, K: Kind>(&mut self, store: &MetricsStore<K>, object: &'o K) -> (&'o str, u64) {
+    fn identify<'o, K: CollectedResource>(
+        &mut self,
+        store: &MetricsStore<K>,
+        object: &'o K,
+    ) -> (&'o str, u64) {
         let meta = object.meta();
         self.set_key(
             namespace_of(store, meta.namespace.as_deref()),
@@ -320,7 +329,10 @@ impl Feed {
 }
 
 /// The namespace of an object; one of a cluster-scoped kind has none, whatever it says itself.
-fn namespace_of<'o, K: Kind>(store: &MetricsStore<K>, own: Option<&'o str>) -> &'o str {
+fn namespace_of<'o, K: CollectedResource>(
+    store: &MetricsStore<K>,
+    own: Option<&'o str>,
+) -> &'o str {
     match store.resource().scope() {
         Scope::Namespaced => own.unwrap_or_default(),
         Scope::Cluster => "",

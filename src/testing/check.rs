@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::rendered::Rendered;
 use super::source::Source;
-use crate::builder::BuildProblem;
-use crate::exposition::{Format, Selection};
+use crate::exposition::{ExpositionFilter, Format};
 use crate::family::MetricType;
-use crate::state_metrics::StateMetrics;
+use crate::registry::BuildProblem;
+use crate::registry::StateMetrics;
 
 /// Suffixes that belong to the series of histograms and summaries.
 const RESERVED_SUFFIXES: &[&str] = &["_bucket", "_count", "_sum"];
@@ -143,7 +143,7 @@ pub fn check(source: impl Source) -> Vec<Problem> {
     let mut problems: Vec<_> = (families.iter())
         .flat_map(|(name, family)| declared_problems(name, family, &families))
         .collect();
-    let text = metrics.exposition(Format::Text, Selection::default());
+    let text = metrics.exposition(Format::Text, ExpositionFilter::default());
     if let Ok(rendered) = Rendered::read(&text.to_string()) {
         problems.extend(sample_problems(&rendered, &families));
     }
@@ -202,7 +202,7 @@ pub(super) struct Declared {
 pub(super) fn families(metrics: &StateMetrics) -> BTreeMap<String, Declared> {
     let plan = metrics.plan();
     let mut families: BTreeMap<String, Declared> = BTreeMap::new();
-    for family in plan.slots().iter().flat_map(|slot| slot.families()) {
+    for family in plan.stores().iter().flat_map(|store| store.families()) {
         let descriptor = family.descriptor;
         let declared = families
             .entry(descriptor.name().to_owned())

@@ -7,7 +7,7 @@ use super::line::Line;
 /// What two lists of lines have in common, and what not.
 #[derive(Default)]
 struct Difference {
-    /// Lines with their mark: ` ` for both, `-` for expected, `+` for rendered.
+    /// SampleBuffer with their mark: ` ` for both, `-` for expected, `+` for rendered.
     lines: Vec<(char, String)>,
     /// What is wrong, one thing each.
     remarks: Vec<String>,

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::source::AnyKind;
-use crate::resource::Kind;
-use crate::state_metrics::StateMetrics;
+use crate::registry::StateMetrics;
+use crate::resource::CollectedResource;
 
 /// An object, or several, that [`render`](super::render) takes.
 ///
@@ -58,7 +58,7 @@ pub(super) mod sealed {
 
 use sealed::Feed;
 
-impl<K: Kind> Feed<K> for &K {
+impl<K: CollectedResource> Feed<K> for &K {
     fn feed(&self, metrics: &StateMetrics) -> Result<(), String> {
         let writer = metrics.writer::<K>();
         writer
@@ -68,13 +68,13 @@ impl<K: Kind> Feed<K> for &K {
     }
 }
 
-impl<K: Kind> Feed<AnyKind> for &K {
+impl<K: CollectedResource> Feed<AnyKind> for &K {
     fn feed(&self, metrics: &StateMetrics) -> Result<(), String> {
         Feed::<K>::feed(self, metrics)
     }
 }
 
-impl<K: Kind> Feed<K> for Value {
+impl<K: CollectedResource> Feed<K> for Value {
     fn feed(&self, metrics: &StateMetrics) -> Result<(), String> {
         let mut writer = metrics.writer::<K>().map_err(|error| error.to_string())?;
         let applied = writer.apply_json(self.to_string().as_bytes());
@@ -107,7 +107,7 @@ impl Feed<AnyKind> for Value {
     }
 }
 
-impl<K: Kind> Feed<K> for &str {
+impl<K: CollectedResource> Feed<K> for &str {
     fn feed(&self, metrics: &StateMetrics) -> Result<(), String> {
         let mut objects = parse(self)?.into_iter();
         objects.try_for_each(|object| Feed::<K>::feed(&object, metrics))
@@ -144,7 +144,7 @@ fn parse(text: &str) -> Result<Vec<Value>, String> {
 
 #[cfg(feature = "manifests")]
 fn documents(text: &str) -> Result<Vec<Value>, String> {
-    use crate::manifests::documents::{self, Syntax};
+    use crate::source::manifests::documents::{self, Syntax};
 
     let mut objects = Vec::new();
     let mut problem = None;

@@ -2,10 +2,10 @@
 
 use bytes::BytesMut;
 
-use crate::collector::Collector;
-use crate::exposition::{Prefix, prefix};
-use crate::resource::Kind;
-use crate::sample::Lines;
+use crate::family::Collector;
+use crate::family::SampleBuffer;
+use crate::resource::CollectedResource;
+use crate::store::RowPrefix;
 use crate::store::{Allowlists, Rendered, Schema};
 
 /// Runs the families of a collector on objects and keeps nothing: the cost of generating alone.
@@ -21,13 +21,13 @@ use crate::store::{Allowlists, Rendered, Schema};
 pub struct Generator<K> {
     schema: Schema<K>,
     /// What the lines of each family begin with.
-    prefixes: Vec<Prefix>,
-    lines: Lines,
+    prefixes: Vec<RowPrefix>,
+    lines: SampleBuffer,
     cells: Rendered,
     text: BytesMut,
 }
 
-impl<K: Kind> Generator<K> {
+impl<K: CollectedResource> Generator<K> {
     /// A generator of all families of a collector but those that need an allowlist.
     #[must_use]
     pub fn new(collector: Collector<K>) -> Self {
@@ -36,12 +36,12 @@ impl<K: Kind> Generator<K> {
         schema.add(labels, &[], families, &Allowlists::default());
         let prefixes = schema.families().iter().map(|active| {
             let name = active.family.descriptor().name();
-            prefix(name, &[], schema.base_is_open(active.base))
+            RowPrefix::new(name, &[], schema.has_base_labels(active.base))
         });
         Self {
             prefixes: prefixes.collect(),
             schema,
-            lines: Lines::default(),
+            lines: SampleBuffer::default(),
             cells: Rendered::default(),
             text: BytesMut::new(),
         }

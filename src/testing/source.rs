@@ -2,11 +2,11 @@
 
 use kube::Resource;
 
-use crate::builder::BuildError;
-use crate::collector::Collector;
+use crate::family::Collector;
 use crate::family::Family;
-use crate::resource::{Kind, KnownScope};
-use crate::state_metrics::StateMetrics;
+use crate::registry::BuildError;
+use crate::registry::StateMetrics;
+use crate::resource::{CollectedResource, StaticScope};
 
 /// What [`render`](super::render) and [`check`](super::check) take: a [`Family`], a [`Collector`] or
 /// a [`StateMetrics`], or a reference to one.
@@ -82,7 +82,7 @@ impl<S: Build> Build for &S {
 
 impl<K> Build for Family<K>
 where
-    K: Kind + Resource<DynamicType = (), Scope: KnownScope>,
+    K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
 {
     type Of = K;
 
@@ -91,7 +91,7 @@ where
     }
 }
 
-impl<K: Kind> Build for Collector<K> {
+impl<K: CollectedResource> Build for Collector<K> {
     type Of = K;
 
     fn build(&self) -> Result<Built, BuildError> {

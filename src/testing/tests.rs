@@ -30,7 +30,7 @@ fn keys() -> Collector<ConfigMap> {
                 .labels(["key"])
                 .generate(move |map: &ConfigMap, s| {
                     for (key, value) in data(map) {
-                        s.label("key", key).opt(value.parse::<f64>().ok());
+                        s.label("key", key).maybe_value(value.parse::<f64>().ok());
                     }
                 }),
         )
@@ -195,7 +195,7 @@ fn expected_lines_that_are_no_samples_are_named() {
 fn values_keep_escapes_and_special_numbers() {
     let family = Family::gauge("odd", "Odd values.").generate(|node: &Node, s| {
         s.label("name", "a\"b\\c\nd").value(f64::NAN);
-        s.opt(node.metadata.generation.map(|_| f64::INFINITY));
+        s.maybe_value(node.metadata.generation.map(|_| f64::INFINITY));
     });
     let node = json!({ "metadata": { "name": "n", "generation": 1 } });
     render(&family, node).assert_eq(
@@ -378,7 +378,7 @@ fn the_check_finds_what_a_scraper_or_a_linter_would() {
     assert!(message.starts_with("13 problems:"), "{message}");
     assert!(
         !metrics
-            .exposition(Format::Text, Selection::default())
+            .exposition(Format::Text, ExpositionFilter::default())
             .to_string()
             .contains("\npanics{")
     );

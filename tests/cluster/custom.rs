@@ -3,7 +3,7 @@
 use kube::Api;
 use kube::api::DeleteParams;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
-use kube_state_metrics::custom_resource_state::Config;
+use kube_state_metrics::custom_resources::Config;
 use kube_state_metrics::{BuiltIn, StateMetrics};
 use serde_json::json;
 

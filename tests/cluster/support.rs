@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Config, Resource};
 use kube_state_metrics::watch::{Health, ReadinessPolicy, Watch, WatchHandle, tuned};
-use kube_state_metrics::{BuiltIn, Format, Selection, StateMetrics};
+use kube_state_metrics::{BuiltIn, ExpositionFilter, Format, StateMetrics};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -121,7 +121,7 @@ impl Running {
 
 fn text(metrics: &StateMetrics) -> String {
     metrics
-        .exposition(Format::Text, Selection::default())
+        .exposition(Format::Text, ExpositionFilter::default())
         .to_string()
 }
 

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use kube_state_metrics::families::catalogue;
-use kube_state_metrics::{BuiltIn, CatalogueEntry, MetricType, Scope, families};
+use kube_state_metrics::families::catalogue as listing;
+use kube_state_metrics::{BuiltIn, CatalogueEntry, MetricType, Scope, catalogue};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -80,7 +80,7 @@ struct UsedLabels {
 
 #[test]
 fn the_catalogue_is_that_of_kube_state_metrics() {
-    let ours = families().into_iter().map(|entry| {
+    let ours = catalogue().into_iter().map(|entry| {
         let family = &entry.descriptor;
         json!({
             "default": entry.resource.is_default(),
@@ -107,11 +107,11 @@ fn the_catalogue_is_that_of_kube_state_metrics() {
 
 #[test]
 fn the_documents_are_up_to_date() {
-    let families = families();
+    let families = catalogue();
     for of_resource in families.chunk_by(|a, b| a.resource == b.resource) {
         let name = of_resource[0].resource.name();
         let page = format!("docs/families/{name}.md");
-        golden::check(&page, &catalogue::markdown(of_resource));
+        golden::check(&page, &listing::markdown(of_resource));
     }
     golden::check("docs/families/README.md", &index(&families));
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/families");
@@ -168,7 +168,7 @@ fn index(families: &[CatalogueEntry]) -> String {
 fn rules_and_dashboards_find_their_metrics_and_labels() {
     let used: Used =
         serde_json::from_str(&golden::read("tests/conformance/used_metrics.json")).unwrap();
-    let families: BTreeMap<_, _> = (families().into_iter())
+    let families: BTreeMap<_, _> = (catalogue().into_iter())
         .map(|entry| (entry.descriptor.name().to_owned(), entry))
         .collect();
     let mut missing = BTreeSet::new();

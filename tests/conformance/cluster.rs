@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use kube_state_metrics::manifests::ManifestSource;
-use kube_state_metrics::{BuiltIn, Format, Selection, StateMetrics, families};
+use kube_state_metrics::{BuiltIn, ExpositionFilter, Format, StateMetrics, catalogue};
 
 use super::exposition::read;
 use super::golden;
@@ -32,7 +32,7 @@ fn metrics() -> StateMetrics {
 /// The exposition of the example.
 pub(crate) fn text(format: Format) -> String {
     metrics()
-        .exposition(format, Selection::default())
+        .exposition(format, ExpositionFilter::default())
         .to_string()
 }
 
@@ -45,7 +45,7 @@ fn the_exposition_of_the_example_stays_the_same() {
 fn the_example_has_a_sample_of_every_family() {
     let read = read(text(Format::Text).as_bytes(), Format::Text).unwrap();
     let present: BTreeSet<_> = read.iter().map(|family| family.name.as_str()).collect();
-    let families = families();
+    let families = catalogue();
     let missing = families
         .iter()
         .map(|entry| entry.descriptor.name())
@@ -84,5 +84,5 @@ print(len(families), sum(len(family.samples) for family in families))";
     let text = text(Format::OpenMetrics);
     let output = run(python.args(["-c", COUNT]), text.as_bytes());
     let samples = text.lines().filter(|line| !line.starts_with('#')).count();
-    assert_eq!(said(&output), format!("{} {samples}", families().len()));
+    assert_eq!(said(&output), format!("{} {samples}", catalogue().len()));
 }

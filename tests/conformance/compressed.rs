@@ -7,7 +7,9 @@ use std::thread;
 
 use flate2::read::GzDecoder;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube_state_metrics::{Collector, Encoding, Family, Format, Selection, StateMetrics, Writer};
+use kube_state_metrics::{
+    Collector, Encoding, ExpositionFilter, Family, Format, StateMetrics, Writer,
+};
 use serde_json::json;
 
 use super::exposition::{ReadFamily, read};
@@ -69,7 +71,7 @@ fn map(at: usize, generation: u64) -> ConfigMap {
 }
 
 fn bytes(metrics: &StateMetrics, format: Format, encoding: Encoding) -> Vec<u8> {
-    let exposition = metrics.exposition(format, Selection::default());
+    let exposition = metrics.exposition(format, ExpositionFilter::default());
     exposition.encoded(encoding).collect::<Vec<_>>().concat()
 }
 

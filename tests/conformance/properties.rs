@@ -5,8 +5,10 @@
 use std::cell::Cell;
 use std::fmt;
 
-use kube_state_metrics::families;
-use kube_state_metrics::{BuiltIn, CatalogueEntry, Format, ObjectWriter, Selection, StateMetrics};
+use kube_state_metrics::catalogue;
+use kube_state_metrics::{
+    BuiltIn, CatalogueEntry, ExpositionFilter, Format, ObjectWriter, StateMetrics,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -39,7 +41,7 @@ enum Spelling {
 
 /// Feeds sets of made-up objects of a resource and checks what comes out.
 pub(crate) fn run(resource: BuiltIn) {
-    let catalogue: Vec<_> = families()
+    let catalogue: Vec<_> = catalogue()
         .into_iter()
         .filter(|family| family.resource == resource)
         .collect();
@@ -98,7 +100,7 @@ fn forget_all(writer: &mut dyn ObjectWriter) {
 fn bytes(metrics: &StateMetrics, format: Format) -> Vec<u8> {
     let mut bytes = Vec::new();
     metrics
-        .exposition(format, Selection::default())
+        .exposition(format, ExpositionFilter::default())
         .write_to(&mut bytes)
         .unwrap();
     bytes

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use kube::Resource;
-use kube_state_metrics::{BuiltIn, Collector, Family, Format, Kind, KnownScope, Selection};
-use kube_state_metrics::{StateMetrics, families};
+use kube_state_metrics::{
+    BuiltIn, CollectedResource, Collector, ExpositionFilter, Family, Format, StaticScope,
+};
+use kube_state_metrics::{StateMetrics, catalogue};
 
 use super::{Case, builder, cases, lines};
 
@@ -13,7 +15,7 @@ use super::{Case, builder, cases, lines};
 /// together: each family alone, everything decoded, and an object of the API's own types.
 pub(crate) fn run<K>(resource: BuiltIn, collector: fn() -> Collector<K>)
 where
-    K: Kind + Resource<DynamicType = (), Scope: KnownScope>,
+    K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
 {
     let names: Vec<String> = collector()
         .iter()
@@ -75,7 +77,7 @@ fn only(resource: BuiltIn, family: &str, case: &Case) -> StateMetrics {
 /// All families and one more, which may read everything, so that everything is decoded.
 fn whole<K>(resource: BuiltIn, case: &Case) -> StateMetrics
 where
-    K: Kind + Resource<DynamicType = (), Scope: KnownScope>,
+    K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
 {
     let curious = Family::gauge("curious", "Nothing, but it may read all.").generate(|_: &K, _| {});
     let collector = Collector::new().family(curious);
@@ -91,20 +93,20 @@ where
 }
 
 /// The samples of an object that its type decodes by itself; not all cases are as regular.
-fn typed<K: Kind>(resource: BuiltIn, case: &Case) -> Option<Vec<String>> {
+fn typed<K: CollectedResource>(resource: BuiltIn, case: &Case) -> Option<Vec<String>> {
     let object: K = serde_json::from_str(case.object.get()).ok()?;
     let metrics = builder(resource.name(), case).build().unwrap();
     metrics.writer::<K>().unwrap().apply_object(&object);
     Some(super::sample_lines(
         &metrics
-            .exposition(Format::Text, Selection::default())
+            .exposition(Format::Text, ExpositionFilter::default())
             .to_string(),
     ))
 }
 
 #[test]
 fn every_family_declares_what_it_reads() {
-    let families = families().into_iter().map(|family| family.descriptor);
+    let families = catalogue().into_iter().map(|family| family.descriptor);
     let silent = families.filter(|family| family.reads().is_none());
     let silent: Vec<_> = silent.map(|family| family.name().to_owned()).collect();
     assert!(silent.is_empty(), "{silent:?}");

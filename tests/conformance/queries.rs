@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kube_state_metrics::families;
+use kube_state_metrics::catalogue;
 use serde_json::{Value, json};
 
 use super::exposition::{ReadSample, read};
@@ -66,7 +66,7 @@ fn parts(line: &str) -> (&str, &str) {
 
 #[test]
 fn each_query_has_a_sentence_and_asks_for_known_families() {
-    let families = families();
+    let families = catalogue();
     let known: BTreeSet<_> = families.iter().map(|own| own.descriptor.name()).collect();
     let questions = questions();
     assert!(questions.len() >= 10);

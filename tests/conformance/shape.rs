@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kube_state_metrics::{BuiltIn, families};
+use kube_state_metrics::{BuiltIn, catalogue};
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;
@@ -157,7 +157,7 @@ impl Shape {
         for name in ["apiVersion", "kind"] {
             shape.fields.entry(name.into()).or_default().fixed = true;
         }
-        for family in families()
+        for family in catalogue()
             .iter()
             .filter(|family| family.resource == resource)
         {

@@ -4,14 +4,14 @@ use std::error::Error;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::DynamicObject;
-use kube_state_metrics::custom_resource_state::{Config, ConfigError, KnownKind};
+use kube_state_metrics::custom_resources::{Config, ConfigError, KnownKind};
 use kube_state_metrics::filter::{AllowlistConfig, FilterError, MetricFilter};
 use kube_state_metrics::manifests::{ManifestFeed, ManifestProblem, ManifestSource};
 use kube_state_metrics::service::{Body, MetricsService};
 use kube_state_metrics::watch::{Health, Record, Watch, WatchError, WatchHandle, Watcher};
 use kube_state_metrics::{
-    BuildError, Builder, Chunks, Collector, DecodeError, Exposition, Family, MetricsStore,
-    NotRegistered, ObjectWriter, Selection, Shard, ShardError, StateMetrics, Writer,
+    BuildError, Builder, Chunks, Collector, DecodeError, Exposition, ExpositionFilter, Family,
+    MetricsStore, NotRegistered, ObjectWriter, Shard, ShardError, StateMetrics, Writer,
 };
 
 fn shared<T: Send + Sync + 'static>() {}
@@ -25,7 +25,7 @@ fn handles_are_cheap_to_share_and_errors_travel() {
     handle::<Collector<DynamicObject>>();
     handle::<Family<Pod>>();
     handle::<Exposition>();
-    handle::<Selection>();
+    handle::<ExpositionFilter>();
     handle::<Shard>();
     handle::<MetricsService>();
     handle::<Watch>();

@@ -173,7 +173,7 @@ async fn the_operator_exposes_its_kinds_from_one_watch_each() {
     health.ready(ReadinessPolicy::Default).await;
 
     let text = || {
-        let everything = kube_state_metrics::Selection::default();
+        let everything = kube_state_metrics::ExpositionFilter::default();
         metrics
             .exposition(kube_state_metrics::Format::Text, everything)
             .to_string()

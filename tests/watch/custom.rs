@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{ApiServer, Fault, On, eventually, within};
 use crate::{Running, SYNCED, config_map, server, start};
-use kube_state_metrics::custom_resource_state::{Config, KnownKind};
+use kube_state_metrics::custom_resources::{Config, KnownKind};
 use kube_state_metrics::watch::{ReadinessPolicy, Watch};
 use kube_state_metrics::{BuiltIn, Shard, StateMetrics};
 

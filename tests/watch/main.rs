@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube_state_metrics::watch::{Health, ReadinessPolicy, ResourceHealth, Watch, WatchHandle};
-use kube_state_metrics::{BuiltIn, Collector, Family, Format, Selection, StateMetrics};
+use kube_state_metrics::{BuiltIn, Collector, ExpositionFilter, Family, Format, StateMetrics};
 use serde_json::{Value, json};
 
 use support::{ApiServer, Background, background, eventually};
@@ -113,7 +113,7 @@ async fn synced(server: &ApiServer, configure: impl FnOnce(Watch) -> Watch) -> R
 
 fn text(metrics: &StateMetrics) -> String {
     metrics
-        .exposition(Format::Text, Selection::default())
+        .exposition(Format::Text, ExpositionFilter::default())
         .to_string()
 }
 

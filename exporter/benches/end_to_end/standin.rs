@@ -19,7 +19,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Config};
 use kube_state_metrics::testing::Generator;
-use kube_state_metrics::{Collector, Kind, families};
+use kube_state_metrics::{CollectedResource, Collector, families};
 use parking_lot::RwLock;
 
 /// The samples of all objects of a kind.
@@ -60,7 +60,7 @@ pub(crate) fn run(url: &str) -> Result<(), Box<dyn Error>> {
 // === impl Store ===
 
 impl Store {
-    fn new<K: Kind>(collector: &Collector<K>) -> Arc<Self> {
+    fn new<K: CollectedResource>(collector: &Collector<K>) -> Arc<Self> {
         let headers = collector.iter().map(|family| {
             let (family, kind) = (family.descriptor(), family.descriptor().metric_type());
             let kind = kind.as_str();
@@ -78,7 +78,7 @@ impl Store {
 
     async fn follow<K>(self: Arc<Self>, api: Api<K>, collector: Collector<K>)
     where
-        K: Kind,
+        K: CollectedResource,
     {
         let mut generator = Generator::new(collector);
         let config = watcher::Config::default().streaming_lists();

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use kube_state_metrics::custom_resource_state::{CheckReport, Config, check_as};
+use kube_state_metrics::check::{CheckReport, check_as};
+use kube_state_metrics::custom_resources::Config;
 use kube_state_metrics::manifests::ManifestSource;
 
 use super::format::MetricsFormat;

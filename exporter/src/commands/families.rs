@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use kube_state_metrics::BuiltIn;
-use kube_state_metrics::families::catalogue::{self, families};
+use kube_state_metrics::families::catalogue::{self, catalogue};
 
 #[derive(Args, Debug)]
 pub(crate) struct FamiliesArgs {
@@ -31,7 +31,7 @@ pub(super) fn text(args: &FamiliesArgs) -> Result<String, String> {
     let resource = resource
         .transpose()
         .map_err(|error| format!("--resource: {error}"))?;
-    let mut entries = families();
+    let mut entries = catalogue();
     entries.retain(|entry| resource.is_none_or(|resource| entry.resource == resource));
     Ok(match args.format {
         ListFormat::Table => catalogue::table(&entries),

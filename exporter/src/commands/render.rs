@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use kube_state_metrics::Selection;
+use kube_state_metrics::ExpositionFilter;
 use kube_state_metrics::manifests::ManifestSource;
 
 use super::format::MetricsFormat;
@@ -61,7 +61,7 @@ pub(super) fn run(args: &RenderArgs, mut out: impl Write) -> Result<(), RenderEr
         return Err(RenderError::Nothing(list(&args.paths)));
     }
     let written = metrics
-        .exposition(args.format.into(), Selection::default())
+        .exposition(args.format.into(), ExpositionFilter::default())
         .write_to(&mut out);
     Ok(unless_closed(written.and_then(|()| out.flush()))?)
 }

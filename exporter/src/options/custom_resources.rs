@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use kube_state_metrics::custom_resource_state::Config;
+use kube_state_metrics::custom_resources::Config;
 
 use super::flags::ContentFlags;
 use super::parse;

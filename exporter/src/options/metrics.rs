@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kube_state_metrics::custom_resource_state::KnownKind;
+use kube_state_metrics::custom_resources::KnownKind;
 use kube_state_metrics::filter::{AllowlistConfig, FilterError};
 use kube_state_metrics::{BuildError, BuildProblem, BuiltIn, Shard, StateMetrics};
 

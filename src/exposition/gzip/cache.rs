@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use flate2::Compress;
 use parking_lot::Mutex;
 
-use super::rhythm::Rhythm;
+use super::scrape_predictor::ScrapePredictor;
 use super::{Block, GzipChunks};
-use crate::exposition::walk::{Place, Version};
+use crate::exposition::cursor::{BlockKey, BlockRevision};
 use crate::exposition::{Exposition, Format};
 
 /// The cache goes when nobody has asked for a compressed exposition for so long, and a round ends
@@ -33,7 +33,7 @@ pub(crate) struct GzipCache {
 struct Inner {
     /// By the places of a block's parts: a later state replaces the one before, so that changes
     /// take no memory twice.
-    blocks: HashMap<Box<[Place]>, Cached>,
+    blocks: HashMap<Box<[BlockKey]>, Cached>,
     /// A round is from one complete scrape to the next, or some minutes where there is none.
     round: u64,
     round_began: Option<Instant>,
@@ -42,13 +42,13 @@ struct Inner {
     compressors: Vec<Compress>,
     last_use: Option<Instant>,
     /// Of complete scrapes.
-    rhythm: Rhythm,
+    rhythm: ScrapePredictor,
     /// The blocks have been refreshed since the last complete scrape.
     refreshed: bool,
 }
 
 struct Cached {
-    versions: Box<[Version]>,
+    versions: Box<[BlockRevision]>,
     block: Block,
     /// The pass that made it.
     pass: u64,
@@ -57,7 +57,7 @@ struct Cached {
 }
 
 /// One exposition's use of the cache.
-pub(super) struct Pass {
+pub(super) struct CacheSession {
     number: u64,
     round: u64,
     pub(super) compressor: Option<Compress>,
@@ -92,7 +92,12 @@ impl GzipCache {
     }
 
     /// The block at some places, if it is of these versions.
-    pub(super) fn get(&self, places: &[Place], versions: &[Version], pass: &Pass) -> Option<Block> {
+    pub(super) fn get(
+        &self,
+        places: &[BlockKey],
+        versions: &[BlockRevision],
+        pass: &CacheSession,
+    ) -> Option<Block> {
         let mut inner = self.inner.lock();
         let cached = inner.blocks.get_mut(places)?;
         if *cached.versions != *versions {
@@ -105,16 +110,16 @@ impl GzipCache {
     /// Keeps a block.
     pub(super) fn put(
         &self,
-        places: Vec<Place>,
-        versions: Vec<Version>,
+        places: Vec<BlockKey>,
+        versions: Vec<BlockRevision>,
         block: &Block,
-        pass: &Pass,
+        pass: &CacheSession,
     ) {
         let old = (self.inner.lock()).put(places, versions, block, pass);
         drop(old);
     }
 
-    pub(super) fn end(&self, pass: &mut Pass) {
+    pub(super) fn end(&self, pass: &mut CacheSession) {
         let mut inner = self.inner.lock();
         if inner.compressors.len() < COMPRESSORS {
             inner.compressors.extend(pass.compressor.take());
@@ -127,7 +132,7 @@ impl GzipCache {
         let blocks = inner.blocks.iter().map(|(places, cached)| {
             size_of_val(&**places)
                 + size_of_val(&*cached.versions)
-                + size_of::<(Box<[Place]>, Cached)>()
+                + size_of::<(Box<[BlockKey]>, Cached)>()
                 + cached.block.heap_bytes()
         });
         blocks.sum()
@@ -136,7 +141,12 @@ impl GzipCache {
 
 impl Inner {
     /// Notes a scrape and begins its pass; also gives what is outdated.
-    fn scrape(&mut self, complete: bool, format: Format, now: Instant) -> (Pass, Vec<Cached>) {
+    fn scrape(
+        &mut self,
+        complete: bool,
+        format: Format,
+        now: Instant,
+    ) -> (CacheSession, Vec<Cached>) {
         self.last_use = Some(now);
         if complete {
             self.rhythm.note(now, format);
@@ -155,9 +165,9 @@ impl Inner {
         (self.pass(), outdated)
     }
 
-    fn pass(&mut self) -> Pass {
+    fn pass(&mut self) -> CacheSession {
         self.passes += 1;
-        Pass {
+        CacheSession {
             number: self.passes,
             round: self.round,
             compressor: self.compressors.pop(),
@@ -177,10 +187,10 @@ impl Inner {
 
     fn put(
         &mut self,
-        places: Vec<Place>,
-        versions: Vec<Version>,
+        places: Vec<BlockKey>,
+        versions: Vec<BlockRevision>,
         block: &Block,
-        pass: &Pass,
+        pass: &CacheSession,
     ) -> Option<Cached> {
         // An answer that is still on its way does not bring back what was let go.
         self.last_use?;
@@ -240,15 +250,15 @@ mod tests {
             self.zero + Duration::from_secs(seconds)
         }
 
-        fn scrape(&mut self, complete: bool, seconds: u64) -> Pass {
+        fn scrape(&mut self, complete: bool, seconds: u64) -> CacheSession {
             let now = self.at(seconds);
             self.inner.scrape(complete, Format::Text, now).0
         }
 
         /// Puts a block that is told apart by its version.
-        fn put(&mut self, page: u64, version: u64, pass: &Pass) {
+        fn put(&mut self, page: u64, version: u64, pass: &CacheSession) {
             let block = Block::default();
-            let (places, versions) = (vec![Place::of(page)], vec![Version::of(version)]);
+            let (places, versions) = (vec![BlockKey::of(page)], vec![BlockRevision::of(version)]);
             self.inner.put(places, versions, &block, pass);
         }
 
@@ -258,7 +268,7 @@ mod tests {
         }
 
         /// The pages that have a block, and their versions.
-        fn pages(&self) -> Vec<(Place, Version)> {
+        fn pages(&self) -> Vec<(BlockKey, BlockRevision)> {
             let blocks = self.inner.blocks.iter();
             let mut pages: Vec<_> = blocks
                 .map(|(places, cached)| (places[0].clone(), cached.versions[0].clone()))
@@ -268,8 +278,8 @@ mod tests {
         }
     }
 
-    fn pages<const N: usize>(pages: [(u64, u64); N]) -> Vec<(Place, Version)> {
-        let own = pages.map(|(page, version)| (Place::of(page), Version::of(version)));
+    fn pages<const N: usize>(pages: [(u64, u64); N]) -> Vec<(BlockKey, BlockRevision)> {
+        let own = pages.map(|(page, version)| (BlockKey::of(page), BlockRevision::of(version)));
         own.into()
     }
 

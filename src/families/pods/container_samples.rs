@@ -9,9 +9,9 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as QuantityText;
 
-use crate::families::shapes;
-use crate::shared::Shared;
-use crate::value::{Quantity, Unit, container_units};
+use crate::families::common;
+use crate::family::dictionary::Shared;
+use crate::k8s::{Quantity, Unit, container_units};
 use crate::{Sample, SampleValue, Samples};
 
 /// Images and identifiers of each container of the spec and each status of the same name; `more`
@@ -57,7 +57,7 @@ pub(super) fn state_started(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
             (None, Some(terminated)) => terminated.started_at.as_ref(),
             (None, None) => None,
         };
-        shapes::unix(started)
+        common::unix(started)
     });
 }
 
@@ -83,7 +83,7 @@ pub(super) fn last_terminated_exit_code(statuses: &[ContainerStatus], s: &mut Sa
 /// When each container last ended before its current state.
 pub(super) fn last_terminated_time(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each(statuses, s, |status| {
-        shapes::unix(last_terminated(status)?.finished_at.as_ref())
+        common::unix(last_terminated(status)?.finished_at.as_ref())
     });
 }
 
@@ -193,7 +193,7 @@ fn amounts(
                 if let Some(amount) = amount {
                     s.label("container", &container.name)
                         .shared_label(Shared::Node, "node", node)
-                        .label("resource", shapes::resource_label(name))
+                        .label("resource", common::resource_label(name))
                         .label("unit", unit.as_str())
                         .value(amount);
                 }

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{container_samples as samples, container_statuses, containers};
-use crate::families::shapes;
+use crate::families::common;
 use crate::{Family, Samples};
 
 /// The families, in the order of the exposition.
@@ -198,6 +198,6 @@ pub(super) fn families() -> [Family<Pod>; 15] {
 
 fn completion_time(pod: &Pod, s: &mut Samples<'_>) {
     let ends = (container_statuses(pod).iter())
-        .filter_map(|status| shapes::unix(samples::terminated(status)?.finished_at.as_ref()));
-    s.opt(ends.max().filter(|&end| end > 0));
+        .filter_map(|status| common::unix(samples::terminated(status)?.finished_at.as_ref()));
+    s.maybe_value(ends.max().filter(|&end| end > 0));
 }

@@ -2,9 +2,9 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::families::shapes;
-use crate::shared::Shared;
-use crate::value::ip_family;
+use crate::families::common;
+use crate::family::dictionary::Shared;
+use crate::k8s::ip_family;
 use crate::{Family, Samples};
 
 /// The families, in the order of the exposition.
@@ -13,14 +13,14 @@ pub(super) fn families() -> [Family<Pod>; 4] {
     [
         F::gauge("kube_pod_created", "Unix time of creation, in seconds.")
             .stable()
-            .reads([shapes::CREATED])
-            .generate(shapes::created),
+            .reads([common::CREATED])
+            .generate(common::created),
         F::gauge(
             "kube_pod_deletion_timestamp",
             "Unix time by which the pod is to be deleted, in seconds; absent before its deletion.",
         )
-        .reads([shapes::DELETED])
-        .generate(shapes::deleted),
+        .reads([common::DELETED])
+        .generate(common::deleted),
         F::gauge(
             "kube_pod_info",
             "Always 1; the labels are addresses, node, controller and priority class of the pod, \
@@ -37,7 +37,7 @@ pub(super) fn families() -> [Family<Pod>; 4] {
             "host_network",
         ])
         .reads([
-            shapes::OWNERS,
+            common::OWNERS,
             "spec.hostNetwork",
             "spec.nodeName",
             "spec.priorityClassName",

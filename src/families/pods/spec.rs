@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaimVolumeSource, Pod, PodSpec};
 
-use crate::families::shapes;
-use crate::sample::sealed::WriteLabel;
+use crate::families::common;
+use crate::family::sealed::WriteLabel;
 use crate::{Family, Samples};
 
 /// The name of the claim that is made for an ephemeral volume: pod and volume.
@@ -13,11 +13,11 @@ struct EphemeralClaim<'a>(&'a str, &'a str);
 pub(super) fn families() -> [Family<Pod>; 11] {
     type F = Family<Pod>;
     [
-        shapes::annotations(F::gauge(
+        common::annotations(F::gauge(
             "kube_pod_annotations",
             "Annotations of the pod that the annotation allowlist selects; absent without one.",
         )),
-        shapes::labels(
+        common::labels(
             F::gauge(
                 "kube_pod_labels",
                 "Labels of the pod that the label allowlist selects; absent without one.",
@@ -32,7 +32,7 @@ pub(super) fn families() -> [Family<Pod>; 11] {
         .reads(["spec.overhead.cpu"])
         .generate(|pod, s| {
             let overhead = spec(pod).and_then(|spec| spec.overhead.as_ref());
-            s.opt(shapes::quantity(overhead, "cpu").and_then(|cpu| cpu.milli()));
+            s.maybe_value(common::quantity(overhead, "cpu").and_then(|cpu| cpu.milli()));
         }),
         F::gauge(
             "kube_pod_overhead_memory_bytes",
@@ -42,7 +42,7 @@ pub(super) fn families() -> [Family<Pod>; 11] {
         .reads(["spec.overhead.memory"])
         .generate(|pod, s| {
             let overhead = spec(pod).and_then(|spec| spec.overhead.as_ref());
-            s.opt(shapes::quantity(overhead, "memory").and_then(|memory| memory.whole()));
+            s.maybe_value(common::quantity(overhead, "memory").and_then(|memory| memory.whole()));
         }),
         F::gauge(
             "kube_pod_owner",
@@ -50,8 +50,8 @@ pub(super) fn families() -> [Family<Pod>; 11] {
         )
         .stable()
         .labels(["owner_kind", "owner_name", "owner_is_controller"])
-        .reads([shapes::OWNERS])
-        .generate(shapes::owners),
+        .reads([common::OWNERS])
+        .generate(common::owners),
         F::gauge(
             "kube_pod_resourceclaim_info",
             "Always 1, one sample per claim of the pod to devices; `resourceclaim_name` is empty \
@@ -133,7 +133,7 @@ pub(super) fn families() -> [Family<Pod>; 11] {
         .generate(|pod, s| {
             let status = pod.status.as_ref();
             let started = status.and_then(|status| status.start_time.as_ref());
-            s.opt(shapes::unix(started));
+            s.maybe_value(common::unix(started));
         }),
     ]
 }
@@ -166,7 +166,7 @@ pub(super) fn scheduling_families() -> [Family<Pod>; 4] {
         .generate(|pod, s| {
             let selector = spec(pod).and_then(|spec| spec.node_selector.as_ref());
             s.sample()
-                .map_labels("nodeselector", shapes::pairs(selector))
+                .map_labels("nodeselector", common::pairs(selector))
                 .value(1);
         }),
         F::gauge(

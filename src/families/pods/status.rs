@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition, PodStatus};
 
 use super::{container_samples as samples, container_statuses};
-use crate::families::shapes;
+use crate::families::common;
 use crate::{Family, Samples};
 
 const PHASES: [&str; 5] = ["Pending", "Succeeded", "Failed", "Unknown", "Running"];
@@ -188,13 +188,13 @@ fn state_set(s: &mut Samples<'_>, label: &str, states: &[&str], current: Option<
 
 fn condition(pod: &Pod, type_: &'static str, s: &mut Samples<'_>) {
     for condition in of_type(pod, type_) {
-        shapes::condition(s, "condition", &condition.status, |s| s.sample());
+        common::condition(s, "condition", &condition.status, |s| s.sample());
     }
 }
 
 fn since(pod: &Pod, type_: &'static str, status: &'static str, s: &mut Samples<'_>) {
     for condition in with_status(pod, type_, status) {
-        s.opt(shapes::unix(condition.last_transition_time.as_ref()));
+        s.maybe_value(common::unix(condition.last_transition_time.as_ref()));
     }
 }
 

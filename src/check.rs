@@ -1,0 +1,168 @@
+//! Checking a configuration, and showing what it yields: the unit test for people who write YAML.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::custom_resources::{Config, ConfigProblem, FamilyErrors, KnownKind};
+use crate::exposition::{ExpositionFilter, Format};
+use crate::families::catalogue::catalogue;
+use crate::registry::StateMetrics;
+
+/// What there is to say about a configuration.
+///
+/// ```
+/// use kube_state_metrics::check::check;
+///
+/// let report = check("spec: { resources: 1 }", []);
+/// assert!(!report.is_ok(false) && !report.errors.is_empty() && report.exposition.is_empty());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckReport {
+    /// What is wrong; nothing of the configuration would be in force.
+    pub errors: Vec<ConfigProblem>,
+    /// What is odd, such as unknown keys.
+    pub warnings: Vec<ConfigProblem>,
+    /// What the objects yield, where the configuration has no errors.
+    pub exposition: String,
+    /// Samples left out since the same object, or another one, has a sample with the same labels.
+    pub repeated: u64,
+    /// Values that could not be read, per family.
+    pub unread: Vec<FamilyErrors>,
+    /// Objects that no entry of the configuration is about: how many, by `apiVersion` and `kind`.
+    pub ignored: BTreeMap<String, usize>,
+}
+
+impl CheckReport {
+    /// Whether all is well; `strict` counts warnings as errors.
+    #[must_use]
+    pub fn is_ok(&self, strict: bool) -> bool {
+        self.errors.is_empty() && (!strict || self.warnings.is_empty())
+    }
+}
+
+/// Checks a configuration and evaluates it for objects, whose kinds are taken as the known ones.
+///
+/// Definitions of custom resources among the objects say more of their kinds.
+///
+/// ```
+/// use kube_state_metrics::check::check;
+/// use serde_json::json;
+///
+/// let widget = json!({ "apiVersion": "acme.dev/v1", "kind": "Widget", "spec": { "size": 3 } });
+/// let report = check("
+/// spec:
+///   resources:
+///   - groupVersionKind: { group: acme.dev, kind: Widget }
+///     metricPrefix: acme
+///     metrics:
+///     - { name: size, each: { type: Gauge, gauge: { path: [spec, size] } } }
+/// ", [widget]);
+/// assert!(report.is_ok(false) && !report.is_ok(true));
+/// assert_eq!(report.warnings[0].path, "spec.resources[0].metricPrefix");
+/// assert!(report.exposition.ends_with("customresource_version=\"v1\"} 3\n"));
+/// ```
+#[must_use]
+pub fn check(config: &str, objects: impl IntoIterator<Item = Value>) -> CheckReport {
+    check_as(Format::Text, config, objects)
+}
+
+/// The same as [`check`], with the exposition in another format.
+///
+/// ```
+/// use kube_state_metrics::Format;
+/// use kube_state_metrics::check::check_as;
+///
+/// let report = check_as(Format::OpenMetrics, "spec: { resources: [] }", []);
+/// assert!(report.is_ok(true));
+/// assert_eq!(report.exposition, "# EOF\n");
+/// ```
+#[must_use]
+pub fn check_as(
+    format: Format,
+    config: &str,
+    objects: impl IntoIterator<Item = Value>,
+) -> CheckReport {
+    let mut report = CheckReport::default();
+    let config = match Config::parse(config) {
+        Ok(config) => config,
+        Err(error) => {
+            report.errors = error.problems().to_vec();
+            report.warnings = error.warnings().to_vec();
+            return report;
+        }
+    };
+    report.warnings = config.warnings().to_vec();
+    report.errors = conflicts(&config);
+    let objects: Vec<_> = objects.into_iter().collect();
+    let builder = StateMetrics::builder()
+        .custom_resources(&config)
+        .known_kinds(KnownKind::of_objects(&objects));
+    let metrics = match builder.build() {
+        Ok(metrics) if report.errors.is_empty() => metrics,
+        Ok(_) => return report,
+        Err(error) => {
+            let problems = error.problems().iter().map(ToString::to_string);
+            report.errors.extend(problems.map(ConfigProblem::of_all));
+            return report;
+        }
+    };
+    let mut writers = metrics.object_writers();
+    for object in &objects {
+        let text = |name| object.get(name).and_then(Value::as_str).unwrap_or_default();
+        let (api_version, kind) = (text("apiVersion"), text("kind"));
+        let writer = writers.iter_mut().find(|writer| {
+            let resource = writer.resource();
+            resource.kind() == kind && resource.api_version() == api_version
+        });
+        // Objects of any shape decode, so nothing is lost here.
+        let applied =
+            writer.is_some_and(|writer| writer.apply(object.to_string().as_bytes()).is_ok());
+        if !applied {
+            let kind = format!("{api_version} {kind}");
+            *report.ignored.entry(kind.trim().to_owned()).or_default() += 1;
+        }
+    }
+    report.exposition = metrics
+        .exposition(format, ExpositionFilter::default())
+        .to_string();
+    let stats = metrics.stats().map(|(_, stats)| stats);
+    // Those of one object are dropped before they are stored, those of others when they are shown.
+    let made: u64 = stats.map(|own| own.series + own.duplicates).sum();
+    let lines = report.exposition.lines();
+    let shown = lines.filter(|line| !line.starts_with('#')).count() as u64;
+    report.repeated = made.saturating_sub(shown);
+    report.unread = metrics.custom_resource_errors();
+    report
+}
+
+/// Families that built-in resources have in another way: beside those, the configuration would be
+/// refused.
+fn conflicts(config: &Config) -> Vec<ConfigProblem> {
+    let catalogue = catalogue();
+    let mut problems = Vec::new();
+    let metrics = (config.entries()).flat_map(|entry| {
+        let about = entry.describe();
+        (entry.metrics.iter()).map(move |metric| (about.clone(), metric))
+    });
+    for (about, metric) in metrics {
+        let same = |family: &&crate::CatalogueEntry| family.descriptor.name() == metric.name;
+        let Some(family) = catalogue.iter().find(same) else {
+            continue;
+        };
+        for what in metric.differences(&family.descriptor) {
+            problems.push(ConfigProblem {
+                line: metric.line,
+                path: metric.place.clone(),
+                resource: Some(about.clone()),
+                metric: Some(metric.name.clone()),
+                message: format!(
+                    "the family `{}` of {} has another {what}; rename the metric",
+                    metric.name, family.resource
+                ),
+            });
+        }
+    }
+    problems
+}

@@ -1,0 +1,63 @@
+//! Metrics of arbitrary kinds from a configuration, compatible with the Custom Resource State
+//! files of kube-state-metrics (feature `custom-resources`).
+//!
+//! A [`Config`] is parsed once and names all its errors at once. Resolved against the
+//! [kinds that exist](KnownKind) it yields [`CustomResourceCollector`]s. Where a kind has a Rust
+//! type, families in Rust ([`Family`](crate::Family)) say more and cost less; see
+//! `docs/custom-resources.md`.
+//!
+//! ```
+//! use kube_state_metrics::custom_resources::{Config, KnownKind};
+//! use kube_state_metrics::{Format, Scope, ExpositionFilter, StateMetrics};
+//!
+//! let config = Config::parse("
+//! spec:
+//!   resources:
+//!   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+//!     metricNamePrefix: acme_widget
+//!     labelsFromPath: { name: [metadata, name] }
+//!     metrics:
+//!     - name: size
+//!       help: Size the widget asks for.
+//!       each: { type: Gauge, gauge: { path: [spec, size] } }
+//! ")?;
+//! let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
+//! let metrics =
+//!     StateMetrics::builder().custom_resources(&config).known_kinds([widgets]).build()?;
+//! for mut writer in metrics.object_writers() {
+//!     writer.apply(br#"{ "metadata": { "name": "a" }, "spec": { "size": 3 } }"#)?;
+//! }
+//! let text = metrics.exposition(Format::Text, ExpositionFilter::default()).to_string();
+//! assert!(text.contains("acme_widget_size{") && text.ends_with("name=\"a\"} 3\n"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod base;
+mod collector;
+mod compile;
+mod config;
+mod document;
+mod errors;
+mod evaluate;
+mod expr;
+mod kinds;
+mod labels;
+mod number;
+mod path;
+mod problem;
+mod yaml;
+
+pub use crate::dynamic::JsonObject;
+pub use collector::CustomResourceCollector;
+pub use config::Config;
+pub use errors::FamilyErrors;
+pub use kinds::KnownKind;
+pub use problem::{ConfigError, ConfigProblem};
+
+#[cfg(test)]
+mod tests;
+
+/// The guide's code, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/custom-resources.md")]
+struct Guide;

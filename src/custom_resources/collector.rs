@@ -1,0 +1,159 @@
+//! Collectors of configured kinds.
+
+use std::sync::Arc;
+
+use super::compile::Entry;
+use super::errors::{Counter, FamilyErrors};
+use super::evaluate::Generator;
+use super::kinds::KnownKind;
+use crate::dynamic::JsonObject;
+use crate::family::Collector;
+use crate::family::{Family, FamilyDescriptor, MetricType};
+use crate::resource::ResourceInfo;
+
+/// The configured families of one kind.
+///
+/// It becomes a [`Collector`] for a [`MetricsStore`](crate::MetricsStore), or for the builder of a
+/// [`StateMetrics`](crate::StateMetrics), which takes a whole configuration as well
+/// ([`custom_resources`](crate::Builder::custom_resources)).
+///
+/// ```
+/// use kube_state_metrics::custom_resources::{Config, KnownKind};
+/// use kube_state_metrics::{CacheStore, Collector, MetricsStore, Scope};
+/// use serde_json::json;
+///
+/// let config = Config::parse("
+/// spec:
+///   resources:
+///   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+///     labelsFromPath: { name: [metadata, name] }
+///     metricNamePrefix: widget
+///     metrics:
+///     - { name: size, each: { type: Gauge, gauge: { path: [spec, size] } } }
+/// ")?;
+/// let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
+/// for own in config.collectors(&[widgets]) {
+///     let store = MetricsStore::new(Collector::from(own.clone()));
+///     store.add(&json!({ "metadata": { "name": "a" }, "spec": { "size": "2Ki" } }).into());
+///     let samples = store.get("a").map(|entry| entry.samples);
+///     assert!(samples.is_some_and(|samples| samples.ends_with("name=\"a\"} 2048\n")));
+///     assert_eq!(own.errors().count(), 0);
+/// }
+/// # Ok::<(), kube_state_metrics::custom_resources::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CustomResourceCollector {
+    resource: ResourceInfo,
+    families: Vec<Family<JsonObject>>,
+    counters: Arc<[FamilyCounter]>,
+}
+
+/// The errors of one family.
+#[derive(Debug)]
+struct FamilyCounter {
+    family: String,
+    level: i32,
+    errors: Arc<Counter>,
+}
+
+impl CustomResourceCollector {
+    pub(super) fn new(kind: &KnownKind, entry: &Entry) -> Self {
+        let resource = kind.resource().clone();
+        let mut families = Vec::new();
+        let mut counters = Vec::new();
+        for plan in &entry.metrics {
+            let mut constants = entry.common_labels.clone();
+            for (name, value) in [
+                ("customresource_group", resource.group()),
+                ("customresource_kind", resource.kind()),
+                ("customresource_version", resource.version()),
+            ] {
+                constants.insert(name.to_owned(), value.to_owned());
+            }
+            constants.extend(plan.common_labels.clone());
+            let errors = Arc::new(Counter::default());
+            counters.push(FamilyCounter {
+                family: plan.name.clone(),
+                level: plan.error_level,
+                errors: Arc::clone(&errors),
+            });
+            let (name, help) = (plan.name.clone(), plan.help.clone());
+            let family = match plan.metric_type() {
+                MetricType::StateSet => Family::state_set(name, help).labels(plan.label_name()),
+                MetricType::Info => Family::info(name, help),
+                MetricType::Gauge | MetricType::Counter => Family::gauge(name, help),
+            };
+            let family = family.reads(plan.reads());
+            families.push(family.generator(Generator::new(Arc::clone(plan), constants, errors)));
+        }
+        Self {
+            resource,
+            families,
+            counters: counters.into(),
+        }
+    }
+
+    /// The kind's names and scope.
+    ///
+    /// ```
+    /// use kube_state_metrics::Scope;
+    /// use kube_state_metrics::custom_resources::{Config, KnownKind};
+    ///
+    /// let config = Config::parse("
+    /// spec:
+    ///   resources:
+    ///   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+    ///     metrics:
+    ///     - { name: size, help: Size., each: { type: Gauge, gauge: { path: [spec, size] } } }
+    /// ")?;
+    /// let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
+    /// let collectors = config.collectors(&[widgets]);
+    /// assert_eq!(collectors[0].resource().kind(), "Widget");
+    /// assert_eq!(collectors[0].errors().count(), 0, "it has seen no object yet");
+    /// # Ok::<(), kube_state_metrics::custom_resources::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn resource(&self) -> &ResourceInfo {
+        &self.resource
+    }
+
+    /// Names, types and help texts of the families, in the order of the exposition.
+    ///
+    /// ```
+    /// use kube_state_metrics::Scope;
+    /// use kube_state_metrics::custom_resources::{Config, KnownKind};
+    ///
+    /// let config = Config::parse("
+    /// spec:
+    ///   resources:
+    ///   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+    ///     metrics:
+    ///     - { name: size, help: Size., each: { type: Gauge, gauge: { path: [spec, size] } } }
+    /// ")?;
+    /// let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
+    /// let collectors = config.collectors(&[widgets]);
+    /// assert!(collectors[0].families().map(|own| own.name()).eq(["kube_customresource_size"]));
+    /// # Ok::<(), kube_state_metrics::custom_resources::ConfigError>(())
+    /// ```
+    pub fn families(&self) -> impl ExactSizeIterator<Item = &FamilyDescriptor> {
+        self.families.iter().map(Family::descriptor)
+    }
+
+    /// The errors of the families that had some.
+    pub fn errors(&self) -> impl Iterator<Item = FamilyErrors> {
+        let counters = self.counters.iter().filter(|own| own.errors.count() > 0);
+        counters.map(|own| FamilyErrors {
+            resource: self.resource.label(),
+            family: own.family.clone(),
+            count: own.errors.count(),
+            examples: own.errors.examples(),
+            level: own.level,
+        })
+    }
+}
+
+impl From<CustomResourceCollector> for Collector<JsonObject> {
+    fn from(own: CustomResourceCollector) -> Self {
+        Self::configured(own.resource).families(own.families)
+    }
+}

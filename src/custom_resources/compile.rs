@@ -1,0 +1,553 @@
+//! From the document to metrics that are ready to be evaluated, with every check on the way.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::document::{Block, Labels, Metric, PathText, Reader, Resource};
+use super::expr::{Expr, ExprLabels};
+use super::kinds::KnownKind;
+use super::labels::{LabelPaths, constant_name};
+use super::path::Path;
+use crate::decode::ITEMS;
+use crate::family::{FamilyDescriptor, MetricType};
+use crate::k8s::{METRIC_NAME, is_valid_label_name, is_valid_metric_name};
+
+/// The prefix of names where a configuration gives none.
+const PREFIX: &str = "kube_customresource";
+
+/// One entry of `resources`, compiled.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) group: String,
+    /// Empty for every version.
+    pub(crate) version: String,
+    /// Empty for every kind.
+    pub(crate) kind: String,
+    pub(crate) common_labels: BTreeMap<String, String>,
+    pub(crate) metrics: Vec<Arc<MetricPlan>>,
+}
+
+/// One metric, compiled.
+#[derive(Debug)]
+pub(crate) struct MetricPlan {
+    /// The full name of the family.
+    pub(crate) name: String,
+    pub(crate) help: String,
+    /// At which verbosity errors are worth a log line.
+    pub(crate) error_level: i32,
+    pub(crate) common_labels: BTreeMap<String, String>,
+    /// Labels of the object, from its root.
+    pub(super) base: LabelPaths,
+    pub(super) each: Each,
+    pub(crate) place: String,
+    pub(crate) line: usize,
+}
+
+/// How samples come from the element at `path`.
+#[derive(Debug)]
+pub(super) struct Each {
+    pub(super) path: Path,
+    pub(super) labels: LabelPaths,
+    pub(super) kind: EachKind,
+    /// Empty where there is none.
+    pub(super) label_from_key: String,
+    /// Beyond the reference: an expression in place of `path`.
+    pub(super) for_each: Option<Expr>,
+    /// Beyond the reference: an expression in place of `valueFrom`.
+    pub(super) expr: Option<Expr>,
+    pub(super) expr_labels: ExprLabels,
+}
+
+#[derive(Debug)]
+pub(super) enum EachKind {
+    Gauge {
+        value_from: Path,
+        /// The key that is read directly, where `valueFrom` is only that key.
+        direct: Option<String>,
+        nil_is_zero: bool,
+    },
+    StateSet {
+        value_from: Path,
+        label_name: String,
+        list: Vec<String>,
+    },
+    Info,
+}
+
+impl MetricPlan {
+    pub(super) fn metric_type(&self) -> MetricType {
+        match self.each.kind {
+            EachKind::Gauge { .. } => MetricType::Gauge,
+            EachKind::StateSet { .. } => MetricType::StateSet,
+            EachKind::Info => MetricType::Info,
+        }
+    }
+
+    /// In what it differs from a family of its name: `type`, `help`.
+    pub(crate) fn differences(&self, other: &FamilyDescriptor) -> Vec<&'static str> {
+        let mut differences = Vec::new();
+        if self.metric_type() != other.metric_type() {
+            differences.push("type");
+        }
+        if self.help != other.help() {
+            differences.push("help");
+        }
+        differences
+    }
+
+    /// The label that carries the state of a state set.
+    pub(super) fn label_name(&self) -> Option<String> {
+        match &self.each.kind {
+            EachKind::StateSet { label_name, .. } => Some(label_name.clone()),
+            _ => None,
+        }
+    }
+
+    /// The fields of an object the metric reads, as dotted paths; the empty one is all of it.
+    pub(super) fn reads(&self) -> Vec<String> {
+        let each = &self.each;
+        let mut reads: Vec<_> = self.base.paths().map(Path::fields).collect();
+        let expressions = each.for_each.iter().chain(&each.expr);
+        let expressions = expressions.chain(each.expr_labels.iter());
+        reads.extend(expressions.flat_map(Expr::reads));
+        match &each.kind {
+            // The items of a computed list come from the object by that expression alone.
+            _ if each.for_each.is_some() => {}
+            // Entries of maps are not gone through, so only what is named is read.
+            EachKind::StateSet { value_from, .. }
+                if each.expr.is_none() && each.expr_labels.is_empty() =>
+            {
+                let below = each.labels.paths().chain([value_from]);
+                reads.extend(below.map(|path| each.path.fields_with(path)));
+            }
+            EachKind::Gauge { .. }
+                if each.path.is_empty() && !each.names_item() && each.labels.is_empty() => {}
+            _ => reads.extend(each.reads_below()),
+        }
+        reads
+    }
+}
+
+impl Each {
+    /// The fields below the element: where that is a list, its items are read in part only. Of a
+    /// map all entries are looked at.
+    fn reads_below(&self) -> Vec<String> {
+        let value_from = match &self.kind {
+            EachKind::Gauge { value_from, .. } => Some(value_from),
+            EachKind::StateSet { value_from, .. } => Some(value_from),
+            EachKind::Info => None,
+        };
+        let below: Vec<_> = self
+            .labels
+            .paths()
+            .chain(value_from)
+            .map(Path::fields)
+            .collect();
+        let whole = self.path.fields();
+        let reads_all = below.is_empty()
+            || below.iter().any(String::is_empty)
+            || self.expr.is_some()
+            || !self.expr_labels.is_empty();
+        if reads_all || !self.path.is_of_names() || self.path.is_empty() {
+            return vec![whole];
+        }
+        let below = below.iter();
+        below
+            .map(|below| format!("{whole}{ITEMS}.{below}"))
+            .collect()
+    }
+
+    /// Whether the element itself matters to the value or to a label.
+    fn names_item(&self) -> bool {
+        let value = self.expr.as_ref().is_none_or(Expr::names_item);
+        value || self.expr_labels.iter().any(Expr::names_item)
+    }
+}
+
+impl Entry {
+    /// What the entry is about, for messages.
+    pub(crate) fn describe(&self) -> String {
+        describe(&self.group, &self.version, &self.kind)
+    }
+
+    /// Whether the entry takes some type that another one takes.
+    fn overlaps(&self, other: &Self) -> bool {
+        let some = |own: &str, other: &str| own.is_empty() || other.is_empty() || own == other;
+        self.group == other.group
+            && some(&self.version, &other.version)
+            && some(&self.kind, &other.kind)
+    }
+
+    /// Whether the entry takes every type that another one takes.
+    fn covers(&self, other: &Self) -> bool {
+        let all = |own: &str, other: &str| own.is_empty() || own == other;
+        self.group == other.group
+            && all(&self.version, &other.version)
+            && all(&self.kind, &other.kind)
+    }
+}
+
+/// Compiles all entries; problems and warnings go to the reader.
+pub(super) fn compile(resources: Vec<Resource>, reader: &mut Reader) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut places = Vec::new();
+    for resource in resources {
+        let about = describe(&resource.group, &resource.version, &resource.kind);
+        reader.resource = Some(about);
+        places.push((
+            resource.place.clone(),
+            resource.line,
+            reader.resource.clone(),
+        ));
+        entries.push(entry(resource, reader));
+    }
+    reader.resource = None;
+    for (at, own) in entries.iter().enumerate() {
+        let later = |takes: fn(&Entry, &Entry) -> bool| {
+            let mut later = entries.iter().enumerate().skip(at + 1);
+            later.find(|(_, later)| takes(later, own)).map(|(at, _)| at)
+        };
+        let message = match (later(Entry::covers), later(Entry::overlaps)) {
+            (Some(later), _) => format!(
+                "has no effect: spec.resources[{later}] is about the same types and replaces it; \
+                 list all metrics in one entry"
+            ),
+            (None, Some(later)) => format!(
+                "spec.resources[{later}] is about some of the same types and replaces it for \
+                 those; list all metrics of a type in one entry"
+            ),
+            (None, None) => continue,
+        };
+        if let Some((place, line, resource)) = places.get(at) {
+            reader.resource.clone_from(resource);
+            reader.warn(place, *line, message);
+        }
+    }
+    reader.resource = None;
+    conflicts(&entries, reader);
+    entries
+}
+
+/// Finds families of one name that are not the same family.
+fn conflicts(entries: &[Entry], reader: &mut Reader) {
+    let mut first: BTreeMap<&str, &MetricPlan> = BTreeMap::new();
+    for (at, entry) in entries.iter().enumerate() {
+        let replaced = (entries.iter().skip(at + 1)).any(|later| later.covers(entry));
+        if replaced || entry.group == "*" {
+            continue;
+        }
+        reader.resource = Some(entry.describe());
+        for metric in &entry.metrics {
+            reader.metric = Some(metric.name.clone());
+            let first = first.entry(&metric.name).or_insert(metric);
+            for (differs, what) in [
+                (first.metric_type() != metric.metric_type(), "type"),
+                (first.help != metric.help, "help"),
+            ] {
+                if differs {
+                    let message = format!(
+                        "the family `{}` has another {what} at line {}; make both equal, or rename \
+                         one of the two",
+                        metric.name, first.line
+                    );
+                    reader.problem(&metric.place, metric.line, message);
+                }
+            }
+        }
+    }
+    (reader.resource, reader.metric) = (None, None);
+}
+
+fn describe(group: &str, version: &str, kind: &str) -> String {
+    let star = |text| match text {
+        "" => "*",
+        text => text,
+    };
+    let [group, version, kind] = [group, version, kind].map(star);
+    format!("{group}/{version} {kind}")
+}
+
+fn entry(resource: Resource, reader: &mut Reader) -> Entry {
+    if matches!(resource.group.as_str(), "*") {
+        let place = format!("{}.groupVersionKind.group", resource.place);
+        reader.warn(
+            &place,
+            resource.line,
+            "the entry is skipped: the group cannot be a wildcard; name one",
+        );
+    }
+    let (version, kind) = (&resource.version, &resource.kind);
+    if resource.group.is_empty() && !KnownKind::is_built_in("", version, kind) {
+        let place = format!("{}.groupVersionKind.group", resource.place);
+        let message = match version.is_empty() || kind.is_empty() {
+            true => String::from(
+                "the entry is skipped: without a group it needs the version and the kind of a \
+                 built-in type",
+            ),
+            false => {
+                format!("there is no built-in type {version} {kind}; name the group of others")
+            }
+        };
+        reader.warn(&place, resource.line, message);
+    }
+    constants(&resource.common_labels, reader);
+    if resource.metrics.is_empty() {
+        label_paths(pairs(&resource.labels_from_path), reader);
+    }
+    let metrics = (resource.metrics.iter())
+        .filter_map(|metric| {
+            let name = &metric.name.text;
+            reader.metric = Some(name.clone()).filter(|name| !name.is_empty());
+            let plan = plan(&resource, metric, reader);
+            reader.metric = None;
+            plan.map(Arc::new)
+        })
+        .collect();
+    Entry {
+        group: resource.group,
+        version: resource.version,
+        kind: resource.kind,
+        common_labels: values(&resource.common_labels),
+        metrics,
+    }
+}
+
+fn plan(resource: &Resource, metric: &Metric, reader: &mut Reader) -> Option<MetricPlan> {
+    let name = match resource.prefix.as_deref() {
+        Some("") => metric.name.text.clone(),
+        prefix => format!("{}_{}", prefix.unwrap_or(PREFIX), metric.name.text),
+    };
+    if !is_valid_metric_name(&name) {
+        let place = format!("{}.name", metric.place);
+        let line = metric.name.line.max(metric.line);
+        let message = format!(
+            "`{name}` is not a metric name; use letters, digits, `_` and `:`, and no digit in front"
+        );
+        reader.problem(&place, line, message);
+    }
+    constants(&metric.common_labels, reader);
+    let mut base: BTreeMap<&str, &PathText> = BTreeMap::new();
+    for (key, path) in resource
+        .labels_from_path
+        .iter()
+        .chain(&metric.labels_from_path)
+    {
+        base.insert(key, path);
+    }
+    let base = label_paths(base.into_iter(), reader);
+    let each = each(metric, reader)?;
+    if each.is_info() && !name.ends_with("_info") {
+        let place = format!("{}.name", metric.place);
+        let message = "the name of an info metric should end in `_info`";
+        reader.warn(&place, metric.name.line.max(metric.line), message);
+    }
+    let level = match metric.error_level {
+        0 => resource.error_level,
+        level => level,
+    };
+    Some(MetricPlan {
+        name,
+        help: metric.help.clone(),
+        error_level: level,
+        common_labels: values(&metric.common_labels),
+        base,
+        each,
+        place: metric.place.clone(),
+        line: metric.line,
+    })
+}
+
+impl Each {
+    fn is_info(&self) -> bool {
+        matches!(self.kind, EachKind::Info)
+    }
+}
+
+fn each(metric: &Metric, reader: &mut Reader) -> Option<Each> {
+    let place = format!("{}.each", metric.place);
+    let (word, line) = match &metric.kind {
+        Some(kind) => (kind.text.to_lowercase(), kind.line),
+        None => (String::new(), metric.line),
+    };
+    let blocks = [
+        ("gauge", &metric.gauge),
+        ("stateSet", &metric.state_set),
+        ("info", &metric.info),
+    ];
+    if let Some((key, block)) = blocks.iter().find(|(key, _)| key.to_lowercase() == word) {
+        if let Some(block) = block {
+            return Some(of_block(key, block, reader));
+        }
+        let message = format!("the type is {word}, but the block `{key}` is missing");
+        reader.problem(&format!("{place}.{key}"), line, message);
+    } else {
+        let message = match word.as_str() {
+            "" => String::from("the type is missing; it is Gauge, StateSet or Info"),
+            _ => format!("`{word}` is not a type; it is Gauge, StateSet or Info"),
+        };
+        reader.problem(&format!("{place}.type"), line, message);
+    }
+    // What else is wrong shall not come out only once this is mended.
+    for (key, block) in blocks {
+        if let Some(block) = block {
+            of_block(key, block, reader);
+        }
+    }
+    None
+}
+
+fn of_block(key: &str, block: &Block, reader: &mut Reader) -> Each {
+    let path = self::path(&block.path, reader);
+    let labels = label_paths(pairs(&block.labels_from_path), reader);
+    if !block.label_from_key.text.is_empty() {
+        let own = format!("{}.labelFromKey", block.place);
+        label_name(
+            &block.label_from_key.text,
+            &own,
+            block.label_from_key.line,
+            reader,
+        );
+    }
+    let kind = each_kind(key, block, reader);
+    let label_from_key = match key {
+        "stateSet" => String::new(),
+        _ => block.label_from_key.text.clone(),
+    };
+    let expr = |text: &Option<super::document::Constant>, reader: &mut Reader| {
+        let text = text.as_ref().filter(|text| !text.value.is_empty())?;
+        match Expr::compile(&text.value) {
+            Ok(expr) => Some(expr),
+            Err(problem) => {
+                reader.problem(&text.place, text.line, problem);
+                None
+            }
+        }
+    };
+    let for_each = expr(&block.for_each, reader);
+    let value = expr(&block.expr, reader);
+    let mut expr_labels = ExprLabels::default();
+    for (name, text) in &block.labels_from_expr {
+        label_name(name, &text.place, text.line, reader);
+        match Expr::compile(&text.value) {
+            Ok(expr) => expr_labels.push(name.clone(), expr),
+            Err(problem) => reader.problem(&text.place, text.line, problem),
+        }
+    }
+    let says = |text: &Option<super::document::Constant>| {
+        text.as_ref().is_some_and(|text| !text.value.is_empty())
+    };
+    if says(&block.for_each) && !block.path.elements.is_empty() {
+        let message = "`path` and `forEach` both say what the elements are; remove one";
+        reader.problem(&block.path.place, block.path.line, message);
+    }
+    if says(&block.expr) && !block.value_from.elements.is_empty() {
+        let message = "`valueFrom` and `expr` both say what the value is; remove one";
+        reader.problem(&block.value_from.place, block.value_from.line, message);
+    }
+    Each {
+        path,
+        labels,
+        kind,
+        label_from_key,
+        for_each,
+        expr: value,
+        expr_labels,
+    }
+}
+
+fn each_kind(key: &str, block: &Block, reader: &mut Reader) -> EachKind {
+    match key {
+        "gauge" => EachKind::Gauge {
+            value_from: path(&block.value_from, reader),
+            direct: match block.value_from.elements.as_slice() {
+                [only] if !only.text.is_empty() && !only.text.contains(',') => {
+                    Some(only.text.clone())
+                }
+                _ => None,
+            },
+            nil_is_zero: block.nil_is_zero,
+        },
+        "stateSet" => {
+            let own = format!("{}.labelName", block.place);
+            if block.label_name.text.is_empty() {
+                let message = "the name of the label that carries the state is missing";
+                reader.problem(&own, block.label_name.line.max(block.line), message);
+            } else {
+                label_name(&block.label_name.text, &own, block.label_name.line, reader);
+            }
+            EachKind::StateSet {
+                value_from: path(&block.value_from, reader),
+                label_name: block.label_name.text.clone(),
+                list: block.list.iter().map(|state| state.text.clone()).collect(),
+            }
+        }
+        _ => EachKind::Info,
+    }
+}
+
+fn values(constants: &Labels<super::document::Constant>) -> BTreeMap<String, String> {
+    let constants = constants.iter();
+    constants
+        .map(|(name, constant)| (name.clone(), constant.value.clone()))
+        .collect()
+}
+
+fn constants(labels: &Labels<super::document::Constant>, reader: &mut Reader) {
+    for (name, constant) in labels {
+        label_name(name, &constant.place, constant.line, reader);
+    }
+}
+
+fn label_name(name: &str, place: &str, line: usize, reader: &mut Reader) {
+    if name == METRIC_NAME {
+        let message = format!("`{name}` is the name of the metric itself; use another");
+        reader.problem(place, line, message);
+    } else if !is_valid_label_name(name) {
+        let message = format!(
+            "`{name}` is not a label name; use letters, digits and `_`, and no digit in front"
+        );
+        reader.problem(place, line, message);
+    }
+}
+
+fn path(text: &PathText, reader: &mut Reader) -> Path {
+    let elements = text.elements.iter().map(|element| element.text.as_str());
+    if let Ok(path) = Path::compile(elements) {
+        return path;
+    }
+    for element in &text.elements {
+        let written = element.text.as_str();
+        if Path::compile([written]).is_err() {
+            let message = format!(
+                "`{written}` finds nothing: in brackets it takes `[key=value]`; an index stands \
+                 without them"
+            );
+            let place = format!("{}[{}]", text.place, element.at);
+            reader.problem(&place, element.line, message);
+        }
+    }
+    Path::default()
+}
+
+fn pairs(labels: &Labels<PathText>) -> impl Iterator<Item = (&str, &PathText)> {
+    labels.iter().map(|(key, path)| (key.as_str(), path))
+}
+
+/// Compiles labels; keys come in ascending order.
+fn label_paths<'a>(
+    labels: impl Iterator<Item = (&'a str, &'a PathText)>,
+    reader: &mut Reader,
+) -> LabelPaths {
+    let mut compiled = LabelPaths::default();
+    for (key, text) in labels {
+        // What a metric has from its resource is not its own mistake.
+        let is_own = text.place.contains(".metrics[");
+        let metric = reader.metric.take_if(|_| !is_own);
+        if let Some(name) = constant_name(key) {
+            label_name(&name, &text.place, text.line, reader);
+        }
+        compiled.push(key, path(text, reader));
+        reader.metric = reader.metric.take().or(metric);
+    }
+    compiled
+}

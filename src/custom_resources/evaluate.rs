@@ -1,0 +1,424 @@
+//! The samples of one metric for one object.
+//!
+//! An error costs the sample concerned and is counted; everything else goes on.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::base::Base;
+use super::compile::{Each, EachKind, MetricPlan};
+use super::errors::Counter;
+use super::expr::Scope;
+use super::labels::{Label, LabelSet};
+use super::number::to_number;
+use super::path::Path;
+use crate::dynamic::JsonObject;
+use crate::family::FamilyGenerator;
+use crate::family::Samples;
+
+/// The element where there is none.
+static NULL: Value = Value::Null;
+
+/// Generates the samples of one metric for the objects of one type.
+#[derive(Debug)]
+pub(super) struct Generator {
+    plan: Arc<MetricPlan>,
+    base: Base,
+    errors: Arc<Counter>,
+}
+
+/// A sample whose own labels are known and sorted.
+struct Draft<'v> {
+    labels: Vec<Label<'v>>,
+    value: f64,
+}
+
+/// Why an element yields no number.
+enum Unread {
+    /// There is nothing to read.
+    Nothing,
+    /// What is there is no number.
+    NoNumber,
+    /// The element itself is missing.
+    Missing,
+}
+
+/// Samples of an object, while its elements are gone through.
+struct Evaluation<'v> {
+    each: &'v Each,
+    object: &'v JsonObject,
+    drafts: Vec<Draft<'v>>,
+    errors: &'v Counter,
+}
+
+// === impl Generator ===
+
+impl Generator {
+    pub(super) fn new(
+        plan: Arc<MetricPlan>,
+        constants: BTreeMap<String, String>,
+        errors: Arc<Counter>,
+    ) -> Self {
+        let base = Base::new(&plan.base, constants);
+        Self { plan, base, errors }
+    }
+}
+
+impl FamilyGenerator<JsonObject> for Generator {
+    fn generate(&self, object: &JsonObject, samples: &mut Samples<'_>) {
+        // What the drafts borrow from lives longer than they do.
+        let elements;
+        let mut evaluation = Evaluation {
+            each: &self.plan.each,
+            object,
+            drafts: Vec::new(),
+            errors: &self.errors,
+        };
+        match &self.plan.each.for_each {
+            None => evaluation.run(),
+            Some(for_each) => match for_each.evaluate(&Scope::of(object.value())) {
+                Ok(value) => {
+                    elements = value;
+                    evaluation.elements(&elements, true);
+                }
+                Err(problem) => return evaluation.error("forEach", &problem),
+            },
+        }
+        self.write(object, evaluation.drafts, samples);
+    }
+}
+
+impl Generator {
+    fn write(&self, object: &JsonObject, mut drafts: Vec<Draft<'_>>, samples: &mut Samples<'_>) {
+        if drafts.is_empty() {
+            return;
+        }
+        // Own labels decide the order, before the labels of the object come in.
+        drafts.sort_by(|a, b| a.labels.cmp(&b.labels));
+        let base = self.base.prepare(&self.plan.base, object.value());
+        for draft in &drafts {
+            let mut sample = samples.sample();
+            let mut own = draft.labels.iter().peekable();
+            for (name, label) in base.iter() {
+                while let Some((name, value)) = own.next_if(|(own, _)| &**own < name) {
+                    sample = sample.known(name, &**value);
+                }
+                if own.peek().is_none_or(|(own, _)| own != name) {
+                    sample = sample.prepared(name, label);
+                }
+            }
+            for (name, value) in own {
+                sample = sample.known(name, &**value);
+            }
+            sample.value(draft.value);
+        }
+    }
+}
+
+// === impl Evaluation ===
+
+impl<'v> Evaluation<'v> {
+    fn error(&self, what: &str, problem: &str) {
+        self.errors
+            .record(|| format!("{}: {what}: {problem}", self.object.key()));
+    }
+
+    fn run(&mut self) {
+        let each = self.each;
+        let element = each.path.find(self.object.value());
+        if each.expr.is_some() {
+            if let Some(element) = element {
+                self.elements(element, false);
+            }
+            return;
+        }
+        match &each.kind {
+            EachKind::Gauge {
+                value_from,
+                direct,
+                nil_is_zero,
+            } => self.gauge(element, value_from, direct.as_deref(), *nil_is_zero),
+            EachKind::StateSet {
+                value_from,
+                label_name,
+                list,
+            } => self.state_set(element, value_from, label_name, list),
+            EachKind::Info => self.info(element),
+        }
+    }
+
+    fn push(&mut self, labels: LabelSet<'v>, value: f64) {
+        self.drafts.push(Draft {
+            labels: labels.sorted(),
+            value,
+        });
+    }
+
+    fn own_labels(&self, element: &'v Value, key: Option<&'v str>) -> LabelSet<'v> {
+        let mut labels = LabelSet::default();
+        if let Some(key) = key.filter(|key| !key.is_empty())
+            && !self.each.label_from_key.is_empty()
+        {
+            let name = self.each.label_from_key.as_str();
+            labels.set(Cow::Borrowed(name), Cow::Borrowed(key));
+        }
+        self.each.labels.fill(element, &mut labels);
+        self.expression_labels(element, key, &mut labels);
+        labels
+    }
+
+    fn expression_labels(
+        &self,
+        element: &'v Value,
+        key: Option<&'v str>,
+        labels: &mut LabelSet<'v>,
+    ) {
+        if self.each.expr_labels.is_empty() {
+            return;
+        }
+        let scope = Scope {
+            object: self.object.value(),
+            item: element,
+            key,
+        };
+        let problem = self.each.expr_labels.fill(&scope, labels);
+        if let Err(problem) = problem {
+            self.error("labelsFromExpr", &problem);
+        }
+    }
+
+    // === gauges ===
+
+    fn gauge(
+        &mut self,
+        element: Option<&'v Value>,
+        value_from: &'v Path,
+        direct: Option<&str>,
+        nil_is_zero: bool,
+    ) {
+        match element {
+            Some(Value::Array(items)) => {
+                for item in items {
+                    let value = read(Some(item), value_from, nil_is_zero);
+                    self.gauge_sample(value, || item, None);
+                }
+            }
+            Some(element @ Value::Object(map)) => {
+                for (key, child) in sorted(map) {
+                    let value = self.child(child, value_from, direct == Some(key), nil_is_zero);
+                    let Some(value) = value else { continue };
+                    let mut labels = self.own_labels(child, Some(key));
+                    // The map's own labels win over those of its children.
+                    self.each.labels.fill(element, &mut labels);
+                    self.push(labels, value);
+                }
+            }
+            scalar => {
+                let value = read(scalar, value_from, nil_is_zero);
+                self.gauge_sample(value, || scalar.unwrap_or(&NULL), None);
+            }
+        }
+    }
+
+    fn gauge_sample(
+        &mut self,
+        value: Result<f64, Unread>,
+        element: impl FnOnce() -> &'v Value,
+        key: Option<&'v str>,
+    ) {
+        match value {
+            Ok(value) => {
+                let labels = self.own_labels(element(), key);
+                self.push(labels, value);
+            }
+            Err(Unread::Nothing) => {}
+            Err(Unread::NoNumber) => self.error("gauge", "the value is no number"),
+            Err(Unread::Missing) => self.error("gauge", "the path leads to nothing"),
+        }
+    }
+
+    /// The number of a map's entry, read itself where `valueFrom` names it.
+    fn child(
+        &self,
+        child: &Value,
+        value_from: &Path,
+        direct: bool,
+        nil_is_zero: bool,
+    ) -> Option<f64> {
+        if !direct {
+            // Siblings of other shapes are usual: they are no errors.
+            return read(Some(child), value_from, nil_is_zero).ok();
+        }
+        let value = read(Some(child), &Path::default(), nil_is_zero);
+        if value.is_err() {
+            self.error("gauge", "the value is no number");
+        }
+        value.ok()
+    }
+
+    // === state sets ===
+
+    fn state_set(
+        &mut self,
+        element: Option<&'v Value>,
+        value_from: &'v Path,
+        label_name: &'v str,
+        list: &'v [String],
+    ) {
+        match element {
+            None => {}
+            Some(Value::Array(items)) => {
+                for item in items {
+                    self.states(item, value_from.find(item), label_name, list);
+                }
+            }
+            Some(element) => self.states(element, value_from.find(element), label_name, list),
+        }
+    }
+
+    fn states(
+        &mut self,
+        element: &'v Value,
+        value: Option<&Value>,
+        label_name: &'v str,
+        list: &'v [String],
+    ) {
+        let Some(value) = value else { return };
+        let Some(current) = value.as_str() else {
+            return self.error("stateSet", "the state is no text");
+        };
+        for state in list {
+            let mut labels = LabelSet::default();
+            labels.set(Cow::Borrowed(label_name), Cow::Borrowed(state));
+            self.each.labels.fill(element, &mut labels);
+            self.expression_labels(element, None, &mut labels);
+            self.push(labels, f64::from(u8::from(state == current)));
+        }
+    }
+
+    // === infos ===
+
+    fn info(&mut self, element: Option<&'v Value>) {
+        match element {
+            None => {}
+            Some(Value::Array(items)) => {
+                for item in items.iter().filter(|item| !item.is_null()) {
+                    self.info_sample(item, None);
+                }
+            }
+            Some(element) => {
+                if let Value::Object(map) = element {
+                    for (key, child) in sorted(map) {
+                        self.info_sample(child, Some(key));
+                    }
+                }
+                let labels = self.own_labels(element, None);
+                let key = &self.each.label_from_key;
+                if !key.is_empty() && element.is_object() && labels.has(key) {
+                    self.error(
+                        "info",
+                        "labelFromKey names a label that labelsFromPath gives too",
+                    );
+                }
+                if !labels.is_empty() {
+                    self.push(labels, 1.0);
+                }
+            }
+        }
+    }
+
+    fn info_sample(&mut self, element: &'v Value, key: Option<&'v str>) {
+        let labels = self.own_labels(element, key);
+        if !labels.is_empty() {
+            self.push(labels, 1.0);
+        }
+    }
+
+    // === expressions ===
+
+    /// Goes through the elements of a list, and of a map where `spread` says so.
+    fn elements(&mut self, elements: &'v Value, spread: bool) {
+        match elements {
+            Value::Null => {}
+            Value::Array(items) => {
+                for item in items {
+                    self.element(item, None);
+                }
+            }
+            Value::Object(map) if spread => {
+                for (key, item) in sorted(map) {
+                    self.element(item, Some(key));
+                }
+            }
+            single => self.element(single, None),
+        }
+    }
+
+    fn element(&mut self, item: &'v Value, key: Option<&'v str>) {
+        let each = self.each;
+        let computed = match &each.expr {
+            None => None,
+            Some(expr) => {
+                let scope = Scope {
+                    object: self.object.value(),
+                    item,
+                    key,
+                };
+                match expr.evaluate(&scope) {
+                    Ok(value) => Some(value),
+                    Err(problem) => return self.error("expr", &problem),
+                }
+            }
+        };
+        match &each.kind {
+            EachKind::Gauge {
+                value_from,
+                nil_is_zero,
+                ..
+            } => {
+                let value = match &computed {
+                    // An expression says by `null` that there is nothing to tell.
+                    Some(Value::Null) if *nil_is_zero => Ok(0.0),
+                    Some(Value::Null) => Err(Unread::Nothing),
+                    Some(value) => to_number(value).ok_or(Unread::NoNumber),
+                    None => read(Some(item), value_from, *nil_is_zero),
+                };
+                self.gauge_sample(value, || item, key);
+            }
+            EachKind::StateSet {
+                value_from,
+                label_name,
+                list,
+            } => match &computed {
+                Some(Value::Null) => {}
+                Some(value) => self.states(item, Some(value), label_name, list),
+                None => self.states(item, value_from.find(item), label_name, list),
+            },
+            EachKind::Info => self.info_sample(item, key),
+        }
+    }
+}
+
+/// Entries by key, whatever features of the JSON library say about the order of maps.
+fn sorted(map: &Map<String, Value>) -> Vec<(&str, &Value)> {
+    let mut entries: Vec<_> = map
+        .iter()
+        .map(|(key, value)| (key.as_str(), value))
+        .collect();
+    entries.sort_unstable_by_key(|(key, _)| *key);
+    entries
+}
+
+/// The number at a path from an element.
+fn read(element: Option<&Value>, path: &Path, nil_is_zero: bool) -> Result<f64, Unread> {
+    let element = element.filter(|element| !element.is_null());
+    match element.and_then(|element| path.find(element)) {
+        Some(value) => to_number(value).ok_or(Unread::NoNumber),
+        None if nil_is_zero => Ok(0.0),
+        None if element.is_none() => Err(Unread::Missing),
+        None => Err(Unread::Nothing),
+    }
+}

@@ -1,0 +1,291 @@
+//! Kinds that exist: from custom resource definitions, from objects, or named by the caller.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use crate::families::BuiltIn;
+use crate::resource::{ResourceInfo, Scope};
+
+/// A kind that exists, which entries of a configuration may be about.
+///
+/// ```
+/// use kube_state_metrics::custom_resources::KnownKind;
+/// use serde_json::json;
+///
+/// let definition = json!({ "spec": {
+///     "group": "acme.dev", "scope": "Namespaced",
+///     "names": { "kind": "Widget", "plural": "widgets" },
+///     "versions": [{ "name": "v1", "served": true }, { "name": "v1beta1", "served": false }],
+/// }});
+/// let kinds = KnownKind::of_definition(&definition);
+/// assert_eq!(kinds.len(), 1);
+/// assert_eq!(kinds[0].resource().to_string(), "widgets.acme.dev");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KnownKind {
+    resource: ResourceInfo,
+}
+
+/// Asking a built-in resource for its names makes all its families: once is enough.
+static BUILT_IN: LazyLock<Vec<KnownKind>> = LazyLock::new(|| {
+    let infos = BuiltIn::ALL.iter().map(|resource| resource.info());
+    let kinds = infos.map(|info| {
+        let (group, version) = (info.group(), info.version());
+        KnownKind::new(group, version, info.kind(), info.plural(), info.scope())
+    });
+    kinds.collect()
+});
+
+impl KnownKind {
+    /// A kind by its names.
+    ///
+    /// ```
+    /// use kube_state_metrics::Scope;
+    /// use kube_state_metrics::custom_resources::KnownKind;
+    ///
+    /// let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
+    /// assert_eq!(widgets.resource().api_version(), "acme.dev/v1");
+    /// ```
+    #[must_use]
+    pub fn new(
+        group: impl Into<String>,
+        version: impl Into<String>,
+        kind: impl Into<String>,
+        plural: impl Into<String>,
+        scope: Scope,
+    ) -> Self {
+        let (group, version, kind) = (group.into(), version.into(), kind.into());
+        Self {
+            resource: ResourceInfo::configured(group, version, kind, plural.into(), scope),
+        }
+    }
+
+    /// The kinds a custom resource definition (`apiextensions.k8s.io/v1`) serves.
+    ///
+    /// One without group, kind, plural or versions has none; a version that is not served, or has
+    /// no name, is left out.
+    #[must_use]
+    pub fn of_definition(definition: &Value) -> Vec<Self> {
+        let spec = definition.get("spec");
+        let field = |path: &[&str]| {
+            let found = path.iter().try_fold(spec?, |value, key| value.get(key));
+            found
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
+        };
+        let (Some(group), Some(kind), Some(plural)) = (
+            field(&["group"]),
+            field(&["names", "kind"]),
+            field(&["names", "plural"]),
+        ) else {
+            return Vec::new();
+        };
+        let scope = match field(&["scope"]) {
+            Some("Cluster") => Scope::Cluster,
+            _ => Scope::Namespaced,
+        };
+        let versions = spec.and_then(|spec| spec.get("versions")?.as_array());
+        let served = versions.into_iter().flatten().filter_map(|version| {
+            let name = version
+                .get("name")?
+                .as_str()
+                .filter(|name| !name.is_empty())?;
+            let served = version
+                .get("served")
+                .is_none_or(|served| *served == Value::Bool(true));
+            served.then(|| Self::new(group, name, kind, plural, scope))
+        });
+        served.collect()
+    }
+
+    /// The kind of an object, where nothing else tells which kinds exist.
+    ///
+    /// A built-in kind keeps its plural and scope. For others the plural is the lower-case kind
+    /// with an `s`, or `es` or `ies` where English wants it, and an object without a namespace
+    /// makes the kind cluster-scoped. `None` for a value without `apiVersion` or `kind`.
+    #[must_use]
+    pub fn of_object(object: &Value) -> Option<Self> {
+        let text = |name| object.get(name).and_then(Value::as_str);
+        let (api_version, kind) = (text("apiVersion")?, text("kind")?);
+        let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+        if let Some(own) = BUILT_IN.iter().find(|own| own.is(group, version, kind)) {
+            return Some(own.clone());
+        }
+        let namespace = object.get("metadata").and_then(|own| own.get("namespace"));
+        let scope = match namespace.and_then(Value::as_str) {
+            Some(namespace) if !namespace.is_empty() => Scope::Namespaced,
+            _ => Scope::Cluster,
+        };
+        Some(Self::new(group, version, kind, plural(kind), scope))
+    }
+
+    /// The kinds of many objects, each once: a definition among them counts with all it serves.
+    ///
+    /// ```
+    /// use kube_state_metrics::custom_resources::KnownKind;
+    /// use serde_json::json;
+    ///
+    /// let widget = json!({
+    ///     "apiVersion": "acme.dev/v1", "kind": "Widget", "metadata": { "name": "a", "namespace": "b" }
+    /// });
+    /// let kinds = KnownKind::of_objects([&widget, &widget]);
+    /// assert_eq!(kinds, KnownKind::of_object(&widget).into_iter().collect::<Vec<_>>());
+    /// assert_eq!(kinds[0].resource().to_string(), "widgets.acme.dev");
+    /// ```
+    #[must_use]
+    pub fn of_objects<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Vec<Self> {
+        let mut kinds: BTreeMap<(String, String), Self> = BTreeMap::new();
+        let mut defined = Vec::new();
+        for object in objects {
+            if object.get("kind").and_then(Value::as_str) == Some("CustomResourceDefinition") {
+                defined.extend(Self::of_definition(object));
+            }
+            let Some(own) = Self::of_object(object) else {
+                continue;
+            };
+            let known = kinds.entry(own.identity()).or_insert_with(|| own.clone());
+            if own.resource.scope() == Scope::Namespaced {
+                *known = own;
+            }
+        }
+        // Of two definitions of a kind the first one counts, and each more than what objects tell.
+        let defined = defined.into_iter().rev();
+        kinds.extend(defined.map(|own| (own.identity(), own)));
+        kinds.into_values().collect()
+    }
+
+    /// All kinds that this crate has metrics for already.
+    ///
+    /// A configuration adds families to those that are among the known kinds.
+    ///
+    /// ```
+    /// use kube_state_metrics::custom_resources::KnownKind;
+    ///
+    /// assert_eq!(KnownKind::built_in().len(), 39);
+    /// ```
+    #[must_use]
+    pub fn built_in() -> Vec<Self> {
+        BUILT_IN.clone()
+    }
+
+    /// Whether there are metrics for the kind of these names already.
+    pub(super) fn is_built_in(group: &str, version: &str, kind: &str) -> bool {
+        BUILT_IN.iter().any(|own| own.is(group, version, kind))
+    }
+
+    /// Whether it has these names.
+    pub(super) fn is(&self, group: &str, version: &str, kind: &str) -> bool {
+        let own = &self.resource;
+        own.group() == group && own.version() == version && own.kind() == kind
+    }
+
+    /// Names and scope.
+    #[must_use]
+    pub fn resource(&self) -> &ResourceInfo {
+        &self.resource
+    }
+
+    /// What an object says of its kind: `apiVersion` and `kind`.
+    fn identity(&self) -> (String, String) {
+        let resource = &self.resource;
+        (
+            resource.api_version().into_owned(),
+            resource.kind().to_owned(),
+        )
+    }
+}
+
+fn plural(kind: &str) -> String {
+    let kind = kind.to_lowercase();
+    let vowel_before_y = kind.ends_with(['y'])
+        && kind
+            .trim_end_matches('y')
+            .ends_with(['a', 'e', 'i', 'o', 'u']);
+    if kind.ends_with(['s', 'x', 'z']) || kind.ends_with("ch") || kind.ends_with("sh") {
+        return format!("{kind}es");
+    }
+    match kind.strip_suffix('y') {
+        Some(stem) if !vowel_before_y => format!("{stem}ies"),
+        _ => format!("{kind}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_definition_yields_its_served_versions() {
+        let definition = |spec: Value| KnownKind::of_definition(&json!({ "spec": spec }));
+        let names = json!({ "kind": "Widget", "plural": "widgets" });
+        let kinds = definition(json!({
+            "group": "acme.dev", "scope": "Cluster", "names": names,
+            "versions": [
+                { "name": "v1" }, { "name": "v2", "served": true }, { "name": "v3", "served": false },
+                { "name": "v4", "served": "true" }, { "name": "" }, {}, 7,
+            ],
+        }));
+        let versions: Vec<_> = kinds.iter().map(|kind| kind.resource().version()).collect();
+        assert_eq!(versions, ["v1", "v2"]);
+        assert_eq!(kinds[0].resource().scope(), Scope::Cluster);
+        for incomplete in [
+            json!({ "names": names, "versions": [{ "name": "v1" }] }),
+            json!({ "group": "g", "names": { "kind": "W" }, "versions": [{ "name": "v1" }] }),
+            json!({ "group": "g", "names": names }),
+            json!(null),
+        ] {
+            assert!(definition(incomplete.clone()).is_empty(), "{incomplete}");
+        }
+    }
+
+    #[test]
+    fn objects_tell_their_kinds() {
+        let objects = [
+            json!({ "apiVersion": "acme.dev/v1", "kind": "Policy", "metadata": {} }),
+            json!({ "apiVersion": "acme.dev/v1", "kind": "Policy", "metadata": { "namespace": "n" } }),
+            json!({ "apiVersion": "v1", "kind": "Pod" }),
+            json!({ "kind": "Nothing" }),
+        ];
+        let kinds = KnownKind::of_objects(&objects);
+        let names: Vec<_> = kinds.iter().map(|kind| kind.resource().name()).collect();
+        assert_eq!(
+            names,
+            ["acme.dev/v1, Resource=policies", "/v1, Resource=pods"]
+        );
+        assert!(
+            kinds
+                .iter()
+                .all(|kind| kind.resource().scope() == Scope::Namespaced)
+        );
+    }
+
+    #[test]
+    fn of_two_definitions_of_a_kind_the_first_counts() {
+        let definition = |plural: &str| {
+            json!({ "kind": "CustomResourceDefinition", "spec": { "group": "g",
+                "names": { "kind": "W", "plural": plural }, "versions": [{ "name": "v1" }] } })
+        };
+        let object = json!({ "apiVersion": "g/v1", "kind": "W" });
+        let objects = [object, definition("first"), definition("second")];
+        let kinds = KnownKind::of_objects(&objects);
+        assert_eq!(kinds.len(), 1);
+        assert_eq!(kinds[0].resource().plural(), "first");
+    }
+
+    #[test]
+    fn plurals_are_those_english_would_form() {
+        for (kind, expected) in [
+            ("Widget", "widgets"),
+            ("Ingress", "ingresses"),
+            ("Policy", "policies"),
+            ("Gateway", "gateways"),
+            ("Mesh", "meshes"),
+            ("Box", "boxes"),
+        ] {
+            assert_eq!(plural(kind), expected);
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Labels of samples: names, texts of values, and the maps a configuration fills them from.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::path::Path;
+use crate::k8s::{sanitize_label, write_f64};
+
+/// A label, name first.
+pub(super) type Label<'v> = (Cow<'v, str>, Cow<'v, str>);
+
+/// The labels of one sample, each name once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LabelSet<'v> {
+    labels: Vec<Label<'v>>,
+    /// Where each name is, once there are many.
+    places: HashMap<Cow<'v, str>, usize>,
+}
+
+/// From so many labels on they are looked up by hash.
+const MANY: usize = 32;
+
+/// Labels filled from paths.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LabelPaths {
+    /// Maps whose every entry becomes a label, with what stands in front of the names.
+    stars: Vec<(String, Path)>,
+    named: Vec<(String, Path)>,
+}
+
+// === impl LabelSet ===
+
+impl<'v> LabelSet<'v> {
+    /// Adds a label, or replaces the one of that name.
+    pub(super) fn set(&mut self, name: Cow<'v, str>, value: Cow<'v, str>) {
+        if let Some(place) = self.place(&name)
+            && let Some(label) = self.labels.get_mut(place)
+        {
+            label.1 = value;
+            return;
+        }
+        self.labels.push((name, value));
+        let known = self.places.len();
+        if self.labels.len() >= MANY {
+            let new = self.labels.iter().enumerate().skip(known);
+            self.places
+                .extend(new.map(|(place, (name, _))| (name.clone(), place)));
+        }
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        if self.labels.len() < MANY {
+            return self.labels.iter().position(|(own, _)| own == name);
+        }
+        self.places.get(name).copied()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.place(name).is_some()
+    }
+
+    /// The labels by name.
+    pub(super) fn sorted(mut self) -> Vec<Label<'v>> {
+        self.labels.sort_unstable();
+        self.labels
+    }
+}
+
+// === impl LabelPaths ===
+
+impl LabelPaths {
+    /// Adds a label by its key in the configuration; keys come in ascending order.
+    pub(super) fn push(&mut self, key: &str, path: Path) {
+        match star_prefix(key) {
+            Some(prefix) => self.stars.push((sanitize(prefix), path)),
+            None => self.named.push((sanitize(key), path)),
+        }
+    }
+
+    /// Sets the labels that an element yields.
+    pub(super) fn fill<'v>(&'v self, element: &'v Value, labels: &mut LabelSet<'v>) {
+        for (prefix, path) in &self.stars {
+            let Some(Value::Object(map)) = path.find(element) else {
+                continue;
+            };
+            for (key, value) in map {
+                let name = if prefix.is_empty() {
+                    sanitize_label(key)
+                } else {
+                    Cow::Owned(sanitize_label(&format!("{prefix}{key}")).into_owned())
+                };
+                labels.set(name, text(value));
+            }
+        }
+        for (name, path) in &self.named {
+            if let Some(value) = path.find(element) {
+                labels.set(Cow::Borrowed(name), text(value));
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.stars.is_empty() && self.named.is_empty()
+    }
+
+    /// Names and paths, where no name comes from data.
+    pub(super) fn fixed(&self) -> Option<&[(String, Path)]> {
+        self.stars.is_empty().then_some(&*self.named)
+    }
+
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.stars.iter().chain(&self.named).map(|(_, path)| path)
+    }
+}
+
+/// What stands in front of the names a star key yields; `None` for an ordinary key.
+fn star_prefix(key: &str) -> Option<&str> {
+    match key.strip_suffix('*') {
+        Some(prefix) => Some(prefix),
+        None if key.starts_with('*') => Some(""),
+        None => None,
+    }
+}
+
+/// The name a key of a configuration gives a label, or the beginning of it.
+///
+/// Characters that names cannot have become `_`; the outcome may still be no name.
+pub(super) fn sanitize(key: &str) -> String {
+    let clean = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    key.chars().map(clean).collect()
+}
+
+/// The constant part of the names a key yields, as it is checked: nothing for a bare star.
+pub(super) fn constant_name(key: &str) -> Option<String> {
+    match star_prefix(key) {
+        Some("") => None,
+        Some(prefix) => Some(sanitize(prefix)),
+        None => Some(sanitize(key)),
+    }
+}
+
+/// A value as the text of a label.
+///
+/// Texts stand for themselves; lists are `[a b]` and maps `map[k:v]` with sorted keys.
+pub(super) fn text(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => Cow::Borrowed(text),
+        Value::Bool(flag) => Cow::Borrowed(if *flag { "true" } else { "false" }),
+        Value::Null => Cow::Borrowed("<nil>"),
+        _ => {
+            let mut out = Vec::new();
+            write_text(&mut out, value);
+            Cow::Owned(String::from_utf8(out).unwrap_or_default())
+        }
+    }
+}
+
+fn write_text(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Array(items) => {
+            out.push(b'[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(b' ');
+                }
+                write_text(out, item);
+            }
+            out.push(b']');
+        }
+        Value::Object(map) => {
+            // The order of the map depends on features of the JSON library.
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_unstable_by_key(|(key, _)| *key);
+            out.extend_from_slice(b"map[");
+            for (at, (key, value)) in entries.into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b' ');
+                }
+                out.extend_from_slice(key.as_bytes());
+                out.push(b':');
+                write_text(out, value);
+            }
+            out.push(b']');
+        }
+        Value::Number(number) => match number.as_i64() {
+            Some(integer) => out.extend_from_slice(integer.to_string().as_bytes()),
+            None => match number.as_f64() {
+                Some(zero) if zero == 0.0 && zero.is_sign_negative() => {
+                    out.extend_from_slice(b"-0");
+                }
+                Some(float) => write_f64(out, float),
+                None => {}
+            },
+        },
+        _ => out.extend_from_slice(text(value).as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_have_the_texts_of_the_reference() {
+        for (value, expected) in [
+            (json!("a b"), "a b"),
+            (json!(""), ""),
+            (json!(1_000_000), "1000000"),
+            (json!(-5), "-5"),
+            (json!(1_000_000.0), "1e+06"),
+            (json!(1_000_000.5), "1.0000005e+06"),
+            (json!(1e20), "1e+20"),
+            (json!(0.00001), "1e-05"),
+            (json!(1.5), "1.5"),
+            (json!(1.0), "1"),
+            (json!(-0.0), "-0"),
+            (
+                json!(9_223_372_036_854_775_808_u64),
+                "9.223372036854776e+18",
+            ),
+            (json!(true), "true"),
+            (json!([]), "[]"),
+            (json!({}), "map[]"),
+            (json!(["a", 1, null, [true]]), "[a 1 <nil> [true]]"),
+            (
+                json!({ "b": 1, "a": { "c": null } }),
+                "map[a:map[c:<nil>] b:1]",
+            ),
+            (json!(null), "<nil>"),
+        ] {
+            assert_eq!(text(&value), expected, "{value}");
+        }
+    }
+
+    fn filled(paths: &[(&str, &[&str])], element: &Value) -> Vec<(String, String)> {
+        let mut compiled = LabelPaths::default();
+        let mut paths = paths.to_vec();
+        paths.sort_unstable();
+        for (key, path) in paths {
+            compiled.push(key, Path::compile(path.iter().copied()).unwrap());
+        }
+        let mut labels = LabelSet::default();
+        compiled.fill(element, &mut labels);
+        (labels.sorted().into_iter())
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect()
+    }
+
+    fn pair(name: &str, value: &str) -> (String, String) {
+        (name.to_owned(), value.to_owned())
+    }
+
+    #[test]
+    fn star_keys_spread_maps_and_ordinary_keys_win() {
+        let element = json!({ "l": { "a.b": "x", "1st": null, "c": "y" }, "n": 3, "s": "t" });
+        assert_eq!(
+            filled(&[("*", &["l"]), ("c", &["n"])], &element),
+            [pair("_1st", "<nil>"), pair("a_b", "x"), pair("c", "3")]
+        );
+        assert_eq!(
+            filled(
+                &[("p.*", &["l"]), ("*x", &["s"]), ("a*b", &["s"])],
+                &element
+            ),
+            [
+                pair("a_b", "t"),
+                pair("p_1st", "<nil>"),
+                pair("p_a_b", "x"),
+                pair("p_c", "y")
+            ]
+        );
+        assert_eq!(
+            filled(&[("**", &["l"])], &json!({ "l": { "k": 1 } })),
+            [pair("_k", "1")]
+        );
+        // Later star keys overwrite earlier ones, and so do later keys of one name.
+        assert_eq!(
+            filled(
+                &[("*", &["l"]), ("*a", &["m"])],
+                &json!({ "l": { "k": 1 }, "m": { "k": 2 } })
+            ),
+            [pair("k", "2")]
+        );
+        assert_eq!(
+            filled(
+                &[("a-b", &["x"]), ("a.b", &["y"])],
+                &json!({ "x": 1, "y": 2 })
+            ),
+            [pair("a_b", "2")]
+        );
+        assert_eq!(filled(&[("e", &[])], &json!("self")), [pair("e", "self")]);
+        assert_eq!(filled(&[("e", &[]), ("f", &["g"])], &json!(null)), []);
+    }
+}

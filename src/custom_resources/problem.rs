@@ -1,0 +1,98 @@
+//! What is wrong or odd about a configuration, and where.
+
+use std::fmt;
+
+/// One thing that is wrong or odd about a configuration.
+///
+/// ```
+/// use kube_state_metrics::custom_resources::Config;
+///
+/// let error = Config::parse("spec: { resources: 1 }").unwrap_err();
+/// assert_eq!(error.problems()[0].path, "spec.resources");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigProblem {
+    /// The line, counted from 1; 0 where there is none.
+    pub line: usize,
+    /// The path in the document, such as `spec.resources[0].metrics[2].each.gauge.path[1]`.
+    pub path: String,
+    /// The group, version and kind of the entry, as far as they can be read.
+    pub resource: Option<String>,
+    /// The name of the metric, where it is about one.
+    pub metric: Option<String>,
+    /// What is wrong, and what to do about it.
+    pub message: String,
+}
+
+/// Everything that is wrong with a configuration; none of it is in force.
+///
+/// ```
+/// use kube_state_metrics::custom_resources::Config;
+///
+/// let error = Config::parse("spec: { resources: 1 }").unwrap_err();
+/// assert_eq!(error.problems().len(), 1);
+/// assert!(error.to_string().starts_with("line 1: spec.resources: "));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", list(problems))]
+pub struct ConfigError {
+    pub(super) problems: Vec<ConfigProblem>,
+    pub(super) warnings: Vec<ConfigProblem>,
+}
+
+impl ConfigError {
+    /// The single problems, in the order of the document.
+    #[must_use]
+    pub fn problems(&self) -> &[ConfigProblem] {
+        &self.problems
+    }
+
+    /// What is odd besides, in the order of the document: it often explains what is wrong.
+    ///
+    /// ```
+    /// use kube_state_metrics::custom_resources::Config;
+    ///
+    /// let error = Config::parse("spec: { resources: 1, resource: [] }").unwrap_err();
+    /// assert_eq!(error.warnings()[0].path, "spec.resource");
+    /// ```
+    #[must_use]
+    pub fn warnings(&self) -> &[ConfigProblem] {
+        &self.warnings
+    }
+}
+
+impl ConfigProblem {
+    /// One that is about no place in particular.
+    pub(crate) fn of_all(message: String) -> Self {
+        Self {
+            line: 0,
+            path: String::new(),
+            resource: None,
+            metric: None,
+            message,
+        }
+    }
+}
+
+impl fmt::Display for ConfigProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line > 0 {
+            write!(f, "line {}: ", self.line)?;
+        }
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)?;
+        match (&self.resource, &self.metric) {
+            (Some(resource), Some(metric)) => write!(f, " (metric {metric} of {resource})"),
+            (Some(resource), None) => write!(f, " (resource {resource})"),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn list(problems: &[ConfigProblem]) -> String {
+    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}

@@ -1,0 +1,560 @@
+use std::sync::{Arc, Weak};
+
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::json;
+
+use super::*;
+use crate::check::{check, check_as};
+use crate::exposition::{ExpositionFilter, Format};
+use crate::registry::ResourceChanges;
+use crate::store::AnyStore;
+use crate::{BuiltIn, Scope, StateMetrics};
+
+const CONFIG: &str = "
+spec:
+  resources:
+  - groupVersionKind: { group: acme.dev, version: '*', kind: '*' }
+    metricNamePrefix: acme
+    labelsFromPath: { name: [metadata, name] }
+    metrics:
+    - { name: size, each: { type: Gauge, gauge: { path: [spec, size] } } }
+";
+
+fn widget(version: &str) -> KnownKind {
+    KnownKind::new("acme.dev", version, "Widget", "widgets", Scope::Namespaced)
+}
+
+fn metrics() -> StateMetrics {
+    StateMetrics::builder()
+        .built_in([BuiltIn::Pods])
+        .allow_metrics(["kube_pod_info", "acme_", "label_"])
+        .custom_resources(&Config::parse(CONFIG).unwrap())
+        .build()
+        .unwrap()
+}
+
+fn feed(metrics: &StateMetrics, kind: &KnownKind, size: u32) {
+    for mut writer in metrics.object_writers_of(kind.resource()) {
+        let object =
+            json!({ "metadata": { "name": "a", "namespace": "n" }, "spec": { "size": size } });
+        writer.apply(object.to_string().as_bytes()).unwrap();
+    }
+}
+
+fn text(metrics: &StateMetrics, selection: ExpositionFilter) -> String {
+    metrics.exposition(Format::Text, selection).to_string()
+}
+
+fn problems(config: &str) -> Vec<String> {
+    let error = Config::parse(config).unwrap_err();
+    error.problems().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn all_errors_are_told_at_once_with_their_places() {
+    let config = "\
+spec:
+  resources:
+  - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+    labelsFromPath:
+      a: [x, '[0]']
+    metrics:
+    - name: size of it
+      each:
+        type: Gauge
+        gauge:
+          path: text
+          labelFromKey: a-b
+    - name: phase
+      errorLogV: much
+      each: { type: Counter }
+  - groupVersionKind: { group: other.dev }
+    metrics:
+    - { name: size, each: { type: Info } }
+";
+    let of = |metric: &str| format!(" (metric {metric} of acme.dev/v1 Widget)");
+    let expected = [
+        format!(
+            "line 5: spec.resources[0].labelsFromPath.a[1]: `[0]` finds nothing: in brackets it \
+             takes `[key=value]`; an index stands without them{}",
+            " (resource acme.dev/v1 Widget)"
+        ),
+        format!(
+            "line 7: spec.resources[0].metrics[0].name: `kube_customresource_size of it` is not a \
+             metric name; use letters, digits, `_` and `:`, and no digit in front{}",
+            of("size of it")
+        ),
+        format!(
+            "line 11: spec.resources[0].metrics[0].each.gauge.path: expected a list, found a text \
+             or a number{}",
+            of("size of it")
+        ),
+        format!(
+            "line 12: spec.resources[0].metrics[0].each.gauge.labelFromKey: `a-b` is not a label \
+             name; use letters, digits and `_`, and no digit in front{}",
+            of("size of it")
+        ),
+        format!(
+            "line 14: spec.resources[0].metrics[1].errorLogV: expected an integer of 32 bits, \
+             found a text or a number{}",
+            of("phase")
+        ),
+        format!(
+            "line 15: spec.resources[0].metrics[1].each.type: `counter` is not a type; it is \
+             Gauge, StateSet or Info{}",
+            of("phase")
+        ),
+        "line 18: spec.resources[1].metrics[0].each.info: the type is info, but the block `info` \
+         is missing (metric size of other.dev/* *)"
+            .to_owned(),
+    ];
+    assert_eq!(problems(config), expected);
+}
+
+/// An entry about widgets with some metrics, on a line each.
+fn of_widgets(metrics: &[&str]) -> String {
+    let head =
+        "spec:\n  resources:\n  - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }";
+    let metrics: Vec<_> = metrics.iter().map(|own| format!("    - {own}\n")).collect();
+    format!("{head}\n    metrics:\n{}", metrics.concat())
+}
+
+#[test]
+fn one_error_does_not_hide_another() {
+    let config = of_widgets(&[
+        "{ name: a, each: { type: Gauge, gauge: { path: [null, '[]', x, '[1]'] } } }",
+        "{ name: b, each: { type: Counter, gauge: { labelFromKey: 9x, valueFrom: ['[1]'] } } }",
+        "{ name: c, each: { type: Gauge, gauge: { path: [x], forEach: '((' } } }",
+        "{ name: d, each: { type: Gauge, gauge: { <<: { path: [x] }, <<: { path: [y] } } } }",
+        "{ name: e, each: { type: Gauge, gauge: { labelFromKey: __name__ } } }",
+    ]);
+    let found: Vec<_> = (problems(&config).into_iter())
+        .map(|problem| {
+            let (place, _) = problem.split_once(": `").unwrap_or((&problem, ""));
+            place.replace("spec.resources[0].metrics", "")
+        })
+        .collect();
+    let expected = [
+        "line 5: [0].each.gauge.path[1]",
+        "line 5: [0].each.gauge.path[3]",
+        "line 6: [1].each.type",
+        "line 6: [1].each.gauge.labelFromKey",
+        "line 6: [1].each.gauge.valueFrom[0]",
+        "line 7: [2].each.gauge.forEach",
+        "line 7: [2].each.gauge.path",
+        "line 8: [3].each.gauge",
+        "line 9: [4].each.gauge.labelFromKey",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found} {expected}");
+    }
+}
+
+#[test]
+fn warnings_come_along_with_errors() {
+    let config = of_widgets(&["{ name: a, each: { type: stateset, stateset: {} } }"]);
+    let report = check(&config, []);
+    assert_eq!(report.errors.len(), 1);
+    assert!(report.warnings[0].path.ends_with("each.stateset"));
+    let conflict = of_widgets(&[
+        "{ name: a, help: One., each: { type: Gauge, gauge: {} } }",
+        "{ name: a, help: Two., each: { type: Gauge, gauge: {} } }",
+    ]);
+    let error = &problems(&conflict)[0];
+    let of = "(metric kube_customresource_a of acme.dev/v1 Widget)";
+    assert!(error.ends_with(of), "{error}");
+}
+
+#[test]
+fn entries_that_do_little_or_nothing_are_warned_about() {
+    for (config, words) in [
+        ("kind: Foo", "there is no `spec`"),
+        (
+            "spec: { resources: [{ groupVersionKind: { version: v1, kind: Widget } }] }",
+            "there is no built-in type v1 Widget",
+        ),
+        (
+            "spec: { resources: [{ groupVersionKind: { group: a, version: v1 } }, \
+             { groupVersionKind: { group: a, kind: B } }] }",
+            "is about some of the same types",
+        ),
+        (
+            "spec: { resources: [{ groupVersionKind: { group: a, version: v1 } }, \
+             { groupVersionKind: { group: a } }] }",
+            "has no effect",
+        ),
+    ] {
+        let config = Config::parse(config).unwrap();
+        let warnings = config.warnings();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].message.contains(words), "{}", warnings[0]);
+    }
+    let apart = "spec: { resources: [{ groupVersionKind: { group: a, version: v1 } }, \
+         { groupVersionKind: { group: a, version: v2 } }, \
+         { groupVersionKind: { version: v1, kind: Pod } }] }";
+    assert!(Config::parse(apart).unwrap().warnings().is_empty());
+}
+
+#[test]
+fn merged_maps_that_merge_others_are_limited() {
+    let mut text = String::from("m0: &m0 { path: [spec] }\n");
+    for depth in 1..9 {
+        let all = vec![format!("*m{}", depth - 1); 10].join(", ");
+        text += &format!("m{depth}: &m{depth} {{ <<: [{all}] }}\n");
+    }
+    text += "spec: { resources: [{ metrics: [{ each: { gauge: *m8 } }] }] }";
+    let problems = problems(&text);
+    assert!(
+        problems
+            .iter()
+            .any(|problem| problem.contains("maps are merged")),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn a_wildcard_is_about_custom_resources_and_a_built_in_type_is_named_whole() {
+    let deployments = KnownKind::built_in();
+    let deployments = deployments
+        .iter()
+        .find(|own| own.is("apps", "v1", "Deployment"));
+    let others = KnownKind::new("apps", "v1", "Widget", "widgets", Scope::Namespaced);
+    let concerns = |gvk: &str, kind: &KnownKind| {
+        let config = format!("spec: {{ resources: [{{ groupVersionKind: {{ {gvk} }} }}] }}");
+        Config::parse(&config).unwrap().concerns(kind)
+    };
+    for gvk in [
+        "group: apps",
+        "group: apps, version: v1",
+        "group: apps, kind: '*'",
+    ] {
+        assert!(!concerns(gvk, deployments.unwrap()), "{gvk}");
+        assert!(concerns(gvk, &others), "{gvk}");
+    }
+    let exact = "group: apps, version: v1, kind: Deployment";
+    assert!(concerns(exact, deployments.unwrap()));
+}
+
+#[test]
+fn names_numbers_and_types_are_what_every_parser_takes() {
+    let config = of_widgets(&[
+        "{ name: a, each: { type: Gauge, gauge: { path: [spec, x], labelsFromPath: { '*': [m] } } } }",
+        "{ name: s, each: { type: StateSet, stateSet: { path: [spec, s], labelName: \
+           kube_customresource_s, list: [on] } } }",
+        "{ name: s, each: { type: StateSet, stateSet: { path: [spec, s], labelName: q, list: [on] } } }",
+    ]);
+    let object = r#"{ "apiVersion": "acme.dev/v1", "kind": "Widget",
+        "spec": { "x": [99.99999999999999], "s": "on" } }"#;
+    let mut object: serde_json::Value = serde_json::from_str(object).unwrap();
+    let item = json!({ "m": { "__name__": "c" } });
+    let x = object["spec"]["x"][0].clone();
+    let report = check_as(Format::OpenMetrics, &config, [object.clone()]);
+    assert!(
+        report
+            .exposition
+            .contains("# TYPE kube_customresource_s gauge\n")
+    );
+    object["spec"]["x"] = item;
+    object["spec"]["x"]["v"] = x;
+    let config = of_widgets(&[
+        "{ name: a, each: { type: Gauge, gauge: { path: [spec, x], valueFrom: [v], \
+           labelsFromPath: { '*': [m] } } } }",
+    ]);
+    let report = check(&config, [object]);
+    let sample = report.exposition.lines().last().unwrap();
+    assert!(sample.contains("{___name__=\"c\""), "{sample}");
+    assert!(sample.ends_with(" 99.99999999999999"), "{sample}");
+}
+
+#[test]
+fn samples_without_labels_of_their_own_are_counted_as_repeated() {
+    let config =
+        of_widgets(&["{ name: a, each: { type: Gauge, gauge: { path: [spec, sizes] } } }"]);
+    let object = |sizes: serde_json::Value| json!({ "apiVersion": "acme.dev/v1", "kind": "Widget", "spec": { "sizes": sizes } });
+    let mut objects = [object(json!([1, 2, 3])), object(json!(4))];
+    for (object, name) in objects.iter_mut().zip(["a", "b"]) {
+        object["metadata"] = json!({ "name": name });
+    }
+    let report = check(&config, objects);
+    assert_eq!(report.repeated, 3, "two of one object, one of another");
+}
+
+#[test]
+fn syntax_errors_have_a_line_and_an_empty_configuration_is_one() {
+    assert!(problems("spec:\n  resources: [")[0].starts_with("line "));
+    assert_eq!(
+        problems("# nothing"),
+        ["the configuration is empty; it needs a document"]
+    );
+}
+
+#[test]
+fn unknown_keys_and_entries_without_effect_are_warned_about_by_name() {
+    let config = Config::parse(
+        "\
+kind: CustomResourceStateMetrics
+extra: 1
+spec:
+  resources:
+  - groupVersionKind: { group: acme.dev, version: v1, kind: Widget, plural: x }
+    resourcePlural: widgetz
+    metrics:
+    - name: kind
+      subsystem: x
+      each:
+        type: Info
+        info: { path: [spec], labelsFromPath: {}, nilIsZero: true }
+  - groupVersionKind: { group: acme.dev, kind: Widget }
+  - groupVersionKind: { group: '*' }
+",
+    );
+    let config = config.unwrap();
+    let warnings: Vec<_> = (config.warnings().iter())
+        .map(|own| {
+            (
+                own.line,
+                own.path.as_str(),
+                own.message.split(':').next().unwrap(),
+            )
+        })
+        .collect();
+    let unknown = "unknown key; it is ignored";
+    assert_eq!(
+        warnings,
+        [
+            (2, "extra", unknown),
+            (5, "spec.resources[0].groupVersionKind.plural", unknown),
+            (5, "spec.resources[0]", "has no effect"),
+            (6, "spec.resources[0].resourcePlural", "has no effect"),
+            (
+                8,
+                "spec.resources[0].metrics[0].name",
+                "the name of an info metric should end in `_info`"
+            ),
+            (9, "spec.resources[0].metrics[0].subsystem", unknown),
+            (
+                12,
+                "spec.resources[0].metrics[0].each.info.nilIsZero",
+                unknown
+            ),
+            (
+                14,
+                "spec.resources[2].groupVersionKind.group",
+                "the entry is skipped"
+            ),
+        ]
+    );
+}
+
+#[cfg(not(feature = "cel"))]
+#[test]
+fn without_the_feature_an_expression_is_an_error_that_says_so() {
+    let config = CONFIG.replace("path: [spec, size]", "expr: object.spec.size");
+    assert!(problems(&config)[0].contains("expressions need the feature `cel`"));
+}
+
+#[test]
+fn kinds_come_and_go_while_others_keep_their_samples() {
+    let metrics = metrics();
+    let pod: Pod = serde_json::from_value(json!({ "metadata": { "name": "p" } })).unwrap();
+    metrics.writer::<Pod>().unwrap().apply_object(&pod);
+    assert_eq!(metrics.resources().len(), 1);
+
+    let changes = metrics.set_known_kinds([widget("v1")]).unwrap();
+    assert_eq!(changes.added, [widget("v1").resource().clone()]);
+    feed(&metrics, &widget("v1"), 3);
+    let pods = text(&metrics, ExpositionFilter::default().resources(["pods"]));
+    assert!(pods.starts_with("# HELP kube_pod_info"));
+
+    // Another version comes: the first one keeps its samples.
+    let changes = metrics
+        .set_known_kinds([widget("v1"), widget("v2")])
+        .unwrap();
+    assert_eq!((changes.added.len(), changes.removed.len()), (1, 0));
+    feed(&metrics, &widget("v2"), 4);
+    let all = text(&metrics, ExpositionFilter::default());
+    // Custom resources sort by `group/version, Resource=plural`, in front of `pods`.
+    let lines: Vec<_> = all.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(
+        lines[..2],
+        [
+            "acme_size{customresource_group=\"acme.dev\",customresource_kind=\"Widget\",customresource_version=\"v1\",name=\"a\"} 3",
+            "acme_size{customresource_group=\"acme.dev\",customresource_kind=\"Widget\",customresource_version=\"v2\",name=\"a\"} 4",
+        ]
+    );
+    assert_eq!(lines.len(), 3);
+
+    let changes = metrics.set_known_kinds([widget("v2")]).unwrap();
+    assert_eq!(changes.removed, [widget("v1").resource().clone()]);
+    let all = text(&metrics, ExpositionFilter::default());
+    assert!(!all.contains("version=\"v1\"") && all.contains(" 4\n") && all.contains(&pods));
+    assert_eq!(
+        metrics.set_known_kinds([widget("v2")]).unwrap(),
+        ResourceChanges::default()
+    );
+}
+
+#[test]
+fn a_thousand_changes_leave_nothing_behind() {
+    let metrics = metrics();
+    let mut stores: Vec<Weak<dyn AnyStore>> = Vec::new();
+    for round in 0..1000 {
+        let kind = widget(&format!("v{round}"));
+        let changes = metrics.set_known_kinds([kind.clone()]).unwrap();
+        assert_eq!(
+            (changes.added.len(), changes.removed.len()),
+            (1, usize::from(round > 0))
+        );
+        feed(&metrics, &kind, round);
+        stores.extend(metrics.plan().stores().iter().map(Arc::downgrade));
+        #[cfg(feature = "gzip")]
+        {
+            let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
+            assert!(exposition.encoded(crate::Encoding::Gzip).count() > 0);
+        }
+    }
+    assert_eq!(metrics.resources().len(), 2);
+    let mut alive: Vec<_> = stores.iter().filter_map(Weak::upgrade).collect();
+    alive.sort_by_key(|store| Arc::as_ptr(store).cast::<u8>() as usize);
+    alive.dedup_by(|a, b| Arc::ptr_eq(a, b));
+    assert_eq!(alive.len(), 2);
+    metrics.set_known_kinds([]).unwrap();
+    assert_eq!(text(&metrics, ExpositionFilter::default()), "");
+}
+
+#[test]
+fn a_selection_names_custom_resources_in_every_spelling() {
+    let metrics = metrics();
+    metrics.set_known_kinds([widget("v1")]).unwrap();
+    feed(&metrics, &widget("v1"), 3);
+    let everything = text(&metrics, ExpositionFilter::default());
+    for names in [
+        &["widgets"][..],
+        &["widgets.acme.dev"],
+        &["acme.dev/v1, Resource=widgets"],
+        &["pods", "acme.dev/v1", " Resource=widgets"],
+    ] {
+        let names = || names.iter().copied();
+        assert_eq!(
+            text(&metrics, ExpositionFilter::default().resources(names())),
+            everything
+        );
+        assert_eq!(
+            text(
+                &metrics,
+                ExpositionFilter::default().exclude_resources(names())
+            ),
+            ""
+        );
+    }
+    assert_eq!(
+        text(&metrics, ExpositionFilter::default().resources(["pods"])),
+        ""
+    );
+}
+
+#[test]
+fn another_configuration_starts_over_and_a_bad_one_changes_nothing() {
+    let metrics = metrics();
+    metrics.set_known_kinds([widget("v1")]).unwrap();
+    feed(&metrics, &widget("v1"), 3);
+    let before = text(&metrics, ExpositionFilter::default());
+    let conflicting = CONFIG
+        .replace("acme\n", "kube\n")
+        .replace("name: size", "name: pod_info");
+    let error = metrics
+        .set_custom_resources(Some(&Config::parse(&conflicting).unwrap()))
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("`kube_pod_info` of pods and of the custom resource configuration")
+    );
+    assert_eq!(text(&metrics, ExpositionFilter::default()), before);
+
+    let other = Config::parse(&CONFIG.replace("name: size", "name: other")).unwrap();
+    let changes = metrics.set_custom_resources(Some(&other)).unwrap();
+    assert_eq!((changes.added.len(), changes.removed.len()), (1, 1));
+    feed(&metrics, &widget("v1"), 5);
+    assert!(text(&metrics, ExpositionFilter::default()).contains("acme_other"));
+    assert_eq!(metrics.set_custom_resources(None).unwrap().removed.len(), 1);
+    assert_eq!(text(&metrics, ExpositionFilter::default()), "");
+}
+
+#[test]
+fn errors_are_counted_per_family_and_each_is_told_once() {
+    let metrics = metrics();
+    metrics.set_known_kinds([widget("v1")]).unwrap();
+    for _ in 0..3 {
+        for mut writer in metrics.object_writers_of(widget("v1").resource()) {
+            let object = json!({ "metadata": { "name": "b", "namespace": "n" }, "spec": { "size": "secret" } });
+            writer.apply(object.to_string().as_bytes()).unwrap();
+        }
+    }
+    let errors = metrics.custom_resource_errors();
+    assert_eq!(errors.len(), 1);
+    assert_eq!(
+        (errors[0].family.as_str(), errors[0].count),
+        ("acme_size", 3)
+    );
+    assert_eq!(errors[0].resource, "widgets.v1.acme.dev");
+    assert_eq!(errors[0].examples, ["n/b: gauge: the value is no number"]);
+}
+
+#[test]
+fn a_built_in_kind_gets_families_beside_its_own() {
+    let config = Config::parse(
+        "
+spec:
+  resources:
+  - groupVersionKind: { group: '', version: v1, kind: Pod }
+    metricNamePrefix: label
+    labelsFromPath: { pod: [metadata, name] }
+    metrics:
+    - { name: grace, each: { type: Gauge, gauge: { path: [spec, terminationGracePeriodSeconds] } } }
+",
+    )
+    .unwrap();
+    let metrics = StateMetrics::builder()
+        .built_in([BuiltIn::Pods])
+        .allow_metrics(["kube_pod_info", "^label_"])
+        .custom_resources(&config)
+        .known_kinds(KnownKind::built_in())
+        .build()
+        .unwrap();
+    let pod =
+        json!({ "metadata": { "name": "p" }, "spec": { "terminationGracePeriodSeconds": 30 } });
+    let writers = metrics.object_writers_of(&BuiltIn::Pods.info());
+    assert_eq!(writers.len(), 1, "one writer feeds both stores");
+    for mut writer in writers {
+        writer.apply(pod.to_string().as_bytes()).unwrap();
+    }
+    let text = text(&metrics, ExpositionFilter::default().resources(["pods"]));
+    assert!(
+        text.contains("kube_pod_info{") && text.contains("pod=\"p\"} 30\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_state_set_is_declared_where_its_label_has_the_name_of_the_family() {
+    let config = CONFIG.replace(
+        "{ type: Gauge, gauge: { path: [spec, size] } }",
+        "{ type: StateSet, stateSet: { path: [spec, size], labelName: acme_size, list: [a] } }",
+    );
+    let metrics = StateMetrics::builder()
+        .custom_resources(&Config::parse(&config).unwrap())
+        .known_kinds([widget("v1")])
+        .build()
+        .unwrap();
+    for mut writer in metrics.object_writers() {
+        writer.apply(br#"{"spec":{"size":"a"}}"#).unwrap();
+    }
+    let exposition = metrics.exposition(Format::OpenMetrics, ExpositionFilter::default());
+    assert!(
+        exposition
+            .to_string()
+            .contains("# TYPE acme_size stateset\n")
+    );
+}

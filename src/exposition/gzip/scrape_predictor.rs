@@ -1,0 +1,125 @@
+//! When the next scrape is due, from when the last ones came.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::cache::LEAD;
+use crate::exposition::Format;
+
+/// So many scrapes are remembered: a pair of Prometheus servers is usual, and somebody looks by hand.
+const REMEMBERED: usize = 12;
+
+/// How much intervals of a scraper differ.
+const JITTER: Duration = Duration::from_millis(500);
+
+/// When scrapes came and in which format, the last one first.
+#[derive(Debug, Default)]
+pub(super) struct ScrapePredictor {
+    scrapes: VecDeque<(Instant, Format)>,
+}
+
+impl ScrapePredictor {
+    pub(super) fn note(&mut self, now: Instant, format: Format) {
+        self.scrapes.truncate(REMEMBERED - 1);
+        self.scrapes.push_front((now, format));
+    }
+
+    /// When the next scrape is due, and in which format.
+    pub(super) fn next(&self) -> Option<(Instant, Format)> {
+        let &(last, format) = self.scrapes.front()?;
+        self.regular().or_else(|| {
+            let before = self.scrapes.get(1)?.0;
+            Some((last + period(last, before)?, format))
+        })
+    }
+
+    /// The first scrape to come of those that came three times with equal intervals.
+    fn regular(&self) -> Option<(Instant, Format)> {
+        let last = self.scrapes.front()?.0;
+        let mut first: Option<(Instant, Format)> = None;
+        for (at, &(late, format)) in self.scrapes.iter().enumerate() {
+            for (middle, _) in self.scrapes.iter().skip(at + 1) {
+                let Some(period) = period(late, *middle) else {
+                    continue;
+                };
+                let next = late + period;
+                // What has come already, or has not, is waited for no more.
+                let sooner = next > last + JITTER && first.is_none_or(|(first, _)| next < first);
+                if sooner && self.has_scrape(*middle, period) {
+                    first = Some((next, format));
+                }
+            }
+        }
+        first
+    }
+
+    /// Whether a scrape came so long before a time.
+    fn has_scrape(&self, before: Instant, period: Duration) -> bool {
+        let mut ago = (self.scrapes.iter()).map(|(scrape, _)| before.duration_since(*scrape));
+        ago.any(|ago| ago.abs_diff(period) < JITTER)
+    }
+}
+
+/// The time between two scrapes, where it is long enough to prepare for the next.
+fn period(late: Instant, early: Instant) -> Option<Duration> {
+    Some(late.duration_since(early)).filter(|period| *period >= 2 * LEAD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Notes scrapes at `times`, in seconds, and says when the next is due.
+    fn next(times: &[f64]) -> Option<f64> {
+        let start = Instant::now();
+        let mut rhythm = ScrapePredictor::default();
+        for &time in times {
+            rhythm.note(start + Duration::from_secs_f64(time), Format::Text);
+        }
+        let next = rhythm.next()?.0.duration_since(start).as_secs_f64();
+        Some((next * 1e3).round() / 1e3)
+    }
+
+    #[test]
+    fn one_scraper_is_due_an_interval_after_the_last() {
+        assert_eq!(next(&[]), None);
+        assert_eq!(next(&[0.0]), None);
+        assert_eq!(next(&[0.0, 30.0]), Some(60.0));
+        assert_eq!(next(&[0.0, 30.0, 60.0, 90.0, 120.0, 150.0]), Some(180.0));
+        assert_eq!(next(&[0.0, 15.0, 30.0, 90.0, 150.0, 210.0]), Some(270.0));
+    }
+
+    #[test]
+    fn several_scrapers_are_due_by_turns() {
+        // Two, every 30 seconds, ten apart.
+        assert_eq!(next(&[0.0, 10.0, 30.0, 40.0, 60.0, 70.0]), Some(90.0));
+        let two = [0.0, 10.0, 30.0, 40.0, 60.0, 70.0, 90.0];
+        assert_eq!(next(&two), Some(100.0));
+        let three = [0.0, 10.0, 13.0, 30.0, 40.0, 43.0, 60.0, 70.0, 73.0];
+        assert_eq!(next(&three), Some(90.0));
+        // Every 15 and every 60 seconds.
+        let different = [0.0, 5.0, 20.0, 35.0, 50.0, 60.0, 65.0, 80.0, 95.0];
+        assert_eq!(next(&different), Some(110.0));
+    }
+
+    #[test]
+    fn a_look_by_hand_and_a_little_jitter_do_no_harm() {
+        assert_eq!(next(&[0.0, 30.0, 60.0, 71.0]), Some(90.0));
+        assert_eq!(next(&[0.0, 30.0, 60.0, 71.0, 71.0]), Some(90.0));
+        let due = next(&[0.0, 10.01, 29.99, 40.0, 60.02, 70.01, 90.0]).unwrap();
+        assert!((due - 100.0).abs() < 0.1, "{due}");
+    }
+
+    #[test]
+    fn who_has_gone_is_not_waited_for() {
+        assert_eq!(next(&[0.0, 30.0, 60.0, 300.0]), Some(540.0));
+        assert_eq!(next(&[0.0, 30.0, 60.0, 300.0, 330.0]), Some(360.0));
+        assert_eq!(next(&[0.0, 30.0, 60.0, 300.0, 330.0, 360.0]), Some(390.0));
+    }
+
+    #[test]
+    fn nothing_is_prepared_within_a_moment() {
+        assert_eq!(next(&[0.0, 0.0]), None);
+        assert_eq!(next(&[0.0, 1.0, 2.0, 3.0]), None);
+    }
+}

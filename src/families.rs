@@ -1,0 +1,192 @@
+//! The built-in families: one file per resource, what they share in `common`.
+//!
+//! Each file has a function named after the resource that returns its [`Collector`], a table of
+//! families in the order of the exposition. Names, labels and values are those of
+//! kube-state-metrics, so that dashboards and alerts keep working.
+//!
+//! ```
+//! use kube_state_metrics::families;
+//!
+//! let pods = families::pods();
+//! assert!(pods.iter().any(|family| family.descriptor().name() == "kube_pod_info"));
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::family::Collector;
+use crate::resource::{CollectedResource, ResourceInfo};
+
+mod admission;
+pub mod catalogue;
+mod common;
+#[cfg(test)]
+mod testing;
+mod workloads;
+
+/// Declares the modules, the [`BuiltIn`] enum and everything that goes through all resources.
+macro_rules! built_in {
+    ($($variant:ident $module:ident $default:literal,)*) => {
+        $(mod $module;)*
+        $(pub use $module::$module;)*
+
+        /// A resource with built-in families.
+        ///
+        /// It displays as and parses from its plural name.
+        ///
+        /// ```
+        /// use kube_state_metrics::BuiltIn;
+        ///
+        /// assert_eq!("pods".parse::<BuiltIn>(), Ok(BuiltIn::Pods));
+        /// assert_eq!(BuiltIn::defaults().count(), 32);
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum BuiltIn {
+            $(
+                #[doc = concat!("The resource `", stringify!($module), "`.")]
+                $variant,
+            )*
+        }
+
+        impl BuiltIn {
+            /// All built-in resources, in ascending order of their names.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The plural, lower-case name.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => stringify!($module),)*
+                }
+            }
+
+            /// Whether the resource is on where nothing else is said.
+            #[must_use]
+            pub fn is_default(self) -> bool {
+                match self {
+                    $(Self::$variant => $default,)*
+                }
+            }
+
+            /// Calls `visitor` with the resource's collector.
+            pub(crate) fn visit<V: CollectorVisitor>(self, visitor: V) -> V::Output {
+                match self {
+                    $(Self::$variant => visitor.visit($module()),)*
+                }
+            }
+        }
+    };
+}
+
+built_in! {
+    CertificateSigningRequests certificatesigningrequests true,
+    ClusterRoleBindings clusterrolebindings false,
+    ClusterRoles clusterroles false,
+    ConfigMaps configmaps true,
+    CronJobs cronjobs true,
+    DaemonSets daemonsets true,
+    Deployments deployments true,
+    Endpoints endpoints false,
+    EndpointSlices endpointslices true,
+    HorizontalPodAutoscalers horizontalpodautoscalers true,
+    IngressClasses ingressclasses false,
+    Ingresses ingresses true,
+    Jobs jobs true,
+    Leases leases true,
+    LimitRanges limitranges true,
+    MutatingAdmissionPolicies mutatingadmissionpolicies true,
+    MutatingAdmissionPolicyBindings mutatingadmissionpolicybindings true,
+    MutatingWebhookConfigurations mutatingwebhookconfigurations true,
+    Namespaces namespaces true,
+    NetworkPolicies networkpolicies true,
+    Nodes nodes true,
+    PersistentVolumeClaims persistentvolumeclaims true,
+    PersistentVolumes persistentvolumes true,
+    PodDisruptionBudgets poddisruptionbudgets true,
+    Pods pods true,
+    ReplicaSets replicasets true,
+    ReplicationControllers replicationcontrollers true,
+    ResourceQuotas resourcequotas true,
+    RoleBindings rolebindings false,
+    Roles roles false,
+    Secrets secrets true,
+    ServiceAccounts serviceaccounts false,
+    Services services true,
+    StatefulSets statefulsets true,
+    StorageClasses storageclasses true,
+    ValidatingAdmissionPolicies validatingadmissionpolicies true,
+    ValidatingAdmissionPolicyBindings validatingadmissionpolicybindings true,
+    ValidatingWebhookConfigurations validatingwebhookconfigurations true,
+    VolumeAttachments volumeattachments true,
+}
+
+pub use mutatingadmissionpolicies::{MutatingAdmissionPolicy, MutatingAdmissionPolicySpec};
+pub use mutatingadmissionpolicybindings::{
+    MutatingAdmissionPolicyBinding, MutatingAdmissionPolicyBindingSpec,
+};
+
+/// A resource that has no built-in families.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no built-in resource `{name}`; there are {}", all_names())]
+pub struct UnknownResource {
+    name: String,
+}
+
+/// Something done with a collector of any kind.
+pub(crate) trait CollectorVisitor {
+    type Output;
+
+    fn visit<K: CollectedResource>(self, collector: Collector<K>) -> Self::Output;
+}
+
+// === impl BuiltIn ===
+
+impl BuiltIn {
+    /// The resources that are on where nothing else is said.
+    pub fn defaults() -> impl Iterator<Item = Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .filter(|resource| resource.is_default())
+    }
+
+    /// Names and scope of the resource.
+    #[must_use]
+    pub fn info(self) -> ResourceInfo {
+        struct Info;
+        impl CollectorVisitor for Info {
+            type Output = ResourceInfo;
+            fn visit<K: CollectedResource>(self, collector: Collector<K>) -> ResourceInfo {
+                collector.resource().clone()
+            }
+        }
+        self.visit(Info)
+    }
+}
+
+impl fmt::Display for BuiltIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for BuiltIn {
+    type Err = UnknownResource;
+
+    fn from_str(name: &str) -> Result<Self, UnknownResource> {
+        (Self::ALL
+            .iter()
+            .copied()
+            .find(|resource| resource.name() == name))
+        .ok_or_else(|| UnknownResource { name: name.into() })
+    }
+}
+
+fn all_names() -> String {
+    let names: Vec<_> = BuiltIn::ALL
+        .iter()
+        .map(|resource| resource.name())
+        .collect();
+    names.join(", ")
+}

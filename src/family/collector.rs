@@ -1,0 +1,295 @@
+//! Collectors: a resource, its base labels and its families, as an application registers them.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use kube::Resource;
+use kube::core::ApiResource;
+
+use super::descriptor::Family;
+use crate::resource::{CollectedResource, ResourceInfo, Scope, StaticScope};
+
+/// A resource, the base labels of its samples and its families.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Pod;
+/// use kube_state_metrics::{Collector, Family};
+///
+/// let collector = Collector::<Pod>::new()
+///     .family(Family::gauge("pod_seen", "Always 1.").generate(|_: &Pod, s| s.value(1)));
+/// assert_eq!(collector.resource().plural(), "pods");
+/// ```
+///
+/// With base labels of its own:
+///
+/// ```
+/// use k8s_openapi::api::coordination::v1::Lease;
+/// use kube_state_metrics::{Collector, Family};
+///
+/// let family = |name, help| Family::gauge(name, help).generate(|_: &Lease, s| s.value(1));
+/// let collector = Collector::<Lease>::new()
+///     .no_base_labels() // without this: `namespace` and `lease`
+///     .namespace_label("lease_namespace")
+///     .name_label("lease")
+///     .uid_label("uid")
+///     .base_label("holder", |lease| {
+///         let spec = lease.spec.as_ref();
+///         spec.and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default().into()
+///     })
+///     .families([family("lease_seen", "Always 1."), family("lease_known", "Always 1.")]);
+/// let labels: Vec<_> = collector.base_label_names().collect();
+/// assert_eq!(labels, ["lease_namespace", "lease", "uid", "holder"]);
+/// assert_eq!(collector.iter().len(), 2);
+/// ```
+pub struct Collector<K> {
+    resource: ResourceInfo,
+    base_labels: Vec<BaseLabel<K>>,
+    families: Vec<Family<K>>,
+}
+
+/// One base label: a name every sample of a collector starts with, and where its value is from.
+pub(crate) struct BaseLabel<K> {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) source: BaseSource<K>,
+}
+
+pub(crate) enum BaseSource<K> {
+    Namespace,
+    Name,
+    Uid,
+    Computed {
+        value: Arc<ComputeLabel<K>>,
+        /// The field it reads, where that is known.
+        reads: Option<&'static str>,
+    },
+}
+
+type ComputeLabel<K> = dyn Fn(&K) -> Cow<'_, str> + Send + Sync;
+
+// === impl Collector ===
+
+impl<K> Collector<K>
+where
+    K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
+{
+    /// A collector without families for a type that knows its resource.
+    ///
+    /// The base labels are `namespace` (for namespaced kinds) and the lower-case kind, whose value
+    /// is the object's name; [`no_base_labels`](Self::no_base_labels) starts over.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::for_resource(ResourceInfo::of::<K>())
+    }
+}
+
+impl<K> Default for Collector<K>
+where
+    K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K: CollectedResource + Resource<DynamicType = ApiResource>> Collector<K> {
+    /// A collector without families for a kind known only at run time.
+    ///
+    /// ```
+    /// use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+    /// use kube_state_metrics::{Collector, Family, Scope};
+    ///
+    /// let gvk = GroupVersionKind::gvk("acme.dev", "v1", "Widget");
+    /// let size = Family::gauge("widget_size", "Size the widget asks for.")
+    ///     .generate(|w: &DynamicObject, s| s.maybe_value(w.data["spec"]["size"].as_f64()));
+    /// let widgets = Collector::dynamic(&ApiResource::from_gvk(&gvk), Scope::Namespaced).family(size);
+    /// assert_eq!(widgets.resource().kind(), "Widget");
+    /// ```
+    #[must_use]
+    pub fn dynamic(resource: &ApiResource, scope: Scope) -> Self {
+        Self::for_resource(ResourceInfo::dynamic(resource, scope))
+    }
+}
+
+impl<K: CollectedResource> Collector<K> {
+    fn for_resource(resource: ResourceInfo) -> Self {
+        let name_label = resource.kind().to_lowercase();
+        let namespaced = resource.scope() == Scope::Namespaced;
+        let collector = Self {
+            resource,
+            base_labels: Vec::new(),
+            families: Vec::new(),
+        };
+        if namespaced {
+            collector
+                .namespace_label("namespace")
+                .name_label(name_label)
+        } else {
+            collector.name_label(name_label)
+        }
+    }
+
+    /// A collector without base labels for a kind from a configuration.
+    #[cfg(feature = "custom-resources")]
+    pub(crate) fn configured(resource: ResourceInfo) -> Self {
+        Self {
+            resource,
+            base_labels: Vec::new(),
+            families: Vec::new(),
+        }
+    }
+
+    /// Adds a family.
+    #[must_use]
+    pub fn family(mut self, family: Family<K>) -> Self {
+        self.families.push(family);
+        self
+    }
+
+    /// Adds families, in their order.
+    #[must_use]
+    pub fn families(mut self, families: impl IntoIterator<Item = Family<K>>) -> Self {
+        self.families.extend(families);
+        self
+    }
+
+    /// Drops all base labels, to start the list over.
+    ///
+    /// Where the remaining base labels do not tell two objects apart, equal series of different
+    /// objects are possible; the exposition then keeps the first object's.
+    #[must_use]
+    pub fn no_base_labels(mut self) -> Self {
+        self.base_labels.clear();
+        self
+    }
+
+    /// Appends a base label whose value is `metadata.namespace`.
+    #[must_use]
+    pub fn namespace_label(self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.push(name.into(), BaseSource::Namespace)
+    }
+
+    /// Appends a base label whose value is `metadata.name`.
+    #[must_use]
+    pub fn name_label(self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.push(name.into(), BaseSource::Name)
+    }
+
+    /// Appends a base label whose value is `metadata.uid`.
+    #[must_use]
+    pub fn uid_label(self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.push(name.into(), BaseSource::Uid)
+    }
+
+    /// Appends a base label whose value `value` computes from the object.
+    #[must_use]
+    pub fn base_label(
+        self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Fn(&K) -> Cow<'_, str> + Send + Sync + 'static,
+    ) -> Self {
+        let (value, reads) = (Arc::new(value), None);
+        self.push(name.into(), BaseSource::Computed { value, reads })
+    }
+
+    /// A base label from the field at the path `reads`.
+    pub(crate) fn field_label(
+        self,
+        name: &'static str,
+        reads: &'static str,
+        value: impl Fn(&K) -> Cow<'_, str> + Send + Sync + 'static,
+    ) -> Self {
+        let (value, reads) = (Arc::new(value), Some(reads));
+        self.push(name.into(), BaseSource::Computed { value, reads })
+    }
+
+    /// The resource the collector reads.
+    #[must_use]
+    pub fn resource(&self) -> &ResourceInfo {
+        &self.resource
+    }
+
+    /// The names of the base labels, in order.
+    pub fn base_label_names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.base_labels.iter().map(|label| label.name.as_ref())
+    }
+
+    /// The families, in the order of the exposition.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Family<K>> {
+        self.families.iter()
+    }
+
+    /// Whether some family declares which fields it reads.
+    #[cfg(feature = "testing")]
+    pub(crate) fn declares_reads(&self) -> bool {
+        self.families
+            .iter()
+            .any(|family| family.descriptor().reads().is_some())
+    }
+
+    /// The same without any declaration of fields, so that whole objects are decoded.
+    #[cfg(feature = "testing")]
+    pub(crate) fn reading_everything(mut self) -> Self {
+        self.families = self
+            .families
+            .into_iter()
+            .map(Family::reading_everything)
+            .collect();
+        self
+    }
+
+    pub(crate) fn into_parts(self) -> (ResourceInfo, Vec<BaseLabel<K>>, Vec<Family<K>>) {
+        (self.resource, self.base_labels, self.families)
+    }
+
+    fn push(mut self, name: Cow<'static, str>, source: BaseSource<K>) -> Self {
+        self.base_labels.push(BaseLabel { name, source });
+        self
+    }
+}
+
+impl<K> Clone for Collector<K> {
+    fn clone(&self) -> Self {
+        Self {
+            resource: self.resource.clone(),
+            base_labels: self.base_labels.clone(),
+            families: self.families.clone(),
+        }
+    }
+}
+
+impl<K> fmt::Debug for Collector<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collector")
+            .field("resource", &self.resource)
+            .field("base_labels", &self.base_labels)
+            .field("families", &self.families)
+            .finish()
+    }
+}
+
+// === impl BaseLabel ===
+
+impl<K> Clone for BaseLabel<K> {
+    fn clone(&self) -> Self {
+        let source = match &self.source {
+            BaseSource::Namespace => BaseSource::Namespace,
+            BaseSource::Name => BaseSource::Name,
+            BaseSource::Uid => BaseSource::Uid,
+            BaseSource::Computed { value, reads } => BaseSource::Computed {
+                value: Arc::clone(value),
+                reads: *reads,
+            },
+        };
+        Self {
+            name: self.name.clone(),
+            source,
+        }
+    }
+}
+
+impl<K> fmt::Debug for BaseLabel<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}

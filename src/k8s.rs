@@ -1,0 +1,36 @@
+//! Pure conversions between texts of the Kubernetes API and the numbers and names of an exposition.
+//!
+//! Nothing here knows objects, families or stores: every function takes a text or a number and
+//! returns one, does no I/O, never panics on any input, and allocates only where its documentation
+//! says so. What does not parse yields `None` or an error, and the caller leaves the sample out.
+
+mod base64;
+mod calendar;
+mod cron;
+mod escape;
+mod int_or_percent;
+mod ip;
+mod names;
+mod number;
+mod quantity;
+mod resource_name;
+pub(crate) mod resource_version;
+mod timestamp;
+
+pub(crate) use base64::normalize_base64;
+pub(crate) use cron::{next_after, validate};
+pub(crate) use escape::{write_help, write_label_value, write_openmetrics_help};
+pub(crate) use int_or_percent::{IntOrPercent, scaled};
+pub(crate) use ip::ip_family;
+#[cfg(feature = "custom-resources")]
+pub(crate) use names::METRIC_NAME;
+pub(crate) use names::{
+    is_valid_label_name, is_valid_metric_name, label_names, sanitize_label, write_map_label_name,
+    write_resource_name,
+};
+pub(crate) use number::write_f64;
+pub(crate) use quantity::Quantity;
+pub(crate) use resource_name::{Unit, container_units, node_units};
+#[cfg(feature = "custom-resources")]
+pub(crate) use timestamp::Timestamp;
+pub(crate) use timestamp::normalize_rfc3339;

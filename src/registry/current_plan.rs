@@ -1,0 +1,100 @@
+//! The plan that is in force, and what belongs to it.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+#[cfg(feature = "gzip")]
+use crate::exposition::GzipCache;
+use crate::exposition::{Exposition, ExpositionFilter, Format, Plan};
+
+/// The plan in force; a scrape takes what is in force when it begins.
+pub(crate) struct CurrentPlan {
+    state: RwLock<State>,
+    /// Told of every other plan.
+    #[cfg(feature = "watch")]
+    changed: tokio::sync::watch::Sender<()>,
+}
+
+#[derive(Clone)]
+struct State {
+    plan: Arc<Plan>,
+    #[cfg(feature = "gzip")]
+    gzip: Arc<GzipCache>,
+}
+
+impl CurrentPlan {
+    pub(crate) fn new(plan: Plan) -> Self {
+        let state = State {
+            plan: Arc::new(plan),
+            #[cfg(feature = "gzip")]
+            gzip: Arc::default(),
+        };
+        Self {
+            state: RwLock::new(state),
+            #[cfg(feature = "watch")]
+            changed: tokio::sync::watch::Sender::new(()),
+        }
+    }
+
+    pub(crate) fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.state.read().plan)
+    }
+
+    pub(crate) fn exposition(&self, format: Format, selection: ExpositionFilter) -> Exposition {
+        self.state.read().clone().exposition(format, selection)
+    }
+
+    /// Puts another plan in force.
+    #[cfg(feature = "custom-resources")]
+    pub(crate) fn replace(&self, plan: Plan) {
+        let mut state = self.state.write();
+        // Compressed blocks are known by their columns; a header that changed would not show.
+        #[cfg(feature = "gzip")]
+        if !keeps_headers(&state.plan, &plan) {
+            state.gzip = Arc::default();
+        }
+        state.plan = Arc::new(plan);
+        drop(state);
+        #[cfg(feature = "watch")]
+        self.changed.send_replace(());
+    }
+
+    /// Tells of every other plan that is put in force.
+    #[cfg(feature = "watch")]
+    pub(crate) fn changes(&self) -> tokio::sync::watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    #[cfg(feature = "gzip")]
+    pub(crate) fn tend_gzip_cache(&self) {
+        let state = self.state.read().clone();
+        let cache = Arc::clone(&state.gzip);
+        cache.tend(|format| state.exposition(format, ExpositionFilter::default()));
+    }
+
+    #[cfg(feature = "gzip")]
+    pub(crate) fn gzip_cache_bytes(&self) -> usize {
+        self.state.read().gzip.heap_bytes()
+    }
+}
+
+impl State {
+    fn exposition(self, format: Format, selection: ExpositionFilter) -> Exposition {
+        let exposition = Exposition::new(self.plan, format, selection);
+        #[cfg(feature = "gzip")]
+        let exposition = exposition.with_cache(&self.gzip);
+        exposition
+    }
+}
+
+/// Whether families that two plans share have the same headers.
+#[cfg(all(feature = "gzip", feature = "custom-resources"))]
+fn keeps_headers(old: &Plan, new: &Plan) -> bool {
+    let new: std::collections::HashMap<_, _> = (new.families().iter())
+        .map(|family| (family.name(), family))
+        .collect();
+    let mut kept =
+        (old.families().iter()).filter_map(|family| Some((family, *new.get(family.name())?)));
+    kept.all(|(old, new)| old.has_headers_of(new))
+}

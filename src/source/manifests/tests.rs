@@ -1,0 +1,351 @@
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::{BuiltIn, ExpositionFilter, Format};
+
+/// A directory of files that goes when it is dropped.
+struct Files(PathBuf);
+
+impl Files {
+    fn new(name: &str, files: &[(&str, &str)]) -> Self {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let directory = std::env::temp_dir().join(format!(
+            "ksm-manifests-{}-{number}-{name}",
+            std::process::id()
+        ));
+        std::fs::create_dir_all(&directory).unwrap();
+        for (name, text) in files {
+            std::fs::write(directory.join(name), text).unwrap();
+        }
+        Self(directory)
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn metrics() -> StateMetrics {
+    StateMetrics::builder()
+        .built_in([BuiltIn::ConfigMaps, BuiltIn::Namespaces])
+        .allow_metrics(["_info$", "namespace_status_phase"])
+        .build()
+        .unwrap()
+}
+
+/// The samples and the problems of some files, the directory's name left out.
+fn load(name: &str, files: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
+    let directory = Files::new(name, files);
+    let metrics = metrics();
+    let report = ManifestSource::new([&directory.0]).open(&metrics).reload();
+    let prefix = format!("{}/", directory.0.display());
+    let problems = report
+        .problems
+        .iter()
+        .map(|problem| problem.to_string().replace(&prefix, ""));
+    (samples(&metrics), problems.collect())
+}
+
+fn samples(metrics: &StateMetrics) -> Vec<String> {
+    let text = metrics
+        .exposition(Format::Text, ExpositionFilter::default())
+        .to_string();
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(String::from)
+        .collect()
+}
+
+fn info(name: &str) -> String {
+    format!("kube_configmap_info{{namespace=\"n\",configmap=\"{name}\"}} 1")
+}
+
+const GOOD: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: good, namespace: n}\n";
+
+#[test]
+fn documents_lists_and_json_lines_are_all_read() {
+    let (samples, problems) = load(
+        "forms",
+        &[
+            (
+                "a.yaml",
+                &format!("# comment\n---\n{GOOD}---\n{}", GOOD.replace("good", "two")),
+            ),
+            (
+                "b.json",
+                r#"{"apiVersion":"v1","kind":"List","items":[
+                    {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"listed","namespace":"n"}}]}"#,
+            ),
+            (
+                "c.jsonl",
+                "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"l1\",\"namespace\":\"n\"}}\n\
+                 {\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"l2\",\"namespace\":\"n\"}}\n",
+            ),
+            (
+                "d.yml",
+                "apiVersion: v1\nkind: ConfigMapList\nitems:\n- metadata: {name: typed, namespace: n}\n",
+            ),
+            ("ignored.txt", "not a manifest"),
+        ],
+    );
+    assert_eq!(problems, [""; 0]);
+    let expected = ["good", "l1", "l2", "listed", "two", "typed"].map(info);
+    let sorted: std::collections::BTreeSet<_> = samples.into_iter().collect();
+    assert_eq!(sorted, expected.into_iter().collect());
+}
+
+#[test]
+fn yaml_may_begin_with_a_brace() {
+    let flow = |name: &str| {
+        format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}, namespace: n}}}}\n")
+    };
+    let json = |name: &str| {
+        format!(
+            "{{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{{\"name\":\"{name}\",\"namespace\":\"n\"}}}}\n"
+        )
+    };
+    let (samples, problems) = load(
+        "braces",
+        &[
+            ("a.yaml", &flow("flow")),
+            ("b.yaml", &format!("{}---\n{}", json("j1"), json("j2"))),
+            (
+                "c.yaml",
+                &format!("{}{}---\n{GOOD}", json("j3"), json("j4")),
+            ),
+        ],
+    );
+    assert_eq!(problems, [""; 0]);
+    let expected = ["flow", "good", "j1", "j2", "j3", "j4"].map(info);
+    let sorted: std::collections::BTreeSet<_> = samples.into_iter().collect();
+    assert_eq!(sorted, expected.into_iter().collect());
+}
+
+#[test]
+fn a_broken_document_is_named_with_its_line_and_the_others_count() {
+    let broken = format!(
+        "{GOOD}---\napiVersion: v1\nkind: [\n---\n{}",
+        GOOD.replace("good", "two")
+    );
+    let (samples, problems) = load("broken", &[("a.yaml", &broken)]);
+    assert_eq!(samples, [info("good"), info("two")]);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("a.yaml:"), "{problems:?}");
+    assert!(problems[0].contains("not valid YAML"), "{problems:?}");
+}
+
+#[test]
+fn a_broken_json_line_does_not_hide_the_next() {
+    let line = |name: &str| {
+        format!(
+            "{{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{{\"name\":\"{name}\",\"namespace\":\"n\"}}}}\n"
+        )
+    };
+    let text = format!("{}{{\"apiVersion\": oops}}\n{}", line("a"), line("b"));
+    let (samples, problems) = load("line", &[("a.jsonl", &text)]);
+    assert_eq!(samples, [info("a"), info("b")]);
+    assert_eq!(
+        problems,
+        ["a.jsonl:2: not valid JSON at column 16; the document is skipped"]
+    );
+}
+
+#[test]
+fn unknown_kinds_and_undecodable_objects_are_reported_and_unregistered_ones_counted() {
+    let (samples, problems) = load(
+        "unknown",
+        &[(
+            "a.yaml",
+            &format!(
+                "kind: Widget\napiVersion: acme.dev/v1\n---\napiVersion: v1\nkind: Secret\n---\n\
+                 metadata: {{}}\n---\n\
+                 apiVersion: v1\nkind: Namespace\nmetadata: {{name: odd}}\nstatus: {{phase: 7}}\n---\n{GOOD}"
+            ),
+        )],
+    );
+    assert_eq!(samples, [info("good")]);
+    assert_eq!(
+        problems,
+        [
+            "a.yaml:1: no metrics for acme.dev/v1 Widget; the object is skipped",
+            "a.yaml:7: not a Kubernetes object: apiVersion is missing; the document is skipped",
+            "a.yaml:9: cannot decode Namespace odd: expected a string at status.phase; the object \
+             yields no metrics until it is corrected",
+        ]
+    );
+}
+
+#[test]
+fn a_reload_takes_changes_and_deletions() {
+    let files = Files::new(
+        "reload",
+        &[("a.yaml", GOOD), ("b.yaml", &GOOD.replace("good", "b"))],
+    );
+    let metrics = metrics();
+    let mut feed = ManifestSource::new([&files.0]).open(&metrics);
+    assert_eq!(feed.reload().objects, 2);
+    std::fs::write(files.0.join("a.yaml"), GOOD.replace("good", "new")).unwrap();
+    std::fs::remove_file(files.0.join("b.yaml")).unwrap();
+    assert_eq!(feed.reload().objects, 1);
+    assert_eq!(samples(&metrics), [info("new")]);
+}
+
+#[test]
+fn a_missing_file_is_a_problem_not_a_panic() {
+    let report = ManifestSource::new(["/nonexistent/file.yaml"])
+        .open(&metrics())
+        .reload();
+    assert_eq!(report.objects, 0);
+    let problem = report.problems[0].to_string();
+    assert!(
+        problem.starts_with("cannot read /nonexistent/file.yaml: "),
+        "{problem}"
+    );
+}
+
+#[cfg(feature = "custom-resources")]
+mod custom {
+    use super::*;
+    use crate::custom_resources::Config;
+
+    const CONFIG: &str = "
+spec:
+  resources:
+  - groupVersionKind: { group: acme.dev, kind: '*' }
+    metricNamePrefix: acme
+    labelsFromPath: { name: [metadata, name] }
+    metrics:
+    - { name: size, each: { type: Gauge, gauge: { path: [spec, size] } } }
+  - groupVersionKind: { group: '', version: v1, kind: ConfigMap }
+    metricNamePrefix: map
+    labelsFromPath: { name: [metadata, name] }
+    metrics:
+    - name: mode_info
+      each: { type: Info, info: { path: [data], labelsFromPath: { mode: [mode] } } }
+";
+
+    const MAP: &str = "\
+kind: ConfigMap
+apiVersion: v1
+metadata: {name: a, namespace: n}
+data: {mode: fast}
+";
+
+    const DEFINITION: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: policies.acme.dev}
+spec:
+  group: acme.dev
+  scope: Cluster
+  names: {kind: Policy, plural: policies}
+  versions: [{name: v1, served: true}]
+";
+
+    fn object(kind: &str, name: &str, size: u32) -> String {
+        format!(
+            "---\napiVersion: acme.dev/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {{size: {size}}}\n"
+        )
+    }
+
+    fn metrics() -> StateMetrics {
+        StateMetrics::builder()
+            .built_in([BuiltIn::ConfigMaps])
+            .allow_metrics(["kube_configmap_info", "^acme_", "^map_"])
+            .custom_resources(&Config::parse(CONFIG).unwrap())
+            .build()
+            .unwrap()
+    }
+
+    fn sample(kind: &str, name: &str, size: u32) -> String {
+        format!(
+            "acme_size{{customresource_group=\"acme.dev\",customresource_kind=\"{kind}\",\
+             customresource_version=\"v1\",name=\"{name}\"}} {size}"
+        )
+    }
+
+    #[test]
+    fn kinds_are_those_of_definitions_and_of_objects_and_go_with_them() {
+        let files = Files::new("kinds", &[("a.yaml", MAP)]);
+        let write = |name: &str, text: String| std::fs::write(files.0.join(name), text).unwrap();
+        let metrics = metrics();
+        let mut feed = ManifestSource::new([&files.0]).open(&metrics);
+        let report = feed.reload();
+        assert_eq!((report.objects, report.problems.len()), (1, 0));
+        assert_eq!(report.definitions, Definitions::default());
+        let mode = "map_mode_info{customresource_group=\"\",customresource_kind=\"ConfigMap\",\
+                    customresource_version=\"v1\",mode=\"fast\",name=\"a\"} 1";
+        let maps = [mode.to_owned(), super::info("a")];
+        assert_eq!(samples(&metrics), maps);
+
+        // A definition tells more of its kind than objects do.
+        write("b.yaml", DEFINITION.to_owned() + &object("Policy", "p", 1));
+        write("c.yaml", object("Widget", "w", 2));
+        let report = feed.reload();
+        assert!(report.problems.is_empty(), "{:?}", report.problems);
+        assert_eq!(report.objects, 3);
+        let known = |known, added, updated, deleted| Definitions {
+            known,
+            added,
+            updated,
+            deleted,
+        };
+        assert_eq!(report.definitions, known(1, 1, 0, 0));
+        let names: Vec<_> = metrics
+            .resources()
+            .map(|own| own.name().into_owned())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "/v1, Resource=configmaps",
+                "acme.dev/v1, Resource=policies",
+                "acme.dev/v1, Resource=widgets",
+                "configmaps"
+            ]
+        );
+        let all = samples(&metrics);
+        assert!(all.contains(&sample("Policy", "p", 1)) && all.contains(&sample("Widget", "w", 2)));
+        assert_eq!(all.len(), 4);
+
+        // The same again, then changes.
+        assert_eq!(feed.reload().definitions, known(1, 0, 0, 0));
+        assert_eq!(samples(&metrics), all);
+        write(
+            "b.yaml",
+            DEFINITION.replace("served: true", "served: true, storage: true")
+                + &object("Policy", "q", 5),
+        );
+        std::fs::remove_file(files.0.join("c.yaml")).unwrap();
+        assert_eq!(feed.reload().definitions, known(1, 0, 1, 0));
+        let all = samples(&metrics);
+        assert!(
+            all.contains(&sample("Policy", "q", 5)) && all.len() == 3,
+            "{all:?}"
+        );
+        std::fs::remove_file(files.0.join("b.yaml")).unwrap();
+        assert_eq!(feed.reload().definitions, known(0, 0, 0, 1));
+        assert_eq!(samples(&metrics), maps);
+        assert_eq!(metrics.resources().len(), 2);
+    }
+
+    #[test]
+    fn another_configuration_is_fed_by_the_next_reading() {
+        let files = Files::new("configuration", &[("a.yaml", &object("Widget", "w", 2))]);
+        let metrics = metrics();
+        let mut feed = ManifestSource::new([&files.0]).open(&metrics);
+        feed.reload();
+        let other = Config::parse(&CONFIG.replace("name: size", "name: other")).unwrap();
+        metrics.set_custom_resources(Some(&other)).unwrap();
+        assert!(samples(&metrics).is_empty());
+        feed.reload();
+        assert_eq!(
+            samples(&metrics),
+            [sample("Widget", "w", 2).replace("acme_size", "acme_other")]
+        );
+    }
+}

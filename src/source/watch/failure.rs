@@ -1,0 +1,377 @@
+//! Why a request or a watch failed, and what that means for the next one.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode, header};
+use kube::client::AuthError;
+use serde::{Deserialize, Serialize};
+
+use super::json_splitter::SplitError;
+
+/// Why a resource cannot be listed or watched now.
+///
+/// ```
+/// use kube_state_metrics::watch::FailureReason;
+///
+/// assert_eq!(FailureReason::NotFound.as_str(), "not_found");
+/// let refusals = FailureReason::ALL.iter().filter(|reason| reason.is_refusal());
+/// assert_eq!(refusals.count(), 2);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FailureReason {
+    /// The credentials do not give the right to list or watch (403).
+    Forbidden,
+    /// The server does not know the resource (404).
+    NotFound,
+    /// The server does not know the credentials (401), or they could not be had.
+    Unauthorized,
+    /// There is no connection, or no answer in time.
+    Unreachable,
+    /// The server asks for fewer requests (429).
+    Throttled,
+    /// The server does not take the request, such as a selector it does not support (other 4xx).
+    Rejected,
+    /// The server no longer has, or does not have yet, the version asked for.
+    Expired,
+    /// The server failed (5xx).
+    ServerError,
+    /// The answer is not what it should be: truncated, not JSON, not a list.
+    DecodeError,
+}
+
+/// One failure.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub(super) reason: FailureReason,
+    /// The version asked for is one the server does not have.
+    pub(super) version_too_large: bool,
+    pub(super) message: String,
+    /// How long the server asks to be left alone.
+    pub(super) retry_after: Option<Duration>,
+    /// The server is not there, or somebody in front of it says so.
+    pub(super) is_away: bool,
+    pub(super) contact: Contact,
+}
+
+/// How far a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contact {
+    /// Nowhere: there was no answer, and no time to wait for one either.
+    None,
+    /// The server took it, and did not answer in time or as it should.
+    Some,
+    /// The server refused it.
+    Answer,
+}
+
+/// What a server says when it refuses: the `Status` kind, as far as it matters here.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Status {
+    code: u16,
+    reason: String,
+    message: String,
+    details: Option<Details>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Details {
+    retry_after_seconds: u64,
+    causes: Vec<Cause>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Cause {
+    reason: String,
+    message: String,
+}
+
+/// Longer waits are not believed.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
+
+// === impl FailureReason ===
+
+impl FailureReason {
+    /// All reasons.
+    pub const ALL: &'static [Self] = &[
+        Self::Forbidden,
+        Self::NotFound,
+        Self::Unauthorized,
+        Self::Unreachable,
+        Self::Throttled,
+        Self::Rejected,
+        Self::Expired,
+        Self::ServerError,
+        Self::DecodeError,
+    ];
+
+    /// The word used in metrics and logs, such as `not_found`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::Unauthorized => "unauthorized",
+            Self::Unreachable => "unreachable",
+            Self::Throttled => "throttled",
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::ServerError => "server_error",
+            Self::DecodeError => "decode_error",
+        }
+    }
+
+    /// Whether the server said clearly that there is nothing to have.
+    #[must_use]
+    pub fn is_refusal(self) -> bool {
+        matches!(self, Self::Forbidden | Self::NotFound)
+    }
+}
+
+impl fmt::Display for FailureReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.as_str().replace('_', " "))
+    }
+}
+
+// === impl Failure ===
+
+impl Failure {
+    pub(super) fn new(reason: FailureReason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            version_too_large: false,
+            message: message.into(),
+            retry_after: None,
+            is_away: reason == FailureReason::Unreachable,
+            contact: Contact::Some,
+        }
+    }
+
+    pub(super) fn unreachable(message: impl Into<String>) -> Self {
+        Self::new(FailureReason::Unreachable, message)
+    }
+
+    /// A request that got no answer.
+    pub(super) fn of_request(error: &kube::Error) -> Self {
+        let failure = Self::of_client(error);
+        let contact = match failure.reason {
+            FailureReason::Unreachable => Contact::None,
+            _ => failure.contact,
+        };
+        Self { contact, ..failure }
+    }
+
+    /// A request that got no answer, or an answer whose body broke off.
+    pub(super) fn of_client(error: &kube::Error) -> Self {
+        if let Some(error) = credentials(error) {
+            return Self::new(FailureReason::Unauthorized, no_credentials(error));
+        }
+        let message = match error {
+            kube::Error::Service(error) => chain(&**error),
+            kube::Error::HyperError(error) => chain(error),
+            error => chain(error),
+        };
+        Self::unreachable(message)
+    }
+
+    /// An answer other than 200.
+    pub(super) fn of_answer(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        let mut status = Status::parse(body);
+        // What the HTTP server says counts more than what its JSON says.
+        status.code = code.as_u16();
+        if status.message.is_empty() {
+            let reason = code.canonical_reason().unwrap_or("no reason given");
+            status.message = format!("{} {reason}", code.as_u16());
+        }
+        let mut failure = Self::of_status(&status);
+        let asked = headers.get(header::RETRY_AFTER);
+        let asked = asked.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        if let Some(seconds) = asked {
+            failure.retry_after = Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
+        }
+        failure
+    }
+
+    /// A refusal, by HTTP or in a watch.
+    pub(super) fn of_status(status: &Status) -> Self {
+        let details = status.details.as_ref();
+        let too_large = details
+            .into_iter()
+            .flat_map(|own| &own.causes)
+            .any(|cause| {
+                cause.reason == "ResourceVersionTooLarge"
+                    || cause.message.contains("Too large resource version")
+            });
+        let reason = match (status.code, &*status.reason) {
+            _ if too_large => FailureReason::Expired,
+            (410, _) | (_, "Expired" | "Gone") => FailureReason::Expired,
+            (403, _) => FailureReason::Forbidden,
+            (404, _) => FailureReason::NotFound,
+            (401, _) => FailureReason::Unauthorized,
+            (429, _) => FailureReason::Throttled,
+            (400..500, _) => FailureReason::Rejected,
+            _ => FailureReason::ServerError,
+        };
+        let seconds = details.map_or(0, |own| own.retry_after_seconds);
+        let retry_after = Duration::from_secs(seconds).min(MAX_RETRY_AFTER);
+        Self {
+            reason,
+            version_too_large: too_large,
+            message: status.message.clone(),
+            retry_after: (seconds > 0).then_some(retry_after),
+            is_away: reason == FailureReason::ServerError && (502..=504).contains(&status.code),
+            contact: Contact::Answer,
+        }
+    }
+}
+
+impl From<SplitError> for Failure {
+    fn from(error: SplitError) -> Self {
+        Self::new(FailureReason::DecodeError, error.to_string())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.message)
+    }
+}
+
+/// What went wrong with the credentials, where that is what went wrong.
+fn credentials(error: &kube::Error) -> Option<&AuthError> {
+    match error {
+        kube::Error::Auth(error) => Some(error),
+        // They are had on the way of each request, where the client is a stack of services.
+        kube::Error::Service(error) => error.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// The same in words, without what a plugin was given or said in confidence.
+fn no_credentials(error: &AuthError) -> String {
+    match error {
+        AuthError::AuthExecRun { out, .. } => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            let said = said.lines().last().unwrap_or_default();
+            format!("the credential plugin failed with {}: {said}", out.status)
+        }
+        error => chain(error),
+    }
+}
+
+/// The messages of an error and its sources, each once.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        source = error.source();
+    }
+    text
+}
+
+// === impl Status ===
+
+impl Status {
+    /// Reads a `Status`; anything else has no code and no message.
+    pub(super) fn parse(json: &[u8]) -> Self {
+        serde_json::from_slice(json).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn answer(code: u16, body: &str) -> Failure {
+        let code = StatusCode::from_u16(code).unwrap();
+        Failure::of_answer(code, &HeaderMap::new(), body.as_bytes())
+    }
+
+    #[test]
+    fn every_code_has_its_reason() {
+        for (code, reason) in [
+            (403, FailureReason::Forbidden),
+            (404, FailureReason::NotFound),
+            (401, FailureReason::Unauthorized),
+            (410, FailureReason::Expired),
+            (429, FailureReason::Throttled),
+            (400, FailureReason::Rejected),
+            (422, FailureReason::Rejected),
+            (500, FailureReason::ServerError),
+            (503, FailureReason::ServerError),
+            (302, FailureReason::ServerError),
+        ] {
+            assert_eq!(answer(code, "").reason, reason, "{code}");
+            assert_eq!(reason.is_refusal(), matches!(code, 403 | 404));
+            assert_eq!(answer(code, "").is_away, code == 503);
+        }
+        assert_eq!(answer(503, "<html>").message, "503 Service Unavailable");
+    }
+
+    #[test]
+    fn credentials_that_cannot_be_had_are_told_apart_and_kept_secret() {
+        for error in [
+            kube::Error::Auth(AuthError::ExecPluginFailed),
+            kube::Error::Service(Box::new(AuthError::ExecPluginFailed)),
+        ] {
+            let failure = Failure::of_client(&error);
+            assert_eq!(failure.reason, FailureReason::Unauthorized, "{error}");
+        }
+        let other = kube::Error::Service("no way".into());
+        let reason = Failure::of_client(&other).reason;
+        assert_eq!(reason, FailureReason::Unreachable);
+        let out = std::process::Output {
+            status: Default::default(),
+            stdout: b"token".into(),
+            stderr: b"trying\nno luck\n".into(),
+        };
+        let cmd = String::from("SECRET=x plugin");
+        let error = AuthError::AuthExecRun {
+            cmd,
+            out: Box::new(out),
+        };
+        let message = Failure::of_client(&kube::Error::Auth(error)).message;
+        assert_eq!(
+            message,
+            "the credential plugin failed with exit status: 0: no luck"
+        );
+    }
+
+    #[test]
+    fn a_version_that_is_too_large_is_told_from_a_time_out() {
+        let body = r#"{"kind":"Status","code":504,"reason":"Timeout","message":"Too large resource version: 9, current: 5",
+            "details":{"causes":[{"reason":"ResourceVersionTooLarge","message":"Too large resource version"}],"retryAfterSeconds":1}}"#;
+        let failure = answer(504, body);
+        assert!(failure.version_too_large && !failure.is_away);
+        assert_eq!(failure.reason, FailureReason::Expired);
+        assert_eq!(failure.retry_after, Some(Duration::from_secs(1)));
+        assert!(!answer(504, r#"{"reason":"Timeout"}"#).version_too_large);
+    }
+
+    #[test]
+    fn retry_after_is_taken_from_the_header_and_bounded() {
+        for (value, seconds) in [("7", Some(7)), ("999999", Some(120)), ("soon", None)] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(value));
+            let failure = Failure::of_answer(StatusCode::TOO_MANY_REQUESTS, &headers, b"");
+            assert_eq!(
+                failure.retry_after,
+                seconds.map(Duration::from_secs),
+                "{value}"
+            );
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Metrics of the watching itself, on a registry of the host's.
+//!
+//! The first block has the names, labels and values of kube-state-metrics, since alerts that are
+//! shipped with it read them; the rest is ours.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Registry,
+};
+
+use super::health::{Health, ResourceState, Source};
+use super::watch_event::EventKind;
+use crate::resource::ResourceInfo;
+use crate::scope::Shard;
+use crate::self_metrics::{
+    DefinitionMetrics, Figures, counters, gauges, go_type, options, resource_label,
+};
+
+/// All metrics of a set of watches.
+#[derive(Clone)]
+pub(super) struct WatchMetrics {
+    lists: IntCounterVec,
+    watches: IntCounterVec,
+    list_objects: IntGaugeVec,
+    list_limit: IntGaugeVec,
+    shard_ordinal: IntGaugeVec,
+    total_shards: IntGauge,
+
+    events: IntCounterVec,
+    latency: HistogramVec,
+    relists: IntCounterVec,
+    definitions: DefinitionMetrics,
+    gauges: Gauges,
+}
+
+/// What is computed when somebody asks.
+#[derive(Clone)]
+struct Gauges {
+    figures: Figures,
+    synced: IntGaugeVec,
+    failing: IntGaugeVec,
+    age: GaugeVec,
+}
+
+/// The metrics of one watch.
+pub(super) struct FeedMetrics {
+    list_ok: IntCounter,
+    list_error: IntCounter,
+    watch_ok: IntCounter,
+    watch_error: IntCounter,
+    list_objects: IntGaugeVec,
+    resource: String,
+    events: [IntCounter; EventKind::ALL.len()],
+    latency: Histogram,
+    relists: IntCounter,
+}
+
+/// What is registered: all metrics, and where the computed ones come from.
+struct Registered {
+    metrics: WatchMetrics,
+    health: Health,
+    /// Two scrapes at once must not reset each other's counters.
+    one_at_a_time: Mutex<()>,
+}
+
+/// Update latencies are tens of microseconds; the last bounds show a starved process.
+const LATENCY_BUCKETS: [f64; 12] = [
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0,
+];
+
+// === impl WatchMetrics ===
+
+impl WatchMetrics {
+    pub(super) fn new() -> Result<Self, prometheus::Error> {
+        let latency = HistogramOpts::new(
+            "kube_state_metrics_update_latency_seconds",
+            "Time from the arrival of an event to its samples in the store.",
+        );
+        let latency = latency.buckets(LATENCY_BUCKETS.to_vec());
+        Ok(Self {
+            lists: counters(
+                "list_total",
+                "List requests, every page counted, by result.",
+                &["resource", "result"],
+            )?,
+            watches: counters(
+                "watch_total",
+                "Watch requests, streaming lists among them, by result.",
+                &["resource", "result"],
+            )?,
+            list_objects: gauges(
+                "list_objects",
+                "Objects the last list took, where the number of objects is limited.",
+                &["resource"],
+            )?,
+            list_limit: gauges(
+                "list_objects_limit",
+                "Most objects a list takes, where the number of objects is limited.",
+                &["resource"],
+            )?,
+            shard_ordinal: gauges(
+                "shard_ordinal",
+                "Index of the own shard, counted from 0.",
+                &["shard_ordinal"],
+            )?,
+            total_shards: IntGauge::new("kube_state_metrics_total_shards", "Number of shards.")?,
+            events: counters("events_total", "Events of watches.", &["resource", "event"])?,
+            latency: HistogramVec::new(latency, &["resource"])?,
+            relists: counters(
+                "relists_total",
+                "Complete lists after the first.",
+                &["resource"],
+            )?,
+            definitions: DefinitionMetrics::new()?,
+            gauges: Gauges {
+                figures: Figures::new()?,
+                synced: gauges(
+                    "synced",
+                    "1 where all objects are known and changes are followed, else 0.",
+                    &["resource"],
+                )?,
+                failing: gauges(
+                    "failing",
+                    "1 for the reason why a resource cannot be followed now; absent where it can.",
+                    &["resource", "reason"],
+                )?,
+                age: GaugeVec::new(
+                    options(
+                        "last_event_age_seconds",
+                        "Time since the last event or bookmark; the longest of its namespaces.",
+                    ),
+                    &["resource"],
+                )?,
+            },
+        })
+    }
+
+    /// Registers all of them.
+    pub(super) fn register(
+        &self,
+        registry: &Registry,
+        health: &Health,
+    ) -> Result<(), prometheus::Error> {
+        registry.register(Box::new(Registered {
+            metrics: self.clone(),
+            health: health.clone(),
+            one_at_a_time: Mutex::new(()),
+        }))
+    }
+
+    /// The metrics of a watch; `limit` is the most objects a list takes.
+    pub(super) fn feed(&self, resource: &ResourceInfo, limit: Option<u64>) -> FeedMetrics {
+        let (go_type, own) = (go_type(resource), resource_label(resource));
+        if let Some(limit) = limit {
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            self.list_limit.with_label_values(&[&*go_type]).set(limit);
+        }
+        FeedMetrics {
+            list_ok: self.lists.with_label_values(&[&*go_type, "success"]),
+            list_error: self.lists.with_label_values(&[&*go_type, "error"]),
+            watch_ok: self.watches.with_label_values(&[&*go_type, "success"]),
+            watch_error: self.watches.with_label_values(&[&*go_type, "error"]),
+            list_objects: self.list_objects.clone(),
+            events: EventKind::ALL
+                .map(|kind| self.events.with_label_values(&[&*own, kind.as_str()])),
+            latency: self.latency.with_label_values(&[&*own]),
+            relists: self.relists.with_label_values(&[&*own]),
+            resource: go_type,
+        }
+    }
+
+    /// Shows the shard; only the current one has a series.
+    pub(super) fn set_shard(&self, shard: Shard) {
+        self.shard_ordinal.reset();
+        let index = shard.index();
+        (self.shard_ordinal.with_label_values(&[index.to_string()])).set(i64::from(index));
+        self.total_shards.set(i64::from(shard.total()));
+    }
+
+    /// The metrics of the definitions of custom resources.
+    #[cfg(feature = "custom-resources")]
+    pub(super) fn definitions(&self) -> &DefinitionMetrics {
+        &self.definitions
+    }
+
+    /// Drops the series of a resource that is watched no more.
+    pub(super) fn forget(&self, resource: &ResourceInfo) {
+        let own = resource_label(resource);
+        for kind in EventKind::ALL {
+            // Whatever was never counted is not there to be removed.
+            let _ = self.events.remove_label_values(&[&*own, kind.as_str()]);
+        }
+        let _ = self.latency.remove_label_values(&[&*own]);
+        let _ = self.relists.remove_label_values(&[&*own]);
+    }
+
+    fn parts(&self) -> [&dyn Collector; 14] {
+        let Gauges {
+            figures,
+            synced,
+            failing,
+            age,
+        } = &self.gauges;
+        [
+            &self.lists,
+            &self.watches,
+            &self.list_objects,
+            &self.list_limit,
+            &self.shard_ordinal,
+            &self.total_shards,
+            &self.events,
+            &self.latency,
+            &self.relists,
+            &self.definitions,
+            figures,
+            synced,
+            failing,
+            age,
+        ]
+    }
+}
+
+impl Gauges {
+    fn refresh(&self, health: &Health) {
+        // Resources come and go, and those that went must not stay here.
+        self.figures.reset(&health.shared.metrics);
+        self.synced.reset();
+        self.failing.reset();
+        self.age.reset();
+        health.each(|label, stats, own| {
+            self.figures.set(label, stats);
+            if own.source == Source::LeftOut {
+                return;
+            }
+            let resource = &[label];
+            let synced = i64::from(own.state == ResourceState::Synced);
+            self.synced.with_label_values(resource).set(synced);
+            if let ResourceState::Failing(reason) = own.state {
+                let labels = [label, reason.as_str()];
+                self.failing.with_label_values(&labels).set(1);
+            }
+            if let Some(age) = own.silent_seconds {
+                self.age.with_label_values(resource).set(age);
+            }
+        });
+    }
+}
+
+impl Collector for Registered {
+    fn desc(&self) -> Vec<&Desc> {
+        self.metrics
+            .parts()
+            .into_iter()
+            .flat_map(Collector::desc)
+            .collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let _one = self.one_at_a_time.lock();
+        self.metrics.gauges.refresh(&self.health);
+        self.metrics
+            .parts()
+            .into_iter()
+            .flat_map(Collector::collect)
+            .collect()
+    }
+}
+
+// === impl FeedMetrics ===
+
+impl FeedMetrics {
+    pub(super) fn list_request(&self, worked: bool) {
+        if worked {
+            &self.list_ok
+        } else {
+            &self.list_error
+        }
+        .inc();
+    }
+
+    pub(super) fn watch_request(&self, worked: bool) {
+        if worked {
+            &self.watch_ok
+        } else {
+            &self.watch_error
+        }
+        .inc();
+    }
+
+    /// The size of a list that was limited.
+    pub(super) fn limited_list(&self, objects: u64) {
+        let objects = i64::try_from(objects).unwrap_or(i64::MAX);
+        (self.list_objects.with_label_values(&[&*self.resource])).set(objects);
+    }
+
+    pub(super) fn event(&self, kind: EventKind) {
+        if let Some(counter) = self.events.get(kind as usize) {
+            counter.inc();
+        }
+    }
+
+    pub(super) fn applied(&self, latency: Duration) {
+        self.latency.observe(latency.as_secs_f64());
+    }
+
+    pub(super) fn relisted(&self) {
+        self.relists.inc();
+    }
+}

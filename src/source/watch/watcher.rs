@@ -1,0 +1,394 @@
+//! Watches that run: a task per resource and namespace, as many as the plan in force asks for.
+
+use std::fmt;
+use std::future::Future;
+use std::ptr::addr_eq;
+use std::sync::Arc;
+
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::feed::FeedState;
+use super::health::{Health, Source};
+use super::metrics::WatchMetrics;
+use super::reflector::{Options, Reflector, ShardScope};
+use super::request::{self, Target};
+use super::sharding::{OwnPod, ReplicaWriter, ShardControl};
+use super::{NodeScope, Watch, is_named};
+use crate::resource::Scope;
+use crate::store::AnyStore;
+use crate::store::ObjectWriter;
+use crate::{Shard, StateMetrics};
+
+/// Watches that are ready to run.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let service = tower::service_fn(|_| async {
+/// #     http::Response::builder().status(404).body(kube::client::Body::empty())
+/// # });
+/// # let client = kube::Client::new(service, "default"); // a server that knows nothing
+/// use kube_state_metrics::StateMetrics;
+///
+/// let metrics = StateMetrics::builder().default_resources().build()?;
+/// let watcher = metrics.watch(client).build()?;
+/// let (health, handle) = (watcher.health(), watcher.handle());
+/// let running = tokio::spawn(watcher.run());
+/// assert_eq!(health.resources().len(), handle.health().resources().len());
+/// running.abort(); // what was stored stays
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "nothing is watched before `run`"]
+pub struct Watcher {
+    watch: Watch,
+    health: Health,
+    watch_metrics: WatchMetrics,
+    control: Arc<ShardControl>,
+}
+
+/// Steers watches from outside. Cloning gives another handle to the same watches.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let service = tower::service_fn(|_| async {
+/// #     http::Response::builder().status(404).body(kube::client::Body::empty())
+/// # });
+/// # let client = kube::Client::new(service, "default"); // a server that knows nothing
+/// use kube_state_metrics::{Shard, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().default_resources().build()?;
+/// let handle = metrics.watch(client).build()?.handle();
+/// assert_eq!(handle.shard(), Shard::default());
+/// assert!(!handle.health().snapshot().ready);
+/// handle.set_shard(Shard::new(0, 2)?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct WatchHandle {
+    health: Health,
+    metrics: StateMetrics,
+    control: Arc<ShardControl>,
+}
+
+/// The watches of one resource.
+struct Running {
+    store: Arc<dyn AnyStore>,
+    tasks: Vec<AbortHandle>,
+    feeds: Vec<Arc<FeedState>>,
+}
+
+// === impl Watcher ===
+
+impl Watcher {
+    pub(super) fn new(
+        watch: Watch,
+        health: Health,
+        watch_metrics: WatchMetrics,
+        control: Arc<ShardControl>,
+    ) -> Self {
+        Self {
+            watch,
+            health,
+            watch_metrics,
+            control,
+        }
+    }
+
+    /// What is known of every resource.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// A handle to steer by while [`run`](Self::run) runs.
+    #[must_use]
+    pub fn handle(&self) -> WatchHandle {
+        WatchHandle {
+            health: self.health.clone(),
+            metrics: self.watch.metrics.clone(),
+            control: Arc::clone(&self.control),
+        }
+    }
+
+    /// Watches until the future is dropped; it never ends by itself.
+    ///
+    /// It is to be polled by a [tokio] runtime, on which it starts a task per resource and
+    /// namespace. Writers the host took before are respected, resources that are added or removed
+    /// later are watched or not from then on. What was stored stays when the future is dropped.
+    ///
+    /// # Panics
+    ///
+    /// Passes on the panic of a task, which is always a bug: silence would be worse.
+    pub async fn run(self) {
+        let mut tasks = JoinSet::new();
+        let control = Arc::clone(&self.control);
+        tasks.spawn(async move { control.run().await });
+        if let Some(pod) = &self.watch.own_pod {
+            tasks.spawn(self.replicas(pod.clone()));
+            tokio::select! {
+                () = self.control.known() => {}
+                () = fail_with(&mut tasks) => {}
+            }
+        }
+        let mut changes = self.watch.metrics.current_plan().changes();
+        let mut running = Vec::new();
+        #[cfg(feature = "custom-resources")]
+        if self.watch.definitions {
+            tasks.spawn(self.definitions().run());
+        }
+        loop {
+            self.follow_plan(&mut running, &mut tasks);
+            self.health.begin();
+            tokio::select! {
+                Ok(()) = changes.changed() => {}
+                () = fail_with(&mut tasks) => {}
+            }
+        }
+    }
+
+    /// Ends the watches of resources that are gone and begins those of new ones.
+    fn follow_plan(&self, running: &mut Vec<Running>, tasks: &mut JoinSet<()>) {
+        let plan = self.watch.metrics.plan();
+        let same =
+            |a: &Arc<dyn AnyStore>, b: &Arc<dyn AnyStore>| addr_eq(Arc::as_ptr(a), Arc::as_ptr(b));
+        self.health.arrange(&plan);
+        running.retain(|own| {
+            let stays = plan.stores().iter().any(|store| same(store, &own.store));
+            if !stays {
+                own.tasks.iter().for_each(AbortHandle::abort);
+                self.watch_metrics.forget(own.store.resource());
+            }
+            stays
+        });
+        let mut left_out = Vec::new();
+        let mut stores: Vec<_> = plan.stores().iter().collect();
+        // Who is fed along with another finds that one running.
+        stores.sort_by_key(|store| plan.feeder_of(&***store).is_some());
+        for store in stores {
+            if running.iter().any(|own| same(store, &own.store)) {
+                continue;
+            }
+            let mut own = Running {
+                store: Arc::clone(store),
+                tasks: Vec::new(),
+                feeds: Vec::new(),
+            };
+            let feeder = plan.feeder_of(&**store).filter(|own| !own.is_host_fed());
+            let feeder =
+                feeder.and_then(|feeder| running.iter().find(|own| same(feeder, &own.store)));
+            if store.is_host_fed() {
+                self.health.start(store, Source::Host, Vec::new());
+            } else if let Some(targets) = self.watch.targets(&**store) {
+                let reflectors: Vec<_> = match feeder {
+                    Some(feeder) => {
+                        own.feeds.clone_from(&feeder.feeds);
+                        Vec::new()
+                    }
+                    None => (targets.into_iter())
+                        .map(|target| self.reflector(store, target))
+                        .collect(),
+                };
+                own.feeds
+                    .extend(reflectors.iter().map(|own| Arc::clone(&own.feed)));
+                // Made known before they begin.
+                self.health.start(store, Source::Watched, own.feeds.clone());
+                let started = reflectors.into_iter().map(|own| tasks.spawn(own.run()));
+                own.tasks.extend(started);
+            } else {
+                self.health.start(store, Source::LeftOut, Vec::new());
+                left_out.push(store.resource().label());
+            }
+            running.push(own);
+        }
+        // Where a resource has more families now, its watches list anew.
+        self.control.look_again();
+        if !left_out.is_empty() {
+            let resources = left_out.join(", ");
+            tracing::warn!(resources, "left out: only pods can be selected by node");
+        }
+    }
+
+    fn reflector(&self, store: &Arc<dyn AnyStore>, target: Target) -> Reflector {
+        let (watch, resource) = (&self.watch, store.resource());
+        let options = Arc::new(watch.options.clone());
+        Reflector::new(
+            watch.client.clone(),
+            target.clone(),
+            Arc::clone(&options),
+            store.own_writer(),
+            self.health.feed(resource, target.namespace),
+            self.watch_metrics.feed(resource, options.object_limit),
+            self.control.subscribe(),
+        )
+    }
+
+    /// The reflector of the definitions of custom resources.
+    #[cfg(feature = "custom-resources")]
+    fn definitions(&self) -> Reflector {
+        let writer = super::definitions::DefinitionWriter::new(
+            self.watch.metrics.clone(),
+            self.watch_metrics.definitions().clone(),
+        );
+        let resource = writer.resource().clone();
+        let feed = self.health.feed(&resource, None);
+        self.health
+            .add_definitions(&resource, writer.known(), Arc::clone(&feed));
+        let target = Target::all(resource);
+        unsharded(
+            &self.watch,
+            &self.watch_metrics,
+            Box::new(writer),
+            target,
+            feed,
+        )
+    }
+
+    /// Finds the StatefulSet of the own pod and follows it.
+    fn replicas(&self, pod: OwnPod) -> impl Future<Output = ()> + Send + use<> {
+        let (watch, health) = (self.watch.clone(), self.health.clone());
+        let control = Arc::clone(&self.control);
+        async move {
+            let replicas = pod
+                .replicas(&watch.client, &health, &watch.options.timing)
+                .await;
+            let by_range = watch.metrics.shard().is_by_range();
+            let writer = ReplicaWriter::new(control, health.clone(), &replicas, by_range);
+            // These requests are not counted: the resource may be watched for its metrics as well.
+            let Ok(metrics) = WatchMetrics::new() else {
+                return;
+            };
+            let target = Target {
+                namespace: Some(pod.namespace),
+                field_selector: Some(format!("metadata.name={}", replicas.name)),
+                ..Target::all(writer.resource().clone())
+            };
+            let feed = health.feed(&target.resource, target.namespace.clone());
+            let reflector = unsharded(&watch, &metrics, Box::new(writer), target, feed);
+            reflector.run().await;
+        }
+    }
+}
+
+/// A reflector of objects that do not belong to one shard.
+fn unsharded(
+    watch: &Watch,
+    metrics: &WatchMetrics,
+    writer: Box<dyn ObjectWriter>,
+    target: Target,
+    feed: Arc<FeedState>,
+) -> Reflector {
+    let options = Arc::new(Options {
+        object_limit: None,
+        use_cache: false,
+        ..watch.options.clone()
+    });
+    let metrics = metrics.feed(&target.resource, None);
+    let (_, scope) = tokio::sync::watch::channel(ShardScope::default());
+    let client = watch.client.clone();
+    Reflector::new(client, target, options, writer, feed, metrics, scope)
+}
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watcher")
+            .field("watch", &self.watch)
+            .field("health", &self.health)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Waits for ever, unless a task panics.
+async fn fail_with(tasks: &mut JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
+    std::future::pending().await
+}
+
+// === impl Watch ===
+
+impl Watch {
+    /// The collections to watch for a resource, or `None` where it is left out.
+    fn targets(&self, store: &dyn AnyStore) -> Option<Vec<Target>> {
+        let resource = store.resource();
+        let filter = store.filter();
+        let namespaced = resource.scope() == Scope::Namespaced;
+        let node = match &self.node {
+            NodeScope::All => None,
+            NodeScope::Node(_) | NodeScope::Unscheduled if !namespaced => None,
+            _ if !(resource.group().is_empty() && resource.plural() == "pods") => return None,
+            NodeScope::Node(name) => Some(format!("spec.nodeName={name}")),
+            NodeScope::Unscheduled => Some(String::from("spec.nodeName=")),
+        };
+        let selectors = |all: &[(String, String)]| -> Vec<String> {
+            let own = all.iter().filter(|(name, _)| is_named(resource, name));
+            own.map(|(_, selector)| selector.clone()).collect()
+        };
+        let one_by_one = namespaced && !filter.namespaces.is_empty();
+        let denied = if namespaced && !one_by_one {
+            request::without_namespaces(&filter.denied)
+        } else {
+            None
+        };
+        let fields = denied
+            .into_iter()
+            .chain(node)
+            .chain(selectors(&self.fields));
+        let everywhere = Target {
+            resource: resource.clone(),
+            namespace: None,
+            field_selector: request::join(fields),
+            label_selector: request::join(selectors(&self.labels)),
+        };
+        if !one_by_one {
+            return Some(vec![everywhere]);
+        }
+        let namespaces = filter.namespaces.difference(&filter.denied);
+        let targets = namespaces.map(|namespace| Target {
+            namespace: Some(namespace.clone()),
+            ..everywhere.clone()
+        });
+        Some(targets.collect())
+    }
+}
+
+// === impl WatchHandle ===
+
+impl WatchHandle {
+    /// What is known of every resource.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// The shard that is served now.
+    #[must_use]
+    pub fn shard(&self) -> Shard {
+        self.metrics.shard()
+    }
+
+    /// Serves another shard from now on.
+    ///
+    /// Objects that stay are never interrupted. Those that leave go at once, or after
+    /// [`shard_handover`](Watch::shard_handover). For those that come, every resource is listed
+    /// anew; a host that feeds a resource itself has to restart its own watch.
+    pub fn set_shard(&self, shard: Shard) {
+        self.control.set(shard);
+    }
+}
+
+impl fmt::Debug for WatchHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchHandle")
+            .field("health", &self.health)
+            .field("shard", &self.shard())
+            .finish()
+    }
+}
