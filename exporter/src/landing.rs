@@ -6,10 +6,11 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use crate::app::App;
+use crate::app_state::AppState;
+use crate::humanize::{size, span, thousands};
+use crate::instance::{InstanceStatus, ResourceStatus};
 use crate::report::{FamilyReport, Report};
 use crate::routes::Port;
-use crate::status::{ResourceStatus, Status, size, span, thousands};
 use crate::version::{REVISION, VERSION};
 
 const TEMPLATE: &str = include_str!("landing.html");
@@ -23,7 +24,7 @@ pub(crate) struct Page {
 }
 
 struct Data {
-    status: Status,
+    status: InstanceStatus,
     report: Arc<Report>,
     /// What the families were searched for.
     query: String,
@@ -56,7 +57,7 @@ const TELEMETRY_LINKS: [(&str, &str); 7] = [
 
 impl Page {
     /// A page without data.
-    pub(crate) fn closed(port: Port, app: &App) -> Self {
+    pub(crate) fn closed(port: Port, app: &AppState) -> Self {
         Self {
             port,
             uptime: span(app.started.elapsed().as_secs_f64()),
@@ -65,11 +66,11 @@ impl Page {
     }
 
     /// A page with everything; the query may have words to search families for as `q`.
-    pub(crate) async fn open(port: Port, app: &App, query: &str) -> Self {
+    pub(crate) async fn open(port: Port, app: &AppState, query: &str) -> Self {
         let instance = app.instance();
         let report = instance
             .reports
-            .get(&instance.metrics, &instance.content)
+            .get(&instance.metrics, &instance.options)
             .await;
         let query = query.split('&').find_map(|pair| pair.strip_prefix("q="));
         let query = query.map(words).unwrap_or_default();

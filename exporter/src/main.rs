@@ -10,24 +10,23 @@
     )
 )]
 
-mod app;
+mod app_state;
 mod auth;
 mod cli;
 mod cluster;
 mod commands;
 mod config_file;
+mod file_watcher;
 mod fingerprint;
-mod follow;
-mod handover;
-mod inputs;
+mod humanize;
 mod instance;
 mod landing;
 mod logging;
 mod options;
+mod reload;
 mod report;
 mod routes;
 mod server;
-mod status;
 mod telemetry;
 mod version;
 mod web;

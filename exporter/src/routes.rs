@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use http::StatusCode;
 
-use crate::app::App;
+use crate::app_state::AppState;
 
 /// Which of the two servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,13 +26,13 @@ pub(crate) enum Port {
 }
 
 /// The routes of the main port.
-pub(crate) fn main_port(app: &Arc<App>) -> Router {
+pub(crate) fn main_port(app: &Arc<AppState>) -> Router {
     let routes = Router::new().route("/metrics", any(metrics::objects));
     shared(routes.route("/", get(page::main)), app)
 }
 
 /// The routes of the telemetry port.
-pub(crate) fn telemetry_port(app: &Arc<App>) -> Router {
+pub(crate) fn telemetry_port(app: &Arc<AppState>) -> Router {
     let routes = Router::new()
         .route("/metrics", get(metrics::own))
         .route("/debug/resources", get(debug::resources))
@@ -46,7 +46,7 @@ pub(crate) fn telemetry_port(app: &Arc<App>) -> Router {
 }
 
 /// Health, what is not there, and who may ask.
-fn shared(routes: Router<Arc<App>>, app: &Arc<App>) -> Router {
+fn shared(routes: Router<Arc<AppState>>, app: &Arc<AppState>) -> Router {
     routes
         .route("/livez", get(health::live))
         .route("/healthz", get(health::live))
@@ -62,7 +62,7 @@ async fn not_found() -> Response {
 }
 
 /// Lets only those through who may ask, where that is to be checked.
-async fn authorize(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+async fn authorize(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     if let Some(auth) = app.auth()
         && let Err(refusal) = auth
             .check(request.method(), request.uri(), request.headers())

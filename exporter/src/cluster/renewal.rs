@@ -1,4 +1,4 @@
-//! Credentials that are renewed while they are used.
+//! A client that renews its credentials while it is in use.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -12,34 +12,40 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tower::service_fn;
 
-use super::{Access, ClusterError, of_config};
-use crate::follow::Follower;
+use super::access::{Access, ClusterError, connect};
+use crate::file_watcher::FileWatcher;
 
-/// Keeps a client in step with where its credentials come from.
+/// The least time between two attempts, unless a file changed.
+const RETRY_INTERVAL: Duration = Duration::from_secs(10);
+/// The least time between two attempts when a file changed.
+const FILE_CHANGE_INTERVAL: Duration = Duration::from_secs(1);
+/// The time before its expiry at which a certificate is renewed.
+const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(60);
+
+/// Replaces a client when its credentials change.
 struct Renewal {
     access: Access,
-    current: Arc<RwLock<Client>>,
-    follower: Follower,
-    /// A word for every answer that refuses the credentials; ends with the last client.
-    refused: mpsc::Receiver<()>,
-    /// A plugin gives the credentials, so that it may have others by now.
+    client: Arc<RwLock<Client>>,
+    file_watcher: FileWatcher,
+    /// Has an item if the server refused the credentials; ends with the last client.
+    refusals: mpsc::Receiver<()>,
+    /// A plugin provides the credentials, so it may have newer ones.
     has_plugin: bool,
-    /// The last attempt.
-    renewed: Option<Instant>,
-    /// The last attempt failed.
-    failed: bool,
+    schedule: Schedule,
 }
 
-/// Between two attempts, unless a file changed.
-const PAUSE: Duration = Duration::from_secs(10);
-const SHORT_PAUSE: Duration = Duration::from_secs(1);
-/// Certificates are renewed so long before they expire.
-const AHEAD: Duration = Duration::from_secs(60);
+/// When the next attempt is due.
+#[derive(Default)]
+struct Schedule {
+    last_attempt: Option<Instant>,
+    has_failed: bool,
+}
 
-/// A client that is renewed for as long as it lives, and the URL of its server.
+/// Creates a client whose credentials are renewed for as long as it lives; returns it with the URL of
+/// its server.
 pub(super) async fn client(access: Access) -> Result<(Client, String), ClusterError> {
-    // Before the first reading, so that no change after it is missed.
-    let follower = Follower::new(access.files());
+    // Before the files are read, so that no later change is missed.
+    let file_watcher = FileWatcher::new(access.files());
     let config = access.config().await?;
     let (url, namespace) = (
         config.cluster_url.to_string(),
@@ -49,27 +55,26 @@ pub(super) async fn client(access: Access) -> Result<(Client, String), ClusterEr
         tracing::warn!("the certificate of {url} is not checked: insecure-skip-tls-verify is on");
     }
     let has_plugin = config.auth_info.exec.is_some();
-    let current = Arc::new(RwLock::new(of_config(config).await?));
-    // One word that waits is as good as many.
-    let (refuse, refused) = mpsc::channel(1);
+    let client = Arc::new(RwLock::new(connect(config).await?));
+    // One pending refusal is enough.
+    let (refuse, refusals) = mpsc::channel(1);
     let renewal = Renewal {
         access,
-        current: Arc::clone(&current),
-        follower,
-        refused,
+        client: Arc::clone(&client),
+        file_watcher,
+        refusals,
         has_plugin,
-        renewed: None,
-        failed: false,
+        schedule: Schedule::default(),
     };
     tokio::spawn(renewal.run());
     let service = service_fn(move |request: Request<Body>| {
-        let (client, refuse) = (current.read().clone(), refuse.clone());
+        let (client, refuse) = (client.read().clone(), refuse.clone());
         async move {
-            let answer = client.send(request).await?;
-            if answer.status() == StatusCode::UNAUTHORIZED {
+            let response = client.send(request).await?;
+            if response.status() == StatusCode::UNAUTHORIZED {
                 let _ = refuse.try_send(());
             }
-            Ok::<_, kube::Error>(answer)
+            Ok::<_, kube::Error>(response)
         }
     });
     Ok((Client::new(service, namespace), url))
@@ -78,21 +83,23 @@ pub(super) async fn client(access: Access) -> Result<(Client, String), ClusterEr
 // === impl Renewal ===
 
 impl Renewal {
-    /// Runs until nobody has the client any more.
+    /// Renews the credentials until the last client is dropped.
     async fn run(mut self) {
         loop {
-            let (again, expires) = (self.not_before(PAUSE), self.expires());
+            let due = self.schedule.due(self.valid_for());
             tokio::select! {
-                // A plugin may write to a file we follow: that must not turn round and round.
-                () = self.follower.changed() => sleep_until(self.not_before(SHORT_PAUSE)).await,
-                () = at(expires.filter(|_| !self.failed)) => {}
-                () = at(self.failed.then_some(again)) => {}
-                word = self.refused.recv() => {
-                    if word.is_none() {
+                // A plugin may write to a watched file: the interval keeps that from spinning.
+                () = self.file_watcher.changed() => {
+                    sleep_until(self.schedule.earliest(FILE_CHANGE_INTERVAL)).await;
+                }
+                () = sleep_until_some(due) => {}
+                refusal = self.refusals.recv() => {
+                    if refusal.is_none() {
                         return;
                     }
-                    // Whoever asks again will be refused again, and then it is time.
-                    if !self.has_plugin || Instant::now() < again {
+                    // If it is too early, the refusal of a later request triggers the renewal.
+                    let earliest = self.schedule.earliest(RETRY_INTERVAL);
+                    if !self.has_plugin || Instant::now() < earliest {
                         continue;
                     }
                 }
@@ -101,37 +108,30 @@ impl Renewal {
         }
     }
 
-    /// When to renew what expires.
-    fn expires(&self) -> Option<Instant> {
-        let seconds = self.current.read().valid_until().as_ref()?.as_second();
+    /// The time until the client's certificate expires; `None` if that is unknown.
+    fn valid_for(&self) -> Option<Duration> {
+        let seconds = self.client.read().valid_until().as_ref()?.as_second();
         let until = UNIX_EPOCH + Duration::from_secs(seconds.try_into().unwrap_or_default());
-        let left = until.duration_since(SystemTime::now()).unwrap_or_default();
-        let due = Instant::now() + left.saturating_sub(AHEAD);
-        Some(due.max(self.not_before(PAUSE)))
-    }
-
-    /// So long after the last attempt.
-    fn not_before(&self, pause: Duration) -> Instant {
-        self.renewed.map_or_else(Instant::now, |last| last + pause)
+        Some(until.duration_since(SystemTime::now()).unwrap_or_default())
     }
 
     async fn renew(&mut self) {
         let files = self.access.files();
-        if !self.follower.follows(&files) {
-            self.follower = Follower::new(files);
+        if !self.file_watcher.watches(&files) {
+            self.file_watcher = FileWatcher::new(files);
         }
-        let made = match self.access.config().await {
+        let client = match self.access.config().await {
             Ok(config) => {
                 self.has_plugin = config.auth_info.exec.is_some();
-                of_config(config).await
+                connect(config).await
             }
             Err(error) => Err(error),
         };
-        self.renewed = Some(Instant::now());
-        let failed_before = std::mem::replace(&mut self.failed, made.is_err());
-        match made {
+        let failed_before = self.schedule.has_failed;
+        self.schedule.record(client.is_ok());
+        match client {
             Ok(client) => {
-                *self.current.write() = client;
+                *self.client.write() = client;
                 tracing::info!("the credentials for the API server were read again");
             }
             Err(error) if !failed_before => {
@@ -142,10 +142,150 @@ impl Renewal {
     }
 }
 
-/// Waits until then; for ever where it is never.
-async fn at(time: Option<Instant>) {
+// === impl Schedule ===
+
+impl Schedule {
+    fn record(&mut self, succeeded: bool) {
+        self.last_attempt = Some(Instant::now());
+        self.has_failed = !succeeded;
+    }
+
+    /// When to try again after a failure, or to renew a certificate that expires after `valid_for`.
+    fn due(&self, valid_for: Option<Duration>) -> Option<Instant> {
+        let earliest = self.earliest(RETRY_INTERVAL);
+        if self.has_failed {
+            return Some(earliest);
+        }
+        let due = Instant::now() + valid_for?.saturating_sub(RENEW_BEFORE_EXPIRY);
+        Some(due.max(earliest))
+    }
+
+    /// The time at which `interval` has passed since the last attempt.
+    fn earliest(&self, interval: Duration) -> Instant {
+        self.last_attempt
+            .map_or_else(Instant::now, |last| last + interval)
+    }
+}
+
+/// Sleeps until `time`; never resolves if it is `None`.
+async fn sleep_until_some(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
         None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+    use tokio::time::advance;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_certificate_is_renewed_a_minute_before_it_expires() {
+        let mut schedule = Schedule::default();
+        let start = Instant::now();
+        assert_eq!(schedule.due(None), None, "it does not expire");
+        assert_eq!(schedule.due(Some(60 * MINUTE)), Some(start + 59 * MINUTE));
+        assert_eq!(schedule.due(Some(MINUTE / 2)), Some(start));
+        // One that lives for less than that is not renewed all the time.
+        schedule.record(true);
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(schedule.due(Some(MINUTE / 2)), Some(start + RETRY_INTERVAL));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_followed_by_an_attempt_every_ten_seconds_until_one_succeeds() {
+        let mut schedule = Schedule::default();
+        for _ in 0..3 {
+            schedule.record(false);
+            let failed = Instant::now();
+            for valid_for in [None, Some(Duration::ZERO), Some(60 * MINUTE)] {
+                assert_eq!(schedule.due(valid_for), Some(failed + RETRY_INTERVAL));
+            }
+            advance(RETRY_INTERVAL).await;
+        }
+        schedule.record(true);
+        assert_eq!(schedule.due(None), None);
+        // A file that changes does not wait for so long.
+        let soon = Instant::now() + Duration::from_secs(1);
+        assert_eq!(schedule.earliest(FILE_CHANGE_INTERVAL), soon);
+    }
+
+    /// Lets a plugin answer with a certificate that expires after `seconds`.
+    fn write_answer(directory: &Path, seconds: u64) -> i64 {
+        let certified = rcgen::generate_simple_self_signed(["client".to_owned()]).unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let expires = i64::try_from(now.as_secs() + seconds).unwrap();
+        let timestamp = k8s_openapi::jiff::Timestamp::from_second(expires).unwrap();
+        let answer = json!({
+            "kind": "ExecCredential",
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "status": {
+                "clientCertificateData": certified.cert.pem(),
+                "clientKeyData": certified.signing_key.serialize_pem(),
+                "expirationTimestamp": timestamp.to_string(),
+            }
+        });
+        std::fs::write(directory.join("answer"), answer.to_string()).unwrap();
+        expires
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_client_has_the_certificate_that_a_plugin_gives_before_the_old_one_expires() {
+        let directory = std::env::temp_dir().join(format!("renewal-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let script = format!("cat {}/answer", directory.display());
+        let kubeconfig = json!({
+            "current-context": "c",
+            "clusters": [{ "name": "c", "cluster": { "server": "https://127.0.0.1:1" } }],
+            "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "c" } }],
+            "users": [{ "name": "c", "user": { "exec": {
+                "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
+                "command": "sh", "args": ["-c", script],
+            } } }],
+        });
+        std::fs::write(directory.join("config"), kubeconfig.to_string()).unwrap();
+        let first = write_answer(&directory, 3600);
+        let access = Access {
+            kubeconfig: Some(directory.join("config")),
+            apiserver: None,
+        };
+        let config = access.config().await.unwrap();
+        let client = Arc::new(RwLock::new(connect(config).await.unwrap()));
+        let (_refuse, refusals) = mpsc::channel(1);
+        let renewal = Renewal {
+            file_watcher: FileWatcher::new(access.files()),
+            access,
+            client: Arc::clone(&client),
+            refusals,
+            has_plugin: true,
+            schedule: Schedule::default(),
+        };
+        let expiry = || {
+            client
+                .read()
+                .valid_until()
+                .as_ref()
+                .map(|at| at.as_second())
+        };
+        assert_eq!(expiry(), Some(first));
+
+        let start = Instant::now();
+        let second = write_answer(&directory, 7200);
+        let running = tokio::spawn(renewal.run());
+        while expiry() == Some(first) && start.elapsed() < 60 * MINUTE {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(expiry(), Some(second));
+        let waited = start.elapsed();
+        assert!(waited > 58 * MINUTE && waited < 60 * MINUTE, "{waited:?}");
+        running.abort();
+        std::fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -8,14 +8,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use super::output::AnyError;
-use crate::app::App;
+use crate::app_state::AppState;
 use crate::auth::AuthFilter;
 use crate::cluster;
-use crate::handover;
-use crate::inputs::{InputError, Inputs};
 use crate::instance::Instance;
 use crate::logging::{self, LogLevel};
 use crate::options::{Address, Flags, LogOptions, ServerOptions};
+use crate::reload::{Configuration, ConfigurationError, wait_for_coverage};
 use crate::routes;
 use crate::server::{AddressFlags, Server, Settings, listen};
 use crate::telemetry::Telemetry;
@@ -27,8 +26,8 @@ const DRAIN: Duration = Duration::from_secs(15);
 /// The running program.
 struct Program {
     flags: Flags,
-    inputs: Inputs,
-    app: Arc<App>,
+    configuration: Configuration,
+    app: Arc<AppState>,
     main: Server,
     telemetry: Server,
     /// Waits to say what is served, where a cluster has to answer first.
@@ -61,22 +60,23 @@ pub(crate) fn run(flags: Flags) -> Result<(), AnyError> {
 async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
     let mut signals = Signals::new()?;
     let telemetry = Telemetry::new()?;
-    let (mut follower, inputs) = Inputs::read(&flags, Vec::new(), true);
-    let mut program = Program::start(flags, inputs?, telemetry, log_level).await?;
+    let (mut file_watcher, configuration) = Configuration::read(&flags, Vec::new(), true);
+    let mut program = Program::start(flags, configuration?, telemetry, log_level).await?;
     program.announce();
     'serving: loop {
         tokio::select! {
             () = signals.received() => break,
-            () = follower.changed() => {}
+            () = file_watcher.changed() => {}
         }
         loop {
+            let watched = program.configuration.watched_files();
             let read;
-            (follower, read) = Inputs::read(&program.flags, program.inputs.followed(), false);
+            (file_watcher, read) = Configuration::read(&program.flags, watched, false);
             tokio::select! {
                 () = signals.received() => break 'serving,
                 () = program.reload(read) => break,
-                // What was read is old before it was used.
-                () = follower.changed() => {}
+                // The files changed again before they were in use.
+                () = file_watcher.changed() => {}
             }
         }
     }
@@ -97,19 +97,20 @@ async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
 impl Program {
     async fn start(
         flags: Flags,
-        inputs: Inputs,
+        configuration: Configuration,
         telemetry: Telemetry,
         log_level: LogLevel,
     ) -> Result<Self, AnyError> {
-        let options = &inputs.options;
-        // All that can be wrong is found before a port is open.
+        let options = &configuration.options;
+        // All errors are found before a port is open.
         let settings = settings(&options.server)?;
-        let auth = auth(&inputs).await?;
+        let auth = auth(&configuration).await?;
         let main = listen(AddressFlags::MAIN, &options.server.main).await?;
         let own = listen(AddressFlags::TELEMETRY, &options.server.telemetry).await?;
         let instance = Instance::start(options.metrics.clone(), options.source.clone()).await?;
-        inputs.note(None, &telemetry);
-        let app = Arc::new(App::new(Arc::new(instance), auth, telemetry, log_level));
+        configuration.record_use(None, &telemetry);
+        let instance = Arc::new(instance);
+        let app = Arc::new(AppState::new(instance, auth, telemetry, log_level));
         let servers = &app.telemetry.servers;
         Ok(Self {
             main: Server::start(
@@ -127,7 +128,7 @@ impl Program {
                 servers.clone(),
             ),
             flags,
-            inputs,
+            configuration,
             app,
             announcing: None,
         })
@@ -162,14 +163,14 @@ impl Program {
         format!("on {main}/metrics, telemetry on {telemetry}/")
     }
 
-    /// Uses a configuration that was read again, unless it is wrong; scrapes go on all the while.
+    /// Uses a configuration that was read again, unless it is invalid. Scrapes are answered meanwhile.
     ///
-    /// Where the future is dropped before its end, nothing has changed.
-    async fn reload(&mut self, read: Result<Inputs, InputError>) {
-        // An older content is in use until the end of this.
-        self.inputs.note_changes(&self.app.telemetry);
+    /// If the future is dropped before its end, nothing has changed.
+    async fn reload(&mut self, read: Result<Configuration, ConfigurationError>) {
+        // The old content is in use until this returns.
+        self.configuration.record_changes(&self.app.telemetry);
         let applied = match read {
-            Ok(inputs) => self.apply(inputs).await,
+            Ok(configuration) => self.apply(configuration).await,
             Err(error) => Err(error.into()),
         };
         match applied {
@@ -181,9 +182,9 @@ impl Program {
         }
     }
 
-    async fn apply(&mut self, new: Inputs) -> Result<(), AnyError> {
-        let (old, options) = (&self.inputs.options.server, &new.options);
-        let is_same = self.inputs.feeds_the_same(&new);
+    async fn apply(&mut self, new: Configuration) -> Result<(), AnyError> {
+        let (old, options) = (&self.configuration.options.server, &new.options);
+        let keeps_instance = self.configuration.has_same_instance(&new);
         let settings = settings(&options.server)?;
         let auth = auth(&new).await?;
         let main = moved(&old.main, AddressFlags::MAIN, &options.server.main).await?;
@@ -193,18 +194,18 @@ impl Program {
             &options.server.telemetry,
         )
         .await?;
-        let instance = if is_same {
+        let instance = if keeps_instance {
             self.app.instance()
         } else {
             let before = self.app.instance();
             let mut instance =
                 Instance::start(options.metrics.clone(), options.source.clone()).await?;
-            // The old one serves until there will be no gap, however long that takes.
-            handover::wait(&before, &instance).await;
+            // The old instance serves until there is no gap, however long that takes.
+            wait_for_coverage(&before, &instance).await;
             instance.take_over(&before);
             Arc::new(instance)
         };
-        // From here on nothing can fail.
+        // Nothing can fail from here on.
         self.app.replace(instance, auth);
         let servers = &self.app.telemetry.servers;
         self.main.set(settings.clone());
@@ -225,11 +226,11 @@ impl Program {
             let server = Server::start("telemetry", listener, router, settings, servers.clone());
             tokio::spawn(std::mem::replace(&mut self.telemetry, server).drain(DRAIN));
         }
-        new.note(Some(&self.inputs), &self.app.telemetry);
-        self.inputs = new;
+        new.record_use(Some(&self.configuration), &self.app.telemetry);
+        self.configuration = new;
         let announcing = self.announcing.take();
-        if let Some(announcing) = announcing.filter(|own| !own.is_finished()) {
-            // It would keep an instance alive that may never be ready.
+        if let Some(announcing) = announcing.filter(|task| !task.is_finished()) {
+            // The task would keep the old instance alive, which may never be ready.
             announcing.abort();
             self.announce_once_ready();
         }
@@ -266,11 +267,11 @@ fn settings(options: &ServerOptions) -> Result<Settings, AnyError> {
     })
 }
 
-async fn auth(inputs: &Inputs) -> Result<Option<Arc<AuthFilter>>, AnyError> {
-    if !inputs.options.server.auth_filter {
+async fn auth(configuration: &Configuration) -> Result<Option<Arc<AuthFilter>>, AnyError> {
+    if !configuration.options.server.auth_filter {
         return Ok(None);
     }
-    let client = cluster::client(&inputs.options.source).await;
+    let client = cluster::client(&configuration.options.source).await;
     let (client, _) =
         client.map_err(|error| format!("--auth-filter needs an API server: {error}"))?;
     Ok(Some(Arc::new(AuthFilter::new(client))))

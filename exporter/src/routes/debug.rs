@@ -9,17 +9,17 @@ use http::header::CONTENT_TYPE;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::app::App;
+use crate::app_state::AppState;
 use crate::report::LabelReport;
 
 /// The state of every resource.
-pub(super) async fn resources(State(app): State<Arc<App>>) -> Response {
+pub(super) async fn resources(State(app): State<Arc<AppState>>) -> Response {
     json(&app.instance().status())
 }
 
 /// Families by series; with `?family=NAME` the labels of one. `?top=N` chooses how many.
 pub(super) async fn cardinality(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     RawQuery(query): RawQuery,
 ) -> Response {
     let query = query.unwrap_or_default();
@@ -44,7 +44,7 @@ pub(super) async fn cardinality(
     };
     let report = instance
         .reports
-        .get(&instance.metrics, &instance.content)
+        .get(&instance.metrics, &instance.options)
         .await;
     let mut families = report.families.clone();
     families.sort_by(|a, b| b.series.cmp(&a.series).then_with(|| a.name.cmp(&b.name)));
@@ -55,7 +55,7 @@ pub(super) async fn cardinality(
 }
 
 /// The memory of stores and process.
-pub(super) async fn memory(State(app): State<Arc<App>>) -> Response {
+pub(super) async fn memory(State(app): State<Arc<AppState>>) -> Response {
     let instance = app.instance();
     let stores = instance.status().memory_bytes();
     let process = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -74,12 +74,12 @@ pub(super) async fn memory(State(app): State<Arc<App>>) -> Response {
 }
 
 /// What is logged.
-pub(super) async fn log_level(State(app): State<Arc<App>>) -> String {
+pub(super) async fn log_level(State(app): State<Arc<AppState>>) -> String {
     app.log_level.get() + "\n"
 }
 
 /// Sets what is logged, until the next start.
-pub(super) async fn set_log_level(State(app): State<Arc<App>>, body: String) -> Response {
+pub(super) async fn set_log_level(State(app): State<Arc<AppState>>, body: String) -> Response {
     match app.log_level.set(&body) {
         Ok(()) => (app.log_level.get() + "\n").into_response(),
         Err(problem) => (StatusCode::BAD_REQUEST, format!("{problem}\n")).into_response(),

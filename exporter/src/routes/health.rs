@@ -1,15 +1,17 @@
 //! `/livez`, `/readyz` and `/healthz`.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
-use crate::app::App;
+use crate::app_state::AppState;
+use crate::instance::InstanceStatus;
 
-/// 200 while the process does its work; a cluster that is out of reach does not count.
-pub(super) async fn live(State(app): State<Arc<App>>) -> Response {
+/// 200 while the source is running, even if the cluster cannot be reached.
+pub(super) async fn live(State(app): State<Arc<AppState>>) -> Response {
     if app.instance().is_alive() {
         "OK".into_response()
     } else {
@@ -21,8 +23,8 @@ pub(super) async fn live(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// 200 once there is something complete to serve; with `?verbose`, every resource.
-pub(super) async fn ready(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
+/// 200 once the readiness policy is met. With `?verbose` the body lists all resources.
+pub(super) async fn ready(State(app): State<Arc<AppState>>, RawQuery(query): RawQuery) -> Response {
     let status = app.instance().status();
     let verbose = query.is_some_and(|query| {
         query
@@ -34,5 +36,25 @@ pub(super) async fn ready(State(app): State<Arc<App>>, RawQuery(query): RawQuery
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    (code, status.text(verbose)).into_response()
+    (code, readiness_text(&status, verbose)).into_response()
+}
+
+/// `OK` or `not ready` with the reasons, and a line for each resource if `verbose`.
+fn readiness_text(status: &InstanceStatus, verbose: bool) -> String {
+    let mut text = String::from(if status.ready { "OK" } else { "not ready" });
+    for remark in &status.remarks {
+        let _ = write!(text, "\n{remark}");
+    }
+    for resource in status.resources.iter().filter(|_| verbose) {
+        let mark = if resource.is_synced() { '+' } else { '-' };
+        let (name, state, objects) = (&resource.resource, &resource.state, resource.objects);
+        let _ = write!(text, "\n[{mark}] {name}: {state}, {objects} objects");
+        if let Some(error) = resource.current_error() {
+            let _ = write!(text, ": {error}");
+        }
+    }
+    if text != "OK" {
+        text.push('\n');
+    }
+    text
 }

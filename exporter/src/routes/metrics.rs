@@ -14,7 +14,7 @@ use http::{Method, StatusCode};
 use http_body::{Frame, SizeHint};
 use prometheus::Histogram;
 
-use crate::app::App;
+use crate::app_state::AppState;
 use crate::telemetry;
 
 /// A body that tells how long the answer took.
@@ -25,7 +25,7 @@ struct Timed<B> {
 }
 
 /// The metrics of objects.
-pub(super) async fn objects(State(app): State<Arc<App>>, request: Request) -> Response {
+pub(super) async fn objects(State(app): State<Arc<AppState>>, request: Request) -> Response {
     let started = Instant::now();
     let method = match *request.method() {
         Method::GET => "get",
@@ -51,7 +51,7 @@ pub(super) async fn objects(State(app): State<Arc<App>>, request: Request) -> Re
 }
 
 /// The exporter's own metrics; `name[]` chooses some of them.
-pub(super) async fn own(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
+pub(super) async fn own(State(app): State<Arc<AppState>>, RawQuery(query): RawQuery) -> Response {
     let query = query.unwrap_or_default();
     let names = query.split('&').filter_map(|pair| {
         pair.strip_prefix("name[]=")

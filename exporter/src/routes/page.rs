@@ -10,19 +10,23 @@ use http::header::{
 };
 
 use super::Port;
-use crate::app::App;
+use crate::app_state::AppState;
 use crate::landing::Page;
 
 /// The page is one file that asks nobody for anything, in no other page's frame.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
                       img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-pub(super) async fn main(app: State<Arc<App>>, headers: HeaderMap, query: RawQuery) -> Response {
+pub(super) async fn main(
+    app: State<Arc<AppState>>,
+    headers: HeaderMap,
+    query: RawQuery,
+) -> Response {
     page(Port::Main, app, &headers, query).await
 }
 
 pub(super) async fn telemetry(
-    app: State<Arc<App>>,
+    app: State<Arc<AppState>>,
     headers: HeaderMap,
     query: RawQuery,
 ) -> Response {
@@ -31,7 +35,7 @@ pub(super) async fn telemetry(
 
 async fn page(
     port: Port,
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     headers: &HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {

@@ -1,4 +1,4 @@
-//! What all requests share: the instance in use, and what outlives it.
+//! The state that all HTTP handlers share.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,9 +10,9 @@ use crate::instance::Instance;
 use crate::logging::LogLevel;
 use crate::telemetry::Telemetry;
 
-/// The program, as its HTTP handlers see it.
+/// The instance in use, and the state that outlives it.
 #[derive(Debug)]
-pub(crate) struct App {
+pub(crate) struct AppState {
     instance: RwLock<Arc<Instance>>,
     auth: RwLock<Option<Arc<AuthFilter>>>,
     pub(crate) telemetry: Telemetry,
@@ -20,9 +20,9 @@ pub(crate) struct App {
     pub(crate) started: Instant,
 }
 
-// === impl App ===
+// === impl AppState ===
 
-impl App {
+impl AppState {
     pub(crate) fn new(
         instance: Arc<Instance>,
         auth: Option<Arc<AuthFilter>>,
@@ -43,13 +43,13 @@ impl App {
         Arc::clone(&self.instance.read())
     }
 
-    /// Uses another instance from now on; answers on their way keep the old one.
+    /// Uses another instance for later requests. Responses that have begun keep the old one.
     pub(crate) fn replace(&self, instance: Arc<Instance>, auth: Option<Arc<AuthFilter>>) {
         *self.auth.write() = auth;
         *self.instance.write() = instance;
     }
 
-    /// What requests have to pass, where they have to.
+    /// The check of requests; `None` if everyone may read.
     pub(crate) fn auth(&self) -> Option<Arc<AuthFilter>> {
         self.auth.read().clone()
     }

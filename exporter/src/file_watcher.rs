@@ -1,0 +1,219 @@
+//! Detects changes of files and directories.
+//!
+//! Events of the operating system trigger a check. A check every few seconds finds the changes that
+//! cause no event: those of a network file system, or of a link's remote target. A check compares
+//! times and lengths, so an event alone is not a change.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+
+/// A change is complete once there were no events for this long.
+const SETTLE: Duration = Duration::from_millis(100);
+/// The longest wait for the events to end.
+const MAX_SETTLE: Duration = Duration::from_secs(2);
+/// The time between two checks when there are no events.
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
+/// The time between two checks when the operating system sends no events at all.
+const POLL_INTERVAL_WITHOUT_EVENTS: Duration = Duration::from_secs(2);
+/// Directories deeper than this are taken for a loop of links.
+const MAX_DEPTH: usize = 32;
+
+/// Watches files, and all files below directories.
+pub(crate) struct FileWatcher {
+    paths: Vec<PathBuf>,
+    /// The state at the last check.
+    seen: Vec<FileState>,
+    events: mpsc::Receiver<()>,
+    /// Sends the events for as long as it lives; `None` if the operating system has none.
+    notifier: Option<RecommendedWatcher>,
+}
+
+/// What a check compares of a file.
+#[derive(Clone, Debug, PartialEq)]
+struct FileState {
+    path: PathBuf,
+    modified: Option<SystemTime>,
+    length: u64,
+}
+
+// === impl FileWatcher ===
+
+impl FileWatcher {
+    /// Watches these paths. A path that does not exist is watched as well: it may appear.
+    ///
+    /// [`Self::changed`] reports every change after this call.
+    pub(crate) fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        let mut paths: Vec<_> = paths
+            .into_iter()
+            .filter(|path| path != Path::new("-"))
+            .collect();
+        paths.sort();
+        paths.dedup();
+        let (sender, events) = mpsc::channel(1);
+        let notifier = notify::recommended_watcher(move |_| {
+            // One pending event is enough: a check looks at all files.
+            let _ = sender.try_send(());
+        });
+        let interval = POLL_INTERVAL_WITHOUT_EVENTS;
+        let mut notifier = notifier
+            .map_err(|error| tracing::warn!("files are looked at every {interval:?}: {error}"))
+            .ok();
+        for path in &paths {
+            let (watched, mode) = if path.is_dir() {
+                (path.as_path(), RecursiveMode::Recursive)
+            } else {
+                // Only the directory has events for files that are replaced, as the links of mounted
+                // ConfigMaps are.
+                let parent = path
+                    .parent()
+                    .filter(|parent| !parent.as_os_str().is_empty());
+                (
+                    parent.unwrap_or(Path::new(".")),
+                    RecursiveMode::NonRecursive,
+                )
+            };
+            if notifier
+                .as_mut()
+                .is_some_and(|notifier| notifier.watch(watched, mode).is_err())
+            {
+                notifier = None;
+            }
+        }
+        let seen = scan(&paths);
+        Self {
+            paths,
+            seen,
+            events,
+            notifier,
+        }
+    }
+
+    /// Whether these paths, and no others, are watched.
+    pub(crate) fn watches(&self, paths: &[PathBuf]) -> bool {
+        let contains_all =
+            |outer: &[PathBuf], inner: &[PathBuf]| inner.iter().all(|path| outer.contains(path));
+        contains_all(&self.paths, paths) && contains_all(paths, &self.paths)
+    }
+
+    /// Waits for a change. Never resolves if no path is watched.
+    pub(crate) async fn changed(&mut self) {
+        if self.paths.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        let interval = if self.notifier.is_some() {
+            POLL_INTERVAL
+        } else {
+            POLL_INTERVAL_WITHOUT_EVENTS
+        };
+        loop {
+            match timeout(interval, self.events.recv()).await {
+                Ok(Some(())) => self.settle().await,
+                // There is no notifier, so the sender is gone as well.
+                Ok(None) => sleep(interval).await,
+                Err(_) => {}
+            }
+            let paths = self.paths.clone();
+            let Ok(now) = tokio::task::spawn_blocking(move || scan(&paths)).await else {
+                continue;
+            };
+            if now != self.seen {
+                self.seen = now;
+                return;
+            }
+        }
+    }
+
+    /// Waits until the events end.
+    async fn settle(&mut self) {
+        let deadline = Instant::now() + MAX_SETTLE;
+        while Instant::now() < deadline && timeout(SETTLE, self.events.recv()).await.is_ok() {}
+    }
+}
+
+/// The state of all files at and below the paths.
+fn scan(paths: &[PathBuf]) -> Vec<FileState> {
+    let mut files = Vec::new();
+    for path in paths {
+        scan_path(path, MAX_DEPTH, &mut files);
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files
+}
+
+fn scan_path(path: &Path, depth: usize, files: &mut Vec<FileState>) {
+    let metadata = std::fs::metadata(path).ok();
+    if metadata.as_ref().is_some_and(std::fs::Metadata::is_dir) && depth > 0 {
+        for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+            scan_path(&entry.path(), depth - 1, files);
+        }
+        return;
+    }
+    files.push(FileState {
+        path: path.to_owned(),
+        modified: metadata
+            .as_ref()
+            .and_then(|metadata| metadata.modified().ok()),
+        length: metadata.as_ref().map_or(0, std::fs::Metadata::len),
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a change is reported; it comes with an event, so this rarely waits for long.
+    async fn changes(watcher: &mut FileWatcher) -> bool {
+        timeout(Duration::from_secs(20), watcher.changed())
+            .await
+            .is_ok()
+    }
+
+    /// Whether several checks find no change. The clock jumps from one check to the next.
+    async fn is_unchanged(watcher: &mut FileWatcher) -> bool {
+        tokio::time::pause();
+        let changed = timeout(3 * POLL_INTERVAL, watcher.changed()).await;
+        tokio::time::resume();
+        changed.is_err()
+    }
+
+    #[tokio::test]
+    async fn created_edited_and_deleted_files_are_changes_and_reading_is_none() {
+        let directory = std::env::temp_dir().join(format!("follow-{}", std::process::id()));
+        let file = directory.join("below/a.yaml");
+        std::fs::create_dir_all(directory.join("below")).unwrap();
+        let mut watcher = FileWatcher::new([directory.clone()]);
+        assert!(is_unchanged(&mut watcher).await);
+        std::fs::write(&file, "a").unwrap();
+        assert!(changes(&mut watcher).await);
+        std::fs::read(&file).unwrap();
+        assert!(is_unchanged(&mut watcher).await);
+        std::fs::write(&file, "ab").unwrap();
+        assert!(changes(&mut watcher).await);
+        std::fs::remove_file(&file).unwrap();
+        assert!(changes(&mut watcher).await);
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn the_links_of_a_mounted_config_map_are_followed() {
+        use std::os::unix::fs::symlink;
+
+        let directory = std::env::temp_dir().join(format!("mounted-{}", std::process::id()));
+        for (version, text) in [("..1", "one"), ("..2", "other")] {
+            std::fs::create_dir_all(directory.join(version)).unwrap();
+            std::fs::write(directory.join(version).join("file"), text).unwrap();
+        }
+        symlink("..1", directory.join("..data")).unwrap();
+        symlink("..data/file", directory.join("file")).unwrap();
+        let mut watcher = FileWatcher::new([directory.join("file")]);
+        symlink("..2", directory.join("..data_tmp")).unwrap();
+        std::fs::rename(directory.join("..data_tmp"), directory.join("..data")).unwrap();
+        assert!(changes(&mut watcher).await);
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+}

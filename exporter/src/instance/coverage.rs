@@ -1,0 +1,111 @@
+//! Which objects an instance serves completely, and which are missing.
+
+use std::fmt;
+
+/// The scopes that a source has completed, and those that it has not.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Coverage {
+    pub(crate) covered: Vec<ResourceScope>,
+    /// Without the scopes that the API server refuses to list.
+    pub(crate) uncovered: Vec<UncoveredScope>,
+}
+
+/// The objects of a resource, in one namespace or in all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ResourceScope {
+    pub(crate) resource: String,
+    /// `None` for all namespaces.
+    pub(crate) namespace: Option<String>,
+}
+
+/// A scope whose objects are not complete yet.
+#[derive(Clone, Debug)]
+pub(crate) struct UncoveredScope {
+    pub(crate) scope: ResourceScope,
+    /// The state of the scope, or its last error.
+    pub(crate) reason: String,
+}
+
+// === impl Coverage ===
+
+impl Coverage {
+    /// The scopes that are covered here and not covered by `next`.
+    pub(crate) fn lost_in(&self, next: Self) -> Vec<UncoveredScope> {
+        let mut lost = next.uncovered;
+        lost.retain(|uncovered| {
+            let mut covered = self.covered.iter();
+            covered.any(|covered| covered.overlaps(&uncovered.scope))
+        });
+        lost
+    }
+}
+
+// === impl ResourceScope ===
+
+impl ResourceScope {
+    pub(crate) fn all_namespaces(resource: String) -> Self {
+        Self {
+            resource,
+            namespace: None,
+        }
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        let all = self.namespace.is_none() || other.namespace.is_none();
+        self.resource == other.resource && (all || self.namespace == other.namespace)
+    }
+}
+
+// === impl UncoveredScope ===
+
+impl fmt::Display for UncoveredScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.scope.resource)?;
+        if let Some(namespace) = &self.scope.namespace {
+            write!(f, " of namespace {namespace}")?;
+        }
+        write!(f, " ({})", self.reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(resource: &str, namespace: &str) -> ResourceScope {
+        ResourceScope {
+            resource: resource.into(),
+            namespace: Some(namespace.to_owned()).filter(|name| !name.is_empty()),
+        }
+    }
+
+    #[test]
+    fn only_what_is_covered_now_can_be_lost() {
+        let cases = [
+            ("pods", "", "pods", "", true),
+            ("pods", "", "nodes", "", false),
+            ("pods", "", "pods", "a", true),
+            ("pods", "a", "pods", "", true),
+            ("pods", "a", "pods", "a", true),
+            ("pods", "a", "pods", "b", false),
+        ];
+        for (covered, of, uncovered, within, expected) in cases {
+            let old = Coverage {
+                covered: vec![scope(covered, of)],
+                ..Coverage::default()
+            };
+            let new = Coverage {
+                uncovered: vec![UncoveredScope {
+                    scope: scope(uncovered, within),
+                    reason: "listing".into(),
+                }],
+                ..Coverage::default()
+            };
+            assert_eq!(
+                !old.lost_in(new).is_empty(),
+                expected,
+                "{covered} of {of:?}, {uncovered} of {within:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The status of an instance and of each of its resources, as pages and programs read it.
+
+use serde::Serialize;
+
+/// The value of [`ResourceStatus::state`] for a resource whose stores are complete and up to date.
+pub(super) const SYNCED: &str = "synced";
+
+/// Whether an instance is ready, and the state of each resource.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct InstanceStatus {
+    pub(crate) ready: bool,
+    /// What feeds the stores, such as `manifests` or `watching https://…`.
+    pub(crate) source: String,
+    /// Why the instance is not ready, and problems that do not affect readiness.
+    pub(crate) remarks: Vec<String>,
+    pub(crate) resources: Vec<ResourceStatus>,
+}
+
+/// The state of one resource.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ResourceStatus {
+    pub(crate) resource: String,
+    pub(crate) api_version: String,
+    pub(crate) kind: String,
+    /// `synced`, or the state that keeps the resource from it.
+    pub(crate) state: String,
+    pub(crate) objects: u64,
+    pub(crate) series: u64,
+    pub(crate) memory_bytes: u64,
+    /// Seconds since the last event; `None` if there was none.
+    pub(crate) last_event_seconds: Option<f64>,
+    /// Objects that could not be decoded.
+    pub(crate) errors: u64,
+    pub(crate) last_error: Option<String>,
+}
+
+// === impl InstanceStatus ===
+
+impl InstanceStatus {
+    /// Objects of all resources.
+    pub(crate) fn objects(&self) -> u64 {
+        self.resources.iter().map(|resource| resource.objects).sum()
+    }
+
+    /// Series of all resources.
+    pub(crate) fn series(&self) -> u64 {
+        self.resources.iter().map(|resource| resource.series).sum()
+    }
+
+    /// Memory of all stores.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.resources
+            .iter()
+            .map(|resource| resource.memory_bytes)
+            .sum()
+    }
+}
+
+// === impl ResourceStatus ===
+
+impl ResourceStatus {
+    /// The plural name without the group.
+    pub(crate) fn plural(&self) -> &str {
+        self.resource.split('.').next().unwrap_or_default()
+    }
+
+    pub(crate) fn is_synced(&self) -> bool {
+        self.state == SYNCED
+    }
+
+    /// The last error, unless the resource recovered from it.
+    pub(crate) fn current_error(&self) -> Option<&str> {
+        self.last_error.as_deref().filter(|_| !self.is_synced())
+    }
+}

@@ -1,0 +1,38 @@
+//! The log lines about values that configured families cannot read.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use kube_state_metrics::StateMetrics;
+use kube_state_metrics::custom_resources::FamilyErrors;
+use tokio::time::MissedTickBehavior;
+
+/// Logs the first error of each family; a metric counts the others.
+pub(super) async fn report(metrics: StateMetrics) {
+    let mut reported = HashSet::new();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        for errors in metrics.custom_resource_errors() {
+            if reported.insert((errors.resource.clone(), errors.family.clone())) {
+                log(&errors);
+            }
+        }
+    }
+}
+
+fn log(errors: &FamilyErrors) {
+    let FamilyErrors {
+        resource, family, ..
+    } = errors;
+    let example = errors.examples.first().map_or("", String::as_str);
+    let message = "a value cannot be read; further ones are counted in \
+                   kube_state_metrics_custom_resource_errors_total";
+    // The configured level is one of the flag `-v`.
+    match errors.level {
+        ..=0 => tracing::warn!(resource, family, example, "{message}"),
+        1..=2 => tracing::debug!(resource, family, example, "{message}"),
+        3.. => tracing::trace!(resource, family, example, "{message}"),
+    }
+}

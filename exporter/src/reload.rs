@@ -1,0 +1,7 @@
+//! Changes of the configuration while the exporter runs.
+
+mod configuration;
+mod handover;
+
+pub(crate) use configuration::{Configuration, ConfigurationError};
+pub(crate) use handover::wait_for_coverage;

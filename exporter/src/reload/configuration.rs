@@ -1,0 +1,199 @@
+//! The options, and the content of the files that they come from.
+
+use std::path::{Path, PathBuf};
+
+use crate::cluster;
+use crate::config_file::{ConfigFile, ConfigFileError};
+use crate::file_watcher::FileWatcher;
+use crate::options::{Flags, Options, OptionsError, parse};
+use crate::telemetry::{ConfigKind, Telemetry};
+
+/// Options together with the files that they were read from.
+#[derive(Debug)]
+pub(crate) struct Configuration {
+    pub(crate) options: Options,
+    options_file: Option<FileContent>,
+    kubeconfig: Option<FileContent>,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigurationError {
+    #[error(transparent)]
+    Config(#[from] ConfigFileError),
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+}
+
+/// A file as it was read.
+#[derive(Debug, PartialEq)]
+struct FileContent {
+    path: PathBuf,
+    /// `None` if the file cannot be read, or its content cannot be used.
+    content: Option<Vec<u8>>,
+}
+
+// === impl Configuration ===
+
+impl Configuration {
+    /// Reads the options, and all files that the flags or the options file name.
+    ///
+    /// Also returns a watcher of those files, which reports every change after they were read. The
+    /// caller passes the files that are `watched` already, and whether the program is starting.
+    pub(crate) fn read(
+        flags: &Flags,
+        mut watched: Vec<PathBuf>,
+        is_startup: bool,
+    ) -> (FileWatcher, Result<Self, ConfigurationError>) {
+        if watched.is_empty() {
+            watched.extend(options_path(flags));
+        }
+        loop {
+            let file_watcher = FileWatcher::new(watched.clone());
+            let configuration = Self::read_once(flags, is_startup);
+            match &configuration {
+                // A file that was not watched may have changed since it was read: read it again.
+                Ok(configuration)
+                    if configuration
+                        .watched_files()
+                        .iter()
+                        .any(|path| !watched.contains(path)) =>
+                {
+                    watched = configuration.watched_files();
+                }
+                // The error may be in a file that the options name for the first time.
+                Err(ConfigurationError::Options(error))
+                    if error.named.iter().any(|path| !watched.contains(path)) =>
+                {
+                    watched.extend(error.named.iter().cloned());
+                }
+                _ => return (file_watcher, configuration),
+            }
+        }
+    }
+
+    fn read_once(flags: &Flags, is_startup: bool) -> Result<Self, ConfigurationError> {
+        let options_file = options_path(flags).map(FileContent::read);
+        let file = options_file.as_ref().map(|file| {
+            let path = &file.path;
+            let content =
+                std::fs::read_to_string(path).map_err(|source| ConfigFileError::Read {
+                    path: path.clone(),
+                    source,
+                })?;
+            let file = ConfigFile::parse(path, &content)?;
+            Ok((path.as_path(), file))
+        });
+        let file = match file.transpose() {
+            Ok(file) => file,
+            Err(error) if is_startup && continues_without(flags) => {
+                tracing::warn!("{error}; going on with the flags alone");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let is_used = file.is_some();
+        let file = file.as_ref().map(|(path, file)| (*path, file));
+        let (options, warnings) = Options::new(flags, file)?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        let kubeconfig = options.source.kubeconfig.clone().map(FileContent::read);
+        Ok(Self {
+            options,
+            options_file: options_file.map(|file| if is_used { file } else { file.unusable() }),
+            kubeconfig,
+        })
+    }
+
+    /// The files whose changes matter. The sources watch manifests and credentials themselves.
+    pub(crate) fn watched_files(&self) -> Vec<PathBuf> {
+        let files = [&self.options_file, &self.kubeconfig].into_iter().flatten();
+        let custom = self.options.metrics.custom.file.iter();
+        let custom = custom.map(|file| file.path.clone());
+        files.map(|file| file.path.clone()).chain(custom).collect()
+    }
+
+    /// Whether an instance with this configuration serves the same as one with `other`.
+    pub(crate) fn has_same_instance(&self, other: &Self) -> bool {
+        let has_same_server = || self.server().is_some() && self.server() == other.server();
+        self.options.metrics == other.options.metrics
+            && self.options.source == other.options.source
+            && (self.kubeconfig == other.kubeconfig || has_same_server())
+    }
+
+    /// The server that the kubeconfig names. If only the credentials change, the client renews them.
+    fn server(&self) -> Option<String> {
+        cluster::server_url(self.kubeconfig.as_ref()?.content.as_deref()?)
+    }
+
+    /// Records in metrics that these files are in use, and no other files of `before`.
+    pub(crate) fn record_use(&self, before: Option<&Self>, telemetry: &Telemetry) {
+        let old = before.into_iter().flat_map(Self::config_files);
+        for (old_path, kind, _) in old {
+            if self.config_files().all(|(path, ..)| path != old_path) {
+                telemetry.config_absent(old_path, kind);
+            }
+        }
+        for (path, kind, content) in self.config_files() {
+            match content {
+                Some(content) => telemetry.config_loaded(path, kind, content),
+                // Only possible with --continue-without-config, so this is not a failure.
+                None if !path.exists() => telemetry.config_absent(path, kind),
+                None => telemetry.config_failed(path, kind),
+            }
+        }
+    }
+
+    /// Records in metrics that files which have changed since are not in use.
+    pub(crate) fn record_changes(&self, telemetry: &Telemetry) {
+        for (path, kind, content) in self.config_files() {
+            if std::fs::read(path).ok().as_deref() != content {
+                telemetry.config_failed(path, kind);
+            }
+        }
+    }
+
+    /// The files that metrics cover, with the content in use.
+    fn config_files(&self) -> impl Iterator<Item = (&Path, ConfigKind, Option<&[u8]>)> {
+        let options_file = self.options_file.iter().map(|file| {
+            let content = file.content.as_deref();
+            (file.path.as_path(), ConfigKind::Options, content)
+        });
+        let custom = self.options.metrics.custom.file.iter().map(|file| {
+            let content = file.content.as_deref().map(str::as_bytes);
+            (file.path.as_path(), ConfigKind::CustomResources, content)
+        });
+        options_file.chain(custom)
+    }
+}
+
+fn options_path(flags: &Flags) -> Option<PathBuf> {
+    flags
+        .config
+        .config
+        .as_deref()
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+}
+
+fn continues_without(flags: &Flags) -> bool {
+    let given = flags.config.continue_without_config.as_deref();
+    given.is_some_and(|text| parse::switch(text).unwrap_or(false))
+}
+
+// === impl FileContent ===
+
+impl FileContent {
+    fn read(path: PathBuf) -> Self {
+        let content = std::fs::read(&path).ok();
+        Self { path, content }
+    }
+
+    fn unusable(self) -> Self {
+        Self {
+            content: None,
+            ..self
+        }
+    }
+}
