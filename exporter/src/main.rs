@@ -20,7 +20,6 @@ mod file_watcher;
 mod fingerprint;
 mod humanize;
 mod instance;
-mod landing;
 mod logging;
 mod options;
 mod reload;

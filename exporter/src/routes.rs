@@ -1,9 +1,11 @@
-//! What answers at which path, on both ports.
+//! The paths of both ports and their handlers.
 
 mod debug;
 mod health;
+mod landing;
 mod metrics;
-mod page;
+mod port;
+mod query;
 
 use std::sync::Arc;
 
@@ -16,19 +18,10 @@ use http::StatusCode;
 
 use crate::app_state::AppState;
 
-/// Which of the two servers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Port {
-    /// The metrics of objects.
-    Main,
-    /// The exporter's own metrics and state.
-    Telemetry,
-}
-
 /// The routes of the main port.
 pub(crate) fn main_port(app: &Arc<AppState>) -> Router {
     let routes = Router::new().route("/metrics", any(metrics::objects));
-    shared(routes.route("/", get(page::main)), app)
+    shared(routes.route("/", get(landing::main)), app)
 }
 
 /// The routes of the telemetry port.
@@ -42,10 +35,10 @@ pub(crate) fn telemetry_port(app: &Arc<AppState>) -> Router {
             "/debug/log-level",
             get(debug::log_level).put(debug::set_log_level),
         );
-    shared(routes.route("/", get(page::telemetry)), app)
+    shared(routes.route("/", get(landing::telemetry)), app)
 }
 
-/// Health, what is not there, and who may ask.
+/// The paths that both ports have, the answer for other paths, and the authorization.
 fn shared(routes: Router<Arc<AppState>>, app: &Arc<AppState>) -> Router {
     routes
         .route("/livez", get(health::live))
@@ -61,7 +54,7 @@ async fn not_found() -> Response {
     (StatusCode::NOT_FOUND, nosniff, "404 page not found\n").into_response()
 }
 
-/// Lets only those through who may ask, where that is to be checked.
+/// Refuses requests without permission if the auth filter is enabled.
 async fn authorize(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     if let Some(auth) = app.auth()
         && let Err(refusal) = auth

@@ -1,14 +1,15 @@
-//! What helps to find out: state, cardinality, memory and log level. On the telemetry port only.
+//! `/debug/…`: state, cardinality, memory and log level. On the telemetry port only.
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
 use serde_json::json;
 
+use super::query::Query;
 use crate::app_state::AppState;
 use crate::report::LabelReport;
 
@@ -17,20 +18,10 @@ pub(super) async fn resources(State(app): State<Arc<AppState>>) -> Response {
     json(&app.instance().status())
 }
 
-/// Families by series; with `?family=NAME` the labels of one. `?top=N` chooses how many.
-pub(super) async fn cardinality(
-    State(app): State<Arc<AppState>>,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let query = query.unwrap_or_default();
-    let parameter = |name: &str| {
-        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value.to_owned())
-    };
+/// The `?top=N` families with the most series, or the labels of `?family=NAME`.
+pub(super) async fn cardinality(State(app): State<Arc<AppState>>, query: Query) -> Response {
     let instance = app.instance();
-    if let Some(family) = parameter("family") {
+    if let Some(family) = query.first("family").map(str::to_owned) {
         let report =
             tokio::task::spawn_blocking(move || LabelReport::new(&instance.metrics, &family));
         return match report.await {
@@ -38,7 +29,7 @@ pub(super) async fn cardinality(
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         };
     }
-    let top = parameter("top").map_or(Ok(50), |top| top.parse::<usize>());
+    let top = query.first("top").map_or(Ok(50), str::parse::<usize>);
     let Ok(top) = top else {
         return (StatusCode::BAD_REQUEST, "top must be a number\n").into_response();
     };
@@ -73,12 +64,12 @@ pub(super) async fn memory(State(app): State<Arc<AppState>>) -> Response {
     }))
 }
 
-/// What is logged.
+/// The log level.
 pub(super) async fn log_level(State(app): State<Arc<AppState>>) -> String {
     app.log_level.get() + "\n"
 }
 
-/// Sets what is logged, until the next start.
+/// Sets the log level until the next start.
 pub(super) async fn set_log_level(State(app): State<Arc<AppState>>, body: String) -> Response {
     match app.log_level.set(&body) {
         Ok(()) => (app.log_level.get() + "\n").into_response(),

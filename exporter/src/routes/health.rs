@@ -3,10 +3,11 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
+use super::query::Query;
 use crate::app_state::AppState;
 use crate::instance::InstanceStatus;
 
@@ -24,19 +25,14 @@ pub(super) async fn live(State(app): State<Arc<AppState>>) -> Response {
 }
 
 /// 200 once the readiness policy is met. With `?verbose` the body lists all resources.
-pub(super) async fn ready(State(app): State<Arc<AppState>>, RawQuery(query): RawQuery) -> Response {
+pub(super) async fn ready(State(app): State<Arc<AppState>>, query: Query) -> Response {
     let status = app.instance().status();
-    let verbose = query.is_some_and(|query| {
-        query
-            .split('&')
-            .any(|pair| pair == "verbose" || pair.starts_with("verbose="))
-    });
     let code = if status.ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    (code, readiness_text(&status, verbose)).into_response()
+    (code, readiness_text(&status, query.contains("verbose"))).into_response()
 }
 
 /// `OK` or `not ready` with the reasons, and a line for each resource if `verbose`.

@@ -1,4 +1,4 @@
-//! `/metrics`: of objects on the main port, of the exporter on the other.
+//! `/metrics`: those of objects on the main port, the exporter's own on the telemetry port.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{RawQuery, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -14,10 +14,11 @@ use http::{Method, StatusCode};
 use http_body::{Frame, SizeHint};
 use prometheus::Histogram;
 
+use super::query::Query;
 use crate::app_state::AppState;
 use crate::telemetry;
 
-/// A body that tells how long the answer took.
+/// A body that records the duration of the response.
 struct Timed<B> {
     body: B,
     started: Instant,
@@ -50,15 +51,10 @@ pub(super) async fn objects(State(app): State<Arc<AppState>>, request: Request) 
     })
 }
 
-/// The exporter's own metrics; `name[]` chooses some of them.
-pub(super) async fn own(State(app): State<Arc<AppState>>, RawQuery(query): RawQuery) -> Response {
-    let query = query.unwrap_or_default();
-    let names = query.split('&').filter_map(|pair| {
-        pair.strip_prefix("name[]=")
-            .or_else(|| pair.strip_prefix("name%5B%5D="))
-    });
-    let names: Vec<_> = names.map(str::to_owned).collect();
-    // Asking the stores for their figures takes a while where they are large.
+/// The exporter's own metrics, or those that `?name[]=` selects.
+pub(super) async fn own(State(app): State<Arc<AppState>>, query: Query) -> Response {
+    let names: Vec<_> = query.values("name[]").map(str::to_owned).collect();
+    // Large stores take too long for an asynchronous task.
     let text =
         tokio::task::spawn_blocking(move || app.telemetry.text(app.instance().gather(), &names));
     match text.await {

@@ -1,45 +1,48 @@
-//! `/`: the landing page, for browsers and for terminals.
+//! `/`: the landing page, as HTML for browsers and as text for terminals.
+
+mod html;
+mod page;
+mod text;
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 
-use super::Port;
+use super::port::Port;
+use super::query::Query;
 use crate::app_state::AppState;
-use crate::landing::Page;
+use page::Page;
 
-/// The page is one file that asks nobody for anything, in no other page's frame.
+/// The page contains its style and script. It loads nothing, and no other page may embed it.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
                       img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-pub(super) async fn main(
-    app: State<Arc<AppState>>,
-    headers: HeaderMap,
-    query: RawQuery,
-) -> Response {
-    page(Port::Main, app, &headers, query).await
+/// The landing page of the main port.
+pub(super) async fn main(app: State<Arc<AppState>>, headers: HeaderMap, query: Query) -> Response {
+    respond(Port::Main, app, &headers, &query).await
 }
 
+/// The landing page of the telemetry port.
 pub(super) async fn telemetry(
     app: State<Arc<AppState>>,
     headers: HeaderMap,
-    query: RawQuery,
+    query: Query,
 ) -> Response {
-    page(Port::Telemetry, app, &headers, query).await
+    respond(Port::Telemetry, app, &headers, &query).await
 }
 
-async fn page(
+async fn respond(
     port: Port,
     State(app): State<Arc<AppState>>,
     headers: &HeaderMap,
-    RawQuery(query): RawQuery,
+    query: &Query,
 ) -> Response {
-    // Without a token there is a page, but no data on it.
+    // A client without a valid token gets the page without data.
     let is_closed = match app.auth() {
         None => false,
         Some(auth) => auth.may_see_data(headers).await.is_err(),
@@ -47,7 +50,7 @@ async fn page(
     let page = if is_closed {
         Page::closed(port, &app)
     } else {
-        Page::open(port, &app, query.as_deref().unwrap_or_default()).await
+        Page::open(port, &app, query.first("q").unwrap_or_default()).await
     };
     let accept = headers
         .get(ACCEPT)
@@ -61,9 +64,9 @@ async fn page(
     ];
     if accept.contains("text/html") {
         let html = [(CONTENT_TYPE, "text/html; charset=UTF-8")];
-        (headers, html, page.html()).into_response()
+        (headers, html, html::render(&page)).into_response()
     } else {
         let text = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
-        (headers, text, page.text()).into_response()
+        (headers, text, text::render(&page)).into_response()
     }
 }
