@@ -5,7 +5,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
 use kube::{Client, Config};
-use kube_state_metrics::watch::{Health, ReadinessPolicy, tuned};
+use kube_state_metrics::watch::{Health, ReadinessPolicy, configure_for_watching};
 use kube_state_metrics::{BuildError, BuiltIn, StateMetrics};
 
 /// What the service exposes: pods and deployments, without the families nobody looks at.
@@ -35,7 +35,7 @@ pub(crate) fn app(metrics: &StateMetrics, health: Health) -> Router {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let client = Client::try_from(tuned(Config::infer().await?))?;
+    let client = Client::try_from(configure_for_watching(Config::infer().await?))?;
     let metrics = metrics()?;
     let watcher = metrics.watch(client).build()?;
     let app = app(&metrics, watcher.health());

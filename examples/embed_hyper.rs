@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use kube::{Client, Config};
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::service::Body;
-use kube_state_metrics::watch::tuned;
+use kube_state_metrics::watch::configure_for_watching;
 use tokio::net::{TcpListener, TcpStream};
 
 /// Ours, or the crate's.
@@ -44,7 +44,7 @@ pub(crate) async fn serve(stream: TcpStream, metrics: StateMetrics) -> hyper::Re
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let client = Client::try_from(tuned(Config::infer().await?))?;
+    let client = Client::try_from(configure_for_watching(Config::infer().await?))?;
     let metrics = StateMetrics::builder().default_resources().build()?;
     tokio::spawn(metrics.watch(client).run());
     let listener = TcpListener::bind("127.0.0.1:8080").await?;

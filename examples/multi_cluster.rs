@@ -8,7 +8,7 @@
 use axum::Router;
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
-use kube_state_metrics::watch::{WatchError, tuned};
+use kube_state_metrics::watch::{WatchError, configure_for_watching};
 use kube_state_metrics::{BuildError, StateMetrics};
 
 /// One cluster.
@@ -54,7 +54,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         let config = Config::from_kubeconfig(&options).await?;
         let cluster = Cluster::new(&context)?;
-        cluster.watch(Client::try_from(tuned(config))?)?;
+        cluster.watch(Client::try_from(configure_for_watching(config))?)?;
         clusters.push(cluster);
     }
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;

@@ -18,7 +18,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Controller, WatchStreamExt, reflector, watcher};
 use kube::{Api, Client, Config, CustomResource, Resource, ResourceExt};
-use kube_state_metrics::watch::{RecordExt, tuned};
+use kube_state_metrics::watch::{RecordExt, configure_for_watching};
 use kube_state_metrics::{BuildError, BuiltIn, Collector, Family, NotRegistered, StateMetrics};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -158,7 +158,7 @@ fn retry(_: Arc<Website>, _: &kube::Error, _: Arc<Context>) -> Action {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let client = Client::try_from(tuned(Config::infer().await?))?;
+    let client = Client::try_from(configure_for_watching(Config::infer().await?))?;
     let metrics = metrics()?;
     tokio::spawn(controller(client.clone(), &metrics)?);
     tokio::spawn(metrics.watch(client).run());

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::stream;
 use kube::{Client, Config};
-use kube_state_metrics::watch::tuned;
+use kube_state_metrics::watch::configure_for_watching;
 use kube_state_metrics::{ExpositionFilter, Format, StateMetrics};
 use prometheus::{IntCounter, Registry, TextEncoder};
 
@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     registry.register(Box::new(orders.clone()))?;
     orders.inc();
 
-    let client = Client::try_from(tuned(Config::infer().await?))?;
+    let client = Client::try_from(configure_for_watching(Config::infer().await?))?;
     let metrics = StateMetrics::builder().default_resources().build()?;
     tokio::spawn(metrics.watch(client).registry(&registry).run());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;

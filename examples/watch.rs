@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kube::{Client, Config};
 use kube_state_metrics::StateMetrics;
-use kube_state_metrics::watch::{ReadinessPolicy, tuned};
+use kube_state_metrics::watch::{ReadinessPolicy, configure_for_watching};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let metrics = StateMetrics::builder().default_resources().build()?;
     let registry = prometheus::Registry::new();
     let watcher = metrics
-        .watch(Client::try_from(tuned(config))?)
+        .watch(Client::try_from(configure_for_watching(config))?)
         .streaming_lists(streaming)
         .registry(&registry)
         .build()?;

@@ -1,6 +1,6 @@
 //! Metrics of the stores themselves, for a [`prometheus::Registry`] of the host's.
 //!
-//! [`watch::Watch::registry`](crate::source::watch::Watch::registry) registers all that is here together
+//! [`watch::WatchBuilder::registry`](crate::source::watch::WatchBuilder::registry) registers all that is here together
 //! with metrics of the watches. [`StoreMetrics`] is for hosts that feed their stores otherwise: from
 //! watches of their own, or from [manifests](crate::source::manifests).
 //!

@@ -3,11 +3,11 @@
 //!
 //! ```no_run
 //! use kube_state_metrics::StateMetrics;
-//! use kube_state_metrics::watch::{ReadinessPolicy, tuned};
+//! use kube_state_metrics::watch::{ReadinessPolicy, configure_for_watching};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let metrics = StateMetrics::builder().default_resources().build()?;
-//! let client = kube::Client::try_from(tuned(kube::Config::infer().await?))?;
+//! let client = kube::Client::try_from(configure_for_watching(kube::Config::infer().await?))?;
 //! let registry = prometheus::Registry::new();
 //!
 //! let watcher = metrics.watch(client).registry(&registry).build()?;
@@ -63,7 +63,7 @@ mod record;
 mod reflector;
 mod request;
 mod sharding;
-mod timing;
+mod timeouts;
 mod watch_event;
 mod watch_stream;
 mod watcher;
@@ -76,13 +76,13 @@ use std::time::Duration;
 use kube::Client;
 use prometheus::Registry;
 
-pub use client::{tuned, user_agent};
+pub use client::{configure_for_watching, user_agent};
 pub use failure::FailureReason;
-pub use health::{FeedHealth, Health, HealthSnapshot, ResourceHealth, ResourceState, Source};
+pub use health::{FeedHealth, FeedOrigin, Health, HealthSnapshot, ResourceHealth, ResourceState};
 pub use readiness::{Readiness, ReadinessPolicy, UnknownPolicy};
 pub use record::{Record, RecordExt};
-pub use timing::Timing;
-pub use watcher::{WatchHandle, Watcher};
+pub use timeouts::WatchTimeouts;
+pub use watcher::{ClusterWatch, WatchHandle};
 
 use crate::StateMetrics;
 use crate::resource::ResourceInfo;
@@ -104,7 +104,7 @@ use sharding::{OwnPod, ShardControl};
 /// use std::time::Duration;
 ///
 /// use kube_state_metrics::StateMetrics;
-/// use kube_state_metrics::watch::Timing;
+/// use kube_state_metrics::watch::WatchTimeouts;
 ///
 /// let metrics = StateMetrics::builder().resources(["pods", "nodes", "deployments"]).build()?;
 /// let registry = prometheus::Registry::new();
@@ -115,7 +115,7 @@ use sharding::{OwnPod, ShardControl};
 ///     .field_selector("pods", "status.phase=Running")
 ///     .page_size(200)
 ///     .streaming_lists(true)
-///     .timing(Timing::default())
+///     .timeouts(WatchTimeouts::default())
 ///     .registry(&registry)
 ///     .build()?;
 /// tokio::spawn(watcher.run()); // it never ends
@@ -136,7 +136,7 @@ use sharding::{OwnPod, ShardControl};
 /// ```
 #[derive(Clone)]
 #[must_use = "nothing is watched before `run`"]
-pub struct Watch {
+pub struct WatchBuilder {
     metrics: StateMetrics,
     client: Client,
     node: NodeScope,
@@ -247,8 +247,8 @@ impl StateMetrics {
     /// # }
     /// ```
     #[cfg_attr(docsrs, doc(cfg(feature = "watch")))]
-    pub fn watch(&self, client: Client) -> Watch {
-        Watch {
+    pub fn watch(&self, client: Client) -> WatchBuilder {
+        WatchBuilder {
             metrics: self.clone(),
             client,
             node: NodeScope::All,
@@ -259,7 +259,7 @@ impl StateMetrics {
                 use_cache: false,
                 object_limit: None,
                 page_size: 500,
-                timing: Timing::default(),
+                timeouts: WatchTimeouts::default(),
             },
             registry: None,
             handover: Duration::ZERO,
@@ -270,9 +270,9 @@ impl StateMetrics {
     }
 }
 
-// === impl Watch ===
+// === impl WatchBuilder ===
 
-impl Watch {
+impl WatchBuilder {
     /// Watches only the pods of a node.
     ///
     /// Other namespaced resources cannot be selected by node and are left out, with a warning;
@@ -393,8 +393,8 @@ impl Watch {
     }
 
     /// Replaces how long to wait for what.
-    pub fn timing(mut self, timing: Timing) -> Self {
-        self.options.timing = timing;
+    pub fn timeouts(mut self, timeouts: WatchTimeouts) -> Self {
+        self.options.timeouts = timeouts;
         self
     }
 
@@ -403,7 +403,7 @@ impl Watch {
     /// # Errors
     ///
     /// Names every selector for an unknown resource, and a registry that has the metrics already.
-    pub fn build(self) -> Result<Watcher, WatchError> {
+    pub fn build(self) -> Result<ClusterWatch, WatchError> {
         let mut problems = Vec::new();
         #[cfg(feature = "custom-resources")]
         let all_known = !self.definitions;
@@ -453,7 +453,12 @@ impl Watch {
             );
             health.set_sharding(Some(problem));
         }
-        Ok(Watcher::new(self, health, watch_metrics, Arc::new(control)))
+        Ok(ClusterWatch::new(
+            self,
+            health,
+            watch_metrics,
+            Arc::new(control),
+        ))
     }
 
     /// Builds and runs, for those who need neither health nor handle.
@@ -470,9 +475,9 @@ impl Watch {
     }
 }
 
-impl fmt::Debug for Watch {
+impl fmt::Debug for WatchBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch")
+        f.debug_struct("WatchBuilder")
             .field("metrics", &self.metrics)
             .field("node", &self.node)
             .field("options", &self.options)

@@ -7,7 +7,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
-use kube_state_metrics::watch::{FailureReason, ReadinessPolicy, ResourceState, Timing};
+use kube_state_metrics::watch::{FailureReason, ReadinessPolicy, ResourceState, WatchTimeouts};
 use kube_state_metrics::{BuiltIn, Collector, Family, Scope, StateMetrics};
 use serde_json::json;
 
@@ -52,10 +52,10 @@ async fn withdrawn_rights_and_absent_kinds_concern_only_themselves() {
     let mut config = config().await;
     config.auth_info.impersonate = Some("ksm-reader".into());
     let reader = Client::try_from(config).unwrap();
-    let mut timing = Timing::default();
-    timing.watch = Duration::from_secs(4)..Duration::from_secs(6);
+    let mut timeouts = WatchTimeouts::default();
+    timeouts.watch = Duration::from_secs(4)..Duration::from_secs(6);
     let running = start(metrics.build().unwrap(), reader, |watch| {
-        watch.timing(timing)
+        watch.timeouts(timeouts)
     });
     running.ready().await;
     let state = |name: &str| {

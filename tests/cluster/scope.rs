@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod};
 use kube::Api;
 use kube::api::DeleteParams;
-use kube_state_metrics::watch::Watch;
+use kube_state_metrics::watch::WatchBuilder;
 use kube_state_metrics::{BuiltIn, StateMetrics};
 use serde_json::json;
 
@@ -103,7 +103,7 @@ async fn namespaces_and_nodes_divide_the_objects() {
     by_node.push(start(
         pods().unwrap(),
         client.clone(),
-        Watch::unscheduled_pods,
+        WatchBuilder::unscheduled_pods,
     ));
     let starts = ["kube_pod_"];
     let same = || {

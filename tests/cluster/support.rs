@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Config, Resource};
-use kube_state_metrics::watch::{Health, ReadinessPolicy, Watch, WatchHandle, tuned};
+use kube_state_metrics::watch::{
+    Health, ReadinessPolicy, WatchBuilder, WatchHandle, configure_for_watching,
+};
 use kube_state_metrics::{BuiltIn, ExpositionFilter, Format, StateMetrics};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,7 +20,7 @@ use tokio::task::JoinHandle;
 pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 pub(crate) async fn config() -> Config {
-    tuned(Config::infer().await.expect("KUBECONFIG names a cluster"))
+    configure_for_watching(Config::infer().await.expect("KUBECONFIG names a cluster"))
 }
 
 pub(crate) async fn client() -> Client {
@@ -55,7 +57,7 @@ impl Drop for Running {
 pub(crate) fn start(
     metrics: StateMetrics,
     client: Client,
-    configure: impl FnOnce(Watch) -> Watch,
+    configure: impl FnOnce(WatchBuilder) -> WatchBuilder,
 ) -> Running {
     let registry = prometheus::Registry::new();
     let watcher = configure(metrics.watch(client).registry(&registry))

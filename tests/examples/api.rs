@@ -8,7 +8,9 @@ use kube_state_metrics::custom_resources::{Config, ConfigError, KnownKind};
 use kube_state_metrics::filter::{AllowlistConfig, FilterError, MetricFilter};
 use kube_state_metrics::manifests::{ManifestFeed, ManifestProblem, ManifestSource};
 use kube_state_metrics::service::{Body, MetricsService};
-use kube_state_metrics::watch::{Health, Record, Watch, WatchError, WatchHandle, Watcher};
+use kube_state_metrics::watch::{
+    ClusterWatch, Health, Record, WatchBuilder, WatchError, WatchHandle,
+};
 use kube_state_metrics::{
     BuildError, Builder, Chunks, Collector, DecodeError, Exposition, ExpositionFilter, Family,
     MetricsStore, NotRegistered, ObjectWriter, Shard, ShardError, StateMetrics, Writer,
@@ -28,7 +30,7 @@ fn handles_are_cheap_to_share_and_errors_travel() {
     handle::<ExpositionFilter>();
     handle::<Shard>();
     handle::<MetricsService>();
-    handle::<Watch>();
+    handle::<WatchBuilder>();
     handle::<WatchHandle>();
     handle::<Health>();
     handle::<Config>();
@@ -37,7 +39,7 @@ fn handles_are_cheap_to_share_and_errors_travel() {
     handle::<AllowlistConfig>();
     handle::<MetricFilter>();
     shared::<Builder>();
-    shared::<Watcher>();
+    shared::<ClusterWatch>();
     fn sent<T: Send + 'static>() {}
     sent::<Writer<Pod>>();
     sent::<Box<dyn ObjectWriter>>();

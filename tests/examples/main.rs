@@ -47,7 +47,7 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::testing::assert_valid;
-use kube_state_metrics::watch::{ReadinessPolicy, Source};
+use kube_state_metrics::watch::{FeedOrigin, ReadinessPolicy};
 use prometheus::{IntCounter, Registry};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -241,9 +241,9 @@ async fn the_operator_exposes_its_kinds_from_one_watch_each() {
             .unwrap()
             .source
     };
-    assert_eq!(source("websites.acme.dev"), Source::Host);
-    assert_eq!(source("deployments.apps"), Source::Host);
-    assert_eq!(source("pods"), Source::Watched);
+    assert_eq!(source("websites.acme.dev"), FeedOrigin::Host);
+    assert_eq!(source("deployments.apps"), FeedOrigin::Host);
+    assert_eq!(source("pods"), FeedOrigin::Watched);
     assert_valid(&metrics);
 }
 

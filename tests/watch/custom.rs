@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{ApiServer, Fault, On, eventually, within};
 use crate::{Running, SYNCED, config_map, server, start};
 use kube_state_metrics::custom_resources::{Config, KnownKind};
-use kube_state_metrics::watch::{ReadinessPolicy, Watch};
+use kube_state_metrics::watch::{ReadinessPolicy, WatchBuilder};
 use kube_state_metrics::{BuiltIn, Shard, StateMetrics};
 
 const CONFIG: &str = r#"
@@ -64,7 +64,7 @@ fn configured(shard: Shard) -> StateMetrics {
     builder.custom_resources(&config).build().unwrap()
 }
 
-fn discover(watch: Watch) -> Watch {
+fn discover(watch: WatchBuilder) -> WatchBuilder {
     watch.discover_custom_resources(true)
 }
 

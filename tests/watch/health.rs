@@ -9,7 +9,7 @@ use crate::support::{Fault, On, eventually, pass};
 use crate::{SYNCED, config_map, metrics, pods, server, start, synced};
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::watch::{
-    FailureReason, ReadinessPolicy, ResourceHealth, ResourceState, Source,
+    FailureReason, FeedOrigin, ReadinessPolicy, ResourceHealth, ResourceState,
 };
 
 #[tokio::test(start_paused = true)]
@@ -110,7 +110,7 @@ async fn what_the_host_feeds_is_not_waited_for() {
     let pods = running.health_of("pods");
     assert_eq!(
         (pods.source, pods.state, pods.complete),
-        (Source::Host, ResourceState::NotStarted, false)
+        (FeedOrigin::Host, ResourceState::NotStarted, false)
     );
     writer.begin_list();
     writer.end_list();

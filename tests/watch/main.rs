@@ -25,7 +25,9 @@ mod streams;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube_state_metrics::watch::{Health, ReadinessPolicy, ResourceHealth, Watch, WatchHandle};
+use kube_state_metrics::watch::{
+    Health, ReadinessPolicy, ResourceHealth, WatchBuilder, WatchHandle,
+};
 use kube_state_metrics::{BuiltIn, Collector, ExpositionFilter, Family, Format, StateMetrics};
 use serde_json::{Value, json};
 
@@ -88,7 +90,7 @@ fn server() -> ApiServer {
 fn start(
     server: &ApiServer,
     metrics: StateMetrics,
-    configure: impl FnOnce(Watch) -> Watch,
+    configure: impl FnOnce(WatchBuilder) -> WatchBuilder,
 ) -> Running {
     let registry = prometheus::Registry::new();
     let watch = metrics.watch(server.client()).registry(&registry);
@@ -104,7 +106,10 @@ fn start(
 }
 
 /// Starts to watch configmaps and namespaces and waits until all is known.
-async fn synced(server: &ApiServer, configure: impl FnOnce(Watch) -> Watch) -> Running {
+async fn synced(
+    server: &ApiServer,
+    configure: impl FnOnce(WatchBuilder) -> WatchBuilder,
+) -> Running {
     let running = start(server, metrics(), configure);
     running.ready().await;
     running.agrees().await;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{ApiServer, eventually, pass};
 use crate::{SYNCED, config_map, exposed, metrics, namespace, pods, server, start, text};
-use kube_state_metrics::watch::Source;
+use kube_state_metrics::watch::FeedOrigin;
 use kube_state_metrics::{BuiltIn, StateMetrics};
 
 fn scoped(namespaces: &[&str], denied: &[&str]) -> StateMetrics {
@@ -183,7 +183,7 @@ async fn node_scope_is_about_pods_and_leaves_other_namespaced_kinds_out() {
         let nodes = nodes_of(&running.text());
         assert!(nodes.iter().all(|own| own == node), "{nodes:?}");
         union.extend(nodes);
-        assert_eq!(running.health_of("configmaps").source, Source::LeftOut);
+        assert_eq!(running.health_of("configmaps").source, FeedOrigin::LeftOut);
         assert!(running.text().contains("kube_namespace_status_phase"));
         assert_eq!(running.config_maps().len(), 0);
     }

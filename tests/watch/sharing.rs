@@ -9,7 +9,7 @@ use kube::runtime::{WatchStreamExt, reflector};
 
 use crate::support::{background, eventually, pass};
 use crate::{config_map, expected, exposed, metrics, server, start, text};
-use kube_state_metrics::watch::{RecordExt, Source};
+use kube_state_metrics::watch::{FeedOrigin, RecordExt};
 use kube_state_metrics::{BuiltIn, Shard, StateMetrics};
 
 fn object(namespace: &str, name: &str) -> ConfigMap {
@@ -75,8 +75,8 @@ async fn a_hosts_watcher_feeds_its_kind_and_the_crate_watches_the_rest() {
     let running = start(&server, metrics, |watch| watch);
     running.ready().await;
     eventually("both are there", || running.text() == expected(&server)).await;
-    assert_eq!(running.health_of("configmaps").source, Source::Host);
-    assert_eq!(running.health_of("namespaces").source, Source::Watched);
+    assert_eq!(running.health_of("configmaps").source, FeedOrigin::Host);
+    assert_eq!(running.health_of("namespaces").source, FeedOrigin::Watched);
     assert_eq!(
         server.counts("configmaps").1,
         0,

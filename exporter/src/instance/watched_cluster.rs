@@ -2,7 +2,7 @@
 
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::watch::{
-    FeedHealth, Health, ReadinessPolicy, ResourceHealth, ResourceState, Source as FedBy,
+    FeedHealth, FeedOrigin, Health, ReadinessPolicy, ResourceHealth, ResourceState,
 };
 use prometheus::Registry;
 use prometheus::proto::MetricFamily;
@@ -142,7 +142,7 @@ fn covered_scopes(health: &ResourceHealth) -> Vec<ResourceScope> {
 }
 
 fn uncovered_scopes(health: &ResourceHealth) -> Vec<UncoveredScope> {
-    if health.complete || health.source != FedBy::Watched {
+    if health.complete || health.source != FeedOrigin::Watched {
         return Vec::new();
     }
     if health.feeds.iter().all(|feed| feed.complete) {
@@ -176,7 +176,7 @@ fn feed_scope(health: &ResourceHealth, feed: &FeedHealth) -> ResourceScope {
 
 fn resource_status(health: ResourceHealth) -> ResourceStatus {
     let state = match health.source {
-        FedBy::LeftOut => "left out".to_owned(),
+        FeedOrigin::LeftOut => "left out".to_owned(),
         _ => health.state.to_string(),
     };
     ResourceStatus {

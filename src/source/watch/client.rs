@@ -18,12 +18,12 @@ use kube::Config;
 ///
 /// ```
 /// let config = kube::Config::new("https://10.0.0.1".parse()?);
-/// let config = kube_state_metrics::watch::tuned(config);
+/// let config = kube_state_metrics::watch::configure_for_watching(config);
 /// assert!(!config.default_retry);
 /// # Ok::<(), http::uri::InvalidUri>(())
 /// ```
 #[must_use]
-pub fn tuned(mut config: Config) -> Config {
+pub fn configure_for_watching(mut config: Config) -> Config {
     config.default_retry = false;
     let bound = Duration::from_secs(5);
     config.connect_timeout = Some(config.connect_timeout.unwrap_or(bound).min(bound));
@@ -34,7 +34,7 @@ pub fn tuned(mut config: Config) -> Config {
     config
 }
 
-/// The user agent of [`tuned`] clients, such as `kube-state-metrics/0.1.0 (linux/x86_64)`.
+/// The user agent of [`configure_for_watching`] clients, such as `kube-state-metrics/0.1.0 (linux/x86_64)`.
 ///
 /// ```
 /// assert!(kube_state_metrics::watch::user_agent().starts_with("kube-state-metrics/"));
@@ -56,11 +56,14 @@ mod tests {
     fn a_user_agent_that_is_set_stays() {
         let config = || Config::new("https://10.0.0.1".parse().unwrap());
         let agent = |config: &Config| config.headers.first().unwrap().1.clone();
-        assert_eq!(agent(&tuned(config())), user_agent().as_str());
+        assert_eq!(
+            agent(&configure_for_watching(config())),
+            user_agent().as_str()
+        );
         let mut own = config();
         own.headers
             .push((USER_AGENT, HeaderValue::from_static("mine")));
-        let own = tuned(own);
+        let own = configure_for_watching(own);
         assert_eq!(
             (agent(&own).as_bytes(), own.headers.len()),
             (&b"mine"[..], 1)

@@ -33,7 +33,7 @@ use crate::store::{AnyStore, StoreStats};
 /// #     http::Response::builder().status(404).body(kube::client::Body::empty())
 /// # });
 /// # let client = kube::Client::new(service, "default"); // a server that knows nothing
-/// use kube_state_metrics::watch::{FailureReason, ReadinessPolicy, ResourceState, Source};
+/// use kube_state_metrics::watch::{FailureReason, ReadinessPolicy, ResourceState, FeedOrigin};
 /// use kube_state_metrics::{BuiltIn, StateMetrics};
 ///
 /// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods, BuiltIn::Nodes]).build()?;
@@ -47,7 +47,7 @@ use crate::store::{AnyStore, StoreStats};
 /// assert!(readiness.ready);
 ///
 /// let [nodes, pods] = &health.resources()[..] else { unreachable!("two are registered") };
-/// assert_eq!((nodes.source, pods.source), (Source::Host, Source::Watched));
+/// assert_eq!((nodes.source, pods.source), (FeedOrigin::Host, FeedOrigin::Watched));
 /// assert_eq!(pods.state, ResourceState::Failing(FailureReason::NotFound));
 /// assert!(health.snapshot().ready);
 /// # Ok(())
@@ -87,15 +87,15 @@ pub enum ResourceState {
 /// Who feeds a resource.
 ///
 /// ```
-/// use kube_state_metrics::watch::Source;
+/// use kube_state_metrics::watch::FeedOrigin;
 ///
-/// assert_eq!(serde_json::to_string(&Source::LeftOut)?, "\"left_out\"");
+/// assert_eq!(serde_json::to_string(&FeedOrigin::LeftOut)?, "\"left_out\"");
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Source {
+pub enum FeedOrigin {
     /// The crate watches it.
     #[default]
     Watched,
@@ -169,7 +169,7 @@ pub struct ResourceHealth {
     /// The kind, such as `Deployment`.
     pub kind: String,
     /// Who feeds it.
-    pub source: Source,
+    pub source: FeedOrigin,
     /// How far it has come; the worst of its namespaces.
     #[serde(flatten)]
     pub state: ResourceState,
@@ -254,7 +254,7 @@ struct Watched {
     label: String,
     /// The same in metrics.
     metrics_label: String,
-    source: Source,
+    source: FeedOrigin,
     /// None before the watches begin.
     feeds: Option<Vec<Arc<FeedState>>>,
 }
@@ -326,7 +326,7 @@ impl Health {
                     stored: Stored::Store(Arc::clone(store)),
                     label: store.resource().label(),
                     metrics_label: resource_label(store.resource()),
-                    source: Source::Watched,
+                    source: FeedOrigin::Watched,
                     feeds: None,
                 },
             });
@@ -357,7 +357,7 @@ impl Health {
     pub(super) fn start(
         &self,
         store: &Arc<dyn AnyStore>,
-        source: Source,
+        source: FeedOrigin,
         feeds: Vec<Arc<FeedState>>,
     ) {
         let mut resources = self.shared.resources.write();
@@ -381,7 +381,7 @@ impl Health {
             label: resource.label(),
             metrics_label: resource_label(resource),
             stored: Stored::Definitions(resource.clone(), known),
-            source: Source::Watched,
+            source: FeedOrigin::Watched,
             feeds: Some(vec![feed]),
         });
         self.shared.changed.send_replace(());
@@ -469,11 +469,11 @@ impl Watched {
         let started = self.feeds.is_some();
         let (fallback, complete) = match self.source {
             // Without any watch, every namespace asked for is denied: there is nothing to wait for.
-            Source::Watched if started => (
+            FeedOrigin::Watched if started => (
                 ResourceState::Synced,
                 feeds.iter().all(|feed| feed.complete) && self.is_listed(stats, feeds.len()),
             ),
-            Source::Host if stats.relists > 0 => (ResourceState::Synced, true),
+            FeedOrigin::Host if stats.relists > 0 => (ResourceState::Synced, true),
             _ => (ResourceState::NotStarted, false),
         };
         let states = feeds.iter().map(|feed| feed.state);

@@ -13,7 +13,7 @@ use prometheus::{
     IntGaugeVec, Registry,
 };
 
-use super::health::{Health, ResourceState, Source};
+use super::health::{FeedOrigin, Health, ResourceState};
 use super::watch_event::EventKind;
 use crate::resource::ResourceInfo;
 use crate::scope::Shard;
@@ -234,7 +234,7 @@ impl Gauges {
         self.age.reset();
         health.each(|label, stats, own| {
             self.figures.set(label, stats);
-            if own.source == Source::LeftOut {
+            if own.source == FeedOrigin::LeftOut {
                 return;
             }
             let resource = &[label];

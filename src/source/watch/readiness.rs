@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
-use super::health::{Health, ResourceHealth, ResourceState, Source};
+use super::health::{FeedOrigin, Health, ResourceHealth, ResourceState};
 
 /// When to be ready.
 ///
@@ -75,7 +75,11 @@ impl Health {
     #[must_use]
     pub fn readiness(&self, policy: ReadinessPolicy) -> Readiness {
         let resources = self.resources();
-        let watched = || resources.iter().filter(|own| own.source == Source::Watched);
+        let watched = || {
+            resources
+                .iter()
+                .filter(|own| own.source == FeedOrigin::Watched)
+        };
         let refused = |own: &&ResourceHealth| {
             own.feeds.iter().any(|feed| match feed.state {
                 ResourceState::Failing(reason) => reason.is_refusal(),

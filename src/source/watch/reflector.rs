@@ -19,7 +19,7 @@ use super::feed::FeedState;
 use super::json_splitter::{ListMeta, ListSplitter};
 use super::metrics::FeedMetrics;
 use super::request::{Question, Target};
-use super::timing::{Backoff, Timing};
+use super::timeouts::{Backoff, WatchTimeouts};
 use crate::decode::DecodeError;
 use crate::store::ObjectWriter;
 
@@ -33,7 +33,7 @@ pub(super) struct Options {
     /// Most objects a list takes.
     pub(super) object_limit: Option<u64>,
     pub(super) page_size: u64,
-    pub(super) timing: Timing,
+    pub(super) timeouts: WatchTimeouts,
 }
 
 /// What part of the objects is wanted; a new value asks for a list.
@@ -121,7 +121,7 @@ impl Reflector {
             metrics,
             generation,
             scope,
-            backoff: Backoff::new(options.timing.clone()),
+            backoff: Backoff::new(options.timeouts.clone()),
             version: None,
             version_lost: false,
             can_stream: options.may_stream(),
@@ -172,7 +172,7 @@ impl Reflector {
             return;
         }
         let since = *self.gone_since.get_or_insert_with(Instant::now);
-        if since.elapsed() >= self.options.timing.gone_after {
+        if since.elapsed() >= self.options.timeouts.gone_after {
             self.writer.begin_list();
             self.writer.end_list();
         }
@@ -260,7 +260,7 @@ impl Reflector {
         let request = request.map_err(|error| {
             Failure::new(FailureReason::Rejected, format!("not a request: {error}"))
         })?;
-        let patience = self.options.timing.response;
+        let patience = self.options.timeouts.response;
         let mut answer = send(&self.client, request, patience).await?;
         let mut splitter = ListSplitter::default();
         let mut chunks = 0;

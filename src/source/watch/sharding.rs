@@ -18,7 +18,7 @@ use super::health::Health;
 use super::metrics::WatchMetrics;
 use super::reflector::ShardScope;
 use super::request::Target;
-use super::timing::{Backoff, Timing};
+use super::timeouts::{Backoff, WatchTimeouts};
 use crate::StateMetrics;
 use crate::decode::{DecodeError, Fields, decode};
 use crate::resource::ResourceInfo;
@@ -190,12 +190,12 @@ impl OwnPod {
         &self,
         client: &Client,
         health: &Health,
-        timing: &Timing,
+        timeouts: &WatchTimeouts,
     ) -> Replicas {
-        let mut backoff = Backoff::new(timing.clone());
+        let mut backoff = Backoff::new(timeouts.clone());
         let mut said = None;
         loop {
-            let failure = match self.find(client, timing.response).await {
+            let failure = match self.find(client, timeouts.response).await {
                 Ok(replicas) => return replicas,
                 Err(failure) => failure,
             };

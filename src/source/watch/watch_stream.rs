@@ -63,10 +63,10 @@ impl Reflector {
         };
         let question = Question::StreamingList {
             version: version.as_deref(),
-            seconds: self.options.timing.watch_seconds(),
+            seconds: self.options.timeouts.watch_seconds(),
         };
         let opened = Instant::now();
-        let patience = self.options.timing.response;
+        let patience = self.options.timeouts.response;
         let selector = self.enter_scope();
         let answer = match self.open(question, selector, patience).await {
             Ok(answer) => answer,
@@ -150,11 +150,11 @@ impl Reflector {
         };
         let question = Question::Watch {
             version: &version,
-            seconds: self.options.timing.watch_seconds(),
+            seconds: self.options.timeouts.watch_seconds(),
         };
         let opened = Instant::now();
         // Some proxies hold the beginning of an answer back until the first event.
-        let patience = self.options.timing.silence;
+        let patience = self.options.timeouts.silence;
         let selector = self.scope.borrow().selector.clone();
         match self.open(question, selector, patience).await {
             Ok(answer) => {
@@ -241,8 +241,8 @@ impl Reflector {
         };
         loop {
             let patience = match stream.phase {
-                Phase::Listing => self.options.timing.response,
-                Phase::Following => self.options.timing.silence,
+                Phase::Listing => self.options.timeouts.response,
+                Phase::Following => self.options.timeouts.silence,
             };
             let deadline = stream.last_frame + patience;
             let read = tokio::select! {
@@ -280,7 +280,7 @@ impl Reflector {
                     Ok(more) => read = more,
                     Err(_) => {
                         // Waking up for each event costs more than handling it: let some gather.
-                        sleep(self.options.timing.gather).await;
+                        sleep(self.options.timeouts.gather).await;
                         break;
                     }
                 }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::feed::FeedState;
-use super::health::{Health, Source};
+use super::health::{FeedOrigin, Health};
 use super::metrics::WatchMetrics;
 use super::reflector::{Options, Reflector, ShardScope};
 use super::request::{self, Target};
 use super::sharding::{OwnPod, ReplicaWriter, ShardControl};
-use super::{NodeScope, Watch, is_named};
+use super::{NodeScope, WatchBuilder, is_named};
 use crate::resource::Scope;
 use crate::store::AnyStore;
 use crate::store::ObjectWriter;
@@ -40,8 +40,8 @@ use crate::{Shard, StateMetrics};
 /// # }
 /// ```
 #[must_use = "nothing is watched before `run`"]
-pub struct Watcher {
-    watch: Watch,
+pub struct ClusterWatch {
+    watch: WatchBuilder,
     health: Health,
     watch_metrics: WatchMetrics,
     control: Arc<ShardControl>,
@@ -80,11 +80,11 @@ struct Running {
     feeds: Vec<Arc<FeedState>>,
 }
 
-// === impl Watcher ===
+// === impl ClusterWatch ===
 
-impl Watcher {
+impl ClusterWatch {
     pub(super) fn new(
-        watch: Watch,
+        watch: WatchBuilder,
         health: Health,
         watch_metrics: WatchMetrics,
         control: Arc<ShardControl>,
@@ -180,7 +180,7 @@ impl Watcher {
             let feeder =
                 feeder.and_then(|feeder| running.iter().find(|own| same(feeder, &own.store)));
             if store.is_host_fed() {
-                self.health.start(store, Source::Host, Vec::new());
+                self.health.start(store, FeedOrigin::Host, Vec::new());
             } else if let Some(targets) = self.watch.targets(&**store) {
                 let reflectors: Vec<_> = match feeder {
                     Some(feeder) => {
@@ -194,11 +194,12 @@ impl Watcher {
                 own.feeds
                     .extend(reflectors.iter().map(|own| Arc::clone(&own.feed)));
                 // Made known before they begin.
-                self.health.start(store, Source::Watched, own.feeds.clone());
+                self.health
+                    .start(store, FeedOrigin::Watched, own.feeds.clone());
                 let started = reflectors.into_iter().map(|own| tasks.spawn(own.run()));
                 own.tasks.extend(started);
             } else {
-                self.health.start(store, Source::LeftOut, Vec::new());
+                self.health.start(store, FeedOrigin::LeftOut, Vec::new());
                 left_out.push(store.resource().label());
             }
             running.push(own);
@@ -252,7 +253,7 @@ impl Watcher {
         let control = Arc::clone(&self.control);
         async move {
             let replicas = pod
-                .replicas(&watch.client, &health, &watch.options.timing)
+                .replicas(&watch.client, &health, &watch.options.timeouts)
                 .await;
             let by_range = watch.metrics.shard().is_by_range();
             let writer = ReplicaWriter::new(control, health.clone(), &replicas, by_range);
@@ -274,7 +275,7 @@ impl Watcher {
 
 /// A reflector of objects that do not belong to one shard.
 fn unsharded(
-    watch: &Watch,
+    watch: &WatchBuilder,
     metrics: &WatchMetrics,
     writer: Box<dyn ObjectWriter>,
     target: Target,
@@ -291,9 +292,9 @@ fn unsharded(
     Reflector::new(client, target, options, writer, feed, metrics, scope)
 }
 
-impl fmt::Debug for Watcher {
+impl fmt::Debug for ClusterWatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watcher")
+        f.debug_struct("ClusterWatch")
             .field("watch", &self.watch)
             .field("health", &self.health)
             .finish_non_exhaustive()
@@ -312,9 +313,9 @@ async fn fail_with(tasks: &mut JoinSet<()>) {
     std::future::pending().await
 }
 
-// === impl Watch ===
+// === impl WatchBuilder ===
 
-impl Watch {
+impl WatchBuilder {
     /// The collections to watch for a resource, or `None` where it is left out.
     fn targets(&self, store: &dyn AnyStore) -> Option<Vec<Target>> {
         let resource = store.resource();
@@ -377,7 +378,7 @@ impl WatchHandle {
     /// Serves another shard from now on.
     ///
     /// Objects that stay are never interrupted. Those that leave go at once, or after
-    /// [`shard_handover`](Watch::shard_handover). For those that come, every resource is listed
+    /// [`shard_handover`](WatchBuilder::shard_handover). For those that come, every resource is listed
     /// anew; a host that feeds a resource itself has to restart its own watch.
     pub fn set_shard(&self, shard: Shard) {
         self.control.set(shard);

@@ -12,15 +12,15 @@ use super::failure::{Failure, FailureReason};
 /// ```
 /// use std::time::Duration;
 ///
-/// use kube_state_metrics::watch::Timing;
+/// use kube_state_metrics::watch::WatchTimeouts;
 ///
-/// let mut timing = Timing::default();
-/// timing.backoff_max = Duration::from_secs(10);
-/// assert!(timing.backoff < timing.backoff_max);
+/// let mut timeouts = WatchTimeouts::default();
+/// timeouts.backoff_max = Duration::from_secs(10);
+/// assert!(timeouts.backoff < timeouts.backoff_max);
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Timing {
+pub struct WatchTimeouts {
     /// First wait after a failure; it doubles with each one that follows.
     ///
     /// Every wait is multiplied by a random factor from 1 to 2, so that resources do not retry in
@@ -51,7 +51,7 @@ pub struct Timing {
 /// The waits of one feed.
 #[derive(Debug)]
 pub(super) struct Backoff {
-    timing: Timing,
+    timeouts: WatchTimeouts,
     failures: u32,
     last: Option<Last>,
     away_at: Option<Instant>,
@@ -66,9 +66,9 @@ struct Last {
     is_away: bool,
 }
 
-// === impl Timing ===
+// === impl WatchTimeouts ===
 
-impl Default for Timing {
+impl Default for WatchTimeouts {
     fn default() -> Self {
         Self {
             backoff: Duration::from_millis(800),
@@ -85,7 +85,7 @@ impl Default for Timing {
     }
 }
 
-impl Timing {
+impl WatchTimeouts {
     /// A random length for a watch, in whole seconds.
     pub(super) fn watch_seconds(&self) -> u64 {
         let (start, end) = (self.watch.start.as_secs(), self.watch.end.as_secs());
@@ -100,9 +100,9 @@ impl Timing {
 // === impl Backoff ===
 
 impl Backoff {
-    pub(super) fn new(timing: Timing) -> Self {
+    pub(super) fn new(timeouts: WatchTimeouts) -> Self {
         Self {
-            timing,
+            timeouts,
             failures: 0,
             last: None,
             away_at: None,
@@ -119,10 +119,10 @@ impl Backoff {
     /// A version that expired is no fault of anybody's: the first list after it begins at once.
     pub(super) fn next(&mut self, failure: &Failure) -> Duration {
         let now = Instant::now();
-        let (timing, reason) = (&self.timing, failure.reason);
+        let (timeouts, reason) = (&self.timeouts, failure.reason);
         let before = self
             .last
-            .filter(|last| now.duration_since(last.at) <= timing.backoff_reset);
+            .filter(|last| now.duration_since(last.at) <= timeouts.backoff_reset);
         let mut last = Last {
             at: now,
             reason,
@@ -141,19 +141,19 @@ impl Backoff {
         if last.is_away {
             self.away_at = Some(now);
         }
-        let recovers = |at: Instant| now.duration_since(at) < timing.recovery;
+        let recovers = |at: Instant| now.duration_since(at) < timeouts.recovery;
         let max = if self.away_at.is_some_and(recovers) {
-            timing.backoff_max_unreachable
+            timeouts.backoff_max_unreachable
         } else {
-            timing.backoff_max
+            timeouts.backoff_max
         };
-        let doubled = timing.backoff.saturating_mul(1 << self.failures.min(16));
+        let doubled = timeouts.backoff.saturating_mul(1 << self.failures.min(16));
         self.failures += 1;
         let wait = match failure.retry_after {
             None => doubled.min(max).mul_f64(1.0 + fastrand::f64()),
             // The server knows best. The fraction keeps those who were told the same time from
             // coming back all at once.
-            Some(asked) => asked.saturating_add(timing.backoff.mul_f64(fastrand::f64())),
+            Some(asked) => asked.saturating_add(timeouts.backoff.mul_f64(fastrand::f64())),
         };
         last.at = now + wait;
         self.last = Some(last);
@@ -176,7 +176,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waits_double_up_to_the_cap_and_start_over_after_a_quiet_time() {
-        let mut backoff = Backoff::new(Timing::default());
+        let mut backoff = Backoff::new(WatchTimeouts::default());
         for millis in [800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000] {
             let wait = backoff.next(&failure(FailureReason::Forbidden));
             assert_within(wait, millis);
@@ -190,7 +190,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_is_away_is_asked_often_and_afresh_once_it_answers() {
-        let mut backoff = Backoff::new(Timing::default());
+        let mut backoff = Backoff::new(WatchTimeouts::default());
         for _ in 0..20 {
             let wait = backoff.next(&failure(FailureReason::Unreachable));
             assert!(wait < Duration::from_millis(2_401), "{wait:?}");
@@ -205,7 +205,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_expired_version_costs_no_wait_unless_it_happens_again_and_again() {
-        let mut backoff = Backoff::new(Timing::default());
+        let mut backoff = Backoff::new(WatchTimeouts::default());
         assert_eq!(
             backoff.next(&failure(FailureReason::Expired)),
             Duration::ZERO
@@ -219,7 +219,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_server_that_says_how_long_is_taken_at_its_word_each_time() {
         // An API server whose etcd is away says "in a second", for as long as that lasts.
-        let mut backoff = Backoff::new(Timing::default());
+        let mut backoff = Backoff::new(WatchTimeouts::default());
         let mut throttled = failure(FailureReason::Throttled);
         throttled.retry_after = Some(Duration::from_secs(1));
         for _ in 0..20 {
@@ -232,7 +232,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_server_may_ask_for_more() {
-        let mut backoff = Backoff::new(Timing::default());
+        let mut backoff = Backoff::new(WatchTimeouts::default());
         let mut throttled = failure(FailureReason::Throttled);
         throttled.retry_after = Some(Duration::from_secs(20));
         let wait = backoff.next(&throttled);
@@ -244,9 +244,9 @@ mod tests {
 
     #[test]
     fn watches_end_at_different_times() {
-        let timing = Timing::default();
+        let timeouts = WatchTimeouts::default();
         let lengths: std::collections::BTreeSet<_> =
-            (0..50).map(|_| timing.watch_seconds()).collect();
+            (0..50).map(|_| timeouts.watch_seconds()).collect();
         assert!(lengths.len() > 10 && lengths.iter().all(|length| (300..600).contains(length)));
     }
 }
