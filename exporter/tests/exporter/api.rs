@@ -8,6 +8,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
+use super::support::eventually;
+
 pub struct Api {
     pub url: String,
     state: Arc<State>,
@@ -147,6 +149,15 @@ impl Api {
         for connection in self.state.connections.lock().unwrap().drain(..) {
             let _ = connection.shutdown(std::net::Shutdown::Both);
         }
+    }
+
+    /// Cuts all connections, and waits for the requests that come on new ones.
+    #[track_caller]
+    pub fn asked_after_cut(&self) -> Vec<Asked> {
+        self.cut();
+        eventually("a request comes on a new connection", || {
+            Some(self.asked()).filter(|asked| !asked.is_empty())
+        })
     }
 
     /// A kubeconfig that leads to it.

@@ -1,7 +1,7 @@
 //! How the exporter shows who it is, and goes on while that changes.
 
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -183,12 +183,10 @@ fn a_client_certificate_that_changes_is_shown() {
     directory.write("key.pem", &new.key);
     exporter.tells("read again");
     eventually("the new certificate is shown", || {
-        api.cut();
-        std::thread::sleep(Duration::from_millis(500));
-        let asked = api.asked();
+        let asked = api.asked_after_cut();
         asked
             .iter()
-            .any(|own| own.certificate.as_ref() == Some(&new.der))
+            .any(|request| request.certificate.as_ref() == Some(&new.der))
             .then_some(())
     });
     is_synced(&exporter);
@@ -349,9 +347,8 @@ fn a_token_of_an_identity_provider_is_refreshed() {
     // Ten seconds before its end it is not used any more.
     api.accept(&second);
     eventually("the token was refreshed", || {
-        api.cut();
-        std::thread::sleep(Duration::from_millis(500));
-        api.asked().iter().any(bearer(&second)).then_some(())
+        let asked = api.asked_after_cut();
+        asked.iter().any(bearer(&second)).then_some(())
     });
     assert!(provider.count("/token") > 0);
     is_synced(&exporter);

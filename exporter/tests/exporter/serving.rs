@@ -3,8 +3,6 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::thread::sleep;
-use std::time::Duration;
 
 use super::support::{CLUSTER, Directory, Exporter, config_map, eventually, get, run};
 
@@ -81,7 +79,10 @@ fn a_signal_lets_answers_on_their_way_end() {
         stream
             .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n")
             .unwrap();
-        sleep(Duration::from_millis(100));
+        let connections = "kube_state_metrics_http_connections{server=\"metrics\"}";
+        eventually("both connections are accepted", || {
+            (exporter.own(connections) == Some(2.0)).then_some(())
+        });
         stream.write_all(b"connection: close\r\n\r\n").unwrap();
         exporter.signal(signal);
         let mut answer = String::new();
