@@ -22,6 +22,7 @@ pub(crate) use fields::Fields;
 #[cfg(feature = "custom-resources")]
 pub(crate) use fields::ITEMS;
 
+use crate::errors::debug_is_display;
 use adapter::{Adapter, Wanted};
 
 /// An object that could not be decoded, named as far as it can be read.
@@ -41,7 +42,7 @@ use adapter::{Adapter, Wanted};
 /// assert!(error.to_string().contains("expected a string at spec.nodeName"));
 /// # Ok::<(), kube_state_metrics::BuildError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "cannot decode {} {}: {}; the object yields no metrics until it is corrected",
     details.kind, details.object, details.problem
@@ -50,6 +51,8 @@ pub struct DecodeError {
     // Boxed: the usual outcome is none, and should not have to make room for all of this.
     details: Box<Details>,
 }
+
+debug_is_display!(DecodeError);
 
 /// Why an object could not be decoded.
 ///

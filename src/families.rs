@@ -14,6 +14,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::errors::debug_is_display;
 use crate::family::Collector;
 use crate::resource::{CollectedResource, ResourceInfo};
 
@@ -127,11 +128,13 @@ pub use mutatingadmissionpolicybindings::{
 };
 
 /// A resource that has no built-in families.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no built-in resource `{name}`; there are {}", all_names())]
 pub struct UnknownResource {
     name: String,
 }
+
+debug_is_display!(UnknownResource);
 
 /// Something done with a collector of any kind.
 pub(crate) trait CollectorVisitor {

@@ -32,8 +32,10 @@ pub use allowlist::LabelAllowlist;
 pub use config::AllowlistConfig;
 pub use metric::{MetricFilter, MetricList};
 
+use crate::errors::debug_is_display;
+
 /// What is wrong with a filter's configuration; the message names the item and the cure.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FilterError {
     /// An item of a metric list is not a regular expression.
@@ -98,6 +100,8 @@ pub enum FilterError {
         known: String,
     },
 }
+
+debug_is_display!(FilterError);
 
 /// Something in a filter's configuration that is legal but probably not meant.
 #[derive(Debug, Clone, PartialEq, Eq)]

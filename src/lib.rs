@@ -89,6 +89,7 @@ pub mod custom_resources;
 mod decode;
 #[cfg(feature = "custom-resources")]
 mod dynamic;
+mod errors;
 mod exposition;
 pub mod families;
 mod family;

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use crate::errors::debug_is_display;
+
 /// The part of a partition by uid that one instance serves.
 ///
 /// Every object belongs to exactly one shard. The hash is the reference's, so that the shards of
@@ -44,7 +46,7 @@ pub struct Shard {
 /// assert_eq!(Shard::new(0, 0), Err(ShardError::NoShards));
 /// assert_eq!(Shard::new(2, 2), Err(ShardError::OutOfRange { index: 2, total: 2 }));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShardError {
     /// There are no shards.
@@ -59,6 +61,8 @@ pub enum ShardError {
         total: u32,
     },
 }
+
+debug_is_display!(ShardError);
 
 /// How hashes are dealt out to shards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

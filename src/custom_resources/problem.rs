@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::errors::{debug_is_display, one_per_line};
+
 /// One thing that is wrong or odd about a configuration.
 ///
 /// ```
@@ -34,8 +36,8 @@ pub struct ConfigProblem {
 /// assert_eq!(error.problems().len(), 1);
 /// assert!(error.to_string().starts_with("line 1: spec.resources: "));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", list(problems))]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", one_per_line(problems))]
 pub struct ConfigError {
     pub(super) problems: Vec<ConfigProblem>,
     pub(super) warnings: Vec<ConfigProblem>,
@@ -92,7 +94,4 @@ impl fmt::Display for ConfigProblem {
     }
 }
 
-fn list(problems: &[ConfigProblem]) -> String {
-    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
-    lines.join("\n")
-}
+debug_is_display!(ConfigError);

@@ -1,5 +1,6 @@
 //! What a builder finds wrong.
 
+use crate::errors::{debug_is_display, one_per_line};
 use crate::exposition::PlanProblem;
 use crate::families::UnknownResource;
 use crate::filter::FilterError;
@@ -13,9 +14,11 @@ use crate::filter::FilterError;
 /// let error = builder.deny_metrics(["("]).build().unwrap_err();
 /// assert_eq!(error.problems().len(), 2);
 /// assert!(error.to_string().contains("`0` of the constant labels is not a label name"));
+/// // `main` and `unwrap` print the same text.
+/// assert_eq!(format!("{error:?}"), error.to_string());
 /// ```
-#[derive(Debug, thiserror::Error)]
-#[error("{}", list(problems))]
+#[derive(thiserror::Error)]
+#[error("{}", one_per_line(problems))]
 pub struct BuildError {
     problems: Vec<BuildProblem>,
 }
@@ -31,7 +34,7 @@ pub struct BuildError {
 /// let problems = builder.build().unwrap_err().problems().to_vec();
 /// assert!(matches!(&problems[..], [BuildProblem::MetricName { name, .. }] if name == "pod-priority"));
 /// ```
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildProblem {
     /// A resource name that is not among the built-in ones.
@@ -116,7 +119,4 @@ impl From<PlanProblem> for BuildProblem {
     }
 }
 
-fn list(problems: &[BuildProblem]) -> String {
-    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
-    lines.join("\n")
-}
+debug_is_display!(BuildError, BuildProblem);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::configured::Configured;
 use super::current_plan::CurrentPlan;
 use super::settings::Settings;
+use crate::errors::debug_is_display;
 use crate::exposition::{Exposition, ExpositionFilter, Format, Plan};
 use crate::filter::FilterWarning;
 use crate::resource::{CollectedResource, ResourceInfo};
@@ -55,7 +56,7 @@ pub struct StateMetrics {
 /// assert!(error.to_string().ends_with("Pod is registered; add one to the builder"));
 /// # Ok::<(), kube_state_metrics::BuildError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", describe(kind, others))]
 pub struct NotRegistered {
     kind: String,
@@ -370,6 +371,8 @@ fn describe(kind: &str, others: &[String]) -> String {
         ),
     }
 }
+
+debug_is_display!(NotRegistered);
 
 impl fmt::Debug for StateMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::rendered::Rendered;
 use super::source::Source;
+use crate::errors::{debug_is_display, one_per_line};
 use crate::exposition::{ExpositionFilter, Format};
 use crate::family::MetricType;
 use crate::registry::BuildProblem;
@@ -11,6 +12,8 @@ use crate::registry::StateMetrics;
 
 /// Suffixes that belong to the series of histograms and summaries.
 const RESERVED_SUFFIXES: &[&str] = &["_bucket", "_count", "_sum"];
+
+debug_is_display!(Problem);
 
 /// Something that [`check`] finds wrong.
 ///
@@ -22,7 +25,7 @@ const RESERVED_SUFFIXES: &[&str] = &["_bucket", "_count", "_sum"];
 /// let problems = check(&restarts);
 /// assert!(matches!(&problems[..], [Problem::CounterWithoutTotal { family }] if family == "pod_restarts"));
 /// ```
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
     /// What a builder refuses: names, repeated labels, missing help texts, conflicts.
@@ -185,8 +188,8 @@ pub fn check(source: impl Source) -> Vec<Problem> {
 pub fn assert_valid(source: impl Source) {
     let problems = check(source);
     if !problems.is_empty() {
-        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        panic!("{} problems:\n\n{}\n", problems.len(), lines.join("\n"));
+        let lines = one_per_line(&problems);
+        panic!("{} problems:\n\n{lines}\n", problems.len());
     }
 }
 

@@ -1,0 +1,25 @@
+//! What the error types of the crate have in common.
+
+use std::fmt::Display;
+
+/// Implements `Debug` as `Display` for error types.
+///
+/// Rust prints the `Debug` text when `main` returns an error or when a test unwraps it. With this
+/// implementation, that text is the message that names the mistake and its cure.
+macro_rules! debug_is_display {
+    ($($error:ty),+ $(,)?) => {
+        $(impl ::std::fmt::Debug for $error {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                ::std::fmt::Display::fmt(self, f)
+            }
+        })+
+    };
+}
+
+pub(crate) use debug_is_display;
+
+/// The message of an error that consists of several problems: one line for each of them.
+pub(crate) fn one_per_line(problems: &[impl Display]) -> String {
+    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
