@@ -5,7 +5,6 @@
 //! says so. What does not parse yields `None` or an error, and the caller leaves the sample out.
 
 mod base64;
-mod calendar;
 mod cron;
 mod escape;
 mod int_or_percent;
@@ -17,7 +16,9 @@ mod resource_name;
 pub(crate) mod resource_version;
 mod timestamp;
 
-pub(crate) use base64::normalize_base64;
+#[cfg(feature = "custom-resources")]
+pub(crate) use self::base64::decode_base64;
+pub(crate) use self::base64::normalize_base64;
 pub(crate) use cron::{next_after, validate};
 pub(crate) use escape::{write_help, write_label_value, write_openmetrics_help};
 pub(crate) use int_or_percent::{IntOrPercent, scaled};

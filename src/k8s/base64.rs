@@ -1,39 +1,47 @@
 //! Base64 as the Kubernetes API accepts it.
 //!
-//! [RFC 4648](https://www.rfc-editor.org/rfc/rfc4648#section-4) leaves it to the reader whether line
-//! breaks are skipped and whether the bits after the last byte may be set. The API's own decoder
-//! allows both; the one behind the typed objects allows neither.
+//! [RFC 4648](https://www.rfc-editor.org/rfc/rfc4648#section-4) leaves it to the decoder whether line
+//! breaks are skipped and whether unused bits after the last byte may be set. The API's own decoder
+//! allows both; the decoder of the typed objects allows neither.
 
 use std::borrow::Cow;
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+use base64::Engine;
+use base64::alphabet::STANDARD as ALPHABET;
+use base64::engine::general_purpose::{GeneralPurpose, PAD, STANDARD};
 
-/// Drops line breaks and the bits after the last byte, so that a strict decoder reads the text.
+/// Requires padding, and ignores unused bits after the last byte.
+const LENIENT: GeneralPurpose =
+    GeneralPurpose::new(&ALPHABET, PAD.with_decode_allow_trailing_bits(true));
+
+/// Every four digits encode three bytes on their own.
+const GROUP: usize = 4;
+
+/// Decodes padded base64; whitespace is skipped, unused bits are ignored.
+#[cfg(feature = "custom-resources")]
+pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    let digits: String = text.split_whitespace().collect();
+    LENIENT.decode(digits).ok()
+}
+
+/// Removes line breaks and clears unused bits, so that a strict decoder reads the text.
 ///
-/// Borrows what is strict already. Any other mistake is left to the decoder.
+/// Borrows a text that is strict already. Any other mistake stays for the decoder to report.
 pub(crate) fn normalize_base64(text: &str) -> Cow<'_, str> {
     let text = if text.contains(['\r', '\n']) {
         Cow::Owned(text.replace(['\r', '\n'], ""))
     } else {
         Cow::Borrowed(text)
     };
-    let digits = text.trim_end_matches('=');
-    let spare_bits = match text.len() - digits.len() {
-        1 => 0b11,
-        2 => 0b1111,
-        _ => return text,
-    };
-    let last = digits.bytes().last();
-    let value = last.and_then(|last| ALPHABET.iter().position(|&digit| digit == last));
-    let Some(value) = value.filter(|value| value & spare_bits != 0) else {
+    // Only the last group can have unused bits.
+    let start = text.len().saturating_sub(GROUP);
+    let Some((head, last)) = text.split_at_checked(start) else {
         return text;
     };
-    let cleared = ALPHABET
-        .get(value & !spare_bits)
-        .map_or('A', |&digit| char::from(digit));
-    let padding = text.get(digits.len()..).unwrap_or_default();
-    let front = digits.get(..digits.len() - 1).unwrap_or_default();
-    Cow::Owned(format!("{front}{cleared}{padding}"))
+    match LENIENT.decode(last).map(|bytes| STANDARD.encode(bytes)) {
+        Ok(strict) if strict != last => Cow::Owned(format!("{head}{strict}")),
+        _ => text,
+    }
 }
 
 #[cfg(test)]
@@ -48,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn line_breaks_and_spare_bits_go() {
+    fn line_breaks_are_removed_and_unused_bits_are_cleared() {
         assert_eq!(normalize_base64("YW\r\nJj\nYQ=\n=\n"), "YWJjYQ==");
         assert_eq!(normalize_base64("YR=="), "YQ==");
         assert_eq!(normalize_base64("Yf=="), "YQ==");
@@ -61,6 +69,24 @@ mod tests {
             "=", "==", "===", "Y", "Y U=", "YQ", "YQ==YQ==", "é==", "YWJj====",
         ] {
             assert_eq!(normalize_base64(text), text);
+        }
+    }
+
+    #[cfg(feature = "custom-resources")]
+    #[test]
+    fn decoding_skips_whitespace_and_requires_padding() {
+        let text = |text| decode_base64(text).map(|bytes| String::from_utf8(bytes).unwrap());
+        for (encoded, decoded) in [
+            ("", ""),
+            ("aGk=", "hi"),
+            (" aG\n k=\r\n", "hi"),
+            ("aGl=", "hi"),
+            ("YWJj", "abc"),
+        ] {
+            assert_eq!(text(encoded).as_deref(), Some(decoded), "{encoded:?}");
+        }
+        for encoded in ["aGk", "aGk==", "====", "a===", "aGk-", "YQ==YQ=="] {
+            assert_eq!(text(encoded), None, "{encoded:?}");
         }
     }
 }

@@ -20,11 +20,12 @@ mod field;
 
 use std::sync::LazyLock;
 
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::{SignedDuration, ToSpan};
 
 use self::duration::whole_seconds;
 use self::field::{DAYS, Field, HOURS, MINUTES, MONTHS, WEEKDAYS};
-use super::calendar::{Date, SECONDS_PER_DAY, days_in_month, weekday};
 
 /// A schedule, or its time zone, means nothing to the CronJob controller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,16 +79,28 @@ pub(crate) enum ScheduleError {
 /// The zone data compiled into the program, which caches the zones it has read.
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
-/// Within so many years of any day, every day of the calendar comes round: 29 February can be
-/// eight years away.
-const CALENDAR_YEARS: i64 = 8;
+/// Every day of the calendar comes round within this many years: 29 February can be eight years
+/// away.
+const CALENDAR_YEARS: i16 = 8;
+
+/// The calendar repeats after this many years, weekdays included.
+const CYCLE_YEARS: i64 = 400;
+
+/// The seconds of [`CYCLE_YEARS`].
+const CYCLE_SECONDS: i64 = 146_097 * SECONDS_PER_DAY;
+
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// The Unix epoch on a clock without an offset.
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// How long to try when time after time a clock change skips the run that would be next.
 const SEARCH_SECONDS: i64 = 40 * 366 * SECONDS_PER_DAY;
 
 /// The first run of a schedule after a point in time, both in Unix seconds.
 ///
-/// `None` if the schedule never fires again, as on 30 February, or not in any year before 10000.
+/// `None` if the schedule never fires again, as on 30 February, or if `base` is outside of the years
+/// from -9999 to 9999.
 /// The search is bounded: it takes microseconds whatever the schedule.
 ///
 /// # Errors
@@ -215,41 +228,35 @@ impl Clock {
     /// The first run at a wall clock time or after it, on a clock that never changes.
     fn first_on_clock(&self, from: i64) -> Option<i64> {
         let from = from + (-from).rem_euclid(60);
-        let mut days = from.div_euclid(SECONDS_PER_DAY);
-        let mut minute = (from.rem_euclid(SECONDS_PER_DAY) / 60) as u32;
-        let Date {
-            mut year,
-            mut month,
-            mut day,
-        } = Date::from_days(days);
-        let last_year = year + CALENDAR_YEARS;
-        while year <= last_year {
-            let month_end = days_in_month(year, month);
-            if self.months.has(month) {
-                while day <= month_end {
-                    if self.fires_on(day, weekday(days))
-                        && let Some(minute) = self.first_in_day(minute)
-                    {
-                        return Some(days * SECONDS_PER_DAY + i64::from(minute) * 60);
-                    }
-                    (day, days, minute) = (day + 1, days + 1, 0);
-                }
-            } else {
-                (days, minute) = (days + i64::from(month_end - day) + 1, 0);
+        let mut start = EPOCH.checked_add(SignedDuration::from_secs(from)).ok()?;
+        let mut shift = 0;
+        // `jiff` has no year 10000: search an earlier cycle of the calendar instead.
+        if start.year() > DateTime::MAX.year() - CALENDAR_YEARS - 1 {
+            start = start.checked_sub(CYCLE_YEARS.years()).ok()?;
+            shift = CYCLE_SECONDS;
+        }
+        let mut date = start.date();
+        let mut minute = number(start.hour()) * 60 + number(start.minute());
+        let last_year = date.year() + CALENDAR_YEARS;
+        while date.year() <= last_year {
+            if !self.months.has(number(date.month())) {
+                date = date.last_of_month();
+            } else if self.fires_on(date)
+                && let Some(minute) = self.first_in_day(minute)
+            {
+                let midnight = date.to_datetime(Time::midnight()).duration_since(EPOCH);
+                return Some(midnight.as_secs() + i64::from(minute) * 60 + shift);
             }
-            day = 1;
-            (year, month) = if month == 12 {
-                (year + 1, 1)
-            } else {
-                (year, month + 1)
-            };
+            (date, minute) = (date.tomorrow().ok()?, 0);
         }
         None
     }
 
     /// Two restricted fields are alternatives; an unrestricted one leaves the choice to the other.
-    fn fires_on(&self, day: u32, weekday: u32) -> bool {
-        let (day, weekday) = (self.days.has(day), self.weekdays.has(weekday));
+    fn fires_on(&self, date: Date) -> bool {
+        let day = self.days.has(number(date.day()));
+        let weekday = date.weekday().to_sunday_zero_offset();
+        let weekday = self.weekdays.has(number(weekday));
         if self.days.is_unrestricted() || self.weekdays.is_unrestricted() {
             day && weekday
         } else {
@@ -267,6 +274,11 @@ impl Clock {
         }
         Some(self.hours.first_from(hour + 1)? * 60 + self.minutes.first_from(0)?)
     }
+}
+
+/// A part of a date or of a time, none of which is negative.
+fn number(part: i8) -> u32 {
+    part.unsigned_abs().into()
 }
 
 /// Splits a zone off the front of a schedule, `TZ=Asia/Tokyo 0 9 * * *`.

@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 
-use super::calendar::{Date, SECONDS_PER_DAY};
+use jiff::civil::Date;
 
 /// A point in time, in seconds and nanoseconds from the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +31,9 @@ pub(crate) struct TimestampError {
 /// Digits of a fraction that count; further ones are dropped.
 const NANO_DIGITS: usize = 9;
 
+/// The day of the Unix epoch.
+const EPOCH: Date = Date::constant(1970, 1, 1);
+
 impl Timestamp {
     /// The last point in time that `jiff` can hold, 9999-12-30T22:00:00.999999999Z.
     const JIFF_MAX: Self = Self {
@@ -44,22 +47,17 @@ impl Timestamp {
         read(text).map(|(timestamp, _)| timestamp)
     }
 
-    /// Writes the time in UTC, years outside 0000–9999 with a sign and six digits.
-    fn to_text(self) -> String {
-        let Date { year, month, day } = Date::from_days(self.seconds.div_euclid(SECONDS_PER_DAY));
-        let second = self.seconds.rem_euclid(SECONDS_PER_DAY);
-        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        let year = if (0..=9999).contains(&year) {
-            format!("{year:04}")
+    /// Writes the time in UTC as `jiff` does; a fraction has nine digits.
+    ///
+    /// `None` for a time beyond [`JIFF_MAX`](Self::JIFF_MAX).
+    fn to_text(self) -> Option<String> {
+        let nanos = i32::try_from(self.nanos).ok()?;
+        let time = jiff::Timestamp::new(self.seconds, nanos).ok()?;
+        Some(if nanos == 0 {
+            time.to_string()
         } else {
-            format!("{year:+07}")
-        };
-        let fraction = if self.nanos == 0 {
-            String::new()
-        } else {
-            format!(".{:09}", self.nanos)
-        };
-        format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
+            format!("{time:.9}")
+        })
     }
 }
 
@@ -72,13 +70,14 @@ impl Timestamp {
 ///
 /// When the text is not of the notation described above, or names a day that does not exist.
 pub(crate) fn normalize_rfc3339(text: &str) -> Result<Cow<'_, str>, TimestampError> {
-    match read(text) {
-        Some((timestamp, true)) if timestamp <= Timestamp::JIFF_MAX => Ok(Cow::Borrowed(text)),
-        Some((timestamp, _)) => Ok(Cow::Owned(timestamp.min(Timestamp::JIFF_MAX).to_text())),
-        None => Err(TimestampError {
-            text: text.to_owned(),
-        }),
-    }
+    let normalized = match read(text) {
+        Some((timestamp, true)) if timestamp <= Timestamp::JIFF_MAX => Some(Cow::Borrowed(text)),
+        Some((timestamp, _)) => timestamp.min(Timestamp::JIFF_MAX).to_text().map(Cow::Owned),
+        None => None,
+    };
+    normalized.ok_or_else(|| TimestampError {
+        text: text.to_owned(),
+    })
 }
 
 /// Reads a time without allocating; the flag says that the text is in the notation `jiff` shares.
@@ -98,30 +97,27 @@ fn read(text: &str) -> Option<(Timestamp, bool)> {
     let second = digits(&mut rest, 2)?;
     let (nanos, fraction_is_plain) = fraction(&mut rest)?;
     let (offset, offset_is_utc) = offset(&mut rest)?;
-
-    let date = Date {
-        year: i64::from(year),
-        month,
-        day,
-    };
-    if !rest.is_empty() || !date.exists() || hour > 23 || minute > 59 || second > 59 {
+    if !rest.is_empty() || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let second_of_day = i64::from(hour * 3600 + minute * 60 + second);
-    let seconds = date.to_days() * SECONDS_PER_DAY + second_of_day - offset;
+    let date = Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
+    // A difference of dates has no limits, unlike `jiff::Timestamp`.
+    let days = date.duration_since(EPOCH);
+    let second_of_day = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
+    let seconds = days.as_secs() + second_of_day - offset;
     Some((
         Timestamp { seconds, nanos },
         !hour_is_short && fraction_is_plain && offset_is_utc,
     ))
 }
 
-/// Takes a number of exactly `count` digits.
-fn digits(rest: &mut &[u8], count: usize) -> Option<u32> {
+/// Takes a number of exactly `count` digits, at most four.
+fn digits(rest: &mut &[u8], count: usize) -> Option<i16> {
     let (number, tail) = rest.split_at_checked(count)?;
     *rest = tail;
     number.iter().try_fold(0, |value, byte| {
         byte.is_ascii_digit()
-            .then(|| value * 10 + u32::from(byte - b'0'))
+            .then(|| value * 10 + i16::from(byte - b'0'))
     })
 }
 
@@ -162,7 +158,12 @@ fn offset(rest: &mut &[u8]) -> Option<(i64, bool)> {
     let hours = digits(rest, 2)?;
     literal(rest, b':')?;
     let minutes = digits(rest, 2)?;
-    (hours <= 24 && minutes <= 60).then(|| (sign * i64::from(hours * 3600 + minutes * 60), false))
+    (hours <= 24 && minutes <= 60).then(|| {
+        (
+            sign * (i64::from(hours) * 3600 + i64::from(minutes) * 60),
+            false,
+        )
+    })
 }
 
 #[cfg(test)]
@@ -311,7 +312,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_accepted_time_is_the_same_time_in_jiff(
-            year in 0..10_000_i64, month in 1..14_u32, day in 1..33_u32, hour in 0..25, minute in 0..61,
+            year in 0..10_000_i16, month in 1..14_i8, day in 1..33_i8, hour in 0..25, minute in 0..61,
             second in 0..61, short_hour: bool, fraction in "([.,][0-9]{0,12})?",
             offset in "(Z|[+-](0[0-9]|1[0-9]|2[0-5]):(0[0-9]|[1-6][0-9]))",
         ) {
@@ -325,9 +326,9 @@ mod tests {
                 prop_assert_eq!(theirs.as_nanosecond(),
                     i128::from(ours.seconds) * 1_000_000_000 + i128::from(ours.nanos));
             } else {
-                let date = Date { year, month, day };
+                let date = Date::new(year, month, day);
                 let offset_is_wide = offset.get(1..3) > Some("24") || offset.get(4..) > Some("60");
-                prop_assert!(!date.exists() || hour.parse::<u32>().unwrap() > 23 || minute > 59
+                prop_assert!(date.is_err() || hour.parse::<u32>().unwrap() > 23 || minute > 59
                     || second > 59 || fraction.len() == 1 || offset_is_wide);
             }
         }

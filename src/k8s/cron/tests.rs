@@ -391,10 +391,7 @@ fn brute_force(schedule: &str, zone: &str, from: i64, until: i64) -> Vec<i64> {
                 && clock.minutes.has(time.minute().unsigned_abs().into())
                 && clock.hours.has(time.hour().unsigned_abs().into())
                 && clock.months.has(time.month().unsigned_abs().into())
-                && clock.fires_on(
-                    time.day().unsigned_abs().into(),
-                    time.weekday().to_sunday_zero_offset().unsigned_abs().into(),
-                )
+                && clock.fires_on(time.date())
         })
         .collect()
 }
