@@ -1,16 +1,20 @@
-//! The bytes of an exposition, piece by piece.
+//! [`Chunks`]: the bytes of an exposition, in pieces.
+
+use std::fmt;
+use std::io;
 
 use bytes::{Bytes, BytesMut};
 
-use super::cursor::PartCursor;
-use super::{Exposition, Format};
+use super::cursor::RunCursor;
+use super::snapshot::Exposition;
 
-/// A piece is handed out once it holds this much. Larger ones would leave the processor's caches.
+/// A chunk is handed out once it has this many bytes. Larger ones would not fit the processor's
+/// caches.
 const CHUNK: usize = 64 * 1024;
 
-/// The pieces of an [`Exposition`], in order.
+/// The bytes of an [`Exposition`], in chunks of 64 KiB to 160 KiB.
 ///
-/// Each is 64 KiB to 160 KiB of text; the memory of a dropped piece serves a later one.
+/// The memory of a dropped chunk is reused for a later one.
 ///
 /// ```
 /// use kube_state_metrics::{Format, ExpositionFilter, StateMetrics};
@@ -23,20 +27,12 @@ const CHUNK: usize = 64 * 1024;
 /// ```
 #[derive(Debug)]
 pub struct Chunks {
-    walk: PartCursor,
+    cursor: RunCursor,
     buffer: BytesMut,
     done: bool,
 }
 
-impl Chunks {
-    pub(super) fn new(exposition: Exposition) -> Self {
-        Self {
-            walk: PartCursor::new(exposition),
-            buffer: BytesMut::new(),
-            done: false,
-        }
-    }
-}
+// === impl Chunks ===
 
 impl Iterator for Chunks {
     type Item = Bytes;
@@ -45,18 +41,59 @@ impl Iterator for Chunks {
         if self.done {
             return None;
         }
-        // Takes the memory of dropped pieces again; a part may go beyond the mark, hence the room.
+        // This reuses the memory of dropped chunks. The last run may exceed the limit by a run.
         self.buffer.reserve(3 * CHUNK);
         while self.buffer.len() < CHUNK {
-            let Some(part) = self.walk.next_part() else {
+            let Some(run) = self.cursor.next_run() else {
                 self.done = true;
-                if self.walk.exposition().format() == Format::OpenMetrics {
-                    self.buffer.extend_from_slice(b"# EOF\n");
-                }
+                let format = self.cursor.exposition().format();
+                self.buffer.extend_from_slice(format.spec().terminator());
                 break;
             };
-            self.walk.write(&part, &mut self.buffer);
+            self.cursor.write(&run, &mut self.buffer);
         }
         (!self.buffer.is_empty()).then(|| self.buffer.split().freeze())
+    }
+}
+
+// === impl Exposition ===
+
+impl Exposition {
+    /// The bytes, in chunks of about 64 KiB. The memory of a dropped chunk is reused.
+    ///
+    /// ```
+    /// use kube_state_metrics::{Format, ExpositionFilter, StateMetrics};
+    ///
+    /// let metrics = StateMetrics::builder().default_resources().build()?;
+    /// let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
+    /// assert_eq!(exposition.chunks().map(|chunk| chunk.len()).sum::<usize>(), 0, "no objects yet");
+    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn chunks(self) -> Chunks {
+        Chunks {
+            cursor: RunCursor::new(self),
+            buffer: BytesMut::new(),
+            done: false,
+        }
+    }
+
+    /// Writes all bytes to `out`.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first error of `out`.
+    pub fn write_to(self, mut out: impl io::Write) -> io::Result<()> {
+        self.chunks().try_for_each(|chunk| out.write_all(&chunk))
+    }
+}
+
+impl fmt::Display for Exposition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Vec::new();
+        for chunk in self.clone().chunks() {
+            text.extend_from_slice(&chunk);
+        }
+        f.write_str(&String::from_utf8_lossy(&text))
     }
 }

@@ -1,90 +1,74 @@
-//! The way through a plan: parts of families, in the order they are written.
+//! [`RunCursor`]: an exposition as runs of rows, in the order in which they are written.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::BytesMut;
 
+use super::family_column::FamilyColumn;
+use super::family_rows::FamilyRows;
 #[cfg(feature = "gzip")]
-use super::Format;
-use super::plan::SourceColumn;
-use super::{Exposition, PlanFamily};
-use crate::store::{Column, Page};
+use super::gzip::{RunKey, RunRevision};
+use super::plan_family::PlanFamily;
+use super::snapshot::Exposition;
 
-/// A part is at most about this large as text, unless a single row is larger.
-const PART: usize = 96 * 1024;
+/// A run has at most about this many bytes of text, unless a single row has more.
+const RUN_BYTES: usize = 96 * 1024;
 
-/// The parts of an exposition, one after another.
+/// The runs of an exposition, one after another.
 #[derive(Debug)]
-pub(super) struct PartCursor {
+pub(super) struct RunCursor {
     exposition: Exposition,
+    /// Positions of the next run: in the plan, in the family, in the store, in the page.
     family: usize,
-    source: usize,
+    column: usize,
     page: usize,
     row: usize,
-    /// The header of the current family has been written.
-    headed: bool,
-    /// SampleBuffer of the current family that repeat earlier series, once they have been looked for.
+    /// The current family has a run with its header.
+    has_header: bool,
+    /// The repeated samples of the current family, once they have been searched for.
     repeated: Option<Arc<[usize]>>,
 }
 
-/// Some rows of a page in one family, or a whole family where some lines are left out.
+/// Rows of one family that are written together.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(super) struct RowRun {
+    /// The position of the family in the plan.
     family: usize,
-    source: usize,
-    page: usize,
-    rows: Range<usize>,
-    /// The family's header comes first.
-    head: bool,
-    /// SampleBuffer to leave out, where there are any; the part is the whole family then.
-    repeated: Option<Arc<[usize]>>,
-    /// About how many bytes of text.
-    #[cfg_attr(not(feature = "gzip"), expect(dead_code, reason = "for blocks"))]
+    extent: Extent,
+    /// The approximate length of its text, in bytes.
+    #[cfg_attr(not(feature = "gzip"), expect(dead_code, reason = "sizes blocks"))]
     pub(super) size: usize,
 }
 
-/// Where a part is: a part that is there later, or was before, is another state of it.
-#[cfg(feature = "gzip")]
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct BlockKey {
-    page: u64,
-    column: u32,
-    /// The first of its rows.
-    row: u8,
-    /// The format of the header in front, where there is one.
-    header: Option<Format>,
+/// Which rows of its family a run has.
+#[derive(Clone, Debug)]
+enum Extent {
+    /// Some rows of one page, whose cells are copied.
+    Rows {
+        /// The position of the column in the family.
+        column: usize,
+        /// The position of the page in the store.
+        page: usize,
+        rows: Range<usize>,
+        /// The header of the family comes first.
+        has_header: bool,
+    },
+    /// All rows but for these samples, which repeat earlier series.
+    AllBut(Arc<[usize]>),
 }
 
-/// The state of a part: at one place and with one version there is only ever one text.
-#[cfg(feature = "gzip")]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct BlockRevision {
-    base: u64,
-    column: u64,
-    /// Of the values that rows share, where the column refers to them.
-    shared: u64,
-    /// Behind the last of its rows.
-    end: u8,
-}
+// === impl RunCursor ===
 
-/// The columns of a part.
-struct Columns<'a> {
-    source: &'a SourceColumn,
-    page: &'a Page,
-    base: &'a Column,
-    column: &'a Column,
-}
-
-impl PartCursor {
+impl RunCursor {
     pub(super) fn new(exposition: Exposition) -> Self {
         Self {
             exposition,
             family: 0,
-            source: 0,
+            column: 0,
             page: 0,
             row: 0,
-            headed: false,
+            has_header: false,
             repeated: None,
         }
     }
@@ -93,246 +77,191 @@ impl PartCursor {
         &self.exposition
     }
 
-    /// The next part that has a line.
-    pub(super) fn next_part(&mut self) -> Option<Part> {
-        let plan = Arc::clone(&self.exposition.plan);
+    /// The next run that has a sample, or that may have one if it is a whole family.
+    pub(super) fn next_run(&mut self) -> Option<RowRun> {
+        let plan = Arc::clone(self.exposition.plan());
         while let Some(family) = plan.families().get(self.family) {
-            if !self.exposition.selection.has_family(family.name()) {
+            let filter = self.exposition.filter();
+            if !filter.includes_family(family.metadata().name()) {
                 self.next_family();
                 continue;
             }
-            let snapshots = &self.exposition.snapshots;
-            let repeated = (self.repeated).get_or_insert_with(|| family.repeated_lines(snapshots));
+            let snapshots = self.exposition.snapshots();
+            let repeated =
+                (self.repeated).get_or_insert_with(|| family.repeated_samples(snapshots));
             if !repeated.is_empty() {
-                let part = self.whole(family);
+                let repeated = Arc::clone(repeated);
+                let run = self.whole_family(family, repeated);
                 self.next_family();
-                return Some(part);
+                return Some(run);
             }
-            while let Some(source) = family.sources.get(self.source) {
-                if !self.is_selected(source) {
-                    self.next_source();
+            while let Some(column) = family.columns().get(self.column) {
+                if !self.exposition.includes_column(column) {
+                    self.next_column();
                     continue;
                 }
-                while let Some(columns) = self.columns(source, self.page) {
-                    if let Some(part) = self.rows(&columns) {
-                        self.row = part.rows.end;
-                        self.headed = true;
-                        return Some(part);
+                while let Some(rows) = self.rows(column, self.page) {
+                    if let Some((run, end)) = self.next_rows(&rows) {
+                        self.row = end;
+                        self.has_header = true;
+                        return Some(run);
                     }
                     self.page += 1;
                     self.row = 0;
                 }
-                self.next_source();
+                self.next_column();
             }
             self.next_family();
         }
         None
     }
 
-    /// Appends the text of a part.
-    pub(super) fn write(&self, part: &Part, out: &mut BytesMut) {
-        let Some(family) = self.exposition.plan.families().get(part.family) else {
+    /// Appends the text of a run.
+    pub(super) fn write(&self, run: &RowRun, out: &mut BytesMut) {
+        let Some(family) = self.exposition.plan().families().get(run.family) else {
             return;
         };
-        let start = out.len();
-        if part.head {
-            out.extend_from_slice(family.header(self.exposition.format));
-        }
-        match &part.repeated {
-            None => {
-                if let Some(columns) =
-                    (family.sources.get(part.source)).and_then(|own| self.columns(own, part.page))
-                {
-                    self.write_rows(&columns, part.rows.clone(), out);
+        let header = family.header(self.exposition.format());
+        match &run.extent {
+            Extent::Rows {
+                column,
+                page,
+                rows,
+                has_header,
+            } => {
+                if *has_header {
+                    out.extend_from_slice(header);
+                }
+                let column = family.columns().get(*column);
+                if let Some(page) = column.and_then(|column| self.rows(column, *page)) {
+                    self.write_rows(&page, rows.clone(), out);
                 }
             }
-            Some(repeated) => {
-                let headed = out.len();
-                self.write_unrepeated(family, repeated, out);
-                if out.len() == headed {
-                    out.truncate(start);
+            Extent::AllBut(repeated) => {
+                let mut samples = self.exposition.family_samples(family, repeated).peekable();
+                if samples.peek().is_some() {
+                    out.extend_from_slice(header);
+                    samples.for_each(|sample| sample.write_line(out));
                 }
             }
         }
     }
 
-    /// Where a part is and in which state; none where the text depends on more than columns.
+    /// The key and the revision of a run; `None` if its text depends on more than its columns.
     #[cfg(feature = "gzip")]
-    pub(super) fn identify(&self, part: &Part) -> Option<(BlockKey, BlockRevision)> {
-        if part.repeated.is_some() || self.exposition.selection.namespaces.is_some() {
+    pub(super) fn identify(&self, run: &RowRun) -> Option<(RunKey, RunRevision)> {
+        let Extent::Rows {
+            column,
+            page,
+            rows,
+            has_header,
+        } = &run.extent
+        else {
+            return None;
+        };
+        if self.exposition.filter().has_namespaces() {
             return None;
         }
-        let family = self.exposition.plan.families().get(part.family)?;
-        let source = family.sources.get(part.source)?;
-        let columns = self.columns(source, part.page)?;
-        let place = BlockKey {
-            page: columns.page.number(),
-            column: u32::try_from(source.column).ok()?,
-            row: u8::try_from(part.rows.start).ok()?,
-            header: part.head.then_some(self.exposition.format),
+        let family = self.exposition.plan().families().get(run.family)?;
+        let column = family.columns().get(*column)?;
+        let FamilyRows {
+            page,
+            base_labels,
+            samples,
+            ..
+        } = self.rows(column, *page)?;
+        let key = RunKey {
+            page: page.number(),
+            column: u32::try_from(column.samples).ok()?,
+            first_row: u8::try_from(rows.start).ok()?,
+            header: has_header.then_some(self.exposition.format()),
         };
-        let version = BlockRevision {
-            base: columns.base.version(),
-            column: columns.column.version(),
-            shared: match columns.column.is_coded() {
-                true => columns.page.shared_version(),
+        let revision = RunRevision {
+            base_labels: base_labels.version(),
+            samples: samples.version(),
+            dictionary: match samples.is_coded() {
+                true => page.shared_version(),
                 false => 0,
             },
-            end: u8::try_from(part.rows.end).ok()?,
+            end_row: u8::try_from(rows.end).ok()?,
         };
-        Some((place, version))
+        Some((key, revision))
     }
 
-    /// The next rows of a page that have a line to show.
-    fn rows(&self, columns: &Columns<'_>) -> Option<Part> {
-        let rows = columns.page.len();
-        if columns.column.bytes() == 0 {
+    /// The next run of a page that has a sample, and the row behind it.
+    fn next_rows(&self, page: &FamilyRows<'_>) -> Option<(RowRun, usize)> {
+        if page.samples.bytes() == 0 {
             return None;
         }
-        let per_line = columns.source.prefix.len() + columns.base.average();
-        let lines = usize::try_from(columns.column.lines()).unwrap_or(usize::MAX);
-        let bytes = usize::try_from(columns.column.bytes()).unwrap_or(usize::MAX);
+        let count = page.len();
+        let per_line = page.family_column.prefix.len() + page.base_labels.average();
+        let lines = usize::try_from(page.samples.lines()).unwrap_or(usize::MAX);
+        let bytes = usize::try_from(page.samples.bytes()).unwrap_or(usize::MAX);
         let size = bytes.saturating_add(lines.saturating_mul(per_line));
-        // Equal runs of rows, so that the same column is always cut in the same places.
-        let step = rows.div_ceil(size.div_ceil(PART).max(1)).max(1);
-        // A header is promised to the first part, so what is promised has to come.
-        let has_line =
-            |rows: &Range<usize>| rows.clone().any(|row| self.shown(columns, row).is_some());
-        let mut ranges = (self.row..rows)
+        // All runs of a page have equally many rows, so that the same column always has the same runs.
+        let step = count.div_ceil(size.div_ceil(RUN_BYTES).max(1)).max(1);
+        // The first run of a family writes the header, so a run must have a sample.
+        let has_sample = |rows: &Range<usize>| {
+            let mut tails = (rows.clone()).map(|row| self.exposition.included_tails(page, row));
+            tails.any(|tails| !tails.is_empty())
+        };
+        let mut ranges = (self.row..count)
             .step_by(step)
-            .map(|from| from..(from + step).min(rows));
-        Some(Part {
+            .map(|from| from..(from + step).min(count));
+        let rows = ranges.find(has_sample)?;
+        let end = rows.end;
+        let run = RowRun {
             family: self.family,
-            source: self.source,
-            page: self.page,
-            rows: ranges.find(has_line)?,
-            head: !self.headed,
-            repeated: None,
-            size: size / rows.div_ceil(step).max(1),
-        })
+            extent: Extent::Rows {
+                column: self.column,
+                page: self.page,
+                rows,
+                has_header: !self.has_header,
+            },
+            size: size / count.div_ceil(step).max(1),
+        };
+        Some((run, end))
     }
 
-    /// The whole current family, some lines of which are left out.
-    fn whole(&self, family: &PlanFamily) -> Part {
-        let sizes = family.sources.iter().map(|source| {
-            let pages = (0..).map_while(|page| self.columns(source, page));
-            let lines = pages.map(|columns| columns.column.bytes() + columns.column.lines() * 128);
-            lines.sum::<u64>()
-        });
-        Part {
+    /// The whole current family but for the repeated samples.
+    fn whole_family(&self, family: &PlanFamily, repeated: Arc<[usize]>) -> RowRun {
+        /// About as long are a name and base labels.
+        const PER_LINE: u64 = 128;
+        let pages = (family.columns().iter())
+            .flat_map(|column| FamilyRows::all(column, self.exposition.snapshots()));
+        let sizes = pages.map(|page| page.samples.bytes() + page.samples.lines() * PER_LINE);
+        RowRun {
             family: self.family,
-            source: 0,
-            page: 0,
-            rows: 0..0,
-            head: true,
-            repeated: self.repeated.clone(),
+            extent: Extent::AllBut(repeated),
             size: usize::try_from(sizes.sum::<u64>()).unwrap_or(usize::MAX),
         }
     }
 
-    /// The cell of a row that has lines and is selected.
-    fn shown<'a>(&self, columns: &Columns<'a>, row: usize) -> Option<&'a [u8]> {
-        let selection = &self.exposition.selection;
-        let cell = columns.column.cell(row);
-        let shown = !cell.is_empty()
-            && (selection.namespaces.is_none() || selection.has_key(columns.page.key(row)));
-        shown.then_some(cell)
-    }
-
-    fn write_rows(&self, columns: &Columns<'_>, rows: Range<usize>, out: &mut BytesMut) {
+    fn write_rows(&self, page: &FamilyRows<'_>, rows: Range<usize>, out: &mut BytesMut) {
         for row in rows {
-            if let Some(cell) = self.shown(columns, row) {
-                columns.write_row(row, cell, out);
+            let tails = self.exposition.included_tails(page, row);
+            if !tails.is_empty() {
+                page.write_lines(row, tails, out);
             }
         }
     }
 
-    /// SampleBuffer are numbered over the whole family, selected or not.
-    fn write_unrepeated(&self, family: &PlanFamily, repeated: &[usize], out: &mut BytesMut) {
-        let mut line = 0;
-        for source in &family.sources {
-            let selected = self.is_selected(source);
-            for columns in (0..).map_while(|page| self.columns(source, page)) {
-                for row in 0..columns.page.len() {
-                    let cell = columns.column.cell(row);
-                    let selected =
-                        selected && self.exposition.selection.has_key(columns.page.key(row));
-                    for tail in cell.split_inclusive(|&byte| byte == b'\n') {
-                        if selected && repeated.binary_search(&line).is_err() {
-                            columns.write_row(row, tail, out);
-                        }
-                        line += 1;
-                    }
-                }
-            }
-        }
+    fn rows<'a>(&'a self, column: &'a FamilyColumn, page: usize) -> Option<FamilyRows<'a>> {
+        FamilyRows::at(column, self.exposition.snapshots(), page)
     }
 
-    fn is_selected(&self, source: &SourceColumn) -> bool {
-        let store = self.exposition.plan.stores().get(source.store);
-        store.is_some_and(|store| self.exposition.selection.has_resource(store.resource()))
-    }
-
-    fn columns<'a>(&'a self, source: &'a SourceColumn, page: usize) -> Option<Columns<'a>> {
-        let page = self.exposition.snapshots.get(source.store)?.page(page)?;
-        Some(Columns {
-            source,
-            page,
-            base: page.columns().get(source.base)?,
-            column: page.columns().get(source.column)?,
-        })
-    }
-
-    fn next_source(&mut self) {
-        self.source += 1;
+    fn next_column(&mut self) {
+        self.column += 1;
         self.page = 0;
         self.row = 0;
     }
 
     fn next_family(&mut self) {
         self.family += 1;
-        self.source = 0;
+        self.column = 0;
         self.page = 0;
         self.row = 0;
-        self.headed = false;
+        self.has_header = false;
         self.repeated = None;
-    }
-}
-
-// === impl Columns ===
-
-impl Columns<'_> {
-    /// Appends the lines of a row, or some of them.
-    fn write_row(&self, row: usize, tails: &[u8], out: &mut BytesMut) {
-        let shared = |code| self.page.shared_value(row, code);
-        (self.source.prefix).write_row(out, self.base.cell(row), tails, shared);
-    }
-}
-
-#[cfg(all(test, feature = "gzip"))]
-impl BlockKey {
-    pub(super) fn of(page: u64) -> Self {
-        Self {
-            page,
-            column: 0,
-            row: 0,
-            header: None,
-        }
-    }
-
-    pub(super) fn page(&self) -> u64 {
-        self.page
-    }
-}
-
-#[cfg(all(test, feature = "gzip"))]
-impl BlockRevision {
-    pub(super) fn of(column: u64) -> Self {
-        Self {
-            base: 0,
-            column,
-            shared: 0,
-            end: 1,
-        }
     }
 }

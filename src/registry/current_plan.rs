@@ -92,9 +92,9 @@ impl State {
 #[cfg(all(feature = "gzip", feature = "custom-resources"))]
 fn keeps_headers(old: &Plan, new: &Plan) -> bool {
     let new: std::collections::HashMap<_, _> = (new.families().iter())
-        .map(|family| (family.name(), family))
+        .map(|family| (family.metadata().name(), family))
         .collect();
-    let mut kept =
-        (old.families().iter()).filter_map(|family| Some((family, *new.get(family.name())?)));
+    let mut kept = (old.families().iter())
+        .filter_map(|family| Some((family, *new.get(family.metadata().name())?)));
     kept.all(|(old, new)| old.has_headers_of(new))
 }

@@ -1,30 +1,25 @@
 //! Content negotiation, after [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5).
 //!
-//! Quality values count and `q=0` excludes. Where that leaves nothing we can say, we answer with
-//! text all the same: a scraper can do more with it than with a 406.
+//! Quality values count, and `q=0` excludes. If a header accepts none of the formats, the answer is
+//! text, which is more useful to a scraper than a status 406.
 
 use http::HeaderValue;
 
 use crate::exposition::Format;
 
-/// The format chosen, and what its `Content-Type` says besides.
+/// The chosen format, and the parameters of its `Content-Type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Negotiated {
     pub(super) format: Format,
-    /// The version of OpenMetrics that was asked for. Both have the same text.
+    /// The version of the format that the request names.
     version: &'static str,
-    /// The escaping scheme that was asked for. Our names need none, so it is only repeated.
+    /// The escaping scheme that the request names.
     escaping: &'static str,
 }
 
-/// What can be answered; where a clause takes several, the first.
-const OFFERS: [(Format, &str, &str); 3] = [
-    (Format::Text, "text/plain", "0.0.4"),
-    (Format::OpenMetrics, "application/openmetrics-text", "0.0.1"),
-    (Format::OpenMetrics, "application/openmetrics-text", "1.0.0"),
-];
+const DEFAULT_ESCAPING: &str = "underscores";
 
-const ESCAPINGS: [&str; 4] = ["underscores", "allow-utf-8", "dots", "values"];
+const ESCAPINGS: [&str; 4] = [DEFAULT_ESCAPING, "allow-utf-8", "dots", "values"];
 
 /// One element of an `Accept` header.
 #[derive(Debug, Default)]
@@ -40,41 +35,51 @@ struct Clause {
 pub(super) fn negotiate(accept: &str) -> Negotiated {
     let mut clauses: Vec<_> = split(accept, ',').filter_map(Clause::parse).collect();
     clauses.sort_by_key(|clause| (u16::MAX - clause.quality, clause.media_type.contains('*')));
-    let mut chosen = Negotiated {
-        format: Format::Text,
-        version: "0.0.4",
-        escaping: "underscores",
-    };
+    let mut escaping = DEFAULT_ESCAPING;
     for (at, clause) in clauses
         .iter()
         .enumerate()
         .filter(|(_, clause)| clause.quality > 0)
     {
-        chosen.escaping = clause.escaping.unwrap_or(chosen.escaping);
-        let mut offers = OFFERS.iter();
-        // A clause speaks for a format only where no other is more specific about it.
-        let offer = offers.find(|(_, media_type, version)| {
-            let specificity = |clause: &Clause| clause.specificity(media_type, version);
-            let own = specificity(clause);
-            own > 0
+        escaping = clause.escaping.unwrap_or(escaping);
+        // A clause applies to a format only if no other clause is more specific about the format.
+        let offer = offers().find(|(format, version)| {
+            let specificity = |clause: &Clause| clause.specificity(*format, version);
+            let this = specificity(clause);
+            this > 0
                 && (clauses.iter().enumerate())
-                    .all(|(other, clause)| specificity(clause) < own + u8::from(other >= at))
+                    .all(|(other, clause)| specificity(clause) < this + u8::from(other >= at))
         });
-        if let Some((format, _, version)) = offer {
+        if let Some((format, version)) = offer {
             return Negotiated {
-                format: *format,
+                format,
                 version,
-                ..chosen
+                escaping,
             };
         }
     }
+    let format = Format::default();
     Negotiated {
-        escaping: "underscores",
-        ..chosen
+        format,
+        version: format
+            .spec()
+            .versions()
+            .first()
+            .copied()
+            .unwrap_or_default(),
+        escaping: DEFAULT_ESCAPING,
     }
 }
 
-/// Whether the value of an `Accept-Encoding` header lets the answer be gzip.
+/// All formats and versions. The first one that a clause accepts is chosen.
+fn offers() -> impl Iterator<Item = (Format, &'static str)> {
+    Format::ALL.iter().flat_map(|&format| {
+        let versions = format.spec().versions().iter();
+        versions.map(move |&version| (format, version))
+    })
+}
+
+/// Whether the value of an `Accept-Encoding` header accepts gzip.
 pub(super) fn accepts_gzip(accept_encoding: &str) -> bool {
     let (mut gzip, mut any, mut identity) = (None, None, 0);
     for element in split(accept_encoding, ',') {
@@ -99,18 +104,10 @@ pub(super) fn accepts_gzip(accept_encoding: &str) -> bool {
 
 impl Negotiated {
     pub(super) fn content_type(self) -> HeaderValue {
-        if self.format == Format::OpenMetrics
-            && (self.version, self.escaping) != ("1.0.0", "underscores")
-        {
-            let (version, escaping) = (self.version, self.escaping);
-            let value = format!(
-                "application/openmetrics-text; version={version}; charset=utf-8; escaping={escaping}"
-            );
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                return value;
-            }
-        }
-        HeaderValue::from_static(self.format.content_type())
+        let spec = self.format.spec();
+        let value = spec.negotiated_content_type(self.version, self.escaping);
+        HeaderValue::from_str(&value)
+            .unwrap_or_else(|_| HeaderValue::from_static(spec.content_type()))
     }
 }
 
@@ -143,13 +140,14 @@ impl Clause {
         Some(clause)
     }
 
-    /// How closely the clause describes a format; 0 where it does not.
-    fn specificity(&self, media_type: &str, version: &str) -> u8 {
+    /// How closely the clause describes a format; 0 if it does not.
+    fn specificity(&self, format: Format, version: &str) -> u8 {
+        let media_type = format.spec().media_type();
         let range = media_type.split_once('/').map(|(kind, _)| kind);
         if self.media_type == media_type {
             match &self.version {
                 None => 3,
-                Some(own) if own == version => 4,
+                Some(wanted) if wanted == version => 4,
                 Some(_) => 0,
             }
         } else if self.media_type.strip_suffix("/*") == range {
@@ -160,7 +158,7 @@ impl Clause {
     }
 }
 
-/// Splits at a separator that stands outside of quotes; parts are trimmed.
+/// Splits at separators outside of quotes, and trims the parts.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     let parts = text.split(move |found| {
@@ -172,7 +170,7 @@ fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     parts.map(str::trim)
 }
 
-/// A parameter's name in lower case and its value without quotes; nothing where it is malformed.
+/// A parameter's name in lower case and its value without quotes; `None` if it is malformed.
 fn parameter(text: &str) -> Option<(String, String)> {
     let (name, value) = text.split_once('=')?;
     let (name, value) = (name.trim(), value.trim());

@@ -1,174 +1,184 @@
-//! The blocks that are kept between scrapes.
+//! [`GzipCache`]: compressed blocks, kept between scrapes.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flate2::Compress;
 use parking_lot::Mutex;
 
-use super::scrape_predictor::ScrapePredictor;
-use super::{Block, GzipChunks};
-use crate::exposition::cursor::{BlockKey, BlockRevision};
-use crate::exposition::{Exposition, Format};
+use super::block::Block;
+use super::run_key::{RunKey, RunRevision};
+use super::scrape_predictor::{LEAD, ScrapePredictor};
+use crate::exposition::format::Format;
 
-/// The cache goes when nobody has asked for a compressed exposition for so long, and a round ends
-/// after it at the latest.
+/// The cache is dropped after this long without a compressed scrape. A round has at most this length.
 const IDLE: Duration = Duration::from_secs(300);
 
-/// Blocks are refreshed this long before the next scrape is expected.
-pub(super) const LEAD: Duration = Duration::from_secs(1);
-
-/// Idle compressors that are kept: each is a quarter of a megabyte of tables.
+/// How many unused compressors are kept. Each has a quarter of a megabyte of tables.
 const COMPRESSORS: usize = 2;
+
+/// A block that was not used for more rounds than this is evicted: more than one, so that scrapers
+/// with alternating formats or filters do not evict each other's blocks.
+const UNUSED_ROUNDS: u64 = 2;
 
 /// Compressed blocks, kept between scrapes.
 #[derive(Default)]
 pub(crate) struct GzipCache {
-    inner: Mutex<Inner>,
+    state: Mutex<CacheState>,
 }
 
 #[derive(Default)]
-struct Inner {
-    /// By the places of a block's parts: a later state replaces the one before, so that changes
-    /// take no memory twice.
-    blocks: HashMap<Box<[BlockKey]>, Cached>,
-    /// A round is from one complete scrape to the next, or some minutes where there is none.
+struct CacheState {
+    /// By the runs of a block. A block replaces the one of an earlier state, so changes do not use
+    /// memory twice.
+    blocks: HashMap<Box<[RunKey]>, CachedBlock>,
+    /// A round lasts from one complete scrape to the next, or for [`IDLE`] if there is none.
     round: u64,
     round_began: Option<Instant>,
-    /// Counts expositions in the order they began.
-    passes: u64,
+    /// Counts the sessions.
+    sessions: u64,
     compressors: Vec<Compress>,
     last_use: Option<Instant>,
-    /// Of complete scrapes.
-    rhythm: ScrapePredictor,
-    /// The blocks have been refreshed since the last complete scrape.
+    /// Predicts complete scrapes.
+    predictor: ScrapePredictor,
+    /// The blocks were refreshed after the last complete scrape.
     refreshed: bool,
 }
 
-struct Cached {
-    versions: Box<[BlockRevision]>,
+struct CachedBlock {
+    revision: Box<[RunRevision]>,
     block: Block,
-    /// The pass that made it.
-    pass: u64,
+    /// The session that compressed it.
+    session: u64,
     /// The last round that used it.
     round: u64,
 }
 
 /// One exposition's use of the cache.
-pub(super) struct CacheSession {
+pub(in crate::exposition) struct CacheSession {
     number: u64,
     round: u64,
-    pub(super) compressor: Option<Compress>,
+    pub(in crate::exposition) compressor: Option<Compress>,
 }
 
+// === impl GzipCache ===
+
 impl GzipCache {
-    /// Notes a scrape and begins its exposition.
-    pub(in crate::exposition) fn scrape(self: &Arc<Self>, exposition: Exposition) -> GzipChunks {
-        let complete = exposition.selection.is_everything();
-        let (pass, outdated) =
-            (self.inner.lock()).scrape(complete, exposition.format, Instant::now());
-        // Freed without the lock.
-        drop(outdated);
-        GzipChunks::new(exposition, Arc::clone(self), pass)
-    }
-
-    /// Lets the cache go where it is idle; refreshes it shortly before the next scrape is due.
-    ///
-    /// `exposition` makes the current state in a format.
-    pub(crate) fn tend(self: &Arc<Self>, exposition: impl FnOnce(Format) -> Exposition) {
-        let mut inner = self.inner.lock();
-        let now = Instant::now();
-        if inner.is_idle(now) {
-            let old = inner.forget();
-            drop(inner);
-            drop(old);
-        } else if let Some(format) = inner.due(now) {
-            let pass = inner.pass();
-            drop(inner);
-            GzipChunks::new(exposition(format), Arc::clone(self), pass).for_each(drop);
-        }
-    }
-
-    /// The block at some places, if it is of these versions.
-    pub(super) fn get(
+    /// Begins the session of a scrape. `complete` tells that the scrape has no filter.
+    pub(in crate::exposition) fn begin_scrape(
         &self,
-        places: &[BlockKey],
-        versions: &[BlockRevision],
-        pass: &CacheSession,
-    ) -> Option<Block> {
-        let mut inner = self.inner.lock();
-        let cached = inner.blocks.get_mut(places)?;
-        if *cached.versions != *versions {
+        complete: bool,
+        format: Format,
+    ) -> CacheSession {
+        let (session, evicted) = (self.state.lock()).begin_scrape(complete, format, Instant::now());
+        // Freed without the lock.
+        drop(evicted);
+        session
+    }
+
+    /// Begins the session of a refresh and returns the format to refresh, if a scrape is due soon.
+    ///
+    /// Drops an idle cache.
+    pub(in crate::exposition) fn begin_refresh(&self) -> Option<(CacheSession, Format)> {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        if state.is_idle(now) {
+            let old = state.clear();
+            drop(state);
+            drop(old);
             return None;
         }
-        cached.round = cached.round.max(pass.round);
+        let format = state.due(now)?;
+        Some((state.session(), format))
+    }
+
+    /// The block of some runs, if it has this revision.
+    pub(in crate::exposition) fn get(
+        &self,
+        key: &[RunKey],
+        revision: &[RunRevision],
+        session: &CacheSession,
+    ) -> Option<Block> {
+        let mut state = self.state.lock();
+        let cached = state.blocks.get_mut(key)?;
+        if *cached.revision != *revision {
+            return None;
+        }
+        cached.round = cached.round.max(session.round);
         Some(cached.block.clone())
     }
 
-    /// Keeps a block.
-    pub(super) fn put(
+    /// Caches a block.
+    pub(in crate::exposition) fn put(
         &self,
-        places: Vec<BlockKey>,
-        versions: Vec<BlockRevision>,
+        key: Vec<RunKey>,
+        revision: Vec<RunRevision>,
         block: &Block,
-        pass: &CacheSession,
+        session: &CacheSession,
     ) {
-        let old = (self.inner.lock()).put(places, versions, block, pass);
-        drop(old);
+        let replaced = (self.state.lock()).put(key, revision, block, session);
+        drop(replaced);
     }
 
-    pub(super) fn end(&self, pass: &mut CacheSession) {
-        let mut inner = self.inner.lock();
-        if inner.compressors.len() < COMPRESSORS {
-            inner.compressors.extend(pass.compressor.take());
+    /// Ends a session.
+    pub(in crate::exposition) fn end(&self, session: &mut CacheSession) {
+        let mut state = self.state.lock();
+        if state.compressors.len() < COMPRESSORS {
+            state.compressors.extend(session.compressor.take());
         }
     }
 
     /// Memory of the blocks, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
-        let inner = self.inner.lock();
-        let blocks = inner.blocks.iter().map(|(places, cached)| {
-            size_of_val(&**places)
-                + size_of_val(&*cached.versions)
-                + size_of::<(Box<[BlockKey]>, Cached)>()
+        let state = self.state.lock();
+        let blocks = state.blocks.iter().map(|(key, cached)| {
+            size_of_val(&**key)
+                + size_of_val(&*cached.revision)
+                + size_of::<(Box<[RunKey]>, CachedBlock)>()
                 + cached.block.heap_bytes()
         });
         blocks.sum()
     }
 }
 
-impl Inner {
-    /// Notes a scrape and begins its pass; also gives what is outdated.
-    fn scrape(
+impl fmt::Debug for GzipCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GzipCache").finish_non_exhaustive()
+    }
+}
+
+// === impl CacheState ===
+
+impl CacheState {
+    /// Begins the session of a scrape. Also returns the blocks that it evicts.
+    fn begin_scrape(
         &mut self,
         complete: bool,
         format: Format,
         now: Instant,
-    ) -> (CacheSession, Vec<Cached>) {
+    ) -> (CacheSession, Vec<CachedBlock>) {
         self.last_use = Some(now);
         if complete {
-            self.rhythm.note(now, format);
+            self.predictor.note(now, format);
             self.refreshed = false;
         }
-        let long = |began: Instant| now.duration_since(began) > IDLE;
-        let mut outdated = Vec::new();
-        if complete || self.round_began.is_none_or(long) {
+        let is_over = |began: Instant| now.duration_since(began) > IDLE;
+        let mut evicted = Vec::new();
+        if complete || self.round_began.is_none_or(is_over) {
             self.round += 1;
             self.round_began = Some(now);
-            // Two rounds, for who asks by turns for other formats, or for less.
             let round = self.round;
-            let unused = (self.blocks).extract_if(|_, cached| cached.round + 2 < round);
-            outdated.extend(unused.map(|(_, cached)| cached));
+            let unused = (self.blocks).extract_if(|_, cached| cached.round + UNUSED_ROUNDS < round);
+            evicted.extend(unused.map(|(_, cached)| cached));
         }
-        (self.pass(), outdated)
+        (self.session(), evicted)
     }
 
-    fn pass(&mut self) -> CacheSession {
-        self.passes += 1;
+    fn session(&mut self) -> CacheSession {
+        self.sessions += 1;
         CacheSession {
-            number: self.passes,
+            number: self.sessions,
             round: self.round,
             compressor: self.compressors.pop(),
         }
@@ -178,52 +188,48 @@ impl Inner {
         (self.last_use).is_some_and(|last| now.duration_since(last) > IDLE)
     }
 
-    /// The format of the scrape that is due, the first time it is asked.
+    /// The format of the scrape that is due. Returns it once per scrape.
     fn due(&mut self, now: Instant) -> Option<Format> {
-        let (next, format) = self.rhythm.next()?;
+        let (next, format) = self.predictor.next()?;
         let due = now + LEAD >= next && now < next + LEAD;
         (due && !std::mem::replace(&mut self.refreshed, due)).then_some(format)
     }
 
+    /// Caches a block and returns the one that it replaces.
     fn put(
         &mut self,
-        places: Vec<BlockKey>,
-        versions: Vec<BlockRevision>,
+        key: Vec<RunKey>,
+        revision: Vec<RunRevision>,
         block: &Block,
-        pass: &CacheSession,
-    ) -> Option<Cached> {
-        // An answer that is still on its way does not bring back what was let go.
+        session: &CacheSession,
+    ) -> Option<CachedBlock> {
+        // A response that began before the cache was cleared must not repopulate it.
         self.last_use?;
-        let new = |round| Cached {
-            versions: versions.into(),
+        let new = |round| CachedBlock {
+            revision: revision.into(),
             block: block.clone(),
-            pass: pass.number,
+            session: session.number,
             round,
         };
-        match self.blocks.get_mut(&*places) {
-            // A slow client's answer is of an older state.
-            Some(cached) if cached.pass > pass.number => None,
+        match self.blocks.get_mut(&*key) {
+            // The answer to a slow client has an older state.
+            Some(cached) if cached.session > session.number => None,
             Some(cached) => {
-                let new = new(cached.round.max(pass.round));
+                let new = new(cached.round.max(session.round));
                 Some(std::mem::replace(cached, new))
             }
-            None => self.blocks.insert(places.into(), new(pass.round)),
+            None => self.blocks.insert(key.into(), new(session.round)),
         }
     }
 
-    fn forget(&mut self) -> Self {
+    /// Empties the cache and returns what it held.
+    fn clear(&mut self) -> Self {
         let new = Self {
             round: self.round,
-            passes: self.passes,
+            sessions: self.sessions,
             ..Self::default()
         };
         std::mem::replace(self, new)
-    }
-}
-
-impl fmt::Debug for GzipCache {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GzipCache").finish_non_exhaustive()
     }
 }
 
@@ -235,15 +241,15 @@ mod tests {
 
     /// A cache and its clock, in seconds.
     struct Clock {
-        inner: Inner,
+        state: CacheState,
         zero: Instant,
     }
 
     impl Clock {
         fn new() -> Self {
             let zero = Instant::now() + START;
-            let inner = Inner::default();
-            Self { inner, zero }
+            let state = CacheState::default();
+            Self { state, zero }
         }
 
         fn at(&self, seconds: u64) -> Instant {
@@ -252,46 +258,46 @@ mod tests {
 
         fn scrape(&mut self, complete: bool, seconds: u64) -> CacheSession {
             let now = self.at(seconds);
-            self.inner.scrape(complete, Format::Text, now).0
+            self.state.begin_scrape(complete, Format::Text, now).0
         }
 
-        /// Puts a block that is told apart by its version.
-        fn put(&mut self, page: u64, version: u64, pass: &CacheSession) {
+        /// Puts a block that only its revision identifies.
+        fn put(&mut self, page: u64, revision: u64, session: &CacheSession) {
             let block = Block::default();
-            let (places, versions) = (vec![BlockKey::of(page)], vec![BlockRevision::of(version)]);
-            self.inner.put(places, versions, &block, pass);
+            let (key, revision) = (vec![RunKey::of(page)], vec![RunRevision::of(revision)]);
+            self.state.put(key, revision, &block, session);
         }
 
         fn due(&mut self, seconds: u64) -> Option<Format> {
             let now = self.at(seconds);
-            self.inner.due(now)
+            self.state.due(now)
         }
 
-        /// The pages that have a block, and their versions.
-        fn pages(&self) -> Vec<(BlockKey, BlockRevision)> {
-            let blocks = self.inner.blocks.iter();
+        /// The pages that have a block, and their revision.
+        fn pages(&self) -> Vec<(RunKey, RunRevision)> {
+            let blocks = self.state.blocks.iter();
             let mut pages: Vec<_> = blocks
-                .map(|(places, cached)| (places[0].clone(), cached.versions[0].clone()))
+                .map(|(key, cached)| (key[0].clone(), cached.revision[0].clone()))
                 .collect();
-            pages.sort_by_key(|(place, _)| place.page());
+            pages.sort_by_key(|(key, _)| key.page);
             pages
         }
     }
 
-    fn pages<const N: usize>(pages: [(u64, u64); N]) -> Vec<(BlockKey, BlockRevision)> {
-        let own = pages.map(|(page, version)| (BlockKey::of(page), BlockRevision::of(version)));
-        own.into()
+    fn pages<const N: usize>(pages: [(u64, u64); N]) -> Vec<(RunKey, RunRevision)> {
+        let expected = pages.map(|(page, revision)| (RunKey::of(page), RunRevision::of(revision)));
+        expected.into()
     }
 
     #[test]
     fn what_two_rounds_did_not_use_goes() {
         let mut clock = Clock::new();
-        let pass = clock.scrape(true, 0);
-        clock.put(1, 1, &pass);
-        clock.put(2, 1, &pass);
+        let session = clock.scrape(true, 0);
+        clock.put(1, 1, &session);
+        clock.put(2, 1, &session);
         for seconds in [30, 60] {
-            let pass = clock.scrape(true, seconds);
-            clock.put(1, seconds, &pass);
+            let session = clock.scrape(true, seconds);
+            clock.put(1, seconds, &session);
             assert_eq!(clock.pages(), pages([(1, seconds), (2, 1)]));
         }
         clock.scrape(true, 90);
@@ -301,11 +307,11 @@ mod tests {
     #[test]
     fn rounds_end_with_time_where_no_scrape_is_complete() {
         let mut clock = Clock::new();
-        let pass = clock.scrape(false, 0);
-        clock.put(1, 1, &pass);
+        let session = clock.scrape(false, 0);
+        clock.put(1, 1, &session);
         for seconds in (15..900).step_by(15) {
-            let pass = clock.scrape(false, seconds);
-            clock.put(2, 1, &pass);
+            let session = clock.scrape(false, seconds);
+            clock.put(2, 1, &session);
             assert_eq!(clock.pages().len(), 2, "{seconds}");
         }
         for seconds in (900..1200).step_by(15) {
@@ -328,14 +334,14 @@ mod tests {
     #[test]
     fn an_idle_cache_goes_and_stays_away() {
         let mut clock = Clock::new();
-        let pass = clock.scrape(true, 0);
-        clock.put(1, 1, &pass);
-        assert!(!clock.inner.is_idle(clock.at(300)));
-        assert!(clock.inner.is_idle(clock.at(301)));
-        assert_eq!(clock.inner.forget().blocks.len(), 1);
-        clock.put(1, 1, &pass);
+        let session = clock.scrape(true, 0);
+        clock.put(1, 1, &session);
+        assert!(!clock.state.is_idle(clock.at(300)));
+        assert!(clock.state.is_idle(clock.at(301)));
+        assert_eq!(clock.state.clear().blocks.len(), 1);
+        clock.put(1, 1, &session);
         assert_eq!(clock.pages(), []);
-        assert!(!clock.inner.is_idle(clock.at(999)), "it is gone already");
+        assert!(!clock.state.is_idle(clock.at(999)), "it is gone already");
     }
 
     #[test]
@@ -345,7 +351,7 @@ mod tests {
         for round in 0..4 {
             for (format, offset) in [(Format::Text, 0), (Format::OpenMetrics, 10)] {
                 let now = clock.at(round * 30 + offset);
-                clock.inner.scrape(true, format, now);
+                clock.state.begin_scrape(true, format, now);
             }
         }
         assert_eq!(clock.due(115), None);

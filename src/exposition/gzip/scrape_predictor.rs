@@ -1,22 +1,26 @@
-//! When the next scrape is due, from when the last ones came.
+//! [`ScrapePredictor`]: when the next scrape is due, derived from the times of the last ones.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::cache::LEAD;
-use crate::exposition::Format;
+use crate::exposition::format::Format;
 
-/// So many scrapes are remembered: a pair of Prometheus servers is usual, and somebody looks by hand.
+/// Blocks are refreshed this long before the next scrape is due.
+pub(super) const LEAD: Duration = Duration::from_secs(1);
+
+/// How many scrapes are remembered: enough for a pair of Prometheus servers and a few manual scrapes.
 const REMEMBERED: usize = 12;
 
-/// How much intervals of a scraper differ.
+/// How much the intervals of one scraper differ.
 const JITTER: Duration = Duration::from_millis(500);
 
-/// When scrapes came and in which format, the last one first.
+/// Times and formats of the last scrapes, the latest first.
 #[derive(Debug, Default)]
 pub(super) struct ScrapePredictor {
     scrapes: VecDeque<(Instant, Format)>,
 }
+
+// === impl ScrapePredictor ===
 
 impl ScrapePredictor {
     pub(super) fn note(&mut self, now: Instant, format: Format) {
@@ -27,14 +31,14 @@ impl ScrapePredictor {
     /// When the next scrape is due, and in which format.
     pub(super) fn next(&self) -> Option<(Instant, Format)> {
         let &(last, format) = self.scrapes.front()?;
-        self.regular().or_else(|| {
+        self.next_regular().or_else(|| {
             let before = self.scrapes.get(1)?.0;
             Some((last + period(last, before)?, format))
         })
     }
 
-    /// The first scrape to come of those that came three times with equal intervals.
-    fn regular(&self) -> Option<(Instant, Format)> {
+    /// The next scrape among the scrapers that scraped three times with equal intervals.
+    fn next_regular(&self) -> Option<(Instant, Format)> {
         let last = self.scrapes.front()?.0;
         let mut first: Option<(Instant, Format)> = None;
         for (at, &(late, format)) in self.scrapes.iter().enumerate() {
@@ -43,9 +47,9 @@ impl ScrapePredictor {
                     continue;
                 };
                 let next = late + period;
-                // What has come already, or has not, is waited for no more.
-                let sooner = next > last + JITTER && first.is_none_or(|(first, _)| next < first);
-                if sooner && self.has_scrape(*middle, period) {
+                // A scrape that was due before the last one has come or will not come.
+                let is_sooner = next > last + JITTER && first.is_none_or(|(first, _)| next < first);
+                if is_sooner && self.has_scrape(*middle, period) {
                     first = Some((next, format));
                 }
             }
@@ -53,14 +57,14 @@ impl ScrapePredictor {
         first
     }
 
-    /// Whether a scrape came so long before a time.
-    fn has_scrape(&self, before: Instant, period: Duration) -> bool {
-        let mut ago = (self.scrapes.iter()).map(|(scrape, _)| before.duration_since(*scrape));
-        ago.any(|ago| ago.abs_diff(period) < JITTER)
+    /// Whether there was a scrape `period` before `time`.
+    fn has_scrape(&self, time: Instant, period: Duration) -> bool {
+        let mut ages = (self.scrapes.iter()).map(|(scrape, _)| time.duration_since(*scrape));
+        ages.any(|age| age.abs_diff(period) < JITTER)
     }
 }
 
-/// The time between two scrapes, where it is long enough to prepare for the next.
+/// The time between two scrapes, if it is long enough to refresh before the next one.
 fn period(late: Instant, early: Instant) -> Option<Duration> {
     Some(late.duration_since(early)).filter(|period| *period >= 2 * LEAD)
 }
@@ -72,11 +76,11 @@ mod tests {
     /// Notes scrapes at `times`, in seconds, and says when the next is due.
     fn next(times: &[f64]) -> Option<f64> {
         let start = Instant::now();
-        let mut rhythm = ScrapePredictor::default();
+        let mut predictor = ScrapePredictor::default();
         for &time in times {
-            rhythm.note(start + Duration::from_secs_f64(time), Format::Text);
+            predictor.note(start + Duration::from_secs_f64(time), Format::Text);
         }
-        let next = rhythm.next()?.0.duration_since(start).as_secs_f64();
+        let next = predictor.next()?.0.duration_since(start).as_secs_f64();
         Some((next * 1e3).round() / 1e3)
     }
 
@@ -90,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn several_scrapers_are_due_by_turns() {
+    fn several_scrapers_are_due_alternately() {
         // Two, every 30 seconds, ten apart.
         assert_eq!(next(&[0.0, 10.0, 30.0, 40.0, 60.0, 70.0]), Some(90.0));
         let two = [0.0, 10.0, 30.0, 40.0, 60.0, 70.0, 90.0];
@@ -103,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_by_hand_and_a_little_jitter_do_no_harm() {
+    fn a_manual_scrape_and_jitter_do_no_harm() {
         assert_eq!(next(&[0.0, 30.0, 60.0, 71.0]), Some(90.0));
         assert_eq!(next(&[0.0, 30.0, 60.0, 71.0, 71.0]), Some(90.0));
         let due = next(&[0.0, 10.01, 29.99, 40.0, 60.02, 70.01, 90.0]).unwrap();
@@ -111,14 +115,14 @@ mod tests {
     }
 
     #[test]
-    fn who_has_gone_is_not_waited_for() {
+    fn a_scraper_that_stopped_is_not_expected() {
         assert_eq!(next(&[0.0, 30.0, 60.0, 300.0]), Some(540.0));
         assert_eq!(next(&[0.0, 30.0, 60.0, 300.0, 330.0]), Some(360.0));
         assert_eq!(next(&[0.0, 30.0, 60.0, 300.0, 330.0, 360.0]), Some(390.0));
     }
 
     #[test]
-    fn nothing_is_prepared_within_a_moment() {
+    fn scrapes_in_quick_succession_predict_nothing() {
         assert_eq!(next(&[0.0, 0.0]), None);
         assert_eq!(next(&[0.0, 1.0, 2.0, 3.0]), None);
     }

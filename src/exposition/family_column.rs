@@ -1,0 +1,13 @@
+//! [`FamilyColumn`]: which column of which store holds samples of a family.
+
+use crate::store::RowPrefix;
+
+/// A column that holds samples of a family, and the column of their base labels.
+#[derive(Debug)]
+pub(super) struct FamilyColumn {
+    /// The position of the store in the plan.
+    pub(super) store: usize,
+    pub(super) base_labels: usize,
+    pub(super) samples: usize,
+    pub(super) prefix: RowPrefix,
+}

@@ -1,0 +1,89 @@
+//! [`FamilyMetadata`]: name, help and type of a family, for the headers of every format.
+
+use crate::family::{FamilyDescriptor, MetricType, Stability};
+
+/// Name, help and type of a family, merged from all collectors that declare it.
+#[derive(Debug)]
+pub(crate) struct FamilyMetadata {
+    name: String,
+    help: String,
+    metric_type: MetricType,
+    /// Every declaration of a state set has the label that carries the state.
+    has_state_label: bool,
+    /// No other family has the name without the suffix of its type.
+    is_short_name_free: bool,
+}
+
+// === impl FamilyMetadata ===
+
+impl FamilyMetadata {
+    /// Merges the declarations of one family, which agree in type and help.
+    ///
+    /// `is_family` tells whether a family with a given name exists.
+    pub(super) fn new(
+        first: &FamilyDescriptor,
+        others: &[&FamilyDescriptor],
+        is_family: impl Fn(&str) -> bool,
+    ) -> Self {
+        let (name, metric_type) = (first.name(), first.metric_type());
+        let has_state_label =
+            |declared: &FamilyDescriptor| declared.labels().any(|label| label == name);
+        Self {
+            name: name.to_owned(),
+            help: help(first),
+            metric_type,
+            has_state_label: has_state_label(first)
+                && others.iter().all(|declared| has_state_label(declared)),
+            is_short_name_free: short_name(name, metric_type)
+                .is_some_and(|short_name| !is_family(short_name)),
+        }
+    }
+
+    /// The name in front of every sample.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The help text, with markers for a stable or deprecated family.
+    pub(crate) fn help(&self) -> &str {
+        &self.help
+    }
+
+    pub(crate) fn metric_type(&self) -> MetricType {
+        self.metric_type
+    }
+
+    /// Whether the samples of a state set have a label that carries the state.
+    pub(crate) fn has_state_label(&self) -> bool {
+        self.has_state_label
+    }
+
+    /// The name without the suffix of its type (`_total`, `_info`), unless the name lacks the suffix
+    /// or another family has the short name.
+    pub(crate) fn short_name(&self) -> Option<&str> {
+        short_name(&self.name, self.metric_type).filter(|_| self.is_short_name_free)
+    }
+}
+
+/// The name without the suffix that its type requires.
+fn short_name(name: &str, metric_type: MetricType) -> Option<&str> {
+    let suffix = match metric_type {
+        MetricType::Counter => "_total",
+        MetricType::Info => "_info",
+        MetricType::Gauge | MetricType::StateSet => return None,
+    };
+    name.strip_suffix(suffix).filter(|short| !short.is_empty())
+}
+
+/// The help text with markers for a stable or deprecated family.
+fn help(family: &FamilyDescriptor) -> String {
+    let stable = match family.stability() {
+        Stability::Stable => "[STABLE] ",
+        Stability::Alpha => "",
+    };
+    let help = family.help();
+    match family.deprecated_since() {
+        Some(version) => format!("{stable}(Deprecated since {version}) {help}"),
+        None => format!("{stable}{help}"),
+    }
+}

@@ -1,0 +1,64 @@
+//! [`FamilyRows`]: the rows of one page in one family.
+
+use bytes::BytesMut;
+
+use super::family_column::FamilyColumn;
+use crate::store::{Column, Page, StoreSnapshot};
+
+/// The rows of one page in one family.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FamilyRows<'a> {
+    pub(super) family_column: &'a FamilyColumn,
+    pub(super) page: &'a Page,
+    pub(super) base_labels: &'a Column,
+    pub(super) samples: &'a Column,
+}
+
+// === impl FamilyRows ===
+
+impl<'a> FamilyRows<'a> {
+    /// The rows of the page at a position of the store's snapshot; `None` behind the last page.
+    pub(super) fn at(
+        family_column: &'a FamilyColumn,
+        snapshots: &'a [StoreSnapshot],
+        page: usize,
+    ) -> Option<Self> {
+        let page = snapshots.get(family_column.store)?.page(page)?;
+        Some(Self {
+            family_column,
+            page,
+            base_labels: page.columns().get(family_column.base_labels)?,
+            samples: page.columns().get(family_column.samples)?,
+        })
+    }
+
+    /// The rows of all pages.
+    pub(super) fn all(
+        family_column: &'a FamilyColumn,
+        snapshots: &'a [StoreSnapshot],
+    ) -> impl Iterator<Item = Self> {
+        (0..).map_while(|page| Self::at(family_column, snapshots, page))
+    }
+
+    /// How many rows there are; a row may have no sample.
+    pub(super) fn len(&self) -> usize {
+        self.page.len()
+    }
+
+    /// Each row, with its page.
+    pub(super) fn rows(self) -> impl Iterator<Item = (Self, usize)> {
+        (0..self.len()).map(move |row| (self, row))
+    }
+
+    /// The tails of a row's samples: each is a line from the first label after the base labels on.
+    pub(super) fn tails(&self, row: usize) -> &'a [u8] {
+        self.samples.cell(row)
+    }
+
+    /// Appends the sample lines that end in `tails`, which are all or some of the row's tails.
+    pub(super) fn write_lines(&self, row: usize, tails: &[u8], out: &mut BytesMut) {
+        let shared = |code| self.page.shared_value(row, code);
+        let prefix = &self.family_column.prefix;
+        prefix.write_row(out, self.base_labels.cell(row), tails, shared);
+    }
+}

@@ -1,0 +1,119 @@
+//! [`ExpositionFilter`]: which resources, namespaces and families an exposition includes.
+
+use crate::resource::ResourceInfo;
+
+/// Which resources, namespaces and families an exposition includes. The default includes all.
+///
+/// ```
+/// use kube_state_metrics::ExpositionFilter;
+///
+/// let filter = ExpositionFilter::default().resources(["pods"]).namespaces(["shop"]);
+/// assert!(!filter.is_everything());
+/// ```
+///
+/// Or by exclusion, and by family:
+///
+/// ```
+/// use kube_state_metrics::ExpositionFilter;
+///
+/// let filter = ExpositionFilter::default()
+///     .exclude_resources(["secrets"])
+///     .families(["kube_pod_info", "kube_node_info"]);
+/// assert_ne!(filter, ExpositionFilter::default());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExpositionFilter {
+    resources: Option<Vec<String>>,
+    excluded: Vec<String>,
+    namespaces: Option<Vec<String>>,
+    families: Option<Vec<String>>,
+}
+
+// === impl ExpositionFilter ===
+
+impl ExpositionFilter {
+    /// Includes only these resources, by their names. An empty list includes nothing.
+    ///
+    /// The name of a kind from a configuration is its plural (`widgets`), its plural with the group
+    /// (`widgets.acme.dev`), or `acme.dev/v1, Resource=widgets`. The last spelling also works if a
+    /// comma-separated list has split it.
+    #[must_use]
+    pub fn resources(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.resources = Some(rejoined(names));
+        self
+    }
+
+    /// Excludes these resources.
+    #[must_use]
+    pub fn exclude_resources(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.excluded = rejoined(names);
+        self
+    }
+
+    /// Includes only objects of these namespaces, and no cluster-scoped objects.
+    #[must_use]
+    pub fn namespaces(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.namespaces = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Includes only families with these names.
+    #[must_use]
+    pub fn families(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.families = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Whether the filter includes everything.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub(super) fn includes_resource(&self, resource: &ResourceInfo) -> bool {
+        let names_it = |name: &String| {
+            name == resource.plural()
+                || *name == resource.name()
+                || resource.is_configured() && *name == resource.to_string()
+        };
+        self.resources
+            .as_ref()
+            .is_none_or(|names| names.iter().any(names_it))
+            && !self.excluded.iter().any(names_it)
+    }
+
+    pub(super) fn includes_family(&self, name: &str) -> bool {
+        self.families
+            .as_ref()
+            .is_none_or(|names| names.iter().any(|family| family == name))
+    }
+
+    /// Whether the filter includes the object with this key.
+    pub(super) fn includes_key(&self, key: &str) -> bool {
+        let Some(names) = &self.namespaces else {
+            return true;
+        };
+        let namespace = key.split_once('/').map(|(namespace, _)| namespace);
+        namespace.is_some_and(|namespace| names.iter().any(|name| name == namespace))
+    }
+
+    /// Whether the filter tells the objects of one resource apart.
+    pub(super) fn has_namespaces(&self) -> bool {
+        self.namespaces.is_some()
+    }
+}
+
+/// Joins each `Resource=plural` to the `group/version` in front of it.
+fn rejoined(names: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
+    let mut joined: Vec<String> = Vec::new();
+    for name in names.into_iter().map(Into::into) {
+        match joined.last_mut() {
+            Some(last) if last.contains('/') && name.trim_start().starts_with("Resource=") => {
+                last.push_str(", ");
+                last.push_str(name.trim());
+            }
+            _ => joined.push(name),
+        }
+    }
+    joined
+}

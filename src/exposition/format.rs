@@ -1,0 +1,57 @@
+//! [`Format`]: the formats of an exposition, a file and a row each.
+
+mod spec;
+
+pub(crate) use spec::FormatSpec;
+
+/// Declares the formats: each row is the file `format/<module>.rs` with the type that implements
+/// [`FormatSpec`], and the variant of [`Format`] with the same name.
+macro_rules! formats {
+    ($($(#[$attribute:meta])* mod $module:ident: $name:ident;)*) => {
+        $(mod $module;)*
+
+        /// A format of metrics.
+        ///
+        /// ```
+        /// use kube_state_metrics::Format;
+        ///
+        /// assert_eq!(Format::default().content_type(), "text/plain; version=0.0.4; charset=utf-8");
+        /// ```
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Format {
+            $($(#[$attribute])* $name,)*
+        }
+
+        impl Format {
+            /// All formats, in the order of preference if a client accepts several.
+            pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
+
+            pub(crate) fn spec(self) -> &'static dyn FormatSpec {
+                match self {
+                    $(Self::$name => &$module::$name,)*
+                }
+            }
+        }
+    };
+}
+
+// `cargo fmt` does not see these files: `.ci/run lint` formats them by name.
+formats! {
+    /// Prometheus text, version 0.0.4.
+    #[default]
+    mod text: Text;
+    /// OpenMetrics, version 1.0.
+    mod openmetrics: OpenMetrics;
+}
+
+impl Format {
+    /// The value of the `Content-Type` header.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        self.spec().content_type()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! [`FormatSpec`]: what one format of metrics defines.
+
+use std::borrow::Cow;
+
+use crate::exposition::family_metadata::FamilyMetadata;
+
+/// What one format of metrics defines.
+#[cfg_attr(
+    not(feature = "http"),
+    expect(dead_code, reason = "only HTTP negotiates versions")
+)]
+pub(crate) trait FormatSpec: Sync {
+    /// The value of the `Content-Type` header if a request does not choose a version.
+    fn content_type(&self) -> &'static str;
+
+    /// The media type that an `Accept` header names.
+    fn media_type(&self) -> &'static str;
+
+    /// The versions that an `Accept` header may name. The first one answers a request without a
+    /// version.
+    fn versions(&self) -> &'static [&'static str];
+
+    /// The value of the `Content-Type` header for a version and an escaping scheme that a request
+    /// names.
+    fn negotiated_content_type(&self, _version: &str, _escaping: &str) -> Cow<'static, str> {
+        Cow::Borrowed(self.content_type())
+    }
+
+    /// Appends the lines in front of a family's samples.
+    fn write_header(&self, family: &FamilyMetadata, out: &mut Vec<u8>);
+
+    /// The bytes after the last family.
+    fn terminator(&self) -> &'static [u8] {
+        b""
+    }
+}
+
+/// Appends a `# HELP` and a `# TYPE` line.
+pub(super) fn write_header(
+    out: &mut Vec<u8>,
+    name: &str,
+    metric_type: &str,
+    write_help: impl FnOnce(&mut Vec<u8>),
+) {
+    out.extend_from_slice(b"# HELP ");
+    out.extend_from_slice(name.as_bytes());
+    out.push(b' ');
+    write_help(out);
+    out.extend_from_slice(b"\n# TYPE ");
+    out.extend_from_slice(name.as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(metric_type.as_bytes());
+    out.push(b'\n');
+}

@@ -1,0 +1,100 @@
+//! [`Block`]: some text, compressed.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flate2::{Compress, Compression, Crc, FlushCompress};
+
+/// Level 1 has 590 MB/s at 4.5:1 and level 6 has 170 MB/s at 7.2:1; 3 has 280 MB/s at 6.7:1.
+const LEVEL: u32 = 3;
+
+/// The header of a gzip member.
+pub(in crate::exposition) const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+
+/// The empty block that ends the deflate stream.
+pub(in crate::exposition) const FINAL_BLOCK: [u8; 2] = [0x03, 0x00];
+
+/// Some text, compressed.
+#[derive(Clone, Default)]
+pub(in crate::exposition) struct Block {
+    pub(in crate::exposition) deflated: Bytes,
+    pub(in crate::exposition) crc: Arc<Crc>,
+}
+
+// === impl Block ===
+
+impl Block {
+    /// Memory that it holds, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.deflated.len() + size_of::<Crc>()
+    }
+}
+
+/// Compresses `text`. The compressor is created on first use; `buffer` is reused memory.
+pub(in crate::exposition) fn compress(
+    text: &[u8],
+    compressor: &mut Option<Compress>,
+    buffer: &mut Vec<u8>,
+) -> Block {
+    let compressor =
+        compressor.get_or_insert_with(|| Compress::new(Compression::new(LEVEL), false));
+    compressor.reset();
+    let mut crc = Crc::new();
+    crc.update(text);
+    buffer.clear();
+    loop {
+        let consumed = usize::try_from(compressor.total_in()).unwrap_or(usize::MAX);
+        let rest = text.get(consumed..).unwrap_or_default();
+        buffer.reserve(rest.len() / 4 + 256);
+        if compressor
+            .compress_vec(rest, buffer, FlushCompress::Sync)
+            .is_err()
+        {
+            // Only wrong use of the compressor is an error. Stored blocks cannot fail.
+            *buffer = stored(text);
+            break;
+        }
+        // The output is complete if all input is consumed and there is room behind the output.
+        let is_consumed = compressor.total_in() == text.len() as u64;
+        if is_consumed && buffer.len() < buffer.capacity() {
+            break;
+        }
+    }
+    Block {
+        // An allocation of the exact size, so that a later block can reuse it once it is freed.
+        deflated: Bytes::copy_from_slice(buffer),
+        crc: Arc::new(crc),
+    }
+}
+
+/// The text as stored blocks of deflate.
+fn stored(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + 64);
+    for chunk in text.chunks(usize::from(u16::MAX)) {
+        let len = u16::try_from(chunk.len()).unwrap_or(u16::MAX);
+        out.push(0);
+        out.extend_from_slice(&len.to_le_bytes());
+        out.extend_from_slice(&(!len).to_le_bytes());
+        out.extend_from_slice(chunk);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn stored_blocks_are_valid_deflate() {
+        let text = vec![b'x'; 200_000];
+        let mut deflated = stored(&text);
+        deflated.extend_from_slice(&FINAL_BLOCK);
+        let mut out = Vec::new();
+        flate2::read::DeflateDecoder::new(&deflated[..])
+            .read_to_end(&mut out)
+            .unwrap();
+        assert_eq!(out, text);
+    }
+}

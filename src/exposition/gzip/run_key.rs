@@ -1,0 +1,47 @@
+//! [`RunKey`] and [`RunRevision`]: which run of rows a compressed block is of, and which state of it.
+
+use crate::exposition::format::Format;
+
+/// Identifies a run of rows over all of its states.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in crate::exposition) struct RunKey {
+    pub(in crate::exposition) page: u64,
+    pub(in crate::exposition) column: u32,
+    pub(in crate::exposition) first_row: u8,
+    /// The format of the header in front of the rows, if there is one.
+    pub(in crate::exposition) header: Option<Format>,
+}
+
+/// Identifies a state of a run: runs with equal keys and revisions have equal text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::exposition) struct RunRevision {
+    pub(in crate::exposition) base_labels: u64,
+    pub(in crate::exposition) samples: u64,
+    /// Of the values that rows share; 0 if the samples refer to none.
+    pub(in crate::exposition) dictionary: u64,
+    pub(in crate::exposition) end_row: u8,
+}
+
+#[cfg(test)]
+impl RunKey {
+    pub(super) fn of(page: u64) -> Self {
+        Self {
+            page,
+            column: 0,
+            first_row: 0,
+            header: None,
+        }
+    }
+}
+
+#[cfg(test)]
+impl RunRevision {
+    pub(super) fn of(samples: u64) -> Self {
+        Self {
+            base_labels: 0,
+            samples,
+            dictionary: 0,
+            end_row: 1,
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Compressed expositions against plain ones, and what the cache saves.
+
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+use k8s_openapi::api::core::v1::ConfigMap;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::{BuiltIn, Encoding, ExpositionFilter, Family, StateMetrics, Writer};
+
+fn metrics() -> (StateMetrics, Writer<ConfigMap>) {
+    let wide = Family::gauge("wide", "Many samples.").generate(|map: &ConfigMap, s| {
+        let count = map.metadata.generation.unwrap_or(0);
+        for at in 0..count {
+            s.label("at", at).value(at);
+        }
+    });
+    let metrics = StateMetrics::builder()
+        .built_in([BuiltIn::ConfigMaps])
+        .collector(crate::Collector::<ConfigMap>::new().family(wide))
+        .build()
+        .unwrap();
+    let writer = metrics.writer().unwrap();
+    (metrics, writer)
+}
+
+fn map(name: u64, samples: u64) -> ConfigMap {
+    in_namespace("n", name, samples)
+}
+
+fn in_namespace(namespace: &str, name: u64, samples: u64) -> ConfigMap {
+    let metadata =
+        json!({ "namespace": namespace, "name": format!("m{name:06}"), "generation": samples });
+    serde_json::from_value(json!({ "metadata": metadata })).unwrap()
+}
+
+/// Compressed pieces in one, and what a reader makes of them.
+fn gzip(metrics: &StateMetrics, format: Format, selection: &ExpositionFilter) -> (Vec<u8>, String) {
+    let exposition = metrics.exposition(format, selection.clone());
+    let compressed = exposition
+        .encoded(Encoding::Gzip)
+        .collect::<Vec<_>>()
+        .concat();
+    let mut text = String::new();
+    let mut reader = GzDecoder::new(&compressed[..]);
+    reader.read_to_string(&mut text).unwrap();
+    assert_eq!(reader.into_inner().len(), 0, "more than one member");
+    (compressed, text)
+}
+
+fn assert_same(metrics: &StateMetrics) {
+    let selections = [
+        ExpositionFilter::default(),
+        ExpositionFilter::default().namespaces(["n"]),
+        ExpositionFilter::default().families(["wide"]),
+    ];
+    for format in [Format::Text, Format::OpenMetrics] {
+        for selection in &selections {
+            let plain = metrics.exposition(format, selection.clone()).to_string();
+            // The second time comes from the cache.
+            assert!(gzip(metrics, format, selection).1 == plain);
+            assert!(gzip(metrics, format, selection).1 == plain);
+        }
+    }
+}
+
+#[test]
+fn compressed_is_one_member_equal_to_plain_whatever_changes() {
+    let (metrics, mut writer) = metrics();
+    assert_same(&metrics);
+    for at in 0..600 {
+        writer.apply_object(&map(at, 0));
+    }
+    assert_same(&metrics);
+    for (at, samples) in [(0, 1), (599, 3000), (17, 1), (17, 9000), (300, 40), (17, 0)] {
+        writer.apply_object(&map(at, samples));
+        assert_same(&metrics);
+    }
+    writer.begin_list();
+    writer.end_list();
+    assert_same(&metrics);
+}
+
+#[test]
+fn a_selected_namespace_has_its_headers_in_front_wherever_it_begins() {
+    let (metrics, mut writer) = metrics();
+    for (namespace, count) in [("a", 300), ("b", 900), ("c", 10)] {
+        for at in 0..count {
+            writer.apply_object(&in_namespace(namespace, at, 3));
+        }
+    }
+    for namespaces in [&["a"][..], &["b"], &["c"], &["a", "c"], &["d"]] {
+        for families in [&["wide"][..], &[]] {
+            let mut selection = ExpositionFilter::default().namespaces(namespaces.iter().copied());
+            if !families.is_empty() {
+                selection = selection.families(families.iter().copied());
+            }
+            for format in [Format::Text, Format::OpenMetrics] {
+                let plain = metrics.exposition(format, selection.clone()).to_string();
+                let headers = plain.lines().filter(|line| line.starts_with("# HELP"));
+                let headers = headers.count();
+                assert_eq!(headers > 0, namespaces != ["d"]);
+                assert!(
+                    gzip(&metrics, format, &selection).1 == plain,
+                    "{namespaces:?}"
+                );
+            }
+        }
+    }
+}
+
+/// How many blocks an exposition compresses.
+fn compressed(metrics: &StateMetrics, format: Format, selection: &ExpositionFilter) -> usize {
+    let exposition = metrics.exposition(format, selection.clone());
+    let mut chunks = GzipChunks::scrape(exposition);
+    chunks.by_ref().for_each(drop);
+    chunks.compressed
+}
+
+#[test]
+fn an_unchanged_exposition_compresses_nothing_again() {
+    let (metrics, mut writer) = metrics();
+    for at in 0..2000 {
+        writer.apply_object(&map(at, 3));
+    }
+    let everything = ExpositionFilter::default();
+    assert!(compressed(&metrics, Format::Text, &everything) > 4);
+    assert_eq!(compressed(&metrics, Format::Text, &everything), 0);
+    writer.apply_object(&map(1000, 4));
+    let again = compressed(&metrics, Format::Text, &everything);
+    assert!((1..3).contains(&again), "{again}");
+}
+
+#[test]
+fn scrapes_of_other_formats_and_of_less_do_not_cost_each_other_their_blocks() {
+    let (metrics, mut writer) = metrics();
+    for at in 0..2000 {
+        writer.apply_object(&map(at, at % 5));
+    }
+    let scrapes = [
+        (Format::Text, ExpositionFilter::default()),
+        (Format::OpenMetrics, ExpositionFilter::default()),
+        (Format::Text, ExpositionFilter::default().families(["wide"])),
+        (
+            Format::Text,
+            ExpositionFilter::default().families(["kube_configmap_*"]),
+        ),
+    ];
+    for round in 0..4 {
+        for (format, selection) in &scrapes {
+            let again = compressed(&metrics, *format, selection);
+            // The end of an OpenMetrics exposition is not worth keeping.
+            let end = usize::from(*format == Format::OpenMetrics);
+            assert!(
+                round == 0 || again == end,
+                "{round} {format:?} {selection:?} {again}"
+            );
+        }
+    }
+}
+
+#[test]
+fn blocks_of_older_states_go_whatever_is_asked_for() {
+    for selection in [
+        ExpositionFilter::default(),
+        ExpositionFilter::default().resources(["configmaps"]),
+        ExpositionFilter::default().families(["wide"]),
+    ] {
+        let (metrics, mut writer) = metrics();
+        let mut held = None;
+        for round in 0..40 {
+            for at in 0..2000 {
+                writer.apply_object(&map(at, 3 + round % 2));
+            }
+            gzip(&metrics, Format::Text, &selection);
+            let bytes = metrics.gzip_cache_bytes();
+            let held = *held.get_or_insert(bytes);
+            // Bounds of blocks move where everything grows; what they were is kept for two rounds.
+            assert!(held > 0 && bytes < held * 3, "{bytes} {held}");
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Apply(u64, u64),
+    Delete(u64),
+    /// A list of so many objects from a first on.
+    List(u64, u64),
+    Scrape(Format),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    // Mostly narrow rows, which share blocks, and a few that are blocks of their own.
+    let samples = || prop_oneof![20 => 0..6_u64, 1 => 500..4_000_u64];
+    let format = prop_oneof![Just(Format::Text), Just(Format::OpenMetrics)];
+    let step = prop_oneof![
+        20 => (0..600_u64, samples()).prop_map(|(at, samples)| Step::Apply(at, samples)),
+        4 => (0..600_u64).prop_map(Step::Delete),
+        2 => (0..300_u64, 0..600_u64).prop_map(|(from, count)| Step::List(from, count)),
+        3 => format.prop_map(Step::Scrape),
+    ];
+    prop::collection::vec(step, 1..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn compressed_equals_plain_after_any_changes(steps in steps()) {
+        let (metrics, mut writer) = metrics();
+        let everything = ExpositionFilter::default();
+        let last = [Step::Scrape(Format::Text), Step::Scrape(Format::OpenMetrics)];
+        for step in steps.into_iter().chain(last) {
+            match step {
+                Step::Apply(at, samples) => writer.apply_object(&map(at, samples)),
+                Step::Delete(at) => writer.delete_object(&map(at, 0)),
+                Step::List(from, count) => {
+                    writer.begin_list();
+                    (from..from + count).for_each(|at| writer.apply_object(&map(at, at % 4)));
+                    writer.end_list();
+                }
+                Step::Scrape(format) => {
+                    let plain = metrics.exposition(format, everything.clone()).to_string();
+                    prop_assert!(gzip(&metrics, format, &everything).1 == plain);
+                }
+            }
+        }
+    }
+}

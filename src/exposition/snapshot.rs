@@ -1,0 +1,107 @@
+//! [`Exposition`]: one consistent state of all stores.
+
+use std::sync::Arc;
+
+use super::family_column::FamilyColumn;
+use super::family_rows::FamilyRows;
+use super::filter::ExpositionFilter;
+use super::format::Format;
+#[cfg(feature = "gzip")]
+use super::gzip::GzipCache;
+use super::plan::Plan;
+use crate::store::StoreSnapshot;
+
+/// One consistent state of all stores, ready to be written.
+///
+/// It shares the memory of the stores; writers continue while it is read.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Namespace;
+/// use kube_state_metrics::{BuiltIn, Format, ExpositionFilter, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().built_in([BuiltIn::Namespaces]).build()?;
+/// let shop = serde_json::from_value(serde_json::json!({ "metadata": { "name": "shop" } }))?;
+/// metrics.writer::<Namespace>()?.apply_object(&shop);
+///
+/// let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
+/// assert_eq!(exposition.format(), Format::Text);
+/// let mut bytes = Vec::new();
+/// exposition.clone().write_to(&mut bytes)?;
+/// assert_eq!(bytes, exposition.to_string().as_bytes());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Exposition {
+    plan: Arc<Plan>,
+    snapshots: Arc<[StoreSnapshot]>,
+    format: Format,
+    filter: ExpositionFilter,
+    #[cfg(feature = "gzip")]
+    gzip: Arc<GzipCache>,
+}
+
+// === impl Exposition ===
+
+impl Exposition {
+    pub(crate) fn new(plan: Arc<Plan>, format: Format, filter: ExpositionFilter) -> Self {
+        let snapshots = plan.stores().iter().map(|store| store.snapshot()).collect();
+        Self {
+            plan,
+            snapshots,
+            format,
+            filter,
+            #[cfg(feature = "gzip")]
+            gzip: Arc::default(),
+        }
+    }
+
+    /// Reads compressed blocks from `cache` and stores new ones there.
+    #[cfg(feature = "gzip")]
+    pub(crate) fn with_cache(mut self, cache: &Arc<GzipCache>) -> Self {
+        self.gzip = Arc::clone(cache);
+        self
+    }
+
+    /// The format in which it is written.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    #[cfg(feature = "gzip")]
+    pub(super) fn cache(&self) -> &Arc<GzipCache> {
+        &self.gzip
+    }
+
+    pub(super) fn filter(&self) -> &ExpositionFilter {
+        &self.filter
+    }
+
+    pub(super) fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    pub(super) fn snapshots(&self) -> &[StoreSnapshot] {
+        &self.snapshots
+    }
+
+    /// Whether the filter includes the resource that a column belongs to.
+    pub(super) fn includes_column(&self, column: &FamilyColumn) -> bool {
+        let store = self.plan.stores().get(column.store);
+        store.is_some_and(|store| self.filter.includes_resource(store.resource()))
+    }
+
+    /// Whether the filter includes the object of a row.
+    pub(super) fn includes_row(&self, page: &FamilyRows<'_>, row: usize) -> bool {
+        !self.filter.has_namespaces() || self.filter.includes_key(page.page.key(row))
+    }
+
+    /// The tails of a row; empty if the filter excludes its object.
+    pub(super) fn included_tails<'a>(&self, page: &FamilyRows<'a>, row: usize) -> &'a [u8] {
+        let tails = page.tails(row);
+        match tails.is_empty() || self.includes_row(page, row) {
+            true => tails,
+            false => &[],
+        }
+    }
+}
