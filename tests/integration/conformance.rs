@@ -1,0 +1,258 @@
+//! The cases of tests/conformance: objects with the samples they must yield, a test per resource.
+//!
+//! The same cases show that families read what they declare (`pruning`), and lend their shapes to
+//! made-up objects (`properties`). What the families are called and what they tell is compared with
+//! the given catalogue and the documents (`catalogue`), what they make of a whole cluster with a
+//! file that is kept (`cluster`), and with the answers to usual questions (`queries`).
+
+mod catalogue;
+#[cfg(feature = "manifests")]
+mod cluster;
+#[cfg(feature = "gzip")]
+mod compressed;
+mod properties;
+mod pruning;
+mod queries;
+mod shape;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use kube_state_metrics::{
+    Builder, BuiltIn, CatalogueEntry, ExpositionFilter, Format, StateMetrics, catalogue, families,
+};
+use serde::Deserialize;
+
+/// Cases that keep a result of the reference which exact quantities rule out, with the right one.
+const CORRECTED: &[(&str, &str)] = &[(
+    // 12345678901234567890 thousandfold, cut to 64 bits.
+    "common/quantity-json/6-number",
+    r#"kube_resourcequota{namespace="n",resourcequota="q",resource="r",type="hard"} 1.2345678901234567e+19"#,
+)];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Case {
+    case: String,
+    object: Box<serde_json::value::RawValue>,
+    #[serde(default)]
+    samples: Vec<String>,
+    #[serde(default)]
+    decode_error: Option<String>,
+    #[serde(default)]
+    allow_labels: Vec<String>,
+    #[serde(default)]
+    allow_annotations: Vec<String>,
+}
+
+/// All families of a resource, those included that are off by default.
+fn builder(resource: &str, case: &Case) -> Builder {
+    StateMetrics::builder()
+        .resources([resource])
+        .opt_in_metrics([".*"])
+        .allow_labels(resource, &case.allow_labels)
+        .allow_annotations(resource, &case.allow_annotations)
+}
+
+/// The same with a family of a configuration that reads all of an object: the object is parsed into
+/// a value then, and its type is read from that.
+#[cfg(feature = "custom-resources")]
+fn beside_configured(resource: &str, builder: Builder) -> Builder {
+    use kube_state_metrics::custom_resources::{Config, KnownKind};
+
+    let info = resource.parse::<BuiltIn>().unwrap().info();
+    let (group, version, kind) = (info.group(), info.version(), info.kind());
+    let config = Config::parse(&format!(
+        "spec:
+          resources:
+          - groupVersionKind: {{ group: '{group}', version: {version}, kind: {kind} }}
+            metricNamePrefix: beside
+            metrics:
+            - name: info
+              each: {{ type: Info, info: {{ path: [metadata, name], labelsFromPath: {{ all: [] }} }} }}
+            - {{ name: all, each: {{ type: Gauge, gauge: {{ path: [] }} }} }}"
+    ));
+    builder
+        .custom_resources(&config.unwrap())
+        .known_kinds(KnownKind::built_in())
+}
+
+/// The sample lines of a case's object, an error where it has none; `metrics` are empty after.
+fn lines(metrics: &StateMetrics, case: &Case) -> Result<Vec<String>, String> {
+    let object = case.object.get().as_bytes();
+    let mut writers = metrics.object_writers();
+    let applied = (writers.iter_mut())
+        .try_for_each(|writer| writer.apply(object).map_err(|error| error.to_string()));
+    let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
+    writers.into_iter().for_each(|writer| writer.close());
+    applied.map(|()| sample_lines(&exposition.to_string()))
+}
+
+/// The lines of an exposition without its headers.
+fn sample_lines(exposition: &str) -> Vec<String> {
+    // Not `str::lines`: a carriage return is part of a label's value.
+    let lines = exposition
+        .split_terminator('\n')
+        .filter(|line| !line.starts_with('#'));
+    lines.map(String::from).collect()
+}
+
+fn cases(resource: &str) -> Vec<Case> {
+    let path = format!(
+        "{}/tests/conformance/{resource}.jsonl",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let cases = text.lines().map(|line| {
+        let mut case: Case =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        if let Some((_, sample)) = CORRECTED.iter().find(|(name, _)| *name == case.case) {
+            case.samples = vec![String::from(*sample)];
+        }
+        case
+    });
+    let cases: Vec<_> = cases.collect();
+    assert!(!cases.is_empty(), "{path} has no cases");
+    cases
+}
+
+/// What differs between the expected and the actual samples of a case, compared as sets.
+fn difference(resource: &str, case: &Case) -> Option<String> {
+    let alone = builder(resource, case);
+    #[cfg(feature = "custom-resources")]
+    let difference = {
+        let beside = beside_configured(resource, builder(resource, case));
+        difference_of(beside, case).map(|text| format!("  beside configured families\n{text}"))
+    };
+    #[cfg(not(feature = "custom-resources"))]
+    let difference = None;
+    difference_of(alone, case).or(difference)
+}
+
+fn difference_of(builder: Builder, case: &Case) -> Option<String> {
+    let metrics = builder.build().unwrap();
+    let lines = lines(&metrics, case).map(|lines| {
+        let own = lines
+            .into_iter()
+            .filter(|line| !line.starts_with("beside_"));
+        own.collect::<Vec<_>>()
+    });
+    let lines = match lines {
+        Ok(lines) => lines,
+        Err(_) if case.decode_error.is_some() => return None,
+        Err(error) => return Some(error),
+    };
+    if case.decode_error.is_some() {
+        return Some(format!("decodes, though it must not\n{}", lines.join("\n")));
+    }
+    let actual: BTreeSet<_> = lines.iter().map(String::as_str).collect();
+    let expected: BTreeSet<_> = case.samples.iter().map(String::as_str).collect();
+    let mut text = String::new();
+    for missing in expected.difference(&actual) {
+        let _ = writeln!(text, "  - {missing}");
+    }
+    for extra in actual.difference(&expected) {
+        let _ = writeln!(text, "  + {extra}");
+    }
+    if lines.len() != actual.len() {
+        let _ = writeln!(
+            text,
+            "  repeated lines: {} of {}",
+            lines.len() - actual.len(),
+            lines.len()
+        );
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+fn run(resource: &str) {
+    let mut failures = String::new();
+    for case in cases(resource) {
+        if let Some(difference) = difference(resource, &case) {
+            let _ = writeln!(failures, "{}\n{difference}", case.case);
+        }
+    }
+    assert!(
+        failures.is_empty(),
+        "expected (-) and actual (+) samples differ:\n{failures}"
+    );
+}
+
+#[test]
+fn the_built_in_families_are_those_of_the_catalogue() {
+    let path = format!(
+        "{}/tests/conformance/catalog.jsonl",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let expected: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let actual = catalogue().into_iter().map(
+        |CatalogueEntry {
+             resource,
+             descriptor,
+             ..
+         }| {
+            serde_json::json!({
+                "resource": resource.name(),
+                "default": resource.is_default(),
+                "name": descriptor.name(),
+                "type": descriptor.metric_type().as_str(),
+                "stability": descriptor.stability().as_str(),
+                "optIn": descriptor.opt_in(),
+                "deprecated": descriptor.deprecated_since().unwrap_or_default(),
+            })
+        },
+    );
+    let actual: Vec<_> = actual.collect();
+    for (actual, expected) in actual.iter().zip(&expected) {
+        assert_eq!(actual, expected);
+    }
+    assert_eq!(actual.len(), expected.len());
+}
+
+/// A module per resource, so that its name selects all its tests.
+macro_rules! resources {
+    ($($name:ident)*) => {
+        $(
+            mod $name {
+                use super::*;
+
+                #[test]
+                fn objects_yield_the_samples_of_the_cases() {
+                    run(stringify!($name));
+                }
+
+                #[test]
+                fn families_read_what_they_declare() {
+                    pruning::run(stringify!($name).parse().unwrap(), families::$name);
+                }
+
+                #[test]
+                fn any_object_leaves_a_valid_exposition() {
+                    properties::run(stringify!($name).parse().unwrap());
+                }
+            }
+        )*
+
+        #[test]
+        fn every_built_in_resource_has_cases() {
+            let tested = [$(stringify!($name)),*];
+            let missing = BuiltIn::ALL.iter().filter(|own| !tested.contains(&own.name()));
+            assert_eq!(missing.count(), 0);
+        }
+    };
+}
+
+resources! {
+    certificatesigningrequests clusterrolebindings clusterroles configmaps cronjobs daemonsets
+    deployments endpoints endpointslices horizontalpodautoscalers ingressclasses ingresses jobs
+    leases limitranges mutatingadmissionpolicies mutatingadmissionpolicybindings
+    mutatingwebhookconfigurations namespaces networkpolicies nodes persistentvolumeclaims
+    persistentvolumes poddisruptionbudgets pods replicasets replicationcontrollers resourcequotas
+    rolebindings roles secrets serviceaccounts services statefulsets storageclasses
+    validatingadmissionpolicies validatingadmissionpolicybindings validatingwebhookconfigurations
+    volumeattachments
+}

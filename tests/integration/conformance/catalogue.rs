@@ -1,0 +1,220 @@
+//! The catalogue: equal to that of kube-state-metrics, written down in docs, and all that
+//! widespread rules and dashboards ask for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use kube_state_metrics::families::catalogue as listing;
+use kube_state_metrics::{BuiltIn, CatalogueEntry, MetricType, Scope, catalogue};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::support::golden;
+
+/// Metrics of the program itself, which no object has.
+const OWN_METRICS: &[&str] = &[
+    "kube_state_metrics_list_total",
+    "kube_state_metrics_shard_ordinal",
+    "kube_state_metrics_total_shards",
+    "kube_state_metrics_watch_total",
+];
+
+/// Labels somebody selects by that kube-state-metrics has never had there.
+const NEVER_THERE: &[(&str, &str)] = &[
+    ("kube_deployment_status_replicas_unavailable", "pod"),
+    ("kube_pod_info", "pod_template_hash"),
+];
+
+/// Labels that expressions make of others, with `label_replace` and `label_join`.
+const MADE: &[(&str, &str)] = &[
+    ("kube_job_owner", "workload"),
+    ("kube_job_owner", "workload_type"),
+    ("kube_pod_container_resource_limits", "workload"),
+    ("kube_pod_container_resource_limits", "workload_type"),
+    ("kube_pod_container_resource_requests", "workload"),
+    ("kube_pod_container_resource_requests", "workload_type"),
+    ("kube_pod_info", "workload"),
+    ("kube_pod_info", "workload_type"),
+    ("kube_pod_owner", "job_name"),
+    ("kube_pod_owner", "replicaset"),
+    ("kube_pod_owner", "workload"),
+    ("kube_pod_owner", "workload_type"),
+    ("kube_replicaset_owner", "workload"),
+    ("kube_replicaset_owner", "workload_type"),
+];
+
+/// Labels by which expressions group that come from another of their metrics.
+const OF_ANOTHER_METRIC: &[(&str, &str)] = &[
+    ("kube_job_owner", "pod"),
+    ("kube_job_owner", "replicaset"),
+    ("kube_pod_info", "container"),
+    ("kube_pod_status_phase", "container"),
+    ("kube_pod_status_phase", "owner_kind"),
+    ("kube_pod_status_ready", "owner_kind"),
+    ("kube_pod_status_reason", "owner_kind"),
+    ("kube_replicaset_owner", "job_name"),
+    ("kube_replicaset_owner", "pod"),
+];
+
+/// What rules and dashboards use, gathered from their repositories.
+#[derive(Deserialize)]
+struct Used {
+    sources: Vec<Source>,
+    /// By metric.
+    labels: BTreeMap<String, UsedLabels>,
+}
+
+#[derive(Deserialize)]
+struct Source {
+    repository: String,
+    metrics: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct UsedLabels {
+    /// Labels a selector of the metric names.
+    matched: Vec<String>,
+    /// Labels that some expression with the metric groups or joins by.
+    grouped: Vec<String>,
+}
+
+#[test]
+fn the_catalogue_is_that_of_kube_state_metrics() {
+    let ours = catalogue().into_iter().map(|entry| {
+        let family = &entry.descriptor;
+        json!({
+            "default": entry.resource.is_default(),
+            "deprecated": family.deprecated_since().unwrap_or_default(),
+            "name": family.name(),
+            "optIn": family.opt_in(),
+            "resource": entry.resource.name(),
+            "stability": family.stability().as_str(),
+            "type": match family.metric_type() {
+                // So far all of the reference's families are one or the other.
+                MetricType::Counter => "counter",
+                _ => "gauge",
+            },
+        })
+    });
+    let text = golden::read("tests/conformance/catalog.jsonl");
+    let theirs = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    let theirs: Vec<Value> = theirs.collect();
+    for (at, (ours, theirs)) in ours.clone().zip(&theirs).enumerate() {
+        assert_eq!(ours, *theirs, "family {at}");
+    }
+    assert_eq!(ours.len(), theirs.len());
+}
+
+#[test]
+fn the_documents_are_up_to_date() {
+    let families = catalogue();
+    for of_resource in families.chunk_by(|a, b| a.resource == b.resource) {
+        let name = of_resource[0].resource.name();
+        let page = format!("docs/families/{name}.md");
+        golden::check(&page, &listing::markdown(of_resource));
+    }
+    golden::check("docs/families/README.md", &index(&families));
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/families");
+    assert_eq!(
+        std::fs::read_dir(root).unwrap().count(),
+        BuiltIn::ALL.len() + 1,
+        "a page of a resource that does not exist"
+    );
+}
+
+/// The list of all resources, which links their pages.
+fn index(families: &[CatalogueEntry]) -> String {
+    let defaults = BuiltIn::defaults().count();
+    let mut text = format!(
+        "# Metric families\n\n\
+         {} families of {} resources, {defaults} of which are on by default. A page lists the \
+         families of a resource\nin the order of the exposition, with their labels, the fields \
+         they read and what they tell.\n\n\
+         - A label `label_*`, `annotation_*` and so on stands for many, whose names come from the \
+         objects.\n\
+         - `STABLE` families keep their names and labels, `ALPHA` ones may change with any \
+         release.\n\
+         - Names, labels and values are those of [kube-state-metrics]\
+         (https://github.com/kubernetes/kube-state-metrics) 2.20.\n\
+         - [Questions people ask](../queries.md) shows queries over them.\n\n\
+         | resource | kind | scope | families | default |\n|---|---|---|---|---|\n",
+        families.len(),
+        BuiltIn::ALL.len(),
+    );
+    for of_resource in families.chunk_by(|a, b| a.resource == b.resource) {
+        let entry = &of_resource[0];
+        let scope = match entry.info.scope() {
+            Scope::Namespaced => "namespaced",
+            Scope::Cluster => "cluster",
+        };
+        let _ = writeln!(
+            text,
+            "| [{0}]({0}.md) | `{1}` {2} | {scope} | {3} | {4} |",
+            entry.resource,
+            entry.info.api_version(),
+            entry.info.kind(),
+            of_resource.len(),
+            if entry.resource.is_default() {
+                "on"
+            } else {
+                "off"
+            },
+        );
+    }
+    text
+}
+
+#[test]
+fn rules_and_dashboards_find_their_metrics_and_labels() {
+    let used: Used =
+        serde_json::from_str(&golden::read("tests/conformance/used_metrics.json")).unwrap();
+    let families: BTreeMap<_, _> = (catalogue().into_iter())
+        .map(|entry| (entry.descriptor.name().to_owned(), entry))
+        .collect();
+    let mut missing = BTreeSet::new();
+    let mut exceptions = BTreeSet::new();
+    for source in &used.sources {
+        assert!(!source.metrics.is_empty(), "{}", source.repository);
+        for metric in &source.metrics {
+            if OWN_METRICS.contains(&metric.as_str()) {
+                exceptions.insert((metric.as_str(), ""));
+            } else if !families.contains_key(metric) {
+                missing.insert(format!("{metric} of {}", source.repository));
+            }
+        }
+    }
+    for (metric, labels) in &used.labels {
+        let Some(entry) = families.get(metric) else {
+            continue;
+        };
+        let matched = labels
+            .matched
+            .iter()
+            .map(|label| (label, &[NEVER_THERE][..]));
+        let grouped = (labels.grouped.iter()).map(|label| (label, &[MADE, OF_ANOTHER_METRIC][..]));
+        for (label, lists) in matched.chain(grouped) {
+            if has(entry, label) {
+                continue;
+            }
+            let mut listed = lists.iter().flat_map(|list| list.iter());
+            match listed.find(|own| **own == (metric.as_str(), label.as_str())) {
+                Some(exception) => _ = exceptions.insert(*exception),
+                None => _ = missing.insert(format!("{metric}{{{label}}}")),
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+    let listed = OWN_METRICS.len() + NEVER_THERE.len() + MADE.len() + OF_ANOTHER_METRIC.len();
+    assert_eq!(exceptions.len(), listed, "an exception that is none");
+}
+
+/// Whether samples of a family may have a label.
+fn has(entry: &CatalogueEntry, label: &str) -> bool {
+    let own = entry.descriptor.labels();
+    (entry.base_labels.iter().map(String::as_str))
+        .chain(own)
+        .any(|known| match known.strip_suffix('*') {
+            Some(prefix) => label.starts_with(prefix),
+            None => label == known,
+        })
+}

@@ -1,0 +1,88 @@
+//! What all families make of examples/cluster, kept in a file, and judged by other programs.
+
+use std::collections::BTreeSet;
+
+use kube_state_metrics::manifests::ManifestSource;
+use kube_state_metrics::{BuiltIn, ExpositionFilter, Format, StateMetrics, catalogue};
+
+use crate::support::exposition::read;
+use crate::support::golden;
+use crate::support::tools::{promtool, run, said, tool};
+
+/// Default families that the example has no sample of, with the reason.
+const WITHOUT_SAMPLE: &[(&str, &str)] = &[];
+
+/// The example, with every resource, every opt-in family, all labels and all annotations.
+fn metrics() -> StateMetrics {
+    let mut builder = StateMetrics::builder()
+        .built_in(BuiltIn::ALL.iter().copied())
+        .opt_in_metrics([".*"]);
+    for resource in BuiltIn::ALL {
+        builder = builder
+            .allow_labels(resource, ["*"])
+            .allow_annotations(resource, ["*"]);
+    }
+    let metrics = builder.build().unwrap();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/cluster");
+    let report = ManifestSource::new([path]).open(&metrics).reload();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    metrics
+}
+
+/// The exposition of the example.
+pub(crate) fn text(format: Format) -> String {
+    metrics()
+        .exposition(format, ExpositionFilter::default())
+        .to_string()
+}
+
+#[test]
+fn the_exposition_of_the_example_stays_the_same() {
+    golden::check("tests/golden/cluster.prom", &text(Format::Text));
+}
+
+#[test]
+fn the_example_has_a_sample_of_every_family() {
+    let read = read(text(Format::Text).as_bytes(), Format::Text).unwrap();
+    let present: BTreeSet<_> = read.iter().map(|family| family.name.as_str()).collect();
+    let families = catalogue();
+    let missing = families
+        .iter()
+        .map(|entry| entry.descriptor.name())
+        .filter(|name| !present.contains(name));
+    let excused = WITHOUT_SAMPLE.iter().map(|(name, _)| *name);
+    assert_eq!(
+        missing.collect::<BTreeSet<_>>(),
+        excused.collect::<BTreeSet<_>>()
+    );
+}
+
+#[test]
+fn promtool_finds_nothing_wrong_with_the_example() {
+    let Some(mut promtool) = promtool() else {
+        return;
+    };
+    let output = run(
+        promtool.args(["check", "metrics"]),
+        text(Format::Text).as_bytes(),
+    );
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+#[test]
+fn the_reference_parser_takes_the_example_as_open_metrics() {
+    const MODULE: &str = "prometheus_client.openmetrics.parser";
+    const COUNT: &str = "import sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read
+sys.stdin.reconfigure(encoding='utf-8', newline='\\n')
+families = list(read(sys.stdin.read()))
+print(len(families), sum(len(family.samples) for family in families))";
+    let probe = ["-c", &format!("import {MODULE}")];
+    let Some(mut python) = tool("python3", &probe, &format!("python3 with {MODULE}")) else {
+        return;
+    };
+    let text = text(Format::OpenMetrics);
+    let output = run(python.args(["-c", COUNT]), text.as_bytes());
+    let samples = text.lines().filter(|line| !line.starts_with('#')).count();
+    assert_eq!(said(&output), format!("{} {samples}", catalogue().len()));
+}

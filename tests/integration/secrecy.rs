@@ -1,0 +1,321 @@
+//! What secrets and config maps contain leaves no trace: not in memory, in logs or in errors.
+//!
+//! The tests start this binary again as a child process. The allocator of the child clears the memory
+//! that it frees. The child feeds objects that contain a marker, drops the inputs, and then searches
+//! all of its own memory for the marker, through `/proc/self/mem`. Three more children keep or print
+//! the marker on purpose: the search must find it there.
+
+mod inputs;
+mod memory;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::hint::black_box;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube_state_metrics::manifests::ManifestSource;
+use kube_state_metrics::{
+    BuiltIn, CollectedResource, Collector, ExpositionFilter, Family, Format, StateMetrics,
+};
+use kube_state_metrics::{ObjectWriter, families};
+
+use inputs::{documents, manifests};
+use memory::{Form, clear_stack, search};
+
+/// The environment variable that names the scenario of a child process.
+const SCENARIO: &str = "SECRECY_SCENARIO";
+
+#[global_allocator]
+static ALLOCATOR: Clearing = Clearing;
+
+/// In a child process, clears memory before it frees it, so that the search finds only kept data.
+struct Clearing;
+
+/// Whether this is a child process, whose allocator clears memory.
+static CLEARS: AtomicBool = AtomicBool::new(false);
+
+// SAFETY: all memory comes from and goes back to the system's allocator, with the layout given.
+unsafe impl GlobalAlloc for Clearing {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps the promises of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    // Not `realloc`: the default calls the two others, so that the old memory is cleared.
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller gives up memory of this size that it got from `alloc`.
+        unsafe {
+            if CLEARS.load(Ordering::Relaxed) {
+                pointer.write_bytes(0, layout.size());
+                // Without this the compiler removes the write, since nothing reads it.
+                black_box(pointer);
+            }
+            System.dealloc(pointer, layout);
+        }
+    }
+}
+
+/// What a watched process does with the marker.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Scenario {
+    /// Nothing but to feed it.
+    Feed,
+    /// It keeps an object of the API's own type.
+    KeepObject,
+    /// It keeps the text of an object.
+    KeepText,
+    /// It logs an error of the decoder underneath, which quotes values.
+    Log,
+}
+
+#[test]
+fn contents_of_secrets_and_config_maps_are_not_kept() {
+    let output = watched(Scenario::Feed);
+    assert!(output.status.success(), "{}", said(&output));
+    let said = said(&output);
+    assert!(said.contains("found nothing"), "{said}");
+    assert!(said.contains("cannot decode Secret shop/odd"), "{said}");
+    assert!(said.contains("not valid YAML"), "{said}");
+    assert_eq!(marks(&said), [], "{}", said.escape_debug());
+}
+
+#[test]
+fn contents_that_are_kept_or_logged_are_found() {
+    let object = said(&watched(Scenario::KeepObject));
+    assert!(object.contains("found Plain"), "{object}");
+    let text = said(&watched(Scenario::KeepText));
+    assert!(text.contains("found Base64"), "{text}");
+    assert_eq!(marks(&said(&watched(Scenario::Log))), [Form::Plain]);
+}
+
+/// Runs the process to be watched, which reads secrets from its standard input, too.
+fn watched(scenario: Scenario) -> Output {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "secrecy::the_watched_process",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env(SCENARIO, format!("{scenario:?}"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    for (_, text) in manifests()
+        .iter()
+        .filter(|(name, _)| name.ends_with(".yaml"))
+    {
+        stdin.write_all(text).unwrap();
+        stdin.write_all(b"\n---\n").unwrap();
+    }
+    drop(stdin);
+    child.wait_with_output().unwrap()
+}
+
+/// All that a process has said.
+fn said(output: &Output) -> String {
+    let text = [output.stdout.as_slice(), &output.stderr].concat();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The forms of the marker in a text.
+fn marks(text: &str) -> Vec<Form> {
+    let forms = Form::ALL.into_iter();
+    forms.filter(|form| form.is_in(text.as_bytes())).collect()
+}
+
+#[test]
+#[ignore = "the other tests run it in a process of its own"]
+fn the_watched_process() {
+    let Ok(scenario) = std::env::var(SCENARIO) else {
+        // Other tests of this process have the marker in memory.
+        return;
+    };
+    CLEARS.store(true, Ordering::Relaxed);
+    let scenarios = [
+        Scenario::Feed,
+        Scenario::KeepObject,
+        Scenario::KeepText,
+        Scenario::Log,
+    ];
+    let mut scenarios = scenarios.into_iter();
+    let known = scenarios.find(|own| format!("{own:?}") == scenario);
+    let scenario = known.unwrap();
+
+    let mut kept = Kept::default();
+    feed_objects(&mut kept);
+    feed_manifests(&mut kept);
+    let stray = stray(scenario);
+    for line in &kept.log {
+        println!("{line}");
+    }
+    clear_stack();
+    let found = search();
+    for (form, place) in &found {
+        println!("found {form:?} in {place}");
+    }
+    if found.is_empty() {
+        println!("found nothing");
+    }
+    black_box((&kept, &stray));
+    let expected = [Scenario::KeepObject, Scenario::KeepText].contains(&scenario);
+    assert!(scenario == Scenario::Log || expected != found.is_empty());
+}
+
+/// What a long-running program has in memory after it was fed.
+#[derive(Default)]
+struct Kept {
+    metrics: Vec<StateMetrics>,
+    writers: Vec<Vec<Box<dyn ObjectWriter>>>,
+    feeds: Vec<kube_state_metrics::manifests::ManifestFeed>,
+    expositions: Vec<Vec<u8>>,
+    /// Errors in every form in which they can be written, each of which may be a line of a log.
+    log: BTreeSet<String>,
+}
+
+/// Several ways to look at secrets and config maps.
+fn registrations() -> [StateMetrics; 3] {
+    fn curious<K: CollectedResource>(collector: Collector<K>) -> Collector<K> {
+        let curious = Family::gauge("curious", "Nothing, but it may read all of an object.");
+        collector.family(curious.generate(|_, s| s.value(1)))
+    }
+    let builder = || StateMetrics::builder().built_in([BuiltIn::Secrets, BuiltIn::ConfigMaps]);
+    let plain = builder().build().unwrap();
+    let allowing = builder()
+        .allow_labels(BuiltIn::Secrets, ["*"])
+        .allow_annotations(BuiltIn::Secrets, ["team"])
+        .allow_annotations(BuiltIn::ConfigMaps, ["team"])
+        .build()
+        .unwrap();
+    let whole = StateMetrics::builder()
+        .collector(curious(families::secrets()))
+        .collector(curious(families::configmaps()))
+        .build()
+        .unwrap();
+    [plain, allowing, whole]
+}
+
+fn feed_objects(kept: &mut Kept) {
+    for metrics in registrations() {
+        let mut writers = metrics.object_writers();
+        for mut bytes in documents() {
+            for writer in &mut writers {
+                writer.begin_list();
+                let listed = writer.apply(&bytes);
+                writer.end_list();
+                let again = [listed, writer.apply(&bytes), writer.delete(&bytes)];
+                let last = writer.apply(&bytes);
+                for error in again.into_iter().chain([last]).filter_map(Result::err) {
+                    note(&mut kept.log, &error);
+                }
+            }
+            typed::<Secret>(&metrics, &bytes);
+            typed::<ConfigMap>(&metrics, &bytes);
+            wipe(&mut bytes);
+        }
+        look(&metrics, kept);
+        kept.writers.push(writers);
+        kept.metrics.push(metrics);
+    }
+}
+
+/// Feeds an object that the API's own type has decoded.
+fn typed<K: CollectedResource>(metrics: &StateMetrics, bytes: &[u8]) {
+    if let Ok(object) = serde_json::from_slice::<K>(bytes) {
+        let mut writer = metrics.writer::<K>().unwrap();
+        writer.apply_object(&object);
+        writer.delete_object(&object);
+        writer.apply_object(&object);
+    }
+}
+
+fn feed_manifests(kept: &mut Kept) {
+    let directory = Directory::new();
+    for (name, mut text) in manifests() {
+        std::fs::write(directory.0.join(name), &text).unwrap();
+        wipe(&mut text);
+    }
+    for metrics in registrations() {
+        let mut feed = ManifestSource::new([&*directory.0, "-".as_ref()]).open(&metrics);
+        for _ in 0..2 {
+            let report = feed.reload();
+            assert!(report.objects > 2 && !report.problems.is_empty());
+            for problem in &report.problems {
+                note(&mut kept.log, problem);
+            }
+        }
+        look(&metrics, kept);
+        kept.feeds.push(feed);
+        kept.metrics.push(metrics);
+    }
+}
+
+/// Scrapes in both formats.
+fn look(metrics: &StateMetrics, kept: &mut Kept) {
+    for format in [Format::Text, Format::OpenMetrics] {
+        let mut bytes = Vec::new();
+        let exposition = metrics.exposition(format, ExpositionFilter::default());
+        exposition.write_to(&mut bytes).unwrap();
+        assert!(memchr::memmem::find(&bytes, b"secret=\"good\"").is_some());
+        kept.expositions.push(bytes);
+    }
+    let stats: Vec<_> = metrics.stats().collect();
+    kept.log.insert(format!("{metrics:?} {stats:?}"));
+}
+
+/// Writes an error as logs do: for people, with its sources, and for developers.
+fn note(log: &mut BTreeSet<String>, error: &(dyn Error + 'static)) {
+    log.insert(format!("{error} ({error:?})"));
+    if let Some(source) = error.source() {
+        note(log, source);
+    }
+}
+
+/// What a careless program would keep or log.
+fn stray(scenario: Scenario) -> Box<dyn std::any::Any> {
+    let mut bytes = documents().swap_remove(0);
+    let stray: Box<dyn std::any::Any> = match scenario {
+        Scenario::Feed => Box::new(()),
+        Scenario::KeepObject => Box::new(serde_json::from_slice::<Secret>(&bytes).unwrap()),
+        Scenario::KeepText => Box::new(bytes.clone()),
+        Scenario::Log => {
+            let text = serde_json::to_string(&memory::plain()).unwrap();
+            println!("{}", serde_json::from_str::<u8>(&text).unwrap_err());
+            Box::new(())
+        }
+    };
+    wipe(&mut bytes);
+    stray
+}
+
+/// Overwrites an input, which its owner would do or not; it is not this crate's to keep or forget.
+fn wipe(bytes: &mut [u8]) {
+    bytes.fill(0);
+    black_box(bytes);
+}
+
+/// A directory that goes when it is dropped.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("ksm-secrecy-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,245 @@
+//! The HTTP cases of tests/conformance/process that concern `/metrics`, and what goes beyond them.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use http::{Method, Request, Response, StatusCode};
+use http_body::Body as _;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube_state_metrics::service::Body;
+use kube_state_metrics::{BuiltIn, StateMetrics};
+use serde::Deserialize;
+use serde_json::json;
+
+/// Cases that we answer differently on purpose, and how: the content type and encoding instead.
+/// All follow policy 12, "HTTP follows RFC 9110 where the reference does not".
+const DIFFERENT: &[(&str, &str, &str)] = &[
+    // Protobuf is not offered, so the next best quality decides.
+    ("019", "openmetrics 1.0.0", ""),
+    // A media range takes what it covers.
+    ("027", "openmetrics 0.0.1", ""),
+    // A value may be a quoted string.
+    ("034", "openmetrics 1.0.0", ""),
+    // Media types have no letter case.
+    ("035", "openmetrics 0.0.1", ""),
+    // gzip is on for whoever accepts it, by `*` too, and codings have no letter case.
+    ("157", "text", "gzip"),
+    ("160", "text", "gzip"),
+];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Case {
+    case: String,
+    server: String,
+    method: String,
+    path: String,
+    headers: BTreeMap<String, String>,
+    status: u16,
+    content_type: String,
+    content_encoding: Option<String>,
+    #[serde(default)]
+    eof: bool,
+    #[serde(default)]
+    resources_shown: Vec<String>,
+}
+
+/// The cluster of the cases: one namespace, one pod and no config map.
+fn cluster() -> StateMetrics {
+    let metrics = StateMetrics::builder()
+        .built_in([BuiltIn::Namespaces, BuiltIn::ConfigMaps, BuiltIn::Pods])
+        .build()
+        .unwrap();
+    let namespace = json!({ "metadata": { "name": "a" } });
+    let namespace: Namespace = serde_json::from_value(namespace).unwrap();
+    metrics.writer().unwrap().apply_object(&namespace);
+    let pod =
+        json!({ "metadata": { "name": "c", "namespace": "a" }, "spec": { "containers": [] } });
+    let pod: Pod = serde_json::from_value(pod).unwrap();
+    metrics.writer().unwrap().apply_object(&pod);
+    metrics
+}
+
+fn answer(
+    metrics: &StateMetrics,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Response<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    metrics.respond(&request.body(()).unwrap().into_parts().0)
+}
+
+fn bytes(response: Response<Body>) -> Vec<u8> {
+    let mut body = response.into_body();
+    let mut bytes = Vec::new();
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        match Pin::new(&mut body).poll_frame(&mut context) {
+            Poll::Ready(Some(frame)) => {
+                bytes.extend_from_slice(&frame.unwrap().into_data().unwrap());
+            }
+            Poll::Ready(None) => return bytes,
+            // It gives others a turn and asks to be polled again.
+            Poll::Pending => {}
+        }
+    }
+}
+
+fn text(response: Response<Body>) -> String {
+    let gzip = response.headers().contains_key(CONTENT_ENCODING);
+    let bytes = bytes(response);
+    let mut text = String::new();
+    if gzip {
+        flate2::read::GzDecoder::new(&*bytes)
+            .read_to_string(&mut text)
+            .unwrap();
+    } else {
+        text.push_str(std::str::from_utf8(&bytes).unwrap());
+    }
+    text
+}
+
+fn media_type(short: &str) -> String {
+    match short.split_once(' ') {
+        Some((_, version)) => format!(
+            "application/openmetrics-text; version={version}; charset=utf-8; escaping=underscores"
+        ),
+        None => "text/plain; version=0.0.4; charset=utf-8".to_owned(),
+    }
+}
+
+#[test]
+fn metrics_are_answered_as_the_cases_say() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/conformance/process/http.jsonl"
+    );
+    let cases = std::fs::read_to_string(path).unwrap();
+    let cases = cases
+        .lines()
+        .map(|line| serde_json::from_str::<Case>(line).unwrap());
+    let cases: Vec<_> = cases
+        .filter(|case| case.server == "metrics" && case.status == 200)
+        .filter(|case| case.path.split('?').next() == Some("/metrics"))
+        .collect();
+    assert_eq!(cases.len(), 90, "cases for /metrics");
+
+    let metrics = cluster();
+    for case in cases {
+        let number = case.case.rsplit('/').next().unwrap();
+        let headers: Vec<_> = case
+            .headers
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
+        let response = answer(&metrics, &case.method, &case.path, &headers);
+        if !matches!(case.method.as_str(), "GET" | "HEAD") {
+            // Policy 12: methods that would change something are refused.
+            assert_eq!(
+                response.status(),
+                StatusCode::METHOD_NOT_ALLOWED,
+                "{number}"
+            );
+            assert_eq!(response.headers()["allow"], "GET, HEAD", "{number}");
+            continue;
+        }
+        let different = DIFFERENT
+            .iter()
+            .find(|(different, ..)| *different == number);
+        let content_type = different.map_or(case.content_type, |(_, short, _)| media_type(short));
+        let encoding = different.map(|(_, _, encoding)| *encoding);
+        let encoding = encoding
+            .or(case.content_encoding.as_deref())
+            .unwrap_or_default();
+
+        assert_eq!(response.status(), case.status, "{number}");
+        assert_eq!(response.headers()[CONTENT_TYPE], content_type, "{number}");
+        let actual = response
+            .headers()
+            .get(CONTENT_ENCODING)
+            .map_or("", |v| v.to_str().unwrap());
+        assert_eq!(actual, encoding, "{number}");
+        assert_eq!(
+            response.headers()[VARY],
+            "accept, accept-encoding",
+            "{number}"
+        );
+
+        let text = text(response);
+        let open = content_type.starts_with("application/openmetrics-text");
+        assert!(
+            different.is_some() || open == case.eof || case.method == "HEAD",
+            "{number}"
+        );
+        assert_eq!(
+            text.ends_with("# EOF\n"),
+            open && case.method == "GET",
+            "{number}"
+        );
+        let shown = [("namespaces", "kube_namespace_"), ("pods", "kube_pod_")];
+        let shown = shown.iter().filter(|(_, family)| text.contains(family));
+        let shown: Vec<_> = shown.map(|(resource, _)| *resource).collect();
+        assert_eq!(shown, case.resources_shown, "{number}");
+    }
+}
+
+#[test]
+fn namespaces_and_family_names_restrict_the_answer() {
+    let metrics = cluster();
+    let get = |path| text(answer(&metrics, "GET", path, &[]));
+    let all = get("/?namespace=a");
+    assert!(all.contains("kube_pod_info{namespace=\"a\",pod=\"c\""));
+    assert!(!all.contains("kube_namespace_"));
+    assert_eq!(get("/?namespace=b"), "");
+    let only = get("/?name[]=kube_pod_info&name[]=none");
+    let names = only
+        .lines()
+        .filter_map(|line| line.split_once('{'))
+        .map(|(name, _)| name);
+    assert_eq!(names.collect::<Vec<_>>(), ["kube_pod_info"]);
+}
+
+#[test]
+fn a_gzip_answer_is_the_plain_one_compressed() {
+    let metrics = cluster();
+    let plain = text(answer(&metrics, "GET", "/", &[]));
+    let gzip = answer(&metrics, "GET", "/", &[(ACCEPT_ENCODING.as_str(), "gzip")]);
+    assert_eq!(gzip.headers()[CONTENT_ENCODING], "gzip");
+    assert_eq!(text(gzip), plain);
+}
+
+#[test]
+fn head_has_the_headers_of_get_and_no_body() {
+    let metrics = cluster();
+    for encoding in ["", "gzip"] {
+        let headers = [(ACCEPT_ENCODING.as_str(), encoding)];
+        let get = answer(&metrics, "GET", "/", &headers);
+        let head = answer(&metrics, Method::HEAD.as_str(), "/", &headers);
+        assert_eq!(head.headers(), get.headers());
+        assert!(head.body().is_end_stream());
+        // The length of the body of a GET is not known, so it is not told as zero.
+        assert_eq!(head.body().size_hint().exact(), None);
+        assert_eq!(bytes(head), b"");
+    }
+}
+
+#[test]
+fn several_lines_of_a_header_count_as_one() {
+    let metrics = cluster();
+    let headers = [
+        ("accept", "text/html"),
+        ("accept", "application/openmetrics-text;version=1.0.0"),
+    ];
+    let response = answer(&metrics, "GET", "/", &headers);
+    assert_eq!(
+        response.headers()[CONTENT_TYPE],
+        media_type("openmetrics 1.0.0")
+    );
+}

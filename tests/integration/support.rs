@@ -1,0 +1,60 @@
+//! What several test modules share: an API server in this process, a parser, golden files, waiting.
+
+#![cfg_attr(
+    not(all(feature = "gzip", feature = "manifests", feature = "watch")),
+    allow(dead_code, reason = "without a feature, its tests are left out")
+)]
+
+#[cfg(feature = "watch")]
+mod apiserver;
+pub(crate) mod exposition;
+pub(crate) mod golden;
+pub(crate) mod tools;
+
+#[cfg(feature = "watch")]
+pub(crate) use apiserver::{ApiServer, Fault, On};
+
+use std::future::Future;
+use std::time::Duration;
+
+/// Waits until something holds, in the clock of the test; fails after ten minutes of it.
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    within(what, Duration::from_secs(600), &mut holds).await;
+}
+
+/// Waits until something holds, for so long.
+pub(crate) async fn within(what: &str, time: Duration, mut holds: impl FnMut() -> bool) {
+    let end = tokio::time::Instant::now() + time;
+    let mut pause = Duration::from_millis(5);
+    while !holds() {
+        assert!(tokio::time::Instant::now() < end, "never: {what}");
+        tokio::time::sleep(pause).await;
+        pause = pause.mul_f64(1.1).min(Duration::from_secs(2));
+    }
+}
+
+/// Lets the clock of the test run.
+pub(crate) async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// Runs a future in the background until the guard is dropped.
+pub(crate) fn background(future: impl Future<Output = ()> + Send + 'static) -> Background {
+    Background(tokio::spawn(future))
+}
+
+/// Ends its task when dropped.
+pub(crate) struct Background(tokio::task::JoinHandle<()>);
+
+impl Background {
+    /// Whether the task goes on.
+    pub(crate) fn is_running(&self) -> bool {
+        !self.0.is_finished()
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

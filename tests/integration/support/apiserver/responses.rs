@@ -1,0 +1,113 @@
+//! Answers of the server, good and spoilt.
+
+use std::convert::Infallible;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::{FutureExt, StreamExt};
+use http::Response;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, StreamBody};
+use serde_json::{Value, json};
+
+use super::Fault;
+
+pub(super) type Sender = UnboundedSender<io::Result<Bytes>>;
+pub(super) type Receiver = UnboundedReceiver<io::Result<Bytes>>;
+pub(super) type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
+
+/// An event of a watch.
+pub(super) fn line(kind: &str, object: &Value) -> String {
+    format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n")
+}
+
+/// A bookmark; one ends the initial events.
+pub(super) fn bookmark(kind: &str, version: u64, initial_end: bool) -> String {
+    let mut metadata = json!({ "resourceVersion": version.to_string() });
+    if initial_end {
+        metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
+    }
+    line("BOOKMARK", &json!({ "kind": kind, "metadata": metadata }))
+}
+
+/// A `Status` that says no.
+pub(super) fn status(code: u16, reason: &str, message: &str) -> Value {
+    json!({
+        "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message
+    })
+}
+
+/// An answer that says no.
+pub(super) fn refusal(code: u16, reason: &str, message: &str, retry_after: Option<u64>) -> Answer {
+    with_code(code, status(code, reason, message).to_string(), retry_after)
+}
+
+/// A body that is known, with any code.
+pub(super) fn with_code(code: u16, body: String, retry_after: Option<u64>) -> Answer {
+    let (sender, receiver) = unbounded();
+    sender.unbounded_send(Ok(body.into())).unwrap();
+    let mut answer = streamed(code, receiver);
+    if let Some(seconds) = retry_after {
+        answer.headers_mut().insert("Retry-After", seconds.into());
+    }
+    answer
+}
+
+/// A body that is known.
+pub(super) fn whole(body: String) -> Answer {
+    with_code(200, body, None)
+}
+
+/// A body that comes piece by piece.
+pub(super) fn streamed(code: u16, receiver: Receiver) -> Answer {
+    let frames = receiver.map(|bytes| bytes.map(http_body::Frame::data));
+    let body = StreamBody::new(frames).boxed_unsync();
+    Response::builder().status(code).body(body).unwrap()
+}
+
+/// The same body, spoilt.
+pub(super) fn spoil(
+    body: UnsyncBoxBody<Bytes, io::Error>,
+    fault: Fault,
+) -> UnsyncBoxBody<Bytes, io::Error> {
+    let (sender, receiver) = unbounded();
+    let (Fault::Cut(bytes) | Fault::Truncate(bytes) | Fault::Stall(bytes) | Fault::Slow(bytes)) =
+        fault
+    else {
+        panic!("{fault:?} does not spoil a body");
+    };
+    tokio::spawn(
+        async move {
+            let mut body = body.into_data_stream();
+            let mut left = bytes;
+            while let Some(Ok(chunk)) = body.next().await {
+                if let Fault::Slow(_) = fault {
+                    for piece in chunk.chunks(bytes) {
+                        let _ = sender.unbounded_send(Ok(Bytes::copy_from_slice(piece)));
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                    }
+                    continue;
+                }
+                let part = chunk.slice(..left.min(chunk.len()));
+                left -= part.len();
+                let _ = sender.unbounded_send(Ok(part));
+                if left == 0 {
+                    break;
+                }
+            }
+            match fault {
+                Fault::Cut(_) => {
+                    let _ = sender.unbounded_send(Err(io::ErrorKind::ConnectionReset.into()));
+                }
+                Fault::Stall(_) => std::future::pending().await,
+                _ => {}
+            }
+            drop(sender);
+            Ok::<_, Infallible>(())
+        }
+        .map(drop),
+    );
+    StreamBody::new(receiver.map(|bytes| bytes.map(http_body::Frame::data))).boxed_unsync()
+}

@@ -1,0 +1,35 @@
+//! Files that keep what the crate writes, so that a change of it shows in a review.
+
+use std::fs;
+use std::path::PathBuf;
+
+/// The file at `path`, from the root of the package.
+pub(crate) fn read(path: &str) -> String {
+    fs::read_to_string(absolute(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Compares a text with the file at `path`, from the root of the package, or writes it there
+/// where the environment variable `UPDATE_GOLDEN` is set.
+pub(crate) fn check(path: &str, actual: &str) {
+    let file = absolute(path);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, actual).unwrap();
+        return;
+    }
+    let kept = fs::read_to_string(&file).unwrap_or_default();
+    if kept == actual {
+        return;
+    }
+    let mut lines = (1..).zip(kept.split('\n').zip(actual.split('\n')));
+    let difference = lines.find(|(_, (kept, actual))| kept != actual);
+    let (line, (kept, actual)) = difference.unwrap_or((0, ("one text", "the start of the other")));
+    panic!(
+        "{path} is out of date from line {line}; where that is intended, run\n  \
+         UPDATE_GOLDEN=1 cargo test --all-features --test integration conformance\n- {kept}\n+ {actual}"
+    );
+}
+
+fn absolute(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}

@@ -1,0 +1,186 @@
+//! Watching, against a server that misbehaves on demand. Clocks are virtual: nothing here waits.
+
+mod chaos;
+#[cfg(feature = "custom-resources")]
+mod custom;
+mod faults;
+mod health;
+mod lists;
+mod scope;
+mod selfmetrics;
+mod sharding;
+mod sharing;
+mod streams;
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube_state_metrics::watch::{
+    Health, ReadinessPolicy, ResourceHealth, WatchBuilder, WatchHandle,
+};
+use kube_state_metrics::{BuiltIn, Collector, ExpositionFilter, Family, Format, StateMetrics};
+use serde_json::{Value, json};
+
+use crate::support::{ApiServer, Background, background, eventually};
+
+/// Watches of a server, running.
+struct Running {
+    server: ApiServer,
+    metrics: StateMetrics,
+    registry: prometheus::Registry,
+    health: Health,
+    handle: WatchHandle,
+    task: Background,
+}
+
+/// A configmap.
+fn config_map(namespace: &str, name: &str) -> Value {
+    json!({ "metadata": { "namespace": namespace, "name": name, "creationTimestamp": "2023-11-14T22:13:20Z" } })
+}
+
+/// A configmap that does not decode.
+fn broken(namespace: &str, name: &str) -> Value {
+    json!({ "metadata": { "namespace": namespace, "name": name, "creationTimestamp": [5] } })
+}
+
+/// A namespace.
+fn namespace(name: &str) -> Value {
+    json!({ "metadata": { "name": name }, "status": { "phase": "Active" } })
+}
+
+/// Families of the test's own, so that pods and their nodes can be seen.
+fn pods() -> Collector<Pod> {
+    let on = Family::gauge("pod_on", "Node of the pod.").labels(["node"]);
+    Collector::new().family(on.generate(|pod: &Pod, s| {
+        let spec = pod.spec.as_ref();
+        let node = spec.and_then(|spec| spec.node_name.as_deref());
+        s.label("node", node.unwrap_or_default()).value(1);
+    }))
+}
+
+/// Configmaps and namespaces.
+fn metrics() -> StateMetrics {
+    let resources = [BuiltIn::ConfigMaps, BuiltIn::Namespaces];
+    StateMetrics::builder().built_in(resources).build().unwrap()
+}
+
+/// A server with some configmaps and namespaces.
+fn server() -> ApiServer {
+    let server = ApiServer::new();
+    for name in ["a", "b"] {
+        server.put("namespaces", namespace(name));
+        for number in 0..6 {
+            server.put("configmaps", config_map(name, &format!("cm{number}")));
+        }
+    }
+    server
+}
+
+/// Starts to watch.
+fn start(
+    server: &ApiServer,
+    metrics: StateMetrics,
+    configure: impl FnOnce(WatchBuilder) -> WatchBuilder,
+) -> Running {
+    let registry = prometheus::Registry::new();
+    let watch = metrics.watch(server.client()).registry(&registry);
+    let watcher = configure(watch).build().unwrap();
+    Running {
+        server: server.clone(),
+        registry,
+        health: watcher.health(),
+        handle: watcher.handle(),
+        task: background(watcher.run()),
+        metrics,
+    }
+}
+
+/// Starts to watch configmaps and namespaces and waits until all is known.
+async fn synced(
+    server: &ApiServer,
+    configure: impl FnOnce(WatchBuilder) -> WatchBuilder,
+) -> Running {
+    let running = start(server, metrics(), configure);
+    running.ready().await;
+    running.agrees().await;
+    running
+}
+
+fn text(metrics: &StateMetrics) -> String {
+    metrics
+        .exposition(Format::Text, ExpositionFilter::default())
+        .to_string()
+}
+
+/// What the exposition of configmaps and namespaces must be.
+fn expected(server: &ApiServer) -> String {
+    let metrics = metrics();
+    for writer in &mut metrics.object_writers() {
+        for object in server.objects(writer.resource().plural()) {
+            // What does not decode has no samples here either.
+            let _ = writer.apply(object.to_string().as_bytes());
+        }
+    }
+    text(&metrics)
+}
+
+impl Running {
+    async fn ready(&self) {
+        let wait = self.health.ready(ReadinessPolicy::Default);
+        let ready = tokio::time::timeout(Duration::from_secs(600), wait).await;
+        assert!(ready.expect("never ready").ready);
+    }
+
+    fn text(&self) -> String {
+        text(&self.metrics)
+    }
+
+    /// Waits until what is exposed is what the server has, and everything is synced.
+    async fn agrees(&self) {
+        let holds = || {
+            self.text() == expected(&self.server)
+                && self
+                    .health
+                    .resources()
+                    .iter()
+                    .all(|own| own.state == SYNCED)
+        };
+        eventually("the exposition is the server's state", holds).await;
+        assert!(self.task.is_running());
+    }
+
+    fn health_of(&self, resource: &str) -> ResourceHealth {
+        let mut resources = self.health.resources().into_iter();
+        resources.find(|own| own.resource == resource).unwrap()
+    }
+
+    /// The value of a metric of the watching; `labels` as in the text format, sorted.
+    fn metric(&self, series: &str) -> Option<f64> {
+        let text = prometheus::TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .unwrap();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map(|value| value.parse().unwrap())
+    }
+
+    /// The objects that are exposed, as `namespace/name`.
+    fn config_maps(&self) -> Vec<String> {
+        exposed(&self.text())
+    }
+}
+
+/// The configmaps of an exposition, as `namespace/name`.
+fn exposed(text: &str) -> Vec<String> {
+    let lines = text.lines().filter_map(|line| {
+        let rest = line.strip_prefix("kube_configmap_info{namespace=\"")?;
+        let (namespace, rest) = rest.split_once("\",configmap=\"")?;
+        let (name, _) = rest.split_once('"')?;
+        Some(format!("{namespace}/{name}"))
+    });
+    lines.collect()
+}
+
+const SYNCED: kube_state_metrics::watch::ResourceState =
+    kube_state_metrics::watch::ResourceState::Synced;

@@ -1,0 +1,344 @@
+//! Every fault of a request: what is known stays, retries go on, and in the end all is right.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{broken, config_map, expected, metrics, server, start, synced};
+use crate::support::{Fault, On, eventually, pass};
+use kube_state_metrics::watch::{FailureReason, ResourceState};
+
+/// Faults of an answer, and the reason they show as.
+fn faults() -> Vec<(Fault, FailureReason)> {
+    vec![
+        (Fault::Status(403, "Forbidden"), FailureReason::Forbidden),
+        (Fault::Status(404, "NotFound"), FailureReason::NotFound),
+        (
+            Fault::Status(401, "Unauthorized"),
+            FailureReason::Unauthorized,
+        ),
+        (Fault::Status(410, "Expired"), FailureReason::Expired),
+        (
+            Fault::Status(500, "InternalError"),
+            FailureReason::ServerError,
+        ),
+        (
+            Fault::Status(503, "ServiceUnavailable"),
+            FailureReason::ServerError,
+        ),
+        (Fault::RetryAfter(429, 3), FailureReason::Throttled),
+        (Fault::RetryAfter(503, 3), FailureReason::ServerError),
+        (Fault::Refused, FailureReason::Unreachable),
+        (Fault::Hang, FailureReason::Unreachable),
+        (Fault::Cut(300), FailureReason::Unreachable),
+        (Fault::Cut(0), FailureReason::Unreachable),
+        (Fault::Truncate(300), FailureReason::DecodeError),
+        (Fault::Truncate(0), FailureReason::DecodeError),
+        (Fault::Stall(300), FailureReason::Unreachable),
+        (Fault::Body("<html>busy</html>"), FailureReason::DecodeError),
+        (Fault::Body("{}"), FailureReason::DecodeError),
+        (
+            Fault::Body(r#"{"kind":"Status"}"#),
+            FailureReason::DecodeError,
+        ),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_list_survives_every_fault() {
+    for streaming in [true, false] {
+        for (fault, reason) in faults() {
+            let server = server();
+            for on in [On::StreamingList, On::List, On::Watch] {
+                server.fault(on, "configmaps", 3, fault.clone());
+            }
+            let running = start(&server, metrics(), |watch| watch.streaming_lists(streaming));
+            // Other kinds do not wait for this one.
+            let others = || running.text().contains("kube_namespace_status_phase");
+            eventually("the other kind is there", others).await;
+            let said = |own: &str| own.contains(&reason.to_string());
+            let error = || running.health_of("configmaps").last_error;
+            if !streaming {
+                eventually("the fault shows", || error().is_some_and(|own| said(&own))).await;
+            }
+            running.agrees().await;
+            assert!(error().is_some(), "{fault:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_page_survives_every_fault() {
+    for (fault, _) in faults() {
+        let server = server();
+        server.fault(On::NextPage, "configmaps", 2, fault.clone());
+        let running = start(&server, metrics(), |watch| {
+            watch.streaming_lists(false).page_size(5)
+        });
+        running.agrees().await;
+        server.put("configmaps", config_map("a", "new"));
+        running.agrees().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_token_that_expires_leads_to_one_whole_list() {
+    let server = server();
+    let page = Fault::Status(410, "Expired");
+    server.fault(On::NextPage, "configmaps", 1, page);
+    synced(&server, |watch| watch.streaming_lists(false).page_size(5)).await;
+    let log = server.log("configmaps");
+    assert_eq!(server.counts("configmaps"), (3, 0, 1));
+    assert!(log[1].get("continue").is_some());
+    assert_eq!(
+        (log[2].get("limit"), log[2].get("resourceVersion")),
+        (None, None)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relist_survives_every_fault_and_shows_the_old_state_meanwhile() {
+    for streaming in [true, false] {
+        for (fault, _) in faults() {
+            let server = server();
+            let running = synced(&server, |watch| watch.streaming_lists(streaming)).await;
+            let before = running.text();
+            for on in [On::StreamingList, On::List, On::Watch] {
+                server.fault(on, "configmaps", 2, fault.clone());
+            }
+            server.expire_watches("configmaps");
+            server.put("configmaps", config_map("a", "new"));
+            server.delete("configmaps", "b", "cm0");
+            let after = expected(&server);
+            let intact = || {
+                let now = running.text();
+                assert!(now == before || now == after, "{fault:?}: {now}");
+                now == after
+            };
+            eventually("the relist shows", intact).await;
+            running.agrees().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_cannot_be_resumed_at_once_survives_every_fault() {
+    for (fault, _) in faults() {
+        let server = server();
+        let running = synced(&server, |watch| watch).await;
+        pass(Duration::from_secs(5)).await;
+        server.fault(On::Watch, "configmaps", 2, fault.clone());
+        server.cut_watches("configmaps");
+        server.put("configmaps", config_map("a", "new"));
+        server.delete("configmaps", "b", "cm0");
+        running.agrees().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn error_events_at_the_start_of_a_stream_are_survived() {
+    for (code, reason) in [
+        (410, "Expired"),
+        (500, "InternalError"),
+        (429, "TooManyRequests"),
+    ] {
+        let server = server();
+        let error = Fault::ErrorEvent(code, reason);
+        server.fault(On::StreamingList, "configmaps", 1, error.clone());
+        let running = synced(&server, |watch| watch).await;
+        server.fault(On::Watch, "configmaps", 2, error.clone());
+        server.fault(On::StreamingList, "configmaps", 1, error);
+        server.cut_watches("configmaps");
+        server.put("configmaps", config_map("a", "new"));
+        running.agrees().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_respected() {
+    for on in [On::StreamingList, On::Watch] {
+        let server = server();
+        server.fault(on, "configmaps", 1, Fault::RetryAfter(429, 40));
+        let began = Instant::now();
+        let running = start(&server, metrics(), |watch| watch);
+        if on == On::Watch {
+            running.ready().await;
+            server.cut_watches("configmaps");
+            server.put("configmaps", config_map("a", "new"));
+        }
+        pass(Duration::from_secs(39)).await;
+        let requests = server.log("configmaps").len();
+        assert_eq!(requests, if on == On::Watch { 2 } else { 1 });
+        running.agrees().await;
+        assert!(
+            began.elapsed() < Duration::from_secs(45),
+            "{:?}",
+            began.elapsed()
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_back_off_and_differ_from_one_another() {
+    let server = server();
+    server.fault(
+        On::Any,
+        "configmaps",
+        1000,
+        Fault::Status(500, "InternalError"),
+    );
+    let running = start(&server, metrics(), |watch| watch);
+    pass(Duration::from_secs(600)).await;
+    let (lists, ..) = server.counts("configmaps");
+    // 0.8 s doubling to 30 s, each up to twice as long: ten minutes hold 14 to 25 of them.
+    assert!((14..=25).contains(&lists), "{lists}");
+    assert_eq!(server.counts("namespaces"), (0, 1, 1));
+    server.heal();
+    running.agrees().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_show_within_five_seconds_of_the_servers_return() {
+    let unavailable = || Fault::Status(503, "ServiceUnavailable");
+    // Nobody is there, or a proxy that says so.
+    for by_proxy in [false, true] {
+        for away in [1, 10, 100, 1000] {
+            let server = server();
+            let running = synced(&server, |watch| watch).await;
+            pass(Duration::from_secs(5)).await;
+            if by_proxy {
+                for resource in ["configmaps", "namespaces"] {
+                    server.fault(On::Any, resource, usize::MAX, unavailable());
+                }
+                server.cut_watches("");
+            } else {
+                server.set_down(true);
+            }
+            pass(Duration::from_secs(away)).await;
+            let reason = if by_proxy {
+                FailureReason::ServerError
+            } else {
+                FailureReason::Unreachable
+            };
+            let failing = ResourceState::Failing(reason);
+            assert_eq!(running.health_of("configmaps").state, failing);
+            assert_eq!(running.config_maps().len(), 12, "what is known stays");
+            server.put("configmaps", config_map("a", "new"));
+            server.compact();
+            server.heal();
+            // A server that has just started is not ready for everything.
+            server.fault(On::Any, "configmaps", 1, unavailable());
+            server.set_down(false);
+            pass(Duration::from_secs(5)).await;
+            assert!(running.text() == expected(&server), "away for {away} s");
+            running.agrees().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_the_server_does_not_have_yet_is_given_up() {
+    // A server restored from a backup refuses lists of later versions.
+    for streaming in [true, false] {
+        let server = server();
+        let running = synced(&server, |watch| watch.streaming_lists(streaming)).await;
+        server.set_back(50);
+        server.fault(On::Watch, "configmaps", 1, Fault::Status(410, "Expired"));
+        server.cut_watches("configmaps");
+        server.put("configmaps", config_map("a", "cm0"));
+        running.agrees().await;
+        let log = server.log("configmaps");
+        let too_large = log
+            .iter()
+            .filter(|asked| asked.version().is_some_and(|own| own > 100));
+        assert!(too_large.count() >= 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rights_that_are_withdrawn_concern_one_kind_only() {
+    let server = server();
+    let running = synced(&server, |watch| watch).await;
+    let forbidden = Fault::Status(403, "Forbidden");
+    server.fault(On::Any, "configmaps", usize::MAX, forbidden);
+    server.cut_watches("configmaps");
+    let failing = ResourceState::Failing(FailureReason::Forbidden);
+    let says_so = || running.health_of("configmaps").state == failing;
+    eventually("it says so", says_so).await;
+    server.put("namespaces", super::namespace("c"));
+    pass(Duration::from_secs(1)).await;
+    assert!(
+        running
+            .text()
+            .contains("kube_namespace_status_phase{namespace=\"c\"")
+    );
+    assert_eq!(running.config_maps().len(), 12, "what is known stays");
+    assert!(running.health.snapshot().ready);
+    let series = "kube_state_metrics_failing{reason=\"forbidden\",resource=\"*v1.ConfigMap\"}";
+    assert_eq!(running.metric(series), Some(1.0));
+    server.heal();
+    server.put("configmaps", config_map("a", "new"));
+    running.agrees().await;
+    assert_eq!(running.metric(series), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_is_gone_for_good_is_forgotten() {
+    let server = server();
+    let running = synced(&server, |watch| watch).await;
+    server.fault(
+        On::Any,
+        "configmaps",
+        usize::MAX,
+        Fault::Status(404, "NotFound"),
+    );
+    server.cut_watches("configmaps");
+    pass(Duration::from_secs(30)).await;
+    assert_eq!(running.config_maps().len(), 12, "it may come back");
+    eventually("it is forgotten", || running.config_maps().is_empty()).await;
+    server.heal();
+    running.agrees().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_streaming_list_that_never_completes_is_replaced_by_pages() {
+    for fault in [Fault::Stall(300), Fault::Truncate(300), Fault::Cut(300)] {
+        let server = server();
+        server.fault(On::StreamingList, "configmaps", usize::MAX, fault);
+        synced(&server, |watch| watch).await;
+        let (lists, streams, watches) = server.counts("configmaps");
+        assert!(
+            lists == 1 && streams <= 2 && watches == 1,
+            "{:?}",
+            server.counts("configmaps")
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_answers_are_waited_for() {
+    for streaming in [true, false] {
+        let server = server();
+        server.put("configmaps", broken("b", "bad"));
+        for on in [On::StreamingList, On::List] {
+            server.fault(on, "configmaps", 1, Fault::Slow(50));
+        }
+        let running = start(&server, metrics(), |watch| watch.streaming_lists(streaming));
+        running.agrees().await;
+        assert_eq!(server.counts("configmaps").0, usize::from(!streaming));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upgraded_server_is_asked_for_streaming_lists_again() {
+    let server = server().without_streaming_lists();
+    let running = synced(&server, |watch| watch).await;
+    server.set_down(true);
+    pass(Duration::from_secs(10)).await;
+    server.set_streaming_lists(true);
+    server.clear_log();
+    server.expire_watches("");
+    server.set_down(false);
+    running.agrees().await;
+    assert_eq!(server.counts("configmaps"), (0, 1, 1));
+}

@@ -1,0 +1,390 @@
+//! Shards: parts of the whole that never overlap, also while they change.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Running, config_map, exposed, metrics, server, start, text};
+use crate::support::{ApiServer, Fault, On, eventually, pass};
+use kube_state_metrics::{BuiltIn, Shard, StateMetrics};
+
+fn of_shard(shard: Shard) -> StateMetrics {
+    let resources = [BuiltIn::ConfigMaps, BuiltIn::Namespaces];
+    StateMetrics::builder()
+        .built_in(resources)
+        .shard(shard)
+        .build()
+        .unwrap()
+}
+
+fn big_server() -> ApiServer {
+    let server = server();
+    for number in 0..200 {
+        server.put("configmaps", config_map("c", &format!("many{number}")));
+    }
+    server
+}
+
+fn all(server: &ApiServer) -> Vec<String> {
+    exposed(&super::expected(server))
+}
+
+/// All objects of all parts, each as often as it is there.
+fn union(parts: &[Running]) -> Vec<String> {
+    let mut union: Vec<_> = parts.iter().flat_map(Running::config_maps).collect();
+    union.sort();
+    union
+}
+
+fn sorted(mut keys: Vec<String>) -> Vec<String> {
+    keys.sort();
+    keys
+}
+
+#[tokio::test(start_paused = true)]
+async fn fixed_shards_are_the_whole_and_nothing_twice() {
+    let server = big_server();
+    for by_range in [false, true] {
+        for total in [1, 3, 10] {
+            let mut parts = Vec::new();
+            for index in 0..total {
+                let shard = Shard::new(index, total).unwrap();
+                let shard = if by_range { shard.by_range() } else { shard };
+                let part = start(&server, of_shard(shard), |watch| watch);
+                part.ready().await;
+                let gauge =
+                    format!("kube_state_metrics_shard_ordinal{{shard_ordinal=\"{index}\"}}");
+                assert_eq!(part.metric(&gauge), Some(f64::from(index)));
+                assert_eq!(
+                    part.metric("kube_state_metrics_total_shards"),
+                    Some(f64::from(total))
+                );
+                parts.push(part);
+            }
+            assert_eq!(union(&parts), sorted(all(&server)));
+            let new = format!("of{total}-{by_range}");
+            server.put("configmaps", config_map("a", &new));
+            server.delete("configmaps", "a", &new);
+            server.put("configmaps", config_map("b", &new));
+            eventually("changes reach one shard", || {
+                union(&parts) == sorted(all(&server))
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn shards_that_change_settle_on_the_whole() {
+    for by_range in [false, true] {
+        let server = big_server();
+        let shard = |index, total| {
+            let shard = Shard::new(index, total).unwrap();
+            if by_range { shard.by_range() } else { shard }
+        };
+        let mut parts = vec![start(&server, of_shard(shard(0, 1)), |watch| watch)];
+        for total in [1, 3, 10, 2] {
+            parts.truncate(total as usize);
+            for (index, part) in parts.iter().enumerate() {
+                let stays: BTreeSet<_> = part.config_maps().into_iter().collect();
+                part.handle
+                    .set_shard(shard(u32::try_from(index).unwrap(), total));
+                let now: BTreeSet<_> = part.config_maps().into_iter().collect();
+                assert!(
+                    now.is_subset(&stays),
+                    "what leaves goes at once, nothing else changes"
+                );
+            }
+            while parts.len() < total as usize {
+                let index = u32::try_from(parts.len()).unwrap();
+                parts.push(start(&server, of_shard(shard(index, total)), |watch| watch));
+            }
+            server.put("configmaps", config_map("a", &format!("during{total}")));
+            eventually("settled", || union(&parts) == sorted(all(&server))).await;
+            pass(Duration::from_secs(10)).await;
+            assert_eq!(union(&parts), sorted(all(&server)));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_that_stay_are_never_interrupted() {
+    let server = big_server();
+    let running = start(&server, of_shard(Shard::default()), |watch| watch);
+    running.ready().await;
+    let third = Shard::new(0, 3).unwrap();
+    let uid = |key: &str| format!("{}-uid", key.replace('/', "-"));
+    let stays: Vec<_> = running
+        .config_maps()
+        .into_iter()
+        .filter(|key| third.owns(&uid(key)))
+        .collect();
+    assert!(stays.len() > 20);
+    for on in [On::StreamingList, On::List, On::Watch] {
+        server.fault(on, "configmaps", 2, Fault::Status(500, "InternalError"));
+    }
+    running.handle.set_shard(third);
+    assert_eq!(running.handle.shard(), third);
+    let mut watched = 0;
+    while server.counts("configmaps").1 < 3 {
+        assert_eq!(running.config_maps(), stays);
+        pass(Duration::from_millis(100)).await;
+        watched += 1;
+        assert!(watched < 6000);
+    }
+    pass(Duration::from_secs(1)).await;
+    assert_eq!(running.config_maps(), stays);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hand_over_may_double_for_its_time_but_never_misses() {
+    for by_range in [false, true] {
+        let server = big_server().with_shards();
+        let shard = |index, total| {
+            let shard = Shard::new(index, total).unwrap();
+            if by_range { shard.by_range() } else { shard }
+        };
+        let handover = Duration::from_secs(30);
+        let mut parts = vec![start(&server, of_shard(shard(0, 1)), |watch| {
+            watch.shard_handover(handover)
+        })];
+        parts[0].ready().await;
+        for total in [3, 10, 2] {
+            for (index, part) in parts.iter().enumerate() {
+                let index = u32::try_from(index).unwrap();
+                if index < total {
+                    part.handle.set_shard(shard(index, total));
+                }
+            }
+            while parts.len() < total as usize {
+                let index = u32::try_from(parts.len()).unwrap();
+                parts.push(start(&server, of_shard(shard(index, total)), |watch| {
+                    watch.shard_handover(handover)
+                }));
+            }
+            for second in 0..29 {
+                // Changes of objects that are being handed over show as well.
+                server.put(
+                    "configmaps",
+                    config_map("a", &format!("of{total}-{second}")),
+                );
+                pass(Duration::from_secs(1)).await;
+                let shown: BTreeSet<_> = union(&parts).into_iter().collect();
+                let missing: Vec<_> = all(&server)
+                    .into_iter()
+                    .filter(|key| !shown.contains(key))
+                    .collect();
+                assert_eq!(missing, [""; 0], "{total} shards, after {second} s");
+            }
+            pass(Duration::from_secs(3)).await;
+            parts.truncate(total as usize);
+            assert_eq!(
+                union(&parts),
+                sorted(all(&server)),
+                "{total} shards, settled"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_is_asked_for_the_range_and_may_ignore_it() {
+    for server in [big_server(), big_server().with_shards()] {
+        let shard = Shard::new(1, 2).unwrap().by_range();
+        let running = start(&server, of_shard(shard), |watch| {
+            watch.shard_handover(Duration::from_secs(5))
+        });
+        running.ready().await;
+        let selector =
+            "shardRange(object.metadata.uid, '0x8000000000000000', '0x10000000000000000')";
+        assert_eq!(
+            server.log("configmaps")[0].get("shardSelector"),
+            Some(selector)
+        );
+        let own = running.config_maps();
+        assert!(own.len() > 50 && own.len() < 160);
+        server.clear_log();
+        running
+            .handle
+            .set_shard(Shard::new(0, 2).unwrap().by_range());
+        pass(Duration::from_secs(1)).await;
+        let both = server.log("configmaps")[0]
+            .get("shardSelector")
+            .unwrap()
+            .to_owned();
+        assert_eq!(both.matches("shardRange").count(), 2);
+        assert_eq!(running.config_maps().len(), all(&server).len());
+        pass(Duration::from_secs(6)).await;
+        assert_eq!(running.config_maps().len(), all(&server).len() - own.len());
+        server.clear_log();
+        server.cut_watches("configmaps");
+        pass(Duration::from_secs(5)).await;
+        let one = server.log("configmaps")[0]
+            .get("shardSelector")
+            .unwrap()
+            .to_owned();
+        assert_eq!(one.matches("shardRange").count(), 1);
+    }
+    // The reference's partition is nothing the server knows.
+    let server = big_server().with_shards();
+    let running = start(&server, of_shard(Shard::new(1, 2).unwrap()), |watch| watch);
+    running.ready().await;
+    assert_eq!(server.log("configmaps")[0].get("shardSelector"), None);
+}
+
+// === following a StatefulSet ===
+
+fn exporter(set: &str, name: &str) -> Value {
+    json!({ "metadata": {
+        "namespace": "monitoring", "name": name,
+        "ownerReferences": [
+            { "apiVersion": "v1", "kind": "Other", "name": "x", "uid": "1" },
+            { "apiVersion": "apps/v1", "kind": "StatefulSet", "name": set, "uid": "2", "controller": true }
+        ]
+    } })
+}
+
+fn stateful_set(replicas: Option<u32>) -> Value {
+    json!({ "metadata": { "namespace": "monitoring", "name": "ksm" }, "spec": { "replicas": replicas } })
+}
+
+#[tokio::test(start_paused = true)]
+async fn shards_follow_the_replicas_of_the_statefulset() {
+    let server = big_server();
+    server.put("statefulsets", stateful_set(Some(1)));
+    let mut parts: Vec<Running> = Vec::new();
+    let new_part = |parts: &mut Vec<Running>| {
+        let name = format!("ksm-{}", parts.len());
+        server.put("pods", exporter("ksm", &name));
+        parts.push(start(&server, metrics(), |watch| {
+            watch.shard_of_pod("monitoring", name)
+        }));
+    };
+    new_part(&mut parts);
+    for total in [1, 3, 10, 2] {
+        server.put("statefulsets", stateful_set(Some(total)));
+        while parts.len() < total as usize {
+            new_part(&mut parts);
+        }
+        for part in &parts {
+            part.ready().await;
+        }
+        let told = || {
+            parts
+                .iter()
+                .all(|part| part.handle.shard().total() == total)
+        };
+        eventually("all are told", told).await;
+        eventually("settled", || union(&parts) == sorted(all(&server))).await;
+        for (index, part) in parts.iter().enumerate().skip(total as usize) {
+            assert_eq!(
+                part.config_maps().len(),
+                0,
+                "{index} of {total} serves nothing"
+            );
+        }
+        parts.truncate(total as usize);
+        let shards = parts[0].metric("kube_state_metrics_total_shards");
+        assert_eq!(shards, Some(f64::from(total)));
+    }
+    // Other changes of it, and its end, rearrange nothing.
+    server.clear_log();
+    let mut same = stateful_set(Some(2));
+    same["metadata"]["labels"] = json!({ "a": "b" });
+    server.put("statefulsets", same);
+    server.delete("statefulsets", "monitoring", "ksm");
+    pass(Duration::from_secs(20)).await;
+    assert_eq!(server.log("configmaps").len(), 0);
+    assert_eq!(union(&parts), sorted(all(&server)));
+    // A set that does not say a number has one replica.
+    server.put("statefulsets", stateful_set(None));
+    eventually("the first has all", || {
+        parts[0].config_maps() == all(&server)
+    })
+    .await;
+    let asked = &server.log("statefulsets");
+    assert!(
+        asked
+            .iter()
+            .all(|own| own.get("fieldSelector") == Some("metadata.name=ksm"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_served_before_the_shard_is_known() {
+    let server = big_server();
+    let running = start(&server, metrics(), |watch| {
+        watch.shard_of_pod("monitoring", "ksm-1")
+    });
+    let sharding = || running.health.snapshot().sharding.unwrap_or_default();
+    eventually("no pod", || {
+        sharding().contains("not found: no such object")
+    })
+    .await;
+    let mut pod = exporter("ksm", "ksm-1");
+    pod["metadata"]["ownerReferences"] = json!([]);
+    server.put("pods", pod);
+    eventually("no owner", || {
+        sharding().contains("no StatefulSet as its controller")
+    })
+    .await;
+    server.put("pods", exporter("other", "ksm-1"));
+    eventually("another name", || {
+        sharding().contains("does not end with a replica's number")
+    })
+    .await;
+    server.put("pods", exporter("ksm", "ksm-1"));
+    eventually("no set", || {
+        sharding().contains("the StatefulSet ksm is not there")
+    })
+    .await;
+    assert!(!running.health.snapshot().ready);
+    assert_eq!(running.text(), "");
+    assert_eq!(server.log("configmaps").len(), 0);
+    server.put("statefulsets", stateful_set(Some(2)));
+    running.ready().await;
+    assert!(running.health.snapshot().sharding.is_none());
+    assert!(running.config_maps().len() > 50);
+    assert!(running.task.is_running());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_partition_by_range_is_kept_when_a_statefulset_is_followed() {
+    let server = big_server().with_shards();
+    server.put("statefulsets", stateful_set(Some(2)));
+    server.put("pods", exporter("ksm", "ksm-1"));
+    let metrics = of_shard(Shard::default().by_range());
+    let running = start(&server, metrics, |watch| {
+        watch.shard_of_pod("monitoring", "ksm-1")
+    });
+    running.ready().await;
+    assert!(server.log("configmaps")[0].get("shardSelector").is_some());
+    let shard = Shard::new(1, 2).unwrap().by_range();
+    assert_eq!(running.handle.shard(), shard);
+    assert_eq!(
+        exposed(&text(&running.metrics)).len(),
+        running.config_maps().len()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_changes_during_a_list_is_listed_anew() {
+    for streaming in [true, false] {
+        let server = big_server();
+        for on in [On::StreamingList, On::List] {
+            server.fault(on, "configmaps", 1, Fault::Slow(1000));
+        }
+        let half = |index| Shard::new(index, 2).unwrap();
+        let running = start(&server, of_shard(half(0)), |watch| {
+            watch.streaming_lists(streaming)
+        });
+        pass(Duration::from_secs(20)).await;
+        assert_eq!(running.config_maps().len(), 0, "the list is on its way");
+        running.handle.set_shard(half(1));
+        running.ready().await;
+        let other = start(&server, of_shard(half(0)), |watch| watch);
+        other.ready().await;
+        assert_eq!(union(&[running, other]), sorted(all(&server)));
+    }
+}
