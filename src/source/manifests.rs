@@ -24,6 +24,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::decode::DecodeError;
+use crate::errors::debug_is_display;
 use crate::registry::StateMetrics;
 
 #[cfg(feature = "custom-resources")]
@@ -107,7 +108,7 @@ pub struct Definitions {
 /// assert!(matches!(&report.problems[..], [ManifestProblem::Read { path, .. }] if path.ends_with("file.yaml")));
 /// # Ok::<(), kube_state_metrics::BuildError>(())
 /// ```
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ManifestProblem {
     /// A file or directory that cannot be read.
@@ -155,6 +156,8 @@ pub enum ManifestProblem {
         source: DecodeError,
     },
 }
+
+debug_is_display!(ManifestProblem);
 
 /// A place in a manifest: a file and the line, counted from 1, where something begins.
 ///

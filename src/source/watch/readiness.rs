@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 
 use super::health::{FeedOrigin, Health, ResourceHealth, ResourceState};
+use crate::errors::debug_is_display;
 
 /// When to be ready.
 ///
@@ -140,9 +141,11 @@ impl Health {
 /// let error = "lax".parse::<ReadinessPolicy>().unwrap_err();
 /// assert_eq!(error.to_string(), "`lax` is not a readiness policy; use `default` or `strict`");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a readiness policy; use `default` or `strict`")]
 pub struct UnknownPolicy(String);
+
+debug_is_display!(UnknownPolicy);
 
 impl FromStr for ReadinessPolicy {
     type Err = UnknownPolicy;

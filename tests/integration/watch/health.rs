@@ -311,3 +311,23 @@ async fn a_resource_that_fails_alone_is_told_of_alone_also_beside_an_outage() {
         assert!(line.contains(words), "{line}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_detached_watch_that_does_not_start_logs_why() {
+    let (log, _guard) = Log::begin();
+    let watch = metrics().watch(server().client());
+    let watch = watch.label_selector("pods", "team=shop");
+    let result = tokio::spawn(watch.run()).await.unwrap();
+    let error = result.unwrap_err();
+    let cause = "the label selector is for `pods`, which is not registered; there are configmaps, namespaces";
+    assert_eq!(
+        (error.to_string(), format!("{error:?}")),
+        (cause.into(), cause.into())
+    );
+    assert_eq!(format!("{:?}", error.problems()[0]), cause);
+    assert_eq!(
+        log.lines(&["ERROR", "the watch does not start", cause])
+            .len(),
+        1
+    );
+}

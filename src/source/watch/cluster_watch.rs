@@ -1,25 +1,24 @@
-//! Watches that run: a task per resource and namespace, as many as the plan in force asks for.
+//! [`ClusterWatch`]: a task per resource and namespace, for the resources of the current plan.
 
 use std::fmt;
 use std::future::Future;
 use std::ptr::addr_eq;
 use std::sync::Arc;
 
+use prometheus::Registry;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::config::WatchConfig;
 use super::feed::FeedState;
+use super::handle::WatchHandle;
 use super::health::{FeedOrigin, Health};
 use super::metrics::WatchMetrics;
 use super::reflector::{Options, Reflector, ShardScope};
-use super::request::{self, Target};
+use super::request::Target;
 use super::sharding::{OwnPod, ReplicaWriter, ShardControl};
-use super::{NodeScope, WatchBuilder, is_named};
-use crate::resource::Scope;
-use crate::store::AnyStore;
-use crate::store::ObjectWriter;
-use crate::{Shard, StateMetrics};
+use crate::store::{AnyStore, ObjectWriter};
 
-/// Watches that are ready to run.
+/// A configured watch of a cluster. [`run`](Self::run) starts it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -31,45 +30,19 @@ use crate::{Shard, StateMetrics};
 /// use kube_state_metrics::StateMetrics;
 ///
 /// let metrics = StateMetrics::builder().default_resources().build()?;
-/// let watcher = metrics.watch(client).build()?;
-/// let (health, handle) = (watcher.health(), watcher.handle());
-/// let running = tokio::spawn(watcher.run());
+/// let watch = metrics.watch(client).build()?;
+/// let (health, handle) = (watch.health(), watch.handle());
+/// let running = tokio::spawn(watch.run());
 /// assert_eq!(health.resources().len(), handle.health().resources().len());
-/// running.abort(); // what was stored stays
+/// running.abort(); // the stored samples stay
 /// # Ok(())
 /// # }
 /// ```
 #[must_use = "nothing is watched before `run`"]
 pub struct ClusterWatch {
-    watch: WatchBuilder,
+    config: WatchConfig,
     health: Health,
     watch_metrics: WatchMetrics,
-    control: Arc<ShardControl>,
-}
-
-/// Steers watches from outside. Cloning gives another handle to the same watches.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let service = tower::service_fn(|_| async {
-/// #     http::Response::builder().status(404).body(kube::client::Body::empty())
-/// # });
-/// # let client = kube::Client::new(service, "default"); // a server that knows nothing
-/// use kube_state_metrics::{Shard, StateMetrics};
-///
-/// let metrics = StateMetrics::builder().default_resources().build()?;
-/// let handle = metrics.watch(client).build()?.handle();
-/// assert_eq!(handle.shard(), Shard::default());
-/// assert!(!handle.health().snapshot().ready);
-/// handle.set_shard(Shard::new(0, 2)?);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone)]
-pub struct WatchHandle {
-    health: Health,
-    metrics: StateMetrics,
     control: Arc<ShardControl>,
 }
 
@@ -83,34 +56,53 @@ struct Running {
 // === impl ClusterWatch ===
 
 impl ClusterWatch {
+    /// # Errors
+    ///
+    /// If the registry refuses the metrics of the watch.
     pub(super) fn new(
-        watch: WatchBuilder,
-        health: Health,
-        watch_metrics: WatchMetrics,
-        control: Arc<ShardControl>,
-    ) -> Self {
-        Self {
-            watch,
+        config: WatchConfig,
+        registry: Option<&Registry>,
+    ) -> Result<Self, prometheus::Error> {
+        let health = Health::new(config.metrics.clone());
+        let watch_metrics = WatchMetrics::new()?;
+        if let Some(registry) = registry {
+            watch_metrics.register(registry, &health)?;
+        }
+        let control = ShardControl::new(
+            config.metrics.clone(),
+            watch_metrics.clone(),
+            config.shard_handover,
+            config.own_pod.is_none(),
+        );
+        if let Some(pod) = &config.own_pod {
+            let problem = format!(
+                "looking for the StatefulSet of pod {}/{}",
+                pod.namespace, pod.name
+            );
+            health.set_sharding(Some(problem));
+        }
+        Ok(Self {
+            config,
             health,
             watch_metrics,
-            control,
-        }
+            control: Arc::new(control),
+        })
     }
 
-    /// What is known of every resource.
+    /// The health of every resource.
     #[must_use]
     pub fn health(&self) -> Health {
         self.health.clone()
     }
 
-    /// A handle to steer by while [`run`](Self::run) runs.
+    /// A handle that controls the watch while [`run`](Self::run) runs.
     #[must_use]
     pub fn handle(&self) -> WatchHandle {
-        WatchHandle {
-            health: self.health.clone(),
-            metrics: self.watch.metrics.clone(),
-            control: Arc::clone(&self.control),
-        }
+        WatchHandle::new(
+            self.health.clone(),
+            self.config.metrics.clone(),
+            Arc::clone(&self.control),
+        )
     }
 
     /// Watches until the future is dropped; it never ends by itself.
@@ -126,17 +118,17 @@ impl ClusterWatch {
         let mut tasks = JoinSet::new();
         let control = Arc::clone(&self.control);
         tasks.spawn(async move { control.run().await });
-        if let Some(pod) = &self.watch.own_pod {
+        if let Some(pod) = &self.config.own_pod {
             tasks.spawn(self.replicas(pod.clone()));
             tokio::select! {
                 () = self.control.known() => {}
                 () = fail_with(&mut tasks) => {}
             }
         }
-        let mut changes = self.watch.metrics.current_plan().changes();
+        let mut changes = self.config.metrics.current_plan().changes();
         let mut running = Vec::new();
         #[cfg(feature = "custom-resources")]
-        if self.watch.definitions {
+        if self.config.discovers_custom_resources {
             tasks.spawn(self.definitions().run());
         }
         loop {
@@ -151,7 +143,7 @@ impl ClusterWatch {
 
     /// Ends the watches of resources that are gone and begins those of new ones.
     fn follow_plan(&self, running: &mut Vec<Running>, tasks: &mut JoinSet<()>) {
-        let plan = self.watch.metrics.plan();
+        let plan = self.config.metrics.plan();
         let same =
             |a: &Arc<dyn AnyStore>, b: &Arc<dyn AnyStore>| addr_eq(Arc::as_ptr(a), Arc::as_ptr(b));
         self.health.arrange(&plan);
@@ -181,7 +173,7 @@ impl ClusterWatch {
                 feeder.and_then(|feeder| running.iter().find(|own| same(feeder, &own.store)));
             if store.is_host_fed() {
                 self.health.start(store, FeedOrigin::Host, Vec::new());
-            } else if let Some(targets) = self.watch.targets(&**store) {
+            } else if let Some(targets) = self.config.targets(&**store) {
                 let reflectors: Vec<_> = match feeder {
                     Some(feeder) => {
                         own.feeds.clone_from(&feeder.feeds);
@@ -213,10 +205,10 @@ impl ClusterWatch {
     }
 
     fn reflector(&self, store: &Arc<dyn AnyStore>, target: Target) -> Reflector {
-        let (watch, resource) = (&self.watch, store.resource());
-        let options = Arc::new(watch.options.clone());
+        let (config, resource) = (&self.config, store.resource());
+        let options = Arc::new(config.options.clone());
         Reflector::new(
-            watch.client.clone(),
+            config.client.clone(),
             target.clone(),
             Arc::clone(&options),
             store.own_writer(),
@@ -230,7 +222,7 @@ impl ClusterWatch {
     #[cfg(feature = "custom-resources")]
     fn definitions(&self) -> Reflector {
         let writer = super::definitions::DefinitionWriter::new(
-            self.watch.metrics.clone(),
+            self.config.metrics.clone(),
             self.watch_metrics.definitions().clone(),
         );
         let resource = writer.resource().clone();
@@ -239,7 +231,7 @@ impl ClusterWatch {
             .add_definitions(&resource, writer.known(), Arc::clone(&feed));
         let target = Target::all(resource);
         unsharded(
-            &self.watch,
+            &self.config,
             &self.watch_metrics,
             Box::new(writer),
             target,
@@ -249,13 +241,13 @@ impl ClusterWatch {
 
     /// Finds the StatefulSet of the own pod and follows it.
     fn replicas(&self, pod: OwnPod) -> impl Future<Output = ()> + Send + use<> {
-        let (watch, health) = (self.watch.clone(), self.health.clone());
+        let (config, health) = (self.config.clone(), self.health.clone());
         let control = Arc::clone(&self.control);
         async move {
             let replicas = pod
-                .replicas(&watch.client, &health, &watch.options.timeouts)
+                .replicas(&config.client, &health, &config.options.timeouts)
                 .await;
-            let by_range = watch.metrics.shard().is_by_range();
+            let by_range = config.metrics.shard().is_by_range();
             let writer = ReplicaWriter::new(control, health.clone(), &replicas, by_range);
             // These requests are not counted: the resource may be watched for its metrics as well.
             let Ok(metrics) = WatchMetrics::new() else {
@@ -267,7 +259,7 @@ impl ClusterWatch {
                 ..Target::all(writer.resource().clone())
             };
             let feed = health.feed(&target.resource, target.namespace.clone());
-            let reflector = unsharded(&watch, &metrics, Box::new(writer), target, feed);
+            let reflector = unsharded(&config, &metrics, Box::new(writer), target, feed);
             reflector.run().await;
         }
     }
@@ -275,7 +267,7 @@ impl ClusterWatch {
 
 /// A reflector of objects that do not belong to one shard.
 fn unsharded(
-    watch: &WatchBuilder,
+    config: &WatchConfig,
     metrics: &WatchMetrics,
     writer: Box<dyn ObjectWriter>,
     target: Target,
@@ -284,18 +276,18 @@ fn unsharded(
     let options = Arc::new(Options {
         object_limit: None,
         use_cache: false,
-        ..watch.options.clone()
+        ..config.options.clone()
     });
     let metrics = metrics.feed(&target.resource, None);
     let (_, scope) = tokio::sync::watch::channel(ShardScope::default());
-    let client = watch.client.clone();
+    let client = config.client.clone();
     Reflector::new(client, target, options, writer, feed, metrics, scope)
 }
 
 impl fmt::Debug for ClusterWatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClusterWatch")
-            .field("watch", &self.watch)
+            .field("metrics", &self.config.metrics)
             .field("health", &self.health)
             .finish_non_exhaustive()
     }
@@ -311,85 +303,4 @@ async fn fail_with(tasks: &mut JoinSet<()>) {
         }
     }
     std::future::pending().await
-}
-
-// === impl WatchBuilder ===
-
-impl WatchBuilder {
-    /// The collections to watch for a resource, or `None` where it is left out.
-    fn targets(&self, store: &dyn AnyStore) -> Option<Vec<Target>> {
-        let resource = store.resource();
-        let filter = store.filter();
-        let namespaced = resource.scope() == Scope::Namespaced;
-        let node = match &self.node {
-            NodeScope::All => None,
-            NodeScope::Node(_) | NodeScope::Unscheduled if !namespaced => None,
-            _ if !(resource.group().is_empty() && resource.plural() == "pods") => return None,
-            NodeScope::Node(name) => Some(format!("spec.nodeName={name}")),
-            NodeScope::Unscheduled => Some(String::from("spec.nodeName=")),
-        };
-        let selectors = |all: &[(String, String)]| -> Vec<String> {
-            let own = all.iter().filter(|(name, _)| is_named(resource, name));
-            own.map(|(_, selector)| selector.clone()).collect()
-        };
-        let one_by_one = namespaced && !filter.namespaces.is_empty();
-        let denied = if namespaced && !one_by_one {
-            request::without_namespaces(&filter.denied)
-        } else {
-            None
-        };
-        let fields = denied
-            .into_iter()
-            .chain(node)
-            .chain(selectors(&self.fields));
-        let everywhere = Target {
-            resource: resource.clone(),
-            namespace: None,
-            field_selector: request::join(fields),
-            label_selector: request::join(selectors(&self.labels)),
-        };
-        if !one_by_one {
-            return Some(vec![everywhere]);
-        }
-        let namespaces = filter.namespaces.difference(&filter.denied);
-        let targets = namespaces.map(|namespace| Target {
-            namespace: Some(namespace.clone()),
-            ..everywhere.clone()
-        });
-        Some(targets.collect())
-    }
-}
-
-// === impl WatchHandle ===
-
-impl WatchHandle {
-    /// What is known of every resource.
-    #[must_use]
-    pub fn health(&self) -> &Health {
-        &self.health
-    }
-
-    /// The shard that is served now.
-    #[must_use]
-    pub fn shard(&self) -> Shard {
-        self.metrics.shard()
-    }
-
-    /// Serves another shard from now on.
-    ///
-    /// Objects that stay are never interrupted. Those that leave go at once, or after
-    /// [`shard_handover`](WatchBuilder::shard_handover). For those that come, every resource is listed
-    /// anew; a host that feeds a resource itself has to restart its own watch.
-    pub fn set_shard(&self, shard: Shard) {
-        self.control.set(shard);
-    }
-}
-
-impl fmt::Debug for WatchHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WatchHandle")
-            .field("health", &self.health)
-            .field("shard", &self.shard())
-            .finish()
-    }
 }

@@ -1,0 +1,288 @@
+//! [`WatchBuilder`]: configures a watch of a cluster.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use kube::Client;
+use prometheus::Registry;
+
+use super::cluster_watch::ClusterWatch;
+use super::config::{NodeScope, WatchConfig};
+use super::errors::{WatchError, WatchProblem};
+use super::reflector::Options;
+use super::sharding::OwnPod;
+use super::timeouts::WatchTimeouts;
+use crate::registry::StateMetrics;
+
+/// Configures a watch of a cluster. [`StateMetrics::watch`] creates it, and [`build`](Self::build)
+/// reports all problems at once.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let service = tower::service_fn(|_| async {
+/// #     http::Response::builder().status(404).body(kube::client::Body::empty())
+/// # });
+/// # let client = kube::Client::new(service, "default"); // a server that knows nothing
+/// use std::time::Duration;
+///
+/// use kube_state_metrics::StateMetrics;
+/// use kube_state_metrics::watch::WatchTimeouts;
+///
+/// let metrics = StateMetrics::builder().resources(["pods", "nodes", "deployments"]).build()?;
+/// let registry = prometheus::Registry::new();
+/// let watch = || metrics.watch(client.clone());
+///
+/// let watcher = watch()
+///     .label_selector("deployments.apps", "team=shop")
+///     .field_selector("pods", "status.phase=Running")
+///     .page_size(200)
+///     .streaming_lists(true)
+///     .timeouts(WatchTimeouts::default())
+///     .registry(&registry)
+///     .build()?;
+/// tokio::spawn(watcher.run()); // it never ends
+///
+/// // On every node of the cluster, and once for pods that have none yet:
+/// let (on_a_node, unscheduled) = (watch().node("worker-1"), watch().unscheduled_pods());
+/// // Two that are easy on the server, each in its own way:
+/// let cheap = watch().use_api_server_cache(true).object_limit(10_000);
+/// // A replica of a StatefulSet, which serves its share:
+/// let replica = watch().shard_of_pod("monitoring", "ksm-1").shard_handover(Duration::from_secs(30));
+/// # #[cfg(feature = "custom-resources")]
+/// let custom = watch().discover_custom_resources(true);
+/// for watch in [on_a_node, unscheduled, cheap, replica] {
+///     drop(watch.build()?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "nothing is watched before `run`"]
+pub struct WatchBuilder {
+    config: WatchConfig,
+    registry: Option<Registry>,
+}
+
+// === impl StateMetrics ===
+
+impl StateMetrics {
+    /// Configures a watch of all registered resources, except those that the host feeds.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let service = tower::service_fn(|_| async {
+    /// #     http::Response::builder().status(404).body(kube::client::Body::empty())
+    /// # });
+    /// # let client = kube::Client::new(service, "default"); // a server that knows nothing
+    /// use kube_state_metrics::StateMetrics;
+    ///
+    /// let metrics = StateMetrics::builder().default_resources().build()?;
+    /// tokio::spawn(metrics.watch(client).run());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg_attr(docsrs, doc(cfg(feature = "watch")))]
+    pub fn watch(&self, client: Client) -> WatchBuilder {
+        WatchBuilder {
+            config: WatchConfig {
+                metrics: self.clone(),
+                client,
+                node: NodeScope::All,
+                label_selectors: Vec::new(),
+                field_selectors: Vec::new(),
+                options: Options {
+                    streaming: true,
+                    use_cache: false,
+                    object_limit: None,
+                    page_size: 500,
+                    timeouts: WatchTimeouts::default(),
+                },
+                shard_handover: Duration::ZERO,
+                own_pod: None,
+                discovers_custom_resources: false,
+            },
+            registry: None,
+        }
+    }
+}
+
+// === impl WatchBuilder ===
+
+impl WatchBuilder {
+    /// Watches only the pods of one node.
+    ///
+    /// Cluster-scoped resources are watched as well. Other namespaced resources cannot be selected
+    /// by node: they are not watched, and a warning is logged. If
+    /// [`unscheduled_pods`](Self::unscheduled_pods) is also called, it takes precedence.
+    pub fn node(mut self, name: impl Into<String>) -> Self {
+        if !matches!(self.config.node, NodeScope::Unscheduled) {
+            self.config.node = NodeScope::Node(name.into());
+        }
+        self
+    }
+
+    /// Watches only the pods that no node has yet. Other resources are as for [`node`](Self::node).
+    pub fn unscheduled_pods(mut self) -> Self {
+        self.config.node = NodeScope::Unscheduled;
+        self
+    }
+
+    /// Watches only the objects of a resource that match a
+    /// [label selector](https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors).
+    /// An object must match all selectors of its resource.
+    ///
+    /// `resource` is a plural name, with or without the group: `deployments`, `deployments.apps`.
+    pub fn label_selector(
+        mut self,
+        resource: impl fmt::Display,
+        selector: impl Into<String>,
+    ) -> Self {
+        let selectors = &mut self.config.label_selectors;
+        selectors.push((resource.to_string(), selector.into()));
+        self
+    }
+
+    /// Watches only the objects of a resource that match a
+    /// [field selector](https://kubernetes.io/docs/concepts/overview/working-with-objects/field-selectors/).
+    /// An object must match all selectors of its resource.
+    ///
+    /// `resource` is a plural name, as for [`label_selector`](Self::label_selector).
+    pub fn field_selector(
+        mut self,
+        resource: impl fmt::Display,
+        selector: impl Into<String>,
+    ) -> Self {
+        let selectors = &mut self.config.field_selectors;
+        selectors.push((resource.to_string(), selector.into()));
+        self
+    }
+
+    /// Limits how many objects of a list are stored; 0, the default, is no limit.
+    ///
+    /// The server chooses the objects. Objects that are created later are stored in addition. If
+    /// namespaces are watched one by one, the limit holds for each. A limit disables streaming lists.
+    pub fn object_limit(mut self, objects: u64) -> Self {
+        self.config.options.object_limit = (objects > 0).then_some(objects);
+        self
+    }
+
+    /// Accepts lists from the API server's cache; disabled by default.
+    ///
+    /// Such a list costs the server less and may be some seconds old. The watch then catches up.
+    pub fn use_api_server_cache(mut self, on: bool) -> Self {
+        self.config.options.use_cache = on;
+        self
+    }
+
+    /// Requests [streaming lists](https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists);
+    /// enabled by default.
+    ///
+    /// If the server does not support them, the watch falls back to paged lists.
+    pub fn streaming_lists(mut self, on: bool) -> Self {
+        self.config.options.streaming = on;
+        self
+    }
+
+    /// The number of objects in a page of a list, 500 by default.
+    ///
+    /// Pages are decoded as they arrive, so this affects the load of the server, not memory here.
+    pub fn page_size(mut self, objects: u64) -> Self {
+        self.config.options.page_size = objects.max(1);
+        self
+    }
+
+    /// Registers the metrics of the watch: requests, events, objects, health, shard.
+    pub fn registry(mut self, registry: &Registry) -> Self {
+        self.registry = Some(registry.clone());
+        self
+    }
+
+    /// How long objects are served after they moved to another shard; zero by default.
+    ///
+    /// Choose the duration of a list, so that a change of the shards leaves no gap in the series, but
+    /// a short overlap.
+    pub fn shard_handover(mut self, time: Duration) -> Self {
+        self.config.shard_handover = time;
+        self
+    }
+
+    /// Takes the shard from the StatefulSet that controls this pod, and follows its number of
+    /// replicas.
+    ///
+    /// No resource is watched before the shard is known. A replica beyond the number of replicas
+    /// serves nothing. Of the shard of the [`StateMetrics`], only the kind of partition is used (see
+    /// [`Shard::by_range`](crate::Shard::by_range)).
+    pub fn shard_of_pod(mut self, namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        self.config.own_pod = Some(OwnPod {
+            namespace: namespace.into(),
+            name: name.into(),
+        });
+        self
+    }
+
+    /// Watches the definitions of custom resources, so that the configured kinds are watched while
+    /// the cluster serves them; disabled by default.
+    ///
+    /// It replaces calls of [`set_known_kinds`](StateMetrics::set_known_kinds), and requires the
+    /// permission to list and watch `customresourcedefinitions`. Built-in kinds are always known.
+    #[cfg(feature = "custom-resources")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "custom-resources")))]
+    pub fn discover_custom_resources(mut self, on: bool) -> Self {
+        self.config.discovers_custom_resources = on;
+        self
+    }
+
+    /// Replaces the timeouts and backoffs.
+    pub fn timeouts(mut self, timeouts: WatchTimeouts) -> Self {
+        self.config.options.timeouts = timeouts;
+        self
+    }
+
+    /// Checks the configuration and registers the metrics.
+    ///
+    /// # Errors
+    ///
+    /// Names each selector for an unknown resource, and a registry that already has the metrics.
+    pub fn build(self) -> Result<ClusterWatch, WatchError> {
+        let mut problems = self.config.unknown_selectors();
+        match ClusterWatch::new(self.config, self.registry.as_ref()) {
+            Ok(watch) if problems.is_empty() => Ok(watch),
+            Ok(_) => Err(WatchError::new(problems)),
+            Err(error) => {
+                problems.push(WatchProblem::Registry(error));
+                Err(WatchError::new(problems))
+            }
+        }
+    }
+
+    /// Builds and runs the watch, for hosts that need neither its health nor its handle.
+    ///
+    /// # Errors
+    ///
+    /// The same as [`build`](Self::build). They are also logged, so that they are visible if nobody
+    /// awaits the task. Without errors the future never resolves.
+    pub fn run(self) -> impl Future<Output = Result<(), WatchError>> + Send + use<> {
+        let watch = self.build().inspect_err(|error| {
+            for problem in error.problems() {
+                tracing::error!(%problem, "the watch does not start");
+            }
+        });
+        async move {
+            watch?.run().await;
+            Ok(())
+        }
+    }
+}
+
+impl fmt::Debug for WatchBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchBuilder")
+            .field("metrics", &self.config.metrics)
+            .field("node", &self.config.node)
+            .field("options", &self.config.options)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,129 @@
+//! The configuration of a cluster watch: which collections to list and watch, and how.
+
+use std::time::Duration;
+
+use kube::Client;
+
+use super::errors::WatchProblem;
+use super::reflector::Options;
+use super::request::{self, Target};
+use super::sharding::OwnPod;
+use crate::registry::StateMetrics;
+use crate::resource::{ResourceInfo, Scope};
+use crate::store::AnyStore;
+
+/// The configuration of a cluster watch.
+#[derive(Clone)]
+pub(super) struct WatchConfig {
+    pub(super) metrics: StateMetrics,
+    pub(super) client: Client,
+    pub(super) node: NodeScope,
+    /// Names of resources, with label selectors.
+    pub(super) label_selectors: Vec<(String, String)>,
+    /// Names of resources, with field selectors.
+    pub(super) field_selectors: Vec<(String, String)>,
+    pub(super) options: Options,
+    /// How long objects of the previous shard are served after a change of the shard.
+    pub(super) shard_handover: Duration,
+    pub(super) own_pod: Option<OwnPod>,
+    pub(super) discovers_custom_resources: bool,
+}
+
+/// Which pods are watched.
+#[derive(Clone, Debug, Default)]
+pub(super) enum NodeScope {
+    #[default]
+    All,
+    /// The pods of one node.
+    Node(String),
+    /// The pods that no node has yet.
+    Unscheduled,
+}
+
+// === impl WatchConfig ===
+
+impl WatchConfig {
+    /// The selectors for resources that are not registered.
+    pub(super) fn unknown_selectors(&self) -> Vec<WatchProblem> {
+        if self.discovers_custom_resources {
+            // Resources of the cluster's definitions are registered later.
+            return Vec::new();
+        }
+        let selectors = [
+            ("label", &self.label_selectors),
+            ("field", &self.field_selectors),
+        ];
+        let selectors = (selectors.into_iter())
+            .flat_map(|(what, selectors)| selectors.iter().map(move |(name, _)| (what, name)));
+        let is_unknown = |name: &str| !self.metrics.resources().any(|own| is_named(&own, name));
+        let unknown = selectors.filter(|(_, name)| is_unknown(name));
+        let unknown = unknown.map(|(what, name)| WatchProblem::UnknownResource {
+            what,
+            resource: name.clone(),
+            known: self.registered(),
+        });
+        unknown.collect()
+    }
+
+    fn registered(&self) -> String {
+        let resources = self.metrics.resources();
+        let names: Vec<_> = resources.map(|own| own.plural().to_owned()).collect();
+        names.join(", ")
+    }
+
+    /// The collections to watch for a resource. `None` if the node scope excludes the resource.
+    pub(super) fn targets(&self, store: &dyn AnyStore) -> Option<Vec<Target>> {
+        let (resource, filter) = (store.resource(), store.filter());
+        let is_namespaced = resource.scope() == Scope::Namespaced;
+        let node = self.node_selector(resource)?;
+        let by_namespace = is_namespaced && !filter.namespaces.is_empty();
+        let denied = if is_namespaced && !by_namespace {
+            request::without_namespaces(&filter.denied)
+        } else {
+            None
+        };
+        let fields = (denied.into_iter())
+            .chain(node)
+            .chain(selectors_of(resource, &self.field_selectors));
+        let everywhere = Target {
+            resource: resource.clone(),
+            namespace: None,
+            field_selector: request::join(fields),
+            label_selector: request::join(selectors_of(resource, &self.label_selectors)),
+        };
+        if !by_namespace {
+            return Some(vec![everywhere]);
+        }
+        let namespaces = filter.namespaces.difference(&filter.denied);
+        let targets = namespaces.map(|namespace| Target {
+            namespace: Some(namespace.clone()),
+            ..everywhere.clone()
+        });
+        Some(targets.collect())
+    }
+
+    /// The field selector of the node scope, if one is needed. `None` if the scope excludes the
+    /// resource: of namespaced resources, only pods can be selected by node.
+    fn node_selector(&self, resource: &ResourceInfo) -> Option<Option<String>> {
+        let is_pods = resource.group().is_empty() && resource.plural() == "pods";
+        match &self.node {
+            NodeScope::All => Some(None),
+            _ if resource.scope() == Scope::Cluster => Some(None),
+            _ if !is_pods => None,
+            NodeScope::Node(name) => Some(Some(format!("spec.nodeName={name}"))),
+            NodeScope::Unscheduled => Some(Some(String::from("spec.nodeName="))),
+        }
+    }
+}
+
+fn selectors_of(resource: &ResourceInfo, selectors: &[(String, String)]) -> Vec<String> {
+    let own = selectors
+        .iter()
+        .filter(|(name, _)| is_named(resource, name));
+    own.map(|(_, selector)| selector.clone()).collect()
+}
+
+/// Whether `name` is the plural name of a resource, with or without its group.
+fn is_named(resource: &ResourceInfo, name: &str) -> bool {
+    resource.plural() == name || resource.to_string() == name || resource.label() == name
+}
