@@ -4,6 +4,7 @@ mod check;
 mod completion;
 mod families;
 mod format;
+mod man;
 mod output;
 mod render;
 pub(crate) mod serve;
@@ -30,12 +31,15 @@ pub(crate) enum Subcommands {
     /// Write a shell completion script to standard output
     #[command(aliases = ["comp", "c"])]
     Completion(completion::CompletionArgs),
+    /// Write a man page to standard output
+    Man(man::ManArgs),
 }
 
 // === impl Subcommands ===
 
 impl Subcommands {
-    /// Runs the subcommand; `definition` is the whole command line, for completion.
+    /// Runs the subcommand; `definition` is the whole command line, for
+    /// completion and man pages.
     ///
     /// # Errors
     ///
@@ -47,6 +51,7 @@ impl Subcommands {
             Self::Families(args) => Ok(output::print(families::text(&args)?.as_bytes())?),
             Self::Version(_) => Ok(output::print(version::text().as_bytes())?),
             Self::Completion(args) => Ok(output::print(&completion::script(&args, definition))?),
+            Self::Man(args) => Ok(output::print(&man::page(&args, definition)?)?),
         }
     }
 }

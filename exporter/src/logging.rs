@@ -7,7 +7,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
-use crate::options::LogOptions;
+use crate::options::{LogFormat, LogOptions};
 
 /// Changes which log lines are written while the program runs.
 #[derive(Clone, Debug)]
@@ -20,7 +20,8 @@ pub(crate) struct LogLevel {
 pub(crate) fn start(options: LogOptions) -> LogLevel {
     let (filter, handle) = reload::Layer::new(targets(options.verbosity));
     let lines = fmt::layer().with_writer(std::io::stderr);
-    let lines = if options.json {
+    let json = options.format == LogFormat::Json;
+    let lines = if json {
         lines.json().flatten_event(true).boxed()
     } else {
         let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
@@ -31,7 +32,7 @@ pub(crate) fn start(options: LogOptions) -> LogLevel {
         .with(lines.with_filter(filter))
         .try_init();
     LogLevel {
-        json: options.json,
+        json,
         filter: handle,
     }
 }

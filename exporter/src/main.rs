@@ -15,7 +15,6 @@ mod auth;
 mod cli;
 mod cluster;
 mod commands;
-mod config_file;
 mod file_watcher;
 mod fingerprint;
 mod humanize;
@@ -33,6 +32,7 @@ mod web;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use cli::Cli;
 
 fn main() -> ExitCode {
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         }
     };
     let done = match cli.command {
-        Some(command) => command.run(Cli::definition()),
+        Some(command) => command.run(Cli::command()),
         None => commands::serve::run(cli.flags),
     };
     match done {

@@ -1,31 +1,35 @@
-//! What the program is told to do: flags and options file together, checked before anything starts.
+//! The options of the exporter.
 //!
-//! A file per group of options: what they are, how they are read, what does not go together.
+//! [`table`] has a row per option, [`flags`] and [`file`] take their values, and [`Reader`] puts both
+//! together. One file per group says which options belong together and checks their combinations.
 
 mod custom_resources;
+mod file;
 mod flags;
 mod ignored;
 mod logging;
 mod metrics;
 pub(crate) mod parse;
 mod reader;
+mod row;
 mod server;
 mod source;
+mod table;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::config_file::ConfigFile;
 use reader::Reader;
 
-pub(crate) use custom_resources::CustomResources;
-pub(crate) use flags::{ContentFlags, Flags, LogFlags};
+pub(crate) use file::{OptionsFile, OptionsFileError};
+pub(crate) use flags::{Flags, RenderFlags, with_manual};
 pub(crate) use logging::LogOptions;
 pub(crate) use metrics::MetricsOptions;
+pub(crate) use parse::LogFormat;
 pub(crate) use server::{Address, Limits, ServerOptions};
 pub(crate) use source::SourceOptions;
 
-/// Everything the flags and the options file say, checked.
+/// The values of all options, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Options {
     pub(crate) metrics: MetricsOptions,
@@ -33,38 +37,42 @@ pub(crate) struct Options {
     pub(crate) server: ServerOptions,
 }
 
-/// Everything that is wrong with the options.
+/// The options file that the flags name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct FileOptions {
+    pub(crate) path: Option<PathBuf>,
+    /// Whether the exporter starts without the file.
+    pub(crate) may_be_missing: bool,
+}
+
+/// All problems of the options.
 #[derive(Debug)]
 pub(crate) struct OptionsError {
     problems: Vec<String>,
-    /// Files that the options name, which may be to blame.
+    /// Files that the options name, which may be the cause.
     pub(crate) named: Vec<PathBuf>,
 }
 
 // === impl Options ===
 
 impl Options {
-    /// Puts flags and file together; values of the file win.
-    ///
-    /// Also returns what is odd about them, for the log.
+    /// Reads flags and options file; the file takes precedence. Also returns warnings.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong, each with its flag or key, its value and what would be right.
+    /// All problems, each with its flag or key, its value and the cure.
     pub(crate) fn new(
         flags: &Flags,
-        file: Option<(&Path, &ConfigFile)>,
+        file: Option<(&Path, &OptionsFile)>,
     ) -> Result<(Self, Vec<String>), OptionsError> {
-        let empty = ConfigFile::default();
-        let mut reader = Reader::new(file.map(|(path, _)| path));
-        let file = file.map_or(&empty, |(_, file)| file);
+        let mut reader = Reader::new(flags, file);
         let options = Self {
-            metrics: MetricsOptions::read(&mut reader, &flags.content, file),
-            source: SourceOptions::read(&mut reader, &flags.source, file),
-            server: ServerOptions::read(&mut reader, &flags.server, file),
+            metrics: MetricsOptions::read(&mut reader),
+            source: SourceOptions::read(&mut reader),
+            server: ServerOptions::read(&mut reader),
         };
-        ignored::check(&mut reader, &flags.ignored, file);
-        logging(&mut reader, &flags.logging);
+        ignored::check(&mut reader);
+        LogOptions::read(&mut reader);
         options.server.check(&mut reader);
         options.source.check(&mut reader);
         options.metrics.custom.check(&mut reader);
@@ -72,26 +80,34 @@ impl Options {
         let Reader {
             problems,
             mut warnings,
-            path,
+            ..
         } = reader;
         if !problems.is_empty() {
             let named = options.metrics.custom.file.iter();
             let named = named.map(|file| file.path.clone()).collect();
             return Err(OptionsError { problems, named });
         }
-        for key in &file.unknown {
-            let path = path.unwrap_or(Path::new("")).display();
-            warnings.push(format!(
-                "{path}: there is no option `{key}`; the key is ignored"
-            ));
+        if let Some((path, file)) = file {
+            let path = path.display();
+            warnings.extend(
+                file.unknown
+                    .iter()
+                    .map(|key| format!("{path}: there is no option `{key}`; the key is ignored")),
+            );
         }
         Ok((options, warnings))
     }
 }
 
-fn logging(reader: &mut Reader<'_>, flags: &LogFlags) {
-    if let Err(error) = LogOptions::new(flags) {
-        reader.problems.extend(error);
+// === impl FileOptions ===
+
+impl FileOptions {
+    pub(crate) fn of(flags: &Flags) -> Self {
+        let mut reader = Reader::new(flags, None);
+        Self {
+            path: reader.value(&table::CONFIG),
+            may_be_missing: reader.value(&table::CONTINUE_WITHOUT_CONFIG),
+        }
     }
 }
 
@@ -113,5 +129,7 @@ impl fmt::Display for OptionsError {
 
 impl std::error::Error for OptionsError {}
 
+#[cfg(test)]
+mod compat;
 #[cfg(test)]
 mod tests;

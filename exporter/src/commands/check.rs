@@ -18,13 +18,13 @@ pub(crate) struct CheckArgs {
     file: PathBuf,
     /// Write the metrics of the objects in these manifests: files or directories; `-` is standard
     /// input
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
     objects: Vec<PathBuf>,
     /// Treat warnings, such as unknown keys, as errors
     #[arg(long)]
     strict: bool,
     /// Exposition format
-    #[arg(long, value_enum, default_value_t = MetricsFormat::Text)]
+    #[arg(long, value_enum, allow_hyphen_values = true, default_value_t = MetricsFormat::Text)]
     format: MetricsFormat,
 }
 

@@ -7,10 +7,10 @@ use kube_state_metrics::families::catalogue::{self, catalogue};
 #[derive(Args, Debug)]
 pub(crate) struct FamiliesArgs {
     /// Format of the list
-    #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+    #[arg(long, value_enum, allow_hyphen_values = true, default_value_t = ListFormat::Table)]
     format: ListFormat,
     /// List only the families of this resource, such as `pods`
-    #[arg(long, value_name = "RESOURCE")]
+    #[arg(long, value_name = "RESOURCE", allow_hyphen_values = true)]
     resource: Option<String>,
 }
 

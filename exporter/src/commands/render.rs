@@ -4,13 +4,13 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use kube_state_metrics::ExpositionFilter;
 use kube_state_metrics::manifests::ManifestSource;
+use kube_state_metrics::{BuildError, ExpositionFilter};
 
 use super::format::MetricsFormat;
 use super::output::{list, unless_closed};
 use crate::logging;
-use crate::options::{ContentFlags, LogFlags, LogOptions, MetricsOptions};
+use crate::options::{LogOptions, Options, OptionsError, RenderFlags};
 
 #[derive(Args, Debug)]
 pub(crate) struct RenderArgs {
@@ -18,21 +18,19 @@ pub(crate) struct RenderArgs {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Exposition format
-    #[arg(long, value_enum, default_value_t = MetricsFormat::Text)]
+    #[arg(long, value_enum, allow_hyphen_values = true, default_value_t = MetricsFormat::Text)]
     format: MetricsFormat,
     #[command(flatten)]
-    content: ContentFlags,
-    #[command(flatten)]
-    logging: LogFlags,
+    flags: RenderFlags,
 }
 
 /// An error that keeps `render` from writing metrics.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RenderError {
     #[error(transparent)]
-    Options(#[from] crate::options::OptionsError),
+    Options(#[from] OptionsError),
     #[error(transparent)]
-    Build(#[from] kube_state_metrics::BuildError),
+    Build(#[from] BuildError),
     #[error("no object could be read from {0}; give files or directories with manifests")]
     Nothing(String),
     #[error("cannot write the metrics: {0}")]
@@ -45,13 +43,13 @@ pub(super) enum RenderError {
 ///
 /// If the options are wrong, or no object could be read.
 pub(super) fn run(args: &RenderArgs, mut out: impl Write) -> Result<(), RenderError> {
-    // All problems of the logging flags are reported with those of the other flags.
-    logging::start(LogOptions::new(&args.logging).unwrap_or_default());
-    let (content, warnings) = MetricsOptions::from_flags(&args.content, &args.logging)?;
+    let RenderFlags(flags) = &args.flags;
+    logging::start(LogOptions::of(flags));
+    let (options, warnings) = Options::new(flags, None)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    let metrics = content.build()?;
+    let metrics = options.metrics.build()?;
     let report = ManifestSource::new(&args.paths).open(&metrics).reload();
     for problem in &report.problems {
         tracing::warn!("{problem}");

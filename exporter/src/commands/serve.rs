@@ -46,8 +46,7 @@ struct Signals {
 ///
 /// If the options are wrong, or a port cannot be opened.
 pub(crate) fn run(flags: Flags) -> Result<(), AnyError> {
-    // All problems of the logging flags are reported with those of the other flags.
-    let log_level = logging::start(LogOptions::new(&flags.logging).unwrap_or_default());
+    let log_level = logging::start(LogOptions::of(&flags));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

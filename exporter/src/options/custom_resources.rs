@@ -5,19 +5,17 @@ use std::path::PathBuf;
 
 use kube_state_metrics::custom_resources::Config;
 
-use super::flags::ContentFlags;
-use super::parse;
 use super::reader::Reader;
-use crate::config_file::ConfigFile;
+use super::table;
 
 /// The metrics of custom resources.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct CustomResources {
-    /// What is configured.
+    /// The configuration, if there is one.
     pub(crate) config: Option<Configured>,
-    /// The file it is from, also where it is missing.
+    /// The file of the configuration, even if it is missing.
     pub(crate) file: Option<ConfigSource>,
-    /// No built-in resources.
+    /// Whether built-in resources are left out.
     pub(crate) only: bool,
 }
 
@@ -28,69 +26,38 @@ pub(crate) struct Configured {
     pub(crate) config: Config,
 }
 
-/// A file, and what it held when it was read.
+/// A file and its content when it was read.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ConfigSource {
     pub(crate) path: PathBuf,
-    /// Nothing where it is missing.
+    /// `None` if the file is missing.
     pub(crate) content: Option<String>,
 }
-
-/// The names of an option, on the command line and in the options file.
-const INLINE: (&str, &str) = ("--custom-resource-state-config", "custom_resource_config");
-const FILE: (&str, &str) = (
-    "--custom-resource-state-config-file",
-    "custom_resource_state_config_file",
-);
 
 // === impl CustomResources ===
 
 impl CustomResources {
-    /// Reads it from flags and options file, and the file they name.
-    pub(super) fn read(reader: &mut Reader<'_>, flags: &ContentFlags, file: &ConfigFile) -> Self {
-        if file.custom_resource_file_old.0.is_some() {
-            reader.warnings.push(
-                "the key `custom_resource_config_file` is old; use `custom_resource_state_config_file`"
-                    .into(),
-            );
-        }
-        let given = |text: Option<&String>| text.filter(|text| !text.is_empty()).cloned();
-        let in_file = given(file.custom_resource_file.0.as_ref())
-            .or_else(|| given(file.custom_resource_file_old.0.as_ref()));
-        let path_from = reader.from(FILE.0, FILE.1, in_file.is_some());
-        let path = in_file.or_else(|| given(flags.custom_resource_state_config_file.as_ref()));
-        let in_file = given(file.custom_resource_config.0.as_ref());
-        let inline_from = reader.from(INLINE.0, INLINE.1, in_file.is_some());
-        let inline = in_file.or_else(|| given(flags.custom_resource_state_config.as_ref()));
-        let may_be_missing = reader.value(
-            "--continue-without-custom-resource-state-config-file",
-            &flags.continue_without_custom_resource_state_config_file,
-            "continue_without_custom_resource_state_config_file",
-            &file.continue_without_custom_resource_file,
-            parse::switch,
-            false,
-        );
-        let only = reader.value(
-            "--custom-resource-state-only",
-            &flags.custom_resource_state_only,
-            "custom_resources_only",
-            &file.custom_resources_only,
-            parse::switch,
-            false,
-        );
-        if let Some(text) = inline {
-            if path.is_some() {
+    /// Reads the options, and the file that they name.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let path = reader.non_empty(&table::CUSTOM_RESOURCE_STATE_CONFIG_FILE.row);
+        let inline = reader.non_empty(&table::CUSTOM_RESOURCE_STATE_CONFIG.row);
+        let may_be_missing =
+            reader.value(&table::CONTINUE_WITHOUT_CUSTOM_RESOURCE_STATE_CONFIG_FILE);
+        let only = reader.value(&table::CUSTOM_RESOURCE_STATE_ONLY);
+        if let Some((inline_from, text)) = inline {
+            if let Some((path_from, _)) = path {
                 reader.warnings.push(format!(
                     "{path_from} has no effect: {inline_from} wins; remove one of the two"
                 ));
             }
             return Self {
-                config: Configured::parse(reader, &inline_from, text),
+                config: Configured::parse(reader, &inline_from, text.to_owned()),
                 file: None,
                 only,
             };
         }
-        let source = path.map(|path| ConfigSource::read(reader, &path_from, path, may_be_missing));
+        let source =
+            path.map(|(from, path)| ConfigSource::read(reader, &from, path, may_be_missing));
         let text = source.as_ref().and_then(|source| {
             let path = source.path.display().to_string();
             Some((path, source.content.clone()?))
@@ -102,7 +69,7 @@ impl CustomResources {
         }
     }
 
-    /// Notes what the rest of the options makes of it.
+    /// Warns of options that leave no metrics.
     pub(super) fn check(&self, reader: &mut Reader<'_>) {
         if self.only && self.config.is_none() && self.file.is_none() && reader.problems.is_empty() {
             reader.warnings.push(
@@ -117,7 +84,7 @@ impl CustomResources {
 // === impl Configured ===
 
 impl Configured {
-    /// Parses a configuration and notes all that is wrong or odd.
+    /// Parses a configuration and collects its problems and warnings.
     fn parse(reader: &mut Reader<'_>, from: &str, text: String) -> Option<Self> {
         match Config::parse(&text) {
             Ok(config) => {
@@ -139,7 +106,7 @@ impl Configured {
 }
 
 impl PartialEq for Configured {
-    /// The same text is the same configuration.
+    /// Compares the texts.
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
     }
@@ -148,7 +115,7 @@ impl PartialEq for Configured {
 // === impl ConfigSource ===
 
 impl ConfigSource {
-    fn read(reader: &mut Reader<'_>, from: &str, path: String, may_be_missing: bool) -> Self {
+    fn read(reader: &mut Reader<'_>, from: &str, path: &str, may_be_missing: bool) -> Self {
         let path = PathBuf::from(path);
         let content = match std::fs::read_to_string(&path) {
             Ok(content) => Some(content),

@@ -1,235 +1,176 @@
-//! The flags of the exporter.
+//! The flags as clap sees them, and what the command line gives them.
 
-use clap::Args;
+use std::collections::BTreeMap;
 
-/// All flags of the serving program.
-#[derive(Args, Clone, Debug, Default)]
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint};
+
+use super::row::{Form, Row};
+use super::table::TABLE;
+
+/// The values of the flags that the command line sets.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Flags {
-    #[command(flatten)]
-    pub(crate) content: ContentFlags,
-    #[command(flatten)]
-    pub(crate) source: SourceFlags,
-    #[command(flatten)]
-    pub(crate) server: ServerFlags,
-    #[command(flatten)]
-    pub(crate) config: ConfigFlags,
-    #[command(flatten)]
-    pub(crate) logging: LogFlags,
-    #[command(flatten)]
-    pub(crate) ignored: IgnoredFlags,
+    values: BTreeMap<&'static str, Vec<String>>,
 }
 
-/// What is shown of the objects.
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Metrics")]
-pub(crate) struct ContentFlags {
-    /// Resources, by their plural names [default: 32 of 39; see `families`]
-    #[arg(long, value_name = "LIST")]
-    pub(crate) resources: Vec<String>,
-    /// Only families whose name one of these regular expressions finds
-    #[arg(long, value_name = "LIST")]
-    pub(crate) metric_allowlist: Vec<String>,
-    /// No families whose name one of these regular expressions finds
-    #[arg(long, value_name = "LIST")]
-    pub(crate) metric_denylist: Vec<String>,
-    /// Opt-in families to switch on, by regular expressions
-    #[arg(long, value_name = "LIST")]
-    pub(crate) metric_opt_in_list: Vec<String>,
-    /// Labels of objects to show, such as `pods=[team,app.kubernetes.io/*],*=[env]`
-    #[arg(long, value_name = "ALLOWLIST")]
-    pub(crate) metric_labels_allowlist: Option<String>,
-    /// Annotations of objects to show, written like the labels
-    #[arg(long, value_name = "ALLOWLIST")]
-    pub(crate) metric_annotations_allowlist: Option<String>,
-    /// Only objects of these namespaces; cluster-scoped objects always show
-    #[arg(long, value_name = "LIST")]
-    pub(crate) namespaces: Vec<String>,
-    /// No objects of these namespaces
-    #[arg(long, value_name = "LIST")]
-    pub(crate) namespaces_denylist: Vec<String>,
-    /// Custom Resource State metrics: the YAML itself; wins over the file
-    #[arg(long, value_name = "YAML", help_heading = "Custom resources")]
-    pub(crate) custom_resource_state_config: Option<String>,
-    /// Custom Resource State metrics: a YAML file, followed as it changes
-    #[arg(long, value_name = "FILE", help_heading = "Custom resources")]
-    pub(crate) custom_resource_state_config_file: Option<String>,
-    /// Show custom resources only, no built-in ones
-    #[arg(long, value_name = "BOOL", help_heading = "Custom resources")]
-    pub(crate) custom_resource_state_only: Option<String>,
-    /// Start without the file; its metrics show once it is there
-    #[arg(long, value_name = "BOOL", help_heading = "Custom resources")]
-    pub(crate) continue_without_custom_resource_state_config_file: Option<String>,
-    /// The own shard, counted from 0 [default: 0]
-    #[arg(long, value_name = "INDEX", help_heading = "Sharding")]
-    pub(crate) shard: Option<String>,
-    /// The number of shards [default: 1]
-    #[arg(long, value_name = "NUMBER", help_heading = "Sharding")]
-    pub(crate) total_shards: Option<String>,
-    /// Divide objects as the API server can, so that it sends each shard only its own; the same on
-    /// all shards
-    #[arg(long, value_name = "BOOL", help_heading = "Sharding")]
-    pub(crate) server_side_sharding: Option<String>,
+/// The values of those flags that the subcommand `render` has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RenderFlags(pub(crate) Flags);
+
+// === impl Flags ===
+
+impl Flags {
+    /// The value of an option; the last one if the flag is given several times.
+    pub(super) fn value(&self, row: &Row) -> Option<&str> {
+        self.values(row).last().map(String::as_str)
+    }
+
+    /// All values of an option, in their order.
+    pub(super) fn values(&self, row: &Row) -> &[String] {
+        self.values.get(row.flag).map_or(&[], Vec::as_slice)
+    }
+
+    /// Sets a flag to a single value.
+    #[cfg(test)]
+    pub(super) fn with(mut self, row: &Row, value: &str) -> Self {
+        self.values.insert(row.flag, vec![value.to_owned()]);
+        self
+    }
 }
 
-/// Where the objects come from.
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Source of objects")]
-pub(crate) struct SourceFlags {
-    /// Manifests instead of a cluster: files or directories, followed as they change
-    #[arg(long, value_name = "LIST")]
-    pub(crate) manifests: Vec<String>,
-    /// URL of the API server [default: the kubeconfig's, or the cluster this runs in]
-    #[arg(long, value_name = "URL")]
-    pub(crate) apiserver: Option<String>,
-    /// The kubeconfig file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) kubeconfig: Option<String>,
-    /// Only pods on this node, for one exporter per node
-    #[arg(long, value_name = "NAME")]
-    pub(crate) node: Option<String>,
-    /// Only pods without a node, beside exporters per node
-    #[arg(long, value_name = "BOOL")]
-    pub(crate) track_unscheduled_pods: Option<String>,
-    /// Let lists be answered from the API server's cache
-    #[arg(long, value_name = "BOOL")]
-    pub(crate) use_apiserver_cache: Option<String>,
-    /// Ask for lists in pages, also where the API server can stream them
-    #[arg(long, value_name = "BOOL")]
-    pub(crate) no_watchlist: Option<String>,
-    /// When to be ready: `default` also where the API server refuses resources, or `strict`
-    #[arg(long, value_name = "POLICY")]
-    pub(crate) readiness: Option<String>,
-    /// The most objects a list takes; 0 is no limit [default: 0]
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) object_limit: Option<String>,
-    /// Name of the own pod, to find the shard from its StatefulSet
-    #[arg(long, value_name = "NAME", help_heading = "Sharding")]
-    pub(crate) pod: Option<String>,
-    /// Namespace of the own pod
-    #[arg(long, value_name = "NAME", help_heading = "Sharding")]
-    pub(crate) pod_namespace: Option<String>,
-    /// How long to serve objects on that another shard takes over [default: 0]
-    #[arg(long, value_name = "DURATION", help_heading = "Sharding")]
-    pub(crate) shard_handover: Option<String>,
+impl Args for Flags {
+    fn augment_args(command: Command) -> Command {
+        command.args(TABLE.iter().map(arg))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
 }
 
-/// How the answers are served.
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Serving")]
-pub(crate) struct ServerFlags {
-    /// Address of the metrics [default: ::]
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) host: Option<String>,
-    /// Port of the metrics; 0 takes a free one [default: 8080]
-    #[arg(long, value_name = "PORT")]
-    pub(crate) port: Option<String>,
-    /// Address of the telemetry: the exporter's own metrics and state [default: ::]
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) telemetry_host: Option<String>,
-    /// Port of the telemetry; 0 takes a free one [default: 8081]
-    #[arg(long, value_name = "PORT")]
-    pub(crate) telemetry_port: Option<String>,
-    /// Web configuration file: TLS, client certificates, basic authentication
-    #[arg(long, value_name = "FILE")]
-    pub(crate) tls_config: Option<String>,
-    /// Ask the API server whether a request's bearer token may read what it asks for
-    #[arg(long, value_name = "BOOL")]
-    pub(crate) auth_filter: Option<String>,
-    /// The longest time for reading a request; 0 is no limit [default: 1m]
-    #[arg(long, value_name = "DURATION", help_heading = "Limits")]
-    pub(crate) server_read_timeout: Option<String>,
-    /// The longest time for writing an answer; 0 is no limit [default: 1m]
-    #[arg(long, value_name = "DURATION", help_heading = "Limits")]
-    pub(crate) server_write_timeout: Option<String>,
-    /// The longest time a connection stays open between requests; 0 is no limit [default: 5m]
-    #[arg(long, value_name = "DURATION", help_heading = "Limits")]
-    pub(crate) server_idle_timeout: Option<String>,
-    /// The longest time for reading a request's header; 0 is no limit [default: 5s]
-    #[arg(long, value_name = "DURATION", help_heading = "Limits")]
-    pub(crate) server_read_header_timeout: Option<String>,
-    /// The longest time an answer may stand still because the client does not read; 0 is no limit
-    /// [default: 10s]
-    #[arg(long, value_name = "DURATION", help_heading = "Limits")]
-    pub(crate) server_progress_timeout: Option<String>,
-    /// The most connections at a time; one more closes the one that is quiet longest [default: 1024]
-    #[arg(long, value_name = "NUMBER", help_heading = "Limits")]
-    pub(crate) max_connections: Option<String>,
-    /// The most answers at a time; one more cuts the one longest without progress [default: 32]
-    #[arg(long, value_name = "NUMBER", help_heading = "Limits")]
-    pub(crate) max_answers: Option<String>,
+impl FromArgMatches for Flags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let values = TABLE.iter().filter_map(|row| {
+            // A subcommand lacks some of the flags.
+            let values = matches.try_get_many::<String>(row.flag).ok()??;
+            Some((row.flag, values.cloned().collect()))
+        });
+        Ok(Self {
+            values: values.collect(),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.values.extend(Self::from_arg_matches(matches)?.values);
+        Ok(())
+    }
 }
 
-/// The options file.
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Options file")]
-pub(crate) struct ConfigFlags {
-    /// Options as a YAML file, which win over the flags; followed as it changes
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<String>,
-    /// Start with the flags alone where the file is missing or invalid
-    #[arg(long, value_name = "BOOL")]
-    pub(crate) continue_without_config: Option<String>,
+// === impl RenderFlags ===
+
+impl Args for RenderFlags {
+    fn augment_args(command: Command) -> Command {
+        command.args(TABLE.iter().filter(|row| row.render).map(arg))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
 }
 
-/// What is logged, and how.
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Logging")]
-pub(crate) struct LogFlags {
-    /// Verbosity: 0 tells what matters, from 2 on more, from 5 on everything [default: 0]
-    #[arg(short = 'v', long = "v", value_name = "LEVEL")]
-    pub(crate) verbosity: Option<String>,
-    /// Log lines for people or for machines [default: text]
-    #[arg(long, value_name = "text|json")]
-    pub(crate) log_format: Option<String>,
+impl FromArgMatches for RenderFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Flags::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
 }
 
-/// Flags that have nothing to change here.
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Accepted without effect")]
-pub(crate) struct IgnoredFlags {
-    /// gzip is always on for clients that accept it
-    #[arg(long, value_name = "BOOL")]
-    pub(crate) enable_gzip_encoding: Option<String>,
-    /// There is no garbage collector to limit
-    #[arg(long, value_name = "BOOL")]
-    pub(crate) auto_gomemlimit: Option<String>,
-    /// There is no garbage collector to limit
-    #[arg(long, value_name = "RATIO")]
-    pub(crate) auto_gomemlimit_ratio: Option<String>,
-    /// Logs go to standard error
-    #[arg(long, value_name = "BOOL")]
-    pub(crate) logtostderr: Option<String>,
-    #[arg(long, value_name = "BOOL", hide = true)]
-    pub(crate) alsologtostderr: Option<String>,
-    #[arg(long, value_name = "LEVEL", hide = true)]
-    pub(crate) alsologtostderrthreshold: Option<String>,
-    #[arg(long, value_name = "LEVEL", hide = true)]
-    pub(crate) stderrthreshold: Option<String>,
-    #[arg(
-        long = "legacy_stderr_threshold_behavior",
-        value_name = "BOOL",
-        hide = true
-    )]
-    pub(crate) legacy_stderr_threshold_behavior: Option<String>,
-    /// Logs go to standard error
-    #[arg(long = "log_dir", value_name = "DIR")]
-    pub(crate) log_dir: Option<String>,
-    /// Logs go to standard error
-    #[arg(long = "log_file", value_name = "FILE")]
-    pub(crate) log_file: Option<String>,
-    #[arg(long = "log_file_max_size", value_name = "MB", hide = true)]
-    pub(crate) log_file_max_size: Option<String>,
-    #[arg(long = "log_backtrace_at", value_name = "FILE:LINE", hide = true)]
-    pub(crate) log_backtrace_at: Option<String>,
-    #[arg(long = "add_dir_header", value_name = "BOOL", hide = true)]
-    pub(crate) add_dir_header: Option<String>,
-    #[arg(long = "skip_headers", value_name = "BOOL", hide = true)]
-    pub(crate) skip_headers: Option<String>,
-    #[arg(long = "skip_log_headers", value_name = "BOOL", hide = true)]
-    pub(crate) skip_log_headers: Option<String>,
-    #[arg(long = "one_output", value_name = "BOOL", hide = true)]
-    pub(crate) one_output: Option<String>,
-    /// Verbosity per file: use -v for all
-    #[arg(long, value_name = "PATTERN=LEVEL")]
-    pub(crate) vmodule: Option<String>,
+/// Describes options at length, for the man page.
+pub(crate) fn with_manual(command: Command) -> Command {
+    command.mut_args(|arg| {
+        let row = TABLE.iter().find(|row| arg.get_id() == row.flag);
+        match row {
+            Some(row) => arg.long_help(row.manual()),
+            None => arg,
+        }
+    })
+}
+
+/// The flag of a row.
+fn arg(row: &Row) -> Arg {
+    let help = match row.default_shown() {
+        Some(default) => format!("{} [default: {default}]", row.help),
+        None => row.help.to_owned(),
+    };
+    let name = row.flag.trim_start_matches('-');
+    let arg = Arg::new(row.flag)
+        .long(name)
+        .help(help)
+        .help_heading(row.heading)
+        .hide(row.hidden);
+    let mut letters = name.chars();
+    let arg = match (letters.next(), letters.next()) {
+        (Some(letter), None) => arg.short(letter),
+        _ => arg,
+    };
+    let (value_name, action) = match row.form {
+        // `--name` or `--name=BOOL`.
+        Form::Switch => {
+            return arg
+                .value_name("BOOL")
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("true");
+        }
+        Form::Value(name) | Form::Allowlists(name) => (name, ArgAction::Set),
+        Form::List(name) | Form::Keys(name) => (name, ArgAction::Append),
+    };
+    let hint = match value_name {
+        "FILE" => ValueHint::FilePath,
+        "DIR" => ValueHint::DirPath,
+        _ => ValueHint::Unknown,
+    };
+    // The next argument is the value, even if it looks like a flag.
+    arg.value_name(value_name)
+        .action(action)
+        .value_hint(hint)
+        .allow_hyphen_values(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table;
+    use super::*;
+
+    fn flags(line: &str) -> Flags {
+        let command = Flags::augment_args(Command::new("exporter").args_override_self(true));
+        let args = ["exporter"].into_iter().chain(line.split_whitespace());
+        Flags::from_arg_matches(&command.get_matches_from(args)).unwrap()
+    }
+
+    #[test]
+    fn lists_accumulate_and_everything_else_takes_the_last() {
+        let flags = flags(
+            "--resources=pods --resources nodes --port 1 --port=2 \
+             --metric-labels-allowlist=a=[b] --metric-labels-allowlist=c=[d]",
+        );
+        assert_eq!(flags.values(&table::RESOURCES.row), ["pods", "nodes"]);
+        assert_eq!(flags.value(&table::PORT.row), Some("2"));
+        assert_eq!(
+            flags.value(&table::METRIC_LABELS_ALLOWLIST.row),
+            Some("c=[d]")
+        );
+    }
+
+    #[test]
+    fn switches_take_a_value_only_with_an_equals_sign() {
+        let flags = flags("--auth-filter --auto-gomemlimit=false --shard -1 -v 4");
+        assert_eq!(flags.value(&table::AUTH_FILTER.row), Some("true"));
+        assert_eq!(flags.value(&table::AUTO_GOMEMLIMIT.row), Some("false"));
+        assert_eq!(flags.value(&table::SHARD.row), Some("-1"));
+        assert_eq!(flags.value(&table::VERBOSITY.row), Some("4"));
+    }
 }

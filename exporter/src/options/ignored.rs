@@ -1,81 +1,33 @@
-//! Flags that have nothing to change here.
+//! Options of the Go program that have no effect.
 
-use super::flags::IgnoredFlags;
-use super::parse;
 use super::reader::Reader;
-use crate::config_file::ConfigFile;
+use super::row::{Compat, DefaultValue, Row};
+use super::table::{self, TABLE};
 
-/// Checks flags that change nothing, and says so.
-pub(super) fn check(reader: &mut Reader<'_>, flags: &IgnoredFlags, file: &ConfigFile) {
-    let memory = parse::switch;
-    let key = "auto-gomemlimit";
-    if reader.value(
-        "--auto-gomemlimit",
-        &flags.auto_gomemlimit,
-        key,
-        &file.auto_gomemlimit,
-        memory,
-        false,
-    ) {
-        reader.value(
-            "--auto-gomemlimit-ratio",
-            &flags.auto_gomemlimit_ratio,
-            "auto-gomemlimit-ratio",
-            &file.auto_gomemlimit_ratio,
-            parse::ratio,
-            0.9,
-        );
-        reader
-            .warnings
-            .push("--auto-gomemlimit has no effect: there is no garbage collector to limit".into());
+/// Checks options without effect, and warns of those that ask for a change.
+pub(super) fn check(reader: &mut Reader<'_>) {
+    // As in the Go program, the ratio matters only if the limit is on.
+    if reader.value(&table::AUTO_GOMEMLIMIT) {
+        reader.value(&table::AUTO_GOMEMLIMIT_RATIO);
+        warn(reader, &table::AUTO_GOMEMLIMIT.row, "");
     }
-    let gzip = &flags.enable_gzip_encoding;
-    if !reader.value(
-        "--enable-gzip-encoding",
-        gzip,
-        "enable_gzip_encoding",
-        &file.enable_gzip_encoding,
-        memory,
-        true,
-    ) {
-        reader.warnings.push(
-            "--enable-gzip-encoding=false has no effect: clients that accept gzip get it".into(),
-        );
+    if !reader.value(&table::ENABLE_GZIP_ENCODING) {
+        warn(reader, &table::ENABLE_GZIP_ENCODING.row, "=false");
     }
-    let log_files = [
-        ("--logtostderr", &flags.logtostderr),
-        ("--alsologtostderr", &flags.alsologtostderr),
-        (
-            "--alsologtostderrthreshold",
-            &flags.alsologtostderrthreshold,
-        ),
-        ("--stderrthreshold", &flags.stderrthreshold),
-        (
-            "--legacy_stderr_threshold_behavior",
-            &flags.legacy_stderr_threshold_behavior,
-        ),
-        ("--log_dir", &flags.log_dir),
-        ("--log_file", &flags.log_file),
-        ("--log_file_max_size", &flags.log_file_max_size),
-        ("--log_backtrace_at", &flags.log_backtrace_at),
-        ("--add_dir_header", &flags.add_dir_header),
-        ("--skip_headers", &flags.skip_headers),
-        ("--skip_log_headers", &flags.skip_log_headers),
-        ("--one_output", &flags.one_output),
-    ];
-    for (flag, value) in log_files {
-        // What the program does anyway needs no word.
-        let harmless = flag == "--logtostderr" && value.as_deref() == Some("true");
-        if value.is_some() && !harmless {
-            reader.warnings.push(format!(
-                "{flag} has no effect: log lines of one format go to standard error; see \
-                 --log-format"
-            ));
+    for row in TABLE.iter().filter(|row| row.key.is_none()) {
+        let given = reader.on_command_line(row);
+        let is_default =
+            |text: &str| matches!(row.default, DefaultValue::Value(default) if default == text);
+        if given.is_some_and(|text| !is_default(text)) {
+            warn(reader, row, "");
         }
     }
-    if flags.vmodule.is_some() {
-        reader
-            .warnings
-            .push("--vmodule has no effect: use -v, or PUT /debug/log-level".into());
+}
+
+/// Warns that an option has no effect, if it has none.
+fn warn(reader: &mut Reader<'_>, row: &Row, value: &str) {
+    if let Compat::NoEffect(reason) = row.compat {
+        let warning = format!("{}{value} has no effect: {reason}", row.flag);
+        reader.warnings.push(warning);
     }
 }

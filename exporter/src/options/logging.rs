@@ -1,59 +1,30 @@
 //! How log lines are written.
 
-use super::LogFlags;
+use super::flags::Flags;
+use super::parse::LogFormat;
+use super::reader::Reader;
+use super::table;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LogOptions {
-    pub(crate) json: bool,
+    pub(crate) format: LogFormat,
     pub(crate) verbosity: i64,
 }
 
 // === impl LogOptions ===
 
 impl LogOptions {
-    /// Reads the flags.
-    ///
-    /// # Errors
-    ///
-    /// Each problem, with its flag and what would be right.
-    pub(crate) fn new(flags: &LogFlags) -> Result<Self, Vec<String>> {
-        let mut problems = Vec::new();
-        let verbosity = flags.verbosity.as_deref().map_or(Ok(0), str::parse);
-        let verbosity = verbosity.unwrap_or_else(|_| {
-            let text = flags.verbosity.as_deref().unwrap_or_default();
-            problems.push(format!("-v: `{text}` is not a whole number"));
-            0
-        });
-        let json = match flags.log_format.as_deref() {
-            None | Some("text") => false,
-            Some("json") => true,
-            Some(other) => {
-                problems.push(format!(
-                    "--log-format: `{other}` is neither `text` nor `json`"
-                ));
-                false
-            }
-        };
-        if problems.is_empty() {
-            Ok(Self { json, verbosity })
-        } else {
-            Err(problems)
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            verbosity: reader.value(&table::VERBOSITY),
+            format: reader.value(&table::LOG_FORMAT),
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn verbosity_is_a_whole_number() {
-        let flags = LogFlags {
-            verbosity: Some("x".into()),
-            log_format: None,
-        };
-        let problems = LogOptions::new(&flags).unwrap_err();
-        assert_eq!(problems, ["-v: `x` is not a whole number"]);
+    /// Reads the flags without reporting problems, because logging starts first.
+    /// [`Options::new`](super::Options::new) reports them with those of the other options.
+    pub(crate) fn of(flags: &Flags) -> Self {
+        Self::read(&mut Reader::new(flags, None))
     }
 }

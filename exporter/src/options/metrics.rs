@@ -1,18 +1,14 @@
-//! Which metrics there are.
-
-use std::collections::BTreeMap;
+//! Which metrics are exported.
 
 use kube_state_metrics::custom_resources::KnownKind;
 use kube_state_metrics::filter::{AllowlistConfig, FilterError};
 use kube_state_metrics::{BuildError, BuildProblem, BuiltIn, Shard, StateMetrics};
 
-use super::flags::{ContentFlags, Flags, LogFlags};
-use super::parse;
+use super::custom_resources::CustomResources;
 use super::reader::Reader;
-use super::{CustomResources, Options, OptionsError};
-use crate::config_file::{ConfigFile, Keys};
+use super::table;
 
-/// What is shown of the objects.
+/// Which metrics are exported.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct MetricsOptions {
     pub(crate) resources: Vec<String>,
@@ -30,89 +26,23 @@ pub(crate) struct MetricsOptions {
 // === impl MetricsOptions ===
 
 impl MetricsOptions {
-    /// Reads it from flags and file.
-    pub(super) fn read(reader: &mut Reader<'_>, flags: &ContentFlags, file: &ConfigFile) -> Self {
-        /// The keys of a map of the file, unless it is absent or empty.
-        fn keys(map: Option<&Keys>) -> Option<Vec<String>> {
-            map.map(|map| map.0.clone()).filter(|keys| !keys.is_empty())
-        }
-        let list =
-            |flag: &[String], keys: Option<Vec<String>>| keys.unwrap_or_else(|| parse::items(flag));
-        let custom = CustomResources::read(reader, flags, file);
-        let mut resources = list(&flags.resources, keys(file.resources.as_ref()));
-        let unknown = resources
-            .iter()
-            .filter(|name| name.parse::<BuiltIn>().is_err());
-        for name in unknown.cloned().collect::<Vec<_>>() {
-            let from = reader.from("--resources", "resources", file.resources.is_some());
-            let known: Vec<_> = BuiltIn::ALL.iter().map(|known| known.name()).collect();
-            let known = known.join(", ");
-            let problem = format!("{from}: there is no resource `{name}`; there are {known}");
-            if custom.only {
-                // None is shown, whatever its name.
-                reader.warnings.push(problem);
-            } else {
-                reader.problems.push(problem);
-            }
-        }
-        resources.retain(|name| name.parse::<BuiltIn>().is_ok());
-        if resources.is_empty() {
-            resources.extend(BuiltIn::defaults().map(|resource| resource.name().to_owned()));
-        }
-        if custom.only {
-            resources.clear();
-        }
-        let shard = shard(reader, flags, file);
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let custom = CustomResources::read(reader);
         Self {
-            resources,
-            allow: list(
-                &flags.metric_allowlist,
-                keys(file.metric_allowlist.as_ref()),
-            ),
-            deny: list(&flags.metric_denylist, keys(file.metric_denylist.as_ref())),
-            opt_in: list(
-                &flags.metric_opt_in_list,
-                keys(file.metric_opt_in_list.as_ref()),
-            ),
-            labels: allowlists(
-                reader,
-                "--metric-labels-allowlist",
-                flags.metric_labels_allowlist.as_deref(),
-                file.labels.as_ref(),
-            ),
-            annotations: allowlists(
-                reader,
-                "--metric-annotations-allowlist",
-                flags.metric_annotations_allowlist.as_deref(),
-                file.annotations.as_ref(),
-            ),
-            namespaces: list(
-                &flags.namespaces,
-                file.namespaces.as_ref().map(parse::items),
-            ),
-            denied_namespaces: list(
-                &flags.namespaces_denylist,
-                file.namespaces_denylist.as_ref().map(parse::items),
-            ),
-            shard,
+            resources: resources(reader, custom.only),
+            allow: reader.items(&table::METRIC_ALLOWLIST),
+            deny: reader.items(&table::METRIC_DENYLIST),
+            opt_in: reader.items(&table::METRIC_OPT_IN_LIST),
+            shard: shard(reader),
+            labels: reader.allowlists(&table::METRIC_LABELS_ALLOWLIST),
+            annotations: reader.allowlists(&table::METRIC_ANNOTATIONS_ALLOWLIST),
+            namespaces: reader.items(&table::NAMESPACES),
+            denied_namespaces: reader.items(&table::NAMESPACES_DENYLIST),
             custom,
         }
     }
 
-    /// What `render` shows.
-    pub(crate) fn from_flags(
-        content: &ContentFlags,
-        logging: &LogFlags,
-    ) -> Result<(Self, Vec<String>), OptionsError> {
-        let flags = Flags {
-            content: content.clone(),
-            logging: logging.clone(),
-            ..Flags::default()
-        };
-        Options::new(&flags, None).map(|(options, warnings)| (options.metrics, warnings))
-    }
-
-    /// The stores for it.
+    /// Builds empty stores.
     ///
     /// # Errors
     ///
@@ -129,7 +59,7 @@ impl MetricsOptions {
             .deny_namespaces(&self.denied_namespaces)
             .shard(self.shard);
         match &self.custom.config {
-            // Kinds that only the cluster or the manifests know come later.
+            // The kinds of the cluster or of the manifests are added later.
             Some(own) => builder
                 .custom_resources(&own.config)
                 .known_kinds(KnownKind::built_in())
@@ -138,7 +68,7 @@ impl MetricsOptions {
         }
     }
 
-    /// Builds the stores once, for what only that can tell.
+    /// Builds the stores once, to find the problems that only the builder finds.
     pub(super) fn check(&self, reader: &mut Reader<'_>) {
         let known: Vec<_> = BuiltIn::ALL
             .iter()
@@ -160,41 +90,51 @@ impl MetricsOptions {
                     .extend(metrics.warnings().iter().map(ToString::to_string));
             }
             Err(error) => {
-                // These are told above, with their flag.
-                let told = |problem: &&BuildProblem| {
+                // These are reported above, with their flag.
+                let reported = |problem: &&BuildProblem| {
                     matches!(
                         problem,
                         BuildProblem::Filter(FilterError::UnknownResource { .. })
                     )
                 };
-                let rest = error.problems().iter().filter(|problem| !told(problem));
+                let rest = error.problems().iter().filter(|problem| !reported(problem));
                 reader.problems.extend(rest.map(ToString::to_string));
             }
         }
     }
 }
 
-fn shard(reader: &mut Reader<'_>, flags: &ContentFlags, file: &ConfigFile) -> Shard {
-    let count = parse::number;
+/// The resources to export. Names of unknown resources are problems, or warnings if no built-in resource
+/// is exported.
+fn resources(reader: &mut Reader<'_>, custom_only: bool) -> Vec<String> {
+    let given = reader.items(&table::RESOURCES);
+    let (mut resources, unknown): (Vec<_>, Vec<_>) = given
+        .into_iter()
+        .partition(|name| name.parse::<BuiltIn>().is_ok());
+    for name in unknown {
+        let source = reader.source(&table::RESOURCES.row);
+        let known: Vec<_> = BuiltIn::ALL.iter().map(|known| known.name()).collect();
+        let known = known.join(", ");
+        let problem = format!("{source}: there is no resource `{name}`; there are {known}");
+        if custom_only {
+            reader.warnings.push(problem);
+        } else {
+            reader.problems.push(problem);
+        }
+    }
+    if custom_only {
+        resources.clear();
+    } else if resources.is_empty() {
+        resources.extend(BuiltIn::defaults().map(|resource| resource.name().to_owned()));
+    }
+    resources
+}
+
+fn shard(reader: &mut Reader<'_>) -> Shard {
     let before = reader.problems.len();
-    let by_range = reader.value(
-        "--server-side-sharding",
-        &flags.server_side_sharding,
-        "server_side_sharding",
-        &file.server_side_sharding,
-        parse::switch,
-        false,
-    );
-    let shard = reader.value("--shard", &flags.shard, "shard", &file.shard, count, 0);
-    let total = "total_shards";
-    let total = reader.value(
-        "--total-shards",
-        &flags.total_shards,
-        total,
-        &file.total_shards,
-        count,
-        1,
-    );
+    let by_range = reader.value(&table::SERVER_SIDE_SHARDING);
+    let shard = reader.value(&table::SHARD);
+    let total = reader.value(&table::TOTAL_SHARDS);
     if reader.problems.len() > before {
         return Shard::default();
     }
@@ -205,23 +145,4 @@ fn shard(reader: &mut Reader<'_>, flags: &ContentFlags, file: &ConfigFile) -> Sh
         Shard::default()
     });
     if by_range { shard.by_range() } else { shard }
-}
-
-fn allowlists(
-    reader: &mut Reader<'_>,
-    flag: &'static str,
-    value: Option<&str>,
-    file: Option<&BTreeMap<String, Vec<String>>>,
-) -> AllowlistConfig {
-    if let Some(lists) = file.filter(|lists| !lists.is_empty()) {
-        let mut config = AllowlistConfig::default();
-        for (resource, patterns) in lists {
-            config.insert(resource, patterns);
-        }
-        return config;
-    }
-    AllowlistConfig::parse(value.unwrap_or_default()).unwrap_or_else(|error| {
-        reader.problems.push(format!("{flag}: {error}"));
-        AllowlistConfig::default()
-    })
 }

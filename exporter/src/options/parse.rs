@@ -1,11 +1,38 @@
-//! Texts from flags and the options file, as values. Errors say what would be right.
+//! Parsers of option values. An error completes the sentence "`TEXT` ...", with the cure.
 
+use std::path::PathBuf;
 use std::time::Duration;
+
+use kube_state_metrics::filter::AllowlistConfig;
+use kube_state_metrics::watch::ReadinessPolicy;
 
 /// A limit on time; `None` is no limit.
 pub(crate) type Timeout = Option<Duration>;
 
-/// Reads a switch as Go's flags do.
+/// The format of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// Takes any text.
+pub(crate) fn text(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
+
+/// Takes any text; an empty one is `None`.
+pub(crate) fn optional_text(text: &str) -> Result<Option<String>, String> {
+    Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
+}
+
+/// Takes any path; an empty one is `None`.
+pub(crate) fn optional_path(text: &str) -> Result<Option<PathBuf>, String> {
+    Ok(optional_text(text)?.map(PathBuf::from))
+}
+
+/// Parses a boolean as the flags of Go programs.
 pub(crate) fn switch(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
@@ -14,26 +41,31 @@ pub(crate) fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Reads a TCP port.
+/// Parses a TCP port.
 pub(crate) fn port(text: &str) -> Result<u16, String> {
     text.parse()
         .map_err(|_| "is not a port; give a number from 0 to 65535".into())
 }
 
-/// Reads a number that cannot be negative.
+/// Parses a number that is not negative.
 pub(crate) fn number(text: &str) -> Result<u32, String> {
     let number = text.parse::<u32>();
     number.map_err(|_| format!("is not a number from 0 to {}", u32::MAX))
 }
 
-/// Reads a limit as the reference does, in 64 bits with a sign, but for negative ones.
+/// Parses a limit: a signed number of 64 bits, as in the Go program, that is not negative.
 pub(crate) fn limit(text: &str) -> Result<u64, String> {
     let limit = text.parse::<i64>().ok();
     let limit = limit.and_then(|limit| u64::try_from(limit).ok());
     limit.ok_or_else(|| format!("is not a number from 0 to {}", i64::MAX))
 }
 
-/// Reads a number of at least 1.
+/// Parses a number that may be negative.
+pub(crate) fn integer(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| "is not a whole number".into())
+}
+
+/// Parses a number of at least 1.
 pub(crate) fn positive(text: &str) -> Result<usize, String> {
     let number = text.parse::<u32>().ok().filter(|number| *number > 0);
     number
@@ -41,16 +73,16 @@ pub(crate) fn positive(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "is not a number of 1 or more".into())
 }
 
-/// Reads the share of the memory that a Go program may use.
+/// Parses the part of the memory that a Go program may use.
 pub(crate) fn ratio(text: &str) -> Result<f64, String> {
     let ratio = text.parse::<f64>().ok();
     let ratio = ratio.filter(|ratio| *ratio > 0.0 && *ratio <= 1.0);
     ratio.ok_or_else(|| "is not a number above 0 and at most 1".into())
 }
 
-/// Reads a limit on time in [Go's notation](https://pkg.go.dev/time#ParseDuration), such as `1m30s`.
+/// Parses a limit on time in [Go's notation](https://pkg.go.dev/time#ParseDuration), such as `1m30s`.
 ///
-/// Zero and negative durations are no limit, as in Go's HTTP server.
+/// Zero and negative durations disable the limit, as in Go's HTTP server.
 pub(crate) fn timeout(text: &str) -> Result<Timeout, String> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -71,7 +103,7 @@ pub(crate) fn timeout(text: &str) -> Result<Timeout, String> {
         .map_err(|_| longest.to_owned())
 }
 
-/// Reads the URL of a server, which may lack its scheme.
+/// Parses the URL of a server, which may lack its scheme.
 pub(crate) fn server(text: &str) -> Result<http::Uri, String> {
     let is_host = |authority: &http::uri::Authority| {
         authority.port_u16().is_some() || authority.host() == authority.as_str()
@@ -85,10 +117,38 @@ pub(crate) fn server(text: &str) -> Result<http::Uri, String> {
     uri.ok_or_else(|| "is not a URL; write `https://HOST:PORT`".into())
 }
 
-/// The items of a set-valued flag given any number of times; each at most once, in order.
-pub(crate) fn items<'a>(values: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+/// Parses the URL of a server; an empty text is `None`.
+pub(crate) fn optional_server(text: &str) -> Result<Option<http::Uri>, String> {
+    Some(text)
+        .filter(|text| !text.is_empty())
+        .map(server)
+        .transpose()
+}
+
+/// Parses the name of a readiness policy.
+pub(crate) fn readiness(text: &str) -> Result<ReadinessPolicy, String> {
+    text.parse()
+        .map_err(|_| "is neither `default` nor `strict`".into())
+}
+
+/// Parses the name of a log format.
+pub(crate) fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("is neither `text` nor `json`".into()),
+    }
+}
+
+/// Parses patterns per resource, such as `pods=[team]`. The error is a sentence of its own.
+pub(crate) fn allowlists(text: &str) -> Result<AllowlistConfig, String> {
+    AllowlistConfig::parse(text).map_err(|error| error.to_string())
+}
+
+/// Splits values at commas; returns each item once, in order.
+pub(crate) fn items(values: &[String]) -> Vec<String> {
     let mut items = Vec::new();
-    for item in values.into_iter().flat_map(|value| value.split(',')) {
+    for item in values.iter().flat_map(|value| value.split(',')) {
         let item = item.trim();
         if !item.is_empty() && !items.iter().any(|known| known == item) {
             items.push(item.to_owned());
@@ -97,7 +157,7 @@ pub(crate) fn items<'a>(values: impl IntoIterator<Item = &'a String>) -> Vec<Str
     items
 }
 
-/// The seconds of a sequence of numbers with units.
+/// The seconds of a duration without a sign.
 fn go_duration(mut rest: &str) -> Option<f64> {
     let mut seconds = 0.0;
     if rest.is_empty() {

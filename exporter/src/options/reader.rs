@@ -1,13 +1,19 @@
-//! Values from flags and the options file.
+//! Values of options from the options file and the flags.
 
 use std::path::Path;
 
-use crate::config_file::Scalar;
+use kube_state_metrics::filter::AllowlistConfig;
 
-/// Reads values from flags and the file, and notes what is wrong with them.
+use super::file::{FileValue, OptionsFile};
+use super::flags::Flags;
+use super::row::{Items, Row, Single};
+use super::table::TABLE;
+
+/// Reads options and collects what is wrong with them. The options file takes precedence over flags,
+/// flags over defaults.
 pub(super) struct Reader<'a> {
-    /// The options file, where there is one.
-    pub(super) path: Option<&'a Path>,
+    flags: &'a Flags,
+    file: Option<(&'a Path, &'a OptionsFile)>,
     pub(super) problems: Vec<String>,
     pub(super) warnings: Vec<String>,
 }
@@ -15,39 +21,113 @@ pub(super) struct Reader<'a> {
 // === impl Reader ===
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(path: Option<&'a Path>) -> Self {
-        Self {
-            path,
+    /// Reads from flags and an options file with its path.
+    pub(super) fn new(flags: &'a Flags, file: Option<(&'a Path, &'a OptionsFile)>) -> Self {
+        let mut reader = Self {
+            flags,
+            file,
             problems: Vec::new(),
             warnings: Vec::new(),
+        };
+        for row in TABLE {
+            if let (Some(old), Some(key)) = (row.old_key, row.key)
+                && reader.in_file(old).is_some()
+            {
+                let warning = format!("the key `{old}` is old; use `{key}`");
+                reader.warnings.push(warning);
+            }
         }
+        reader
     }
 
-    /// The value of the file, or else of the flag, or else the default.
-    pub(super) fn value<T>(
-        &mut self,
-        flag: &'static str,
-        flag_value: &Option<String>,
-        key: &'static str,
-        file_value: &Scalar,
-        read: impl Fn(&str) -> Result<T, String>,
-        default: T,
-    ) -> T {
-        let Some(text) = file_value.0.as_ref().or(flag_value.as_ref()) else {
-            return default;
-        };
-        read(text).unwrap_or_else(|cure| {
-            let from = self.from(flag, key, file_value.0.is_some());
-            self.problems.push(format!("{from}: `{text}` {cure}"));
-            default
+    /// The value of an option. A value that cannot be parsed is a problem and reads as an empty one.
+    pub(super) fn value<T: Default>(&mut self, option: &Single<T>) -> T {
+        let row = &option.row;
+        let mut texts = self.texts(row);
+        let text = texts.next().unwrap_or_else(|| row.default_text());
+        drop(texts);
+        (option.parse)(text).unwrap_or_else(|cure| {
+            let problem = format!("{}: `{text}` {cure}", self.source(row));
+            self.problems.push(problem);
+            T::default()
         })
     }
 
-    /// Where a value is from.
-    pub(super) fn from(&self, flag: &'static str, key: &'static str, in_file: bool) -> String {
-        match self.path.filter(|_| in_file) {
-            Some(path) => format!("{}: `{key}`", path.display()),
-            None => flag.to_owned(),
+    /// The first text of an option that is not empty, with its source.
+    pub(super) fn non_empty(&self, row: &Row) -> Option<(String, &'a str)> {
+        let in_file = self.texts_in_file(row).find(|text| !text.is_empty());
+        let on_command_line = || self.on_command_line(row).filter(|text| !text.is_empty());
+        match in_file {
+            Some(text) => Some((self.source(row), text)),
+            None => Some((row.flag.to_owned(), on_command_line()?)),
         }
+    }
+
+    /// The items of an option.
+    pub(super) fn items(&self, option: &Items) -> Vec<String> {
+        match self.list_in_file(&option.row) {
+            Some(FileValue::List(items)) => (option.parse)(items),
+            Some(FileValue::Keys(keys)) => keys.clone(),
+            _ => (option.parse)(self.flags.values(&option.row)),
+        }
+    }
+
+    /// The patterns of an option per resource.
+    pub(super) fn allowlists(&mut self, option: &Single<AllowlistConfig>) -> AllowlistConfig {
+        if let Some(FileValue::Allowlists(lists)) = self.list_in_file(&option.row) {
+            let mut config = AllowlistConfig::default();
+            for (resource, patterns) in lists {
+                config.insert(resource, patterns);
+            }
+            return config;
+        }
+        let text = self.on_command_line(&option.row).unwrap_or_default();
+        (option.parse)(text).unwrap_or_else(|problem| {
+            let problem = format!("{}: {problem}", option.row.flag);
+            self.problems.push(problem);
+            AllowlistConfig::default()
+        })
+    }
+
+    /// The text that the command line gives an option.
+    pub(super) fn on_command_line(&self, row: &Row) -> Option<&'a str> {
+        self.flags.value(row)
+    }
+
+    /// Where the value of an option is from: the key in the options file, or the flag.
+    pub(super) fn source(&self, row: &Row) -> String {
+        let is_in_file =
+            self.texts_in_file(row).next().is_some() || self.list_in_file(row).is_some();
+        match (self.file, row.key) {
+            (Some((path, _)), Some(key)) if is_in_file => format!("{}: `{key}`", path.display()),
+            _ => row.flag.to_owned(),
+        }
+    }
+
+    /// A list or map of the options file, unless it is a map without keys.
+    fn list_in_file(&self, row: &Row) -> Option<&'a FileValue> {
+        let value = row.keys().find_map(|key| self.in_file(key))?;
+        match value {
+            FileValue::Text(_) => None,
+            FileValue::Keys(keys) if keys.is_empty() => None,
+            FileValue::Allowlists(lists) if lists.is_empty() => None,
+            value => Some(value),
+        }
+    }
+
+    /// The texts of an option, the one with precedence first.
+    fn texts(&self, row: &Row) -> impl Iterator<Item = &'a str> {
+        self.texts_in_file(row).chain(self.on_command_line(row))
+    }
+
+    fn texts_in_file(&self, row: &Row) -> impl Iterator<Item = &'a str> {
+        row.keys().filter_map(|key| match self.in_file(key)? {
+            FileValue::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
+    fn in_file(&self, key: &str) -> Option<&'a FileValue> {
+        self.file.and_then(|(_, file)| file.get(key))
     }
 }

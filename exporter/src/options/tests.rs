@@ -1,13 +1,17 @@
 //! Tests of how flags and options file become options.
 
+use std::collections::BTreeSet;
+
+use clap::{Args, Command, FromArgMatches};
+
+use super::custom_resources::CustomResources;
+use super::row::{Compat, Reload};
 use super::*;
-use crate::cli::Cli;
 
 fn flags(line: &str) -> Flags {
-    let args = ["kube-state-metrics"]
-        .into_iter()
-        .chain(line.split_whitespace());
-    Cli::read(args.map(Into::into)).unwrap().flags
+    let command = Flags::augment_args(Command::new("exporter").args_override_self(true));
+    let args = ["exporter"].into_iter().chain(line.split_whitespace());
+    Flags::from_arg_matches(&command.get_matches_from(args)).unwrap()
 }
 
 fn options(line: &str) -> Options {
@@ -16,7 +20,7 @@ fn options(line: &str) -> Options {
 
 fn with_file(line: &str, yaml: &str) -> Result<(Options, Vec<String>), String> {
     let path = Path::new("o.yaml");
-    let file = ConfigFile::parse(path, yaml).unwrap();
+    let file = OptionsFile::parse(path, yaml).unwrap();
     Options::new(&flags(line), Some((path, &file))).map_err(|error| error.to_string())
 }
 
@@ -356,7 +360,7 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
 #[test]
 fn keys_of_the_file_do_what_the_flags_do() {
     let keys: Vec<_> = KEYS.iter().map(|(key, ..)| *key).collect();
-    assert_eq!(keys, crate::config_file::KEYS, "every key has a line here");
+    assert_eq!(keys, file::keys(), "every key has a line here");
     // Where two options belong together, the other one is a flag.
     let beside = |key: &str| match key {
         "shard" | "server_side_sharding" => "--total-shards=2",
@@ -370,6 +374,60 @@ fn keys_of_the_file_do_what_the_flags_do() {
         let (by_flag, expected) = Options::new(&flags(flag), None).unwrap();
         warnings.retain(old);
         assert_eq!((by_file, warnings), (by_flag, expected), "{key}");
+    }
+}
+
+#[test]
+fn a_changed_value_takes_effect_as_the_table_says() {
+    for (key, value, ..) in KEYS {
+        let row = table::TABLE
+            .iter()
+            .find(|row| row.keys().any(|known| known == *key));
+        let row = row.unwrap();
+        // Options that have an effect only beside others.
+        let beside = match *key {
+            "shard" | "server_side_sharding" => "--total-shards=2",
+            "pod" => "--pod-namespace=b",
+            "namespace" => "--pod=b",
+            _ => "",
+        };
+        let (before, _) = with_file(beside, "").unwrap();
+        let (after, _) = with_file(beside, &format!("{key}: {value}\n")).unwrap();
+        let is_moved = before.server.main != after.server.main
+            || before.server.telemetry != after.server.telemetry;
+        let reload = if before.metrics != after.metrics || before.source != after.source {
+            Reload::NewInstance
+        } else if is_moved {
+            Reload::NewListener
+        } else if before.server != after.server {
+            Reload::Live
+        } else {
+            // Options that are not kept: they matter while files are read, or not at all.
+            let is_kept = !key.starts_with("continue_without");
+            assert!(
+                !is_kept || matches!(row.compat, Compat::NoEffect(_)),
+                "{key}"
+            );
+            continue;
+        };
+        assert_eq!(row.reload, reload, "{key}");
+    }
+    for row in table::TABLE.iter().filter(|row| row.key.is_none()) {
+        assert_eq!(row.reload, Reload::Restart, "{}", row.flag);
+    }
+}
+
+#[test]
+fn each_option_has_names_of_its_own_and_a_sentence_of_help() {
+    let flags: BTreeSet<_> = table::TABLE.iter().map(|row| row.flag).collect();
+    assert_eq!(flags.len(), table::TABLE.len());
+    let keys: BTreeSet<_> = file::keys().into_iter().collect();
+    assert_eq!(keys.len(), file::keys().len());
+    for row in table::TABLE {
+        let is_sentence = row.help.starts_with(|c: char| c.is_uppercase())
+            && !row.help.ends_with('.')
+            && !row.help.contains(". ");
+        assert!(is_sentence, "{}: {}", row.flag, row.help);
     }
 }
 
@@ -398,8 +456,8 @@ fn a_wrong_value_is_told_with_its_flag_or_key() {
 #[test]
 fn a_configuration_of_custom_resources_is_read_with_the_options() {
     let config = "spec: {resources: [{groupVersionKind: {group: acme.dev, version: v1, kind: Widget}, extra: 1}]}";
-    let mut inline = inline(config);
-    inline.content.custom_resource_state_config_file = Some("/none/ignored.yaml".into());
+    let file = &table::CUSTOM_RESOURCE_STATE_CONFIG_FILE.row;
+    let inline = inline(config).with(file, "/none/ignored.yaml");
     let (options, warnings) = Options::new(&inline, None).unwrap();
     assert!(options.metrics.custom.config.is_some());
     assert_eq!(options.metrics.custom.file, None);
@@ -414,7 +472,7 @@ fn a_configuration_of_custom_resources_is_read_with_the_options() {
     );
     // The options file wins over flags, an empty text over nothing.
     let path = Path::new("o.yaml");
-    let file = ConfigFile::parse(path, "custom_resource_config: 'spec: {}'").unwrap();
+    let file = OptionsFile::parse(path, "custom_resource_config: 'spec: {}'").unwrap();
     let (options, warnings) = Options::new(&inline, Some((path, &file))).unwrap();
     assert!(options.metrics.custom.config.is_some());
     assert_eq!(warnings.len(), 1, "{warnings:?}");
@@ -427,13 +485,7 @@ fn a_configuration_of_custom_resources_is_read_with_the_options() {
 
 /// Flags with a configuration of custom resources.
 fn inline(config: &str) -> Flags {
-    Flags {
-        content: ContentFlags {
-            custom_resource_state_config: Some(config.into()),
-            ..ContentFlags::default()
-        },
-        ..Flags::default()
-    }
+    Flags::default().with(&table::CUSTOM_RESOURCE_STATE_CONFIG.row, config)
 }
 
 fn options_of_custom(line: &str) -> CustomResources {

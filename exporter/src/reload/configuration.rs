@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::cluster;
-use crate::config_file::{ConfigFile, ConfigFileError};
 use crate::file_watcher::FileWatcher;
-use crate::options::{Flags, Options, OptionsError, parse};
+use crate::options::{FileOptions, Flags, Options, OptionsError, OptionsFile, OptionsFileError};
 use crate::telemetry::{ConfigKind, Telemetry};
 
 /// Options together with the files that they were read from.
@@ -20,7 +19,7 @@ pub(crate) struct Configuration {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigurationError {
     #[error(transparent)]
-    Config(#[from] ConfigFileError),
+    Config(#[from] OptionsFileError),
     #[error(transparent)]
     Options(#[from] OptionsError),
 }
@@ -46,7 +45,7 @@ impl Configuration {
         is_startup: bool,
     ) -> (FileWatcher, Result<Self, ConfigurationError>) {
         if watched.is_empty() {
-            watched.extend(options_path(flags));
+            watched.extend(FileOptions::of(flags).path);
         }
         loop {
             let file_watcher = FileWatcher::new(watched.clone());
@@ -73,20 +72,24 @@ impl Configuration {
     }
 
     fn read_once(flags: &Flags, is_startup: bool) -> Result<Self, ConfigurationError> {
-        let options_file = options_path(flags).map(FileContent::read);
+        let FileOptions {
+            path,
+            may_be_missing,
+        } = FileOptions::of(flags);
+        let options_file = path.map(FileContent::read);
         let file = options_file.as_ref().map(|file| {
             let path = &file.path;
             let content =
-                std::fs::read_to_string(path).map_err(|source| ConfigFileError::Read {
+                std::fs::read_to_string(path).map_err(|source| OptionsFileError::Read {
                     path: path.clone(),
                     source,
                 })?;
-            let file = ConfigFile::parse(path, &content)?;
+            let file = OptionsFile::parse(path, &content)?;
             Ok((path.as_path(), file))
         });
         let file = match file.transpose() {
             Ok(file) => file,
-            Err(error) if is_startup && continues_without(flags) => {
+            Err(error) if is_startup && may_be_missing => {
                 tracing::warn!("{error}; going on with the flags alone");
                 None
             }
@@ -166,20 +169,6 @@ impl Configuration {
         });
         options_file.chain(custom)
     }
-}
-
-fn options_path(flags: &Flags) -> Option<PathBuf> {
-    flags
-        .config
-        .config
-        .as_deref()
-        .filter(|path| !path.is_empty())
-        .map(PathBuf::from)
-}
-
-fn continues_without(flags: &Flags) -> bool {
-    let given = flags.config.continue_without_config.as_deref();
-    given.is_some_and(|text| parse::switch(text).unwrap_or(false))
 }
 
 // === impl FileContent ===

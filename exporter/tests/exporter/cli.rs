@@ -101,6 +101,26 @@ fn completion_scripts_know_the_flags() {
 }
 
 #[test]
+fn man_pages_describe_the_options_and_the_subcommands() {
+    let page = run(&["man"], "");
+    assert!(page.status.success() && page.stdout.contains(".TH kube-state-metrics 1"));
+    for text in [
+        ".SH SERVING",
+        "\\fB\\-\\-telemetry\\-port\\fR",
+        "Options file: telemetry_port; a change takes effect with a new listener.",
+        "kube\\-state\\-metrics\\-render(1)",
+    ] {
+        assert!(page.stdout.contains(text), "{text}: {}", page.stdout);
+    }
+    let page = run(&["man", "render"], "").stdout;
+    assert!(page.contains(".TH kube-state-metrics-render 1"), "{page}");
+    assert!(page.contains("total\\-shards") && !page.contains("telemetry"));
+    let wrong = run(&["man", "rendr"], "");
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(wrong.stderr.contains("there is no subcommand `rendr`"));
+}
+
+#[test]
 fn families_are_listed_for_people_documents_and_programs() {
     let table = run(&["families"], "").stdout;
     assert_eq!(table.lines().count(), 336);

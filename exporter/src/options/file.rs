@@ -1,0 +1,281 @@
+//! The options file (`--config`): values of options under YAML keys.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::row::Form;
+#[cfg(test)]
+use super::row::Row;
+use super::table::TABLE;
+
+/// The values that an options file sets.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OptionsFile {
+    values: BTreeMap<&'static str, FileValue>,
+    /// The keys that are not options.
+    pub(crate) unknown: Vec<String>,
+}
+
+/// A value of an options file.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum FileValue {
+    Text(String),
+    List(Vec<String>),
+    Keys(Vec<String>),
+    Allowlists(BTreeMap<String, Vec<String>>),
+}
+
+/// The keys of a map, whose values are ignored.
+#[derive(Default)]
+struct Keys(Vec<String>);
+
+/// A single value as text, of any type that YAML gives it. Parsers of options check it later.
+struct Scalar(Option<String>);
+
+/// An options file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OptionsFileError {
+    #[error("cannot read the options file {}: {source}", path.display())]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("the options file {} is not valid: {problem}", path.display())]
+    Syntax { path: PathBuf, problem: String },
+}
+
+// === impl OptionsFile ===
+
+impl OptionsFile {
+    /// Parses the content of an options file.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not YAML or a value has the wrong form; the message has the line.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, OptionsFileError> {
+        let syntax = |error: serde_saphyr::Error| OptionsFileError::Syntax {
+            path: path.to_owned(),
+            problem: error.to_string(),
+        };
+        // Syntax first: the type of a value with an unclosed bracket is not the mistake to report.
+        serde_saphyr::from_str::<IgnoredAny>(text).map_err(syntax)?;
+        // An empty file, or one with comments only, is an empty mapping.
+        let file: Option<Self> = serde_saphyr::from_str(text).map_err(syntax)?;
+        Ok(file.unwrap_or_default())
+    }
+
+    /// The value of a key.
+    pub(super) fn get(&self, key: &str) -> Option<&FileValue> {
+        self.values.get(key)
+    }
+}
+
+impl<'de> Deserialize<'de> for OptionsFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FileVisitor;
+
+        impl<'de> Visitor<'de> for FileVisitor {
+            type Value = OptionsFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of options")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OptionsFile, A::Error> {
+                let mut file = OptionsFile::default();
+                while let Some(key) = map.next_key::<String>()? {
+                    let Some((key, form)) = form(&key) else {
+                        map.next_value::<IgnoredAny>()?;
+                        file.unknown.push(key);
+                        continue;
+                    };
+                    let value = match form {
+                        Form::Switch | Form::Value(_) => {
+                            map.next_value::<Scalar>()?.0.map(FileValue::Text)
+                        }
+                        Form::List(_) => map.next_value::<Option<_>>()?.map(FileValue::List),
+                        Form::Keys(_) => {
+                            let keys = map.next_value::<Option<Keys>>()?;
+                            keys.map(|keys| FileValue::Keys(keys.0))
+                        }
+                        Form::Allowlists(_) => {
+                            map.next_value::<Option<_>>()?.map(FileValue::Allowlists)
+                        }
+                    };
+                    file.values.extend(value.map(|value| (key, value)));
+                }
+                file.unknown.sort();
+                Ok(file)
+            }
+        }
+
+        deserializer.deserialize_map(FileVisitor)
+    }
+}
+
+/// The key of an option as the table has it, and the form of its value.
+fn form(key: &str) -> Option<(&'static str, Form)> {
+    TABLE.iter().find_map(|row| {
+        let known = row.keys().find(|known| *known == key)?;
+        Some((known, row.form))
+    })
+}
+
+// === impl Keys ===
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeysVisitor;
+
+        impl<'de> Visitor<'de> for KeysVisitor {
+            type Value = Keys;
+
+            // A list is a likely mistake: the Go program takes a map, too.
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map such as `{pods: {}, nodes: {}}`")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Keys, A::Error> {
+                let entries = MapAccessDeserializer::new(map);
+                let entries = BTreeMap::<String, IgnoredAny>::deserialize(entries)?;
+                Ok(Keys(entries.into_keys().collect()))
+            }
+
+            fn visit_unit<E>(self) -> Result<Keys, E> {
+                Ok(Keys::default())
+            }
+        }
+
+        deserializer.deserialize_any(KeysVisitor)
+    }
+}
+
+// === impl Scalar ===
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ScalarVisitor;
+
+        impl Visitor<'_> for ScalarVisitor {
+            type Value = Scalar;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a single value")
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Scalar, E> {
+                Ok(Scalar(Some(value.to_string())))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Scalar, E> {
+                Ok(Scalar(Some(value.to_string())))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Scalar, E> {
+                Ok(Scalar(Some(value.to_string())))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Scalar, E> {
+                Ok(Scalar(Some(value.to_string())))
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Scalar, E> {
+                Ok(Scalar(Some(value.to_owned())))
+            }
+
+            fn visit_unit<E>(self) -> Result<Scalar, E> {
+                Ok(Scalar(None))
+            }
+        }
+
+        deserializer.deserialize_any(ScalarVisitor)
+    }
+}
+
+/// All keys, sorted.
+#[cfg(test)]
+pub(super) fn keys() -> Vec<&'static str> {
+    let mut keys: Vec<_> = TABLE.iter().flat_map(Row::keys).collect();
+    keys.sort_unstable();
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<OptionsFile, String> {
+        OptionsFile::parse(Path::new("o.yaml"), text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_form_of_value_is_read() {
+        let file = parse(
+            "resources: {pods: {}, nodes: }\nmetric_allowlist:\n  a:\n  b: {}\nport: 80\n\
+             host: '::'\nnode:\nauth_filter: true\nserver_read_timeout: 5s\n\
+             labels_allow_list: {pods: [a, 'b*']}\nnamespaces: [x]\nauto-gomemlimit-ratio: 0.5\n",
+        )
+        .unwrap();
+        let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        let text = |text: &str| Some(FileValue::Text(text.to_owned()));
+        let lists = [("pods".to_owned(), texts(&["a", "b*"]))];
+        for (key, value) in [
+            (
+                "resources",
+                Some(FileValue::Keys(texts(&["nodes", "pods"]))),
+            ),
+            (
+                "metric_allowlist",
+                Some(FileValue::Keys(texts(&["a", "b"]))),
+            ),
+            ("port", text("80")),
+            ("host", text("::")),
+            ("node", None),
+            ("auth_filter", text("true")),
+            ("auto-gomemlimit-ratio", text("0.5")),
+            ("server_read_timeout", text("5s")),
+            (
+                "labels_allow_list",
+                Some(FileValue::Allowlists(lists.into())),
+            ),
+            ("namespaces", Some(FileValue::List(texts(&["x"])))),
+        ] {
+            assert_eq!(file.get(key), value.as_ref(), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_list_in_place_of_a_map_is_told_what_to_write() {
+        let error = parse("port: 1\nresources: [pods]").unwrap_err();
+        assert!(
+            error.contains("a map such as `{pods: {}, nodes: {}}`"),
+            "{error}"
+        );
+        assert!(error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn unknown_keys_are_named_and_wrong_types_refused() {
+        assert_eq!(parse("port: 1\nportt: 2\n").unwrap().unknown, ["portt"]);
+        assert!(parse("").unwrap().unknown.is_empty());
+        assert!(parse("# nothing\n").unwrap().get("port").is_none());
+        for text in [
+            "resources: [pods]",
+            "namespaces: a,b",
+            "port: [1]",
+            "port: {",
+            "- a",
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(
+                error.starts_with("the options file o.yaml is not valid: "),
+                "{text}: {error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The columns of the [table of options](super::table).
+
+/// An option: its row of the table, and the parser of its values.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OptionDef<P> {
+    pub(crate) row: Row,
+    pub(crate) parse: P,
+}
+
+/// An option with a single text for a value.
+pub(crate) type Single<T> = OptionDef<fn(&str) -> Result<T, String>>;
+/// An option with a list for a value.
+pub(crate) type Items = OptionDef<fn(&[String]) -> Vec<String>>;
+
+/// Everything about an option but the type of its value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    /// The flag, with its dashes.
+    pub(crate) flag: &'static str,
+    /// The key in the options file; `None` if only the flag sets the option.
+    pub(crate) key: Option<&'static str>,
+    /// A former key, which works but causes a warning.
+    pub(crate) old_key: Option<&'static str>,
+    pub(crate) form: Form,
+    pub(crate) default: DefaultValue,
+    /// The group of flags in the help.
+    pub(crate) heading: &'static str,
+    /// One plain sentence without a full stop.
+    pub(crate) help: &'static str,
+    /// Whether the help omits the flag.
+    pub(crate) hidden: bool,
+    /// Whether the subcommand `render` has the flag, too.
+    pub(crate) render: bool,
+    pub(crate) reload: Reload,
+    pub(crate) compat: Compat,
+}
+
+/// How values are written on the command line and in the options file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `--flag` or `--flag=BOOL`; a boolean.
+    Switch,
+    /// `--flag VALUE`; a single value. All forms but the first have the name of the value.
+    Value(&'static str),
+    /// `--flag A,B`, any number of times; a list.
+    List(&'static str),
+    /// `--flag A,B`, any number of times; the keys of a map. An empty map leaves the flag's values.
+    Keys(&'static str),
+    /// `--flag RESOURCE=[A,B],...`; a map of lists. An empty map leaves the flag's value.
+    Allowlists(&'static str),
+}
+
+/// The value of an option that is not set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum DefaultValue {
+    /// The empty value; `false` for a switch.
+    Empty,
+    /// A value in the notation of the option.
+    Value(&'static str),
+    /// A value that depends on other things, described for the help.
+    Described(fn() -> String),
+}
+
+/// How a changed value in the options file takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reload {
+    /// At once, for new connections and requests.
+    Live,
+    /// Through a listener on the new address.
+    NewListener,
+    /// Through a new instance: stores and sources. The old instance serves until the new one is
+    /// complete.
+    NewInstance,
+    /// Not before a restart.
+    Restart,
+}
+
+/// How the option compares with the Go program kube-state-metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compat {
+    /// No difference.
+    Same,
+    /// The differences.
+    Differs(&'static str),
+    /// Accepted without effect; the text says why, for a warning.
+    NoEffect(&'static str),
+    /// Not an option of the Go program.
+    Added,
+}
+
+// === impl Row ===
+
+impl Row {
+    /// The values of the columns that a row omits.
+    pub(crate) const EMPTY: Self = Self {
+        flag: "",
+        key: None,
+        old_key: None,
+        form: Form::Switch,
+        default: DefaultValue::Empty,
+        heading: "",
+        help: "",
+        hidden: false,
+        render: false,
+        reload: Reload::Restart,
+        compat: Compat::Same,
+    };
+
+    /// The keys in the options file, the current one first.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &'static str> {
+        self.key.into_iter().chain(self.old_key)
+    }
+
+    /// The default in the notation of the option.
+    pub(crate) fn default_text(&self) -> &'static str {
+        match (self.default, self.form) {
+            (DefaultValue::Value(text), _) => text,
+            (_, Form::Switch) => "false",
+            _ => "",
+        }
+    }
+
+    /// The default for readers; `None` if the option is empty or off by default.
+    pub(crate) fn default_shown(&self) -> Option<String> {
+        match self.default {
+            DefaultValue::Empty => None,
+            DefaultValue::Value(text) => Some(text.to_owned()),
+            DefaultValue::Described(describe) => Some(describe()),
+        }
+    }
+
+    /// The paragraph of the man page.
+    pub(super) fn manual(&self) -> String {
+        let mut text = format!("{}.", self.help);
+        if let Some(default) = self.default_shown() {
+            text += &format!(" Default: {default}.");
+        }
+        if let Some(key) = self.key {
+            let reload = self.reload.describe();
+            text += &format!(" Options file: {key}; a change takes effect {reload}.");
+        }
+        if let Some(key) = self.old_key {
+            text += &format!(" Former key: {key}.");
+        }
+        match self.compat {
+            Compat::Same => {}
+            Compat::Differs(how) => text += &format!(" Compared with the Go program: {how}."),
+            Compat::NoEffect(why) => text += &format!(" No effect: {why}."),
+            Compat::Added => text += " The Go program does not have this option.",
+        }
+        text
+    }
+}
+
+// === impl Reload ===
+
+impl Reload {
+    /// Completes "a change takes effect ...".
+    pub(super) fn describe(self) -> &'static str {
+        match self {
+            Self::Live => "at once",
+            Self::NewListener => "with a new listener",
+            Self::NewInstance => "with a new instance",
+            Self::Restart => "after a restart",
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! The table of options: one row an option.
+//!
+//! From it come the flags, the keys of the options file, the help, shell completion, the man page and the
+//! table in `docs/compat.md`. A new option is a row here and its use: `reader.value(&table::NEW)`. An
+//! option without a use is a compiler warning, and its constant has the type of its value.
+//!
+//! A row names the columns that differ from [`Row::EMPTY`]. Help, man page and documentation show the rows
+//! in this order.
+
+use std::path::PathBuf;
+
+use kube_state_metrics::BuiltIn;
+use kube_state_metrics::filter::AllowlistConfig;
+use kube_state_metrics::watch::ReadinessPolicy;
+
+use super::parse::{self, LogFormat, Timeout};
+use super::row::Compat::{Added, Differs, NoEffect};
+use super::row::DefaultValue::{Described, Value as Is};
+use super::row::Form::{Allowlists, Keys, List, Switch, Value};
+use super::row::Reload::{Live, NewInstance, NewListener};
+use super::row::{Items, OptionDef, Row, Single};
+
+/// Declares a constant per row, and the table of all rows.
+macro_rules! options {
+    ($(heading $heading:literal, render: $render:literal {
+        $($name:tt: $type:ty = $parse:expr, { $($column:ident: $value:expr),* $(,)? })*
+    })*) => {
+        $($(
+            pub(crate) const $name: $type = OptionDef {
+                row: Row { $($column: $value,)* heading: $heading, render: $render, ..Row::EMPTY },
+                parse: $parse,
+            };
+        )*)*
+
+        /// All rows.
+        pub(crate) const TABLE: &[Row] = &[$($(
+            Row { $($column: $value,)* heading: $heading, render: $render, ..Row::EMPTY },
+        )*)*];
+    };
+}
+
+options! {
+heading "Metrics", render: true {
+    RESOURCES: Items = parse::items, {
+        flag: "--resources", key: Some("resources"), form: Keys("LIST"), reload: NewInstance,
+        default: Described(default_resources),
+        help: "Resources to export, by plural name",
+        compat: Differs("with `--custom-resource-state-only`, an unknown name is a warning"),
+    }
+    METRIC_ALLOWLIST: Items = parse::items, {
+        flag: "--metric-allowlist", key: Some("metric_allowlist"), form: Keys("LIST"), reload: NewInstance,
+        help: "Export only families whose name matches one of these regular expressions",
+        compat: Differs("POSIX classes and `(?P<name>...)` work, too"),
+    }
+    METRIC_DENYLIST: Items = parse::items, {
+        flag: "--metric-denylist", key: Some("metric_denylist"), form: Keys("LIST"), reload: NewInstance,
+        help: "Do not export families whose name matches one of these regular expressions",
+        compat: Differs("POSIX classes and `(?P<name>...)` work, too"),
+    }
+    METRIC_OPT_IN_LIST: Items = parse::items, {
+        flag: "--metric-opt-in-list", key: Some("metric_opt_in_list"),
+        form: Keys("LIST"), reload: NewInstance,
+        help: "Export opt-in families whose name matches one of these regular expressions",
+        compat: Differs("the same regular expressions as in `--metric-allowlist`, so look-around works"),
+    }
+    METRIC_LABELS_ALLOWLIST: Single<AllowlistConfig> = parse::allowlists, {
+        flag: "--metric-labels-allowlist", key: Some("labels_allow_list"),
+        form: Allowlists("ALLOWLIST"), reload: NewInstance,
+        help: "Labels of objects to export, such as `pods=[team,app.kubernetes.io/*],*=[env]`",
+        compat: Differs("`*` anywhere in a list allows every key, with a warning if the list has other keys; \
+            a pattern may have any number of `*`; ASCII only"),
+    }
+    METRIC_ANNOTATIONS_ALLOWLIST: Single<AllowlistConfig> = parse::allowlists, {
+        flag: "--metric-annotations-allowlist", key: Some("annotations_allow_list"),
+        form: Allowlists("ALLOWLIST"), reload: NewInstance,
+        help: "Annotations of objects to export, in the notation of --metric-labels-allowlist",
+        compat: Differs("as `--metric-labels-allowlist`"),
+    }
+    NAMESPACES: Items = parse::items, {
+        flag: "--namespaces", key: Some("namespaces"), form: List("LIST"), reload: NewInstance,
+        help: "Export only objects of these namespaces and cluster-scoped objects",
+        compat: Differs("a namespace that is given twice counts once"),
+    }
+    NAMESPACES_DENYLIST: Items = parse::items, {
+        flag: "--namespaces-denylist", key: Some("namespaces_denylist"),
+        form: List("LIST"), reload: NewInstance,
+        help: "Do not export objects of these namespaces",
+    }
+}
+heading "Custom resources", render: true {
+    CUSTOM_RESOURCE_STATE_CONFIG: Single<String> = parse::text, {
+        flag: "--custom-resource-state-config", key: Some("custom_resource_config"),
+        form: Value("YAML"), reload: NewInstance,
+        help: "Custom Resource State configuration as YAML text, which takes precedence over the file",
+        compat: Differs("the same samples (docs/custom-resources.md lists where they differ); all errors end \
+            the startup at once; entries for built-in kinds work, too"),
+    }
+    CUSTOM_RESOURCE_STATE_CONFIG_FILE: Single<String> = parse::text, {
+        flag: "--custom-resource-state-config-file", key: Some("custom_resource_state_config_file"),
+        old_key: Some("custom_resource_config_file"), form: Value("FILE"), reload: NewInstance,
+        help: "Custom Resource State configuration file (YAML), which is reloaded when it changes",
+        compat: Differs("as `--custom-resource-state-config`; a changed file is used without an outage; an \
+            invalid one is not used and shows in metrics"),
+    }
+    CUSTOM_RESOURCE_STATE_ONLY: Single<bool> = parse::switch, {
+        flag: "--custom-resource-state-only", key: Some("custom_resources_only"),
+        form: Switch, reload: NewInstance,
+        help: "Export custom resources only, no built-in resources",
+    }
+    CONTINUE_WITHOUT_CUSTOM_RESOURCE_STATE_CONFIG_FILE: Single<bool> = parse::switch, {
+        flag: "--continue-without-custom-resource-state-config-file",
+        key: Some("continue_without_custom_resource_state_config_file"), form: Switch, reload: Live,
+        help: "Start without the Custom Resource State file and load it once it exists",
+    }
+}
+heading "Sharding", render: true {
+    SHARD: Single<u32> = parse::number, {
+        flag: "--shard", key: Some("shard"), form: Value("INDEX"), default: Is("0"), reload: NewInstance,
+        help: "Zero-based index of this shard",
+        compat: Differs("a shard that cannot exist is refused"),
+    }
+    TOTAL_SHARDS: Single<u32> = parse::number, {
+        flag: "--total-shards", key: Some("total_shards"),
+        form: Value("NUMBER"), default: Is("1"), reload: NewInstance,
+        help: "Number of shards",
+        compat: Differs("a shard that cannot exist is refused"),
+    }
+    SERVER_SIDE_SHARDING: Single<bool> = parse::switch, {
+        flag: "--server-side-sharding", key: Some("server_side_sharding"), form: Switch, reload: NewInstance,
+        help: "Let the API server send each shard only its objects (set the same value on all shards)",
+        compat: Added,
+    }
+}
+heading "Sharding", render: false {
+    POD: Single<Option<String>> = parse::optional_text, {
+        flag: "--pod", key: Some("pod"), form: Value("NAME"), reload: NewInstance,
+        help: "Name of the pod of this exporter, whose StatefulSet determines the shard",
+        compat: Differs("when the number of shards changes, objects that stay are served without \
+            interruption; if the StatefulSet of the pod cannot be found, the exporter stays alive, is not \
+            ready and retries, where the Go program exits; `--pod` without `--pod-namespace`, or the \
+            reverse, is a warning"),
+    }
+    POD_NAMESPACE: Single<Option<String>> = parse::optional_text, {
+        flag: "--pod-namespace", key: Some("namespace"), form: Value("NAME"), reload: NewInstance,
+        help: "Namespace of the pod of this exporter",
+        compat: Differs("as `--pod`"),
+    }
+    SHARD_HANDOVER: Single<Timeout> = parse::timeout, {
+        flag: "--shard-handover", key: Some("shard_handover"),
+        form: Value("DURATION"), default: Is("0"), reload: NewInstance,
+        help: "Time for which this shard still exports objects that another shard takes over",
+        compat: Added,
+    }
+}
+heading "Source of objects", render: false {
+    MANIFESTS: Items = parse::items, {
+        flag: "--manifests", key: Some("manifests"), form: List("LIST"), reload: NewInstance,
+        help: "Files or directories with manifests to export instead of a cluster, reloaded when they change",
+        compat: Added,
+    }
+    APISERVER: Single<Option<http::Uri>> = parse::optional_server, {
+        flag: "--apiserver", key: Some("apiserver"), form: Value("URL"), reload: NewInstance,
+        default: Described(|| "the server of the kubeconfig, or of the cluster of the pod".to_owned()),
+        help: "URL of the API server",
+        compat: Differs("a URL without a scheme is `http://`, or `https://` if the kubeconfig has \
+            certificates, as in the Go program; the exporter waits for a server that is down"),
+    }
+    KUBECONFIG: Single<Option<PathBuf>> = parse::optional_path, {
+        flag: "--kubeconfig", key: Some("kubeconfig"), form: Value("FILE"), reload: NewInstance,
+        help: "Kubeconfig file, which is reloaded when it changes",
+        compat: Differs("a changed kubeconfig is used without an outage; token, certificate and CA files of \
+            the pod or of a kubeconfig are read again when they change; a credential plugin runs again \
+            before its certificate expires and when the server refuses its credentials"),
+    }
+    NODE: Single<Option<String>> = parse::optional_text, {
+        flag: "--node", key: Some("node"), form: Value("NAME"), reload: NewInstance,
+        help: "Export only pods on this node, for one exporter per node",
+        compat: Differs("selects pods; other namespaced resources are left out with a warning, where the Go \
+            program fails"),
+    }
+    TRACK_UNSCHEDULED_PODS: Single<bool> = parse::switch, {
+        flag: "--track-unscheduled-pods", key: Some("track_unscheduled_pods"),
+        form: Switch, reload: NewInstance,
+        help: "Export only pods that are not assigned to a node, beside one exporter per node",
+        compat: Differs("as `--node`"),
+    }
+    USE_APISERVER_CACHE: Single<bool> = parse::switch, {
+        flag: "--use-apiserver-cache", key: Some("use_api_server_cache"), form: Switch, reload: NewInstance,
+        help: "Allow the API server to answer lists from its cache",
+        compat: Differs("streaming lists may start at any version, too"),
+    }
+    NO_WATCHLIST: Single<bool> = parse::switch, {
+        flag: "--no-watchlist", key: Some("no_watchlist"), form: Switch, reload: NewInstance,
+        help: "Request lists in pages even if the API server supports streaming lists",
+        compat: Added,
+    }
+    READINESS: Single<ReadinessPolicy> = parse::readiness, {
+        flag: "--readiness", key: Some("readiness"),
+        form: Value("POLICY"), default: Is("default"), reload: NewInstance,
+        help: "Readiness policy: `default` tolerates resources that the API server refuses, `strict` does not",
+        compat: Added,
+    }
+    OBJECT_LIMIT: Single<u64> = parse::limit, {
+        flag: "--object-limit", key: Some("object_limit"),
+        form: Value("NUMBER"), default: Is("0"), reload: NewInstance,
+        help: "Maximum number of objects to request per list; 0 disables the limit",
+        compat: Differs("negative limits are refused; every other 64-bit limit is accepted"),
+    }
+}
+heading "Serving", render: false {
+    HOST: Single<String> = parse::text, {
+        flag: "--host", key: Some("host"), form: Value("ADDRESS"), default: Is("::"), reload: NewListener,
+        help: "Address of the metrics server",
+        compat: Differs("`0.0.0.0` on a machine without IPv6"),
+    }
+    PORT: Single<u16> = parse::port, {
+        flag: "--port", key: Some("port"), form: Value("PORT"), default: Is("8080"), reload: NewListener,
+        help: "Port of the metrics server; 0 picks a free port",
+        compat: Differs("0 picks a free port; two equal addresses are refused"),
+    }
+    TELEMETRY_HOST: Single<String> = parse::text, {
+        flag: "--telemetry-host", key: Some("telemetry_host"),
+        form: Value("ADDRESS"), default: Is("::"), reload: NewListener,
+        help: "Address of the telemetry server, which serves the metrics and the state of the exporter",
+        compat: Differs("as `--host`"),
+    }
+    TELEMETRY_PORT: Single<u16> = parse::port, {
+        flag: "--telemetry-port", key: Some("telemetry_port"),
+        form: Value("PORT"), default: Is("8081"), reload: NewListener,
+        help: "Port of the telemetry server; 0 picks a free port",
+        compat: Differs("as `--port`"),
+    }
+    TLS_CONFIG: Single<Option<PathBuf>> = parse::optional_path, {
+        flag: "--tls-config", key: Some("tls_config"), form: Value("FILE"), reload: Live,
+        help: "Web configuration file with TLS, client certificates and basic authentication",
+        compat: Differs("see below; an invalid file is refused at startup with its key"),
+    }
+    AUTH_FILTER: Single<bool> = parse::switch, {
+        flag: "--auth-filter", key: Some("auth_filter"), form: Switch, reload: Live,
+        help: "Ask the API server whether the bearer token of a request may read the requested path",
+        compat: Differs("the answer to an invalid token is 401, to one without permission 403, and 503 if \
+            the API server cannot be asked; every path but the health paths and a bare `/` (which then shows \
+            no data) needs the token; refused with `basic_auth_users`, because no request can pass both"),
+    }
+}
+heading "Limits", render: false {
+    SERVER_READ_TIMEOUT: Single<Timeout> = parse::timeout, {
+        flag: "--server-read-timeout", key: Some("server_read_timeout"),
+        form: Value("DURATION"), default: Is("1m"), reload: Live,
+        help: "Maximum time to read a request; 0 disables the limit",
+        compat: Differs("for both ports; negative values disable the limit, too"),
+    }
+    SERVER_WRITE_TIMEOUT: Single<Timeout> = parse::timeout, {
+        flag: "--server-write-timeout", key: Some("server_write_timeout"),
+        form: Value("DURATION"), default: Is("1m"), reload: Live,
+        help: "Maximum time to write a response; 0 disables the limit",
+        compat: Differs("as `--server-read-timeout`"),
+    }
+    SERVER_IDLE_TIMEOUT: Single<Timeout> = parse::timeout, {
+        flag: "--server-idle-timeout", key: Some("server_idle_timeout"),
+        form: Value("DURATION"), default: Is("5m"), reload: Live,
+        help: "Maximum time that a connection stays open between requests; 0 disables the limit",
+        compat: Differs("as `--server-read-timeout`"),
+    }
+    SERVER_READ_HEADER_TIMEOUT: Single<Timeout> = parse::timeout, {
+        flag: "--server-read-header-timeout", key: Some("server_read_header_timeout"),
+        form: Value("DURATION"), default: Is("5s"), reload: Live,
+        help: "Maximum time to read the header of a request; 0 disables the limit",
+        compat: Differs("as `--server-read-timeout`"),
+    }
+    SERVER_PROGRESS_TIMEOUT: Single<Timeout> = parse::timeout, {
+        flag: "--server-progress-timeout", key: Some("server_progress_timeout"),
+        form: Value("DURATION"), default: Is("10s"), reload: Live,
+        help: "Maximum time without progress of a response because the client does not read; 0 disables the \
+            limit",
+        compat: Added,
+    }
+    MAX_CONNECTIONS: Single<usize> = parse::positive, {
+        flag: "--max-connections", key: Some("max_connections"),
+        form: Value("NUMBER"), default: Is("1024"), reload: Live,
+        help: "Maximum number of connections per port; a further connection closes the one that is idle \
+            longest",
+        compat: Added,
+    }
+    MAX_ANSWERS: Single<usize> = parse::positive, {
+        flag: "--max-answers", key: Some("max_answers"),
+        form: Value("NUMBER"), default: Is("32"), reload: Live,
+        help: "Maximum number of connections per port that receive responses; a further one closes the one \
+            longest without progress",
+        compat: Added,
+    }
+}
+heading "Options file", render: false {
+    CONFIG: Single<Option<PathBuf>> = parse::optional_path, {
+        flag: "--config", form: Value("FILE"),
+        help: "Options file (YAML), which takes precedence over flags and is reloaded when it changes",
+        compat: Differs("see below"),
+    }
+    CONTINUE_WITHOUT_CONFIG: Single<bool> = parse::switch, {
+        flag: "--continue-without-config", key: Some("continue_without_config"), form: Switch,
+        help: "Start with the flags alone if the options file is missing or invalid",
+        compat: Differs("the Go program opens no port if the file is invalid; while the file is missing, \
+            there is no `kube_state_metrics_last_config_reload_successful`"),
+    }
+}
+heading "Logging", render: true {
+    VERBOSITY: Single<i64> = parse::integer, {
+        flag: "-v", form: Value("LEVEL"), default: Is("0"),
+        help: "Log verbosity: 0 logs info, 2 and above debug, 5 and above trace messages",
+        compat: Differs("0 logs info messages, 2 and above debug messages, 5 and above everything"),
+    }
+    LOG_FORMAT: Single<LogFormat> = parse::log_format, {
+        flag: "--log-format", form: Value("text|json"), default: Is("text"),
+        help: "Format of log lines",
+        compat: Added,
+    }
+}
+heading "Accepted without effect", render: false {
+    ENABLE_GZIP_ENCODING: Single<bool> = parse::switch, {
+        flag: "--enable-gzip-encoding", key: Some("enable_gzip_encoding"),
+        form: Switch, default: Is("true"), reload: Live,
+        help: "Responses are always compressed for clients that accept gzip",
+        compat: NoEffect("clients that accept gzip get it"),
+    }
+    AUTO_GOMEMLIMIT: Single<bool> = parse::switch, {
+        flag: "--auto-gomemlimit", key: Some("auto-gomemlimit"), form: Switch, reload: Live,
+        help: "The exporter has no garbage collector to limit",
+        compat: NoEffect("there is no garbage collector to limit"),
+    }
+    AUTO_GOMEMLIMIT_RATIO: Single<f64> = parse::ratio, {
+        flag: "--auto-gomemlimit-ratio", key: Some("auto-gomemlimit-ratio"),
+        form: Value("RATIO"), default: Is("0.9"), reload: Live,
+        help: "The exporter has no garbage collector to limit",
+        compat: NoEffect("there is no garbage collector to limit; with `--auto-gomemlimit`, the ratio is \
+            checked"),
+    }
+    _: Single<bool> = parse::switch, {
+        flag: "--logtostderr", form: Switch, default: Is("true"), help: ALWAYS_STDERR, compat: NoEffect(STANDARD_ERROR),
+    }
+    _: Single<bool> = parse::switch, {
+        flag: "--alsologtostderr", form: Switch, hidden: true, help: ALWAYS_STDERR, compat: NoEffect(STANDARD_ERROR),
+    }
+    _: Single<String> = parse::text, {
+        flag: "--alsologtostderrthreshold", form: Value("LEVEL"), hidden: true, help: ALWAYS_STDERR, compat: NoEffect(STANDARD_ERROR),
+    }
+    _: Single<String> = parse::text, {
+        flag: "--stderrthreshold", form: Value("LEVEL"), hidden: true, help: ALWAYS_STDERR, compat: NoEffect(STANDARD_ERROR),
+    }
+    _: Single<bool> = parse::switch, {
+        flag: "--legacy_stderr_threshold_behavior", form: Switch, hidden: true, help: ALWAYS_STDERR, compat: NoEffect(STANDARD_ERROR),
+    }
+    _: Single<String> = parse::text, {
+        flag: "--log_dir", form: Value("DIR"), help: ALWAYS_STDERR, compat: NoEffect(STANDARD_ERROR),
+    }
+    _: Single<String> = parse::text, {
+        flag: "--log_file", form: Value("FILE"), help: ALWAYS_STDERR, compat: NoEffect(STANDARD_ERROR),
+    }
+    _: Single<String> = parse::text, {
+        flag: "--log_file_max_size", form: Value("MB"), hidden: true, help: ALWAYS_STDERR, compat: NoEffect(STANDARD_ERROR),
+    }
+    _: Single<String> = parse::text, {
+        flag: "--log_backtrace_at", form: Value("FILE:LINE"), hidden: true, help: ALWAYS_STDERR, compat: NoEffect(STANDARD_ERROR),
+    }
+    _: Single<bool> = parse::switch, {
+        flag: "--add_dir_header", form: Switch, hidden: true, help: ONE_FORMAT, compat: NoEffect(STANDARD_ERROR),
+    }
+    _: Single<bool> = parse::switch, {
+        flag: "--skip_headers", form: Switch, hidden: true, help: ONE_FORMAT, compat: NoEffect(STANDARD_ERROR),
+    }
+    _: Single<bool> = parse::switch, {
+        flag: "--skip_log_headers", form: Switch, hidden: true, help: ONE_FORMAT, compat: NoEffect(STANDARD_ERROR),
+    }
+    _: Single<bool> = parse::switch, {
+        flag: "--one_output", form: Switch, hidden: true, help: ALWAYS_STDERR, compat: NoEffect(STANDARD_ERROR),
+    }
+    _: Single<String> = parse::text, {
+        flag: "--vmodule", form: Value("PATTERN=LEVEL"),
+        help: "The verbosity is the same for all files; use -v",
+        compat: NoEffect("use -v, or PUT /debug/log-level"),
+    }
+}
+}
+
+const ALWAYS_STDERR: &str = "Log lines always go to standard error";
+const ONE_FORMAT: &str = "Log lines have one format";
+const STANDARD_ERROR: &str = "log lines of one format go to standard error; see --log-format";
+
+fn default_resources() -> String {
+    let (on, all) = (BuiltIn::defaults().count(), BuiltIn::ALL.len());
+    format!("{on} of {all}; see `families`")
+}
