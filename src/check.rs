@@ -124,14 +124,12 @@ pub fn check_as(
             *report.ignored.entry(kind.trim().to_owned()).or_default() += 1;
         }
     }
-    report.exposition = metrics
-        .exposition(format, ExpositionFilter::default())
-        .to_string();
+    let exposition = metrics.exposition(format, ExpositionFilter::default());
+    report.exposition = exposition.to_string();
     let stats = metrics.stats().map(|(_, stats)| stats);
     // Those of one object are dropped before they are stored, those of others when they are shown.
     let made: u64 = stats.map(|own| own.series + own.duplicates).sum();
-    let lines = report.exposition.lines();
-    let shown = lines.filter(|line| !line.starts_with('#')).count() as u64;
+    let shown = exposition.samples().count() as u64;
     report.repeated = made.saturating_sub(shown);
     report.unread = metrics.custom_resource_errors();
     report

@@ -1,7 +1,27 @@
-//! The exposition: stored samples as Prometheus text or OpenMetrics.
+//! Stored samples as Prometheus text or OpenMetrics, and one by one.
 //!
-//! Each format is a file of `exposition/format/`. Formats that consist of sample lines copy the
-//! stored bytes; others read the samples one by one.
+//! [`Exposition::chunks`] copies the stored bytes. [`Exposition::families`] and
+//! [`Exposition::samples`] read the samples: for counts, for comparisons, or to write them in
+//! another format.
+//!
+//! ```
+//! use std::collections::BTreeSet;
+//!
+//! use kube_state_metrics::exposition::FamilySamples;
+//! use kube_state_metrics::{ExpositionFilter, Format, StateMetrics};
+//!
+//! /// The names of all labels of a family.
+//! fn label_names<'a>(family: &FamilySamples<'a>) -> BTreeSet<&'a str> {
+//!     family.samples().flat_map(|sample| sample.labels().map(|(name, _)| name)).collect()
+//! }
+//!
+//! let metrics = StateMetrics::builder().default_resources().build()?;
+//! let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
+//! for family in exposition.families() {
+//!     println!("{}: {:?}", family.name(), label_names(&family));
+//! }
+//! # Ok::<(), kube_state_metrics::BuildError>(())
+//! ```
 //!
 //! Sources: [Prometheus text format 0.0.4](https://prometheus.io/docs/instrumenting/exposition_formats/),
 //! [OpenMetrics 1.0](https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md).
@@ -34,4 +54,6 @@ pub use format::Format;
 #[cfg(feature = "gzip")]
 pub(crate) use gzip::GzipCache;
 pub(crate) use plan::{ConstantLabels, Plan, PlanProblem};
+pub use sample::StoredSample;
+pub use samples::FamilySamples;
 pub use snapshot::Exposition;

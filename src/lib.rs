@@ -90,7 +90,7 @@ mod decode;
 #[cfg(feature = "custom-resources")]
 mod dynamic;
 mod errors;
-mod exposition;
+pub mod exposition;
 pub mod families;
 mod family;
 pub mod filter;

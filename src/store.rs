@@ -12,6 +12,7 @@ mod linked;
 mod object_writer;
 mod page;
 mod row;
+mod sample_line;
 mod schema;
 mod snapshot;
 mod table;
@@ -32,6 +33,7 @@ pub use object_writer::ObjectWriter;
 pub(crate) use object_writer::sealed::Sealed;
 pub(crate) use page::Page;
 pub(crate) use row::RowPrefix;
+pub(crate) use sample_line::SampleLine;
 #[cfg(feature = "testing")]
 pub(crate) use schema::Rendered;
 pub(crate) use schema::{Allowlists, Schema};

@@ -1,9 +1,11 @@
-//! What the exposition consists of: series, bytes and a sample per family.
+//! Counts of the exposition: series and bytes by family, and distinct values by label.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kube_state_metrics::exposition::FamilySamples;
 use kube_state_metrics::filter::MetricFilter;
 use kube_state_metrics::{CatalogueEntry, ExpositionFilter, Format, StateMetrics, catalogue};
 use serde::Serialize;
@@ -11,7 +13,7 @@ use tokio::sync::Mutex;
 
 use crate::options::MetricsOptions;
 
-/// A report is made anew after so long at the earliest: it reads the whole exposition.
+/// How long a report is reused. A new one reads all samples.
 const FRESH: Duration = Duration::from_secs(5);
 
 /// All families, in the order of the exposition; those without samples last.
@@ -31,11 +33,11 @@ pub(crate) struct FamilyReport {
     pub(crate) resource: Option<String>,
     pub(crate) series: u64,
     pub(crate) bytes: u64,
-    /// The first line.
+    /// The first sample, as a line.
     pub(crate) sample: Option<String>,
 }
 
-/// How often each label of a family changes its value.
+/// How many distinct values each label of a family has.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct LabelReport {
     pub(crate) family: String,
@@ -53,7 +55,7 @@ pub(crate) struct Reports {
 // === impl Reports ===
 
 impl Reports {
-    /// A report that is at most some seconds old.
+    /// The last report, or a new one if the last one is older than [`FRESH`].
     pub(crate) async fn get(
         &self,
         metrics: &StateMetrics,
@@ -74,7 +76,7 @@ impl Reports {
 // === impl Report ===
 
 impl Report {
-    /// Reads the exposition once.
+    /// Counts the samples of all families.
     fn new(metrics: &StateMetrics, content: &MetricsOptions) -> Self {
         let catalogue = catalogue();
         let custom = metrics.custom_resources();
@@ -91,27 +93,12 @@ impl Report {
         resources.extend(
             built_in.map(|entry| (entry.descriptor.name(), entry.resource.name().to_owned())),
         );
-        let mut families: Vec<FamilyReport> = Vec::new();
-        each_line(metrics, ExpositionFilter::default(), |line| {
-            if let Some(header) = line.strip_prefix("# ") {
-                let (word, rest) = header.split_once(' ').unwrap_or((header, ""));
-                let (name, text) = rest.split_once(' ').unwrap_or((rest, ""));
-                match (word, families.last_mut()) {
-                    ("HELP", _) => families.push(FamilyReport {
-                        name: name.to_owned(),
-                        help: text.replace("\\n", "\n").replace("\\\\", "\\"),
-                        resource: resources.get(name).cloned(),
-                        ..FamilyReport::default()
-                    }),
-                    ("TYPE", Some(family)) => text.clone_into(&mut family.metric_type),
-                    _ => {}
-                }
-            } else if let Some(family) = families.last_mut() {
-                family.series += 1;
-                family.bytes += line.len() as u64 + 1;
-                family.sample.get_or_insert_with(|| line.to_owned());
-            }
+        let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
+        let families = exposition.families().map(|family| FamilyReport {
+            resource: resources.get(family.name()).cloned(),
+            ..FamilyReport::of(&family)
         });
+        let mut families: Vec<_> = families.collect();
         let filter = MetricFilter::new(&content.allow, &content.deny, &content.opt_in);
         let filter = filter.unwrap_or_default();
         let mut seen: HashSet<_> = families.iter().map(|family| family.name.clone()).collect();
@@ -141,79 +128,48 @@ impl Report {
     }
 }
 
+// === impl FamilyReport ===
+
+impl FamilyReport {
+    /// Counts the samples of a family.
+    fn of(family: &FamilySamples<'_>) -> Self {
+        let mut report = Self {
+            name: family.name().to_owned(),
+            metric_type: family.metric_type().as_str().to_owned(),
+            help: family.help().to_owned(),
+            sample: family.samples().next().map(|sample| sample.to_string()),
+            ..Self::default()
+        };
+        for sample in family.samples() {
+            report.series += 1;
+            report.bytes += sample.line_len() as u64;
+        }
+        report
+    }
+}
+
+// === impl LabelReport ===
+
 impl LabelReport {
-    /// Reads the samples of one family.
+    /// Counts the distinct values of each label of one family.
     pub(crate) fn new(metrics: &StateMetrics, family: &str) -> Self {
+        let filter = ExpositionFilter::default().families([family]);
+        let exposition = metrics.exposition(Format::Text, filter);
         let mut series = 0;
-        let mut values: BTreeMap<String, HashSet<String>> = BTreeMap::new();
-        each_line(
-            metrics,
-            ExpositionFilter::default().families([family]),
-            |line| {
-                if line.starts_with('#') {
-                    return;
-                }
-                series += 1;
-                for (label, value) in labels(line) {
-                    if !values.contains_key(label) {
-                        values.insert(label.to_owned(), HashSet::new());
-                    }
-                    if let Some(values) =
-                        values.get_mut(label).filter(|known| !known.contains(value))
-                    {
-                        values.insert(value.to_owned());
-                    }
-                }
-            },
-        );
+        let mut values: BTreeMap<&str, HashSet<Cow<'_, str>>> = BTreeMap::new();
+        for sample in exposition.samples() {
+            series += 1;
+            for (label, value) in sample.labels() {
+                values.entry(label).or_default().insert(value);
+            }
+        }
         let labels = values
             .into_iter()
-            .map(|(label, values)| (label, values.len()));
+            .map(|(label, values)| (label.to_owned(), values.len()));
         Self {
             family: family.to_owned(),
             series,
             labels: labels.collect(),
         }
-    }
-}
-
-/// Calls `take` with every line of the exposition. Pieces end where lines do.
-fn each_line(metrics: &StateMetrics, selection: ExpositionFilter, mut take: impl FnMut(&str)) {
-    for piece in metrics.exposition(Format::Text, selection).chunks() {
-        String::from_utf8_lossy(&piece)
-            .split_terminator('\n')
-            .for_each(&mut take);
-    }
-}
-
-/// The labels of a sample, values as they are escaped.
-fn labels(line: &str) -> impl Iterator<Item = (&str, &str)> {
-    let mut rest = line.split_once('{').map_or("", |(_, rest)| rest);
-    std::iter::from_fn(move || {
-        let (label, after) = rest.split_once("=\"")?;
-        let mut escaped = false;
-        let end = after.find(|c| {
-            let ends = c == '"' && !escaped;
-            escaped = c == '\\' && !escaped;
-            ends
-        })?;
-        let (value, after) = after.split_at(end);
-        rest = after.get(1..)?.trim_start_matches(',');
-        Some((label, value))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn labels_end_at_quotes_that_are_not_escaped() {
-        let line = r#"a{b="c",d="e\"f\\",g=""} 1"#;
-        assert_eq!(
-            labels(line).collect::<Vec<_>>(),
-            [("b", "c"), ("d", r#"e\"f\\"#), ("g", "")]
-        );
-        assert_eq!(labels("a 1").count(), 0);
     }
 }

@@ -10,6 +10,7 @@ use super::family_rows::FamilyRows;
 #[cfg(feature = "gzip")]
 use super::gzip::{RunKey, RunRevision};
 use super::plan_family::PlanFamily;
+use super::samples::FamilySamples;
 use super::snapshot::Exposition;
 
 /// A run has at most about this many bytes of text, unless a single row has more.
@@ -138,7 +139,8 @@ impl RunCursor {
                 }
             }
             Extent::AllBut(repeated) => {
-                let mut samples = self.exposition.family_samples(family, repeated).peekable();
+                let samples = FamilySamples::new(&self.exposition, family, Arc::clone(repeated));
+                let mut samples = samples.samples().peekable();
                 if samples.peek().is_some() {
                     out.extend_from_slice(header);
                     samples.for_each(|sample| sample.write_line(out));
@@ -201,10 +203,7 @@ impl RunCursor {
         // All runs of a page have equally many rows, so that the same column always has the same runs.
         let step = count.div_ceil(size.div_ceil(RUN_BYTES).max(1)).max(1);
         // The first run of a family writes the header, so a run must have a sample.
-        let has_sample = |rows: &Range<usize>| {
-            let mut tails = (rows.clone()).map(|row| self.exposition.included_tails(page, row));
-            tails.any(|tails| !tails.is_empty())
-        };
+        let has_sample = |rows: &Range<usize>| rows.clone().any(|row| self.has_sample(page, row));
         let mut ranges = (self.row..count)
             .step_by(step)
             .map(|from| from..(from + step).min(count));
@@ -237,10 +236,16 @@ impl RunCursor {
         }
     }
 
+    /// Whether a row has a sample and the filter includes its object.
+    fn has_sample(&self, page: &FamilyRows<'_>, row: usize) -> bool {
+        !page.tails(row).is_empty() && self.exposition.includes_row(page, row)
+    }
+
     fn write_rows(&self, page: &FamilyRows<'_>, rows: Range<usize>, out: &mut BytesMut) {
         for row in rows {
-            let tails = self.exposition.included_tails(page, row);
-            if !tails.is_empty() {
+            // One look at the cell: this is the inner loop of every scrape.
+            let tails = page.tails(row);
+            if !tails.is_empty() && self.exposition.includes_row(page, row) {
                 page.write_lines(row, tails, out);
             }
         }

@@ -2,6 +2,12 @@
 
 use crate::family::{FamilyDescriptor, MetricType, Stability};
 
+/// Units that Prometheus' [naming practice](https://prometheus.io/docs/practices/naming/#base-units)
+/// lets a name end in.
+const BASE_UNITS: &[&str] = &[
+    "seconds", "bytes", "ratio", "celsius", "meters", "grams", "joules", "volts", "amperes",
+];
+
 /// Name, help and type of a family, merged from all collectors that declare it.
 #[derive(Debug)]
 pub(crate) struct FamilyMetadata {
@@ -63,6 +69,13 @@ impl FamilyMetadata {
     pub(crate) fn short_name(&self) -> Option<&str> {
         short_name(&self.name, self.metric_type).filter(|_| self.is_short_name_free)
     }
+
+    /// The base unit that the name ends in, such as `seconds`.
+    pub(crate) fn unit(&self) -> Option<&'static str> {
+        let stem = short_name(&self.name, self.metric_type).unwrap_or(&self.name);
+        let (_, last_word) = stem.rsplit_once('_')?;
+        BASE_UNITS.iter().copied().find(|unit| *unit == last_word)
+    }
 }
 
 /// The name without the suffix that its type requires.
@@ -85,5 +98,29 @@ fn help(family: &FamilyDescriptor) -> String {
     match family.deprecated_since() {
         Some(version) => format!("{stable}(Deprecated since {version}) {help}"),
         None => format!("{stable}{help}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+
+    use super::*;
+    use crate::{Family, FamilyBuilder};
+
+    #[test]
+    fn the_unit_is_the_last_word_before_the_suffix_of_the_type() {
+        let unit = |builder: FamilyBuilder<Pod>| {
+            let family = builder.generate(|_, _| {});
+            FamilyMetadata::new(family.descriptor(), &[], |_| false).unit()
+        };
+        assert_eq!(
+            unit(Family::gauge("a_deadline_seconds", "")),
+            Some("seconds")
+        );
+        assert_eq!(unit(Family::counter("a_bytes_total", "")), Some("bytes"));
+        assert_eq!(unit(Family::gauge("a_bytes_total", "")), None);
+        assert_eq!(unit(Family::gauge("a_pods", "")), None);
+        assert_eq!(unit(Family::gauge("seconds", "")), None);
     }
 }

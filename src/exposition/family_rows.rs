@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use super::family_column::FamilyColumn;
-use crate::store::{Column, Page, StoreSnapshot};
+use crate::store::{Column, Page, SampleLine, StoreSnapshot};
 
 /// The rows of one page in one family.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +55,19 @@ impl<'a> FamilyRows<'a> {
         self.samples.cell(row)
     }
 
-    /// Appends the sample lines that end in `tails`, which are all or some of the row's tails.
+    /// The samples of a row.
+    pub(super) fn sample_lines(self, row: usize) -> impl Iterator<Item = SampleLine<'a>> {
+        let tails = self.tails(row).split_inclusive(|&byte| byte == b'\n');
+        tails.map(move |tail| SampleLine {
+            prefix: &self.family_column.prefix,
+            base_labels: self.base_labels.cell(row),
+            tail,
+            page: self.page,
+            row,
+        })
+    }
+
+    /// Appends the samples of a row, which has these tails.
     pub(super) fn write_lines(&self, row: usize, tails: &[u8], out: &mut BytesMut) {
         let shared = |code| self.page.shared_value(row, code);
         let prefix = &self.family_column.prefix;

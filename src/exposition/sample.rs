@@ -1,27 +1,99 @@
-//! [`StoredSample`]: one sample as the store has it.
+//! [`StoredSample`]: one sample of an exposition.
+
+use std::borrow::Cow;
+use std::fmt;
 
 use bytes::BytesMut;
 
-use super::family_rows::FamilyRows;
+use super::family_metadata::FamilyMetadata;
+use crate::store::SampleLine;
 
-/// One sample of an [`Exposition`](crate::Exposition).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct StoredSample<'a> {
-    page: FamilyRows<'a>,
-    row: usize,
-    /// The line from the first label after the base labels on.
-    tail: &'a [u8],
+/// One sample of an [`Exposition`](crate::Exposition). It displays as a line of the text formats.
+///
+/// It borrows from the exposition: label values are unescaped only when they are read, and copied
+/// only if they contain an escape.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Pod;
+/// use kube_state_metrics::{Collector, ExpositionFilter, Family, Format, StateMetrics};
+/// use serde_json::json;
+///
+/// let seen = Family::gauge("pod_seen", "Always 7.")
+///     .generate(|_: &Pod, s| s.label("team", "the \"shop\"").value(7));
+/// let metrics = StateMetrics::builder().collector(Collector::new().family(seen)).build()?;
+/// let pod: Pod = serde_json::from_value(json!({ "metadata": { "name": "a", "namespace": "b" } }))?;
+/// metrics.writer()?.apply_object(&pod);
+///
+/// let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
+/// let sample = exposition.samples().next().expect("the pod has a sample");
+/// assert_eq!((sample.name(), sample.value(), sample.start_time()), ("pod_seen", 7.0, None));
+/// let labels = [("namespace", "b"), ("pod", "a"), ("team", "the \"shop\"")];
+/// assert!(sample.labels().eq(labels.map(|(name, value)| (name, value.into()))));
+/// let line = r#"pod_seen{namespace="b",pod="a",team="the \"shop\""} 7"#;
+/// assert_eq!((sample.to_string(), sample.line_len()), (line.to_owned(), line.len() + 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct StoredSample<'a> {
+    family: &'a FamilyMetadata,
+    line: SampleLine<'a>,
 }
 
 // === impl StoredSample ===
 
 impl<'a> StoredSample<'a> {
-    pub(super) fn new(page: FamilyRows<'a>, row: usize, tail: &'a [u8]) -> Self {
-        Self { page, row, tail }
+    pub(super) fn new(family: &'a FamilyMetadata, line: SampleLine<'a>) -> Self {
+        Self { family, line }
     }
 
-    /// Appends the sample as a line of the text formats.
+    /// The name of its family.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        self.family.name()
+    }
+
+    /// Names and values of the labels, in the order of the text formats.
+    pub fn labels(&self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a> {
+        self.line.labels()
+    }
+
+    /// The value.
+    #[must_use]
+    pub fn value(&self) -> f64 {
+        self.line.value()
+    }
+
+    /// The Unix time in seconds at which a counter started. It is `None` for all families today,
+    /// since Kubernetes objects do not tell it.
+    #[must_use]
+    pub fn start_time(&self) -> Option<f64> {
+        None
+    }
+
+    /// The length of its line in the text formats, in bytes, with the newline.
+    #[must_use]
+    pub fn line_len(&self) -> usize {
+        self.line.len()
+    }
+
+    /// Appends its line in the text formats, with the newline.
     pub(super) fn write_line(&self, out: &mut BytesMut) {
-        self.page.write_lines(self.row, self.tail, out);
+        self.line.write(out);
+    }
+}
+
+impl fmt::Display for StoredSample<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = BytesMut::with_capacity(self.line_len());
+        self.write_line(&mut line);
+        f.write_str(String::from_utf8_lossy(&line).trim_end_matches('\n'))
+    }
+}
+
+impl fmt::Debug for StoredSample<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StoredSample")
+            .field(&self.to_string())
+            .finish()
     }
 }

@@ -1,31 +1,147 @@
-//! The samples of an [`Exposition`], one by one.
+//! The samples of an [`Exposition`], by family and one by one.
+
+use std::fmt;
+use std::sync::Arc;
 
 use super::family_rows::FamilyRows;
 use super::plan_family::PlanFamily;
 use super::sample::StoredSample;
 use super::snapshot::Exposition;
+use crate::family::MetricType;
+
+/// A family of an [`Exposition`] that has samples.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Node;
+/// use kube_state_metrics::{BuiltIn, ExpositionFilter, Format, MetricType, StateMetrics};
+/// use serde_json::json;
+///
+/// let metrics = StateMetrics::builder().built_in([BuiltIn::Nodes]).build()?;
+/// let node = json!({ "metadata": { "name": "worker-1" }, "spec": { "unschedulable": true } });
+/// metrics.writer::<Node>()?.apply_object(&serde_json::from_value(node)?);
+///
+/// let filter = ExpositionFilter::default().families(["kube_node_spec_unschedulable"]);
+/// let exposition = metrics.exposition(Format::Text, filter);
+/// let family = exposition.families().next().expect("the node has a sample");
+/// assert_eq!(family.name(), "kube_node_spec_unschedulable");
+/// assert_eq!(family.metric_type(), MetricType::Gauge);
+/// assert_eq!(family.unit(), None);
+/// assert!(family.help().starts_with("[STABLE] Whether a node can schedule"));
+/// assert_eq!(family.header().lines().count(), 2);
+/// assert_eq!(family.samples().map(|sample| sample.value()).sum::<f64>(), 1.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct FamilySamples<'a> {
+    exposition: &'a Exposition,
+    family: &'a PlanFamily,
+    /// The samples that repeat an earlier series, counted over all samples of the family.
+    repeated: Arc<[usize]>,
+}
+
+// === impl FamilySamples ===
+
+impl<'a> FamilySamples<'a> {
+    pub(super) fn new(
+        exposition: &'a Exposition,
+        family: &'a PlanFamily,
+        repeated: Arc<[usize]>,
+    ) -> Self {
+        Self {
+            exposition,
+            family,
+            repeated,
+        }
+    }
+
+    /// The name in front of every sample.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        self.family.metadata().name()
+    }
+
+    /// The help text, with markers such as `[STABLE]` in front.
+    #[must_use]
+    pub fn help(&self) -> &'a str {
+        self.family.metadata().help()
+    }
+
+    /// The declared type. A format may write a weaker one.
+    #[must_use]
+    pub fn metric_type(&self) -> MetricType {
+        self.family.metadata().metric_type()
+    }
+
+    /// The base unit that the name ends in, such as `seconds` or `bytes`.
+    #[must_use]
+    pub fn unit(&self) -> Option<&'static str> {
+        self.family.metadata().unit()
+    }
+
+    /// The lines in front of the samples, in the format of the exposition.
+    #[must_use]
+    pub fn header(&self) -> &'a str {
+        let header = self.family.header(self.exposition.format());
+        std::str::from_utf8(header).unwrap_or_default()
+    }
+
+    /// The samples, in the order of the exposition.
+    pub fn samples(&self) -> impl Iterator<Item = StoredSample<'a>> + use<'a> {
+        let (exposition, repeated) = (self.exposition, Arc::clone(&self.repeated));
+        let (family, metadata) = (self.family, self.family.metadata());
+        let samples = family.columns().iter().flat_map(move |column| {
+            let includes_column = exposition.includes_column(column);
+            let rows = FamilyRows::all(column, exposition.snapshots()).flat_map(FamilyRows::rows);
+            rows.flat_map(move |(page, row)| {
+                let is_included = includes_column && exposition.includes_row(&page, row);
+                let lines = page.sample_lines(row);
+                lines.map(move |line| (is_included, StoredSample::new(metadata, line)))
+            })
+        });
+        // The numbers count all samples of the family, included or not.
+        (samples.enumerate()).filter_map(move |(number, (is_included, sample))| {
+            (is_included && repeated.binary_search(&number).is_err()).then_some(sample)
+        })
+    }
+}
+
+impl fmt::Debug for FamilySamples<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FamilySamples")
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}
 
 // === impl Exposition ===
 
 impl Exposition {
-    /// The samples of a family that the filter includes, except those numbered in `repeated`.
-    pub(super) fn family_samples<'a>(
-        &'a self,
-        family: &'a PlanFamily,
-        repeated: &'a [usize],
-    ) -> impl Iterator<Item = StoredSample<'a>> {
-        let samples = family.columns().iter().flat_map(move |column| {
-            let column_included = self.includes_column(column);
-            let rows = FamilyRows::all(column, self.snapshots()).flat_map(FamilyRows::rows);
-            rows.flat_map(move |(page, row)| {
-                let included = column_included && self.includes_row(&page, row);
-                let tails = page.tails(row).split_inclusive(|&byte| byte == b'\n');
-                tails.map(move |tail| (included, StoredSample::new(page, row, tail)))
-            })
+    /// The families that have a sample, in the order of the exposition.
+    pub fn families(&self) -> impl Iterator<Item = FamilySamples<'_>> {
+        let families = self.plan().families().iter();
+        let families =
+            families.filter(|family| self.filter().includes_family(family.metadata().name()));
+        let families = families.map(|family| {
+            let repeated = family.repeated_samples(self.snapshots());
+            FamilySamples::new(self, family, repeated)
         });
-        // The numbers count all samples of the family, included or not.
-        (samples.enumerate()).filter_map(|(number, (included, sample))| {
-            (included && repeated.binary_search(&number).is_err()).then_some(sample)
-        })
+        families.filter(|family| family.samples().next().is_some())
+    }
+
+    /// The samples of all families, in the order of the exposition.
+    ///
+    /// ```
+    /// use kube_state_metrics::{ExpositionFilter, Format, StateMetrics};
+    ///
+    /// let metrics = StateMetrics::builder().default_resources().build()?;
+    /// let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
+    /// assert_eq!(exposition.samples().count(), 0, "no objects yet");
+    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// ```
+    pub fn samples(&self) -> impl Iterator<Item = StoredSample<'_>> {
+        self.families().flat_map(|family| family.samples())
     }
 }
+
+#[cfg(test)]
+mod tests;

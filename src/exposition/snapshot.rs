@@ -95,13 +95,4 @@ impl Exposition {
     pub(super) fn includes_row(&self, page: &FamilyRows<'_>, row: usize) -> bool {
         !self.filter.has_namespaces() || self.filter.includes_key(page.page.key(row))
     }
-
-    /// The tails of a row; empty if the filter excludes its object.
-    pub(super) fn included_tails<'a>(&self, page: &FamilyRows<'a>, row: usize) -> &'a [u8] {
-        let tails = page.tails(row);
-        match tails.is_empty() || self.includes_row(page, row) {
-            true => tails,
-            false => &[],
-        }
-    }
 }

@@ -7,14 +7,17 @@ use crate::k8s::write_label_value;
 
 /// What every line of a family starts with, up to the base labels.
 #[derive(Clone, Debug)]
-pub(crate) struct RowPrefix(Box<[u8]>);
+pub(crate) struct RowPrefix {
+    text: Box<[u8]>,
+    name_len: usize,
+}
 
 impl RowPrefix {
-    /// The prefix of the family `name` with constant labels.
+    /// The prefix of a family with constant labels.
     ///
     /// With `has_base_labels`, the prefix leaves the braces open for the base labels.
-    pub(crate) fn new(name: &str, constants: &[(String, String)], has_base_labels: bool) -> Self {
-        let mut text = name.as_bytes().to_vec();
+    pub(crate) fn new(family: &str, constants: &[(String, String)], has_base_labels: bool) -> Self {
+        let mut text = family.as_bytes().to_vec();
         if has_base_labels || !constants.is_empty() {
             text.push(b'{');
         }
@@ -30,16 +33,24 @@ impl RowPrefix {
         if has_base_labels && !constants.is_empty() {
             text.push(b',');
         }
-        Self(text.into())
+        Self {
+            text: text.into(),
+            name_len: family.len(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.text.len()
+    }
+
+    /// The constant labels, with the brace in front and the comma behind.
+    pub(crate) fn labels(&self) -> &[u8] {
+        self.text.get(self.name_len..).unwrap_or_default()
     }
 
     /// Appends the lines of one row: prefix and base labels in front of every tail of the cell.
     ///
-    /// `shared` says what a code in the cell stands for.
+    /// `shared` returns the value that a code in the cell stands for.
     pub(crate) fn write_row<'v>(
         &self,
         out: &mut BytesMut,
@@ -51,7 +62,7 @@ impl RowPrefix {
         // A raw newline only ever ends a sample: label values escape theirs.
         while let Some(at) = memchr::memchr2(b'\n', REFERENCE_MARK, rest) {
             if !begun {
-                out.extend_from_slice(&self.0);
+                out.extend_from_slice(&self.text);
                 out.extend_from_slice(base);
             }
             let (text, after) = rest.split_at(at);

@@ -146,10 +146,8 @@ pub fn check(source: impl Source) -> Vec<Problem> {
     let mut problems: Vec<_> = (families.iter())
         .flat_map(|(name, family)| declared_problems(name, family, &families))
         .collect();
-    let text = metrics.exposition(Format::Text, ExpositionFilter::default());
-    if let Ok(rendered) = Rendered::read(&text.to_string()) {
-        problems.extend(sample_problems(&rendered, &families));
-    }
+    let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
+    problems.extend(sample_problems(&Rendered::of(&exposition), &families));
     for (resource, stats) in metrics.stats() {
         let resource = resource.to_string();
         if stats.duplicates > 0 {

@@ -7,18 +7,22 @@ use super::line::Line;
 /// What two lists of lines have in common, and what not.
 #[derive(Default)]
 struct Difference {
-    /// SampleBuffer with their mark: ` ` for both, `-` for expected, `+` for rendered.
+    /// Lines with their mark: ` ` for both, `-` for expected, `+` for rendered.
     lines: Vec<(char, String)>,
     /// What is wrong, one thing each.
     remarks: Vec<String>,
 }
 
-/// Compares rendered samples and headers with what a test expects of them.
+/// Compares rendered samples and headers with the text that a test expects.
 ///
 /// # Errors
 ///
-/// A message that says what differs, or that a line of `expected` is not a sample.
-pub(super) fn compare(expected: &str, headers: &[&str], samples: &[&Line]) -> Result<(), String> {
+/// Returns a message that names the differences, or a line of `expected` that is not a sample.
+pub(super) fn compare_with_text(
+    expected: &str,
+    headers: &[&str],
+    samples: &[&Line],
+) -> Result<(), String> {
     let mut wanted_headers = Vec::new();
     let mut wanted = Vec::new();
     for (at, line) in expected.lines().map(str::trim).enumerate() {
@@ -37,7 +41,19 @@ pub(super) fn compare(expected: &str, headers: &[&str], samples: &[&Line]) -> Re
     if !wanted_headers.is_empty() {
         difference.add_headers(&wanted_headers, headers);
     }
+    let wanted: Vec<_> = wanted.iter().collect();
     difference.add_samples(&wanted, samples);
+    difference.into_result()
+}
+
+/// Compares rendered samples with other ones.
+///
+/// # Errors
+///
+/// Returns a message that names the differences.
+pub(super) fn compare(expected: &[&Line], samples: &[&Line]) -> Result<(), String> {
+    let mut difference = Difference::default();
+    difference.add_samples(expected, samples);
     difference.into_result()
 }
 
@@ -61,7 +77,7 @@ impl Difference {
         }
     }
 
-    fn add_samples(&mut self, wanted: &[Line], rendered: &[&Line]) {
+    fn add_samples(&mut self, wanted: &[&Line], rendered: &[&Line]) {
         // Exact matches go first, so that a near one does not take their place.
         let mut left: Vec<Option<&Line>> = rendered.iter().copied().map(Some).collect();
         let mut take = |matches: &dyn Fn(&Line) -> bool| {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::exposition::StoredSample;
+
 /// One sample line.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
@@ -18,6 +20,19 @@ pub(super) type LabelDifference<'l> = (&'l str, Option<&'l str>, Option<&'l str>
 // === impl Line ===
 
 impl Line {
+    /// The line of a rendered sample.
+    pub(super) fn of(sample: StoredSample<'_>) -> Self {
+        let labels = sample.labels();
+        Self {
+            text: sample.to_string(),
+            name: sample.name().to_owned(),
+            labels: labels
+                .map(|(name, value)| (name.to_owned(), value.into_owned()))
+                .collect(),
+            value: sample.value(),
+        }
+    }
+
     /// Reads `name{label="value",...} number`; blanks between labels and a last comma are fine.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let text = text.trim();

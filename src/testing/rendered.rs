@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::diff::compare;
+use super::diff::compare_with_text;
 use super::line::Line;
+use crate::exposition::Exposition;
 
 /// The samples that [`render`](super::render) got from one or more objects, and their headers.
 ///
@@ -39,27 +40,16 @@ struct Family {
 // === impl Rendered ===
 
 impl Rendered {
-    /// Takes an exposition in the text format apart.
-    pub(super) fn read(exposition: &str) -> Result<Self, String> {
-        let mut families: Vec<Family> = Vec::new();
-        for line in exposition.lines() {
-            if let Some(help) = line.strip_prefix("# HELP ") {
-                families.push(Family {
-                    name: help.split(' ').next().unwrap_or_default().to_owned(),
-                    header: vec![line.to_owned()],
-                    samples: Vec::new(),
-                });
-            } else if let Some(family) = families.last_mut() {
-                if line.starts_with('#') {
-                    family.header.push(line.to_owned());
-                } else {
-                    let sample = Line::parse(line);
-                    let sample = sample.map_err(|problem| format!("{line}: {problem}"))?;
-                    family.samples.push(sample);
-                }
-            }
+    /// The samples and headers of an exposition.
+    pub(super) fn of(exposition: &Exposition) -> Self {
+        let families = exposition.families().map(|family| Family {
+            name: family.name().to_owned(),
+            header: family.header().lines().map(str::to_owned).collect(),
+            samples: family.samples().map(Line::of).collect(),
+        });
+        Self {
+            families: families.collect(),
         }
-        Ok(Self { families })
     }
 
     /// The same without the samples of other families.
@@ -116,7 +106,7 @@ impl Rendered {
         let samples: Vec<_> = self.samples().collect();
         let headers = self.families.iter().flat_map(|family| &family.header);
         let headers: Vec<_> = headers.map(String::as_str).collect();
-        if let Err(difference) = compare(expected, &headers, &samples) {
+        if let Err(difference) = compare_with_text(expected, &headers, &samples) {
             panic!("{difference}\n");
         }
     }

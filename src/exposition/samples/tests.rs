@@ -1,0 +1,135 @@
+//! Samples against the text of the same exposition.
+
+use std::borrow::Cow;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::{BuiltIn, Collector, Exposition, ExpositionFilter, Family, Format, StateMetrics};
+
+/// Pods with values that samples share, leases of which two have equal series, constant labels.
+fn metrics() -> StateMetrics {
+    let leases = Collector::<Lease>::new()
+        .no_base_labels()
+        .family(Family::gauge("lease_seen", "Always 1.").generate(|_: &Lease, s| s.value(1)));
+    let metrics = StateMetrics::builder()
+        .built_in([BuiltIn::Pods])
+        .collector(leases)
+        .constant_label("cluster", "the \"blue\" one")
+        .build()
+        .unwrap();
+    let mut pods = metrics.writer::<Pod>().unwrap();
+    for (namespace, name) in [("a", "p"), ("a", "q"), ("b", "p")] {
+        let containers = json!([{
+            "name": "c", "image": "registry.acme.dev/shop:1",
+            "resources": { "limits": { "cpu": "1500m", "memory": "1Gi" } },
+        }]);
+        let pod = json!({
+            "metadata": {
+                "namespace": namespace, "name": name, "uid": "u",
+                "ownerReferences": [{
+                    "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "owner", "uid": "o",
+                }],
+            },
+            "spec": { "nodeName": "worker-1", "containers": containers },
+            "status": {
+                "phase": "Running",
+                "containerStatuses": [{
+                    "name": "c", "image": "registry.acme.dev/shop:1", "imageID": "sha256:abc",
+                    "ready": true, "restartCount": 3, "state": {},
+                }],
+            },
+        });
+        pods.apply_object(&serde_json::from_value(pod).unwrap());
+    }
+    let mut leases = metrics.writer::<Lease>().unwrap();
+    for name in ["x", "y"] {
+        let lease = json!({ "metadata": { "namespace": "a", "name": name } });
+        leases.apply_object(&serde_json::from_value(lease).unwrap());
+    }
+    metrics
+}
+
+fn assert_same_as_text(exposition: &Exposition) {
+    let mut text = String::new();
+    for family in exposition.families() {
+        text += family.header();
+        for sample in family.samples() {
+            let line = format!("{sample}\n");
+            assert_eq!(sample.line_len(), line.len(), "{line}");
+            text += &line;
+        }
+    }
+    text += match exposition.format() {
+        Format::OpenMetrics => "# EOF\n",
+        _ => "",
+    };
+    assert_eq!(text, exposition.to_string());
+}
+
+#[test]
+fn headers_and_samples_make_the_text_of_the_exposition() {
+    let metrics = metrics();
+    for filter in [
+        ExpositionFilter::default(),
+        ExpositionFilter::default().namespaces(["a"]),
+        ExpositionFilter::default().namespaces(["b"]),
+        ExpositionFilter::default().resources(["pods"]),
+        ExpositionFilter::default().exclude_resources(["pods"]),
+        ExpositionFilter::default().families(["lease_seen", "kube_pod_info"]),
+        ExpositionFilter::default().families(["none"]),
+    ] {
+        for format in [Format::Text, Format::OpenMetrics] {
+            assert_same_as_text(&metrics.exposition(format, filter.clone()));
+        }
+    }
+}
+
+#[test]
+fn references_to_shared_values_read_as_the_values() {
+    let filter = ExpositionFilter::default().families(["kube_pod_container_info"]);
+    let exposition = metrics().exposition(Format::Text, filter);
+    let sample = exposition.samples().next().unwrap();
+    let labels: Vec<_> = sample.labels().collect();
+    assert_eq!(labels[0], ("cluster", Cow::Borrowed("the \"blue\" one")));
+    assert_eq!(labels[1], ("namespace", Cow::Borrowed("a")));
+    let image = labels.iter().find(|(name, _)| *name == "image");
+    assert_eq!(image.unwrap().1, "registry.acme.dev/shop:1");
+}
+
+proptest! {
+    #[test]
+    fn labels_and_values_read_back_as_they_were_written(
+        values in prop::collection::vec("[a-c\"\\\\\n,={} ]{0,8}", 0..4),
+        number in any::<f64>(),
+    ) {
+        let written = values.clone();
+        let family = Family::gauge("written", "Written.").generate(move |_: &ConfigMap, s| {
+            let mut sample = s.sample();
+            for (at, value) in written.iter().enumerate() {
+                sample = sample.label(&format!("l{at}"), value);
+            }
+            sample.value(number);
+        });
+        for with_base in [true, false] {
+            let collector = Collector::new();
+            let collector = if with_base { collector } else { collector.no_base_labels() };
+            let metrics = StateMetrics::builder()
+                .collector(collector.family(family.clone()))
+                .build()
+                .unwrap();
+            let map: ConfigMap = serde_json::from_value(json!({ "metadata": { "name": "a" } })).unwrap();
+            metrics.writer().unwrap().apply_object(&map);
+            let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
+            let sample = exposition.samples().next().unwrap();
+            let labels = sample.labels().skip(if with_base { 2 } else { 0 });
+            let labels: Vec<_> = labels.map(|(_, value)| value.into_owned()).collect();
+            prop_assert_eq!(&labels, &values);
+            let value = sample.value();
+            prop_assert!(value == number || value.is_nan() && number.is_nan(), "{value} {number}");
+            assert_same_as_text(&exposition);
+        }
+    }
+}
