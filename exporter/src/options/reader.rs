@@ -68,7 +68,10 @@ impl<'a> Reader<'a> {
         match self.list_in_file(&option.row) {
             Some(FileValue::List(items)) => (option.parse)(items),
             Some(FileValue::Keys(keys)) => keys.clone(),
-            _ => (option.parse)(self.flags.values(&option.row)),
+            _ => match self.flags.values(&option.row) {
+                [] => (option.parse)(&[option.row.default_text().to_owned()]),
+                items => (option.parse)(items),
+            },
         }
     }
 
@@ -81,7 +84,8 @@ impl<'a> Reader<'a> {
             }
             return config;
         }
-        let text = self.on_command_line(&option.row).unwrap_or_default();
+        let text = self.on_command_line(&option.row);
+        let text = text.unwrap_or_else(|| option.row.default_text());
         (option.parse)(text).unwrap_or_else(|problem| {
             let problem = format!("{}: {problem}", option.row.flag);
             self.problems.push(problem);
