@@ -18,12 +18,10 @@ use crate::errors::debug_is_display;
 use crate::family::Collector;
 use crate::resource::{CollectedResource, ResourceInfo};
 
-mod admission;
 pub mod catalogue;
 mod common;
 #[cfg(test)]
 mod testing;
-mod workloads;
 
 /// Declares the modules, the [`BuiltIn`] enum and everything that goes through all resources.
 macro_rules! built_in {

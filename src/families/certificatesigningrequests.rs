@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 
 use super::common;
-use crate::{Collector, Family, Samples};
+use crate::{Collector, Family, Samples, Stability};
 
 /// The families of certificate signing requests.
 ///
@@ -24,18 +24,8 @@ pub fn certificatesigningrequests() -> Collector<CertificateSigningRequest> {
             |request: &CertificateSigningRequest| Cow::Borrowed(&request.spec.signer_name),
         )
         .families([
-            common::annotations(F::gauge(
-                "kube_certificatesigningrequest_annotations",
-                "Annotations of the request that the annotation allowlist selects; absent without \
-                 one.",
-            )),
-            common::labels(
-                F::gauge(
-                    "kube_certificatesigningrequest_labels",
-                    "Labels of the request that the label allowlist selects; absent without one.",
-                )
-                .stable(),
-            ),
+            common::annotations("kube_certificatesigningrequest_annotations", "request", Stability::Alpha),
+            common::labels("kube_certificatesigningrequest_labels", "request", Stability::Stable),
             F::gauge(
                 "kube_certificatesigningrequest_created",
                 "Unix time of creation, in seconds.",

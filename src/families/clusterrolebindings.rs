@@ -3,7 +3,7 @@
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 
 use super::common;
-use crate::{Collector, Family};
+use crate::{Collector, Family, Stability};
 
 /// The families of cluster role bindings.
 ///
@@ -16,14 +16,8 @@ use crate::{Collector, Family};
 pub fn clusterrolebindings() -> Collector<ClusterRoleBinding> {
     type F = Family<ClusterRoleBinding>;
     Collector::new().families([
-        common::annotations(F::gauge(
-            "kube_clusterrolebinding_annotations",
-            "Annotations of the cluster role binding that the annotation allowlist selects; absent without one.",
-        )),
-        common::labels(F::gauge(
-            "kube_clusterrolebinding_labels",
-            "Labels of the cluster role binding that the label allowlist selects; absent without one.",
-        )),
+        common::annotations("kube_clusterrolebinding_annotations", "cluster role binding", Stability::Alpha),
+        common::labels("kube_clusterrolebinding_labels", "cluster role binding", Stability::Alpha),
         F::gauge(
             "kube_clusterrolebinding_info",
             "Always 1: the cluster role binding exists; the labels name the role it grants.",

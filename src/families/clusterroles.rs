@@ -3,7 +3,7 @@
 use k8s_openapi::api::rbac::v1::ClusterRole;
 
 use super::common;
-use crate::{Collector, Family};
+use crate::{Collector, Family, Stability};
 
 /// The families of cluster roles.
 ///
@@ -16,14 +16,8 @@ use crate::{Collector, Family};
 pub fn clusterroles() -> Collector<ClusterRole> {
     type F = Family<ClusterRole>;
     Collector::new().families([
-        common::annotations(F::gauge(
-            "kube_clusterrole_annotations",
-            "Annotations of the cluster role that the annotation allowlist selects; absent without one.",
-        )),
-        common::labels(F::gauge(
-            "kube_clusterrole_labels",
-            "Labels of the cluster role that the label allowlist selects; absent without one.",
-        )),
+        common::annotations("kube_clusterrole_annotations", "cluster role", Stability::Alpha),
+        common::labels("kube_clusterrole_labels", "cluster role", Stability::Alpha),
         F::gauge("kube_clusterrole_info", "Always 1: the cluster role exists.")
             .reads([""; 0])
             .generate(common::always),

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::ConfigMap;
 
 use super::common;
-use crate::{Collector, Family};
+use crate::{Collector, Family, Stability};
 
 /// The families of config maps.
 ///
@@ -16,17 +16,8 @@ use crate::{Collector, Family};
 pub fn configmaps() -> Collector<ConfigMap> {
     type F = Family<ConfigMap>;
     Collector::new().families([
-        common::annotations(F::gauge(
-            "kube_configmap_annotations",
-            "Annotations of the config map that the annotation allowlist selects; absent without one.",
-        )),
-        common::labels(
-            F::gauge(
-                "kube_configmap_labels",
-                "Labels of the config map that the label allowlist selects; absent without one.",
-            )
-            .stable(),
-        ),
+        common::annotations("kube_configmap_annotations", "config map", Stability::Alpha),
+        common::labels("kube_configmap_labels", "config map", Stability::Stable),
         F::gauge("kube_configmap_info", "Always 1: the config map exists.")
             .stable()
             .reads([""; 0])

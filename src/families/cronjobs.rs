@@ -2,10 +2,9 @@
 
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, CronJobStatus};
 
-use super::common;
-use super::workloads::{if_present, or_zero, part};
+use super::common::{self, if_present, optional, or_zero};
 use crate::k8s::{next_after, validate};
-use crate::{Collector, Family, Samples};
+use crate::{Collector, Family, Samples, Stability};
 
 /// The families of cron jobs.
 ///
@@ -18,17 +17,8 @@ use crate::{Collector, Family, Samples};
 pub fn cronjobs() -> Collector<CronJob> {
     type F = Family<CronJob>;
     Collector::new().families([
-        common::annotations(F::gauge(
-            "kube_cronjob_annotations",
-            "Annotations of the cron job that the annotation allowlist selects; absent without one.",
-        )),
-        common::labels(
-            F::gauge(
-                "kube_cronjob_labels",
-                "Labels of the cron job that the label allowlist selects; absent without one.",
-            )
-            .stable(),
-        ),
+        common::annotations("kube_cronjob_annotations", "cron job", Stability::Alpha),
+        common::labels("kube_cronjob_labels", "cron job", Stability::Stable),
         F::gauge(
             "kube_cronjob_info",
             "Always 1: schedule, time zone (`local` for that of the controller) and what happens \
@@ -124,11 +114,11 @@ pub fn cronjobs() -> Collector<CronJob> {
 }
 
 fn spec(job: &CronJob) -> Option<&CronJobSpec> {
-    part(&job.spec)
+    optional(&job.spec)
 }
 
 fn status(job: &CronJob) -> Option<&CronJobStatus> {
-    part(&job.status)
+    optional(&job.status)
 }
 
 /// The schedule and its time zone, where the object has one.

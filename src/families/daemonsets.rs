@@ -2,9 +2,8 @@
 
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus};
 
-use super::common;
-use super::workloads::{or_zero, part};
-use crate::{Collector, Family};
+use super::common::{self, optional, or_zero};
+use crate::{Collector, Family, Stability};
 
 /// The families of daemon sets.
 ///
@@ -95,21 +94,11 @@ pub fn daemonsets() -> Collector<DaemonSet> {
         )
         .reads([common::DELETED])
         .generate(common::deleted),
-        common::annotations(F::gauge(
-            "kube_daemonset_annotations",
-            "Annotations of the daemon set that the annotation allowlist selects; absent without \
-             one.",
-        )),
-        common::labels(
-            F::gauge(
-                "kube_daemonset_labels",
-                "Labels of the daemon set that the label allowlist selects; absent without one.",
-            )
-            .stable(),
-        ),
+        common::annotations("kube_daemonset_annotations", "daemon set", Stability::Alpha),
+        common::labels("kube_daemonset_labels", "daemon set", Stability::Stable),
     ])
 }
 
 fn status(set: &DaemonSet) -> Option<&DaemonSetStatus> {
-    part(&set.status)
+    optional(&set.status)
 }

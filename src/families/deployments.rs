@@ -5,10 +5,9 @@ use k8s_openapi::api::apps::v1::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::common;
-use super::workloads::{if_present, or_zero, part, text};
+use super::common::{self, if_present, optional, or_zero, text};
 use crate::k8s::{IntOrPercent, scaled};
-use crate::{Collector, Family, Samples};
+use crate::{Collector, Family, Samples, Stability};
 
 /// The families of deployments.
 ///
@@ -31,7 +30,7 @@ pub fn deployments() -> Collector<Deployment> {
             "metadata.ownerReferences.kind",
             "metadata.ownerReferences.name",
         ])
-        .generate(owners),
+        .generate(common::owners_without_controller),
         F::gauge(
             "kube_deployment_created",
             "Unix time of creation, in seconds.",
@@ -157,18 +156,8 @@ pub fn deployments() -> Collector<Deployment> {
         )
         .reads([common::DELETED])
         .generate(common::deleted),
-        common::annotations(F::gauge(
-            "kube_deployment_annotations",
-            "Annotations of the deployment that the annotation allowlist selects; absent without \
-             one.",
-        )),
-        common::labels(
-            F::gauge(
-                "kube_deployment_labels",
-                "Labels of the deployment that the label allowlist selects; absent without one.",
-            )
-            .stable(),
-        ),
+        common::annotations("kube_deployment_annotations", "deployment", Stability::Alpha),
+        common::labels("kube_deployment_labels", "deployment", Stability::Stable),
     ])
 }
 
@@ -187,28 +176,11 @@ const REASONS: [&str; 10] = [
 ];
 
 fn spec(deployment: &Deployment) -> Option<&DeploymentSpec> {
-    part(&deployment.spec)
+    optional(&deployment.spec)
 }
 
 fn status(deployment: &Deployment) -> Option<&DeploymentStatus> {
-    part(&deployment.status)
-}
-
-/// As [`common::owners`], but without `owner_is_controller`.
-fn owners(deployment: &Deployment, s: &mut Samples<'_>) {
-    let owners = deployment
-        .metadata
-        .owner_references
-        .as_deref()
-        .unwrap_or_default();
-    for owner in owners {
-        s.label("owner_kind", &owner.kind)
-            .label("owner_name", &owner.name)
-            .value(1);
-    }
-    if owners.is_empty() {
-        s.label("owner_kind", "").label("owner_name", "").value(1);
-    }
+    optional(&deployment.status)
 }
 
 fn conditions(deployment: &Deployment, s: &mut Samples<'_>) {

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints};
 
 use super::common;
-use crate::{Collector, Family, Samples};
+use crate::{Collector, Family, Samples, Stability};
 
 /// The families of endpoints.
 ///
@@ -34,18 +34,8 @@ pub fn endpoints() -> Collector<Endpoints> {
             .stable()
             .reads([common::CREATED])
             .generate(common::created),
-            common::annotations(F::gauge(
-                "kube_endpoint_annotations",
-                "Annotations of the endpoints that the annotation allowlist selects; absent \
-                 without one.",
-            )),
-            common::labels(
-                F::gauge(
-                    "kube_endpoint_labels",
-                    "Labels of the endpoints that the label allowlist selects; absent without one.",
-                )
-                .stable(),
-            ),
+            common::annotations("kube_endpoint_annotations", "endpoints", Stability::Alpha),
+            common::labels("kube_endpoint_labels", "endpoints", Stability::Stable),
             F::gauge(
                 "kube_endpoint_address",
                 "Always 1 for each port of each address, ready to take traffic or not; addresses \

@@ -3,7 +3,7 @@
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 
 use super::common;
-use crate::{Collector, Family, Samples};
+use crate::{Collector, Family, Samples, Stability};
 
 /// The families of endpoint slices.
 ///
@@ -95,15 +95,8 @@ pub fn endpointslices() -> Collector<EndpointSlice> {
                         .value(1);
                 }
             }),
-            common::annotations(F::gauge(
-                "kube_endpointslice_annotations",
-                "Annotations of the slice that the annotation allowlist selects; absent without \
-                 one.",
-            )),
-            common::labels(F::gauge(
-                "kube_endpointslice_labels",
-                "Labels of the slice that the label allowlist selects; absent without one.",
-            )),
+            common::annotations("kube_endpointslice_annotations", "slice", Stability::Alpha),
+            common::labels("kube_endpointslice_labels", "slice", Stability::Alpha),
         ])
 }
 

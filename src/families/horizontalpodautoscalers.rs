@@ -6,10 +6,9 @@ use k8s_openapi::api::autoscaling::v2::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as QuantityText;
 
-use super::common;
-use super::workloads::{or_zero, part};
+use super::common::{self, optional, or_zero};
 use crate::k8s::Quantity;
-use crate::{Collector, Family, Samples};
+use crate::{Collector, Family, Samples, Stability};
 
 /// The families of horizontal pod autoscalers.
 ///
@@ -110,18 +109,8 @@ pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
         .stable()
         .reads(["status.desiredReplicas"])
         .generate(or_zero(status, |status| status.desired_replicas)),
-        common::annotations(F::gauge(
-            "kube_horizontalpodautoscaler_annotations",
-            "Annotations of the autoscaler that the annotation allowlist selects; absent without \
-             one.",
-        )),
-        common::labels(
-            F::gauge(
-                "kube_horizontalpodautoscaler_labels",
-                "Labels of the autoscaler that the label allowlist selects; absent without one.",
-            )
-            .stable(),
-        ),
+        common::annotations("kube_horizontalpodautoscaler_annotations", "autoscaler", Stability::Alpha),
+        common::labels("kube_horizontalpodautoscaler_labels", "autoscaler", Stability::Stable),
         F::gauge(
             "kube_horizontalpodautoscaler_status_condition",
             "Status of each condition of the autoscaler: 1 for the status it has, else 0.",
@@ -156,11 +145,11 @@ struct Metric<'a> {
 }
 
 fn spec(hpa: &HorizontalPodAutoscaler) -> Option<&HorizontalPodAutoscalerSpec> {
-    part(&hpa.spec)
+    optional(&hpa.spec)
 }
 
 fn status(hpa: &HorizontalPodAutoscaler) -> Option<&HorizontalPodAutoscalerStatus> {
-    part(&hpa.status)
+    optional(&hpa.status)
 }
 
 fn info(hpa: &HorizontalPodAutoscaler, s: &mut Samples<'_>) {

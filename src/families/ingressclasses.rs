@@ -3,7 +3,7 @@
 use k8s_openapi::api::networking::v1::IngressClass;
 
 use super::common;
-use crate::{Collector, Family};
+use crate::{Collector, Family, Stability};
 
 /// The families of ingress classes.
 ///
@@ -36,15 +36,8 @@ pub fn ingressclasses() -> Collector<IngressClass> {
         )
         .reads([common::CREATED])
         .generate(common::created),
-        common::annotations(F::gauge(
-            "kube_ingressclass_annotations",
-            "Annotations of the ingress class that the annotation allowlist selects; absent \
-             without one.",
-        )),
-        common::labels(F::gauge(
-            "kube_ingressclass_labels",
-            "Labels of the ingress class that the label allowlist selects; absent without one.",
-        )),
+        common::annotations("kube_ingressclass_annotations", "ingress class", Stability::Alpha),
+        common::labels("kube_ingressclass_labels", "ingress class", Stability::Alpha),
     ])
 }
 

@@ -3,7 +3,7 @@
 use k8s_openapi::api::networking::v1::{HTTPIngressPath, Ingress};
 
 use super::common;
-use crate::{Collector, Family, Samples};
+use crate::{Collector, Family, Samples, Stability};
 
 /// Names the class of an ingress, in front of its spec.
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
@@ -30,17 +30,8 @@ pub fn ingresses() -> Collector<Ingress> {
         .labels(["ingressclass"])
         .reads(["metadata.annotations", "spec.ingressClassName"])
         .generate(|ingress, s| s.label("ingressclass", class(ingress)).value(1)),
-        common::annotations(F::gauge(
-            "kube_ingress_annotations",
-            "Annotations of the ingress that the annotation allowlist selects; absent without one.",
-        )),
-        common::labels(
-            F::gauge(
-                "kube_ingress_labels",
-                "Labels of the ingress that the label allowlist selects; absent without one.",
-            )
-            .stable(),
-        ),
+        common::annotations("kube_ingress_annotations", "ingress", Stability::Alpha),
+        common::labels("kube_ingress_labels", "ingress", Stability::Stable),
         F::gauge("kube_ingress_created", "Unix time of creation, in seconds.")
             .stable()
             .reads([common::CREATED])

@@ -2,9 +2,8 @@
 
 use k8s_openapi::api::batch::v1::{Job, JobCondition, JobSpec, JobStatus};
 
-use super::common;
-use super::workloads::{if_present, or_zero, part};
-use crate::{Collector, Family, Samples};
+use super::common::{self, if_present, optional, or_zero};
+use crate::{Collector, Family, Samples, Stability};
 
 /// The families of jobs.
 ///
@@ -18,17 +17,8 @@ pub fn jobs() -> Collector<Job> {
     type F = Family<Job>;
     let collector = Collector::new().no_base_labels();
     collector.namespace_label("namespace").name_label("job_name").families([
-        common::annotations(F::gauge(
-            "kube_job_annotations",
-            "Annotations of the job that the annotation allowlist selects; absent without one.",
-        )),
-        common::labels(
-            F::gauge(
-                "kube_job_labels",
-                "Labels of the job that the label allowlist selects; absent without one.",
-            )
-            .stable(),
-        ),
+        common::annotations("kube_job_annotations", "job", Stability::Alpha),
+        common::labels("kube_job_labels", "job", Stability::Stable),
         F::gauge("kube_job_info", "Always 1: the job exists.")
             .stable()
             .reads([""; 0])
@@ -136,11 +126,11 @@ pub fn jobs() -> Collector<Job> {
 const REASONS: [&str; 3] = ["BackoffLimitExceeded", "DeadlineExceeded", "Evicted"];
 
 fn spec(job: &Job) -> Option<&JobSpec> {
-    part(&job.spec)
+    optional(&job.spec)
 }
 
 fn status(job: &Job) -> Option<&JobStatus> {
-    part(&job.status)
+    optional(&job.status)
 }
 
 /// The conditions of one type; the API has at most one, but any number may be written.

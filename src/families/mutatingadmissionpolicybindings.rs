@@ -5,7 +5,7 @@ use k8s_openapi::api::admissionregistration::v1::ParamRef;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
-use super::{admission, common};
+use super::common::{self, admission};
 use crate::{Collector, Family};
 
 /// What the families read of a `MutatingAdmissionPolicyBinding`.

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Namespace;
 
 use super::common;
-use crate::{Collector, Family, Samples};
+use crate::{Collector, Family, Samples, Stability};
 
 /// The families of namespaces.
 ///
@@ -20,17 +20,8 @@ pub fn namespaces() -> Collector<Namespace> {
             .stable()
             .reads([common::CREATED])
             .generate(common::created),
-        common::annotations(F::gauge(
-            "kube_namespace_annotations",
-            "Annotations of the namespace that the annotation allowlist selects; absent without one.",
-        )),
-        common::labels(
-            F::gauge(
-                "kube_namespace_labels",
-                "Labels of the namespace that the label allowlist selects; absent without one.",
-            )
-            .stable(),
-        ),
+        common::annotations("kube_namespace_annotations", "namespace", Stability::Alpha),
+        common::labels("kube_namespace_labels", "namespace", Stability::Stable),
         F::gauge(
             "kube_namespace_status_phase",
             "Phase of the namespace, one sample per phase: 1 for the current one, else 0.",

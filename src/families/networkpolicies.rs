@@ -3,7 +3,7 @@
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
 use super::common;
-use crate::{Collector, Family};
+use crate::{Collector, Family, Stability};
 
 /// The families of network policies.
 ///
@@ -22,15 +22,8 @@ pub fn networkpolicies() -> Collector<NetworkPolicy> {
         )
         .reads([common::CREATED])
         .generate(common::created),
-        common::annotations(F::gauge(
-            "kube_networkpolicy_annotations",
-            "Annotations of the network policy that the annotation allowlist selects; absent \
-             without one.",
-        )),
-        common::labels(F::gauge(
-            "kube_networkpolicy_labels",
-            "Labels of the network policy that the label allowlist selects; absent without one.",
-        )),
+        common::annotations("kube_networkpolicy_annotations", "network policy", Stability::Alpha),
+        common::labels("kube_networkpolicy_labels", "network policy", Stability::Alpha),
         F::gauge(
             "kube_networkpolicy_spec_ingress_rules",
             "Number of rules for incoming traffic, 0 where there is none.",

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as QuantityText;
 
 use super::common;
 use crate::k8s::{Quantity, node_units};
-use crate::{Collector, Family, Samples};
+use crate::{Collector, Family, Samples, Stability};
 
 /// What starts the key of a label that gives a node a role.
 const ROLE: &str = "node-role.kubernetes.io/";
@@ -23,10 +23,7 @@ const ROLE: &str = "node-role.kubernetes.io/";
 pub fn nodes() -> Collector<Node> {
     type F = Family<Node>;
     Collector::new().families([
-        common::annotations(F::gauge(
-            "kube_node_annotations",
-            "Annotations of the node that the annotation allowlist selects; absent without one.",
-        )),
+        common::annotations("kube_node_annotations", "node", Stability::Alpha),
         F::gauge("kube_node_created", "Unix time of creation, in seconds.")
             .stable()
             .reads([common::CREATED])
@@ -62,13 +59,7 @@ pub fn nodes() -> Collector<Node> {
             "status.nodeInfo",
         ])
         .generate(info),
-        common::labels(
-            F::gauge(
-                "kube_node_labels",
-                "Labels of the node that the label allowlist selects; absent without one.",
-            )
-            .stable(),
-        ),
+        common::labels("kube_node_labels", "node", Stability::Stable),
         F::gauge(
             "kube_node_role",
             "Always 1, one sample per role that a label `node-role.kubernetes.io/<role>` gives \

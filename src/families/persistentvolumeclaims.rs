@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec};
 
 use super::common;
-use crate::{Collector, Family, Samples};
+use crate::{Collector, Family, Samples, Stability};
 
 const PHASES: [&str; 3] = ["Lost", "Bound", "Pending"];
 
@@ -21,17 +21,8 @@ const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 pub fn persistentvolumeclaims() -> Collector<PersistentVolumeClaim> {
     type F = Family<PersistentVolumeClaim>;
     Collector::new().families([
-        common::labels(
-            F::gauge(
-                "kube_persistentvolumeclaim_labels",
-                "Labels of the claim that the label allowlist selects; absent without one.",
-            )
-            .stable(),
-        ),
-        common::annotations(F::gauge(
-            "kube_persistentvolumeclaim_annotations",
-            "Annotations of the claim that the annotation allowlist selects; absent without one.",
-        )),
+        common::labels("kube_persistentvolumeclaim_labels", "claim", Stability::Stable),
+        common::annotations("kube_persistentvolumeclaim_annotations", "claim", Stability::Alpha),
         F::gauge(
             "kube_persistentvolumeclaim_info",
             "Always 1: storage class the claim asks for, volume it is bound to, and volume mode.",

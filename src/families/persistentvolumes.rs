@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{
 
 use super::common;
 use crate::k8s::Quantity;
-use crate::{Collector, Family, Samples};
+use crate::{Collector, Family, Samples, Stability};
 
 const PHASES: [&str; 5] = ["Pending", "Available", "Bound", "Released", "Failed"];
 
@@ -58,17 +58,8 @@ pub fn persistentvolumes() -> Collector<PersistentVolume> {
                     .value(1);
             }
         }),
-        common::annotations(F::gauge(
-            "kube_persistentvolume_annotations",
-            "Annotations of the volume that the annotation allowlist selects; absent without one.",
-        )),
-        common::labels(
-            F::gauge(
-                "kube_persistentvolume_labels",
-                "Labels of the volume that the label allowlist selects; absent without one.",
-            )
-            .stable(),
-        ),
+        common::annotations("kube_persistentvolume_annotations", "volume", Stability::Alpha),
+        common::labels("kube_persistentvolume_labels", "volume", Stability::Stable),
         F::gauge(
             "kube_persistentvolume_status_phase",
             "Phase of the volume, one sample per phase: 1 for the current one, else 0; absent \

@@ -2,9 +2,8 @@
 
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
 
-use super::common;
-use super::workloads::{or_zero, part};
-use crate::{Collector, Family};
+use super::common::{self, optional, or_zero};
+use crate::{Collector, Family, Stability};
 
 /// The families of pod disruption budgets.
 ///
@@ -17,14 +16,8 @@ use crate::{Collector, Family};
 pub fn poddisruptionbudgets() -> Collector<PodDisruptionBudget> {
     type F = Family<PodDisruptionBudget>;
     Collector::new().families([
-        common::annotations(F::gauge(
-            "kube_poddisruptionbudget_annotations",
-            "Annotations of the budget that the annotation allowlist selects; absent without one.",
-        )),
-        common::labels(F::gauge(
-            "kube_poddisruptionbudget_labels",
-            "Labels of the budget that the label allowlist selects; absent without one.",
-        )),
+        common::annotations("kube_poddisruptionbudget_annotations", "budget", Stability::Alpha),
+        common::labels("kube_poddisruptionbudget_labels", "budget", Stability::Alpha),
         F::gauge(
             "kube_poddisruptionbudget_created",
             "Unix time of creation, in seconds.",
@@ -78,5 +71,5 @@ pub fn poddisruptionbudgets() -> Collector<PodDisruptionBudget> {
 }
 
 fn status(budget: &PodDisruptionBudget) -> Option<&PodDisruptionBudgetStatus> {
-    part(&budget.status)
+    optional(&budget.status)
 }

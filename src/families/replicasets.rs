@@ -2,9 +2,8 @@
 
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec, ReplicaSetStatus};
 
-use super::common;
-use super::workloads::{if_present, or_zero, part};
-use crate::{Collector, Family};
+use super::common::{self, if_present, optional, or_zero};
+use crate::{Collector, Family, Stability};
 
 /// The families of replica sets.
 ///
@@ -82,27 +81,17 @@ pub fn replicasets() -> Collector<ReplicaSet> {
         .labels(["owner_kind", "owner_name", "owner_is_controller"])
         .reads([common::OWNERS])
         .generate(common::owners),
-        common::annotations(F::gauge(
-            "kube_replicaset_annotations",
-            "Annotations of the replica set that the annotation allowlist selects; absent without \
-             one.",
-        )),
-        common::labels(
-            F::gauge(
-                "kube_replicaset_labels",
-                "Labels of the replica set that the label allowlist selects; absent without one.",
-            )
-            .stable(),
-        ),
+        common::annotations("kube_replicaset_annotations", "replica set", Stability::Alpha),
+        common::labels("kube_replicaset_labels", "replica set", Stability::Stable),
     ])
 }
 
 fn spec(set: &ReplicaSet) -> Option<&ReplicaSetSpec> {
-    part(&set.spec)
+    optional(&set.spec)
 }
 
 fn status(set: &ReplicaSet) -> Option<&ReplicaSetStatus> {
-    part(&set.status)
+    optional(&set.status)
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@ use k8s_openapi::api::core::v1::{
     ReplicationController, ReplicationControllerSpec, ReplicationControllerStatus,
 };
 
-use super::common;
-use super::workloads::{if_present, or_zero, part};
+use super::common::{self, if_present, optional, or_zero};
 use crate::{Collector, Family};
 
 /// The families of replication controllers.
@@ -87,9 +86,9 @@ pub fn replicationcontrollers() -> Collector<ReplicationController> {
 }
 
 fn spec(controller: &ReplicationController) -> Option<&ReplicationControllerSpec> {
-    part(&controller.spec)
+    optional(&controller.spec)
 }
 
 fn status(controller: &ReplicationController) -> Option<&ReplicationControllerStatus> {
-    part(&controller.status)
+    optional(&controller.status)
 }

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::ResourceQuota;
 
 use super::common;
 use crate::k8s::Quantity;
-use crate::{Collector, Family, Samples};
+use crate::{Collector, Family, Samples, Stability};
 
 /// The families of resource quotas.
 ///
@@ -30,17 +30,8 @@ pub fn resourcequotas() -> Collector<ResourceQuota> {
         .labels(["resource", "type"])
         .reads(["status.hard", "status.used"])
         .generate(quota),
-        common::annotations(F::gauge(
-            "kube_resourcequota_annotations",
-            "Annotations of the quota that the annotation allowlist selects; absent without one.",
-        )),
-        common::labels(
-            F::gauge(
-                "kube_resourcequota_labels",
-                "Labels of the quota that the label allowlist selects; absent without one.",
-            )
-            .stable(),
-        ),
+        common::annotations("kube_resourcequota_annotations", "quota", Stability::Alpha),
+        common::labels("kube_resourcequota_labels", "quota", Stability::Stable),
     ])
 }
 

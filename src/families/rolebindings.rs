@@ -3,7 +3,7 @@
 use k8s_openapi::api::rbac::v1::RoleBinding;
 
 use super::common;
-use crate::{Collector, Family};
+use crate::{Collector, Family, Stability};
 
 /// The families of role bindings.
 ///
@@ -16,14 +16,8 @@ use crate::{Collector, Family};
 pub fn rolebindings() -> Collector<RoleBinding> {
     type F = Family<RoleBinding>;
     Collector::new().families([
-        common::annotations(F::gauge(
-            "kube_rolebinding_annotations",
-            "Annotations of the role binding that the annotation allowlist selects; absent without one.",
-        )),
-        common::labels(F::gauge(
-            "kube_rolebinding_labels",
-            "Labels of the role binding that the label allowlist selects; absent without one.",
-        )),
+        common::annotations("kube_rolebinding_annotations", "role binding", Stability::Alpha),
+        common::labels("kube_rolebinding_labels", "role binding", Stability::Alpha),
         F::gauge(
             "kube_rolebinding_info",
             "Always 1: the role binding exists; the labels name the role it grants.",

@@ -3,7 +3,7 @@
 use k8s_openapi::api::rbac::v1::Role;
 
 use super::common;
-use crate::{Collector, Family};
+use crate::{Collector, Family, Stability};
 
 /// The families of roles.
 ///
@@ -16,14 +16,8 @@ use crate::{Collector, Family};
 pub fn roles() -> Collector<Role> {
     type F = Family<Role>;
     Collector::new().families([
-        common::annotations(F::gauge(
-            "kube_role_annotations",
-            "Annotations of the role that the annotation allowlist selects; absent without one.",
-        )),
-        common::labels(F::gauge(
-            "kube_role_labels",
-            "Labels of the role that the label allowlist selects; absent without one.",
-        )),
+        common::annotations("kube_role_annotations", "role", Stability::Alpha),
+        common::labels("kube_role_labels", "role", Stability::Alpha),
         F::gauge("kube_role_info", "Always 1: the role exists.")
             .reads([""; 0])
             .generate(common::always),

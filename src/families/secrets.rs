@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Secret;
 
 use super::common;
-use crate::{Collector, Family};
+use crate::{Collector, Family, Stability};
 
 /// The families of secrets. None of them reads the data, so decoding skips it.
 ///
@@ -28,17 +28,8 @@ pub fn secrets() -> Collector<Secret> {
         .labels(["type"])
         .reads(["type"])
         .generate(|secret, s| s.label("type", secret.type_.as_ref()).value(1)),
-        common::annotations(F::gauge(
-            "kube_secret_annotations",
-            "Annotations of the secret that the annotation allowlist selects; absent without one.",
-        )),
-        common::labels(
-            F::gauge(
-                "kube_secret_labels",
-                "Labels of the secret that the label allowlist selects; absent without one.",
-            )
-            .stable(),
-        ),
+        common::annotations("kube_secret_annotations", "secret", Stability::Alpha),
+        common::labels("kube_secret_labels", "secret", Stability::Stable),
         F::gauge("kube_secret_created", "Unix time of creation, in seconds.")
             .stable()
             .reads([common::CREATED])

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::ServiceAccount;
 
 use super::common;
-use crate::{Collector, Family, Samples};
+use crate::{Collector, Family, Samples, Stability};
 
 /// The families of service accounts.
 ///
@@ -54,15 +54,8 @@ pub fn serviceaccounts() -> Collector<ServiceAccount> {
         .labels(["name"])
         .reads(["imagePullSecrets.name"])
         .generate(image_pull_secrets),
-        common::annotations(F::gauge(
-            "kube_serviceaccount_annotations",
-            "Annotations of the service account that the annotation allowlist selects; absent \
-             without one.",
-        )),
-        common::labels(F::gauge(
-            "kube_serviceaccount_labels",
-            "Labels of the service account that the label allowlist selects; absent without one.",
-        )),
+        common::annotations("kube_serviceaccount_annotations", "service account", Stability::Alpha),
+        common::labels("kube_serviceaccount_labels", "service account", Stability::Alpha),
     ])
 }
 

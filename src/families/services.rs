@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 
 use super::common;
-use crate::{Collector, Family, Samples};
+use crate::{Collector, Family, Samples, Stability};
 
 /// The families of services.
 ///
@@ -50,17 +50,8 @@ pub fn services() -> Collector<Service> {
             s.label("type", spec(service).and_then(|spec| spec.type_.as_ref()))
                 .value(1);
         }),
-        common::annotations(F::gauge(
-            "kube_service_annotations",
-            "Annotations of the service that the annotation allowlist selects; absent without one.",
-        )),
-        common::labels(
-            F::gauge(
-                "kube_service_labels",
-                "Labels of the service that the label allowlist selects; absent without one.",
-            )
-            .stable(),
-        ),
+        common::annotations("kube_service_annotations", "service", Stability::Alpha),
+        common::labels("kube_service_labels", "service", Stability::Stable),
         F::gauge(
             "kube_service_spec_external_ip",
             "Always 1, one sample per address outside the cluster on which the service listens.",

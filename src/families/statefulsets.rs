@@ -2,9 +2,8 @@
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus};
 
-use super::common;
-use super::workloads::{if_present, or_zero, part};
-use crate::{Collector, Family, Samples};
+use super::common::{self, if_present, optional, or_zero};
+use crate::{Collector, Family, Samples, Stability};
 
 /// The families of stateful sets.
 ///
@@ -96,21 +95,8 @@ pub fn statefulsets() -> Collector<StatefulSet> {
             "spec.persistentVolumeClaimRetentionPolicy.whenScaled",
         ])
         .generate(retention_policy),
-        common::annotations(
-            F::gauge(
-                "kube_statefulset_annotations",
-                "Annotations of the stateful set that the annotation allowlist selects; absent \
-                 without one.",
-            )
-            .stable(),
-        ),
-        common::labels(
-            F::gauge(
-                "kube_statefulset_labels",
-                "Labels of the stateful set that the label allowlist selects; absent without one.",
-            )
-            .stable(),
-        ),
+        common::annotations("kube_statefulset_annotations", "stateful set", Stability::Stable),
+        common::labels("kube_statefulset_labels", "stateful set", Stability::Stable),
         F::gauge(
             "kube_statefulset_status_current_revision",
             "Always 1: name of the revision from which an update starts.",
@@ -146,11 +132,11 @@ pub fn statefulsets() -> Collector<StatefulSet> {
 }
 
 fn spec(set: &StatefulSet) -> Option<&StatefulSetSpec> {
-    part(&set.spec)
+    optional(&set.spec)
 }
 
 fn status(set: &StatefulSet) -> Option<&StatefulSetStatus> {
-    part(&set.status)
+    optional(&set.status)
 }
 
 fn retention_policy(set: &StatefulSet, s: &mut Samples<'_>) {

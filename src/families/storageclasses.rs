@@ -3,7 +3,7 @@
 use k8s_openapi::api::storage::v1::StorageClass;
 
 use super::common;
-use crate::{Collector, Family};
+use crate::{Collector, Family, Stability};
 
 /// The families of storage classes.
 ///
@@ -36,16 +36,7 @@ pub fn storageclasses() -> Collector<StorageClass> {
             .stable()
             .reads([common::CREATED])
             .generate(common::created),
-        common::annotations(F::gauge(
-            "kube_storageclass_annotations",
-            "Annotations of the class that the annotation allowlist selects; absent without one.",
-        )),
-        common::labels(
-            F::gauge(
-                "kube_storageclass_labels",
-                "Labels of the class that the label allowlist selects; absent without one.",
-            )
-            .stable(),
-        ),
+        common::annotations("kube_storageclass_annotations", "class", Stability::Alpha),
+        common::labels("kube_storageclass_labels", "class", Stability::Stable),
     ])
 }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 
-use super::{admission, common};
+use super::common::{self, admission};
 use crate::{Collector, Family};
 
 /// The families of validating admission policies.

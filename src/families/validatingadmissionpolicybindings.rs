@@ -4,7 +4,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,
 };
 
-use super::{admission, common};
+use super::common::{self, admission};
 use crate::{Collector, Family};
 
 /// The families of validating admission policy bindings.

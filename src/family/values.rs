@@ -82,9 +82,9 @@ pub(crate) mod sealed {
         fn write_to(&self, out: &mut Vec<u8>);
     }
 
-    /// A value that has a number, mostly.
+    /// A value that is a number, or may be one.
     pub trait Number {
-        /// The value as the double every sample carries; integers round to the nearest.
+        /// The value as a double; integers round to the nearest.
         fn number(self) -> Option<f64>;
     }
 }
@@ -92,7 +92,6 @@ pub(crate) mod sealed {
 use sealed::{Number, WriteLabel};
 
 impl<T: WriteLabel> LabelValue for T {}
-impl<T: Number> SampleValue for T {}
 
 // === impl WriteLabel ===
 
@@ -157,6 +156,8 @@ macro_rules! integers {
             }
         }
 
+        impl SampleValue for $integer {}
+
         impl Number for $integer {
             #[allow(clippy::cast_precision_loss, reason = "samples are doubles")]
             #[allow(clippy::cast_lossless, reason = "one body for all widths")]
@@ -171,11 +172,15 @@ integers!(i8, i16, i32, i64, isize, u8, u16, u32, u64, usize);
 
 // === impl Number ===
 
+impl SampleValue for f64 {}
+
 impl Number for f64 {
     fn number(self) -> Option<f64> {
         Some(self)
     }
 }
+
+impl SampleValue for f32 {}
 
 impl Number for f32 {
     fn number(self) -> Option<f64> {
@@ -183,11 +188,15 @@ impl Number for f32 {
     }
 }
 
+impl SampleValue for bool {}
+
 impl Number for bool {
     fn number(self) -> Option<f64> {
         Some(f64::from(u8::from(self)))
     }
 }
+
+impl SampleValue for Duration {}
 
 impl Number for Duration {
     fn number(self) -> Option<f64> {
@@ -195,11 +204,15 @@ impl Number for Duration {
     }
 }
 
+impl SampleValue for &Time {}
+
 impl Number for &Time {
     fn number(self) -> Option<f64> {
         unix_seconds(&self.0).and_then(Number::number)
     }
 }
+
+impl SampleValue for &MicroTime {}
 
 impl Number for &MicroTime {
     fn number(self) -> Option<f64> {
@@ -208,9 +221,19 @@ impl Number for &MicroTime {
     }
 }
 
+impl SampleValue for &Quantity {}
+
 impl Number for &Quantity {
     fn number(self) -> Option<f64> {
         crate::k8s::Quantity::parse(&self.0)?.nearest()
+    }
+}
+
+/// For fields that are an `Option` with some Kubernetes versions and plain with others; not a
+/// [`SampleValue`], so that a family says what it does without a value.
+impl<T: Number> Number for Option<T> {
+    fn number(self) -> Option<f64> {
+        self.and_then(Number::number)
     }
 }
 

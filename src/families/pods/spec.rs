@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaimVolumeSource, Pod, PodSpec
 
 use crate::families::common;
 use crate::family::sealed::WriteLabel;
-use crate::{Family, Samples};
+use crate::{Family, Samples, Stability};
 
 /// The name of the claim that is made for an ephemeral volume: pod and volume.
 struct EphemeralClaim<'a>(&'a str, &'a str);
@@ -13,17 +13,8 @@ struct EphemeralClaim<'a>(&'a str, &'a str);
 pub(super) fn families() -> [Family<Pod>; 11] {
     type F = Family<Pod>;
     [
-        common::annotations(F::gauge(
-            "kube_pod_annotations",
-            "Annotations of the pod that the annotation allowlist selects; absent without one.",
-        )),
-        common::labels(
-            F::gauge(
-                "kube_pod_labels",
-                "Labels of the pod that the label allowlist selects; absent without one.",
-            )
-            .stable(),
-        ),
+        common::annotations("kube_pod_annotations", "pod", Stability::Alpha),
+        common::labels("kube_pod_labels", "pod", Stability::Stable),
         F::gauge(
             "kube_pod_overhead_cpu_cores",
             "Processor time that running the pod costs besides its containers, in cores; absent \

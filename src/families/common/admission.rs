@@ -9,7 +9,7 @@ use crate::{CollectedResource, Collector, Sample, Samples};
 /// A collector with the base labels of the admission kinds.
 ///
 /// They belong to the whole cluster, yet their samples start with a namespace, an empty one.
-pub(super) fn collector<K>(name_label: &'static str) -> Collector<K>
+pub(in crate::families) fn collector<K>(name_label: &'static str) -> Collector<K>
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
 {
@@ -20,7 +20,7 @@ where
 }
 
 /// One sample for a webhook: its name and the service it calls, empty where it calls a URL.
-pub(super) fn webhook(name: &str, client: &WebhookClientConfig, s: &mut Samples<'_>) {
+pub(in crate::families) fn webhook(name: &str, client: &WebhookClientConfig, s: &mut Samples<'_>) {
     let service = client.service.as_ref();
     s.label("webhook_name", name)
         .label("service_name", service.map(|service| &service.name))
@@ -32,7 +32,7 @@ pub(super) fn webhook(name: &str, client: &WebhookClientConfig, s: &mut Samples<
 }
 
 /// Starts the sample of a policy with the kind of its parameters.
-pub(super) fn param_kind<'s, 'a>(
+pub(in crate::families) fn param_kind<'s, 'a>(
     s: &'s mut Samples<'a>,
     kind: Option<&ParamKind>,
 ) -> Sample<'s, 'a> {
@@ -44,7 +44,11 @@ pub(super) fn param_kind<'s, 'a>(
 }
 
 /// One sample for a binding: its policy and the object that has the parameters.
-pub(super) fn binding(policy: Option<&String>, param: Option<&ParamRef>, s: &mut Samples<'_>) {
+pub(in crate::families) fn binding(
+    policy: Option<&String>,
+    param: Option<&ParamRef>,
+    s: &mut Samples<'_>,
+) {
     let not_found = param.and_then(|param| param.parameter_not_found_action.as_deref());
     s.label("policy_name", policy)
         .label("param_name", param.and_then(|param| param.name.as_deref()))

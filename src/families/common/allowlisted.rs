@@ -1,0 +1,67 @@
+//! Families of the labels and annotations of an object that an allowlist selects.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use kube::Resource;
+
+use crate::family::{Allowlisted, Family, FamilyBuilder, Samples, Stability};
+
+/// The family of an object's labels that the label allowlist selects.
+///
+/// `noun` names the object in the help text.
+pub(in crate::families) fn labels<K: Resource>(
+    name: &'static str,
+    noun: &str,
+    stability: Stability,
+) -> Family<K> {
+    let help =
+        format!("Labels of the {noun} that the label allowlist selects; absent without one.");
+    family(name, help, stability)
+        .labels(["label_*"])
+        .reads(["metadata.labels"])
+        .allowlisted(Allowlisted::Labels)
+        .generate(|object: &K, s| write_allowed("label", object.meta().labels.as_ref(), s))
+}
+
+/// The family of an object's annotations that the annotation allowlist selects.
+///
+/// `noun` names the object in the help text.
+pub(in crate::families) fn annotations<K: Resource>(
+    name: &'static str,
+    noun: &str,
+    stability: Stability,
+) -> Family<K> {
+    let help = format!(
+        "Annotations of the {noun} that the annotation allowlist selects; absent without one."
+    );
+    family(name, help, stability)
+        .labels(["annotation_*"])
+        .reads(["metadata.annotations"])
+        .allowlisted(Allowlisted::Annotations)
+        .generate(|object: &K, s| {
+            write_allowed("annotation", object.meta().annotations.as_ref(), s)
+        })
+}
+
+/// The entries of an optional string map, in ascending order of their keys.
+pub(in crate::families) fn pairs(
+    map: Option<&BTreeMap<String, String>>,
+) -> impl Iterator<Item = (&str, &str)> + Clone {
+    map.into_iter()
+        .flatten()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+}
+
+fn family<K: Resource>(name: &'static str, help: String, stability: Stability) -> FamilyBuilder<K> {
+    let builder = Family::gauge(name, Cow::Owned(help));
+    match stability {
+        Stability::Stable => builder.stable(),
+        Stability::Alpha => builder,
+    }
+}
+
+fn write_allowed(prefix: &str, map: Option<&BTreeMap<String, String>>, s: &mut Samples<'_>) {
+    let allowed: Vec<_> = pairs(map).filter(|(key, _)| s.allows(key)).collect();
+    s.sample().map_labels(prefix, allowed.into_iter()).value(1);
+}

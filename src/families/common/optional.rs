@@ -1,0 +1,72 @@
+//! Fields that only some objects have.
+//!
+//! Some fields are an `Option` with some Kubernetes versions of `k8s_openapi` and plain with others.
+//! The functions of this module accept both, so that a family does not depend on the version.
+
+use crate::family::Samples;
+use crate::family::sealed::Number;
+
+/// A field that is an `Option` or plain: `optional(&deployment.spec)`.
+pub(in crate::families) fn optional<'a, T>(field: impl Into<Option<&'a T>>) -> Option<&'a T> {
+    field.into()
+}
+
+/// A text that is an `Option` or plain; empty if it is absent.
+pub(in crate::families) fn text<'a>(field: impl Into<Option<&'a String>>) -> &'a str {
+    field.into().map_or("", String::as_str)
+}
+
+/// A generator of a number that every object has: `field` of `section`, 0 if either is absent.
+pub(in crate::families) fn or_zero<K, T, N>(
+    section: fn(&K) -> Option<&T>,
+    field: fn(&T) -> N,
+) -> impl Fn(&K, &mut Samples<'_>) + Send + Sync + 'static
+where
+    K: 'static,
+    T: 'static,
+    N: Number + 'static,
+{
+    move |object, s| {
+        let number = section(object).and_then(|section| field(section).number());
+        s.value(number.unwrap_or(0.0));
+    }
+}
+
+/// A generator of a number that only some objects have: `field` of `section`.
+pub(in crate::families) fn if_present<K, T, N>(
+    section: fn(&K) -> Option<&T>,
+    field: fn(&T) -> N,
+) -> impl Fn(&K, &mut Samples<'_>) + Send + Sync + 'static
+where
+    K: 'static,
+    T: 'static,
+    N: Number + 'static,
+{
+    move |object, s| s.maybe_value(section(object).and_then(|section| field(section).number()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_reads_alike_whether_its_type_is_optional_or_not() {
+        assert_eq!(
+            (3.number(), Some(3).number(), None::<i32>.number()),
+            (Some(3.0), Some(3.0), None)
+        );
+        assert_eq!(
+            (true.number(), Some(false).number()),
+            (Some(1.0), Some(0.0))
+        );
+        let (name, none) = (String::from("web"), None::<String>);
+        assert_eq!(
+            (text(&name), text(&Some(name.clone())), text(&none)),
+            ("web", "web", "")
+        );
+        assert_eq!(
+            (optional::<String>(&name), optional::<String>(&none)),
+            (Some(&name), None)
+        );
+    }
+}
