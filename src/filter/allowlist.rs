@@ -5,7 +5,7 @@
 //! substring search for each literal between, so its time is linear in the length of the key and
 //! there is nothing to backtrack.
 
-use super::FilterWarning;
+use super::errors::FilterWarning;
 
 /// The keys of labels (or of annotations) of one resource that are exported.
 ///

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, str::FromStr};
 
-use super::{FilterError, FilterWarning, LabelAllowlist};
+use super::allowlist::LabelAllowlist;
+use super::errors::{FilterError, FilterWarning};
 
 /// The [`LabelAllowlist`]s of all resources, for labels or for annotations.
 ///

@@ -1,10 +1,11 @@
 //! Which metric families are produced: allow, deny and opt-in lists of regular expressions.
 
-use std::{error, fmt};
+use std::error;
 
 use fancy_regex::{CompileError, Error, Regex, RegexBuilder};
 
-use super::FilterError;
+use super::errors::FilterError;
+use super::metric_list::MetricList;
 
 /// Decides by name which metric families are produced.
 ///
@@ -42,7 +43,6 @@ use super::FilterError;
 /// after a fixed number of steps, some milliseconds' worth, instead of stalling the program. A
 /// family that is undecided for that reason is dropped, by an allowlist, a denylist and an opt-in
 /// list alike, unless another pattern of an allowlist or opt-in list matches it.
-/// [`gave_up`](Self::gave_up) names the patterns to blame.
 ///
 /// ```
 /// use kube_state_metrics::filter::MetricFilter;
@@ -58,32 +58,13 @@ use super::FilterError;
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct MetricFilter {
-    base: Base,
+    allow_or_deny: AllowOrDeny,
     opt_in: Patterns,
-}
-
-/// One of the three lists of a [`MetricFilter`].
-///
-/// ```
-/// use kube_state_metrics::filter::{FilterError, MetricFilter, MetricList};
-///
-/// let errors = MetricFilter::new(&[], &["(".to_string()], &[]).unwrap_err();
-/// assert!(matches!(errors[0], FilterError::Pattern { list: MetricList::Deny, .. }));
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum MetricList {
-    /// The list of the families to keep.
-    Allow,
-    /// The list of the families to drop.
-    Deny,
-    /// The list of the opt-in families that are wanted.
-    OptIn,
 }
 
 /// The test that every family has to pass.
 #[derive(Debug, Clone, Default)]
-enum Base {
+enum AllowOrDeny {
     #[default]
     All,
     Allow(Patterns),
@@ -151,12 +132,15 @@ impl MetricFilter {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let base = match (allow.is_empty(), deny.is_empty()) {
-            (false, _) => Base::Allow(allowed),
-            (true, false) => Base::Deny(denied),
-            (true, true) => Base::All,
+        let allow_or_deny = match (allow.is_empty(), deny.is_empty()) {
+            (false, _) => AllowOrDeny::Allow(allowed),
+            (true, false) => AllowOrDeny::Deny(denied),
+            (true, true) => AllowOrDeny::All,
         };
-        Ok(Self { base, opt_in })
+        Ok(Self {
+            allow_or_deny,
+            opt_in,
+        })
     }
 
     /// Whether a family is produced, given its name and whether it is declared opt-in.
@@ -170,50 +154,12 @@ impl MetricFilter {
     /// ```
     #[must_use]
     pub fn allows(&self, family: &str, opt_in: bool) -> bool {
-        let kept = match &self.base {
-            Base::All => true,
-            Base::Allow(patterns) => patterns.search(family) == Search::Found,
-            Base::Deny(patterns) => patterns.search(family) == Search::NotFound,
+        let kept = match &self.allow_or_deny {
+            AllowOrDeny::All => true,
+            AllowOrDeny::Allow(patterns) => patterns.search(family) == Search::Found,
+            AllowOrDeny::Deny(patterns) => patterns.search(family) == Search::NotFound,
         };
         kept && (!opt_in || self.opt_in.search(family) == Search::Found)
-    }
-
-    /// The patterns whose search in a family's name takes too many steps, so that they cannot
-    /// select it. Worth a line in the log.
-    ///
-    /// ```
-    /// use kube_state_metrics::filter::MetricFilter;
-    ///
-    /// let costly = r"^(?:(\w+)\1*)+!$".to_string();
-    /// let filter = MetricFilter::new(&[], &["pod".to_string(), costly.clone()], &[]).unwrap();
-    /// let family = "kube_deployment_status_replicas_unavailable";
-    /// assert!(!filter.allows(family, false));
-    /// assert_eq!(filter.gave_up(family).collect::<Vec<_>>(), [costly]);
-    /// ```
-    pub fn gave_up(&self, family: &str) -> impl Iterator<Item = &str> {
-        let base = match &self.base {
-            Base::All => None,
-            Base::Allow(patterns) | Base::Deny(patterns) => Some(patterns),
-        };
-        let patterns = base
-            .into_iter()
-            .chain([&self.opt_in])
-            .flat_map(|patterns| &patterns.0);
-        patterns
-            .filter(move |pattern| pattern.is_match(family).is_err())
-            .map(Regex::as_str)
-    }
-}
-
-// === impl MetricList ===
-
-impl fmt::Display for MetricList {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Allow => "allowlist",
-            Self::Deny => "denylist",
-            Self::OptIn => "opt-in list",
-        })
     }
 }
 
@@ -490,21 +436,14 @@ mod tests {
         assert!(!filter(&[], &["node", COSTLY], &[]).allows(family, false));
     }
 
-    #[test]
-    fn patterns_that_give_up_are_named() {
-        let family = "kube_deployment_status_replicas_unavailable";
-        let filter = filter(&["pod", COSTLY], &[], &["x", COSTLY]);
-        assert_eq!(filter.gave_up(family).collect::<Vec<_>>(), [COSTLY, COSTLY]);
-        assert_eq!(filter.gave_up("kube").count(), 0);
-    }
-
     proptest! {
         #[test]
         fn arbitrary_patterns_never_panic(pattern in ".{0,24}", family in "[a-z_]{0,40}") {
             if let Ok(filter) = MetricFilter::new(&[], &[], std::slice::from_ref(&pattern)) {
                 prop_assert!(filter.allows(&family, false));
                 let opted = filter.allows(&family, true);
-                prop_assert!(!opted || filter.gave_up(&family).next().is_none());
+                let allow = MetricFilter::new(std::slice::from_ref(&pattern), &[], &[]).unwrap();
+                prop_assert_eq!(opted, allow.allows(&family, false));
             }
         }
 
@@ -514,8 +453,10 @@ mod tests {
             family in "[ab_]{0,20}",
         ) {
             if let Ok(filter) = MetricFilter::new(std::slice::from_ref(&pattern), &[], &[]) {
-                let kept = filter.allows(&family, false);
-                prop_assert!(!kept || filter.gave_up(&family).next().is_none());
+                let allowed = filter.allows(&family, false);
+                let deny = MetricFilter::new(&[], std::slice::from_ref(&pattern), &[]).unwrap();
+                // Neither list keeps the family if the search gives up.
+                prop_assert!(!allowed || !deny.allows(&family, false));
             }
         }
 

@@ -16,6 +16,7 @@
 //! [cron library]: https://pkg.go.dev/github.com/robfig/cron/v3
 
 mod duration;
+mod errors;
 mod field;
 
 use std::sync::LazyLock;
@@ -25,56 +26,8 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, ToSpan};
 
 use self::duration::whole_seconds;
+use self::errors::ScheduleError;
 use self::field::{DAYS, Field, HOURS, MINUTES, MONTHS, WEEKDAYS};
-
-/// A schedule, or its time zone, means nothing to the CronJob controller.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub(crate) enum ScheduleError {
-    /// There are not five fields.
-    #[error("schedule has {found} fields; write five, such as \"*/5 * * * *\"")]
-    FieldCount {
-        /// How many there are.
-        found: usize,
-    },
-    /// A field has a word or number it must not have, or a range or step that makes no sense.
-    #[error(
-        "{field} field has {text:?}; write numbers from {min} to {max}, as in \"*\", \"{min}-{max}\", \"*/2\""
-    )]
-    Field {
-        /// What the field stands for.
-        field: &'static str,
-        /// The part of the field that is wrong.
-        text: String,
-        /// The least number the field takes.
-        min: u32,
-        /// The greatest number the field takes.
-        max: u32,
-    },
-    /// A word that begins with `@` is not known.
-    #[error(
-        "{text:?} is no schedule; write @hourly, @daily, @weekly, @monthly, @yearly or five fields"
-    )]
-    Descriptor {
-        /// The word.
-        text: String,
-    },
-    /// The interval of `@every` does not parse or is below a second.
-    #[error("{text:?} is no interval of a second or more; write one such as \"@every 1h30m\"")]
-    Interval {
-        /// What follows `@every`.
-        text: String,
-    },
-    /// The time zone is not in the IANA database.
-    #[error("time zone {name:?} is unknown; write an IANA name such as \"Europe/Berlin\"")]
-    TimeZone {
-        /// The name of the zone.
-        name: String,
-    },
-    /// Both the object and the schedule name a time zone.
-    #[error("time zone is set twice; leave out the one in front of the schedule")]
-    TwoTimeZones,
-}
 
 /// The zone data compiled into the program, which caches the zones it has read.
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);

@@ -1,6 +1,6 @@
 //! One field of a schedule: lists, ranges, steps and names, as a bit for each number.
 
-use super::ScheduleError;
+use super::errors::ScheduleError;
 
 /// What a field of a schedule may hold.
 pub(super) struct FieldKind {

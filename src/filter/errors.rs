@@ -1,0 +1,192 @@
+//! What is wrong, and what is odd, in the configuration of a filter.
+
+use std::fmt;
+
+use super::metric_list::MetricList;
+use crate::errors::debug_is_display;
+
+/// What is wrong with a filter's configuration; the message names the item and the cure.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FilterError {
+    /// An item of a metric list is not a regular expression.
+    #[error(
+        "the metric {list} has an item that is not a regular expression, `{pattern}`: {reason}; \
+         write `.*` for any text and put `\\` before special characters"
+    )]
+    Pattern {
+        /// The list that holds the item.
+        list: MetricList,
+        /// The item as written.
+        pattern: String,
+        /// What the regular expression engine says about it.
+        reason: String,
+    },
+
+    /// Metrics are both allowed and denied by list.
+    #[error(
+        "there are a metric allowlist (`{allow}`) and a metric denylist (`{deny}`), which exclude \
+         each other; keep one of them"
+    )]
+    AllowAndDeny {
+        /// The allowlist, its items joined by `,`.
+        allow: String,
+        /// The denylist, its items joined by `,`.
+        deny: String,
+    },
+
+    /// The command-line form of an [`AllowlistConfig`] breaks a rule of its grammar.
+    #[error(
+        "misplaced `{found}` at character {}: {rule}; the form is `pods=[key,prefix*],nodes=[*]`",
+        .offset + 1
+    )]
+    Grammar {
+        /// Where the character stands, in bytes from the start.
+        offset: usize,
+        /// The character at which the rule is broken.
+        found: char,
+        /// The rule.
+        rule: &'static str,
+    },
+
+    /// The command-line form of an [`AllowlistConfig`] has a character outside ASCII.
+    #[error(
+        "`{found}` at byte {} is not ASCII; names of resources and keys of labels and annotations \
+         are ASCII, use `*` in the place of other characters",
+        .offset + 1
+    )]
+    NotAscii {
+        /// Where the character stands, in bytes from the start.
+        offset: usize,
+        /// The character.
+        found: char,
+    },
+
+    /// An [`AllowlistConfig`] names a resource that does not exist.
+    #[error("unknown resource `{resource}`; use `*` for all resources or one of: {known}")]
+    UnknownResource {
+        /// The resource as written; empty where an item stands before the first `resource=[`.
+        resource: String,
+        /// The resources there are, joined by `, `.
+        known: String,
+    },
+}
+
+debug_is_display!(FilterError);
+
+/// Something in a filter's configuration that is legal but probably not meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FilterWarning {
+    /// A list has a `*`, which allows every key, and other patterns beside it.
+    ///
+    /// The Go program ignores a `*` that is not the first pattern, so a list written for it may
+    /// export more here.
+    StarInList {
+        /// The resource, where the list belongs to an [`AllowlistConfig`].
+        resource: Option<String>,
+        /// The patterns without effect.
+        covered: Vec<String>,
+    },
+    /// An [`AllowlistConfig`] has the resource `*`, which replaces its entries for other resources.
+    StarResource {
+        /// The resources whose own lists have no effect.
+        covered: Vec<String>,
+    },
+    /// The end of the command-line form of an [`AllowlistConfig`] has no effect, as no `]` closes it.
+    Unclosed {
+        /// The text that was dropped.
+        text: String,
+    },
+}
+
+// === impl FilterWarning ===
+
+impl fmt::Display for FilterWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StarInList { resource, covered } => {
+                if let Some(resource) = resource {
+                    write!(f, "resource `{resource}`: ")?;
+                }
+                let covered = covered.join("`, `");
+                write!(
+                    f,
+                    "`*` allows every key, so `{covered}` beside it changes nothing"
+                )?;
+                write!(f, "; remove one or the other")
+            }
+            Self::StarResource { covered } => {
+                let covered = covered.join("`, `");
+                write!(
+                    f,
+                    "resource `*` replaces the lists of `{covered}`; remove one or the other"
+                )
+            }
+            Self::Unclosed { text } => {
+                write!(
+                    f,
+                    "`{text}` at the end has no effect, because no `]` closes it"
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_name_the_thing_and_the_cure() {
+        let pattern = FilterError::Pattern {
+            list: MetricList::OptIn,
+            pattern: "*_x".into(),
+            reason: "nothing to repeat".into(),
+        };
+        assert_eq!(
+            pattern.to_string(),
+            "the metric opt-in list has an item that is not a regular expression, `*_x`: nothing \
+             to repeat; write `.*` for any text and put `\\` before special characters"
+        );
+        let unknown = FilterError::UnknownResource {
+            resource: "pod".into(),
+            known: "nodes, pods".into(),
+        };
+        assert_eq!(
+            unknown.to_string(),
+            "unknown resource `pod`; use `*` for all resources or one of: nodes, pods"
+        );
+    }
+
+    #[test]
+    fn warnings_name_what_has_no_effect() {
+        let mut warning = FilterWarning::StarInList {
+            resource: None,
+            covered: vec!["a".into(), "b*".into()],
+        };
+        assert_eq!(
+            warning.to_string(),
+            "`*` allows every key, so `a`, `b*` beside it changes nothing; remove one or the other"
+        );
+        if let FilterWarning::StarInList { resource, .. } = &mut warning {
+            *resource = Some("pods".into());
+        }
+        assert!(
+            warning
+                .to_string()
+                .starts_with("resource `pods`: `*` allows every key")
+        );
+        assert_eq!(
+            FilterWarning::StarResource {
+                covered: vec!["pods".into()]
+            }
+            .to_string(),
+            "resource `*` replaces the lists of `pods`; remove one or the other"
+        );
+        assert_eq!(
+            FilterWarning::Unclosed { text: "[a".into() }.to_string(),
+            "`[a` at the end has no effect, because no `]` closes it"
+        );
+    }
+}

@@ -1,0 +1,50 @@
+//! Why a schedule cannot be used.
+
+/// The CronJob controller cannot run a schedule, or does not know its time zone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum ScheduleError {
+    /// There are not five fields.
+    #[error("schedule has {found} fields; write five, such as \"*/5 * * * *\"")]
+    FieldCount {
+        /// The number of fields.
+        found: usize,
+    },
+    /// A field has an invalid word, number, range or step.
+    #[error(
+        "{field} field has {text:?}; write numbers from {min} to {max}, as in \"*\", \"{min}-{max}\", \"*/2\""
+    )]
+    Field {
+        /// What the field stands for.
+        field: &'static str,
+        /// The part of the field that is wrong.
+        text: String,
+        /// The least number the field takes.
+        min: u32,
+        /// The greatest number the field takes.
+        max: u32,
+    },
+    /// A word that begins with `@` is unknown.
+    #[error(
+        "{text:?} is no schedule; write @hourly, @daily, @weekly, @monthly, @yearly or five fields"
+    )]
+    Descriptor {
+        /// The word.
+        text: String,
+    },
+    /// The interval of `@every` does not parse or is below a second.
+    #[error("{text:?} is no interval of a second or more; write one such as \"@every 1h30m\"")]
+    Interval {
+        /// What follows `@every`.
+        text: String,
+    },
+    /// The time zone is not in the IANA database.
+    #[error("time zone {name:?} is unknown; write an IANA name such as \"Europe/Berlin\"")]
+    TimeZone {
+        /// The name of the zone.
+        name: String,
+    },
+    /// Both the object and the schedule name a time zone.
+    #[error("time zone is set twice; leave out the one in front of the schedule")]
+    TwoTimeZones,
+}
