@@ -1,5 +1,5 @@
-//! Unit tests of families (feature `testing`): render an object, say what samples it shall have,
-//! and check that everything a program exposes is valid.
+//! Unit tests of families (feature `testing`): render objects, compare the samples with the expected
+//! ones, and check that everything a program exposes is valid.
 //!
 //! ```
 //! use kube::CustomResource;
@@ -34,7 +34,7 @@
 //! # a_widget_tells_its_size();
 //! ```
 //!
-//! A test that fails says what differs, line by line and in words:
+//! A test that fails shows the differences, line by line and in words:
 //!
 //! ```text
 //! the samples differ (- expected, + rendered):
@@ -52,6 +52,7 @@ mod check;
 mod diff;
 mod fixture;
 mod generator;
+mod intake;
 mod line;
 mod rendered;
 mod source;
@@ -64,12 +65,13 @@ pub use source::{AnyKind, Source};
 
 use crate::exposition::{ExpositionFilter, Format};
 use crate::registry::StateMetrics;
+use intake::Intake;
 use source::sealed::{Build, Built};
 
-/// Renders the samples that families have for an object, or for several.
+/// Renders the samples of families for one or more objects.
 ///
-/// What is rendered goes the way it goes in a program: through a store into an exposition. On the
-/// way the declarations of the families are checked against what they do.
+/// The objects take the same way as in a program: through a store into an exposition. On this way,
+/// the families are compared with their declarations.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -85,18 +87,19 @@ use source::sealed::{Build, Built};
 ///
 /// # Panics
 ///
-/// Where the test cannot go on: the families would not build, the object does not decode or is of no
-/// registered kind, a generator panics, a family reads fields that it does not declare in
-/// [`reads`](crate::FamilyBuilder::reads), or has labels that it does not declare in
-/// [`labels`](crate::FamilyBuilder::labels), where it declares any.
+/// If the test cannot continue: the families do not build, an object does not decode, all objects are
+/// of kinds that no collector reads, a generator panics, a family reads fields that it does not
+/// declare in [`reads`](crate::FamilyBuilder::reads), or a family that declares
+/// [`labels`](crate::FamilyBuilder::labels) writes others.
 #[track_caller]
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 pub fn render<S: Source>(source: S, objects: impl Fixture<<S as Build>::Of>) -> Rendered {
-    let rendered = source
-        .build()
-        .map_err(|error| error.to_string())
-        .and_then(|built| try_render(&built, &objects));
-    rendered.unwrap_or_else(|problem| panic!("cannot render: {problem}\n"))
+    let built = source.build().map_err(|error| error.to_string());
+    // Not in a closure: the panic would point at this line, not at the test's.
+    match built.and_then(|built| try_render(&built, &objects)) {
+        Ok(rendered) => rendered,
+        Err(problem) => panic!("cannot render: {problem}\n"),
+    }
 }
 
 fn try_render<Of>(built: &Built, objects: &impl Fixture<Of>) -> Result<Rendered, String> {
@@ -123,14 +126,16 @@ fn try_render<Of>(built: &Built, objects: &impl Fixture<Of>) -> Result<Rendered,
 fn feed<Of>(metrics: &StateMetrics, objects: &impl Fixture<Of>) -> Result<Rendered, String> {
     let panics = || metrics.stats().map(|(_, stats)| stats.panics).sum::<u64>();
     let before = panics();
-    objects.feed(metrics)?;
+    let mut intake = Intake::new(metrics);
+    objects.feed(&mut intake)?;
+    let skipped = intake.finish()?;
     if panics() > before {
         return Err(String::from(
             "a generator or a base label panicked, see above",
         ));
     }
     let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
-    Ok(Rendered::of(&exposition))
+    Ok(Rendered::of(&exposition, skipped))
 }
 
 #[cfg(test)]

@@ -147,7 +147,10 @@ pub fn check(source: impl Source) -> Vec<Problem> {
         .flat_map(|(name, family)| declared_problems(name, family, &families))
         .collect();
     let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
-    problems.extend(sample_problems(&Rendered::of(&exposition), &families));
+    problems.extend(sample_problems(
+        &Rendered::of(&exposition, Vec::new()),
+        &families,
+    ));
     for (resource, stats) in metrics.stats() {
         let resource = resource.to_string();
         if stats.duplicates > 0 {

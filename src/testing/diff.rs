@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 
 use super::line::Line;
 
+/// The first line of a message about differences.
+const DIFFER: &str = "the samples differ (- expected, + rendered)";
+
 /// What two lists of lines have in common, and what not.
 #[derive(Default)]
 struct Difference {
@@ -13,37 +16,72 @@ struct Difference {
     remarks: Vec<String>,
 }
 
-/// Compares rendered samples and headers with the text that a test expects.
+/// Compares rendered samples and headers with those that a test expects.
 ///
 /// # Errors
 ///
-/// Returns a message that names the differences, or a line of `expected` that is not a sample.
+/// A message that names each difference, or the line of `expected` that is not a sample.
 pub(super) fn compare_with_text(
     expected: &str,
     headers: &[&str],
     samples: &[&Line],
 ) -> Result<(), String> {
-    let mut wanted_headers = Vec::new();
-    let mut wanted = Vec::new();
-    for (at, line) in expected.lines().map(str::trim).enumerate() {
-        if line.starts_with("# HELP ") || line.starts_with("# TYPE ") {
-            wanted_headers.push(line);
-        } else if !line.is_empty() && !line.starts_with('#') {
-            wanted.push(Line::parse(line).map_err(|problem| {
-                format!(
-                    "line {} of what is expected is not a sample: {problem}: {line}",
-                    at + 1
-                )
-            })?);
-        }
+    let expected = Expected::parse(expected)?;
+    let mut difference = Difference::default();
+    if !expected.headers.is_empty() {
+        difference.add_headers(&expected.headers, headers);
+    }
+    let wanted: Vec<_> = expected.samples.iter().collect();
+    difference.add_samples(&wanted, samples);
+    difference.into_result(DIFFER)
+}
+
+/// Looks for samples and headers that a test expects among others.
+///
+/// # Errors
+///
+/// A message that names each missing one, or the line of `expected` that is not a sample.
+pub(super) fn find_missing(
+    expected: &str,
+    headers: &[&str],
+    samples: &[&Line],
+) -> Result<(), String> {
+    let expected = Expected::parse(expected)?;
+    if expected.headers.is_empty() && expected.samples.is_empty() {
+        return Err(String::from(
+            "nothing is expected; list at least one sample",
+        ));
     }
     let mut difference = Difference::default();
-    if !wanted_headers.is_empty() {
-        difference.add_headers(&wanted_headers, headers);
+    let mut missing = expected.headers;
+    missing.retain(|header| !headers.contains(header));
+    difference.add_headers(&missing, &[]);
+    difference.add_missing(&expected.samples, samples);
+    difference.into_result("samples are missing (- expected, + the most similar one)")
+}
+
+/// The lines that a test expects.
+struct Expected<'e> {
+    headers: Vec<&'e str>,
+    samples: Vec<Line>,
+}
+
+// === impl Expected ===
+
+impl<'e> Expected<'e> {
+    fn parse(text: &'e str) -> Result<Self, String> {
+        let (mut headers, mut samples) = (Vec::new(), Vec::new());
+        for (number, line) in (1..).zip(text.lines().map(str::trim)) {
+            if line.starts_with("# HELP ") || line.starts_with("# TYPE ") {
+                headers.push(line);
+            } else if !line.is_empty() && !line.starts_with('#') {
+                samples.push(Line::parse(line).map_err(|problem| {
+                    format!("line {number} of what is expected is not a sample: {problem}: {line}")
+                })?);
+            }
+        }
+        Ok(Self { headers, samples })
     }
-    let wanted: Vec<_> = wanted.iter().collect();
-    difference.add_samples(&wanted, samples);
-    difference.into_result()
 }
 
 /// Compares rendered samples with other ones.
@@ -54,7 +92,7 @@ pub(super) fn compare_with_text(
 pub(super) fn compare(expected: &[&Line], samples: &[&Line]) -> Result<(), String> {
     let mut difference = Difference::default();
     difference.add_samples(expected, samples);
-    difference.into_result()
+    difference.into_result(DIFFER)
 }
 
 // === impl Difference ===
@@ -115,7 +153,23 @@ impl Difference {
         }
     }
 
-    /// Says in what a rendered sample differs from the expected one that is next to it.
+    /// Adds the wanted samples that were not rendered, each with the most similar one that was.
+    fn add_missing(&mut self, wanted: &[Line], rendered: &[&Line]) {
+        let is_missing = |want: &&Line| !rendered.iter().any(|own| own.is_same(want));
+        for want in wanted.iter().filter(is_missing) {
+            self.lines.push(('-', want.to_string()));
+            let near = rendered.iter().filter(|own| own.name == want.name);
+            match near.min_by_key(|own| own.label_differences(want).len()) {
+                Some(own) => {
+                    self.lines.push(('+', own.to_string()));
+                    self.remark(want, own);
+                }
+                None => self.remark_missing(want, rendered),
+            }
+        }
+    }
+
+    /// Says how a rendered sample differs from the expected one that is next to it.
     fn remark(&mut self, want: &Line, own: &Line) {
         if own.is_same_series(want) {
             let (value, expected) = (own.value, want.value);
@@ -170,11 +224,11 @@ impl Difference {
         self.remarks.push(remark);
     }
 
-    fn into_result(self) -> Result<(), String> {
+    fn into_result(self, title: &str) -> Result<(), String> {
         if self.remarks.is_empty() {
             return Ok(());
         }
-        let mut message = String::from("the samples differ (- expected, + rendered):\n");
+        let mut message = format!("{title}:\n");
         for (mark, line) in &self.lines {
             let _ = write!(message, "\n{mark} {line}");
         }

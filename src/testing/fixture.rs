@@ -1,9 +1,11 @@
-//! Where a test's objects come from: typed values, JSON, text.
+//! The objects of a test: typed values, JSON, text, files.
+
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::intake::Intake;
 use super::source::AnyKind;
-use crate::registry::StateMetrics;
 use crate::resource::CollectedResource;
 
 /// An object, or several, that [`render`](super::render) takes.
@@ -12,10 +14,13 @@ use crate::resource::CollectedResource;
 /// * [`serde_json::Value`], usually from [`serde_json::json!`]. It is decoded as objects of an API
 ///   server are, so that families see only the fields that they declare to read;
 /// * `&str`, the text of JSON or, with the feature `manifests`, of YAML: one document or more;
+/// * [`&Path`](Path) or [`PathBuf`], a file with such a text. Tests run in the folder of their
+///   package, so a relative path starts there;
 /// * arrays and vectors of these.
 ///
-/// A whole [`StateMetrics`] takes objects of all its kinds; JSON and text then have to say their
-/// `apiVersion` and `kind`.
+/// Objects of kinds that no collector reads are skipped, so that one file can serve several tests.
+/// Rendering fails if all objects are of other kinds. For a single collector, an object may leave
+/// out its `apiVersion` and `kind`; for a whole [`StateMetrics`](crate::StateMetrics) it states both.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Namespace;
@@ -47,89 +52,84 @@ pub trait Fixture<Of>: sealed::Feed<Of> {}
 impl<Of, F: sealed::Feed<Of>> Fixture<Of> for F {}
 
 pub(super) mod sealed {
-    use super::StateMetrics;
+    use super::Intake;
 
     /// Puts objects into stores.
     pub trait Feed<Of> {
-        /// Feeds all objects, or says which one cannot be and why.
-        fn feed(&self, metrics: &StateMetrics) -> Result<(), String>;
+        /// Feeds all objects.
+        ///
+        /// # Errors
+        ///
+        /// A message that names the first object that cannot be fed.
+        fn feed(&self, intake: &mut Intake<'_>) -> Result<(), String>;
     }
 }
 
 use sealed::Feed;
 
 impl<K: CollectedResource> Feed<K> for &K {
-    fn feed(&self, metrics: &StateMetrics) -> Result<(), String> {
-        let writer = metrics.writer::<K>();
-        writer
-            .map_err(|error| error.to_string())?
-            .apply_object(self);
-        Ok(())
+    fn feed(&self, intake: &mut Intake<'_>) -> Result<(), String> {
+        intake.add(*self)
     }
 }
 
 impl<K: CollectedResource> Feed<AnyKind> for &K {
-    fn feed(&self, metrics: &StateMetrics) -> Result<(), String> {
-        Feed::<K>::feed(self, metrics)
+    fn feed(&self, intake: &mut Intake<'_>) -> Result<(), String> {
+        intake.add(*self)
     }
 }
 
 impl<K: CollectedResource> Feed<K> for Value {
-    fn feed(&self, metrics: &StateMetrics) -> Result<(), String> {
-        let mut writer = metrics.writer::<K>().map_err(|error| error.to_string())?;
-        let applied = writer.apply_json(self.to_string().as_bytes());
-        applied.map_err(|error| error.to_string())
+    fn feed(&self, intake: &mut Intake<'_>) -> Result<(), String> {
+        intake.add_json::<K>(self)
     }
 }
 
 impl Feed<AnyKind> for Value {
-    fn feed(&self, metrics: &StateMetrics) -> Result<(), String> {
-        let field = |name| self.get(name).and_then(Value::as_str).unwrap_or_default();
-        let (api_version, kind) = (field("apiVersion"), field("kind"));
-        if api_version.is_empty() || kind.is_empty() {
-            return Err(String::from(
-                "the object does not say its `apiVersion` and `kind`, which tell the store it is for",
-            ));
-        }
-        let resources = metrics.resources();
-        let mut resources =
-            resources.filter(|own| own.kind() == kind && own.api_version() == api_version);
-        let Some(resource) = resources.next() else {
-            return Err(format!(
-                "no collector of {api_version} {kind} is registered"
-            ));
-        };
-        for mut writer in metrics.object_writers_of(&resource) {
-            let applied = writer.apply(self.to_string().as_bytes());
-            applied.map_err(|error| error.to_string())?;
-        }
-        Ok(())
+    fn feed(&self, intake: &mut Intake<'_>) -> Result<(), String> {
+        intake.add_any(self)
     }
 }
 
-impl<K: CollectedResource> Feed<K> for &str {
-    fn feed(&self, metrics: &StateMetrics) -> Result<(), String> {
-        let mut objects = parse(self)?.into_iter();
-        objects.try_for_each(|object| Feed::<K>::feed(&object, metrics))
+impl<Of> Feed<Of> for &str
+where
+    Value: Feed<Of>,
+{
+    fn feed(&self, intake: &mut Intake<'_>) -> Result<(), String> {
+        parse(self)?.feed(intake)
     }
 }
 
-impl Feed<AnyKind> for &str {
-    fn feed(&self, metrics: &StateMetrics) -> Result<(), String> {
-        let mut objects = parse(self)?.into_iter();
-        objects.try_for_each(|object| Feed::<AnyKind>::feed(&object, metrics))
+impl<Of> Feed<Of> for &Path
+where
+    Value: Feed<Of>,
+{
+    fn feed(&self, intake: &mut Intake<'_>) -> Result<(), String> {
+        let text = std::fs::read_to_string(self);
+        let text = text.map_err(|error| format!("cannot read {}: {error}", self.display()))?;
+        let fed = parse(&text).and_then(|objects| objects.feed(intake));
+        fed.map_err(|problem| format!("{}: {problem}", self.display()))
+    }
+}
+
+impl<Of> Feed<Of> for PathBuf
+where
+    Value: Feed<Of>,
+{
+    fn feed(&self, intake: &mut Intake<'_>) -> Result<(), String> {
+        self.as_path().feed(intake)
     }
 }
 
 impl<Of, F: Feed<Of>, const N: usize> Feed<Of> for [F; N] {
-    fn feed(&self, metrics: &StateMetrics) -> Result<(), String> {
-        self.iter().try_for_each(|object| object.feed(metrics))
+    fn feed(&self, intake: &mut Intake<'_>) -> Result<(), String> {
+        self.iter().try_for_each(|object| object.feed(intake))
     }
 }
 
 impl<Of, F: Feed<Of>> Feed<Of> for Vec<F> {
-    fn feed(&self, metrics: &StateMetrics) -> Result<(), String> {
-        self.iter().try_for_each(|object| object.feed(metrics))
+    fn feed(&self, intake: &mut Intake<'_>) -> Result<(), String> {
+        self.iter().try_for_each(|object| object.feed(intake))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::diff::compare_with_text;
+use super::diff::{compare_with_text, find_missing};
 use super::line::Line;
 use crate::exposition::Exposition;
 
@@ -27,6 +27,8 @@ use crate::exposition::Exposition;
 #[derive(Clone, Debug)]
 pub struct Rendered {
     families: Vec<Family>,
+    /// The kinds of objects that no collector reads.
+    skipped: Vec<String>,
 }
 
 /// One family's part of an exposition.
@@ -40,8 +42,8 @@ struct Family {
 // === impl Rendered ===
 
 impl Rendered {
-    /// The samples and headers of an exposition.
-    pub(super) fn of(exposition: &Exposition) -> Self {
+    /// The samples and headers of an exposition; `skipped` are the kinds that it lacks.
+    pub(super) fn of(exposition: &Exposition, skipped: Vec<String>) -> Self {
         let families = exposition.families().map(|family| Family {
             name: family.name().to_owned(),
             header: family.header().lines().map(str::to_owned).collect(),
@@ -49,6 +51,7 @@ impl Rendered {
         });
         Self {
             families: families.collect(),
+            skipped,
         }
     }
 
@@ -67,6 +70,7 @@ impl Rendered {
             .filter(|family| names.contains(&family.name));
         Self {
             families: kept.cloned().collect(),
+            skipped: self.skipped.clone(),
         }
     }
 
@@ -92,22 +96,63 @@ impl Rendered {
 
     /// Asserts that the samples are those of `expected`, no fewer and no more.
     ///
-    /// `expected` has a sample per line, as a scrape has it; the order of lines and of labels, the
-    /// spelling of numbers, and blanks around a line do not matter. Where it has `# HELP` or
-    /// `# TYPE` lines, the headers of all families have to be those as well. Other lines that
-    /// start with `#` are comments.
+    /// `expected` has one sample per line, in the text format. The order of lines and of labels, the
+    /// spelling of numbers, and blanks around a line do not matter. If `expected` has `# HELP` or
+    /// `# TYPE` lines, it must have the headers of all families. Other lines that start with `#` are
+    /// comments.
     ///
     /// # Panics
     ///
-    /// Where they differ, with all lines and what is wrong with each.
+    /// If they differ. The message has all lines, and what is wrong with each.
     #[track_caller]
     #[expect(clippy::panic, reason = "an assertion fails by panicking")]
     pub fn assert_eq(&self, expected: &str) {
         let samples: Vec<_> = self.samples().collect();
+        if let Err(difference) = compare_with_text(expected, &self.headers(), &samples) {
+            panic!("{difference}{}\n", self.skipped());
+        }
+    }
+
+    /// Asserts that the samples of `expected` are among the rendered ones; others may be there too.
+    ///
+    /// `expected` is written as for [`assert_eq`](Self::assert_eq). Headers must be there if
+    /// `expected` has them.
+    ///
+    /// ```
+    /// use kube_state_metrics::{families, testing::render};
+    /// use serde_json::json;
+    ///
+    /// let node = json!({ "metadata": { "name": "worker-1" }, "spec": { "unschedulable": true } });
+    /// render(families::nodes(), node)
+    ///     .assert_contains(r#"kube_node_spec_unschedulable{node="worker-1"} 1"#);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If one is missing, or if `expected` has no sample and no header. The message has each missing
+    /// sample with the most similar one that was rendered.
+    #[track_caller]
+    #[expect(clippy::panic, reason = "an assertion fails by panicking")]
+    pub fn assert_contains(&self, expected: &str) {
+        let samples: Vec<_> = self.samples().collect();
+        if let Err(difference) = find_missing(expected, &self.headers(), &samples) {
+            panic!("{difference}{}\n", self.skipped());
+        }
+    }
+
+    fn headers(&self) -> Vec<&str> {
         let headers = self.families.iter().flat_map(|family| &family.header);
-        let headers: Vec<_> = headers.map(String::as_str).collect();
-        if let Err(difference) = compare_with_text(expected, &headers, &samples) {
-            panic!("{difference}\n");
+        headers.map(String::as_str).collect()
+    }
+
+    /// A line about skipped objects for a message of a failure; empty if there are none.
+    fn skipped(&self) -> String {
+        match self.skipped.as_slice() {
+            [] => String::new(),
+            kinds => format!(
+                "\nobjects of other kinds were skipped: {}",
+                kinds.join(", ")
+            ),
         }
     }
 

@@ -1,4 +1,7 @@
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Once;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
 use serde_json::{Value, json};
@@ -6,11 +9,51 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{BuiltIn, Collector, Family};
 
-/// What a test that fails says.
+/// The message of a test that fails.
 fn failure(test: impl FnOnce()) -> String {
     let panic = catch_unwind(AssertUnwindSafe(test)).expect_err("it passed");
     let text = panic.downcast_ref::<String>().cloned();
     text.unwrap_or_else(|| panic.downcast_ref::<&str>().unwrap().to_string())
+}
+
+/// The file and the line that the panic of a failing test names.
+fn place_of_failure(test: impl FnOnce()) -> (String, u32) {
+    static HOOK: Once = Once::new();
+    thread_local! {
+        static PLACE: RefCell<(String, u32)> = RefCell::default();
+    }
+    HOOK.call_once(|| {
+        let next = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if let Some(place) = info.location() {
+                PLACE.set((place.file().to_owned(), place.line()));
+            }
+            next(info);
+        }));
+    });
+    failure(test);
+    PLACE.take()
+}
+
+#[test]
+fn failures_point_at_the_line_of_the_test() {
+    let rendered = render(keys(), config_map("x"));
+    let invalid = Family::gauge("1st", "Help.").generate(|_: &Node, s| s.value(1));
+    // Each closure is on one line, which is the line of the panic.
+    let (render_family, first): (&dyn Fn(), _) = (&|| drop(render(&invalid, json!({}))), line!());
+    let (render_object, second): (&dyn Fn(), _) = (&|| drop(render(keys(), json!([]))), line!());
+    let (valid, third): (&dyn Fn(), _) = (&|| assert_valid(&invalid), line!());
+    let (equal, fourth): (&dyn Fn(), _) = (&|| rendered.assert_eq("a 1"), line!());
+    let (part, fifth): (&dyn Fn(), _) = (&|| rendered.assert_contains("a 1"), line!());
+    for (test, line) in [
+        (render_family, first),
+        (render_object, second),
+        (valid, third),
+        (equal, fourth),
+        (part, fifth),
+    ] {
+        assert_eq!(place_of_failure(test), (file!().to_owned(), line));
+    }
 }
 
 fn config_map(name: &str) -> Value {
@@ -148,6 +191,52 @@ fn a_missing_series_and_an_unlisted_one_are_named() {
 }
 
 #[test]
+fn contained_samples_may_have_others_beside_them() {
+    let rendered = render(keys(), config_map("x"));
+    rendered.assert_contains(
+        r#"
+        map_keys{namespace="shop",configmap="x"} 2
+        map_key{key="b",configmap="x",namespace="shop"} 2.0
+        # TYPE map_key gauge
+        # a comment
+        "#,
+    );
+    rendered.assert_contains("# HELP map_keys Number of keys.");
+    let message = failure(|| {
+        rendered.assert_contains(
+            r#"
+            # TYPE map_key counter
+            map_key{namespace="shop",configmap="x",key="a"} 1
+            map_key{namespace="shop",configmap="x",key="b"} 3
+            map_key{namespace="shop",configmap="x",key="c"} 2
+            map_size{namespace="shop",configmap="x"} 2
+            "#,
+        );
+    });
+    assert_eq!(
+        message,
+        r#"samples are missing (- expected, + the most similar one):
+
+- # TYPE map_key counter
+- map_key{namespace="shop",configmap="x",key="b"} 3
++ map_key{namespace="shop",configmap="x",key="b"} 2
+- map_key{namespace="shop",configmap="x",key="c"} 2
++ map_key{namespace="shop",configmap="x",key="a"} 1
+- map_size{namespace="shop",configmap="x"} 2
+
+the header `# TYPE map_key counter` is missing
+`map_key{namespace="shop",configmap="x",key="b"} 2` has the value 2, expected 3
+`map_key{namespace="shop",configmap="x",key="a"} 1`: the label `key` is "a", expected "c"; the value is 1, expected 2
+`map_size{namespace="shop",configmap="x"} 2` is missing: `map_size` has no sample; those with samples are map_key, map_keys
+"#
+    );
+    for nothing in ["", "\n# only a comment\n"] {
+        let message = failure(|| rendered.assert_contains(nothing));
+        assert!(message.starts_with("nothing is expected"), "{message}");
+    }
+}
+
+#[test]
 fn a_wrong_header_is_named() {
     let message = failure(|| {
         render(keys(), config_map("x"))
@@ -258,12 +347,70 @@ metadata: { name: c, namespace: n }
 }
 
 #[test]
+fn objects_of_other_kinds_are_skipped_and_named_where_a_test_fails() {
+    let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n" } });
+    let deployment = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {} });
+    let objects = || [&node, &config_map("x"), &deployment, &node].map(Value::clone);
+    let expected = r#"map_keys{namespace="shop",configmap="x"} 2"#;
+    let metrics = StateMetrics::builder().collector(keys());
+    let metrics = metrics.opt_in_metrics(["map_keys"]).build().unwrap();
+    for rendered in [render(keys(), objects()), render(&metrics, objects())] {
+        let rendered = rendered.only(["map_keys"]);
+        rendered.assert_eq(expected);
+        for message in [
+            failure(|| rendered.assert_eq("")),
+            failure(|| rendered.assert_contains("a 1")),
+        ] {
+            let end =
+                "\nobjects of other kinds were skipped: apps/v1 Deployment, v1 Node (2 objects)\n";
+            assert!(message.ends_with(end), "{message}");
+        }
+    }
+    for message in [
+        failure(|| drop(render(keys(), [node.clone(), deployment.clone()]))),
+        failure(|| drop(render(&metrics, [node.clone(), deployment.clone()]))),
+    ] {
+        assert_eq!(
+            message,
+            "cannot render: no collector of apps/v1 Deployment, v1 Node is registered; those \
+             registered are of v1 ConfigMap\n"
+        );
+    }
+    // Another version of the kind is another kind.
+    let old = json!({ "apiVersion": "v1beta1", "kind": "ConfigMap", "metadata": {} });
+    let message = failure(|| drop(render(keys(), old)));
+    assert!(message.contains("of v1beta1 ConfigMap is"), "{message}");
+}
+
+#[test]
+fn a_path_is_a_file_with_objects() {
+    let name = format!("ksm-testing-{}.json", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n" } });
+    std::fs::write(&path, format!("{node}\n{}\n", config_map("x"))).unwrap();
+    let expected = r#"map_keys{namespace="shop",configmap="x"} 2"#;
+    render(keys(), path.as_path()).assert_contains(expected);
+    render(keys(), path.clone()).assert_contains(expected);
+    render(keys(), [path.clone()]).assert_contains(expected);
+    std::fs::write(&path, r#"{ "metadata": { "name": 1 } }"#).unwrap();
+    let message = failure(|| drop(render(keys(), path.as_path())));
+    let problem = format!("cannot render: {}: cannot decode ConfigMap", path.display());
+    assert!(message.starts_with(&problem), "{message}");
+    std::fs::remove_file(&path).unwrap();
+    let message = failure(|| drop(render(keys(), Path::new("no/such/file.json"))));
+    assert!(
+        message.contains("cannot read no/such/file.json: "),
+        "{message}"
+    );
+}
+
+#[test]
 fn objects_that_cannot_be_rendered_are_named() {
     let metrics = StateMetrics::builder().collector(keys()).build().unwrap();
     for (object, problem) in [
         (
             json!({ "metadata": {} }),
-            "does not say its `apiVersion` and `kind`",
+            "does not state its `apiVersion` and `kind`",
         ),
         (
             json!({ "apiVersion": "v1", "kind": "Node", "metadata": {} }),

@@ -8,7 +8,7 @@ use crate::resource::CollectedResource;
 
 /// What a store knows of its companion: there is none.
 #[derive(Debug, Default)]
-pub(in super::super) struct Link;
+pub(in super::super) struct Link(());
 
 /// What a writer knows of its store's companion: there is none.
 #[derive(Debug)]

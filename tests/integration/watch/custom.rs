@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Running, SYNCED, config_map, server, start};
-use crate::support::{ApiServer, Fault, On, eventually, within};
+use crate::support::{ApiServer, Fault, On, eventually, pass, within};
 use kube_state_metrics::custom_resources::{Config, KnownKind};
 use kube_state_metrics::watch::{ReadinessPolicy, WatchBuilder};
 use kube_state_metrics::{BuiltIn, Shard, StateMetrics};
@@ -444,7 +444,7 @@ async fn configured_families_of_a_built_in_kind_come_and_go_without_a_gap() {
     .await;
     while count() == 0 {
         assert_eq!(running.config_maps(), before);
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        pass(Duration::from_millis(500)).await;
     }
     assert_eq!(count(), 12, "a list shows when it is complete");
     assert_eq!(
