@@ -27,8 +27,6 @@ const KNOWN: &[&str] = &[
     "src/families/pods/containers.rs -> src/families/pods.rs",
     "src/families/pods/init_containers.rs -> src/families/pods.rs",
     "src/families/pods/status.rs -> src/families/pods.rs",
-    "src/filter/metric.rs -> src/filter.rs",
-    "src/k8s/cron/field.rs -> src/k8s/cron.rs",
     "src/self_metrics.rs -> src/source/manifests.rs",
     "src/source/manifests/feed.rs -> src/source/manifests.rs",
     "src/source/manifests/kinds.rs -> src/source/manifests.rs",
