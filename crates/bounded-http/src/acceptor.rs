@@ -1,0 +1,107 @@
+//! The seam to TLS: what makes a byte stream of an accepted TCP connection.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::{Future, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// Turns an accepted TCP connection into the stream on which HTTP is spoken, for example by a TLS
+/// handshake.
+///
+/// Closures from [`TcpStream`] to a future implement it:
+///
+/// ```
+/// use bounded_http::{Accepted, Server};
+/// # use tokio::{io, net::TcpStream};
+/// # #[derive(Clone)] struct TlsAcceptor;
+/// # impl TlsAcceptor {
+/// #     async fn accept(&self, stream: TcpStream) -> io::Result<TcpStream> { Ok(stream) }
+/// # }
+///
+/// # let tls = TlsAcceptor;
+/// let builder = Server::builder().acceptor(move |stream| {
+///     let tls = tls.clone();
+///     async move { tls.accept(stream).await.map(Accepted::new) }
+/// });
+/// ```
+pub trait Acceptor: Send + Sync + 'static {
+    /// The stream that it makes.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// Why a connection is not served.
+    type Error: Into<Box<dyn Error + Send + Sync>>;
+
+    /// Accepts one connection.
+    ///
+    /// It runs in the connection's own task, and
+    /// [`Limits::request_timeout`](crate::Limits::request_timeout) includes its time.
+    ///
+    /// # Errors
+    ///
+    /// An error closes the connection and is reported to
+    /// [`Observer::connection_failed`](crate::Observer::connection_failed).
+    fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> impl Future<Output = Result<Accepted<Self::Stream>, Self::Error>> + Send;
+}
+
+/// A stream that is ready for HTTP.
+#[derive(Debug)]
+pub struct Accepted<S> {
+    pub(crate) stream: S,
+    pub(crate) http2: bool,
+}
+
+/// The default acceptor: plain HTTP/1 and HTTP/2.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plain;
+
+// === impl Accepted ===
+
+impl<S> Accepted<S> {
+    /// A stream for HTTP/1 and HTTP/2.
+    pub fn new(stream: S) -> Self {
+        Self {
+            stream,
+            http2: true,
+        }
+    }
+
+    /// Sets whether a client may speak HTTP/2. Default: `true`.
+    #[must_use]
+    pub fn http2(mut self, http2: bool) -> Self {
+        self.http2 = http2;
+        self
+    }
+}
+
+// === impl Acceptor ===
+
+impl Acceptor for Plain {
+    type Stream = TcpStream;
+    type Error = Infallible;
+
+    fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> impl Future<Output = Result<Accepted<TcpStream>, Infallible>> + Send {
+        ready(Ok(Accepted::new(stream)))
+    }
+}
+
+impl<F, Fut, S, E> Acceptor for F
+where
+    F: Fn(TcpStream) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Accepted<S>, E>> + Send,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Stream = S;
+    type Error = E;
+
+    fn accept(&self, stream: TcpStream) -> impl Future<Output = Result<Accepted<S>, E>> + Send {
+        self(stream)
+    }
+}

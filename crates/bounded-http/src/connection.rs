@@ -1,0 +1,186 @@
+//! One connection: the handshake, HTTP, and the limits on both.
+
+use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use http::{Request, Response, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tower_service::Service;
+
+use crate::acceptor::{Accepted, Acceptor};
+use crate::limits::Limits;
+use crate::observer::Observer;
+use crate::registry::Registry;
+use crate::state::ConnectionState;
+use crate::tracked::{TrackedBody, TrackedStream};
+
+/// The most bytes of a request's header, and of a response that waits in the program's memory.
+const BUFFER: usize = 16 * 1024;
+/// The most fields of a request's header.
+const FIELDS: usize = 64;
+/// The most concurrent requests on one HTTP/2 connection.
+const STREAMS: u32 = 8;
+/// The most bytes of a response that wait in the kernel's memory until they are sent.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 128 * 1024;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// What the connections of a server share.
+pub(crate) struct Shared {
+    pub(crate) registry: Registry,
+    pub(crate) observer: Arc<dyn Observer>,
+}
+
+/// A connection that counts as open until this is dropped.
+struct OpenConnection {
+    shared: Arc<Shared>,
+    state: Arc<ConnectionState>,
+}
+
+/// Responds to the requests of one connection.
+struct Responder<S> {
+    service: S,
+    shared: Arc<Shared>,
+    state: Arc<ConnectionState>,
+    limits: Limits,
+}
+
+/// Serves a connection until either side closes it.
+pub(crate) async fn serve<A, S, B>(
+    (stream, peer): (TcpStream, SocketAddr),
+    acceptor: Arc<A>,
+    service: S,
+    limits: Limits,
+    shared: Arc<Shared>,
+    shutdown: watch::Receiver<bool>,
+) where
+    A: Acceptor,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let open = OpenConnection {
+        state: shared.registry.add(&limits),
+        shared,
+    };
+    let (shared, state) = (&open.shared, &open.state);
+    let responder = Responder {
+        service,
+        shared: Arc::clone(shared),
+        state: Arc::clone(state),
+        limits,
+    };
+    let mut serving = pin!(async {
+        configure(&stream);
+        let accepted = acceptor.accept(stream).await.map_err(Into::into)?;
+        responder.serve(accepted, shutdown).await
+    });
+    tokio::select! {
+        served = serving.as_mut() => if let Err(error) = served {
+            shared.observer.connection_failed(peer, &*error);
+        },
+        // Reported before the connection is closed, so that a client that sees it closed finds it
+        // counted.
+        reason = state.closed(&limits) => shared.observer.limit_exceeded(peer, reason),
+    }
+}
+
+/// Sets socket options. Responses are correct without them, so failures are ignored.
+fn configure(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);
+}
+
+// === impl OpenConnection ===
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.shared.registry.remove(&self.state);
+    }
+}
+
+// === impl Responder ===
+
+impl<S, B> Responder<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    async fn serve<I>(
+        self,
+        Accepted { stream, http2 }: Accepted<I>,
+        mut shutdown: watch::Receiver<bool>,
+    ) -> Result<(), BoxError>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .max_buf_size(BUFFER)
+            .max_headers(FIELDS)
+            .header_read_timeout(None);
+        (builder.http2())
+            .max_concurrent_streams(STREAMS)
+            // What has not been read of request bodies is bounded as well.
+            .initial_stream_window_size(BUFFER as u32)
+            .initial_connection_window_size(BUFFER as u32)
+            .max_header_list_size(BUFFER as u32)
+            .max_send_buf_size(BUFFER);
+        let builder = if http2 { builder } else { builder.http1_only() };
+        let io = TokioIo::new(TrackedStream::new(stream, Arc::clone(&self.state)));
+        let mut connection = pin!(builder.serve_connection(io, self));
+        let shutdown = async { drop(shutdown.wait_for(|shutdown| *shutdown).await) };
+        tokio::select! {
+            served = connection.as_mut() => served,
+            () = shutdown => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    }
+}
+
+impl<S, B> hyper::service::Service<Request<Incoming>> for Responder<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body,
+{
+    type Response = Response<TrackedBody<B>>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let http2 = request.version() == Version::HTTP_2;
+        let registry = &self.shared.registry;
+        let guard = registry.begin_response(&self.state, http2, &self.limits);
+        let mut service = self.service.clone();
+        Box::pin(async move {
+            poll_fn(|cx| service.poll_ready(cx)).await?;
+            let response = service.call(request).await?;
+            guard.record_progress();
+            Ok(response.map(|body| TrackedBody::new(body, guard)))
+        })
+    }
+}

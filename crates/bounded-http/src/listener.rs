@@ -1,0 +1,167 @@
+//! Listening sockets.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+
+/// Connections that the kernel queues until they are accepted.
+const BACKLOG: i32 = 1024;
+
+/// A TCP socket that listens.
+#[derive(Debug)]
+pub struct Listener {
+    pub(crate) tcp: TcpListener,
+    address: SocketAddr,
+}
+
+/// An address on which the server cannot listen.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// The host name does not resolve.
+    #[error("cannot find the address of `{host}`: {source}; give an address of this machine")]
+    Resolve {
+        /// The host.
+        host: String,
+        /// What the resolver says.
+        source: io::Error,
+    },
+    /// The address belongs to another machine.
+    #[error("{address} is not an address of this machine; choose one that is")]
+    NotLocal {
+        /// The address.
+        address: IpAddr,
+    },
+    /// The socket cannot be bound; most often another program has the port.
+    #[error("cannot listen on {address}: {source}; choose another address or port")]
+    Bind {
+        /// The address and port.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// Listens on a port of a host, given as a name or as an address, with or without brackets.
+    ///
+    /// An empty host and `::` listen on all IPv6 and IPv4 addresses, and on the IPv4 addresses alone
+    /// if the machine has no IPv6. Port 0 lets the operating system choose a port. The socket has
+    /// `SO_REUSEADDR`, so that a restart can bind the port while old connections linger.
+    ///
+    /// # Errors
+    ///
+    /// If the host does not resolve, is not local, or the port cannot be bound.
+    pub async fn bind(host: &str, port: u16) -> Result<Self, ListenError> {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let host = if host.is_empty() { "::" } else { host };
+        let resolve = |source| ListenError::Resolve {
+            host: host.to_owned(),
+            source,
+        };
+        let mut found = tokio::net::lookup_host((host, port))
+            .await
+            .map_err(resolve)?;
+        let first = found
+            .next()
+            .ok_or_else(|| resolve(io::ErrorKind::NotFound.into()))?;
+        let bound = with_fallback(first, bind).and_then(|tcp| {
+            let address = tcp.local_addr()?;
+            Ok(Self { tcp, address })
+        });
+        bound.map_err(|source| match source.kind() {
+            io::ErrorKind::AddrNotAvailable => ListenError::NotLocal {
+                address: first.ip(),
+            },
+            _ => ListenError::Bind {
+                address: first,
+                source,
+            },
+        })
+    }
+
+    /// Returns the address on which it listens, with the actual port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Binds an address. Falls back to `0.0.0.0` if the address is `::` and the machine has no IPv6.
+fn with_fallback<T>(
+    address: SocketAddr,
+    bind: impl Fn(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    match bind(address) {
+        Err(error) if is_any_v6(address) && lacks_v6(&error) => {
+            bind((Ipv4Addr::UNSPECIFIED, address.port()).into())
+        }
+        bound => bound,
+    }
+}
+
+fn is_any_v6(address: SocketAddr) -> bool {
+    matches!(address.ip(), IpAddr::V6(ip) if ip.is_unspecified())
+}
+
+/// Whether an error means that the machine has no IPv6, and not that the port is taken or forbidden.
+fn lacks_v6(error: &io::Error) -> bool {
+    !matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
+    )
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!is_any_v6(address))?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The address that a machine without IPv6 binds for `address`.
+    fn without_v6(address: &str) -> io::Result<SocketAddr> {
+        with_fallback(address.parse().unwrap(), |address| match address {
+            // EAFNOSUPPORT, when the socket is created.
+            SocketAddr::V6(_) => Err(io::Error::from_raw_os_error(97)),
+            SocketAddr::V4(_) => Ok(address),
+        })
+    }
+
+    #[test]
+    fn all_addresses_fall_back_to_ipv4_without_ipv6() {
+        assert_eq!(
+            without_v6("[::]:80").unwrap(),
+            "0.0.0.0:80".parse().unwrap()
+        );
+        // An address that was given explicitly is not replaced.
+        assert!(without_v6("[::1]:80").is_err());
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_tried_once() {
+        let tries = std::cell::Cell::new(0);
+        let bound = with_fallback::<()>("[::]:80".parse().unwrap(), |_| {
+            tries.set(tries.get() + 1);
+            Err(io::ErrorKind::AddrInUse.into())
+        });
+        assert_eq!(bound.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(tries.get(), 1);
+    }
+}

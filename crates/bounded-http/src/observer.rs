@@ -1,0 +1,63 @@
+//! What a host learns about connections, for metrics and logs.
+
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+
+use crate::close_reason::CloseReason;
+
+/// Receives the events of a server, to count or log them.
+///
+/// Every method has a default: events that only change a count are ignored, the others are logged
+/// with `tracing`. The server calls the methods while it holds locks, so they must not block.
+///
+/// ```
+/// use bounded_http::Observer;
+/// use std::sync::atomic::{AtomicI64, Ordering};
+///
+/// /// Open connections, for a gauge.
+/// #[derive(Default)]
+/// struct Connections(AtomicI64);
+///
+/// impl Observer for Connections {
+///     fn connection_opened(&self) {
+///         self.0.fetch_add(1, Ordering::Relaxed);
+///     }
+///     fn connection_closed(&self) {
+///         self.0.fetch_sub(1, Ordering::Relaxed);
+///     }
+/// }
+/// ```
+pub trait Observer: Send + Sync + 'static {
+    /// A connection was accepted.
+    fn connection_opened(&self) {}
+
+    /// A connection was closed, by either side.
+    fn connection_closed(&self) {}
+
+    /// A connection became busy: it has a response in progress, or bytes of one to send.
+    fn connection_busy(&self) {}
+
+    /// A connection is no longer busy.
+    fn connection_not_busy(&self) {}
+
+    /// The server closes a connection to enforce a limit. Logs at level debug by default.
+    fn limit_exceeded(&self, peer: SocketAddr, reason: CloseReason) {
+        tracing::debug!(%peer, %reason, "connection closed");
+    }
+
+    /// The handshake or the HTTP of a connection failed; clients cause this, so it is no fault of
+    /// the server. Logs at level debug by default.
+    fn connection_failed(&self, peer: SocketAddr, error: &(dyn Error + Send + Sync + 'static)) {
+        tracing::debug!(%peer, "connection failed: {error}");
+    }
+
+    /// The operating system could not accept a connection, most likely for lack of file descriptors;
+    /// the server retries after 50 milliseconds. Logs a warning by default.
+    fn accept_failed(&self, error: &io::Error) {
+        tracing::warn!("cannot accept a connection: {error}");
+    }
+}
+
+/// Counts nothing and logs by default.
+impl Observer for () {}

@@ -1,0 +1,226 @@
+//! The server: accepts connections until it is drained or dropped.
+
+use std::error::Error;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use parking_lot::RwLock;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tower_service::Service;
+
+use crate::acceptor::{Acceptor, Plain};
+use crate::connection::{self, Shared};
+use crate::limits::Limits;
+use crate::listener::Listener;
+use crate::observer::Observer;
+use crate::registry::Registry;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Pause after the operating system could not accept a connection.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// A server that runs in background tasks.
+///
+/// [`drain`](Self::drain) stops it gracefully. Dropping it closes its socket and all connections at
+/// once.
+pub struct Server {
+    address: SocketAddr,
+    limits: Arc<RwLock<Limits>>,
+    shared: Arc<Shared>,
+    shutdown: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+/// Configures and starts a [`Server`].
+#[must_use = "nothing is served until `serve` is called"]
+pub struct ServerBuilder<A = Plain> {
+    acceptor: A,
+    limits: Limits,
+    observer: Arc<dyn Observer>,
+}
+
+// === impl ServerBuilder ===
+
+impl<A: Acceptor> ServerBuilder<A> {
+    /// Sets the limits on clients. Default: [`Limits::default`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets what receives the events of the server. Default: `()`, which logs and counts nothing.
+    ///
+    /// Servers may share one observer, for example a server that is being drained and its successor
+    /// on another port.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Arc::new(observer);
+        self
+    }
+
+    /// Sets what accepts connections, for example by a TLS handshake. Default: [`Plain`].
+    pub fn acceptor<T: Acceptor>(self, acceptor: T) -> ServerBuilder<T> {
+        ServerBuilder {
+            acceptor,
+            limits: self.limits,
+            observer: self.observer,
+        }
+    }
+
+    /// Starts the server.
+    ///
+    /// `service` responds to all requests; it is cloned for every request. An `axum::Router` is one.
+    /// An error of it closes the connection.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    pub fn serve<S, B>(self, listener: Listener, service: S) -> Server
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        let address = listener.local_addr();
+        let limits = Arc::new(RwLock::new(self.limits));
+        let shared = Arc::new(Shared {
+            registry: Registry::new(Arc::clone(&self.observer)),
+            observer: self.observer,
+        });
+        let (shutdown, stopped) = watch::channel(false);
+        let task = tokio::spawn(accept(
+            listener,
+            Arc::new(self.acceptor),
+            service,
+            Arc::clone(&limits),
+            Arc::clone(&shared),
+            stopped,
+        ));
+        Server {
+            address,
+            limits,
+            shared,
+            shutdown,
+            task,
+        }
+    }
+}
+
+impl<A> fmt::Debug for ServerBuilder<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    /// Returns a builder with the default limits.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder {
+            acceptor: Plain,
+            limits: Limits::default(),
+            observer: Arc::new(()),
+        }
+    }
+
+    /// Returns the address on which the server listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the number of open connections.
+    pub fn open_connections(&self) -> usize {
+        self.shared.registry.len()
+    }
+
+    /// Changes the limits of connections that are accepted from now on.
+    pub fn set_limits(&self, limits: Limits) {
+        *self.limits.write() = limits;
+    }
+
+    /// Stops accepting connections, closes idle ones, and waits until the responses in progress are
+    /// complete, at most for `timeout`. The limits on slow clients stay in force.
+    ///
+    /// Returns the number of connections that were still open after `timeout`; they are closed. If
+    /// the future is dropped before it completes, all connections are closed at once.
+    pub async fn drain(mut self, timeout: Duration) -> usize {
+        let _ = self.shutdown.send(true);
+        match tokio::time::timeout(timeout, &mut self.task).await {
+            Ok(_) => 0,
+            Err(_) => self.open_connections(),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("address", &self.address)
+            .field("open_connections", &self.open_connections())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Accepts connections until shutdown, then waits for those that are open.
+async fn accept<A, S, B>(
+    listener: Listener,
+    acceptor: Arc<A>,
+    service: S,
+    limits: Arc<RwLock<Limits>>,
+    shared: Arc<Shared>,
+    mut shutdown: watch::Receiver<bool>,
+) where
+    A: Acceptor,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.tcp.accept() => match accepted {
+                Ok(accepted) => {
+                    let limits = *limits.read();
+                    connections.spawn(connection::serve(
+                        accepted,
+                        Arc::clone(&acceptor),
+                        service.clone(),
+                        limits,
+                        Arc::clone(&shared),
+                        shutdown.clone(),
+                    ));
+                }
+                Err(error) => {
+                    shared.observer.accept_failed(&error);
+                    // Other connections may close and free file descriptors meanwhile.
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+            _ = shutdown.changed() => break,
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}

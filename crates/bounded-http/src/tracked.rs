@@ -1,0 +1,136 @@
+//! A byte stream and a body that record the progress of their connection.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::state::{ConnectionState, ResponseGuard};
+
+pin_project! {
+    /// A stream whose reads and writes are recorded.
+    pub(crate) struct TrackedStream<S> {
+        #[pin]
+        stream: S,
+        connection: Arc<ConnectionState>,
+    }
+}
+
+pin_project! {
+    /// A body whose pieces are recorded.
+    pub(crate) struct TrackedBody<B> {
+        #[pin]
+        body: B,
+        response: ResponseGuard,
+    }
+}
+
+// === impl TrackedStream ===
+
+impl<S> TrackedStream<S> {
+    pub(crate) fn new(stream: S, connection: Arc<ConnectionState>) -> Self {
+        Self { stream, connection }
+    }
+}
+
+/// Records the result of an attempt to write.
+fn record_write(
+    connection: &ConnectionState,
+    written: Poll<io::Result<usize>>,
+) -> Poll<io::Result<usize>> {
+    match &written {
+        Poll::Ready(Ok(count)) if *count > 0 => connection.record_write(),
+        Poll::Ready(_) => {}
+        Poll::Pending => connection.set_blocked(true),
+    }
+    written
+}
+
+impl<S: AsyncRead> AsyncRead for TrackedStream<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.project();
+        let before = buf.filled().len();
+        let read = this.stream.poll_read(cx, buf);
+        if buf.filled().len() > before {
+            this.connection.record_read();
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite> AsyncWrite for TrackedStream<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.project();
+        record_write(this.connection, this.stream.poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.project();
+        record_write(this.connection, this.stream.poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.project();
+        let flushed = this.stream.poll_flush(cx);
+        // Encrypted bytes may remain although all plain ones were taken.
+        this.connection.set_blocked(flushed.is_pending());
+        flushed
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().stream.poll_shutdown(cx)
+    }
+}
+
+// === impl TrackedBody ===
+
+impl<B> TrackedBody<B> {
+    pub(crate) fn new(body: B, response: ResponseGuard) -> Self {
+        Self { body, response }
+    }
+}
+
+impl<B: Body> Body for TrackedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        let frame = this.body.poll_frame(cx);
+        if frame.is_ready() {
+            this.response.record_progress();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
