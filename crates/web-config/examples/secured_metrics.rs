@@ -1,0 +1,51 @@
+//! Metrics behind a web configuration file:
+//! `cargo run -p prometheus-web-config --example secured_metrics -- web.yaml`, then
+//! `curl localhost:9100/metrics`. Change the file while it runs, for example to
+//! `rate_limit: {burst: 2, interval: 10s}`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use bounded_http::{Accepted, Listener, Server};
+use prometheus_web_config::{AcceptError, WebConfigFile, WebConfigLayer, WebStream};
+use tokio::net::TcpStream;
+
+/// Turns a TCP connection into what the file asks for now: a plain or an encrypted stream.
+async fn accept(
+    file: Arc<WebConfigFile>,
+    stream: TcpStream,
+) -> Result<Accepted<WebStream>, AcceptError> {
+    let config = file.current();
+    let stream = config.accept(stream).await?;
+    Ok(Accepted::new(stream).http2(config.http2()))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let path = std::env::args()
+        .nth(1)
+        .ok_or("usage: secured_metrics FILE")?;
+    let file = Arc::new(WebConfigFile::open(path)?);
+
+    // The layer goes around the whole router, so that unknown paths need a password as well.
+    let layer_file = Arc::clone(&file);
+    let router = Router::new()
+        .route("/metrics", get(async || "up 1\n"))
+        .layer(WebConfigLayer::new(move || layer_file.current()));
+
+    let scheme = if file.current().is_tls() {
+        "https"
+    } else {
+        "http"
+    };
+    let server = Server::builder()
+        .acceptor(move |stream| accept(Arc::clone(&file), stream))
+        .serve(Listener::bind("localhost", 9100).await?, router);
+    eprintln!("listening on {scheme}://{}/metrics", server.local_addr());
+
+    tokio::signal::ctrl_c().await?;
+    server.drain(Duration::from_secs(15)).await;
+    Ok(())
+}

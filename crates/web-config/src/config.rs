@@ -1,0 +1,184 @@
+//! A configuration, ready for use.
+
+use std::fmt;
+use std::path::Path;
+
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use http::{Response, StatusCode};
+use tokio::net::TcpStream;
+
+use crate::basic_auth::BasicAuth;
+use crate::document::{Document, TlsSection};
+use crate::error::Problem;
+use crate::file_reader::FileReader;
+use crate::headers::headers;
+use crate::rate_limit::RateLimit;
+use crate::stream::WebStream;
+use crate::tls::{AcceptError, ServerTls};
+
+/// What a web configuration file says, with its certificates loaded.
+///
+/// The default is that of an empty file: plain HTTP/1 and HTTP/2 without users, limits and headers.
+#[derive(Debug)]
+pub struct WebConfig {
+    tls: Option<ServerTls>,
+    tls_section_is_empty: bool,
+    http2: bool,
+    headers: HeaderMap,
+    users: Option<BasicAuth>,
+    rate_limit: Option<RateLimit>,
+}
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// The request exceeds `rate_limit`.
+    TooManyRequests,
+    /// The request has no user and password of `basic_auth_users`.
+    Unauthorized,
+}
+
+// === impl WebConfig ===
+
+impl WebConfig {
+    /// Reads a file, and the certificates and keys that it names, through `files`.
+    pub(crate) fn read(path: &Path, files: &mut FileReader) -> Result<Self, Problem> {
+        let text = String::from_utf8(files.read(path).map_err(Problem::Read)?);
+        let text = text.map_err(|_| Problem::NotUtf8)?;
+        // An empty file is an empty mapping.
+        let document = serde_saphyr::from_str::<Option<Document>>(&text);
+        let document = document.map_err(|error| Problem::Syntax(Box::new(error)))?;
+        let document = document.unwrap_or_default();
+        let http = document.http_server_config;
+        let mut tls = document
+            .tls_server_config
+            .map(TlsSection::without_empty_paths);
+        let tls_section_is_empty = tls.take_if(|tls| tls.is_disabled()).is_some();
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let tls = match tls {
+            Some(section) => {
+                let pem = section.pem(directory, files)?;
+                Some(ServerTls::new(&section, &pem, http.http2)?)
+            }
+            None => None,
+        };
+        let rate_limit = document.rate_limit.as_ref();
+        let rate_limit = rate_limit.map(RateLimit::from_section).transpose()?;
+        let headers = headers(&http.headers)?;
+        let users = document.basic_auth_users;
+        let users = (!users.is_empty()).then(|| BasicAuth::new(users));
+        Ok(Self {
+            tls,
+            tls_section_is_empty,
+            http2: http.http2,
+            headers,
+            users: users.transpose()?,
+            rate_limit,
+        })
+    }
+
+    /// Whether connections are encrypted.
+    pub fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Whether clients may speak HTTP/2.
+    pub fn http2(&self) -> bool {
+        self.http2
+    }
+
+    /// Whether requests need a user and a password.
+    pub fn requires_password(&self) -> bool {
+        self.users.is_some()
+    }
+
+    /// Returns the headers to add to every response.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Whether there is a section `tls_server_config` that enables nothing.
+    pub(crate) fn tls_section_is_empty(&self) -> bool {
+        self.tls_section_is_empty
+    }
+
+    /// Performs the TLS handshake if connections are encrypted, and returns plain connections as
+    /// they are.
+    ///
+    /// A client that speaks plain HTTP on a TLS port receives the status 400. There is no timeout:
+    /// the server has to set one.
+    ///
+    /// # Errors
+    ///
+    /// If the handshake fails, or the client's certificate is not allowed.
+    pub async fn accept(&self, stream: TcpStream) -> Result<WebStream, AcceptError> {
+        match &self.tls {
+            Some(tls) => Ok(tls.accept(stream).await?.into()),
+            None => Ok(stream.into()),
+        }
+    }
+
+    /// Checks the rate of requests, and the user and password in the headers of a request.
+    ///
+    /// Each call counts as one request. Passwords are compared on Tokio's blocking threads, one at a
+    /// time; correct pairs are remembered as keyed hashes until the file changes.
+    ///
+    /// # Errors
+    ///
+    /// If the request must be refused.
+    pub async fn check(&self, headers: &HeaderMap) -> Result<(), Rejection> {
+        if self.rate_limit.as_ref().is_some_and(|limit| !limit.take()) {
+            return Err(Rejection::TooManyRequests);
+        }
+        match &self.users {
+            Some(users) if !users.allows(headers).await => Err(Rejection::Unauthorized),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Default for WebConfig {
+    fn default() -> Self {
+        Self {
+            tls: None,
+            tls_section_is_empty: false,
+            http2: true,
+            headers: HeaderMap::new(),
+            users: None,
+            rate_limit: None,
+        }
+    }
+}
+
+// === impl Rejection ===
+
+impl Rejection {
+    /// Returns the response to the refused request, as plain text.
+    pub fn into_response<B: From<&'static str>>(self) -> Response<B> {
+        let (status, text) = match self {
+            Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized\n"),
+        };
+        let mut response = Response::new(B::from(text));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+        headers.insert(CONTENT_TYPE, content_type);
+        if self == Self::Unauthorized {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+        }
+        response
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooManyRequests => "the request exceeds the rate limit",
+            Self::Unauthorized => "the request has no user and password that are configured",
+        })
+    }
+}
+
+impl std::error::Error for Rejection {}

@@ -1,0 +1,140 @@
+//! The sections of the file, as they are written.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::file_reader::FileReader;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Document {
+    pub(crate) tls_server_config: Option<TlsSection>,
+    pub(crate) http_server_config: HttpSection,
+    pub(crate) basic_auth_users: BTreeMap<String, String>,
+    pub(crate) rate_limit: Option<RateLimitSection>,
+}
+
+/// The section `tls_server_config`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TlsSection {
+    pub(crate) cert: String,
+    pub(crate) key: String,
+    pub(crate) cert_file: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
+    pub(crate) client_ca: String,
+    pub(crate) client_ca_file: Option<PathBuf>,
+    pub(crate) client_auth_type: String,
+    pub(crate) client_allowed_sans: Vec<String>,
+    pub(crate) min_version: String,
+    pub(crate) max_version: String,
+    pub(crate) cipher_suites: Vec<String>,
+    pub(crate) curve_preferences: Vec<String>,
+    pub(crate) prefer_server_cipher_suites: Option<bool>,
+}
+
+/// The section `http_server_config`.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct HttpSection {
+    pub(crate) http2: bool,
+    pub(crate) headers: BTreeMap<String, String>,
+}
+
+/// The section `rate_limit`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RateLimitSection {
+    pub(crate) burst: u32,
+    pub(crate) interval: String,
+}
+
+/// Certificates and key as PEM text.
+pub(crate) struct Pem {
+    pub(crate) cert: Vec<u8>,
+    pub(crate) key: Vec<u8>,
+    pub(crate) client_ca: Option<Vec<u8>>,
+}
+
+/// A certificate or key that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PemError {
+    #[error("{key}_file {}: {source}", path.display())]
+    Read {
+        key: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("there are both {0} and {0}_file; keep one of them")]
+    Ambiguous(&'static str),
+    #[error("tls_server_config has no certificate; add cert_file")]
+    NoCertificate,
+    #[error("tls_server_config has no key; add key_file")]
+    NoKey,
+}
+
+// === impl HttpSection ===
+
+impl Default for HttpSection {
+    fn default() -> Self {
+        Self {
+            http2: true,
+            headers: BTreeMap::new(),
+        }
+    }
+}
+
+// === impl TlsSection ===
+
+impl TlsSection {
+    /// Treats a path that is empty as absent, as the toolkit does.
+    pub(crate) fn without_empty_paths(mut self) -> Self {
+        for path in [
+            &mut self.cert_file,
+            &mut self.key_file,
+            &mut self.client_ca_file,
+        ] {
+            path.take_if(|path| path.as_os_str().is_empty());
+        }
+        self
+    }
+
+    /// Whether no key is set that enables TLS, as the toolkit defines it.
+    pub(crate) fn is_disabled(&self) -> bool {
+        let texts = [
+            &self.cert,
+            &self.key,
+            &self.client_ca,
+            &self.client_auth_type,
+        ];
+        let files = [&self.cert_file, &self.key_file, &self.client_ca_file];
+        texts.iter().all(|text| text.is_empty()) && files.iter().all(|file| file.is_none())
+    }
+
+    /// Reads certificates and key, each from the section or from a file that it names. Paths are
+    /// relative to `directory`.
+    pub(crate) fn pem(&self, directory: &Path, files: &mut FileReader) -> Result<Pem, PemError> {
+        let mut read = |key, inline: &str, file: Option<&PathBuf>| match (inline, file) {
+            ("", None) => Ok(None),
+            ("", Some(file)) => {
+                let path = directory.join(file);
+                match files.read(&path) {
+                    Ok(text) => Ok(Some(text)),
+                    Err(source) => Err(PemError::Read { key, path, source }),
+                }
+            }
+            (inline, None) => Ok(Some(inline.as_bytes().to_vec())),
+            (_, Some(_)) => Err(PemError::Ambiguous(key)),
+        };
+        let cert = read("cert", &self.cert, self.cert_file.as_ref())?;
+        let key = read("key", &self.key, self.key_file.as_ref())?;
+        Ok(Pem {
+            cert: cert.ok_or(PemError::NoCertificate)?,
+            key: key.ok_or(PemError::NoKey)?,
+            client_ca: read("client_ca", &self.client_ca, self.client_ca_file.as_ref())?,
+        })
+    }
+}

@@ -1,0 +1,51 @@
+//! Why a file cannot be used.
+
+use std::path::{Path, PathBuf};
+
+use crate::basic_auth::BasicAuthError;
+use crate::document::PemError;
+use crate::headers::HeaderError;
+use crate::rate_limit::RateLimitError;
+use crate::tls::TlsError;
+
+/// A web configuration that cannot be used. The message names the file, the key that is wrong, and
+/// what to write instead.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", path.display())]
+pub struct WebConfigError {
+    path: PathBuf,
+    problem: Problem,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error(transparent)]
+    Read(std::io::Error),
+    #[error("it is not UTF-8")]
+    NotUtf8,
+    #[error(transparent)]
+    Syntax(Box<serde_saphyr::Error>),
+    #[error(transparent)]
+    Pem(#[from] PemError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    RateLimit(#[from] RateLimitError),
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    #[error(transparent)]
+    BasicAuth(#[from] BasicAuthError),
+}
+
+// === impl WebConfigError ===
+
+impl WebConfigError {
+    pub(crate) fn new(path: PathBuf, problem: Problem) -> Self {
+        Self { path, problem }
+    }
+
+    /// Returns the path of the web configuration file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}

@@ -1,0 +1,68 @@
+//! Reads files and notices later that one of them has changed.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Reads files, and takes a stamp of each.
+#[derive(Debug, Default)]
+pub(crate) struct FileReader {
+    stamps: Vec<FileStamp>,
+}
+
+/// A file as it was just before it was read.
+#[derive(Debug, PartialEq)]
+pub(crate) struct FileStamp {
+    path: PathBuf,
+    /// `None` if the file did not exist.
+    metadata: Option<FileMetadata>,
+}
+
+/// What differs after a file's content has changed.
+#[derive(Debug, PartialEq)]
+struct FileMetadata {
+    modified: SystemTime,
+    length: u64,
+    /// A replaced file may be as old and as long as its predecessor.
+    #[cfg(unix)]
+    inode: u64,
+}
+
+// === impl FileReader ===
+
+impl FileReader {
+    /// Reads the content of a file.
+    pub(crate) fn read(&mut self, path: &Path) -> std::io::Result<Vec<u8>> {
+        // The stamp comes first, so that a change during the read is noticed later.
+        self.stamps.push(FileStamp::of(path.to_owned()));
+        std::fs::read(path)
+    }
+
+    /// Returns the stamps of all files that were read, including those that could not be.
+    pub(crate) fn into_stamps(self) -> Vec<FileStamp> {
+        self.stamps
+    }
+}
+
+// === impl FileStamp ===
+
+impl FileStamp {
+    fn of(path: PathBuf) -> Self {
+        let metadata = std::fs::metadata(&path).and_then(|metadata| {
+            Ok(FileMetadata {
+                modified: metadata.modified()?,
+                length: metadata.len(),
+                #[cfg(unix)]
+                inode: std::os::unix::fs::MetadataExt::ino(&metadata),
+            })
+        });
+        Self {
+            path,
+            metadata: metadata.ok(),
+        }
+    }
+
+    /// Whether the file has changed since.
+    pub(crate) fn is_outdated(&self) -> bool {
+        Self::of(self.path.clone()) != *self
+    }
+}

@@ -1,0 +1,105 @@
+//! Headers that the configuration adds to every response.
+
+use std::collections::BTreeMap;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+/// The headers that may be added, as in the exporter-toolkit, with the values that are allowed where
+/// not every value is.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("Content-Security-Policy", &[]),
+    ("Strict-Transport-Security", &[]),
+    ("X-Content-Type-Options", &["nosniff"]),
+    ("X-Frame-Options", &["deny", "sameorigin"]),
+    ("X-XSS-Protection", &[]),
+];
+
+/// A header that cannot be added.
+#[derive(Debug, thiserror::Error)]
+#[error("http_server_config: headers: `{name}: {value}` {problem}")]
+pub(crate) struct HeaderError {
+    name: String,
+    value: String,
+    problem: HeaderProblem,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum HeaderProblem {
+    #[error("cannot be added; there are {}", names())]
+    NotAllowed,
+    #[error("has another value than {}", .0.join(" or "))]
+    OtherValue(&'static [&'static str]),
+    #[error("is not a header")]
+    Invalid,
+}
+
+/// Turns names and values into headers.
+///
+/// # Errors
+///
+/// If a name or value is not allowed, or not valid in HTTP.
+pub(crate) fn headers(section: &BTreeMap<String, String>) -> Result<HeaderMap, HeaderError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in section {
+        let (header, content) = header(name, value).map_err(|problem| HeaderError {
+            name: name.clone(),
+            value: value.clone(),
+            problem,
+        })?;
+        headers.insert(header, content);
+    }
+    Ok(headers)
+}
+
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), HeaderProblem> {
+    let allowed = (ALLOWED.iter()).find(|(allowed, _)| allowed.eq_ignore_ascii_case(name));
+    let (_, values) = allowed.ok_or(HeaderProblem::NotAllowed)?;
+    if !values.is_empty() && !values.contains(&value) {
+        return Err(HeaderProblem::OtherValue(values));
+    }
+    let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| HeaderProblem::Invalid)?;
+    let content = HeaderValue::from_str(value).map_err(|_| HeaderProblem::Invalid)?;
+    Ok((header, content))
+}
+
+fn names() -> String {
+    let names: Vec<_> = ALLOWED.iter().map(|(name, _)| *name).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(name: &str, value: &str) -> Result<HeaderMap, String> {
+        let section = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        headers(&section).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn headers_of_the_toolkit_are_added_and_others_are_refused_with_the_cure() {
+        let added = add("x-frame-options", "deny").unwrap();
+        assert_eq!(added["X-Frame-Options"], "deny");
+        for (name, value, problem) in [
+            (
+                "a b",
+                "c",
+                "`a b: c` cannot be added; there are Content-Security-Policy, \
+                 Strict-Transport-Security, X-Content-Type-Options, X-Frame-Options, X-XSS-Protection",
+            ),
+            (
+                "X-Frame-Options",
+                "never",
+                "`X-Frame-Options: never` has another value than deny or sameorigin",
+            ),
+            (
+                "X-XSS-Protection",
+                "a\nb",
+                "`X-XSS-Protection: a\nb` is not a header",
+            ),
+        ] {
+            let expected = format!("http_server_config: headers: {problem}");
+            assert_eq!(add(name, value), Err(expected));
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! A tower layer that refuses requests and adds headers.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::config::WebConfig;
+
+/// Applies the rate limit, the users and the headers of a configuration to a service.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use axum::{Router, routing::get};
+/// use prometheus_web_config::{WebConfigFile, WebConfigLayer};
+///
+/// # fn layer(file: Arc<WebConfigFile>) {
+/// let router: Router = Router::new().route("/metrics", get(|| async { "up 1\n" }));
+/// let router = router.layer(WebConfigLayer::new(move || file.current()));
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct WebConfigLayer<F> {
+    current: F,
+}
+
+/// The service that [`WebConfigLayer`] makes.
+#[derive(Clone)]
+pub struct WebConfigService<S, F> {
+    inner: S,
+    current: F,
+}
+
+// === impl WebConfigLayer ===
+
+impl<F: Fn() -> Arc<WebConfig>> WebConfigLayer<F> {
+    /// Applies the configuration that `current` returns. It is called for each request, so a user who
+    /// is removed from the file is refused on open connections as well.
+    pub fn new(current: F) -> Self {
+        Self { current }
+    }
+}
+
+impl<S, F: Clone> Layer<S> for WebConfigLayer<F> {
+    type Service = WebConfigService<S, F>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        WebConfigService {
+            inner,
+            current: self.current.clone(),
+        }
+    }
+}
+
+impl<F> fmt::Debug for WebConfigLayer<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebConfigLayer").finish_non_exhaustive()
+    }
+}
+
+// === impl WebConfigService ===
+
+impl<S, F, A, B> Service<Request<A>> for WebConfigService<S, F>
+where
+    S: Service<Request<A>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    F: Fn() -> Arc<WebConfig>,
+    A: Send + 'static,
+    B: From<&'static str>,
+{
+    type Response = Response<B>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<B>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let config = (self.current)();
+        // The clone may not be ready, so it stays behind.
+        let clone = self.inner.clone();
+        let mut ready = std::mem::replace(&mut self.inner, clone);
+        Box::pin(async move {
+            let mut response = match config.check(request.headers()).await {
+                Ok(()) => ready.call(request).await?,
+                Err(rejection) => rejection.into_response(),
+            };
+            for (name, value) in config.headers() {
+                response.headers_mut().insert(name, value.clone());
+            }
+            Ok(response)
+        })
+    }
+}
+
+impl<S: fmt::Debug, F> fmt::Debug for WebConfigService<S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebConfigService")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}

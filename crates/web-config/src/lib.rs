@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod basic_auth;
+mod config;
+mod document;
+pub mod duration;
+mod error;
+mod file_reader;
+pub mod fingerprint;
+mod headers;
+mod layer;
+mod rate_limit;
+mod reload;
+mod stream;
+mod tls;
+
+pub use config::{Rejection, WebConfig};
+pub use error::WebConfigError;
+pub use layer::{WebConfigLayer, WebConfigService};
+pub use reload::{ReloadObserver, WebConfigFile};
+pub use stream::WebStream;
+pub use tls::AcceptError;

@@ -1,0 +1,141 @@
+//! The file, which is read again when it changes.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::config::WebConfig;
+use crate::error::WebConfigError;
+use crate::file_reader::{FileReader, FileStamp};
+
+/// A web configuration file that is read again when it, or a certificate or key that it names,
+/// changes.
+///
+/// ```
+/// use prometheus_web_config::WebConfigFile;
+///
+/// let path = std::env::temp_dir().join(format!("web-{}.yaml", std::process::id()));
+/// std::fs::write(&path, "http_server_config: {headers: {X-Frame-Options: deny}}")?;
+/// let file = WebConfigFile::open(&path)?;
+/// assert_eq!(file.current().headers()["x-frame-options"], "deny");
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct WebConfigFile {
+    path: PathBuf,
+    loaded: Mutex<Loaded>,
+    observer: Box<dyn ReloadObserver>,
+}
+
+/// Receives what happens when a file is read, to log it in the program's own way.
+///
+/// Each method logs with `tracing` by default.
+pub trait ReloadObserver: Send + Sync + 'static {
+    /// The file has changed and its new content is in use. Logs at level info by default.
+    fn reloaded(&self, path: &Path) {
+        tracing::info!("{}: reloaded", path.display());
+    }
+
+    /// The file has changed and its new content cannot be used; the previous one stays in use. It is
+    /// called once per change. Logs an error by default.
+    fn reload_failed(&self, error: &WebConfigError) {
+        tracing::error!("{error}; the previous configuration stays in use");
+    }
+
+    /// The file has a section `tls_server_config` without certificate, key and client authority, so
+    /// connections are not encrypted. Logs a warning by default.
+    fn tls_section_is_empty(&self, path: &Path) {
+        tracing::warn!(
+            "{}: tls_server_config names no certificate, so that connections are not encrypted",
+            path.display()
+        );
+    }
+}
+
+/// Logs everything.
+impl ReloadObserver for () {}
+
+struct Loaded {
+    config: Arc<WebConfig>,
+    stamps: Vec<FileStamp>,
+}
+
+// === impl WebConfigFile ===
+
+impl WebConfigFile {
+    /// Reads a file, and the certificates and keys that it names, relative to its directory.
+    ///
+    /// # Errors
+    ///
+    /// If the file or one that it names cannot be read or used.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, WebConfigError> {
+        Self::open_with_observer(path, ())
+    }
+
+    /// As [`open`](Self::open), with a receiver of what happens.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_with_observer(
+        path: impl Into<PathBuf>,
+        observer: impl ReloadObserver,
+    ) -> Result<Self, WebConfigError> {
+        let path = path.into();
+        let (config, stamps) = read(&path, &observer);
+        let config = Arc::new(config?);
+        Ok(Self {
+            path,
+            loaded: Mutex::new(Loaded { config, stamps }),
+            observer: Box::new(observer),
+        })
+    }
+
+    /// Returns the path of the file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the configuration in use, after reading the files again if one has changed.
+    ///
+    /// It looks up the metadata of every file on each call. If the new content cannot be used, the
+    /// previous one stays in use.
+    pub fn current(&self) -> Arc<WebConfig> {
+        let mut loaded = self.loaded.lock();
+        if loaded.stamps.iter().any(FileStamp::is_outdated) {
+            let (config, stamps) = read(&self.path, &*self.observer);
+            // Kept after a failure as well, so that each change is reported once.
+            loaded.stamps = stamps;
+            match config {
+                Ok(config) => {
+                    loaded.config = Arc::new(config);
+                    self.observer.reloaded(&self.path);
+                }
+                Err(error) => self.observer.reload_failed(&error),
+            }
+        }
+        Arc::clone(&loaded.config)
+    }
+}
+
+impl fmt::Debug for WebConfigFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WebConfigFile").field(&self.path).finish()
+    }
+}
+
+/// Reads a file. Also returns the stamps of all files that were read, even after a failure.
+fn read(
+    path: &Path,
+    observer: &dyn ReloadObserver,
+) -> (Result<WebConfig, WebConfigError>, Vec<FileStamp>) {
+    let mut files = FileReader::default();
+    let config = WebConfig::read(path, &mut files);
+    if matches!(&config, Ok(config) if config.tls_section_is_empty()) {
+        observer.tls_section_is_empty(path);
+    }
+    let config = config.map_err(|problem| WebConfigError::new(path.to_owned(), problem));
+    (config, files.into_stamps())
+}

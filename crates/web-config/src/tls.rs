@@ -1,0 +1,149 @@
+//! TLS by rustls, as the section `tls_server_config` configures it.
+//!
+//! rustls speaks TLS 1.2 and 1.3 with forward secrecy only: a file that asks for an older version gets
+//! 1.2, and a cipher suite without forward secrecy is refused.
+
+mod client_auth;
+mod crypto;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::document::{Pem, TlsSection};
+use client_auth::ClientAuthError;
+use crypto::CryptoError;
+
+/// The response to plain HTTP on a TLS port, in the words of Go's server.
+const NOT_TLS: &str = "HTTP/1.0 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
+     connection: close\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+/// The first byte of a TLS connection: the type of a handshake record.
+const HANDSHAKE: u8 = 22;
+/// The most bytes of a plain request that are read before it is refused.
+const PLAIN_REQUEST: usize = 16 * 1024;
+
+/// Encrypts connections and checks the certificates of clients.
+#[derive(Clone)]
+pub(crate) struct ServerTls {
+    acceptor: TlsAcceptor,
+    /// A client certificate must have one of these names, unless the list is empty.
+    allowed_sans: Arc<[String]>,
+}
+
+/// Why a connection is not encrypted, and so not served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// The TLS handshake failed, for example for lack of a client certificate.
+    #[error("TLS handshake failed: {0}")]
+    Handshake(#[from] io::Error),
+    /// The client certificate has none of the names in `client_allowed_sans`.
+    #[error("TLS handshake failed: the client's certificate has none of the client_allowed_sans")]
+    NameNotAllowed,
+    /// The client spoke plain HTTP on a TLS port. It received the status 400.
+    #[error("the client sent plain HTTP to a TLS port")]
+    PlainHttp,
+}
+
+/// Why the section `tls_server_config` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TlsError {
+    #[error("cert: {0}")]
+    Certificate(pem::Error),
+    #[error("cert: there is no certificate in it; it must be PEM")]
+    NoCertificate,
+    #[error("key: {0}; it must be an unencrypted PEM key")]
+    Key(pem::Error),
+    #[error("cert and key: {0}")]
+    Pair(rustls::Error),
+    #[error(transparent)]
+    ClientAuth(#[from] ClientAuthError),
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+    #[error(transparent)]
+    Rustls(rustls::Error),
+}
+
+// === impl ServerTls ===
+
+impl ServerTls {
+    pub(crate) fn new(section: &TlsSection, pem: &Pem, http2: bool) -> Result<Self, TlsError> {
+        let provider = Arc::new(crypto::provider(section)?);
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem.cert).collect();
+        let certificates = certificates.map_err(TlsError::Certificate)?;
+        if certificates.is_empty() {
+            return Err(TlsError::NoCertificate);
+        }
+        let key = PrivateKeyDer::from_pem_slice(&pem.key).map_err(TlsError::Key)?;
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let builder = builder.with_protocol_versions(crypto::versions(section)?);
+        let builder = builder.map_err(TlsError::Rustls)?;
+        let builder = match client_auth::verifier(section, pem, &provider)? {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let config = builder.with_single_cert(certificates, key);
+        let mut config = config.map_err(TlsError::Pair)?;
+        config.ignore_client_order = section.prefer_server_cipher_suites.unwrap_or(true);
+        let protocols: &[&[u8]] = if http2 {
+            &[b"h2", b"http/1.1"]
+        } else {
+            &[b"http/1.1"]
+        };
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        Ok(Self {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            allowed_sans: section.client_allowed_sans.clone().into(),
+        })
+    }
+
+    /// Performs the handshake and checks the client's certificate.
+    pub(crate) async fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, AcceptError> {
+        let mut first = [0];
+        if matches!(stream.peek(&mut first).await, Ok(1)) && first != [HANDSHAKE] {
+            refuse_plain(stream).await;
+            return Err(AcceptError::PlainHttp);
+        }
+        let stream = self.acceptor.accept(stream).await?;
+        if !self.allowed_sans.is_empty() {
+            let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            let allowed = certificates.first().is_some_and(|certificate| {
+                (self.allowed_sans.iter()).any(|name| client_auth::has_name(certificate, name))
+            });
+            if !allowed {
+                return Err(AcceptError::NameNotAllowed);
+            }
+        }
+        Ok(stream)
+    }
+}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTls")
+            .field("allowed_sans", &self.allowed_sans)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tells a client that speaks plain HTTP that the port expects TLS.
+async fn refuse_plain(mut stream: TcpStream) {
+    // Unread bytes would reset the connection when it is closed, and discard the response. A request
+    // that is longer than the buffer may do so.
+    let mut request = vec![0; PLAIN_REQUEST];
+    let _ = stream.read(&mut request).await;
+    let _ = stream.write_all(NOT_TLS.as_bytes()).await;
+    let _ = stream.shutdown().await;
+    let _ = stream.read(&mut request).await;
+}

@@ -1,0 +1,90 @@
+//! Certificates of clients.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+
+use crate::document::{Pem, TlsSection};
+
+/// Why certificates of clients cannot be verified as the section asks.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientAuthError {
+    #[error(
+        "client_auth_type: `{0}` takes certificates that nobody signed; use \
+         RequireAndVerifyClientCert"
+    )]
+    Unverified(String),
+    #[error(
+        "client_auth_type: there is no `{0}`; there are NoClientCert, VerifyClientCertIfGiven and \
+         RequireAndVerifyClientCert"
+    )]
+    Unknown(String),
+    #[error("client_ca and client_allowed_sans need client_auth_type: RequireAndVerifyClientCert")]
+    Disabled,
+    #[error("client_auth_type needs a certificate to verify with; add client_ca_file")]
+    NoAuthority,
+    #[error("client_ca: {0}")]
+    Pem(pem::Error),
+    #[error("client_ca: {0}")]
+    Authority(rustls::Error),
+    #[error("client_ca: {0}")]
+    Verifier(VerifierBuilderError),
+}
+
+/// Returns what verifies certificates of clients; `None` if the section does not ask for it.
+pub(super) fn verifier(
+    section: &TlsSection,
+    pem: &Pem,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, ClientAuthError> {
+    let optional = match section.client_auth_type.as_str() {
+        // A certificate that is requested but not verified has no effect.
+        "" | "NoClientCert" | "RequestClientCert" => None,
+        "VerifyClientCertIfGiven" => Some(true),
+        "RequireAndVerifyClientCert" => Some(false),
+        kind @ ("RequireAnyClientCert" | "RequireClientCert") => {
+            return Err(ClientAuthError::Unverified(kind.to_owned()));
+        }
+        other => return Err(ClientAuthError::Unknown(other.to_owned())),
+    };
+    let optional = match (optional, &pem.client_ca) {
+        (None, None) if section.client_allowed_sans.is_empty() => return Ok(None),
+        (None, _) => return Err(ClientAuthError::Disabled),
+        (Some(optional), _) => optional,
+    };
+    let authorities = pem.client_ca.as_ref().ok_or(ClientAuthError::NoAuthority)?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(authorities) {
+        let certificate = certificate.map_err(ClientAuthError::Pem)?;
+        roots.add(certificate).map_err(ClientAuthError::Authority)?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(provider));
+    let verifier = if optional {
+        verifier.allow_unauthenticated()
+    } else {
+        verifier
+    };
+    let verifier = verifier.build().map_err(ClientAuthError::Verifier)?;
+    Ok(Some(verifier))
+}
+
+/// Whether a certificate is for a DNS name, an IP address or a URI.
+pub(super) fn has_name(certificate: &CertificateDer<'_>, name: &str) -> bool {
+    let Ok(certificate) = webpki::EndEntityCert::try_from(certificate) else {
+        return false;
+    };
+    if let Ok(address) = name.parse::<IpAddr>() {
+        let address = ServerName::IpAddress(address.into());
+        return certificate
+            .verify_is_valid_for_subject_name(&address)
+            .is_ok();
+    }
+    certificate.valid_dns_names().any(|dns| dns == name)
+        || certificate.valid_uri_names().any(|uri| uri == name)
+}

@@ -1,0 +1,307 @@
+//! A file from the outside: what it says, its reload, its layer and its connections.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use http::{Request, Response, StatusCode};
+use prometheus_web_config::{
+    AcceptError, Rejection, ReloadObserver, WebConfig, WebConfigError, WebConfigFile,
+    WebConfigLayer,
+};
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tower::{Layer, ServiceExt, service_fn};
+
+/// A directory that is removed when dropped.
+struct Directory(PathBuf);
+
+/// What was reported, as text.
+#[derive(Clone, Default)]
+struct Recorder(Arc<Mutex<Vec<String>>>);
+
+// === impl Directory ===
+
+impl Directory {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("web-config-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// Replaces a file, as a mounted volume does.
+    fn write(&self, name: &str, content: &str) -> PathBuf {
+        let (path, new) = (self.0.join(name), self.0.join("new"));
+        fs::write(&new, content).unwrap();
+        fs::rename(&new, &path).unwrap();
+        path
+    }
+
+    /// Writes a certificate of `localhost` with its key, and returns the certificate.
+    fn write_pair(&self) -> CertificateDer<'static> {
+        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        self.write("server.crt", &pair.cert.pem());
+        self.write("server.key", &pair.signing_key.serialize_pem());
+        pair.cert.der().clone()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+// === impl Recorder ===
+
+impl Recorder {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    fn push(&self, event: String) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+impl ReloadObserver for Recorder {
+    fn reloaded(&self, _: &Path) {
+        self.push("reloaded".into());
+    }
+
+    fn reload_failed(&self, error: &WebConfigError) {
+        self.push(error.to_string());
+    }
+
+    fn tls_section_is_empty(&self, _: &Path) {
+        self.push("empty".into());
+    }
+}
+
+const TLS: &str = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n";
+
+#[test]
+fn a_changed_file_is_read_again_and_a_wrong_one_leaves_the_previous_in_use() {
+    let directory = Directory::new();
+    let path = directory.write("web.yaml", "");
+    let events = Recorder::default();
+    let file = WebConfigFile::open_with_observer(&path, events.clone()).unwrap();
+    let first = file.current();
+    assert!(!first.is_tls() && first.http2() && !first.requires_password());
+    assert!(Arc::ptr_eq(&first, &file.current()));
+    assert_eq!(events.take(), Vec::<String>::new());
+
+    directory.write("web.yaml", "http_server_config: {http2: false}\n");
+    assert!(!file.current().http2());
+    assert_eq!(events.take(), ["reloaded"]);
+
+    directory.write("web.yaml", "http_server_config: {http3: true}\n");
+    for _ in 0..2 {
+        assert!(!file.current().http2());
+    }
+    let [error] = &events.take()[..] else {
+        panic!("a failure is reported once");
+    };
+    assert!(error.starts_with(&path.display().to_string()), "{error}");
+    assert!(error.contains("http3"), "{error}");
+
+    directory.write("web.yaml", "tls_server_config: {cert_file: ''}\n");
+    assert!(!file.current().is_tls());
+    assert_eq!(events.take(), ["empty", "reloaded"]);
+}
+
+#[test]
+fn a_changed_certificate_is_read_again() {
+    let directory = Directory::new();
+    directory.write_pair();
+    let events = Recorder::default();
+    let path = directory.write("web.yaml", TLS);
+    let file = WebConfigFile::open_with_observer(path, events.clone()).unwrap();
+    let first = file.current();
+    assert!(first.is_tls());
+
+    directory.write("server.crt", "");
+    assert!(Arc::ptr_eq(&first, &file.current()));
+    let [error] = &events.take()[..] else {
+        panic!("a failure is reported once");
+    };
+    let problem = "web.yaml: cert: there is no certificate in it; it must be PEM";
+    assert!(error.ends_with(problem), "{error}");
+
+    directory.write_pair();
+    assert!(!Arc::ptr_eq(&first, &file.current()));
+    assert_eq!(events.take(), ["reloaded"]);
+}
+
+#[test]
+fn an_error_names_the_file_the_key_and_the_cure() {
+    let directory = Directory::new();
+    directory.write_pair();
+    for (text, problem) in [
+        (
+            "tls_server_config: {key_file: server.key}",
+            "tls_server_config has no certificate; add cert_file",
+        ),
+        (
+            "tls_server_config: {cert_file: server.crt}",
+            "tls_server_config has no key; add key_file",
+        ),
+        (
+            "tls_server_config: {cert_file: server.crt, cert: x}",
+            "there are both cert and cert_file; keep one of them",
+        ),
+        (
+            "tls_server_config: {PAIR, client_auth_type: RequireAnyClientCert}",
+            "client_auth_type: `RequireAnyClientCert` takes certificates that nobody signed; use \
+             RequireAndVerifyClientCert",
+        ),
+        (
+            "tls_server_config: {PAIR, curve_preferences: [CurveP521]}",
+            "curve_preferences: there is no `CurveP521`; there are X25519, CurveP256 and CurveP384",
+        ),
+        (
+            "rate_limit: {burst: 1, interval: 5}",
+            "rate_limit: interval: `5` is not a duration; give a number with a unit, such as \
+             `300ms`, `5s` or `1m30s`",
+        ),
+        (
+            "rate_limit: {burst: 1, interval: -5s}",
+            "rate_limit: interval must be above 0",
+        ),
+        (
+            "basic_auth_users: {ann: open}",
+            "basic_auth_users: the password of `ann` is not a bcrypt hash; make one with `htpasswd \
+             -nBC 10 ann`",
+        ),
+    ] {
+        let pair = "cert_file: server.crt, key_file: server.key";
+        let path = directory.write("web.yaml", &text.replace("PAIR", pair));
+        let error = WebConfigFile::open(&path).unwrap_err();
+        assert_eq!(error.path(), path);
+        assert_eq!(error.to_string(), format!("{}: {problem}", path.display()));
+    }
+    let error = WebConfigFile::open("/no/such/file").unwrap_err();
+    assert!(error.to_string().starts_with("/no/such/file: No such file"));
+}
+
+/// The response of a service behind a configuration.
+async fn ask(config: &Arc<WebConfig>, authorization: &str) -> Response<String> {
+    let config = Arc::clone(config);
+    let inner = service_fn(async |_: Request<()>| {
+        Ok::<_, std::convert::Infallible>(Response::new("metrics".to_owned()))
+    });
+    let service = WebConfigLayer::new(move || Arc::clone(&config)).layer(inner);
+    let request = Request::builder().header("authorization", authorization);
+    service.oneshot(request.body(()).unwrap()).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_layer_limits_the_rate_asks_for_a_password_and_adds_headers() {
+    let directory = Directory::new();
+    let hash = bcrypt::hash("open", 4).unwrap();
+    let text = format!(
+        "basic_auth_users: {{ann: {hash}}}\nrate_limit: {{burst: 2, interval: 1m}}\n\
+         http_server_config: {{headers: {{X-Content-Type-Options: nosniff}}}}\n"
+    );
+    let path = directory.write("web.yaml", &text);
+    let config = WebConfigFile::open(path).unwrap().current();
+    assert!(config.requires_password());
+
+    let allowed = ask(&config, "Basic YW5uOm9wZW4=").await;
+    assert_eq!(
+        (allowed.status(), &allowed.body()[..]),
+        (StatusCode::OK, "metrics")
+    );
+    let wrong = ask(&config, "Basic YW5uOnNodXQ=").await;
+    assert_eq!(wrong.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(wrong.headers()["www-authenticate"], "Basic");
+    assert_eq!(wrong.body(), "Unauthorized\n");
+    let limited = ask(&config, "Basic YW5uOm9wZW4=").await;
+    assert_eq!(limited.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(
+        limited.headers()["content-type"],
+        "text/plain; charset=utf-8"
+    );
+    for response in [&allowed, &wrong, &limited] {
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+    }
+    let checked = config.check(&http::HeaderMap::new()).await;
+    assert_eq!(checked, Err(Rejection::TooManyRequests));
+}
+
+#[tokio::test]
+async fn an_empty_file_leaves_requests_as_they_are() {
+    let config = Arc::new(WebConfig::default());
+    let response = ask(&config, "").await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(response.headers().is_empty());
+}
+
+/// Connects a client and accepts it as a configuration says.
+async fn accept(
+    config: Arc<WebConfig>,
+) -> (
+    TcpStream,
+    tokio::task::JoinHandle<Result<prometheus_web_config::WebStream, AcceptError>>,
+) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await;
+    let (server, _) = listener.accept().await.unwrap();
+    let accepting = tokio::spawn(async move { config.accept(server).await });
+    (client.unwrap(), accepting)
+}
+
+#[tokio::test]
+async fn connections_are_encrypted_and_plain_http_is_told_so() {
+    let directory = Directory::new();
+    let certificate = directory.write_pair();
+    let path = directory.write("web.yaml", TLS);
+    let config = WebConfigFile::open(path).unwrap().current();
+
+    let (client, accepting) = accept(Arc::clone(&config)).await;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(tls));
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut client = connector.connect(name, client).await.unwrap();
+    let mut server = accepting.await.unwrap().unwrap();
+    assert!(server.is_tls());
+    client.write_all(b"ping").await.unwrap();
+    client.flush().await.unwrap();
+    let mut received = [0; 4];
+    server.read_exact(&mut received).await.unwrap();
+    assert_eq!(&received, b"ping");
+
+    let (mut client, accepting) = accept(config).await;
+    client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let mut response = String::new();
+    client.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.0 400 "), "{response}");
+    assert!(response.ends_with("Client sent an HTTP request to an HTTPS server.\n"));
+    drop(client);
+    let refused = accepting.await.unwrap();
+    assert!(matches!(refused, Err(AcceptError::PlainHttp)));
+}
+
+#[tokio::test]
+async fn without_a_certificate_connections_stay_plain() {
+    let (mut client, accepting) = accept(Arc::default()).await;
+    let mut server = accepting.await.unwrap().unwrap();
+    assert!(!server.is_tls());
+    server.write_all(b"pong").await.unwrap();
+    let mut received = [0; 4];
+    client.read_exact(&mut received).await.unwrap();
+    assert_eq!(&received, b"pong");
+}
