@@ -14,9 +14,8 @@ use k8s_openapi::api::authorization::v1::{
 use kube::api::PostParams;
 use kube::{Api, Client};
 use parking_lot::Mutex;
+use prometheus_web_config::fingerprint::{Fingerprint, FingerprintKey};
 use tokio::sync::Semaphore;
-
-use crate::fingerprint::{Fingerprint, Fingerprints};
 
 /// A token is asked about again after so long.
 const TOKEN_VALID: Duration = Duration::from_secs(60);
@@ -43,7 +42,7 @@ pub(crate) struct AuthFilter {
     /// Apart from the users, so that many wrong tokens do not make us forget the right ones.
     strangers: Cache<Fingerprint, ()>,
     decisions: Cache<(Fingerprint, String, String), bool>,
-    fingerprints: Fingerprints,
+    fingerprint_key: FingerprintKey,
     questions: Semaphore,
 }
 
@@ -79,7 +78,7 @@ impl AuthFilter {
             users: Cache::default(),
             strangers: Cache::default(),
             decisions: Cache::default(),
-            fingerprints: Fingerprints::default(),
+            fingerprint_key: FingerprintKey::default(),
             questions: Semaphore::new(QUESTIONS),
         }
     }
@@ -117,7 +116,7 @@ impl AuthFilter {
         headers: &HeaderMap,
     ) -> Result<(), Refusal> {
         let token = bearer(headers).ok_or(Refusal::Unauthorized)?;
-        let fingerprint = self.fingerprints.of(&token);
+        let fingerprint = self.fingerprint_key.fingerprint(token);
         if self.strangers.get(&fingerprint).is_some() {
             return Err(Refusal::Unauthorized);
         }

@@ -16,7 +16,6 @@ mod cli;
 mod cluster;
 mod commands;
 mod file_watcher;
-mod fingerprint;
 mod humanize;
 mod instance;
 mod logging;
@@ -27,7 +26,6 @@ mod routes;
 mod server;
 mod telemetry;
 mod version;
-mod web;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

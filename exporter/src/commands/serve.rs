@@ -1,9 +1,10 @@
 //! Serving: from options to listening servers, through changes of the configuration, to the end.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bounded_http::Listener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
@@ -16,9 +17,8 @@ use crate::logging::{self, LogLevel};
 use crate::options::{Address, Flags, LogOptions, ServerOptions};
 use crate::reload::{Configuration, ConfigurationError, wait_for_coverage};
 use crate::routes;
-use crate::server::{AddressFlags, Server, Settings, listen};
+use crate::server::{AddressFlags, Server, Settings, listen, open_web};
 use crate::telemetry::Telemetry;
-use crate::web::Web;
 
 /// How long answers on their way may take when the program is told to stop.
 const DRAIN: Duration = Duration::from_secs(15);
@@ -117,14 +117,14 @@ impl Program {
                 main,
                 routes::main_port(&app),
                 settings.clone(),
-                servers.clone(),
+                servers,
             ),
             telemetry: Server::start(
                 "telemetry",
                 own,
                 routes::telemetry_port(&app),
                 settings,
-                servers.clone(),
+                servers,
             ),
             flags,
             configuration,
@@ -211,18 +211,12 @@ impl Program {
         self.telemetry.set(settings.clone());
         if let Some(listener) = main {
             let router = routes::main_port(&self.app);
-            let server = Server::start(
-                "metrics",
-                listener,
-                router,
-                settings.clone(),
-                servers.clone(),
-            );
+            let server = Server::start("metrics", listener, router, settings.clone(), servers);
             tokio::spawn(std::mem::replace(&mut self.main, server).drain(DRAIN));
         }
         if let Some(listener) = telemetry {
             let router = routes::telemetry_port(&self.app);
-            let server = Server::start("telemetry", listener, router, settings, servers.clone());
+            let server = Server::start("telemetry", listener, router, settings, servers);
             tokio::spawn(std::mem::replace(&mut self.telemetry, server).drain(DRAIN));
         }
         new.record_use(Some(&self.configuration), &self.app.telemetry);
@@ -242,7 +236,7 @@ async fn moved(
     old: &Address,
     flags: AddressFlags,
     new: &Address,
-) -> Result<Option<(tokio::net::TcpListener, SocketAddr)>, AnyError> {
+) -> Result<Option<Listener>, AnyError> {
     if old == new {
         Ok(None)
     } else {
@@ -251,8 +245,12 @@ async fn moved(
 }
 
 fn settings(options: &ServerOptions) -> Result<Settings, AnyError> {
-    let web = options.tls_config.as_deref().map(Web::open).transpose()?;
-    if options.auth_filter && web.as_ref().is_some_and(|web| web.current().has_users()) {
+    let web = options.tls_config.as_deref().map(open_web).transpose()?;
+    if options.auth_filter
+        && web
+            .as_ref()
+            .is_some_and(|web| web.current().requires_password())
+    {
         // A request has one Authorization field.
         return Err(
             "--auth-filter and the basic_auth_users of --tls-config exclude each other: no \

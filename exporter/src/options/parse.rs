@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kube_state_metrics::filter::AllowlistConfig;
 use kube_state_metrics::watch::ReadinessPolicy;
+use prometheus_web_config::duration::{self, DurationError};
 
 /// A limit on time; `None` is no limit.
 pub(crate) type Timeout = Option<Duration>;
@@ -84,23 +85,13 @@ pub(crate) fn ratio(text: &str) -> Result<f64, String> {
 ///
 /// Zero and negative durations disable the limit, as in Go's HTTP server.
 pub(crate) fn timeout(text: &str) -> Result<Timeout, String> {
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let seconds = match digits {
-        "0" => Some(0.0),
-        _ => go_duration(digits),
-    };
-    let cure = "is not a duration; give a number with a unit, such as `300ms`, `5s` or `1m30s`";
-    let seconds = seconds.ok_or_else(|| cure.to_owned())?;
-    if negative || seconds == 0.0 {
-        return Ok(None);
+    match duration::parse(text) {
+        Ok(timeout) => Ok((!timeout.is_zero()).then_some(timeout)),
+        Err(DurationError::TooLong) => {
+            Err("is longer than a limit can be; `0` is no limit".to_owned())
+        }
+        Err(error) => Err(error.to_string()),
     }
-    let longest = "is longer than a limit can be; `0` is no limit";
-    Duration::try_from_secs_f64(seconds)
-        .map(Some)
-        .map_err(|_| longest.to_owned())
 }
 
 /// Parses the URL of a server, which may lack its scheme.
@@ -155,34 +146,6 @@ pub(crate) fn items(values: &[String]) -> Vec<String> {
         }
     }
     items
-}
-
-/// The seconds of a duration without a sign.
-fn go_duration(mut rest: &str) -> Option<f64> {
-    let mut seconds = 0.0;
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, after) = rest.split_at(end);
-        let end = after
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(after.len());
-        let (unit, after) = after.split_at(end);
-        let unit = match unit {
-            "ns" => 1e-9,
-            "us" | "\u{b5}s" | "\u{3bc}s" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return None,
-        };
-        seconds += number.parse::<f64>().ok()? * unit;
-        rest = after;
-    }
-    Some(seconds)
 }
 
 #[cfg(test)]

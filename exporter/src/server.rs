@@ -1,0 +1,111 @@
+//! The servers of the program: bounded HTTP behind the web configuration, with metrics and logs.
+
+mod listen;
+mod metrics;
+mod web;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use bounded_http::{Accepted, Listener};
+use prometheus_web_config::{AcceptError, WebConfigFile, WebConfigLayer, WebStream};
+use tokio::net::TcpStream;
+use tower::Layer;
+
+use crate::options::Limits;
+use metrics::ServerObserver;
+use web::CurrentWeb;
+
+pub(crate) use listen::{AddressFlags, listen};
+pub(crate) use metrics::ServerMetrics;
+pub(crate) use web::open as open_web;
+
+/// A server that listens until it is drained or dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// The server's name in metrics and log.
+    name: &'static str,
+    http: bounded_http::Server,
+    web: CurrentWeb,
+}
+
+/// The settings that a reload changes while the server runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) limits: Limits,
+    /// TLS, basic authentication and the like.
+    pub(crate) web: Option<Arc<WebConfigFile>>,
+}
+
+// === impl Server ===
+
+impl Server {
+    /// Starts to serve `router`.
+    pub(crate) fn start(
+        name: &'static str,
+        listener: Listener,
+        router: Router,
+        settings: Settings,
+        metrics: &ServerMetrics,
+    ) -> Self {
+        let web = CurrentWeb::new(settings.web);
+        let (for_requests, for_connections) = (web.clone(), web.clone());
+        // Around the whole router, so that unknown paths need a password as well.
+        let layer = WebConfigLayer::new(move || for_requests.config());
+        let http = bounded_http::Server::builder()
+            .limits(limits(&settings.limits))
+            .observer(ServerObserver::new(name, metrics))
+            .acceptor(move |stream| accept(for_connections.clone(), stream))
+            .serve(listener, layer.layer(router));
+        Self { name, http, web }
+    }
+
+    /// Returns the address on which it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.http.local_addr()
+    }
+
+    /// Whether connections are encrypted.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.web.config().is_tls()
+    }
+
+    /// Changes the limits of new connections, and the web configuration of new requests.
+    pub(crate) fn set(&self, settings: Settings) {
+        self.http.set_limits(limits(&settings.limits));
+        self.web.set(settings.web);
+    }
+
+    /// Accepts no more connections and waits for the responses in progress, at most for `time`.
+    pub(crate) async fn drain(self, time: Duration) {
+        let aborted = self.http.drain(time).await;
+        if aborted > 0 {
+            tracing::warn!("{aborted} connections of {} cut after {time:?}", self.name);
+        }
+    }
+}
+
+/// Encrypts a connection if the web configuration asks for it.
+async fn accept(web: CurrentWeb, stream: TcpStream) -> Result<Accepted<WebStream>, AcceptError> {
+    let config = web.config();
+    let stream = config.accept(stream).await?;
+    Ok(Accepted::new(stream).http2(config.http2()))
+}
+
+/// The limits of the options, as the server knows them.
+fn limits(options: &Limits) -> bounded_http::Limits {
+    let mut limits = bounded_http::Limits::default();
+    // Requests have no body, so they are complete with their header: the shorter time counts.
+    limits.request_timeout = match (options.read_header, options.read) {
+        (Some(header), Some(read)) => Some(header.min(read)),
+        (header, read) => header.or(read),
+    };
+    limits.response_timeout = options.write;
+    limits.progress_timeout = options.progress;
+    limits.idle_timeout = options.idle;
+    limits.max_connections = options.connections;
+    limits.max_responses = options.answers;
+    limits
+}

@@ -1,0 +1,86 @@
+//! Metrics and log lines of the servers.
+
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+
+use bounded_http::{CloseReason, Observer};
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
+
+/// Metrics of all servers.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerMetrics {
+    /// Open connections, by server.
+    pub(crate) connections: IntGaugeVec,
+    /// Connections with a response in progress, by server.
+    pub(crate) answering: IntGaugeVec,
+    /// Connections that the server closed, by server and reason.
+    pub(crate) cut: IntCounterVec,
+}
+
+/// Counts and logs the events of one server.
+///
+/// A server that is being drained and its successor on another port count together.
+pub(super) struct ServerObserver {
+    name: &'static str,
+    connections: IntGauge,
+    answering: IntGauge,
+    cut: IntCounterVec,
+}
+
+// === impl ServerObserver ===
+
+impl ServerObserver {
+    pub(super) fn new(name: &'static str, metrics: &ServerMetrics) -> Self {
+        let labels = &[name];
+        Self {
+            name,
+            connections: metrics.connections.with_label_values(labels),
+            answering: metrics.answering.with_label_values(labels),
+            cut: metrics.cut.clone(),
+        }
+    }
+}
+
+impl Observer for ServerObserver {
+    fn connection_opened(&self) {
+        self.connections.inc();
+    }
+
+    fn connection_closed(&self) {
+        self.connections.dec();
+    }
+
+    fn connection_busy(&self) {
+        self.answering.inc();
+    }
+
+    fn connection_not_busy(&self) {
+        self.answering.dec();
+    }
+
+    fn limit_exceeded(&self, peer: SocketAddr, reason: CloseReason) {
+        let reason = label(reason);
+        tracing::debug!(%peer, reason, "connection closed");
+        self.cut.with_label_values(&[self.name, reason]).inc();
+    }
+
+    // The log lines are those of the defaults, with this program's target, which its flags select.
+
+    fn connection_failed(&self, peer: SocketAddr, error: &(dyn Error + Send + Sync + 'static)) {
+        tracing::debug!(%peer, "connection failed: {error}");
+    }
+
+    fn accept_failed(&self, error: &io::Error) {
+        tracing::warn!("cannot accept a connection: {error}");
+    }
+}
+
+/// The value of the label `reason`, which keeps its meaning from release to release.
+fn label(reason: CloseReason) -> &'static str {
+    match reason {
+        CloseReason::SlowResponse => "slow_answer",
+        CloseReason::Evicted => "made_room",
+        other => other.as_str(),
+    }
+}

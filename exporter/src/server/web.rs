@@ -1,0 +1,66 @@
+//! The web configuration file (`--tls-config`).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use prometheus_web_config::{ReloadObserver, WebConfig, WebConfigError, WebConfigFile};
+
+/// The file in use, which a reload of the options replaces.
+#[derive(Clone, Debug)]
+pub(super) struct CurrentWeb(Arc<RwLock<Option<Arc<WebConfigFile>>>>);
+
+/// A file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("--tls-config {0}")]
+pub(crate) struct WebError(#[from] WebConfigError);
+
+/// Logs with the flag's name and this program's target, which its flags select.
+struct LogReloads;
+
+/// Opens a file.
+///
+/// # Errors
+///
+/// Names the flag, the file and the key that is wrong.
+pub(crate) fn open(path: &Path) -> Result<WebConfigFile, WebError> {
+    Ok(WebConfigFile::open_with_observer(path, LogReloads)?)
+}
+
+// === impl CurrentWeb ===
+
+impl CurrentWeb {
+    pub(super) fn new(file: Option<Arc<WebConfigFile>>) -> Self {
+        Self(Arc::new(RwLock::new(file)))
+    }
+
+    pub(super) fn set(&self, file: Option<Arc<WebConfigFile>>) {
+        *self.0.write() = file;
+    }
+
+    /// Returns what the file says now. Without a file, everything is allowed.
+    pub(super) fn config(&self) -> Arc<WebConfig> {
+        let file = self.0.read().clone();
+        file.map_or_else(Arc::default, |file| file.current())
+    }
+}
+
+// === impl LogReloads ===
+
+impl ReloadObserver for LogReloads {
+    fn reloaded(&self, path: &Path) {
+        tracing::info!("--tls-config {}: read again", path.display());
+    }
+
+    fn reload_failed(&self, error: &WebConfigError) {
+        tracing::error!("--tls-config {error}; what was read before stays in use");
+    }
+
+    fn tls_section_is_empty(&self, path: &Path) {
+        tracing::warn!(
+            "--tls-config {}: tls_server_config names no certificate, so that connections are not \
+             encrypted",
+            path.display()
+        );
+    }
+}
