@@ -19,9 +19,6 @@ use tree::Files;
 
 /// Imports that wait for their repair, as `from -> to`. None is added here.
 const KNOWN: &[&str] = &[
-    "exporter/src/server/connection.rs -> exporter/src/server/mod.rs",
-    "exporter/src/web/file.rs -> exporter/src/web.rs",
-    "exporter/src/web/tls.rs -> exporter/src/web/file.rs",
     "src/custom_resources/expr/disabled.rs -> src/custom_resources/expr.rs",
     "src/custom_resources/expr/enabled.rs -> src/custom_resources/expr.rs",
     "src/families/pods/containers.rs -> src/families/pods.rs",
