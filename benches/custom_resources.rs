@@ -279,15 +279,13 @@ fn configured(config: &str) -> Box<dyn ObjectWriter> {
     );
     let builder = StateMetrics::builder()
         .custom_resources(&config)
-        .known_kinds([kind]);
+        .known_kinds([kind])
+        .all_fed_by_host();
     writer(&builder.build().expect("the families are valid"))
 }
 
 fn writer(metrics: &StateMetrics) -> Box<dyn ObjectWriter> {
-    metrics
-        .object_writers()
-        .pop()
-        .expect("one resource is registered")
+    metrics.feeds().pop().expect("one resource is registered")
 }
 
 /// An application of about 4 KB, most of which no family reads.
@@ -345,7 +343,9 @@ fn custom_resources(criterion: &mut Criterion) {
             assert!(config.contains(path), "{path}");
             config.replace(path, expression)
         });
-    let typed = StateMetrics::builder().collector(typed()).build();
+    let typed = StateMetrics::builder()
+        .collector(typed().fed_by_host())
+        .build();
     let mut group = criterion.benchmark_group("apply 10,000 applications");
     group.throughput(Throughput::Elements(APPLICATIONS as u64));
     group.sample_size(10);
@@ -358,7 +358,9 @@ fn custom_resources(criterion: &mut Criterion) {
             bencher.iter(|| {
                 writer.begin_list();
                 for object in &objects {
-                    writer.apply(black_box(object)).expect("objects decode");
+                    writer
+                        .apply_json(black_box(object))
+                        .expect("objects decode");
                 }
                 writer.end_list();
             });

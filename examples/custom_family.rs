@@ -68,13 +68,14 @@ pub(crate) fn nodes() -> Collector<Node> {
         )
 }
 
-/// Builds, feeds and writes.
+/// Builds the metrics, feeds two objects, and returns the exposition.
 pub(crate) fn report() -> Result<String, Box<dyn std::error::Error>> {
     let metrics = StateMetrics::builder()
         .built_in([BuiltIn::Pods])
         .collector(pods(["registry.acme.dev/".into(), "docker.io/".into()]))
         .collector(nodes())
         .allow_metrics(["^acme_", "^kube_pod_status_phase$"])
+        .all_fed_by_host() // there is no cluster
         .build()?;
     let pod = json!({
         "metadata": { "name": "cart", "namespace": "shop" },
@@ -89,10 +90,10 @@ pub(crate) fn report() -> Result<String, Box<dyn std::error::Error>> {
         "status": { "allocatable": { "memory": "16Gi" } }
     });
     metrics
-        .writer::<Pod>()?
+        .feed::<Pod>()?
         .apply_object(&serde_json::from_value(pod)?);
     metrics
-        .writer::<Node>()?
+        .feed::<Node>()?
         .apply_object(&serde_json::from_value(node)?);
     Ok(metrics
         .exposition(Format::Text, ExpositionFilter::default())

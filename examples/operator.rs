@@ -2,9 +2,9 @@
 //! `cargo run --features http,watch --example operator`, then `curl localhost:8080/metrics`.
 //!
 //! The controller keeps a Deployment for every `Website` and writes how many pods are ready into its
-//! status. It watches both kinds anyway. The same events feed the families of websites, which are
-//! ours, and those of deployments, which are built in. Pods are of no interest to the controller, so
-//! the crate watches them.
+//! status, so it watches both kinds anyway. The same events feed the families of websites, which the
+//! operator defines, and those of deployments, which are built in. The controller does not use pods,
+//! so the crate watches them.
 
 use std::future::{Future, ready};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Controller, WatchStreamExt, reflector, watcher};
 use kube::{Api, Client, Config, CustomResource, Resource, ResourceExt};
 use kube_state_metrics::watch::{RecordExt, configure_for_watching};
-use kube_state_metrics::{BuildError, BuiltIn, Collector, Family, NotRegistered, StateMetrics};
+use kube_state_metrics::{BuildError, BuiltIn, Collector, Family, FeedError, StateMetrics};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -44,7 +44,7 @@ pub(crate) struct WebsiteStatus {
     ready_replicas: i32,
 }
 
-/// What the controller is told, and what it tells itself.
+/// What the controller needs to reconcile a website.
 struct Context {
     client: Client,
     deployments: Store<Deployment>,
@@ -54,13 +54,13 @@ struct Context {
 fn websites() -> Collector<Website> {
     Collector::new()
         .family(
-            Family::gauge("website_replicas", "Pods the website shall have.")
+            Family::gauge("website_replicas", "Number of desired pods of the website.")
                 .generate(|website: &Website, s| s.value(website.spec.replicas)),
         )
         .family(
             Family::gauge(
                 "website_replicas_ready",
-                "Pods that are ready; absent before the first look.",
+                "Number of ready pods; absent until the controller has reconciled the website.",
             )
             .generate(|website: &Website, s| {
                 s.maybe_value(website.status.as_ref().map(|status| status.ready_replicas));
@@ -68,22 +68,22 @@ fn websites() -> Collector<Website> {
         )
 }
 
-/// What the operator exposes.
+/// The metrics of the operator. Its own watches feed websites and deployments; the crate's watch
+/// feeds pods.
 pub(crate) fn metrics() -> Result<StateMetrics, BuildError> {
     StateMetrics::builder()
         .built_in([BuiltIn::Deployments, BuiltIn::Pods])
-        .collector(websites())
+        .fed_by_host(BuiltIn::Deployments)
+        .collector(websites().fed_by_host())
         .build()
 }
 
-/// The controller. Each of its watches goes through a reflector, for the controller's own use, and
-/// through `record_into`, for the metrics.
-///
-/// The writers are taken here, so whoever watches the rest does so after this call.
+/// The controller. Each of its watches feeds a reflector, which the controller reads, and the
+/// metrics.
 pub(crate) fn controller(
     client: Client,
     metrics: &StateMetrics,
-) -> Result<impl Future<Output = ()> + Send + use<>, NotRegistered> {
+) -> Result<impl Future<Output = ()> + Send + use<>, FeedError> {
     let (websites, website_writer) = reflector::store();
     let website_events = watcher(
         Api::<Website>::all(client.clone()),
@@ -91,7 +91,7 @@ pub(crate) fn controller(
     )
     .default_backoff()
     .reflect(website_writer)
-    .record_into(metrics.writer::<Website>()?)
+    .record_into(metrics.feed::<Website>()?)
     .applied_objects();
     let (deployments, deployment_writer) = reflector::store();
     let deployment_events = watcher(
@@ -100,7 +100,7 @@ pub(crate) fn controller(
     )
     .default_backoff()
     .reflect(deployment_writer)
-    .record_into(metrics.writer::<Deployment>()?)
+    .record_into(metrics.feed::<Deployment>()?)
     .touched_objects();
     let context = Arc::new(Context {
         client,
@@ -112,7 +112,7 @@ pub(crate) fn controller(
         .for_each(|_| ready(())))
 }
 
-/// Makes the Deployment what the website wants, and the website's status what the Deployment is.
+/// Applies the Deployment of a website, and updates the website's status from it.
 async fn reconcile(website: Arc<Website>, context: Arc<Context>) -> kube::Result<Action> {
     let (name, namespace) = (website.name_any(), website.namespace().unwrap_or_default());
     let labels = json!({ "website": name });

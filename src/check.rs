@@ -98,6 +98,7 @@ pub fn check_as(
     let objects: Vec<_> = objects.into_iter().collect();
     let builder = StateMetrics::builder()
         .custom_resources(&config)
+        .all_fed_by_host()
         .known_kinds(KnownKind::of_objects(&objects));
     let metrics = match builder.build() {
         Ok(metrics) if report.errors.is_empty() => metrics,
@@ -108,7 +109,7 @@ pub fn check_as(
             return report;
         }
     };
-    let mut writers = metrics.object_writers();
+    let mut writers = metrics.feeds();
     for object in &objects {
         let text = |name| object.get(name).and_then(Value::as_str).unwrap_or_default();
         let (api_version, kind) = (text("apiVersion"), text("kind"));
@@ -118,7 +119,7 @@ pub fn check_as(
         });
         // Objects of any shape decode, so nothing is lost here.
         let applied =
-            writer.is_some_and(|writer| writer.apply(object.to_string().as_bytes()).is_ok());
+            writer.is_some_and(|writer| writer.apply_json(object.to_string().as_bytes()).is_ok());
         if !applied {
             let kind = format!("{api_version} {kind}");
             *report.ignored.entry(kind.trim().to_owned()).or_default() += 1;
@@ -126,12 +127,12 @@ pub fn check_as(
     }
     let exposition = metrics.exposition(format, ExpositionFilter::default());
     report.exposition = exposition.to_string();
-    let stats = metrics.stats().map(|(_, stats)| stats);
-    // Those of one object are dropped before they are stored, those of others when they are shown.
-    let made: u64 = stats.map(|own| own.series + own.duplicates).sum();
+    // The store drops repeated samples of one object, the exposition those of other objects.
+    let stats = metrics.stores().into_iter().map(|store| store.stats());
+    let made: u64 = stats.map(|stats| stats.series + stats.duplicates).sum();
     let shown = exposition.samples().count() as u64;
     report.repeated = made.saturating_sub(shown);
-    report.unread = metrics.custom_resource_errors();
+    report.unread = metrics.custom_resources().errors();
     report
 }
 

@@ -22,10 +22,10 @@
 //!       each: { type: Gauge, gauge: { path: [spec, size] } }
 //! ")?;
 //! let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
-//! let metrics =
-//!     StateMetrics::builder().custom_resources(&config).known_kinds([widgets]).build()?;
-//! for mut writer in metrics.object_writers() {
-//!     writer.apply(br#"{ "metadata": { "name": "a" }, "spec": { "size": 3 } }"#)?;
+//! let builder = StateMetrics::builder().custom_resources(&config).known_kinds([widgets]);
+//! let metrics = builder.all_fed_by_host().build()?;
+//! for mut writer in metrics.feeds() {
+//!     writer.apply_json(br#"{ "metadata": { "name": "a" }, "spec": { "size": 3 } }"#)?;
 //! }
 //! let text = metrics.exposition(Format::Text, ExpositionFilter::default()).to_string();
 //! assert!(text.contains("acme_widget_size{") && text.ends_with("name=\"a\"} 3\n"));

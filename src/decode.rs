@@ -32,10 +32,10 @@ use adapter::{Adapter, Wanted};
 /// ```
 /// use kube_state_metrics::{BuiltIn, DecodeReason, StateMetrics};
 ///
-/// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).build()?;
-/// let mut pods = metrics.object_writers().remove(0);
+/// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).all_fed_by_host().build()?;
+/// let mut pods = metrics.feeds().remove(0);
 /// let json = br#"{ "metadata": { "name": "cart", "namespace": "shop" }, "spec": { "nodeName": 1 } }"#;
-/// let error = pods.apply(json).unwrap_err();
+/// let error = pods.apply_json(json).unwrap_err();
 /// assert_eq!(error.reason(), DecodeReason::Field);
 /// assert_eq!(error.object(), "shop/cart");
 /// assert_eq!(error.identity(), Some(("shop", "cart")));
@@ -59,9 +59,9 @@ debug_is_display!(DecodeError);
 /// ```
 /// use kube_state_metrics::{BuiltIn, DecodeReason, StateMetrics};
 ///
-/// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).build()?;
-/// let mut pods = metrics.object_writers().remove(0);
-/// let error = pods.apply(b"{ \"metadata\": ").unwrap_err();
+/// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).all_fed_by_host().build()?;
+/// let mut pods = metrics.feeds().remove(0);
+/// let error = pods.apply_json(b"{ \"metadata\": ").unwrap_err();
 /// assert_eq!(error.reason(), DecodeReason::Syntax);
 /// assert_eq!(error.reason().as_str(), "syntax");
 /// # Ok::<(), kube_state_metrics::BuildError>(())

@@ -16,7 +16,7 @@ use std::str::FromStr;
 
 use crate::errors::debug_is_display;
 use crate::family::Collector;
-use crate::resource::{CollectedResource, ResourceInfo};
+use crate::resource::{CollectedResource, ResourceInfo, ResourceName};
 
 pub mod catalogue;
 mod common;
@@ -163,6 +163,18 @@ impl BuiltIn {
             }
         }
         self.visit(Info)
+    }
+}
+
+impl From<BuiltIn> for ResourceName {
+    fn from(resource: BuiltIn) -> Self {
+        Self::from(resource.info())
+    }
+}
+
+impl From<&BuiltIn> for ResourceName {
+    fn from(resource: &BuiltIn) -> Self {
+        Self::from(*resource)
     }
 }
 

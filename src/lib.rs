@@ -33,10 +33,11 @@
 //!     let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
 //!     s.value(taints.map_or(0, Vec::len));
 //! });
-//! let metrics = StateMetrics::builder().collector(Collector::new().family(taints)).build()?;
+//! let nodes = Collector::new().family(taints).fed_by_host();
+//! let metrics = StateMetrics::builder().collector(nodes).build()?;
 //!
 //! let node = serde_json::json!({ "metadata": { "name": "worker-1" } });
-//! metrics.writer::<Node>()?.apply_object(&serde_json::from_value(node)?);
+//! metrics.feed::<Node>()?.apply_object(&serde_json::from_value(node)?);
 //! assert_eq!(
 //!     metrics.exposition(Format::Text, ExpositionFilter::default()).to_string(),
 //!     "# HELP node_taints Taints of the node.\n# TYPE node_taints gauge\n\
@@ -117,16 +118,18 @@ pub use family::{
     Collector, Family, FamilyBuilder, FamilyDescriptor, FamilyGenerator, LabelValue, MetricType,
     Sample, SampleValue, Samples, Stability,
 };
+pub use registry::{BuildError, BuildProblem, Builder, FeedError, StateMetrics};
 #[cfg(feature = "custom-resources")]
-pub use registry::ResourceChanges;
-pub use registry::{BuildError, BuildProblem, Builder, NotRegistered, StateMetrics};
-pub use resource::{CollectedResource, ResourceInfo, Scope, StaticScope};
+pub use registry::{CustomResources, ResourceChanges};
+pub use resource::{CollectedResource, ResourceInfo, ResourceName, Scope, StaticScope};
 pub use scope::{Shard, ShardError};
 #[cfg(feature = "manifests")]
 pub use source::manifests;
 #[cfg(feature = "watch")]
 pub use source::watch;
-pub use store::{CacheStore, MetricsStore, ObjectWriter, StoreStats, StoredObject, Writer};
+pub use store::{
+    CacheStore, MetricsStore, ObjectWriter, StoreReader, StoreStats, StoredObject, Writer,
+};
 
 /// Compiles the examples of the README.
 #[cfg(all(doctest, feature = "http", feature = "testing", feature = "watch"))]

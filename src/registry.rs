@@ -1,7 +1,7 @@
 //! The registry: the resources of an application, their settings, and the plan in force.
 //!
-//! A [`Builder`] checks what an application registers and yields a [`StateMetrics`], which holds the
-//! stores and the plan of the exposition.
+//! A [`Builder`] checks the resources that an application registers and builds a [`StateMetrics`],
+//! which holds the stores and the plan of the exposition.
 
 mod builder;
 #[cfg(feature = "custom-resources")]
@@ -10,12 +10,14 @@ mod current_plan;
 #[cfg(feature = "custom-resources")]
 mod custom_resources;
 mod errors;
+mod feeds;
 mod registration;
 mod settings;
 mod state_metrics;
 
 pub use builder::Builder;
 #[cfg(feature = "custom-resources")]
-pub use custom_resources::ResourceChanges;
+pub use custom_resources::{CustomResources, ResourceChanges};
 pub use errors::{BuildError, BuildProblem};
-pub use state_metrics::{NotRegistered, StateMetrics};
+pub use feeds::FeedError;
+pub use state_metrics::StateMetrics;

@@ -272,3 +272,176 @@ impl fmt::Display for ResourceInfo {
         Ok(())
     }
 }
+
+/// The name by which a method of a builder takes a resource.
+///
+/// A name is the plural, lower-case name of the resource. Where the plural alone is ambiguous, the
+/// group follows it, or the version and the group, as in `kubectl get`. A [`ResourceInfo`] and a
+/// [`BuiltIn`](crate::BuiltIn) convert to the longest form.
+///
+/// ```
+/// use kube_state_metrics::{BuiltIn, ResourceInfo, ResourceName};
+///
+/// let deployments = BuiltIn::Deployments.info();
+/// for name in ["deployments", "deployments.apps", "deployments.v1.apps"] {
+///     assert!(ResourceName::from(name).matches(&deployments));
+/// }
+/// assert_eq!(ResourceName::from(&deployments).as_str(), "deployments.v1.apps");
+/// assert_eq!(ResourceName::from(BuiltIn::Pods).as_str(), "pods.v1");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResourceName(Cow<'static, str>);
+
+// === impl ResourceName ===
+
+impl ResourceName {
+    /// The text of the name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the resource has this name.
+    #[must_use]
+    pub fn matches(&self, resource: &ResourceInfo) -> bool {
+        let Some(qualifier) = self.0.strip_prefix(resource.plural()) else {
+            return false;
+        };
+        let Some(qualifier) = qualifier.strip_prefix('.') else {
+            return qualifier.is_empty();
+        };
+        if !resource.group.is_empty() && qualifier == resource.group {
+            return true;
+        }
+        let Some(group) = qualifier.strip_prefix(resource.version()) else {
+            return false;
+        };
+        match resource.group() {
+            "" => group.is_empty(),
+            wanted => group.strip_prefix('.') == Some(wanted),
+        }
+    }
+
+    /// Whether the text can name a resource at all.
+    pub(crate) fn is_valid(&self) -> bool {
+        let is_label = |label: &str| {
+            let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            !label.is_empty() && label.chars().all(allowed)
+        };
+        self.0.split('.').all(is_label)
+    }
+}
+
+impl fmt::Display for ResourceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for ResourceName {
+    fn from(name: &str) -> Self {
+        Self(Cow::Owned(name.to_owned()))
+    }
+}
+
+impl From<String> for ResourceName {
+    fn from(name: String) -> Self {
+        Self(Cow::Owned(name))
+    }
+}
+
+impl From<&String> for ResourceName {
+    fn from(name: &String) -> Self {
+        Self(Cow::Owned(name.clone()))
+    }
+}
+
+impl From<&ResourceInfo> for ResourceName {
+    fn from(resource: &ResourceInfo) -> Self {
+        let mut name = format!("{}.{}", resource.plural, resource.version);
+        if !resource.group.is_empty() {
+            name.push('.');
+            name.push_str(&resource.group);
+        }
+        Self(Cow::Owned(name))
+    }
+}
+
+impl From<ResourceInfo> for ResourceName {
+    fn from(resource: ResourceInfo) -> Self {
+        Self::from(&resource)
+    }
+}
+
+impl From<&Self> for ResourceName {
+    fn from(name: &Self) -> Self {
+        name.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::GroupVersionKind;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn resource(group: &str, version: &str, kind: &str) -> ResourceInfo {
+        let kind = GroupVersionKind::gvk(group, version, kind);
+        ResourceInfo::dynamic(&ApiResource::from_gvk(&kind), Scope::Namespaced)
+    }
+
+    #[test]
+    fn a_name_has_the_forms_that_kubectl_takes() {
+        let deployments = resource("apps", "v1", "Deployment");
+        let pods = resource("", "v1", "Pod");
+        let matching = |info: &ResourceInfo, names: &[&str]| {
+            let names = names.iter().map(|&name| ResourceName::from(name));
+            names.map(|name| name.matches(info)).collect::<Vec<_>>()
+        };
+        let names = ["deployments", "deployments.apps", "deployments.v1.apps"];
+        assert_eq!(matching(&deployments, &names), [true; 3]);
+        let others = [
+            "",
+            "deployment",
+            "deploymentsapps",
+            "deployments.",
+            "deployments.v1",
+            "deployments.v1.",
+            "deployments.v1.app",
+            "deployments.v2.apps",
+            "pods.apps",
+        ];
+        assert_eq!(matching(&deployments, &others), [false; 9]);
+        assert_eq!(matching(&pods, &["pods", "pods.v1"]), [true; 2]);
+        let others = ["pods.", "pods.v1.", "pods.metrics.k8s.io", "pods.v2"];
+        assert_eq!(matching(&pods, &others), [false; 4]);
+    }
+
+    #[test]
+    fn text_that_cannot_name_a_resource_is_not_valid() {
+        for name in ["pods", "deployments.v1.apps", "my-kinds.acme.dev"] {
+            assert!(ResourceName::from(name).is_valid(), "{name}");
+        }
+        for name in ["", ".", "pods.", "Pods", "pods,nodes", "*", " pods"] {
+            assert!(!ResourceName::from(name).is_valid(), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_resource_has_the_name_that_is_made_of_it(
+            group in "(|[a-z]{1,5}(\\.[a-z]{1,5})?)",
+            version in "v[1-9](beta[1-9])?",
+            kind in "[A-Z][a-z]{1,8}",
+        ) {
+            let info = resource(&group, &version, &kind);
+            let name = ResourceName::from(&info);
+            prop_assert!(name.matches(&info) && name.is_valid(), "{name}");
+            prop_assert!(ResourceName::from(info.to_string()).matches(&info));
+            prop_assert!(ResourceName::from(info.label()).matches(&info));
+            let other = resource(&group, &format!("{version}1"), &kind);
+            prop_assert!(!name.matches(&other));
+        }
+    }
+}

@@ -135,8 +135,9 @@ impl Collector for StoreMetrics {
     fn collect(&self) -> Vec<MetricFamily> {
         let _one = self.one_at_a_time.lock();
         self.figures.reset(&self.metrics);
-        for (resource, stats) in self.metrics.stats() {
-            self.figures.set(&resource_label(&resource), &stats);
+        for store in self.metrics.stores() {
+            self.figures
+                .set(&resource_label(store.resource()), &store.stats());
         }
         self.figures.collect()
     }
@@ -268,7 +269,7 @@ impl Figures {
             counters.reset();
         }
         #[cfg(feature = "custom-resources")]
-        for own in metrics.custom_resource_errors() {
+        for own in metrics.custom_resources().errors() {
             let labels = [own.resource, own.family];
             self.unread.with_label_values(&labels).inc_by(own.count);
         }

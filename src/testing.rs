@@ -124,7 +124,13 @@ fn try_render<Of>(built: &Built, objects: &impl Fixture<Of>) -> Result<Rendered,
 }
 
 fn feed<Of>(metrics: &StateMetrics, objects: &impl Fixture<Of>) -> Result<Rendered, String> {
-    let panics = || metrics.stats().map(|(_, stats)| stats.panics).sum::<u64>();
+    let panics = || {
+        metrics
+            .stores()
+            .iter()
+            .map(|store| store.stats().panics)
+            .sum::<u64>()
+    };
     let before = panics();
     let mut intake = Intake::new(metrics);
     objects.feed(&mut intake)?;

@@ -53,17 +53,17 @@ const PODS: usize = 2_000;
 fn memory_per_pod_and_allocations_per_update_stay_where_they_are() {
     let pods = support::pods(PODS);
     let metrics = StateMetrics::builder()
-        .collector(support::collector())
+        .collector(support::collector().fed_by_host())
         .build()
         .unwrap();
-    let mut writer = metrics.writer().unwrap();
+    let mut writer = metrics.feed().unwrap();
 
     let before = LIVE.load(Relaxed);
     writer.begin_list();
     pods.iter().for_each(|pod| writer.apply_object(pod));
     writer.end_list();
     let per_pod = (LIVE.load(Relaxed) - before) / PODS;
-    let stats = metrics.stats().next().unwrap().1;
+    let stats = metrics.stores()[0].stats();
     let estimate = usize::try_from(stats.memory_bytes).unwrap() / PODS;
     println!("{per_pod} bytes per pod, {estimate} by the store's own count");
     assert!(per_pod < 1_650, "{per_pod} bytes per pod");
@@ -174,10 +174,11 @@ spec:
         .built_in([BuiltIn::ConfigMaps])
         .custom_resources(&config)
         .known_kinds(KnownKind::built_in())
+        .all_fed_by_host()
         .build()
         .expect("the families are valid");
     let object = br#"{"metadata":{"namespace":"n","name":"a"},"spec":{"size":3}}"#;
-    let mut built_in = metrics.object_writers();
+    let mut built_in = metrics.feeds();
     let mut change = |round: usize| {
         let version = format!("v{}", round % 7);
         let kind = KnownKind::new("acme.dev", version, "Widget", "widgets", Scope::Namespaced);
@@ -185,21 +186,23 @@ spec:
         let kinds = KnownKind::built_in().into_iter();
         let kinds = kinds.chain((!round.is_multiple_of(3)).then_some(kind));
         metrics
+            .custom_resources()
             .set_known_kinds(kinds)
             .expect("kinds do not conflict");
         metrics
-            .set_custom_resources((!round.is_multiple_of(5)).then_some(&config))
+            .custom_resources()
+            .set_config((!round.is_multiple_of(5)).then_some(&config))
             .expect("the families do not conflict");
         for writer in &mut built_in {
             writer.begin_list();
-            writer.apply(object).expect("the object decodes");
+            writer.apply_json(object).expect("the object decodes");
             writer.end_list();
         }
-        for own in metrics.custom_resources() {
+        for own in metrics.custom_resources().collectors() {
             let resource = own.resource();
-            let writers = metrics.object_writers_of(resource).into_iter();
+            let writers = metrics.feeds_of(resource).unwrap().into_iter();
             for mut writer in writers.filter(|_| !resource.group().is_empty()) {
-                writer.apply(object).expect("the object decodes");
+                writer.apply_json(object).expect("the object decodes");
             }
         }
         let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());

@@ -36,10 +36,10 @@ impl Setup {
     fn new() -> Self {
         let pods = support::pods(PODS);
         let metrics = (StateMetrics::builder()
-            .collector(support::collector())
+            .collector(support::collector().fed_by_host())
             .build())
         .expect("the built-in families are valid");
-        let mut writer = metrics.writer().expect("pods are registered");
+        let mut writer = metrics.feed().expect("pods are registered");
         writer.begin_list();
         pods.iter().for_each(|pod| writer.apply_object(pod));
         writer.end_list();
@@ -82,7 +82,7 @@ pub(crate) fn scattered() -> impl FnMut() -> usize {
 }
 
 fn memory(setup: &Setup) {
-    let (_, stats) = setup.metrics.stats().next().expect("pods are registered");
+    let stats = setup.metrics.stores()[0].stats();
     let per_pod = |bytes: u64| bytes as f64 / PODS as f64;
     println!(
         "memory per pod: {:.0} bytes in pages, {:.0} bytes as a map of texts; {:.1} series, {:.0} bytes of text",

@@ -89,7 +89,7 @@ fn lists(c: &mut Criterion, setup: &mut Setup) {
                 setup.writer.end_list();
             });
         });
-        let (_, stats) = setup.metrics.stats().next().expect("pods are registered");
+        let stats = setup.metrics.stores()[0].stats();
         assert_eq!((stats.objects, stats.swept), (PODS as u64, 0));
     }
     let mut generator = Generator::new(support::collector());

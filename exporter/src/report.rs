@@ -79,7 +79,7 @@ impl Report {
     /// Counts the samples of all families.
     fn new(metrics: &StateMetrics, content: &MetricsOptions) -> Self {
         let catalogue = catalogue();
-        let custom = metrics.custom_resources();
+        let custom = metrics.custom_resources().collectors();
         let configured = custom.iter().flat_map(|own| {
             let resource = own.resource().label();
             own.families().map(move |family| (family, resource.clone()))

@@ -154,6 +154,6 @@ impl CustomResourceCollector {
 
 impl From<CustomResourceCollector> for Collector<JsonObject> {
     fn from(own: CustomResourceCollector) -> Self {
-        Self::configured(own.resource).families(own.families)
+        Self::without_base_labels(own.resource).families(own.families)
     }
 }

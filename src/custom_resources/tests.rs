@@ -29,15 +29,16 @@ fn metrics() -> StateMetrics {
         .built_in([BuiltIn::Pods])
         .allow_metrics(["kube_pod_info", "acme_", "label_"])
         .custom_resources(&Config::parse(CONFIG).unwrap())
+        .all_fed_by_host()
         .build()
         .unwrap()
 }
 
 fn feed(metrics: &StateMetrics, kind: &KnownKind, size: u32) {
-    for mut writer in metrics.object_writers_of(kind.resource()) {
+    for mut writer in metrics.feeds_of(kind.resource()).unwrap() {
         let object =
             json!({ "metadata": { "name": "a", "namespace": "n" }, "spec": { "size": size } });
-        writer.apply(object.to_string().as_bytes()).unwrap();
+        writer.apply_json(object.to_string().as_bytes()).unwrap();
     }
 }
 
@@ -358,10 +359,13 @@ fn without_the_feature_an_expression_is_an_error_that_says_so() {
 fn kinds_come_and_go_while_others_keep_their_samples() {
     let metrics = metrics();
     let pod: Pod = serde_json::from_value(json!({ "metadata": { "name": "p" } })).unwrap();
-    metrics.writer::<Pod>().unwrap().apply_object(&pod);
-    assert_eq!(metrics.resources().len(), 1);
+    metrics.feed::<Pod>().unwrap().apply_object(&pod);
+    assert_eq!(metrics.stores().len(), 1);
 
-    let changes = metrics.set_known_kinds([widget("v1")]).unwrap();
+    let changes = metrics
+        .custom_resources()
+        .set_known_kinds([widget("v1")])
+        .unwrap();
     assert_eq!(changes.added, [widget("v1").resource().clone()]);
     feed(&metrics, &widget("v1"), 3);
     let pods = text(&metrics, ExpositionFilter::default().resources(["pods"]));
@@ -369,6 +373,7 @@ fn kinds_come_and_go_while_others_keep_their_samples() {
 
     // Another version comes: the first one keeps its samples.
     let changes = metrics
+        .custom_resources()
         .set_known_kinds([widget("v1"), widget("v2")])
         .unwrap();
     assert_eq!((changes.added.len(), changes.removed.len()), (1, 0));
@@ -385,12 +390,18 @@ fn kinds_come_and_go_while_others_keep_their_samples() {
     );
     assert_eq!(lines.len(), 3);
 
-    let changes = metrics.set_known_kinds([widget("v2")]).unwrap();
+    let changes = metrics
+        .custom_resources()
+        .set_known_kinds([widget("v2")])
+        .unwrap();
     assert_eq!(changes.removed, [widget("v1").resource().clone()]);
     let all = text(&metrics, ExpositionFilter::default());
     assert!(!all.contains("version=\"v1\"") && all.contains(" 4\n") && all.contains(&pods));
     assert_eq!(
-        metrics.set_known_kinds([widget("v2")]).unwrap(),
+        metrics
+            .custom_resources()
+            .set_known_kinds([widget("v2")])
+            .unwrap(),
         ResourceChanges::default()
     );
 }
@@ -401,7 +412,10 @@ fn a_thousand_changes_leave_nothing_behind() {
     let mut stores: Vec<Weak<dyn AnyStore>> = Vec::new();
     for round in 0..1000 {
         let kind = widget(&format!("v{round}"));
-        let changes = metrics.set_known_kinds([kind.clone()]).unwrap();
+        let changes = metrics
+            .custom_resources()
+            .set_known_kinds([kind.clone()])
+            .unwrap();
         assert_eq!(
             (changes.added.len(), changes.removed.len()),
             (1, usize::from(round > 0))
@@ -414,19 +428,22 @@ fn a_thousand_changes_leave_nothing_behind() {
             assert!(exposition.encoded(crate::Encoding::Gzip).count() > 0);
         }
     }
-    assert_eq!(metrics.resources().len(), 2);
+    assert_eq!(metrics.stores().len(), 2);
     let mut alive: Vec<_> = stores.iter().filter_map(Weak::upgrade).collect();
     alive.sort_by_key(|store| Arc::as_ptr(store).cast::<u8>() as usize);
     alive.dedup_by(|a, b| Arc::ptr_eq(a, b));
     assert_eq!(alive.len(), 2);
-    metrics.set_known_kinds([]).unwrap();
+    metrics.custom_resources().set_known_kinds([]).unwrap();
     assert_eq!(text(&metrics, ExpositionFilter::default()), "");
 }
 
 #[test]
 fn a_selection_names_custom_resources_in_every_spelling() {
     let metrics = metrics();
-    metrics.set_known_kinds([widget("v1")]).unwrap();
+    metrics
+        .custom_resources()
+        .set_known_kinds([widget("v1")])
+        .unwrap();
     feed(&metrics, &widget("v1"), 3);
     let everything = text(&metrics, ExpositionFilter::default());
     for names in [
@@ -457,14 +474,18 @@ fn a_selection_names_custom_resources_in_every_spelling() {
 #[test]
 fn another_configuration_starts_over_and_a_bad_one_changes_nothing() {
     let metrics = metrics();
-    metrics.set_known_kinds([widget("v1")]).unwrap();
+    metrics
+        .custom_resources()
+        .set_known_kinds([widget("v1")])
+        .unwrap();
     feed(&metrics, &widget("v1"), 3);
     let before = text(&metrics, ExpositionFilter::default());
     let conflicting = CONFIG
         .replace("acme\n", "kube\n")
         .replace("name: size", "name: pod_info");
     let error = metrics
-        .set_custom_resources(Some(&Config::parse(&conflicting).unwrap()))
+        .custom_resources()
+        .set_config(Some(&Config::parse(&conflicting).unwrap()))
         .unwrap_err();
     assert!(
         error
@@ -474,25 +495,36 @@ fn another_configuration_starts_over_and_a_bad_one_changes_nothing() {
     assert_eq!(text(&metrics, ExpositionFilter::default()), before);
 
     let other = Config::parse(&CONFIG.replace("name: size", "name: other")).unwrap();
-    let changes = metrics.set_custom_resources(Some(&other)).unwrap();
+    let changes = metrics.custom_resources().set_config(Some(&other)).unwrap();
     assert_eq!((changes.added.len(), changes.removed.len()), (1, 1));
     feed(&metrics, &widget("v1"), 5);
     assert!(text(&metrics, ExpositionFilter::default()).contains("acme_other"));
-    assert_eq!(metrics.set_custom_resources(None).unwrap().removed.len(), 1);
+    assert_eq!(
+        metrics
+            .custom_resources()
+            .set_config(None)
+            .unwrap()
+            .removed
+            .len(),
+        1
+    );
     assert_eq!(text(&metrics, ExpositionFilter::default()), "");
 }
 
 #[test]
 fn errors_are_counted_per_family_and_each_is_told_once() {
     let metrics = metrics();
-    metrics.set_known_kinds([widget("v1")]).unwrap();
+    metrics
+        .custom_resources()
+        .set_known_kinds([widget("v1")])
+        .unwrap();
     for _ in 0..3 {
-        for mut writer in metrics.object_writers_of(widget("v1").resource()) {
+        for mut writer in metrics.feeds_of(widget("v1").resource()).unwrap() {
             let object = json!({ "metadata": { "name": "b", "namespace": "n" }, "spec": { "size": "secret" } });
-            writer.apply(object.to_string().as_bytes()).unwrap();
+            writer.apply_json(object.to_string().as_bytes()).unwrap();
         }
     }
-    let errors = metrics.custom_resource_errors();
+    let errors = metrics.custom_resources().errors();
     assert_eq!(errors.len(), 1);
     assert_eq!(
         (errors[0].family.as_str(), errors[0].count),
@@ -521,14 +553,15 @@ spec:
         .allow_metrics(["kube_pod_info", "^label_"])
         .custom_resources(&config)
         .known_kinds(KnownKind::built_in())
+        .all_fed_by_host()
         .build()
         .unwrap();
     let pod =
         json!({ "metadata": { "name": "p" }, "spec": { "terminationGracePeriodSeconds": 30 } });
-    let writers = metrics.object_writers_of(&BuiltIn::Pods.info());
+    let writers = metrics.feeds_of(&BuiltIn::Pods.info()).unwrap();
     assert_eq!(writers.len(), 1, "one writer feeds both stores");
     for mut writer in writers {
-        writer.apply(pod.to_string().as_bytes()).unwrap();
+        writer.apply_json(pod.to_string().as_bytes()).unwrap();
     }
     let text = text(&metrics, ExpositionFilter::default().resources(["pods"]));
     assert!(
@@ -546,10 +579,11 @@ fn a_state_set_is_declared_where_its_label_has_the_name_of_the_family() {
     let metrics = StateMetrics::builder()
         .custom_resources(&Config::parse(&config).unwrap())
         .known_kinds([widget("v1")])
+        .all_fed_by_host()
         .build()
         .unwrap();
-    for mut writer in metrics.object_writers() {
-        writer.apply(br#"{"spec":{"size":"a"}}"#).unwrap();
+    for mut writer in metrics.feeds() {
+        writer.apply_json(br#"{"spec":{"size":"a"}}"#).unwrap();
     }
     let exposition = metrics.exposition(Format::OpenMetrics, ExpositionFilter::default());
     assert!(

@@ -103,7 +103,7 @@ impl Plan {
 
     /// The store whose writers also feed `store`, if `store` is linked to another one.
     pub(crate) fn feeder_of(&self, store: &dyn AnyStore) -> Option<&Arc<dyn AnyStore>> {
-        self.stores.iter().find(|own| own.has_companion(store))
+        self.stores.iter().find(|own| own.is_linked_to(store))
     }
 
     /// The stores that are not fed through another store.

@@ -20,9 +20,10 @@ use crate::store::SampleLine;
 ///
 /// let seen = Family::gauge("pod_seen", "Always 7.")
 ///     .generate(|_: &Pod, s| s.label("team", "the \"shop\"").value(7));
-/// let metrics = StateMetrics::builder().collector(Collector::new().family(seen)).build()?;
+/// let pods = Collector::new().family(seen).fed_by_host();
+/// let metrics = StateMetrics::builder().collector(pods).build()?;
 /// let pod: Pod = serde_json::from_value(json!({ "metadata": { "name": "a", "namespace": "b" } }))?;
-/// metrics.writer()?.apply_object(&pod);
+/// metrics.feed()?.apply_object(&pod);
 ///
 /// let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
 /// let sample = exposition.samples().next().expect("the pod has a sample");

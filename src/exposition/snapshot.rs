@@ -19,9 +19,10 @@ use crate::store::StoreSnapshot;
 /// use k8s_openapi::api::core::v1::Namespace;
 /// use kube_state_metrics::{BuiltIn, Format, ExpositionFilter, StateMetrics};
 ///
-/// let metrics = StateMetrics::builder().built_in([BuiltIn::Namespaces]).build()?;
+/// let builder = StateMetrics::builder().built_in([BuiltIn::Namespaces]);
+/// let metrics = builder.all_fed_by_host().build()?;
 /// let shop = serde_json::from_value(serde_json::json!({ "metadata": { "name": "shop" } }))?;
-/// metrics.writer::<Namespace>()?.apply_object(&shop);
+/// metrics.feed::<Namespace>()?.apply_object(&shop);
 ///
 /// let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
 /// assert_eq!(exposition.format(), Format::Text);

@@ -19,7 +19,7 @@ pub fn clusterroles() -> Collector<ClusterRole> {
         common::annotations("kube_clusterrole_annotations", "cluster role", Stability::Alpha),
         common::labels("kube_clusterrole_labels", "cluster role", Stability::Alpha),
         F::gauge("kube_clusterrole_info", "Always 1: the cluster role exists.")
-            .reads([""; 0])
+            .reads_identity_only()
             .generate(common::always),
         F::gauge("kube_clusterrole_created", "Unix time of creation, in seconds.")
             .reads([common::CREATED])
@@ -29,7 +29,7 @@ pub fn clusterroles() -> Collector<ClusterRole> {
             "Resource version of the cluster role, which grows with every change; absent where it is not a \
              decimal integer.",
         )
-        .reads([""; 0])
+        .reads_identity_only()
         .generate(common::version),
     ])
 }

@@ -20,7 +20,7 @@ pub fn configmaps() -> Collector<ConfigMap> {
         common::labels("kube_configmap_labels", "config map", Stability::Stable),
         F::gauge("kube_configmap_info", "Always 1: the config map exists.")
             .stable()
-            .reads([""; 0])
+            .reads_identity_only()
             .generate(common::always),
         F::gauge("kube_configmap_created", "Unix time of creation, in seconds.")
             .stable()
@@ -31,7 +31,7 @@ pub fn configmaps() -> Collector<ConfigMap> {
             "Resource version of the config map, which grows with every change; absent where it \
              is not a decimal integer.",
         )
-        .reads([""; 0])
+        .reads_identity_only()
         .generate(common::version),
     ])
 }

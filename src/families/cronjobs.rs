@@ -96,7 +96,7 @@ pub fn cronjobs() -> Collector<CronJob> {
              not a decimal integer.",
         )
         .stable()
-        .reads([""; 0])
+        .reads_identity_only()
         .generate(common::version),
         F::gauge(
             "kube_cronjob_spec_successful_job_history_limit",

@@ -25,7 +25,7 @@ pub fn endpoints() -> Collector<Endpoints> {
                 "Always 1: the endpoints object exists.",
             )
             .stable()
-            .reads([""; 0])
+            .reads_identity_only()
             .generate(common::always),
             F::gauge(
                 "kube_endpoint_created",

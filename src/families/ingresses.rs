@@ -41,7 +41,7 @@ pub fn ingresses() -> Collector<Ingress> {
             "Resource version of the ingress, which grows with every change; absent where it is \
              not a decimal integer.",
         )
-        .reads([""; 0])
+        .reads_identity_only()
         .generate(common::version),
         F::gauge(
             "kube_ingress_path",

@@ -21,7 +21,7 @@ pub fn jobs() -> Collector<Job> {
         common::labels("kube_job_labels", "job", Stability::Stable),
         F::gauge("kube_job_info", "Always 1: the job exists.")
             .stable()
-            .reads([""; 0])
+            .reads_identity_only()
             .generate(common::always),
         F::gauge("kube_job_created", "Unix time of creation, in seconds.")
             .stable()

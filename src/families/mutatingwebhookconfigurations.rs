@@ -20,7 +20,7 @@ pub fn mutatingwebhookconfigurations() -> Collector<MutatingWebhookConfiguration
             "kube_mutatingwebhookconfiguration_info",
             "Always 1: the configuration exists.",
         )
-        .reads([""; 0])
+        .reads_identity_only()
         .generate(common::always),
         F::gauge(
             "kube_mutatingwebhookconfiguration_created",
@@ -33,7 +33,7 @@ pub fn mutatingwebhookconfigurations() -> Collector<MutatingWebhookConfiguration
             "Resource version of the configuration, which grows with every change; absent where \
              it is not a decimal integer.",
         )
-        .reads([""; 0])
+        .reads_identity_only()
         .generate(common::version),
         F::gauge(
             "kube_mutatingwebhookconfiguration_webhook_clientconfig_service",

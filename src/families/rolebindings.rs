@@ -37,7 +37,7 @@ pub fn rolebindings() -> Collector<RoleBinding> {
             "Resource version of the role binding, which grows with every change; absent where it is not a \
              decimal integer.",
         )
-        .reads([""; 0])
+        .reads_identity_only()
         .generate(common::version),
     ])
 }

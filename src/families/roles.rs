@@ -19,7 +19,7 @@ pub fn roles() -> Collector<Role> {
         common::annotations("kube_role_annotations", "role", Stability::Alpha),
         common::labels("kube_role_labels", "role", Stability::Alpha),
         F::gauge("kube_role_info", "Always 1: the role exists.")
-            .reads([""; 0])
+            .reads_identity_only()
             .generate(common::always),
         F::gauge("kube_role_created", "Unix time of creation, in seconds.")
             .reads([common::CREATED])
@@ -29,7 +29,7 @@ pub fn roles() -> Collector<Role> {
             "Resource version of the role, which grows with every change; absent where it is not a \
              decimal integer.",
         )
-        .reads([""; 0])
+        .reads_identity_only()
         .generate(common::version),
     ])
 }

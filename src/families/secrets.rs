@@ -18,7 +18,7 @@ pub fn secrets() -> Collector<Secret> {
     Collector::new().families([
         F::gauge("kube_secret_info", "Always 1: the secret exists.")
             .stable()
-            .reads([""; 0])
+            .reads_identity_only()
             .generate(common::always),
         F::gauge(
             "kube_secret_type",
@@ -39,7 +39,7 @@ pub fn secrets() -> Collector<Secret> {
             "Resource version of the secret, which grows with every change; absent where it is \
              not a decimal integer.",
         )
-        .reads([""; 0])
+        .reads_identity_only()
         .generate(common::version),
         F::gauge(
             "kube_secret_owner",

@@ -43,7 +43,7 @@ fn lines<K: CollectedResource>(
     for family in families.into_iter().filter(wanted) {
         let mut schema = Schema::new(resource.clone());
         schema.add(labels.clone(), &[], [family], &Allowlists::default());
-        let store = MetricsStore::with_schema(schema);
+        let store = MetricsStore::with_schema(schema, true);
         store
             .writer()
             .apply_json(json.as_bytes())
@@ -69,7 +69,7 @@ mod tests {
                 .reads(["immutable"])
                 .generate(immutable),
             Family::gauge("undeclared", "")
-                .reads([""; 0])
+                .reads_identity_only()
                 .generate(immutable),
         ])
     }

@@ -20,7 +20,7 @@ pub fn validatingwebhookconfigurations() -> Collector<ValidatingWebhookConfigura
             "kube_validatingwebhookconfiguration_info",
             "Always 1: the configuration exists.",
         )
-        .reads([""; 0])
+        .reads_identity_only()
         .generate(common::always),
         F::gauge(
             "kube_validatingwebhookconfiguration_created",
@@ -33,7 +33,7 @@ pub fn validatingwebhookconfigurations() -> Collector<ValidatingWebhookConfigura
             "Resource version of the configuration, which grows with every change; absent where \
              it is not a decimal integer.",
         )
-        .reads([""; 0])
+        .reads_identity_only()
         .generate(common::version),
         F::gauge(
             "kube_validatingwebhookconfiguration_webhook_clientconfig_service",

@@ -46,6 +46,7 @@ pub struct Collector<K> {
     resource: ResourceInfo,
     base_labels: Vec<BaseLabel<K>>,
     families: Vec<Family<K>>,
+    fed_by_host: bool,
 }
 
 /// One base label: a name every sample of a collector starts with, and where its value is from.
@@ -115,11 +116,7 @@ impl<K: CollectedResource> Collector<K> {
     fn for_resource(resource: ResourceInfo) -> Self {
         let name_label = resource.kind().to_lowercase();
         let namespaced = resource.scope() == Scope::Namespaced;
-        let collector = Self {
-            resource,
-            base_labels: Vec::new(),
-            families: Vec::new(),
-        };
+        let collector = Self::without_base_labels(resource);
         if namespaced {
             collector
                 .namespace_label("namespace")
@@ -129,14 +126,39 @@ impl<K: CollectedResource> Collector<K> {
         }
     }
 
-    /// A collector without base labels for a kind from a configuration.
-    #[cfg(feature = "custom-resources")]
-    pub(crate) fn configured(resource: ResourceInfo) -> Self {
+    /// A collector without base labels and families.
+    pub(crate) fn without_base_labels(resource: ResourceInfo) -> Self {
         Self {
             resource,
             base_labels: Vec::new(),
             families: Vec::new(),
+            fed_by_host: false,
         }
+    }
+
+    /// Declares that the host feeds the objects, so that the sources of the crate do not.
+    ///
+    /// The declaration covers all collectors of this type and resource. It does not cover families
+    /// that a configuration adds to the resource: the sources of the crate feed them, unless
+    /// [`Builder::fed_by_host`](crate::Builder::fed_by_host) names the resource.
+    ///
+    /// ```
+    /// use k8s_openapi::api::core::v1::Node;
+    /// use kube_state_metrics::{StateMetrics, families};
+    ///
+    /// let metrics = StateMetrics::builder().collector(families::nodes().fed_by_host()).build()?;
+    /// let node = serde_json::from_value(serde_json::json!({ "metadata": { "name": "worker-1" } }))?;
+    /// metrics.feed::<Node>()?.apply_object(&node);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn fed_by_host(mut self) -> Self {
+        self.fed_by_host = true;
+        self
+    }
+
+    pub(crate) fn is_fed_by_host(&self) -> bool {
+        self.fed_by_host
     }
 
     /// Adds a family.
@@ -254,6 +276,7 @@ impl<K> Clone for Collector<K> {
             resource: self.resource.clone(),
             base_labels: self.base_labels.clone(),
             families: self.families.clone(),
+            fed_by_host: self.fed_by_host,
         }
     }
 }

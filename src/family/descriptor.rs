@@ -291,7 +291,7 @@ pub struct Family<K> {
 /// }
 ///
 /// let builder = || Family::gauge("pod_seen", "Always the same.").stable().opt_in();
-/// let by_closure = builder().deprecated("1.2.0").reads([""; 0]).generate(|_: &Pod, s| s.value(1));
+/// let by_closure = builder().deprecated("1.2.0").reads_identity_only().generate(|_: &Pod, s| s.value(1));
 /// let by_type = builder().labels([""; 0]).generator(Always(1));
 /// assert_eq!(by_closure.descriptor().name(), by_type.descriptor().name());
 /// ```
@@ -413,17 +413,23 @@ impl<K: Resource> FamilyBuilder<K> {
         self
     }
 
-    /// Declares the field paths the generator reads, so that decoding may skip all others.
+    /// Declares the field paths the generator reads, so that decoding skips all other fields.
     ///
-    /// A path is a dotted list of JSON field names, `status.conditions.type`; lists are walked
-    /// through, and everything below the last name is kept. Behind a name, `[]` says that what
-    /// follows is about the items of a list, and that anything else there is kept as a whole:
-    /// `status.parts[].name`. `metadata.name`, `.namespace`, `.uid`
-    /// and `.resourceVersion` are always read. Without this call the whole object but
-    /// `metadata.managedFields` is decoded.
+    /// A path is a dotted list of JSON field names, such as `status.conditions.type`. It goes
+    /// through the items of lists, and includes everything below its last name. With `[]` after a
+    /// name, the rest of the path applies to the items of a list only; a value that is not a list
+    /// is kept as a whole: `status.parts[].name`. `metadata.name`, `.namespace`, `.uid` and
+    /// `.resourceVersion` are always read. Without a declaration the whole object is decoded,
+    /// except `metadata.managedFields`.
     pub fn reads(mut self, paths: impl IntoIterator<Item = impl Into<Cow<'static, str>>>) -> Self {
         self.descriptor.reads = Some(paths.into_iter().map(Into::into).collect());
         self
+    }
+
+    /// Declares that the generator reads only the identity of the object: `metadata.name`,
+    /// `.namespace`, `.uid` and `.resourceVersion`.
+    pub fn reads_identity_only(self) -> Self {
+        self.reads([""; 0])
     }
 
     pub(crate) fn allowlisted(mut self, map: Allowlisted) -> Self {

@@ -1,23 +1,23 @@
-//! [`Builder`]: what an application registers and filters, checked all at once.
+//! [`Builder`]: the resources, filters and options of a [`StateMetrics`].
 
-use std::collections::BTreeSet;
+mod build;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use parking_lot::RwLock;
-
-use super::current_plan::CurrentPlan;
-use super::errors::{BuildError, BuildProblem};
-use super::registration::{Register, Registered, Registration, check_labels, merge};
-use super::settings::Settings;
+use super::registration::{Origin, Registration, TypedRegistration};
+use super::settings::HostFed;
 use super::state_metrics::StateMetrics;
-use crate::exposition::{ConstantLabels, Plan};
+use crate::exposition::ConstantLabels;
 use crate::families::{BuiltIn, UnknownResource};
 use crate::family::Collector;
-use crate::filter::{AllowlistConfig, MetricFilter};
-use crate::resource::CollectedResource;
+use crate::filter::AllowlistConfig;
+use crate::resource::{CollectedResource, ResourceName};
 use crate::scope::{ObjectFilter, Shard};
 
-/// Collects what a [`StateMetrics`] shall have; [`build`](Self::build) checks all of it at once.
+/// Configures and builds a [`StateMetrics`].
+///
+/// Setters never fail; [`build`](Self::build) checks everything and reports all problems at once.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -26,53 +26,73 @@ use crate::scope::{ObjectFilter, Shard};
 ///
 /// let seen = Family::gauge("pod_seen", "Always 1.").generate(|_: &Pod, s| s.value(1));
 /// let metrics = StateMetrics::builder()
-///     // What there is: built-in resources, by type or by name, and collectors of one's own.
+///     // The resources: built-in ones, by type or by name, and collectors of the application.
 ///     .default_resources()
 ///     .built_in([BuiltIn::ClusterRoles])
 ///     .resources(["roles"])
 ///     .collector(Collector::new().family(seen))
-///     // Which families of it: all but those denied (or only those allowed), and some that are opt-in.
+///     // The families: all except the denied ones, and some that are opt-in.
 ///     .deny_metrics(["^kube_pod_tolerations$"])
 ///     .opt_in_metrics(["^kube_pod_nodeselectors$"])
-///     // Which labels and annotations show.
+///     // The labels and annotations of objects that become labels of metrics.
 ///     .label_allowlists(AllowlistConfig::parse("nodes=[kubernetes.io/arch]")?)
 ///     .allow_labels(BuiltIn::Pods, ["app.kubernetes.io/*", "team"])
 ///     .annotation_allowlists(AllowlistConfig::default())
 ///     .allow_annotations(BuiltIn::Namespaces, ["owner"])
-///     // Which objects count.
+///     // The objects.
 ///     .namespaces(["shop", "shop-preview"])
 ///     .deny_namespaces(["shop-preview"])
 ///     .shard(Shard::new(0, 2)?)
-///     // And what every sample carries.
+///     // A label of every sample.
 ///     .constant_label("cluster", "blue")
 ///     .build()?;
-/// assert_eq!(metrics.resources().len(), 34);
+/// assert_eq!(metrics.stores().len(), 34);
 ///
-/// // Setters never fail; `build` names everything that is wrong.
 /// let error = StateMetrics::builder().resources(["podz"]).allow_metrics(["("]).build().unwrap_err();
 /// assert_eq!(error.problems().len(), 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # Who feeds a resource
+///
+/// By default the sources of the crate, such as a watch or manifests, feed all resources. If the
+/// host feeds a resource from a watch that it has anyway, or in a test, the builder declares that,
+/// by [`fed_by_host`](Self::fed_by_host) for a resource, by
+/// [`Collector::fed_by_host`] for a collector, or by [`all_fed_by_host`](Self::all_fed_by_host).
+/// The sources of the crate leave such a resource out, and the host takes a writer by
+/// [`StateMetrics::feed`] or [`StateMetrics::feeds`]. A writer for any other resource is an error.
+/// The declaration alone decides: it does not matter whether the host takes its writers before or
+/// after it starts a watch.
 #[derive(Default)]
 #[must_use = "nothing is registered before `build`"]
 pub struct Builder {
     registrations: Vec<Box<dyn Registration>>,
     built_in: BTreeSet<BuiltIn>,
+    replaced: BTreeMap<BuiltIn, Box<dyn Registration>>,
     unknown: Vec<UnknownResource>,
+    host_fed: HostFed,
     allow: Vec<String>,
     deny: Vec<String>,
     opt_in: Vec<String>,
-    labels: AllowlistConfig,
-    annotations: AllowlistConfig,
+    labels: Allowlists,
+    annotations: Allowlists,
     filter: ObjectFilter,
     constants: ConstantLabels,
     #[cfg(feature = "custom-resources")]
-    custom: super::configured::Registered,
+    configured: super::configured::ConfiguredOptions,
 }
+
+/// Allowlists as the application gives them; `build` resolves the names.
+#[derive(Debug, Default)]
+struct Allowlists {
+    parsed: AllowlistConfig,
+    added: Vec<(ResourceName, Vec<String>)>,
+}
+
 // === impl StateMetrics ===
 
 impl StateMetrics {
-    /// Starts with nothing registered.
+    /// Returns a builder without any resource.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -87,7 +107,7 @@ impl Builder {
         self
     }
 
-    /// Adds the built-in resources that are on where nothing else is said.
+    /// Adds the built-in resources that kube-state-metrics enables by default.
     pub fn default_resources(self) -> Self {
         self.built_in(BuiltIn::defaults())
     }
@@ -105,20 +125,78 @@ impl Builder {
         self
     }
 
-    /// Adds a collector of your own.
+    /// Adds a collector of the application.
     ///
-    /// Collectors of the same type and resource share a store; this is how families are added to
-    /// a built-in resource.
+    /// Collectors of the same type and resource share a store, so a collector can add families to a
+    /// built-in resource. If two collectors of a resource have a family of the same name,
+    /// [`build`](Self::build) fails; [`replace_built_in`](Self::replace_built_in) replaces a
+    /// built-in collector.
     pub fn collector<K: CollectedResource>(mut self, collector: Collector<K>) -> Self {
+        let origin = Origin::Added(self.registrations.len() + 1);
         self.registrations
-            .push(Box::new(Registered::new(collector)));
+            .push(Box::new(TypedRegistration::new(origin, collector)));
+        self
+    }
+
+    /// Adds a built-in resource with `collector` in place of the built-in one.
+    ///
+    /// ```
+    /// use kube_state_metrics::{BuiltIn, StateMetrics, families};
+    ///
+    /// let pods = families::pods().base_label("node", |pod| {
+    ///     pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default().into()
+    /// });
+    /// let builder = StateMetrics::builder().default_resources();
+    /// let metrics = builder.replace_built_in(BuiltIn::Pods, pods.clone()).build()?;
+    /// assert_eq!(metrics.stores().len(), 32);
+    ///
+    /// // Beside the built-in collector, each series would exist twice.
+    /// let error = StateMetrics::builder().default_resources().collector(pods).build().unwrap_err();
+    /// assert!(error.to_string().starts_with("`kube_pod_info` of pods is in the built-in collector"));
+    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// ```
+    pub fn replace_built_in<K: CollectedResource>(
+        mut self,
+        resource: BuiltIn,
+        collector: Collector<K>,
+    ) -> Self {
+        let registration = TypedRegistration::new(Origin::Replacement, collector);
+        self.replaced.insert(resource, Box::new(registration));
+        self
+    }
+
+    /// Declares that the host feeds a resource, so that the sources of the crate do not.
+    ///
+    /// The declaration covers all collectors of the resource, and the families that a configuration
+    /// adds to it. [See above](Self#who-feeds-a-resource) for the rules.
+    ///
+    /// ```
+    /// use k8s_openapi::api::core::v1::{Node, Pod};
+    /// use kube_state_metrics::{BuiltIn, StateMetrics};
+    ///
+    /// let metrics = StateMetrics::builder()
+    ///     .built_in([BuiltIn::Nodes, BuiltIn::Pods])
+    ///     .fed_by_host(BuiltIn::Nodes)
+    ///     .build()?;
+    /// assert!(metrics.feed::<Node>().is_ok());
+    /// assert!(metrics.feed::<Pod>().is_err(), "a watch feeds pods");
+    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// ```
+    pub fn fed_by_host(mut self, resource: impl Into<ResourceName>) -> Self {
+        self.host_fed.names.push(resource.into());
+        self
+    }
+
+    /// Declares that the host feeds all resources, as in a unit test or without a cluster.
+    pub fn all_fed_by_host(mut self) -> Self {
+        self.host_fed.all = true;
         self
     }
 
     /// Adds families for the kinds of a configuration, in place of another configuration.
     ///
-    /// Collectors exist for those of its kinds that are [known](Self::known_kinds) now, or
-    /// [become known](StateMetrics::set_known_kinds) later.
+    /// Stores exist for the kinds that are [known](Self::known_kinds) at startup or
+    /// [become known](super::CustomResources::set_known_kinds) later.
     ///
     /// ```
     /// use kube_state_metrics::custom_resources::{Config, KnownKind};
@@ -134,72 +212,80 @@ impl Builder {
     /// let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
     /// let metrics =
     ///     StateMetrics::builder().custom_resources(&config).known_kinds([widgets]).build()?;
-    /// assert_eq!(metrics.resources().len(), 1);
+    /// assert_eq!(metrics.stores().len(), 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[cfg(feature = "custom-resources")]
     pub fn custom_resources(mut self, config: &crate::custom_resources::Config) -> Self {
-        self.custom.config = Some(config.clone());
+        self.configured.config = Some(config.clone());
         self
     }
 
-    /// Says which kinds exist, for a configuration of [custom resources](Self::custom_resources).
+    /// Adds kinds that exist, for a configuration of [custom resources](Self::custom_resources).
     #[cfg(feature = "custom-resources")]
     pub fn known_kinds(
         mut self,
         kinds: impl IntoIterator<Item = crate::custom_resources::KnownKind>,
     ) -> Self {
-        self.custom.kinds.extend(kinds);
+        self.configured.kinds.extend(kinds);
         self
     }
 
-    /// Leaves in only families whose name one of these regular expressions finds.
+    /// Keeps only families whose name matches one of these regular expressions.
     pub fn allow_metrics(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.allow.extend(patterns.into_iter().map(Into::into));
         self
     }
 
-    /// Leaves out families whose name one of these regular expressions finds.
+    /// Drops families whose name matches one of these regular expressions.
     pub fn deny_metrics(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.deny.extend(patterns.into_iter().map(Into::into));
         self
     }
 
-    /// Switches on opt-in families whose name one of these regular expressions finds.
+    /// Enables opt-in families whose name matches one of these regular expressions.
     pub fn opt_in_metrics(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.opt_in.extend(patterns.into_iter().map(Into::into));
         self
     }
 
-    /// Shows labels of a resource whose keys match one of these globs, in its `_labels` family.
+    /// Exports the labels of a resource whose keys match one of these globs, in its `_labels`
+    /// family. `*` stands for all resources.
+    ///
+    /// The patterns replace earlier ones for the resource.
     pub fn allow_labels(
         mut self,
-        resource: impl fmt::Display,
+        resource: impl Into<ResourceName>,
         patterns: impl IntoIterator<Item = impl Into<String>>,
     ) -> Self {
-        self.labels.insert(resource.to_string(), patterns);
+        self.labels.add(resource.into(), patterns);
         self
     }
 
-    /// Shows annotations whose keys match one of these globs, in the `_annotations` family.
+    /// Exports the annotations of a resource whose keys match one of these globs, in its
+    /// `_annotations` family. `*` stands for all resources.
+    ///
+    /// The patterns replace earlier ones for the resource.
     pub fn allow_annotations(
         mut self,
-        resource: impl fmt::Display,
+        resource: impl Into<ResourceName>,
         patterns: impl IntoIterator<Item = impl Into<String>>,
     ) -> Self {
-        self.annotations.insert(resource.to_string(), patterns);
+        self.annotations.add(resource.into(), patterns);
         self
     }
 
-    /// Replaces all label allowlists, for callers that parsed them.
+    /// Sets the label allowlists of several resources; [`allow_labels`](Self::allow_labels)
+    /// overrides them for one resource.
     pub fn label_allowlists(mut self, allowlists: AllowlistConfig) -> Self {
-        self.labels = allowlists;
+        self.labels.parsed = allowlists;
         self
     }
 
-    /// Replaces all annotation allowlists, for callers that parsed them.
+    /// Sets the annotation allowlists of several resources;
+    /// [`allow_annotations`](Self::allow_annotations) overrides them for one resource.
     pub fn annotation_allowlists(mut self, allowlists: AllowlistConfig) -> Self {
-        self.annotations = allowlists;
+        self.annotations.parsed = allowlists;
         self
     }
 
@@ -223,84 +309,10 @@ impl Builder {
         self
     }
 
-    /// Puts a label with a constant value in front of every sample.
+    /// Adds a label with a constant value in front of the other labels of every sample.
     pub fn constant_label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.constants.push((name.into(), value.into()));
         self
-    }
-
-    /// Checks everything and makes the stores.
-    ///
-    /// # Errors
-    ///
-    /// Names every invalid name, pattern, resource and conflict at once.
-    pub fn build(self) -> Result<StateMetrics, BuildError> {
-        let mut problems: Vec<BuildProblem> = Vec::new();
-        problems.extend(self.unknown.into_iter().map(Into::into));
-
-        let mut registrations: Vec<_> = (self.built_in.iter())
-            .map(|resource| resource.visit(Register))
-            .collect();
-        registrations.extend(self.registrations);
-
-        let plurals = registrations
-            .iter()
-            .map(|own| own.resource().plural().to_owned());
-        let built_in = BuiltIn::ALL
-            .iter()
-            .map(|resource| resource.name().to_owned());
-        let known: BTreeSet<_> = plurals.chain(built_in).collect();
-        let known: Vec<_> = known.iter().map(String::as_str).collect();
-        for allowlists in [&self.labels, &self.annotations] {
-            let errors = allowlists.check_resources(&known).err().unwrap_or_default();
-            problems.extend(errors.into_iter().map(Into::into));
-        }
-        let metrics = MetricFilter::new(&self.allow, &self.deny, &self.opt_in);
-        let metrics = metrics.unwrap_or_else(|errors| {
-            problems.extend(errors.into_iter().map(Into::into));
-            MetricFilter::default()
-        });
-        check_labels(
-            &mut problems,
-            "the constant labels",
-            self.constants.iter().map(|own| &*own.0),
-        );
-
-        let settings = Settings {
-            metrics,
-            labels: self.labels,
-            annotations: self.annotations,
-            constant_names: (self.constants.iter())
-                .map(|own| own.0.clone().into())
-                .collect(),
-            constants: self.constants,
-            filter: RwLock::new(self.filter),
-        };
-        let mut stores = Vec::new();
-        for registration in merge(registrations) {
-            registration.check(&settings.constant_names, &mut problems);
-            stores.push(settings.store(registration));
-        }
-        #[cfg(feature = "custom-resources")]
-        let custom = {
-            problems.extend(self.custom.conflicts(&stores));
-            let (custom, added) = self.custom.start(&settings);
-            stores.extend(added);
-            super::configured::join(&stores);
-            custom
-        };
-        let plan = Plan::new(stores, &settings.constants).unwrap_or_else(|conflicts| {
-            problems.extend(conflicts.into_iter().map(Into::into));
-            Plan::default()
-        });
-        if !problems.is_empty() {
-            return Err(BuildError::new(problems));
-        }
-        let warnings = [settings.labels.warnings(), settings.annotations.warnings()].concat();
-        let metrics = StateMetrics::new(CurrentPlan::new(plan), settings, warnings);
-        #[cfg(feature = "custom-resources")]
-        let metrics = metrics.with_configured(custom);
-        Ok(metrics)
     }
 }
 
@@ -312,5 +324,19 @@ impl fmt::Debug for Builder {
             .finish_non_exhaustive()
     }
 }
+
+// === impl Allowlists ===
+
+impl Allowlists {
+    fn add(
+        &mut self,
+        resource: ResourceName,
+        patterns: impl IntoIterator<Item = impl Into<String>>,
+    ) {
+        let patterns = patterns.into_iter().map(Into::into).collect();
+        self.added.push((resource, patterns));
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Configured kinds of a running [`StateMetrics`]: they come and go, others stay untouched.
+//! Configured families of a registry: their collectors, and the links from stores of the same resource.
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use crate::custom_resources::{Config, CustomResourceCollector, KnownKind};
 use crate::resource::ResourceInfo;
 use crate::store::AnyStore;
 
-/// What a builder was told of custom resources.
+/// The configuration and the known kinds that a builder was given.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Registered {
+pub(crate) struct ConfiguredOptions {
     pub(crate) config: Option<Config>,
     pub(crate) kinds: Vec<KnownKind>,
 }
@@ -23,10 +23,10 @@ pub(crate) struct Configured {
     pub(super) collectors: Vec<CustomResourceCollector>,
 }
 
-// === impl Registered ===
+// === impl ConfiguredOptions ===
 
-impl Registered {
-    /// Families of the configuration that stores have already, in another way.
+impl ConfiguredOptions {
+    /// Families of the configuration that differ from families of the same name in stores.
     pub(crate) fn conflicts(&self, stores: &[Arc<dyn AnyStore>]) -> Vec<BuildProblem> {
         match &self.config {
             Some(config) => conflicts(config, stores),
@@ -34,7 +34,7 @@ impl Registered {
         }
     }
 
-    /// The stores for the kinds that are known at the start.
+    /// The stores for the kinds that are known at startup.
     pub(crate) fn start(self, settings: &Settings) -> (Configured, Vec<Arc<dyn AnyStore>>) {
         let collectors = match &self.config {
             Some(config) => config.collectors(&self.kinds),
@@ -42,7 +42,7 @@ impl Registered {
         };
         let stores = collectors
             .iter()
-            .map(|own| settings.store_of(own.clone().into()));
+            .map(|collector| settings.store_of(collector.clone().into()));
         let stores = stores.collect();
         let configured = Configured {
             config: self.config,
@@ -53,42 +53,40 @@ impl Registered {
     }
 }
 
-/// Lets stores of kinds with families in Rust feed those of the same kind's configured families.
+/// Links each store of families in Rust to the store of the resource's configured families.
 ///
-/// A companion that stays is fed on; one that is new is empty until its feeder lists anew.
-pub(crate) fn join(stores: &[Arc<dyn AnyStore>]) {
-    let is_same = |own: &ResourceInfo, other: &ResourceInfo| {
-        own.kind() == other.kind()
-            && own.api_version() == other.api_version()
-            && own.plural() == other.plural()
-            && own.scope() == other.scope()
+/// Writers of the first then feed the second as well. If the host feeds only one of the two, they
+/// are not linked. A store that is linked anew is empty until the next list of a writer.
+pub(crate) fn link_stores(stores: &[Arc<dyn AnyStore>]) {
+    let is_same = |one: &ResourceInfo, other: &ResourceInfo| {
+        one.kind() == other.kind()
+            && one.api_version() == other.api_version()
+            && one.plural() == other.plural()
+            && one.scope() == other.scope()
     };
-    let (configured, others): (Vec<_>, Vec<_>) =
+    let (configured, in_rust): (Vec<_>, Vec<_>) =
         (stores.iter()).partition(|store| store.resource().is_configured());
-    let mut joined = Vec::new();
-    for store in others {
-        let resource = store.resource();
-        let companion = configured
-            .iter()
-            .find(|own| is_same(own.resource(), resource));
-        // Types that share a resource do not share the companion: the first one feeds it.
-        let companion = companion.filter(|own| !joined.contains(own.resource()));
-        if let Some(companion) = companion {
-            joined.push(companion.resource().clone());
-        }
-        let linked = companion.and_then(|own| own.as_any().downcast_ref().cloned());
-        store.set_companion(linked);
+    let mut linked_resources = Vec::new();
+    for store in in_rust {
+        let linked = configured.iter().find(|other| {
+            is_same(other.resource(), store.resource())
+                && other.is_host_fed() == store.is_host_fed()
+                // If several types share the resource, only the first one is linked.
+                && !linked_resources.contains(other.resource())
+        });
+        linked_resources.extend(linked.map(|linked| linked.resource().clone()));
+        store.set_linked_store(linked.and_then(|linked| linked.as_any().downcast_ref().cloned()));
     }
 }
 
-/// Problems of families that differ from those of a name that others have.
+/// Reports families of the configuration that differ from families of the same name in stores.
 pub(super) fn conflicts(config: &Config, stores: &[Arc<dyn AnyStore>]) -> Vec<BuildProblem> {
     let mut problems = Vec::new();
     for store in stores {
         for family in store.families() {
-            let own = family.descriptor;
-            for metric in config.metrics().filter(|metric| metric.name == own.name()) {
-                for what in metric.differences(own) {
+            let descriptor = family.descriptor;
+            for metric in (config.metrics()).filter(|metric| metric.name == descriptor.name()) {
+                for what in metric.differences(descriptor) {
                     problems.push(BuildProblem::FamilyConflict {
                         family: metric.name.clone(),
                         first: store.resource().to_string(),

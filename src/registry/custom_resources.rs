@@ -1,17 +1,20 @@
-//! Configured families of a running [`StateMetrics`]: they come and go, others stay untouched.
+//! [`CustomResources`]: the configured families of a running registry.
 
+use std::fmt;
 use std::sync::Arc;
 
-use super::configured::{Configured, conflicts, join};
+use super::configured::{Configured, conflicts, link_stores};
 use super::errors::BuildError;
 use super::state_metrics::StateMetrics;
 use crate::custom_resources::{Config, CustomResourceCollector, FamilyErrors, KnownKind};
 use crate::exposition::Plan;
 use crate::resource::ResourceInfo;
+use crate::store::AnyStore;
 
-/// Resources that a change added and removed.
+/// The families that a configuration adds to a running [`StateMetrics`].
 ///
-/// Whoever feeds a removed one should stop; its samples are gone already.
+/// Changes add and remove configured kinds. Kinds that stay keep their stores and samples, and so
+/// does everything else.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::{Config, KnownKind};
@@ -26,114 +29,96 @@ use crate::resource::ResourceInfo;
 /// ")?;
 /// let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
 /// let metrics = StateMetrics::builder().custom_resources(&config).build()?;
-/// let changes = metrics.set_known_kinds([widgets])?;
-/// assert_eq!(changes.added[0].plural(), "widgets");
-/// let changes = metrics.set_known_kinds([])?;
-/// assert_eq!(changes.removed[0].plural(), "widgets");
+///
+/// let custom = metrics.custom_resources();
+/// assert_eq!(custom.set_known_kinds([widgets])?.added[0].plural(), "widgets");
+/// assert_eq!(custom.collectors().len(), 1);
+/// assert!(custom.errors().is_empty());
+/// assert_eq!(custom.set_config(None)?.removed.len(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[derive(Clone)]
+pub struct CustomResources {
+    metrics: StateMetrics,
+}
+
+/// Resources that a change added and removed.
+///
+/// If the host feeds a removed resource, it should stop; the samples are removed already.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResourceChanges {
-    /// They are empty until someone feeds them.
+    /// Resources whose stores are empty until a source or the host feeds them.
     pub added: Vec<ResourceInfo>,
-    /// Their samples and stores are gone.
+    /// Resources whose stores and samples are removed.
     pub removed: Vec<ResourceInfo>,
 }
 
 // === impl StateMetrics ===
 
 impl StateMetrics {
-    /// Says which kinds exist now, and adds and removes configured kinds accordingly.
+    /// The families that a configuration adds, which can change at run time.
+    #[must_use]
+    pub fn custom_resources(&self) -> CustomResources {
+        CustomResources {
+            metrics: self.clone(),
+        }
+    }
+}
+
+// === impl CustomResources ===
+
+impl CustomResources {
+    /// Sets the kinds that exist now, and adds and removes configured kinds accordingly.
     ///
-    /// Kinds that stay keep their stores and samples, and so does everything else. Call it when
-    /// definitions come, change or go.
+    /// Call it when a definition of a custom resource is created, changed or deleted.
     ///
     /// # Errors
     ///
-    /// Where families contradict others of their name; everything stays as it was then.
-    ///
-    /// ```
-    /// use kube_state_metrics::custom_resources::{Config, KnownKind};
-    /// use kube_state_metrics::{Scope, StateMetrics};
-    ///
-    /// let config = Config::parse("
-    /// spec:
-    ///   resources:
-    ///   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
-    ///     metrics:
-    ///     - { name: size, help: Size., each: { type: Gauge, gauge: { path: [spec, size] } } }
-    /// ")?;
-    /// let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
-    /// let metrics = StateMetrics::builder().custom_resources(&config).build()?;
-    /// assert_eq!(metrics.set_known_kinds([widgets])?.added.len(), 1);
-    /// assert_eq!(metrics.custom_resources().len(), 1);
-    /// assert!(metrics.custom_resource_errors().is_empty());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// If families conflict with others of the same name; nothing changes then.
     pub fn set_known_kinds(
         &self,
         kinds: impl IntoIterator<Item = KnownKind>,
     ) -> Result<ResourceChanges, BuildError> {
         let kinds: Vec<_> = kinds.into_iter().collect();
-        let mut configured = self.configured();
+        let mut configured = self.metrics.configured();
         let config = configured.config.clone();
         self.change(&mut configured, config, kinds)
     }
 
-    /// Puts another configuration in force, or none.
+    /// Replaces the configuration, or removes it.
     ///
-    /// All configured kinds start over; everything else keeps its samples.
+    /// The stores of all configured kinds start empty.
     ///
     /// # Errors
     ///
-    /// Where families contradict others of their name; the running configuration stays then.
-    ///
-    /// ```
-    /// use kube_state_metrics::custom_resources::{Config, KnownKind};
-    /// use kube_state_metrics::{Scope, StateMetrics};
-    ///
-    /// let config = Config::parse("
-    /// spec:
-    ///   resources:
-    ///   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
-    ///     metrics:
-    ///     - { name: size, help: Size., each: { type: Gauge, gauge: { path: [spec, size] } } }
-    /// ")?;
-    /// let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
-    /// let metrics = StateMetrics::builder().custom_resources(&config).build()?;
-    /// metrics.set_known_kinds([widgets])?;
-    /// let changes = metrics.set_custom_resources(None)?;
-    /// assert_eq!(changes.removed.len(), 1);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn set_custom_resources(
-        &self,
-        config: Option<&Config>,
-    ) -> Result<ResourceChanges, BuildError> {
-        let mut configured = self.configured();
+    /// If families conflict with others of the same name; the running configuration stays then.
+    pub fn set_config(&self, config: Option<&Config>) -> Result<ResourceChanges, BuildError> {
+        let mut configured = self.metrics.configured();
         let kinds = configured.kinds.clone();
         self.change(&mut configured, config.cloned(), kinds)
     }
 
     /// Whether a configuration is in force.
     #[cfg(feature = "manifests")]
-    pub(crate) fn has_configuration(&self) -> bool {
-        self.configured().config.is_some()
+    pub(crate) fn has_config(&self) -> bool {
+        self.metrics.configured().config.is_some()
     }
 
     /// The collectors of configured kinds, in the order of the exposition.
     #[must_use]
-    pub fn custom_resources(&self) -> Vec<CustomResourceCollector> {
-        self.configured().collectors.clone()
+    pub fn collectors(&self) -> Vec<CustomResourceCollector> {
+        self.metrics.configured().collectors.clone()
     }
 
     /// The errors of configured families that had some since their kind was added.
     #[must_use]
-    pub fn custom_resource_errors(&self) -> Vec<FamilyErrors> {
-        let configured = self.configured();
-        let errors = configured.collectors.iter().flat_map(|own| own.errors());
-        errors.collect()
+    pub fn errors(&self) -> Vec<FamilyErrors> {
+        let configured = self.metrics.configured();
+        let collectors = configured.collectors.iter();
+        collectors
+            .flat_map(CustomResourceCollector::errors)
+            .collect()
     }
 
     fn change(
@@ -142,7 +127,7 @@ impl StateMetrics {
         config: Option<Config>,
         kinds: Vec<KnownKind>,
     ) -> Result<ResourceChanges, BuildError> {
-        let same = match (&configured.config, &config) {
+        let keeps_config = match (&configured.config, &config) {
             (Some(old), Some(new)) => old.is(new),
             (old, new) => old.is_none() && new.is_none(),
         };
@@ -150,49 +135,46 @@ impl StateMetrics {
             Some(config) => config.collectors(&kinds),
             None => Vec::new(),
         };
-        let mut changes = ResourceChanges::default();
-        let plan = self.plan();
-        let mut stores = Vec::new();
-        let mut kept = Vec::new();
-        for store in plan.stores() {
+        let is_kept = |store: &Arc<dyn AnyStore>| {
             let resource = store.resource();
-            if !resource.is_configured() {
-                stores.push(Arc::clone(store));
-                continue;
-            }
-            let stays = same && wanted.iter().any(|own| own.resource() == resource);
-            if stays {
-                stores.push(Arc::clone(store));
-                kept.push(resource.clone());
-            } else {
-                changes.removed.push(resource.clone());
-            }
-        }
-        if !same && let Some(config) = &config {
+            let is_wanted = || {
+                wanted
+                    .iter()
+                    .any(|collector| collector.resource() == resource)
+            };
+            !resource.is_configured() || keeps_config && is_wanted()
+        };
+        let plan = self.metrics.plan();
+        let (mut stores, removed): (Vec<_>, Vec<_>) =
+            plan.stores().iter().cloned().partition(is_kept);
+        if !keeps_config && let Some(config) = &config {
             let problems = conflicts(config, &stores);
             if !problems.is_empty() {
                 return Err(BuildError::new(problems));
             }
         }
+        let mut changes = ResourceChanges {
+            added: Vec::new(),
+            removed: removed
+                .iter()
+                .map(|store| store.resource().clone())
+                .collect(),
+        };
         let mut collectors = Vec::new();
-        for own in wanted {
+        for collector in wanted {
             let running = (configured.collectors.iter())
-                .find(|running| same && running.resource() == own.resource());
-            if let Some(running) = running.filter(|own| kept.contains(own.resource())) {
+                .find(|running| keeps_config && running.resource() == collector.resource());
+            if let Some(running) = running {
                 collectors.push(running.clone());
                 continue;
             }
-            stores.push(self.settings().store_of(own.clone().into()));
-            changes.added.push(own.resource().clone());
-            collectors.push(own);
+            let store = self.metrics.settings().store_of(collector.clone().into());
+            stores.push(store);
+            changes.added.push(collector.resource().clone());
+            collectors.push(collector);
         }
         if !changes.added.is_empty() || !changes.removed.is_empty() {
-            let plan = Plan::new(stores, &self.settings().constants).map_err(|problems| {
-                BuildError::new(problems.into_iter().map(Into::into).collect())
-            })?;
-            // Whoever watches finds the companions ready when it is told of the plan.
-            join(plan.stores());
-            self.current_plan().replace(plan);
+            self.replace_plan(stores)?;
         }
         *configured = Configured {
             config,
@@ -200,5 +182,22 @@ impl StateMetrics {
             collectors,
         };
         Ok(changes)
+    }
+
+    fn replace_plan(&self, stores: Vec<Arc<dyn AnyStore>>) -> Result<(), BuildError> {
+        let plan = Plan::new(stores, &self.metrics.settings().constants)
+            .map_err(|problems| BuildError::new(problems.into_iter().map(Into::into).collect()))?;
+        // A watch that follows the new plan must find the links.
+        link_stores(plan.stores());
+        self.metrics.current_plan().replace(plan);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for CustomResources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CustomResources")
+            .field("collectors", &self.collectors())
+            .finish_non_exhaustive()
     }
 }

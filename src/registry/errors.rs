@@ -1,11 +1,11 @@
-//! What a builder finds wrong.
+//! [`BuildError`]: the problems that a builder finds.
 
 use crate::errors::{debug_is_display, one_per_line};
 use crate::exposition::PlanProblem;
 use crate::families::UnknownResource;
 use crate::filter::FilterError;
 
-/// Everything that is wrong with what was registered.
+/// All problems of a builder.
 ///
 /// ```
 /// use kube_state_metrics::StateMetrics;
@@ -23,7 +23,7 @@ pub struct BuildError {
     problems: Vec<BuildProblem>,
 }
 
-/// One thing that is wrong with what was registered.
+/// One problem of a builder.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -80,6 +80,43 @@ pub enum BuildProblem {
         name: String,
         /// The resource that has the family.
         resource: String,
+    },
+    /// Several collectors of a resource have a family.
+    #[error(
+        "`{family}` of {resource} is in {first} and in {second}, so that each of its series would \
+         exist twice; remove it from one of the two, or use `replace_built_in` to replace a \
+         built-in collector"
+    )]
+    RepeatedFamily {
+        /// The family.
+        family: String,
+        /// The resource.
+        resource: String,
+        /// The collector that has it first.
+        first: String,
+        /// The collector that has it again.
+        second: String,
+    },
+    /// A collector that replaces the built-in one of another resource.
+    #[error(
+        "`replace_built_in` got a collector of {given} for {built_in}; give it a collector of \
+         {built_in}, or add the collector by `collector`"
+    )]
+    WrongReplacement {
+        /// The resource that the collector reads.
+        given: String,
+        /// The built-in resource.
+        built_in: String,
+    },
+    /// `fed_by_host` names a resource that is not registered.
+    #[error(
+        "`fed_by_host` names `{resource}`, which is not registered; registered are: {registered}"
+    )]
+    UnknownHostFed {
+        /// The name given.
+        resource: String,
+        /// The registered resources, joined by `, `.
+        registered: String,
     },
     /// Two families of one name that are not the same family.
     #[error("`{family}` of {first} and of {second} differ in their {what}; rename one of the two")]

@@ -1,16 +1,17 @@
-//! From collectors of any type to checked stores.
+//! [`Registration`]: the collectors of one resource, from which a store is made.
 
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
-use super::BuildProblem;
+use super::errors::BuildProblem;
 use super::settings::Settings;
 use crate::families::CollectorVisitor;
 use crate::family::Collector;
 use crate::k8s::{is_valid_label_name, is_valid_metric_name};
-use crate::resource::{CollectedResource, ResourceInfo};
+use crate::resource::{CollectedResource, ResourceInfo, ResourceName};
 use crate::store::{Allowlists, AnyStore, MetricsStore, Schema};
 
 impl Settings {
@@ -20,17 +21,18 @@ impl Settings {
         &self,
         collector: Collector<K>,
     ) -> Arc<dyn AnyStore> {
-        self.store(Box::new(Registered::new(collector)))
+        let registration = TypedRegistration::new(Origin::Configuration, collector);
+        self.store(Box::new(registration))
     }
 
     pub(super) fn store(&self, registration: Box<dyn Registration>) -> Arc<dyn AnyStore> {
-        let store = registration.finish(self);
+        let store = registration.into_store(self);
         store.set_filter(self.filter.read().clone());
         store
     }
 }
 
-/// Collectors of one type and resource, of whatever type.
+/// The collectors of one type and resource, without the type.
 pub(super) trait Registration: Send + Sync {
     fn resource(&self) -> &ResourceInfo;
     fn type_id(&self) -> TypeId;
@@ -38,25 +40,52 @@ pub(super) trait Registration: Send + Sync {
     /// Takes the collectors of another registration of the same type.
     fn absorb(&mut self, other: &mut dyn Any);
     fn check(&self, constants: &[Cow<'static, str>], problems: &mut Vec<BuildProblem>);
-    fn finish(self: Box<Self>, settings: &Settings) -> Arc<dyn AnyStore>;
+    /// The names of the families of each collector.
+    fn family_names(&self) -> Vec<(Origin, Vec<&str>)>;
+    fn into_store(self: Box<Self>, settings: &Settings) -> Arc<dyn AnyStore>;
 }
 
-pub(super) struct Registered<K> {
-    first: Collector<K>,
-    others: Vec<Collector<K>>,
+/// The collectors of one type and resource.
+pub(super) struct TypedRegistration<K> {
+    first: (Origin, Collector<K>),
+    others: Vec<(Origin, Collector<K>)>,
 }
 
-pub(super) struct Register;
+/// How a collector came to be registered, for messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    BuiltIn,
+    Replacement,
+    /// The collectors that the application adds are numbered from 1.
+    Added(usize),
+    #[cfg(feature = "custom-resources")]
+    Configuration,
+}
 
-impl CollectorVisitor for Register {
+/// Makes the registration of a built-in collector.
+pub(super) struct RegisterBuiltIn;
+
+impl CollectorVisitor for RegisterBuiltIn {
     type Output = Box<dyn Registration>;
 
     fn visit<K: CollectedResource>(self, collector: Collector<K>) -> Self::Output {
-        Box::new(Registered::new(collector))
+        Box::new(TypedRegistration::new(Origin::BuiltIn, collector))
     }
 }
 
-/// Joins registrations of the same type and resource, at the place of the first.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BuiltIn => f.write_str("the built-in collector"),
+            Self::Replacement => f.write_str("the collector given to `replace_built_in`"),
+            Self::Added(number) => write!(f, "collector {number} added by `collector`"),
+            #[cfg(feature = "custom-resources")]
+            Self::Configuration => f.write_str("the configuration"),
+        }
+    }
+}
+
+/// Merges registrations of the same type and resource into the first of them.
 pub(super) fn merge(registrations: Vec<Box<dyn Registration>>) -> Vec<Box<dyn Registration>> {
     let mut places: BTreeMap<(TypeId, String), usize> = BTreeMap::new();
     let mut merged: Vec<Box<dyn Registration>> = Vec::new();
@@ -77,20 +106,51 @@ pub(super) fn merge(registrations: Vec<Box<dyn Registration>>) -> Vec<Box<dyn Re
     merged
 }
 
-impl<K> Registered<K> {
-    pub(super) fn new(first: Collector<K>) -> Self {
-        let others = Vec::new();
-        Self { first, others }
+/// Reports families that several collectors of one resource have: their series would be doubled.
+pub(super) fn check_repeated_families(
+    registrations: &[Box<dyn Registration>],
+    problems: &mut Vec<BuildProblem>,
+) {
+    let mut declared: BTreeMap<(ResourceName, &str), Origin> = BTreeMap::new();
+    for registration in registrations {
+        let resource = registration.resource();
+        for (origin, names) in registration.family_names() {
+            let mut names_of_collector = BTreeSet::new();
+            for name in names
+                .into_iter()
+                .filter(|name| names_of_collector.insert(*name))
+            {
+                let key = (ResourceName::from(resource), name);
+                let Some(first) = declared.insert(key, origin) else {
+                    continue;
+                };
+                problems.push(BuildProblem::RepeatedFamily {
+                    family: name.to_owned(),
+                    resource: resource.to_string(),
+                    first: first.to_string(),
+                    second: origin.to_string(),
+                });
+            }
+        }
+    }
+}
+
+impl<K> TypedRegistration<K> {
+    pub(super) fn new(origin: Origin, collector: Collector<K>) -> Self {
+        Self {
+            first: (origin, collector),
+            others: Vec::new(),
+        }
     }
 
-    fn collectors(&self) -> impl Iterator<Item = &Collector<K>> {
+    fn collectors(&self) -> impl Iterator<Item = &(Origin, Collector<K>)> {
         std::iter::once(&self.first).chain(&self.others)
     }
 }
 
-impl<K: CollectedResource> Registration for Registered<K> {
+impl<K: CollectedResource> Registration for TypedRegistration<K> {
     fn resource(&self) -> &ResourceInfo {
-        self.first.resource()
+        self.first.1.resource()
     }
 
     fn type_id(&self) -> TypeId {
@@ -108,14 +168,11 @@ impl<K: CollectedResource> Registration for Registered<K> {
     }
 
     fn check(&self, constants: &[Cow<'static, str>], problems: &mut Vec<BuildProblem>) {
-        for collector in self.collectors() {
+        for (_, collector) in self.collectors() {
             let resource = collector.resource().to_string();
-            let base = constants
-                .iter()
-                .map(AsRef::as_ref)
-                .chain(collector.base_label_names());
-            let base: Vec<_> = base.collect();
-            check_labels(problems, &resource, base.iter().copied());
+            let constants = constants.iter().map(AsRef::as_ref);
+            let base_labels: Vec<_> = constants.chain(collector.base_label_names()).collect();
+            check_labels(problems, &resource, base_labels.iter().copied());
             for family in collector.iter().map(|family| family.descriptor()) {
                 if !is_valid_metric_name(family.name()) {
                     problems.push(BuildProblem::MetricName {
@@ -129,31 +186,42 @@ impl<K: CollectedResource> Registration for Registered<K> {
                         resource: resource.clone(),
                     });
                 }
-                let own = family
+                let labels = family
                     .labels()
                     .map(|label| label.strip_suffix('*').unwrap_or(label));
-                let own: Vec<_> = own.filter(|label| !label.is_empty()).collect();
-                for label in &own {
-                    if base.contains(label) {
+                let labels: Vec<_> = labels.filter(|label| !label.is_empty()).collect();
+                for label in &labels {
+                    if base_labels.contains(label) {
                         problems.push(BuildProblem::RepeatedLabel {
                             label: (*label).to_owned(),
                             subject: family.name().to_owned(),
                         });
                     }
                 }
-                check_labels(problems, family.name(), own.into_iter());
+                check_labels(problems, family.name(), labels.into_iter());
             }
         }
     }
 
-    fn finish(self: Box<Self>, settings: &Settings) -> Arc<dyn AnyStore> {
+    fn family_names(&self) -> Vec<(Origin, Vec<&str>)> {
+        let mut names = Vec::new();
+        for (origin, collector) in self.collectors() {
+            let families = collector.iter().map(|family| family.descriptor().name());
+            names.push((*origin, families.collect()));
+        }
+        names
+    }
+
+    fn into_store(self: Box<Self>, settings: &Settings) -> Arc<dyn AnyStore> {
         let resource = Registration::resource(&*self).clone();
+        let host_fed = settings.host_fed.includes(&resource)
+            || (self.collectors()).any(|(_, collector)| collector.is_fed_by_host());
         let allowlists = Allowlists {
             labels: Arc::new(settings.labels.for_resource(resource.plural()).clone()),
             annotations: Arc::new(settings.annotations.for_resource(resource.plural()).clone()),
         };
         let mut schema = Schema::new(resource);
-        for collector in std::iter::once(self.first).chain(self.others) {
+        for (_, collector) in std::iter::once(self.first).chain(self.others) {
             let (_, labels, families) = collector.into_parts();
             let families = families.into_iter().filter(|family| {
                 let family = family.descriptor();
@@ -161,11 +229,11 @@ impl<K: CollectedResource> Registration for Registered<K> {
             });
             schema.add(labels, &settings.constant_names, families, &allowlists);
         }
-        Arc::new(MetricsStore::with_schema(schema))
+        Arc::new(MetricsStore::with_schema(schema, host_fed))
     }
 }
 
-/// Notes names that are invalid or there twice.
+/// Reports names that are invalid or repeated.
 pub(super) fn check_labels<'a>(
     problems: &mut Vec<BuildProblem>,
     subject: &str,

@@ -1,4 +1,4 @@
-//! What it takes to make a store: filters, allowlists and constant labels of one registry.
+//! [`Settings`]: the options that the stores of one registry have in common.
 
 use std::borrow::Cow;
 
@@ -6,9 +6,10 @@ use parking_lot::RwLock;
 
 use crate::exposition::ConstantLabels;
 use crate::filter::{AllowlistConfig, MetricFilter};
+use crate::resource::{ResourceInfo, ResourceName};
 use crate::scope::ObjectFilter;
 
-/// What it takes to make a store, now or later.
+/// The options for stores, which are created at startup and when a configuration changes.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(super) metrics: MetricFilter,
@@ -16,6 +17,22 @@ pub(crate) struct Settings {
     pub(super) annotations: AllowlistConfig,
     pub(crate) constants: ConstantLabels,
     pub(super) constant_names: Vec<Cow<'static, str>>,
-    /// What stores take; a shard that changes while running changes it.
+    pub(super) host_fed: HostFed,
+    /// The objects that stores take; changing the shard at run time changes it.
     pub(crate) filter: RwLock<ObjectFilter>,
+}
+
+/// The resources that the host feeds; the sources of the crate feed the others.
+#[derive(Clone, Debug, Default)]
+pub(super) struct HostFed {
+    pub(super) all: bool,
+    pub(super) names: Vec<ResourceName>,
+}
+
+// === impl HostFed ===
+
+impl HostFed {
+    pub(super) fn includes(&self, resource: &ResourceInfo) -> bool {
+        self.all || self.names.iter().any(|name| name.matches(resource))
+    }
 }

@@ -1,4 +1,4 @@
-//! [`StateMetrics`]: the stores of an application's resources, and what it reads and feeds them by.
+//! [`StateMetrics`]: the stores of an application's resources, and the exposition of all of them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,12 +7,10 @@ use std::sync::Arc;
 use super::configured::Configured;
 use super::current_plan::CurrentPlan;
 use super::settings::Settings;
-use crate::errors::debug_is_display;
 use crate::exposition::{Exposition, ExpositionFilter, Format, Plan};
 use crate::filter::FilterWarning;
-use crate::resource::{CollectedResource, ResourceInfo};
 use crate::scope::{ObjectFilter, Shard};
-use crate::store::{MetricsStore, ObjectWriter, StoreStats, Writer};
+use crate::store::StoreReader;
 
 /// The metrics of a set of resources: their stores, and one exposition over all of them.
 ///
@@ -26,9 +24,10 @@ use crate::store::{MetricsStore, ObjectWriter, StoreStats, Writer};
 /// let metrics = StateMetrics::builder()
 ///     .built_in([BuiltIn::ConfigMaps])
 ///     .deny_metrics(["_created$"])
+///     .all_fed_by_host()
 ///     .build()?;
 ///
-/// let mut config_maps = metrics.writer::<ConfigMap>()?;
+/// let mut config_maps = metrics.feed::<ConfigMap>()?;
 /// config_maps.apply_object(&serde_json::from_value(json!({
 ///     "metadata": { "name": "a", "namespace": "b", "creationTimestamp": "2023-11-14T22:13:20Z" }
 /// }))?);
@@ -41,28 +40,11 @@ pub struct StateMetrics {
     current: Arc<CurrentPlan>,
     settings: Arc<Settings>,
     warnings: Arc<[FilterWarning]>,
-    /// Held while a change is prepared, so that changes come one after another.
+    /// Locked while a change is prepared, so that changes are made one after another.
     #[cfg(feature = "custom-resources")]
     configured: Arc<parking_lot::Mutex<Configured>>,
 }
-/// No such collector is registered, or more than one.
-///
-/// ```
-/// use k8s_openapi::api::core::v1::Pod;
-/// use kube_state_metrics::StateMetrics;
-///
-/// let metrics = StateMetrics::builder().resources(["nodes"]).build()?;
-/// let error = metrics.writer::<Pod>().unwrap_err();
-/// assert!(error.to_string().ends_with("Pod is registered; add one to the builder"));
-/// # Ok::<(), kube_state_metrics::BuildError>(())
-/// ```
-#[derive(Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", describe(kind, others))]
-pub struct NotRegistered {
-    kind: String,
-    /// The resources there are to choose from, where the type alone does not tell which is meant.
-    others: Vec<String>,
-}
+
 // === impl StateMetrics ===
 
 impl StateMetrics {
@@ -80,7 +62,7 @@ impl StateMetrics {
         }
     }
 
-    /// Adds the configured families that the plan holds.
+    /// Adds the configuration whose families the plan holds.
     #[cfg(feature = "custom-resources")]
     pub(super) fn with_configured(mut self, configured: Configured) -> Self {
         self.configured = Arc::new(parking_lot::Mutex::new(configured));
@@ -125,125 +107,25 @@ impl StateMetrics {
         self.current.gzip_cache_bytes()
     }
 
-    /// A writer for a feed of `K`.
-    ///
-    /// Taking one means that you feed the store: the crate does not watch the resource. Families
-    /// that a configuration adds to the kind read JSON: the crate watches them for itself, or you
-    /// take [`object_writers_of`](Self::object_writers_of) to feed both.
-    ///
-    /// # Errors
-    ///
-    /// Where no collector of `K` is registered, or several resources have that type, as
-    /// [`DynamicObject`](kube::core::DynamicObject) may; [`writer_of`](Self::writer_of) says which.
-    pub fn writer<K: CollectedResource>(&self) -> Result<Writer<K>, NotRegistered> {
-        Ok(self.store::<K>()?.writer())
-    }
-
-    /// A writer for a feed of one resource of type `K`.
-    ///
-    /// # Errors
-    ///
-    /// Where no collector of `K` for this resource is registered.
-    ///
-    /// ```
-    /// use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
-    /// use kube_state_metrics::{Collector, Family, ResourceInfo, Scope, StateMetrics};
-    ///
-    /// let resource = |kind| ApiResource::from_gvk(&GroupVersionKind::gvk("acme.dev", "v1", kind));
-    /// let collector = |kind, name| {
-    ///     let size = Family::gauge(name, "Size.")
-    ///         .generate(|own: &DynamicObject, s| s.maybe_value(own.data["spec"]["size"].as_f64()));
-    ///     Collector::dynamic(&resource(kind), Scope::Namespaced).family(size)
-    /// };
-    /// let metrics = StateMetrics::builder()
-    ///     .collector(collector("Widget", "widget_size"))
-    ///     .collector(collector("Gadget", "gadget_size"))
-    ///     .build()?;
-    /// assert!(metrics.writer::<DynamicObject>().is_err(), "of which of the two?");
-    ///
-    /// let widgets = ResourceInfo::dynamic(&resource("Widget"), Scope::Namespaced);
-    /// let mut widgets = metrics.writer_of::<DynamicObject>(&widgets)?;
-    /// widgets.apply_json(br#"{ "metadata": { "name": "a" }, "spec": { "size": 3 } }"#)?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn writer_of<K: CollectedResource>(
-        &self,
-        resource: &ResourceInfo,
-    ) -> Result<Writer<K>, NotRegistered> {
-        let mut stores = self.stores::<K>();
-        stores.retain(|store| store.resource() == resource);
-        let store = stores.pop().ok_or_else(|| NotRegistered {
-            kind: resource.to_string(),
-            others: Vec::new(),
-        })?;
-        Ok(store.writer())
-    }
-
-    /// The store of `K`.
-    ///
-    /// # Errors
-    ///
-    /// As for [`writer`](Self::writer).
-    ///
-    /// ```
-    /// use k8s_openapi::api::core::v1::Node;
-    /// use kube_state_metrics::{BuiltIn, CacheStore, StateMetrics};
-    ///
-    /// let metrics = StateMetrics::builder().built_in([BuiltIn::Nodes]).build()?;
-    /// let nodes = metrics.store::<Node>()?;
-    /// let node = serde_json::from_value(serde_json::json!({ "metadata": { "name": "worker-1" } }))?;
-    /// nodes.add(&node);
-    /// assert_eq!(nodes.list_keys(), ["worker-1"]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn store<K: CollectedResource>(&self) -> Result<MetricsStore<K>, NotRegistered> {
-        let mut stores = self.stores::<K>();
-        match (stores.pop(), stores.is_empty()) {
-            (Some(store), true) => Ok(store),
-            (last, _) => Err(NotRegistered {
-                kind: std::any::type_name::<K>().to_owned(),
-                others: (stores.iter().chain(&last))
-                    .map(|store| store.resource().to_string())
-                    .collect(),
-            }),
-        }
-    }
-
-    /// All stores of `K`: more than one where several resources have the same type.
-    fn stores<K: CollectedResource>(&self) -> Vec<MetricsStore<K>> {
-        let plan = self.plan();
-        let stores = plan.stores().iter().map(|store| store.as_any());
-        let stores = stores.filter_map(|store| store.downcast_ref::<MetricsStore<K>>());
-        stores.cloned().collect()
-    }
-
-    /// The registered resources, in the order of the exposition.
-    pub fn resources(&self) -> impl ExactSizeIterator<Item = ResourceInfo> + use<> {
-        let plan = self.plan();
-        let infos: Vec<_> = (plan.stores().iter())
-            .map(|store| store.resource().clone())
-            .collect();
-        infos.into_iter()
-    }
-
-    /// What happened in each store, and what it holds, in the order of the exposition.
+    /// The stores of the registered resources, for reading, in the order of the exposition.
     ///
     /// ```
     /// use kube_state_metrics::{BuiltIn, StateMetrics};
     ///
     /// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods, BuiltIn::Nodes]).build()?;
-    /// assert!(metrics.resources().map(|own| own.to_string()).eq(["nodes", "pods"]));
-    /// for (resource, stats) in metrics.stats() {
-    ///     assert_eq!((stats.objects, stats.series), (0, 0), "{resource}");
-    /// }
+    /// let stores = metrics.stores();
+    /// assert_eq!(stores[0].resource().plural(), "nodes");
+    /// assert_eq!(stores[1].resource().plural(), "pods");
+    /// assert!(stores.iter().all(|store| store.stats().objects == 0));
     /// # Ok::<(), kube_state_metrics::BuildError>(())
     /// ```
-    pub fn stats(&self) -> impl ExactSizeIterator<Item = (ResourceInfo, StoreStats)> + use<> {
+    #[must_use]
+    pub fn stores(&self) -> Vec<StoreReader> {
         let plan = self.plan();
-        let stats: Vec<_> = (plan.stores().iter())
-            .map(|store| (store.resource().clone(), store.stats()))
-            .collect();
-        stats.into_iter()
+        let stores = plan.stores().iter();
+        stores
+            .map(|store| StoreReader::new(Arc::clone(store)))
+            .collect()
     }
 
     /// The shard whose objects the stores take.
@@ -254,8 +136,8 @@ impl StateMetrics {
 
     /// Changes the shard of all stores.
     ///
-    /// Objects that are not of the shard are removed; those that belong to it now come with the
-    /// next list of each feed.
+    /// Objects of other shards are removed. Objects that the new shard adds come with the next list
+    /// of each feed.
     ///
     /// ```
     /// use kube_state_metrics::{Shard, StateMetrics};
@@ -272,7 +154,7 @@ impl StateMetrics {
 
     /// Changes the shard and the earlier shards whose objects are still taken.
     pub(crate) fn set_shards(&self, shard: Shard, leaving: Vec<Shard>) {
-        // Stores that are being added must not miss it.
+        // A store that is added meanwhile must get the new shard.
         #[cfg(feature = "custom-resources")]
         let _changing = self.configured.lock();
         {
@@ -290,49 +172,7 @@ impl StateMetrics {
         }
     }
 
-    /// Writers for every registered resource, for a source that feeds them all.
-    ///
-    /// Taking them means that the source feeds all stores: the crate does not watch any resource.
-    ///
-    /// ```
-    /// use kube_state_metrics::{BuiltIn, StateMetrics};
-    ///
-    /// let metrics = StateMetrics::builder().built_in([BuiltIn::Nodes]).build()?;
-    /// for mut writer in metrics.object_writers() {
-    ///     writer.apply(br#"{ "metadata": { "name": "worker-1" } }"#)?;
-    /// }
-    /// let (_, stats) = metrics.stats().next().expect("one resource is registered");
-    /// assert_eq!(stats.objects, 1);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    pub fn object_writers(&self) -> Vec<Box<dyn ObjectWriter>> {
-        let plan = self.plan();
-        plan.feeders().map(|store| store.object_writer()).collect()
-    }
-
-    /// Writers for one resource; there is more than one where collectors of several types read it,
-    /// and none where nothing is registered for it.
-    ///
-    /// ```
-    /// use kube_state_metrics::{BuiltIn, StateMetrics};
-    ///
-    /// let metrics = StateMetrics::builder().built_in([BuiltIn::Nodes]).build()?;
-    /// assert_eq!(metrics.object_writers_of(&BuiltIn::Nodes.info()).len(), 1);
-    /// assert_eq!(metrics.object_writers_of(&BuiltIn::Pods.info()).len(), 0);
-    /// # Ok::<(), kube_state_metrics::BuildError>(())
-    /// ```
-    #[must_use]
-    pub fn object_writers_of(&self, resource: &ResourceInfo) -> Vec<Box<dyn ObjectWriter>> {
-        let plan = self.plan();
-        let stores = plan.feeders().filter(|store| {
-            let own = store.resource();
-            own.kind() == resource.kind() && own.api_version() == resource.api_version()
-        });
-        stores.map(|store| store.object_writer()).collect()
-    }
-
-    /// What is odd about the filters, though not wrong.
+    /// Filters that are valid but have no effect, for a log.
     ///
     /// ```
     /// use kube_state_metrics::{BuiltIn, StateMetrics};
@@ -362,22 +202,10 @@ impl StateMetrics {
     }
 }
 
-fn describe(kind: &str, others: &[String]) -> String {
-    match others {
-        [] => format!("no collector of {kind} is registered; add one to the builder"),
-        others => format!(
-            "{kind} is the type of several resources; say which is meant of {}",
-            others.join(", ")
-        ),
-    }
-}
-
-debug_is_display!(NotRegistered);
-
 impl fmt::Debug for StateMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StateMetrics")
-            .field("resources", &self.resources().collect::<Vec<_>>())
+            .field("stores", &self.stores())
             .finish()
     }
 }

@@ -69,7 +69,7 @@ pub struct ManifestSource {
 pub struct LoadReport {
     /// Objects that are in the stores now.
     pub objects: usize,
-    /// Objects of built-in kinds that are not registered.
+    /// Objects of built-in kinds that are not registered, and objects of kinds that the host feeds.
     pub not_registered: usize,
     /// Definitions of custom resources, where a configuration is in force that may be about them.
     pub definitions: Definitions,

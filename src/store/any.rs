@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{MetricsStore, ObjectWriter, StoreSnapshot, StoreStats};
+use super::{CacheStore, MetricsStore, ObjectWriter, StoreSnapshot, StoreStats, StoredObject};
 #[cfg(feature = "custom-resources")]
 use crate::dynamic::JsonObject;
 use crate::family::FamilyDescriptor;
@@ -21,19 +21,19 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
     fn stats(&self) -> StoreStats;
     fn filter(&self) -> Arc<ObjectFilter>;
     fn set_filter(&self, filter: ObjectFilter);
-    /// A writer for a feed of the host's, which feeds the companion as well.
+    /// The keys of all objects, in ascending order.
+    fn keys(&self) -> Vec<String>;
+    /// The stored identity and samples of an object.
+    fn stored_object(&self, key: &str) -> Option<StoredObject>;
+    /// A writer for another feeder, which feeds the linked store as well.
     fn object_writer(&self) -> Box<dyn ObjectWriter>;
-    /// The same for a feed of the crate's own.
-    #[cfg(feature = "watch")]
-    fn own_writer(&self) -> Box<dyn ObjectWriter>;
-    /// Whether the host took a writer: it feeds the store itself.
-    #[cfg(feature = "watch")]
+    /// Whether the host feeds the store; otherwise the sources of the crate do.
     fn is_host_fed(&self) -> bool;
-    /// Whether another store is fed along with this one.
-    fn has_companion(&self, other: &dyn AnyStore) -> bool;
-    /// Changes which one that is.
+    /// Whether writers of this store also feed `other`.
+    fn is_linked_to(&self, other: &dyn AnyStore) -> bool;
+    /// Changes the store that writers of this one also feed.
     #[cfg(feature = "custom-resources")]
-    fn set_companion(&self, companion: Option<MetricsStore<JsonObject>>);
+    fn set_linked_store(&self, linked: Option<MetricsStore<JsonObject>>);
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -89,27 +89,29 @@ impl<K: CollectedResource> AnyStore for MetricsStore<K> {
         MetricsStore::filter(self)
     }
 
+    fn keys(&self) -> Vec<String> {
+        CacheStore::list_keys(self)
+    }
+
+    fn stored_object(&self, key: &str) -> Option<StoredObject> {
+        CacheStore::get(self, key)
+    }
+
     fn object_writer(&self) -> Box<dyn ObjectWriter> {
-        Box::new(self.joint_writer())
+        Box::new(self.writer())
     }
 
-    #[cfg(feature = "watch")]
-    fn own_writer(&self) -> Box<dyn ObjectWriter> {
-        Box::new(MetricsStore::own_writer(self))
-    }
-
-    #[cfg(feature = "watch")]
     fn is_host_fed(&self) -> bool {
         MetricsStore::is_host_fed(self)
     }
 
-    fn has_companion(&self, other: &dyn AnyStore) -> bool {
-        MetricsStore::has_companion(self, other.as_any())
+    fn is_linked_to(&self, other: &dyn AnyStore) -> bool {
+        MetricsStore::is_linked_to(self, other.as_any())
     }
 
     #[cfg(feature = "custom-resources")]
-    fn set_companion(&self, companion: Option<MetricsStore<JsonObject>>) {
-        MetricsStore::set_companion(self, companion);
+    fn set_linked_store(&self, linked: Option<MetricsStore<JsonObject>>) {
+        MetricsStore::set_linked_store(self, linked);
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -2,7 +2,6 @@
 
 use bytes::BytesMut;
 
-use super::writer::Feed;
 use super::{MetricsStore, RowPrefix};
 use crate::resource::CollectedResource;
 
@@ -29,7 +28,7 @@ use crate::resource::CollectedResource;
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 pub trait CacheStore<K> {
-    /// What the store keeps of an object.
+    /// The record that the store holds of an object.
     type Entry;
 
     /// Adds an object, or replaces the one with its key.
@@ -49,14 +48,14 @@ pub trait CacheStore<K> {
     /// The keys of all objects, in ascending order.
     fn list_keys(&self) -> Vec<String>;
 
-    /// What is kept of the object with a key.
+    /// The record of the object with a key.
     fn get(&self, key: &str) -> Option<Self::Entry>;
 
-    /// Called by feeds that resynchronise from time to time.
+    /// Called by feeds at each resync interval.
     fn resync(&self);
 }
 
-/// What a [`MetricsStore`] keeps of an object: who it is, and its samples.
+/// The record that a [`MetricsStore`] holds of an object: its identity and its samples.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::ConfigMap;
@@ -86,15 +85,15 @@ pub struct StoredObject {
     pub samples: String,
 }
 
-/// The methods share one writer, so `replace` leaves alone what other writers fed.
+/// The methods share one writer, so `replace` does not affect the rows of other writers.
 ///
-/// `get` returns the key's identity, version and rendered samples, since no object is kept, and
-/// `resync` has nothing to do: samples depend on objects only, not on time.
+/// The store holds no objects, so `get` returns identity, version and rendered samples. `resync`
+/// does nothing, since samples depend on objects only, not on time.
 impl<K: CollectedResource> CacheStore<K> for MetricsStore<K> {
     type Entry = StoredObject;
 
     fn add(&self, object: &K) {
-        self.direct(|feed| feed.apply(self, object));
+        self.with_cache_feeder(|feeder| self.apply_object(feeder, object));
     }
 
     fn update(&self, object: &K) {
@@ -102,19 +101,19 @@ impl<K: CollectedResource> CacheStore<K> for MetricsStore<K> {
     }
 
     fn delete(&self, object: &K) {
-        self.direct(|feed| feed.delete(self, object));
+        self.with_cache_feeder(|feeder| self.delete_object(feeder, object));
     }
 
     fn replace<'a>(&self, objects: impl IntoIterator<Item = &'a K>)
     where
         K: 'a,
     {
-        self.direct(|feed| {
-            self.begin_list(feed.id());
+        self.with_cache_feeder(|feeder| {
+            self.begin_list(feeder.id);
             for object in objects {
-                feed.apply(self, object);
+                self.apply_object(feeder, object);
             }
-            self.end_list(feed.id());
+            self.end_list(feeder.id);
         });
     }
 
@@ -152,12 +151,4 @@ impl<K: CollectedResource> CacheStore<K> for MetricsStore<K> {
     }
 
     fn resync(&self) {}
-}
-
-impl<K: CollectedResource> MetricsStore<K> {
-    fn direct(&self, with: impl FnOnce(&mut Feed)) {
-        self.note_host();
-        let mut direct = self.shared.direct.lock();
-        with(direct.get_or_insert_with(|| Feed::new(self.open_part())));
-    }
 }

@@ -1,8 +1,8 @@
-//! Companions: the families that a configuration adds to a kind with families in Rust.
+//! Linked stores: the families that a configuration adds to a resource with families in Rust.
 //!
-//! They have a store of their own, so that they come and go without a touch on the kind's other
-//! samples. Whoever feeds the kind's store with JSON feeds both: there is one watch, and an object
-//! is parsed once, into a value that its type is then read from.
+//! These families have a separate store, so that they are added and removed without a change to the
+//! resource's other samples. A writer of the resource's store that applies JSON feeds both stores:
+//! there is one watch, and an object is parsed once, into a value from which its type is read.
 
 #[cfg(not(feature = "custom-resources"))]
 mod disabled;
@@ -10,6 +10,6 @@ mod disabled;
 mod enabled;
 
 #[cfg(not(feature = "custom-resources"))]
-pub(super) use disabled::{Companion, Link};
+pub(super) use disabled::LinkedWriter;
 #[cfg(feature = "custom-resources")]
-pub(super) use enabled::{Companion, Link};
+pub(super) use enabled::LinkedWriter;

@@ -1,4 +1,4 @@
-//! Writers without the type of what they feed, for sources that carry many kinds.
+//! [`ObjectWriter`]: a writer without the type of its objects, for sources of many kinds.
 
 use std::fmt;
 
@@ -9,20 +9,22 @@ use sealed::Sealed;
 
 /// Feeds objects of a kind that is not known at compile time, as JSON.
 ///
-/// It is what [`Writer`] is for a type; see there for what each method does. Families that a
-/// configuration adds to the kind are fed along with those in Rust. The trait is sealed.
+/// The methods are those of [`Writer`], which describes them. The writer also feeds the families
+/// that a configuration adds to the resource. JSON does not depend on the version of `kube` or
+/// `k8s-openapi`, so that a host with another version of these crates can use this trait. The trait
+/// is sealed.
 ///
 /// ```
 /// use kube_state_metrics::{BuiltIn, StateMetrics};
 ///
-/// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).build()?;
-/// let mut pods = metrics.object_writers_of(&BuiltIn::Pods.info()).remove(0);
+/// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).all_fed_by_host().build()?;
+/// let mut pods = metrics.feeds_of(BuiltIn::Pods)?.remove(0);
 /// pods.begin_list();
-/// pods.apply(br#"{ "metadata": { "name": "a", "namespace": "b", "resourceVersion": "7" } }"#)?;
+/// pods.apply_json(br#"{ "metadata": { "name": "a", "namespace": "b", "resourceVersion": "7" } }"#)?;
 /// pods.end_list();
 /// assert_eq!(pods.last_version(), "7");
 /// pods.delete_key("b", "a");
-/// assert_eq!(metrics.stats().next().map(|(_, stats)| stats.objects), Some(0));
+/// assert_eq!(metrics.stores()[0].stats().objects, 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait ObjectWriter: Send + fmt::Debug + Sealed {
@@ -33,38 +35,37 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     ///
     /// # Errors
     ///
-    /// Names an object that does not decode; its old samples are gone.
-    fn apply(&mut self, json: &[u8]) -> Result<(), DecodeError>;
+    /// Names an object that does not decode; its earlier samples are removed.
+    fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError>;
 
     /// Decodes an object and removes it.
     ///
     /// # Errors
     ///
-    /// Names an object that does not decode; what was stored under its name is gone.
-    fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError>;
+    /// Names an object that does not decode; the row of its name is removed.
+    fn delete_json(&mut self, json: &[u8]) -> Result<(), DecodeError>;
 
-    /// Removes what is stored as `namespace/name`.
+    /// Removes the object `namespace/name`.
     fn delete_key(&mut self, namespace: &str, name: &str);
 
     /// `metadata.resourceVersion` of the object fed last, empty where it had none.
     fn last_version(&self) -> &str;
 
-    /// Begins a complete list; readers see the old state until it ends.
+    /// Begins a complete list; readers see the earlier state until it ends.
     fn begin_list(&mut self);
 
-    /// Ends a list: what it did not name is removed.
+    /// Ends a list: removes the objects that it did not name and publishes the result.
     fn end_list(&mut self);
 
-    /// Gives a list up: all it did is undone.
+    /// Abandons a list and discards its changes.
     fn abandon_list(&mut self);
 
-    /// Whether a configuration has brought families, since the last list, that only another one
-    /// fills.
+    /// Whether a configuration has added families since the last list, which only a list can fill.
     fn wants_list(&self) -> bool {
         false
     }
 
-    /// Removes all rows of this writer and the writer.
+    /// Removes the writer and all its rows.
     fn close(self: Box<Self>);
 }
 pub(crate) mod sealed {
@@ -81,12 +82,12 @@ impl<K: CollectedResource> ObjectWriter for Writer<K> {
         self.store().resource()
     }
 
-    fn apply(&mut self, json: &[u8]) -> Result<(), DecodeError> {
-        self.apply_json(json)
+    fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
+        Writer::apply_json(self, json)
     }
 
-    fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError> {
-        self.delete_json(json)
+    fn delete_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
+        Writer::delete_json(self, json)
     }
 
     fn delete_key(&mut self, namespace: &str, name: &str) {

@@ -1,9 +1,12 @@
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::{Node, Pod};
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::family::Family;
+use crate::family::{Collector, Family};
+use crate::scope::ObjectFilter;
 
 fn collector() -> Collector<Pod> {
     let node = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.clone());

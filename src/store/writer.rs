@@ -1,21 +1,26 @@
-//! Writers: how one feeder's objects get into a store.
+//! [`Writer`]: one feeder of a store.
 
 use std::fmt;
 
 use super::MetricsStore;
-use super::linked::Companion;
-use super::page::Identity;
-use super::schema::Rendered;
+use super::linked::LinkedWriter;
+use super::row_feeder::RowFeeder;
 use crate::decode::{self, DecodeError, Peeked};
-use crate::family::SampleBuffer;
-use crate::k8s::resource_version;
-use crate::resource::{CollectedResource, Scope};
+use crate::resource::CollectedResource;
 
 /// Feeds the objects of one source into a [`MetricsStore`].
 ///
-/// Each source (a watch, a namespace's watch, a directory of manifests) holds a writer of its own,
-/// and a list replaces only what that writer fed. Rows stay when a writer is dropped; a list that
-/// was begun is then abandoned. [`close`](Self::close) takes the rows along.
+/// Each source (a watch, a namespace's watch, a directory of manifests) holds one writer, and a
+/// list replaces only the rows of that writer. Dropping a writer keeps its rows and abandons a list
+/// in progress; [`close`](Self::close) removes the rows.
+///
+/// Objects come in three forms:
+///
+/// * [`apply_object`](Self::apply_object) takes a typed object;
+/// * `apply_watcher_event` (feature `watch`) takes an event of a [`kube`] watcher;
+/// * [`apply_json`](Self::apply_json) takes the JSON of an object. It is the form that does not
+///   depend on the version of `kube` or `k8s-openapi`, so that a host with another version of
+///   these crates can use it.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -36,7 +41,7 @@ use crate::resource::{CollectedResource, Scope};
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 ///
-/// Objects come as types or as JSON:
+/// From typed objects and from JSON:
 ///
 /// ```
 /// use kube_state_metrics::{MetricsStore, families};
@@ -62,32 +67,46 @@ use crate::resource::{CollectedResource, Scope};
 /// ```
 pub struct Writer<K: CollectedResource> {
     store: MetricsStore<K>,
-    feed: Feed,
-    companion: Companion,
+    feeder: RowFeeder,
+    /// The writer of the store that holds the configured families of the same resource.
+    linked: LinkedWriter,
 }
 
-/// A feeder's number, and memory it reuses.
-#[derive(Default)]
-pub(super) struct Feed {
-    id: usize,
-    lines: SampleBuffer,
-    cells: Rendered,
-    key: String,
-    /// `metadata.resourceVersion` of the object fed last.
-    version: String,
+// === impl MetricsStore ===
+
+impl<K: CollectedResource> MetricsStore<K> {
+    /// Returns a writer for another feeder.
+    ///
+    /// Each writer has its own rows, and a list replaces the rows of its writer only.
+    ///
+    /// ```
+    /// use kube_state_metrics::{MetricsStore, families};
+    ///
+    /// let store = MetricsStore::new(families::nodes());
+    /// let (mut one, mut other) = (store.writer(), store.writer());
+    /// one.apply_json(br#"{ "metadata": { "name": "a" } }"#)?;
+    /// other.apply_json(br#"{ "metadata": { "name": "b" } }"#)?;
+    /// other.close();
+    /// assert_eq!((store.resource().kind(), store.stats().objects), ("Node", 1));
+    /// # Ok::<(), kube_state_metrics::DecodeError>(())
+    /// ```
+    #[must_use]
+    pub fn writer(&self) -> Writer<K> {
+        Writer::new(self.clone())
+    }
 }
 
 // === impl Writer ===
 
 impl<K: CollectedResource> Writer<K> {
-    /// A writer with rows of its own; where it `joins`, its JSON feeds the companion as well.
-    pub(super) fn new(store: MetricsStore<K>, joins: bool) -> Self {
-        let feed = Feed::new(store.open_part());
-        let companion = Companion::new(&store, joins);
+    /// A writer with a table for its rows. JSON that it applies feeds the linked store as well.
+    pub(super) fn new(store: MetricsStore<K>) -> Self {
+        let feeder = RowFeeder::new(store.add_feeder());
+        let linked = LinkedWriter::new(&store);
         Self {
             store,
-            feed,
-            companion,
+            feeder,
+            linked,
         }
     }
 
@@ -103,7 +122,7 @@ impl<K: CollectedResource> Writer<K> {
     /// ignored. Another uid under the same namespace and name replaces what is stored. An object
     /// outside the namespaces or the shard of the store is not taken.
     pub fn apply_object(&mut self, object: &K) {
-        self.feed.apply(&self.store, object);
+        self.store.apply_object(&mut self.feeder, object);
     }
 
     /// Removes an object.
@@ -111,16 +130,19 @@ impl<K: CollectedResource> Writer<K> {
     /// It is ignored where the store holds another uid, or a higher `resourceVersion`, under the
     /// object's namespace and name.
     pub fn delete_object(&mut self, object: &K) {
-        self.feed.delete(&self.store, object);
+        self.store.delete_object(&mut self.feeder, object);
     }
 
     /// Removes whatever is stored as `namespace/name`; cluster-scoped kinds have no namespace.
     pub fn delete_key(&mut self, namespace: &str, name: &str) {
-        self.feed.delete_key(&self.store, namespace, name);
-        self.companion.delete_key(namespace, name);
+        self.store.delete_key(&mut self.feeder, namespace, name);
+        self.linked.delete_key(namespace, name);
     }
 
-    /// Decodes an object from JSON, skipping what no family reads, and applies it.
+    /// Decodes an object from JSON, skipping the fields that no family reads, and applies it.
+    ///
+    /// This method does not depend on the version of `kube` or `k8s-openapi`. It also feeds the
+    /// families that a configuration adds to the resource.
     ///
     /// # Errors
     ///
@@ -128,12 +150,12 @@ impl<K: CollectedResource> Writer<K> {
     /// error; the message never holds a value of the object.
     pub fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         if let Some(foreign) = self.foreign(json) {
-            // What is stored under its name is of another object, or was ours before.
+            // The row of that name belongs to another object, or the object left the shard.
             self.delete_key(&foreign.namespace, &foreign.name);
-            self.feed.version = foreign.resource_version;
+            self.feeder.version = foreign.resource_version;
             return Ok(());
         }
-        let decoded = self.companion.apply(&self.store, json);
+        let decoded = self.linked.apply(&self.store, json);
         let object = self.decoded(decoded)?;
         self.apply_object(&object);
         Ok(())
@@ -146,10 +168,10 @@ impl<K: CollectedResource> Writer<K> {
     /// As for [`apply_json`](Self::apply_json); whatever is stored under its name is removed then.
     pub fn delete_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         if let Some(foreign) = self.foreign(json) {
-            self.feed.version = foreign.resource_version;
+            self.feeder.version = foreign.resource_version;
             return Ok(());
         }
-        let decoded = self.companion.delete(&self.store, json);
+        let decoded = self.linked.delete(&self.store, json);
         let object = self.decoded(decoded)?;
         self.delete_object(&object);
         Ok(())
@@ -157,44 +179,44 @@ impl<K: CollectedResource> Writer<K> {
 
     /// Begins a complete list of this writer's objects.
     ///
-    /// Until [`end_list`](Self::end_list), readers see what was there before. A list that was
-    /// begun already starts over.
+    /// Until [`end_list`](Self::end_list), readers see the earlier state. If a list is in progress,
+    /// it starts over.
     pub fn begin_list(&mut self) {
-        self.store.begin_list(self.feed.id);
-        self.companion.begin_list(&self.store);
+        self.store.begin_list(self.feeder.id);
+        self.linked.begin_list(&self.store);
     }
 
-    /// Ends a list: what it did not name is removed, and readers see the result, all at once.
+    /// Ends a list: removes the objects that it did not name and publishes the result in one step.
     pub fn end_list(&mut self) {
-        self.store.end_list(self.feed.id);
-        self.companion.end_list();
+        self.store.end_list(self.feeder.id);
+        self.linked.end_list();
     }
 
-    /// Gives a list up: all it did is undone.
+    /// Abandons a list and discards its changes.
     pub fn abandon_list(&mut self) {
-        self.store.abandon_list(self.feed.id);
-        self.companion.abandon_list();
+        self.store.abandon_list(self.feeder.id);
+        self.linked.abandon_list();
     }
 
     /// `metadata.resourceVersion` of the object fed last, empty where it had none.
     #[must_use]
     pub fn last_version(&self) -> &str {
-        &self.feed.version
+        &self.feeder.version
     }
 
-    /// Removes all rows of this writer and the writer.
+    /// Removes the writer and all its rows.
     pub fn close(mut self) {
-        self.store.close_part(self.feed.id);
-        self.companion.close();
+        self.store.remove_feeder(self.feeder.id);
+        self.linked.close();
     }
 
-    /// Whether there are families that only a list fills: a configuration has brought them since
-    /// the last one.
+    /// Whether a configuration has added families since the last list, which only a list can fill.
     pub(crate) fn wants_list(&self) -> bool {
-        self.companion.is_awaited(&self.store)
+        self.linked.wants_list(&self.store)
     }
 
-    /// Who the object is, where it belongs to another shard: most do, and decoding them is in vain.
+    /// Returns only the identity of an object that belongs to another shard, so that it is not
+    /// decoded.
     fn foreign(&self, json: &[u8]) -> Option<Peeked> {
         let filter = self.store.filter();
         if filter.shard.total() == 1 {
@@ -203,12 +225,12 @@ impl<K: CollectedResource> Writer<K> {
         decode::peek(json).filter(|object| !filter.takes(&object.namespace, &object.uid))
     }
 
-    /// Notes an object that does not decode.
+    /// Counts an object that does not decode and removes its row.
     fn decoded(&mut self, decoded: Result<K, DecodeError>) -> Result<K, DecodeError> {
         decoded.inspect_err(|error| {
             self.store.count_decode_error(error.reason());
             if let Some((namespace, name)) = error.identity() {
-                self.feed.delete_key(&self.store, namespace, name);
+                self.store.delete_key(&mut self.feeder, namespace, name);
             }
         })
     }
@@ -216,7 +238,7 @@ impl<K: CollectedResource> Writer<K> {
 
 impl<K: CollectedResource> Drop for Writer<K> {
     fn drop(&mut self) {
-        self.store.abandon_list(self.feed.id);
+        self.abandon_list();
     }
 }
 
@@ -224,117 +246,7 @@ impl<K: CollectedResource> fmt::Debug for Writer<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer")
             .field("resource", self.store.resource())
-            .field("id", &self.feed.id)
+            .field("id", &self.feeder.id)
             .finish_non_exhaustive()
-    }
-}
-
-// === impl Feed ===
-
-impl Feed {
-    pub(super) fn new(id: usize) -> Self {
-        Self {
-            id,
-            ..Self::default()
-        }
-    }
-
-    pub(super) fn id(&self) -> usize {
-        self.id
-    }
-
-    pub(super) fn apply<K: CollectedResource>(&mut self, store: &MetricsStore<K>, object: &K) {
-        let (uid, version) = self.identify(store, object);
-        let identity = Identity {
-            key: &self.key,
-            uid,
-            version,
-        };
-        let namespace = namespace_of(store, object.meta().namespace.as_deref());
-        let filter = store.filter();
-        if !filter.takes(namespace, uid) {
-            // It may have been ours before it moved out of scope.
-            store.delete_row(
-                self.id,
-                Identity {
-                    uid: "",
-                    ..identity
-                },
-            );
-            return;
-        }
-        store
-            .schema()
-            .render(object, &mut self.lines, &mut self.cells);
-        store.count_left_out(&self.lines);
-        store.apply_row(self.id, &filter, identity, &self.cells);
-    }
-
-    pub(super) fn delete<K: CollectedResource>(&mut self, store: &MetricsStore<K>, object: &K) {
-        let (uid, version) = self.identify(store, object);
-        let identity = Identity {
-            key: &self.key,
-            uid,
-            version,
-        };
-        store.delete_row(self.id, identity);
-    }
-
-    fn delete_key<K: CollectedResource>(
-        &mut self,
-        store: &MetricsStore<K>,
-        namespace: &str,
-        name: &str,
-    ) {
-        self.set_key(namespace_of(store, Some(namespace)), name);
-        let identity = Identity {
-            key: &self.key,
-            uid: "",
-            version: 0,
-        };
-        store.delete_row(self.id, identity);
-    }
-
-    fn identify<'o, K: CollectedResource>(
-        &mut self,
-        store: &MetricsStore<K>,
-        object: &'o K,
-    ) -> (&'o str, u64) {
-        let meta = object.meta();
-        self.set_key(
-            namespace_of(store, meta.namespace.as_deref()),
-            meta.name.as_deref().unwrap_or_default(),
-        );
-        self.version.clear();
-        let version_text = meta.resource_version.as_deref().unwrap_or_default();
-        self.version.push_str(version_text);
-        let version = meta
-            .resource_version
-            .as_deref()
-            .and_then(resource_version::as_u64);
-        (
-            meta.uid.as_deref().unwrap_or_default(),
-            version.unwrap_or(0),
-        )
-    }
-
-    fn set_key(&mut self, namespace: &str, name: &str) {
-        self.key.clear();
-        if !namespace.is_empty() {
-            self.key.push_str(namespace);
-            self.key.push('/');
-        }
-        self.key.push_str(name);
-    }
-}
-
-/// The namespace of an object; one of a cluster-scoped kind has none, whatever it says itself.
-fn namespace_of<'o, K: CollectedResource>(
-    store: &MetricsStore<K>,
-    own: Option<&'o str>,
-) -> &'o str {
-    match store.resource().scope() {
-        Scope::Namespaced => own.unwrap_or_default(),
-        Scope::Cluster => "",
     }
 }

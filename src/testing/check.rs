@@ -151,7 +151,8 @@ pub fn check(source: impl Source) -> Vec<Problem> {
         &Rendered::of(&exposition, Vec::new()),
         &families,
     ));
-    for (resource, stats) in metrics.stats() {
+    for store in metrics.stores() {
+        let (resource, stats) = (store.resource(), store.stats());
         let resource = resource.to_string();
         if stats.duplicates > 0 {
             problems.push(Problem::RepeatedSeries {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::registry::StateMetrics;
 use crate::resource::CollectedResource;
+use crate::store::MetricsStore;
 
 /// Puts the objects of a fixture into the stores, and counts those that no collector reads.
 ///
@@ -44,8 +45,11 @@ impl<'m> Intake<'m> {
         if self.fed > 0 || skipped.is_empty() {
             return Ok(skipped);
         }
-        let resources = self.metrics.resources();
-        let registered = resources.map(|own| format!("{} {}", own.api_version(), own.kind()));
+        let stores = self.metrics.stores();
+        let registered = stores.iter().map(|store| {
+            let resource = store.resource();
+            format!("{} {}", resource.api_version(), resource.kind())
+        });
         Err(format!(
             "no collector of {} is registered; those registered are of {}",
             skipped.join(", "),
@@ -55,10 +59,7 @@ impl<'m> Intake<'m> {
 
     /// Feeds a typed object.
     pub(super) fn add<K: CollectedResource>(&mut self, object: &K) -> Result<(), String> {
-        let writer = self.metrics.writer::<K>();
-        writer
-            .map_err(|error| error.to_string())?
-            .apply_object(object);
+        self.store::<K>()?.writer().apply_object(object);
         self.fed += 1;
         Ok(())
     }
@@ -66,23 +67,17 @@ impl<'m> Intake<'m> {
     /// Feeds an object to the only collector there is, or skips one of another kind. An object that
     /// does not state its kind is of the collector's.
     pub(super) fn add_json<K: CollectedResource>(&mut self, object: &Value) -> Result<(), String> {
-        let mut writer = self
-            .metrics
-            .writer::<K>()
-            .map_err(|error| error.to_string())?;
-        let mut resources = self.metrics.resources();
+        let store = self.store::<K>()?;
         let is_other = |field: &str, wanted: &str| {
             let stated = object.get(field).and_then(Value::as_str);
             stated.is_some_and(|stated| stated != wanted)
         };
-        let is_other = resources.next().is_some_and(|own| {
-            is_other("apiVersion", &own.api_version()) || is_other("kind", own.kind())
-        });
-        if is_other {
+        let resource = store.resource();
+        if is_other("apiVersion", &resource.api_version()) || is_other("kind", resource.kind()) {
             self.skip(object);
             return Ok(());
         }
-        let applied = writer.apply_json(object.to_string().as_bytes());
+        let applied = store.writer().apply_json(object.to_string().as_bytes());
         applied.map_err(|error| error.to_string())?;
         self.fed += 1;
         Ok(())
@@ -97,18 +92,28 @@ impl<'m> Intake<'m> {
                 "an object does not state its `apiVersion` and `kind`, which choose its store",
             ));
         }
-        let mut resources = self.metrics.resources();
-        let resource = resources.find(|own| own.kind() == kind && own.api_version() == api_version);
-        let Some(resource) = resource else {
+        let plan = self.metrics.plan();
+        let stores = plan.feeders().filter(|store| {
+            let resource = store.resource();
+            resource.kind() == kind && resource.api_version() == api_version
+        });
+        let mut writers: Vec<_> = stores.map(|store| store.object_writer()).collect();
+        if writers.is_empty() {
             self.skip(object);
             return Ok(());
-        };
-        for mut writer in self.metrics.object_writers_of(&resource) {
-            let applied = writer.apply(object.to_string().as_bytes());
+        }
+        for writer in &mut writers {
+            let applied = writer.apply_json(object.to_string().as_bytes());
             applied.map_err(|error| error.to_string())?;
         }
         self.fed += 1;
         Ok(())
+    }
+
+    /// The store of a type. A test feeds it even if the registry leaves that to a watch.
+    fn store<K: CollectedResource>(&self) -> Result<MetricsStore<K>, String> {
+        let store = self.metrics.store_of_type::<K>();
+        store.map_err(|error| error.to_string())
     }
 
     fn skip(&mut self, object: &Value) {

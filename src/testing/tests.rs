@@ -501,9 +501,9 @@ fn the_check_finds_what_a_scraper_or_a_linter_would() {
         }),
     ];
     let metrics = StateMetrics::builder().collector(Collector::new().families(families));
-    let metrics = metrics.build().unwrap();
+    let metrics = metrics.all_fed_by_host().build().unwrap();
     let node = serde_json::from_value(json!({ "metadata": { "name": "n" } })).unwrap();
-    metrics.writer::<Node>().unwrap().apply_object(&node);
+    metrics.feed::<Node>().unwrap().apply_object(&node);
     let message = failure(|| assert_valid(&metrics));
     for part in [
         "counter `restarts` has to end in `_total`",

@@ -9,7 +9,7 @@ use kube::{Api, Client, Config, Resource};
 use kube_state_metrics::watch::{
     Health, ReadinessPolicy, WatchBuilder, WatchHandle, configure_for_watching,
 };
-use kube_state_metrics::{BuiltIn, ExpositionFilter, Format, StateMetrics};
+use kube_state_metrics::{Builder, BuiltIn, ExpositionFilter, Format, StateMetrics};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -128,6 +128,10 @@ fn text(metrics: &StateMetrics) -> String {
 }
 
 pub(crate) fn everything() -> StateMetrics {
+    builder().build().unwrap()
+}
+
+fn builder() -> Builder {
     // Leases change all the time, so no two lists of them agree.
     let resources = BuiltIn::ALL
         .iter()
@@ -136,14 +140,12 @@ pub(crate) fn everything() -> StateMetrics {
     StateMetrics::builder()
         .built_in(resources)
         .opt_in_metrics([".*"])
-        .build()
-        .unwrap()
 }
 
 /// What the API says, as it would be exposed.
 async fn listed(client: &Client) -> String {
-    let metrics = everything();
-    for writer in &mut metrics.object_writers() {
+    let metrics = builder().all_fed_by_host().build().unwrap();
+    for writer in &mut metrics.feeds() {
         let resource = writer.resource().clone();
         let prefix = if resource.group().is_empty() {
             "/api"
@@ -156,7 +158,7 @@ async fn listed(client: &Client) -> String {
             continue;
         };
         for item in list["items"].as_array().unwrap() {
-            writer.apply(item.to_string().as_bytes()).unwrap();
+            writer.apply_json(item.to_string().as_bytes()).unwrap();
         }
     }
     text(&metrics)

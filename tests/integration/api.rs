@@ -13,7 +13,7 @@ use kube_state_metrics::watch::{
 };
 use kube_state_metrics::{
     BuildError, Builder, Chunks, Collector, DecodeError, Exposition, ExpositionFilter, Family,
-    MetricsStore, NotRegistered, ObjectWriter, Shard, ShardError, StateMetrics, Writer,
+    FeedError, MetricsStore, ObjectWriter, Shard, ShardError, StateMetrics, Writer,
 };
 
 fn shared<T: Send + Sync + 'static>() {}
@@ -48,7 +48,7 @@ fn handles_are_cheap_to_share_and_errors_travel() {
     sent::<Body>();
     sent::<Record<futures::stream::Pending<()>, Pod>>();
     error::<BuildError>();
-    error::<NotRegistered>();
+    error::<FeedError>();
     error::<DecodeError>();
     error::<ShardError>();
     error::<FilterError>();

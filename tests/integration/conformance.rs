@@ -52,6 +52,7 @@ fn builder(resource: &str, case: &Case) -> Builder {
         .opt_in_metrics([".*"])
         .allow_labels(resource, &case.allow_labels)
         .allow_annotations(resource, &case.allow_annotations)
+        .all_fed_by_host()
 }
 
 /// The same with a family of a configuration that reads all of an object: the object is parsed into
@@ -80,9 +81,9 @@ fn beside_configured(resource: &str, builder: Builder) -> Builder {
 /// The sample lines of a case's object, an error where it has none; `metrics` are empty after.
 fn lines(metrics: &StateMetrics, case: &Case) -> Result<Vec<String>, String> {
     let object = case.object.get().as_bytes();
-    let mut writers = metrics.object_writers();
+    let mut writers = metrics.feeds();
     let applied = (writers.iter_mut())
-        .try_for_each(|writer| writer.apply(object).map_err(|error| error.to_string()));
+        .try_for_each(|writer| writer.apply_json(object).map_err(|error| error.to_string()));
     let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
     writers.into_iter().for_each(|writer| writer.close());
     applied.map(|()| sample_lines(&exposition.to_string()))

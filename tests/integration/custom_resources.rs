@@ -60,15 +60,16 @@ fn evaluate(case: &Case) -> Result<Outcome, String> {
         let metrics = StateMetrics::builder()
             .custom_resources(&config)
             .known_kinds(kinds(case))
+            .all_fed_by_host()
             .build()
             .map_err(|error| error.to_string())?;
         for object in objects {
             let head: Value = serde_json::from_str(object.get()).unwrap();
-            for mut writer in metrics.object_writers() {
+            for mut writer in metrics.feeds() {
                 let resource = writer.resource();
                 if head["apiVersion"] == *resource.api_version() && head["kind"] == resource.kind()
                 {
-                    writer.apply(object.get().as_bytes()).unwrap();
+                    writer.apply_json(object.get().as_bytes()).unwrap();
                 }
             }
         }
@@ -84,7 +85,7 @@ fn evaluate(case: &Case) -> Result<Outcome, String> {
                 outcome.lines.push(line.to_owned());
             }
         }
-        let errors = metrics.custom_resource_errors();
+        let errors = metrics.custom_resources().errors();
         let logged = errors.iter().filter(|own| own.level <= 0);
         outcome.logged_errors += logged.map(|own| own.count).sum::<u64>();
     }

@@ -110,10 +110,11 @@ async fn embed_axum_serves_its_own_routes_and_the_metrics_of_the_cluster() {
 
 #[tokio::test]
 async fn embed_hyper_answers_over_a_connection() {
-    let metrics = StateMetrics::builder().default_resources().build().unwrap();
-    let mut pods = metrics.object_writers().into_iter();
-    let mut pods = pods.find(|own| own.resource().plural() == "pods").unwrap();
-    pods.apply(pod("cart-1").to_string().as_bytes()).unwrap();
+    let builder = StateMetrics::builder().default_resources();
+    let metrics = builder.fed_by_host("pods").build().unwrap();
+    let mut pods = metrics.feeds().remove(0);
+    pods.apply_json(pod("cart-1").to_string().as_bytes())
+        .unwrap();
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -328,12 +329,9 @@ async fn multi_cluster_puts_the_name_of_its_cluster_on_every_sample() {
     }
     let app = multi_cluster::app(&clusters);
     let pods = |cluster: &multi_cluster::Cluster| {
-        let mut stats = cluster.metrics.stats();
-        stats
-            .find(|(own, _)| own.plural() == "pods")
-            .unwrap()
-            .1
-            .objects
+        let stores = cluster.metrics.stores();
+        let pods = stores.iter().find(|own| own.resource().plural() == "pods");
+        pods.unwrap().stats().objects
     };
     eventually("both are watched", || {
         pods(&clusters[0]) == 1 && pods(&clusters[1]) == 2

@@ -188,7 +188,10 @@ fn registrations() -> [StateMetrics; 3] {
         let curious = Family::gauge("curious", "Nothing, but it may read all of an object.");
         collector.family(curious.generate(|_, s| s.value(1)))
     }
-    let builder = || StateMetrics::builder().built_in([BuiltIn::Secrets, BuiltIn::ConfigMaps]);
+    let builder = || {
+        let builder = StateMetrics::builder().all_fed_by_host();
+        builder.built_in([BuiltIn::Secrets, BuiltIn::ConfigMaps])
+    };
     let plain = builder().build().unwrap();
     let allowing = builder()
         .allow_labels(BuiltIn::Secrets, ["*"])
@@ -199,6 +202,7 @@ fn registrations() -> [StateMetrics; 3] {
     let whole = StateMetrics::builder()
         .collector(curious(families::secrets()))
         .collector(curious(families::configmaps()))
+        .all_fed_by_host()
         .build()
         .unwrap();
     [plain, allowing, whole]
@@ -206,14 +210,18 @@ fn registrations() -> [StateMetrics; 3] {
 
 fn feed_objects(kept: &mut Kept) {
     for metrics in registrations() {
-        let mut writers = metrics.object_writers();
+        let mut writers = metrics.feeds();
         for mut bytes in documents() {
             for writer in &mut writers {
                 writer.begin_list();
-                let listed = writer.apply(&bytes);
+                let listed = writer.apply_json(&bytes);
                 writer.end_list();
-                let again = [listed, writer.apply(&bytes), writer.delete(&bytes)];
-                let last = writer.apply(&bytes);
+                let again = [
+                    listed,
+                    writer.apply_json(&bytes),
+                    writer.delete_json(&bytes),
+                ];
+                let last = writer.apply_json(&bytes);
                 for error in again.into_iter().chain([last]).filter_map(Result::err) {
                     note(&mut kept.log, &error);
                 }
@@ -231,7 +239,7 @@ fn feed_objects(kept: &mut Kept) {
 /// Feeds an object that the API's own type has decoded.
 fn typed<K: CollectedResource>(metrics: &StateMetrics, bytes: &[u8]) {
     if let Ok(object) = serde_json::from_slice::<K>(bytes) {
-        let mut writer = metrics.writer::<K>().unwrap();
+        let mut writer = metrics.feed::<K>().unwrap();
         writer.apply_object(&object);
         writer.delete_object(&object);
         writer.apply_object(&object);
@@ -268,7 +276,10 @@ fn look(metrics: &StateMetrics, kept: &mut Kept) {
         assert!(memchr::memmem::find(&bytes, b"secret=\"good\"").is_some());
         kept.expositions.push(bytes);
     }
-    let stats: Vec<_> = metrics.stats().collect();
+    let stores = metrics.stores();
+    let stats: Vec<_> = (stores.iter())
+        .map(|store| (store.resource(), store.stats()))
+        .collect();
     kept.log.insert(format!("{metrics:?} {stats:?}"));
 }
 

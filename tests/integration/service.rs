@@ -51,15 +51,16 @@ struct Case {
 fn cluster() -> StateMetrics {
     let metrics = StateMetrics::builder()
         .built_in([BuiltIn::Namespaces, BuiltIn::ConfigMaps, BuiltIn::Pods])
+        .all_fed_by_host()
         .build()
         .unwrap();
     let namespace = json!({ "metadata": { "name": "a" } });
     let namespace: Namespace = serde_json::from_value(namespace).unwrap();
-    metrics.writer().unwrap().apply_object(&namespace);
+    metrics.feed().unwrap().apply_object(&namespace);
     let pod =
         json!({ "metadata": { "name": "c", "namespace": "a" }, "spec": { "containers": [] } });
     let pod: Pod = serde_json::from_value(pod).unwrap();
-    metrics.writer().unwrap().apply_object(&pod);
+    metrics.feed().unwrap().apply_object(&pod);
     metrics
 }
 

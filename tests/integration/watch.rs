@@ -18,7 +18,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube_state_metrics::watch::{
     Health, ReadinessPolicy, ResourceHealth, WatchBuilder, WatchHandle,
 };
-use kube_state_metrics::{BuiltIn, Collector, ExpositionFilter, Family, Format, StateMetrics};
+use kube_state_metrics::{
+    Builder, BuiltIn, Collector, ExpositionFilter, Family, Format, StateMetrics,
+};
 use serde_json::{Value, json};
 
 use crate::support::{ApiServer, Background, background, eventually};
@@ -59,9 +61,12 @@ fn pods() -> Collector<Pod> {
 }
 
 /// Configmaps and namespaces.
+fn two_resources() -> Builder {
+    StateMetrics::builder().built_in([BuiltIn::ConfigMaps, BuiltIn::Namespaces])
+}
+
 fn metrics() -> StateMetrics {
-    let resources = [BuiltIn::ConfigMaps, BuiltIn::Namespaces];
-    StateMetrics::builder().built_in(resources).build().unwrap()
+    two_resources().build().unwrap()
 }
 
 /// A server with some configmaps and namespaces.
@@ -114,11 +119,11 @@ fn text(metrics: &StateMetrics) -> String {
 
 /// What the exposition of configmaps and namespaces must be.
 fn expected(server: &ApiServer) -> String {
-    let metrics = metrics();
-    for writer in &mut metrics.object_writers() {
+    let metrics = two_resources().all_fed_by_host().build().unwrap();
+    for writer in &mut metrics.feeds() {
         for object in server.objects(writer.resource().plural()) {
             // What does not decode has no samples here either.
-            let _ = writer.apply(object.to_string().as_bytes());
+            let _ = writer.apply_json(object.to_string().as_bytes());
         }
     }
     text(&metrics)

@@ -14,7 +14,7 @@ pub(super) async fn report(metrics: StateMetrics) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        for errors in metrics.custom_resource_errors() {
+        for errors in metrics.custom_resources().errors() {
             if reported.insert((errors.resource.clone(), errors.family.clone())) {
                 log(&errors);
             }

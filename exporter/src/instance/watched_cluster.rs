@@ -74,7 +74,7 @@ impl WatchedCluster {
 
     /// The scopes of resources that the watch has not started yet.
     fn not_started(&self, known: &[ResourceHealth]) -> impl Iterator<Item = UncoveredScope> {
-        let stores = self.metrics.stats().map(|(resource, _)| resource.label());
+        let stores = (self.metrics.stores().into_iter()).map(|store| store.resource().label());
         let definitions = self
             .discovers_custom_resources
             .then(|| DEFINITIONS.to_owned());

@@ -88,7 +88,8 @@ impl ObjectSource for WatchedManifests {
     }
 
     fn coverage(&self) -> Coverage {
-        let resources = self.metrics.stats().map(|(resource, _)| resource.label());
+        let stores = self.metrics.stores().into_iter();
+        let resources = stores.map(|store| store.resource().label());
         Coverage {
             covered: resources.map(ResourceScope::all_namespaces).collect(),
             uncovered: Vec::new(),
@@ -103,10 +104,10 @@ impl ObjectSource for WatchedManifests {
                 "{count} documents or files skipped; the log names them"
             )],
         };
-        let resources = self
-            .metrics
-            .stats()
-            .map(|(resource, stats)| ResourceStatus {
+        let stores = self.metrics.stores().into_iter();
+        let resources = stores.map(|store| {
+            let (resource, stats) = (store.resource(), store.stats());
+            ResourceStatus {
                 resource: resource.label(),
                 api_version: resource.api_version().into_owned(),
                 kind: resource.kind().to_owned(),
@@ -117,7 +118,8 @@ impl ObjectSource for WatchedManifests {
                 last_event_seconds: Some(state.read_at.elapsed().as_secs_f64()),
                 errors: stats.decode_syntax_errors + stats.decode_field_errors,
                 last_error: None,
-            });
+            }
+        });
         InstanceStatus {
             ready: true,
             source: "manifests".to_owned(),

@@ -20,9 +20,10 @@ fn metrics() -> (StateMetrics, Writer<ConfigMap>) {
     let metrics = StateMetrics::builder()
         .built_in([BuiltIn::ConfigMaps])
         .collector(crate::Collector::<ConfigMap>::new().family(wide))
+        .all_fed_by_host()
         .build()
         .unwrap();
-    let writer = metrics.writer().unwrap();
+    let writer = metrics.feed().unwrap();
     (metrics, writer)
 }
 

@@ -117,11 +117,11 @@ proptest! {
             let collector = Collector::new();
             let collector = if with_base { collector } else { collector.no_base_labels() };
             let metrics = StateMetrics::builder()
-                .collector(collector.family(family.clone()))
+                .collector(collector.family(family.clone()).fed_by_host())
                 .build()
                 .unwrap();
             let map: ConfigMap = serde_json::from_value(json!({ "metadata": { "name": "a" } })).unwrap();
-            metrics.writer().unwrap().apply_object(&map);
+            metrics.feed().unwrap().apply_object(&map);
             let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
             let sample = exposition.samples().next().unwrap();
             let labels = sample.labels().skip(if with_base { 2 } else { 0 });

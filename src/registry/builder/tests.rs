@@ -38,6 +38,7 @@ fn every_problem_is_reported_at_once_and_named() {
         .constant_label("0", "x")
         .deny_metrics(["("])
         .allow_labels("nope", ["*"])
+        .all_fed_by_host()
         .build()
         .unwrap_err();
     let text = error.to_string();
@@ -71,11 +72,12 @@ fn a_second_collector_adds_families_to_a_built_in_resource_and_its_store() {
         .built_in([BuiltIn::ConfigMaps])
         .collector(extra)
         .allow_metrics(["_info$", "^my_"])
+        .all_fed_by_host()
         .build()
         .unwrap();
-    assert_eq!(metrics.resources().len(), 1);
+    assert_eq!(metrics.stores().len(), 1);
     metrics
-        .writer::<ConfigMap>()
+        .feed::<ConfigMap>()
         .unwrap()
         .apply_object(&config_map("n", "x"));
     let lines = text(&metrics, Format::Text);
@@ -110,15 +112,16 @@ fn a_name_that_two_resources_feed_is_one_family_without_repeated_series() {
     let metrics = StateMetrics::builder()
         .collector(maps)
         .collector(namespaces)
+        .all_fed_by_host()
         .build()
         .unwrap();
-    let mut writer = metrics.writer::<ConfigMap>().unwrap();
+    let mut writer = metrics.feed::<ConfigMap>().unwrap();
     for (namespace, name) in [("n", "a"), ("n", "b"), ("o", "a")] {
         writer.apply_object(&config_map(namespace, name));
     }
     let namespace = json!({ "metadata": { "name": "b" } });
     metrics
-        .writer::<Namespace>()
+        .feed::<Namespace>()
         .unwrap()
         .apply_object(&serde_json::from_value(namespace).unwrap());
     assert_eq!(
@@ -138,15 +141,16 @@ fn constant_labels_come_first_in_every_sample() {
         .collector(bare)
         .constant_label("cluster", "a\"b")
         .allow_metrics(["_info$", "bare"])
+        .all_fed_by_host()
         .build()
         .unwrap();
     metrics
-        .writer::<ConfigMap>()
+        .feed::<ConfigMap>()
         .unwrap()
         .apply_object(&config_map("n", "x"));
     let namespace = json!({ "metadata": { "name": "b" } });
     metrics
-        .writer::<Namespace>()
+        .feed::<Namespace>()
         .unwrap()
         .apply_object(&serde_json::from_value(namespace).unwrap());
     let text = text(&metrics, Format::OpenMetrics);
@@ -171,14 +175,15 @@ fn a_selection_leaves_out_resources_namespaces_and_families() {
             "configmap_created",
             "namespace_status_phase",
         ])
+        .all_fed_by_host()
         .build()
         .unwrap();
-    let mut writer = metrics.writer::<ConfigMap>().unwrap();
+    let mut writer = metrics.feed::<ConfigMap>().unwrap();
     writer.apply_object(&config_map("n", "x"));
     writer.apply_object(&config_map("o", "y"));
     let namespace = json!({ "metadata": { "name": "n" } });
     metrics
-        .writer::<Namespace>()
+        .feed::<Namespace>()
         .unwrap()
         .apply_object(&serde_json::from_value(namespace).unwrap());
     let names = |selection: ExpositionFilter| {
@@ -210,9 +215,10 @@ fn a_selection_leaves_out_resources_namespaces_and_families() {
 fn an_exposition_is_the_state_of_one_moment() {
     let metrics = StateMetrics::builder()
         .built_in([BuiltIn::ConfigMaps])
+        .all_fed_by_host()
         .build()
         .unwrap();
-    let mut writer = metrics.writer::<ConfigMap>().unwrap();
+    let mut writer = metrics.feed::<ConfigMap>().unwrap();
     writer.apply_object(&config_map("n", "x"));
     let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
     let before = exposition.to_string();
@@ -225,9 +231,10 @@ fn an_exposition_is_the_state_of_one_moment() {
 fn an_unregistered_kind_has_no_writer() {
     let metrics = StateMetrics::builder()
         .built_in([BuiltIn::Namespaces])
+        .all_fed_by_host()
         .build()
         .unwrap();
-    let error = metrics.writer::<ConfigMap>().unwrap_err();
+    let error = metrics.feed::<ConfigMap>().unwrap_err();
     assert!(
         error.to_string().contains("ConfigMap is registered"),
         "{error}"
@@ -238,9 +245,10 @@ fn an_unregistered_kind_has_no_writer() {
 fn large_expositions_come_in_pieces_and_nothing_is_lost() {
     let metrics = StateMetrics::builder()
         .built_in([BuiltIn::ConfigMaps])
+        .all_fed_by_host()
         .build()
         .unwrap();
-    let mut writer = metrics.writer::<ConfigMap>().unwrap();
+    let mut writer = metrics.feed::<ConfigMap>().unwrap();
     for at in 0..3000 {
         writer.apply_object(&config_map(
             "n",
@@ -267,4 +275,123 @@ fn large_expositions_come_in_pieces_and_nothing_is_lost() {
         .write_to(&mut out)
         .unwrap();
     assert_eq!(out, text.as_bytes());
+}
+
+#[test]
+fn a_family_that_two_collectors_of_a_resource_have_is_an_error_that_names_both() {
+    let seen = || {
+        let family = Family::gauge("seen", "Always 1.").generate(|_: &ConfigMap, s| s.value(1));
+        Collector::<ConfigMap>::new().family(family)
+    };
+    let problems = |builder: Builder| {
+        let error = builder.build().unwrap_err();
+        error
+            .problems()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    let twice = problems(StateMetrics::builder().collector(seen()).collector(seen()));
+    assert_eq!(
+        twice,
+        [
+            "`seen` of configmaps is in collector 1 added by `collector` and in collector 2 added by \
+             `collector`, so that each of its series would exist twice; remove it from one of the \
+             two, or use `replace_built_in` to replace a built-in collector"
+        ]
+    );
+    let built_in = || StateMetrics::builder().built_in([BuiltIn::ConfigMaps]);
+    let config_maps = || crate::families::configmaps().base_label("extra", |_| "x".into());
+    let beside = problems(built_in().collector(config_maps()));
+    assert_eq!(beside.len(), config_maps().iter().len());
+    assert!(
+        beside[0].starts_with(
+            "`kube_configmap_annotations` of configmaps is in the built-in collector and in \
+             collector 1 added by `collector`"
+        ),
+        "{beside:?}"
+    );
+
+    // A replacement is no second collector, whether the resource is enabled or not.
+    for builder in [built_in(), StateMetrics::builder()] {
+        let metrics = builder
+            .replace_built_in(BuiltIn::ConfigMaps, config_maps())
+            .all_fed_by_host()
+            .build()
+            .unwrap();
+        let mut writer = metrics.feed::<ConfigMap>().unwrap();
+        writer.apply_object(&config_map("n", "x"));
+        let text = text(&metrics, Format::Text);
+        let info = "kube_configmap_info{namespace=\"n\",configmap=\"x\",extra=\"x\"} 1\n";
+        assert_eq!(text.matches("kube_configmap_info{").count(), 1, "{text}");
+        assert!(text.contains(info), "{text}");
+    }
+    let wrong = StateMetrics::builder().replace_built_in(BuiltIn::Pods, config_maps());
+    assert_eq!(
+        problems(wrong),
+        [
+            "`replace_built_in` got a collector of configmaps for pods; give it a collector of pods, \
+             or add the collector by `collector`"
+        ]
+    );
+}
+
+#[test]
+fn the_declaration_alone_decides_who_feeds_a_resource() {
+    let builder = || StateMetrics::builder().built_in([BuiltIn::ConfigMaps, BuiltIn::Namespaces]);
+    let metrics = builder().fed_by_host("configmaps").build().unwrap();
+    for _ in 0..2 {
+        assert!(metrics.feed::<ConfigMap>().is_ok());
+        let error = metrics.feed::<Namespace>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the sources of the crate, such as a watch, feed namespaces; if the host feeds it, \
+             declare that with `.fed_by_host(\"namespaces\")` or `.all_fed_by_host()` on the builder"
+        );
+        assert_eq!(metrics.feeds_of(BuiltIn::Namespaces).unwrap_err(), error);
+    }
+    let fed = |metrics: &StateMetrics| {
+        let stores = metrics.stores();
+        let host_fed = stores.iter().filter(|store| store.is_fed_by_host());
+        let names: Vec<_> = host_fed.map(|store| store.resource().to_string()).collect();
+        assert_eq!(metrics.feeds().len(), names.len());
+        names
+    };
+    assert_eq!(fed(&metrics), ["configmaps"]);
+    assert_eq!(fed(&builder().build().unwrap()), [""; 0]);
+    let all = builder().all_fed_by_host().build().unwrap();
+    assert_eq!(fed(&all), ["configmaps", "namespaces"]);
+
+    // One of the collectors of a resource declares it for all of them.
+    let seen = Family::gauge("seen", "Always 1.").generate(|_: &Namespace, s| s.value(1));
+    let collector = Collector::<Namespace>::new().family(seen).fed_by_host();
+    assert_eq!(
+        fed(&builder().collector(collector).build().unwrap()),
+        ["namespaces"]
+    );
+
+    let error = builder().fed_by_host("podz").build().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`fed_by_host` names `podz`, which is not registered; registered are: configmaps, namespaces"
+    );
+}
+
+#[test]
+fn allowlists_take_every_form_of_a_resources_name() {
+    for name in ["configmaps", "configmaps.v1", "*"] {
+        let metrics = StateMetrics::builder()
+            .built_in([BuiltIn::ConfigMaps])
+            .allow_labels(name, ["team"])
+            .all_fed_by_host()
+            .build()
+            .unwrap();
+        let object =
+            json!({ "metadata": { "namespace": "n", "name": "x", "labels": { "team": "a" } } });
+        for mut writer in metrics.feeds() {
+            writer.apply_json(object.to_string().as_bytes()).unwrap();
+        }
+        let text = text(&metrics, Format::Text);
+        assert!(text.contains("label_team=\"a\"} 1\n"), "{name}: {text}");
+    }
 }

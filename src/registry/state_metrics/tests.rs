@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 
 use super::*;
+use crate::store::StoreStats;
 use crate::{BuiltIn, Collector, Family};
 
 fn config_map(name: &str) -> ConfigMap {
@@ -22,7 +23,7 @@ fn samples(metrics: &StateMetrics) -> Vec<String> {
 }
 
 fn stats(metrics: &StateMetrics) -> StoreStats {
-    metrics.stats().next().unwrap().1
+    metrics.stores()[0].stats()
 }
 
 #[test]
@@ -37,9 +38,10 @@ fn a_generator_that_panics_costs_its_object_one_family() {
         .built_in([BuiltIn::ConfigMaps])
         .collector(Collector::new().family(broken).family(after))
         .allow_metrics(["_info$", "broken", "after"])
+        .all_fed_by_host()
         .build()
         .unwrap();
-    let mut writer = metrics.writer::<ConfigMap>().unwrap();
+    let mut writer = metrics.feed::<ConfigMap>().unwrap();
     for name in ["bad", "good"] {
         writer.apply_object(&config_map(name));
     }
@@ -79,9 +81,10 @@ fn a_base_label_that_panics_is_empty() {
         .family(seen());
     let metrics = StateMetrics::builder()
         .collector(collector)
+        .all_fed_by_host()
         .build()
         .unwrap();
-    metrics.writer().unwrap().apply_object(&config_map("a"));
+    metrics.feed().unwrap().apply_object(&config_map("a"));
     assert_eq!(
         samples(&metrics),
         ["seen{namespace=\"n\",configmap=\"a\",data=\"\"} 1"]
@@ -107,9 +110,10 @@ fn a_type_whose_decoder_panics_costs_the_object() {
     let size = Family::gauge("size", "Size.").generate(|own: &Fragile, s| s.value(own.spec.size));
     let metrics = StateMetrics::builder()
         .collector(Collector::new().family(size))
+        .all_fed_by_host()
         .build()
         .unwrap();
-    let mut writer = metrics.writer::<Fragile>().unwrap();
+    let mut writer = metrics.feed::<Fragile>().unwrap();
     let json = |name: &str, size: i64| {
         let object =
             json!({ "metadata": { "namespace": "n", "name": name }, "spec": { "size": size } });

@@ -1,6 +1,6 @@
 //! Feeding stores from manifests, again and again as they change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::ptr::addr_eq;
@@ -10,6 +10,7 @@ use super::documents::{self, Document, Syntax};
 use super::{LoadReport, ManifestProblem, Place, STDIN, files, is_stdin};
 use crate::families::BuiltIn;
 use crate::registry::StateMetrics;
+use crate::resource::ResourceInfo;
 use crate::store::AnyStore;
 use crate::store::ObjectWriter;
 
@@ -44,6 +45,8 @@ struct Outlets {
     writers: Vec<(Arc<dyn AnyStore>, Box<dyn ObjectWriter>)>,
     /// Which of them take an API version and kind.
     routes: BTreeMap<(String, String), Vec<usize>>,
+    /// The API versions and kinds that the host feeds.
+    host_fed: BTreeSet<(String, String)>,
 }
 
 /// Standard input can be read only once, and its text must not be kept: it may hold secrets. So it
@@ -98,7 +101,7 @@ impl ManifestFeed {
             io::stdin().read_to_string(&mut text).map(|_| text)
         });
         #[cfg(feature = "custom-resources")]
-        if self.metrics.has_configuration() {
+        if self.metrics.custom_resources().has_config() {
             let text = text.as_ref().and_then(|text| text.as_deref().ok());
             report.definitions = self.kinds.look(&self.paths, text, &self.metrics);
             self.outlets.follow(&self.metrics);
@@ -164,22 +167,21 @@ impl Outlets {
         let plan = metrics.plan();
         let same =
             |a: &Arc<dyn AnyStore>, b: &Arc<dyn AnyStore>| addr_eq(Arc::as_ptr(a), Arc::as_ptr(b));
+        let stores = || plan.feeders().filter(|store| !store.is_host_fed());
         self.writers
-            .retain(|(own, _)| plan.feeders().any(|store| same(own, store)));
-        for store in plan.feeders() {
+            .retain(|(own, _)| stores().any(|store| same(own, store)));
+        for store in stores() {
             if !self.writers.iter().any(|(own, _)| same(own, store)) {
                 self.writers
                     .push((Arc::clone(store), store.object_writer()));
             }
         }
+        let host_fed = plan.stores().iter().filter(|store| store.is_host_fed());
+        self.host_fed = host_fed.map(|store| key(store.resource())).collect();
         self.routes.clear();
         for (at, (store, _)) in self.writers.iter().enumerate() {
-            let resource = store.resource();
-            let key = (
-                resource.api_version().into_owned(),
-                resource.kind().to_owned(),
-            );
-            self.routes.entry(key).or_default().push(at);
+            let takers = self.routes.entry(key(store.resource())).or_default();
+            takers.push(at);
         }
     }
 
@@ -241,7 +243,7 @@ impl Outlets {
             if kind == "CustomResourceDefinition" && report.definitions.known > 0 {
                 return Ok(());
             }
-            if is_built_in(api_version, kind) {
+            if self.host_fed.contains(&key) || is_built_in(api_version, kind) {
                 report.not_registered += 1;
                 return Ok(());
             }
@@ -254,7 +256,7 @@ impl Outlets {
         };
         for &taker in takers {
             if let Some((_, writer)) = self.writers.get_mut(taker)
-                && let Err(source) = writer.apply(document.json.as_bytes())
+                && let Err(source) = writer.apply_json(document.json.as_bytes())
             {
                 return Err(ManifestProblem::Decode { place, source });
             }
@@ -262,6 +264,14 @@ impl Outlets {
         report.objects += 1;
         Ok(())
     }
+}
+
+/// The API version and the kind of a resource.
+fn key(resource: &ResourceInfo) -> (String, String) {
+    (
+        resource.api_version().into_owned(),
+        resource.kind().to_owned(),
+    )
 }
 
 /// Whether some built-in resource has this kind, registered or not.

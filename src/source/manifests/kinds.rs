@@ -47,7 +47,8 @@ impl Kinds {
         let kinds = KnownKind::of_objects(&heads);
         // Families were compared with all others when the configuration was put in force, so that
         // kinds alone cannot be refused.
-        let _ = metrics.set_known_kinds(KnownKind::built_in().into_iter().chain(kinds));
+        let kinds = KnownKind::built_in().into_iter().chain(kinds);
+        let _ = metrics.custom_resources().set_known_kinds(kinds);
         self.note(&heads)
     }
 

@@ -296,8 +296,9 @@ spec:
         };
         assert_eq!(report.definitions, known(1, 1, 0, 0));
         let names: Vec<_> = metrics
-            .resources()
-            .map(|own| own.name().into_owned())
+            .stores()
+            .iter()
+            .map(|store| store.resource().name().into_owned())
             .collect();
         assert_eq!(
             names,
@@ -330,7 +331,7 @@ spec:
         std::fs::remove_file(files.0.join("b.yaml")).unwrap();
         assert_eq!(feed.reload().definitions, known(0, 0, 0, 1));
         assert_eq!(samples(&metrics), maps);
-        assert_eq!(metrics.resources().len(), 2);
+        assert_eq!(metrics.stores().len(), 2);
     }
 
     #[test]
@@ -340,7 +341,7 @@ spec:
         let mut feed = ManifestSource::new([&files.0]).open(&metrics);
         feed.reload();
         let other = Config::parse(&CONFIG.replace("name: size", "name: other")).unwrap();
-        metrics.set_custom_resources(Some(&other)).unwrap();
+        metrics.custom_resources().set_config(Some(&other)).unwrap();
         assert!(samples(&metrics).is_empty());
         feed.reload();
         assert_eq!(

@@ -14,6 +14,7 @@ use super::reflector::Options;
 use super::sharding::OwnPod;
 use super::timeouts::WatchTimeouts;
 use crate::registry::StateMetrics;
+use crate::resource::ResourceName;
 
 /// Configures a watch of a cluster. [`StateMetrics::watch`] creates it, and [`build`](Self::build)
 /// reports all problems at once.
@@ -134,14 +135,15 @@ impl WatchBuilder {
     /// [label selector](https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors).
     /// An object must match all selectors of its resource.
     ///
-    /// `resource` is a plural name, with or without the group: `deployments`, `deployments.apps`.
+    /// `resource` is a [name](ResourceName) with or without the group: `deployments`,
+    /// `deployments.apps`.
     pub fn label_selector(
         mut self,
-        resource: impl fmt::Display,
+        resource: impl Into<ResourceName>,
         selector: impl Into<String>,
     ) -> Self {
         let selectors = &mut self.config.label_selectors;
-        selectors.push((resource.to_string(), selector.into()));
+        selectors.push((resource.into(), selector.into()));
         self
     }
 
@@ -149,14 +151,14 @@ impl WatchBuilder {
     /// [field selector](https://kubernetes.io/docs/concepts/overview/working-with-objects/field-selectors/).
     /// An object must match all selectors of its resource.
     ///
-    /// `resource` is a plural name, as for [`label_selector`](Self::label_selector).
+    /// `resource` is a name as for [`label_selector`](Self::label_selector).
     pub fn field_selector(
         mut self,
-        resource: impl fmt::Display,
+        resource: impl Into<ResourceName>,
         selector: impl Into<String>,
     ) -> Self {
         let selectors = &mut self.config.field_selectors;
-        selectors.push((resource.to_string(), selector.into()));
+        selectors.push((resource.into(), selector.into()));
         self
     }
 

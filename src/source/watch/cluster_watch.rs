@@ -168,7 +168,7 @@ impl ClusterWatch {
                 tasks: Vec::new(),
                 feeds: Vec::new(),
             };
-            let feeder = plan.feeder_of(&**store).filter(|own| !own.is_host_fed());
+            let feeder = plan.feeder_of(&**store);
             let feeder =
                 feeder.and_then(|feeder| running.iter().find(|own| same(feeder, &own.store)));
             if store.is_host_fed() {
@@ -211,7 +211,7 @@ impl ClusterWatch {
             config.client.clone(),
             target.clone(),
             Arc::clone(&options),
-            store.own_writer(),
+            store.object_writer(),
             self.health.feed(resource, target.namespace),
             self.watch_metrics.feed(resource, options.object_limit),
             self.control.subscribe(),

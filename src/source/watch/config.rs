@@ -9,7 +9,7 @@ use super::reflector::Options;
 use super::request::{self, Target};
 use super::sharding::OwnPod;
 use crate::registry::StateMetrics;
-use crate::resource::{ResourceInfo, Scope};
+use crate::resource::{ResourceInfo, ResourceName, Scope};
 use crate::store::AnyStore;
 
 /// The configuration of a cluster watch.
@@ -19,9 +19,9 @@ pub(super) struct WatchConfig {
     pub(super) client: Client,
     pub(super) node: NodeScope,
     /// Names of resources, with label selectors.
-    pub(super) label_selectors: Vec<(String, String)>,
+    pub(super) label_selectors: Vec<(ResourceName, String)>,
     /// Names of resources, with field selectors.
-    pub(super) field_selectors: Vec<(String, String)>,
+    pub(super) field_selectors: Vec<(ResourceName, String)>,
     pub(super) options: Options,
     /// How long objects of the previous shard are served after a change of the shard.
     pub(super) shard_handover: Duration,
@@ -45,30 +45,28 @@ pub(super) enum NodeScope {
 impl WatchConfig {
     /// The selectors for resources that are not registered.
     pub(super) fn unknown_selectors(&self) -> Vec<WatchProblem> {
-        if self.discovers_custom_resources {
-            // Resources of the cluster's definitions are registered later.
-            return Vec::new();
-        }
         let selectors = [
             ("label", &self.label_selectors),
             ("field", &self.field_selectors),
         ];
         let selectors = (selectors.into_iter())
             .flat_map(|(what, selectors)| selectors.iter().map(move |(name, _)| (what, name)));
-        let is_unknown = |name: &str| !self.metrics.resources().any(|own| is_named(&own, name));
+        let stores = self.metrics.stores();
+        let is_unknown = |name: &ResourceName| {
+            // With discovery, resources of the cluster's definitions are registered later.
+            let may_be_found = self.discovers_custom_resources && name.is_valid();
+            !may_be_found && !stores.iter().any(|store| name.matches(store.resource()))
+        };
+        let plurals: Vec<_> = (stores.iter())
+            .map(|store| store.resource().plural())
+            .collect();
         let unknown = selectors.filter(|(_, name)| is_unknown(name));
         let unknown = unknown.map(|(what, name)| WatchProblem::UnknownResource {
             what,
-            resource: name.clone(),
-            known: self.registered(),
+            resource: name.to_string(),
+            known: plurals.join(", "),
         });
         unknown.collect()
-    }
-
-    fn registered(&self) -> String {
-        let resources = self.metrics.resources();
-        let names: Vec<_> = resources.map(|own| own.plural().to_owned()).collect();
-        names.join(", ")
     }
 
     /// The collections to watch for a resource. `None` if the node scope excludes the resource.
@@ -116,14 +114,7 @@ impl WatchConfig {
     }
 }
 
-fn selectors_of(resource: &ResourceInfo, selectors: &[(String, String)]) -> Vec<String> {
-    let own = selectors
-        .iter()
-        .filter(|(name, _)| is_named(resource, name));
-    own.map(|(_, selector)| selector.clone()).collect()
-}
-
-/// Whether `name` is the plural name of a resource, with or without its group.
-fn is_named(resource: &ResourceInfo, name: &str) -> bool {
-    resource.plural() == name || resource.to_string() == name || resource.label() == name
+fn selectors_of(resource: &ResourceInfo, selectors: &[(ResourceName, String)]) -> Vec<String> {
+    let matching = selectors.iter().filter(|(name, _)| name.matches(resource));
+    matching.map(|(_, selector)| selector.clone()).collect()
 }

@@ -134,7 +134,7 @@ impl DefinitionWriter {
             return;
         }
         let kinds = self.built_in.iter().cloned().chain(new);
-        match self.metrics.set_known_kinds(kinds) {
+        match self.metrics.custom_resources().set_known_kinds(kinds) {
             Ok(changes) => {
                 for resource in changes.added {
                     tracing::info!(resource = resource.label(), "a configured kind came");
@@ -155,7 +155,7 @@ impl ObjectWriter for DefinitionWriter {
         &self.resource
     }
 
-    fn apply(&mut self, json: &[u8]) -> Result<(), DecodeError> {
+    fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         let (name, definition) = self.read(json)?;
         if let Some(listed) = &mut self.listed {
             listed.insert(name, definition);
@@ -167,7 +167,7 @@ impl ObjectWriter for DefinitionWriter {
         Ok(())
     }
 
-    fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError> {
+    fn delete_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         let (name, _) = self.read(json)?;
         self.delete_key("", &name);
         Ok(())

@@ -36,8 +36,10 @@ use crate::store::{AnyStore, StoreStats};
 /// use kube_state_metrics::watch::{FailureReason, ReadinessPolicy, ResourceState, FeedOrigin};
 /// use kube_state_metrics::{BuiltIn, StateMetrics};
 ///
-/// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods, BuiltIn::Nodes]).build()?;
-/// let nodes = metrics.writer::<k8s_openapi::api::core::v1::Node>()?; // fed by ourselves
+/// let metrics = StateMetrics::builder()
+///     .built_in([BuiltIn::Pods, BuiltIn::Nodes])
+///     .fed_by_host(BuiltIn::Nodes)
+///     .build()?;
 /// let watcher = metrics.watch(client).build()?;
 /// let health = watcher.health();
 /// assert!(!health.readiness(ReadinessPolicy::Default).ready);

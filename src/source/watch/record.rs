@@ -49,10 +49,11 @@ pub trait RecordExt<K: CollectedResource>:
     /// use kube_state_metrics::{BuiltIn, StateMetrics};
     ///
     /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
-    /// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).build()?;
+    /// let builder = StateMetrics::builder().built_in([BuiltIn::Pods]);
+    /// let metrics = builder.fed_by_host(BuiltIn::Pods).build()?;
     /// let pods = watcher(Api::<Pod>::all(client), watcher::Config::default())
     ///     .default_backoff()
-    ///     .record_into(metrics.writer::<Pod>()?);
+    ///     .record_into(metrics.feed::<Pod>()?);
     /// pods.for_each(|event| async move { drop(event) }).await;
     /// # Ok(())
     /// # }
@@ -110,7 +111,7 @@ where
         let this = self.project();
         let item = this.stream.poll_next(cx);
         if let Poll::Ready(Some(Ok(event))) = &item {
-            this.writer.apply(event);
+            this.writer.apply_watcher_event(event);
         }
         item
     }
@@ -121,9 +122,9 @@ where
 }
 
 impl<K: CollectedResource> Writer<K> {
-    /// Feeds one event of a watch.
+    /// Feeds one event of a [`kube`] watcher.
     ///
-    /// A list that the watch begins shows once it is complete, and takes the place of all that
+    /// The objects of a list are published once the list is complete. They replace all objects that
     /// this writer fed before.
     ///
     /// ```
@@ -134,14 +135,14 @@ impl<K: CollectedResource> Writer<K> {
     /// let node: Node = serde_json::from_value(serde_json::json!({ "metadata": { "name": "a" } }))?;
     /// let store = MetricsStore::new(families::nodes());
     /// let mut writer = store.writer();
-    /// writer.apply(&Event::Apply(node.clone()));
+    /// writer.apply_watcher_event(&Event::Apply(node.clone()));
     /// assert_eq!(store.list_keys(), ["a"]);
-    /// writer.apply(&Event::Delete(node));
+    /// writer.apply_watcher_event(&Event::Delete(node));
     /// assert!(store.list_keys().is_empty());
     /// # Ok::<(), serde_json::Error>(())
     /// ```
     #[cfg_attr(docsrs, doc(cfg(feature = "watch")))]
-    pub fn apply(&mut self, event: &watcher::Event<K>) {
+    pub fn apply_watcher_event(&mut self, event: &watcher::Event<K>) {
         match event {
             watcher::Event::Init => self.begin_list(),
             watcher::Event::InitApply(object) | watcher::Event::Apply(object) => {

@@ -273,7 +273,7 @@ impl Reflector {
                     .is_none_or(|limit| *objects < limit)
                 {
                     *objects += 1;
-                    if let Err(error) = self.writer.apply(item) {
+                    if let Err(error) = self.writer.apply_json(item) {
                         name_undecodable(&mut self.undecodable, &error);
                     }
                 }

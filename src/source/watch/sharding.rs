@@ -314,7 +314,7 @@ impl ObjectWriter for ReplicaWriter {
         &self.resource
     }
 
-    fn apply(&mut self, json: &[u8]) -> Result<(), DecodeError> {
+    fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         let total = self.read(json)?;
         let shard = Shard::of_replica(self.index, total);
         self.seen = true;
@@ -328,7 +328,7 @@ impl ObjectWriter for ReplicaWriter {
     }
 
     /// A StatefulSet that is deleted takes its pods along: there is nothing to rearrange.
-    fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError> {
+    fn delete_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         self.read(json).map(drop)
     }
 

@@ -314,9 +314,9 @@ impl Reflector {
             Frame::Object(kind, object) => {
                 self.metrics.event(kind);
                 let result = if kind == EventKind::Deleted {
-                    self.writer.delete(object)
+                    self.writer.delete_json(object)
                 } else {
-                    self.writer.apply(object)
+                    self.writer.apply_json(object)
                 };
                 self.metrics.applied(arrived.elapsed());
                 let listing = *phase == Phase::Listing;

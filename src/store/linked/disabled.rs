@@ -1,4 +1,4 @@
-//! Without configurations there are no companions.
+//! Without the feature `custom-resources`, no store is linked to another.
 
 use std::any::Any;
 
@@ -6,31 +6,21 @@ use super::super::MetricsStore;
 use crate::decode::{DecodeError, decode};
 use crate::resource::CollectedResource;
 
-/// What a store knows of its companion: there is none.
-#[derive(Debug, Default)]
-pub(in super::super) struct Link(());
+/// The writer of a linked store; there is none.
+pub(in super::super) struct LinkedWriter(());
 
-/// What a writer knows of its store's companion: there is none.
-#[derive(Debug)]
-pub(in super::super) struct Companion;
-
-impl Link {
-    pub(in super::super) fn leads_to(&self, _store: &dyn Any) -> bool {
+impl<K: CollectedResource> MetricsStore<K> {
+    pub(crate) fn is_linked_to(&self, _store: &dyn Any) -> bool {
         false
     }
-
-    pub(in super::super) fn take_for_host(&self) {}
 }
 
-impl Companion {
-    pub(in super::super) fn new<K: CollectedResource>(
-        _store: &MetricsStore<K>,
-        _joins: bool,
-    ) -> Self {
-        Self
+impl LinkedWriter {
+    pub(in super::super) fn new<K: CollectedResource>(_store: &MetricsStore<K>) -> Self {
+        Self(())
     }
 
-    pub(in super::super) fn is_awaited<K: CollectedResource>(
+    pub(in super::super) fn wants_list<K: CollectedResource>(
         &self,
         _store: &MetricsStore<K>,
     ) -> bool {

@@ -1,202 +1,166 @@
-//! Companions that follow the configuration in force.
+//! Linked stores that follow the configuration in force.
 
 use std::any::Any;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::RwLock;
-
-use super::super::{MetricsStore, Writer};
+use super::super::MetricsStore;
+use super::super::row_feeder::RowFeeder;
 use crate::decode::{DecodeError, Fields, decode, read};
 use crate::dynamic::JsonObject;
 use crate::resource::CollectedResource;
 
-/// What a store knows of its companion.
-#[derive(Default)]
-pub(in super::super) struct Link {
-    store: RwLock<Option<MetricsStore<JsonObject>>>,
-    /// A host feeds both.
-    host_fed: AtomicBool,
+/// The writer that feeds the linked store along with a writer of a store.
+pub(in super::super) struct LinkedWriter {
+    attached: Option<Box<AttachedFeeder>>,
 }
 
-/// What a writer knows of its store's companion.
-#[derive(Debug)]
-pub(in super::super) struct Companion {
-    /// Whether the writer feeds it.
-    joins: bool,
-    joined: Option<Box<Joined>>,
-}
-
-/// A companion that is fed.
-#[derive(Debug)]
-struct Joined {
-    writer: Writer<JsonObject>,
-    /// What the families of both stores read.
+/// A feeder of the store that was linked when the last list began.
+struct AttachedFeeder {
+    store: MetricsStore<JsonObject>,
+    feeder: RowFeeder,
+    /// The fields that the families of both stores read.
     fields: Fields,
 }
 
-// === impl Link ===
-
-impl Link {
-    /// Whether a store of the plan is the companion.
-    pub(in super::super) fn leads_to(&self, store: &dyn Any) -> bool {
-        let store = store.downcast_ref::<MetricsStore<JsonObject>>();
-        store.is_some_and(|store| self.is(store))
-    }
-
-    /// Notes that a host feeds both stores.
-    pub(in super::super) fn take_for_host(&self) {
-        self.host_fed.store(true, Ordering::Relaxed);
-        if let Some(store) = &*self.store.read() {
-            store.note_host();
-        }
-    }
-
-    fn is(&self, other: &MetricsStore<JsonObject>) -> bool {
-        let own = self.store.read();
-        own.as_ref().is_some_and(|own| is_same(own, other))
-    }
-}
-
-fn is_same(a: &MetricsStore<JsonObject>, b: &MetricsStore<JsonObject>) -> bool {
-    Arc::ptr_eq(&a.shared, &b.shared)
-}
+// === impl MetricsStore ===
 
 impl<K: CollectedResource> MetricsStore<K> {
-    /// Changes the companion.
+    /// Whether writers of this store also feed `store`.
+    pub(crate) fn is_linked_to(&self, store: &dyn Any) -> bool {
+        let store = store.downcast_ref::<MetricsStore<JsonObject>>();
+        store.is_some_and(|store| self.links_to(store))
+    }
+
+    /// Changes the linked store.
     ///
-    /// Samples of one that is new come with the next list of each feeder.
-    pub(crate) fn set_companion(&self, store: Option<MetricsStore<JsonObject>>) {
-        let link = &self.shared.companion;
-        if let Some(store) = store
-            .as_ref()
-            .filter(|_| link.host_fed.load(Ordering::Relaxed))
-        {
-            store.note_host();
+    /// A new one gets its samples with the next list of each writer.
+    pub(crate) fn set_linked_store(&self, linked: Option<MetricsStore<JsonObject>>) {
+        let before = std::mem::replace(&mut *self.linked().write(), linked);
+        if let Some(before) = before.filter(|before| !self.links_to(before)) {
+            // Writers close their attached feeder only when they apply the next object.
+            before.remove_all_feeders();
         }
-        let before = std::mem::replace(&mut *link.store.write(), store);
-        if let Some(before) = before.filter(|before| !link.is(before)) {
-            // Writers let go of it only with the next object.
-            before.shared.parts.lock().clear();
-        }
+    }
+
+    fn links_to(&self, store: &MetricsStore<JsonObject>) -> bool {
+        let linked = self.linked().read();
+        linked.as_ref().is_some_and(|linked| linked.is(store))
     }
 }
 
-// === impl Companion ===
+// === impl LinkedWriter ===
 
-impl Companion {
-    pub(in super::super) fn new<K: CollectedResource>(
-        store: &MetricsStore<K>,
-        joins: bool,
-    ) -> Self {
-        let mut companion = Self {
-            joins,
-            joined: None,
-        };
-        companion.join(store);
-        companion
+impl LinkedWriter {
+    pub(in super::super) fn new<K: CollectedResource>(store: &MetricsStore<K>) -> Self {
+        let mut linked = Self { attached: None };
+        linked.attach(store);
+        linked
     }
 
-    /// Whether there is one whose objects only a list brings.
-    pub(in super::super) fn is_awaited<K: CollectedResource>(
+    /// Whether another store was linked since the last list, which only a list can fill.
+    pub(in super::super) fn wants_list<K: CollectedResource>(
         &self,
         store: &MetricsStore<K>,
     ) -> bool {
-        let wanted = store.shared.companion.store.read();
-        match (&*wanted, &self.joined) {
-            _ if !self.joins => false,
+        let linked = store.linked().read();
+        match (&*linked, &self.attached) {
             (None, _) => false,
             (Some(_), None) => true,
-            (Some(wanted), Some(joined)) => !is_same(wanted, joined.writer.store()),
+            (Some(linked), Some(attached)) => !linked.is(&attached.store),
         }
     }
 
-    /// Parses an object, applies it to the companion, and reads its type.
+    /// Parses an object, applies it to the linked store, and reads its type.
     pub(in super::super) fn apply<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,
         json: &[u8],
     ) -> Result<K, DecodeError> {
-        self.pass_on(store, json, Writer::apply_object)
+        self.feed(store, json, MetricsStore::apply_object)
     }
 
-    /// The same for an object that is to be removed.
+    /// Parses an object, removes it from the linked store, and reads its type.
     pub(in super::super) fn delete<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,
         json: &[u8],
     ) -> Result<K, DecodeError> {
-        self.pass_on(store, json, Writer::delete_object)
+        self.feed(store, json, MetricsStore::delete_object)
     }
 
     pub(in super::super) fn delete_key(&mut self, namespace: &str, name: &str) {
-        if let Some(joined) = &mut self.joined {
-            joined.writer.delete_key(namespace, name);
+        if let Some(attached) = &mut self.attached {
+            let feeder = &mut attached.feeder;
+            attached.store.delete_key(feeder, namespace, name);
         }
     }
 
-    /// Begins a list, of a companion that has come since the last one as well.
+    /// Begins a list, also of a store that was linked since the last one.
     pub(in super::super) fn begin_list<K: CollectedResource>(&mut self, store: &MetricsStore<K>) {
-        self.join(store);
-        if let Some(joined) = &mut self.joined {
-            joined.writer.begin_list();
+        self.attach(store);
+        if let Some(attached) = &mut self.attached {
+            attached.store.begin_list(attached.feeder.id);
         }
     }
 
     pub(in super::super) fn end_list(&mut self) {
-        if let Some(joined) = &mut self.joined {
-            joined.writer.end_list();
+        if let Some(attached) = &mut self.attached {
+            attached.store.end_list(attached.feeder.id);
         }
     }
 
     pub(in super::super) fn abandon_list(&mut self) {
-        if let Some(joined) = &mut self.joined {
-            joined.writer.abandon_list();
+        if let Some(attached) = &mut self.attached {
+            attached.store.abandon_list(attached.feeder.id);
         }
     }
 
     pub(in super::super) fn close(&mut self) {
-        if let Some(joined) = self.joined.take() {
-            joined.writer.close();
+        if let Some(attached) = self.attached.take() {
+            attached.store.remove_feeder(attached.feeder.id);
         }
     }
 
-    fn pass_on<K: CollectedResource>(
+    fn feed<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,
         json: &[u8],
-        pass: fn(&mut Writer<JsonObject>, &JsonObject),
+        change: fn(&MetricsStore<JsonObject>, &mut RowFeeder, &JsonObject),
     ) -> Result<K, DecodeError> {
         let schema = store.schema();
         let (kind, fields) = (schema.resource().kind(), schema.fields());
-        let Some(joined) = self.joined(store) else {
+        let Some(attached) = self.attached(store) else {
             return decode(kind, json, fields);
         };
-        let object: JsonObject = decode(kind, json, &joined.fields)?;
-        pass(&mut joined.writer, &object);
+        let object: JsonObject = decode(kind, json, &attached.fields)?;
+        change(&attached.store, &mut attached.feeder, &object);
         read(object.value(), fields)
-            // What is wrong, and where, only the bytes tell.
+            // Only the bytes tell where a mistake is.
             .or_else(|_| decode(kind, json, fields))
     }
 
-    /// What is fed, unless another configuration is in force.
-    fn joined<K: CollectedResource>(&mut self, store: &MetricsStore<K>) -> Option<&mut Joined> {
-        let joined = self.joined.as_ref()?;
-        if !store.shared.companion.is(joined.writer.store()) {
+    /// The attached feeder, unless its store is no longer the linked one.
+    fn attached<K: CollectedResource>(
+        &mut self,
+        store: &MetricsStore<K>,
+    ) -> Option<&mut AttachedFeeder> {
+        let attached = self.attached.as_ref()?;
+        if !store.links_to(&attached.store) {
             self.close();
         }
-        self.joined.as_deref_mut()
+        self.attached.as_deref_mut()
     }
 
-    fn join<K: CollectedResource>(&mut self, store: &MetricsStore<K>) {
-        if !self.joins || self.joined(store).is_some() {
+    fn attach<K: CollectedResource>(&mut self, store: &MetricsStore<K>) {
+        if self.attached(store).is_some() {
             return;
         }
-        let Some(companion) = store.shared.companion.store.read().clone() else {
+        let Some(linked) = store.linked().read().clone() else {
             return;
         };
-        let fields = store.schema().fields().with(companion.schema().fields());
-        let writer = Writer::new(companion, false);
-        self.joined = Some(Box::new(Joined { writer, fields }));
+        self.attached = Some(Box::new(AttachedFeeder {
+            feeder: RowFeeder::new(linked.add_feeder()),
+            fields: store.schema().fields().with(linked.schema().fields()),
+            store: linked,
+        }));
     }
 }

@@ -58,9 +58,10 @@ fn metrics() -> (StateMetrics, Writer<ConfigMap>) {
     let families = [family("first_generation"), family("second_generation")];
     let metrics = StateMetrics::builder()
         .collector(Collector::<ConfigMap>::new().families(families))
+        .all_fed_by_host()
         .build()
         .unwrap();
-    let writer = metrics.writer().unwrap();
+    let writer = metrics.feed().unwrap();
     (metrics, writer)
 }
 

@@ -56,12 +56,12 @@ pub(crate) fn run(resource: BuiltIn) {
     let (regular, decoded) = (Cell::new(0), Cell::new(0));
     let outcome = TestRunner::new(config).run(&objects(resource), |objects| {
         let metrics = metrics(resource);
-        let mut writers = metrics.object_writers();
+        let mut writers = metrics.feeds();
         let [writer] = writers.as_mut_slice() else {
             panic!("one resource has one writer");
         };
         for object in &objects {
-            let applied = writer.apply(&object.json);
+            let applied = writer.apply_json(&object.json);
             regular.set(regular.get() + u32::from(object.regular));
             decoded.set(decoded.get() + u32::from(object.regular && applied.is_ok()));
         }
@@ -87,6 +87,7 @@ fn metrics(resource: BuiltIn) -> StateMetrics {
         .opt_in_metrics([".*"])
         .allow_labels(resource, ["*"])
         .allow_annotations(resource, ["*"])
+        .all_fed_by_host()
         .build()
         .unwrap()
 }

@@ -96,7 +96,7 @@ where
 fn typed<K: CollectedResource>(resource: BuiltIn, case: &Case) -> Option<Vec<String>> {
     let object: K = serde_json::from_str(case.object.get()).ok()?;
     let metrics = builder(resource.name(), case).build().unwrap();
-    metrics.writer::<K>().unwrap().apply_object(&object);
+    metrics.feed::<K>().unwrap().apply_object(&object);
     Some(super::sample_lines(
         &metrics
             .exposition(Format::Text, ExpositionFilter::default())

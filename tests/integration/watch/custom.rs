@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
 
-use super::{Running, SYNCED, config_map, server, start};
+use super::{Running, SYNCED, config_map, server, start, two_resources};
 use crate::support::{ApiServer, Fault, On, eventually, pass, within};
 use kube_state_metrics::custom_resources::{Config, KnownKind};
 use kube_state_metrics::watch::{ReadinessPolicy, WatchBuilder};
-use kube_state_metrics::{BuiltIn, Shard, StateMetrics};
+use kube_state_metrics::{Builder, BuiltIn, FeedError, Shard, StateMetrics};
 
 const CONFIG: &str = r#"
 spec:
@@ -349,8 +350,10 @@ fn beside() -> Config {
 
 /// Config maps and namespaces, and what a configuration adds to them.
 fn both(config: Option<&Config>) -> StateMetrics {
-    let resources = [BuiltIn::ConfigMaps, BuiltIn::Namespaces];
-    let builder = StateMetrics::builder().built_in(resources);
+    beside_built_in(two_resources(), config)
+}
+
+fn beside_built_in(builder: Builder, config: Option<&Config>) -> StateMetrics {
     let builder = match config {
         Some(config) => builder.custom_resources(config),
         None => builder,
@@ -435,7 +438,8 @@ async fn configured_families_of_a_built_in_kind_come_and_go_without_a_gap() {
     server.fault(On::StreamingList, "configmaps", 1, Fault::Slow(200));
     running
         .metrics
-        .set_custom_resources(Some(&beside()))
+        .custom_resources()
+        .set_config(Some(&beside()))
         .unwrap();
     let count = || values(&running, "own_created").len();
     eventually("a list is asked for", || {
@@ -458,13 +462,17 @@ async fn configured_families_of_a_built_in_kind_come_and_go_without_a_gap() {
 
     // Another configuration takes the place of the first.
     let other = Config::parse(&BESIDE.replace("own", "other")).unwrap();
-    running.metrics.set_custom_resources(Some(&other)).unwrap();
+    running
+        .metrics
+        .custom_resources()
+        .set_config(Some(&other))
+        .unwrap();
     assert_eq!((count(), running.config_maps().len()), (0, 13));
     let renamed = || values(&running, "other_created").len() == 13;
     eventually("its samples show", renamed).await;
 
     server.clear_log();
-    running.metrics.set_custom_resources(None).unwrap();
+    running.metrics.custom_resources().set_config(None).unwrap();
     assert_eq!(running.config_maps().len(), 13);
     assert!(!running.text().contains("other_"));
     server.put("configmaps", config_map("a", "last"));
@@ -514,10 +522,11 @@ async fn namespaces_and_shards_hold_for_configured_families_of_built_in_kinds() 
 #[tokio::test(start_paused = true)]
 async fn a_host_that_brings_objects_of_a_type_leaves_configured_families_to_a_watch() {
     let server = server();
-    let metrics = both(Some(&beside()));
-    let mut writer = metrics
-        .writer::<k8s_openapi::api::core::v1::ConfigMap>()
-        .unwrap();
+    let builder = StateMetrics::builder()
+        .built_in([BuiltIn::Namespaces])
+        .collector(kube_state_metrics::families::configmaps().fed_by_host());
+    let metrics = beside_built_in(builder, Some(&beside()));
+    let mut writer = metrics.feed::<ConfigMap>().unwrap();
     let running = start(&server, metrics, |watch| watch);
     let of_the_host = serde_json::from_value(config_map("host", "own")).unwrap();
     writer.begin_list();
@@ -528,12 +537,15 @@ async fn a_host_that_brings_objects_of_a_type_leaves_configured_families_to_a_wa
     assert_eq!(values(&running, "own_created").len(), 12);
 
     // One that brings JSON feeds both.
-    let metrics = both(Some(&beside()));
-    let mut writers = metrics.object_writers_of(&BuiltIn::ConfigMaps.info());
+    let host_fed = two_resources().fed_by_host(BuiltIn::ConfigMaps);
+    let metrics = beside_built_in(host_fed, Some(&beside()));
+    let error = metrics.feed::<ConfigMap>().unwrap_err();
+    assert!(matches!(error, FeedError::NeedsJson { .. }), "{error}");
+    let mut writers = metrics.feeds_of(&BuiltIn::ConfigMaps.info()).unwrap();
     server.clear_log();
     let running = start(&server, metrics, |watch| watch);
     writers[0]
-        .apply(config_map("host", "own").to_string().as_bytes())
+        .apply_json(config_map("host", "own").to_string().as_bytes())
         .unwrap();
     running.ready().await;
     assert_eq!(running.config_maps(), ["host/own"]);

@@ -100,10 +100,10 @@ async fn what_the_host_feeds_is_not_waited_for() {
     let server = server();
     let metrics = StateMetrics::builder()
         .built_in([kube_state_metrics::BuiltIn::ConfigMaps])
-        .collector(pods())
+        .collector(pods().fed_by_host())
         .build()
         .unwrap();
-    let mut writer = metrics.writer::<k8s_openapi::api::core::v1::Pod>().unwrap();
+    let mut writer = metrics.feed::<k8s_openapi::api::core::v1::Pod>().unwrap();
     let running = start(&server, metrics, |watch| watch);
     running.ready().await;
     assert_eq!(server.log("pods").len(), 0);

@@ -7,10 +7,16 @@ use kube::Api;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, reflector};
 
-use super::{config_map, expected, exposed, metrics, server, start, text};
+use super::{config_map, expected, exposed, server, start, text, two_resources};
 use crate::support::{background, eventually, pass};
 use kube_state_metrics::watch::{FeedOrigin, RecordExt};
 use kube_state_metrics::{BuiltIn, Shard, StateMetrics};
+
+/// Config maps from the host, and namespaces from the watch of the crate.
+fn shared() -> StateMetrics {
+    let builder = two_resources().fed_by_host(BuiltIn::ConfigMaps);
+    builder.build().unwrap()
+}
 
 fn object(namespace: &str, name: &str) -> ConfigMap {
     serde_json::from_value(config_map(namespace, name)).unwrap()
@@ -18,7 +24,7 @@ fn object(namespace: &str, name: &str) -> ConfigMap {
 
 #[tokio::test]
 async fn events_pass_through_and_a_list_shows_once_complete() {
-    let metrics = metrics();
+    let metrics = shared();
     let events = vec![
         Ok(Event::Init),
         Ok(Event::InitApply(object("a", "one"))),
@@ -30,7 +36,7 @@ async fn events_pass_through_and_a_list_shows_once_complete() {
         Ok(Event::Init),
         Ok(Event::InitApply(object("a", "four"))),
     ];
-    let writer = metrics.writer::<ConfigMap>().unwrap();
+    let writer = metrics.feed::<ConfigMap>().unwrap();
     let mut stream = stream::iter(events).record_into(writer);
     let mut shown = Vec::new();
     while let Some(event) = stream.next().await {
@@ -63,14 +69,14 @@ async fn events_pass_through_and_a_list_shows_once_complete() {
 #[tokio::test(start_paused = true)]
 async fn a_hosts_watcher_feeds_its_kind_and_the_crate_watches_the_rest() {
     let server = server();
-    let metrics = metrics();
+    let metrics = shared();
     let (reader, writer) = reflector::store();
     let api: Api<ConfigMap> = Api::all(server.client());
     // Streaming lists make the requests of both sides look alike; this host lists.
     let shared = watcher(api, watcher::Config::default())
         .default_backoff()
         .reflect(writer)
-        .record_into(metrics.writer::<ConfigMap>().unwrap());
+        .record_into(metrics.feed::<ConfigMap>().unwrap());
     let _host = background(shared.for_each(|_| async {}));
     let running = start(&server, metrics, |watch| watch);
     running.ready().await;
@@ -100,15 +106,16 @@ async fn filters_apply_to_what_the_host_feeds() {
             .built_in([BuiltIn::ConfigMaps])
             .deny_namespaces(["b"])
             .shard(shard)
+            .all_fed_by_host()
             .build()
             .unwrap()
     };
     let mut union = Vec::new();
     for index in 0..2 {
         let metrics = build(Shard::new(index, 2).unwrap());
-        let mut writer = metrics.writer::<ConfigMap>().unwrap();
+        let mut writer = metrics.feed::<ConfigMap>().unwrap();
         for object in server.objects("configmaps") {
-            writer.apply(&Event::Apply(serde_json::from_value(object).unwrap()));
+            writer.apply_watcher_event(&Event::Apply(serde_json::from_value(object).unwrap()));
         }
         let running = start(&server, metrics, |watch| watch);
         running.ready().await;

@@ -1,0 +1,190 @@
+//! [`Builder::build`]: checks what was registered and creates the stores.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use super::{Allowlists, Builder};
+use crate::exposition::{ConstantLabels, Plan};
+use crate::families::BuiltIn;
+use crate::filter::{AllowlistConfig, MetricFilter};
+use crate::registry::current_plan::CurrentPlan;
+use crate::registry::errors::{BuildError, BuildProblem};
+use crate::registry::registration::{
+    RegisterBuiltIn, Registration, check_labels, check_repeated_families, merge,
+};
+use crate::registry::settings::{HostFed, Settings};
+use crate::registry::state_metrics::StateMetrics;
+use crate::resource::ResourceInfo;
+use crate::store::AnyStore;
+
+// === impl Builder ===
+
+impl Builder {
+    /// Checks everything and creates the stores.
+    ///
+    /// # Errors
+    ///
+    /// Names every invalid name, pattern, resource and conflict at once.
+    pub fn build(mut self) -> Result<StateMetrics, BuildError> {
+        let mut problems: Vec<BuildProblem> = Vec::new();
+        let unknown = std::mem::take(&mut self.unknown).into_iter();
+        problems.extend(unknown.map(Into::into));
+
+        let registrations = self.take_registrations(&mut problems);
+        check_repeated_families(&registrations, &mut problems);
+        let resources: Vec<_> = registrations
+            .iter()
+            .map(|own| own.resource().clone())
+            .collect();
+        self.check_host_fed(&resources, &mut problems);
+        let settings = self.settings(&resources, &mut problems);
+        let mut stores = create_stores(registrations, &settings, &mut problems);
+
+        #[cfg(feature = "custom-resources")]
+        let configured = {
+            problems.extend(self.configured.conflicts(&stores));
+            let (configured, added) = self.configured.start(&settings);
+            stores.extend(added);
+            crate::registry::configured::link_stores(&stores);
+            configured
+        };
+        let plan = Plan::new(stores, &settings.constants).unwrap_or_else(|conflicts| {
+            problems.extend(conflicts.into_iter().map(Into::into));
+            Plan::default()
+        });
+        if !problems.is_empty() {
+            return Err(BuildError::new(problems));
+        }
+        let warnings = [settings.labels.warnings(), settings.annotations.warnings()].concat();
+        let metrics = StateMetrics::new(CurrentPlan::new(plan), settings, warnings);
+        #[cfg(feature = "custom-resources")]
+        let metrics = metrics.with_configured(configured);
+        Ok(metrics)
+    }
+
+    /// The collectors of built-in resources, in the order of their names, and then those of the
+    /// application.
+    fn take_registrations(
+        &mut self,
+        problems: &mut Vec<BuildProblem>,
+    ) -> Vec<Box<dyn Registration>> {
+        let mut replaced = std::mem::take(&mut self.replaced);
+        for (&built_in, registration) in &replaced {
+            let (wanted, given) = (built_in.info(), registration.resource());
+            if *given != wanted {
+                problems.push(BuildProblem::WrongReplacement {
+                    given: given.to_string(),
+                    built_in: wanted.to_string(),
+                });
+            }
+        }
+        let mut built_in = std::mem::take(&mut self.built_in);
+        built_in.extend(replaced.keys());
+        let built_in = built_in.into_iter().map(|resource| {
+            let replacement = replaced.remove(&resource);
+            replacement.unwrap_or_else(|| resource.visit(RegisterBuiltIn))
+        });
+        let mut registrations: Vec<_> = built_in.collect();
+        registrations.append(&mut self.registrations);
+        registrations
+    }
+
+    /// Reports names of resources that the host is to feed, but that are not registered.
+    ///
+    /// A configuration may add resources later, so with a configuration any name is accepted.
+    fn check_host_fed(&self, resources: &[ResourceInfo], problems: &mut Vec<BuildProblem>) {
+        #[cfg(feature = "custom-resources")]
+        let is_complete = self.configured.config.is_none();
+        #[cfg(not(feature = "custom-resources"))]
+        let is_complete = true;
+        let HostFed { names, .. } = &self.host_fed;
+        for name in names {
+            let is_registered = resources.iter().any(|resource| name.matches(resource));
+            if !is_registered && (is_complete || !name.is_valid()) {
+                let registered: Vec<_> = resources.iter().map(ToString::to_string).collect();
+                problems.push(BuildProblem::UnknownHostFed {
+                    resource: name.to_string(),
+                    registered: registered.join(", "),
+                });
+            }
+        }
+    }
+
+    /// The options that all stores have in common.
+    fn settings(
+        &mut self,
+        resources: &[ResourceInfo],
+        problems: &mut Vec<BuildProblem>,
+    ) -> Settings {
+        let mut known: Vec<_> = BuiltIn::ALL
+            .iter()
+            .map(|built_in| built_in.info())
+            .collect();
+        known.extend_from_slice(resources);
+        let labels = std::mem::take(&mut self.labels).resolve(&known, problems);
+        let annotations = std::mem::take(&mut self.annotations).resolve(&known, problems);
+        let metrics = MetricFilter::new(&self.allow, &self.deny, &self.opt_in);
+        let metrics = metrics.unwrap_or_else(|errors| {
+            problems.extend(errors.into_iter().map(Into::into));
+            MetricFilter::default()
+        });
+        let constants: ConstantLabels = std::mem::take(&mut self.constants);
+        let names = constants.iter().map(|(name, _)| &**name);
+        check_labels(problems, "the constant labels", names);
+        Settings {
+            metrics,
+            labels,
+            annotations,
+            constant_names: (constants.iter())
+                .map(|(name, _)| name.clone().into())
+                .collect(),
+            constants,
+            host_fed: std::mem::take(&mut self.host_fed),
+            filter: RwLock::new(std::mem::take(&mut self.filter)),
+        }
+    }
+}
+
+fn create_stores(
+    registrations: Vec<Box<dyn Registration>>,
+    settings: &Settings,
+    problems: &mut Vec<BuildProblem>,
+) -> Vec<Arc<dyn AnyStore>> {
+    let mut stores = Vec::new();
+    for registration in merge(registrations) {
+        registration.check(&settings.constant_names, problems);
+        stores.push(settings.store(registration));
+    }
+    stores
+}
+
+// === impl Allowlists ===
+
+impl Allowlists {
+    /// The allowlists by plural names; reports names of resources that do not exist.
+    fn resolve(self, known: &[ResourceInfo], problems: &mut Vec<BuildProblem>) -> AllowlistConfig {
+        let mut allowlists = self.parsed;
+        for (name, patterns) in self.added {
+            let matching = known.iter().filter(|resource| name.matches(resource));
+            let matching: BTreeSet<_> = matching.map(ResourceInfo::plural).collect();
+            if matching.is_empty() {
+                // `*`, or a name that the check below reports.
+                allowlists.insert(name.to_string(), patterns);
+                continue;
+            }
+            for plural in matching {
+                allowlists.insert(plural, patterns.clone());
+            }
+        }
+        let plurals: BTreeSet<_> = known.iter().map(ResourceInfo::plural).collect();
+        let plurals: Vec<_> = plurals.into_iter().collect();
+        let errors = allowlists
+            .check_resources(&plurals)
+            .err()
+            .unwrap_or_default();
+        problems.extend(errors.into_iter().map(Into::into));
+        allowlists
+    }
+}

@@ -1,0 +1,241 @@
+//! Feeds of a registry: the writers by which a host feeds resources that it has declared.
+
+use super::state_metrics::StateMetrics;
+use crate::errors::debug_is_display;
+use crate::resource::{CollectedResource, ResourceName};
+use crate::store::{MetricsStore, ObjectWriter, Writer};
+
+/// The reason why a host cannot feed a resource.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::{Node, Pod};
+/// use kube_state_metrics::{BuiltIn, FeedError, StateMetrics};
+///
+/// let metrics = StateMetrics::builder()
+///     .built_in([BuiltIn::Nodes, BuiltIn::Pods])
+///     .fed_by_host(BuiltIn::Nodes)
+///     .build()?;
+/// assert!(metrics.feed::<Node>().is_ok());
+/// let error = metrics.feed::<Pod>().unwrap_err();
+/// assert!(matches!(&error, FeedError::FedBySources { resource } if resource == "pods"));
+/// assert!(error.to_string().contains(".fed_by_host(\"pods\")"));
+/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FeedError {
+    /// No collector reads the type or the resource.
+    #[error("no collector of {wanted} is registered; add one to the builder")]
+    NotRegistered {
+        /// The name of the type, or of the resource.
+        wanted: String,
+    },
+    /// Several resources have the type.
+    #[error(
+        "several resources have the type {kind}: {}; select one of them with `feed_of`",
+        resources.join(", ")
+    )]
+    Ambiguous {
+        /// The name of the type.
+        kind: String,
+        /// The resources that have it.
+        resources: Vec<String>,
+    },
+    /// The builder does not declare that the host feeds the resource.
+    #[error(
+        "the sources of the crate, such as a watch, feed {resource}; if the host feeds it, declare \
+         that with `.fed_by_host(\"{resource}\")` or `.all_fed_by_host()` on the builder"
+    )]
+    FedBySources {
+        /// The resource.
+        resource: String,
+    },
+    /// A configuration adds families to the resource, which only JSON can feed.
+    #[error(
+        "{resource} also has families from a configuration, which read JSON; feed it with \
+         `feeds_of`, or declare the collector in Rust alone with `Collector::fed_by_host`, so that \
+         the sources of the crate feed the other families"
+    )]
+    NeedsJson {
+        /// The resource.
+        resource: String,
+    },
+}
+
+debug_is_display!(FeedError);
+
+// === impl StateMetrics ===
+
+impl StateMetrics {
+    /// Returns a writer of typed objects for the resource of `K`.
+    ///
+    /// The builder declares the resources that the host feeds, by
+    /// [`fed_by_host`](super::Builder::fed_by_host) or
+    /// [`all_fed_by_host`](super::Builder::all_fed_by_host). Each writer has its own rows, so a
+    /// host with a watch per namespace takes a writer for each of them. The writer's
+    /// [`store`](Writer::store) has the methods of [`CacheStore`](crate::CacheStore).
+    ///
+    /// # Errors
+    ///
+    /// If no collector of `K` is registered, if several resources have that type, as
+    /// [`DynamicObject`](kube::core::DynamicObject) may, if the builder does not declare that the
+    /// host feeds the resource, or if a configuration adds families that need JSON.
+    pub fn feed<K: CollectedResource>(&self) -> Result<Writer<K>, FeedError> {
+        self.checked_writer(&self.store_of_type::<K>()?)
+    }
+
+    /// Returns a writer of typed objects for one of the resources of type `K`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`feed`](Self::feed).
+    ///
+    /// ```
+    /// use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+    /// use kube_state_metrics::{Collector, Family, Scope, StateMetrics};
+    ///
+    /// let collector = |kind, name| {
+    ///     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("acme.dev", "v1", kind));
+    ///     let size = Family::gauge(name, "Size.")
+    ///         .generate(|object: &DynamicObject, s| s.maybe_value(object.data["size"].as_f64()));
+    ///     Collector::dynamic(&resource, Scope::Namespaced).family(size).fed_by_host()
+    /// };
+    /// let metrics = StateMetrics::builder()
+    ///     .collector(collector("Widget", "widget_size"))
+    ///     .collector(collector("Gadget", "gadget_size"))
+    ///     .build()?;
+    /// assert!(metrics.feed::<DynamicObject>().is_err(), "the type alone is ambiguous");
+    ///
+    /// let mut widgets = metrics.feed_of::<DynamicObject>("widgets.acme.dev")?;
+    /// widgets.apply_json(br#"{ "metadata": { "name": "a" }, "size": 3 }"#)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn feed_of<K: CollectedResource>(
+        &self,
+        resource: impl Into<ResourceName>,
+    ) -> Result<Writer<K>, FeedError> {
+        let name = resource.into();
+        let mut stores = self.stores_of_type::<K>();
+        stores.retain(|store| name.matches(store.resource()));
+        match &stores[..] {
+            [] => Err(FeedError::NotRegistered {
+                wanted: name.to_string(),
+            }),
+            [store] => self.checked_writer(store),
+            stores => Err(ambiguous(stores)),
+        }
+    }
+
+    /// Returns a writer of JSON for each resource that the host feeds, in the order of the
+    /// exposition.
+    ///
+    /// There are no writers for resources that the builder does not declare as fed by the host.
+    ///
+    /// ```
+    /// use kube_state_metrics::{BuiltIn, StateMetrics};
+    ///
+    /// let metrics = StateMetrics::builder().built_in([BuiltIn::Nodes]).all_fed_by_host().build()?;
+    /// for mut writer in metrics.feeds() {
+    ///     writer.apply_json(br#"{ "metadata": { "name": "worker-1" } }"#)?;
+    /// }
+    /// assert_eq!(metrics.stores()[0].stats().objects, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn feeds(&self) -> Vec<Box<dyn ObjectWriter>> {
+        let plan = self.plan();
+        let stores = plan.feeders().filter(|store| store.is_host_fed());
+        stores.map(|store| store.object_writer()).collect()
+    }
+
+    /// Returns the writers of JSON for one resource: one for each type that reads it.
+    ///
+    /// The writers also feed the families that a configuration adds to the resource. JSON does not
+    /// depend on the version of `kube` or `k8s-openapi` that the host has.
+    ///
+    /// # Errors
+    ///
+    /// If nothing is registered for the resource, or if the builder does not declare that the host
+    /// feeds it.
+    ///
+    /// ```
+    /// use kube_state_metrics::{BuiltIn, FeedError, StateMetrics};
+    ///
+    /// let metrics = StateMetrics::builder()
+    ///     .built_in([BuiltIn::Nodes, BuiltIn::Pods])
+    ///     .fed_by_host(BuiltIn::Nodes)
+    ///     .build()?;
+    /// assert_eq!(metrics.feeds_of(BuiltIn::Nodes)?.len(), 1);
+    /// assert!(matches!(metrics.feeds_of("pods"), Err(FeedError::FedBySources { .. })));
+    /// assert!(matches!(metrics.feeds_of("jobs"), Err(FeedError::NotRegistered { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn feeds_of(
+        &self,
+        resource: impl Into<ResourceName>,
+    ) -> Result<Vec<Box<dyn ObjectWriter>>, FeedError> {
+        let name = resource.into();
+        let plan = self.plan();
+        let stores = plan.feeders();
+        let stores: Vec<_> = stores
+            .filter(|store| name.matches(store.resource()))
+            .collect();
+        let Some(first) = stores.first() else {
+            return Err(FeedError::NotRegistered {
+                wanted: name.to_string(),
+            });
+        };
+        let resource = first.resource().to_string();
+        let writers = stores.iter().filter(|store| store.is_host_fed());
+        let writers: Vec<_> = writers.map(|store| store.object_writer()).collect();
+        match writers.is_empty() {
+            true => Err(FeedError::FedBySources { resource }),
+            false => Ok(writers),
+        }
+    }
+
+    /// The store of type `K`, whoever feeds it.
+    pub(crate) fn store_of_type<K: CollectedResource>(&self) -> Result<MetricsStore<K>, FeedError> {
+        let stores = self.stores_of_type::<K>();
+        match &stores[..] {
+            [] => Err(FeedError::NotRegistered {
+                wanted: std::any::type_name::<K>().to_owned(),
+            }),
+            [store] => Ok(store.clone()),
+            stores => Err(ambiguous(stores)),
+        }
+    }
+
+    fn stores_of_type<K: CollectedResource>(&self) -> Vec<MetricsStore<K>> {
+        let plan = self.plan();
+        let stores = plan.stores().iter().map(|store| store.as_any());
+        let stores = stores.filter_map(|store| store.downcast_ref::<MetricsStore<K>>());
+        stores.cloned().collect()
+    }
+
+    /// A writer of typed objects, unless the declarations of the builder exclude it.
+    fn checked_writer<K: CollectedResource>(
+        &self,
+        store: &MetricsStore<K>,
+    ) -> Result<Writer<K>, FeedError> {
+        let resource = store.resource().to_string();
+        if !store.is_host_fed() {
+            return Err(FeedError::FedBySources { resource });
+        }
+        let plan = self.plan();
+        if (plan.stores().iter()).any(|other| store.is_linked_to(other.as_any())) {
+            return Err(FeedError::NeedsJson { resource });
+        }
+        Ok(store.writer())
+    }
+}
+
+fn ambiguous<K: CollectedResource>(stores: &[MetricsStore<K>]) -> FeedError {
+    FeedError::Ambiguous {
+        kind: std::any::type_name::<K>().to_owned(),
+        resources: stores
+            .iter()
+            .map(|store| store.resource().to_string())
+            .collect(),
+    }
+}

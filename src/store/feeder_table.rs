@@ -1,0 +1,100 @@
+//! [`FeederTable`]: the rows of one feeder of a store.
+
+use std::sync::Arc;
+
+use super::page::Identity;
+use super::table::Table;
+
+/// The rows of one feeder.
+///
+/// Each feeder has a table, so that a list in progress hides nothing that other feeders feed, and
+/// ends or is abandoned without a look at their rows.
+pub(super) struct FeederTable {
+    pub(super) feeder: usize,
+    /// The rows that readers see.
+    pub(super) published: Arc<Table>,
+    /// The rows of a list in progress, which replace the published ones at its end.
+    pub(super) staging: Option<Arc<Table>>,
+}
+
+// === impl FeederTable ===
+
+impl FeederTable {
+    /// A table without rows.
+    pub(super) fn new(feeder: usize, columns: usize) -> Self {
+        Self {
+            feeder,
+            published: Arc::new(Table::new(columns)),
+            staging: None,
+        }
+    }
+
+    /// Whether a list is in progress.
+    pub(super) fn is_listing(&self) -> bool {
+        self.staging.is_some()
+    }
+
+    /// The table that changes go to: that of a list in progress, otherwise the published one.
+    pub(super) fn current(&mut self) -> &mut Arc<Table> {
+        self.staging.as_mut().unwrap_or(&mut self.published)
+    }
+
+    /// The published table and that of a list in progress.
+    pub(super) fn tables(&mut self) -> impl Iterator<Item = &mut Arc<Table>> {
+        [Some(&mut self.published), self.staging.as_mut()]
+            .into_iter()
+            .flatten()
+    }
+
+    /// Starts a list: a copy of the published table whose rows are not yet named.
+    pub(super) fn begin_list(&mut self) {
+        let mut table = Table::clone(&self.published);
+        table.unmark();
+        self.staging = Some(Arc::new(table));
+    }
+
+    /// Publishes the rows that the list named; returns the number of other rows, which are removed.
+    ///
+    /// Returns `None` if no list is in progress.
+    pub(super) fn end_list(&mut self) -> Option<usize> {
+        let mut staging = self.staging.take()?;
+        let table = Arc::make_mut(&mut staging);
+        let swept = table.sweep();
+        table.compact();
+        self.published = staging;
+        Some(swept)
+    }
+
+    /// Removes the row of a key that another feeder feeds now.
+    pub(super) fn forget(&mut self, key: &str) {
+        let any = Identity {
+            key,
+            uid: "",
+            version: 0,
+        };
+        for table in self.tables() {
+            if table.find(key).is_some() {
+                Arc::make_mut(table).delete(any, false);
+            }
+        }
+    }
+
+    /// Removes the rows of all keys of another feeder's table.
+    pub(super) fn forget_all(&mut self, other: &Table) {
+        let (Some(first), Some(last)) = (other.first_key(), other.last_key()) else {
+            return;
+        };
+        let overlaps = |table: &Table| {
+            table.first_key().is_some_and(|key| key <= last)
+                && table.last_key().is_some_and(|key| key >= first)
+        };
+        if !self.tables().any(|table| overlaps(table)) {
+            return;
+        }
+        for page in other.pages() {
+            for row in 0..page.len() {
+                self.forget(page.key(row));
+            }
+        }
+    }
+}

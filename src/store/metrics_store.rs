@@ -1,0 +1,346 @@
+//! [`MetricsStore`]: the rows of all objects of a kind, in a table for each feeder.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::feeder_table::FeederTable;
+use super::page::Identity;
+use super::row_feeder::{RowFeeder, namespace_in};
+use super::schema::{Allowlists, Rendered, Schema};
+use super::snapshot::StoreSnapshot;
+use super::stats::{StoreCounters, StoreStats};
+use super::table::{Applied, Deleted};
+use crate::decode::DecodeReason;
+#[cfg(feature = "custom-resources")]
+use crate::dynamic::JsonObject;
+use crate::family::Collector;
+use crate::resource::{CollectedResource, ResourceInfo};
+use crate::scope::ObjectFilter;
+
+/// The rendered samples of all objects of a kind.
+///
+/// Cloning gives another handle to the same store. [`Writer`](super::Writer)s feed it, one for each
+/// source of objects. The methods of [`CacheStore`](super::CacheStore) feed it as well; they share
+/// one writer.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Pod;
+/// use kube_state_metrics::{CacheStore, Collector, Family, MetricsStore};
+/// use serde_json::json;
+///
+/// let seen = Family::gauge("pod_seen", "Always 1.").generate(|_: &Pod, s| s.value(1));
+/// let store = MetricsStore::new(Collector::<Pod>::new().family(seen));
+///
+/// let pod: Pod = serde_json::from_value(json!({ "metadata": { "name": "a", "namespace": "b" } }))?;
+/// store.add(&pod);
+/// assert_eq!(store.list_keys(), ["b/a"]);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub struct MetricsStore<K> {
+    inner: Arc<StoreInner<K>>,
+}
+
+/// The state that all handles to one store share.
+struct StoreInner<K> {
+    schema: Schema<K>,
+    /// Whether the host feeds the store; otherwise the sources of the crate do.
+    host_fed: bool,
+    filter: RwLock<Arc<ObjectFilter>>,
+    feeder_tables: Mutex<Vec<FeederTable>>,
+    feeders: AtomicUsize,
+    /// The feeder that the methods of `CacheStore` share.
+    cache_feeder: Mutex<Option<RowFeeder>>,
+    /// The store of the configured families of the same resource.
+    #[cfg(feature = "custom-resources")]
+    linked: RwLock<Option<MetricsStore<JsonObject>>>,
+    counters: StoreCounters,
+}
+
+// === impl MetricsStore ===
+
+impl<K: CollectedResource> MetricsStore<K> {
+    /// An empty store for a collector's families, without filters and allowlists.
+    ///
+    /// The host feeds such a store. Invalid names are sanitised here; a
+    /// [`StateMetrics`](crate::StateMetrics) refuses them.
+    #[must_use]
+    pub fn new(collector: Collector<K>) -> Self {
+        let (resource, labels, families) = collector.into_parts();
+        let mut schema = Schema::new(resource);
+        schema.add(labels, &[], families, &Allowlists::default());
+        Self::with_schema(schema, true)
+    }
+
+    /// An empty store; `host_fed` says whether the host feeds it, or the sources of the crate.
+    pub(crate) fn with_schema(schema: Schema<K>, host_fed: bool) -> Self {
+        Self {
+            inner: Arc::new(StoreInner {
+                schema,
+                host_fed,
+                filter: RwLock::default(),
+                feeder_tables: Mutex::default(),
+                feeders: AtomicUsize::new(0),
+                cache_feeder: Mutex::default(),
+                #[cfg(feature = "custom-resources")]
+                linked: RwLock::default(),
+                counters: StoreCounters::default(),
+            }),
+        }
+    }
+
+    /// The resource the store holds.
+    #[must_use]
+    pub fn resource(&self) -> &ResourceInfo {
+        self.inner.schema.resource()
+    }
+
+    /// Whether the host feeds the store; otherwise the sources of the crate do.
+    pub(crate) fn is_host_fed(&self) -> bool {
+        self.inner.host_fed
+    }
+
+    /// The size of the store now, and the counts of its events.
+    #[must_use]
+    pub fn stats(&self) -> StoreStats {
+        let snapshot = self.snapshot();
+        StoreStats {
+            objects: snapshot.objects() as u64,
+            series: snapshot.lines(self.inner.schema.column(0)),
+            memory_bytes: snapshot.heap_bytes() as u64,
+            ..self.inner.counters.stats()
+        }
+    }
+
+    pub(crate) fn schema(&self) -> &Schema<K> {
+        &self.inner.schema
+    }
+
+    /// All rows as they are now. Later changes do not show in a snapshot.
+    pub(crate) fn snapshot(&self) -> StoreSnapshot {
+        let feeder_tables = self.inner.feeder_tables.lock();
+        let published = feeder_tables.iter().map(|own| Arc::clone(&own.published));
+        StoreSnapshot::new(published.collect())
+    }
+
+    pub(crate) fn filter(&self) -> Arc<ObjectFilter> {
+        Arc::clone(&self.inner.filter.read())
+    }
+
+    /// Changes which objects the store takes, and removes the objects that it no longer takes.
+    pub(crate) fn set_filter(&self, filter: ObjectFilter) {
+        *self.inner.filter.write() = Arc::new(filter);
+        let filter = self.filter();
+        for feeder_table in &mut *self.inner.feeder_tables.lock() {
+            for table in feeder_table.tables() {
+                let table = Arc::make_mut(table);
+                let removed = table.retain(|key, page, row| {
+                    let uid = page.uid(row).map(ToString::to_string).unwrap_or_default();
+                    filter.takes(namespace_of(key), &uid)
+                });
+                if removed > 0 {
+                    table.compact();
+                }
+            }
+        }
+    }
+
+    pub(super) fn count_decode_error(&self, reason: DecodeReason) {
+        let counters = &self.inner.counters;
+        match reason {
+            DecodeReason::Syntax => counters.decode_syntax.add(1),
+            DecodeReason::Field => counters.decode_field.add(1),
+        }
+    }
+
+    /// Adds an object or replaces its row.
+    pub(super) fn apply_object(&self, feeder: &mut RowFeeder, object: &K) {
+        let metadata = feeder.read(object, self.resource().scope());
+        let mut identity = Identity {
+            key: &feeder.key,
+            uid: metadata.uid,
+            version: metadata.version,
+        };
+        let filter = self.filter();
+        if !filter.takes(metadata.namespace, metadata.uid) {
+            // The object may have been in scope before.
+            identity.uid = "";
+            self.delete_row(feeder.id, identity);
+            return;
+        }
+        let (samples, cells) = (&mut feeder.samples, &mut feeder.cells);
+        self.schema().render(object, samples, cells);
+        self.inner.counters.duplicates.add(samples.duplicates());
+        self.inner.counters.panics.add(samples.panics());
+        self.apply_row(feeder.id, &filter, identity, cells);
+    }
+
+    /// Removes an object, unless another one or a newer version of it has its key.
+    pub(super) fn delete_object(&self, feeder: &mut RowFeeder, object: &K) {
+        let metadata = feeder.read(object, self.resource().scope());
+        let identity = Identity {
+            key: &feeder.key,
+            uid: metadata.uid,
+            version: metadata.version,
+        };
+        self.delete_row(feeder.id, identity);
+    }
+
+    /// Removes the object with a key.
+    pub(super) fn delete_key(&self, feeder: &mut RowFeeder, namespace: &str, name: &str) {
+        feeder.set_key(namespace_in(self.resource().scope(), namespace), name);
+        let identity = Identity {
+            key: &feeder.key,
+            uid: "",
+            version: 0,
+        };
+        self.delete_row(feeder.id, identity);
+    }
+
+    /// Files the row of an object that `filter` takes.
+    fn apply_row(
+        &self,
+        feeder: usize,
+        filter: &Arc<ObjectFilter>,
+        identity: Identity<'_>,
+        cells: &Rendered,
+    ) {
+        let mut feeder_tables = self.inner.feeder_tables.lock();
+        let current = self.filter();
+        if !Arc::ptr_eq(filter, &current)
+            && !current.takes(namespace_of(identity.key), identity.uid)
+        {
+            // The filter changed while the object was rendered, and its rows are removed already.
+            return;
+        }
+        let Some(feeder_table) = find(&mut feeder_tables, feeder) else {
+            return;
+        };
+        let listing = feeder_table.is_listing();
+        let applied = Arc::make_mut(feeder_table.current()).apply(identity, cells, !listing);
+        let counters = &self.inner.counters;
+        match applied {
+            Applied::Inserted | Applied::Updated => counters.changed.add(1),
+            Applied::Unchanged => counters.unchanged.add(1),
+            Applied::Stale => counters.stale.add(1),
+        }
+        if applied == Applied::Inserted && !listing && feeder_tables.len() > 1 {
+            // The object fed last wins: no other feeder keeps a row of that key.
+            for other in feeder_tables.iter_mut().filter(|own| own.feeder != feeder) {
+                other.forget(identity.key);
+            }
+        }
+    }
+
+    fn delete_row(&self, feeder: usize, identity: Identity<'_>) {
+        let mut feeder_tables = self.inner.feeder_tables.lock();
+        let Some(feeder_table) = find(&mut feeder_tables, feeder) else {
+            return;
+        };
+        let listing = feeder_table.is_listing();
+        let table = feeder_table.current();
+        if table.find(identity.key).is_none() {
+            return;
+        }
+        match Arc::make_mut(table).delete(identity, !listing) {
+            Deleted::Removed => self.inner.counters.deleted.add(1),
+            Deleted::Stale => self.inner.counters.stale.add(1),
+            Deleted::Absent => {}
+        }
+    }
+
+    pub(super) fn begin_list(&self, feeder: usize) {
+        if let Some(feeder_table) = find(&mut self.inner.feeder_tables.lock(), feeder) {
+            feeder_table.begin_list();
+        }
+    }
+
+    pub(super) fn end_list(&self, feeder: usize) {
+        let mut feeder_tables = self.inner.feeder_tables.lock();
+        let Some(feeder_table) = find(&mut feeder_tables, feeder) else {
+            return;
+        };
+        let Some(swept) = feeder_table.end_list() else {
+            return;
+        };
+        let published = Arc::clone(&feeder_table.published);
+        for other in feeder_tables.iter_mut().filter(|own| own.feeder != feeder) {
+            other.forget_all(&published);
+        }
+        self.inner.counters.relists.add(1);
+        self.inner.counters.swept.add(swept as u64);
+    }
+
+    pub(super) fn abandon_list(&self, feeder: usize) {
+        if let Some(feeder_table) = find(&mut self.inner.feeder_tables.lock(), feeder) {
+            feeder_table.staging = None;
+        }
+    }
+
+    /// Adds a table for another feeder and returns the feeder's number.
+    pub(super) fn add_feeder(&self) -> usize {
+        let feeder = self.inner.feeders.fetch_add(1, Ordering::Relaxed);
+        let feeder_table = FeederTable::new(feeder, self.inner.schema.columns());
+        self.inner.feeder_tables.lock().push(feeder_table);
+        feeder
+    }
+
+    pub(super) fn remove_feeder(&self, feeder: usize) {
+        let mut feeder_tables = self.inner.feeder_tables.lock();
+        feeder_tables.retain(|own| own.feeder != feeder);
+    }
+
+    /// Removes all rows, and the tables of all feeders.
+    #[cfg(feature = "custom-resources")]
+    pub(super) fn remove_all_feeders(&self) {
+        self.inner.feeder_tables.lock().clear();
+    }
+
+    /// Calls `feed` with the feeder that the methods of [`CacheStore`](super::CacheStore) share.
+    pub(super) fn with_cache_feeder(&self, feed: impl FnOnce(&mut RowFeeder)) {
+        let mut feeder = self.inner.cache_feeder.lock();
+        feed(feeder.get_or_insert_with(|| RowFeeder::new(self.add_feeder())));
+    }
+
+    /// The store of the configured families of the same resource.
+    #[cfg(feature = "custom-resources")]
+    pub(super) fn linked(&self) -> &RwLock<Option<MetricsStore<JsonObject>>> {
+        &self.inner.linked
+    }
+}
+
+#[cfg(feature = "custom-resources")]
+impl<K> MetricsStore<K> {
+    /// Whether two handles lead to the same store.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+}
+
+impl<K> Clone for MetricsStore<K> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<K: CollectedResource> fmt::Debug for MetricsStore<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MetricsStore")
+            .field("resource", self.resource())
+            .field("stats", &self.stats())
+            .finish()
+    }
+}
+
+fn find(feeder_tables: &mut [FeederTable], feeder: usize) -> Option<&mut FeederTable> {
+    feeder_tables.iter_mut().find(|own| own.feeder == feeder)
+}
+
+/// The namespace in a key, empty for cluster-scoped objects.
+fn namespace_of(key: &str) -> &str {
+    key.split_once('/').map_or("", |(namespace, _)| namespace)
+}

@@ -1,0 +1,73 @@
+//! [`RowFeeder`]: the number of a feeder and the buffers that it reuses.
+
+use super::schema::Rendered;
+use crate::family::SampleBuffer;
+use crate::k8s::resource_version;
+use crate::resource::{CollectedResource, Scope};
+
+/// The number of a feeder, and the buffers that it reuses from object to object.
+#[derive(Default)]
+pub(super) struct RowFeeder {
+    pub(super) id: usize,
+    pub(super) samples: SampleBuffer,
+    pub(super) cells: Rendered,
+    /// The key of the object fed last.
+    pub(super) key: String,
+    /// `metadata.resourceVersion` of the object fed last.
+    pub(super) version: String,
+}
+
+/// The parts of an object's metadata that a row depends on, beside its key.
+pub(super) struct ObjectMetadata<'o> {
+    pub(super) namespace: &'o str,
+    pub(super) uid: &'o str,
+    pub(super) version: u64,
+}
+
+// === impl RowFeeder ===
+
+impl RowFeeder {
+    pub(super) fn new(id: usize) -> Self {
+        Self {
+            id,
+            ..Self::default()
+        }
+    }
+
+    /// Reads the metadata of an object and remembers its key and version.
+    pub(super) fn read<'o, K: CollectedResource>(
+        &mut self,
+        object: &'o K,
+        scope: Scope,
+    ) -> ObjectMetadata<'o> {
+        let meta = object.meta();
+        let namespace = namespace_in(scope, meta.namespace.as_deref().unwrap_or_default());
+        self.set_key(namespace, meta.name.as_deref().unwrap_or_default());
+        let version = meta.resource_version.as_deref().unwrap_or_default();
+        self.version.clear();
+        self.version.push_str(version);
+        ObjectMetadata {
+            namespace,
+            uid: meta.uid.as_deref().unwrap_or_default(),
+            version: resource_version::as_u64(version).unwrap_or(0),
+        }
+    }
+
+    pub(super) fn set_key(&mut self, namespace: &str, name: &str) {
+        self.key.clear();
+        if !namespace.is_empty() {
+            self.key.push_str(namespace);
+            self.key.push('/');
+        }
+        self.key.push_str(name);
+    }
+}
+
+/// The namespace of an object; objects of a cluster-scoped resource have none, even if their
+/// metadata has the field.
+pub(super) fn namespace_in(scope: Scope, namespace: &str) -> &str {
+    match scope {
+        Scope::Namespaced => namespace,
+        Scope::Cluster => "",
+    }
+}
