@@ -20,7 +20,7 @@ fn metrics() -> StateMetrics {
         .constant_label("cluster", "the \"blue\" one")
         .build()
         .unwrap();
-    let mut pods = metrics.writer::<Pod>().unwrap();
+    let mut pods = metrics.feed::<Pod>().unwrap();
     for (namespace, name) in [("a", "p"), ("a", "q"), ("b", "p")] {
         let containers = json!([{
             "name": "c", "image": "registry.acme.dev/shop:1",
@@ -44,7 +44,7 @@ fn metrics() -> StateMetrics {
         });
         pods.apply_object(&serde_json::from_value(pod).unwrap());
     }
-    let mut leases = metrics.writer::<Lease>().unwrap();
+    let mut leases = metrics.feed::<Lease>().unwrap();
     for name in ["x", "y"] {
         let lease = json!({ "metadata": { "namespace": "a", "name": name } });
         leases.apply_object(&serde_json::from_value(lease).unwrap());
