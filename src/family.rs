@@ -3,18 +3,20 @@
 //! A [`Family`] is a [`FamilyDescriptor`] and a [`FamilyGenerator`]. A [`Collector`] is a resource
 //! with its families. A generator writes [`Samples`] into a reused buffer.
 
+mod builder;
 mod collector;
 mod descriptor;
 pub(crate) mod dictionary;
+mod generator;
 mod samples;
 mod values;
 
+pub use builder::{Family, FamilyBuilder};
 pub use collector::Collector;
 pub(crate) use collector::{BaseLabel, BaseSource};
 pub(crate) use descriptor::Allowlisted;
-pub use descriptor::{
-    Family, FamilyBuilder, FamilyDescriptor, FamilyGenerator, MetricType, Stability,
-};
+pub use descriptor::{FamilyDescriptor, MetricType, Stability};
+pub use generator::FamilyGenerator;
 pub(crate) use samples::{FamilyContext, SampleBuffer};
 pub use samples::{Sample, Samples};
 pub use values::{LabelValue, SampleValue};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use kube::Resource;
 use kube::core::ApiResource;
 
-use super::descriptor::Family;
+use super::builder::Family;
 use crate::resource::{CollectedResource, ResourceInfo, Scope, StaticScope};
 
 /// A resource, the base labels of its samples and its families.

@@ -1,41 +1,43 @@
-//! Values that the samples of one object repeat: each is kept once per object.
+//! The dictionary of an object: label values that its samples repeat, each stored once per object.
 //!
-//! A pod's node is a label of all its requests and limits, its image of its containers, three times
-//! each. In a cell such a value is two bytes: [`REFERENCE_MARK`], which no UTF-8 text has, and a code. What the
-//! code stands for is in a column of the value's kind. So the cells of pods on different nodes are
-//! equal, and columns keep equal cells once.
+//! A pod's node is a label of all its requests and limits, and each of its images is a label of
+//! three. In a cell such a value is two bytes: [`REFERENCE_MARK`], which occurs in no UTF-8 text, and
+//! a code. The value itself is in a column of the page. Therefore the cells of pods on different
+//! nodes are equal, and a column stores equal cells once.
 
 use crate::k8s::write_label_value;
 
-/// Stands in front of a code, and behind each value of a list.
+/// Precedes a code in a cell, and follows each value of a list.
 pub(crate) const REFERENCE_MARK: u8 = 0xff;
 
-/// How many kinds there are, and columns for them.
-pub(crate) const KINDS: usize = 3;
+/// The number of [`DictionaryColumn`]s.
+pub(crate) const DICTIONARY_COLUMNS: usize = 3;
 
-/// The most values of a kind that an object has codes for; further ones are written out.
-const MAX: usize = 32;
+/// The most values per column that an object has codes for; cells contain further values themselves.
+const MAX_VALUES: usize = 32;
 
-/// Kinds of values. Those of one kind change together, and often many objects have the same.
+/// A column of repeated values.
+///
+/// The values of a column change together, and many objects have the same ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shared {
-    /// Where it runs.
+pub(crate) enum DictionaryColumn {
+    /// The node that runs the object: its name and address.
     Node,
-    /// What it runs.
+    /// The container images of the object.
     Image,
-    /// Who made it.
+    /// The controller that created the object.
     Owner,
 }
 
-/// The values of one object so far, a list per kind.
+/// The repeated values of one object, a list per column.
 #[derive(Debug, Default)]
-pub(crate) struct SharedValues {
-    lists: [Vec<u8>; KINDS],
+pub(crate) struct ObjectDictionary {
+    lists: [Vec<u8>; DICTIONARY_COLUMNS],
 }
 
-// === impl SharedValues ===
+// === impl ObjectDictionary ===
 
-impl SharedValues {
+impl ObjectDictionary {
     pub(crate) fn clear(&mut self) {
         self.lists.iter_mut().for_each(Vec::clear);
     }
@@ -45,28 +47,28 @@ impl SharedValues {
         self.lists.iter().map(Vec::as_slice)
     }
 
-    /// Appends a value, or what stands for it, to `out`.
-    pub(crate) fn write(&mut self, kind: Shared, value: &str, out: &mut Vec<u8>) {
-        let Some(list) = self.lists.get_mut(kind as usize) else {
+    /// Appends a value, or a reference to it, to `out`.
+    pub(crate) fn write(&mut self, column: DictionaryColumn, value: &str, out: &mut Vec<u8>) {
+        let Some(list) = self.lists.get_mut(column as usize) else {
             return;
         };
-        // As short as its code, or a list that could not be told apart.
+        // A reference would not be shorter; an empty value could not be told apart in the list.
         if value.len() <= 2 {
             return write_label_value(out, value);
         }
         let start = list.len();
         write_label_value(list, value);
-        let (known, new) = list.split_at(start);
-        let mut values = known.split(|&byte| byte == REFERENCE_MARK);
-        let count = memchr::memchr_iter(REFERENCE_MARK, known).count();
-        match values.position(|own| own == new) {
-            Some(at) => {
+        let (earlier, new) = list.split_at(start);
+        let mut values = earlier.split(|&byte| byte == REFERENCE_MARK);
+        let count = memchr::memchr_iter(REFERENCE_MARK, earlier).count();
+        match values.position(|value| value == new) {
+            Some(index) => {
                 list.truncate(start);
-                out.extend_from_slice(&[REFERENCE_MARK, code(kind, at)]);
+                out.extend_from_slice(&[REFERENCE_MARK, code(column, index)]);
             }
-            None if count < MAX => {
+            None if count < MAX_VALUES => {
                 list.push(REFERENCE_MARK);
-                out.extend_from_slice(&[REFERENCE_MARK, code(kind, count)]);
+                out.extend_from_slice(&[REFERENCE_MARK, code(column, count)]);
             }
             None => {
                 out.extend_from_slice(new);
@@ -76,21 +78,23 @@ impl SharedValues {
     }
 }
 
-/// The code of the value at a place of its list: above all of ASCII, so that it is no newline.
-fn code(kind: Shared, at: usize) -> u8 {
-    // Three kinds and 32 places fit seven bits.
-    0x80 | (kind as u8) << 5 | u8::try_from(at % MAX).unwrap_or(0)
+/// The code of the value at an index of its list: not ASCII, so that it is never a newline.
+fn code(column: DictionaryColumn, index: usize) -> u8 {
+    // Three columns and 32 indices fit into seven bits.
+    0x80 | (column as u8) << 5 | u8::try_from(index % MAX_VALUES).unwrap_or(0)
 }
 
-/// The kind of value that a code stands for.
-pub(crate) fn kind_of(code: u8) -> usize {
+/// The index of the [`DictionaryColumn`] that a code refers to.
+pub(crate) fn column_of(code: u8) -> usize {
     usize::from(code >> 5 & 3)
 }
 
-/// The value that a code stands for, in the list of its kind.
+/// The value that a code refers to, in the list of its column.
 pub(crate) fn value_in(list: &[u8], code: u8) -> &[u8] {
     let mut values = list.split(|&byte| byte == REFERENCE_MARK);
-    values.nth(usize::from(code) % MAX).unwrap_or_default()
+    values
+        .nth(usize::from(code) % MAX_VALUES)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -99,14 +103,14 @@ mod tests {
 
     use super::*;
 
-    /// What `written` says once codes are replaced.
-    fn read(values: &SharedValues, written: &[u8]) -> Vec<u8> {
+    /// The text `written` with its codes replaced by values.
+    fn read(dictionary: &ObjectDictionary, written: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         let mut bytes = written.iter();
         while let Some(&byte) = bytes.next() {
             if byte == REFERENCE_MARK {
                 let code = *bytes.next().unwrap();
-                let list = values.lists().nth(kind_of(code)).unwrap();
+                let list = dictionary.lists().nth(column_of(code)).unwrap();
                 out.extend_from_slice(value_in(list, code));
             } else {
                 out.push(byte);
@@ -116,27 +120,28 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_comes_again_is_kept_once() {
-        let (mut values, mut out) = (SharedValues::default(), Vec::new());
+    fn a_repeated_value_is_stored_once() {
+        let (mut dictionary, mut out) = (ObjectDictionary::default(), Vec::new());
         for value in ["node-1", "node-2", "node-1", "n"] {
-            values.write(Shared::Node, value, &mut out);
+            dictionary.write(DictionaryColumn::Node, value, &mut out);
         }
-        assert_eq!(values.lists[0], b"node-1\xffnode-2\xff");
+        assert_eq!(dictionary.lists[0], b"node-1\xffnode-2\xff");
         assert_eq!(out, b"\xff\x80\xff\x81\xff\x80n");
     }
 
     proptest! {
         #[test]
-        fn what_is_written_reads_as_it_was(
+        fn written_values_read_back(
             pairs in prop::collection::vec((0..3_usize, "[a-c\"\\\\\n]{0,5}"), 0..200)
         ) {
-            let (mut values, mut out, mut plain) = (SharedValues::default(), Vec::new(), Vec::new());
-            for (kind, value) in &pairs {
-                values.write([Shared::Node, Shared::Image, Shared::Owner][*kind], value, &mut out);
+            let (mut dictionary, mut out, mut plain) = (ObjectDictionary::default(), Vec::new(), Vec::new());
+            let columns = [DictionaryColumn::Node, DictionaryColumn::Image, DictionaryColumn::Owner];
+            for (column, value) in &pairs {
+                dictionary.write(columns[*column], value, &mut out);
                 write_label_value(&mut plain, value);
             }
             prop_assert!(!out.contains(&b'\n'));
-            prop_assert_eq!(read(&values, &out), plain);
+            prop_assert_eq!(read(&dictionary, &out), plain);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 
-use super::dictionary::{Shared, SharedValues};
+use super::dictionary::{DictionaryColumn, ObjectDictionary};
 use super::values::{LabelValue, SampleValue};
 use crate::filter::LabelAllowlist;
 use crate::k8s::{
@@ -101,7 +101,7 @@ pub(crate) struct SampleBuffer {
     /// Label names of the current sample, as ranges of `text`.
     names: Vec<(usize, usize)>,
     /// Values that samples of the object repeat.
-    shared: SharedValues,
+    dictionary: ObjectDictionary,
     seen: HashMap<u64, usize>,
     hasher: RandomState,
     duplicates: u64,
@@ -195,12 +195,12 @@ impl Sample<'_, '_> {
         }
     }
 
-    /// Appends a label whose value other samples of the object have too, in this family or another.
+    /// Appends a label whose value other samples of the object repeat, in this family or another.
     ///
-    /// The text is the same; it only takes less memory.
-    pub(crate) fn shared_label<'v>(
+    /// The exposition is the same; the store needs less memory.
+    pub(crate) fn dictionary_label<'v>(
         mut self,
-        kind: Shared,
+        column: DictionaryColumn,
         name: &str,
         value: impl Into<Option<&'v str>>,
     ) -> Self {
@@ -210,7 +210,7 @@ impl Sample<'_, '_> {
         let lines = self.lines();
         lines.text.extend_from_slice(b"=\"");
         let value = value.into().unwrap_or_default();
-        lines.shared.write(kind, value, &mut lines.text);
+        lines.dictionary.write(column, value, &mut lines.text);
         lines.text.push(b'"');
         self
     }
@@ -377,14 +377,14 @@ impl Drop for Sample<'_, '_> {
 impl SampleBuffer {
     pub(crate) fn clear(&mut self) {
         self.text.clear();
-        self.shared.clear();
+        self.dictionary.clear();
         self.duplicates = 0;
         self.panics = 0;
     }
 
-    /// The values that samples written since then share.
-    pub(crate) fn shared(&self) -> &SharedValues {
-        &self.shared
+    /// The repeated values of the samples since the last [`clear`](Self::clear).
+    pub(crate) fn dictionary(&self) -> &ObjectDictionary {
+        &self.dictionary
     }
 
     /// All tails written since the last [`clear`](Self::clear), one after another.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::column::{Column, MAX_ROWS};
 use super::schema::Rendered;
 use super::uid::Uid;
-use crate::family::dictionary::{KINDS, kind_of, value_in};
+use crate::family::dictionary::{DICTIONARY_COLUMNS, column_of, value_in};
 
 /// A run of rows: objects with adjacent keys.
 #[derive(Clone, Debug)]
@@ -90,13 +90,13 @@ impl Page {
 
     /// The columns of the values that rows share.
     fn shared(&self) -> &[Arc<Column>] {
-        let first = self.columns.len().saturating_sub(KINDS);
+        let first = self.columns.len().saturating_sub(DICTIONARY_COLUMNS);
         self.columns.get(first..).unwrap_or_default()
     }
 
     /// What a code in a cell of `row` stands for.
     pub(crate) fn shared_value(&self, row: usize, code: u8) -> &[u8] {
-        let column = self.shared().get(kind_of(code));
+        let column = self.shared().get(column_of(code));
         column.map_or(&[], |column| value_in(column.cell(row), code))
     }
 

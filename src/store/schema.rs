@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::decode::Fields;
-use crate::family::dictionary::KINDS;
+use crate::family::dictionary::DICTIONARY_COLUMNS;
 use crate::family::{Allowlisted, Family, MetricType};
 use crate::family::{BaseLabel, BaseSource};
 use crate::family::{FamilyContext, SampleBuffer, Samples};
@@ -62,9 +62,9 @@ impl Rendered {
     /// What a code in a cell stands for.
     #[cfg(feature = "testing")]
     pub(crate) fn shared(&self, code: u8) -> &[u8] {
-        use crate::family::dictionary::{kind_of, value_in};
+        use crate::family::dictionary::{column_of, value_in};
 
-        let at = self.ends.len().saturating_sub(KINDS) + kind_of(code);
+        let at = self.ends.len().saturating_sub(DICTIONARY_COLUMNS) + column_of(code);
         self.iter().nth(at).map_or(&[], |list| value_in(list, code))
     }
 
@@ -150,7 +150,7 @@ impl<K: CollectedResource> Schema<K> {
 
     /// How many columns a page has: sets of base labels, families, and the values rows share.
     pub(crate) fn columns(&self) -> usize {
-        self.bases.len() + self.families.len() + KINDS
+        self.bases.len() + self.families.len() + DICTIONARY_COLUMNS
     }
 
     /// The column of a family.
@@ -226,7 +226,7 @@ impl<K: CollectedResource> Schema<K> {
             cells.ends.push(start + lines.text().len());
         }
         cells.text.extend_from_slice(lines.text());
-        lines.shared().lists().for_each(|list| cells.push(list));
+        lines.dictionary().lists().for_each(|list| cells.push(list));
     }
 }
 

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as QuantityText;
 
 use crate::families::common;
-use crate::family::dictionary::Shared;
+use crate::family::dictionary::DictionaryColumn;
 use crate::k8s::{Quantity, Unit, container_units};
 use crate::{Sample, SampleValue, Samples};
 
@@ -29,9 +29,9 @@ pub(super) fn info(
         {
             let sample = s
                 .label("container", &status.name)
-                .shared_label(Shared::Image, "image_spec", container.image.as_deref())
-                .shared_label(Shared::Image, "image", &*status.image)
-                .shared_label(Shared::Image, "image_id", &*status.image_id)
+                .dictionary_label(DictionaryColumn::Image, "image_spec", container.image.as_deref())
+                .dictionary_label(DictionaryColumn::Image, "image", &*status.image)
+                .dictionary_label(DictionaryColumn::Image, "image_id", &*status.image_id)
                 .label("container_id", status.container_id.as_ref());
             more(sample, container).value(1);
         }
@@ -192,7 +192,7 @@ fn amounts(
                 };
                 if let Some(amount) = amount {
                     s.label("container", &container.name)
-                        .shared_label(Shared::Node, "node", node)
+                        .dictionary_label(DictionaryColumn::Node, "node", node)
                         .label("resource", common::resource_label(name))
                         .label("unit", unit.as_str())
                         .value(amount);

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::families::common;
-use crate::family::dictionary::Shared;
+use crate::family::dictionary::DictionaryColumn;
 use crate::k8s::ip_family;
 use crate::{Family, Samples};
 
@@ -63,11 +63,11 @@ fn info(pod: &Pod, s: &mut Samples<'_>) {
     let owner = controller.map(|owner| &*owner.name);
     let node = spec.and_then(|spec| spec.node_name.as_deref());
     s.sample()
-        .shared_label(Shared::Node, "host_ip", host)
+        .dictionary_label(DictionaryColumn::Node, "host_ip", host)
         .label("pod_ip", status.and_then(|status| status.pod_ip.as_ref()))
-        .shared_label(Shared::Node, "node", node)
+        .dictionary_label(DictionaryColumn::Node, "node", node)
         .label("created_by_kind", controller.map(|owner| &owner.kind))
-        .shared_label(Shared::Owner, "created_by_name", owner)
+        .dictionary_label(DictionaryColumn::Owner, "created_by_name", owner)
         .label(
             "priority_class",
             spec.and_then(|spec| spec.priority_class_name.as_ref()),

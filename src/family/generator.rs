@@ -1,0 +1,46 @@
+//! Generators: the code that computes the samples of a family from an object.
+
+use kube::Resource;
+
+use super::samples::Samples;
+
+/// Appends the samples of one family for one object.
+///
+/// Closures and types of your own are generators. The store calls a generator once per object and
+/// event. Samples must depend on nothing but the object.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::Pod;
+/// use kube_state_metrics::{Family, FamilyGenerator, Samples};
+///
+/// /// Counts volumes, of one source or of any.
+/// struct Volumes {
+///     only_claims: bool,
+/// }
+///
+/// impl FamilyGenerator<Pod> for Volumes {
+///     fn generate(&self, pod: &Pod, samples: &mut Samples<'_>) {
+///         let volumes = pod.spec.iter().flat_map(|s| s.volumes.iter().flatten());
+///         let claim = |v: &&k8s_openapi::api::core::v1::Volume| v.persistent_volume_claim.is_some();
+///         samples.value(volumes.filter(|v| !self.only_claims || claim(v)).count());
+///     }
+/// }
+///
+/// let family = Family::gauge("pod_claim_volumes", "Volumes of the pod that are backed by a claim.")
+///     .generator(Volumes { only_claims: true });
+/// assert_eq!(family.descriptor().name(), "pod_claim_volumes");
+/// ```
+pub trait FamilyGenerator<K: Resource>: Send + Sync {
+    /// Appends this family's samples for `object`; none if the object has no data for them.
+    fn generate(&self, object: &K, samples: &mut Samples<'_>);
+}
+
+impl<K, F> FamilyGenerator<K> for F
+where
+    K: Resource,
+    F: Fn(&K, &mut Samples<'_>) + Send + Sync,
+{
+    fn generate(&self, object: &K, samples: &mut Samples<'_>) {
+        self(object, samples);
+    }
+}
