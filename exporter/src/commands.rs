@@ -6,6 +6,7 @@ mod families;
 mod format;
 mod man;
 mod output;
+mod promtool;
 mod render;
 pub(crate) mod serve;
 mod version;

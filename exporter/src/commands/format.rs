@@ -1,4 +1,4 @@
-//! The exposition formats of `render` and `check`.
+//! The formats of `render` and `check`.
 
 use clap::ValueEnum;
 use kube_state_metrics::Format;
@@ -9,6 +9,17 @@ pub(crate) enum MetricsFormat {
     Text,
     /// OpenMetrics, version 1.0.0
     Openmetrics,
+}
+
+/// What `render` writes: an exposition, or the same samples for other programs.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum RenderFormat {
+    /// Prometheus text, version 0.0.4
+    Text,
+    /// OpenMetrics, version 1.0.0
+    Openmetrics,
+    /// Input series for `promtool test rules`, constant for a day
+    Promtool,
 }
 
 // === impl MetricsFormat ===

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use kube_state_metrics::manifests::ManifestSource;
-use kube_state_metrics::{BuildError, ExpositionFilter};
+use kube_state_metrics::{BuildError, ExpositionFilter, Format};
 
-use super::format::MetricsFormat;
+use super::format::RenderFormat;
 use super::output::{list, unless_closed};
+use super::promtool;
 use crate::logging;
 use crate::options::{LogOptions, Options, OptionsError, RenderFlags};
 
@@ -17,9 +18,9 @@ pub(crate) struct RenderArgs {
     /// Files or directories with manifests; `-` is standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Exposition format
-    #[arg(long, value_enum, allow_hyphen_values = true, default_value_t = MetricsFormat::Text)]
-    format: MetricsFormat,
+    /// Output format
+    #[arg(long, value_enum, allow_hyphen_values = true, default_value_t = RenderFormat::Text)]
+    format: RenderFormat,
     #[command(flatten)]
     flags: RenderFlags,
 }
@@ -58,8 +59,11 @@ pub(super) fn run(args: &RenderArgs, mut out: impl Write) -> Result<(), RenderEr
     if report.objects + report.not_registered == 0 {
         return Err(RenderError::Nothing(list(&args.paths)));
     }
-    let written = metrics
-        .exposition(args.format.into(), ExpositionFilter::default())
-        .write_to(&mut out);
+    let exposition = |format| metrics.exposition(format, ExpositionFilter::default());
+    let written = match args.format {
+        RenderFormat::Text => exposition(Format::Text).write_to(&mut out),
+        RenderFormat::Openmetrics => exposition(Format::OpenMetrics).write_to(&mut out),
+        RenderFormat::Promtool => promtool::write_series(&exposition(Format::Text), &mut out),
+    };
     Ok(unless_closed(written.and_then(|()| out.flush()))?)
 }

@@ -25,6 +25,7 @@ mod http;
 mod limits;
 mod own_metrics;
 mod prometheus;
+mod promtool;
 mod serving;
 mod support;
 mod tls;

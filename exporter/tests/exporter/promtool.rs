@@ -1,0 +1,171 @@
+//! `render --format promtool`: series that YAML and promtool read, and the how-to about them.
+
+use std::fs;
+use std::io::Write as _;
+use std::process::Command;
+
+use serde::Deserialize;
+
+use super::support::{CLUSTER, Directory, PROGRAM, run};
+
+const PAGE: &str = include_str!("../../../docs/how-to/test-alerts.md");
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Series {
+    series: String,
+    values: String,
+}
+
+/// A file of the how-to, by the comment before it. A file in a list item is indented.
+fn documented(name: &str) -> String {
+    let (before, rest) = PAGE
+        .split_once(&format!("<!-- file: {name} -->\n"))
+        .unwrap_or_else(|| panic!("the page has no {name}"));
+    let indent = before.len() - before.trim_end_matches(' ').len();
+    let lines = rest
+        .lines()
+        .map(|line| line.get(indent..).unwrap_or_default());
+    let lines = lines.skip(1).take_while(|line| !line.starts_with("```"));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+/// Whether promtool can judge; a remark where it cannot.
+fn has_promtool() -> bool {
+    let is_there = Command::new("promtool").arg("--version").output().is_ok();
+    if !is_there {
+        // Not `eprintln!`, which the test harness hides.
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: promtool is not installed; apt-get install prometheus"
+        );
+    }
+    is_there
+}
+
+/// What promtool says about a test file, and whether the test passes.
+fn promtool(directory: &Directory, file: &str) -> (bool, String) {
+    let mut command = Command::new("promtool");
+    let command = command.current_dir(directory.path());
+    let output = command.args(["test", "rules", file]).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+/// Renders objects as the input series of a test.
+fn rendered(args: &[&str], objects: &str) -> String {
+    let args = [&["render", "--format=promtool", "-"], args].concat();
+    let output = run(&args, objects);
+    assert!(output.status.success(), "{}", output.stderr);
+    output.stdout
+}
+
+#[test]
+fn each_sample_is_a_series_of_a_yaml_list() {
+    let text = run(&["render", CLUSTER], "").stdout;
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    let samples: Vec<_> = samples.map(|line| line.rsplit_once(' ').unwrap()).collect();
+    let output = run(&["render", "--format", "promtool", CLUSTER], "");
+    assert!(output.status.success(), "{}", output.stderr);
+    let series: Vec<Series> = serde_saphyr::from_str(&output.stdout).unwrap();
+    assert!(series.len() > 1500 && series.len() == samples.len());
+    for (own, (series, value)) in series.iter().zip(&samples) {
+        assert_eq!(own.series, *series);
+        let (first, rest) = own.values.split_once("+0x").unwrap();
+        assert_eq!(first.parse::<f64>().unwrap(), value.parse::<f64>().unwrap());
+        assert_eq!(rest, "1440");
+    }
+}
+
+#[test]
+fn promtool_reads_label_values_as_they_are() {
+    let value = "it's \"x\" \\\\ \\n\\t \\u0001\\u0085 é🚀";
+    let objects = format!(
+        r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"a","namespace":"b","annotations":{{"odd":"{}"}}}}}}"#,
+        value.replace('"', "\\\"")
+    );
+    let args = [
+        "--metric-annotations-allowlist=configmaps=[odd]",
+        "--resources=configmaps",
+    ];
+    let series = rendered(&args, &objects);
+    let list: Vec<Series> = serde_saphyr::from_str(&series).unwrap();
+    let odd = list
+        .iter()
+        .find(|own| own.series.contains("annotation_odd"));
+    let odd = odd.unwrap_or_else(|| panic!("{series}"));
+    let selector = odd.series.split_once('{').unwrap().1;
+    assert!(!selector.contains(|c: char| c.is_control()), "{selector:?}");
+    if !has_promtool() {
+        return;
+    }
+    let directory = Directory::new("promtool");
+    let selected = r#"it's \"x\" \\ \n\t \u0001\u0085 é🚀"#;
+    let test = serde_json::json!([{
+        "expr": format!("count(kube_configmap_annotations{{annotation_odd=\"{selected}\"}})"),
+        "eval_time": "24h",
+        "exp_samples": [{ "labels": "{}", "value": 1 }],
+    }]);
+    let head = format!("tests:\n- interval: 1m\n  promql_expr_test: {test}\n  input_series:\n");
+    directory.write("odd.yaml", &(head + &series));
+    let (passes, said) = promtool(&directory, "odd.yaml");
+    assert!(passes, "{said}");
+}
+
+#[test]
+fn the_how_to_about_alerts_holds() {
+    let directory = Directory::new("test-alerts");
+    for file in [
+        "objects.yaml",
+        "alerts.yaml",
+        "alerts.test.yaml",
+        "age.test.yaml",
+    ] {
+        directory.write(file, &documented(file));
+    }
+    let path = |name: &str| directory.path().join(name);
+    let series = rendered(&[], &documented("objects.yaml"));
+    let (_, block) = PAGE.split_once("## The series").unwrap();
+    let shown = block
+        .split("```yaml\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    assert!(series.contains(shown), "{shown} is not in\n{series}");
+    let all = documented("alerts.test.yaml") + &series;
+    let parsed: serde_json::Value = serde_saphyr::from_str(&all).unwrap();
+    let count = parsed["tests"][0]["input_series"].as_array().unwrap().len();
+    assert_eq!(count, series.matches("  - series: ").count());
+    if !has_promtool() {
+        return;
+    }
+    // The commands of the page, with the program that was built.
+    let commands = documented("test.sh").replace("kube-state-metrics", PROGRAM);
+    let shell = Command::new("sh")
+        .args(["-ec", &commands])
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    assert!(shell.status.success(), "{shell:?}");
+    assert!(path("all.test.yaml").exists());
+
+    // With all replicas there, the alert does not fire, and the test notices.
+    let healthy =
+        documented("objects.yaml").replace("availableReplicas: 1", "availableReplicas: 3");
+    let all = documented("alerts.test.yaml") + &rendered(&[], &healthy);
+    directory.write("healthy.test.yaml", &all);
+    let (passes, said) = promtool(&directory, "healthy.test.yaml");
+    assert!(!passes && said.contains("ReplicasMissing"), "{said}");
+
+    let started = "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"old\",\"namespace\":\"shop\",\
+                   \"uid\":\"u1\"},\"status\":{\"startTime\":\"2026-03-17T07:42:00Z\"}}";
+    let all = documented("age.test.yaml") + &rendered(&[], started);
+    fs::write(path("age.all.yaml"), all).unwrap();
+    let (passes, said) = promtool(&directory, "age.all.yaml");
+    assert!(passes, "{said}");
+}
