@@ -89,7 +89,7 @@ mod tests {
             .collector(collector)
             .build()
             .unwrap();
-        metrics.writer().unwrap().apply_object(&Node::default());
+        metrics.feed().unwrap().apply_object(&Node::default());
         let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
         let mut text = Vec::new();
         write_series(&exposition, &mut text).unwrap();
