@@ -29,10 +29,6 @@ const KNOWN: &[&str] = &[
     "src/source/manifests/kinds.rs -> src/source/manifests.rs",
     "src/source/watch/health.rs -> src/source/watch/feed.rs",
     "src/source/watch/readiness.rs -> src/source/watch/health.rs",
-    "src/store/linked/disabled.rs -> src/store.rs",
-    "src/store/linked/enabled.rs -> src/store.rs",
-    "src/store/linked/enabled.rs -> src/store/writer.rs",
-    "src/store/writer.rs -> src/store.rs",
 ];
 
 fn root() -> &'static Path {
