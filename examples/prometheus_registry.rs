@@ -1,39 +1,27 @@
-//! The state of the cluster and the program's own metrics in one answer:
-//! `cargo run --features watch --example prometheus_registry`, then `curl localhost:8080/metrics`.
+//! The state of the cluster and the program's own metrics in one answer, with a
+//! [`prometheus::Registry`]: `cargo run --features http,watch --example prometheus_registry`, then
+//! `curl localhost:8080/metrics`.
 //!
-//! The registry is a [`prometheus::Registry`], as the program had it before. It takes the metrics of
-//! the watching as well. Its text knows one format only, so that is what both parts are written in.
-
-use std::convert::Infallible;
+//! The registry also takes the metrics of the watches. It writes Prometheus text; for a scraper that
+//! asks for OpenMetrics, the service converts it.
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use futures::stream;
 use kube::{Client, Config};
+use kube_state_metrics::StateMetrics;
+use kube_state_metrics::exposition::HostMetrics;
 use kube_state_metrics::watch::configure_for_watching;
-use kube_state_metrics::{ExpositionFilter, Format, StateMetrics};
 use prometheus::{IntCounter, Registry, TextEncoder};
 
-/// Serves both at `/metrics`. Families of one name in both parts would make the answer invalid.
-pub(crate) fn app(metrics: StateMetrics, registry: Registry) -> Router {
-    let answer = move || {
-        let answer = both(&metrics, &registry);
-        async move { answer }
-    };
-    Router::new().route("/metrics", get(answer))
-}
-
-fn both(metrics: &StateMetrics, registry: &Registry) -> Result<Response, String> {
-    let own = TextEncoder::new().encode_to_string(&registry.gather());
-    let own = own.map_err(|error| error.to_string())?;
-    // The state is made piece by piece while it is sent; the whole of it is never in memory.
-    let state = metrics.exposition(Format::Text, ExpositionFilter::default());
-    let pieces = state.chunks().chain([own.into()]).map(Ok::<_, Infallible>);
-    let content_type = [(CONTENT_TYPE, Format::Text.content_type())];
-    Ok((content_type, Body::from_stream(stream::iter(pieces))).into_response())
+/// Serves both at `/metrics`. No family may be in both parts.
+pub(crate) fn app(metrics: &StateMetrics, registry: Registry) -> Router {
+    let service = metrics.service().append(move |_format| {
+        let text = TextEncoder::new().encode_to_string(&registry.gather());
+        HostMetrics::text(text.unwrap_or_else(|error| {
+            eprintln!("cannot write the program's own metrics: {error}");
+            String::new()
+        }))
+    });
+    Router::new().route_service("/metrics", service)
 }
 
 #[tokio::main]
@@ -47,6 +35,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let metrics = StateMetrics::builder().default_resources().build()?;
     tokio::spawn(metrics.watch(client).registry(&registry).run());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-    axum::serve(listener, app(metrics, registry)).await?;
+    axum::serve(listener, app(&metrics, registry)).await?;
     Ok(())
 }

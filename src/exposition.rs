@@ -39,6 +39,7 @@ mod format;
 mod gzip;
 #[cfg(feature = "gzip")]
 mod gzip_chunks;
+mod host_metrics;
 mod plan;
 mod plan_family;
 mod repeats;
@@ -53,6 +54,7 @@ pub use filter::ExpositionFilter;
 pub use format::Format;
 #[cfg(feature = "gzip")]
 pub(crate) use gzip::GzipCache;
+pub use host_metrics::HostMetrics;
 pub(crate) use plan::{ConstantLabels, Plan, PlanProblem};
 pub use sample::StoredSample;
 pub use samples::FamilySamples;

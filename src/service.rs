@@ -1,15 +1,16 @@
-//! HTTP: a [`StateMetrics`] as a tower service, for any server that speaks [`http`] types.
+//! HTTP: a [`StateMetrics`] as a tower service, for any server that uses [`http`] types.
 //!
 //! [`StateMetrics::service`] mounts in axum, tonic and hyper-util; other servers call
-//! [`StateMetrics::respond`]. Both answer `GET` and `HEAD`, whatever the path is: mounting chooses it.
+//! [`StateMetrics::respond`]. Both answer `GET` and `HEAD` on any path: the mount chooses it.
 //!
-//! * **Format**: Prometheus text or OpenMetrics, by `Accept` as
-//!   [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1) says; text where neither is
-//!   asked for, never 406.
-//! * **gzip** for whoever accepts it.
-//! * **Query**: `resources` and `exclude_resources` (names as in the exposition's order, several
-//!   with `,`), `namespace`, and `name[]` for families. Each may be repeated; a name that does not
-//!   exist selects nothing, and so does an empty `resources`.
+//! * **Format**: Prometheus text or OpenMetrics, by `Accept` as in
+//!   [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1); text if the request accepts
+//!   neither, never 406.
+//! * **gzip** if the request accepts it.
+//! * **Query**: `resources` and `exclude_resources` (names as in the order of the exposition,
+//!   several with `,`), `namespace`, and `name[]` for families. Each may be repeated; a name that
+//!   does not exist selects nothing, and so does an empty `resources`.
+//! * **Metrics of the program itself**: [`MetricsService::append`] adds them to the answer.
 //!
 //! ```
 //! use axum::Router;
@@ -25,7 +26,9 @@ mod negotiate;
 mod query;
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::{Ready, ready};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, VARY};
@@ -33,14 +36,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 
 pub use body::Body;
 
-use crate::exposition::Encoding;
+use crate::exposition::{Encoding, Exposition, ExpositionFilter, Format, HostMetrics};
 use crate::registry::StateMetrics;
 use negotiate::{accepts_gzip, negotiate};
-use query::selection;
+use query::filter;
 
-/// Answers scrapes of a [`StateMetrics`]; made by [`StateMetrics::service`].
+/// A tower service that answers scrapes of a [`StateMetrics`], from [`StateMetrics::service`].
 ///
-/// Cloning gives another handle to the same stores.
+/// A clone shares the stores.
 ///
 /// ```
 /// use http::{Request, StatusCode};
@@ -55,10 +58,14 @@ use query::selection;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct MetricsService {
     metrics: StateMetrics,
+    host: Vec<Arc<HostProvider>>,
 }
+
+/// Returns the metrics of the embedding program for an answer in a format.
+type HostProvider = dyn Fn(Format) -> HostMetrics + Send + Sync;
 
 // === impl StateMetrics ===
 
@@ -77,12 +84,12 @@ impl StateMetrics {
     pub fn service(&self) -> MetricsService {
         MetricsService {
             metrics: self.clone(),
+            host: Vec::new(),
         }
     }
 
-    /// The answer to a request, for servers that do not take tower services.
-    ///
-    /// Method, query and the headers `Accept` and `Accept-Encoding` count; the path does not.
+    /// The answer to a request, for servers that do not take tower services. It is that of
+    /// [`MetricsService::respond`].
     ///
     /// ```
     /// use kube_state_metrics::StateMetrics;
@@ -91,6 +98,60 @@ impl StateMetrics {
     /// let (request, ()) = http::Request::get("/metrics?resources=pods").body(())?.into_parts();
     /// let response = metrics.respond(&request);
     /// assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn respond(&self, request: &request::Parts) -> Response<Body> {
+        self.service().respond(request)
+    }
+}
+
+// === impl MetricsService ===
+
+impl MetricsService {
+    /// Appends metrics of the embedding program to each answer.
+    ///
+    /// The service calls `provider` once per `GET` request, with the format of the answer. Text in
+    /// the other format is converted, see [`HostMetrics`]. Compressed blocks of the state stay
+    /// cached. A query that names resources, namespaces or families selects from the state, and its
+    /// answer does not include these metrics.
+    ///
+    /// A family that both sides have makes the answer invalid.
+    ///
+    /// ```
+    /// use kube_state_metrics::StateMetrics;
+    /// use kube_state_metrics::exposition::HostMetrics;
+    /// use prometheus::{Registry, TextEncoder};
+    ///
+    /// let registry = Registry::new();
+    /// let metrics = StateMetrics::builder().default_resources().build()?;
+    /// let service = metrics.service().append(move |_| {
+    ///     let text = TextEncoder::new().encode_to_string(&registry.gather());
+    ///     HostMetrics::text(text.unwrap_or_default())
+    /// });
+    /// # let _: axum::Router = axum::Router::new().route_service("/metrics", service);
+    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn append(
+        mut self,
+        provider: impl Fn(Format) -> HostMetrics + Send + Sync + 'static,
+    ) -> Self {
+        self.host.push(Arc::new(provider));
+        self
+    }
+
+    /// The answer to a request, for servers that do not take tower services.
+    ///
+    /// It depends on the method, the query, and the headers `Accept` and `Accept-Encoding`, but not
+    /// on the path.
+    ///
+    /// ```
+    /// use kube_state_metrics::StateMetrics;
+    ///
+    /// let service = StateMetrics::builder().default_resources().build()?.service();
+    /// let (request, ()) = http::Request::get("/metrics").body(())?.into_parts();
+    /// assert_eq!(service.respond(&request).status(), 200);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -106,8 +167,8 @@ impl StateMetrics {
         let body = if request.method == Method::HEAD {
             Body::headers_only()
         } else {
-            let selection = selection(request.uri.query().unwrap_or_default());
-            Body::exposition(self.exposition(negotiated.format, selection), encoding)
+            let filter = filter(request.uri.query().unwrap_or_default());
+            Body::exposition(self.exposition(negotiated.format, filter), encoding)
         };
         let mut response = Response::new(body);
         let headers = response.headers_mut();
@@ -118,9 +179,16 @@ impl StateMetrics {
         }
         response
     }
-}
 
-// === impl MetricsService ===
+    fn exposition(&self, format: Format, filter: ExpositionFilter) -> Exposition {
+        let has_host_metrics = filter.includes_host_metrics();
+        let exposition = self.metrics.exposition(format, filter);
+        let providers = self.host.iter().filter(|_| has_host_metrics);
+        providers.fold(exposition, |exposition, provider| {
+            exposition.append(provider(format))
+        })
+    }
+}
 
 impl<B> tower_service::Service<Request<B>> for MetricsService {
     type Response = Response<Body>;
@@ -132,11 +200,20 @@ impl<B> tower_service::Service<Request<B>> for MetricsService {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        ready(Ok(self.metrics.respond(&request.into_parts().0)))
+        ready(Ok(self.respond(&request.into_parts().0)))
     }
 }
 
-/// All lines of a header as one list, as RFC 9110 section 5.3 lets them be read.
+impl fmt::Debug for MetricsService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MetricsService")
+            .field("metrics", &self.metrics)
+            .field("host", &self.host.len())
+            .finish()
+    }
+}
+
+/// All lines of a header as one list, which RFC 9110 section 5.3 allows.
 fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
     let lines = headers.get_all(name).iter();
     let lines: Vec<_> = lines

@@ -46,8 +46,7 @@ impl Iterator for Chunks {
         while self.buffer.len() < CHUNK {
             let Some(run) = self.cursor.next_run() else {
                 self.done = true;
-                let format = self.cursor.exposition().format();
-                self.buffer.extend_from_slice(format.spec().terminator());
+                self.cursor.exposition().write_end(&mut self.buffer);
                 break;
             };
             self.cursor.write(&run, &mut self.buffer);
@@ -71,6 +70,8 @@ impl Exposition {
     /// ```
     #[must_use]
     pub fn chunks(self) -> Chunks {
+        #[cfg(feature = "gzip")]
+        self.cache().evict_if_idle();
         Chunks {
             cursor: RunCursor::new(self),
             buffer: BytesMut::new(),

@@ -70,6 +70,13 @@ impl ExpositionFilter {
         *self == Self::default()
     }
 
+    /// Whether an answer also has the metrics of the embedding program: not if the filter names what
+    /// to include, since that is part of the state only.
+    #[cfg(feature = "http")]
+    pub(crate) fn includes_host_metrics(&self) -> bool {
+        self.resources.is_none() && self.namespaces.is_none() && self.families.is_none()
+    }
+
     pub(super) fn includes_resource(&self, resource: &ResourceInfo) -> bool {
         let names_it = |name: &String| {
             name == resource.plural()

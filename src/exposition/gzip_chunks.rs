@@ -43,15 +43,18 @@ pub(super) struct GzipChunks {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
+    /// Nothing has been handed out.
     Header,
     Blocks,
+    /// All text has been compressed.
+    End,
     Done,
 }
 
 // === impl GzipChunks ===
 
 impl GzipChunks {
-    /// The answer to a scrape, which also drives eviction and refreshes of the cache.
+    /// The answer to a scrape. It also evicts unused blocks.
     pub(super) fn scrape(exposition: Exposition) -> Self {
         let complete = exposition.filter().is_everything();
         let session = exposition
@@ -145,15 +148,18 @@ impl GzipChunks {
         }
     }
 
-    /// Ends the member: the rest of the text, the empty final block and the checksums.
-    fn finish(&mut self) {
+    /// Appends the text behind the last family as a block of its own, which is not cached.
+    fn finish_text(&mut self) {
         self.text.clear();
-        let format = self.cursor.exposition().format();
-        self.text.extend_from_slice(format.spec().terminator());
+        self.cursor.exposition().write_end(&mut self.text);
         if !self.text.is_empty() {
             let block = self.compress();
             self.emit(block);
         }
+    }
+
+    /// Ends the member: the empty final block and the checksums.
+    fn finish_member(&mut self) {
         self.out.extend_from_slice(&FINAL_BLOCK);
         self.out.extend_from_slice(&self.crc.sum().to_le_bytes());
         self.out.extend_from_slice(&self.crc.amount().to_le_bytes());
@@ -175,10 +181,19 @@ impl Iterator for GzipChunks {
             // The first block goes out by itself, so that a client has the first byte early.
             wanted = HEADER.len() + 1;
         }
-        while self.state == State::Blocks && self.out.len() < wanted && self.next_block.is_none() {
-            if !self.advance() {
-                self.finish();
-                self.state = State::Done;
+        while self.out.len() < wanted && self.next_block.is_none() {
+            match self.state {
+                State::Header | State::Blocks => {
+                    if !self.advance() {
+                        self.finish_text();
+                        self.state = State::End;
+                    }
+                }
+                State::End => {
+                    self.finish_member();
+                    self.state = State::Done;
+                }
+                State::Done => break,
             }
         }
         if self.out.is_empty() {
@@ -204,10 +219,9 @@ impl fmt::Debug for GzipChunks {
 // === impl GzipCache ===
 
 impl GzipCache {
-    /// Drops an idle cache; else refreshes it shortly before the next scrape is due.
-    ///
-    /// `exposition` returns the current state in a format.
-    pub(crate) fn tend(&self, exposition: impl FnOnce(Format) -> Exposition) {
+    /// Compresses what changed, if a scrape is due soon. `exposition` returns the current state in a
+    /// format.
+    pub(crate) fn refresh(&self, exposition: impl FnOnce(Format) -> Exposition) {
         if let Some((session, format)) = self.begin_refresh() {
             GzipChunks::new(exposition(format), session).for_each(drop);
         }

@@ -16,9 +16,9 @@ use crate::family::MetricType;
 /// use kube_state_metrics::{BuiltIn, ExpositionFilter, Format, MetricType, StateMetrics};
 /// use serde_json::json;
 ///
-/// let metrics = StateMetrics::builder().built_in([BuiltIn::Nodes]).build()?;
+/// let metrics = StateMetrics::builder().built_in([BuiltIn::Nodes]).all_fed_by_host().build()?;
 /// let node = json!({ "metadata": { "name": "worker-1" }, "spec": { "unschedulable": true } });
-/// metrics.writer::<Node>()?.apply_object(&serde_json::from_value(node)?);
+/// metrics.feed::<Node>()?.apply_object(&serde_json::from_value(node)?);
 ///
 /// let filter = ExpositionFilter::default().families(["kube_node_spec_unschedulable"]);
 /// let exposition = metrics.exposition(Format::Text, filter);

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
+
 use super::family_column::FamilyColumn;
 use super::family_rows::FamilyRows;
 use super::filter::ExpositionFilter;
@@ -37,6 +39,8 @@ pub struct Exposition {
     snapshots: Arc<[StoreSnapshot]>,
     format: Format,
     filter: ExpositionFilter,
+    /// Lines behind the last family.
+    appended: Vec<u8>,
     #[cfg(feature = "gzip")]
     gzip: Arc<GzipCache>,
 }
@@ -51,6 +55,7 @@ impl Exposition {
             snapshots,
             format,
             filter,
+            appended: Vec::new(),
             #[cfg(feature = "gzip")]
             gzip: Arc::default(),
         }
@@ -61,6 +66,18 @@ impl Exposition {
     pub(crate) fn with_cache(mut self, cache: &Arc<GzipCache>) -> Self {
         self.gzip = Arc::clone(cache);
         self
+    }
+
+    /// Adds lines in the format of the exposition behind the last family.
+    pub(super) fn with_appended(mut self, lines: &[u8]) -> Self {
+        self.appended.extend_from_slice(lines);
+        self
+    }
+
+    /// The bytes behind the last family: appended lines and the terminator of the format.
+    pub(super) fn write_end(&self, out: &mut BytesMut) {
+        out.extend_from_slice(&self.appended);
+        out.extend_from_slice(self.format.spec().terminator());
     }
 
     /// The format in which it is written.

@@ -67,10 +67,10 @@ impl CurrentPlan {
     }
 
     #[cfg(feature = "gzip")]
-    pub(crate) fn tend_gzip_cache(&self) {
+    pub(crate) fn refresh_gzip_cache(&self) {
         let state = self.state.read().clone();
         let cache = Arc::clone(&state.gzip);
-        cache.tend(|format| state.exposition(format, ExpositionFilter::default()));
+        cache.refresh(|format| state.exposition(format, ExpositionFilter::default()));
     }
 
     #[cfg(feature = "gzip")]

@@ -80,24 +80,27 @@ impl StateMetrics {
         self.current.exposition(format, selection)
     }
 
-    /// Keeps the cache of compressed blocks in shape; call it about once a second from a timer.
+    /// Compresses what changed since the last compressed scrape, if the next one is due within a
+    /// second. This is optional.
     ///
-    /// Blocks are refreshed shortly before the next compressed scrape is due, at most once between
-    /// two scrapes, and dropped when nobody has asked for them for five minutes. Without these
-    /// calls a scrape compresses what changed, and blocks stay.
+    /// A timer that calls it once a second takes most of the compression out of the scrapes: it
+    /// predicts them from the times of the last dozen, and does nothing in between. It may run for
+    /// some hundred milliseconds, so call it where that is no harm, such as in `spawn_blocking`.
+    /// Without it, a scrape compresses what changed. The cache evicts unused blocks in either case.
     ///
     /// ```
     /// use kube_state_metrics::{Encoding, Format, ExpositionFilter, StateMetrics};
     ///
     /// let metrics = StateMetrics::builder().default_resources().build()?;
-    /// let _ = metrics.exposition(Format::Text, ExpositionFilter::default()).encoded(Encoding::Gzip).count();
-    /// metrics.tend_gzip_cache(); // from a timer
-    /// assert_eq!(metrics.gzip_cache_bytes(), 0, "nothing was fed");
+    /// let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
+    /// exposition.encoded(Encoding::Gzip).for_each(drop);
+    /// metrics.refresh_gzip_cache(); // from a timer
+    /// assert_eq!(metrics.gzip_cache_bytes(), 0, "no objects yet");
     /// # Ok::<(), kube_state_metrics::BuildError>(())
     /// ```
     #[cfg(feature = "gzip")]
-    pub fn tend_gzip_cache(&self) {
-        self.current.tend_gzip_cache();
+    pub fn refresh_gzip_cache(&self) {
+        self.current.refresh_gzip_cache();
     }
 
     /// Memory held by compressed blocks, in bytes.

@@ -1,23 +1,18 @@
-//! The query of a request, as a [`ExpositionFilter`].
-
-use std::borrow::Cow;
+//! The query of a request, as an [`ExpositionFilter`].
 
 use crate::exposition::ExpositionFilter;
 
-/// The part of the exposition that a query asks for; parameters without a meaning here are ignored.
+/// The filter that a query describes. Parameters that are not known are ignored.
 ///
-/// Values are lists with `,`; items are trimmed, empty ones dropped. A pair that is not valid is
-/// taken as absent, as Go's `net/url` does: one that has a `;` or a broken `%` escape.
-pub(super) fn selection(query: &str) -> ExpositionFilter {
+/// Values are comma-separated lists; items are trimmed, empty ones are dropped. An invalid pair (with
+/// a `;` or a broken `%` escape) is ignored, as in Go's `net/url`.
+pub(super) fn filter(query: &str) -> ExpositionFilter {
     let mut resources = None;
     let mut excluded = Vec::new();
     let mut namespaces = None;
     let mut families = Vec::new();
-    for pair in query.split('&').filter(|pair| !pair.contains(';')) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let (Some(name), Some(value)) = (unescape(name), unescape(value)) else {
-            continue;
-        };
+    let pairs = query.split('&').filter(|pair| is_valid(pair));
+    for (name, value) in pairs.flat_map(|pair| form_urlencoded::parse(pair.as_bytes())) {
         let items = value
             .split(',')
             .map(str::trim)
@@ -31,39 +26,27 @@ pub(super) fn selection(query: &str) -> ExpositionFilter {
             _ => {}
         }
     }
-    let mut selection = ExpositionFilter::default().exclude_resources(excluded);
+    let mut filter = ExpositionFilter::default().exclude_resources(excluded);
     if let Some(resources) = resources {
-        selection = selection.resources(resources);
+        filter = filter.resources(resources);
     }
     if let Some(namespaces) = namespaces {
-        selection = selection.namespaces(namespaces);
+        filter = filter.namespaces(namespaces);
     }
     // As in the Prometheus client libraries, no name means no restriction.
     if !families.is_empty() {
-        selection = selection.families(families);
+        filter = filter.families(families);
     }
-    selection
+    filter
 }
 
-/// The text that a part of a query stands for; nothing where an escape is broken.
-fn unescape(part: &str) -> Option<Cow<'_, str>> {
-    if !part.contains(['%', '+']) {
-        return Some(Cow::Borrowed(part));
-    }
-    let mut text = Vec::with_capacity(part.len());
-    let mut bytes = part.bytes();
-    while let Some(byte) = bytes.next() {
-        text.push(match byte {
-            b'+' => b' ',
-            b'%' => hex(bytes.next()?)? << 4 | hex(bytes.next()?)?,
-            byte => byte,
-        });
-    }
-    Some(Cow::Owned(String::from_utf8_lossy(&text).into_owned()))
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|digit| digit as u8)
+/// Whether Go's `net/url` accepts a pair: the parser here is more lenient.
+fn is_valid(pair: &str) -> bool {
+    let is_escape = |text: &str| {
+        let digits = text.as_bytes().get(..2).unwrap_or_default();
+        digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit)
+    };
+    !pair.contains(';') && pair.split('%').skip(1).all(is_escape)
 }
 
 #[cfg(test)]
@@ -79,9 +62,9 @@ mod tests {
             .families(["kube_pod_info"]);
         let query = "resources=pods,%20nodes+,,&resources=jobs&exclude_resources=jobs\
                      &namespace=a,b&name[]=kube_pod_info&other=x";
-        assert_eq!(selection(query), expected);
+        assert_eq!(filter(query), expected);
         assert_eq!(
-            selection("name%5B%5D=x"),
+            filter("name%5B%5D=x"),
             ExpositionFilter::default().families(["x"])
         );
     }
@@ -91,13 +74,13 @@ mod tests {
         let nothing: [&str; 0] = [];
         for query in ["resources", "resources=", "resources=,"] {
             assert_eq!(
-                selection(query),
+                filter(query),
                 ExpositionFilter::default().resources(nothing),
                 "{query}"
             );
         }
         assert_eq!(
-            selection("namespace="),
+            filter("namespace="),
             ExpositionFilter::default().namespaces(nothing)
         );
         for query in [
@@ -108,7 +91,7 @@ mod tests {
             "Resources=a",
             "resources[]=a",
         ] {
-            assert!(selection(query).is_everything(), "{query}");
+            assert!(filter(query).is_everything(), "{query}");
         }
     }
 
@@ -121,9 +104,9 @@ mod tests {
             "%=a",
             "resources%=a",
         ] {
-            assert!(selection(query).is_everything(), "{query}");
+            assert!(filter(query).is_everything(), "{query}");
         }
         // Not UTF-8: no resource has such a name.
-        assert!(!selection("resources=%ff").is_everything());
+        assert!(!filter("resources=%ff").is_everything());
     }
 }

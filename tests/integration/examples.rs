@@ -19,11 +19,16 @@ mod offline_report;
 #[path = "../../examples/operator.rs"]
 mod operator;
 #[allow(dead_code, reason = "only `cargo run` calls `main`")]
+#[path = "../../examples/prometheus_client_registry.rs"]
+mod prometheus_client_registry;
+#[allow(dead_code, reason = "only `cargo run` calls `main`")]
 #[path = "../../examples/prometheus_registry.rs"]
 mod prometheus_registry;
 #[allow(dead_code, reason = "only `cargo run` calls `main`")]
 #[path = "../../examples/unit_test_families.rs"]
 mod unit_test_families;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -249,7 +254,7 @@ async fn prometheus_registry_answers_with_both_parts_and_every_family_once() {
     let _watching = background(watcher.run());
     health.ready(ReadinessPolicy::Default).await;
 
-    let (status, text) = get(&prometheus_registry::app(metrics, registry), "/metrics").await;
+    let (status, text) = get(&prometheus_registry::app(&metrics, registry), "/metrics").await;
     assert_eq!(status, StatusCode::OK);
     let starts = |start: &str| text.lines().any(|line| line.starts_with(start));
     assert!(starts("acme_orders_total 7"), "{text}");
@@ -266,6 +271,46 @@ async fn prometheus_registry_answers_with_both_parts_and_every_family_once() {
     if let Some(mut promtool) = tools::promtool() {
         let output = tools::run(promtool.args(["check", "metrics"]), text.as_bytes());
         assert!(output.status.success(), "{}", tools::said(&output));
+    }
+}
+
+#[tokio::test]
+async fn prometheus_client_registry_answers_with_both_parts_in_both_formats() {
+    let mut registry = prometheus_client::registry::Registry::default();
+    let orders = prometheus_client::metrics::counter::Counter::<u64>::default();
+    registry.register("acme_orders", "Orders taken", orders.clone());
+    orders.inc_by(7);
+    let builder = StateMetrics::builder().default_resources();
+    let metrics = builder.fed_by_host("pods").build().unwrap();
+    let mut pods = metrics.feeds().remove(0);
+    pods.apply_json(pod("cart").to_string().as_bytes()).unwrap();
+
+    let app = prometheus_client_registry::app(&metrics, Arc::new(registry));
+    for (accept, end) in [
+        (
+            "text/plain",
+            "# HELP acme_orders_total Orders taken.\n# TYPE acme_orders_total counter\n\
+             acme_orders_total 7\n",
+        ),
+        (
+            "application/openmetrics-text;version=1.0.0",
+            "# HELP acme_orders Orders taken.\n# TYPE acme_orders counter\n\
+             acme_orders_total 7\n# EOF\n",
+        ),
+    ] {
+        let request = Request::get("/metrics").header("accept", accept);
+        let answer = app.clone().oneshot(request.body(Body::empty()).unwrap());
+        let body = answer.await.unwrap().into_body().collect().await.unwrap();
+        let text = String::from_utf8(body.to_bytes().to_vec()).unwrap();
+        assert!(
+            text.contains("\nkube_pod_info{") && text.ends_with(end),
+            "{text}"
+        );
+        assert_eq!(text.matches("# EOF").count(), end.matches("# EOF").count());
+        if let Some(mut promtool) = tools::promtool().filter(|_| accept == "text/plain") {
+            let output = tools::run(promtool.args(["check", "metrics"]), text.as_bytes());
+            assert!(output.status.success(), "{}", tools::said(&output));
+        }
     }
 }
 

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube_state_metrics::exposition::HostMetrics;
 use kube_state_metrics::service::Body;
 use kube_state_metrics::{BuiltIn, StateMetrics};
 use serde::Deserialize;
@@ -242,5 +245,74 @@ fn several_lines_of_a_header_count_as_one() {
     assert_eq!(
         response.headers()[CONTENT_TYPE],
         media_type("openmetrics 1.0.0")
+    );
+}
+
+const HOST: &str =
+    "# HELP acme_orders_total Orders.\n# TYPE acme_orders_total counter\nacme_orders_total 7\n";
+const HOST_IN_OPENMETRICS: &str =
+    "# HELP acme_orders Orders.\n# TYPE acme_orders counter\nacme_orders_total 7\n";
+
+#[test]
+fn appended_metrics_end_the_answer_in_every_format_and_encoding() {
+    let metrics = cluster();
+    for registry in [
+        HostMetrics::text(HOST),
+        HostMetrics::openmetrics(format!("{HOST_IN_OPENMETRICS}# EOF\n")),
+    ] {
+        let service = metrics.service().append(move |_| registry.clone());
+        let answer = |method: &str, headers: &[(&str, &str)]| {
+            let request = headers.iter().fold(
+                Request::builder().method(method).uri("/"),
+                |request, (name, value)| request.header(*name, *value),
+            );
+            service.respond(&request.body(()).unwrap().into_parts().0)
+        };
+        for (accept, end) in [
+            ("text/plain", HOST.to_owned()),
+            (
+                "application/openmetrics-text;version=1.0.0",
+                format!("{HOST_IN_OPENMETRICS}# EOF\n"),
+            ),
+        ] {
+            let headers = [("accept", accept), ("accept-encoding", "gzip")];
+            let plain = text(answer("GET", &headers[..1]));
+            let state = text(self::answer(&metrics, "GET", "/", &headers[..1]));
+            let state = state.strip_suffix("# EOF\n").unwrap_or(&state);
+            assert_eq!(plain, format!("{state}{end}"));
+
+            let gzip = answer("GET", &headers);
+            assert_eq!(gzip.headers()[CONTENT_ENCODING], "gzip");
+            let head = answer("HEAD", &headers);
+            assert_eq!(head.headers(), gzip.headers());
+            assert_eq!(bytes(head), b"");
+            assert_eq!(text(gzip), plain);
+        }
+    }
+}
+
+#[test]
+fn a_query_that_names_what_it_wants_gets_nothing_else() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let service = cluster().service().append(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        HostMetrics::text(HOST)
+    });
+    let get = |method: &str, query: &str| {
+        let request = Request::builder().method(method).uri(format!("/{query}"));
+        text(service.respond(&request.body(()).unwrap().into_parts().0))
+    };
+    for query in ["", "?exclude_resources=pods", "?other=x"] {
+        assert!(get("GET", query).ends_with(HOST), "{query}");
+    }
+    for query in ["?resources=pods", "?namespace=a", "?name[]=kube_pod_info"] {
+        assert!(!get("GET", query).contains("acme"), "{query}");
+    }
+    get("HEAD", "");
+    assert_eq!(
+        calls.load(Ordering::Relaxed),
+        3,
+        "only answers that have it ask for it"
     );
 }

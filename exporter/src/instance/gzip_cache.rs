@@ -13,7 +13,7 @@ pub(super) async fn maintain(metrics: StateMetrics) {
         ticks.tick().await;
         let metrics = metrics.clone();
         // Compressing many blocks takes too long for an asynchronous task.
-        let refreshed = tokio::task::spawn_blocking(move || metrics.tend_gzip_cache()).await;
+        let refreshed = tokio::task::spawn_blocking(move || metrics.refresh_gzip_cache()).await;
         if refreshed.is_err() {
             return;
         }

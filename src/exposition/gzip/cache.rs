@@ -12,7 +12,7 @@ use super::run_key::{RunKey, RunRevision};
 use super::scrape_predictor::{LEAD, ScrapePredictor};
 use crate::exposition::format::Format;
 
-/// The cache is dropped after this long without a compressed scrape. A round has at most this length.
+/// The cache is cleared after this long without a compressed scrape. A round has at most this length.
 const IDLE: Duration = Duration::from_secs(300);
 
 /// How many unused compressors are kept. Each has a quarter of a megabyte of tables.
@@ -40,6 +40,8 @@ struct CacheState {
     sessions: u64,
     compressors: Vec<Compress>,
     last_use: Option<Instant>,
+    /// The last session when the cache was cleared. Sessions up to this one must not repopulate it.
+    cleared_at: u64,
     /// Predicts complete scrapes.
     predictor: ScrapePredictor,
     /// The blocks were refreshed after the last complete scrape.
@@ -65,12 +67,14 @@ pub(in crate::exposition) struct CacheSession {
 // === impl GzipCache ===
 
 impl GzipCache {
-    /// Begins the session of a scrape. `complete` tells that the scrape has no filter.
+    /// Begins the session of a compressed scrape and evicts unused blocks. `complete` tells that the
+    /// scrape has no filter.
     pub(in crate::exposition) fn begin_scrape(
         &self,
         complete: bool,
         format: Format,
     ) -> CacheSession {
+        self.evict_if_idle();
         let (session, evicted) = (self.state.lock()).begin_scrape(complete, format, Instant::now());
         // Freed without the lock.
         drop(evicted);
@@ -78,19 +82,18 @@ impl GzipCache {
     }
 
     /// Begins the session of a refresh and returns the format to refresh, if a scrape is due soon.
-    ///
-    /// Drops an idle cache.
     pub(in crate::exposition) fn begin_refresh(&self) -> Option<(CacheSession, Format)> {
+        self.evict_if_idle();
         let mut state = self.state.lock();
-        let now = Instant::now();
-        if state.is_idle(now) {
-            let old = state.clear();
-            drop(state);
-            drop(old);
-            return None;
-        }
-        let format = state.due(now)?;
+        let format = state.due(Instant::now())?;
         Some((state.session(), format))
+    }
+
+    /// Clears the cache if there was no compressed scrape for a while. Scrapes that are not
+    /// compressed call this too, so that the cache does not outlive its use.
+    pub(in crate::exposition) fn evict_if_idle(&self) {
+        let evicted = self.state.lock().evict_if_idle(Instant::now());
+        drop(evicted);
     }
 
     /// The block of some runs, if it has this revision.
@@ -124,7 +127,7 @@ impl GzipCache {
     /// Ends a session.
     pub(in crate::exposition) fn end(&self, session: &mut CacheSession) {
         let mut state = self.state.lock();
-        if state.compressors.len() < COMPRESSORS {
+        if state.compressors.len() < COMPRESSORS && session.number > state.cleared_at {
             state.compressors.extend(session.compressor.take());
         }
     }
@@ -184,10 +187,6 @@ impl CacheState {
         }
     }
 
-    fn is_idle(&self, now: Instant) -> bool {
-        (self.last_use).is_some_and(|last| now.duration_since(last) > IDLE)
-    }
-
     /// The format of the scrape that is due. Returns it once per scrape.
     fn due(&mut self, now: Instant) -> Option<Format> {
         let (next, format) = self.predictor.next()?;
@@ -203,8 +202,9 @@ impl CacheState {
         block: &Block,
         session: &CacheSession,
     ) -> Option<CachedBlock> {
-        // A response that began before the cache was cleared must not repopulate it.
-        self.last_use?;
+        if session.number <= self.cleared_at {
+            return None;
+        }
         let new = |round| CachedBlock {
             revision: revision.into(),
             block: block.clone(),
@@ -222,14 +222,19 @@ impl CacheState {
         }
     }
 
-    /// Empties the cache and returns what it held.
-    fn clear(&mut self) -> Self {
-        let new = Self {
+    /// Clears an idle cache and returns what it held.
+    fn evict_if_idle(&mut self, now: Instant) -> Option<Self> {
+        let idle = now.duration_since(self.last_use?);
+        if idle <= IDLE {
+            return None;
+        }
+        let cleared = Self {
             round: self.round,
             sessions: self.sessions,
+            cleared_at: self.sessions,
             ..Self::default()
         };
-        std::mem::replace(self, new)
+        Some(std::mem::replace(self, cleared))
     }
 }
 
@@ -266,6 +271,11 @@ mod tests {
             let block = Block::default();
             let (key, revision) = (vec![RunKey::of(page)], vec![RunRevision::of(revision)]);
             self.state.put(key, revision, &block, session);
+        }
+
+        fn evict_if_idle(&mut self, seconds: u64) -> Option<CacheState> {
+            let now = self.at(seconds);
+            self.state.evict_if_idle(now)
         }
 
         fn due(&mut self, seconds: u64) -> Option<Format> {
@@ -336,12 +346,14 @@ mod tests {
         let mut clock = Clock::new();
         let session = clock.scrape(true, 0);
         clock.put(1, 1, &session);
-        assert!(!clock.state.is_idle(clock.at(300)));
-        assert!(clock.state.is_idle(clock.at(301)));
-        assert_eq!(clock.state.clear().blocks.len(), 1);
+        assert!(clock.evict_if_idle(300).is_none());
+        assert_eq!(clock.evict_if_idle(301).unwrap().blocks.len(), 1);
+        assert!(clock.evict_if_idle(999).is_none(), "it is gone already");
         clock.put(1, 1, &session);
         assert_eq!(clock.pages(), []);
-        assert!(!clock.state.is_idle(clock.at(999)), "it is gone already");
+        let session = clock.scrape(true, 1000);
+        clock.put(2, 1, &session);
+        assert_eq!(clock.pages(), pages([(2, 1)]));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::exposition::HostMetrics;
 use crate::{BuiltIn, Encoding, ExpositionFilter, Family, StateMetrics, Writer};
 
 fn metrics() -> (StateMetrics, Writer<ConfigMap>) {
@@ -132,6 +133,37 @@ fn an_unchanged_exposition_compresses_nothing_again() {
     writer.apply_object(&map(1000, 4));
     let again = compressed(&metrics, Format::Text, &everything);
     assert!((1..3).contains(&again), "{again}");
+}
+
+#[test]
+fn appended_metrics_are_one_more_block_and_the_cached_ones_stay() {
+    let (metrics, mut writer) = metrics();
+    for at in 0..2000 {
+        writer.apply_object(&map(at, 3));
+    }
+    // Numbers without a pattern, so that the block is larger than a chunk.
+    let numbers = (0..20_000_u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let long: String = numbers
+        .map(|number| format!("host{{n=\"{number}\"}} 1\n"))
+        .collect();
+    let short = String::from("# HELP host_total Host.\n# TYPE host_total counter\nhost_total 1\n");
+    for format in [Format::Text, Format::OpenMetrics] {
+        for text in [&short, &long] {
+            let exposition = || {
+                let exposition = metrics.exposition(format, ExpositionFilter::default());
+                exposition.append(HostMetrics::text(text.clone()))
+            };
+            GzipChunks::scrape(exposition()).for_each(drop);
+            let mut chunks = GzipChunks::scrape(exposition());
+            let compressed = chunks.by_ref().collect::<Vec<_>>().concat();
+            assert_eq!(chunks.compressed, 1);
+            let mut plain = String::new();
+            let mut reader = GzDecoder::new(&compressed[..]);
+            reader.read_to_string(&mut plain).unwrap();
+            assert_eq!(reader.into_inner().len(), 0, "more than one member");
+            assert!(plain == exposition().to_string());
+        }
+    }
 }
 
 #[test]

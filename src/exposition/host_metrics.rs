@@ -1,0 +1,101 @@
+//! [`HostMetrics`]: metrics of the program that embeds this crate, for the same answer.
+
+mod convert;
+mod parse;
+
+use super::format::Format;
+use super::snapshot::Exposition;
+
+/// Metrics of the program that embeds this crate, as text, for the end of an [`Exposition`].
+///
+/// The text is converted if the exposition has another format: a registry that writes one of the
+/// formats answers requests for both. What the other format cannot express is left out, such as
+/// exemplars in Prometheus text.
+///
+/// A family that both sides have makes the answer invalid. The families of this crate start with
+/// `kube_`, unless you register others.
+///
+/// ```
+/// use kube_state_metrics::exposition::HostMetrics;
+/// use kube_state_metrics::{ExpositionFilter, Format, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().default_resources().build()?;
+/// let registry = || HostMetrics::text("# HELP a_total \"A\".\n# TYPE a_total counter\na_total 7\n");
+/// let answer = |format| {
+///     let exposition = metrics.exposition(format, ExpositionFilter::default());
+///     exposition.append(registry()).to_string()
+/// };
+/// assert_eq!(
+///     answer(Format::Text),
+///     "# HELP a_total \"A\".\n# TYPE a_total counter\na_total 7\n"
+/// );
+/// assert_eq!(
+///     answer(Format::OpenMetrics),
+///     "# HELP a \\\"A\\\".\n# TYPE a counter\na_total 7\n# EOF\n"
+/// );
+/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostMetrics {
+    format: Format,
+    text: String,
+}
+
+// === impl HostMetrics ===
+
+impl HostMetrics {
+    /// Metrics in the Prometheus text format, as `prometheus::TextEncoder` writes them.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        Self {
+            format: Format::Text,
+            text: text.into(),
+        }
+    }
+
+    /// Metrics in OpenMetrics, as `prometheus_client::encoding::text::encode` writes them. The line
+    /// `# EOF` at the end is not required, and is left out of the answer.
+    ///
+    /// ```
+    /// use kube_state_metrics::exposition::HostMetrics;
+    /// use kube_state_metrics::{ExpositionFilter, Format, StateMetrics};
+    ///
+    /// let metrics = StateMetrics::builder().default_resources().build()?;
+    /// let host = HostMetrics::openmetrics("# HELP a A.\n# TYPE a counter\na_total 7\n# EOF\n");
+    /// let text = metrics.exposition(Format::Text, ExpositionFilter::default()).append(host);
+    /// assert_eq!(text.to_string(), "# HELP a_total A.\n# TYPE a_total counter\na_total 7\n");
+    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn openmetrics(text: impl Into<String>) -> Self {
+        Self {
+            format: Format::OpenMetrics,
+            text: text.into(),
+        }
+    }
+
+    /// Its lines in a format, without a terminator.
+    fn lines_in(&self, format: Format) -> String {
+        match (self.format, format) {
+            (Format::Text, Format::OpenMetrics) => convert::text_to_openmetrics(&self.text),
+            (Format::OpenMetrics, Format::Text) => convert::openmetrics_to_text(&self.text),
+            _ => convert::without_terminator(&self.text),
+        }
+    }
+}
+
+// === impl Exposition ===
+
+impl Exposition {
+    /// Appends metrics of the embedding program, in front of the `# EOF` of OpenMetrics.
+    ///
+    /// [`families`](Self::families) and [`samples`](Self::samples) do not have them.
+    #[must_use]
+    pub fn append(self, host: HostMetrics) -> Self {
+        let lines = host.lines_in(self.format());
+        self.with_appended(lines.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! Conversion of a registry's text between Prometheus text and OpenMetrics.
+
+use std::collections::HashSet;
+
+use super::parse::{HostFamily, families};
+
+/// A text without the terminator of OpenMetrics, with a newline at its end.
+pub(super) fn without_terminator(text: &str) -> String {
+    let text = text.trim_end();
+    let text = text.strip_suffix("# EOF").unwrap_or(text).trim_end();
+    let mut lines = String::with_capacity(text.len() + 1);
+    if !text.is_empty() {
+        lines.extend([text, "\n"]);
+    }
+    lines
+}
+
+/// Prometheus text as OpenMetrics, without its terminator.
+///
+/// A counter whose name does not end in `_total` becomes `unknown`, since OpenMetrics requires it.
+pub(super) fn text_to_openmetrics(text: &str) -> String {
+    let families = families(text);
+    let names: HashSet<_> = families.iter().map(|family| family.name).collect();
+    let mut out = String::with_capacity(text.len());
+    for family in &families {
+        let short_name = family.name.strip_suffix("_total");
+        let short_name = short_name.filter(|name| !name.is_empty() && !names.contains(name));
+        let (name, metric_type) = match (family.metric_type, short_name) {
+            (Some("counter"), Some(short_name)) => (short_name, Some("counter")),
+            (Some("counter" | "untyped"), _) => (family.name, Some("unknown")),
+            (metric_type, _) => (family.name, metric_type),
+        };
+        let help = family.help.map(|help| help.replace('"', "\\\""));
+        write_header(name, help, metric_type, &mut out);
+        for sample in &family.samples {
+            sample.write(sample.timestamp.and_then(seconds), &mut out);
+        }
+    }
+    out
+}
+
+/// OpenMetrics as Prometheus text.
+///
+/// The text format has no infos, state sets, units, exemplars and creation times: the first two
+/// become gauges, the others are left out.
+pub(super) fn openmetrics_to_text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for family in families(text) {
+        let (suffix, metric_type) = match family.metric_type {
+            Some("counter") => ("_total", Some("counter")),
+            Some("info") => ("_info", Some("gauge")),
+            Some("stateset") => ("", Some("gauge")),
+            Some("unknown" | "gaugehistogram") => ("", Some("untyped")),
+            metric_type => ("", metric_type),
+        };
+        let name = match family.name.ends_with(suffix) {
+            true => family.name.to_owned(),
+            false => format!("{}{suffix}", family.name),
+        };
+        let help = family.help.map(unescape_quotes);
+        write_header(&name, help, metric_type, &mut out);
+        let samples = family.samples.iter();
+        for sample in samples.filter(|sample| !is_creation_time(&family, sample.name)) {
+            sample.write(sample.timestamp.and_then(milliseconds), &mut out);
+        }
+    }
+    out
+}
+
+fn write_header(name: &str, help: Option<String>, metric_type: Option<&str>, out: &mut String) {
+    if let Some(help) = help {
+        out.extend(["# HELP ", name, " ", &help, "\n"]);
+    }
+    if let Some(metric_type) = metric_type {
+        out.extend(["# TYPE ", name, " ", metric_type, "\n"]);
+    }
+}
+
+/// Whether a sample tells when a counter, a histogram or a summary was created.
+fn is_creation_time(family: &HostFamily<'_>, sample: &str) -> bool {
+    let has_one = matches!(
+        family.metric_type,
+        Some("counter" | "histogram" | "summary")
+    );
+    has_one && sample.strip_suffix("_created") == Some(family.name)
+}
+
+/// A help text with quotes instead of escaped quotes.
+fn unescape_quotes(help: &str) -> String {
+    let mut text = String::with_capacity(help.len());
+    let mut chars = help.chars();
+    while let Some(c) = chars.next() {
+        match (c, chars.as_str().starts_with('"')) {
+            ('\\', true) => {}
+            ('\\', false) => {
+                text.push(c);
+                text.extend(chars.next());
+            }
+            _ => text.push(c),
+        }
+    }
+    text
+}
+
+/// A timestamp of OpenMetrics, from one of the text format.
+fn seconds(milliseconds: &str) -> Option<String> {
+    let milliseconds: i64 = milliseconds.parse().ok()?;
+    #[expect(clippy::cast_precision_loss, reason = "exact until the year 287396")]
+    let seconds = milliseconds as f64 / 1e3;
+    Some(format!("{seconds:.3}"))
+}
+
+/// A timestamp of the text format, from one of OpenMetrics.
+fn milliseconds(seconds: &str) -> Option<String> {
+    let seconds: f64 = seconds.parse().ok()?;
+    Some(format!("{:.0}", seconds * 1e3))
+}
