@@ -182,16 +182,17 @@ struct Kept {
     log: BTreeSet<String>,
 }
 
-/// Several ways to look at secrets and config maps.
-fn registrations() -> [StateMetrics; 3] {
+/// Several ways to look at secrets and config maps, which the host or manifests feed.
+fn registrations(by_host: bool) -> [StateMetrics; 3] {
     fn curious<K: CollectedResource>(collector: Collector<K>) -> Collector<K> {
         let curious = Family::gauge("curious", "Nothing, but it may read all of an object.");
         collector.family(curious.generate(|_, s| s.value(1)))
     }
-    let builder = || {
-        let builder = StateMetrics::builder().all_fed_by_host();
-        builder.built_in([BuiltIn::Secrets, BuiltIn::ConfigMaps])
+    let empty = || match by_host {
+        true => StateMetrics::builder().all_fed_by_host(),
+        false => StateMetrics::builder(),
     };
+    let builder = || empty().built_in([BuiltIn::Secrets, BuiltIn::ConfigMaps]);
     let plain = builder().build().unwrap();
     let allowing = builder()
         .allow_labels(BuiltIn::Secrets, ["*"])
@@ -199,17 +200,16 @@ fn registrations() -> [StateMetrics; 3] {
         .allow_annotations(BuiltIn::ConfigMaps, ["team"])
         .build()
         .unwrap();
-    let whole = StateMetrics::builder()
+    let whole = empty()
         .collector(curious(families::secrets()))
         .collector(curious(families::configmaps()))
-        .all_fed_by_host()
         .build()
         .unwrap();
     [plain, allowing, whole]
 }
 
 fn feed_objects(kept: &mut Kept) {
-    for metrics in registrations() {
+    for metrics in registrations(true) {
         let mut writers = metrics.feeds();
         for mut bytes in documents() {
             for writer in &mut writers {
@@ -252,7 +252,7 @@ fn feed_manifests(kept: &mut Kept) {
         std::fs::write(directory.0.join(name), &text).unwrap();
         wipe(&mut text);
     }
-    for metrics in registrations() {
+    for metrics in registrations(false) {
         let mut feed = ManifestSource::new([&*directory.0, "-".as_ref()]).open(&metrics);
         for _ in 0..2 {
             let report = feed.reload();

@@ -18,6 +18,7 @@ fn metrics() -> StateMetrics {
         .built_in([BuiltIn::Pods])
         .collector(leases)
         .constant_label("cluster", "the \"blue\" one")
+        .all_fed_by_host()
         .build()
         .unwrap();
     let mut pods = metrics.feed::<Pod>().unwrap();
