@@ -24,8 +24,16 @@ pub fn certificatesigningrequests() -> Collector<CertificateSigningRequest> {
             |request: &CertificateSigningRequest| Cow::Borrowed(&request.spec.signer_name),
         )
         .families([
-            common::annotations("kube_certificatesigningrequest_annotations", "request", Stability::Alpha),
-            common::labels("kube_certificatesigningrequest_labels", "request", Stability::Stable),
+            common::annotations(
+                "kube_certificatesigningrequest_annotations",
+                "request",
+                Stability::Alpha,
+            ),
+            common::labels(
+                "kube_certificatesigningrequest_labels",
+                "request",
+                Stability::Stable,
+            ),
             F::gauge(
                 "kube_certificatesigningrequest_created",
                 "Unix time of creation, in seconds.",

@@ -22,10 +22,13 @@ pub fn configmaps() -> Collector<ConfigMap> {
             .stable()
             .reads_identity_only()
             .generate(common::always),
-        F::gauge("kube_configmap_created", "Unix time of creation, in seconds.")
-            .stable()
-            .reads([common::CREATED])
-            .generate(common::created),
+        F::gauge(
+            "kube_configmap_created",
+            "Unix time of creation, in seconds.",
+        )
+        .stable()
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_configmap_metadata_resource_version",
             "Resource version of the config map, which grows with every change; absent where it \

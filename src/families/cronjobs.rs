@@ -32,29 +32,41 @@ pub fn cronjobs() -> Collector<CronJob> {
             .stable()
             .reads([common::CREATED])
             .generate(common::created),
-        F::gauge("kube_cronjob_status_active", "Number of jobs of the cron job that are running.")
-            .stable()
-            // Any field will do to keep the entries, which are only counted.
-            .reads(["status.active.name"])
-            .generate(or_zero(status, |status| status.active.as_ref().map(Vec::len))),
+        F::gauge(
+            "kube_cronjob_status_active",
+            "Number of jobs of the cron job that are running.",
+        )
+        .stable()
+        // Any field will do to keep the entries, which are only counted.
+        .reads(["status.active.name"])
+        .generate(or_zero(status, |status| {
+            status.active.as_ref().map(Vec::len)
+        })),
         F::gauge(
             "kube_cronjob_status_last_schedule_time",
             "Unix time for which the last job was scheduled, in seconds; absent before the first.",
         )
         .stable()
         .reads(["status.lastScheduleTime"])
-        .generate(if_present(status, |status| common::unix(status.last_schedule_time.as_ref()))),
+        .generate(if_present(status, |status| {
+            common::unix(status.last_schedule_time.as_ref())
+        })),
         F::gauge(
             "kube_cronjob_status_last_successful_time",
             "Unix time when a job last completed, in seconds; absent before the first.",
         )
         .stable()
         .reads(["status.lastSuccessfulTime"])
-        .generate(if_present(status, |status| common::unix(status.last_successful_time.as_ref()))),
-        F::gauge("kube_cronjob_spec_suspend", "1 while the cron job is suspended, else 0.")
-            .stable()
-            .reads(["spec.suspend"])
-            .generate(or_zero(spec, |spec| spec.suspend)),
+        .generate(if_present(status, |status| {
+            common::unix(status.last_successful_time.as_ref())
+        })),
+        F::gauge(
+            "kube_cronjob_spec_suspend",
+            "1 while the cron job is suspended, else 0.",
+        )
+        .stable()
+        .reads(["spec.suspend"])
+        .generate(or_zero(spec, |spec| spec.suspend)),
         F::gauge(
             "kube_cronjob_spec_starting_deadline_seconds",
             "Seconds by which a job may start late before its run counts as missed; absent without \

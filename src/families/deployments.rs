@@ -156,7 +156,11 @@ pub fn deployments() -> Collector<Deployment> {
         )
         .reads([common::DELETED])
         .generate(common::deleted),
-        common::annotations("kube_deployment_annotations", "deployment", Stability::Alpha),
+        common::annotations(
+            "kube_deployment_annotations",
+            "deployment",
+            Stability::Alpha,
+        ),
         common::labels("kube_deployment_labels", "deployment", Stability::Stable),
     ])
 }

@@ -109,8 +109,16 @@ pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
         .stable()
         .reads(["status.desiredReplicas"])
         .generate(or_zero(status, |status| status.desired_replicas)),
-        common::annotations("kube_horizontalpodautoscaler_annotations", "autoscaler", Stability::Alpha),
-        common::labels("kube_horizontalpodautoscaler_labels", "autoscaler", Stability::Stable),
+        common::annotations(
+            "kube_horizontalpodautoscaler_annotations",
+            "autoscaler",
+            Stability::Alpha,
+        ),
+        common::labels(
+            "kube_horizontalpodautoscaler_labels",
+            "autoscaler",
+            Stability::Stable,
+        ),
         F::gauge(
             "kube_horizontalpodautoscaler_status_condition",
             "Status of each condition of the autoscaler: 1 for the status it has, else 0.",

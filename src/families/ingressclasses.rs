@@ -36,8 +36,16 @@ pub fn ingressclasses() -> Collector<IngressClass> {
         )
         .reads([common::CREATED])
         .generate(common::created),
-        common::annotations("kube_ingressclass_annotations", "ingress class", Stability::Alpha),
-        common::labels("kube_ingressclass_labels", "ingress class", Stability::Alpha),
+        common::annotations(
+            "kube_ingressclass_annotations",
+            "ingress class",
+            Stability::Alpha,
+        ),
+        common::labels(
+            "kube_ingressclass_labels",
+            "ingress class",
+            Stability::Alpha,
+        ),
     ])
 }
 

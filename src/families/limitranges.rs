@@ -33,10 +33,13 @@ pub fn limitranges() -> Collector<LimitRange> {
             "spec.limits.maxLimitRequestRatio",
         ])
         .generate(limits),
-        F::gauge("kube_limitrange_created", "Unix time of creation, in seconds.")
-            .stable()
-            .reads([common::CREATED])
-            .generate(common::created),
+        F::gauge(
+            "kube_limitrange_created",
+            "Unix time of creation, in seconds.",
+        )
+        .stable()
+        .reads([common::CREATED])
+        .generate(common::created),
     ])
 }
 

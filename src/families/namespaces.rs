@@ -16,10 +16,13 @@ use crate::{Collector, Family, Samples, Stability};
 pub fn namespaces() -> Collector<Namespace> {
     type F = Family<Namespace>;
     Collector::new().families([
-        F::gauge("kube_namespace_created", "Unix time of creation, in seconds.")
-            .stable()
-            .reads([common::CREATED])
-            .generate(common::created),
+        F::gauge(
+            "kube_namespace_created",
+            "Unix time of creation, in seconds.",
+        )
+        .stable()
+        .reads([common::CREATED])
+        .generate(common::created),
         common::annotations("kube_namespace_annotations", "namespace", Stability::Alpha),
         common::labels("kube_namespace_labels", "namespace", Stability::Stable),
         F::gauge(
@@ -32,7 +35,11 @@ pub fn namespaces() -> Collector<Namespace> {
         .generate(|namespace, s| {
             let status = namespace.status.as_ref();
             let phase = status.and_then(|status| status.phase.as_deref());
-            s.state_set("phase", &["Active", "Terminating"], phase.unwrap_or_default());
+            s.state_set(
+                "phase",
+                &["Active", "Terminating"],
+                phase.unwrap_or_default(),
+            );
         }),
         F::gauge(
             "kube_namespace_status_condition",
@@ -46,7 +53,11 @@ pub fn namespaces() -> Collector<Namespace> {
 
 fn conditions(namespace: &Namespace, s: &mut Samples<'_>) {
     let status = namespace.status.as_ref();
-    for condition in status.and_then(|status| status.conditions.as_ref()).into_iter().flatten() {
+    for condition in status
+        .and_then(|status| status.conditions.as_ref())
+        .into_iter()
+        .flatten()
+    {
         common::condition(s, "status", &condition.status, |s| {
             s.label("condition", &condition.type_)
         });

@@ -22,8 +22,16 @@ pub fn networkpolicies() -> Collector<NetworkPolicy> {
         )
         .reads([common::CREATED])
         .generate(common::created),
-        common::annotations("kube_networkpolicy_annotations", "network policy", Stability::Alpha),
-        common::labels("kube_networkpolicy_labels", "network policy", Stability::Alpha),
+        common::annotations(
+            "kube_networkpolicy_annotations",
+            "network policy",
+            Stability::Alpha,
+        ),
+        common::labels(
+            "kube_networkpolicy_labels",
+            "network policy",
+            Stability::Alpha,
+        ),
         F::gauge(
             "kube_networkpolicy_spec_ingress_rules",
             "Number of rules for incoming traffic, 0 where there is none.",

@@ -21,8 +21,16 @@ const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 pub fn persistentvolumeclaims() -> Collector<PersistentVolumeClaim> {
     type F = Family<PersistentVolumeClaim>;
     Collector::new().families([
-        common::labels("kube_persistentvolumeclaim_labels", "claim", Stability::Stable),
-        common::annotations("kube_persistentvolumeclaim_annotations", "claim", Stability::Alpha),
+        common::labels(
+            "kube_persistentvolumeclaim_labels",
+            "claim",
+            Stability::Stable,
+        ),
+        common::annotations(
+            "kube_persistentvolumeclaim_annotations",
+            "claim",
+            Stability::Alpha,
+        ),
         F::gauge(
             "kube_persistentvolumeclaim_info",
             "Always 1: storage class the claim asks for, volume it is bound to, and volume mode.",
@@ -46,7 +54,9 @@ pub fn persistentvolumeclaims() -> Collector<PersistentVolumeClaim> {
         .reads(["status.phase"])
         .generate(|claim, s| {
             let status = claim.status.as_ref();
-            let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or_default();
+            let phase = status
+                .and_then(|status| status.phase.as_deref())
+                .unwrap_or_default();
             if !phase.is_empty() {
                 s.state_set("phase", &PHASES, phase);
             }
@@ -60,7 +70,9 @@ pub fn persistentvolumeclaims() -> Collector<PersistentVolumeClaim> {
         .generate(|claim, s| {
             let resources = spec(claim).and_then(|spec| spec.resources.as_ref());
             let requests = resources.and_then(|resources| resources.requests.as_ref());
-            s.maybe_value(common::quantity(requests, "storage").and_then(|storage| storage.whole()));
+            s.maybe_value(
+                common::quantity(requests, "storage").and_then(|storage| storage.whole()),
+            );
         }),
         F::gauge(
             "kube_persistentvolumeclaim_access_mode",
@@ -71,7 +83,11 @@ pub fn persistentvolumeclaims() -> Collector<PersistentVolumeClaim> {
         .reads(["spec.accessModes"])
         .generate(|claim, s| {
             let spec = spec(claim);
-            for mode in spec.and_then(|spec| spec.access_modes.as_ref()).into_iter().flatten() {
+            for mode in spec
+                .and_then(|spec| spec.access_modes.as_ref())
+                .into_iter()
+                .flatten()
+            {
                 s.label("access_mode", mode).value(1);
             }
         }),
@@ -82,9 +98,12 @@ pub fn persistentvolumeclaims() -> Collector<PersistentVolumeClaim> {
         .labels(["condition", "status"])
         .reads(["status.conditions.type", "status.conditions.status"])
         .generate(conditions),
-        F::gauge("kube_persistentvolumeclaim_created", "Unix time of creation, in seconds.")
-            .reads([common::CREATED])
-            .generate(common::created),
+        F::gauge(
+            "kube_persistentvolumeclaim_created",
+            "Unix time of creation, in seconds.",
+        )
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_persistentvolumeclaim_deletion_timestamp",
             "Unix time at which deletion was asked for, in seconds; absent before.",
@@ -104,14 +123,24 @@ fn info(claim: &PersistentVolumeClaim, s: &mut Samples<'_>) {
     let class = (annotations.and_then(|own| own.get(CLASS_ANNOTATION)))
         .or_else(|| spec.and_then(|spec| spec.storage_class_name.as_ref()));
     s.label("storageclass", class)
-        .label("volumename", spec.and_then(|spec| spec.volume_name.as_deref()))
-        .label("volumemode", spec.and_then(|spec| spec.volume_mode.as_deref()))
+        .label(
+            "volumename",
+            spec.and_then(|spec| spec.volume_name.as_deref()),
+        )
+        .label(
+            "volumemode",
+            spec.and_then(|spec| spec.volume_mode.as_deref()),
+        )
         .value(1);
 }
 
 fn conditions(claim: &PersistentVolumeClaim, s: &mut Samples<'_>) {
     let status = claim.status.as_ref();
-    for condition in status.and_then(|status| status.conditions.as_ref()).into_iter().flatten() {
+    for condition in status
+        .and_then(|status| status.conditions.as_ref())
+        .into_iter()
+        .flatten()
+    {
         common::condition(s, "status", &condition.status, |s| {
             s.label("condition", &condition.type_)
         });
@@ -129,21 +158,35 @@ mod tests {
         claim["metadata"]["name"] = "c".into();
         let lines = testing::family(persistentvolumeclaims(), family, &claim);
         let start = format!("{family}{{namespace=\"\",persistentvolumeclaim=\"c\"");
-        lines.iter().map(|line| line.strip_prefix(&start).unwrap().to_owned()).collect()
+        lines
+            .iter()
+            .map(|line| line.strip_prefix(&start).unwrap().to_owned())
+            .collect()
     }
 
     #[test]
     fn phases_come_in_their_order_and_only_where_there_is_one() {
         let phase = |status| {
-            samples("kube_persistentvolumeclaim_status_phase", json!({ "status": status }))
+            samples(
+                "kube_persistentvolumeclaim_status_phase",
+                json!({ "status": status }),
+            )
         };
         assert_eq!(
             phase(json!({ "phase": "Lost" })),
-            [",phase=\"Lost\"} 1", ",phase=\"Bound\"} 0", ",phase=\"Pending\"} 0"]
+            [
+                ",phase=\"Lost\"} 1",
+                ",phase=\"Bound\"} 0",
+                ",phase=\"Pending\"} 0"
+            ]
         );
         assert_eq!(
             phase(json!({ "phase": "lost" })),
-            [",phase=\"Lost\"} 0", ",phase=\"Bound\"} 0", ",phase=\"Pending\"} 0"]
+            [
+                ",phase=\"Lost\"} 0",
+                ",phase=\"Bound\"} 0",
+                ",phase=\"Pending\"} 0"
+            ]
         );
         assert!(phase(json!({})).is_empty());
     }
@@ -167,8 +210,14 @@ mod tests {
                 json!({ "spec": { "resources": resources } }),
             )
         };
-        assert_eq!(requests(json!({ "requests": { "storage": "1.5" } })), ["} 2"]);
-        assert_eq!(requests(json!({ "requests": { "storage": null } })), ["} 0"]);
+        assert_eq!(
+            requests(json!({ "requests": { "storage": "1.5" } })),
+            ["} 2"]
+        );
+        assert_eq!(
+            requests(json!({ "requests": { "storage": null } })),
+            ["} 0"]
+        );
         assert!(requests(json!({ "requests": { "storage": "much" } })).is_empty());
         assert!(requests(json!({ "limits": { "storage": "1Gi" } })).is_empty());
     }
@@ -177,7 +226,10 @@ mod tests {
     fn a_condition_with_an_odd_status_is_all_zeros() {
         let status = json!({ "conditions": [{ "type": "Resizing", "status": "true" }] });
         assert_eq!(
-            samples("kube_persistentvolumeclaim_status_condition", json!({ "status": status })),
+            samples(
+                "kube_persistentvolumeclaim_status_condition",
+                json!({ "status": status })
+            ),
             [
                 ",condition=\"Resizing\",status=\"true\"} 0",
                 ",condition=\"Resizing\",status=\"false\"} 0",

@@ -58,7 +58,11 @@ pub fn persistentvolumes() -> Collector<PersistentVolume> {
                     .value(1);
             }
         }),
-        common::annotations("kube_persistentvolume_annotations", "volume", Stability::Alpha),
+        common::annotations(
+            "kube_persistentvolume_annotations",
+            "volume",
+            Stability::Alpha,
+        ),
         common::labels("kube_persistentvolume_labels", "volume", Stability::Stable),
         F::gauge(
             "kube_persistentvolume_status_phase",
@@ -70,7 +74,9 @@ pub fn persistentvolumes() -> Collector<PersistentVolume> {
         .reads(["status.phase"])
         .generate(|volume, s| {
             let status = volume.status.as_ref();
-            let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or_default();
+            let phase = status
+                .and_then(|status| status.phase.as_deref())
+                .unwrap_or_default();
             if !phase.is_empty() {
                 s.state_set("phase", &PHASES, phase);
             }
@@ -133,9 +139,12 @@ pub fn persistentvolumes() -> Collector<PersistentVolume> {
         .stable()
         .reads(["spec.capacity.storage"])
         .generate(capacity),
-        F::gauge("kube_persistentvolume_created", "Unix time of creation, in seconds.")
-            .reads([common::CREATED])
-            .generate(common::created),
+        F::gauge(
+            "kube_persistentvolume_created",
+            "Unix time of creation, in seconds.",
+        )
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_persistentvolume_deletion_timestamp",
             "Unix time at which deletion was asked for, in seconds; absent before.",
@@ -149,7 +158,10 @@ pub fn persistentvolumes() -> Collector<PersistentVolume> {
         )
         .opt_in()
         .labels(["csi_mounter", "csi_map_options"])
-        .reads(["spec.csi.volumeAttributes.mounter", "spec.csi.volumeAttributes.mapOptions"])
+        .reads([
+            "spec.csi.volumeAttributes.mounter",
+            "spec.csi.volumeAttributes.mapOptions",
+        ])
         .generate(csi_attributes),
         F::gauge(
             "kube_persistentvolume_volume_mode",
@@ -170,7 +182,11 @@ pub fn persistentvolumes() -> Collector<PersistentVolume> {
         .reads(["spec.accessModes"])
         .generate(|volume, s| {
             let spec = spec(volume);
-            for mode in spec.and_then(|spec| spec.access_modes.as_ref()).into_iter().flatten() {
+            for mode in spec
+                .and_then(|spec| spec.access_modes.as_ref())
+                .into_iter()
+                .flatten()
+            {
                 s.label("access_mode", mode).value(1);
             }
         }),
@@ -267,7 +283,9 @@ fn capacity(volume: &PersistentVolume, s: &mut Samples<'_>) {
     let capacity = spec(volume).and_then(|spec| spec.capacity.as_ref());
     match capacity.and_then(|capacity| capacity.get("storage")) {
         None => s.value(0),
-        Some(storage) => s.maybe_value(Quantity::parse(&storage.0).and_then(|storage| storage.whole())),
+        Some(storage) => {
+            s.maybe_value(Quantity::parse(&storage.0).and_then(|storage| storage.whole()))
+        }
     }
 }
 
@@ -275,7 +293,10 @@ fn csi_attributes(volume: &PersistentVolume, s: &mut Samples<'_>) {
     if let Some(csi) = spec(volume).and_then(|spec| spec.csi.as_ref()) {
         let attributes = csi.volume_attributes.as_ref();
         s.label("csi_mounter", attributes.and_then(|own| own.get("mounter")))
-            .label("csi_map_options", attributes.and_then(|own| own.get("mapOptions")))
+            .label(
+                "csi_map_options",
+                attributes.and_then(|own| own.get("mapOptions")),
+            )
             .value(1);
     }
 }
@@ -292,7 +313,10 @@ mod tests {
         let volume = json!({ "metadata": { "name": "v" }, "spec": spec });
         let lines = testing::family(persistentvolumes(), family, &volume);
         let start = format!("{family}{{persistentvolume=\"v\"");
-        lines.iter().map(|line| line.strip_prefix(&start).unwrap().to_owned()).collect()
+        lines
+            .iter()
+            .map(|line| line.strip_prefix(&start).unwrap().to_owned())
+            .collect()
     }
 
     /// The labels of the volume source that are not empty.
@@ -302,7 +326,11 @@ mod tests {
             panic!("expected one sample: {lines:?}")
         };
         let labels = line.strip_prefix(',').unwrap().strip_suffix("} 1").unwrap();
-        labels.split(',').filter(|label| !label.ends_with("=\"\"")).map(String::from).collect()
+        labels
+            .split(',')
+            .filter(|label| !label.ends_with("=\"\""))
+            .map(String::from)
+            .collect()
     }
 
     #[test]
@@ -310,21 +338,32 @@ mod tests {
         let empty = json!({ "metadata": { "name": "v" } });
         assert_eq!(
             testing::family(persistentvolumes(), "kube_persistentvolume_info", &empty),
-            ["kube_persistentvolume_info{persistentvolume=\"v\",storageclass=\"\",\
+            [
+                "kube_persistentvolume_info{persistentvolume=\"v\",storageclass=\"\",\
               gce_persistent_disk_name=\"\",ebs_volume_id=\"\",azure_disk_name=\"\",fc_wwids=\"\",\
               fc_lun=\"\",fc_target_wwns=\"\",iscsi_target_portal=\"\",iscsi_iqn=\"\",\
               iscsi_lun=\"\",iscsi_initiator_name=\"\",nfs_server=\"\",nfs_path=\"\",\
               csi_driver=\"\",csi_volume_handle=\"\",local_path=\"\",local_fs=\"\",host_path=\"\",\
-              host_path_type=\"\",reclaim_policy=\"\"} 1"]
+              host_path_type=\"\",reclaim_policy=\"\"} 1"
+            ]
         );
     }
 
     #[test]
     fn each_volume_source_fills_its_own_labels() {
         for (spec, labels) in [
-            (json!({ "gcePersistentDisk": { "pdName": "d" } }), vec!["gce_persistent_disk_name=\"d\""]),
-            (json!({ "awsElasticBlockStore": { "volumeID": "v-1" } }), vec!["ebs_volume_id=\"v-1\""]),
-            (json!({ "azureDisk": { "diskName": "a" } }), vec!["azure_disk_name=\"a\""]),
+            (
+                json!({ "gcePersistentDisk": { "pdName": "d" } }),
+                vec!["gce_persistent_disk_name=\"d\""],
+            ),
+            (
+                json!({ "awsElasticBlockStore": { "volumeID": "v-1" } }),
+                vec!["ebs_volume_id=\"v-1\""],
+            ),
+            (
+                json!({ "azureDisk": { "diskName": "a" } }),
+                vec!["azure_disk_name=\"a\""],
+            ),
             (
                 json!({ "fc": { "wwids": ["w"], "lun": 0, "targetWWNs": ["t"] } }),
                 vec!["fc_wwids=\"w\"", "fc_lun=\"0\"", "fc_target_wwns=\"t\""],
@@ -369,15 +408,28 @@ mod tests {
             "hostPath": { "path": "/p", "type": "File" },
         });
         for source in [
-            "gcePersistentDisk", "awsElasticBlockStore", "azureDisk", "fc", "iscsi", "nfs", "csi",
+            "gcePersistentDisk",
+            "awsElasticBlockStore",
+            "azureDisk",
+            "fc",
+            "iscsi",
+            "nfs",
+            "csi",
             "local",
         ] {
             let labels = source_labels(spec.clone());
-            let expected = if source == "iscsi" { vec!["iscsi_lun=\"0\""] } else { vec![] };
+            let expected = if source == "iscsi" {
+                vec!["iscsi_lun=\"0\""]
+            } else {
+                vec![]
+            };
             assert_eq!(labels, expected, "{source}");
             spec.as_object_mut().unwrap().remove(source);
         }
-        assert_eq!(source_labels(spec), ["host_path=\"/p\"", "host_path_type=\"File\""]);
+        assert_eq!(
+            source_labels(spec),
+            ["host_path=\"/p\"", "host_path_type=\"File\""]
+        );
     }
 
     #[test]
@@ -385,8 +437,14 @@ mod tests {
         let capacity = |spec| samples("kube_persistentvolume_capacity_bytes", spec);
         assert_eq!(capacity(json!({})), ["} 0"]);
         assert_eq!(capacity(json!({ "capacity": { "cpu": "1" } })), ["} 0"]);
-        assert_eq!(capacity(json!({ "capacity": { "storage": null } })), ["} 0"]);
-        assert_eq!(capacity(json!({ "capacity": { "storage": "1.5" } })), ["} 2"]);
+        assert_eq!(
+            capacity(json!({ "capacity": { "storage": null } })),
+            ["} 0"]
+        );
+        assert_eq!(
+            capacity(json!({ "capacity": { "storage": "1.5" } })),
+            ["} 2"]
+        );
         assert!(capacity(json!({ "capacity": { "storage": "1GiB" } })).is_empty());
     }
 
@@ -410,18 +468,36 @@ mod tests {
     fn the_volume_mode_defaults_to_a_file_system_unless_it_is_empty() {
         let mode = |spec| samples("kube_persistentvolume_volume_mode", spec);
         assert_eq!(mode(json!({})), [",volumemode=\"Filesystem\"} 1"]);
-        assert_eq!(mode(json!({ "volumeMode": null })), [",volumemode=\"Filesystem\"} 1"]);
+        assert_eq!(
+            mode(json!({ "volumeMode": null })),
+            [",volumemode=\"Filesystem\"} 1"]
+        );
         assert_eq!(mode(json!({ "volumeMode": "" })), [",volumemode=\"\"} 1"]);
-        assert_eq!(mode(json!({ "volumeMode": "Tape" })), [",volumemode=\"Tape\"} 1"]);
+        assert_eq!(
+            mode(json!({ "volumeMode": "Tape" })),
+            [",volumemode=\"Tape\"} 1"]
+        );
     }
 
     #[test]
     fn an_empty_phase_has_no_samples() {
         let phase = |status| {
             let volume = json!({ "metadata": { "name": "v" }, "status": status });
-            testing::family(persistentvolumes(), "kube_persistentvolume_status_phase", &volume).len()
+            testing::family(
+                persistentvolumes(),
+                "kube_persistentvolume_status_phase",
+                &volume,
+            )
+            .len()
         };
-        assert_eq!([phase(json!(null)), phase(json!({})), phase(json!({ "phase": "" }))], [0; 3]);
+        assert_eq!(
+            [
+                phase(json!(null)),
+                phase(json!({})),
+                phase(json!({ "phase": "" }))
+            ],
+            [0; 3]
+        );
         assert_eq!(phase(json!({ "phase": "Lost" })), PHASES.len());
     }
 }

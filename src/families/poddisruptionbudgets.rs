@@ -16,8 +16,16 @@ use crate::{Collector, Family, Stability};
 pub fn poddisruptionbudgets() -> Collector<PodDisruptionBudget> {
     type F = Family<PodDisruptionBudget>;
     Collector::new().families([
-        common::annotations("kube_poddisruptionbudget_annotations", "budget", Stability::Alpha),
-        common::labels("kube_poddisruptionbudget_labels", "budget", Stability::Alpha),
+        common::annotations(
+            "kube_poddisruptionbudget_annotations",
+            "budget",
+            Stability::Alpha,
+        ),
+        common::labels(
+            "kube_poddisruptionbudget_labels",
+            "budget",
+            Stability::Alpha,
+        ),
         F::gauge(
             "kube_poddisruptionbudget_created",
             "Unix time of creation, in seconds.",

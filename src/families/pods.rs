@@ -1,13 +1,18 @@
-//! `pods`: their containers, where and how they run, what they refer to, and their status.
+//! `pods`: a file per subject, and the order of their families.
 
+mod access;
+mod claims;
 mod container_samples;
 mod containers;
 mod identity;
 mod init_containers;
+mod metadata;
+mod order;
+mod scheduling;
 mod spec;
 mod status;
 
-use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::Pod;
 
 use crate::Collector;
 
@@ -20,41 +25,19 @@ use crate::Collector;
 /// ```
 #[must_use]
 pub fn pods() -> Collector<Pod> {
-    Collector::new()
-        .uid_label("uid")
-        .families(containers::families())
-        .families(identity::families())
-        .families(init_containers::families())
-        .families(spec::families())
-        .families(status::families())
-        .families(spec::scheduling_families())
-}
-
-fn containers(pod: &Pod) -> &[Container] {
-    pod.spec
-        .as_ref()
-        .map(|spec| &*spec.containers)
-        .unwrap_or_default()
-}
-
-fn init_containers(pod: &Pod) -> &[Container] {
-    let spec = pod.spec.as_ref();
-    spec.and_then(|spec| spec.init_containers.as_deref())
-        .unwrap_or_default()
-}
-
-fn container_statuses(pod: &Pod) -> &[ContainerStatus] {
-    let status = pod.status.as_ref();
-    status
-        .and_then(|status| status.container_statuses.as_deref())
-        .unwrap_or_default()
-}
-
-fn init_container_statuses(pod: &Pod) -> &[ContainerStatus] {
-    let status = pod.status.as_ref();
-    status
-        .and_then(|status| status.init_container_statuses.as_deref())
-        .unwrap_or_default()
+    let mut families = [
+        metadata::families(),
+        identity::families(),
+        spec::families(),
+        scheduling::families(),
+        claims::families(),
+        status::families(),
+        containers::families(),
+        init_containers::families(),
+    ]
+    .concat();
+    order::sort(&mut families);
+    Collector::new().uid_label("uid").families(families)
 }
 
 #[cfg(test)]

@@ -81,7 +81,11 @@ pub fn replicasets() -> Collector<ReplicaSet> {
         .labels(["owner_kind", "owner_name", "owner_is_controller"])
         .reads([common::OWNERS])
         .generate(common::owners),
-        common::annotations("kube_replicaset_annotations", "replica set", Stability::Alpha),
+        common::annotations(
+            "kube_replicaset_annotations",
+            "replica set",
+            Stability::Alpha,
+        ),
         common::labels("kube_replicaset_labels", "replica set", Stability::Stable),
     ])
 }

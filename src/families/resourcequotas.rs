@@ -17,10 +17,13 @@ use crate::{Collector, Family, Samples, Stability};
 pub fn resourcequotas() -> Collector<ResourceQuota> {
     type F = Family<ResourceQuota>;
     Collector::new().families([
-        F::gauge("kube_resourcequota_created", "Unix time of creation, in seconds.")
-            .stable()
-            .reads([common::CREATED])
-            .generate(common::created),
+        F::gauge(
+            "kube_resourcequota_created",
+            "Unix time of creation, in seconds.",
+        )
+        .stable()
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_resourcequota",
             "Per resource, the enforced limit (type `hard`) and what is used of it (type `used`), \
@@ -40,7 +43,9 @@ fn quota(quota: &ResourceQuota, s: &mut Samples<'_>) {
     for (kind, amounts) in [("hard", &status.hard), ("used", &status.used)] {
         for (resource, amount) in amounts.iter().flatten() {
             if let Some(amount) = Quantity::parse(&amount.0).and_then(|amount| amount.milli()) {
-                s.label("resource", resource).label("type", kind).value(amount);
+                s.label("resource", resource)
+                    .label("type", kind)
+                    .value(amount);
             }
         }
     }

@@ -54,8 +54,16 @@ pub fn serviceaccounts() -> Collector<ServiceAccount> {
         .labels(["name"])
         .reads(["imagePullSecrets.name"])
         .generate(image_pull_secrets),
-        common::annotations("kube_serviceaccount_annotations", "service account", Stability::Alpha),
-        common::labels("kube_serviceaccount_labels", "service account", Stability::Alpha),
+        common::annotations(
+            "kube_serviceaccount_annotations",
+            "service account",
+            Stability::Alpha,
+        ),
+        common::labels(
+            "kube_serviceaccount_labels",
+            "service account",
+            Stability::Alpha,
+        ),
     ])
 }
 

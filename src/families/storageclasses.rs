@@ -32,10 +32,13 @@ pub fn storageclasses() -> Collector<StorageClass> {
                 .label("volume_binding_mode", binding_mode)
                 .value(1);
         }),
-        F::gauge("kube_storageclass_created", "Unix time of creation, in seconds.")
-            .stable()
-            .reads([common::CREATED])
-            .generate(common::created),
+        F::gauge(
+            "kube_storageclass_created",
+            "Unix time of creation, in seconds.",
+        )
+        .stable()
+        .reads([common::CREATED])
+        .generate(common::created),
         common::annotations("kube_storageclass_annotations", "class", Stability::Alpha),
         common::labels("kube_storageclass_labels", "class", Stability::Stable),
     ])

@@ -37,9 +37,12 @@ pub fn volumeattachments() -> Collector<VolumeAttachment> {
                 .label("node", &attachment.spec.node_name)
                 .value(1);
         }),
-        F::gauge("kube_volumeattachment_created", "Unix time of creation, in seconds.")
-            .reads([common::CREATED])
-            .generate(common::created),
+        F::gauge(
+            "kube_volumeattachment_created",
+            "Unix time of creation, in seconds.",
+        )
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_volumeattachment_spec_source_persistentvolume",
             "Always 1: persistent volume to attach; absent for a volume that is described inline.",
@@ -57,7 +60,12 @@ pub fn volumeattachments() -> Collector<VolumeAttachment> {
         )
         .reads(["status.attached"])
         .generate(|attachment, s| {
-            s.value(attachment.status.as_ref().is_some_and(|status| status.attached));
+            s.value(
+                attachment
+                    .status
+                    .as_ref()
+                    .is_some_and(|status| status.attached),
+            );
         }),
         F::gauge(
             "kube_volumeattachment_status_attachment_metadata",
@@ -68,7 +76,9 @@ pub fn volumeattachments() -> Collector<VolumeAttachment> {
         .generate(|attachment, s| {
             let status = attachment.status.as_ref();
             let metadata = status.and_then(|status| status.attachment_metadata.as_ref());
-            s.sample().map_labels("metadata", common::pairs(metadata)).value(1);
+            s.sample()
+                .map_labels("metadata", common::pairs(metadata))
+                .value(1);
         }),
     ])
 }

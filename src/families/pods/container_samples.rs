@@ -1,6 +1,6 @@
-//! What containers and init containers share: one generator for the one list and the other.
+//! Generators that the families of containers and of init containers share.
 //!
-//! Generators of a status take the list of statuses, whether or not the spec has such containers.
+//! Generators of a status read the list of statuses only; the spec may lack such containers.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,13 @@ use crate::family::dictionary::DictionaryColumn;
 use crate::k8s::{Quantity, Unit, container_units};
 use crate::{Sample, SampleValue, Samples};
 
-/// Images and identifiers of each container of the spec and each status of the same name; `more`
-/// appends labels.
+/// Images and identifiers of each container of the spec and each status of the same name;
+/// `add_labels` appends further labels.
 pub(super) fn info(
     containers: &[Container],
     statuses: &[ContainerStatus],
     s: &mut Samples<'_>,
-    more: impl for<'s, 'a> Fn(Sample<'s, 'a>, &Container) -> Sample<'s, 'a>,
+    add_labels: impl for<'s, 'a> Fn(Sample<'s, 'a>, &Container) -> Sample<'s, 'a>,
 ) {
     for container in containers {
         for status in statuses
@@ -29,26 +29,30 @@ pub(super) fn info(
         {
             let sample = s
                 .label("container", &status.name)
-                .dictionary_label(DictionaryColumn::Image, "image_spec", container.image.as_deref())
+                .dictionary_label(
+                    DictionaryColumn::Image,
+                    "image_spec",
+                    container.image.as_deref(),
+                )
                 .dictionary_label(DictionaryColumn::Image, "image", &*status.image)
                 .dictionary_label(DictionaryColumn::Image, "image_id", &*status.image_id)
                 .label("container_id", status.container_id.as_ref());
-            more(sample, container).value(1);
+            add_labels(sample, container).value(1);
         }
     }
 }
 
-/// What each container may use at most.
+/// The resource limits of each container.
 pub(super) fn limits(pod: &Pod, containers: &[Container], s: &mut Samples<'_>) {
     amounts(pod, containers, s, |resources| resources.limits.as_ref());
 }
 
-/// What each container is guaranteed.
+/// The resource requests of each container.
 pub(super) fn requests(pod: &Pod, containers: &[Container], s: &mut Samples<'_>) {
     amounts(pod, containers, s, |resources| resources.requests.as_ref());
 }
 
-/// When each container that runs, or else ran, was started.
+/// The start time of each container that runs or has ended.
 pub(super) fn state_started(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each(statuses, s, |status| {
         let state = status.state.as_ref()?;
@@ -61,7 +65,7 @@ pub(super) fn state_started(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     });
 }
 
-/// Why each container last ended before its current state.
+/// The reason of the end before each container's current state.
 pub(super) fn last_terminated_reason(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each_reason(statuses, s, |status| {
         Some(
@@ -73,14 +77,14 @@ pub(super) fn last_terminated_reason(statuses: &[ContainerStatus], s: &mut Sampl
     });
 }
 
-/// The exit code with which each container last ended before its current state.
+/// The exit code of the end before each container's current state.
 pub(super) fn last_terminated_exit_code(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each(statuses, s, |status| {
         Some(last_terminated(status)?.exit_code)
     });
 }
 
-/// When each container last ended before its current state.
+/// The time of the end before each container's current state.
 pub(super) fn last_terminated_time(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each(statuses, s, |status| {
         common::unix(last_terminated(status)?.finished_at.as_ref())
@@ -92,7 +96,7 @@ pub(super) fn ready(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each(statuses, s, |status| Some(status.ready));
 }
 
-/// How often each container was restarted.
+/// The number of restarts of each container.
 pub(super) fn restarts(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each(statuses, s, |status| Some(status.restart_count));
 }
@@ -100,7 +104,7 @@ pub(super) fn restarts(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
 /// Whether each container runs.
 pub(super) fn running(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each(statuses, s, |status| {
-        Some(is(status, |state| state.running.is_some()))
+        Some(is_in_state(status, |state| state.running.is_some()))
     });
 }
 
@@ -109,21 +113,21 @@ pub(super) fn is_terminated(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each(statuses, s, |status| Some(terminated(status).is_some()));
 }
 
-/// Why each container that has ended did.
+/// The reason of each container that has ended.
 pub(super) fn terminated_reason(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each_reason(statuses, s, |status| {
         Some(terminated(status)?.reason.as_deref().unwrap_or_default())
     });
 }
 
-/// Whether each container waits to be started.
+/// Whether each container waits to start.
 pub(super) fn waiting(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each(statuses, s, |status| {
-        Some(is(status, |state| state.waiting.is_some()))
+        Some(is_in_state(status, |state| state.waiting.is_some()))
     });
 }
 
-/// Why each container that waits does.
+/// The reason of each container that waits to start.
 pub(super) fn waiting_reason(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each_reason(statuses, s, |status| {
         let waiting = status.state.as_ref()?.waiting.as_ref()?;
@@ -131,7 +135,7 @@ pub(super) fn waiting_reason(statuses: &[ContainerStatus], s: &mut Samples<'_>) 
     });
 }
 
-/// How the container ended, if that is its current state.
+/// The end of the container, if it has ended and not been restarted.
 pub(super) fn terminated(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
     status.state.as_ref()?.terminated.as_ref()
 }
@@ -140,7 +144,7 @@ fn last_terminated(status: &ContainerStatus) -> Option<&ContainerStateTerminated
     status.last_state.as_ref()?.terminated.as_ref()
 }
 
-fn is(status: &ContainerStatus, state: impl Fn(&ContainerState) -> bool) -> bool {
+fn is_in_state(status: &ContainerStatus, state: impl Fn(&ContainerState) -> bool) -> bool {
     status.state.as_ref().is_some_and(state)
 }
 

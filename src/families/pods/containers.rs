@@ -2,25 +2,17 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::{container_samples as samples, container_statuses, containers};
-use crate::families::common;
-use crate::{Family, Samples};
+use super::access::{container_statuses, containers};
+use super::container_samples as samples;
+use crate::Family;
 
-/// The families, in the order of the exposition.
+/// The families.
 ///
-/// A path below `terminated` or `waiting` is enough to see that one is there; the whole of it would
-/// bring its message along, which may be long.
-pub(super) fn families() -> [Family<Pod>; 15] {
+/// A path below `terminated` or `waiting` is enough to detect that state; the whole state would
+/// include its message, which may be long.
+pub(super) fn families() -> Vec<Family<Pod>> {
     type F = Family<Pod>;
-    [
-        F::gauge(
-            "kube_pod_completion_time",
-            "Unix time at which the last of the pod's containers that have ended did, in seconds; \
-             absent while none has.",
-        )
-        .stable()
-        .reads(["status.containerStatuses.state.terminated.finishedAt"])
-        .generate(completion_time),
+    vec![
         F::gauge(
             "kube_pod_container_info",
             "Always 1; the labels are images and identifiers of the container, absent until it \
@@ -194,10 +186,4 @@ pub(super) fn families() -> [Family<Pod>; 15] {
         ])
         .generate(|pod, s| samples::waiting_reason(container_statuses(pod), s)),
     ]
-}
-
-fn completion_time(pod: &Pod, s: &mut Samples<'_>) {
-    let ends = (container_statuses(pod).iter())
-        .filter_map(|status| common::unix(samples::terminated(status)?.finished_at.as_ref()));
-    s.maybe_value(ends.max().filter(|&end| end > 0));
 }

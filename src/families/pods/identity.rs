@@ -1,4 +1,4 @@
-//! Families that say which pod it is, who made it and where it lives.
+//! Families that identify a pod: node, addresses, creator.
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -7,20 +7,10 @@ use crate::family::dictionary::DictionaryColumn;
 use crate::k8s::ip_family;
 use crate::{Family, Samples};
 
-/// The families, in the order of the exposition.
-pub(super) fn families() -> [Family<Pod>; 4] {
+/// The families.
+pub(super) fn families() -> Vec<Family<Pod>> {
     type F = Family<Pod>;
-    [
-        F::gauge("kube_pod_created", "Unix time of creation, in seconds.")
-            .stable()
-            .reads([common::CREATED])
-            .generate(common::created),
-        F::gauge(
-            "kube_pod_deletion_timestamp",
-            "Unix time by which the pod is to be deleted, in seconds; absent before its deletion.",
-        )
-        .reads([common::DELETED])
-        .generate(common::deleted),
+    vec![
         F::gauge(
             "kube_pod_info",
             "Always 1; the labels are addresses, node, controller and priority class of the pod, \

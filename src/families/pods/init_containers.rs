@@ -2,14 +2,14 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::{container_samples as samples, init_container_statuses, init_containers};
+use super::access::{init_container_statuses, init_containers};
+use super::container_samples as samples;
 use crate::Family;
 
-/// The families, in the order of the exposition: those of [`containers`](super::containers), but
-/// for the time of completion.
-pub(super) fn families() -> [Family<Pod>; 14] {
+/// The families: those of [`containers`](super::containers) for init containers.
+pub(super) fn families() -> Vec<Family<Pod>> {
     type F = Family<Pod>;
-    [
+    vec![
         F::gauge(
             "kube_pod_init_container_info",
             "Always 1; the labels are images, identifiers and restart policy of the init \

@@ -1,8 +1,9 @@
-//! Families of a pod's status: phase, conditions and reasons.
+//! Families of a pod's status: times, phase, conditions and reasons.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 
-use super::{container_samples as samples, container_statuses};
+use super::access::{container_statuses, status};
+use super::container_samples as samples;
 use crate::families::common;
 use crate::{Family, Samples};
 
@@ -44,10 +45,29 @@ const CONDITION_TIME: [&str; 3] = [
     "status.conditions.lastTransitionTime",
 ];
 
-/// The families, in the order of the exposition.
-pub(super) fn families() -> [Family<Pod>; 12] {
+/// The families.
+pub(super) fn families() -> Vec<Family<Pod>> {
     type F = Family<Pod>;
-    [
+    vec![
+        F::gauge(
+            "kube_pod_start_time",
+            "Unix time at which a kubelet took the pod up, in seconds; absent before.",
+        )
+        .stable()
+        .reads(["status.startTime"])
+        .generate(|pod, s| {
+            let status = pod.status.as_ref();
+            let started = status.and_then(|status| status.start_time.as_ref());
+            s.maybe_value(common::unix(started));
+        }),
+        F::gauge(
+            "kube_pod_completion_time",
+            "Unix time at which the last of the pod's containers that have ended did, in seconds; \
+             absent while none has.",
+        )
+        .stable()
+        .reads(["status.containerStatuses.state.terminated.finishedAt"])
+        .generate(completion_time),
         F::gauge(
             "kube_pod_status_phase",
             "Phase of the pod, one sample per phase: 1 for the current one, else 0. Absent until \
@@ -156,8 +176,10 @@ pub(super) fn families() -> [Family<Pod>; 12] {
     ]
 }
 
-fn status(pod: &Pod) -> Option<&PodStatus> {
-    pod.status.as_ref()
+fn completion_time(pod: &Pod, s: &mut Samples<'_>) {
+    let ends = (container_statuses(pod).iter())
+        .filter_map(|status| common::unix(samples::terminated(status)?.finished_at.as_ref()));
+    s.maybe_value(ends.max().filter(|&end| end > 0));
 }
 
 fn conditions(pod: &Pod) -> &[PodCondition] {

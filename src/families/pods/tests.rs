@@ -1,6 +1,8 @@
 //! One file per group of families; the cases of `tests/conformance` cover what is not here.
 
+mod claims;
 mod containers;
+mod scheduling;
 mod spec;
 mod status;
 
@@ -10,7 +12,7 @@ use super::pods;
 use crate::families::testing::{family, samples};
 
 /// The samples of a pod `n/p` with the uid `u` in the family `name`, without name and base labels.
-fn own(name: &str, mut pod: Value) -> Vec<String> {
+fn tails(name: &str, mut pod: Value) -> Vec<String> {
     for (field, value) in [("namespace", "n"), ("name", "p"), ("uid", "u")] {
         pod["metadata"][field] = value.into();
     }
@@ -69,13 +71,13 @@ fn the_first_controlling_owner_is_the_creator() {
         },
     });
     assert_eq!(
-        own("kube_pod_info", pod.clone()),
+        tails("kube_pod_info", pod.clone()),
         [
             r#"{host_ip="10.0.0.1",pod_ip="10.1.0.1",node="n1",created_by_kind="B",created_by_name="b",priority_class="high",host_network="true"} 1"#
         ]
     );
     assert_eq!(
-        own("kube_pod_owner", pod),
+        tails("kube_pod_owner", pod),
         [
             r#"{owner_kind="A",owner_name="a",owner_is_controller="false"} 1"#,
             r#"{owner_kind="B",owner_name="b",owner_is_controller="true"} 1"#,
@@ -101,7 +103,7 @@ fn only_addresses_are_listed_and_mapped_ones_are_of_family_4() {
         },
     });
     assert_eq!(
-        own("kube_pod_ips", pod),
+        tails("kube_pod_ips", pod),
         [
             r#"{ip="fe80::1%eth0",ip_family="6"} 1"#,
             r#"{ip="::FFFF:10.0.0.5",ip_family="4"} 1"#,
@@ -151,7 +153,7 @@ fn absent_and_zero_times_have_no_sample_in_any_family() {
             "kube_pod_status_scheduled_time",
             "kube_pod_status_unscheduled_time",
         ] {
-            assert!(own(name, pod.clone()).is_empty(), "{name} with {time}");
+            assert!(tails(name, pod.clone()).is_empty(), "{name} with {time}");
         }
     }
 }

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::own;
+use super::tails;
 
 /// A pod whose containers and init containers have the same statuses.
 fn with_statuses(statuses: &Value) -> Value {
@@ -9,44 +9,12 @@ fn with_statuses(statuses: &Value) -> Value {
 
 /// The samples of a family of containers, which must be those of its twin of init containers.
 fn both(suffix: &str, pod: Value) -> Vec<String> {
-    let lines = own(&format!("kube_pod_container_{suffix}"), pod.clone());
+    let lines = tails(&format!("kube_pod_container_{suffix}"), pod.clone());
     assert_eq!(
-        own(&format!("kube_pod_init_container_{suffix}"), pod),
+        tails(&format!("kube_pod_init_container_{suffix}"), pod),
         lines
     );
     lines
-}
-
-fn finished(time: &str) -> Value {
-    json!({ "state": { "terminated": { "finishedAt": time } } })
-}
-
-#[test]
-fn a_pod_is_complete_when_its_last_container_ended() {
-    let pod = json!({
-        "status": {
-            "containerStatuses": [
-                finished("2024-01-01T00:00:01Z"),
-                finished("2024-01-01T00:00:03.9Z"),
-                finished("2024-01-01T00:00:02Z"),
-                { "state": { "running": {} }, "lastState": finished("2025-01-01T00:00:00Z")["state"] },
-            ],
-            "initContainerStatuses": [finished("2025-01-01T00:00:00Z")],
-        },
-    });
-    assert_eq!(own("kube_pod_completion_time", pod), ["{} 1.704067203e+09"]);
-}
-
-#[test]
-fn a_pod_that_ended_at_or_before_the_epoch_has_no_completion_time() {
-    for time in [
-        "1970-01-01T00:00:00Z",
-        "1969-12-31T23:59:58Z",
-        "0001-01-01T00:00:00Z",
-    ] {
-        let pod = json!({ "status": { "containerStatuses": [finished(time)] } });
-        assert!(own("kube_pod_completion_time", pod).is_empty(), "{time}");
-    }
 }
 
 #[test]
@@ -71,7 +39,7 @@ fn info_pairs_containers_of_the_spec_with_statuses_of_their_name() {
         },
     });
     assert_eq!(
-        own("kube_pod_container_info", pod.clone()),
+        tails("kube_pod_container_info", pod.clone()),
         [
             r#"{container="b",image_spec="spec-b",image="",image_id="",container_id=""} 1"#,
             r#"{container="a",image_spec="spec-a",image="a1",image_id="id",container_id="c"} 1"#,
@@ -79,7 +47,7 @@ fn info_pairs_containers_of_the_spec_with_statuses_of_their_name() {
         ]
     );
     assert_eq!(
-        own("kube_pod_init_container_info", pod),
+        tails("kube_pod_init_container_info", pod),
         [
             r#"{container="i",image_spec="spec-i",image="i1",image_id="",container_id="",restart_policy="Always"} 1"#
         ]
@@ -93,7 +61,7 @@ fn an_init_container_without_restart_policy_has_an_empty_label() {
         "status": { "initContainerStatuses": [{ "name": "i" }] },
     });
     assert_eq!(
-        own("kube_pod_init_container_info", pod),
+        tails("kube_pod_init_container_info", pod),
         [
             r#"{container="i",image_spec="",image="",image_id="",container_id="",restart_policy=""} 1"#
         ]
@@ -149,7 +117,7 @@ fn large_processor_times_are_divided_after_rounding() {
     let limits = json!({ "cpu": "9007199254740993", "memory": "9007199254740993" });
     let pod = json!({ "spec": { "containers": [{ "resources": { "limits": limits } }] } });
     assert_eq!(
-        own("kube_pod_container_resource_limits", pod),
+        tails("kube_pod_container_resource_limits", pod),
         [
             r#"{container="",node="",resource="cpu",unit="core"} 9.007199254740994e+15"#,
             r#"{container="",node="",resource="memory",unit="byte"} 9.007199254740992e+15"#,

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::own;
+use super::tails;
 
 fn with_conditions(conditions: &Value) -> Value {
     json!({ "status": { "conditions": conditions } })
@@ -9,7 +9,7 @@ fn with_conditions(conditions: &Value) -> Value {
 #[test]
 fn the_current_phase_is_1_and_running_comes_last() {
     let phase = |phase| {
-        own(
+        tails(
             "kube_pod_status_phase",
             json!({ "status": { "phase": phase } }),
         )
@@ -31,7 +31,7 @@ fn the_current_phase_is_1_and_running_comes_last() {
 #[test]
 fn the_quality_of_service_is_one_of_three() {
     let class = |class| {
-        own(
+        tails(
             "kube_pod_status_qos_class",
             json!({ "status": { "qosClass": class } }),
         )
@@ -57,7 +57,7 @@ fn a_condition_is_three_samples_and_the_first_of_its_type_counts() {
         { "type": "PodScheduled", "status": "true" },
     ]));
     assert_eq!(
-        own("kube_pod_status_ready", pod.clone()),
+        tails("kube_pod_status_ready", pod.clone()),
         [
             r#"{condition="true"} 0"#,
             r#"{condition="false"} 0"#,
@@ -65,7 +65,7 @@ fn a_condition_is_three_samples_and_the_first_of_its_type_counts() {
         ]
     );
     assert_eq!(
-        own("kube_pod_status_scheduled", pod),
+        tails("kube_pod_status_scheduled", pod),
         [
             r#"{condition="true"} 0"#,
             r#"{condition="false"} 0"#,
@@ -85,17 +85,20 @@ fn times_of_conditions_count_only_with_their_status() {
         at("PodScheduled", "True", "1970-01-01T00:00:05Z"),
         at("PodScheduled", "False", "1970-01-01T00:00:06Z"),
     ]));
-    assert_eq!(own("kube_pod_status_ready_time", pod.clone()), ["{} 2"]);
+    assert_eq!(tails("kube_pod_status_ready_time", pod.clone()), ["{} 2"]);
     assert_eq!(
-        own("kube_pod_status_initialized_time", pod.clone()),
+        tails("kube_pod_status_initialized_time", pod.clone()),
         ["{} -2"]
     );
     assert_eq!(
-        own("kube_pod_status_container_ready_time", pod.clone()),
+        tails("kube_pod_status_container_ready_time", pod.clone()),
         ["{} 0"]
     );
-    assert_eq!(own("kube_pod_status_scheduled_time", pod.clone()), ["{} 5"]);
-    assert_eq!(own("kube_pod_status_unscheduled_time", pod), ["{} 6"]);
+    assert_eq!(
+        tails("kube_pod_status_scheduled_time", pod.clone()),
+        ["{} 5"]
+    );
+    assert_eq!(tails("kube_pod_status_unscheduled_time", pod), ["{} 6"]);
 }
 
 #[test]
@@ -104,12 +107,12 @@ fn a_gated_pod_is_unschedulable_and_tells_no_time() {
         { "type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "lastTransitionTime": null },
     ]));
     assert_eq!(
-        own("kube_pod_status_unschedulable", gated.clone()),
+        tails("kube_pod_status_unschedulable", gated.clone()),
         ["{} 1"]
     );
-    assert!(own("kube_pod_status_unscheduled_time", gated).is_empty());
+    assert!(tails("kube_pod_status_unscheduled_time", gated).is_empty());
     let unknown = with_conditions(&json!([{ "type": "PodScheduled", "status": "Unknown" }]));
-    assert!(own("kube_pod_status_unschedulable", unknown).is_empty());
+    assert!(tails("kube_pod_status_unschedulable", unknown).is_empty());
 }
 
 #[test]
@@ -133,7 +136,7 @@ fn reasons_of_pod_conditions_and_ended_containers_come_in_the_order_of_the_list(
         },
     });
     assert_eq!(
-        own("kube_pod_status_reason", pod),
+        tails("kube_pod_status_reason", pod),
         [
             r#"{reason="Evicted"} 1"#,
             r#"{reason="TerminationByKubelet"} 1"#,
@@ -148,7 +151,7 @@ fn an_unlisted_reason_of_the_pod_is_other_beside_listed_ones() {
         let condition = json!({ "reason": "PreemptionByScheduler" });
         let pod = json!({ "status": { "reason": reason, "conditions": [condition] } });
         assert_eq!(
-            own("kube_pod_status_reason", pod),
+            tails("kube_pod_status_reason", pod),
             [
                 r#"{reason="PreemptionByScheduler"} 1"#,
                 r#"{reason="Other"} 1"#
@@ -170,11 +173,46 @@ fn disruptions_count_whatever_their_status_and_once_per_reason() {
         target("True", json!("TerminationByKubelet")),
     ]));
     assert_eq!(
-        own("kube_pod_status_disruption_reason", pod),
+        tails("kube_pod_status_disruption_reason", pod),
         [
             r#"{reason="EvictionByEvictionAPI"} 1"#,
             r#"{reason="Other"} 1"#,
             r#"{reason="TerminationByKubelet"} 1"#,
         ]
     );
+}
+
+fn finished(time: &str) -> Value {
+    json!({ "state": { "terminated": { "finishedAt": time } } })
+}
+
+#[test]
+fn a_pod_is_complete_when_its_last_container_ended() {
+    let pod = json!({
+        "status": {
+            "containerStatuses": [
+                finished("2024-01-01T00:00:01Z"),
+                finished("2024-01-01T00:00:03.9Z"),
+                finished("2024-01-01T00:00:02Z"),
+                { "state": { "running": {} }, "lastState": finished("2025-01-01T00:00:00Z")["state"] },
+            ],
+            "initContainerStatuses": [finished("2025-01-01T00:00:00Z")],
+        },
+    });
+    assert_eq!(
+        tails("kube_pod_completion_time", pod),
+        ["{} 1.704067203e+09"]
+    );
+}
+
+#[test]
+fn a_pod_that_ended_at_or_before_the_epoch_has_no_completion_time() {
+    for time in [
+        "1970-01-01T00:00:00Z",
+        "1969-12-31T23:59:58Z",
+        "0001-01-01T00:00:00Z",
+    ] {
+        let pod = json!({ "status": { "containerStatuses": [finished(time)] } });
+        assert!(tails("kube_pod_completion_time", pod).is_empty(), "{time}");
+    }
 }
