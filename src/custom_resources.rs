@@ -59,5 +59,5 @@ mod tests;
 
 /// The guide's code, compiled.
 #[cfg(doctest)]
-#[doc = include_str!("../../docs/custom-resources.md")]
+#[doc = include_str!("../docs/custom-resources.md")]
 struct Guide;

@@ -26,7 +26,7 @@ use crate::family::MetricType;
 /// assert_eq!(family.name(), "kube_node_spec_unschedulable");
 /// assert_eq!(family.metric_type(), MetricType::Gauge);
 /// assert_eq!(family.unit(), None);
-/// assert!(family.help().starts_with("[STABLE] Whether a node can schedule"));
+/// assert!(family.help().starts_with("[STABLE] "));
 /// assert_eq!(family.header().lines().count(), 2);
 /// assert_eq!(family.samples().map(|sample| sample.value()).sum::<f64>(), 1.0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
