@@ -8,6 +8,8 @@
 
 mod circles;
 mod imports;
+mod macros;
+mod reader;
 mod rules;
 mod tree;
 

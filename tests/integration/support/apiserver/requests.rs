@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// One request, taken apart.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct ApiRequest {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) query: BTreeMap<String, String>,
@@ -16,19 +16,19 @@ pub(crate) struct Asked {
     pub(crate) accept_encoding: Option<String>,
 }
 
-impl Asked {
+impl ApiRequest {
     pub(crate) fn new(request: &http::Request<kube::client::Body>) -> Self {
         let uri = request.uri();
         let query = uri.query().unwrap_or_default().as_bytes();
         let query = form_urlencoded::parse(query).into_owned().collect();
-        let mut asked = Self {
+        let mut parsed = Self {
             method: request.method().to_string(),
             path: uri.path().to_owned(),
             query,
             ..Self::default()
         };
         let encoding = request.headers().get(http::header::ACCEPT_ENCODING);
-        asked.accept_encoding = encoding.map(|value| value.to_str().unwrap().to_owned());
+        parsed.accept_encoding = encoding.map(|value| value.to_str().unwrap().to_owned());
         let mut parts = uri.path().trim_start_matches('/').split('/');
         let skip = if parts.next() == Some("api") { 1 } else { 2 };
         let parts: Vec<_> = parts.skip(skip).map(str::to_owned).collect();
@@ -36,17 +36,17 @@ impl Asked {
             [namespaces, namespace, rest @ ..]
                 if namespaces == "namespaces" && !rest.is_empty() =>
             {
-                asked.namespace = Some(namespace.clone());
-                asked.plural = rest[0].clone();
-                asked.name = rest.get(1).cloned();
+                parsed.namespace = Some(namespace.clone());
+                parsed.plural = rest[0].clone();
+                parsed.name = rest.get(1).cloned();
             }
             [plural, rest @ ..] => {
-                asked.plural = plural.clone();
-                asked.name = rest.first().cloned();
+                parsed.plural = plural.clone();
+                parsed.name = rest.first().cloned();
             }
             [] => {}
         }
-        asked
+        parsed
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
@@ -66,7 +66,7 @@ impl Asked {
             .map(|version| version.parse().unwrap())
     }
 
-    /// Whether an object is among what is asked for.
+    /// Whether an object is selected.
     pub(crate) fn selects(&self, object: &Value) -> bool {
         let text = |path: &str| {
             object

@@ -1,4 +1,4 @@
-//! Answers of the server, good and spoilt.
+//! Responses of the server, good and spoilt.
 
 use std::convert::Infallible;
 use std::io;
@@ -12,11 +12,11 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, StreamBody};
 use serde_json::{Value, json};
 
-use super::Fault;
+use super::fault::Fault;
 
 pub(super) type Sender = UnboundedSender<io::Result<Bytes>>;
 pub(super) type Receiver = UnboundedReceiver<io::Result<Bytes>>;
-pub(super) type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
+pub(super) type ApiResponse = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
 /// An event of a watch.
 pub(super) fn line(kind: &str, object: &Value) -> String {
@@ -39,29 +39,34 @@ pub(super) fn status(code: u16, reason: &str, message: &str) -> Value {
     })
 }
 
-/// An answer that says no.
-pub(super) fn refusal(code: u16, reason: &str, message: &str, retry_after: Option<u64>) -> Answer {
+/// A response with an error.
+pub(super) fn refusal(
+    code: u16,
+    reason: &str,
+    message: &str,
+    retry_after: Option<u64>,
+) -> ApiResponse {
     with_code(code, status(code, reason, message).to_string(), retry_after)
 }
 
 /// A body that is known, with any code.
-pub(super) fn with_code(code: u16, body: String, retry_after: Option<u64>) -> Answer {
+pub(super) fn with_code(code: u16, body: String, retry_after: Option<u64>) -> ApiResponse {
     let (sender, receiver) = unbounded();
     sender.unbounded_send(Ok(body.into())).unwrap();
-    let mut answer = streamed(code, receiver);
+    let mut response = streamed(code, receiver);
     if let Some(seconds) = retry_after {
-        answer.headers_mut().insert("Retry-After", seconds.into());
+        response.headers_mut().insert("Retry-After", seconds.into());
     }
-    answer
+    response
 }
 
 /// A body that is known.
-pub(super) fn whole(body: String) -> Answer {
+pub(super) fn whole(body: String) -> ApiResponse {
     with_code(200, body, None)
 }
 
 /// A body that comes piece by piece.
-pub(super) fn streamed(code: u16, receiver: Receiver) -> Answer {
+pub(super) fn streamed(code: u16, receiver: Receiver) -> ApiResponse {
     let frames = receiver.map(|bytes| bytes.map(http_body::Frame::data));
     let body = StreamBody::new(frames).boxed_unsync();
     Response::builder().status(code).body(body).unwrap()

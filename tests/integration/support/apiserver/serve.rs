@@ -1,0 +1,114 @@
+//! The response to a request: the fault that is meant for it, or what a healthy server returns.
+
+use std::io;
+
+use serde_json::{Value, json};
+
+use super::ApiServer;
+use super::fault::Fault;
+use super::requests::ApiRequest;
+use super::responses::{ApiResponse, line, refusal, spoil, status, whole, with_code};
+
+impl ApiServer {
+    pub(super) async fn answer(&self, request: ApiRequest, body: &[u8]) -> io::Result<ApiResponse> {
+        let fault = self.state.lock().fault_for(&request);
+        if self.state.lock().down {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        match fault {
+            None if request.method == "PATCH" => Ok(self.patch(&request, body)),
+            None => Ok(self.good(&request)),
+            Some(Fault::Refused) => Err(io::ErrorKind::ConnectionRefused.into()),
+            Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::Status(code, reason)) => Ok(refusal(code, reason, "scripted", None)),
+            Some(Fault::RetryAfter(code, seconds)) => {
+                Ok(refusal(code, "TooManyRequests", "scripted", Some(seconds)))
+            }
+            Some(Fault::Body(text)) => Ok(whole(text.into())),
+            Some(Fault::ErrorEvent(code, reason)) => {
+                Ok(whole(line("ERROR", &status(code, reason, "scripted"))))
+            }
+            Some(fault) => Ok(self.good(&request).map(|body| spoil(body, fault))),
+        }
+    }
+
+    /// Merges into an object, or creates it; what changes nothing makes no new version.
+    fn patch(&self, request: &ApiRequest, body: &[u8]) -> ApiResponse {
+        let patch: Value = serde_json::from_slice(body).unwrap();
+        let key = (
+            request.namespace.clone().unwrap_or_default(),
+            request.name.clone().unwrap(),
+        );
+        let before = self.state.lock().collections[&request.plural]
+            .objects
+            .get(&key)
+            .cloned();
+        let mut object = before.clone().unwrap_or_else(|| json!({}));
+        merge(&mut object, &patch);
+        if before.as_ref() != Some(&object) {
+            object = self.put(&request.plural, object);
+        }
+        whole(object.to_string())
+    }
+
+    fn good(&self, request: &ApiRequest) -> ApiResponse {
+        let mut state = self.state.lock();
+        let known = state.collections.get(&request.plural);
+        if known.is_none_or(|own| !request.path.starts_with(&own.prefix)) {
+            return refusal(
+                404,
+                "NotFound",
+                "the server could not find the requested resource",
+                None,
+            );
+        }
+        if let Some(name) = &request.name {
+            let key = (request.namespace.clone().unwrap_or_default(), name.clone());
+            return match state.collections[&request.plural].objects.get(&key) {
+                Some(object) => whole(object.to_string()),
+                None => refusal(404, "NotFound", "no such object", None),
+            };
+        }
+        if !request.fields_are_known() {
+            return refusal(400, "BadRequest", "field label not supported", None);
+        }
+        if request.is_stream() && !state.streaming {
+            return refusal(422, "Invalid", "sendInitialEvents is forbidden", None);
+        }
+        let mut request = request.clone();
+        if !state.shards {
+            request.query.remove("shardSelector");
+        }
+        let too_large = request
+            .version()
+            .is_some_and(|version| version > state.version);
+        if too_large && (!request.is_watch() || request.is_stream()) {
+            let mut body = status(504, "Timeout", "Too large resource version");
+            body["details"] = json!({ "causes": [{ "reason": "ResourceVersionTooLarge" }] });
+            return with_code(504, body.to_string(), None);
+        }
+        if request.is_watch() {
+            state.watch(request, &self.state)
+        } else {
+            state.list(&request)
+        }
+    }
+}
+
+/// A JSON merge patch, [RFC 7396](https://www.rfc-editor.org/rfc/rfc7396).
+fn merge(target: &mut Value, patch: &Value) {
+    let Some(patch) = patch.as_object() else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (name, value) in patch {
+        if value.is_null() {
+            target.as_object_mut().unwrap().remove(name);
+        } else {
+            merge(&mut target[name], value);
+        }
+    }
+}

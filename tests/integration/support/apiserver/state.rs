@@ -1,0 +1,210 @@
+//! The collections with their history and their open watches, and what lists and watches get.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::channel::mpsc::unbounded;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::fault::{Fault, On};
+use super::requests::ApiRequest;
+use super::responses::{
+    ApiResponse, Sender, bookmark, line, refusal, status, streamed, whole, with_code,
+};
+
+pub(super) struct State {
+    pub(super) version: u64,
+    /// Watches of lower versions are expired.
+    pub(super) oldest: u64,
+    pub(super) collections: BTreeMap<String, Collection>,
+    pub(super) faults: Vec<(On, String, usize, Fault)>,
+    pub(super) log: Vec<ApiRequest>,
+    pub(super) tokens: HashMap<String, (u64, Vec<Value>)>,
+    pub(super) streaming: bool,
+    pub(super) whole_from_cache: bool,
+    pub(super) expiry_as_status: bool,
+    pub(super) shards: bool,
+    pub(super) down: bool,
+    pub(super) bookmarks: Duration,
+    pub(super) watches: u64,
+}
+
+pub(super) struct Collection {
+    pub(super) prefix: String,
+    pub(super) kind: String,
+    pub(super) api_version: String,
+    pub(super) objects: BTreeMap<(String, String), Value>,
+    pub(super) history: Vec<(u64, &'static str, Value)>,
+    pub(super) watches: Vec<OpenWatch>,
+}
+
+pub(super) struct OpenWatch {
+    pub(super) id: u64,
+    pub(super) request: ApiRequest,
+    pub(super) sender: Sender,
+    pub(super) muted: bool,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            version: 100,
+            oldest: 0,
+            collections: BTreeMap::new(),
+            faults: Vec::new(),
+            log: Vec::new(),
+            tokens: HashMap::new(),
+            streaming: true,
+            whole_from_cache: false,
+            expiry_as_status: false,
+            shards: false,
+            down: false,
+            bookmarks: Duration::from_secs(60),
+            watches: 0,
+        }
+    }
+}
+
+impl State {
+    /// Logs a request and takes the fault that is meant for it.
+    pub(super) fn fault_for(&mut self, request: &ApiRequest) -> Option<Fault> {
+        self.log.push(request.clone());
+        let kind = match request {
+            request if request.name.is_some() => On::Get,
+            request if request.is_stream() => On::StreamingList,
+            request if request.is_watch() => On::Watch,
+            request if request.get("continue").is_some() => On::NextPage,
+            _ => On::List,
+        };
+        let at = self.faults.iter().position(|(on, plural, times, _)| {
+            (*on == On::Any || *on == kind) && *plural == request.plural && *times > 0
+        })?;
+        let (.., times, fault) = &mut self.faults[at];
+        *times -= 1;
+        Some(fault.clone())
+    }
+
+    pub(super) fn list(&mut self, request: &ApiRequest) -> ApiResponse {
+        let collection = &self.collections[&request.plural];
+        let (version, mut objects) = match request.get("continue") {
+            Some(token) => match self.tokens.remove(token) {
+                Some(page) => page,
+                None => return refusal(410, "Expired", "the continue token is too old", None),
+            },
+            None => {
+                let selected = collection
+                    .objects
+                    .values()
+                    .filter(|own| request.selects(own));
+                (self.version, selected.cloned().collect())
+            }
+        };
+        let mut metadata = json!({ "resourceVersion": version.to_string() });
+        let from_cache = request.version() == Some(0) && self.whole_from_cache;
+        let limit = request
+            .get("limit")
+            .map(|limit| limit.parse::<usize>().unwrap());
+        if let Some(limit) = limit.filter(|limit| *limit < objects.len() && !from_cache) {
+            let rest = objects.split_off(limit);
+            let token = format!("t{}-{}", self.log.len(), rest.len());
+            metadata["continue"] = json!(token);
+            self.tokens.insert(token, (version, rest));
+        }
+        if let Some(selector) = request.get("shardSelector") {
+            metadata["shardInfo"] = json!({ "selector": selector });
+        }
+        for object in &mut objects {
+            // Items of a list do not say their kind.
+            let object = object.as_object_mut().unwrap();
+            object.remove("kind");
+            object.remove("apiVersion");
+        }
+        let kind = format!("{}List", collection.kind);
+        whole(json!({ "kind": kind, "metadata": metadata, "items": objects }).to_string())
+    }
+
+    pub(super) fn watch(&mut self, request: ApiRequest, state: &Arc<Mutex<State>>) -> ApiResponse {
+        let version = request.version();
+        if !request.is_stream() && version.is_some_and(|version| version < self.oldest) {
+            let body = status(410, "Expired", "too old resource version");
+            return if self.expiry_as_status {
+                with_code(410, body.to_string(), None)
+            } else {
+                whole(line("ERROR", &body))
+            };
+        }
+        let (sender, receiver) = unbounded();
+        let send = |line: String| sender.unbounded_send(Ok(line.into())).unwrap();
+        self.watches += 1;
+        let (id, now) = (self.watches, self.version);
+        let collection = self.collections.get_mut(&request.plural).unwrap();
+        if request.is_stream() {
+            for object in collection
+                .objects
+                .values()
+                .filter(|own| request.selects(own))
+            {
+                send(line("ADDED", object));
+            }
+            send(bookmark(&collection.kind, now, true));
+        } else {
+            for (at, kind, object) in &collection.history {
+                if version.is_some_and(|version| *at > version) && request.selects(object) {
+                    send(line(kind, object));
+                }
+            }
+        }
+        let seconds = request.get("timeoutSeconds").unwrap().parse().unwrap();
+        let (plural, every) = (request.plural.clone(), self.bookmarks);
+        collection.watches.retain(|watch| !watch.sender.is_closed());
+        collection.watches.push(OpenWatch {
+            id,
+            request,
+            sender,
+            muted: false,
+        });
+        let state = Arc::clone(state);
+        tokio::spawn(async move {
+            let end = tokio::time::Instant::now() + Duration::from_secs(seconds);
+            loop {
+                let next = tokio::time::Instant::now() + every;
+                tokio::time::sleep_until(next.min(end)).await;
+                let mut state = state.lock();
+                let version = state.version;
+                let Some(collection) = state.collections.get_mut(&plural) else {
+                    return;
+                };
+                let line = bookmark(&collection.kind, version, false);
+                let Some(watch) = collection.watches.iter().find(|watch| watch.id == id) else {
+                    return;
+                };
+                if next > end {
+                    watch.sender.close_channel();
+                }
+                if watch.sender.is_closed() {
+                    return;
+                }
+                if !watch.muted {
+                    let _ = watch.sender.unbounded_send(Ok(line.into()));
+                }
+            }
+        });
+        streamed(200, receiver)
+    }
+}
+
+impl Collection {
+    pub(super) fn happen(&mut self, version: u64, kind: &'static str, object: Value) {
+        self.watches.retain(|watch| !watch.sender.is_closed());
+        for watch in self.watches.iter().filter(|watch| !watch.muted) {
+            // A watch from a version that is yet to come waits for it, without a word.
+            let wanted = watch.request.version().is_none_or(|from| from < version);
+            if wanted && watch.request.selects(&object) {
+                let _ = watch.sender.unbounded_send(Ok(line(kind, &object).into()));
+            }
+        }
+        self.history.push((version, kind, object));
+    }
+}
