@@ -5,7 +5,8 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
 use kube::{Client, Config};
-use kube_state_metrics::watch::{Health, ReadinessPolicy, configure_for_watching};
+use kube_state_metrics::health::{Health, ReadinessPolicy};
+use kube_state_metrics::watch::configure_for_watching;
 use kube_state_metrics::{BuildError, BuiltIn, StateMetrics};
 
 /// What the service exposes: pods and deployments, without the families nobody looks at.

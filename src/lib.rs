@@ -50,7 +50,7 @@
 //!
 //! | feature | module | brings |
 //! |---|---|---|
-//! | none | the root, [`families`](mod@families), [`filter`] | families, stores, text |
+//! | none | the root, [`families`](mod@families), [`filter`], [`health`] | families, stores, text, health of feeds |
 //! | `gzip` | the root | compressed expositions from cached blocks |
 //! | `http` | [`service`] | a tower service with content negotiation; includes `gzip` |
 //! | `prometheus` | [`self_metrics`] | metrics of the stores themselves, on a registry of the host's |
@@ -123,10 +123,12 @@ pub use registry::{BuildError, BuildProblem, Builder, FeedError, StateMetrics};
 pub use registry::{CustomResources, ResourceChanges};
 pub use resource::{CollectedResource, ResourceInfo, ResourceName, Scope, StaticScope};
 pub use scope::{Shard, ShardError};
+pub use source::host::HostSource;
 #[cfg(feature = "manifests")]
 pub use source::manifests;
 #[cfg(feature = "watch")]
 pub use source::watch;
+pub use source::{Source, SourceFuture, health};
 pub use store::{
     CacheStore, MetricsStore, ObjectWriter, StoreReader, StoreStats, StoredObject, Writer,
 };

@@ -1,8 +1,8 @@
 //! Metrics of the stores themselves, for a [`prometheus::Registry`] of the host's.
 //!
-//! [`watch::WatchBuilder::registry`](crate::source::watch::WatchBuilder::registry) registers all that is here together
+//! [`WatchBuilder::registry`](crate::watch::WatchBuilder::registry) registers all that is here together
 //! with metrics of the watches. [`StoreMetrics`] is for hosts that feed their stores otherwise: from
-//! watches of their own, or from [manifests](crate::source::manifests).
+//! watches of their own, or from [manifests](crate::manifests).
 //!
 //! ```
 //! use kube_state_metrics::StateMetrics;
@@ -25,6 +25,8 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Error, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
+#[cfg(feature = "custom-resources")]
+use crate::custom_resources::DefinitionChanges;
 use crate::families::BuiltIn;
 use crate::registry::StateMetrics;
 use crate::resource::ResourceInfo;
@@ -80,10 +82,10 @@ pub struct StoreMetrics {
 /// ```
 #[derive(Clone, Debug)]
 pub struct DefinitionMetrics {
-    pub(crate) added: IntCounter,
-    pub(crate) updated: IntCounter,
-    pub(crate) deleted: IntCounter,
-    pub(crate) known: IntGauge,
+    added: IntCounter,
+    updated: IntCounter,
+    deleted: IntCounter,
+    known: IntGauge,
 }
 
 /// The figures of stores, as they were at the last refresh.
@@ -182,23 +184,15 @@ impl DefinitionMetrics {
         })
     }
 
-    /// Counts what a reading of manifests made of the definitions among them.
-    ///
-    /// ```
-    /// use kube_state_metrics::manifests::Definitions;
-    /// use kube_state_metrics::self_metrics::DefinitionMetrics;
-    ///
-    /// let definitions = DefinitionMetrics::new()?;
-    /// // Usually `ManifestFeed::reload().definitions`.
-    /// definitions.note(Definitions::default());
-    /// # Ok::<(), prometheus::Error>(())
-    /// ```
-    #[cfg(feature = "manifests")]
-    pub fn note(&self, definitions: crate::source::manifests::Definitions) {
-        self.added.inc_by(definitions.added as u64);
-        self.updated.inc_by(definitions.updated as u64);
-        self.deleted.inc_by(definitions.deleted as u64);
-        self.known.set(gauge(definitions.known as u64));
+    /// Counts changes of definitions, such as those of a
+    /// [`LoadReport`](crate::manifests::LoadReport).
+    #[cfg(feature = "custom-resources")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "custom-resources")))]
+    pub fn record(&self, changes: DefinitionChanges) {
+        self.added.inc_by(changes.added as u64);
+        self.updated.inc_by(changes.updated as u64);
+        self.deleted.inc_by(changes.deleted as u64);
+        self.known.set(gauge(changes.known as u64));
     }
 
     fn parts(&self) -> [&dyn Collector; 4] {

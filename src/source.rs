@@ -1,6 +1,50 @@
 //! Sources: what feeds the stores with objects.
+//!
+//! A source lists and watches a cluster, reads manifests, or is code of the host. Every source reports
+//! to a [`Health`], and takes up and drops resources as a configuration adds and removes them.
 
+pub mod health;
+pub(crate) mod host;
 #[cfg(feature = "manifests")]
 pub mod manifests;
+#[cfg(any(feature = "manifests", feature = "watch"))]
+mod plan_follower;
 #[cfg(feature = "watch")]
 pub mod watch;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use health::Health;
+
+/// The future of a running source.
+pub type SourceFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Feeds the stores of a [`StateMetrics`](crate::StateMetrics) with objects.
+///
+/// [`watch::ClusterWatch`](crate::watch::ClusterWatch) and
+/// [`manifests::ManifestFeed`](crate::manifests::ManifestFeed) are sources; [`HostSource`](crate::HostSource)
+/// makes one of a future of the host.
+///
+/// ```
+/// use kube_state_metrics::health::ReadinessPolicy;
+/// use kube_state_metrics::{Source, StateMetrics};
+///
+/// /// Starts a source and waits until its resources are complete.
+/// async fn start(source: impl Source + 'static) {
+///     let health = source.health();
+///     tokio::spawn(Box::new(source).run());
+///     health.ready(ReadinessPolicy::Default).await;
+/// }
+/// ```
+pub trait Source: fmt::Debug + Send {
+    /// The health of the resources that the source feeds.
+    fn health(&self) -> Health;
+
+    /// Feeds the stores until the future is dropped. Follows the configuration: feeds resources that
+    /// are added later, and stops feeding those that are removed.
+    ///
+    /// Stored samples stay when the future is dropped.
+    fn run(self: Box<Self>) -> SourceFuture;
+}

@@ -29,8 +29,6 @@ pub use cache::{CacheStore, StoredObject};
 pub(crate) use column::Column;
 pub use metrics_store::MetricsStore;
 pub use object_writer::ObjectWriter;
-#[cfg(feature = "watch")]
-pub(crate) use object_writer::sealed::Sealed;
 pub(crate) use page::Page;
 pub use reader::StoreReader;
 pub(crate) use row::RowPrefix;

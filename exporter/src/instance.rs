@@ -9,7 +9,7 @@ mod unreadable_values;
 mod watched_cluster;
 mod watched_manifests;
 
-use kube_state_metrics::watch::ReadinessPolicy;
+use kube_state_metrics::health::ReadinessPolicy;
 use kube_state_metrics::{BuildError, StateMetrics};
 use prometheus::proto::MetricFamily;
 

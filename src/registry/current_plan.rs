@@ -11,8 +11,7 @@ use crate::exposition::{Exposition, ExpositionFilter, Format, Plan};
 /// The plan in force; a scrape takes what is in force when it begins.
 pub(crate) struct CurrentPlan {
     state: RwLock<State>,
-    /// Told of every other plan.
-    #[cfg(feature = "watch")]
+    /// Notifies sources of a new plan.
     changed: tokio::sync::watch::Sender<()>,
 }
 
@@ -32,7 +31,6 @@ impl CurrentPlan {
         };
         Self {
             state: RwLock::new(state),
-            #[cfg(feature = "watch")]
             changed: tokio::sync::watch::Sender::new(()),
         }
     }
@@ -56,12 +54,10 @@ impl CurrentPlan {
         }
         state.plan = Arc::new(plan);
         drop(state);
-        #[cfg(feature = "watch")]
         self.changed.send_replace(());
     }
 
-    /// Tells of every other plan that is put in force.
-    #[cfg(feature = "watch")]
+    /// Notifies of each new plan.
     pub(crate) fn changes(&self) -> tokio::sync::watch::Receiver<()> {
         self.changed.subscribe()
     }

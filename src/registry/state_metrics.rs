@@ -194,7 +194,6 @@ impl StateMetrics {
         self.current.plan()
     }
 
-    #[cfg(any(feature = "custom-resources", feature = "watch"))]
     pub(crate) fn current_plan(&self) -> &CurrentPlan {
         &self.current
     }

@@ -1,9 +1,10 @@
 //! Watching a cluster (feature `watch`): lists and watches every registered resource, and reports
-//! failures in [`Health`], in the log and in metrics.
+//! failures in [`Health`](crate::health::Health), in the log and in metrics.
 //!
 //! ```no_run
 //! use kube_state_metrics::StateMetrics;
-//! use kube_state_metrics::watch::{ReadinessPolicy, configure_for_watching};
+//! use kube_state_metrics::health::ReadinessPolicy;
+//! use kube_state_metrics::watch::configure_for_watching;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let metrics = StateMetrics::builder().default_resources().build()?;
@@ -22,7 +23,7 @@
 //!
 //! ```
 //! use kube_state_metrics::StateMetrics;
-//! use kube_state_metrics::watch::ReadinessPolicy;
+//! use kube_state_metrics::health::ReadinessPolicy;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -52,22 +53,32 @@ mod client;
 mod cluster_watch;
 mod config;
 mod connection;
+mod context;
 #[cfg(feature = "custom-resources")]
 mod definitions;
 mod errors;
 mod failure;
-mod feed;
 mod handle;
-mod health;
+mod json_nesting;
 mod json_splitter;
+mod line_splitter;
+mod logged_feed;
 mod metrics;
+mod object_buffer;
 mod outage;
-mod readiness;
+mod own_pod;
+mod paged_list;
 mod record;
 mod reflector;
+mod replicas;
 mod request;
-mod sharding;
+mod shard_control;
+mod sink;
+mod split_error;
+mod store_watches;
+mod streaming_list;
 mod timeouts;
+mod watch_changes;
 mod watch_event;
 mod watch_stream;
 
@@ -75,9 +86,6 @@ pub use builder::WatchBuilder;
 pub use client::{configure_for_watching, user_agent};
 pub use cluster_watch::ClusterWatch;
 pub use errors::{WatchError, WatchProblem};
-pub use failure::FailureReason;
 pub use handle::WatchHandle;
-pub use health::{FeedHealth, FeedOrigin, Health, HealthSnapshot, ResourceHealth, ResourceState};
-pub use readiness::{Readiness, ReadinessPolicy, UnknownPolicy};
 pub use record::{Record, RecordExt};
 pub use timeouts::WatchTimeouts;

@@ -68,7 +68,7 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     /// Removes the writer and all its rows.
     fn close(self: Box<Self>);
 }
-pub(crate) mod sealed {
+mod sealed {
     /// Keeps the trait open for methods to come.
     pub trait Sealed {}
 }

@@ -7,7 +7,8 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
-use kube_state_metrics::watch::{FailureReason, ReadinessPolicy, ResourceState, WatchTimeouts};
+use kube_state_metrics::health::{FailureReason, ReadinessPolicy, ResourceState};
+use kube_state_metrics::watch::WatchTimeouts;
 use kube_state_metrics::{BuiltIn, Collector, Family, Scope, StateMetrics};
 use serde_json::json;
 

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Config, Resource};
-use kube_state_metrics::watch::{
-    Health, ReadinessPolicy, WatchBuilder, WatchHandle, configure_for_watching,
-};
+use kube_state_metrics::health::{Health, ReadinessPolicy};
+use kube_state_metrics::watch::{WatchBuilder, WatchHandle, configure_for_watching};
 use kube_state_metrics::{Builder, BuiltIn, ExpositionFilter, Format, StateMetrics};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

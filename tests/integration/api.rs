@@ -6,11 +6,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::core::DynamicObject;
 use kube_state_metrics::custom_resources::{Config, ConfigError, KnownKind};
 use kube_state_metrics::filter::{AllowlistConfig, FilterError, MetricFilter};
+use kube_state_metrics::health::Health;
 use kube_state_metrics::manifests::{ManifestFeed, ManifestProblem, ManifestSource};
 use kube_state_metrics::service::{Body, MetricsService};
-use kube_state_metrics::watch::{
-    ClusterWatch, Health, Record, WatchBuilder, WatchError, WatchHandle,
-};
+use kube_state_metrics::watch::{ClusterWatch, Record, WatchBuilder, WatchError, WatchHandle};
 use kube_state_metrics::{
     BuildError, Builder, Chunks, Collector, DecodeError, Exposition, ExpositionFilter, Family,
     FeedError, MetricsStore, ObjectWriter, Shard, ShardError, StateMetrics, Writer,

@@ -26,11 +26,6 @@ const KNOWN: &[&str] = &[
     "src/families/pods/containers.rs -> src/families/pods.rs",
     "src/families/pods/init_containers.rs -> src/families/pods.rs",
     "src/families/pods/status.rs -> src/families/pods.rs",
-    "src/self_metrics.rs -> src/source/manifests.rs",
-    "src/source/manifests/feed.rs -> src/source/manifests.rs",
-    "src/source/manifests/kinds.rs -> src/source/manifests.rs",
-    "src/source/watch/health.rs -> src/source/watch/feed.rs",
-    "src/source/watch/readiness.rs -> src/source/watch/health.rs",
 ];
 
 fn root() -> &'static Path {

@@ -15,9 +15,8 @@ mod streams;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube_state_metrics::watch::{
-    Health, ReadinessPolicy, ResourceHealth, WatchBuilder, WatchHandle,
-};
+use kube_state_metrics::health::{Health, ReadinessPolicy, ResourceHealth};
+use kube_state_metrics::watch::{WatchBuilder, WatchHandle};
 use kube_state_metrics::{
     Builder, BuiltIn, Collector, ExpositionFilter, Family, Format, StateMetrics,
 };
@@ -187,5 +186,5 @@ fn exposed(text: &str) -> Vec<String> {
     lines.collect()
 }
 
-const SYNCED: kube_state_metrics::watch::ResourceState =
-    kube_state_metrics::watch::ResourceState::Synced;
+const SYNCED: kube_state_metrics::health::ResourceState =
+    kube_state_metrics::health::ResourceState::Synced;

@@ -4,7 +4,8 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
 
-use kube_state_metrics::watch::{ReadinessPolicy, WatchError};
+use kube_state_metrics::health::ReadinessPolicy;
+use kube_state_metrics::watch::WatchError;
 use prometheus::proto::MetricFamily;
 
 use super::coverage::Coverage;

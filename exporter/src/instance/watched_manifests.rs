@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kube_state_metrics::StateMetrics;
+use kube_state_metrics::health::ReadinessPolicy;
 use kube_state_metrics::manifests::{LoadReport, ManifestFeed, ManifestSource};
 use kube_state_metrics::self_metrics::{DefinitionMetrics, StoreMetrics};
-use kube_state_metrics::watch::ReadinessPolicy;
 use parking_lot::Mutex;
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Registry};
@@ -64,7 +64,7 @@ impl WatchedManifests {
         let feed = ManifestSource::new(paths).open(&metrics);
         let (feed, report) = load(feed).await?;
         let definitions = manifest_metrics.definitions.clone();
-        definitions.note(report.definitions);
+        definitions.record(report.definitions);
         let state = ManifestState::new(report, &BTreeSet::new());
         let state = Arc::new(Mutex::new(state));
         let reloading = reload_on_change(file_watcher, feed, Arc::clone(&state), definitions);
@@ -163,7 +163,7 @@ async fn reload_on_change(
             // The runtime is shutting down.
             Err(_) => return,
         };
-        definitions.note(report.definitions);
+        definitions.record(report.definitions);
         let before = std::mem::take(&mut state.lock().problems);
         let new = ManifestState::new(report, &before);
         tracing::info!(

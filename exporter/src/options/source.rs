@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kube_state_metrics::watch::ReadinessPolicy;
+use kube_state_metrics::health::ReadinessPolicy;
 
 use super::reader::Reader;
 use super::table;

@@ -245,7 +245,7 @@ pub(crate) fn whole(document: &Document<'_>) -> Result<serde_json::Value, Syntax
     Ok(object)
 }
 
-/// SampleBuffer with the offsets where they begin.
+/// Lines, each with its offset.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.split_inclusive('\n').scan(0, |offset, line| {
         let start = *offset;

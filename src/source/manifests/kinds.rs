@@ -1,4 +1,4 @@
-//! The kinds that exist, as far as manifests tell.
+//! The kinds that manifests define or contain.
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
@@ -9,71 +9,59 @@ use foldhash::fast::FixedState;
 use serde_json::{Value, json};
 
 use super::documents::{self, Document};
-use super::{Definitions, LoadReport, files, is_stdin};
-use crate::StateMetrics;
-use crate::custom_resources::KnownKind;
+use super::paths::{files, is_stdin};
+use crate::custom_resources::{DefinitionChanges, KnownKind};
+use crate::registry::StateMetrics;
 
-/// What was known of kinds when the manifests were read last.
+/// The kinds of the last reading.
 #[derive(Debug, Default)]
 pub(super) struct Kinds {
-    /// Definitions by name, each with a number that changes with it.
+    /// Definitions by name, each with its hash.
     definitions: BTreeMap<String, u64>,
-    /// What standard input tells, which is read once.
+    /// The heads of the objects of standard input, which is read once.
     stdin: Vec<Value>,
 }
 
 // === impl Kinds ===
 
 impl Kinds {
-    /// Looks through all manifests and tells `metrics` which kinds there are.
+    /// Sets the known kinds of `metrics` from all manifests.
     ///
-    /// What cannot be read is told by whoever feeds the objects.
-    pub(super) fn look(
+    /// Files that cannot be read are reported when their objects are loaded.
+    pub(super) fn update(
         &mut self,
         paths: &[PathBuf],
         stdin: Option<&str>,
         metrics: &StateMetrics,
-    ) -> Definitions {
+    ) -> DefinitionChanges {
         if let Some(text) = stdin {
             self.stdin.extend(heads(text));
         }
         let mut heads = self.stdin.clone();
         for path in paths.iter().filter(|path| !is_stdin(path)) {
-            for file in files(path, &mut LoadReport::default()) {
+            for file in files(path, &mut Vec::new()) {
                 let text: io::Result<String> = std::fs::read_to_string(&file);
                 heads.extend(text.iter().flat_map(|text| self::heads(text)));
             }
         }
         let kinds = KnownKind::of_objects(&heads);
-        // Families were compared with all others when the configuration was put in force, so that
-        // kinds alone cannot be refused.
+        // Conflicts of families are found when the configuration is set, so kinds cannot be rejected.
         let kinds = KnownKind::built_in().into_iter().chain(kinds);
         let _ = metrics.custom_resources().set_known_kinds(kinds);
-        self.note(&heads)
+        self.replace_definitions(&heads)
     }
 
-    fn note(&mut self, heads: &[Value]) -> Definitions {
-        let now: BTreeMap<_, _> = heads
-            .iter()
-            .filter(|head| is_definition(head))
+    fn replace_definitions(&mut self, heads: &[Value]) -> DefinitionChanges {
+        let definitions = heads.iter().filter(|head| is_definition(head));
+        let definitions: BTreeMap<_, _> = definitions
             .map(|head| {
                 let name = head["metadata"]["name"].as_str().unwrap_or_default();
-                let number = FixedState::default().hash_one(head.to_string());
-                (name.to_owned(), number)
+                let hash = FixedState::default().hash_one(head.to_string());
+                (name.to_owned(), hash)
             })
             .collect();
-        let before = std::mem::replace(&mut self.definitions, now);
-        let now = &self.definitions;
-        let added = now.keys().filter(|name| !before.contains_key(*name));
-        let updated = (now.iter())
-            .filter(|(name, number)| before.get(*name).is_some_and(|old| old != *number));
-        let deleted = before.keys().filter(|name| !now.contains_key(*name));
-        Definitions {
-            known: now.len(),
-            added: added.count(),
-            updated: updated.count(),
-            deleted: deleted.count(),
-        }
+        let before = std::mem::replace(&mut self.definitions, definitions);
+        DefinitionChanges::between(&before, &self.definitions, |old, new| old != new)
     }
 }
 
@@ -81,7 +69,7 @@ fn is_definition(head: &Value) -> bool {
     head["kind"] == "CustomResourceDefinition"
 }
 
-/// What the objects of a text say of their kinds; definitions as a whole.
+/// The fields of the objects of a text that identify their kinds, and whole definitions.
 fn heads(text: &str) -> Vec<Value> {
     let mut heads = Vec::new();
     documents::each(text, &mut |document| {

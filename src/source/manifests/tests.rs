@@ -1,8 +1,13 @@
 use std::path::PathBuf;
+#[cfg(feature = "custom-resources")]
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::{BuiltIn, ExpositionFilter, Format};
+#[cfg(feature = "custom-resources")]
+use crate::Source;
+use crate::health::{FeedOrigin, ReadinessPolicy, ResourceState};
+use crate::{BuiltIn, ExpositionFilter, Format, StateMetrics};
 
 /// A directory of files that goes when it is dropped.
 struct Files(PathBuf);
@@ -207,10 +212,33 @@ fn a_missing_file_is_a_problem_not_a_panic() {
     );
 }
 
+#[test]
+fn resources_are_complete_once_the_manifests_have_been_read() {
+    let files = Files::new("health", &[("a.yaml", "kind: Broken")]);
+    let metrics = metrics();
+    let mut feed = ManifestSource::new([&files.0]).open(&metrics);
+    let health = feed.health();
+    let readiness = health.readiness(ReadinessPolicy::Default);
+    assert_eq!(
+        readiness.to_string(),
+        "not ready: 0 of 2 resources complete\n\
+         waiting for: configmaps (not started)\nwaiting for: namespaces (not started)\n"
+    );
+    assert_eq!(feed.reload().problems.len(), 1);
+    let readiness = health.readiness(ReadinessPolicy::Strict);
+    assert_eq!(readiness.to_string(), "ready: 2 of 2 resources complete\n");
+    for resource in health.resources() {
+        assert_eq!(resource.source, FeedOrigin::Manifests);
+        assert_eq!(resource.state, ResourceState::Synced);
+    }
+    drop(feed);
+    assert_eq!(health.resources()[0].state, ResourceState::Stopped);
+}
+
 #[cfg(feature = "custom-resources")]
 mod custom {
     use super::*;
-    use crate::custom_resources::Config;
+    use crate::custom_resources::{Config, DefinitionChanges};
 
     const CONFIG: &str = "
 spec:
@@ -276,7 +304,7 @@ spec:
         let mut feed = ManifestSource::new([&files.0]).open(&metrics);
         let report = feed.reload();
         assert_eq!((report.objects, report.problems.len()), (1, 0));
-        assert_eq!(report.definitions, Definitions::default());
+        assert_eq!(report.definitions, DefinitionChanges::default());
         let mode = "map_mode_info{customresource_group=\"\",customresource_kind=\"ConfigMap\",\
                     customresource_version=\"v1\",mode=\"fast\",name=\"a\"} 1";
         let maps = [mode.to_owned(), super::info("a")];
@@ -288,7 +316,7 @@ spec:
         let report = feed.reload();
         assert!(report.problems.is_empty(), "{:?}", report.problems);
         assert_eq!(report.objects, 3);
-        let known = |known, added, updated, deleted| Definitions {
+        let known = |known, added, updated, deleted| DefinitionChanges {
             known,
             added,
             updated,
@@ -332,6 +360,32 @@ spec:
         assert_eq!(feed.reload().definitions, known(0, 0, 0, 1));
         assert_eq!(samples(&metrics), maps);
         assert_eq!(metrics.stores().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_running_source_reads_again_for_resources_that_a_configuration_adds() {
+        let files = Files::new("running", &[("a.yaml", &object("Widget", "w", 2))]);
+        let metrics = metrics();
+        let reloads = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&reloads);
+        let feed = ManifestSource::new([&files.0]).open(&metrics);
+        let feed = feed.on_reload(move |report| {
+            assert_eq!(report.objects, 1);
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        let health = feed.health();
+        let running = tokio::spawn(Box::new(feed).run());
+        health.ready(ReadinessPolicy::Strict).await;
+        assert_eq!(samples(&metrics), [sample("Widget", "w", 2)]);
+
+        let other = Config::parse(&CONFIG.replace("name: size", "name: other")).unwrap();
+        metrics.custom_resources().set_config(Some(&other)).unwrap();
+        assert!(!health.readiness(ReadinessPolicy::Strict).ready);
+        health.ready(ReadinessPolicy::Strict).await;
+        let other = sample("Widget", "w", 2).replace("acme_size", "acme_other");
+        assert_eq!(samples(&metrics), [other]);
+        assert_eq!(reloads.load(Ordering::Relaxed), 2);
+        running.abort();
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::time::Duration;
 use kube::Client;
 
 use super::errors::WatchProblem;
+use super::own_pod::OwnPod;
 use super::reflector::Options;
 use super::request::{self, Target};
-use super::sharding::OwnPod;
 use crate::registry::StateMetrics;
 use crate::resource::{ResourceInfo, ResourceName, Scope};
 use crate::store::AnyStore;

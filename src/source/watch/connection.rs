@@ -1,4 +1,4 @@
-//! Requests and their answers: nothing here waits longer than it says.
+//! Sending requests and reading responses, with timeouts.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,61 +8,61 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
-use tokio::time::timeout;
+use tokio::time;
 
 use super::failure::Failure;
 
-/// The body of an answer, as it arrives.
-pub(super) struct Answer {
+/// The body of a response, as it arrives.
+pub(super) struct ResponseBody {
     body: Body,
 }
 
-/// Refusals are short; what is longer is not read.
-const MAX_REFUSAL: usize = 64 << 10;
+/// The maximum number of bytes of an error response that are read.
+const MAX_ERROR_BYTES: usize = 64 << 10;
 
-/// Sends a request and waits for the beginning of a good answer.
+/// Sends a request and waits for the start of a successful response.
 pub(super) async fn send(
     client: &Client,
     request: Request<Body>,
-    patience: Duration,
-) -> Result<Answer, Failure> {
-    let sent = timeout(patience, client.send(request)).await;
-    let answer = sent
-        .map_err(|_| Failure::unreachable(format!("no answer within {patience:?}")))?
+    timeout: Duration,
+) -> Result<ResponseBody, Failure> {
+    let sent = time::timeout(timeout, client.send(request)).await;
+    let response = sent
+        .map_err(|_| Failure::unreachable(format!("no response within {timeout:?}")))?
         .map_err(|error| Failure::of_request(&error))?;
-    if answer.status() == StatusCode::OK {
-        return Ok(Answer {
-            body: answer.into_body(),
+    if response.status() == StatusCode::OK {
+        return Ok(ResponseBody {
+            body: response.into_body(),
         });
     }
-    Err(refusal(answer, patience).await)
+    Err(failure_of(response, timeout).await)
 }
 
-async fn refusal(answer: Response<Body>, patience: Duration) -> Failure {
-    let (parts, body) = answer.into_parts();
-    let mut answer = Answer { body };
+async fn failure_of(response: Response<Body>, timeout: Duration) -> Failure {
+    let (parts, body) = response.into_parts();
+    let mut body = ResponseBody { body };
     let mut text = Vec::new();
-    while let Ok(Some(bytes)) = answer.next(patience).await {
+    while let Ok(Some(bytes)) = body.next(timeout).await {
         text.extend_from_slice(&bytes);
-        if text.len() > MAX_REFUSAL {
+        if text.len() > MAX_ERROR_BYTES {
             break;
         }
     }
-    Failure::of_answer(parts.status, &parts.headers, &text)
+    Failure::of_response(parts.status, &parts.headers, &text)
 }
 
-impl Answer {
+// === impl ResponseBody ===
+
+impl ResponseBody {
     /// The next bytes; `None` at the end.
-    pub(super) async fn next(&mut self, patience: Duration) -> Result<Option<Bytes>, Failure> {
-        match timeout(patience, self.read()).await {
+    pub(super) async fn next(&mut self, timeout: Duration) -> Result<Option<Bytes>, Failure> {
+        match time::timeout(timeout, self.read()).await {
             Ok(read) => read,
-            Err(_) => Err(Failure::unreachable(format!(
-                "nothing came for {patience:?}"
-            ))),
+            Err(_) => Err(Failure::unreachable(format!("no data for {timeout:?}"))),
         }
     }
 
-    /// The next bytes, whenever they come. Nothing is lost where the future is dropped.
+    /// The next bytes, without a timeout. Dropping the future loses no bytes.
     pub(super) fn read(&mut self) -> impl Future<Output = Result<Option<Bytes>, Failure>> + Send {
         let body = &mut self.body;
         async move {

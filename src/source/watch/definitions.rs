@@ -1,4 +1,4 @@
-//! Definitions of custom resources: which kinds exist, as they come and go.
+//! The definitions of custom resources, which determine the kinds of a configuration that exist.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,38 +7,41 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde::{Deserialize, Serialize};
 
-use crate::StateMetrics;
-use crate::custom_resources::KnownKind;
+use super::context::WatchContext;
+use super::reflector::Reflector;
+use super::request::Target;
+use super::sink::ListWatchSink;
+use crate::custom_resources::{DefinitionChanges, KnownKind};
 use crate::decode::{DecodeError, Fields, decode};
+use crate::registry::StateMetrics;
 use crate::resource::{ResourceInfo, Scope};
 use crate::self_metrics::DefinitionMetrics;
-use crate::store::{ObjectWriter, Sealed};
 
-/// Tells a [`StateMetrics`] which kinds the definitions it is fed serve.
-#[derive(Debug)]
-pub(super) struct DefinitionWriter {
+/// Sets the known kinds of a [`StateMetrics`] from definitions.
+pub(super) struct DefinitionSink {
     metrics: StateMetrics,
-    counts: DefinitionMetrics,
-    known: Arc<AtomicU64>,
+    definition_metrics: DefinitionMetrics,
+    /// The number of definitions, for the health.
+    count: Arc<AtomicU64>,
     resource: ResourceInfo,
     /// Kinds that exist without a definition.
     built_in: Vec<KnownKind>,
     definitions: BTreeMap<String, Definition>,
-    /// The names a list in progress has named; what it changes shows at its end.
+    /// The definitions of a list in progress. They replace the others at its end.
     listed: Option<BTreeMap<String, Definition>>,
     version: String,
 }
 
-/// One definition: its version, and what it serves.
+/// The version of one definition, and the kinds that it serves.
 #[derive(Clone, Debug)]
 struct Definition {
     version: String,
     kinds: Vec<KnownKind>,
 }
 
-/// What matters of a definition; its schemas, which are most of it, are skipped.
+/// The fields of a definition that name its kinds. The schemas are most of it and are skipped.
 #[derive(Deserialize, Serialize)]
-struct Read {
+struct DefinitionFields {
     metadata: Metadata,
     spec: Spec,
 }
@@ -73,114 +76,103 @@ struct Version {
     served: bool,
 }
 
-// === impl DefinitionWriter ===
+/// The reflector of the definitions.
+pub(super) fn reflector(context: &WatchContext) -> Reflector<DefinitionSink> {
+    let gvk = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+    let resource = ResourceInfo::dynamic(&ApiResource::from_gvk(&gvk), Scope::Cluster);
+    let count = Arc::default();
+    let sink = DefinitionSink {
+        metrics: context.config.metrics.clone(),
+        definition_metrics: context.metrics.definitions().clone(),
+        count: Arc::clone(&count),
+        resource: resource.clone(),
+        built_in: KnownKind::built_in(),
+        definitions: BTreeMap::new(),
+        listed: None,
+        version: String::new(),
+    };
+    let target = Target::all(resource);
+    let feed = context.feed(&target);
+    let health = &context.health;
+    health.add_counted(&target.resource, count, feed.reporter());
+    context.unsharded_reflector(sink, target, feed, &context.metrics)
+}
 
-impl DefinitionWriter {
-    pub(super) fn new(metrics: StateMetrics, counts: DefinitionMetrics) -> Self {
-        let gvk = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
-        Self {
-            metrics,
-            counts,
-            known: Arc::default(),
-            resource: ResourceInfo::dynamic(&ApiResource::from_gvk(&gvk), Scope::Cluster),
-            built_in: KnownKind::built_in(),
-            definitions: BTreeMap::new(),
-            listed: None,
-            version: String::new(),
-        }
-    }
+// === impl DefinitionSink ===
 
-    /// How many definitions are known.
-    pub(super) fn known(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.known)
-    }
-
+impl DefinitionSink {
     fn read(&mut self, json: &[u8]) -> Result<(String, Definition), DecodeError> {
-        let read: Read = decode(self.resource.kind(), json, &Fields::All)?;
-        let value = serde_json::to_value(&read).unwrap_or_default();
-        self.version.clone_from(&read.metadata.resource_version);
+        let fields: DefinitionFields = decode(self.resource.kind(), json, &Fields::All)?;
+        let value = serde_json::to_value(&fields).unwrap_or_default();
+        self.version.clone_from(&fields.metadata.resource_version);
         let definition = Definition {
-            version: read.metadata.resource_version,
+            version: fields.metadata.resource_version,
             kinds: KnownKind::of_definition(&value),
         };
-        Ok((read.metadata.name, definition))
+        Ok((fields.metadata.name, definition))
+    }
+
+    /// Changes one definition outside a list.
+    fn change(&mut self, change: impl FnOnce(&mut BTreeMap<String, Definition>)) {
+        let mut definitions = self.definitions.clone();
+        change(&mut definitions);
+        self.replace(definitions);
     }
 
     fn replace(&mut self, definitions: BTreeMap<String, Definition>) {
-        for (name, new) in &definitions {
-            match self.definitions.get(name) {
-                None => self.counts.added.inc(),
-                Some(old) if old.version != new.version => self.counts.updated.inc(),
-                Some(_) => {}
-            }
-        }
-        let gone = |name: &&String| !definitions.contains_key(*name);
-        let gone = self.definitions.keys().filter(gone).count();
-        self.counts.deleted.inc_by(gone as u64);
-        let kinds = |of: &BTreeMap<_, Definition>| -> Vec<KnownKind> {
-            of.values()
-                .flat_map(|own| own.kinds.iter().cloned())
-                .collect()
-        };
-        let (old, new) = (kinds(&self.definitions), kinds(&definitions));
+        let is_updated = |old: &Definition, new: &Definition| old.version != new.version;
+        let changes = DefinitionChanges::between(&self.definitions, &definitions, is_updated);
+        self.definition_metrics.record(changes);
+        self.count.store(changes.known as u64, Ordering::Relaxed);
+        let (old, new) = (kinds_of(&self.definitions), kinds_of(&definitions));
         self.definitions = definitions;
-        let count = self.definitions.len();
-        self.known.store(count as u64, Ordering::Relaxed);
-        self.counts
-            .known
-            .set(i64::try_from(count).unwrap_or(i64::MAX));
-        // The first list counts even where it is empty: built-in kinds are known from then on.
-        if old == new && !old.is_empty() {
-            return;
+        // The first list counts even if it is empty: built-in kinds are known from then on.
+        if old != new || old.is_empty() {
+            self.set_known_kinds(new);
         }
-        let kinds = self.built_in.iter().cloned().chain(new);
+    }
+
+    fn set_known_kinds(&self, defined: Vec<KnownKind>) {
+        let kinds = self.built_in.iter().cloned().chain(defined);
         match self.metrics.custom_resources().set_known_kinds(kinds) {
             Ok(changes) => {
                 for resource in changes.added {
-                    tracing::info!(resource = resource.label(), "a configured kind came");
+                    tracing::info!(resource = resource.label(), "added a configured resource");
                 }
                 for resource in changes.removed {
-                    tracing::info!(resource = resource.label(), "a configured kind went");
+                    tracing::info!(resource = resource.label(), "removed a configured resource");
                 }
             }
-            Err(error) => tracing::warn!(%error, "cannot serve the kinds that exist now"),
+            Err(error) => tracing::warn!(%error, "cannot serve the resources that exist now"),
         }
     }
 }
 
-impl Sealed for DefinitionWriter {}
-
-impl ObjectWriter for DefinitionWriter {
-    fn resource(&self) -> &ResourceInfo {
-        &self.resource
-    }
-
-    fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
+impl ListWatchSink for DefinitionSink {
+    fn apply(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         let (name, definition) = self.read(json)?;
-        if let Some(listed) = &mut self.listed {
-            listed.insert(name, definition);
-            return Ok(());
+        match &mut self.listed {
+            Some(listed) => {
+                listed.insert(name, definition);
+            }
+            None => self.change(|definitions| {
+                definitions.insert(name, definition);
+            }),
         }
-        let mut definitions = self.definitions.clone();
-        definitions.insert(name, definition);
-        self.replace(definitions);
         Ok(())
     }
 
-    fn delete_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
+    fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         let (name, _) = self.read(json)?;
-        self.delete_key("", &name);
-        Ok(())
-    }
-
-    fn delete_key(&mut self, _namespace: &str, name: &str) {
-        if let Some(listed) = &mut self.listed {
-            listed.remove(name);
-        } else if self.definitions.contains_key(name) {
-            let mut definitions = self.definitions.clone();
-            definitions.remove(name);
-            self.replace(definitions);
+        match &mut self.listed {
+            Some(listed) => {
+                listed.remove(&name);
+            }
+            None => self.change(|definitions| {
+                definitions.remove(&name);
+            }),
         }
+        Ok(())
     }
 
     fn last_version(&self) -> &str {
@@ -200,6 +192,9 @@ impl ObjectWriter for DefinitionWriter {
     fn abandon_list(&mut self) {
         self.listed = None;
     }
+}
 
-    fn close(self: Box<Self>) {}
+fn kinds_of(definitions: &BTreeMap<String, Definition>) -> Vec<KnownKind> {
+    let kinds = definitions.values().flat_map(|own| own.kinds.iter());
+    kinds.cloned().collect()
 }

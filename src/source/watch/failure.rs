@@ -1,4 +1,4 @@
-//! Why a request or a watch failed, and what that means for the next one.
+//! [`Failure`]: why a request or a watch failed, and what the next one has to consider.
 
 use std::error::Error;
 use std::fmt;
@@ -6,69 +6,38 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
 use kube::client::AuthError;
-use serde::{Deserialize, Serialize};
+use kube::runtime::watcher;
+use serde::Deserialize;
 
-use super::json_splitter::SplitError;
+use super::split_error::SplitError;
+use crate::source::health::FailureReason;
 
-/// Why a resource cannot be listed or watched now.
-///
-/// ```
-/// use kube_state_metrics::watch::FailureReason;
-///
-/// assert_eq!(FailureReason::NotFound.as_str(), "not_found");
-/// let refusals = FailureReason::ALL.iter().filter(|reason| reason.is_refusal());
-/// assert_eq!(refusals.count(), 2);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum FailureReason {
-    /// The credentials do not give the right to list or watch (403).
-    Forbidden,
-    /// The server does not know the resource (404).
-    NotFound,
-    /// The server does not know the credentials (401), or they could not be had.
-    Unauthorized,
-    /// There is no connection, or no answer in time.
-    Unreachable,
-    /// The server asks for fewer requests (429).
-    Throttled,
-    /// The server does not take the request, such as a selector it does not support (other 4xx).
-    Rejected,
-    /// The server no longer has, or does not have yet, the version asked for.
-    Expired,
-    /// The server failed (5xx).
-    ServerError,
-    /// The answer is not what it should be: truncated, not JSON, not a list.
-    DecodeError,
-}
-
-/// One failure.
+/// Why a request or a watch failed.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub(super) reason: FailureReason,
-    /// The version asked for is one the server does not have.
+    /// The server does not have the requested version yet.
     pub(super) version_too_large: bool,
     pub(super) message: String,
-    /// How long the server asks to be left alone.
+    /// `Retry-After` of the server.
     pub(super) retry_after: Option<Duration>,
-    /// The server is not there, or somebody in front of it says so.
+    /// The server is unreachable, or a proxy reports so.
     pub(super) is_away: bool,
     pub(super) contact: Contact,
 }
 
-/// How far a request came.
+/// How far a request got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Contact {
-    /// Nowhere: there was no answer, and no time to wait for one either.
+    /// The connection failed.
     None,
-    /// The server took it, and did not answer in time or as it should.
+    /// The server accepted the connection, and sent no response, or an invalid one.
     Some,
-    /// The server refused it.
+    /// The server responded with an error.
     Answer,
 }
 
-/// What a server says when it refuses: the `Status` kind, as far as it matters here.
+/// The fields of a `Status` object that are used here.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Status {
@@ -92,53 +61,8 @@ struct Cause {
     message: String,
 }
 
-/// Longer waits are not believed.
+/// The maximum of `Retry-After` that is respected.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
-
-// === impl FailureReason ===
-
-impl FailureReason {
-    /// All reasons.
-    pub const ALL: &'static [Self] = &[
-        Self::Forbidden,
-        Self::NotFound,
-        Self::Unauthorized,
-        Self::Unreachable,
-        Self::Throttled,
-        Self::Rejected,
-        Self::Expired,
-        Self::ServerError,
-        Self::DecodeError,
-    ];
-
-    /// The word used in metrics and logs, such as `not_found`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Forbidden => "forbidden",
-            Self::NotFound => "not_found",
-            Self::Unauthorized => "unauthorized",
-            Self::Unreachable => "unreachable",
-            Self::Throttled => "throttled",
-            Self::Rejected => "rejected",
-            Self::Expired => "expired",
-            Self::ServerError => "server_error",
-            Self::DecodeError => "decode_error",
-        }
-    }
-
-    /// Whether the server said clearly that there is nothing to have.
-    #[must_use]
-    pub fn is_refusal(self) -> bool {
-        matches!(self, Self::Forbidden | Self::NotFound)
-    }
-}
-
-impl fmt::Display for FailureReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.as_str().replace('_', " "))
-    }
-}
 
 // === impl Failure ===
 
@@ -158,7 +82,7 @@ impl Failure {
         Self::new(FailureReason::Unreachable, message)
     }
 
-    /// A request that got no answer.
+    /// A request without a response.
     pub(super) fn of_request(error: &kube::Error) -> Self {
         let failure = Self::of_client(error);
         let contact = match failure.reason {
@@ -168,7 +92,7 @@ impl Failure {
         Self { contact, ..failure }
     }
 
-    /// A request that got no answer, or an answer whose body broke off.
+    /// A request without a response, or with an incomplete one.
     pub(super) fn of_client(error: &kube::Error) -> Self {
         if let Some(error) = credentials(error) {
             return Self::new(FailureReason::Unauthorized, no_credentials(error));
@@ -181,10 +105,26 @@ impl Failure {
         Self::unreachable(message)
     }
 
-    /// An answer other than 200.
-    pub(super) fn of_answer(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+    /// A failure of a watch of kube-runtime.
+    pub(super) fn of_watcher(error: &watcher::Error) -> Self {
+        match error {
+            watcher::Error::InitialListFailed(error)
+            | watcher::Error::WatchStartFailed(error)
+            | watcher::Error::WatchFailed(error) => match error {
+                kube::Error::Api(status) => Self::of_status(&Status::from(&**status)),
+                error => Self::of_client(error),
+            },
+            watcher::Error::WatchError(status) => Self::of_status(&Status::from(&**status)),
+            error @ watcher::Error::NoResourceVersion => {
+                Self::new(FailureReason::DecodeError, error.to_string())
+            }
+        }
+    }
+
+    /// A response other than 200.
+    pub(super) fn of_response(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let mut status = Status::parse(body);
-        // What the HTTP server says counts more than what its JSON says.
+        // The status code of HTTP takes precedence over the one in the JSON.
         status.code = code.as_u16();
         if status.message.is_empty() {
             let reason = code.canonical_reason().unwrap_or("no reason given");
@@ -199,7 +139,7 @@ impl Failure {
         failure
     }
 
-    /// A refusal, by HTTP or in a watch.
+    /// An error, as a response or as an event of a watch.
     pub(super) fn of_status(status: &Status) -> Self {
         let details = status.details.as_ref();
         let too_large = details
@@ -232,6 +172,12 @@ impl Failure {
     }
 }
 
+impl From<http::Error> for Failure {
+    fn from(error: http::Error) -> Self {
+        Self::new(FailureReason::Rejected, format!("not a request: {error}"))
+    }
+}
+
 impl From<SplitError> for Failure {
     fn from(error: SplitError) -> Self {
         Self::new(FailureReason::DecodeError, error.to_string())
@@ -244,17 +190,17 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What went wrong with the credentials, where that is what went wrong.
+/// The error of the credentials, if they are the cause.
 fn credentials(error: &kube::Error) -> Option<&AuthError> {
     match error {
         kube::Error::Auth(error) => Some(error),
-        // They are had on the way of each request, where the client is a stack of services.
+        // A client that is a stack of services obtains them with each request.
         kube::Error::Service(error) => error.downcast_ref(),
         _ => None,
     }
 }
 
-/// The same in words, without what a plugin was given or said in confidence.
+/// A message without the secrets that a credential plugin reads and writes.
 fn no_credentials(error: &AuthError) -> String {
     match error {
         AuthError::AuthExecRun { out, .. } => {
@@ -284,9 +230,29 @@ fn chain(error: &dyn Error) -> String {
 // === impl Status ===
 
 impl Status {
-    /// Reads a `Status`; anything else has no code and no message.
+    /// Reads a `Status`. Any other JSON gives no code and no message.
     pub(super) fn parse(json: &[u8]) -> Self {
         serde_json::from_slice(json).unwrap_or_default()
+    }
+}
+
+impl From<&kube::core::Status> for Status {
+    fn from(status: &kube::core::Status) -> Self {
+        let details = status.details.as_ref().map(|details| Details {
+            retry_after_seconds: details.retry_after_seconds.into(),
+            causes: (details.causes.iter())
+                .map(|cause| Cause {
+                    reason: cause.reason.clone(),
+                    message: cause.message.clone(),
+                })
+                .collect(),
+        });
+        Self {
+            code: status.code,
+            reason: status.reason.clone(),
+            message: status.message.clone(),
+            details,
+        }
     }
 }
 
@@ -295,9 +261,9 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    fn answer(code: u16, body: &str) -> Failure {
+    fn response(code: u16, body: &str) -> Failure {
         let code = StatusCode::from_u16(code).unwrap();
-        Failure::of_answer(code, &HeaderMap::new(), body.as_bytes())
+        Failure::of_response(code, &HeaderMap::new(), body.as_bytes())
     }
 
     #[test]
@@ -314,11 +280,11 @@ mod tests {
             (503, FailureReason::ServerError),
             (302, FailureReason::ServerError),
         ] {
-            assert_eq!(answer(code, "").reason, reason, "{code}");
+            assert_eq!(response(code, "").reason, reason, "{code}");
             assert_eq!(reason.is_refusal(), matches!(code, 403 | 404));
-            assert_eq!(answer(code, "").is_away, code == 503);
+            assert_eq!(response(code, "").is_away, code == 503);
         }
-        assert_eq!(answer(503, "<html>").message, "503 Service Unavailable");
+        assert_eq!(response(503, "<html>").message, "503 Service Unavailable");
     }
 
     #[test]
@@ -354,11 +320,11 @@ mod tests {
     fn a_version_that_is_too_large_is_told_from_a_time_out() {
         let body = r#"{"kind":"Status","code":504,"reason":"Timeout","message":"Too large resource version: 9, current: 5",
             "details":{"causes":[{"reason":"ResourceVersionTooLarge","message":"Too large resource version"}],"retryAfterSeconds":1}}"#;
-        let failure = answer(504, body);
+        let failure = response(504, body);
         assert!(failure.version_too_large && !failure.is_away);
         assert_eq!(failure.reason, FailureReason::Expired);
         assert_eq!(failure.retry_after, Some(Duration::from_secs(1)));
-        assert!(!answer(504, r#"{"reason":"Timeout"}"#).version_too_large);
+        assert!(!response(504, r#"{"reason":"Timeout"}"#).version_too_large);
     }
 
     #[test]
@@ -366,7 +332,7 @@ mod tests {
         for (value, seconds) in [("7", Some(7)), ("999999", Some(120)), ("soon", None)] {
             let mut headers = HeaderMap::new();
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(value));
-            let failure = Failure::of_answer(StatusCode::TOO_MANY_REQUESTS, &headers, b"");
+            let failure = Failure::of_response(StatusCode::TOO_MANY_REQUESTS, &headers, b"");
             assert_eq!(
                 failure.retry_after,
                 seconds.map(Duration::from_secs),

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::health::Health;
-use super::sharding::ShardControl;
+use super::shard_control::ShardControl;
 use crate::registry::StateMetrics;
 use crate::scope::Shard;
+use crate::source::health::Health;
 
 /// Controls a [`ClusterWatch`](super::ClusterWatch) while it runs. A clone controls the same watch.
 ///

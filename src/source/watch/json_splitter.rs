@@ -1,27 +1,31 @@
-//! Cutting answers into objects while their bytes arrive, so that no answer is ever held whole.
+//! [`ListSplitter`]: splits a list into items while its bytes arrive, so that no response is held in
+//! memory.
 //!
-//! A list is one JSON object whose `items` may be hundreds of megabytes; a watch is one JSON object
-//! per line. Both are cut without being parsed: the objects are decoded by whoever takes them.
+//! A list is one JSON object whose `items` may be hundreds of megabytes. It is split without parsing
+//! the items.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use memchr::{memchr, memchr2};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// Cuts a list into its items and keeps the rest of it.
+use super::json_nesting::Nesting;
+use super::object_buffer::{append, recycle};
+use super::split_error::SplitError;
+
+/// Splits a list into its items and keeps its other fields.
 #[derive(Debug, Default)]
 pub(super) struct ListSplitter {
-    place: Place,
+    position: Position,
     nesting: Nesting,
-    /// What has come of the item that is not complete.
+    /// The bytes of the incomplete item.
     item: Vec<u8>,
-    /// All bytes but the items.
+    /// All bytes except the items.
     envelope: Vec<u8>,
 }
 
-/// What a list says of itself.
+/// The metadata of a list.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ListMeta {
     pub(super) version: String,
@@ -31,28 +35,8 @@ pub(super) struct ListMeta {
     pub(super) shard: Option<String>,
 }
 
-/// Cuts a watch into its lines.
-#[derive(Debug, Default)]
-pub(super) struct LineSplitter {
-    /// What has come of the line that is not complete.
-    line: Vec<u8>,
-}
-
-/// Why bytes are not the answer they should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum SplitError {
-    #[error("the answer ends in the middle")]
-    Truncated,
-    #[error("the answer is not a list of objects")]
-    NotAList,
-    #[error("the list does not say its resourceVersion")]
-    NoVersion,
-    #[error("an object of the answer is larger than {} MiB", MAX_OBJECT >> 20)]
-    TooLarge,
-}
-
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
+enum Position {
     #[default]
     Envelope,
     /// Between two items.
@@ -60,35 +44,23 @@ enum Place {
     Item,
 }
 
-/// Where in a JSON text we are.
-#[derive(Debug, Default)]
-struct Nesting {
-    depth: usize,
-    in_string: bool,
-    /// The next byte belongs to an escape sequence.
-    escaped: bool,
-}
-
-/// No object of a cluster comes near: requests to etcd are limited to about 1.5 MiB.
-const MAX_OBJECT: usize = 64 << 20;
+/// The maximum size of a list without its items.
 const MAX_ENVELOPE: usize = 1 << 20;
-/// Larger buffers are given back after use.
-const SPARE: usize = 256 << 10;
 
 // === impl ListSplitter ===
 
 impl ListSplitter {
-    /// Takes the next bytes and calls `each` with every item they complete.
+    /// Takes the next bytes and calls `each` with every item that they complete.
     pub(super) fn feed(
         &mut self,
         mut bytes: &[u8],
         mut each: impl FnMut(&[u8]),
     ) -> Result<(), SplitError> {
         while !bytes.is_empty() {
-            match self.place {
-                Place::Envelope => bytes = self.envelope(bytes)?,
-                Place::Items => bytes = self.between_items(bytes)?,
-                Place::Item => match self.nesting.end_of_value(bytes) {
+            match self.position {
+                Position::Envelope => bytes = self.envelope(bytes)?,
+                Position::Items => bytes = self.between_items(bytes)?,
+                Position::Item => match self.nesting.end_of_value(bytes) {
                     None => {
                         append(&mut self.item, bytes)?;
                         return Ok(());
@@ -102,7 +74,7 @@ impl ListSplitter {
                             each(&self.item);
                             recycle(&mut self.item);
                         }
-                        self.place = Place::Items;
+                        self.position = Position::Items;
                         bytes = rest;
                     }
                 },
@@ -111,7 +83,7 @@ impl ListSplitter {
         Ok(())
     }
 
-    /// Ends the list.
+    /// Ends the list and returns its metadata.
     pub(super) fn finish(self) -> Result<ListMeta, SplitError> {
         #[derive(Default, Deserialize)]
         #[serde(rename_all = "camelCase", default)]
@@ -124,12 +96,12 @@ impl ListSplitter {
         struct ShardInfo {
             selector: String,
         }
-        if self.place != Place::Envelope || self.nesting.depth > 0 || self.nesting.in_string {
+        if self.position != Position::Envelope || self.nesting.depth > 0 || self.nesting.in_string {
             return Err(SplitError::Truncated);
         }
         let list: BTreeMap<Cow<'_, str>, &RawValue> =
             serde_json::from_slice(&self.envelope).map_err(|_| SplitError::NotAList)?;
-        // An empty list may have `null` for its items, but something else has no items at all.
+        // The items of an empty list may be `null`. Other objects have no items at all.
         let (Some(_), Some(metadata)) = (list.get("items"), list.get("metadata")) else {
             return Err(SplitError::NotAList);
         };
@@ -143,7 +115,7 @@ impl ListSplitter {
         })
     }
 
-    /// Takes bytes up to the beginning of the items and returns the others.
+    /// Takes bytes up to the start of the items and returns the remaining ones.
     fn envelope<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], SplitError> {
         for (at, &byte) in bytes.iter().enumerate() {
             let opens_items =
@@ -157,7 +129,7 @@ impl ListSplitter {
                 return Err(SplitError::NotAList);
             }
             if opens_items {
-                self.place = Place::Items;
+                self.position = Position::Items;
                 self.nesting = Nesting::default();
                 return Ok(bytes.get(at + 1..).unwrap_or_default());
             }
@@ -165,18 +137,18 @@ impl ListSplitter {
         Ok(&[])
     }
 
-    /// Skips to the next item, or to the end of the items, and returns what is behind.
+    /// Skips to the next item, or to the end of the items, and returns the remaining bytes.
     fn between_items<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], SplitError> {
         for (at, &byte) in bytes.iter().enumerate() {
             match byte {
                 b' ' | b'\t' | b'\r' | b'\n' | b',' => {}
                 b'{' => {
-                    self.place = Place::Item;
+                    self.position = Position::Item;
                     self.nesting = Nesting::default();
                     return Ok(bytes.get(at..).unwrap_or_default());
                 }
                 b']' => {
-                    self.place = Place::Envelope;
+                    self.position = Position::Envelope;
                     self.nesting.depth = 1;
                     self.envelope.push(byte);
                     return Ok(bytes.get(at + 1..).unwrap_or_default());
@@ -197,113 +169,6 @@ fn ends_with_items_key(text: &[u8]) -> bool {
         return false;
     };
     !before.ends_with(b"\\")
-}
-
-// === impl LineSplitter ===
-
-impl LineSplitter {
-    /// Takes the next bytes and calls `each` with every line they complete, up to an error.
-    ///
-    /// Empty lines are skipped. A last line without an end is never complete: the stream was cut.
-    pub(super) fn feed<E: From<SplitError>>(
-        &mut self,
-        mut bytes: &[u8],
-        mut each: impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        while let Some(end) = memchr(b'\n', bytes) {
-            let (line, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
-            bytes = rest.get(1..).unwrap_or_default();
-            if self.line.is_empty() {
-                if !line.trim_ascii().is_empty() {
-                    each(line)?;
-                }
-                continue;
-            }
-            append(&mut self.line, line)?;
-            let blank = self.line.trim_ascii().is_empty();
-            let result = if blank { Ok(()) } else { each(&self.line) };
-            recycle(&mut self.line);
-            result?;
-        }
-        Ok(append(&mut self.line, bytes)?)
-    }
-}
-
-fn append(buffer: &mut Vec<u8>, bytes: &[u8]) -> Result<(), SplitError> {
-    if buffer.len() + bytes.len() > MAX_OBJECT {
-        return Err(SplitError::TooLarge);
-    }
-    buffer.extend_from_slice(bytes);
-    Ok(())
-}
-
-fn recycle(buffer: &mut Vec<u8>) {
-    buffer.clear();
-    if buffer.capacity() > SPARE {
-        buffer.shrink_to(0);
-    }
-}
-
-// === impl Nesting ===
-
-impl Nesting {
-    fn is_at(&self, depth: usize) -> bool {
-        self.depth == depth && !self.in_string
-    }
-
-    /// Whether `byte` may stand here: a list is one object with nothing around it.
-    fn is_in_value(&self, byte: u8) -> bool {
-        self.depth > 0 || byte == b'{' || byte.is_ascii_whitespace()
-    }
-
-    fn step(&mut self, byte: u8) {
-        if self.in_string {
-            match byte {
-                _ if self.escaped => self.escaped = false,
-                b'\\' => self.escaped = true,
-                b'"' => self.in_string = false,
-                _ => {}
-            }
-            return;
-        }
-        match byte {
-            b'"' => self.in_string = true,
-            b'{' | b'[' => self.depth += 1,
-            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-
-    /// The offset behind the value that began at depth 0, where it ends in `bytes`.
-    fn end_of_value(&mut self, bytes: &[u8]) -> Option<usize> {
-        let mut at = 0;
-        loop {
-            if self.in_string {
-                let rest = bytes.get(at..)?;
-                if self.escaped {
-                    rest.first()?;
-                    self.escaped = false;
-                    at += 1;
-                    continue;
-                }
-                let found = memchr2(b'"', b'\\', rest)?;
-                at += found + 1;
-                match rest.get(found) {
-                    Some(b'"') => self.in_string = false,
-                    _ => self.escaped = true,
-                }
-                continue;
-            }
-            let rest = bytes.get(at..)?;
-            let found =
-                (rest.iter()).position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']'))?;
-            self.step(rest.get(found).copied().unwrap_or_default());
-            at += found + 1;
-            if self.depth == 0 && !self.in_string {
-                return Some(at);
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -410,22 +275,6 @@ mod tests {
                 if splitter.feed(chunk, |_| {}).is_err() { break; }
             }
             let _ = splitter.finish();
-        }
-    }
-
-    #[test]
-    fn lines_are_cut_the_same_however_their_bytes_arrive() {
-        let text = "{\"a\":1}\n\n{\"b\":2}\r\n{\"cut";
-        for size in 1..=text.len() {
-            let (mut splitter, mut lines) = (LineSplitter::default(), Vec::new());
-            for chunk in text.as_bytes().chunks(size) {
-                let fed = splitter.feed(chunk, |line| {
-                    lines.push(String::from_utf8_lossy(line).trim().to_owned());
-                    Ok::<_, SplitError>(())
-                });
-                fed.unwrap();
-            }
-            assert_eq!(lines, ["{\"a\":1}", "{\"b\":2}"], "chunks of {size}");
         }
     }
 }

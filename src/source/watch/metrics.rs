@@ -13,13 +13,13 @@ use prometheus::{
     IntGaugeVec, Registry,
 };
 
-use super::health::{FeedOrigin, Health, ResourceState};
 use super::watch_event::EventKind;
 use crate::resource::ResourceInfo;
 use crate::scope::Shard;
 use crate::self_metrics::{
     DefinitionMetrics, Figures, counters, gauges, go_type, options, resource_label,
 };
+use crate::source::health::{FeedOrigin, Health, ResourceState};
 
 /// All metrics of a set of watches.
 #[derive(Clone)]
@@ -228,11 +228,12 @@ impl WatchMetrics {
 impl Gauges {
     fn refresh(&self, health: &Health) {
         // Resources come and go, and those that went must not stay here.
-        self.figures.reset(&health.shared.metrics);
+        self.figures.reset(health.metrics());
         self.synced.reset();
         self.failing.reset();
         self.age.reset();
-        health.each(|label, stats, own| {
+        health.each(|resource, stats, own| {
+            let label = &*resource_label(resource);
             self.figures.set(label, stats);
             if own.source == FeedOrigin::LeftOut {
                 return;

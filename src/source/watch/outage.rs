@@ -1,11 +1,11 @@
-//! Outages: where the API server cannot be reached, the log says so once, not per resource.
+//! [`Outage`]: logs once, not for each resource, that the API server does not answer.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Whether requests get answers, whatever they are for.
+/// Whether the API server answers, for requests of all resources.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
     state: Mutex<State>,
@@ -17,26 +17,26 @@ struct State {
     answered: Option<Instant>,
 }
 
-/// Requests that were on their way when the server came back may fail for so long.
+/// Requests that were sent before the server recovered may fail this long after.
 const SETTLING: Duration = Duration::from_secs(2);
 
 impl Outage {
-    /// A request got no answer; `tell` says so where that is news, before anything else is said.
-    pub(super) fn no_answer(&self, tell: impl FnOnce()) {
+    /// A request got no answer. Calls `log` if an outage begins with it.
+    pub(super) fn no_answer(&self, log: impl FnOnce()) {
         let mut state = self.state.lock();
         let settling = |at: Instant| at.elapsed() < SETTLING;
         if state.since.is_none() && !state.answered.is_some_and(settling) {
             state.since = Some(Instant::now());
-            tell();
+            log();
         }
     }
 
-    /// A request got an answer; `tell` is given how long there was none, where there was none.
-    pub(super) fn answer(&self, tell: impl FnOnce(Duration)) {
+    /// A request got an answer. Calls `log` with the duration of the outage if it ends one.
+    pub(super) fn answer(&self, log: impl FnOnce(Duration)) {
         let mut state = self.state.lock();
         state.answered = Some(Instant::now());
         if let Some(since) = state.since.take() {
-            tell(since.elapsed());
+            log(since.elapsed());
         }
     }
 }

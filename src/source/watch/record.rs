@@ -1,4 +1,4 @@
-//! Sharing a host's own watches: its events feed the same stores.
+//! [`RecordExt`]: feeds stores from the host's own watches.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,7 +7,9 @@ use futures::Stream;
 use kube::runtime::watcher;
 use pin_project_lite::pin_project;
 
+use super::failure::Failure;
 use crate::resource::CollectedResource;
+use crate::source::health::FeedReporter;
 use crate::store::Writer;
 
 /// Adds [`record_into`](Self::record_into) to streams of watch events.
@@ -35,9 +37,9 @@ use crate::store::Writer;
 pub trait RecordExt<K: CollectedResource>:
     Stream<Item = watcher::Result<watcher::Event<K>>> + Sized
 {
-    /// Feeds every event to a store on its way to whoever reads the stream.
+    /// Applies every event to a store and passes it on.
     ///
-    /// It goes anywhere in the chain where events still are events, also behind
+    /// Call it anywhere in a chain of streams of [events](watcher::Event), also after
     /// [`reflect`](kube::runtime::WatchStreamExt::reflect).
     ///
     /// ```no_run
@@ -62,6 +64,7 @@ pub trait RecordExt<K: CollectedResource>:
         Record {
             stream: self,
             writer,
+            reporter: None,
         }
     }
 }
@@ -73,30 +76,49 @@ impl<K: CollectedResource, S: Stream<Item = watcher::Result<watcher::Event<K>>>>
 
 pin_project! {
     /// A stream of watch events that feeds a store; see [`RecordExt::record_into`].
-    ///
-    /// ```
-    /// use futures::{StreamExt, stream};
-    /// use k8s_openapi::api::core::v1::Node;
-    /// use kube::runtime::watcher::Event;
-    /// use kube_state_metrics::watch::RecordExt;
-    /// use kube_state_metrics::{CacheStore, MetricsStore, families};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let node: Node = serde_json::from_value(serde_json::json!({ "metadata": { "name": "a" } }))?;
-    /// let store = MetricsStore::new(families::nodes());
-    /// let events = stream::iter([Ok(Event::Apply(node))]).record_into(store.writer());
-    /// assert_eq!(events.count().await, 1);
-    /// assert_eq!(store.list_keys(), ["a"]);
-    /// # Ok(())
-    /// # }
-    /// ```
     #[derive(Debug)]
     #[must_use = "streams do nothing unless polled"]
     pub struct Record<S, K: CollectedResource> {
         #[pin]
         stream: S,
         writer: Writer<K>,
+        reporter: Option<FeedReporter>,
+    }
+}
+
+// === impl Record ===
+
+impl<S, K: CollectedResource> Record<S, K> {
+    /// Reports lists, events and failures of the stream, so that health and readiness include it.
+    ///
+    /// ```no_run
+    /// use futures::StreamExt;
+    /// use k8s_openapi::api::core::v1::Node;
+    /// use kube::runtime::{WatchStreamExt, watcher};
+    /// use kube::{Api, Client};
+    /// use kube_state_metrics::health::ReadinessPolicy;
+    /// use kube_state_metrics::watch::RecordExt;
+    /// use kube_state_metrics::{BuiltIn, StateMetrics};
+    ///
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// // The host feeds nodes, the crate watches pods.
+    /// let builder = StateMetrics::builder().built_in([BuiltIn::Nodes, BuiltIn::Pods]);
+    /// let metrics = builder.fed_by_host(BuiltIn::Nodes).build()?;
+    /// let watch = metrics.watch(client.clone()).build()?;
+    /// let health = watch.health();
+    /// let nodes = watcher(Api::<Node>::all(client), watcher::Config::default())
+    ///     .default_backoff()
+    ///     .record_into(metrics.feed::<Node>()?)
+    ///     .report_to(health.reporter(BuiltIn::Nodes));
+    /// tokio::spawn(nodes.for_each(|event| async move { drop(event) }));
+    /// tokio::spawn(watch.run());
+    /// health.ready(ReadinessPolicy::Default).await; // both resources are complete
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn report_to(mut self, reporter: FeedReporter) -> Self {
+        self.reporter = Some(reporter);
+        self
     }
 }
 
@@ -110,8 +132,13 @@ where
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
         let item = this.stream.poll_next(cx);
-        if let Poll::Ready(Some(Ok(event))) = &item {
-            this.writer.apply_watcher_event(event);
+        if let Poll::Ready(Some(item)) = &item {
+            if let Ok(event) = item {
+                this.writer.apply_watcher_event(event);
+            }
+            if let Some(reporter) = this.reporter {
+                report(item, reporter);
+            }
         }
         item
     }
@@ -121,11 +148,23 @@ where
     }
 }
 
+fn report<K>(item: &watcher::Result<watcher::Event<K>>, reporter: &FeedReporter) {
+    match item {
+        Ok(watcher::Event::Init) => reporter.listing(),
+        Ok(watcher::Event::InitDone) => reporter.complete(),
+        Ok(watcher::Event::InitApply(_)) => reporter.data_received(),
+        Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_)) => reporter.event(),
+        Err(error) => {
+            let failure = Failure::of_watcher(error);
+            reporter.failed(failure.reason, failure.message);
+        }
+    }
+}
+
 impl<K: CollectedResource> Writer<K> {
-    /// Feeds one event of a [`kube`] watcher.
+    /// Applies one event of a [`kube`] watcher.
     ///
-    /// The objects of a list are published once the list is complete. They replace all objects that
-    /// this writer fed before.
+    /// A list is published when it is complete. It replaces all objects that this writer fed before.
     ///
     /// ```
     /// use k8s_openapi::api::core::v1::Node;

@@ -1,4 +1,4 @@
-//! What to ask the server for: paths, selectors and the parameters of each kind of request.
+//! Requests to list and watch: paths, selectors and parameters.
 
 use form_urlencoded::{Serializer, byte_serialize};
 use http::{Request, header};
@@ -6,7 +6,7 @@ use kube::client::Body;
 
 use crate::resource::ResourceInfo;
 
-/// One collection of objects: a resource, in one namespace or everywhere, narrowed by selectors.
+/// A collection of objects: a resource in one namespace or in all, with selectors.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) resource: ResourceInfo,
@@ -15,16 +15,16 @@ pub(super) struct Target {
     pub(super) label_selector: Option<String>,
 }
 
-/// A question about a collection.
+/// A request for a collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Question<'a> {
-    /// One page, or all of a list.
+pub(super) enum ListWatchRequest<'a> {
+    /// A page of a list, or a whole list.
     List {
         limit: Option<u64>,
         version: Option<&'a str>,
         next: Option<&'a str>,
     },
-    /// All objects and then their changes.
+    /// A watch that begins with all objects.
     StreamingList {
         version: Option<&'a str>,
         seconds: u64,
@@ -44,14 +44,14 @@ impl Target {
         }
     }
 
-    /// The request that asks `question`, of a shard where one is selected.
+    /// The HTTP request. `shard` is the shard selector.
     ///
     /// # Errors
     ///
-    /// Where the resource's names do not make a path.
+    /// If the names of the resource do not form a path.
     pub(super) fn request(
         &self,
-        question: Question<'_>,
+        request: ListWatchRequest<'_>,
         shard: Option<&str>,
     ) -> Result<Request<Body>, http::Error> {
         let mut uri = self.path();
@@ -67,11 +67,11 @@ impl Target {
                 query.append_pair(name, value);
             }
         }
-        let is_list = matches!(question, Question::List { .. });
-        question.write_to(&mut query);
+        let is_list = matches!(request, ListWatchRequest::List { .. });
+        request.write_to(&mut query);
         let mut request = Request::get(query.finish()).header(header::ACCEPT, "application/json");
         if !is_list {
-            // A compressed stream cannot be read event by event.
+            // Events of a compressed stream do not arrive one by one.
             request = request.header(header::ACCEPT_ENCODING, "identity");
         }
         request.body(Body::empty())
@@ -101,10 +101,10 @@ fn segment(name: &str) -> String {
     byte_serialize(name.as_bytes()).collect()
 }
 
-impl Question<'_> {
+impl ListWatchRequest<'_> {
     fn write_to(self, query: &mut Serializer<'_, String>) {
         match self {
-            Question::List {
+            ListWatchRequest::List {
                 limit,
                 version,
                 next,
@@ -113,13 +113,13 @@ impl Question<'_> {
                     query.append_pair("limit", &limit.to_string());
                 }
                 if let Some(next) = next {
-                    // The token holds the version.
+                    // The token contains the version.
                     query.append_pair("continue", next);
                 } else if let Some(version) = version {
                     query.append_pair("resourceVersion", version);
                 }
             }
-            Question::StreamingList { version, seconds } => {
+            ListWatchRequest::StreamingList { version, seconds } => {
                 query.append_pair("watch", "true");
                 query.append_pair("sendInitialEvents", "true");
                 query.append_pair("resourceVersionMatch", "NotOlderThan");
@@ -128,7 +128,7 @@ impl Question<'_> {
                 }
                 write_watch(query, seconds);
             }
-            Question::Watch { version, seconds } => {
+            ListWatchRequest::Watch { version, seconds } => {
                 query.append_pair("watch", "true");
                 query.append_pair("resourceVersion", version);
                 write_watch(query, seconds);
@@ -142,7 +142,7 @@ fn write_watch(query: &mut Serializer<'_, String>, seconds: u64) {
     query.append_pair("timeoutSeconds", &seconds.to_string());
 }
 
-/// A field selector that leaves out namespaces, in the order given.
+/// A field selector that excludes namespaces, in the given order.
 pub(super) fn without_namespaces<'a>(
     names: impl IntoIterator<Item = &'a String>,
 ) -> Option<String> {
@@ -156,7 +156,7 @@ pub(super) fn without_namespaces<'a>(
     join(terms)
 }
 
-/// Joins selectors so that all of them hold.
+/// A selector that requires all of the given ones.
 pub(super) fn join(terms: impl IntoIterator<Item = String>) -> Option<String> {
     let terms: Vec<_> = terms.into_iter().filter(|term| !term.is_empty()).collect();
     (!terms.is_empty()).then(|| terms.join(","))
@@ -168,8 +168,8 @@ mod tests {
     use k8s_openapi::api::apps::v1::Deployment;
     use k8s_openapi::api::core::v1::Pod;
 
-    fn uri(target: &Target, question: Question<'_>) -> String {
-        target.request(question, None).unwrap().uri().to_string()
+    fn uri(target: &Target, request: ListWatchRequest<'_>) -> String {
+        target.request(request, None).unwrap().uri().to_string()
     }
 
     #[test]
@@ -186,11 +186,11 @@ mod tests {
     }
 
     #[test]
-    fn each_question_has_its_parameters() {
+    fn each_request_has_its_parameters() {
         let pods = Target::all(ResourceInfo::of::<Pod>());
-        for (question, query) in [
+        for (request, query) in [
             (
-                Question::List {
+                ListWatchRequest::List {
                     limit: Some(500),
                     version: Some("0"),
                     next: None,
@@ -198,7 +198,7 @@ mod tests {
                 "limit=500&resourceVersion=0",
             ),
             (
-                Question::List {
+                ListWatchRequest::List {
                     limit: Some(500),
                     version: Some("0"),
                     next: Some("a=b"),
@@ -206,7 +206,7 @@ mod tests {
                 "limit=500&continue=a%3Db",
             ),
             (
-                Question::List {
+                ListWatchRequest::List {
                     limit: None,
                     version: None,
                     next: None,
@@ -214,7 +214,7 @@ mod tests {
                 "",
             ),
             (
-                Question::StreamingList {
+                ListWatchRequest::StreamingList {
                     version: None,
                     seconds: 300,
                 },
@@ -222,14 +222,14 @@ mod tests {
                  &allowWatchBookmarks=true&timeoutSeconds=300",
             ),
             (
-                Question::Watch {
+                ListWatchRequest::Watch {
                     version: "7",
                     seconds: 300,
                 },
                 "watch=true&resourceVersion=7&allowWatchBookmarks=true&timeoutSeconds=300",
             ),
         ] {
-            assert_eq!(uri(&pods, question), format!("/api/v1/pods?{query}"));
+            assert_eq!(uri(&pods, request), format!("/api/v1/pods?{query}"));
         }
     }
 
@@ -245,13 +245,13 @@ mod tests {
         let mut pods = Target::all(ResourceInfo::of::<Pod>());
         pods.field_selector = join([String::from("spec.nodeName=n"), String::new()]);
         pods.label_selector = Some("a in (b, c)".into());
-        let question = Question::List {
+        let request = ListWatchRequest::List {
             limit: None,
             version: None,
             next: None,
         };
         let request = pods
-            .request(question, Some("shardRange(x, '0x0', '0x1')"))
+            .request(request, Some("shardRange(x, '0x0', '0x1')"))
             .unwrap();
         assert_eq!(
             request.uri().query(),

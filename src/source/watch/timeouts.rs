@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::failure::{Failure, FailureReason};
+use super::failure::Failure;
+use crate::source::health::FailureReason;
 
 /// How long watches wait, and for what. The defaults suit clusters; tests shorten them.
 ///

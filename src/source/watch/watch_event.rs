@@ -1,4 +1,4 @@
-//! The frames of a watch: what one line says.
+//! [`WatchEvent`]: one line of a watch.
 //!
 //! Source: [API concepts, "Efficient detection of changes"](https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes).
 
@@ -12,20 +12,20 @@ use super::failure::Status;
 
 /// One line of a watch.
 #[derive(Debug)]
-pub(super) enum Frame<'a> {
-    /// An object is there, or has changed.
+pub(super) enum WatchEvent<'a> {
+    /// An object was added, modified or deleted.
     Object(EventKind, &'a [u8]),
     /// All changes up to a version have been sent.
     Bookmark {
         version: String,
-        /// All objects that were there at the start of a streaming list have been sent.
-        initial_end: bool,
+        /// The list at the start of the stream is complete.
+        ends_list: bool,
     },
-    /// The watch ends.
+    /// The server ends the watch.
     Error(Status),
 }
 
-/// What happened, in the server's words.
+/// The type of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EventKind {
     Added,
@@ -35,27 +35,29 @@ pub(super) enum EventKind {
     Error,
 }
 
-/// A line that is not a frame.
+/// A line that is not an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the watch sent a line that is not an event")]
-pub(super) struct BrokenFrame;
+pub(super) struct InvalidEvent;
 
-/// The annotation of the bookmark that ends the first part of a streaming list.
+/// The annotation of the bookmark that ends a streaming list.
 const INITIAL_END: &str = "k8s.io/initial-events-end";
 
-/// How API servers begin frames of objects; what is behind, but for the last brace, is the object.
+/// How API servers begin events. The object follows, then a brace.
 const USUAL: [(EventKind, &[u8]); 3] = [
     (EventKind::Modified, br#"{"type":"MODIFIED","object":"#),
     (EventKind::Added, br#"{"type":"ADDED","object":"#),
     (EventKind::Deleted, br#"{"type":"DELETED","object":"#),
 ];
 
-impl<'a> Frame<'a> {
+// === impl WatchEvent ===
+
+impl<'a> WatchEvent<'a> {
     /// Reads a line.
-    pub(super) fn parse(line: &'a [u8]) -> Result<Self, BrokenFrame> {
+    pub(super) fn parse(line: &'a [u8]) -> Result<Self, InvalidEvent> {
         let line = line.trim_ascii();
         for (kind, start) in USUAL {
-            // The usual spelling saves a pass over the object.
+            // The usual spelling saves parsing the object twice.
             if let Some(object) = line
                 .strip_prefix(start)
                 .and_then(|rest| rest.strip_suffix(b"}"))
@@ -66,7 +68,7 @@ impl<'a> Frame<'a> {
         Self::parse_any(line)
     }
 
-    fn parse_any(line: &'a [u8]) -> Result<Self, BrokenFrame> {
+    fn parse_any(line: &'a [u8]) -> Result<Self, InvalidEvent> {
         #[derive(Deserialize)]
         struct Any<'a> {
             #[serde(borrow, rename = "type")]
@@ -74,27 +76,30 @@ impl<'a> Frame<'a> {
             #[serde(borrow)]
             object: &'a RawValue,
         }
-        let Any { kind, object } = serde_json::from_slice(line).map_err(|_| BrokenFrame)?;
+        let Any { kind, object } = serde_json::from_slice(line).map_err(|_| InvalidEvent)?;
         let bytes = object.get().as_bytes();
         match &*kind {
             "ADDED" => Ok(Self::Object(EventKind::Added, bytes)),
             "MODIFIED" => Ok(Self::Object(EventKind::Modified, bytes)),
             "DELETED" => Ok(Self::Object(EventKind::Deleted, bytes)),
             "BOOKMARK" => {
-                let Object { metadata } = serde_json::from_slice(bytes).map_err(|_| BrokenFrame)?;
+                let Object { metadata } =
+                    serde_json::from_slice(bytes).map_err(|_| InvalidEvent)?;
                 let annotations = metadata.annotations.unwrap_or_default();
                 Ok(Self::Bookmark {
                     version: metadata.resource_version.unwrap_or_default(),
-                    initial_end: annotations
+                    ends_list: annotations
                         .get(INITIAL_END)
                         .is_some_and(|own| own == "true"),
                 })
             }
             "ERROR" => Ok(Self::Error(Status::parse(bytes))),
-            _ => Err(BrokenFrame),
+            _ => Err(InvalidEvent),
         }
     }
 }
+
+// === impl EventKind ===
 
 impl EventKind {
     pub(super) const ALL: [Self; 5] = [
@@ -105,7 +110,7 @@ impl EventKind {
         Self::Error,
     ];
 
-    /// The word used in metrics.
+    /// The name in metrics.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Added => "added",
@@ -129,7 +134,7 @@ struct Metadata {
     annotations: Option<BTreeMap<String, String>>,
 }
 
-/// The version of an object that does not decode as its kind, where it can be read.
+/// The resource version of an object that does not decode as its kind.
 pub(super) fn version_of(object: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Versioned {
@@ -152,17 +157,17 @@ mod tests {
     proptest! {
         #[test]
         fn any_line_is_harmless(line: Vec<u8>, kind in "ADDED|MODIFIED|DELETED|BOOKMARK|ERROR|x") {
-            let _ = Frame::parse(&line);
+            let _ = WatchEvent::parse(&line);
             let mut framed = format!("{{\"type\":\"{kind}\",\"object\":").into_bytes();
             framed.extend_from_slice(&line);
-            let _ = Frame::parse(&framed);
+            let _ = WatchEvent::parse(&framed);
             let _ = version_of(&line);
             let _ = Status::parse(&line);
         }
     }
 
     #[test]
-    fn frames_are_read_in_any_spelling() {
+    fn events_are_read_in_any_spelling() {
         for (line, kind, object) in [
             (
                 r#"{"type":"ADDED","object":{"a":1}}"#,
@@ -190,8 +195,8 @@ mod tests {
                 "{}",
             ),
         ] {
-            match Frame::parse(line.as_bytes()) {
-                Ok(Frame::Object(own, bytes)) => {
+            match WatchEvent::parse(line.as_bytes()) {
+                Ok(WatchEvent::Object(own, bytes)) => {
                     assert_eq!((own, bytes), (kind, object.as_bytes()), "{line}");
                 }
                 other => panic!("{line}: {other:?}"),
@@ -205,11 +210,8 @@ mod tests {
             let line = format!(
                 r#"{{"type":"BOOKMARK","object":{{"kind":"Pod","metadata":{{"resourceVersion":"5"{annotations}}},"spec":{{}}}}}}"#
             );
-            match Frame::parse(line.as_bytes()) {
-                Ok(Frame::Bookmark {
-                    version,
-                    initial_end,
-                }) => (version, initial_end),
+            match WatchEvent::parse(line.as_bytes()) {
+                Ok(WatchEvent::Bookmark { version, ends_list }) => (version, ends_list),
                 other => panic!("{line}: {other:?}"),
             }
         };
@@ -229,7 +231,7 @@ mod tests {
             r#"{"type":"BOOKMARK","object":{}}"#,
             r#"{"type":"ADDED","object":{"a":1}"#.get(..30).unwrap(),
         ] {
-            assert!(Frame::parse(line.as_bytes()).is_err(), "{line}");
+            assert!(WatchEvent::parse(line.as_bytes()).is_err(), "{line}");
         }
     }
 

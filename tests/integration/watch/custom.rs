@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::{Running, SYNCED, config_map, server, start, two_resources};
 use crate::support::{ApiServer, Fault, On, eventually, pass, within};
 use kube_state_metrics::custom_resources::{Config, KnownKind};
-use kube_state_metrics::watch::{ReadinessPolicy, WatchBuilder};
+use kube_state_metrics::health::ReadinessPolicy;
+use kube_state_metrics::watch::WatchBuilder;
 use kube_state_metrics::{Builder, BuiltIn, FeedError, Shard, StateMetrics};
 
 const CONFIG: &str = r#"

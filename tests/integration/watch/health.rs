@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{SYNCED, config_map, metrics, pods, server, start, synced};
 use crate::support::{Fault, On, eventually, pass};
 use kube_state_metrics::StateMetrics;
-use kube_state_metrics::watch::{
+use kube_state_metrics::health::{
     FailureReason, FeedOrigin, ReadinessPolicy, ResourceHealth, ResourceState,
 };
 
@@ -40,7 +40,7 @@ async fn refusals_do_not_hold_readiness_up_but_are_named() {
         assert_eq!(
             readiness.to_string(),
             format!(
-                "ready: 1 of 2 watched resources complete\n\
+                "ready: 1 of 2 resources complete\n\
                  refused: configmaps ({word}): {word}: scripted\n"
             )
         );
@@ -50,10 +50,7 @@ async fn refusals_do_not_hold_readiness_up_but_are_named() {
         // Retried with backoff, and right once it is granted.
         server.heal();
         let strict = running.health.ready(ReadinessPolicy::Strict).await;
-        assert_eq!(
-            strict.to_string(),
-            "ready: 2 of 2 watched resources complete\n"
-        );
+        assert_eq!(strict.to_string(), "ready: 2 of 2 resources complete\n");
         running.agrees().await;
     }
 }
@@ -68,7 +65,7 @@ async fn what_is_missing_for_other_reasons_holds_readiness_up() {
     assert!(!readiness.ready);
     assert_eq!(
         readiness.to_string(),
-        "not ready: 1 of 2 watched resources complete\n\
+        "not ready: 1 of 2 resources complete\n\
          waiting for: configmaps (server error): server error: scripted\n"
     );
     server.heal();
@@ -301,7 +298,7 @@ async fn a_resource_that_fails_alone_is_told_of_alone_also_beside_an_outage() {
     pass(Duration::from_secs(60)).await;
     let said = log.lines(&[]);
     let words = [
-        "cannot follow the resource",
+        "cannot list or watch the resource",
         "the API server does not answer",
         "the API server answers again",
         "synced again resource=\"configmaps\"",

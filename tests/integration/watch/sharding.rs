@@ -331,12 +331,12 @@ async fn nothing_is_served_before_the_shard_is_known() {
     .await;
     server.put("pods", exporter("other", "ksm-1"));
     eventually("another name", || {
-        sharding().contains("does not end with a replica's number")
+        sharding().contains("does not end with the ordinal of a replica")
     })
     .await;
     server.put("pods", exporter("ksm", "ksm-1"));
     eventually("no set", || {
-        sharding().contains("the StatefulSet ksm is not there")
+        sharding().contains("the StatefulSet ksm does not exist")
     })
     .await;
     assert!(!running.health.snapshot().ready);

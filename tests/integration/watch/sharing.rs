@@ -9,7 +9,10 @@ use kube::runtime::{WatchStreamExt, reflector};
 
 use super::{config_map, expected, exposed, server, start, text, two_resources};
 use crate::support::{background, eventually, pass};
-use kube_state_metrics::watch::{FeedOrigin, RecordExt};
+use kube_state_metrics::health::{
+    FailureReason, FeedOrigin, Health, ReadinessPolicy, ResourceState,
+};
+use kube_state_metrics::watch::RecordExt;
 use kube_state_metrics::{BuiltIn, Shard, StateMetrics};
 
 /// Config maps from the host, and namespaces from the watch of the crate.
@@ -96,6 +99,99 @@ async fn a_hosts_watcher_feeds_its_kind_and_the_crate_watches_the_rest() {
         assert_eq!(reader.state().len(), running.config_maps().len());
         pass(std::time::Duration::from_secs(60)).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_waits_for_a_feed_of_the_host_that_reports() {
+    let server = server();
+    let builder = two_resources().fed_by_host(BuiltIn::ConfigMaps);
+    let metrics = builder.build().unwrap();
+    let writer = metrics.feed::<ConfigMap>().unwrap();
+    let running = start(&server, metrics, |watch| watch);
+    let reporter = running.health.reporter(BuiltIn::ConfigMaps);
+    let waiting = |running: &super::Running| {
+        let readiness = running.health.readiness(ReadinessPolicy::Default);
+        (
+            readiness.complete,
+            readiness.expected,
+            readiness.waiting.len(),
+        )
+    };
+    eventually("namespaces are complete", || waiting(&running) == (1, 2, 1)).await;
+    let events = [
+        Ok(Event::Init),
+        Ok(Event::InitApply(object("a", "one"))),
+        Ok(Event::InitDone),
+    ];
+    let events = stream::iter(events).chain(stream::pending());
+    let host = events.record_into(writer).report_to(reporter);
+    let host = background(host.for_each(|_| async {}));
+    running.ready().await;
+    assert_eq!(waiting(&running), (2, 2, 0));
+    // A feed that has ended shows; a new one takes its place.
+    drop(host);
+    let state = |running: &super::Running| running.health_of("configmaps").state;
+    eventually("it has stopped", || {
+        state(&running) == ResourceState::Stopped
+    })
+    .await;
+    let reporter = running.health.reporter(BuiltIn::ConfigMaps);
+    assert_eq!(state(&running), ResourceState::NotStarted);
+    reporter.complete();
+    assert_eq!(state(&running), ResourceState::Synced);
+}
+
+#[tokio::test]
+async fn failures_of_the_hosts_watcher_are_reported() {
+    let builder = two_resources().fed_by_host(BuiltIn::ConfigMaps);
+    let metrics = builder.build().unwrap();
+    let health = Health::new(&metrics);
+    let reporter = health.reporter(BuiltIn::ConfigMaps);
+    let writer = metrics.feed::<ConfigMap>().unwrap();
+    let status = |code| {
+        Box::new(kube::core::Status {
+            code,
+            ..Default::default()
+        })
+    };
+    let failed = |reason| (ResourceState::Failing(reason), false);
+    let events = [
+        (Ok(Event::Init), (ResourceState::Listing, false)),
+        (
+            Err(watcher::Error::InitialListFailed(kube::Error::Api(status(
+                403,
+            )))),
+            failed(FailureReason::Forbidden),
+        ),
+        (
+            Err(watcher::Error::WatchStartFailed(kube::Error::Service(
+                "no route".into(),
+            ))),
+            failed(FailureReason::Unreachable),
+        ),
+        (
+            Ok(Event::InitApply(object("a", "one"))),
+            failed(FailureReason::Unreachable),
+        ),
+        (Ok(Event::InitDone), (ResourceState::Synced, true)),
+        (
+            Err(watcher::Error::WatchError(status(410))),
+            (ResourceState::Failing(FailureReason::Expired), true),
+        ),
+        (
+            Ok(Event::Apply(object("a", "two"))),
+            (ResourceState::Synced, true),
+        ),
+    ];
+    let (events, states): (Vec<_>, Vec<_>) = events.into_iter().unzip();
+    let mut host = stream::iter(events).record_into(writer).report_to(reporter);
+    for expected in states {
+        let _ = host.next().await.unwrap();
+        let config_maps = health.resources().remove(0);
+        assert_eq!((config_maps.state, config_maps.complete), expected);
+    }
+    let config_maps = health.resources().remove(0);
+    assert!(config_maps.feeds[0].was_refused && config_maps.objects == 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,408 @@
+//! Health: the state of each resource and of its feeds, and readiness.
+//!
+//! Every [`Source`](crate::Source) has a [`Health`]. Serve [`Health::readiness`] at `/readyz`, and
+//! [`Health::snapshot`] as JSON or on a page.
+
+mod clock;
+mod failure_reason;
+mod feed;
+mod readiness;
+mod resource;
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+pub use failure_reason::FailureReason;
+pub use feed::FeedReporter;
+pub(crate) use feed::FeedState;
+pub use readiness::{Readiness, ReadinessPolicy, UnknownPolicy};
+pub use resource::{FeedHealth, FeedOrigin, HealthSnapshot, ResourceHealth, ResourceState};
+
+use crate::exposition::Plan;
+use crate::registry::StateMetrics;
+use crate::resource::{ResourceInfo, ResourceName};
+use crate::store::{AnyStore, StoreStats};
+
+/// The health of every resource. A clone is another handle to the same health.
+///
+/// ```
+/// # #[cfg(feature = "watch")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let service = tower::service_fn(|_| async {
+/// #     http::Response::builder().status(404).body(kube::client::Body::empty())
+/// # });
+/// # let client = kube::Client::new(service, "default"); // a server that knows nothing
+/// use kube_state_metrics::health::{FailureReason, FeedOrigin, ReadinessPolicy, ResourceState};
+/// use kube_state_metrics::{BuiltIn, StateMetrics};
+///
+/// let builder = StateMetrics::builder().built_in([BuiltIn::Pods, BuiltIn::Nodes]);
+/// let metrics = builder.fed_by_host(BuiltIn::Nodes).build()?;
+/// let watch = metrics.watch(client).build()?;
+/// let health = watch.health();
+/// assert!(!health.readiness(ReadinessPolicy::Default).ready);
+/// tokio::spawn(watch.run());
+///
+/// let readiness = health.ready(ReadinessPolicy::Default).await;
+/// assert!(readiness.ready);
+///
+/// let [nodes, pods] = &health.resources()[..] else { unreachable!("two are registered") };
+/// assert_eq!((nodes.source, pods.source), (FeedOrigin::Host, FeedOrigin::Watched));
+/// assert_eq!(pods.state, ResourceState::Failing(FailureReason::NotFound));
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "watch"))]
+/// # fn main() {}
+/// ```
+#[derive(Clone)]
+pub struct Health {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    metrics: StateMetrics,
+    /// The source that feeds resources for which nothing else is reported.
+    origin: FeedOrigin,
+    resources: RwLock<Resources>,
+    /// Why the shard is not known yet, if it is taken from a StatefulSet.
+    sharding: Mutex<Option<String>>,
+    /// The source has started its feeds.
+    is_started: AtomicBool,
+    /// The default policy has been met.
+    was_ready: AtomicBool,
+    changed: watch::Sender<()>,
+}
+
+#[derive(Default)]
+struct Resources {
+    /// The plan whose stores are listed.
+    plan: Weak<Plan>,
+    /// In the order of the plan.
+    tracked: Vec<TrackedResource>,
+    reported: Vec<(ResourceName, Arc<FeedState>)>,
+}
+
+struct TrackedResource {
+    info: ResourceInfo,
+    /// `None` if the objects are only counted, in `count`.
+    store: Option<Arc<dyn AnyStore>>,
+    count: Arc<AtomicU64>,
+    origin: FeedOrigin,
+    /// `None` before the source starts them.
+    feeds: Option<Vec<Arc<FeedState>>>,
+}
+
+// === impl Health ===
+
+impl Health {
+    /// The health of resources that the host feeds itself, without a watch or manifests.
+    ///
+    /// A resource counts for readiness if a [`reporter`](Self::reporter) reports on it.
+    #[must_use]
+    pub fn new(metrics: &StateMetrics) -> Self {
+        Self::of_source(metrics, FeedOrigin::Host, true)
+    }
+
+    fn of_source(metrics: &StateMetrics, origin: FeedOrigin, is_started: bool) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                metrics: metrics.clone(),
+                origin,
+                resources: RwLock::default(),
+                sharding: Mutex::default(),
+                is_started: AtomicBool::new(is_started),
+                was_ready: AtomicBool::new(false),
+                changed: watch::Sender::new(()),
+            }),
+        }
+    }
+
+    /// The health of all resources now.
+    #[must_use]
+    pub fn snapshot(&self) -> HealthSnapshot {
+        HealthSnapshot {
+            ready: self.readiness(ReadinessPolicy::Default).ready,
+            sharding: self.shared.sharding.lock().clone(),
+            resources: self.resources(),
+        }
+    }
+
+    /// The health of each resource, in the order of the exposition.
+    #[must_use]
+    pub fn resources(&self) -> Vec<ResourceHealth> {
+        let mut resources = Vec::new();
+        self.each(|_, _, health| resources.push(health));
+        resources
+    }
+
+    /// Whether the policy is met, and which resources are missing.
+    #[must_use]
+    pub fn readiness(&self, policy: ReadinessPolicy) -> Readiness {
+        let shared = &self.shared;
+        let sharding = shared.sharding.lock().clone();
+        let is_started = shared.is_started.load(Ordering::Acquire);
+        let resources = self.resources();
+        let is_met =
+            |policy: ReadinessPolicy| sharding.is_none() && is_started && policy.is_met(&resources);
+        if is_met(ReadinessPolicy::Default) {
+            // Relaxed suffices: no other memory depends on this flag.
+            shared.was_ready.store(true, Ordering::Relaxed);
+        }
+        let ready = match policy {
+            ReadinessPolicy::Default => shared.was_ready.load(Ordering::Relaxed),
+            ReadinessPolicy::Strict => is_met(policy),
+        };
+        Readiness::new(ready, &resources, sharding)
+    }
+
+    /// Waits until the policy is met.
+    pub async fn ready(&self, policy: ReadinessPolicy) -> Readiness {
+        let mut changes = self.shared.changed.subscribe();
+        let mut plans = self.shared.metrics.current_plan().changes();
+        loop {
+            let readiness = self.readiness(policy);
+            if readiness.ready {
+                return readiness;
+            }
+            let (mut change, mut plan) = (pin!(changes.changed()), pin!(plans.changed()));
+            poll_fn(|context| {
+                let is_changed = change.as_mut().poll(context).is_ready()
+                    || plan.as_mut().poll(context).is_ready();
+                if is_changed {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
+        }
+    }
+
+    /// Creates a reporter for a feed of the host, so that health and readiness include the feed.
+    ///
+    /// The builder must declare that the host feeds the resource; otherwise the reports have no effect.
+    /// A resource that is registered later, by a configuration, is included from then on. A resource
+    /// may have several reporters, and is complete when the lists of all of them are complete. A new
+    /// reporter replaces those of the resource that were dropped.
+    #[must_use = "a dropped reporter reports that the feed has stopped"]
+    pub fn reporter(&self, resource: impl Into<ResourceName>) -> FeedReporter {
+        let name = resource.into();
+        let reporter = self.feed(None);
+        let mut resources = self.shared.resources.write();
+        let reported = &mut resources.reported;
+        reported.retain(|(reported, feed)| *reported != name || !feed.is_stopped());
+        reported.push((name, Arc::clone(reporter.state())));
+        drop(resources);
+        self.notify();
+        reporter
+    }
+
+    /// Creates a reporter for a feed of this source.
+    pub(super) fn feed(&self, namespace: Option<String>) -> FeedReporter {
+        FeedReporter::new(namespace, self.shared.changed.clone())
+    }
+
+    /// Calls `each` with the figures and the health of each resource.
+    pub(super) fn each(&self, mut each: impl FnMut(&ResourceInfo, &StoreStats, ResourceHealth)) {
+        self.follow_plan();
+        let resources = self.shared.resources.read();
+        for own in &resources.tracked {
+            let stats = own.stats();
+            let health = own.health(&stats, &resources.reported);
+            each(&own.info, &stats, health);
+        }
+    }
+
+    /// Lists the resources of the current plan. Resources of the plan before keep their health.
+    fn follow_plan(&self) {
+        let is_current = |resources: &Resources, plan| Weak::ptr_eq(&resources.plan, plan);
+        let plan = Arc::downgrade(&self.shared.metrics.plan());
+        if is_current(&self.shared.resources.read(), &plan) {
+            return;
+        }
+        let mut resources = self.shared.resources.write();
+        // Under the lock, so that an older plan never follows a newer one.
+        let plan = self.shared.metrics.plan();
+        let mut before = std::mem::take(&mut resources.tracked);
+        for store in plan.stores() {
+            let known = before.iter().position(|own| own.is_of(store));
+            resources.tracked.push(match known {
+                Some(at) => before.swap_remove(at),
+                None => TrackedResource::new(store, self.shared.origin),
+            });
+        }
+        let counted = before.into_iter().filter(|own| own.store.is_none());
+        resources.tracked.extend(counted);
+        resources.plan = Arc::downgrade(&plan);
+    }
+
+    fn notify(&self) {
+        self.shared.changed.send_replace(());
+    }
+}
+
+#[cfg(any(feature = "manifests", feature = "watch"))]
+impl Health {
+    /// The health of the resources that a source of the crate feeds, before it starts.
+    pub(super) fn before_start(metrics: &StateMetrics, origin: FeedOrigin) -> Self {
+        Self::of_source(metrics, origin, false)
+    }
+
+    /// Reports that the source has started the feeds of all resources of the plan.
+    pub(super) fn started(&self) {
+        self.shared.is_started.store(true, Ordering::Release);
+        self.notify();
+    }
+
+    /// Sets what feeds a resource of the plan.
+    pub(super) fn set_feeds(
+        &self,
+        store: &Arc<dyn AnyStore>,
+        origin: FeedOrigin,
+        feeds: Vec<Arc<FeedState>>,
+    ) {
+        self.follow_plan();
+        let mut resources = self.shared.resources.write();
+        if let Some(own) = resources.tracked.iter_mut().find(|own| own.is_of(store)) {
+            own.origin = origin;
+            own.feeds = Some(feeds);
+        }
+        drop(resources);
+        self.notify();
+    }
+}
+
+#[cfg(feature = "watch")]
+impl Health {
+    pub(super) fn metrics(&self) -> &StateMetrics {
+        &self.shared.metrics
+    }
+
+    /// Sets why the shard is not known, or `None` once it is.
+    pub(super) fn set_sharding(&self, problem: Option<String>) {
+        *self.shared.sharding.lock() = problem;
+        self.notify();
+    }
+
+    /// Adds a resource without a store, whose objects are counted in `count`.
+    #[cfg(feature = "custom-resources")]
+    pub(super) fn add_counted(
+        &self,
+        info: &ResourceInfo,
+        count: Arc<AtomicU64>,
+        feed: &FeedReporter,
+    ) {
+        self.shared.resources.write().tracked.push(TrackedResource {
+            info: info.clone(),
+            store: None,
+            count,
+            origin: self.shared.origin,
+            feeds: Some(vec![Arc::clone(feed.state())]),
+        });
+        self.notify();
+    }
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let readiness = self.readiness(ReadinessPolicy::Default);
+        f.debug_struct("Health")
+            .field("ready", &readiness.ready)
+            .field("expected", &readiness.expected)
+            .field("complete", &readiness.complete)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl TrackedResource ===
+
+impl TrackedResource {
+    fn new(store: &Arc<dyn AnyStore>, origin: FeedOrigin) -> Self {
+        Self {
+            info: store.resource().clone(),
+            store: Some(Arc::clone(store)),
+            count: Arc::default(),
+            origin,
+            feeds: None,
+        }
+    }
+
+    fn is_of(&self, store: &Arc<dyn AnyStore>) -> bool {
+        self.store
+            .as_ref()
+            .is_some_and(|own| Arc::ptr_eq(own, store))
+    }
+
+    fn stats(&self) -> StoreStats {
+        match &self.store {
+            Some(store) => store.stats(),
+            None => StoreStats {
+                objects: self.count.load(Ordering::Relaxed),
+                ..StoreStats::default()
+            },
+        }
+    }
+
+    fn health(
+        &self,
+        stats: &StoreStats,
+        reported: &[(ResourceName, Arc<FeedState>)],
+    ) -> ResourceHealth {
+        let feeds: Vec<_> = match self.origin {
+            FeedOrigin::Host => (reported.iter())
+                .filter(|(name, _)| name.matches(&self.info))
+                .map(|(_, feed)| feed.health())
+                .collect(),
+            _ => (self.feeds.iter().flatten())
+                .map(|feed| feed.health())
+                .collect(),
+        };
+        let complete = self.is_complete(stats, &feeds);
+        let states = feeds.iter().map(|feed| feed.state);
+        let state = states.min_by_key(|state| state.rank());
+        ResourceHealth {
+            resource: self.info.label(),
+            api_version: self.info.api_version().into_owned(),
+            kind: self.info.kind().to_owned(),
+            source: self.origin,
+            // Without feeds, there is nothing to wait for: all namespaces of the source are denied.
+            state: state.unwrap_or(if complete {
+                ResourceState::Synced
+            } else {
+                ResourceState::NotStarted
+            }),
+            complete,
+            objects: stats.objects,
+            series: stats.series,
+            memory_bytes: stats.memory_bytes,
+            lists: stats.relists,
+            decode_errors: stats.decode_syntax_errors + stats.decode_field_errors,
+            silent_seconds: (feeds.iter().filter_map(|feed| feed.silent_seconds)).reduce(f64::max),
+            last_error: feeds.iter().find_map(|feed| feed.last_error.clone()),
+            feeds,
+        }
+    }
+
+    /// Whether the first list of each feed is complete.
+    fn is_complete(&self, stats: &StoreStats, feeds: &[FeedHealth]) -> bool {
+        let all_complete = feeds.iter().all(|feed| feed.complete);
+        match self.origin {
+            // A host that does not report has completed a list in the store.
+            FeedOrigin::Host if feeds.is_empty() => stats.relists > 0,
+            FeedOrigin::Host => all_complete,
+            FeedOrigin::LeftOut => false,
+            FeedOrigin::Watched | FeedOrigin::Manifests => {
+                // A store that was linked to another one later has not had the lists from before.
+                let is_listed = self.store.is_none() || stats.relists >= feeds.len() as u64;
+                self.feeds.is_some() && all_complete && is_listed
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The state of one feed, and what reports it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::clock::Instant;
+use super::failure_reason::FailureReason;
+use super::resource::{FeedHealth, ResourceState};
+
+/// The state of one feed: of a resource in one namespace or in all.
+pub(crate) struct FeedState {
+    namespace: Option<String>,
+    progress: Mutex<Progress>,
+    /// Notifies everyone who waits for a change of the health.
+    changed: watch::Sender<()>,
+}
+
+#[derive(Default)]
+struct Progress {
+    state: ResourceState,
+    complete: bool,
+    was_refused: bool,
+    failures: u64,
+    last_event: Option<Instant>,
+    last_error: Option<String>,
+}
+
+/// Reports the state of one feed to a [`Health`](super::Health). Dropping it reports that the feed
+/// has stopped.
+///
+/// ```
+/// use kube_state_metrics::health::{FailureReason, Health, ReadinessPolicy};
+/// use kube_state_metrics::{BuiltIn, StateMetrics};
+///
+/// let builder = StateMetrics::builder().built_in([BuiltIn::Nodes]);
+/// let metrics = builder.fed_by_host(BuiltIn::Nodes).build()?;
+/// let health = Health::new(&metrics);
+/// let nodes = health.reporter(BuiltIn::Nodes);
+/// nodes.listing();
+/// assert!(!health.readiness(ReadinessPolicy::Default).ready);
+/// nodes.failed(FailureReason::Unreachable, "no route to host");
+/// let readiness = health.readiness(ReadinessPolicy::Default);
+/// assert!(readiness.to_string().contains("nodes (unreachable): unreachable: no route to host"));
+/// nodes.complete();
+/// assert!(health.readiness(ReadinessPolicy::Default).ready);
+/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// ```
+pub struct FeedReporter {
+    state: Arc<FeedState>,
+}
+
+// === impl FeedState ===
+
+impl FeedState {
+    pub(super) fn health(&self) -> FeedHealth {
+        let progress = self.progress.lock();
+        FeedHealth {
+            namespace: self.namespace.clone(),
+            state: progress.state,
+            complete: progress.complete,
+            was_refused: progress.was_refused,
+            failures: progress.failures,
+            silent_seconds: progress.last_event.map(|at| at.elapsed().as_secs_f64()),
+            last_error: progress.last_error.clone(),
+        }
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.progress.lock().state == ResourceState::Stopped
+    }
+
+    fn enter(&self, progress: &mut Progress, state: ResourceState) {
+        if progress.state != state {
+            progress.state = state;
+            self.changed.send_replace(());
+        }
+    }
+}
+
+// === impl FeedReporter ===
+
+impl FeedReporter {
+    pub(super) fn new(namespace: Option<String>, changed: watch::Sender<()>) -> Self {
+        let state = Arc::new(FeedState {
+            namespace,
+            progress: Mutex::default(),
+            changed,
+        });
+        Self { state }
+    }
+
+    pub(crate) fn state(&self) -> &Arc<FeedState> {
+        &self.state
+    }
+
+    /// Reports that a list begins. Only the first list changes the state, since the stored samples are
+    /// served during later ones.
+    pub fn listing(&self) {
+        let mut progress = self.state.progress.lock();
+        progress.last_event.get_or_insert_with(Instant::now);
+        if progress.state == ResourceState::NotStarted {
+            self.state.enter(&mut progress, ResourceState::Listing);
+        }
+    }
+
+    /// Reports that a list is complete.
+    pub fn complete(&self) {
+        let mut progress = self.state.progress.lock();
+        progress.complete = true;
+        progress.failures = 0;
+        progress.last_event = Some(Instant::now());
+        self.state.enter(&mut progress, ResourceState::Synced);
+        // Also if the state is the same: it may be the first list of families that were added later.
+        self.state.changed.send_replace(());
+    }
+
+    /// Reports an event or a bookmark of a watch. After a failure, it reports that the watch works
+    /// again.
+    pub fn event(&self) {
+        let mut progress = self.state.progress.lock();
+        progress.last_event = Some(Instant::now());
+        self.resume(&mut progress);
+    }
+
+    /// Reports a failure. The message is shown together with the reason.
+    pub fn failed(&self, reason: FailureReason, message: impl fmt::Display) {
+        let mut progress = self.state.progress.lock();
+        progress.failures += 1;
+        progress.was_refused |= reason.is_refusal();
+        progress.last_error = Some(format!("{reason}: {message}"));
+        let state = ResourceState::Failing(reason);
+        self.state.enter(&mut progress, state);
+    }
+
+    fn resume(&self, progress: &mut Progress) {
+        progress.failures = 0;
+        if progress.complete {
+            self.state.enter(progress, ResourceState::Synced);
+        }
+    }
+}
+
+#[cfg(feature = "watch")]
+impl FeedReporter {
+    /// Reports that a watch continues from the stored version.
+    pub(crate) fn following(&self) {
+        self.resume(&mut self.state.progress.lock());
+    }
+
+    /// Reports that the server sends data, which does not mean yet that the resource is synced.
+    pub(crate) fn data_received(&self) {
+        self.state.progress.lock().last_event = Some(Instant::now());
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.state.progress.lock().complete
+    }
+
+    pub(crate) fn resource_state(&self) -> ResourceState {
+        self.state.progress.lock().state
+    }
+}
+
+impl Drop for FeedReporter {
+    fn drop(&mut self) {
+        let mut progress = self.state.progress.lock();
+        self.state.enter(&mut progress, ResourceState::Stopped);
+    }
+}
+
+impl fmt::Debug for FeedReporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FeedReporter")
+            .field("health", &self.state.health())
+            .finish()
+    }
+}

@@ -1,0 +1,178 @@
+//! The health of one resource and of one feed, as data.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::failure_reason::FailureReason;
+
+/// The state of a resource or of one of its feeds.
+///
+/// ```
+/// use kube_state_metrics::health::{FailureReason, ResourceState};
+///
+/// let state = serde_json::to_value(ResourceState::Failing(FailureReason::Forbidden))?;
+/// assert_eq!(state, serde_json::json!({ "state": "failing", "reason": "forbidden" }));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", content = "reason", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ResourceState {
+    /// The first list has not begun.
+    #[default]
+    NotStarted,
+    /// The first list is in progress.
+    Listing,
+    /// The list is complete, and changes are applied as they happen.
+    Synced,
+    /// The last attempt failed. Stored samples are served while it is retried.
+    Failing(FailureReason),
+    /// The feed has ended. Stored samples are served and become stale.
+    Stopped,
+}
+
+/// The kind of source that feeds a resource.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FeedOrigin {
+    /// A watch of the cluster by this crate.
+    #[default]
+    Watched,
+    /// Manifests.
+    Manifests,
+    /// Code of the host.
+    Host,
+    /// Nothing: the resource cannot be selected by node, and only one node is watched.
+    LeftOut,
+}
+
+/// The health of all resources at one moment.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct HealthSnapshot {
+    /// Whether the default readiness policy is met.
+    pub ready: bool,
+    /// Why the shard is not known yet, if it is taken from a StatefulSet.
+    pub sharding: Option<String>,
+    /// In the order of the exposition.
+    pub resources: Vec<ResourceHealth>,
+}
+
+/// The health of one resource.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ResourceHealth {
+    /// Plural name, with the group unless it is the core group, such as `deployments.apps`. Resources
+    /// of a configuration also have the version, such as `widgets.v1.acme.dev`.
+    pub resource: String,
+    /// Group and version.
+    pub api_version: String,
+    /// The kind, such as `Deployment`.
+    pub kind: String,
+    /// The kind of source that feeds it.
+    pub source: FeedOrigin,
+    /// The state; the worst state of its feeds.
+    #[serde(flatten)]
+    pub state: ResourceState,
+    /// Whether the first list of each feed is complete.
+    pub complete: bool,
+    /// Number of stored objects.
+    pub objects: u64,
+    /// Number of stored series.
+    pub series: u64,
+    /// Memory of the store, in bytes.
+    pub memory_bytes: u64,
+    /// Number of completed lists.
+    pub lists: u64,
+    /// Number of objects that did not decode.
+    pub decode_errors: u64,
+    /// Seconds since the last event or bookmark; the maximum of its feeds.
+    pub silent_seconds: Option<f64>,
+    /// The last failure, even if it is resolved.
+    pub last_error: Option<String>,
+    /// One feed per namespace if namespaces are watched one by one, else one for all namespaces.
+    pub feeds: Vec<FeedHealth>,
+}
+
+/// The health of one feed: of a resource in one namespace or in all.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct FeedHealth {
+    /// The namespace, or `None` for all namespaces.
+    pub namespace: Option<String>,
+    /// The state.
+    #[serde(flatten)]
+    pub state: ResourceState,
+    /// Whether the first list is complete.
+    pub complete: bool,
+    /// Whether the server has refused the resource (403 or 404) at least once.
+    pub was_refused: bool,
+    /// Number of failed attempts since the last success.
+    pub failures: u64,
+    /// Seconds since the last event or bookmark.
+    pub silent_seconds: Option<f64>,
+    /// The last failure, even if it is resolved.
+    pub last_error: Option<String>,
+}
+
+// === impl ResourceState ===
+
+impl ResourceState {
+    /// Orders states from the worst to the best.
+    pub(super) fn rank(self) -> u8 {
+        match self {
+            Self::Stopped => 0,
+            Self::Failing(_) => 1,
+            Self::NotStarted => 2,
+            Self::Listing => 3,
+            Self::Synced => 4,
+        }
+    }
+}
+
+impl fmt::Display for ResourceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotStarted => f.write_str("not started"),
+            Self::Listing => f.write_str("listing"),
+            Self::Synced => f.write_str("synced"),
+            Self::Failing(reason) => write!(f, "{reason}"),
+            Self::Stopped => f.write_str("stopped"),
+        }
+    }
+}
+
+// === impl ResourceHealth ===
+
+impl ResourceHealth {
+    /// Whether readiness depends on the resource: it does unless nothing feeds it, or the host feeds
+    /// it and does not report.
+    pub(super) fn is_expected(&self) -> bool {
+        match self.source {
+            FeedOrigin::Watched | FeedOrigin::Manifests => true,
+            FeedOrigin::Host => !self.feeds.is_empty(),
+            FeedOrigin::LeftOut => false,
+        }
+    }
+
+    /// Whether the server refuses the resource now, in at least one namespace.
+    pub(super) fn is_refused(&self) -> bool {
+        self.feeds.iter().any(|feed| match feed.state {
+            ResourceState::Failing(reason) => reason.is_refusal(),
+            _ => false,
+        })
+    }
+
+    /// Whether each feed has completed its first list or has been refused.
+    pub(super) fn is_settled(&self) -> bool {
+        let settled = |feed: &FeedHealth| feed.complete || feed.was_refused;
+        self.complete || !self.feeds.is_empty() && self.feeds.iter().all(settled)
+    }
+
+    /// Whether the resource was complete and now fails for another reason than a refusal.
+    pub(super) fn is_failing(&self) -> bool {
+        matches!(self.state, ResourceState::Failing(_)) && self.complete && !self.is_refused()
+    }
+}

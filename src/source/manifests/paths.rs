@@ -1,0 +1,46 @@
+//! The manifest files of a path.
+
+use std::path::{Path, PathBuf};
+
+use super::report::ManifestProblem;
+
+/// The path of standard input.
+pub(super) const STDIN: &str = "-";
+
+pub(super) fn is_stdin(path: &Path) -> bool {
+    path == Path::new(STDIN)
+}
+
+/// The manifest files of a path: the path itself, or the files below a directory, by name.
+pub(super) fn files(path: &Path, problems: &mut Vec<ManifestProblem>) -> Vec<PathBuf> {
+    if !path.is_dir() {
+        return vec![path.to_owned()];
+    }
+    let mut files = Vec::new();
+    // Links are followed: a mounted ConfigMap is a directory of links.
+    for entry in walkdir::WalkDir::new(path)
+        .follow_links(true)
+        .sort_by_file_name()
+    {
+        match entry {
+            Ok(entry) if entry.file_type().is_file() && is_manifest(entry.path()) => {
+                files.push(entry.into_path());
+            }
+            Ok(_) => {}
+            Err(error) => problems.push(ManifestProblem::Read {
+                path: error.path().unwrap_or(path).to_owned(),
+                source: error.into(),
+            }),
+        }
+    }
+    files
+}
+
+fn is_manifest(path: &Path) -> bool {
+    // `..data` of a mounted ConfigMap contains every file again.
+    let is_hidden = path.components().any(|part| {
+        part.as_os_str().as_encoded_bytes().starts_with(b"..") && part.as_os_str() != ".."
+    });
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    !is_hidden && matches!(extension, Some("yaml" | "yml" | "json" | "jsonl"))
+}

@@ -1,0 +1,147 @@
+//! [`LoadReport`]: the result of reading manifests.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+#[cfg(feature = "custom-resources")]
+use crate::custom_resources::DefinitionChanges;
+use crate::decode::DecodeError;
+use crate::errors::debug_is_display;
+
+/// The result of one reading of all manifests.
+///
+/// ```
+/// use kube_state_metrics::manifests::ManifestSource;
+/// use kube_state_metrics::{BuiltIn, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).build()?;
+/// let report = ManifestSource::new(["examples/cluster"]).open(&metrics).reload();
+/// assert!(report.objects > 10 && report.not_registered > 100 && report.problems.is_empty());
+/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// ```
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct LoadReport {
+    /// Number of objects that were applied.
+    pub objects: usize,
+    /// Number of objects of built-in kinds that are not registered, and of kinds that the host feeds.
+    pub not_registered: usize,
+    /// Definitions of custom resources, if there is a configuration of custom resources.
+    #[cfg(feature = "custom-resources")]
+    pub definitions: DefinitionChanges,
+    /// The skipped files, documents and objects.
+    pub problems: Vec<ManifestProblem>,
+}
+
+/// A skipped file, document or object, with the reason.
+///
+/// ```
+/// use kube_state_metrics::StateMetrics;
+/// use kube_state_metrics::manifests::{ManifestProblem, ManifestSource};
+///
+/// let metrics = StateMetrics::builder().default_resources().build()?;
+/// let report = ManifestSource::new(["no/such/file.yaml"]).open(&metrics).reload();
+/// assert!(matches!(&report.problems[..], [ManifestProblem::Read { path, .. }] if path.ends_with("file.yaml")));
+/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// ```
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestProblem {
+    /// A file or directory that cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// The error of the operating system.
+        #[source]
+        source: io::Error,
+    },
+    /// A document that is neither YAML nor JSON.
+    #[error("{place}: {problem}; the document is skipped")]
+    Syntax {
+        /// The location.
+        place: Place,
+        /// The error of the parser.
+        problem: String,
+    },
+    /// A document that is not a Kubernetes object.
+    #[error("{place}: not a Kubernetes object: {missing} is missing; the document is skipped")]
+    NotAnObject {
+        /// The location.
+        place: Place,
+        /// The missing field.
+        missing: &'static str,
+    },
+    /// An object of a kind that is not registered and not built in.
+    #[error("{place}: no metrics for {api_version} {kind}; the object is skipped")]
+    UnknownKind {
+        /// The location.
+        place: Place,
+        /// Its `apiVersion`.
+        api_version: String,
+        /// Its `kind`.
+        kind: String,
+    },
+    /// An object that does not decode as its kind.
+    #[error("{place}: {source}")]
+    Decode {
+        /// The location.
+        place: Place,
+        /// The object and the field.
+        #[source]
+        source: DecodeError,
+    },
+}
+
+/// The location of a document or an object in a manifest.
+///
+/// ```
+/// use kube_state_metrics::StateMetrics;
+/// use kube_state_metrics::manifests::{ManifestProblem, ManifestSource};
+///
+/// let metrics = StateMetrics::builder().resources(["nodes"]).build()?;
+/// // Not a manifest: the file of a Cargo package.
+/// let report = ManifestSource::new(["Cargo.toml"]).open(&metrics).reload();
+/// let Some(ManifestProblem::Syntax { place, .. }) = report.problems.first() else {
+///     panic!("{:?}", report.problems);
+/// };
+/// assert!(place.to_string().starts_with("Cargo.toml:"));
+/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Place {
+    /// The file, or `-` for standard input.
+    pub path: PathBuf,
+    /// The line where the document begins, counted from 1.
+    pub line: usize,
+    /// The index in a list, counted from 0.
+    pub item: Option<usize>,
+}
+
+debug_is_display!(ManifestProblem);
+
+// === impl LoadReport ===
+
+impl LoadReport {
+    /// Whether the definitions of custom resources have been read, for a configuration.
+    pub(super) fn has_definitions(&self) -> bool {
+        #[cfg(feature = "custom-resources")]
+        return self.definitions.known > 0;
+        #[cfg(not(feature = "custom-resources"))]
+        false
+    }
+}
+
+// === impl Place ===
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.path.display(), self.line)?;
+        match self.item {
+            Some(item) => write!(f, " (item {item})"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! [`ManifestSource`]: the files and directories to read.
+
+#[cfg(feature = "custom-resources")]
+use std::io;
+use std::path::PathBuf;
+
+#[cfg(feature = "custom-resources")]
+use super::documents::{self, Syntax};
+use super::feed::ManifestFeed;
+#[cfg(feature = "custom-resources")]
+use super::paths::{files, is_stdin};
+#[cfg(feature = "custom-resources")]
+use super::report::{ManifestProblem, Place};
+use crate::registry::StateMetrics;
+
+/// Files and directories to read objects from.
+///
+/// ```
+/// use kube_state_metrics::manifests::ManifestSource;
+/// use kube_state_metrics::{Format, ExpositionFilter, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().default_resources().build()?;
+/// let mut feed = ManifestSource::new(["examples/cluster"]).open(&metrics);
+/// let report = feed.reload();
+/// assert!(report.objects > 100);
+/// let text = metrics.exposition(Format::Text, ExpositionFilter::default()).to_string();
+/// assert!(text.contains("kube_pod_info{namespace=\"shop\""));
+/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ManifestSource {
+    paths: Vec<PathBuf>,
+}
+
+// === impl ManifestSource ===
+
+impl ManifestSource {
+    /// Files, and directories whose `.yaml`, `.yml`, `.json` and `.jsonl` files are read.
+    ///
+    /// `-` is standard input, which is read once. Its objects stay, unless a file contains an object
+    /// of the same kind, namespace and name.
+    #[must_use]
+    pub fn new(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
+        Self {
+            paths: paths.into_iter().map(Into::into).collect(),
+        }
+    }
+
+    /// The files and directories.
+    ///
+    /// ```
+    /// use kube_state_metrics::manifests::ManifestSource;
+    ///
+    /// let source = ManifestSource::new(["examples/cluster"]);
+    /// assert_eq!(source.paths().len(), 1);
+    /// # #[cfg(feature = "custom-resources")]
+    /// assert!(source.objects().0.len() > 100);
+    /// ```
+    #[must_use]
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
+    /// Reads all objects without feeding stores, and reports what was skipped.
+    ///
+    /// Their kinds can be the [known kinds](crate::custom_resources::KnownKind::of_objects) of a
+    /// configuration of custom resources.
+    #[cfg(feature = "custom-resources")]
+    #[must_use]
+    pub fn objects(&self) -> (Vec<serde_json::Value>, Vec<ManifestProblem>) {
+        let (mut objects, mut problems) = (Vec::new(), Vec::new());
+        for path in &self.paths {
+            let files = if is_stdin(path) {
+                vec![path.clone()]
+            } else {
+                files(path, &mut problems)
+            };
+            for file in files {
+                read_objects(file, &mut objects, &mut problems);
+            }
+        }
+        (objects, problems)
+    }
+
+    /// Creates a feed of all resources of `metrics`. It reads nothing yet.
+    #[must_use]
+    pub fn open(&self, metrics: &StateMetrics) -> ManifestFeed {
+        ManifestFeed::new(self.paths.clone(), metrics)
+    }
+}
+
+#[cfg(feature = "custom-resources")]
+fn read_objects(
+    file: PathBuf,
+    objects: &mut Vec<serde_json::Value>,
+    problems: &mut Vec<ManifestProblem>,
+) {
+    let text = if is_stdin(&file) {
+        io::read_to_string(io::stdin())
+    } else {
+        std::fs::read_to_string(&file)
+    };
+    let text = match text {
+        Ok(text) => text,
+        Err(source) => return problems.push(ManifestProblem::Read { path: file, source }),
+    };
+    documents::each(&text, &mut |document| match document
+        .and_then(|document| documents::whole(&document))
+    {
+        Ok(object) => objects.push(object),
+        Err(Syntax { line, problem }) => problems.push(ManifestProblem::Syntax {
+            place: Place {
+                path: file.clone(),
+                line,
+                item: None,
+            },
+            problem,
+        }),
+    });
+}

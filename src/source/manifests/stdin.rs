@@ -1,0 +1,66 @@
+//! Standard input as a manifest.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::paths::STDIN;
+use super::report::{LoadReport, ManifestProblem};
+use super::writers::ManifestWriters;
+
+/// Standard input, which can be read only once. Its text is not kept, since it may contain secrets.
+/// It therefore has writers whose objects stay when files are read again.
+#[derive(Debug, Default)]
+pub(super) struct Stdin {
+    pub(super) writers: ManifestWriters,
+    /// The counts of the only reading.
+    loaded: Option<Counts>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Counts {
+    objects: usize,
+    not_registered: usize,
+}
+
+// === impl Stdin ===
+
+impl Stdin {
+    /// Reads the text the first time.
+    pub(super) fn read(&self) -> Option<io::Result<String>> {
+        let is_read = self.loaded.is_some();
+        (!is_read).then(|| io::read_to_string(io::stdin()))
+    }
+
+    /// Applies the text if it was read now, and adds the counts to the report.
+    pub(super) fn load(&mut self, text: Option<io::Result<String>>, report: &mut LoadReport) {
+        if let Some(text) = text {
+            self.loaded = Some(self.apply(text, report));
+        }
+        if let Some(loaded) = self.loaded {
+            report.objects += loaded.objects;
+            report.not_registered += loaded.not_registered;
+        }
+    }
+
+    fn apply(&mut self, text: io::Result<String>, report: &mut LoadReport) -> Counts {
+        let mut own = LoadReport {
+            #[cfg(feature = "custom-resources")]
+            definitions: report.definitions,
+            ..LoadReport::default()
+        };
+        self.writers.begin_list();
+        match text {
+            Ok(text) => self.writers.load(Path::new(STDIN), &text, &mut own),
+            Err(source) => own.problems.push(ManifestProblem::Read {
+                path: PathBuf::from(STDIN),
+                source,
+            }),
+        }
+        self.writers.end_list();
+        report.problems.append(&mut own.problems);
+        Counts {
+            objects: own.objects,
+            not_registered: own.not_registered,
+        }
+    }
+}

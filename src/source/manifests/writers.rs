@@ -1,0 +1,172 @@
+//! [`ManifestWriters`]: the writers of all stores, by the kind of the objects they take.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::documents::{self, Document, Syntax};
+use super::report::{LoadReport, ManifestProblem, Place};
+use crate::exposition::Plan;
+use crate::families::BuiltIn;
+use crate::registry::StateMetrics;
+use crate::resource::ResourceInfo;
+use crate::source::health::{FeedOrigin, FeedState, Health};
+use crate::source::plan_follower::{PlanFollower, StoreFeeder};
+use crate::store::{AnyStore, ObjectWriter};
+
+/// The writers of all stores of the current plan.
+#[derive(Debug, Default)]
+pub(super) struct ManifestWriters {
+    /// Without a writer if the host feeds the store, or the writer of another store does.
+    follower: PlanFollower<Option<Box<dyn ObjectWriter>>>,
+    /// Indexes of the stores that take an API version and kind.
+    routes: BTreeMap<(String, String), Vec<usize>>,
+    /// The API versions and kinds that the host feeds.
+    host_fed: BTreeSet<(String, String)>,
+}
+
+/// Takes a writer for each store.
+struct TakeWriters<'a> {
+    health: &'a Health,
+    feed: &'a Arc<FeedState>,
+}
+
+// === impl ManifestWriters ===
+
+impl ManifestWriters {
+    /// Takes writers for new stores, and drops those for stores that are gone.
+    pub(super) fn follow_plan(
+        &mut self,
+        metrics: &StateMetrics,
+        health: &Health,
+        feed: &Arc<FeedState>,
+    ) {
+        let mut writers = TakeWriters { health, feed };
+        self.follower.follow(&metrics.plan(), &mut writers);
+        self.routes.clear();
+        self.host_fed.clear();
+        for (index, (store, writer)) in self.follower.feeds.iter().enumerate() {
+            let key = kind_of(store.resource());
+            if writer.is_some() {
+                self.routes.entry(key).or_default().push(index);
+            } else if store.is_host_fed() {
+                self.host_fed.insert(key);
+            }
+        }
+    }
+
+    /// Whether there is a feed for each store of the plan.
+    pub(super) fn is_up_to_date(&self, plan: &Plan) -> bool {
+        self.follower.is_up_to_date(plan)
+    }
+
+    pub(super) fn begin_list(&mut self) {
+        for (_, writer) in &mut self.follower.feeds {
+            writer.iter_mut().for_each(|writer| writer.begin_list());
+        }
+    }
+
+    pub(super) fn end_list(&mut self) {
+        for (_, writer) in &mut self.follower.feeds {
+            writer.iter_mut().for_each(|writer| writer.end_list());
+        }
+    }
+
+    /// Applies the objects of a text.
+    pub(super) fn load(&mut self, path: &Path, text: &str, report: &mut LoadReport) {
+        documents::each(text, &mut |document| {
+            let place = |line, item| Place {
+                path: path.to_owned(),
+                line,
+                item,
+            };
+            let outcome = match document {
+                Ok(document) => {
+                    let place = place(document.line, document.item);
+                    self.apply(&document, place, report)
+                }
+                Err(Syntax { line, problem }) => {
+                    let place = place(line, None);
+                    Err(ManifestProblem::Syntax { place, problem })
+                }
+            };
+            if let Err(problem) = outcome {
+                report.problems.push(problem);
+            }
+        });
+    }
+
+    fn apply(
+        &mut self,
+        document: &Document<'_>,
+        place: Place,
+        report: &mut LoadReport,
+    ) -> Result<(), ManifestProblem> {
+        let (api_version, kind) = match (document.api_version, document.kind) {
+            (Some(api_version), Some(kind)) => (api_version, kind),
+            (api_version, _) => {
+                let missing = match api_version {
+                    None => "apiVersion",
+                    Some(_) => "kind",
+                };
+                return Err(ManifestProblem::NotAnObject { place, missing });
+            }
+        };
+        let key = (api_version.to_owned(), kind.to_owned());
+        let Some(stores) = self.routes.get(&key) else {
+            // Definitions have been read for the kinds that they define.
+            if kind == "CustomResourceDefinition" && report.has_definitions() {
+                return Ok(());
+            }
+            if self.host_fed.contains(&key) || is_built_in(api_version, kind) {
+                report.not_registered += 1;
+                return Ok(());
+            }
+            let (api_version, kind) = key;
+            return Err(ManifestProblem::UnknownKind {
+                place,
+                api_version,
+                kind,
+            });
+        };
+        for &store in stores {
+            if let Some((_, Some(writer))) = self.follower.feeds.get_mut(store)
+                && let Err(source) = writer.apply_json(document.json.as_bytes())
+            {
+                return Err(ManifestProblem::Decode { place, source });
+            }
+        }
+        report.objects += 1;
+        Ok(())
+    }
+}
+
+// === impl TakeWriters ===
+
+impl StoreFeeder for TakeWriters<'_> {
+    type Feed = Option<Box<dyn ObjectWriter>>;
+
+    fn start(&mut self, store: &Arc<dyn AnyStore>, leader: Option<&Self::Feed>) -> Self::Feed {
+        if store.is_host_fed() {
+            self.health.set_feeds(store, FeedOrigin::Host, Vec::new());
+            return None;
+        }
+        let feeds = vec![Arc::clone(self.feed)];
+        self.health.set_feeds(store, FeedOrigin::Manifests, feeds);
+        leader.is_none().then(|| store.object_writer())
+    }
+
+    fn stop(&mut self, _store: &dyn AnyStore, _writer: Self::Feed) {}
+}
+
+/// The API version and kind of a resource.
+fn kind_of(resource: &ResourceInfo) -> (String, String) {
+    let api_version = resource.api_version().into_owned();
+    (api_version, resource.kind().to_owned())
+}
+
+/// Whether a built-in resource has this kind, even if it is not registered.
+fn is_built_in(api_version: &str, kind: &str) -> bool {
+    (BuiltIn::ALL.iter().map(|resource| resource.info()))
+        .any(|info| info.kind() == kind && info.api_version() == api_version)
+}

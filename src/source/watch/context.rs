@@ -1,0 +1,107 @@
+//! [`WatchContext`]: what all watches of a cluster share.
+
+use std::sync::Arc;
+
+use prometheus::Registry;
+use tokio::sync::watch;
+
+use super::config::WatchConfig;
+use super::logged_feed::LoggedFeed;
+use super::metrics::WatchMetrics;
+use super::outage::Outage;
+use super::reflector::{Options, Reflector, ShardScope};
+use super::request::Target;
+use super::shard_control::ShardControl;
+use super::sink::ListWatchSink;
+use crate::source::health::{FeedOrigin, Health};
+use crate::store::{AnyStore, ObjectWriter};
+
+/// What all watches of a cluster share.
+#[derive(Clone)]
+pub(super) struct WatchContext {
+    pub(super) config: WatchConfig,
+    pub(super) health: Health,
+    pub(super) metrics: WatchMetrics,
+    pub(super) shards: Arc<ShardControl>,
+    outage: Arc<Outage>,
+}
+
+// === impl WatchContext ===
+
+impl WatchContext {
+    /// # Errors
+    ///
+    /// If the registry refuses the metrics of the watch.
+    pub(super) fn new(
+        config: WatchConfig,
+        registry: Option<&Registry>,
+    ) -> Result<Self, prometheus::Error> {
+        let health = Health::before_start(&config.metrics, FeedOrigin::Watched);
+        let metrics = WatchMetrics::new()?;
+        if let Some(registry) = registry {
+            metrics.register(registry, &health)?;
+        }
+        let shards = ShardControl::new(
+            config.metrics.clone(),
+            metrics.clone(),
+            config.shard_handover,
+            config.own_pod.is_none(),
+        );
+        if let Some(pod) = &config.own_pod {
+            let problem = format!("looking for the StatefulSet of pod {pod}");
+            health.set_sharding(Some(problem));
+        }
+        Ok(Self {
+            config,
+            health,
+            metrics,
+            shards: Arc::new(shards),
+            outage: Arc::default(),
+        })
+    }
+
+    pub(super) fn feed(&self, target: &Target) -> LoggedFeed {
+        let namespace = &target.namespace;
+        let reporter = self.health.feed(namespace.clone());
+        let outage = Arc::clone(&self.outage);
+        LoggedFeed::new(reporter, &target.resource, namespace.clone(), outage)
+    }
+
+    /// A reflector that feeds a store.
+    pub(super) fn store_reflector(
+        &self,
+        store: &dyn AnyStore,
+        target: Target,
+    ) -> Reflector<Box<dyn ObjectWriter>> {
+        let options = self.config.options.clone();
+        let metrics = self.metrics.feed(&target.resource, options.object_limit);
+        Reflector::new(
+            self.config.client.clone(),
+            options,
+            store.object_writer(),
+            self.feed(&target),
+            metrics,
+            self.shards.subscribe(),
+            target,
+        )
+    }
+
+    /// A reflector of objects that all shards read. `metrics` counts its requests.
+    pub(super) fn unsharded_reflector<S: ListWatchSink>(
+        &self,
+        sink: S,
+        target: Target,
+        feed: LoggedFeed,
+        metrics: &WatchMetrics,
+    ) -> Reflector<S> {
+        let options = Options {
+            object_limit: None,
+            use_cache: false,
+            ..self.config.options.clone()
+        };
+        let (_, scope) = watch::channel(ShardScope::default());
+        let metrics = metrics.feed(&target.resource, None);
+        let client = self.config.client.clone();
+        Reflector::new(client, options, sink, feed, metrics, scope, target)
+    }
+}

@@ -1,0 +1,140 @@
+//! [`OwnPod`]: finds the StatefulSet whose replicas are the shards.
+
+use std::fmt;
+use std::time::Duration;
+
+use form_urlencoded::byte_serialize;
+use http::{Request, header};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Client;
+use kube::client::Body;
+use serde::Deserialize;
+use tokio::time::sleep;
+
+use super::connection::send;
+use super::failure::Failure;
+use super::request::Target;
+use super::timeouts::{Backoff, WatchTimeouts};
+use crate::resource::ResourceInfo;
+use crate::source::health::{FailureReason, Health};
+
+/// The pod that this process runs in. Its StatefulSet determines the shard.
+#[derive(Clone, Debug)]
+pub(super) struct OwnPod {
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+/// A StatefulSet whose replicas are shards.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Replicas {
+    pub(super) name: String,
+    /// The ordinal of this replica.
+    pub(super) index: u32,
+}
+
+/// The fields of a pod that name its controller.
+#[derive(Deserialize)]
+struct PodOwners {
+    metadata: OwnerMetadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OwnerMetadata {
+    #[serde(default)]
+    owner_references: Vec<OwnerReference>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OwnerReference {
+    api_version: String,
+    kind: String,
+    name: String,
+    #[serde(default)]
+    controller: bool,
+}
+
+/// Longer responses are not a pod.
+const MAX_POD_BYTES: usize = 4 << 20;
+
+// === impl OwnPod ===
+
+impl OwnPod {
+    /// Finds the StatefulSet of the pod. Retries until it succeeds.
+    pub(super) async fn replicas(
+        &self,
+        client: &Client,
+        health: &Health,
+        timeouts: &WatchTimeouts,
+    ) -> Replicas {
+        let mut backoff = Backoff::new(timeouts.clone());
+        let mut logged = None;
+        loop {
+            let failure = match self.find(client, timeouts.response).await {
+                Ok(replicas) => return replicas,
+                Err(failure) => failure,
+            };
+            if logged.replace(failure.reason) != Some(failure.reason) {
+                let error = &failure;
+                tracing::warn!(pod = %self, %error, "the shard is not known: cannot find the pod's StatefulSet");
+            }
+            health.set_sharding(Some(format!("no StatefulSet for pod {self}: {failure}")));
+            sleep(backoff.next(&failure)).await;
+        }
+    }
+
+    async fn find(&self, client: &Client, timeout: Duration) -> Result<Replicas, Failure> {
+        let request = self.request()?;
+        let mut response = send(client, request, timeout).await?;
+        let mut json = Vec::new();
+        while let Some(bytes) = response.next(timeout).await? {
+            json.extend_from_slice(&bytes);
+            if json.len() > MAX_POD_BYTES {
+                break;
+            }
+        }
+        self.replicas_of(&json)
+    }
+
+    fn request(&self) -> Result<Request<Body>, Failure> {
+        let pods = Target {
+            namespace: Some(self.namespace.clone()),
+            ..Target::all(ResourceInfo::of::<Pod>())
+        };
+        let name: String = byte_serialize(self.name.as_bytes()).collect();
+        Request::get(format!("{}/{name}", pods.path()))
+            .header(header::ACCEPT, "application/json")
+            .body(Body::empty())
+            .map_err(|error| Failure::new(FailureReason::Rejected, error.to_string()))
+    }
+
+    /// The StatefulSet that controls the pod in `json`.
+    fn replicas_of(&self, json: &[u8]) -> Result<Replicas, Failure> {
+        let rejected = |message| Failure::new(FailureReason::Rejected, message);
+        let pod: PodOwners = serde_json::from_slice(json)
+            .map_err(|_| Failure::new(FailureReason::DecodeError, "the response is not a pod"))?;
+        let mut owners = pod.metadata.owner_references.into_iter();
+        let set = owners.find(|own| {
+            own.controller && own.api_version == "apps/v1" && own.kind == "StatefulSet"
+        });
+        let set = set.ok_or_else(|| {
+            rejected("the pod has no StatefulSet as its controller; without one, give the shard")
+        })?;
+        let index = self.name.strip_prefix(&set.name);
+        let index = index.and_then(|rest| rest.strip_prefix('-')?.parse().ok());
+        let index = index
+            .ok_or_else(|| rejected("the pod's name does not end with the ordinal of a replica"))?;
+        Ok(Replicas {
+            name: set.name,
+            index,
+        })
+    }
+}
+
+impl fmt::Display for OwnPod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}

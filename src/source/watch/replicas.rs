@@ -1,0 +1,118 @@
+//! The number of shards, from the replicas of a StatefulSet.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use serde::Deserialize;
+
+use super::context::WatchContext;
+use super::metrics::WatchMetrics;
+use super::own_pod::{OwnPod, Replicas};
+use super::request::Target;
+use super::shard_control::ShardControl;
+use super::sink::ListWatchSink;
+use crate::decode::{DecodeError, Fields, decode};
+use crate::resource::ResourceInfo;
+use crate::scope::Shard;
+use crate::source::health::Health;
+
+/// Sets the shard when the number of replicas changes.
+struct ReplicaSink {
+    shards: Arc<ShardControl>,
+    health: Health,
+    resource: ResourceInfo,
+    replicas: Replicas,
+    is_by_range: bool,
+    version: String,
+    /// The StatefulSet has been read.
+    is_found: bool,
+}
+
+/// The fields of a StatefulSet that the sink reads.
+#[derive(Deserialize)]
+struct ReplicaCount {
+    metadata: Metadata,
+    #[serde(default)]
+    spec: Spec,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    #[serde(default)]
+    resource_version: String,
+}
+
+#[derive(Default, Deserialize)]
+struct Spec {
+    replicas: Option<u32>,
+}
+
+/// Finds the StatefulSet of the pod, and follows its number of replicas. Never resolves.
+pub(super) async fn follow(context: WatchContext, pod: OwnPod) {
+    let (client, timeouts) = (&context.config.client, &context.config.options.timeouts);
+    let replicas = pod.replicas(client, &context.health, timeouts).await;
+    // These requests are not counted: StatefulSets may be watched for their metrics as well.
+    let Ok(metrics) = WatchMetrics::new() else {
+        return;
+    };
+    let resource = ResourceInfo::of::<StatefulSet>();
+    let target = Target {
+        namespace: Some(pod.namespace),
+        field_selector: Some(format!("metadata.name={}", replicas.name)),
+        ..Target::all(resource.clone())
+    };
+    let sink = ReplicaSink {
+        shards: Arc::clone(&context.shards),
+        health: context.health.clone(),
+        resource,
+        replicas,
+        is_by_range: context.config.metrics.shard().is_by_range(),
+        version: String::new(),
+        is_found: false,
+    };
+    let feed = context.feed(&target);
+    let reflector = context.unsharded_reflector(sink, target, feed, &metrics);
+    reflector.run().await;
+}
+
+// === impl ReplicaSink ===
+
+impl ReplicaSink {
+    fn read(&mut self, json: &[u8]) -> Result<u32, DecodeError> {
+        let set: ReplicaCount = decode(self.resource.kind(), json, &Fields::All)?;
+        self.version = set.metadata.resource_version;
+        Ok(set.spec.replicas.unwrap_or(1))
+    }
+}
+
+impl ListWatchSink for ReplicaSink {
+    fn apply(&mut self, json: &[u8]) -> Result<(), DecodeError> {
+        let total = self.read(json)?;
+        let shard = Shard::of_replica(self.replicas.index, total);
+        self.is_found = true;
+        self.shards.set(if self.is_by_range {
+            shard.by_range()
+        } else {
+            shard
+        });
+        self.health.set_sharding(None);
+        Ok(())
+    }
+
+    /// Keeps the shard: the pods of a deleted StatefulSet are deleted as well.
+    fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError> {
+        self.read(json).map(drop)
+    }
+
+    fn last_version(&self) -> &str {
+        &self.version
+    }
+
+    fn end_list(&mut self) {
+        if !self.is_found {
+            let problem = format!("the StatefulSet {} does not exist", self.replicas.name);
+            self.health.set_sharding(Some(problem));
+        }
+    }
+}

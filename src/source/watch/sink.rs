@@ -1,0 +1,63 @@
+//! [`ListWatchSink`]: what a reflector feeds.
+
+use crate::decode::DecodeError;
+use crate::store::ObjectWriter;
+
+/// Receives the lists and events of one reflector: the writer of a store, or something that keeps no
+/// samples.
+pub(super) trait ListWatchSink: Send + 'static {
+    /// Decodes an object and adds or replaces it.
+    fn apply(&mut self, json: &[u8]) -> Result<(), DecodeError>;
+
+    /// Decodes an object and removes it.
+    fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError>;
+
+    /// `metadata.resourceVersion` of the last object, empty if it had none.
+    fn last_version(&self) -> &str;
+
+    /// Begins a list. Objects that the list does not contain are removed at its end.
+    fn begin_list(&mut self) {}
+
+    /// Ends a complete list.
+    fn end_list(&mut self);
+
+    /// Discards a list that failed.
+    fn abandon_list(&mut self) {}
+
+    /// Whether the sink needs a new list.
+    fn wants_list(&self) -> bool {
+        false
+    }
+}
+
+// === impl ListWatchSink for ObjectWriter ===
+
+impl ListWatchSink for Box<dyn ObjectWriter> {
+    fn apply(&mut self, json: &[u8]) -> Result<(), DecodeError> {
+        ObjectWriter::apply_json(&mut **self, json)
+    }
+
+    fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError> {
+        ObjectWriter::delete_json(&mut **self, json)
+    }
+
+    fn last_version(&self) -> &str {
+        ObjectWriter::last_version(&**self)
+    }
+
+    fn begin_list(&mut self) {
+        ObjectWriter::begin_list(&mut **self);
+    }
+
+    fn end_list(&mut self) {
+        ObjectWriter::end_list(&mut **self);
+    }
+
+    fn abandon_list(&mut self) {
+        ObjectWriter::abandon_list(&mut **self);
+    }
+
+    fn wants_list(&self) -> bool {
+        ObjectWriter::wants_list(&**self)
+    }
+}

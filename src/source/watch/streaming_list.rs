@@ -1,0 +1,111 @@
+//! Streaming lists: a watch that begins with all objects.
+
+use tokio::time::Instant;
+
+use super::failure::Failure;
+use super::reflector::{Action, NextStep, Reflector};
+use super::request::ListWatchRequest;
+use super::sink::ListWatchSink;
+use super::watch_stream::{Phase, StreamEnd};
+use crate::source::health::FailureReason;
+
+/// Number of consecutive incomplete streaming lists before a list in pages is tried.
+const MAX_CUT_STREAMS: u32 = 2;
+
+impl<S: ListWatchSink> Reflector<S> {
+    /// Lists by a stream, and watches its changes.
+    pub(super) async fn streaming_list(&mut self) -> NextStep {
+        self.feed.listing();
+        let version = match self.list_version() {
+            // A first list may be consistent, since that costs the server little.
+            Some(version) if version == "0" && !self.options.use_cache => None,
+            version => version,
+        };
+        let request = ListWatchRequest::StreamingList {
+            version: version.as_deref(),
+            seconds: self.options.timeouts.watch_seconds(),
+        };
+        let opened = Instant::now();
+        let timeout = self.options.timeouts.response;
+        let selector = self.enter_scope();
+        let response = match self.open(request, selector, timeout).await {
+            Ok(response) => response,
+            Err(failure) => return self.after_refused_stream(failure, version.is_some()),
+        };
+        self.metrics.watch_request(true);
+        self.sink.begin_list();
+        let (phase, end) = self.read(response, Phase::Listing).await;
+        if phase == Phase::Watching {
+            self.cut_streams = 0;
+            return self.after_watch(end, opened);
+        }
+        self.sink.abandon_list();
+        self.after_incomplete_list(end)
+    }
+
+    /// The next step if the server has not opened the stream.
+    fn after_refused_stream(&mut self, failure: Failure, has_version: bool) -> NextStep {
+        if failure.reason == FailureReason::Rejected {
+            // The server does not support streaming lists, which is not an error.
+            self.can_stream = false;
+            return NextStep::now(Action::PagedList);
+        }
+        self.metrics.watch_request(false);
+        match failure.reason {
+            FailureReason::Expired if has_version => {
+                self.version_lost = true;
+                NextStep::now(Action::List)
+            }
+            FailureReason::Unreachable
+            | FailureReason::Throttled
+            | FailureReason::Unauthorized
+            | FailureReason::Expired => NextStep::after(failure, Action::List),
+            // A list may be permitted where a watch is not, and its error names what is refused.
+            _ => NextStep::now(Action::PagedList),
+        }
+    }
+
+    /// The next step if the stream ended before the list was complete.
+    fn after_incomplete_list(&mut self, end: StreamEnd) -> NextStep {
+        match end {
+            StreamEnd::NeedsList => NextStep::now(Action::List),
+            StreamEnd::NotStreaming => {
+                self.can_stream = false;
+                NextStep::now(Action::PagedList)
+            }
+            StreamEnd::Idle => {
+                self.can_stream = false;
+                let failure = Failure::unreachable("the streaming list stalled");
+                NextStep::after(failure, Action::PagedList)
+            }
+            StreamEnd::Error(failure) if failure.reason == FailureReason::Expired => {
+                self.version_lost = true;
+                NextStep::after(failure, Action::List)
+            }
+            StreamEnd::Error(failure) => {
+                self.metrics.watch_request(false);
+                NextStep::after(failure, Action::PagedList)
+            }
+            StreamEnd::Broken(failure) => {
+                self.metrics.watch_request(false);
+                self.after_cut_stream(failure)
+            }
+            StreamEnd::Cut(failure) | StreamEnd::Disorder(failure) => {
+                self.after_cut_stream(failure)
+            }
+            StreamEnd::Closed => {
+                let message = "the streaming list ended before it was complete";
+                self.after_cut_stream(Failure::unreachable(message))
+            }
+        }
+    }
+
+    fn after_cut_stream(&mut self, failure: Failure) -> NextStep {
+        self.cut_streams += 1;
+        if self.cut_streams < MAX_CUT_STREAMS {
+            return NextStep::after(failure, Action::List);
+        }
+        self.cut_streams = 0;
+        NextStep::after(failure, Action::PagedList)
+    }
+}
