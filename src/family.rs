@@ -8,6 +8,8 @@ mod collector;
 mod descriptor;
 pub(crate) mod dictionary;
 mod generator;
+mod policy;
+mod sample_buffer;
 mod samples;
 mod values;
 
@@ -17,7 +19,8 @@ pub(crate) use collector::{BaseLabel, BaseSource};
 pub(crate) use descriptor::Allowlisted;
 pub use descriptor::{FamilyDescriptor, MetricType, Stability};
 pub use generator::FamilyGenerator;
-pub(crate) use samples::{FamilyContext, SampleBuffer};
+pub(crate) use policy::{DropCounts, SamplePolicy};
+pub(crate) use sample_buffer::SampleBuffer;
 pub use samples::{Sample, Samples};
 pub use values::{LabelValue, SampleValue};
 pub(crate) use values::{sealed, unix_seconds};

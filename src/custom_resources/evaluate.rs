@@ -104,14 +104,14 @@ impl Generator {
             let mut own = draft.labels.iter().peekable();
             for (name, label) in base.iter() {
                 while let Some((name, value)) = own.next_if(|(own, _)| &**own < name) {
-                    sample = sample.known(name, &**value);
+                    sample = sample.unchecked_label(name, &**value);
                 }
                 if own.peek().is_none_or(|(own, _)| own != name) {
-                    sample = sample.prepared(name, label);
+                    sample = sample.unchecked_label_text(name, label);
                 }
             }
             for (name, value) in own {
-                sample = sample.known(name, &**value);
+                sample = sample.unchecked_label(name, &**value);
             }
             sample.value(draft.value);
         }

@@ -26,7 +26,7 @@ pub(crate) struct Column {
     unused: u32,
     /// Bytes of all cells, counted once per row.
     bytes: u64,
-    /// SampleBuffer of all cells, counted once per row.
+    /// Lines of all cells, counted once per row.
     lines: u64,
 }
 
@@ -92,7 +92,7 @@ impl Column {
         usize::try_from(self.bytes).unwrap_or(usize::MAX) / rows.max(1)
     }
 
-    /// SampleBuffer of all cells, counted once per row.
+    /// Lines of all cells, counted once per row.
     pub(crate) fn lines(&self) -> u64 {
         self.lines
     }

@@ -8,8 +8,9 @@ use parking_lot::{Mutex, RwLock};
 
 use super::feeder_table::FeederTable;
 use super::page::Identity;
+use super::row_cells::RowCells;
 use super::row_feeder::{RowFeeder, namespace_in};
-use super::schema::{Allowlists, Rendered, Schema};
+use super::schema::{Allowlists, Schema};
 use super::snapshot::StoreSnapshot;
 use super::stats::{StoreCounters, StoreStats};
 use super::table::{Applied, Deleted};
@@ -172,8 +173,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         }
         let (samples, cells) = (&mut feeder.samples, &mut feeder.cells);
         self.schema().render(object, samples, cells);
-        self.inner.counters.duplicates.add(samples.duplicates());
-        self.inner.counters.panics.add(samples.panics());
+        self.inner.counters.count_dropped(samples.dropped());
         self.apply_row(feeder.id, &filter, identity, cells);
     }
 
@@ -205,7 +205,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         feeder: usize,
         filter: &Arc<ObjectFilter>,
         identity: Identity<'_>,
-        cells: &Rendered,
+        cells: &RowCells,
     ) {
         let mut feeder_tables = self.inner.feeder_tables.lock();
         let current = self.filter();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::column::{Column, MAX_ROWS};
-use super::schema::Rendered;
+use super::row_cells::RowCells;
 use super::uid::Uid;
 use crate::family::dictionary::{DICTIONARY_COLUMNS, column_of, value_in};
 
@@ -107,7 +107,7 @@ impl Page {
         versions.max().unwrap_or(0)
     }
 
-    pub(crate) fn insert(&mut self, row: usize, identity: Identity<'_>, cells: &Rendered) {
+    pub(crate) fn insert(&mut self, row: usize, identity: Identity<'_>, cells: &RowCells) {
         let count = self.len();
         let rows = Arc::make_mut(&mut self.rows);
         rows.keys.insert(row, identity.key.into());
@@ -119,14 +119,14 @@ impl Page {
     }
 
     /// How many cells of `row` differ from `cells`.
-    pub(crate) fn differing(&self, row: usize, cells: &Rendered) -> usize {
+    pub(crate) fn differing(&self, row: usize, cells: &RowCells) -> usize {
         (self.columns.iter().zip(cells.iter()))
             .filter(|(column, cell)| column.cell(row) != *cell)
             .count()
     }
 
     /// Replaces what differs in `row`; `identity` has the row's own key.
-    pub(crate) fn update(&mut self, row: usize, identity: Identity<'_>, cells: &Rendered) {
+    pub(crate) fn update(&mut self, row: usize, identity: Identity<'_>, cells: &RowCells) {
         let count = self.len();
         if let Some(version) = self.versions.get_mut(row) {
             *version = identity.version;

@@ -1,6 +1,6 @@
 //! [`RowFeeder`]: the number of a feeder and the buffers that it reuses.
 
-use super::schema::Rendered;
+use super::row_cells::RowCells;
 use crate::family::SampleBuffer;
 use crate::k8s::resource_version;
 use crate::resource::{CollectedResource, Scope};
@@ -10,7 +10,7 @@ use crate::resource::{CollectedResource, Scope};
 pub(super) struct RowFeeder {
     pub(super) id: usize,
     pub(super) samples: SampleBuffer,
-    pub(super) cells: Rendered,
+    pub(super) cells: RowCells,
     /// The key of the object fed last.
     pub(super) key: String,
     /// `metadata.resourceVersion` of the object fed last.

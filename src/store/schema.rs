@@ -1,82 +1,43 @@
-//! From an object to cells: every enabled family of a resource, in one reused buffer.
+//! [`Schema`]: the base labels and families of a store, which turn an object into cells.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::row_cells::RowCells;
 use crate::decode::Fields;
 use crate::family::dictionary::DICTIONARY_COLUMNS;
-use crate::family::{Allowlisted, Family, MetricType};
-use crate::family::{BaseLabel, BaseSource};
-use crate::family::{FamilyContext, SampleBuffer, Samples};
+use crate::family::{
+    Allowlisted, BaseLabel, BaseSource, Family, SampleBuffer, SamplePolicy, Samples,
+};
 use crate::filter::LabelAllowlist;
 use crate::k8s::write_label_value;
-use crate::resource::{CollectedResource, ResourceInfo};
+use crate::resource::{CollectedResource, ResourceInfo, Scope};
 
-/// The cells of one object: base labels, families, and the values they share.
-#[derive(Debug, Default)]
-pub(crate) struct Rendered {
-    text: Vec<u8>,
-    ends: Vec<usize>,
-}
-
-/// What a store renders for its objects: sets of base labels and the families upon them.
+/// The base labels and families of a store.
 #[derive(Debug)]
 pub(crate) struct Schema<K> {
     resource: ResourceInfo,
-    bases: Vec<BaseSet<K>>,
-    families: Vec<Active<K>>,
+    bases: Vec<BaseLabels<K>>,
+    families: Vec<ActiveFamily<K>>,
     fields: Fields,
 }
 
 /// Base labels that one or more families share.
 #[derive(Debug)]
-struct BaseSet<K> {
+struct BaseLabels<K> {
     labels: Vec<BaseLabel<K>>,
-    /// Their names and those of constant labels.
+    /// The names of constant labels, then those of the base labels.
     reserved_names: Vec<Cow<'static, str>>,
 }
 
-/// A family that filters left in.
+/// A family that the filters include.
 #[derive(Debug)]
-pub(crate) struct Active<K> {
+pub(crate) struct ActiveFamily<K> {
     pub(crate) family: Family<K>,
-    /// Its set of base labels.
+    /// The position of its base labels.
     pub(crate) base: usize,
     allowlist: Option<Arc<LabelAllowlist>>,
-}
-
-// === impl Rendered ===
-
-impl Rendered {
-    pub(crate) fn clear(&mut self) {
-        self.text.clear();
-        self.ends.clear();
-    }
-
-    pub(crate) fn push(&mut self, cell: &[u8]) {
-        self.text.extend_from_slice(cell);
-        self.ends.push(self.text.len());
-    }
-
-    /// What a code in a cell stands for.
-    #[cfg(feature = "testing")]
-    pub(crate) fn shared(&self, code: u8) -> &[u8] {
-        use crate::family::dictionary::{column_of, value_in};
-
-        let at = self.ends.len().saturating_sub(DICTIONARY_COLUMNS) + column_of(code);
-        self.iter().nth(at).map_or(&[], |list| value_in(list, code))
-    }
-
-    /// The cells, in the order of a page's columns.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let mut start = 0;
-        self.ends.iter().map(move |&end| {
-            let cell = self.text.get(start..end).unwrap_or(&[]);
-            start = end;
-            cell
-        })
-    }
 }
 
 // === impl Schema ===
@@ -91,10 +52,10 @@ impl<K: CollectedResource> Schema<K> {
         }
     }
 
-    /// Adds families upon base labels; `constants` are the names of constant labels.
+    /// Adds families with their base labels. `constants` are the names of constant labels.
     ///
-    /// A family of labels or annotations whose allowlist is empty has no sample ever and is left
-    /// out here.
+    /// A family of labels or annotations with an empty allowlist never has a sample, so this does
+    /// not add it.
     pub(crate) fn add(
         &mut self,
         labels: Vec<BaseLabel<K>>,
@@ -105,7 +66,7 @@ impl<K: CollectedResource> Schema<K> {
         let base = self.bases.len();
         let names = labels.iter().map(|label| &label.name);
         let reserved_names = constants.iter().chain(names).cloned().collect();
-        self.bases.push(BaseSet {
+        self.bases.push(BaseLabels {
             labels,
             reserved_names,
         });
@@ -118,7 +79,7 @@ impl<K: CollectedResource> Schema<K> {
             if allowlist.as_ref().is_some_and(|list| list.is_empty()) {
                 continue;
             }
-            self.families.push(Active {
+            self.families.push(ActiveFamily {
                 family,
                 base,
                 allowlist,
@@ -139,16 +100,16 @@ impl<K: CollectedResource> Schema<K> {
         &self.resource
     }
 
-    /// The fields some active family reads.
+    /// The fields that any active family or base label reads.
     pub(crate) fn fields(&self) -> &Fields {
         &self.fields
     }
 
-    pub(crate) fn families(&self) -> &[Active<K>] {
+    pub(crate) fn families(&self) -> &[ActiveFamily<K>] {
         &self.families
     }
 
-    /// How many columns a page has: sets of base labels, families, and the values rows share.
+    /// How many columns a page has: base labels, families, and the dictionary.
     pub(crate) fn columns(&self) -> usize {
         self.bases.len() + self.families.len() + DICTIONARY_COLUMNS
     }
@@ -165,14 +126,14 @@ impl<K: CollectedResource> Schema<K> {
             .map_or(&[], |base| &base.reserved_names)
     }
 
-    /// Whether a set of base labels is never empty.
+    /// Whether a family's samples have base labels.
     pub(crate) fn has_base_labels(&self, base: usize) -> bool {
         self.bases
             .get(base)
             .is_some_and(|base| !base.labels.is_empty())
     }
 
-    /// Whether two objects always differ in a set of base labels.
+    /// Whether the base labels differ between any two objects.
     pub(crate) fn base_is_identity(&self, base: usize) -> bool {
         let Some(base) = self.bases.get(base) else {
             return false;
@@ -180,18 +141,18 @@ impl<K: CollectedResource> Schema<K> {
         let has = |wanted: fn(&BaseSource<K>) -> bool| {
             base.labels.iter().any(|label| wanted(&label.source))
         };
-        let namespaced = self.resource.scope() == crate::Scope::Namespaced;
+        let namespaced = self.resource.scope() == Scope::Namespaced;
         has(|source| matches!(source, BaseSource::Name))
             && (!namespaced || has(|source| matches!(source, BaseSource::Namespace)))
     }
 
-    /// Renders all cells of an object; `lines` tells afterwards what had to be left out.
+    /// Renders all cells of an object. The buffer counts what the policy of the families dropped.
     ///
-    /// A generator that panics loses its samples of this object, and a base label its value:
-    /// nobody else's samples, and the feed goes on.
-    pub(crate) fn render(&self, object: &K, lines: &mut SampleBuffer, cells: &mut Rendered) {
+    /// If a generator panics, the object has no samples of that family; if a base label panics, it
+    /// is empty. Nothing else is affected.
+    pub(crate) fn render(&self, object: &K, buffer: &mut SampleBuffer, cells: &mut RowCells) {
         cells.clear();
-        lines.clear();
+        buffer.clear();
         for base in &self.bases {
             for (at, label) in base.labels.iter().enumerate() {
                 if at > 0 {
@@ -201,7 +162,7 @@ impl<K: CollectedResource> Schema<K> {
                 cells.text.extend_from_slice(b"=\"");
                 match catch_unwind(AssertUnwindSafe(|| label.source.value(object))) {
                     Ok(value) => write_label_value(&mut cells.text, &value),
-                    Err(_) => lines.discard_after_panic(0),
+                    Err(_) => buffer.discard_after_panic(0),
                 }
                 cells.text.push(b'"');
             }
@@ -209,28 +170,31 @@ impl<K: CollectedResource> Schema<K> {
         }
         let start = cells.text.len();
         for active in &self.families {
-            let context = FamilyContext {
-                reserved_names: self.base_labels(active.base),
-                counter: active.family.descriptor().metric_type() == MetricType::Counter,
-                allowlist: active.allowlist.as_deref(),
-            };
-            let own = lines.text().len();
-            let mut samples = Samples::new(lines, context);
+            let policy = SamplePolicy::new(
+                active.family.descriptor().metric_type(),
+                self.base_labels(active.base),
+                active.allowlist.as_deref(),
+            );
+            let start_of_family = buffer.text().len();
+            let mut samples = Samples::new(buffer, policy);
             let generator = active.family.generator();
             let generated = catch_unwind(AssertUnwindSafe(|| {
                 generator.generate(object, &mut samples)
             }));
             if generated.is_err() {
-                lines.discard_after_panic(own);
+                buffer.discard_after_panic(start_of_family);
             }
-            cells.ends.push(start + lines.text().len());
+            cells.ends.push(start + buffer.text().len());
         }
-        cells.text.extend_from_slice(lines.text());
-        lines.dictionary().lists().for_each(|list| cells.push(list));
+        cells.text.extend_from_slice(buffer.text());
+        buffer
+            .dictionary()
+            .lists()
+            .for_each(|list| cells.push(list));
     }
 }
 
-/// The keys that label and annotation families of one resource show.
+/// The keys that the label and annotation families of one resource show.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Allowlists {
     pub(crate) labels: Arc<LabelAllowlist>,

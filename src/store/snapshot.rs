@@ -50,7 +50,7 @@ impl StoreSnapshot {
         self.tables.iter().map(|table| table.len()).sum()
     }
 
-    /// SampleBuffer of all columns from `first` on.
+    /// Lines of all columns from `first` on.
     pub(crate) fn lines(&self, first: usize) -> u64 {
         let columns = self
             .pages()

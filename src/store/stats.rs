@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::family::DropCounts;
+
 /// The size of a store, and counts of its events since it was made.
 ///
 /// ```
@@ -42,6 +44,8 @@ pub struct StoreStats {
     pub swept: u64,
     /// Samples dropped because their object had an equal series already.
     pub duplicates: u64,
+    /// Samples of counters dropped because their value was negative or not a number.
+    pub invalid_counters: u64,
     /// Generators and base labels that panicked, each of which cost one object's samples of one
     /// family, or one label its value.
     pub panics: u64,
@@ -60,8 +64,9 @@ pub(super) struct StoreCounters {
     pub(super) stale: Counter,
     pub(super) relists: Counter,
     pub(super) swept: Counter,
-    pub(super) duplicates: Counter,
-    pub(super) panics: Counter,
+    duplicates: Counter,
+    invalid_counters: Counter,
+    panics: Counter,
     pub(super) decode_syntax: Counter,
     pub(super) decode_field: Counter,
 }
@@ -72,6 +77,13 @@ pub(super) struct Counter(AtomicU64);
 // === impl StoreCounters ===
 
 impl StoreCounters {
+    /// Counts what the policy of the families dropped of one object.
+    pub(super) fn count_dropped(&self, dropped: DropCounts) {
+        self.duplicates.add(dropped.repeated_series);
+        self.invalid_counters.add(dropped.invalid_counters);
+        self.panics.add(dropped.panics);
+    }
+
     /// The counts as they are now; the sizes of the store are left at 0.
     pub(super) fn stats(&self) -> StoreStats {
         StoreStats {
@@ -82,6 +94,7 @@ impl StoreCounters {
             relists: self.relists.get(),
             swept: self.swept.get(),
             duplicates: self.duplicates.get(),
+            invalid_counters: self.invalid_counters.get(),
             panics: self.panics.get(),
             decode_syntax_errors: self.decode_syntax.get(),
             decode_field_errors: self.decode_field.get(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::column::MAX_ROWS;
 use super::page::{Identity, Page};
-use super::schema::Rendered;
+use super::row_cells::RowCells;
 
 /// The rows of one feeder, in key order. Cloning shares all pages.
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ impl Table {
     pub(crate) fn apply(
         &mut self,
         identity: Identity<'_>,
-        cells: &Rendered,
+        cells: &RowCells,
         ordered: bool,
     ) -> Applied {
         match self.position(identity.key) {
@@ -204,7 +204,7 @@ impl Table {
         }
     }
 
-    fn insert(&mut self, mut at: usize, mut row: usize, identity: Identity<'_>, cells: &Rendered) {
+    fn insert(&mut self, mut at: usize, mut row: usize, identity: Identity<'_>, cells: &RowCells) {
         let columns = self.columns;
         if self.pages.is_empty() {
             self.pages.push(PageSlot::new(Page::new(columns)));
@@ -259,7 +259,7 @@ impl Table {
         }
         let (mut joined, listed) = (left.clone(), right.listed);
         let (page, right) = (Arc::make_mut(&mut joined.page), Arc::clone(&right.page));
-        let mut cells = Rendered::default();
+        let mut cells = RowCells::default();
         for row in 0..right.len() {
             cells.clear();
             for column in right.columns() {

@@ -6,7 +6,7 @@ use crate::family::Collector;
 use crate::family::SampleBuffer;
 use crate::resource::CollectedResource;
 use crate::store::RowPrefix;
-use crate::store::{Allowlists, Rendered, Schema};
+use crate::store::{Allowlists, RowCells, Schema};
 
 /// Runs the families of a collector on objects and keeps nothing: the cost of generating alone.
 ///
@@ -20,10 +20,10 @@ use crate::store::{Allowlists, Rendered, Schema};
 #[derive(Debug)]
 pub struct Generator<K> {
     schema: Schema<K>,
-    /// What the lines of each family begin with.
+    /// The prefix of each family's lines.
     prefixes: Vec<RowPrefix>,
-    lines: SampleBuffer,
-    cells: Rendered,
+    buffer: SampleBuffer,
+    cells: RowCells,
     text: BytesMut,
 }
 
@@ -41,15 +41,16 @@ impl<K: CollectedResource> Generator<K> {
         Self {
             prefixes: prefixes.collect(),
             schema,
-            lines: SampleBuffer::default(),
-            cells: Rendered::default(),
+            buffer: SampleBuffer::default(),
+            cells: RowCells::default(),
             text: BytesMut::new(),
         }
     }
 
     /// Generates all samples of an object and returns how many bytes a store would look at.
     pub fn generate(&mut self, object: &K) -> usize {
-        self.schema.render(object, &mut self.lines, &mut self.cells);
+        self.schema
+            .render(object, &mut self.buffer, &mut self.cells);
         self.cells.iter().map(<[u8]>::len).sum()
     }
 
@@ -64,14 +65,15 @@ impl<K: CollectedResource> Generator<K> {
     /// assert_eq!(*generator.texts(&Pod::default())[0], *b"pod_seen 1\n");
     /// ```
     pub fn texts(&mut self, object: &K) -> Vec<Box<[u8]>> {
-        self.schema.render(object, &mut self.lines, &mut self.cells);
+        self.schema
+            .render(object, &mut self.buffer, &mut self.cells);
         let cells: Vec<_> = self.cells.iter().collect();
         let families = self.schema.families().iter().enumerate();
         let texts = families.zip(&self.prefixes).map(|((at, active), prefix)| {
             let cell = |column: usize| cells.get(column).copied().unwrap_or_default();
             self.text.clear();
             let tails = cell(self.schema.column(at));
-            let shared = |code| self.cells.shared(code);
+            let shared = |code| self.cells.dictionary_value(code);
             prefix.write_row(&mut self.text, cell(active.base), tails, shared);
             Box::from(&*self.text)
         });

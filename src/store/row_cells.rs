@@ -1,0 +1,42 @@
+//! [`RowCells`]: the cells of one object, in the order of a page's columns.
+
+#[cfg(feature = "testing")]
+use crate::family::dictionary::{DICTIONARY_COLUMNS, column_of, value_in};
+
+/// The cells of one object: base labels, families, and the columns of the dictionary.
+#[derive(Debug, Default)]
+pub(crate) struct RowCells {
+    pub(super) text: Vec<u8>,
+    pub(super) ends: Vec<usize>,
+}
+
+// === impl RowCells ===
+
+impl RowCells {
+    pub(crate) fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+    }
+
+    pub(crate) fn push(&mut self, cell: &[u8]) {
+        self.text.extend_from_slice(cell);
+        self.ends.push(self.text.len());
+    }
+
+    /// The value that a code in a cell refers to.
+    #[cfg(feature = "testing")]
+    pub(crate) fn dictionary_value(&self, code: u8) -> &[u8] {
+        let at = self.ends.len().saturating_sub(DICTIONARY_COLUMNS) + column_of(code);
+        self.iter().nth(at).map_or(&[], |list| value_in(list, code))
+    }
+
+    /// The cells, in the order of a page's columns.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let cell = self.text.get(start..end).unwrap_or(&[]);
+            start = end;
+            cell
+        })
+    }
+}
