@@ -11,7 +11,9 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::NamespaceResourceScope;
 use kube_state_metrics::custom_resources::{Config, KnownKind};
-use kube_state_metrics::{Collector, Family, ObjectWriter, Scope, StateMetrics};
+use kube_state_metrics::resource::Scope;
+use kube_state_metrics::store::ObjectWriter;
+use kube_state_metrics::{Collector, Family, StateMetrics};
 use serde::Deserialize;
 use serde_json::json;
 

@@ -4,9 +4,9 @@
 use std::io::Write;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube_state_metrics::{
-    BuiltIn, Collector, ExpositionFilter, Family, FamilyGenerator, Format, Samples, StateMetrics,
-};
+use kube_state_metrics::exposition::{ExpositionFilter, Format};
+use kube_state_metrics::family::Samples;
+use kube_state_metrics::{BuiltIn, Collector, Family, FamilyGenerator, StateMetrics};
 use serde_json::json;
 
 /// Counts the containers of a pod whose image comes from one of some registries.

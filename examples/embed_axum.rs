@@ -5,9 +5,10 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
 use kube::{Client, Config};
-use kube_state_metrics::health::{Health, ReadinessPolicy};
-use kube_state_metrics::watch::configure_for_watching;
-use kube_state_metrics::{BuildError, BuiltIn, StateMetrics};
+use kube_state_metrics::registry::BuildError;
+use kube_state_metrics::source::health::{Health, ReadinessPolicy};
+use kube_state_metrics::source::watch::configure_for_watching;
+use kube_state_metrics::{BuiltIn, StateMetrics};
 
 /// What the service exposes: pods and deployments, without the families nobody looks at.
 pub(crate) fn metrics() -> Result<StateMetrics, BuildError> {

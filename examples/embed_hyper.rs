@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use kube::{Client, Config};
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::service::Body;
-use kube_state_metrics::watch::configure_for_watching;
+use kube_state_metrics::source::watch::configure_for_watching;
 use tokio::net::{TcpListener, TcpStream};
 
 /// Ours, or the crate's.

@@ -8,8 +8,9 @@
 use axum::Router;
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
-use kube_state_metrics::watch::{WatchError, configure_for_watching};
-use kube_state_metrics::{BuildError, StateMetrics};
+use kube_state_metrics::StateMetrics;
+use kube_state_metrics::registry::BuildError;
+use kube_state_metrics::source::watch::{WatchError, configure_for_watching};
 
 /// One cluster.
 pub(crate) struct Cluster {

@@ -5,8 +5,10 @@
 
 use std::io::Write;
 
-use kube_state_metrics::manifests::{LoadReport, ManifestSource};
-use kube_state_metrics::{BuildError, ExpositionFilter, Format, StateMetrics};
+use kube_state_metrics::StateMetrics;
+use kube_state_metrics::exposition::{ExpositionFilter, Format};
+use kube_state_metrics::registry::BuildError;
+use kube_state_metrics::source::manifests::{LoadReport, ManifestSource};
 
 /// Reads files and directories (`-` is standard input) and writes the metrics of their objects.
 pub(crate) fn report(

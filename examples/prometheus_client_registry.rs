@@ -11,7 +11,7 @@ use axum::Router;
 use kube::{Client, Config};
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::exposition::HostMetrics;
-use kube_state_metrics::watch::configure_for_watching;
+use kube_state_metrics::source::watch::configure_for_watching;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;

@@ -9,7 +9,7 @@ use axum::Router;
 use kube::{Client, Config};
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::exposition::HostMetrics;
-use kube_state_metrics::watch::configure_for_watching;
+use kube_state_metrics::source::watch::configure_for_watching;
 use prometheus::{IntCounter, Registry, TextEncoder};
 
 /// Serves both at `/metrics`. No family may be in both parts.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use kube::{Client, Config};
 use kube_state_metrics::StateMetrics;
-use kube_state_metrics::health::ReadinessPolicy;
-use kube_state_metrics::watch::configure_for_watching;
+use kube_state_metrics::source::health::ReadinessPolicy;
+use kube_state_metrics::source::watch::configure_for_watching;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -71,7 +71,7 @@ pub fn check(config: &str, objects: impl IntoIterator<Item = Value>) -> CheckRep
 /// The same as [`check`], with the exposition in another format.
 ///
 /// ```
-/// use kube_state_metrics::Format;
+/// use kube_state_metrics::exposition::Format;
 /// use kube_state_metrics::check::check_as;
 ///
 /// let report = check_as(Format::OpenMetrics, "spec: { resources: [] }", []);
@@ -146,7 +146,9 @@ fn conflicts(config: &Config) -> Vec<ConfigProblem> {
         (entry.metrics.iter()).map(move |metric| (about.clone(), metric))
     });
     for (about, metric) in metrics {
-        let same = |family: &&crate::CatalogueEntry| family.descriptor.name() == metric.name;
+        let same = |family: &&crate::families::catalogue::CatalogueEntry| {
+            family.descriptor.name() == metric.name
+        };
         let Some(family) = catalogue.iter().find(same) else {
             continue;
         };

@@ -8,7 +8,9 @@
 //!
 //! ```
 //! use kube_state_metrics::custom_resources::{Config, KnownKind};
-//! use kube_state_metrics::{Format, Scope, ExpositionFilter, StateMetrics};
+//! use kube_state_metrics::exposition::{Format, ExpositionFilter};
+//! use kube_state_metrics::resource::Scope;
+//! use kube_state_metrics::StateMetrics;
 //!
 //! let config = Config::parse("
 //! spec:

@@ -30,7 +30,8 @@ use adapter::{Adapter, Wanted};
 /// The message never repeats a value of the object: it may be a secret.
 ///
 /// ```
-/// use kube_state_metrics::{BuiltIn, DecodeReason, StateMetrics};
+/// use kube_state_metrics::store::DecodeReason;
+/// use kube_state_metrics::{BuiltIn, StateMetrics};
 ///
 /// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).all_fed_by_host().build()?;
 /// let mut pods = metrics.feeds().remove(0);
@@ -40,7 +41,7 @@ use adapter::{Adapter, Wanted};
 /// assert_eq!(error.object(), "shop/cart");
 /// assert_eq!(error.identity(), Some(("shop", "cart")));
 /// assert!(error.to_string().contains("expected a string at spec.nodeName"));
-/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// # Ok::<(), kube_state_metrics::registry::BuildError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -57,14 +58,15 @@ debug_is_display!(DecodeError);
 /// Why an object could not be decoded.
 ///
 /// ```
-/// use kube_state_metrics::{BuiltIn, DecodeReason, StateMetrics};
+/// use kube_state_metrics::store::DecodeReason;
+/// use kube_state_metrics::{BuiltIn, StateMetrics};
 ///
 /// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).all_fed_by_host().build()?;
 /// let mut pods = metrics.feeds().remove(0);
 /// let error = pods.apply_json(b"{ \"metadata\": ").unwrap_err();
 /// assert_eq!(error.reason(), DecodeReason::Syntax);
 /// assert_eq!(error.reason().as_str(), "syntax");
-/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// # Ok::<(), kube_state_metrics::registry::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

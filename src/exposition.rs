@@ -8,7 +8,8 @@
 //! use std::collections::BTreeSet;
 //!
 //! use kube_state_metrics::exposition::FamilySamples;
-//! use kube_state_metrics::{ExpositionFilter, Format, StateMetrics};
+//! use kube_state_metrics::exposition::{ExpositionFilter, Format};
+//! use kube_state_metrics::StateMetrics;
 //!
 //! /// The names of all labels of a family.
 //! fn label_names<'a>(family: &FamilySamples<'a>) -> BTreeSet<&'a str> {
@@ -20,7 +21,7 @@
 //! for family in exposition.families() {
 //!     println!("{}: {:?}", family.name(), label_names(&family));
 //! }
-//! # Ok::<(), kube_state_metrics::BuildError>(())
+//! # Ok::<(), kube_state_metrics::registry::BuildError>(())
 //! ```
 //!
 //! Sources: [Prometheus text format 0.0.4](https://prometheus.io/docs/instrumenting/exposition_formats/),

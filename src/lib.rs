@@ -3,13 +3,13 @@
 //! A [`Family`] is a metric: a name, a help text, labels, and a closure that appends samples for one
 //! object. A [`Collector`] is a resource with its families; the [built-in ones](BuiltIn) are those of
 //! kube-state-metrics. A [`StateMetrics`] holds a [`MetricsStore`] per resource, and writes all of
-//! them as one [`Exposition`].
+//! them as one [`Exposition`](exposition::Exposition).
 //!
 //! # Three ways to use it
 //!
 //! | to ... | start at | and read |
 //! |---|---|---|
-//! | **link it into an operator** | [`watch`], [`watch::RecordExt`] | [share a watch][share], [`examples/operator.rs`][operator] |
+//! | **link it into an operator** | [`source::watch`], [`source::watch::RecordExt`] | [share a watch][share], [`examples/operator.rs`][operator] |
 //! | **expose state from an existing service** | [`service`], [`StateMetrics::builder`] | [getting started][start], [`examples/embed_axum.rs`][axum] |
 //! | **unit-test families** | [`testing`], [`testing::render`] | [test a family][test], [`examples/unit_test_families.rs`][unit] |
 //!
@@ -27,7 +27,8 @@
 //!
 //! ```
 //! use k8s_openapi::api::core::v1::Node;
-//! use kube_state_metrics::{Collector, Family, Format, ExpositionFilter, StateMetrics};
+//! use kube_state_metrics::exposition::{Format, ExpositionFilter};
+//! use kube_state_metrics::{Collector, Family, StateMetrics};
 //!
 //! let taints = Family::gauge("node_taints", "Taints of the node.").generate(|node: &Node, s| {
 //!     let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
@@ -50,12 +51,12 @@
 //!
 //! | feature | module | brings |
 //! |---|---|---|
-//! | none | the root, [`families`](mod@families), [`filter`], [`health`] | families, stores, text, health of feeds |
-//! | `gzip` | the root | compressed expositions from cached blocks |
+//! | none | the root, [`families`](mod@families), [`filter`], [`source::health`] | families, stores, text, health of feeds |
+//! | `gzip` | [`exposition`] | compressed expositions from cached blocks |
 //! | `http` | [`service`] | a tower service with content negotiation; includes `gzip` |
 //! | `prometheus` | [`self_metrics`] | metrics of the stores themselves, on a registry of the host's |
-//! | `watch` | [`watch`] | watching the API server through a [`kube::Client`](https://docs.rs/kube); includes `prometheus` |
-//! | `manifests` | [`manifests`] | objects from YAML and JSON files |
+//! | `watch` | [`source::watch`] | watching the API server through a [`kube::Client`](https://docs.rs/kube); includes `prometheus` |
+//! | `manifests` | [`source::manifests`] | objects from YAML and JSON files |
 //! | `custom-resources` | [`custom_resources`] | families from a configuration |
 //! | `cel` | | expressions in such a configuration; includes `custom-resources` |
 //! | `testing` | [`testing`] | rendering, assertions and a validity check for tests |
@@ -93,45 +94,29 @@ mod dynamic;
 mod errors;
 pub mod exposition;
 pub mod families;
-mod family;
+pub mod family;
 pub mod filter;
 mod k8s;
-mod registry;
-mod resource;
+pub mod registry;
+pub mod resource;
 mod scope;
 #[cfg(feature = "prometheus")]
 pub mod self_metrics;
 #[cfg(feature = "http")]
 pub mod service;
-mod source;
-mod store;
+pub mod source;
+pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use decode::{DecodeError, DecodeReason};
-pub use exposition::{Chunks, Exposition, ExpositionFilter, Format};
-#[cfg(feature = "gzip")]
-pub use exposition::{Encoded, Encoding};
+#[doc(inline)]
 pub use families::BuiltIn;
-pub use families::catalogue::{CatalogueEntry, catalogue};
-pub use family::{
-    Collector, Family, FamilyBuilder, FamilyDescriptor, FamilyGenerator, LabelValue, MetricType,
-    Sample, SampleValue, Samples, Stability,
-};
-pub use registry::{BuildError, BuildProblem, Builder, FeedError, StateMetrics};
-#[cfg(feature = "custom-resources")]
-pub use registry::{CustomResources, ResourceChanges};
-pub use resource::{CollectedResource, ResourceInfo, ResourceName, Scope, StaticScope};
-pub use scope::{Shard, ShardError};
-pub use source::host::HostSource;
-#[cfg(feature = "manifests")]
-pub use source::manifests;
-#[cfg(feature = "watch")]
-pub use source::watch;
-pub use source::{Source, SourceFuture, health};
-pub use store::{
-    CacheStore, MetricsStore, ObjectWriter, StoreReader, StoreStats, StoredObject, Writer,
-};
+#[doc(inline)]
+pub use family::{Collector, Family, FamilyGenerator};
+#[doc(inline)]
+pub use registry::StateMetrics;
+#[doc(inline)]
+pub use store::{CacheStore, MetricsStore};
 
 /// Compiles the examples of the README.
 #[cfg(all(doctest, feature = "http", feature = "testing", feature = "watch"))]

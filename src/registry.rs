@@ -15,6 +15,7 @@ mod registration;
 mod settings;
 mod state_metrics;
 
+pub use crate::scope::{Shard, ShardError};
 pub use builder::Builder;
 #[cfg(feature = "custom-resources")]
 pub use custom_resources::{CustomResources, ResourceChanges};

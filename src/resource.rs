@@ -13,7 +13,8 @@ use serde::de::DeserializeOwned;
 /// [`kube::core::DynamicObject`] qualify; there is nothing to implement.
 ///
 /// ```
-/// use kube_state_metrics::{Collector, CollectedResource, StateMetrics};
+/// use kube_state_metrics::resource::CollectedResource;
+/// use kube_state_metrics::{Collector, StateMetrics};
 ///
 /// /// Builds for any kind there is a collector of.
 /// fn only<K: CollectedResource>(collector: Collector<K>) -> StateMetrics {
@@ -46,7 +47,8 @@ impl<K> CollectedResource for K where
 /// Whether objects of a resource live in a namespace.
 ///
 /// ```
-/// use kube_state_metrics::{BuiltIn, Scope};
+/// use kube_state_metrics::resource::Scope;
+/// use kube_state_metrics::BuiltIn;
 ///
 /// assert_eq!(BuiltIn::Pods.info().scope(), Scope::Namespaced);
 /// assert_eq!(BuiltIn::Nodes.info().scope(), Scope::Cluster);
@@ -67,7 +69,7 @@ pub enum Scope {
 /// ```
 /// use k8s_openapi::api::core::v1::Node;
 /// use kube::Resource;
-/// use kube_state_metrics::{StaticScope, Scope};
+/// use kube_state_metrics::resource::{StaticScope, Scope};
 ///
 /// assert_eq!(<<Node as Resource>::Scope as StaticScope>::SCOPE, Scope::Cluster);
 /// ```
@@ -94,7 +96,7 @@ impl StaticScope for ClusterResourceScope {
 ///
 /// ```
 /// use k8s_openapi::api::apps::v1::Deployment;
-/// use kube_state_metrics::ResourceInfo;
+/// use kube_state_metrics::resource::ResourceInfo;
 ///
 /// let info = ResourceInfo::of::<Deployment>();
 /// assert_eq!(info.plural(), "deployments");
@@ -105,7 +107,7 @@ impl StaticScope for ClusterResourceScope {
 ///
 /// ```
 /// use k8s_openapi::api::apps::v1::Deployment;
-/// use kube_state_metrics::{ResourceInfo, Scope};
+/// use kube_state_metrics::resource::{ResourceInfo, Scope};
 ///
 /// let info = ResourceInfo::of::<Deployment>();
 /// assert_eq!((info.group(), info.version(), info.kind()), ("apps", "v1", "Deployment"));
@@ -147,7 +149,7 @@ impl ResourceInfo {
     ///
     /// ```
     /// use kube::core::{ApiResource, GroupVersionKind};
-    /// use kube_state_metrics::{ResourceInfo, Scope};
+    /// use kube_state_metrics::resource::{ResourceInfo, Scope};
     ///
     /// let gvk = GroupVersionKind::gvk("acme.dev", "v1", "Widget");
     /// let info = ResourceInfo::dynamic(&ApiResource::from_gvk(&gvk), Scope::Cluster);
@@ -280,7 +282,8 @@ impl fmt::Display for ResourceInfo {
 /// [`BuiltIn`](crate::BuiltIn) convert to the longest form.
 ///
 /// ```
-/// use kube_state_metrics::{BuiltIn, ResourceInfo, ResourceName};
+/// use kube_state_metrics::resource::{ResourceInfo, ResourceName};
+/// use kube_state_metrics::BuiltIn;
 ///
 /// let deployments = BuiltIn::Deployments.info();
 /// for name in ["deployments", "deployments.apps", "deployments.v1.apps"] {

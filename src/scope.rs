@@ -12,24 +12,24 @@ use crate::errors::debug_is_display;
 /// [jump consistent hash](https://arxiv.org/abs/1406.2294).
 ///
 /// ```
-/// use kube_state_metrics::Shard;
+/// use kube_state_metrics::registry::Shard;
 ///
 /// let shard = Shard::new(1, 2)?;
 /// assert!(shard.owns("f6674cdf-4c09-4967-8fee-3c11732a4852"));
 /// assert!(!shard.owns("e41b66d4-13c6-4bdc-a996-431cfcb2185a"));
-/// # Ok::<(), kube_state_metrics::ShardError>(())
+/// # Ok::<(), kube_state_metrics::registry::ShardError>(())
 /// ```
 ///
 /// [`by_range`](Self::by_range) cuts the range of the hash into equal parts instead, which is a
 /// different partition.
 ///
 /// ```
-/// use kube_state_metrics::Shard;
+/// use kube_state_metrics::registry::Shard;
 ///
 /// let shard = Shard::new(1, 2)?;
 /// assert_eq!((shard.index(), shard.total(), shard.is_by_range()), (1, 2, false));
 /// assert!(shard.by_range().is_by_range());
-/// # Ok::<(), kube_state_metrics::ShardError>(())
+/// # Ok::<(), kube_state_metrics::registry::ShardError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shard {
@@ -41,7 +41,7 @@ pub struct Shard {
 /// A shard that cannot exist.
 ///
 /// ```
-/// use kube_state_metrics::{Shard, ShardError};
+/// use kube_state_metrics::registry::{Shard, ShardError};
 ///
 /// assert_eq!(Shard::new(0, 0), Err(ShardError::NoShards));
 /// assert_eq!(Shard::new(2, 2), Err(ShardError::OutOfRange { index: 2, total: 2 }));

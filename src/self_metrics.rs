@@ -1,8 +1,8 @@
 //! Metrics of the stores themselves, for a [`prometheus::Registry`] of the host's.
 //!
-//! [`WatchBuilder::registry`](crate::watch::WatchBuilder::registry) registers all that is here together
+//! [`WatchBuilder::registry`](crate::source::watch::WatchBuilder::registry) registers all that is here together
 //! with metrics of the watches. [`StoreMetrics`] is for hosts that feed their stores otherwise: from
-//! watches of their own, or from [manifests](crate::manifests).
+//! watches of their own, or from [manifests](crate::source::manifests).
 //!
 //! ```
 //! use kube_state_metrics::StateMetrics;
@@ -185,7 +185,7 @@ impl DefinitionMetrics {
     }
 
     /// Counts changes of definitions, such as those of a
-    /// [`LoadReport`](crate::manifests::LoadReport).
+    /// [`LoadReport`](crate::source::manifests::LoadReport).
     #[cfg(feature = "custom-resources")]
     #[cfg_attr(docsrs, doc(cfg(feature = "custom-resources")))]
     pub fn record(&self, changes: DefinitionChanges) {

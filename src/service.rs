@@ -18,7 +18,7 @@
 //!
 //! let metrics = StateMetrics::builder().default_resources().build()?;
 //! let app: Router = Router::new().route_service("/metrics", metrics.service());
-//! # Ok::<(), kube_state_metrics::BuildError>(())
+//! # Ok::<(), kube_state_metrics::registry::BuildError>(())
 //! ```
 
 mod body;
@@ -78,7 +78,7 @@ impl StateMetrics {
     ///
     /// let metrics = StateMetrics::builder().default_resources().build()?;
     /// let app: Router = Router::new().route_service("/metrics", metrics.service());
-    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// # Ok::<(), kube_state_metrics::registry::BuildError>(())
     /// ```
     #[must_use]
     pub fn service(&self) -> MetricsService {
@@ -130,7 +130,7 @@ impl MetricsService {
     ///     HostMetrics::text(text.unwrap_or_default())
     /// });
     /// # let _: axum::Router = axum::Router::new().route_service("/metrics", service);
-    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// # Ok::<(), kube_state_metrics::registry::BuildError>(())
     /// ```
     #[must_use]
     pub fn append(

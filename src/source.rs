@@ -4,7 +4,7 @@
 //! to a [`Health`], and takes up and drops resources as a configuration adds and removes them.
 
 pub mod health;
-pub(crate) mod host;
+mod host;
 #[cfg(feature = "manifests")]
 pub mod manifests;
 #[cfg(any(feature = "manifests", feature = "watch"))]
@@ -17,19 +17,21 @@ use std::future::Future;
 use std::pin::Pin;
 
 use health::Health;
+pub use host::HostSource;
 
 /// The future of a running source.
 pub type SourceFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Feeds the stores of a [`StateMetrics`](crate::StateMetrics) with objects.
 ///
-/// [`watch::ClusterWatch`](crate::watch::ClusterWatch) and
-/// [`manifests::ManifestFeed`](crate::manifests::ManifestFeed) are sources; [`HostSource`](crate::HostSource)
+/// [`watch::ClusterWatch`](crate::source::watch::ClusterWatch) and
+/// [`manifests::ManifestFeed`](crate::source::manifests::ManifestFeed) are sources; [`HostSource`](crate::source::HostSource)
 /// makes one of a future of the host.
 ///
 /// ```
-/// use kube_state_metrics::health::ReadinessPolicy;
-/// use kube_state_metrics::{Source, StateMetrics};
+/// use kube_state_metrics::source::health::ReadinessPolicy;
+/// use kube_state_metrics::source::Source;
+/// use kube_state_metrics::StateMetrics;
 ///
 /// /// Starts a source and waits until its resources are complete.
 /// async fn start(source: impl Source + 'static) {

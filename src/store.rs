@@ -43,3 +43,4 @@ pub use writer::Writer;
 
 #[cfg(test)]
 mod tests;
+pub use crate::decode::{DecodeError, DecodeReason};

@@ -89,8 +89,8 @@ use source::sealed::{Build, Built};
 ///
 /// If the test cannot continue: the families do not build, an object does not decode, all objects are
 /// of kinds that no collector reads, a generator panics, a family reads fields that it does not
-/// declare in [`reads`](crate::FamilyBuilder::reads), or a family that declares
-/// [`labels`](crate::FamilyBuilder::labels) writes others.
+/// declare in [`reads`](crate::family::FamilyBuilder::reads), or a family that declares
+/// [`labels`](crate::family::FamilyBuilder::labels) writes others.
 #[track_caller]
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 pub fn render<S: Source>(source: S, objects: impl Fixture<<S as Build>::Of>) -> Rendered {

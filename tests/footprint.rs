@@ -11,7 +11,8 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use kube_state_metrics::{Encoding, ExpositionFilter, Format, StateMetrics};
+use kube_state_metrics::StateMetrics;
+use kube_state_metrics::exposition::{Encoding, ExpositionFilter, Format};
 
 struct Counting;
 
@@ -152,8 +153,9 @@ fn memory_per_pod_and_allocations_per_update_stay_where_they_are() {
 /// to a built-in kind as well.
 #[cfg(feature = "custom-resources")]
 fn kinds_that_come_and_go_leave_nothing_behind() {
+    use kube_state_metrics::BuiltIn;
     use kube_state_metrics::custom_resources::{Config, KnownKind};
-    use kube_state_metrics::{BuiltIn, Scope};
+    use kube_state_metrics::resource::Scope;
 
     let config = Config::parse(
         "

@@ -6,7 +6,7 @@ use std::io::Write;
 use criterion::{BatchSize, Criterion, Throughput};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use kube_state_metrics::{Encoding, ExpositionFilter, Format};
+use kube_state_metrics::exposition::{Encoding, ExpositionFilter, Format};
 
 use super::{PODS, Setup, scrape, support};
 

@@ -16,8 +16,10 @@ mod support;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use k8s_openapi::api::core::v1::Pod;
+use kube_state_metrics::StateMetrics;
+use kube_state_metrics::exposition::{Encoding, ExpositionFilter, Format};
+use kube_state_metrics::store::Writer;
 use kube_state_metrics::testing::Generator;
-use kube_state_metrics::{Encoding, ExpositionFilter, Format, StateMetrics, Writer};
 
 use support::TextMap;
 

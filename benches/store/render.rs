@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::io::Write;
 
 use criterion::{BatchSize, Criterion, Throughput};
-use kube_state_metrics::Encoding;
+use kube_state_metrics::exposition::Encoding;
 
 use super::{PODS, Setup, scrape, support};
 

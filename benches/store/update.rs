@@ -4,8 +4,8 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use k8s_openapi::api::core::v1::Pod;
+use kube_state_metrics::exposition::{ExpositionFilter, Format};
 use kube_state_metrics::testing::Generator;
-use kube_state_metrics::{ExpositionFilter, Format};
 
 use super::support::TextMap;
 use super::{PODS, Setup, scattered, support};

@@ -9,8 +9,9 @@ mod unreadable_values;
 mod watched_cluster;
 mod watched_manifests;
 
-use kube_state_metrics::health::ReadinessPolicy;
-use kube_state_metrics::{BuildError, StateMetrics};
+use kube_state_metrics::StateMetrics;
+use kube_state_metrics::registry::BuildError;
+use kube_state_metrics::source::health::ReadinessPolicy;
 use prometheus::proto::MetricFamily;
 
 use crate::humanize::thousands;

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kube_state_metrics::StateMetrics;
 use kube_state_metrics::exposition::FamilySamples;
+use kube_state_metrics::exposition::{ExpositionFilter, Format};
+use kube_state_metrics::families::catalogue::{CatalogueEntry, catalogue};
 use kube_state_metrics::filter::MetricFilter;
-use kube_state_metrics::{CatalogueEntry, ExpositionFilter, Format, StateMetrics, catalogue};
 use serde::Serialize;
 use tokio::sync::Mutex;
 

@@ -15,11 +15,12 @@ use crate::resource::ResourceInfo;
 ///
 /// It becomes a [`Collector`] for a [`MetricsStore`](crate::MetricsStore), or for the builder of a
 /// [`StateMetrics`](crate::StateMetrics), which takes a whole configuration as well
-/// ([`custom_resources`](crate::Builder::custom_resources)).
+/// ([`custom_resources`](crate::registry::Builder::custom_resources)).
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::{Config, KnownKind};
-/// use kube_state_metrics::{CacheStore, Collector, MetricsStore, Scope};
+/// use kube_state_metrics::resource::Scope;
+/// use kube_state_metrics::{CacheStore, Collector, MetricsStore};
 /// use serde_json::json;
 ///
 /// let config = Config::parse("
@@ -96,7 +97,7 @@ impl CustomResourceCollector {
     /// The kind's names and scope.
     ///
     /// ```
-    /// use kube_state_metrics::Scope;
+    /// use kube_state_metrics::resource::Scope;
     /// use kube_state_metrics::custom_resources::{Config, KnownKind};
     ///
     /// let config = Config::parse("
@@ -120,7 +121,7 @@ impl CustomResourceCollector {
     /// Names, types and help texts of the families, in the order of the exposition.
     ///
     /// ```
-    /// use kube_state_metrics::Scope;
+    /// use kube_state_metrics::resource::Scope;
     /// use kube_state_metrics::custom_resources::{Config, KnownKind};
     ///
     /// let config = Config::parse("

@@ -15,7 +15,7 @@ use super::problem::{ConfigError, ConfigProblem};
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::{Config, KnownKind};
-/// use kube_state_metrics::Scope;
+/// use kube_state_metrics::resource::Scope;
 ///
 /// let config = Config::parse("
 /// spec:
@@ -121,7 +121,7 @@ impl Config {
     /// Whether some entry is about a kind.
     ///
     /// ```
-    /// use kube_state_metrics::Scope;
+    /// use kube_state_metrics::resource::Scope;
     /// use kube_state_metrics::custom_resources::{Config, KnownKind};
     ///
     /// let config = Config::parse("

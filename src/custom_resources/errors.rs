@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FamilyErrors {
-    /// [What tells the resource apart](crate::ResourceInfo::label): `widgets.v1.acme.dev`.
+    /// [What tells the resource apart](crate::resource::ResourceInfo::label): `widgets.v1.acme.dev`.
     pub resource: String,
     /// The family's name.
     pub family: String,

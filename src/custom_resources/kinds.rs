@@ -42,7 +42,7 @@ impl KnownKind {
     /// A kind by its names.
     ///
     /// ```
-    /// use kube_state_metrics::Scope;
+    /// use kube_state_metrics::resource::Scope;
     /// use kube_state_metrics::custom_resources::KnownKind;
     ///
     /// let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);

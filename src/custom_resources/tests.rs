@@ -7,8 +7,9 @@ use super::*;
 use crate::check::{check, check_as};
 use crate::exposition::{ExpositionFilter, Format};
 use crate::registry::ResourceChanges;
+use crate::resource::Scope;
 use crate::store::AnyStore;
-use crate::{BuiltIn, Scope, StateMetrics};
+use crate::{BuiltIn, StateMetrics};
 
 const CONFIG: &str = "
 spec:
@@ -425,7 +426,12 @@ fn a_thousand_changes_leave_nothing_behind() {
         #[cfg(feature = "gzip")]
         {
             let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
-            assert!(exposition.encoded(crate::Encoding::Gzip).count() > 0);
+            assert!(
+                exposition
+                    .encoded(crate::exposition::Encoding::Gzip)
+                    .count()
+                    > 0
+            );
         }
     }
     assert_eq!(metrics.stores().len(), 2);

@@ -17,13 +17,14 @@ const CHUNK: usize = 64 * 1024;
 /// The memory of a dropped chunk is reused for a later one.
 ///
 /// ```
-/// use kube_state_metrics::{Format, ExpositionFilter, StateMetrics};
+/// use kube_state_metrics::exposition::{Format, ExpositionFilter};
+/// use kube_state_metrics::StateMetrics;
 ///
 /// let metrics = StateMetrics::builder().default_resources().build()?;
 /// let exposition = metrics.exposition(Format::OpenMetrics, ExpositionFilter::default());
 /// let body: Vec<_> = exposition.chunks().collect();
 /// assert_eq!(body.concat(), b"# EOF\n");
-/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// # Ok::<(), kube_state_metrics::registry::BuildError>(())
 /// ```
 #[derive(Debug)]
 pub struct Chunks {
@@ -61,12 +62,13 @@ impl Exposition {
     /// The bytes, in chunks of about 64 KiB. The memory of a dropped chunk is reused.
     ///
     /// ```
-    /// use kube_state_metrics::{Format, ExpositionFilter, StateMetrics};
+    /// use kube_state_metrics::exposition::{Format, ExpositionFilter};
+    /// use kube_state_metrics::StateMetrics;
     ///
     /// let metrics = StateMetrics::builder().default_resources().build()?;
     /// let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
     /// assert_eq!(exposition.chunks().map(|chunk| chunk.len()).sum::<usize>(), 0, "no objects yet");
-    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// # Ok::<(), kube_state_metrics::registry::BuildError>(())
     /// ```
     #[must_use]
     pub fn chunks(self) -> Chunks {

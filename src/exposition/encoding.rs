@@ -11,13 +11,14 @@ use super::snapshot::Exposition;
 /// Source: [RFC 9110, content codings](https://www.rfc-editor.org/rfc/rfc9110#name-content-codings).
 ///
 /// ```
-/// use kube_state_metrics::{Encoding, Format, ExpositionFilter, StateMetrics};
+/// use kube_state_metrics::exposition::{Encoding, Format, ExpositionFilter};
+/// use kube_state_metrics::StateMetrics;
 ///
 /// let metrics = StateMetrics::builder().default_resources().build()?;
 /// let exposition = || metrics.exposition(Format::OpenMetrics, ExpositionFilter::default());
 /// let plain: Vec<_> = exposition().encoded(Encoding::Identity).collect();
 /// assert_eq!(plain.concat(), b"# EOF\n");
-/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// # Ok::<(), kube_state_metrics::registry::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -32,13 +33,14 @@ pub enum Encoding {
 /// The bytes of an exposition in some [`Encoding`], in chunks.
 ///
 /// ```
-/// use kube_state_metrics::{Encoding, Format, ExpositionFilter, StateMetrics};
+/// use kube_state_metrics::exposition::{Encoding, Format, ExpositionFilter};
+/// use kube_state_metrics::StateMetrics;
 ///
 /// let metrics = StateMetrics::builder().default_resources().build()?;
 /// let exposition = || metrics.exposition(Format::OpenMetrics, ExpositionFilter::default());
 /// let gzip: Vec<u8> = exposition().encoded(Encoding::Gzip).flatten().collect();
 /// assert!(gzip.starts_with(&[0x1f, 0x8b]));
-/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// # Ok::<(), kube_state_metrics::registry::BuildError>(())
 /// ```
 #[derive(Debug)]
 pub struct Encoded(EncodedKind);
@@ -71,13 +73,14 @@ impl Exposition {
     /// blocks, so only text that changed since the last compressed exposition is compressed.
     ///
     /// ```
-    /// use kube_state_metrics::{BuiltIn, Encoding, Format, ExpositionFilter, StateMetrics};
+    /// use kube_state_metrics::exposition::{Encoding, Format, ExpositionFilter};
+    /// use kube_state_metrics::{BuiltIn, StateMetrics};
     ///
     /// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).build()?;
     /// let exposition = metrics.exposition(Format::OpenMetrics, ExpositionFilter::default());
     /// let body: Vec<bytes::Bytes> = exposition.encoded(Encoding::Gzip).collect();
     /// assert!(body[0].starts_with(&[0x1f, 0x8b]));
-    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// # Ok::<(), kube_state_metrics::registry::BuildError>(())
     /// ```
     #[must_use]
     pub fn encoded(self, encoding: Encoding) -> Encoded {

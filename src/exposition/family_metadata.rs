@@ -106,7 +106,8 @@ mod tests {
     use k8s_openapi::api::core::v1::Pod;
 
     use super::*;
-    use crate::{Family, FamilyBuilder};
+    use crate::Family;
+    use crate::family::FamilyBuilder;
 
     #[test]
     fn the_unit_is_the_last_word_before_the_suffix_of_the_type() {

@@ -5,7 +5,7 @@ use crate::resource::ResourceInfo;
 /// Which resources, namespaces and families an exposition includes. The default includes all.
 ///
 /// ```
-/// use kube_state_metrics::ExpositionFilter;
+/// use kube_state_metrics::exposition::ExpositionFilter;
 ///
 /// let filter = ExpositionFilter::default().resources(["pods"]).namespaces(["shop"]);
 /// assert!(!filter.is_everything());
@@ -14,7 +14,7 @@ use crate::resource::ResourceInfo;
 /// Or by exclusion, and by family:
 ///
 /// ```
-/// use kube_state_metrics::ExpositionFilter;
+/// use kube_state_metrics::exposition::ExpositionFilter;
 ///
 /// let filter = ExpositionFilter::default()
 ///     .exclude_resources(["secrets"])

@@ -13,7 +13,7 @@ macro_rules! formats {
         /// A format of metrics.
         ///
         /// ```
-        /// use kube_state_metrics::Format;
+        /// use kube_state_metrics::exposition::Format;
         ///
         /// assert_eq!(Format::default().content_type(), "text/plain; version=0.0.4; charset=utf-8");
         /// ```

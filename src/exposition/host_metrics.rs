@@ -17,7 +17,8 @@ use super::snapshot::Exposition;
 ///
 /// ```
 /// use kube_state_metrics::exposition::HostMetrics;
-/// use kube_state_metrics::{ExpositionFilter, Format, StateMetrics};
+/// use kube_state_metrics::exposition::{ExpositionFilter, Format};
+/// use kube_state_metrics::StateMetrics;
 ///
 /// let metrics = StateMetrics::builder().default_resources().build()?;
 /// let registry = || HostMetrics::text("# HELP a_total \"A\".\n# TYPE a_total counter\na_total 7\n");
@@ -33,7 +34,7 @@ use super::snapshot::Exposition;
 ///     answer(Format::OpenMetrics),
 ///     "# HELP a \\\"A\\\".\n# TYPE a counter\na_total 7\n# EOF\n"
 /// );
-/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// # Ok::<(), kube_state_metrics::registry::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostMetrics {
@@ -58,13 +59,14 @@ impl HostMetrics {
     ///
     /// ```
     /// use kube_state_metrics::exposition::HostMetrics;
-    /// use kube_state_metrics::{ExpositionFilter, Format, StateMetrics};
+    /// use kube_state_metrics::exposition::{ExpositionFilter, Format};
+    /// use kube_state_metrics::StateMetrics;
     ///
     /// let metrics = StateMetrics::builder().default_resources().build()?;
     /// let host = HostMetrics::openmetrics("# HELP a A.\n# TYPE a counter\na_total 7\n# EOF\n");
     /// let text = metrics.exposition(Format::Text, ExpositionFilter::default()).append(host);
     /// assert_eq!(text.to_string(), "# HELP a_total A.\n# TYPE a_total counter\na_total 7\n");
-    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// # Ok::<(), kube_state_metrics::registry::BuildError>(())
     /// ```
     #[must_use]
     pub fn openmetrics(text: impl Into<String>) -> Self {

@@ -8,14 +8,15 @@ use bytes::BytesMut;
 use super::family_metadata::FamilyMetadata;
 use crate::store::SampleLine;
 
-/// One sample of an [`Exposition`](crate::Exposition). It displays as a line of the text formats.
+/// One sample of an [`Exposition`](crate::exposition::Exposition). It displays as a line of the text formats.
 ///
 /// It borrows from the exposition: label values are unescaped only when they are read, and copied
 /// only if they contain an escape.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
-/// use kube_state_metrics::{Collector, ExpositionFilter, Family, Format, StateMetrics};
+/// use kube_state_metrics::exposition::{ExpositionFilter, Format};
+/// use kube_state_metrics::{Collector, Family, StateMetrics};
 /// use serde_json::json;
 ///
 /// let seen = Family::gauge("pod_seen", "Always 7.")

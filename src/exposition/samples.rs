@@ -13,7 +13,9 @@ use crate::family::MetricType;
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;
-/// use kube_state_metrics::{BuiltIn, ExpositionFilter, Format, MetricType, StateMetrics};
+/// use kube_state_metrics::exposition::{ExpositionFilter, Format};
+/// use kube_state_metrics::family::MetricType;
+/// use kube_state_metrics::{BuiltIn, StateMetrics};
 /// use serde_json::json;
 ///
 /// let metrics = StateMetrics::builder().built_in([BuiltIn::Nodes]).all_fed_by_host().build()?;
@@ -131,12 +133,13 @@ impl Exposition {
     /// The samples of all families, in the order of the exposition.
     ///
     /// ```
-    /// use kube_state_metrics::{ExpositionFilter, Format, StateMetrics};
+    /// use kube_state_metrics::exposition::{ExpositionFilter, Format};
+    /// use kube_state_metrics::StateMetrics;
     ///
     /// let metrics = StateMetrics::builder().default_resources().build()?;
     /// let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
     /// assert_eq!(exposition.samples().count(), 0, "no objects yet");
-    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// # Ok::<(), kube_state_metrics::registry::BuildError>(())
     /// ```
     pub fn samples(&self) -> impl Iterator<Item = StoredSample<'_>> {
         self.families().flat_map(|family| family.samples())

@@ -19,7 +19,8 @@ use crate::store::StoreSnapshot;
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Namespace;
-/// use kube_state_metrics::{BuiltIn, Format, ExpositionFilter, StateMetrics};
+/// use kube_state_metrics::exposition::{Format, ExpositionFilter};
+/// use kube_state_metrics::{BuiltIn, StateMetrics};
 ///
 /// let builder = StateMetrics::builder().built_in([BuiltIn::Namespaces]);
 /// let metrics = builder.all_fed_by_host().build()?;

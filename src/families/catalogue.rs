@@ -45,7 +45,7 @@ pub struct CatalogueEntry {
 /// The catalogue: all built-in families, by resource, in the order of the exposition.
 ///
 /// ```
-/// let families = kube_state_metrics::catalogue();
+/// let families = kube_state_metrics::families::catalogue::catalogue();
 /// assert_eq!(families.len(), 336);
 /// ```
 #[must_use]

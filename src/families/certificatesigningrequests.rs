@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 
 use super::common;
-use crate::{Collector, Family, Samples, Stability};
+use crate::family::{Samples, Stability};
+use crate::{Collector, Family};
 
 /// The families of certificate signing requests.
 ///

@@ -4,7 +4,8 @@ use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, CronJobStatus};
 
 use super::common::{self, if_present, optional, or_zero};
 use crate::k8s::{next_after, validate};
-use crate::{Collector, Family, Samples, Stability};
+use crate::family::{Samples, Stability};
+use crate::{Collector, Family};
 
 /// The families of cron jobs.
 ///

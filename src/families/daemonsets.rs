@@ -3,7 +3,8 @@
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus};
 
 use super::common::{self, optional, or_zero};
-use crate::{Collector, Family, Stability};
+use crate::family::Stability;
+use crate::{Collector, Family};
 
 /// The families of daemon sets.
 ///

@@ -3,7 +3,8 @@
 use k8s_openapi::api::networking::v1::IngressClass;
 
 use super::common;
-use crate::{Collector, Family, Stability};
+use crate::family::Stability;
+use crate::{Collector, Family};
 
 /// The families of ingress classes.
 ///

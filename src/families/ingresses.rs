@@ -3,7 +3,8 @@
 use k8s_openapi::api::networking::v1::{HTTPIngressPath, Ingress};
 
 use super::common;
-use crate::{Collector, Family, Samples, Stability};
+use crate::family::{Samples, Stability};
+use crate::{Collector, Family};
 
 /// Names the class of an ingress, in front of its spec.
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";

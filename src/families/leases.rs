@@ -4,7 +4,8 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::common;
-use crate::{Collector, Family, Samples};
+use crate::family::Samples;
+use crate::{Collector, Family};
 
 /// The families of leases.
 ///

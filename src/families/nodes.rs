@@ -7,7 +7,8 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as QuantityText;
 
 use super::common;
 use crate::k8s::{Quantity, node_units};
-use crate::{Collector, Family, Samples, Stability};
+use crate::family::{Samples, Stability};
+use crate::{Collector, Family};
 
 /// What starts the key of a label that gives a node a role.
 const ROLE: &str = "node-role.kubernetes.io/";

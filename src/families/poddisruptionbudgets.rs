@@ -3,7 +3,8 @@
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
 
 use super::common::{self, optional, or_zero};
-use crate::{Collector, Family, Stability};
+use crate::family::Stability;
+use crate::{Collector, Family};
 
 /// The families of pod disruption budgets.
 ///

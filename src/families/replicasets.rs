@@ -3,7 +3,8 @@
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec, ReplicaSetStatus};
 
 use super::common::{self, if_present, optional, or_zero};
-use crate::{Collector, Family, Stability};
+use crate::family::Stability;
+use crate::{Collector, Family};
 
 /// The families of replica sets.
 ///

@@ -4,7 +4,8 @@ use k8s_openapi::api::core::v1::ResourceQuota;
 
 use super::common;
 use crate::k8s::Quantity;
-use crate::{Collector, Family, Samples, Stability};
+use crate::family::{Samples, Stability};
+use crate::{Collector, Family};
 
 /// The families of resource quotas.
 ///

@@ -3,7 +3,8 @@
 use k8s_openapi::api::core::v1::Secret;
 
 use super::common;
-use crate::{Collector, Family, Stability};
+use crate::family::Stability;
+use crate::{Collector, Family};
 
 /// The families of secrets. None of them reads the data, so decoding skips it.
 ///

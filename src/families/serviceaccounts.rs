@@ -3,7 +3,8 @@
 use k8s_openapi::api::core::v1::ServiceAccount;
 
 use super::common;
-use crate::{Collector, Family, Samples, Stability};
+use crate::family::{Samples, Stability};
+use crate::{Collector, Family};
 
 /// The families of service accounts.
 ///

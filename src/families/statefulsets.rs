@@ -3,7 +3,8 @@
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus};
 
 use super::common::{self, if_present, optional, or_zero};
-use crate::{Collector, Family, Samples, Stability};
+use crate::family::{Samples, Stability};
+use crate::{Collector, Family};
 
 /// The families of stateful sets.
 ///

@@ -63,7 +63,8 @@ mod tests {
     use super::*;
 
     fn collector() -> Collector<ConfigMap> {
-        let immutable = |map: &ConfigMap, s: &mut crate::Samples<'_>| s.maybe_value(map.immutable);
+        let immutable =
+            |map: &ConfigMap, s: &mut crate::family::Samples<'_>| s.maybe_value(map.immutable);
         Collector::new().families([
             Family::gauge("declared", "")
                 .reads(["immutable"])

@@ -68,7 +68,8 @@ pub struct Family<K> {
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
-/// use kube_state_metrics::{Family, FamilyGenerator, Samples};
+/// use kube_state_metrics::family::Samples;
+/// use kube_state_metrics::{Family, FamilyGenerator};
 ///
 /// struct Always(i64);
 /// impl FamilyGenerator<Pod> for Always {

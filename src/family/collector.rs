@@ -98,7 +98,8 @@ impl<K: CollectedResource + Resource<DynamicType = ApiResource>> Collector<K> {
     ///
     /// ```
     /// use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
-    /// use kube_state_metrics::{Collector, Family, Scope};
+    /// use kube_state_metrics::resource::Scope;
+    /// use kube_state_metrics::{Collector, Family};
     ///
     /// let gvk = GroupVersionKind::gvk("acme.dev", "v1", "Widget");
     /// let size = Family::gauge("widget_size", "Size the widget asks for.")
@@ -140,7 +141,7 @@ impl<K: CollectedResource> Collector<K> {
     ///
     /// The declaration covers all collectors of this type and resource. It does not cover families
     /// that a configuration adds to the resource: the sources of the crate feed them, unless
-    /// [`Builder::fed_by_host`](crate::Builder::fed_by_host) names the resource.
+    /// [`Builder::fed_by_host`](crate::registry::Builder::fed_by_host) names the resource.
     ///
     /// ```
     /// use k8s_openapi::api::core::v1::Node;

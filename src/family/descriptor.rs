@@ -7,7 +7,7 @@ use std::borrow::Cow;
 /// Source: [OpenMetrics, metric types](https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md#metric-types).
 ///
 /// ```
-/// use kube_state_metrics::MetricType;
+/// use kube_state_metrics::family::MetricType;
 ///
 /// assert_eq!(MetricType::StateSet.as_str(), "stateset");
 /// ```
@@ -40,7 +40,7 @@ impl MetricType {
 /// How much a family's name and labels may still change.
 ///
 /// ```
-/// use kube_state_metrics::Stability;
+/// use kube_state_metrics::family::Stability;
 ///
 /// assert_eq!(Stability::Stable.as_str(), "STABLE");
 /// ```
@@ -75,7 +75,8 @@ pub(crate) enum Allowlisted {
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;
-/// use kube_state_metrics::{Family, MetricType, Stability};
+/// use kube_state_metrics::family::{MetricType, Stability};
+/// use kube_state_metrics::Family;
 ///
 /// let family = Family::gauge("node_taints", "Taints of the node.")
 ///     .stable()

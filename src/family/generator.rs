@@ -11,7 +11,8 @@ use super::samples::Samples;
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
-/// use kube_state_metrics::{Family, FamilyGenerator, Samples};
+/// use kube_state_metrics::family::Samples;
+/// use kube_state_metrics::{Family, FamilyGenerator};
 ///
 /// /// Counts volumes, of one source or of any.
 /// struct Volumes {

@@ -22,7 +22,8 @@ use crate::scope::{ObjectFilter, Shard};
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
 /// use kube_state_metrics::filter::AllowlistConfig;
-/// use kube_state_metrics::{BuiltIn, Collector, Family, Shard, StateMetrics};
+/// use kube_state_metrics::registry::Shard;
+/// use kube_state_metrics::{BuiltIn, Collector, Family, StateMetrics};
 ///
 /// let seen = Family::gauge("pod_seen", "Always 1.").generate(|_: &Pod, s| s.value(1));
 /// let metrics = StateMetrics::builder()
@@ -153,7 +154,7 @@ impl Builder {
     /// // Beside the built-in collector, each series would exist twice.
     /// let error = StateMetrics::builder().default_resources().collector(pods).build().unwrap_err();
     /// assert!(error.to_string().starts_with("`kube_pod_info` of pods is in the built-in collector"));
-    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// # Ok::<(), kube_state_metrics::registry::BuildError>(())
     /// ```
     pub fn replace_built_in<K: CollectedResource>(
         mut self,
@@ -180,7 +181,7 @@ impl Builder {
     ///     .build()?;
     /// assert!(metrics.feed::<Node>().is_ok());
     /// assert!(metrics.feed::<Pod>().is_err(), "a watch feeds pods");
-    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// # Ok::<(), kube_state_metrics::registry::BuildError>(())
     /// ```
     pub fn fed_by_host(mut self, resource: impl Into<ResourceName>) -> Self {
         self.host_fed.names.push(resource.into());
@@ -200,7 +201,8 @@ impl Builder {
     ///
     /// ```
     /// use kube_state_metrics::custom_resources::{Config, KnownKind};
-    /// use kube_state_metrics::{Scope, StateMetrics};
+    /// use kube_state_metrics::resource::Scope;
+    /// use kube_state_metrics::StateMetrics;
     ///
     /// let config = Config::parse("
     /// spec:

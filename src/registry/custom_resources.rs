@@ -18,7 +18,8 @@ use crate::store::AnyStore;
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::{Config, KnownKind};
-/// use kube_state_metrics::{Scope, StateMetrics};
+/// use kube_state_metrics::resource::Scope;
+/// use kube_state_metrics::StateMetrics;
 ///
 /// let config = Config::parse("
 /// spec:

@@ -27,7 +27,8 @@ pub struct BuildError {
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
-/// use kube_state_metrics::{BuildProblem, Collector, Family, StateMetrics};
+/// use kube_state_metrics::registry::BuildProblem;
+/// use kube_state_metrics::{Collector, Family, StateMetrics};
 ///
 /// let family = Family::gauge("pod-priority", "Priority.").generate(|_: &Pod, s| s.value(1));
 /// let builder = StateMetrics::builder().collector(Collector::new().family(family));

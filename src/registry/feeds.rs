@@ -9,7 +9,8 @@ use crate::store::{MetricsStore, ObjectWriter, Writer};
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::{Node, Pod};
-/// use kube_state_metrics::{BuiltIn, FeedError, StateMetrics};
+/// use kube_state_metrics::registry::FeedError;
+/// use kube_state_metrics::{BuiltIn, StateMetrics};
 ///
 /// let metrics = StateMetrics::builder()
 ///     .built_in([BuiltIn::Nodes, BuiltIn::Pods])
@@ -19,7 +20,7 @@ use crate::store::{MetricsStore, ObjectWriter, Writer};
 /// let error = metrics.feed::<Pod>().unwrap_err();
 /// assert!(matches!(&error, FeedError::FedBySources { resource } if resource == "pods"));
 /// assert!(error.to_string().contains(".fed_by_host(\"pods\")"));
-/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// # Ok::<(), kube_state_metrics::registry::BuildError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -92,7 +93,8 @@ impl StateMetrics {
     ///
     /// ```
     /// use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
-    /// use kube_state_metrics::{Collector, Family, Scope, StateMetrics};
+    /// use kube_state_metrics::resource::Scope;
+    /// use kube_state_metrics::{Collector, Family, StateMetrics};
     ///
     /// let collector = |kind, name| {
     ///     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("acme.dev", "v1", kind));
@@ -159,7 +161,8 @@ impl StateMetrics {
     /// feeds it.
     ///
     /// ```
-    /// use kube_state_metrics::{BuiltIn, FeedError, StateMetrics};
+    /// use kube_state_metrics::registry::FeedError;
+    /// use kube_state_metrics::{BuiltIn, StateMetrics};
     ///
     /// let metrics = StateMetrics::builder()
     ///     .built_in([BuiltIn::Nodes, BuiltIn::Pods])

@@ -18,7 +18,8 @@ use crate::store::StoreReader;
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::ConfigMap;
-/// use kube_state_metrics::{BuiltIn, Format, ExpositionFilter, StateMetrics};
+/// use kube_state_metrics::exposition::{Format, ExpositionFilter};
+/// use kube_state_metrics::{BuiltIn, StateMetrics};
 /// use serde_json::json;
 ///
 /// let metrics = StateMetrics::builder()
@@ -89,14 +90,15 @@ impl StateMetrics {
     /// Without it, a scrape compresses what changed. The cache evicts unused blocks in either case.
     ///
     /// ```
-    /// use kube_state_metrics::{Encoding, Format, ExpositionFilter, StateMetrics};
+    /// use kube_state_metrics::exposition::{Encoding, Format, ExpositionFilter};
+    /// use kube_state_metrics::StateMetrics;
     ///
     /// let metrics = StateMetrics::builder().default_resources().build()?;
     /// let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
     /// exposition.encoded(Encoding::Gzip).for_each(drop);
     /// metrics.refresh_gzip_cache(); // from a timer
     /// assert_eq!(metrics.gzip_cache_bytes(), 0, "no objects yet");
-    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// # Ok::<(), kube_state_metrics::registry::BuildError>(())
     /// ```
     #[cfg(feature = "gzip")]
     pub fn refresh_gzip_cache(&self) {
@@ -120,7 +122,7 @@ impl StateMetrics {
     /// assert_eq!(stores[0].resource().plural(), "nodes");
     /// assert_eq!(stores[1].resource().plural(), "pods");
     /// assert!(stores.iter().all(|store| store.stats().objects == 0));
-    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// # Ok::<(), kube_state_metrics::registry::BuildError>(())
     /// ```
     #[must_use]
     pub fn stores(&self) -> Vec<StoreReader> {
@@ -143,7 +145,8 @@ impl StateMetrics {
     /// of each feed.
     ///
     /// ```
-    /// use kube_state_metrics::{Shard, StateMetrics};
+    /// use kube_state_metrics::registry::Shard;
+    /// use kube_state_metrics::StateMetrics;
     ///
     /// let metrics = StateMetrics::builder().default_resources().build()?;
     /// assert_eq!(metrics.shard(), Shard::default());
@@ -183,7 +186,7 @@ impl StateMetrics {
     /// let builder = StateMetrics::builder().built_in([BuiltIn::Pods]);
     /// let metrics = builder.allow_labels(BuiltIn::Pods, ["*", "team"]).build()?;
     /// assert_eq!(metrics.warnings().len(), 1, "`*` allows `team` anyway");
-    /// # Ok::<(), kube_state_metrics::BuildError>(())
+    /// # Ok::<(), kube_state_metrics::registry::BuildError>(())
     /// ```
     #[must_use]
     pub fn warnings(&self) -> &[FilterWarning] {

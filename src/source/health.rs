@@ -1,6 +1,6 @@
 //! Health: the state of each resource and of its feeds, and readiness.
 //!
-//! Every [`Source`](crate::Source) has a [`Health`]. Serve [`Health::readiness`] at `/readyz`, and
+//! Every [`Source`](crate::source::Source) has a [`Health`]. Serve [`Health::readiness`] at `/readyz`, and
 //! [`Health::snapshot`] as JSON or on a page.
 
 mod clock;
@@ -40,7 +40,7 @@ use crate::store::{AnyStore, StoreStats};
 /// #     http::Response::builder().status(404).body(kube::client::Body::empty())
 /// # });
 /// # let client = kube::Client::new(service, "default"); // a server that knows nothing
-/// use kube_state_metrics::health::{FailureReason, FeedOrigin, ReadinessPolicy, ResourceState};
+/// use kube_state_metrics::source::health::{FailureReason, FeedOrigin, ReadinessPolicy, ResourceState};
 /// use kube_state_metrics::{BuiltIn, StateMetrics};
 ///
 /// let builder = StateMetrics::builder().built_in([BuiltIn::Pods, BuiltIn::Nodes]);

@@ -9,8 +9,9 @@ use super::{Source, SourceFuture};
 /// A source that the host runs: a future that feeds stores, and the health that it reports to.
 ///
 /// ```
-/// use kube_state_metrics::health::{Health, ReadinessPolicy};
-/// use kube_state_metrics::{BuiltIn, HostSource, Source, StateMetrics};
+/// use kube_state_metrics::source::health::{Health, ReadinessPolicy};
+/// use kube_state_metrics::source::{HostSource, Source};
+/// use kube_state_metrics::{BuiltIn, StateMetrics};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {

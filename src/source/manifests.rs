@@ -4,8 +4,9 @@
 //! Documents that are invalid or of an unknown kind are skipped and reported with their location.
 //!
 //! ```
-//! use kube_state_metrics::manifests::ManifestSource;
-//! use kube_state_metrics::{Format, ExpositionFilter, StateMetrics};
+//! use kube_state_metrics::source::manifests::ManifestSource;
+//! use kube_state_metrics::exposition::{Format, ExpositionFilter};
+//! use kube_state_metrics::StateMetrics;
 //!
 //! let metrics = StateMetrics::builder().default_resources().build()?;
 //! let report = ManifestSource::new(["examples/cluster"]).open(&metrics).reload();

@@ -1,10 +1,10 @@
 //! Watching a cluster (feature `watch`): lists and watches every registered resource, and reports
-//! failures in [`Health`](crate::health::Health), in the log and in metrics.
+//! failures in [`Health`](crate::source::health::Health), in the log and in metrics.
 //!
 //! ```no_run
 //! use kube_state_metrics::StateMetrics;
-//! use kube_state_metrics::health::ReadinessPolicy;
-//! use kube_state_metrics::watch::configure_for_watching;
+//! use kube_state_metrics::source::health::ReadinessPolicy;
+//! use kube_state_metrics::source::watch::configure_for_watching;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let metrics = StateMetrics::builder().default_resources().build()?;
@@ -23,7 +23,7 @@
 //!
 //! ```
 //! use kube_state_metrics::StateMetrics;
-//! use kube_state_metrics::health::ReadinessPolicy;
+//! use kube_state_metrics::source::health::ReadinessPolicy;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {

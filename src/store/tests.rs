@@ -370,7 +370,7 @@ proptest! {
 #[test]
 fn objects_of_other_shards_are_not_even_decoded() {
     let store = MetricsStore::new(collector());
-    let shard = crate::Shard::new(0, 2).unwrap();
+    let shard = crate::scope::Shard::new(0, 2).unwrap();
     store.set_filter(ObjectFilter {
         shard,
         ..ObjectFilter::default()

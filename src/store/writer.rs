@@ -88,7 +88,7 @@ impl<K: CollectedResource> MetricsStore<K> {
     /// other.apply_json(br#"{ "metadata": { "name": "b" } }"#)?;
     /// other.close();
     /// assert_eq!((store.resource().kind(), store.stats().objects), ("Node", 1));
-    /// # Ok::<(), kube_state_metrics::DecodeError>(())
+    /// # Ok::<(), kube_state_metrics::store::DecodeError>(())
     /// ```
     #[must_use]
     pub fn writer(&self) -> Writer<K> {

@@ -179,7 +179,7 @@ pub fn check(source: impl Source) -> Vec<Problem> {
 ///
 /// let metrics = StateMetrics::builder().default_resources().build()?;
 /// testing::assert_valid(&metrics);
-/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// # Ok::<(), kube_state_metrics::registry::BuildError>(())
 /// ```
 ///
 /// # Panics

@@ -32,7 +32,7 @@ use crate::resource::{CollectedResource, StaticScope};
 /// render(&seen, node()).assert_eq(r#"node_seen{node="a"} 1"#);
 /// render(&collector, node()).assert_eq(r#"node_seen{node="a"} 1"#);
 /// render(&metrics, node()).assert_eq(r#"node_seen{cluster="blue",node="a"} 1"#);
-/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// # Ok::<(), kube_state_metrics::registry::BuildError>(())
 /// ```
 pub trait Source: sealed::Build {}
 

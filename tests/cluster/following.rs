@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::Api;
 use kube::api::DeleteParams;
-use kube_state_metrics::health::{ReadinessPolicy, ResourceState};
+use kube_state_metrics::source::health::{ReadinessPolicy, ResourceState};
 use serde_json::json;
 
 use crate::support::{

@@ -7,9 +7,10 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
-use kube_state_metrics::health::{FailureReason, ReadinessPolicy, ResourceState};
-use kube_state_metrics::watch::WatchTimeouts;
-use kube_state_metrics::{BuiltIn, Collector, Family, Scope, StateMetrics};
+use kube_state_metrics::resource::Scope;
+use kube_state_metrics::source::health::{FailureReason, ReadinessPolicy, ResourceState};
+use kube_state_metrics::source::watch::WatchTimeouts;
+use kube_state_metrics::{BuiltIn, Collector, Family, StateMetrics};
 use serde_json::json;
 
 use crate::support::{ONE_AT_A_TIME, client, config, create, fresh_namespace, start, until};

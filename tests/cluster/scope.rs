@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod};
 use kube::Api;
 use kube::api::DeleteParams;
-use kube_state_metrics::watch::WatchBuilder;
+use kube_state_metrics::source::watch::WatchBuilder;
 use kube_state_metrics::{BuiltIn, StateMetrics};
 use serde_json::json;
 

@@ -6,7 +6,8 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client};
-use kube_state_metrics::{BuiltIn, Shard, StateMetrics};
+use kube_state_metrics::registry::Shard;
+use kube_state_metrics::{BuiltIn, StateMetrics};
 use serde_json::{Value, json};
 
 use crate::support::{

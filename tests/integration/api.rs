@@ -5,15 +5,17 @@ use std::error::Error;
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::DynamicObject;
 use kube_state_metrics::custom_resources::{Config, ConfigError, KnownKind};
+use kube_state_metrics::exposition::{Chunks, Exposition, ExpositionFilter};
 use kube_state_metrics::filter::{AllowlistConfig, FilterError, MetricFilter};
-use kube_state_metrics::health::Health;
-use kube_state_metrics::manifests::{ManifestFeed, ManifestProblem, ManifestSource};
+use kube_state_metrics::registry::{BuildError, Builder, FeedError, Shard, ShardError};
 use kube_state_metrics::service::{Body, MetricsService};
-use kube_state_metrics::watch::{ClusterWatch, Record, WatchBuilder, WatchError, WatchHandle};
-use kube_state_metrics::{
-    BuildError, Builder, Chunks, Collector, DecodeError, Exposition, ExpositionFilter, Family,
-    FeedError, MetricsStore, ObjectWriter, Shard, ShardError, StateMetrics, Writer,
+use kube_state_metrics::source::health::Health;
+use kube_state_metrics::source::manifests::{ManifestFeed, ManifestProblem, ManifestSource};
+use kube_state_metrics::source::watch::{
+    ClusterWatch, Record, WatchBuilder, WatchError, WatchHandle,
 };
+use kube_state_metrics::store::{DecodeError, ObjectWriter, Writer};
+use kube_state_metrics::{Collector, Family, MetricsStore, StateMetrics};
 
 fn shared<T: Send + Sync + 'static>() {}
 fn handle<T: Clone + Send + Sync + 'static>() {}
@@ -73,4 +75,39 @@ fn the_service_suits_any_server() {
     {
     }
     mountable(StateMetrics::builder().build().unwrap().service());
+}
+
+/// A reader of the documentation sees all concerns of the crate on one screen.
+#[test]
+fn the_root_has_at_most_twenty_names() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs");
+    let root = syn::parse_file(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let mut names = Vec::new();
+    for item in root.items {
+        match item {
+            syn::Item::Mod(module) if matches!(module.vis, syn::Visibility::Public(_)) => {
+                names.push(module.ident.to_string());
+            }
+            syn::Item::Use(item) if matches!(item.vis, syn::Visibility::Public(_)) => {
+                exported(&item.tree, &mut names);
+            }
+            _ => {}
+        }
+    }
+    assert!(names.contains(&"StateMetrics".to_owned()), "{names:?}");
+    assert!(names.len() <= 20, "{} names: {names:?}", names.len());
+}
+
+fn exported(tree: &syn::UseTree, names: &mut Vec<String>) {
+    match tree {
+        syn::UseTree::Path(path) => exported(&path.tree, names),
+        syn::UseTree::Name(name) => names.push(name.ident.to_string()),
+        syn::UseTree::Rename(rename) => names.push(rename.rename.to_string()),
+        syn::UseTree::Glob(_) => names.push("*".to_owned()),
+        syn::UseTree::Group(group) => {
+            for tree in &group.items {
+                exported(tree, names);
+            }
+        }
+    }
 }

@@ -18,9 +18,10 @@ mod shape;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use kube_state_metrics::{
-    Builder, BuiltIn, CatalogueEntry, ExpositionFilter, Format, StateMetrics, catalogue, families,
-};
+use kube_state_metrics::exposition::{ExpositionFilter, Format};
+use kube_state_metrics::families::catalogue::{CatalogueEntry, catalogue};
+use kube_state_metrics::registry::Builder;
+use kube_state_metrics::{BuiltIn, StateMetrics, families};
 use serde::Deserialize;
 
 /// Cases that keep a result of the reference which exact quantities rule out, with the right one.

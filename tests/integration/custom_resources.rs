@@ -14,8 +14,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use kube_state_metrics::StateMetrics;
 use kube_state_metrics::custom_resources::{Config, KnownKind};
-use kube_state_metrics::{ExpositionFilter, Format, StateMetrics};
+use kube_state_metrics::exposition::{ExpositionFilter, Format};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -254,7 +255,7 @@ mod examples {
     use std::path::{Path, PathBuf};
 
     use kube_state_metrics::check::check;
-    use kube_state_metrics::manifests::ManifestSource;
+    use kube_state_metrics::source::manifests::ManifestSource;
 
     /// The configurations of a directory, without the objects beside them.
     fn examples() -> Vec<PathBuf> {

@@ -102,7 +102,7 @@ fn a_family_for_a_custom_resource_and_its_test_take_at_most_thirty_lines() {
 fn the_names_of_version_1_are_those_of_version_2_by_rules() {
     let directory = root().join("docs/how-to");
     let rules = fs::read_to_string(directory.join("v1-names.rules.yaml")).unwrap();
-    let catalogue = kube_state_metrics::catalogue();
+    let catalogue = kube_state_metrics::families::catalogue::catalogue();
     let ours: BTreeSet<_> = catalogue
         .iter()
         .map(|entry| entry.descriptor.name())

@@ -35,7 +35,7 @@ use axum::body::Body;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use kube_state_metrics::StateMetrics;
-use kube_state_metrics::health::{FeedOrigin, ReadinessPolicy};
+use kube_state_metrics::source::health::{FeedOrigin, ReadinessPolicy};
 use kube_state_metrics::testing::assert_valid;
 use prometheus::{IntCounter, Registry};
 use serde_json::{Value, json};
@@ -163,9 +163,9 @@ async fn the_operator_exposes_its_kinds_from_one_watch_each() {
     health.ready(ReadinessPolicy::Default).await;
 
     let text = || {
-        let everything = kube_state_metrics::ExpositionFilter::default();
+        let everything = kube_state_metrics::exposition::ExpositionFilter::default();
         metrics
-            .exposition(kube_state_metrics::Format::Text, everything)
+            .exposition(kube_state_metrics::exposition::Format::Text, everything)
             .to_string()
     };
     let shows = |line: &str| text().lines().any(|own| own == line);

@@ -18,11 +18,12 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube_state_metrics::manifests::ManifestSource;
-use kube_state_metrics::{
-    BuiltIn, CollectedResource, Collector, ExpositionFilter, Family, Format, StateMetrics,
-};
-use kube_state_metrics::{ObjectWriter, families};
+use kube_state_metrics::exposition::{ExpositionFilter, Format};
+use kube_state_metrics::families;
+use kube_state_metrics::resource::CollectedResource;
+use kube_state_metrics::source::manifests::ManifestSource;
+use kube_state_metrics::store::ObjectWriter;
+use kube_state_metrics::{BuiltIn, Collector, Family, StateMetrics};
 
 use inputs::{documents, manifests};
 use memory::{Form, clear_stack, search};
@@ -176,7 +177,7 @@ fn the_watched_process() {
 struct Kept {
     metrics: Vec<StateMetrics>,
     writers: Vec<Vec<Box<dyn ObjectWriter>>>,
-    feeds: Vec<kube_state_metrics::manifests::ManifestFeed>,
+    feeds: Vec<kube_state_metrics::source::manifests::ManifestFeed>,
     expositions: Vec<Vec<u8>>,
     /// Errors in every form in which they can be written, each of which may be a line of a log.
     log: BTreeSet<String>,

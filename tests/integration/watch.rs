@@ -15,11 +15,11 @@ mod streams;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube_state_metrics::health::{Health, ReadinessPolicy, ResourceHealth};
-use kube_state_metrics::watch::{WatchBuilder, WatchHandle};
-use kube_state_metrics::{
-    Builder, BuiltIn, Collector, ExpositionFilter, Family, Format, StateMetrics,
-};
+use kube_state_metrics::exposition::{ExpositionFilter, Format};
+use kube_state_metrics::registry::Builder;
+use kube_state_metrics::source::health::{Health, ReadinessPolicy, ResourceHealth};
+use kube_state_metrics::source::watch::{WatchBuilder, WatchHandle};
+use kube_state_metrics::{BuiltIn, Collector, Family, StateMetrics};
 use serde_json::{Value, json};
 
 use crate::support::{ApiServer, Background, background, eventually};
@@ -186,5 +186,5 @@ fn exposed(text: &str) -> Vec<String> {
     lines.collect()
 }
 
-const SYNCED: kube_state_metrics::health::ResourceState =
-    kube_state_metrics::health::ResourceState::Synced;
+const SYNCED: kube_state_metrics::source::health::ResourceState =
+    kube_state_metrics::source::health::ResourceState::Synced;

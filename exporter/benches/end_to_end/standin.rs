@@ -18,8 +18,9 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Config};
+use kube_state_metrics::resource::CollectedResource;
 use kube_state_metrics::testing::Generator;
-use kube_state_metrics::{CollectedResource, Collector, families};
+use kube_state_metrics::{Collector, families};
 use parking_lot::RwLock;
 
 /// The samples of all objects of a kind.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube::client::AuthError;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
-use kube_state_metrics::watch::configure_for_watching;
+use kube_state_metrics::source::watch::configure_for_watching;
 
 /// Why no client for the API server can be created.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use kube_state_metrics::check::{CheckReport, check_as};
 use kube_state_metrics::custom_resources::Config;
-use kube_state_metrics::manifests::ManifestSource;
+use kube_state_metrics::source::manifests::ManifestSource;
 
 use super::format::MetricsFormat;
 use super::output::{list, write};

@@ -1,7 +1,7 @@
 //! The formats of `render` and `check`.
 
 use clap::ValueEnum;
-use kube_state_metrics::Format;
+use kube_state_metrics::exposition::Format;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum MetricsFormat {

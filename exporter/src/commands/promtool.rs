@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use kube_state_metrics::Exposition;
+use kube_state_metrics::exposition::Exposition;
 use kube_state_metrics::exposition::StoredSample;
 
 /// How many intervals a series lasts: a day at the usual interval of one minute.
@@ -72,7 +72,8 @@ fn value(value: f64) -> Cow<'static, str> {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::core::v1::Node;
-    use kube_state_metrics::{Collector, ExpositionFilter, Family, Format, StateMetrics};
+    use kube_state_metrics::exposition::{ExpositionFilter, Format};
+    use kube_state_metrics::{Collector, Family, StateMetrics};
 
     use super::*;
 

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use kube_state_metrics::manifests::ManifestSource;
-use kube_state_metrics::{BuildError, ExpositionFilter, Format};
+use kube_state_metrics::exposition::{ExpositionFilter, Format};
+use kube_state_metrics::registry::BuildError;
+use kube_state_metrics::source::manifests::ManifestSource;
 
 use super::format::RenderFormat;
 use super::output::{list, unless_closed};

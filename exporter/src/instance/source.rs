@@ -4,8 +4,8 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
 
-use kube_state_metrics::health::ReadinessPolicy;
-use kube_state_metrics::watch::WatchError;
+use kube_state_metrics::source::health::ReadinessPolicy;
+use kube_state_metrics::source::watch::WatchError;
 use prometheus::proto::MetricFamily;
 
 use super::coverage::Coverage;

@@ -1,7 +1,7 @@
 //! A cluster as a source: its objects are listed and watched.
 
 use kube_state_metrics::StateMetrics;
-use kube_state_metrics::health::{
+use kube_state_metrics::source::health::{
     FeedHealth, FeedOrigin, Health, ReadinessPolicy, ResourceHealth, ResourceState,
 };
 use prometheus::Registry;

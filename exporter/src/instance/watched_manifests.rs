@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kube_state_metrics::StateMetrics;
-use kube_state_metrics::health::ReadinessPolicy;
-use kube_state_metrics::manifests::{LoadReport, ManifestFeed, ManifestSource};
 use kube_state_metrics::self_metrics::{DefinitionMetrics, StoreMetrics};
+use kube_state_metrics::source::health::ReadinessPolicy;
+use kube_state_metrics::source::manifests::{LoadReport, ManifestFeed, ManifestSource};
 use parking_lot::Mutex;
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Registry};

@@ -2,7 +2,8 @@
 
 use kube_state_metrics::custom_resources::KnownKind;
 use kube_state_metrics::filter::{AllowlistConfig, FilterError};
-use kube_state_metrics::{BuildError, BuildProblem, BuiltIn, Shard, StateMetrics};
+use kube_state_metrics::registry::{BuildError, BuildProblem, Shard};
+use kube_state_metrics::{BuiltIn, StateMetrics};
 
 use super::custom_resources::CustomResources;
 use super::reader::Reader;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kube_state_metrics::filter::AllowlistConfig;
-use kube_state_metrics::health::ReadinessPolicy;
+use kube_state_metrics::source::health::ReadinessPolicy;
 use prometheus_web_config::duration::{self, DurationError};
 
 /// A limit on time; `None` is no limit.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kube_state_metrics::health::ReadinessPolicy;
+use kube_state_metrics::source::health::ReadinessPolicy;
 
 use super::reader::Reader;
 use super::table;

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use kube_state_metrics::BuiltIn;
 use kube_state_metrics::filter::AllowlistConfig;
-use kube_state_metrics::health::ReadinessPolicy;
+use kube_state_metrics::source::health::ReadinessPolicy;
 
 use super::parse::{self, LogFormat, Timeout};
 use super::row::Compat::{Added, Differs, NoEffect};

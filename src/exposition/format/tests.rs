@@ -31,7 +31,7 @@ fn stable_and_deprecated_families_say_so() {
 
 #[test]
 fn open_metrics_types_follow_the_rules_or_are_weaker() {
-    let last = |builder: crate::FamilyBuilder<Pod>, taken| {
+    let last = |builder: crate::family::FamilyBuilder<Pod>, taken| {
         let [text, open_metrics] = both(builder.generate(|_, _| {}), taken);
         let line = |text: &str| text.lines().last().unwrap_or_default().to_owned();
         (line(&text), line(&open_metrics))

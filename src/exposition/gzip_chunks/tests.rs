@@ -9,7 +9,9 @@ use serde_json::json;
 
 use super::*;
 use crate::exposition::HostMetrics;
-use crate::{BuiltIn, Encoding, ExpositionFilter, Family, StateMetrics, Writer};
+use crate::exposition::{Encoding, ExpositionFilter};
+use crate::store::Writer;
+use crate::{BuiltIn, Family, StateMetrics};
 
 fn metrics() -> (StateMetrics, Writer<ConfigMap>) {
     let wide = Family::gauge("wide", "Many samples.").generate(|map: &ConfigMap, s| {

@@ -7,7 +7,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::{BuiltIn, Collector, Exposition, ExpositionFilter, Family, Format, StateMetrics};
+use crate::exposition::{Exposition, ExpositionFilter, Format};
+use crate::{BuiltIn, Collector, Family, StateMetrics};
 
 /// Pods with values that samples share, leases of which two have equal series, constant labels.
 fn metrics() -> StateMetrics {

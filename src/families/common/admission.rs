@@ -3,8 +3,10 @@
 use k8s_openapi::api::admissionregistration::v1::{ParamKind, ParamRef, WebhookClientConfig};
 use kube::Resource;
 
+use crate::Collector;
+use crate::family::{Sample, Samples};
+use crate::resource::CollectedResource;
 use crate::resource::StaticScope;
-use crate::{CollectedResource, Collector, Sample, Samples};
 
 /// A collector with the base labels of the admission kinds.
 ///

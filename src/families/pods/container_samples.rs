@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as QuantityText;
 use crate::families::common;
 use crate::family::dictionary::DictionaryColumn;
 use crate::k8s::{Quantity, Unit, container_units};
-use crate::{Sample, SampleValue, Samples};
+use crate::family::{Sample, SampleValue, Samples};
 
 /// Images and identifiers of each container of the spec and each status of the same name;
 /// `add_labels` appends further labels.

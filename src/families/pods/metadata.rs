@@ -3,7 +3,8 @@
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::families::common;
-use crate::{Family, Stability};
+use crate::family::Stability;
+use crate::Family;
 
 /// The families.
 pub(super) fn families() -> Vec<Family<Pod>> {

@@ -4,7 +4,8 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::access::spec;
 use crate::families::common;
-use crate::{Family, Samples};
+use crate::family::Samples;
+use crate::Family;
 
 /// The families.
 pub(super) fn families() -> Vec<Family<Pod>> {

@@ -32,7 +32,7 @@ struct Progress {
 /// has stopped.
 ///
 /// ```
-/// use kube_state_metrics::health::{FailureReason, Health, ReadinessPolicy};
+/// use kube_state_metrics::source::health::{FailureReason, Health, ReadinessPolicy};
 /// use kube_state_metrics::{BuiltIn, StateMetrics};
 ///
 /// let builder = StateMetrics::builder().built_in([BuiltIn::Nodes]);
@@ -46,7 +46,7 @@ struct Progress {
 /// assert!(readiness.to_string().contains("nodes (unreachable): unreachable: no route to host"));
 /// nodes.complete();
 /// assert!(health.readiness(ReadinessPolicy::Default).ready);
-/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// # Ok::<(), kube_state_metrics::registry::BuildError>(())
 /// ```
 pub struct FeedReporter {
     state: Arc<FeedState>,

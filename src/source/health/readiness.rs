@@ -13,7 +13,7 @@ use crate::errors::debug_is_display;
 /// It displays as, and parses from, `default` and `strict`.
 ///
 /// ```
-/// use kube_state_metrics::health::ReadinessPolicy;
+/// use kube_state_metrics::source::health::ReadinessPolicy;
 ///
 /// assert_eq!("strict".parse(), Ok(ReadinessPolicy::Strict));
 /// assert_eq!(ReadinessPolicy::default().to_string(), "default");

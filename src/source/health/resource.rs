@@ -9,7 +9,7 @@ use super::failure_reason::FailureReason;
 /// The state of a resource or of one of its feeds.
 ///
 /// ```
-/// use kube_state_metrics::health::{FailureReason, ResourceState};
+/// use kube_state_metrics::source::health::{FailureReason, ResourceState};
 ///
 /// let state = serde_json::to_value(ResourceState::Failing(FailureReason::Forbidden))?;
 /// assert_eq!(state, serde_json::json!({ "state": "failing", "reason": "forbidden" }));

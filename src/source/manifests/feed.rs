@@ -22,8 +22,8 @@ use crate::source::{Source, SourceFuture};
 ///
 /// ```
 /// use kube_state_metrics::StateMetrics;
-/// use kube_state_metrics::health::ReadinessPolicy;
-/// use kube_state_metrics::manifests::ManifestSource;
+/// use kube_state_metrics::source::health::ReadinessPolicy;
+/// use kube_state_metrics::source::manifests::ManifestSource;
 ///
 /// let metrics = StateMetrics::builder().default_resources().build()?;
 /// let mut feed = ManifestSource::new(["examples/cluster"]).open(&metrics);
@@ -31,7 +31,7 @@ use crate::source::{Source, SourceFuture};
 /// let again = feed.reload(); // picks up files that have changed since then
 /// assert_eq!(first.objects, again.objects);
 /// assert!(feed.health().readiness(ReadinessPolicy::Strict).ready);
-/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// # Ok::<(), kube_state_metrics::registry::BuildError>(())
 /// ```
 pub struct ManifestFeed {
     paths: Vec<PathBuf>,

@@ -12,13 +12,13 @@ use crate::errors::debug_is_display;
 /// The result of one reading of all manifests.
 ///
 /// ```
-/// use kube_state_metrics::manifests::ManifestSource;
+/// use kube_state_metrics::source::manifests::ManifestSource;
 /// use kube_state_metrics::{BuiltIn, StateMetrics};
 ///
 /// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).build()?;
 /// let report = ManifestSource::new(["examples/cluster"]).open(&metrics).reload();
 /// assert!(report.objects > 10 && report.not_registered > 100 && report.problems.is_empty());
-/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// # Ok::<(), kube_state_metrics::registry::BuildError>(())
 /// ```
 #[derive(Debug, Default)]
 #[non_exhaustive]
@@ -38,12 +38,12 @@ pub struct LoadReport {
 ///
 /// ```
 /// use kube_state_metrics::StateMetrics;
-/// use kube_state_metrics::manifests::{ManifestProblem, ManifestSource};
+/// use kube_state_metrics::source::manifests::{ManifestProblem, ManifestSource};
 ///
 /// let metrics = StateMetrics::builder().default_resources().build()?;
 /// let report = ManifestSource::new(["no/such/file.yaml"]).open(&metrics).reload();
 /// assert!(matches!(&report.problems[..], [ManifestProblem::Read { path, .. }] if path.ends_with("file.yaml")));
-/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// # Ok::<(), kube_state_metrics::registry::BuildError>(())
 /// ```
 #[derive(thiserror::Error)]
 #[non_exhaustive]
@@ -98,7 +98,7 @@ pub enum ManifestProblem {
 ///
 /// ```
 /// use kube_state_metrics::StateMetrics;
-/// use kube_state_metrics::manifests::{ManifestProblem, ManifestSource};
+/// use kube_state_metrics::source::manifests::{ManifestProblem, ManifestSource};
 ///
 /// let metrics = StateMetrics::builder().resources(["nodes"]).build()?;
 /// // Not a manifest: the file of a Cargo package.
@@ -107,7 +107,7 @@ pub enum ManifestProblem {
 ///     panic!("{:?}", report.problems);
 /// };
 /// assert!(place.to_string().starts_with("Cargo.toml:"));
-/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// # Ok::<(), kube_state_metrics::registry::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

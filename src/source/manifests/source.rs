@@ -16,8 +16,9 @@ use crate::registry::StateMetrics;
 /// Files and directories to read objects from.
 ///
 /// ```
-/// use kube_state_metrics::manifests::ManifestSource;
-/// use kube_state_metrics::{Format, ExpositionFilter, StateMetrics};
+/// use kube_state_metrics::source::manifests::ManifestSource;
+/// use kube_state_metrics::exposition::{Format, ExpositionFilter};
+/// use kube_state_metrics::StateMetrics;
 ///
 /// let metrics = StateMetrics::builder().default_resources().build()?;
 /// let mut feed = ManifestSource::new(["examples/cluster"]).open(&metrics);
@@ -25,7 +26,7 @@ use crate::registry::StateMetrics;
 /// assert!(report.objects > 100);
 /// let text = metrics.exposition(Format::Text, ExpositionFilter::default()).to_string();
 /// assert!(text.contains("kube_pod_info{namespace=\"shop\""));
-/// # Ok::<(), kube_state_metrics::BuildError>(())
+/// # Ok::<(), kube_state_metrics::registry::BuildError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct ManifestSource {
@@ -49,7 +50,7 @@ impl ManifestSource {
     /// The files and directories.
     ///
     /// ```
-    /// use kube_state_metrics::manifests::ManifestSource;
+    /// use kube_state_metrics::source::manifests::ManifestSource;
     ///
     /// let source = ManifestSource::new(["examples/cluster"]);
     /// assert_eq!(source.paths().len(), 1);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::exposition::{ExpositionFilter, Format};
 #[cfg(feature = "custom-resources")]
-use crate::Source;
-use crate::health::{FeedOrigin, ReadinessPolicy, ResourceState};
-use crate::{BuiltIn, ExpositionFilter, Format, StateMetrics};
+use crate::source::Source;
+use crate::source::health::{FeedOrigin, ReadinessPolicy, ResourceState};
+use crate::{BuiltIn, StateMetrics};
 
 /// A directory of files that goes when it is dropped.
 struct Files(PathBuf);

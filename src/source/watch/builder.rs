@@ -29,7 +29,7 @@ use crate::resource::ResourceName;
 /// use std::time::Duration;
 ///
 /// use kube_state_metrics::StateMetrics;
-/// use kube_state_metrics::watch::WatchTimeouts;
+/// use kube_state_metrics::source::watch::WatchTimeouts;
 ///
 /// let metrics = StateMetrics::builder().resources(["pods", "nodes", "deployments"]).build()?;
 /// let registry = prometheus::Registry::new();
@@ -216,7 +216,7 @@ impl WatchBuilder {
     ///
     /// No resource is watched before the shard is known. A replica beyond the number of replicas
     /// serves nothing. Of the shard of the [`StateMetrics`], only the kind of partition is used (see
-    /// [`Shard::by_range`](crate::Shard::by_range)).
+    /// [`Shard::by_range`](crate::scope::Shard::by_range)).
     pub fn shard_of_pod(mut self, namespace: impl Into<String>, name: impl Into<String>) -> Self {
         self.config.own_pod = Some(OwnPod {
             namespace: namespace.into(),

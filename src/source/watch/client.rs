@@ -18,7 +18,7 @@ use kube::Config;
 ///
 /// ```
 /// let config = kube::Config::new("https://10.0.0.1".parse()?);
-/// let config = kube_state_metrics::watch::configure_for_watching(config);
+/// let config = kube_state_metrics::source::watch::configure_for_watching(config);
 /// assert!(!config.default_retry);
 /// # Ok::<(), http::uri::InvalidUri>(())
 /// ```
@@ -37,7 +37,7 @@ pub fn configure_for_watching(mut config: Config) -> Config {
 /// The user agent of [`configure_for_watching`] clients, such as `kube-state-metrics/0.1.0 (linux/x86_64)`.
 ///
 /// ```
-/// assert!(kube_state_metrics::watch::user_agent().starts_with("kube-state-metrics/"));
+/// assert!(kube_state_metrics::source::watch::user_agent().starts_with("kube-state-metrics/"));
 /// ```
 #[must_use]
 pub fn user_agent() -> String {

@@ -37,7 +37,7 @@ pub struct WatchError {
 /// # });
 /// # let client = kube::Client::new(service, "default"); // a server that knows nothing
 /// use kube_state_metrics::StateMetrics;
-/// use kube_state_metrics::watch::WatchProblem;
+/// use kube_state_metrics::source::watch::WatchProblem;
 ///
 /// let metrics = StateMetrics::builder().default_resources().build()?;
 /// let registry = prometheus::Registry::new();

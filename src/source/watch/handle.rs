@@ -17,7 +17,8 @@ use crate::source::health::Health;
 /// #     http::Response::builder().status(404).body(kube::client::Body::empty())
 /// # });
 /// # let client = kube::Client::new(service, "default"); // a server that knows nothing
-/// use kube_state_metrics::{Shard, StateMetrics};
+/// use kube_state_metrics::registry::Shard;
+/// use kube_state_metrics::StateMetrics;
 ///
 /// let metrics = StateMetrics::builder().default_resources().build()?;
 /// let handle = metrics.watch(client).build()?.handle();

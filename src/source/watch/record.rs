@@ -18,7 +18,7 @@ use crate::store::Writer;
 /// use futures::{StreamExt, stream};
 /// use k8s_openapi::api::core::v1::Node;
 /// use kube::runtime::watcher::Event;
-/// use kube_state_metrics::watch::RecordExt;
+/// use kube_state_metrics::source::watch::RecordExt;
 /// use kube_state_metrics::{CacheStore, MetricsStore, families};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -47,7 +47,7 @@ pub trait RecordExt<K: CollectedResource>:
     /// use k8s_openapi::api::core::v1::Pod;
     /// use kube::runtime::{WatchStreamExt, watcher};
     /// use kube::{Api, Client};
-    /// use kube_state_metrics::watch::RecordExt;
+    /// use kube_state_metrics::source::watch::RecordExt;
     /// use kube_state_metrics::{BuiltIn, StateMetrics};
     ///
     /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -96,8 +96,8 @@ impl<S, K: CollectedResource> Record<S, K> {
     /// use k8s_openapi::api::core::v1::Node;
     /// use kube::runtime::{WatchStreamExt, watcher};
     /// use kube::{Api, Client};
-    /// use kube_state_metrics::health::ReadinessPolicy;
-    /// use kube_state_metrics::watch::RecordExt;
+    /// use kube_state_metrics::source::health::ReadinessPolicy;
+    /// use kube_state_metrics::source::watch::RecordExt;
     /// use kube_state_metrics::{BuiltIn, StateMetrics};
     ///
     /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {

@@ -13,7 +13,7 @@ use crate::source::health::FailureReason;
 /// ```
 /// use std::time::Duration;
 ///
-/// use kube_state_metrics::watch::WatchTimeouts;
+/// use kube_state_metrics::source::watch::WatchTimeouts;
 ///
 /// let mut timeouts = WatchTimeouts::default();
 /// timeouts.backoff_max = Duration::from_secs(10);

@@ -4,8 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use kube_state_metrics::BuiltIn;
 use kube_state_metrics::families::catalogue as listing;
-use kube_state_metrics::{BuiltIn, CatalogueEntry, MetricType, Scope, catalogue};
+use kube_state_metrics::families::catalogue::{CatalogueEntry, catalogue};
+use kube_state_metrics::family::MetricType;
+use kube_state_metrics::resource::Scope;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use kube_state_metrics::manifests::ManifestSource;
-use kube_state_metrics::{BuiltIn, ExpositionFilter, Format, StateMetrics, catalogue};
+use kube_state_metrics::exposition::{ExpositionFilter, Format};
+use kube_state_metrics::families::catalogue::catalogue;
+use kube_state_metrics::source::manifests::ManifestSource;
+use kube_state_metrics::{BuiltIn, StateMetrics};
 
 use crate::support::exposition::read;
 use crate::support::golden;

@@ -7,9 +7,9 @@ use std::thread;
 
 use flate2::read::GzDecoder;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube_state_metrics::{
-    Collector, Encoding, ExpositionFilter, Family, Format, StateMetrics, Writer,
-};
+use kube_state_metrics::exposition::{Encoding, ExpositionFilter, Format};
+use kube_state_metrics::store::Writer;
+use kube_state_metrics::{Collector, Family, StateMetrics};
 use serde_json::json;
 
 use crate::support::exposition::{ReadFamily, read};
@@ -50,7 +50,7 @@ fn metrics() -> (StateMetrics, Writer<ConfigMap>) {
     let generation = |map: &ConfigMap| map.metadata.generation.unwrap_or(0);
     let family = |name: &'static str| {
         Family::gauge(name, "The generation of the map.").generate(
-            move |map: &ConfigMap, samples: &mut kube_state_metrics::Samples<'_>| {
+            move |map: &ConfigMap, samples: &mut kube_state_metrics::family::Samples<'_>| {
                 samples.label("of", name).value(generation(map));
             },
         )

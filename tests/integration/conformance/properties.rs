@@ -5,10 +5,11 @@
 use std::cell::Cell;
 use std::fmt;
 
-use kube_state_metrics::catalogue;
-use kube_state_metrics::{
-    BuiltIn, CatalogueEntry, ExpositionFilter, Format, ObjectWriter, StateMetrics,
-};
+use kube_state_metrics::exposition::{ExpositionFilter, Format};
+use kube_state_metrics::families::catalogue::CatalogueEntry;
+use kube_state_metrics::families::catalogue::catalogue;
+use kube_state_metrics::store::ObjectWriter;
+use kube_state_metrics::{BuiltIn, StateMetrics};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use kube::Resource;
-use kube_state_metrics::{
-    BuiltIn, CollectedResource, Collector, ExpositionFilter, Family, Format, StaticScope,
-};
-use kube_state_metrics::{StateMetrics, catalogue};
+use kube_state_metrics::StateMetrics;
+use kube_state_metrics::exposition::{ExpositionFilter, Format};
+use kube_state_metrics::families::catalogue::catalogue;
+use kube_state_metrics::resource::{CollectedResource, StaticScope};
+use kube_state_metrics::{BuiltIn, Collector, Family};
 
 use super::{Case, builder, cases, lines};
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kube_state_metrics::catalogue;
+use kube_state_metrics::families::catalogue::catalogue;
 use serde_json::{Value, json};
 
 use super::Format;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use kube_state_metrics::{BuiltIn, catalogue};
+use kube_state_metrics::BuiltIn;
+use kube_state_metrics::families::catalogue::catalogue;
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kube_state_metrics::Format;
+use kube_state_metrics::exposition::Format;
 
 /// A family: its header, and the samples below it.
 #[derive(Debug)]

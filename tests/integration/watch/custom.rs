@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use super::{Running, SYNCED, config_map, server, start, two_resources};
 use crate::support::{ApiServer, Fault, On, eventually, pass, within};
 use kube_state_metrics::custom_resources::{Config, KnownKind};
-use kube_state_metrics::health::ReadinessPolicy;
-use kube_state_metrics::watch::WatchBuilder;
-use kube_state_metrics::{Builder, BuiltIn, FeedError, Shard, StateMetrics};
+use kube_state_metrics::registry::{Builder, FeedError, Shard};
+use kube_state_metrics::source::health::ReadinessPolicy;
+use kube_state_metrics::source::watch::WatchBuilder;
+use kube_state_metrics::{BuiltIn, StateMetrics};
 
 const CONFIG: &str = r#"
 spec:

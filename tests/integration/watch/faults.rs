@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{broken, config_map, expected, metrics, server, start, synced};
 use crate::support::{Fault, On, eventually, pass};
-use kube_state_metrics::health::{FailureReason, ResourceState};
+use kube_state_metrics::source::health::{FailureReason, ResourceState};
 
 /// Faults of an answer, and the reason they show as.
 fn faults() -> Vec<(Fault, FailureReason)> {

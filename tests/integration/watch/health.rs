@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{SYNCED, config_map, metrics, pods, server, start, synced};
 use crate::support::{Fault, On, eventually, pass};
 use kube_state_metrics::StateMetrics;
-use kube_state_metrics::health::{
+use kube_state_metrics::source::health::{
     FailureReason, FeedOrigin, ReadinessPolicy, ResourceHealth, ResourceState,
 };
 

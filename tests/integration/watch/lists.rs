@@ -67,8 +67,9 @@ async fn streaming_lists_can_be_switched_off_and_big_lists_come_whole() {
 async fn any_version_will_do_where_the_servers_cache_is_asked_for() {
     for streaming in [true, false] {
         let server = server();
-        let configure =
-            |watch: kube_state_metrics::watch::WatchBuilder| watch.use_api_server_cache(true);
+        let configure = |watch: kube_state_metrics::source::watch::WatchBuilder| {
+            watch.use_api_server_cache(true)
+        };
         let running = synced(&server, |watch| configure(watch).streaming_lists(streaming)).await;
         server.expire_watches("");
         server.put("configmaps", config_map("a", "new"));

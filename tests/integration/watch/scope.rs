@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{SYNCED, config_map, exposed, metrics, namespace, pods, server, start, text};
 use crate::support::{ApiServer, eventually, pass};
-use kube_state_metrics::health::FeedOrigin;
+use kube_state_metrics::source::health::FeedOrigin;
 use kube_state_metrics::{BuiltIn, StateMetrics};
 
 fn scoped(namespaces: &[&str], denied: &[&str]) -> StateMetrics {

@@ -6,7 +6,8 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 
 use super::{config_map, metrics, server, start, synced};
 use crate::support::{Fault, On, pass};
-use kube_state_metrics::{Collector, Family, Scope, StateMetrics};
+use kube_state_metrics::resource::Scope;
+use kube_state_metrics::{Collector, Family, StateMetrics};
 
 /// All sample names with their label names, as registered.
 fn names(registry: &prometheus::Registry) -> Vec<String> {

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::{Running, config_map, exposed, metrics, server, start, text};
 use crate::support::{ApiServer, Fault, On, eventually, pass};
-use kube_state_metrics::{BuiltIn, Shard, StateMetrics};
+use kube_state_metrics::registry::Shard;
+use kube_state_metrics::{BuiltIn, StateMetrics};
 
 fn of_shard(shard: Shard) -> StateMetrics {
     let resources = [BuiltIn::ConfigMaps, BuiltIn::Namespaces];

@@ -9,11 +9,12 @@ use kube::runtime::{WatchStreamExt, reflector};
 
 use super::{config_map, expected, exposed, server, start, text, two_resources};
 use crate::support::{background, eventually, pass};
-use kube_state_metrics::health::{
+use kube_state_metrics::registry::Shard;
+use kube_state_metrics::source::health::{
     FailureReason, FeedOrigin, Health, ReadinessPolicy, ResourceState,
 };
-use kube_state_metrics::watch::RecordExt;
-use kube_state_metrics::{BuiltIn, Shard, StateMetrics};
+use kube_state_metrics::source::watch::RecordExt;
+use kube_state_metrics::{BuiltIn, StateMetrics};
 
 /// Config maps from the host, and namespaces from the watch of the crate.
 fn shared() -> StateMetrics {
