@@ -67,7 +67,7 @@
 //! # When closures misbehave
 //!
 //! A generator or a base label that panics costs its object the samples of that one family, or the
-//! value of that one label; it is counted in [`StoreStats::panics`], and everybody else's metrics
+//! value of that one label; it is counted in [`StoreStats::panics`](store::StoreStats::panics), and everybody else's metrics
 //! stay and go on. A type whose `Deserialize` panics counts as an object that does not decode. What a
 //! generator writes is escaped, sanitised and free of repeated series, whatever it does.
 

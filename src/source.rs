@@ -24,8 +24,8 @@ pub type SourceFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Feeds the stores of a [`StateMetrics`](crate::StateMetrics) with objects.
 ///
-/// [`watch::ClusterWatch`](crate::source::watch::ClusterWatch) and
-/// [`manifests::ManifestFeed`](crate::source::manifests::ManifestFeed) are sources; [`HostSource`](crate::source::HostSource)
+/// [`watch::ClusterWatch`] and
+/// [`manifests::ManifestFeed`] are sources; [`HostSource`]
 /// makes one of a future of the host.
 ///
 /// ```

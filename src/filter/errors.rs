@@ -35,7 +35,7 @@ pub enum FilterError {
         deny: String,
     },
 
-    /// The command-line form of an [`AllowlistConfig`] breaks a rule of its grammar.
+    /// The command-line form of an [`AllowlistConfig`](super::AllowlistConfig) breaks a rule of its grammar.
     #[error(
         "misplaced `{found}` at character {}: {rule}; the form is `pods=[key,prefix*],nodes=[*]`",
         .offset + 1
@@ -49,7 +49,7 @@ pub enum FilterError {
         rule: &'static str,
     },
 
-    /// The command-line form of an [`AllowlistConfig`] has a character outside ASCII.
+    /// The command-line form of an [`AllowlistConfig`](super::AllowlistConfig) has a character outside ASCII.
     #[error(
         "`{found}` at byte {} is not ASCII; names of resources and keys of labels and annotations \
          are ASCII, use `*` in the place of other characters",
@@ -62,7 +62,7 @@ pub enum FilterError {
         found: char,
     },
 
-    /// An [`AllowlistConfig`] names a resource that does not exist.
+    /// An [`AllowlistConfig`](super::AllowlistConfig) names a resource that does not exist.
     #[error("unknown resource `{resource}`; use `*` for all resources or one of: {known}")]
     UnknownResource {
         /// The resource as written; empty where an item stands before the first `resource=[`.
@@ -83,17 +83,17 @@ pub enum FilterWarning {
     /// The Go program ignores a `*` that is not the first pattern, so a list written for it may
     /// export more here.
     StarInList {
-        /// The resource, where the list belongs to an [`AllowlistConfig`].
+        /// The resource, where the list belongs to an [`AllowlistConfig`](super::AllowlistConfig).
         resource: Option<String>,
         /// The patterns without effect.
         covered: Vec<String>,
     },
-    /// An [`AllowlistConfig`] has the resource `*`, which replaces its entries for other resources.
+    /// An [`AllowlistConfig`](super::AllowlistConfig) has the resource `*`, which replaces its entries for other resources.
     StarResource {
         /// The resources whose own lists have no effect.
         covered: Vec<String>,
     },
-    /// The end of the command-line form of an [`AllowlistConfig`] has no effect, as no `]` closes it.
+    /// The end of the command-line form of an [`AllowlistConfig`](super::AllowlistConfig) has no effect, as no `]` closes it.
     Unclosed {
         /// The text that was dropped.
         text: String,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// One of the three lists of a [`MetricFilter`].
+/// One of the three lists of a [`MetricFilter`](super::MetricFilter).
 ///
 /// ```
 /// use kube_state_metrics::filter::{FilterError, MetricFilter, MetricList};

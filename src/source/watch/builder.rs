@@ -228,7 +228,7 @@ impl WatchBuilder {
     /// Watches the definitions of custom resources, so that the configured kinds are watched while
     /// the cluster serves them; disabled by default.
     ///
-    /// It replaces calls of [`set_known_kinds`](StateMetrics::set_known_kinds), and requires the
+    /// It replaces calls of [`set_known_kinds`](crate::registry::CustomResources::set_known_kinds), and requires the
     /// permission to list and watch `customresourcedefinitions`. Built-in kinds are always known.
     #[cfg(feature = "custom-resources")]
     #[cfg_attr(docsrs, doc(cfg(feature = "custom-resources")))]
