@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::base::Base;
 use super::compile::{Each, EachKind, MetricPlan};
 use super::errors::Counter;
-use super::expr::Scope;
+use super::expr::Variables;
 use super::labels::{Label, LabelSet};
 use super::number::to_number;
 use super::path::Path;
@@ -79,7 +79,7 @@ impl FamilyGenerator<JsonObject> for Generator {
         };
         match &self.plan.each.for_each {
             None => evaluation.run(),
-            Some(for_each) => match for_each.evaluate(&Scope::of(object.value())) {
+            Some(for_each) => match for_each.evaluate(&Variables::of(object.value())) {
                 Ok(value) => {
                     elements = value;
                     evaluation.elements(&elements, true);
@@ -179,12 +179,12 @@ impl<'v> Evaluation<'v> {
         if self.each.expr_labels.is_empty() {
             return;
         }
-        let scope = Scope {
+        let variables = Variables {
             object: self.object.value(),
             item: element,
             key,
         };
-        let problem = self.each.expr_labels.fill(&scope, labels);
+        let problem = self.each.expr_labels.fill(&variables, labels);
         if let Err(problem) = problem {
             self.error("labelsFromExpr", &problem);
         }
@@ -362,12 +362,12 @@ impl<'v> Evaluation<'v> {
         let computed = match &each.expr {
             None => None,
             Some(expr) => {
-                let scope = Scope {
+                let variables = Variables {
                     object: self.object.value(),
                     item,
                     key,
                 };
-                match expr.evaluate(&scope) {
+                match expr.evaluate(&variables) {
                     Ok(value) => Some(value),
                     Err(problem) => return self.error("expr", &problem),
                 }

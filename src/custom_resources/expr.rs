@@ -4,6 +4,7 @@
 mod disabled;
 #[cfg(feature = "cel")]
 mod enabled;
+mod variables;
 
 use std::borrow::Cow;
 
@@ -13,38 +14,15 @@ use serde_json::Value;
 pub(super) use disabled::Expr;
 #[cfg(feature = "cel")]
 pub(super) use enabled::Expr;
+pub(super) use variables::Variables;
 
 use super::labels::{LabelSet, text};
-
-/// What an expression may name.
-#[cfg_attr(
-    not(feature = "cel"),
-    expect(dead_code, reason = "only expressions read it")
-)]
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Scope<'a> {
-    /// `object`: the whole object.
-    pub(super) object: &'a Value,
-    /// `item`: the element.
-    pub(super) item: &'a Value,
-    /// `key`: the element's key, where it is an entry of a map.
-    pub(super) key: Option<&'a str>,
-}
 
 /// Labels whose values are expressions.
 #[derive(Debug, Default)]
 pub(super) struct ExprLabels(Vec<(String, Expr)>);
 
-impl<'a> Scope<'a> {
-    /// The object as its only element.
-    pub(super) fn of(object: &'a Value) -> Self {
-        Self {
-            object,
-            item: object,
-            key: None,
-        }
-    }
-}
+// === impl ExprLabels ===
 
 impl ExprLabels {
     pub(super) fn push(&mut self, name: String, expr: Expr) {
@@ -59,17 +37,19 @@ impl ExprLabels {
         self.0.iter().map(|(_, expr)| expr)
     }
 
-    /// Sets the labels; one whose expression yields `null` is left out.
+    /// Sets the labels, except those whose expression yields `null`.
     ///
-    /// An expression that fails costs its label only; the first such problem is returned.
+    /// # Errors
+    ///
+    /// The first expression that fails. Its label is left out; the others are set.
     pub(super) fn fill<'v>(
         &'v self,
-        scope: &Scope<'_>,
+        variables: &Variables<'_>,
         labels: &mut LabelSet<'v>,
     ) -> Result<(), String> {
         let mut outcome = Ok(());
         for (name, expr) in &self.0 {
-            match expr.evaluate(scope) {
+            match expr.evaluate(variables) {
                 Ok(Value::Null) => {}
                 Ok(value) => {
                     let value = text(&value).into_owned();

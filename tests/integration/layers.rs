@@ -21,11 +21,6 @@ use tree::Files;
 
 /// Imports that wait for their repair, as `from -> to`. None is added here.
 const KNOWN: &[&str] = &[
-    "src/custom_resources/expr/disabled.rs -> src/custom_resources/expr.rs",
-    "src/custom_resources/expr/enabled.rs -> src/custom_resources/expr.rs",
-    "src/families/pods/containers.rs -> src/families/pods.rs",
-    "src/families/pods/init_containers.rs -> src/families/pods.rs",
-    "src/families/pods/status.rs -> src/families/pods.rs",
 ];
 
 fn root() -> &'static Path {

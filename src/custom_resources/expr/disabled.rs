@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use serde_json::Value;
 
-use super::Scope;
+use super::variables::Variables;
 
 /// An expression, which cannot exist.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ impl Expr {
         ))
     }
 
-    pub(in super::super) fn evaluate(&self, _: &Scope<'_>) -> Result<Value, String> {
+    pub(in super::super) fn evaluate(&self, _: &Variables<'_>) -> Result<Value, String> {
         match self.0 {}
     }
 

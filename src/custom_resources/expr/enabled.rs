@@ -11,7 +11,7 @@ use serde_json::{Number, Value};
 
 use super::super::labels::text;
 use super::super::number::to_number;
-use super::Scope;
+use super::variables::Variables;
 
 /// A compiled expression.
 pub(in super::super) struct Expr {
@@ -79,16 +79,16 @@ impl Expr {
     }
 
     /// The value of the expression; a failure is described without a value of the object.
-    pub(in super::super) fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, String> {
+    pub(in super::super) fn evaluate(&self, variables: &Variables<'_>) -> Result<Value, String> {
         FUNCTIONS.with(|functions| {
             let mut context = functions.new_inner_scope();
             if let Some(fields) = &self.object {
-                context.add_variable_from_value("object", fields.to_cel(scope.object));
+                context.add_variable_from_value("object", fields.to_cel(variables.object));
             }
             if self.names_item {
-                context.add_variable_from_value("item", to_cel(scope.item));
+                context.add_variable_from_value("item", to_cel(variables.item));
             }
-            let key = scope.key.map_or(cel::Value::Null, cel::Value::from);
+            let key = variables.key.map_or(cel::Value::Null, cel::Value::from);
             context.add_variable_from_value("key", key);
             match self.program.execute(&context) {
                 Ok(value) => Ok(to_json(&value)),
@@ -390,7 +390,7 @@ mod tests {
                 "groups": [[{ "s": "a" }, { "s": "b" }], [{ "s": "a" }]],
             },
         });
-        Expr::compile(source)?.evaluate(&Scope {
+        Expr::compile(source)?.evaluate(&Variables {
             object: &object,
             item: &object["status"],
             key: Some("k"),
