@@ -19,10 +19,6 @@ use std::path::{Path, PathBuf};
 use rules::problems;
 use tree::Files;
 
-/// Imports that wait for their repair, as `from -> to`. None is added here.
-const KNOWN: &[&str] = &[
-];
-
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -74,13 +70,7 @@ fn imports_run_down_the_layers_and_close_no_circle() {
         let files = files(&package);
         let roots = ["src/lib.rs", "src/main.rs"].map(|file| package.join(file));
         let root = roots.iter().find(|root| files.contains_key(*root)).unwrap();
-        let source = package.join("src/").display().to_string();
-        let known: Vec<_> = KNOWN
-            .iter()
-            .filter(|known| known.starts_with(&source))
-            .copied()
-            .collect();
-        found.extend(problems(&files, root, layers(&package).as_deref(), &known));
+        found.extend(problems(&files, root, layers(&package).as_deref()));
     }
     assert!(
         found.is_empty(),
@@ -106,7 +96,7 @@ fn the_layers_of_the_packages_are_in_the_design() {
 }
 
 /// What is wrong with small crates: a file per line that starts with `--`, the root first.
-fn planted(layers: &[&str], known: &[&str], text: &str) -> Vec<String> {
+fn planted(layers: &[&str], text: &str) -> Vec<String> {
     let parts = text
         .split("--")
         .skip(1)
@@ -116,7 +106,7 @@ fn planted(layers: &[&str], known: &[&str], text: &str) -> Vec<String> {
         .collect();
     let layers: Vec<_> = layers.iter().map(|name| String::from(*name)).collect();
     let layers = (!layers.is_empty()).then_some(layers.as_slice());
-    problems(&files, Path::new("lib.rs"), layers, known)
+    problems(&files, Path::new("lib.rs"), layers)
 }
 
 #[test]
@@ -149,14 +139,10 @@ fn an_import_up_the_layers_is_found_however_it_is_written() {
              --roof.rs\nmod slate;\npub use self::slate::Tile;
              --roof/slate.rs\npub struct Tile;"
         );
-        let found = planted(&["ground", "roof"], &[], &text);
+        let found = planted(&["ground", "roof"], &text);
         let expected = "imports up the layers: ground.rs -> roof/slate.rs (Tile)";
         assert_eq!(found, [expected], "{import}");
-        assert_eq!(
-            planted(&["roof", "ground"], &[], &text),
-            [""; 0],
-            "{import}"
-        );
+        assert_eq!(planted(&["roof", "ground"], &text), [""; 0], "{import}");
     }
 }
 
@@ -181,11 +167,7 @@ fn tests_other_crates_and_local_names_are_no_imports() {
              --ground.rs\n{harmless}
              --roof.rs\npub struct Tile;"
         );
-        assert_eq!(
-            planted(&["ground", "roof"], &[], &text),
-            [""; 0],
-            "{harmless}"
-        );
+        assert_eq!(planted(&["ground", "roof"], &text), [""; 0], "{harmless}");
     }
 }
 
@@ -196,10 +178,10 @@ fn a_circle_of_files_is_found_and_an_index_of_re_exports_is_none() {
         --a.rs\nmod b; mod c; pub use b::B; use c::C;
         --a/b.rs\npub struct B(super::C);
         --a/c.rs\npub struct C;";
-    assert_eq!(planted(&[], &[], text), [""; 0]);
+    assert_eq!(planted(&[], text), [""; 0]);
     let text = text.replace("struct C", "struct C(super::B)");
     assert_eq!(
-        planted(&[], &[], &text),
+        planted(&[], &text),
         ["circle of files: a/b.rs -> a/c.rs (C), a/c.rs -> a/b.rs (B)"]
     );
     // A type that the parent defines is an import of its child.
@@ -208,7 +190,7 @@ fn a_circle_of_files_is_found_and_an_index_of_re_exports_is_none() {
         --a.rs\nmod b; use b::B; struct A(B); enum Kind { One }
         --a/b.rs\nuse super::Kind::One; pub struct B;";
     assert_eq!(
-        planted(&[], &[], text),
+        planted(&[], text),
         ["circle of files: a.rs -> a/b.rs (B), a/b.rs -> a.rs (Kind)"]
     );
 }
@@ -223,7 +205,7 @@ fn a_circle_of_folders_is_found_though_no_files_form_one() {
         --b.rs\nmod three; pub struct B;
         --b/three.rs\nuse crate::a::two::Two;";
     assert_eq!(
-        planted(&[], &[], text),
+        planted(&[], text),
         ["circle of folders: a/one.rs -> b.rs (B), b/three.rs -> a/two.rs (Two)"]
     );
 }
@@ -244,7 +226,7 @@ fn modules_and_items_that_a_macro_declares_are_read() {
         --kinds/nodes.rs\npub fn nodes(roof: crate::roof::Roof) {}
         --roof.rs\nuse crate::kinds::{Kind, Nodes, pods}; pub struct Roof;";
     assert_eq!(
-        planted(&["kinds", "roof"], &[], text),
+        planted(&["kinds", "roof"], text),
         [
             "circle of folders: kinds/nodes.rs -> roof.rs (Roof), roof.rs -> kinds.rs (Kind, Nodes)",
             "imports up the layers: kinds/nodes.rs -> roof.rs (Roof)",
@@ -253,22 +235,8 @@ fn modules_and_items_that_a_macro_declares_are_read() {
 }
 
 #[test]
-fn known_imports_are_left_out_until_they_are_right() {
-    let text = "
-        --lib.rs\nmod a; mod b;
-        --a.rs\nuse crate::b::B; pub struct A;
-        --b.rs\nuse crate::a::A; pub struct B;";
-    assert_eq!(planted(&["a", "b"], &["a.rs -> b.rs"], text), [""; 0]);
-    let text = text.replace("use crate::b::B;", "");
-    assert_eq!(
-        planted(&["a", "b"], &["a.rs -> b.rs"], &text),
-        ["a.rs -> b.rs is right now; remove it from the list"]
-    );
-}
-
-#[test]
 fn what_cannot_be_resolved_is_named() {
-    let found = |layers: &[&str], text: &str| planted(layers, &[], text).join("\n");
+    let found = |layers: &[&str], text: &str| planted(layers, text).join("\n");
     let lost = found(
         &[],
         "--lib.rs\nmod a;\n--a.rs\nuse crate::b::B; fn f() { super::c() }",

@@ -10,37 +10,15 @@ use super::tree::{Files, Tree};
 /// What is wrong with the imports of a crate, a line each.
 ///
 /// `layers` are its top-level modules from the ground floor up; without them, only circles are
-/// wrong. `known` are imports that wait for their repair, as `from -> to`: they are left out here,
-/// and are wrong once nothing is wrong with them.
-pub(super) fn problems(
-    files: &Files,
-    root: &Path,
-    layers: Option<&[String]>,
-    known: &[&str],
-) -> Vec<String> {
+/// wrong.
+pub(super) fn problems(files: &Files, root: &Path, layers: Option<&[String]>) -> Vec<String> {
     let found = Tree::parse(files, root).and_then(|tree| {
         let imports = imports(&tree)?;
-        let find = |imports: &Imports| {
-            let mut problems = problems_of_circles(&tree, imports);
-            if let Some(layers) = layers {
-                problems.extend(problems_of_layers(&tree, imports, layers));
-            }
-            problems
-        };
-        let all = find(&imports);
-        let right = known.iter().filter(|known| {
-            let known = format!("{known} (");
-            !all.iter().any(|problem| problem.contains(&known))
-        });
-        let right = right.map(|known| format!("{known} is right now; remove it from the list"));
-        let mut others = imports.clone();
-        others.retain(|edge, used| {
-            let shown = shown(&tree, *edge, used);
-            !known
-                .iter()
-                .any(|known| shown.starts_with(&format!("{known} (")))
-        });
-        Ok(find(&others).into_iter().chain(right).collect())
+        let mut problems = problems_of_circles(&tree, &imports);
+        if let Some(layers) = layers {
+            problems.extend(problems_of_layers(&tree, &imports, layers));
+        }
+        Ok(problems)
     });
     found.unwrap_or_else(|problem| vec![problem])
 }
