@@ -3,7 +3,11 @@
 //! An allocator that counts stands in for the system's; one test, so that nothing else allocates.
 
 #![allow(unsafe_code, reason = "a global allocator is an unsafe trait")]
-#![allow(clippy::expect_used, reason = "tests fail by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "tests fail by panicking"
+)]
 
 #[path = "../benches/support/mod.rs"]
 mod support;

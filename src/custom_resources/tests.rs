@@ -564,7 +564,7 @@ spec:
         .unwrap();
     let pod =
         json!({ "metadata": { "name": "p" }, "spec": { "terminationGracePeriodSeconds": 30 } });
-    let writers = metrics.feeds_of(&BuiltIn::Pods.info()).unwrap();
+    let writers = metrics.feeds_of(BuiltIn::Pods.info()).unwrap();
     assert_eq!(writers.len(), 1, "one writer feeds both stores");
     for mut writer in writers {
         writer.apply_json(pod.to_string().as_bytes()).unwrap();

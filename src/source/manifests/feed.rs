@@ -43,8 +43,11 @@ pub struct ManifestFeed {
     stdin: Option<Stdin>,
     #[cfg(feature = "custom-resources")]
     kinds: Kinds,
-    on_reload: Option<Box<dyn FnMut(&LoadReport) + Send>>,
+    on_reload: Option<OnReload>,
 }
+
+/// A callback of the host, called after each reading.
+type OnReload = Box<dyn FnMut(&LoadReport) + Send>;
 
 // === impl ManifestFeed ===
 

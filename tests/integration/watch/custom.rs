@@ -543,7 +543,7 @@ async fn a_host_that_brings_objects_of_a_type_leaves_configured_families_to_a_wa
     let metrics = beside_built_in(host_fed, Some(&beside()));
     let error = metrics.feed::<ConfigMap>().unwrap_err();
     assert!(matches!(error, FeedError::NeedsJson { .. }), "{error}");
-    let mut writers = metrics.feeds_of(&BuiltIn::ConfigMaps.info()).unwrap();
+    let mut writers = metrics.feeds_of(BuiltIn::ConfigMaps.info()).unwrap();
     server.clear_log();
     let running = start(&server, metrics, |watch| watch);
     writers[0]
