@@ -18,10 +18,8 @@ use crate::humanize::thousands;
 use crate::options::{MetricsOptions, SourceOptions};
 use crate::report::Reports;
 use coverage::Coverage;
-use source::{ObjectSource, SourceError};
+use source::{RunningSource, SourceError};
 use task::BackgroundTask;
-use watched_cluster::WatchedCluster;
-use watched_manifests::WatchedManifests;
 
 pub(crate) use status::{InstanceStatus, ResourceStatus};
 
@@ -31,7 +29,7 @@ pub(crate) struct Instance {
     pub(crate) metrics: StateMetrics,
     pub(crate) options: MetricsOptions,
     pub(crate) reports: Reports,
-    source: Box<dyn ObjectSource>,
+    source: RunningSource,
     readiness_policy: ReadinessPolicy,
     /// It replaces an instance that was ready, so it is ready as well.
     inherits_readiness: bool,
@@ -62,14 +60,11 @@ impl Instance {
     ) -> Result<Self, InstanceError> {
         let metrics = options.build()?;
         let readiness_policy = source_options.readiness;
-        let source: Box<dyn ObjectSource> = if source_options.manifests.is_empty() {
+        let source = if source_options.manifests.is_empty() {
             let discovers_custom_resources = options.custom.config.is_some();
-            let cluster =
-                WatchedCluster::start(metrics.clone(), &source_options, discovers_custom_resources);
-            Box::new(cluster.await?)
+            watched_cluster::start(&metrics, &source_options, discovers_custom_resources).await?
         } else {
-            let manifests = WatchedManifests::start(metrics.clone(), source_options.manifests);
-            Box::new(manifests.await?)
+            watched_manifests::start(&metrics, source_options.manifests).await?
         };
         Ok(Self {
             _maintenance: [

@@ -8,11 +8,12 @@ mod failure_reason;
 mod feed;
 mod readiness;
 mod resource;
+mod tracked;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 
@@ -29,6 +30,7 @@ use crate::exposition::Plan;
 use crate::registry::StateMetrics;
 use crate::resource::{ResourceInfo, ResourceName};
 use crate::store::{AnyStore, StoreStats};
+use tracked::{ReportedFeed, TrackedResource};
 
 /// The health of every resource. A clone is another handle to the same health.
 ///
@@ -86,17 +88,7 @@ struct Resources {
     plan: Weak<Plan>,
     /// In the order of the plan.
     tracked: Vec<TrackedResource>,
-    reported: Vec<(ResourceName, Arc<FeedState>)>,
-}
-
-struct TrackedResource {
-    info: ResourceInfo,
-    /// `None` if the objects are only counted, in `count`.
-    store: Option<Arc<dyn AnyStore>>,
-    count: Arc<AtomicU64>,
-    origin: FeedOrigin,
-    /// `None` before the source starts them.
-    feeds: Option<Vec<Arc<FeedState>>>,
+    reported: Vec<ReportedFeed>,
 }
 
 // === impl Health ===
@@ -137,9 +129,8 @@ impl Health {
     /// The health of each resource, in the order of the exposition.
     #[must_use]
     pub fn resources(&self) -> Vec<ResourceHealth> {
-        let mut resources = Vec::new();
-        self.each(|_, _, health| resources.push(health));
-        resources
+        let figures = self.figures().into_iter();
+        figures.map(|(_, _, health)| health).collect()
     }
 
     /// Whether the policy is met, and which resources are missing.
@@ -197,8 +188,11 @@ impl Health {
         let reporter = self.feed(None);
         let mut resources = self.shared.resources.write();
         let reported = &mut resources.reported;
-        reported.retain(|(reported, feed)| *reported != name || !feed.is_stopped());
-        reported.push((name, Arc::clone(reporter.state())));
+        reported.retain(|other| other.resource != name || !other.feed.is_stopped());
+        reported.push(ReportedFeed {
+            resource: name,
+            feed: Arc::clone(reporter.state()),
+        });
         drop(resources);
         self.notify();
         reporter
@@ -209,22 +203,28 @@ impl Health {
         FeedReporter::new(namespace, self.shared.changed.clone())
     }
 
-    /// Calls `each` with the figures and the health of each resource.
-    pub(super) fn each(&self, mut each: impl FnMut(&ResourceInfo, &StoreStats, ResourceHealth)) {
-        self.follow_plan();
-        let resources = self.shared.resources.read();
-        for own in &resources.tracked {
-            let stats = own.stats();
-            let health = own.health(&stats, &resources.reported);
-            each(&own.info, &stats, health);
+    /// The figures and the health of each resource.
+    pub(super) fn figures(&self) -> Vec<(ResourceInfo, StoreStats, ResourceHealth)> {
+        loop {
+            self.follow_plan();
+            let resources = self.shared.resources.read();
+            let figures = resources.tracked.iter().map(|own| {
+                let stats = own.stats();
+                let health = own.health(&stats, &resources.reported);
+                (own.info().clone(), stats, health)
+            });
+            let figures = figures.collect();
+            // A resource that was complete may have added resources to the plan: definitions do.
+            if resources.is_of(&self.shared.metrics.plan()) {
+                return figures;
+            }
         }
     }
 
     /// Lists the resources of the current plan. Resources of the plan before keep their health.
     fn follow_plan(&self) {
-        let is_current = |resources: &Resources, plan| Weak::ptr_eq(&resources.plan, plan);
-        let plan = Arc::downgrade(&self.shared.metrics.plan());
-        if is_current(&self.shared.resources.read(), &plan) {
+        let plan = self.shared.metrics.plan();
+        if self.shared.resources.read().is_of(&plan) {
             return;
         }
         let mut resources = self.shared.resources.write();
@@ -238,7 +238,7 @@ impl Health {
                 None => TrackedResource::new(store, self.shared.origin),
             });
         }
-        let counted = before.into_iter().filter(|own| own.store.is_none());
+        let counted = before.into_iter().filter(TrackedResource::is_counted);
         resources.tracked.extend(counted);
         resources.plan = Arc::downgrade(&plan);
     }
@@ -271,8 +271,7 @@ impl Health {
         self.follow_plan();
         let mut resources = self.shared.resources.write();
         if let Some(own) = resources.tracked.iter_mut().find(|own| own.is_of(store)) {
-            own.origin = origin;
-            own.feeds = Some(feeds);
+            own.set_feeds(origin, feeds);
         }
         drop(resources);
         self.notify();
@@ -296,17 +295,22 @@ impl Health {
     pub(super) fn add_counted(
         &self,
         info: &ResourceInfo,
-        count: Arc<AtomicU64>,
+        count: Arc<std::sync::atomic::AtomicU64>,
         feed: &FeedReporter,
     ) {
-        self.shared.resources.write().tracked.push(TrackedResource {
-            info: info.clone(),
-            store: None,
-            count,
-            origin: self.shared.origin,
-            feeds: Some(vec![Arc::clone(feed.state())]),
-        });
+        let feed = Arc::clone(feed.state());
+        let counted = TrackedResource::counted(info, count, self.shared.origin, feed);
+        self.shared.resources.write().tracked.push(counted);
         self.notify();
+    }
+}
+
+// === impl Resources ===
+
+impl Resources {
+    /// Whether the resources are those of a plan.
+    fn is_of(&self, plan: &Arc<Plan>) -> bool {
+        self.plan.as_ptr() == Arc::as_ptr(plan)
     }
 }
 
@@ -318,91 +322,5 @@ impl fmt::Debug for Health {
             .field("expected", &readiness.expected)
             .field("complete", &readiness.complete)
             .finish_non_exhaustive()
-    }
-}
-
-// === impl TrackedResource ===
-
-impl TrackedResource {
-    fn new(store: &Arc<dyn AnyStore>, origin: FeedOrigin) -> Self {
-        Self {
-            info: store.resource().clone(),
-            store: Some(Arc::clone(store)),
-            count: Arc::default(),
-            origin,
-            feeds: None,
-        }
-    }
-
-    fn is_of(&self, store: &Arc<dyn AnyStore>) -> bool {
-        self.store
-            .as_ref()
-            .is_some_and(|own| Arc::ptr_eq(own, store))
-    }
-
-    fn stats(&self) -> StoreStats {
-        match &self.store {
-            Some(store) => store.stats(),
-            None => StoreStats {
-                objects: self.count.load(Ordering::Relaxed),
-                ..StoreStats::default()
-            },
-        }
-    }
-
-    fn health(
-        &self,
-        stats: &StoreStats,
-        reported: &[(ResourceName, Arc<FeedState>)],
-    ) -> ResourceHealth {
-        let feeds: Vec<_> = match self.origin {
-            FeedOrigin::Host => (reported.iter())
-                .filter(|(name, _)| name.matches(&self.info))
-                .map(|(_, feed)| feed.health())
-                .collect(),
-            _ => (self.feeds.iter().flatten())
-                .map(|feed| feed.health())
-                .collect(),
-        };
-        let complete = self.is_complete(stats, &feeds);
-        let states = feeds.iter().map(|feed| feed.state);
-        let state = states.min_by_key(|state| state.rank());
-        ResourceHealth {
-            resource: self.info.label(),
-            api_version: self.info.api_version().into_owned(),
-            kind: self.info.kind().to_owned(),
-            source: self.origin,
-            // Without feeds, there is nothing to wait for: all namespaces of the source are denied.
-            state: state.unwrap_or(if complete {
-                ResourceState::Synced
-            } else {
-                ResourceState::NotStarted
-            }),
-            complete,
-            objects: stats.objects,
-            series: stats.series,
-            memory_bytes: stats.memory_bytes,
-            lists: stats.relists,
-            decode_errors: stats.decode_syntax_errors + stats.decode_field_errors,
-            silent_seconds: (feeds.iter().filter_map(|feed| feed.silent_seconds)).reduce(f64::max),
-            last_error: feeds.iter().find_map(|feed| feed.last_error.clone()),
-            feeds,
-        }
-    }
-
-    /// Whether the first list of each feed is complete.
-    fn is_complete(&self, stats: &StoreStats, feeds: &[FeedHealth]) -> bool {
-        let all_complete = feeds.iter().all(|feed| feed.complete);
-        match self.origin {
-            // A host that does not report has completed a list in the store.
-            FeedOrigin::Host if feeds.is_empty() => stats.relists > 0,
-            FeedOrigin::Host => all_complete,
-            FeedOrigin::LeftOut => false,
-            FeedOrigin::Watched | FeedOrigin::Manifests => {
-                // A store that was linked to another one later has not had the lists from before.
-                let is_listed = self.store.is_none() || stats.relists >= feeds.len() as u64;
-                self.feeds.is_some() && all_complete && is_listed
-            }
-        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use kube_state_metrics::source::health::{FeedHealth, FeedOrigin, ResourceHealth, ResourceState};
+
 /// The scopes that a source has completed, and those that it has not.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Coverage {
@@ -29,6 +31,13 @@ pub(crate) struct UncoveredScope {
 // === impl Coverage ===
 
 impl Coverage {
+    pub(super) fn of(resources: &[ResourceHealth]) -> Self {
+        Self {
+            covered: resources.iter().flat_map(covered_scopes).collect(),
+            uncovered: resources.iter().flat_map(uncovered_scopes).collect(),
+        }
+    }
+
     /// The scopes that are covered here and not covered by `next`.
     pub(crate) fn lost_in(&self, next: Self) -> Vec<UncoveredScope> {
         let mut lost = next.uncovered;
@@ -43,10 +52,17 @@ impl Coverage {
 // === impl ResourceScope ===
 
 impl ResourceScope {
-    pub(crate) fn all_namespaces(resource: String) -> Self {
+    fn all_namespaces(resource: String) -> Self {
         Self {
             resource,
             namespace: None,
+        }
+    }
+
+    fn of(health: &ResourceHealth, feed: &FeedHealth) -> Self {
+        Self {
+            resource: health.resource.clone(),
+            namespace: feed.namespace.clone(),
         }
     }
 
@@ -65,6 +81,45 @@ impl fmt::Display for UncoveredScope {
             write!(f, " of namespace {namespace}")?;
         }
         write!(f, " ({})", self.reason)
+    }
+}
+
+fn covered_scopes(health: &ResourceHealth) -> Vec<ResourceScope> {
+    let mut covered = Vec::new();
+    if health.complete {
+        covered.push(ResourceScope::all_namespaces(health.resource.clone()));
+    }
+    // If all feeds are complete and the resource is not, it does not serve their lists yet.
+    if !health.feeds.iter().all(|feed| feed.complete) {
+        let complete = health.feeds.iter().filter(|feed| feed.complete);
+        covered.extend(complete.map(|feed| ResourceScope::of(health, feed)));
+    }
+    covered
+}
+
+fn uncovered_scopes(health: &ResourceHealth) -> Vec<UncoveredScope> {
+    if health.complete || health.source == FeedOrigin::LeftOut {
+        return Vec::new();
+    }
+    if health.feeds.iter().all(|feed| feed.complete) {
+        let scope = ResourceScope::all_namespaces(health.resource.clone());
+        let reason = reason(health.state, health.last_error.as_deref());
+        return vec![UncoveredScope { scope, reason }];
+    }
+    let feeds = health.feeds.iter();
+    let open = feeds.filter(|feed| !feed.complete && !feed.was_refused);
+    open.map(|feed| UncoveredScope {
+        scope: ResourceScope::of(health, feed),
+        reason: reason(feed.state, feed.last_error.as_deref()),
+    })
+    .collect()
+}
+
+fn reason(state: ResourceState, error: Option<&str>) -> String {
+    match (state, error) {
+        // The error begins with the state.
+        (ResourceState::Failing(_), Some(error)) => error.to_owned(),
+        _ => state.to_string(),
     }
 }
 

@@ -1,36 +1,33 @@
-//! The interface of everything that feeds the stores of an instance.
+//! A running source of an instance, and its state as the exporter serves it.
 
-use std::fmt::Debug;
-use std::future::Future;
-use std::pin::Pin;
-
-use kube_state_metrics::source::health::ReadinessPolicy;
+use kube_state_metrics::source::Source;
+use kube_state_metrics::source::health::{FeedOrigin, Health, ReadinessPolicy, ResourceHealth};
 use kube_state_metrics::source::watch::WatchError;
 use prometheus::proto::MetricFamily;
+use prometheus::{IntGauge, Registry};
 
 use super::coverage::Coverage;
-use super::status::InstanceStatus;
+use super::status::{InstanceStatus, ResourceStatus};
+use super::task::BackgroundTask;
 use crate::cluster::ClusterError;
 
-/// A future that borrows its source.
-pub(super) type SourceFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+/// A running source. Dropping it stops the source.
+#[derive(Debug)]
+pub(super) struct RunningSource {
+    health: Health,
+    task: BackgroundTask,
+    parts: SourceParts,
+}
 
-/// Feeds the stores from its start until it is dropped.
-pub(super) trait ObjectSource: Debug + Send + Sync {
-    /// Whether the source is running. A cluster that cannot be reached does not end it.
-    fn is_alive(&self) -> bool;
-
-    /// Waits until the policy is met.
-    fn ready(&self, policy: ReadinessPolicy) -> SourceFuture<'_>;
-
-    /// The scopes that are complete, and those that are not.
-    fn coverage(&self) -> Coverage;
-
-    /// Whether the policy is met, and the state of each resource.
-    fn status(&self, policy: ReadinessPolicy) -> InstanceStatus;
-
+/// What the exporter serves about a source, besides its health.
+#[derive(Debug)]
+pub(super) struct SourceParts {
+    /// Such as `manifests` or `watching https://…`.
+    pub(super) description: String,
     /// The metrics of the stores and of the source.
-    fn gather(&self) -> Vec<MetricFamily>;
+    pub(super) registry: Registry,
+    /// The number of documents and files that were skipped, for manifests.
+    pub(super) skipped: Option<IntGauge>,
 }
 
 /// Why a source cannot start.
@@ -44,4 +41,79 @@ pub(crate) enum SourceError {
     Load(#[from] tokio::task::JoinError),
     #[error("cannot register the metrics of the stores: {0}")]
     Registry(#[from] prometheus::Error),
+}
+
+// === impl RunningSource ===
+
+impl RunningSource {
+    /// Runs a source in a task.
+    pub(super) fn start(source: impl Source, parts: SourceParts) -> Self {
+        Self {
+            health: source.health(),
+            task: BackgroundTask::spawn(Box::new(source).run()),
+            parts,
+        }
+    }
+
+    /// Whether the source is running. A cluster that cannot be reached does not end it.
+    pub(super) fn is_alive(&self) -> bool {
+        self.task.is_running()
+    }
+
+    /// Waits until the policy is met.
+    pub(super) async fn ready(&self, policy: ReadinessPolicy) {
+        self.health.ready(policy).await;
+    }
+
+    /// The scopes that are complete, and those that are not.
+    pub(super) fn coverage(&self) -> Coverage {
+        Coverage::of(&self.health.resources())
+    }
+
+    /// Whether the policy is met, and the state of each resource.
+    pub(super) fn status(&self, policy: ReadinessPolicy) -> InstanceStatus {
+        let readiness = self.health.readiness(policy);
+        let resources = self.health.resources();
+        let text = readiness.to_string();
+        // The first line repeats whether the source is ready.
+        let remarks = text.lines().skip(1).map(str::to_owned);
+        InstanceStatus {
+            ready: readiness.ready,
+            source: self.parts.description.clone(),
+            remarks: remarks.chain(self.skipped()).collect(),
+            resources: resources.into_iter().map(resource_status).collect(),
+        }
+    }
+
+    /// The metrics of the stores and of the source.
+    pub(super) fn gather(&self) -> Vec<MetricFamily> {
+        self.parts.registry.gather()
+    }
+
+    fn skipped(&self) -> Option<String> {
+        let skipped = self.parts.skipped.as_ref().map(IntGauge::get);
+        let count = skipped.filter(|count| *count > 0)?;
+        Some(format!(
+            "{count} documents or files skipped; the log names them"
+        ))
+    }
+}
+
+fn resource_status(health: ResourceHealth) -> ResourceStatus {
+    let state = match health.source {
+        FeedOrigin::LeftOut => "left out".to_owned(),
+        _ => health.state.to_string(),
+    };
+    ResourceStatus {
+        resource: health.resource,
+        api_version: health.api_version,
+        kind: health.kind,
+        state,
+        objects: health.objects,
+        series: health.series,
+        memory_bytes: health.memory_bytes,
+        last_event_seconds: health.silent_seconds,
+        errors: health.decode_errors,
+        last_error: health.last_error,
+    }
 }

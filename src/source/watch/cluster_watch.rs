@@ -10,8 +10,10 @@ use tokio::task::JoinSet;
 use super::config::WatchConfig;
 use super::context::WatchContext;
 #[cfg(feature = "custom-resources")]
-use super::definitions;
+use super::definitions::{self, DefinitionSink};
 use super::handle::WatchHandle;
+#[cfg(feature = "custom-resources")]
+use super::reflector::Reflector;
 use super::replicas;
 use super::store_watches::{StoreWatch, StoreWatches};
 use crate::source::health::Health;
@@ -41,6 +43,9 @@ use crate::source::{Source, SourceFuture};
 #[must_use = "nothing is watched before `run`"]
 pub struct ClusterWatch {
     context: WatchContext,
+    /// If custom resources are discovered.
+    #[cfg(feature = "custom-resources")]
+    definitions: Option<Reflector<DefinitionSink>>,
 }
 
 // === impl ClusterWatch ===
@@ -54,7 +59,12 @@ impl ClusterWatch {
         registry: Option<&Registry>,
     ) -> Result<Self, prometheus::Error> {
         let context = WatchContext::new(config, registry)?;
-        Ok(Self { context })
+        Ok(Self {
+            #[cfg(feature = "custom-resources")]
+            definitions: (context.config.discovers_custom_resources)
+                .then(|| definitions::reflector(&context)),
+            context,
+        })
     }
 
     /// The health of every resource.
@@ -96,8 +106,8 @@ impl ClusterWatch {
         }
         let mut changes = context.config.metrics.current_plan().changes();
         #[cfg(feature = "custom-resources")]
-        if context.config.discovers_custom_resources {
-            tasks.spawn(definitions::reflector(context).run());
+        if let Some(definitions) = self.definitions {
+            tasks.spawn(definitions.run());
         }
         let mut follower = PlanFollower::default();
         loop {

@@ -232,11 +232,11 @@ impl Gauges {
         self.synced.reset();
         self.failing.reset();
         self.age.reset();
-        health.each(|resource, stats, own| {
-            let label = &*resource_label(resource);
-            self.figures.set(label, stats);
+        for (resource, stats, own) in health.figures() {
+            let label = &*resource_label(&resource);
+            self.figures.set(label, &stats);
             if own.source == FeedOrigin::LeftOut {
-                return;
+                continue;
             }
             let resource = &[label];
             let synced = i64::from(own.state == ResourceState::Synced);
@@ -248,7 +248,7 @@ impl Gauges {
             if let Some(age) = own.silent_seconds {
                 self.age.with_label_values(resource).set(age);
             }
-        });
+        }
     }
 }
 

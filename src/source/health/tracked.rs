@@ -1,0 +1,139 @@
+//! [`TrackedResource`]: one resource of the plan, and what feeds it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::feed::FeedState;
+use super::resource::{FeedHealth, FeedOrigin, ResourceHealth, ResourceState};
+use crate::resource::{ResourceInfo, ResourceName};
+use crate::store::{AnyStore, StoreStats};
+
+/// One resource, and what feeds it.
+pub(super) struct TrackedResource {
+    info: ResourceInfo,
+    /// `None` if the objects are only counted, in `count`.
+    store: Option<Arc<dyn AnyStore>>,
+    count: Arc<AtomicU64>,
+    origin: FeedOrigin,
+    /// `None` before the source starts them.
+    feeds: Option<Vec<Arc<FeedState>>>,
+}
+
+/// A feed of the host that reports.
+pub(super) struct ReportedFeed {
+    pub(super) resource: ResourceName,
+    pub(super) feed: Arc<FeedState>,
+}
+
+// === impl TrackedResource ===
+
+impl TrackedResource {
+    pub(super) fn new(store: &Arc<dyn AnyStore>, origin: FeedOrigin) -> Self {
+        Self {
+            info: store.resource().clone(),
+            store: Some(Arc::clone(store)),
+            count: Arc::default(),
+            origin,
+            feeds: None,
+        }
+    }
+
+    /// A resource without a store, whose objects are counted in `count`.
+    #[cfg(all(feature = "custom-resources", feature = "watch"))]
+    pub(super) fn counted(
+        info: &ResourceInfo,
+        count: Arc<AtomicU64>,
+        origin: FeedOrigin,
+        feed: Arc<FeedState>,
+    ) -> Self {
+        Self {
+            info: info.clone(),
+            store: None,
+            count,
+            origin,
+            feeds: Some(vec![feed]),
+        }
+    }
+
+    #[cfg(any(feature = "manifests", feature = "watch"))]
+    pub(super) fn set_feeds(&mut self, origin: FeedOrigin, feeds: Vec<Arc<FeedState>>) {
+        self.origin = origin;
+        self.feeds = Some(feeds);
+    }
+
+    pub(super) fn info(&self) -> &ResourceInfo {
+        &self.info
+    }
+
+    pub(super) fn is_counted(&self) -> bool {
+        self.store.is_none()
+    }
+
+    pub(super) fn is_of(&self, store: &Arc<dyn AnyStore>) -> bool {
+        self.store
+            .as_ref()
+            .is_some_and(|own| Arc::ptr_eq(own, store))
+    }
+
+    pub(super) fn stats(&self) -> StoreStats {
+        match &self.store {
+            Some(store) => store.stats(),
+            None => StoreStats {
+                objects: self.count.load(Ordering::Relaxed),
+                ..StoreStats::default()
+            },
+        }
+    }
+
+    pub(super) fn health(&self, stats: &StoreStats, reported: &[ReportedFeed]) -> ResourceHealth {
+        let feeds: Vec<_> = match self.origin {
+            FeedOrigin::Host => (reported.iter())
+                .filter(|reported| reported.resource.matches(&self.info))
+                .map(|reported| reported.feed.health())
+                .collect(),
+            _ => (self.feeds.iter().flatten())
+                .map(|feed| feed.health())
+                .collect(),
+        };
+        let complete = self.is_complete(stats, &feeds);
+        let states = feeds.iter().map(|feed| feed.state);
+        let state = states.min_by_key(|state| state.rank());
+        ResourceHealth {
+            resource: self.info.label(),
+            api_version: self.info.api_version().into_owned(),
+            kind: self.info.kind().to_owned(),
+            source: self.origin,
+            // Without feeds, there is nothing to wait for: all namespaces of the source are denied.
+            state: state.unwrap_or(if complete {
+                ResourceState::Synced
+            } else {
+                ResourceState::NotStarted
+            }),
+            complete,
+            objects: stats.objects,
+            series: stats.series,
+            memory_bytes: stats.memory_bytes,
+            lists: stats.relists,
+            decode_errors: stats.decode_syntax_errors + stats.decode_field_errors,
+            silent_seconds: (feeds.iter().filter_map(|feed| feed.silent_seconds)).reduce(f64::max),
+            last_error: feeds.iter().find_map(|feed| feed.last_error.clone()),
+            feeds,
+        }
+    }
+
+    /// Whether the first list of each feed is complete.
+    fn is_complete(&self, stats: &StoreStats, feeds: &[FeedHealth]) -> bool {
+        let all_complete = feeds.iter().all(|feed| feed.complete);
+        match self.origin {
+            // A host that does not report has completed a list in the store.
+            FeedOrigin::Host if feeds.is_empty() => stats.relists > 0,
+            FeedOrigin::Host => all_complete,
+            FeedOrigin::LeftOut => false,
+            FeedOrigin::Watched | FeedOrigin::Manifests => {
+                // A store that was linked to another one later has not had the lists from before.
+                let is_listed = self.store.is_none() || stats.relists >= feeds.len() as u64;
+                self.feeds.is_some() && all_complete && is_listed
+            }
+        }
+    }
+}
