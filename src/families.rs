@@ -37,7 +37,7 @@ macro_rules! built_in {
         /// use kube_state_metrics::BuiltIn;
         ///
         /// assert_eq!("pods".parse::<BuiltIn>(), Ok(BuiltIn::Pods));
-        /// assert_eq!(BuiltIn::defaults().count(), 32);
+        /// assert!(BuiltIn::defaults().any(|resource| resource == BuiltIn::Pods));
         /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]

@@ -35,7 +35,8 @@ fn warnings(line: &str) -> Vec<String> {
 #[test]
 fn defaults_are_the_reference_s() {
     let options = options("");
-    assert_eq!(options.metrics.resources.len(), 32);
+    let defaults = kube_state_metrics::BuiltIn::defaults().count();
+    assert_eq!(options.metrics.resources.len(), defaults);
     assert_eq!(
         options.server.main,
         Address {

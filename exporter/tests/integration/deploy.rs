@@ -1,8 +1,10 @@
 //! The manifests of deploy/: what they allow and start, and that a cluster takes them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use kube_state_metrics::BuiltIn;
 use serde_json::{Value, json};
 
 use super::support::{Directory, Exporter, eventually, eventually_or, get, run, run_program};
@@ -102,6 +104,48 @@ fn the_role_allows_every_default_resource_and_the_reviews_of_tokens() {
         let reviews = BTreeSet::from(["create"]);
         let verbs = strings(&rule["verbs"]);
         assert!(verbs == harmless || verbs == reviews, "{rule}");
+    }
+}
+
+/// The rules that allow an exporter to list and watch every resource with families.
+fn rules_of_the_catalogue() -> String {
+    let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for resource in BuiltIn::ALL {
+        let group = groups
+            .entry(resource.info().group().to_owned())
+            .or_default();
+        group.push(resource.name());
+    }
+    let mut text = String::new();
+    for (group, resources) in groups {
+        let group = if group.is_empty() { "\"\"" } else { &group };
+        let _ = writeln!(text, "  - apiGroups: [{group}]");
+        let line = format!("    resources: [{}]", resources.join(", "));
+        if line.len() <= 100 {
+            let _ = writeln!(text, "{line}");
+        } else {
+            let items = resources.join("\n      - ");
+            let _ = writeln!(text, "    resources:\n      - {items}");
+        }
+        let _ = writeln!(text, "    verbs: [list, watch]");
+    }
+    text
+}
+
+#[test]
+fn the_roles_name_the_resources_of_the_catalogue() {
+    let (start, end) = ("\nrules:\n", "  # Only for --auth-filter.\n");
+    for file in FILES {
+        let text = std::fs::read_to_string(path(file)).unwrap();
+        let (before, rest) = text.split_once(start).unwrap();
+        let (_, after) = rest.split_once(end).unwrap();
+        let expected = format!("{before}{start}{}{end}{after}", rules_of_the_catalogue());
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(path(file), expected).unwrap();
+        } else {
+            let message = "is out of date; run UPDATE_GOLDEN=1 cargo test --test exporter deploy";
+            assert!(text == expected, "{file} {message}");
+        }
     }
 }
 
