@@ -72,9 +72,9 @@ pub fn catalogue() -> Vec<CatalogueEntry> {
 /// A line per family, in columns: resource, name, type, stability, `opt-in` and what it tells.
 ///
 /// ```
-/// use kube_state_metrics::families::catalogue::{families, table};
+/// use kube_state_metrics::families::catalogue::{catalogue, table};
 ///
-/// let mut families = families();
+/// let mut families = catalogue();
 /// families.retain(|entry| entry.descriptor.name() == "kube_configmap_created");
 /// let table = table(&families);
 /// assert!(table.starts_with("configmaps  kube_configmap_created  gauge     STABLE"));
@@ -108,9 +108,9 @@ pub fn table(entries: &[CatalogueEntry]) -> String {
 /// stability, and the fields it reads.
 ///
 /// ```
-/// use kube_state_metrics::families::catalogue::{families, markdown};
+/// use kube_state_metrics::families::catalogue::{catalogue, markdown};
 ///
-/// let mut families = families();
+/// let mut families = catalogue();
 /// families.retain(|entry| entry.descriptor.name() == "kube_configmap_created");
 /// let page = markdown(&families);
 /// assert!(page.starts_with("# configmaps\n") && page.contains("## kube_configmap_created\n"));
@@ -134,9 +134,9 @@ pub fn markdown(entries: &[CatalogueEntry]) -> String {
 /// A JSON array of objects, one per family, with everything the catalogue says of it.
 ///
 /// ```
-/// use kube_state_metrics::families::catalogue::{families, json};
+/// use kube_state_metrics::families::catalogue::{catalogue, json};
 ///
-/// let families: Vec<serde_json::Value> = serde_json::from_str(&json(&families()))?;
+/// let families: Vec<serde_json::Value> = serde_json::from_str(&json(&catalogue()))?;
 /// assert_eq!(families[0]["apiVersion"], "certificates.k8s.io/v1");
 /// # Ok::<(), serde_json::Error>(())
 /// ```

@@ -88,6 +88,7 @@ mod tests {
         let collector = Collector::new().no_base_labels().family(odd);
         let metrics = StateMetrics::builder()
             .collector(collector)
+            .all_fed_by_host()
             .build()
             .unwrap();
         metrics.feed().unwrap().apply_object(&Node::default());

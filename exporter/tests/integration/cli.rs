@@ -123,7 +123,10 @@ fn man_pages_describe_the_options_and_the_subcommands() {
 #[test]
 fn families_are_listed_for_people_documents_and_programs() {
     let table = run(&["families"], "").stdout;
-    assert_eq!(table.lines().count(), kube_state_metrics::families::catalogue::catalogue().len());
+    assert_eq!(
+        table.lines().count(),
+        kube_state_metrics::families::catalogue::catalogue().len()
+    );
     let json = run(&["families", "--format", "json", "--resource", "pods"], "").stdout;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let info = json

@@ -348,12 +348,10 @@ fn clients_that_accept_gzip_get_it_whatever_the_flag_says() {
 
 #[test]
 fn hosts_and_ports_choose_where_it_listens() {
-    // Two free ports, as good as known.
-    let free = || {
-        let listener = std::net::TcpListener::bind("127.0.0.2:0").unwrap();
-        listener.local_addr().unwrap().port().to_string()
-    };
-    let (port, telemetry) = (free(), free());
+    // The ports are taken on 127.0.0.1, so the exporter starts only if it does not listen there.
+    let taken = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let [port, telemetry] =
+        [0, 1].map(|index| taken[index].local_addr().unwrap().port().to_string());
     let exporter = Exporter::spawn(&[
         "--manifests",
         CLUSTER,
@@ -369,7 +367,13 @@ fn hosts_and_ports_choose_where_it_listens() {
     assert!(exporter.metrics("").contains("kube_pod_info{"));
     let own = exporter.telemetry("/metrics").text();
     assert!(own.contains("kube_state_metrics_build_info{"));
-    for elsewhere in [&port, &telemetry] {
-        assert!(TcpStream::connect(format!("127.0.0.1:{elsewhere}")).is_err());
+    for listener in &taken {
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (_, peer) = listener.accept().unwrap();
+        assert_eq!(
+            peer,
+            client.local_addr().unwrap(),
+            "the test still owns the port"
+        );
     }
 }

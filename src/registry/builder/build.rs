@@ -40,15 +40,15 @@ impl Builder {
             .collect();
         self.check_host_fed(&resources, &mut problems);
         let settings = self.settings(&resources, &mut problems);
-        let mut stores = create_stores(registrations, &settings, &mut problems);
+        let stores = create_stores(registrations, &settings, &mut problems);
 
         #[cfg(feature = "custom-resources")]
-        let configured = {
+        let (configured, stores) = {
             problems.extend(self.configured.conflicts(&stores));
             let (configured, added) = self.configured.start(&settings);
-            stores.extend(added);
+            let stores = [stores, added].concat();
             crate::registry::configured::link_stores(&stores);
-            configured
+            (configured, stores)
         };
         let plan = Plan::new(stores, &settings.constants).unwrap_or_else(|conflicts| {
             problems.extend(conflicts.into_iter().map(Into::into));
