@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 /// fn only<K: CollectedResource>(collector: Collector<K>) -> StateMetrics {
 ///     StateMetrics::builder().collector(collector).build().expect("built-in families are valid")
 /// }
-/// assert_eq!(only(kube_state_metrics::families::nodes()).resources().len(), 1);
+/// assert_eq!(only(kube_state_metrics::families::nodes()).stores().len(), 1);
 /// ```
 pub trait CollectedResource:
     Resource<DynamicType: Clone + fmt::Debug>

@@ -153,7 +153,7 @@ impl Builder {
     ///
     /// // Beside the built-in collector, each series would exist twice.
     /// let error = StateMetrics::builder().default_resources().collector(pods).build().unwrap_err();
-    /// assert!(error.to_string().starts_with("`kube_pod_info` of pods is in the built-in collector"));
+    /// assert!(error.to_string().contains("`kube_pod_info` of pods is in the built-in collector"));
     /// # Ok::<(), kube_state_metrics::registry::BuildError>(())
     /// ```
     pub fn replace_built_in<K: CollectedResource>(

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 pub use failure_reason::FailureReason;
 pub use feed::FeedReporter;
+#[cfg(any(feature = "manifests", feature = "watch"))]
 pub(crate) use feed::FeedState;
 pub use readiness::{Readiness, ReadinessPolicy, UnknownPolicy};
 pub use resource::{FeedHealth, FeedOrigin, HealthSnapshot, ResourceHealth, ResourceState};
@@ -29,7 +30,9 @@ pub use resource::{FeedHealth, FeedOrigin, HealthSnapshot, ResourceHealth, Resou
 use crate::exposition::Plan;
 use crate::registry::StateMetrics;
 use crate::resource::{ResourceInfo, ResourceName};
-use crate::store::{AnyStore, StoreStats};
+#[cfg(any(feature = "manifests", feature = "watch"))]
+use crate::store::AnyStore;
+use crate::store::StoreStats;
 use tracked::{ReportedFeed, TrackedResource};
 
 /// The health of every resource. A clone is another handle to the same health.

@@ -21,7 +21,7 @@ use std::fmt::Write as _;
 
 use kube_state_metrics::exposition::{ExpositionFilter, Format};
 use kube_state_metrics::registry::Builder;
-use kube_state_metrics::{BuiltIn, StateMetrics, families};
+use kube_state_metrics::{StateMetrics, families};
 use serde::Deserialize;
 
 /// Cases that keep a result of the reference which exact quantities rule out, with the right one.
@@ -62,7 +62,10 @@ fn builder(resource: &str, case: &Case) -> Builder {
 fn beside_configured(resource: &str, builder: Builder) -> Builder {
     use kube_state_metrics::custom_resources::{Config, KnownKind};
 
-    let info = resource.parse::<BuiltIn>().unwrap().info();
+    let info = resource
+        .parse::<kube_state_metrics::BuiltIn>()
+        .unwrap()
+        .info();
     let (group, version, kind) = (info.group(), info.version(), info.kind());
     let config = Config::parse(&format!(
         "spec:
