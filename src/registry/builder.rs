@@ -144,7 +144,7 @@ impl Builder {
     /// ```
     /// use kube_state_metrics::{BuiltIn, StateMetrics, families};
     ///
-    /// let pods = families::pods().base_label("node", |pod| {
+    /// let pods = families::pods().base_label("scheduled_on", |pod| {
     ///     pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default().into()
     /// });
     /// let builder = StateMetrics::builder().default_resources();
