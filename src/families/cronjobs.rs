@@ -3,8 +3,8 @@
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, CronJobStatus};
 
 use super::common::{self, if_present, optional, or_zero};
-use crate::k8s::{next_after, validate};
 use crate::family::{Samples, Stability};
+use crate::k8s::{next_after, validate};
 use crate::{Collector, Family};
 
 /// The families of cron jobs.

@@ -6,8 +6,8 @@ use k8s_openapi::api::apps::v1::{
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::common::{self, if_present, optional, or_zero, text};
-use crate::k8s::{IntOrPercent, scaled};
 use crate::family::{Samples, Stability};
+use crate::k8s::{IntOrPercent, scaled};
 use crate::{Collector, Family};
 
 /// The families of deployments.

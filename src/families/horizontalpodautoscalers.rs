@@ -7,8 +7,8 @@ use k8s_openapi::api::autoscaling::v2::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as QuantityText;
 
 use super::common::{self, optional, or_zero};
-use crate::k8s::Quantity;
 use crate::family::{Samples, Stability};
+use crate::k8s::Quantity;
 use crate::{Collector, Family};
 
 /// The families of horizontal pod autoscalers.

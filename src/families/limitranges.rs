@@ -3,8 +3,8 @@
 use k8s_openapi::api::core::v1::LimitRange;
 
 use super::common;
-use crate::k8s::Quantity;
 use crate::family::Samples;
+use crate::k8s::Quantity;
 use crate::{Collector, Family};
 
 /// The families of limit ranges.

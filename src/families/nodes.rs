@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::{Node, NodeSpec, NodeStatus};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as QuantityText;
 
 use super::common;
-use crate::k8s::{Quantity, node_units};
 use crate::family::{Samples, Stability};
+use crate::k8s::{Quantity, node_units};
 use crate::{Collector, Family};
 
 /// What starts the key of a label that gives a node a role.

@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::common;
-use crate::k8s::Quantity;
 use crate::family::{Samples, Stability};
+use crate::k8s::Quantity;
 use crate::{Collector, Family};
 
 const PHASES: [&str; 5] = ["Pending", "Available", "Bound", "Released", "Failed"];

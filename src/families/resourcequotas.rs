@@ -3,8 +3,8 @@
 use k8s_openapi::api::core::v1::ResourceQuota;
 
 use super::common;
-use crate::k8s::Quantity;
 use crate::family::{Samples, Stability};
+use crate::k8s::Quantity;
 use crate::{Collector, Family};
 
 /// The families of resource quotas.

@@ -3,9 +3,9 @@
 use k8s_openapi::api::core::v1::{PersistentVolumeClaimVolumeSource, Pod};
 
 use super::access::spec;
-use crate::family::sealed::WriteLabel;
-use crate::family::Samples;
 use crate::Family;
+use crate::family::Samples;
+use crate::family::sealed::WriteLabel;
 
 /// The name of the claim that is made for an ephemeral volume: pod and volume.
 struct EphemeralClaim<'a>(&'a str, &'a str);

@@ -11,8 +11,8 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as QuantityText;
 
 use crate::families::common;
 use crate::family::dictionary::DictionaryColumn;
-use crate::k8s::{Quantity, Unit, container_units};
 use crate::family::{Sample, SampleValue, Samples};
+use crate::k8s::{Quantity, Unit, container_units};
 
 /// Images and identifiers of each container of the spec and each status of the same name;
 /// `add_labels` appends further labels.

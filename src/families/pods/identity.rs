@@ -2,11 +2,11 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
+use crate::Family;
 use crate::families::common;
+use crate::family::Samples;
 use crate::family::dictionary::DictionaryColumn;
 use crate::k8s::ip_family;
-use crate::family::Samples;
-use crate::Family;
 
 /// The families.
 pub(super) fn families() -> Vec<Family<Pod>> {

@@ -2,9 +2,9 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
+use crate::Family;
 use crate::families::common;
 use crate::family::Stability;
-use crate::Family;
 
 /// The families.
 pub(super) fn families() -> Vec<Family<Pod>> {

@@ -3,9 +3,9 @@
 use k8s_openapi::api::core::v1::Pod;
 
 use super::access::spec;
+use crate::Family;
 use crate::families::common;
 use crate::family::Samples;
-use crate::Family;
 
 /// The families.
 pub(super) fn families() -> Vec<Family<Pod>> {

@@ -4,9 +4,9 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 
 use super::access::{container_statuses, status};
 use super::container_samples as samples;
+use crate::Family;
 use crate::families::common;
 use crate::family::Samples;
-use crate::Family;
 
 const PHASES: [&str; 5] = ["Pending", "Succeeded", "Failed", "Unknown", "Running"];
 
