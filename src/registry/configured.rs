@@ -56,7 +56,7 @@ impl ConfiguredOptions {
 /// Links each store of families in Rust to the store of the resource's configured families.
 ///
 /// Writers of the first then feed the second as well. If the host feeds only one of the two, they
-/// are not linked. A store that is linked anew is empty until the next list of a writer.
+/// are not linked. A newly linked store is empty until the next list of a writer.
 pub(crate) fn link_stores(stores: &[Arc<dyn AnyStore>]) {
     let is_same = |one: &ResourceInfo, other: &ResourceInfo| {
         one.kind() == other.kind()

@@ -1,4 +1,4 @@
-//! [`Intake`]: the objects of a test on their way into the stores.
+//! [`Intake`]: feeds the objects of a test into the stores.
 
 use std::collections::BTreeMap;
 
