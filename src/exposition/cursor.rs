@@ -55,8 +55,8 @@ enum Extent {
         /// The header of the family comes first.
         has_header: bool,
     },
-    /// All rows but for these samples, which repeat earlier series.
-    AllBut(Arc<[usize]>),
+    /// The whole family, sample by sample, but for those that repeat an earlier series.
+    Family { repeated: Arc<[usize]> },
 }
 
 // === impl RunCursor ===
@@ -90,7 +90,8 @@ impl RunCursor {
             let snapshots = self.exposition.snapshots();
             let repeated =
                 (self.repeated).get_or_insert_with(|| family.repeated_samples(snapshots));
-            if !repeated.is_empty() {
+            let copies_rows = self.exposition.format().spec().has_stored_lines();
+            if !repeated.is_empty() || !copies_rows {
                 let repeated = Arc::clone(repeated);
                 let run = self.whole_family(family, repeated);
                 self.next_family();
@@ -138,12 +139,13 @@ impl RunCursor {
                     self.write_rows(&page, rows.clone(), out);
                 }
             }
-            Extent::AllBut(repeated) => {
+            Extent::Family { repeated } => {
                 let samples = FamilySamples::new(&self.exposition, family, Arc::clone(repeated));
                 let mut samples = samples.samples().peekable();
                 if samples.peek().is_some() {
                     out.extend_from_slice(header);
-                    samples.for_each(|sample| sample.write_line(out));
+                    let spec = self.exposition.format().spec();
+                    spec.write_samples(family.metadata(), &mut samples, out);
                 }
             }
         }
@@ -231,7 +233,7 @@ impl RunCursor {
         let sizes = pages.map(|page| page.samples.bytes() + page.samples.lines() * PER_LINE);
         RowRun {
             family: self.family,
-            extent: Extent::AllBut(repeated),
+            extent: Extent::Family { repeated },
             size: usize::try_from(sizes.sum::<u64>()).unwrap_or(usize::MAX),
         }
     }

@@ -79,7 +79,7 @@ impl<'a> StoredSample<'a> {
     }
 
     /// Appends its line in the text formats, with the newline.
-    pub(super) fn write_line(&self, out: &mut BytesMut) {
+    pub(in crate::exposition) fn write_line(&self, out: &mut BytesMut) {
         self.line.write(out);
     }
 }

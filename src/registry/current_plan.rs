@@ -39,8 +39,8 @@ impl CurrentPlan {
         Arc::clone(&self.state.read().plan)
     }
 
-    pub(crate) fn exposition(&self, format: Format, selection: ExpositionFilter) -> Exposition {
-        self.state.read().clone().exposition(format, selection)
+    pub(crate) fn exposition(&self, format: Format, filter: ExpositionFilter) -> Exposition {
+        self.state.read().clone().exposition(format, filter)
     }
 
     /// Puts another plan in force.
@@ -76,8 +76,8 @@ impl CurrentPlan {
 }
 
 impl State {
-    fn exposition(self, format: Format, selection: ExpositionFilter) -> Exposition {
-        let exposition = Exposition::new(self.plan, format, selection);
+    fn exposition(self, format: Format, filter: ExpositionFilter) -> Exposition {
+        let exposition = Exposition::new(self.plan, format, filter);
         #[cfg(feature = "gzip")]
         let exposition = exposition.with_cache(&self.gzip);
         exposition

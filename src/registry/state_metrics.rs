@@ -77,8 +77,8 @@ impl StateMetrics {
 
     /// All samples as they are now.
     #[must_use]
-    pub fn exposition(&self, format: Format, selection: ExpositionFilter) -> Exposition {
-        self.current.exposition(format, selection)
+    pub fn exposition(&self, format: Format, filter: ExpositionFilter) -> Exposition {
+        self.current.exposition(format, filter)
     }
 
     /// Compresses what changed since the last compressed scrape, if the next one is due within a

@@ -1,4 +1,4 @@
-//! The body of an answer: pieces of an exposition, made when the connection has room for them.
+//! [`Body`]: an exposition in chunks, rendered when the connection has room for them.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -12,8 +12,8 @@ use crate::exposition::{Encoded, Encoding, Exposition};
 
 /// The body of an answer of [`StateMetrics::respond`](crate::StateMetrics::respond).
 ///
-/// It renders one piece of about 64 KiB at a time and only when asked for it, so an answer of any
-/// size takes the memory of a few pieces, and its first bytes come at once.
+/// It renders one chunk of about 64 KiB whenever it is polled, so an answer of any size uses the
+/// memory of a few chunks, and its first bytes go out at once.
 ///
 /// ```
 /// use http_body_util::BodyExt;
@@ -31,31 +31,30 @@ use crate::exposition::{Encoded, Encoding, Exposition};
 /// ```
 pub struct Body {
     content: Content,
-    turn: Turn,
+    progress: Progress,
 }
 
-/// When others get a turn: behind the first piece, so that it goes out before time is spent on more.
-///
-/// After that the runtime's own budget of the connection sees to it.
+/// How far the answer is. It yields to the runtime once, after the first chunk, so that this chunk
+/// goes out before the next one is rendered. Later, the runtime's budget of the connection does that.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    First,
-    Others,
-    Rest,
+enum Progress {
+    FirstChunk,
+    Yield,
+    OtherChunks,
 }
 
 enum Content {
-    /// Nothing, though the headers are those of an answer with a body.
+    /// No bytes, with the headers of an answer that has some.
     HeadersOnly,
     Full(Option<Bytes>),
-    Pieces(Box<Encoded>),
+    Chunks(Box<Encoded>),
 }
 
 // === impl Body ===
 
 impl Body {
     pub(super) fn exposition(exposition: Exposition, encoding: Encoding) -> Self {
-        Self::of(Content::Pieces(Box::new(exposition.encoded(encoding))))
+        Self::of(Content::Chunks(Box::new(exposition.encoded(encoding))))
     }
 
     pub(super) fn text(text: &'static str) -> Self {
@@ -69,7 +68,7 @@ impl Body {
     fn of(content: Content) -> Self {
         Self {
             content,
-            turn: Turn::First,
+            progress: Progress::FirstChunk,
         }
     }
 }
@@ -83,22 +82,22 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let body = self.get_mut();
-        if body.turn == Turn::Others {
-            body.turn = Turn::Rest;
+        if body.progress == Progress::Yield {
+            body.progress = Progress::OtherChunks;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let piece = match &mut body.content {
+        let chunk = match &mut body.content {
             Content::HeadersOnly => None,
             Content::Full(bytes) => bytes.take(),
-            Content::Pieces(pieces) => {
-                if body.turn == Turn::First {
-                    body.turn = Turn::Others;
+            Content::Chunks(chunks) => {
+                if body.progress == Progress::FirstChunk {
+                    body.progress = Progress::Yield;
                 }
-                pieces.next()
+                chunks.next()
             }
         };
-        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -107,8 +106,8 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            // Not zero: a server would announce that as the length of the body of a GET.
-            Content::HeadersOnly | Content::Pieces(_) => SizeHint::default(),
+            // The length is not known. With zero, a server would send `content-length: 0`.
+            Content::HeadersOnly | Content::Chunks(_) => SizeHint::default(),
             Content::Full(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
             }
@@ -121,7 +120,7 @@ impl fmt::Debug for Body {
         f.write_str(match self.content {
             Content::HeadersOnly => "Body(headers only)",
             Content::Full(_) => "Body(text)",
-            Content::Pieces(_) => "Body(exposition)",
+            Content::Chunks(_) => "Body(exposition)",
         })
     }
 }

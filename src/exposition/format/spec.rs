@@ -2,9 +2,15 @@
 
 use std::borrow::Cow;
 
+use bytes::BytesMut;
+
 use crate::exposition::family_metadata::FamilyMetadata;
+use crate::exposition::sample::StoredSample;
 
 /// What one format of metrics defines.
+///
+/// A format of sample lines as they are stored needs a header only. Any other format also overrides
+/// [`has_stored_lines`](Self::has_stored_lines) and [`write_samples`](Self::write_samples).
 #[cfg_attr(
     not(feature = "http"),
     expect(dead_code, reason = "only HTTP negotiates versions")
@@ -28,6 +34,22 @@ pub(crate) trait FormatSpec: Sync {
 
     /// Appends the lines in front of a family's samples.
     fn write_header(&self, family: &FamilyMetadata, out: &mut Vec<u8>);
+
+    /// Whether the samples are the stored lines. Then whole rows are copied, and their compressed
+    /// blocks are cached; else [`write_samples`](Self::write_samples) writes each family.
+    fn has_stored_lines(&self) -> bool {
+        true
+    }
+
+    /// Appends the samples of a family. There is at least one.
+    fn write_samples(
+        &self,
+        _family: &FamilyMetadata,
+        samples: &mut dyn Iterator<Item = StoredSample<'_>>,
+        out: &mut BytesMut,
+    ) {
+        samples.for_each(|sample| sample.write_line(out));
+    }
 
     /// The bytes after the last family.
     fn terminator(&self) -> &'static [u8] {

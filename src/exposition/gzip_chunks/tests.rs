@@ -41,8 +41,8 @@ fn in_namespace(namespace: &str, name: u64, samples: u64) -> ConfigMap {
 }
 
 /// Compressed pieces in one, and what a reader makes of them.
-fn gzip(metrics: &StateMetrics, format: Format, selection: &ExpositionFilter) -> (Vec<u8>, String) {
-    let exposition = metrics.exposition(format, selection.clone());
+fn gzip(metrics: &StateMetrics, format: Format, filter: &ExpositionFilter) -> (Vec<u8>, String) {
+    let exposition = metrics.exposition(format, filter.clone());
     let compressed = exposition
         .encoded(Encoding::Gzip)
         .collect::<Vec<_>>()
@@ -55,17 +55,17 @@ fn gzip(metrics: &StateMetrics, format: Format, selection: &ExpositionFilter) ->
 }
 
 fn assert_same(metrics: &StateMetrics) {
-    let selections = [
+    let filters = [
         ExpositionFilter::default(),
         ExpositionFilter::default().namespaces(["n"]),
         ExpositionFilter::default().families(["wide"]),
     ];
     for format in [Format::Text, Format::OpenMetrics] {
-        for selection in &selections {
-            let plain = metrics.exposition(format, selection.clone()).to_string();
+        for filter in &filters {
+            let plain = metrics.exposition(format, filter.clone()).to_string();
             // The second time comes from the cache.
-            assert!(gzip(metrics, format, selection).1 == plain);
-            assert!(gzip(metrics, format, selection).1 == plain);
+            assert!(gzip(metrics, format, filter).1 == plain);
+            assert!(gzip(metrics, format, filter).1 == plain);
         }
     }
 }
@@ -88,7 +88,7 @@ fn compressed_is_one_member_equal_to_plain_whatever_changes() {
 }
 
 #[test]
-fn a_selected_namespace_has_its_headers_in_front_wherever_it_begins() {
+fn an_included_namespace_has_its_headers_in_front_wherever_it_begins() {
     let (metrics, mut writer) = metrics();
     for (namespace, count) in [("a", 300), ("b", 900), ("c", 10)] {
         for at in 0..count {
@@ -97,27 +97,24 @@ fn a_selected_namespace_has_its_headers_in_front_wherever_it_begins() {
     }
     for namespaces in [&["a"][..], &["b"], &["c"], &["a", "c"], &["d"]] {
         for families in [&["wide"][..], &[]] {
-            let mut selection = ExpositionFilter::default().namespaces(namespaces.iter().copied());
+            let mut filter = ExpositionFilter::default().namespaces(namespaces.iter().copied());
             if !families.is_empty() {
-                selection = selection.families(families.iter().copied());
+                filter = filter.families(families.iter().copied());
             }
             for format in [Format::Text, Format::OpenMetrics] {
-                let plain = metrics.exposition(format, selection.clone()).to_string();
+                let plain = metrics.exposition(format, filter.clone()).to_string();
                 let headers = plain.lines().filter(|line| line.starts_with("# HELP"));
                 let headers = headers.count();
                 assert_eq!(headers > 0, namespaces != ["d"]);
-                assert!(
-                    gzip(&metrics, format, &selection).1 == plain,
-                    "{namespaces:?}"
-                );
+                assert!(gzip(&metrics, format, &filter).1 == plain, "{namespaces:?}");
             }
         }
     }
 }
 
 /// How many blocks an exposition compresses.
-fn compressed(metrics: &StateMetrics, format: Format, selection: &ExpositionFilter) -> usize {
-    let exposition = metrics.exposition(format, selection.clone());
+fn compressed(metrics: &StateMetrics, format: Format, filter: &ExpositionFilter) -> usize {
+    let exposition = metrics.exposition(format, filter.clone());
     let mut chunks = GzipChunks::scrape(exposition);
     chunks.by_ref().for_each(drop);
     chunks.compressed
@@ -184,13 +181,13 @@ fn scrapes_of_other_formats_and_of_less_do_not_cost_each_other_their_blocks() {
         ),
     ];
     for round in 0..4 {
-        for (format, selection) in &scrapes {
-            let again = compressed(&metrics, *format, selection);
+        for (format, filter) in &scrapes {
+            let again = compressed(&metrics, *format, filter);
             // The end of an OpenMetrics exposition is not worth keeping.
             let end = usize::from(*format == Format::OpenMetrics);
             assert!(
                 round == 0 || again == end,
-                "{round} {format:?} {selection:?} {again}"
+                "{round} {format:?} {filter:?} {again}"
             );
         }
     }
@@ -198,7 +195,7 @@ fn scrapes_of_other_formats_and_of_less_do_not_cost_each_other_their_blocks() {
 
 #[test]
 fn blocks_of_older_states_go_whatever_is_asked_for() {
-    for selection in [
+    for filter in [
         ExpositionFilter::default(),
         ExpositionFilter::default().resources(["configmaps"]),
         ExpositionFilter::default().families(["wide"]),
@@ -209,7 +206,7 @@ fn blocks_of_older_states_go_whatever_is_asked_for() {
             for at in 0..2000 {
                 writer.apply_object(&map(at, 3 + round % 2));
             }
-            gzip(&metrics, Format::Text, &selection);
+            gzip(&metrics, Format::Text, &filter);
             let bytes = metrics.gzip_cache_bytes();
             let held = *held.get_or_insert(bytes);
             // Bounds of blocks move where everything grows; what they were is kept for two rounds.
