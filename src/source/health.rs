@@ -4,6 +4,8 @@
 //! [`Health::snapshot`] as JSON or on a page.
 
 mod clock;
+#[cfg(any(feature = "manifests", feature = "watch"))]
+mod crate_sources;
 mod failure_reason;
 mod feed;
 mod readiness;
@@ -23,15 +25,13 @@ use tokio::sync::watch;
 pub use failure_reason::FailureReason;
 pub use feed::FeedReporter;
 #[cfg(any(feature = "manifests", feature = "watch"))]
-pub(crate) use feed::FeedState;
+pub(super) use feed::FeedState;
 pub use readiness::{Readiness, ReadinessPolicy, UnknownPolicy};
 pub use resource::{FeedHealth, FeedOrigin, HealthSnapshot, ResourceHealth, ResourceState};
 
 use crate::exposition::Plan;
 use crate::registry::StateMetrics;
 use crate::resource::{ResourceInfo, ResourceName};
-#[cfg(any(feature = "manifests", feature = "watch"))]
-use crate::store::AnyStore;
 use crate::store::StoreStats;
 use tracked::{ReportedFeed, TrackedResource};
 
@@ -102,10 +102,10 @@ impl Health {
     /// A resource counts for readiness if a [`reporter`](Self::reporter) reports on it.
     #[must_use]
     pub fn new(metrics: &StateMetrics) -> Self {
-        Self::of_source(metrics, FeedOrigin::Host, true)
+        Self::of_origin(metrics, FeedOrigin::Host, true)
     }
 
-    fn of_source(metrics: &StateMetrics, origin: FeedOrigin, is_started: bool) -> Self {
+    fn of_origin(metrics: &StateMetrics, origin: FeedOrigin, is_started: bool) -> Self {
         Self {
             shared: Arc::new(Shared {
                 metrics: metrics.clone(),
@@ -248,63 +248,6 @@ impl Health {
 
     fn notify(&self) {
         self.shared.changed.send_replace(());
-    }
-}
-
-#[cfg(any(feature = "manifests", feature = "watch"))]
-impl Health {
-    /// The health of the resources that a source of the crate feeds, before it starts.
-    pub(super) fn before_start(metrics: &StateMetrics, origin: FeedOrigin) -> Self {
-        Self::of_source(metrics, origin, false)
-    }
-
-    /// Reports that the source has started the feeds of all resources of the plan.
-    pub(super) fn started(&self) {
-        self.shared.is_started.store(true, Ordering::Release);
-        self.notify();
-    }
-
-    /// Sets what feeds a resource of the plan.
-    pub(super) fn set_feeds(
-        &self,
-        store: &Arc<dyn AnyStore>,
-        origin: FeedOrigin,
-        feeds: Vec<Arc<FeedState>>,
-    ) {
-        self.follow_plan();
-        let mut resources = self.shared.resources.write();
-        if let Some(own) = resources.tracked.iter_mut().find(|own| own.is_of(store)) {
-            own.set_feeds(origin, feeds);
-        }
-        drop(resources);
-        self.notify();
-    }
-}
-
-#[cfg(feature = "watch")]
-impl Health {
-    pub(super) fn metrics(&self) -> &StateMetrics {
-        &self.shared.metrics
-    }
-
-    /// Sets why the shard is not known, or `None` once it is.
-    pub(super) fn set_sharding(&self, problem: Option<String>) {
-        *self.shared.sharding.lock() = problem;
-        self.notify();
-    }
-
-    /// Adds a resource without a store, whose objects are counted in `count`.
-    #[cfg(feature = "custom-resources")]
-    pub(super) fn add_counted(
-        &self,
-        info: &ResourceInfo,
-        count: Arc<std::sync::atomic::AtomicU64>,
-        feed: &FeedReporter,
-    ) {
-        let feed = Arc::clone(feed.state());
-        let counted = TrackedResource::counted(info, count, self.shared.origin, feed);
-        self.shared.resources.write().tracked.push(counted);
-        self.notify();
     }
 }
 

@@ -1,7 +1,7 @@
-//! Metrics of the watching itself, on a registry of the host's.
+//! Metrics of the watches, for a registry of the host.
 //!
-//! The first block has the names, labels and values of kube-state-metrics, since alerts that are
-//! shipped with it read them; the rest is ours.
+//! The first block has the names, labels and values of kube-state-metrics, for the alerts that it
+//! ships. The others exist only here.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::self_metrics::{
 };
 use crate::source::health::{FeedOrigin, Health, ResourceState};
 
-/// All metrics of a set of watches.
+/// All metrics of a cluster watch.
 #[derive(Clone)]
 pub(super) struct WatchMetrics {
     lists: IntCounterVec,
@@ -38,7 +38,7 @@ pub(super) struct WatchMetrics {
     gauges: Gauges,
 }
 
-/// What is computed when somebody asks.
+/// Gauges that are computed at each scrape.
 #[derive(Clone)]
 struct Gauges {
     figures: Figures,
@@ -60,15 +60,15 @@ pub(super) struct FeedMetrics {
     relists: IntCounter,
 }
 
-/// What is registered: all metrics, and where the computed ones come from.
+/// The registered collector: all metrics, and the health that the gauges are computed from.
 struct Registered {
     metrics: WatchMetrics,
     health: Health,
-    /// Two scrapes at once must not reset each other's counters.
+    /// Concurrent scrapes must not reset each other's gauges.
     one_at_a_time: Mutex<()>,
 }
 
-/// Update latencies are tens of microseconds; the last bounds show a starved process.
+/// Latencies are usually tens of microseconds. The upper buckets show a process without CPU time.
 const LATENCY_BUCKETS: [f64; 12] = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0,
 ];
@@ -153,7 +153,7 @@ impl WatchMetrics {
         }))
     }
 
-    /// The metrics of a watch; `limit` is the most objects a list takes.
+    /// The metrics of one feed. `limit` is the maximum number of objects of a list.
     pub(super) fn feed(&self, resource: &ResourceInfo, limit: Option<u64>) -> FeedMetrics {
         let (go_type, own) = (go_type(resource), resource_label(resource));
         if let Some(limit) = limit {
@@ -174,7 +174,7 @@ impl WatchMetrics {
         }
     }
 
-    /// Shows the shard; only the current one has a series.
+    /// Sets the shard. Only the current shard has a series.
     pub(super) fn set_shard(&self, shard: Shard) {
         self.shard_ordinal.reset();
         let index = shard.index();
@@ -188,11 +188,11 @@ impl WatchMetrics {
         &self.definitions
     }
 
-    /// Drops the series of a resource that is watched no more.
+    /// Removes the series of a resource that is no longer watched.
     pub(super) fn forget(&self, resource: &ResourceInfo) {
         let own = resource_label(resource);
         for kind in EventKind::ALL {
-            // Whatever was never counted is not there to be removed.
+            // It fails if the series does not exist.
             let _ = self.events.remove_label_values(&[&*own, kind.as_str()]);
         }
         let _ = self.latency.remove_label_values(&[&*own]);
@@ -227,7 +227,7 @@ impl WatchMetrics {
 
 impl Gauges {
     fn refresh(&self, health: &Health) {
-        // Resources come and go, and those that went must not stay here.
+        // Resources that are no longer registered must not keep their series.
         self.figures.reset(health.metrics());
         self.synced.reset();
         self.failing.reset();

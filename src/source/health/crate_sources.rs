@@ -1,0 +1,74 @@
+//! What the sources of the crate set in their [`Health`].
+
+use std::sync::Arc;
+#[cfg(all(feature = "custom-resources", feature = "watch"))]
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use super::Health;
+#[cfg(all(feature = "custom-resources", feature = "watch"))]
+use super::feed::FeedReporter;
+use super::feed::FeedState;
+use super::resource::FeedOrigin;
+#[cfg(all(feature = "custom-resources", feature = "watch"))]
+use super::tracked::TrackedResource;
+use crate::registry::StateMetrics;
+#[cfg(all(feature = "custom-resources", feature = "watch"))]
+use crate::resource::ResourceInfo;
+use crate::store::AnyStore;
+
+impl Health {
+    /// The health of the resources that a source of the crate feeds, before it starts.
+    pub(in crate::source) fn before_start(metrics: &StateMetrics, origin: FeedOrigin) -> Self {
+        Self::of_origin(metrics, origin, false)
+    }
+
+    /// Reports that the source has started the feeds of all resources of the plan.
+    pub(in crate::source) fn started(&self) {
+        self.shared.is_started.store(true, Ordering::Release);
+        self.notify();
+    }
+
+    /// Sets what feeds a resource of the plan.
+    pub(in crate::source) fn set_feeds(
+        &self,
+        store: &Arc<dyn AnyStore>,
+        origin: FeedOrigin,
+        feeds: Vec<Arc<FeedState>>,
+    ) {
+        self.follow_plan();
+        let mut resources = self.shared.resources.write();
+        if let Some(own) = resources.tracked.iter_mut().find(|own| own.is_of(store)) {
+            own.set_feeds(origin, feeds);
+        }
+        drop(resources);
+        self.notify();
+    }
+}
+
+#[cfg(feature = "watch")]
+impl Health {
+    pub(in crate::source) fn metrics(&self) -> &StateMetrics {
+        &self.shared.metrics
+    }
+
+    /// Sets why the shard is not known, or `None` once it is.
+    pub(in crate::source) fn set_sharding(&self, problem: Option<String>) {
+        *self.shared.sharding.lock() = problem;
+        self.notify();
+    }
+
+    /// Adds a resource without a store, whose objects are counted in `count`.
+    #[cfg(feature = "custom-resources")]
+    pub(in crate::source) fn add_counted(
+        &self,
+        info: &ResourceInfo,
+        count: Arc<AtomicU64>,
+        feed: &FeedReporter,
+    ) {
+        let feed = Arc::clone(feed.state());
+        let counted = TrackedResource::counted(info, count, self.shared.origin, feed);
+        self.shared.resources.write().tracked.push(counted);
+        self.notify();
+    }
+}
