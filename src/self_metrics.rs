@@ -1,8 +1,8 @@
-//! Metrics of the stores themselves, for a [`prometheus::Registry`] of the host's.
+//! Metrics of the stores, for a [`prometheus::Registry`] of the host.
 //!
-//! [`WatchBuilder::registry`](crate::source::watch::WatchBuilder::registry) registers all that is here together
-//! with metrics of the watches. [`StoreMetrics`] is for hosts that feed their stores otherwise: from
-//! watches of their own, or from [manifests](crate::source::manifests).
+//! [`WatchBuilder::registry`](crate::source::watch::WatchBuilder::registry) registers these metrics
+//! together with those of the watches. [`StoreMetrics`] is for stores that have another source:
+//! [manifests](crate::source::manifests), or the host.
 //!
 //! ```
 //! use kube_state_metrics::StateMetrics;
@@ -32,10 +32,11 @@ use crate::registry::StateMetrics;
 use crate::resource::ResourceInfo;
 use crate::store::StoreStats;
 
-/// What the stores hold and what they refused, per resource, computed when somebody asks.
+/// The contents and the errors of the stores, by resource. They are computed at each scrape.
 ///
-/// The label `resource` is the Go type that kube-state-metrics shows in its own metrics
-/// (`*v1.Pod`); for other kinds it is their plural, version and group (`widgets.v1.acme.dev`).
+/// The label `resource` is the Go type that kube-state-metrics has in its metrics (`*v1.Pod`). For
+/// resources that are not built in, it is the plural, the version and the group
+/// (`widgets.v1.acme.dev`).
 ///
 /// | family | |
 /// |---|---|
@@ -43,8 +44,8 @@ use crate::store::StoreStats;
 /// | `kube_state_metrics_series` | series stored |
 /// | `kube_state_metrics_store_bytes` | memory the store holds |
 /// | `kube_state_metrics_decode_errors_total` | objects that did not decode, by `reason` |
-/// | `kube_state_metrics_stale_events_total` | events older than what was stored |
-/// | `kube_state_metrics_duplicate_samples_total` | samples dropped, since their series was there |
+/// | `kube_state_metrics_stale_events_total` | events older than the stored object |
+/// | `kube_state_metrics_duplicate_samples_total` | samples dropped because their object already had the series |
 /// | `kube_state_metrics_generator_panics_total` | families of an object lost to a panic |
 /// | `kube_state_metrics_custom_resource_errors_total` | values that a configured `family` could not read |
 ///
@@ -61,14 +62,14 @@ use crate::store::StoreStats;
 pub struct StoreMetrics {
     metrics: StateMetrics,
     figures: Figures,
-    /// Two scrapes at once must not reset each other's figures.
+    /// Concurrent scrapes must not reset each other's figures.
     one_at_a_time: Mutex<()>,
 }
 
-/// How many definitions of custom resources there are, and what happened to them.
+/// The number of definitions of custom resources, and their changes.
 ///
-/// The families are kube-state-metrics': `kube_state_metrics_custom_resource_state_cache`, and
-/// `…_add_events_total`, `…_update_events_total`, `…_delete_events_total`. Clones count together.
+/// The families are those of kube-state-metrics: `kube_state_metrics_custom_resource_state_cache`, and
+/// `…_add_events_total`, `…_update_events_total`, `…_delete_events_total`. Clones share the counters.
 ///
 /// ```
 /// use kube_state_metrics::self_metrics::DefinitionMetrics;
@@ -88,7 +89,7 @@ pub struct DefinitionMetrics {
     known: IntGauge,
 }
 
-/// The figures of stores, as they were at the last refresh.
+/// The figures of stores at the last refresh.
 #[derive(Clone, Debug)]
 pub(crate) struct Figures {
     objects: IntGaugeVec,
@@ -104,8 +105,8 @@ pub(crate) struct Figures {
 // === impl StoreMetrics ===
 
 impl StoreMetrics {
-    /// Metrics of the stores of `metrics`, to be registered once; a registry that has those of a
-    /// watch has them already.
+    /// Metrics of the stores of `metrics`. Do not register them on the registry of a watch, which
+    /// already has them.
     ///
     /// # Errors
     ///
@@ -247,8 +248,8 @@ impl Figures {
         })
     }
 
-    /// Forgets the figures of all resources, since those that went must not stay, and takes those of
-    /// configured families.
+    /// Removes the figures of all resources, some of which may no longer be registered, and sets those
+    /// of configured families.
     pub(crate) fn reset(&self, metrics: &StateMetrics) {
         for gauges in [&self.objects, &self.series, &self.bytes] {
             gauges.reset();
@@ -271,7 +272,7 @@ impl Figures {
         let _ = metrics;
     }
 
-    /// Takes the figures of one resource; `label` is its name in metrics.
+    /// Sets the figures of one resource. `label` is its name in metrics.
     pub(crate) fn set(&self, label: &str, stats: &StoreStats) {
         for (gauges, value) in [
             (&self.objects, stats.objects),
@@ -321,17 +322,17 @@ impl Collector for Figures {
     }
 }
 
-/// Names a metric of this crate's own.
+/// The options of a metric of this crate.
 pub(crate) fn options(name: &str, help: &str) -> Opts {
     Opts::new(format!("kube_state_metrics_{name}"), help)
 }
 
-/// Counters of this crate's own.
+/// Counters of this crate.
 pub(crate) fn counters(name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
     IntCounterVec::new(options(name, help), labels)
 }
 
-/// Gauges of this crate's own.
+/// Gauges of this crate.
 pub(crate) fn gauges(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
     IntGaugeVec::new(options(name, help), labels)
 }
@@ -340,7 +341,7 @@ fn gauge(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// The resource as kube-state-metrics spells it, by its Go type, such as `*v1.Pod`.
+/// The Go type of a resource, such as `*v1.Pod`, as kube-state-metrics has it.
 pub(crate) fn go_type(resource: &ResourceInfo) -> String {
     if is_built_in(resource) {
         format!("*{}.{}", resource.version(), resource.kind())
@@ -349,7 +350,7 @@ pub(crate) fn go_type(resource: &ResourceInfo) -> String {
     }
 }
 
-/// The same where it tells resources apart, else its label in health.
+/// The Go type if it identifies the resource, else the label of the resource in health.
 pub(crate) fn resource_label(resource: &ResourceInfo) -> String {
     if is_built_in(resource) {
         go_type(resource)

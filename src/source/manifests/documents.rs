@@ -1,4 +1,4 @@
-//! The documents of a text: YAML documents or JSON values, lists taken apart.
+//! The documents of a text: YAML documents or JSON values, with lists split into items.
 
 use std::borrow::Cow;
 
@@ -10,9 +10,9 @@ pub(crate) struct Document<'t> {
     pub(crate) api_version: Option<&'t str>,
     pub(crate) kind: Option<&'t str>,
     pub(crate) json: &'t str,
-    /// Where the document begins, counted from 1.
+    /// The line where the document begins, counted from 1.
     pub(crate) line: usize,
-    /// The place within a list.
+    /// The index in a list.
     pub(crate) item: Option<usize>,
 }
 
@@ -22,10 +22,10 @@ pub(crate) struct Syntax {
     pub(crate) problem: String,
 }
 
-/// What takes the documents of a text.
+/// Receives the documents of a text.
 pub(crate) type Sink<'s> = dyn FnMut(Result<Document<'_>, Syntax>) + 's;
 
-/// Hands over every object of a text, or what is wrong with it.
+/// Passes every object of a text, or the error of a document, to the sink.
 pub(crate) fn each(text: &str, sink: &mut Sink<'_>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (mut start, mut first) = (0, 1);
@@ -40,7 +40,7 @@ pub(crate) fn each(text: &str, sink: &mut Sink<'_>) {
     }
 }
 
-/// Hands over the objects of what stands between separators; `line` is where it begins.
+/// Passes the objects between two separators to the sink. `line` is the first line.
 fn document(text: &str, line: usize, sink: &mut Sink<'_>) {
     let (body, first) = match text.split_once('\n') {
         Some((separator, rest)) if separator.trim_end() == "---" => (rest, line + 1),
@@ -53,8 +53,8 @@ fn document(text: &str, line: usize, sink: &mut Sink<'_>) {
     }
 }
 
-/// Whether a document is JSON. One of YAML may begin with a brace, too, but its keys are seldom
-/// quoted.
+/// Whether a document is JSON. A YAML document may begin with a brace as well, but its keys are
+/// rarely quoted.
 fn is_json(text: &str) -> bool {
     let begins = text.trim_start();
     match begins.strip_prefix('{') {
@@ -63,7 +63,7 @@ fn is_json(text: &str) -> bool {
     }
 }
 
-/// Values one after another, on a line each or not: JSON, JSON lines. `first` is the line of the text.
+/// A sequence of values, such as JSON lines. `first` is the line of the text.
 fn json_values(text: &str, first: usize, sink: &mut Sink<'_>) {
     let (mut from, mut line, mut counted) = (0, first, 0);
     while let Some(rest) = text
@@ -84,7 +84,7 @@ fn json_values(text: &str, first: usize, sink: &mut Sink<'_>) {
                 let line = line + error.line().saturating_sub(1);
                 let problem = format!("not valid JSON at column {}", error.column());
                 sink(Err(Syntax { line, problem }));
-                // JSON lines go on with the next object that begins a line.
+                // JSON lines continue with the next object that begins a line.
                 from += next_object(rest).unwrap_or(rest.len());
             }
             None => return,
@@ -111,7 +111,7 @@ fn yaml_document(text: &str, line: usize, sink: &mut Sink<'_>) {
     if is_empty {
         return;
     }
-    // What a reader looks for is where the object begins, not the separator or a comment.
+    // The line of the object, not of the separator or of a comment.
     let begins = lines(text).take_while(|(_, line)| {
         let line = line.trim();
         line.is_empty() || line.starts_with(['#', '%']) || line == "---"
@@ -123,7 +123,7 @@ fn yaml_document(text: &str, line: usize, sink: &mut Sink<'_>) {
         Err(error) => {
             let location = error.location().map(|at| at.line()).unwrap_or(1);
             let within = usize::try_from(location).unwrap_or(1).saturating_sub(1);
-            // Without the snippet: the lines around may hold a secret.
+            // Without the snippet, since the surrounding lines may contain a secret.
             let problem = format!("not valid YAML: {}", error.without_snippet());
             sink(Err(Syntax {
                 line: line + within,
@@ -133,7 +133,7 @@ fn yaml_document(text: &str, line: usize, sink: &mut Sink<'_>) {
     }
 }
 
-/// Dumps of whole clusters are large documents; aliases stay limited.
+/// No limits on the size, since dumps of whole clusters are large. Aliases stay limited.
 fn options() -> serde_saphyr::Options {
     let mut options = serde_saphyr::Options::default();
     // YAML 1.2: a namespace may be called `n` or `on`.
@@ -146,7 +146,7 @@ fn options() -> serde_saphyr::Options {
     options
 }
 
-/// Hands over an object, or the items of a list.
+/// Passes an object, or the items of a list, to the sink.
 fn objects(json: &str, line: usize, sink: &mut Sink<'_>) {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -185,7 +185,7 @@ fn objects(json: &str, line: usize, sink: &mut Sink<'_>) {
             item: None,
         }));
     };
-    // Items of a typed list, such as a PodList, need not repeat what they are.
+    // Items of a typed list, such as a PodList, need not repeat their kind.
     let item_kind = kind
         .and_then(|kind| kind.strip_suffix("List"))
         .filter(|kind| !kind.is_empty());
@@ -221,11 +221,11 @@ fn item_of(
     });
 }
 
-/// A document as a value; items of typed lists are told what they are.
+/// A document as a value. Items of typed lists get their API version and kind.
 #[cfg(any(feature = "custom-resources", feature = "testing"))]
 pub(crate) fn whole(document: &Document<'_>) -> Result<serde_json::Value, Syntax> {
     let unreadable = |error: serde_json::Error| {
-        // Where within the object it is depends on how the object was written.
+        // The position in the object depends on how the object was written.
         let error = error.to_string();
         let (error, _) = error.rsplit_once(" at line ").unwrap_or((&error, ""));
         Syntax {

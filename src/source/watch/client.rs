@@ -1,4 +1,4 @@
-//! What a client should be like that watches much and long.
+//! The configuration of clients for watches.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use http::HeaderValue;
 use http::header::USER_AGENT;
 use kube::Config;
 
-/// Adapts a client's configuration to watching.
+/// Adapts the configuration of a client to watches.
 ///
-/// - The client's own retries are switched off. They hide waits of up to minutes and what the
-///   server said; the watches back off themselves and show why.
-/// - A connection must come about within five seconds; without a bound it takes minutes to notice
-///   that packets are lost.
-/// - The user agent is [`user_agent`], where the configuration has none yet.
+/// - Disables the client's retries, which hide errors of the server for up to minutes. The watches
+///   retry with a backoff and report the errors.
+/// - Limits the time to connect to five seconds. Without a limit, lost packets go unnoticed for
+///   minutes.
+/// - Sets the user agent to [`user_agent`], unless the configuration has one.
 ///
-/// Everything else, such as credentials and certificates, is left alone.
+/// Everything else, such as credentials and certificates, stays as it is.
 ///
 /// ```
 /// let config = kube::Config::new("https://10.0.0.1".parse()?);

@@ -1,4 +1,4 @@
-//! How long to wait for what.
+//! [`WatchTimeouts`], and the backoff between requests.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::failure::Failure;
 use crate::source::health::FailureReason;
 
-/// How long watches wait, and for what. The defaults suit clusters; tests shorten them.
+/// The timeouts and backoffs of a watch. The defaults suit clusters; tests shorten them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -22,34 +22,36 @@ use crate::source::health::FailureReason;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WatchTimeouts {
-    /// First wait after a failure; it doubles with each one that follows.
+    /// Backoff after the first failure, 800 ms by default. It doubles with each further failure.
     ///
-    /// Every wait is multiplied by a random factor from 1 to 2, so that resources do not retry in
-    /// step.
+    /// Every backoff is multiplied by a random factor from 1 to 2, so that resources do not retry at
+    /// the same time.
     pub backoff: Duration,
-    /// Longest wait, before the random factor.
+    /// Maximum backoff before the random factor, 30 s by default.
     pub backoff_max: Duration,
-    /// Longest wait, before the random factor, while the server cannot be reached (or a proxy in
-    /// front of it says so: 502, 503, 504) and for [`recovery`](Self::recovery) after: changes show
-    /// soon after it is back.
+    /// Maximum backoff before the random factor while the server is unreachable (or a proxy reports so:
+    /// 502, 503, 504), and for [`recovery`](Self::recovery) afterwards; 1.2 s by default. A short one
+    /// shows changes soon after the server is reachable again.
     pub backoff_max_unreachable: Duration,
-    /// How long a server that is back may take to answer as it should.
+    /// How long a server may fail after it is reachable again, 60 s by default.
     pub recovery: Duration,
-    /// Time without a failure after which waits start over.
+    /// Time without a failure after which the backoff is reset, 120 s by default.
     pub backoff_reset: Duration,
-    /// Range of the random time after which the server shall end a watch.
+    /// Range of the random duration of a watch, which the server then ends; 300 s to 600 s by default.
     pub watch: Range<Duration>,
-    /// Time without an event or a bookmark after which a watch is torn down and resumed.
+    /// Time without an event or a bookmark after which a watch is closed and resumed, 90 s by default.
     pub silence: Duration,
-    /// Time without a byte after which a list is given up.
+    /// Time without a byte after which a list fails, 60 s by default.
     pub response: Duration,
-    /// How long events are left to gather before they are read: reading one by one costs much more.
+    /// How long events gather before they are read, 15 ms by default. Reading them one by one costs much
+    /// more CPU time.
     pub gather: Duration,
-    /// How long the server must deny that a resource exists before what was known of it is removed.
+    /// How long the server must answer that a resource does not exist before its objects are removed,
+    /// 60 s by default.
     pub gone_after: Duration,
 }
 
-/// The waits of one feed.
+/// The backoff of one feed.
 #[derive(Debug)]
 pub(super) struct Backoff {
     timeouts: WatchTimeouts,
@@ -61,7 +63,7 @@ pub(super) struct Backoff {
 /// The last failure.
 #[derive(Clone, Copy, Debug)]
 struct Last {
-    /// When the wait for it was over.
+    /// When its backoff was over.
     at: Instant,
     reason: FailureReason,
     is_away: bool,
@@ -87,7 +89,7 @@ impl Default for WatchTimeouts {
 }
 
 impl WatchTimeouts {
-    /// A random length for a watch, in whole seconds.
+    /// A random duration of a watch, in seconds.
     pub(super) fn watch_seconds(&self) -> u64 {
         let (start, end) = (self.watch.start.as_secs(), self.watch.end.as_secs());
         if end > start {
@@ -110,14 +112,14 @@ impl Backoff {
         }
     }
 
-    /// Failures in a row.
+    /// Number of consecutive failures.
     pub(super) fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// How long to wait after `failure`.
+    /// The backoff after `failure`.
     ///
-    /// A version that expired is no fault of anybody's: the first list after it begins at once.
+    /// There is none after the first expired version, since expiry is not an error.
     pub(super) fn next(&mut self, failure: &Failure) -> Duration {
         let now = Instant::now();
         let (timeouts, reason) = (&self.timeouts, failure.reason);
@@ -135,7 +137,7 @@ impl Backoff {
             self.last = Some(last);
             return Duration::ZERO;
         }
-        // A server that answers again is another matter than one that did not.
+        // Failures of an unreachable server and of one that answers are counted separately.
         if before.is_none_or(|before| before.is_away != last.is_away) {
             self.failures = 0;
         }
@@ -152,8 +154,7 @@ impl Backoff {
         self.failures += 1;
         let wait = match failure.retry_after {
             None => doubled.min(max).mul_f64(1.0 + fastrand::f64()),
-            // The server knows best. The fraction keeps those who were told the same time from
-            // coming back all at once.
+            // The random part keeps feeds with the same `Retry-After` from retrying at the same time.
             Some(asked) => asked.saturating_add(timeouts.backoff.mul_f64(fastrand::f64())),
         };
         last.at = now + wait;
