@@ -33,11 +33,11 @@ use super::problem::{ConfigError, ConfigProblem};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Config {
-    shared: Arc<Shared>,
+    inner: Arc<ConfigInner>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct ConfigInner {
     entries: Vec<Entry>,
     warnings: Vec<ConfigProblem>,
 }
@@ -57,7 +57,7 @@ impl Config {
             return Err(ConfigError { problems, warnings });
         }
         Ok(Self {
-            shared: Arc::new(Shared { entries, warnings }),
+            inner: Arc::new(ConfigInner { entries, warnings }),
         })
     }
 
@@ -72,12 +72,12 @@ impl Config {
     /// ```
     #[must_use]
     pub fn warnings(&self) -> &[ConfigProblem] {
-        &self.shared.warnings
+        &self.inner.warnings
     }
 
     /// Whether both are handles to the same configuration.
     pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.shared, &other.shared)
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     /// All metrics, whatever their kinds.
@@ -88,7 +88,7 @@ impl Config {
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.shared.entries.iter()
+        self.inner.entries.iter()
     }
 
     /// The names of the families, in the order of the document; one may stand there repeatedly.
@@ -113,7 +113,7 @@ impl Config {
     /// The groups that entries name, each once.
     #[must_use]
     pub fn groups(&self) -> Vec<&str> {
-        let groups = self.shared.entries.iter().map(|entry| entry.group.as_str());
+        let groups = self.inner.entries.iter().map(|entry| entry.group.as_str());
         let groups: std::collections::BTreeSet<_> = groups.filter(|group| *group != "*").collect();
         groups.into_iter().collect()
     }
@@ -139,7 +139,7 @@ impl Config {
     /// ```
     #[must_use]
     pub fn concerns(&self, kind: &KnownKind) -> bool {
-        self.shared.entries.iter().any(|entry| takes(entry, kind))
+        self.inner.entries.iter().any(|entry| takes(entry, kind))
     }
 
     /// A collector for each of the kinds that some entry is about, in the order of the exposition.
@@ -150,7 +150,7 @@ impl Config {
     pub fn collectors(&self, kinds: &[KnownKind]) -> Vec<CustomResourceCollector> {
         let mut collectors = BTreeMap::new();
         for kind in kinds {
-            let entries = self.shared.entries.iter().rev();
+            let entries = self.inner.entries.iter().rev();
             let Some(entry) = entries.into_iter().find(|entry| takes(entry, kind)) else {
                 continue;
             };

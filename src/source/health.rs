@@ -68,10 +68,10 @@ use tracked::{ReportedFeed, TrackedResource};
 /// ```
 #[derive(Clone)]
 pub struct Health {
-    shared: Arc<Shared>,
+    inner: Arc<HealthInner>,
 }
 
-struct Shared {
+struct HealthInner {
     metrics: StateMetrics,
     /// The source that feeds resources for which nothing else is reported.
     origin: FeedOrigin,
@@ -107,7 +107,7 @@ impl Health {
 
     fn of_origin(metrics: &StateMetrics, origin: FeedOrigin, is_started: bool) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            inner: Arc::new(HealthInner {
                 metrics: metrics.clone(),
                 origin,
                 resources: RwLock::default(),
@@ -124,7 +124,7 @@ impl Health {
     pub fn snapshot(&self) -> HealthSnapshot {
         HealthSnapshot {
             ready: self.readiness(ReadinessPolicy::Default).ready,
-            sharding: self.shared.sharding.lock().clone(),
+            sharding: self.inner.sharding.lock().clone(),
             resources: self.resources(),
         }
     }
@@ -139,18 +139,18 @@ impl Health {
     /// Whether the policy is met, and which resources are missing.
     #[must_use]
     pub fn readiness(&self, policy: ReadinessPolicy) -> Readiness {
-        let shared = &self.shared;
-        let sharding = shared.sharding.lock().clone();
-        let is_started = shared.is_started.load(Ordering::Acquire);
+        let inner = &self.inner;
+        let sharding = inner.sharding.lock().clone();
+        let is_started = inner.is_started.load(Ordering::Acquire);
         let resources = self.resources();
         let is_met =
             |policy: ReadinessPolicy| sharding.is_none() && is_started && policy.is_met(&resources);
         if is_met(ReadinessPolicy::Default) {
             // Relaxed suffices: no other memory depends on this flag.
-            shared.was_ready.store(true, Ordering::Relaxed);
+            inner.was_ready.store(true, Ordering::Relaxed);
         }
         let ready = match policy {
-            ReadinessPolicy::Default => shared.was_ready.load(Ordering::Relaxed),
+            ReadinessPolicy::Default => inner.was_ready.load(Ordering::Relaxed),
             ReadinessPolicy::Strict => is_met(policy),
         };
         Readiness::new(ready, &resources, sharding)
@@ -158,8 +158,8 @@ impl Health {
 
     /// Waits until the policy is met.
     pub async fn ready(&self, policy: ReadinessPolicy) -> Readiness {
-        let mut changes = self.shared.changed.subscribe();
-        let mut plans = self.shared.metrics.current_plan().changes();
+        let mut changes = self.inner.changed.subscribe();
+        let mut plans = self.inner.metrics.current_plan().changes();
         loop {
             let readiness = self.readiness(policy);
             if readiness.ready {
@@ -189,7 +189,7 @@ impl Health {
     pub fn reporter(&self, resource: impl Into<ResourceName>) -> FeedReporter {
         let name = resource.into();
         let reporter = self.feed(None);
-        let mut resources = self.shared.resources.write();
+        let mut resources = self.inner.resources.write();
         let reported = &mut resources.reported;
         reported.retain(|other| other.resource != name || !other.feed.is_stopped());
         reported.push(ReportedFeed {
@@ -203,14 +203,14 @@ impl Health {
 
     /// Creates a reporter for a feed of this source.
     pub(super) fn feed(&self, namespace: Option<String>) -> FeedReporter {
-        FeedReporter::new(namespace, self.shared.changed.clone())
+        FeedReporter::new(namespace, self.inner.changed.clone())
     }
 
     /// The figures and the health of each resource.
     pub(super) fn figures(&self) -> Vec<(ResourceInfo, StoreStats, ResourceHealth)> {
         loop {
             self.follow_plan();
-            let resources = self.shared.resources.read();
+            let resources = self.inner.resources.read();
             let figures = resources.tracked.iter().map(|own| {
                 let stats = own.stats();
                 let health = own.health(&stats, &resources.reported);
@@ -218,7 +218,7 @@ impl Health {
             });
             let figures = figures.collect();
             // A resource that was complete may have added resources to the plan: definitions do.
-            if resources.is_of(&self.shared.metrics.plan()) {
+            if resources.is_of(&self.inner.metrics.plan()) {
                 return figures;
             }
         }
@@ -226,19 +226,19 @@ impl Health {
 
     /// Lists the resources of the current plan. Resources of the plan before keep their health.
     fn follow_plan(&self) {
-        let plan = self.shared.metrics.plan();
-        if self.shared.resources.read().is_of(&plan) {
+        let plan = self.inner.metrics.plan();
+        if self.inner.resources.read().is_of(&plan) {
             return;
         }
-        let mut resources = self.shared.resources.write();
+        let mut resources = self.inner.resources.write();
         // Under the lock, so that an older plan never follows a newer one.
-        let plan = self.shared.metrics.plan();
+        let plan = self.inner.metrics.plan();
         let mut before = std::mem::take(&mut resources.tracked);
         for store in plan.stores() {
             let known = before.iter().position(|own| own.is_of(store));
             resources.tracked.push(match known {
                 Some(at) => before.swap_remove(at),
-                None => TrackedResource::new(store, self.shared.origin),
+                None => TrackedResource::new(store, self.inner.origin),
             });
         }
         let counted = before.into_iter().filter(TrackedResource::is_counted);
@@ -247,7 +247,7 @@ impl Health {
     }
 
     fn notify(&self) {
-        self.shared.changed.send_replace(());
+        self.inner.changed.send_replace(());
     }
 }
 

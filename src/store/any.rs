@@ -40,7 +40,7 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
 /// A family of a store, and the columns that hold it.
 pub(crate) struct StoreFamily<'a> {
     pub(crate) descriptor: &'a FamilyDescriptor,
-    /// Names that stand in front of its own labels.
+    /// The names of the labels in front of the labels of the family.
     #[cfg(feature = "testing")]
     pub(crate) base_labels: &'a [Cow<'static, str>],
     pub(crate) base: usize,

@@ -122,7 +122,9 @@ impl<K: CollectedResource> MetricsStore<K> {
     /// All rows as they are now. Later changes do not show in a snapshot.
     pub(crate) fn snapshot(&self) -> StoreSnapshot {
         let feeder_tables = self.inner.feeder_tables.lock();
-        let published = feeder_tables.iter().map(|own| Arc::clone(&own.published));
+        let published = feeder_tables
+            .iter()
+            .map(|table| Arc::clone(&table.published));
         StoreSnapshot::new(published.collect())
     }
 
@@ -228,7 +230,10 @@ impl<K: CollectedResource> MetricsStore<K> {
         }
         if applied == Applied::Inserted && !listing && feeder_tables.len() > 1 {
             // The object fed last wins: no other feeder keeps a row of that key.
-            for other in feeder_tables.iter_mut().filter(|own| own.feeder != feeder) {
+            for other in feeder_tables
+                .iter_mut()
+                .filter(|table| table.feeder != feeder)
+            {
                 other.forget(identity.key);
             }
         }
@@ -266,7 +271,10 @@ impl<K: CollectedResource> MetricsStore<K> {
             return;
         };
         let published = Arc::clone(&feeder_table.published);
-        for other in feeder_tables.iter_mut().filter(|own| own.feeder != feeder) {
+        for other in feeder_tables
+            .iter_mut()
+            .filter(|table| table.feeder != feeder)
+        {
             other.forget_all(&published);
         }
         self.inner.counters.relists.add(1);
@@ -289,7 +297,7 @@ impl<K: CollectedResource> MetricsStore<K> {
 
     pub(super) fn remove_feeder(&self, feeder: usize) {
         let mut feeder_tables = self.inner.feeder_tables.lock();
-        feeder_tables.retain(|own| own.feeder != feeder);
+        feeder_tables.retain(|table| table.feeder != feeder);
     }
 
     /// Removes all rows, and the tables of all feeders.
@@ -337,7 +345,9 @@ impl<K: CollectedResource> fmt::Debug for MetricsStore<K> {
 }
 
 fn find(feeder_tables: &mut [FeederTable], feeder: usize) -> Option<&mut FeederTable> {
-    feeder_tables.iter_mut().find(|own| own.feeder == feeder)
+    feeder_tables
+        .iter_mut()
+        .find(|table| table.feeder == feeder)
 }
 
 /// The namespace in a key, empty for cluster-scoped objects.

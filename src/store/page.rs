@@ -72,7 +72,9 @@ impl Page {
     }
 
     pub(crate) fn find(&self, key: &str) -> Result<usize, usize> {
-        self.rows.keys.binary_search_by(|own| (**own).cmp(key))
+        self.rows
+            .keys
+            .binary_search_by(|stored| (**stored).cmp(key))
     }
 
     pub(crate) fn uid(&self, row: usize) -> Option<&Uid> {
@@ -125,7 +127,7 @@ impl Page {
             .count()
     }
 
-    /// Replaces what differs in `row`; `identity` has the row's own key.
+    /// Replaces what differs in `row`; `identity` has the key of the row.
     pub(crate) fn update(&mut self, row: usize, identity: Identity<'_>, cells: &RowCells) {
         let count = self.len();
         if let Some(version) = self.versions.get_mut(row) {
@@ -164,7 +166,7 @@ impl Page {
         }
     }
 
-    /// The rows of `range` as a page of their own.
+    /// A new page of the rows of `range`.
     pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Self {
         let rows = Rows {
             keys: self

@@ -119,7 +119,7 @@ impl<K: CollectedResource> Schema<K> {
         self.bases.len() + family
     }
 
-    /// The names that stand in front of a family's own labels: constants and base labels.
+    /// The names in front of a family's labels: constants and base labels.
     pub(crate) fn base_labels(&self, base: usize) -> &[Cow<'static, str>] {
         self.bases
             .get(base)

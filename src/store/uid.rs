@@ -40,7 +40,7 @@ impl Uid {
     pub(crate) fn is(&self, text: &str) -> bool {
         match self {
             Self::Uuid(uuid) => Self::uuid(text).as_ref() == Some(uuid),
-            Self::Other(own) => &**own == text,
+            Self::Other(other) => &**other == text,
         }
     }
 

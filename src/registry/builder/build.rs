@@ -36,7 +36,7 @@ impl Builder {
         check_repeated_families(&registrations, &mut problems);
         let resources: Vec<_> = registrations
             .iter()
-            .map(|own| own.resource().clone())
+            .map(|registration| registration.resource().clone())
             .collect();
         self.check_host_fed(&resources, &mut problems);
         let settings = self.settings(&resources, &mut problems);

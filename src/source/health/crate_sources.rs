@@ -25,7 +25,7 @@ impl Health {
 
     /// Reports that the source has started the feeds of all resources of the plan.
     pub(in crate::source) fn started(&self) {
-        self.shared.is_started.store(true, Ordering::Release);
+        self.inner.is_started.store(true, Ordering::Release);
         self.notify();
     }
 
@@ -37,9 +37,9 @@ impl Health {
         feeds: Vec<Arc<FeedState>>,
     ) {
         self.follow_plan();
-        let mut resources = self.shared.resources.write();
-        if let Some(own) = resources.tracked.iter_mut().find(|own| own.is_of(store)) {
-            own.set_feeds(origin, feeds);
+        let mut resources = self.inner.resources.write();
+        if let Some(tracked) = resources.tracked.iter_mut().find(|tracked| tracked.is_of(store)) {
+            tracked.set_feeds(origin, feeds);
         }
         drop(resources);
         self.notify();
@@ -49,12 +49,12 @@ impl Health {
 #[cfg(feature = "watch")]
 impl Health {
     pub(in crate::source) fn metrics(&self) -> &StateMetrics {
-        &self.shared.metrics
+        &self.inner.metrics
     }
 
     /// Sets why the shard is not known, or `None` once it is.
     pub(in crate::source) fn set_sharding(&self, problem: Option<String>) {
-        *self.shared.sharding.lock() = problem;
+        *self.inner.sharding.lock() = problem;
         self.notify();
     }
 
@@ -67,8 +67,8 @@ impl Health {
         feed: &FeedReporter,
     ) {
         let feed = Arc::clone(feed.state());
-        let counted = TrackedResource::counted(info, count, self.shared.origin, feed);
-        self.shared.resources.write().tracked.push(counted);
+        let counted = TrackedResource::counted(info, count, self.inner.origin, feed);
+        self.inner.resources.write().tracked.push(counted);
         self.notify();
     }
 }
