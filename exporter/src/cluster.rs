@@ -1,7 +1,11 @@
 //! The connection to the API server.
 
 mod access;
+mod connector;
+mod plugin;
+mod proxy;
 mod renewal;
+mod transport;
 
 use access::Access;
 use kube::Client;

@@ -1,12 +1,14 @@
 //! The address of the API server and the credentials for it, from flags, a kubeconfig or the pod.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use http::uri::Scheme;
+use kube::Config;
 use kube::client::AuthError;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube::{Client, Config};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube_state_metrics::source::watch::configure_for_watching;
+
+use super::proxy::{Environment, InvalidProxy, Proxy};
 
 /// Why no client for the API server can be created.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,12 @@ pub(crate) enum ClusterError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("--kubeconfig {}: {source}", path.display())]
+    ProxyUrl { path: PathBuf, source: InvalidProxy },
+    #[error("{0}")]
+    ProxyVariable(InvalidProxy),
+    #[error("tls-server-name: `{0}` is neither a DNS name nor an IP address")]
+    ServerName(String),
     #[error("cannot make a client for the API server: {0}")]
     Client(String),
 }
@@ -38,10 +46,32 @@ pub(super) struct Access {
     pub(super) apiserver: Option<http::Uri>,
 }
 
+/// How to connect to the API server, and as whom.
+pub(super) struct Connection {
+    pub(super) config: Config,
+    pub(super) proxy: Option<Proxy>,
+    /// The kubeconfig has credentials that are not sent, since the server's URL is not HTTPS.
+    pub(super) withholds_credentials: bool,
+}
+
 /// The directory of a pod's credentials; the kubelet replaces them about once an hour.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// The timeout of a credential plugin.
-const PLUGIN_TIMEOUT: Duration = Duration::from_secs(60);
+// === impl ClusterError ===
+
+impl ClusterError {
+    /// The error without the environment and the standard output of a plugin, which may be secret.
+    pub(super) fn client(error: kube::Error) -> Self {
+        let kube::Error::Auth(AuthError::AuthExecRun { out, .. }) = &error else {
+            return Self::Client(error.to_string());
+        };
+        let said = String::from_utf8_lossy(&out.stderr);
+        let status = out.status;
+        Self::Client(match said.trim() {
+            "" => format!("the credential plugin failed with {status}"),
+            said => format!("the credential plugin failed with {status}: {said}"),
+        })
+    }
+}
 
 // === impl Access ===
 
@@ -77,7 +107,8 @@ impl Access {
     }
 
     /// Reads the files and returns the configuration of a client.
-    pub(super) async fn config(&self) -> Result<Config, ClusterError> {
+    pub(super) async fn connection(&self) -> Result<Connection, ClusterError> {
+        let mut proxy = None;
         let mut config = match (&self.kubeconfig, &self.apiserver) {
             (Some(path), _) => {
                 let wrong = |source| ClusterError::Kubeconfig {
@@ -85,10 +116,24 @@ impl Access {
                     source,
                 };
                 let kubeconfig = Kubeconfig::read_from(path).map_err(wrong)?;
+                proxy =
+                    proxy_of(&kubeconfig)
+                        .transpose()
+                        .map_err(|source| ClusterError::ProxyUrl {
+                            path: path.clone(),
+                            source,
+                        })?;
                 let options = KubeConfigOptions::default();
                 Config::from_custom_kubeconfig(kubeconfig, &options)
                     .await
-                    .map_err(wrong)?
+                    .map_err(|source| match source {
+                        // kube reads the variable as well.
+                        KubeconfigError::ParseProxyUrl(_) => {
+                            let setting = "HTTPS_PROXY";
+                            ClusterError::ProxyVariable(InvalidProxy { setting })
+                        }
+                        source => wrong(source),
+                    })?
             }
             (None, Some(apiserver)) => Config::new(apiserver.clone()),
             (None, None) => Config::incluster().map_err(ClusterError::NotInCluster)?,
@@ -96,6 +141,13 @@ impl Access {
         if let Some(apiserver) = &self.apiserver {
             config.cluster_url = with_scheme(apiserver, &config);
         }
+        if proxy.is_none() {
+            let environment = Environment::of_process();
+            let found = environment.proxy_for(&config.cluster_url);
+            proxy = found.map_err(ClusterError::ProxyVariable)?;
+        }
+        let is_https = config.cluster_url.scheme() == Some(&Scheme::HTTPS);
+        let withholds_credentials = !is_https && forget_credentials(&mut config.auth_info);
         // Other clients also accept an empty file. It is watched, so it can be filled later.
         if config.root_cert.take_if(|roots| roots.is_empty()).is_some()
             && !config.accept_invalid_certs
@@ -121,8 +173,66 @@ impl Access {
                 }
             }
         }
-        Ok(configure_for_watching(config))
+        Ok(Connection {
+            config: configure_for_watching(config),
+            proxy,
+            withholds_credentials,
+        })
     }
+}
+
+/// The proxy of the cluster in the current context.
+fn proxy_of(kubeconfig: &Kubeconfig) -> Option<Result<Proxy, InvalidProxy>> {
+    let current = kubeconfig.current_context.as_ref()?;
+    let mut contexts = kubeconfig.contexts.iter();
+    let context = contexts
+        .find(|named| named.name == *current)?
+        .context
+        .as_ref()?;
+    let mut clusters = kubeconfig.clusters.iter();
+    let cluster = clusters.find(|named| named.name == context.cluster)?;
+    let url = cluster.cluster.as_ref()?.proxy_url.as_ref();
+    let url = url.filter(|url| !url.is_empty())?;
+    Some(Proxy::parse(url, "proxy-url"))
+}
+
+/// Removes what proves an identity; returns whether there was anything. Impersonation stays, since it
+/// proves nothing.
+fn forget_credentials(user: &mut AuthInfo) -> bool {
+    let impersonation = AuthInfo {
+        impersonate: user.impersonate.take(),
+        impersonate_uid: user.impersonate_uid.take(),
+        impersonate_groups: user.impersonate_groups.take(),
+        impersonate_user_extra: user.impersonate_user_extra.take(),
+        ..AuthInfo::default()
+    };
+    let forgotten = std::mem::replace(user, impersonation);
+    let AuthInfo {
+        username,
+        password,
+        token,
+        token_file,
+        client_certificate,
+        client_certificate_data,
+        client_key,
+        client_key_data,
+        auth_provider,
+        exec,
+        ..
+    } = forgotten;
+    let texts = [
+        username,
+        token_file,
+        client_certificate,
+        client_certificate_data,
+        client_key,
+    ];
+    texts.iter().any(Option::is_some)
+        || [password, token, client_key_data]
+            .iter()
+            .any(Option::is_some)
+        || auth_provider.is_some()
+        || exec.is_some()
 }
 
 /// The URL of a server. As in other clients, a URL without a scheme means HTTPS if the configuration
@@ -142,37 +252,9 @@ fn with_scheme(server: &http::Uri, config: &Config) -> http::Uri {
     uri.unwrap_or_else(|_| server.clone())
 }
 
-/// Creates a client, which may run a credential plugin.
-///
-/// # Errors
-///
-/// If the configuration is invalid, or the plugin fails or takes too long.
-pub(super) async fn connect(config: Config) -> Result<Client, ClusterError> {
-    let client = tokio::task::spawn_blocking(|| Client::try_from(config));
-    let client = tokio::time::timeout(PLUGIN_TIMEOUT, client).await;
-    let client = client.map_err(|_| {
-        let timeout = PLUGIN_TIMEOUT;
-        ClusterError::Client(format!("no credentials came within {timeout:?}"))
-    })?;
-    let client = client.map_err(|error| ClusterError::Client(error.to_string()))?;
-    client.map_err(|error| ClusterError::Client(describe(&error)))
-}
-
-/// The error without the environment and the standard output of a plugin, which may be secret.
-fn describe(error: &kube::Error) -> String {
-    let kube::Error::Auth(AuthError::AuthExecRun { out, .. }) = error else {
-        return error.to_string();
-    };
-    let said = String::from_utf8_lossy(&out.stderr);
-    let status = out.status;
-    match said.trim() {
-        "" => format!("the credential plugin failed with {status}"),
-        said => format!("the credential plugin failed with {status}: {said}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::transport::connect;
     use super::*;
 
     #[test]
@@ -203,10 +285,10 @@ current-context: x
             kubeconfig: Some(path),
             apiserver: None,
         };
-        let config = access.config().await.unwrap();
+        let connection = access.connection().await.unwrap();
         std::fs::remove_dir_all(&directory).unwrap();
-        assert!(config.root_cert.is_none());
-        assert!(connect(config).await.is_ok(), "it may be filled later");
+        assert!(connection.config.root_cert.is_none());
+        assert!(connect(connection).await.is_ok(), "it may be filled later");
     }
 
     #[test]

@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tower::service_fn;
 
-use super::access::{Access, ClusterError, connect};
+use super::access::{Access, ClusterError};
+use super::transport::connect;
 use crate::file_watcher::FileWatcher;
 
 /// The least time between two attempts, unless a file changed.
@@ -46,7 +47,8 @@ struct Schedule {
 pub(super) async fn client(access: Access) -> Result<(Client, String), ClusterError> {
     // Before the files are read, so that no later change is missed.
     let file_watcher = FileWatcher::new(access.files());
-    let config = access.config().await?;
+    let connection = access.connection().await?;
+    let config = &connection.config;
     let (url, namespace) = (
         config.cluster_url.to_string(),
         config.default_namespace.clone(),
@@ -54,8 +56,17 @@ pub(super) async fn client(access: Access) -> Result<(Client, String), ClusterEr
     if config.accept_invalid_certs {
         tracing::warn!("the certificate of {url} is not checked: insecure-skip-tls-verify is on");
     }
+    if connection.withholds_credentials {
+        tracing::warn!(
+            "the credentials of the kubeconfig are not sent to {url}, since the connection is not \
+             encrypted; use an https:// URL for requests with credentials"
+        );
+    }
+    if let Some(proxy) = &connection.proxy {
+        tracing::info!("requests to {url} go through the proxy {proxy}");
+    }
     let has_plugin = config.auth_info.exec.is_some();
-    let client = Arc::new(RwLock::new(connect(config).await?));
+    let client = Arc::new(RwLock::new(connect(connection).await?));
     // One pending refusal is enough.
     let (refuse, refusals) = mpsc::channel(1);
     let renewal = Renewal {
@@ -120,10 +131,10 @@ impl Renewal {
         if !self.file_watcher.watches(&files) {
             self.file_watcher = FileWatcher::new(files);
         }
-        let client = match self.access.config().await {
-            Ok(config) => {
-                self.has_plugin = config.auth_info.exec.is_some();
-                connect(config).await
+        let client = match self.access.connection().await {
+            Ok(connection) => {
+                self.has_plugin = connection.config.auth_info.exec.is_some();
+                connect(connection).await
             }
             Err(error) => Err(error),
         };
@@ -256,8 +267,8 @@ mod tests {
             kubeconfig: Some(directory.join("config")),
             apiserver: None,
         };
-        let config = access.config().await.unwrap();
-        let client = Arc::new(RwLock::new(connect(config).await.unwrap()));
+        let connection = access.connection().await.unwrap();
+        let client = Arc::new(RwLock::new(connect(connection).await.unwrap()));
         let (_refuse, refusals) = mpsc::channel(1);
         let renewal = Renewal {
             file_watcher: FileWatcher::new(access.files()),

@@ -5,13 +5,17 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
+use super::authority::Authority;
 use super::support::eventually;
 
 pub struct Api {
     pub url: String,
+    /// The certificate of its authority, for kubeconfigs.
+    authority: Option<String>,
     state: Arc<State>,
 }
 
@@ -40,6 +44,8 @@ struct State {
     token: Mutex<Option<String>>,
     /// What it gives as a provider of identities, where it is one.
     id_token: Mutex<Option<String>>,
+    /// The URL of the server that requests are redirected to.
+    redirect: Mutex<Option<String>>,
     tls: Mutex<Option<Arc<ServerConfig>>>,
     connections: Mutex<Vec<TcpStream>>,
     objects: Mutex<Objects>,
@@ -61,6 +67,15 @@ impl Api {
             forbidden,
             ..State::default()
         })
+    }
+
+    /// Speaks TLS by an authority that its kubeconfigs name.
+    pub fn start_secure() -> Self {
+        let authority = Authority::new("cluster");
+        Self {
+            authority: Some(authority.pem()),
+            ..Self::start_tls(authority.server())
+        }
     }
 
     /// Speaks TLS.
@@ -90,7 +105,11 @@ impl Api {
                 std::thread::spawn(move || state.serve(stream));
             }
         });
-        Self { url, state }
+        Self {
+            url,
+            authority: None,
+            state,
+        }
     }
 
     /// Creates or changes an object; who watches is told.
@@ -138,6 +157,11 @@ impl Api {
         *self.state.id_token.lock().unwrap() = Some(id_token.into());
     }
 
+    /// Answers every request with a redirect to the same path of another server from now on.
+    pub fn redirect(&self, url: &str) {
+        *self.state.redirect.lock().unwrap() = Some(url.into());
+    }
+
     /// Takes on another identity on new connections.
     pub fn set_tls(&self, config: Arc<ServerConfig>) {
         *self.state.tls.lock().unwrap() = Some(config);
@@ -162,12 +186,15 @@ impl Api {
 
     /// A kubeconfig that leads to it.
     pub fn kubeconfig(&self) -> String {
-        self.kubeconfig_with(json!({}), json!({ "token": "own" }))
+        self.kubeconfig_with(json!({}), json!({}))
     }
 
     /// A kubeconfig that leads to it, with more about the server, and a user.
     pub fn kubeconfig_with(&self, mut cluster: Value, user: Value) -> String {
         cluster["server"] = json!(self.url);
+        if let Some(authority) = &self.authority {
+            cluster["certificate-authority-data"] = json!(BASE64_STANDARD.encode(authority));
+        }
         json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "c",
             "clusters": [{ "name": "c", "cluster": cluster }],
@@ -239,6 +266,13 @@ impl State {
     /// Answers, unless nothing more is to come on the connection.
     fn answer(&self, asked: &Asked, body: &[u8], stream: &mut (impl Read + Write)) -> Option<()> {
         let path = asked.line.split([' ', '?']).nth(1).unwrap();
+        if let Some(url) = &*self.redirect.lock().unwrap() {
+            let head =
+                format!("HTTP/1.1 302 X\r\nlocation: {url}{path}\r\ncontent-length: 0\r\n\r\n");
+            let _ = stream.write_all(head.as_bytes());
+            let _ = stream.flush();
+            return Some(());
+        }
         if let Some(id_token) = &*self.id_token.lock().unwrap() {
             let value = match path {
                 "/token" => json!({ "id_token": id_token }),

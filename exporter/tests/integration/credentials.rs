@@ -34,6 +34,26 @@ fn is_synced(exporter: &Exporter) {
     assert_eq!(exporter.get("/readyz").status, 200);
 }
 
+/// The exporter with the files of a directory where a pod has its credentials. `None` if processes
+/// cannot have file systems of their own here, which the fixed place needs.
+pub fn in_pod(directory: &Directory) -> Option<Command> {
+    let unshare = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", script]);
+        command
+    };
+    let probed = unshare("mount -t tmpfs none /run").output();
+    let start = format!(
+        "mount -t tmpfs none /run && mkdir -p /run/secrets/kubernetes.io && \
+         ln -s {} /run/secrets/kubernetes.io/serviceaccount && \
+         exec {PROGRAM} --resources=pods --host=127.0.0.1 --port=0 --telemetry-host=127.0.0.1 --telemetry-port=0",
+        directory.str()
+    );
+    probed
+        .is_ok_and(|output| output.status.success())
+        .then(|| unshare(&start))
+}
+
 /// Waits until it says of pods that they fail because of something.
 fn says(exporter: &Exporter, what: &str) -> String {
     eventually(&format!("it says `{what}`"), || {
@@ -79,7 +99,7 @@ fn answer(status: Value) -> String {
 
 #[test]
 fn the_user_agent_tells_who_asks() {
-    let api = Api::start(&[]);
+    let api = Api::start_secure();
     let directory = Directory::new("agent");
     let exporter = watching(&directory.write("config", &api.kubeconfig()));
     is_synced(&exporter);
@@ -93,7 +113,7 @@ fn the_user_agent_tells_who_asks() {
 
 #[test]
 fn a_token_file_that_changes_is_read_again() {
-    let api = Api::start(&[]);
+    let api = Api::start_secure();
     api.accept("first");
     let directory = Directory::new("token");
     // As `echo` writes it, and beside the kubeconfig.
@@ -111,7 +131,7 @@ fn a_token_file_that_changes_is_read_again() {
 
 #[test]
 fn a_token_file_that_is_missing_is_named() {
-    let api = Api::start(&[]);
+    let api = Api::start_secure();
     let directory = Directory::new("token");
     let user = json!({ "tokenFile": "no-token" });
     let kubeconfig = directory.write("config", &api.kubeconfig_with(json!({}), user));
@@ -124,7 +144,7 @@ fn a_token_file_that_is_missing_is_named() {
 
 #[test]
 fn a_kubeconfig_with_another_token_is_used_without_a_new_list() {
-    let api = Api::start(&[]);
+    let api = Api::start_secure();
     api.accept("first");
     let directory = Directory::new("inline");
     let config = |token: &str| api.kubeconfig_with(json!({}), json!({ "token": token }));
@@ -194,7 +214,7 @@ fn a_client_certificate_that_changes_is_shown() {
 
 #[test]
 fn a_plugin_is_asked_again_when_its_token_is_refused() {
-    let api = Api::start(&[]);
+    let api = Api::start_secure();
     api.accept("first");
     let directory = Directory::new("plugin");
     directory.write("answer", &answer(json!({ "token": "first" })));
@@ -211,7 +231,7 @@ fn a_plugin_is_asked_again_when_its_token_is_refused() {
 
 #[test]
 fn a_plugin_is_asked_again_before_its_token_expires() {
-    let api = Api::start(&[]);
+    let api = Api::start_secure();
     api.accept("first");
     let directory = Directory::new("plugin");
     let expires = in_seconds(30);
@@ -271,7 +291,7 @@ fn a_plugin_is_asked_again_before_its_certificate_expires() {
 
 #[test]
 fn a_plugin_that_fails_at_the_start_is_told_without_secrets() {
-    let api = Api::start(&[]);
+    let api = Api::start_secure();
     let directory = Directory::new("plugin");
     let mut exec = plugin(&directory);
     exec["args"] = json!(["-c", "echo confidential; echo no luck >&2; exit 3"]);
@@ -314,7 +334,7 @@ fn base64_url(bytes: &[u8]) -> String {
 #[test]
 fn a_token_of_an_identity_provider_is_refreshed() {
     let authority = Authority::new("provider");
-    let (api, provider) = (Api::start(&[]), Api::start_tls(authority.server()));
+    let (api, provider) = (Api::start_secure(), Api::start_tls(authority.server()));
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap()
@@ -358,19 +378,6 @@ fn a_token_of_an_identity_provider_is_refreshed() {
 fn a_pod_finds_its_credentials_and_follows_them() {
     use std::os::unix::fs::symlink;
 
-    // The place is fixed, so it needs a file system of its own.
-    let probe = [
-        "--map-root-user",
-        "--mount",
-        "sh",
-        "-c",
-        "mount -t tmpfs none /run",
-    ];
-    let probed = Command::new("unshare").args(probe).output();
-    if !probed.is_ok_and(|output| output.status.success()) {
-        println!("skipped: no namespaces of its own for a process");
-        return;
-    }
     let (old, new) = (Authority::new("old"), Authority::new("new"));
     let api = Api::start_tls(old.server());
     api.accept("first");
@@ -386,19 +393,14 @@ fn a_pod_finds_its_credentials_and_follows_them() {
     for name in ["token", "ca.crt", "namespace"] {
         symlink(format!("..data/{name}"), directory.path().join(name)).unwrap();
     }
-    let start = format!(
-        "mount -t tmpfs none /run && mkdir -p /run/secrets/kubernetes.io && \
-         ln -s {} /run/secrets/kubernetes.io/serviceaccount && \
-         exec {PROGRAM} --resources=pods --host=127.0.0.1 --port=0 --telemetry-host=127.0.0.1 --telemetry-port=0",
-        directory.str()
-    );
     let port = api.url.rsplit(':').next().unwrap();
-    let exporter = Exporter::of_command(
-        Command::new("unshare")
-            .args(["--map-root-user", "--mount", "sh", "-c", &start])
-            .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
-            .env("KUBERNETES_SERVICE_PORT", port),
-    );
+    let Some(mut pod) = in_pod(&directory) else {
+        println!("skipped: no namespaces of its own for a process");
+        return;
+    };
+    pod.env("KUBERNETES_SERVICE_HOST", "127.0.0.1");
+    pod.env("KUBERNETES_SERVICE_PORT", port);
+    let exporter = Exporter::of_command(&mut pod);
     is_synced(&exporter);
     accepts(&api, "the first token", bearer("first"));
     // The kubelet replaces all files by one link.

@@ -26,6 +26,8 @@ mod limits;
 mod own_metrics;
 mod prometheus;
 mod promtool;
+mod proxies;
+mod relay;
 mod serving;
 mod support;
 mod tls;

@@ -1,0 +1,251 @@
+//! Connections to the API server, direct or through a proxy. TLS with the API server comes on top.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::Scheme;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tower::{BoxError, Service, ServiceExt, service_fn};
+
+use super::proxy::{Protocol, Proxy};
+
+/// Opens connections.
+#[derive(Clone, Debug)]
+pub(super) struct Connector {
+    /// Connects to the API server, or to the proxy, which may have TLS of its own.
+    dialer: HttpsConnector<HttpConnector>,
+    proxy: Option<Proxy>,
+    timeout: Option<Duration>,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectError {
+    #[error(transparent)]
+    Direct(BoxError),
+    #[error("cannot connect to the proxy {proxy}")]
+    Proxy {
+        proxy: String,
+        #[source]
+        source: BoxError,
+    },
+    #[error("the proxy {proxy} does not connect to {server}")]
+    Refused {
+        proxy: String,
+        server: String,
+        #[source]
+        source: BoxError,
+    },
+    #[error("the proxy {proxy} did not connect to {server} within {timeout:?}")]
+    Timeout {
+        proxy: String,
+        server: String,
+        timeout: Duration,
+    },
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Stream {
+    inner: MaybeHttpsStream<TokioIo<TcpStream>>,
+    /// The proxy forwards requests, which must name the server in full.
+    forwards: bool,
+}
+
+type Connecting = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send>>;
+
+// === impl Connector ===
+
+impl Connector {
+    /// `tls` is for an `https` proxy. A proxy that takes longer than `timeout` is given up.
+    pub(super) fn new(
+        tls: rustls::ClientConfig,
+        proxy: Option<Proxy>,
+        timeout: Option<Duration>,
+    ) -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        Self {
+            dialer: HttpsConnector::from((tcp, tls)),
+            proxy,
+            timeout,
+        }
+    }
+
+    async fn direct(self, server: Uri) -> Result<Stream, ConnectError> {
+        let inner = self.dialer.oneshot(server).await;
+        Ok(Stream::new(inner.map_err(ConnectError::Direct)?))
+    }
+
+    async fn through(
+        self,
+        proxy: Proxy,
+        server: Uri,
+        is_https: bool,
+    ) -> Result<Stream, ConnectError> {
+        let stream = self.dialer.oneshot(proxy.uri.clone()).await;
+        let stream = stream.map_err(|source| ConnectError::Proxy {
+            proxy: proxy.to_string(),
+            source,
+        })?;
+        let refused = |source| ConnectError::Refused {
+            proxy: proxy.to_string(),
+            server: authority(&server),
+            source,
+        };
+        match proxy.protocol.clone() {
+            Protocol::Http { .. } if !is_https => Ok(Stream {
+                inner: stream,
+                forwards: true,
+            }),
+            Protocol::Http { authorization } => {
+                let mut tunnel = Tunnel::new(proxy.uri.clone(), connected(stream));
+                if let Some(authorization) = authorization {
+                    tunnel = tunnel.with_auth(authorization);
+                }
+                let stream = tunnel.oneshot(server.clone()).await;
+                stream
+                    .map(Stream::new)
+                    .map_err(|error| refused(error.into()))
+            }
+            Protocol::Socks5 { user } => {
+                let mut socks = SocksV5::new(proxy.uri.clone(), connected(stream));
+                if let Some((user, password)) = user {
+                    socks = socks.with_auth(user, password);
+                }
+                let stream = socks.oneshot(server.clone()).await;
+                stream
+                    .map(Stream::new)
+                    .map_err(|error| refused(error.into()))
+            }
+        }
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = Stream;
+    type Error = ConnectError;
+    type Future = Connecting;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, server: Uri) -> Self::Future {
+        let is_https = server.scheme() == Some(&Scheme::HTTPS);
+        let server = match plain(&server, is_https) {
+            Ok(server) => server,
+            Err(error) => return Box::pin(async { Err(ConnectError::Direct(error.into())) }),
+        };
+        let this = self.clone();
+        let Some(proxy) = self.proxy.clone() else {
+            return Box::pin(this.direct(server));
+        };
+        let timeout = self.timeout.unwrap_or(Duration::MAX);
+        let late = ConnectError::Timeout {
+            proxy: proxy.to_string(),
+            server: authority(&server),
+            timeout,
+        };
+        // The time counts from now, so that it ends before that of whoever waits for this as well.
+        let stream = tokio::time::timeout(timeout, this.through(proxy, server, is_https));
+        Box::pin(async move { stream.await.unwrap_or(Err(late)) })
+    }
+}
+
+/// The address of a server with its port, as a URL without TLS.
+fn plain(server: &Uri, is_https: bool) -> Result<Uri, http::Error> {
+    let host = server.host().unwrap_or_default();
+    let port = server.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+    Uri::builder()
+        .scheme(Scheme::HTTP)
+        .authority(format!("{host}:{port}"))
+        .path_and_query("/")
+        .build()
+}
+
+fn authority(server: &Uri) -> String {
+    server
+        .authority()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+/// A connector that gives a stream which is open already.
+fn connected<S>(
+    stream: S,
+) -> impl Service<Uri, Response = S, Error = io::Error, Future: Send + 'static>
+where
+    S: Send + 'static,
+{
+    let mut stream = Some(stream);
+    service_fn(move |_: Uri| {
+        let stream = stream.take();
+        async { stream.ok_or_else(|| io::ErrorKind::NotConnected.into()) }
+    })
+}
+
+// === impl Stream ===
+
+impl Stream {
+    fn new(inner: MaybeHttpsStream<TokioIo<TcpStream>>) -> Self {
+        Self {
+            inner,
+            forwards: false,
+        }
+    }
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        self.inner.connected().proxy(self.forwards)
+    }
+}
+
+impl Read for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buffer)
+    }
+}
+
+impl Write for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, parts)
+    }
+}

@@ -1,0 +1,245 @@
+//! The proxy between this process and the API server, by the rules of Go's clients.
+//!
+//! A kubeconfig's `proxy-url` applies to every server. Without it, the environment decides:
+//! `HTTPS_PROXY` or `HTTP_PROXY` by the scheme of the server's URL, unless `NO_PROXY` names the server
+//! or the server is on the loopback. `ALL_PROXY` has no effect. hyper-util's `Matcher` parses the URL
+//! of a proxy; its rules for the environment are those of curl, which differ.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use http::uri::Scheme;
+use http::{HeaderValue, Uri};
+use hyper_util::client::proxy::matcher::Matcher;
+use ipnet::IpNet;
+
+/// A proxy, and how to talk to it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Proxy {
+    /// The address to dial; `https` means TLS with the proxy itself.
+    pub(super) uri: Uri,
+    pub(super) protocol: Protocol,
+    /// The URL without credentials, and the setting it comes from.
+    name: String,
+}
+
+/// What a proxy speaks, with the credentials for it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Protocol {
+    /// `CONNECT` for an HTTPS server, forwarded requests for an HTTP server.
+    Http { authorization: Option<HeaderValue> },
+    /// SOCKS 5. The proxy resolves names, also without the `h`, as with Go.
+    Socks5 { user: Option<(String, String)> },
+}
+
+/// A value that is not the URL of a proxy.
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[error(
+    "{setting} is not the URL of a proxy; it must be such as http://proxy:3128, with the scheme \
+     http, https, socks5 or socks5h"
+)]
+pub(crate) struct InvalidProxy {
+    pub(super) setting: &'static str,
+}
+
+/// The variables of the environment that concern proxies.
+#[derive(Debug, Default)]
+pub(super) struct Environment {
+    https_proxy: String,
+    http_proxy: String,
+    no_proxy: String,
+    /// A web server that starts this as a CGI program sets `HTTP_PROXY` from a request's header.
+    is_cgi: bool,
+}
+
+/// The servers that `NO_PROXY` exempts.
+#[derive(Debug, Default)]
+struct Exemptions {
+    everything: bool,
+    entries: Vec<Exemption>,
+}
+
+#[derive(Debug)]
+struct Exemption {
+    host: Host,
+    /// Every port if it is empty.
+    port: String,
+}
+
+#[derive(Debug)]
+enum Host {
+    Network(IpNet),
+    Address(IpAddr),
+    /// A domain with a leading dot: its subdomains, and itself if `itself`.
+    Domain {
+        suffix: String,
+        itself: bool,
+    },
+}
+
+// === impl Proxy ===
+
+impl Proxy {
+    /// Parses a URL; one without a scheme is that of an HTTP proxy. `setting` names its origin.
+    pub(super) fn parse(url: &str, setting: &'static str) -> Result<Self, InvalidProxy> {
+        let invalid = || InvalidProxy { setting };
+        let matcher = Matcher::builder().all(url.trim()).build();
+        // The matcher selects the same proxy for every server.
+        let proxy = matcher
+            .intercept(&Uri::from_static("http://server/"))
+            .ok_or_else(invalid)?;
+        let uri = proxy.uri();
+        let (scheme, port, protocol) = match uri.scheme_str() {
+            Some(scheme @ ("http" | "https")) => {
+                let authorization = proxy.basic_auth().cloned();
+                let port = if scheme == "http" { 80 } else { 443 };
+                (scheme, port, Protocol::Http { authorization })
+            }
+            Some("socks5" | "socks5h") => {
+                let user = proxy.raw_auth();
+                let user = user.map(|(user, password)| (user.to_owned(), password.to_owned()));
+                ("http", 1080, Protocol::Socks5 { user })
+            }
+            _ => return Err(invalid()),
+        };
+        let host = uri.host().filter(|host| !host.is_empty());
+        let host = host.ok_or_else(invalid)?;
+        let port = uri.port_u16().unwrap_or(port);
+        let dial = Uri::builder()
+            .scheme(scheme)
+            .authority(format!("{host}:{port}"))
+            .path_and_query("/")
+            .build();
+        let shown = uri.to_string();
+        Ok(Self {
+            uri: dial.map_err(|_| invalid())?,
+            protocol,
+            name: format!("{} ({setting})", shown.trim_end_matches('/')),
+        })
+    }
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+// === impl Environment ===
+
+impl Environment {
+    /// Reads the variables of this process. An empty one counts as unset.
+    pub(super) fn of_process() -> Self {
+        let first = |names: [&str; 2]| {
+            let values = names.map(|name| std::env::var(name).unwrap_or_default());
+            values.into_iter().find(|value| !value.is_empty())
+        };
+        Self {
+            https_proxy: first(["HTTPS_PROXY", "https_proxy"]).unwrap_or_default(),
+            http_proxy: first(["HTTP_PROXY", "http_proxy"]).unwrap_or_default(),
+            no_proxy: first(["NO_PROXY", "no_proxy"]).unwrap_or_default(),
+            is_cgi: std::env::var_os("REQUEST_METHOD").is_some(),
+        }
+    }
+
+    /// The proxy for a server; `None` if it is connected to directly.
+    ///
+    /// # Errors
+    ///
+    /// If the variable that applies is not the URL of a proxy.
+    pub(super) fn proxy_for(&self, server: &Uri) -> Result<Option<Proxy>, InvalidProxy> {
+        let is_https = server.scheme() == Some(&Scheme::HTTPS);
+        let (url, setting) = match is_https {
+            true => (&self.https_proxy, "HTTPS_PROXY"),
+            false if self.is_cgi => return Ok(None),
+            false => (&self.http_proxy, "HTTP_PROXY"),
+        };
+        let host = server.host().unwrap_or_default();
+        let port = server.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+        if url.is_empty() || Exemptions::parse(&self.no_proxy).is_direct(host, port) {
+            return Ok(None);
+        }
+        Proxy::parse(url, setting).map(Some)
+    }
+}
+
+// === impl Exemptions ===
+
+impl Exemptions {
+    fn parse(list: &str) -> Self {
+        let entries = list.split(',').map(|entry| entry.trim().to_lowercase());
+        let entries: Vec<_> = entries.filter(|entry| !entry.is_empty()).collect();
+        Self {
+            everything: entries.iter().any(|entry| entry == "*"),
+            entries: entries
+                .iter()
+                .filter_map(|entry| Exemption::parse(entry))
+                .collect(),
+        }
+    }
+
+    /// Whether a server is connected to directly.
+    fn is_direct(&self, host: &str, port: u16) -> bool {
+        let host = host.strip_prefix('[').unwrap_or(host);
+        let host = host.strip_suffix(']').unwrap_or(host);
+        let address = host.parse::<IpAddr>().ok().map(|own| own.to_canonical());
+        if host == "localhost" || address.is_some_and(|own| own.is_loopback()) {
+            return true;
+        }
+        let (host, port) = (host.to_lowercase(), port.to_string());
+        let exempts = |entry: &Exemption| {
+            (entry.port.is_empty() || entry.port == port) && entry.host.is(&host, address)
+        };
+        self.everything || self.entries.iter().any(exempts)
+    }
+}
+
+// === impl Exemption ===
+
+impl Exemption {
+    /// Parses an entry in lower case; `None` if it exempts nothing.
+    fn parse(entry: &str) -> Option<Self> {
+        if let Ok(network) = entry.parse::<IpNet>() {
+            let (host, port) = (Host::Network(network), String::new());
+            return Some(Self { host, port });
+        }
+        let (host, port) = split_port(entry).unwrap_or((entry, ""));
+        let port = port.to_owned();
+        if let Ok(address) = host.parse::<IpAddr>() {
+            let host = Host::Address(address.to_canonical());
+            return Some(Self { host, port });
+        }
+        let domain = host.strip_prefix('*').filter(|rest| rest.starts_with('.'));
+        let domain = domain.unwrap_or(host);
+        let itself = !domain.starts_with('.');
+        let suffix = format!(".{}", domain.strip_prefix('.').unwrap_or(domain));
+        let host = Host::Domain { suffix, itself };
+        (!domain.is_empty()).then_some(Self { host, port })
+    }
+}
+
+// === impl Host ===
+
+impl Host {
+    fn is(&self, host: &str, address: Option<IpAddr>) -> bool {
+        match self {
+            Self::Network(network) => address.is_some_and(|own| network.contains(&own)),
+            Self::Address(wanted) => address == Some(*wanted),
+            Self::Domain { suffix, itself } => {
+                host.ends_with(suffix) || (*itself && suffix.strip_prefix('.') == Some(host))
+            }
+        }
+    }
+}
+
+/// The host and the port of `HOST:PORT` or `[ADDRESS]:PORT`.
+fn split_port(entry: &str) -> Option<(&str, &str)> {
+    let (host, port) = entry.rsplit_once(':')?;
+    match host.strip_prefix('[') {
+        Some(host) => Some((host.strip_suffix(']')?, port)),
+        None => (!host.contains(':')).then_some((host, port)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! The HTTP client below kube's: credentials, TLS and connections.
+//!
+//! kube's own client knows fewer kinds of proxies. As kube's, this one follows no redirect, so that no
+//! other server gets the credentials.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use http::Request;
+use http::header::PROXY_AUTHORIZATION;
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector};
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy;
+use hyper_util::rt::TokioExecutor;
+use kube::client::{Body, ClientBuilder, ConfigExt};
+use kube::{Client, Config};
+use tower::{BoxError, ServiceBuilder};
+
+use super::access::{ClusterError, Connection};
+use super::connector::Connector;
+use super::plugin::PluginCertificate;
+use super::proxy::{Protocol, Proxy};
+
+/// The timeout of a credential plugin.
+const PLUGIN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Creates a client, which may run a credential plugin.
+///
+/// # Errors
+///
+/// If the configuration is invalid, or the plugin fails or takes too long.
+pub(super) async fn connect(connection: Connection) -> Result<Client, ClusterError> {
+    let client =
+        tokio::task::spawn_blocking(move || client(connection.config, connection.proxy.as_ref()));
+    let client = tokio::time::timeout(PLUGIN_TIMEOUT, client).await;
+    let client = client.map_err(|_| {
+        let timeout = PLUGIN_TIMEOUT;
+        ClusterError::Client(format!("no credentials came within {timeout:?}"))
+    })?;
+    client.map_err(|error| ClusterError::Client(error.to_string()))?
+}
+
+/// The same, blocking while the plugin runs.
+fn client(mut config: Config, proxy: Option<&Proxy>) -> Result<Client, ClusterError> {
+    // A plugin runs here. Without a token of it, there is nothing to add to the requests.
+    let authorization = config.auth_layer().map_err(ClusterError::client)?;
+    let plugin = config.auth_info.exec.take();
+    let mut expires = None;
+    if let Some(plugin) = plugin.filter(|_| authorization.is_none()) {
+        let printed = PluginCertificate::obtain(&plugin);
+        let printed = printed.map_err(|error| ClusterError::client(kube::Error::Auth(error)))?;
+        let encode = |pem: &str| BASE64_STANDARD.encode(pem);
+        let user = &mut config.auth_info;
+        user.client_certificate_data = Some(encode(&printed.client_certificate_data));
+        user.client_key_data = Some(encode(&printed.client_key_data).into());
+        expires = printed.expires;
+    }
+    let tls = config
+        .rustls_client_config()
+        .map_err(ClusterError::client)?;
+    let connector = Connector::new(tls.clone(), proxy.cloned(), config.connect_timeout);
+    let connector = match &config.tls_server_name {
+        Some(name) => {
+            let wrong = |_| ClusterError::ServerName(name.clone());
+            let name = name.clone().try_into().map_err(wrong)?;
+            let resolver = Arc::new(FixedServerNameResolver::new(name));
+            HttpsConnector::new(connector, tls, false, resolver)
+        }
+        None => HttpsConnector::from((connector, tls)),
+    };
+    let mut connector = TimeoutConnector::new(connector);
+    connector.set_connect_timeout(config.connect_timeout);
+    connector.set_read_timeout(config.read_timeout);
+    connector.set_write_timeout(config.write_timeout);
+    let client: legacy::Client<_, Body> =
+        legacy::Client::builder(TokioExecutor::new()).build(connector);
+    let is_https = config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTPS);
+    let proxy_authorization = match proxy.map(|proxy| &proxy.protocol) {
+        Some(Protocol::Http { authorization }) if !is_https => authorization.clone(),
+        _ => None,
+    };
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(authorization)
+        .layer(config.extra_headers_layer().map_err(ClusterError::client)?)
+        .map_request(move |mut request: Request<Body>| {
+            if let Some(value) = &proxy_authorization {
+                let headers = request.headers_mut();
+                headers.insert(PROXY_AUTHORIZATION, value.clone());
+            }
+            request
+        })
+        .map_err(BoxError::from)
+        .service(client);
+    let client = ClientBuilder::new(service, config.default_namespace);
+    Ok(client.with_valid_until(expires).build())
+}

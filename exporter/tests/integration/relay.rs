@@ -1,0 +1,190 @@
+//! Proxies for tests: HTTP (`CONNECT` and forwarded requests), the same with TLS, and SOCKS 5.
+//!
+//! Whatever host a client asks for, a proxy connects to the loopback.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+/// A running proxy.
+pub struct Relay {
+    /// Host and port.
+    pub address: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+/// What a proxy speaks, and how it answers.
+#[derive(Clone)]
+pub enum Speaks {
+    Http,
+    Https(Arc<ServerConfig>),
+    Socks5,
+    /// Every request gets this status.
+    Refusal(u16),
+}
+
+// === impl Relay ===
+
+impl Relay {
+    pub fn start(speaks: Speaks) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let asked = Arc::default();
+        let own = Arc::clone(&asked);
+        // The thread ends with the test process.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.unwrap().block_on(async {
+                let listener = TcpListener::from_std(listener).unwrap();
+                while let Ok((stream, _)) = listener.accept().await {
+                    tokio::spawn(serve(stream, speaks.clone(), Arc::clone(&own)));
+                }
+            });
+        });
+        Self { address, asked }
+    }
+
+    /// What it was asked: the first line of each request with the credentials for the proxy, or the
+    /// user, the password and the server of SOCKS.
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+async fn serve(stream: TcpStream, speaks: Speaks, asked: Arc<Mutex<Vec<String>>>) {
+    // A client may hang up at any time.
+    let _ = match speaks {
+        Speaks::Http => http(stream, &asked).await,
+        Speaks::Https(config) => match TlsAcceptor::from(config).accept(stream).await {
+            Ok(stream) => http(stream, &asked).await,
+            Err(error) => Err(error),
+        },
+        Speaks::Socks5 => socks(stream, &asked).await,
+        Speaks::Refusal(code) => refuse(stream, code, &asked).await,
+    };
+}
+
+async fn http<S>(mut stream: S, asked: &Mutex<Vec<String>>) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let head = read_head(&mut stream).await?;
+    note(&head, asked);
+    let target = head.split(' ').nth(1).unwrap();
+    if head.starts_with("CONNECT ") {
+        let mut server = connect(target).await?;
+        stream.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await?;
+        copy_bidirectional(&mut stream, &mut server).await?;
+        return Ok(());
+    }
+    // A forwarded request; more follow on the same connection.
+    let (authority, _) = split_url(target);
+    let server = connect(authority).await?;
+    let (mut from_server, mut to_server) = server.into_split();
+    let (mut from_client, mut to_client) = tokio::io::split(stream);
+    let responses = tokio::spawn(async move {
+        let mut bytes = [0; 4096];
+        loop {
+            let read = from_server.read(&mut bytes).await?;
+            if read == 0 {
+                return Ok::<_, io::Error>(());
+            }
+            to_client.write_all(&bytes[..read]).await?;
+        }
+    });
+    let mut head = head;
+    while !responses.is_finished() {
+        let target = head.split(' ').nth(1).unwrap();
+        let (_, path) = split_url(target);
+        let plain = head.replacen(target, path, 1);
+        let fields = plain.split_inclusive("\r\n");
+        let fields = fields.filter(|field| !field.to_lowercase().starts_with("proxy-"));
+        to_server
+            .write_all(fields.collect::<String>().as_bytes())
+            .await?;
+        head = read_head(&mut from_client).await?;
+        note(&head, asked);
+    }
+    Ok(())
+}
+
+async fn socks(mut stream: TcpStream, asked: &Mutex<Vec<String>>) -> io::Result<()> {
+    assert_eq!(stream.read_u8().await?, 5);
+    let methods = read_text(&mut stream).await?;
+    let mut user = String::new();
+    if methods.as_bytes().contains(&2) {
+        stream.write_all(&[5, 2]).await?;
+        assert_eq!(stream.read_u8().await?, 1);
+        let (name, password) = (read_text(&mut stream).await?, read_text(&mut stream).await?);
+        user = format!("{name}:{password}@");
+        stream.write_all(&[1, 0]).await?;
+    } else {
+        stream.write_all(&[5, 0]).await?;
+    }
+    let mut request = [0; 4];
+    stream.read_exact(&mut request).await?;
+    let host = match request {
+        [5, 1, 0, 1] => Ipv4Addr::from(stream.read_u32().await?).to_string(),
+        [5, 1, 0, 3] => read_text(&mut stream).await?,
+        other => panic!("not a request that a test makes: {other:?}"),
+    };
+    let target = format!("{host}:{}", stream.read_u16().await?);
+    asked.lock().unwrap().push(format!("{user}{target}"));
+    let mut server = connect(&target).await?;
+    stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await?;
+    copy_bidirectional(&mut stream, &mut server).await?;
+    Ok(())
+}
+
+async fn refuse(mut stream: TcpStream, code: u16, asked: &Mutex<Vec<String>>) -> io::Result<()> {
+    note(&read_head(&mut stream).await?, asked);
+    let answer = format!("HTTP/1.1 {code} No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    stream.write_all(answer.as_bytes()).await
+}
+
+/// Connects to the port of `HOST:PORT` on the loopback.
+async fn connect(target: &str) -> io::Result<TcpStream> {
+    let (_, port) = target.rsplit_once(':').unwrap();
+    TcpStream::connect(("127.0.0.1", port.parse().unwrap())).await
+}
+
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    Ok(String::from_utf8(head).unwrap())
+}
+
+/// Reads a text behind its length.
+async fn read_text(stream: &mut TcpStream) -> io::Result<String> {
+    let mut text = vec![0; stream.read_u8().await?.into()];
+    stream.read_exact(&mut text).await?;
+    Ok(String::from_utf8(text).unwrap())
+}
+
+fn note(head: &str, asked: &Mutex<Vec<String>>) {
+    let mut lines = head.lines();
+    let mut said = lines.next().unwrap().to_owned();
+    for line in lines {
+        // A proxy that carries TLS must not see the server's.
+        if line.to_lowercase().starts_with("proxy-authorization") || line.contains("Bearer") {
+            said = format!("{said}; {line}");
+        }
+    }
+    asked.lock().unwrap().push(said);
+}
+
+/// The authority and the path of a URL.
+fn split_url(url: &str) -> (&str, &str) {
+    let rest = url.strip_prefix("http://").expect("the URL is whole");
+    rest.split_at(rest.find('/').unwrap())
+}
