@@ -5,6 +5,7 @@ mod connector;
 mod plugin;
 mod proxy;
 mod renewal;
+mod tls;
 mod transport;
 
 use access::Access;
@@ -36,14 +37,7 @@ pub(crate) async fn client(options: &SourceOptions) -> Result<(Client, String), 
 pub(crate) fn server_url(kubeconfig: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(kubeconfig).ok()?;
     let config = Kubeconfig::from_yaml(text).ok()?;
-    let current = config.current_context?;
-    let mut contexts = config.contexts.into_iter();
-    let context = contexts.find(|named| named.name == current)?.context?;
-    let mut clusters = config.clusters.into_iter();
-    clusters
-        .find(|named| named.name == context.cluster)?
-        .cluster?
-        .server
+    access::current_cluster(&config)?.server.clone()
 }
 
 #[cfg(test)]

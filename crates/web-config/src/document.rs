@@ -54,9 +54,15 @@ pub(crate) struct RateLimitSection {
 
 /// Certificates and key as PEM text.
 pub(crate) struct Pem {
-    pub(crate) cert: Vec<u8>,
-    pub(crate) key: Vec<u8>,
-    pub(crate) client_ca: Option<Vec<u8>>,
+    pub(crate) cert: Part,
+    pub(crate) key: Part,
+    pub(crate) client_ca: Option<Part>,
+}
+
+/// PEM text with the key or the file that it is from, for errors.
+pub(crate) struct Part {
+    pub(crate) origin: String,
+    pub(crate) text: Vec<u8>,
 }
 
 /// A certificate or key that cannot be read.
@@ -122,11 +128,17 @@ impl TlsSection {
             ("", Some(file)) => {
                 let path = directory.join(file);
                 match files.read(&path) {
-                    Ok(text) => Ok(Some(text)),
+                    Ok(text) => Ok(Some(Part {
+                        origin: format!("{key}_file {}", path.display()),
+                        text,
+                    })),
                     Err(source) => Err(PemError::Read { key, path, source }),
                 }
             }
-            (inline, None) => Ok(Some(inline.as_bytes().to_vec())),
+            (inline, None) => Ok(Some(Part {
+                origin: key.to_owned(),
+                text: inline.as_bytes().to_vec(),
+            })),
             (_, Some(_)) => Err(PemError::Ambiguous(key)),
         };
         let cert = read("cert", &self.cert, self.cert_file.as_ref())?;

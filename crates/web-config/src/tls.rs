@@ -10,9 +10,9 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use go_x509::{IdentityError, certified_key};
 use rustls::ServerConfig;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::SingleCertAndKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -56,14 +56,11 @@ pub enum AcceptError {
 /// Why the section `tls_server_config` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
-    #[error("cert: {0}")]
-    Certificate(pem::Error),
-    #[error("cert: there is no certificate in it; it must be PEM")]
-    NoCertificate,
-    #[error("key: {0}; it must be an unencrypted PEM key")]
-    Key(pem::Error),
-    #[error("cert and key: {0}")]
-    Pair(rustls::Error),
+    #[error("{origin}: {source}")]
+    Identity {
+        origin: String,
+        source: IdentityError,
+    },
     #[error(transparent)]
     ClientAuth(#[from] ClientAuthError),
     #[error(transparent)]
@@ -72,17 +69,27 @@ pub(crate) enum TlsError {
     Rustls(rustls::Error),
 }
 
+// === impl TlsError ===
+
+impl TlsError {
+    fn identity(pem: &Pem, source: IdentityError) -> Self {
+        let (cert, key) = (&pem.cert.origin, &pem.key.origin);
+        let origin = match source {
+            IdentityError::Certificate(_) | IdentityError::NoCertificate => cert.clone(),
+            IdentityError::Key(_) => key.clone(),
+            _ => format!("{cert} and {key}"),
+        };
+        Self::Identity { origin, source }
+    }
+}
+
 // === impl ServerTls ===
 
 impl ServerTls {
     pub(crate) fn new(section: &TlsSection, pem: &Pem, http2: bool) -> Result<Self, TlsError> {
         let provider = Arc::new(crypto::provider(section)?);
-        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem.cert).collect();
-        let certificates = certificates.map_err(TlsError::Certificate)?;
-        if certificates.is_empty() {
-            return Err(TlsError::NoCertificate);
-        }
-        let key = PrivateKeyDer::from_pem_slice(&pem.key).map_err(TlsError::Key)?;
+        let pair = certified_key(&pem.cert.text, &pem.key.text, &provider);
+        let pair = pair.map_err(|source| TlsError::identity(pem, source))?;
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
         let builder = builder.with_protocol_versions(crypto::versions(section)?);
         let builder = builder.map_err(TlsError::Rustls)?;
@@ -90,8 +97,7 @@ impl ServerTls {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
             None => builder.with_no_client_auth(),
         };
-        let config = builder.with_single_cert(certificates, key);
-        let mut config = config.map_err(TlsError::Pair)?;
+        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
         config.ignore_client_order = section.prefer_server_cipher_suites.unwrap_or(true);
         let protocols: &[&[u8]] = if http2 {
             &[b"h2", b"http/1.1"]

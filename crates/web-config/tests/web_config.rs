@@ -131,7 +131,7 @@ fn a_changed_certificate_is_read_again() {
     let [error] = &events.take()[..] else {
         panic!("a failure is reported once");
     };
-    let problem = "web.yaml: cert: there is no certificate in it; it must be PEM";
+    let problem = "server.crt: there is no certificate in it; it must be PEM";
     assert!(error.ends_with(problem), "{error}");
 
     directory.write_pair();
@@ -267,7 +267,7 @@ async fn connections_are_encrypted_and_plain_http_is_told_so() {
     let (client, accepting) = accept(Arc::clone(&config)).await;
     let mut roots = rustls::RootCertStore::empty();
     roots.add(certificate).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use http::uri::Scheme;
 use kube::Config;
 use kube::client::AuthError;
-use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{AuthInfo, Cluster, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube_state_metrics::source::watch::configure_for_watching;
 
 use super::proxy::{Environment, InvalidProxy, Proxy};
@@ -32,6 +32,10 @@ pub(crate) enum ClusterError {
     ProxyUrl { path: PathBuf, source: InvalidProxy },
     #[error("{0}")]
     ProxyVariable(InvalidProxy),
+    #[error("{0}")]
+    Identity(String),
+    #[error("{0}")]
+    Authority(String),
     #[error("tls-server-name: `{0}` is neither a DNS name nor an IP address")]
     ServerName(String),
     #[error("cannot make a client for the API server: {0}")]
@@ -50,6 +54,8 @@ pub(super) struct Access {
 pub(super) struct Connection {
     pub(super) config: Config,
     pub(super) proxy: Option<Proxy>,
+    /// Where the certificate authorities are from, for errors.
+    pub(super) authority: String,
     /// The kubeconfig has credentials that are not sent, since the server's URL is not HTTPS.
     pub(super) withholds_credentials: bool,
 }
@@ -109,6 +115,7 @@ impl Access {
     /// Reads the files and returns the configuration of a client.
     pub(super) async fn connection(&self) -> Result<Connection, ClusterError> {
         let mut proxy = None;
+        let mut authority = "the certificate authorities of the system".to_owned();
         let mut config = match (&self.kubeconfig, &self.apiserver) {
             (Some(path), _) => {
                 let wrong = |source| ClusterError::Kubeconfig {
@@ -116,13 +123,16 @@ impl Access {
                     source,
                 };
                 let kubeconfig = Kubeconfig::read_from(path).map_err(wrong)?;
-                proxy =
-                    proxy_of(&kubeconfig)
-                        .transpose()
-                        .map_err(|source| ClusterError::ProxyUrl {
-                            path: path.clone(),
-                            source,
-                        })?;
+                let cluster = current_cluster(&kubeconfig);
+                authority = match cluster.and_then(|own| own.certificate_authority.as_ref()) {
+                    Some(file) if !file.is_empty() => file.clone(),
+                    _ => format!("certificate-authority-data of {}", path.display()),
+                };
+                let found = cluster.and_then(proxy_of).transpose();
+                proxy = found.map_err(|source| ClusterError::ProxyUrl {
+                    path: path.clone(),
+                    source,
+                })?;
                 let options = KubeConfigOptions::default();
                 Config::from_custom_kubeconfig(kubeconfig, &options)
                     .await
@@ -136,7 +146,10 @@ impl Access {
                     })?
             }
             (None, Some(apiserver)) => Config::new(apiserver.clone()),
-            (None, None) => Config::incluster().map_err(ClusterError::NotInCluster)?,
+            (None, None) => {
+                authority = format!("{SERVICE_ACCOUNT}/ca.crt");
+                Config::incluster().map_err(ClusterError::NotInCluster)?
+            }
         };
         if let Some(apiserver) = &self.apiserver {
             config.cluster_url = with_scheme(apiserver, &config);
@@ -176,23 +189,25 @@ impl Access {
         Ok(Connection {
             config: configure_for_watching(config),
             proxy,
+            authority,
             withholds_credentials,
         })
     }
 }
 
-/// The proxy of the cluster in the current context.
-fn proxy_of(kubeconfig: &Kubeconfig) -> Option<Result<Proxy, InvalidProxy>> {
+/// The cluster of the current context.
+pub(super) fn current_cluster(kubeconfig: &Kubeconfig) -> Option<&Cluster> {
     let current = kubeconfig.current_context.as_ref()?;
     let mut contexts = kubeconfig.contexts.iter();
-    let context = contexts
-        .find(|named| named.name == *current)?
-        .context
-        .as_ref()?;
+    let context = contexts.find(|named| named.name == *current)?;
+    let context = context.context.as_ref()?;
     let mut clusters = kubeconfig.clusters.iter();
     let cluster = clusters.find(|named| named.name == context.cluster)?;
-    let url = cluster.cluster.as_ref()?.proxy_url.as_ref();
-    let url = url.filter(|url| !url.is_empty())?;
+    cluster.cluster.as_ref()
+}
+
+fn proxy_of(cluster: &Cluster) -> Option<Result<Proxy, InvalidProxy>> {
+    let url = cluster.proxy_url.as_ref().filter(|url| !url.is_empty())?;
     Some(Proxy::parse(url, "proxy-url"))
 }
 

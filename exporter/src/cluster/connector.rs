@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tower::{BoxError, Service, ServiceExt, service_fn};
 
 use super::proxy::{Protocol, Proxy};
+use super::tls::explain;
 
 /// Opens connections.
 #[derive(Clone, Debug)]
@@ -94,7 +95,7 @@ impl Connector {
         let stream = self.dialer.oneshot(proxy.uri.clone()).await;
         let stream = stream.map_err(|source| ConnectError::Proxy {
             proxy: proxy.to_string(),
-            source,
+            source: explain(source),
         })?;
         let refused = |source| ConnectError::Refused {
             proxy: proxy.to_string(),

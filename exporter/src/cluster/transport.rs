@@ -6,21 +6,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::prelude::{BASE64_STANDARD, Engine};
 use http::Request;
 use http::header::PROXY_AUTHORIZATION;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy;
 use hyper_util::rt::TokioExecutor;
+use kube::Client;
 use kube::client::{Body, ClientBuilder, ConfigExt};
-use kube::{Client, Config};
-use tower::{BoxError, ServiceBuilder};
+use tower::{BoxError, ServiceBuilder, ServiceExt};
 
 use super::access::{ClusterError, Connection};
 use super::connector::Connector;
 use super::plugin::PluginCertificate;
-use super::proxy::{Protocol, Proxy};
+use super::proxy::Protocol;
+use super::tls::{self, Identity};
 
 /// The timeout of a credential plugin.
 const PLUGIN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -31,8 +31,7 @@ const PLUGIN_TIMEOUT: Duration = Duration::from_secs(60);
 ///
 /// If the configuration is invalid, or the plugin fails or takes too long.
 pub(super) async fn connect(connection: Connection) -> Result<Client, ClusterError> {
-    let client =
-        tokio::task::spawn_blocking(move || client(connection.config, connection.proxy.as_ref()));
+    let client = tokio::task::spawn_blocking(move || client(connection));
     let client = tokio::time::timeout(PLUGIN_TIMEOUT, client).await;
     let client = client.map_err(|_| {
         let timeout = PLUGIN_TIMEOUT;
@@ -42,24 +41,32 @@ pub(super) async fn connect(connection: Connection) -> Result<Client, ClusterErr
 }
 
 /// The same, blocking while the plugin runs.
-fn client(mut config: Config, proxy: Option<&Proxy>) -> Result<Client, ClusterError> {
+fn client(connection: Connection) -> Result<Client, ClusterError> {
+    let Connection {
+        mut config,
+        proxy,
+        authority,
+        ..
+    } = connection;
     // A plugin runs here. Without a token of it, there is nothing to add to the requests.
     let authorization = config.auth_layer().map_err(ClusterError::client)?;
     let plugin = config.auth_info.exec.take();
-    let mut expires = None;
-    if let Some(plugin) = plugin.filter(|_| authorization.is_none()) {
-        let printed = PluginCertificate::obtain(&plugin);
-        let printed = printed.map_err(|error| ClusterError::client(kube::Error::Auth(error)))?;
-        let encode = |pem: &str| BASE64_STANDARD.encode(pem);
-        let user = &mut config.auth_info;
-        user.client_certificate_data = Some(encode(&printed.client_certificate_data));
-        user.client_key_data = Some(encode(&printed.client_key_data).into());
-        expires = printed.expires;
-    }
-    let tls = config
-        .rustls_client_config()
-        .map_err(ClusterError::client)?;
-    let connector = Connector::new(tls.clone(), proxy.cloned(), config.connect_timeout);
+    let (identity, expires) = match plugin.filter(|_| authorization.is_none()) {
+        Some(plugin) => {
+            let printed = PluginCertificate::obtain(&plugin);
+            let printed =
+                printed.map_err(|error| ClusterError::client(kube::Error::Auth(error)))?;
+            let identity = Identity {
+                origin: "the certificate of the credential plugin".to_owned(),
+                certificate: printed.client_certificate_data.into_bytes(),
+                key: printed.client_key_data.into_bytes(),
+            };
+            (Some(identity), printed.expires)
+        }
+        None => (Identity::of_user(&config.auth_info)?, None),
+    };
+    let tls = tls::client_config(&config, identity, &authority)?;
+    let connector = Connector::new(tls.clone(), proxy.clone(), config.connect_timeout);
     let connector = match &config.tls_server_name {
         Some(name) => {
             let wrong = |_| ClusterError::ServerName(name.clone());
@@ -69,15 +76,15 @@ fn client(mut config: Config, proxy: Option<&Proxy>) -> Result<Client, ClusterEr
         }
         None => HttpsConnector::from((connector, tls)),
     };
-    let mut connector = TimeoutConnector::new(connector);
+    let mut connector = TimeoutConnector::new(connector.map_err(tls::explain as fn(_) -> _));
     connector.set_connect_timeout(config.connect_timeout);
     connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);
     let client: legacy::Client<_, Body> =
         legacy::Client::builder(TokioExecutor::new()).build(connector);
     let is_https = config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTPS);
-    let proxy_authorization = match proxy.map(|proxy| &proxy.protocol) {
-        Some(Protocol::Http { authorization }) if !is_https => authorization.clone(),
+    let proxy_authorization = match proxy.map(|proxy| proxy.protocol) {
+        Some(Protocol::Http { authorization }) if !is_https => authorization,
         _ => None,
     };
     let service = ServiceBuilder::new()

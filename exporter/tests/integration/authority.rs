@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
+use go_x509::{Authorities, ClientVerifier};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, SanType, string::Ia5String,
+    KeyPair, SanType, SigningKey, string::Ia5String,
 };
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use x509_cert::der::asn1::{Any, BitString};
+use x509_cert::der::{Decode, Encode, Tag};
 
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -22,10 +26,27 @@ pub struct Identity {
 
 impl Authority {
     pub fn new(name: &str) -> Self {
-        let mut params = CertificateParams::default();
+        Self::with_key(name, KeyPair::generate().unwrap())
+    }
+
+    /// An authority that signs with P-521.
+    pub fn with_p521(name: &str) -> Self {
+        Self::with_key(name, p521())
+    }
+
+    /// It is for servers of the loopback as well.
+    fn with_key(name: &str, key: KeyPair) -> Self {
+        let names = ["localhost", "127.0.0.1", "api.test"].map(str::to_owned);
+        let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+        Self(CertifiedIssuer::self_signed(params, key).unwrap())
+    }
+
+    /// The authority as a server that presents its own certificate.
+    pub fn own(&self) -> Identity {
+        let (key, der) = (self.0.key(), self.0.der());
+        Identity::new(der.to_vec(), key)
     }
 
     /// Its certificate.
@@ -38,8 +59,43 @@ impl Authority {
         self.issue_to(name, &["localhost", "127.0.0.1", "api.test"])
     }
 
+    /// The same with a P-521 key.
+    pub fn issue_p521(&self, name: &str) -> Identity {
+        let names = ["localhost", "127.0.0.1", "api.test"];
+        self.sign(name, &names, p521())
+    }
+
+    /// An identity with an X.509 version 1 certificate, which has no extensions.
+    pub fn issue_version_1(&self, name: &str) -> Identity {
+        let identity = self.issue(name);
+        let parsed = x509_cert::Certificate::from_der(&identity.der).unwrap();
+        let tbs = parsed.tbs_certificate();
+        let fields = [
+            tbs.serial_number().to_der(),
+            tbs.signature().to_der(),
+            tbs.issuer().to_der(),
+            tbs.validity().to_der(),
+            tbs.subject().to_der(),
+            tbs.subject_public_key_info().to_der(),
+        ];
+        let tbs = sequence(&fields.map(Result::unwrap));
+        let signature = self.0.key().sign(&tbs).unwrap();
+        let signature = BitString::from_bytes(&signature).unwrap();
+        let algorithm = parsed.signature_algorithm().to_der().unwrap();
+        let der = sequence(&[tbs, algorithm, signature.to_der().unwrap()]);
+        Identity {
+            certificate: pem("CERTIFICATE", &der),
+            der,
+            ..identity
+        }
+    }
+
     /// An identity for DNS names, addresses and URIs.
     pub fn issue_to(&self, name: &str, names: &[&str]) -> Identity {
+        self.sign(name, names, KeyPair::generate().unwrap())
+    }
+
+    fn sign(&self, name: &str, names: &[&str], key: KeyPair) -> Identity {
         let (uris, names): (Vec<&str>, Vec<&str>) =
             names.iter().partition(|name| name.contains("://"));
         let names: Vec<_> = names.into_iter().map(str::to_owned).collect();
@@ -53,27 +109,61 @@ impl Authority {
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
-        let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
-        Identity {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-            der: certificate.der().to_vec(),
-            key_der: key.serialize_der(),
-        }
+        Identity::new(certificate.der().to_vec(), &key)
     }
 
     /// A server that asks its clients for certificates of this authority, and does without.
     pub fn server(&self) -> Arc<ServerConfig> {
-        let identity = self.issue("server");
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).unwrap();
-        let clients = WebPkiClientVerifier::builder(Arc::new(roots));
-        let clients = clients.allow_unauthenticated().build().unwrap();
+        self.server_with(self.issue("server"))
+    }
+
+    /// The same with another identity.
+    pub fn server_with(&self, identity: Identity) -> Arc<ServerConfig> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let (authorities, _) = Authorities::new(&[self.0.der().clone()]).unwrap();
+        let clients = ClientVerifier::new(authorities, &provider, false).unwrap();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(identity.key_der));
-        let config = ServerConfig::builder()
-            .with_client_cert_verifier(clients)
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(Arc::new(clients))
             .with_single_cert(vec![identity.der.into()], key);
         Arc::new(config.unwrap())
     }
+}
+
+// === impl Identity ===
+
+impl Identity {
+    fn new(der: Vec<u8>, key: &KeyPair) -> Self {
+        Self {
+            certificate: pem("CERTIFICATE", &der),
+            der,
+            key: key.serialize_pem(),
+            key_der: key.serialize_der(),
+        }
+    }
+}
+
+fn p521() -> KeyPair {
+    KeyPair::generate_for(&rcgen::PKCS_ECDSA_P521_SHA512).unwrap()
+}
+
+fn sequence(parts: &[Vec<u8>]) -> Vec<u8> {
+    let content = Any::new(Tag::Sequence, parts.concat()).unwrap();
+    content.to_der().unwrap()
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = BASE64_STANDARD.encode(der);
+    let lines: Vec<_> = text
+        .as_bytes()
+        .chunks(64)
+        .map(String::from_utf8_lossy)
+        .collect();
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        lines.join("\n")
+    )
 }

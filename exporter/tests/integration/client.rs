@@ -4,8 +4,12 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
+use go_x509::UncheckedServer;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
 };
@@ -37,20 +41,41 @@ impl Client {
         roots
             .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
             .unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider);
+        Self::verifying(verifier.build().unwrap(), pair, versions)
+    }
+
+    /// A client that accepts every server.
+    pub fn unchecked(
+        pair: Option<&Identity>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Self {
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        Self::verifying(Arc::new(UncheckedServer::new(&provider)), pair, versions)
+    }
+
+    fn verifying(
+        verifier: Arc<dyn ServerCertVerifier>,
+        pair: Option<&Identity>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Self {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(versions)
             .unwrap()
-            .with_root_certificates(roots);
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
         let config = match pair {
             None => builder.with_no_client_auth(),
             Some(pair) => {
                 let certificate =
                     CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
                 let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
-                builder
-                    .with_client_auth_cert(vec![certificate], key)
-                    .unwrap()
+                let key = provider.key_provider.load_private_key(key).unwrap();
+                // Also of version 1, which rustls does not compare with the key.
+                let pair = CertifiedKey::new(vec![certificate], key);
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair)))
             }
         };
         Self { config }

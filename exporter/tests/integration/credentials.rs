@@ -10,12 +10,12 @@ use super::authority::Authority;
 use super::support::{Directory, Exporter, PROGRAM, eventually, run};
 
 /// Watches pods by a kubeconfig.
-fn watching(kubeconfig: &str) -> Exporter {
+pub fn watching(kubeconfig: &str) -> Exporter {
     Exporter::serving(&["--resources=pods", "--kubeconfig", kubeconfig])
 }
 
 /// Waits until the API server has taken a request that `right` likes.
-fn accepts(api: &Api, what: &str, right: impl Fn(&Asked) -> bool) {
+pub fn accepts(api: &Api, what: &str, right: impl Fn(&Asked) -> bool) {
     eventually(what, || {
         let asked = api.asked();
         asked
@@ -84,7 +84,7 @@ fn in_seconds(seconds: u64) -> String {
 }
 
 /// A plugin that says what the file `answer` says.
-fn plugin(directory: &Directory) -> Value {
+pub fn plugin(directory: &Directory) -> Value {
     let script = format!("cat {0}/answer || exit 3", directory.str());
     json!({
         "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
@@ -92,7 +92,7 @@ fn plugin(directory: &Directory) -> Value {
     })
 }
 
-fn answer(status: Value) -> String {
+pub fn answer(status: Value) -> String {
     json!({ "kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1", "status": status })
         .to_string()
 }

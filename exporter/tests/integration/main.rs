@@ -13,6 +13,7 @@
 mod api;
 mod authority;
 mod browser;
+mod certificates;
 mod check;
 mod cli;
 mod client;

@@ -126,6 +126,44 @@ fn http2_is_agreed_on_unless_the_file_says_no() {
 }
 
 #[test]
+fn certificates_that_go_accepts_are_served_and_accepted_from_scrapers() {
+    let place = Place::new();
+    let old = place.authority.issue_version_1("old");
+    let required = [
+        "client_auth_type: RequireAndVerifyClientCert",
+        "client_ca_file: clients.crt",
+    ];
+    // A server of version 1 has no names, so that a client must not look for one.
+    let clients = Authority::with_p521("clients");
+    place.directory.write("clients.crt", &clients.pem());
+    place.install(&old);
+    let exporter = place.exporter(&required, "");
+    let asks = |pair: &Identity| {
+        [&TLS12, &TLS13].map(|version| {
+            let client = Client::unchecked(Some(pair), &[version]);
+            let answer = client.get(&exporter.main, "/livez", &[]);
+            let shown = client.connect(&exporter.main).ok();
+            let shown = shown.and_then(|own| own.conn.peer_certificates().map(<[_]>::to_vec));
+            (answer.is_ok(), shown.is_none_or(|all| *all[0] == *old.der))
+        })
+    };
+    let accepted = [(true, true); 2];
+    assert_eq!(asks(&clients.issue("new")), accepted);
+    assert_eq!(asks(&clients.issue_version_1("old")), accepted);
+    let stranger = Authority::new("clients").issue_version_1("stranger");
+    assert_eq!(asks(&stranger), [(false, true); 2]);
+    // A leaf among the authorities of clients is this client, and signs no other.
+    let single = place.authority.issue("single");
+    place.directory.write("clients.crt", &single.certificate);
+    let exporter = place.exporter(&required, "");
+    for (pair, accepted) in [(&single, true), (&place.authority.issue("single"), false)] {
+        let client = Client::unchecked(Some(pair), &[&TLS13]);
+        let answer = client.get(&exporter.main, "/livez", &[]);
+        assert_eq!(answer.is_ok(), accepted);
+    }
+}
+
+#[test]
 fn clients_need_a_certificate_that_their_authority_signed_for_an_allowed_name() {
     let place = Place::new();
     let clients = Authority::new("clients");
@@ -203,7 +241,7 @@ fn certificates_are_read_again_while_it_runs() {
 
     place.directory.write("server.crt", "no certificate");
     assert_eq!(shown(&client.connect(&exporter.main).unwrap()), second);
-    exporter.tells("cert: there is no certificate in it");
+    exporter.tells("server.crt: there is no certificate in it");
     place.install(&place.authority.issue("exporter"));
     eventually("the repair shows", || {
         (shown(&client.connect(&exporter.main).unwrap()) != second).then_some(())
@@ -369,7 +407,7 @@ fn a_file_that_is_wrong_is_told_with_what_is_wrong() {
         ),
         (
             "tls_server_config: {cert_file: server.crt, key_file: other.key}",
-            "cert and key: ",
+            "other.key: the key does not belong to the certificate CN=exporter; take the key",
         ),
         (
             "tls_server_config: {PAIR, min_version: TLS14}",

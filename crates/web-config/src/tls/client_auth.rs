@@ -1,14 +1,14 @@
 //! Certificates of clients.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use rustls::RootCertStore;
+use go_x509::{Authorities, ClientVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 
 use crate::document::{Pem, TlsSection};
 
@@ -29,12 +29,8 @@ pub(crate) enum ClientAuthError {
     Disabled,
     #[error("client_auth_type needs a certificate to verify with; add client_ca_file")]
     NoAuthority,
-    #[error("client_ca: {0}")]
-    Pem(pem::Error),
-    #[error("client_ca: {0}")]
-    Authority(rustls::Error),
-    #[error("client_ca: {0}")]
-    Verifier(VerifierBuilderError),
+    #[error("{origin}: {problem}")]
+    Authority { origin: String, problem: String },
 }
 
 /// Returns what verifies certificates of clients; `None` if the section does not ask for it.
@@ -59,19 +55,24 @@ pub(super) fn verifier(
         (Some(optional), _) => optional,
     };
     let authorities = pem.client_ca.as_ref().ok_or(ClientAuthError::NoAuthority)?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(authorities) {
-        let certificate = certificate.map_err(ClientAuthError::Pem)?;
-        roots.add(certificate).map_err(ClientAuthError::Authority)?;
-    }
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(provider));
-    let verifier = if optional {
-        verifier.allow_unauthenticated()
-    } else {
-        verifier
+    let wrong = |problem: &dyn fmt::Display| ClientAuthError::Authority {
+        origin: authorities.origin.clone(),
+        problem: problem.to_string(),
     };
-    let verifier = verifier.build().map_err(ClientAuthError::Verifier)?;
-    Ok(Some(verifier))
+    let certificates: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(&authorities.text).collect();
+    let certificates = certificates.map_err(|error| wrong(&error))?;
+    if certificates.is_empty() {
+        return Err(wrong(&"there is no certificate in it; it must be PEM"));
+    }
+    let (trusted, ignored) = Authorities::new(&certificates).map_err(|error| wrong(&error))?;
+    if ignored > 0 {
+        let origin = &authorities.origin;
+        tracing::warn!("{origin}: {ignored} certificates cannot be parsed and are ignored");
+    }
+    let verifier = ClientVerifier::new(trusted, provider, !optional);
+    let verifier = verifier.map_err(|error| wrong(&error))?;
+    Ok(Some(Arc::new(verifier)))
 }
 
 /// Whether a certificate is for a DNS name, an IP address or a URI.

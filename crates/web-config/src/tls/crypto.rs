@@ -1,6 +1,6 @@
 //! Versions, cipher suites and key exchanges.
 
-use rustls::crypto::{CryptoProvider, SupportedKxGroup, ring};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::{NamedGroup, SupportedCipherSuite, SupportedProtocolVersion};
 
 use crate::document::TlsSection;
@@ -46,9 +46,9 @@ pub(super) fn versions(
     }
 }
 
-/// Returns the cryptography of ring, reduced to what the section selects.
+/// Returns the cryptography of aws-lc-rs, reduced to what the section selects.
 pub(super) fn provider(section: &TlsSection) -> Result<CryptoProvider, CryptoError> {
-    let mut provider = ring::default_provider();
+    let mut provider = aws_lc_rs::default_provider();
     if !section.cipher_suites.is_empty() {
         provider.cipher_suites = cipher_suites(&section.cipher_suites, &provider.cipher_suites)?;
     }

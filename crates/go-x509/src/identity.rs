@@ -1,0 +1,74 @@
+//! The certificate that this process presents.
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+
+use crate::certificate::Certificate;
+
+/// Why a certificate and a key cannot be presented.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// The certificate is not PEM.
+    #[error("the certificate is not PEM: {0}")]
+    Certificate(String),
+    /// The file of the certificate has none.
+    #[error("there is no certificate in it; it must be PEM")]
+    NoCertificate,
+    /// The key is not PEM.
+    #[error("the key cannot be read: {0}; it must be an unencrypted PEM key")]
+    Key(String),
+    /// The key is of a kind that cannot sign.
+    #[error(
+        "the key of the certificate {subject} cannot be used: {problem}; it must be RSA of 2048 to \
+         8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519"
+    )]
+    KeyKind {
+        /// The subject of the certificate.
+        subject: String,
+        /// What is wrong with the key.
+        problem: String,
+    },
+    /// The key belongs to another certificate.
+    #[error(
+        "the key does not belong to the certificate {subject}; take the key that the certificate was \
+         issued for"
+    )]
+    KeyMismatch {
+        /// The subject of the certificate.
+        subject: String,
+    },
+}
+
+/// Reads a chain of certificates and the key of the first, also of X.509 version 1.
+///
+/// # Errors
+///
+/// If they are not PEM, the key cannot sign, or belongs to another certificate.
+pub fn certified_key(
+    chain: &[u8],
+    key: &[u8],
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, IdentityError> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
+    let chain = chain.map_err(|error| IdentityError::Certificate(error.to_string()))?;
+    let first = chain.first().ok_or(IdentityError::NoCertificate)?;
+    let certificate = Certificate::parse(first);
+    let subject = certificate.as_ref().map(Certificate::subject);
+    let subject = subject.unwrap_or_else(|| "that cannot be parsed".to_owned());
+    let key = PrivateKeyDer::from_pem_slice(key);
+    let key = key.map_err(|error| IdentityError::Key(error.to_string()))?;
+    let key = provider.key_provider.load_private_key(key);
+    let key = key.map_err(|error| IdentityError::KeyKind {
+        subject: subject.clone(),
+        problem: error.to_string(),
+    })?;
+    let wanted = certificate.and_then(|own| own.public_key());
+    let differs = wanted.zip(key.public_key()).is_some_and(|(a, b)| a != b);
+    match differs {
+        true => Err(IdentityError::KeyMismatch { subject }),
+        false => Ok(CertifiedKey::new(chain, key)),
+    }
+}

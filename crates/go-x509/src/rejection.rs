@@ -1,0 +1,132 @@
+//! Why a certificate is refused, in words.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use rustls::{CertificateError, Error, OtherError};
+
+use crate::certificate::Certificate;
+
+/// Why a certificate is refused: its subject, the rule, and what to do.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Rejection(String);
+
+// === impl Rejection ===
+
+impl Rejection {
+    /// The rejection among the causes of an error, if there is one.
+    #[must_use]
+    pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(Error::InvalidCertificate(CertificateError::Other(OtherError(cause)))) =
+                error.downcast_ref::<Error>()
+            {
+                return cause.downcast_ref();
+            }
+            // The source of such an error is that of its content.
+            let content = error
+                .downcast_ref::<io::Error>()
+                .and_then(io::Error::get_ref);
+            next = match content {
+                Some(content) => Some(content as &(dyn StdError + 'static)),
+                None => error.source(),
+            };
+        }
+        None
+    }
+
+    pub(crate) fn of_server(
+        error: Error,
+        certificate: Option<Certificate>,
+        name: &ServerName<'_>,
+        origin: &str,
+    ) -> Error {
+        let names_server = |certificate: &Certificate, error: &CertificateError| {
+            match error {
+            _ if !certificate.is_version_3() => {
+                "it is an X.509 version 1 certificate, which has no names; issue one of version 3 with a \
+                 subject alternative name"
+                    .to_owned()
+            }
+            CertificateError::UnknownIssuer => format!(
+                "no certificate authority in {origin} signed it, nor is it among them; add the \
+                 certificate of its authority `{}`",
+                certificate.tbs().issuer()
+            ),
+            CertificateError::NotValidForNameContext { presented, .. } => format!(
+                "it is for {}, not for {}; use one of its names in the URL or as tls-server-name",
+                if presented.is_empty() {
+                    "no name".to_owned()
+                } else {
+                    presented.join(", ")
+                },
+                name.to_str()
+            ),
+            error => rule(certificate, error, "serverAuth"),
+        }
+        };
+        Self::explain(error, certificate, names_server)
+    }
+
+    pub(crate) fn of_client(error: Error, certificate: Option<Certificate>) -> Error {
+        let explain = |certificate: &Certificate, error: &CertificateError| match error {
+            CertificateError::UnknownIssuer => format!(
+                "no certificate authority of client_ca signed it; add the certificate of its \
+                 authority `{}`",
+                certificate.tbs().issuer()
+            ),
+            error => rule(certificate, error, "clientAuth"),
+        };
+        Self::explain(error, certificate, explain)
+    }
+
+    fn explain(
+        error: Error,
+        certificate: Option<Certificate>,
+        rule: impl FnOnce(&Certificate, &CertificateError) -> String,
+    ) -> Error {
+        let (Error::InvalidCertificate(problem), Some(certificate)) = (&error, certificate) else {
+            return error;
+        };
+        let text = format!("{}: {}", certificate.subject(), rule(&certificate, problem));
+        CertificateError::Other(OtherError(Arc::new(Self(text)))).into()
+    }
+}
+
+fn rule(certificate: &Certificate, error: &CertificateError, purpose: &str) -> String {
+    let validity = certificate.tbs().validity();
+    match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => format!(
+            "it or its authority has expired (its own end is {}); renew it, or set the clock of this \
+             machine",
+            validity.not_after
+        ),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => format!(
+            "it or its authority is not valid yet (its own start is {}); set the clock of this machine",
+            validity.not_before
+        ),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            format!("it is not for this purpose; issue it with the extended key usage {purpose}")
+        }
+        error => error.to_string(),
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// rustls prints this one.
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl StdError for Rejection {}

@@ -1,0 +1,157 @@
+//! The check of a server's certificate, by a client.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{VerifierBuilderError, WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+
+use crate::Authorities;
+use crate::certificate::{Certificate, Purpose};
+use crate::rejection::Rejection;
+use crate::signature::{Protocol, verify};
+
+/// Accepts servers that Go accepts.
+#[derive(Debug)]
+pub struct ServerVerifier {
+    authorities: Authorities,
+    chains: Option<Arc<WebPkiServerVerifier>>,
+    algorithms: WebPkiSupportedAlgorithms,
+    origin: String,
+}
+
+/// Accepts every server that has the key of its certificate, as Go's `InsecureSkipVerify`.
+#[derive(Debug)]
+pub struct UncheckedServer(WebPkiSupportedAlgorithms);
+
+// === impl ServerVerifier ===
+
+impl ServerVerifier {
+    /// `origin` names the file of the authorities in errors.
+    ///
+    /// # Errors
+    ///
+    /// If rustls refuses the authorities.
+    pub fn new(
+        authorities: Authorities,
+        provider: &Arc<CryptoProvider>,
+        origin: impl Into<String>,
+    ) -> Result<Self, VerifierBuilderError> {
+        let chains = authorities.roots().map(|roots| {
+            WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(provider)).build()
+        });
+        Ok(Self {
+            chains: chains.transpose()?,
+            authorities,
+            algorithms: provider.signature_verification_algorithms,
+            origin: origin.into(),
+        })
+    }
+
+    fn check(
+        &self,
+        der: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if let Some(certificate) = self.authorities.find(der) {
+            certificate.check_period(now)?;
+            certificate.check_purpose(Purpose::Server)?;
+            // It also refuses version 1, which has no names that count.
+            verify_server_name(&ParsedCertificate::try_from(der)?, name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        match &self.chains {
+            Some(chains) => chains.verify_server_cert(der, intermediates, name, ocsp, now),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        }
+    }
+}
+
+impl ServerCertVerifier for ServerVerifier {
+    fn verify_server_cert(
+        &self,
+        der: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.check(der, intermediates, name, ocsp, now)
+            .map_err(|error| {
+                Rejection::of_server(error, Certificate::parse(der), name, &self.origin)
+            })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        der: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify(Protocol::Tls12, message, der, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        der: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify(Protocol::Tls13, message, der, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+// === impl UncheckedServer ===
+
+impl UncheckedServer {
+    /// Checks only that the server has the key of the certificate that it presents.
+    #[must_use]
+    pub fn new(provider: &CryptoProvider) -> Self {
+        Self(provider.signature_verification_algorithms)
+    }
+}
+
+impl ServerCertVerifier for UncheckedServer {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        der: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify(Protocol::Tls12, message, der, signature, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        der: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify(Protocol::Tls13, message, der, signature, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}

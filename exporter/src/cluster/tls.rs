@@ -1,0 +1,126 @@
+//! TLS with the API server: whom the exporter trusts, and the certificate it presents.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use go_x509::{Authorities, Rejection, ServerVerifier, UncheckedServer, certified_key};
+use kube::Config;
+use kube::config::AuthInfo;
+use rustls::ClientConfig;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::CertificateDer;
+use rustls::sign::SingleCertAndKey;
+use secrecy::ExposeSecret;
+use tower::BoxError;
+
+use super::access::ClusterError;
+
+/// A certificate and its key as PEM.
+pub(super) struct Identity {
+    /// Where they are from, for errors.
+    pub(super) origin: String,
+    pub(super) certificate: Vec<u8>,
+    pub(super) key: Vec<u8>,
+}
+
+// === impl Identity ===
+
+impl Identity {
+    /// The certificate of a kubeconfig's user. Inline data take precedence over files.
+    pub(super) fn of_user(user: &AuthInfo) -> Result<Option<Self>, ClusterError> {
+        let data = user.client_certificate_data.as_deref();
+        let certificate = read("client-certificate", data, user.client_certificate.as_ref())?;
+        let data = user.client_key_data.as_ref();
+        let data = data.map(|secret| secret.expose_secret());
+        let key = read("client-key", data, user.client_key.as_ref())?;
+        match (certificate, key) {
+            (None, None) => Ok(None),
+            (Some((certificate_name, certificate)), Some((key_name, key))) => Ok(Some(Self {
+                origin: format!("{certificate_name} and {key_name}"),
+                certificate,
+                key,
+            })),
+            (Some((name, _)), None) => Err(ClusterError::Identity(format!(
+                "{name} needs a key; add client-key"
+            ))),
+            (None, Some((name, _))) => Err(ClusterError::Identity(format!(
+                "{name} needs a certificate; add client-certificate"
+            ))),
+        }
+    }
+}
+
+/// Reads what a kubeconfig has inline or in a file; returns it with its name.
+fn read(
+    setting: &str,
+    data: Option<&str>,
+    file: Option<&String>,
+) -> Result<Option<(String, Vec<u8>)>, ClusterError> {
+    if let Some(data) = data.filter(|data| !data.is_empty()) {
+        let bytes = BASE64_STANDARD.decode(data.trim());
+        let wrong = |_| ClusterError::Identity(format!("{setting}-data must be base64"));
+        return Ok(Some((format!("{setting}-data"), bytes.map_err(wrong)?)));
+    }
+    let Some(file) = file.filter(|file| !file.is_empty()) else {
+        return Ok(None);
+    };
+    let name = format!("{setting} {file}");
+    match std::fs::read(PathBuf::from(file)) {
+        Ok(bytes) => Ok(Some((name, bytes))),
+        Err(error) => Err(ClusterError::Identity(format!("{name}: {error}"))),
+    }
+}
+
+/// The configuration of connections to the API server. `authority` names the file of the authorities.
+pub(super) fn client_config(
+    config: &Config,
+    identity: Option<Identity>,
+    authority: &str,
+) -> Result<ClientConfig, ClusterError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let wrong =
+        |error: &dyn std::fmt::Display| ClusterError::Authority(format!("{authority}: {error}"));
+    let verifier: Arc<dyn ServerCertVerifier> = match &config.root_cert {
+        _ if config.accept_invalid_certs => Arc::new(UncheckedServer::new(&provider)),
+        Some(roots) => {
+            let roots: Vec<_> = roots
+                .iter()
+                .map(|der| CertificateDer::from(&**der))
+                .collect();
+            let (authorities, ignored) = Authorities::new(&roots).map_err(|error| wrong(&error))?;
+            if ignored > 0 {
+                tracing::warn!(
+                    "{authority}: {ignored} certificates cannot be parsed and are ignored"
+                );
+            }
+            let verifier = ServerVerifier::new(authorities, &provider, authority);
+            Arc::new(verifier.map_err(|error| wrong(&error))?)
+        }
+        None => {
+            let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(&provider));
+            Arc::new(verifier.map_err(|error| wrong(&error))?)
+        }
+    };
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| wrong(&error))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    let Some(identity) = identity else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let key = certified_key(&identity.certificate, &identity.key, &provider);
+    let key =
+        key.map_err(|error| ClusterError::Identity(format!("{}: {error}", identity.origin)))?;
+    Ok(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key))))
+}
+
+/// The error with the reason for which a certificate is refused, if that is the cause.
+pub(super) fn explain(error: BoxError) -> BoxError {
+    match Rejection::find(&*error) {
+        Some(rejection) => format!("invalid peer certificate: {rejection}").into(),
+        None => error,
+    }
+}
