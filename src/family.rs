@@ -6,10 +6,10 @@
 mod builder;
 mod collector;
 mod descriptor;
-pub(crate) mod dictionary;
 mod generator;
-mod policy;
+pub(crate) mod referenced_labels;
 mod sample_buffer;
+mod sample_policy;
 mod samples;
 mod values;
 
@@ -19,8 +19,8 @@ pub(crate) use collector::{BaseLabel, BaseSource};
 pub(crate) use descriptor::Allowlisted;
 pub use descriptor::{FamilyDescriptor, MetricType, Stability};
 pub use generator::FamilyGenerator;
-pub(crate) use policy::{DropCounts, SamplePolicy};
 pub(crate) use sample_buffer::SampleBuffer;
+pub(crate) use sample_policy::{DropCounts, SamplePolicy};
 pub use samples::{Sample, Samples};
 pub use values::{LabelValue, SampleValue};
 pub(crate) use values::{sealed, unix_seconds};

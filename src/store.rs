@@ -5,11 +5,11 @@
 //! snapshots that hold it and cloned when it changes, so a snapshot costs a reference count and a
 //! scrape never holds a lock.
 
-mod any;
+mod any_store;
 mod cache;
 mod column;
 mod feeder_table;
-mod linked;
+mod linked_store;
 mod metrics_store;
 mod object_writer;
 mod page;
@@ -25,7 +25,7 @@ mod table;
 mod uid;
 mod writer;
 
-pub(crate) use any::AnyStore;
+pub(crate) use any_store::AnyStore;
 pub use cache::{CacheStore, StoredObject};
 pub(crate) use column::Column;
 pub use metrics_store::MetricsStore;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use super::dictionary::ObjectDictionary;
-use super::policy::{DropCounts, DropReason};
+use super::referenced_labels::ObjectDictionary;
+use super::sample_policy::{DropCounts, DropReason};
 use super::values::LabelValue;
 
 /// From this many samples of one object in one family on, repeated series are found by hash.

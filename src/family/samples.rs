@@ -5,9 +5,9 @@
 
 use std::fmt;
 
-use super::dictionary::DictionaryColumn;
-use super::policy::SamplePolicy;
+use super::referenced_labels::DictionaryColumn;
 use super::sample_buffer::SampleBuffer;
+use super::sample_policy::SamplePolicy;
 use super::values::{LabelValue, SampleValue};
 use crate::k8s::{
     is_valid_label_name, label_names, sanitize_label, write_f64, write_map_label_name,
@@ -164,7 +164,7 @@ impl Sample<'_, '_> {
     /// Appends a label whose value other samples of the object repeat, in this family or another.
     ///
     /// The exposition is the same; the store needs less memory.
-    pub(crate) fn dictionary_label<'v>(
+    pub(crate) fn referenced_label<'v>(
         mut self,
         column: DictionaryColumn,
         name: &str,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 
-use crate::family::dictionary::REFERENCE_MARK;
+use crate::family::referenced_labels::REFERENCE_MARK;
 
 /// The most rows a page may have: a row's entry number fits a byte, entry 0 is the empty cell.
 pub(crate) const MAX_ROWS: usize = 255;

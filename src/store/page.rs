@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::column::{Column, MAX_ROWS};
 use super::row_cells::RowCells;
 use super::uid::Uid;
-use crate::family::dictionary::{DICTIONARY_COLUMNS, column_of, value_in};
+use crate::family::referenced_labels::{DICTIONARY_COLUMNS, column_of, value_in};
 
 /// A run of rows: objects with adjacent keys.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use crate::family::dictionary::REFERENCE_MARK;
+use crate::family::referenced_labels::REFERENCE_MARK;
 use crate::k8s::write_label_value;
 
 /// What every line of a family starts with, up to the base labels.

@@ -1,7 +1,7 @@
 //! [`RowCells`]: the cells of one object, in the order of a page's columns.
 
 #[cfg(feature = "testing")]
-use crate::family::dictionary::{DICTIONARY_COLUMNS, column_of, value_in};
+use crate::family::referenced_labels::{DICTIONARY_COLUMNS, column_of, value_in};
 
 /// The cells of one object: base labels, families, and the columns of the dictionary.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 
 use super::page::Page;
 use super::row::RowPrefix;
-use crate::family::dictionary::REFERENCE_MARK;
+use crate::family::referenced_labels::REFERENCE_MARK;
 
 /// One sample of a row: the prefix of its family, the row's base labels, and a tail.
 #[derive(Clone, Copy, Debug)]

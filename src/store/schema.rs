@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::row_cells::RowCells;
 use crate::decode::Fields;
-use crate::family::dictionary::DICTIONARY_COLUMNS;
+use crate::family::referenced_labels::DICTIONARY_COLUMNS;
 use crate::family::{
     Allowlisted, BaseLabel, BaseSource, Family, SampleBuffer, SamplePolicy, Samples,
 };

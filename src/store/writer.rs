@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::MetricsStore;
-use super::linked::LinkedWriter;
+use super::linked_store::LinkedWriter;
 use super::row_feeder::RowFeeder;
 use crate::decode::{self, DecodeError, Peeked};
 use crate::resource::CollectedResource;

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as QuantityText;
 
 use crate::families::common;
-use crate::family::dictionary::DictionaryColumn;
+use crate::family::referenced_labels::DictionaryColumn;
 use crate::family::{Sample, SampleValue, Samples};
 use crate::k8s::{Quantity, Unit, container_units};
 
@@ -29,13 +29,13 @@ pub(super) fn info(
         {
             let sample = s
                 .label("container", &status.name)
-                .dictionary_label(
+                .referenced_label(
                     DictionaryColumn::Image,
                     "image_spec",
                     container.image.as_deref(),
                 )
-                .dictionary_label(DictionaryColumn::Image, "image", &*status.image)
-                .dictionary_label(DictionaryColumn::Image, "image_id", &*status.image_id)
+                .referenced_label(DictionaryColumn::Image, "image", &*status.image)
+                .referenced_label(DictionaryColumn::Image, "image_id", &*status.image_id)
                 .label("container_id", status.container_id.as_ref());
             add_labels(sample, container).value(1);
         }
@@ -196,7 +196,7 @@ fn amounts(
                 };
                 if let Some(amount) = amount {
                     s.label("container", &container.name)
-                        .dictionary_label(DictionaryColumn::Node, "node", node)
+                        .referenced_label(DictionaryColumn::Node, "node", node)
                         .label("resource", common::resource_label(name))
                         .label("unit", unit.as_str())
                         .value(amount);

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::Family;
 use crate::families::common;
 use crate::family::Samples;
-use crate::family::dictionary::DictionaryColumn;
+use crate::family::referenced_labels::DictionaryColumn;
 use crate::k8s::ip_family;
 
 /// The families.
@@ -54,11 +54,11 @@ fn info(pod: &Pod, s: &mut Samples<'_>) {
     let owner = controller.map(|owner| &*owner.name);
     let node = spec.and_then(|spec| spec.node_name.as_deref());
     s.sample()
-        .dictionary_label(DictionaryColumn::Node, "host_ip", host)
+        .referenced_label(DictionaryColumn::Node, "host_ip", host)
         .label("pod_ip", status.and_then(|status| status.pod_ip.as_ref()))
-        .dictionary_label(DictionaryColumn::Node, "node", node)
+        .referenced_label(DictionaryColumn::Node, "node", node)
         .label("created_by_kind", controller.map(|owner| &owner.kind))
-        .dictionary_label(DictionaryColumn::Owner, "created_by_name", owner)
+        .referenced_label(DictionaryColumn::Owner, "created_by_name", owner)
         .label(
             "priority_class",
             spec.and_then(|spec| spec.priority_class_name.as_ref()),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::*;
 use crate::family::MetricType;
-use crate::family::policy::DropCounts;
+use crate::family::sample_policy::DropCounts;
 
 fn tails(reserved: &[Cow<'static, str>], write: impl FnOnce(&mut Samples<'_>)) -> String {
     let mut buffer = SampleBuffer::default();

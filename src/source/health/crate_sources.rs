@@ -38,7 +38,11 @@ impl Health {
     ) {
         self.follow_plan();
         let mut resources = self.inner.resources.write();
-        if let Some(tracked) = resources.tracked.iter_mut().find(|tracked| tracked.is_of(store)) {
+        if let Some(tracked) = resources
+            .tracked
+            .iter_mut()
+            .find(|tracked| tracked.is_of(store))
+        {
             tracked.set_feeds(origin, feeds);
         }
         drop(resources);

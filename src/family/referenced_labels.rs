@@ -1,9 +1,10 @@
-//! The dictionary of an object: label values that its samples repeat, each stored once per object.
+//! Labels by reference: values that samples repeat, each stored once per object in a dictionary.
 //!
 //! A pod's node is a label of all its requests and limits, and each of its images is a label of
 //! three. In a cell such a value is two bytes: [`REFERENCE_MARK`], which occurs in no UTF-8 text, and
 //! a code. The value itself is in a column of the page. Therefore the cells of pods on different
-//! nodes are equal, and a column stores equal cells once.
+//! nodes are equal, and a column stores equal cells once. Labels that come from other objects belong
+//! here: a column per source.
 
 use crate::k8s::write_label_value;
 
