@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{CommandFactory, FromArgMatches, Parser};
 
-use crate::commands::Subcommands;
+use crate::commands::{Subcommands, examples};
 use crate::options::Flags;
 
 /// Exports the state of Kubernetes objects as Prometheus metrics.
@@ -15,6 +15,7 @@ use crate::options::Flags;
 #[derive(Debug, Parser)]
 #[command(name = "kube-state-metrics", version, args_override_self = true)]
 #[command(args_conflicts_with_subcommands = true, max_term_width = 100, styles = STYLES)]
+#[command(after_help = examples::EXPORTER)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) flags: Flags,

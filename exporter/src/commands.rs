@@ -2,8 +2,10 @@
 
 mod check;
 mod completion;
+pub(crate) mod examples;
 mod families;
 mod format;
+mod introduction;
 mod man;
 mod output;
 mod promtool;
@@ -20,10 +22,12 @@ use output::AnyError;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Subcommands {
     /// Write the metrics of manifests to standard output and exit
+    #[command(after_help = examples::RENDER)]
     Render(Box<render::RenderArgs>),
     /// Check a custom resource configuration and show the metrics it yields for objects
     ///
     /// All errors go to standard error. If there is an error, the exit code is 1.
+    #[command(after_help = examples::CHECK)]
     Check(check::CheckArgs),
     /// List all metric families with their labels and help texts
     Families(families::FamiliesArgs),

@@ -4,6 +4,7 @@
 //! together. One file per group says which options belong together and checks their combinations.
 
 mod custom_resources;
+mod default_kubeconfig;
 mod file;
 mod flags;
 mod ignored;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use reader::Reader;
 
+pub(crate) use default_kubeconfig::SeveralKubeconfigs;
 pub(crate) use file::{OptionsFile, OptionsFileError};
 pub(crate) use flags::{Flags, RenderFlags, with_manual};
 pub(crate) use logging::LogOptions;

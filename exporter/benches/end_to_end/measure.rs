@@ -64,7 +64,12 @@ impl Exporter {
                         .stderr(Stdio::inherit()),
                 )?;
                 // `watching ...; listening on http://localhost:PORT/metrics, telemetry on ...`
-                let line = process.line()?;
+                let line = loop {
+                    let line = process.line()?;
+                    if line.contains(", telemetry on ") {
+                        break line;
+                    }
+                };
                 let port = (line.split_once(" on http://localhost:"))
                     .and_then(|(_, rest)| rest.split('/').next()?.parse().ok());
                 Ok((process, port.ok_or_else(|| io::Error::other(line))?))

@@ -13,14 +13,15 @@ use super::proxy::{Environment, InvalidProxy, Proxy};
 /// Why no client for the API server can be created.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClusterError {
-    #[error("--kubeconfig {}: {source}", path.display())]
+    #[error("kubeconfig {}: {source}", path.display())]
     Kubeconfig {
         path: PathBuf,
         source: KubeconfigError,
     },
     #[error(
-        "this does not run in a cluster ({0}); give --kubeconfig FILE, --apiserver URL, or \
-         --manifests PATH for metrics without a cluster"
+        "this does not run in a pod with a service account ({0}), and neither $KUBECONFIG nor \
+         ~/.kube/config names a cluster; give --kubeconfig FILE, --apiserver URL, or --manifests PATH \
+         for metrics without a cluster"
     )]
     NotInCluster(kube::config::InClusterError),
     #[error("cannot read the token file {}: {source}", path.display())]
@@ -28,7 +29,7 @@ pub(crate) enum ClusterError {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("--kubeconfig {}: {source}", path.display())]
+    #[error("kubeconfig {}: {source}", path.display())]
     ProxyUrl { path: PathBuf, source: InvalidProxy },
     #[error("{0}")]
     ProxyVariable(InvalidProxy),

@@ -8,6 +8,7 @@ use bounded_http::Listener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
+use super::introduction;
 use super::output::AnyError;
 use crate::app_state::AppState;
 use crate::auth::AuthFilter;
@@ -133,8 +134,12 @@ impl Program {
         })
     }
 
-    /// Says in one line what is served and where; and before, where a cluster has to answer first.
+    /// Says what is read, what is off, and in a last line what is served and where. That line comes a
+    /// second time if a cluster has to answer first.
     fn announce(&mut self) {
+        for line in introduction::lines(&self.configuration) {
+            self.app.log_level.say(&line);
+        }
         let place = self.place();
         let instance = self.app.instance();
         let status = instance.status();
@@ -159,7 +164,7 @@ impl Program {
     /// Where it listens.
     fn place(&self) -> String {
         let (main, telemetry) = (url(&self.main), url(&self.telemetry));
-        format!("on {main}/metrics, telemetry on {telemetry}/")
+        format!("on {main}/metrics (open {main}/ in a browser), telemetry on {telemetry}/")
     }
 
     /// Uses a configuration that was read again, unless it is invalid. Scrapes are answered meanwhile.

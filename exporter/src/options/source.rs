@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kube_state_metrics::source::health::ReadinessPolicy;
 
+use super::default_kubeconfig::{self, SeveralKubeconfigs};
 use super::reader::Reader;
 use super::table;
 
@@ -53,6 +54,18 @@ impl SourceOptions {
             shard_handover: reader.value(&table::SHARD_HANDOVER).unwrap_or_default(),
             pod: namespace.zip(pod),
         }
+    }
+
+    /// Takes the kubeconfig that kubectl uses, if the options name no source and this is not a pod.
+    ///
+    /// # Errors
+    ///
+    /// If `$KUBECONFIG` names several files.
+    pub(crate) fn find_kubeconfig(&mut self) -> Result<(), SeveralKubeconfigs> {
+        if self.kubeconfig.is_none() && self.apiserver.is_none() && self.manifests.is_empty() {
+            self.kubeconfig = default_kubeconfig::find()?;
+        }
+        Ok(())
     }
 
     /// Warns of options that have no effect together.

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::cluster;
 use crate::file_watcher::FileWatcher;
-use crate::options::{FileOptions, Flags, Options, OptionsError, OptionsFile, OptionsFileError};
+use crate::options::{
+    FileOptions, Flags, Options, OptionsError, OptionsFile, OptionsFileError, SeveralKubeconfigs,
+};
 use crate::telemetry::{ConfigKind, Telemetry};
 
 /// Options together with the files that they were read from.
@@ -22,6 +24,8 @@ pub(crate) enum ConfigurationError {
     Config(#[from] OptionsFileError),
     #[error(transparent)]
     Options(#[from] OptionsError),
+    #[error(transparent)]
+    Kubeconfig(#[from] SeveralKubeconfigs),
 }
 
 /// A file as it was read.
@@ -97,10 +101,11 @@ impl Configuration {
         };
         let is_used = file.is_some();
         let file = file.as_ref().map(|(path, file)| (*path, file));
-        let (options, warnings) = Options::new(flags, file)?;
+        let (mut options, warnings) = Options::new(flags, file)?;
         for warning in warnings {
             tracing::warn!("{warning}");
         }
+        options.source.find_kubeconfig()?;
         let kubeconfig = options.source.kubeconfig.clone().map(FileContent::read);
         Ok(Self {
             options,
@@ -115,6 +120,12 @@ impl Configuration {
         let custom = self.options.metrics.custom.file.iter();
         let custom = custom.map(|file| file.path.clone());
         files.map(|file| file.path.clone()).chain(custom).collect()
+    }
+
+    /// The options file, if it is in use.
+    pub(crate) fn options_file(&self) -> Option<&Path> {
+        let file = self.options_file.as_ref()?;
+        file.content.as_ref().map(|_| file.path.as_path())
     }
 
     /// Whether an instance with this configuration serves the same as one with `other`.

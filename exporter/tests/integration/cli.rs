@@ -1,6 +1,6 @@
 //! Subcommands and what the command line answers.
 
-use super::support::{CLUSTER, PROGRAM, config_map, run};
+use super::support::{CLUSTER, Directory, PROGRAM, config_map, run};
 
 #[test]
 fn version_prints_six_lines() {
@@ -48,6 +48,17 @@ fn flag_errors_go_to_standard_error_and_exit_with_1() {
             output.stderr.is_empty() && output.stdout.contains("Usage:"),
             "{args:?}"
         );
+    }
+}
+
+#[test]
+fn help_ends_with_examples_and_the_address_of_the_documentation() {
+    for args in [&["--help"][..], &["render", "--help"], &["check", "--help"]] {
+        let help = run(args, "").stdout;
+        let (_, examples) = help.split_once("\nExamples:\n").unwrap_or_else(|| panic!("{help}"));
+        assert!(examples.contains("  kube-state-metrics"), "{examples}");
+        let documentation = concat!("Documentation: ", env!("CARGO_PKG_REPOSITORY"));
+        assert!(examples.trim_end().ends_with(documentation), "{examples}");
     }
 }
 
@@ -238,7 +249,16 @@ fn a_reader_that_stops_early_is_no_error() {
 
 #[test]
 fn without_a_cluster_it_says_what_to_do() {
-    let output = run(&["--port=0", "--telemetry-port=0"], "");
-    assert_eq!(output.status.code(), Some(1));
-    assert!(output.stderr.contains("--manifests"), "{}", output.stderr);
+    let directory = Directory::new("home");
+    let output = std::process::Command::new(PROGRAM)
+        .args(["--port=0", "--telemetry-port=0"])
+        .env("HOME", directory.str())
+        .env_remove("KUBECONFIG")
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    for cure in ["--kubeconfig", "$KUBECONFIG", "~/.kube/config", "--manifests"] {
+        assert!(error.contains(cure), "{cure}: {error}");
+    }
 }

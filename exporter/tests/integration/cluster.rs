@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use serde_json::{Value, json};
 
 use super::api::Api;
-use super::support::{Directory, Exporter, eventually};
+use super::support::{Directory, Exporter, PROGRAM, eventually};
 
 /// What the API server is asked with some flags, once the first lists are done.
 fn asked(args: &[&str]) -> Vec<String> {
@@ -66,6 +66,35 @@ fn the_api_server_is_that_of_the_flag_or_of_the_kubeconfig() {
     eventually("the other server is asked", || {
         (second.count("/api/v1/pods") > 0).then_some(())
     });
+}
+
+#[test]
+fn without_flags_the_kubeconfig_is_that_of_kubectl() {
+    let (named, at_home) = (Api::start(&[]), Api::start(&[]));
+    let directory = Directory::new("home");
+    std::fs::create_dir(directory.path().join(".kube")).unwrap();
+    let in_home = format!("{}/.kube/config", directory.str());
+    std::fs::write(&in_home, at_home.kubeconfig()).unwrap();
+    let variable = directory.write("named", &named.kubeconfig());
+    let start = |kubeconfig: &str| {
+        let mut command = std::process::Command::new(PROGRAM);
+        command
+            .args(["--resources=pods", "--host=127.0.0.1", "--port=0"])
+            .args(["--telemetry-host=127.0.0.1", "--telemetry-port=0"])
+            .env("HOME", directory.str())
+            .env("KUBECONFIG", kubeconfig);
+        Exporter::of_command(&mut command)
+    };
+    for (kubeconfig, path, server) in [("", &in_home, &at_home), (&variable, &variable, &named)] {
+        let exporter = start(kubeconfig);
+        let read = format!("reading kubeconfig {path}");
+        assert_eq!(exporter.introduction, [read]);
+        let line = &exporter.line;
+        assert!(
+            line.starts_with(&format!("watching {}", server.url)),
+            "{line}"
+        );
+    }
 }
 
 #[test]

@@ -17,6 +17,15 @@ fn one_line_says_what_is_served_and_where() {
         "{line}"
     );
     assert!(line.contains(" objects on http://localhost:"), "{line}");
+    assert!(line.contains("/metrics (open http://localhost:"), "{line}");
+    let [read, off] = exporter.introduction.as_slice() else {
+        panic!("{:?}", exporter.introduction);
+    };
+    assert_eq!(*read, format!("reading manifests {CLUSTER}"));
+    assert!(off.starts_with("off by default: clusterrolebindings, clusterroles, endpoints, "), "{off}");
+    assert!(off.contains("--resources"), "{off}");
+    let all = Exporter::start(&["--resources=pods"]);
+    assert_eq!(all.introduction, [format!("reading manifests {CLUSTER}")]);
     let series = line
         .split(' ')
         .nth(1)

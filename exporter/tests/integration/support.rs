@@ -22,6 +22,8 @@ pub const CLUSTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/clus
 /// A running exporter; killed when dropped.
 pub struct Exporter {
     child: Child,
+    /// The lines that say what is read and what is off.
+    pub introduction: Vec<String>,
     /// The line that says what is served.
     pub line: String,
     /// Addresses of both servers, as `127.0.0.1:PORT`.
@@ -152,9 +154,16 @@ impl Exporter {
                 let _ = lines.send(line);
             }
         });
-        let Ok(line) = more.recv_timeout(PATIENCE) else {
-            let _ = child.kill();
-            panic!("it does not serve: {}", log.lock().unwrap());
+        let mut introduction = Vec::new();
+        let line = loop {
+            let Ok(line) = more.recv_timeout(PATIENCE) else {
+                let _ = child.kill();
+                panic!("it does not serve: {}", log.lock().unwrap());
+            };
+            if line.contains(", telemetry on ") {
+                break line;
+            }
+            introduction.push(line);
         };
         // The last two are ours; before them may be that of a cluster.
         let addresses = line.split("://").skip(1).map(|rest| {
@@ -166,6 +175,7 @@ impl Exporter {
             telemetry: addresses.pop().unwrap(),
             main: addresses.pop().unwrap(),
             child,
+            introduction,
             line,
             log,
             more,

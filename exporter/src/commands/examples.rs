@@ -1,0 +1,34 @@
+//! The ends of the help texts: examples, and where the documentation is.
+
+/// Examples, two spaces before each, followed by the address of the documentation.
+macro_rules! examples {
+    ($($line:literal)*) => {
+        concat!(
+            "Examples:\n",
+            $("  ", $line, "\n",)*
+            "\nDocumentation: ",
+            env!("CARGO_PKG_REPOSITORY")
+        )
+    };
+}
+
+/// For the exporter itself.
+pub(crate) const EXPORTER: &str = examples!(
+    "kube-state-metrics                                 # the cluster of the pod, or of kubectl"
+    "kube-state-metrics --kubeconfig ~/.kube/config --resources=pods,nodes"
+    "kube-state-metrics --manifests examples/cluster    # metrics of files, without a cluster"
+    "kubectl get pods -A -o yaml | kube-state-metrics render -"
+);
+
+/// For `render`.
+pub(super) const RENDER: &str = examples!(
+    "kube-state-metrics render manifests/ --resources=pods,deployments"
+    "kubectl get pods -A -o yaml | kube-state-metrics render -"
+    "kube-state-metrics render --format promtool objects.yaml >> alerts.test.yaml"
+);
+
+/// For `check`.
+pub(super) const CHECK: &str = examples!(
+    "kube-state-metrics check metrics.yaml"
+    "kubectl get widgets -A -o yaml | kube-state-metrics check metrics.yaml --objects -"
+);

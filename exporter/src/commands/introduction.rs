@@ -1,0 +1,52 @@
+//! The first lines of the exporter: what it reads, and what is off by default.
+
+use kube_state_metrics::BuiltIn;
+
+use super::output::list;
+use crate::options::{MetricsOptions, SourceOptions};
+use crate::reload::Configuration;
+
+/// The lines for a configuration.
+pub(super) fn lines(configuration: &Configuration) -> Vec<String> {
+    let mut read: Vec<_> = configuration
+        .options_file()
+        .map(|path| format!("options file {}", path.display()))
+        .into_iter()
+        .collect();
+    let options = &configuration.options;
+    if let Some(file) = &options.metrics.custom.file {
+        read.push(format!("custom resources {}", file.path.display()));
+    }
+    read.push(source(&options.source));
+    let first = format!("reading {}", read.join(", "));
+    [Some(first), off(&options.metrics)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn source(options: &SourceOptions) -> String {
+    if !options.manifests.is_empty() {
+        format!("manifests {}", list(&options.manifests))
+    } else if let Some(path) = &options.kubeconfig {
+        format!("kubeconfig {}", path.display())
+    } else if let Some(url) = &options.apiserver {
+        format!("API server {url} without credentials")
+    } else {
+        "the service account of this pod".to_owned()
+    }
+}
+
+/// The resources that are not exported because nothing names them.
+fn off(options: &MetricsOptions) -> Option<String> {
+    let defaults = BuiltIn::defaults().map(|resource| resource.name());
+    if !defaults.eq(options.resources.iter().map(String::as_str)) {
+        return None;
+    }
+    let off = BuiltIn::ALL.iter().filter(|own| !own.is_default());
+    let off: Vec<_> = off.map(|own| own.name()).collect();
+    Some(format!(
+        "off by default: {}; --resources exports exactly the resources that it names",
+        off.join(", ")
+    ))
+}
