@@ -1,7 +1,7 @@
 //! Families from a configuration beside the same families in Rust, decoding included.
 //!
 //! `cargo bench --bench custom_resources --features cel`; the figures are in
-//! docs/custom-resources.md.
+//! docs/reference/custom-resources.md.
 
 #![allow(clippy::expect_used)]
 

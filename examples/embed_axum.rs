@@ -14,7 +14,7 @@ use kube_state_metrics::{BuiltIn, StateMetrics};
 pub(crate) fn metrics() -> Result<StateMetrics, BuildError> {
     StateMetrics::builder()
         .built_in([BuiltIn::Pods, BuiltIn::Deployments])
-        .deny_metrics(["kube_pod_tolerations"])
+        .deny_metrics(["^kube_pod_tolerations$"])
         .allow_labels(BuiltIn::Pods, ["app.kubernetes.io/*"])
         .build()
 }

@@ -46,7 +46,7 @@ pub(crate) async fn serve(stream: TcpStream, metrics: StateMetrics) -> hyper::Re
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = Client::try_from(configure_for_watching(Config::infer().await?))?;
     let metrics = StateMetrics::builder().default_resources().build()?;
-    tokio::spawn(metrics.watch(client).run());
+    tokio::spawn(metrics.watch(client).build()?.run());
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
     loop {
         let (stream, _) = listener.accept().await?;

@@ -162,7 +162,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = Client::try_from(configure_for_watching(Config::infer().await?))?;
     let metrics = metrics()?;
     tokio::spawn(controller(client.clone(), &metrics)?);
-    tokio::spawn(metrics.watch(client).run());
+    tokio::spawn(metrics.watch(client).build()?.run());
     let app = Router::new().route_service("/metrics", metrics.service());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
     axum::serve(listener, app).await?;

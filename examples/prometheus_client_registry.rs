@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let client = Client::try_from(configure_for_watching(Config::infer().await?))?;
     let metrics = StateMetrics::builder().default_resources().build()?;
-    tokio::spawn(metrics.watch(client).run());
+    tokio::spawn(metrics.watch(client).build()?.run());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
     axum::serve(listener, app(&metrics, Arc::new(registry))).await?;
     Ok(())

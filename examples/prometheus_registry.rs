@@ -33,7 +33,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let client = Client::try_from(configure_for_watching(Config::infer().await?))?;
     let metrics = StateMetrics::builder().default_resources().build()?;
-    tokio::spawn(metrics.watch(client).registry(&registry).run());
+    // Fails if the registry has a metric of the watches already.
+    let watch = metrics.watch(client).registry(&registry).build()?;
+    tokio::spawn(watch.run());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
     axum::serve(listener, app(&metrics, registry)).await?;
     Ok(())

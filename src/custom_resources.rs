@@ -4,7 +4,7 @@
 //! A [`Config`] is parsed once and names all its errors at once. Resolved against the
 //! [kinds that exist](KnownKind) it yields [`CustomResourceCollector`]s. Where a kind has a Rust
 //! type, families in Rust ([`Family`](crate::Family)) say more and cost less; see
-//! `docs/custom-resources.md`.
+//! `docs/reference/custom-resources.md`.
 //!
 //! ```
 //! use kube_state_metrics::custom_resources::{Config, KnownKind};
@@ -63,5 +63,5 @@ mod tests;
 
 /// The guide's code, compiled.
 #[cfg(doctest)]
-#[doc = include_str!("../docs/custom-resources.md")]
+#[doc = include_str!("../docs/reference/custom-resources.md")]
 struct Guide;

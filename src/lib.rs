@@ -1,51 +1,77 @@
 //! Turn the state of Kubernetes objects into Prometheus metrics, inside your own program.
 //!
+//! There are three ways to use the crate. [`guide`] has each of them as a whole project.
+//!
+//! **An operator** shares the watches that it has. Its events feed the metrics and go on to the
+//! controller ([`guide::share_a_watch`]):
+//!
+#![cfg_attr(feature = "watch", doc = "```no_run")]
+#![cfg_attr(not(feature = "watch"), doc = "```ignore")]
+//! # use futures::StreamExt;
+//! use k8s_openapi::api::core::v1::Pod;
+//! use kube::runtime::{WatchStreamExt, watcher};
+//! use kube_state_metrics::source::watch::RecordExt;
+//! use kube_state_metrics::{BuiltIn, StateMetrics};
+//!
+//! # async fn operator(client: kube::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! let metrics = StateMetrics::builder().default_resources().fed_by_host(BuiltIn::Pods).build()?;
+//! let events = watcher(kube::Api::<Pod>::all(client.clone()), watcher::Config::default());
+//! let pods = events.default_backoff().record_into(metrics.feed::<Pod>()?);
+//! tokio::spawn(metrics.watch(client).build()?.run()); // the crate watches everything but pods
+//! # pods.for_each(|_| std::future::ready(())).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **A service with its own registry** answers one scrape with the state of the cluster and with its
+//! own metrics ([`guide::service`], [`guide::own_metrics`]):
+//!
+#![cfg_attr(all(feature = "http", feature = "prometheus"), doc = "```")]
+#![cfg_attr(not(all(feature = "http", feature = "prometheus")), doc = "```ignore")]
+//! use kube_state_metrics::exposition::HostMetrics;
+//! use kube_state_metrics::{BuiltIn, StateMetrics};
+//! use prometheus::{Registry, TextEncoder};
+//!
+//! let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).build()?;
+//! let registry = Registry::new(); // the registry of the service
+//! let service = metrics.service().append(move |_format| {
+//!     let own = TextEncoder::new().encode_to_string(&registry.gather());
+//!     HostMetrics::text(own.unwrap_or_default())
+//! });
+//! # drop(service);
+//! // With axum: Router::new().route_service("/metrics", service)
+//! # Ok::<(), kube_state_metrics::registry::BuildError>(())
+//! ```
+//!
+//! **A unit test** compares the samples of an object with the expected ones
+//! ([`guide::test_a_family`]):
+//!
+//! ```
+//! use k8s_openapi::api::core::v1::Node;
+//! use kube_state_metrics::testing::render;
+//! use kube_state_metrics::{Collector, Family};
+//!
+//! let taints = Family::gauge("node_taints", "Number of taints of the node.");
+//! let nodes = Collector::new().family(taints.generate(|node: &Node, s| {
+//!     let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
+//!     s.value(taints.map_or(0, Vec::len));
+//! }));
+//! render(nodes, serde_json::json!({ "metadata": { "name": "worker-1" } }))
+//!     .assert_eq(r#"node_taints{node="worker-1"} 0"#);
+//! ```
+//!
+//! # The parts
+//!
 //! A [`Family`] is a metric: a name, a help text, labels, and a closure that appends samples for one
 //! object. A [`Collector`] is a resource with its families; the [built-in ones](BuiltIn) are those of
 //! kube-state-metrics. A [`StateMetrics`] holds a [`MetricsStore`] per resource, and writes all of
 //! them as one [`Exposition`](exposition::Exposition).
 //!
-//! # Three ways to use it
+//! [The book][book] explains how they fit together, and has the reference of metrics, flags and
+//! configurations. The [examples] are whole programs.
 //!
-//! | to ... | start at | and read |
-//! |---|---|---|
-//! | **link it into an operator** | [`source::watch`], [`source::watch::RecordExt`] | [share a watch][share], [`examples/operator.rs`][operator] |
-//! | **expose state from an existing service** | [`service`], [`StateMetrics::builder`] | [getting started][start], [`examples/embed_axum.rs`][axum] |
-//! | **unit-test families** | [`testing`], [`testing::render`] | [test a family][test], [`examples/unit_test_families.rs`][unit] |
-//!
-//! Everything else is in [the book][book].
-//!
-//! [axum]: https://github.com/kube-state-metrics-rs/kube-state-metrics-rs/blob/main/examples/embed_axum.rs
 //! [book]: https://github.com/kube-state-metrics-rs/kube-state-metrics-rs/blob/main/docs/README.md
-//! [operator]: https://github.com/kube-state-metrics-rs/kube-state-metrics-rs/blob/main/examples/operator.rs
-//! [share]: https://github.com/kube-state-metrics-rs/kube-state-metrics-rs/blob/main/docs/how-to/share-a-watch.md
-//! [start]: https://github.com/kube-state-metrics-rs/kube-state-metrics-rs/blob/main/docs/getting-started.md
-//! [test]: https://github.com/kube-state-metrics-rs/kube-state-metrics-rs/blob/main/docs/how-to/test-a-family.md
-//! [unit]: https://github.com/kube-state-metrics-rs/kube-state-metrics-rs/blob/main/examples/unit_test_families.rs
-//!
-//! # In short
-//!
-//! ```
-//! use k8s_openapi::api::core::v1::Node;
-//! use kube_state_metrics::exposition::{Format, ExpositionFilter};
-//! use kube_state_metrics::{Collector, Family, StateMetrics};
-//!
-//! let taints = Family::gauge("node_taints", "Taints of the node.").generate(|node: &Node, s| {
-//!     let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
-//!     s.value(taints.map_or(0, Vec::len));
-//! });
-//! let nodes = Collector::new().family(taints).fed_by_host();
-//! let metrics = StateMetrics::builder().collector(nodes).build()?;
-//!
-//! let node = serde_json::json!({ "metadata": { "name": "worker-1" } });
-//! metrics.feed::<Node>()?.apply_object(&serde_json::from_value(node)?);
-//! assert_eq!(
-//!     metrics.exposition(Format::Text, ExpositionFilter::default()).to_string(),
-//!     "# HELP node_taints Taints of the node.\n# TYPE node_taints gauge\n\
-//!      node_taints{node=\"worker-1\"} 0\n"
-//! );
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! [examples]: https://github.com/kube-state-metrics-rs/kube-state-metrics-rs/tree/main/examples
 //!
 //! # Features
 //!
@@ -96,6 +122,9 @@ pub mod exposition;
 pub mod families;
 pub mod family;
 pub mod filter;
+// Documentation only: no part of the API, and its code is tested as whole projects.
+#[cfg(all(doc, not(doctest)))]
+pub mod guide;
 mod k8s;
 pub mod registry;
 pub mod resource;

@@ -2,7 +2,7 @@
 //!
 //! Each group has the usual design beside it (a map of texts, whole decoding, gzip per scrape) and
 //! its physical limit (memcpy, the compressor alone, the JSON parser alone).
-//! `cargo bench --bench store --features gzip,testing`; the figures are in docs/performance.md.
+//! `cargo bench --bench store --features gzip,testing`; the figures are in docs/explanation/performance.md.
 
 #![allow(clippy::print_stdout, clippy::expect_used, clippy::cast_precision_loss)]
 

@@ -234,12 +234,15 @@ impl Builder {
     }
 
     /// Keeps only families whose name matches one of these regular expressions.
+    ///
+    /// A pattern is searched for anywhere in the name; `^kube_pod_info$` selects exactly one family.
     pub fn allow_metrics(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.allow.extend(patterns.into_iter().map(Into::into));
         self
     }
 
-    /// Drops families whose name matches one of these regular expressions.
+    /// Drops families whose name matches one of these regular expressions, anywhere in the name as for
+    /// [`allow_metrics`](Self::allow_metrics).
     pub fn deny_metrics(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.deny.extend(patterns.into_iter().map(Into::into));
         self

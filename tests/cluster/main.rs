@@ -2,7 +2,7 @@
 //!
 //! Needs `KUBECONFIG` of a cluster that may be broken, with the controller manager, the scheduler and
 //! pretend nodes, and in `CLUSTER_SH` the path of the script that runs it (`restart-apiserver`,
-//! `restart-etcd`); see docs/testing.md.
+//! `restart-etcd`); see docs/explanation/testing.md.
 
 #![allow(
     clippy::unwrap_used,

@@ -273,7 +273,7 @@ mod examples {
     /// Configurations of the guide as they stand there, and its lines with expressions in one.
     #[test]
     fn the_configurations_of_the_guide_are_valid() {
-        let guide = include_str!("../../docs/custom-resources.md");
+        let guide = include_str!("../../docs/reference/custom-resources.md");
         let blocks = guide.split("```yaml\n").skip(1);
         let (mut whole, mut lines) = (0, 0);
         for block in blocks.map(|rest| rest.split("```").next().unwrap()) {

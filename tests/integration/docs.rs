@@ -1,4 +1,4 @@
-//! The book: its links lead somewhere, and what it promises holds.
+//! The book: it has all pages, its links lead somewhere, and what it promises holds.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,16 +10,102 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The repository's address, in front of the path of a file.
+const FILE_URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/");
+const DIRECTORY_URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/tree/main/");
+
+/// The files with an extension in a directory and, if `deep`, in its subdirectories.
+fn files(directory: &Path, extension: &str, deep: bool, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if deep {
+                files(&path, extension, deep, found);
+            }
+        } else if path.extension().is_some_and(|own| own == extension) {
+            found.push(path);
+        }
+    }
+}
+
+/// The pages of the book.
+fn book() -> Vec<PathBuf> {
+    let mut pages = Vec::new();
+    files(&root().join("docs"), "md", true, &mut pages);
+    assert!(pages.len() > 60, "{pages:?}");
+    pages
+}
+
 /// The pages of the book and those at the root.
 fn pages() -> Vec<PathBuf> {
-    let mut pages = Vec::new();
-    for directory in ["", "docs", "docs/how-to", "examples/cluster"] {
-        let entries = fs::read_dir(root().join(directory)).unwrap();
-        let entries = entries.map(|entry| entry.unwrap().path());
-        pages.extend(entries.filter(|path| path.extension().is_some_and(|own| own == "md")));
+    let mut pages = book();
+    for directory in ["", "examples/cluster"] {
+        files(&root().join(directory), "md", false, &mut pages);
     }
-    assert!(pages.len() > 15, "{pages:?}");
     pages
+}
+
+/// The targets of the links of a page, code left out.
+fn links(page: &str) -> Vec<String> {
+    let mut links = Vec::new();
+    let mut is_code = false;
+    for line in page.lines() {
+        if line.trim_start().starts_with("```") {
+            is_code = !is_code;
+        }
+        if is_code {
+            continue;
+        }
+        let inline = line.split("](").skip(1);
+        links.extend(inline.filter_map(|rest| Some(rest.split([')', ' ']).next()?.to_owned())));
+        if line.starts_with('[')
+            && let Some((_, target)) = line.split_once("]: ")
+        {
+            links.push(target.to_owned());
+        }
+    }
+    links
+}
+
+/// The anchors of a page: its headings, as GitHub and mdBook name them.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    let titles = headings.map(|line| line.trim_start_matches('#').trim().to_lowercase());
+    let is_kept = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    titles
+        .map(|title| title.chars().filter(|c| is_kept(*c)).collect::<String>())
+        .map(|title| title.replace(' ', "-"))
+        .collect()
+}
+
+/// Why a link of a page leads nowhere; `None` if it leads somewhere, or out of the repository.
+fn broken(page: &Path, link: &str) -> Option<String> {
+    let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
+    let in_repository = [FILE_URL, DIRECTORY_URL]
+        .iter()
+        .find_map(|url| target.strip_prefix(url));
+    let file = match in_repository {
+        Some(path) => root().join(path),
+        None if target.contains("://") => return None,
+        None if target.is_empty() => page.to_owned(),
+        None => page.parent().unwrap().join(target),
+    };
+    let Ok(file) = file.canonicalize() else {
+        return Some(format!("{}: there is no {link}", page.display()));
+    };
+    // The book has only its own pages.
+    let book = root().join("docs").canonicalize().unwrap();
+    if page.starts_with(&book) && in_repository.is_none() && !file.starts_with(&book) {
+        let page = page.display();
+        return Some(format!(
+            "{page}: {link} is not in the book; write {FILE_URL}..."
+        ));
+    }
+    if anchor.is_empty() || file.extension().is_none_or(|own| own != "md") {
+        return None;
+    }
+    let found = anchors(&fs::read_to_string(&file).unwrap()).contains(anchor);
+    (!found).then(|| format!("{}: {link}: there is no such heading", page.display()))
 }
 
 /// The code blocks of a page with the file or language they are for: `(file, language, code)`.
@@ -53,34 +139,151 @@ fn blocks(page: &str) -> Vec<(String, String, String)> {
 }
 
 #[test]
-fn links_between_pages_lead_somewhere() {
-    let mut broken = Vec::new();
+fn links_lead_somewhere_and_those_of_the_book_stay_in_it() {
+    let mut wrong = Vec::new();
     let mut followed = 0;
     for page in pages() {
         let text = fs::read_to_string(&page).unwrap();
-        let inline = text
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next());
-        let references = text.lines().filter(|line| line.starts_with('['));
-        let references = references.filter_map(|line| line.split_once("]: ").map(|(_, to)| to));
-        for link in inline.chain(references) {
-            let path = link.split(['#', ' ']).next().unwrap_or_default();
-            if path.is_empty() || link.contains("://") {
-                continue;
-            }
+        let page = page.canonicalize().unwrap();
+        for link in links(&text) {
             followed += 1;
-            if !page.parent().unwrap().join(path).exists() {
-                broken.push(format!("{}: {link}", page.display()));
+            wrong.extend(broken(&page, &link));
+        }
+    }
+    assert!(followed > 150, "{followed}");
+    assert!(
+        wrong.is_empty(),
+        "links that lead nowhere:\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn addresses_of_files_in_the_sources_lead_somewhere() {
+    let mut sources = Vec::new();
+    files(&root().join("src"), "rs", true, &mut sources);
+    files(&root().join("exporter/src"), "rs", true, &mut sources);
+    let mut followed = 0;
+    for source in sources {
+        let text = fs::read_to_string(&source).unwrap();
+        for url in [FILE_URL, DIRECTORY_URL] {
+            for rest in text.split(url).skip(1) {
+                let is_end =
+                    |c: char| c.is_whitespace() || matches!(c, '#' | ')' | '"' | '>' | '`');
+                let path = rest.split(is_end).next().unwrap();
+                assert!(root().join(path).exists(), "{}: {path}", source.display());
+                followed += 1;
             }
         }
     }
-    assert!(followed > 50, "{followed}");
-    assert!(
-        broken.is_empty(),
-        "links that lead nowhere:\n{}",
-        broken.join("\n")
+    assert!(followed > 5, "{followed}");
+}
+
+#[test]
+fn the_summary_lists_every_page_once() {
+    let directory = root().join("docs");
+    let summary = fs::read_to_string(directory.join("SUMMARY.md")).unwrap();
+    let mut listed = links(&summary);
+    listed.sort();
+    let pages = book().into_iter();
+    let pages = pages.map(|page| page.strip_prefix(&directory).unwrap().to_owned());
+    let mut pages: Vec<_> = pages
+        .map(|page| page.to_str().unwrap().to_owned())
+        .filter(|page| page != "SUMMARY.md")
+        .collect();
+    pages.sort();
+    assert_eq!(
+        listed, pages,
+        "left: docs/SUMMARY.md, right: the files of docs/"
     );
+    for part in ["Tutorials", "How-to guides", "Reference", "Explanation"] {
+        assert!(summary.contains(&format!("\n# {part}\n")), "{part}");
+    }
+}
+
+#[test]
+fn the_guide_has_all_how_tos_and_leads_into_the_book() {
+    let module = fs::read_to_string(root().join("src/guide.rs")).unwrap();
+    let addresses = fs::read_to_string(root().join("src/guide/links.md")).unwrap();
+    let addresses: BTreeSet<_> = addresses.lines().collect();
+    let docs = root().join("docs").canonicalize().unwrap();
+    let mut how_tos = Vec::new();
+    files(&docs.join("how-to"), "md", false, &mut how_tos);
+    let parts = module.lines().filter_map(|line| line.split_once(" => \""));
+    let pages = parts.map(|(_, page)| docs.join(page.trim_end_matches("\",")).with_extension("md"));
+    let pages: Vec<_> = pages.collect();
+    for page in &how_tos {
+        assert!(
+            pages.contains(page),
+            "src/guide.rs lacks {}",
+            page.display()
+        );
+    }
+    let mut used = BTreeSet::new();
+    for page in pages {
+        let text = fs::read_to_string(&page).unwrap();
+        for link in links(&text) {
+            if link.contains("://") || link.starts_with('#') {
+                continue;
+            }
+            let (path, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let file = page.parent().unwrap().join(path).canonicalize().unwrap();
+            let path = file.strip_prefix(&docs).unwrap().to_str().unwrap();
+            let anchor = if anchor.is_empty() {
+                String::new()
+            } else {
+                format!("#{anchor}")
+            };
+            let name = format!("{}{anchor}", path.trim_end_matches(".md"));
+            // A link in the text would lead nowhere in rustdoc, which has no such file.
+            let (page, definition) = (page.display(), format!("[{name}]: {link}"));
+            assert!(
+                text.lines().any(|line| line == definition),
+                "{page}: write [...][{name}] for ({link}), and {definition} at the end"
+            );
+            let address = format!("[{name}]: {FILE_URL}docs/{path}{anchor}");
+            assert!(
+                addresses.contains(&*address),
+                "src/guide/links.md lacks {address}"
+            );
+            used.insert(address);
+        }
+    }
+    assert_eq!(
+        used.len(),
+        addresses.len(),
+        "src/guide/links.md has more than {used:?}"
+    );
+}
+
+#[test]
+fn the_versions_are_those_of_the_manifest() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let page = fs::read_to_string(root().join("docs/reference/versions.md")).unwrap();
+    let row = page.lines().find(|line| line.starts_with("| 0.")).unwrap();
+    let cells: Vec<_> = row.split('|').map(str::trim).collect();
+    let value = |start: &str| {
+        let line = manifest.lines().find_map(|line| line.strip_prefix(start));
+        line.unwrap().split('"').nth(1).unwrap()
+    };
+    assert!(
+        value("version = ").starts_with(cells[1].split(' ').next().unwrap()),
+        "{row}"
+    );
+    assert_eq!(cells[2], value("kube = "));
+    assert_eq!(cells[3], value("k8s-openapi = "));
+    assert_eq!(cells[5], format!("{} or newer", value("rust-version = ")));
+    // The two that `.ci/run versions` builds with.
+    let steps = fs::read_to_string(root().join(".ci/run")).unwrap();
+    let versions = steps
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("for version in "));
+    let versions: Vec<_> = versions
+        .unwrap()
+        .trim_end_matches("; do")
+        .split(' ')
+        .collect();
+    assert_eq!(cells[4], format!("{} to {}", versions[0], versions[1]));
 }
 
 #[test]

@@ -1,77 +1,107 @@
-//! Keeps the table of options in `docs/compat.md` equal to the table here.
+//! Keeps the table of options in `docs/reference/compat.md` equal to the table here.
 
 use super::row::{Compat, DefaultValue, Row};
 use super::table::TABLE;
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/compat.md");
-const BEGIN: &str = "<!-- begin of options; `UPDATE_GOLDEN=1 cargo test -p kube-state-metrics-exporter compat` writes them -->\n\n";
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/compat.md");
+const BEGIN: &str = "<!-- begin of options; `UPDATE_GOLDEN=1 cargo test --workspace --all-features --bins -- options::compat` writes them -->\n\n";
 const END: &str = "\n<!-- end of options -->\n";
+/// Longer texts are lists below the table.
+const MAX_CELL: usize = 60;
 
-/// The rows of some options as a Markdown table.
+/// Some options as a Markdown table; the last column is `last` of a row.
 fn table(
     title: &str,
     rows: impl Iterator<Item = &'static Row>,
-    last: fn(&Row) -> String,
+    last: impl Fn(&Row) -> String,
 ) -> String {
-    let mut lines = vec![
-        format!("| flag | options file | default | a change takes effect | {title} |"),
-        "|---|---|---|---|---|".to_owned(),
-    ];
-    let mut flags = String::new();
-    let mut rows = rows.peekable();
-    while let Some(row) = rows.next() {
-        let separator = if flags.is_empty() { "" } else { ", " };
-        flags += &format!("{separator}`{}`", row.flag);
-        // Flags without effect that have the same reason share a line.
-        let is_alike = |next: &&Row| {
-            let has_no_effect = matches!(row.compat, Compat::NoEffect(_));
-            has_no_effect && row.key.or(next.key).is_none() && row.compat == next.compat
-        };
-        if rows.peek().is_some_and(is_alike) {
-            continue;
-        }
-        let key = row.keys().map(|key| format!("`{key}`"));
-        let key = key.collect::<Vec<_>>().join(", formerly ");
-        let default = match row.default {
-            DefaultValue::Value(text) => format!("`{text}`"),
-            _ => row.default_shown().unwrap_or_default(),
-        };
-        let reload = match row.compat {
-            Compat::NoEffect(_) => "",
-            _ => row.reload.describe(),
-        };
-        let last = last(row);
-        lines.push(format!(
-            "| {flags} | {key} | {default} | {reload} | {last} |"
-        ));
-        flags.clear();
+    let mut text = format!(
+        "| flag | options file | default | a change takes effect | {title} |\n|---|---|---|---|---|\n"
+    );
+    for row in rows {
+        let (key, default, last) = (keys(row), default(row), last(row));
+        let (flag, reload) = (row.flag, row.reload.describe());
+        text += &format!("| `{flag}` | {key} | {default} | {reload} | {last} |\n");
     }
-    lines.join("\n") + "\n"
+    text
+}
+
+fn keys(row: &Row) -> String {
+    let keys = row.keys().map(|key| format!("`{key}`"));
+    keys.collect::<Vec<_>>().join(", formerly ")
+}
+
+fn default(row: &Row) -> String {
+    match row.default {
+        DefaultValue::Value(text) => format!("`{text}`"),
+        _ => row.default_shown().unwrap_or_default(),
+    }
+}
+
+/// How an option differs, if that is too long for a cell.
+fn long_difference(row: &Row) -> Option<&'static str> {
+    match row.compat {
+        Compat::Differs(how) if how.len() > MAX_CELL => Some(how),
+        _ => None,
+    }
+}
+
+/// The flags without effect, one item for each reason.
+fn without_effect() -> String {
+    let mut items: Vec<(&str, Vec<String>)> = Vec::new();
+    for row in TABLE {
+        let Compat::NoEffect(why) = row.compat else {
+            continue;
+        };
+        let flag = match row.key {
+            Some(key) => format!("`{}` (options file: `{key}`)", row.flag),
+            None => format!("`{}`", row.flag),
+        };
+        match items.iter_mut().find(|(own, _)| *own == why) {
+            Some((_, flags)) => flags.push(flag),
+            None => items.push((why, vec![flag])),
+        }
+    }
+    let items = items.iter();
+    let items = items.map(|(why, flags)| format!("- {}: {why}\n", flags.join(", ")));
+    items.collect()
 }
 
 /// The section of the document.
 fn section() -> String {
-    let is_added = |row: &&Row| row.compat == Compat::Added;
-    let ours = table(
-        "here",
-        TABLE.iter().filter(|row| !is_added(row)),
-        |row| match row.compat {
-            Compat::Differs(how) => how.to_owned(),
-            Compat::NoEffect(why) => format!("no effect: {why}"),
-            Compat::Same | Compat::Added => "same".to_owned(),
-        },
-    );
-    let added = table("meaning", TABLE.iter().filter(is_added), |row| {
-        row.help.to_owned()
+    let has_effect = |row: &&Row| !matches!(row.compat, Compat::Added | Compat::NoEffect(_));
+    let ours = TABLE.iter().filter(has_effect);
+    let cell = |row: &Row| match (row.compat, long_difference(row)) {
+        (_, Some(_)) => "see below".to_owned(),
+        (Compat::Differs(how), None) => how.to_owned(),
+        _ => "same".to_owned(),
+    };
+    let ours = table("here", ours, cell);
+    let differences = TABLE.iter().filter_map(|row| {
+        let parts = long_difference(row)?.split("; ");
+        let parts: String = parts.map(|part| format!("  - {part}\n")).collect();
+        Some(format!("- `{}`\n{parts}", row.flag))
     });
-    format!("{ours}\nOptions that the Go program does not have:\n\n{added}")
+    let differences: String = differences.collect();
+    let added = TABLE.iter().filter(|row| row.compat == Compat::Added);
+    let added = table("meaning", added, |row| row.help.to_owned());
+    let without_effect = without_effect();
+    format!(
+        "{ours}\nDifferences in detail:\n\n{differences}\n\
+         Accepted without effect:\n\n{without_effect}\n\
+         Options that the Go program does not have:\n\n{added}"
+    )
 }
 
 #[test]
 fn the_documented_options_are_those_of_the_table() {
     let text = std::fs::read_to_string(FILE).unwrap();
-    let (before, rest) = text.split_once(BEGIN).expect("a marker in docs/compat.md");
-    let (documented, after) = rest.split_once(END).expect("a marker in docs/compat.md");
+    let (before, rest) = text
+        .split_once(BEGIN)
+        .expect("a marker in docs/reference/compat.md");
+    let (documented, after) = rest
+        .split_once(END)
+        .expect("a marker in docs/reference/compat.md");
     let section = section();
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(FILE, format!("{before}{BEGIN}{section}{END}{after}")).unwrap();
@@ -79,6 +109,6 @@ fn the_documented_options_are_those_of_the_table() {
     }
     assert!(
         documented == section,
-        "docs/compat.md differs from exporter/src/options/table.rs; run with UPDATE_GOLDEN=1:\n{section}"
+        "docs/reference/compat.md differs from exporter/src/options/table.rs; run with UPDATE_GOLDEN=1:\n{section}"
     );
 }

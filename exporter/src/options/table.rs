@@ -1,7 +1,7 @@
 //! The table of options: one row an option.
 //!
 //! From it come the flags, the keys of the options file, the help, shell completion, the man page and the
-//! table in `docs/compat.md`. A new option is a row here and its use: `reader.value(&table::NEW)`. An
+//! table in `docs/reference/compat.md`. A new option is a row here and its use: `reader.value(&table::NEW)`. An
 //! option without a use is a compiler warning, and its constant has the type of its value.
 //!
 //! A row names the columns that differ from [`Row::EMPTY`]. Help, man page and documentation show the rows
@@ -92,7 +92,7 @@ heading "Custom resources", render: true {
         flag: "--custom-resource-state-config", key: Some("custom_resource_config"),
         form: Value("YAML"), reload: NewInstance,
         help: "Custom Resource State configuration as YAML text, which takes precedence over the file",
-        compat: Differs("the same samples (docs/custom-resources.md lists where they differ); all errors end \
+        compat: Differs("the same samples (docs/reference/custom-resources.md lists where they differ); all errors end \
             the startup at once; entries for built-in kinds work, too"),
     }
     CUSTOM_RESOURCE_STATE_CONFIG_FILE: Single<String> = parse::text, {

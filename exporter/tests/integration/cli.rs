@@ -55,7 +55,9 @@ fn flag_errors_go_to_standard_error_and_exit_with_1() {
 fn help_ends_with_examples_and_the_address_of_the_documentation() {
     for args in [&["--help"][..], &["render", "--help"], &["check", "--help"]] {
         let help = run(args, "").stdout;
-        let (_, examples) = help.split_once("\nExamples:\n").unwrap_or_else(|| panic!("{help}"));
+        let (_, examples) = help
+            .split_once("\nExamples:\n")
+            .unwrap_or_else(|| panic!("{help}"));
         assert!(examples.contains("  kube-state-metrics"), "{examples}");
         let documentation = concat!("Documentation: ", env!("CARGO_PKG_REPOSITORY"));
         assert!(examples.trim_end().ends_with(documentation), "{examples}");
@@ -258,7 +260,12 @@ fn without_a_cluster_it_says_what_to_do() {
         .unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{error}");
-    for cure in ["--kubeconfig", "$KUBECONFIG", "~/.kube/config", "--manifests"] {
+    for cure in [
+        "--kubeconfig",
+        "$KUBECONFIG",
+        "~/.kube/config",
+        "--manifests",
+    ] {
         assert!(error.contains(cure), "{cure}: {error}");
     }
 }

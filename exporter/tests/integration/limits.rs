@@ -304,7 +304,7 @@ fn clients_that_do_not_read_harm_nobody() {
 }
 
 #[test]
-#[ignore = "measures times: run it alone, see docs/testing.md"]
+#[ignore = "measures times: run it alone, see docs/explanation/testing.md"]
 fn a_thousand_clients_that_do_not_read_cost_others_a_tenth_at_most() {
     slow_clients_harm_nobody(1000, 2000, 1.1);
 }

@@ -15,7 +15,7 @@ const RARE: &[&str] = &[
 type Families = BTreeMap<String, String>;
 
 fn page() -> Families {
-    let page = include_str!("../../../docs/self-metrics.md");
+    let page = include_str!("../../../docs/reference/self-metrics.md");
     let rows = page.lines().filter_map(|line| {
         let mut cells = line.strip_prefix("| `")?.split(" | ");
         let name = cells.next()?.trim_end_matches('`');

@@ -1,4 +1,4 @@
-//! A real Prometheus scrapes both ports, by the configurations of docs/scraping.md.
+//! A real Prometheus scrapes both ports, by the configurations of docs/how-to/scrape.md.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -9,14 +9,14 @@ use super::api::Api;
 use super::authority::Authority;
 use super::support::{CLUSTER, Directory, Exporter, eventually_or, get};
 
-const DOCS: &str = include_str!("../../../docs/scraping.md");
+const DOCS: &str = include_str!("../../../docs/how-to/scrape.md");
 
-/// A configuration of docs/scraping.md, by the comment before it.
+/// A configuration of docs/how-to/scrape.md, by the comment before it.
 fn documented(name: &str) -> String {
     let marker = format!("<!-- {name} -->\n```yaml\n");
     let (_, rest) = DOCS
         .split_once(&marker)
-        .unwrap_or_else(|| panic!("docs/scraping.md has no {name}"));
+        .unwrap_or_else(|| panic!("docs/how-to/scrape.md has no {name}"));
     rest.split_once("```").unwrap().0.to_owned()
 }
 

@@ -22,7 +22,10 @@ fn one_line_says_what_is_served_and_where() {
         panic!("{:?}", exporter.introduction);
     };
     assert_eq!(*read, format!("reading manifests {CLUSTER}"));
-    assert!(off.starts_with("off by default: clusterrolebindings, clusterroles, endpoints, "), "{off}");
+    assert!(
+        off.starts_with("off by default: clusterrolebindings, clusterroles, endpoints, "),
+        "{off}"
+    );
     assert!(off.contains("--resources"), "{off}");
     let all = Exporter::start(&["--resources=pods"]);
     assert_eq!(all.introduction, [format!("reading manifests {CLUSTER}")]);

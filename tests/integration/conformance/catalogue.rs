@@ -127,11 +127,11 @@ fn the_documents_are_up_to_date() {
     let families = catalogue();
     for of_resource in families.chunk_by(|a, b| a.resource == b.resource) {
         let name = of_resource[0].resource.name();
-        let page = format!("docs/families/{name}.md");
+        let page = format!("docs/reference/families/{name}.md");
         golden::check(&page, &listing::markdown(of_resource));
     }
-    golden::check("docs/families/README.md", &index(&families));
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/families");
+    golden::check("docs/reference/families/README.md", &index(&families));
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/families");
     assert_eq!(
         std::fs::read_dir(root).unwrap().count(),
         BuiltIn::ALL.len() + 1,

@@ -1,4 +1,4 @@
-//! The queries of docs/queries.md: Prometheus itself says that their answers are right.
+//! The queries of docs/reference/queries.md: Prometheus itself says that their answers are right.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,7 @@ struct Question {
 }
 
 fn questions() -> Vec<Question> {
-    let text = golden::read("docs/queries.md");
+    let text = golden::read("docs/reference/queries.md");
     let sections = text.split("\n## ").skip(1);
     let questions = sections.map(|section| {
         let block = |language: &str| {

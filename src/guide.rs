@@ -1,0 +1,40 @@
+//! Tutorials and how-to guides of the book.
+//!
+//! | to ... | read |
+//! |---|---|
+//! | expose state from an existing service | [`service`] |
+//! | have metrics of your own kind | [`own_kind`] |
+//! | share the watches of an operator | [`share_a_watch`] |
+//! | add metrics to a plain `Controller::new` | [`controller`] |
+//! | answer one scrape with the metrics of the program, too | [`own_metrics`] |
+//! | test families | [`test_a_family`] |
+//! | test alerts and recording rules | [`test_alerts`] |
+//! | divide a large cluster among instances | [`shard`] |
+//! | configure Prometheus | [`scrape`] |
+//! | replace kube-state-metrics | [`migrate`] |
+//!
+//! A page with a `Cargo.toml` is a project that CI builds and tests outside the repository.
+
+/// Declares a module per page. Relative links of a page lead into the book; here, definitions that come
+/// before the page turn them into addresses.
+macro_rules! pages {
+    ($($name:ident => $page:literal,)*) => {$(
+        #[doc = include_str!("guide/links.md")]
+        #[doc = ""]
+        #[doc = include_str!(concat!("../docs/", $page, ".md"))]
+        pub mod $name {}
+    )*};
+}
+
+pages! {
+    service => "tutorials/service",
+    own_kind => "tutorials/own-kind",
+    share_a_watch => "how-to/share-a-watch",
+    controller => "how-to/controller",
+    own_metrics => "how-to/own-metrics",
+    test_a_family => "how-to/test-a-family",
+    test_alerts => "how-to/test-alerts",
+    shard => "how-to/shard",
+    scrape => "how-to/scrape",
+    migrate => "how-to/migrate",
+}
