@@ -102,8 +102,12 @@ fn the_root_has_at_most_twenty_names() {
 
 /// Whether a module exists for rustdoc only, as the guides do.
 fn is_text(module: &syn::ItemMod) -> bool {
-    let documentation: syn::Attribute = syn::parse_quote!(#[cfg(all(doc, not(doctest)))]);
-    module.attrs.contains(&documentation)
+    let conditions = module.attrs.iter().filter_map(|attribute| {
+        let list = attribute.meta.require_list().ok()?;
+        list.path.is_ident("cfg").then(|| list.tokens.to_string())
+    });
+    let mut conditions = conditions.map(|condition| condition.replace(' ', ""));
+    conditions.any(|condition| condition == "all(doc,not(doctest))")
 }
 
 fn exported(tree: &syn::UseTree, names: &mut Vec<String>) {

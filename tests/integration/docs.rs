@@ -176,7 +176,7 @@ fn addresses_of_files_in_the_sources_lead_somewhere() {
             }
         }
     }
-    assert!(followed > 5, "{followed}");
+    assert!(followed >= 2, "{followed}");
 }
 
 #[test]
