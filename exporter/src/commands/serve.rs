@@ -134,16 +134,17 @@ impl Program {
         })
     }
 
-    /// Says what is read, what is off, and in a last line what is served and where. That line comes a
-    /// second time if a cluster has to answer first.
+    /// Says what is read, what is off, and in a last line what is served and where. For a cluster, a line
+    /// before that one says where it listens, since the cluster has to answer first.
     fn announce(&mut self) {
-        for line in introduction::lines(&self.configuration) {
-            self.app.log_level.say(&line);
-        }
         let place = self.place();
         let instance = self.app.instance();
         let status = instance.status();
-        if status.ready {
+        for line in introduction::lines(&self.configuration) {
+            self.app.log_level.say(&line);
+        }
+        let reads_manifests = !self.configuration.options.source.manifests.is_empty();
+        if reads_manifests && status.ready {
             let line = format!("serving {} {place}", instance.summary());
             return self.app.log_level.say(&line);
         }
