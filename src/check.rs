@@ -94,15 +94,18 @@ pub fn check_as(
         }
     };
     report.warnings = config.warnings().to_vec();
-    report.errors = conflicts(&config);
+    let built_in = catalogue().into_iter();
+    report.warnings.extend(built_in.flat_map(|family| {
+        let resource = family.resource.to_string();
+        config.differences(&resource, &family.descriptor)
+    }));
     let objects: Vec<_> = objects.into_iter().collect();
     let builder = StateMetrics::builder()
         .custom_resources(&config)
         .all_fed_by_host()
         .known_kinds(KnownKind::of_objects(&objects));
     let metrics = match builder.build() {
-        Ok(metrics) if report.errors.is_empty() => metrics,
-        Ok(_) => return report,
+        Ok(metrics) => metrics,
         Err(error) => {
             let problems = error.problems().iter().map(ToString::to_string);
             report.errors.extend(problems.map(ConfigProblem::of_all));
@@ -134,36 +137,4 @@ pub fn check_as(
     report.repeated = made.saturating_sub(shown);
     report.unread = metrics.custom_resources().errors();
     report
-}
-
-/// Families that built-in resources have in another way: beside those, the configuration would be
-/// refused.
-fn conflicts(config: &Config) -> Vec<ConfigProblem> {
-    let catalogue = catalogue();
-    let mut problems = Vec::new();
-    let metrics = (config.entries()).flat_map(|entry| {
-        let about = entry.describe();
-        (entry.metrics.iter()).map(move |metric| (about.clone(), metric))
-    });
-    for (about, metric) in metrics {
-        let same = |family: &&crate::families::catalogue::CatalogueEntry| {
-            family.descriptor.name() == metric.name
-        };
-        let Some(family) = catalogue.iter().find(same) else {
-            continue;
-        };
-        for what in metric.differences(&family.descriptor) {
-            problems.push(ConfigProblem {
-                line: metric.line,
-                path: metric.place.clone(),
-                resource: Some(about.clone()),
-                metric: Some(metric.name.clone()),
-                message: format!(
-                    "the family `{}` of {} has another {what}; rename the metric",
-                    metric.name, family.resource
-                ),
-            });
-        }
-    }
-    problems
 }

@@ -39,6 +39,7 @@ mod collector;
 mod compile;
 mod config;
 mod definition_changes;
+mod differences;
 mod document;
 mod errors;
 mod evaluate;

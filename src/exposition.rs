@@ -40,6 +40,7 @@ mod format;
 mod gzip;
 #[cfg(feature = "gzip")]
 mod gzip_chunks;
+mod header_names;
 mod host_metrics;
 mod plan;
 mod plan_family;

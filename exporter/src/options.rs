@@ -20,7 +20,7 @@ mod table;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use reader::Reader;
+use reader::{Phase, Reader};
 
 pub(crate) use default_kubeconfig::SeveralKubeconfigs;
 pub(crate) use file::{OptionsFile, OptionsFileError};
@@ -58,7 +58,7 @@ pub(crate) struct OptionsError {
 // === impl Options ===
 
 impl Options {
-    /// Reads flags and options file; the file takes precedence. Also returns warnings.
+    /// Reads flags and options file at startup; the file takes precedence. Also returns warnings.
     ///
     /// # Errors
     ///
@@ -67,7 +67,29 @@ impl Options {
         flags: &Flags,
         file: Option<(&Path, &OptionsFile)>,
     ) -> Result<(Self, Vec<String>), OptionsError> {
-        let mut reader = Reader::new(flags, file);
+        Self::read(Reader::new(flags, file), file)
+    }
+
+    /// Reads flags and options file again, to replace the options in use.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), and if a configuration of custom resources that is not in use yet has
+    /// an error.
+    pub(crate) fn reload(
+        &self,
+        flags: &Flags,
+        file: Option<(&Path, &OptionsFile)>,
+    ) -> Result<(Self, Vec<String>), OptionsError> {
+        let custom_config = self.metrics.custom.text();
+        let phase = Phase::Reload { custom_config };
+        Self::read(Reader::new(flags, file).in_phase(phase), file)
+    }
+
+    fn read(
+        mut reader: Reader<'_>,
+        file: Option<(&Path, &OptionsFile)>,
+    ) -> Result<(Self, Vec<String>), OptionsError> {
         let options = Self {
             metrics: MetricsOptions::read(&mut reader),
             source: SourceOptions::read(&mut reader),

@@ -82,7 +82,9 @@ impl CustomResourceCollector {
             let family = match plan.metric_type() {
                 MetricType::StateSet => Family::state_set(name, help).labels(plan.label_name()),
                 MetricType::Info => Family::info(name, help),
-                MetricType::Gauge | MetricType::Counter => Family::gauge(name, help),
+                MetricType::Gauge | MetricType::Counter | MetricType::Unknown => {
+                    Family::gauge(name, help)
+                }
             };
             let family = family.reads(plan.reads());
             families.push(family.generator(Generator::new(Arc::clone(plan), constants, errors)));

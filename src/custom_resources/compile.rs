@@ -9,7 +9,7 @@ use super::kinds::KnownKind;
 use super::labels::{LabelPaths, constant_name};
 use super::path::Path;
 use crate::decode::ITEMS;
-use crate::family::{FamilyDescriptor, MetricType};
+use crate::family::MetricType;
 use crate::k8s::{METRIC_NAME, is_valid_label_name, is_valid_metric_name};
 
 /// The prefix of names where a configuration gives none.
@@ -25,6 +25,8 @@ pub(crate) struct Entry {
     pub(crate) kind: String,
     pub(crate) common_labels: BTreeMap<String, String>,
     pub(crate) metrics: Vec<Arc<MetricPlan>>,
+    /// The path of the entry in the document.
+    pub(super) place: String,
 }
 
 /// One metric, compiled.
@@ -81,18 +83,6 @@ impl MetricPlan {
             EachKind::StateSet { .. } => MetricType::StateSet,
             EachKind::Info => MetricType::Info,
         }
-    }
-
-    /// In what it differs from a family of its name: `type`, `help`.
-    pub(crate) fn differences(&self, other: &FamilyDescriptor) -> Vec<&'static str> {
-        let mut differences = Vec::new();
-        if self.metric_type() != other.metric_type() {
-            differences.push("type");
-        }
-        if self.help != other.help() {
-            differences.push("help");
-        }
-        differences
     }
 
     /// The label that carries the state of a state set.
@@ -179,7 +169,7 @@ impl Entry {
     }
 
     /// Whether the entry takes every type that another one takes.
-    fn covers(&self, other: &Self) -> bool {
+    pub(super) fn covers(&self, other: &Self) -> bool {
         let all = |own: &str, other: &str| own.is_empty() || own == other;
         self.group == other.group
             && all(&self.version, &other.version)
@@ -224,38 +214,7 @@ pub(super) fn compile(resources: Vec<Resource>, reader: &mut Reader) -> Vec<Entr
         }
     }
     reader.resource = None;
-    conflicts(&entries, reader);
     entries
-}
-
-/// Finds families of one name that are not the same family.
-fn conflicts(entries: &[Entry], reader: &mut Reader) {
-    let mut first: BTreeMap<&str, &MetricPlan> = BTreeMap::new();
-    for (at, entry) in entries.iter().enumerate() {
-        let replaced = (entries.iter().skip(at + 1)).any(|later| later.covers(entry));
-        if replaced || entry.group == "*" {
-            continue;
-        }
-        reader.resource = Some(entry.describe());
-        for metric in &entry.metrics {
-            reader.metric = Some(metric.name.clone());
-            let first = first.entry(&metric.name).or_insert(metric);
-            for (differs, what) in [
-                (first.metric_type() != metric.metric_type(), "type"),
-                (first.help != metric.help, "help"),
-            ] {
-                if differs {
-                    let message = format!(
-                        "the family `{}` has another {what} at line {}; make both equal, or rename \
-                         one of the two",
-                        metric.name, first.line
-                    );
-                    reader.problem(&metric.place, metric.line, message);
-                }
-            }
-        }
-    }
-    (reader.resource, reader.metric) = (None, None);
 }
 
 fn describe(group: &str, version: &str, kind: &str) -> String {
@@ -309,6 +268,7 @@ fn entry(resource: Resource, reader: &mut Reader) -> Entry {
         kind: resource.kind,
         common_labels: values(&resource.common_labels),
         metrics,
+        place: resource.place,
     }
 }
 

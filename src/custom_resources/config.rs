@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use super::collector::CustomResourceCollector;
 use super::compile::{Entry, MetricPlan, compile};
+use super::differences::{differences_from, warn_of_differences};
 use super::document::Reader;
 use super::kinds::KnownKind;
 use super::problem::{ConfigError, ConfigProblem};
+use crate::family::FamilyDescriptor;
 
 /// A configuration that is free of errors.
 ///
@@ -49,9 +51,44 @@ impl Config {
     ///
     /// Names everything that is wrong at once, with lines and paths.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        Self::parse_with(text, |_, _| {})
+    }
+
+    /// Reads a configuration without the families that have errors: each error of a family, or of
+    /// a resource with all its families, becomes a warning.
+    ///
+    /// ```
+    /// use kube_state_metrics::custom_resources::Config;
+    ///
+    /// let config = Config::parse_valid_families("
+    /// spec:
+    ///   resources:
+    ///   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+    ///     metrics:
+    ///     - { name: size, help: Size., each: { type: Gauge, gauge: { path: [spec, size] } } }
+    ///     - { name: not a name, each: { type: Gauge, gauge: { path: [spec, size] } } }
+    /// ")?;
+    /// assert!(config.family_names().eq(["kube_customresource_size"]));
+    /// assert!(config.warnings()[0].message.ends_with("the family is left out"));
+    /// # Ok::<(), kube_state_metrics::custom_resources::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the document itself cannot be read, or has no list of resources.
+    pub fn parse_valid_families(text: &str) -> Result<Self, ConfigError> {
+        Self::parse_with(text, leave_out_invalid)
+    }
+
+    fn parse_with(
+        text: &str,
+        adjust: impl FnOnce(&mut [Entry], &mut Reader),
+    ) -> Result<Self, ConfigError> {
         let mut reader = Reader::default();
         let resources = reader.document(text);
-        let entries = compile(resources, &mut reader);
+        let mut entries = compile(resources, &mut reader);
+        adjust(&mut entries, &mut reader);
+        warn_of_differences(&entries, &mut reader);
         let (problems, warnings) = (in_order(reader.problems), in_order(reader.warnings));
         if !problems.is_empty() {
             return Err(ConfigError { problems, warnings });
@@ -80,15 +117,20 @@ impl Config {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 
-    /// All metrics, whatever their kinds.
-    pub(crate) fn metrics(&self) -> impl Iterator<Item = &MetricPlan> {
-        self.entries()
-            .flat_map(|entry| &entry.metrics)
-            .map(|plan| &**plan)
+    /// Warnings of families that differ from the one of a resource in Rust with the same name.
+    pub(crate) fn differences(
+        &self,
+        resource: &str,
+        family: &FamilyDescriptor,
+    ) -> Vec<ConfigProblem> {
+        differences_from(self.inner.entries.iter(), resource, family)
     }
 
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.inner.entries.iter()
+    /// All metrics, whatever their kinds.
+    fn metrics(&self) -> impl Iterator<Item = &MetricPlan> {
+        (self.inner.entries.iter())
+            .flat_map(|entry| &entry.metrics)
+            .map(|plan| &**plan)
     }
 
     /// The names of the families, in the order of the document; one may stand there repeatedly.
@@ -179,6 +221,31 @@ fn takes(entry: &Entry, kind: &KnownKind) -> bool {
         && all(&entry.version, version)
         && all(&entry.kind, kind)
         && (is_exact || !group.is_empty() && !KnownKind::is_built_in(group, version, kind))
+}
+
+/// Removes the metrics that have errors, and turns these errors into warnings.
+fn leave_out_invalid(entries: &mut [Entry], reader: &mut Reader) {
+    for mut problem in std::mem::take(&mut reader.problems) {
+        let entry = (entries.iter_mut()).find(|entry| is_within(&problem.path, &entry.place));
+        let Some(entry) = entry else {
+            reader.problems.push(problem);
+            continue;
+        };
+        if (problem.path).starts_with(&format!("{}.metrics[", entry.place)) {
+            (entry.metrics).retain(|metric| !is_within(&problem.path, &metric.place));
+            problem.message += "; the family is left out";
+        } else {
+            entry.metrics.clear();
+            problem.message += "; the families of the resource are left out";
+        }
+        reader.warnings.push(problem);
+    }
+}
+
+/// Whether a path of the document is `place` or below it.
+fn is_within(path: &str, place: &str) -> bool {
+    let below = path.strip_prefix(place);
+    below.is_some_and(|below| below.is_empty() || below.starts_with(['.', '[']))
 }
 
 /// By line, each once: what a resource has may be looked at once per metric.

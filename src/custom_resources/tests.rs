@@ -159,13 +159,70 @@ fn warnings_come_along_with_errors() {
     let report = check(&config, []);
     assert_eq!(report.errors.len(), 1);
     assert!(report.warnings[0].path.ends_with("each.stateset"));
-    let conflict = of_widgets(&[
+}
+
+#[test]
+fn families_of_one_name_that_differ_are_one_warning_each() {
+    let config = of_widgets(&[
         "{ name: a, help: One., each: { type: Gauge, gauge: {} } }",
         "{ name: a, help: Two., each: { type: Gauge, gauge: {} } }",
+        "{ name: a, help: One., each: { type: StateSet, stateSet: { labelName: b } } }",
+        "{ name: a, help: Three., each: { type: Gauge, gauge: {} } }",
     ]);
-    let error = &problems(&conflict)[0];
+    let config = Config::parse(&config).unwrap();
+    let warnings: Vec<_> = config.warnings().iter().map(ToString::to_string).collect();
     let of = "(metric kube_customresource_a of acme.dev/v1 Widget)";
-    assert!(error.ends_with(of), "{error}");
+    assert_eq!(
+        warnings,
+        [
+            format!(
+                "line 6: spec.resources[0].metrics[1]: the help of the family \
+                 `kube_customresource_a` differs at lines 5, 6 and 8; the exposition shows the \
+                 help of the resource that comes first by its name {of}"
+            ),
+            format!(
+                "line 7: spec.resources[0].metrics[2]: the type of the family \
+                 `kube_customresource_a` differs at lines 5 and 7; it is written as `gauge` {of}"
+            ),
+        ]
+    );
+}
+
+#[test]
+fn a_family_with_an_error_can_be_left_out_alone() {
+    let metrics = of_widgets(&[
+        "{ name: a, each: { type: Gauge, gauge: { path: [spec, size] } } }",
+        "{ name: a b, each: { type: Gauge, gauge: { path: [spec, size] } } }",
+        "{ name: c, each: { type: Counter } }",
+        "{ name: d, each: { type: Gauge, gauge: { path: text } } }",
+        "{ name: e, commonLabels: { a-b: x }, each: { type: Gauge, gauge: {} } }",
+    ]);
+    let config = format!(
+        "{metrics}  - groupVersionKind: {{ group: other.dev, version: v1, kind: Other }}\n    \
+         labelsFromPath: {{ a: ['[0]'] }}\n    metrics:\n    \
+         - {{ name: f, each: {{ type: Gauge, gauge: {{}} }} }}\n"
+    );
+    assert!(Config::parse(&config).is_err());
+    let config = Config::parse_valid_families(&config).unwrap();
+    assert!(config.family_names().eq(["kube_customresource_a"]));
+    let warnings: Vec<_> = (config.warnings().iter())
+        .map(|own| (own.line, own.message.rsplit("; ").next().unwrap()))
+        .collect();
+    let of_family = "the family is left out";
+    let of_resource = "the families of the resource are left out";
+    assert_eq!(
+        warnings,
+        [
+            (6, of_family),
+            (7, of_family),
+            (8, of_family),
+            (9, of_family),
+            (11, of_resource),
+        ]
+    );
+    for whole in ["spec: { resources: 1 }", "spec: [", "# nothing"] {
+        assert!(Config::parse_valid_families(whole).is_err(), "{whole}");
+    }
 }
 
 #[test]
@@ -478,30 +535,44 @@ fn a_selection_names_custom_resources_in_every_spelling() {
 }
 
 #[test]
-fn another_configuration_starts_over_and_a_bad_one_changes_nothing() {
+fn another_configuration_starts_over_and_may_differ_from_other_families() {
     let metrics = metrics();
     metrics
         .custom_resources()
         .set_known_kinds([widget("v1")])
         .unwrap();
     feed(&metrics, &widget("v1"), 3);
-    let before = text(&metrics, ExpositionFilter::default());
-    let conflicting = CONFIG
+    assert!(text(&metrics, ExpositionFilter::default()).contains("acme_size"));
+    let differing = CONFIG
         .replace("acme\n", "kube\n")
         .replace("name: size", "name: pod_info");
-    let error = metrics
-        .custom_resources()
-        .set_config(Some(&Config::parse(&conflicting).unwrap()))
-        .unwrap_err();
+    let custom = metrics.custom_resources();
+    custom
+        .set_config(Some(&Config::parse(&differing).unwrap()))
+        .unwrap();
+    let warnings = custom.warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(
-        error
-            .to_string()
-            .contains("`kube_pod_info` of pods and of the custom resource configuration")
+        warnings[0]
+            .message
+            .starts_with("the family `kube_pod_info` of pods has another help")
     );
-    assert_eq!(text(&metrics, ExpositionFilter::default()), before);
+    feed(&metrics, &widget("v1"), 4);
+    let pod: Pod = serde_json::from_value(json!({ "metadata": { "name": "p" } })).unwrap();
+    let mut pods = metrics.feed::<Pod>().unwrap();
+    pods.apply_object(&pod);
+    let all = text(&metrics, ExpositionFilter::default());
+    assert_eq!(
+        all.matches("# TYPE kube_pod_info gauge\n").count(),
+        1,
+        "{all}"
+    );
+    assert_eq!(all.matches("\nkube_pod_info{").count(), 2, "{all}");
+    pods.delete_object(&pod);
 
     let other = Config::parse(&CONFIG.replace("name: size", "name: other")).unwrap();
-    let changes = metrics.custom_resources().set_config(Some(&other)).unwrap();
+    let changes = custom.set_config(Some(&other)).unwrap();
+    assert!(custom.warnings().is_empty());
     assert_eq!((changes.added.len(), changes.removed.len()), (1, 1));
     feed(&metrics, &widget("v1"), 5);
     assert!(text(&metrics, ExpositionFilter::default()).contains("acme_other"));

@@ -1,5 +1,6 @@
 //! [`FamilyMetadata`]: name, help and type of a family, for the headers of every format.
 
+use super::header_names::HeaderNames;
 use crate::family::{FamilyDescriptor, MetricType, Stability};
 
 /// Units that Prometheus' [naming practice](https://prometheus.io/docs/practices/naming/#base-units)
@@ -23,15 +24,19 @@ pub(crate) struct FamilyMetadata {
 // === impl FamilyMetadata ===
 
 impl FamilyMetadata {
-    /// Merges the declarations of one family, which agree in type and help.
+    /// Merges the declarations of one family: the help text is that of the first one, and the type
+    /// covers all of them.
     ///
-    /// `is_family` tells whether a family with a given name exists.
+    /// In OpenMetrics, the family takes its name without the suffix of its type from `header_names`
+    /// if the name is free.
     pub(super) fn new(
         first: &FamilyDescriptor,
         others: &[&FamilyDescriptor],
-        is_family: impl Fn(&str) -> bool,
+        header_names: &mut HeaderNames<'_>,
     ) -> Self {
-        let (name, metric_type) = (first.name(), first.metric_type());
+        let name = first.name();
+        let types = others.iter().map(|declared| declared.metric_type());
+        let metric_type = types.fold(first.metric_type(), MetricType::merged_with);
         let has_state_label =
             |declared: &FamilyDescriptor| declared.labels().any(|label| label == name);
         Self {
@@ -41,7 +46,7 @@ impl FamilyMetadata {
             has_state_label: has_state_label(first)
                 && others.iter().all(|declared| has_state_label(declared)),
             is_short_name_free: short_name(name, metric_type)
-                .is_some_and(|short_name| !is_family(short_name)),
+                .is_some_and(|short_name| header_names.take(short_name, metric_type)),
         }
     }
 
@@ -83,7 +88,7 @@ fn short_name(name: &str, metric_type: MetricType) -> Option<&str> {
     let suffix = match metric_type {
         MetricType::Counter => "_total",
         MetricType::Info => "_info",
-        MetricType::Gauge | MetricType::StateSet => return None,
+        MetricType::Gauge | MetricType::StateSet | MetricType::Unknown => return None,
     };
     name.strip_suffix(suffix).filter(|short| !short.is_empty())
 }
@@ -113,7 +118,12 @@ mod tests {
     fn the_unit_is_the_last_word_before_the_suffix_of_the_type() {
         let unit = |builder: FamilyBuilder<Pod>| {
             let family = builder.generate(|_, _| {});
-            FamilyMetadata::new(family.descriptor(), &[], |_| false).unit()
+            FamilyMetadata::new(
+                family.descriptor(),
+                &[],
+                &mut HeaderNames::new([].into_iter()),
+            )
+            .unit()
         };
         assert_eq!(
             unit(Family::gauge("a_deadline_seconds", "")),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::family_column::FamilyColumn;
 use super::family_metadata::FamilyMetadata;
+use super::header_names::HeaderNames;
 use super::plan_family::PlanFamily;
 use crate::family::FamilyDescriptor;
 use crate::resource::ResourceInfo;
@@ -21,7 +22,7 @@ pub(crate) struct Plan {
     families: Vec<PlanFamily>,
 }
 
-/// A family that two collectors declare differently.
+/// A family that two collectors in Rust declare differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PlanProblem {
     pub(crate) family: String,
@@ -32,9 +33,9 @@ pub(crate) struct PlanProblem {
 
 /// The declarations and columns of one family while a plan is made.
 struct DeclaredFamily<'a> {
-    /// The resource that declares the family first.
-    resource: &'a ResourceInfo,
     first: &'a FamilyDescriptor,
+    /// The first declaration in Rust, with its resource.
+    first_in_rust: Option<(&'a ResourceInfo, &'a FamilyDescriptor)>,
     others: Vec<&'a FamilyDescriptor>,
     columns: Vec<FamilyColumn>,
     may_repeat: bool,
@@ -45,7 +46,9 @@ struct DeclaredFamily<'a> {
 impl Plan {
     /// Arranges the families of all stores: resources by name, families in their order.
     ///
-    /// A family that several stores feed is written once, at the position of its first store.
+    /// A family that several stores feed is written once, at the position of its first store, with
+    /// the help text of that store. Declarations of a configuration may differ from the others: the
+    /// family then has a type that covers all of them. Declarations in Rust must agree.
     pub(crate) fn new(
         mut stores: Vec<Arc<dyn AnyStore>>,
         constants: &[(String, String)],
@@ -64,16 +67,21 @@ impl Plan {
                     samples: family.column,
                     prefix: RowPrefix::new(name, constants, family.has_base_labels),
                 };
+                let in_rust =
+                    (!store.resource().is_configured()).then_some((store.resource(), descriptor));
                 let position = *positions.entry(name).or_insert(declared.len());
                 if let Some(earlier) = declared.get_mut(position) {
-                    problems.extend(earlier.conflicts(descriptor, store.resource()));
+                    if let Some((resource, descriptor)) = in_rust {
+                        problems.extend(earlier.conflicts(descriptor, resource));
+                    }
+                    earlier.first_in_rust = earlier.first_in_rust.or(in_rust);
                     earlier.others.push(descriptor);
                     earlier.columns.push(column);
                     earlier.may_repeat = true;
                 } else {
                     declared.push(DeclaredFamily {
-                        resource: store.resource(),
                         first: descriptor,
+                        first_in_rust: in_rust,
                         others: Vec::new(),
                         columns: vec![column],
                         may_repeat: !family.identity,
@@ -84,9 +92,9 @@ impl Plan {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let is_family = |name: &str| positions.contains_key(name);
+        let mut header_names = HeaderNames::new(positions.keys().copied());
         let families = declared.into_iter().map(|family| {
-            let metadata = FamilyMetadata::new(family.first, &family.others, is_family);
+            let metadata = FamilyMetadata::new(family.first, &family.others, &mut header_names);
             PlanFamily::new(metadata, family.columns, family.may_repeat)
         });
         let families = families.collect();
@@ -120,24 +128,25 @@ fn sort_name(resource: &ResourceInfo) -> (Cow<'_, str>, &str, &str) {
 // === impl DeclaredFamily ===
 
 impl DeclaredFamily<'_> {
-    /// In what another declaration of the family differs from the first one.
+    /// How another declaration in Rust differs from the first one in Rust.
     fn conflicts(
         &self,
         other: &FamilyDescriptor,
         resource: &ResourceInfo,
     ) -> impl Iterator<Item = PlanProblem> {
-        let differences = [
-            ("type", self.first.metric_type() != other.metric_type()),
-            ("help", self.first.help() != other.help()),
-        ];
-        let (first, second) = (self.resource.to_string(), resource.to_string());
-        let family = other.name().to_owned();
-        let differences = differences.into_iter().filter(|(_, differs)| *differs);
-        differences.map(move |(what, _)| PlanProblem {
-            family: family.clone(),
-            what,
-            first: first.clone(),
-            second: second.clone(),
+        let first = self.first_in_rust.into_iter();
+        first.flat_map(move |(first_resource, first)| {
+            let differences = [
+                ("type", first.metric_type() != other.metric_type()),
+                ("help", first.help() != other.help()),
+            ];
+            let differences = differences.into_iter().filter(|(_, differs)| *differs);
+            differences.map(move |(what, _)| PlanProblem {
+                family: other.name().to_owned(),
+                what,
+                first: first_resource.to_string(),
+                second: resource.to_string(),
+            })
         })
     }
 }

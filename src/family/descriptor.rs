@@ -22,6 +22,9 @@ pub enum MetricType {
     Info,
     /// One sample per possible state, 1 for the current one. Declared as a gauge in the text format.
     StateSet,
+    /// Families of one name have different types, and one of them is a counter. Declared as
+    /// `untyped` in the text format. No family declares this type itself.
+    Unknown,
 }
 
 impl MetricType {
@@ -33,6 +36,18 @@ impl MetricType {
             Self::Counter => "counter",
             Self::Info => "info",
             Self::StateSet => "stateset",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The type that covers the samples of two families of one name.
+    pub(crate) fn merged_with(self, other: Self) -> Self {
+        match (self, other) {
+            _ if self == other => self,
+            (Self::Counter | Self::Unknown, _) | (_, Self::Counter | Self::Unknown) => {
+                Self::Unknown
+            }
+            _ => Self::Gauge,
         }
     }
 }

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::errors::BuildProblem;
 use super::settings::Settings;
-use crate::custom_resources::{Config, CustomResourceCollector, KnownKind};
+use crate::custom_resources::{Config, ConfigProblem, CustomResourceCollector, KnownKind};
 use crate::resource::ResourceInfo;
 use crate::store::AnyStore;
 
@@ -21,21 +20,19 @@ pub(crate) struct Configured {
     pub(super) config: Option<Config>,
     pub(super) kinds: Vec<KnownKind>,
     pub(super) collectors: Vec<CustomResourceCollector>,
+    /// Families that differ from families in Rust of the same name.
+    pub(super) warnings: Vec<ConfigProblem>,
 }
 
 // === impl ConfiguredOptions ===
 
 impl ConfiguredOptions {
-    /// Families of the configuration that differ from families of the same name in stores.
-    pub(crate) fn conflicts(&self, stores: &[Arc<dyn AnyStore>]) -> Vec<BuildProblem> {
-        match &self.config {
-            Some(config) => conflicts(config, stores),
-            None => Vec::new(),
-        }
-    }
-
-    /// The stores for the kinds that are known at startup.
-    pub(crate) fn start(self, settings: &Settings) -> (Configured, Vec<Arc<dyn AnyStore>>) {
+    /// The stores for the kinds that are known at startup, beside stores of families in Rust.
+    pub(crate) fn start(
+        self,
+        settings: &Settings,
+        in_rust: &[Arc<dyn AnyStore>],
+    ) -> (Configured, Vec<Arc<dyn AnyStore>>) {
         let collectors = match &self.config {
             Some(config) => config.collectors(&self.kinds),
             None => Vec::new(),
@@ -44,7 +41,9 @@ impl ConfiguredOptions {
             .iter()
             .map(|collector| settings.store_of(collector.clone().into()));
         let stores = stores.collect();
+        let warnings = (self.config.as_ref()).map(|config| differences(config, in_rust));
         let configured = Configured {
+            warnings: warnings.unwrap_or_default(),
             config: self.config,
             kinds: self.kinds,
             collectors,
@@ -79,26 +78,16 @@ pub(crate) fn link_stores(stores: &[Arc<dyn AnyStore>]) {
     }
 }
 
-/// Reports families of the configuration that differ from families of the same name in stores.
-pub(super) fn conflicts(config: &Config, stores: &[Arc<dyn AnyStore>]) -> Vec<BuildProblem> {
-    let mut problems = Vec::new();
-    for store in stores {
-        for family in store.families() {
-            let descriptor = family.descriptor;
-            for metric in (config.metrics()).filter(|metric| metric.name == descriptor.name()) {
-                for what in metric.differences(descriptor) {
-                    problems.push(BuildProblem::FamilyConflict {
-                        family: metric.name.clone(),
-                        first: store.resource().to_string(),
-                        second: format!(
-                            "the custom resource configuration (line {}: {})",
-                            metric.line, metric.place
-                        ),
-                        what,
-                    });
-                }
-            }
-        }
-    }
-    problems
+/// Warnings of families of the configuration that differ from families of the same name in stores of
+/// families in Rust.
+pub(super) fn differences(config: &Config, stores: &[Arc<dyn AnyStore>]) -> Vec<ConfigProblem> {
+    let in_rust = stores
+        .iter()
+        .filter(|store| !store.resource().is_configured());
+    let differences = in_rust.flat_map(|store| {
+        let resource = store.resource().to_string();
+        let families = store.families().into_iter();
+        families.flat_map(move |family| config.differences(&resource, family.descriptor))
+    });
+    differences.collect()
 }

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::configured::{Configured, conflicts, link_stores};
+use super::configured::{Configured, differences, link_stores};
 use super::errors::BuildError;
 use super::state_metrics::StateMetrics;
-use crate::custom_resources::{Config, CustomResourceCollector, FamilyErrors, KnownKind};
+use crate::custom_resources::{
+    Config, ConfigProblem, CustomResourceCollector, FamilyErrors, KnownKind,
+};
 use crate::exposition::Plan;
 use crate::resource::ResourceInfo;
 use crate::store::AnyStore;
@@ -76,7 +78,8 @@ impl CustomResources {
     ///
     /// # Errors
     ///
-    /// If families conflict with others of the same name; nothing changes then.
+    /// If the stores cannot have a common exposition; nothing changes then. Families that differ
+    /// from others of the same name are no error, see [`warnings`](Self::warnings).
     pub fn set_known_kinds(
         &self,
         kinds: impl IntoIterator<Item = KnownKind>,
@@ -93,7 +96,9 @@ impl CustomResources {
     ///
     /// # Errors
     ///
-    /// If families conflict with others of the same name; the running configuration stays then.
+    /// If the stores cannot have a common exposition; the running configuration stays then.
+    /// Families that differ from others of the same name are no error, see
+    /// [`warnings`](Self::warnings).
     pub fn set_config(&self, config: Option<&Config>) -> Result<ResourceChanges, BuildError> {
         let mut configured = self.metrics.configured();
         let kinds = configured.kinds.clone();
@@ -110,6 +115,34 @@ impl CustomResources {
     #[must_use]
     pub fn collectors(&self) -> Vec<CustomResourceCollector> {
         self.metrics.configured().collectors.clone()
+    }
+
+    /// Families of the configuration that have another help or type than the family in Rust of the
+    /// same name.
+    ///
+    /// The exposition has the help text of the store that comes first, and a type that covers all
+    /// samples. [`Config::warnings`] names the families that differ within the configuration.
+    ///
+    /// ```
+    /// use kube_state_metrics::custom_resources::Config;
+    /// use kube_state_metrics::{BuiltIn, StateMetrics};
+    ///
+    /// let config = Config::parse("
+    /// spec:
+    ///   resources:
+    ///   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+    ///     metricNamePrefix: kube
+    ///     metrics:
+    ///     - { name: pod_info, help: A widget., each: { type: Info, info: { path: [spec] } } }
+    /// ")?;
+    /// let builder = StateMetrics::builder().built_in([BuiltIn::Pods]).custom_resources(&config);
+    /// let warnings = builder.build()?.custom_resources().warnings();
+    /// assert!(warnings[0].message.starts_with("the family `kube_pod_info` of pods has another help"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn warnings(&self) -> Vec<ConfigProblem> {
+        self.metrics.configured().warnings.clone()
     }
 
     /// The errors of configured families that had some since their kind was added.
@@ -148,12 +181,11 @@ impl CustomResources {
         let plan = self.metrics.plan();
         let (mut stores, removed): (Vec<_>, Vec<_>) =
             plan.stores().iter().cloned().partition(is_kept);
-        if !keeps_config && let Some(config) = &config {
-            let problems = conflicts(config, &stores);
-            if !problems.is_empty() {
-                return Err(BuildError::new(problems));
-            }
-        }
+        let warnings = match &config {
+            _ if keeps_config => configured.warnings.clone(),
+            Some(config) => differences(config, &stores),
+            None => Vec::new(),
+        };
         let mut changes = ResourceChanges {
             added: Vec::new(),
             removed: removed
@@ -181,6 +213,7 @@ impl CustomResources {
             config,
             kinds,
             collectors,
+            warnings,
         };
         Ok(changes)
     }

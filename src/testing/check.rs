@@ -236,7 +236,7 @@ fn declared_problems(
     let stem = match declared.metric_type {
         MetricType::Counter => name.strip_suffix("_total"),
         MetricType::Info => name.strip_suffix("_info"),
-        MetricType::Gauge | MetricType::StateSet => Some(name),
+        MetricType::Gauge | MetricType::StateSet | MetricType::Unknown => Some(name),
     };
     match (declared.metric_type, stem) {
         (MetricType::Counter, None) => {

@@ -60,7 +60,7 @@ pub(crate) fn run(flags: Flags) -> Result<(), AnyError> {
 async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
     let mut signals = Signals::new()?;
     let telemetry = Telemetry::new()?;
-    let (mut file_watcher, configuration) = Configuration::read(&flags, Vec::new(), true);
+    let (mut file_watcher, configuration) = Configuration::read(&flags, None);
     let mut program = Program::start(flags, configuration?, telemetry, log_level).await?;
     program.announce();
     'serving: loop {
@@ -69,9 +69,9 @@ async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
             () = file_watcher.changed() => {}
         }
         loop {
-            let watched = program.configuration.watched_files();
             let read;
-            (file_watcher, read) = Configuration::read(&program.flags, watched, false);
+            (file_watcher, read) =
+                Configuration::read(&program.flags, Some(&program.configuration));
             tokio::select! {
                 () = signals.received() => break 'serving,
                 () = program.reload(read) => break,

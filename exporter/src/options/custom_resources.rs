@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use kube_state_metrics::custom_resources::Config;
 
-use super::reader::Reader;
+use super::reader::{Phase, Reader};
 use super::table;
 
 /// The metrics of custom resources.
@@ -19,9 +19,11 @@ pub(crate) struct CustomResources {
     pub(crate) only: bool,
 }
 
-/// A configuration without errors.
+/// A configuration whose families have no errors.
 #[derive(Clone, Debug)]
 pub(crate) struct Configured {
+    /// The flag, the key or the file that it is from.
+    from: String,
     text: String,
     pub(crate) config: Config,
 }
@@ -51,7 +53,7 @@ impl CustomResources {
                 ));
             }
             return Self {
-                config: Configured::parse(reader, &inline_from, text.to_owned()),
+                config: Configured::parse(reader, inline_from, text.to_owned(), may_be_missing),
                 file: None,
                 only,
             };
@@ -63,10 +65,16 @@ impl CustomResources {
             Some((path, source.content.clone()?))
         });
         Self {
-            config: text.and_then(|(path, text)| Configured::parse(reader, &path, text)),
+            config: text
+                .and_then(|(path, text)| Configured::parse(reader, path, text, may_be_missing)),
             file: source,
             only,
         }
+    }
+
+    /// The text of the configuration.
+    pub(super) fn text(&self) -> Option<&str> {
+        self.config.as_ref().map(|own| own.text.as_str())
     }
 
     /// Warns of options that leave no metrics.
@@ -85,14 +93,30 @@ impl CustomResources {
 
 impl Configured {
     /// Parses a configuration and collects its problems and warnings.
-    fn parse(reader: &mut Reader<'_>, from: &str, text: String) -> Option<Self> {
-        match Config::parse(&text) {
+    ///
+    /// If the program may start without a configuration, it also starts without the families that
+    /// have errors. A change of the configuration must have no error.
+    fn parse(
+        reader: &mut Reader<'_>,
+        from: String,
+        text: String,
+        may_be_missing: bool,
+    ) -> Option<Self> {
+        let is_accepted = match reader.phase() {
+            Phase::Startup => true,
+            Phase::Reload { custom_config } => custom_config == Some(text.as_str()),
+        };
+        let config = match may_be_missing && is_accepted {
+            true => Config::parse_valid_families(&text),
+            false => Config::parse(&text),
+        };
+        match config {
             Ok(config) => {
                 let warnings = config.warnings().iter();
                 reader
                     .warnings
                     .extend(warnings.map(|warning| format!("{from}: {warning}")));
-                Some(Self { text, config })
+                Some(Self { from, text, config })
             }
             Err(error) => {
                 let problems = error.problems().iter();
@@ -102,6 +126,11 @@ impl Configured {
                 None
             }
         }
+    }
+
+    /// Where the configuration is from, for messages.
+    pub(super) fn from(&self) -> &str {
+        &self.from
     }
 }
 

@@ -89,6 +89,9 @@ impl MetricsOptions {
                 reader
                     .warnings
                     .extend(metrics.warnings().iter().map(ToString::to_string));
+                let from = self.custom.config.as_ref().map_or("", |own| own.from());
+                let differences = metrics.custom_resources().warnings();
+                (reader.warnings).extend(differences.iter().map(|own| format!("{from}: {own}")));
             }
             Err(error) => {
                 // These are reported above, with their flag.

@@ -14,8 +14,20 @@ use super::table::TABLE;
 pub(super) struct Reader<'a> {
     flags: &'a Flags,
     file: Option<(&'a Path, &'a OptionsFile)>,
+    phase: Phase<'a>,
     pub(super) problems: Vec<String>,
     pub(super) warnings: Vec<String>,
+}
+
+/// When the options are read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Phase<'a> {
+    Startup,
+    /// The options may replace those in use.
+    Reload {
+        /// The text of the configuration of custom resources in use.
+        custom_config: Option<&'a str>,
+    },
 }
 
 // === impl Reader ===
@@ -26,6 +38,7 @@ impl<'a> Reader<'a> {
         let mut reader = Self {
             flags,
             file,
+            phase: Phase::Startup,
             problems: Vec::new(),
             warnings: Vec::new(),
         };
@@ -38,6 +51,16 @@ impl<'a> Reader<'a> {
             }
         }
         reader
+    }
+
+    /// Reads for a program in another phase than its start.
+    pub(super) fn in_phase(mut self, phase: Phase<'a>) -> Self {
+        self.phase = phase;
+        self
+    }
+
+    pub(super) fn phase(&self) -> Phase<'a> {
+        self.phase
     }
 
     /// The value of an option. A value that cannot be parsed is a problem and reads as an empty one.

@@ -110,7 +110,9 @@ heading "Custom resources", render: true {
     CONTINUE_WITHOUT_CUSTOM_RESOURCE_STATE_CONFIG_FILE: Single<bool> = parse::switch, {
         flag: "--continue-without-custom-resource-state-config-file",
         key: Some("continue_without_custom_resource_state_config_file"), form: Switch, reload: Live,
-        help: "Start without the Custom Resource State file and load it once it exists",
+        help: "Start without the Custom Resource State file and load it once it exists; start without its \
+            families that have errors",
+        compat: Differs("same; at startup, families that have errors are left out alone"),
     }
 }
 heading "Sharding", render: true {

@@ -513,12 +513,56 @@ fn all_that_is_wrong_with_a_configuration_of_custom_resources_is_told_with_the_r
         ),
         "{message}"
     );
-    // What contradicts a family of the crate's own is told as well.
+}
+
+#[test]
+fn a_family_that_differs_from_a_built_in_one_is_a_warning() {
     let config = "spec:\n  resources:\n  - groupVersionKind: {group: acme.dev}\n    metricNamePrefix: kube\n    metrics:\n    - {name: pod_info, each: {type: Gauge, gauge: {path: [a]}}}\n";
-    let message = Options::new(&inline(config), None).unwrap_err().to_string();
+    let (_, warnings) = Options::new(&inline(config), None).unwrap();
+    let start = "--custom-resource-state-config: line 6: spec.resources[0].metrics[0]: the family \
+                 `kube_pod_info` of pods has another help";
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with(start), "{warnings:?}");
+}
+
+#[test]
+fn a_family_with_an_error_is_left_out_at_startup_alone() {
+    let config = |size: &str| {
+        format!(
+            "spec:\n  resources:\n  - groupVersionKind: {{group: acme.dev}}\n    metrics:\n    \
+             - {{name: {size}, each: {{type: Gauge, gauge: {{path: [a]}}}}}}\n    \
+             - {{name: a-b, each: {{type: Gauge, gauge: {{path: [a]}}}}}}\n"
+        )
+    };
+    let lenient = |config: &str| {
+        inline(config).with(
+            &table::CONTINUE_WITHOUT_CUSTOM_RESOURCE_STATE_CONFIG_FILE.row,
+            "true",
+        )
+    };
+    assert!(Options::new(&inline(&config("size")), None).is_err());
+    let (running, warnings) = Options::new(&lenient(&config("size")), None).unwrap();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(
-        message
-            .contains("`kube_pod_info` of pods and of the custom resource configuration (line 6: "),
-        "{message}"
+        warnings[0].contains("`kube_customresource_a-b`")
+            && warnings[0].contains("; the family is left out"),
+        "{warnings:?}"
+    );
+    let families = running.metrics.custom.config.as_ref().unwrap();
+    assert!(
+        families
+            .config
+            .family_names()
+            .eq(["kube_customresource_size"])
+    );
+    // The configuration in use remains valid when other options change.
+    let (same, _) = running.reload(&lenient(&config("size")), None).unwrap();
+    assert_eq!(same.metrics, running.metrics);
+    let error = running
+        .reload(&lenient(&config("other")), None)
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("`kube_customresource_a-b`"),
+        "{error}"
     );
 }

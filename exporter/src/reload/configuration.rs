@@ -42,18 +42,18 @@ impl Configuration {
     /// Reads the options, and all files that the flags or the options file name.
     ///
     /// Also returns a watcher of those files, which reports every change after they were read. The
-    /// caller passes the files that are `watched` already, and whether the program is starting.
+    /// caller passes the configuration of the running program, unless the program is starting.
     pub(crate) fn read(
         flags: &Flags,
-        mut watched: Vec<PathBuf>,
-        is_startup: bool,
+        running: Option<&Self>,
     ) -> (FileWatcher, Result<Self, ConfigurationError>) {
+        let mut watched = running.map(Self::watched_files).unwrap_or_default();
         if watched.is_empty() {
             watched.extend(FileOptions::of(flags).path);
         }
         loop {
             let file_watcher = FileWatcher::new(watched.clone());
-            let configuration = Self::read_once(flags, is_startup);
+            let configuration = Self::read_once(flags, running);
             match &configuration {
                 // A file that was not watched may have changed since it was read: read it again.
                 Ok(configuration)
@@ -75,7 +75,7 @@ impl Configuration {
         }
     }
 
-    fn read_once(flags: &Flags, is_startup: bool) -> Result<Self, ConfigurationError> {
+    fn read_once(flags: &Flags, running: Option<&Self>) -> Result<Self, ConfigurationError> {
         let FileOptions {
             path,
             may_be_missing,
@@ -93,7 +93,7 @@ impl Configuration {
         });
         let file = match file.transpose() {
             Ok(file) => file,
-            Err(error) if is_startup && may_be_missing => {
+            Err(error) if running.is_none() && may_be_missing => {
                 tracing::warn!("{error}; going on with the flags alone");
                 None
             }
@@ -101,7 +101,10 @@ impl Configuration {
         };
         let is_used = file.is_some();
         let file = file.as_ref().map(|(path, file)| (*path, file));
-        let (mut options, warnings) = Options::new(flags, file)?;
+        let (mut options, warnings) = match running {
+            None => Options::new(flags, file)?,
+            Some(running) => running.options.reload(flags, file)?,
+        };
         for warning in warnings {
             tracing::warn!("{warning}");
         }

@@ -398,6 +398,36 @@ fn a_file_that_is_missing_may_come_later() {
 }
 
 #[test]
+fn a_family_with_an_error_is_left_out_at_the_start_alone() {
+    let manifests = manifests();
+    let directory = Directory::new("custom-partly");
+    let broken =
+        format!("{CONFIG}    - {{ name: a b, each: {{ type: Gauge, gauge: {{ path: [a] }} }} }}\n");
+    let file = directory.write("crs.yaml", &broken);
+    let exporter = Exporter::serving(&[
+        "--manifests",
+        manifests.str(),
+        "--custom-resource-state-config-file",
+        &file,
+        "--continue-without-custom-resource-state-config-file",
+    ]);
+    let shows = |name: &str| exporter.metrics("").contains(name);
+    assert!(shows(&sample("a", "3")));
+    exporter.tells("`widget_a b` is not a metric name; use letters, digits, `_` and `:`, and no digit in front; the family is left out");
+
+    // Another file with the error is not used, the corrected one is.
+    directory.write("crs.yaml", &broken.replace("name: size", "name: other"));
+    eventually("it is refused", || {
+        (reloaded(&exporter, &file) == Some(0.0)).then_some(())
+    });
+    assert!(shows("widget_size{") && !shows("widget_other{"));
+    directory.write("crs.yaml", &CONFIG.replace("name: size", "name: other"));
+    eventually("the correction shows", || {
+        shows("widget_other{").then_some(())
+    });
+}
+
+#[test]
 fn kinds_of_a_cluster_are_discovered_and_watched() {
     let definition = json!({
         "metadata": { "name": "widgets.acme.dev", "resourceVersion": "1" },

@@ -58,7 +58,7 @@ fn name_and_type(family: &FamilyMetadata) -> (&str, &'static str) {
     let (name, short_name) = (family.name(), family.short_name());
     match (family.metric_type(), short_name) {
         (MetricType::Counter, Some(short_name)) => (short_name, "counter"),
-        (MetricType::Counter, None) => (name, "unknown"),
+        (MetricType::Counter, None) | (MetricType::Unknown, _) => (name, "unknown"),
         (MetricType::Info, Some(short_name)) => (short_name, "info"),
         (MetricType::StateSet, _) if family.has_state_label() => (name, "stateset"),
         (MetricType::Gauge | MetricType::Info | MetricType::StateSet, _) => (name, "gauge"),

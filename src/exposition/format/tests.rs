@@ -5,9 +5,11 @@ use k8s_openapi::api::core::v1::Pod;
 use super::*;
 use crate::Family;
 use crate::exposition::family_metadata::FamilyMetadata;
+use crate::exposition::header_names::HeaderNames;
 
 fn both(family: Family<Pod>, taken: &str) -> [String; 2] {
-    let metadata = FamilyMetadata::new(family.descriptor(), &[], |name| name == taken);
+    let mut header_names = HeaderNames::new([taken].into_iter());
+    let metadata = FamilyMetadata::new(family.descriptor(), &[], &mut header_names);
     [Format::Text, Format::OpenMetrics].map(|format| {
         let mut header = Vec::new();
         format.spec().write_header(&metadata, &mut header);

@@ -27,6 +27,7 @@ impl FormatSpec for Text {
     fn write_header(&self, family: &FamilyMetadata, out: &mut Vec<u8>) {
         let metric_type = match family.metric_type() {
             MetricType::Counter => "counter",
+            MetricType::Unknown => "untyped",
             MetricType::Gauge | MetricType::Info | MetricType::StateSet => "gauge",
         };
         write_header(out, family.name(), metric_type, |out| {

@@ -44,8 +44,7 @@ impl Builder {
 
         #[cfg(feature = "custom-resources")]
         let (configured, stores) = {
-            problems.extend(self.configured.conflicts(&stores));
-            let (configured, added) = self.configured.start(&settings);
+            let (configured, added) = self.configured.start(&settings, &stores);
             let stores = [stores, added].concat();
             crate::registry::configured::link_stores(&stores);
             (configured, stores)

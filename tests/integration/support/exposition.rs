@@ -91,7 +91,7 @@ impl Reader {
         .ok_or_else(|| format!("no type of {name}: {kind:?}"))?;
         let kinds: &[&str] = match self.format {
             Format::OpenMetrics => &["gauge", "counter", "info", "stateset", "unknown"],
-            _ => &["gauge", "counter"],
+            _ => &["gauge", "counter", "untyped"],
         };
         if !kinds.contains(&kind) {
             return Err(format!("{name} has the unknown type {kind:?}"));

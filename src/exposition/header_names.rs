@@ -1,0 +1,66 @@
+//! [`HeaderNames`]: which names the headers of OpenMetrics can have.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use crate::family::MetricType;
+
+/// The names that families of an exposition have in OpenMetrics.
+///
+/// The header of a counter or an info lacks the suffix of its samples. The name without the suffix
+/// must not be the name of another family, with or without its suffix. A counter also reserves the
+/// name of its creation time, although no family here has one.
+#[derive(Debug)]
+pub(super) struct HeaderNames<'a> {
+    taken: HashSet<Cow<'a, str>>,
+}
+
+// === impl HeaderNames ===
+
+impl<'a> HeaderNames<'a> {
+    /// Takes the whole names of all families.
+    pub(super) fn new(families: impl Iterator<Item = &'a str>) -> Self {
+        Self {
+            taken: families.map(Cow::Borrowed).collect(),
+        }
+    }
+
+    /// Takes the name that a family has without its suffix. Returns `false` if the name is taken.
+    pub(super) fn take(&mut self, short_name: &str, metric_type: MetricType) -> bool {
+        let creation_time = match metric_type {
+            MetricType::Counter => Some(format!("{short_name}_created")),
+            _ => None,
+        };
+        let names = [Some(short_name.to_owned()), creation_time];
+        let is_taken = |name: &String| self.taken.contains(name.as_str());
+        if names.iter().flatten().any(is_taken) {
+            return false;
+        }
+        self.taken
+            .extend(names.into_iter().flatten().map(Cow::Owned));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_without_a_suffix_belongs_to_one_family() {
+        let families = ["a", "a_info", "b_total", "b_info", "c_total", "c_created"];
+        let mut names = HeaderNames::new(families.into_iter());
+        assert!(!names.take("a", MetricType::Info), "a family has the name");
+        assert!(names.take("b", MetricType::Counter));
+        assert!(!names.take("b", MetricType::Info), "the counter has it");
+        assert!(
+            !names.take("c", MetricType::Counter),
+            "`c_created` is its creation time"
+        );
+        assert!(names.take("c", MetricType::Info));
+        assert!(
+            !names.take("b_created", MetricType::Info),
+            "the counter reserves it"
+        );
+    }
+}

@@ -1,0 +1,92 @@
+//! The configurations of the guide and of the examples.
+
+use std::path::{Path, PathBuf};
+
+use kube_state_metrics::check::check;
+use kube_state_metrics::custom_resources::ConfigProblem;
+use kube_state_metrics::source::manifests::ManifestSource;
+
+/// The configurations of a directory, without the objects beside them.
+fn examples() -> Vec<PathBuf> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/custom_resources");
+    let files = std::fs::read_dir(path)
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let mut files: Vec<_> = files
+        .filter(|file| !file.to_string_lossy().ends_with(".objects.yaml"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Configurations of the guide as they stand there, and its lines with expressions in one.
+#[test]
+fn the_configurations_of_the_guide_are_valid() {
+    let guide = include_str!("../../../docs/reference/custom-resources.md");
+    let blocks = guide.split("```yaml\n").skip(1);
+    let (mut whole, mut lines) = (0, 0);
+    for block in blocks.map(|rest| rest.split("```").next().unwrap()) {
+        let mut configs = Vec::new();
+        if block.starts_with("spec:") {
+            configs.push(block.to_owned());
+            whole += 1;
+        } else {
+            let config = |line| {
+                format!(
+                    "spec:\n  resources:\n  - groupVersionKind: {{ group: acme.dev }}\n    \
+                     metrics:\n    - name: a\n      each:\n        type: Gauge\n        \
+                     gauge:\n          {line}\n"
+                )
+            };
+            configs.extend(block.lines().map(config));
+            lines += block.lines().count();
+        }
+        for config in configs {
+            let report = check(&config, []);
+            assert!(
+                report.is_ok(true),
+                "{config}: {:?} {:?}",
+                report.errors,
+                report.warnings
+            );
+        }
+    }
+    assert!(
+        whole >= 2 && lines >= 6,
+        "{whole} configurations, {lines} lines"
+    );
+}
+
+/// `UPDATE_GOLDEN=1` writes what the examples yield now.
+#[test]
+fn examples_yield_their_golden_expositions() {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/custom_resources");
+    let examples = examples();
+    assert_eq!(examples.len(), 12);
+    for example in examples {
+        let name = example.file_stem().unwrap().to_string_lossy().into_owned();
+        let config = std::fs::read_to_string(&example).unwrap();
+        let objects = example.with_extension("objects.yaml");
+        let (objects, problems) = ManifestSource::new([objects]).objects();
+        assert!(problems.is_empty(), "{name}: {problems:?}");
+        let report = check(&config, objects);
+        assert!(report.is_ok(false), "{name}: {:?}", report.errors);
+        // Help texts that name the kind, as published configurations have them.
+        let differs = ["crossplane-info", "flux-resource-info"].contains(&name.as_str());
+        let is_expected = |own: &ConfigProblem| own.message.starts_with("the help of the family `");
+        let warnings = &report.warnings;
+        assert_eq!(warnings.is_empty(), !differs, "{name}: {warnings:?}");
+        assert!(warnings.iter().all(is_expected), "{name}: {warnings:?}");
+        assert_eq!(report.unread, [], "{name}");
+        assert!(report.ignored.is_empty(), "{name}: {:?}", report.ignored);
+        let path = Path::new(golden).join(format!("{name}.prom"));
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, &report.exposition).unwrap();
+        }
+        let expected = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(
+            report.exposition, expected,
+            "{name}; UPDATE_GOLDEN=1 writes it anew"
+        );
+    }
+}

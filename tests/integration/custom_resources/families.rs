@@ -1,0 +1,269 @@
+//! Families of one name that differ in help or type: in one entry, over resources, and beside
+//! families in Rust. All of them load, and every parser reads what they yield.
+
+use std::fmt::Write as _;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube_state_metrics::custom_resources::{Config, KnownKind};
+use kube_state_metrics::exposition::{ExpositionFilter, Format};
+use kube_state_metrics::registry::Builder;
+use kube_state_metrics::resource::Scope;
+use kube_state_metrics::{BuiltIn, Collector, Family, StateMetrics};
+
+use crate::support::exposition::{self, ReadFamily};
+use crate::support::tools::{run, said, tool};
+
+const TYPES: &[&str] = &["Gauge", "Info", "StateSet"];
+
+/// A metric as a configuration declares it, on a line.
+fn metric(name: &str, help: &str, metric_type: &str, labels: &str) -> String {
+    let block = match metric_type {
+        "Gauge" => "gauge: { path: [spec, size] }".to_owned(),
+        "Info" => "info: { path: [spec], labelsFromPath: { phase: [phase] } }".to_owned(),
+        _ => {
+            format!("stateSet: {{ path: [spec, phase], labelName: acme_{name}, list: [On, Off] }}")
+        }
+    };
+    format!(
+        "    - {{ name: {name}, help: {help}, commonLabels: {{ {labels} }}, \
+         each: {{ type: {metric_type}, {block} }} }}\n"
+    )
+}
+
+/// An entry for a kind with metrics.
+fn entry(kind: &str, metrics: &[String]) -> String {
+    format!(
+        "  - groupVersionKind: {{ group: acme.dev, version: v1, kind: {kind} }}\n    \
+         metricNamePrefix: acme\n    metrics:\n{}",
+        metrics.concat()
+    )
+}
+
+fn config(entries: &[String]) -> Config {
+    Config::parse(&format!("spec:\n  resources:\n{}", entries.concat())).unwrap()
+}
+
+/// The metrics of a gadget, a widget and a pod.
+fn metrics(config: &Config, builder: Builder) -> StateMetrics {
+    let kind = |kind, plural| KnownKind::new("acme.dev", "v1", kind, plural, Scope::Namespaced);
+    let metrics = builder
+        .custom_resources(config)
+        .known_kinds([kind("Gadget", "gadgets"), kind("Widget", "widgets")])
+        .all_fed_by_host()
+        .build()
+        .unwrap();
+    let object = br#"{ "metadata": { "name": "a", "namespace": "n" },
+        "spec": { "size": 3, "phase": "On" } }"#;
+    let pod = br#"{ "metadata": { "name": "p", "namespace": "n" }, "status": {
+        "containerStatuses": [{ "name": "c", "restartCount": 2 }] } }"#;
+    for mut writer in metrics.feeds() {
+        let is_pod = writer.resource().plural() == "pods";
+        let json: &[u8] = if is_pod { pod } else { object };
+        writer.apply_json(json).unwrap();
+    }
+    metrics
+}
+
+/// The families in both formats, read by the strict parser and by the one of the reference.
+fn read(metrics: &StateMetrics) -> [Vec<ReadFamily>; 2] {
+    let read = |format| {
+        let text = metrics.exposition(format, ExpositionFilter::default());
+        let text = text.to_string();
+        let families = exposition::read(text.as_bytes(), format);
+        (
+            families.unwrap_or_else(|error| panic!("{error}\n{text}")),
+            text,
+        )
+    };
+    let (text, _) = read(Format::Text);
+    let (openmetrics, written) = read(Format::OpenMetrics);
+    the_reference_reads(&written, &openmetrics);
+    [text, openmetrics]
+}
+
+/// The parser of Prometheus' own client finds the same families and samples in OpenMetrics.
+fn the_reference_reads(text: &str, families: &[ReadFamily]) {
+    const MODULE: &str = "prometheus_client.openmetrics.parser";
+    const LIST: &str = "import sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read
+sys.stdin.reconfigure(encoding='utf-8', newline='\\n')
+for family in read(sys.stdin.read()):
+    print(family.name, family.type, len(family.samples))";
+    let probe = ["-c", &format!("import {MODULE}")];
+    let Some(mut python) = tool("python3", &probe, &format!("python3 with {MODULE}")) else {
+        return;
+    };
+    let mut expected = String::new();
+    for family in families {
+        let samples = family.samples.len();
+        let _ = writeln!(expected, "{} {} {samples}", family.name, family.kind);
+    }
+    let output = run(python.args(["-c", LIST]), text.as_bytes());
+    assert_eq!(said(&output), expected.trim_end(), "{text}");
+}
+
+/// Name, type and number of samples of each family.
+fn declared(families: &[ReadFamily]) -> Vec<(&str, &str, usize)> {
+    let families = families.iter();
+    families
+        .map(|own| (own.name.as_str(), own.kind.as_str(), own.samples.len()))
+        .collect()
+}
+
+/// The header in OpenMetrics of a family with this name, whose declarations have these types.
+fn header<'a>(name: &'a str, first: &str, second: &str) -> (&'a str, &'static str) {
+    match (first, second) {
+        ("Info", "Info") => (name.strip_suffix("_info").unwrap(), "info"),
+        ("StateSet", "StateSet") => (name, "stateset"),
+        _ => (name, "gauge"),
+    }
+}
+
+#[test]
+fn every_pair_of_types_is_one_family_within_an_entry_and_over_resources() {
+    let pairs = TYPES
+        .iter()
+        .flat_map(|one| TYPES.iter().map(move |other| (one, other)));
+    for (first, second) in pairs {
+        let of_first = metric("thing_info", "First.", first, "from: first");
+        let of_second = metric("thing_info", "Second.", second, "from: second");
+        let samples = |of: &str| if of == "StateSet" { 2 } else { 1 };
+        let count = samples(first) + samples(second);
+        for config in [
+            config(&[entry("Gadget", &[of_first.clone(), of_second.clone()])]),
+            // The resource counts, not the place in the file.
+            config(&[
+                entry("Widget", &[of_second.clone()]),
+                entry("Gadget", &[of_first.clone()]),
+            ]),
+        ] {
+            let metrics = metrics(&config, StateMetrics::builder());
+            let [text, openmetrics] = read(&metrics);
+            assert_eq!(declared(&text), [("acme_thing_info", "gauge", count)]);
+            let (name, metric_type) = header("acme_thing_info", first, second);
+            assert_eq!(declared(&openmetrics), [(name, metric_type, count)]);
+            for family in text.iter().chain(&openmetrics) {
+                let names = family.samples.iter().map(|sample| sample.name.as_str());
+                assert!(names.eq(vec!["acme_thing_info"; count]), "{first} {second}");
+            }
+            let text = metrics.exposition(Format::Text, ExpositionFilter::default());
+            assert!(
+                text.to_string()
+                    .starts_with("# HELP acme_thing_info First.\n")
+            );
+            let warnings = config.warnings().iter();
+            let warnings: Vec<_> = warnings.map(|own| own.message.as_str()).collect();
+            assert_eq!(warnings.len(), if first == second { 1 } else { 2 });
+            assert!(
+                warnings.iter().any(|own| own
+                    .starts_with("the help of the family `acme_thing_info` differs at lines ")),
+                "{warnings:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_counter_beside_another_type_is_untyped() {
+    for other in TYPES {
+        let counter =
+            Family::counter("acme_thing_total", "A counter.").generate(|_: &Pod, s| s.value(7));
+        let pods = Collector::<Pod>::new().family(counter);
+        let own = config(&[entry(
+            "Widget",
+            &[metric("thing_total", "Another.", other, "")],
+        )]);
+        let metrics = metrics(&own, StateMetrics::builder().collector(pods));
+        let [text, openmetrics] = read(&metrics);
+        let count = if *other == "StateSet" { 3 } else { 2 };
+        assert_eq!(declared(&text), [("acme_thing_total", "untyped", count)]);
+        assert_eq!(
+            declared(&openmetrics),
+            [("acme_thing_total", "unknown", count)]
+        );
+        let warnings = metrics.custom_resources().warnings();
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(
+            warnings[1]
+                .message
+                .contains("of pods has another type; it is written as `untyped`"),
+            "{warnings:?}"
+        );
+    }
+}
+
+#[test]
+fn a_built_in_family_keeps_its_samples_beside_one_of_a_configuration() {
+    let metric = metric(
+        "container_status_restarts_total",
+        "Of widgets.",
+        "Gauge",
+        "",
+    );
+    let entry = entry("Widget", &[metric]).replace("acme\n", "kube_pod\n");
+    let pods = StateMetrics::builder()
+        .built_in([BuiltIn::Pods])
+        .allow_metrics(["restarts_total"]);
+    let metrics = metrics(&config(&[entry]), pods);
+    let [text, openmetrics] = read(&metrics);
+    let name = "kube_pod_container_status_restarts_total";
+    assert_eq!(declared(&text), [(name, "untyped", 2)]);
+    assert_eq!(declared(&openmetrics), [(name, "unknown", 2)]);
+    let lines: Vec<_> = (text[0].samples.iter())
+        .map(|sample| sample.line.as_str())
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "kube_pod_container_status_restarts_total{customresource_group=\"acme.dev\",\
+             customresource_kind=\"Widget\",customresource_version=\"v1\"} 3",
+            "kube_pod_container_status_restarts_total{namespace=\"n\",pod=\"p\",uid=\"\",\
+             container=\"c\"} 2",
+        ]
+    );
+}
+
+#[test]
+fn equal_series_of_families_that_differ_appear_once() {
+    let same = "customresource_kind: Any";
+    let of_gadgets = metric("size", "First.", "Gauge", same);
+    let of_widgets = metric("size", "Second.", "Gauge", same);
+    let config = config(&[
+        entry("Gadget", &[of_gadgets]),
+        entry("Widget", &[of_widgets]),
+    ]);
+    let [text, openmetrics] = read(&metrics(&config, StateMetrics::builder()));
+    assert_eq!(declared(&text), [("acme_size", "gauge", 1)]);
+    assert_eq!(declared(&openmetrics), [("acme_size", "gauge", 1)]);
+}
+
+#[test]
+fn two_families_never_have_one_name_in_openmetrics() {
+    let family = |name, metric_type: &str| {
+        let family = match metric_type {
+            "counter" => Family::counter(name, "A counter."),
+            _ => Family::gauge(name, "A gauge."),
+        };
+        family.generate(|_: &Pod, s| s.value(1))
+    };
+    let pods = Collector::<Pod>::new().families([
+        family("acme_thing_total", "counter"),
+        family("acme_other_total", "counter"),
+        family("acme_other_created", "gauge"),
+    ]);
+    let metrics_of_widgets =
+        ["thing_info", "other_created_info"].map(|name| metric(name, "A widget.", "Info", ""));
+    let config = config(&[entry("Widget", &metrics_of_widgets)]);
+    let metrics = metrics(&config, StateMetrics::builder().collector(pods));
+    let [_, openmetrics] = read(&metrics);
+    assert_eq!(
+        declared(&openmetrics),
+        [
+            ("acme_thing", "info", 1),
+            ("acme_other_created_info", "gauge", 1),
+            ("acme_thing_total", "unknown", 1),
+            ("acme_other_total", "unknown", 1),
+            ("acme_other_created", "gauge", 1),
+        ]
+    );
+}

@@ -1,0 +1,124 @@
+//! Configurations with the shapes of published ones: all of them load and yield the right samples.
+//!
+//! A file of tests/published has a configuration as its first document and objects behind it, and
+//! the exposition of the objects beside it. The comments in front name the public file whose shape
+//! it has (`model:`), the warnings in order (`warns:`), and the values that cannot be read
+//! (`unread:` with the family and their number).
+
+use std::path::{Path, PathBuf};
+
+use kube_state_metrics::check::{CheckReport, check, check_as};
+use kube_state_metrics::exposition::Format;
+use kube_state_metrics::source::manifests::ManifestSource;
+use serde_json::Value;
+
+use crate::support::exposition;
+use crate::support::tools::Directory;
+
+/// A file of tests/published.
+struct Published {
+    path: PathBuf,
+    name: String,
+    config: String,
+    objects: Vec<Value>,
+}
+
+impl Published {
+    fn read(path: PathBuf, scratch: &Path) -> Self {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        // A configuration may begin with a marker of its own.
+        let (config, objects) = match text.split_once("\n---\n") {
+            Some((comments, rest)) if comments.lines().all(|line| line.starts_with('#')) => {
+                let (config, objects) = rest.split_once("\n---\n").unwrap();
+                (format!("{comments}\n---\n{config}\n"), objects)
+            }
+            split => split
+                .map(|(config, rest)| (format!("{config}\n"), rest))
+                .unwrap(),
+        };
+        let file = scratch.join(format!("{name}.yaml"));
+        std::fs::write(&file, objects).unwrap();
+        let (objects, problems) = ManifestSource::new([file]).objects();
+        assert!(problems.is_empty(), "{name}: {problems:?}");
+        Self {
+            path,
+            name,
+            config,
+            objects,
+        }
+    }
+
+    /// The comments that begin with a word.
+    fn comments(&self, word: &str) -> Vec<&str> {
+        let prefix = format!("# {word}: ");
+        let lines = self.config.lines().take_while(|line| line.starts_with('#'));
+        lines
+            .filter_map(|line| line.strip_prefix(&prefix))
+            .collect()
+    }
+
+    /// Fails unless the problems are those that the comments name.
+    fn assert_problems(&self, report: &CheckReport) {
+        let name = &self.name;
+        assert_eq!(report.errors, [], "{name}");
+        let warnings: Vec<_> = (report.warnings.iter()).map(ToString::to_string).collect();
+        let expected = self.comments("warns");
+        assert_eq!(warnings.len(), expected.len(), "{name}: {warnings:#?}");
+        for (warning, expected) in warnings.iter().zip(expected) {
+            assert!(warning.contains(expected), "{name}: {warning}");
+        }
+        let unread = (report.unread.iter()).map(|own| format!("{} {}", own.family, own.count));
+        let unread: Vec<_> = unread.collect();
+        assert_eq!(unread, self.comments("unread"), "{name}");
+        assert!(report.ignored.is_empty(), "{name}: {:?}", report.ignored);
+        assert_eq!(report.repeated, 0, "{name}");
+    }
+}
+
+fn published(scratch: &Directory) -> Vec<Published> {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/published");
+    let files = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let mut files: Vec<_> = files
+        .filter(|file| {
+            file.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
+        .collect();
+    files.sort();
+    let files = files
+        .into_iter()
+        .map(|file| Published::read(file, scratch.path()));
+    files.collect()
+}
+
+/// `UPDATE_GOLDEN=1` writes what the files yield now.
+#[test]
+fn configurations_of_published_shapes_load_and_yield_the_right_samples() {
+    let scratch = Directory::new("published");
+    let published = published(&scratch);
+    assert_eq!(published.len(), 24);
+    for file in published {
+        let name = &file.name;
+        assert_eq!(file.comments("model").len(), 1, "{name}");
+        let report = check(&file.config, file.objects.clone());
+        file.assert_problems(&report);
+        let golden = file.path.with_extension("prom");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&golden, &report.exposition).unwrap();
+        }
+        let expected = std::fs::read_to_string(&golden).unwrap_or_default();
+        assert_eq!(
+            report.exposition, expected,
+            "{name}; UPDATE_GOLDEN=1 writes it"
+        );
+        for format in [Format::Text, Format::OpenMetrics] {
+            let report = check_as(format, &file.config, file.objects.clone());
+            let families = exposition::read(report.exposition.as_bytes(), format);
+            let families = families.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(!families.is_empty(), "{name}");
+        }
+    }
+}
