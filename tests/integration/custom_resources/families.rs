@@ -2,6 +2,7 @@
 //! families in Rust. All of them load, and every parser reads what they yield.
 
 use std::fmt::Write as _;
+use std::slice::from_ref;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube_state_metrics::custom_resources::{Config, KnownKind};
@@ -43,15 +44,24 @@ fn config(entries: &[String]) -> Config {
     Config::parse(&format!("spec:\n  resources:\n{}", entries.concat())).unwrap()
 }
 
+fn kind(kind: &str, plural: &str) -> KnownKind {
+    KnownKind::new("acme.dev", "v1", kind, plural, Scope::Namespaced)
+}
+
 /// The metrics of a gadget, a widget and a pod.
 fn metrics(config: &Config, builder: Builder) -> StateMetrics {
-    let kind = |kind, plural| KnownKind::new("acme.dev", "v1", kind, plural, Scope::Namespaced);
     let metrics = builder
         .custom_resources(config)
         .known_kinds([kind("Gadget", "gadgets"), kind("Widget", "widgets")])
         .all_fed_by_host()
         .build()
         .unwrap();
+    feed(&metrics);
+    metrics
+}
+
+/// Applies an object to each store.
+fn feed(metrics: &StateMetrics) {
     let object = br#"{ "metadata": { "name": "a", "namespace": "n" },
         "spec": { "size": 3, "phase": "On" } }"#;
     let pod = br#"{ "metadata": { "name": "p", "namespace": "n" }, "status": {
@@ -61,7 +71,6 @@ fn metrics(config: &Config, builder: Builder) -> StateMetrics {
         let json: &[u8] = if is_pod { pod } else { object };
         writer.apply_json(json).unwrap();
     }
-    metrics
 }
 
 /// The families in both formats, read by the strict parser and by the one of the reference.
@@ -133,8 +142,8 @@ fn every_pair_of_types_is_one_family_within_an_entry_and_over_resources() {
             config(&[entry("Gadget", &[of_first.clone(), of_second.clone()])]),
             // The resource counts, not the place in the file.
             config(&[
-                entry("Widget", &[of_second.clone()]),
-                entry("Gadget", &[of_first.clone()]),
+                entry("Widget", from_ref(&of_second)),
+                entry("Gadget", from_ref(&of_first)),
             ]),
         ] {
             let metrics = metrics(&config, StateMetrics::builder());
@@ -266,4 +275,47 @@ fn two_families_never_have_one_name_in_openmetrics() {
             ("acme_other_created", "gauge", 1),
         ]
     );
+}
+
+/// The cache of compressed blocks must not keep the header of the type before.
+#[cfg(feature = "gzip")]
+#[test]
+fn a_kind_that_comes_later_changes_the_type_in_compressed_scrapes_too() {
+    use std::io::Read as _;
+
+    use kube_state_metrics::exposition::Encoding;
+
+    let of_gadgets = metric("thing_info", "First.", "Gauge", "");
+    let of_widgets = metric("thing_info", "Second.", "Info", "");
+    let config = config(&[
+        entry("Gadget", &[of_gadgets]),
+        entry("Widget", &[of_widgets]),
+    ]);
+    let metrics = StateMetrics::builder()
+        .custom_resources(&config)
+        .known_kinds([kind("Widget", "widgets")])
+        .all_fed_by_host()
+        .build()
+        .unwrap();
+    feed(&metrics);
+    let scrape = || {
+        let exposition = || metrics.exposition(Format::OpenMetrics, ExpositionFilter::default());
+        let mut compressed = Vec::new();
+        for piece in exposition().encoded(Encoding::Gzip) {
+            compressed.extend_from_slice(&piece);
+        }
+        let mut text = String::new();
+        let mut reader = flate2::read::GzDecoder::new(&compressed[..]);
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, exposition().to_string());
+        text
+    };
+    assert!(scrape().starts_with("# HELP acme_thing Second.\n# TYPE acme_thing info\n"));
+    let kinds = [kind("Gadget", "gadgets"), kind("Widget", "widgets")];
+    metrics.custom_resources().set_known_kinds(kinds).unwrap();
+    // The gadget has no object yet.
+    assert!(scrape().starts_with("# HELP acme_thing_info First.\n# TYPE acme_thing_info gauge\n"));
+    feed(&metrics);
+    let families = exposition::read(scrape().as_bytes(), Format::OpenMetrics).unwrap();
+    assert_eq!(declared(&families), [("acme_thing_info", "gauge", 2)]);
 }
