@@ -33,11 +33,14 @@ pub(crate) async fn client(options: &SourceOptions) -> Result<(Client, String), 
     renewal::client(access).await
 }
 
-/// The URL of the server in a kubeconfig's current context; `None` if there is none.
-pub(crate) fn server_url(kubeconfig: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(kubeconfig).ok()?;
-    let config = Kubeconfig::from_yaml(text).ok()?;
-    access::current_cluster(&config)?.server.clone()
+/// The URL of the server in the current context of merged kubeconfigs; `None` if there is none.
+pub(crate) fn server_url<'a>(kubeconfigs: impl IntoIterator<Item = &'a [u8]>) -> Option<String> {
+    let mut kubeconfigs = kubeconfigs.into_iter();
+    let merged = kubeconfigs.try_fold(Kubeconfig::default(), |merged, content| {
+        let text = std::str::from_utf8(content).ok()?;
+        merged.merge(Kubeconfig::from_yaml(text).ok()?).ok()
+    });
+    access::current_cluster(&merged?)?.server.clone()
 }
 
 #[cfg(test)]
@@ -54,11 +57,14 @@ contexts: [{name: x, context: {cluster: b, user: u}}]
 current-context: x
 ";
         assert_eq!(
-            server_url(kubeconfig.as_bytes()).as_deref(),
+            server_url([kubeconfig.as_bytes()]).as_deref(),
             Some("https://b")
         );
+        let other = kubeconfig.replace("current-context: x", "current-context: y");
+        let merged = [kubeconfig.as_bytes(), other.as_bytes()];
+        assert_eq!(server_url(merged).as_deref(), Some("https://b"));
         for wrong in ["", "x", "current-context: y", "\u{fffd}: ["] {
-            assert_eq!(server_url(wrong.as_bytes()), None, "{wrong}");
+            assert_eq!(server_url([wrong.as_bytes()]), None, "{wrong}");
         }
     }
 }

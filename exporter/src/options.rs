@@ -22,7 +22,6 @@ use std::path::{Path, PathBuf};
 
 use reader::{Phase, Reader};
 
-pub(crate) use default_kubeconfig::SeveralKubeconfigs;
 pub(crate) use file::{OptionsFile, OptionsFileError};
 pub(crate) use flags::{Flags, RenderFlags, with_manual};
 pub(crate) use logging::LogOptions;

@@ -13,9 +13,9 @@ use super::proxy::{Environment, InvalidProxy, Proxy};
 /// Why no client for the API server can be created.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClusterError {
-    #[error("kubeconfig {}: {source}", path.display())]
+    #[error("kubeconfig {file}: {source}")]
     Kubeconfig {
-        path: PathBuf,
+        file: String,
         source: KubeconfigError,
     },
     #[error(
@@ -29,8 +29,8 @@ pub(crate) enum ClusterError {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("kubeconfig {}: {source}", path.display())]
-    ProxyUrl { path: PathBuf, source: InvalidProxy },
+    #[error("kubeconfig {file}: {source}")]
+    ProxyUrl { file: String, source: InvalidProxy },
     #[error("{0}")]
     ProxyVariable(InvalidProxy),
     #[error("{0}")]
@@ -47,7 +47,8 @@ pub(crate) enum ClusterError {
 /// are those that a pod has.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Access {
-    pub(super) kubeconfig: Option<PathBuf>,
+    /// If these are several files, the first one that sets a value takes precedence, as for kubectl.
+    pub(super) kubeconfig: Vec<PathBuf>,
     pub(super) apiserver: Option<http::Uri>,
 }
 
@@ -85,17 +86,17 @@ impl ClusterError {
 impl Access {
     /// The files to watch: the kubeconfig and all files that credentials are read from.
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        let Some(path) = &self.kubeconfig else {
+        if self.kubeconfig.is_empty() {
             return match &self.apiserver {
                 Some(_) => Vec::new(),
                 None => ["token", "ca.crt"]
                     .map(|name| Path::new(SERVICE_ACCOUNT).join(name))
                     .into(),
             };
-        };
-        let mut files = vec![path.clone()];
+        }
+        let mut files = self.kubeconfig.clone();
         // A kubeconfig that cannot be parsed is watched as well: it may be corrected.
-        let config = Kubeconfig::read_from(path).unwrap_or_default();
+        let config = self.read_kubeconfig().unwrap_or_default();
         let clusters = config
             .clusters
             .into_iter()
@@ -113,25 +114,53 @@ impl Access {
         files
     }
 
+    /// The paths of the kubeconfig, for messages.
+    fn kubeconfig_name(&self) -> String {
+        let paths = self
+            .kubeconfig
+            .iter()
+            .map(|path| path.display().to_string());
+        paths.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Reads and merges the files of the kubeconfig.
+    fn read_kubeconfig(&self) -> Result<Kubeconfig, ClusterError> {
+        let mut paths = self.kubeconfig.iter();
+        paths.try_fold(Kubeconfig::default(), |merged, path| {
+            let next = Kubeconfig::read_from(path);
+            let merged = next.and_then(|next| merged.merge(next));
+            merged.map_err(|source| ClusterError::Kubeconfig {
+                file: path.display().to_string(),
+                source,
+            })
+        })
+    }
+
     /// Reads the files and returns the configuration of a client.
     pub(super) async fn connection(&self) -> Result<Connection, ClusterError> {
         let mut proxy = None;
         let mut authority = "the certificate authorities of the system".to_owned();
-        let mut config = match (&self.kubeconfig, &self.apiserver) {
-            (Some(path), _) => {
+        let mut config = match (self.kubeconfig.as_slice(), &self.apiserver) {
+            ([], Some(apiserver)) => Config::new(apiserver.clone()),
+            ([], None) => {
+                authority = format!("{SERVICE_ACCOUNT}/ca.crt");
+                Config::incluster().map_err(ClusterError::NotInCluster)?
+            }
+            _ => {
+                let file = self.kubeconfig_name();
                 let wrong = |source| ClusterError::Kubeconfig {
-                    path: path.clone(),
+                    file: file.clone(),
                     source,
                 };
-                let kubeconfig = Kubeconfig::read_from(path).map_err(wrong)?;
+                let kubeconfig = self.read_kubeconfig()?;
                 let cluster = current_cluster(&kubeconfig);
                 authority = match cluster.and_then(|own| own.certificate_authority.as_ref()) {
                     Some(file) if !file.is_empty() => file.clone(),
-                    _ => format!("certificate-authority-data of {}", path.display()),
+                    _ => format!("certificate-authority-data of {file}"),
                 };
                 let found = cluster.and_then(proxy_of).transpose();
                 proxy = found.map_err(|source| ClusterError::ProxyUrl {
-                    path: path.clone(),
+                    file: file.clone(),
                     source,
                 })?;
                 let options = KubeConfigOptions::default();
@@ -145,11 +174,6 @@ impl Access {
                         }
                         source => wrong(source),
                     })?
-            }
-            (None, Some(apiserver)) => Config::new(apiserver.clone()),
-            (None, None) => {
-                authority = format!("{SERVICE_ACCOUNT}/ca.crt");
-                Config::incluster().map_err(ClusterError::NotInCluster)?
             }
         };
         if let Some(apiserver) = &self.apiserver {
@@ -167,11 +191,12 @@ impl Access {
             && !config.accept_invalid_certs
             && config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTPS)
         {
-            let of_pod = || Path::new(SERVICE_ACCOUNT).join("ca.crt");
-            let path = self.kubeconfig.clone().unwrap_or_else(of_pod);
+            let file = match self.kubeconfig.is_empty() {
+                true => format!("{SERVICE_ACCOUNT}/ca.crt"),
+                false => self.kubeconfig_name(),
+            };
             tracing::warn!(
-                "{}: the certificate authority is empty; those of the system are trusted instead",
-                path.display()
+                "{file}: the certificate authority is empty; those of the system are trusted instead"
             );
         }
         let user = &mut config.auth_info;
@@ -298,7 +323,7 @@ current-context: x
         std::fs::write(&path, kubeconfig).unwrap();
         std::fs::write(directory.join("ca.pem"), "").unwrap();
         let access = Access {
-            kubeconfig: Some(path),
+            kubeconfig: vec![path],
             apiserver: None,
         };
         let connection = access.connection().await.unwrap();
@@ -318,7 +343,7 @@ users: [{name: u, user: {tokenFile: token, client-certificate: /c.pem, client-ke
 ";
         std::fs::write(&path, kubeconfig).unwrap();
         let access = Access {
-            kubeconfig: Some(path.clone()),
+            kubeconfig: vec![path.clone()],
             apiserver: None,
         };
         let files = access.files();
@@ -335,7 +360,7 @@ users: [{name: u, user: {tokenFile: token, client-certificate: /c.pem, client-ke
         std::fs::remove_dir_all(&directory).unwrap();
         assert_eq!(access.files().len(), 1, "it may come back");
         let pod = Access {
-            kubeconfig: None,
+            kubeconfig: Vec::new(),
             apiserver: None,
         };
         assert_eq!(pod.files().len(), 2);

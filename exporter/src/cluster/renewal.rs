@@ -264,7 +264,7 @@ mod tests {
         std::fs::write(directory.join("config"), kubeconfig.to_string()).unwrap();
         let first = write_answer(&directory, 3600);
         let access = Access {
-            kubeconfig: Some(directory.join("config")),
+            kubeconfig: vec![directory.join("config")],
             apiserver: None,
         };
         let connection = access.connection().await.unwrap();

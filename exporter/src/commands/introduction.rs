@@ -28,8 +28,8 @@ pub(super) fn lines(configuration: &Configuration) -> Vec<String> {
 fn source(options: &SourceOptions) -> String {
     if !options.manifests.is_empty() {
         format!("manifests {}", list(&options.manifests))
-    } else if let Some(path) = &options.kubeconfig {
-        format!("kubeconfig {}", path.display())
+    } else if !options.kubeconfig.is_empty() {
+        format!("kubeconfig {}", list(&options.kubeconfig))
     } else if let Some(url) = &options.apiserver {
         format!("API server {url} without credentials")
     } else {

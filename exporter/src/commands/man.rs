@@ -43,5 +43,9 @@ pub(super) fn page(args: &ManArgs, definition: Command) -> Result<Vec<u8>, ManEr
     };
     let mut page = Vec::new();
     Man::new(with_manual(command)).render(&mut page)?;
-    Ok(page)
+    // The text after the help has no heading of its own.
+    let page = String::from_utf8_lossy(&page);
+    Ok(page
+        .replace(".SH EXTRA\nExamples:\n", ".SH EXAMPLES\n")
+        .into_bytes())
 }

@@ -7,14 +7,6 @@ use std::path::{Path, PathBuf};
 /// The token of a pod that has a service account.
 const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
-/// `KUBECONFIG` names several files.
-#[derive(Debug, PartialEq, thiserror::Error)]
-#[error(
-    "KUBECONFIG names several files ({0}); merge them with `kubectl config view --flatten > FILE` \
-     and give --kubeconfig FILE"
-)]
-pub(crate) struct SeveralKubeconfigs(String);
-
 /// What the process knows of its surroundings.
 #[derive(Clone, Debug, Default)]
 struct Environment {
@@ -24,13 +16,9 @@ struct Environment {
     home: Option<PathBuf>,
 }
 
-/// The first of `$KUBECONFIG` and `~/.kube/config`; `None` in a pod with a service account, and if there
-/// is no such file.
-///
-/// # Errors
-///
-/// If `$KUBECONFIG` names several files that exist.
-pub(super) fn find() -> Result<Option<PathBuf>, SeveralKubeconfigs> {
+/// The files of `$KUBECONFIG`, or `~/.kube/config`; none in a pod with a service account, and if there is no
+/// such file.
+pub(super) fn find() -> Vec<PathBuf> {
     Environment::of_process().kubeconfig()
 }
 
@@ -48,28 +36,24 @@ impl Environment {
         }
     }
 
-    fn kubeconfig(&self) -> Result<Option<PathBuf>, SeveralKubeconfigs> {
+    fn kubeconfig(&self) -> Vec<PathBuf> {
         if self.is_pod {
-            return Ok(None);
+            return Vec::new();
         }
         let variable = self.kubeconfig.as_deref().unwrap_or_default();
-        let named: Vec<_> = env::split_paths(variable)
+        let mut named: Vec<_> = env::split_paths(variable)
             .filter(|path| !path.as_os_str().is_empty())
             .collect();
-        // As for kubectl, files of a list may be missing.
-        let mut existing = named.iter().filter(|path| path.exists());
-        match (existing.next(), existing.next(), named.first()) {
-            (Some(_), Some(_), _) => {
-                let names = named.iter().map(|path| path.display().to_string());
-                let names: Vec<_> = names.collect();
-                Err(SeveralKubeconfigs(names.join(", ")))
-            }
-            (Some(path), None, _) | (None, _, Some(path)) => Ok(Some(path.clone())),
-            (None, _, None) => {
-                let path = self.home.as_ref().map(|home| home.join(".kube/config"));
-                Ok(path.filter(|path| path.exists()))
-            }
+        if named.is_empty() {
+            let in_home = self.home.as_ref().map(|home| home.join(".kube/config"));
+            return in_home.filter(|path| path.exists()).into_iter().collect();
         }
+        // As for kubectl, files of a list may be missing. If all are, the error names the first one.
+        match named.iter().any(|path| path.exists()) {
+            true => named.retain(|path| path.exists()),
+            false => named.truncate(1),
+        }
+        named
     }
 }
 
@@ -87,27 +71,23 @@ mod tests {
             home: Some(home.clone()),
             ..Environment::default()
         };
-        assert_eq!(environment.kubeconfig(), Ok(None), "there is no file");
+        assert!(environment.kubeconfig().is_empty(), "there is no file");
         std::fs::write(&in_home, "").unwrap();
-        assert_eq!(environment.kubeconfig(), Ok(Some(in_home.clone())));
+        assert_eq!(environment.kubeconfig(), [in_home.clone()]);
         environment.kubeconfig = Some(OsString::new());
-        assert_eq!(environment.kubeconfig(), Ok(Some(in_home.clone())));
+        assert_eq!(environment.kubeconfig(), [in_home.clone()]);
         environment.kubeconfig = Some(named.clone().into());
         let missing = environment.kubeconfig();
-        assert_eq!(missing, Ok(Some(named.clone())), "the error names it");
+        assert_eq!(missing, [named.clone()], "the error names it");
 
-        // Of a list, the file that exists; several would have to be merged.
         let list = env::join_paths([&named, &in_home]).unwrap();
         environment.kubeconfig = Some(list);
-        assert_eq!(environment.kubeconfig(), Ok(Some(in_home)));
+        assert_eq!(environment.kubeconfig(), [in_home.clone()]);
         std::fs::write(&named, "").unwrap();
-        let error = environment.kubeconfig().unwrap_err().to_string();
-        for part in [named.to_str().unwrap(), "kubectl config view --flatten"] {
-            assert!(error.contains(part), "{error}");
-        }
+        assert_eq!(environment.kubeconfig(), [named, in_home]);
 
         environment.is_pod = true;
-        assert_eq!(environment.kubeconfig(), Ok(None));
+        assert!(environment.kubeconfig().is_empty());
         std::fs::remove_dir_all(home).unwrap();
     }
 }

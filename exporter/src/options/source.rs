@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube_state_metrics::source::health::ReadinessPolicy;
 
-use super::default_kubeconfig::{self, SeveralKubeconfigs};
+use super::default_kubeconfig;
 use super::reader::Reader;
 use super::table;
 
@@ -15,7 +15,8 @@ pub(crate) struct SourceOptions {
     /// Files and directories; if empty, the objects are those of a cluster.
     pub(crate) manifests: Vec<PathBuf>,
     pub(crate) apiserver: Option<http::Uri>,
-    pub(crate) kubeconfig: Option<PathBuf>,
+    /// Several files are merged.
+    pub(crate) kubeconfig: Vec<PathBuf>,
     pub(crate) node: Option<String>,
     pub(crate) unscheduled_pods: bool,
     pub(crate) use_cache: bool,
@@ -44,7 +45,7 @@ impl SourceOptions {
         Self {
             manifests: manifests.into_iter().map(PathBuf::from).collect(),
             apiserver: reader.value(&table::APISERVER),
-            kubeconfig: reader.value(&table::KUBECONFIG),
+            kubeconfig: reader.value(&table::KUBECONFIG).into_iter().collect(),
             node: reader.value(&table::NODE),
             unscheduled_pods: reader.value(&table::TRACK_UNSCHEDULED_PODS),
             use_cache: reader.value(&table::USE_APISERVER_CACHE),
@@ -57,15 +58,10 @@ impl SourceOptions {
     }
 
     /// Takes the kubeconfig that kubectl uses, if the options name no source and this is not a pod.
-    ///
-    /// # Errors
-    ///
-    /// If `$KUBECONFIG` names several files.
-    pub(crate) fn find_kubeconfig(&mut self) -> Result<(), SeveralKubeconfigs> {
-        if self.kubeconfig.is_none() && self.apiserver.is_none() && self.manifests.is_empty() {
-            self.kubeconfig = default_kubeconfig::find()?;
+    pub(crate) fn find_kubeconfig(&mut self) {
+        if self.kubeconfig.is_empty() && self.apiserver.is_none() && self.manifests.is_empty() {
+            self.kubeconfig = default_kubeconfig::find();
         }
-        Ok(())
     }
 
     /// Warns of options that have no effect together.

@@ -173,8 +173,8 @@ heading "Source of objects", render: false {
             "none in a pod with a service account, else $KUBECONFIG, ~/.kube/config".to_owned()
         }),
         help: "Kubeconfig file, which is reloaded when it changes",
-        compat: Differs("without the flag and outside a pod, the files that kubectl uses: `$KUBECONFIG`, \
-            else `~/.kube/config`; a changed kubeconfig is used without an outage; token, certificate and CA files of \
+        compat: Differs("without the flag and outside a pod, the files that kubectl uses: those of \
+            `$KUBECONFIG`, merged, else `~/.kube/config`; a changed kubeconfig is used without an outage; token, certificate and CA files of \
             the pod or of a kubeconfig are read again when they change; a credential plugin runs again \
             before its certificate expires and when the server refuses its credentials"),
     }

@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cluster;
 use crate::file_watcher::FileWatcher;
-use crate::options::{
-    FileOptions, Flags, Options, OptionsError, OptionsFile, OptionsFileError, SeveralKubeconfigs,
-};
+use crate::options::{FileOptions, Flags, Options, OptionsError, OptionsFile, OptionsFileError};
 use crate::telemetry::{ConfigKind, Telemetry};
 
 /// Options together with the files that they were read from.
@@ -14,7 +12,7 @@ use crate::telemetry::{ConfigKind, Telemetry};
 pub(crate) struct Configuration {
     pub(crate) options: Options,
     options_file: Option<FileContent>,
-    kubeconfig: Option<FileContent>,
+    kubeconfig: Vec<FileContent>,
 }
 
 /// Why the configuration cannot be used.
@@ -24,8 +22,6 @@ pub(crate) enum ConfigurationError {
     Config(#[from] OptionsFileError),
     #[error(transparent)]
     Options(#[from] OptionsError),
-    #[error(transparent)]
-    Kubeconfig(#[from] SeveralKubeconfigs),
 }
 
 /// A file as it was read.
@@ -108,8 +104,9 @@ impl Configuration {
         for warning in warnings {
             tracing::warn!("{warning}");
         }
-        options.source.find_kubeconfig()?;
-        let kubeconfig = options.source.kubeconfig.clone().map(FileContent::read);
+        options.source.find_kubeconfig();
+        let kubeconfig = options.source.kubeconfig.iter().cloned();
+        let kubeconfig = kubeconfig.map(FileContent::read).collect();
         Ok(Self {
             options,
             options_file: options_file.map(|file| if is_used { file } else { file.unusable() }),
@@ -119,7 +116,7 @@ impl Configuration {
 
     /// The files whose changes matter. The sources watch manifests and credentials themselves.
     pub(crate) fn watched_files(&self) -> Vec<PathBuf> {
-        let files = [&self.options_file, &self.kubeconfig].into_iter().flatten();
+        let files = self.options_file.iter().chain(&self.kubeconfig);
         let custom = self.options.metrics.custom.file.iter();
         let custom = custom.map(|file| file.path.clone());
         files.map(|file| file.path.clone()).chain(custom).collect()
@@ -141,7 +138,8 @@ impl Configuration {
 
     /// The server that the kubeconfig names. If only the credentials change, the client renews them.
     fn server(&self) -> Option<String> {
-        cluster::server_url(self.kubeconfig.as_ref()?.content.as_deref()?)
+        let contents = self.kubeconfig.iter().map(|file| file.content.as_deref());
+        cluster::server_url(contents.collect::<Option<Vec<_>>>()?)
     }
 
     /// Records in metrics that these files are in use, and no other files of `before`.

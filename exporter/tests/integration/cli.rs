@@ -119,6 +119,7 @@ fn man_pages_describe_the_options_and_the_subcommands() {
     assert!(page.status.success() && page.stdout.contains(".TH kube-state-metrics 1"));
     for text in [
         ".SH SERVING",
+        ".SH EXAMPLES\n",
         "\\fB\\-\\-telemetry\\-port\\fR",
         "Options file: telemetry_port; a change takes effect with a new listener.",
         "kube\\-state\\-metrics\\-render(1)",

@@ -76,6 +76,12 @@ fn without_flags_the_kubeconfig_is_that_of_kubectl() {
     let in_home = format!("{}/.kube/config", directory.str());
     std::fs::write(&in_home, at_home.kubeconfig()).unwrap();
     let variable = directory.write("named", &named.kubeconfig());
+    // The first file of a list wins; it has the names of the second.
+    let (missing, both) = (
+        format!("{}/none", directory.str()),
+        format!("{variable}, {in_home}"),
+    );
+    let list = format!("{missing}:{variable}:{in_home}");
     let start = |kubeconfig: &str| {
         let mut command = std::process::Command::new(PROGRAM);
         command
@@ -85,7 +91,11 @@ fn without_flags_the_kubeconfig_is_that_of_kubectl() {
             .env("KUBECONFIG", kubeconfig);
         Exporter::of_command(&mut command)
     };
-    for (kubeconfig, path, server) in [("", &in_home, &at_home), (&variable, &variable, &named)] {
+    for (kubeconfig, path, server) in [
+        ("", &in_home, &at_home),
+        (&variable, &variable, &named),
+        (&list, &both, &named),
+    ] {
         let exporter = start(kubeconfig);
         let read = format!("reading kubeconfig {path}");
         assert_eq!(exporter.introduction, [read]);

@@ -287,7 +287,7 @@ fn a_proxy_that_does_not_work_is_named_with_its_setting_and_without_its_password
     let wrong = place.kubeconfig(json!({ "proxy-url": "ftp://user:secret@proxy" }));
     let output = run(&["--kubeconfig", &wrong], "");
     assert!(!output.status.success());
-    let start = format!("--kubeconfig {wrong}: proxy-url is not the URL of a proxy");
+    let start = format!("kubeconfig {wrong}: proxy-url is not the URL of a proxy");
     assert!(output.stderr.contains(&start), "{}", output.stderr);
     assert!(!output.stderr.contains("secret"), "{}", output.stderr);
 }
