@@ -73,16 +73,16 @@ mod tests {
         };
         assert!(environment.kubeconfig().is_empty(), "there is no file");
         std::fs::write(&in_home, "").unwrap();
-        assert_eq!(environment.kubeconfig(), [in_home.clone()]);
+        assert_eq!(environment.kubeconfig(), vec![in_home.clone()]);
         environment.kubeconfig = Some(OsString::new());
-        assert_eq!(environment.kubeconfig(), [in_home.clone()]);
+        assert_eq!(environment.kubeconfig(), vec![in_home.clone()]);
         environment.kubeconfig = Some(named.clone().into());
         let missing = environment.kubeconfig();
-        assert_eq!(missing, [named.clone()], "the error names it");
+        assert_eq!(missing, vec![named.clone()], "the error names it");
 
         let list = env::join_paths([&named, &in_home]).unwrap();
         environment.kubeconfig = Some(list);
-        assert_eq!(environment.kubeconfig(), [in_home.clone()]);
+        assert_eq!(environment.kubeconfig(), vec![in_home.clone()]);
         std::fs::write(&named, "").unwrap();
         assert_eq!(environment.kubeconfig(), [named, in_home]);
 
