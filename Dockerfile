@@ -1,7 +1,8 @@
 # A static binary in an empty image:
 #   docker build -t kube-state-metrics-rs:0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" .
 FROM rust:1.95-alpine AS build
-RUN apk add --no-cache musl-dev
+# The cryptography (aws-lc) is C and assembly; its bindings for musl are generated already, so a C compiler is all it needs.
+RUN apk add --no-cache gcc musl-dev
 WORKDIR /src
 COPY . .
 ARG REVISION=unknown

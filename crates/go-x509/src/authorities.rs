@@ -1,7 +1,7 @@
 //! The certificates that are trusted.
 
-use rustls::pki_types::CertificateDer;
-use rustls::{DistinguishedName, RootCertStore};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::{CertificateError, DistinguishedName, Error, RootCertStore};
 use x509_cert::der::Encode;
 
 use crate::certificate::Certificate;
@@ -16,8 +16,9 @@ pub struct Authorities {
 
 /// No certificate is usable.
 #[derive(Debug, thiserror::Error)]
-#[error("none of the {0} certificates can be parsed; each must be an X.509 certificate")]
-pub struct NoAuthority(usize);
+#[error("no certificate can be parsed; at least one must be an X.509 certificate")]
+#[non_exhaustive]
+pub struct NoAuthority;
 
 // === impl Authorities ===
 
@@ -42,7 +43,7 @@ impl Authorities {
             authorities.certificates.extend(certificate);
         }
         if !all.is_empty() && ignored == all.len() {
-            return Err(NoAuthority(ignored));
+            return Err(NoAuthority);
         }
         Ok((authorities, ignored))
     }
@@ -50,6 +51,34 @@ impl Authorities {
     /// The roots of chains; `None` if there are none.
     pub(crate) fn roots(&self) -> Option<RootCertStore> {
         (!self.roots.is_empty()).then(|| self.roots.clone())
+    }
+
+    /// The roots of chains without those that are outside of their period, which webpki does not check;
+    /// `None` if all are in it.
+    pub(crate) fn roots_at(&self, now: UnixTime) -> Option<RootCertStore> {
+        let is_current = |own: &&Certificate| own.check_period(now).is_ok();
+        if self.signers().all(|own| is_current(&own)) {
+            return None;
+        }
+        let mut roots = RootCertStore::empty();
+        for root in self.signers().filter(is_current) {
+            // It was added before, so it can be.
+            let _ = roots.add(root.der().clone());
+        }
+        Some(roots)
+    }
+
+    /// Why no authority signed a chain: one whose name the chain has is outside of its period, or none
+    /// is known.
+    pub(crate) fn unknown_issuer(&self, chain: &[&CertificateDer<'_>], now: UnixTime) -> Error {
+        let parsed = chain.iter().filter_map(|der| Certificate::parse(der));
+        let reasons = parsed.filter_map(|own| {
+            let mut issuers = self.signers();
+            let issuer = issuers.find(|signer| signer.tbs().subject() == own.tbs().issuer())?;
+            issuer.check_period(now).err()
+        });
+        let reason = reasons.into_iter().next();
+        reason.unwrap_or_else(|| CertificateError::UnknownIssuer.into())
     }
 
     /// The certificate itself, if it is trusted.

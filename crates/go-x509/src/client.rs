@@ -20,6 +20,7 @@ pub struct ClientVerifier {
     authorities: Authorities,
     chains: Option<Arc<dyn ClientCertVerifier>>,
     subjects: Vec<DistinguishedName>,
+    provider: Arc<CryptoProvider>,
     algorithms: WebPkiSupportedAlgorithms,
     is_mandatory: bool,
 }
@@ -44,6 +45,7 @@ impl ClientVerifier {
             chains: chains.transpose()?,
             subjects: authorities.subjects(),
             authorities,
+            provider: Arc::clone(provider),
             algorithms: provider.signature_verification_algorithms,
             is_mandatory,
         })
@@ -69,10 +71,25 @@ impl ClientVerifier {
             signer.check_purpose(Purpose::Client)?;
             return Ok(ClientCertVerified::assertion());
         }
-        match &self.chains {
-            Some(chains) => chains.verify_client_cert(der, intermediates, now),
-            None => Err(CertificateError::UnknownIssuer.into()),
-        }
+        let verified = match (self.authorities.roots_at(now), &self.chains) {
+            (None, Some(chains)) => chains.verify_client_cert(der, intermediates, now),
+            (Some(roots), _) if !roots.is_empty() => {
+                let provider = Arc::clone(&self.provider);
+                let chains = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+                let chains = chains
+                    .build()
+                    .map_err(|error| Error::General(error.to_string()))?;
+                chains.verify_client_cert(der, intermediates, now)
+            }
+            _ => Err(CertificateError::UnknownIssuer.into()),
+        };
+        verified.map_err(|error| match error {
+            Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+                let chain: Vec<_> = [der].into_iter().chain(intermediates).collect();
+                self.authorities.unknown_issuer(&chain, now)
+            }
+            error => error,
+        })
     }
 }
 

@@ -19,7 +19,16 @@ use crate::signature::{Protocol, verify};
 pub struct ServerVerifier {
     authorities: Authorities,
     chains: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
     algorithms: WebPkiSupportedAlgorithms,
+    origin: String,
+}
+
+/// Accepts the servers that another verifier accepts, such as that of the system's authorities, and
+/// says why it refuses others.
+#[derive(Debug)]
+pub struct ExplainedVerifier {
+    inner: Arc<dyn ServerCertVerifier>,
     origin: String,
 }
 
@@ -47,6 +56,7 @@ impl ServerVerifier {
             chains: chains.transpose()?,
             authorities,
             algorithms: provider.signature_verification_algorithms,
+            provider: Arc::clone(provider),
             origin: origin.into(),
         })
     }
@@ -66,10 +76,29 @@ impl ServerVerifier {
             verify_server_name(&ParsedCertificate::try_from(der)?, name)?;
             return Ok(ServerCertVerified::assertion());
         }
-        match &self.chains {
-            Some(chains) => chains.verify_server_cert(der, intermediates, name, ocsp, now),
-            None => Err(CertificateError::UnknownIssuer.into()),
-        }
+        let verify = |chains: &WebPkiServerVerifier| {
+            chains.verify_server_cert(der, intermediates, name, ocsp, now)
+        };
+        let verified = match (self.authorities.roots_at(now), &self.chains) {
+            (None, Some(chains)) => verify(chains),
+            (Some(roots), _) if !roots.is_empty() => {
+                let provider = Arc::clone(&self.provider);
+                let chains = WebPkiServerVerifier::builder_with_provider(roots.into(), provider);
+                verify(
+                    &*chains
+                        .build()
+                        .map_err(|error| Error::General(error.to_string()))?,
+                )
+            }
+            _ => Err(CertificateError::UnknownIssuer.into()),
+        };
+        verified.map_err(|error| match error {
+            Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+                let chain: Vec<_> = [der].into_iter().chain(intermediates).collect();
+                self.authorities.unknown_issuer(&chain, now)
+            }
+            error => error,
+        })
     }
 }
 
@@ -108,6 +137,56 @@ impl ServerCertVerifier for ServerVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
+    }
+}
+
+// === impl ExplainedVerifier ===
+
+impl ExplainedVerifier {
+    /// `origin` names the authorities in errors.
+    pub fn new(inner: Arc<dyn ServerCertVerifier>, origin: impl Into<String>) -> Self {
+        let origin = origin.into();
+        Self { inner, origin }
+    }
+}
+
+impl ServerCertVerifier for ExplainedVerifier {
+    fn verify_server_cert(
+        &self,
+        der: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = self
+            .inner
+            .verify_server_cert(der, intermediates, name, ocsp, now);
+        verified.map_err(|error| {
+            Rejection::of_server(error, Certificate::parse(der), name, &self.origin)
+        })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        der: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls12_signature(message, der, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        der: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls13_signature(message, der, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
     }
 }
 

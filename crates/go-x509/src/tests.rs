@@ -211,6 +211,50 @@ fn a_trusted_certificate_is_refused_beyond_its_period_and_purpose() {
 }
 
 #[test]
+fn what_an_authority_outside_of_its_period_signed_is_refused() {
+    let expired = Pair::self_signed(params("root", Is::Authority, (2020, 2029)));
+    let early = Pair::self_signed(params("root", Is::Authority, (2031, 2035)));
+    for (root, problem) in [(&expired, "has expired"), (&early, "is not valid yet")] {
+        let leaf = root.issue(params("leaf", Is::Leaf, YEARS));
+        let said = ["CN=leaf: it or its authority ", problem];
+        refuses(&server(&root.der, &leaf.der, "api.test"), &said);
+        refuses(&client(&root.der, &leaf.der), &said);
+    }
+    // Beside it, an authority that is renewed counts.
+    let renewed = Pair::new("other", Is::Authority);
+    let leaf = renewed.issue(params("leaf", Is::Leaf, YEARS)).der;
+    let all = || authorities(&[&expired.der, &renewed.der]);
+    let now = UnixTime::since_unix_epoch(NOW);
+    let verifier = ServerVerifier::new(all(), &provider(), "ca.pem").unwrap();
+    let name = ServerName::try_from("api.test").unwrap();
+    let verified = verifier.verify_server_cert(&leaf, &[], &name, &[], now);
+    assert!(verified.is_ok(), "{verified:?}");
+    let verifier = ClientVerifier::new(all(), &provider(), true).unwrap();
+    assert!(verifier.verify_client_cert(&leaf, &[], now).is_ok());
+}
+
+#[test]
+fn another_verifier_says_why_it_refuses_a_server() {
+    let (root, other) = (
+        Pair::new("root", Is::Authority),
+        Pair::new("other", Is::Authority),
+    );
+    let leaf = other.issue(params("leaf", Is::Leaf, YEARS)).der;
+    let roots = authorities(&[&root.der]).roots().unwrap();
+    let inner =
+        rustls::client::WebPkiServerVerifier::builder_with_provider(roots.into(), provider());
+    let verifier = ExplainedVerifier::new(inner.build().unwrap(), "the system");
+    let name = ServerName::try_from("api.test").unwrap();
+    let now = UnixTime::since_unix_epoch(NOW);
+    let result = verifier.verify_server_cert(&leaf, &[], &name, &[], now);
+    let parts = [
+        "CN=leaf: no certificate authority in the system signed it",
+        "add the certificate of its authority `CN=other`",
+    ];
+    refuses(&said(result.unwrap_err()), &parts);
+}
+
+#[test]
 fn clients_of_version_1_are_accepted_if_an_authority_signed_them() {
     let root = Pair::new("root", Is::Authority);
     let leaf = |years| root.issue(params("v1", Is::Leaf, years));
@@ -334,7 +378,7 @@ fn certificates_that_cannot_be_parsed_are_ignored_beside_others() {
     let (_, ignored) = Authorities::new(&[root.der, junk.clone()]).unwrap();
     assert_eq!(ignored, 1);
     let error = Authorities::new(&[junk]).unwrap_err().to_string();
-    refuses(&error, &["none of the 1 certificates can be parsed"]);
+    refuses(&error, &["no certificate can be parsed"]);
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -154,10 +154,9 @@ impl Access {
                 };
                 let kubeconfig = self.read_kubeconfig()?;
                 let cluster = current_cluster(&kubeconfig);
-                authority = match cluster.and_then(|own| own.certificate_authority.as_ref()) {
-                    Some(file) if !file.is_empty() => file.clone(),
-                    _ => format!("certificate-authority-data of {file}"),
-                };
+                if let Some(named) = cluster.and_then(|own| authority_of(own, &file)) {
+                    authority = named;
+                }
                 let found = cluster.and_then(proxy_of).transpose();
                 proxy = found.map_err(|source| ClusterError::ProxyUrl {
                     file: file.clone(),
@@ -230,6 +229,16 @@ pub(super) fn current_cluster(kubeconfig: &Kubeconfig) -> Option<&Cluster> {
     let mut clusters = kubeconfig.clusters.iter();
     let cluster = clusters.find(|named| named.name == context.cluster)?;
     cluster.cluster.as_ref()
+}
+
+/// Where the certificate authorities of a cluster are from; `None` if it has none. Inline data take
+/// precedence over the file.
+fn authority_of(cluster: &Cluster, kubeconfig: &str) -> Option<String> {
+    let is_set = |text: &&String| !text.is_empty();
+    let data = cluster.certificate_authority_data.as_ref().filter(is_set);
+    let name = |_| format!("certificate-authority-data of {kubeconfig}");
+    let file = cluster.certificate_authority.as_ref().filter(is_set);
+    data.map(name).or_else(|| file.cloned())
 }
 
 fn proxy_of(cluster: &Cluster) -> Option<Result<Proxy, InvalidProxy>> {

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use go_x509::{Authorities, Rejection, ServerVerifier, UncheckedServer, certified_key};
+use go_x509::{
+    Authorities, ExplainedVerifier, Rejection, ServerVerifier, UncheckedServer, certified_key,
+};
 use kube::Config;
 use kube::config::AuthInfo;
 use rustls::ClientConfig;
@@ -92,7 +94,7 @@ pub(super) fn client_config(
             let (authorities, ignored) = Authorities::new(&roots).map_err(|error| wrong(&error))?;
             if ignored > 0 {
                 tracing::warn!(
-                    "{authority}: {ignored} certificates cannot be parsed and are ignored"
+                    "{authority}: certificates ignored that cannot be parsed: {ignored}"
                 );
             }
             let verifier = ServerVerifier::new(authorities, &provider, authority);
@@ -100,7 +102,8 @@ pub(super) fn client_config(
         }
         None => {
             let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(&provider));
-            Arc::new(verifier.map_err(|error| wrong(&error))?)
+            let verifier = verifier.map_err(|error| wrong(&error))?;
+            Arc::new(ExplainedVerifier::new(Arc::new(verifier), authority))
         }
     };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))

@@ -68,7 +68,7 @@ pub(super) fn verifier(
     let (trusted, ignored) = Authorities::new(&certificates).map_err(|error| wrong(&error))?;
     if ignored > 0 {
         let origin = &authorities.origin;
-        tracing::warn!("{origin}: {ignored} certificates cannot be parsed and are ignored");
+        tracing::warn!("{origin}: certificates ignored that cannot be parsed: {ignored}");
     }
     let verifier = ClientVerifier::new(trusted, provider, !optional);
     let verifier = verifier.map_err(|error| wrong(&error))?;
