@@ -16,7 +16,7 @@ mod resource_name;
 pub(crate) mod resource_version;
 mod timestamp;
 
-#[cfg(feature = "custom-resources")]
+#[cfg(any(feature = "custom-resources", feature = "manifests"))]
 pub(crate) use self::base64::decode_base64;
 pub(crate) use self::base64::normalize_base64;
 pub(crate) use cron::{next_after, validate};
@@ -32,6 +32,4 @@ pub(crate) use names::{
 pub(crate) use number::write_f64;
 pub(crate) use quantity::Quantity;
 pub(crate) use resource_name::{Unit, container_units, node_units};
-#[cfg(feature = "custom-resources")]
-pub(crate) use timestamp::Timestamp;
-pub(crate) use timestamp::normalize_rfc3339;
+pub(crate) use timestamp::{Timestamp, normalize_rfc3339};

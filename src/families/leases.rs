@@ -126,11 +126,12 @@ mod tests {
     }
 
     #[test]
-    fn only_the_very_zero_instant_stands_for_no_renewal() {
+    fn only_the_second_of_the_zero_time_stands_for_no_renewal() {
         assert!(renewed_at("0001-01-01T01:00:00.000000+01:00").is_empty());
+        assert!(renewed_at("0001-01-01T00:00:00.000001Z").is_empty());
         assert_eq!(
-            renewed_at("0001-01-01T00:00:00.000001Z"),
-            [r#"kube_lease_renew_time{lease="",namespace=""} -6.21355968e+10"#]
+            renewed_at("0001-01-01T00:00:01.000000Z"),
+            [r#"kube_lease_renew_time{lease="",namespace=""} -6.2135596799e+10"#]
         );
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 
-use crate::k8s::write_label_value;
+use crate::k8s::{Timestamp, write_label_value};
 
 /// A value of a label: text, an integer, a flag, or nothing (written as an empty value).
 ///
@@ -216,8 +216,9 @@ impl SampleValue for &MicroTime {}
 
 impl Number for &MicroTime {
     fn number(self) -> Option<f64> {
-        let nanos = self.0.as_nanosecond();
-        unix_seconds(&self.0).map(|_| nanos as f64 / 1e9)
+        let Timestamp { seconds, nanos } = Timestamp::of(&self.0);
+        let nanos = i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+        (seconds != ZERO_TIME).then_some(nanos as f64 / 1e9)
     }
 }
 
@@ -240,9 +241,8 @@ impl<T: Number> Number for Option<T> {
 /// Seconds of 0001-01-01T00:00:00Z, which stands for no time at all.
 const ZERO_TIME: i64 = -62_135_596_800;
 
-/// Unix seconds of a time, rounded down; none for the zero time.
+/// Unix seconds of a time, rounded down; none for the second of the zero time.
 pub(crate) fn unix_seconds(time: &jiff::Timestamp) -> Option<i64> {
-    let (seconds, nanos) = (time.as_second(), time.subsec_nanosecond());
-    let floor = if nanos < 0 { seconds - 1 } else { seconds };
-    (seconds != ZERO_TIME || nanos != 0).then_some(floor)
+    let seconds = Timestamp::of(time).seconds;
+    (seconds != ZERO_TIME).then_some(seconds)
 }

@@ -18,7 +18,7 @@ const LENIENT: GeneralPurpose =
 const GROUP: usize = 4;
 
 /// Decodes padded base64; whitespace is skipped, unused bits are ignored.
-#[cfg(feature = "custom-resources")]
+#[cfg(any(feature = "custom-resources", feature = "manifests"))]
 pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let digits: String = text.split_whitespace().collect();
     LENIENT.decode(digits).ok()

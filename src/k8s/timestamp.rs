@@ -34,12 +34,48 @@ const NANO_DIGITS: usize = 9;
 /// The day of the Unix epoch.
 const EPOCH: Date = Date::constant(1970, 1, 1);
 
+/// The last second that `jiff` has, 9999-12-30T22:00:00Z.
+const JIFF_LAST_SECOND: i64 = 253_402_207_200;
+
+/// The nanosecond of [`JIFF_LAST_SECOND`] that stands for this second itself. Those after it stand for
+/// the seconds after it, so that times are exact until the year 9999 ends, and keep their order.
+const FIRST_CODE: u32 = 999_000_000;
+
+/// The last of these seconds: 9999-12-31T23:59:59 at the offset -24:60.
+const LAST_CODE: u32 = FIRST_CODE + 183_599;
+
 impl Timestamp {
-    /// The last point in time that `jiff` can hold, 9999-12-30T22:00:00.999999999Z.
-    const JIFF_MAX: Self = Self {
-        seconds: 253_402_207_200,
-        nanos: 999_999_999,
-    };
+    /// The time that a typed object holds.
+    pub(crate) fn of(time: &jiff::Timestamp) -> Self {
+        let (seconds, nanos) = (time.as_second(), time.subsec_nanosecond());
+        let magnitude = nanos.unsigned_abs();
+        if nanos < 0 {
+            let (seconds, nanos) = (seconds - 1, 1_000_000_000 - magnitude);
+            return Self { seconds, nanos };
+        }
+        if seconds == JIFF_LAST_SECOND && (FIRST_CODE..=LAST_CODE).contains(&magnitude) {
+            let seconds = seconds + i64::from(magnitude - FIRST_CODE);
+            return Self { seconds, nanos: 0 };
+        }
+        let nanos = magnitude;
+        Self { seconds, nanos }
+    }
+
+    /// The time as a typed object holds it; [`Self::of`] has the same seconds.
+    fn in_jiff(self) -> Self {
+        let later = self.seconds.saturating_sub(JIFF_LAST_SECOND);
+        match u32::try_from(later) {
+            Err(_) => self,
+            Ok(0) => Self {
+                nanos: self.nanos.min(FIRST_CODE - 1),
+                ..self
+            },
+            Ok(later) => Self {
+                seconds: JIFF_LAST_SECOND,
+                nanos: FIRST_CODE.saturating_add(later).min(LAST_CODE),
+            },
+        }
+    }
 
     /// Reads a time in the notation described above. Does not allocate.
     #[cfg(feature = "custom-resources")]
@@ -47,9 +83,8 @@ impl Timestamp {
         read(text).map(|(timestamp, _)| timestamp)
     }
 
-    /// Writes the time in UTC as `jiff` does; a fraction has nine digits.
-    ///
-    /// `None` for a time beyond [`JIFF_MAX`](Self::JIFF_MAX).
+    /// Writes the time in UTC as `jiff` does; a fraction has nine digits. `None` for a time that
+    /// `jiff` does not have.
     fn to_text(self) -> Option<String> {
         let nanos = i32::try_from(self.nanos).ok()?;
         let time = jiff::Timestamp::new(self.seconds, nanos).ok()?;
@@ -64,15 +99,16 @@ impl Timestamp {
 /// Turns a time into the same time in a notation that [`jiff::Timestamp`] reads.
 ///
 /// Borrows the usual `2024-01-31T12:00:00Z`, with or without a fraction; allocates for others.
-/// `jiff` ends 26 hours before the year 9999 does: a later time comes out as the last one it has.
+/// `jiff` ends 26 hours before the year 9999 does: the whole seconds after that are nanoseconds of its
+/// last second, which [`Timestamp::of`] turns back.
 ///
 /// # Errors
 ///
 /// When the text is not of the notation described above, or names a day that does not exist.
 pub(crate) fn normalize_rfc3339(text: &str) -> Result<Cow<'_, str>, TimestampError> {
     let normalized = match read(text) {
-        Some((timestamp, true)) if timestamp <= Timestamp::JIFF_MAX => Some(Cow::Borrowed(text)),
-        Some((timestamp, _)) => timestamp.min(Timestamp::JIFF_MAX).to_text().map(Cow::Owned),
+        Some((timestamp, true)) if timestamp == timestamp.in_jiff() => Some(Cow::Borrowed(text)),
+        Some((timestamp, _)) => timestamp.in_jiff().to_text().map(Cow::Owned),
         None => None,
     };
     normalized.ok_or_else(|| TimestampError {
@@ -287,13 +323,18 @@ mod tests {
             ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00Z"),
             ("0000-01-01T00:00:00+24:00", "-000001-12-31T00:00:00Z"),
             (
-                "9999-12-30T22:00:00.999999999Z",
-                "9999-12-30T22:00:00.999999999Z",
+                "9999-12-30T22:00:00.998999999Z",
+                "9999-12-30T22:00:00.998999999Z",
             ),
-            ("9999-12-31T23:59:59Z", "9999-12-30T22:00:00.999999999Z"),
             (
-                "9999-12-31T23:59:59-24:00",
                 "9999-12-30T22:00:00.999999999Z",
+                "9999-12-30T22:00:00.998999999Z",
+            ),
+            ("9999-12-30T22:00:01Z", "9999-12-30T22:00:00.999000001Z"),
+            ("9999-12-31T23:59:59.5Z", "9999-12-30T22:00:00.999093599Z"),
+            (
+                "9999-12-31T23:59:59-24:60",
+                "9999-12-30T22:00:00.999183599Z",
             ),
         ] {
             let normal = normalize_rfc3339(text).unwrap();
@@ -302,11 +343,11 @@ mod tests {
             normal.parse::<jiff::Timestamp>().unwrap();
         }
         let last = jiff::Timestamp::MAX;
-        assert_eq!(last.as_second(), Timestamp::JIFF_MAX.seconds);
-        assert_eq!(
-            last.subsec_nanosecond().unsigned_abs(),
-            Timestamp::JIFF_MAX.nanos
-        );
+        assert_eq!(last.as_second(), JIFF_LAST_SECOND);
+        // It is not a code, so it stays itself.
+        let nanos = last.subsec_nanosecond().unsigned_abs();
+        let seconds = JIFF_LAST_SECOND;
+        assert_eq!(Timestamp::of(&last), Timestamp { seconds, nanos });
     }
 
     proptest! {
@@ -321,10 +362,10 @@ mod tests {
                 "{year:04}-{month:02}-{day:02}T{hour}:{minute:02}:{second:02}{fraction}{offset}"
             );
             if let Some(time) = parse(&text) {
-                let theirs: jiff::Timestamp = normalize_rfc3339(&text).unwrap().parse().unwrap();
-                let ours = time.min(Timestamp::JIFF_MAX);
-                prop_assert_eq!(theirs.as_nanosecond(),
-                    i128::from(ours.seconds) * 1_000_000_000 + i128::from(ours.nanos));
+                let held: jiff::Timestamp = normalize_rfc3339(&text).unwrap().parse().unwrap();
+                let held = Timestamp::of(&held);
+                prop_assert_eq!(held.seconds, time.seconds);
+                prop_assert!(held.nanos == time.nanos || time.seconds >= JIFF_LAST_SECOND);
             } else {
                 let date = Date::new(year, month, day);
                 let offset_is_wide = offset.get(1..3) > Some("24") || offset.get(4..) > Some("60");

@@ -4,7 +4,8 @@
 //! The same cases show that families read what they declare (`pruning`), and lend their shapes to
 //! made-up objects (`properties`). What the families are called and what they tell is compared with
 //! the given catalogue and the documents (`catalogue`), what they make of a whole cluster with a
-//! file that is kept (`cluster`), and with the answers to usual questions (`queries`).
+//! file that is kept (`cluster`), and with the answers to usual questions (`queries`). Times at the ends
+//! of the calendar are replaced in all of them (`times`).
 
 mod catalogue;
 #[cfg(feature = "manifests")]
@@ -15,6 +16,7 @@ mod properties;
 mod pruning;
 mod queries;
 mod shape;
+mod times;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
