@@ -49,7 +49,6 @@ mod labels;
 mod number;
 mod path;
 mod problem;
-mod yaml;
 
 pub use crate::dynamic::JsonObject;
 pub use collector::CustomResourceCollector;

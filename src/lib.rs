@@ -137,6 +137,8 @@ pub mod source;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(any(feature = "custom-resources", feature = "manifests"))]
+mod yaml;
 
 #[doc(inline)]
 pub use families::BuiltIn;

@@ -1,11 +1,10 @@
 //! A configuration as it stands in the document: every field read, nothing compiled yet.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use super::problem::ConfigProblem;
-use super::yaml::{Node, Value, first_document};
+use crate::yaml::{MapProblem, Merges, Node, Value, entries, first_document};
 
 /// A text and its line.
 #[derive(Clone, Debug, Default)]
@@ -90,12 +89,8 @@ pub(super) struct Reader {
     pub(super) warnings: Vec<ConfigProblem>,
     pub(super) resource: Option<String>,
     pub(super) metric: Option<String>,
-    /// Maps that have been merged into others.
-    merges: usize,
+    merges: Merges,
 }
-
-/// Merged maps that merge others in turn can be a great many for a small file.
-const MAX_MERGES: usize = 10_000;
 
 /// An entry of a map: its key, and the value.
 struct Entry<'n> {
@@ -310,73 +305,32 @@ impl Reader {
 
     /// The entries of a map, merged maps included; none for `null`.
     fn map<'n>(&mut self, node: &'n Node, place: &str) -> Vec<Entry<'n>> {
-        let mut entries = Vec::new();
-        let mut seen = HashSet::new();
-        let mut merged = None;
-        match &node.value {
-            Value::Map(pairs) => {
-                for (key, value) in pairs {
-                    let Some(text) = key.text() else {
-                        self.wrong_kind(key, place, "a text as key");
-                        continue;
-                    };
-                    let is_merge =
-                        text == "<<" && matches!(&key.value, Value::Scalar(scalar) if scalar.plain);
-                    if is_merge && merged.is_none() {
-                        merged = Some(value);
-                    } else if !is_merge && seen.insert(text.clone().into_owned()) {
-                        entries.push(Entry {
-                            key: text.into_owned(),
-                            line: key.line,
-                            value,
-                        });
-                    } else {
-                        let message = format!("the key `{text}` stands here twice; remove one");
-                        self.problem(place, key.line, message);
-                    }
-                }
+        let Value::Map(pairs) = &node.value else {
+            if !node.is_null() {
+                self.wrong_kind(node, place, "a map");
             }
-            _ if node.is_null() => {}
-            _ => self.wrong_kind(node, place, "a map"),
-        }
-        if let Some(value) = merged {
-            self.merge(value, place, &mut seen, &mut entries);
-        }
-        entries
-    }
-
-    /// Adds the entries of a merged map, or of a list of them, whose keys are not there yet.
-    fn merge<'n>(
-        &mut self,
-        node: &'n Arc<Node>,
-        place: &str,
-        seen: &mut HashSet<String>,
-        entries: &mut Vec<Entry<'n>>,
-    ) {
-        let maps = match &node.value {
-            Value::Map(_) => std::slice::from_ref(node),
-            Value::List(items) => items.as_slice(),
-            Value::Scalar(_) => &[],
+            return Vec::new();
         };
-        if maps.is_empty() || !maps.iter().all(|map| matches!(map.value, Value::Map(_))) {
-            self.wrong_kind(node, place, "a map, or a list of maps, to merge");
-            return;
-        }
-        for map in maps {
-            self.merges += 1;
-            if self.merges >= MAX_MERGES {
-                if self.merges == MAX_MERGES {
-                    let message = format!("more than {MAX_MERGES} maps are merged; write them out");
-                    self.problem(place, node.line, message);
+        let mut merges = std::mem::take(&mut self.merges);
+        let entries = entries(
+            pairs,
+            &Node::text,
+            &mut merges,
+            &mut |node, problem| match problem {
+                MapProblem::Key => self.wrong_kind(node, place, "a text as key"),
+                MapProblem::Merge => {
+                    self.wrong_kind(node, place, "a map, or a list of maps, to merge");
                 }
-                return;
-            }
-            for entry in self.map(map, place) {
-                if seen.insert(entry.key.clone()) {
-                    entries.push(entry);
-                }
-            }
-        }
+                problem => self.problem(place, node.line, problem.to_string()),
+            },
+        );
+        self.merges = merges;
+        let entries = entries.into_iter().map(|entry| Entry {
+            key: entry.key.into_owned(),
+            line: entry.line,
+            value: entry.value,
+        });
+        entries.collect()
     }
 
     /// The items of a list with their places, without those that are `null`.

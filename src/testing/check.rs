@@ -106,7 +106,7 @@ pub enum Problem {
     },
     /// Samples that were dropped because their object had the same series already.
     #[error(
-        "{count} samples of {resource} were dropped because their object had an equal series \
+        "samples of {resource} were dropped ({count}) because their object had an equal series \
          already; add a label that tells them apart"
     )]
     RepeatedSeries {
@@ -116,7 +116,7 @@ pub enum Problem {
         count: u64,
     },
     /// Generators that panicked.
-    #[error("generators of {resource} panicked {count} times; those samples are missing")]
+    #[error("generators of {resource} panicked ({count}×); those samples are missing")]
     Panicked {
         /// The resource.
         resource: String,
@@ -191,7 +191,12 @@ pub fn assert_valid(source: impl Source) {
     let problems = check(source);
     if !problems.is_empty() {
         let lines = one_per_line(&problems);
-        panic!("{} problems:\n\n{lines}\n", problems.len());
+        let noun = if problems.len() == 1 {
+            "problem"
+        } else {
+            "problems"
+        };
+        panic!("{} {noun}:\n\n{lines}\n", problems.len());
     }
 }
 

@@ -333,12 +333,12 @@ fn yaml_may_hold_documents_and_lists() {
         kind: List
         apiVersion: v1
         items:
-        - { apiVersion: v1, kind: ConfigMap, metadata: { name: a, namespace: n } }
-        - { apiVersion: v1, kind: ConfigMap, metadata: { name: b, namespace: n } }
+        - { apiVersion: v1, kind: ConfigMap, metadata: { name: a, namespace: ns } }
+        - { apiVersion: v1, kind: ConfigMap, metadata: { name: b, namespace: ns } }
 ---
 apiVersion: v1
 kind: ConfigMap
-metadata: { name: c, namespace: n }
+metadata: { name: c, namespace: ns }
 ";
     let rendered = render(keys(), text).only(["map_keys"]);
     assert_eq!(rendered.to_string().lines().count(), 3);
@@ -392,7 +392,7 @@ fn a_path_is_a_file_with_objects() {
     render(keys(), path.as_path()).assert_contains(expected);
     render(keys(), path.clone()).assert_contains(expected);
     render(keys(), [path.clone()]).assert_contains(expected);
-    std::fs::write(&path, r#"{ "metadata": { "name": 1 } }"#).unwrap();
+    std::fs::write(&path, r#"{ "metadata": { "labels": 1 } }"#).unwrap();
     let message = failure(|| drop(render(keys(), path.as_path())));
     let problem = format!("cannot render: {}: cannot decode ConfigMap", path.display());
     assert!(message.starts_with(&problem), "{message}");
@@ -517,8 +517,8 @@ fn the_check_finds_what_a_scraper_or_a_linter_would() {
         "`undeclared` has samples with the label `b`",
         "info family `node_info` has a sample that is not 1",
         "state set `states` has a sample that is neither 0 nor 1",
-        "1 samples of nodes were dropped",
-        "generators of nodes panicked 1 times",
+        "samples of nodes were dropped (1)",
+        "generators of nodes panicked (1×)",
     ] {
         assert!(message.contains(part), "{part} is not in\n{message}");
     }

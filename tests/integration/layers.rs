@@ -74,8 +74,7 @@ fn imports_run_down_the_layers_and_close_no_circle() {
     }
     assert!(
         found.is_empty(),
-        "{} problems:\n{}",
-        found.len(),
+        "the layers are not kept:\n{}",
         found.join("\n")
     );
 }

@@ -294,7 +294,7 @@ fn lists_of_metrics_choose_families() {
 #[test]
 fn allowlists_show_labels_and_annotations() {
     let pod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  namespace: b\n  \
-               labels: {team: x, app.kubernetes.io/name: y}\n  annotations: {note: z}\n";
+               labels: {team: x, app.kubernetes.io/name: 'y'}\n  annotations: {note: z}\n";
     let shown = |args: &[&str], family: &str| {
         let output = run(&[&["render", "--resources=pods", "-"], args].concat(), pod);
         let prefix = format!("{family}{{namespace=\"b\",pod=\"a\",uid=\"\"");

@@ -1,9 +1,13 @@
 //! The documents of a text: YAML documents or JSON values, with lists split into items.
+//!
+//! YAML is read as kubectl reads it (`src/yaml/json.rs`), so that a manifest has the same content here.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use crate::yaml::{self, SyntaxError};
 
 /// One object, as JSON.
 pub(crate) struct Document<'t> {
@@ -111,72 +115,63 @@ fn yaml_document(text: &str, line: usize, sink: &mut Sink<'_>) {
     if is_empty {
         return;
     }
-    // The line of the object, not of the separator or of a comment.
-    let begins = lines(text).take_while(|(_, line)| {
-        let line = line.trim();
-        line.is_empty() || line.starts_with(['#', '%']) || line == "---"
-    });
-    let first = line + begins.count();
-    match serde_saphyr::from_str_with_options::<serde_json::Value>(text, options()) {
-        Ok(serde_json::Value::Null) => {}
-        Ok(value) => objects(&value.to_string(), first, sink),
-        Err(error) => {
-            let location = error.location().map(|at| at.line()).unwrap_or(1);
-            let within = usize::try_from(location).unwrap_or(1).saturating_sub(1);
-            // Without the snippet, since the surrounding lines may contain a secret.
-            let problem = format!("not valid YAML: {}", error.without_snippet());
-            sink(Err(Syntax {
-                line: line + within,
-                problem,
-            }));
+    for root in yaml::Documents::new(text, line) {
+        let json = match root {
+            // The line of the object, not of the separator or of a comment.
+            Ok(root) if !root.is_null() => {
+                yaml::to_json(&root, text.len()).map(|json| (root.line, json))
+            }
+            Ok(_) => continue,
+            Err(error) => Err(error),
+        };
+        match json {
+            Ok((line, json)) => objects(&json, line, sink),
+            Err(SyntaxError { line, problem }) => sink(Err(Syntax { line, problem })),
         }
     }
 }
 
-/// No limits on the size, since dumps of whole clusters are large. Aliases stay limited.
-fn options() -> serde_saphyr::Options {
-    let mut options = serde_saphyr::Options::default();
-    // YAML 1.2: a namespace may be called `n` or `on`.
-    options.strict_booleans = true;
-    if let Some(budget) = &mut options.budget {
-        budget.max_events = usize::MAX;
-        budget.max_nodes = usize::MAX;
-        budget.max_total_scalar_bytes = usize::MAX;
-    }
-    options
+/// The fields of an object that identify it, and the items of a list.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head<'j> {
+    #[serde(borrow, default)]
+    api_version: Option<Cow<'j, str>>,
+    #[serde(borrow, default)]
+    kind: Option<Cow<'j, str>>,
+    #[serde(borrow, default)]
+    metadata: Option<&'j RawValue>,
+    #[serde(borrow, default)]
+    items: Option<Vec<&'j RawValue>>,
+}
+
+/// The fields of an object's metadata that are texts.
+#[derive(Deserialize)]
+struct Names<'j> {
+    #[serde(borrow, default)]
+    name: Option<&'j RawValue>,
+    #[serde(borrow, default)]
+    namespace: Option<&'j RawValue>,
 }
 
 /// Passes an object, or the items of a list, to the sink.
 fn objects(json: &str, line: usize, sink: &mut Sink<'_>) {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Head<'j> {
-        #[serde(borrow, default)]
-        api_version: Option<Cow<'j, str>>,
-        #[serde(borrow, default)]
-        kind: Option<Cow<'j, str>>,
-        #[serde(borrow, default)]
-        items: Option<Vec<&'j RawValue>>,
-    }
     if json.starts_with('[') {
         let items: Vec<&RawValue> = serde_json::from_str(json).unwrap_or_default();
         for (at, item) in items.into_iter().enumerate() {
-            item_of(item.get(), line, at, None, None, sink);
+            item_of_list(item.get(), line, at, (None, None), sink);
         }
         return;
     }
-    let head: Head<'_> = match serde_json::from_str(json) {
+    let head = match Head::of(json) {
         Ok(head) => head,
-        Err(_) => {
-            let problem = String::from("not a Kubernetes object");
-            return sink(Err(Syntax { line, problem }));
-        }
+        Err(problem) => return sink(Err(Syntax { line, problem })),
     };
     let (api_version, kind) = (head.api_version.as_deref(), head.kind.as_deref());
-    let Some(items) = head
-        .items
-        .filter(|_| kind.is_some_and(|kind| kind.ends_with("List")))
-    else {
+    if !head.is_list() {
+        if let Err(problem) = head.check_names() {
+            return sink(Err(Syntax { line, problem }));
+        }
         return sink(Ok(Document {
             api_version,
             kind,
@@ -184,41 +179,81 @@ fn objects(json: &str, line: usize, sink: &mut Sink<'_>) {
             line,
             item: None,
         }));
-    };
+    }
     // Items of a typed list, such as a PodList, need not repeat their kind.
     let item_kind = kind
         .and_then(|kind| kind.strip_suffix("List"))
         .filter(|kind| !kind.is_empty());
-    for (at, item) in items.into_iter().enumerate() {
-        item_of(
-            item.get(),
-            line,
-            at,
-            api_version.filter(|_| item_kind.is_some()),
-            item_kind,
-            sink,
-        );
+    let of_list = (api_version.filter(|_| item_kind.is_some()), item_kind);
+    for (at, item) in head.items.iter().flatten().enumerate() {
+        item_of_list(item.get(), line, at, of_list, sink);
     }
 }
 
-fn item_of(
+/// Passes an item of a list to the sink, with the API version and kind that the list gives it. An item
+/// is no list: otherwise the input would decide how deep the recursion is.
+fn item_of_list(
     json: &str,
     line: usize,
     item: usize,
-    api_version: Option<&str>,
-    kind: Option<&str>,
+    (api_version, kind): (Option<&str>, Option<&str>),
     sink: &mut Sink<'_>,
 ) {
-    objects(json, line, &mut |document| match document {
-        Ok(document) => sink(Ok(Document {
-            api_version: document.api_version.or(api_version),
-            kind: document.kind.or(kind),
-            json: document.json,
-            line: document.line,
+    let head = Head::of(json).and_then(|head| head.check_names().map(|()| head));
+    match head {
+        Ok(head) if !head.is_list() => sink(Ok(Document {
+            api_version: head.api_version.as_deref().or(api_version),
+            kind: head.kind.as_deref().or(kind),
+            json,
+            line,
             item: Some(item),
         })),
-        Err(error) => sink(Err(error)),
-    });
+        Ok(_) => sink(Err(Syntax {
+            line,
+            problem: format!("item {item} of the list is a list; move its items to the outer list"),
+        })),
+        Err(problem) => sink(Err(Syntax {
+            line,
+            problem: format!("item {item} of the list: {problem}"),
+        })),
+    }
+}
+
+// === impl Head ===
+
+impl<'j> Head<'j> {
+    /// Reads the head of an object; an error says what is wrong.
+    fn of(json: &'j str) -> Result<Self, String> {
+        serde_json::from_str(json).map_err(|_| {
+            let what = if json.starts_with('[') {
+                "it is a list"
+            } else {
+                "it has no apiVersion and kind that are texts"
+            };
+            format!("not a Kubernetes object: {what}")
+        })
+    }
+
+    /// A name that YAML reads as a boolean or a number is a likely mistake, which the decoder of custom
+    /// resources would not notice.
+    fn check_names(&self) -> Result<(), String> {
+        let names = self.metadata.map(|json| serde_json::from_str(json.get()));
+        let Some(Ok(Names { name, namespace })) = names else {
+            return Ok(());
+        };
+        for (field, value) in [("name", name), ("namespace", namespace)] {
+            let value = value.map_or("null", RawValue::get);
+            if value != "null" && !value.starts_with(['"', '{', '[']) {
+                return Err(format!("metadata.{field} must be a text; put it in quotes"));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_list(&self) -> bool {
+        let kind = self.kind.as_deref().unwrap_or_default();
+        self.items.is_some() && kind.ends_with("List")
+    }
 }
 
 /// A document as a value. Items of typed lists get their API version and kind.

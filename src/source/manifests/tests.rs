@@ -67,10 +67,10 @@ fn samples(metrics: &StateMetrics) -> Vec<String> {
 }
 
 fn info(name: &str) -> String {
-    format!("kube_configmap_info{{namespace=\"n\",configmap=\"{name}\"}} 1")
+    format!("kube_configmap_info{{namespace=\"ns\",configmap=\"{name}\"}} 1")
 }
 
-const GOOD: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: good, namespace: n}\n";
+const GOOD: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: good, namespace: ns}\n";
 
 #[test]
 fn documents_lists_and_json_lines_are_all_read() {
@@ -84,16 +84,16 @@ fn documents_lists_and_json_lines_are_all_read() {
             (
                 "b.json",
                 r#"{"apiVersion":"v1","kind":"List","items":[
-                    {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"listed","namespace":"n"}}]}"#,
+                    {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"listed","namespace":"ns"}}]}"#,
             ),
             (
                 "c.jsonl",
-                "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"l1\",\"namespace\":\"n\"}}\n\
-                 {\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"l2\",\"namespace\":\"n\"}}\n",
+                "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"l1\",\"namespace\":\"ns\"}}\n\
+                 {\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"l2\",\"namespace\":\"ns\"}}\n",
             ),
             (
                 "d.yml",
-                "apiVersion: v1\nkind: ConfigMapList\nitems:\n- metadata: {name: typed, namespace: n}\n",
+                "apiVersion: v1\nkind: ConfigMapList\nitems:\n- metadata: {name: typed, namespace: ns}\n",
             ),
             ("ignored.txt", "not a manifest"),
         ],
@@ -107,11 +107,11 @@ fn documents_lists_and_json_lines_are_all_read() {
 #[test]
 fn yaml_may_begin_with_a_brace() {
     let flow = |name: &str| {
-        format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}, namespace: n}}}}\n")
+        format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}, namespace: ns}}}}\n")
     };
     let json = |name: &str| {
         format!(
-            "{{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{{\"name\":\"{name}\",\"namespace\":\"n\"}}}}\n"
+            "{{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{{\"name\":\"{name}\",\"namespace\":\"ns\"}}}}\n"
         )
     };
     let (samples, problems) = load(
@@ -132,6 +132,74 @@ fn yaml_may_begin_with_a_brace() {
 }
 
 #[test]
+fn yaml_has_the_content_that_kubectl_gives_it() {
+    let map = |name: &str, more: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: ns}}\n{more}"
+        )
+    };
+    let text = [
+        map("octal", "immutable: off\n"),
+        map("on", ""),
+        map("'on'", ""),
+        map("'0644'", ""),
+        map("0644", ""),
+        map("merged", "data: &a {x: y}\nbinaryData: {<<: *a}\n"),
+        map("twice", "metadata: {name: second, namespace: ns}\n"),
+    ];
+    let (samples, problems) = load("dialect", &[("a.yaml", &text.concat())]);
+    assert_eq!(samples, ["0644", "merged", "octal", "on"].map(info));
+    assert_eq!(
+        problems,
+        [
+            "a.yaml:7: metadata.name must be a text; put it in quotes; the document is skipped",
+            "a.yaml:19: metadata.name must be a text; put it in quotes; the document is skipped",
+            "a.yaml:32: the key `metadata` is given twice, in lines 31 and 32; remove one; the \
+             document is skipped",
+        ]
+    );
+}
+
+#[test]
+fn lists_are_one_level_deep_and_nesting_is_limited() {
+    let good =
+        r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"good","namespace":"ns"}}"#;
+    let list = |items: &str| format!(r#"{{"apiVersion":"v1","kind":"List","items":[{items}]}}"#);
+    let deep = |open: &str, close: &str, levels| open.repeat(levels) + &close.repeat(levels);
+    let lists = deep(
+        r#"{"apiVersion":"v1","kind":"List","items":["#,
+        "]}",
+        20_000,
+    );
+    let files = [
+        ("a.json", list(&format!("{good},{}", list(good)))),
+        ("b.json", deep("[", "]", 200_000)),
+        ("c.json", "[".repeat(200_000)),
+        ("d.json", lists),
+        ("e.yaml", format!("a: {}", deep("[", "]", 200_000))),
+        ("f.yaml", deep("- ", "", 200_000)),
+        ("g.yaml", deep("? ", "", 200_000)),
+        ("h.json", format!("[{good},[{good}]]")),
+    ];
+    let files: Vec<_> = files
+        .iter()
+        .map(|(name, text)| (*name, text.as_str()))
+        .collect();
+    let start = std::time::Instant::now();
+    let (samples, problems) = load("deep", &files);
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+    assert_eq!(samples, [info("good")]);
+    assert_eq!(problems.len(), 8, "{problems:?}");
+    assert_eq!(
+        problems[0],
+        "a.json:1: item 1 of the list is a list; move its items to the outer list; the document is skipped"
+    );
+    for (problem, file) in problems.iter().zip(&files) {
+        assert!(problem.starts_with(file.0), "{problem}");
+    }
+}
+
+#[test]
 fn a_broken_document_is_named_with_its_line_and_the_others_count() {
     let broken = format!(
         "{GOOD}---\napiVersion: v1\nkind: [\n---\n{}",
@@ -148,7 +216,7 @@ fn a_broken_document_is_named_with_its_line_and_the_others_count() {
 fn a_broken_json_line_does_not_hide_the_next() {
     let line = |name: &str| {
         format!(
-            "{{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{{\"name\":\"{name}\",\"namespace\":\"n\"}}}}\n"
+            "{{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{{\"name\":\"{name}\",\"namespace\":\"ns\"}}}}\n"
         )
     };
     let text = format!("{}{{\"apiVersion\": oops}}\n{}", line("a"), line("b"));
@@ -260,7 +328,7 @@ spec:
     const MAP: &str = "\
 kind: ConfigMap
 apiVersion: v1
-metadata: {name: a, namespace: n}
+metadata: {name: a, namespace: ns}
 data: {mode: fast}
 ";
 

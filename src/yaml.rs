@@ -1,0 +1,246 @@
+//! YAML as a tree of nodes that remember their line and how they were written.
+//!
+//! The tree has no types: a configuration of custom resources reads the source text of a scalar
+//! (`1.50` stays `1.50`), and a manifest reads it as kubectl does (`1.50` is the number 1.5).
+//! Source: [YAML 1.2](https://yaml.org/spec/1.2.2/), and the merge key of
+//! [YAML 1.1](https://yaml.org/type/merge.html).
+
+mod entries;
+#[cfg(feature = "manifests")]
+mod json;
+#[cfg(feature = "manifests")]
+mod resolve;
+#[cfg(feature = "custom-resources")]
+mod source_text;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use granit_parser::{Event, Parser, ScalarStyle, StrInput, Tag as ParserTag};
+
+pub(crate) use entries::{MapProblem, Merges, entries};
+#[cfg(feature = "manifests")]
+pub(crate) use json::to_json;
+
+/// The nesting that a document may have, aliases included. It is that of the JSON decoder, so that
+/// nothing that is accepted here is refused there, and no recursion over a tree is deeper.
+const MAX_DEPTH: usize = 128;
+
+/// A value and where it begins.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) value: Value,
+    /// Counted from 1.
+    pub(crate) line: usize,
+    /// The levels of lists and maps, this one included; 0 for a scalar.
+    depth: usize,
+}
+
+#[derive(Debug)]
+pub(crate) enum Value {
+    Scalar(Scalar),
+    List(Vec<Arc<Node>>),
+    Map(Vec<(Arc<Node>, Arc<Node>)>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Scalar {
+    pub(crate) text: String,
+    /// Neither quoted nor a block.
+    pub(crate) plain: bool,
+    tag: Tag,
+}
+
+/// The tag of a scalar.
+#[derive(Debug, PartialEq, Eq)]
+enum Tag {
+    None,
+    /// The name of a type of YAML itself, such as `binary`.
+    Core(Box<str>),
+    /// A tag of an application.
+    Other,
+}
+
+/// A document that cannot be read.
+#[derive(Debug)]
+pub(crate) struct SyntaxError {
+    /// Counted from 1.
+    pub(crate) line: usize,
+    pub(crate) problem: String,
+}
+
+/// The documents of a text. After an error there are no more.
+pub(crate) struct Documents<'t> {
+    events: Parser<'t, StrInput<'t>>,
+    /// The line where the text begins, counted from 1.
+    first_line: usize,
+    has_failed: bool,
+}
+
+/// A list or a map that is not complete yet.
+struct Open {
+    items: Vec<Arc<Node>>,
+    is_map: bool,
+    line: usize,
+    anchor: usize,
+}
+
+/// Reads the first document of a text; `None` if there is none. Does not look at the rest.
+#[cfg(any(feature = "custom-resources", test))]
+pub(crate) fn first_document(text: &str) -> Result<Option<Arc<Node>>, SyntaxError> {
+    Documents::new(text, 1).next().transpose()
+}
+
+// === impl Documents ===
+
+impl<'t> Documents<'t> {
+    /// `first_line` is the line where the text begins in its file, counted from 1.
+    pub(crate) fn new(text: &'t str, first_line: usize) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let options = granit_parser::options! { emit_comments: false };
+        Self {
+            events: Parser::new_from_str_with_options(text, options),
+            first_line,
+            has_failed: false,
+        }
+    }
+
+    /// The next document; `None` after the last.
+    fn document(&mut self) -> Result<Option<Arc<Node>>, SyntaxError> {
+        let mut anchors: HashMap<usize, Arc<Node>> = HashMap::new();
+        let mut open: Vec<Open> = Vec::new();
+        let mut root = None;
+        let before = self.first_line.saturating_sub(1);
+        for event in &mut self.events {
+            let (event, span) = event.map_err(|error| SyntaxError {
+                line: before + error.marker().line(),
+                problem: format!("not valid YAML: {}", error.info()),
+            })?;
+            let line = before + span.start.line();
+            let (node, anchor) = match event {
+                Event::DocumentEnd => return Ok(root),
+                Event::Scalar(value, style, anchor, tag) => {
+                    let scalar = Scalar {
+                        text: value.into_owned(),
+                        plain: style == ScalarStyle::Plain,
+                        tag: tag.map_or(Tag::None, |tag| Tag::of(&tag)),
+                    };
+                    (Node::new(Value::Scalar(scalar), line), anchor)
+                }
+                Event::SequenceStart(_, anchor, _) | Event::MappingStart(_, anchor, _) => {
+                    open.push(Open {
+                        items: Vec::new(),
+                        is_map: matches!(event, Event::MappingStart(..)),
+                        line,
+                        anchor,
+                    });
+                    continue;
+                }
+                Event::SequenceEnd | Event::MappingEnd => match open.pop() {
+                    Some(done) => (done.close(), done.anchor),
+                    None => continue,
+                },
+                Event::Alias(anchor) => match anchors.get(&anchor) {
+                    Some(node) => (Arc::clone(node), 0),
+                    None => {
+                        let problem = String::from("an alias stands inside of what it refers to");
+                        return Err(SyntaxError { line, problem });
+                    }
+                },
+                _ => continue,
+            };
+            if node.depth > MAX_DEPTH {
+                let problem = format!("lists and maps are nested deeper than {MAX_DEPTH} levels");
+                return Err(SyntaxError { line, problem });
+            }
+            if anchor > 0 {
+                anchors.insert(anchor, Arc::clone(&node));
+            }
+            match open.last_mut() {
+                Some(parent) => parent.items.push(node),
+                None => root = Some(node),
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Iterator for Documents<'_> {
+    type Item = Result<Arc<Node>, SyntaxError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.has_failed {
+            return None;
+        }
+        let document = self.document().transpose();
+        self.has_failed = matches!(document, Some(Err(_)));
+        document
+    }
+}
+
+// === impl Tag ===
+
+impl Tag {
+    fn of(tag: &ParserTag) -> Self {
+        let name = format!("{}{}", tag.handle(), tag.suffix());
+        match name.strip_prefix("tag:yaml.org,2002:") {
+            Some(core) => Self::Core(core.into()),
+            None => Self::Other,
+        }
+    }
+
+    fn core(&self) -> Option<&str> {
+        match self {
+            Self::Core(name) => Some(name),
+            Self::None | Self::Other => None,
+        }
+    }
+}
+
+// === impl Open ===
+
+impl Open {
+    fn close(&self) -> Arc<Node> {
+        let value = if self.is_map {
+            let pairs = self.items.chunks_exact(2).filter_map(|pair| match pair {
+                [key, value] => Some((Arc::clone(key), Arc::clone(value))),
+                _ => None,
+            });
+            Value::Map(pairs.collect())
+        } else {
+            Value::List(self.items.clone())
+        };
+        let below = self.items.iter().map(|item| item.depth).max();
+        Arc::new(Node {
+            value,
+            line: self.line,
+            depth: 1 + below.unwrap_or_default(),
+        })
+    }
+}
+
+// === impl Node ===
+
+impl Node {
+    fn new(value: Value, line: usize) -> Arc<Self> {
+        let depth = 0;
+        Arc::new(Self { value, line, depth })
+    }
+
+    /// Whether the node stands for nothing: `null`, `~`, or no text at all.
+    pub(crate) fn is_null(&self) -> bool {
+        let Value::Scalar(scalar) = &self.value else {
+            return false;
+        };
+        match scalar.tag.core() {
+            Some(tag) => tag == "null",
+            None => {
+                let text = scalar.text.as_str();
+                scalar.plain && matches!(text, "" | "~" | "null" | "Null" | "NULL")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! The entries of a map, with those of maps that it merges.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Node, Scalar, Value};
+
+/// An entry of a map: its key, and the value.
+pub(crate) struct Entry<'n> {
+    pub(crate) key: Cow<'n, str>,
+    pub(crate) line: usize,
+    pub(crate) value: &'n Arc<Node>,
+}
+
+/// The entries that have been merged into other maps of a document. Merged maps that merge others in
+/// turn can be a great many for a small text.
+#[derive(Debug, Default)]
+pub(crate) struct Merges(usize);
+
+/// The limit of [`Merges`].
+const MAX_MERGED: usize = 100_000;
+
+/// What is wrong with a map.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum MapProblem {
+    #[error("a key must be a text, a number, true or false")]
+    Key,
+    #[error("the key `{key}` is given twice, in lines {first} and {second}; remove one")]
+    Twice {
+        key: String,
+        first: usize,
+        second: usize,
+    },
+    #[error("`<<` merges a map, or a list of maps; write one")]
+    Merge,
+    #[error("more than {MAX_MERGED} entries of maps are merged; write them out")]
+    TooManyMerges,
+}
+
+/// Reads the key of an entry; `None` if it cannot be one.
+pub(crate) type KeyText<'k> = dyn Fn(&Node) -> Option<Cow<'_, str>> + 'k;
+
+/// Receives the problems, each with the node that it is about.
+pub(crate) type Problems<'p> = dyn FnMut(&Node, MapProblem) + 'p;
+
+/// The entries of a map in their order, then those of merged maps whose keys it does not have. A key
+/// that is there already is a problem, and its entry is left out.
+///
+/// The recursion is as deep as maps are nested, which [`MAX_DEPTH`](super::MAX_DEPTH) limits.
+pub(crate) fn entries<'n>(
+    pairs: &'n [(Arc<Node>, Arc<Node>)],
+    key_text: &KeyText<'_>,
+    merges: &mut Merges,
+    problems: &mut Problems<'_>,
+) -> Vec<Entry<'n>> {
+    let mut entries: Vec<Entry<'n>> = Vec::with_capacity(pairs.len());
+    let mut lines = HashMap::with_capacity(pairs.len());
+    let mut merged: Option<(&Node, &Arc<Node>)> = None;
+    for (key, value) in pairs {
+        let line = key.line;
+        if is_merge(key) {
+            match merged {
+                None => merged = Some((key, value)),
+                Some((first, _)) => problems(key, MapProblem::twice("<<", first.line, line)),
+            }
+            continue;
+        }
+        let Some(text) = key_text(key) else {
+            problems(key, MapProblem::Key);
+            continue;
+        };
+        match lines.get(&text) {
+            Some(first) => problems(key, MapProblem::twice(&text, *first, line)),
+            None => {
+                lines.insert(text.clone(), line);
+                let key = text;
+                entries.push(Entry { key, line, value });
+            }
+        }
+    }
+    let Some((_, value)) = merged else {
+        return entries;
+    };
+    let maps = match &value.value {
+        Value::Map(_) => std::slice::from_ref(value),
+        Value::List(items) => items.as_slice(),
+        Value::Scalar(_) => &[],
+    };
+    if maps.is_empty() {
+        problems(value, MapProblem::Merge);
+    }
+    for map in maps {
+        let Value::Map(pairs) = &map.value else {
+            problems(map, MapProblem::Merge);
+            continue;
+        };
+        if !merges.add(pairs.len(), || problems(value, MapProblem::TooManyMerges)) {
+            break;
+        }
+        for entry in self::entries(pairs, key_text, merges, problems) {
+            if !lines.contains_key(&entry.key) {
+                lines.insert(entry.key.clone(), entry.line);
+                entries.push(entry);
+            }
+        }
+    }
+    entries
+}
+
+/// Whether a key is `<<`, or a text that `!!merge` makes one.
+fn is_merge(key: &Node) -> bool {
+    let Value::Scalar(scalar) = &key.value else {
+        return false;
+    };
+    let Scalar { text, plain, tag } = scalar;
+    text == "<<"
+        && match tag.core() {
+            Some(tag) => tag == "merge",
+            None => *plain,
+        }
+}
+
+// === impl Merges ===
+
+impl Merges {
+    /// Counts a map that is merged; `false` beyond the limit, which is reported once.
+    fn add(&mut self, entries: usize, report: impl FnOnce()) -> bool {
+        let is_first = self.0 <= MAX_MERGED;
+        self.0 += 1 + entries;
+        let is_within = self.0 <= MAX_MERGED;
+        if is_first && !is_within {
+            report();
+        }
+        is_within
+    }
+}
+
+// === impl MapProblem ===
+
+impl MapProblem {
+    fn twice(key: &str, first: usize, second: usize) -> Self {
+        let key = key.to_owned();
+        Self::Twice { key, first, second }
+    }
+}

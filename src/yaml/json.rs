@@ -1,0 +1,249 @@
+//! A document as JSON, as kubectl reads it.
+
+use std::borrow::Cow;
+use std::io::Write as _;
+
+use super::resolve::Resolved;
+use super::{Merges, Node, SyntaxError, Value, entries};
+
+/// Bytes that a small document may have as JSON.
+const FREE_BYTES: usize = 1 << 20;
+
+/// Bytes that a document may have as JSON for each byte of YAML. Without aliases it is never more than
+/// six, as for `[n,n]`.
+const GROWTH: usize = 8;
+
+struct JsonWriter {
+    out: Vec<u8>,
+    max_bytes: usize,
+    merges: Merges,
+}
+
+/// Writes a document of `yaml_bytes` as JSON.
+///
+/// # Errors
+///
+/// If a key stands twice in a map or is no text, a value has no JSON form, or aliases make the document
+/// much larger than it is.
+pub(crate) fn to_json(root: &Node, yaml_bytes: usize) -> Result<String, SyntaxError> {
+    let mut writer = JsonWriter {
+        out: Vec::with_capacity(yaml_bytes),
+        max_bytes: yaml_bytes.saturating_mul(GROWTH).saturating_add(FREE_BYTES),
+        merges: Merges::default(),
+    };
+    writer.value(root)?;
+    String::from_utf8(writer.out).map_err(|error| SyntaxError {
+        line: root.line,
+        problem: error.to_string(),
+    })
+}
+
+// === impl JsonWriter ===
+
+impl JsonWriter {
+    /// The recursion is as deep as the document is nested, which is limited.
+    fn value(&mut self, node: &Node) -> Result<(), SyntaxError> {
+        match &node.value {
+            Value::Scalar(scalar) => {
+                let value = scalar.resolve().map_err(|error| SyntaxError {
+                    line: node.line,
+                    problem: error.to_string(),
+                })?;
+                self.scalar(&value);
+            }
+            Value::List(items) => {
+                self.out.push(b'[');
+                for (at, item) in items.iter().enumerate() {
+                    self.separate(at);
+                    self.value(item)?;
+                }
+                self.out.push(b']');
+            }
+            Value::Map(pairs) => {
+                let mut problem = None;
+                let entries = entries(pairs, &key_text, &mut self.merges, &mut |node, own| {
+                    problem.get_or_insert(SyntaxError {
+                        line: node.line,
+                        problem: own.to_string(),
+                    });
+                });
+                if let Some(problem) = problem {
+                    return Err(problem);
+                }
+                self.out.push(b'{');
+                for (at, entry) in entries.iter().enumerate() {
+                    self.separate(at);
+                    self.text(&entry.key);
+                    self.out.push(b':');
+                    self.value(entry.value)?;
+                }
+                self.out.push(b'}');
+            }
+        }
+        if self.out.len() <= self.max_bytes {
+            return Ok(());
+        }
+        let max = self.max_bytes;
+        Err(SyntaxError {
+            line: node.line,
+            problem: format!(
+                "aliases make the document larger than {max} bytes; write out what they refer to"
+            ),
+        })
+    }
+
+    fn scalar(&mut self, value: &Resolved<'_>) {
+        // Writing to memory cannot fail.
+        let _ = match value {
+            Resolved::Null => write!(self.out, "null"),
+            Resolved::Flag(flag) => write!(self.out, "{flag}"),
+            Resolved::Integer(number) => write!(self.out, "{number}"),
+            Resolved::Unsigned(number) => write!(self.out, "{number}"),
+            Resolved::Float(number) if is_short(*number) => write!(self.out, "{number}"),
+            Resolved::Float(number) => write!(self.out, "{number:e}"),
+            Resolved::Text(text) => {
+                self.text(text);
+                Ok(())
+            }
+        };
+    }
+
+    fn text(&mut self, text: &str) {
+        // Writing a text to memory cannot fail.
+        let _ = serde_json::to_writer(&mut self.out, text);
+    }
+
+    fn separate(&mut self, at: usize) {
+        if at > 0 {
+            self.out.push(b',');
+        }
+    }
+}
+
+/// Whether a number is written without an exponent. So `1e3` is an integer for the fields of objects.
+fn is_short(number: f64) -> bool {
+    number == 0.0 || (1e-6..1e21).contains(&number.abs())
+}
+
+fn key_text(key: &Node) -> Option<Cow<'_, str>> {
+    match &key.value {
+        Value::Scalar(scalar) => scalar.resolve().ok()?.into_key(),
+        Value::List(_) | Value::Map(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::first_document;
+    use super::*;
+
+    fn json(text: &str) -> Result<String, (usize, String)> {
+        let root = first_document(text).unwrap().unwrap();
+        to_json(&root, text.len()).map_err(|error| (error.line, error.problem))
+    }
+
+    #[test]
+    fn a_document_has_the_json_of_kubectl() {
+        for (yaml, expected) in [
+            (
+                "a: yes\nb: 'yes'\nc: 0644",
+                r#"{"a":true,"b":"yes","c":420}"#,
+            ),
+            (
+                "[1e3, 1e21, 1.50, 0.0000001, -0.0]",
+                "[1000,1e21,1.5,1e-7,-0]",
+            ),
+            (
+                "y: 1\n1: 2\n1.5: 3\n0x10: 4",
+                r#"{"true":1,"1":2,"1.5":3,"16":4}"#,
+            ),
+            ("[null, ~, '', ]", r#"[null,null,""]"#),
+            ("a: |-\n  \"b\"\n  c", r#"{"a":"\"b\"\nc"}"#),
+            (
+                "a: &a {x: 1, y: z}\nb: *a",
+                r#"{"a":{"x":1,"true":"z"},"b":{"x":1,"true":"z"}}"#,
+            ),
+            (
+                "a: &a {x: 1, z: 2}\nb: {<<: *a, z: 3}\nc: {<<: [{x: 5}, *a]}",
+                r#"{"a":{"x":1,"z":2},"b":{"z":3,"x":1},"c":{"x":5,"z":2}}"#,
+            ),
+            ("{'<<': 1}", r#"{"<<":1}"#),
+            ("[]", "[]"),
+        ] {
+            assert_eq!(json(yaml).as_deref(), Ok(expected), "{yaml}");
+        }
+    }
+
+    #[test]
+    fn problems_are_named_with_their_lines() {
+        for (yaml, line, problem) in [
+            (
+                "a: 1\nb:\n  c: 1\n  d: 2\n  c: 3",
+                5,
+                "the key `c` is given twice, in lines 3 and 5; remove one",
+            ),
+            (
+                "1: a\n'1': b",
+                2,
+                "the key `1` is given twice, in lines 1 and 2; remove one",
+            ),
+            (
+                "a: &a {}\nb:\n  <<: *a\n  <<: *a",
+                4,
+                "the key `<<` is given twice, in lines 3 and 4; remove one",
+            ),
+            (
+                "a:\n  ~: b",
+                2,
+                "a key must be a text, a number, true or false",
+            ),
+            ("[a]: b", 1, "a key must be a text, a number, true or false"),
+            (
+                "a: 1\n<<: 1",
+                2,
+                "`<<` merges a map, or a list of maps; write one",
+            ),
+            (
+                "- 1\n- .nan",
+                2,
+                "`.nan` is no number of JSON; put it in quotes if it is a text",
+            ),
+            (
+                "- !!binary '?'",
+                1,
+                "the value is not base64, which the tag `!!binary` needs",
+            ),
+            (
+                "- !!int x",
+                1,
+                "the value does not have the type of its tag `!!int`; remove the tag",
+            ),
+        ] {
+            assert_eq!(json(yaml), Err((line, problem.to_owned())), "{yaml}");
+        }
+    }
+
+    #[test]
+    fn aliases_do_not_multiply_a_document() {
+        let mut yaml = String::from("- &a0 [x, x, x, x, x, x, x, x]\n");
+        for level in 1..30 {
+            let alias = format!("*a{}", level - 1);
+            yaml += &format!("- &a{level} [{}]\n", [&*alias; 8].join(", "));
+        }
+        let (_, problem) = json(&yaml).unwrap_err();
+        assert!(
+            problem.starts_with("aliases make the document larger"),
+            "{problem}"
+        );
+        let mut yaml = String::from("a0: &a0 {x: 1}\n");
+        for level in 1..30 {
+            let alias = format!("*a{}", level - 1);
+            yaml += &format!(
+                "a{level}: &a{level} {{<<: [{}]}}\n",
+                [&*alias; 8].join(", ")
+            );
+        }
+        let (_, problem) = json(&yaml).unwrap_err();
+        assert!(problem.contains("entries of maps are merged"), "{problem}");
+    }
+}

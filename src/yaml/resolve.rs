@@ -1,0 +1,286 @@
+//! The types of plain scalars as kubectl reads them.
+//!
+//! kubectl turns YAML into JSON by the rules of [YAML 1.1](https://yaml.org/type/), with some
+//! differences: there are no numbers of base 60, and times stay texts.
+
+use std::borrow::Cow;
+
+use super::{Scalar, Tag};
+use crate::k8s::decode_base64;
+
+/// The value of a scalar.
+#[derive(Debug, PartialEq)]
+pub(super) enum Resolved<'n> {
+    Null,
+    Flag(bool),
+    Integer(i64),
+    /// Beyond the integers with a sign.
+    Unsigned(u64),
+    /// Finite.
+    Float(f64),
+    Text(Cow<'n, str>),
+}
+
+/// Why a scalar has no value.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unresolved {
+    #[error("`{0}` is no number of JSON; put it in quotes if it is a text")]
+    NotFinite(String),
+    #[error("the value is not base64, which the tag `!!binary` needs")]
+    Binary,
+    #[error("the value does not have the type of its tag `!!{0}`; remove the tag")]
+    Tag(String),
+}
+
+// === impl Scalar ===
+
+impl Scalar {
+    pub(super) fn resolve(&self) -> Result<Resolved<'_>, Unresolved> {
+        let text = self.text.as_str();
+        let as_text = Ok(Resolved::Text(Cow::Borrowed(text)));
+        let tag = match &self.tag {
+            Tag::None if self.plain => return plain(text),
+            Tag::None | Tag::Other => return as_text,
+            Tag::Core(tag) => &**tag,
+        };
+        let value = match tag {
+            "binary" => {
+                let bytes = decode_base64(text).ok_or(Unresolved::Binary)?;
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                return Ok(Resolved::Text(Cow::Owned(text)));
+            }
+            "null" | "bool" | "int" | "float" => plain(text)?,
+            _ => return as_text,
+        };
+        match (tag, value) {
+            ("null", Resolved::Null) => Ok(Resolved::Null),
+            ("bool", value @ Resolved::Flag(_)) => Ok(value),
+            ("int", value @ (Resolved::Integer(_) | Resolved::Unsigned(_))) => Ok(value),
+            (
+                "float",
+                value @ (Resolved::Integer(_) | Resolved::Unsigned(_) | Resolved::Float(_)),
+            ) => Ok(value),
+            _ => Err(Unresolved::Tag(tag.to_owned())),
+        }
+    }
+}
+
+// === impl Resolved ===
+
+impl<'n> Resolved<'n> {
+    /// The key of an entry; `None` if it cannot be one.
+    pub(super) fn into_key(self) -> Option<Cow<'n, str>> {
+        Some(match self {
+            Self::Null => return None,
+            Self::Flag(flag) => Cow::Borrowed(if flag { "true" } else { "false" }),
+            Self::Integer(number) => Cow::Owned(number.to_string()),
+            Self::Unsigned(number) => Cow::Owned(number.to_string()),
+            Self::Float(number) => Cow::Owned(number.to_string()),
+            Self::Text(text) => text,
+        })
+    }
+}
+
+/// The value of a text that is neither in quotes nor a block, and has no tag.
+fn plain(text: &str) -> Result<Resolved<'_>, Unresolved> {
+    Ok(match text {
+        "" | "~" | "null" | "Null" | "NULL" => Resolved::Null,
+        "y" | "Y" | "yes" | "Yes" | "YES" => Resolved::Flag(true),
+        "true" | "True" | "TRUE" | "on" | "On" | "ON" => Resolved::Flag(true),
+        "n" | "N" | "no" | "No" | "NO" => Resolved::Flag(false),
+        "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Resolved::Flag(false),
+        ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF"
+        | "-.inf" | "-.Inf" | "-.INF" => return Err(Unresolved::NotFinite(text.to_owned())),
+        _ => number(text).unwrap_or(Resolved::Text(Cow::Borrowed(text))),
+    })
+}
+
+fn number<'n>(text: &str) -> Option<Resolved<'n>> {
+    match text.as_bytes().first()? {
+        b'.' => float(text),
+        b'0'..=b'9' | b'+' | b'-' => {
+            let digits = text.replace('_', "");
+            integer(&digits).or_else(|| float(&digits))
+        }
+        _ => None,
+    }
+}
+
+/// An integer: decimal, or with one of the prefixes `0x`, `0o`, `0b` and `0`, which is octal.
+fn integer<'n>(text: &str) -> Option<Resolved<'n>> {
+    let (sign, digits) = match text.split_at_checked(1)? {
+        (sign @ ("+" | "-"), digits) => (sign, digits),
+        _ => ("", text),
+    };
+    let prefixed = |prefix: &str| {
+        let (start, digits) = digits.split_at_checked(prefix.len())?;
+        start.eq_ignore_ascii_case(prefix).then_some(digits)
+    };
+    let (radix, digits) = prefixed("0x")
+        .map(|digits| (16, digits))
+        .or_else(|| prefixed("0o").map(|digits| (8, digits)))
+        .or_else(|| prefixed("0b").map(|digits| (2, digits)))
+        .or_else(|| prefixed("0").map(|digits| (8, digits)))
+        .filter(|(_, digits)| !digits.is_empty())
+        .unwrap_or((10, digits));
+    // Without this, a second sign is accepted.
+    let is_digits = digits.chars().all(|digit| digit.is_digit(radix));
+    let magnitude = u64::from_str_radix(digits, radix);
+    let magnitude = magnitude.ok().filter(|_| is_digits)?;
+    let number = match sign {
+        "-" => 0_i64.checked_sub_unsigned(magnitude),
+        _ => i64::try_from(magnitude).ok(),
+    };
+    match number {
+        Some(number) => Some(Resolved::Integer(number)),
+        None => sign.is_empty().then_some(Resolved::Unsigned(magnitude)),
+    }
+}
+
+/// A finite number with a point or an exponent, or with more digits than integers have.
+fn float<'n>(text: &str) -> Option<Resolved<'n>> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let starts = unsigned.strip_prefix('.').unwrap_or(unsigned);
+    // Rust reads words as well, such as `inf`.
+    let is_number = starts.starts_with(|c: char| c.is_ascii_digit());
+    let number: f64 = text.parse().ok().filter(|_| is_number)?;
+    number.is_finite().then_some(Resolved::Float(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Resolved<'_> {
+        Resolved::Text(Cow::Borrowed(text))
+    }
+
+    #[test]
+    fn plain_scalars_have_the_types_of_kubectl() {
+        for words in ["y Y yes Yes YES true True TRUE on On ON"] {
+            for word in words.split(' ') {
+                assert_eq!(plain(word), Ok(Resolved::Flag(true)), "{word}");
+            }
+        }
+        for word in "n N no No NO false False FALSE off Off OFF".split(' ') {
+            assert_eq!(plain(word), Ok(Resolved::Flag(false)), "{word}");
+        }
+        for word in ["", "~", "null", "Null", "NULL"] {
+            assert_eq!(plain(word), Ok(Resolved::Null), "{word}");
+        }
+        for (word, number) in [
+            ("0", 0),
+            ("-0", 0),
+            ("12", 12),
+            ("+12", 12),
+            ("-12", -12),
+            ("1_000", 1000),
+            ("0644", 420),
+            ("-010", -8),
+            ("0o17", 15),
+            ("0x1F", 31),
+            ("0X1f", 31),
+            ("0b101", 5),
+            ("-0b101", -5),
+            ("00", 0),
+            ("9223372036854775807", i64::MAX),
+            ("-9223372036854775808", i64::MIN),
+        ] {
+            assert_eq!(plain(word), Ok(Resolved::Integer(number)), "{word}");
+        }
+        assert_eq!(
+            plain("18446744073709551615"),
+            Ok(Resolved::Unsigned(u64::MAX))
+        );
+        for (word, number) in [
+            ("1.5", 1.5),
+            ("1.", 1.0),
+            (".5", 0.5),
+            ("-.5", -0.5),
+            ("+.5", 0.5),
+            ("1e3", 1000.0),
+            ("1_0.5E-1", 1.05),
+            ("089", 89.0),
+            ("18446744073709551616", 18_446_744_073_709_551_616.0),
+            ("-9223372036854775809", -9_223_372_036_854_775_809.0),
+            ("+9223372036854775808", 9_223_372_036_854_775_808.0),
+        ] {
+            assert_eq!(plain(word), Ok(Resolved::Float(number)), "{word}");
+        }
+        for word in [
+            "yEs",
+            "tRUE",
+            "nULL",
+            "none",
+            "x",
+            "inf",
+            "nan",
+            "NaN",
+            "infinity",
+            "+inf",
+            "-nan",
+            "-",
+            "+",
+            ".",
+            "..",
+            "--1",
+            "+-1",
+            "0x",
+            "0xg",
+            "0b2",
+            "1e",
+            "1e999",
+            "100m",
+            "1.2.3",
+            "1:30",
+            "10:30:00",
+            "2024-01-31",
+            "2024-01-31T12:00:00Z",
+            "١",
+        ] {
+            assert_eq!(plain(word), Ok(text(word)), "{word}");
+        }
+        for word in [".nan", ".inf", "-.Inf", "+.INF"] {
+            let wrong = Err(Unresolved::NotFinite(word.to_owned()));
+            assert_eq!(plain(word), wrong, "{word}");
+        }
+    }
+
+    #[test]
+    fn quotes_and_tags_decide() {
+        let scalar = |text: &str, plain, tag: &str| Scalar {
+            text: text.to_owned(),
+            plain,
+            tag: match tag {
+                "" => Tag::None,
+                "other" => Tag::Other,
+                tag => Tag::Core(tag.into()),
+            },
+        };
+        for (word, is_plain, tag) in [
+            ("yes", false, ""),
+            ("1", false, ""),
+            ("1", true, "str"),
+            ("1", true, "other"),
+            ("2024-01-31", true, "timestamp"),
+        ] {
+            let scalar = scalar(word, is_plain, tag);
+            assert_eq!(scalar.resolve(), Ok(text(word)), "{word} {tag}");
+        }
+        for (word, tag, value) in [
+            ("5", "int", Resolved::Integer(5)),
+            ("5", "float", Resolved::Integer(5)),
+            ("on", "bool", Resolved::Flag(true)),
+            ("~", "null", Resolved::Null),
+            ("aGk=", "binary", text("hi")),
+        ] {
+            assert_eq!(scalar(word, false, tag).resolve(), Ok(value), "{word}");
+        }
+        for tag in ["int", "bool", "null"] {
+            let wrong = Err(Unresolved::Tag(tag.to_owned()));
+            assert_eq!(scalar("1.5", true, tag).resolve(), wrong);
+        }
+        let wrong = scalar("?", true, "binary");
+        assert_eq!(wrong.resolve(), Err(Unresolved::Binary));
+    }
+}
