@@ -233,7 +233,7 @@ fn describe(json: &[u8], error: &serde_json::Error) -> String {
     let message = error.to_string();
     let (message, _) = message.rsplit_once(" at line ").unwrap_or((&message, ""));
     let problem = match message.rsplit_once(", expected ") {
-        Some((_, expected)) => format!("expected {expected}"),
+        Some((_, expected)) => format!("expected {}", in_json_terms(expected)),
         None => String::from("invalid value"),
     };
     let lines = json.split_inclusive(|&byte| byte == b'\n');
@@ -242,6 +242,24 @@ fn describe(json: &[u8], error: &serde_json::Error) -> String {
     match path {
         Ok(path) if !path.is_empty() => format!("{problem} at {path}"),
         _ => problem,
+    }
+}
+
+/// What the decoder expected, in the terms of JSON: it names types of Rust.
+fn in_json_terms(expected: &str) -> &str {
+    let is_type = || {
+        let name = expected.strip_prefix("struct ").unwrap_or(expected);
+        name.starts_with(|c: char| c.is_ascii_uppercase())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    match expected {
+        "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" => "an integer",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "IntOrString" => "an integer or a string",
+        _ if is_type() => "a map",
+        expected => expected,
     }
 }
 

@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 use crate::commands::{Subcommands, examples};
-use crate::options::Flags;
+use crate::options::{Flags, OldFlag};
 
 /// Exports the state of Kubernetes objects as Prometheus metrics.
 ///
@@ -38,7 +39,22 @@ impl Cli {
     ///
     /// The error that clap reports, also for `--help` and `--version`.
     pub(crate) fn read(args: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
-        Self::from_arg_matches(&Self::command().try_get_matches_from(args)?)
+        let matches = Self::command().try_get_matches_from(args);
+        Self::from_arg_matches(&matches.map_err(with_successor)?)
+    }
+}
+
+/// The error; if it is about a flag of an old version, it says what takes the place of the flag.
+fn with_successor(error: clap::Error) -> clap::Error {
+    let argument = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) if error.kind() == ErrorKind::UnknownArgument => {
+            argument
+        }
+        _ => return error,
+    };
+    match OldFlag::find(argument) {
+        Some(old) => Cli::command().error(ErrorKind::UnknownArgument, old.advice()),
+        None => error,
     }
 }
 

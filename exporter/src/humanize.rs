@@ -13,6 +13,12 @@ pub(crate) fn thousands(number: u64) -> String {
     text
 }
 
+/// A count with its noun, such as `1 object` and `1,234 objects`.
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
+    let noun = if count == 1 { one } else { many };
+    format!("{} {noun}", thousands(count))
+}
+
 /// A size in the largest unit that keeps it above 1, such as `1.5 MiB`.
 pub(crate) fn size(bytes: u64) -> String {
     let mut size = bytes as f64;
@@ -52,6 +58,8 @@ mod tests {
             [0, 999, 1000, 1_234_567].map(thousands),
             ["0", "999", "1,000", "1,234,567"]
         );
+        let counts = [0, 1, 1234].map(|count| counted(count, "family", "families"));
+        assert_eq!(counts, ["0 families", "1 family", "1,234 families"]);
         let sizes = [0, 1023, 1536, 200 << 20, 3 << 30].map(size);
         assert_eq!(sizes, ["0 B", "1023 B", "1.5 KiB", "200 MiB", "3.0 GiB"]);
         let spans = [0.4, 59.9, 200.0, 7300.0, 100_000.0].map(span);

@@ -14,7 +14,7 @@ use kube_state_metrics::registry::BuildError;
 use kube_state_metrics::source::health::ReadinessPolicy;
 use prometheus::proto::MetricFamily;
 
-use crate::humanize::thousands;
+use crate::humanize::{counted, thousands};
 use crate::options::{MetricsOptions, SourceOptions};
 use crate::report::Reports;
 use coverage::Coverage;
@@ -122,7 +122,7 @@ impl Instance {
     /// The size of the exposition in words: `1,234 series of 120 objects`.
     pub(crate) fn summary(&self) -> String {
         let status = self.status();
-        let (series, objects) = (thousands(status.series()), thousands(status.objects()));
-        format!("{series} series of {objects} objects")
+        let objects = counted(status.objects(), "object", "objects");
+        format!("{} series of {objects}", thousands(status.series()))
     }
 }

@@ -15,6 +15,7 @@ mod reader;
 mod row;
 mod server;
 mod source;
+mod successors;
 mod table;
 
 use std::fmt;
@@ -29,6 +30,7 @@ pub(crate) use metrics::MetricsOptions;
 pub(crate) use parse::LogFormat;
 pub(crate) use server::{Address, Limits, ServerOptions};
 pub(crate) use source::SourceOptions;
+pub(crate) use successors::OldFlag;
 
 /// The values of all options, checked.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,6 +14,7 @@ use prometheus_web_config::{AcceptError, WebConfigFile, WebConfigLayer, WebStrea
 use tokio::net::TcpStream;
 use tower::Layer;
 
+use crate::humanize::counted;
 use crate::options::Limits;
 use metrics::ServerObserver;
 use web::CurrentWeb;
@@ -82,7 +83,8 @@ impl Server {
     pub(crate) async fn drain(self, time: Duration) {
         let aborted = self.http.drain(time).await;
         if aborted > 0 {
-            tracing::warn!("{aborted} connections of {} cut after {time:?}", self.name);
+            let aborted = counted(aborted as u64, "connection", "connections");
+            tracing::warn!("{aborted} of {} cut after {time:?}", self.name);
         }
     }
 }

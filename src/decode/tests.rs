@@ -88,9 +88,59 @@ fn an_error_names_the_object_and_the_field_but_no_value() {
     assert_eq!(error.identity(), Some(("n", "a")));
     assert_eq!(
         error.to_string(),
-        "cannot decode Pod n/a: expected i32 at status.containerStatuses[1].restartCount; \
+        "cannot decode Pod n/a: expected an integer at status.containerStatuses[1].restartCount; \
          the object yields no metrics until it is corrected"
     );
+}
+
+#[test]
+fn what_is_expected_is_said_in_terms_of_json() {
+    let none: [Option<[&str; 0]>; 1] = [None];
+    let fields = Fields::union(none);
+    for (field, value, expected) in [
+        ("spec", "1", "a map at spec"),
+        ("metadata", "[]", "a map at metadata"),
+        ("spec", r#"{"containers":1}"#, "a list at spec.containers"),
+        (
+            "spec",
+            r#"{"containers":[1]}"#,
+            "a map at spec.containers[0]",
+        ),
+        (
+            "spec",
+            r#"{"hostNetwork":"x"}"#,
+            "true or false at spec.hostNetwork",
+        ),
+        ("spec", r#"{"priority":"x"}"#, "an integer at spec.priority"),
+        (
+            "spec",
+            r#"{"terminationGracePeriodSeconds":"x"}"#,
+            "an integer at spec.term",
+        ),
+        (
+            "spec",
+            r#"{"nodeSelector":1}"#,
+            "a map at spec.nodeSelector",
+        ),
+        (
+            "spec",
+            r#"{"overhead":{"cpu":true}}"#,
+            "a quantity at spec.overhead.cpu",
+        ),
+        (
+            "spec",
+            r#"{"containers":[{"name":"c","livenessProbe":{"httpGet":{"port":true}}}]}"#,
+            "an integer or a string at spec.containers[0].livenessProbe.httpGet.port",
+        ),
+    ] {
+        let json = format!(r#"{{"{field}":{value}}}"#);
+        let error = decode::<Pod>("Pod", json.as_bytes(), &fields).unwrap_err();
+        let expected = format!("cannot decode Pod <unnamed>: expected {expected}");
+        assert!(
+            error.to_string().starts_with(&expected),
+            "{error}, not {expected}"
+        );
+    }
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! A running source of an instance, and its state as the exporter serves it.
 
+use std::io;
+use std::path::PathBuf;
+
 use kube_state_metrics::source::Source;
 use kube_state_metrics::source::health::{FeedOrigin, Health, ReadinessPolicy, ResourceHealth};
 use kube_state_metrics::source::watch::WatchError;
@@ -10,6 +13,7 @@ use super::coverage::Coverage;
 use super::status::{InstanceStatus, ResourceStatus};
 use super::task::BackgroundTask;
 use crate::cluster::ClusterError;
+use crate::humanize::counted;
 
 /// A running source. Dropping it stops the source.
 #[derive(Debug)]
@@ -37,6 +41,8 @@ pub(crate) enum SourceError {
     Cluster(#[from] ClusterError),
     #[error(transparent)]
     Watch(#[from] WatchError),
+    #[error("--manifests: cannot read {}: {source}; give files or directories with manifests", path.display())]
+    ManifestPath { path: PathBuf, source: io::Error },
     #[error("the manifests could not be read: {0}")]
     Load(#[from] tokio::task::JoinError),
     #[error("cannot register the metrics of the stores: {0}")]
@@ -92,10 +98,9 @@ impl RunningSource {
 
     fn skipped(&self) -> Option<String> {
         let skipped = self.parts.skipped.as_ref().map(IntGauge::get);
-        let count = skipped.filter(|count| *count > 0)?;
-        Some(format!(
-            "{count} documents or files skipped; the log names them"
-        ))
+        let count = skipped.filter(|count| *count > 0)?.unsigned_abs();
+        let what = counted(count, "document or file", "documents or files");
+        Some(format!("{what} skipped; the log has the reasons"))
     }
 }
 

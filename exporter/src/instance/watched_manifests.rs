@@ -1,7 +1,7 @@
 //! Manifests as a source: their files are read at startup and after every change.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::self_metrics::{DefinitionMetrics, StoreMetrics};
@@ -11,7 +11,10 @@ use prometheus::{IntGauge, Registry};
 
 use super::source::{RunningSource, SourceError, SourceParts};
 use crate::file_watcher::FileWatcher;
-use crate::humanize::thousands;
+use crate::humanize::counted;
+
+/// The path of standard input.
+const STDIN: &str = "-";
 
 /// Logs the problems of each reading, and updates the metrics of the manifests.
 #[derive(Debug)]
@@ -26,11 +29,18 @@ struct ReadingRecorder {
 ///
 /// # Errors
 ///
-/// If the metrics cannot be registered. A file that cannot be read is logged and counted instead.
+/// If a path does not exist, or the metrics cannot be registered. A file in a directory that cannot be
+/// read is logged and counted instead, as is a path that vanishes later.
 pub(super) async fn start(
     metrics: &StateMetrics,
     paths: Vec<PathBuf>,
 ) -> Result<RunningSource, SourceError> {
+    for path in paths.iter().filter(|path| *path != Path::new(STDIN)) {
+        std::fs::metadata(path).map_err(|source| SourceError::ManifestPath {
+            path: path.clone(),
+            source,
+        })?;
+    }
     let registry = Registry::new();
     let mut recorder = ReadingRecorder::new(metrics, &registry)?;
     let skipped = recorder.problems.clone();
@@ -74,8 +84,8 @@ async fn reload_on_change(
             Err(_) => return,
         };
         recorder.record(&report);
-        let objects = thousands(report.objects as u64);
-        tracing::info!("manifests read again: {objects} objects");
+        let objects = counted(report.objects as u64, "object", "objects");
+        tracing::info!("manifests read again: {objects}");
     }
 }
 

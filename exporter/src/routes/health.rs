@@ -9,6 +9,7 @@ use http::StatusCode;
 
 use super::query::Query;
 use crate::app_state::AppState;
+use crate::humanize::counted;
 use crate::instance::InstanceStatus;
 
 /// 200 while the source is running, even if the cluster cannot be reached.
@@ -43,8 +44,9 @@ fn readiness_text(status: &InstanceStatus, verbose: bool) -> String {
     }
     for resource in status.resources.iter().filter(|_| verbose) {
         let mark = if resource.is_synced() { '+' } else { '-' };
-        let (name, state, objects) = (&resource.resource, &resource.state, resource.objects);
-        let _ = write!(text, "\n[{mark}] {name}: {state}, {objects} objects");
+        let (name, state) = (&resource.resource, &resource.state);
+        let objects = counted(resource.objects, "object", "objects");
+        let _ = write!(text, "\n[{mark}] {name}: {state}, {objects}");
         if let Some(error) = resource.current_error() {
             let _ = write!(text, ": {error}");
         }

@@ -251,6 +251,58 @@ fn a_reader_that_stops_early_is_no_error() {
 }
 
 #[test]
+fn a_path_of_manifests_that_does_not_exist_ends_the_startup() {
+    for paths in [
+        "/no/such/file",
+        "/no/such/directory/",
+        "FIRST,/no/such/file",
+    ] {
+        let paths = paths.replace("FIRST", CLUSTER);
+        let output = run(
+            &["--port=0", "--telemetry-port=0", "--manifests", &paths],
+            "",
+        );
+        assert_eq!(output.status.code(), Some(1), "{paths}");
+        let said = "--manifests: cannot read /no/such/";
+        assert!(output.stderr.contains(said), "{}", output.stderr);
+        let cure = "; give files or directories with manifests";
+        assert!(output.stderr.contains(cure), "{}", output.stderr);
+    }
+}
+
+#[test]
+fn flags_of_old_versions_say_what_takes_their_place() {
+    for (args, advice) in [
+        (
+            &["--collectors=pods"][..],
+            "--collectors is a flag of kube-state-metrics 1.x; use --resources",
+        ),
+        (
+            &["--port=0", "--metric-whitelist", "kube_pod_info"],
+            "--metric-whitelist is a flag of kube-state-metrics 1.x; use --metric-allowlist",
+        ),
+        (
+            &["render", "--metric-blacklist=a", "x"],
+            "--metric-blacklist is a flag of kube-state-metrics 1.x; use --metric-denylist",
+        ),
+        (
+            &["--in-cluster"],
+            "--in-cluster is a flag of kube-state-metrics before 1.3; leave it out in a pod;",
+        ),
+    ] {
+        let output = run(args, "");
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(output.stderr.contains(advice), "{}", output.stderr);
+    }
+    let output = run(&["--colectors=pods"], "");
+    assert!(
+        output.stderr.contains("unexpected argument"),
+        "{}",
+        output.stderr
+    );
+}
+
+#[test]
 fn without_a_cluster_it_says_what_to_do() {
     let directory = Directory::new("home");
     let output = std::process::Command::new(PROGRAM)

@@ -485,7 +485,7 @@ fn kinds_of_a_cluster_are_discovered_and_watched() {
         "customresourcedefinitions.apiextensions.k8s.io",
     ] {
         assert!(
-            ready.contains(&format!("[+] {name}: synced, 1 objects")),
+            ready.contains(&format!("[+] {name}: synced, 1 object")),
             "{name}: {ready}"
         );
     }
@@ -514,7 +514,7 @@ fn a_shard_and_namespaces_hold_for_custom_resources() {
     directory.write("widgets.yaml", &many);
     directory.write(
         "other.yaml",
-        &widget("other", "2").replace("namespace: x", "namespace: y"),
+        &widget("other", "2").replace("namespace: x", "namespace: ys"),
     );
     let count = |args: &[&str]| {
         let base = [
@@ -537,6 +537,6 @@ fn a_shard_and_namespaces_hold_for_custom_resources() {
         parts.iter().sum::<usize>() == 41 && parts.iter().all(|part| *part > 0),
         "{parts:?}"
     );
-    assert_eq!(count(&["--namespaces=y"]), 1);
-    assert_eq!(count(&["--namespaces-denylist=y"]), 40);
+    assert_eq!(count(&["--namespaces=ys"]), 1);
+    assert_eq!(count(&["--namespaces-denylist=ys"]), 40);
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::page::{Data, Page, last_event};
-use crate::humanize::{size, thousands};
+use crate::humanize::{counted, size, thousands};
 use crate::version::VERSION;
 
 /// The page for a terminal.
@@ -28,11 +28,11 @@ fn write_summary(data: &Data, text: &mut String) {
     let status = &data.status;
     let _ = writeln!(
         text,
-        "{}, {}: {} series of {} objects in {}",
+        "{}, {}: {} series of {} in {}",
         data.readiness(),
         status.source,
         thousands(status.series()),
-        thousands(status.objects()),
+        counted(status.objects(), "object", "objects"),
         size(status.memory_bytes()),
     );
     for remark in &status.remarks {
@@ -69,8 +69,8 @@ fn write_resources(data: &Data, text: &mut String) {
             let _ = writeln!(text, "    {error}");
         }
     }
-    let count = data.report.families.len();
-    let _ = writeln!(text, "\n{count} families; search them with /?q=WORDS");
+    let families = counted(data.report.families.len() as u64, "family", "families");
+    let _ = writeln!(text, "\n{families}; search them with /?q=WORDS");
 }
 
 fn write_families(data: &Data, text: &mut String) {
@@ -82,5 +82,6 @@ fn write_families(data: &Data, text: &mut String) {
         }
     }
     let (count, search) = (data.matching_families().count(), &data.search);
-    let _ = writeln!(text, "\n{count} families match `{search}`");
+    let matching = counted(count as u64, "family matches", "families match");
+    let _ = writeln!(text, "\n{matching} `{search}`");
 }
