@@ -242,5 +242,5 @@ impl Node {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "custom-resources"))]
 mod tests;
