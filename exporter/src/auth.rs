@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::header::AUTHORIZATION;
@@ -16,6 +16,9 @@ use kube::{Api, Client};
 use parking_lot::Mutex;
 use prometheus_web_config::fingerprint::{Fingerprint, FingerprintKey};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::options::AuthLimits;
 
 /// A token is asked about again after so long.
 const TOKEN_VALID: Duration = Duration::from_secs(60);
@@ -27,10 +30,8 @@ const DENIED: Duration = Duration::from_secs(30);
 const REMEMBERED: usize = 1024;
 /// The longest path whose permission is remembered, in bytes.
 const LONGEST_PATH: usize = 256;
-/// The longest time for one question, repetitions included.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Between repetitions.
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(300);
 const ATTEMPTS: usize = 4;
 /// Questions at a time. Invalid tokens must not flood the API server.
 const QUESTIONS: usize = 8;
@@ -44,6 +45,8 @@ pub(crate) struct AuthFilter {
     decisions: Cache<(Fingerprint, String, String), bool>,
     fingerprint_key: FingerprintKey,
     questions: Semaphore,
+    /// The maximum time of one review, repetitions included.
+    review_timeout: Option<Duration>,
 }
 
 /// Why a request does not pass.
@@ -64,22 +67,41 @@ struct User {
     info: UserInfo,
 }
 
-/// Answers with the time until which they hold.
+/// Why there is no review.
+enum ReviewError {
+    /// The API server does not answer, or has trouble of its own.
+    Unanswered(String),
+    /// The API server does not accept the request for a review.
+    Rejected(String),
+}
+
+/// Answers of the API server.
 struct Cache<K, V> {
-    answers: Mutex<HashMap<K, (Instant, V)>>,
+    answers: Mutex<HashMap<K, Remembered<V>>>,
+    /// How long after an answer it holds if the API server cannot be asked again.
+    grace: Duration,
+}
+
+struct Remembered<V> {
+    value: V,
+    since: Instant,
+    /// The API server is asked again from then on.
+    until: Instant,
 }
 
 // === impl AuthFilter ===
 
 impl AuthFilter {
-    pub(crate) fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Client, limits: AuthLimits) -> Self {
+        let grace = limits.grace.unwrap_or_default();
         Self {
             client,
-            users: Cache::default(),
-            strangers: Cache::default(),
-            decisions: Cache::default(),
+            users: Cache::new(grace),
+            strangers: Cache::new(Duration::ZERO),
+            decisions: Cache::new(grace),
             fingerprint_key: FingerprintKey::default(),
             questions: Semaphore::new(QUESTIONS),
+            review_timeout: limits.review,
         }
     }
 
@@ -122,30 +144,13 @@ impl AuthFilter {
         }
         let user = match self.users.get(&fingerprint) {
             Some(user) => user,
-            None => {
-                let Some(user) = self.ask("token", || self.review(token)).await? else {
-                    self.strangers.insert(fingerprint, (), TOKEN_INVALID);
-                    return Err(Refusal::Unauthorized);
-                };
-                self.users.insert(fingerprint, user.clone(), TOKEN_VALID);
-                user
-            }
+            None => self.user_of(token, fingerprint).await?,
         };
         let verb = method.as_str().to_ascii_lowercase();
         let key = (fingerprint, verb, path.to_owned());
         let allowed = match self.decisions.get(&key) {
             Some(allowed) => allowed,
-            None => {
-                let allowed = self
-                    .ask("permission", || self.may(&user, &key.1, &key.2))
-                    .await?;
-                // Nobody serves longer paths; they would only fill the memory.
-                if key.2.len() <= LONGEST_PATH {
-                    let holds = if allowed { ALLOWED } else { DENIED };
-                    self.decisions.insert(key, allowed, holds);
-                }
-                allowed
-            }
+            None => self.decision_about(&user, key).await?,
         };
         if allowed {
             Ok(())
@@ -154,35 +159,93 @@ impl AuthFilter {
         }
     }
 
-    /// Puts a question to the API server, again where it has trouble of its own.
-    async fn ask<T, F>(&self, what: &str, question: impl Fn() -> F) -> Result<T, Refusal>
+    /// Asks the API server who has a token.
+    async fn user_of(&self, token: &str, fingerprint: Fingerprint) -> Result<User, Refusal> {
+        match self.ask("token", || self.review(token)).await {
+            Ok(Some(user)) => {
+                self.users.insert(fingerprint, user.clone(), TOKEN_VALID);
+                Ok(user)
+            }
+            Ok(None) => {
+                self.users.remove(&fingerprint);
+                self.strangers.insert(fingerprint, (), TOKEN_INVALID);
+                Err(Refusal::Unauthorized)
+            }
+            Err(ReviewError::Unanswered(_)) => {
+                let user = self.users.get_within_grace(&fingerprint);
+                user.ok_or(Refusal::Unavailable)
+            }
+            Err(ReviewError::Rejected(_)) => Err(Refusal::Unavailable),
+        }
+    }
+
+    /// Asks the API server whether a user may read a path.
+    async fn decision_about(
+        &self,
+        user: &User,
+        key: (Fingerprint, String, String),
+    ) -> Result<bool, Refusal> {
+        let asked = self.ask("permission", || self.may(user, &key.1, &key.2));
+        let allowed = match asked.await {
+            Ok(allowed) => allowed,
+            Err(ReviewError::Unanswered(_)) => {
+                let before = self.decisions.get_within_grace(&key);
+                return before
+                    .filter(|allowed| *allowed)
+                    .ok_or(Refusal::Unavailable);
+            }
+            Err(ReviewError::Rejected(_)) => return Err(Refusal::Unavailable),
+        };
+        // Nobody serves longer paths; they would only fill the memory.
+        if key.2.len() <= LONGEST_PATH {
+            let holds = if allowed { ALLOWED } else { DENIED };
+            self.decisions.insert(key, allowed, holds);
+        }
+        Ok(allowed)
+    }
+
+    /// Asks the API server, several times if it has trouble. Logs an error.
+    async fn ask<T, F>(&self, what: &str, question: impl Fn() -> F) -> Result<T, ReviewError>
     where
         F: Future<Output = Result<T, kube::Error>>,
     {
-        let asked = tokio::time::timeout(PATIENCE, async {
-            let Ok(_permit) = self.questions.acquire().await else {
-                return Err(String::from("stopped"));
-            };
-            let mut attempt = 1;
-            loop {
-                match question().await {
-                    Ok(answer) => return Ok(answer),
-                    Err(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => {
-                        return Err(status.message);
-                    }
-                    Err(error) if attempt == ATTEMPTS => return Err(error.to_string()),
-                    Err(_) => tokio::time::sleep(PAUSE).await,
-                }
-                attempt += 1;
-            }
-        });
-        let problem = match asked.await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(problem)) => problem,
-            Err(_) => format!("no answer within {PATIENCE:?}"),
+        let asked = self.repeat(question);
+        let asked = match self.review_timeout {
+            None => asked.await,
+            Some(timeout) => match tokio::time::timeout(timeout, asked).await {
+                Ok(asked) => asked,
+                Err(_) => Err(ReviewError::Unanswered(format!(
+                    "no answer within {timeout:?}"
+                ))),
+            },
         };
-        tracing::warn!("--auth-filter: the API server could not review a {what}: {problem}");
-        Err(Refusal::Unavailable)
+        asked.inspect_err(|error| {
+            let (ReviewError::Unanswered(problem) | ReviewError::Rejected(problem)) = error;
+            tracing::warn!("--auth-filter: the API server could not review a {what}: {problem}");
+        })
+    }
+
+    async fn repeat<T, F>(&self, question: impl Fn() -> F) -> Result<T, ReviewError>
+    where
+        F: Future<Output = Result<T, kube::Error>>,
+    {
+        let Ok(_permit) = self.questions.acquire().await else {
+            return Err(ReviewError::Rejected(String::from("stopped")));
+        };
+        let mut attempt = 1;
+        loop {
+            match question().await {
+                Ok(answer) => return Ok(answer),
+                Err(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => {
+                    return Err(ReviewError::Rejected(status.message.clone()));
+                }
+                Err(error) if attempt == ATTEMPTS => {
+                    return Err(ReviewError::Unanswered(error.to_string()));
+                }
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+            attempt += 1;
+        }
     }
 
     async fn review(&self, token: &str) -> Result<Option<User>, kube::Error> {
@@ -262,31 +325,46 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 // === impl Cache ===
 
-impl<K, V> Default for Cache<K, V> {
-    fn default() -> Self {
+impl<K: Eq + std::hash::Hash, V: Clone> Cache<K, V> {
+    fn new(grace: Duration) -> Self {
         Self {
             answers: Mutex::default(),
+            grace,
         }
     }
-}
 
-impl<K: Eq + std::hash::Hash, V: Clone> Cache<K, V> {
     fn get(&self, key: &K) -> Option<V> {
         let answers = self.answers.lock();
-        let (until, value) = answers.get(key)?;
-        (*until > Instant::now()).then(|| value.clone())
+        let answer = answers.get(key)?;
+        (answer.until > Instant::now()).then(|| answer.value.clone())
+    }
+
+    /// The last answer, for an API server that cannot be asked.
+    fn get_within_grace(&self, key: &K) -> Option<V> {
+        let answers = self.answers.lock();
+        let answer = answers.get(key)?;
+        (answer.since.elapsed() < self.grace).then(|| answer.value.clone())
+    }
+
+    fn remove(&self, key: &K) {
+        self.answers.lock().remove(key);
     }
 
     fn insert(&self, key: K, value: V, holds: Duration) {
         let now = Instant::now();
         let mut answers = self.answers.lock();
         if answers.len() >= REMEMBERED {
-            answers.retain(|_, (until, _)| *until > now);
+            answers.retain(|_, own| own.until > now || own.since + self.grace > now);
         }
         if answers.len() >= REMEMBERED {
             answers.clear();
         }
-        answers.insert(key, (now + holds, value));
+        let answer = Remembered {
+            value,
+            since: now,
+            until: now + holds,
+        };
+        answers.insert(key, answer);
     }
 }
 
@@ -377,7 +455,11 @@ mod tests {
                 Ok::<_, kube::Error>(answer)
             }
         });
-        (AuthFilter::new(Client::new(server, "default")), asked)
+        let limits = AuthLimits::default();
+        (
+            AuthFilter::new(Client::new(server, "default"), limits),
+            asked,
+        )
     }
 
     async fn check(filter: &AuthFilter, token: &str) -> Result<(), Refusal> {
@@ -416,7 +498,7 @@ mod tests {
 
     #[test]
     fn answers_are_forgotten_in_time_and_before_there_are_too_many() {
-        let cache = Cache::default();
+        let cache = Cache::new(Duration::ZERO);
         cache.insert(0, 'a', Duration::from_secs(9));
         cache.insert(1, 'b', Duration::ZERO);
         assert_eq!((cache.get(&0), cache.get(&1)), (Some('a'), None));
@@ -424,5 +506,63 @@ mod tests {
             cache.insert(key, 'c', Duration::from_secs(9));
         }
         assert!(cache.answers.lock().len() <= REMEMBERED);
+    }
+    /// A filter whose API server accepts every token, refuses it, or does not answer.
+    fn filter_with(server: Arc<Mutex<Option<bool>>>, grace: Option<Duration>) -> AuthFilter {
+        let server = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let verdict = *server.lock();
+            async move {
+                let Some(verdict) = verdict else {
+                    return std::future::pending().await;
+                };
+                drop(request);
+                let status = json!({ "authenticated": verdict, "allowed": verdict, "user": { "username": "u" } });
+                let answer = json!({ "spec": {}, "status": status }).to_string();
+                Ok::<_, kube::Error>(http::Response::new(http_body_util::Full::from(answer)))
+            }
+        });
+        let review = Some(Duration::from_secs(2));
+        let limits = AuthLimits { review, grace };
+        AuthFilter::new(Client::new(server, "default"), limits)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_hangs_costs_the_review_timeout() {
+        let server = Arc::new(Mutex::new(Some(true)));
+        let filter = filter_with(Arc::clone(&server), None);
+        assert_eq!(check(&filter, "right").await, Ok(()));
+        *server.lock() = None;
+        tokio::time::advance(TOKEN_VALID).await;
+        let start = Instant::now();
+        assert_eq!(check(&filter, "right").await, Err(Refusal::Unavailable));
+        assert_eq!(start.elapsed().as_secs(), 2);
+    }
+
+    #[test]
+    fn a_verdict_holds_for_the_grace_while_the_api_server_does_not_answer() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let server = Arc::new(Mutex::new(Some(true)));
+            let filter = filter_with(Arc::clone(&server), Some(Duration::from_secs(600)));
+            assert_eq!(check(&filter, "right").await, Ok(()));
+            *server.lock() = None;
+            tokio::time::advance(ALLOWED + TOKEN_VALID).await;
+            assert_eq!(check(&filter, "right").await, Ok(()));
+            let unknown = check(&filter, "unknown").await;
+            assert_eq!(unknown, Err(Refusal::Unavailable));
+            tokio::time::advance(Duration::from_secs(240)).await;
+            assert_eq!(check(&filter, "right").await, Err(Refusal::Unavailable));
+
+            // A negative verdict ends the grace.
+            *server.lock() = Some(true);
+            assert_eq!(check(&filter, "right").await, Ok(()));
+            tokio::time::advance(TOKEN_VALID).await;
+            *server.lock() = Some(false);
+            assert_eq!(check(&filter, "right").await, Err(Refusal::Unauthorized));
+            *server.lock() = None;
+            tokio::time::advance(TOKEN_INVALID).await;
+            assert_eq!(check(&filter, "right").await, Err(Refusal::Unavailable));
+        });
     }
 }

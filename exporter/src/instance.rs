@@ -9,6 +9,8 @@ mod unreadable_values;
 mod watched_cluster;
 mod watched_manifests;
 
+use std::time::Duration;
+
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::registry::BuildError;
 use kube_state_metrics::source::health::ReadinessPolicy;
@@ -44,6 +46,9 @@ pub(crate) enum InstanceError {
     #[error(transparent)]
     Source(#[from] SourceError),
 }
+
+/// The time between two looks at whether all is settled.
+const SETTLED_CHECK: Duration = Duration::from_millis(100);
 
 // === impl Instance ===
 
@@ -90,9 +95,11 @@ impl Instance {
         self.source.ready(self.readiness_policy).await;
     }
 
-    /// Waits until each resource is synced or forbidden.
+    /// Waits until each resource is synced or forbidden. There is no deadline for resources that fail.
     pub(crate) async fn settled(&self) {
-        self.source.ready(ReadinessPolicy::Default).await;
+        while !self.coverage().uncovered.is_empty() {
+            tokio::time::sleep(SETTLED_CHECK).await;
+        }
     }
 
     /// The scopes that are complete, and those that are not.

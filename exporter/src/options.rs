@@ -28,7 +28,7 @@ pub(crate) use flags::{Flags, RenderFlags, with_manual};
 pub(crate) use logging::LogOptions;
 pub(crate) use metrics::MetricsOptions;
 pub(crate) use parse::LogFormat;
-pub(crate) use server::{Address, Limits, ServerOptions};
+pub(crate) use server::{Address, AuthLimits, Limits, ServerOptions};
 pub(crate) use source::SourceOptions;
 pub(crate) use successors::OldFlag;
 

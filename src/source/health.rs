@@ -18,6 +18,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -33,6 +34,7 @@ use crate::exposition::Plan;
 use crate::registry::StateMetrics;
 use crate::resource::{ResourceInfo, ResourceName};
 use crate::store::StoreStats;
+use clock::{Instant, sleep_until};
 use tracked::{ReportedFeed, TrackedResource};
 
 /// The health of every resource. A clone is another handle to the same health.
@@ -52,8 +54,10 @@ use tracked::{ReportedFeed, TrackedResource};
 /// let metrics = builder.fed_by_host(BuiltIn::Nodes).build()?;
 /// let watch = metrics.watch(client).build()?;
 /// let health = watch.health();
+/// let nodes = health.reporter(BuiltIn::Nodes);
 /// assert!(!health.readiness(ReadinessPolicy::Default).ready);
 /// tokio::spawn(watch.run());
+/// nodes.complete();
 ///
 /// let readiness = health.ready(ReadinessPolicy::Default).await;
 /// assert!(readiness.ready);
@@ -75,6 +79,7 @@ struct HealthInner {
     metrics: StateMetrics,
     /// The source that feeds resources for which nothing else is reported.
     origin: FeedOrigin,
+    limits: HealthLimits,
     resources: RwLock<Resources>,
     /// Why the shard is not known yet, if it is taken from a StatefulSet.
     sharding: Mutex<Option<String>>,
@@ -84,6 +89,18 @@ struct HealthInner {
     was_ready: AtomicBool,
     changed: watch::Sender<()>,
 }
+
+/// How long a source tolerates resources that fail.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct HealthLimits {
+    /// How long readiness waits for resources that fail, from the first complete list on.
+    pub(super) readiness_deadline: Option<Duration>,
+    /// How long objects of a forbidden resource stay.
+    pub(super) forget_forbidden_after: Option<Duration>,
+}
+
+/// How often readiness is checked after the deadline, since a list may stall at any time.
+const LATE_CHECK: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct Resources {
@@ -102,14 +119,20 @@ impl Health {
     /// A resource counts for readiness if a [`reporter`](Self::reporter) reports on it.
     #[must_use]
     pub fn new(metrics: &StateMetrics) -> Self {
-        Self::of_origin(metrics, FeedOrigin::Host, true)
+        Self::of_origin(metrics, FeedOrigin::Host, HealthLimits::default(), true)
     }
 
-    fn of_origin(metrics: &StateMetrics, origin: FeedOrigin, is_started: bool) -> Self {
+    fn of_origin(
+        metrics: &StateMetrics,
+        origin: FeedOrigin,
+        limits: HealthLimits,
+        is_started: bool,
+    ) -> Self {
         Self {
             inner: Arc::new(HealthInner {
                 metrics: metrics.clone(),
                 origin,
+                limits,
                 resources: RwLock::default(),
                 sharding: Mutex::default(),
                 is_started: AtomicBool::new(is_started),
@@ -143,8 +166,12 @@ impl Health {
         let sharding = inner.sharding.lock().clone();
         let is_started = inner.is_started.load(Ordering::Acquire);
         let resources = self.resources();
-        let is_met =
-            |policy: ReadinessPolicy| sharding.is_none() && is_started && policy.is_met(&resources);
+        let is_late = self
+            .deadline(&resources)
+            .is_some_and(|at| at <= Instant::now());
+        let is_met = |policy: ReadinessPolicy| {
+            sharding.is_none() && is_started && policy.is_met(&resources, is_late)
+        };
         if is_met(ReadinessPolicy::Default) {
             // Relaxed suffices: no other memory depends on this flag.
             inner.was_ready.store(true, Ordering::Relaxed);
@@ -156,6 +183,13 @@ impl Health {
         Readiness::new(ready, &resources, sharding)
     }
 
+    /// When readiness stops to wait for resources that fail. `None` if there is no deadline, or no list
+    /// is complete yet.
+    fn deadline(&self, resources: &[ResourceHealth]) -> Option<Instant> {
+        let after = self.inner.limits.readiness_deadline?;
+        readiness::served_since(resources)?.checked_add(after)
+    }
+
     /// Waits until the policy is met.
     pub async fn ready(&self, policy: ReadinessPolicy) -> Readiness {
         let mut changes = self.inner.changed.subscribe();
@@ -165,10 +199,15 @@ impl Health {
             if readiness.ready {
                 return readiness;
             }
+            let has_deadline = policy == ReadinessPolicy::Default;
+            let deadline = self.deadline(&self.resources()).filter(|_| has_deadline);
+            let next_check = deadline.map(|at| at.max(Instant::now() + LATE_CHECK));
             let (mut change, mut plan) = (pin!(changes.changed()), pin!(plans.changed()));
+            let mut late = pin!(sleep_until(next_check));
             poll_fn(|context| {
                 let is_changed = change.as_mut().poll(context).is_ready()
-                    || plan.as_mut().poll(context).is_ready();
+                    || plan.as_mut().poll(context).is_ready()
+                    || late.as_mut().poll(context).is_ready();
                 if is_changed {
                     Poll::Ready(())
                 } else {
@@ -213,7 +252,8 @@ impl Health {
             let resources = self.inner.resources.read();
             let figures = resources.tracked.iter().map(|own| {
                 let stats = own.stats();
-                let health = own.health(&stats, &resources.reported);
+                let forget_after = self.inner.limits.forget_forbidden_after;
+                let health = own.health(&stats, &resources.reported, forget_after);
                 (own.info().clone(), stats, health)
             });
             let figures = figures.collect();

@@ -19,27 +19,9 @@
 //! # }
 //! ```
 //!
-//! A resource that the server refuses to list does not delay readiness:
-//!
-//! ```
-//! use kube_state_metrics::StateMetrics;
-//! use kube_state_metrics::source::health::ReadinessPolicy;
-//!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let service = tower::service_fn(|_| async {
-//!     http::Response::builder().status(404).body(kube::client::Body::empty())
-//! });
-//! let client = kube::Client::new(service, "default");
-//! let metrics = StateMetrics::builder().resources(["pods"]).build()?;
-//! let watch = metrics.watch(client).build()?;
-//! let health = watch.health();
-//! tokio::spawn(watch.run());
-//! let readiness = health.ready(ReadinessPolicy::Default).await;
-//! assert_eq!(readiness.refused[0].resource, "pods");
-//! # Ok(())
-//! # }
-//! ```
+//! A resource that the server refuses to list does not delay readiness, unless the server refuses all.
+//! A resource that fails for another reason delays it for [a minute at
+//! most](WatchBuilder::readiness_deadline). [`Readiness`](crate::source::health::Readiness) names both.
 //!
 //! Namespaces and the shard are those of the [`StateMetrics`](crate::StateMetrics). A resource that
 //! the host feeds is not watched; feed it from the host's own watch with [`RecordExt::record_into`].
@@ -58,6 +40,7 @@ mod context;
 mod definitions;
 mod errors;
 mod failure;
+mod failure_log;
 mod handle;
 mod json_nesting;
 mod json_splitter;

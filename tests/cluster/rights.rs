@@ -81,7 +81,10 @@ async fn withdrawn_rights_and_absent_kinds_concern_only_themselves() {
         .health
         .readiness(ReadinessPolicy::Default)
         .to_string();
-    assert!(body.contains("refused: secrets (forbidden)"), "{body}");
+    assert!(
+        body.contains("refused: secrets, widgets.acme.dev (forbidden)"),
+        "{body}"
+    );
 
     grant(&["namespaces"]).await;
     let withdrawn = || state("configmaps") == ResourceState::Failing(FailureReason::Forbidden);
@@ -102,9 +105,9 @@ async fn withdrawn_rights_and_absent_kinds_concern_only_themselves() {
     let seen = seen.generate(|_: &DynamicObject, s| s.value(1));
     let metrics = metrics.collector(Collector::dynamic(&widgets, Scope::Namespaced).family(seen));
     let running = start(metrics.build().unwrap(), client.clone(), |watch| watch);
-    running.ready().await;
-    assert_eq!(
-        running.health.resources()[0].state,
-        ResourceState::Failing(FailureReason::NotFound)
-    );
+    let not_found = ResourceState::Failing(FailureReason::NotFound);
+    let is_refused = || running.health.resources()[0].state == not_found;
+    until("the refusal shows", 20, is_refused).await;
+    let readiness = running.health.readiness(ReadinessPolicy::Default);
+    assert!(!readiness.ready, "there is nothing to serve");
 }

@@ -6,6 +6,7 @@ mod custom;
 mod faults;
 mod health;
 mod lists;
+mod log;
 mod scope;
 mod selfmetrics;
 mod sharding;

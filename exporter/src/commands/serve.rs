@@ -277,7 +277,8 @@ async fn auth(configuration: &Configuration) -> Result<Option<Arc<AuthFilter>>, 
     let client = cluster::client(&configuration.options.source).await;
     let (client, _) =
         client.map_err(|error| format!("--auth-filter needs an API server: {error}"))?;
-    Ok(Some(Arc::new(AuthFilter::new(client))))
+    let limits = configuration.options.server.auth_limits;
+    Ok(Some(Arc::new(AuthFilter::new(client, limits))))
 }
 
 /// The address of a server as a person would write it.

@@ -5,6 +5,9 @@ use serde::Serialize;
 /// The value of [`ResourceStatus::state`] for a resource whose stores are complete and up to date.
 pub(super) const SYNCED: &str = "synced";
 
+/// Errors of this many resources in the same state are one message.
+const SHARED: usize = 3;
+
 /// Whether an instance is ready, and the state of each resource.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct InstanceStatus {
@@ -45,6 +48,16 @@ impl InstanceStatus {
     /// Series of all resources.
     pub(crate) fn series(&self) -> u64 {
         self.resources.iter().map(|resource| resource.series).sum()
+    }
+
+    /// The error to show beside a resource: the remarks have those that many resources share.
+    pub(crate) fn own_error<'a>(&self, resource: &'a ResourceStatus) -> Option<&'a str> {
+        let same_state = self
+            .resources
+            .iter()
+            .filter(|own| own.state == resource.state);
+        let is_shared = same_state.count() >= SHARED;
+        resource.current_error().filter(|_| !is_shared)
     }
 
     /// Memory of all stores.

@@ -25,8 +25,13 @@ pub(super) async fn start(
         .object_limit(options.object_limit)
         .use_api_server_cache(options.use_cache)
         .streaming_lists(options.streaming_lists)
-        .discover_custom_resources(discovers_custom_resources)
-        .shard_handover(options.shard_handover);
+        .list_deadline(options.list_deadline)
+        .readiness_deadline(options.readiness_deadline)
+        .forget_forbidden_after(options.forget_forbidden_after)
+        .discover_custom_resources(discovers_custom_resources);
+    if let Some(handover) = options.shard_handover {
+        watch = watch.shard_handover(handover);
+    }
     if let Some(node) = &options.node {
         watch = watch.node(node);
     }

@@ -94,6 +94,14 @@ pub(crate) fn timeout(text: &str) -> Result<Timeout, String> {
     }
 }
 
+/// Parses a limit on time; an empty text is `None`.
+pub(crate) fn optional_timeout(text: &str) -> Result<Option<Timeout>, String> {
+    Some(text)
+        .filter(|text| !text.is_empty())
+        .map(timeout)
+        .transpose()
+}
+
 /// Parses the URL of a server, which may lack its scheme.
 pub(crate) fn server(text: &str) -> Result<http::Uri, String> {
     let is_host = |authority: &http::uri::Authority| {

@@ -13,6 +13,7 @@ pub(crate) struct ServerOptions {
     pub(crate) telemetry: Address,
     pub(crate) tls_config: Option<PathBuf>,
     pub(crate) auth_filter: bool,
+    pub(crate) auth_limits: AuthLimits,
     pub(crate) limits: Limits,
 }
 
@@ -21,6 +22,15 @@ pub(crate) struct ServerOptions {
 pub(crate) struct Address {
     pub(crate) host: String,
     pub(crate) port: u16,
+}
+
+/// Limits of the token filter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AuthLimits {
+    /// Maximum time of one review.
+    pub(crate) review: Timeout,
+    /// How long a token that was accepted is accepted while the API server does not answer.
+    pub(crate) grace: Timeout,
 }
 
 /// Limits on clients.
@@ -50,6 +60,10 @@ impl ServerOptions {
             },
             tls_config: reader.value(&table::TLS_CONFIG),
             auth_filter: reader.value(&table::AUTH_FILTER),
+            auth_limits: AuthLimits {
+                review: reader.value(&table::AUTH_FILTER_TIMEOUT),
+                grace: reader.value(&table::AUTH_FILTER_GRACE),
+            },
             limits: Limits::read(reader),
         }
     }

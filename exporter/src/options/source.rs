@@ -22,8 +22,13 @@ pub(crate) struct SourceOptions {
     pub(crate) use_cache: bool,
     pub(crate) streaming_lists: bool,
     pub(crate) object_limit: u64,
+    /// Maximum time of a streaming list; zero is no limit, here and below.
+    pub(crate) list_deadline: Duration,
     pub(crate) readiness: ReadinessPolicy,
-    pub(crate) shard_handover: Duration,
+    pub(crate) readiness_deadline: Duration,
+    pub(crate) forget_forbidden_after: Duration,
+    /// `None` if the option is not set.
+    pub(crate) shard_handover: Option<Duration>,
     /// Namespace and name of the pod of this exporter.
     pub(crate) pod: Option<(String, String)>,
 }
@@ -51,8 +56,15 @@ impl SourceOptions {
             use_cache: reader.value(&table::USE_APISERVER_CACHE),
             streaming_lists: !reader.value(&table::NO_WATCHLIST),
             object_limit: reader.value(&table::OBJECT_LIMIT),
+            list_deadline: reader.value(&table::LIST_DEADLINE).unwrap_or_default(),
             readiness: reader.value(&table::READINESS),
-            shard_handover: reader.value(&table::SHARD_HANDOVER).unwrap_or_default(),
+            readiness_deadline: reader.value(&table::READINESS_DEADLINE).unwrap_or_default(),
+            forget_forbidden_after: reader
+                .value(&table::FORGET_FORBIDDEN_AFTER)
+                .unwrap_or_default(),
+            shard_handover: reader
+                .value(&table::SHARD_HANDOVER)
+                .map(Option::unwrap_or_default),
             pod: namespace.zip(pod),
         }
     }

@@ -147,10 +147,10 @@ heading "Sharding", render: false {
         help: "Namespace of the pod of this exporter",
         compat: Differs("as `--pod`"),
     }
-    SHARD_HANDOVER: Single<Timeout> = parse::timeout, {
+    SHARD_HANDOVER: Single<Option<Timeout>> = parse::optional_timeout, {
         flag: "--shard-handover", key: Some("shard_handover"),
-        form: Value("DURATION"), default: Is("0"), reload: NewInstance,
-        help: "Time for which this shard still exports objects that another shard takes over",
+        form: Value("DURATION"), default: Described(default_handover), reload: NewInstance,
+        help: "Time for which this shard still exports objects that another shard takes over; 0 disables it",
         compat: Added,
     }
 }
@@ -200,10 +200,30 @@ heading "Source of objects", render: false {
         help: "Request lists in pages even if the API server supports streaming lists",
         compat: Added,
     }
+    LIST_DEADLINE: Single<Timeout> = parse::timeout, {
+        flag: "--list-deadline", key: Some("list_deadline"),
+        form: Value("DURATION"), default: Is("1m"), reload: NewInstance,
+        help: "Maximum time of a streaming list before a list by pages replaces it, or three times the last \
+            list if that is longer; 0 disables the limit",
+        compat: Added,
+    }
     READINESS: Single<ReadinessPolicy> = parse::readiness, {
         flag: "--readiness", key: Some("readiness"),
         form: Value("POLICY"), default: Is("default"), reload: NewInstance,
         help: "Readiness policy: `default` tolerates resources that the API server refuses, `strict` does not",
+        compat: Added,
+    }
+    READINESS_DEADLINE: Single<Timeout> = parse::timeout, {
+        flag: "--readiness-deadline", key: Some("readiness_deadline"),
+        form: Value("DURATION"), default: Is("1m"), reload: NewInstance,
+        help: "Maximum time that resources which fail delay readiness, from the first complete list on \
+            (policy `default`); 0 disables the limit",
+        compat: Added,
+    }
+    FORGET_FORBIDDEN_AFTER: Single<Timeout> = parse::timeout, {
+        flag: "--forget-forbidden-after", key: Some("forget_forbidden_after"),
+        form: Value("DURATION"), default: Is("1h"), reload: NewInstance,
+        help: "Time after which the objects of a resource that the API server forbids are removed; 0 keeps them",
         compat: Added,
     }
     OBJECT_LIMIT: Single<u64> = parse::limit, {
@@ -247,6 +267,20 @@ heading "Serving", render: false {
         compat: Differs("the answer to an invalid token is 401, to one without permission 403, and 503 if \
             the API server cannot be asked; every path but the health paths and a bare `/` (which then shows \
             no data) needs the token; refused with `basic_auth_users`, because no request can pass both"),
+    }
+    AUTH_FILTER_TIMEOUT: Single<Timeout> = parse::timeout, {
+        flag: "--auth-filter-timeout", key: Some("auth_filter_timeout"),
+        form: Value("DURATION"), default: Is("2s"), reload: Live,
+        help: "Maximum time of --auth-filter for each of its two reviews, of the token and of the permission; \
+            0 disables the limit",
+        compat: Added,
+    }
+    AUTH_FILTER_GRACE: Single<Timeout> = parse::timeout, {
+        flag: "--auth-filter-grace", key: Some("auth_filter_grace"),
+        form: Value("DURATION"), default: Is("0"), reload: Live,
+        help: "Time for which --auth-filter still accepts a token that it accepted before, while the API server \
+            does not answer",
+        compat: Added,
     }
 }
 heading "Limits", render: false {
@@ -394,4 +428,8 @@ const STANDARD_ERROR: &str = "log lines of one format go to standard error; see 
 fn default_resources() -> String {
     let (on, all) = (BuiltIn::defaults().count(), BuiltIn::ALL.len());
     format!("{on} of {all}; see `families`")
+}
+
+fn default_handover() -> String {
+    "30s and until all replicas are ready with --pod, else 0".to_owned()
 }

@@ -219,6 +219,18 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
         Some("ftp://a"),
     ),
     ("auth_filter", "true", "--auth-filter", Some("x")),
+    (
+        "auth_filter_grace",
+        "2s",
+        "--auth-filter-grace=2s",
+        Some("x"),
+    ),
+    (
+        "auth_filter_timeout",
+        "3s",
+        "--auth-filter-timeout=3s",
+        Some("x"),
+    ),
     ("auto-gomemlimit", "true", "--auto-gomemlimit", Some("x")),
     (
         "auto-gomemlimit-ratio",
@@ -258,6 +270,12 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
         "--enable-gzip-encoding=false",
         Some("x"),
     ),
+    (
+        "forget_forbidden_after",
+        "2s",
+        "--forget-forbidden-after=2s",
+        Some("x"),
+    ),
     ("host", "127.0.0.1", "--host=127.0.0.1", None),
     ("kubeconfig", "a", "--kubeconfig=a", None),
     (
@@ -266,6 +284,7 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
         "--metric-labels-allowlist=pods=[a,b]",
         None,
     ),
+    ("list_deadline", "2s", "--list-deadline=2s", Some("x")),
     ("manifests", "[a, b]", "--manifests=a,b", None),
     ("max_answers", "3", "--max-answers=3", Some("0")),
     ("max_connections", "3", "--max-connections=3", Some("-1")),
@@ -296,6 +315,12 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
     ("pod", "a", "--pod=a", None),
     ("port", "1", "--port=1", Some("99999")),
     ("readiness", "strict", "--readiness=strict", Some("lax")),
+    (
+        "readiness_deadline",
+        "2s",
+        "--readiness-deadline=2s",
+        Some("x"),
+    ),
     ("resources", "{pods: {}}", "--resources=pods", None),
     (
         "server_idle_timeout",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -38,6 +39,12 @@ struct State {
     requests: Mutex<Vec<Asked>>,
     /// Resources that are answered with 403.
     forbidden: &'static [&'static str],
+    /// Resources that are answered with 403 from some time on.
+    revoked: Mutex<Vec<String>>,
+    /// Resources that get no answer.
+    hanging: Mutex<Vec<String>>,
+    /// Streaming lists lack the bookmark that ends them.
+    endless: AtomicBool,
     /// Resources that are answered with 500.
     broken: Mutex<Vec<String>>,
     /// The token asked for, where one is.
@@ -127,6 +134,21 @@ impl Api {
     /// Answers 500 for a resource from now on.
     pub fn fail(&self, plural: &str) {
         self.state.broken.lock().unwrap().push(plural.into());
+    }
+
+    /// Answers 403 for a resource from now on.
+    pub fn revoke(&self, plural: &str) {
+        self.state.revoked.lock().unwrap().push(plural.into());
+    }
+
+    /// Does not answer requests for a resource from now on.
+    pub fn hang(&self, plural: &str) {
+        self.state.hanging.lock().unwrap().push(plural.into());
+    }
+
+    /// Leaves out the bookmark that ends a streaming list from now on.
+    pub fn never_end_lists(&self) {
+        self.state.endless.store(true, Ordering::Relaxed);
     }
 
     /// What it was asked so far, as `GET /path?query`.
@@ -281,13 +303,18 @@ impl State {
             respond(stream, 200, &value);
         } else if !asked.accepted {
             respond(stream, 401, &status(401));
-        } else if self
-            .forbidden
-            .iter()
-            .any(|name| path.ends_with(&format!("/{name}")))
+        } else if names(&self.hanging, path) {
+            let mut end = [0];
+            let _ = stream.read(&mut end);
+            return None;
+        } else if names(&self.revoked, path)
+            || self
+                .forbidden
+                .iter()
+                .any(|name| path.ends_with(&format!("/{name}")))
         {
             respond(stream, 403, &status(403));
-        } else if self.is_broken(path) {
+        } else if names(&self.broken, path) {
             respond(stream, 500, &status(500));
         } else if asked.line.contains("watch=") {
             let plural = path.rsplit('/').next().unwrap();
@@ -315,13 +342,6 @@ impl State {
         Some(())
     }
 
-    fn is_broken(&self, path: &str) -> bool {
-        let broken = self.broken.lock().unwrap();
-        broken
-            .iter()
-            .any(|name| path.ends_with(&format!("/{name}")))
-    }
-
     fn object(&self, plural: &str, name: &str) -> Option<Value> {
         let objects = self.objects.lock().unwrap();
         objects.now.get(plural)?.get(name).cloned()
@@ -345,10 +365,11 @@ impl State {
         if initial {
             let now = objects.now.get(plural).into_iter().flatten();
             lines.extend(now.map(|(_, object)| json!({ "type": "ADDED", "object": object })));
-            lines.push(json!({ "type": "BOOKMARK", "object": {
+            let end = json!({ "type": "BOOKMARK", "object": {
                 "kind": "X", "apiVersion": "v1",
                 "metadata": { "resourceVersion": "5", "annotations": { "k8s.io/initial-events-end": "true" } },
-            } }));
+            } });
+            lines.extend((!self.endless.load(Ordering::Relaxed)).then_some(end));
         }
         loop {
             for line in lines.drain(..) {
@@ -368,6 +389,14 @@ impl State {
             told = objects.events.len();
         }
     }
+}
+
+/// Whether a path is that of a named resource.
+fn names(resources: &Mutex<Vec<String>>, path: &str) -> bool {
+    let resources = resources.lock().unwrap();
+    resources
+        .iter()
+        .any(|name| path.ends_with(&format!("/{name}")))
 }
 
 fn token_review(review: &Value) -> (u16, Value) {

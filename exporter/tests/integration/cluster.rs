@@ -234,8 +234,8 @@ fn objects_that_move_are_served_on_for_the_handover() {
         "--pod=ksm-0",
         "--pod-namespace=a",
     ];
-    let at_once = Exporter::serving(&args);
-    let later = Exporter::serving(&[&args[..], &["--shard-handover=1h"]].concat());
+    let at_once = Exporter::serving(&[&args[..], &["--shard-handover=0"]].concat());
+    let later = Exporter::serving(&args);
     let pods = |exporter: &Exporter| exporter.metrics("").matches("\nkube_pod_info{").count();
     eventually("all pods show", || {
         (pods(&at_once) == 20 && pods(&later) == 20).then_some(())
@@ -273,6 +273,77 @@ fn a_refused_resource_is_named_and_holds_nobody_up_unless_strict() {
             .then_some(())
     });
     assert_eq!(strict.get("/readyz").status, 503);
+}
+
+#[test]
+fn without_any_right_it_is_not_ready() {
+    let api = Api::start(&["pods", "secrets"]);
+    let url = format!("--apiserver={}", api.url);
+    let exporter = Exporter::serving(&[&*url, "--resources=pods,secrets"]);
+    eventually("one line names the refused resources", || {
+        let ready = exporter.get("/readyz");
+        assert_eq!(ready.status, 503);
+        let refused = "refused: pods, secrets (forbidden): forbidden: no\n";
+        ready.text().ends_with(refused).then_some(())
+    });
+    exporter.tells("cannot list or watch several resources");
+}
+
+#[test]
+fn a_resource_that_fails_holds_readiness_up_until_the_deadline() {
+    let api = Api::start(&[]);
+    api.fail("secrets");
+    let url = format!("--apiserver={}", api.url);
+    let args = [&*url, "--resources=pods,secrets"];
+    let patient = Exporter::serving(&args);
+    let exporter = Exporter::serving(&[&args[..], &["--readiness-deadline=1s"]].concat());
+    eventually("it is ready", || {
+        (exporter.get("/readyz").status == 200).then_some(())
+    });
+    let ready = exporter.get("/readyz?verbose").text();
+    let without = "OK\nready without: secrets (server error): server error: no\n";
+    assert!(ready.starts_with(without), "{ready}");
+    let without = "kube_state_metrics_ready_without{resource=\"*v1.Secret\"}";
+    assert_eq!(exporter.own(without), Some(1.0));
+    exporter.tells("ready without resources that could not be listed");
+    assert_eq!(patient.get("/readyz").status, 503);
+    assert_eq!(patient.own(without), None);
+}
+
+#[test]
+fn a_streaming_list_without_an_end_is_replaced_by_pages() {
+    let api = Api::start(&[]);
+    api.never_end_lists();
+    let url = format!("--apiserver={}", api.url);
+    let exporter = Exporter::serving(&[&*url, "--resources=pods", "--list-deadline=1s"]);
+    eventually("it is ready", || {
+        (exporter.get("/readyz").status == 200).then_some(())
+    });
+    assert!(some(&api.requests(), &["/pods?", "limit=500"]));
+    exporter.tells("a streaming list did not end in time");
+}
+
+#[test]
+fn objects_of_a_forbidden_resource_are_forgotten_in_time() {
+    let api = Api::start(&[]);
+    api.put("namespaces", namespace("x"));
+    let url = format!("--apiserver={}", api.url);
+    let args = [&*url, "--resources=namespaces,pods"];
+    let kept = Exporter::serving(&args);
+    let exporter = Exporter::serving(&[&args[..], &["--forget-forbidden-after=1s"]].concat());
+    let shows = |exporter: &Exporter| exporter.metrics("").contains("kube_namespace_created{");
+    eventually("the namespace shows", || {
+        (shows(&exporter) && shows(&kept)).then_some(())
+    });
+    api.revoke("namespaces");
+    api.cut();
+    eventually("it goes", || (!shows(&exporter)).then_some(()));
+    eventually("the refusal shows", || {
+        let ready = kept.get("/readyz?verbose").text();
+        let stale = "stale: 1 stored objects of namespaces are removed within 60 min";
+        ready.contains(stale).then_some(())
+    });
+    assert!(shows(&kept));
 }
 
 #[test]

@@ -209,6 +209,21 @@ fn the_program_takes_the_arguments() {
 }
 
 #[test]
+fn shards_that_find_themselves_hand_over() {
+    let (mut sharded, flag) = (0, "--shard-handover=");
+    for file in FILES {
+        for (name, template) in templates(file) {
+            let args = args(&template);
+            let has_own_pod = args.iter().any(|arg| arg.starts_with("--pod="));
+            let handover = args.iter().find_map(|arg| arg.strip_prefix(flag));
+            sharded += usize::from(has_own_pod);
+            assert_eq!(handover, has_own_pod.then_some("30s"), "{file}: {name}");
+        }
+    }
+    assert_eq!(sharded, 1);
+}
+
+#[test]
 fn daemon_set_and_deployment_divide_the_default_resources() {
     let deployment = &templates("daemonset-sharding.yaml")[1].1;
     let args = args(deployment);

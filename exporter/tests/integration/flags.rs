@@ -15,6 +15,14 @@ const TABLE: &[(&str, &str)] = &[
     ),
     ("--auth-filter", "only_who_may_read_gets_data"),
     (
+        "--auth-filter-grace",
+        "a_verdict_holds_for_the_grace_while_the_api_server_does_not_answer",
+    ),
+    (
+        "--auth-filter-timeout",
+        "a_review_that_hangs_takes_as_long_as_the_flag_says",
+    ),
+    (
         "--auto-gomemlimit",
         "flags_without_effect_say_so_and_change_nothing",
     ),
@@ -47,11 +55,19 @@ const TABLE: &[(&str, &str)] = &[
         "--enable-gzip-encoding",
         "clients_that_accept_gzip_get_it_whatever_the_flag_says",
     ),
+    (
+        "--forget-forbidden-after",
+        "objects_of_a_forbidden_resource_are_forgotten_in_time",
+    ),
     ("--help", "flag_errors_go_to_standard_error_and_exit_with_1"),
     ("--host", "hosts_and_ports_choose_where_it_listens"),
     (
         "--kubeconfig",
         "the_api_server_is_that_of_the_flag_or_of_the_kubeconfig",
+    ),
+    (
+        "--list-deadline",
+        "a_streaming_list_without_an_end_is_replaced_by_pages",
     ),
     (
         "--log-format",
@@ -100,6 +116,10 @@ const TABLE: &[(&str, &str)] = &[
     (
         "--readiness",
         "a_refused_resource_is_named_and_holds_nobody_up_unless_strict",
+    ),
+    (
+        "--readiness-deadline",
+        "a_resource_that_fails_holds_readiness_up_until_the_deadline",
     ),
     (
         "--resources",

@@ -8,7 +8,9 @@ use super::support::{CLUSTER, Directory, Exporter, eventually};
 /// Rows that need an accident to be served.
 const RARE: &[&str] = &[
     "kube_state_metrics_custom_resource_errors_total",
+    "kube_state_metrics_forbidden_removal_seconds",
     "kube_state_metrics_http_connections_cut_total",
+    "kube_state_metrics_ready_without",
 ];
 
 /// Names with their types.

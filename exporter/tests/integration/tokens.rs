@@ -11,9 +11,14 @@ fn ask(address: &str, path: &str, token: &str) -> (u16, String) {
 }
 
 fn exporter(api: &Api) -> (Directory, Exporter) {
+    exporter_with(api, &[])
+}
+
+fn exporter_with(api: &Api, more: &[&str]) -> (Directory, Exporter) {
     let directory = Directory::new("tokens");
     let kubeconfig = directory.write("kubeconfig", &api.kubeconfig());
-    let exporter = Exporter::start(&["--auth-filter", "--kubeconfig", &kubeconfig]);
+    let args = ["--auth-filter", "--kubeconfig", &kubeconfig];
+    let exporter = Exporter::start(&[&args[..], more].concat());
     (directory, exporter)
 }
 
@@ -90,6 +95,15 @@ fn an_api_server_in_trouble_means_no_data() {
         !exporter.log().contains("trouble\""),
         "tokens are not logged"
     );
+}
+
+#[test]
+fn a_review_that_hangs_takes_as_long_as_the_flag_says() {
+    let api = Api::start(&[]);
+    let (_directory, exporter) = exporter_with(&api, &["--auth-filter-timeout=100ms"]);
+    api.hang("tokenreviews");
+    assert_eq!(ask(&exporter.main, "/metrics", "reader").0, 503);
+    exporter.tells("could not review a token: no answer within 100ms");
 }
 
 #[test]

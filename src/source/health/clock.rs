@@ -6,3 +6,18 @@ pub(super) type Instant = tokio::time::Instant;
 
 #[cfg(not(feature = "watch"))]
 pub(super) type Instant = std::time::Instant;
+
+/// Sleeps until `time`; never resolves if it is `None`.
+#[cfg(feature = "watch")]
+pub(super) async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Never resolves: only watches have a deadline.
+#[cfg(not(feature = "watch"))]
+pub(super) async fn sleep_until(_time: Option<Instant>) {
+    std::future::pending().await
+}

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
-use super::Health;
 #[cfg(all(feature = "custom-resources", feature = "watch"))]
 use super::feed::FeedReporter;
 use super::feed::FeedState;
 use super::resource::FeedOrigin;
 #[cfg(all(feature = "custom-resources", feature = "watch"))]
 use super::tracked::TrackedResource;
+use super::{Health, HealthLimits};
 use crate::registry::StateMetrics;
 #[cfg(all(feature = "custom-resources", feature = "watch"))]
 use crate::resource::ResourceInfo;
@@ -19,8 +19,12 @@ use crate::store::AnyStore;
 
 impl Health {
     /// The health of the resources that a source of the crate feeds, before it starts.
-    pub(in crate::source) fn before_start(metrics: &StateMetrics, origin: FeedOrigin) -> Self {
-        Self::of_origin(metrics, origin, false)
+    pub(in crate::source) fn before_start(
+        metrics: &StateMetrics,
+        origin: FeedOrigin,
+        limits: HealthLimits,
+    ) -> Self {
+        Self::of_origin(metrics, origin, limits, false)
     }
 
     /// Reports that the source has started the feeds of all resources of the plan.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::sync::Arc;
+#[cfg(feature = "watch")]
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -21,8 +23,13 @@ pub(crate) struct FeedState {
 #[derive(Default)]
 struct Progress {
     state: ResourceState,
-    complete: bool,
+    /// When the first list was complete.
+    complete_at: Option<Instant>,
     was_refused: bool,
+    /// When the server refused the resource first since the last success.
+    refused_at: Option<Instant>,
+    /// When the list in progress received an object last.
+    received_at: Option<Instant>,
     failures: u64,
     last_event: Option<Instant>,
     last_error: Option<String>,
@@ -57,11 +64,16 @@ pub struct FeedReporter {
 impl FeedState {
     pub(super) fn health(&self) -> FeedHealth {
         let progress = self.progress.lock();
+        let is_refused = progress.state.is_refusal();
+        let refused_at = progress.refused_at.filter(|_| is_refused);
         FeedHealth {
             namespace: self.namespace.clone(),
             state: progress.state,
-            complete: progress.complete,
+            complete: progress.complete_at.is_some(),
+            complete_at: progress.complete_at,
+            received_at: progress.received_at,
             was_refused: progress.was_refused,
+            refused_seconds: refused_at.map(|at| at.elapsed().as_secs_f64()),
             failures: progress.failures,
             silent_seconds: progress.last_event.map(|at| at.elapsed().as_secs_f64()),
             last_error: progress.last_error.clone(),
@@ -109,9 +121,11 @@ impl FeedReporter {
     /// Reports that a list is complete.
     pub fn complete(&self) {
         let mut progress = self.state.progress.lock();
-        progress.complete = true;
+        let now = Instant::now();
+        progress.complete_at.get_or_insert(now);
+        progress.refused_at = None;
         progress.failures = 0;
-        progress.last_event = Some(Instant::now());
+        progress.last_event = Some(now);
         self.state.enter(&mut progress, ResourceState::Synced);
         // Also if the state is the same: it may be the first list of families that were added later.
         self.state.changed.send_replace(());
@@ -129,7 +143,11 @@ impl FeedReporter {
     pub fn failed(&self, reason: FailureReason, message: impl fmt::Display) {
         let mut progress = self.state.progress.lock();
         progress.failures += 1;
-        progress.was_refused |= reason.is_refusal();
+        progress.received_at = None;
+        if reason.is_refusal() {
+            progress.was_refused = true;
+            progress.refused_at.get_or_insert_with(Instant::now);
+        }
         progress.last_error = Some(format!("{reason}: {message}"));
         let state = ResourceState::Failing(reason);
         self.state.enter(&mut progress, state);
@@ -137,7 +155,8 @@ impl FeedReporter {
 
     fn resume(&self, progress: &mut Progress) {
         progress.failures = 0;
-        if progress.complete {
+        progress.refused_at = None;
+        if progress.complete_at.is_some() {
             self.state.enter(progress, ResourceState::Synced);
         }
     }
@@ -155,8 +174,18 @@ impl FeedReporter {
         self.state.progress.lock().last_event = Some(Instant::now());
     }
 
+    /// Reports that the list in progress receives objects, so that readiness waits for it.
+    pub(crate) fn object_received(&self) {
+        self.state.progress.lock().received_at = Some(Instant::now());
+    }
+
     pub(crate) fn is_complete(&self) -> bool {
-        self.state.progress.lock().complete
+        self.state.progress.lock().complete_at.is_some()
+    }
+
+    /// How long the server has refused the resource without a success in between.
+    pub(crate) fn refused_for(&self) -> Option<Duration> {
+        self.state.progress.lock().refused_at.map(|at| at.elapsed())
     }
 
     pub(crate) fn resource_state(&self) -> ResourceState {

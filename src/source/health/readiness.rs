@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use super::resource::ResourceHealth;
+use super::clock::Instant;
+use super::resource::{ResourceHealth, ResourceState};
 use crate::errors::debug_is_display;
 
 /// When a source is ready.
@@ -21,11 +23,16 @@ use crate::errors::debug_is_display;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReadinessPolicy {
-    /// Ready when the first list of every resource is complete or refused (403 or 404), and from
-    /// then on.
+    /// Ready when the first list of every resource is complete or refused (403 or 404) and at least
+    /// one is complete, and from then on.
+    ///
+    /// A watch has a deadline for resources that fail, `WatchBuilder::readiness_deadline`.
     #[default]
     Default,
     /// Ready while the first list of every resource is complete and no resource is refused.
+    ///
+    /// There is no deadline. A resource that was complete may be refused for ten seconds, since an API
+    /// server that has just started refuses everything for a moment.
     Strict,
 }
 
@@ -58,17 +65,40 @@ pub struct UnknownPolicy(String);
 
 debug_is_display!(UnknownPolicy);
 
+/// How long the strict policy tolerates that a complete resource is refused. The permissions of an API
+/// server that has just started are not loaded for about 1.5 seconds.
+const TOLERATED_REFUSAL: Duration = Duration::from_secs(10);
+
 // === impl ReadinessPolicy ===
 
 impl ReadinessPolicy {
-    /// Whether the current state of the resources meets the policy.
-    pub(super) fn is_met(self, resources: &[ResourceHealth]) -> bool {
+    /// Whether the current state of the resources meets the policy. `is_late` is true after the
+    /// deadline for resources that fail.
+    pub(super) fn is_met(self, resources: &[ResourceHealth], is_late: bool) -> bool {
         let mut expected = resources.iter().filter(|own| own.is_expected());
         match self {
-            Self::Default => expected.all(ResourceHealth::is_settled),
-            Self::Strict => expected.all(|own| own.complete && !own.is_refused()),
+            Self::Default => {
+                let is_excused = |own: &ResourceHealth| is_late && !own.makes_progress();
+                serves_something(resources)
+                    && expected.all(|own| own.is_settled() || is_excused(own))
+            }
+            Self::Strict => {
+                expected.all(|own| own.complete && !own.is_refused_for(TOLERATED_REFUSAL))
+            }
         }
     }
+}
+
+/// Whether at least one requested resource is complete, in one namespace at least.
+fn serves_something(resources: &[ResourceHealth]) -> bool {
+    let mut requested = resources.iter().filter(|own| own.is_requested()).peekable();
+    requested.peek().is_none() || requested.any(ResourceHealth::is_served)
+}
+
+/// When the first requested resource was complete. The API server answers then.
+pub(super) fn served_since(resources: &[ResourceHealth]) -> Option<Instant> {
+    let requested = resources.iter().filter(|own| own.is_requested());
+    requested.filter_map(ResourceHealth::served_since).min()
 }
 
 impl FromStr for ReadinessPolicy {
@@ -110,6 +140,31 @@ impl Readiness {
             sharding,
         }
     }
+
+    /// What the text calls resources whose first list is not complete.
+    fn waiting_word(&self) -> &'static str {
+        if self.ready {
+            "ready without"
+        } else {
+            "waiting for"
+        }
+    }
+
+    /// Names the stored objects that are removed if their resources stay forbidden.
+    fn write_removals(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stale = self.refused.iter();
+        let stale = stale.filter_map(|own| Some((own, own.removal_seconds?)));
+        let first = stale.clone().map(|(_, seconds)| seconds).reduce(f64::min);
+        let Some(seconds) = first else { return Ok(()) };
+        let objects: u64 = stale.clone().map(|(own, _)| own.objects).sum();
+        let names: Vec<_> = stale.map(|(own, _)| &*own.resource).collect();
+        let (names, minutes) = (names.join(", "), (seconds / 60.0).ceil());
+        writeln!(
+            f,
+            "stale: {objects} stored objects of {names} are removed within {minutes} min, \
+             unless the API server permits to list them"
+        )
+    }
 }
 
 impl fmt::Display for Readiness {
@@ -121,18 +176,53 @@ impl fmt::Display for Readiness {
             writeln!(f, "sharding: {problem}")?;
         }
         for (word, resources) in [
-            ("waiting for", &self.waiting),
+            (self.waiting_word(), &self.waiting),
             ("refused", &self.refused),
             ("failing", &self.failing),
         ] {
-            for own in resources {
-                write!(f, "{word}: {} ({})", own.resource, own.state)?;
-                match &own.last_error {
-                    Some(error) => writeln!(f, ": {error}")?,
-                    None => writeln!(f)?,
-                }
+            for group in by_state(resources) {
+                group.write(word, f)?;
             }
         }
-        Ok(())
+        self.write_removals(f)
     }
+}
+
+/// Resources in the same state, which share a line.
+struct StateGroup<'a> {
+    state: ResourceState,
+    resources: Vec<&'a ResourceHealth>,
+}
+
+// === impl StateGroup ===
+
+impl StateGroup<'_> {
+    fn write(&self, word: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.resources.iter().map(|own| &*own.resource).collect();
+        write!(f, "{word}: {} ({})", names.join(", "), self.state)?;
+        let mut errors = self
+            .resources
+            .iter()
+            .filter_map(|own| own.last_error.as_deref());
+        match errors.next() {
+            None => writeln!(f),
+            Some(first) if errors.all(|error| error == first) => writeln!(f, ": {first}"),
+            Some(first) => writeln!(f, ": for example, {first}"),
+        }
+    }
+}
+
+/// Groups resources by state, in the order of their first resources.
+fn by_state(resources: &[ResourceHealth]) -> Vec<StateGroup<'_>> {
+    let mut groups: Vec<StateGroup<'_>> = Vec::new();
+    for own in resources {
+        match groups.iter_mut().find(|group| group.state == own.state) {
+            Some(group) => group.resources.push(own),
+            None => groups.push(StateGroup {
+                state: own.state,
+                resources: vec![own],
+            }),
+        }
+    }
+    groups
 }

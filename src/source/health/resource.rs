@@ -1,9 +1,11 @@
 //! The health of one resource and of one feed, as data.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
+use super::clock::Instant;
 use super::failure_reason::FailureReason;
 
 /// The state of a resource or of one of its feeds.
@@ -78,6 +80,12 @@ pub struct ResourceHealth {
     pub state: ResourceState,
     /// Whether the first list of each feed is complete.
     pub complete: bool,
+    /// Seconds since the server began to refuse the resource (403 or 404); the maximum of its feeds.
+    /// `None` unless the server refuses it now.
+    pub refused_seconds: Option<f64>,
+    /// Seconds until a watch removes the stored objects because the server forbids the resource (403).
+    /// `None` unless the server forbids it now and objects are stored.
+    pub removal_seconds: Option<f64>,
     /// Number of stored objects.
     pub objects: u64,
     /// Number of stored series.
@@ -94,6 +102,9 @@ pub struct ResourceHealth {
     pub last_error: Option<String>,
     /// One feed per namespace if namespaces are watched one by one, else one for all namespaces.
     pub feeds: Vec<FeedHealth>,
+    /// The resource has no store: only the watch itself needs it.
+    #[serde(skip)]
+    pub(super) is_auxiliary: bool,
 }
 
 /// The health of one feed: of a resource in one namespace or in all.
@@ -109,17 +120,33 @@ pub struct FeedHealth {
     pub complete: bool,
     /// Whether the server has refused the resource (403 or 404) at least once.
     pub was_refused: bool,
+    /// Seconds since the server began to refuse the resource. `None` unless it refuses it now.
+    pub refused_seconds: Option<f64>,
     /// Number of failed attempts since the last success.
     pub failures: u64,
     /// Seconds since the last event or bookmark.
     pub silent_seconds: Option<f64>,
     /// The last failure, even if it is resolved.
     pub last_error: Option<String>,
+    /// When the first list was complete.
+    #[serde(skip)]
+    pub(super) complete_at: Option<Instant>,
+    /// When the list in progress received an object last.
+    #[serde(skip)]
+    pub(super) received_at: Option<Instant>,
 }
+
+/// A list that received no object for this long does not make progress.
+const STALLED: Duration = Duration::from_secs(30);
 
 // === impl ResourceState ===
 
 impl ResourceState {
+    /// Whether the server refuses the resource.
+    pub(super) fn is_refusal(self) -> bool {
+        matches!(self, Self::Failing(reason) if reason.is_refusal())
+    }
+
     /// Orders states from the worst to the best.
     pub(super) fn rank(self) -> u8 {
         match self {
@@ -159,10 +186,35 @@ impl ResourceHealth {
 
     /// Whether the server refuses the resource now, in at least one namespace.
     pub(super) fn is_refused(&self) -> bool {
-        self.feeds.iter().any(|feed| match feed.state {
-            ResourceState::Failing(reason) => reason.is_refusal(),
-            _ => false,
-        })
+        self.feeds.iter().any(|feed| feed.state.is_refusal())
+    }
+
+    /// Whether the server has refused the resource for longer than `time`.
+    pub(super) fn is_refused_for(&self, time: Duration) -> bool {
+        let seconds = self.refused_seconds;
+        seconds.is_some_and(|seconds| seconds > time.as_secs_f64())
+    }
+
+    /// Whether readiness depends on the resource and its objects are exposed.
+    pub(super) fn is_requested(&self) -> bool {
+        self.is_expected() && !self.is_auxiliary
+    }
+
+    /// Whether the first list of at least one feed is complete.
+    pub(super) fn is_served(&self) -> bool {
+        self.complete || self.feeds.iter().any(|feed| feed.complete)
+    }
+
+    /// When the first list of a feed was complete.
+    pub(super) fn served_since(&self) -> Option<Instant> {
+        self.feeds.iter().filter_map(|feed| feed.complete_at).min()
+    }
+
+    /// Whether the first list of a feed is in progress and receives objects.
+    pub(super) fn makes_progress(&self) -> bool {
+        let open = self.feeds.iter().filter(|feed| !feed.complete);
+        let mut received = open.filter_map(|feed| feed.received_at);
+        received.any(|at| at.elapsed() < STALLED)
     }
 
     /// Whether each feed has completed its first list or has been refused.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use super::failure_reason::FailureReason;
 use super::feed::FeedState;
 use super::resource::{FeedHealth, FeedOrigin, ResourceHealth, ResourceState};
 use crate::resource::{ResourceInfo, ResourceName};
@@ -85,7 +87,13 @@ impl TrackedResource {
         }
     }
 
-    pub(super) fn health(&self, stats: &StoreStats, reported: &[ReportedFeed]) -> ResourceHealth {
+    /// `forget_after` is the age at which objects of a forbidden resource are removed.
+    pub(super) fn health(
+        &self,
+        stats: &StoreStats,
+        reported: &[ReportedFeed],
+        forget_after: Option<Duration>,
+    ) -> ResourceHealth {
         let feeds: Vec<_> = match self.origin {
             FeedOrigin::Host => (reported.iter())
                 .filter(|reported| reported.resource.matches(&self.info))
@@ -110,6 +118,11 @@ impl TrackedResource {
                 ResourceState::NotStarted
             }),
             complete,
+            refused_seconds: (feeds.iter().filter_map(|feed| feed.refused_seconds))
+                .reduce(f64::max),
+            removal_seconds: forget_after
+                .filter(|_| !self.is_counted() && stats.objects > 0)
+                .and_then(|age| removal_seconds(&feeds, age)),
             objects: stats.objects,
             series: stats.series,
             memory_bytes: stats.memory_bytes,
@@ -118,6 +131,7 @@ impl TrackedResource {
             silent_seconds: (feeds.iter().filter_map(|feed| feed.silent_seconds)).reduce(f64::max),
             last_error: feeds.iter().find_map(|feed| feed.last_error.clone()),
             feeds,
+            is_auxiliary: self.is_counted(),
         }
     }
 
@@ -136,4 +150,13 @@ impl TrackedResource {
             }
         }
     }
+}
+
+/// Seconds until the objects of the first forbidden feed reach an age.
+fn removal_seconds(feeds: &[FeedHealth], age: Duration) -> Option<f64> {
+    let forbidden = ResourceState::Failing(FailureReason::Forbidden);
+    let feeds = feeds.iter().filter(|feed| feed.state == forbidden);
+    let feeds = feeds.filter(|feed| feed.complete);
+    let left = feeds.filter_map(|feed| Some(age.as_secs_f64() - feed.refused_seconds?));
+    left.map(|left| left.max(0.0)).reduce(f64::min)
 }

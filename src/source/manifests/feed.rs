@@ -15,7 +15,7 @@ use super::report::{LoadReport, ManifestProblem};
 use super::stdin::Stdin;
 use super::writers::ManifestWriters;
 use crate::registry::StateMetrics;
-use crate::source::health::{FeedOrigin, FeedReporter, Health};
+use crate::source::health::{FeedOrigin, FeedReporter, Health, HealthLimits};
 use crate::source::{Source, SourceFuture};
 
 /// Feeds the stores of a [`StateMetrics`] from manifests.
@@ -53,7 +53,7 @@ type OnReload = Box<dyn FnMut(&LoadReport) + Send>;
 
 impl ManifestFeed {
     pub(super) fn new(paths: Vec<PathBuf>, metrics: &StateMetrics) -> Self {
-        let health = Health::before_start(metrics, FeedOrigin::Manifests);
+        let health = Health::before_start(metrics, FeedOrigin::Manifests, HealthLimits::default());
         let has_stdin = paths.iter().any(|path| is_stdin(path));
         let mut feed = Self {
             paths,

@@ -291,7 +291,7 @@ fn resources_are_complete_once_the_manifests_have_been_read() {
     assert_eq!(
         readiness.to_string(),
         "not ready: 0 of 2 resources complete\n\
-         waiting for: configmaps (not started)\nwaiting for: namespaces (not started)\n"
+         waiting for: configmaps, namespaces (not started)\n"
     );
     assert_eq!(feed.reload().problems.len(), 1);
     let readiness = health.readiness(ReadinessPolicy::Strict);

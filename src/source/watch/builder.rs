@@ -66,6 +66,10 @@ pub struct WatchBuilder {
     registry: Option<Registry>,
 }
 
+const LIST_DEADLINE: Duration = Duration::from_secs(60);
+const READINESS_DEADLINE: Duration = Duration::from_secs(60);
+const FORGET_FORBIDDEN_AFTER: Duration = Duration::from_secs(3600);
+
 // === impl StateMetrics ===
 
 impl StateMetrics {
@@ -99,9 +103,12 @@ impl StateMetrics {
                     use_cache: false,
                     object_limit: None,
                     page_size: 500,
+                    list_deadline: Some(LIST_DEADLINE),
+                    forget_forbidden_after: Some(FORGET_FORBIDDEN_AFTER),
                     timeouts: WatchTimeouts::default(),
                 },
-                shard_handover: Duration::ZERO,
+                shard_handover: None,
+                readiness_deadline: Some(READINESS_DEADLINE),
                 own_pod: None,
                 discovers_custom_resources: false,
             },
@@ -196,18 +203,54 @@ impl WatchBuilder {
         self
     }
 
+    /// How long a streaming list may take before it is given up, also while it sends objects; 60 s by
+    /// default, and three times the last complete list if that is longer. Zero disables the limit.
+    ///
+    /// A list by pages follows, and is logged once. Streaming lists are requested again an hour later.
+    pub fn list_deadline(mut self, time: Duration) -> Self {
+        self.config.options.list_deadline = non_zero(time);
+        self
+    }
+
+    /// How long the [default readiness policy](crate::source::health::ReadinessPolicy::Default) waits
+    /// for resources that fail, 60 s by default. Zero disables the limit.
+    ///
+    /// The time counts from the first complete list of a requested resource, so the API server answers
+    /// by then. Resources that are not complete at the end are named in the log, by
+    /// [`Readiness`](crate::source::health::Readiness) and in the metric
+    /// `kube_state_metrics_ready_without`; the others are served. A list that receives objects is
+    /// waited for beyond the deadline.
+    pub fn readiness_deadline(mut self, time: Duration) -> Self {
+        self.config.readiness_deadline = non_zero(time);
+        self
+    }
+
+    /// How long the stored objects of a resource stay while the server forbids it (403), 1 h by
+    /// default. Zero keeps them.
+    ///
+    /// Until then they are served and become stale;
+    /// [`ResourceHealth::removal_seconds`](crate::source::health::ResourceHealth::removal_seconds) and
+    /// the metric `kube_state_metrics_forbidden_removal_seconds` show the time that is left.
+    pub fn forget_forbidden_after(mut self, time: Duration) -> Self {
+        self.config.options.forget_forbidden_after = non_zero(time);
+        self
+    }
+
     /// Registers the metrics of the watch: requests, events, objects, health, shard.
     pub fn registry(mut self, registry: &Registry) -> Self {
         self.registry = Some(registry.clone());
         self
     }
 
-    /// How long objects are served after they moved to another shard; zero by default.
+    /// How long objects are served after they moved to another shard; 30 s by default with
+    /// [`shard_of_pod`](Self::shard_of_pod), else zero.
     ///
-    /// Choose the duration of a list, so that a change of the shards leaves no gap in the series, but
-    /// a short overlap.
+    /// Choose the time that the other instances need to start and to list, so that a change of the
+    /// shards leaves no gap in the series, but a short overlap. Shards that follow a StatefulSet are
+    /// served until its replicas are ready, if that takes longer, but for ten minutes at most. Zero
+    /// disables both.
     pub fn shard_handover(mut self, time: Duration) -> Self {
-        self.config.shard_handover = time;
+        self.config.shard_handover = Some(time);
         self
     }
 
@@ -215,7 +258,8 @@ impl WatchBuilder {
     /// replicas.
     ///
     /// No resource is watched before the shard is known. A replica beyond the number of replicas
-    /// serves nothing. Of the shard of the [`StateMetrics`], only the kind of partition is used (see
+    /// serves nothing. A replica serves objects that move to another one for the
+    /// [`shard_handover`](Self::shard_handover). Of the shard of the [`StateMetrics`], only the kind of partition is used (see
     /// [`Shard::by_range`](crate::scope::Shard::by_range)).
     pub fn shard_of_pod(mut self, namespace: impl Into<String>, name: impl Into<String>) -> Self {
         self.config.own_pod = Some(OwnPod {
@@ -287,4 +331,9 @@ impl fmt::Debug for WatchBuilder {
             .field("options", &self.config.options)
             .finish_non_exhaustive()
     }
+}
+
+/// `None` if the time is zero, which disables a limit.
+fn non_zero(time: Duration) -> Option<Duration> {
+    (!time.is_zero()).then_some(time)
 }

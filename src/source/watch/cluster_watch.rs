@@ -16,7 +16,7 @@ use super::handle::WatchHandle;
 use super::reflector::Reflector;
 use super::replicas;
 use super::store_watches::{StoreWatch, StoreWatches};
-use crate::source::health::Health;
+use crate::source::health::{Health, ReadinessPolicy};
 use crate::source::plan_follower::PlanFollower;
 use crate::source::{Source, SourceFuture};
 
@@ -97,6 +97,9 @@ impl ClusterWatch {
         let mut tasks = JoinSet::new();
         let shards = Arc::clone(&context.shards);
         tasks.spawn(async move { shards.run().await });
+        let log = Arc::clone(&context.log);
+        tasks.spawn(async move { log.run().await });
+        tasks.spawn(log_incomplete_start(context.health.clone()));
         if let Some(pod) = &context.config.own_pod {
             tasks.spawn(replicas::follow(context.clone(), pod.clone()));
             tokio::select! {
@@ -158,6 +161,22 @@ fn follow_plan(
     }
     // If a resource has more families now, its watches relist it.
     context.shards.check_for_lists();
+}
+
+/// Logs the resources that are missing when the watch is ready, because they fail.
+async fn log_incomplete_start(health: Health) {
+    let readiness = health.ready(ReadinessPolicy::Default).await;
+    if !readiness.waiting.is_empty() {
+        let resources = readiness.waiting.iter().map(|own| {
+            let error = own.last_error.as_deref().unwrap_or("no answer");
+            format!("{} ({error})", own.resource)
+        });
+        let resources = resources.collect::<Vec<_>>().join(", ");
+        tracing::warn!(
+            resources,
+            "ready without resources that could not be listed; the others are served"
+        );
+    }
 }
 
 /// Never resolves. Panics if a task panics.

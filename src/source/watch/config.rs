@@ -23,8 +23,11 @@ pub(super) struct WatchConfig {
     /// Names of resources, with field selectors.
     pub(super) field_selectors: Vec<(ResourceName, String)>,
     pub(super) options: Options,
-    /// How long objects of the previous shard are served after a change of the shard.
-    pub(super) shard_handover: Duration,
+    /// How long objects of the previous shard are served after a change of the shard. `None` stands for
+    /// the default.
+    pub(super) shard_handover: Option<Duration>,
+    /// How long readiness waits for resources that fail.
+    pub(super) readiness_deadline: Option<Duration>,
     pub(super) own_pod: Option<OwnPod>,
     pub(super) discovers_custom_resources: bool,
 }
@@ -40,9 +43,21 @@ pub(super) enum NodeScope {
     Unscheduled,
 }
 
+/// The handover of shards that follow a StatefulSet, whose new pods need time to start and to list.
+const STATEFUL_SET_HANDOVER: Duration = Duration::from_secs(30);
+
 // === impl WatchConfig ===
 
 impl WatchConfig {
+    /// How long objects of the previous shard are served after a change of the shard.
+    pub(super) fn handover(&self) -> Duration {
+        let default = match self.own_pod {
+            Some(_) => STATEFUL_SET_HANDOVER,
+            None => Duration::ZERO,
+        };
+        self.shard_handover.unwrap_or(default)
+    }
+
     /// The selectors for resources that are not registered.
     pub(super) fn unknown_selectors(&self) -> Vec<WatchProblem> {
         let selectors = [

@@ -6,14 +6,14 @@ use prometheus::Registry;
 use tokio::sync::watch;
 
 use super::config::WatchConfig;
+use super::failure_log::FailureLog;
 use super::logged_feed::LoggedFeed;
 use super::metrics::WatchMetrics;
-use super::outage::Outage;
 use super::reflector::{Options, Reflector, ShardScope};
 use super::request::Target;
 use super::shard_control::ShardControl;
 use super::sink::ListWatchSink;
-use crate::source::health::{FeedOrigin, Health};
+use crate::source::health::{FeedOrigin, Health, HealthLimits};
 use crate::store::{AnyStore, ObjectWriter};
 
 /// What all watches of a cluster share.
@@ -23,7 +23,7 @@ pub(super) struct WatchContext {
     pub(super) health: Health,
     pub(super) metrics: WatchMetrics,
     pub(super) shards: Arc<ShardControl>,
-    outage: Arc<Outage>,
+    pub(super) log: Arc<FailureLog>,
 }
 
 // === impl WatchContext ===
@@ -36,7 +36,11 @@ impl WatchContext {
         config: WatchConfig,
         registry: Option<&Registry>,
     ) -> Result<Self, prometheus::Error> {
-        let health = Health::before_start(&config.metrics, FeedOrigin::Watched);
+        let limits = HealthLimits {
+            readiness_deadline: config.readiness_deadline,
+            forget_forbidden_after: config.options.forget_forbidden_after,
+        };
+        let health = Health::before_start(&config.metrics, FeedOrigin::Watched, limits);
         let metrics = WatchMetrics::new()?;
         if let Some(registry) = registry {
             metrics.register(registry, &health)?;
@@ -44,7 +48,7 @@ impl WatchContext {
         let shards = ShardControl::new(
             config.metrics.clone(),
             metrics.clone(),
-            config.shard_handover,
+            config.handover(),
             config.own_pod.is_none(),
         );
         if let Some(pod) = &config.own_pod {
@@ -56,15 +60,15 @@ impl WatchContext {
             health,
             metrics,
             shards: Arc::new(shards),
-            outage: Arc::default(),
+            log: Arc::default(),
         })
     }
 
     pub(super) fn feed(&self, target: &Target) -> LoggedFeed {
         let namespace = &target.namespace;
         let reporter = self.health.feed(namespace.clone());
-        let outage = Arc::clone(&self.outage);
-        LoggedFeed::new(reporter, &target.resource, namespace.clone(), outage)
+        let log = Arc::clone(&self.log);
+        LoggedFeed::new(reporter, &target.resource, namespace.clone(), log)
     }
 
     /// A reflector that feeds a store.
@@ -97,6 +101,8 @@ impl WatchContext {
         let options = Options {
             object_limit: None,
             use_cache: false,
+            // Their objects have no samples that could be stale.
+            forget_forbidden_after: None,
             ..self.config.options.clone()
         };
         let (_, scope) = watch::channel(ShardScope::default());

@@ -82,6 +82,14 @@ impl Failure {
         Self::new(FailureReason::Unreachable, message)
     }
 
+    /// A watch that the server ended too soon. It is not away, so the backoff grows.
+    pub(super) fn ended_at_once(message: impl Into<String>) -> Self {
+        Self {
+            is_away: false,
+            ..Self::unreachable(message)
+        }
+    }
+
     /// A request without a response.
     pub(super) fn of_request(error: &kube::Error) -> Self {
         let failure = Self::of_client(error);

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use super::failure::{Contact, Failure};
-use super::outage::Outage;
+use super::failure_log::{Event, FailureLog, Subject};
 use crate::resource::ResourceInfo;
 use crate::source::health::{FailureReason, FeedReporter, FeedState};
 
 /// Reports and logs the state of one watch.
 pub(super) struct LoggedFeed {
     reporter: FeedReporter,
-    resource: String,
-    namespace: Option<String>,
+    subject: Subject,
     /// The failure that was logged last and is not resolved yet.
     logged: Option<FailureReason>,
+    /// The server refuses the credentials of the watch.
+    is_unauthorized: bool,
     /// Shared by all watches of the server.
-    outage: Arc<Outage>,
+    log: Arc<FailureLog>,
 }
 
 // === impl LoggedFeed ===
@@ -25,14 +26,17 @@ impl LoggedFeed {
         reporter: FeedReporter,
         resource: &ResourceInfo,
         namespace: Option<String>,
-        outage: Arc<Outage>,
+        log: Arc<FailureLog>,
     ) -> Self {
         Self {
             reporter,
-            resource: resource.label(),
-            namespace,
+            subject: Subject {
+                resource: resource.label(),
+                namespace,
+            },
             logged: None,
-            outage,
+            is_unauthorized: false,
+            log,
         }
     }
 
@@ -65,48 +69,61 @@ impl LoggedFeed {
 
     /// A request failed, or a watch ended with an error.
     pub(super) fn failed(&mut self, failure: &Failure) {
-        match failure.contact {
-            Contact::None => self.outage.no_answer(|| {
-                tracing::warn!(
-                    error = %failure.message,
-                    "the API server does not answer; stored samples are served while requests are retried"
-                );
-            }),
-            Contact::Some => self.log_failure(failure),
-            Contact::Answer => {
-                self.log_end_of_outage();
+        if failure.contact == Contact::Answer {
+            self.log.answer();
+        }
+        match failure.reason {
+            FailureReason::Unauthorized => self.log_unauthorized(failure),
+            _ if failure.contact == Contact::None => self.log.no_answer(&failure.message),
+            reason => {
+                if reason.is_refusal() {
+                    // The server knows the user.
+                    self.settle_credentials();
+                }
                 self.log_failure(failure);
             }
         }
         self.log_transition(|reporter| reporter.failed(failure.reason, &failure.message));
     }
 
+    /// The objects of the resource were removed, since the server forbids it.
+    pub(super) fn forgotten(&self) {
+        self.log.log(Event::Forgotten, &self.subject, "");
+    }
+
+    /// A streaming list did not end in time.
+    pub(super) fn unfinished(&self) {
+        self.log.log(Event::Unfinished, &self.subject, "");
+    }
+
     fn log_failure(&mut self, failure: &Failure) {
-        if self.logged.replace(failure.reason) != Some(failure.reason) {
-            tracing::warn!(
-                resource = self.resource,
-                namespace = self.namespace(),
-                reason = failure.reason.as_str(),
-                error = %failure.message,
-                "cannot list or watch the resource; stored samples are served while requests are retried"
-            );
+        let reason = failure.reason;
+        if self.logged.replace(reason) != Some(reason) {
+            let event = Event::Failed(reason);
+            self.log.log(event, &self.subject, &failure.message);
+        }
+    }
+
+    fn log_unauthorized(&mut self, failure: &Failure) {
+        if !self.is_unauthorized {
+            self.is_unauthorized = true;
+            self.log.credentials_refused(&failure.message);
         }
     }
 
     /// Logs a recovery. A first list is not logged for each resource.
     fn log_synced(&mut self) {
-        self.log_end_of_outage();
+        self.log.answer();
+        self.settle_credentials();
         if self.logged.take().is_some() {
-            let (resource, namespace) = (&*self.resource, self.namespace());
-            tracing::info!(resource, namespace, "synced again");
+            self.log.log(Event::Synced, &self.subject, "");
         }
     }
 
-    fn log_end_of_outage(&self) {
-        self.outage.answer(|time| {
-            let seconds = time.as_secs();
-            tracing::info!(seconds, "the API server answers again");
-        });
+    fn settle_credentials(&mut self) {
+        if std::mem::take(&mut self.is_unauthorized) {
+            self.log.credentials_accepted();
+        }
     }
 
     fn log_transition(&self, report: impl FnOnce(&FeedReporter)) {
@@ -114,12 +131,17 @@ impl LoggedFeed {
         report(&self.reporter);
         let state = self.reporter.resource_state();
         if state != before {
-            let (resource, namespace) = (&*self.resource, self.namespace());
+            let Subject { resource, .. } = &self.subject;
+            let namespace = self.subject.namespace.as_deref().unwrap_or("*");
             tracing::debug!(resource, namespace, ?state, "state");
         }
     }
+}
 
-    fn namespace(&self) -> &str {
-        self.namespace.as_deref().unwrap_or("*")
+impl Drop for LoggedFeed {
+    fn drop(&mut self) {
+        if self.is_unauthorized {
+            self.log.credentials_unused();
+        }
     }
 }

@@ -19,7 +19,7 @@ use crate::scope::Shard;
 use crate::self_metrics::{
     DefinitionMetrics, Figures, counters, gauges, go_type, options, resource_label,
 };
-use crate::source::health::{FeedOrigin, Health, ResourceState};
+use crate::source::health::{FeedOrigin, Health, ReadinessPolicy, ResourceHealth, ResourceState};
 
 /// All metrics of a cluster watch.
 #[derive(Clone)]
@@ -44,6 +44,8 @@ struct Gauges {
     figures: Figures,
     synced: IntGaugeVec,
     failing: IntGaugeVec,
+    ready_without: IntGaugeVec,
+    removal: GaugeVec,
     age: GaugeVec,
 }
 
@@ -129,6 +131,20 @@ impl WatchMetrics {
                     "1 for the reason why a resource cannot be followed now; absent where it can.",
                     &["resource", "reason"],
                 )?,
+                ready_without: gauges(
+                    "ready_without",
+                    "1 for a resource whose first list is not complete although the watch is ready; \
+                     absent for others.",
+                    &["resource"],
+                )?,
+                removal: GaugeVec::new(
+                    options(
+                        "forbidden_removal_seconds",
+                        "Seconds until the stored objects of a resource that the API server forbids are \
+                         removed; absent unless it forbids the resource.",
+                    ),
+                    &["resource"],
+                )?,
                 age: GaugeVec::new(
                     options(
                         "last_event_age_seconds",
@@ -199,11 +215,13 @@ impl WatchMetrics {
         let _ = self.relists.remove_label_values(&[&*own]);
     }
 
-    fn parts(&self) -> [&dyn Collector; 14] {
+    fn parts(&self) -> [&dyn Collector; 16] {
         let Gauges {
             figures,
             synced,
             failing,
+            ready_without,
+            removal,
             age,
         } = &self.gauges;
         [
@@ -220,6 +238,8 @@ impl WatchMetrics {
             figures,
             synced,
             failing,
+            ready_without,
+            removal,
             age,
         ]
     }
@@ -231,7 +251,14 @@ impl Gauges {
         self.figures.reset(health.metrics());
         self.synced.reset();
         self.failing.reset();
+        self.ready_without.reset();
+        self.removal.reset();
         self.age.reset();
+        let readiness = health.readiness(ReadinessPolicy::Default);
+        let is_ready_without = |own: &ResourceHealth| {
+            let mut waiting = readiness.waiting.iter();
+            readiness.ready && waiting.any(|waiting| waiting.resource == own.resource)
+        };
         for (resource, stats, own) in health.figures() {
             let label = &*resource_label(&resource);
             self.figures.set(label, &stats);
@@ -244,6 +271,12 @@ impl Gauges {
             if let ResourceState::Failing(reason) = own.state {
                 let labels = [label, reason.as_str()];
                 self.failing.with_label_values(&labels).set(1);
+            }
+            if is_ready_without(&own) {
+                self.ready_without.with_label_values(resource).set(1);
+            }
+            if let Some(seconds) = own.removal_seconds {
+                self.removal.with_label_values(resource).set(seconds);
             }
             if let Some(age) = own.silent_seconds {
                 self.age.with_label_values(resource).set(age);

@@ -1,5 +1,7 @@
 //! Lists in pages.
 
+use tokio::time::Instant;
+
 use super::connection::send;
 use super::failure::Failure;
 use super::json_splitter::{ListMeta, ListSplitter};
@@ -46,14 +48,15 @@ impl<S: ListWatchSink> Reflector<S> {
             limit,
             selector: None,
         };
-        let (version, objects) = loop {
+        let (version, objects, began) = loop {
+            let began = Instant::now();
             parameters.selector = self.enter_scope();
             self.sink.begin_list();
             let mut pages = Pages::default();
             match self.pages(&mut pages, &parameters).await {
                 // The shard changed meanwhile: its new objects in the pages before were not stored.
                 Ok(_) if self.needs_list() => {}
-                Ok(version) => break (version, pages.objects),
+                Ok(version) => break (version, pages.objects, began),
                 Err(failure) => {
                     self.sink.abandon_list();
                     self.retry_expired(failure, &pages, &mut parameters)?;
@@ -63,7 +66,7 @@ impl<S: ListWatchSink> Reflector<S> {
         if self.options.object_limit.is_some() {
             self.metrics.limited_list(objects);
         }
-        self.end_list(version);
+        self.end_list(version, began);
         Ok(())
     }
 
@@ -130,7 +133,11 @@ impl<S: ListWatchSink> Reflector<S> {
         let mut chunks = 0_u32;
         while let Some(bytes) = response.next(timeout).await? {
             self.feed.reporter().data_received();
+            let before = pages.objects;
             splitter.feed(&bytes, |item| self.apply_listed(item, &mut pages.objects))?;
+            if pages.objects > before {
+                self.feed.reporter().object_received();
+            }
             chunks += 1;
             if chunks.is_multiple_of(CHUNKS_PER_TURN) {
                 tokio::task::yield_now().await;

@@ -7,6 +7,7 @@
 //! complete.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use kube::Client;
 use tokio::sync::watch;
@@ -31,6 +32,10 @@ pub(super) struct Options {
     /// Maximum number of objects of a list.
     pub(super) object_limit: Option<u64>,
     pub(super) page_size: u64,
+    /// The minimum time after which a streaming list is given up.
+    pub(super) list_deadline: Option<Duration>,
+    /// How long objects of a forbidden resource stay.
+    pub(super) forget_forbidden_after: Option<Duration>,
     pub(super) timeouts: WatchTimeouts,
 }
 
@@ -59,14 +64,22 @@ pub(super) struct Reflector<S> {
     pub(super) version: Option<String>,
     /// The server no longer has that version.
     pub(super) version_lost: bool,
-    /// The server has not rejected streaming lists.
-    pub(super) can_stream: bool,
+    /// Lists are requested by pages until then: the server does not complete streaming lists.
+    pub(super) paged_until: Option<Instant>,
+    /// An unfinished streaming list was logged, and none has been complete since.
+    pub(super) is_unfinished_logged: bool,
+    /// The duration of the last complete list.
+    pub(super) last_list: Option<Duration>,
+    /// The server ended the last watch before it had lived for as long as the backoff before it.
+    pub(super) is_watch_unstable: bool,
     /// Number of consecutive streaming lists that ended before they were complete.
     pub(super) cut_streams: u32,
     /// The version at which a watch last sent an invalid event.
     pub(super) broken_at: Option<String>,
     /// Since when the server has answered that the resource does not exist.
     not_found_since: Option<Instant>,
+    /// The objects were removed because the server forbids the resource.
+    is_forgotten: bool,
     /// Objects that did not decode and have been logged.
     undecodable: HashSet<String>,
 }
@@ -85,6 +98,8 @@ pub(super) enum Action {
     Watch,
 }
 
+/// How long lists are requested by pages after the server did not complete a streaming list.
+const PAGED_FOR: Duration = Duration::from_secs(3600);
 /// Maximum number of undecodable objects in the log, in case no object of a resource decodes.
 const MAX_LOGGED: usize = 20;
 /// Number of chunks after which the task yields to others.
@@ -123,10 +138,14 @@ impl<S: ListWatchSink> Reflector<S> {
             backoff: Backoff::new(options.timeouts.clone()),
             version: None,
             version_lost: false,
-            can_stream: options.may_stream(),
+            paged_until: None,
+            is_unfinished_logged: false,
+            last_list: None,
+            is_watch_unstable: false,
             cut_streams: 0,
             broken_at: None,
             not_found_since: None,
+            is_forgotten: false,
             undecodable: HashSet::new(),
             options,
         }
@@ -137,7 +156,7 @@ impl<S: ListWatchSink> Reflector<S> {
         let mut action = Action::List;
         loop {
             let next = match action {
-                Action::List if self.can_stream => self.streaming_list().await,
+                Action::List if self.can_stream() => self.streaming_list().await,
                 Action::List | Action::PagedList => self.paged_list().await,
                 Action::Watch => self.watch().await,
             };
@@ -157,7 +176,25 @@ impl<S: ListWatchSink> Reflector<S> {
         let wait = self.backoff.next(failure);
         if !wait.is_zero() {
             self.feed.failed(failure);
+            self.clear_if_forbidden(failure);
             sleep(wait).await;
+        }
+    }
+
+    /// Removes the objects of a resource that the server has forbidden for too long.
+    fn clear_if_forbidden(&mut self, failure: &Failure) {
+        let is_listed = self.feed.reporter().is_complete() && !self.is_forgotten;
+        if failure.reason != FailureReason::Forbidden || !is_listed {
+            return;
+        }
+        let refused_for = self.feed.reporter().refused_for();
+        let age = self.options.forget_forbidden_after;
+        let is_too_old = |(time, age)| time >= age;
+        if refused_for.zip(age).is_some_and(is_too_old) {
+            self.is_forgotten = true;
+            self.sink.begin_list();
+            self.sink.end_list();
+            self.feed.forgotten();
         }
     }
 
@@ -187,10 +224,21 @@ impl<S: ListWatchSink> Reflector<S> {
         self.scope.borrow().generation != self.generation || self.sink.wants_list()
     }
 
+    /// Whether to request a streaming list.
+    fn can_stream(&self) -> bool {
+        let is_paged = self.paged_until.is_some_and(|until| Instant::now() < until);
+        self.options.may_stream() && !is_paged
+    }
+
+    /// Requests lists by pages for an hour, since the server does not complete streaming lists.
+    pub(super) fn stop_streaming(&mut self) {
+        self.paged_until = Some(Instant::now() + PAGED_FOR);
+    }
+
     /// Tries streaming lists again if the server was unreachable: another one may have replaced it.
     pub(super) fn reset_streaming_if_unreachable(&mut self, failure: &Failure) {
         if failure.reason == FailureReason::Unreachable {
-            self.can_stream = self.options.may_stream();
+            self.paged_until = None;
         }
     }
 
@@ -206,8 +254,10 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Publishes a complete list.
-    pub(super) fn end_list(&mut self, version: String) {
+    /// Publishes a complete list, which began at `began`.
+    pub(super) fn end_list(&mut self, version: String, began: Instant) {
+        self.last_list = Some(began.elapsed());
+        self.is_forgotten = false;
         self.sink.end_list();
         if self.feed.reporter().is_complete() {
             self.metrics.relisted();

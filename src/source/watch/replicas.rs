@@ -34,6 +34,8 @@ struct ReplicaCount {
     metadata: Metadata,
     #[serde(default)]
     spec: Spec,
+    #[serde(default)]
+    status: Status,
 }
 
 #[derive(Deserialize)]
@@ -46,6 +48,15 @@ struct Metadata {
 #[derive(Default, Deserialize)]
 struct Spec {
     replicas: Option<u32>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    /// The API server always sets it once the status is known.
+    replicas: Option<u32>,
+    #[serde(default)]
+    ready_replicas: u32,
 }
 
 /// Finds the StatefulSet of the pod, and follows its number of replicas. Never resolves.
@@ -79,16 +90,20 @@ pub(super) async fn follow(context: WatchContext, pod: OwnPod) {
 // === impl ReplicaSink ===
 
 impl ReplicaSink {
-    fn read(&mut self, json: &[u8]) -> Result<u32, DecodeError> {
+    fn read(&mut self, json: &[u8]) -> Result<ReplicaCount, DecodeError> {
         let set: ReplicaCount = decode(self.resource.kind(), json, &Fields::All)?;
-        self.version = set.metadata.resource_version;
-        Ok(set.spec.replicas.unwrap_or(1))
+        self.version.clone_from(&set.metadata.resource_version);
+        Ok(set)
     }
 }
 
 impl ListWatchSink for ReplicaSink {
     fn apply(&mut self, json: &[u8]) -> Result<(), DecodeError> {
-        let total = self.read(json)?;
+        let set = self.read(json)?;
+        let total = set.spec.replicas.unwrap_or(1);
+        let has_status = set.status.replicas.is_some();
+        // Before the shard changes, so that its handover waits for the new replicas.
+        (self.shards).set_replicas_ready(!has_status || set.status.ready_replicas >= total);
         let shard = Shard::of_replica(self.replicas.index, total);
         self.is_found = true;
         self.shards.set(if self.is_by_range {

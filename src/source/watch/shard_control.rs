@@ -24,10 +24,25 @@ pub(super) struct ShardControl {
 struct Current {
     /// `None` before the StatefulSet is known.
     shard: Option<Shard>,
-    /// Earlier shards, each with the time until which its objects are served.
-    leaving: Vec<(Instant, Shard)>,
+    /// Earlier shards whose objects are still served.
+    leaving: Vec<LeavingShard>,
+    /// All replicas of the StatefulSet serve their shards, if it is known.
+    replicas_ready: bool,
     generation: u64,
 }
+
+/// An earlier shard whose objects are still served.
+#[derive(Clone, Copy)]
+struct LeavingShard {
+    shard: Shard,
+    /// The end of the handover if all replicas are ready.
+    earliest: Instant,
+    /// The end of the handover in any case.
+    latest: Instant,
+}
+
+/// How long a handover waits for replicas that are not ready.
+const MAX_HANDOVER: Duration = Duration::from_secs(600);
 
 // === impl ShardControl ===
 
@@ -49,6 +64,7 @@ impl ShardControl {
             current: Mutex::new(Current {
                 shard: is_known.then_some(shard),
                 leaving: Vec::new(),
+                replicas_ready: true,
                 generation: 0,
             }),
             scope: watch::Sender::new(ShardScope {
@@ -69,26 +85,30 @@ impl ShardControl {
         if let Some(before) = current.shard.replace(shard)
             && !self.handover.is_zero()
         {
-            let until = Instant::now() + self.handover;
-            current.leaving.retain(|(_, own)| *own != before);
-            current.leaving.push((until, before));
+            let earliest = Instant::now() + self.handover;
+            current.leaving.retain(|own| own.shard != before);
+            current.leaving.push(LeavingShard {
+                shard: before,
+                earliest,
+                latest: earliest.max(Instant::now() + MAX_HANDOVER),
+            });
         }
-        current.leaving.retain(|(_, own)| *own != shard);
+        current.leaving.retain(|own| own.shard != shard);
         current.generation += 1;
         tracing::info!(%shard, "the shard has changed");
         self.publish(&current);
     }
 
+    /// Sets whether all replicas serve their shards. Handovers wait for them.
+    pub(super) fn set_replicas_ready(&self, are_ready: bool) {
+        self.current.lock().replicas_ready = are_ready;
+        self.changed.notify_one();
+    }
+
     /// Ends handovers when their time is over. Never resolves.
     pub(super) async fn run(&self) {
         loop {
-            let first = self
-                .current
-                .lock()
-                .leaving
-                .iter()
-                .map(|(until, _)| *until)
-                .min();
+            let first = self.current.lock().next_end();
             let Some(first) = first else {
                 self.changed.notified().await;
                 continue;
@@ -96,8 +116,9 @@ impl ShardControl {
             tokio::select! {
                 () = sleep_until(first) => {
                     let mut current = self.current.lock();
-                    current.leaving.retain(|(until, _)| *until > Instant::now());
-                    self.publish(&current);
+                    if current.end_handovers() {
+                        self.publish(&current);
+                    }
                 }
                 () = self.changed.notified() => {}
             }
@@ -125,7 +146,7 @@ impl ShardControl {
 
     fn publish(&self, current: &Current) {
         let Some(shard) = current.shard else { return };
-        let leaving: Vec<_> = current.leaving.iter().map(|(_, shard)| *shard).collect();
+        let leaving: Vec<_> = current.leaving.iter().map(|own| own.shard).collect();
         let all: Vec<_> = leaving.iter().copied().chain([shard]).collect();
         // The stores first, so that they accept the objects of a list that begins now.
         self.metrics.set_shards(shard, leaving);
@@ -135,5 +156,31 @@ impl ShardControl {
             selector: Shard::selector(&all),
         });
         self.changed.notify_one();
+    }
+}
+
+// === impl Current ===
+
+impl Current {
+    /// When the next handover ends.
+    fn next_end(&self) -> Option<Instant> {
+        self.leaving.iter().map(|own| self.end_of(own)).min()
+    }
+
+    /// Removes the shards whose handover is over. Returns whether there were any.
+    fn end_handovers(&mut self) -> bool {
+        let (now, count) = (Instant::now(), self.leaving.len());
+        let mut leaving = std::mem::take(&mut self.leaving);
+        leaving.retain(|own| self.end_of(own) > now);
+        self.leaving = leaving;
+        self.leaving.len() < count
+    }
+
+    fn end_of(&self, leaving: &LeavingShard) -> Instant {
+        if self.replicas_ready {
+            leaving.earliest
+        } else {
+            leaving.latest
+        }
     }
 }

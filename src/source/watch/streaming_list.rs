@@ -1,5 +1,7 @@
 //! Streaming lists: a watch that begins with all objects.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::failure::Failure;
@@ -11,6 +13,8 @@ use crate::source::health::FailureReason;
 
 /// Number of consecutive incomplete streaming lists before a list in pages is tried.
 const MAX_CUT_STREAMS: u32 = 2;
+/// A streaming list may take this many times the duration of the last complete list.
+const LAST_LISTS: u32 = 3;
 
 impl<S: ListWatchSink> Reflector<S> {
     /// Lists by a stream, and watches its changes.
@@ -34,7 +38,7 @@ impl<S: ListWatchSink> Reflector<S> {
         };
         self.metrics.watch_request(true);
         self.sink.begin_list();
-        let (phase, end) = self.read(response, Phase::Listing).await;
+        let (phase, end) = self.read(response, Phase::Listing, opened).await;
         if phase == Phase::Watching {
             self.cut_streams = 0;
             return self.after_watch(end, opened);
@@ -43,11 +47,18 @@ impl<S: ListWatchSink> Reflector<S> {
         self.after_incomplete_list(end)
     }
 
+    /// How long a streaming list may take.
+    pub(super) fn list_deadline(&self) -> Option<Duration> {
+        let deadline = self.options.list_deadline?;
+        let last_list = self.last_list.unwrap_or_default();
+        Some(deadline.max(last_list.saturating_mul(LAST_LISTS)))
+    }
+
     /// The next step if the server has not opened the stream.
     fn after_refused_stream(&mut self, failure: Failure, has_version: bool) -> NextStep {
         if failure.reason == FailureReason::Rejected {
             // The server does not support streaming lists, which is not an error.
-            self.can_stream = false;
+            self.stop_streaming();
             return NextStep::now(Action::PagedList);
         }
         self.metrics.watch_request(false);
@@ -70,13 +81,15 @@ impl<S: ListWatchSink> Reflector<S> {
         match end {
             StreamEnd::NeedsList => NextStep::now(Action::List),
             StreamEnd::NotStreaming => {
-                self.can_stream = false;
+                self.stop_streaming();
                 NextStep::now(Action::PagedList)
             }
             StreamEnd::Idle => {
-                self.can_stream = false;
-                let failure = Failure::unreachable("the streaming list stalled");
-                NextStep::after(failure, Action::PagedList)
+                self.stop_streaming();
+                if !std::mem::replace(&mut self.is_unfinished_logged, true) {
+                    self.feed.unfinished();
+                }
+                NextStep::now(Action::PagedList)
             }
             StreamEnd::Error(failure) if failure.reason == FailureReason::Expired => {
                 self.version_lost = true;

@@ -35,7 +35,8 @@ pub struct WatchTimeouts {
     pub backoff_max_unreachable: Duration,
     /// How long a server may fail after it is reachable again, 60 s by default.
     pub recovery: Duration,
-    /// Time without a failure after which the backoff is reset, 120 s by default.
+    /// Time without a failure after which the backoff is reset, 120 s by default. A watch resets it
+    /// sooner, if it lives for as long as the last backoff.
     pub backoff_reset: Duration,
     /// Range of the random duration of a watch, which the server then ends; 300 s to 600 s by default.
     pub watch: Range<Duration>,
@@ -56,6 +57,7 @@ pub struct WatchTimeouts {
 pub(super) struct Backoff {
     timeouts: WatchTimeouts,
     failures: u32,
+    last_wait: Duration,
     last: Option<Last>,
     away_at: Option<Instant>,
 }
@@ -107,6 +109,7 @@ impl Backoff {
         Self {
             timeouts,
             failures: 0,
+            last_wait: Duration::ZERO,
             last: None,
             away_at: None,
         }
@@ -115,6 +118,17 @@ impl Backoff {
     /// Number of consecutive failures.
     pub(super) fn failures(&self) -> u32 {
         self.failures
+    }
+
+    /// The last backoff; zero after a reset.
+    pub(super) fn last_wait(&self) -> Duration {
+        self.last_wait
+    }
+
+    /// Starts again with the shortest backoff.
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+        self.last_wait = Duration::ZERO;
     }
 
     /// The backoff after `failure`.
@@ -126,6 +140,9 @@ impl Backoff {
         let before = self
             .last
             .filter(|last| now.duration_since(last.at) <= timeouts.backoff_reset);
+        if before.is_none() {
+            self.last_wait = Duration::ZERO;
+        }
         let mut last = Last {
             at: now,
             reason,
@@ -158,6 +175,7 @@ impl Backoff {
             Some(asked) => asked.saturating_add(timeouts.backoff.mul_f64(fastrand::f64())),
         };
         last.at = now + wait;
+        self.last_wait = wait;
         self.last = Some(last);
         wait
     }

@@ -8,10 +8,10 @@ use super::failure::Failure;
 use super::reflector::{Action, NextStep, Reflector};
 use super::request::ListWatchRequest;
 use super::sink::ListWatchSink;
-use super::watch_stream::{Phase, StreamEnd};
+use super::watch_stream::{Phase, Stream, StreamEnd};
 use crate::source::health::FailureReason;
 
-/// A watch that ends sooner has failed, even if it sent events.
+/// A watch that ends sooner has failed. After such a one, so has a watch that ends sooner than the backoff.
 const MIN_WATCH: Duration = Duration::from_secs(1);
 /// Number of consecutive failures of a server that answers, before a list is tried.
 const MAX_SERVER_ERRORS: u32 = 3;
@@ -33,8 +33,10 @@ impl<S: ListWatchSink> Reflector<S> {
         match self.open(request, selector, timeout).await {
             Ok(response) => {
                 self.metrics.watch_request(true);
-                self.feed.following();
-                let (_, end) = self.read(response, Phase::Watching).await;
+                if !self.is_watch_unstable {
+                    self.feed.following();
+                }
+                let (_, end) = self.read(response, Phase::Watching, opened).await;
                 self.after_watch(end, opened)
             }
             Err(failure) => self.after_refused_watch(failure),
@@ -44,6 +46,7 @@ impl<S: ListWatchSink> Reflector<S> {
     /// The next step if the server has not opened the watch.
     fn after_refused_watch(&mut self, failure: Failure) -> NextStep {
         self.metrics.watch_request(false);
+        self.is_watch_unstable = false;
         self.version_lost |= failure.version_too_large;
         self.reset_streaming_if_unreachable(&failure);
         let action = match failure.reason {
@@ -59,19 +62,42 @@ impl<S: ListWatchSink> Reflector<S> {
         NextStep::after(failure, action)
     }
 
+    /// When a watch has lived for as long as the backoff before it, if the one before did not.
+    pub(super) fn stable_at(&self, stream: &Stream) -> Option<Instant> {
+        let is_unstable = self.is_watch_unstable && stream.phase == Phase::Watching;
+        is_unstable.then(|| stream.opened + self.min_watch())
+    }
+
+    /// Resets the backoff, and reports that the watch works again.
+    pub(super) fn watch_is_stable(&mut self) {
+        self.is_watch_unstable = false;
+        self.backoff.reset();
+        self.feed.following();
+    }
+
+    /// A watch that ends sooner has failed, even if it sent events.
+    fn min_watch(&self) -> Duration {
+        if self.is_watch_unstable {
+            self.backoff.last_wait().max(MIN_WATCH)
+        } else {
+            MIN_WATCH
+        }
+    }
+
     /// The next step after a watch.
     pub(super) fn after_watch(&mut self, end: StreamEnd, opened: Instant) -> NextStep {
-        let is_short = opened.elapsed() < MIN_WATCH;
+        let lived = opened.elapsed();
         match end {
-            StreamEnd::Closed if is_short => NextStep::after(
-                Failure::unreachable("the watch ended at once"),
-                Action::Watch,
-            ),
-            StreamEnd::Cut(failure) if is_short => NextStep::after(failure, Action::Watch),
-            StreamEnd::Closed | StreamEnd::Idle => NextStep::now(Action::Watch),
+            StreamEnd::Closed if lived < self.min_watch() => {
+                self.after_short_watch("the server ended the watch at once")
+            }
+            StreamEnd::Cut(failure) if lived < self.min_watch() => {
+                self.after_short_watch(&failure.message)
+            }
+            StreamEnd::Closed | StreamEnd::Idle => self.resume(lived),
             StreamEnd::Cut(failure) => {
                 tracing::debug!(resource = %self.target.resource, %failure, "resuming the watch");
-                NextStep::now(Action::Watch)
+                self.resume(lived)
             }
             StreamEnd::NeedsList | StreamEnd::NotStreaming => NextStep::now(Action::List),
             StreamEnd::Broken(failure) => self.after_broken_event(failure),
@@ -81,6 +107,20 @@ impl<S: ListWatchSink> Reflector<S> {
             }
             StreamEnd::Error(failure) => self.after_error_event(failure),
         }
+    }
+
+    /// Waits before the watch is resumed, so that a server that ends each watch at once is not flooded.
+    fn after_short_watch(&mut self, message: &str) -> NextStep {
+        self.is_watch_unstable = true;
+        NextStep::after(Failure::ended_at_once(message), Action::Watch)
+    }
+
+    /// Resumes the watch at once.
+    fn resume(&mut self, lived: Duration) -> NextStep {
+        if lived >= self.backoff.last_wait() {
+            self.backoff.reset();
+        }
+        NextStep::now(Action::Watch)
     }
 
     /// Resumes the watch, so that the server sends the event again. If that one is invalid as well, the

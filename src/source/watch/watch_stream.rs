@@ -33,7 +33,7 @@ pub(super) enum StreamEnd {
     Closed,
     /// The connection broke.
     Cut(Failure),
-    /// Nothing arrived before the timeout.
+    /// Nothing arrived before the timeout, or the list at the start did not end before its deadline.
     Idle,
     /// The shard has changed, or the sink needs a list.
     NeedsList,
@@ -49,9 +49,11 @@ pub(super) enum StreamEnd {
 }
 
 /// A stream and its progress.
-struct Stream {
-    phase: Phase,
+pub(super) struct Stream {
+    pub(super) phase: Phase,
     lines: LineSplitter,
+    /// When it was requested.
+    pub(super) opened: Instant,
     last_event: Instant,
     chunks: u32,
 }
@@ -73,24 +75,35 @@ impl<S: ListWatchSink> Reflector<S> {
         send(&self.client, request, timeout).await
     }
 
-    /// Reads a stream to its end, and returns the phase it was in.
+    /// Reads a stream to its end, and returns the phase it was in. It was requested at `opened`.
     pub(super) async fn read(
         &mut self,
         mut response: ResponseBody,
         phase: Phase,
+        opened: Instant,
     ) -> (Phase, StreamEnd) {
         let mut stream = Stream {
             phase,
             lines: LineSplitter::default(),
+            opened,
             last_event: Instant::now(),
             chunks: 0,
         };
         loop {
-            let timeout = match stream.phase {
-                Phase::Listing => self.options.timeouts.response,
-                Phase::Watching => self.options.timeouts.silence,
-            };
-            let deadline = stream.last_event + timeout;
+            let now = Instant::now();
+            let (list_end, stable) = (self.list_end(&stream), self.stable_at(&stream));
+            if list_end.is_some_and(|at| at <= now) {
+                return (stream.phase, StreamEnd::Idle);
+            }
+            if stable.is_some_and(|at| at <= now) {
+                self.watch_is_stable();
+                continue;
+            }
+            let silent = self.silent_at(&stream);
+            let deadline = [list_end, stable]
+                .into_iter()
+                .flatten()
+                .fold(silent, Instant::min);
             let read = tokio::select! {
                 biased;
                 Ok(()) = self.scope.changed() => {
@@ -102,13 +115,33 @@ impl<S: ListWatchSink> Reflector<S> {
                 read = timeout_at(deadline, response.read()) => read,
             };
             let Ok(read) = read else {
-                return (stream.phase, StreamEnd::Idle);
+                if Instant::now() >= silent {
+                    return (stream.phase, StreamEnd::Idle);
+                }
+                continue;
             };
             let burst = self.read_burst(read, &mut response, &mut stream).await;
             if let ControlFlow::Break(end) = burst {
                 return (stream.phase, end);
             }
         }
+    }
+
+    /// When a stream is closed unless an event arrives.
+    fn silent_at(&self, stream: &Stream) -> Instant {
+        let timeouts = &self.options.timeouts;
+        let timeout = match stream.phase {
+            Phase::Listing => timeouts.response,
+            Phase::Watching => timeouts.silence,
+        };
+        stream.last_event + timeout
+    }
+
+    /// When a streaming list is given up, even if it sends objects.
+    fn list_end(&self, stream: &Stream) -> Option<Instant> {
+        let is_listing = stream.phase == Phase::Listing;
+        let deadline = self.list_deadline().filter(|_| is_listing)?;
+        stream.opened.checked_add(deadline)
     }
 
     /// Handles a chunk and those that follow without a pause.
@@ -150,6 +183,7 @@ impl<S: ListWatchSink> Reflector<S> {
         let Stream {
             phase,
             lines,
+            opened,
             last_event,
             ..
         } = stream;
@@ -161,7 +195,7 @@ impl<S: ListWatchSink> Reflector<S> {
                     self.handle_object(kind, object, *phase, arrived)
                 }
                 WatchEvent::Bookmark { version, ends_list } => {
-                    self.handle_bookmark(version, ends_list, phase)
+                    self.handle_bookmark(version, ends_list, phase, *opened)
                 }
                 WatchEvent::Error(status) => Err(self.handle_error(&status)),
             }
@@ -183,6 +217,9 @@ impl<S: ListWatchSink> Reflector<S> {
         };
         self.metrics.applied(arrived.elapsed());
         let is_listing = phase == Phase::Listing;
+        if is_listing {
+            self.feed.reporter().object_received();
+        }
         match result {
             Ok(()) if is_listing => Ok(()),
             Ok(()) => advance(&mut self.version, self.sink.last_version()),
@@ -202,6 +239,7 @@ impl<S: ListWatchSink> Reflector<S> {
         version: String,
         ends_list: bool,
         phase: &mut Phase,
+        opened: Instant,
     ) -> Result<(), StreamEnd> {
         self.metrics.event(EventKind::Bookmark);
         if *phase == Phase::Watching {
@@ -217,7 +255,8 @@ impl<S: ListWatchSink> Reflector<S> {
             return Err(StreamEnd::NeedsList);
         }
         *phase = Phase::Watching;
-        self.end_list(version);
+        self.is_unfinished_logged = false;
+        self.end_list(version, opened);
         Ok(())
     }
 

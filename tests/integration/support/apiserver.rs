@@ -149,6 +149,11 @@ impl ApiServer {
         self.state.lock().streaming = on;
     }
 
+    /// Sends the bookmark that ends a streaming list, or leaves it out.
+    pub(crate) fn set_end_marks(&self, on: bool) {
+        self.state.lock().end_marks = on;
+    }
+
     /// Lists of version 0 are returned whole, whatever their limit.
     pub(crate) fn with_whole_lists(self) -> Self {
         self.state.lock().whole_from_cache = true;
@@ -167,7 +172,7 @@ impl ApiServer {
 
     // === faults ===
 
-    /// The next so many requests of a kind fail.
+    /// The next so many requests of a kind fail; an empty name stands for all collections.
     pub(crate) fn fault(&self, on: On, plural: &str, times: usize, fault: Fault) {
         self.state
             .lock()

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::log::Log;
 use super::{broken, config_map, expected, metrics, server, start, synced};
 use crate::support::{Fault, On, eventually, pass};
-use kube_state_metrics::source::health::{FailureReason, ResourceState};
+use kube_state_metrics::source::health::{FailureReason, ReadinessPolicy, ResourceState};
 
 /// Faults of an answer, and the reason they show as.
 fn faults() -> Vec<(Fault, FailureReason)> {
@@ -298,6 +299,131 @@ async fn a_resource_that_is_gone_for_good_is_forgotten() {
     eventually("it is forgotten", || running.config_maps().is_empty()).await;
     server.heal();
     running.agrees().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_of_a_resource_that_stays_forbidden_go_after_an_hour() {
+    let (log, _guard) = Log::begin();
+    let server = server();
+    let running = synced(&server, |watch| watch).await;
+    let never = synced(&server, |watch| {
+        watch.forget_forbidden_after(Duration::ZERO)
+    })
+    .await;
+    let forbidden = Fault::Status(403, "Forbidden");
+    server.fault(On::Any, "configmaps", usize::MAX, forbidden);
+    server.cut_watches("configmaps");
+    pass(Duration::from_secs(600)).await;
+    // An outage in between does not keep them for longer.
+    server.set_down(true);
+    pass(Duration::from_secs(600)).await;
+    server.set_down(false);
+    pass(Duration::from_secs(1830)).await;
+    assert_eq!(running.config_maps().len(), 12, "they may come back");
+    let text = running.health.readiness(ReadinessPolicy::Default);
+    let stale = "stale: 12 stored objects of configmaps are removed within 10 min, \
+                 unless the API server permits to list them\n";
+    assert!(text.to_string().ends_with(stale), "{text}");
+    let metric = "kube_state_metrics_forbidden_removal_seconds{resource=\"*v1.ConfigMap\"}";
+    let seconds = running.metric(metric).unwrap();
+    assert!((560.0..600.0).contains(&seconds), "{seconds}");
+    assert_eq!(never.metric(metric), None);
+
+    pass(Duration::from_secs(700)).await;
+    assert_eq!(running.config_maps().len(), 0);
+    assert_eq!(running.metric(metric), None);
+    assert_eq!(never.config_maps().len(), 12);
+    assert!(running.text().contains("kube_namespace_status_phase"));
+    pass(Duration::from_secs(7200)).await;
+    let words = ["WARN", "configmaps", "removed the objects of a resource"];
+    assert_eq!(log.lines(&words).len(), 1);
+    assert_eq!(running.health_of("configmaps").lists, 2, "removed once");
+    server.heal();
+    running.agrees().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_streaming_list_without_its_end_is_given_up_though_events_flow() {
+    let (log, _guard) = Log::begin();
+    let server = server().bookmark_every(Duration::from_secs(80));
+    server.set_end_marks(false);
+    let running = start(&server, metrics(), |watch| watch);
+    for second in 0..90 {
+        // Nothing is ever silent for long.
+        server.put("configmaps", config_map("a", &format!("new{second}")));
+        server.put("namespaces", super::namespace(&format!("new{second}")));
+        pass(Duration::from_secs(1)).await;
+        let is_complete = running.config_maps().len() > 12;
+        assert_eq!(is_complete, second >= 60, "after {second} s");
+    }
+    running.agrees().await;
+    assert_eq!(server.counts("configmaps"), (1, 1, 1));
+    let said = log.lines(&[]);
+    assert_eq!(said.len(), 1, "{said:#?}");
+    let words = ["WARN", "count=2", "streaming lists did not end in time"];
+    assert_eq!(log.lines(&words), said);
+
+    // For an hour, lists come by pages.
+    for (minutes, streams) in [(30, 0), (31, 1)] {
+        pass(Duration::from_secs(minutes * 60)).await;
+        server.clear_log();
+        server.expire_watches("configmaps");
+        server.put("configmaps", config_map("a", &format!("after{minutes}")));
+        pass(Duration::from_secs(200)).await;
+        running.agrees().await;
+        assert_eq!(server.counts("configmaps").1, streams);
+    }
+    assert_eq!(log.lines(&["WARN"]), said, "once");
+    // And once they work again, they are used.
+    server.set_end_marks(true);
+    pass(Duration::from_secs(3700)).await;
+    server.clear_log();
+    server.expire_watches("configmaps");
+    server.put("configmaps", config_map("a", "last"));
+    running.agrees().await;
+    assert_eq!(server.counts("configmaps").0, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_streaming_list_may_take_three_times_as_long_as_the_last_one() {
+    let server = server();
+    let server = server.bookmark_every(Duration::from_secs(3600));
+    // The list takes more than half a minute.
+    server.fault(On::StreamingList, "configmaps", 1, Fault::Slow(90));
+    let began = Instant::now();
+    let running = synced(&server, |watch| watch).await;
+    let last = began.elapsed();
+    assert!((25..60).contains(&last.as_secs()), "{last:?}");
+    server.set_end_marks(false);
+    server.clear_log();
+    server.expire_watches("configmaps");
+    let began = Instant::now();
+    let paged = || {
+        // Nothing is ever silent for long.
+        server.put("configmaps", config_map("a", "busy"));
+        server.counts("configmaps").0 > 0
+    };
+    eventually("a list by pages", paged).await;
+    let waited = began.elapsed();
+    assert!(waited > last * 2 && waited < last * 4, "{waited:?}");
+    running.agrees().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_streaming_list_can_be_set() {
+    for (deadline, lists) in [(10, 1), (0, 0)] {
+        let server = server().bookmark_every(Duration::from_secs(3600));
+        server.set_end_marks(false);
+        let _running = start(&server, metrics(), |watch| {
+            watch.list_deadline(Duration::from_secs(deadline))
+        });
+        for second in 0..200 {
+            server.put("configmaps", config_map("a", &format!("new{second}")));
+            pass(Duration::from_secs(1)).await;
+            let (now, ..) = server.counts("configmaps");
+            assert_eq!(now, if second < 10 { 0 } else { lists }, "{second}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,15 +1,15 @@
 //! Health and readiness: what is said of each kind, and when.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::{SYNCED, config_map, metrics, pods, server, start, synced};
+use super::log::Log;
+use super::{SYNCED, metrics, pods, server, start, synced};
 use crate::support::{Fault, On, eventually, pass};
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::source::health::{
-    FailureReason, FeedOrigin, ReadinessPolicy, ResourceHealth, ResourceState,
+    FailureReason, FeedOrigin, ReadinessPolicy, ResourceState,
 };
 
 #[tokio::test(start_paused = true)]
@@ -56,11 +56,54 @@ async fn refusals_do_not_hold_readiness_up_but_are_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_missing_for_other_reasons_holds_readiness_up() {
+async fn a_resource_that_fails_holds_readiness_up_until_the_deadline() {
+    let hang = (Fault::Hang, "unreachable");
+    let broken = (Fault::Status(500, "x"), "server error");
+    for (fault, reason) in [hang, broken] {
+        let (log, _guard) = Log::begin();
+        let server = server();
+        server.set_down(true);
+        server.fault(On::Any, "configmaps", usize::MAX, fault);
+        let running = start(&server, metrics(), |watch| watch);
+        // The time counts from the first complete list on.
+        pass(Duration::from_secs(100)).await;
+        assert!(!running.health.readiness(ReadinessPolicy::Default).ready);
+        server.set_down(false);
+        pass(Duration::from_secs(55)).await;
+        let readiness = running.health.readiness(ReadinessPolicy::Default);
+        assert!(!readiness.ready);
+        let text = readiness.to_string();
+        assert!(text.contains("\nwaiting for: configmaps ("), "{text}");
+        let metric = "kube_state_metrics_ready_without{resource=\"*v1.ConfigMap\"}";
+        assert_eq!(running.metric(metric), None);
+
+        let ready = running.health.ready(ReadinessPolicy::Default);
+        let ready = tokio::time::timeout(Duration::from_secs(10), ready).await;
+        let text = ready.unwrap().to_string();
+        let expected = format!(
+            "ready: 1 of 2 resources complete\nready without: configmaps ({reason}): {reason}: "
+        );
+        assert!(text.starts_with(&expected), "{text}");
+        assert_eq!(running.metric(metric), Some(1.0));
+        assert!(!running.health.readiness(ReadinessPolicy::Strict).ready);
+        pass(Duration::from_secs(1)).await;
+        let lines = log.lines(&["WARN", "ready without resources", "configmaps"]);
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        server.heal();
+        running.agrees().await;
+        assert_eq!(running.metric(metric), None);
+        assert!(running.health.readiness(ReadinessPolicy::Strict).ready);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_deadline_a_resource_that_fails_holds_readiness_up_for_good() {
     let server = server();
     server.fault(On::Any, "configmaps", usize::MAX, Fault::Status(500, "x"));
-    let running = start(&server, metrics(), |watch| watch);
-    pass(Duration::from_secs(100)).await;
+    let running = start(&server, metrics(), |watch| {
+        watch.readiness_deadline(Duration::ZERO)
+    });
+    pass(Duration::from_secs(1000)).await;
     let readiness = running.health.readiness(ReadinessPolicy::Default);
     assert!(!readiness.ready);
     assert_eq!(
@@ -70,6 +113,92 @@ async fn what_is_missing_for_other_reasons_holds_readiness_up() {
     );
     server.heal();
     running.ready().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_list_that_makes_progress_is_waited_for_beyond_the_deadline() {
+    let server = server();
+    server.fault(On::List, "configmaps", 1, Fault::Slow(20));
+    let running = start(&server, metrics(), |watch| watch.streaming_lists(false));
+    pass(Duration::from_secs(80)).await;
+    let readiness = running.health.readiness(ReadinessPolicy::Default);
+    assert_eq!(
+        readiness.to_string(),
+        "not ready: 1 of 2 resources complete\nwaiting for: configmaps (listing)\n"
+    );
+    let ready = running.health.ready(ReadinessPolicy::Default).await;
+    assert_eq!((ready.complete, ready.waiting.len()), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_but_refusals_or_failures_is_not_ready() {
+    for faults in [[403, 403], [404, 403], [500, 500], [403, 500]] {
+        let server = server();
+        for (resource, code) in ["configmaps", "namespaces"].into_iter().zip(faults) {
+            server.fault(On::Any, resource, usize::MAX, Fault::Status(code, "x"));
+        }
+        let running = start(&server, metrics(), |watch| watch);
+        pass(Duration::from_secs(1000)).await;
+        let readiness = running.health.readiness(ReadinessPolicy::Default);
+        assert!(!readiness.ready, "{faults:?}");
+        let text = readiness.to_string();
+        if faults == [403, 403] {
+            assert_eq!(
+                text,
+                "not ready: 0 of 2 resources complete\n\
+                 refused: configmaps, namespaces (forbidden): forbidden: scripted\n"
+            );
+        }
+        server.heal();
+        running.ready().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_namespace_that_may_be_listed_is_enough() {
+    let server = server();
+    let metrics = StateMetrics::builder()
+        .built_in([kube_state_metrics::BuiltIn::ConfigMaps])
+        .namespaces(["a", "b"])
+        .build()
+        .unwrap();
+    // Of the two first requests and the lists that follow, one is answered well.
+    server.fault(On::StreamingList, "configmaps", 1, Fault::Status(403, "x"));
+    server.fault(On::List, "configmaps", usize::MAX, Fault::Status(403, "x"));
+    let running = start(&server, metrics, |watch| watch);
+    let ready = running.health.ready(ReadinessPolicy::Default).await;
+    assert_eq!((ready.complete, ready.refused.len()), (0, 1));
+    assert_eq!(running.config_maps().len(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn strict_readiness_tolerates_the_short_refusals_of_a_server_that_starts() {
+    let server = server();
+    let running = synced(&server, |watch| watch).await;
+    let strict = || running.health.readiness(ReadinessPolicy::Strict).ready;
+    server.set_down(true);
+    pass(Duration::from_secs(30)).await;
+    server.fault(On::Any, "", usize::MAX, Fault::Status(403, "Forbidden"));
+    server.set_down(false);
+    let forbidden = ResourceState::Failing(FailureReason::Forbidden);
+    let refused = || running.health_of("configmaps").state == forbidden;
+    eventually("it is refused", refused).await;
+    for half_second in 0..8 {
+        assert!(strict(), "{half_second}");
+        pass(Duration::from_millis(500)).await;
+    }
+    assert!(refused());
+    server.heal();
+    running.agrees().await;
+    assert!(strict());
+    // A refusal that lasts is another matter.
+    server.fault(On::Any, "configmaps", usize::MAX, Fault::Status(403, "x"));
+    server.cut_watches("configmaps");
+    pass(Duration::from_secs(20)).await;
+    assert!(!strict());
+    server.heal();
+    running.agrees().await;
+    assert!(strict());
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,7 +212,7 @@ async fn once_ready_it_stays_ready_while_it_can_serve() {
     assert_eq!((readiness.failing.len(), readiness.waiting.len()), (2, 0));
     let text = readiness.to_string();
     assert!(
-        text.contains("failing: configmaps (unreachable): unreachable: "),
+        text.contains("failing: configmaps, namespaces (unreachable): unreachable: "),
         "{text}"
     );
     assert!(
@@ -171,160 +300,5 @@ fn policies_have_names() {
         FailureReason::ALL
             .iter()
             .all(|reason| !reason.as_str().contains(' '))
-    );
-}
-
-/// Collects the messages of a log.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    /// A log that takes what is said while the guard lives.
-    fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(move || writer.clone())
-            .with_ansi(false)
-            .finish();
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    /// The lines that have all of these words.
-    fn lines(&self, words: &[&str]) -> Vec<String> {
-        let log = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        let found = log
-            .lines()
-            .filter(|line| words.iter().all(|word| line.contains(word)));
-        found.map(str::to_owned).collect()
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_state_is_logged_once_per_change() {
-    let (log, _guard) = Log::begin();
-    let server = server();
-    let running = synced(&server, |watch| watch).await;
-    pass(Duration::from_secs(5)).await;
-    server.fault(
-        On::Any,
-        "configmaps",
-        usize::MAX,
-        Fault::Status(403, "Forbidden"),
-    );
-    server.cut_watches("configmaps");
-    pass(Duration::from_secs(1000)).await;
-    server.heal();
-    server.put("configmaps", config_map("a", "new"));
-    running.agrees().await;
-    for word in ["synced again", "forbidden", "WARN"] {
-        let lines = log.lines(&["configmaps", word]);
-        assert_eq!(lines.len(), 1, "{word}: {lines:#?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_outage_is_logged_once_for_all_resources() {
-    let (log, _guard) = Log::begin();
-    let server = server();
-    let running = synced(&server, |watch| watch).await;
-    pass(Duration::from_secs(5)).await;
-    server.set_down(true);
-    pass(Duration::from_secs(300)).await;
-    let failing = |resources: Vec<ResourceHealth>| {
-        let state = ResourceState::Failing(FailureReason::Unreachable);
-        resources.iter().filter(|own| own.state == state).count()
-    };
-    assert_eq!(failing(running.health.resources()), 2);
-    server.set_down(false);
-    server.put("configmaps", config_map("a", "new"));
-    running.agrees().await;
-    pass(Duration::from_secs(60)).await;
-    assert_eq!(failing(running.health.resources()), 0);
-    let said = log.lines(&[]);
-    let [warning, end] = &said[..] else {
-        panic!("{said:#?}");
-    };
-    let warned = "the API server does not answer";
-    assert!(
-        warning.contains("WARN") && warning.contains(warned),
-        "{warning}"
-    );
-    let seconds = end.split_once("INFO").and_then(|(_, said)| {
-        let (_, seconds) = said.split_once("the API server answers again seconds=")?;
-        seconds.parse::<u64>().ok()
-    });
-    assert!(
-        seconds.is_some_and(|own| (295..310).contains(&own)),
-        "{end}"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_resource_that_fails_alone_is_told_of_alone_also_beside_an_outage() {
-    let (log, _guard) = Log::begin();
-    let server = server();
-    let running = synced(&server, |watch| watch).await;
-    pass(Duration::from_secs(5)).await;
-    // As an aggregated API whose service is away, by way of a gateway that answers this or that.
-    for code in [503, 500, 502] {
-        server.fault(On::Any, "configmaps", 3, Fault::Status(code, "x"));
-    }
-    server.fault(On::Any, "configmaps", usize::MAX, Fault::Status(503, "x"));
-    server.cut_watches("configmaps");
-    pass(Duration::from_secs(600)).await;
-    let said = log.lines(&[]);
-    assert_eq!(said.len(), 1, "{said:#?}");
-    assert_eq!(log.lines(&["WARN", "configmaps", "server_error"]), said);
-
-    server.set_down(true);
-    pass(Duration::from_secs(60)).await;
-    server.set_down(false);
-    pass(Duration::from_secs(60)).await;
-    server.heal();
-    server.put("configmaps", config_map("a", "new"));
-    running.agrees().await;
-    pass(Duration::from_secs(60)).await;
-    let said = log.lines(&[]);
-    let words = [
-        "cannot list or watch the resource",
-        "the API server does not answer",
-        "the API server answers again",
-        "synced again resource=\"configmaps\"",
-    ];
-    assert_eq!(said.len(), words.len(), "{said:#?}");
-    for (line, words) in said.iter().zip(words) {
-        assert!(line.contains(words), "{line}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_detached_watch_that_does_not_start_logs_why() {
-    let (log, _guard) = Log::begin();
-    let watch = metrics().watch(server().client());
-    let watch = watch.label_selector("pods", "team=shop");
-    let result = tokio::spawn(watch.run()).await.unwrap();
-    let error = result.unwrap_err();
-    let cause = "the label selector is for `pods`, which is not registered; there are configmaps, namespaces";
-    assert_eq!(
-        (error.to_string(), format!("{error:?}")),
-        (cause.into(), cause.into())
-    );
-    assert_eq!(format!("{:?}", error.problems()[0]), cause);
-    assert_eq!(
-        log.lines(&["ERROR", "the watch does not start", cause])
-            .len(),
-        1
     );
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 
 use super::{config_map, metrics, server, start, synced};
-use crate::support::{Fault, On, pass};
+use crate::support::{Fault, On, eventually, pass};
 use kube_state_metrics::resource::Scope;
 use kube_state_metrics::{Collector, Family, StateMetrics};
 
@@ -153,7 +153,15 @@ async fn custom_resources_share_a_name_in_one_half_and_have_their_own_in_the_oth
         .collector(kind("Widget"))
         .collector(kind("Gadget"));
     let running = start(&server, metrics.build().unwrap(), |watch| watch);
-    running.ready().await;
+    let refused = || {
+        running
+            .health
+            .snapshot()
+            .resources
+            .iter()
+            .all(|own| own.last_error.is_some())
+    };
+    eventually("both are refused", refused).await;
     let shared = "resource=\"*unstructured.Unstructured\"";
     let errors = format!("kube_state_metrics_list_total{{{shared},result=\"error\"}}");
     assert_eq!(running.metric(&errors), Some(2.0));

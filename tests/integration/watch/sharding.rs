@@ -312,6 +312,74 @@ async fn shards_follow_the_replicas_of_the_statefulset() {
     );
 }
 
+/// A StatefulSet with the status that its controller writes.
+fn stateful_set_with_ready(replicas: u32, ready: u32) -> Value {
+    let mut set = stateful_set(Some(replicas));
+    set["status"] = json!({ "replicas": ready, "readyReplicas": ready });
+    set
+}
+
+#[tokio::test(start_paused = true)]
+async fn scaling_from_one_to_three_with_the_defaults_loses_nothing() {
+    // Each pod starts once the one before is ready, soon or after a while.
+    for start_time in [5, 60] {
+        let server = big_server();
+        server.put("statefulsets", stateful_set_with_ready(1, 1));
+        let mut parts: Vec<Running> = Vec::new();
+        let missing = |parts: &[Running]| {
+            let shown: BTreeSet<_> = union(parts).into_iter().collect();
+            let all = all(&server).into_iter();
+            all.filter(|key| !shown.contains(key)).collect::<Vec<_>>()
+        };
+        for ready in 1..=3 {
+            let name = format!("ksm-{}", parts.len());
+            server.put("pods", exporter("ksm", &name));
+            parts.push(start(&server, metrics(), |watch| {
+                watch.shard_of_pod("monitoring", name)
+            }));
+            parts[parts.len() - 1].ready().await;
+            let replicas = if ready == 1 { 1 } else { 3 };
+            server.put("statefulsets", stateful_set_with_ready(replicas, ready));
+            if ready == 1 {
+                assert_eq!(parts[0].config_maps(), all(&server));
+                server.put("statefulsets", stateful_set_with_ready(3, 1));
+            }
+            for second in 0..if ready == 3 { 120 } else { start_time } {
+                assert_eq!(missing(&parts), [""; 0], "{ready} ready, {second} s");
+                pass(Duration::from_secs(1)).await;
+            }
+        }
+        assert_eq!(union(&parts), sorted(all(&server)), "nothing is left twice");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hand_over_does_not_wait_for_ever_and_can_be_switched_off() {
+    let server = big_server();
+    server.put("statefulsets", stateful_set_with_ready(1, 1));
+    server.put("pods", exporter("ksm", "ksm-0"));
+    let start = |handover: Option<Duration>| {
+        start(&server, metrics(), |watch| {
+            let watch = watch.shard_of_pod("monitoring", "ksm-0");
+            match handover {
+                Some(handover) => watch.shard_handover(handover),
+                None => watch,
+            }
+        })
+    };
+    let (by_default, off) = (start(None), start(Some(Duration::ZERO)));
+    by_default.ready().await;
+    off.ready().await;
+    // The second replica never comes.
+    server.put("statefulsets", stateful_set_with_ready(2, 1));
+    pass(Duration::from_secs(5)).await;
+    assert!(off.config_maps().len() < 150);
+    pass(Duration::from_secs(500)).await;
+    assert_eq!(by_default.config_maps(), all(&server));
+    pass(Duration::from_secs(110)).await;
+    assert_eq!(by_default.config_maps(), off.config_maps());
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_served_before_the_shard_is_known() {
     let server = big_server();

@@ -5,7 +5,7 @@ use maud::{Markup, PreEscaped, html};
 use super::super::port::Port;
 use super::page::{Data, Link, Page, last_event};
 use crate::humanize::{size, thousands};
-use crate::instance::ResourceStatus;
+use crate::instance::{InstanceStatus, ResourceStatus};
 use crate::report::FamilyReport;
 use crate::version::{REVISION, VERSION};
 
@@ -144,7 +144,9 @@ fn resources(data: &Data, port: Port) -> Markup {
                         }
                     }
                     tbody {
-                        @for resource in resources { (resource_rows(resource, most_series, port)) }
+                        @for resource in resources {
+                            (resource_rows(&data.status, resource, most_series, port))
+                        }
                     }
                 }
             }
@@ -153,7 +155,12 @@ fn resources(data: &Data, port: Port) -> Markup {
 }
 
 /// The row of a resource, and a row for its error if it has one.
-fn resource_rows(resource: &ResourceStatus, most_series: u64, port: Port) -> Markup {
+fn resource_rows(
+    status: &InstanceStatus,
+    resource: &ResourceStatus,
+    most_series: u64,
+    port: Port,
+) -> Markup {
     let plural = resource.plural();
     let share = resource.series as f64 / most_series as f64 * 100.0;
     html! {
@@ -177,7 +184,7 @@ fn resource_rows(resource: &ResourceStatus, most_series: u64, port: Port) -> Mar
             td class="number" { (last_event(resource)) }
             td class="number" { (thousands(resource.errors)) }
         }
-        @if let Some(error) = resource.current_error() {
+        @if let Some(error) = status.own_error(resource) {
             tr { td {} td class="error" colspan="7" { (error) } }
         }
     }
@@ -243,7 +250,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::instance::InstanceStatus;
     use crate::report::Report;
 
     /// A page whose every text is `text`.

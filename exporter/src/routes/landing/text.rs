@@ -65,7 +65,7 @@ fn write_resources(data: &Data, text: &mut String) {
             last_event(resource),
             thousands(resource.errors),
         );
-        if let Some(error) = resource.current_error() {
+        if let Some(error) = data.status.own_error(resource) {
             let _ = writeln!(text, "    {error}");
         }
     }

@@ -23,6 +23,8 @@ pub(super) struct State {
     pub(super) log: Vec<ApiRequest>,
     pub(super) tokens: HashMap<String, (u64, Vec<Value>)>,
     pub(super) streaming: bool,
+    /// Streaming lists have the bookmark that ends them.
+    pub(super) end_marks: bool,
     pub(super) whole_from_cache: bool,
     pub(super) expiry_as_status: bool,
     pub(super) shards: bool,
@@ -57,6 +59,7 @@ impl Default for State {
             log: Vec::new(),
             tokens: HashMap::new(),
             streaming: true,
+            end_marks: true,
             whole_from_cache: false,
             expiry_as_status: false,
             shards: false,
@@ -79,7 +82,8 @@ impl State {
             _ => On::List,
         };
         let at = self.faults.iter().position(|(on, plural, times, _)| {
-            (*on == On::Any || *on == kind) && *plural == request.plural && *times > 0
+            let is_meant = plural.is_empty() || *plural == request.plural;
+            (*on == On::Any || *on == kind) && is_meant && *times > 0
         })?;
         let (.., times, fault) = &mut self.faults[at];
         *times -= 1;
@@ -148,7 +152,9 @@ impl State {
             {
                 send(line("ADDED", object));
             }
-            send(bookmark(&collection.kind, now, true));
+            if self.end_marks {
+                send(bookmark(&collection.kind, now, true));
+            }
         } else {
             for (at, kind, object) in &collection.history {
                 if version.is_some_and(|version| *at > version) && request.selects(object) {

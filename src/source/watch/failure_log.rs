@@ -1,0 +1,364 @@
+//! [`FailureLog`]: logs once, not for each resource, what concerns many resources.
+
+use std::fmt;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::outage::Outage;
+use crate::source::health::FailureReason;
+
+/// The log of all watches of a server. A failure that several resources share is one message.
+///
+/// Messages about resources wait for a moment, so that those of other resources join them.
+#[derive(Debug, Default)]
+pub(super) struct FailureLog {
+    outage: Outage,
+    credentials: Mutex<Credentials>,
+    pending: Mutex<Pending>,
+    changed: Notify,
+}
+
+/// A resource in one namespace or in all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Subject {
+    pub(super) resource: String,
+    pub(super) namespace: Option<String>,
+}
+
+/// What happened to a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// It cannot be listed or watched.
+    Failed(FailureReason),
+    /// It is listed or watched again.
+    Synced,
+    /// Its objects were removed, since the server forbids it.
+    Forgotten,
+    /// Its streaming list did not end in time.
+    Unfinished,
+}
+
+/// Whether the server accepts the credentials.
+#[derive(Debug, Default)]
+struct Credentials {
+    /// Number of watches whose credentials are refused.
+    refused: usize,
+    since: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    /// In the order in which they began.
+    messages: Vec<Message>,
+    /// The last message about each reason of a failure.
+    logged: Vec<Logged>,
+}
+
+/// A message that waits for more resources.
+#[derive(Debug)]
+struct Message {
+    event: Event,
+    due: Instant,
+    subjects: Vec<Subject>,
+    /// The error of the first resource.
+    error: String,
+}
+
+#[derive(Debug)]
+struct Logged {
+    event: Event,
+    at: Instant,
+    /// The time until the next message about the same reason.
+    gap: Duration,
+}
+
+/// How long a message waits for other resources.
+const GATHER: Duration = Duration::from_secs(3);
+/// The time between the first two messages about the same reason. It doubles with each further one, so
+/// that watches that end one after the other do not fill the log.
+const FIRST_GAP: Duration = Duration::from_secs(60);
+const LAST_GAP: Duration = Duration::from_secs(480);
+/// The maximum number of resources that a message names.
+const MAX_NAMED: usize = 40;
+
+// === impl FailureLog ===
+
+impl FailureLog {
+    /// Logs messages when they are due. Never resolves.
+    pub(super) async fn run(&self) {
+        loop {
+            let due = self.pending.lock().next_due();
+            match due {
+                None => self.changed.notified().await,
+                Some(due) => tokio::select! {
+                    () = sleep_until(due) => self.pending.lock().log_due(),
+                    () = self.changed.notified() => {}
+                },
+            }
+        }
+    }
+
+    /// A request got no answer.
+    pub(super) fn no_answer(&self, error: &str) {
+        self.outage.no_answer(|| {
+            tracing::warn!(
+                %error,
+                "the API server does not answer; stored samples are served while requests are retried"
+            );
+        });
+    }
+
+    /// A request got an answer.
+    pub(super) fn answer(&self) {
+        self.outage.answer(|time| {
+            let seconds = time.as_secs();
+            tracing::info!(seconds, "the API server answers again");
+        });
+    }
+
+    /// The server refuses the credentials of one more watch, or they cannot be obtained.
+    pub(super) fn credentials_refused(&self, error: &str) {
+        let mut credentials = self.credentials.lock();
+        credentials.refused += 1;
+        if credentials.since.is_none() {
+            credentials.since = Some(Instant::now());
+            tracing::warn!(
+                %error,
+                "the API server does not accept the credentials; stored samples are served while \
+                 requests are retried"
+            );
+        }
+    }
+
+    /// The server accepts the credentials of one more watch.
+    pub(super) fn credentials_accepted(&self) {
+        if let Some(since) = self.credentials.lock().settle_one() {
+            let seconds = since.elapsed().as_secs();
+            tracing::info!(seconds, "the API server accepts the credentials again");
+        }
+    }
+
+    /// A watch whose credentials are refused has stopped.
+    pub(super) fn credentials_unused(&self) {
+        self.credentials.lock().settle_one();
+    }
+
+    /// Logs an event of a resource, soon and together with those of other resources.
+    pub(super) fn log(&self, event: Event, subject: &Subject, error: &str) {
+        self.pending.lock().add(event, subject, error);
+        self.changed.notify_one();
+    }
+}
+
+// === impl Credentials ===
+
+impl Credentials {
+    /// Returns since when credentials have been refused, if no watch is left for which they are.
+    fn settle_one(&mut self) -> Option<Instant> {
+        self.refused = self.refused.saturating_sub(1);
+        if self.refused == 0 {
+            self.since.take()
+        } else {
+            None
+        }
+    }
+}
+
+// === impl Pending ===
+
+impl Pending {
+    fn add(&mut self, event: Event, subject: &Subject, error: &str) {
+        let same = |message: &&mut Message| message.event == event;
+        if let Some(message) = self.messages.iter_mut().find(same) {
+            if !message.subjects.contains(subject) {
+                message.subjects.push(subject.clone());
+            }
+            return;
+        }
+        let gathered = Instant::now() + GATHER;
+        let due = match event {
+            Event::Failed(_) => {
+                let before = self.logged.iter().find(|logged| logged.event == event);
+                before.map_or(gathered, |before| gathered.max(before.at + before.gap))
+            }
+            // A recovery is never logged before its failure.
+            Event::Synced => {
+                let failed = self.messages.iter().filter(|message| {
+                    matches!(message.event, Event::Failed(_)) && message.subjects.contains(subject)
+                });
+                let failed = failed.map(|message| message.due).max();
+                failed.map_or(gathered, |failed| gathered.max(failed))
+            }
+            Event::Forgotten | Event::Unfinished => gathered,
+        };
+        self.messages.push(Message {
+            event,
+            due,
+            subjects: vec![subject.clone()],
+            error: error.to_owned(),
+        });
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.messages.iter().map(|message| message.due).min()
+    }
+
+    fn log_due(&mut self) {
+        let now = Instant::now();
+        let is_due = |message: &mut Message| message.due <= now;
+        let mut due: Vec<_> = self.messages.extract_if(.., is_due).collect();
+        due.sort_by_key(|message| message.due);
+        for message in due {
+            message.log();
+            self.note_logged(message.event, now);
+        }
+    }
+
+    fn note_logged(&mut self, event: Event, now: Instant) {
+        let before = self.logged.iter().position(|logged| logged.event == event);
+        let before = before.map(|at| self.logged.swap_remove(at));
+        let gap = match before {
+            Some(before) if now < before.at + before.gap + LAST_GAP => {
+                (before.gap * 2).min(LAST_GAP)
+            }
+            _ => FIRST_GAP,
+        };
+        let at = now;
+        self.logged.push(Logged { event, at, gap });
+    }
+}
+
+// === impl Message ===
+
+impl Message {
+    fn log(&self) {
+        let error = &self.error;
+        if let [subject] = &self.subjects[..] {
+            let resource = &*subject.resource;
+            let namespace = subject.namespace.as_deref().unwrap_or("*");
+            match self.event {
+                Event::Failed(reason) => tracing::warn!(
+                    resource,
+                    namespace,
+                    reason = reason.as_str(),
+                    %error,
+                    "cannot list or watch the resource; stored samples are served while requests are retried"
+                ),
+                Event::Synced => tracing::info!(resource, namespace, "synced again"),
+                Event::Forgotten => tracing::warn!(
+                    resource,
+                    namespace,
+                    "removed the objects of a resource that the API server has forbidden for too long"
+                ),
+                Event::Unfinished => tracing::warn!(
+                    resource,
+                    namespace,
+                    "a streaming list did not end in time; listing by pages instead, and trying to stream \
+                     again in an hour"
+                ),
+            }
+            return;
+        }
+        let (count, resources) = (self.subjects.len(), self.names());
+        match self.event {
+            Event::Failed(reason) => tracing::warn!(
+                count,
+                resources,
+                reason = reason.as_str(),
+                %error,
+                "cannot list or watch several resources; stored samples are served while requests are retried"
+            ),
+            Event::Synced => tracing::info!(count, resources, "synced again"),
+            Event::Forgotten => tracing::warn!(
+                count,
+                resources,
+                "removed the objects of resources that the API server has forbidden for too long"
+            ),
+            Event::Unfinished => tracing::warn!(
+                count,
+                resources,
+                "streaming lists did not end in time; listing by pages instead, and trying to stream again \
+                 in an hour"
+            ),
+        }
+    }
+
+    fn names(&self) -> String {
+        let named = self.subjects.iter().take(MAX_NAMED);
+        let named: Vec<_> = named.map(ToString::to_string).collect();
+        let named = named.join(", ");
+        match self.subjects.len().checked_sub(MAX_NAMED) {
+            None | Some(0) => named,
+            Some(more) => format!("{named} and {more} more"),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.resource)?;
+        match &self.namespace {
+            Some(namespace) => write!(f, " of namespace {namespace}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject(resource: &str) -> Subject {
+        Subject {
+            resource: resource.to_owned(),
+            namespace: None,
+        }
+    }
+
+    /// The events of the pending messages, with the numbers of resources and the seconds until they
+    /// are due.
+    fn pending(log: &FailureLog) -> Vec<(Event, usize, u64)> {
+        let pending = log.pending.lock();
+        let now = Instant::now();
+        let messages = pending.messages.iter();
+        let messages = messages.map(|own| {
+            let due = own.due.duration_since(now).as_secs();
+            (own.event, own.subjects.len(), due)
+        });
+        messages.collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn later_messages_about_a_reason_wait_longer_until_it_is_quiet() {
+        let log = FailureLog::default();
+        let forbidden = Event::Failed(FailureReason::Forbidden);
+        for seconds in [3, 57, 117, 237, 477, 477] {
+            log.log(forbidden, &subject("pods"), "no");
+            log.log(forbidden, &subject("pods"), "no");
+            log.log(forbidden, &subject("nodes"), "no");
+            assert_eq!(pending(&log), [(forbidden, 2, seconds)]);
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            log.pending.lock().log_due();
+            assert_eq!(pending(&log), []);
+            tokio::time::advance(GATHER).await;
+        }
+        tokio::time::advance(2 * LAST_GAP).await;
+        log.log(forbidden, &subject("pods"), "no");
+        assert_eq!(pending(&log), [(forbidden, 1, 3)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_recovery_follows_its_failure() {
+        let log = FailureLog::default();
+        let failed = Event::Failed(FailureReason::ServerError);
+        log.log(failed, &subject("pods"), "no");
+        tokio::time::advance(GATHER).await;
+        log.pending.lock().log_due();
+        log.log(failed, &subject("nodes"), "no");
+        log.log(Event::Synced, &subject("nodes"), "");
+        assert_eq!(pending(&log), [(failed, 1, 60), (Event::Synced, 1, 60)]);
+    }
+}
