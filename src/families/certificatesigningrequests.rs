@@ -27,25 +27,25 @@ pub fn certificatesigningrequests() -> Collector<CertificateSigningRequest> {
         .families([
             common::annotations(
                 "kube_certificatesigningrequest_annotations",
-                "request",
+                "CertificateSigningRequest",
                 Stability::Alpha,
             ),
             common::labels(
                 "kube_certificatesigningrequest_labels",
-                "request",
+                "CertificateSigningRequest",
                 Stability::Stable,
             ),
             F::gauge(
                 "kube_certificatesigningrequest_created",
-                "Unix time of creation, in seconds.",
+                "Unix time when the CertificateSigningRequest was created, in seconds.",
             )
             .stable()
             .reads([common::CREATED])
             .generate(common::created),
             F::gauge(
                 "kube_certificatesigningrequest_condition",
-                "Number of conditions of each type, whatever their status; all three are 0 while \
-                 the request is pending.",
+                "Number of conditions of the CertificateSigningRequest by type (approved, \
+                 denied, failed), of any status; all 0 while it is pending.",
             )
             .stable()
             .labels(["condition"])
@@ -53,7 +53,8 @@ pub fn certificatesigningrequests() -> Collector<CertificateSigningRequest> {
             .generate(conditions),
             F::gauge(
                 "kube_certificatesigningrequest_cert_length",
-                "Length of the issued certificate in bytes, 0 until there is one.",
+                "Length of the issued certificate of the CertificateSigningRequest, in bytes; 0 \
+                 until a certificate is issued.",
             )
             .stable()
             .reads(["status.certificate"])

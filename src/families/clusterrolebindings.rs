@@ -17,11 +17,20 @@ use crate::{Collector, Family};
 pub fn clusterrolebindings() -> Collector<ClusterRoleBinding> {
     type F = Family<ClusterRoleBinding>;
     Collector::new().families([
-        common::annotations("kube_clusterrolebinding_annotations", "cluster role binding", Stability::Alpha),
-        common::labels("kube_clusterrolebinding_labels", "cluster role binding", Stability::Alpha),
+        common::annotations(
+            "kube_clusterrolebinding_annotations",
+            "ClusterRoleBinding",
+            Stability::Alpha,
+        ),
+        common::labels(
+            "kube_clusterrolebinding_labels",
+            "ClusterRoleBinding",
+            Stability::Alpha,
+        ),
         F::gauge(
             "kube_clusterrolebinding_info",
-            "Always 1: the cluster role binding exists; the labels name the role it grants.",
+            "Always 1 for each ClusterRoleBinding; the labels name the ClusterRole that it \
+             grants.",
         )
         .labels(["roleref_kind", "roleref_name"])
         .reads(["roleRef.kind", "roleRef.name"])
@@ -30,13 +39,16 @@ pub fn clusterrolebindings() -> Collector<ClusterRoleBinding> {
                 .label("roleref_name", &binding.role_ref.name)
                 .value(1);
         }),
-        F::gauge("kube_clusterrolebinding_created", "Unix time of creation, in seconds.")
-            .reads([common::CREATED])
-            .generate(common::created),
+        F::gauge(
+            "kube_clusterrolebinding_created",
+            "Unix time when the ClusterRoleBinding was created, in seconds.",
+        )
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_clusterrolebinding_metadata_resource_version",
-            "Resource version of the cluster role binding, which grows with every change; absent where it is not a \
-             decimal integer.",
+            "Resource version of the ClusterRoleBinding, which changes with every update; \
+             absent if it is not a decimal integer.",
         )
         .reads_identity_only()
         .generate(common::version),

@@ -17,18 +17,25 @@ use crate::{Collector, Family};
 pub fn clusterroles() -> Collector<ClusterRole> {
     type F = Family<ClusterRole>;
     Collector::new().families([
-        common::annotations("kube_clusterrole_annotations", "cluster role", Stability::Alpha),
-        common::labels("kube_clusterrole_labels", "cluster role", Stability::Alpha),
-        F::gauge("kube_clusterrole_info", "Always 1: the cluster role exists.")
+        common::annotations(
+            "kube_clusterrole_annotations",
+            "ClusterRole",
+            Stability::Alpha,
+        ),
+        common::labels("kube_clusterrole_labels", "ClusterRole", Stability::Alpha),
+        F::gauge("kube_clusterrole_info", "Always 1 for each ClusterRole.")
             .reads_identity_only()
             .generate(common::always),
-        F::gauge("kube_clusterrole_created", "Unix time of creation, in seconds.")
-            .reads([common::CREATED])
-            .generate(common::created),
+        F::gauge(
+            "kube_clusterrole_created",
+            "Unix time when the ClusterRole was created, in seconds.",
+        )
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_clusterrole_metadata_resource_version",
-            "Resource version of the cluster role, which grows with every change; absent where it is not a \
-             decimal integer.",
+            "Resource version of the ClusterRole, which changes with every update; absent if it \
+             is not a decimal integer.",
         )
         .reads_identity_only()
         .generate(common::version),

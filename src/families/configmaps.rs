@@ -17,22 +17,22 @@ use crate::{Collector, Family};
 pub fn configmaps() -> Collector<ConfigMap> {
     type F = Family<ConfigMap>;
     Collector::new().families([
-        common::annotations("kube_configmap_annotations", "config map", Stability::Alpha),
-        common::labels("kube_configmap_labels", "config map", Stability::Stable),
-        F::gauge("kube_configmap_info", "Always 1: the config map exists.")
+        common::annotations("kube_configmap_annotations", "ConfigMap", Stability::Alpha),
+        common::labels("kube_configmap_labels", "ConfigMap", Stability::Stable),
+        F::gauge("kube_configmap_info", "Always 1 for each ConfigMap.")
             .stable()
             .reads_identity_only()
             .generate(common::always),
         F::gauge(
             "kube_configmap_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the ConfigMap was created, in seconds.",
         )
         .stable()
         .reads([common::CREATED])
         .generate(common::created),
         F::gauge(
             "kube_configmap_metadata_resource_version",
-            "Resource version of the config map, which grows with every change; absent where it \
+            "Resource version of the ConfigMap, which changes with every update; absent if it \
              is not a decimal integer.",
         )
         .reads_identity_only()

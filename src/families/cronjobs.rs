@@ -18,24 +18,27 @@ use crate::{Collector, Family};
 pub fn cronjobs() -> Collector<CronJob> {
     type F = Family<CronJob>;
     Collector::new().families([
-        common::annotations("kube_cronjob_annotations", "cron job", Stability::Alpha),
-        common::labels("kube_cronjob_labels", "cron job", Stability::Stable),
+        common::annotations("kube_cronjob_annotations", "CronJob", Stability::Alpha),
+        common::labels("kube_cronjob_labels", "CronJob", Stability::Stable),
         F::gauge(
             "kube_cronjob_info",
-            "Always 1: schedule, time zone (`local` for that of the controller) and what happens \
-             when a run is due while the last one goes on.",
+            "Always 1 for each CronJob; the labels are its schedule, concurrency policy and \
+             time zone (`local`: the time zone of the controller).",
         )
         .stable()
         .labels(["schedule", "concurrency_policy", "timezone"])
         .reads(["spec.schedule", "spec.concurrencyPolicy", "spec.timeZone"])
         .generate(info),
-        F::gauge("kube_cronjob_created", "Unix time of creation, in seconds.")
-            .stable()
-            .reads([common::CREATED])
-            .generate(common::created),
+        F::gauge(
+            "kube_cronjob_created",
+            "Unix time when the CronJob was created, in seconds.",
+        )
+        .stable()
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_cronjob_status_active",
-            "Number of jobs of the cron job that are running.",
+            "Number of active jobs of the CronJob.",
         )
         .stable()
         // Any field will do to keep the entries, which are only counted.
@@ -45,7 +48,8 @@ pub fn cronjobs() -> Collector<CronJob> {
         })),
         F::gauge(
             "kube_cronjob_status_last_schedule_time",
-            "Unix time for which the last job was scheduled, in seconds; absent before the first.",
+            "Unix time when the CronJob last scheduled a job, in seconds; absent before the \
+             first job.",
         )
         .stable()
         .reads(["status.lastScheduleTime"])
@@ -54,7 +58,8 @@ pub fn cronjobs() -> Collector<CronJob> {
         })),
         F::gauge(
             "kube_cronjob_status_last_successful_time",
-            "Unix time when a job last completed, in seconds; absent before the first.",
+            "Unix time when a job of the CronJob last completed successfully, in seconds; \
+             absent before the first success.",
         )
         .stable()
         .reads(["status.lastSuccessfulTime"])
@@ -63,24 +68,23 @@ pub fn cronjobs() -> Collector<CronJob> {
         })),
         F::gauge(
             "kube_cronjob_spec_suspend",
-            "1 while the cron job is suspended, else 0.",
+            "1 if the CronJob is suspended, otherwise 0.",
         )
         .stable()
         .reads(["spec.suspend"])
         .generate(or_zero(spec, |spec| spec.suspend)),
         F::gauge(
             "kube_cronjob_spec_starting_deadline_seconds",
-            "Seconds by which a job may start late before its run counts as missed; absent without \
-             such a limit.",
+            "Deadline for starting a job after its scheduled time, in seconds; a later run \
+             counts as missed. Absent without a deadline.",
         )
         .stable()
         .reads(["spec.startingDeadlineSeconds"])
         .generate(if_present(spec, |spec| spec.starting_deadline_seconds)),
         F::gauge(
             "kube_cronjob_next_schedule_time",
-            "Unix time of the first run due after the last scheduled one (or after creation), in \
-             seconds, in the past where runs were missed; absent while suspended and where there \
-             is none.",
+            "Unix time of the next run after the last scheduled run or creation, in seconds; in \
+             the past if runs were missed. Absent while suspended or without a next run.",
         )
         .stable()
         .reads([
@@ -93,8 +97,8 @@ pub fn cronjobs() -> Collector<CronJob> {
         .generate(|job, s| s.maybe_value(next_schedule_time(job))),
         F::gauge(
             "kube_cronjob_schedule_invalid",
-            "Always 1: the schedule or its time zone cannot be read, so the cron job never runs; \
-             absent where it can.",
+            "Always 1 for each CronJob with an invalid schedule or time zone, which never runs; \
+             absent if they are valid.",
         )
         .reads(["spec.schedule", "spec.timeZone"])
         .generate(|job, s| {
@@ -105,7 +109,7 @@ pub fn cronjobs() -> Collector<CronJob> {
         }),
         F::gauge(
             "kube_cronjob_metadata_resource_version",
-            "Resource version of the cron job, which grows with every change; absent where it is \
+            "Resource version of the CronJob, which changes with every update; absent if it is \
              not a decimal integer.",
         )
         .stable()
@@ -113,13 +117,13 @@ pub fn cronjobs() -> Collector<CronJob> {
         .generate(common::version),
         F::gauge(
             "kube_cronjob_spec_successful_job_history_limit",
-            "Number of completed jobs that are kept; absent where the cron job does not say.",
+            "Number of completed jobs that the CronJob keeps; absent if not set.",
         )
         .reads(["spec.successfulJobsHistoryLimit"])
         .generate(if_present(spec, |spec| spec.successful_jobs_history_limit)),
         F::gauge(
             "kube_cronjob_spec_failed_job_history_limit",
-            "Number of failed jobs that are kept; absent where the cron job does not say.",
+            "Number of failed jobs that the CronJob keeps; absent if not set.",
         )
         .reads(["spec.failedJobsHistoryLimit"])
         .generate(if_present(spec, |spec| spec.failed_jobs_history_limit)),

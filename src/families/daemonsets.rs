@@ -19,84 +19,84 @@ pub fn daemonsets() -> Collector<DaemonSet> {
     Collector::new().families([
         F::gauge(
             "kube_daemonset_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the DaemonSet was created, in seconds.",
         )
         .stable()
         .reads([common::CREATED])
         .generate(common::created),
         F::gauge(
             "kube_daemonset_status_current_number_scheduled",
-            "Number of nodes that should run the daemon pod and have at least one.",
+            "Number of nodes that run at least one pod of the DaemonSet and are supposed to.",
         )
         .stable()
         .reads(["status.currentNumberScheduled"])
         .generate(or_zero(status, |status| status.current_number_scheduled)),
         F::gauge(
             "kube_daemonset_status_desired_number_scheduled",
-            "Number of nodes that should run the daemon pod.",
+            "Number of nodes that should run a pod of the DaemonSet.",
         )
         .stable()
         .reads(["status.desiredNumberScheduled"])
         .generate(or_zero(status, |status| status.desired_number_scheduled)),
         F::gauge(
             "kube_daemonset_status_number_available",
-            "Number of nodes that should run the daemon pod and have one that has been ready for \
-             at least minReadySeconds.",
+            "Number of nodes that should run a pod of the DaemonSet and have an available one: \
+             ready for at least minReadySeconds.",
         )
         .stable()
         .reads(["status.numberAvailable"])
         .generate(or_zero(status, |status| status.number_available)),
         F::gauge(
             "kube_daemonset_status_number_misscheduled",
-            "Number of nodes that run the daemon pod although they should not.",
+            "Number of nodes that run a pod of the DaemonSet but are not supposed to.",
         )
         .stable()
         .reads(["status.numberMisscheduled"])
         .generate(or_zero(status, |status| status.number_misscheduled)),
         F::gauge(
             "kube_daemonset_status_number_ready",
-            "Number of nodes that should run the daemon pod and have one that is ready.",
+            "Number of nodes that should run a pod of the DaemonSet and have a ready one.",
         )
         .stable()
         .reads(["status.numberReady"])
         .generate(or_zero(status, |status| status.number_ready)),
         F::gauge(
             "kube_daemonset_status_number_unavailable",
-            "Number of nodes that should run the daemon pod and have none that is available.",
+            "Number of nodes that should run a pod of the DaemonSet and have no available one.",
         )
         .stable()
         .reads(["status.numberUnavailable"])
         .generate(or_zero(status, |status| status.number_unavailable)),
         F::gauge(
             "kube_daemonset_status_observed_generation",
-            "Newest generation of the daemon set that its controller has acted on.",
+            "Latest generation of the DaemonSet that its controller has observed.",
         )
         .stable()
         .reads(["status.observedGeneration"])
         .generate(or_zero(status, |status| status.observed_generation)),
         F::gauge(
             "kube_daemonset_status_updated_number_scheduled",
-            "Number of nodes that run a daemon pod of the newest pod template.",
+            "Number of nodes that run a pod of the latest pod template of the DaemonSet.",
         )
         .stable()
         .reads(["status.updatedNumberScheduled"])
         .generate(or_zero(status, |status| status.updated_number_scheduled)),
         F::gauge(
             "kube_daemonset_metadata_generation",
-            "Generation of the daemon set, which grows with every change of its spec.",
+            "Generation of the DaemonSet, a number that increases when its spec changes.",
         )
         .stable()
         .reads([common::GENERATION])
         .generate(common::generation),
         F::gauge(
             "kube_daemonset_deletion_timestamp",
-            "Unix time from which the daemon set is to be deleted, in seconds; absent where it is \
-             to stay.",
+            "Unix time when the DaemonSet is due for deletion, in seconds; absent until \
+             deletion is requested.",
         )
         .reads([common::DELETED])
         .generate(common::deleted),
-        common::annotations("kube_daemonset_annotations", "daemon set", Stability::Alpha),
-        common::labels("kube_daemonset_labels", "daemon set", Stability::Stable),
+        common::annotations("kube_daemonset_annotations", "DaemonSet", Stability::Alpha),
+        common::labels("kube_daemonset_labels", "DaemonSet", Stability::Stable),
     ])
 }
 

@@ -23,8 +23,8 @@ pub fn deployments() -> Collector<Deployment> {
     Collector::new().families([
         F::gauge(
             "kube_deployment_owner",
-            "Always 1, one sample per owner of the deployment; one with empty labels where it has \
-             none.",
+            "Always 1 for each owner of the deployment, or once with empty labels if it has no \
+             owner.",
         )
         .labels(["owner_kind", "owner_name"])
         .reads([
@@ -34,65 +34,65 @@ pub fn deployments() -> Collector<Deployment> {
         .generate(common::owners_without_controller),
         F::gauge(
             "kube_deployment_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the deployment was created, in seconds.",
         )
         .stable()
         .reads([common::CREATED])
         .generate(common::created),
         F::gauge(
             "kube_deployment_status_replicas",
-            "Number of pods the deployment has, of any age.",
+            "Number of pods of the deployment that are not terminating, of any pod template.",
         )
         .stable()
         .reads(["status.replicas"])
         .generate(or_zero(status, |status| status.replicas)),
         F::gauge(
             "kube_deployment_status_replicas_ready",
-            "Number of its pods that are ready.",
+            "Number of ready pods of the deployment.",
         )
         .stable()
         .reads(["status.readyReplicas"])
         .generate(or_zero(status, |status| status.ready_replicas)),
         F::gauge(
             "kube_deployment_status_replicas_available",
-            "Number of its pods that have been ready for at least minReadySeconds.",
+            "Number of available pods of the deployment: ready for at least minReadySeconds.",
         )
         .stable()
         .reads(["status.availableReplicas"])
         .generate(or_zero(status, |status| status.available_replicas)),
         F::gauge(
             "kube_deployment_status_replicas_unavailable",
-            "Number of pods it still needs to be fully available: not created yet, or created and \
-             not available.",
+            "Number of pods that the deployment lacks for full availability: not created yet, \
+             or not available.",
         )
         .stable()
         .reads(["status.unavailableReplicas"])
         .generate(or_zero(status, |status| status.unavailable_replicas)),
         F::gauge(
             "kube_deployment_status_replicas_updated",
-            "Number of its pods that have the newest pod template.",
+            "Number of pods of the deployment that have the latest pod template.",
         )
         .stable()
         .reads(["status.updatedReplicas"])
         .generate(or_zero(status, |status| status.updated_replicas)),
         F::gauge(
             "kube_deployment_status_terminating_replicas",
-            "Number of its pods that are shutting down; absent where the cluster does not count \
-             them.",
+            "Number of terminating pods of the deployment; absent if the cluster does not \
+             report it.",
         )
         .reads(["status.terminatingReplicas"])
         .generate(if_present(status, |status| status.terminating_replicas)),
         F::gauge(
             "kube_deployment_status_observed_generation",
-            "Newest generation of the deployment that its controller has acted on.",
+            "Latest generation of the deployment that its controller has observed.",
         )
         .stable()
         .reads(["status.observedGeneration"])
         .generate(or_zero(status, |status| status.observed_generation)),
         F::gauge(
             "kube_deployment_status_condition",
-            "Status of each condition of the deployment: 1 for the status it has, else 0. A reason \
-             that the deployment controller does not give shows as `unknown`.",
+            "Conditions of the deployment (Available, Progressing, ReplicaFailure): 1 for the \
+             current `status`, otherwise 0. An unlisted `reason` is `unknown`.",
         )
         .stable()
         .labels(["reason", "condition", "status"])
@@ -104,22 +104,22 @@ pub fn deployments() -> Collector<Deployment> {
         .generate(conditions),
         F::gauge(
             "kube_deployment_spec_replicas",
-            "Number of pods the deployment should have; absent where it does not say.",
+            "Desired number of pods of the deployment; absent if not set.",
         )
         .stable()
         .reads(["spec.replicas"])
         .generate(if_present(spec, |spec| spec.replicas)),
         F::gauge(
             "kube_deployment_spec_paused",
-            "1 while rollouts of the deployment are paused, else 0.",
+            "1 if the deployment is paused, so that changes roll out no pods, otherwise 0.",
         )
         .stable()
         .reads(["spec.paused"])
         .generate(or_zero(spec, |spec| spec.paused)),
         F::gauge(
             "kube_deployment_spec_strategy_rollingupdate_max_unavailable",
-            "Number of pods that may be missing during a rolling update, a percentage of the \
-             replicas rounded down; absent without such a limit.",
+            "Maximum number of unavailable pods during a rolling update of the deployment (a \
+             percentage is rounded down); absent if not set.",
         )
         .stable()
         .reads([
@@ -135,8 +135,8 @@ pub fn deployments() -> Collector<Deployment> {
         }),
         F::gauge(
             "kube_deployment_spec_strategy_rollingupdate_max_surge",
-            "Number of pods that may exist beyond the replicas during a rolling update, a \
-             percentage of them rounded up; absent without such a limit.",
+            "Maximum number of pods above the desired number during a rolling update of the \
+             deployment (a percentage is rounded up); absent if not set.",
         )
         .stable()
         .reads(["spec.replicas", "spec.strategy.rollingUpdate.maxSurge"])
@@ -145,15 +145,15 @@ pub fn deployments() -> Collector<Deployment> {
         }),
         F::gauge(
             "kube_deployment_metadata_generation",
-            "Generation of the deployment, which grows with every change of its spec.",
+            "Generation of the deployment, a number that increases when its spec changes.",
         )
         .stable()
         .reads([common::GENERATION])
         .generate(common::generation),
         F::gauge(
             "kube_deployment_deletion_timestamp",
-            "Unix time from which the deployment is to be deleted, in seconds; absent where it is \
-             to stay.",
+            "Unix time when the deployment is due for deletion, in seconds; absent until \
+             deletion is requested.",
         )
         .reads([common::DELETED])
         .generate(common::deleted),

@@ -21,26 +21,31 @@ pub fn endpoints() -> Collector<Endpoints> {
         .namespace_label("namespace")
         .name_label("endpoint")
         .families([
-            F::gauge(
-                "kube_endpoint_info",
-                "Always 1: the endpoints object exists.",
-            )
-            .stable()
-            .reads_identity_only()
-            .generate(common::always),
+            F::gauge("kube_endpoint_info", "Always 1 for each Endpoints object.")
+                .stable()
+                .reads_identity_only()
+                .generate(common::always),
             F::gauge(
                 "kube_endpoint_created",
-                "Unix time of creation, in seconds.",
+                "Unix time when the Endpoints object was created, in seconds.",
             )
             .stable()
             .reads([common::CREATED])
             .generate(common::created),
-            common::annotations("kube_endpoint_annotations", "endpoints", Stability::Alpha),
-            common::labels("kube_endpoint_labels", "endpoints", Stability::Stable),
+            common::annotations(
+                "kube_endpoint_annotations",
+                "Endpoints object",
+                Stability::Alpha,
+            ),
+            common::labels(
+                "kube_endpoint_labels",
+                "Endpoints object",
+                Stability::Stable,
+            ),
             F::gauge(
                 "kube_endpoint_address",
-                "Always 1 for each port of each address, ready to take traffic or not; addresses \
-                 of a subset without ports are absent.",
+                "Always 1 for each port and IP address of an Endpoints object; `ready` is true \
+                 or false. Absent for addresses without ports.",
             )
             .stable()
             .labels(["port_protocol", "port_number", "port_name", "ip", "ready"])
@@ -59,7 +64,7 @@ pub fn endpoints() -> Collector<Endpoints> {
             }),
             F::gauge(
                 "kube_endpoint_ports",
-                "Always 1 for each port, whether or not any address stands behind it.",
+                "Always 1 for each port of an Endpoints object, with or without addresses.",
             )
             .stable()
             .deprecated("v2.14.0")

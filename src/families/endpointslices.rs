@@ -24,21 +24,21 @@ pub fn endpointslices() -> Collector<EndpointSlice> {
         .families([
             F::gauge(
                 "kube_endpointslice_info",
-                "Always 1: the slice exists; `addresstype` is the type of all its addresses.",
+                "Always 1 for each EndpointSlice; `addresstype` is IPv4, IPv6 or FQDN.",
             )
             .labels(["addresstype"])
             .reads(["addressType"])
             .generate(|slice, s| s.label("addresstype", &slice.address_type).value(1)),
             F::gauge(
                 "kube_endpointslice_created",
-                "Unix time of creation, in seconds.",
+                "Unix time when the EndpointSlice was created, in seconds.",
             )
             .reads([common::CREATED])
             .generate(common::created),
             F::gauge(
                 "kube_endpointslice_endpoints_hints",
-                "Always 1 for each zone whose clients an endpoint should serve, under the \
-                 endpoint's first address; absent without hints.",
+                "Always 1 for each zone in the topology hints of an endpoint; `address` is the \
+                 first address of the endpoint. Absent without hints.",
             )
             .labels(["address", "for_zone"])
             .reads(["endpoints.addresses", "endpoints.hints.forZones.name"])
@@ -49,8 +49,8 @@ pub fn endpointslices() -> Collector<EndpointSlice> {
             }),
             F::gauge(
                 "kube_endpointslice_endpoints",
-                "Always 1 for each address of each endpoint, with its conditions (empty where \
-                 unknown), its target and where it runs.",
+                "Always 1 for each address of each endpoint; the labels are its conditions \
+                 (empty if unknown), target object, node and zone.",
             )
             .labels([
                 "ready",
@@ -83,8 +83,8 @@ pub fn endpointslices() -> Collector<EndpointSlice> {
             }),
             F::gauge(
                 "kube_endpointslice_ports",
-                "Always 1 for each port that all endpoints of the slice share; `port_number` is \
-                 empty where the slice stands for all ports.",
+                "Always 1 for each port of the EndpointSlice; an empty `port_number` means all \
+                 ports.",
             )
             .labels(["port_name", "port_protocol", "port_number"])
             .reads(["ports.name", "ports.protocol", "ports.port"])
@@ -96,8 +96,16 @@ pub fn endpointslices() -> Collector<EndpointSlice> {
                         .value(1);
                 }
             }),
-            common::annotations("kube_endpointslice_annotations", "slice", Stability::Alpha),
-            common::labels("kube_endpointslice_labels", "slice", Stability::Alpha),
+            common::annotations(
+                "kube_endpointslice_annotations",
+                "EndpointSlice",
+                Stability::Alpha,
+            ),
+            common::labels(
+                "kube_endpointslice_labels",
+                "EndpointSlice",
+                Stability::Alpha,
+            ),
         ])
 }
 

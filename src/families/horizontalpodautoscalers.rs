@@ -24,8 +24,8 @@ pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
     Collector::new().families([
         F::gauge(
             "kube_horizontalpodautoscaler_info",
-            "Always 1: the object that the autoscaler scales; without an API version where it \
-             names none.",
+            "Always 1 for each HorizontalPodAutoscaler (HPA); the labels name its scale target. \
+             The API version label is absent if not set.",
         )
         .labels([
             "scaletargetref_api_version",
@@ -36,29 +36,32 @@ pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
         .generate(info),
         F::gauge(
             "kube_horizontalpodautoscaler_metadata_generation",
-            "Generation of the autoscaler, which grows with every change of its spec.",
+            "Generation of the HorizontalPodAutoscaler, a number that increases when its spec \
+             changes.",
         )
         .stable()
         .reads([common::GENERATION])
         .generate(common::generation),
         F::gauge(
             "kube_horizontalpodautoscaler_spec_max_replicas",
-            "Number of pods the autoscaler never exceeds.",
+            "Maximum number of pods that the HorizontalPodAutoscaler (HPA) scales to.",
         )
         .stable()
         .reads(["spec.maxReplicas"])
         .generate(or_zero(spec, |spec| spec.max_replicas)),
         F::gauge(
             "kube_horizontalpodautoscaler_spec_min_replicas",
-            "Number of pods the autoscaler never falls below; 1 where it does not say.",
+            "Minimum number of pods that the HorizontalPodAutoscaler (HPA) scales to; 1 if not \
+             set.",
         )
         .stable()
         .reads(["spec.minReplicas"])
         .generate(|hpa, s| s.value(spec(hpa).and_then(|spec| spec.min_replicas).unwrap_or(1))),
         F::gauge(
             "kube_horizontalpodautoscaler_spec_target_metric",
-            "Target of each metric by which the autoscaler scales: a value, an average per pod, or \
-             a utilization in percent of the requests.",
+            "Target of each metric of the HorizontalPodAutoscaler (HPA), by \
+             `metric_target_type`: value, average per pod, or utilization in percent of the \
+             requests.",
         )
         .labels(["metric_name", "metric_target_type", "container"])
         .reads(["spec.metrics"])
@@ -70,22 +73,22 @@ pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
         }),
         F::gauge(
             "kube_horizontalpodautoscaler_spec_behavior_scale_down_tolerance",
-            "How far the metrics may fall below their targets, as a fraction, before the \
-             autoscaler scales down; absent where it does not say.",
+            "Tolerance of the HorizontalPodAutoscaler (HPA) before it scales down, as a \
+             fraction of the target (0.1 is 10 %); absent if not set.",
         )
         .reads(["spec.behavior.scaleDown.tolerance"])
         .generate(|hpa, s| s.maybe_value(tolerance(hpa, |behavior| behavior.scale_down.as_ref()))),
         F::gauge(
             "kube_horizontalpodautoscaler_spec_behavior_scale_up_tolerance",
-            "How far the metrics may rise above their targets, as a fraction, before the \
-             autoscaler scales up; absent where it does not say.",
+            "Tolerance of the HorizontalPodAutoscaler (HPA) before it scales up, as a fraction \
+             of the target (0.1 is 10 %); absent if not set.",
         )
         .reads(["spec.behavior.scaleUp.tolerance"])
         .generate(|hpa, s| s.maybe_value(tolerance(hpa, |behavior| behavior.scale_up.as_ref()))),
         F::gauge(
             "kube_horizontalpodautoscaler_status_target_metric",
-            "What the autoscaler last read of each metric: a value, an average per pod, or a \
-             utilization in percent of the requests; absent while it reads none.",
+            "Current value of each metric of the HorizontalPodAutoscaler (HPA): value, average \
+             per pod, or utilization in percent. Absent if not measured.",
         )
         .stable()
         .labels(["metric_name", "metric_target_type", "container"])
@@ -98,31 +101,34 @@ pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
         }),
         F::gauge(
             "kube_horizontalpodautoscaler_status_current_replicas",
-            "Number of pods the scaled object had when the autoscaler last looked.",
+            "Number of pods of the scale target when the HorizontalPodAutoscaler (HPA) last \
+             checked it.",
         )
         .stable()
         .reads(["status.currentReplicas"])
         .generate(or_zero(status, |status| status.current_replicas)),
         F::gauge(
             "kube_horizontalpodautoscaler_status_desired_replicas",
-            "Number of pods the autoscaler wants the scaled object to have.",
+            "Number of pods that the HorizontalPodAutoscaler (HPA) last calculated for its \
+             scale target.",
         )
         .stable()
         .reads(["status.desiredReplicas"])
         .generate(or_zero(status, |status| status.desired_replicas)),
         common::annotations(
             "kube_horizontalpodautoscaler_annotations",
-            "autoscaler",
+            "HorizontalPodAutoscaler",
             Stability::Alpha,
         ),
         common::labels(
             "kube_horizontalpodautoscaler_labels",
-            "autoscaler",
+            "HorizontalPodAutoscaler",
             Stability::Stable,
         ),
         F::gauge(
             "kube_horizontalpodautoscaler_status_condition",
-            "Status of each condition of the autoscaler: 1 for the status it has, else 0.",
+            "Conditions of the HorizontalPodAutoscaler (AbleToScale, ScalingActive, \
+             ScalingLimited): 1 for the current `status`, otherwise 0.",
         )
         .stable()
         .labels(["condition", "status"])
@@ -130,14 +136,14 @@ pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
         .generate(conditions),
         F::gauge(
             "kube_horizontalpodautoscaler_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the HorizontalPodAutoscaler was created, in seconds.",
         )
         .reads([common::CREATED])
         .generate(common::created),
         F::gauge(
             "kube_horizontalpodautoscaler_deletion_timestamp",
-            "Unix time from which the autoscaler is to be deleted, in seconds; absent where it is \
-             to stay.",
+            "Unix time when the HorizontalPodAutoscaler is due for deletion, in seconds; absent \
+             until deletion is requested.",
         )
         .reads([common::DELETED])
         .generate(common::deleted),

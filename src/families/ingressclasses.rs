@@ -19,7 +19,8 @@ pub fn ingressclasses() -> Collector<IngressClass> {
     Collector::new().families([
         F::gauge(
             "kube_ingressclass_info",
-            "Always 1: the ingress class exists; `controller` names what serves its ingresses.",
+            "Always 1 for each IngressClass; `controller` is the ingress controller that \
+             implements the class.",
         )
         .labels(["controller"])
         .reads(["spec.controller"])
@@ -33,20 +34,16 @@ pub fn ingressclasses() -> Collector<IngressClass> {
         }),
         F::gauge(
             "kube_ingressclass_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the IngressClass was created, in seconds.",
         )
         .reads([common::CREATED])
         .generate(common::created),
         common::annotations(
             "kube_ingressclass_annotations",
-            "ingress class",
+            "IngressClass",
             Stability::Alpha,
         ),
-        common::labels(
-            "kube_ingressclass_labels",
-            "ingress class",
-            Stability::Alpha,
-        ),
+        common::labels("kube_ingressclass_labels", "IngressClass", Stability::Alpha),
     ])
 }
 

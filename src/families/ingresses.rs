@@ -25,7 +25,8 @@ pub fn ingresses() -> Collector<Ingress> {
     Collector::new().families([
         F::gauge(
             "kube_ingress_info",
-            "Always 1: the ingress exists; `ingressclass` is `_default` where it names no class.",
+            "Always 1 for each ingress; `ingressclass` is `_default` if the ingress names no \
+             class.",
         )
         .stable()
         .labels(["ingressclass"])
@@ -33,21 +34,24 @@ pub fn ingresses() -> Collector<Ingress> {
         .generate(|ingress, s| s.label("ingressclass", class(ingress)).value(1)),
         common::annotations("kube_ingress_annotations", "ingress", Stability::Alpha),
         common::labels("kube_ingress_labels", "ingress", Stability::Stable),
-        F::gauge("kube_ingress_created", "Unix time of creation, in seconds.")
-            .stable()
-            .reads([common::CREATED])
-            .generate(common::created),
+        F::gauge(
+            "kube_ingress_created",
+            "Unix time when the ingress was created, in seconds.",
+        )
+        .stable()
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_ingress_metadata_resource_version",
-            "Resource version of the ingress, which grows with every change; absent where it is \
+            "Resource version of the ingress, which changes with every update; absent if it is \
              not a decimal integer.",
         )
         .reads_identity_only()
         .generate(common::version),
         F::gauge(
             "kube_ingress_path",
-            "Always 1 for each HTTP path of each rule; the labels name the service behind it, or \
-             the resource where that is the backend.",
+            "Always 1 for each HTTP path of each rule of the ingress; the labels name the \
+             backend service, or the backend resource.",
         )
         .stable()
         .labels([
@@ -73,8 +77,8 @@ pub fn ingresses() -> Collector<Ingress> {
         .generate(paths),
         F::gauge(
             "kube_ingress_tls",
-            "Always 1 for each host with TLS and the secret of its certificate; entries without \
-             hosts are absent.",
+            "Always 1 for each TLS host of the ingress; `secret` holds its certificate. Absent \
+             for TLS entries without hosts.",
         )
         .stable()
         .labels(["tls_host", "secret"])

@@ -18,62 +18,70 @@ pub fn jobs() -> Collector<Job> {
     type F = Family<Job>;
     let collector = Collector::new().no_base_labels();
     collector.namespace_label("namespace").name_label("job_name").families([
-        common::annotations("kube_job_annotations", "job", Stability::Alpha),
-        common::labels("kube_job_labels", "job", Stability::Stable),
-        F::gauge("kube_job_info", "Always 1: the job exists.")
+        common::annotations("kube_job_annotations",
+                            "job", Stability::Alpha),
+        common::labels("kube_job_labels",
+                       "job", Stability::Stable),
+        F::gauge("kube_job_info",
+                 "Always 1 for each job.")
             .stable()
             .reads_identity_only()
             .generate(common::always),
-        F::gauge("kube_job_created", "Unix time of creation, in seconds.")
+        F::gauge("kube_job_created",
+                 "Unix time when the job was created, in seconds.")
             .stable()
             .reads([common::CREATED])
             .generate(common::created),
         F::gauge(
             "kube_job_spec_parallelism",
-            "Number of pods that may run at a time; absent where the job does not say.",
+            "Maximum number of pods of the job that run at the same time; absent if not set.",
         )
         .stable()
         .reads(["spec.parallelism"])
         .generate(if_present(spec, |spec| spec.parallelism)),
         F::gauge(
             "kube_job_spec_completions",
-            "Number of pods that must succeed; absent where the success of any one will do.",
+            "Number of pods that must succeed for the job to complete; absent if the success of \
+             one pod is enough.",
         )
         .stable()
         .reads(["spec.completions"])
         .generate(if_present(spec, |spec| spec.completions)),
         F::gauge(
             "kube_job_spec_active_deadline_seconds",
-            "Seconds after its start when the job is ended as failed; absent where it may take \
-             forever.",
+            "Time that the job may be active before it fails with DeadlineExceeded, in seconds; \
+             absent without a deadline.",
         )
         .stable()
         .reads(["spec.activeDeadlineSeconds"])
         .generate(if_present(spec, |spec| spec.active_deadline_seconds)),
-        F::gauge("kube_job_status_succeeded", "Number of the job's pods that have succeeded.")
+        F::gauge("kube_job_status_succeeded",
+                 "Number of succeeded pods of the job.")
             .stable()
             .reads(["status.succeeded"])
             .generate(or_zero(status, |status| status.succeeded)),
         F::gauge(
             "kube_job_status_failed",
-            "0 without a reason while no pod of the job has failed; then 1 for the reason the job \
-             failed, or the number of failed pods under an empty reason where none is known.",
+            "1 for the failure `reason` of the job: BackoffLimitExceeded, DeadlineExceeded or \
+             Evicted. Number of failed pods, without a reason, in other cases.",
         )
         .stable()
         .labels(["reason"])
         .reads(["status.failed", "status.conditions.type", "status.conditions.reason"])
         .generate(failures),
-        F::gauge("kube_job_status_active", "Number of the job's pods that are pending or running.")
+        F::gauge("kube_job_status_active",
+                 "Number of pending and running pods of the job that are not terminating.")
             .stable()
             .reads(["status.active"])
             .generate(or_zero(status, |status| status.active)),
-        F::gauge("kube_job_status_ready", "Number of the job's pods that are ready.")
+        F::gauge("kube_job_status_ready",
+                 "Number of ready pods of the job.")
             .reads(["status.ready"])
             .generate(or_zero(status, |status| status.ready)),
         F::gauge(
             "kube_job_complete",
-            "Whether the job has completed: 1 for the status of its condition Complete, else 0; \
-             absent without that condition.",
+            "Complete condition of the job: 1 for its current status (true, false, unknown), \
+             otherwise 0. Absent until the job has the condition.",
         )
         .stable()
         .labels(["condition"])
@@ -81,8 +89,8 @@ pub fn jobs() -> Collector<Job> {
         .generate(|job, s| condition(job, "Complete", s)),
         F::gauge(
             "kube_job_failed",
-            "Whether the job has failed: 1 for the status of its condition Failed, else 0; absent \
-             without that condition.",
+            "Failed condition of the job: 1 for its current status (true, false, unknown), \
+             otherwise 0. Absent until the job has the condition.",
         )
         .stable()
         .labels(["condition"])
@@ -90,21 +98,22 @@ pub fn jobs() -> Collector<Job> {
         .generate(|job, s| condition(job, "Failed", s)),
         F::gauge(
             "kube_job_status_start_time",
-            "Unix time when the job was started or last resumed, in seconds; absent before.",
+            "Unix time when the job started or last resumed, in seconds; absent until then.",
         )
         .stable()
         .reads(["status.startTime"])
         .generate(if_present(status, |status| common::unix(status.start_time.as_ref()))),
         F::gauge(
             "kube_job_status_completion_time",
-            "Unix time when the job completed, in seconds; absent before, and where it failed.",
+            "Unix time when the job completed successfully, in seconds; absent until then, and \
+             for failed jobs.",
         )
         .stable()
         .reads(["status.completionTime"])
         .generate(if_present(status, |status| common::unix(status.completion_time.as_ref()))),
         F::gauge(
             "kube_job_status_suspended",
-            "1 while the job is suspended, 0 when it is no longer; absent where it never was.",
+            "1 if the job is suspended, 0 if it has resumed; absent if it was never suspended.",
         )
         .reads(["status.conditions.type", "status.conditions.status"])
         .generate(|job, s| {
@@ -114,7 +123,7 @@ pub fn jobs() -> Collector<Job> {
         }),
         F::gauge(
             "kube_job_owner",
-            "Always 1, one sample per owner of the job; one with empty labels where it has none.",
+            "Always 1 for each owner of the job, or once with empty labels if it has no owner.",
         )
         .stable()
         .labels(["owner_kind", "owner_name", "owner_is_controller"])
@@ -123,7 +132,7 @@ pub fn jobs() -> Collector<Job> {
     ])
 }
 
-/// The reasons for a failure that have a sample of their own.
+/// The failure reasons that each have a sample.
 const REASONS: [&str; 3] = ["BackoffLimitExceeded", "DeadlineExceeded", "Evicted"];
 
 fn spec(job: &Job) -> Option<&JobSpec> {

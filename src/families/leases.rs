@@ -22,48 +22,48 @@ pub fn leases() -> Collector<Lease> {
         .no_base_labels()
         .name_label("lease")
         .families([
-        F::gauge(
-            "kube_lease_owner",
-            "Always 1 for each owner of the lease, or once with empty owner labels; \
-             `lease_holder` is who holds the lease, which need not be an owner.",
-        )
-        .labels(["owner_kind", "owner_name", "namespace", "lease_holder"])
-        .reads([
-            "metadata.ownerReferences.kind",
-            "metadata.ownerReferences.name",
-            "spec.holderIdentity",
+            F::gauge(
+                "kube_lease_owner",
+                "Always 1 for each owner of the lease, or once with empty owner labels; \
+             `lease_holder` is the identity of the holder, such as an elected leader.",
+            )
+            .labels(["owner_kind", "owner_name", "namespace", "lease_holder"])
+            .reads([
+                "metadata.ownerReferences.kind",
+                "metadata.ownerReferences.name",
+                "spec.holderIdentity",
+            ])
+            .generate(|lease, s| {
+                let owners = lease
+                    .metadata
+                    .owner_references
+                    .as_deref()
+                    .unwrap_or_default();
+                for reference in owners {
+                    owner(lease, &reference.kind, &reference.name, s);
+                }
+                if owners.is_empty() {
+                    owner(lease, "", "", s);
+                }
+            }),
+            F::gauge(
+                "kube_lease_renew_time",
+                "Unix time when the holder last renewed the lease, in whole seconds; absent if the \
+             lease was never renewed.",
+            )
+            .labels(["namespace"])
+            .reads(["spec.renewTime"])
+            .generate(|lease, s| {
+                let renewed = lease
+                    .spec
+                    .as_ref()
+                    .and_then(|spec| spec.renew_time.as_ref());
+                if let Some(time) = common::unix(renewed.map(|time| Time(time.0)).as_ref()) {
+                    s.label("namespace", lease.metadata.namespace.as_deref())
+                        .value(time);
+                }
+            }),
         ])
-        .generate(|lease, s| {
-            let owners = lease
-                .metadata
-                .owner_references
-                .as_deref()
-                .unwrap_or_default();
-            for reference in owners {
-                owner(lease, &reference.kind, &reference.name, s);
-            }
-            if owners.is_empty() {
-                owner(lease, "", "", s);
-            }
-        }),
-        F::gauge(
-            "kube_lease_renew_time",
-            "Unix time in whole seconds when the holder last renewed the lease; absent where it \
-             never did.",
-        )
-        .labels(["namespace"])
-        .reads(["spec.renewTime"])
-        .generate(|lease, s| {
-            let renewed = lease
-                .spec
-                .as_ref()
-                .and_then(|spec| spec.renew_time.as_ref());
-            if let Some(time) = common::unix(renewed.map(|time| Time(time.0)).as_ref()) {
-                s.label("namespace", lease.metadata.namespace.as_deref())
-                    .value(time);
-            }
-        }),
-    ])
 }
 
 fn owner(lease: &Lease, kind: &str, name: &str, s: &mut Samples<'_>) {

@@ -20,8 +20,8 @@ pub fn limitranges() -> Collector<LimitRange> {
     Collector::new().families([
         F::gauge(
             "kube_limitrange",
-            "Bounds and defaults per kind of consumer, constraint and resource, in cores, bytes \
-             or pieces; a `maxLimitRequestRatio` is a plain ratio.",
+            "Limits and defaults of the LimitRange by `type` (Container, Pod, ...), `resource` \
+             and `constraint`, in cores, bytes or counts; maxLimitRequestRatio is a ratio.",
         )
         .stable()
         .labels(["resource", "type", "constraint"])
@@ -36,7 +36,7 @@ pub fn limitranges() -> Collector<LimitRange> {
         .generate(limits),
         F::gauge(
             "kube_limitrange_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the LimitRange was created, in seconds.",
         )
         .stable()
         .reads([common::CREATED])

@@ -83,8 +83,8 @@ pub fn mutatingadmissionpolicies() -> Collector<MutatingAdmissionPolicy> {
     admission::collector("mutatingadmissionpolicy").families([
         F::gauge(
             "kube_mutatingadmissionpolicy_info",
-            "Always 1: the policy exists; the labels tell the kind of its parameters, what happens \
-             where it fails and whether it is called again.",
+            "Always 1 for each MutatingAdmissionPolicy; the labels are its parameter kind, \
+             failure policy and reinvocation policy.",
         )
         .labels([
             "param_api_version",
@@ -113,7 +113,7 @@ pub fn mutatingadmissionpolicies() -> Collector<MutatingAdmissionPolicy> {
         }),
         F::gauge(
             "kube_mutatingadmissionpolicy_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the MutatingAdmissionPolicy was created, in seconds.",
         )
         .reads([common::CREATED])
         .generate(common::created),

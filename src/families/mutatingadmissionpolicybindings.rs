@@ -81,8 +81,8 @@ pub fn mutatingadmissionpolicybindings() -> Collector<MutatingAdmissionPolicyBin
     admission::collector("mutatingadmissionpolicybinding").families([
         F::gauge(
             "kube_mutatingadmissionpolicybinding_info",
-            "Always 1: the binding exists; the labels tell its policy, the object with the \
-             parameters and what happens where that is missing.",
+            "Always 1 for each MutatingAdmissionPolicyBinding; the labels are its policy, its \
+             parameter object and the action if that object is missing.",
         )
         .labels([
             "policy_name",
@@ -103,7 +103,7 @@ pub fn mutatingadmissionpolicybindings() -> Collector<MutatingAdmissionPolicyBin
         }),
         F::gauge(
             "kube_mutatingadmissionpolicybinding_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the MutatingAdmissionPolicyBinding was created, in seconds.",
         )
         .reads([common::CREATED])
         .generate(common::created),

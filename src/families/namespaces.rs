@@ -19,7 +19,7 @@ pub fn namespaces() -> Collector<Namespace> {
     Collector::new().families([
         F::gauge(
             "kube_namespace_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the namespace was created, in seconds.",
         )
         .stable()
         .reads([common::CREATED])
@@ -28,7 +28,7 @@ pub fn namespaces() -> Collector<Namespace> {
         common::labels("kube_namespace_labels", "namespace", Stability::Stable),
         F::gauge(
             "kube_namespace_status_phase",
-            "Phase of the namespace, one sample per phase: 1 for the current one, else 0.",
+            "Phase of the namespace (Active, Terminating): 1 for the current phase, otherwise 0.",
         )
         .stable()
         .labels(["phase"])
@@ -44,7 +44,8 @@ pub fn namespaces() -> Collector<Namespace> {
         }),
         F::gauge(
             "kube_namespace_status_condition",
-            "Status of each condition of the namespace: 1 for the status it has, else 0.",
+            "Conditions of the namespace, such as deletion failures: 1 for the current \
+             `status`, otherwise 0. Absent without conditions.",
         )
         .labels(["condition", "status"])
         .reads(["status.conditions.type", "status.conditions.status"])

@@ -19,23 +19,23 @@ pub fn networkpolicies() -> Collector<NetworkPolicy> {
     Collector::new().families([
         F::gauge(
             "kube_networkpolicy_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the NetworkPolicy was created, in seconds.",
         )
         .reads([common::CREATED])
         .generate(common::created),
         common::annotations(
             "kube_networkpolicy_annotations",
-            "network policy",
+            "NetworkPolicy",
             Stability::Alpha,
         ),
         common::labels(
             "kube_networkpolicy_labels",
-            "network policy",
+            "NetworkPolicy",
             Stability::Alpha,
         ),
         F::gauge(
             "kube_networkpolicy_spec_ingress_rules",
-            "Number of rules for incoming traffic, 0 where there is none.",
+            "Number of ingress rules of the NetworkPolicy (incoming traffic).",
         )
         .reads(["spec.ingress"])
         .generate(|policy, s| {
@@ -44,7 +44,7 @@ pub fn networkpolicies() -> Collector<NetworkPolicy> {
         }),
         F::gauge(
             "kube_networkpolicy_spec_egress_rules",
-            "Number of rules for outgoing traffic, 0 where there is none.",
+            "Number of egress rules of the NetworkPolicy (outgoing traffic).",
         )
         .reads(["spec.egress"])
         .generate(|policy, s| {

@@ -25,20 +25,24 @@ pub fn nodes() -> Collector<Node> {
     type F = Family<Node>;
     Collector::new().families([
         common::annotations("kube_node_annotations", "node", Stability::Alpha),
-        F::gauge("kube_node_created", "Unix time of creation, in seconds.")
-            .stable()
-            .reads([common::CREATED])
-            .generate(common::created),
+        F::gauge(
+            "kube_node_created",
+            "Unix time when the node was created, in seconds.",
+        )
+        .stable()
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_node_deletion_timestamp",
-            "Unix time from which the node is being deleted, in seconds; absent before.",
+            "Unix time when the node is due for deletion, in seconds; absent until deletion is \
+             requested.",
         )
         .reads([common::DELETED])
         .generate(common::deleted),
         F::gauge(
             "kube_node_info",
-            "Always 1; the labels are versions, identity and addresses of the node. \
-             `kubeproxy_version` is always `deprecated`: nodes no longer tell it.",
+            "Always 1 for each node; the labels are its versions, addresses and identifiers. \
+             `kubeproxy_version` is always `deprecated`.",
         )
         .stable()
         .labels([
@@ -63,23 +67,23 @@ pub fn nodes() -> Collector<Node> {
         common::labels("kube_node_labels", "node", Stability::Stable),
         F::gauge(
             "kube_node_role",
-            "Always 1, one sample per role that a label `node-role.kubernetes.io/<role>` gives \
-             the node.",
+            "Always 1 for each role of the node, from its labels \
+             `node-role.kubernetes.io/<role>`; absent without a role.",
         )
         .labels(["role"])
         .reads(["metadata.labels"])
         .generate(roles),
         F::gauge(
             "kube_node_spec_pod_cidrs",
-            "Always 1, one sample per range from which pods of the node get their addresses.",
+            "Always 1 for each IP range (CIDR) for pods of the node; absent if the node has none.",
         )
         .labels(["pod_cidr"])
         .reads(["spec.podCIDRs"])
         .generate(pod_cidrs),
         F::gauge(
             "kube_node_spec_taint",
-            "Always 1, one sample per taint of the node; `effect` is what happens to pods that do \
-             not tolerate it.",
+            "Always 1 for each taint of the node; `effect` is NoSchedule, PreferNoSchedule or \
+             NoExecute. Absent without taints.",
         )
         .stable()
         .labels(["key", "value", "effect"])
@@ -87,7 +91,7 @@ pub fn nodes() -> Collector<Node> {
         .generate(taints),
         F::gauge(
             "kube_node_spec_unschedulable",
-            "Whether the node is cordoned, so that it gets no new pods: 1 or 0.",
+            "1 if the node is cordoned (unschedulable for new pods), otherwise 0.",
         )
         .stable()
         .reads(["spec.unschedulable"])
@@ -97,8 +101,8 @@ pub fn nodes() -> Collector<Node> {
         }),
         F::gauge(
             "kube_node_status_allocatable",
-            "What the node has for pods, by resource: cores, bytes or a plain count, as `unit` \
-             says.",
+            "Resources of the node that are allocatable to pods (cpu, memory, pods, ...); \
+             `unit` is core, byte or integer.",
         )
         .stable()
         .labels(["resource", "unit"])
@@ -109,8 +113,8 @@ pub fn nodes() -> Collector<Node> {
         }),
         F::gauge(
             "kube_node_status_capacity",
-            "What the node has in total, by resource: cores, bytes or a plain count, as `unit` \
-             says.",
+            "Total resources of the node (cpu, memory, pods, ...); `unit` is core, byte or \
+             integer.",
         )
         .stable()
         .labels(["resource", "unit"])
@@ -118,7 +122,8 @@ pub fn nodes() -> Collector<Node> {
         .generate(|node, s| amounts(status(node).and_then(|status| status.capacity.as_ref()), s)),
         F::gauge(
             "kube_node_status_condition",
-            "Status of each condition of the node: 1 for the status it has, else 0.",
+            "Conditions of the node (Ready, MemoryPressure, DiskPressure, PIDPressure, ...): 1 \
+             for the current `status`, otherwise 0.",
         )
         .stable()
         .labels(["condition", "status"])
@@ -126,7 +131,8 @@ pub fn nodes() -> Collector<Node> {
         .generate(conditions),
         F::gauge(
             "kube_node_status_addresses",
-            "Always 1, one sample per address of the node; `type` says what kind of address it is.",
+            "Always 1 for each address of the node; `type` is InternalIP, ExternalIP, Hostname \
+             or another address type.",
         )
         .labels(["type", "address"])
         .reads(["status.addresses.type", "status.addresses.address"])

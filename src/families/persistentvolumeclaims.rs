@@ -24,17 +24,18 @@ pub fn persistentvolumeclaims() -> Collector<PersistentVolumeClaim> {
     Collector::new().families([
         common::labels(
             "kube_persistentvolumeclaim_labels",
-            "claim",
+            "PersistentVolumeClaim",
             Stability::Stable,
         ),
         common::annotations(
             "kube_persistentvolumeclaim_annotations",
-            "claim",
+            "PersistentVolumeClaim",
             Stability::Alpha,
         ),
         F::gauge(
             "kube_persistentvolumeclaim_info",
-            "Always 1: storage class the claim asks for, volume it is bound to, and volume mode.",
+            "Always 1 for each PersistentVolumeClaim (PVC); the labels are its storage class, \
+             bound volume and volume mode.",
         )
         .stable()
         .labels(["storageclass", "volumename", "volumemode"])
@@ -47,8 +48,8 @@ pub fn persistentvolumeclaims() -> Collector<PersistentVolumeClaim> {
         .generate(info),
         F::gauge(
             "kube_persistentvolumeclaim_status_phase",
-            "Phase of the claim, one sample per phase: 1 for the current one, else 0; absent \
-             before it has one.",
+            "Phase of the PersistentVolumeClaim (Pending, Bound, Lost): 1 for the current \
+             phase, otherwise 0. Absent until it has a phase.",
         )
         .stable()
         .labels(["phase"])
@@ -64,7 +65,8 @@ pub fn persistentvolumeclaims() -> Collector<PersistentVolumeClaim> {
         }),
         F::gauge(
             "kube_persistentvolumeclaim_resource_requests_storage_bytes",
-            "Capacity the claim asks for, in bytes; absent where it asks for none.",
+            "Storage that the PersistentVolumeClaim (PVC) requests, in bytes; absent without a \
+             request.",
         )
         .stable()
         .reads(["spec.resources.requests.storage"])
@@ -77,7 +79,8 @@ pub fn persistentvolumeclaims() -> Collector<PersistentVolumeClaim> {
         }),
         F::gauge(
             "kube_persistentvolumeclaim_access_mode",
-            "Always 1, one sample per way the claim wants to mount its volume.",
+            "Always 1 for each access mode that the PersistentVolumeClaim requests, such as \
+             ReadWriteOnce.",
         )
         .stable()
         .labels(["access_mode"])
@@ -94,20 +97,22 @@ pub fn persistentvolumeclaims() -> Collector<PersistentVolumeClaim> {
         }),
         F::gauge(
             "kube_persistentvolumeclaim_status_condition",
-            "Status of each condition of the claim: 1 for the status it has, else 0.",
+            "Conditions of the PersistentVolumeClaim, such as Resizing: 1 for the current \
+             `status`, otherwise 0. Absent without conditions.",
         )
         .labels(["condition", "status"])
         .reads(["status.conditions.type", "status.conditions.status"])
         .generate(conditions),
         F::gauge(
             "kube_persistentvolumeclaim_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the PersistentVolumeClaim was created, in seconds.",
         )
         .reads([common::CREATED])
         .generate(common::created),
         F::gauge(
             "kube_persistentvolumeclaim_deletion_timestamp",
-            "Unix time at which deletion was asked for, in seconds; absent before.",
+            "Unix time when the PersistentVolumeClaim is due for deletion, in seconds; absent \
+             until deletion is requested.",
         )
         .reads([common::DELETED])
         .generate(common::deleted),

@@ -47,7 +47,8 @@ pub fn persistentvolumes() -> Collector<PersistentVolume> {
     Collector::new().families([
         F::gauge(
             "kube_persistentvolume_claim_ref",
-            "Always 1: the claim the volume is bound or reserved to; absent without one.",
+            "Always 1 for each PersistentVolume with a claim reference; the labels name the \
+             bound or reserved PersistentVolumeClaim. Absent without one.",
         )
         .stable()
         .labels(["name", "claim_namespace"])
@@ -61,14 +62,18 @@ pub fn persistentvolumes() -> Collector<PersistentVolume> {
         }),
         common::annotations(
             "kube_persistentvolume_annotations",
-            "volume",
+            "PersistentVolume",
             Stability::Alpha,
         ),
-        common::labels("kube_persistentvolume_labels", "volume", Stability::Stable),
+        common::labels(
+            "kube_persistentvolume_labels",
+            "PersistentVolume",
+            Stability::Stable,
+        ),
         F::gauge(
             "kube_persistentvolume_status_phase",
-            "Phase of the volume, one sample per phase: 1 for the current one, else 0; absent \
-             before it has one.",
+            "Phase of the PersistentVolume (Pending, Available, Bound, Released, Failed): 1 for \
+             the current phase, otherwise 0. Absent until it has a phase.",
         )
         .stable()
         .labels(["phase"])
@@ -84,8 +89,8 @@ pub fn persistentvolumes() -> Collector<PersistentVolume> {
         }),
         F::gauge(
             "kube_persistentvolume_info",
-            "Always 1: storage class, reclaim policy and the identity of the volume source; \
-             labels of other sources are empty.",
+            "Always 1 for each PersistentVolume; the labels are its storage class, reclaim \
+             policy and volume source. Labels of other volume sources are empty.",
         )
         .stable()
         .labels([
@@ -135,27 +140,28 @@ pub fn persistentvolumes() -> Collector<PersistentVolume> {
         .generate(info),
         F::gauge(
             "kube_persistentvolume_capacity_bytes",
-            "Capacity of the volume in bytes; 0 where it states none.",
+            "Storage capacity of the PersistentVolume, in bytes; 0 if not set.",
         )
         .stable()
         .reads(["spec.capacity.storage"])
         .generate(capacity),
         F::gauge(
             "kube_persistentvolume_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the PersistentVolume was created, in seconds.",
         )
         .reads([common::CREATED])
         .generate(common::created),
         F::gauge(
             "kube_persistentvolume_deletion_timestamp",
-            "Unix time at which deletion was asked for, in seconds; absent before.",
+            "Unix time when the PersistentVolume is due for deletion, in seconds; absent until \
+             deletion is requested.",
         )
         .reads([common::DELETED])
         .generate(common::deleted),
         F::gauge(
             "kube_persistentvolume_csi_attributes",
-            "Always 1: mounter and map options among the attributes of a CSI volume; absent for \
-             other volumes.",
+            "Always 1 for each CSI PersistentVolume; the labels are its mounter and map \
+             options. Absent for other volume sources.",
         )
         .opt_in()
         .labels(["csi_mounter", "csi_map_options"])
@@ -166,8 +172,7 @@ pub fn persistentvolumes() -> Collector<PersistentVolume> {
         .generate(csi_attributes),
         F::gauge(
             "kube_persistentvolume_volume_mode",
-            "Always 1: how the volume is presented to containers, as a file system or as a block \
-             device.",
+            "Always 1 for each PersistentVolume; `volumemode` is Filesystem or Block.",
         )
         .labels(["volumemode"])
         .reads(["spec.volumeMode"])
@@ -177,7 +182,7 @@ pub fn persistentvolumes() -> Collector<PersistentVolume> {
         }),
         F::gauge(
             "kube_persistentvolume_access_mode",
-            "Always 1, one sample per way the volume can be mounted.",
+            "Always 1 for each access mode of the PersistentVolume, such as ReadWriteOnce.",
         )
         .labels(["access_mode"])
         .reads(["spec.accessModes"])

@@ -19,60 +19,60 @@ pub fn poddisruptionbudgets() -> Collector<PodDisruptionBudget> {
     Collector::new().families([
         common::annotations(
             "kube_poddisruptionbudget_annotations",
-            "budget",
+            "PodDisruptionBudget",
             Stability::Alpha,
         ),
         common::labels(
             "kube_poddisruptionbudget_labels",
-            "budget",
+            "PodDisruptionBudget",
             Stability::Alpha,
         ),
         F::gauge(
             "kube_poddisruptionbudget_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the PodDisruptionBudget was created, in seconds.",
         )
         .stable()
         .reads([common::CREATED])
         .generate(common::created),
         F::gauge(
             "kube_poddisruptionbudget_status_current_healthy",
-            "Number of the budget's pods that are healthy.",
+            "Number of healthy pods that the PodDisruptionBudget (PDB) covers.",
         )
         .stable()
         .reads(["status.currentHealthy"])
         .generate(or_zero(status, |status| status.current_healthy)),
         F::gauge(
             "kube_poddisruptionbudget_status_desired_healthy",
-            "Number of the budget's pods that must stay healthy.",
+            "Minimum number of healthy pods that the PodDisruptionBudget (PDB) requires.",
         )
         .stable()
         .reads(["status.desiredHealthy"])
         .generate(or_zero(status, |status| status.desired_healthy)),
         F::gauge(
             "kube_poddisruptionbudget_status_pod_disruptions_allowed",
-            "Number of the budget's pods that may be evicted now.",
+            "Number of pods that the PodDisruptionBudget (PDB) currently allows to be evicted.",
         )
         .stable()
         .reads(["status.disruptionsAllowed"])
         .generate(or_zero(status, |status| status.disruptions_allowed)),
         F::gauge(
             "kube_poddisruptionbudget_status_expected_pods",
-            "Number of pods the budget counts as its own, healthy or not.",
+            "Total number of pods that the PodDisruptionBudget (PDB) counts, healthy or not.",
         )
         .stable()
         .reads(["status.expectedPods"])
         .generate(or_zero(status, |status| status.expected_pods)),
         F::gauge(
             "kube_poddisruptionbudget_status_observed_generation",
-            "Newest generation of the budget that the status takes into account.",
+            "Latest generation of the PodDisruptionBudget that its status reflects.",
         )
         .stable()
         .reads(["status.observedGeneration"])
         .generate(or_zero(status, |status| status.observed_generation)),
         F::gauge(
             "kube_poddisruptionbudget_deletion_timestamp",
-            "Unix time from which the budget is to be deleted, in seconds; absent where it is to \
-             stay.",
+            "Unix time when the PodDisruptionBudget is due for deletion, in seconds; absent \
+             until deletion is requested.",
         )
         .reads([common::DELETED])
         .generate(common::deleted),

@@ -19,64 +19,64 @@ pub fn replicasets() -> Collector<ReplicaSet> {
     Collector::new().families([
         F::gauge(
             "kube_replicaset_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the ReplicaSet was created, in seconds.",
         )
         .stable()
         .reads([common::CREATED])
         .generate(common::created),
         F::gauge(
             "kube_replicaset_status_replicas",
-            "Number of pods the replica set has.",
+            "Number of pods of the ReplicaSet.",
         )
         .stable()
         .reads(["status.replicas"])
         .generate(or_zero(status, |status| status.replicas)),
         F::gauge(
             "kube_replicaset_status_fully_labeled_replicas",
-            "Number of its pods that have all labels of the pod template.",
+            "Number of pods of the ReplicaSet that have all labels of its pod template.",
         )
         .stable()
         .reads(["status.fullyLabeledReplicas"])
         .generate(or_zero(status, |status| status.fully_labeled_replicas)),
         F::gauge(
             "kube_replicaset_status_ready_replicas",
-            "Number of its pods that are ready.",
+            "Number of ready pods of the ReplicaSet.",
         )
         .stable()
         .reads(["status.readyReplicas"])
         .generate(or_zero(status, |status| status.ready_replicas)),
         F::gauge(
             "kube_replicaset_status_terminating_replicas",
-            "Number of its pods that are shutting down; absent where the cluster does not count \
-             them.",
+            "Number of terminating pods of the ReplicaSet; absent if the cluster does not \
+             report it.",
         )
         .reads(["status.terminatingReplicas"])
         .generate(if_present(status, |status| status.terminating_replicas)),
         F::gauge(
             "kube_replicaset_status_observed_generation",
-            "Newest generation of the replica set that its controller has acted on.",
+            "Latest generation of the ReplicaSet that its controller has observed.",
         )
         .stable()
         .reads(["status.observedGeneration"])
         .generate(or_zero(status, |status| status.observed_generation)),
         F::gauge(
             "kube_replicaset_spec_replicas",
-            "Number of pods the replica set should have; absent where it does not say.",
+            "Desired number of pods of the ReplicaSet; absent if not set.",
         )
         .stable()
         .reads(["spec.replicas"])
         .generate(if_present(spec, |spec| spec.replicas)),
         F::gauge(
             "kube_replicaset_metadata_generation",
-            "Generation of the replica set, which grows with every change of its spec.",
+            "Generation of the ReplicaSet, a number that increases when its spec changes.",
         )
         .stable()
         .reads([common::GENERATION])
         .generate(common::generation),
         F::gauge(
             "kube_replicaset_owner",
-            "Always 1, one sample per owner of the replica set; one with empty labels where it has \
-             none.",
+            "Always 1 for each owner of the ReplicaSet, or once with empty labels if it has no \
+             owner.",
         )
         .stable()
         .labels(["owner_kind", "owner_name", "owner_is_controller"])
@@ -84,10 +84,10 @@ pub fn replicasets() -> Collector<ReplicaSet> {
         .generate(common::owners),
         common::annotations(
             "kube_replicaset_annotations",
-            "replica set",
+            "ReplicaSet",
             Stability::Alpha,
         ),
-        common::labels("kube_replicaset_labels", "replica set", Stability::Stable),
+        common::labels("kube_replicaset_labels", "ReplicaSet", Stability::Stable),
     ])
 }
 

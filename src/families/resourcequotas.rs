@@ -20,22 +20,30 @@ pub fn resourcequotas() -> Collector<ResourceQuota> {
     Collector::new().families([
         F::gauge(
             "kube_resourcequota_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the ResourceQuota was created, in seconds.",
         )
         .stable()
         .reads([common::CREATED])
         .generate(common::created),
         F::gauge(
             "kube_resourcequota",
-            "Per resource, the enforced limit (type `hard`) and what is used of it (type `used`), \
-             in cores, bytes or pieces.",
+            "Quota of each `resource`, in cores, bytes or counts: `type` hard is the enforced \
+             limit, used is the current usage.",
         )
         .stable()
         .labels(["resource", "type"])
         .reads(["status.hard", "status.used"])
         .generate(quota),
-        common::annotations("kube_resourcequota_annotations", "quota", Stability::Alpha),
-        common::labels("kube_resourcequota_labels", "quota", Stability::Stable),
+        common::annotations(
+            "kube_resourcequota_annotations",
+            "ResourceQuota",
+            Stability::Alpha,
+        ),
+        common::labels(
+            "kube_resourcequota_labels",
+            "ResourceQuota",
+            Stability::Stable,
+        ),
     ])
 }
 

@@ -17,11 +17,16 @@ use crate::{Collector, Family};
 pub fn rolebindings() -> Collector<RoleBinding> {
     type F = Family<RoleBinding>;
     Collector::new().families([
-        common::annotations("kube_rolebinding_annotations", "role binding", Stability::Alpha),
-        common::labels("kube_rolebinding_labels", "role binding", Stability::Alpha),
+        common::annotations(
+            "kube_rolebinding_annotations",
+            "RoleBinding",
+            Stability::Alpha,
+        ),
+        common::labels("kube_rolebinding_labels", "RoleBinding", Stability::Alpha),
         F::gauge(
             "kube_rolebinding_info",
-            "Always 1: the role binding exists; the labels name the role it grants.",
+            "Always 1 for each RoleBinding; the labels name the Role or ClusterRole that it \
+             grants.",
         )
         .labels(["roleref_kind", "roleref_name"])
         .reads(["roleRef.kind", "roleRef.name"])
@@ -30,13 +35,16 @@ pub fn rolebindings() -> Collector<RoleBinding> {
                 .label("roleref_name", &binding.role_ref.name)
                 .value(1);
         }),
-        F::gauge("kube_rolebinding_created", "Unix time of creation, in seconds.")
-            .reads([common::CREATED])
-            .generate(common::created),
+        F::gauge(
+            "kube_rolebinding_created",
+            "Unix time when the RoleBinding was created, in seconds.",
+        )
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_rolebinding_metadata_resource_version",
-            "Resource version of the role binding, which grows with every change; absent where it is not a \
-             decimal integer.",
+            "Resource version of the RoleBinding, which changes with every update; absent if it \
+             is not a decimal integer.",
         )
         .reads_identity_only()
         .generate(common::version),

@@ -19,16 +19,19 @@ pub fn roles() -> Collector<Role> {
     Collector::new().families([
         common::annotations("kube_role_annotations", "role", Stability::Alpha),
         common::labels("kube_role_labels", "role", Stability::Alpha),
-        F::gauge("kube_role_info", "Always 1: the role exists.")
+        F::gauge("kube_role_info", "Always 1 for each role.")
             .reads_identity_only()
             .generate(common::always),
-        F::gauge("kube_role_created", "Unix time of creation, in seconds.")
-            .reads([common::CREATED])
-            .generate(common::created),
+        F::gauge(
+            "kube_role_created",
+            "Unix time when the role was created, in seconds.",
+        )
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_role_metadata_resource_version",
-            "Resource version of the role, which grows with every change; absent where it is not a \
-             decimal integer.",
+            "Resource version of the role, which changes with every update; absent if it is not \
+             a decimal integer.",
         )
         .reads_identity_only()
         .generate(common::version),

@@ -17,13 +17,13 @@ use crate::{Collector, Family};
 pub fn secrets() -> Collector<Secret> {
     type F = Family<Secret>;
     Collector::new().families([
-        F::gauge("kube_secret_info", "Always 1: the secret exists.")
+        F::gauge("kube_secret_info", "Always 1 for each secret.")
             .stable()
             .reads_identity_only()
             .generate(common::always),
         F::gauge(
             "kube_secret_type",
-            "Always 1; `type` is the type of the secret, empty where it has none.",
+            "Always 1 for each secret; `type` is its type, such as Opaque or kubernetes.io/tls.",
         )
         .stable()
         .labels(["type"])
@@ -31,20 +31,23 @@ pub fn secrets() -> Collector<Secret> {
         .generate(|secret, s| s.label("type", secret.type_.as_ref()).value(1)),
         common::annotations("kube_secret_annotations", "secret", Stability::Alpha),
         common::labels("kube_secret_labels", "secret", Stability::Stable),
-        F::gauge("kube_secret_created", "Unix time of creation, in seconds.")
-            .stable()
-            .reads([common::CREATED])
-            .generate(common::created),
+        F::gauge(
+            "kube_secret_created",
+            "Unix time when the secret was created, in seconds.",
+        )
+        .stable()
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_secret_metadata_resource_version",
-            "Resource version of the secret, which grows with every change; absent where it is \
+            "Resource version of the secret, which changes with every update; absent if it is \
              not a decimal integer.",
         )
         .reads_identity_only()
         .generate(common::version),
         F::gauge(
             "kube_secret_owner",
-            "Always 1, one sample per owner of the secret; one with empty labels where it has none.",
+            "Always 1 for each owner of the secret, or once with empty labels if it has no owner.",
         )
         .labels(["owner_kind", "owner_name", "owner_is_controller"])
         .reads([common::OWNERS])

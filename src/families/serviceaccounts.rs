@@ -19,8 +19,8 @@ pub fn serviceaccounts() -> Collector<ServiceAccount> {
     Collector::new().uid_label("uid").families([
         F::gauge(
             "kube_serviceaccount_info",
-            "Always 1; `automount_token` says whether pods get the account's token, empty where \
-             the account leaves it open.",
+            "Always 1 for each ServiceAccount; `automount_token` is true if pods mount its \
+             token, empty if not set.",
         )
         .labels(["automount_token"])
         .reads(["automountServiceAccountToken"])
@@ -30,39 +30,41 @@ pub fn serviceaccounts() -> Collector<ServiceAccount> {
         }),
         F::gauge(
             "kube_serviceaccount_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the ServiceAccount was created, in seconds.",
         )
         .reads([common::CREATED])
         .generate(common::created),
         F::gauge(
             "kube_serviceaccount_deleted",
-            "Unix time from which the service account is being deleted, in seconds; absent before.",
+            "Unix time when the ServiceAccount is due for deletion, in seconds; absent until \
+             deletion is requested.",
         )
         .reads([common::DELETED])
         .generate(common::deleted),
         F::gauge(
             "kube_serviceaccount_secret",
-            "Always 1, one sample per secret that pods of the service account may use; `name` is \
-             the secret.",
+            "Always 1 for each secret that pods of the ServiceAccount may use; `name` is the \
+             secret. Absent without secrets.",
         )
         .labels(["name"])
         .reads(["secrets.name"])
         .generate(secrets),
         F::gauge(
             "kube_serviceaccount_image_pull_secret",
-            "Always 1, one sample per secret with which images are pulled; `name` is the secret.",
+            "Always 1 for each image pull secret of the ServiceAccount; `name` is the secret. \
+             Absent without secrets.",
         )
         .labels(["name"])
         .reads(["imagePullSecrets.name"])
         .generate(image_pull_secrets),
         common::annotations(
             "kube_serviceaccount_annotations",
-            "service account",
+            "ServiceAccount",
             Stability::Alpha,
         ),
         common::labels(
             "kube_serviceaccount_labels",
-            "service account",
+            "ServiceAccount",
             Stability::Alpha,
         ),
     ])

@@ -19,8 +19,8 @@ pub fn services() -> Collector<Service> {
     Collector::new().uid_label("uid").families([
         F::gauge(
             "kube_service_info",
-            "Always 1; the labels are addresses and traffic policy of the service, each empty \
-             where it has none.",
+            "Always 1 for each service; the labels are its addresses and external traffic \
+             policy, empty if not set.",
         )
         .stable()
         .labels([
@@ -36,13 +36,17 @@ pub fn services() -> Collector<Service> {
             "spec.externalTrafficPolicy",
         ])
         .generate(info),
-        F::gauge("kube_service_created", "Unix time of creation, in seconds.")
-            .stable()
-            .reads([common::CREATED])
-            .generate(common::created),
+        F::gauge(
+            "kube_service_created",
+            "Unix time when the service was created, in seconds.",
+        )
+        .stable()
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_service_spec_type",
-            "Always 1; `type` is the type of the service, empty where it has none.",
+            "Always 1 for each service; `type` is ClusterIP, NodePort, LoadBalancer or \
+             ExternalName.",
         )
         .stable()
         .labels(["type"])
@@ -55,7 +59,7 @@ pub fn services() -> Collector<Service> {
         common::labels("kube_service_labels", "service", Stability::Stable),
         F::gauge(
             "kube_service_spec_external_ip",
-            "Always 1, one sample per address outside the cluster on which the service listens.",
+            "Always 1 for each external IP address of the service; absent without one.",
         )
         .stable()
         .labels(["external_ip"])
@@ -63,8 +67,8 @@ pub fn services() -> Collector<Service> {
         .generate(external_ips),
         F::gauge(
             "kube_service_status_load_balancer_ingress",
-            "Always 1, one sample per ingress point of the load balancer, an address or a host \
-             name; absent until there is one.",
+            "Always 1 for each load balancer ingress point of the service, an IP address or \
+             host name; absent until there is one.",
         )
         .stable()
         .labels(["ip", "hostname"])
@@ -75,7 +79,8 @@ pub fn services() -> Collector<Service> {
         .generate(load_balancer_ingress),
         F::gauge(
             "kube_service_deletion_timestamp",
-            "Unix time from which the service is being deleted, in seconds; absent before.",
+            "Unix time when the service is due for deletion, in seconds; absent until deletion \
+             is requested.",
         )
         .reads([common::DELETED])
         .generate(common::deleted),

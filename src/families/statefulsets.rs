@@ -17,59 +17,67 @@ use crate::{Collector, Family};
 pub fn statefulsets() -> Collector<StatefulSet> {
     type F = Family<StatefulSet>;
     Collector::new().families([
-        F::gauge("kube_statefulset_created", "Unix time of creation, in seconds.")
-            .stable()
-            .reads([common::CREATED])
-            .generate(common::created),
+        F::gauge(
+            "kube_statefulset_created",
+            "Unix time when the StatefulSet was created, in seconds.",
+        )
+        .stable()
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_statefulset_status_replicas",
-            "Number of pods that the stateful set's controller has created.",
+            "Number of pods that the controller of the StatefulSet has created.",
         )
         .stable()
         .reads(["status.replicas"])
         .generate(or_zero(status, |status| status.replicas)),
         F::gauge(
             "kube_statefulset_status_replicas_available",
-            "Number of its pods that have been ready for at least minReadySeconds.",
+            "Number of available pods of the StatefulSet: ready for at least minReadySeconds.",
         )
         .stable()
         .reads(["status.availableReplicas"])
         .generate(or_zero(status, |status| status.available_replicas)),
         F::gauge(
             "kube_statefulset_status_replicas_current",
-            "Number of its pods that have the current revision, from which an update starts.",
+            "Number of pods of the StatefulSet that have the current revision, the one before \
+             an update.",
         )
         .stable()
         .reads(["status.currentReplicas"])
         .generate(or_zero(status, |status| status.current_replicas)),
-        F::gauge("kube_statefulset_status_replicas_ready", "Number of its pods that are ready.")
-            .stable()
-            .reads(["status.readyReplicas"])
-            .generate(or_zero(status, |status| status.ready_replicas)),
+        F::gauge(
+            "kube_statefulset_status_replicas_ready",
+            "Number of ready pods of the StatefulSet.",
+        )
+        .stable()
+        .reads(["status.readyReplicas"])
+        .generate(or_zero(status, |status| status.ready_replicas)),
         F::gauge(
             "kube_statefulset_status_replicas_updated",
-            "Number of its pods that have the update revision, to which an update leads.",
+            "Number of pods of the StatefulSet that have the update revision, the target of an \
+             update.",
         )
         .stable()
         .reads(["status.updatedReplicas"])
         .generate(or_zero(status, |status| status.updated_replicas)),
         F::gauge(
             "kube_statefulset_status_observed_generation",
-            "Newest generation of the stateful set that its controller has acted on.",
+            "Latest generation of the StatefulSet that its controller has observed.",
         )
         .stable()
         .reads(["status.observedGeneration"])
         .generate(or_zero(status, |status| status.observed_generation)),
         F::gauge(
             "kube_statefulset_replicas",
-            "Number of pods the stateful set should have; absent where it does not say.",
+            "Desired number of pods of the StatefulSet; absent if not set.",
         )
         .stable()
         .reads(["spec.replicas"])
         .generate(if_present(spec, |spec| spec.replicas)),
         F::gauge(
             "kube_statefulset_ordinals_start",
-            "Number from which the set's pods are counted; absent where the set does not choose it.",
+            "First ordinal in the pod names of the StatefulSet; absent if not set, which means 0.",
         )
         .stable()
         .reads(["spec.ordinals.start"])
@@ -79,15 +87,15 @@ pub fn statefulsets() -> Collector<StatefulSet> {
         })),
         F::gauge(
             "kube_statefulset_metadata_generation",
-            "Generation of the stateful set, which grows with every change of its spec.",
+            "Generation of the StatefulSet, a number that increases when its spec changes.",
         )
         .stable()
         .reads([common::GENERATION])
         .generate(common::generation),
         F::gauge(
             "kube_statefulset_persistentvolumeclaim_retention_policy",
-            "Always 1: what happens to the claims of the set's pods when it is deleted or scaled \
-             down; absent without a policy.",
+            "Always 1; the labels say whether PersistentVolumeClaims are retained or deleted \
+             with the StatefulSet or its pods. Absent without a policy.",
         )
         .stable()
         .labels(["when_deleted", "when_scaled"])
@@ -96,11 +104,16 @@ pub fn statefulsets() -> Collector<StatefulSet> {
             "spec.persistentVolumeClaimRetentionPolicy.whenScaled",
         ])
         .generate(retention_policy),
-        common::annotations("kube_statefulset_annotations", "stateful set", Stability::Stable),
-        common::labels("kube_statefulset_labels", "stateful set", Stability::Stable),
+        common::annotations(
+            "kube_statefulset_annotations",
+            "StatefulSet",
+            Stability::Stable,
+        ),
+        common::labels("kube_statefulset_labels", "StatefulSet", Stability::Stable),
         F::gauge(
             "kube_statefulset_status_current_revision",
-            "Always 1: name of the revision from which an update starts.",
+            "Always 1 for each StatefulSet; `revision` is its current revision, the one before \
+             an update.",
         )
         .stable()
         .labels(["revision"])
@@ -111,8 +124,8 @@ pub fn statefulsets() -> Collector<StatefulSet> {
         }),
         F::gauge(
             "kube_statefulset_status_update_revision",
-            "Always 1: name of the revision to which an update leads, the current one where none \
-             is under way.",
+            "Always 1 for each StatefulSet; `revision` is its update revision, equal to the \
+             current revision when no update runs.",
         )
         .stable()
         .labels(["revision"])
@@ -123,8 +136,8 @@ pub fn statefulsets() -> Collector<StatefulSet> {
         }),
         F::gauge(
             "kube_statefulset_deletion_timestamp",
-            "Unix time from which the stateful set is to be deleted, in seconds; absent where it \
-             is to stay.",
+            "Unix time when the StatefulSet is due for deletion, in seconds; absent until \
+             deletion is requested.",
         )
         .stable()
         .reads([common::DELETED])

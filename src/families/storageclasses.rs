@@ -19,8 +19,8 @@ pub fn storageclasses() -> Collector<StorageClass> {
     Collector::new().families([
         F::gauge(
             "kube_storageclass_info",
-            "Always 1: provisioner of the class, what happens to released volumes, and when \
-             volumes are bound.",
+            "Always 1 for each StorageClass; the labels are its provisioner, reclaim policy and \
+             volume binding mode.",
         )
         .stable()
         .labels(["provisioner", "reclaim_policy", "volume_binding_mode"])
@@ -35,12 +35,20 @@ pub fn storageclasses() -> Collector<StorageClass> {
         }),
         F::gauge(
             "kube_storageclass_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the StorageClass was created, in seconds.",
         )
         .stable()
         .reads([common::CREATED])
         .generate(common::created),
-        common::annotations("kube_storageclass_annotations", "class", Stability::Alpha),
-        common::labels("kube_storageclass_labels", "class", Stability::Stable),
+        common::annotations(
+            "kube_storageclass_annotations",
+            "StorageClass",
+            Stability::Alpha,
+        ),
+        common::labels(
+            "kube_storageclass_labels",
+            "StorageClass",
+            Stability::Stable,
+        ),
     ])
 }

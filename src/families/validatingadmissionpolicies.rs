@@ -18,8 +18,8 @@ pub fn validatingadmissionpolicies() -> Collector<ValidatingAdmissionPolicy> {
     admission::collector("validatingadmissionpolicy").families([
         F::gauge(
             "kube_validatingadmissionpolicy_info",
-            "Always 1: the policy exists; the labels tell the kind of its parameters and what \
-             happens where it fails.",
+            "Always 1 for each ValidatingAdmissionPolicy; the labels are its parameter kind and \
+             failure policy.",
         )
         .labels(["param_api_version", "param_kind", "failure_policy"])
         .reads([
@@ -38,7 +38,7 @@ pub fn validatingadmissionpolicies() -> Collector<ValidatingAdmissionPolicy> {
         }),
         F::gauge(
             "kube_validatingadmissionpolicy_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the ValidatingAdmissionPolicy was created, in seconds.",
         )
         .reads([common::CREATED])
         .generate(common::created),

@@ -20,8 +20,8 @@ pub fn validatingadmissionpolicybindings() -> Collector<ValidatingAdmissionPolic
     admission::collector("validatingadmissionpolicybinding").families([
         F::gauge(
             "kube_validatingadmissionpolicybinding_info",
-            "Always 1: the binding exists; the labels tell its policy, the object with the \
-             parameters and what happens where that is missing.",
+            "Always 1 for each ValidatingAdmissionPolicyBinding; the labels are its policy, its \
+             parameter object and the action if that object is missing.",
         )
         .labels([
             "policy_name",
@@ -42,14 +42,14 @@ pub fn validatingadmissionpolicybindings() -> Collector<ValidatingAdmissionPolic
         }),
         F::gauge(
             "kube_validatingadmissionpolicybinding_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the ValidatingAdmissionPolicyBinding was created, in seconds.",
         )
         .reads([common::CREATED])
         .generate(common::created),
         F::gauge(
             "kube_validatingadmissionpolicybinding_validation_action",
-            "Always 1 for each action taken on a request that the policy finds invalid; actions \
-             that are not taken are absent.",
+            "Always 1 for each validation action of the binding: Deny, Warn or Audit. Absent \
+             for other actions.",
         )
         .labels(["action"])
         .reads(["spec.validationActions"])

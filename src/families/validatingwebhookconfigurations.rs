@@ -18,27 +18,27 @@ pub fn validatingwebhookconfigurations() -> Collector<ValidatingWebhookConfigura
     admission::collector("validatingwebhookconfiguration").families([
         F::gauge(
             "kube_validatingwebhookconfiguration_info",
-            "Always 1: the configuration exists.",
+            "Always 1 for each ValidatingWebhookConfiguration.",
         )
         .reads_identity_only()
         .generate(common::always),
         F::gauge(
             "kube_validatingwebhookconfiguration_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the ValidatingWebhookConfiguration was created, in seconds.",
         )
         .reads([common::CREATED])
         .generate(common::created),
         F::gauge(
             "kube_validatingwebhookconfiguration_metadata_resource_version",
-            "Resource version of the configuration, which grows with every change; absent where \
-             it is not a decimal integer.",
+            "Resource version of the ValidatingWebhookConfiguration, which changes with every \
+             update; absent if it is not a decimal integer.",
         )
         .reads_identity_only()
         .generate(common::version),
         F::gauge(
             "kube_validatingwebhookconfiguration_webhook_clientconfig_service",
-            "Always 1 for each webhook, with the service it calls; the service is empty where the \
-             webhook calls a URL.",
+            "Always 1 for each validating webhook; the labels name the service that it calls, \
+             empty if it calls a URL.",
         )
         .labels(["webhook_name", "service_name", "service_namespace"])
         .reads([

@@ -18,7 +18,8 @@ pub fn volumeattachments() -> Collector<VolumeAttachment> {
     Collector::new().families([
         F::gauge(
             "kube_volumeattachment_labels",
-            "All labels of the attachment, whatever the label allowlist says.",
+            "Always 1; `label_*` are all labels of the VolumeAttachment. The label allowlist \
+             does not apply.",
         )
         .labels(["label_*"])
         .reads(["metadata.labels"])
@@ -28,7 +29,8 @@ pub fn volumeattachments() -> Collector<VolumeAttachment> {
         }),
         F::gauge(
             "kube_volumeattachment_info",
-            "Always 1: driver that attaches the volume, and node it is meant for.",
+            "Always 1 for each VolumeAttachment; the labels are its attacher (CSI driver) and \
+             node.",
         )
         .labels(["attacher", "node"])
         .reads(["spec.attacher", "spec.nodeName"])
@@ -39,13 +41,13 @@ pub fn volumeattachments() -> Collector<VolumeAttachment> {
         }),
         F::gauge(
             "kube_volumeattachment_created",
-            "Unix time of creation, in seconds.",
+            "Unix time when the VolumeAttachment was created, in seconds.",
         )
         .reads([common::CREATED])
         .generate(common::created),
         F::gauge(
             "kube_volumeattachment_spec_source_persistentvolume",
-            "Always 1: persistent volume to attach; absent for a volume that is described inline.",
+            "Always 1; `volumename` is the PersistentVolume to attach. Absent for inline volumes.",
         )
         .labels(["volumename"])
         .reads(["spec.source.persistentVolumeName"])
@@ -56,7 +58,7 @@ pub fn volumeattachments() -> Collector<VolumeAttachment> {
         }),
         F::gauge(
             "kube_volumeattachment_status_attached",
-            "Whether the volume is attached: 1 or 0.",
+            "1 if the volume is attached to the node, otherwise 0.",
         )
         .reads(["status.attached"])
         .generate(|attachment, s| {
@@ -69,7 +71,8 @@ pub fn volumeattachments() -> Collector<VolumeAttachment> {
         }),
         F::gauge(
             "kube_volumeattachment_status_attachment_metadata",
-            "Always 1: what the driver reported of the attachment, each entry as a label.",
+            "Always 1 for each VolumeAttachment; `metadata_*` is the metadata that the attacher \
+             returned.",
         )
         .labels(["metadata_*"])
         .reads(["status.attachmentMetadata"])

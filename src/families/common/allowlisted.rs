@@ -15,8 +15,10 @@ pub(in crate::families) fn labels<K: Resource>(
     noun: &str,
     stability: Stability,
 ) -> Family<K> {
-    let help =
-        format!("Labels of the {noun} that the label allowlist selects; absent without one.");
+    let help = format!(
+        "Always 1; `label_*` are the labels of the {noun} that the label allowlist selects. \
+         Absent without an allowlist for the resource."
+    );
     family(name, help, stability)
         .labels(["label_*"])
         .reads(["metadata.labels"])
@@ -33,7 +35,8 @@ pub(in crate::families) fn annotations<K: Resource>(
     stability: Stability,
 ) -> Family<K> {
     let help = format!(
-        "Annotations of the {noun} that the annotation allowlist selects; absent without one."
+        "Always 1; `annotation_*` are the annotations of the {noun} that the annotation allowlist \
+         selects. Absent without an allowlist for the resource."
     );
     family(name, help, stability)
         .labels(["annotation_*"])

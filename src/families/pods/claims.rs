@@ -16,8 +16,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
     vec![
         F::gauge(
             "kube_pod_resourceclaim_info",
-            "Always 1, one sample per claim of the pod to devices; `resourceclaim_name` is empty \
-             until a claim is made from its template.",
+            "Always 1 for each ResourceClaim of the pod (dynamic resource allocation); \
+             `resourceclaim_name` is empty until the claim exists.",
         )
         .labels([
             "claim_name",
@@ -34,8 +34,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(resource_claims),
         F::gauge(
             "kube_pod_spec_volumes_persistentvolumeclaims_info",
-            "Always 1, one sample per volume of the pod that a persistent volume claim backs; \
-             `ephemeral` says whether the claim was made for the pod.",
+            "Always 1 for each PersistentVolumeClaim (PVC) volume of the pod; `ephemeral` is \
+             true if the claim belongs to the pod.",
         )
         .stable()
         .labels(["volume", "persistentvolumeclaim", "ephemeral"])
@@ -47,8 +47,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| claims(pod, s, |_| true)),
         F::gauge(
             "kube_pod_spec_volumes_persistentvolumeclaims_readonly",
-            "Whether the pod forces its volume from a persistent volume claim to be read-only: 1 \
-             or 0.",
+            "1 if the pod mounts the PersistentVolumeClaim (PVC) volume read-only, otherwise 0; \
+             always 0 for ephemeral volumes.",
         )
         .stable()
         .labels(["volume", "persistentvolumeclaim", "ephemeral"])

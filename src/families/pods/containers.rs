@@ -15,8 +15,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
     vec![
         F::gauge(
             "kube_pod_container_info",
-            "Always 1; the labels are images and identifiers of the container, absent until it \
-             has a status.",
+            "Always 1 for each container; the labels are its image, image ID and container ID. \
+             Absent until the container has a status.",
         )
         .stable()
         .labels([
@@ -40,8 +40,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         }),
         F::gauge(
             "kube_pod_container_resource_limits",
-            "Most of a resource that the container may use, by resource: cores, bytes or a \
-             plain count, as `unit` says; absent where there is no limit.",
+            "Resource limits of the container (cpu limit, memory limit, ...); `unit` is core, \
+             byte or integer. Absent for resources without a limit.",
         )
         .stable()
         .labels(["container", "node", "resource", "unit"])
@@ -53,8 +53,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::limits(pod, containers(pod), s)),
         F::gauge(
             "kube_pod_container_resource_requests",
-            "Share of a resource that the container asks for, by resource: cores, bytes or a \
-             plain count, as `unit` says; absent where it asks for none.",
+            "Resources that the container requests (cpu request, memory request, ...); `unit` \
+             is core, byte or integer. Absent for resources without a request.",
         )
         .stable()
         .labels(["container", "node", "resource", "unit"])
@@ -66,7 +66,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::requests(pod, containers(pod), s)),
         F::gauge(
             "kube_pod_container_state_started",
-            "Unix time at which the container was started, in seconds; absent while it waits.",
+            "Unix time when the running or terminated container started, in seconds; absent \
+             while it is waiting.",
         )
         .stable()
         .labels(["container"])
@@ -78,8 +79,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::state_started(container_statuses(pod), s)),
         F::gauge(
             "kube_pod_container_status_last_terminated_reason",
-            "Always 1; `reason` is why the container ended before it was last restarted. \
-             Absent where it was not.",
+            "Always 1; `reason` is why the previous run of the container terminated, such as \
+             OOMKilled or Error. Absent before the first restart.",
         )
         .labels(["container", "reason"])
         .reads([
@@ -89,8 +90,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::last_terminated_reason(container_statuses(pod), s)),
         F::gauge(
             "kube_pod_container_status_last_terminated_exitcode",
-            "Exit code with which the container ended before it was last restarted; absent \
-             where it was not.",
+            "Exit code of the previous run of the container (137: SIGKILL, as after OOMKilled); \
+             absent before the first restart.",
         )
         .labels(["container"])
         .reads([
@@ -100,8 +101,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::last_terminated_exit_code(container_statuses(pod), s)),
         F::gauge(
             "kube_pod_container_status_last_terminated_timestamp",
-            "Unix time at which the container ended before it was last restarted, in seconds; \
-             absent where it was not.",
+            "Unix time when the previous run of the container terminated, in seconds; absent \
+             before the first restart.",
         )
         .labels(["container"])
         .reads([
@@ -111,7 +112,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::last_terminated_time(container_statuses(pod), s)),
         F::gauge(
             "kube_pod_container_status_ready",
-            "Whether the container is ready: 1 or 0.",
+            "1 if the container passes its readiness checks, otherwise 0; absent until the \
+             container has a status.",
         )
         .stable()
         .labels(["container"])
@@ -122,7 +124,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::ready(container_statuses(pod), s)),
         F::counter(
             "kube_pod_container_status_restarts_total",
-            "How often the container was restarted.",
+            "Number of restarts of the container, which rises in a CrashLoopBackOff; absent \
+             until the container has a status.",
         )
         .stable()
         .labels(["container"])
@@ -133,7 +136,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::restarts(container_statuses(pod), s)),
         F::gauge(
             "kube_pod_container_status_running",
-            "Whether the container runs: 1 or 0.",
+            "1 if the container is running, otherwise 0; absent until the container has a status.",
         )
         .stable()
         .labels(["container"])
@@ -144,7 +147,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::running(container_statuses(pod), s)),
         F::gauge(
             "kube_pod_container_status_terminated",
-            "Whether the container has ended: 1 or 0.",
+            "1 if the container is terminated, otherwise 0; absent until the container has a \
+             status.",
         )
         .stable()
         .labels(["container"])
@@ -155,7 +159,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::is_terminated(container_statuses(pod), s)),
         F::gauge(
             "kube_pod_container_status_terminated_reason",
-            "Always 1; `reason` is why the container has ended. Absent in other states.",
+            "Always 1; `reason` is why the container terminated, such as OOMKilled, Error or \
+             Completed. Absent unless it is terminated.",
         )
         .labels(["container", "reason"])
         .reads([
@@ -165,7 +170,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::terminated_reason(container_statuses(pod), s)),
         F::gauge(
             "kube_pod_container_status_waiting",
-            "Whether the container waits to be started: 1 or 0.",
+            "1 if the container is waiting to start, otherwise 0; absent until the container \
+             has a status.",
         )
         .stable()
         .labels(["container"])
@@ -176,7 +182,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::waiting(container_statuses(pod), s)),
         F::gauge(
             "kube_pod_container_status_waiting_reason",
-            "Always 1; `reason` is why the container waits. Absent in other states.",
+            "Always 1; `reason` is why the container is waiting, such as CrashLoopBackOff or \
+             ImagePullBackOff. Absent unless it is waiting.",
         )
         .stable()
         .labels(["container", "reason"])

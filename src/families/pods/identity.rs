@@ -14,8 +14,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
     vec![
         F::gauge(
             "kube_pod_info",
-            "Always 1; the labels are addresses, node, controller and priority class of the pod, \
-             each empty where it has none.",
+            "Always 1 for each pod; the labels are its IP addresses, node, controller and \
+             priority class, empty if not set.",
         )
         .stable()
         .labels([
@@ -38,7 +38,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(info),
         F::gauge(
             "kube_pod_ips",
-            "Always 1, one sample per address of the pod; `ip_family` is 4 or 6.",
+            "Always 1 for each IP address of the pod; `ip_family` is 4 or 6. Absent until the \
+             pod has an address.",
         )
         .labels(["ip", "ip_family"])
         .reads(["status.podIPs.ip"])

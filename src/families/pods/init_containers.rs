@@ -12,8 +12,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
     vec![
         F::gauge(
             "kube_pod_init_container_info",
-            "Always 1; the labels are images, identifiers and restart policy of the init \
-             container (`Always` makes it a sidecar), absent until it has a status.",
+            "Always 1 for each init container; the labels are its images, IDs and restart \
+             policy (`Always`: sidecar). Absent until the container has a status.",
         )
         .stable()
         .labels([
@@ -41,8 +41,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         }),
         F::gauge(
             "kube_pod_init_container_resource_limits",
-            "Most of a resource that the init container may use, by resource: cores, bytes or \
-             a plain count, as `unit` says; absent where there is no limit.",
+            "Resource limits of the init container (cpu limit, memory limit, ...); `unit` is \
+             core, byte or integer. Absent for resources without a limit.",
         )
         .labels(["container", "node", "resource", "unit"])
         .reads([
@@ -53,8 +53,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::limits(pod, init_containers(pod), s)),
         F::gauge(
             "kube_pod_init_container_resource_requests",
-            "Share of a resource that the init container asks for, by resource: cores, bytes \
-             or a plain count, as `unit` says; absent where it asks for none.",
+            "Resources that the init container requests (cpu request, memory request, ...); \
+             `unit` is core, byte or integer. Absent for resources without a request.",
         )
         .labels(["container", "node", "resource", "unit"])
         .reads([
@@ -65,8 +65,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::requests(pod, init_containers(pod), s)),
         F::gauge(
             "kube_pod_init_container_state_started",
-            "Unix time at which the init container was started, in seconds; absent while it \
-             waits.",
+            "Unix time when the running or terminated init container started, in seconds; \
+             absent while it is waiting.",
         )
         .labels(["container"])
         .reads([
@@ -77,8 +77,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::state_started(init_container_statuses(pod), s)),
         F::gauge(
             "kube_pod_init_container_status_last_terminated_reason",
-            "Always 1; `reason` is why the init container ended before it was last restarted. \
-             Absent where it was not.",
+            "Always 1; `reason` is why the previous run of the init container terminated, such \
+             as OOMKilled or Error. Absent before the first restart.",
         )
         .labels(["container", "reason"])
         .reads([
@@ -88,8 +88,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::last_terminated_reason(init_container_statuses(pod), s)),
         F::gauge(
             "kube_pod_init_container_status_last_terminated_exitcode",
-            "Exit code with which the init container ended before it was last restarted; \
-             absent where it was not.",
+            "Exit code of the previous run of the init container (137: SIGKILL, as after \
+             OOMKilled); absent before the first restart.",
         )
         .labels(["container"])
         .reads([
@@ -99,8 +99,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::last_terminated_exit_code(init_container_statuses(pod), s)),
         F::gauge(
             "kube_pod_init_container_status_last_terminated_timestamp",
-            "Unix time at which the init container ended before it was last restarted, in \
-             seconds; absent where it was not.",
+            "Unix time when the previous run of the init container terminated, in seconds; \
+             absent before the first restart.",
         )
         .labels(["container"])
         .reads([
@@ -110,7 +110,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::last_terminated_time(init_container_statuses(pod), s)),
         F::gauge(
             "kube_pod_init_container_status_ready",
-            "Whether the init container is ready: 1 or 0.",
+            "1 if the init container has completed or, as a sidecar, is ready, otherwise 0; \
+             absent until the container has a status.",
         )
         .stable()
         .labels(["container"])
@@ -121,7 +122,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::ready(init_container_statuses(pod), s)),
         F::counter(
             "kube_pod_init_container_status_restarts_total",
-            "How often the init container was restarted.",
+            "Number of restarts of the init container, which rises in a CrashLoopBackOff; \
+             absent until the container has a status.",
         )
         .stable()
         .labels(["container"])
@@ -132,7 +134,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::restarts(init_container_statuses(pod), s)),
         F::gauge(
             "kube_pod_init_container_status_running",
-            "Whether the init container runs: 1 or 0.",
+            "1 if the init container is running, otherwise 0; absent until the container has a \
+             status.",
         )
         .stable()
         .labels(["container"])
@@ -143,7 +146,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::running(init_container_statuses(pod), s)),
         F::gauge(
             "kube_pod_init_container_status_terminated",
-            "Whether the init container has ended: 1 or 0.",
+            "1 if the init container is terminated, otherwise 0; absent until the container has \
+             a status.",
         )
         .stable()
         .labels(["container"])
@@ -154,7 +158,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::is_terminated(init_container_statuses(pod), s)),
         F::gauge(
             "kube_pod_init_container_status_terminated_reason",
-            "Always 1; `reason` is why the init container has ended. Absent in other states.",
+            "Always 1; `reason` is why the init container terminated, such as OOMKilled, Error \
+             or Completed. Absent unless it is terminated.",
         )
         .labels(["container", "reason"])
         .reads([
@@ -164,7 +169,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::terminated_reason(init_container_statuses(pod), s)),
         F::gauge(
             "kube_pod_init_container_status_waiting",
-            "Whether the init container waits to be started: 1 or 0.",
+            "1 if the init container is waiting to start, otherwise 0; absent until the \
+             container has a status.",
         )
         .stable()
         .labels(["container"])
@@ -175,7 +181,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::waiting(init_container_statuses(pod), s)),
         F::gauge(
             "kube_pod_init_container_status_waiting_reason",
-            "Always 1; `reason` is why the init container waits. Absent in other states.",
+            "Always 1; `reason` is why the init container is waiting, such as CrashLoopBackOff \
+             or ImagePullBackOff. Absent unless it is waiting.",
         )
         .labels(["container", "reason"])
         .reads([

@@ -10,19 +10,23 @@ use crate::family::Stability;
 pub(super) fn families() -> Vec<Family<Pod>> {
     type F = Family<Pod>;
     vec![
-        F::gauge("kube_pod_created", "Unix time of creation, in seconds.")
-            .stable()
-            .reads([common::CREATED])
-            .generate(common::created),
+        F::gauge(
+            "kube_pod_created",
+            "Unix time when the pod was created, in seconds.",
+        )
+        .stable()
+        .reads([common::CREATED])
+        .generate(common::created),
         F::gauge(
             "kube_pod_deletion_timestamp",
-            "Unix time by which the pod is to be deleted, in seconds; absent before its deletion.",
+            "Unix time when the pod is due for deletion (request plus grace period), in \
+             seconds; absent until deletion is requested.",
         )
         .reads([common::DELETED])
         .generate(common::deleted),
         F::gauge(
             "kube_pod_owner",
-            "Always 1, one sample per owner of the pod; one with empty labels where it has none.",
+            "Always 1 for each owner of the pod, or once with empty labels if it has no owner.",
         )
         .stable()
         .labels(["owner_kind", "owner_name", "owner_is_controller"])

@@ -13,7 +13,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
     vec![
         F::gauge(
             "kube_pod_nodeselectors",
-            "Always 1; the labels are those that a node must have to run the pod.",
+            "Always 1 for each pod; `nodeselector_*` are the node labels that its node selector \
+             requires.",
         )
         .opt_in()
         .labels(["nodeselector_*"])
@@ -26,7 +27,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         }),
         F::gauge(
             "kube_pod_scheduler",
-            "Always 1; `name` is the scheduler that finds a node for the pod.",
+            "Always 1 for each pod; `name` is the scheduler that assigns it to a node.",
         )
         .labels(["name"])
         .reads(["spec.schedulerName"])
@@ -36,8 +37,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         }),
         F::gauge(
             "kube_pod_tolerations",
-            "Always 1, one sample per distinct toleration of the pod; `toleration_seconds` is \
-             empty where it holds for ever.",
+            "Always 1 for each distinct toleration of the pod; an empty `toleration_seconds` \
+             means no time limit.",
         )
         .labels(["key", "operator", "value", "effect", "toleration_seconds"])
         .reads([

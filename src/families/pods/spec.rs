@@ -12,8 +12,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
     vec![
         F::gauge(
             "kube_pod_overhead_cpu_cores",
-            "Processor time that running the pod costs besides its containers, in cores; absent \
-             where none is declared.",
+            "CPU overhead of the pod in addition to its containers, in cores; absent if the pod \
+             declares none.",
         )
         .reads(["spec.overhead.cpu"])
         .generate(|pod, s| {
@@ -22,8 +22,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         }),
         F::gauge(
             "kube_pod_overhead_memory_bytes",
-            "Memory that running the pod costs besides its containers, in bytes; absent where none \
-             is declared.",
+            "Memory overhead of the pod in addition to its containers, in bytes; absent if the \
+             pod declares none.",
         )
         .reads(["spec.overhead.memory"])
         .generate(|pod, s| {
@@ -32,7 +32,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         }),
         F::gauge(
             "kube_pod_restart_policy",
-            "Always 1; `type` is the restart policy of the pod's containers.",
+            "Always 1 for each pod; `type` is its restart policy: Always, OnFailure or Never.",
         )
         .stable()
         .labels(["type"])
@@ -43,8 +43,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         }),
         F::gauge(
             "kube_pod_runtimeclass_name_info",
-            "Always 1; `runtimeclass_name` is the runtime class of the pod. Absent where it has \
-             none.",
+            "Always 1 for each pod with a runtime class, `runtimeclass_name`; absent without one.",
         )
         .labels(["runtimeclass_name"])
         .reads(["spec.runtimeClassName"])
@@ -55,7 +54,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         }),
         F::gauge(
             "kube_pod_service_account",
-            "Always 1; `service_account` is the service account that the pod acts as.",
+            "Always 1 for each pod; `service_account` is the ServiceAccount that it uses.",
         )
         .labels(["service_account"])
         .reads(["spec.serviceAccountName"])

@@ -12,7 +12,7 @@ const PHASES: [&str; 5] = ["Pending", "Succeeded", "Failed", "Unknown", "Running
 
 const QOS_CLASSES: [&str; 3] = ["BestEffort", "Burstable", "Guaranteed"];
 
-/// The reasons that have a name of their own in `kube_pod_status_reason`.
+/// The reasons that `kube_pod_status_reason` names; all others are `Other`.
 const REASONS: [&str; 8] = [
     "Evicted",
     "NodeAffinity",
@@ -24,7 +24,7 @@ const REASONS: [&str; 8] = [
     "UnexpectedAdmissionError",
 ];
 
-/// The reasons that have a name of their own in `kube_pod_status_disruption_reason`.
+/// The reasons that `kube_pod_status_disruption_reason` names; all others are `Other`.
 const DISRUPTION_REASONS: [&str; 5] = [
     "PreemptionByScheduler",
     "DeletionByTaintManager",
@@ -52,7 +52,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
     vec![
         F::gauge(
             "kube_pod_start_time",
-            "Unix time at which a kubelet took the pod up, in seconds; absent before.",
+            "Unix time when the kubelet acknowledged the pod, before it pulled images, in \
+             seconds; absent until then.",
         )
         .stable()
         .reads(["status.startTime"])
@@ -63,16 +64,16 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         }),
         F::gauge(
             "kube_pod_completion_time",
-            "Unix time at which the last of the pod's containers that have ended did, in seconds; \
-             absent while none has.",
+            "Unix time when the last terminated container of the pod finished, in seconds; \
+             absent while no container is terminated.",
         )
         .stable()
         .reads(["status.containerStatuses.state.terminated.finishedAt"])
         .generate(completion_time),
         F::gauge(
             "kube_pod_status_phase",
-            "Phase of the pod, one sample per phase: 1 for the current one, else 0. Absent until \
-             it has one.",
+            "Phase of the pod (Pending, Running, Succeeded, Failed, Unknown): 1 for the current \
+             phase, otherwise 0. Absent until the pod has a phase.",
         )
         .stable()
         .labels(["phase"])
@@ -83,8 +84,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         }),
         F::gauge(
             "kube_pod_status_qos_class",
-            "Quality of service class of the pod, one sample per class: 1 for the pod's, else 0. \
-             Absent until it has one.",
+            "Quality of service (QoS) class of the pod: BestEffort, Burstable or Guaranteed. 1 \
+             for the current class, otherwise 0; absent until it is known.",
         )
         .labels(["qos_class"])
         .reads(["status.qosClass"])
@@ -94,8 +95,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         }),
         F::gauge(
             "kube_pod_status_ready",
-            "Whether the pod can serve requests: 1 for the status of its condition `Ready`, else \
-             0.",
+            "Ready condition of the pod: 1 for its current status (true, false, unknown), \
+             otherwise 0. Absent until the pod has the condition.",
         )
         .stable()
         .labels(["condition"])
@@ -103,28 +104,29 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| condition(pod, "Ready", s)),
         F::gauge(
             "kube_pod_status_ready_time",
-            "Unix time since which the pod is ready, in seconds; absent while it is not.",
+            "Unix time when the pod became ready, in seconds; absent while the pod is not ready.",
         )
         .reads(CONDITION_TIME)
         .generate(|pod, s| since(pod, "Ready", "True", s)),
         F::gauge(
             "kube_pod_status_initialized_time",
-            "Unix time at which all init containers of the pod had done their work, in seconds; \
-             absent before.",
+            "Unix time when all init containers of the pod completed, in seconds; absent until \
+             then.",
         )
         .reads(CONDITION_TIME)
         .generate(|pod, s| since(pod, "Initialized", "True", s)),
         F::gauge(
             "kube_pod_status_container_ready_time",
-            "Unix time since which all containers of the pod are ready, in seconds; absent while \
-             one is not.",
+            "Unix time when all containers of the pod became ready, in seconds; absent while \
+             any container is not ready.",
         )
         .reads(CONDITION_TIME)
         .generate(|pod, s| since(pod, "ContainersReady", "True", s)),
         F::gauge(
             "kube_pod_status_reason",
-            "Always 1, one sample per reason that the pod, a condition or an ended container \
-             gives; `Other` is any reason of the pod without a name here.",
+            "Always 1 for each status reason of the pod: Evicted, NodeAffinity, NodeLost, \
+             PreemptionByScheduler, SchedulingGated, Shutdown, TerminationByKubelet, \
+             UnexpectedAdmissionError or Other.",
         )
         .labels(["reason"])
         .reads([
@@ -135,15 +137,16 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(reasons),
         F::gauge(
             "kube_pod_status_disruption_reason",
-            "Always 1; `reason` is why the pod is, or was to be, ended from outside. Absent where \
-             nothing disrupts it.",
+            "Always 1; `reason` is why the pod is disrupted, such as EvictionByEvictionAPI \
+             (evicted) or PreemptionByScheduler. Absent without the condition DisruptionTarget.",
         )
         .labels(["reason"])
         .reads(["status.conditions.type", "status.conditions.reason"])
         .generate(disruption_reasons),
         F::gauge(
             "kube_pod_status_scheduled",
-            "Whether the pod has a node: 1 for the status of its condition `PodScheduled`, else 0.",
+            "PodScheduled condition of the pod: 1 for its current status (true, false, \
+             unknown), otherwise 0. Absent until the pod has the condition.",
         )
         .stable()
         .labels(["condition"])
@@ -151,14 +154,15 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| condition(pod, "PodScheduled", s)),
         F::gauge(
             "kube_pod_status_scheduled_time",
-            "Unix time at which the pod got its node, in seconds; absent before.",
+            "Unix time when the pod was scheduled to a node, in seconds; absent until then.",
         )
         .stable()
         .reads(CONDITION_TIME)
         .generate(|pod, s| since(pod, "PodScheduled", "True", s)),
         F::gauge(
             "kube_pod_status_unschedulable",
-            "1 while no node is found for the pod, or its scheduling is held back; else absent.",
+            "Always 1 for each unschedulable pod: pending because no node fits or a scheduling \
+             gate blocks it. Absent otherwise.",
         )
         .stable()
         .reads(CONDITION)
@@ -169,8 +173,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         }),
         F::gauge(
             "kube_pod_status_unscheduled_time",
-            "Unix time since which no node is found for the pod, in seconds; absent where it has \
-             one, or where the time is not told.",
+            "Unix time when the pod became unschedulable, in seconds; absent once it is \
+             scheduled, or if the time is unknown.",
         )
         .reads(CONDITION_TIME)
         .generate(|pod, s| since(pod, "PodScheduled", "False", s)),
