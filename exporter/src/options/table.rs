@@ -44,54 +44,59 @@ heading "Metrics", render: true {
     RESOURCES: Items = parse::items, {
         flag: "--resources", key: Some("resources"), form: Keys("LIST"), reload: NewInstance,
         default: Described(default_resources),
-        help: "Resources to export, by plural name",
+        help: "Resources to export, by plural name, such as `pods,nodes`",
         compat: Differs("with `--custom-resource-state-only`, an unknown name is a warning"),
     }
     METRIC_ALLOWLIST: Items = parse::items, {
         flag: "--metric-allowlist", key: Some("metric_allowlist"), form: Keys("LIST"), reload: NewInstance,
-        help: "Export only families whose name matches one of these regular expressions",
+        help: "Export only families whose name matches one of these regular expressions, such as \
+            `kube_pod_.*,kube_node_info`",
         compat: Differs("POSIX classes and `(?P<name>...)` work, too"),
     }
     METRIC_DENYLIST: Items = parse::items, {
         flag: "--metric-denylist", key: Some("metric_denylist"), form: Keys("LIST"), reload: NewInstance,
-        help: "Do not export families whose name matches one of these regular expressions",
+        help: "Do not export families whose name matches one of these regular expressions, such as \
+            `kube_secret_.*`",
         compat: Differs("POSIX classes and `(?P<name>...)` work, too"),
     }
     METRIC_OPT_IN_LIST: Items = parse::items, {
         flag: "--metric-opt-in-list", key: Some("metric_opt_in_list"),
         form: Keys("LIST"), reload: NewInstance,
-        help: "Export opt-in families whose name matches one of these regular expressions",
+        help: "Export opt-in families whose name matches one of these regular expressions, such as \
+            `kube_pod_nodeselectors`",
         compat: Differs("the same regular expressions as in `--metric-allowlist`, so look-around works"),
     }
     METRIC_LABELS_ALLOWLIST: Single<AllowlistConfig> = parse::allowlists, {
         flag: "--metric-labels-allowlist", key: Some("labels_allow_list"),
         form: Allowlists("ALLOWLIST"), reload: NewInstance,
-        help: "Labels of objects to export, such as `pods=[team,app.kubernetes.io/*],*=[env]`",
+        help: "Kubernetes labels to export per resource, such as `pods=[team,app.kubernetes.io/*],*=[env]`",
         compat: Differs("`*` anywhere in a list allows every key, with a warning if the list has other keys; \
             a pattern may have any number of `*`; ASCII only"),
     }
     METRIC_ANNOTATIONS_ALLOWLIST: Single<AllowlistConfig> = parse::allowlists, {
         flag: "--metric-annotations-allowlist", key: Some("annotations_allow_list"),
         form: Allowlists("ALLOWLIST"), reload: NewInstance,
-        help: "Annotations of objects to export, in the notation of --metric-labels-allowlist",
+        help: "Kubernetes annotations to export per resource, in the notation of --metric-labels-allowlist",
         compat: Differs("as `--metric-labels-allowlist`"),
     }
     NAMESPACES: Items = parse::items, {
         flag: "--namespaces", key: Some("namespaces"), form: List("LIST"), reload: NewInstance,
-        help: "Export only objects of these namespaces and cluster-scoped objects",
+        help: "Export only objects of these namespaces and cluster-scoped objects, such as `shop,payments`; \
+            empty means all",
         compat: Differs("a namespace that is given twice counts once"),
     }
     NAMESPACES_DENYLIST: Items = parse::items, {
         flag: "--namespaces-denylist", key: Some("namespaces_denylist"),
         form: List("LIST"), reload: NewInstance,
-        help: "Do not export objects of these namespaces",
+        help: "Do not export objects of these namespaces, such as `kube-system`",
     }
 }
 heading "Custom resources", render: true {
     CUSTOM_RESOURCE_STATE_CONFIG: Single<String> = parse::text, {
         flag: "--custom-resource-state-config", key: Some("custom_resource_config"),
         form: Value("YAML"), reload: NewInstance,
-        help: "Custom Resource State configuration as YAML text, which takes precedence over the file",
+        help: "Custom Resource State configuration as YAML text, which takes precedence over the \
+            configuration file",
         compat: Differs("the same samples (docs/reference/custom-resources.md lists where they differ); all errors end \
             the startup at once; entries for built-in kinds work, too"),
     }
@@ -105,38 +110,38 @@ heading "Custom resources", render: true {
     CUSTOM_RESOURCE_STATE_ONLY: Single<bool> = parse::switch, {
         flag: "--custom-resource-state-only", key: Some("custom_resources_only"),
         form: Switch, reload: NewInstance,
-        help: "Export custom resources only, no built-in resources",
+        help: "Export only custom resources, no built-in resources",
     }
     CONTINUE_WITHOUT_CUSTOM_RESOURCE_STATE_CONFIG_FILE: Single<bool> = parse::switch, {
         flag: "--continue-without-custom-resource-state-config-file",
         key: Some("continue_without_custom_resource_state_config_file"), form: Switch, reload: Live,
-        help: "Start without the Custom Resource State file and load it once it exists; start without its \
-            families that have errors",
+        help: "Start without the Custom Resource State configuration file, and load it once it exists; start \
+            without families that have errors",
         compat: Differs("same; at startup, families that have errors are left out alone"),
     }
 }
 heading "Sharding", render: true {
     SHARD: Single<u32> = parse::number, {
         flag: "--shard", key: Some("shard"), form: Value("INDEX"), default: Is("0"), reload: NewInstance,
-        help: "Zero-based index of this shard",
+        help: "Zero-based index of this shard, less than --total-shards",
         compat: Differs("a shard that cannot exist is refused"),
     }
     TOTAL_SHARDS: Single<u32> = parse::number, {
         flag: "--total-shards", key: Some("total_shards"),
         form: Value("NUMBER"), default: Is("1"), reload: NewInstance,
-        help: "Number of shards",
+        help: "Number of shards that share the objects; 1 disables sharding",
         compat: Differs("a shard that cannot exist is refused"),
     }
     SERVER_SIDE_SHARDING: Single<bool> = parse::switch, {
         flag: "--server-side-sharding", key: Some("server_side_sharding"), form: Switch, reload: NewInstance,
-        help: "Let the API server send each shard only its objects (set the same value on all shards)",
+        help: "Let the API server send each shard only its own objects; set the same value on all shards",
         compat: Added,
     }
 }
 heading "Sharding", render: false {
     POD: Single<Option<String>> = parse::optional_text, {
         flag: "--pod", key: Some("pod"), form: Value("NAME"), reload: NewInstance,
-        help: "Name of the pod of this exporter, whose StatefulSet determines the shard",
+        help: "Name of the pod of this exporter, such as `$(POD_NAME)`; its StatefulSet determines the shard",
         compat: Differs("when the number of shards changes, objects that stay are served without \
             interruption; if the StatefulSet of the pod cannot be found, the exporter stays alive, is not \
             ready and retries, where the Go program exits; `--pod` without `--pod-namespace`, or the \
@@ -144,26 +149,28 @@ heading "Sharding", render: false {
     }
     POD_NAMESPACE: Single<Option<String>> = parse::optional_text, {
         flag: "--pod-namespace", key: Some("namespace"), form: Value("NAME"), reload: NewInstance,
-        help: "Namespace of the pod of this exporter",
+        help: "Namespace of the pod of this exporter, such as `$(POD_NAMESPACE)`; required with --pod",
         compat: Differs("as `--pod`"),
     }
     SHARD_HANDOVER: Single<Option<Timeout>> = parse::optional_timeout, {
         flag: "--shard-handover", key: Some("shard_handover"),
         form: Value("DURATION"), default: Described(default_handover), reload: NewInstance,
-        help: "Time for which this shard still exports objects that another shard takes over; 0 disables it",
+        help: "Time for which this shard still exports objects that another shard takes over, such as `2m`; \
+            0 disables the hand-over",
         compat: Added,
     }
 }
 heading "Source of objects", render: false {
     MANIFESTS: Items = parse::items, {
         flag: "--manifests", key: Some("manifests"), form: List("LIST"), reload: NewInstance,
-        help: "Files or directories with manifests to export instead of a cluster, reloaded when they change",
+        help: "Files or directories with manifests to export instead of a cluster, reloaded when they \
+            change, such as `./manifests,extra.yaml`",
         compat: Added,
     }
     APISERVER: Single<Option<http::Uri>> = parse::optional_server, {
         flag: "--apiserver", key: Some("apiserver"), form: Value("URL"), reload: NewInstance,
         default: Described(|| "the server of the kubeconfig, or of the cluster of the pod".to_owned()),
-        help: "URL of the API server",
+        help: "URL of the API server, such as `https://10.0.0.1:6443`",
         compat: Differs("a URL without a scheme is `http://`, or `https://` if the kubeconfig has \
             certificates, as in the Go program; the exporter waits for a server that is down"),
     }
@@ -180,24 +187,26 @@ heading "Source of objects", render: false {
     }
     NODE: Single<Option<String>> = parse::optional_text, {
         flag: "--node", key: Some("node"), form: Value("NAME"), reload: NewInstance,
-        help: "Export only pods on this node, for one exporter per node",
+        help: "Export only pods on this node, such as `$(NODE_NAME)`, for a DaemonSet with one exporter per \
+            node",
         compat: Differs("selects pods; other namespaced resources are left out with a warning, where the Go \
             program fails"),
     }
     TRACK_UNSCHEDULED_PODS: Single<bool> = parse::switch, {
         flag: "--track-unscheduled-pods", key: Some("track_unscheduled_pods"),
         form: Switch, reload: NewInstance,
-        help: "Export only pods that are not assigned to a node, beside one exporter per node",
+        help: "Export only pods that are not scheduled to a node, for a single exporter in addition to one \
+            per node",
         compat: Differs("as `--node`"),
     }
     USE_APISERVER_CACHE: Single<bool> = parse::switch, {
         flag: "--use-apiserver-cache", key: Some("use_api_server_cache"), form: Switch, reload: NewInstance,
-        help: "Allow the API server to answer lists from its cache",
+        help: "Allow the API server to answer lists from its cache, which is cheaper and may be slightly stale",
         compat: Differs("streaming lists may start at any version, too"),
     }
     NO_WATCHLIST: Single<bool> = parse::switch, {
         flag: "--no-watchlist", key: Some("no_watchlist"), form: Switch, reload: NewInstance,
-        help: "Request lists in pages even if the API server supports streaming lists",
+        help: "Request lists in pages, even if the API server supports streaming lists",
         compat: Added,
     }
     LIST_DEADLINE: Single<Timeout> = parse::timeout, {
@@ -210,7 +219,8 @@ heading "Source of objects", render: false {
     READINESS: Single<ReadinessPolicy> = parse::readiness, {
         flag: "--readiness", key: Some("readiness"),
         form: Value("POLICY"), default: Is("default"), reload: NewInstance,
-        help: "Readiness policy: `default` tolerates resources that the API server refuses, `strict` does not",
+        help: "Readiness policy: `default` is ready if the API server refuses a resource (403, 404), \
+            `strict` is not",
         compat: Added,
     }
     READINESS_DEADLINE: Single<Timeout> = parse::timeout, {
@@ -236,7 +246,7 @@ heading "Source of objects", render: false {
 heading "Serving", render: false {
     HOST: Single<String> = parse::text, {
         flag: "--host", key: Some("host"), form: Value("ADDRESS"), default: Is("::"), reload: NewListener,
-        help: "Address of the metrics server",
+        help: "IP address of the metrics server; `::` accepts IPv4 and IPv6, `127.0.0.1` only local clients",
         compat: Differs("`0.0.0.0` on a machine without IPv6"),
     }
     PORT: Single<u16> = parse::port, {
@@ -247,7 +257,7 @@ heading "Serving", render: false {
     TELEMETRY_HOST: Single<String> = parse::text, {
         flag: "--telemetry-host", key: Some("telemetry_host"),
         form: Value("ADDRESS"), default: Is("::"), reload: NewListener,
-        help: "Address of the telemetry server, which serves the metrics and the state of the exporter",
+        help: "IP address of the telemetry server, which serves metrics and state of the exporter itself",
         compat: Differs("as `--host`"),
     }
     TELEMETRY_PORT: Single<u16> = parse::port, {
@@ -258,12 +268,12 @@ heading "Serving", render: false {
     }
     TLS_CONFIG: Single<Option<PathBuf>> = parse::optional_path, {
         flag: "--tls-config", key: Some("tls_config"), form: Value("FILE"), reload: Live,
-        help: "Web configuration file with TLS, client certificates and basic authentication",
+        help: "Web configuration file (YAML) with TLS, client certificates and basic authentication",
         compat: Differs("see below; an invalid file is refused at startup with its key"),
     }
     AUTH_FILTER: Single<bool> = parse::switch, {
         flag: "--auth-filter", key: Some("auth_filter"), form: Switch, reload: Live,
-        help: "Ask the API server whether the bearer token of a request may read the requested path",
+        help: "Require a bearer token, and ask the API server whether its user may read the requested path",
         compat: Differs("the answer to an invalid token is 401, to one without permission 403, and 503 if \
             the API server cannot be asked; every path but the health paths and a bare `/` (which then shows \
             no data) needs the token; refused with `basic_auth_users`, because no request can pass both"),
@@ -287,32 +297,32 @@ heading "Limits", render: false {
     SERVER_READ_TIMEOUT: Single<Timeout> = parse::timeout, {
         flag: "--server-read-timeout", key: Some("server_read_timeout"),
         form: Value("DURATION"), default: Is("1m"), reload: Live,
-        help: "Maximum time to read a request; 0 disables the limit",
+        help: "Maximum time to read a request, such as `30s`; 0 disables the limit",
         compat: Differs("for both ports; negative values disable the limit, too"),
     }
     SERVER_WRITE_TIMEOUT: Single<Timeout> = parse::timeout, {
         flag: "--server-write-timeout", key: Some("server_write_timeout"),
         form: Value("DURATION"), default: Is("1m"), reload: Live,
-        help: "Maximum time to write a response; 0 disables the limit",
+        help: "Maximum time to write a response, such as `30s`; 0 disables the limit",
         compat: Differs("as `--server-read-timeout`"),
     }
     SERVER_IDLE_TIMEOUT: Single<Timeout> = parse::timeout, {
         flag: "--server-idle-timeout", key: Some("server_idle_timeout"),
         form: Value("DURATION"), default: Is("5m"), reload: Live,
-        help: "Maximum time that a connection stays open between requests; 0 disables the limit",
+        help: "Maximum time that a connection stays open between requests, such as `2m`; 0 disables the limit",
         compat: Differs("as `--server-read-timeout`"),
     }
     SERVER_READ_HEADER_TIMEOUT: Single<Timeout> = parse::timeout, {
         flag: "--server-read-header-timeout", key: Some("server_read_header_timeout"),
         form: Value("DURATION"), default: Is("5s"), reload: Live,
-        help: "Maximum time to read the header of a request; 0 disables the limit",
+        help: "Maximum time to read the header of a request, such as `5s`; 0 disables the limit",
         compat: Differs("as `--server-read-timeout`"),
     }
     SERVER_PROGRESS_TIMEOUT: Single<Timeout> = parse::timeout, {
         flag: "--server-progress-timeout", key: Some("server_progress_timeout"),
         form: Value("DURATION"), default: Is("10s"), reload: Live,
-        help: "Maximum time without progress of a response because the client does not read; 0 disables the \
-            limit",
+        help: "Maximum time for which a client may read nothing of a response, such as `10s`; 0 disables \
+            the limit",
         compat: Added,
     }
     MAX_CONNECTIONS: Single<usize> = parse::positive, {
@@ -346,12 +356,12 @@ heading "Options file", render: false {
 heading "Logging", render: true {
     VERBOSITY: Single<i64> = parse::integer, {
         flag: "-v", form: Value("LEVEL"), default: Is("0"),
-        help: "Log verbosity: 0 logs info, 2 and above debug, 5 and above trace messages",
+        help: "Log verbosity: 0 logs info, 2 and above also debug, 5 and above also trace messages",
         compat: Differs("0 logs info messages, 2 and above debug messages, 5 and above everything"),
     }
     LOG_FORMAT: Single<LogFormat> = parse::log_format, {
         flag: "--log-format", form: Value("text|json"), default: Is("text"),
-        help: "Format of log lines",
+        help: "Format of log lines, `text` or `json`",
         compat: Added,
     }
 }
@@ -359,18 +369,18 @@ heading "Accepted without effect", render: false {
     ENABLE_GZIP_ENCODING: Single<bool> = parse::switch, {
         flag: "--enable-gzip-encoding", key: Some("enable_gzip_encoding"),
         form: Switch, default: Is("true"), reload: Live,
-        help: "Responses are always compressed for clients that accept gzip",
+        help: "No effect: responses are always compressed for clients that accept gzip",
         compat: NoEffect("clients that accept gzip get it"),
     }
     AUTO_GOMEMLIMIT: Single<bool> = parse::switch, {
         flag: "--auto-gomemlimit", key: Some("auto-gomemlimit"), form: Switch, reload: Live,
-        help: "The exporter has no garbage collector to limit",
+        help: "No effect: the exporter has no garbage collector",
         compat: NoEffect("there is no garbage collector to limit"),
     }
     AUTO_GOMEMLIMIT_RATIO: Single<f64> = parse::ratio, {
         flag: "--auto-gomemlimit-ratio", key: Some("auto-gomemlimit-ratio"),
         form: Value("RATIO"), default: Is("0.9"), reload: Live,
-        help: "The exporter has no garbage collector to limit",
+        help: "No effect: the exporter has no garbage collector",
         compat: NoEffect("there is no garbage collector to limit; with `--auto-gomemlimit`, the ratio is \
             checked"),
     }
@@ -415,14 +425,14 @@ heading "Accepted without effect", render: false {
     }
     _: Single<String> = parse::text, {
         flag: "--vmodule", form: Value("PATTERN=LEVEL"),
-        help: "The verbosity is the same for all files; use -v",
+        help: "No effect: the verbosity is the same for all files; use -v",
         compat: NoEffect("use -v, or PUT /debug/log-level"),
     }
 }
 }
 
-const ALWAYS_STDERR: &str = "Log lines always go to standard error";
-const ONE_FORMAT: &str = "Log lines have one format";
+const ALWAYS_STDERR: &str = "No effect: log lines always go to standard error";
+const ONE_FORMAT: &str = "No effect: log lines have one format";
 const STANDARD_ERROR: &str = "log lines of one format go to standard error; see --log-format";
 
 fn default_resources() -> String {

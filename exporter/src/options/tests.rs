@@ -466,15 +466,15 @@ fn a_wrong_value_is_told_with_its_flag_or_key() {
             "shard" => " --total-shards=2",
             _ => "",
         };
-        let told = error(&format!("{flag}={wrong}{beside}"));
+        let message = error(&format!("{flag}={wrong}{beside}"));
         assert!(
-            told.starts_with(&format!("{flag}: `{wrong}` is ")),
-            "{told}"
+            message.starts_with(&format!("{flag}: `{wrong}` is ")),
+            "{message}"
         );
-        let told = with_file(beside, &format!("{key}: {wrong}\n")).unwrap_err();
+        let message = with_file(beside, &format!("{key}: {wrong}\n")).unwrap_err();
         assert!(
-            told.starts_with(&format!("o.yaml: `{key}`: `{wrong}` is ")),
-            "{told}"
+            message.starts_with(&format!("o.yaml: `{key}`: `{wrong}` is ")),
+            "{message}"
         );
     }
 }
