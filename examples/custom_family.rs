@@ -11,7 +11,7 @@ use serde_json::json;
 
 /// Counts the containers of a pod whose image comes from one of some registries.
 ///
-/// A type takes the place of a closure where a generator has settings or deserves a test of its own.
+/// A type replaces a closure if the generator has settings or deserves a separate test.
 struct ImagesFrom {
     registries: Vec<String>,
 }

@@ -2,8 +2,8 @@
 //! `cargo run --features http,watch --example multi_cluster -- blue green` for two contexts of the
 //! kubeconfig, then `curl localhost:8080/clusters/blue/metrics`.
 //!
-//! Each cluster is a [`StateMetrics`] of its own with an answer of its own, so one that is away or
-//! slow holds nobody up, and Prometheus tells them apart as targets.
+//! Each cluster has a separate [`StateMetrics`] and a separate path. A cluster that is unreachable or slow does
+//! not delay the others, and Prometheus sees each cluster as a target.
 
 use axum::Router;
 use kube::config::KubeConfigOptions;

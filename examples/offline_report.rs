@@ -1,7 +1,7 @@
 //! Manifests in, exposition out, without a cluster:
 //! `kubectl get pods,nodes -A -o yaml | cargo run --features manifests --example offline_report -- -`.
 //!
-//! Without arguments it reads `examples/cluster`. What was skipped is told on standard error.
+//! Without arguments it reads `examples/cluster`. Skipped objects are listed on standard error.
 
 use std::io::Write;
 

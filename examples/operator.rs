@@ -1,4 +1,4 @@
-//! A controller with a kind of its own that exposes what it works on, from one watch per kind:
+//! A controller for a custom resource that exports the state of its objects, from one watch per kind:
 //! `cargo run --features http,watch --example operator`, then `curl localhost:8080/metrics`.
 //!
 //! The controller keeps a Deployment for every `Website` and writes how many pods are ready into its

@@ -1,6 +1,6 @@
 //! How to test families: `cargo test --features testing,manifests --example unit_test_families`.
 //!
-//! The families are for a kind of our own. `main` checks them as a test does, for who runs it.
+//! The families are for a custom resource. `main` runs the same check as the test.
 
 use kube::CustomResource;
 use kube_state_metrics::testing::assert_valid;

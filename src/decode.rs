@@ -213,7 +213,7 @@ fn identity_of(json: &[u8]) -> Option<(String, String)> {
     Some((metadata.namespace.unwrap_or_default(), metadata.name))
 }
 
-/// The library counts this as bad syntax, but it is a limit of its own.
+/// The library counts this as bad syntax, but it is a separate limit.
 fn is_too_deep(error: &serde_json::Error) -> bool {
     error.to_string().starts_with("recursion limit exceeded")
 }

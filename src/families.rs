@@ -60,7 +60,7 @@ macro_rules! built_in {
                 }
             }
 
-            /// Whether the resource is on where nothing else is said.
+            /// Whether the resource is enabled by default.
             #[must_use]
             pub fn is_default(self) -> bool {
                 match self {
@@ -144,7 +144,7 @@ pub(crate) trait CollectorVisitor {
 // === impl BuiltIn ===
 
 impl BuiltIn {
-    /// The resources that are on where nothing else is said.
+    /// The resources that are enabled by default.
     pub fn defaults() -> impl Iterator<Item = Self> {
         Self::ALL
             .iter()

@@ -166,8 +166,8 @@ impl Shard {
         (bound(self.index), bound(self.index.saturating_add(1)))
     }
 
-    /// What an API server is to select so that it sends the objects of these shards, where it can
-    /// be told: the terms of `ListOptions.shardSelector`.
+    /// The terms of `ListOptions.shardSelector` with which an API server sends only the objects of
+    /// these shards. `None` if a selector cannot express them.
     ///
     /// Source: [`ListOptions`](https://pkg.go.dev/k8s.io/apimachinery/pkg/apis/meta/v1#ListOptions).
     #[cfg(feature = "watch")]

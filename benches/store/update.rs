@@ -69,7 +69,7 @@ fn updates(c: &mut Criterion, setup: &mut Setup) {
 }
 
 fn lists(c: &mut Criterion, setup: &mut Setup) {
-    let mut group = c.benchmark_group("list 10,000 pods anew");
+    let mut group = c.benchmark_group("relist 10,000 pods");
     group.sample_size(10);
     let mut changed = setup.pods.clone();
     for at in (0..PODS).step_by(100) {

@@ -1,4 +1,4 @@
-//! The token filter (`--auth-filter`): the API server says who asks and what they may read.
+//! The token filter (`--auth-filter`): the API server authenticates and authorizes each request.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -122,7 +122,7 @@ impl AuthFilter {
         self.check_path(method, uri.path(), headers).await
     }
 
-    /// Checks whether who asks may read metrics, and so may see them on a page.
+    /// Checks whether the client may read metrics, and so may see them on the landing page.
     ///
     /// # Errors
     ///

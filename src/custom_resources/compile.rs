@@ -347,7 +347,7 @@ fn each(metric: &Metric, reader: &mut Reader) -> Option<Each> {
         };
         reader.problem(&format!("{place}.type"), line, message);
     }
-    // What else is wrong shall not come out only once this is mended.
+    // Report the other problems together with this one.
     for (key, block) in blocks {
         if let Some(block) = block {
             of_block(key, block, reader);

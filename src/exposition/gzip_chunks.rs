@@ -16,7 +16,7 @@ use super::snapshot::Exposition;
 /// Runs are joined until a block has this much text: small blocks compress badly.
 const BLOCK: usize = 48 * 1024;
 
-/// A run of this size is a block of its own, so that changes elsewhere do not move its bounds.
+/// A run of this size is a separate block, so that changes elsewhere do not move its bounds.
 const LARGE_RUN: usize = 32 * 1024;
 
 /// Compressed bytes are handed out in chunks of at least this size.
@@ -148,7 +148,7 @@ impl GzipChunks {
         }
     }
 
-    /// Appends the text behind the last family as a block of its own, which is not cached.
+    /// Appends the text after the last family as a separate block, which is not cached.
     fn finish_text(&mut self) {
         self.text.clear();
         self.cursor.exposition().write_end(&mut self.text);

@@ -21,7 +21,7 @@ use crate::resource::{CollectedResource, ResourceInfo, Scope, StaticScope};
 /// assert_eq!(collector.resource().plural(), "pods");
 /// ```
 ///
-/// With base labels of its own:
+/// With other base labels:
 ///
 /// ```
 /// use k8s_openapi::api::coordination::v1::Lease;

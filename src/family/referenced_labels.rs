@@ -53,7 +53,7 @@ impl ObjectDictionary {
         let Some(list) = self.lists.get_mut(column as usize) else {
             return;
         };
-        // A reference would not be shorter; an empty value could not be told apart in the list.
+        // A reference would not be shorter; an empty value would be ambiguous in the list.
         if value.len() <= 2 {
             return write_label_value(out, value);
         }

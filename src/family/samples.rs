@@ -27,7 +27,7 @@ use crate::k8s::{
 /// let family = Family::gauge("demo", "Shows what can be written.").generate(|pod: &Pod, s| {
 ///     s.value(1); // base labels only
 ///     s.maybe_value(pod.spec.as_ref().and_then(|spec| spec.priority)); // nothing: it has none
-///     s.label("a", "x").label("b", 2).value(true); // labels of its own
+///     s.label("a", "x").label("b", 2).value(true); // labels after the base labels
 ///     s.state_set("phase", &["Running", "Failed"], "Running");
 ///     let labels = pod.metadata.labels.iter().flatten();
 ///     let mut sample = s.sample();
@@ -84,12 +84,12 @@ impl<'a> Samples<'a> {
         Self { buffer, policy }
     }
 
-    /// Appends a sample without labels of its own.
+    /// Appends a sample that has only the base labels.
     pub fn value(&mut self, value: impl SampleValue) {
         self.sample().value(value);
     }
 
-    /// Appends a sample without labels of its own, if there is a value.
+    /// Appends a sample that has only the base labels, if there is a value.
     pub fn maybe_value(&mut self, value: Option<impl SampleValue>) {
         if let Some(value) = value {
             self.value(value);

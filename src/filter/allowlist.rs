@@ -133,7 +133,7 @@ impl LabelAllowlist {
         &self.patterns
     }
 
-    /// What in the list has no effect, told of the given resource.
+    /// Warnings about entries of the list that have no effect for the given resource.
     pub(super) fn warning(&self, resource: Option<&str>) -> Option<FilterWarning> {
         if self.rule != Rule::Everything {
             return None;

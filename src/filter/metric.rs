@@ -200,7 +200,7 @@ impl Patterns {
     }
 }
 
-/// Says why a pattern does not compile, in words that help whoever wrote it.
+/// Explains why a pattern does not compile, and how to fix it.
 fn reason(error: &Error) -> String {
     let Error::CompileError(compile) = error else {
         return error.to_string();

@@ -197,7 +197,7 @@ impl StateMetrics {
         }
     }
 
-    /// The store of type `K`, whoever feeds it.
+    /// The store of type `K`, fed by the host or by a source.
     pub(crate) fn store_of_type<K: CollectedResource>(&self) -> Result<MetricsStore<K>, FeedError> {
         let stores = self.stores_of_type::<K>();
         match &stores[..] {

@@ -110,7 +110,7 @@ async fn restarts_of_the_api_server_and_of_etcd_are_survived() {
         cluster(command).await;
         assert!(
             !before.is_empty() && !running.text().is_empty(),
-            "what is known stays"
+            "the last state stays"
         );
         let name = format!("after-{round}");
         let object = serde_json::from_value(json!({ "metadata": { "name": name } })).unwrap();

@@ -84,7 +84,7 @@ async fn replicas_of_a_statefulset_share_the_objects() {
                     .iter()
                     .all(|part| part.handle.shard().total() == total)
             };
-            until("all are told", 30, told).await;
+            until("all receive the shard", 30, told).await;
             let all = names(&config_maps).await;
             let union = || shown(&parts, "ksm-shards");
             let delay = until("settled", 30, || union() == all).await;

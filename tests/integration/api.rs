@@ -58,7 +58,7 @@ fn handles_are_cheap_to_share_and_errors_travel() {
     error::<ConfigError>();
 }
 
-/// Whoever mounts an answer needs a body that can be sent, from a service that never fails.
+/// A host that mounts the service needs a body that is `Send`, and a service that never fails.
 #[test]
 fn the_service_suits_any_server() {
     fn mountable<S>(_: S)

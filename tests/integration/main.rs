@@ -26,6 +26,7 @@ mod custom_resources;
 mod docs;
 #[cfg(all(feature = "http", feature = "manifests", feature = "watch"))]
 mod examples;
+mod language;
 mod layers;
 #[cfg(all(target_os = "linux", feature = "manifests"))]
 mod secrecy;

@@ -2,7 +2,7 @@
 //!
 //! The tests start this binary again as a child process. The allocator of the child clears the memory
 //! that it frees. The child feeds objects that contain a marker, drops the inputs, and then searches
-//! all of its own memory for the marker, through `/proc/self/mem`. Three more children keep or print
+//! all of its memory for the marker, through `/proc/self/mem`. Three more children keep or print
 //! the marker on purpose: the search must find it there.
 
 mod inputs;
@@ -135,7 +135,7 @@ fn marks(text: &str) -> Vec<Form> {
 }
 
 #[test]
-#[ignore = "the other tests run it in a process of its own"]
+#[ignore = "the other tests run it in a separate process"]
 fn the_watched_process() {
     let Ok(scenario) = std::env::var(SCENARIO) else {
         // Other tests of this process have the marker in memory.

@@ -28,7 +28,7 @@ const DIFFERENT: &[(&str, &str, &str)] = &[
     ("034", "openmetrics 1.0.0", ""),
     // Media types have no letter case.
     ("035", "openmetrics 0.0.1", ""),
-    // gzip is on for whoever accepts it, by `*` too, and codings have no letter case.
+    // Every client that accepts gzip gets it, also by `*`; codings ignore letter case.
     ("157", "text", "gzip"),
     ("160", "text", "gzip"),
 ];
@@ -228,7 +228,7 @@ fn head_has_the_headers_of_get_and_no_body() {
         let head = answer(&metrics, Method::HEAD.as_str(), "/", &headers);
         assert_eq!(head.headers(), get.headers());
         assert!(head.body().is_end_stream());
-        // The length of the body of a GET is not known, so it is not told as zero.
+        // The length of the body of a GET is unknown, so the response does not state zero.
         assert_eq!(head.body().size_hint().exact(), None);
         assert_eq!(bytes(head), b"");
     }

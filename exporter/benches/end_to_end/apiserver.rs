@@ -1,6 +1,6 @@
 //! A synthetic API server: pods and nodes, lists whole, paged and streaming, watches, and changes.
 //!
-//! It runs as a process of its own, so that its cost is in nobody's figures, and is steered by
+//! It runs as a separate process, so that no figure includes its cost, and is controlled by
 //! lines on its standard input; each is answered by a line on its standard output.
 
 use std::collections::HashMap;

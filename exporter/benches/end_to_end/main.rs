@@ -5,7 +5,7 @@
 //! ```
 //!
 //! For each number of pods a synthetic API server is started, then one exporter after the other on
-//! it, each a process of its own: what one costs is in nobody else's figures. `--only crate` or
+//! it, each as a separate process: the figures of one exclude the cost of the others. `--only crate` or
 //! `--only usual` measures one of them; `--scrapes N` and `--seconds S` make a run longer; `--program
 //! PATH` takes another build of the exporter, such as a static one. Linux only: CPU times and memory come from `/proc`. docs/explanation/performance.md has the figures.
 

@@ -38,7 +38,7 @@ const RATE: f64 = 500.0;
 const BURSTS: (f64, usize) = (2_000.0, 100);
 /// Seconds between scrapes while pods change.
 const INTERVAL: f64 = 5.0;
-/// Pods that have changed where a list comes anew.
+/// Pods that changed before a relist.
 const FEW: usize = 100;
 
 // === impl Exporter ===
@@ -335,7 +335,7 @@ fn under_churn(
     Ok((taken, cpu.max(0.0) / all.len() as f64))
 }
 
-/// Peak memory and CPU seconds of a list of pods anew, after a watch that expired.
+/// Peak memory and CPU seconds of a relist of pods, after a watch that expired.
 fn relist(api: &mut Process, process: &Process, paged: &str) -> io::Result<(f64, f64)> {
     let lists = status(api, &format!("paged {paged}"))?[1];
     process.forget_peak()?;

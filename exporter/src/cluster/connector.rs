@@ -21,7 +21,7 @@ use super::tls::explain;
 /// Opens connections.
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
-    /// Connects to the API server, or to the proxy, which may have TLS of its own.
+    /// Connects to the API server, or to the proxy, which may also use TLS.
     dialer: HttpsConnector<HttpConnector>,
     proxy: Option<Proxy>,
     timeout: Option<Duration>,
@@ -156,7 +156,7 @@ impl Service<Uri> for Connector {
             server: authority(&server),
             timeout,
         };
-        // The time counts from now, so that it ends before that of whoever waits for this as well.
+        // The time counts from now, so that it ends before the timeout of the caller.
         let stream = tokio::time::timeout(timeout, this.through(proxy, server, is_https));
         Box::pin(async move { stream.await.unwrap_or(Err(late)) })
     }

@@ -21,7 +21,7 @@ use crate::routes;
 use crate::server::{AddressFlags, Server, Settings, listen, open_web};
 use crate::telemetry::Telemetry;
 
-/// How long answers on their way may take when the program is told to stop.
+/// Maximum time for responses in progress after a shutdown signal.
 const DRAIN: Duration = Duration::from_secs(15);
 
 /// The running program.
@@ -80,14 +80,14 @@ async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
             }
         }
     }
-    tracing::info!("told to stop; answers on their way have {DRAIN:?}");
+    tracing::info!("shutdown signal received; responses in progress have {DRAIN:?} to end");
     let Program {
         main, telemetry, ..
     } = program;
     let drained = async { tokio::join!(main.drain(DRAIN), telemetry.drain(DRAIN)) };
     tokio::select! {
         _ = drained => {}
-        () = signals.received() => tracing::warn!("told to stop again; stopping at once"),
+        () = signals.received() => tracing::warn!("second shutdown signal received; stopping immediately"),
     }
     Ok(())
 }

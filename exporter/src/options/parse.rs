@@ -139,7 +139,7 @@ pub(crate) fn log_format(text: &str) -> Result<LogFormat, String> {
     }
 }
 
-/// Parses patterns per resource, such as `pods=[team]`. The error is a sentence of its own.
+/// Parses patterns per resource, such as `pods=[team]`. The error is a complete sentence.
 pub(crate) fn allowlists(text: &str) -> Result<AllowlistConfig, String> {
     AllowlistConfig::parse(text).map_err(|error| error.to_string())
 }

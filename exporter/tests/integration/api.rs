@@ -119,7 +119,7 @@ impl Api {
         }
     }
 
-    /// Creates or changes an object; who watches is told.
+    /// Creates or changes an object, and sends the event to all watches.
     pub fn put(&self, plural: &str, object: Value) {
         let mut objects = self.state.objects.lock().unwrap();
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
@@ -355,7 +355,7 @@ impl State {
         json!({ "kind": kind, "apiVersion": "v1", "metadata": { "resourceVersion": "5" }, "items": items })
     }
 
-    /// A watch, until something is to be told to nobody.
+    /// A watch, which ends when the client does.
     fn watch(&self, stream: &mut impl Write, plural: &str, initial: bool) -> Option<()> {
         let head = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
         stream.write_all(head.as_bytes()).ok()?;

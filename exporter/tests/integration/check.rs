@@ -1,4 +1,4 @@
-//! `check`: what is said of configurations of custom resources, and what they make of objects.
+//! `check`: the reported problems of Custom Resource State configurations, and the samples that they yield.
 
 use std::fs;
 use std::path::PathBuf;

@@ -35,7 +35,7 @@ fn is_synced(exporter: &Exporter) {
 }
 
 /// The exporter with the files of a directory where a pod has its credentials. `None` if processes
-/// cannot have file systems of their own here, which the fixed place needs.
+/// cannot have separate file systems here, which the fixed path needs.
 pub fn in_pod(directory: &Directory) -> Option<Command> {
     let unshare = |script: &str| {
         let mut command = Command::new("unshare");
@@ -395,7 +395,7 @@ fn a_pod_finds_its_credentials_and_follows_them() {
     }
     let port = api.url.rsplit(':').next().unwrap();
     let Some(mut pod) = in_pod(&directory) else {
-        println!("skipped: no namespaces of its own for a process");
+        println!("skipped: a process cannot have separate namespaces here");
         return;
     };
     pod.env("KUBERNETES_SERVICE_HOST", "127.0.0.1");

@@ -17,7 +17,7 @@ const DIFFERENT: &[(&str, Different)] = &[
     ("130", Different::Status(404)),
     ("131", Different::Status(404)),
     ("132", Different::Status(404)),
-    // Policy 16: health is told on both ports.
+    // Policy 16: both ports report health.
     ("112", Different::Status(200)),
     ("134", Different::Status(200)),
     // Policy 12: a page comes as text to who does not ask for HTML.

@@ -128,7 +128,7 @@ fn an_answer_must_be_written_in_time_however_steadily_it_is_read() {
     let start = Instant::now();
     let mut piece = [0; 2048];
     while matches!(stream.read(&mut piece), Ok(count) if count > 0) {
-        assert!(start.elapsed() < PATIENCE, "it goes on for ever");
+        assert!(start.elapsed() < PATIENCE, "it does not end");
         std::thread::sleep(Duration::from_millis(20));
     }
     eventually("the answer is cut", || {
@@ -250,7 +250,7 @@ fn p99(mut times: Vec<Duration>) -> Duration {
     times[times.len() - 1 - times.len() / 100]
 }
 
-/// Scrapes two exporters by turns, so that whatever else the machine does disturbs both alike. One of
+/// Scrapes two exporters alternately, so that other load of the machine affects both equally. One of
 /// them has clients that ask and never read.
 fn slow_clients_harm_nobody(clients: usize, scrapes: usize, slower: f64) {
     // So that those who are let in stay stuck while it is measured.

@@ -1,4 +1,4 @@
-//! Serving manifests: what is said, followed, reloaded and drained.
+//! Serving manifests: logs, changes, reloads and shutdown.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -66,7 +66,7 @@ fn files_that_are_created_edited_and_deleted_are_followed() {
     eventually("a deleted file's objects go", || {
         (!shows("two")).then_some(())
     });
-    // A broken document costs the others nothing, and is told once.
+    // A broken document does not affect the others, and is logged once.
     directory.write(
         "c.yaml",
         &("kind: [\n".to_owned() + &config_map("x", "three")),
@@ -270,7 +270,7 @@ fn a_missing_config_is_an_error_unless_it_may_come_later() {
 fn log_lines_are_json_on_request_and_more_with_v() {
     let exporter = Exporter::start(&["--log-format=json", "--vmodule=a=1", "-v=4"]);
     exporter.tells("telemetry on");
-    // Also what is said of the start is one of them, so that there is nothing else.
+    // The line about the startup is one of them, so there is nothing else.
     for (level, message) in [("WARN", "--vmodule has no effect"), ("INFO", "serving ")] {
         let log = exporter.log();
         let lines = log.lines().map(serde_json::from_str::<serde_json::Value>);

@@ -225,7 +225,7 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    // Mostly narrow rows, which share blocks, and a few that are blocks of their own.
+    // Mostly narrow rows, which share blocks, and a few that are separate blocks.
     let samples = || prop_oneof![20 => 0..6_u64, 1 => 500..4_000_u64];
     let format = prop_oneof![Just(Format::Text), Just(Format::OpenMetrics)];
     let step = prop_oneof![

@@ -88,7 +88,7 @@ fn member(compressed: &[u8]) -> Vec<u8> {
 #[test]
 fn every_reader_takes_a_compressed_exposition() {
     let (metrics, mut writer) = metrics();
-    // Some dozen blocks, the last changes among them compressed anew.
+    // Some dozen blocks; those with the last changes are compressed again.
     for generation in [1, 2] {
         for at in (0..6_000).step_by(if generation == 1 { 1 } else { 100 }) {
             writer.apply_object(&map(at, generation));
@@ -98,7 +98,7 @@ fn every_reader_takes_a_compressed_exposition() {
     let directory = Directory::new("compressed");
     let source = directory.path().join("read.go");
     std::fs::write(&source, GO).unwrap();
-    let go = |mut go: Command| {
+    let run_go = |mut go: Command| {
         go.args(["run", source.to_str().unwrap()]);
         go
     };

@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::shape::{Oddity, Shape};
 use crate::support::exposition::{ReadFamily, ReadSample, read};
 
-/// Sets of objects per resource where nothing else is said.
+/// The default number of sets of objects per resource.
 const CASES: u32 = 64;
 
 /// The bytes of an object.

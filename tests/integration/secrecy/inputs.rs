@@ -56,7 +56,7 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
     );
     let mut inputs = Vec::new();
     for text in texts.into_iter().chain([endless.as_str()]) {
-        // What does not say what it is will do as either.
+        // A text without `kind` serves as either kind.
         for kind in ["Secret", "ConfigMap"] {
             let head = format!("{{\"apiVersion\":\"v1\",\"kind\":\"{kind}\",\"metadata\":");
             inputs.push(filled(&text.replacen("{\"metadata\":", &head, 1)));

@@ -33,7 +33,7 @@ pub(crate) fn run(command: &mut Command, input: &[u8]) -> Output {
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
-    // On a thread of its own, or both would wait where neither reads.
+    // On a separate thread; otherwise both sides would wait, and neither would read.
     let feeder = std::thread::spawn(move || stdin.write_all(&input));
     let output = child.wait_with_output().unwrap();
     // The program may end before it has read everything.

@@ -1,4 +1,4 @@
-//! Changes and faults in any order: what is known stays, and in the end all is right.
+//! Changes and faults in any order: the last state stays, and finally everything is synced.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

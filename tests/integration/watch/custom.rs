@@ -398,7 +398,7 @@ async fn a_built_in_kind_with_configured_families_has_one_watch() {
     assert_eq!(server.counts("configmaps"), (0, 1, 0));
     assert_eq!(server.open_watches("configmaps"), 1);
 
-    // Changes, deletions and a list anew reach both.
+    // Changes, deletions and a relist reach both.
     let mut map = config_map("a", "cm0");
     map["data"] = json!({ "mode": "fast" });
     server.put("configmaps", map);

@@ -1,4 +1,4 @@
-//! Every fault of a request: what is known stays, retries go on, and in the end all is right.
+//! Every fault of a request: the last state stays, retries continue, and finally everything is synced.
 
 use std::time::Duration;
 
@@ -223,7 +223,7 @@ async fn changes_show_within_five_seconds_of_the_servers_return() {
             };
             let failing = ResourceState::Failing(reason);
             assert_eq!(running.health_of("configmaps").state, failing);
-            assert_eq!(running.config_maps().len(), 12, "what is known stays");
+            assert_eq!(running.config_maps().len(), 12, "the last state stays");
             server.put("configmaps", config_map("a", "new"));
             server.compact();
             server.heal();
@@ -273,7 +273,7 @@ async fn rights_that_are_withdrawn_concern_one_kind_only() {
             .text()
             .contains("kube_namespace_status_phase{namespace=\"c\"")
     );
-    assert_eq!(running.config_maps().len(), 12, "what is known stays");
+    assert_eq!(running.config_maps().len(), 12, "the last state stays");
     assert!(running.health.snapshot().ready);
     let series = "kube_state_metrics_failing{reason=\"forbidden\",resource=\"*v1.ConfigMap\"}";
     assert_eq!(running.metric(series), Some(1.0));

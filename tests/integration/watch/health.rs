@@ -1,4 +1,4 @@
-//! Health and readiness: what is said of each kind, and when.
+//! Health and readiness: what is reported for each kind, and when.
 
 use std::time::Duration;
 

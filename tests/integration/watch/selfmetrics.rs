@@ -182,7 +182,7 @@ async fn a_registry_takes_one_set_of_watches() {
     assert!(
         error
             .to_string()
-            .contains("give each watch a registry of its own"),
+            .contains("use a separate registry for each watch"),
         "{error}"
     );
 }

@@ -276,7 +276,7 @@ async fn shards_follow_the_replicas_of_the_statefulset() {
                 .iter()
                 .all(|part| part.handle.shard().total() == total)
         };
-        eventually("all are told", told).await;
+        eventually("all receive the shard", told).await;
         eventually("settled", || union(&parts) == sorted(all(&server))).await;
         for (index, part) in parts.iter().enumerate().skip(total as usize) {
             assert_eq!(
@@ -298,7 +298,7 @@ async fn shards_follow_the_replicas_of_the_statefulset() {
     pass(Duration::from_secs(20)).await;
     assert_eq!(server.log("configmaps").len(), 0);
     assert_eq!(union(&parts), sorted(all(&server)));
-    // A set that does not say a number has one replica.
+    // A set without a number of replicas has one.
     server.put("statefulsets", stateful_set(None));
     eventually("the first has all", || {
         parts[0].config_maps() == all(&server)

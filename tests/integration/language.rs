@@ -1,0 +1,126 @@
+//! The language of docs, comments, help texts and messages: phrases that readers have to guess are errors.
+//!
+//! CONTRIBUTING.md ("Language") has the rules. A phrase matches whole words in any letter case, also
+//! across the lines of a comment or of a text.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each refused phrase, and what to write instead.
+const REFUSED: &[(&str, &str)] = &[
+    ("anew", "again; a list after the first one is a relist"),
+    ("are said", "are reported, are logged"),
+    ("are told", "receive, are notified"),
+    ("be told", "receive, be notified"),
+    ("by turns", "alternately"),
+    ("complete or refused", "synced or forbidden"),
+    ("for ever", "forever, or the condition that ends it"),
+    ("for who", "for clients that, for users that"),
+    ("for whoever", "for clients that, for users that"),
+    ("in vain", "unnecessarily"),
+    ("is said", "is reported, is logged"),
+    ("is told", "receives, is notified"),
+    ("it is to stay", "it is not deleted"),
+    ("let go", "closed, released, removed"),
+    ("of its own", "separate, dedicated, other"),
+    ("of their own", "separate, dedicated, other"),
+    ("one who", "the subject: a client, a declaration"),
+    ("shall", "must, should, or the present tense"),
+    ("told of", "informed about, logged for"),
+    ("what is known", "the last state, the stored objects"),
+    ("who asks", "the client, the user"),
+    ("whoever", "the subject: the client, the host"),
+];
+
+/// Extensions of files that people read. Files without one are scripts.
+const READ: &[&str] = &["", "css", "html", "js", "md", "rs", "sh", "toml", "yaml"];
+
+/// Directories and files that have no prose of ours, and this list.
+const SKIPPED: &[&str] = &[
+    ".git",
+    "LICENSE",
+    "target",
+    "tests/conformance",
+    "tests/golden",
+    "tests/integration/language.rs",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The files below a directory, without those that are skipped.
+fn files(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.strip_prefix(root()).unwrap().to_str().unwrap();
+        if SKIPPED.contains(&name) {
+            continue;
+        }
+        let extension = path.extension().unwrap_or_default();
+        if path.is_dir() {
+            files(&path, found);
+        } else if READ.iter().any(|read| extension == *read) {
+            found.push(path);
+        }
+    }
+}
+
+/// The words of a text in lower case, each with its line.
+fn words(text: &str) -> Vec<(usize, String)> {
+    let mut words = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line_words = line.split(|c: char| !(c.is_alphanumeric() || "_'-".contains(c)));
+        let line_words = line_words.filter(|word| word.contains(char::is_alphanumeric));
+        words.extend(line_words.map(|word| (index + 1, word.to_lowercase())));
+    }
+    words
+}
+
+/// The refused phrases in a text: the line, the phrase and its replacement.
+fn refused(text: &str) -> Vec<(usize, &'static str, &'static str)> {
+    let words = words(text);
+    let mut found = Vec::new();
+    for (phrase, instead) in REFUSED {
+        let phrase_words: Vec<_> = phrase.split(' ').collect();
+        for window in words.windows(phrase_words.len()) {
+            if window.iter().map(|(_, word)| word).eq(&phrase_words) {
+                found.push((window[0].0, *phrase, *instead));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn phrases_match_whole_words_across_lines() {
+    let text = "/// A table of its\n/// OWN.\nfn shallow() {}\n";
+    let found = refused(text);
+    assert_eq!(
+        found,
+        [(1, "of its own", "separate, dedicated, other")],
+        "{text}"
+    );
+}
+
+#[test]
+fn no_text_has_a_phrase_that_readers_have_to_guess() {
+    let mut paths = Vec::new();
+    files(root(), &mut paths);
+    assert!(paths.len() > 400, "{} files", paths.len());
+    let mut problems = Vec::new();
+    for path in paths {
+        let Ok(text) = fs::read_to_string(&path) else {
+            continue;
+        };
+        for (line, phrase, instead) in refused(&text) {
+            let name = path.strip_prefix(root()).unwrap().display();
+            problems.push(format!("{name}:{line}: `{phrase}`; write: {instead}"));
+        }
+    }
+    assert!(
+        problems.is_empty(),
+        "CONTRIBUTING.md (\"Language\") has the rules:\n{}",
+        problems.join("\n")
+    );
+}
