@@ -1,4 +1,4 @@
-//! Checking a configuration, and showing what it yields: the unit test for people who write YAML.
+//! Checks a configuration and shows its samples: a unit test for authors of YAML.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::exposition::{ExpositionFilter, Format};
 use crate::families::catalogue::catalogue;
 use crate::registry::StateMetrics;
 
-/// What there is to say about a configuration.
+/// The result of a check.
 ///
 /// ```
 /// use kube_state_metrics::check::check;
@@ -20,31 +20,31 @@ use crate::registry::StateMetrics;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckReport {
-    /// What is wrong; nothing of the configuration would be in force.
+    /// Errors. With an error, nothing of the configuration would be used.
     pub errors: Vec<ConfigProblem>,
-    /// What is odd, such as unknown keys.
+    /// Warnings, such as unknown keys.
     pub warnings: Vec<ConfigProblem>,
-    /// What the objects yield, where the configuration has no errors.
+    /// The exposition of the objects, if the configuration has no errors.
     pub exposition: String,
-    /// Samples left out since the same object, or another one, has a sample with the same labels.
+    /// The number of samples that were dropped because an earlier sample has the same labels.
     pub repeated: u64,
-    /// Values that could not be read, per family.
+    /// Unreadable values, per family.
     pub unread: Vec<FamilyErrors>,
-    /// Objects that no entry of the configuration is about: how many, by `apiVersion` and `kind`.
+    /// The number of objects that no entry of the configuration selects, by `apiVersion` and `kind`.
     pub ignored: BTreeMap<String, usize>,
 }
 
 impl CheckReport {
-    /// Whether all is well; `strict` counts warnings as errors.
+    /// Whether the configuration is valid; `strict` counts warnings as errors.
     #[must_use]
     pub fn is_ok(&self, strict: bool) -> bool {
         self.errors.is_empty() && (!strict || self.warnings.is_empty())
     }
 }
 
-/// Checks a configuration and evaluates it for objects, whose kinds are taken as the known ones.
+/// Checks a configuration and evaluates it for objects. Their kinds are the known kinds.
 ///
-/// Definitions of custom resources among the objects say more of their kinds.
+/// Definitions of custom resources among the objects state the scope and names of their kinds.
 ///
 /// ```
 /// use kube_state_metrics::check::check;
@@ -120,7 +120,7 @@ pub fn check_as(
             let resource = writer.resource();
             resource.kind() == kind && resource.api_version() == api_version
         });
-        // Objects of any shape decode, so nothing is lost here.
+        // Objects of any shape decode, so no object is lost here.
         let applied =
             writer.is_some_and(|writer| writer.apply_json(object.to_string().as_bytes()).is_ok());
         if !applied {
@@ -130,7 +130,7 @@ pub fn check_as(
     }
     let exposition = metrics.exposition(format, ExpositionFilter::default());
     report.exposition = exposition.to_string();
-    // The store drops repeated samples of one object, the exposition those of other objects.
+    // The store drops repeated samples of one object. The exposition drops those of several objects.
     let stats = metrics.stores().into_iter().map(|store| store.stats());
     let made: u64 = stats.map(|stats| stats.series + stats.duplicates).sum();
     let shown = exposition.samples().count() as u64;

@@ -1,9 +1,9 @@
-//! From JSON bytes to a typed object, skipping what no enabled family reads.
+//! Decodes JSON bytes to a typed object, and skips the fields that no enabled family reads.
 //!
 //! A thin layer around any [`serde::Deserializer`]: fields outside the wanted paths never reach the
-//! object's type, so they cost neither memory nor a copy. Below that it reads as the API's own
-//! clients do: `null` is the same as absent, times accept every spelling of
-//! [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) the API server takes, and a quantity may be a
+//! object's type, so they need neither memory nor a copy. Otherwise it reads as API clients
+//! do: `null` is the same as absent, times accept every notation of
+//! [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) that the API server accepts, and a quantity may be a
 //! bare number.
 
 mod adapter;
@@ -27,7 +27,7 @@ use adapter::{Adapter, Wanted};
 
 /// An object that could not be decoded, named as far as it can be read.
 ///
-/// The message never repeats a value of the object: it may be a secret.
+/// The message never repeats a value of the object, because the value may be secret.
 ///
 /// ```
 /// use kube_state_metrics::store::DecodeReason;
@@ -49,13 +49,13 @@ use adapter::{Adapter, Wanted};
     details.kind, details.object, details.problem
 )]
 pub struct DecodeError {
-    // Boxed: the usual outcome is none, and should not have to make room for all of this.
+    // Boxed: an error is rare, so results should not reserve space for it.
     details: Box<Details>,
 }
 
 debug_is_display!(DecodeError);
 
-/// Why an object could not be decoded.
+/// The reason why an object could not be decoded.
 ///
 /// ```
 /// use kube_state_metrics::store::DecodeReason;
@@ -98,7 +98,7 @@ impl DecodeReason {
 }
 
 impl DecodeError {
-    /// Why the object could not be decoded.
+    /// The reason why the object could not be decoded.
     #[must_use]
     pub fn reason(&self) -> DecodeReason {
         self.details.reason
@@ -110,14 +110,14 @@ impl DecodeError {
         &self.details.object
     }
 
-    /// Namespace (empty for cluster-scoped kinds) and name, where they can be read.
+    /// Namespace (empty for cluster-scoped kinds) and name, if they are readable.
     #[must_use]
     pub fn identity(&self) -> Option<(&str, &str)> {
         let (namespace, name) = self.details.identity.as_ref()?;
         Some((namespace, name))
     }
 
-    /// The type's own code panicked.
+    /// The `Deserialize` implementation of the type panicked.
     fn panicked(kind: &str, json: &[u8]) -> Self {
         let problem = String::from("the type's decoder panicked");
         Self::with_problem(kind, json, DecodeReason::Field, problem)
@@ -164,7 +164,7 @@ pub(crate) fn decode<K: DeserializeOwned>(
             .and_then(|object| deserializer.end().map(|()| object))
             .map_err(|error| DecodeError::new(kind, json, &error))
     };
-    // A type's own `Deserialize` may panic; that is one object's trouble, not the feed's.
+    // A type's `Deserialize` may panic. This must affect only one object, not the feed.
     catch_unwind(AssertUnwindSafe(decode))
         .unwrap_or_else(|_| Err(DecodeError::panicked(kind, json)))
 }
@@ -178,7 +178,7 @@ pub(crate) fn read<K: DeserializeOwned>(
     K::deserialize(Adapter::new(value, Wanted::of(fields)))
 }
 
-/// Who an object says it is.
+/// The identity that an object states.
 #[derive(Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Peeked {
@@ -188,7 +188,7 @@ pub(crate) struct Peeked {
     pub(crate) resource_version: String,
 }
 
-/// Reads who an object is and nothing else, which costs a fraction of decoding it.
+/// Reads only the identity of an object, at a fraction of the cost of decoding it.
 pub(crate) fn peek(json: &[u8]) -> Option<Peeked> {
     #[derive(Deserialize)]
     struct Object {
@@ -198,7 +198,7 @@ pub(crate) fn peek(json: &[u8]) -> Option<Peeked> {
     Some(object.metadata)
 }
 
-/// Namespace and name of an object that does not decode as its kind.
+/// The namespace and name of an object that does not decode as its kind.
 fn identity_of(json: &[u8]) -> Option<(String, String)> {
     #[derive(Deserialize)]
     struct Named {
@@ -218,10 +218,10 @@ fn is_too_deep(error: &serde_json::Error) -> bool {
     error.to_string().starts_with("recursion limit exceeded")
 }
 
-/// What is wrong and where, without the value that is wrong.
+/// The problem and its position, without the invalid value.
 ///
-/// The decoder's own messages quote the value first and say last what was expected, which is about
-/// the type and safe to repeat.
+/// The messages of the decoder start with the value and end with the expected type. Only the end
+/// is safe to repeat.
 fn describe(json: &[u8], error: &serde_json::Error) -> String {
     let (line, column) = (error.line(), error.column());
     if is_too_deep(error) {

@@ -1,4 +1,4 @@
-//! Objects of kinds known only from a configuration: their JSON, and who they are.
+//! Objects of kinds that only a configuration names: their JSON and their identity.
 
 use std::borrow::Cow;
 
@@ -10,8 +10,8 @@ use serde_json::Value;
 
 /// An object of any kind, as JSON.
 ///
-/// Objects of any shape are taken: what identifies them is read where it is a text, and a field
-/// of an unexpected type never makes an object unreadable.
+/// Objects of any shape are accepted. Their identity is read from the fields that are strings. A field
+/// with an unexpected type never makes an object unreadable.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::JsonObject;

@@ -1,4 +1,4 @@
-//! Stored samples as Prometheus text or OpenMetrics, and one by one.
+//! Stored samples as Prometheus text, as OpenMetrics, or one by one.
 //!
 //! [`Exposition::chunks`] copies the stored bytes. [`Exposition::families`] and
 //! [`Exposition::samples`] read the samples: for counts, for comparisons, or to write them in

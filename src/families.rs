@@ -1,4 +1,4 @@
-//! The built-in families: one file per resource, what they share in `common`.
+//! The built-in families: one file per resource, and shared code in `common`.
 //!
 //! Each file has a function named after the resource that returns its [`Collector`], a table of
 //! families in the order of the exposition. Names, labels and values are those of
@@ -23,7 +23,7 @@ mod common;
 #[cfg(test)]
 mod testing;
 
-/// Declares the modules, the [`BuiltIn`] enum and everything that goes through all resources.
+/// Declares the modules, the [`BuiltIn`] enum and everything that iterates over all resources.
 macro_rules! built_in {
     ($($variant:ident $module:ident $default:literal,)*) => {
         $(mod $module;)*
@@ -134,7 +134,7 @@ pub struct UnknownResource {
 
 debug_is_display!(UnknownResource);
 
-/// Something done with a collector of any kind.
+/// An operation on a collector of any kind.
 pub(crate) trait CollectorVisitor {
     type Output;
 

@@ -1,4 +1,4 @@
-//! Metric families: what a metric is called and means, and how its samples come from an object.
+//! Metric families: the name and meaning of a metric, and the code that generates its samples.
 //!
 //! A [`Family`] is a [`FamilyDescriptor`] and a [`FamilyGenerator`]. A [`Collector`] is a resource
 //! with its families. A generator writes [`Samples`] into a reused buffer.

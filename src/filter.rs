@@ -1,4 +1,4 @@
-//! What comes out: allow, deny and opt-in lists of metric families, and allowlists of the labels
+//! Filters of the output: allow, deny and opt-in lists of metric families, and allowlists of the labels
 //! and annotations that become labels of the `_labels` and `_annotations` families.
 //!
 //! | type | decides |
@@ -7,8 +7,8 @@
 //! | [`LabelAllowlist`] | which label or annotation keys of one resource are exported, by globs |
 //! | [`AllowlistConfig`] | the [`LabelAllowlist`] of every resource, with its command-line form |
 //!
-//! Everything here is decided once, when a configuration is read: the constructors report what is
-//! wrong as [`FilterError`] and what is merely odd as [`FilterWarning`].
+//! A configuration sets the filters once. The constructors report errors as [`FilterError`] and
+//! warnings as [`FilterWarning`].
 //!
 //! ```
 //! use kube_state_metrics::filter::{AllowlistConfig, MetricFilter};

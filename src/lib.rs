@@ -1,4 +1,4 @@
-//! Turn the state of Kubernetes objects into Prometheus metrics, inside your own program.
+//! Exports the state of Kubernetes objects as Prometheus metrics, inside your program.
 //!
 //! There are three ways to use the crate. [`guide`] has each of them as a whole project.
 //!
@@ -75,27 +75,27 @@
 //!
 //! # Features
 //!
-//! | feature | module | brings |
+//! | feature | module | adds |
 //! |---|---|---|
 //! | none | the root, [`families`](mod@families), [`filter`], [`source::health`] | families, stores, text, health of feeds |
 //! | `gzip` | [`exposition`] | compressed expositions from cached blocks |
 //! | `http` | [`service`] | a tower service with content negotiation; includes `gzip` |
-//! | `prometheus` | [`self_metrics`] | metrics of the stores themselves, on a registry of the host's |
+//! | `prometheus` | [`self_metrics`] | metrics of the stores, for a registry of the host |
 //! | `watch` | [`source::watch`] | watching the API server through a [`kube::Client`](https://docs.rs/kube); includes `prometheus` |
 //! | `manifests` | [`source::manifests`] | objects from YAML and JSON files |
 //! | `custom-resources` | [`custom_resources`] | families from a configuration |
-//! | `cel` | | expressions in such a configuration; includes `custom-resources` |
+//! | `cel` | | CEL expressions in such a configuration; includes `custom-resources` |
 //! | `testing` | [`testing`] | rendering, assertions and a validity check for tests |
 //!
-//! The version of Kubernetes is the application's choice: enable a version of `k8s-openapi`, such as
+//! The application chooses the version of Kubernetes: enable a version of `k8s-openapi`, such as
 //! its feature `latest`.
 //!
-//! # When closures misbehave
+//! # Panics in closures
 //!
-//! A generator or a base label that panics costs its object the samples of that one family, or the
-//! value of that one label; it is counted in [`StoreStats::panics`](store::StoreStats::panics), and everybody else's metrics
-//! stay and go on. A type whose `Deserialize` panics counts as an object that does not decode. What a
-//! generator writes is escaped, sanitised and free of repeated series, whatever it does.
+//! If a generator panics, the object loses the samples of this family. If the closure of a base label
+//! panics, the value of the label is empty. [`StoreStats::panics`](store::StoreStats::panics) counts both, and
+//! all other metrics stay. A type whose `Deserialize` panics counts as an object that does not decode. The
+//! output of a generator is always escaped, sanitised and free of repeated series.
 
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations)]

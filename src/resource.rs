@@ -1,4 +1,4 @@
-//! What the crate knows of a Kubernetes resource: its names, its scope, and how it is spelled.
+//! The names and the scope of a Kubernetes resource.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,10 +7,10 @@ use kube::Resource;
 use kube::core::{ApiResource, ClusterResourceScope, NamespaceResourceScope};
 use serde::de::DeserializeOwned;
 
-/// Everything a type needs to be collected: a Kubernetes object that can be decoded and shared.
+/// A type that can be collected: a Kubernetes object that can be decoded and shared.
 ///
 /// All `k8s_openapi` resources, types made by `#[derive(CustomResource)]` and
-/// [`kube::core::DynamicObject`] qualify; there is nothing to implement.
+/// [`kube::core::DynamicObject`] implement it automatically.
 ///
 /// ```
 /// use kube_state_metrics::resource::CollectedResource;
@@ -61,9 +61,9 @@ pub enum Scope {
     Cluster,
 }
 
-/// The scope of a type, where the type itself tells it.
+/// The scope of a type, if the type determines it.
 ///
-/// Implemented for the scope markers of namespaced and cluster-scoped types; dynamic kinds carry
+/// The scope markers of namespaced and cluster-scoped types implement it. Dynamic kinds have
 /// their scope as a value (see [`Collector::dynamic`](crate::Collector::dynamic)).
 ///
 /// ```
@@ -74,7 +74,7 @@ pub enum Scope {
 /// assert_eq!(<<Node as Resource>::Scope as StaticScope>::SCOPE, Scope::Cluster);
 /// ```
 pub trait StaticScope: sealed::Sealed {
-    /// The scope this marker stands for.
+    /// The scope that this marker means.
     const SCOPE: Scope;
 }
 
@@ -103,7 +103,7 @@ impl StaticScope for ClusterResourceScope {
 /// assert_eq!(info.api_version(), "apps/v1");
 /// ```
 ///
-/// Everything it tells:
+/// All its fields:
 ///
 /// ```
 /// use k8s_openapi::api::apps::v1::Deployment;
@@ -122,12 +122,12 @@ pub struct ResourceInfo {
     kind: Cow<'static, str>,
     plural: Cow<'static, str>,
     scope: Scope,
-    /// Known from a configuration only.
+    /// A configuration names the resource, not a type.
     configured: bool,
 }
 
 impl ResourceInfo {
-    /// The names of a type that knows them at compile time.
+    /// The names of a type that declares them at compile time.
     #[must_use]
     pub fn of<K>() -> Self
     where
@@ -143,9 +143,9 @@ impl ResourceInfo {
         }
     }
 
-    /// The names of a kind known only at run time.
+    /// The names of a kind that is known only at run time.
     ///
-    /// `scope` says whether its objects live in a namespace, which an [`ApiResource`] does not tell.
+    /// `scope` states whether its objects are namespaced, which an [`ApiResource`] does not contain.
     ///
     /// ```
     /// use kube::core::{ApiResource, GroupVersionKind};
@@ -167,7 +167,7 @@ impl ResourceInfo {
         }
     }
 
-    /// The names of a kind that a configuration is about.
+    /// The names of a kind that a configuration selects.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn configured(
         group: String,
@@ -186,12 +186,12 @@ impl ResourceInfo {
         }
     }
 
-    /// Whether the kind is known from a configuration only.
+    /// Whether only a configuration names the kind.
     pub(crate) fn is_configured(&self) -> bool {
         self.configured
     }
 
-    /// What a selection calls the resource, and how it sorts among the others.
+    /// The name of the resource in a selection and in the order of the resources.
     ///
     /// It is the plural, or `group/version, Resource=plural` for kinds from a configuration.
     #[must_use]
@@ -203,8 +203,8 @@ impl ResourceInfo {
         Cow::Owned(format!("{group}/{version}, Resource={plural}"))
     }
 
-    /// The name that tells it apart in health and metrics: the plural and the group, and for kinds
-    /// from a configuration the version too, such as `widgets.v1.acme.dev`.
+    /// The unique name in health and metrics: the plural and the group, and for kinds
+    /// from a configuration also the version, such as `widgets.v1.acme.dev`.
     ///
     /// ```
     /// use kube_state_metrics::BuiltIn;
@@ -248,7 +248,7 @@ impl ResourceInfo {
         &self.plural
     }
 
-    /// Whether objects live in a namespace.
+    /// Whether objects are namespaced.
     #[must_use]
     pub fn scope(&self) -> Scope {
         self.scope
@@ -277,7 +277,7 @@ impl fmt::Display for ResourceInfo {
 
 /// The name by which a method of a builder takes a resource.
 ///
-/// A name is the plural, lower-case name of the resource. Where the plural alone is ambiguous, the
+/// A name is the plural, lower-case name of the resource. If the plural alone is ambiguous, the
 /// group follows it, or the version and the group, as in `kubectl get`. A [`ResourceInfo`] and a
 /// [`BuiltIn`](crate::BuiltIn) convert to the longest form.
 ///

@@ -1,11 +1,11 @@
-//! Which objects a store takes: namespaces and shards.
+//! The objects that a store accepts: namespaces and shards.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::errors::debug_is_display;
 
-/// The part of a partition by uid that one instance serves.
+/// The part of the objects, divided by uid, that one instance serves.
 ///
 /// Every object belongs to exactly one shard. The hash is the reference's, so that the shards of
 /// both agree object by object: FNV-1a of `metadata.uid`, then a
@@ -20,7 +20,7 @@ use crate::errors::debug_is_display;
 /// # Ok::<(), kube_state_metrics::registry::ShardError>(())
 /// ```
 ///
-/// [`by_range`](Self::by_range) cuts the range of the hash into equal parts instead, which is a
+/// [`by_range`](Self::by_range) divides the range of the hash into equal parts instead, which is a
 /// different partition.
 ///
 /// ```
@@ -55,7 +55,7 @@ pub enum ShardError {
     /// The index is not below the number of shards.
     #[error("shard {index} does not exist among {total}; shards are numbered from 0 to {}", total - 1)]
     OutOfRange {
-        /// The index asked for.
+        /// The given index.
         index: u32,
         /// The number of shards.
         total: u32,
@@ -64,36 +64,36 @@ pub enum ShardError {
 
 debug_is_display!(ShardError);
 
-/// How hashes are dealt out to shards.
+/// How hashes are assigned to shards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 enum Partition {
     /// By a jump consistent hash of the hash, as the reference does.
     #[default]
     Jump,
-    /// In equal ranges, as an API server can select them.
+    /// In equal ranges, which an API server can select.
     Ranges,
 }
 
-/// Which objects a store takes.
+/// The objects that a store accepts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ObjectFilter {
-    /// Only these namespaces, where any is named. Does not concern cluster-scoped kinds.
+    /// Only these namespaces; empty means all. Does not apply to cluster-scoped kinds.
     pub(crate) namespaces: BTreeSet<String>,
     /// Not these namespaces.
     pub(crate) denied: BTreeSet<String>,
     pub(crate) shard: Shard,
-    /// Earlier shards whose objects are still taken, while others take them over.
+    /// Earlier shards whose objects the store still accepts while other instances take them over.
     pub(crate) leaving: Vec<Shard>,
 }
 
 // === impl Shard ===
 
 impl Shard {
-    /// The shard `index`, counted from 0, of `total`.
+    /// The shard with the zero-based `index`, of `total`.
     ///
     /// # Errors
     ///
-    /// Where `total` is 0 or `index` is not below it.
+    /// If `total` is 0, or `index` is not below it.
     pub fn new(index: u32, total: u32) -> Result<Self, ShardError> {
         match total {
             0 => Err(ShardError::NoShards),
@@ -102,7 +102,7 @@ impl Shard {
         }
     }
 
-    /// The shard of a replica, which owns nothing where there are not as many shards any more.
+    /// The shard of a replica. It owns nothing if there are fewer shards than its index.
     pub(crate) fn of_replica(index: u32, total: u32) -> Self {
         Self {
             index,
@@ -115,9 +115,9 @@ impl Shard {
     ///
     /// API servers that offer sharded lists
     /// ([KEP-5866](https://github.com/kubernetes/enhancements/issues/5866), alpha in Kubernetes
-    /// 1.36) are then asked for the shard's range only; the range is applied here too, so that
-    /// a server which ignores the question costs only the savings. All shards must use the same
-    /// partition: an object has different owners in the two.
+    /// 1.36) then send only the objects of the shard's range. The range is applied here too, so a
+    /// server that ignores the selector causes only more traffic. All shards must use the same
+    /// partition, because the two partitions assign an object to different shards.
     #[must_use]
     pub fn by_range(self) -> Self {
         Self {
@@ -126,13 +126,13 @@ impl Shard {
         }
     }
 
-    /// Whether the partition is into ranges of the hash.
+    /// Whether the shard is a range of the hash.
     #[must_use]
     pub fn is_by_range(self) -> bool {
         self.partition == Partition::Ranges
     }
 
-    /// The own number, counted from 0.
+    /// The zero-based index of the shard.
     #[must_use]
     pub fn index(self) -> u32 {
         self.index
@@ -160,7 +160,7 @@ impl Shard {
         }
     }
 
-    /// First hash of the own range and first hash behind it.
+    /// The first hash of the shard's range, and the first hash after it.
     fn range(self) -> (u128, u128) {
         let bound = |index: u32| (u128::from(index) << 64) / u128::from(self.total.max(1));
         (bound(self.index), bound(self.index.saturating_add(1)))
@@ -183,7 +183,7 @@ impl Shard {
         });
         let terms: Vec<_> = terms.collect();
         if terms.is_empty() {
-            // No range may be empty, so ask for the smallest.
+            // A range must not be empty, so select the smallest one.
             let (start, end) = ("0x0000000000000000", "0x0000000000000001");
             return Some(format!(
                 "shardRange(object.metadata.uid, '{start}', '{end}')"
@@ -194,7 +194,7 @@ impl Shard {
 }
 
 impl Default for Shard {
-    /// The only shard of one.
+    /// The only shard: index 0 of 1.
     fn default() -> Self {
         Self::of_replica(0, 1)
     }
@@ -209,7 +209,7 @@ impl fmt::Display for Shard {
 // === impl ObjectFilter ===
 
 impl ObjectFilter {
-    /// Whether the store takes an object; cluster-scoped ones have no namespace.
+    /// Whether the store accepts an object. Cluster-scoped objects have no namespace.
     pub(crate) fn takes(&self, namespace: &str, uid: &str) -> bool {
         let in_scope = namespace.is_empty()
             || (self.namespaces.is_empty() || self.namespaces.contains(namespace))

@@ -1,7 +1,7 @@
 //! Metrics of the stores, for a [`prometheus::Registry`] of the host.
 //!
 //! [`WatchBuilder::registry`](crate::source::watch::WatchBuilder::registry) registers these metrics
-//! together with those of the watches. [`StoreMetrics`] is for stores that have another source:
+//! together with those of the watches. [`StoreMetrics`] is for stores with another source:
 //! [manifests](crate::source::manifests), or the host.
 //!
 //! ```
@@ -38,16 +38,16 @@ use crate::store::StoreStats;
 /// resources that are not built in, it is the plural, the version and the group
 /// (`widgets.v1.acme.dev`).
 ///
-/// | family | |
+/// | family | meaning |
 /// |---|---|
-/// | `kube_state_metrics_objects` | objects stored |
-/// | `kube_state_metrics_series` | series stored |
-/// | `kube_state_metrics_store_bytes` | memory the store holds |
+/// | `kube_state_metrics_objects` | stored objects |
+/// | `kube_state_metrics_series` | stored series |
+/// | `kube_state_metrics_store_bytes` | memory of the store, in bytes |
 /// | `kube_state_metrics_decode_errors_total` | objects that did not decode, by `reason` |
 /// | `kube_state_metrics_stale_events_total` | events older than the stored object |
-/// | `kube_state_metrics_duplicate_samples_total` | samples dropped because their object already had the series |
-/// | `kube_state_metrics_generator_panics_total` | families of an object lost to a panic |
-/// | `kube_state_metrics_custom_resource_errors_total` | values that a configured `family` could not read |
+/// | `kube_state_metrics_duplicate_samples_total` | samples that were dropped because the object already had the series |
+/// | `kube_state_metrics_generator_panics_total` | families of objects that have no samples because of a panic |
+/// | `kube_state_metrics_custom_resource_errors_total` | unreadable values of a configured `family` |
 ///
 /// ```
 /// use kube_state_metrics::StateMetrics;

@@ -10,7 +10,7 @@
 //! * **Query**: `resources` and `exclude_resources` (names as in the order of the exposition,
 //!   several with `,`), `namespace`, and `name[]` for families. Each may be repeated; a name that
 //!   does not exist selects nothing, and so does an empty `resources`.
-//! * **Metrics of the program itself**: [`MetricsService::append`] adds them to the answer.
+//! * **Metrics of the program**: [`MetricsService::append`] adds them to the response.
 //!
 //! ```
 //! use axum::Router;
@@ -41,7 +41,7 @@ use crate::registry::StateMetrics;
 use negotiate::{accepts_gzip, negotiate};
 use query::filter;
 
-/// A tower service that answers scrapes of a [`StateMetrics`], from [`StateMetrics::service`].
+/// A tower service that serves scrapes of a [`StateMetrics`], from [`StateMetrics::service`].
 ///
 /// A clone shares the stores.
 ///
@@ -64,13 +64,13 @@ pub struct MetricsService {
     host: Vec<Arc<HostProvider>>,
 }
 
-/// Returns the metrics of the embedding program for an answer in a format.
+/// Returns the metrics of the embedding program for a response in a format.
 type HostProvider = dyn Fn(Format) -> HostMetrics + Send + Sync;
 
 // === impl StateMetrics ===
 
 impl StateMetrics {
-    /// A tower service that answers scrapes.
+    /// A tower service that serves scrapes.
     ///
     /// ```
     /// use axum::Router;
@@ -88,7 +88,7 @@ impl StateMetrics {
         }
     }
 
-    /// The answer to a request, for servers that do not take tower services. It is that of
+    /// The response to a request, for servers that do not use tower services. It is that of
     /// [`MetricsService::respond`].
     ///
     /// ```
@@ -109,14 +109,14 @@ impl StateMetrics {
 // === impl MetricsService ===
 
 impl MetricsService {
-    /// Appends metrics of the embedding program to each answer.
+    /// Appends metrics of the embedding program to each response.
     ///
-    /// The service calls `provider` once per `GET` request, with the format of the answer. Text in
+    /// The service calls `provider` once per `GET` request, with the format of the response. Text in
     /// the other format is converted, see [`HostMetrics`]. Compressed blocks of the state stay
     /// cached. A query that names resources, namespaces or families selects from the state, and its
-    /// answer does not include these metrics.
+    /// response does not include these metrics.
     ///
-    /// A family that both sides have makes the answer invalid.
+    /// If both sides have the same family, the response is invalid.
     ///
     /// ```
     /// use kube_state_metrics::StateMetrics;
@@ -141,7 +141,7 @@ impl MetricsService {
         self
     }
 
-    /// The answer to a request, for servers that do not take tower services.
+    /// The response to a request, for servers that do not use tower services.
     ///
     /// It depends on the method, the query, and the headers `Accept` and `Accept-Encoding`, but not
     /// on the path.

@@ -1,4 +1,4 @@
-//! The store: rendered samples of all objects of a kind, and nothing of the objects themselves.
+//! The store: rendered samples of all objects of a kind, without the objects.
 //!
 //! Rows are objects in key order, a *page* is a run of rows, and each family has a *column* in a
 //! page. Base labels are kept once per row and names once per family. A column is shared with the

@@ -1,4 +1,4 @@
-//! The catalogue: what built-in families there are, as data, and written out for people.
+//! The catalogue: all built-in families as data and as documents.
 //!
 //! ```
 //! use kube_state_metrics::families::catalogue;
@@ -36,7 +36,7 @@ pub struct CatalogueEntry {
     pub resource: BuiltIn,
     /// Names and scope of the resource.
     pub info: ResourceInfo,
-    /// The labels every sample starts with.
+    /// The base labels of every sample.
     pub base_labels: Vec<String>,
     /// Name, help, type and labels of the family.
     pub descriptor: FamilyDescriptor,
@@ -69,7 +69,7 @@ pub fn catalogue() -> Vec<CatalogueEntry> {
         .collect()
 }
 
-/// A line per family, in columns: resource, name, type, stability, `opt-in` and what it tells.
+/// A line per family, in columns: resource, name, type, stability, `opt-in` and help text.
 ///
 /// ```
 /// use kube_state_metrics::families::catalogue::{catalogue, table};
@@ -104,8 +104,8 @@ pub fn table(entries: &[CatalogueEntry]) -> String {
     text
 }
 
-/// A Markdown page per resource, a section per family: what it tells, its labels, type and
-/// stability, and the fields it reads.
+/// A Markdown page per resource, with a section per family: help text, labels, type,
+/// stability, and the fields that it reads.
 ///
 /// ```
 /// use kube_state_metrics::families::catalogue::{catalogue, markdown};
@@ -131,7 +131,7 @@ pub fn markdown(entries: &[CatalogueEntry]) -> String {
     text
 }
 
-/// A JSON array of objects, one per family, with everything the catalogue says of it.
+/// A JSON array with an object per family, which has all properties in the catalogue.
 ///
 /// ```
 /// use kube_state_metrics::families::catalogue::{catalogue, json};
@@ -178,7 +178,7 @@ pub fn json(entries: &[CatalogueEntry]) -> String {
         }
     });
     let entries: Vec<_> = entries.collect();
-    // Texts and flags only: nothing of it can fail to be written.
+    // All fields are texts and flags, so serialization cannot fail.
     let mut text = serde_json::to_string_pretty(&entries).unwrap_or_default();
     text.push('\n');
     text

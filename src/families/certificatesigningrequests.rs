@@ -1,4 +1,4 @@
-//! `certificatesigningrequests`: what was decided and whether a certificate was issued.
+//! `certificatesigningrequests`: decisions and issued certificates.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use super::common;
 use crate::family::{Samples, Stability};
 use crate::{Collector, Family};
 
-/// The families of certificate signing requests.
+/// The families of CertificateSigningRequests.
 ///
 /// ```
 /// use kube_state_metrics::families::certificatesigningrequests;

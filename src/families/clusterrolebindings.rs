@@ -1,4 +1,4 @@
-//! `clusterrolebindings`: which role they grant, never to whom.
+//! `clusterrolebindings`: the role that they grant, never the subjects.
 
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 
@@ -6,7 +6,7 @@ use super::common;
 use crate::family::Stability;
 use crate::{Collector, Family};
 
-/// The families of cluster role bindings.
+/// The families of ClusterRoleBindings.
 ///
 /// ```
 /// use kube_state_metrics::families::clusterrolebindings;

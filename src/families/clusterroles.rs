@@ -1,4 +1,4 @@
-//! `clusterroles`: that they exist, never what they allow.
+//! `clusterroles`: their existence, never their rules.
 
 use k8s_openapi::api::rbac::v1::ClusterRole;
 
@@ -6,7 +6,7 @@ use super::common;
 use crate::family::Stability;
 use crate::{Collector, Family};
 
-/// The families of cluster roles.
+/// The families of ClusterRoles.
 ///
 /// ```
 /// use kube_state_metrics::families::clusterroles;

@@ -1,4 +1,4 @@
-//! What families of several resources share: metadata, optional fields, conditions, quantities.
+//! Code that families of several resources share: metadata, optional fields, conditions, quantities.
 
 pub(super) mod admission;
 mod allowlisted;
@@ -20,9 +20,9 @@ pub(super) use metadata::{
 };
 pub(super) use optional::{if_present, optional, or_zero, text};
 
-/// The three samples of a condition, `true`, `false` and `unknown`: 1 for its status.
+/// Writes the three samples of a condition, `true`, `false` and `unknown`: 1 for its status.
 ///
-/// `start` begins each sample with the labels that come before; `name` is the label of the status.
+/// `start` begins each sample with the labels before the status; `name` is the label of the status.
 pub(super) fn condition<'a>(
     s: &mut Samples<'a>,
     name: &str,
@@ -34,7 +34,7 @@ pub(super) fn condition<'a>(
     }
 }
 
-/// The quantity called `name` of an optional map, where it is there and parses.
+/// The quantity called `name` of an optional map, if it exists and is valid.
 pub(super) fn quantity<'a>(
     map: Option<&'a BTreeMap<String, QuantityText>>,
     name: &str,

@@ -1,4 +1,4 @@
-//! `configmaps`: that they exist, never what they contain.
+//! `configmaps`: their existence, never their content.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 
@@ -6,7 +6,7 @@ use super::common;
 use crate::family::Stability;
 use crate::{Collector, Family};
 
-/// The families of config maps.
+/// The families of ConfigMaps.
 ///
 /// ```
 /// use kube_state_metrics::families::configmaps;

@@ -1,4 +1,4 @@
-//! `cronjobs`: their schedules, and when they ran last and should run next.
+//! `cronjobs`: schedules, last runs and next runs.
 
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, CronJobStatus};
 
@@ -7,7 +7,7 @@ use crate::family::{Samples, Stability};
 use crate::k8s::{next_after, validate};
 use crate::{Collector, Family};
 
-/// The families of cron jobs.
+/// The families of CronJobs.
 ///
 /// ```
 /// use kube_state_metrics::families::cronjobs;
@@ -41,7 +41,7 @@ pub fn cronjobs() -> Collector<CronJob> {
             "Number of active jobs of the CronJob.",
         )
         .stable()
-        // Any field will do to keep the entries, which are only counted.
+        // The entries are only counted, so any field that keeps them is enough.
         .reads(["status.active.name"])
         .generate(or_zero(status, |status| {
             status.active.as_ref().map(Vec::len)
@@ -138,7 +138,7 @@ fn status(job: &CronJob) -> Option<&CronJobStatus> {
     optional(&job.status)
 }
 
-/// The schedule and its time zone, where the object has one.
+/// The schedule and its time zone, if the object has one.
 fn schedule(job: &CronJob) -> (&str, Option<&str>) {
     spec(job).map_or(("", None), |spec| {
         (&spec.schedule, spec.time_zone.as_deref())
@@ -154,7 +154,7 @@ fn info(job: &CronJob, s: &mut Samples<'_>) {
         .value(1);
 }
 
-/// The first run after the last one; not after now, so that a missed run stays visible.
+/// The first run after the last one. It is not relative to now, so that a missed run stays visible.
 fn next_schedule_time(job: &CronJob) -> Option<i64> {
     if spec(job).is_some_and(|spec| spec.suspend == Some(true)) {
         return None;
@@ -173,7 +173,7 @@ mod tests {
     use super::cronjobs;
     use crate::families::testing::family;
 
-    /// What follows the base labels of a cron job in the family `kube_cronjob_<name>`.
+    /// The samples of a CronJob in the family `kube_cronjob_<name>`, without the base labels.
     fn samples(name: &str, spec: &Value, status: &Value) -> Vec<String> {
         let name = format!("kube_cronjob_{name}");
         let metadata = json!({ "name": "backup", "creationTimestamp": "2025-03-01T00:00:00Z" });
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn the_next_run_follows_the_last_one_or_else_creation() {
         let daily = json!({ "schedule": "@daily" });
-        // A run long missed stays in the past; the time of day does not matter.
+        // A run that was missed long ago stays in the past; the current time does not matter.
         assert_eq!(
             next(&daily, &json!("2020-01-01T00:00:00Z")),
             ["} 1.5779232e+09"]

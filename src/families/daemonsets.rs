@@ -1,4 +1,4 @@
-//! `daemonsets`: on how many nodes their pods should run, do run, and run where they should not.
+//! `daemonsets`: the numbers of nodes that should run their pods, that run them, and that run them by mistake.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus};
 
@@ -6,7 +6,7 @@ use super::common::{self, optional, or_zero};
 use crate::family::Stability;
 use crate::{Collector, Family};
 
-/// The families of daemon sets.
+/// The families of DaemonSets.
 ///
 /// ```
 /// use kube_state_metrics::families::daemonsets;

@@ -1,4 +1,4 @@
-//! `deployments`: replicas wanted and reached, conditions, and the limits of a rolling update.
+//! `deployments`: desired and current replicas, conditions, and the limits of a rolling update.
 
 use k8s_openapi::api::apps::v1::{
     Deployment, DeploymentSpec, DeploymentStatus, RollingUpdateDeployment,
@@ -166,7 +166,7 @@ pub fn deployments() -> Collector<Deployment> {
     ])
 }
 
-/// The reasons the deployment controller gives; any other could be one of a thousand.
+/// The reasons that the deployment controller sets. All others share one value, to limit the number of series.
 const REASONS: [&str; 10] = [
     "ReplicaSetUpdated",
     "ReplicaSetCreateError",
@@ -202,7 +202,7 @@ fn conditions(deployment: &Deployment, s: &mut Samples<'_>) {
     }
 }
 
-/// A limit of a rolling update in pods; none where the limit, or what it is a share of, is absent.
+/// A limit of a rolling update as a number of pods; `None` if the limit or the number of replicas is absent.
 fn limit(
     deployment: &Deployment,
     field: fn(&RollingUpdateDeployment) -> Option<&IntOrString>,
@@ -223,7 +223,7 @@ mod tests {
     use super::deployments;
     use crate::families::testing::family;
 
-    /// The samples of a deployment in the family `kube_deployment_<name>`, without what all share.
+    /// The samples of a deployment in the family `kube_deployment_<name>`, without the common prefix.
     fn samples(name: &str, deployment: &Value) -> Vec<String> {
         let name = format!("kube_deployment_{name}");
         let start = format!("{name}{{namespace=\"\",deployment=\"\"");

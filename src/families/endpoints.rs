@@ -1,4 +1,4 @@
-//! `endpoints`: the addresses and ports behind services, as the older API lists them.
+//! `endpoints`: the addresses and ports of services, in the older API.
 
 use k8s_openapi::api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints};
 
@@ -6,7 +6,7 @@ use super::common;
 use crate::family::{Samples, Stability};
 use crate::{Collector, Family};
 
-/// The families of endpoints.
+/// The families of Endpoints.
 ///
 /// ```
 /// use kube_state_metrics::families::endpoints;
@@ -85,7 +85,7 @@ pub fn endpoints() -> Collector<Endpoints> {
         ])
 }
 
-/// Every port, with the subset it belongs to.
+/// Every port with its subset.
 fn ports(endpoints: &Endpoints) -> impl Iterator<Item = (&EndpointSubset, &EndpointPort)> {
     let subsets = endpoints.subsets.iter().flatten();
     subsets.flat_map(|subset| {

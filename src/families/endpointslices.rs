@@ -1,4 +1,4 @@
-//! `endpointslices`: the endpoints behind services, their conditions, zones and ports.
+//! `endpointslices`: the endpoints of services, their conditions, zones and ports.
 
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 
@@ -6,7 +6,7 @@ use super::common;
 use crate::family::{Samples, Stability};
 use crate::{Collector, Family};
 
-/// The families of endpoint slices.
+/// The families of EndpointSlices.
 ///
 /// ```
 /// use kube_state_metrics::families::endpointslices;
@@ -16,7 +16,7 @@ use crate::{Collector, Family};
 #[must_use]
 pub fn endpointslices() -> Collector<EndpointSlice> {
     type F = Family<EndpointSlice>;
-    // The name comes first here, unlike everywhere else.
+    // Unlike in other families, the name comes first.
     Collector::new()
         .no_base_labels()
         .name_label("endpointslice")

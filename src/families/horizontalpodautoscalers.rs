@@ -1,4 +1,4 @@
-//! `horizontalpodautoscalers`: what they scale, between which bounds, and by which metrics.
+//! `horizontalpodautoscalers`: scale targets, bounds and metrics.
 
 use k8s_openapi::api::autoscaling::v2::{
     HPAScalingRules, HorizontalPodAutoscaler, HorizontalPodAutoscalerBehavior,
@@ -11,7 +11,7 @@ use crate::family::{Samples, Stability};
 use crate::k8s::Quantity;
 use crate::{Collector, Family};
 
-/// The families of horizontal pod autoscalers.
+/// The families of HorizontalPodAutoscalers.
 ///
 /// ```
 /// use kube_state_metrics::families::horizontalpodautoscalers;
@@ -150,7 +150,7 @@ pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
     ])
 }
 
-/// What the spec wants of a metric, or what the status has read of it.
+/// The target of a metric in the spec, or its current value in the status.
 struct Metric<'a> {
     name: &'a str,
     container: &'a str,
@@ -191,7 +191,7 @@ fn tolerance(
     Quantity::parse(&tolerance.0)?.nearest()
 }
 
-/// The target of a metric, from the source that its type names; none where that is missing.
+/// The target of a metric, from the source that its type names; `None` if the source is missing.
 fn target(metric: &MetricSpec) -> Option<Metric<'_>> {
     let (name, container, target) = match metric.type_.as_str() {
         "Object" => metric
@@ -222,7 +222,7 @@ fn target(metric: &MetricSpec) -> Option<Metric<'_>> {
     })
 }
 
-/// The current state of a metric, from the source that its type names; none where that is missing.
+/// The current value of a metric, from the source that its type names; `None` if the source is missing.
 fn current(metric: &MetricStatus) -> Option<Metric<'_>> {
     let (name, container, current) = match metric.type_.as_str() {
         "Object" => metric
@@ -253,7 +253,7 @@ fn current(metric: &MetricStatus) -> Option<Metric<'_>> {
     })
 }
 
-/// One sample per number the metric has.
+/// Writes one sample per number of the metric.
 fn readings(metric: Option<Metric<'_>>, s: &mut Samples<'_>) {
     let Some(metric) = metric else { return };
     let milli = |text: &QuantityText| Quantity::parse(&text.0)?.milli();

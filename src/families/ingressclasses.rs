@@ -1,4 +1,4 @@
-//! `ingressclasses`: which controller serves each class.
+//! `ingressclasses`: the controller of each class.
 
 use k8s_openapi::api::networking::v1::IngressClass;
 
@@ -6,7 +6,7 @@ use super::common;
 use crate::family::Stability;
 use crate::{Collector, Family};
 
-/// The families of ingress classes.
+/// The families of IngressClasses.
 ///
 /// ```
 /// use kube_state_metrics::families::ingressclasses;

@@ -1,4 +1,4 @@
-//! `ingresses`: their class, their paths with the backends behind them, and their TLS hosts.
+//! `ingresses`: classes, paths with their backends, and TLS hosts.
 
 use k8s_openapi::api::networking::v1::{HTTPIngressPath, Ingress};
 
@@ -6,10 +6,10 @@ use super::common;
 use crate::family::{Samples, Stability};
 use crate::{Collector, Family};
 
-/// Names the class of an ingress, in front of its spec.
+/// The annotation that names the class of an ingress and takes precedence over its spec.
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 
-/// Stands for the class of an ingress that names none.
+/// The label value for an ingress that names no class.
 const DEFAULT_CLASS: &str = "_default";
 
 /// The families of ingresses.
@@ -114,7 +114,7 @@ fn backend(host: Option<&str>, path: &HTTPIngressPath, s: &mut Samples<'_>) {
         .label("path", path.path.as_deref())
         .label("path_type", &path.path_type);
     if let Some(service) = &path.backend.service {
-        // A port that only has a name is 0: the label is a number for those who read it.
+        // A port that has only a name is 0, because the label is a number.
         let port = service.port.as_ref().and_then(|port| port.number);
         sample
             .label("service_name", &service.name)

@@ -1,4 +1,4 @@
-//! `jobs`: what they ask for, how their pods fare, and how they end.
+//! `jobs`: specifications, numbers of pods, and results.
 
 use k8s_openapi::api::batch::v1::{Job, JobCondition, JobSpec, JobStatus};
 
@@ -143,7 +143,7 @@ fn status(job: &Job) -> Option<&JobStatus> {
     optional(&job.status)
 }
 
-/// The conditions of one type; the API has at most one, but any number may be written.
+/// The conditions of one type; the API has at most one, but an object may have several.
 fn conditions<'a>(job: &'a Job, type_: &'static str) -> impl Iterator<Item = &'a JobCondition> {
     let conditions = status(job).and_then(|status| status.conditions.as_deref());
     conditions
@@ -182,7 +182,7 @@ mod tests {
     use super::jobs;
     use crate::families::testing::family;
 
-    /// What follows the base labels of a job with this status, in the family `kube_job_<name>`.
+    /// The samples of a job with this status in the family `kube_job_<name>`, without the base labels.
     fn samples(name: &str, status: &Value) -> Vec<String> {
         let name = format!("kube_job_{name}");
         let job = json!({ "metadata": { "namespace": "etl", "name": "import" }, "status": status });

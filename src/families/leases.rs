@@ -1,4 +1,4 @@
-//! `leases`: who owns them, who holds them and when they were renewed.
+//! `leases`: owners, holders and renew times.
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -17,7 +17,7 @@ use crate::{Collector, Family};
 #[must_use]
 pub fn leases() -> Collector<Lease> {
     type F = Family<Lease>;
-    // The namespace is a label of the families here, and stands where each has it.
+    // The namespace is a label of each family here, at its position in the reference.
     Collector::new()
         .no_base_labels()
         .name_label("lease")

@@ -1,4 +1,4 @@
-//! `limitranges`: bounds and defaults for what containers, pods and claims may ask for.
+//! `limitranges`: limits and defaults for containers, pods and claims.
 
 use k8s_openapi::api::core::v1::LimitRange;
 
@@ -7,7 +7,7 @@ use crate::family::Samples;
 use crate::k8s::Quantity;
 use crate::{Collector, Family};
 
-/// The families of limit ranges.
+/// The families of LimitRanges.
 ///
 /// ```
 /// use kube_state_metrics::families::limitranges;

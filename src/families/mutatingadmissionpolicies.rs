@@ -1,4 +1,4 @@
-//! `mutatingadmissionpolicies`: how policies that change requests treat parameters and failures.
+//! `mutatingadmissionpolicies`: parameters and failure policies of policies that change requests.
 
 use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::api::admissionregistration::v1::ParamKind;
@@ -8,9 +8,9 @@ use serde::Deserialize;
 use super::common::{self, admission};
 use crate::{Collector, Family};
 
-/// What the families read of a `MutatingAdmissionPolicy`.
+/// The fields of a `MutatingAdmissionPolicy` that the families read.
 ///
-/// `k8s_openapi` has the kind for the newest Kubernetes versions only; this type is there for all.
+/// `k8s_openapi` has the kind only for the newest Kubernetes versions; this type exists for all.
 ///
 /// ```
 /// use kube_state_metrics::families::MutatingAdmissionPolicy;
@@ -23,13 +23,13 @@ use crate::{Collector, Family};
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct MutatingAdmissionPolicy {
-    /// Name, namespace, labels and the like.
+    /// The object's metadata.
     pub metadata: ObjectMeta,
-    /// What the policy does.
+    /// The policy's spec.
     pub spec: Option<MutatingAdmissionPolicySpec>,
 }
 
-/// What the families read of a policy's spec.
+/// The fields of a policy's spec that the families read.
 ///
 /// ```
 /// use kube_state_metrics::families::MutatingAdmissionPolicySpec;
@@ -41,11 +41,11 @@ pub struct MutatingAdmissionPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct MutatingAdmissionPolicySpec {
-    /// The kind of the objects that have parameters, where the policy takes any.
+    /// The kind of the parameter objects, if the policy has parameters.
     pub param_kind: Option<ParamKind>,
-    /// What happens where the policy cannot be evaluated: `Fail` or `Ignore`.
+    /// The action if the policy cannot be evaluated: `Fail` or `Ignore`.
     pub failure_policy: Option<String>,
-    /// Whether the policy is called again in one admission: `Never` or `IfNeeded`.
+    /// Whether the policy may be called again in one admission: `Never` or `IfNeeded`.
     pub reinvocation_policy: Option<String>,
 }
 
@@ -70,7 +70,7 @@ impl k8s_openapi::Metadata for MutatingAdmissionPolicy {
     }
 }
 
-/// The families of mutating admission policies.
+/// The families of MutatingAdmissionPolicies.
 ///
 /// ```
 /// use kube_state_metrics::families::mutatingadmissionpolicies;

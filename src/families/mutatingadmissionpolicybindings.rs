@@ -1,4 +1,4 @@
-//! `mutatingadmissionpolicybindings`: which policy is bound to which parameters.
+//! `mutatingadmissionpolicybindings`: policies and their parameters.
 
 use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::api::admissionregistration::v1::ParamRef;
@@ -8,9 +8,9 @@ use serde::Deserialize;
 use super::common::{self, admission};
 use crate::{Collector, Family};
 
-/// What the families read of a `MutatingAdmissionPolicyBinding`.
+/// The fields of a `MutatingAdmissionPolicyBinding` that the families read.
 ///
-/// `k8s_openapi` has the kind for the newest Kubernetes versions only; this type is there for all.
+/// `k8s_openapi` has the kind only for the newest Kubernetes versions; this type exists for all.
 ///
 /// ```
 /// use kube_state_metrics::families::MutatingAdmissionPolicyBinding;
@@ -23,13 +23,13 @@ use crate::{Collector, Family};
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct MutatingAdmissionPolicyBinding {
-    /// Name, namespace, labels and the like.
+    /// The object's metadata.
     pub metadata: ObjectMeta,
-    /// What the binding binds.
+    /// The binding's spec.
     pub spec: Option<MutatingAdmissionPolicyBindingSpec>,
 }
 
-/// What the families read of a binding's spec.
+/// The fields of a binding's spec that the families read.
 ///
 /// ```
 /// use kube_state_metrics::families::MutatingAdmissionPolicyBindingSpec;
@@ -43,7 +43,7 @@ pub struct MutatingAdmissionPolicyBinding {
 pub struct MutatingAdmissionPolicyBindingSpec {
     /// The policy's name.
     pub policy_name: Option<String>,
-    /// Where the policy finds its parameters, where it takes any.
+    /// The reference to the parameters, if the policy has any.
     pub param_ref: Option<ParamRef>,
 }
 
@@ -68,7 +68,7 @@ impl k8s_openapi::Metadata for MutatingAdmissionPolicyBinding {
     }
 }
 
-/// The families of mutating admission policy bindings.
+/// The families of MutatingAdmissionPolicyBindings.
 ///
 /// ```
 /// use kube_state_metrics::families::mutatingadmissionpolicybindings;

@@ -1,11 +1,11 @@
-//! `mutatingwebhookconfigurations`: which services change requests to the API server.
+//! `mutatingwebhookconfigurations`: services that change requests to the API server.
 
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 
 use super::common::{self, admission};
 use crate::{Collector, Family};
 
-/// The families of mutating webhook configurations.
+/// The families of MutatingWebhookConfigurations.
 ///
 /// ```
 /// use kube_state_metrics::families::mutatingwebhookconfigurations;

@@ -1,4 +1,4 @@
-//! `networkpolicies`: how many rules they have.
+//! `networkpolicies`: numbers of rules.
 
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
@@ -6,7 +6,7 @@ use super::common;
 use crate::family::Stability;
 use crate::{Collector, Family};
 
-/// The families of network policies.
+/// The families of NetworkPolicies.
 ///
 /// ```
 /// use kube_state_metrics::families::networkpolicies;

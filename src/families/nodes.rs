@@ -1,4 +1,4 @@
-//! `nodes`: what they run, what they can hold, their conditions and addresses.
+//! `nodes`: versions, resources, conditions and addresses.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::family::{Samples, Stability};
 use crate::k8s::{Quantity, node_units};
 use crate::{Collector, Family};
 
-/// What starts the key of a label that gives a node a role.
+/// The prefix of a label that gives a node a role.
 const ROLE: &str = "node-role.kubernetes.io/";
 
 /// The families of nodes.
@@ -151,7 +151,7 @@ fn status(node: &Node) -> Option<&NodeStatus> {
 fn info(node: &Node, s: &mut Samples<'_>) {
     let system = status(node).and_then(|status| status.node_info.as_ref());
     let addresses = status(node).and_then(|status| status.addresses.as_deref());
-    // On a node with addresses of two families the last one counts.
+    // If a node has internal addresses of two families, the last one counts.
     let internal = addresses
         .unwrap_or_default()
         .iter()

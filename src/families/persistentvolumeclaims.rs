@@ -1,4 +1,4 @@
-//! `persistentvolumeclaims`: what is asked for, and the volume it got.
+//! `persistentvolumeclaims`: requests and bound volumes.
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec};
 
@@ -8,10 +8,10 @@ use crate::{Collector, Family};
 
 const PHASES: [&str; 3] = ["Lost", "Bound", "Pending"];
 
-/// Names the storage class in manifests older than `spec.storageClassName`.
+/// The annotation with the storage class in manifests older than `spec.storageClassName`.
 const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
-/// The families of persistent volume claims.
+/// The families of PersistentVolumeClaims.
 ///
 /// ```
 /// use kube_state_metrics::families::persistentvolumeclaims;

@@ -1,4 +1,4 @@
-//! `persistentvolumes`: claim, phase, capacity and the volume source behind it.
+//! `persistentvolumes`: claim, phase, capacity and volume source.
 
 use k8s_openapi::api::core::v1::{
     FCVolumeSource, ISCSIPersistentVolumeSource, PersistentVolume, PersistentVolumeSpec,
@@ -11,7 +11,7 @@ use crate::{Collector, Family};
 
 const PHASES: [&str; 5] = ["Pending", "Available", "Bound", "Released", "Failed"];
 
-/// What `kube_persistentvolume_info` tells of the volume source; all but one source stay empty.
+/// The labels of `kube_persistentvolume_info` for the volume source; those of other sources stay empty.
 #[derive(Default)]
 struct Source<'a> {
     gce_persistent_disk_name: &'a str,
@@ -34,7 +34,7 @@ struct Source<'a> {
     host_path_type: &'a str,
 }
 
-/// The families of persistent volumes.
+/// The families of PersistentVolumes.
 ///
 /// ```
 /// use kube_state_metrics::families::persistentvolumes;
@@ -231,7 +231,7 @@ fn info(volume: &PersistentVolume, s: &mut Samples<'_>) {
         .value(1);
 }
 
-/// The first volume source of a spec that has, against all rules, several.
+/// The first volume source of a spec; the API allows only one, but an object may have several.
 fn source(spec: &PersistentVolumeSpec) -> Source<'_> {
     let mut labels = Source::default();
     if let Some(gce) = &spec.gce_persistent_disk {
@@ -273,7 +273,7 @@ fn internet_scsi<'a>(iscsi: &'a ISCSIPersistentVolumeSource, labels: &mut Source
     labels.iscsi_initiator_name = iscsi.initiator_name.as_deref().unwrap_or_default();
 }
 
-/// Joins with commas, without one in front of the first text that is not empty.
+/// Joins with commas; empty texts at the start add no comma.
 fn join(texts: Option<&[String]>) -> String {
     let mut joined = String::new();
     for text in texts.unwrap_or_default() {

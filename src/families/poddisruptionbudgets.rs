@@ -1,4 +1,4 @@
-//! `poddisruptionbudgets`: how many pods are healthy, must be, and may be evicted.
+//! `poddisruptionbudgets`: healthy pods, required pods, and allowed evictions.
 
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
 
@@ -6,7 +6,7 @@ use super::common::{self, optional, or_zero};
 use crate::family::Stability;
 use crate::{Collector, Family};
 
-/// The families of pod disruption budgets.
+/// The families of PodDisruptionBudgets.
 ///
 /// ```
 /// use kube_state_metrics::families::poddisruptionbudgets;

@@ -1,4 +1,4 @@
-//! `replicasets`: replicas wanted and reached, and who owns the set.
+//! `replicasets`: desired and current replicas, and owners.
 
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec, ReplicaSetStatus};
 
@@ -6,7 +6,7 @@ use super::common::{self, if_present, optional, or_zero};
 use crate::family::Stability;
 use crate::{Collector, Family};
 
-/// The families of replica sets.
+/// The families of ReplicaSets.
 ///
 /// ```
 /// use kube_state_metrics::families::replicasets;

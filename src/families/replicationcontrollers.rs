@@ -1,4 +1,4 @@
-//! `replicationcontrollers`: replicas wanted and reached, and who owns the controller.
+//! `replicationcontrollers`: desired and current replicas, and owners.
 
 use k8s_openapi::api::core::v1::{
     ReplicationController, ReplicationControllerSpec, ReplicationControllerStatus,
@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 use super::common::{self, if_present, optional, or_zero};
 use crate::{Collector, Family};
 
-/// The families of replication controllers.
+/// The families of ReplicationControllers.
 ///
 /// ```
 /// use kube_state_metrics::families::replicationcontrollers;

@@ -1,4 +1,4 @@
-//! `resourcequotas`: limits of a namespace and how much of them is used.
+//! `resourcequotas`: limits of a namespace, and their usage.
 
 use k8s_openapi::api::core::v1::ResourceQuota;
 
@@ -7,7 +7,7 @@ use crate::family::{Samples, Stability};
 use crate::k8s::Quantity;
 use crate::{Collector, Family};
 
-/// The families of resource quotas.
+/// The families of ResourceQuotas.
 ///
 /// ```
 /// use kube_state_metrics::families::resourcequotas;

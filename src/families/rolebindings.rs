@@ -1,4 +1,4 @@
-//! `rolebindings`: which role they grant, never to whom.
+//! `rolebindings`: the role that they grant, never the subjects.
 
 use k8s_openapi::api::rbac::v1::RoleBinding;
 
@@ -6,7 +6,7 @@ use super::common;
 use crate::family::Stability;
 use crate::{Collector, Family};
 
-/// The families of role bindings.
+/// The families of RoleBindings.
 ///
 /// ```
 /// use kube_state_metrics::families::rolebindings;

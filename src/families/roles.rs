@@ -1,4 +1,4 @@
-//! `roles`: that they exist, never what they allow.
+//! `roles`: their existence, never their rules.
 
 use k8s_openapi::api::rbac::v1::Role;
 

@@ -1,4 +1,4 @@
-//! `secrets`: that they exist, their type and their owners, never what they contain.
+//! `secrets`: existence, type and owners, never the content.
 
 use k8s_openapi::api::core::v1::Secret;
 
@@ -6,7 +6,7 @@ use super::common;
 use crate::family::Stability;
 use crate::{Collector, Family};
 
-/// The families of secrets. None of them reads the data, so decoding skips it.
+/// The families of secrets. None of them reads the data, so the decoder skips it.
 ///
 /// ```
 /// use kube_state_metrics::families::secrets;

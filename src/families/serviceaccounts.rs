@@ -1,4 +1,4 @@
-//! `serviceaccounts`: which exist and which secrets they refer to.
+//! `serviceaccounts`: existence, and the secrets that they refer to.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 
@@ -6,7 +6,7 @@ use super::common;
 use crate::family::{Samples, Stability};
 use crate::{Collector, Family};
 
-/// The families of service accounts.
+/// The families of ServiceAccounts.
 ///
 /// ```
 /// use kube_state_metrics::families::serviceaccounts;

@@ -1,4 +1,4 @@
-//! `services`: their type, their addresses and what a load balancer gave them.
+//! `services`: types, addresses and load balancers.
 
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 

@@ -1,4 +1,4 @@
-//! `statefulsets`: replicas wanted and reached, revisions, and what becomes of their claims.
+//! `statefulsets`: desired and current replicas, revisions, and the retention of claims.
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus};
 
@@ -6,7 +6,7 @@ use super::common::{self, if_present, optional, or_zero};
 use crate::family::{Samples, Stability};
 use crate::{Collector, Family};
 
-/// The families of stateful sets.
+/// The families of StatefulSets.
 ///
 /// ```
 /// use kube_state_metrics::families::statefulsets;

@@ -1,4 +1,4 @@
-//! `storageclasses`: who provisions volumes, and what becomes of them.
+//! `storageclasses`: provisioners and reclaim policies.
 
 use k8s_openapi::api::storage::v1::StorageClass;
 
@@ -6,7 +6,7 @@ use super::common;
 use crate::family::Stability;
 use crate::{Collector, Family};
 
-/// The families of storage classes.
+/// The families of StorageClasses.
 ///
 /// ```
 /// use kube_state_metrics::families::storageclasses;

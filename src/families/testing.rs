@@ -1,4 +1,4 @@
-//! What the tests of the family files share: the samples of an object written as JSON.
+//! Test code that the family files share: the samples of an object written as JSON.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::store::{Allowlists, CacheStore, MetricsStore, Schema};
 
 /// The sample lines of an object in all families but those of allowlists, in their order.
 ///
-/// Each family decodes the object for itself, so that a field missing in its `reads` shows.
+/// Each family decodes the object separately, so that a field that is missing in its `reads` is detected.
 pub(super) fn samples<K: CollectedResource>(
     collector: Collector<K>,
     object: &Value,

@@ -1,11 +1,11 @@
-//! `validatingadmissionpolicies`: how policies that check requests treat parameters and failures.
+//! `validatingadmissionpolicies`: parameters and failure policies of policies that check requests.
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 
 use super::common::{self, admission};
 use crate::{Collector, Family};
 
-/// The families of validating admission policies.
+/// The families of ValidatingAdmissionPolicies.
 ///
 /// ```
 /// use kube_state_metrics::families::validatingadmissionpolicies;

@@ -1,4 +1,4 @@
-//! `validatingadmissionpolicybindings`: which policy is bound to which parameters and actions.
+//! `validatingadmissionpolicybindings`: policies, their parameters and their actions.
 
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,
@@ -7,7 +7,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 use super::common::{self, admission};
 use crate::{Collector, Family};
 
-/// The families of validating admission policy bindings.
+/// The families of ValidatingAdmissionPolicyBindings.
 ///
 /// ```
 /// use kube_state_metrics::families::validatingadmissionpolicybindings;

@@ -1,11 +1,11 @@
-//! `validatingwebhookconfigurations`: which services check requests to the API server.
+//! `validatingwebhookconfigurations`: services that check requests to the API server.
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 
 use super::common::{self, admission};
 use crate::{Collector, Family};
 
-/// The families of validating webhook configurations.
+/// The families of ValidatingWebhookConfigurations.
 ///
 /// ```
 /// use kube_state_metrics::families::validatingwebhookconfigurations;

@@ -1,11 +1,11 @@
-//! `volumeattachments`: which volume is to be attached to which node, and whether it is.
+//! `volumeattachments`: volumes that should be attached to nodes, and their state.
 
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 
 use super::common;
 use crate::{Collector, Family};
 
-/// The families of volume attachments.
+/// The families of VolumeAttachments.
 ///
 /// ```
 /// use kube_state_metrics::families::volumeattachments;

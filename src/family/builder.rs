@@ -63,8 +63,8 @@ pub struct Family<K> {
 
 /// A [`Family`] that still lacks its generator.
 ///
-/// Setters never fail: names and labels are checked when a
-/// [`StateMetrics`](crate::StateMetrics) is built, all at once.
+/// Setters never fail. [`build`](crate::registry::Builder::build) checks names and labels, and reports
+/// all problems at once.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -92,7 +92,7 @@ pub struct FamilyBuilder<K> {
 // === impl Family ===
 
 impl<K: Resource> Family<K> {
-    /// Starts a gauge called `name`; `help` says what it tells, its unit and when it is absent.
+    /// Starts a gauge called `name`. `help` states what it measures, its unit and when it is absent.
     pub fn gauge(
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -108,7 +108,7 @@ impl<K: Resource> Family<K> {
         FamilyBuilder::new(name.into(), help.into(), MetricType::Counter)
     }
 
-    /// Starts an info family called `name`, which ends in `_info`: value 1, the labels tell.
+    /// Starts an info family called `name`, which ends in `_info`: its value is 1, and the labels are the information.
     pub fn info(
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -124,7 +124,7 @@ impl<K: Resource> Family<K> {
         FamilyBuilder::new(name.into(), help.into(), MetricType::StateSet)
     }
 
-    /// What is fixed about the family.
+    /// The fixed properties of the family.
     #[must_use]
     pub fn descriptor(&self) -> &FamilyDescriptor {
         &self.descriptor
@@ -181,13 +181,13 @@ impl<K: Resource> FamilyBuilder<K> {
         self
     }
 
-    /// Leaves the family out until an opt-in list names it.
+    /// Omits the family unless an opt-in list names it.
     pub fn opt_in(mut self) -> Self {
         self.descriptor.opt_in = true;
         self
     }
 
-    /// Marks the family as deprecated since `version`, which the help text then says.
+    /// Marks the family as deprecated since `version`. The help text then states it.
     pub fn deprecated(mut self, version: impl Into<Cow<'static, str>>) -> Self {
         self.descriptor.deprecated_since = Some(version.into());
         self
@@ -203,8 +203,8 @@ impl<K: Resource> FamilyBuilder<K> {
 
     /// Declares the field paths the generator reads, so that decoding skips all other fields.
     ///
-    /// A path is a dotted list of JSON field names, such as `status.conditions.type`. It goes
-    /// through the items of lists, and includes everything below its last name. With `[]` after a
+    /// A path is a dotted list of JSON field names, such as `status.conditions.type`. It applies
+    /// to each item of a list, and includes everything below its last name. With `[]` after a
     /// name, the rest of the path applies to the items of a list only; a value that is not a list
     /// is kept as a whole: `status.parts[].name`. `metadata.name`, `.namespace`, `.uid` and
     /// `.resourceVersion` are always read. Without a declaration the whole object is decoded,
@@ -234,7 +234,7 @@ impl<K: Resource> FamilyBuilder<K> {
         self.generator(generate)
     }
 
-    /// Completes the family with a generator of your own.
+    /// Completes the family with a type that implements [`FamilyGenerator`].
     #[must_use]
     pub fn generator(self, generator: impl FamilyGenerator<K> + 'static) -> Family<K> {
         Family {

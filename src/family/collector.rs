@@ -49,7 +49,7 @@ pub struct Collector<K> {
     fed_by_host: bool,
 }
 
-/// One base label: a name every sample of a collector starts with, and where its value is from.
+/// One base label: a name with which every sample of a collector starts, and the source of its value.
 pub(crate) struct BaseLabel<K> {
     pub(crate) name: Cow<'static, str>,
     pub(crate) source: BaseSource<K>,
@@ -61,7 +61,7 @@ pub(crate) enum BaseSource<K> {
     Uid,
     Computed {
         value: Arc<ComputeLabel<K>>,
-        /// The field it reads, where that is known.
+        /// The field that it reads, if it is known.
         reads: Option<&'static str>,
     },
 }
@@ -74,10 +74,10 @@ impl<K> Collector<K>
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
 {
-    /// A collector without families for a type that knows its resource.
+    /// A collector without families for a type that determines its resource.
     ///
     /// The base labels are `namespace` (for namespaced kinds) and the lower-case kind, whose value
-    /// is the object's name; [`no_base_labels`](Self::no_base_labels) starts over.
+    /// is the object's name. [`no_base_labels`](Self::no_base_labels) removes them.
     #[must_use]
     pub fn new() -> Self {
         Self::for_resource(ResourceInfo::of::<K>())
@@ -94,7 +94,7 @@ where
 }
 
 impl<K: CollectedResource + Resource<DynamicType = ApiResource>> Collector<K> {
-    /// A collector without families for a kind known only at run time.
+    /// A collector without families for a kind that is known only at run time.
     ///
     /// ```
     /// use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
@@ -176,10 +176,10 @@ impl<K: CollectedResource> Collector<K> {
         self
     }
 
-    /// Drops all base labels, to start the list over.
+    /// Removes all base labels.
     ///
-    /// Where the remaining base labels do not tell two objects apart, equal series of different
-    /// objects are possible; the exposition then keeps the first object's.
+    /// If the remaining base labels do not distinguish two objects, equal series of different
+    /// objects are possible. The exposition then keeps the series of the first object.
     #[must_use]
     pub fn no_base_labels(mut self) -> Self {
         self.base_labels.clear();
@@ -226,7 +226,7 @@ impl<K: CollectedResource> Collector<K> {
         self.push(name.into(), BaseSource::Computed { value, reads })
     }
 
-    /// The resource the collector reads.
+    /// The resource that the collector reads.
     #[must_use]
     pub fn resource(&self) -> &ResourceInfo {
         &self.resource
@@ -242,7 +242,7 @@ impl<K: CollectedResource> Collector<K> {
         self.families.iter()
     }
 
-    /// Whether some family declares which fields it reads.
+    /// Whether a family declares the fields that it reads.
     #[cfg(feature = "testing")]
     pub(crate) fn declares_reads(&self) -> bool {
         self.families
@@ -250,7 +250,7 @@ impl<K: CollectedResource> Collector<K> {
             .any(|family| family.descriptor().reads().is_some())
     }
 
-    /// The same without any declaration of fields, so that whole objects are decoded.
+    /// The same collector without declarations of fields, so that whole objects are decoded.
     #[cfg(feature = "testing")]
     pub(crate) fn reading_everything(mut self) -> Self {
         self.families = self

@@ -16,7 +16,7 @@ use std::borrow::Cow;
 pub enum MetricType {
     /// A value that may go up and down.
     Gauge,
-    /// A value that only grows; its name ends in `_total`. Negative values are left out.
+    /// A value that only increases; its name ends in `_total`. Negative values are left out.
     Counter,
     /// Always 1; the labels are the information. Declared as a gauge in the text format.
     Info,
@@ -28,7 +28,7 @@ pub enum MetricType {
 }
 
 impl MetricType {
-    /// The word OpenMetrics uses for the type.
+    /// The name of the type in OpenMetrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -52,7 +52,7 @@ impl MetricType {
     }
 }
 
-/// How much a family's name and labels may still change.
+/// The stability of a family's name and labels.
 ///
 /// ```
 /// use kube_state_metrics::family::Stability;
@@ -69,7 +69,7 @@ pub enum Stability {
 }
 
 impl Stability {
-    /// The word the catalogue uses: `ALPHA` or `STABLE`.
+    /// The name in the catalogue: `ALPHA` or `STABLE`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -79,14 +79,14 @@ impl Stability {
     }
 }
 
-/// A family that exists only while an allowlist selects some keys of a string map.
+/// A family that has samples only if an allowlist selects keys of a string map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Allowlisted {
     Labels,
     Annotations,
 }
 
-/// What is fixed about a family: everything but its samples.
+/// The fixed properties of a family: everything except its samples.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;
@@ -148,7 +148,7 @@ impl FamilyDescriptor {
         &self.name
     }
 
-    /// What the family tells, without the markers an exposition puts in front.
+    /// The help text, without the prefixes that an exposition adds.
     #[must_use]
     pub fn help(&self) -> &str {
         &self.help
@@ -160,13 +160,13 @@ impl FamilyDescriptor {
         self.metric_type
     }
 
-    /// How much may still change.
+    /// The stability of the name and labels.
     #[must_use]
     pub fn stability(&self) -> Stability {
         self.stability
     }
 
-    /// Whether the family is absent until an opt-in list names it.
+    /// Whether the family needs an opt-in list that names it.
     #[must_use]
     pub fn opt_in(&self) -> bool {
         self.opt_in
@@ -178,13 +178,13 @@ impl FamilyDescriptor {
         self.deprecated_since.as_deref()
     }
 
-    /// The declared label names after the base labels; a name ending in `*` stands for a set of
+    /// The declared label names after the base labels. A name that ends in `*` means a set of
     /// names that come from data.
     pub fn labels(&self) -> impl ExactSizeIterator<Item = &str> {
         self.labels.iter().map(AsRef::as_ref)
     }
 
-    /// The field paths the generator reads, or `None` where it may read the whole object.
+    /// The field paths that the generator reads, or `None` if it may read the whole object.
     #[must_use]
     pub fn reads(&self) -> Option<impl ExactSizeIterator<Item = &str>> {
         self.reads

@@ -6,7 +6,7 @@ use super::samples::Samples;
 
 /// Appends the samples of one family for one object.
 ///
-/// Closures and types of your own are generators. The store calls a generator once per object and
+/// Closures and types can be generators. The store calls a generator once per object and
 /// event. Samples must depend on nothing but the object.
 ///
 /// ```
@@ -32,7 +32,7 @@ use super::samples::Samples;
 /// assert_eq!(family.descriptor().name(), "pod_claim_volumes");
 /// ```
 pub trait FamilyGenerator<K: Resource>: Send + Sync {
-    /// Appends this family's samples for `object`; none if the object has no data for them.
+    /// Appends the samples of this family for `object`; none if the object has no data for them.
     fn generate(&self, object: &K, samples: &mut Samples<'_>);
 }
 

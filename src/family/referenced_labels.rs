@@ -1,6 +1,6 @@
 //! Labels by reference: values that samples repeat, each stored once per object in a dictionary.
 //!
-//! A pod's node is a label of all its requests and limits, and each of its images is a label of
+//! The node of a pod is a label of all its requests and limits, and each of its images is a label of
 //! three. In a cell such a value is two bytes: [`REFERENCE_MARK`], which occurs in no UTF-8 text, and
 //! a code. The value itself is in a column of the page. Therefore the cells of pods on different
 //! nodes are equal, and a column stores equal cells once. Labels that come from other objects belong
@@ -14,7 +14,7 @@ pub(crate) const REFERENCE_MARK: u8 = 0xff;
 /// The number of [`DictionaryColumn`]s.
 pub(crate) const DICTIONARY_COLUMNS: usize = 3;
 
-/// The most values per column that an object has codes for; cells contain further values themselves.
+/// The maximum number of values per column that have codes; cells contain further values directly.
 const MAX_VALUES: usize = 32;
 
 /// A column of repeated values.

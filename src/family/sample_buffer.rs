@@ -7,7 +7,7 @@ use super::referenced_labels::ObjectDictionary;
 use super::sample_policy::{DropCounts, DropReason};
 use super::values::LabelValue;
 
-/// From this many samples of one object in one family on, repeated series are found by hash.
+/// From this number of samples of one object in one family, repeated series are found by hash.
 const HASHED_FROM: usize = 32;
 
 /// The reusable memory behind [`Samples`](super::Samples): tails of one object, one cell per family.
@@ -46,12 +46,12 @@ impl SampleBuffer {
         &self.text
     }
 
-    /// What was dropped of the object.
+    /// The number of dropped samples of the object.
     pub(crate) fn dropped(&self) -> DropCounts {
         self.dropped
     }
 
-    /// Removes what a closure has written behind `start` before it panicked.
+    /// Removes what a closure wrote after `start` before it panicked.
     pub(crate) fn discard_after_panic(&mut self, start: usize) {
         self.text.truncate(start);
         self.count_dropped(DropReason::Panic);
@@ -63,13 +63,13 @@ impl SampleBuffer {
         self.hashes.clear();
     }
 
-    /// Begins another sample and returns where its tail starts.
+    /// Begins another sample and returns the start of its tail.
     pub(super) fn begin_sample(&mut self) -> usize {
         self.names.clear();
         self.text.len()
     }
 
-    /// How many samples the object has in the current family.
+    /// The number of samples of the object in the current family.
     pub(super) fn sample_count(&self) -> usize {
         self.series.len()
     }
@@ -96,7 +96,7 @@ impl SampleBuffer {
         names.map(|&(start, end)| self.text.get(start..end).unwrap_or_default())
     }
 
-    /// How much there is of the current sample.
+    /// The length of the current sample.
     pub(super) fn mark(&self) -> (usize, usize) {
         (self.text.len(), self.names.len())
     }

@@ -1,7 +1,7 @@
-//! [`SamplePolicy`]: which labels and samples enter a store.
+//! [`SamplePolicy`]: the labels and samples that enter a store.
 //!
-//! Everything that a generator writes passes here before it becomes a cell, whatever family it is
-//! of. Rules that concern single labels or samples, such as limits, belong here.
+//! All output of a generator passes through the policy before it becomes a cell, in every family.
+//! Rules for single labels or samples, such as limits, belong here.
 
 use std::borrow::Cow;
 
@@ -16,18 +16,18 @@ pub(crate) struct SamplePolicy<'a> {
     allowlist: Option<&'a LabelAllowlist>,
 }
 
-/// Why samples do not enter the store.
+/// The reasons why samples do not enter the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DropReason {
     /// An earlier sample of the object in the family has the same labels.
     RepeatedSeries,
     /// The value of a counter is negative or not a number.
     InvalidCounter,
-    /// A generator panicked, or a base label.
+    /// A generator or the closure of a base label panicked.
     Panic,
 }
 
-/// How often something did not enter the store, by reason.
+/// The number of dropped samples, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DropCounts {
     pub(crate) repeated_series: u64,
@@ -52,7 +52,7 @@ impl<'a> SamplePolicy<'a> {
         }
     }
 
-    /// Whether labels stand in front of those of a sample.
+    /// Whether the samples have labels before those of the generator.
     pub(super) fn has_reserved_names(&self) -> bool {
         !self.reserved_names.is_empty()
     }

@@ -1,4 +1,4 @@
-//! [`Samples`] and [`Sample`]: what a generator appends its samples to.
+//! [`Samples`] and [`Sample`]: the output of a generator.
 //!
 //! A sample line is `name{base labels` and a *tail*, `,phase="Running"} 1`. The name belongs to the
 //! family and the base labels to the object, so generators write tails only.
@@ -51,7 +51,7 @@ pub struct Samples<'a> {
     policy: SamplePolicy<'a>,
 }
 
-/// One sample, while its labels are appended. [`value`](Sample::value) completes it; a sample without
+/// One sample while its labels are appended. [`value`](Sample::value) completes it; a sample without
 /// a value is not written.
 ///
 /// ```
@@ -72,7 +72,7 @@ pub struct Samples<'a> {
 #[must_use = "a sample is written when it gets its value"]
 pub struct Sample<'s, 'a> {
     samples: &'s mut Samples<'a>,
-    /// Where its tail starts.
+    /// The start of its tail.
     start: usize,
 }
 
@@ -110,14 +110,14 @@ impl<'a> Samples<'a> {
         }
     }
 
-    /// Appends one sample per state, labelled `name`: 1 for the one equal to `current`, else 0.
+    /// Appends one sample per state, with the label `name`: 1 for the state that equals `current`, otherwise 0.
     pub fn state_set(&mut self, name: &str, states: &[&str], current: &str) {
         for state in states {
             self.label(name, *state).value(*state == current);
         }
     }
 
-    /// How many samples the object has in this family so far.
+    /// The current number of samples of the object in this family.
     #[must_use]
     pub fn len(&self) -> usize {
         self.buffer.sample_count()
@@ -194,7 +194,7 @@ impl Sample<'_, '_> {
         let mark = self.buffer().mark();
         for (key, value) in entries.clone() {
             if !self.push_map_label(prefix, key, value) {
-                // Collisions are rare; only they pay for a list of names.
+                // Collisions are rare, so only they need a list of names.
                 self.buffer().truncate(mark);
                 let names = label_names(prefix, entries.clone().map(|(key, _)| key));
                 for (name, (_, value)) in names.iter().zip(entries) {
@@ -206,7 +206,7 @@ impl Sample<'_, '_> {
         self
     }
 
-    /// Completes the sample if there is a value; else there is no sample.
+    /// Completes the sample if there is a value; otherwise there is no sample.
     pub fn maybe_value(self, value: Option<impl SampleValue>) {
         if let Some(value) = value {
             self.value(value);
@@ -263,12 +263,12 @@ impl Sample<'_, '_> {
         self.samples.buffer
     }
 
-    /// Whether a label has been written, here or in front of the tail.
+    /// Whether the sample has a label, including the labels before the tail.
     fn has_labels(&self) -> bool {
         self.samples.policy.has_reserved_names() || self.samples.buffer.text.len() > self.start
     }
 
-    /// What stands in front of the next label.
+    /// The text before the next label.
     fn separator(&self) -> u8 {
         if self.has_labels() { b',' } else { b'{' }
     }
@@ -315,7 +315,7 @@ impl Sample<'_, '_> {
 
 impl Drop for Sample<'_, '_> {
     fn drop(&mut self) {
-        // A sample without a value, or one that the policy drops, leaves no trace.
+        // A sample without a value, or one that the policy drops, is removed completely.
         self.samples.buffer.text.truncate(self.start);
     }
 }

@@ -1,4 +1,4 @@
-//! What labels and samples may have as values, and how it is written.
+//! The values of labels and samples, and how they are written.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,8 +12,8 @@ use crate::k8s::{Timestamp, write_label_value};
 
 /// A value of a label: text, an integer, a flag, or nothing (written as an empty value).
 ///
-/// What else can be displayed goes through [`format_args!`]. The trait is sealed: whatever
-/// implements it is escaped.
+/// For other types that implement `Display`, use [`format_args!`]. The trait is sealed, so that every
+/// value is escaped.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Service;
@@ -40,7 +40,7 @@ pub trait LabelValue: sealed::WriteLabel {}
 /// A value of a sample: any number, a flag (1 or 0), a duration (in seconds), a time (as Unix
 /// seconds) or a quantity (in its base unit, exactly).
 ///
-/// A quantity that is not one and the zero time have no value, so there is no sample. The trait is
+/// An invalid quantity and the zero time have no value, so there is no sample. The trait is
 /// sealed.
 ///
 /// ```
@@ -76,7 +76,7 @@ pub trait LabelValue: sealed::WriteLabel {}
 pub trait SampleValue: sealed::Number {}
 
 pub(crate) mod sealed {
-    /// A value that can be written as a label's.
+    /// A value that can be written as the value of a label.
     pub trait WriteLabel {
         /// Appends the value's text, escaped.
         fn write_to(&self, out: &mut Vec<u8>);
@@ -128,7 +128,7 @@ impl WriteLabel for fmt::Arguments<'_> {
                 Ok(())
             }
         }
-        // Only a value that refuses to be displayed fails; what it gave until then stays.
+        // Only `Display` implementations can fail; the text that they wrote stays.
         let _ = fmt::Write::write_fmt(&mut Escaped(out), *self);
     }
 }
@@ -230,15 +230,15 @@ impl Number for &Quantity {
     }
 }
 
-/// For fields that are an `Option` with some Kubernetes versions and plain with others; not a
-/// [`SampleValue`], so that a family says what it does without a value.
+/// For fields that are an `Option` with some Kubernetes versions and plain with others. It is not a
+/// [`SampleValue`], so that a family states what it does without a value.
 impl<T: Number> Number for Option<T> {
     fn number(self) -> Option<f64> {
         self.and_then(Number::number)
     }
 }
 
-/// Seconds of 0001-01-01T00:00:00Z, which stands for no time at all.
+/// Seconds of 0001-01-01T00:00:00Z, which means no time.
 const ZERO_TIME: i64 = -62_135_596_800;
 
 /// Unix seconds of a time, rounded down; none for the second of the zero time.

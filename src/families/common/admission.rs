@@ -1,4 +1,4 @@
-//! What the admission kinds share: their base labels, webhook services and policy parameters.
+//! Code that the admission kinds share: base labels, webhook services and policy parameters.
 
 use k8s_openapi::api::admissionregistration::v1::{ParamKind, ParamRef, WebhookClientConfig};
 use kube::Resource;
@@ -10,7 +10,7 @@ use crate::resource::StaticScope;
 
 /// A collector with the base labels of the admission kinds.
 ///
-/// They belong to the whole cluster, yet their samples start with a namespace, an empty one.
+/// These kinds are cluster-scoped, but their samples start with an empty namespace.
 pub(in crate::families) fn collector<K>(name_label: &'static str) -> Collector<K>
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
@@ -21,7 +21,7 @@ where
         .name_label(name_label)
 }
 
-/// One sample for a webhook: its name and the service it calls, empty where it calls a URL.
+/// Writes one sample for a webhook: its name and the service that it calls, empty if it calls a URL.
 pub(in crate::families) fn webhook(name: &str, client: &WebhookClientConfig, s: &mut Samples<'_>) {
     let service = client.service.as_ref();
     s.label("webhook_name", name)
@@ -45,7 +45,7 @@ pub(in crate::families) fn param_kind<'s, 'a>(
     .label("param_kind", kind.and_then(|kind| kind.kind.as_deref()))
 }
 
-/// One sample for a binding: its policy and the object that has the parameters.
+/// Writes one sample for a binding: its policy and its parameter object.
 pub(in crate::families) fn binding(
     policy: Option<&String>,
     param: Option<&ParamRef>,

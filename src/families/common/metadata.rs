@@ -1,4 +1,4 @@
-//! What families read from an object's metadata: times, generation, owners.
+//! Families of an object's metadata: times, generation, owners.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::Resource;
@@ -38,13 +38,13 @@ pub(in crate::families) fn version<K: Resource>(object: &K, s: &mut Samples<'_>)
     s.maybe_value(version.and_then(resource_version::parse));
 }
 
-/// One sample of value 1 for every object.
+/// Writes one sample of value 1 for every object.
 pub(in crate::families) fn always<K>(_: &K, s: &mut Samples<'_>) {
     s.value(1);
 }
 
-/// One sample per owner with `owner_kind`, `owner_name` and `owner_is_controller`; one with empty
-/// labels if there is no owner.
+/// Writes one sample per owner with `owner_kind`, `owner_name` and `owner_is_controller`. Without an
+/// owner, it writes one sample with empty labels.
 pub(in crate::families) fn owners<K: Resource>(object: &K, s: &mut Samples<'_>) {
     for owner in owners_or_none(object) {
         let sample = s

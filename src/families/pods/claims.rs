@@ -7,7 +7,7 @@ use crate::Family;
 use crate::family::Samples;
 use crate::family::sealed::WriteLabel;
 
-/// The name of the claim that is made for an ephemeral volume: pod and volume.
+/// The name of the claim of an ephemeral volume: pod and volume.
 struct EphemeralClaim<'a>(&'a str, &'a str);
 
 /// The families.
@@ -96,8 +96,8 @@ fn resource_claims(pod: &Pod, s: &mut Samples<'_>) {
     }
 }
 
-/// One sample per volume from a persistent volume claim; `value` gets the source that names it, and
-/// nothing for an ephemeral volume, whose claim is made for the pod.
+/// Writes one sample per volume from a PersistentVolumeClaim. `value` gets the source that names the claim,
+/// and `None` for an ephemeral volume, whose claim belongs to the pod.
 fn claims(
     pod: &Pod,
     s: &mut Samples<'_>,

@@ -1,6 +1,6 @@
 //! Generators that the families of containers and of init containers share.
 //!
-//! Generators of a status read the list of statuses only; the spec may lack such containers.
+//! Generators of a status read only the list of statuses; the spec may lack such containers.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::family::referenced_labels::DictionaryColumn;
 use crate::family::{Sample, SampleValue, Samples};
 use crate::k8s::{Quantity, Unit, container_units};
 
-/// Images and identifiers of each container of the spec and each status of the same name;
+/// Writes images and identifiers for each container of the spec and each status with the same name;
 /// `add_labels` appends further labels.
 pub(super) fn info(
     containers: &[Container],
@@ -42,17 +42,17 @@ pub(super) fn info(
     }
 }
 
-/// The resource limits of each container.
+/// Writes the resource limits of each container.
 pub(super) fn limits(pod: &Pod, containers: &[Container], s: &mut Samples<'_>) {
     amounts(pod, containers, s, |resources| resources.limits.as_ref());
 }
 
-/// The resource requests of each container.
+/// Writes the resource requests of each container.
 pub(super) fn requests(pod: &Pod, containers: &[Container], s: &mut Samples<'_>) {
     amounts(pod, containers, s, |resources| resources.requests.as_ref());
 }
 
-/// The start time of each container that runs or has ended.
+/// Writes the start time of each running or terminated container.
 pub(super) fn state_started(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each(statuses, s, |status| {
         let state = status.state.as_ref()?;
@@ -65,7 +65,7 @@ pub(super) fn state_started(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     });
 }
 
-/// The reason of the end before each container's current state.
+/// Writes the reason why the previous run of each container terminated.
 pub(super) fn last_terminated_reason(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each_reason(statuses, s, |status| {
         Some(
@@ -77,57 +77,57 @@ pub(super) fn last_terminated_reason(statuses: &[ContainerStatus], s: &mut Sampl
     });
 }
 
-/// The exit code of the end before each container's current state.
+/// Writes the exit code of the previous run of each container.
 pub(super) fn last_terminated_exit_code(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each(statuses, s, |status| {
         Some(last_terminated(status)?.exit_code)
     });
 }
 
-/// The time of the end before each container's current state.
+/// Writes the time when the previous run of each container terminated.
 pub(super) fn last_terminated_time(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each(statuses, s, |status| {
         common::unix(last_terminated(status)?.finished_at.as_ref())
     });
 }
 
-/// Whether each container is ready.
+/// Writes whether each container is ready.
 pub(super) fn ready(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each(statuses, s, |status| Some(status.ready));
 }
 
-/// The number of restarts of each container.
+/// Writes the number of restarts of each container.
 pub(super) fn restarts(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each(statuses, s, |status| Some(status.restart_count));
 }
 
-/// Whether each container runs.
+/// Writes whether each container is running.
 pub(super) fn running(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each(statuses, s, |status| {
         Some(is_in_state(status, |state| state.running.is_some()))
     });
 }
 
-/// Whether each container has ended.
+/// Writes whether each container is terminated.
 pub(super) fn is_terminated(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each(statuses, s, |status| Some(terminated(status).is_some()));
 }
 
-/// The reason of each container that has ended.
+/// Writes the reason of each terminated container.
 pub(super) fn terminated_reason(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each_reason(statuses, s, |status| {
         Some(terminated(status)?.reason.as_deref().unwrap_or_default())
     });
 }
 
-/// Whether each container waits to start.
+/// Writes whether each container is waiting to start.
 pub(super) fn waiting(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each(statuses, s, |status| {
         Some(is_in_state(status, |state| state.waiting.is_some()))
     });
 }
 
-/// The reason of each container that waits to start.
+/// Writes the reason of each waiting container.
 pub(super) fn waiting_reason(statuses: &[ContainerStatus], s: &mut Samples<'_>) {
     each_reason(statuses, s, |status| {
         let waiting = status.state.as_ref()?.waiting.as_ref()?;
@@ -135,7 +135,7 @@ pub(super) fn waiting_reason(statuses: &[ContainerStatus], s: &mut Samples<'_>) 
     });
 }
 
-/// The end of the container, if it has ended and not been restarted.
+/// The terminated state of the container, if it is terminated and has not been restarted.
 pub(super) fn terminated(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
     status.state.as_ref()?.terminated.as_ref()
 }
@@ -148,7 +148,7 @@ fn is_in_state(status: &ContainerStatus, state: impl Fn(&ContainerState) -> bool
     status.state.as_ref().is_some_and(state)
 }
 
-/// One sample per container status that has a value.
+/// Writes one sample per container status that has a value.
 fn each<V: SampleValue>(
     statuses: &[ContainerStatus],
     s: &mut Samples<'_>,
@@ -161,7 +161,7 @@ fn each<V: SampleValue>(
     }
 }
 
-/// One sample of value 1 per container status that has a reason, which may be empty.
+/// Writes one sample of value 1 per container status that has a reason, which may be empty.
 fn each_reason(
     statuses: &[ContainerStatus],
     s: &mut Samples<'_>,

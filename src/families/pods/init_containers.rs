@@ -1,4 +1,4 @@
-//! Families of a pod's init containers, sidecars included.
+//! Families of a pod's init containers, including sidecars.
 
 use k8s_openapi::api::core::v1::Pod;
 

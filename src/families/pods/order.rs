@@ -1,4 +1,4 @@
-//! The order in which the families of pods are exposed.
+//! The order of the families of pods in the exposition.
 
 use k8s_openapi::api::core::v1::Pod;
 

@@ -33,13 +33,13 @@ const DISRUPTION_REASONS: [&str; 5] = [
     "TerminationByKubelet",
 ];
 
-/// What stands for all other reasons.
+/// The label value for all other reasons.
 const OTHER: &str = "Other";
 
-/// The fields that tell the status of a condition.
+/// The fields with the status of a condition.
 const CONDITION: [&str; 2] = ["status.conditions.type", "status.conditions.status"];
 
-/// The fields that tell since when a condition has its status.
+/// The fields with the time of a condition's last change.
 const CONDITION_TIME: [&str; 3] = [
     "status.conditions.type",
     "status.conditions.status",
@@ -206,7 +206,7 @@ fn with_status<'p>(
     of_type(pod, type_).filter(move |condition| condition.status == status)
 }
 
-/// One sample per state, none at all where the current one is empty.
+/// Writes one sample per state; none if the current state is empty.
 fn state_set(s: &mut Samples<'_>, label: &str, states: &[&str], current: Option<&str>) {
     if let Some(current) = current.filter(|current| !current.is_empty()) {
         s.state_set(label, states, current);

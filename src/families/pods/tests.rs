@@ -1,4 +1,4 @@
-//! One file per group of families; the cases of `tests/conformance` cover what is not here.
+//! One file per group of families; `tests/conformance` covers the other cases.
 
 mod claims;
 mod containers;

@@ -1,4 +1,4 @@
-//! What generators write, and what the policy lets through.
+//! The output of generators, and what the policy accepts.
 
 use std::borrow::Cow;
 
