@@ -1,4 +1,4 @@
-//! [`Chunks`]: the bytes of an exposition, in pieces.
+//! [`Chunks`]: the bytes of an exposition, in chunks.
 
 use std::fmt;
 use std::io;
@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::cursor::RunCursor;
 use super::snapshot::Exposition;
 
-/// A chunk is handed out once it has this many bytes. Larger ones would not fit the processor's
+/// A chunk is returned once it has this many bytes. Larger ones would not fit the processor's
 /// caches.
 const CHUNK: usize = 64 * 1024;
 

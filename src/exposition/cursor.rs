@@ -37,12 +37,12 @@ pub(super) struct RowRun {
     /// The position of the family in the plan.
     family: usize,
     extent: Extent,
-    /// The approximate length of its text, in bytes.
+    /// The approximate length of the text, in bytes.
     #[cfg_attr(not(feature = "gzip"), expect(dead_code, reason = "sizes blocks"))]
     pub(super) size: usize,
 }
 
-/// Which rows of its family a run has.
+/// The rows of its family that a run has.
 #[derive(Clone, Debug)]
 enum Extent {
     /// Some rows of one page, whose cells are copied.
@@ -52,10 +52,10 @@ enum Extent {
         /// The position of the page in the store.
         page: usize,
         rows: Range<usize>,
-        /// The header of the family comes first.
+        /// The header of the family is at its start.
         has_header: bool,
     },
-    /// The whole family, sample by sample, but for those that repeat an earlier series.
+    /// The whole family, sample by sample, except those that repeat an earlier series.
     Family { repeated: Arc<[usize]> },
 }
 
@@ -192,7 +192,7 @@ impl RunCursor {
         Some((key, revision))
     }
 
-    /// The next run of a page that has a sample, and the row behind it.
+    /// The next run of a page that has a sample, and the row after it.
     fn next_rows(&self, page: &FamilyRows<'_>) -> Option<(RowRun, usize)> {
         if page.samples.bytes() == 0 {
             return None;
@@ -224,9 +224,9 @@ impl RunCursor {
         Some((run, end))
     }
 
-    /// The whole current family but for the repeated samples.
+    /// The whole current family except the repeated samples.
     fn whole_family(&self, family: &PlanFamily, repeated: Arc<[usize]>) -> RowRun {
-        /// About as long are a name and base labels.
+        /// The approximate length of a name and base labels.
         const PER_LINE: u64 = 128;
         let pages = (family.columns().iter())
             .flat_map(|column| FamilyRows::all(column, self.exposition.snapshots()));
@@ -245,7 +245,7 @@ impl RunCursor {
 
     fn write_rows(&self, page: &FamilyRows<'_>, rows: Range<usize>, out: &mut BytesMut) {
         for row in rows {
-            // One look at the cell: this is the inner loop of every scrape.
+            // Reads the cell once: this is the inner loop of every scrape.
             let tails = page.tails(row);
             if !tails.is_empty() && self.exposition.includes_row(page, row) {
                 page.write_lines(row, tails, out);

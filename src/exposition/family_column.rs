@@ -1,8 +1,8 @@
-//! [`FamilyColumn`]: which column of which store holds samples of a family.
+//! [`FamilyColumn`]: the column of a store that has samples of a family.
 
 use crate::store::RowPrefix;
 
-/// A column that holds samples of a family, and the column of their base labels.
+/// A column that has samples of a family, and the column of their base labels.
 #[derive(Debug)]
 pub(super) struct FamilyColumn {
     /// The position of the store in the plan.

@@ -3,8 +3,8 @@
 use super::header_names::HeaderNames;
 use crate::family::{FamilyDescriptor, MetricType, Stability};
 
-/// Units that Prometheus' [naming practice](https://prometheus.io/docs/practices/naming/#base-units)
-/// lets a name end in.
+/// Units at the end of a name, by Prometheus'
+/// [naming practice](https://prometheus.io/docs/practices/naming/#base-units).
 const BASE_UNITS: &[&str] = &[
     "seconds", "bytes", "ratio", "celsius", "meters", "grams", "joules", "volts", "amperes",
 ];
@@ -15,7 +15,7 @@ pub(crate) struct FamilyMetadata {
     name: String,
     help: String,
     metric_type: MetricType,
-    /// Every declaration of a state set has the label that carries the state.
+    /// Every declaration of a state set has the label with the state.
     has_state_label: bool,
     /// No other family has the name without the suffix of its type.
     is_short_name_free: bool,
@@ -50,7 +50,7 @@ impl FamilyMetadata {
         }
     }
 
-    /// The name in front of every sample.
+    /// The name at the start of every sample.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -64,7 +64,7 @@ impl FamilyMetadata {
         self.metric_type
     }
 
-    /// Whether the samples of a state set have a label that carries the state.
+    /// Whether the samples of a state set have a label with the state.
     pub(crate) fn has_state_label(&self) -> bool {
         self.has_state_label
     }
@@ -75,7 +75,7 @@ impl FamilyMetadata {
         short_name(&self.name, self.metric_type).filter(|_| self.is_short_name_free)
     }
 
-    /// The base unit that the name ends in, such as `seconds`.
+    /// The base unit at the end of the name, such as `seconds`.
     pub(crate) fn unit(&self) -> Option<&'static str> {
         let stem = short_name(&self.name, self.metric_type).unwrap_or(&self.name);
         let (_, last_word) = stem.rsplit_once('_')?;

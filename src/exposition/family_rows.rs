@@ -17,7 +17,7 @@ pub(super) struct FamilyRows<'a> {
 // === impl FamilyRows ===
 
 impl<'a> FamilyRows<'a> {
-    /// The rows of the page at a position of the store's snapshot; `None` behind the last page.
+    /// The rows of the page at a position of the store's snapshot; `None` after the last page.
     pub(super) fn at(
         family_column: &'a FamilyColumn,
         snapshots: &'a [StoreSnapshot],
@@ -40,7 +40,7 @@ impl<'a> FamilyRows<'a> {
         (0..).map_while(|page| Self::at(family_column, snapshots, page))
     }
 
-    /// How many rows there are; a row may have no sample.
+    /// The number of rows; a row may have no sample.
     pub(super) fn len(&self) -> usize {
         self.page.len()
     }
@@ -50,7 +50,7 @@ impl<'a> FamilyRows<'a> {
         (0..self.len()).map(move |row| (self, row))
     }
 
-    /// The tails of a row's samples: each is a line from the first label after the base labels on.
+    /// The tails of a row's samples. Each is a line from the first label after the base labels.
     pub(super) fn tails(&self, row: usize) -> &'a [u8] {
         self.samples.cell(row)
     }

@@ -1,8 +1,8 @@
-//! [`ExpositionFilter`]: which resources, namespaces and families an exposition includes.
+//! [`ExpositionFilter`]: the resources, namespaces and families that an exposition includes.
 
 use crate::resource::ResourceInfo;
 
-/// Which resources, namespaces and families an exposition includes. The default includes all.
+/// The resources, namespaces and families that an exposition includes. The default includes all.
 ///
 /// ```
 /// use kube_state_metrics::exposition::ExpositionFilter;
@@ -70,8 +70,8 @@ impl ExpositionFilter {
         *self == Self::default()
     }
 
-    /// Whether an answer also has the metrics of the embedding program: not if the filter names what
-    /// to include, since that is part of the state only.
+    /// Whether a response also has the metrics of the embedding program. It has not if the filter names
+    /// resources, namespaces or families to include, because those are parts of the state.
     #[cfg(feature = "http")]
     pub(crate) fn includes_host_metrics(&self) -> bool {
         self.resources.is_none() && self.namespaces.is_none() && self.families.is_none()
@@ -104,13 +104,13 @@ impl ExpositionFilter {
         namespace.is_some_and(|namespace| names.iter().any(|name| name == namespace))
     }
 
-    /// Whether the filter tells the objects of one resource apart.
+    /// Whether the filter distinguishes objects of one resource.
     pub(super) fn has_namespaces(&self) -> bool {
         self.namespaces.is_some()
     }
 }
 
-/// Joins each `Resource=plural` to the `group/version` in front of it.
+/// Joins each `Resource=plural` to the `group/version` before it.
 fn rejoined(names: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
     let mut joined: Vec<String> = Vec::new();
     for name in names.into_iter().map(Into::into) {

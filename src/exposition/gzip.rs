@@ -1,7 +1,7 @@
 //! Compressed blocks of text, cached until their columns change.
 //!
-//! A block is raw deflate that ends with a sync flush, so blocks can be joined in any order. Behind
-//! a gzip header, and in front of an empty final block and the combined checksum, they are one gzip
+//! A block is raw deflate that ends with a sync flush, so blocks can be joined in any order. After
+//! a gzip header, and before an empty final block and the combined checksum, they are one gzip
 //! member. Sources: [RFC 1951](https://www.rfc-editor.org/rfc/rfc1951),
 //! [RFC 1952](https://www.rfc-editor.org/rfc/rfc1952).
 

@@ -13,7 +13,7 @@ use super::gzip::{
 };
 use super::snapshot::Exposition;
 
-/// Runs are joined until a block has this much text: small blocks compress badly.
+/// Runs are joined until a block has this much text, because small blocks compress badly.
 const BLOCK: usize = 48 * 1024;
 
 /// A run of this size is a separate block, so that changes elsewhere do not move its bounds.
@@ -30,9 +30,9 @@ pub(super) struct GzipChunks {
     text: BytesMut,
     deflated: Vec<u8>,
     out: BytesMut,
-    /// A whole block, to be handed out after `out`.
+    /// A whole block, which follows `out`.
     next_block: Option<Bytes>,
-    /// A run that did not fit the last block.
+    /// A run that did not fit the previous block.
     next_run: Option<RowRun>,
     crc: Crc,
     state: State,
@@ -43,7 +43,7 @@ pub(super) struct GzipChunks {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Nothing has been handed out.
+    /// No bytes have been returned yet.
     Header,
     Blocks,
     /// All text has been compressed.
@@ -54,7 +54,7 @@ enum State {
 // === impl GzipChunks ===
 
 impl GzipChunks {
-    /// The answer to a scrape. It also evicts unused blocks.
+    /// The response to a scrape. It also evicts unused blocks.
     pub(super) fn scrape(exposition: Exposition) -> Self {
         let complete = exposition.filter().is_everything();
         let session = exposition
@@ -178,7 +178,7 @@ impl Iterator for GzipChunks {
         if self.state == State::Header {
             self.out.extend_from_slice(&HEADER);
             self.state = State::Blocks;
-            // The first block goes out by itself, so that a client has the first byte early.
+            // The first block is a separate chunk, so that a client has the first byte early.
             wanted = HEADER.len() + 1;
         }
         while self.out.len() < wanted && self.next_block.is_none() {
@@ -219,7 +219,7 @@ impl fmt::Debug for GzipChunks {
 // === impl GzipCache ===
 
 impl GzipCache {
-    /// Compresses what changed, if a scrape is due soon. `exposition` returns the current state in a
+    /// Compresses the changes, if a scrape is due soon. `exposition` returns the current state in a
     /// format.
     pub(crate) fn refresh(&self, exposition: impl FnOnce(Format) -> Exposition) {
         if let Some((session, format)) = self.begin_refresh() {

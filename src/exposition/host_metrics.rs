@@ -1,4 +1,4 @@
-//! [`HostMetrics`]: metrics of the program that embeds this crate, for the same answer.
+//! [`HostMetrics`]: metrics of the program that embeds this crate, for the same response.
 
 mod convert;
 mod parse;
@@ -8,11 +8,11 @@ use super::snapshot::Exposition;
 
 /// Metrics of the program that embeds this crate, as text, for the end of an [`Exposition`].
 ///
-/// The text is converted if the exposition has another format: a registry that writes one of the
-/// formats answers requests for both. What the other format cannot express is left out, such as
+/// The text is converted if the exposition has another format, so a registry that writes one of the
+/// formats can serve requests for both. Content that the other format lacks is left out, such as
 /// exemplars in Prometheus text.
 ///
-/// A family that both sides have makes the answer invalid. The families of this crate start with
+/// If both sides have the same family, the response is invalid. The families of this crate start with
 /// `kube_`, unless you register others.
 ///
 /// ```
@@ -55,7 +55,7 @@ impl HostMetrics {
     }
 
     /// Metrics in OpenMetrics, as `prometheus_client::encoding::text::encode` writes them. The line
-    /// `# EOF` at the end is not required, and is left out of the answer.
+    /// `# EOF` at the end is not required, and is left out of the response.
     ///
     /// ```
     /// use kube_state_metrics::exposition::HostMetrics;
@@ -76,7 +76,7 @@ impl HostMetrics {
         }
     }
 
-    /// Its lines in a format, without a terminator.
+    /// The lines in a format, without a terminator.
     fn lines_in(&self, format: Format) -> String {
         match (self.format, format) {
             (Format::Text, Format::OpenMetrics) => convert::text_to_openmetrics(&self.text),
@@ -89,7 +89,7 @@ impl HostMetrics {
 // === impl Exposition ===
 
 impl Exposition {
-    /// Appends metrics of the embedding program, in front of the `# EOF` of OpenMetrics.
+    /// Appends metrics of the embedding program, before the `# EOF` of OpenMetrics.
     ///
     /// [`families`](Self::families) and [`samples`](Self::samples) do not have them.
     #[must_use]

@@ -1,4 +1,4 @@
-//! [`Plan`]: which columns of which stores each family consists of, in the order of the exposition.
+//! [`Plan`]: the columns of stores for each family, in the order of the exposition.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use crate::family::FamilyDescriptor;
 use crate::resource::ResourceInfo;
 use crate::store::{AnyStore, RowPrefix};
 
-/// Names and values of the labels that every sample carries.
+/// Names and values of the labels that every sample has.
 pub(crate) type ConstantLabels = Vec<(String, String)>;
 
 /// The stores, and the families of all stores in the order of the exposition.

@@ -61,7 +61,7 @@ impl PlanFamily {
         &self.columns
     }
 
-    /// The lines in front of the samples.
+    /// The lines before the samples.
     pub(super) fn header(&self, format: Format) -> &[u8] {
         self.headers
             .get(format as usize)

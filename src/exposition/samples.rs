@@ -56,31 +56,31 @@ impl<'a> FamilySamples<'a> {
         }
     }
 
-    /// The name in front of every sample.
+    /// The name at the start of every sample.
     #[must_use]
     pub fn name(&self) -> &'a str {
         self.family.metadata().name()
     }
 
-    /// The help text, with markers such as `[STABLE]` in front.
+    /// The help text, with prefixes such as `[STABLE]`.
     #[must_use]
     pub fn help(&self) -> &'a str {
         self.family.metadata().help()
     }
 
-    /// The declared type. A format may write a weaker one.
+    /// The declared type. A format may write a more general one.
     #[must_use]
     pub fn metric_type(&self) -> MetricType {
         self.family.metadata().metric_type()
     }
 
-    /// The base unit that the name ends in, such as `seconds` or `bytes`.
+    /// The base unit at the end of the name, such as `seconds` or `bytes`.
     #[must_use]
     pub fn unit(&self) -> Option<&'static str> {
         self.family.metadata().unit()
     }
 
-    /// The lines in front of the samples, in the format of the exposition.
+    /// The lines before the samples, in the format of the exposition.
     #[must_use]
     pub fn header(&self) -> &'a str {
         let header = self.family.header(self.exposition.format());
@@ -100,7 +100,7 @@ impl<'a> FamilySamples<'a> {
                 lines.map(move |line| (is_included, StoredSample::new(metadata, line)))
             })
         });
-        // The numbers count all samples of the family, included or not.
+        // The numbers count all samples of the family, including excluded ones.
         (samples.enumerate()).filter_map(move |(number, (is_included, sample))| {
             (is_included && repeated.binary_search(&number).is_err()).then_some(sample)
         })

@@ -40,7 +40,7 @@ pub struct Exposition {
     snapshots: Arc<[StoreSnapshot]>,
     format: Format,
     filter: ExpositionFilter,
-    /// Lines behind the last family.
+    /// Lines after the last family.
     appended: Vec<u8>,
     #[cfg(feature = "gzip")]
     gzip: Arc<GzipCache>,
@@ -69,19 +69,19 @@ impl Exposition {
         self
     }
 
-    /// Adds lines in the format of the exposition behind the last family.
+    /// Adds lines in the format of the exposition after the last family.
     pub(super) fn with_appended(mut self, lines: &[u8]) -> Self {
         self.appended.extend_from_slice(lines);
         self
     }
 
-    /// The bytes behind the last family: appended lines and the terminator of the format.
+    /// The bytes after the last family: appended lines and the terminator of the format.
     pub(super) fn write_end(&self, out: &mut BytesMut) {
         out.extend_from_slice(&self.appended);
         out.extend_from_slice(self.format.spec().terminator());
     }
 
-    /// The format in which it is written.
+    /// The format of the exposition.
     #[must_use]
     pub fn format(&self) -> Format {
         self.format

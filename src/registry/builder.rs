@@ -54,15 +54,15 @@ use crate::scope::{ObjectFilter, Shard};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// # Who feeds a resource
+/// # Feeding
 ///
 /// By default the sources of the crate, such as a watch or manifests, feed all resources. If the
-/// host feeds a resource from a watch that it has anyway, or in a test, the builder declares that,
+/// host feeds a resource, from an existing watch or in a test, the builder declares that,
 /// by [`fed_by_host`](Self::fed_by_host) for a resource, by
 /// [`Collector::fed_by_host`] for a collector, or by [`all_fed_by_host`](Self::all_fed_by_host).
 /// The sources of the crate leave such a resource out, and the host takes a writer by
 /// [`StateMetrics::feed`] or [`StateMetrics::feeds`]. A writer for any other resource is an error.
-/// The declaration alone decides: it does not matter whether the host takes its writers before or
+/// Only the declaration decides: it does not matter whether the host takes its writers before or
 /// after it starts a watch.
 #[derive(Default)]
 #[must_use = "nothing is registered before `build`"]
@@ -169,7 +169,7 @@ impl Builder {
     /// Declares that the host feeds a resource, so that the sources of the crate do not.
     ///
     /// The declaration covers all collectors of the resource, and the families that a configuration
-    /// adds to it. [See above](Self#who-feeds-a-resource) for the rules.
+    /// adds to it. [See above](Self#feeding) for the rules.
     ///
     /// ```
     /// use k8s_openapi::api::core::v1::{Node, Pod};
@@ -255,7 +255,7 @@ impl Builder {
     }
 
     /// Exports the labels of a resource whose keys match one of these globs, in its `_labels`
-    /// family. `*` stands for all resources.
+    /// family. `*` selects all resources.
     ///
     /// The patterns replace earlier ones for the resource.
     pub fn allow_labels(
@@ -268,7 +268,7 @@ impl Builder {
     }
 
     /// Exports the annotations of a resource whose keys match one of these globs, in its
-    /// `_annotations` family. `*` stands for all resources.
+    /// `_annotations` family. `*` selects all resources.
     ///
     /// The patterns replace earlier ones for the resource.
     pub fn allow_annotations(
@@ -294,7 +294,7 @@ impl Builder {
         self
     }
 
-    /// Takes only objects of these namespaces; cluster-scoped objects are always taken.
+    /// Accepts only objects of these namespaces; cluster-scoped objects are always accepted.
     pub fn namespaces(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.filter
             .namespaces
@@ -302,19 +302,19 @@ impl Builder {
         self
     }
 
-    /// Takes no objects of these namespaces.
+    /// Accepts no objects of these namespaces.
     pub fn deny_namespaces(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.filter.denied.extend(names.into_iter().map(Into::into));
         self
     }
 
-    /// Takes only the objects of one shard.
+    /// Accepts only the objects of one shard.
     pub fn shard(mut self, shard: Shard) -> Self {
         self.filter.shard = shard;
         self
     }
 
-    /// Adds a label with a constant value in front of the other labels of every sample.
+    /// Adds a label with a constant value before the other labels of every sample.
     pub fn constant_label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.constants.push((name.into(), value.into()));
         self

@@ -14,7 +14,7 @@ pub(crate) struct ConfiguredOptions {
     pub(crate) kinds: Vec<KnownKind>,
 }
 
-/// The configuration in force and the collectors it yields now.
+/// The configuration in use and its current collectors.
 #[derive(Debug, Default)]
 pub(crate) struct Configured {
     pub(super) config: Option<Config>,

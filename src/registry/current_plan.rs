@@ -1,4 +1,4 @@
-//! The plan that is in force, and what belongs to it.
+//! The plan in use, and its caches.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use crate::exposition::GzipCache;
 use crate::exposition::{Exposition, ExpositionFilter, Format, Plan};
 
-/// The plan in force; a scrape takes what is in force when it begins.
+/// The plan in use. A scrape uses the plan that is in use when it begins.
 pub(crate) struct CurrentPlan {
     state: RwLock<State>,
     /// Notifies sources of a new plan.
@@ -43,11 +43,11 @@ impl CurrentPlan {
         self.state.read().clone().exposition(format, filter)
     }
 
-    /// Puts another plan in force.
+    /// Replaces the plan.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn replace(&self, plan: Plan) {
         let mut state = self.state.write();
-        // Compressed blocks are known by their columns; a header that changed would not show.
+        // Cached blocks are identified by their columns, so a changed header would not be noticed.
         #[cfg(feature = "gzip")]
         if !keeps_headers(&state.plan, &plan) {
             state.gzip = Arc::default();

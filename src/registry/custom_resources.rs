@@ -15,8 +15,8 @@ use crate::store::AnyStore;
 
 /// The families that a configuration adds to a running [`StateMetrics`].
 ///
-/// Changes add and remove configured kinds. Kinds that stay keep their stores and samples, and so
-/// does everything else.
+/// Changes add and remove configured kinds. Kinds that stay keep their stores and samples, and all
+/// other samples stay.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::{Config, KnownKind};
@@ -72,7 +72,7 @@ impl StateMetrics {
 // === impl CustomResources ===
 
 impl CustomResources {
-    /// Sets the kinds that exist now, and adds and removes configured kinds accordingly.
+    /// Sets the kinds that currently exist, and adds and removes configured kinds accordingly.
     ///
     /// Call it when a definition of a custom resource is created, changed or deleted.
     ///
@@ -105,7 +105,7 @@ impl CustomResources {
         self.change(&mut configured, config.cloned(), kinds)
     }
 
-    /// Whether a configuration is in force.
+    /// Whether there is a configuration.
     #[cfg(feature = "manifests")]
     pub(crate) fn has_config(&self) -> bool {
         self.metrics.configured().config.is_some()

@@ -38,13 +38,13 @@ pub struct BuildError {
 #[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildProblem {
-    /// A resource name that is not among the built-in ones.
+    /// A resource name that is not one of the built-in ones.
     #[error(transparent)]
     UnknownResource(#[from] UnknownResource),
     /// A pattern or a list of patterns.
     #[error(transparent)]
     Filter(#[from] FilterError),
-    /// A family's name that no parser would take.
+    /// A family name that no parser accepts.
     #[error(
         "`{name}` of {resource} is not a metric name; use letters, digits, `_` and `:`, and no \
          digit in front"
@@ -55,7 +55,7 @@ pub enum BuildProblem {
         /// The resource that has the family.
         resource: String,
     },
-    /// A label name that no parser would take.
+    /// A label name that no parser accepts.
     #[error(
         "`{label}` of {subject} is not a label name; use letters, digits and `_`, and no digit in \
          front"
@@ -66,7 +66,7 @@ pub enum BuildProblem {
         /// The family, the resource or the builder call that has it.
         subject: String,
     },
-    /// A label name that stands twice in every sample.
+    /// A label name that occurs twice in every sample.
     #[error("the label `{label}` of {subject} is there already; rename one of the two")]
     RepeatedLabel {
         /// The name.
@@ -119,10 +119,10 @@ pub enum BuildProblem {
         /// The registered resources, joined by `, `.
         registered: String,
     },
-    /// Two families of one name that are not the same family.
+    /// Two families with one name that differ.
     #[error("`{family}` of {first} and of {second} differ in their {what}; rename one of the two")]
     FamilyConflict {
-        /// The family.
+        /// The name of the family.
         family: String,
         /// The resource that has it first.
         first: String,

@@ -72,7 +72,7 @@ impl StateMetrics {
     ///
     /// The builder declares the resources that the host feeds, by
     /// [`fed_by_host`](super::Builder::fed_by_host) or
-    /// [`all_fed_by_host`](super::Builder::all_fed_by_host). Each writer has its own rows, so a
+    /// [`all_fed_by_host`](super::Builder::all_fed_by_host). Each writer has separate rows, so a
     /// host with a watch per namespace takes a writer for each of them. The writer's
     /// [`store`](Writer::store) has the methods of [`CacheStore`](crate::CacheStore).
     ///

@@ -51,7 +51,7 @@ pub(super) struct TypedRegistration<K> {
     others: Vec<(Origin, Collector<K>)>,
 }
 
-/// How a collector came to be registered, for messages.
+/// The origin of a collector, for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     BuiltIn,
@@ -106,7 +106,7 @@ pub(super) fn merge(registrations: Vec<Box<dyn Registration>>) -> Vec<Box<dyn Re
     merged
 }
 
-/// Reports families that several collectors of one resource have: their series would be doubled.
+/// Reports families that several collectors of one resource have, because their series would be duplicates.
 pub(super) fn check_repeated_families(
     registrations: &[Box<dyn Registration>],
     problems: &mut Vec<BuildProblem>,

@@ -41,7 +41,7 @@ pub struct StateMetrics {
     current: Arc<CurrentPlan>,
     settings: Arc<Settings>,
     warnings: Arc<[FilterWarning]>,
-    /// Locked while a change is prepared, so that changes are made one after another.
+    /// Locked while a change is prepared, so that changes run one after another.
     #[cfg(feature = "custom-resources")]
     configured: Arc<parking_lot::Mutex<Configured>>,
 }
@@ -75,19 +75,19 @@ impl StateMetrics {
         self.configured.lock()
     }
 
-    /// All samples as they are now.
+    /// A snapshot of all samples.
     #[must_use]
     pub fn exposition(&self, format: Format, filter: ExpositionFilter) -> Exposition {
         self.current.exposition(format, filter)
     }
 
-    /// Compresses what changed since the last compressed scrape, if the next one is due within a
+    /// Compresses the changes since the last compressed scrape, if the next one is due within a
     /// second. This is optional.
     ///
-    /// A timer that calls it once a second takes most of the compression out of the scrapes: it
-    /// predicts them from the times of the last dozen, and does nothing in between. It may run for
-    /// some hundred milliseconds, so call it where that is no harm, such as in `spawn_blocking`.
-    /// Without it, a scrape compresses what changed. The cache evicts unused blocks in either case.
+    /// A timer that calls it once a second moves most of the compression out of the scrapes. It
+    /// predicts scrapes from the times of the last dozen, and does nothing otherwise. It may run for
+    /// some hundred milliseconds, so call it on a thread that may block, such as in `spawn_blocking`.
+    /// Without it, a scrape compresses the changes. The cache evicts unused blocks in either case.
     ///
     /// ```
     /// use kube_state_metrics::exposition::{Encoding, Format, ExpositionFilter};
@@ -105,7 +105,7 @@ impl StateMetrics {
         self.current.refresh_gzip_cache();
     }
 
-    /// Memory held by compressed blocks, in bytes.
+    /// Memory of the compressed blocks, in bytes.
     #[cfg(feature = "gzip")]
     #[must_use]
     pub fn gzip_cache_bytes(&self) -> usize {
@@ -133,7 +133,7 @@ impl StateMetrics {
             .collect()
     }
 
-    /// The shard whose objects the stores take.
+    /// The shard whose objects the stores accept.
     #[must_use]
     pub fn shard(&self) -> Shard {
         self.settings.filter.read().shard
@@ -141,7 +141,7 @@ impl StateMetrics {
 
     /// Changes the shard of all stores.
     ///
-    /// Objects of other shards are removed. Objects that the new shard adds come with the next list
+    /// Objects of other shards are removed. Objects that move to the new shard come with the next list
     /// of each feed.
     ///
     /// ```
@@ -158,7 +158,7 @@ impl StateMetrics {
         self.set_shards(shard, Vec::new());
     }
 
-    /// Changes the shard and the earlier shards whose objects are still taken.
+    /// Changes the shard and the earlier shards whose objects are still accepted.
     pub(crate) fn set_shards(&self, shard: Shard, leaving: Vec<Shard>) {
         // A store that is added meanwhile must get the new shard.
         #[cfg(feature = "custom-resources")]
@@ -178,7 +178,7 @@ impl StateMetrics {
         }
     }
 
-    /// Filters that are valid but have no effect, for a log.
+    /// Valid filters that have no effect, for a log.
     ///
     /// ```
     /// use kube_state_metrics::{BuiltIn, StateMetrics};

@@ -1,4 +1,4 @@
-//! [`AnyStore`]: a store without the type of its objects, for code that handles all resources alike.
+//! [`AnyStore`]: a store without the type of its objects, for code that handles all resources.
 
 use std::any::Any;
 #[cfg(feature = "testing")]
@@ -40,14 +40,14 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
 /// A family of a store, and the columns that hold it.
 pub(crate) struct StoreFamily<'a> {
     pub(crate) descriptor: &'a FamilyDescriptor,
-    /// The names of the labels in front of the labels of the family.
+    /// The names of the labels before the labels of the family.
     #[cfg(feature = "testing")]
     pub(crate) base_labels: &'a [Cow<'static, str>],
     pub(crate) base: usize,
     pub(crate) column: usize,
-    /// Base labels follow the name.
+    /// Whether base labels follow the name.
     pub(crate) has_base_labels: bool,
-    /// The base labels tell any two objects apart.
+    /// Whether the base labels distinguish any two objects.
     pub(crate) identity: bool,
 }
 

@@ -79,7 +79,7 @@ pub struct StoredObject {
     pub key: String,
     /// `metadata.uid`.
     pub uid: String,
-    /// `metadata.resourceVersion` where it is a decimal integer.
+    /// `metadata.resourceVersion` if it is a decimal integer, otherwise 0.
     pub resource_version: Option<u64>,
     /// The sample lines of all families, as in the text format.
     pub samples: String,
@@ -88,7 +88,7 @@ pub struct StoredObject {
 /// The methods share one writer, so `replace` does not affect the rows of other writers.
 ///
 /// The store holds no objects, so `get` returns identity, version and rendered samples. `resync`
-/// does nothing, since samples depend on objects only, not on time.
+/// does nothing, because samples depend only on objects, not on time.
 impl<K: CollectedResource> CacheStore<K> for MetricsStore<K> {
     type Entry = StoredObject;
 

@@ -1,4 +1,4 @@
-//! One column of a page: a cell of text per row, equal cells kept once.
+//! One column of a page: a cell of text per row; equal cells are stored once.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,7 +7,7 @@ use std::hash::BuildHasher;
 
 use crate::family::referenced_labels::REFERENCE_MARK;
 
-/// The most rows a page may have: a row's entry number fits a byte, entry 0 is the empty cell.
+/// The maximum number of rows of a page: the entry number of a row fits a byte, and entry 0 is the empty cell.
 pub(crate) const MAX_ROWS: usize = 255;
 
 /// Cells of all rows of a page for one family, or for one set of base labels.
@@ -15,9 +15,9 @@ pub(crate) const MAX_ROWS: usize = 255;
 pub(crate) struct Column {
     /// Differs between any two states of any two columns of the process.
     version: u64,
-    /// The distinct cells, one after another, with holes where cells have gone.
+    /// The distinct cells, one after another, with holes of removed cells.
     text: Vec<u8>,
-    /// Where the distinct cells are; the first is always the empty one.
+    /// The positions of the distinct cells; the first is always the empty one.
     entries: Vec<Entry>,
     index: Index,
     /// Cells have, or had, codes for values that rows share.
@@ -30,10 +30,10 @@ pub(crate) struct Column {
     lines: u64,
 }
 
-/// Which entry each row has.
+/// The entry of each row.
 #[derive(Clone, Debug)]
 enum Index {
-    /// All rows have this one.
+    /// All rows have this entry.
     Uniform(u8),
     Each(Vec<u8>),
 }
@@ -66,7 +66,7 @@ impl Column {
         }
     }
 
-    /// A number that changes whenever the column does.
+    /// A number that changes whenever the column changes.
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
@@ -97,12 +97,12 @@ impl Column {
         self.lines
     }
 
-    /// The cell of `row`, empty where there is no such row.
+    /// The cell of `row`; empty if there is no such row.
     pub(crate) fn cell(&self, row: usize) -> &[u8] {
         (self.entries.get(usize::from(self.entry_of(row)))).map_or(&[], |entry| self.text_of(entry))
     }
 
-    /// Memory the column holds, in bytes, without its own struct.
+    /// Memory of the column, in bytes, without its struct.
     pub(crate) fn heap_bytes(&self) -> usize {
         let index = match &self.index {
             Index::Uniform(_) => 0,
@@ -132,7 +132,7 @@ impl Column {
         self.touch();
     }
 
-    /// Inserts a cell in front of `row`, into a column of `rows` so far.
+    /// Inserts a cell before `row`, into a column that has `rows` rows.
     pub(crate) fn insert(&mut self, row: usize, rows: usize, cell: &[u8]) {
         let new = self.intern(cell);
         match &mut self.index {
@@ -163,7 +163,7 @@ impl Column {
         self.touch();
     }
 
-    /// A column of the rows in `range` only, without holes or spare room.
+    /// A column of only the rows in `range`, without holes and spare memory.
     pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Self {
         let mut column = Self::new(0);
         for (to, row) in range.enumerate() {
@@ -177,7 +177,7 @@ impl Column {
         column
     }
 
-    /// Whether a good part of the memory is holes or spare room.
+    /// Whether much of the memory is holes or spare memory.
     pub(crate) fn is_loose(&self) -> bool {
         let spare = self.text.capacity() - self.text.len() + self.unused as usize;
         spare > 64 && spare * 4 > self.text.len()
@@ -222,7 +222,7 @@ impl Column {
         }
     }
 
-    /// The number of the entry that holds `cell`, with one more row counted for it.
+    /// The number of the entry with `cell`, after counting one more row for it.
     fn intern(&mut self, cell: &[u8]) -> u8 {
         if cell.is_empty() {
             if let Some(empty) = self.entries.first_mut() {
@@ -230,7 +230,7 @@ impl Column {
             }
             return 0;
         }
-        // A cell this large has no place in a page; unreachable with objects an API server stores.
+        // Such a large cell does not fit a page. Objects that an API server can store do not reach this.
         let Ok(len) = u32::try_from(cell.len()) else {
             return self.intern(&[]);
         };
@@ -254,7 +254,7 @@ impl Column {
                 }
             }
         }
-        // What was there last is most often as long as what comes now: a time, a count.
+        // The new cell usually has the length of the previous one: a time, a count.
         if let Some(number) = fitting {
             return self.overwrite(number, hash, cell);
         }
@@ -268,7 +268,7 @@ impl Column {
         }) else {
             return self.intern(&[]);
         };
-        // Grow by an eighth, not by half: the slack of thousands of columns adds up.
+        // Grow by an eighth instead of half, because the spare memory of thousands of columns adds up.
         if self.text.capacity() - self.text.len() < cell.len() {
             self.text.reserve_exact(cell.len().max(self.text.len() / 8));
         }
@@ -292,7 +292,7 @@ impl Column {
         }
     }
 
-    /// Puts a cell in the place of one as long that no row uses.
+    /// Replaces a cell of the same length that no row uses.
     fn overwrite(&mut self, number: usize, hash: u32, cell: &[u8]) -> u8 {
         if let Some(entry) = self.entries.get_mut(number) {
             let start = entry.start as usize;
@@ -316,7 +316,7 @@ impl Column {
         number_of(number)
     }
 
-    /// Moves the used cells together.
+    /// Moves the used cells together, without holes.
     fn pack(&mut self) {
         let mut text = Vec::with_capacity(self.text.len() - self.unused as usize);
         for entry in &mut self.entries {
@@ -325,7 +325,7 @@ impl Column {
                 0 => &[],
                 _ => (self.text.get(start..start + entry.len as usize)).unwrap_or(&[]),
             };
-            // Never more than before, so it fits.
+            // The length never increases, so it fits.
             entry.start = u32::try_from(text.len()).unwrap_or(0);
             entry.len = u32::try_from(cell.len()).unwrap_or(0);
             text.extend_from_slice(cell);
@@ -335,12 +335,12 @@ impl Column {
     }
 }
 
-/// The lines of a cell: a raw newline only ever ends a sample, label values escape theirs.
+/// The lines of a cell. A raw newline only ends a sample, because label values escape newlines.
 fn count_lines(cell: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', cell).count() as u64
 }
 
-/// Entry numbers stay below [`MAX_ROWS`] + 1: a free entry is used before a new one is made.
+/// Entry numbers stay below [`MAX_ROWS`] + 1: a free entry is reused before a new one is created.
 fn number_of(entry: usize) -> u8 {
     u8::try_from(entry).unwrap_or(0)
 }

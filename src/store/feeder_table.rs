@@ -7,8 +7,8 @@ use super::table::Table;
 
 /// The rows of one feeder.
 ///
-/// Each feeder has a table, so that a list in progress hides nothing that other feeders feed, and
-/// ends or is abandoned without a look at their rows.
+/// Each feeder has a table. Therefore a list in progress hides no rows of other feeders, and can
+/// end or be abandoned without access to their rows.
 pub(super) struct FeederTable {
     pub(super) feeder: usize,
     /// The rows that readers see.
@@ -34,7 +34,7 @@ impl FeederTable {
         self.staging.is_some()
     }
 
-    /// The table that changes go to: that of a list in progress, otherwise the published one.
+    /// The table that changes apply to: that of a list in progress, otherwise the published one.
     pub(super) fn current(&mut self) -> &mut Arc<Table> {
         self.staging.as_mut().unwrap_or(&mut self.published)
     }
@@ -46,7 +46,7 @@ impl FeederTable {
             .flatten()
     }
 
-    /// Starts a list: a copy of the published table whose rows are not yet named.
+    /// Starts a list: a copy of the published table, in which no row is marked as listed.
     pub(super) fn begin_list(&mut self) {
         let mut table = Table::clone(&self.published);
         table.unmark();

@@ -103,7 +103,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.inner.host_fed
     }
 
-    /// The size of the store now, and the counts of its events.
+    /// The current size of the store, and the counts of its events.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
         let snapshot = self.snapshot();
@@ -119,7 +119,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         &self.inner.schema
     }
 
-    /// All rows as they are now. Later changes do not show in a snapshot.
+    /// A snapshot of all rows. Later changes do not affect it.
     pub(crate) fn snapshot(&self) -> StoreSnapshot {
         let feeder_tables = self.inner.feeder_tables.lock();
         let published = feeder_tables
@@ -132,7 +132,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         Arc::clone(&self.inner.filter.read())
     }
 
-    /// Changes which objects the store takes, and removes the objects that it no longer takes.
+    /// Changes the filter of the store, and removes the objects that it excludes.
     pub(crate) fn set_filter(&self, filter: ObjectFilter) {
         *self.inner.filter.write() = Arc::new(filter);
         let filter = self.filter();
@@ -201,7 +201,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.delete_row(feeder.id, identity);
     }
 
-    /// Files the row of an object that `filter` takes.
+    /// Stores the row of an object that `filter` accepts.
     fn apply_row(
         &self,
         feeder: usize,
@@ -214,7 +214,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         if !Arc::ptr_eq(filter, &current)
             && !current.takes(namespace_of(identity.key), identity.uid)
         {
-            // The filter changed while the object was rendered, and its rows are removed already.
+            // The filter changed while the object was rendered, and its rows are already removed.
             return;
         }
         let Some(feeder_table) = find(&mut feeder_tables, feeder) else {
@@ -229,7 +229,7 @@ impl<K: CollectedResource> MetricsStore<K> {
             Applied::Stale => counters.stale.add(1),
         }
         if applied == Applied::Inserted && !listing && feeder_tables.len() > 1 {
-            // The object fed last wins: no other feeder keeps a row of that key.
+            // The last feeder of an object owns it: no other feeder keeps a row with this key.
             for other in feeder_tables
                 .iter_mut()
                 .filter(|table| table.feeder != feeder)

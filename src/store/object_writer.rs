@@ -48,7 +48,7 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     /// Removes the object `namespace/name`.
     fn delete_key(&mut self, namespace: &str, name: &str);
 
-    /// `metadata.resourceVersion` of the object fed last, empty where it had none.
+    /// `metadata.resourceVersion` of the object fed last; empty if it had none.
     fn last_version(&self) -> &str;
 
     /// Begins a complete list; readers see the earlier state until it ends.
@@ -69,7 +69,7 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     fn close(self: Box<Self>);
 }
 mod sealed {
-    /// Keeps the trait open for methods to come.
+    /// Keeps the trait open for future methods.
     pub trait Sealed {}
 }
 

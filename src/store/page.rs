@@ -1,4 +1,4 @@
-//! Pages: a run of rows in key order, a column per family, each shared until it changes.
+//! Pages: rows with adjacent keys, and a column per family, each shared until it changes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,23 +11,23 @@ use crate::family::referenced_labels::{DICTIONARY_COLUMNS, column_of, value_in};
 /// A run of rows: objects with adjacent keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
-    /// The same in all states of a page, differs between any two pages of the process.
+    /// The same in all states of a page; unique among the pages of the process.
     number: u64,
     rows: Arc<Rows>,
-    /// `metadata.resourceVersion` per row, 0 where it is not a decimal integer.
+    /// `metadata.resourceVersion` per row; 0 if it is not a decimal integer.
     versions: Vec<u64>,
     /// Base labels, families, and the values that rows share.
     columns: Vec<Arc<Column>>,
 }
 
-/// Who the rows of a page are.
+/// The identities of the rows of a page.
 #[derive(Clone, Debug, Default)]
 struct Rows {
     keys: Vec<Box<str>>,
     uids: Vec<Uid>,
 }
 
-/// What an object is: its key, its uid and its version.
+/// The identity of an object: its key, its uid and its version.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Identity<'a> {
     pub(crate) key: &'a str,
@@ -45,7 +45,7 @@ impl Page {
         }
     }
 
-    /// A number that stays the page's while its rows change.
+    /// A number that the page keeps while its rows change.
     #[cfg(feature = "gzip")]
     pub(crate) fn number(&self) -> u64 {
         self.number
@@ -96,15 +96,15 @@ impl Page {
         self.columns.get(first..).unwrap_or_default()
     }
 
-    /// What a code in a cell of `row` stands for.
+    /// The value of a code in a cell of `row`.
     pub(crate) fn shared_value(&self, row: usize, code: u8) -> &[u8] {
         let column = self.shared().get(column_of(code));
         column.map_or(&[], |column| value_in(column.cell(row), code))
     }
 
-    /// A number that changes whenever a value that rows share does.
+    /// A number that changes whenever a shared value of the rows changes.
     pub(crate) fn shared_version(&self) -> u64 {
-        // Each change takes a higher number than all before it, so the highest tells of all.
+        // Each change takes a higher number than all earlier ones, so the highest covers all columns.
         let versions = self.shared().iter().map(|column| column.version());
         versions.max().unwrap_or(0)
     }
@@ -120,14 +120,14 @@ impl Page {
         }
     }
 
-    /// How many cells of `row` differ from `cells`.
+    /// The number of cells of `row` that differ from `cells`.
     pub(crate) fn differing(&self, row: usize, cells: &RowCells) -> usize {
         (self.columns.iter().zip(cells.iter()))
             .filter(|(column, cell)| column.cell(row) != *cell)
             .count()
     }
 
-    /// Replaces what differs in `row`; `identity` has the key of the row.
+    /// Replaces the cells of `row` that differ; `identity` has the key of the row.
     pub(crate) fn update(&mut self, row: usize, identity: Identity<'_>, cells: &RowCells) {
         let count = self.len();
         if let Some(version) = self.versions.get_mut(row) {
@@ -196,7 +196,7 @@ impl Page {
         }
     }
 
-    /// Gives back spare memory where there is much of it.
+    /// Releases spare memory if there is much of it.
     pub(crate) fn compact(&mut self) {
         let count = self.len();
         for column in &mut self.columns {
@@ -210,9 +210,9 @@ impl Page {
         self.columns.iter().any(|column| column.is_loose())
     }
 
-    /// Memory the page holds, in bytes.
+    /// Memory of the page, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
-        // An Arc has two counters in front; allocators round up to 16 bytes.
+        // An `Arc` starts with two counters; allocators round up to 16 bytes.
         let columns = (self.columns.iter())
             .map(|column| column.heap_bytes() + size_of::<Column>() + 16 + size_of::<usize>());
         let uids = self

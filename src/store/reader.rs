@@ -43,7 +43,7 @@ impl StoreReader {
         self.store.resource()
     }
 
-    /// The size of the store now, and the counts of its events.
+    /// The current size of the store, and the counts of its events.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
         self.store.stats()

@@ -1,11 +1,11 @@
-//! The text of a row: the family name, constant and base labels in front of every tail of a cell.
+//! The text of a row: the family name, constant and base labels before every tail of a cell.
 
 use bytes::BytesMut;
 
 use crate::family::referenced_labels::REFERENCE_MARK;
 use crate::k8s::write_label_value;
 
-/// What every line of a family starts with, up to the base labels.
+/// The start of every line of a family, up to the base labels.
 #[derive(Clone, Debug)]
 pub(crate) struct RowPrefix {
     text: Box<[u8]>,
@@ -43,14 +43,14 @@ impl RowPrefix {
         self.text.len()
     }
 
-    /// The constant labels, with the brace in front and the comma behind.
+    /// The constant labels, with the opening brace and a comma at the end.
     pub(crate) fn labels(&self) -> &[u8] {
         self.text.get(self.name_len..).unwrap_or_default()
     }
 
-    /// Appends the lines of one row: prefix and base labels in front of every tail of the cell.
+    /// Appends the lines of one row: prefix and base labels before every tail of the cell.
     ///
-    /// `shared` returns the value that a code in the cell stands for.
+    /// `shared` returns the value of a code in the cell.
     pub(crate) fn write_row<'v>(
         &self,
         out: &mut BytesMut,
@@ -59,7 +59,7 @@ impl RowPrefix {
         shared: impl Fn(u8) -> &'v [u8],
     ) {
         let (mut rest, mut begun) = (cell, false);
-        // A raw newline only ever ends a sample: label values escape theirs.
+        // A raw newline only ends a sample, because label values escape newlines.
         while let Some(at) = memchr::memchr2(b'\n', REFERENCE_MARK, rest) {
             if !begun {
                 out.extend_from_slice(&self.text);

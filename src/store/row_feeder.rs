@@ -17,7 +17,7 @@ pub(super) struct RowFeeder {
     pub(super) version: String,
 }
 
-/// The parts of an object's metadata that a row depends on, beside its key.
+/// The parts of an object's metadata that a row depends on, in addition to its key.
 pub(super) struct ObjectMetadata<'o> {
     pub(super) namespace: &'o str,
     pub(super) uid: &'o str,

@@ -1,4 +1,4 @@
-//! [`SampleLine`]: a stored sample, taken apart into labels and value.
+//! [`SampleLine`]: a stored sample, split into labels and value.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ pub(crate) struct SampleLine<'a> {
     pub(crate) row: usize,
 }
 
-/// A label as it is stored: its value is escaped, or a reference to a value that rows share.
+/// A stored label: its value is escaped, or is a reference to a shared value.
 struct StoredLabel<'a> {
     name: &'a str,
     value: &'a [u8],
@@ -35,7 +35,7 @@ impl<'a> SampleLine<'a> {
         labels.map(move |label| (label.name, unescape(self.resolve(label.value))))
     }
 
-    /// The value; NaN if the text is no number, which a store never holds.
+    /// The value; NaN if the text is not a number, which a store never contains.
     pub(crate) fn value(self) -> f64 {
         let text = self.tail.trim_ascii_end();
         let start = memchr::memrchr(b' ', text).map_or(0, |at| at + 1);
@@ -60,7 +60,7 @@ impl<'a> SampleLine<'a> {
             .write_row(out, self.base_labels, self.tail, shared);
     }
 
-    /// The escaped value that a stored value stands for.
+    /// The escaped text of a stored value.
     fn resolve(self, value: &'a [u8]) -> &'a [u8] {
         match *value {
             [REFERENCE_MARK, code] => self.page.shared_value(self.row, code),
@@ -78,7 +78,7 @@ fn stored_labels(part: &[u8]) -> impl Iterator<Item = StoredLabel<'_>> {
             label => label,
         };
         let (name, quoted) = split_at_byte(label, memchr::memchr(b'=', label)?)?;
-        // The text behind the labels, `} 1`, has no `=`: it is a number.
+        // The text after the labels, `} 1`, has no `=`, because it is a number.
         let quoted = quoted.strip_prefix(b"\"")?;
         let (value, after) = split_at_byte(quoted, closing_quote(quoted)?)?;
         rest = after;
@@ -104,7 +104,7 @@ fn closing_quote(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// The value behind the escapes of the text formats.
+/// The value without the escapes of the text formats.
 fn unescape(value: &[u8]) -> Cow<'_, str> {
     let value = as_text(value);
     if memchr::memchr(b'\\', value.as_bytes()).is_none() {
@@ -125,7 +125,7 @@ fn unescape(value: &[u8]) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// Stored text as a string; a store holds nothing but UTF-8 and references.
+/// Stored text as a string; a store contains only UTF-8 and references.
 fn as_text(text: &[u8]) -> &str {
     std::str::from_utf8(text).unwrap_or_default()
 }

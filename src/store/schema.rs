@@ -1,4 +1,4 @@
-//! [`Schema`]: the base labels and families of a store, which turn an object into cells.
+//! [`Schema`]: the base labels and families of a store, which render an object to cells.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -100,7 +100,7 @@ impl<K: CollectedResource> Schema<K> {
         &self.resource
     }
 
-    /// The fields that any active family or base label reads.
+    /// The fields that any enabled family or base label reads.
     pub(crate) fn fields(&self) -> &Fields {
         &self.fields
     }
@@ -109,7 +109,7 @@ impl<K: CollectedResource> Schema<K> {
         &self.families
     }
 
-    /// How many columns a page has: base labels, families, and the dictionary.
+    /// The number of columns of a page: base labels, families, and the dictionary.
     pub(crate) fn columns(&self) -> usize {
         self.bases.len() + self.families.len() + DICTIONARY_COLUMNS
     }
@@ -119,7 +119,7 @@ impl<K: CollectedResource> Schema<K> {
         self.bases.len() + family
     }
 
-    /// The names in front of a family's labels: constants and base labels.
+    /// The names before a family's labels: constant labels and base labels.
     pub(crate) fn base_labels(&self, base: usize) -> &[Cow<'static, str>] {
         self.bases
             .get(base)
@@ -146,7 +146,7 @@ impl<K: CollectedResource> Schema<K> {
             && (!namespaced || has(|source| matches!(source, BaseSource::Namespace)))
     }
 
-    /// Renders all cells of an object. The buffer counts what the policy of the families dropped.
+    /// Renders all cells of an object. The buffer counts the samples that the policy of the families dropped.
     ///
     /// If a generator panics, the object has no samples of that family; if a base label panics, it
     /// is empty. Nothing else is affected.
@@ -194,7 +194,7 @@ impl<K: CollectedResource> Schema<K> {
     }
 }
 
-/// The keys that the label and annotation families of one resource show.
+/// The keys that the label and annotation families of one resource export.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Allowlists {
     pub(crate) labels: Arc<LabelAllowlist>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::page::Page;
 use super::table::Table;
 
-/// The rows of a store at one moment, in key order where feeders have disjoint ranges of keys.
+/// The rows of a store at one moment, in key order if feeders have disjoint ranges of keys.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreSnapshot {
     tables: Vec<Arc<Table>>,
@@ -14,11 +14,11 @@ pub(crate) struct StoreSnapshot {
 }
 
 impl StoreSnapshot {
-    /// Touches tables only, not their pages: there are thousands, each a cache miss before the first
-    /// byte of an answer.
+    /// This reads only tables, not their pages: a cache miss for each of thousands of pages would
+    /// delay the first byte of a response.
     pub(crate) fn new(mut tables: Vec<Arc<Table>>) -> Self {
         tables.retain(|table| !table.is_empty());
-        // Feeders of one namespace each then come out in the order of all keys.
+        // Feeders of one namespace each are then in the order of all keys.
         tables.sort_by(|a, b| a.first_key().cmp(&b.first_key()));
         let ends = tables.iter().scan(0, |end, table| {
             *end += table.pages().len();

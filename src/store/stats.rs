@@ -1,10 +1,10 @@
-//! [`StoreStats`], and the counters that they are read from.
+//! [`StoreStats`], and the counters behind it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::family::DropCounts;
 
-/// The size of a store, and counts of its events since it was made.
+/// The size of a store, and counts of its events since its creation.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;
@@ -24,34 +24,34 @@ use crate::family::DropCounts;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreStats {
-    /// Objects stored now.
+    /// Current number of objects.
     pub objects: u64,
-    /// Series stored now, over all families.
+    /// Current number of series, over all families.
     pub series: u64,
-    /// Memory held by rows and columns now, in bytes.
+    /// Current memory of rows and columns, in bytes.
     pub memory_bytes: u64,
-    /// Objects applied that changed at least one sample, or were new.
+    /// Applied objects that were new or changed at least one sample.
     pub changed: u64,
-    /// Objects applied whose samples were the same as before.
+    /// Applied objects whose samples did not change.
     pub unchanged: u64,
     /// Objects deleted one by one.
     pub deleted: u64,
-    /// Applies and deletes ignored because the store had a newer version of the object.
+    /// Applies and deletes that were ignored because the store had a newer version of the object.
     pub stale: u64,
-    /// Lists completed.
+    /// Completed lists.
     pub relists: u64,
-    /// Objects that a list no longer named.
+    /// Objects that were removed because a list did not contain them.
     pub swept: u64,
-    /// Samples dropped because their object had an equal series already.
+    /// Samples that were dropped because the object already had the series.
     pub duplicates: u64,
-    /// Samples of counters dropped because their value was negative or not a number.
+    /// Samples of counters that were dropped because the value was negative or not a number.
     pub invalid_counters: u64,
-    /// Generators and base labels that panicked, each of which cost one object's samples of one
-    /// family, or one label its value.
+    /// Panics of generators and base labels. Each removes the samples of one object in one
+    /// family, or the value of one label.
     pub panics: u64,
     /// Objects that could not be decoded because their bytes were not JSON.
     pub decode_syntax_errors: u64,
-    /// Objects that could not be decoded because a field did not fit their kind.
+    /// Objects that could not be decoded because a field had the wrong type.
     pub decode_field_errors: u64,
 }
 
@@ -77,14 +77,14 @@ pub(super) struct Counter(AtomicU64);
 // === impl StoreCounters ===
 
 impl StoreCounters {
-    /// Counts what the policy of the families dropped of one object.
+    /// Counts the samples of one object that the policy of the families dropped.
     pub(super) fn count_dropped(&self, dropped: DropCounts) {
         self.duplicates.add(dropped.repeated_series);
         self.invalid_counters.add(dropped.invalid_counters);
         self.panics.add(dropped.panics);
     }
 
-    /// The counts as they are now; the sizes of the store are left at 0.
+    /// The current counts; the sizes of the store are 0.
     pub(super) fn stats(&self) -> StoreStats {
         StoreStats {
             changed: self.changed.get(),

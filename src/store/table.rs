@@ -16,11 +16,11 @@ pub(crate) struct Table {
 #[derive(Clone, Debug)]
 struct PageSlot {
     page: Arc<Page>,
-    /// The rows the list in progress has named.
+    /// The rows that the list in progress contains.
     listed: Marks,
 }
 
-/// What applying an object to a table did.
+/// The result of applying an object to a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Applied {
     Inserted,
@@ -28,17 +28,17 @@ pub(crate) enum Applied {
     Updated,
     /// The same cells as before.
     Unchanged,
-    /// Older than what is stored; nothing happened.
+    /// The version is lower than the stored one; nothing changed.
     Stale,
 }
 
-/// What deleting an object from a table did.
+/// The result of deleting an object from a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deleted {
     Removed,
-    /// No such object: not that key, or not that uid.
+    /// There is no object with this key and uid.
     Absent,
-    /// Older than what is stored; nothing happened.
+    /// The version is lower than the stored one; nothing changed.
     Stale,
 }
 
@@ -65,7 +65,7 @@ impl Table {
         self.pages().map(|page| page.len()).sum()
     }
 
-    /// Whether there is no row; pages without rows are not kept.
+    /// Whether there are no rows; the table removes pages without rows.
     pub(crate) fn is_empty(&self) -> bool {
         self.pages.is_empty()
     }
@@ -84,7 +84,7 @@ impl Table {
         Some((&self.pages.get(at)?.page, row))
     }
 
-    /// Files an object; `ordered` ignores it where the stored version of the same uid is higher.
+    /// Stores an object. With `ordered`, ignores it if the stored version of the same uid is higher.
     pub(crate) fn apply(
         &mut self,
         identity: Identity<'_>,
@@ -119,7 +119,7 @@ impl Table {
         }
     }
 
-    /// Removes an object; an empty uid stands for any, a version of 0 for an unknown one.
+    /// Removes an object; an empty uid matches any, and a version of 0 is unknown.
     pub(crate) fn delete(&mut self, identity: Identity<'_>, ordered: bool) -> Deleted {
         let Ok((at, row)) = self.position(identity.key) else {
             return Deleted::Absent;
@@ -138,19 +138,19 @@ impl Table {
         Deleted::Removed
     }
 
-    /// Starts a list: no row has been named yet.
+    /// Starts a list: no row is marked yet.
     pub(crate) fn unmark(&mut self) {
         for slot in &mut self.pages {
             slot.listed = Marks::default();
         }
     }
 
-    /// Ends a list: removes the rows it did not name and says how many they were.
+    /// Ends a list: removes the unmarked rows and returns their number.
     pub(crate) fn sweep(&mut self) -> usize {
         self.remove_all(|slot, row| !slot.listed.get(row))
     }
 
-    /// Removes the rows for which `keep` says no, and says how many they were.
+    /// Removes the rows for which `keep` returns `false`, and returns their number.
     pub(crate) fn retain(&mut self, keep: impl Fn(&str, &Page, usize) -> bool) -> usize {
         self.remove_all(|slot, row| !keep(slot.page.key(row), &slot.page, row))
     }
@@ -176,7 +176,7 @@ impl Table {
         removed
     }
 
-    /// Gives back spare memory.
+    /// Releases spare memory.
     pub(crate) fn compact(&mut self) {
         for slot in &mut self.pages {
             if slot.page.is_loose() {
@@ -211,7 +211,7 @@ impl Table {
         }
         let full = self.pages.get(at).is_some_and(|slot| slot.page.is_full());
         if full && row == MAX_ROWS {
-            // In key order, as lists arrive: leave the full page full and begin another.
+            // Lists arrive in key order: leave the full page full and begin another one.
             if let Some(slot) = self.pages.get_mut(at) {
                 Arc::make_mut(&mut slot.page).compact();
             }
@@ -249,7 +249,7 @@ impl Table {
         }
     }
 
-    /// Joins a page that became small with the one after it, where both fit comfortably in one.
+    /// Joins a page that became small with the next one, if both fit easily in one.
     fn join(&mut self, at: usize) {
         let Some([left, right]) = self.pages.get(at..at + 2) else {
             return;
@@ -288,7 +288,7 @@ impl Table {
     }
 }
 
-/// Whether a version is known to be lower than the stored one.
+/// Whether a version is lower than the stored one; `false` if either is unknown.
 fn is_older(version: u64, stored: u64) -> bool {
     version != 0 && stored != 0 && version < stored
 }
@@ -335,7 +335,7 @@ impl Marks {
         self.put(row, true);
     }
 
-    /// Moves the marks from `row` on up by one and marks `row`.
+    /// Moves the marks from `row` on up by one, and marks `row`.
     fn insert(&mut self, row: usize) {
         for to in (row + 1..MAX_ROWS).rev() {
             self.put(to, self.get(to - 1));
@@ -343,7 +343,7 @@ impl Marks {
         self.set(row);
     }
 
-    /// Moves the marks behind `row` down by one.
+    /// Moves the marks after `row` down by one.
     fn remove(&mut self, row: usize) {
         for to in row..MAX_ROWS {
             self.put(to, self.get(to + 1));

@@ -219,7 +219,7 @@ fn a_namespace_on_an_object_of_a_cluster_scoped_kind_is_not_part_of_its_key() {
     assert_eq!(store.list_keys(), [""; 0]);
 }
 
-/// What a feeder may do.
+/// The operations of a feeder.
 #[derive(Clone, Debug)]
 enum Step {
     Apply {
@@ -253,7 +253,7 @@ fn steps() -> impl Strategy<Value = Vec<(bool, Step)>> {
 
 type Rows = std::collections::BTreeMap<String, (u8, u8, u8)>;
 
-/// The plainest store with the same rules: a map per feeder, and a copy of it while it lists.
+/// A simple store with the same rules: a map per feeder, and a copy of it during a list.
 #[derive(Default)]
 struct Model {
     front: [Rows; 2],
@@ -294,7 +294,7 @@ impl Model {
                     rows.remove(&key);
                 }
             }
-            // The model of a list starts empty: what it does not name is gone at its end.
+            // The model of a list starts empty, so an object that it does not contain is removed at its end.
             Step::Begin => self.working[who] = Some(Rows::new()),
             Step::End => {
                 if let Some(rows) = self.working[who].take() {
@@ -350,7 +350,7 @@ proptest! {
                 held.push((store.snapshot(), model.rows().len()));
             }
         }
-        // Snapshots keep what they had, whatever came later.
+        // Snapshots keep their content after later changes.
         for (snapshot, rows) in &held {
             prop_assert_eq!(snapshot.objects(), *rows);
             numbers_its_pages(snapshot);
@@ -386,7 +386,7 @@ fn objects_of_other_shards_are_not_even_decoded() {
     let good = serde_json::to_vec(&pod("a", own, 1, "x")).unwrap();
     writer.apply_json(&good).unwrap();
     assert_eq!((store.list_keys().len(), writer.last_version()), (1, "1"));
-    // It does not decode, and that is for its own shard to find out.
+    // It does not decode, but only its shard reports that.
     writer.delete_json(json(foreign, 2).as_bytes()).unwrap();
     assert_eq!((store.list_keys().len(), writer.last_version()), (1, "2"));
     writer.apply_json(json(foreign, 3).as_bytes()).unwrap();

@@ -1,15 +1,15 @@
-//! Object identities, compact where they have the usual form.
+//! Object uids, in a compact form if they have the usual format.
 
 use std::fmt;
 
-/// A `metadata.uid`: 16 bytes where it is a lower-case UUID, as the API server makes them.
+/// A `metadata.uid`: 16 bytes if it is a lower-case UUID, as API servers create.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Uid {
     Uuid([u8; 16]),
     Other(Box<str>),
 }
 
-/// Where the hyphens of a UUID are.
+/// The positions of the hyphens of a UUID.
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
 impl Uid {
@@ -36,7 +36,7 @@ impl Uid {
         Some(uuid)
     }
 
-    /// Whether `text` is this identity, without building another one.
+    /// Whether `text` is this uid, without an allocation.
     pub(crate) fn is(&self, text: &str) -> bool {
         match self {
             Self::Uuid(uuid) => Self::uuid(text).as_ref() == Some(uuid),

@@ -77,7 +77,7 @@ pub struct Writer<K: CollectedResource> {
 impl<K: CollectedResource> MetricsStore<K> {
     /// Returns a writer for another feeder.
     ///
-    /// Each writer has its own rows, and a list replaces the rows of its writer only.
+    /// Each writer has separate rows, and a list replaces only the rows of its writer.
     ///
     /// ```
     /// use kube_state_metrics::{MetricsStore, families};
@@ -110,7 +110,7 @@ impl<K: CollectedResource> Writer<K> {
         }
     }
 
-    /// The store the writer feeds.
+    /// The store that the writer feeds.
     #[must_use]
     pub fn store(&self) -> &MetricsStore<K> {
         &self.store
@@ -119,21 +119,21 @@ impl<K: CollectedResource> Writer<K> {
     /// Adds an object or replaces its samples.
     ///
     /// Outside a list, an object with the uid of the stored one and a lower `resourceVersion` is
-    /// ignored. Another uid under the same namespace and name replaces what is stored. An object
-    /// outside the namespaces or the shard of the store is not taken.
+    /// ignored. Another uid under the same namespace and name replaces the stored object. An object
+    /// outside the namespaces or the shard of the store is ignored.
     pub fn apply_object(&mut self, object: &K) {
         self.store.apply_object(&mut self.feeder, object);
     }
 
     /// Removes an object.
     ///
-    /// It is ignored where the store holds another uid, or a higher `resourceVersion`, under the
+    /// It is ignored if the store has another uid, or a higher `resourceVersion`, under the
     /// object's namespace and name.
     pub fn delete_object(&mut self, object: &K) {
         self.store.delete_object(&mut self.feeder, object);
     }
 
-    /// Removes whatever is stored as `namespace/name`; cluster-scoped kinds have no namespace.
+    /// Removes the object that is stored as `namespace/name`; cluster-scoped kinds have no namespace.
     pub fn delete_key(&mut self, namespace: &str, name: &str) {
         self.store.delete_key(&mut self.feeder, namespace, name);
         self.linked.delete_key(namespace, name);
@@ -146,8 +146,8 @@ impl<K: CollectedResource> Writer<K> {
     ///
     /// # Errors
     ///
-    /// An object that does not decode loses the samples it had, is counted, and is named in the
-    /// error; the message never holds a value of the object.
+    /// An object that does not decode loses its samples and is counted. The error names the object, and
+    /// never contains a value of it.
     pub fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         if let Some(foreign) = self.foreign(json) {
             // The row of that name belongs to another object, or the object left the shard.
@@ -165,7 +165,7 @@ impl<K: CollectedResource> Writer<K> {
     ///
     /// # Errors
     ///
-    /// As for [`apply_json`](Self::apply_json); whatever is stored under its name is removed then.
+    /// As for [`apply_json`](Self::apply_json); the stored object with its name is removed then.
     pub fn delete_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         if let Some(foreign) = self.foreign(json) {
             self.feeder.version = foreign.resource_version;
@@ -198,7 +198,7 @@ impl<K: CollectedResource> Writer<K> {
         self.linked.abandon_list();
     }
 
-    /// `metadata.resourceVersion` of the object fed last, empty where it had none.
+    /// `metadata.resourceVersion` of the object fed last; empty if it had none.
     #[must_use]
     pub fn last_version(&self) -> &str {
         &self.feeder.version

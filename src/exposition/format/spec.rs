@@ -1,4 +1,4 @@
-//! [`FormatSpec`]: what one format of metrics defines.
+//! [`FormatSpec`]: the definition of one format of metrics.
 
 use std::borrow::Cow;
 
@@ -7,9 +7,9 @@ use bytes::BytesMut;
 use crate::exposition::family_metadata::FamilyMetadata;
 use crate::exposition::sample::StoredSample;
 
-/// What one format of metrics defines.
+/// The definition of one format of metrics.
 ///
-/// A format of sample lines as they are stored needs a header only. Any other format also overrides
+/// A format that uses the stored sample lines needs only a header. Any other format also overrides
 /// [`has_stored_lines`](Self::has_stored_lines) and [`write_samples`](Self::write_samples).
 #[cfg_attr(
     not(feature = "http"),
@@ -32,11 +32,11 @@ pub(crate) trait FormatSpec: Sync {
         Cow::Borrowed(self.content_type())
     }
 
-    /// Appends the lines in front of a family's samples.
+    /// Appends the lines before a family's samples.
     fn write_header(&self, family: &FamilyMetadata, out: &mut Vec<u8>);
 
     /// Whether the samples are the stored lines. Then whole rows are copied, and their compressed
-    /// blocks are cached; else [`write_samples`](Self::write_samples) writes each family.
+    /// blocks are cached. Otherwise [`write_samples`](Self::write_samples) writes each family.
     fn has_stored_lines(&self) -> bool {
         true
     }

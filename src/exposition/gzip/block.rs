@@ -1,4 +1,4 @@
-//! [`Block`]: some text, compressed.
+//! [`Block`]: compressed text.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub(in crate::exposition) const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0
 /// The empty block that ends the deflate stream.
 pub(in crate::exposition) const FINAL_BLOCK: [u8; 2] = [0x03, 0x00];
 
-/// Some text, compressed.
+/// Compressed text.
 #[derive(Clone, Default)]
 pub(in crate::exposition) struct Block {
     pub(in crate::exposition) deflated: Bytes,
@@ -24,7 +24,7 @@ pub(in crate::exposition) struct Block {
 // === impl Block ===
 
 impl Block {
-    /// Memory that it holds, in bytes.
+    /// Memory of the block, in bytes.
     pub(super) fn heap_bytes(&self) -> usize {
         self.deflated.len() + size_of::<Crc>()
     }
@@ -50,11 +50,11 @@ pub(in crate::exposition) fn compress(
             .compress_vec(rest, buffer, FlushCompress::Sync)
             .is_err()
         {
-            // Only wrong use of the compressor is an error. Stored blocks cannot fail.
+            // The compressor fails only on wrong use. Stored blocks cannot fail.
             *buffer = stored(text);
             break;
         }
-        // The output is complete if all input is consumed and there is room behind the output.
+        // The output is complete if all input is consumed and the output buffer has room left.
         let is_consumed = compressor.total_in() == text.len() as u64;
         if is_consumed && buffer.len() < buffer.capacity() {
             break;

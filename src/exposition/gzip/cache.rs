@@ -1,4 +1,4 @@
-//! [`GzipCache`]: compressed blocks, kept between scrapes.
+//! [`GzipCache`]: compressed blocks, cached between scrapes.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,17 +12,17 @@ use super::run_key::{RunKey, RunRevision};
 use super::scrape_predictor::{LEAD, ScrapePredictor};
 use crate::exposition::format::Format;
 
-/// The cache is cleared after this long without a compressed scrape. A round has at most this length.
+/// The cache is cleared after this time without a compressed scrape. A round has at most this length.
 const IDLE: Duration = Duration::from_secs(300);
 
-/// How many unused compressors are kept. Each has a quarter of a megabyte of tables.
+/// The maximum number of unused compressors. Each has a quarter of a megabyte of tables.
 const COMPRESSORS: usize = 2;
 
 /// A block that was not used for more rounds than this is evicted: more than one, so that scrapers
 /// with alternating formats or filters do not evict each other's blocks.
 const UNUSED_ROUNDS: u64 = 2;
 
-/// Compressed blocks, kept between scrapes.
+/// Compressed blocks, cached between scrapes.
 #[derive(Default)]
 pub(crate) struct GzipCache {
     state: Mutex<CacheState>,
@@ -30,8 +30,8 @@ pub(crate) struct GzipCache {
 
 #[derive(Default)]
 struct CacheState {
-    /// By the runs of a block. A block replaces the one of an earlier state, so changes do not use
-    /// memory twice.
+    /// By the runs of a block. A block replaces the one of an earlier state, so changes do not need
+    /// twice the memory.
     blocks: HashMap<Box<[RunKey]>, CachedBlock>,
     /// A round lasts from one complete scrape to the next, or for [`IDLE`] if there is none.
     round: u64,
@@ -51,13 +51,13 @@ struct CacheState {
 struct CachedBlock {
     revision: Box<[RunRevision]>,
     block: Block,
-    /// The session that compressed it.
+    /// The session that compressed the block.
     session: u64,
-    /// The last round that used it.
+    /// The last round that used the block.
     round: u64,
 }
 
-/// One exposition's use of the cache.
+/// The use of the cache by one exposition.
 pub(in crate::exposition) struct CacheSession {
     number: u64,
     round: u64,
@@ -67,7 +67,7 @@ pub(in crate::exposition) struct CacheSession {
 // === impl GzipCache ===
 
 impl GzipCache {
-    /// Begins the session of a compressed scrape and evicts unused blocks. `complete` tells that the
+    /// Begins the session of a compressed scrape and evicts unused blocks. `complete` means that the
     /// scrape has no filter.
     pub(in crate::exposition) fn begin_scrape(
         &self,
@@ -76,7 +76,7 @@ impl GzipCache {
     ) -> CacheSession {
         self.evict_if_idle();
         let (session, evicted) = (self.state.lock()).begin_scrape(complete, format, Instant::now());
-        // Freed without the lock.
+        // This frees memory without the lock.
         drop(evicted);
         session
     }
@@ -90,7 +90,7 @@ impl GzipCache {
     }
 
     /// Clears the cache if there was no compressed scrape for a while. Scrapes that are not
-    /// compressed call this too, so that the cache does not outlive its use.
+    /// compressed call this too, so that an unused cache is freed.
     pub(in crate::exposition) fn evict_if_idle(&self) {
         let evicted = self.state.lock().evict_if_idle(Instant::now());
         drop(evicted);
@@ -212,7 +212,7 @@ impl CacheState {
             round,
         };
         match self.blocks.get_mut(&*key) {
-            // The answer to a slow client has an older state.
+            // The response to a slow client has an older state.
             Some(cached) if cached.session > session.number => None,
             Some(cached) => {
                 let new = new(cached.round.max(session.round));
@@ -222,7 +222,7 @@ impl CacheState {
         }
     }
 
-    /// Clears an idle cache and returns what it held.
+    /// Clears an idle cache and returns its blocks.
     fn evict_if_idle(&mut self, now: Instant) -> Option<Self> {
         let idle = now.duration_since(self.last_use?);
         if idle <= IDLE {

@@ -1,4 +1,4 @@
-//! [`RunKey`] and [`RunRevision`]: which run of rows a compressed block is of, and which state of it.
+//! [`RunKey`] and [`RunRevision`]: the run of rows of a compressed block, and its state.
 
 use crate::exposition::format::Format;
 
@@ -8,7 +8,7 @@ pub(in crate::exposition) struct RunKey {
     pub(in crate::exposition) page: u64,
     pub(in crate::exposition) column: u32,
     pub(in crate::exposition) first_row: u8,
-    /// The format of the header in front of the rows, if there is one.
+    /// The format of the header before the rows, if there is one.
     pub(in crate::exposition) header: Option<Format>,
 }
 
@@ -17,7 +17,7 @@ pub(in crate::exposition) struct RunKey {
 pub(in crate::exposition) struct RunRevision {
     pub(in crate::exposition) base_labels: u64,
     pub(in crate::exposition) samples: u64,
-    /// Of the values that rows share; 0 if the samples refer to none.
+    /// The revision of the shared values; 0 if the samples refer to none.
     pub(in crate::exposition) dictionary: u64,
     pub(in crate::exposition) end_row: u8,
 }

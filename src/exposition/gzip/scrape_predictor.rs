@@ -1,17 +1,17 @@
-//! [`ScrapePredictor`]: when the next scrape is due, derived from the times of the last ones.
+//! [`ScrapePredictor`]: predicts the next scrape from the times of the last ones.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::exposition::format::Format;
 
-/// Blocks are refreshed this long before the next scrape is due.
+/// The time before a scrape at which blocks are refreshed.
 pub(super) const LEAD: Duration = Duration::from_secs(1);
 
-/// How many scrapes are remembered: enough for a pair of Prometheus servers and a few manual scrapes.
+/// The number of remembered scrapes: enough for a pair of Prometheus servers and a few manual scrapes.
 const REMEMBERED: usize = 12;
 
-/// How much the intervals of one scraper differ.
+/// The maximum difference between the intervals of one scraper.
 const JITTER: Duration = Duration::from_millis(500);
 
 /// Times and formats of the last scrapes, the latest first.
@@ -28,7 +28,7 @@ impl ScrapePredictor {
         self.scrapes.push_front((now, format));
     }
 
-    /// When the next scrape is due, and in which format.
+    /// The time and format of the next scrape.
     pub(super) fn next(&self) -> Option<(Instant, Format)> {
         let &(last, format) = self.scrapes.front()?;
         self.next_regular().or_else(|| {
@@ -37,7 +37,7 @@ impl ScrapePredictor {
         })
     }
 
-    /// The next scrape among the scrapers that scraped three times with equal intervals.
+    /// The next scrape, from scrapers that scraped three times with equal intervals.
     fn next_regular(&self) -> Option<(Instant, Format)> {
         let last = self.scrapes.front()?.0;
         let mut first: Option<(Instant, Format)> = None;
@@ -47,7 +47,7 @@ impl ScrapePredictor {
                     continue;
                 };
                 let next = late + period;
-                // A scrape that was due before the last one has come or will not come.
+                // A scrape that was due before the last one has happened or will not happen.
                 let is_sooner = next > last + JITTER && first.is_none_or(|(first, _)| next < first);
                 if is_sooner && self.has_scrape(*middle, period) {
                     first = Some((next, format));
@@ -73,7 +73,7 @@ fn period(late: Instant, early: Instant) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    /// Notes scrapes at `times`, in seconds, and says when the next is due.
+    /// Records scrapes at `times`, in seconds, and returns when the next one is due.
     fn next(times: &[f64]) -> Option<f64> {
         let start = Instant::now();
         let mut predictor = ScrapePredictor::default();

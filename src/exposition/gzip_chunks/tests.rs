@@ -1,4 +1,4 @@
-//! Compressed expositions against plain ones, and what the cache saves.
+//! Compressed expositions compared with plain ones, and the effect of the cache.
 
 use std::io::Read;
 
@@ -40,7 +40,7 @@ fn in_namespace(namespace: &str, name: u64, samples: u64) -> ConfigMap {
     serde_json::from_value(json!({ "metadata": metadata })).unwrap()
 }
 
-/// Compressed pieces in one, and what a reader makes of them.
+/// Joined compressed chunks, and the text that a reader gets.
 fn gzip(metrics: &StateMetrics, format: Format, filter: &ExpositionFilter) -> (Vec<u8>, String) {
     let exposition = metrics.exposition(format, filter.clone());
     let compressed = exposition
@@ -112,7 +112,7 @@ fn an_included_namespace_has_its_headers_in_front_wherever_it_begins() {
     }
 }
 
-/// How many blocks an exposition compresses.
+/// The number of blocks that an exposition compresses.
 fn compressed(metrics: &StateMetrics, format: Format, filter: &ExpositionFilter) -> usize {
     let exposition = metrics.exposition(format, filter.clone());
     let mut chunks = GzipChunks::scrape(exposition);
@@ -183,7 +183,7 @@ fn scrapes_of_other_formats_and_of_less_do_not_cost_each_other_their_blocks() {
     for round in 0..4 {
         for (format, filter) in &scrapes {
             let again = compressed(&metrics, *format, filter);
-            // The end of an OpenMetrics exposition is not worth keeping.
+            // The end of an OpenMetrics exposition is too small to cache.
             let end = usize::from(*format == Format::OpenMetrics);
             assert!(
                 round == 0 || again == end,
@@ -209,7 +209,7 @@ fn blocks_of_older_states_go_whatever_is_asked_for() {
             gzip(&metrics, Format::Text, &filter);
             let bytes = metrics.gzip_cache_bytes();
             let held = *held.get_or_insert(bytes);
-            // Bounds of blocks move where everything grows; what they were is kept for two rounds.
+            // If everything grows, the bounds of blocks move. The old blocks stay for two rounds.
             assert!(held > 0 && bytes < held * 3, "{bytes} {held}");
         }
     }
@@ -219,7 +219,7 @@ fn blocks_of_older_states_go_whatever_is_asked_for() {
 enum Step {
     Apply(u64, u64),
     Delete(u64),
-    /// A list of so many objects from a first on.
+    /// A list of a number of objects, from a first one on.
     List(u64, u64),
     Scrape(Format),
 }

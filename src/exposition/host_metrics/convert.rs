@@ -41,7 +41,7 @@ pub(super) fn text_to_openmetrics(text: &str) -> String {
 
 /// OpenMetrics as Prometheus text.
 ///
-/// The text format has no infos, state sets, units, exemplars and creation times: the first two
+/// The text format has no infos, state sets, units, exemplars and creation times. The first two
 /// become gauges, the others are left out.
 pub(super) fn openmetrics_to_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -76,7 +76,7 @@ fn write_header(name: &str, help: Option<String>, metric_type: Option<&str>, out
     }
 }
 
-/// Whether a sample tells when a counter, a histogram or a summary was created.
+/// Whether a sample states when a counter, a histogram or a summary was created.
 fn is_creation_time(family: &HostFamily<'_>, sample: &str) -> bool {
     let has_one = matches!(
         family.metric_type,

@@ -1,9 +1,9 @@
-//! Families in the text of a registry, as far as a conversion between the text formats needs them.
+//! The families in the text of a registry, as far as a conversion between the text formats needs them.
 
 /// A family: its header, and the samples below it.
 #[derive(Debug, Default)]
 pub(super) struct HostFamily<'a> {
-    /// The name in the header; empty for samples in front of the first header.
+    /// The name in the header; empty for samples before the first header.
     pub(super) name: &'a str,
     /// The help text, still escaped.
     pub(super) help: Option<&'a str>,
@@ -21,7 +21,7 @@ pub(super) struct HostSample<'a> {
     pub(super) timestamp: Option<&'a str>,
 }
 
-/// The families of a text in either format. Comments, units, exemplars and lines that are no samples
+/// The families of a text in either format. Comments, units, exemplars and invalid lines
 /// are left out.
 pub(super) fn families(text: &str) -> Vec<HostFamily<'_>> {
     let mut families: Vec<HostFamily<'_>> = Vec::new();

@@ -1,4 +1,4 @@
-//! Texts of registries in the other format.
+//! The texts of registries, converted to the other format.
 
 use super::*;
 

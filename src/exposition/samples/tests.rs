@@ -1,4 +1,4 @@
-//! Samples against the text of the same exposition.
+//! Samples compared with the text of the same exposition.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::exposition::{Exposition, ExpositionFilter, Format};
 use crate::{BuiltIn, Collector, Family, StateMetrics};
 
-/// Pods with values that samples share, leases of which two have equal series, constant labels.
+/// Pods with shared values, leases of which two have equal series, constant labels.
 fn metrics() -> StateMetrics {
     let leases = Collector::<Lease>::new()
         .no_base_labels()

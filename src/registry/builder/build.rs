@@ -26,7 +26,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// Names every invalid name, pattern, resource and conflict at once.
+    /// Names all invalid names, patterns, resources and conflicts at once.
     pub fn build(mut self) -> Result<StateMetrics, BuildError> {
         let mut problems: Vec<BuildProblem> = Vec::new();
         let unknown = std::mem::take(&mut self.unknown).into_iter();
@@ -90,7 +90,7 @@ impl Builder {
         registrations
     }
 
-    /// Reports names of resources that the host is to feed, but that are not registered.
+    /// Reports resources that the host should feed, but that are not registered.
     ///
     /// A configuration may add resources later, so with a configuration any name is accepted.
     fn check_host_fed(&self, resources: &[ResourceInfo], problems: &mut Vec<BuildProblem>) {

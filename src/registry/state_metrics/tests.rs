@@ -1,4 +1,4 @@
-//! Closures and types that misbehave cost themselves something, and nobody else.
+//! Faulty closures and types lose only their samples.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::CustomResource;
@@ -55,7 +55,7 @@ fn a_generator_that_panics_costs_its_object_one_family() {
     assert_eq!(samples(&metrics), expected);
     assert_eq!(stats(&metrics).panics, 1);
 
-    // The feed goes on, lists too.
+    // The feed continues, also with lists.
     writer.begin_list();
     writer.apply_object(&config_map("bad"));
     writer.apply_object(&config_map("other"));
