@@ -1,4 +1,4 @@
-//! Families of your own for built-in kinds, as a closure and as a type:
+//! Families for built-in kinds, as a closure and as a type:
 //! `cargo run --example custom_family`. Needs no cluster: the objects are in the program.
 
 use std::io::Write;
@@ -31,7 +31,7 @@ impl FamilyGenerator<Pod> for ImagesFrom {
     }
 }
 
-/// Families upon pods. They stand beside the built-in ones and share their store.
+/// Families for pods. They extend the built-in ones and share their store.
 pub(crate) fn pods(registries: impl IntoIterator<Item = String>) -> Collector<Pod> {
     let registries = registries.into_iter().collect();
     Collector::new().family(
@@ -45,7 +45,7 @@ pub(crate) fn pods(registries: impl IntoIterator<Item = String>) -> Collector<Po
     )
 }
 
-/// Families upon nodes, with base labels of our own choice.
+/// Families for nodes, with other base labels.
 pub(crate) fn nodes() -> Collector<Node> {
     Collector::<Node>::new()
         .no_base_labels()

@@ -1,4 +1,4 @@
-//! An existing axum service that also exposes the state of its cluster:
+//! An existing axum service that also exports the state of its cluster:
 //! `cargo run --features http,watch --example embed_axum`, then `curl localhost:8080/metrics`.
 
 use axum::Router;
@@ -10,7 +10,7 @@ use kube_state_metrics::source::health::{Health, ReadinessPolicy};
 use kube_state_metrics::source::watch::configure_for_watching;
 use kube_state_metrics::{BuiltIn, StateMetrics};
 
-/// What the service exposes: pods and deployments, without the families nobody looks at.
+/// The exported metrics: pods and deployments, without a family that is not needed.
 pub(crate) fn metrics() -> Result<StateMetrics, BuildError> {
     StateMetrics::builder()
         .built_in([BuiltIn::Pods, BuiltIn::Deployments])
@@ -19,7 +19,7 @@ pub(crate) fn metrics() -> Result<StateMetrics, BuildError> {
         .build()
 }
 
-/// The service's own routes, and two more.
+/// The routes of the service, and two more.
 pub(crate) fn app(metrics: &StateMetrics, health: Health) -> Router {
     let ready = move || async move {
         let readiness = health.readiness(ReadinessPolicy::Default);

@@ -1,4 +1,4 @@
-//! A hyper server without a framework that exposes the state of its cluster:
+//! A hyper server without a framework that exports the state of its cluster:
 //! `cargo run --features http,watch --example embed_hyper`, then `curl localhost:8080/metrics`.
 
 use std::convert::Infallible;
@@ -14,10 +14,10 @@ use kube_state_metrics::service::Body;
 use kube_state_metrics::source::watch::configure_for_watching;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Ours, or the crate's.
+/// The body of this server or of the crate.
 type Answer = Response<Either<String, Body>>;
 
-/// Answers a request: the path is the server's business, everything else is in `respond`.
+/// Handles a request: the server chooses the path, and `respond` does the rest.
 pub(crate) fn answer<B>(metrics: &StateMetrics, request: Request<B>) -> Answer {
     let (parts, _) = request.into_parts();
     match parts.uri.path() {
@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
     loop {
         let (stream, _) = listener.accept().await?;
-        // A client that goes away ends its own connection and nothing else.
+        // A client that disconnects ends only its connection.
         tokio::spawn(serve(stream, metrics.clone()));
     }
 }

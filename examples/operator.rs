@@ -1,8 +1,8 @@
 //! A controller for a custom resource that exports the state of its objects, from one watch per kind:
 //! `cargo run --features http,watch --example operator`, then `curl localhost:8080/metrics`.
 //!
-//! The controller keeps a Deployment for every `Website` and writes how many pods are ready into its
-//! status, so it watches both kinds anyway. The same events feed the families of websites, which the
+//! The controller creates a Deployment for every `Website` and writes the number of ready pods to its
+//! status, so it already watches both kinds. The same events feed the families of websites, which the
 //! operator defines, and those of deployments, which are built in. The controller does not use pods,
 //! so the crate watches them.
 
@@ -69,7 +69,7 @@ fn websites() -> Collector<Website> {
         )
 }
 
-/// The metrics of the operator. Its own watches feed websites and deployments; the crate's watch
+/// The metrics of the operator. The operator's watches feed websites and deployments; the crate's watch
 /// feeds pods.
 pub(crate) fn metrics() -> Result<StateMetrics, BuildError> {
     StateMetrics::builder()

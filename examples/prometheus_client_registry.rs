@@ -1,8 +1,8 @@
-//! The state of the cluster and the program's own metrics in one answer, with a registry of
+//! The state of the cluster and the program's metrics in one response, with a registry of
 //! [`prometheus_client`]: `cargo run --features http,watch --example prometheus_client_registry`,
 //! then `curl localhost:8080/metrics`.
 //!
-//! The registry writes OpenMetrics; for a scraper that asks for Prometheus text, the service
+//! The registry writes OpenMetrics. If a scraper requests Prometheus text, the service
 //! converts it.
 
 use std::sync::Arc;

@@ -1,9 +1,9 @@
-//! The state of the cluster and the program's own metrics in one answer, with a
+//! The state of the cluster and the program's metrics in one response, with a
 //! [`prometheus::Registry`]: `cargo run --features http,watch --example prometheus_registry`, then
 //! `curl localhost:8080/metrics`.
 //!
-//! The registry also takes the metrics of the watches. It writes Prometheus text; for a scraper that
-//! asks for OpenMetrics, the service converts it.
+//! The registry also has the metrics of the watches. It writes Prometheus text. If a scraper
+//! requests OpenMetrics, the service converts it.
 
 use axum::Router;
 use kube::{Client, Config};

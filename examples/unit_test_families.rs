@@ -70,7 +70,7 @@ mod tests {
 
     use super::backups;
 
-    /// From JSON: all samples of the object, and no others.
+    /// From JSON: exactly all samples of the object.
     #[test]
     fn a_new_backup_has_a_schedule_and_nothing_else() {
         let backup = json!({
@@ -80,7 +80,7 @@ mod tests {
             .assert_eq(r#"backup_info{namespace="shop",backup="db",schedule="@daily"} 1"#);
     }
 
-    /// From YAML, and only some families: `only` leaves out the others.
+    /// From YAML, and only some families: `only` drops the others.
     #[test]
     fn a_failed_backup_says_so() {
         let backup = "

@@ -1,4 +1,4 @@
-//! Watches a cluster and says what it knows: `cargo run --features watch --example watch`.
+//! Watches a cluster and prints its state: `cargo run --features watch --example watch`.
 //!
 //! The cluster is that of the kubeconfig, or the API server named by the first argument. A second
 //! argument `pages` switches streaming lists off.

@@ -1,4 +1,4 @@
-//! What the error types of the crate have in common.
+//! Code that the error types of the crate share.
 
 use std::fmt::Display;
 

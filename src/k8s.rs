@@ -1,8 +1,8 @@
 //! Pure conversions between texts of the Kubernetes API and the numbers and names of an exposition.
 //!
-//! Nothing here knows objects, families or stores: every function takes a text or a number and
+//! This module is independent of objects, families and stores: every function takes a text or a number and
 //! returns one, does no I/O, never panics on any input, and allocates only where its documentation
-//! says so. What does not parse yields `None` or an error, and the caller leaves the sample out.
+//! states so. An invalid input yields `None` or an error, and the caller omits the sample.
 
 mod base64;
 mod cron;

@@ -70,7 +70,7 @@ use source::sealed::{Build, Built};
 
 /// Renders the samples of families for one or more objects.
 ///
-/// The objects take the same way as in a program: through a store into an exposition. On this way,
+/// The objects take the same path as in a program: through a store into an exposition. On this path,
 /// the families are compared with their declarations.
 ///
 /// ```
@@ -95,7 +95,7 @@ use source::sealed::{Build, Built};
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 pub fn render<S: Source>(source: S, objects: impl Fixture<<S as Build>::Of>) -> Rendered {
     let built = source.build().map_err(|error| error.to_string());
-    // Not in a closure: the panic would point at this line, not at the test's.
+    // Not in a closure: the panic would name this line instead of the test's.
     match built.and_then(|built| try_render(&built, &objects)) {
         Ok(rendered) => rendered,
         Err(problem) => panic!("cannot render: {problem}\n"),

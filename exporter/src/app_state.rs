@@ -43,7 +43,7 @@ impl AppState {
         Arc::clone(&self.instance.read())
     }
 
-    /// Uses another instance for later requests. Responses that have begun keep the old one.
+    /// Uses another instance for later requests. Responses in progress keep the old one.
     pub(crate) fn replace(&self, instance: Arc<Instance>, auth: Option<Arc<AuthFilter>>) {
         *self.auth.write() = auth;
         *self.instance.write() = instance;

@@ -20,27 +20,27 @@ use tokio::time::Instant;
 
 use crate::options::AuthLimits;
 
-/// A token is asked about again after so long.
+/// The time after which a valid token is reviewed again.
 const TOKEN_VALID: Duration = Duration::from_secs(60);
 const TOKEN_INVALID: Duration = Duration::from_secs(10);
-/// A permission is asked about again after so long.
+/// The time after which a permission is reviewed again.
 const ALLOWED: Duration = Duration::from_secs(300);
 const DENIED: Duration = Duration::from_secs(30);
-/// Answers that are remembered.
+/// The maximum number of cached results.
 const REMEMBERED: usize = 1024;
-/// The longest path whose permission is remembered, in bytes.
+/// The maximum length of a path whose permission is cached, in bytes.
 const LONGEST_PATH: usize = 256;
 /// Between repetitions.
 const PAUSE: Duration = Duration::from_millis(300);
 const ATTEMPTS: usize = 4;
-/// Questions at a time. Invalid tokens must not flood the API server.
+/// The maximum number of concurrent reviews. Invalid tokens must not flood the API server.
 const QUESTIONS: usize = 8;
 
-/// Lets requests pass that have a token which may read what they ask for.
+/// Accepts requests whose token may read the requested path.
 pub(crate) struct AuthFilter {
     client: Client,
     users: Cache<Fingerprint, User>,
-    /// Apart from the users, so that many wrong tokens do not make us forget the right ones.
+    /// Separate from the valid tokens, so that many invalid tokens do not evict the valid ones.
     strangers: Cache<Fingerprint, ()>,
     decisions: Cache<(Fingerprint, String, String), bool>,
     fingerprint_key: FingerprintKey,
@@ -49,18 +49,18 @@ pub(crate) struct AuthFilter {
     review_timeout: Option<Duration>,
 }
 
-/// Why a request does not pass.
+/// The reason why a request is refused.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Refusal {
-    /// There is no token, or nobody has it.
+    /// There is no token, or it is invalid.
     Unauthorized,
-    /// The user may not read this.
+    /// The user may not read this path.
     Denied(String),
-    /// The API server could not be asked.
+    /// The API server is unreachable.
     Unavailable,
 }
 
-/// Who has a token.
+/// The user of a token.
 #[derive(Clone, Debug, PartialEq)]
 struct User {
     name: String,
@@ -109,7 +109,7 @@ impl AuthFilter {
     ///
     /// # Errors
     ///
-    /// Why it must not be answered.
+    /// The reason why the request is refused.
     pub(crate) async fn check(
         &self,
         method: &Method,
@@ -126,7 +126,7 @@ impl AuthFilter {
     ///
     /// # Errors
     ///
-    /// Why they may not.
+    /// The reason why the client may not read them.
     pub(crate) async fn may_see_data(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         self.check_path(&Method::GET, "/metrics", headers).await
     }
@@ -306,7 +306,7 @@ impl fmt::Debug for AuthFilter {
     }
 }
 
-/// Whether anybody may ask for this: health, and a landing page that shows no data.
+/// Whether a path needs no token: health, and a landing page that shows no data.
 pub(crate) fn is_open(uri: &Uri) -> bool {
     match uri.path() {
         "/livez" | "/readyz" | "/healthz" => true,
@@ -315,7 +315,7 @@ pub(crate) fn is_open(uri: &Uri) -> bool {
     }
 }
 
-/// The token of a request. As in Go's filter, there is one blank before it and none in it.
+/// The token of a request. As in Go's filter, it has one blank before it and none inside.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let is_token =
@@ -434,7 +434,7 @@ mod tests {
         }
     }
 
-    /// A filter whose API server knows one token; and how often that was asked about tokens.
+    /// A filter whose API server accepts one token, and the number of token reviews.
     fn filter() -> (AuthFilter, Arc<AtomicUsize>) {
         let asked = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&asked);
@@ -480,7 +480,7 @@ mod tests {
         let before = asked.load(Ordering::Relaxed);
         assert_eq!(before, 1 + 2 * REMEMBERED);
         assert_eq!(check(&filter, "right").await, Ok(()));
-        // So is what a permission is about, unless it is absurd.
+        // The path of a permission is sent as well, unless it is too long.
         for (path, more) in [("/a".to_owned(), 1), (format!("/{}", "a".repeat(9999)), 0)] {
             let headers = HeaderMap::from_iter([(AUTHORIZATION, "Bearer right".parse().unwrap())]);
             let before = filter.decisions.answers.lock().len();
@@ -490,7 +490,7 @@ mod tests {
             let now = filter.decisions.answers.lock().len();
             assert_eq!(now - before, more);
         }
-        // The last wrong one is remembered, too.
+        // The last invalid token is cached, too.
         let last = (2 * REMEMBERED - 1).to_string();
         assert_eq!(check(&filter, &last).await, Err(Refusal::Unauthorized));
         assert_eq!(asked.load(Ordering::Relaxed), before);

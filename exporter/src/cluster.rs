@@ -23,7 +23,7 @@ pub(crate) use access::ClusterError;
 ///
 /// # Errors
 ///
-/// If the options, or the pod this runs in, name no API server or invalid credentials. The server
+/// If the options, or the pod of the exporter, name no API server or invalid credentials. The server
 /// itself is not contacted: it may start later.
 pub(crate) async fn client(options: &SourceOptions) -> Result<(Client, String), ClusterError> {
     let access = Access {

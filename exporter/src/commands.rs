@@ -1,4 +1,4 @@
-//! The subcommands. Each has a file with its arguments and what it does.
+//! The subcommands: one file each, with arguments and implementation.
 
 mod check;
 mod completion;
@@ -24,14 +24,14 @@ pub(crate) enum Subcommands {
     /// Write the metrics of manifests to standard output and exit
     #[command(after_help = examples::RENDER)]
     Render(Box<render::RenderArgs>),
-    /// Check a custom resource configuration and show the metrics it yields for objects
+    /// Check a Custom Resource State configuration and show the metrics that it yields for objects
     ///
     /// All errors go to standard error. If there is an error, the exit code is 1.
     #[command(after_help = examples::CHECK)]
     Check(check::CheckArgs),
     /// List all metric families with their labels and help texts
     Families(families::FamiliesArgs),
-    /// Print the version and how the program was built
+    /// Print the version and the build of the program
     Version(version::VersionArgs),
     /// Write a shell completion script to standard output
     #[command(aliases = ["comp", "c"])]

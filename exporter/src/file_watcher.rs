@@ -2,7 +2,7 @@
 //!
 //! Events of the operating system trigger a check. A check every few seconds finds the changes that
 //! cause no event: those of a network file system, or of a link's remote target. A check compares
-//! times and lengths, so an event alone is not a change.
+//! times and lengths, so an event alone does not count as a change.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-/// A change is complete once there were no events for this long.
+/// A change is complete after this time without events.
 const SETTLE: Duration = Duration::from_millis(100);
 /// The longest wait for the events to end.
 const MAX_SETTLE: Duration = Duration::from_secs(2);
@@ -19,7 +19,7 @@ const MAX_SETTLE: Duration = Duration::from_secs(2);
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// The time between two checks when the operating system sends no events at all.
 const POLL_INTERVAL_WITHOUT_EVENTS: Duration = Duration::from_secs(2);
-/// Directories deeper than this are taken for a loop of links.
+/// Deeper directories are assumed to be a loop of links.
 const MAX_DEPTH: usize = 32;
 
 /// Watches files, and all files below directories.
@@ -28,11 +28,11 @@ pub(crate) struct FileWatcher {
     /// The state at the last check.
     seen: Vec<FileState>,
     events: mpsc::Receiver<()>,
-    /// Sends the events for as long as it lives; `None` if the operating system has none.
+    /// Sends the events while it exists; `None` if the operating system has none.
     notifier: Option<RecommendedWatcher>,
 }
 
-/// What a check compares of a file.
+/// The properties of a file that a check compares.
 #[derive(Clone, Debug, PartialEq)]
 struct FileState {
     path: PathBuf,
@@ -66,8 +66,8 @@ impl FileWatcher {
             let (watched, mode) = if path.is_dir() {
                 (path.as_path(), RecursiveMode::Recursive)
             } else {
-                // Only the directory has events for files that are replaced, as the links of mounted
-                // ConfigMaps are.
+                // If a file is replaced, as for the links of mounted ConfigMaps, only the directory has
+                // events.
                 let parent = path
                     .parent()
                     .filter(|parent| !parent.as_os_str().is_empty());

@@ -33,12 +33,12 @@ pub(crate) struct Instance {
     pub(crate) reports: Reports,
     source: RunningSource,
     readiness_policy: ReadinessPolicy,
-    /// It replaces an instance that was ready, so it is ready as well.
+    /// The instance replaces one that was ready, so it counts as ready.
     inherits_readiness: bool,
     _maintenance: [BackgroundTask; 2],
 }
 
-/// Why an instance cannot start.
+/// The reason why an instance cannot start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InstanceError {
     #[error(transparent)]
@@ -53,8 +53,8 @@ const SETTLED_CHECK: Duration = Duration::from_millis(100);
 // === impl Instance ===
 
 impl Instance {
-    /// Builds the stores and starts their source. Manifests have been read when this returns; the
-    /// objects of a cluster come later.
+    /// Builds the stores and starts their source. Manifests are complete when this returns; the
+    /// objects of a cluster arrive later.
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::options::{LogFormat, LogOptions};
 
-/// Changes which log lines are written while the program runs.
+/// Changes the log levels at run time.
 #[derive(Clone, Debug)]
 pub(crate) struct LogLevel {
     json: bool,
@@ -27,7 +27,7 @@ pub(crate) fn start(options: LogOptions) -> LogLevel {
         let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
         lines.with_ansi(terminal).with_target(false).boxed()
     };
-    // Fails only if logging has been started before; that logging continues unchanged.
+    // Fails only if logging was started before; the earlier logging then continues unchanged.
     let _ = tracing_subscriber::registry()
         .with(lines.with_filter(filter))
         .try_init();
@@ -82,7 +82,7 @@ impl LogLevel {
     /// If an item of `directives` is neither a level nor such a pair.
     pub(crate) fn set(&self, directives: &str) -> Result<(), String> {
         let cure = "write `debug`, or `info,kube_state_metrics=trace`";
-        // A bare word would be parsed as a target with all its levels.
+        // A single word would be parsed as a target with all its levels.
         let items: Vec<_> = directives.split(',').map(str::trim).collect();
         if let Some(wrong) = items.iter().find(|item| !is_directive(item)) {
             return Err(format!(
@@ -100,7 +100,7 @@ impl LogLevel {
 /// Whether a text is a level, for everything or for a target.
 fn is_directive(text: &str) -> bool {
     let (_, level) = text.rsplit_once('=').unwrap_or(("", text));
-    // An empty level would be parsed as the finest.
+    // An empty level would be parsed as the most verbose one.
     !level.is_empty() && level.parse::<LevelFilter>().is_ok()
 }
 

@@ -1,7 +1,7 @@
 //! The options of the exporter.
 //!
-//! [`table`] has a row per option, [`flags`] and [`file`] take their values, and [`Reader`] puts both
-//! together. One file per group says which options belong together and checks their combinations.
+//! [`table`] has a row per option, [`flags`] and [`file`] have their values, and [`Reader`] merges
+//! both. One file per group has the options that belong together, and checks their combinations.
 
 mod custom_resources;
 mod default_kubeconfig;
@@ -52,7 +52,7 @@ pub(crate) struct FileOptions {
 #[derive(Debug)]
 pub(crate) struct OptionsError {
     problems: Vec<String>,
-    /// Files that the options name, which may be the cause.
+    /// Files that the options name, which may cause the problems.
     pub(crate) named: Vec<PathBuf>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct OptionsError {
 impl Options {
     /// Reads flags and options file at startup; the file takes precedence. Also returns warnings.
     ///
-    /// # Errors
+    /// Returns all problems, each with its flag or key, its value and the cure.
     ///
     /// All problems, each with its flag or key, its value and the cure.
     pub(crate) fn new(

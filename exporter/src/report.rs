@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 
 use crate::options::MetricsOptions;
 
-/// How long a report is reused. A new one reads all samples.
+/// The time for which a report is reused. A new one reads all samples.
 const FRESH: Duration = Duration::from_secs(5);
 
 /// All families, in the order of the exposition; those without samples last.
@@ -31,7 +31,7 @@ pub(crate) struct FamilyReport {
     #[serde(rename = "type")]
     pub(crate) metric_type: String,
     pub(crate) help: String,
-    /// The resource it belongs to, where that is built in or from a configuration.
+    /// The resource of the family, if it is built in or from a configuration.
     pub(crate) resource: Option<String>,
     pub(crate) series: u64,
     pub(crate) bytes: u64,
@@ -39,7 +39,7 @@ pub(crate) struct FamilyReport {
     pub(crate) sample: Option<String>,
 }
 
-/// How many distinct values each label of a family has.
+/// The number of distinct values of each label of a family.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct LabelReport {
     pub(crate) family: String,
@@ -87,7 +87,7 @@ impl Report {
             own.families().map(move |family| (family, resource.clone()))
         });
         let configured: Vec<_> = configured.collect();
-        // Of several resources with a family, the built-in one, or else the first, names it.
+        // If several resources have the family, the built-in one is named, otherwise the first one.
         let mut resources: BTreeMap<_, _> = (configured.iter().rev())
             .map(|(family, resource)| (family.name(), resource.clone()))
             .collect();

@@ -38,7 +38,7 @@ pub(crate) fn telemetry_port(app: &Arc<AppState>) -> Router {
     shared(routes.route("/", get(landing::telemetry)), app)
 }
 
-/// The paths that both ports have, the answer for other paths, and the authorization.
+/// The paths that both ports have, the response for other paths, and the authorization.
 fn shared(routes: Router<Arc<AppState>>, app: &Arc<AppState>) -> Router {
     routes
         .route("/livez", get(health::live))

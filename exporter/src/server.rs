@@ -53,7 +53,7 @@ impl Server {
     ) -> Self {
         let web = CurrentWeb::new(settings.web);
         let (for_requests, for_connections) = (web.clone(), web.clone());
-        // Around the whole router, so that unknown paths need a password as well.
+        // The layer wraps the whole router, so that unknown paths also require a password.
         let layer = WebConfigLayer::new(move || for_requests.config());
         let http = bounded_http::Server::builder()
             .limits(limits(&settings.limits))
@@ -89,17 +89,17 @@ impl Server {
     }
 }
 
-/// Encrypts a connection if the web configuration asks for it.
+/// Encrypts a connection if the web configuration requires it.
 async fn accept(web: CurrentWeb, stream: TcpStream) -> Result<Accepted<WebStream>, AcceptError> {
     let config = web.config();
     let stream = config.accept(stream).await?;
     Ok(Accepted::new(stream).http2(config.http2()))
 }
 
-/// The limits of the options, as the server knows them.
+/// The limits of the options, in the types of the server.
 fn limits(options: &Limits) -> bounded_http::Limits {
     let mut limits = bounded_http::Limits::default();
-    // Requests have no body, so they are complete with their header: the shorter time counts.
+    // Requests have no body, so they are complete after the header: the shorter time applies.
     limits.request_timeout = match (options.read_header, options.read) {
         (Some(header), Some(read)) => Some(header.min(read)),
         (header, read) => header.or(read),

@@ -17,11 +17,11 @@ use crate::version;
 pub(crate) const CONTENT_TYPE: &str =
     "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
 
-/// The metrics that live as long as the process.
+/// The metrics that exist as long as the process.
 #[derive(Clone, Debug)]
 pub(crate) struct Telemetry {
     registry: Registry,
-    /// Time to answer scrapes, by handler and method.
+    /// Duration of scrapes, by handler and method.
     pub(crate) durations: HistogramVec,
     pub(crate) servers: ServerMetrics,
     config_hash: GaugeVec,
@@ -29,7 +29,7 @@ pub(crate) struct Telemetry {
     reload_time: GaugeVec,
 }
 
-/// What a configuration file configures.
+/// The type of a configuration file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ConfigKind {
     Options,
@@ -124,7 +124,7 @@ impl Telemetry {
         Ok(telemetry)
     }
 
-    /// Notes that a file with this content is in use.
+    /// Records that a file with this content is in use.
     pub(crate) fn config_loaded(&self, path: &Path, kind: ConfigKind, content: &[u8]) {
         let path = path.display().to_string();
         let labels = &[path.as_str(), kind.as_str()];
@@ -140,7 +140,7 @@ impl Telemetry {
             .set(now.as_secs_f64());
     }
 
-    /// Notes that a file as it is now cannot be used.
+    /// Records that the current content of a file is not in use.
     pub(crate) fn config_failed(&self, path: &Path, kind: ConfigKind) {
         let path = path.display().to_string();
         self.reload_successful
@@ -148,21 +148,21 @@ impl Telemetry {
             .set(0);
     }
 
-    /// Notes that there is no such file, or none that is asked for.
+    /// Records that a file does not exist, or that no option names it.
     pub(crate) fn config_absent(&self, path: &Path, kind: ConfigKind) {
         let path = path.display().to_string();
         let labels = &[path.as_str(), kind.as_str()];
-        // What was never there need not go.
+        // A file that never existed has no metrics to remove.
         let _ = self.config_hash.remove_label_values(labels);
         let _ = self.reload_successful.remove_label_values(labels);
         let _ = self.reload_time.remove_label_values(labels);
     }
 
-    /// All metrics as text, those of `more` included; only those named, where any is.
+    /// All metrics as text, including those of `more`. If names are given, only those metrics.
     ///
     /// # Errors
     ///
-    /// Where a metric cannot be written.
+    /// If a metric cannot be written.
     pub(crate) fn text(
         &self,
         more: Vec<MetricFamily>,

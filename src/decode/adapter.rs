@@ -14,32 +14,32 @@ use serde::forward_to_deserialize_any;
 use super::fields::{Fields, Tree};
 use crate::k8s::{normalize_base64, normalize_rfc3339};
 
-/// The fields wanted at one place of the object.
+/// The wanted fields at one position of the object.
 #[derive(Clone, Copy)]
 pub(super) enum Wanted<'f> {
     All,
-    /// At the top of an object: its metadata has fields that nobody wants.
+    /// The top of an object: its metadata has fields that no family reads.
     AllButMetadata(&'static [&'static str]),
     AllBut(&'static [&'static str]),
     Some(&'f Tree),
-    /// The same of the items of a list; all where there is none.
+    /// The same for the items of a list; everything if the value is not a list.
     Items(&'f Tree),
 }
 
-/// A deserializer that yields only what is wanted of another.
+/// A deserializer that yields only the wanted fields of another one.
 pub(super) struct Adapter<'f, D> {
     inner: D,
     wanted: Wanted<'f>,
 }
 
-/// Wraps a visitor or a seed of the object's type, to keep the layer in place below it.
+/// Wraps a visitor or a seed of the object's type, so that the layer also applies below it.
 struct Layer<'f, T> {
     inner: T,
     wanted: Wanted<'f>,
     null: Null,
 }
 
-/// What a `null` stands for where a value is needed.
+/// The meaning of a `null` where a value is required.
 #[derive(Clone, Copy)]
 enum Null {
     Unit,
@@ -62,7 +62,7 @@ impl<'f> Wanted<'f> {
         }
     }
 
-    /// What is wanted of the items of a list.
+    /// The wanted fields of the items of a list.
     fn item(self) -> Self {
         match self {
             Self::Items(tree) => Self::Some(tree),
@@ -70,7 +70,7 @@ impl<'f> Wanted<'f> {
         }
     }
 
-    /// What is wanted of the field called `name`, or nothing.
+    /// The wanted part of the field called `name`; `None` if it is not wanted.
     fn field(self, name: &str) -> Option<Self> {
         match self {
             Self::All => Some(Self::All),
@@ -81,7 +81,7 @@ impl<'f> Wanted<'f> {
                 Fields::AllBut(_) => Some(Self::All),
                 fields => Some(Self::of(fields)),
             },
-            // A map where a list could have been.
+            // A map instead of a list.
             Self::Items(_) => Some(Self::All),
         }
     }
@@ -134,7 +134,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Adapter<'_, D> {
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        // The type of bytes does not name itself; comparing names of types needs no lifetimes.
+        // The type of bytes has no name to match. Comparing type names needs no lifetimes.
         if type_name::<V::Value>() == type_name::<ByteString>() {
             let text = self.inner.deserialize_str(Base64Text)?;
             return visitor.visit_str(&text);
@@ -304,7 +304,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Layer<'_, S> {
 struct Entries<'f, A> {
     inner: A,
     wanted: Wanted<'f>,
-    /// What is wanted of the value that comes next.
+    /// The wanted part of the next value.
     value: Wanted<'f>,
 }
 
@@ -367,7 +367,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
     }
 }
 
-/// An empty list or map, in place of a `null`.
+/// An empty list or map, which replaces a `null`.
 struct Nothing<E>(std::marker::PhantomData<E>);
 
 impl<'de, E: Error> SeqAccess<'de> for Nothing<E> {
@@ -390,7 +390,7 @@ impl<'de, E: Error> MapAccess<'de> for Nothing<E> {
     }
 }
 
-/// A key as text, borrowed from the input where it has no escapes.
+/// A key as text, borrowed from the input if it has no escapes.
 struct KeyText;
 
 impl<'de> DeserializeSeed<'de> for KeyText {
@@ -417,7 +417,7 @@ impl<'de> Visitor<'de> for KeyText {
     }
 }
 
-/// A time in the spelling the object's type reads.
+/// A time in the notation that the object's type reads.
 struct TimeText;
 
 impl<'de> Visitor<'de> for TimeText {
@@ -438,7 +438,7 @@ impl<'de> Visitor<'de> for TimeText {
     }
 }
 
-/// Bytes in the spelling the object's type reads.
+/// Bytes in the notation that the object's type reads.
 struct Base64Text;
 
 impl<'de> Visitor<'de> for Base64Text {
@@ -457,7 +457,7 @@ impl<'de> Visitor<'de> for Base64Text {
     }
 }
 
-/// A quantity as text, also where it is written as a number; `null` is zero.
+/// A quantity as text, also if it is a number in JSON; `null` is zero.
 struct QuantityText;
 
 impl<'de> Visitor<'de> for QuantityText {

@@ -1,14 +1,14 @@
-//! The tree of field names that some family reads.
+//! The tree of the field names that the families read.
 
-/// Which fields of an object are wanted: all, or those named in a tree.
+/// The wanted fields of an object: all, or those in a tree.
 ///
-/// Lists are walked through: `spec.containers.name` is the name of every container.
+/// Paths apply to the items of lists: `spec.containers.name` is the name of every container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Fields {
-    /// Everything from here on.
+    /// Everything below.
     #[default]
     All,
-    /// Everything but these fields.
+    /// Everything except these fields.
     AllBut(&'static [&'static str]),
     /// Only these fields.
     Some(Tree),
@@ -17,18 +17,18 @@ pub(crate) enum Fields {
 /// Fields by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tree {
-    /// Sorted. Gone through from the front: names are few, and most differ in length from what is
-    /// asked for, which is by far cheaper to see than an order.
+    /// Sorted. A linear search is fast, because there are few names, and most differ in length from the
+    /// name that is searched.
     fields: Vec<(String, Fields)>,
-    /// They are those of a list's items; where there is no list, everything is wanted.
+    /// The names are those of a list's items; if the value is not a list, all of it is wanted.
     of_items: bool,
 }
 
-/// Behind a name: what follows is about the items of a list there, and whatever else is there is
+/// After a name: the rest of the path applies to the items of a list; any other value is
 /// wanted as a whole.
 pub(crate) const ITEMS: &str = "[]";
 
-/// Read for every object, whatever its families read: identity and ordering.
+/// Fields that are read for every object: identity and ordering.
 const ALWAYS: [&str; 6] = [
     "apiVersion",
     "kind",
@@ -39,7 +39,7 @@ const ALWAYS: [&str; 6] = [
 ];
 
 impl Fields {
-    /// The union of what families read; `None` stands for a family that may read everything.
+    /// The union of the fields of families; `None` means a family that may read everything.
     pub(crate) fn union<'a, P>(families: impl IntoIterator<Item = Option<P>>) -> Self
     where
         P: IntoIterator<Item = &'a str>,
@@ -62,7 +62,7 @@ impl Fields {
         tree
     }
 
-    /// The whole object but the bookkeeping that no metric shows and that is often the larger half.
+    /// The whole object except the bookkeeping, which no metric reads and which is often the larger half.
     pub(crate) fn whole_object() -> Self {
         Self::AllBut(&["managedFields"])
     }
@@ -84,7 +84,7 @@ impl Fields {
         below.insert(path);
     }
 
-    /// What either of the two wants.
+    /// The union of both.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn with(&self, other: &Self) -> Self {
         match (self, other) {
@@ -122,7 +122,7 @@ impl Fields {
 // === impl Tree ===
 
 impl Tree {
-    /// What is wanted of a field.
+    /// The wanted part of a field.
     pub(super) fn get(&self, name: &str) -> Option<&Fields> {
         let mut fields = self.fields.iter();
         fields
@@ -130,7 +130,7 @@ impl Tree {
             .map(|(_, fields)| fields)
     }
 
-    /// What is wanted of a field, put there where nothing was.
+    /// The wanted part of a field, which is added if it is missing.
     fn at(&mut self, name: &str, new: impl FnOnce() -> Fields) -> &mut Fields {
         let at = match self.fields.binary_search_by(|(own, _)| (**own).cmp(name)) {
             Ok(at) => at,
@@ -142,7 +142,7 @@ impl Tree {
         &mut self.fields[at].1
     }
 
-    /// Whether a value that is no list is wanted as a whole.
+    /// Whether a value that is not a list is wanted as a whole.
     pub(super) fn is_of_items(&self) -> bool {
         self.of_items
     }

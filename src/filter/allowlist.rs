@@ -1,24 +1,24 @@
 //! The allowlist of one resource's label or annotation keys, a list of globs.
 //!
-//! Keys are matched as they stand on the object, before they are turned into label names. A glob
-//! is cut at its `*`s when the list is made; a match is then a prefix check, a suffix check and one
-//! substring search for each literal between, so its time is linear in the length of the key and
-//! there is nothing to backtrack.
+//! Keys are matched as the object has them, before they become label names. A glob
+//! is split at its `*`s when the list is built. A match is then a prefix check, a suffix check and one
+//! substring search for each literal between them, so its time is linear in the length of the key,
+//! without backtracking.
 
 use super::errors::FilterWarning;
 
 /// The keys of labels (or of annotations) of one resource that are exported.
 ///
-/// * An empty list allows nothing, and the family emits no sample at all. With any other list it
-///   emits one sample per object, whether or not a key matches: ask [`is_empty`](Self::is_empty).
+/// * An empty list allows nothing, and the family has no samples. With any other list it has
+///   one sample per object, whether or not a key matches: see [`is_empty`](Self::is_empty).
 /// * The pattern `*`, anywhere in the list, allows every key.
-/// * In any other pattern each `*`, however many, stands for any run of characters without a
-///   newline, also for none. Everything else is literal and case-sensitive, and the pattern covers
-///   the key from end to end. So `""` allows the empty key only, and `.` is just a dot.
-/// * Neither the order of the patterns nor duplicates matter. Nothing is trimmed.
+/// * In any other pattern, each `*` matches any run of characters without a
+///   newline, including an empty one. All other characters are literal and case-sensitive. The pattern must match
+///   the whole key. So `""` allows only the empty key, and `.` matches only a dot.
+/// * The order of the patterns and duplicates do not matter. Blanks are not trimmed.
 ///
 /// The Go program ignores a `*` that is not the first of its list, and patterns with two or more
-/// `*`. Those are treated as said above, with a warning for the former.
+/// `*`. Here they have the meaning above, with a warning for the former.
 ///
 /// ```
 /// use kube_state_metrics::filter::LabelAllowlist;
@@ -51,8 +51,8 @@ enum Rule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Pattern {
     Exact(String),
-    /// The literals between the `*`s; empty ones in the middle are left out, as `**` says no more
-    /// than `*`.
+    /// The literals between the `*`s. Empty ones in the middle are left out, because `**` means the same
+    /// as `*`.
     Glob {
         prefix: String,
         middle: Vec<String>,
@@ -69,7 +69,7 @@ impl LabelAllowlist {
         rule: Rule::AnyOf(Vec::new()),
     };
 
-    /// Builds an allowlist from patterns, taken verbatim, and says what in them has no effect.
+    /// Builds an allowlist from verbatim patterns, and returns warnings about patterns without effect.
     pub fn new<I>(patterns: I) -> (Self, Vec<FilterWarning>)
     where
         I: IntoIterator,
@@ -91,7 +91,7 @@ impl LabelAllowlist {
         (list, warnings)
     }
 
-    /// Whether the list has no pattern, in which case the family emits nothing.
+    /// Whether the list has no pattern. Then the family has no samples.
     ///
     /// ```
     /// use kube_state_metrics::filter::LabelAllowlist;
@@ -191,8 +191,8 @@ impl Pattern {
         else {
             return false;
         };
-        // The first place a literal is found is always the right one: it leaves most to the
-        // literals after it, and a later place could only add newlines to the run before it.
+        // The first position of a literal is always correct: it leaves the most text to the
+        // later literals, and a later position could only add newlines to the run before it.
         for literal in middle {
             match rest.split_once(&**literal) {
                 Some((run, after)) if !run.contains('\n') => rest = after,
@@ -213,7 +213,7 @@ mod tests {
         LabelAllowlist::new(patterns.iter().copied()).0
     }
 
-    /// What the documentation says, letter by letter, in exponential time.
+    /// The documented rules, literally, in exponential time.
     fn naive(pattern: &[char], key: &[char]) -> bool {
         match pattern.split_first() {
             None => key.is_empty(),

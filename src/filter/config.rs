@@ -1,4 +1,4 @@
-//! The allowlists of all resources, and the grammar they have on the command line.
+//! The allowlists of all resources, and their grammar on the command line.
 
 use std::{collections::BTreeMap, str::FromStr};
 
@@ -7,8 +7,8 @@ use super::errors::{FilterError, FilterWarning};
 
 /// The [`LabelAllowlist`]s of all resources, for labels or for annotations.
 ///
-/// Resources go by their plural, lower-case name. The resource `*` stands for all of them: once it
-/// is there, every other entry is ignored.
+/// The keys are plural, lower-case resource names. The resource `*` means all of them: if it
+/// is present, all other entries are ignored.
 ///
 /// ```
 /// use kube_state_metrics::filter::AllowlistConfig;
@@ -27,7 +27,7 @@ pub struct AllowlistConfig {
     unclosed: Option<String>,
 }
 
-/// The key that stands for every resource.
+/// The key that means every resource.
 const ALL: &str = "*";
 
 static NOTHING: LabelAllowlist = LabelAllowlist::EMPTY;
@@ -35,12 +35,12 @@ static NOTHING: LabelAllowlist = LabelAllowlist::EMPTY;
 // === impl AllowlistConfig ===
 
 impl AllowlistConfig {
-    /// Reads the command-line form, groups `resource=[key,key,...]` joined by `,`.
+    /// Parses the command-line form, groups `resource=[key,key,...]` joined by `,`.
     ///
     /// There is no quoting, so neither resources nor keys can contain `,`, `=`, `[` or `]`:
     ///
     /// * `=` must be followed by `[` and not preceded by `,`. It takes the trimmed text before it
-    ///   as the resource and starts that resource's list afresh, so of duplicates the last counts.
+    ///   as the resource and starts a new list for it, so the last of several lists counts.
     /// * `[` must be preceded by `=`.
     /// * `]` must be followed by `,` or the end. It ends an item, unless it follows `[` directly:
     ///   `pods=[]` is an empty list.
@@ -48,15 +48,15 @@ impl AllowlistConfig {
     ///   unless it follows `]`.
     /// * Items are trimmed; blanks inside of them are kept. They can have any number of `*`.
     ///
-    /// The Go program reads odd texts leniently, and so does this: text at the end that nothing
+    /// Some invalid texts are accepted, as in the Go program: text at the end that nothing
     /// closes is dropped (with a [warning](Self::warnings)), `pods=[,a]` starts with an empty key,
     /// and an item before the first resource belongs to the resource `""`, to which
     /// [`check_resources`](Self::check_resources) objects.
     ///
     /// # Errors
     ///
-    /// [`FilterError::Grammar`] for the first rule that is broken, with its place, and
-    /// [`FilterError::NotAscii`] for a character that Kubernetes has in no key.
+    /// [`FilterError::Grammar`] for the first rule that the text breaks, with the position, and
+    /// [`FilterError::NotAscii`] for a character that no key in Kubernetes has.
     ///
     /// ```
     /// use kube_state_metrics::filter::AllowlistConfig;
@@ -73,7 +73,7 @@ impl AllowlistConfig {
         }
         let mut lists: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         let mut resource = "";
-        // Where the text since the last of the four signs starts.
+        // The start of the text since the last of the four signs.
         let mut start = 0;
         let mut previous = None;
         let mut signs = value.char_indices().peekable();
@@ -92,7 +92,7 @@ impl AllowlistConfig {
                     resource = text;
                     lists.insert(resource, Vec::new());
                 }
-                // Nothing stands between these two, or between two lists.
+                // There is no text between these two, or between two lists.
                 (']', Some('[')) | (',', Some(']')) => {}
                 (']' | ',', _) => lists.entry(resource).or_default().push(text),
                 _ => {}
@@ -116,7 +116,7 @@ impl AllowlistConfig {
         Ok(config)
     }
 
-    /// Sets the patterns of a resource, or of all resources for `*`, in the place of earlier ones.
+    /// Sets the patterns of a resource, or of all resources for `*`, and replaces earlier ones.
     ///
     /// The patterns are taken verbatim.
     ///
@@ -138,7 +138,7 @@ impl AllowlistConfig {
         self
     }
 
-    /// The allowlist of a resource, given by its plural name; an empty one where nothing is
+    /// The allowlist of a resource, given by its plural name; empty if none is
     /// configured for it.
     ///
     /// ```
@@ -157,7 +157,7 @@ impl AllowlistConfig {
             .unwrap_or(&NOTHING)
     }
 
-    /// All entries, ascending by resource, those that a `*` entry replaces included.
+    /// All entries, ascending by resource, including those that a `*` entry replaces.
     ///
     /// ```
     /// use kube_state_metrics::filter::AllowlistConfig;
@@ -177,7 +177,7 @@ impl AllowlistConfig {
     ///
     /// # Errors
     ///
-    /// A [`FilterError::UnknownResource`] for each entry that is not.
+    /// A [`FilterError::UnknownResource`] for each other entry.
     ///
     /// ```
     /// use kube_state_metrics::filter::AllowlistConfig;
@@ -208,7 +208,7 @@ impl AllowlistConfig {
         }
     }
 
-    /// What in the configuration has no effect, for a log.
+    /// Warnings about entries that have no effect, for a log.
     ///
     /// ```
     /// use kube_state_metrics::filter::AllowlistConfig;
@@ -277,7 +277,7 @@ mod tests {
 
     use super::*;
 
-    /// A value, and the resources and patterns it stands for.
+    /// A value, with its resources and patterns.
     type Case = (
         &'static str,
         &'static [(&'static str, &'static [&'static str])],

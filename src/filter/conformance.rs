@@ -1,4 +1,4 @@
-//! The recorded cases of `tests/conformance/process`, one object a line.
+//! The recorded cases of `tests/conformance/process`, one object per line.
 
 #![allow(clippy::unwrap_used)]
 
@@ -85,7 +85,7 @@ fn allowlist_grammar() {
                     .collect::<Value>()
             });
         let expected = match case["error"].as_str() {
-            // Such cases record how the Go program takes bytes for letters; we refuse them.
+            // These cases record that the Go program treats bytes as letters; this crate refuses them.
             _ if !value.is_ascii() => Err("not ASCII"),
             Some(kind) => Err(kind),
             None => Ok(case["parsed"].clone()),
@@ -94,7 +94,7 @@ fn allowlist_grammar() {
     }
 }
 
-/// The word that the cases have for an error.
+/// The word for an error in the cases.
 fn kind(error: &FilterError) -> &'static str {
     match error {
         FilterError::AllowAndDeny { .. } => "mutually exclusive",

@@ -1,11 +1,11 @@
-//! What is wrong, and what is odd, in the configuration of a filter.
+//! Errors and warnings about the configuration of a filter.
 
 use std::fmt;
 
 use super::metric_list::MetricList;
 use crate::errors::debug_is_display;
 
-/// What is wrong with a filter's configuration; the message names the item and the cure.
+/// An error in the configuration of a filter. The message names the item and the cure.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FilterError {
@@ -19,7 +19,7 @@ pub enum FilterError {
         list: MetricList,
         /// The item as written.
         pattern: String,
-        /// What the regular expression engine says about it.
+        /// The message of the regular expression engine.
         reason: String,
     },
 
@@ -41,9 +41,9 @@ pub enum FilterError {
         .offset + 1
     )]
     Grammar {
-        /// Where the character stands, in bytes from the start.
+        /// The position of the character, in bytes from the start.
         offset: usize,
-        /// The character at which the rule is broken.
+        /// The character that breaks the rule.
         found: char,
         /// The rule.
         rule: &'static str,
@@ -56,7 +56,7 @@ pub enum FilterError {
         .offset + 1
     )]
     NotAscii {
-        /// Where the character stands, in bytes from the start.
+        /// The position of the character, in bytes from the start.
         offset: usize,
         /// The character.
         found: char,
@@ -65,32 +65,32 @@ pub enum FilterError {
     /// An [`AllowlistConfig`](super::AllowlistConfig) names a resource that does not exist.
     #[error("unknown resource `{resource}`; use `*` for all resources or one of: {known}")]
     UnknownResource {
-        /// The resource as written; empty where an item stands before the first `resource=[`.
+        /// The resource as written; empty if an item precedes the first `resource=[`.
         resource: String,
-        /// The resources there are, joined by `, `.
+        /// The existing resources, joined by `, `.
         known: String,
     },
 }
 
 debug_is_display!(FilterError);
 
-/// Something in a filter's configuration that is legal but probably not meant.
+/// A valid configuration of a filter that probably has a mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FilterWarning {
-    /// A list has a `*`, which allows every key, and other patterns beside it.
+    /// A list has a `*`, which allows every key, and other patterns.
     ///
     /// The Go program ignores a `*` that is not the first pattern, so a list written for it may
     /// export more here.
     StarInList {
-        /// The resource, where the list belongs to an [`AllowlistConfig`](super::AllowlistConfig).
+        /// The resource, if the list belongs to an [`AllowlistConfig`](super::AllowlistConfig).
         resource: Option<String>,
         /// The patterns without effect.
         covered: Vec<String>,
     },
     /// An [`AllowlistConfig`](super::AllowlistConfig) has the resource `*`, which replaces its entries for other resources.
     StarResource {
-        /// The resources whose own lists have no effect.
+        /// The resources whose lists have no effect.
         covered: Vec<String>,
     },
     /// The end of the command-line form of an [`AllowlistConfig`](super::AllowlistConfig) has no effect, as no `]` closes it.

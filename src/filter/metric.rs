@@ -1,4 +1,4 @@
-//! Which metric families are produced: allow, deny and opt-in lists of regular expressions.
+//! Enabled metric families: allow, deny and opt-in lists of regular expressions.
 
 use std::error;
 
@@ -7,30 +7,30 @@ use fancy_regex::{CompileError, Error, Regex, RegexBuilder};
 use super::errors::FilterError;
 use super::metric_list::MetricList;
 
-/// Decides by name which metric families are produced.
+/// Decides by name which metric families are enabled.
 ///
-/// * With an allowlist, families that match one of its patterns are kept; with a denylist, those
-///   that match none. There can be one or the other. With neither, all are kept.
-/// * Families declared opt-in must pass that test too, and match a pattern of the opt-in list.
+/// * With an allowlist, families that match one of its patterns are enabled. With a denylist, families
+///   that match none are enabled. Only one of the lists is allowed. With neither, all are enabled.
+/// * Families that are declared as opt-in also have to match a pattern of the opt-in list.
 ///   Other families ignore that list.
 ///
 /// # Patterns
 ///
-/// Every item is a regular expression, a plain name too, and it *is searched for anywhere in the
-/// name*: `pod_status` selects many families, and `kube_pod_info` also every longer name that
-/// contains it. Use `^kube_pod_info$` where that matters. Matching is case-sensitive; `(?i)` at the
+/// Every item is a regular expression, even a plain name, and it *matches anywhere in the
+/// name*: `pod_status` selects many families, and `kube_pod_info` also selects every longer name that
+/// contains it. Use `^kube_pod_info$` for one family. Matching is case-sensitive; `(?i)` at the
 /// start changes that.
 ///
 /// All three lists have the [syntax of `fancy-regex`][syntax]: that of the `regex` crate with
 /// look-around, back-references and atomic groups. `(?<n>…)` and `(?P<n>…)`, `\k<n>` and `(?P=n)`,
-/// POSIX classes such as `[[:alpha:]]`, `\A`, `\z` and `(?#…)` all work. `\w`, `\d` and `\s` know
-/// Unicode, which makes no difference as names of metrics are ASCII.
+/// POSIX classes such as `[[:alpha:]]`, `\A`, `\z` and `(?#…)` all work. `\w`, `\d` and `\s` match
+/// Unicode, which makes no difference, because names of metrics are ASCII.
 ///
 /// The Go program reads allow and deny lists as ECMAScript and the opt-in list as RE2. A pattern
-/// written for one of these needs a change only where it uses
+/// written for one of these needs a change only if it uses
 ///
-/// * `[`, `&&`, `--` or `~~` inside a character class, which nest classes and calculate with them
-///   here: escape these characters;
+/// * `[`, `&&`, `--` or `~~` inside a character class, which here nest classes and combine
+///   them: escape these characters;
 /// * `{,n}`, which here means up to `n` times, or `+` after a quantifier, which makes it
 ///   possessive;
 /// * `\cX`, `\0`, `[]` and `[^]` of ECMAScript, or `\Q…\E` and `\C` of RE2, which are errors here.
@@ -39,10 +39,10 @@ use super::metric_list::MetricList;
 ///
 /// # Cost
 ///
-/// Patterns with look-around or back-references are searched for by backtracking. A search gives up
-/// after a fixed number of steps, some milliseconds' worth, instead of stalling the program. A
-/// family that is undecided for that reason is dropped, by an allowlist, a denylist and an opt-in
-/// list alike, unless another pattern of an allowlist or opt-in list matches it.
+/// Patterns with look-around or back-references need backtracking. A search stops
+/// after a fixed number of steps, which take some milliseconds, so that it cannot block the program. If
+/// a search stops early, the family is dropped, by an allowlist, a denylist and an opt-in
+/// list, unless another pattern of an allowlist or opt-in list matches it.
 ///
 /// ```
 /// use kube_state_metrics::filter::MetricFilter;
@@ -62,7 +62,7 @@ pub struct MetricFilter {
     opt_in: Patterns,
 }
 
-/// The test that every family has to pass.
+/// The test that every family must pass.
 #[derive(Debug, Clone, Default)]
 enum AllowOrDeny {
     #[default]
@@ -81,7 +81,7 @@ enum Search {
     GaveUp,
 }
 
-/// Backtracking steps per search, a few milliseconds. Names of metrics have less than 200
+/// Backtracking steps per search, which take a few milliseconds. Names of metrics have less than 200
 /// characters, so this leaves room for patterns that look at every pair of positions.
 const BACKTRACK_LIMIT: usize = 50_000;
 
@@ -91,12 +91,12 @@ const PROGRAM_LIMIT: usize = 50_000;
 // === impl MetricFilter ===
 
 impl MetricFilter {
-    /// Compiles the three lists; an empty list stands for none.
+    /// Compiles the three lists; an empty list means none.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong: a [`FilterError::AllowAndDeny`] where there are both an allowlist
-    /// and a denylist, and a [`FilterError::Pattern`] for each item that is no regular expression.
+    /// All problems: a [`FilterError::AllowAndDeny`] if there are both an allowlist
+    /// and a denylist, and a [`FilterError::Pattern`] for each item that is not a regular expression.
     ///
     /// ```
     /// use kube_state_metrics::filter::MetricFilter;
@@ -143,7 +143,7 @@ impl MetricFilter {
         })
     }
 
-    /// Whether a family is produced, given its name and whether it is declared opt-in.
+    /// Whether a family is enabled, given its name and whether it is opt-in.
     ///
     /// ```
     /// use kube_state_metrics::filter::MetricFilter;
@@ -185,7 +185,7 @@ impl Patterns {
         Self(compiled)
     }
 
-    /// Looks for any of the patterns. One that is found decides, whatever the others do, so their
+    /// Searches for any of the patterns. One match decides, regardless of the others, so their
     /// order does not matter.
     fn search(&self, family: &str) -> Search {
         let mut outcome = Search::NotFound;
@@ -206,13 +206,13 @@ fn reason(error: &Error) -> String {
         return error.to_string();
     };
     match &**compile {
-        // The inner error only says that there was one; what it was is further down.
+        // The inner error states only that there was an error; the cause is further down.
         CompileError::InnerError(inner) => {
             let mut deepest: &dyn error::Error = inner;
             while let Some(source) = deepest.source() {
                 deepest = source;
             }
-            // Syntax errors come with a drawing of the pattern; the last line says what is wrong.
+            // Syntax errors include a drawing of the pattern; the last line states the problem.
             let text = deepest.to_string();
             let last = text.lines().last().unwrap_or_default();
             last.strip_prefix("error: ").unwrap_or(last).to_owned()
@@ -231,7 +231,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes more than the permitted steps on names of some dozen letters.
+    /// Needs more than the permitted steps on names of some dozen letters.
     const COSTLY: &str = r"^(?:(\w+)\1*)+!$";
 
     fn strings(items: &[&str]) -> Vec<String> {
@@ -419,9 +419,9 @@ mod tests {
         assert!(!filter(&[COSTLY], &[], &[]).allows(family, false));
         assert!(!filter(&[], &[COSTLY], &[]).allows(family, false));
         assert!(!filter(&[], &[], &[COSTLY]).allows(family, true));
-        // Far below the minute after which the Go program gives up, also unoptimised.
+        // Far below the minute after which the Go program stops, also without optimization.
         assert!(start.elapsed().as_secs() < 10);
-        // Short names are decided by the same pattern.
+        // The same pattern decides short names.
         assert!(filter(&[], &[COSTLY], &[]).allows("kube", false));
     }
 
@@ -455,7 +455,7 @@ mod tests {
             if let Ok(filter) = MetricFilter::new(std::slice::from_ref(&pattern), &[], &[]) {
                 let allowed = filter.allows(&family, false);
                 let deny = MetricFilter::new(&[], std::slice::from_ref(&pattern), &[]).unwrap();
-                // Neither list keeps the family if the search gives up.
+                // Neither list enables the family if the search stops early.
                 prop_assert!(!allowed || !deny.allows(&family, false));
             }
         }

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::{GeneralPurpose, PAD, STANDARD};
 const LENIENT: GeneralPurpose =
     GeneralPurpose::new(&ALPHABET, PAD.with_decode_allow_trailing_bits(true));
 
-/// Every four digits encode three bytes on their own.
+/// Every four digits encode three bytes independently.
 const GROUP: usize = 4;
 
 /// Decodes padded base64; whitespace is skipped, unused bits are ignored.
@@ -26,7 +26,7 @@ pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
 
 /// Removes line breaks and clears unused bits, so that a strict decoder reads the text.
 ///
-/// Borrows a text that is strict already. Any other mistake stays for the decoder to report.
+/// Borrows a text that is already strict. The decoder reports all other mistakes.
 pub(crate) fn normalize_base64(text: &str) -> Cow<'_, str> {
     let text = if text.contains(['\r', '\n']) {
         Cow::Owned(text.replace(['\r', '\n'], ""))

@@ -2,16 +2,16 @@
 //!
 //! The dialect is the standard parser of the [cron library] behind the controller: five fields,
 //! descriptors such as `@daily`, `@every 1h30m`, and a time zone from `spec.timeZone` or from a
-//! `TZ=` in front. Two things differ from it, as in kube-state-metrics: 7 is Sunday too, and a step
+//! `TZ=` prefix. Two rules differ, as in kube-state-metrics: 7 also means Sunday, and a step
 //! as large as its range, such as `*/12` for months, is refused.
 //!
-//! The crates we looked at (`croner`, `cron`, `cronexpr`) read other dialects, without `@every` and
-//! with other rules for days, steps or seconds, and `croner`, the nearest, moves or merges the runs
-//! around a clock change, which the controller skips or repeats: every field would have to be
-//! validated and rewritten for them, and their search wrapped in one of ours. A bit mask for each
-//! field is less code than that, and `jiff` has what is hard, the time zones.
+//! The evaluated crates (`croner`, `cron`, `cronexpr`) read other dialects, without `@every` and
+//! with other rules for days, steps or seconds. `croner`, the most similar one, moves or merges the runs
+//! around a clock change, which the controller skips or repeats. With these crates, every field would need
+//! validation and conversion, and their search a wrapper. A bit mask for each
+//! field needs less code, and `jiff` solves the difficult part, the time zones.
 //!
-//! Zones come from the database that is compiled in, so every host computes the same.
+//! The time zone database is compiled in, so every host computes the same.
 //!
 //! [cron library]: https://pkg.go.dev/github.com/robfig/cron/v3
 
@@ -29,10 +29,10 @@ use self::duration::whole_seconds;
 use self::errors::ScheduleError;
 use self::field::{DAYS, Field, HOURS, MINUTES, MONTHS, WEEKDAYS};
 
-/// The zone data compiled into the program, which caches the zones it has read.
+/// The compiled-in zone data, which caches the zones that were read.
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
-/// Every day of the calendar comes round within this many years: 29 February can be eight years
+/// Every day of the calendar occurs within this many years: the next 29 February can be eight years
 /// away.
 const CALENDAR_YEARS: i16 = 8;
 
@@ -47,14 +47,14 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// The Unix epoch on a clock without an offset.
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
-/// How long to try when time after time a clock change skips the run that would be next.
+/// The maximum number of attempts when clock changes skip one run after another.
 const SEARCH_SECONDS: i64 = 40 * 366 * SECONDS_PER_DAY;
 
 /// The first run of a schedule after a point in time, both in Unix seconds.
 ///
 /// `None` if the schedule never fires again, as on 30 February, or if `base` is outside of the years
 /// from -9999 to 9999.
-/// The search is bounded: it takes microseconds whatever the schedule.
+/// The search is bounded: it takes microseconds for every schedule.
 ///
 /// # Errors
 ///
@@ -67,19 +67,19 @@ pub(crate) fn next_after(
     Schedule::parse(schedule, time_zone).map(|schedule| schedule.next_after(base))
 }
 
-/// Says whether the CronJob controller can run a schedule in a time zone.
+/// Checks that the CronJob controller can run a schedule in a time zone.
 ///
 /// # Errors
 ///
-/// Says what is wrong with the schedule or the zone.
+/// States what is wrong with the schedule or the zone.
 pub(crate) fn validate(schedule: &str, time_zone: Option<&str>) -> Result<(), ScheduleError> {
     Schedule::parse(schedule, time_zone).map(drop)
 }
 
 enum Schedule {
-    /// Runs so many seconds after the last run.
+    /// A number of seconds after the last run.
     Every(i64),
-    /// Runs whenever the clock of the zone shows a matching time.
+    /// Whenever the clock of the zone shows a matching time.
     Clock(Clock, TimeZone),
 }
 
@@ -96,7 +96,7 @@ impl Schedule {
     fn parse(text: &str, time_zone: Option<&str>) -> Result<Self, ScheduleError> {
         let (zone, text) = match (time_zone, split_zone(text)) {
             (Some(_), Some(_)) => return Err(ScheduleError::TwoTimeZones),
-            // The controller puts the zone of the object in front, and trims what follows it.
+            // The controller prepends the zone of the object, and trims the text after it.
             (Some(name), None) => (zone(name)?, text.trim()),
             (None, Some((name, text))) => (zone(name)?, text.trim()),
             (None, None) => (TimeZone::UTC, text),
@@ -155,10 +155,10 @@ impl Clock {
         })
     }
 
-    /// The first run in a zone at an instant or after it.
+    /// The first run in a zone at or after an instant.
     ///
     /// Between two changes of the zone's offset, its clock runs like that of UTC. Searching one
-    /// such stretch after the other, what a change skips is in none, and what it repeats in two.
+    /// stretch after another, a skipped time is in none of them, and a repeated time is in two.
     fn first_in_zone(&self, zone: &TimeZone, from: i64) -> Option<i64> {
         let limit = from.saturating_add(SEARCH_SECONDS);
         let mut from = from;
@@ -178,12 +178,12 @@ impl Clock {
         }
     }
 
-    /// The first run at a wall clock time or after it, on a clock that never changes.
+    /// The first run at or after a wall clock time, on a clock without changes.
     fn first_on_clock(&self, from: i64) -> Option<i64> {
         let from = from + (-from).rem_euclid(60);
         let mut start = EPOCH.checked_add(SignedDuration::from_secs(from)).ok()?;
         let mut shift = 0;
-        // `jiff` has no year 10000: search an earlier cycle of the calendar instead.
+        // `jiff` does not support year 10000: search an earlier cycle of the calendar instead.
         if start.year() > DateTime::MAX.year() - CALENDAR_YEARS - 1 {
             start = start.checked_sub(CYCLE_YEARS.years()).ok()?;
             shift = CYCLE_SECONDS;
@@ -205,7 +205,7 @@ impl Clock {
         None
     }
 
-    /// Two restricted fields are alternatives; an unrestricted one leaves the choice to the other.
+    /// Two restricted fields are alternatives; otherwise both fields must match.
     fn fires_on(&self, date: Date) -> bool {
         let day = self.days.has(number(date.day()));
         let weekday = date.weekday().to_sunday_zero_offset();
@@ -234,7 +234,7 @@ fn number(part: i8) -> u32 {
     part.unsigned_abs().into()
 }
 
-/// Splits a zone off the front of a schedule, `TZ=Asia/Tokyo 0 9 * * *`.
+/// Splits a zone from the start of a schedule, `TZ=Asia/Tokyo 0 9 * * *`.
 fn split_zone(text: &str) -> Option<(&str, &str)> {
     let rest = text
         .strip_prefix("CRON_TZ=")
@@ -244,12 +244,12 @@ fn split_zone(text: &str) -> Option<(&str, &str)> {
 
 /// Looks a zone up by its exact IANA name.
 fn zone(name: &str) -> Result<TimeZone, ScheduleError> {
-    // Go's word for the zone of the process; that of the controller is taken to be UTC.
+    // Go's name for the zone of the process; the controller is assumed to run in UTC.
     if name == "Local" {
         return Ok(TimeZone::UTC);
     }
     match ZONES.get(name) {
-        // The database disregards case, and has a name for "no zone known"; Go does and has not.
+        // The database ignores case, and has a name for an unknown zone; Go does not.
         Ok(zone) if zone.iana_name() == Some(name) && !zone.is_unknown() => Ok(zone),
         _ => Err(ScheduleError::TimeZone {
             name: name.to_owned(),

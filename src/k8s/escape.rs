@@ -1,16 +1,16 @@
 //! Escaping of label values and help texts.
 //!
-//! The [text format] escapes backslash and newline, and inside quotes the quote as well; everything
-//! else, control characters included, stands as it is. [OpenMetrics] escapes quotes in help too.
+//! The [text format] escapes backslash and newline, and inside quotes also the quote. All other
+//! characters, including control characters, stay. [OpenMetrics] also escapes quotes in help texts.
 //!
 //! [text format]: https://prometheus.io/docs/instrumenting/exposition_formats/#comments-help-text-and-type-information
 //! [OpenMetrics]: https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md#abnf
 
 use memchr::{memchr2, memchr3};
 
-/// Appends a label value, escaped to stand between quotes.
+/// Appends a label value, escaped for use between quotes.
 pub(crate) fn write_label_value(out: &mut Vec<u8>, value: &str) {
-    // Values are short and nearly always clean: for those, one pass that the compiler turns into
+    // Values are short and rarely need escapes. For those, one pass that the compiler turns into
     // vector instructions costs a third of a search.
     let is_special = |byte| matches!(byte, b'\\' | b'\n' | b'"');
     if !value
@@ -33,7 +33,7 @@ pub(crate) fn write_openmetrics_help(out: &mut Vec<u8>, help: &str) {
     write_label_value(out, help);
 }
 
-/// Copies the clean runs whole and escapes each byte that `find` stops at.
+/// Copies runs without escapes, and escapes each byte that `find` returns.
 fn write_escaped(out: &mut Vec<u8>, text: &str, find: impl Fn(&[u8]) -> Option<usize>) {
     let mut rest = text.as_bytes();
     while let Some((run, tail)) = find(rest).and_then(|at| rest.split_at_checked(at)) {
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(with(write_openmetrics_help, help), r#"a \"b\" \\ c\nd"#);
     }
 
-    /// Undoes the escaping the way a scraper does; `None` for a text no scraper could read.
+    /// Removes the escapes as a scraper does; `None` for an invalid text.
     fn unescape(escaped: &str, quotes: bool) -> Option<String> {
         let mut out = String::new();
         let mut chars = escaped.chars();

@@ -1,21 +1,21 @@
 //! Values that are a number of replicas or a percentage of them.
 //!
-//! Kubernetes calls the type [`IntOrString`]; a rolling update's limits are of it.
+//! Kubernetes calls the type [`IntOrString`]; the limits of a rolling update have it.
 //!
 //! [`IntOrString`]: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#rolling-update-deployment
 
 /// A number of replicas, or a text such as `25%`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IntOrPercent<'a> {
-    /// So many replicas.
+    /// A number of replicas.
     Int(i32),
-    /// A percentage of all replicas, as it stands in the object.
+    /// A percentage of all replicas, as the object has it.
     Text(&'a str),
 }
 
-/// The number of replicas meant, of `replicas` in all, rounded up or down.
+/// The number of replicas, out of `replicas`, rounded up or down.
 ///
-/// A number stands for itself. `None` for a text that is not a sign (if any), digits and one `%`.
+/// A number is returned unchanged. `None` for a text that is not a sign (if any), digits and one `%`.
 pub(crate) fn scaled(value: IntOrPercent<'_>, replicas: i32, round_up: bool) -> Option<f64> {
     match value {
         IntOrPercent::Int(replicas) => Some(f64::from(replicas)),
@@ -31,7 +31,7 @@ pub(crate) fn scaled(value: IntOrPercent<'_>, replicas: i32, round_up: bool) -> 
 }
 
 fn percent(text: &str) -> Option<i64> {
-    // `i64::from_str` takes what is asked for: an optional sign, then ASCII digits only.
+    // `i64::from_str` accepts exactly this: an optional sign, then only ASCII digits.
     text.strip_suffix('%')?.parse().ok()
 }
 

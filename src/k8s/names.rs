@@ -8,26 +8,26 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// Says whether this is a metric name in the classic character set, `[a-zA-Z_:][a-zA-Z0-9_:]*`.
+/// Returns whether this is a metric name in the classic character set, `[a-zA-Z_:][a-zA-Z0-9_:]*`.
 pub(crate) fn is_valid_metric_name(name: &str) -> bool {
     is_name(name, |b| is_name_byte(b) || b == b':')
 }
 
-/// Says whether this is a label name in the classic character set, `[a-zA-Z_][a-zA-Z0-9_]*`.
+/// Returns whether this is a label name in the classic character set, `[a-zA-Z_][a-zA-Z0-9_]*`.
 ///
-/// Names that begin with `__` are valid, though a scraper keeps them for itself; but `__name__` is
-/// the metric's own name, which no sample may have twice.
+/// Names that begin with `__` are valid, although Prometheus reserves them. But `__name__` is
+/// the name of the metric, which no sample may have twice.
 pub(crate) fn is_valid_label_name(name: &str) -> bool {
     is_name(name, is_name_byte) && name != METRIC_NAME
 }
 
-/// The label that stands for the name of the metric.
+/// The label with the name of the metric.
 pub(crate) const METRIC_NAME: &str = "__name__";
 
 /// Turns any text into a valid label name.
 ///
 /// Each character outside `[A-Za-z0-9_]` becomes one `_`; an empty name, one that begins with a
-/// digit and `__name__` get a `_` in front. A valid name comes back unchanged and without an allocation.
+/// digit and `__name__` get the prefix `_`. A valid name is returned unchanged and without an allocation.
 pub(crate) fn sanitize_label(name: &str) -> Cow<'_, str> {
     if is_valid_label_name(name) {
         return Cow::Borrowed(name);
@@ -56,8 +56,8 @@ pub(crate) fn write_resource_name(out: &mut Vec<u8>, name: &str) {
 
 /// Appends the label name for a key of a map: `label`, `camelCase` → `label_camel_case`.
 ///
-/// Characters outside `[A-Za-z0-9_]` become `_`, an upper-case letter after a lower-case one or a
-/// digit gets a `_` in front, and all letters end up in lower case.
+/// Characters outside `[A-Za-z0-9_]` become `_`. An upper-case letter after a lower-case one or a
+/// digit gets a `_` before it, and all letters become lower-case.
 pub(crate) fn write_map_label_name(out: &mut Vec<u8>, prefix: &str, key: &str) {
     out.extend_from_slice(prefix.as_bytes());
     out.push(b'_');
@@ -67,8 +67,8 @@ pub(crate) fn write_map_label_name(out: &mut Vec<u8>, prefix: &str, key: &str) {
 /// The label names for the keys of a map, one for each key, all different.
 ///
 /// Names are made as by [`write_map_label_name`]. Keys whose names collide get `_conflict1`,
-/// `_conflict2` and so on in the order of `keys`, which must be ascending by bytes for the outcome
-/// to be that of kube-state-metrics; a suffixed name that is taken is skipped.
+/// `_conflict2` and so on in the order of `keys`, which must be ascending by bytes for the same
+/// result as in kube-state-metrics. A suffixed name that is taken is skipped.
 ///
 /// Allocates the names and, to find collisions, one list of references.
 pub(crate) fn label_names<'a>(prefix: &str, keys: impl Iterator<Item = &'a str>) -> Vec<String> {
@@ -94,11 +94,11 @@ fn all_different(names: &[String]) -> bool {
     sorted.windows(2).all(|pair| pair.first() != pair.last())
 }
 
-/// Renames what collides, in order, and an earlier holder of the name with it.
+/// Renames colliding names, in order, and also the earlier label with the name.
 fn resolve_conflicts(bases: Vec<String>) -> Vec<String> {
-    // Where each name in use stands.
+    // The position of each name in use.
     let mut positions: HashMap<String, usize> = HashMap::with_capacity(bases.len());
-    // The last suffix handed out, for each name that has collided.
+    // The last suffix of each name that has collided.
     let mut counters: HashMap<String, usize> = HashMap::new();
     let mut names: Vec<String> = Vec::with_capacity(bases.len());
     for base in bases {

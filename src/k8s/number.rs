@@ -1,7 +1,7 @@
 //! Sample values in the notation of the Prometheus text format.
 //!
-//! The digits are the shortest that read back as the same double, as in the [text format]; what
-//! differs from Rust's own `Display` is the layout: exponents below -4 and from 6 on are written as
+//! The digits are the shortest ones that parse to the same double, as in the [text format]. The
+//! layout differs from Rust's `Display`: exponents below -4 and from 6 on are written as
 //! `d.ddde±XX`, with at least two exponent digits.
 //!
 //! [text format]: https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
@@ -35,7 +35,7 @@ pub(crate) fn write_f64(out: &mut Vec<u8>, value: f64) {
         write_integer(out, magnitude as u64);
     } else {
         let mut number = Scientific::default();
-        // The sink takes everything, and it has room for the 17 digits a double can need.
+        // The sink accepts everything, and has room for the 17 digits that a double can need.
         let _ = write!(number, "{magnitude:e}");
         write_digits(out, number.digits(), number.exponent());
     }
@@ -58,7 +58,7 @@ fn write_integer(out: &mut Vec<u8>, mut integer: u64) {
     write_digits(out, &digits[..significant], digits.len() as i32 - 1);
 }
 
-/// Lays out the number `d.ddd × 10^exponent`, given its digits without trailing zeros.
+/// Formats the number `d.ddd × 10^exponent`, given its digits without trailing zeros.
 fn write_digits(out: &mut Vec<u8>, digits: &[u8], exponent: i32) {
     match exponent {
         -4..=-1 => {
@@ -105,7 +105,7 @@ fn write_exponent(out: &mut Vec<u8>, exponent: i32) {
     out.push(b'0' + (magnitude % 10) as u8);
 }
 
-/// Takes a number apart while the standard library prints it as `d.ddde-X`.
+/// Splits a number while the standard library prints it as `d.ddde-X`.
 #[derive(Default)]
 struct Scientific {
     digits: [u8; 20],
@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(out, b"} 1e+06");
     }
 
-    /// What the notation demands of a finite number other than zero.
+    /// The required notation of a finite number other than zero.
     fn assert_layout(value: f64) {
         let text = text(value);
         assert_eq!(

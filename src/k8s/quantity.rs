@@ -1,6 +1,6 @@
 //! Kubernetes quantities: `500m`, `1Gi`, `1e3`.
 //!
-//! The grammar is that of the API's [resource quantities], oddities included (digits may be
+//! The grammar is that of the API's [resource quantities], including its special cases (digits may be
 //! missing: `m` is zero). The value is exact, a decimal number times a power of 1024, until a
 //! conversion rounds it once and turns it into a double. Values up to some 10^38 are computed in
 //! 128 bits without an allocation; longer ones fall back to decimal digits, in time linear in the
@@ -8,9 +8,9 @@
 //!
 //! [resource quantities]: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 
-/// A quantity, read from its text and not yet rounded.
+/// A parsed quantity, which is not yet rounded.
 ///
-/// The conversions return `None` where the value is beyond the range of doubles (above 1.8e308).
+/// The conversions return `None` if the value is beyond the range of doubles (above 1.8e308).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Quantity<'a> {
     negative: bool,
@@ -34,13 +34,13 @@ enum Rounded {
     },
 }
 
-/// Up to here, `milli` keeps thousandths: 2^63 - 1 of them.
+/// Up to here, `milli` computes thousandths: 2^63 - 1 of them.
 const MAX_MILLI: u128 = i64::MAX as u128 / 1000;
 
 impl<'a> Quantity<'a> {
-    /// Reads a quantity; `None` for a text that is not one. Surrounding blanks are ignored.
+    /// Parses a quantity; `None` for an invalid text. Surrounding blanks are ignored.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        // Only what can stand unescaped in JSON counts as a blank: an API server does not unescape.
+        // Only characters that JSON allows without escapes are blanks, because an API server does not unescape.
         let text = text.trim_matches(|c: char| c.is_whitespace() && !c.is_ascii_control());
         if text.is_empty() {
             return None;
@@ -66,8 +66,8 @@ impl<'a> Quantity<'a> {
 
     /// The value rounded away from zero to a multiple of 0.001: `1u` → 0.001.
     ///
-    /// A value beyond ±9223372036854775 is rounded to an integer instead, as thousandths of it
-    /// outgrow what Kubernetes stores. The thousandths become a double before they are divided.
+    /// A value beyond ±9223372036854775 is rounded to an integer instead, because Kubernetes cannot store
+    /// its thousandths. The thousandths become a double before they are divided.
     pub(crate) fn milli(&self) -> Option<f64> {
         match self.rounded_up(0) {
             Rounded::Exact(whole) if whole <= MAX_MILLI => Some(self.scaled(3)? / 1000.0),
@@ -77,7 +77,7 @@ impl<'a> Quantity<'a> {
 
     /// The double nearest to the value, without such rounding: `700m` → 0.7. Allocates.
     ///
-    /// Kubernetes knows no quantity finer than `1n`: a finer part counts as a whole `1n`.
+    /// The finest quantity in Kubernetes is `1n`: a finer part counts as a whole `1n`.
     pub(crate) fn nearest(&self) -> Option<f64> {
         let nanos = match self.rounded_up(9) {
             Rounded::Exact(nanos) => format!("{nanos}e-9"),
@@ -90,8 +90,8 @@ impl<'a> Quantity<'a> {
 
     /// The value times 10^`places`, up to nine, rounded away from zero to an integer.
     ///
-    /// A negative big decimal comes out one step above its truncation instead, as in the API
-    /// machinery, which adds one to whatever has a remainder: that is what the metrics have shown.
+    /// A negative big decimal is one step above its truncation instead, as in the API
+    /// machinery, which adds one if there is a remainder. The metrics of the reference show this.
     fn scaled(&self, places: u32) -> Option<f64> {
         if self.negative && self.is_big_decimal() {
             let step = 10_u128.pow(9_u32.saturating_sub(places));
@@ -127,7 +127,7 @@ impl<'a> Quantity<'a> {
         }
     }
 
-    /// `None` if the number outgrows 128 bits on the way.
+    /// `None` if an intermediate number exceeds 128 bits.
     fn rounded_up_in_128_bits(&self, places: i64) -> Option<u128> {
         let digits = self.integer.bytes().chain(self.fraction.bytes());
         let mantissa = digits
@@ -208,7 +208,7 @@ fn split_digits(text: &str) -> (&str, &str) {
     text.split_at_checked(end).unwrap_or((text, ""))
 }
 
-/// The powers of ten and of 1024 that a suffix stands for.
+/// The powers of ten and of 1024 of a suffix.
 fn multiplier(suffix: &str) -> Option<(i64, u32)> {
     Some(match suffix {
         "" => (0, 0),
@@ -231,7 +231,7 @@ fn multiplier(suffix: &str) -> Option<(i64, u32)> {
     })
 }
 
-/// Reads the exponent after an `e`; one beyond 64 bits is as good as the greatest or the least.
+/// Parses the exponent after an `e`; one beyond 64 bits becomes the maximum or the minimum.
 fn exponent(text: &str) -> Option<i64> {
     let negative = text.starts_with('-');
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -266,7 +266,7 @@ fn increment(digits: &mut Vec<u8>) {
     digits.push(1);
 }
 
-/// Writes digits, of which the last one comes first.
+/// Writes digits that are stored with the last one first.
 fn to_text(digits: &[u8]) -> String {
     if digits.is_empty() {
         return "0".to_owned();

@@ -12,7 +12,7 @@ use std::{array, iter};
 pub(crate) enum Unit {
     /// Processor cores.
     Core,
-    /// Bytes of memory or storage; attachable volumes, which are counted, carry it too.
+    /// Bytes of memory or storage. Attachable volumes also have this unit, although they are counts.
     Byte,
     /// A plain count, of pods or of devices.
     Integer,
@@ -25,7 +25,7 @@ pub(crate) type Units = iter::Flatten<array::IntoIter<Option<Unit>, 2>>;
 const MAX_SUBDOMAIN: usize = 253;
 /// Longest name after the slash of a qualified name.
 const MAX_NAME: usize = 63;
-/// What quotas put in front of a resource name, and what an extended name must leave room for.
+/// The prefix of a resource name in quotas, for which an extended name must leave room.
 const QUOTA_PREFIX: &str = "requests.";
 
 impl Unit {
@@ -72,8 +72,8 @@ fn prefixed_or_extended(name: &str) -> Units {
     .flatten()
 }
 
-/// Says whether this is an extended resource: one outside the `kubernetes.io` domain whose name
-/// stays a qualified name when a quota puts `requests.` in front.
+/// Returns whether this is an extended resource: one outside the `kubernetes.io` domain whose name
+/// is also a qualified name with the prefix `requests.` of a quota.
 fn is_extended(name: &str) -> bool {
     let Some((domain, device)) = name.split_once('/') else {
         return false;

@@ -1,7 +1,7 @@
 //! `metadata.resourceVersion`, as a sample value and as an order.
 //!
 //! The API calls it an opaque text, but every server so far writes a decimal integer, and newer
-//! ones promise to ([KEP-5504]). Anything else has no value and no order.
+//! servers guarantee it ([KEP-5504]). Other texts have no value and no order.
 //!
 //! [KEP-5504]: https://github.com/kubernetes/enhancements/issues/5504
 
@@ -18,7 +18,7 @@ pub(crate) fn parse(version: &str) -> Option<f64> {
         .filter(|value| value.is_finite())
 }
 
-/// The version for comparing two states of one object; `None` where versions have no order.
+/// The version for a comparison of two states of one object; `None` if versions have no order.
 pub(crate) fn as_u64(version: &str) -> Option<u64> {
     if is_decimal(version) {
         version.parse().ok()

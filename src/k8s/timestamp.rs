@@ -1,7 +1,7 @@
 //! Points in time as the Kubernetes API writes and accepts them.
 //!
-//! The notation is [RFC 3339] as Go's `time` package reads it, which is what an API server accepts:
-//! capital `T` and `Z`; one digit will do for the hour; a comma may stand for the point; offsets
+//! The notation is [RFC 3339] as Go's `time` package parses it, which an API server accepts:
+//! capital `T` and `Z`; the hour may have one digit; a comma may replace the point; offsets
 //! go up to `+24:60`; there are no leap seconds. [`normalize_rfc3339`] turns such a text into one
 //! that [`jiff`] reads, since the typed objects hold `jiff` timestamps.
 //!
@@ -24,11 +24,11 @@ pub(crate) struct Timestamp {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not an RFC 3339 time; write one such as 2024-01-31T12:00:00Z")]
 pub(crate) struct TimestampError {
-    /// The text that was read.
+    /// The invalid text.
     pub(crate) text: String,
 }
 
-/// Digits of a fraction that count; further ones are dropped.
+/// The significant digits of a fraction; further ones are dropped.
 const NANO_DIGITS: usize = 9;
 
 /// The day of the Unix epoch.
@@ -77,7 +77,7 @@ impl Timestamp {
         }
     }
 
-    /// Reads a time in the notation described above. Does not allocate.
+    /// Parses a time in the notation described above. Does not allocate.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn parse(text: &str) -> Option<Self> {
         read(text).map(|(timestamp, _)| timestamp)
@@ -104,7 +104,7 @@ impl Timestamp {
 ///
 /// # Errors
 ///
-/// When the text is not of the notation described above, or names a day that does not exist.
+/// If the text does not have the notation described above, or names a day that does not exist.
 pub(crate) fn normalize_rfc3339(text: &str) -> Result<Cow<'_, str>, TimestampError> {
     let normalized = match read(text) {
         Some((timestamp, true)) if timestamp == timestamp.in_jiff() => Some(Cow::Borrowed(text)),
@@ -116,7 +116,7 @@ pub(crate) fn normalize_rfc3339(text: &str) -> Result<Cow<'_, str>, TimestampErr
     })
 }
 
-/// Reads a time without allocating; the flag says that the text is in the notation `jiff` shares.
+/// Parses a time without allocating; the flag means that `jiff` supports the notation of the text.
 fn read(text: &str) -> Option<(Timestamp, bool)> {
     let mut rest = text.as_bytes();
     let year = digits(&mut rest, 4)?;
@@ -137,7 +137,7 @@ fn read(text: &str) -> Option<(Timestamp, bool)> {
         return None;
     }
     let date = Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
-    // A difference of dates has no limits, unlike `jiff::Timestamp`.
+    // A difference of dates is not limited, unlike `jiff::Timestamp`.
     let days = date.duration_since(EPOCH);
     let second_of_day = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
     let seconds = days.as_secs() + second_of_day - offset;
@@ -147,7 +147,7 @@ fn read(text: &str) -> Option<(Timestamp, bool)> {
     ))
 }
 
-/// Takes a number of exactly `count` digits, at most four.
+/// Parses a number of exactly `count` digits, at most four.
 fn digits(rest: &mut &[u8], count: usize) -> Option<i16> {
     let (number, tail) = rest.split_at_checked(count)?;
     *rest = tail;
@@ -162,7 +162,7 @@ fn literal(rest: &mut &[u8], expected: u8) -> Option<()> {
     Some(())
 }
 
-/// Takes the fraction, if there is one, as nanoseconds; the flag says that `jiff` reads it too.
+/// Parses the fraction, if there is one, as nanoseconds; the flag means that `jiff` supports it.
 fn fraction(rest: &mut &[u8]) -> Option<(u32, bool)> {
     let Some((mark @ (b'.' | b','), tail)) = rest.split_first() else {
         return Some((0, true));
@@ -181,7 +181,7 @@ fn fraction(rest: &mut &[u8]) -> Option<(u32, bool)> {
     Some((nanos, *mark == b'.' && count <= NANO_DIGITS))
 }
 
-/// Takes the offset as seconds east of UTC; the flag says that it was `Z`.
+/// Parses the offset as seconds east of UTC; the flag means that it was `Z`.
 fn offset(rest: &mut &[u8]) -> Option<(i64, bool)> {
     let (sign, tail) = rest.split_first()?;
     *rest = tail;

@@ -10,10 +10,10 @@ use http_body::{Frame, SizeHint};
 
 use crate::exposition::{Encoded, Encoding, Exposition};
 
-/// The body of an answer of [`StateMetrics::respond`](crate::StateMetrics::respond).
+/// The body of a response of [`StateMetrics::respond`](crate::StateMetrics::respond).
 ///
-/// It renders one chunk of about 64 KiB whenever it is polled, so an answer of any size uses the
-/// memory of a few chunks, and its first bytes go out at once.
+/// It renders one chunk of about 64 KiB whenever it is polled, so a response of any size uses the
+/// memory of a few chunks, and its first bytes are sent immediately.
 ///
 /// ```
 /// use http_body_util::BodyExt;
@@ -34,8 +34,8 @@ pub struct Body {
     progress: Progress,
 }
 
-/// How far the answer is. It yields to the runtime once, after the first chunk, so that this chunk
-/// goes out before the next one is rendered. Later, the runtime's budget of the connection does that.
+/// The progress of the response. It yields to the runtime once, after the first chunk, so that this chunk
+/// is sent before the next one is rendered. Later, the connection's budget in the runtime does that.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
     FirstChunk,
@@ -44,7 +44,7 @@ enum Progress {
 }
 
 enum Content {
-    /// No bytes, with the headers of an answer that has some.
+    /// No bytes, with the headers of a response that has some.
     HeadersOnly,
     Full(Option<Bytes>),
     Chunks(Box<Encoded>),

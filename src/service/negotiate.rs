@@ -1,7 +1,7 @@
 //! Content negotiation, after [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5).
 //!
-//! Quality values count, and `q=0` excludes. If a header accepts none of the formats, the answer is
-//! text, which is more useful to a scraper than a status 406.
+//! Quality values count, and `q=0` excludes. If a header accepts none of the formats, the response is
+//! text, which is more useful to a scraper than status 406.
 
 use http::HeaderValue;
 

@@ -1,4 +1,4 @@
-//! The validity check: what a scraper, a linter or a reader of metrics would stumble over.
+//! The validity check: problems for a scraper, a linter or a reader of metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ const RESERVED_SUFFIXES: &[&str] = &["_bucket", "_count", "_sum"];
 
 debug_is_display!(Problem);
 
-/// Something that [`check`] finds wrong.
+/// A problem that [`check`] finds.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -28,22 +28,22 @@ debug_is_display!(Problem);
 #[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// What a builder refuses: names, repeated labels, missing help texts, conflicts.
+    /// A problem that a builder refuses: names, repeated labels, missing help texts, conflicts.
     #[error(transparent)]
     Build(#[from] BuildProblem),
-    /// A counter whose name does not end as OpenMetrics wants it.
+    /// A counter whose name does not end as OpenMetrics requires.
     #[error("the counter `{family}` has to end in `_total`")]
     CounterWithoutTotal {
         /// Its name.
         family: String,
     },
-    /// An info family whose name does not end as OpenMetrics wants it.
+    /// An info family whose name does not end as OpenMetrics requires.
     #[error("the info family `{family}` has to end in `_info`")]
     InfoWithoutSuffix {
         /// Its name.
         family: String,
     },
-    /// A name that looks like a counter's, and is none.
+    /// A name that looks like a counter's, but is not.
     #[error("`{family}` ends in `_total`, which is for counters; make it one or rename it")]
     TotalWithoutCounter {
         /// Its name.
@@ -63,7 +63,7 @@ pub enum Problem {
         /// Its name.
         family: String,
     },
-    /// Two families whose names are one in OpenMetrics.
+    /// Two families that have the same name in OpenMetrics.
     #[error(
         "`{family}` is called `{other}` in OpenMetrics, and there is a family of that name; rename \
          one of the two"
@@ -74,7 +74,7 @@ pub enum Problem {
         /// The other name.
         other: String,
     },
-    /// A label name that Prometheus keeps for itself.
+    /// A label name that Prometheus reserves.
     #[error("the label `{label}` of `{family}` is one that Prometheus keeps for itself; rename it")]
     ReservedLabel {
         /// The family.
@@ -104,7 +104,7 @@ pub enum Problem {
         /// Its name.
         family: String,
     },
-    /// Samples that were dropped because their object had the same series already.
+    /// Samples that were dropped because their object already had the same series.
     #[error(
         "samples of {resource} were dropped ({count}) because their object had an equal series \
          already; add a label that tells them apart"
@@ -112,7 +112,7 @@ pub enum Problem {
     RepeatedSeries {
         /// The resource.
         resource: String,
-        /// How many were dropped.
+        /// The number of dropped samples.
         count: u64,
     },
     /// Generators that panicked.
@@ -120,16 +120,16 @@ pub enum Problem {
     Panicked {
         /// The resource.
         resource: String,
-        /// How often.
+        /// The number of panics.
         count: u64,
     },
 }
 
-/// What is wrong with families: names, labels, help texts, conflicts, the rules of OpenMetrics.
+/// The problems of families: names, labels, help texts, conflicts, the rules of OpenMetrics.
 ///
-/// A [`StateMetrics`] that was fed is checked with its samples as well: labels that their family
-/// does not declare (where it declares any), values that the type does not have, samples that were
-/// dropped.
+/// The check of a [`StateMetrics`] with objects includes its samples: labels that their family
+/// does not declare (if it declares any), values that are invalid for the type, dropped
+/// samples.
 ///
 /// ```
 /// use kube_state_metrics::{families, testing::check};
@@ -170,9 +170,9 @@ pub fn check(source: impl Source) -> Vec<Problem> {
     problems
 }
 
-/// Asserts that [`check`] finds nothing.
+/// Asserts that [`check`] finds no problem.
 ///
-/// One line checks all of a program's families: give it the [`StateMetrics`] the program builds.
+/// One line checks all families of a program: pass the [`StateMetrics`] that the program builds.
 ///
 /// ```
 /// use kube_state_metrics::{StateMetrics, testing};
@@ -184,7 +184,7 @@ pub fn check(source: impl Source) -> Vec<Problem> {
 ///
 /// # Panics
 ///
-/// With all problems, where there are any.
+/// If there are problems; the message has all of them.
 #[track_caller]
 #[expect(clippy::panic, reason = "an assertion fails by panicking")]
 pub fn assert_valid(source: impl Source) {
@@ -200,10 +200,10 @@ pub fn assert_valid(source: impl Source) {
     }
 }
 
-/// What the samples of a family may look like.
+/// The properties of a family that its samples are compared with.
 pub(super) struct Declared {
     metric_type: MetricType,
-    /// Base labels are always allowed; these follow. Empty where nothing is declared.
+    /// Base labels are always allowed; these follow. Empty if the family declares none.
     labels: Vec<String>,
     base: BTreeSet<String>,
 }
@@ -282,7 +282,7 @@ fn declared_problems(
     problems
 }
 
-/// What is wrong with samples, each thing once per family.
+/// The problems of samples, each once per family.
 pub(super) fn sample_problems(
     rendered: &Rendered,
     families: &BTreeMap<String, Declared>,

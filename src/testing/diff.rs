@@ -1,4 +1,4 @@
-//! Where rendered samples differ from the expected ones, in words and line by line.
+//! The differences between rendered and expected samples, in words and line by line.
 
 use std::fmt::Write as _;
 
@@ -7,12 +7,12 @@ use super::line::Line;
 /// The first line of a message about differences.
 const DIFFER: &str = "the samples differ (- expected, + rendered)";
 
-/// What two lists of lines have in common, and what not.
+/// The common lines of two lists, and the differences.
 #[derive(Default)]
 struct Difference {
     /// Lines with their mark: ` ` for both, `-` for expected, `+` for rendered.
     lines: Vec<(char, String)>,
-    /// What is wrong, one thing each.
+    /// The problems, one per item.
     remarks: Vec<String>,
 }
 
@@ -153,7 +153,7 @@ impl Difference {
         }
     }
 
-    /// Adds the wanted samples that were not rendered, each with the most similar one that was.
+    /// Adds the missing samples, each with the most similar rendered one.
     fn add_missing(&mut self, wanted: &[Line], rendered: &[&Line]) {
         let is_missing = |want: &&Line| !rendered.iter().any(|own| own.is_same(want));
         for want in wanted.iter().filter(is_missing) {
@@ -169,7 +169,7 @@ impl Difference {
         }
     }
 
-    /// Says how a rendered sample differs from the expected one that is next to it.
+    /// Describes how a rendered sample differs from the expected one that is most similar.
     fn remark(&mut self, want: &Line, own: &Line) {
         if own.is_same_series(want) {
             let (value, expected) = (own.value, want.value);

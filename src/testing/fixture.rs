@@ -8,19 +8,19 @@ use super::intake::Intake;
 use super::source::AnyKind;
 use crate::resource::CollectedResource;
 
-/// An object, or several, that [`render`](super::render) takes.
+/// An object, or several, for [`render`](super::render).
 ///
 /// * `&K`, a typed value;
-/// * [`serde_json::Value`], usually from [`serde_json::json!`]. It is decoded as objects of an API
-///   server are, so that families see only the fields that they declare to read;
+/// * [`serde_json::Value`], usually from [`serde_json::json!`]. It is decoded like objects of an API
+///   server, so that families see only the fields that they declare to read;
 /// * `&str`, the text of JSON or, with the feature `manifests`, of YAML: one document or more;
 /// * [`&Path`](Path) or [`PathBuf`], a file with such a text. Tests run in the folder of their
 ///   package, so a relative path starts there;
 /// * arrays and vectors of these.
 ///
 /// Objects of kinds that no collector reads are skipped, so that one file can serve several tests.
-/// Rendering fails if all objects are of other kinds. For a single collector, an object may leave
-/// out its `apiVersion` and `kind`; for a whole [`StateMetrics`](crate::StateMetrics) it states both.
+/// Rendering fails if all objects are of other kinds. For a single collector, an object may omit
+/// its `apiVersion` and `kind`; for a whole [`StateMetrics`](crate::StateMetrics) it must state both.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Namespace;
@@ -54,7 +54,7 @@ impl<Of, F: sealed::Feed<Of>> Fixture<Of> for F {}
 pub(super) mod sealed {
     use super::Intake;
 
-    /// Puts objects into stores.
+    /// Feeds objects into stores.
     pub trait Feed<Of> {
         /// Feeds all objects.
         ///
@@ -133,7 +133,7 @@ impl<Of, F: Feed<Of>> Feed<Of> for Vec<F> {
     }
 }
 
-/// The objects of a text; a text without any is a mistake.
+/// The objects of a text; a text without objects is an error.
 fn parse(text: &str) -> Result<Vec<Value>, String> {
     let objects = documents(text)?;
     match objects.is_empty() {

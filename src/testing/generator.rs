@@ -1,4 +1,4 @@
-//! The cost of generating alone, for benchmarks.
+//! The cost of the generators alone, for benchmarks.
 
 use bytes::BytesMut;
 
@@ -8,7 +8,7 @@ use crate::resource::CollectedResource;
 use crate::store::RowPrefix;
 use crate::store::{Allowlists, RowCells, Schema};
 
-/// Runs the families of a collector on objects and keeps nothing: the cost of generating alone.
+/// Runs the families of a collector on objects and drops the output: the cost of the generators alone.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -28,7 +28,7 @@ pub struct Generator<K> {
 }
 
 impl<K: CollectedResource> Generator<K> {
-    /// A generator of all families of a collector but those that need an allowlist.
+    /// A generator of all families of a collector except those that need an allowlist.
     #[must_use]
     pub fn new(collector: Collector<K>) -> Self {
         let (resource, labels, families) = collector.into_parts();
@@ -47,14 +47,14 @@ impl<K: CollectedResource> Generator<K> {
         }
     }
 
-    /// Generates all samples of an object and returns how many bytes a store would look at.
+    /// Generates all samples of an object and returns the number of bytes that a store would compare.
     pub fn generate(&mut self, object: &K) -> usize {
         self.schema
             .render(object, &mut self.buffer, &mut self.cells);
         self.cells.iter().map(<[u8]>::len).sum()
     }
 
-    /// The lines of an object, one piece per family in the order of the collector.
+    /// The lines of an object, one text per family in the order of the collector.
     ///
     /// ```
     /// use k8s_openapi::api::core::v1::Pod;

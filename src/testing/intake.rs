@@ -8,10 +8,10 @@ use crate::registry::StateMetrics;
 use crate::resource::CollectedResource;
 use crate::store::MetricsStore;
 
-/// Puts the objects of a fixture into the stores, and counts those that no collector reads.
+/// Feeds the objects of a fixture into the stores, and counts those that no collector reads.
 ///
-/// A fixture may have objects of more kinds than a test is about, so they are skipped. If nothing is
-/// left, the test has the wrong fixture.
+/// A fixture may have objects of kinds that the test does not need, so they are skipped. If all are
+/// skipped, the test has the wrong fixture.
 #[derive(Debug)]
 pub struct Intake<'m> {
     metrics: &'m StateMetrics,
@@ -64,8 +64,8 @@ impl<'m> Intake<'m> {
         Ok(())
     }
 
-    /// Feeds an object to the only collector there is, or skips one of another kind. An object that
-    /// does not state its kind is of the collector's.
+    /// Feeds an object to the only collector, or skips an object of another kind. An object that
+    /// does not state its kind has the kind of the collector.
     pub(super) fn add_json<K: CollectedResource>(&mut self, object: &Value) -> Result<(), String> {
         let store = self.store::<K>()?;
         let is_other = |field: &str, wanted: &str| {
@@ -110,7 +110,7 @@ impl<'m> Intake<'m> {
         Ok(())
     }
 
-    /// The store of a type. A test feeds it even if the registry leaves that to a watch.
+    /// The store of a type. A test feeds it even if a watch feeds it in the registry.
     fn store<K: CollectedResource>(&self) -> Result<MetricsStore<K>, String> {
         let store = self.metrics.store_of_type::<K>();
         store.map_err(|error| error.to_string())

@@ -1,4 +1,4 @@
-//! Sample lines taken apart, so that tests compare series and not spellings.
+//! Parsed sample lines, so that tests compare series instead of texts.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,7 +33,7 @@ impl Line {
         }
     }
 
-    /// Reads `name{label="value",...} number`; blanks between labels and a last comma are fine.
+    /// Parses `name{label="value",...} number`; blanks between labels and a trailing comma are allowed.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let text = text.trim();
         let end = text.find(['{', ' ', '\t']).ok_or("it has no value")?;
@@ -83,12 +83,12 @@ impl Line {
         self.name == other.name && self.labels == other.labels
     }
 
-    /// Whether both have the same value; spellings of a number do not matter.
+    /// Whether both have the same value; the notation of a number does not matter.
     pub(super) fn has_value_of(&self, other: &Self) -> bool {
         self.value == other.value || self.value.is_nan() && other.value.is_nan()
     }
 
-    /// The labels in which two lines differ, each with the value here and the value there.
+    /// The labels in which two lines differ, each with both values.
     pub(super) fn label_differences<'l>(&'l self, other: &'l Self) -> Vec<LabelDifference<'l>> {
         let mut names: Vec<_> = self.labels.keys().chain(other.labels.keys()).collect();
         names.sort_unstable();
@@ -107,7 +107,7 @@ impl fmt::Display for Line {
     }
 }
 
-/// A value up to its closing quote without its escapes, and what follows.
+/// A value up to its closing quote without its escapes, and the rest of the text.
 fn unquoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.char_indices();

@@ -1,4 +1,4 @@
-//! What was rendered, and assertions about it.
+//! Rendered samples, and assertions about them.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::exposition::Exposition;
 
 /// The samples that [`render`](super::render) got from one or more objects, and their headers.
 ///
-/// It displays as the sample lines, byte by byte as a scrape has them.
+/// It displays as the sample lines, byte by byte as in a scrape.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -42,7 +42,7 @@ struct Family {
 // === impl Rendered ===
 
 impl Rendered {
-    /// The samples and headers of an exposition; `skipped` are the kinds that it lacks.
+    /// The samples and headers of an exposition; `skipped` are the kinds of the skipped objects.
     pub(super) fn of(exposition: &Exposition, skipped: Vec<String>) -> Self {
         let families = exposition.families().map(|family| Family {
             name: family.name().to_owned(),
@@ -55,9 +55,9 @@ impl Rendered {
         }
     }
 
-    /// The same without the samples of other families.
+    /// The rendered samples without those of other families.
     ///
-    /// A name that no family has leaves nothing, as a family without samples does.
+    /// A name that no family has selects nothing, like a family without samples.
     #[must_use]
     pub fn only(&self, families: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let names: Vec<_> = families
@@ -94,16 +94,16 @@ impl Rendered {
         self.samples().next().is_none()
     }
 
-    /// Asserts that the samples are those of `expected`, no fewer and no more.
+    /// Asserts that the samples are exactly those of `expected`.
     ///
     /// `expected` has one sample per line, in the text format. The order of lines and of labels, the
-    /// spelling of numbers, and blanks around a line do not matter. If `expected` has `# HELP` or
+    /// notation of numbers, and blanks around a line do not matter. If `expected` has `# HELP` or
     /// `# TYPE` lines, it must have the headers of all families. Other lines that start with `#` are
     /// comments.
     ///
     /// # Panics
     ///
-    /// If they differ. The message has all lines, and what is wrong with each.
+    /// If they differ. The message has all lines, and the problem of each.
     #[track_caller]
     #[expect(clippy::panic, reason = "an assertion fails by panicking")]
     pub fn assert_eq(&self, expected: &str) {
@@ -113,10 +113,10 @@ impl Rendered {
         }
     }
 
-    /// Asserts that the samples of `expected` are among the rendered ones; others may be there too.
+    /// Asserts that the samples of `expected` are among the rendered ones; others are ignored.
     ///
-    /// `expected` is written as for [`assert_eq`](Self::assert_eq). Headers must be there if
-    /// `expected` has them.
+    /// `expected` is written as for [`assert_eq`](Self::assert_eq). It may contain headers, which
+    /// are then required.
     ///
     /// ```
     /// use kube_state_metrics::{families, testing::render};

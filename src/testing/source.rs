@@ -1,4 +1,4 @@
-//! What can be rendered: a family, a collector, a whole `StateMetrics`.
+//! The inputs of a rendering: a family, a collector, a whole `StateMetrics`.
 
 use kube::Resource;
 
@@ -8,13 +8,13 @@ use crate::registry::BuildError;
 use crate::registry::StateMetrics;
 use crate::resource::{CollectedResource, StaticScope};
 
-/// What [`render`](super::render) and [`check`](super::check) take: a [`Family`], a [`Collector`] or
+/// The input of [`render`](super::render) and [`check`](super::check): a [`Family`], a [`Collector`] or
 /// a [`StateMetrics`], or a reference to one.
 ///
-/// * A **family** gets the base labels its type has in a collector: the namespace and the kind.
-/// * A **collector** has all its families, those that are opt-in too. Families of labels and
-///   annotations need an allowlist; give them a `StateMetrics`.
-/// * A **`StateMetrics`** has what it was built with. It keeps the objects that it is given.
+/// * A **family** gets the base labels of its type in a collector: the namespace and the kind.
+/// * A **collector** has all its families, including opt-in families. Families of labels and
+///   annotations need an allowlist; use a `StateMetrics` for them.
+/// * A **`StateMetrics`** has the families that it was built with. It keeps the objects.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;
@@ -38,9 +38,9 @@ pub trait Source: sealed::Build {}
 
 impl<S: sealed::Build> Source for S {}
 
-/// Stands for any registered kind: a [`StateMetrics`] finds the store of an object by itself.
+/// Any registered kind: a [`StateMetrics`] selects the store of an object.
 ///
-/// No value of it exists; it tells apart what a [`Fixture`](super::Fixture) is for.
+/// No value of it exists; it distinguishes implementations of [`Fixture`](super::Fixture).
 ///
 /// ```
 /// use kube_state_metrics::testing::{AnyKind, Fixture};
@@ -62,7 +62,7 @@ pub(super) mod sealed {
         fn build(&self) -> Result<Built, BuildError>;
     }
 
-    /// The stores, and the same ones without any declaration of fields where there are some.
+    /// The stores, and the same stores without declarations of fields, if there are any.
     #[derive(Debug)]
     pub struct Built {
         pub(in crate::testing) metrics: StateMetrics,

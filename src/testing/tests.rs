@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{BuiltIn, Collector, Family};
 
-/// The message of a test that fails.
+/// The message of a failing test.
 fn failure(test: impl FnOnce()) -> String {
     let panic = catch_unwind(AssertUnwindSafe(test)).expect_err("it passed");
     let text = panic.downcast_ref::<String>().cloned();

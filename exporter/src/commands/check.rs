@@ -1,4 +1,4 @@
-//! `check`: validates a custom resource configuration and shows the metrics it yields for objects.
+//! `check`: validates a Custom Resource State configuration and shows the metrics that it yields for objects.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

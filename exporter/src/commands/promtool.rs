@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use kube_state_metrics::exposition::Exposition;
 use kube_state_metrics::exposition::StoredSample;
 
-/// How many intervals a series lasts: a day at the usual interval of one minute.
+/// The number of intervals of a series: a day at the usual interval of one minute.
 const INTERVALS: u32 = 24 * 60;
 
 /// Writes a YAML list that continues an `input_series:` of a test file.
@@ -49,7 +49,7 @@ fn series(sample: &StoredSample<'_>) -> String {
     series
 }
 
-/// Whether YAML takes a character in quotes, and keeps it as it is.
+/// Whether YAML allows a character in quotes, and keeps it unchanged.
 fn is_printable(character: char) -> bool {
     let is_odd = matches!(
         character,
@@ -58,7 +58,7 @@ fn is_printable(character: char) -> bool {
     !character.is_control() && !is_odd
 }
 
-/// A number as PromQL reads it.
+/// A number in the notation of PromQL.
 fn value(value: f64) -> Cow<'static, str> {
     if value.is_nan() {
         Cow::Borrowed("NaN")

@@ -1,4 +1,4 @@
-//! Serving: from options to listening servers, through changes of the configuration, to the end.
+//! Serving: from options to listening servers, through changes of the configuration, to shutdown.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -31,17 +31,17 @@ struct Program {
     app: Arc<AppState>,
     main: Server,
     telemetry: Server,
-    /// Waits to say what is served, where a cluster has to answer first.
+    /// Waits to report what is served, if a cluster has to answer first.
     announcing: Option<JoinHandle<()>>,
 }
 
-/// Signals that end the program.
+/// Signals that stop the program.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-/// Serves until a signal comes.
+/// Serves until a signal arrives.
 ///
 /// # Errors
 ///
@@ -52,7 +52,7 @@ pub(crate) fn run(flags: Flags) -> Result<(), AnyError> {
         .enable_all()
         .build()?;
     let served = runtime.block_on(serve(flags, log_level));
-    // Blocking work, such as reading manifests, must not delay the end of the program.
+    // Blocking work, such as reading manifests, must not delay the shutdown.
     runtime.shutdown_background();
     served
 }
@@ -102,7 +102,7 @@ impl Program {
         log_level: LogLevel,
     ) -> Result<Self, AnyError> {
         let options = &configuration.options;
-        // All errors are found before a port is open.
+        // All errors are detected before a port is opened.
         let settings = settings(&options.server)?;
         let auth = auth(&configuration).await?;
         let main = listen(AddressFlags::MAIN, &options.server.main).await?;
@@ -162,13 +162,13 @@ impl Program {
         }));
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     fn place(&self) -> String {
         let (main, telemetry) = (url(&self.main), url(&self.telemetry));
         format!("on {main}/metrics (open {main}/ in a browser), telemetry on {telemetry}/")
     }
 
-    /// Uses a configuration that was read again, unless it is invalid. Scrapes are answered meanwhile.
+    /// Uses a configuration that was reloaded, unless it is invalid. Scrapes are served meanwhile.
     ///
     /// If the future is dropped before its end, nothing has changed.
     async fn reload(&mut self, read: Result<Configuration, ConfigurationError>) {
@@ -210,7 +210,7 @@ impl Program {
             instance.take_over(&before);
             Arc::new(instance)
         };
-        // Nothing can fail from here on.
+        // From here on, nothing can fail.
         self.app.replace(instance, auth);
         let servers = &self.app.telemetry.servers;
         self.main.set(settings.clone());
@@ -237,7 +237,7 @@ impl Program {
     }
 }
 
-/// A listener for another address than before.
+/// A listener for an address that differs from the current one.
 async fn moved(
     old: &Address,
     flags: AddressFlags,
@@ -281,7 +281,7 @@ async fn auth(configuration: &Configuration) -> Result<Option<Arc<AuthFilter>>, 
     Ok(Some(Arc::new(AuthFilter::new(client, limits))))
 }
 
-/// The address of a server as a person would write it.
+/// The address of a server in the usual notation.
 fn url(server: &Server) -> String {
     let address = server.address();
     let scheme = if server.is_tls() { "https" } else { "http" };

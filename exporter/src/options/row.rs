@@ -12,7 +12,7 @@ pub(crate) type Single<T> = OptionDef<fn(&str) -> Result<T, String>>;
 /// An option with a list for a value.
 pub(crate) type Items = OptionDef<fn(&[String]) -> Vec<String>>;
 
-/// Everything about an option but the type of its value.
+/// All properties of an option except the type of its value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     /// The flag, with its dashes.
@@ -25,11 +25,11 @@ pub(crate) struct Row {
     pub(crate) default: DefaultValue,
     /// The group of flags in the help.
     pub(crate) heading: &'static str,
-    /// One plain sentence without a full stop.
+    /// One plain phrase without a full stop.
     pub(crate) help: &'static str,
     /// Whether the help omits the flag.
     pub(crate) hidden: bool,
-    /// Whether the subcommand `render` has the flag, too.
+    /// Whether the subcommand `render` also has the flag.
     pub(crate) render: bool,
     pub(crate) reload: Reload,
     pub(crate) compat: Compat,
@@ -71,11 +71,11 @@ pub(crate) enum Reload {
     /// Through a new instance: stores and sources. The old instance serves until the new one is
     /// complete.
     NewInstance,
-    /// Not before a restart.
+    /// After a restart.
     Restart,
 }
 
-/// How the option compares with the Go program kube-state-metrics.
+/// The difference from the Go program kube-state-metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compat {
     /// No difference.

@@ -204,7 +204,7 @@ const CRS_FLAG: &str = concat!(
     "/../examples/custom_resources/argo-cd.yaml"
 );
 
-/// Every key of the options file: a value, the flag that says the same, and a value that is wrong.
+/// Every key of the options file: a value, the equivalent flag, and an invalid value.
 const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
     (
         "annotations_allow_list",
@@ -392,7 +392,7 @@ fn keys_of_the_file_do_what_the_flags_do() {
         "shard" | "server_side_sharding" => "--total-shards=2",
         _ => "",
     };
-    // Two names of one option: the old one has a word of warning.
+    // Two names of one option: the old one causes a warning.
     let old = |warning: &String| !warning.contains("`custom_resource_config_file` is old");
     for (key, value, flag, _) in KEYS {
         let by_file = with_file(beside(key), &format!("{key}: {value}\n"));
@@ -410,7 +410,7 @@ fn a_changed_value_takes_effect_as_the_table_says() {
             .iter()
             .find(|row| row.keys().any(|known| known == *key));
         let row = row.unwrap();
-        // Options that have an effect only beside others.
+        // Options that have an effect only together with others.
         let beside = match *key {
             "shard" | "server_side_sharding" => "--total-shards=2",
             "pod" => "--pod-namespace=b",
@@ -428,7 +428,7 @@ fn a_changed_value_takes_effect_as_the_table_says() {
         } else if before.server != after.server {
             Reload::Live
         } else {
-            // Options that are not kept: they matter while files are read, or not at all.
+            // Options that are not stored: they matter only while files are read, or not at all.
             let is_kept = !key.starts_with("continue_without");
             assert!(
                 !is_kept || matches!(row.compat, Compat::NoEffect(_)),
@@ -496,7 +496,7 @@ fn a_configuration_of_custom_resources_is_read_with_the_options() {
              ignored (resource acme.dev/v1 Widget)",
         ]
     );
-    // The options file wins over flags, an empty text over nothing.
+    // The options file takes precedence over flags, also with an empty text.
     let path = Path::new("o.yaml");
     let file = OptionsFile::parse(path, "custom_resource_config: 'spec: {}'").unwrap();
     let (options, warnings) = Options::new(&inline, Some((path, &file))).unwrap();

@@ -15,7 +15,7 @@ pub(crate) struct Configuration {
     kubeconfig: Vec<FileContent>,
 }
 
-/// Why the configuration cannot be used.
+/// The reason why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigurationError {
     #[error(transparent)]

@@ -9,11 +9,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::instance::Instance;
 use crate::instance::coverage::UncoveredScope;
 
-/// The longest wait for scopes that the old instance does not serve either.
+/// The maximum wait for scopes that the old instance does not serve either.
 const GRACE_PERIOD: Duration = Duration::from_secs(10);
 /// A wait that takes this long is logged.
 const WARN_AFTER: Duration = Duration::from_secs(30);
-/// The time between two looks at what is lost.
+/// The time between two checks for scopes that would be lost.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Waits until `new` can replace `old` without a gap: each scope that `old` serves is complete in
@@ -35,8 +35,8 @@ pub(crate) async fn wait_for_coverage(old: &Instance, new: &Instance) {
     }
 }
 
-/// Waits until everything is settled, or nothing is lost and the grace period is over. Calls `warn`
-/// once if that takes long.
+/// Waits until everything is settled, or until nothing would be lost and the grace period is over. Calls
+/// `warn` once if that takes long.
 async fn wait_until_nothing_is_lost(
     settled: impl Future<Output = ()>,
     lost: impl Fn() -> Vec<UncoveredScope>,

@@ -12,7 +12,7 @@ use crate::app_state::AppState;
 use crate::humanize::counted;
 use crate::instance::InstanceStatus;
 
-/// 200 while the source is running, even if the cluster cannot be reached.
+/// 200 while the source is running, even if the cluster is unreachable.
 pub(super) async fn live(State(app): State<Arc<AppState>>) -> Response {
     if app.instance().is_alive() {
         "OK".into_response()

@@ -65,7 +65,7 @@ impl Observer for ServerObserver {
         self.cut.with_label_values(&[self.name, reason]).inc();
     }
 
-    // The log lines are those of the defaults, with this program's target, which its flags select.
+    // The log lines are the default ones, with the target of this program, which its flags select.
 
     fn connection_failed(&self, peer: SocketAddr, error: &(dyn Error + Send + Sync + 'static)) {
         tracing::debug!(%peer, "connection failed: {error}");
@@ -76,7 +76,7 @@ impl Observer for ServerObserver {
     }
 }
 
-/// The value of the label `reason`, which keeps its meaning from release to release.
+/// The value of the label `reason`, which is the same in all releases.
 fn label(reason: CloseReason) -> &'static str {
     match reason {
         CloseReason::SlowResponse => "slow_answer",

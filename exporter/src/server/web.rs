@@ -15,7 +15,7 @@ pub(super) struct CurrentWeb(Arc<RwLock<Option<Arc<WebConfigFile>>>>);
 #[error("--tls-config {0}")]
 pub(crate) struct WebError(#[from] WebConfigError);
 
-/// Logs with the flag's name and this program's target, which its flags select.
+/// Logs with the name of the flag and the target of this program, which its flags select.
 struct LogReloads;
 
 /// Opens a file.
@@ -38,7 +38,7 @@ impl CurrentWeb {
         *self.0.write() = file;
     }
 
-    /// Returns what the file says now. Without a file, everything is allowed.
+    /// Returns the current content of the file. Without a file, everything is allowed.
     pub(super) fn config(&self) -> Arc<WebConfig> {
         let file = self.0.read().clone();
         file.map_or_else(Arc::default, |file| file.current())

@@ -24,7 +24,7 @@ pub(super) fn whole_seconds(text: &str) -> Option<i64> {
     }
 }
 
-/// Takes one number with its unit off the front, as nanoseconds.
+/// Parses one number with its unit from the start, as nanoseconds.
 fn take_amount(text: &str) -> Option<(u64, &str)> {
     let (integer, rest) = split_at(text, |c| !c.is_ascii_digit());
     let (fraction, rest) = match rest.strip_prefix('.') {
@@ -37,7 +37,7 @@ fn take_amount(text: &str) -> Option<(u64, &str)> {
     let (unit, rest) = split_at(rest, |c| c == '.' || c.is_ascii_digit());
     let unit = match unit {
         "ns" => 1,
-        // Go takes the micro sign and the Greek letter alike.
+        // Go accepts both the micro sign and the Greek letter.
         "us" | "\u{b5}s" | "\u{3bc}s" => 1_000,
         "ms" => 1_000_000,
         "s" => SECOND,
@@ -60,7 +60,7 @@ fn take_amount(text: &str) -> Option<(u64, &str)> {
 
 /// The decimal fraction of a unit, rounded down.
 fn part_of(fraction: &str, unit: u64) -> u64 {
-    // Below a nanosecond even for hours; further digits cannot matter.
+    // Below a nanosecond even for hours, so further digits do not matter.
     const DIGITS: usize = 15;
     let (digits, power) = fraction
         .bytes()

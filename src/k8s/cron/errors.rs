@@ -1,4 +1,4 @@
-//! Why a schedule cannot be used.
+//! The reasons why a schedule is invalid.
 
 /// The CronJob controller cannot run a schedule, or does not know its time zone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,13 +15,13 @@ pub(crate) enum ScheduleError {
         "{field} field has {text:?}; write numbers from {min} to {max}, as in \"*\", \"{min}-{max}\", \"*/2\""
     )]
     Field {
-        /// What the field stands for.
+        /// The meaning of the field.
         field: &'static str,
-        /// The part of the field that is wrong.
+        /// The invalid part of the field.
         text: String,
-        /// The least number the field takes.
+        /// The minimum of the field.
         min: u32,
-        /// The greatest number the field takes.
+        /// The maximum of the field.
         max: u32,
     },
     /// A word that begins with `@` is unknown.
@@ -35,7 +35,7 @@ pub(crate) enum ScheduleError {
     /// The interval of `@every` does not parse or is below a second.
     #[error("{text:?} is no interval of a second or more; write one such as \"@every 1h30m\"")]
     Interval {
-        /// What follows `@every`.
+        /// The text after `@every`.
         text: String,
     },
     /// The time zone is not in the IANA database.

@@ -2,7 +2,7 @@
 
 use super::errors::ScheduleError;
 
-/// What a field of a schedule may hold.
+/// The range and the words of a field of a schedule.
 pub(super) struct FieldKind {
     name: &'static str,
     min: u32,
@@ -52,7 +52,7 @@ pub(super) const WEEKDAYS: FieldKind = FieldKind {
 };
 
 impl FieldKind {
-    /// Reads a field: ranges with commas between them. As in the controller's parser, empty ones
+    /// Parses a field: ranges with commas between them. As in the controller's parser, empty ones
     /// do not count, so that `,` alone is a field that never matches.
     pub(super) fn parse(&self, text: &str) -> Result<Field, ScheduleError> {
         let mut field = Field {
@@ -72,7 +72,7 @@ impl FieldKind {
         Ok(field)
     }
 
-    /// Reads `*`, `5`, `5-10`, each with a step such as `/2` or without.
+    /// Parses `*`, `5`, `5-10`, each with or without a step such as `/2`.
     fn parse_range(&self, text: &str) -> Option<Field> {
         let (range, step) = match text.split_once('/') {
             Some((range, step)) => (range, Some(step.parse::<u32>().ok()?)),
@@ -84,7 +84,7 @@ impl FieldKind {
         };
         let any = matches!(first, "*" | "?");
         let (first, last) = match last {
-            // The controller's parser never looks at what follows `*-`.
+            // The controller's parser ignores the text after `*-`.
             _ if any => (self.min, self.max),
             Some(last) => (self.number(first)?, self.number(last)?),
             None if step.is_some() => (self.number(first)?, self.max),
@@ -117,7 +117,7 @@ impl FieldKind {
 }
 
 impl Field {
-    /// Says whether the field matches a number below 64.
+    /// Returns whether the field matches a number below 64.
     pub(super) fn has(self, number: u32) -> bool {
         self.first_from(number) == Some(number)
     }
@@ -128,12 +128,12 @@ impl Field {
         (bits != 0).then(|| number + bits.trailing_zeros())
     }
 
-    /// Says whether the field holds a `*` or `?` without a step.
+    /// Returns whether the field contains a `*` or `?` without a step.
     pub(super) fn is_unrestricted(self) -> bool {
         self.unrestricted
     }
 
-    /// Makes 7, the other Sunday, a 0.
+    /// Changes 7, which also means Sunday, to 0.
     pub(super) fn with_sunday_first(self) -> Self {
         Self {
             bits: (self.bits & 0x7f) | (self.bits >> 7 & 1),

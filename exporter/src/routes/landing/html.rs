@@ -252,7 +252,7 @@ mod tests {
     use super::*;
     use crate::report::Report;
 
-    /// A page whose every text is `text`.
+    /// A page in which every text is `text`.
     fn page(text: &str) -> Page {
         let text = || text.to_owned();
         let resource = ResourceStatus {
