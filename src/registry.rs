@@ -1,4 +1,4 @@
-//! The registry: the resources of an application, their settings, and the plan in force.
+//! The registry: the resources of an application, their settings, and the plan in use.
 //!
 //! A [`Builder`] checks the resources that an application registers and builds a [`StateMetrics`],
 //! which holds the stores and the plan of the exposition.

@@ -60,7 +60,11 @@ impl FileWatcher {
         });
         let interval = POLL_INTERVAL_WITHOUT_EVENTS;
         let mut notifier = notifier
-            .map_err(|error| tracing::warn!("files are looked at every {interval:?}: {error}"))
+            .map_err(|error| {
+                tracing::warn!(
+                    "no file events ({error}); checking files for changes every {interval:?}"
+                )
+            })
             .ok();
         for path in &paths {
             let (watched, mode) = if path.is_dir() {

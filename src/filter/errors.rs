@@ -88,12 +88,14 @@ pub enum FilterWarning {
         /// The patterns without effect.
         covered: Vec<String>,
     },
-    /// An [`AllowlistConfig`](super::AllowlistConfig) has the resource `*`, which replaces its entries for other resources.
+    /// An [`AllowlistConfig`](super::AllowlistConfig) has the resource `*`, which replaces its entries for
+    /// other resources.
     StarResource {
         /// The resources whose lists have no effect.
         covered: Vec<String>,
     },
-    /// The end of the command-line form of an [`AllowlistConfig`](super::AllowlistConfig) has no effect, as no `]` closes it.
+    /// The end of the command-line form of an [`AllowlistConfig`](super::AllowlistConfig) has no effect,
+    /// because no `]` closes it.
     Unclosed {
         /// The text that was dropped.
         text: String,

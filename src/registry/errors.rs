@@ -67,7 +67,7 @@ pub enum BuildProblem {
         subject: String,
     },
     /// A label name that occurs twice in every sample.
-    #[error("the label `{label}` of {subject} is there already; rename one of the two")]
+    #[error("the label `{label}` of {subject} exists already; rename one of the two")]
     RepeatedLabel {
         /// The name.
         label: String,
@@ -75,7 +75,7 @@ pub enum BuildProblem {
         subject: String,
     },
     /// A family without a help text.
-    #[error("`{name}` of {resource} has no help text; say what it tells")]
+    #[error("`{name}` of {resource} has no help text; describe what it measures")]
     MissingHelp {
         /// The family.
         name: String,

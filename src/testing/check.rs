@@ -32,13 +32,13 @@ pub enum Problem {
     #[error(transparent)]
     Build(#[from] BuildProblem),
     /// A counter whose name does not end as OpenMetrics requires.
-    #[error("the counter `{family}` has to end in `_total`")]
+    #[error("the counter `{family}` must end in `_total`")]
     CounterWithoutTotal {
         /// Its name.
         family: String,
     },
     /// An info family whose name does not end as OpenMetrics requires.
-    #[error("the info family `{family}` has to end in `_info`")]
+    #[error("the info family `{family}` must end in `_info`")]
     InfoWithoutSuffix {
         /// Its name.
         family: String,
@@ -75,7 +75,7 @@ pub enum Problem {
         other: String,
     },
     /// A label name that Prometheus reserves.
-    #[error("the label `{label}` of `{family}` is one that Prometheus keeps for itself; rename it")]
+    #[error("the label `{label}` of `{family}` is reserved by Prometheus; rename it")]
     ReservedLabel {
         /// The family.
         family: String,

@@ -506,8 +506,8 @@ fn the_check_finds_what_a_scraper_or_a_linter_would() {
     metrics.feed::<Node>().unwrap().apply_object(&node);
     let message = failure(|| assert_valid(&metrics));
     for part in [
-        "counter `restarts` has to end in `_total`",
-        "info family `facts` has to end in `_info`",
+        "counter `restarts` must end in `_total`",
+        "info family `facts` must end in `_info`",
         "`pods_total` ends in `_total`, which is for counters",
         "`pods_count` ends in `_count`",
         "`job:pods` has a `:`",

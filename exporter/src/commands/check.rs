@@ -37,7 +37,7 @@ pub(super) enum CheckError {
     Stdin,
     #[error("{file}: {}", counted(*errors, "error"))]
     Errors { file: String, errors: usize },
-    #[error("{file}: {}, which --strict takes as errors", counted(*warnings, "warning"))]
+    #[error("{file}: {}, which --strict treats as errors", counted(*warnings, "warning"))]
     Strict { file: String, warnings: usize },
     #[error("some objects could not be read; see above")]
     Skipped,
@@ -133,7 +133,7 @@ fn write_report(
         );
         writeln!(
             err,
-            "note: {samples} left out, since others have the same labels; add labels that tell them apart"
+            "note: {samples} dropped because others have the same labels; add labels that distinguish them"
         )?;
     }
     for own in &report.unread {

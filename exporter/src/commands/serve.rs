@@ -179,10 +179,7 @@ impl Program {
             Err(error) => Err(error.into()),
         };
         match applied {
-            Ok(()) => tracing::info!(
-                "configuration read again: {}",
-                self.app.instance().summary()
-            ),
+            Ok(()) => tracing::info!("configuration reloaded: {}", self.app.instance().summary()),
             Err(error) => tracing::error!("the changed configuration is not used: {error}"),
         }
     }

@@ -19,7 +19,7 @@ pub(super) async fn live(State(app): State<Arc<AppState>>) -> Response {
     } else {
         (
             StatusCode::SERVICE_UNAVAILABLE,
-            "the stores are not fed any more\n",
+            "the source has stopped, so the stores receive no changes\n",
         )
             .into_response()
     }

@@ -147,7 +147,7 @@ fn unknown_keys_are_warnings_or_errors_where_the_check_is_strict() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         output.stderr,
-        format!("error: {line}\nError: -: 1 warning, which --strict takes as errors\n")
+        format!("error: {line}\nError: -: 1 warning, which --strict treats as errors\n")
     );
 }
 

@@ -154,7 +154,7 @@ fn a_kubeconfig_with_another_token_is_used_without_a_new_list() {
     directory.write("config", &config("second"));
     eventually("the change is seen", || {
         let log = exporter.log();
-        (log.contains("configuration read again") && log.contains("credentials")).then_some(())
+        (log.contains("configuration reloaded") && log.contains("credentials")).then_some(())
     });
     api.cut();
     accepts(&api, "the second token", bearer("second"));

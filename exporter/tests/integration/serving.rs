@@ -245,7 +245,7 @@ fn a_missing_config_is_an_error_unless_it_may_come_later() {
         "--continue-without-config",
         "--resources=pods",
     ]);
-    exporter.tells("going on with the flags alone");
+    exporter.tells("continuing with the flags alone");
     assert!(!exporter.metrics("").contains("kube_node_info{"));
     let reloaded = format!("{RELOADED}{path}\",type=\"config\"}}");
     assert_eq!(exporter.own(&reloaded), None, "all is as it should be");

@@ -45,6 +45,6 @@ pub(crate) enum ScheduleError {
         name: String,
     },
     /// Both the object and the schedule name a time zone.
-    #[error("time zone is set twice; leave out the one in front of the schedule")]
+    #[error("time zone is set twice; remove the one at the start of the schedule")]
     TwoTimeZones,
 }

@@ -50,8 +50,8 @@ fn every_problem_is_reported_at_once_and_named() {
         "`1st` of configmaps is not a metric name",
         "`repeats` of configmaps has no help text",
         "`b-c` of repeats is not a label name",
-        "the label `a` of repeats is there already",
-        "the label `namespace` of repeats is there already",
+        "the label `a` of repeats exists already",
+        "the label `namespace` of repeats exists already",
         "`kube_configmap_info` of configmaps and of configmaps differ in their type",
         "`kube_configmap_created` of configmaps and of namespaces differ in their help",
     ] {

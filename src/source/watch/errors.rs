@@ -62,7 +62,9 @@ pub enum WatchProblem {
         known: String,
     },
     /// The registry refuses the metrics of the watch, usually because it has those of another one.
-    #[error("cannot register the metrics of the watch: {0}; use a separate registry for each watch")]
+    #[error(
+        "cannot register the metrics of the watch: {0}; use a separate registry for each watch"
+    )]
     Registry(prometheus::Error),
 }
 

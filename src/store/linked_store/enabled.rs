@@ -1,4 +1,4 @@
-//! Linked stores that follow the configuration in force.
+//! Linked stores that follow the current configuration.
 
 use std::any::Any;
 

@@ -436,7 +436,7 @@ async fn configured_families_of_a_built_in_kind_come_and_go_without_a_gap() {
     assert_eq!(before.len(), 12);
     server.clear_log();
 
-    // A slow list: what is there already is served all the while.
+    // A slow list: what exists already is served all the while.
     server.fault(On::StreamingList, "configmaps", 1, Fault::Slow(200));
     running
         .metrics
