@@ -171,17 +171,20 @@ impl DefinitionMetrics {
         Ok(Self {
             added: events(
                 "add_events_total",
-                "Definitions of custom resources that came.",
+                "CustomResourceDefinitions that were added.",
             )?,
             updated: events(
                 "update_events_total",
-                "Definitions of custom resources that changed.",
+                "CustomResourceDefinitions that changed.",
             )?,
             deleted: events(
                 "delete_events_total",
-                "Definitions of custom resources that went.",
+                "CustomResourceDefinitions that were deleted.",
             )?,
-            known: IntGauge::new(name("cache"), "Definitions of custom resources known now.")?,
+            known: IntGauge::new(
+                name("cache"),
+                "Current number of CustomResourceDefinitions.",
+            )?,
         })
     }
 
@@ -217,32 +220,44 @@ impl Collector for DefinitionMetrics {
 impl Figures {
     pub(crate) fn new() -> Result<Self, Error> {
         Ok(Self {
-            objects: gauges("objects", "Objects stored.", &["resource"])?,
-            series: gauges("series", "Series stored.", &["resource"])?,
-            bytes: gauges("store_bytes", "Memory the store holds.", &["resource"])?,
+            objects: gauges(
+                "objects",
+                "Objects in the store of the resource.",
+                &["resource"],
+            )?,
+            series: gauges(
+                "series",
+                "Series in the store of the resource.",
+                &["resource"],
+            )?,
+            bytes: gauges(
+                "store_bytes",
+                "Memory of the store of the resource, in bytes.",
+                &["resource"],
+            )?,
             decode_errors: counters(
                 "decode_errors_total",
-                "Objects that did not decode and have no samples.",
+                "Objects that have no samples because they did not decode.",
                 &["resource", "reason"],
             )?,
             stale: counters(
                 "stale_events_total",
-                "Events ignored because a newer version of the object was stored.",
+                "Events that were ignored because a newer version of the object is stored.",
                 &["resource"],
             )?,
             duplicates: counters(
                 "duplicate_samples_total",
-                "Samples dropped because their object had an equal series already.",
+                "Samples that were dropped because the object already had the series.",
                 &["resource"],
             )?,
             panics: counters(
                 "generator_panics_total",
-                "Families of an object without samples, or base labels without a value, because their code panicked.",
+                "Families of objects without samples, or base labels without a value, because of a panic.",
                 &["resource"],
             )?,
             unread: counters(
                 "custom_resource_errors_total",
-                "Values of objects that a family of a configuration could not read.",
+                "Unreadable values of a family of the Custom Resource State configuration.",
                 &["resource", "family"],
             )?,
         })

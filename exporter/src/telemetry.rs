@@ -59,7 +59,7 @@ impl Telemetry {
         ];
         let build_info = own(
             "build_info",
-            "Always 1; the labels tell how the program was built.",
+            "Always 1; the labels are the version and the build of the exporter.",
         );
         let build_info = GaugeVec::new(build_info, &build.map(|(name, _)| name))?;
         build_info
@@ -70,19 +70,19 @@ impl Telemetry {
         registry.register(Box::new(
             prometheus::process_collector::ProcessCollector::for_self(),
         ))?;
-        let durations = "Time from a scrape's request to the end of its answer.";
+        let durations = "Time from the request of a scrape to the end of the response, in seconds.";
         let durations = HistogramOpts::new("http_request_duration_seconds", durations);
         let file = &["filename", "type"];
-        let cut = "Connections closed from our side, by reason.";
+        let cut = "Connections that the exporter closed, by reason.";
         let telemetry = Self {
             durations: HistogramVec::new(durations, &["handler", "method"])?,
             servers: ServerMetrics {
                 connections: IntGaugeVec::new(
-                    own("http_connections", "Open connections."),
+                    own("http_connections", "Open connections of the server."),
                     &["server"],
                 )?,
                 answering: IntGaugeVec::new(
-                    own("http_answering", "Connections with an answer on its way."),
+                    own("http_answering", "Connections with a response in progress."),
                     &["server"],
                 )?,
                 cut: IntCounterVec::new(
@@ -93,21 +93,21 @@ impl Telemetry {
             config_hash: GaugeVec::new(
                 own(
                     "config_hash",
-                    "The first six bytes of the MD5 sum of the file in use.",
+                    "First six bytes of the MD5 sum of the configuration file in use.",
                 ),
                 file,
             )?,
             reload_successful: IntGaugeVec::new(
                 own(
                     "last_config_reload_successful",
-                    "1 where the file as it is now is in use.",
+                    "1 if the current content of the configuration file is in use, otherwise 0.",
                 ),
                 file,
             )?,
             reload_time: GaugeVec::new(
                 own(
                     "last_config_reload_success_timestamp_seconds",
-                    "Unix time at which the file in use was read.",
+                    "Unix time when the configuration file in use was read, in seconds.",
                 ),
                 file,
             )?,

@@ -216,7 +216,7 @@ fn section(text: &mut String, entry: &CatalogueEntry) {
         family.stability().as_str()
     );
     if family.opt_in() {
-        text.push_str(", only where an opt-in list names it");
+        text.push_str(", only if an opt-in list names it");
     }
     if let Some(version) = family.deprecated_since() {
         let _ = write!(text, ", deprecated since {version}");
@@ -227,7 +227,7 @@ fn section(text: &mut String, entry: &CatalogueEntry) {
         return;
     };
     if reads.len() == 0 {
-        text.push_str("- reads nothing but the identity\n");
+        text.push_str("- reads only the identity\n");
     } else {
         let _ = writeln!(text, "- reads {}", code(reads));
     }
@@ -278,7 +278,7 @@ mod tests {
              Always 1: the cluster role exists.\n\n\
              - type gauge, stability ALPHA\n\
              - labels `clusterrole`\n\
-             - reads nothing but the identity\n\n\
+             - reads only the identity\n\n\
              # endpoints\n\n\
              The families of Endpoints in `v1`, namespaced, off by default.\n\
              Every sample starts with `namespace`, `endpoint`.\n\n\
@@ -292,7 +292,7 @@ mod tests {
              Every sample starts with `namespace`, `pod`, `uid`.\n\n\
              ## kube_pod_nodeselectors\n\n\
              Always 1; the labels are those that a node must have to run the pod.\n\n\
-             - type gauge, stability ALPHA, only where an opt-in list names it\n\
+             - type gauge, stability ALPHA, only if an opt-in list names it\n\
              - labels `namespace`, `pod`, `uid`, `nodeselector_*`\n\
              - reads `spec.nodeSelector`\n"
         );

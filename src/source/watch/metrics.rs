@@ -81,41 +81,48 @@ impl WatchMetrics {
     pub(super) fn new() -> Result<Self, prometheus::Error> {
         let latency = HistogramOpts::new(
             "kube_state_metrics_update_latency_seconds",
-            "Time from the arrival of an event to its samples in the store.",
+            "Time from the arrival of an event until its samples are stored, in seconds.",
         );
         let latency = latency.buckets(LATENCY_BUCKETS.to_vec());
         Ok(Self {
             lists: counters(
                 "list_total",
-                "List requests, every page counted, by result.",
+                "List requests, including each page, by result (success or error).",
                 &["resource", "result"],
             )?,
             watches: counters(
                 "watch_total",
-                "Watch requests, streaming lists among them, by result.",
+                "Watch requests, including streaming lists, by result (success or error).",
                 &["resource", "result"],
             )?,
             list_objects: gauges(
                 "list_objects",
-                "Objects the last list took, where the number of objects is limited.",
+                "Objects of the last list; absent without an object limit.",
                 &["resource"],
             )?,
             list_limit: gauges(
                 "list_objects_limit",
-                "Most objects a list takes, where the number of objects is limited.",
+                "Maximum number of objects of a list; absent without an object limit.",
                 &["resource"],
             )?,
             shard_ordinal: gauges(
                 "shard_ordinal",
-                "Index of the own shard, counted from 0.",
+                "Zero-based index of this shard.",
                 &["shard_ordinal"],
             )?,
-            total_shards: IntGauge::new("kube_state_metrics_total_shards", "Number of shards.")?,
-            events: counters("events_total", "Events of watches.", &["resource", "event"])?,
+            total_shards: IntGauge::new(
+                "kube_state_metrics_total_shards",
+                "Number of shards of the set.",
+            )?,
+            events: counters(
+                "events_total",
+                "Events of watches, by type.",
+                &["resource", "event"],
+            )?,
             latency: HistogramVec::new(latency, &["resource"])?,
             relists: counters(
                 "relists_total",
-                "Complete lists after the first.",
+                "Complete lists after the first list.",
                 &["resource"],
             )?,
             definitions: DefinitionMetrics::new()?,
@@ -123,12 +130,12 @@ impl WatchMetrics {
                 figures: Figures::new()?,
                 synced: gauges(
                     "synced",
-                    "1 where all objects are known and changes are followed, else 0.",
+                    "1 if the resource has a complete list and receives changes, otherwise 0.",
                     &["resource"],
                 )?,
                 failing: gauges(
                     "failing",
-                    "1 for the reason why a resource cannot be followed now; absent where it can.",
+                    "1 for the reason why the list or watch of the resource currently fails; absent otherwise.",
                     &["resource", "reason"],
                 )?,
                 ready_without: gauges(
@@ -148,7 +155,7 @@ impl WatchMetrics {
                 age: GaugeVec::new(
                     options(
                         "last_event_age_seconds",
-                        "Time since the last event or bookmark; the longest of its namespaces.",
+                        "Time since the last event or bookmark, in seconds; the maximum over namespaces.",
                     ),
                     &["resource"],
                 )?,

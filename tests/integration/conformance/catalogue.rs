@@ -155,16 +155,16 @@ fn index(families: &[CatalogueEntry]) -> String {
     let defaults = BuiltIn::defaults().count();
     let mut text = format!(
         "# Metric families\n\n\
-         {} families of {} resources, {defaults} of which are on by default. A page lists the \
+         {} families of {} resources, {defaults} of which are enabled by default. A page lists the \
          families of a resource\nin the order of the exposition, with their labels, the fields \
-         they read and what they tell.\n\n\
-         - A label `label_*`, `annotation_*` and so on stands for many, whose names come from the \
-         objects.\n\
-         - `STABLE` families keep their names and labels, `ALPHA` ones may change with any \
+         that they read and their help texts.\n\n\
+         - A label such as `label_*` or `annotation_*` means several labels, whose names come from \
+         the objects.\n\
+         - `STABLE` families keep their names and labels, `ALPHA` families may change in any \
          release.\n\
          - Names, labels and values are those of [kube-state-metrics]\
          (https://github.com/kubernetes/kube-state-metrics) 2.20.\n\
-         - [Questions people ask](../queries.md) shows queries over them.\n\n\
+         - [Queries](../queries.md) has examples.\n\n\
          | resource | kind | scope | families | default |\n|---|---|---|---|---|\n",
         families.len(),
         BuiltIn::ALL.len(),

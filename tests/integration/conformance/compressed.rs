@@ -111,7 +111,7 @@ fn every_reader_takes_a_compressed_exposition() {
     let readers = [
         tool("gzip", &["--version"], "gzip").map(arguments(&["-dc"])),
         tool("python3", &["--version"], "python3").map(arguments(&["-c", PYTHON])),
-        tool("go", &["version"], "go").map(go),
+        tool("go", &["version"], "go").map(run_go),
     ];
     for format in [Format::Text, Format::OpenMetrics] {
         let plain = bytes(&metrics, format, Encoding::Identity);

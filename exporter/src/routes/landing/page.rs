@@ -39,7 +39,7 @@ const MAIN_LINKS: &[Link] = &[
     LIVE,
     Link {
         path: "/healthz",
-        about: "the same",
+        about: "the same as /livez",
     },
 ];
 
@@ -64,17 +64,17 @@ const TELEMETRY_LINKS: &[Link] = &[
     },
     Link {
         path: "/debug/log-level",
-        about: "what is logged; PUT another level",
+        about: "the log level; change it with PUT",
     },
 ];
 
 const READY: Link = Link {
     path: "/readyz?verbose",
-    about: "whether every resource is there",
+    about: "readiness, with the state of every resource",
 };
 const LIVE: Link = Link {
     path: "/livez",
-    about: "whether the exporter works",
+    about: "whether the exporter is running",
 };
 
 // === impl Page ===
