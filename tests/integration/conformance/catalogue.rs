@@ -142,7 +142,7 @@ fn the_documents_are_up_to_date() {
 #[test]
 fn the_readme_has_the_numbers_of_families_and_resources() {
     let text = golden::read("README.md");
-    let marker = " resources**, and families for your own kinds";
+    let marker = " resources**, and families for your custom resources";
     let (before, after) = text.split_once(marker).unwrap();
     let (before, _) = before.rsplit_once("**").unwrap();
     let (families, resources) = (catalogue().len(), BuiltIn::ALL.len());
