@@ -253,10 +253,10 @@ mod tests {
     fn the_table_aligns_its_columns() {
         assert_eq!(
             table(&entries(&["kube_secret_info", "kube_pod_nodeselectors"])),
-            "pods     kube_pod_nodeselectors  gauge     ALPHA      opt-in  Always 1; the labels are \
-             those that a node must have to run the pod.\n\
-             secrets  kube_secret_info        gauge     STABLE             Always 1: the secret \
-             exists.\n"
+            "pods     kube_pod_nodeselectors  gauge     ALPHA      opt-in  Always 1 for each pod; \
+             `nodeselector_*` are the node labels that its node selector requires.\n\
+             secrets  kube_secret_info        gauge     STABLE             Always 1 for each \
+             secret.\n"
         );
         assert_eq!(table(&[]), "");
     }
@@ -275,7 +275,7 @@ mod tests {
              default.\n\
              Every sample starts with `clusterrole`.\n\n\
              ## kube_clusterrole_info\n\n\
-             Always 1: the cluster role exists.\n\n\
+             Always 1 for each ClusterRole.\n\n\
              - type gauge, stability ALPHA\n\
              - labels `clusterrole`\n\
              - reads only the identity\n\n\
@@ -283,7 +283,7 @@ mod tests {
              The families of Endpoints in `v1`, namespaced, off by default.\n\
              Every sample starts with `namespace`, `endpoint`.\n\n\
              ## kube_endpoint_ports\n\n\
-             Always 1 for each port, whether or not any address stands behind it.\n\n\
+             Always 1 for each port of an Endpoints object, with or without addresses.\n\n\
              - type gauge, stability STABLE, deprecated since v2.14.0\n\
              - labels `namespace`, `endpoint`, `port_name`, `port_protocol`, `port_number`\n\
              - reads `subsets.ports.name`, `subsets.ports.protocol`, `subsets.ports.port`\n\n\
@@ -291,7 +291,8 @@ mod tests {
              The families of Pod in `v1`, namespaced, on by default.\n\
              Every sample starts with `namespace`, `pod`, `uid`.\n\n\
              ## kube_pod_nodeselectors\n\n\
-             Always 1; the labels are those that a node must have to run the pod.\n\n\
+             Always 1 for each pod; `nodeselector_*` are the node labels that its node selector \
+             requires.\n\n\
              - type gauge, stability ALPHA, only if an opt-in list names it\n\
              - labels `namespace`, `pod`, `uid`, `nodeselector_*`\n\
              - reads `spec.nodeSelector`\n"
@@ -310,7 +311,7 @@ mod tests {
                 "stability": "STABLE",
                 "optIn": false,
                 "deprecatedSince": null,
-                "help": "How often the container was restarted.",
+                "help": "Number of restarts of the container, which rises in a CrashLoopBackOff; absent until the container has a status.",
                 "resource": "pods",
                 "default": true,
                 "apiVersion": "v1",
