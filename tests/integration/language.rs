@@ -42,6 +42,7 @@ const SKIPPED: &[&str] = &[
     "target",
     "tests/conformance",
     "tests/golden",
+    "tests/published",
     "tests/integration/language.rs",
 ];
 

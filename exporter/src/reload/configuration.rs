@@ -90,7 +90,7 @@ impl Configuration {
         let file = match file.transpose() {
             Ok(file) => file,
             Err(error) if running.is_none() && may_be_missing => {
-                tracing::warn!("{error}; going on with the flags alone");
+                tracing::warn!("{error}; continuing with the flags alone");
                 None
             }
             Err(error) => return Err(error),

@@ -207,7 +207,7 @@ fn difference(expected: &[String], actual: &[String]) -> String {
     text
 }
 
-/// The lines of an alternative: a list of them, or a case of its own.
+/// The lines of an alternative: a list of them, or a separate case.
 fn lines(alternative: &Value) -> Vec<String> {
     let lines = alternative.as_array().or(alternative["samples"].as_array());
     let lines = lines.into_iter().flatten();

@@ -86,7 +86,7 @@ fn examples_yield_their_golden_expositions() {
         let expected = std::fs::read_to_string(&path).unwrap_or_default();
         assert_eq!(
             report.exposition, expected,
-            "{name}; UPDATE_GOLDEN=1 writes it anew"
+            "{name}; UPDATE_GOLDEN=1 writes it again"
         );
     }
 }
