@@ -43,7 +43,7 @@ pub(super) fn page(args: &ManArgs, definition: Command) -> Result<Vec<u8>, ManEr
     };
     let mut page = Vec::new();
     Man::new(with_manual(command)).render(&mut page)?;
-    // The text after the help has no heading of its own.
+    // The text after the help has no heading.
     let page = String::from_utf8_lossy(&page);
     Ok(page
         .replace(".SH EXTRA\nExamples:\n", ".SH EXAMPLES\n")
