@@ -69,7 +69,7 @@ struct User {
 
 /// Why there is no review.
 enum ReviewError {
-    /// The API server does not answer, or has trouble of its own.
+    /// The API server does not answer, or fails.
     Unanswered(String),
     /// The API server does not accept the request for a review.
     Rejected(String),

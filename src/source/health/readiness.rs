@@ -23,7 +23,7 @@ use crate::errors::debug_is_display;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReadinessPolicy {
-    /// Ready when the first list of every resource is complete or refused (403 or 404) and at least
+    /// Ready when the first list of every resource has synced or is refused (403 or 404) and at least
     /// one is complete, and from then on.
     ///
     /// A watch has a deadline for resources that fail, `WatchBuilder::readiness_deadline`.

@@ -1,4 +1,4 @@
-//! The log: what is said, how often, and of how many resources at once.
+//! The log: what is logged, how often, and of how many resources at once.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,7 +24,7 @@ impl std::io::Write for Log {
 }
 
 impl Log {
-    /// A log that takes what is said while the guard lives.
+    /// A log that takes what is logged while the guard lives.
     pub(super) fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let writer = log.clone();
