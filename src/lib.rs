@@ -111,8 +111,6 @@
 )]
 
 #[cfg(feature = "custom-resources")]
-pub mod check;
-#[cfg(feature = "custom-resources")]
 pub mod custom_resources;
 mod decode;
 #[cfg(feature = "custom-resources")]

@@ -5,6 +5,8 @@
 
 mod builder;
 #[cfg(feature = "custom-resources")]
+pub mod check;
+#[cfg(feature = "custom-resources")]
 mod configured;
 mod current_plan;
 #[cfg(feature = "custom-resources")]

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 /// A broken value costs only the sample concerned.
 ///
 /// ```
-/// use kube_state_metrics::check::check;
+/// use kube_state_metrics::registry::check::check;
 /// use serde_json::json;
 ///
 /// let report = check("

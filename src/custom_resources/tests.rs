@@ -4,9 +4,9 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
 use super::*;
-use crate::check::{check, check_as};
 use crate::exposition::{ExpositionFilter, Format};
 use crate::registry::ResourceChanges;
+use crate::registry::check::{check, check_as};
 use crate::resource::Scope;
 use crate::store::AnyStore;
 use crate::{BuiltIn, StateMetrics};

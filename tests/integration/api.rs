@@ -85,9 +85,7 @@ fn the_root_has_at_most_twenty_names() {
     let mut names = Vec::new();
     for item in root.items {
         match item {
-            syn::Item::Mod(module)
-                if matches!(module.vis, syn::Visibility::Public(_)) && !is_text(&module) =>
-            {
+            syn::Item::Mod(module) if matches!(module.vis, syn::Visibility::Public(_)) => {
                 names.push(module.ident.to_string());
             }
             syn::Item::Use(item) if matches!(item.vis, syn::Visibility::Public(_)) => {
@@ -98,16 +96,6 @@ fn the_root_has_at_most_twenty_names() {
     }
     assert!(names.contains(&"StateMetrics".to_owned()), "{names:?}");
     assert!(names.len() <= 20, "{} names: {names:?}", names.len());
-}
-
-/// Whether a module exists for rustdoc only, as the guides do.
-fn is_text(module: &syn::ItemMod) -> bool {
-    let conditions = module.attrs.iter().filter_map(|attribute| {
-        let list = attribute.meta.require_list().ok()?;
-        list.path.is_ident("cfg").then(|| list.tokens.to_string())
-    });
-    let mut conditions = conditions.map(|condition| condition.replace(' ', ""));
-    conditions.any(|condition| condition == "all(doc,not(doctest))")
 }
 
 fn exported(tree: &syn::UseTree, names: &mut Vec<String>) {

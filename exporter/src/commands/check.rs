@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use kube_state_metrics::check::{CheckReport, check_as};
 use kube_state_metrics::custom_resources::Config;
+use kube_state_metrics::registry::check::{CheckReport, check_as};
 use kube_state_metrics::source::manifests::ManifestSource;
 
 use super::format::MetricsFormat;

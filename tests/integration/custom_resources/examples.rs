@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use kube_state_metrics::check::check;
 use kube_state_metrics::custom_resources::ConfigProblem;
+use kube_state_metrics::registry::check::check;
 use kube_state_metrics::source::manifests::ManifestSource;
 
 /// The configurations of a directory, without the objects beside them.

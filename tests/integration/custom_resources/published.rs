@@ -7,8 +7,8 @@
 
 use std::path::{Path, PathBuf};
 
-use kube_state_metrics::check::{CheckReport, check, check_as};
 use kube_state_metrics::exposition::Format;
+use kube_state_metrics::registry::check::{CheckReport, check, check_as};
 use kube_state_metrics::source::manifests::ManifestSource;
 use serde_json::Value;
 

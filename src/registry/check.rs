@@ -12,7 +12,7 @@ use crate::registry::StateMetrics;
 /// The result of a check.
 ///
 /// ```
-/// use kube_state_metrics::check::check;
+/// use kube_state_metrics::registry::check::check;
 ///
 /// let report = check("spec: { resources: 1 }", []);
 /// assert!(!report.is_ok(false) && !report.errors.is_empty() && report.exposition.is_empty());
@@ -47,7 +47,7 @@ impl CheckReport {
 /// Definitions of custom resources among the objects state the scope and names of their kinds.
 ///
 /// ```
-/// use kube_state_metrics::check::check;
+/// use kube_state_metrics::registry::check::check;
 /// use serde_json::json;
 ///
 /// let widget = json!({ "apiVersion": "acme.dev/v1", "kind": "Widget", "spec": { "size": 3 } });
@@ -72,7 +72,7 @@ pub fn check(config: &str, objects: impl IntoIterator<Item = Value>) -> CheckRep
 ///
 /// ```
 /// use kube_state_metrics::exposition::Format;
-/// use kube_state_metrics::check::check_as;
+/// use kube_state_metrics::registry::check::check_as;
 ///
 /// let report = check_as(Format::OpenMetrics, "spec: { resources: [] }", []);
 /// assert!(report.is_ok(true));
