@@ -9,6 +9,7 @@
 mod apiserver;
 pub(crate) mod exposition;
 pub(crate) mod golden;
+pub(crate) mod reference;
 pub(crate) mod tools;
 
 #[cfg(feature = "watch")]

@@ -3,8 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use kube_state_metrics::custom_resources::ConfigProblem;
-use kube_state_metrics::registry::check::check;
+use kube_state_metrics::exposition::Format;
+use kube_state_metrics::registry::check::{check, check_as};
 use kube_state_metrics::source::manifests::ManifestSource;
+
+use crate::support::exposition;
+use crate::support::reference::assert_reference_reads;
 
 /// The configurations of a directory, without the objects beside them.
 fn examples() -> Vec<PathBuf> {
@@ -69,11 +73,16 @@ fn examples_yield_their_golden_expositions() {
         let objects = example.with_extension("objects.yaml");
         let (objects, problems) = ManifestSource::new([objects]).objects();
         assert!(problems.is_empty(), "{name}: {problems:?}");
+        let openmetrics = check_as(Format::OpenMetrics, &config, objects.clone()).exposition;
+        let families = exposition::read(openmetrics.as_bytes(), Format::OpenMetrics);
+        let families = families.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_reference_reads(&openmetrics, &families);
         let report = check(&config, objects);
         assert!(report.is_ok(false), "{name}: {:?}", report.errors);
         // Help texts that name the kind, as published configurations have them.
         let differs = ["crossplane-info", "flux-resource-info"].contains(&name.as_str());
-        let is_expected = |own: &ConfigProblem| own.message.starts_with("the help of the family `");
+        let is_expected =
+            |warning: &ConfigProblem| (warning.message).starts_with("the help of the family `");
         let warnings = &report.warnings;
         assert_eq!(warnings.is_empty(), !differs, "{name}: {warnings:?}");
         assert!(warnings.iter().all(is_expected), "{name}: {warnings:?}");

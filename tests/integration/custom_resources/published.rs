@@ -13,6 +13,7 @@ use kube_state_metrics::source::manifests::ManifestSource;
 use serde_json::Value;
 
 use crate::support::exposition;
+use crate::support::reference::assert_reference_reads;
 use crate::support::tools::Directory;
 
 /// A file of tests/published.
@@ -68,7 +69,8 @@ impl Published {
         for (warning, expected) in warnings.iter().zip(expected) {
             assert!(warning.contains(expected), "{name}: {warning}");
         }
-        let unread = (report.unread.iter()).map(|own| format!("{} {}", own.family, own.count));
+        let unread =
+            (report.unread.iter()).map(|errors| format!("{} {}", errors.family, errors.count));
         let unread: Vec<_> = unread.collect();
         assert_eq!(unread, self.comments("unread"), "{name}");
         assert!(report.ignored.is_empty(), "{name}: {:?}", report.ignored);
@@ -119,6 +121,9 @@ fn configurations_of_published_shapes_load_and_yield_the_right_samples() {
             let families = exposition::read(report.exposition.as_bytes(), format);
             let families = families.unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!(!families.is_empty(), "{name}");
+            if format == Format::OpenMetrics {
+                assert_reference_reads(&report.exposition, &families);
+            }
         }
     }
 }

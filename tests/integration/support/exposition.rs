@@ -3,7 +3,8 @@
 //! It follows [Prometheus text 0.0.4](https://prometheus.io/docs/instrumenting/exposition_formats/)
 //! and [OpenMetrics 1.0](https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md),
 //! and asks for more where kube-state-metrics promises more: help, type and samples of a family
-//! follow each other, no family is empty, and numbers have one spelling.
+//! follow each other, no family is empty, and numbers have one spelling. Of OpenMetrics it knows also the names that
+//! a family reserves, and the groups of samples in a state set.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,6 +47,7 @@ pub(crate) fn read(text: &[u8], format: Format) -> Result<Vec<ReadFamily>, Strin
         families: Vec::new(),
         names: BTreeSet::new(),
         series: BTreeSet::new(),
+        groups: Vec::new(),
     };
     let mut lines = body.split_terminator('\n').peekable();
     while let Some(line) = lines.next() {
@@ -70,8 +72,11 @@ pub(crate) fn read(text: &[u8], format: Format) -> Result<Vec<ReadFamily>, Strin
 struct Reader {
     format: Format,
     families: Vec<ReadFamily>,
+    /// The names of families, and in OpenMetrics those that their types reserve.
     names: BTreeSet<String>,
     series: BTreeSet<(String, BTreeMap<String, String>)>,
+    /// The groups of the current state set: labels without that of the state.
+    groups: Vec<BTreeMap<String, String>>,
 }
 
 impl Reader {
@@ -96,9 +101,16 @@ impl Reader {
         if !kinds.contains(&kind) {
             return Err(format!("{name} has the unknown type {kind:?}"));
         }
-        if !is_name(name, ":_") || !self.names.insert(name.into()) {
+        let reserved: &[&str] = match (self.format, kind) {
+            (Format::OpenMetrics, "counter") => &["", "_total", "_created"],
+            (Format::OpenMetrics, "info") => &["", "_info"],
+            _ => &[""],
+        };
+        let mut reserved = reserved.iter().map(|suffix| format!("{name}{suffix}"));
+        if !is_name(name, ":_") || !reserved.all(|name| self.names.insert(name)) {
             return Err(format!("{name:?} is not a name, or there twice"));
         }
+        self.groups.clear();
         self.families.push(ReadFamily {
             name: name.into(),
             kind: kind.into(),
@@ -130,6 +142,18 @@ impl Reader {
             return Err("a value the type does not have");
         }
         let labels: BTreeMap<_, _> = sample.labels.iter().cloned().collect();
+        if family.kind == "stateset" {
+            let mut group = labels.clone();
+            if group.remove(&family.name).is_none() {
+                return Err("a state set without the label of its state");
+            }
+            if self.groups.last() != Some(&group) {
+                if self.groups.contains(&group) {
+                    return Err("a group whose samples do not follow each other");
+                }
+                self.groups.push(group);
+            }
+        }
         if labels.len() != sample.labels.len() {
             return Err("a label that is there twice");
         }
@@ -323,6 +347,30 @@ fn the_reader_refuses_what_breaks_a_rule() {
         (
             "# HELP a A.\n# TYPE a info\na_info 0\n# EOF\n",
             "does not have",
+        ),
+        (
+            "# HELP a A.\n# TYPE a stateset\na{b=\"x\"} 0\n# EOF\n",
+            "without the label of its state",
+        ),
+        (
+            "# HELP a A.\n# TYPE a stateset\na{a=\"x\",b=\"1\"} 0\na{a=\"x\",b=\"2\"} 0\n\
+             a{a=\"y\",b=\"1\"} 1\n# EOF\n",
+            "do not follow each other",
+        ),
+        (
+            "# HELP a A.\n# TYPE a counter\na_total 0\n\
+             # HELP a_created A.\n# TYPE a_created gauge\na_created 0\n# EOF\n",
+            "there twice",
+        ),
+        (
+            "# HELP a_total A.\n# TYPE a_total unknown\na_total 0\n\
+             # HELP a A.\n# TYPE a counter\na_total 0\n# EOF\n",
+            "there twice",
+        ),
+        (
+            "# HELP a_info A.\n# TYPE a_info gauge\na_info{b=\"1\"} 1\n\
+             # HELP a A.\n# TYPE a info\na_info 1\n# EOF\n",
+            "there twice",
         ),
     ] {
         let error = read(text.as_bytes(), Format::OpenMetrics).unwrap_err();

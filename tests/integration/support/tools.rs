@@ -4,7 +4,14 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+/// An environment variable with programs, separated by commas, that tests must not skip.
+const REQUIRED: &str = "REQUIRED_TOOLS";
+
 /// A program, or none with a remark that nothing was judged.
+///
+/// # Panics
+///
+/// If the program is missing although [`REQUIRED`] names it.
 pub(crate) fn tool(program: &str, arguments: &[&str], what: &str) -> Option<Command> {
     let probe = Command::new(program)
         .args(arguments)
@@ -13,6 +20,12 @@ pub(crate) fn tool(program: &str, arguments: &[&str], what: &str) -> Option<Comm
     if probe.is_ok_and(|output| output.status.success()) {
         return Some(Command::new(program));
     }
+    let required = std::env::var(REQUIRED).unwrap_or_default();
+    let is_required = required.split(',').any(|name| name.trim() == program);
+    assert!(
+        !is_required,
+        "{what} is not installed, but {REQUIRED} names `{program}`"
+    );
     // Not `eprintln!`, which the test harness keeps to itself.
     let _ = writeln!(std::io::stderr(), "skipped: {what} is not installed");
     None
