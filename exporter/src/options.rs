@@ -75,8 +75,8 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new), and if a configuration of custom resources that is not in use yet has
-    /// an error.
+    /// As [`new`](Self::new), and if a configuration of custom resources that replaces another one
+    /// has an error.
     pub(crate) fn reload(
         &self,
         flags: &Flags,

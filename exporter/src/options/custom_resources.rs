@@ -74,7 +74,7 @@ impl CustomResources {
 
     /// The text of the configuration.
     pub(super) fn text(&self) -> Option<&str> {
-        self.config.as_ref().map(|own| own.text.as_str())
+        (self.config.as_ref()).map(|configured| configured.text.as_str())
     }
 
     /// Warns of options that leave no metrics.
@@ -94,8 +94,8 @@ impl CustomResources {
 impl Configured {
     /// Parses a configuration and collects its problems and warnings.
     ///
-    /// If the program may start without a configuration, it also starts without the families that
-    /// have errors. A change of the configuration must have no error.
+    /// If the program may start without a configuration, it also uses its first one without the
+    /// families that have errors. A change of the configuration in use must have no error.
     fn parse(
         reader: &mut Reader<'_>,
         from: String,
@@ -104,7 +104,7 @@ impl Configured {
     ) -> Option<Self> {
         let is_accepted = match reader.phase() {
             Phase::Startup => true,
-            Phase::Reload { custom_config } => custom_config == Some(text.as_str()),
+            Phase::Reload { custom_config } => custom_config.is_none_or(|in_use| in_use == text),
         };
         let config = match may_be_missing && is_accepted {
             true => Config::parse_valid_families(&text),

@@ -61,8 +61,8 @@ impl MetricsOptions {
             .shard(self.shard);
         match &self.custom.config {
             // The kinds of the cluster or of the manifests are added later.
-            Some(own) => builder
-                .custom_resources(&own.config)
+            Some(configured) => builder
+                .custom_resources(&configured.config)
                 .known_kinds(KnownKind::built_in())
                 .build(),
             None => builder.build(),
@@ -89,9 +89,11 @@ impl MetricsOptions {
                 reader
                     .warnings
                     .extend(metrics.warnings().iter().map(ToString::to_string));
-                let from = self.custom.config.as_ref().map_or("", |own| own.from());
+                let configured = self.custom.config.as_ref();
+                let from = configured.map_or("", |configured| configured.from());
                 let differences = metrics.custom_resources().warnings();
-                (reader.warnings).extend(differences.iter().map(|own| format!("{from}: {own}")));
+                let differences = differences.iter();
+                (reader.warnings).extend(differences.map(|warning| format!("{from}: {warning}")));
             }
             Err(error) => {
                 // These are reported above, with their flag.

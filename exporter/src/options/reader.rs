@@ -25,7 +25,7 @@ pub(super) enum Phase<'a> {
     Startup,
     /// The options may replace those in use.
     Reload {
-        /// The text of the configuration of custom resources in use.
+        /// The text of the configuration of custom resources in use, if there is one.
         custom_config: Option<&'a str>,
     },
 }

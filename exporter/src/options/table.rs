@@ -117,7 +117,7 @@ heading "Custom resources", render: true {
         key: Some("continue_without_custom_resource_state_config_file"), form: Switch, reload: Live,
         help: "Start without the Custom Resource State configuration file, and load it once it exists; start \
             without families that have errors",
-        compat: Differs("same; at startup, families that have errors are left out alone"),
+        compat: Differs("same; of the first configuration, only the families that have errors are left out"),
     }
 }
 heading "Sharding", render: true {

@@ -551,7 +551,7 @@ fn a_family_that_differs_from_a_built_in_one_is_a_warning() {
 }
 
 #[test]
-fn a_family_with_an_error_is_left_out_at_startup_alone() {
+fn of_the_first_configuration_only_the_families_that_have_errors_are_left_out() {
     let config = |size: &str| {
         format!(
             "spec:\n  resources:\n  - groupVersionKind: {{group: acme.dev}}\n    metrics:\n    \
@@ -579,6 +579,13 @@ fn a_family_with_an_error_is_left_out_at_startup_alone() {
             .config
             .family_names()
             .eq(["kube_customresource_size"])
+    );
+    // A first configuration that appears later is the same as at startup.
+    let (without, _) = Options::new(&Flags::default(), None).unwrap();
+    let (later, warnings) = without.reload(&lenient(&config("size")), None).unwrap();
+    assert_eq!(
+        (later.metrics, warnings.len()),
+        (running.metrics.clone(), 1)
     );
     // The configuration in use remains valid when other options change.
     let (same, _) = running.reload(&lenient(&config("size")), None).unwrap();

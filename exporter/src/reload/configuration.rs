@@ -49,7 +49,8 @@ impl Configuration {
         }
         loop {
             let file_watcher = FileWatcher::new(watched.clone());
-            let configuration = Self::read_once(flags, running);
+            let mut warnings = Vec::new();
+            let configuration = Self::read_once(flags, running, &mut warnings);
             match &configuration {
                 // A file that was not watched may have changed since it was read: read it again.
                 Ok(configuration)
@@ -66,12 +67,22 @@ impl Configuration {
                 {
                     watched.extend(error.named.iter().cloned());
                 }
-                _ => return (file_watcher, configuration),
+                _ => {
+                    // Only here, or a configuration that is read again would repeat its warnings.
+                    for warning in warnings {
+                        tracing::warn!("{warning}");
+                    }
+                    return (file_watcher, configuration);
+                }
             }
         }
     }
 
-    fn read_once(flags: &Flags, running: Option<&Self>) -> Result<Self, ConfigurationError> {
+    fn read_once(
+        flags: &Flags,
+        running: Option<&Self>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, ConfigurationError> {
         let FileOptions {
             path,
             may_be_missing,
@@ -90,20 +101,18 @@ impl Configuration {
         let file = match file.transpose() {
             Ok(file) => file,
             Err(error) if running.is_none() && may_be_missing => {
-                tracing::warn!("{error}; continuing with the flags alone");
+                warnings.push(format!("{error}; continuing with the flags alone"));
                 None
             }
             Err(error) => return Err(error),
         };
         let is_used = file.is_some();
         let file = file.as_ref().map(|(path, file)| (*path, file));
-        let (mut options, warnings) = match running {
+        let (mut options, of_options) = match running {
             None => Options::new(flags, file)?,
             Some(running) => running.options.reload(flags, file)?,
         };
-        for warning in warnings {
-            tracing::warn!("{warning}");
-        }
+        warnings.extend(of_options);
         options.source.find_kubeconfig();
         let kubeconfig = options.source.kubeconfig.iter().cloned();
         let kubeconfig = kubeconfig.map(FileContent::read).collect();

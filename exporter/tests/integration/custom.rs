@@ -290,6 +290,19 @@ fn unknown_keys_are_named_at_the_start() {
     let line = "--custom-resource-state-config: line 8: spec.resources[0].metrics[0].halp: unknown key; it is ignored";
     exporter.tells(line);
     assert!(exporter.metrics("").contains(&sample("a", "3")));
+    // Files that the options name are read a second time, since they were not watched the first time.
+    let directory = Directory::new("custom-warned");
+    let file = directory.write("crs.yaml", &config);
+    let args = [
+        "--manifests",
+        manifests.str(),
+        "--custom-resource-state-config-file",
+        &file,
+    ];
+    let exporter = Exporter::serving(&args);
+    exporter.tells("halp: unknown key");
+    let log = exporter.log();
+    assert_eq!(log.matches("halp: unknown key").count(), 1, "{log}");
 }
 
 #[test]
@@ -371,9 +384,15 @@ fn a_file_that_is_missing_may_come_later() {
             flag[2..].replace('-', "_")
         ),
     );
-    for args in [
-        vec!["--custom-resource-state-config-file", file, flag],
-        vec!["--config", &options],
+    let partly_wrong =
+        format!("{CONFIG}    - {{ name: a b, each: {{ type: Gauge, gauge: {{ path: [a] }} }} }}\n");
+    for (args, config) in [
+        (
+            vec!["--custom-resource-state-config-file", file, flag],
+            CONFIG,
+        ),
+        // The same as at startup: without the family that has an error.
+        (vec!["--config", &options], &*partly_wrong),
     ] {
         let _ = fs::remove_file(file);
         let exporter = Exporter::serving(&[&["--manifests", manifests.str()], &args[..]].concat());
@@ -384,7 +403,7 @@ fn a_file_that_is_missing_may_come_later() {
         );
         exporter.tells("crs.yaml is not there; its metrics show once it is");
         assert_eq!(reloaded(&exporter, file), None, "all is as it should be");
-        directory.write("crs.yaml", CONFIG);
+        directory.write("crs.yaml", config);
         eventually("its metrics show", || {
             exporter
                 .metrics("")
@@ -398,7 +417,7 @@ fn a_file_that_is_missing_may_come_later() {
 }
 
 #[test]
-fn a_family_with_an_error_is_left_out_at_the_start_alone() {
+fn only_the_families_that_have_errors_are_left_out_at_the_start() {
     let manifests = manifests();
     let directory = Directory::new("custom-partly");
     let broken =
