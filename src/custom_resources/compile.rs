@@ -27,6 +27,9 @@ pub(crate) struct Entry {
     pub(crate) metrics: Vec<Arc<MetricPlan>>,
     /// The path of the entry in the document.
     pub(super) place: String,
+    pub(super) line: usize,
+    /// The entry has a group, and no later entry replaces it for all its types.
+    pub(super) has_effect: bool,
 }
 
 /// One metric, compiled.
@@ -85,12 +88,17 @@ impl MetricPlan {
         }
     }
 
-    /// The label that carries the state of a state set.
+    /// The label that carries the state of a state set, if the states of each element follow each
+    /// other: samples are in the order of their labels, so the label must be the last one by name.
     pub(super) fn label_name(&self) -> Option<String> {
-        match &self.each.kind {
-            EachKind::StateSet { label_name, .. } => Some(label_name.clone()),
-            _ => None,
-        }
+        let EachKind::StateSet { label_name, .. } = &self.each.kind else {
+            return None;
+        };
+        let named = self.each.labels.fixed()?.iter().map(|(name, _)| name);
+        let mut others = named.chain(self.each.expr_labels.names());
+        others
+            .all(|other| other < label_name)
+            .then(|| label_name.clone())
     }
 
     /// The fields of an object the metric reads, as dotted paths; the empty one is all of it.
@@ -161,7 +169,7 @@ impl Entry {
     }
 
     /// Whether the entry takes some type that another one takes.
-    fn overlaps(&self, other: &Self) -> bool {
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
         let some = |own: &str, other: &str| own.is_empty() || other.is_empty() || own == other;
         self.group == other.group
             && some(&self.version, &other.version)
@@ -180,38 +188,10 @@ impl Entry {
 /// Compiles all entries; problems and warnings go to the reader.
 pub(super) fn compile(resources: Vec<Resource>, reader: &mut Reader) -> Vec<Entry> {
     let mut entries = Vec::new();
-    let mut places = Vec::new();
     for resource in resources {
         let about = describe(&resource.group, &resource.version, &resource.kind);
         reader.resource = Some(about);
-        places.push((
-            resource.place.clone(),
-            resource.line,
-            reader.resource.clone(),
-        ));
         entries.push(entry(resource, reader));
-    }
-    reader.resource = None;
-    for (at, own) in entries.iter().enumerate() {
-        let later = |takes: fn(&Entry, &Entry) -> bool| {
-            let mut later = entries.iter().enumerate().skip(at + 1);
-            later.find(|(_, later)| takes(later, own)).map(|(at, _)| at)
-        };
-        let message = match (later(Entry::covers), later(Entry::overlaps)) {
-            (Some(later), _) => format!(
-                "has no effect: spec.resources[{later}] is about the same types and replaces it; \
-                 list all metrics in one entry"
-            ),
-            (None, Some(later)) => format!(
-                "spec.resources[{later}] is about some of the same types and replaces it for \
-                 those; list all metrics of a type in one entry"
-            ),
-            (None, None) => continue,
-        };
-        if let Some((place, line, resource)) = places.get(at) {
-            reader.resource.clone_from(resource);
-            reader.warn(place, *line, message);
-        }
     }
     reader.resource = None;
     entries
@@ -269,6 +249,8 @@ fn entry(resource: Resource, reader: &mut Reader) -> Entry {
         common_labels: values(&resource.common_labels),
         metrics,
         place: resource.place,
+        line: resource.line,
+        has_effect: true,
     }
 }
 

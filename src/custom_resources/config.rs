@@ -1,11 +1,11 @@
 //! Configurations: parsed and compiled once, resolved against the kinds that exist.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::collector::CustomResourceCollector;
 use super::compile::{Entry, MetricPlan, compile};
-use super::differences::{differences_from, warn_of_differences};
+use super::differences::{differences_from, mark_replaced, warn_of_differences};
 use super::document::Reader;
 use super::kinds::KnownKind;
 use super::problem::{ConfigError, ConfigProblem};
@@ -82,12 +82,13 @@ impl Config {
 
     fn parse_with(
         text: &str,
-        adjust: impl FnOnce(&mut [Entry], &mut Reader),
+        adjust: impl FnOnce(&mut Vec<Entry>, &mut Reader),
     ) -> Result<Self, ConfigError> {
         let mut reader = Reader::default();
         let resources = reader.document(text);
         let mut entries = compile(resources, &mut reader);
         adjust(&mut entries, &mut reader);
+        mark_replaced(&mut entries, &mut reader);
         warn_of_differences(&entries, &mut reader);
         let (problems, warnings) = (in_order(reader.problems), in_order(reader.warnings));
         if !problems.is_empty() {
@@ -117,13 +118,15 @@ impl Config {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 
-    /// Warnings of families that differ from the one of a resource in Rust with the same name.
+    /// Warnings of families that differ from the one of a resource in Rust with the same name, or
+    /// compete with it for a name in OpenMetrics. Only families that the filter includes count.
     pub(crate) fn differences(
         &self,
         resource: &str,
         family: &FamilyDescriptor,
+        is_included: impl Fn(&str) -> bool,
     ) -> Vec<ConfigProblem> {
-        differences_from(self.inner.entries.iter(), resource, family)
+        differences_from(&self.inner.entries, resource, family, is_included)
     }
 
     /// All metrics, whatever their kinds.
@@ -215,7 +218,7 @@ fn takes(entry: &Entry, kind: &KnownKind) -> bool {
     let resource = kind.resource();
     // Who means a built-in type says so: a wildcard is about definitions of custom resources.
     let is_exact = !entry.version.is_empty() && !entry.kind.is_empty();
-    let all = |own: &str, other: &str| own.is_empty() || own == other;
+    let all = |named: &str, other: &str| named.is_empty() || named == other;
     let (group, version, kind) = (resource.group(), resource.version(), resource.kind());
     entry.group == group
         && all(&entry.version, version)
@@ -224,22 +227,31 @@ fn takes(entry: &Entry, kind: &KnownKind) -> bool {
 }
 
 /// Removes the metrics that have errors, and turns these errors into warnings.
-fn leave_out_invalid(entries: &mut [Entry], reader: &mut Reader) {
+///
+/// An entry whose types cannot be read is removed as well: without them, it would be about other
+/// types than it names and replace the entries of these.
+fn leave_out_invalid(entries: &mut Vec<Entry>, reader: &mut Reader) {
+    let mut unreadable = HashSet::new();
     for mut problem in std::mem::take(&mut reader.problems) {
         let entry = (entries.iter_mut()).find(|entry| is_within(&problem.path, &entry.place));
         let Some(entry) = entry else {
             reader.problems.push(problem);
             continue;
         };
+        let types = format!("{}.groupVersionKind", entry.place);
         if (problem.path).starts_with(&format!("{}.metrics[", entry.place)) {
             (entry.metrics).retain(|metric| !is_within(&problem.path, &metric.place));
             problem.message += "; the family is left out";
+        } else if problem.path == entry.place || is_within(&problem.path, &types) {
+            unreadable.insert(entry.place.clone());
+            problem.message += "; the entry is left out";
         } else {
             entry.metrics.clear();
             problem.message += "; the families of the resource are left out";
         }
         reader.warnings.push(problem);
     }
+    entries.retain(|entry| !unreadable.contains(&entry.place));
 }
 
 /// Whether a path of the document is `place` or below it.
@@ -252,11 +264,11 @@ fn is_within(path: &str, place: &str) -> bool {
 fn in_order(problems: Vec<ConfigProblem>) -> Vec<ConfigProblem> {
     let mut unique: Vec<ConfigProblem> = Vec::new();
     for problem in problems {
-        let same = |own: &ConfigProblem| {
-            own.line == problem.line
-                && own.path == problem.path
-                && own.message == problem.message
-                && own.resource == problem.resource
+        let same = |earlier: &ConfigProblem| {
+            earlier.line == problem.line
+                && earlier.path == problem.path
+                && earlier.message == problem.message
+                && earlier.resource == problem.resource
         };
         if !unique.iter().any(same) {
             unique.push(problem);

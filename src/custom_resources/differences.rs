@@ -1,9 +1,10 @@
-//! Families of one name that differ in help or type: each is worth a warning.
+//! Entries that replace others, families of one name that differ in help or type, and families that
+//! compete for a name in OpenMetrics: each is worth a warning.
 //!
 //! Published files name the kind in the help text of a family that several kinds have. An
 //! exposition has one help text and one type per family, so it shows only the first help text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::compile::{Entry, MetricPlan};
 use super::document::Reader;
@@ -14,26 +15,68 @@ use crate::family::{FamilyDescriptor, MetricType};
 const FIRST_HELP: &str =
     "the exposition shows the help of the resource that comes first by its name";
 
+/// A metric with its entry.
+type EntryMetric<'a> = (&'a Entry, &'a MetricPlan);
+
+/// Marks the entries without effect, and warns of entries that later ones replace.
+pub(super) fn mark_replaced(entries: &mut [Entry], reader: &mut Reader) {
+    let mut earlier = entries;
+    while let Some((entry, later)) = earlier.split_first_mut() {
+        let find = |takes: fn(&Entry, &Entry) -> bool| {
+            let mut later = later.iter();
+            let other = later.find(|other| takes(other, entry));
+            other.map(|other| &other.place)
+        };
+        let (covering, overlapping) = (find(Entry::covers), find(Entry::overlaps));
+        entry.has_effect = covering.is_none() && entry.group != "*";
+        let message = match (covering, overlapping) {
+            (Some(other), _) => Some(format!(
+                "has no effect: {other} is about the same types and replaces it; list all \
+                 metrics in one entry"
+            )),
+            (None, Some(other)) => Some(format!(
+                "{other} is about some of the same types and replaces it for those; list all \
+                 metrics of a type in one entry"
+            )),
+            (None, None) => None,
+        };
+        if let Some(message) = message {
+            reader.resource = Some(entry.describe());
+            reader.warn(&entry.place, entry.line, message);
+            reader.resource = None;
+        }
+        earlier = later;
+    }
+}
+
+/// The metrics that can have samples.
+fn effective_metrics(entries: &[Entry]) -> impl Iterator<Item = EntryMetric<'_>> {
+    let entries = entries.iter().filter(|entry| entry.has_effect);
+    entries.flat_map(|entry| {
+        let metrics = entry.metrics.iter();
+        metrics.map(move |metric| (entry, &**metric))
+    })
+}
+
 /// Warns of families of one name that differ within the configuration, once per family.
 pub(super) fn warn_of_differences(entries: &[Entry], reader: &mut Reader) {
-    let mut families: BTreeMap<&str, Vec<(&Entry, &MetricPlan)>> = BTreeMap::new();
-    for (at, entry) in entries.iter().enumerate() {
-        let is_replaced = entries.iter().skip(at + 1).any(|later| later.covers(entry));
-        if is_replaced || entry.group == "*" {
-            continue;
-        }
-        for metric in &entry.metrics {
-            let family = families.entry(&metric.name).or_default();
-            family.push((entry, metric));
-        }
+    let mut families: BTreeMap<&str, Vec<EntryMetric<'_>>> = BTreeMap::new();
+    for (entry, metric) in effective_metrics(entries) {
+        let family = families.entry(&metric.name).or_default();
+        family.push((entry, metric));
     }
     for (name, metrics) in families {
-        let Some((_, first)) = metrics.first() else {
+        let Some((first_entry, first)) = metrics.first() else {
             continue;
         };
+        let is_of_one_entry = (metrics.iter()).all(|(entry, _)| entry.place == first_entry.place);
         let helps = distinct(&metrics, |metric| metric.help.as_str());
         if let Some(message) = lines(&helps).map(|lines| {
-            format!("the help of the family `{name}` differs at lines {lines}; {FIRST_HELP}")
+            let shown = match is_of_one_entry {
+                true => format!("the exposition shows the help of line {}", first.line),
+                false => FIRST_HELP.to_owned(),
+            };
+            format!("the help of the family `{name}` differs at lines {lines}; {shown}")
         }) {
             warn(reader, &helps, message);
         }
@@ -52,10 +95,10 @@ pub(super) fn warn_of_differences(entries: &[Entry], reader: &mut Reader) {
 
 /// The first metric with each value.
 fn distinct<'a, T: PartialEq>(
-    metrics: &[(&'a Entry, &'a MetricPlan)],
+    metrics: &[EntryMetric<'a>],
     value: impl Fn(&'a MetricPlan) -> T,
-) -> Vec<(&'a Entry, &'a MetricPlan)> {
-    let mut distinct: Vec<(&Entry, &MetricPlan)> = Vec::new();
+) -> Vec<EntryMetric<'a>> {
+    let mut distinct: Vec<EntryMetric<'_>> = Vec::new();
     for (entry, metric) in metrics {
         if !distinct
             .iter()
@@ -68,7 +111,7 @@ fn distinct<'a, T: PartialEq>(
 }
 
 /// The lines of metrics that differ; `None` if there is only one.
-fn lines(metrics: &[(&Entry, &MetricPlan)]) -> Option<String> {
+fn lines(metrics: &[EntryMetric<'_>]) -> Option<String> {
     let lines = metrics.iter().map(|(_, metric)| metric.line.to_string());
     let mut lines: Vec<_> = lines.collect();
     let last = lines.pop().filter(|_| !lines.is_empty())?;
@@ -76,7 +119,7 @@ fn lines(metrics: &[(&Entry, &MetricPlan)]) -> Option<String> {
 }
 
 /// Warns at the first metric that differs from the one before it.
-fn warn(reader: &mut Reader, metrics: &[(&Entry, &MetricPlan)], message: String) {
+fn warn(reader: &mut Reader, metrics: &[EntryMetric<'_>], message: String) {
     if let Some((entry, metric)) = metrics.get(1) {
         reader.resource = Some(entry.describe());
         reader.metric = Some(metric.name.clone());
@@ -96,37 +139,76 @@ fn written_as(merged: MetricType) -> &'static str {
 }
 
 /// Warnings of families of a configuration that differ from the one of a resource in Rust with the
-/// same name, once per difference.
-pub(super) fn differences_from<'a>(
-    entries: impl Iterator<Item = &'a Entry>,
+/// same name, once per difference, or that compete with it for a name in OpenMetrics.
+pub(super) fn differences_from(
+    entries: &[Entry],
     resource: &str,
     family: &FamilyDescriptor,
+    is_included: impl Fn(&str) -> bool,
 ) -> Vec<ConfigProblem> {
     let name = family.name();
-    let metrics = entries.flat_map(|entry| {
-        let metrics = entry.metrics.iter();
-        metrics.map(move |metric| (entry, &**metric))
-    });
-    let metrics: Vec<_> = metrics.filter(|(_, metric)| metric.name == name).collect();
-    let warning = |(entry, metric): &(&Entry, &MetricPlan), message: String| ConfigProblem {
-        line: metric.line,
-        path: metric.place.clone(),
-        resource: Some(entry.describe()),
-        metric: Some(metric.name.clone()),
-        message,
-    };
+    let (same_name, others): (Vec<_>, Vec<_>) =
+        effective_metrics(entries).partition(|(_, metric)| metric.name == name);
     let mut warnings = Vec::new();
-    let other_help = |(_, metric): &&(&Entry, &MetricPlan)| metric.help != family.help();
-    if let Some(other) = metrics.iter().find(other_help) {
-        let message = format!("the family `{name}` of {resource} has another help; {FIRST_HELP}");
-        warnings.push(warning(other, message));
+    let mut warn = |(entry, metric): &EntryMetric<'_>, message: String| {
+        warnings.push(ConfigProblem {
+            line: metric.line,
+            path: metric.place.clone(),
+            resource: Some(entry.describe()),
+            metric: Some(metric.name.clone()),
+            message,
+        });
+    };
+    if is_included(name) {
+        let other_help = |(_, metric): &&EntryMetric<'_>| metric.help != family.help();
+        if let Some(other) = same_name.iter().find(other_help) {
+            let message =
+                format!("the family `{name}` of {resource} has another help; {FIRST_HELP}");
+            warn(other, message);
+        }
+        let other_type =
+            |(_, metric): &&EntryMetric<'_>| metric.metric_type() != family.metric_type();
+        if let Some(other) = same_name.iter().find(other_type) {
+            let written = written_as(family.metric_type().merged_with(other.1.metric_type()));
+            let message = format!("the family `{name}` of {resource} has another type; {written}");
+            warn(other, message);
+        }
     }
-    let other_type =
-        |(_, metric): &&(&Entry, &MetricPlan)| metric.metric_type() != family.metric_type();
-    if let Some(other) = metrics.iter().find(other_type) {
-        let written = written_as(family.metric_type().merged_with(other.1.metric_type()));
-        let message = format!("the family `{name}` of {resource} has another type; {written}");
-        warnings.push(warning(other, message));
+    let mut names = HashSet::new();
+    for other in &others {
+        let (_, metric) = other;
+        if let Some(message) = lost_header_name(metric, resource, family)
+            && is_included(&metric.name)
+            && names.insert(&metric.name)
+        {
+            warn(other, message);
+        }
     }
     warnings
+}
+
+/// Says which of two families with different names loses its name in OpenMetrics to the other one.
+fn lost_header_name(
+    metric: &MetricPlan,
+    resource: &str,
+    family: &FamilyDescriptor,
+) -> Option<String> {
+    let (name, in_rust) = (&metric.name, family.name());
+    let names_in_rust = family.metric_type().header_names(in_rust);
+    if names_in_rust.contains(name) {
+        let weaker_type = match family.metric_type() {
+            MetricType::Counter => "unknown",
+            _ => "gauge",
+        };
+        return Some(format!(
+            "the family `{in_rust}` of {resource} needs the name `{name}` in OpenMetrics, and has \
+             the type `{weaker_type}` there without it; rename the family `{name}`"
+        ));
+    }
+    let names = metric.metric_type().header_names(name);
+    let lost = (names.iter()).find(|lost| *lost == in_rust || names_in_rust.contains(lost))?;
+    Some(format!(
+        "the family `{in_rust}` of {resource} has the name `{lost}` in OpenMetrics, so `{name}` has \
+         the type `gauge` there; rename it"
+    ))
 }

@@ -321,6 +321,10 @@ impl Reader {
                 MapProblem::Merge => {
                     self.wrong_kind(node, place, "a map, or a list of maps, to merge");
                 }
+                // Every later merge is missing, so it is an error of the whole document.
+                problem @ MapProblem::TooManyMerges => {
+                    self.problem("", node.line, problem.to_string());
+                }
                 problem => self.problem(place, node.line, problem.to_string()),
             },
         );

@@ -33,6 +33,10 @@ impl ExprLabels {
         self.0.is_empty()
     }
 
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.0.iter().map(|(name, _)| name)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Expr> {
         self.0.iter().map(|(_, expr)| expr)
     }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::exposition::{ExpositionFilter, Format};
+use crate::family::FamilyDescriptor;
 use crate::registry::ResourceChanges;
 use crate::registry::check::{check, check_as};
 use crate::resource::Scope;
@@ -178,7 +179,7 @@ fn families_of_one_name_that_differ_are_one_warning_each() {
             format!(
                 "line 6: spec.resources[0].metrics[1]: the help of the family \
                  `kube_customresource_a` differs at lines 5, 6 and 8; the exposition shows the \
-                 help of the resource that comes first by its name {of}"
+                 help of line 5 {of}"
             ),
             format!(
                 "line 7: spec.resources[0].metrics[2]: the type of the family \
@@ -189,7 +190,7 @@ fn families_of_one_name_that_differ_are_one_warning_each() {
 }
 
 #[test]
-fn a_family_with_an_error_can_be_left_out_alone() {
+fn only_the_families_that_have_errors_can_be_left_out() {
     let metrics = of_widgets(&[
         "{ name: a, each: { type: Gauge, gauge: { path: [spec, size] } } }",
         "{ name: a b, each: { type: Gauge, gauge: { path: [spec, size] } } }",
@@ -206,7 +207,7 @@ fn a_family_with_an_error_can_be_left_out_alone() {
     let config = Config::parse_valid_families(&config).unwrap();
     assert!(config.family_names().eq(["kube_customresource_a"]));
     let warnings: Vec<_> = (config.warnings().iter())
-        .map(|own| (own.line, own.message.rsplit("; ").next().unwrap()))
+        .map(|warning| (warning.line, warning.message.rsplit("; ").next().unwrap()))
         .collect();
     let of_family = "the family is left out";
     let of_resource = "the families of the resource are left out";
@@ -223,6 +224,64 @@ fn a_family_with_an_error_can_be_left_out_alone() {
     for whole in ["spec: { resources: 1 }", "spec: [", "# nothing"] {
         assert!(Config::parse_valid_families(whole).is_err(), "{whole}");
     }
+}
+
+/// Read without its kind, such an entry would be about all kinds and replace the others.
+#[test]
+fn an_entry_whose_types_cannot_be_read_is_left_out_whole() {
+    let of_widgets = of_widgets(&["{ name: a, each: { type: Gauge, gauge: {} } }"]);
+    for entry in [
+        "{ groupVersionKind: { group: acme.dev, version: v1, kind: [Gadget] } }",
+        "{ groupVersionKind: { group: acme.dev, version: [v1], kind: [Widget] } }",
+        "{ groupVersionKind: { group: acme.dev, version: v1, kind: Widget, kind: Gadget } }",
+        "{ groupVersionKind: [acme.dev, v1, Gadget] }",
+        "{ groupVersionKind: { group: acme.dev }, groupVersionKind: { kind: Gadget } }",
+        "acme.dev/v1 Gadget",
+    ] {
+        let config = format!("{of_widgets}  - {entry}\n");
+        let errors = Config::parse(&config).unwrap_err().problems().len();
+        let config = Config::parse_valid_families(&config).unwrap();
+        let collectors = config.collectors(&[widget("v1")]);
+        let families: Vec<_> = (collectors.iter())
+            .flat_map(CustomResourceCollector::families)
+            .map(FamilyDescriptor::name)
+            .collect();
+        assert_eq!(families, ["kube_customresource_a"], "{entry}");
+        let has_words = |words: &str| {
+            let warnings = config.warnings().iter();
+            warnings
+                .filter(|warning| warning.message.contains(words))
+                .count()
+        };
+        assert_eq!(has_words("; the entry is left out"), errors, "{entry}");
+        assert_eq!(has_words("replaces it"), 0, "{entry}");
+    }
+}
+
+#[test]
+fn entries_without_effect_do_not_differ_from_families_in_rust() {
+    let metric = "{ name: pod_info, help: Another., each: { type: Gauge, gauge: {} } }";
+    let replaced =
+        of_widgets(&[metric]).replace("metrics:", "metricNamePrefix: kube\n    metrics:");
+    let config = format!(
+        "{replaced}  - groupVersionKind: {{ group: acme.dev }}\n  \
+         - groupVersionKind: {{ group: '*' }}\n    metricNamePrefix: kube\n    metrics:\n    - {metric}\n"
+    );
+    let warnings_of = |config: &str| {
+        let config = Config::parse(config).unwrap();
+        let builder = StateMetrics::builder().built_in([BuiltIn::Pods]);
+        let metrics = builder.custom_resources(&config).build().unwrap();
+        metrics.custom_resources().warnings().len()
+    };
+    assert_eq!(warnings_of(&replaced), 1, "another help");
+    assert_eq!(warnings_of(&config), 0);
+    let report = check(&config, []);
+    let differs = |warning: &ConfigProblem| warning.message.contains("of pods has another");
+    assert!(
+        !report.warnings.iter().any(differs),
+        "{:?}",
+        report.warnings
+    );
 }
 
 #[test]
@@ -270,6 +329,9 @@ fn merged_maps_that_merge_others_are_limited() {
             .any(|problem| problem.contains("maps are merged")),
         "{problems:?}"
     );
+    // The maps behind the limit are not merged, wherever they are.
+    let error = Config::parse_valid_families(&text).unwrap_err();
+    assert_eq!(error.problems().len(), 1, "{error}");
 }
 
 #[test]

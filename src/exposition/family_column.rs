@@ -10,4 +10,6 @@ pub(super) struct FamilyColumn {
     pub(super) base_labels: usize,
     pub(super) samples: usize,
     pub(super) prefix: RowPrefix,
+    /// Two rows of the column, or one of it and one of another such column, can have equal series.
+    pub(super) may_repeat: bool,
 }

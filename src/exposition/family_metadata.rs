@@ -15,10 +15,10 @@ pub(crate) struct FamilyMetadata {
     name: String,
     help: String,
     metric_type: MetricType,
-    /// Every declaration of a state set has the label with the state.
-    has_state_label: bool,
+    /// The samples are groups of states: see [`is_state_set`](Self::is_state_set).
+    is_state_set: bool,
     /// No other family has the name without the suffix of its type.
-    is_short_name_free: bool,
+    has_short_name: bool,
 }
 
 // === impl FamilyMetadata ===
@@ -26,28 +26,24 @@ pub(crate) struct FamilyMetadata {
 impl FamilyMetadata {
     /// Merges the declarations of one family: the help text is that of the first one, and the type
     /// covers all of them.
-    ///
-    /// In OpenMetrics, the family takes its name without the suffix of its type from `header_names`
-    /// if the name is free.
-    pub(super) fn new(
-        first: &FamilyDescriptor,
-        others: &[&FamilyDescriptor],
-        header_names: &mut HeaderNames<'_>,
-    ) -> Self {
+    pub(super) fn new(first: &FamilyDescriptor, others: &[&FamilyDescriptor]) -> Self {
         let name = first.name();
         let types = others.iter().map(|declared| declared.metric_type());
         let metric_type = types.fold(first.metric_type(), MetricType::merged_with);
-        let has_state_label =
-            |declared: &FamilyDescriptor| declared.labels().any(|label| label == name);
         Self {
             name: name.to_owned(),
             help: help(first),
             metric_type,
-            has_state_label: has_state_label(first)
-                && others.iter().all(|declared| has_state_label(declared)),
-            is_short_name_free: short_name(name, metric_type)
-                .is_some_and(|short_name| header_names.take(short_name, metric_type)),
+            is_state_set: metric_type == MetricType::StateSet
+                && first.labels().any(|label| label == name)
+                && others.is_empty(),
+            has_short_name: false,
         }
+    }
+
+    /// Takes the name without the suffix of the type for OpenMetrics, if the name is free.
+    pub(super) fn take_short_name(&mut self, header_names: &mut HeaderNames<'_>) {
+        self.has_short_name = header_names.take(&self.name, self.metric_type);
     }
 
     /// The name at the start of every sample.
@@ -64,33 +60,27 @@ impl FamilyMetadata {
         self.metric_type
     }
 
-    /// Whether the samples of a state set have a label with the state.
-    pub(crate) fn has_state_label(&self) -> bool {
-        self.has_state_label
+    /// Whether the family is a state set by the rules of OpenMetrics.
+    ///
+    /// A label with the name of the family has the state, and the samples that differ only in this
+    /// label are adjacent. Two declarations can have different states for the same other labels, so
+    /// a family with several declarations is no state set.
+    pub(crate) fn is_state_set(&self) -> bool {
+        self.is_state_set
     }
 
     /// The name without the suffix of its type (`_total`, `_info`), unless the name lacks the suffix
     /// or another family has the short name.
     pub(crate) fn short_name(&self) -> Option<&str> {
-        short_name(&self.name, self.metric_type).filter(|_| self.is_short_name_free)
+        (self.metric_type.short_name(&self.name)).filter(|_| self.has_short_name)
     }
 
     /// The base unit at the end of the name, such as `seconds`.
     pub(crate) fn unit(&self) -> Option<&'static str> {
-        let stem = short_name(&self.name, self.metric_type).unwrap_or(&self.name);
+        let stem = (self.metric_type.short_name(&self.name)).unwrap_or(&self.name);
         let (_, last_word) = stem.rsplit_once('_')?;
         BASE_UNITS.iter().copied().find(|unit| *unit == last_word)
     }
-}
-
-/// The name without the suffix that its type requires.
-fn short_name(name: &str, metric_type: MetricType) -> Option<&str> {
-    let suffix = match metric_type {
-        MetricType::Counter => "_total",
-        MetricType::Info => "_info",
-        MetricType::Gauge | MetricType::StateSet | MetricType::Unknown => return None,
-    };
-    name.strip_suffix(suffix).filter(|short| !short.is_empty())
 }
 
 /// The help text with markers for a stable or deprecated family.
@@ -118,12 +108,7 @@ mod tests {
     fn the_unit_is_the_last_word_before_the_suffix_of_the_type() {
         let unit = |builder: FamilyBuilder<Pod>| {
             let family = builder.generate(|_, _| {});
-            FamilyMetadata::new(
-                family.descriptor(),
-                &[],
-                &mut HeaderNames::new([].into_iter()),
-            )
-            .unit()
+            FamilyMetadata::new(family.descriptor(), &[]).unit()
         };
         assert_eq!(
             unit(Family::gauge("a_deadline_seconds", "")),

@@ -25,19 +25,15 @@ impl<'a> HeaderNames<'a> {
         }
     }
 
-    /// Takes the name that a family has without its suffix. Returns `false` if the name is taken.
-    pub(super) fn take(&mut self, short_name: &str, metric_type: MetricType) -> bool {
-        let creation_time = match metric_type {
-            MetricType::Counter => Some(format!("{short_name}_created")),
-            _ => None,
-        };
-        let names = [Some(short_name.to_owned()), creation_time];
+    /// Takes the name that a family has without its suffix. Returns `false` if the name is taken, or
+    /// the family lacks the suffix.
+    pub(super) fn take(&mut self, name: &str, metric_type: MetricType) -> bool {
+        let names = metric_type.header_names(name);
         let is_taken = |name: &String| self.taken.contains(name.as_str());
-        if names.iter().flatten().any(is_taken) {
+        if names.is_empty() || names.iter().any(is_taken) {
             return false;
         }
-        self.taken
-            .extend(names.into_iter().flatten().map(Cow::Owned));
+        self.taken.extend(names.into_iter().map(Cow::Owned));
         true
     }
 }
@@ -50,17 +46,24 @@ mod tests {
     fn each_name_without_a_suffix_belongs_to_one_family() {
         let families = ["a", "a_info", "b_total", "b_info", "c_total", "c_created"];
         let mut names = HeaderNames::new(families.into_iter());
-        assert!(!names.take("a", MetricType::Info), "a family has the name");
-        assert!(names.take("b", MetricType::Counter));
-        assert!(!names.take("b", MetricType::Info), "the counter has it");
         assert!(
-            !names.take("c", MetricType::Counter),
+            !names.take("a_info", MetricType::Info),
+            "a family has the name"
+        );
+        assert!(names.take("b_total", MetricType::Counter));
+        assert!(
+            !names.take("b_info", MetricType::Info),
+            "the counter has it"
+        );
+        assert!(
+            !names.take("c_total", MetricType::Counter),
             "`c_created` is its creation time"
         );
-        assert!(names.take("c", MetricType::Info));
+        assert!(names.take("c_info", MetricType::Info));
         assert!(
-            !names.take("b_created", MetricType::Info),
+            !names.take("b_created_info", MetricType::Info),
             "the counter reserves it"
         );
+        assert!(!names.take("d", MetricType::Info), "it has no suffix");
     }
 }

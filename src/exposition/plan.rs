@@ -37,9 +37,25 @@ struct DeclaredFamily<'a> {
     /// The first declaration in Rust, with its resource.
     first_in_rust: Option<(&'a ResourceInfo, &'a FamilyDescriptor)>,
     others: Vec<&'a FamilyDescriptor>,
-    columns: Vec<FamilyColumn>,
-    may_repeat: bool,
+    columns: Vec<DeclaredColumn>,
 }
+
+/// A column, and what decides whether its samples can repeat series.
+struct DeclaredColumn {
+    column: FamilyColumn,
+    is_in_rust: bool,
+    /// The base labels tell any two objects apart.
+    has_identity: bool,
+    /// No sample of a configuration can have the same series.
+    is_apart: bool,
+}
+
+/// The labels that all samples of a configuration have, whatever their values.
+const CONFIGURED_LABELS: [&str; 3] = [
+    "customresource_group",
+    "customresource_kind",
+    "customresource_version",
+];
 
 // === impl Plan ===
 
@@ -61,14 +77,20 @@ impl Plan {
             for family in store.families() {
                 let descriptor = family.descriptor;
                 let name = descriptor.name();
-                let column = FamilyColumn {
-                    store: index,
-                    base_labels: family.base,
-                    samples: family.column,
-                    prefix: RowPrefix::new(name, constants, family.has_base_labels),
-                };
                 let in_rust =
                     (!store.resource().is_configured()).then_some((store.resource(), descriptor));
+                let column = DeclaredColumn {
+                    column: FamilyColumn {
+                        store: index,
+                        base_labels: family.base,
+                        samples: family.column,
+                        prefix: RowPrefix::new(name, constants, family.has_base_labels),
+                        may_repeat: true,
+                    },
+                    is_in_rust: in_rust.is_some(),
+                    has_identity: family.identity,
+                    is_apart: excludes_configured_labels(family.base_labels, constants.len()),
+                };
                 let position = *positions.entry(name).or_insert(declared.len());
                 if let Some(earlier) = declared.get_mut(position) {
                     if let Some((resource, descriptor)) = in_rust {
@@ -77,14 +99,12 @@ impl Plan {
                     earlier.first_in_rust = earlier.first_in_rust.or(in_rust);
                     earlier.others.push(descriptor);
                     earlier.columns.push(column);
-                    earlier.may_repeat = true;
                 } else {
                     declared.push(DeclaredFamily {
                         first: descriptor,
                         first_in_rust: in_rust,
                         others: Vec::new(),
                         columns: vec![column],
-                        may_repeat: !family.identity,
                     });
                 }
             }
@@ -93,10 +113,22 @@ impl Plan {
             return Err(problems);
         }
         let mut header_names = HeaderNames::new(positions.keys().copied());
-        let families = declared.into_iter().map(|family| {
-            let metadata = FamilyMetadata::new(family.first, &family.others, &mut header_names);
-            PlanFamily::new(metadata, family.columns, family.may_repeat)
-        });
+        let mut families: Vec<_> = (declared.into_iter())
+            .map(|family| {
+                let metadata = FamilyMetadata::new(family.first, &family.others);
+                (family, metadata)
+            })
+            .collect();
+        // A configuration must not change the OpenMetrics names of families in Rust.
+        for is_in_rust in [true, false] {
+            for (family, metadata) in &mut families {
+                if family.first_in_rust.is_some() == is_in_rust {
+                    metadata.take_short_name(&mut header_names);
+                }
+            }
+        }
+        let families = (families.into_iter())
+            .map(|(family, metadata)| PlanFamily::new(metadata, family.columns()));
         let families = families.collect();
         Ok(Self { stores, families })
     }
@@ -120,6 +152,18 @@ impl Plan {
     }
 }
 
+/// Whether no sample with these base labels can have the series of a configured sample.
+///
+/// Samples of a configuration have their labels in the order of the names. So if they have a label
+/// behind [`CONFIGURED_LABELS`] in that order, those come first, and base labels lack them.
+fn excludes_configured_labels(base_labels: &[Cow<'_, str>], constants: usize) -> bool {
+    let is_configured = |label: &Cow<'_, str>| CONFIGURED_LABELS.contains(&&**label);
+    let [.., last] = CONFIGURED_LABELS;
+    let mut behind_constants = base_labels.iter().skip(constants);
+    // A constant label would take the place of a label of a configuration.
+    !base_labels.iter().any(is_configured) && behind_constants.any(|label| **label > *last)
+}
+
 /// Custom resources sort among the plural names as `group/version, Resource=plural`.
 fn sort_name(resource: &ResourceInfo) -> (Cow<'_, str>, &str, &str) {
     (resource.name(), resource.group(), resource.version())
@@ -128,6 +172,27 @@ fn sort_name(resource: &ResourceInfo) -> (Cow<'_, str>, &str, &str) {
 // === impl DeclaredFamily ===
 
 impl DeclaredFamily<'_> {
+    /// The columns, each with whether its samples can have series of other rows.
+    fn columns(self) -> Vec<FamilyColumn> {
+        let in_rust = (self.columns.iter()).filter(|declared| declared.is_in_rust);
+        let is_only_in_rust = in_rust.count() == 1;
+        let is_only = self.columns.len() == 1;
+        let columns = self.columns.into_iter().map(|declared| {
+            let DeclaredColumn {
+                column,
+                is_in_rust,
+                has_identity,
+                is_apart,
+            } = declared;
+            let excludes_others = is_only || is_in_rust && is_only_in_rust && is_apart;
+            FamilyColumn {
+                may_repeat: !(has_identity && excludes_others),
+                ..column
+            }
+        });
+        columns.collect()
+    }
+
     /// How another declaration in Rust differs from the first one in Rust.
     fn conflicts(
         &self,

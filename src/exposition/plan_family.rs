@@ -18,8 +18,6 @@ pub(crate) struct PlanFamily {
     /// One per format, in the order of [`Format::ALL`].
     headers: Vec<Box<[u8]>>,
     columns: Vec<FamilyColumn>,
-    /// Two rows can have equal series.
-    may_repeat: bool,
     /// The result of the last search for repeated series.
     repeats: Mutex<Repeats>,
 }
@@ -34,11 +32,7 @@ struct Repeats {
 // === impl PlanFamily ===
 
 impl PlanFamily {
-    pub(super) fn new(
-        metadata: FamilyMetadata,
-        columns: Vec<FamilyColumn>,
-        may_repeat: bool,
-    ) -> Self {
+    pub(super) fn new(metadata: FamilyMetadata, columns: Vec<FamilyColumn>) -> Self {
         let headers = Format::ALL.iter().map(|format| {
             let mut header = Vec::new();
             format.spec().write_header(&metadata, &mut header);
@@ -48,7 +42,6 @@ impl PlanFamily {
             headers: headers.collect(),
             metadata,
             columns,
-            may_repeat,
             repeats: Mutex::default(),
         }
     }
@@ -74,14 +67,16 @@ impl PlanFamily {
         self.headers == other.headers
     }
 
-    /// The samples that repeat the series of an earlier row, counted over all columns.
+    /// The samples that repeat the series of an earlier row, counted over the columns in which
+    /// repeats are possible.
     ///
-    /// The search runs only if repeats are possible, and once per state of the columns.
+    /// The search runs once per state of these columns.
     pub(super) fn repeated_samples(&self, snapshots: &[StoreSnapshot]) -> Arc<[usize]> {
-        if !self.may_repeat {
+        let searched = || self.columns.iter().filter(|column| column.may_repeat);
+        if searched().next().is_none() {
             return Arc::default();
         }
-        let all_rows = (self.columns.iter()).flat_map(|column| FamilyRows::all(column, snapshots));
+        let all_rows = searched().flat_map(|column| FamilyRows::all(column, snapshots));
         let revisions = all_rows.flat_map(|rows| {
             [
                 rows.base_labels.version(),
@@ -92,7 +87,7 @@ impl PlanFamily {
         let revisions: Vec<_> = revisions.collect();
         let mut repeats = self.repeats.lock();
         if repeats.revisions != revisions {
-            repeats.samples = repeated_samples(&self.columns, snapshots).into();
+            repeats.samples = repeated_samples(searched(), snapshots).into();
             repeats.revisions = revisions;
         }
         Arc::clone(&repeats.samples)

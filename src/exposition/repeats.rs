@@ -11,9 +11,9 @@ use crate::store::StoreSnapshot;
 
 /// The samples that repeat the series of an earlier row.
 ///
-/// They are counted over all columns of the family, in the order in which they are written.
-pub(super) fn repeated_samples(
-    columns: &[FamilyColumn],
+/// They are counted over these columns, in the order in which they are written.
+pub(super) fn repeated_samples<'a>(
+    columns: impl Iterator<Item = &'a FamilyColumn>,
     snapshots: &[StoreSnapshot],
 ) -> Vec<usize> {
     let hasher = RandomState::new();
@@ -21,10 +21,7 @@ pub(super) fn repeated_samples(
     let mut repeated = Vec::new();
     let mut text = BytesMut::new();
     let mut number = 0;
-    for rows in columns
-        .iter()
-        .flat_map(|column| FamilyRows::all(column, snapshots))
-    {
+    for rows in columns.flat_map(|column| FamilyRows::all(column, snapshots)) {
         for row in 0..rows.len() {
             text.clear();
             rows.write_lines(row, rows.tails(row), &mut text);

@@ -37,7 +37,7 @@ use crate::family::MetricType;
 pub struct FamilySamples<'a> {
     exposition: &'a Exposition,
     family: &'a PlanFamily,
-    /// The samples that repeat an earlier series, counted over all samples of the family.
+    /// The samples that repeat an earlier series, counted over the columns in which that is possible.
     repeated: Arc<[usize]>,
 }
 
@@ -68,7 +68,9 @@ impl<'a> FamilySamples<'a> {
         self.family.metadata().help()
     }
 
-    /// The declared type. A format may write a more general one.
+    /// The type that covers all families of this name: that of each of them if they agree, and
+    /// [`MetricType::Unknown`] if they differ and one is a counter. A format may write a more general
+    /// one.
     #[must_use]
     pub fn metric_type(&self) -> MetricType {
         self.family.metadata().metric_type()
@@ -97,12 +99,18 @@ impl<'a> FamilySamples<'a> {
             rows.flat_map(move |(page, row)| {
                 let is_included = includes_column && exposition.includes_row(&page, row);
                 let lines = page.sample_lines(row);
-                lines.map(move |line| (is_included, StoredSample::new(metadata, line)))
+                lines.map(move |line| {
+                    let sample = StoredSample::new(metadata, line);
+                    (column.may_repeat, is_included, sample)
+                })
             })
         });
-        // The numbers count all samples of the family, including excluded ones.
-        (samples.enumerate()).filter_map(move |(number, (is_included, sample))| {
-            (is_included && repeated.binary_search(&number).is_err()).then_some(sample)
+        // The numbers count all samples of the searched columns, including excluded ones.
+        let mut numbers = 0..;
+        samples.filter_map(move |(may_repeat, is_included, sample)| {
+            let number = may_repeat.then(|| numbers.next()).flatten();
+            let is_repeated = number.is_some_and(|number| repeated.binary_search(&number).is_ok());
+            (is_included && !is_repeated).then_some(sample)
         })
     }
 }

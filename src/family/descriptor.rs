@@ -40,6 +40,29 @@ impl MetricType {
         }
     }
 
+    /// The name of a family of this type in the headers of OpenMetrics: the name without the suffix
+    /// that the type requires. `None` if the name lacks the suffix, or the type requires none.
+    pub(crate) fn short_name(self, name: &str) -> Option<&str> {
+        let suffix = match self {
+            Self::Counter => "_total",
+            Self::Info => "_info",
+            Self::Gauge | Self::StateSet | Self::Unknown => return None,
+        };
+        name.strip_suffix(suffix).filter(|short| !short.is_empty())
+    }
+
+    /// The names that a family of this type takes in OpenMetrics beside its whole name: the
+    /// [short name](Self::short_name), and that of the creation time of a counter, which is
+    /// reserved although no family here has one.
+    pub(crate) fn header_names(self, name: &str) -> Vec<String> {
+        let Some(short_name) = self.short_name(name) else {
+            return Vec::new();
+        };
+        let creation_time = (self == Self::Counter).then(|| format!("{short_name}_created"));
+        let names = std::iter::once(short_name.to_owned()).chain(creation_time);
+        names.collect()
+    }
+
     /// The type that covers the samples of two families of one name.
     pub(crate) fn merged_with(self, other: Self) -> Self {
         match (self, other) {

@@ -97,7 +97,7 @@ pub fn check_as(
     let built_in = catalogue().into_iter();
     report.warnings.extend(built_in.flat_map(|family| {
         let resource = family.resource.to_string();
-        config.differences(&resource, &family.descriptor)
+        config.differences(&resource, &family.descriptor, |_| true)
     }));
     let objects: Vec<_> = objects.into_iter().collect();
     let builder = StateMetrics::builder()

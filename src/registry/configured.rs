@@ -41,7 +41,7 @@ impl ConfiguredOptions {
             .iter()
             .map(|collector| settings.store_of(collector.clone().into()));
         let stores = stores.collect();
-        let warnings = (self.config.as_ref()).map(|config| differences(config, in_rust));
+        let warnings = (self.config.as_ref()).map(|config| differences(config, in_rust, settings));
         let configured = Configured {
             warnings: warnings.unwrap_or_default(),
             config: self.config,
@@ -79,15 +79,21 @@ pub(crate) fn link_stores(stores: &[Arc<dyn AnyStore>]) {
 }
 
 /// Warnings of families of the configuration that differ from families of the same name in stores of
-/// families in Rust.
-pub(super) fn differences(config: &Config, stores: &[Arc<dyn AnyStore>]) -> Vec<ConfigProblem> {
+/// families in Rust, or compete with these for a name in OpenMetrics.
+pub(super) fn differences(
+    config: &Config,
+    stores: &[Arc<dyn AnyStore>],
+    settings: &Settings,
+) -> Vec<ConfigProblem> {
+    let is_included = |name: &str| settings.metrics.allows(name, false);
     let in_rust = stores
         .iter()
         .filter(|store| !store.resource().is_configured());
     let differences = in_rust.flat_map(|store| {
         let resource = store.resource().to_string();
         let families = store.families().into_iter();
-        families.flat_map(move |family| config.differences(&resource, family.descriptor))
+        families
+            .flat_map(move |family| config.differences(&resource, family.descriptor, is_included))
     });
     differences.collect()
 }

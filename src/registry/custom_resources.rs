@@ -78,8 +78,9 @@ impl CustomResources {
     ///
     /// # Errors
     ///
-    /// If the stores cannot have a common exposition; nothing changes then. Families that differ
-    /// from others of the same name are no error, see [`warnings`](Self::warnings).
+    /// None in this version: families in Rust agree since `build`, and those of a configuration may
+    /// differ from others of the same name, see [`warnings`](Self::warnings). If a later version
+    /// returns an error, nothing has changed.
     pub fn set_known_kinds(
         &self,
         kinds: impl IntoIterator<Item = KnownKind>,
@@ -96,9 +97,8 @@ impl CustomResources {
     ///
     /// # Errors
     ///
-    /// If the stores cannot have a common exposition; the running configuration stays then.
-    /// Families that differ from others of the same name are no error, see
-    /// [`warnings`](Self::warnings).
+    /// None in this version, as for [`set_known_kinds`](Self::set_known_kinds). If a later version
+    /// returns an error, the running configuration stays.
     pub fn set_config(&self, config: Option<&Config>) -> Result<ResourceChanges, BuildError> {
         let mut configured = self.metrics.configured();
         let kinds = configured.kinds.clone();
@@ -118,7 +118,7 @@ impl CustomResources {
     }
 
     /// Families of the configuration that have another help or type than the family in Rust of the
-    /// same name.
+    /// same name, or compete with one for a name in OpenMetrics.
     ///
     /// The exposition has the help text of the store that comes first, and a type that covers all
     /// samples. [`Config::warnings`] names the families that differ within the configuration.
@@ -183,7 +183,7 @@ impl CustomResources {
             plan.stores().iter().cloned().partition(is_kept);
         let warnings = match &config {
             _ if keeps_config => configured.warnings.clone(),
-            Some(config) => differences(config, &stores),
+            Some(config) => differences(config, &stores, self.metrics.settings()),
             None => Vec::new(),
         };
         let mut changes = ResourceChanges {

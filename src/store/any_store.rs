@@ -40,8 +40,7 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
 /// A family of a store, and the columns that hold it.
 pub(crate) struct StoreFamily<'a> {
     pub(crate) descriptor: &'a FamilyDescriptor,
-    /// The names of the labels before the labels of the family.
-    #[cfg(feature = "testing")]
+    /// The names of the labels before the labels of the family: constant labels come first.
     pub(crate) base_labels: &'a [Cow<'static, str>],
     pub(crate) base: usize,
     pub(crate) column: usize,
@@ -63,7 +62,6 @@ impl<K: CollectedResource> AnyStore for MetricsStore<K> {
         (schema.families().iter().enumerate())
             .map(|(at, active)| StoreFamily {
                 descriptor: active.family.descriptor(),
-                #[cfg(feature = "testing")]
                 base_labels: schema.base_labels(active.base),
                 base: active.base,
                 column: schema.column(at),

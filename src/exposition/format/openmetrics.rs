@@ -1,8 +1,8 @@
 //! [OpenMetrics], version 1.0.
 //!
 //! The header of a counter lacks the suffix `_total` of its samples, and that of an info lacks
-//! `_info`; a state set has a label with the family's name. A family that violates such a rule gets a
-//! more general type.
+//! `_info`. A state set has a label with the family's name, and its samples that differ only in this
+//! label are adjacent. A family that violates such a rule gets a more general type.
 //!
 //! [OpenMetrics]: https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md
 
@@ -60,7 +60,7 @@ fn name_and_type(family: &FamilyMetadata) -> (&str, &'static str) {
         (MetricType::Counter, Some(short_name)) => (short_name, "counter"),
         (MetricType::Counter, None) | (MetricType::Unknown, _) => (name, "unknown"),
         (MetricType::Info, Some(short_name)) => (short_name, "info"),
-        (MetricType::StateSet, _) if family.has_state_label() => (name, "stateset"),
+        (MetricType::StateSet, _) if family.is_state_set() => (name, "stateset"),
         (MetricType::Gauge | MetricType::Info | MetricType::StateSet, _) => (name, "gauge"),
     }
 }

@@ -9,7 +9,8 @@ use crate::exposition::header_names::HeaderNames;
 
 fn both(family: Family<Pod>, taken: &str) -> [String; 2] {
     let mut header_names = HeaderNames::new([taken].into_iter());
-    let metadata = FamilyMetadata::new(family.descriptor(), &[], &mut header_names);
+    let mut metadata = FamilyMetadata::new(family.descriptor(), &[]);
+    metadata.take_short_name(&mut header_names);
     [Format::Text, Format::OpenMetrics].map(|format| {
         let mut header = Vec::new();
         format.spec().write_header(&metadata, &mut header);

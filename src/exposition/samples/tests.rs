@@ -101,6 +101,55 @@ fn references_to_shared_values_read_as_the_values() {
     assert_eq!(image.unwrap().1, "registry.acme.dev/shop:1");
 }
 
+/// A configured sample has the labels `customresource_*`, unless a constant label takes the place.
+#[cfg(feature = "custom-resources")]
+#[test]
+fn a_built_in_family_is_not_searched_for_series_of_a_configured_one() {
+    use crate::custom_resources::{Config, KnownKind};
+    use crate::resource::Scope;
+
+    let config = Config::parse(
+        "
+spec:
+  resources:
+  - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+    metricNamePrefix: kube
+    metrics:
+    - { name: pod_info, each: { type: Info, info: { path: [spec] } } }
+    - { name: clusterrole_created, each: { type: Gauge, gauge: {} } }
+",
+    );
+    let config = config.unwrap();
+    for (constant, family, expected) in [
+        ("cluster", "kube_pod_info", [true, false]),
+        ("customresource_kind", "kube_pod_info", [true, true]),
+        // Its base label would come in front of the others.
+        ("cluster", "kube_clusterrole_created", [true, true]),
+    ] {
+        let metrics = StateMetrics::builder()
+            .built_in([BuiltIn::Pods, BuiltIn::ClusterRoles])
+            .constant_label(constant, "x")
+            .custom_resources(&config)
+            .known_kinds([KnownKind::new(
+                "acme.dev",
+                "v1",
+                "Widget",
+                "widgets",
+                Scope::Namespaced,
+            )])
+            .build()
+            .unwrap();
+        let plan = metrics.plan();
+        let shared = plan
+            .families()
+            .iter()
+            .find(|shared| shared.metadata().name() == family);
+        let columns = shared.unwrap().columns().iter();
+        let searched: Vec<_> = columns.map(|column| column.may_repeat).collect();
+        assert_eq!(searched, expected, "{constant} {family}");
+    }
+}
+
 proptest! {
     #[test]
     fn labels_and_values_read_back_as_they_were_written(

@@ -1,7 +1,6 @@
 //! Families of one name that differ in help or type: in one entry, over resources, and beside
 //! families in Rust. All of them load, and every parser reads what they yield.
 
-use std::fmt::Write as _;
 use std::slice::from_ref;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -12,7 +11,7 @@ use kube_state_metrics::resource::Scope;
 use kube_state_metrics::{BuiltIn, Collector, Family, StateMetrics};
 
 use crate::support::exposition::{self, ReadFamily};
-use crate::support::tools::{run, said, tool};
+use crate::support::reference::assert_reference_reads;
 
 const TYPES: &[&str] = &["Gauge", "Info", "StateSet"];
 
@@ -60,16 +59,25 @@ fn metrics(config: &Config, builder: Builder) -> StateMetrics {
     metrics
 }
 
-/// Applies an object to each store.
+/// Applies two objects to each store, or a pod.
 fn feed(metrics: &StateMetrics) {
-    let object = br#"{ "metadata": { "name": "a", "namespace": "n" },
-        "spec": { "size": 3, "phase": "On" } }"#;
+    let objects = ["a", "b"].map(|name| {
+        format!(
+            r#"{{ "metadata": {{ "name": "{name}", "namespace": "n" }}, "spec": {{ "size": 3,
+            "phase": "On", "parts": [{{ "name": "x", "phase": "Off" }},
+            {{ "name": "y", "phase": "On" }}] }} }}"#
+        )
+    });
     let pod = br#"{ "metadata": { "name": "p", "namespace": "n" }, "status": {
         "containerStatuses": [{ "name": "c", "restartCount": 2 }] } }"#;
     for mut writer in metrics.feeds() {
-        let is_pod = writer.resource().plural() == "pods";
-        let json: &[u8] = if is_pod { pod } else { object };
-        writer.apply_json(json).unwrap();
+        if writer.resource().plural() == "pods" {
+            writer.apply_json(pod).unwrap();
+            continue;
+        }
+        for object in &objects {
+            writer.apply_json(object.as_bytes()).unwrap();
+        }
     }
 }
 
@@ -86,36 +94,18 @@ fn read(metrics: &StateMetrics) -> [Vec<ReadFamily>; 2] {
     };
     let (text, _) = read(Format::Text);
     let (openmetrics, written) = read(Format::OpenMetrics);
-    the_reference_reads(&written, &openmetrics);
+    assert_reference_reads(&written, &openmetrics);
     [text, openmetrics]
-}
-
-/// The parser of Prometheus' own client finds the same families and samples in OpenMetrics.
-fn the_reference_reads(text: &str, families: &[ReadFamily]) {
-    const MODULE: &str = "prometheus_client.openmetrics.parser";
-    const LIST: &str = "import sys
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as read
-sys.stdin.reconfigure(encoding='utf-8', newline='\\n')
-for family in read(sys.stdin.read()):
-    print(family.name, family.type, len(family.samples))";
-    let probe = ["-c", &format!("import {MODULE}")];
-    let Some(mut python) = tool("python3", &probe, &format!("python3 with {MODULE}")) else {
-        return;
-    };
-    let mut expected = String::new();
-    for family in families {
-        let samples = family.samples.len();
-        let _ = writeln!(expected, "{} {} {samples}", family.name, family.kind);
-    }
-    let output = run(python.args(["-c", LIST]), text.as_bytes());
-    assert_eq!(said(&output), expected.trim_end(), "{text}");
 }
 
 /// Name, type and number of samples of each family.
 fn declared(families: &[ReadFamily]) -> Vec<(&str, &str, usize)> {
     let families = families.iter();
     families
-        .map(|own| (own.name.as_str(), own.kind.as_str(), own.samples.len()))
+        .map(|family| {
+            let samples = family.samples.len();
+            (family.name.as_str(), family.kind.as_str(), samples)
+        })
         .collect()
 }
 
@@ -123,7 +113,6 @@ fn declared(families: &[ReadFamily]) -> Vec<(&str, &str, usize)> {
 fn header<'a>(name: &'a str, first: &str, second: &str) -> (&'a str, &'static str) {
     match (first, second) {
         ("Info", "Info") => (name.strip_suffix("_info").unwrap(), "info"),
-        ("StateSet", "StateSet") => (name, "stateset"),
         _ => (name, "gauge"),
     }
 }
@@ -134,10 +123,21 @@ fn every_pair_of_types_is_one_family_within_an_entry_and_over_resources() {
         .iter()
         .flat_map(|one| TYPES.iter().map(move |other| (one, other)));
     for (first, second) in pairs {
-        let of_first = metric("thing_info", "First.", first, "from: first");
-        let of_second = metric("thing_info", "Second.", second, "from: second");
+        // Two state sets have different states, so that their series differ without a label.
+        let labels = |labels| match (*first, *second) {
+            ("StateSet", "StateSet") => "",
+            _ => labels,
+        };
+        let of_first = metric("thing_info", "First.", first, labels("from: first"));
+        let of_second = metric("thing_info", "Second.", second, labels("from: second"));
+        let of_second = of_second.replace("[On, Off]", "[Failed, Lost]");
         let samples = |of: &str| if of == "StateSet" { 2 } else { 1 };
-        let count = samples(first) + samples(second);
+        let objects = 2;
+        let count = objects * (samples(first) + samples(second));
+        let entry = |kind, metrics: &[String]| {
+            let named = "acme\n    labelsFromPath: { name: [metadata, name] }\n";
+            entry(kind, metrics).replace("acme\n", named)
+        };
         for config in [
             config(&[entry("Gadget", &[of_first.clone(), of_second.clone()])]),
             // The resource counts, not the place in the file.
@@ -161,10 +161,10 @@ fn every_pair_of_types_is_one_family_within_an_entry_and_over_resources() {
                     .starts_with("# HELP acme_thing_info First.\n")
             );
             let warnings = config.warnings().iter();
-            let warnings: Vec<_> = warnings.map(|own| own.message.as_str()).collect();
+            let warnings: Vec<_> = (warnings).map(|warning| warning.message.as_str()).collect();
             assert_eq!(warnings.len(), if first == second { 1 } else { 2 });
             assert!(
-                warnings.iter().any(|own| own
+                warnings.iter().any(|warning| warning
                     .starts_with("the help of the family `acme_thing_info` differs at lines ")),
                 "{warnings:?}"
             );
@@ -178,11 +178,11 @@ fn a_counter_beside_another_type_is_untyped() {
         let counter =
             Family::counter("acme_thing_total", "A counter.").generate(|_: &Pod, s| s.value(7));
         let pods = Collector::<Pod>::new().family(counter);
-        let own = config(&[entry(
+        let config = config(&[entry(
             "Widget",
             &[metric("thing_total", "Another.", other, "")],
         )]);
-        let metrics = metrics(&own, StateMetrics::builder().collector(pods));
+        let metrics = metrics(&config, StateMetrics::builder().collector(pods));
         let [text, openmetrics] = read(&metrics);
         let count = if *other == "StateSet" { 3 } else { 2 };
         assert_eq!(declared(&text), [("acme_thing_total", "untyped", count)]);
@@ -247,6 +247,114 @@ fn equal_series_of_families_that_differ_appear_once() {
 }
 
 #[test]
+fn equal_series_before_and_behind_a_family_in_rust_appear_once() {
+    let metric = metric(
+        "size",
+        "A size.",
+        "Gauge",
+        "customresource_kind: Any, customresource_group: any.dev",
+    );
+    let [of_gadgets, of_widgets] = ["Gadget", "Widget"].map(|kind| entry(kind, from_ref(&metric)));
+    // Stores are in the order of their names: gadgets, pods, widgets.
+    let config = config(&[of_gadgets, of_widgets.replace("acme.dev", "zoo.dev")]);
+    let size = Family::gauge("acme_size", "A size.").generate(|_: &Pod, s| s.value(7));
+    let metrics = StateMetrics::builder()
+        .collector(Collector::<Pod>::new().family(size))
+        .custom_resources(&config)
+        .known_kinds([
+            kind("Gadget", "gadgets"),
+            KnownKind::new("zoo.dev", "v1", "Widget", "widgets", Scope::Namespaced),
+        ])
+        .all_fed_by_host()
+        .build()
+        .unwrap();
+    feed(&metrics);
+    let [text, _] = read(&metrics);
+    let values: Vec<_> = (text[0].samples.iter())
+        .map(|sample| sample.value)
+        .collect();
+    assert_eq!(values, [3.0, 7.0]);
+}
+
+/// The samples of a state set are in the order of their labels, and those of an element must follow
+/// each other.
+#[test]
+fn a_state_set_is_declared_only_if_its_groups_stay_together() {
+    let state_set = |states: &str, label: &str, constant: &str| {
+        format!(
+            "    - {{ name: phase, help: A phase., labelsFromPath: {{ name: [metadata, name] }}, \
+             commonLabels: {{ {constant} }}, each: {{ type: StateSet, stateSet: {{ \
+             path: [spec, parts], valueFrom: [phase], labelName: acme_phase, list: [{states}], \
+             labelsFromPath: {{ {label}: [name] }} }} }} }}\n"
+        )
+    };
+    let one = |label: &str| entry("Widget", &[state_set("On, Off", label, "")]);
+    let same = "customresource_kind: Any";
+    let [on, failed] = ["On, Off", "Failed"].map(|states| state_set(states, "aa", same));
+    for (entries, metric_type, count) in [
+        (vec![one("aa")], "stateset", 8),
+        (vec![one("part")], "gauge", 8),
+        (vec![one("'*'")], "gauge", 4),
+        (
+            vec![entry("Widget", &[on.clone(), failed.clone()])],
+            "gauge",
+            12,
+        ),
+        (
+            vec![entry("Gadget", &[on]), entry("Widget", &[failed])],
+            "gauge",
+            12,
+        ),
+    ] {
+        let [_, openmetrics] = read(&metrics(&config(&entries), StateMetrics::builder()));
+        let expected = [("acme_phase", metric_type, count)];
+        assert_eq!(declared(&openmetrics), expected, "{entries:?}");
+    }
+}
+
+#[test]
+fn a_built_in_counter_keeps_its_openmetrics_name_beside_a_configured_family() {
+    let counter = "kube_pod_container_status_restarts";
+    for (name, metric_type, expected, warning) in [
+        (
+            "container_status_restarts_info",
+            "Info",
+            [
+                ("kube_pod_container_status_restarts_info", "gauge", 1),
+                (counter, "counter", 1),
+            ],
+            "so `kube_pod_container_status_restarts_info` has the type `gauge` there",
+        ),
+        // No name of samples changes, so the counter cannot keep this one.
+        (
+            "container_status_restarts",
+            "Gauge",
+            [
+                (counter, "gauge", 1),
+                ("kube_pod_container_status_restarts_total", "unknown", 1),
+            ],
+            "of pods needs the name `kube_pod_container_status_restarts` in OpenMetrics",
+        ),
+    ] {
+        let entry = entry("Widget", &[metric(name, "Of widgets.", metric_type, "")]);
+        let config = config(&[entry.replace("acme\n", "kube_pod\n")]);
+        let pods = |allowed: &str| {
+            let builder = StateMetrics::builder().built_in([BuiltIn::Pods]);
+            metrics(&config, builder.allow_metrics([allowed]))
+        };
+        let metrics = pods("status_restarts");
+        let [_, openmetrics] = read(&metrics);
+        assert_eq!(declared(&openmetrics), expected);
+        let warnings = metrics.custom_resources().warnings();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].message.contains(warning), "{warnings:?}");
+        // A family that the filters exclude takes no name.
+        let warnings = pods("status_restarts_total").custom_resources().warnings();
+        assert_eq!(warnings, []);
+    }
+}
+
+#[test]
 fn two_families_never_have_one_name_in_openmetrics() {
     let family = |name, metric_type: &str| {
         let family = match metric_type {
@@ -268,9 +376,9 @@ fn two_families_never_have_one_name_in_openmetrics() {
     assert_eq!(
         declared(&openmetrics),
         [
-            ("acme_thing", "info", 1),
+            ("acme_thing_info", "gauge", 1),
             ("acme_other_created_info", "gauge", 1),
-            ("acme_thing_total", "unknown", 1),
+            ("acme_thing", "counter", 1),
             ("acme_other_total", "unknown", 1),
             ("acme_other_created", "gauge", 1),
         ]
