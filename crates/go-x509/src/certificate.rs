@@ -3,12 +3,16 @@
 use rustls::pki_types::{
     CertificateDer, SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer, UnixTime,
 };
-use rustls::{CertificateError, Error};
-use webpki::RawPublicKeyEntity;
+use webpki::{
+    Error, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter, RawPublicKeyEntity,
+    RequiredEkuNotFoundContext,
+};
+use x509_cert::Version;
+use x509_cert::certificate::{CertificateInner, Raw, TbsCertificateInner};
 use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
 use x509_cert::der::{Decode, Encode, Reader, SliceReader};
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
-use x509_cert::{TbsCertificate, Version};
+use x509_cert::time::Time;
 
 /// What a certificate is used for.
 #[derive(Clone, Copy, Debug)]
@@ -21,18 +25,38 @@ pub(crate) enum Purpose {
 #[derive(Clone, Debug)]
 pub(crate) struct Certificate {
     der: CertificateDer<'static>,
-    parsed: x509_cert::Certificate,
+    /// Serial numbers may have any length, as in Go and webpki.
+    parsed: CertificateInner<Raw>,
 }
 
 const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 
+/// The extensions that Go processes, so that they may be critical.
+const CRITICAL: [ObjectIdentifier; 10] = [
+    // Key usage, and names.
+    ObjectIdentifier::new_unwrap("2.5.29.15"),
+    ObjectIdentifier::new_unwrap("2.5.29.17"),
+    // Basic and name constraints.
+    ObjectIdentifier::new_unwrap("2.5.29.19"),
+    ObjectIdentifier::new_unwrap("2.5.29.30"),
+    // Distribution points of revocation lists.
+    ObjectIdentifier::new_unwrap("2.5.29.31"),
+    // Certificate policies, their mappings and constraints, and `inhibitAnyPolicy`.
+    ObjectIdentifier::new_unwrap("2.5.29.32"),
+    ObjectIdentifier::new_unwrap("2.5.29.33"),
+    ObjectIdentifier::new_unwrap("2.5.29.36"),
+    ObjectIdentifier::new_unwrap("2.5.29.54"),
+    // Extended key usages.
+    ObjectIdentifier::new_unwrap("2.5.29.37"),
+];
+
 // === impl Certificate ===
 
 impl Certificate {
-    /// `None` if it cannot be parsed; webpki has the last word on such a certificate.
+    /// `None` if it cannot be parsed.
     pub(crate) fn parse(der: &CertificateDer<'_>) -> Option<Self> {
         Some(Self {
-            parsed: x509_cert::Certificate::from_der(der).ok()?,
+            parsed: CertificateInner::from_der(der).ok()?,
             der: der.clone().into_owned(),
         })
     }
@@ -41,7 +65,7 @@ impl Certificate {
         &self.der
     }
 
-    pub(crate) fn tbs(&self) -> &TbsCertificate {
+    pub(crate) fn tbs(&self) -> &TbsCertificateInner<Raw> {
         self.parsed.tbs_certificate()
     }
 
@@ -78,31 +102,57 @@ impl Certificate {
             }
     }
 
-    pub(crate) fn check_period(&self, now: UnixTime) -> Result<(), Error> {
-        let validity = self.tbs().validity();
-        let seconds = |time: &x509_cert::time::Time| time.to_unix_duration().as_secs();
-        if now.as_secs() < seconds(&validity.not_before) {
-            return Err(CertificateError::NotValidYet.into());
+    /// Whether it may be the root of a chain with this number of intermediate certificates.
+    pub(crate) fn check_root(
+        &self,
+        purpose: Purpose,
+        intermediates: usize,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        self.check(purpose, now)?;
+        let constraints = self.tbs().get_extension::<BasicConstraints>();
+        let constraints = constraints.map_err(|_| Error::BadDer)?;
+        match constraints.and_then(|(_, own)| own.path_len_constraint) {
+            Some(longest) if intermediates > usize::from(longest) => {
+                Err(Error::PathLenConstraintViolated)
+            }
+            _ => Ok(()),
         }
-        if now.as_secs() > seconds(&validity.not_after) {
-            return Err(CertificateError::Expired.into());
+    }
+
+    /// Checks its critical extensions, period and purpose.
+    pub(crate) fn check(&self, purpose: Purpose, now: UnixTime) -> Result<(), Error> {
+        let mut extensions = self.tbs().extensions().into_iter().flatten();
+        if extensions.any(|own| own.critical && !CRITICAL.contains(&own.extn_id)) {
+            return Err(Error::UnsupportedCriticalExtension);
+        }
+        self.check_period(now)?;
+        self.check_purpose(purpose)
+    }
+
+    pub(crate) fn check_period(&self, time: UnixTime) -> Result<(), Error> {
+        let validity = self.tbs().validity();
+        let at = |time: &Time| UnixTime::since_unix_epoch(time.to_unix_duration());
+        let (not_before, not_after) = (at(&validity.not_before), at(&validity.not_after));
+        if time < not_before {
+            return Err(Error::CertNotValidYet { time, not_before });
+        }
+        if time > not_after {
+            return Err(Error::CertExpired { time, not_after });
         }
         Ok(())
     }
 
     /// A certificate without extended key usages is for every purpose.
-    pub(crate) fn check_purpose(&self, purpose: Purpose) -> Result<(), Error> {
-        let wanted = purpose.oid();
+    fn check_purpose(&self, purpose: Purpose) -> Result<(), Error> {
         match self.tbs().get_extension::<ExtendedKeyUsage>() {
             Ok(None) => Ok(()),
             Ok(Some((_, ExtendedKeyUsage(allowed))))
-                if allowed
-                    .iter()
-                    .any(|own| *own == wanted || *own == ANY_PURPOSE) =>
+                if allowed.iter().any(|own| purpose.usages().contains(own)) =>
             {
                 Ok(())
             }
-            _ => Err(CertificateError::InvalidPurpose.into()),
+            _ => Err(purpose.missing()),
         }
     }
 
@@ -156,5 +206,43 @@ impl Purpose {
             Self::Server => "1.3.6.1.5.5.7.3.1",
             Self::Client => "1.3.6.1.5.5.7.3.2",
         })
+    }
+
+    /// The extended key usages that allow it.
+    fn usages(self) -> [ObjectIdentifier; 2] {
+        [self.oid(), ANY_PURPOSE]
+    }
+
+    /// The error for certificates that are not for it.
+    fn missing(self) -> Error {
+        Error::RequiredEkuNotFoundContext(RequiredEkuNotFoundContext {
+            required: match self {
+                Self::Server => webpki::KeyUsage::server_auth(),
+                Self::Client => webpki::KeyUsage::client_auth(),
+            },
+            present: Vec::new(),
+        })
+    }
+}
+
+/// The check by webpki of leaves and intermediate certificates. webpki's own validator ignores
+/// `anyExtendedKeyUsage`.
+impl ExtendedKeyUsageValidator for Purpose {
+    fn validate(&self, usages: KeyPurposeIdIter<'_, '_>) -> Result<(), Error> {
+        let (allowed, mut is_limited) = (self.usages(), false);
+        for usage in usages {
+            let usage = usage?;
+            if allowed
+                .iter()
+                .any(|own| usage == KeyPurposeId::new(own.as_bytes()))
+            {
+                return Ok(());
+            }
+            is_limited = true;
+        }
+        match is_limited {
+            true => Err(self.missing()),
+            false => Ok(()),
+        }
     }
 }

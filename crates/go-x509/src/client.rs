@@ -1,26 +1,21 @@
 //! The check of a client's certificate, by a server.
 
-use std::sync::Arc;
-
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 use crate::Authorities;
 use crate::certificate::{Certificate, Purpose};
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, certificate_error};
 use crate::signature::{Protocol, verify};
 
 /// Accepts clients that Go accepts.
 #[derive(Debug)]
 pub struct ClientVerifier {
     authorities: Authorities,
-    chains: Option<Arc<dyn ClientCertVerifier>>,
     subjects: Vec<DistinguishedName>,
-    provider: Arc<CryptoProvider>,
     algorithms: WebPkiSupportedAlgorithms,
     is_mandatory: bool,
 }
@@ -29,26 +24,14 @@ pub struct ClientVerifier {
 
 impl ClientVerifier {
     /// A client without a certificate is refused if `is_mandatory`.
-    ///
-    /// # Errors
-    ///
-    /// If rustls refuses the authorities.
-    pub fn new(
-        authorities: Authorities,
-        provider: &Arc<CryptoProvider>,
-        is_mandatory: bool,
-    ) -> Result<Self, VerifierBuilderError> {
-        let chains = authorities.roots().map(|roots| {
-            WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(provider)).build()
-        });
-        Ok(Self {
-            chains: chains.transpose()?,
+    #[must_use]
+    pub fn new(authorities: Authorities, provider: &CryptoProvider, is_mandatory: bool) -> Self {
+        Self {
             subjects: authorities.subjects(),
             authorities,
-            provider: Arc::clone(provider),
             algorithms: provider.signature_verification_algorithms,
             is_mandatory,
-        })
+        }
     }
 
     fn check(
@@ -56,40 +39,33 @@ impl ClientVerifier {
         der: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
+    ) -> Result<(), webpki::Error> {
+        let (purpose, algorithms) = (Purpose::Client, self.algorithms.all);
         if let Some(certificate) = self.authorities.find(der) {
-            certificate.check_period(now)?;
-            certificate.check_purpose(Purpose::Client)?;
-            return Ok(ClientCertVerified::assertion());
+            return certificate.check(purpose, now);
         }
         if let Some(old) = Certificate::parse(der).filter(|own| !own.is_version_3()) {
-            old.check_period(now)?;
-            let mut signers = self.authorities.signers();
-            let signer = signers.find(|own| old.is_signed_by(own, self.algorithms.all));
-            let signer = signer.ok_or(CertificateError::UnknownIssuer)?;
-            signer.check_period(now)?;
-            signer.check_purpose(Purpose::Client)?;
-            return Ok(ClientCertVerified::assertion());
+            return self.check_version_1(&old, now);
         }
-        let verified = match (self.authorities.roots_at(now), &self.chains) {
-            (None, Some(chains)) => chains.verify_client_cert(der, intermediates, now),
-            (Some(roots), _) if !roots.is_empty() => {
-                let provider = Arc::clone(&self.provider);
-                let chains = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
-                let chains = chains
-                    .build()
-                    .map_err(|error| Error::General(error.to_string()))?;
-                chains.verify_client_cert(der, intermediates, now)
+        let authorities = &self.authorities;
+        authorities.verify_chain(der, intermediates, purpose, now, algorithms)
+    }
+
+    /// Several authorities can have the same name and key. One that passes is enough; if none does, the
+    /// error is that of the first.
+    fn check_version_1(&self, old: &Certificate, now: UnixTime) -> Result<(), webpki::Error> {
+        old.check_period(now)?;
+        let mut problem = None;
+        for signer in self.authorities.signers() {
+            if !old.is_signed_by(signer, self.algorithms.all) {
+                continue;
             }
-            _ => Err(CertificateError::UnknownIssuer.into()),
-        };
-        verified.map_err(|error| match error {
-            Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-                let chain: Vec<_> = [der].into_iter().chain(intermediates).collect();
-                self.authorities.unknown_issuer(&chain, now)
+            match signer.check_root(Purpose::Client, 0, now) {
+                Ok(()) => return Ok(()),
+                Err(error) => problem = problem.or(Some(error)),
             }
-            error => error,
-        })
+        }
+        Err(problem.unwrap_or(webpki::Error::UnknownIssuer))
     }
 }
 
@@ -108,8 +84,13 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.check(der, intermediates, now)
-            .map_err(|error| Rejection::of_client(error, Certificate::parse(der)))
+        match self.check(der, intermediates, now) {
+            Ok(()) => Ok(ClientCertVerified::assertion()),
+            Err(error) => {
+                let error = certificate_error(error);
+                Err(Rejection::of_client(error, Certificate::parse(der)))
+            }
+        }
     }
 
     fn verify_tls12_signature(

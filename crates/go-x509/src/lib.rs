@@ -1,22 +1,31 @@
-//! Certificates that Go's `crypto/x509` accepts and rustls' webpki does not.
+//! Certificates as Go's `crypto/x509` accepts and refuses them, where rustls' webpki decides otherwise.
 //!
-//! webpki verifies nearly every chain, and keeps doing so here. It treats four kinds that clusters have
-//! otherwise than Go, since it implements the rules for public authorities:
+//! webpki builds and verifies every chain of version 3 certificates. Of an authority that is trusted it
+//! knows the name, the key and the name constraints only, and it implements the rules for public
+//! authorities. These cases differ:
 //!
 //! | certificate | webpki | Go | here |
 //! |---|---|---|---|
 //! | trusted itself, as a leaf among the authorities | treated as an authority: whatever its key signs is accepted | this certificate alone is accepted | as Go |
 //! | self-signed with `CA:TRUE` and used by a server | refused, since an authority is no server | accepted if it is among the authorities | as Go |
 //! | X.509 version 1 | not parsed | presented, and accepted from clients that an authority signed directly | as Go |
-//! | signed by an authority that has expired | accepted | refused | as Go |
+//! | signed by a trusted authority outside of its period | accepted | refused | as Go |
+//! | signed by a trusted authority whose extended key usages lack the purpose | accepted | refused | as Go |
+//! | chain longer than the path length of its trusted authority | accepted | refused | as Go |
+//! | signed by a trusted authority with an unknown critical extension | accepted | refused | as Go |
+//! | signed by an intermediate certificate whose key usage lacks `keyCertSign` | accepted | refused | as Go |
+//! | extended key usage `anyExtendedKeyUsage` | for no purpose | for every purpose | as Go |
+//! | trusted, with a period that starts before 1970 | treated as an authority | accepted | ignored, since `x509-cert` does not parse it |
 //!
-//! A certificate that is not of these kinds never reaches code of this crate that accepts. The code for
-//! these kinds checks what Go checks: signature, period, name and purpose.
+//! This crate accepts without webpki in two cases only: a certificate that is trusted itself, and a version 1
+//! certificate of a client. It checks what Go checks there: signature, period, name, purpose and critical
+//! extensions. Certificates that cannot be parsed are not trusted.
 
 #![forbid(unsafe_code)]
 
 mod authorities;
 mod certificate;
+mod chain;
 mod client;
 mod identity;
 mod rejection;

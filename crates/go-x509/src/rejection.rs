@@ -97,6 +97,34 @@ impl Rejection {
     }
 }
 
+/// The error of webpki as that of rustls, which has a conversion for its own use only.
+pub(crate) fn certificate_error(error: webpki::Error) -> Error {
+    use webpki::Error as Own;
+    let error = match error {
+        Own::BadDer | Own::BadDerTime | Own::TrailingData(_) => CertificateError::BadEncoding,
+        Own::CertNotValidYet { time, not_before } => {
+            CertificateError::NotValidYetContext { time, not_before }
+        }
+        Own::CertExpired { time, not_after } => {
+            CertificateError::ExpiredContext { time, not_after }
+        }
+        Own::InvalidCertValidity => CertificateError::Expired,
+        Own::UnknownIssuer => CertificateError::UnknownIssuer,
+        Own::InvalidSignatureForPublicKey => CertificateError::BadSignature,
+        Own::RequiredEkuNotFoundContext(_) => CertificateError::InvalidPurpose,
+        error => CertificateError::Other(OtherError(Arc::new(error))),
+    };
+    error.into()
+}
+
+/// The error of webpki that rustls has no name for.
+fn unnamed(error: &CertificateError) -> Option<&webpki::Error> {
+    match error {
+        CertificateError::Other(OtherError(error)) => error.downcast_ref(),
+        _ => None,
+    }
+}
+
 fn rule(certificate: &Certificate, error: &CertificateError, purpose: &str) -> String {
     let validity = certificate.tbs().validity();
     match error {
@@ -110,9 +138,28 @@ fn rule(certificate: &Certificate, error: &CertificateError, purpose: &str) -> S
             validity.not_before
         ),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            format!("it is not for this purpose; issue it with the extended key usage {purpose}")
+            format!(
+                "it or one of its authorities is not for this purpose; issue it with the extended key \
+                 usage {purpose}"
+            )
         }
-        error => error.to_string(),
+        error => match unnamed(error) {
+            Some(webpki::Error::PathLenConstraintViolated) => {
+                "its chain is longer than the path length of one of its authorities allows; issue it \
+                 with fewer intermediate certificates"
+                    .to_owned()
+            }
+            Some(webpki::Error::EndEntityUsedAsCa) => {
+                "one of its authorities must not sign certificates; issue that one with CA:TRUE and the \
+                 key usage keyCertSign"
+                    .to_owned()
+            }
+            Some(webpki::Error::UnsupportedCriticalExtension) => {
+                "it or its authority has a critical extension that is unknown; issue it without"
+                    .to_owned()
+            }
+            _ => error.to_string(),
+        },
     }
 }
 

@@ -3,23 +3,21 @@
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{VerifierBuilderError, WebPkiServerVerifier, verify_server_name};
+use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
 use crate::Authorities;
 use crate::certificate::{Certificate, Purpose};
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, certificate_error};
 use crate::signature::{Protocol, verify};
 
 /// Accepts servers that Go accepts.
 #[derive(Debug)]
 pub struct ServerVerifier {
     authorities: Authorities,
-    chains: Option<Arc<WebPkiServerVerifier>>,
-    provider: Arc<CryptoProvider>,
     algorithms: WebPkiSupportedAlgorithms,
     origin: String,
 }
@@ -40,25 +38,17 @@ pub struct UncheckedServer(WebPkiSupportedAlgorithms);
 
 impl ServerVerifier {
     /// `origin` names the file of the authorities in errors.
-    ///
-    /// # Errors
-    ///
-    /// If rustls refuses the authorities.
+    #[must_use]
     pub fn new(
         authorities: Authorities,
-        provider: &Arc<CryptoProvider>,
+        provider: &CryptoProvider,
         origin: impl Into<String>,
-    ) -> Result<Self, VerifierBuilderError> {
-        let chains = authorities.roots().map(|roots| {
-            WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(provider)).build()
-        });
-        Ok(Self {
-            chains: chains.transpose()?,
+    ) -> Self {
+        Self {
             authorities,
             algorithms: provider.signature_verification_algorithms,
-            provider: Arc::clone(provider),
             origin: origin.into(),
-        })
+        }
     }
 
     fn check(
@@ -66,39 +56,17 @@ impl ServerVerifier {
         der: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
-        ocsp: &[u8],
         now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        if let Some(certificate) = self.authorities.find(der) {
-            certificate.check_period(now)?;
-            certificate.check_purpose(Purpose::Server)?;
-            // It also refuses version 1, which has no names that count.
-            verify_server_name(&ParsedCertificate::try_from(der)?, name)?;
-            return Ok(ServerCertVerified::assertion());
-        }
-        let verify = |chains: &WebPkiServerVerifier| {
-            chains.verify_server_cert(der, intermediates, name, ocsp, now)
+    ) -> Result<(), Error> {
+        let (purpose, algorithms) = (Purpose::Server, self.algorithms.all);
+        let authorities = &self.authorities;
+        let checked = match authorities.find(der) {
+            Some(certificate) => certificate.check(purpose, now),
+            None => authorities.verify_chain(der, intermediates, purpose, now, algorithms),
         };
-        let verified = match (self.authorities.roots_at(now), &self.chains) {
-            (None, Some(chains)) => verify(chains),
-            (Some(roots), _) if !roots.is_empty() => {
-                let provider = Arc::clone(&self.provider);
-                let chains = WebPkiServerVerifier::builder_with_provider(roots.into(), provider);
-                verify(
-                    &*chains
-                        .build()
-                        .map_err(|error| Error::General(error.to_string()))?,
-                )
-            }
-            _ => Err(CertificateError::UnknownIssuer.into()),
-        };
-        verified.map_err(|error| match error {
-            Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-                let chain: Vec<_> = [der].into_iter().chain(intermediates).collect();
-                self.authorities.unknown_issuer(&chain, now)
-            }
-            error => error,
-        })
+        checked.map_err(certificate_error)?;
+        // It also refuses version 1, which has no names that count.
+        verify_server_name(&ParsedCertificate::try_from(der)?, name)
     }
 }
 
@@ -108,13 +76,16 @@ impl ServerCertVerifier for ServerVerifier {
         der: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
-        ocsp: &[u8],
+        _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.check(der, intermediates, name, ocsp, now)
-            .map_err(|error| {
-                Rejection::of_server(error, Certificate::parse(der), name, &self.origin)
-            })
+        match self.check(der, intermediates, name, now) {
+            Ok(()) => Ok(ServerCertVerified::assertion()),
+            Err(error) => {
+                let certificate = Certificate::parse(der);
+                Err(Rejection::of_server(error, certificate, name, &self.origin))
+            }
+        }
     }
 
     fn verify_tls12_signature(

@@ -16,6 +16,8 @@ use x509_cert::der::{Decode, Encode, Tag};
 
 use super::*;
 
+mod chains;
+
 /// 2030, and the years in which the certificates are valid.
 const NOW: Duration = Duration::from_secs(1_893_456_000);
 const YEARS: (i32, i32) = (2025, 2035);
@@ -103,7 +105,7 @@ fn authorities(all: &[&CertificateDer<'static>]) -> Authorities {
 
 /// Whether a client accepts a server: an empty text, or why not.
 fn server(trusted: &CertificateDer<'static>, der: &CertificateDer<'_>, name: &str) -> String {
-    let verifier = ServerVerifier::new(authorities(&[trusted]), &provider(), "ca.pem").unwrap();
+    let verifier = ServerVerifier::new(authorities(&[trusted]), &provider(), "ca.pem");
     let name = ServerName::try_from(name).unwrap();
     let result = verifier.verify_server_cert(der, &[], &name, &[], UnixTime::since_unix_epoch(NOW));
     result.err().map_or(String::new(), said)
@@ -111,7 +113,7 @@ fn server(trusted: &CertificateDer<'static>, der: &CertificateDer<'_>, name: &st
 
 /// Whether a server accepts a client.
 fn client(trusted: &CertificateDer<'static>, der: &CertificateDer<'_>) -> String {
-    let verifier = ClientVerifier::new(authorities(&[trusted]), &provider(), true).unwrap();
+    let verifier = ClientVerifier::new(authorities(&[trusted]), &provider(), true);
     let result = verifier.verify_client_cert(der, &[], UnixTime::since_unix_epoch(NOW));
     result.err().map_or(String::new(), said)
 }
@@ -225,11 +227,11 @@ fn what_an_authority_outside_of_its_period_signed_is_refused() {
     let leaf = renewed.issue(params("leaf", Is::Leaf, YEARS)).der;
     let all = || authorities(&[&expired.der, &renewed.der]);
     let now = UnixTime::since_unix_epoch(NOW);
-    let verifier = ServerVerifier::new(all(), &provider(), "ca.pem").unwrap();
+    let verifier = ServerVerifier::new(all(), &provider(), "ca.pem");
     let name = ServerName::try_from("api.test").unwrap();
     let verified = verifier.verify_server_cert(&leaf, &[], &name, &[], now);
     assert!(verified.is_ok(), "{verified:?}");
-    let verifier = ClientVerifier::new(all(), &provider(), true).unwrap();
+    let verifier = ClientVerifier::new(all(), &provider(), true);
     assert!(verifier.verify_client_cert(&leaf, &[], now).is_ok());
 }
 
@@ -240,7 +242,8 @@ fn another_verifier_says_why_it_refuses_a_server() {
         Pair::new("other", Is::Authority),
     );
     let leaf = other.issue(params("leaf", Is::Leaf, YEARS)).der;
-    let roots = authorities(&[&root.der]).roots().unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(root.der.clone()).unwrap();
     let inner =
         rustls::client::WebPkiServerVerifier::builder_with_provider(roots.into(), provider());
     let verifier = ExplainedVerifier::new(inner.build().unwrap(), "the system");

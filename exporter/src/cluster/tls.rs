@@ -97,8 +97,7 @@ pub(super) fn client_config(
                     "{authority}: certificates ignored that cannot be parsed: {ignored}"
                 );
             }
-            let verifier = ServerVerifier::new(authorities, &provider, authority);
-            Arc::new(verifier.map_err(|error| wrong(&error))?)
+            Arc::new(ServerVerifier::new(authorities, &provider, authority))
         }
         None => {
             let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(&provider));

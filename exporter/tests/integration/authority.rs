@@ -122,7 +122,7 @@ impl Authority {
     pub fn server_with(&self, identity: Identity) -> Arc<ServerConfig> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let (authorities, _) = Authorities::new(&[self.0.der().clone()]).unwrap();
-        let clients = ClientVerifier::new(authorities, &provider, false).unwrap();
+        let clients = ClientVerifier::new(authorities, &provider, false);
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(identity.key_der));
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

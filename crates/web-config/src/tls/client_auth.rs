@@ -71,7 +71,6 @@ pub(super) fn verifier(
         tracing::warn!("{origin}: certificates ignored that cannot be parsed: {ignored}");
     }
     let verifier = ClientVerifier::new(trusted, provider, !optional);
-    let verifier = verifier.map_err(|error| wrong(&error))?;
     Ok(Some(Arc::new(verifier)))
 }
 

@@ -1,0 +1,58 @@
+//! The check of a chain: that of webpki, and what Go checks beyond it.
+
+use std::ptr;
+
+use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
+use webpki::{EndEntityCert, Error, VerifiedPath};
+
+use crate::Authorities;
+use crate::certificate::{Certificate, Purpose};
+
+impl Authorities {
+    /// Verifies that an authority signed a certificate, directly or by intermediate certificates.
+    pub(crate) fn verify_chain(
+        &self,
+        der: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        purpose: Purpose,
+        now: UnixTime,
+        algorithms: &[&dyn SignatureVerificationAlgorithm],
+    ) -> Result<(), Error> {
+        let leaf = EndEntityCert::try_from(der)?;
+        let check = |path: &VerifiedPath<'_>| self.check_path(path, purpose, now);
+        let anchors = self.anchors();
+        leaf.verify_for_usage(
+            algorithms,
+            anchors,
+            intermediates,
+            now,
+            purpose,
+            None,
+            Some(&check),
+        )?;
+        Ok(())
+    }
+
+    /// Checks what webpki does not. webpki reads only the name, key and name constraints of a root, and
+    /// accepts every intermediate certificate with `CA:TRUE`.
+    fn check_path(
+        &self,
+        path: &VerifiedPath<'_>,
+        purpose: Purpose,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let mut intermediates = 0;
+        for intermediate in path.intermediate_certificates() {
+            let intermediate = Certificate::parse(&intermediate.der()).ok_or(Error::BadDer)?;
+            if !intermediate.is_authority() {
+                return Err(Error::EndEntityUsedAsCa);
+            }
+            intermediates += 1;
+        }
+        let mut roots = self.anchors().iter().zip(self.signers());
+        // Several roots can have the same name and key; webpki tries each.
+        let root = roots.find(|(anchor, _)| ptr::eq(*anchor, path.anchor()));
+        let (_, root) = root.ok_or(Error::UnknownIssuer)?;
+        root.check_root(purpose, intermediates, now)
+    }
+}
