@@ -2,6 +2,7 @@
 
 mod access;
 mod connector;
+mod kubeconfig;
 mod plugin;
 mod proxy;
 mod renewal;
@@ -38,9 +39,9 @@ pub(crate) fn server_url<'a>(kubeconfigs: impl IntoIterator<Item = &'a [u8]>) ->
     let mut kubeconfigs = kubeconfigs.into_iter();
     let merged = kubeconfigs.try_fold(Kubeconfig::default(), |merged, content| {
         let text = std::str::from_utf8(content).ok()?;
-        merged.merge(Kubeconfig::from_yaml(text).ok()?).ok()
+        kubeconfig::merge(merged, Kubeconfig::from_yaml(text).ok()?).ok()
     });
-    access::current_cluster(&merged?)?.server.clone()
+    kubeconfig::current_cluster(&merged?)?.server.clone()
 }
 
 #[cfg(test)]
@@ -62,6 +63,9 @@ current-context: x
         );
         let other = kubeconfig.replace("current-context: x", "current-context: y");
         let merged = [kubeconfig.as_bytes(), other.as_bytes()];
+        assert_eq!(server_url(merged).as_deref(), Some("https://b"));
+        let unset = kubeconfig.replace("current-context: x", "current-context: ''");
+        let merged = [unset.as_bytes(), kubeconfig.as_bytes()];
         assert_eq!(server_url(merged).as_deref(), Some("https://b"));
         for wrong in ["", "x", "current-context: y", "\u{fffd}: ["] {
             assert_eq!(server_url([wrong.as_bytes()]), None, "{wrong}");

@@ -32,6 +32,9 @@ pub(crate) enum MapProblem {
         first: usize,
         second: usize,
     },
+    /// Where maps of YAML 1.2 are read. By the rules of kubectl, this is no problem: all are merged.
+    #[error("the key `<<` is given twice, in lines {first} and {second}; remove one")]
+    MergedTwice { first: usize, second: usize },
     #[error("`<<` merges a map, or a list of maps; write one")]
     Merge,
     #[error("more than {MAX_MERGED} entries of maps are merged; write them out")]
@@ -44,8 +47,9 @@ pub(crate) type KeyText<'k> = dyn Fn(&Node) -> Option<Cow<'_, str>> + 'k;
 /// Receives the problems, each with the node that it is about.
 pub(crate) type Problems<'p> = dyn FnMut(&Node, MapProblem) + 'p;
 
-/// The entries of a map in their order, then those of merged maps whose keys it does not have. A key
-/// that is there already is a problem, and its entry is left out.
+/// The entries of a map in their order, then those of merged maps whose keys it does not have: of two
+/// merged maps with the same key, the first one counts. A key that is given twice is a problem, and its
+/// second entry is left out.
 ///
 /// The recursion is as deep as maps are nested, which [`MAX_DEPTH`](super::MAX_DEPTH) limits.
 pub(crate) fn entries<'n>(
@@ -56,14 +60,15 @@ pub(crate) fn entries<'n>(
 ) -> Vec<Entry<'n>> {
     let mut entries: Vec<Entry<'n>> = Vec::with_capacity(pairs.len());
     let mut lines = HashMap::with_capacity(pairs.len());
-    let mut merged: Option<(&Node, &Arc<Node>)> = None;
+    let mut merged: Vec<(&Node, &Arc<Node>)> = Vec::new();
     for (key, value) in pairs {
         let line = key.line;
         if is_merge(key) {
-            match merged {
-                None => merged = Some((key, value)),
-                Some((first, _)) => problems(key, MapProblem::twice("<<", first.line, line)),
+            if let Some((first, _)) = merged.first() {
+                let (first, second) = (first.line, line);
+                problems(key, MapProblem::MergedTwice { first, second });
             }
+            merged.push((key, value));
             continue;
         }
         let Some(text) = key_text(key) else {
@@ -79,23 +84,19 @@ pub(crate) fn entries<'n>(
             }
         }
     }
-    let Some((_, value)) = merged else {
-        return entries;
-    };
-    let maps = match &value.value {
-        Value::Map(_) => std::slice::from_ref(value),
-        Value::List(items) => items.as_slice(),
-        Value::Scalar(_) => &[],
-    };
-    if maps.is_empty() {
-        problems(value, MapProblem::Merge);
-    }
+    let maps = merged
+        .into_iter()
+        .flat_map(|(_, value)| match &value.value {
+            Value::List(items) => items.as_slice(),
+            // A scalar is no map, which the loop reports.
+            Value::Map(_) | Value::Scalar(_) => std::slice::from_ref(value),
+        });
     for map in maps {
         let Value::Map(pairs) = &map.value else {
             problems(map, MapProblem::Merge);
             continue;
         };
-        if !merges.add(pairs.len(), || problems(value, MapProblem::TooManyMerges)) {
+        if !merges.add(pairs.len(), || problems(map, MapProblem::TooManyMerges)) {
             break;
         }
         for entry in self::entries(pairs, key_text, merges, problems) {

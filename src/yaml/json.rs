@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::Write as _;
 
 use super::resolve::Resolved;
-use super::{Merges, Node, SyntaxError, Value, entries};
+use super::{MapProblem, Merges, Node, SyntaxError, Value, entries};
 
 /// Bytes that a small document may have as JSON.
 const FREE_BYTES: usize = 1 << 20;
@@ -62,6 +62,9 @@ impl JsonWriter {
             Value::Map(pairs) => {
                 let mut problem = None;
                 let entries = entries(pairs, &key_text, &mut self.merges, &mut |node, own| {
+                    if matches!(own, MapProblem::MergedTwice { .. }) {
+                        return;
+                    }
                     problem.get_or_insert(SyntaxError {
                         line: node.line,
                         problem: own.to_string(),
@@ -127,7 +130,7 @@ fn is_short(number: f64) -> bool {
 
 fn key_text(key: &Node) -> Option<Cow<'_, str>> {
     match &key.value {
-        Value::Scalar(scalar) => scalar.resolve().ok()?.into_key(),
+        Value::Scalar(scalar) => scalar.key(),
         Value::List(_) | Value::Map(_) => None,
     }
 }
@@ -168,6 +171,24 @@ mod tests {
                 r#"{"a":{"x":1,"z":2},"b":{"z":3,"x":1},"c":{"x":5,"z":2}}"#,
             ),
             ("{'<<': 1}", r#"{"<<":1}"#),
+            (
+                "{<<: {a: 1, c: 1}, b: 2, <<: {a: 2, b: 1, d: 1}}",
+                r#"{"b":2,"a":1,"c":1,"d":1}"#,
+            ),
+            ("{b: 2, <<: {b: 1}}", r#"{"b":2}"#),
+            ("{<<: [], a: 1}", r#"{"a":1}"#),
+            (
+                "{0.1: a, 1e-7: b, 1e20: c, 123456789.5: d, 1.0: e, 1e3: f, -0.0: g}",
+                r#"{"0.1":"a","1e-07":"b","1e+20":"c","1.2345679e+08":"d","1":"e","1000":"f","-0":"g"}"#,
+            ),
+            (
+                "{.inf: a, -.INF: b, .NaN: c}",
+                r#"{".inf":"a","-.inf":"b",".nan":"c"}"#,
+            ),
+            (
+                "{1e300: a, 1000000.0: b, 0.0001: c, 0.00001: d}",
+                r#"{".inf":"a","1e+06":"b","0.0001":"c","1e-05":"d"}"#,
+            ),
             ("[]", "[]"),
         ] {
             assert_eq!(json(yaml).as_deref(), Ok(expected), "{yaml}");
@@ -188,9 +209,14 @@ mod tests {
                 "the key `1` is given twice, in lines 1 and 2; remove one",
             ),
             (
-                "a: &a {}\nb:\n  <<: *a\n  <<: *a",
-                4,
-                "the key `<<` is given twice, in lines 3 and 4; remove one",
+                "a:\n  <<: ~",
+                2,
+                "`<<` merges a map, or a list of maps; write one",
+            ),
+            (
+                "a:\n  <<: [{b: 1}, [{c: 1}]]",
+                2,
+                "`<<` merges a map, or a list of maps; write one",
             ),
             (
                 "a:\n  ~: b",

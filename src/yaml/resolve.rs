@@ -63,21 +63,58 @@ impl Scalar {
             _ => Err(Unresolved::Tag(tag.to_owned())),
         }
     }
+
+    /// The scalar as the key of an entry; `None` if it cannot be one.
+    pub(super) fn key(&self) -> Option<Cow<'_, str>> {
+        match self.resolve() {
+            Ok(value) => value.into_key(),
+            // A key is a text in JSON, so these need not be numbers.
+            Err(Unresolved::NotFinite(text)) => {
+                let text = text.to_ascii_lowercase();
+                Some(Cow::Owned(text.trim_start_matches('+').to_owned()))
+            }
+            Err(_) => None,
+        }
+    }
 }
 
 // === impl Resolved ===
 
 impl<'n> Resolved<'n> {
     /// The key of an entry; `None` if it cannot be one.
-    pub(super) fn into_key(self) -> Option<Cow<'n, str>> {
+    fn into_key(self) -> Option<Cow<'n, str>> {
         Some(match self {
             Self::Null => return None,
             Self::Flag(flag) => Cow::Borrowed(if flag { "true" } else { "false" }),
             Self::Integer(number) => Cow::Owned(number.to_string()),
             Self::Unsigned(number) => Cow::Owned(number.to_string()),
-            Self::Float(number) => Cow::Owned(number.to_string()),
+            Self::Float(number) => Cow::Owned(float_key(number)),
             Self::Text(text) => text,
         })
+    }
+}
+
+/// A float as a key: the shortest text that has the value in 32 bits, with an exponent for numbers that
+/// are small or have more than six digits before the point. It is the `%g` of Go.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "keys of kubectl have 32 bits"
+)]
+fn float_key(number: f64) -> String {
+    let number = number as f32;
+    if number.is_infinite() {
+        let sign = if number.is_sign_negative() { "-" } else { "" };
+        return format!("{sign}.inf");
+    }
+    let scientific = format!("{number:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    match exponent.parse::<i32>().unwrap_or(0) {
+        -4..=5 => number.to_string(),
+        exponent => format!(
+            "{digits}e{}{:02}",
+            if exponent < 0 { '-' } else { '+' },
+            exponent.abs()
+        ),
     }
 }
 
@@ -97,13 +134,21 @@ fn plain(text: &str) -> Result<Resolved<'_>, Unresolved> {
 
 fn number<'n>(text: &str) -> Option<Resolved<'n>> {
     match text.as_bytes().first()? {
-        b'.' => float(text),
+        b'.' => separates_digits(text).then(|| float(&text.replace('_', "")))?,
         b'0'..=b'9' | b'+' | b'-' => {
             let digits = text.replace('_', "");
             integer(&digits).or_else(|| float(&digits))
         }
         _ => None,
     }
+}
+
+/// Whether each `_` of a text stands between two digits.
+fn separates_digits(text: &str) -> bool {
+    let ends_with_digit = |part: &str| part.ends_with(|c: char| c.is_ascii_digit());
+    let starts_with_digit = |part: &str| part.starts_with(|c: char| c.is_ascii_digit());
+    text.match_indices('_')
+        .all(|(at, _)| ends_with_digit(&text[..at]) && starts_with_digit(&text[at + 1..]))
 }
 
 /// An integer: decimal, or with one of the prefixes `0x`, `0o`, `0b` and `0`, which is octal.
@@ -194,6 +239,7 @@ mod tests {
             ("1.5", 1.5),
             ("1.", 1.0),
             (".5", 0.5),
+            (".5_0", 0.5),
             ("-.5", -0.5),
             ("+.5", 0.5),
             ("1e3", 1000.0),
@@ -221,6 +267,8 @@ mod tests {
             "+",
             ".",
             "..",
+            "._5",
+            ".1_",
             "--1",
             "+-1",
             "0x",

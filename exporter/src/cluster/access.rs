@@ -8,6 +8,7 @@ use kube::client::AuthError;
 use kube::config::{AuthInfo, Cluster, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube_state_metrics::source::watch::configure_for_watching;
 
+use super::kubeconfig::{self, InvalidKubeconfig, current_cluster};
 use super::proxy::{Environment, InvalidProxy, Proxy};
 
 /// Why no client for the API server can be created.
@@ -16,7 +17,7 @@ pub(crate) enum ClusterError {
     #[error("kubeconfig {file}: {source}")]
     Kubeconfig {
         file: String,
-        source: KubeconfigError,
+        source: InvalidKubeconfig,
     },
     #[error(
         "this does not run in a pod with a service account ({0}), and neither $KUBECONFIG nor \
@@ -64,6 +65,7 @@ pub(super) struct Connection {
 
 /// The directory of a pod's credentials; the kubelet replaces them about once an hour.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
 // === impl ClusterError ===
 
 impl ClusterError {
@@ -128,10 +130,10 @@ impl Access {
         let mut paths = self.kubeconfig.iter();
         paths.try_fold(Kubeconfig::default(), |merged, path| {
             let next = Kubeconfig::read_from(path);
-            let merged = next.and_then(|next| merged.merge(next));
+            let merged = next.and_then(|next| kubeconfig::merge(merged, next));
             merged.map_err(|source| ClusterError::Kubeconfig {
                 file: path.display().to_string(),
-                source,
+                source: source.into(),
             })
         })
     }
@@ -162,6 +164,10 @@ impl Access {
                     file: file.clone(),
                     source,
                 })?;
+                let server = cluster.and_then(|cluster| cluster.server.as_deref());
+                if self.apiserver.is_none() && server.is_some_and(|url| url.contains('@')) {
+                    return Err(wrong(InvalidKubeconfig::UserInfo));
+                }
                 let options = KubeConfigOptions::default();
                 Config::from_custom_kubeconfig(kubeconfig, &options)
                     .await
@@ -171,7 +177,7 @@ impl Access {
                             let setting = "HTTPS_PROXY";
                             ClusterError::ProxyVariable(InvalidProxy { setting })
                         }
-                        source => wrong(source),
+                        source => wrong(source.into()),
                     })?
             }
         };
@@ -218,17 +224,6 @@ impl Access {
             withholds_credentials,
         })
     }
-}
-
-/// The cluster of the current context.
-pub(super) fn current_cluster(kubeconfig: &Kubeconfig) -> Option<&Cluster> {
-    let current = kubeconfig.current_context.as_ref()?;
-    let mut contexts = kubeconfig.contexts.iter();
-    let context = contexts.find(|named| named.name == *current)?;
-    let context = context.context.as_ref()?;
-    let mut clusters = kubeconfig.clusters.iter();
-    let cluster = clusters.find(|named| named.name == context.cluster)?;
-    cluster.cluster.as_ref()
 }
 
 /// Where the certificate authorities of a cluster are from; `None` if it has none. Inline data take
@@ -303,75 +298,4 @@ fn with_scheme(server: &http::Uri, config: &Config) -> http::Uri {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::transport::connect;
-    use super::*;
-
-    #[test]
-    fn a_server_without_a_scheme_speaks_tls_only_where_that_can_be_checked() {
-        let bare: http::Uri = "a:6443".parse().unwrap();
-        let mut config = Config::new(bare.clone());
-        assert_eq!(with_scheme(&bare, &config), "http://a:6443/");
-        config.root_cert = Some(vec![vec![1]]);
-        assert_eq!(with_scheme(&bare, &config), "https://a:6443/");
-        let full = "http://a:6443/x".parse().unwrap();
-        assert_eq!(with_scheme(&full, &config), full);
-    }
-
-    #[tokio::test]
-    async fn an_authority_without_certificates_is_none() {
-        let directory = std::env::temp_dir().join(format!("authority-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let path = directory.join("config");
-        let kubeconfig = "
-clusters: [{name: a, cluster: {server: 'https://a', certificate-authority: ca.pem}}]
-users: [{name: u, user: {token: t}}]
-contexts: [{name: x, context: {cluster: a, user: u}}]
-current-context: x
-";
-        std::fs::write(&path, kubeconfig).unwrap();
-        std::fs::write(directory.join("ca.pem"), "").unwrap();
-        let access = Access {
-            kubeconfig: vec![path],
-            apiserver: None,
-        };
-        let connection = access.connection().await.unwrap();
-        std::fs::remove_dir_all(&directory).unwrap();
-        assert!(connection.config.root_cert.is_none());
-        assert!(connect(connection).await.is_ok(), "it may be filled later");
-    }
-
-    #[test]
-    fn all_files_that_credentials_come_from_are_watched() {
-        let directory = std::env::temp_dir().join(format!("access-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let path = directory.join("config");
-        let kubeconfig = "
-clusters: [{name: a, cluster: {server: 'https://a', certificate-authority: ca.pem}}]
-users: [{name: u, user: {tokenFile: token, client-certificate: /c.pem, client-key: key.pem}}]
-";
-        std::fs::write(&path, kubeconfig).unwrap();
-        let access = Access {
-            kubeconfig: vec![path.clone()],
-            apiserver: None,
-        };
-        let files = access.files();
-        let beside = |name: &str| directory.join(name);
-        let c = PathBuf::from("/c.pem");
-        let all = [
-            path,
-            beside("ca.pem"),
-            beside("token"),
-            c,
-            beside("key.pem"),
-        ];
-        assert_eq!(files, all);
-        std::fs::remove_dir_all(&directory).unwrap();
-        assert_eq!(access.files().len(), 1, "it may come back");
-        let pod = Access {
-            kubeconfig: Vec::new(),
-            apiserver: None,
-        };
-        assert_eq!(pod.files().len(), 2);
-    }
-}
+mod tests;

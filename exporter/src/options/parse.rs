@@ -104,6 +104,12 @@ pub(crate) fn optional_timeout(text: &str) -> Result<Option<Timeout>, String> {
 
 /// Parses the URL of a server, which may lack its scheme.
 pub(crate) fn server(text: &str) -> Result<http::Uri, String> {
+    // It would be shown in logs and on the landing page.
+    if text.contains('@') {
+        let problem = "has a user name or a password, which the exporter does not send; remove them and \
+                       use --kubeconfig for credentials";
+        return Err(problem.into());
+    }
     let is_host = |authority: &http::uri::Authority| {
         authority.port_u16().is_some() || authority.host() == authority.as_str()
     };

@@ -6,7 +6,7 @@ use kube_state_metrics::filter::AllowlistConfig;
 
 use super::file::{FileValue, OptionsFile};
 use super::flags::Flags;
-use super::row::{Items, Row, Single};
+use super::row::{Form, Items, Row, Single};
 use super::table::TABLE;
 
 /// Reads options and collects what is wrong with them. The options file takes precedence over flags,
@@ -70,7 +70,12 @@ impl<'a> Reader<'a> {
         let text = texts.next().unwrap_or_else(|| row.default_text());
         drop(texts);
         (option.parse)(text).unwrap_or_else(|cure| {
-            let problem = format!("{}: `{text}` {cure}", self.source(row));
+            let source = self.source(row);
+            // A URL with `@` has a password in it.
+            let problem = match row.form {
+                Form::Value("URL") if text.contains('@') => format!("{source}: the URL {cure}"),
+                _ => format!("{source}: `{text}` {cure}"),
+            };
             self.problems.push(problem);
             T::default()
         })

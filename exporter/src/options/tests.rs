@@ -99,6 +99,22 @@ fn the_file_wins_and_what_it_does_not_say_is_the_flag_s() {
 }
 
 #[test]
+fn a_server_with_a_password_is_refused_and_not_quoted() {
+    for url in [
+        "https://user:SECRET@host",
+        "user:SECRET@host:1",
+        "https://user:SE/CRET@host",
+        "ftp://SECRET@host",
+    ] {
+        let error = error(&format!("--apiserver {url}"));
+        let problem =
+            "--apiserver: the URL has a user name or a password, which the exporter does not send";
+        assert!(error.contains(problem), "{error}");
+        assert!(!error.contains("SE"), "{error}");
+    }
+}
+
+#[test]
 fn all_problems_are_told_at_once_each_with_its_flag_and_a_cure() {
     let error = error(
         "--port abc --telemetry-port 70000 --server-read-timeout 5 --shard 3 --total-shards 2 \

@@ -2,9 +2,12 @@
 //!
 //! YAML is read as kubectl reads it (`src/yaml/json.rs`), so that a manifest has the same content here.
 
-use std::borrow::Cow;
+mod duplicate_keys;
 
-use serde::Deserialize;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::yaml::{self, SyntaxError};
@@ -51,7 +54,7 @@ fn document(text: &str, line: usize, sink: &mut Sink<'_>) {
         _ => (text, line),
     };
     if is_json(body) {
-        json_values(body, first, sink);
+        values(body, first, sink);
     } else {
         yaml_document(text, line, sink);
     }
@@ -67,9 +70,11 @@ fn is_json(text: &str) -> bool {
     }
 }
 
-/// A sequence of values, such as JSON lines. `first` is the line of the text.
-fn json_values(text: &str, first: usize, sink: &mut Sink<'_>) {
+/// A sequence of JSON values, such as JSON lines, or YAML that begins like JSON. `first` is the line of
+/// the text.
+fn values(text: &str, first: usize, sink: &mut Sink<'_>) {
     let (mut from, mut line, mut counted) = (0, first, 0);
+    let mut is_first = true;
     while let Some(rest) = text
         .get(from..)
         .filter(|rest| !rest.trim_start().is_empty())
@@ -82,23 +87,67 @@ fn json_values(text: &str, first: usize, sink: &mut Sink<'_>) {
         match values.next() {
             Some(Ok(value)) => {
                 from += values.byte_offset();
-                objects(value.get(), line, sink);
+                match duplicate_keys::find(value.get()) {
+                    None => objects(value.get(), line, sink),
+                    Some(duplicate) => sink(Err(Syntax {
+                        line: line + duplicate.second.line.saturating_sub(1),
+                        problem: duplicate.problem(line),
+                    })),
+                }
             }
             Some(Err(error)) => {
-                let line = line + error.line().saturating_sub(1);
+                // As for kubectl, what is no JSON may be YAML, such as a map with a trailing comma.
+                if is_first && error.is_syntax() && flow_documents(text, first, sink) {
+                    return;
+                }
                 let problem = format!("not valid JSON at column {}", error.column());
-                sink(Err(Syntax { line, problem }));
-                // JSON lines continue with the next object that begins a line.
-                from += next_object(rest).unwrap_or(rest.len());
+                sink(Err(Syntax {
+                    line: line + error.line().saturating_sub(1),
+                    problem,
+                }));
+                // All of the rest is inside of a value that does not end.
+                if error.is_eof() {
+                    return;
+                }
+                // JSON lines continue with the next object that begins a line. The search begins at the
+                // error, so that no part of the text is parsed again and again.
+                let wrong = position(rest, &error);
+                from += next_object(rest, wrong).unwrap_or(rest.len());
             }
             None => return,
         }
+        is_first = false;
     }
 }
 
-/// Where the next line begins that starts with an object.
-fn next_object(text: &str) -> Option<usize> {
-    text.find("\n{").map(|at| at + 1)
+/// Passes the objects of a text that begins like JSON to the sink if it is YAML; returns whether it is.
+fn flow_documents(text: &str, line: usize, sink: &mut Sink<'_>) -> bool {
+    let roots: Result<Vec<_>, _> = yaml::Documents::new(text, line).collect();
+    let Ok(roots) = roots else {
+        return false;
+    };
+    for root in roots {
+        yaml_root(Ok(root), text.len(), sink);
+    }
+    true
+}
+
+/// Where an error of the JSON decoder is in its text.
+fn position(text: &str, error: &serde_json::Error) -> usize {
+    let mut breaks = memchr::memchr_iter(b'\n', text.as_bytes());
+    let line = match error.line() {
+        0 | 1 => Some(0),
+        line => breaks.nth(line - 2).map(|at| at + 1),
+    };
+    line.map_or(text.len(), |line| line + error.column())
+}
+
+/// Where the next line begins that starts with an object, at or after an error. The byte of the error
+/// may be the brace itself.
+fn next_object(text: &str, error: usize) -> Option<usize> {
+    let from = error.saturating_sub(2);
+    let found = memchr::memmem::find(text.as_bytes().get(from..)?, b"\n{");
+    found.map(|at| from + at + 1)
 }
 
 /// Whether a line begins a document.
@@ -116,18 +165,21 @@ fn yaml_document(text: &str, line: usize, sink: &mut Sink<'_>) {
         return;
     }
     for root in yaml::Documents::new(text, line) {
-        let json = match root {
-            // The line of the object, not of the separator or of a comment.
-            Ok(root) if !root.is_null() => {
-                yaml::to_json(&root, text.len()).map(|json| (root.line, json))
-            }
-            Ok(_) => continue,
-            Err(error) => Err(error),
-        };
-        match json {
-            Ok((line, json)) => objects(&json, line, sink),
-            Err(SyntaxError { line, problem }) => sink(Err(Syntax { line, problem })),
-        }
+        yaml_root(root, text.len(), sink);
+    }
+}
+
+/// Passes the objects of a YAML document to the sink.
+fn yaml_root(root: Result<Arc<yaml::Node>, SyntaxError>, bytes: usize, sink: &mut Sink<'_>) {
+    let json = match root {
+        // The line of the object, not of the separator or of a comment.
+        Ok(root) if !root.is_null() => yaml::to_json(&root, bytes).map(|json| (root.line, json)),
+        Ok(_) => return,
+        Err(error) => Err(error),
+    };
+    match json {
+        Ok((line, json)) => objects(&json, line, sink),
+        Err(SyntaxError { line, problem }) => sink(Err(Syntax { line, problem })),
     }
 }
 
@@ -141,7 +193,8 @@ struct Head<'j> {
     kind: Option<Cow<'j, str>>,
     #[serde(borrow, default)]
     metadata: Option<&'j RawValue>,
-    #[serde(borrow, default)]
+    /// `null` is an empty list, as Go writes it.
+    #[serde(borrow, default, deserialize_with = "items")]
     items: Option<Vec<&'j RawValue>>,
 }
 
@@ -152,6 +205,11 @@ struct Names<'j> {
     name: Option<&'j RawValue>,
     #[serde(borrow, default)]
     namespace: Option<&'j RawValue>,
+}
+
+fn items<'j, D: Deserializer<'j>>(items: D) -> Result<Option<Vec<&'j RawValue>>, D::Error> {
+    let items: Option<Vec<&RawValue>> = Option::deserialize(items)?;
+    Ok(Some(items.unwrap_or_default()))
 }
 
 /// Passes an object, or the items of a list, to the sink.
@@ -224,11 +282,13 @@ fn item_of_list(
 impl<'j> Head<'j> {
     /// Reads the head of an object; an error says what is wrong.
     fn of(json: &'j str) -> Result<Self, String> {
-        serde_json::from_str(json).map_err(|_| {
-            let what = if json.starts_with('[') {
-                "it is a list"
-            } else {
-                "it has no apiVersion and kind that are texts"
+        serde_json::from_str(json).map_err(|error| {
+            let error = error.to_string();
+            let what = match error.split_once(" at line ") {
+                _ if json.starts_with('[') => "it is a list",
+                // In an object that is nested too deeply for the search of such keys.
+                Some((reason, _)) if reason.starts_with("duplicate field") => reason,
+                _ => "it has no apiVersion and kind that are texts",
             };
             format!("not a Kubernetes object: {what}")
         })

@@ -132,6 +132,103 @@ fn yaml_may_begin_with_a_brace() {
 }
 
 #[test]
+fn yaml_may_look_like_json() {
+    let map = |name: &str| {
+        format!(
+            "{{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", # a comment\n \"metadata\": {{\"name\": {name}, \"namespace\": ns,}},}}\n"
+        )
+    };
+    let json = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"j","namespace":"ns"}}"#;
+    let files = [
+        ("a.yaml", format!("{}---\n{}", map("one"), map("two"))),
+        ("b.yaml", format!("[{}]", map("three"))),
+        // A line that is no YAML with the next line, so the error is that of JSON.
+        ("c.jsonl", format!("{{\"a\": oops}}\n{json}")),
+        ("d.yaml", map("x, \"name\": y")),
+    ];
+    let files: Vec<_> = (files.iter())
+        .map(|(name, text)| (*name, text.as_str()))
+        .collect();
+    let (samples, problems) = load("flow", &files);
+    assert_eq!(samples, ["j", "one", "three", "two"].map(info));
+    assert_eq!(
+        problems,
+        [
+            "c.jsonl:1: not valid JSON at column 7; the document is skipped",
+            "d.yaml:2: the key `name` is given twice, in lines 2 and 2; remove one; the document is \
+             skipped",
+        ]
+    );
+}
+
+#[test]
+fn a_key_that_is_given_twice_in_json_is_an_error_with_both_places() {
+    let (samples, problems) = load(
+        "twice",
+        &[
+            (
+                "a.json",
+                "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\n\"metadata\":{\"name\":\"a\",\"namespace\":\"ns\"},\n\
+                 \"metadata\":{\"name\":\"b\",\"namespace\":\"ns\"}}",
+            ),
+            (
+                "b.jsonl",
+                "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"a\",\"namespace\":\"ns\"}}\n\
+                 {\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"b\",\"namespace\":\"ns\",\"name\":\"c\"}}\n",
+            ),
+        ],
+    );
+    assert_eq!(samples, [info("a")]);
+    assert_eq!(
+        problems,
+        [
+            "a.json:3: the key `metadata` is given twice, in lines 2 and 3; remove one; the document is \
+             skipped",
+            "b.jsonl:2: the key `name` is given twice in line 2, at columns 51 and 79; remove one; the \
+             document is skipped",
+        ]
+    );
+}
+
+#[test]
+fn a_list_with_null_as_items_is_empty() {
+    let (samples, problems) = load(
+        "null",
+        &[
+            ("a.yaml", "apiVersion: v1\nkind: List\nitems: null\n"),
+            (
+                "b.json",
+                r#"{"apiVersion":"v1","kind":"ConfigMapList","items":null}"#,
+            ),
+        ],
+    );
+    assert_eq!((samples.len(), problems), (0, Vec::new()));
+}
+
+#[test]
+fn broken_json_is_read_in_time_that_grows_with_its_size() {
+    let files = [
+        ("a.json", "{\"a\":[\n".repeat(200_000)),
+        ("b.json", "{\"a\":[\n".repeat(20_000) + "oops"),
+        ("c.json", "{\"a\":oops,\n".repeat(20_000)),
+        ("d.json", "{\"a\":[\n{\"b\":oops\n".repeat(20_000)),
+    ];
+    let files: Vec<_> = (files.iter())
+        .map(|(name, text)| (*name, text.as_str()))
+        .collect();
+    let start = std::time::Instant::now();
+    let (_, problems) = load("broken", &files);
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    let of = |name: &str| (problems.iter().filter(|own| own.starts_with(name))).count();
+    assert_eq!(
+        of("a.json"),
+        1,
+        "the rest is inside of a value that does not end"
+    );
+    assert_eq!(of("c.json"), 20_000);
+}
+
+#[test]
 fn yaml_has_the_content_that_kubectl_gives_it() {
     let map = |name: &str, more: &str| {
         format!(
