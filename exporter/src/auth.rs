@@ -12,6 +12,7 @@ use k8s_openapi::api::authorization::v1::{
     NonResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
 use kube::api::PostParams;
+use kube::client::AuthError;
 use kube::{Api, Client};
 use parking_lot::Mutex;
 use prometheus_web_config::fingerprint::{Fingerprint, FingerprintKey};
@@ -35,6 +36,8 @@ const PAUSE: Duration = Duration::from_millis(300);
 const ATTEMPTS: usize = 4;
 /// The maximum number of concurrent reviews. Invalid tokens must not flood the API server.
 const QUESTIONS: usize = 8;
+/// How long a review waits for others to end.
+const MAX_QUEUE_TIME: Duration = Duration::from_secs(2);
 
 /// Accepts requests whose token may read the requested path.
 pub(crate) struct AuthFilter {
@@ -45,6 +48,8 @@ pub(crate) struct AuthFilter {
     decisions: Cache<(Fingerprint, String, String), bool>,
     fingerprint_key: FingerprintKey,
     questions: Semaphore,
+    /// Since when reviews have failed.
+    failing_since: Mutex<Option<Instant>>,
     /// The maximum time of one review, repetitions included.
     review_timeout: Option<Duration>,
 }
@@ -58,6 +63,8 @@ pub(crate) enum Refusal {
     Denied(String),
     /// The API server is unreachable.
     Unavailable,
+    /// Too many reviews are in progress.
+    Busy,
 }
 
 /// The user of a token.
@@ -68,10 +75,13 @@ struct User {
 }
 
 /// Why there is no review.
+#[derive(Debug)]
 enum ReviewError {
-    /// The API server does not answer, or fails.
+    /// Too many reviews were in progress, so the API server was not asked.
+    Busy,
+    /// The API server does not answer, or fails (5xx). Only then, verdicts hold for the grace.
     Unanswered(String),
-    /// The API server does not accept the request for a review.
+    /// The API server does not accept the request for a review, or answers something else.
     Rejected(String),
 }
 
@@ -101,6 +111,7 @@ impl AuthFilter {
             decisions: Cache::new(grace),
             fingerprint_key: FingerprintKey::default(),
             questions: Semaphore::new(QUESTIONS),
+            failing_since: Mutex::default(),
             review_timeout: limits.review,
         }
     }
@@ -171,11 +182,11 @@ impl AuthFilter {
                 self.strangers.insert(fingerprint, (), TOKEN_INVALID);
                 Err(Refusal::Unauthorized)
             }
-            Err(ReviewError::Unanswered(_)) => {
+            Err(error @ ReviewError::Unanswered(_)) => {
                 let user = self.users.get_within_grace(&fingerprint);
-                user.ok_or(Refusal::Unavailable)
+                user.ok_or(error.into())
             }
-            Err(ReviewError::Rejected(_)) => Err(Refusal::Unavailable),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -188,13 +199,11 @@ impl AuthFilter {
         let asked = self.ask("permission", || self.may(user, &key.1, &key.2));
         let allowed = match asked.await {
             Ok(allowed) => allowed,
-            Err(ReviewError::Unanswered(_)) => {
+            Err(error @ ReviewError::Unanswered(_)) => {
                 let before = self.decisions.get_within_grace(&key);
-                return before
-                    .filter(|allowed| *allowed)
-                    .ok_or(Refusal::Unavailable);
+                return before.filter(|allowed| *allowed).ok_or(error.into());
             }
-            Err(ReviewError::Rejected(_)) => return Err(Refusal::Unavailable),
+            Err(error) => return Err(error.into()),
         };
         // Nobody serves longer paths; they would only fill the memory.
         if key.2.len() <= LONGEST_PATH {
@@ -209,42 +218,52 @@ impl AuthFilter {
     where
         F: Future<Output = Result<T, kube::Error>>,
     {
-        let asked = self.repeat(question);
+        // The time in the queue of this program says nothing about the API server.
+        let permit = tokio::time::timeout(MAX_QUEUE_TIME, self.questions.acquire()).await;
+        let Ok(Ok(_permit)) = permit else {
+            tracing::debug!("--auth-filter: too many reviews are in progress for one of a {what}");
+            return Err(ReviewError::Busy);
+        };
+        let mut rejected = None;
+        let asked = repeat(question, &mut rejected);
         let asked = match self.review_timeout {
             None => asked.await,
             Some(timeout) => match tokio::time::timeout(timeout, asked).await {
                 Ok(asked) => asked,
-                Err(_) => Err(ReviewError::Unanswered(format!(
-                    "no answer within {timeout:?}"
-                ))),
+                Err(_) => Err(format!("no answer within {timeout:?}")),
             },
         };
-        asked.inspect_err(|error| {
-            let (ReviewError::Unanswered(problem) | ReviewError::Rejected(problem)) = error;
-            tracing::warn!("--auth-filter: the API server could not review a {what}: {problem}");
-        })
+        let asked = asked.map_err(|problem| match rejected {
+            Some(problem) => ReviewError::Rejected(problem),
+            None => ReviewError::Unanswered(problem),
+        });
+        self.log_outcome(what, asked.as_ref().err());
+        asked
     }
 
-    async fn repeat<T, F>(&self, question: impl Fn() -> F) -> Result<T, ReviewError>
-    where
-        F: Future<Output = Result<T, kube::Error>>,
-    {
-        let Ok(_permit) = self.questions.acquire().await else {
-            return Err(ReviewError::Rejected(String::from("stopped")));
-        };
-        let mut attempt = 1;
-        loop {
-            match question().await {
-                Ok(answer) => return Ok(answer),
-                Err(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => {
-                    return Err(ReviewError::Rejected(status.message.clone()));
+    /// Logs the first failed review, and the first one that succeeds afterwards.
+    fn log_outcome(&self, what: &str, error: Option<&ReviewError>) {
+        let mut failing = self.failing_since.lock();
+        match error {
+            None => {
+                if let Some(since) = failing.take() {
+                    let seconds = since.elapsed().as_secs();
+                    tracing::info!(
+                        seconds,
+                        "--auth-filter: the API server reviews tokens again"
+                    );
                 }
-                Err(error) if attempt == ATTEMPTS => {
-                    return Err(ReviewError::Unanswered(error.to_string()));
-                }
-                Err(_) => tokio::time::sleep(PAUSE).await,
             }
-            attempt += 1;
+            Some(error) if failing.is_some() => {
+                tracing::debug!("--auth-filter: the API server could not review a {what}: {error}");
+            }
+            Some(error) => {
+                *failing = Some(Instant::now());
+                tracing::warn!(
+                    "--auth-filter: the API server could not review a {what}: {error}; requests \
+                     whose verdict is not cached are refused meanwhile"
+                );
+            }
         }
     }
 
@@ -304,6 +323,57 @@ impl fmt::Debug for AuthFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthFilter").finish_non_exhaustive()
     }
+}
+
+/// Asks several times. If an attempt failed in a way that does not mean that the API server is away,
+/// `rejected` has its error afterwards, even if the future is dropped.
+async fn repeat<T, F>(question: impl Fn() -> F, rejected: &mut Option<String>) -> Result<T, String>
+where
+    F: Future<Output = Result<T, kube::Error>>,
+{
+    let mut attempt = 1;
+    loop {
+        let error = match question().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        if !is_away(&error) {
+            *rejected = Some(match &error {
+                kube::Error::Api(status) => status.message.clone(),
+                error => error.to_string(),
+            });
+        }
+        let is_final =
+            matches!(&error, kube::Error::Api(status) if status.code < 500 && status.code != 429);
+        if is_final || attempt == ATTEMPTS {
+            return Err(error.to_string());
+        }
+        tokio::time::sleep(PAUSE).await;
+        attempt += 1;
+    }
+}
+
+/// Whether the error means that the API server does not answer or fails, and not that it throttles, that
+/// its answer is invalid, or that the exporter has no credentials.
+fn is_away(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => status.code >= 500,
+        kube::Error::HyperError(_) => true,
+        kube::Error::Service(error) => !has_no_credentials(&**error),
+        _ => false,
+    }
+}
+
+/// Whether an error or one of its sources is about credentials.
+fn has_no_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut source = Some(error);
+    while let Some(error) = source {
+        if error.is::<AuthError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 /// Whether a path needs no token: health, and a landing page that shows no data.
@@ -368,7 +438,27 @@ impl<K: Eq + std::hash::Hash, V: Clone> Cache<K, V> {
     }
 }
 
+// === impl ReviewError ===
+
+impl fmt::Display for ReviewError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy => f.write_str("too many reviews are in progress"),
+            Self::Unanswered(problem) | Self::Rejected(problem) => f.write_str(problem),
+        }
+    }
+}
+
 // === impl Refusal ===
+
+impl From<ReviewError> for Refusal {
+    fn from(error: ReviewError) -> Self {
+        match error {
+            ReviewError::Busy => Self::Busy,
+            ReviewError::Unanswered(_) | ReviewError::Rejected(_) => Self::Unavailable,
+        }
+    }
+}
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -390,6 +480,10 @@ impl IntoResponse for Refusal {
             }
             Self::Unavailable => {
                 let text = "the API server cannot be asked for permission\n";
+                (StatusCode::SERVICE_UNAVAILABLE, nosniff, text).into_response()
+            }
+            Self::Busy => {
+                let text = "too many tokens are reviewed at the moment\n";
                 (StatusCode::SERVICE_UNAVAILABLE, nosniff, text).into_response()
             }
         }
@@ -564,5 +658,74 @@ mod tests {
             tokio::time::advance(TOKEN_INVALID).await;
             assert_eq!(check(&filter, "right").await, Err(Refusal::Unavailable));
         });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_reviews_does_not_let_a_revoked_token_in() {
+        let server = Arc::new(Mutex::new(Some(true)));
+        let filter = filter_with(Arc::clone(&server), Some(Duration::from_secs(600)));
+        assert_eq!(check(&filter, "right").await, Ok(()));
+        *server.lock() = Some(false);
+        tokio::time::advance(TOKEN_VALID).await;
+        let permits = u32::try_from(QUESTIONS).unwrap();
+        let flood = filter.questions.acquire_many(permits).await.unwrap();
+        assert_eq!(check(&filter, "right").await, Err(Refusal::Busy));
+        let status = Refusal::Busy.into_response().status();
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        drop(flood);
+        assert_eq!(check(&filter, "right").await, Err(Refusal::Unauthorized));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_grace_is_for_a_server_that_is_away_only() {
+        let answer = Arc::new(Mutex::new((200, "")));
+        let server = Arc::clone(&answer);
+        let server = tower::service_fn(move |_: http::Request<kube::client::Body>| {
+            let (code, text) = *server.lock();
+            async move {
+                if code == 0 {
+                    let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+                    return Err(refused.into());
+                }
+                if code == 1 {
+                    return Err(AuthError::ExecPluginFailed.into());
+                }
+                let status =
+                    json!({ "authenticated": true, "allowed": true, "user": { "username": "u" } });
+                let right = json!({ "spec": {}, "status": status }).to_string();
+                let text = if code == 200 && text.is_empty() {
+                    right
+                } else {
+                    text.to_owned()
+                };
+                let mut answer = http::Response::new(http_body_util::Full::from(text));
+                *answer.status_mut() = StatusCode::from_u16(code).unwrap();
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(answer)
+            }
+        });
+        let limits = AuthLimits {
+            review: Some(Duration::from_secs(2)),
+            grace: Some(Duration::from_secs(600)),
+        };
+        let filter = AuthFilter::new(Client::new(server, "default"), limits);
+        assert_eq!(check(&filter, "right").await, Ok(()));
+        tokio::time::advance(TOKEN_VALID).await;
+        for (code, text, is_away) in [
+            (0, "", true),
+            (500, r#"{"code": 500}"#, true),
+            (503, "", true),
+            (1, "", false),
+            (429, r#"{"code": 429}"#, false),
+            (403, r#"{"code": 403}"#, false),
+            (200, "<html>", false),
+        ] {
+            *answer.lock() = (code, text);
+            let expected = if is_away {
+                Ok(())
+            } else {
+                Err(Refusal::Unavailable)
+            };
+            assert_eq!(check(&filter, "right").await, expected, "{code} {text}");
+        }
     }
 }

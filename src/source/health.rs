@@ -99,7 +99,8 @@ pub(super) struct HealthLimits {
     pub(super) forget_forbidden_after: Option<Duration>,
 }
 
-/// How often readiness is checked after the deadline, since a list may stall at any time.
+/// How often readiness is checked while refusals settle, and after the deadline, since a list may stall at
+/// any time.
 const LATE_CHECK: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
@@ -200,8 +201,14 @@ impl Health {
                 return readiness;
             }
             let has_deadline = policy == ReadinessPolicy::Default;
-            let deadline = self.deadline(&self.resources()).filter(|_| has_deadline);
-            let next_check = deadline.map(|at| at.max(Instant::now() + LATE_CHECK));
+            let resources = self.resources();
+            let deadline = self.deadline(&resources).filter(|_| has_deadline);
+            let soon = Instant::now() + LATE_CHECK;
+            let next_check = if readiness::is_settling(&resources) {
+                Some(soon)
+            } else {
+                deadline.map(|at| at.max(soon))
+            };
             let (mut change, mut plan) = (pin!(changes.changed()), pin!(plans.changed()));
             let mut late = pin!(sleep_until(next_check));
             poll_fn(|context| {

@@ -188,7 +188,11 @@ impl Program {
         let (old, options) = (&self.configuration.options.server, &new.options);
         let keeps_instance = self.configuration.has_same_instance(&new);
         let settings = settings(&options.server)?;
-        let auth = auth(&new).await?;
+        let auth = if keeps_auth(&self.configuration, &new) {
+            self.app.auth()
+        } else {
+            auth(&new).await?
+        };
         let main = moved(&old.main, AddressFlags::MAIN, &options.server.main).await?;
         let telemetry = moved(
             &old.telemetry,
@@ -265,6 +269,14 @@ fn settings(options: &ServerOptions) -> Result<Settings, AnyError> {
         limits: options.limits,
         web: web.map(Arc::new),
     })
+}
+
+/// Whether the token filter stays, and with it the verdicts that it has cached.
+fn keeps_auth(old: &Configuration, new: &Configuration) -> bool {
+    let (before, after) = (&old.options.server, &new.options.server);
+    before.auth_filter == after.auth_filter
+        && before.auth_limits == after.auth_limits
+        && old.has_same_source(new)
 }
 
 async fn auth(configuration: &Configuration) -> Result<Option<Arc<AuthFilter>>, AnyError> {

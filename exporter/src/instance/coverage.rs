@@ -32,9 +32,11 @@ pub(crate) struct UncoveredScope {
 
 impl Coverage {
     pub(super) fn of(resources: &[ResourceHealth]) -> Self {
+        let refused_for = settling_time(resources);
+        let uncovered = |health| uncovered_scopes(health, refused_for);
         Self {
             covered: resources.iter().flat_map(covered_scopes).collect(),
-            uncovered: resources.iter().flat_map(uncovered_scopes).collect(),
+            uncovered: resources.iter().flat_map(uncovered).collect(),
         }
     }
 
@@ -97,7 +99,21 @@ fn covered_scopes(health: &ResourceHealth) -> Vec<ResourceScope> {
     covered
 }
 
-fn uncovered_scopes(health: &ResourceHealth) -> Vec<UncoveredScope> {
+/// How long a refusal has to last before its scope is left out. An API server that has just started
+/// refuses everything for a moment, as readiness considers, too.
+fn settling_time(resources: &[ResourceHealth]) -> f64 {
+    let watched = resources
+        .iter()
+        .filter(|own| own.source == FeedOrigin::Watched);
+    let mut feeds = watched.flat_map(|own| &own.feeds);
+    if feeds.all(|feed| feed.was_refused) {
+        10.0
+    } else {
+        0.0
+    }
+}
+
+fn uncovered_scopes(health: &ResourceHealth, refused_for: f64) -> Vec<UncoveredScope> {
     if health.complete || health.source == FeedOrigin::LeftOut {
         return Vec::new();
     }
@@ -107,7 +123,8 @@ fn uncovered_scopes(health: &ResourceHealth) -> Vec<UncoveredScope> {
         return vec![UncoveredScope { scope, reason }];
     }
     let feeds = health.feeds.iter();
-    let open = feeds.filter(|feed| !feed.complete && !feed.was_refused);
+    let is_refused = |feed: &FeedHealth| feed.refused_seconds.is_some_and(|own| own >= refused_for);
+    let open = feeds.filter(|feed| !feed.complete && !is_refused(feed));
     open.map(|feed| UncoveredScope {
         scope: ResourceScope::of(health, feed),
         reason: reason(feed.state, feed.last_error.as_deref()),

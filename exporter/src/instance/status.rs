@@ -5,7 +5,10 @@ use serde::Serialize;
 /// The value of [`ResourceStatus::state`] for a resource whose stores are complete and up to date.
 pub(super) const SYNCED: &str = "synced";
 
-/// Errors of this many resources in the same state are one message.
+/// The values of [`ResourceStatus::state`] for resources that the API server refuses.
+const REFUSED: [&str; 2] = ["forbidden", "not found"];
+
+/// Errors of this many resources in the same state with the same error are one message.
 const SHARED: usize = 3;
 
 /// Whether an instance is ready, and the state of each resource.
@@ -50,13 +53,14 @@ impl InstanceStatus {
         self.resources.iter().map(|resource| resource.series).sum()
     }
 
-    /// The error to show beside a resource: the remarks have those that many resources share.
+    /// The error to show beside a resource: the remarks have those that many resources share, and one for
+    /// all refusals, since each of these names the resource.
     pub(crate) fn own_error<'a>(&self, resource: &'a ResourceStatus) -> Option<&'a str> {
-        let same_state = self
-            .resources
-            .iter()
-            .filter(|own| own.state == resource.state);
-        let is_shared = same_state.count() >= SHARED;
+        let is_refused = REFUSED.contains(&&*resource.state);
+        let shares = |own: &&ResourceStatus| {
+            own.state == resource.state && (is_refused || own.last_error == resource.last_error)
+        };
+        let is_shared = self.resources.iter().filter(shares).count() >= SHARED;
         resource.current_error().filter(|_| !is_shared)
     }
 

@@ -139,9 +139,13 @@ impl Configuration {
 
     /// Whether an instance with this configuration serves the same as one with `other`.
     pub(crate) fn has_same_instance(&self, other: &Self) -> bool {
+        self.options.metrics == other.options.metrics && self.has_same_source(other)
+    }
+
+    /// Whether both have the same source, and the same API server for reviews of tokens.
+    pub(crate) fn has_same_source(&self, other: &Self) -> bool {
         let has_same_server = || self.server().is_some() && self.server() == other.server();
-        self.options.metrics == other.options.metrics
-            && self.options.source == other.options.source
+        self.options.source == other.options.source
             && (self.kubeconfig == other.kubeconfig || has_same_server())
     }
 

@@ -1,7 +1,7 @@
 //! The token filter.
 
 use super::api::Api;
-use super::support::{Directory, Exporter, get, run};
+use super::support::{Directory, Exporter, eventually, get, run};
 
 fn ask(address: &str, path: &str, token: &str) -> (u16, String) {
     let value = format!("Bearer {token}");
@@ -95,6 +95,30 @@ fn an_api_server_in_trouble_means_no_data() {
         !exporter.log().contains("trouble\""),
         "tokens are not logged"
     );
+}
+
+#[test]
+fn a_reload_keeps_the_verdicts_of_the_same_api_server() {
+    let api = Api::start(&[]);
+    let config = Directory::new("tokens-config");
+    let path = config.write("options.yaml", "resources: {pods: {}}\n");
+    let (_directory, exporter) = exporter_with(&api, &["--config", &path]);
+    assert_eq!(ask(&exporter.main, "/metrics", "reader").0, 200);
+    config.write("options.yaml", "resources: {nodes: {}}\n");
+    exporter.tells("configuration reloaded");
+    assert_eq!(ask(&exporter.main, "/metrics", "reader").0, 200);
+    assert_eq!(api.count("tokenreviews"), 1);
+    // Other limits hold for verdicts from then on.
+    config.write(
+        "options.yaml",
+        "resources: {nodes: {}}\nauth_filter_grace: 5m\n",
+    );
+    eventually("it is reloaded again", || {
+        let reloads = exporter.log().matches("configuration reloaded").count();
+        (reloads == 2).then_some(())
+    });
+    assert_eq!(ask(&exporter.main, "/metrics", "reader").0, 200);
+    assert_eq!(api.count("tokenreviews"), 2);
 }
 
 #[test]

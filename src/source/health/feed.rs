@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-#[cfg(feature = "watch")]
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -26,8 +25,12 @@ struct Progress {
     /// When the first list was complete.
     complete_at: Option<Instant>,
     was_refused: bool,
-    /// When the server refused the resource first since the last success.
+    /// When the refusal that lasts now began.
     refused_at: Option<Instant>,
+    /// How long earlier refusals lasted, since the last success.
+    refused_before: Duration,
+    /// The stored objects were removed because the server forbids the resource.
+    is_forgotten: bool,
     /// When the list in progress received an object last.
     received_at: Option<Instant>,
     failures: u64,
@@ -64,8 +67,6 @@ pub struct FeedReporter {
 impl FeedState {
     pub(super) fn health(&self) -> FeedHealth {
         let progress = self.progress.lock();
-        let is_refused = progress.state.is_refusal();
-        let refused_at = progress.refused_at.filter(|_| is_refused);
         FeedHealth {
             namespace: self.namespace.clone(),
             state: progress.state,
@@ -73,7 +74,9 @@ impl FeedState {
             complete_at: progress.complete_at,
             received_at: progress.received_at,
             was_refused: progress.was_refused,
-            refused_seconds: refused_at.map(|at| at.elapsed().as_secs_f64()),
+            refused_seconds: progress.refused_at.map(|at| at.elapsed().as_secs_f64()),
+            refused_for: progress.refused_for(),
+            is_forgotten: progress.is_forgotten,
             failures: progress.failures,
             silent_seconds: progress.last_event.map(|at| at.elapsed().as_secs_f64()),
             last_error: progress.last_error.clone(),
@@ -89,6 +92,27 @@ impl FeedState {
             progress.state = state;
             self.changed.send_replace(());
         }
+    }
+}
+
+// === impl Progress ===
+
+impl Progress {
+    /// How long the server has refused the resource since the last success.
+    fn refused_for(&self) -> Duration {
+        let now = self.refused_at.map(|at| at.elapsed());
+        self.refused_before + now.unwrap_or_default()
+    }
+
+    /// The answer is no longer a refusal, which does not mean that the resource is permitted.
+    fn pause_refusal(&mut self) {
+        self.refused_before = self.refused_for();
+        self.refused_at = None;
+    }
+
+    fn forget_refusals(&mut self) {
+        self.refused_at = None;
+        self.refused_before = Duration::ZERO;
     }
 }
 
@@ -123,7 +147,8 @@ impl FeedReporter {
         let mut progress = self.state.progress.lock();
         let now = Instant::now();
         progress.complete_at.get_or_insert(now);
-        progress.refused_at = None;
+        progress.forget_refusals();
+        progress.is_forgotten = false;
         progress.failures = 0;
         progress.last_event = Some(now);
         self.state.enter(&mut progress, ResourceState::Synced);
@@ -147,6 +172,8 @@ impl FeedReporter {
         if reason.is_refusal() {
             progress.was_refused = true;
             progress.refused_at.get_or_insert_with(Instant::now);
+        } else {
+            progress.pause_refusal();
         }
         progress.last_error = Some(format!("{reason}: {message}"));
         let state = ResourceState::Failing(reason);
@@ -155,7 +182,7 @@ impl FeedReporter {
 
     fn resume(&self, progress: &mut Progress) {
         progress.failures = 0;
-        progress.refused_at = None;
+        progress.forget_refusals();
         if progress.complete_at.is_some() {
             self.state.enter(progress, ResourceState::Synced);
         }
@@ -174,18 +201,33 @@ impl FeedReporter {
         self.state.progress.lock().last_event = Some(Instant::now());
     }
 
+    /// Reports that the server has begun to send a list. A refusal ends with it.
+    pub(crate) fn list_opened(&self) {
+        let mut progress = self.state.progress.lock();
+        progress.pause_refusal();
+        if progress.state.is_refusal() && progress.complete_at.is_none() {
+            self.state.enter(&mut progress, ResourceState::Listing);
+        }
+    }
+
     /// Reports that the list in progress receives objects, so that readiness waits for it.
     pub(crate) fn object_received(&self) {
         self.state.progress.lock().received_at = Some(Instant::now());
+    }
+
+    /// Reports that the stored objects were removed because the server forbids the resource.
+    pub(crate) fn forgotten(&self) {
+        self.state.progress.lock().is_forgotten = true;
     }
 
     pub(crate) fn is_complete(&self) -> bool {
         self.state.progress.lock().complete_at.is_some()
     }
 
-    /// How long the server has refused the resource without a success in between.
-    pub(crate) fn refused_for(&self) -> Option<Duration> {
-        self.state.progress.lock().refused_at.map(|at| at.elapsed())
+    /// How long the server has refused the resource since the last success. The time of other failures
+    /// is left out.
+    pub(crate) fn refused_for(&self) -> Duration {
+        self.state.progress.lock().refused_for()
     }
 
     pub(crate) fn resource_state(&self) -> ResourceState {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::clock::Instant;
-use super::resource::{ResourceHealth, ResourceState};
+use super::resource::{FeedOrigin, ResourceHealth, ResourceState};
 use crate::errors::debug_is_display;
 
 /// When a source is ready.
@@ -23,8 +23,11 @@ use crate::errors::debug_is_display;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReadinessPolicy {
-    /// Ready when the first list of every resource has synced or is refused (403 or 404) and at least
-    /// one is complete, and from then on.
+    /// Ready when every resource is synced or the server refuses it now (403 or 404), and at least one
+    /// first list is complete; and from then on.
+    ///
+    /// If the server has refused every resource at least once, a refusal has to last for ten seconds,
+    /// since an API server that has just started refuses everything for a moment.
     ///
     /// A watch has a deadline for resources that fail, `WatchBuilder::readiness_deadline`.
     #[default]
@@ -65,9 +68,11 @@ pub struct UnknownPolicy(String);
 
 debug_is_display!(UnknownPolicy);
 
-/// How long the strict policy tolerates that a complete resource is refused. The permissions of an API
-/// server that has just started are not loaded for about 1.5 seconds.
+/// How long a refusal may be that of an API server that has just started. Its permissions are not loaded
+/// for about 1.5 seconds.
 const TOLERATED_REFUSAL: Duration = Duration::from_secs(10);
+/// The maximum number of lines about resources in the same state.
+const MAX_ERRORS: usize = 3;
 
 // === impl ReadinessPolicy ===
 
@@ -79,8 +84,9 @@ impl ReadinessPolicy {
         match self {
             Self::Default => {
                 let is_excused = |own: &ResourceHealth| is_late && !own.makes_progress();
+                let refused_for = settling_time(resources);
                 serves_something(resources)
-                    && expected.all(|own| own.is_settled() || is_excused(own))
+                    && expected.all(|own| own.is_settled(refused_for) || is_excused(own))
             }
             Self::Strict => {
                 expected.all(|own| own.complete && !own.is_refused_for(TOLERATED_REFUSAL))
@@ -93,6 +99,25 @@ impl ReadinessPolicy {
 fn serves_something(resources: &[ResourceHealth]) -> bool {
     let mut requested = resources.iter().filter(|own| own.is_requested()).peekable();
     requested.peek().is_none() || requested.any(ResourceHealth::is_served)
+}
+
+/// How long a refusal has to last before readiness no longer waits for the resource. If everything was
+/// refused, the API server may have just started.
+fn settling_time(resources: &[ResourceHealth]) -> Duration {
+    let watched = |own: &&ResourceHealth| own.source == FeedOrigin::Watched;
+    let mut watched = resources.iter().filter(watched).peekable();
+    if watched.peek().is_some() && watched.all(ResourceHealth::was_refused) {
+        TOLERATED_REFUSAL
+    } else {
+        Duration::ZERO
+    }
+}
+
+/// Whether readiness waits until refusals have lasted for long enough.
+pub(super) fn is_settling(resources: &[ResourceHealth]) -> bool {
+    let refused_for = settling_time(resources);
+    let mut refused = resources.iter().filter(|own| own.is_refused());
+    refused.any(|own| !own.is_settled(refused_for))
 }
 
 /// When the first requested resource was complete. The API server answers then.
@@ -156,12 +181,19 @@ impl Readiness {
         let stale = stale.filter_map(|own| Some((own, own.removal_seconds?)));
         let first = stale.clone().map(|(_, seconds)| seconds).reduce(f64::min);
         let Some(seconds) = first else { return Ok(()) };
+        // The objects of one feed of several are not counted.
+        let has_count = stale.clone().all(|(own, _)| own.feeds.len() == 1);
         let objects: u64 = stale.clone().map(|(own, _)| own.objects).sum();
+        let objects = if has_count {
+            format!("{objects} stored objects")
+        } else {
+            String::from("stored objects")
+        };
         let names: Vec<_> = stale.map(|(own, _)| &*own.resource).collect();
         let (names, minutes) = (names.join(", "), (seconds / 60.0).ceil());
         writeln!(
             f,
-            "stale: {objects} stored objects of {names} are removed within {minutes} min, \
+            "stale: {objects} of {names} are removed within {minutes} min, \
              unless the API server permits to list them"
         )
     }
@@ -188,7 +220,8 @@ impl fmt::Display for Readiness {
     }
 }
 
-/// Resources in the same state, which share a line.
+/// Resources in the same state with the same error, which share a line. Resources that are refused share
+/// one, since each has a separate error.
 struct StateGroup<'a> {
     state: ResourceState,
     resources: Vec<&'a ResourceHealth>,
@@ -197,13 +230,20 @@ struct StateGroup<'a> {
 // === impl StateGroup ===
 
 impl StateGroup<'_> {
+    /// Whether the line about the group is true for a resource in the same state.
+    fn has_error_of(&self, own: &ResourceHealth) -> bool {
+        own.state.is_refusal()
+            || self
+                .resources
+                .iter()
+                .any(|other| current_error(other) == current_error(own))
+    }
+
     fn write(&self, word: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.resources.iter().map(|own| &*own.resource).collect();
         write!(f, "{word}: {} ({})", names.join(", "), self.state)?;
-        let mut errors = self
-            .resources
-            .iter()
-            .filter_map(|own| own.last_error.as_deref());
+        let resources = self.resources.iter();
+        let mut errors = resources.filter_map(|own| current_error(own));
         match errors.next() {
             None => writeln!(f),
             Some(first) if errors.all(|error| error == first) => writeln!(f, ": {first}"),
@@ -212,12 +252,25 @@ impl StateGroup<'_> {
     }
 }
 
-/// Groups resources by state, in the order of their first resources.
+/// The last error, unless a list has begun since.
+fn current_error(own: &ResourceHealth) -> Option<&str> {
+    let error = own.last_error.as_deref();
+    error.filter(|_| own.state != ResourceState::Listing)
+}
+
+/// Groups resources by state and error, in the order of their first resources. Resources with further
+/// errors join the last group of their state.
 fn by_state(resources: &[ResourceHealth]) -> Vec<StateGroup<'_>> {
     let mut groups: Vec<StateGroup<'_>> = Vec::new();
     for own in resources {
-        match groups.iter_mut().find(|group| group.state == own.state) {
-            Some(group) => group.resources.push(own),
+        let same_error =
+            |group: &StateGroup<'_>| group.state == own.state && group.has_error_of(own);
+        let same_state = |group: &StateGroup<'_>| group.state == own.state;
+        let is_full = groups.iter().filter(|group| same_state(group)).count() >= MAX_ERRORS;
+        let at = groups.iter().position(same_error);
+        let last = groups.iter().rposition(same_state).filter(|_| is_full);
+        match at.or(last) {
+            Some(at) => groups[at].resources.push(own),
             None => groups.push(StateGroup {
                 state: own.state,
                 resources: vec![own],
@@ -225,4 +278,63 @@ fn by_state(resources: &[ResourceHealth]) -> Vec<StateGroup<'_>> {
         }
     }
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::resource::FeedHealth;
+    use super::*;
+    use crate::source::health::FailureReason;
+
+    fn failing(name: &str, reason: FailureReason, error: &str) -> ResourceHealth {
+        ResourceHealth {
+            resource: name.to_owned(),
+            state: ResourceState::Failing(reason),
+            complete: true,
+            last_error: Some(error.to_owned()),
+            objects: 5,
+            feeds: vec![FeedHealth {
+                state: ResourceState::Failing(reason),
+                ..FeedHealth::default()
+            }],
+            ..ResourceHealth::default()
+        }
+    }
+
+    fn text(resources: &[ResourceHealth]) -> String {
+        let text = Readiness::new(true, resources, None).to_string();
+        text.split_once('\n').unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn each_cause_has_a_line() {
+        let error = |name, error| failing(name, FailureReason::ServerError, error);
+        let causes = [
+            error("a", "x"),
+            error("b", "y"),
+            error("c", "x"),
+            error("d", "z"),
+        ];
+        let expected = "failing: a, c (server error): x\n\
+                        failing: b (server error): y\n\
+                        failing: d (server error): z\n";
+        assert_eq!(text(&causes), expected);
+        let more = [&causes[..], &[error("e", "w")]].concat();
+        let last = "failing: d, e (server error): for example, z\n";
+        assert!(text(&more).ends_with(last), "{}", text(&more));
+        let refusals = ["a", "b"].map(|name| failing(name, FailureReason::Forbidden, name));
+        assert_eq!(
+            text(&refusals),
+            "refused: a, b (forbidden): for example, a\n"
+        );
+    }
+
+    #[test]
+    fn the_objects_of_one_namespace_of_several_are_not_counted() {
+        let mut pods = failing("pods", FailureReason::Forbidden, "no");
+        pods.removal_seconds = Some(30.0);
+        assert!(text(&[pods.clone()]).contains("\nstale: 5 stored objects of pods"));
+        pods.feeds.push(FeedHealth::default());
+        assert!(text(&[pods]).contains("\nstale: stored objects of pods"));
+    }
 }

@@ -80,11 +80,12 @@ pub struct ResourceHealth {
     pub state: ResourceState,
     /// Whether the first list of each feed is complete.
     pub complete: bool,
-    /// Seconds since the server began to refuse the resource (403 or 404); the maximum of its feeds.
-    /// `None` unless the server refuses it now.
+    /// Seconds since the server began to refuse the resource (403 or 404) without another failure in
+    /// between; the maximum of its feeds. `None` unless the server refuses it now.
     pub refused_seconds: Option<f64>,
     /// Seconds until a watch removes the stored objects because the server forbids the resource (403).
-    /// `None` unless the server forbids it now and objects are stored.
+    /// The time of other failures does not count. `None` unless the server forbids it now and objects
+    /// of a feed that it forbids are stored.
     pub removal_seconds: Option<f64>,
     /// Number of stored objects.
     pub objects: u64,
@@ -120,7 +121,8 @@ pub struct FeedHealth {
     pub complete: bool,
     /// Whether the server has refused the resource (403 or 404) at least once.
     pub was_refused: bool,
-    /// Seconds since the server began to refuse the resource. `None` unless it refuses it now.
+    /// Seconds since the server began to refuse the resource without another failure in between. `None`
+    /// unless it refuses it now.
     pub refused_seconds: Option<f64>,
     /// Number of failed attempts since the last success.
     pub failures: u64,
@@ -134,6 +136,13 @@ pub struct FeedHealth {
     /// When the list in progress received an object last.
     #[serde(skip)]
     pub(super) received_at: Option<Instant>,
+    /// How long the server has refused the resource since the last success, without the time of other
+    /// failures.
+    #[serde(skip)]
+    pub(super) refused_for: Duration,
+    /// The stored objects were removed because the server forbids the resource.
+    #[serde(skip)]
+    pub(super) is_forgotten: bool,
 }
 
 /// A list that received no object for this long does not make progress.
@@ -217,10 +226,18 @@ impl ResourceHealth {
         received.any(|at| at.elapsed() < STALLED)
     }
 
-    /// Whether each feed has completed its first list or has been refused.
-    pub(super) fn is_settled(&self) -> bool {
-        let settled = |feed: &FeedHealth| feed.complete || feed.was_refused;
+    /// Whether each feed has completed its first list, or has been refused for at least `time` until
+    /// now.
+    pub(super) fn is_settled(&self, time: Duration) -> bool {
+        let is_refused = |seconds: f64| seconds >= time.as_secs_f64();
+        let settled =
+            |feed: &FeedHealth| feed.complete || feed.refused_seconds.is_some_and(is_refused);
         self.complete || !self.feeds.is_empty() && self.feeds.iter().all(settled)
+    }
+
+    /// Whether each feed has been refused at least once.
+    pub(super) fn was_refused(&self) -> bool {
+        !self.feeds.is_empty() && self.feeds.iter().all(|feed| feed.was_refused)
     }
 
     /// Whether the resource was complete and now fails for another reason than a refusal.

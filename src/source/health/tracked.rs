@@ -156,7 +156,27 @@ impl TrackedResource {
 fn removal_seconds(feeds: &[FeedHealth], age: Duration) -> Option<f64> {
     let forbidden = ResourceState::Failing(FailureReason::Forbidden);
     let feeds = feeds.iter().filter(|feed| feed.state == forbidden);
-    let feeds = feeds.filter(|feed| feed.complete);
-    let left = feeds.filter_map(|feed| Some(age.as_secs_f64() - feed.refused_seconds?));
-    left.map(|left| left.max(0.0)).reduce(f64::min)
+    let feeds = feeds.filter(|feed| feed.complete && !feed.is_forgotten);
+    let left = feeds.map(|feed| age.saturating_sub(feed.refused_for).as_secs_f64());
+    left.reduce(f64::min)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feed_whose_objects_were_removed_has_none_to_remove() {
+        let feed = |seconds, is_forgotten| FeedHealth {
+            state: ResourceState::Failing(FailureReason::Forbidden),
+            complete: true,
+            refused_for: Duration::from_secs(seconds),
+            is_forgotten,
+            ..FeedHealth::default()
+        };
+        let age = Duration::from_secs(3600);
+        assert_eq!(removal_seconds(&[feed(5000, true)], age), None);
+        let feeds = [feed(5000, true), feed(600, false)];
+        assert_eq!(removal_seconds(&feeds, age), Some(3000.0));
+    }
 }

@@ -1,5 +1,6 @@
 //! [`FailureLog`]: logs once, not for each resource, what concerns many resources.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ pub(super) struct FailureLog {
 }
 
 /// A resource in one namespace or in all.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Subject {
     pub(super) resource: String,
     pub(super) namespace: Option<String>,
@@ -55,6 +56,8 @@ struct Pending {
     messages: Vec<Message>,
     /// The last message about each reason of a failure.
     logged: Vec<Logged>,
+    /// The resources whose failure was logged, and no recovery since.
+    failing: HashSet<Subject>,
 }
 
 /// A message that waits for more resources.
@@ -62,8 +65,13 @@ struct Pending {
 struct Message {
     event: Event,
     due: Instant,
-    subjects: Vec<Subject>,
-    /// The error of the first resource.
+    subjects: Vec<FailedSubject>,
+}
+
+#[derive(Debug)]
+struct FailedSubject {
+    subject: Subject,
+    /// Empty unless it has failed.
     error: String,
 }
 
@@ -83,6 +91,8 @@ const FIRST_GAP: Duration = Duration::from_secs(60);
 const LAST_GAP: Duration = Duration::from_secs(480);
 /// The maximum number of resources that a message names.
 const MAX_NAMED: usize = 40;
+/// The maximum number of different errors of a message.
+const MAX_ERRORS: usize = 3;
 
 // === impl FailureLog ===
 
@@ -171,10 +181,19 @@ impl Credentials {
 
 impl Pending {
     fn add(&mut self, event: Event, subject: &Subject, error: &str) {
+        self.remove_opposite(event, subject);
+        if event == Event::Synced && !self.failing.contains(subject) {
+            // The failure was not logged.
+            return;
+        }
+        let failed = FailedSubject {
+            subject: subject.clone(),
+            error: error.to_owned(),
+        };
         let same = |message: &&mut Message| message.event == event;
         if let Some(message) = self.messages.iter_mut().find(same) {
-            if !message.subjects.contains(subject) {
-                message.subjects.push(subject.clone());
+            if !message.has(subject) {
+                message.subjects.push(failed);
             }
             return;
         }
@@ -184,22 +203,29 @@ impl Pending {
                 let before = self.logged.iter().find(|logged| logged.event == event);
                 before.map_or(gathered, |before| gathered.max(before.at + before.gap))
             }
-            // A recovery is never logged before its failure.
-            Event::Synced => {
-                let failed = self.messages.iter().filter(|message| {
-                    matches!(message.event, Event::Failed(_)) && message.subjects.contains(subject)
-                });
-                let failed = failed.map(|message| message.due).max();
-                failed.map_or(gathered, |failed| gathered.max(failed))
-            }
-            Event::Forgotten | Event::Unfinished => gathered,
+            Event::Synced | Event::Forgotten | Event::Unfinished => gathered,
         };
         self.messages.push(Message {
             event,
             due,
-            subjects: vec![subject.clone()],
-            error: error.to_owned(),
+            subjects: vec![failed],
         });
+    }
+
+    /// Removes a resource from messages that are no longer true: from those about its failures if it is
+    /// synced again, and the other way round.
+    fn remove_opposite(&mut self, event: Event, subject: &Subject) {
+        let is_opposite = |other: Event| match event {
+            Event::Failed(_) => other == Event::Synced,
+            Event::Synced => matches!(other, Event::Failed(_)),
+            Event::Forgotten | Event::Unfinished => false,
+        };
+        for message in &mut self.messages {
+            if is_opposite(message.event) {
+                message.subjects.retain(|own| own.subject != *subject);
+            }
+        }
+        self.messages.retain(|message| !message.subjects.is_empty());
     }
 
     fn next_due(&self) -> Option<Instant> {
@@ -214,6 +240,14 @@ impl Pending {
         for message in due {
             message.log();
             self.note_logged(message.event, now);
+            let subjects = message.subjects.into_iter().map(|own| own.subject);
+            match message.event {
+                Event::Failed(_) => self.failing.extend(subjects),
+                Event::Synced => subjects.for_each(|own| {
+                    self.failing.remove(&own);
+                }),
+                Event::Forgotten | Event::Unfinished => {}
+            }
         }
     }
 
@@ -234,9 +268,27 @@ impl Pending {
 // === impl Message ===
 
 impl Message {
+    fn has(&self, subject: &Subject) -> bool {
+        self.subjects.iter().any(|own| own.subject == *subject)
+    }
+
+    /// The errors, each once. Errors of refusals name the resource, so the first one is enough.
+    fn errors(&self) -> String {
+        let is_refusal = matches!(self.event, Event::Failed(reason) if reason.is_refusal());
+        let limit = if is_refusal { 1 } else { MAX_ERRORS };
+        let mut errors: Vec<&str> = Vec::new();
+        for own in &self.subjects {
+            if !errors.contains(&&*own.error) {
+                errors.push(&own.error);
+            }
+        }
+        errors.truncate(limit);
+        errors.join("; ")
+    }
+
     fn log(&self) {
-        let error = &self.error;
-        if let [subject] = &self.subjects[..] {
+        let error = self.errors();
+        if let [FailedSubject { subject, .. }] = &self.subjects[..] {
             let resource = &*subject.resource;
             let namespace = subject.namespace.as_deref().unwrap_or("*");
             match self.event {
@@ -288,7 +340,7 @@ impl Message {
 
     fn names(&self) -> String {
         let named = self.subjects.iter().take(MAX_NAMED);
-        let named: Vec<_> = named.map(ToString::to_string).collect();
+        let named: Vec<_> = named.map(|own| own.subject.to_string()).collect();
         let named = named.join(", ");
         match self.subjects.len().checked_sub(MAX_NAMED) {
             None | Some(0) => named,
@@ -350,15 +402,69 @@ mod tests {
         assert_eq!(pending(&log), [(forbidden, 1, 3)]);
     }
 
+    /// Logs what is due after a time.
+    async fn wait(log: &FailureLog, time: Duration) {
+        tokio::time::advance(time).await;
+        log.pending.lock().log_due();
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_recovery_follows_its_failure() {
+    async fn a_failure_that_ends_while_its_message_waits_is_not_logged() {
         let log = FailureLog::default();
         let failed = Event::Failed(FailureReason::ServerError);
         log.log(failed, &subject("pods"), "no");
-        tokio::time::advance(GATHER).await;
-        log.pending.lock().log_due();
+        wait(&log, GATHER).await;
         log.log(failed, &subject("nodes"), "no");
+        log.log(failed, &subject("secrets"), "no");
         log.log(Event::Synced, &subject("nodes"), "");
-        assert_eq!(pending(&log), [(failed, 1, 60), (Event::Synced, 1, 60)]);
+        assert_eq!(pending(&log), [(failed, 1, 60)]);
+        log.log(Event::Synced, &subject("secrets"), "");
+        assert_eq!(pending(&log), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_message_about_a_resource_is_its_state() {
+        let log = FailureLog::default();
+        let failed = Event::Failed(FailureReason::ServerError);
+        log.log(failed, &subject("pods"), "no");
+        wait(&log, GATHER).await;
+        // It recovers, and fails again before the recovery is logged.
+        log.log(Event::Synced, &subject("pods"), "");
+        assert_eq!(pending(&log), [(Event::Synced, 1, 3)]);
+        log.log(failed, &subject("pods"), "no");
+        assert_eq!(pending(&log), [(failed, 1, 60)]);
+        // It recovers while the second failure waits: the first one has been logged.
+        log.log(Event::Synced, &subject("pods"), "");
+        assert_eq!(pending(&log), [(Event::Synced, 1, 3)]);
+        wait(&log, GATHER).await;
+        assert_eq!(pending(&log), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_recovery_does_not_join_a_message_before_its_failure() {
+        let log = FailureLog::default();
+        let failed = Event::Failed(FailureReason::ServerError);
+        log.log(failed, &subject("pods"), "no");
+        wait(&log, GATHER).await;
+        log.log(failed, &subject("nodes"), "no");
+        log.log(Event::Synced, &subject("pods"), "");
+        log.log(Event::Synced, &subject("nodes"), "");
+        assert_eq!(pending(&log), [(Event::Synced, 1, 3)]);
+    }
+
+    #[test]
+    fn a_message_has_up_to_three_different_errors() {
+        let message = |reason| Message {
+            event: Event::Failed(reason),
+            due: Instant::now(),
+            subjects: ["a", "a", "b", "c", "d"]
+                .map(|error| FailedSubject {
+                    subject: subject("pods"),
+                    error: error.to_owned(),
+                })
+                .into(),
+        };
+        assert_eq!(message(FailureReason::ServerError).errors(), "a; b; c");
+        assert_eq!(message(FailureReason::Forbidden).errors(), "a");
     }
 }

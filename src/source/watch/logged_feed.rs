@@ -53,6 +53,11 @@ impl LoggedFeed {
         self.log_transition(|reporter| reporter.listing());
     }
 
+    /// The server has begun to send a list.
+    pub(super) fn list_opened(&self) {
+        self.log_transition(|reporter| reporter.list_opened());
+    }
+
     /// A list is complete.
     pub(super) fn complete(&mut self) {
         self.log_synced();
@@ -88,6 +93,7 @@ impl LoggedFeed {
 
     /// The objects of the resource were removed, since the server forbids it.
     pub(super) fn forgotten(&self) {
+        self.reporter.forgotten();
         self.log.log(Event::Forgotten, &self.subject, "");
     }
 

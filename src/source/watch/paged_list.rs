@@ -29,8 +29,17 @@ impl<S: ListWatchSink> Reflector<S> {
     /// Lists in pages.
     pub(super) async fn paged_list(&mut self) -> NextStep {
         match self.list_pages().await {
-            Ok(()) => NextStep::now(Action::Watch),
-            Err(failure) => NextStep::after(failure, Action::List),
+            Ok(()) => {
+                if self.is_stream_unanswered {
+                    // The server answers a list in pages, so it is the stream that does not begin.
+                    self.give_up_streaming();
+                }
+                NextStep::now(Action::Watch)
+            }
+            Err(failure) => {
+                self.is_stream_unanswered = false;
+                NextStep::after(failure, Action::List)
+            }
         }
     }
 
@@ -129,6 +138,7 @@ impl<S: ListWatchSink> Reflector<S> {
             .request(request, parameters.selector.as_deref())?;
         let timeout = self.options.timeouts.response;
         let mut response = send(&self.client, request, timeout).await?;
+        self.feed.list_opened();
         let mut splitter = ListSplitter::default();
         let mut chunks = 0_u32;
         while let Some(bytes) = response.next(timeout).await? {

@@ -66,6 +66,11 @@ pub(super) struct Reflector<S> {
     pub(super) version_lost: bool,
     /// Lists are requested by pages until then: the server does not complete streaming lists.
     pub(super) paged_until: Option<Instant>,
+    /// Lists are requested by pages since a streaming list took too long, not since the server rejects
+    /// streaming lists.
+    gave_up_streaming: bool,
+    /// The response to the last streaming list did not begin in time.
+    pub(super) is_stream_unanswered: bool,
     /// An unfinished streaming list was logged, and none has been complete since.
     pub(super) is_unfinished_logged: bool,
     /// The duration of the last complete list.
@@ -84,10 +89,11 @@ pub(super) struct Reflector<S> {
     undecodable: HashSet<String>,
 }
 
-/// The next request, after a backoff if there was a failure.
+/// The next request, after a backoff if there was a failure, or after a pause.
 pub(super) struct NextStep {
     action: Action,
     failure: Option<Failure>,
+    pause: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +145,8 @@ impl<S: ListWatchSink> Reflector<S> {
             version: None,
             version_lost: false,
             paged_until: None,
+            gave_up_streaming: false,
+            is_stream_unanswered: false,
             is_unfinished_logged: false,
             last_list: None,
             is_watch_unstable: false,
@@ -163,6 +171,9 @@ impl<S: ListWatchSink> Reflector<S> {
             action = next.action;
             if let Some(failure) = next.failure {
                 self.back_off(&failure).await;
+            }
+            if !next.pause.is_zero() {
+                sleep(next.pause).await;
             }
             if self.needs_list() {
                 action = Action::List;
@@ -189,8 +200,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
         let refused_for = self.feed.reporter().refused_for();
         let age = self.options.forget_forbidden_after;
-        let is_too_old = |(time, age)| time >= age;
-        if refused_for.zip(age).is_some_and(is_too_old) {
+        if age.is_some_and(|age| refused_for >= age) {
             self.is_forgotten = true;
             self.sink.begin_list();
             self.sink.end_list();
@@ -233,11 +243,23 @@ impl<S: ListWatchSink> Reflector<S> {
     /// Requests lists by pages for an hour, since the server does not complete streaming lists.
     pub(super) fn stop_streaming(&mut self) {
         self.paged_until = Some(Instant::now() + PAGED_FOR);
+        self.gave_up_streaming = false;
     }
 
-    /// Tries streaming lists again if the server was unreachable: another one may have replaced it.
+    /// Requests lists by pages for an hour, since a streaming list took too long. It is logged once.
+    pub(super) fn give_up_streaming(&mut self) {
+        self.stop_streaming();
+        self.gave_up_streaming = true;
+        self.is_stream_unanswered = false;
+        if !std::mem::replace(&mut self.is_unfinished_logged, true) {
+            self.feed.unfinished();
+        }
+    }
+
+    /// Tries streaming lists again if the server was unreachable: another one may have replaced it, that
+    /// does not reject them.
     pub(super) fn reset_streaming_if_unreachable(&mut self, failure: &Failure) {
-        if failure.reason == FailureReason::Unreachable {
+        if failure.reason == FailureReason::Unreachable && !self.gave_up_streaming {
             self.paged_until = None;
         }
     }
@@ -286,13 +308,22 @@ impl NextStep {
         Self {
             action,
             failure: None,
+            pause: Duration::ZERO,
+        }
+    }
+
+    /// The next request after a pause, without a failure.
+    pub(super) fn paused(pause: Duration, action: Action) -> Self {
+        Self {
+            pause,
+            ..Self::now(action)
         }
     }
 
     pub(super) fn after(failure: Failure, action: Action) -> Self {
         Self {
-            action,
             failure: Some(failure),
+            ..Self::now(action)
         }
     }
 }

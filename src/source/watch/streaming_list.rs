@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::failure::Failure;
+use super::failure::{Contact, Failure};
 use super::reflector::{Action, NextStep, Reflector};
 use super::request::ListWatchRequest;
 use super::sink::ListWatchSink;
@@ -30,13 +30,16 @@ impl<S: ListWatchSink> Reflector<S> {
             seconds: self.options.timeouts.watch_seconds(),
         };
         let opened = Instant::now();
-        let timeout = self.options.timeouts.response;
+        let response = self.options.timeouts.response;
+        let timeout = self.list_deadline().unwrap_or(response).min(response);
         let selector = self.enter_scope();
         let response = match self.open(request, selector, timeout).await {
             Ok(response) => response,
             Err(failure) => return self.after_refused_stream(failure, version.is_some()),
         };
         self.metrics.watch_request(true);
+        self.is_stream_unanswered = false;
+        self.feed.list_opened();
         self.sink.begin_list();
         let (phase, end) = self.read(response, Phase::Listing, opened).await;
         if phase == Phase::Watching {
@@ -67,6 +70,11 @@ impl<S: ListWatchSink> Reflector<S> {
                 self.version_lost = true;
                 NextStep::now(Action::List)
             }
+            // A proxy may hold a stream back for good, and pass pages.
+            FailureReason::Unreachable if failure.contact == Contact::Some => {
+                self.is_stream_unanswered = true;
+                NextStep::after(failure, Action::PagedList)
+            }
             FailureReason::Unreachable
             | FailureReason::Throttled
             | FailureReason::Unauthorized
@@ -85,10 +93,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 NextStep::now(Action::PagedList)
             }
             StreamEnd::Idle => {
-                self.stop_streaming();
-                if !std::mem::replace(&mut self.is_unfinished_logged, true) {
-                    self.feed.unfinished();
-                }
+                self.give_up_streaming();
                 NextStep::now(Action::PagedList)
             }
             StreamEnd::Error(failure) if failure.reason == FailureReason::Expired => {

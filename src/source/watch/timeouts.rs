@@ -120,9 +120,13 @@ impl Backoff {
         self.failures
     }
 
-    /// The last backoff; zero after a reset.
+    /// The last backoff, without what the server asked for; zero after a reset, or if there was no failure for so long that the next backoff
+    /// is the shortest one.
     pub(super) fn last_wait(&self) -> Duration {
-        self.last_wait
+        match self.last {
+            Some(last) if last.at.elapsed() <= self.timeouts.backoff_reset => self.last_wait,
+            _ => Duration::ZERO,
+        }
     }
 
     /// Starts again with the shortest backoff.
@@ -169,13 +173,19 @@ impl Backoff {
         };
         let doubled = timeouts.backoff.saturating_mul(1 << self.failures.min(16));
         self.failures += 1;
-        let wait = match failure.retry_after {
-            None => doubled.min(max).mul_f64(1.0 + fastrand::f64()),
+        let (wait, own_wait) = match failure.retry_after {
+            None => {
+                let wait = doubled.min(max).mul_f64(1.0 + fastrand::f64());
+                (wait, wait)
+            }
             // The random part keeps feeds with the same `Retry-After` from retrying at the same time.
-            Some(asked) => asked.saturating_add(timeouts.backoff.mul_f64(fastrand::f64())),
+            Some(asked) => {
+                let random = timeouts.backoff.mul_f64(fastrand::f64());
+                (asked.saturating_add(random), doubled.min(max))
+            }
         };
         last.at = now + wait;
-        self.last_wait = wait;
+        self.last_wait = own_wait;
         self.last = Some(last);
         wait
     }

@@ -46,7 +46,6 @@ impl<S: ListWatchSink> Reflector<S> {
     /// The next step if the server has not opened the watch.
     fn after_refused_watch(&mut self, failure: Failure) -> NextStep {
         self.metrics.watch_request(false);
-        self.is_watch_unstable = false;
         self.version_lost |= failure.version_too_large;
         self.reset_streaming_if_unreachable(&failure);
         let action = match failure.reason {
@@ -115,12 +114,15 @@ impl<S: ListWatchSink> Reflector<S> {
         NextStep::after(Failure::ended_at_once(message), Action::Watch)
     }
 
-    /// Resumes the watch at once.
+    /// Resumes the watch, at once if it has lived for as long as the last backoff. Otherwise the rest of
+    /// that time passes first, so that the server does not get more requests than while it fails.
     fn resume(&mut self, lived: Duration) -> NextStep {
-        if lived >= self.backoff.last_wait() {
+        let pause = self.backoff.last_wait().saturating_sub(lived);
+        if pause.is_zero() {
+            self.is_watch_unstable = false;
             self.backoff.reset();
         }
-        NextStep::now(Action::Watch)
+        NextStep::paused(pause, Action::Watch)
     }
 
     /// Resumes the watch, so that the server sends the event again. If that one is invalid as well, the

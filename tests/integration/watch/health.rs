@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::log::Log;
 use super::{SYNCED, metrics, pods, server, start, synced};
@@ -52,6 +53,57 @@ async fn refusals_do_not_hold_readiness_up_but_are_named() {
         let strict = running.health.ready(ReadinessPolicy::Strict).await;
         assert_eq!(strict.to_string(), "ready: 2 of 2 resources complete\n");
         running.agrees().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_of_a_server_that_starts_do_not_end_the_wait_for_a_list() {
+    let server = server();
+    server.fault(On::Any, "", usize::MAX, Fault::Status(403, "Forbidden"));
+    let running = start(&server, metrics(), |watch| watch.streaming_lists(false));
+    pass(Duration::from_secs(2)).await;
+    server.heal();
+    server.fault(On::List, "configmaps", 1, Fault::Slow(100));
+    let (began, mut was_listing) = (Instant::now(), false);
+    loop {
+        let is_ready = running.health.readiness(ReadinessPolicy::Default).ready;
+        let config_maps = running.health_of("configmaps");
+        assert_eq!(is_ready, config_maps.complete, "{config_maps:?}");
+        if is_ready {
+            break;
+        }
+        was_listing |= config_maps.state == ResourceState::Listing;
+        pass(Duration::from_millis(100)).await;
+    }
+    assert!(was_listing && began.elapsed() > Duration::from_secs(15));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_was_refused_and_fails_now_is_waited_for() {
+    let server = server();
+    server.fault(On::List, "configmaps", 1, Fault::Status(403, "Forbidden"));
+    server.fault(On::List, "configmaps", usize::MAX, Fault::Status(500, "x"));
+    server.fault(On::List, "namespaces", 1, Fault::Slow(50));
+    let running = start(&server, metrics(), |watch| watch.streaming_lists(false));
+    pass(Duration::from_secs(30)).await;
+    let readiness = running.health.readiness(ReadinessPolicy::Default);
+    assert_eq!((readiness.ready, readiness.complete), (false, 1));
+    server.heal();
+    running.ready().await;
+    assert!(running.health_of("configmaps").complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn if_everything_was_refused_a_refusal_counts_after_ten_seconds() {
+    for (refusals, range) in [(0, 0..3), (1, 10..12)] {
+        let server = server();
+        server.fault(On::List, "configmaps", usize::MAX, Fault::Status(403, "x"));
+        server.fault(On::List, "namespaces", refusals, Fault::Status(403, "x"));
+        let running = start(&server, metrics(), |watch| watch.streaming_lists(false));
+        let began = Instant::now();
+        running.ready().await;
+        let seconds = began.elapsed().as_secs();
+        assert!(range.contains(&seconds), "{refusals} refusals: {seconds} s");
     }
 }
 
@@ -199,6 +251,34 @@ async fn strict_readiness_tolerates_the_short_refusals_of_a_server_that_starts()
     server.heal();
     running.agrees().await;
     assert!(strict());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_between_two_short_refusals_is_no_long_refusal() {
+    let server = server();
+    let running = synced(&server, |watch| watch).await;
+    let refused = || running.health.readiness(ReadinessPolicy::Default).refused;
+    pass(Duration::from_secs(5)).await;
+    server.fault(On::Any, "", usize::MAX, Fault::Status(403, "Forbidden"));
+    server.cut_watches("");
+    pass(Duration::from_secs(1)).await;
+    assert_eq!(refused().len(), 2);
+    server.set_down(true);
+    pass(Duration::from_secs(61 * 60)).await;
+    assert_eq!(refused().len(), 0);
+    server.set_down(false);
+    eventually("they are refused again", || refused().len() == 2).await;
+    for tenth in 0..15 {
+        assert!(
+            running.health.readiness(ReadinessPolicy::Strict).ready,
+            "{tenth}"
+        );
+        assert_eq!(running.config_maps().len(), 12);
+        pass(Duration::from_millis(100)).await;
+    }
+    server.heal();
+    running.agrees().await;
+    assert_eq!(running.health_of("configmaps").refused_seconds, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -187,7 +187,7 @@ async fn a_mass_of_transient_refusals_is_one_message() {
     // The permissions of a server that has just started are not loaded yet.
     server.fault(On::Any, "", usize::MAX, Fault::Status(403, "Forbidden"));
     server.set_down(false);
-    pass(Duration::from_millis(2500)).await;
+    pass(Duration::from_secs(5)).await;
     server.heal();
     pass(Duration::from_secs(60)).await;
     let said = log.lines(&[]);
