@@ -206,7 +206,7 @@ impl WatchBuilder {
     /// How long a streaming list may take before it is given up, also while it sends objects; 60 s by
     /// default, and three times the last complete list if that is longer. Zero disables the limit.
     ///
-    /// A list by pages follows, and is logged once. Streaming lists are requested again an hour later.
+    /// The time includes the start of the response. A list by pages follows, and is logged once. Streaming lists are requested again an hour later.
     pub fn list_deadline(mut self, time: Duration) -> Self {
         self.config.options.list_deadline = non_zero(time);
         self
@@ -226,7 +226,8 @@ impl WatchBuilder {
     }
 
     /// How long the stored objects of a resource stay while the server forbids it (403), 1 h by
-    /// default. Zero keeps them.
+    /// default. Zero keeps them. The time in which the server does not answer, or fails otherwise, does
+    /// not count.
     ///
     /// Until then they are served and become stale;
     /// [`ResourceHealth::removal_seconds`](crate::source::health::ResourceHealth::removal_seconds) and
