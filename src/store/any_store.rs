@@ -1,7 +1,6 @@
 //! [`AnyStore`]: a store without the type of its objects, for code that handles all resources.
 
 use std::any::Any;
-#[cfg(feature = "testing")]
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
