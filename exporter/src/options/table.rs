@@ -225,7 +225,7 @@ heading "Source of objects", render: false {
     }
     READINESS_DEADLINE: Single<Timeout> = parse::timeout, {
         flag: "--readiness-deadline", key: Some("readiness_deadline"),
-        form: Value("DURATION"), default: Is("1m"), reload: NewInstance,
+        form: Value("DURATION"), default: Is("55s"), reload: NewInstance,
         help: "Maximum time that resources which fail delay readiness, from the first complete list on \
             (policy `default`); 0 disables the limit",
         compat: Added,

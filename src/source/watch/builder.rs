@@ -67,7 +67,8 @@ pub struct WatchBuilder {
 }
 
 const LIST_DEADLINE: Duration = Duration::from_secs(60);
-const READINESS_DEADLINE: Duration = Duration::from_secs(60);
+/// So that a start takes less than a minute.
+const READINESS_DEADLINE: Duration = Duration::from_secs(55);
 const FORGET_FORBIDDEN_AFTER: Duration = Duration::from_secs(3600);
 
 // === impl StateMetrics ===
@@ -213,7 +214,7 @@ impl WatchBuilder {
     }
 
     /// How long the [default readiness policy](crate::source::health::ReadinessPolicy::Default) waits
-    /// for resources that fail, 60 s by default. Zero disables the limit.
+    /// for resources that fail, 55 s by default. Zero disables the limit.
     ///
     /// The time counts from the first complete list of a requested resource, so the API server answers
     /// by then. Resources that are not complete at the end are named in the log, by

@@ -121,7 +121,7 @@ async fn a_resource_that_fails_holds_readiness_up_until_the_deadline() {
         pass(Duration::from_secs(100)).await;
         assert!(!running.health.readiness(ReadinessPolicy::Default).ready);
         server.set_down(false);
-        pass(Duration::from_secs(55)).await;
+        pass(Duration::from_secs(50)).await;
         let readiness = running.health.readiness(ReadinessPolicy::Default);
         assert!(!readiness.ready);
         let text = readiness.to_string();
