@@ -76,7 +76,9 @@ async fn replicas_of_a_statefulset_share_the_objects() {
                     .shard(shard);
                 let name = format!("ksm-{}", parts.len());
                 parts.push(start(metrics.build().unwrap(), client.clone(), |watch| {
-                    watch.shard_of_pod("ksm-shards", name)
+                    let watch = watch.shard_of_pod("ksm-shards", name);
+                    // Objects that move are in two shards for that long.
+                    watch.shard_handover(Duration::from_secs(1))
                 }));
             }
             let told = || {
