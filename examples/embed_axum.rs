@@ -37,6 +37,7 @@ pub(crate) fn app(metrics: &StateMetrics, health: Health) -> Router {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt::init();
     let client = Client::try_from(configure_for_watching(Config::infer().await?))?;
     let metrics = metrics()?;
     let watcher = metrics.watch(client).build()?;

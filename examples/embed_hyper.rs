@@ -44,6 +44,7 @@ pub(crate) async fn serve(stream: TcpStream, metrics: StateMetrics) -> hyper::Re
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt::init();
     let client = Client::try_from(configure_for_watching(Config::infer().await?))?;
     let metrics = StateMetrics::builder().default_resources().build()?;
     tokio::spawn(metrics.watch(client).build()?.run());

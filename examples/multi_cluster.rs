@@ -47,6 +47,7 @@ pub(crate) fn app<'c>(clusters: impl IntoIterator<Item = &'c Cluster>) -> Router
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt::init();
     let mut clusters = Vec::new();
     for context in std::env::args().skip(1) {
         let options = KubeConfigOptions {

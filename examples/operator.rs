@@ -159,6 +159,7 @@ fn retry(_: Arc<Website>, _: &kube::Error, _: Arc<Context>) -> Action {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt::init();
     let client = Client::try_from(configure_for_watching(Config::infer().await?))?;
     let metrics = metrics()?;
     tokio::spawn(controller(client.clone(), &metrics)?);

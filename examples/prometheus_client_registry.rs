@@ -31,6 +31,7 @@ pub(crate) fn app(metrics: &StateMetrics, registry: Arc<Registry>) -> Router {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt::init();
     let mut registry = Registry::default();
     let orders = Counter::<u64>::default();
     registry.register("acme_orders", "Orders taken", orders.clone());

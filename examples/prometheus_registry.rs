@@ -26,6 +26,7 @@ pub(crate) fn app(metrics: &StateMetrics, registry: Registry) -> Router {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt::init();
     let registry = Registry::new();
     let orders = IntCounter::new("acme_orders_total", "Orders taken.")?;
     registry.register(Box::new(orders.clone()))?;
