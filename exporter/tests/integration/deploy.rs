@@ -143,7 +143,8 @@ fn the_roles_name_the_resources_of_the_catalogue() {
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::write(path(file), expected).unwrap();
         } else {
-            let message = "is out of date; run UPDATE_GOLDEN=1 cargo test --test exporter deploy";
+            let message =
+                "is out of date; run UPDATE_GOLDEN=1 cargo test --test integration deploy";
             assert!(text == expected, "{file} {message}");
         }
     }

@@ -1,14 +1,14 @@
 //! The configurations of the guide and of the examples.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use kube_state_metrics::custom_resources::ConfigProblem;
 use kube_state_metrics::exposition::Format;
 use kube_state_metrics::registry::check::{check, check_as};
 use kube_state_metrics::source::manifests::ManifestSource;
 
-use crate::support::exposition;
 use crate::support::reference::assert_reference_reads;
+use crate::support::{exposition, golden};
 
 /// The configurations of a directory, without the objects beside them.
 fn examples() -> Vec<PathBuf> {
@@ -64,7 +64,6 @@ fn the_configurations_of_the_guide_are_valid() {
 /// `UPDATE_GOLDEN=1` writes what the examples yield now.
 #[test]
 fn examples_yield_their_golden_expositions() {
-    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/custom_resources");
     let examples = examples();
     assert_eq!(examples.len(), 12);
     for example in examples {
@@ -88,14 +87,7 @@ fn examples_yield_their_golden_expositions() {
         assert!(warnings.iter().all(is_expected), "{name}: {warnings:?}");
         assert_eq!(report.unread, [], "{name}");
         assert!(report.ignored.is_empty(), "{name}: {:?}", report.ignored);
-        let path = Path::new(golden).join(format!("{name}.prom"));
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(&path, &report.exposition).unwrap();
-        }
-        let expected = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(
-            report.exposition, expected,
-            "{name}; UPDATE_GOLDEN=1 writes it again"
-        );
+        let path = format!("tests/golden/custom_resources/{name}.prom");
+        golden::check(&path, &report.exposition);
     }
 }

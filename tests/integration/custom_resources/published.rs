@@ -5,29 +5,28 @@
 //! it has (`model:`), the warnings in order (`warns:`), and the values that cannot be read
 //! (`unread:` with the family and their number).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use kube_state_metrics::exposition::Format;
 use kube_state_metrics::registry::check::{CheckReport, check, check_as};
 use kube_state_metrics::source::manifests::ManifestSource;
 use serde_json::Value;
 
-use crate::support::exposition;
 use crate::support::reference::assert_reference_reads;
 use crate::support::tools::Directory;
+use crate::support::{exposition, golden};
 
 /// A file of tests/published.
 struct Published {
-    path: PathBuf,
     name: String,
     config: String,
     objects: Vec<Value>,
 }
 
 impl Published {
-    fn read(path: PathBuf, scratch: &Path) -> Self {
+    fn read(path: &Path, scratch: &Path) -> Self {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        let text = std::fs::read_to_string(&path).unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
         // A configuration may begin with a marker.
         let (config, objects) = match text.split_once("\n---\n") {
             Some((comments, rest)) if comments.lines().all(|line| line.starts_with('#')) => {
@@ -43,7 +42,6 @@ impl Published {
         let (objects, problems) = ManifestSource::new([file]).objects();
         assert!(problems.is_empty(), "{name}: {problems:?}");
         Self {
-            path,
             name,
             config,
             objects,
@@ -92,7 +90,7 @@ fn published(scratch: &Directory) -> Vec<Published> {
     files.sort();
     let files = files
         .into_iter()
-        .map(|file| Published::read(file, scratch.path()));
+        .map(|file| Published::read(&file, scratch.path()));
     files.collect()
 }
 
@@ -107,15 +105,7 @@ fn configurations_of_published_shapes_load_and_yield_the_right_samples() {
         assert_eq!(file.comments("model").len(), 1, "{name}");
         let report = check(&file.config, file.objects.clone());
         file.assert_problems(&report);
-        let golden = file.path.with_extension("prom");
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(&golden, &report.exposition).unwrap();
-        }
-        let expected = std::fs::read_to_string(&golden).unwrap_or_default();
-        assert_eq!(
-            report.exposition, expected,
-            "{name}; UPDATE_GOLDEN=1 writes it"
-        );
+        golden::check(&format!("tests/published/{name}.prom"), &report.exposition);
         for format in [Format::Text, Format::OpenMetrics] {
             let report = check_as(format, &file.config, file.objects.clone());
             let families = exposition::read(report.exposition.as_bytes(), format);

@@ -26,7 +26,7 @@ pub(crate) fn check(path: &str, actual: &str) {
     let (line, (kept, actual)) = difference.unwrap_or((0, ("one text", "the start of the other")));
     panic!(
         "{path} is out of date from line {line}; where that is intended, run\n  \
-         UPDATE_GOLDEN=1 cargo test --all-features --test integration conformance\n- {kept}\n+ {actual}"
+         UPDATE_GOLDEN=1 cargo test --all-features --test integration\n- {kept}\n+ {actual}"
     );
 }
 
