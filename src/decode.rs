@@ -218,6 +218,12 @@ fn is_too_deep(error: &serde_json::Error) -> bool {
     error.to_string().starts_with("recursion limit exceeded")
 }
 
+/// The message of an error without the position that the JSON decoder adds.
+pub(crate) fn without_position(message: &str) -> &str {
+    let found = message.rsplit_once(" at line ");
+    found.map_or(message, |(message, _)| message)
+}
+
 /// The problem and its position, without the invalid value.
 ///
 /// The messages of the decoder start with the value and end with the expected type. Only the end
@@ -231,8 +237,7 @@ fn describe(json: &[u8], error: &serde_json::Error) -> String {
         return format!("not valid JSON at line {line} column {column}");
     }
     let message = error.to_string();
-    let (message, _) = message.rsplit_once(" at line ").unwrap_or((&message, ""));
-    let problem = match message.rsplit_once(", expected ") {
+    let problem = match without_position(&message).rsplit_once(", expected ") {
         Some((_, expected)) => format!("expected {}", in_json_terms(expected)),
         None => String::from("invalid value"),
     };

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::decode::without_position;
 use crate::yaml::{self, SyntaxError};
 
 /// One object, as JSON.
@@ -284,10 +285,10 @@ impl<'j> Head<'j> {
     fn of(json: &'j str) -> Result<Self, String> {
         serde_json::from_str(json).map_err(|error| {
             let error = error.to_string();
-            let what = match error.split_once(" at line ") {
+            let what = match without_position(&error) {
                 _ if json.starts_with('[') => "it is a list",
                 // In an object that is nested too deeply for the search of such keys.
-                Some((reason, _)) if reason.starts_with("duplicate field") => reason,
+                reason if reason.starts_with("duplicate field") => reason,
                 _ => "it has no apiVersion and kind that are texts",
             };
             format!("not a Kubernetes object: {what}")
@@ -322,7 +323,7 @@ pub(crate) fn whole(document: &Document<'_>) -> Result<serde_json::Value, Syntax
     let unreadable = |error: serde_json::Error| {
         // The position in the object depends on how the object was written.
         let error = error.to_string();
-        let (error, _) = error.rsplit_once(" at line ").unwrap_or((&error, ""));
+        let error = without_position(&error);
         Syntax {
             line: document.line,
             problem: format!("not an object that can be read: {error}"),
