@@ -51,7 +51,7 @@ impl Setup {
         (metrics
             .exposition(Format::Text, ExpositionFilter::default())
             .write_to(&mut text))
-        .expect("memory takes all");
+        .expect("writing to memory does not fail");
         Self {
             pods,
             metrics,
@@ -74,7 +74,7 @@ pub(crate) fn scrape(metrics: &StateMetrics, encoding: Encoding) -> usize {
     pieces.map(|piece| std::hint::black_box(piece).len()).sum()
 }
 
-/// The numbers of all pods, in an order that is none.
+/// The indexes of all pods, in a shuffled order.
 pub(crate) fn scattered() -> impl FnMut() -> usize {
     let mut at = 0;
     move || {

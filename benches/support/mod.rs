@@ -1,4 +1,4 @@
-//! What the benchmarks share: generated pods, and a stand-in for the usual design of an exporter.
+//! What the benchmarks share: generated pods, and a stand-in for exporters of the usual design.
 
 #![allow(dead_code, reason = "each benchmark uses a part")]
 
@@ -62,10 +62,12 @@ impl TextMap {
 
     pub(crate) fn write(&self, out: &mut impl Write) {
         for (at, header) in self.headers.iter().enumerate() {
-            out.write_all(header.as_bytes()).expect("memory takes all");
+            out.write_all(header.as_bytes())
+                .expect("writing to memory does not fail");
             for texts in self.objects.values() {
                 if let Some(text) = texts.get(at) {
-                    out.write_all(text).expect("memory takes all");
+                    out.write_all(text)
+                        .expect("writing to memory does not fail");
                 }
             }
         }
@@ -74,7 +76,7 @@ impl TextMap {
     pub(crate) fn gzip(&self, level: u32) -> Vec<u8> {
         let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(level));
         self.write(&mut out);
-        out.finish().expect("memory takes all")
+        out.finish().expect("writing to memory does not fail")
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {

@@ -1,4 +1,4 @@
-//! The seam to TLS: what makes a byte stream of an accepted TCP connection.
+//! Where TLS plugs in: an acceptor turns an accepted TCP connection into a byte stream.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -27,7 +27,7 @@ use tokio::net::TcpStream;
 /// });
 /// ```
 pub trait Acceptor: Send + Sync + 'static {
-    /// The stream that it makes.
+    /// The stream on which HTTP is spoken.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
     /// Why a connection is not served.
     type Error: Into<Box<dyn Error + Send + Sync>>;

@@ -25,13 +25,15 @@ use crate::registry::Registry;
 use crate::state::ConnectionState;
 use crate::tracked::{TrackedBody, TrackedStream};
 
-/// The most bytes of a request's header, and of a response that waits in the program's memory.
+/// Maximum size of a request's header, and of the part of a response that waits in the program's
+/// memory, in bytes.
 const BUFFER: usize = 16 * 1024;
-/// The most fields of a request's header.
+/// Maximum number of fields in a request's header.
 const FIELDS: usize = 64;
-/// The most concurrent requests on one HTTP/2 connection.
+/// Maximum number of concurrent requests on one HTTP/2 connection.
 const STREAMS: u32 = 8;
-/// The most bytes of a response that wait in the kernel's memory until they are sent.
+/// Maximum size of the part of a response that waits in the kernel's memory until it is sent, in
+/// bytes.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 * 1024;
 
@@ -142,7 +144,7 @@ where
             .header_read_timeout(None);
         (builder.http2())
             .max_concurrent_streams(STREAMS)
-            // What has not been read of request bodies is bounded as well.
+            // The unread part of request bodies is bounded as well.
             .initial_stream_window_size(BUFFER as u32)
             .initial_connection_window_size(BUFFER as u32)
             .max_header_list_size(BUFFER as u32)

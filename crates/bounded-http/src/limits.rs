@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How much of the server a client can take.
+/// Limits on the time and the connections that clients can use.
 ///
 /// A timeout of `None` disables that timeout. A number of 0 acts as 1.
 ///
@@ -28,10 +28,11 @@ pub struct Limits {
     pub progress_timeout: Option<Duration>,
     /// Time between two requests on one connection. Default: 5 minutes.
     pub idle_timeout: Option<Duration>,
-    /// Open connections. One more evicts the connection that has been quiet longest. Default: 1024.
+    /// Maximum number of open connections. A further one evicts the connection that has been quiet
+    /// longest. Default: 1024.
     pub max_connections: usize,
-    /// Connections with a response in progress. One more evicts the connection that has made no
-    /// progress longest. Default: 32.
+    /// Maximum number of connections with a response in progress. A further one evicts the
+    /// connection that has made no progress longest. Default: 32.
     pub max_responses: usize,
 }
 

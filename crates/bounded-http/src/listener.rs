@@ -25,7 +25,7 @@ pub enum ListenError {
     Resolve {
         /// The host.
         host: String,
-        /// What the resolver says.
+        /// The error of the resolver.
         source: io::Error,
     },
     /// The address belongs to another machine.
@@ -39,7 +39,7 @@ pub enum ListenError {
     Bind {
         /// The address and port.
         address: SocketAddr,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
@@ -84,7 +84,7 @@ impl Listener {
         })
     }
 
-    /// Returns the address on which it listens, with the actual port.
+    /// Returns the address of the socket, with the actual port.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }

@@ -1,4 +1,4 @@
-//! What a host learns about connections, for metrics and logs.
+//! Events of connections, which a host counts or logs.
 
 use std::error::Error;
 use std::io;
@@ -46,18 +46,18 @@ pub trait Observer: Send + Sync + 'static {
         tracing::debug!(%peer, %reason, "connection closed");
     }
 
-    /// The handshake or the HTTP of a connection failed; clients cause this, so it is no fault of
-    /// the server. Logs at level debug by default.
+    /// The handshake or the HTTP of a connection failed, which a client can cause at any time. Logs
+    /// at level debug by default.
     fn connection_failed(&self, peer: SocketAddr, error: &(dyn Error + Send + Sync + 'static)) {
         tracing::debug!(%peer, "connection failed: {error}");
     }
 
-    /// The operating system could not accept a connection, most likely for lack of file descriptors;
-    /// the server retries after 50 milliseconds. Logs a warning by default.
+    /// The operating system could not accept a connection, most likely because the process has too
+    /// many open files. The server retries after 50 milliseconds. Logs a warning by default.
     fn accept_failed(&self, error: &io::Error) {
         tracing::warn!("cannot accept a connection: {error}");
     }
 }
 
-/// Counts nothing and logs by default.
+/// Counts nothing, and logs as the trait does by default.
 impl Observer for () {}

@@ -37,7 +37,8 @@ impl Registry {
         let connection = Arc::new(ConnectionState::new(id, Arc::clone(&self.busy)));
         let mut open = self.open.lock();
         if open.len() >= limits.max_connections {
-            // First those that are not busy, then those longest without progress.
+            // Connections that are not busy come first, then those without progress for the longest
+            // time.
             let quiet = (open.values()).filter_map(|other| Some((other.quiet_since()?, other)));
             if let Some((_, quietest)) = quiet.min_by_key(|(since, _)| *since) {
                 quietest.close(CloseReason::Evicted);
@@ -53,7 +54,7 @@ impl Registry {
         if self.open.lock().remove(&connection.id).is_some() {
             self.observer.connection_closed();
         }
-        // So that it no longer counts as busy. The reason is not reported.
+        // A closed connection does not count as busy. Nothing reports the reason.
         connection.close(CloseReason::Idle);
     }
 
@@ -127,8 +128,8 @@ mod tests {
         drop(registry.begin_response(&idle, false, &limits));
         seconds(1).await;
         registry.add(&limits);
-        // The third connection was evicted: it has sent no request, and is older than the second's
-        // idleness.
+        // The third connection was evicted: it has sent no request, and is quiet for longer than
+        // the second.
         assert_eq!(registry.len(), 4);
         assert_eq!(idle.quiet_since().map(|(busy, _)| busy), Some(false));
         registry.add(&limits);

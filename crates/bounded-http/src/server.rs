@@ -55,7 +55,8 @@ impl<A: Acceptor> ServerBuilder<A> {
         self
     }
 
-    /// Sets what receives the events of the server. Default: `()`, which logs and counts nothing.
+    /// Sets the observer, which receives the events of the server. Default: `()`, which logs and
+    /// counts nothing.
     ///
     /// Servers may share one observer, for example a server that is being drained and its successor
     /// on another port.
@@ -64,7 +65,7 @@ impl<A: Acceptor> ServerBuilder<A> {
         self
     }
 
-    /// Sets what accepts connections, for example by a TLS handshake. Default: [`Plain`].
+    /// Sets the acceptor, for example one that does a TLS handshake. Default: [`Plain`].
     pub fn acceptor<T: Acceptor>(self, acceptor: T) -> ServerBuilder<T> {
         ServerBuilder {
             acceptor,
@@ -76,7 +77,7 @@ impl<A: Acceptor> ServerBuilder<A> {
     /// Starts the server.
     ///
     /// `service` responds to all requests; it is cloned for every request. An `axum::Router` is one.
-    /// An error of it closes the connection.
+    /// If it returns an error, the server closes the connection.
     ///
     /// # Panics
     ///

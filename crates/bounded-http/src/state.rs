@@ -1,4 +1,4 @@
-//! What one connection is doing, and when that exceeds a limit.
+//! The state of one connection, and the time when it exceeds a limit.
 //!
 //! The state depends on bytes and requests alone, so a client that stops reading is noticed whatever
 //! the server sends: a connection that cannot write makes no progress.
@@ -25,7 +25,8 @@ pub(crate) struct ConnectionState {
     pub(crate) id: u64,
     progress: Mutex<Progress>,
     busy: Arc<BusyCount>,
-    /// A deadline may be earlier than before, or the connection has to be closed.
+    /// Notifies the task of the connection that a deadline is earlier, or that it must close the
+    /// connection.
     changed: Notify,
 }
 
@@ -46,7 +47,7 @@ struct Progress {
     next_response: u64,
     /// When bytes were last sent, or given to the connection to be sent.
     last_progress: Instant,
-    /// Bytes wait to be sent.
+    /// Whether bytes wait to be sent.
     blocked: bool,
     /// In HTTP/2, bytes between requests need not be the start of a request.
     http2: bool,
@@ -58,7 +59,7 @@ struct Response {
     id: u64,
     /// When the header of its request was complete.
     since: Instant,
-    /// Its own header was given to the connection.
+    /// Whether the header of the response was passed to the connection.
     begun: bool,
 }
 
@@ -162,7 +163,8 @@ impl ConnectionState {
         }
     }
 
-    /// Asks the task of the connection to close it. The first reason counts.
+    /// Asks the task of the connection to close it. Of several calls, the reason of the first one
+    /// counts.
     pub(crate) fn close(&self, reason: CloseReason) {
         self.update(|progress| {
             progress.close.get_or_insert(reason);
@@ -198,8 +200,8 @@ impl ConnectionState {
         }
     }
 
-    /// Since when the connection is quiet: an order of eviction, with those that are not busy first.
-    /// `None` if it is being closed already.
+    /// Returns since when the connection is quiet, which is the order of eviction: connections that
+    /// are not busy come first. `None` if it is being closed already.
     pub(crate) fn quiet_since(&self) -> Option<(bool, Instant)> {
         let progress = self.progress.lock();
         let busy = progress.is_busy();

@@ -24,10 +24,10 @@ pub struct NoAuthority;
 // === impl Authorities ===
 
 impl Authorities {
-    /// Takes the certificates that can be parsed; returns how many cannot as well.
+    /// Keeps the certificates that can be parsed, and returns the number of the others.
     ///
-    /// If a certificate cannot be parsed, nobody can tell whether it is an authority or has expired. It
-    /// is not trusted.
+    /// A certificate that cannot be parsed is not trusted: it may have expired, or may not be an
+    /// authority.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl Authorities {
 
     fn add(&mut self, der: &CertificateDer<'_>) -> Option<()> {
         let certificate = Certificate::parse(der)?;
-        // webpki would accept what the key of a leaf signs.
+        // Without this check, webpki would accept what the key of a leaf signs.
         if certificate.is_authority() {
             let anchor = webpki::anchor_from_trusted_cert(der).ok()?;
             self.anchors.push(anchor.to_owned());

@@ -1,4 +1,4 @@
-//! One certificate, as far as webpki does not show it.
+//! A certificate, with the parts that webpki does not expose.
 
 use rustls::pki_types::{
     CertificateDer, SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer, UnixTime,
@@ -14,7 +14,7 @@ use x509_cert::der::{Decode, Encode, Reader, SliceReader};
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 use x509_cert::time::Time;
 
-/// What a certificate is used for.
+/// The purpose of a certificate.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose {
     Server,
@@ -53,7 +53,7 @@ const CRITICAL: [ObjectIdentifier; 10] = [
 // === impl Certificate ===
 
 impl Certificate {
-    /// `None` if it cannot be parsed.
+    /// Parses a certificate; `None` if that fails.
     pub(crate) fn parse(der: &CertificateDer<'_>) -> Option<Self> {
         Some(Self {
             parsed: CertificateInner::from_der(der).ok()?,
@@ -86,7 +86,8 @@ impl Certificate {
         Some(key.into())
     }
 
-    /// Whether it may sign other certificates: version 3 must say so, earlier versions cannot.
+    /// Whether it may sign other certificates. Version 3 declares that in an extension. Earlier
+    /// versions have no such extension, so they may.
     pub(crate) fn is_authority(&self) -> bool {
         let constraints = self.tbs().get_extension::<BasicConstraints>();
         let usage = self.tbs().get_extension::<KeyUsage>();
@@ -173,7 +174,7 @@ impl Certificate {
         self.verify(&key, algorithms).is_some()
     }
 
-    /// `Some` if the signature is right.
+    /// `Some` if the signature is valid.
     fn verify(
         &self,
         key: &SubjectPublicKeyInfoDer<'_>,
@@ -192,7 +193,7 @@ impl Certificate {
     }
 }
 
-/// The part of a certificate that its signature is for, byte by byte.
+/// The signed part of a certificate, in its original bytes.
 fn signed_bytes(der: &[u8]) -> Option<&[u8]> {
     let content = AnyRef::from_der(der).ok()?.value();
     SliceReader::new(content).ok()?.tlv_bytes().ok()

@@ -23,7 +23,7 @@ pub struct ClientVerifier {
 // === impl ClientVerifier ===
 
 impl ClientVerifier {
-    /// A client without a certificate is refused if `is_mandatory`.
+    /// `is_mandatory` refuses clients without a certificate.
     #[must_use]
     pub fn new(authorities: Authorities, provider: &CryptoProvider, is_mandatory: bool) -> Self {
         Self {

@@ -14,7 +14,7 @@ pub enum IdentityError {
     /// The certificate is not PEM.
     #[error("the certificate is not PEM: {0}")]
     Certificate(String),
-    /// The file of the certificate has none.
+    /// The file has no certificate.
     #[error("there is no certificate in it; it must be PEM")]
     NoCertificate,
     /// The key is not PEM.

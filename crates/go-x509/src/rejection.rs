@@ -27,7 +27,7 @@ impl Rejection {
             {
                 return cause.downcast_ref();
             }
-            // The source of such an error is that of its content.
+            // `io::Error::source` skips the error that it contains, so it is looked at here.
             let content = error
                 .downcast_ref::<io::Error>()
                 .and_then(io::Error::get_ref);
@@ -129,12 +129,12 @@ fn rule(certificate: &Certificate, error: &CertificateError, purpose: &str) -> S
     let validity = certificate.tbs().validity();
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => format!(
-            "it or its authority has expired (its own end is {}); renew it, or set the clock of this \
+            "it or its authority has expired (its end: {}); renew it, or set the clock of this \
              machine",
             validity.not_after
         ),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => format!(
-            "it or its authority is not valid yet (its own start is {}); set the clock of this machine",
+            "it or its authority is not valid yet (its start: {}); set the clock of this machine",
             validity.not_before
         ),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
@@ -155,7 +155,7 @@ fn rule(certificate: &Certificate, error: &CertificateError, purpose: &str) -> S
                     .to_owned()
             }
             Some(webpki::Error::UnsupportedCriticalExtension) => {
-                "it or its authority has a critical extension that is unknown; issue it without"
+                "it or its authority has a critical extension that is unknown; issue it without it"
                     .to_owned()
             }
             _ => error.to_string(),
@@ -169,7 +169,7 @@ impl fmt::Display for Rejection {
     }
 }
 
-/// rustls prints this one.
+/// rustls writes the `Debug` form of this error in its messages.
 impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -65,7 +65,7 @@ impl ServerVerifier {
             None => authorities.verify_chain(der, intermediates, purpose, now, algorithms),
         };
         checked.map_err(certificate_error)?;
-        // It also refuses version 1, which has no names that count.
+        // This also refuses version 1, whose names do not count.
         verify_server_name(&ParsedCertificate::try_from(der)?, name)
     }
 }

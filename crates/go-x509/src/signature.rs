@@ -1,4 +1,4 @@
-//! Signatures of handshakes, which version 1 certificates make as well as any other.
+//! Signatures of handshakes, also by keys of version 1 certificates.
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
@@ -36,7 +36,8 @@ pub(crate) fn verify(
     let candidates = candidates.ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
     let candidates = match protocol {
         Protocol::Tls12 => candidates,
-        // TLS 1.3 binds the scheme to a curve, which is that of the first, and has no PKCS #1.
+        // In TLS 1.3, a scheme has one curve, that of the first candidate, and PKCS #1 is not
+        // allowed.
         Protocol::Tls13 if !scheme_is_of_tls13(scheme) => {
             return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
         }

@@ -189,12 +189,11 @@ fn an_authority_that_serves_itself_is_accepted() {
 fn a_trusted_certificate_is_refused_beyond_its_period_and_purpose() {
     for is in [Is::Leaf, Is::Authority] {
         let old = Pair::self_signed(params("old", is, (2020, 2029)));
-        let cure =
-            ["CN=old: it or its authority has expired (its own end is 2029-01-01T00:00:00Z)"];
+        let cure = ["CN=old: it or its authority has expired (its end: 2029-01-01T00:00:00Z)"];
         refuses(&server(&old.der, &old.der, "api.test"), &cure);
         refuses(&client(&old.der, &old.der), &cure);
         let new = Pair::self_signed(params("new", is, (2031, 2035)));
-        let cure = ["CN=new: it or its authority is not valid yet (its own start is 2031-01-01"];
+        let cure = ["CN=new: it or its authority is not valid yet (its start: 2031-01-01"];
         refuses(&server(&new.der, &new.der, "api.test"), &cure);
         refuses(&client(&new.der, &new.der), &cure);
     }

@@ -16,7 +16,7 @@ use crate::rate_limit::RateLimit;
 use crate::stream::WebStream;
 use crate::tls::{AcceptError, ServerTls};
 
-/// What a web configuration file says, with its certificates loaded.
+/// The content of a web configuration file, with its certificates loaded.
 ///
 /// The default is that of an empty file: plain HTTP/1 and HTTP/2 without users, limits and headers.
 #[derive(Debug)]

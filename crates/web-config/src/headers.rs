@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// The headers that may be added, as in the exporter-toolkit, with the values that are allowed where
-/// not every value is.
+/// The headers that the exporter-toolkit can add. If it restricts the values of a header, they are
+/// listed.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("Content-Security-Policy", &[]),
     ("Strict-Transport-Security", &[]),

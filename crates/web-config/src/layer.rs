@@ -84,7 +84,8 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let config = (self.current)();
-        // The clone may not be ready, so it stays behind.
+        // The next request uses the clone, which may not be ready; this request uses the service
+        // that is.
         let clone = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {

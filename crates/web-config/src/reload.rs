@@ -29,7 +29,7 @@ pub struct WebConfigFile {
     observer: Box<dyn ReloadObserver>,
 }
 
-/// Receives what happens when a file is read, to log it in the program's own way.
+/// Receives the results of reading a file, so that a program can log them in its format.
 ///
 /// Each method logs with `tracing` by default.
 pub trait ReloadObserver: Send + Sync + 'static {
@@ -54,7 +54,7 @@ pub trait ReloadObserver: Send + Sync + 'static {
     }
 }
 
-/// Logs everything.
+/// Logs as the trait does by default.
 impl ReloadObserver for () {}
 
 struct Loaded {
@@ -74,7 +74,7 @@ impl WebConfigFile {
         Self::open_with_observer(path, ())
     }
 
-    /// As [`open`](Self::open), with a receiver of what happens.
+    /// As [`open`](Self::open), with an observer.
     ///
     /// # Errors
     ///

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// A connection as the configuration in use made it: plain or encrypted.
+/// A connection, plain or encrypted as the configuration asked at its handshake.
 #[derive(Debug)]
 pub struct WebStream(Transport);
 

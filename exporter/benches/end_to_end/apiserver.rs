@@ -17,22 +17,22 @@ use serde_json::{Value, json};
 
 use super::pods;
 
-/// How many pods the changes touch.
+/// Number of pods that changes affect.
 const POOL: usize = 2_000;
-/// A node for so many pods.
+/// Number of pods per node.
 const PODS_PER_NODE: usize = 30;
-/// How long a watch sends nothing at most.
+/// Maximum time for which a watch sends nothing.
 const BOOKMARKS: Duration = Duration::from_secs(30);
 
-/// What the server knows.
+/// The state of the server.
 struct Server {
     /// `metadata.resourceVersion` of the last change.
     version: AtomicU64,
     pods: Mutex<Collection>,
     nodes: Mutex<Collection>,
-    /// Streaming lists are refused, as by an older server.
+    /// Whether streaming lists are refused, as by an older server.
     paged_only: Mutex<bool>,
-    /// Lists that were sent to their end.
+    /// Number of lists that were sent to their end.
     lists: AtomicUsize,
     events: AtomicU64,
     rate: Mutex<Rate>,
@@ -46,12 +46,12 @@ struct Rate {
     done: u64,
 }
 
-/// Objects of one kind in the order of their keys, and who watches them.
+/// Objects of one kind in the order of their keys, and the watches of that kind.
 #[derive(Default)]
 struct Collection {
     kind: &'static str,
     objects: Vec<Object>,
-    /// The other states of the first objects of the pool: place in `objects`, and texts.
+    /// The objects that change: index in `objects`, the texts of its states, and the current state.
     pool: Vec<(usize, [Text; 3], usize)>,
     watches: Vec<Sender<Arc<[u8]>>>,
 }
@@ -61,7 +61,7 @@ struct Object {
     version: u64,
 }
 
-/// An object as JSON, up to its version and from there on.
+/// An object as JSON: the text in front of its version, and the text after it.
 #[derive(Clone)]
 struct Text {
     head: Arc<str>,
@@ -77,7 +77,7 @@ pub(crate) fn run(count: usize) -> io::Result<()> {
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let server = Arc::clone(&accepting);
-            // A client that goes away is no fault.
+            // A client that disconnects is not an error.
             thread::spawn(move || server.connection(stream).ok());
         }
     });
@@ -96,10 +96,10 @@ pub(crate) fn run(count: usize) -> io::Result<()> {
                 };
             }
             ["paged", on] => *server.paged_only.lock() = on == "on",
-            // Some pods change unseen, and all watches of pods end as expired.
+            // Some pods change without an event, and all watches of pods end as expired.
             ["expire", changed] => server.expire(changed.parse().map_err(io::Error::other)?),
             ["status"] => {}
-            _ => return Err(io::Error::other(format!("what is {line:?}?"))),
+            _ => return Err(io::Error::other(format!("unknown command: {line:?}"))),
         }
         let watches = server.pods.lock().watches.len();
         let watches = watches + server.nodes.lock().watches.len();
@@ -133,7 +133,7 @@ impl Server {
             kind: "Pod",
             ..Collection::default()
         };
-        // Spread over all of them: every page of a store has its share.
+        // The changes are spread over all pods, so that they affect every page of a store.
         let step = (count / POOL).max(1);
         for (place, (_, text, at)) in keyed.into_iter().enumerate() {
             if place % step == 0 {
@@ -162,7 +162,7 @@ impl Server {
         }
     }
 
-    /// Makes changes at the rate that is asked for.
+    /// Makes changes at the requested rate.
     fn change(&self) {
         let mut next = 0;
         loop {
@@ -176,7 +176,7 @@ impl Server {
             }
             let mut pods = self.pods.lock();
             for _ in 0..rate.batch.max(1) {
-                // 7919 is prime: the pool is walked in no order.
+                // 7919 is a prime number, so this visits the whole pool in an irregular order.
                 next += 7919;
                 let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
                 pods.change(next, version, true);
@@ -200,7 +200,7 @@ impl Server {
         } });
         let line: Arc<[u8]> = format!("{status}\n").into_bytes().into();
         for watch in pods.watches.drain(..) {
-            // Dropping the sender ends the watch behind the error.
+            // Dropping the sender ends the watch after the error.
             let _ = watch.send(Arc::clone(&line));
         }
     }
@@ -389,7 +389,7 @@ impl Server {
 // === impl Collection ===
 
 impl Collection {
-    /// Puts a pod of the pool in its next state; `seen` tells those who watch.
+    /// Puts a pod of the pool in its next state, and sends an event to the watches if `seen`.
     fn change(&mut self, at: usize, version: u64, seen: bool) {
         let len = self.pool.len().max(1);
         let Some((place, states, state)) = self.pool.get_mut(at % len) else {

@@ -37,7 +37,7 @@ const USAGE: &str =
 
 fn main() -> ExitCode {
     let mut args: Vec<_> = std::env::args().skip(1).collect();
-    // Cargo adds it.
+    // Cargo adds this argument.
     args.retain(|arg| arg != "--bench");
     let words: Vec<_> = args.iter().map(String::as_str).collect();
     let done = match words[..] {
@@ -131,7 +131,7 @@ fn print(pods: usize, columns: &[(&str, Figures)]) {
     }
 }
 
-/// A value with three digits that count.
+/// A value with three significant digits.
 fn digits(value: f64) -> String {
     match value {
         value if value >= 100.0 => format!("{value:.0}"),

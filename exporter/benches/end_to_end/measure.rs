@@ -1,4 +1,4 @@
-//! What is measured of an exporter, in the order in which it is measured.
+//! The measurements of an exporter, in their order.
 
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -16,11 +16,11 @@ pub(crate) enum Exporter {
     Usual,
 }
 
-/// How much is measured.
+/// The extent of the measurements.
 pub(crate) struct Plan {
-    /// The most scrapes of each kind.
+    /// Maximum number of scrapes of each kind.
     pub(crate) scrapes: usize,
-    /// How long changes are watched, and the most that scrapes of each kind take.
+    /// Duration of the changes, and maximum duration of the scrapes of each kind, in seconds.
     pub(crate) seconds: f64,
     /// The exporter of the crate.
     pub(crate) program: PathBuf,
@@ -32,9 +32,9 @@ pub(crate) struct Figures {
     pub(crate) rows: Vec<(&'static str, &'static str, f64)>,
 }
 
-/// Changes of pods in a second, one by one.
+/// Changes of pods per second, one by one.
 const RATE: f64 = 500.0;
-/// Changes of pods in a second, a hundred at a time.
+/// Changes of pods per second, a hundred at a time.
 const BURSTS: (f64, usize) = (2_000.0, 100);
 /// Seconds between scrapes while pods change.
 const INTERVAL: f64 = 5.0;
@@ -96,7 +96,7 @@ impl Default for Plan {
     }
 }
 
-/// Measures an exporter on a fresh API server with so many pods.
+/// Measures an exporter on a new API server with `pods` pods.
 pub(crate) fn measure(
     exporter: Exporter,
     pods: usize,
@@ -203,7 +203,7 @@ pub(crate) fn measure(
             "CPU of a relist in pages",
         ),
     ] {
-        // The watcher that the stand-in uses has no way from streams to pages.
+        // The watcher of the stand-in cannot fall back from streams to pages.
         let (seen, used) = match (exporter, paged) {
             (Exporter::Usual, "on") => (f64::NAN, f64::NAN),
             _ => relist(api, &process, paged)?,
@@ -235,7 +235,7 @@ impl Figures {
     ) -> io::Result<()> {
         let (started, before) = (Instant::now(), process.cpu()?);
         let mut all = Vec::new();
-        // CPU times come in hundredths of a second: fast scrapes are repeated until that is little.
+        // CPU times have a resolution of 10 ms. Fast scrapes are repeated until the error is small.
         while all.is_empty()
             || started.elapsed().as_secs_f64() < plan.seconds
                 && (all.len() < plan.scrapes || process.cpu()? - before < 0.5)
@@ -250,14 +250,14 @@ impl Figures {
     }
 }
 
-/// What the API server says of itself: events, lists, watches.
+/// The counters of the API server: events, lists, watches.
 fn status(api: &mut Process, line: &str) -> io::Result<[u64; 3]> {
     let answer = api.ask(line)?;
     let mut numbers = answer.split(' ').map(|number| number.parse().unwrap_or(0));
     Ok([(); 3].map(|()| numbers.next().unwrap_or(0)))
 }
 
-/// Waits until so many lists have been sent in all, and both watches are open.
+/// Waits until `lists` lists have been sent in total, and both watches are open.
 fn await_lists(api: &mut Process, lists: u64) -> io::Result<()> {
     let begun = Instant::now();
     loop {
@@ -272,9 +272,9 @@ fn await_lists(api: &mut Process, lists: u64) -> io::Result<()> {
     }
 }
 
-/// The most memory during a scrape beyond what there was before, in MiB.
+/// The peak of memory during a scrape above the memory before it, in MiB.
 fn extra_memory(process: &Process, scraper: &mut Scraper, gzip: bool) -> io::Result<f64> {
-    // What the first scrapes leave behind is memory at rest.
+    // Memory that the first scrapes allocate and keep is not part of a later scrape.
     scraper.scrape(gzip)?;
     process.settle()?;
     process.forget_peak()?;
@@ -291,7 +291,8 @@ fn changes(
     rate: f64,
     batch: usize,
 ) -> io::Result<f64> {
-    // An exporter may prepare for a scrape that follows the last ones; that is no cost of updates.
+    // An exporter may compress before the next scrape is due. That cost does not belong to the
+    // updates.
     thread::sleep(Duration::from_secs(3));
     status(api, &format!("rate {rate} {batch}"))?;
     thread::sleep(Duration::from_secs(1));
@@ -312,7 +313,7 @@ fn under_churn(
     per_update: f64,
 ) -> io::Result<(Taken, f64)> {
     status(api, &format!("rate {RATE} 1"))?;
-    // Two scrapes tell the exporter when the next is due, should it want to know.
+    // From two scrapes, an exporter can predict the next one.
     for _ in 0..2 {
         thread::sleep(Duration::from_secs_f64(INTERVAL));
         scraper.scrape(true)?;
@@ -346,7 +347,7 @@ fn relist(api: &mut Process, process: &Process, paged: &str) -> io::Result<(f64,
     Ok((process.peak()?, cpu - before))
 }
 
-/// Refuses a body that does not have every pod, or not the restarts there were at least.
+/// Fails if a body lacks a pod, or counts fewer restarts than `restarts`.
 fn check(body: &[u8], pods: usize, restarts: usize) -> io::Result<()> {
     let text = std::str::from_utf8(body).map_err(io::Error::other)?;
     let infos = text.matches("\nkube_pod_info{").count();

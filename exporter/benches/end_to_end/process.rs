@@ -1,4 +1,4 @@
-//! Child processes: their CPU time and memory, as Linux tells them, and their end with ours.
+//! Child processes: CPU time and memory from `/proc`. They are killed when the benchmark ends.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
@@ -13,7 +13,7 @@ pub(crate) struct Process {
     input: ChildStdin,
 }
 
-/// Ticks of `/proc/PID/stat` in a second; the same on every Linux there is.
+/// Ticks of `/proc/PID/stat` per second; the same on every Linux.
 const TICKS: f64 = 100.0;
 
 impl Process {
@@ -49,7 +49,7 @@ impl Process {
         fs::read_to_string(format!("/proc/{}/{name}", self.child.id()))
     }
 
-    /// CPU seconds so far, of all its threads, its own and the kernel's for it.
+    /// CPU seconds so far, of all threads, in user and kernel mode.
     pub(crate) fn cpu(&self) -> io::Result<f64> {
         let stat = self.file("stat")?;
         let fields: Vec<_> = (stat.rsplit(')').next().unwrap_or_default())
@@ -91,7 +91,7 @@ impl Process {
         while active.elapsed() < QUIET {
             thread::sleep(Duration::from_millis(10));
             let now = self.cpu()?;
-            // A tick now and then is housekeeping.
+            // Single ticks do not count: they are housekeeping.
             if now > cpu + 0.015 {
                 (active, cpu) = (Instant::now(), now);
             }

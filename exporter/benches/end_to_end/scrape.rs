@@ -1,4 +1,5 @@
-//! A scraper: one connection that is kept, whole bodies, and the times of first and last byte.
+//! A scraper: one kept-alive connection, whole bodies, and the times of the first and the last
+//! byte.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -9,13 +10,13 @@ pub(crate) struct Scraper {
     reader: BufReader<TcpStream>,
 }
 
-/// What a scrape took.
+/// The cost of a scrape.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Taken {
-    /// Until the first byte of the body.
+    /// Time until the first byte of the body.
     pub(crate) first: Duration,
     pub(crate) whole: Duration,
-    /// Bytes of the body as they came.
+    /// Bytes of the body, before decompression.
     pub(crate) bytes: u64,
 }
 
@@ -28,7 +29,7 @@ impl Scraper {
         })
     }
 
-    /// Reads a body and forgets it.
+    /// Reads a body and discards it.
     pub(crate) fn scrape(&mut self, gzip: bool) -> io::Result<Taken> {
         self.read(gzip, None)
     }
@@ -54,7 +55,7 @@ impl Scraper {
             line.clear();
         }
         if !ok || encoded != gzip {
-            return Err(io::Error::other("not the answer that was asked for"));
+            return Err(io::Error::other("not the requested encoding"));
         }
         let mut taken = Taken::default();
         loop {

@@ -1,4 +1,4 @@
-//! A stand-in for exporters of the usual design, made as well as that design allows.
+//! A stand-in for exporters of the usual design, as efficient as that design allows.
 //!
 //! Objects are decoded whole by `kube` into `k8s_openapi` types. A map behind a lock holds the
 //! rendered text of each object, one piece per family. A scrape goes through the map once per
@@ -41,7 +41,7 @@ pub(crate) fn run(url: &str) -> Result<(), Box<dyn Error>> {
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let stores = stores.clone();
-            // A client that goes away is no fault.
+            // A client that disconnects is not an error.
             thread::spawn(move || connection(stream, &stores).ok());
         }
     });
@@ -105,7 +105,8 @@ impl Store {
                     self.objects.write().retain(|id, _| listed.contains(id));
                     listed = HashSet::new();
                 }
-                // The watcher goes on by itself, as this stand-in wants to be no slower than it.
+                // The watcher retries at once, so that the stand-in is not slower than it has to
+                // be.
                 Err(error) => eprintln!("stand-in: {error}"),
             }
         }
@@ -148,7 +149,7 @@ fn connection(stream: TcpStream, stores: &[Arc<Store>]) -> io::Result<()> {
             out,
             "HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\ntransfer-encoding: chunked\r\n\r\n"
         )?;
-        // Pieces of 32 KiB, as large as what the buffer passes on whole.
+        // Pieces of 32 KiB, which the buffer passes on without a copy.
         let mut chunked = BufWriter::with_capacity(32 * 1024, Chunked(&mut out));
         if gzip {
             let mut encoder = GzEncoder::new(&mut chunked, Compression::default());

@@ -33,7 +33,7 @@ pub(crate) enum ClientAuthError {
     Authority { origin: String, problem: String },
 }
 
-/// Returns what verifies certificates of clients; `None` if the section does not ask for it.
+/// Returns the verifier of client certificates; `None` if the section does not ask for one.
 pub(super) fn verifier(
     section: &TlsSection,
     pem: &Pem,
