@@ -19,6 +19,9 @@ use crate::family::Collector;
 use crate::family::FamilyDescriptor;
 use crate::resource::{CollectedResource, ResourceInfo, Scope};
 
+/// Length of the lines of a page, in characters.
+const LINE_LENGTH: usize = 120;
+
 /// One entry of the catalogue: a family of a built-in resource.
 ///
 /// ```
@@ -208,7 +211,9 @@ fn head(text: &mut String, entry: &CatalogueEntry) {
 
 fn section(text: &mut String, entry: &CatalogueEntry) {
     let family = &entry.descriptor;
-    let _ = write!(text, "\n## {}\n\n{}\n\n", family.name(), family.help());
+    let _ = write!(text, "\n## {}\n\n", family.name());
+    paragraph(text, family.help(), "");
+    text.push('\n');
     let _ = write!(
         text,
         "- type {}, stability {}",
@@ -222,15 +227,36 @@ fn section(text: &mut String, entry: &CatalogueEntry) {
         let _ = write!(text, ", deprecated since {version}");
     }
     let base = entry.base_labels.iter().map(String::as_str);
-    let _ = writeln!(text, "\n- labels {}", code(base.chain(family.labels())));
+    let labels = format!("- labels {}", code(base.chain(family.labels())));
+    text.push('\n');
+    paragraph(text, &labels, "  ");
     let Some(reads) = family.reads() else {
         return;
     };
     if reads.len() == 0 {
         text.push_str("- reads only the identity\n");
     } else {
-        let _ = writeln!(text, "- reads {}", code(reads));
+        paragraph(text, &format!("- reads {}", code(reads)), "  ");
     }
+}
+
+/// Appends lines of at most [`LINE_LENGTH`] characters, all but the first with an indent.
+fn paragraph(text: &mut String, words: &str, indent: &str) {
+    let mut length = 0;
+    for word in words.split(' ') {
+        let word_length = word.chars().count();
+        if length > 0 && length + 1 + word_length > LINE_LENGTH {
+            text.push('\n');
+            text.push_str(indent);
+            length = indent.len();
+        } else if length > 0 {
+            text.push(' ');
+            length += 1;
+        }
+        text.push_str(word);
+        length += word_length;
+    }
+    text.push('\n');
 }
 
 /// Names as code, with commas between them.
@@ -297,6 +323,15 @@ mod tests {
              - labels `namespace`, `pod`, `uid`, `nodeselector_*`\n\
              - reads `spec.nodeSelector`\n"
         );
+    }
+
+    #[test]
+    fn long_lines_of_a_page_are_wrapped() {
+        let mut text = String::new();
+        let words = format!("- {} {} end", "a".repeat(117), "ä".repeat(118));
+        paragraph(&mut text, &words, "  ");
+        let (first, second) = ("a".repeat(117), "ä".repeat(118));
+        assert_eq!(text, format!("- {first}\n  {second}\n  end\n"));
     }
 
     #[test]

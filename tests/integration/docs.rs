@@ -1,4 +1,4 @@
-//! The book: it has all pages, its links lead somewhere, and what it promises holds.
+//! The book: it has all pages, its links resolve, and its claims are true.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -45,7 +45,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// The targets of the links of a page, code left out.
+/// The targets of the links of a page, without those in code.
 fn links(page: &str) -> Vec<String> {
     let mut links = Vec::new();
     let mut is_code = false;
@@ -78,7 +78,7 @@ fn anchors(page: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Why a link of a page leads nowhere; `None` if it leads somewhere, or out of the repository.
+/// The reason why a link of a page is broken; `None` if it resolves, or leaves the repository.
 fn broken(page: &Path, link: &str) -> Option<String> {
     let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
     let in_repository = [FILE_URL, DIRECTORY_URL]
@@ -108,7 +108,7 @@ fn broken(page: &Path, link: &str) -> Option<String> {
     (!found).then(|| format!("{}: {link}: there is no such heading", page.display()))
 }
 
-/// The code blocks of a page with the file or language they are for: `(file, language, code)`.
+/// The code blocks of a page, each with its file and language: `(file, language, code)`.
 fn blocks(page: &str) -> Vec<(String, String, String)> {
     let mut blocks = Vec::new();
     let (mut file, mut open): (String, Option<String>) = Default::default();
@@ -179,6 +179,41 @@ fn addresses_of_files_in_the_sources_lead_somewhere() {
     assert!(followed >= 2, "{followed}");
 }
 
+/// Code without comments, white space and trailing commas.
+fn without_layout(code: &str) -> String {
+    let lines = code.lines().map(|line| line.split("//").next().unwrap());
+    let text: String = lines.flat_map(str::split_whitespace).collect();
+    text.replace(",)", ")")
+}
+
+#[test]
+fn rust_code_of_the_book_is_compiled() {
+    // `src/custom_resources.rs` includes this page, so that documentation tests compile its code.
+    let included = "reference/custom-resources.md";
+    // This page shows a test of this package, with comments.
+    let extract = "explanation/testing.md";
+    let tests = without_layout(include_str!("watch/faults.rs"));
+    let directory = root().join("docs");
+    let mut compiled = 0;
+    for page in book() {
+        let text = fs::read_to_string(&page).unwrap();
+        let name = page.strip_prefix(&directory).unwrap().to_str().unwrap();
+        for (file, language, code) in blocks(&text) {
+            if !language.starts_with("rust") {
+                continue;
+            }
+            let is_in_project = !file.is_empty() && text.contains("<!-- file: Cargo.toml -->");
+            let is_test = name == extract && tests.contains(&without_layout(&code));
+            assert!(
+                is_in_project || is_test || name == included,
+                "docs/{name}: nothing compiles this code; write `<!-- file: src/main.rs -->` in front of it:\n{code}"
+            );
+            compiled += 1;
+        }
+    }
+    assert!(compiled > 15, "{compiled} blocks");
+}
+
 #[test]
 fn the_summary_lists_every_page_once() {
     let directory = root().join("docs");
@@ -235,7 +270,7 @@ fn the_guide_has_all_how_tos_and_leads_into_the_book() {
                 format!("#{anchor}")
             };
             let name = format!("{}{anchor}", path.trim_end_matches(".md"));
-            // A link in the text would lead nowhere in rustdoc, which has no such file.
+            // A link in the text would be broken in rustdoc, which has no such file.
             let (page, definition) = (page.display(), format!("[{name}]: {link}"));
             assert!(
                 text.lines().any(|line| line == definition),
@@ -273,7 +308,7 @@ fn the_versions_are_those_of_the_manifest() {
     assert_eq!(cells[2], value("kube = "));
     assert_eq!(cells[3], value("k8s-openapi = "));
     assert_eq!(cells[5], format!("{} or newer", value("rust-version = ")));
-    // The two that `.ci/run versions` builds with.
+    // The versions that `.ci/run versions` builds with.
     let steps = fs::read_to_string(root().join(".ci/run")).unwrap();
     let versions = steps
         .lines()

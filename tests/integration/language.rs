@@ -1,4 +1,5 @@
-//! The language of docs, comments, help texts and messages: phrases that readers have to guess are errors.
+//! The language of docs, comments, help texts and messages: phrases that readers have to guess are errors, and
+//! long lines of prose.
 //!
 //! CONTRIBUTING.md ("Language") has the rules. A phrase matches whole words in any letter case, also
 //! across the lines of a comment or of a text.
@@ -31,6 +32,9 @@ const REFUSED: &[(&str, &str)] = &[
     ("who asks", "the client, the user"),
     ("whoever", "the subject: the client, the host"),
 ];
+
+/// Longest line of prose in a Markdown file, in characters.
+const LINE_LENGTH: usize = 120;
 
 /// Extensions of files that people read. Files without one are scripts.
 const READ: &[&str] = &["", "css", "html", "js", "md", "rs", "sh", "toml", "yaml"];
@@ -91,6 +95,59 @@ fn refused(text: &str) -> Vec<(usize, &'static str, &'static str)> {
         }
     }
     found
+}
+
+/// The lines of prose in a Markdown file that are too long: the line and its length. Code and tables do not wrap,
+/// and the target of a link does not count.
+fn long_lines(markdown: &str) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    let mut is_code = false;
+    for (index, line) in markdown.lines().enumerate() {
+        let text = line.trim_start();
+        if text.starts_with("```") {
+            is_code = !is_code;
+        }
+        let is_definition = text.starts_with('[') && text.contains("]: ");
+        if is_code || is_definition || text.starts_with(['|', '!', '<']) {
+            continue;
+        }
+        let targets = line.split("](").skip(1);
+        let targets = targets.filter_map(|rest| Some(rest.split_once(')')?.0.chars().count()));
+        let length = line.chars().count() - targets.sum::<usize>();
+        if length > LINE_LENGTH {
+            found.push((index + 1, length));
+        }
+    }
+    found
+}
+
+#[test]
+fn long_lines_are_prose_without_the_targets_of_links() {
+    let (fits, long) = ("ä".repeat(120), "b".repeat(121));
+    let link = format!("[{}](https://{long})", "c".repeat(116));
+    let text =
+        format!("{fits}\n{long}\n| {long} |\n{link}\n```\n{long}\n```\n- {fits}\n[a]: {long}\n");
+    assert_eq!(long_lines(&text), [(2, 121), (8, 122)]);
+}
+
+#[test]
+fn lines_of_prose_are_not_too_long() {
+    let mut paths = Vec::new();
+    files(root(), &mut paths);
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    assert!(paths.len() > 60, "{} files", paths.len());
+    let mut problems = Vec::new();
+    for path in paths {
+        let name = path.strip_prefix(root()).unwrap().display();
+        for (line, length) in long_lines(&fs::read_to_string(&path).unwrap()) {
+            problems.push(format!("{name}:{line}: {length} characters"));
+        }
+    }
+    assert!(
+        problems.is_empty(),
+        "lines of more than {LINE_LENGTH} characters:\n{}",
+        problems.join("\n")
+    );
 }
 
 #[test]

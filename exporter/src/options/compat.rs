@@ -62,8 +62,10 @@ fn without_effect() -> String {
             None => items.push((why, vec![flag])),
         }
     }
-    let items = items.iter();
-    let items = items.map(|(why, flags)| format!("- {}: {why}\n", flags.join(", ")));
+    let items = items.iter().map(|(why, flags)| {
+        let flags = flags.iter().map(|flag| format!("  - {flag}\n"));
+        format!("- {why}:\n{}", flags.collect::<String>())
+    });
     items.collect()
 }
 

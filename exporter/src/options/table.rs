@@ -143,8 +143,8 @@ heading "Sharding", render: false {
         flag: "--pod", key: Some("pod"), form: Value("NAME"), reload: NewInstance,
         help: "Name of the pod of this exporter, such as `$(POD_NAME)`; its StatefulSet determines the shard",
         compat: Differs("when the number of shards changes, objects that stay are served without \
-            interruption; if the StatefulSet of the pod cannot be found, the exporter stays alive, is not \
-            ready and retries, where the Go program exits; `--pod` without `--pod-namespace`, or the \
+            interruption; if the StatefulSet of the pod cannot be found, the exporter is not \
+            ready and retries (the Go program exits); `--pod` without `--pod-namespace`, or the \
             reverse, is a warning"),
     }
     POD_NAMESPACE: Single<Option<String>> = parse::optional_text, {
@@ -180,8 +180,8 @@ heading "Source of objects", render: false {
             "none in a pod with a service account, else $KUBECONFIG, ~/.kube/config".to_owned()
         }),
         help: "Kubeconfig file, which is reloaded when it changes",
-        compat: Differs("without the flag and outside a pod, the files that kubectl uses: those of \
-            `$KUBECONFIG`, merged, else `~/.kube/config`; a changed kubeconfig is used without an outage; token, certificate and CA files of \
+        compat: Differs("without the flag and outside a pod, the exporter uses the files of \
+            `$KUBECONFIG`, merged, or else `~/.kube/config`; a changed kubeconfig is used without an outage; token, certificate and CA files of \
             the pod or of a kubeconfig are read again when they change; a credential plugin runs again \
             before its certificate expires and when the server refuses its credentials"),
     }

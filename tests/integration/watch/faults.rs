@@ -1,4 +1,5 @@
-//! Every fault of a request: the last state stays, retries continue, and finally everything is synced.
+//! Every fault of a request: the last state is served, retries continue, and finally everything is
+//! synced.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::{broken, config_map, expected, metrics, server, start, synced};
 use crate::support::{Fault, On, eventually, pass};
 use kube_state_metrics::source::health::{FailureReason, ReadinessPolicy, ResourceState};
 
-/// Faults of an answer, and the reason they show as.
+/// Faults of a response, and the reported reason.
 fn faults() -> Vec<(Fault, FailureReason)> {
     vec![
         (Fault::Status(403, "Forbidden"), FailureReason::Forbidden),
@@ -43,6 +44,22 @@ fn faults() -> Vec<(Fault, FailureReason)> {
             FailureReason::DecodeError,
         ),
     ]
+}
+
+// docs/explanation/testing.md shows this test.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_cut_is_resumed() {
+    let server = server();
+    let running = synced(&server, |watch| watch).await;
+    server.fault(
+        On::Watch,
+        "configmaps",
+        2,
+        Fault::Status(500, "InternalError"),
+    );
+    server.cut_watches("configmaps");
+    server.put("configmaps", config_map("a", "new"));
+    running.agrees().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,7 +208,7 @@ async fn retries_back_off_and_differ_from_one_another() {
     let running = start(&server, metrics(), |watch| watch);
     pass(Duration::from_secs(600)).await;
     let (lists, ..) = server.counts("configmaps");
-    // 0.8 s doubling to 30 s, each up to twice as long: ten minutes hold 14 to 25 of them.
+    // 0.8 s doubling to 30 s, each with a factor from 1 to 2: 14 to 25 requests in ten minutes.
     assert!((14..=25).contains(&lists), "{lists}");
     assert_eq!(server.counts("namespaces"), (0, 1, 1));
     server.heal();
@@ -201,7 +218,7 @@ async fn retries_back_off_and_differ_from_one_another() {
 #[tokio::test(start_paused = true)]
 async fn changes_show_within_five_seconds_of_the_servers_return() {
     let unavailable = || Fault::Status(503, "ServiceUnavailable");
-    // Nobody is there, or a proxy that says so.
+    // The server is unreachable, or a proxy reports that.
     for by_proxy in [false, true] {
         for away in [1, 10, 100, 1000] {
             let server = server();
@@ -227,7 +244,7 @@ async fn changes_show_within_five_seconds_of_the_servers_return() {
             server.put("configmaps", config_map("a", "new"));
             server.compact();
             server.heal();
-            // A server that has just started is not ready for everything.
+            // A server that has just started is not ready for all requests.
             server.fault(On::Any, "configmaps", 1, unavailable());
             server.set_down(false);
             pass(Duration::from_secs(5)).await;
@@ -353,7 +370,7 @@ async fn a_streaming_list_without_its_end_is_given_up_though_events_flow() {
     server.set_end_marks(false);
     let running = start(&server, metrics(), |watch| watch);
     for second in 0..90 {
-        // Nothing is ever silent for long.
+        // No stream is silent for long.
         server.put("configmaps", config_map("a", &format!("new{second}")));
         server.put("namespaces", super::namespace(&format!("new{second}")));
         pass(Duration::from_secs(1)).await;
@@ -367,7 +384,7 @@ async fn a_streaming_list_without_its_end_is_given_up_though_events_flow() {
     let words = ["WARN", "count=2", "streaming lists did not end in time"];
     assert_eq!(log.lines(&words), said);
 
-    // For an hour, lists come by pages.
+    // For an hour, lists are requested by pages.
     for (minutes, streams) in [(30, 0), (31, 1)] {
         pass(Duration::from_secs(minutes * 60)).await;
         server.clear_log();
@@ -378,7 +395,7 @@ async fn a_streaming_list_without_its_end_is_given_up_though_events_flow() {
         assert_eq!(server.counts("configmaps").1, streams);
     }
     assert_eq!(log.lines(&["WARN"]), said, "once");
-    // And once they work again, they are used.
+    // When streaming lists work again, they are used.
     server.set_end_marks(true);
     pass(Duration::from_secs(3700)).await;
     server.clear_log();
@@ -403,7 +420,7 @@ async fn a_streaming_list_may_take_three_times_as_long_as_the_last_one() {
     server.expire_watches("configmaps");
     let began = Instant::now();
     let paged = || {
-        // Nothing is ever silent for long.
+        // No stream is silent for long.
         server.put("configmaps", config_map("a", "busy"));
         server.counts("configmaps").0 > 0
     };
@@ -461,7 +478,7 @@ async fn a_streaming_list_whose_response_does_not_begin_is_replaced_by_pages() {
     let words = ["count=2", "streaming lists did not end in time"];
     assert_eq!(log.lines(&words), said);
 
-    // The server is away for a moment, and the proxy is the same afterwards.
+    // The server is unreachable for a moment. Afterwards, the proxy still holds streams back.
     server.clear_log();
     server.set_down(true);
     pass(Duration::from_secs(30)).await;
