@@ -1,7 +1,8 @@
 # A static binary in an empty image:
 #   docker build -t kube-state-metrics-rs:0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" .
 FROM rust:1.95-alpine AS build
-# The cryptography (aws-lc) is C and assembly; its bindings for musl are generated already, so a C compiler is all it needs.
+# aws-lc, the cryptography, is C and assembly. Its bindings for musl are generated already, so it
+# only needs a C compiler.
 RUN apk add --no-cache gcc musl-dev
 WORKDIR /src
 COPY . .
@@ -11,7 +12,8 @@ ENV BUILD_REVISION=$REVISION BUILD_BRANCH=$BRANCH
 RUN cargo build --profile dist --locked -p kube-state-metrics-exporter
 
 FROM scratch
-# For API servers whose certificate a public authority signed; in a cluster the service account has its own.
+# For API servers whose certificate a public authority signed. In a cluster, the service account has
+# its own authority.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /src/target/dist/kube-state-metrics /kube-state-metrics
 USER 65534:65534

@@ -1,4 +1,4 @@
-//! Families from a configuration beside the same families in Rust, decoding included.
+//! Families from a configuration compared with the same families in Rust, decoding included.
 //!
 //! `cargo bench --bench custom_resources --features cel`; the figures are in
 //! docs/reference/custom-resources.md.
@@ -19,7 +19,7 @@ use serde_json::json;
 
 const APPLICATIONS: usize = 10_000;
 
-/// What the families read of an application, as a user would declare it.
+/// The fields of an application that the families read, as a user would declare them.
 #[derive(Clone, Debug, Deserialize)]
 struct Application {
     metadata: ObjectMeta,

@@ -1,5 +1,5 @@
-//! Tells the program how it was built. The environment may say more: BUILD_REVISION, BUILD_BRANCH,
-//! BUILD_DATE and BUILD_USER.
+//! Tells the program how it was built. The environment variables BUILD_REVISION, BUILD_BRANCH,
+//! BUILD_DATE and BUILD_USER take precedence.
 
 use std::env;
 use std::process::Command;
@@ -28,7 +28,7 @@ fn main() {
     println!("cargo:rustc-env=BUILD_TARGET={target}");
 }
 
-/// What a command prints, where it can be run.
+/// The output of a command, if it can run.
 fn output(command: &[&str]) -> Option<String> {
     let (program, arguments) = command.split_first()?;
     let output = Command::new(program).args(arguments).output().ok()?;

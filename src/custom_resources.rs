@@ -1,9 +1,9 @@
 //! Metrics of arbitrary kinds from a configuration, compatible with the Custom Resource State
 //! files of kube-state-metrics (feature `custom-resources`).
 //!
-//! A [`Config`] is parsed once and names all its errors at once. Resolved against the
-//! [kinds that exist](KnownKind) it yields [`CustomResourceCollector`]s. Where a kind has a Rust
-//! type, families in Rust ([`Family`](crate::Family)) say more and cost less; see
+//! A [`Config`] is parsed once, and reports all its errors at once. [`Config::collectors`] resolves
+//! it against the [kinds that exist](KnownKind) into [`CustomResourceCollector`]s. If a kind has a
+//! Rust type, families in Rust ([`Family`](crate::Family)) can express more and cost less; see
 //! `docs/reference/custom-resources.md`.
 //!
 //! ```
@@ -61,7 +61,7 @@ pub use problem::{ConfigError, ConfigProblem};
 #[cfg(test)]
 mod tests;
 
-/// The guide's code, compiled.
+/// Compiles the code of the guide.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/reference/custom-resources.md")]
 struct Guide;

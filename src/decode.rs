@@ -49,7 +49,7 @@ use adapter::{Adapter, Wanted};
     details.kind, details.object, details.problem
 )]
 pub struct DecodeError {
-    // Boxed: an error is rare, so results should not reserve space for it.
+    // An error is rare, so it is boxed: results do not reserve space for it.
     details: Box<Details>,
 }
 
@@ -250,7 +250,7 @@ fn describe(json: &[u8], error: &serde_json::Error) -> String {
     }
 }
 
-/// What the decoder expected, in the terms of JSON: it names types of Rust.
+/// What the decoder expected, in terms of JSON, because the decoder names types of Rust.
 fn in_json_terms(expected: &str) -> &str {
     let is_type = || {
         let name = expected.strip_prefix("struct ").unwrap_or(expected);

@@ -24,9 +24,8 @@ pub type SourceFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Feeds the stores of a [`StateMetrics`](crate::StateMetrics) with objects.
 ///
-/// [`watch::ClusterWatch`] and
-/// [`manifests::ManifestFeed`] are sources; [`HostSource`]
-/// makes one of a future of the host.
+/// [`watch::ClusterWatch`] and [`manifests::ManifestFeed`] are sources; [`HostSource`] turns a
+/// future of the host into a source.
 ///
 /// ```
 /// use kube_state_metrics::source::health::ReadinessPolicy;

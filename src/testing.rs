@@ -78,7 +78,7 @@ use source::sealed::{Build, Built};
 /// use kube_state_metrics::{Family, testing::render};
 /// use serde_json::json;
 ///
-/// let priority = Family::gauge("pod_priority", "Priority of the pod; absent where it has none.")
+/// let priority = Family::gauge("pod_priority", "Priority of the pod; absent if it has none.")
 ///     .generate(|pod: &Pod, s| s.maybe_value(pod.spec.as_ref().and_then(|spec| spec.priority)));
 /// render(&priority, json!({ "metadata": { "name": "a" }, "spec": { "priority": 7 } }))
 ///     .assert_eq(r#"pod_priority{namespace="",pod="a"} 7"#);
@@ -95,7 +95,7 @@ use source::sealed::{Build, Built};
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 pub fn render<S: Source>(source: S, objects: impl Fixture<<S as Build>::Of>) -> Rendered {
     let built = source.build().map_err(|error| error.to_string());
-    // Not in a closure: the panic would name this line instead of the test's.
+    // A closure would not do: the panic would name this line instead of the test's.
     match built.and_then(|built| try_render(&built, &objects)) {
         Ok(rendered) => rendered,
         Err(problem) => panic!("cannot render: {problem}\n"),

@@ -1,4 +1,4 @@
-//! YAML as a tree of nodes that remember their line and how they were written.
+//! YAML as a tree of nodes with their lines and their source text.
 //!
 //! The tree has no types: a configuration of custom resources reads the source text of a scalar
 //! (`1.50` stays `1.50`), and a manifest reads it as kubectl does (`1.50` is the number 1.5).
@@ -22,11 +22,11 @@ pub(crate) use entries::{MapProblem, Merges, entries};
 #[cfg(feature = "manifests")]
 pub(crate) use json::to_json;
 
-/// The nesting that a document may have, aliases included. It is that of the JSON decoder, so that
-/// nothing that is accepted here is refused there, and no recursion over a tree is deeper.
+/// Maximum nesting of a document, aliases included. The JSON decoder has the same limit, so it
+/// accepts every document that is accepted here. No recursion over a tree is deeper.
 const MAX_DEPTH: usize = 128;
 
-/// A value and where it begins.
+/// A value, and the line where it begins.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) value: Value,
@@ -46,7 +46,7 @@ pub(crate) enum Value {
 #[derive(Debug)]
 pub(crate) struct Scalar {
     pub(crate) text: String,
-    /// Neither quoted nor a block.
+    /// Neither in quotes nor a block scalar.
     pub(crate) plain: bool,
     tag: Tag,
 }
@@ -55,9 +55,9 @@ pub(crate) struct Scalar {
 #[derive(Debug, PartialEq, Eq)]
 enum Tag {
     None,
-    /// The name of a type of YAML itself, such as `binary`.
+    /// The name of a type that YAML defines, such as `binary`.
     Core(Box<str>),
-    /// A tag of an application.
+    /// A tag that an application defines.
     Other,
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct SyntaxError {
     pub(crate) problem: String,
 }
 
-/// The documents of a text. After an error there are no more.
+/// The documents of a text. There are none after an error.
 pub(crate) struct Documents<'t> {
     events: Parser<'t, StrInput<'t>>,
     /// The line where the text begins, counted from 1.
@@ -85,7 +85,7 @@ struct Open {
     anchor: usize,
 }
 
-/// Reads the first document of a text; `None` if there is none. Does not look at the rest.
+/// Reads the first document of a text; `None` if there is none. Does not check the rest.
 #[cfg(any(feature = "custom-resources", test))]
 pub(crate) fn first_document(text: &str) -> Result<Option<Arc<Node>>, SyntaxError> {
     Documents::new(text, 1).next().transpose()
@@ -143,7 +143,7 @@ impl<'t> Documents<'t> {
                 Event::Alias(anchor) => match anchors.get(&anchor) {
                     Some(node) => (Arc::clone(node), 0),
                     None => {
-                        let problem = String::from("an alias stands inside of what it refers to");
+                        let problem = String::from("an alias refers to a value that contains it");
                         return Err(SyntaxError { line, problem });
                     }
                 },
@@ -227,7 +227,7 @@ impl Node {
         Arc::new(Self { value, line, depth })
     }
 
-    /// Whether the node stands for nothing: `null`, `~`, or no text at all.
+    /// Whether the node is null: `null`, `~`, or no text.
     pub(crate) fn is_null(&self) -> bool {
         let Value::Scalar(scalar) = &self.value else {
             return false;

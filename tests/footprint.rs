@@ -1,6 +1,7 @@
-//! Guards what does not depend on the machine: memory per pod, allocations per update.
+//! Limits of figures that do not depend on the machine: memory per pod, allocations per update.
 //!
-//! An allocator that counts stands in for the system's; one test, so that nothing else allocates.
+//! A counting allocator replaces that of the system. There is one test, so that nothing else
+//! allocates.
 
 #![allow(unsafe_code, reason = "a global allocator is an unsafe trait")]
 #![allow(
@@ -30,7 +31,7 @@ fn grown(by: usize) {
     CALLS.fetch_add(1, Relaxed);
 }
 
-// SAFETY: every call goes to the system's allocator as it came.
+// SAFETY: every call is passed unchanged to the allocator of the system.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         grown(layout.size());
@@ -133,7 +134,7 @@ fn memory_per_pod_and_allocations_per_update_stay_where_they_are() {
         if encoding == Encoding::Gzip {
             let cache = live - before;
             println!("{cache} bytes in the gzip cache, {first} sent");
-            // An idle compressor stays: some hundred kilobytes of tables, however many pods.
+            // An idle compressor is kept: some hundred kilobytes of tables, for any number of pods.
             assert!(
                 cache < first + 512 * 1024,
                 "{cache} bytes in the gzip cache"
@@ -153,8 +154,8 @@ fn memory_per_pod_and_allocations_per_update_stay_where_they_are() {
     kinds_that_come_and_go_leave_nothing_behind();
 }
 
-/// A thousand changes of the kinds that exist, in a configuration with wildcards that adds families
-/// to a built-in kind as well.
+/// Changes the existing kinds a thousand times. The configuration has wildcards, and adds families
+/// to a built-in kind.
 #[cfg(feature = "custom-resources")]
 fn kinds_that_come_and_go_leave_nothing_behind() {
     use kube_state_metrics::BuiltIn;
@@ -188,7 +189,8 @@ spec:
     let mut change = |round: usize| {
         let version = format!("v{}", round % 7);
         let kind = KnownKind::new("acme.dev", version, "Widget", "widgets", Scope::Namespaced);
-        // Every third time no such kind is there, every fifth another configuration is in force.
+        // In every third round, no such kind exists; in every fifth, another configuration is in
+        // use.
         let kinds = KnownKind::built_in().into_iter();
         let kinds = kinds.chain((!round.is_multiple_of(3)).then_some(kind));
         metrics
@@ -217,7 +219,7 @@ spec:
             .map(|piece| piece.len())
             .sum::<usize>()
     };
-    // The rounds end where they began, but for what grows.
+    // After the rounds, the state equals that at the beginning, except for leaks.
     let cycle = 3 * 5 * 7;
     (0..cycle).for_each(|round| assert!(change(round) > 0));
     let before = LIVE.load(Relaxed);

@@ -1,4 +1,4 @@
-//! Objects that are decoded already: updates, lists, and both while a scrape goes on.
+//! Objects that are already decoded: updates and lists, also during a scrape.
 
 use std::hint::black_box;
 

@@ -1,4 +1,5 @@
-//! What the benchmarks share: generated pods, and a stand-in for exporters of the usual design.
+//! Code that the benchmarks share: generated pods, and a stand-in for exporters of the usual
+//! design.
 
 #![allow(dead_code, reason = "each benchmark uses a part")]
 

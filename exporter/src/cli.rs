@@ -44,7 +44,7 @@ impl Cli {
     }
 }
 
-/// The error; if it is about a flag of an old version, it says what takes the place of the flag.
+/// The error. If it is about a flag of an old version, it names the successor of the flag.
 fn with_successor(error: clap::Error) -> clap::Error {
     let argument = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) if error.kind() == ErrorKind::UnknownArgument => {

@@ -116,7 +116,7 @@ impl FileWatcher {
         loop {
             match timeout(interval, self.events.recv()).await {
                 Ok(Some(())) => self.settle().await,
-                // There is no notifier, so the sender is gone as well.
+                // Without a notifier, the sender has been dropped as well.
                 Ok(None) => sleep(interval).await,
                 Err(_) => {}
             }

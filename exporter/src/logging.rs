@@ -50,8 +50,7 @@ fn targets(verbosity: i64) -> Targets {
     if verbosity >= 2 {
         return targets;
     }
-    // The client logs an error for every failed request, without the resource. The watches log each
-    // failure once, with the resource.
+    // kube logs failed requests without the resource. The watches log each failure once, with it.
     targets.with_target("kube_client", LevelFilter::OFF)
 }
 

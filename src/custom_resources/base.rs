@@ -8,29 +8,30 @@ use serde_json::Value;
 use super::labels::{LabelPaths, LabelSet, text};
 use crate::k8s::write_label_value;
 
-/// Where base labels come from: paths from the root of the object, above constants.
+/// The sources of base labels: constants, and paths from the root of the object, which take
+/// precedence.
 #[derive(Debug)]
 pub(super) struct Base {
-    /// By name; nothing where names come from data.
+    /// Sorted by name; `None` if some names come from data.
     fixed: Option<Vec<Fixed>>,
     constants: Vec<(String, String)>,
 }
 
-/// A label whose name is known before any object is.
+/// A label whose name does not depend on the object.
 #[derive(Debug)]
 struct Fixed {
     name: String,
-    /// Places among the named paths; the last that leads to something counts.
+    /// Indexes of the named paths. The last path that finds a value counts.
     paths: Vec<usize>,
-    /// The whole label with the constant value, where there is one.
+    /// The whole label with the constant value, if the label has one.
     constant: Option<Vec<u8>>,
 }
 
-/// Base labels of an object, by name, as they are written.
+/// The base labels of an object, sorted by name and escaped.
 #[derive(Debug, Default)]
 pub(super) struct Prepared<'v> {
     text: Vec<u8>,
-    /// Names, and where each label ends.
+    /// The names, and the offset where each label ends.
     ends: Vec<(Cow<'v, str>, usize)>,
 }
 
@@ -103,7 +104,7 @@ impl Base {
 // === impl Prepared ===
 
 impl<'v> Prepared<'v> {
-    /// Names with their labels as `name="value"`, by name.
+    /// The names with their labels as `name="value"`, sorted by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let mut start = 0;
         self.ends.iter().map(move |(name, end)| {

@@ -13,8 +13,8 @@ use crate::resource::ResourceInfo;
 
 /// The configured families of one kind.
 ///
-/// It becomes a [`Collector`] for a [`MetricsStore`](crate::MetricsStore), or for the builder of a
-/// [`StateMetrics`](crate::StateMetrics), which takes a whole configuration as well
+/// Convert it into a [`Collector`] for a [`MetricsStore`](crate::MetricsStore), or for the builder
+/// of a [`StateMetrics`](crate::StateMetrics). The builder also takes a whole configuration
 /// ([`custom_resources`](crate::registry::Builder::custom_resources)).
 ///
 /// ```
@@ -142,7 +142,7 @@ impl CustomResourceCollector {
         self.families.iter().map(Family::descriptor)
     }
 
-    /// The errors of the families that had some.
+    /// The errors of the families, without families that have no error.
     pub fn errors(&self) -> impl Iterator<Item = FamilyErrors> {
         let counters = self.counters.iter().filter(|own| own.errors.count() > 0);
         counters.map(|own| FamilyErrors {

@@ -1,4 +1,4 @@
-//! From the document to metrics that are ready to be evaluated, with every check on the way.
+//! Compiles a document to metrics that are ready to be evaluated, and checks it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use crate::decode::ITEMS;
 use crate::family::MetricType;
 use crate::k8s::{METRIC_NAME, is_valid_label_name, is_valid_metric_name};
 
-/// The prefix of names where a configuration gives none.
+/// The prefix of names if a configuration sets none.
 const PREFIX: &str = "kube_customresource";
 
 /// One entry of `resources`, compiled.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) group: String,
-    /// Empty for every version.
+    /// Empty if the entry is for every version.
     pub(crate) version: String,
-    /// Empty for every kind.
+    /// Empty if the entry is for every kind.
     pub(crate) kind: String,
     pub(crate) common_labels: BTreeMap<String, String>,
     pub(crate) metrics: Vec<Arc<MetricPlan>>,
@@ -38,27 +38,27 @@ pub(crate) struct MetricPlan {
     /// The full name of the family.
     pub(crate) name: String,
     pub(crate) help: String,
-    /// At which verbosity errors are worth a log line.
+    /// The verbosity from which on errors are logged.
     pub(crate) error_level: i32,
     pub(crate) common_labels: BTreeMap<String, String>,
-    /// Labels of the object, from its root.
+    /// Labels of the object, by paths from its root.
     pub(super) base: LabelPaths,
     pub(super) each: Each,
     pub(crate) place: String,
     pub(crate) line: usize,
 }
 
-/// How samples come from the element at `path`.
+/// How samples are made from the element at `path`.
 #[derive(Debug)]
 pub(super) struct Each {
     pub(super) path: Path,
     pub(super) labels: LabelPaths,
     pub(super) kind: EachKind,
-    /// Empty where there is none.
+    /// Empty if it is not set.
     pub(super) label_from_key: String,
-    /// Beyond the reference: an expression in place of `path`.
+    /// An expression instead of `path`, which the reference does not have.
     pub(super) for_each: Option<Expr>,
-    /// Beyond the reference: an expression in place of `valueFrom`.
+    /// An expression instead of `valueFrom`, which the reference does not have.
     pub(super) expr: Option<Expr>,
     pub(super) expr_labels: ExprLabels,
 }
@@ -67,7 +67,7 @@ pub(super) struct Each {
 pub(super) enum EachKind {
     Gauge {
         value_from: Path,
-        /// The key that is read directly, where `valueFrom` is only that key.
+        /// The key that is read directly, if `valueFrom` is only that key.
         direct: Option<String>,
         nil_is_zero: bool,
     },
@@ -88,8 +88,8 @@ impl MetricPlan {
         }
     }
 
-    /// The label that carries the state of a state set, if the states of each element follow each
-    /// other: samples are in the order of their labels, so the label must be the last one by name.
+    /// The label with the state of a state set, if the samples of each element are adjacent.
+    /// Samples are ordered by their labels, so that label must be the last one by name.
     pub(super) fn label_name(&self) -> Option<String> {
         let EachKind::StateSet { label_name, .. } = &self.each.kind else {
             return None;
@@ -101,7 +101,8 @@ impl MetricPlan {
             .then(|| label_name.clone())
     }
 
-    /// The fields of an object the metric reads, as dotted paths; the empty one is all of it.
+    /// The fields of an object that the metric reads, as dotted paths. An empty path is the whole
+    /// object.
     pub(super) fn reads(&self) -> Vec<String> {
         let each = &self.each;
         let mut reads: Vec<_> = self.base.paths().map(Path::fields).collect();
@@ -109,9 +110,11 @@ impl MetricPlan {
         let expressions = expressions.chain(each.expr_labels.iter());
         reads.extend(expressions.flat_map(Expr::reads));
         match &each.kind {
-            // The items of a computed list come from the object by that expression alone.
+            // With `forEach`, the items come from that expression alone, whose fields are listed
+            // above.
             _ if each.for_each.is_some() => {}
-            // Entries of maps are not gone through, so only what is named is read.
+            // A state set does not iterate over the entries of a map, so it reads only the named
+            // fields.
             EachKind::StateSet { value_from, .. }
                 if each.expr.is_none() && each.expr_labels.is_empty() =>
             {
@@ -127,8 +130,8 @@ impl MetricPlan {
 }
 
 impl Each {
-    /// The fields below the element: where that is a list, its items are read in part only. Of a
-    /// map all entries are looked at.
+    /// The fields below the element. If it is a list, only the named fields of its items are read.
+    /// All entries of a map are read.
     fn reads_below(&self) -> Vec<String> {
         let value_from = match &self.kind {
             EachKind::Gauge { value_from, .. } => Some(value_from),
@@ -155,7 +158,7 @@ impl Each {
             .collect()
     }
 
-    /// Whether the element itself matters to the value or to a label.
+    /// Whether the value or a label depends on the element itself.
     fn names_item(&self) -> bool {
         let value = self.expr.as_ref().is_none_or(Expr::names_item);
         value || self.expr_labels.iter().any(Expr::names_item)
@@ -163,12 +166,12 @@ impl Each {
 }
 
 impl Entry {
-    /// What the entry is about, for messages.
+    /// The types that the entry selects, for messages.
     pub(crate) fn describe(&self) -> String {
         describe(&self.group, &self.version, &self.kind)
     }
 
-    /// Whether the entry takes some type that another one takes.
+    /// Whether the entry selects a type that the other one selects, too.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let some = |own: &str, other: &str| own.is_empty() || other.is_empty() || own == other;
         self.group == other.group
@@ -176,7 +179,7 @@ impl Entry {
             && some(&self.kind, &other.kind)
     }
 
-    /// Whether the entry takes every type that another one takes.
+    /// Whether the entry selects every type that the other one selects.
     pub(super) fn covers(&self, other: &Self) -> bool {
         let all = |own: &str, other: &str| own.is_empty() || own == other;
         self.group == other.group
@@ -185,7 +188,7 @@ impl Entry {
     }
 }
 
-/// Compiles all entries; problems and warnings go to the reader.
+/// Compiles all entries, and reports problems and warnings to the reader.
 pub(super) fn compile(resources: Vec<Resource>, reader: &mut Reader) -> Vec<Entry> {
     let mut entries = Vec::new();
     for resource in resources {
@@ -329,7 +332,7 @@ fn each(metric: &Metric, reader: &mut Reader) -> Option<Each> {
         };
         reader.problem(&format!("{place}.type"), line, message);
     }
-    // Report the other problems together with this one.
+    // Continue, so that the other problems are reported together with this one.
     for (key, block) in blocks {
         if let Some(block) = block {
             of_block(key, block, reader);
@@ -379,11 +382,11 @@ fn of_block(key: &str, block: &Block, reader: &mut Reader) -> Each {
         text.as_ref().is_some_and(|text| !text.value.is_empty())
     };
     if says(&block.for_each) && !block.path.elements.is_empty() {
-        let message = "`path` and `forEach` both say what the elements are; remove one";
+        let message = "`path` and `forEach` both select the elements; remove one";
         reader.problem(&block.path.place, block.path.line, message);
     }
     if says(&block.expr) && !block.value_from.elements.is_empty() {
-        let message = "`valueFrom` and `expr` both say what the value is; remove one";
+        let message = "`valueFrom` and `expr` both set the value; remove one";
         reader.problem(&block.value_from.place, block.value_from.line, message);
     }
     Each {
@@ -475,14 +478,14 @@ fn pairs(labels: &Labels<PathText>) -> impl Iterator<Item = (&str, &PathText)> {
     labels.iter().map(|(key, path)| (key.as_str(), path))
 }
 
-/// Compiles labels; keys come in ascending order.
+/// Compiles labels, whose keys are in ascending order.
 fn label_paths<'a>(
     labels: impl Iterator<Item = (&'a str, &'a PathText)>,
     reader: &mut Reader,
 ) -> LabelPaths {
     let mut compiled = LabelPaths::default();
     for (key, text) in labels {
-        // What a metric has from its resource is not its own mistake.
+        // An error in what a metric inherits from its resource is reported for the resource.
         let is_own = text.place.contains(".metrics[");
         let metric = reader.metric.take_if(|_| !is_own);
         if let Some(name) = constant_name(key) {

@@ -11,9 +11,9 @@ use super::kinds::KnownKind;
 use super::problem::{ConfigError, ConfigProblem};
 use crate::family::FamilyDescriptor;
 
-/// A configuration that is free of errors.
+/// A configuration without errors.
 ///
-/// Cloning gives another handle to the same one.
+/// Cloning gives another handle to the same configuration.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::{Config, KnownKind};
@@ -49,13 +49,13 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Names everything that is wrong at once, with lines and paths.
+    /// Returns all errors at once, with lines and paths.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         Self::parse_with(text, |_, _| {})
     }
 
-    /// Reads a configuration without the families that have errors: each error of a family, or of
-    /// a resource with all its families, becomes a warning.
+    /// Reads a configuration without the families that have errors. Each error of a family, or of a
+    /// resource with all its families, becomes a warning.
     ///
     /// ```
     /// use kube_state_metrics::custom_resources::Config;
@@ -75,7 +75,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// If the document itself cannot be read, or has no list of resources.
+    /// If the document cannot be read, or has no list of resources.
     pub fn parse_valid_families(text: &str) -> Result<Self, ConfigError> {
         Self::parse_with(text, leave_out_invalid)
     }
@@ -99,7 +99,7 @@ impl Config {
         })
     }
 
-    /// What is odd, though not wrong: unknown keys above all.
+    /// Warnings about valid but unusual content, mostly unknown keys.
     ///
     /// ```
     /// use kube_state_metrics::custom_resources::Config;
@@ -118,8 +118,8 @@ impl Config {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 
-    /// Warnings of families that differ from the one of a resource in Rust with the same name, or
-    /// compete with it for a name in OpenMetrics. Only families that the filter includes count.
+    /// Warnings about families that differ from the family in Rust with the same name, or compete
+    /// with one for a name in OpenMetrics. Families that the filter excludes do not count.
     pub(crate) fn differences(
         &self,
         resource: &str,
@@ -129,14 +129,14 @@ impl Config {
         differences_from(&self.inner.entries, resource, family, is_included)
     }
 
-    /// All metrics, whatever their kinds.
+    /// All metrics, of all kinds.
     fn metrics(&self) -> impl Iterator<Item = &MetricPlan> {
         (self.inner.entries.iter())
             .flat_map(|entry| &entry.metrics)
             .map(|plan| &**plan)
     }
 
-    /// The names of the families, in the order of the document; one may stand there repeatedly.
+    /// The names of the families, in the order of the document; a name may occur several times.
     ///
     /// ```
     /// use kube_state_metrics::custom_resources::Config;
@@ -163,7 +163,7 @@ impl Config {
         groups.into_iter().collect()
     }
 
-    /// Whether some entry is about a kind.
+    /// Whether an entry selects a kind.
     ///
     /// ```
     /// use kube_state_metrics::resource::Scope;
@@ -187,10 +187,10 @@ impl Config {
         self.inner.entries.iter().any(|entry| takes(entry, kind))
     }
 
-    /// A collector for each of the kinds that some entry is about, in the order of the exposition.
+    /// A collector for each of the kinds that an entry selects, in the order of the exposition.
     ///
-    /// The last such entry counts. Of two kinds with the same group, version and kind the first
-    /// does.
+    /// If several entries select a kind, the last one counts. If several kinds have the same group,
+    /// version and kind, the first one counts.
     #[must_use]
     pub fn collectors(&self, kinds: &[KnownKind]) -> Vec<CustomResourceCollector> {
         let mut collectors = BTreeMap::new();
@@ -216,7 +216,7 @@ impl Config {
 
 fn takes(entry: &Entry, kind: &KnownKind) -> bool {
     let resource = kind.resource();
-    // Who means a built-in type says so: a wildcard is about definitions of custom resources.
+    // A built-in type must be named exactly: wildcards select only definitions of custom resources.
     let is_exact = !entry.version.is_empty() && !entry.kind.is_empty();
     let all = |named: &str, other: &str| named.is_empty() || named == other;
     let (group, version, kind) = (resource.group(), resource.version(), resource.kind());
@@ -228,8 +228,8 @@ fn takes(entry: &Entry, kind: &KnownKind) -> bool {
 
 /// Removes the metrics that have errors, and turns these errors into warnings.
 ///
-/// An entry whose types cannot be read is removed as well: without them, it would be about other
-/// types than it names and replace the entries of these.
+/// An entry whose types cannot be read is removed as well. Without its types, it would select other
+/// types than the author meant, and replace their entries.
 fn leave_out_invalid(entries: &mut Vec<Entry>, reader: &mut Reader) {
     let mut unreadable = HashSet::new();
     for mut problem in std::mem::take(&mut reader.problems) {
@@ -260,7 +260,8 @@ fn is_within(path: &str, place: &str) -> bool {
     below.is_some_and(|below| below.is_empty() || below.starts_with(['.', '[']))
 }
 
-/// By line, each once: what a resource has may be looked at once per metric.
+/// Sorts problems by line and removes duplicates: the same part of a resource may be checked once
+/// per metric.
 fn in_order(problems: Vec<ConfigProblem>) -> Vec<ConfigProblem> {
     let mut unique: Vec<ConfigProblem> = Vec::new();
     for problem in problems {

@@ -1,5 +1,5 @@
-//! Entries that replace others, families of one name that differ in help or type, and families that
-//! compete for a name in OpenMetrics: each is worth a warning.
+//! Warnings about entries that replace others, about families of one name that differ in help or
+//! type, and about families that compete for a name in OpenMetrics.
 //!
 //! Published files name the kind in the help text of a family that several kinds have. An
 //! exposition has one help text and one type per family, so it shows only the first help text.
@@ -11,14 +11,14 @@ use super::document::Reader;
 use super::problem::ConfigProblem;
 use crate::family::{FamilyDescriptor, MetricType};
 
-/// Where an exposition takes the help text of a family from.
+/// The source of a family's help text in an exposition.
 const FIRST_HELP: &str =
     "the exposition shows the help of the resource that comes first by its name";
 
 /// A metric with its entry.
 type EntryMetric<'a> = (&'a Entry, &'a MetricPlan);
 
-/// Marks the entries without effect, and warns of entries that later ones replace.
+/// Marks the entries without effect, and warns about entries that later ones replace.
 pub(super) fn mark_replaced(entries: &mut [Entry], reader: &mut Reader) {
     let mut earlier = entries;
     while let Some((entry, later)) = earlier.split_first_mut() {
@@ -58,7 +58,7 @@ fn effective_metrics(entries: &[Entry]) -> impl Iterator<Item = EntryMetric<'_>>
     })
 }
 
-/// Warns of families of one name that differ within the configuration, once per family.
+/// Warns about families of one name that differ within the configuration, once per family.
 pub(super) fn warn_of_differences(entries: &[Entry], reader: &mut Reader) {
     let mut families: BTreeMap<&str, Vec<EntryMetric<'_>>> = BTreeMap::new();
     for (entry, metric) in effective_metrics(entries) {
@@ -128,7 +128,7 @@ fn warn(reader: &mut Reader, metrics: &[EntryMetric<'_>], message: String) {
     }
 }
 
-/// How formats write families of one name with different types.
+/// The type that formats write if families of one name have different types.
 fn written_as(merged: MetricType) -> &'static str {
     match merged {
         MetricType::Unknown => {
@@ -187,7 +187,8 @@ pub(super) fn differences_from(
     warnings
 }
 
-/// Says which of two families with different names loses its name in OpenMetrics to the other one.
+/// Describes which of two families with different names loses its name in OpenMetrics to the other
+/// one.
 fn lost_header_name(
     metric: &MetricPlan,
     resource: &str,

@@ -1,4 +1,4 @@
-//! A configuration as it stands in the document: every field read, nothing compiled yet.
+//! The fields of a configuration as the document has them, before they are compiled.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,11 +11,11 @@ use crate::yaml::{MapProblem, Merges, Node, Value, entries, first_document};
 pub(super) struct Text {
     pub(super) text: String,
     pub(super) line: usize,
-    /// Its place in a list.
+    /// Its index in a list.
     pub(super) at: usize,
 }
 
-/// A path as it is written, and where it stands.
+/// A path in the configuration, with its position in the document.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PathText {
     pub(super) elements: Vec<Text>,
@@ -23,10 +23,10 @@ pub(super) struct PathText {
     pub(super) line: usize,
 }
 
-/// Label names with what they are filled from.
+/// Label names with the sources of their values.
 pub(super) type Labels<T> = BTreeMap<String, T>;
 
-/// A constant label's value, and where it stands.
+/// The value of a constant label, with its position in the document.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Constant {
     pub(super) value: String,
@@ -37,9 +37,9 @@ pub(super) struct Constant {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Resource {
     pub(super) group: String,
-    /// Empty for every version.
+    /// Empty if the entry is for every version.
     pub(super) version: String,
-    /// Empty for every kind.
+    /// Empty if the entry is for every kind.
     pub(super) kind: String,
     pub(super) prefix: Option<String>,
     pub(super) common_labels: Labels<Constant>,
@@ -82,7 +82,7 @@ pub(super) struct Block {
     pub(super) line: usize,
 }
 
-/// Reads nodes and collects what is wrong with them.
+/// Reads nodes and collects their problems.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     pub(super) problems: Vec<ConfigProblem>,
@@ -321,7 +321,8 @@ impl Reader {
                 MapProblem::Merge => {
                     self.wrong_kind(node, place, "a map, or a list of maps, to merge");
                 }
-                // Every later merge is missing, so it is an error of the whole document.
+                // If the limit is reached, all later merges are missing, so this is an error of the
+                // whole document.
                 problem @ MapProblem::TooManyMerges => {
                     self.problem("", node.line, problem.to_string());
                 }
@@ -337,7 +338,7 @@ impl Reader {
         entries.collect()
     }
 
-    /// The items of a list with their places, without those that are `null`.
+    /// The items of a list with their indexes, without `null` items.
     fn list<'n>(&mut self, node: &'n Node, place: &str) -> Vec<(usize, &'n Node)> {
         match &node.value {
             Value::List(items) => {
@@ -460,7 +461,7 @@ const INFO: &[&str] = &[
     "labelsFromExpr",
 ];
 
-/// What an entry is about, as far as it can be read.
+/// The types that an entry selects, as far as they can be read.
 fn describe(node: &Node) -> String {
     let field = |name: &str| {
         let text = node

@@ -1,12 +1,12 @@
-//! What went wrong while metrics were evaluated: counted per family, never logged per object.
+//! Errors while metrics are evaluated. They are counted per family, and not logged per object.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-/// How often a family of a resource could not read a value.
+/// The number of values of a resource that a family could not read.
 ///
-/// A broken value costs only the sample concerned.
+/// An unreadable value removes only its sample.
 ///
 /// ```
 /// use kube_state_metrics::registry::check::check;
@@ -25,15 +25,17 @@ use parking_lot::Mutex;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FamilyErrors {
-    /// [What tells the resource apart](crate::resource::ResourceInfo::label): `widgets.v1.acme.dev`.
+    /// [The unique name of the resource](crate::resource::ResourceInfo::label):
+    /// `widgets.v1.acme.dev`.
     pub resource: String,
     /// The family's name.
     pub family: String,
-    /// How often since the collector was made; an object counts again whenever it is applied.
+    /// The number of errors since the collector was made. An object counts again whenever it is
+    /// applied.
     pub count: u64,
-    /// The first few, each once: which object, and what is wrong.
+    /// The first few different errors, each with its object.
     pub examples: Vec<String>,
-    /// The configured `errorLogV`: from which verbosity on the first is worth a log line.
+    /// The configured `errorLogV`: the verbosity from which on the first error is logged.
     pub level: i32,
 }
 
@@ -44,9 +46,9 @@ pub(super) struct Counter {
     examples: Mutex<Vec<String>>,
 }
 
-/// Most examples that are kept.
+/// Maximum number of examples.
 const EXAMPLES: usize = 16;
-/// Errors that are looked at for examples; afterwards they are counted only.
+/// Maximum number of errors that are compared with the examples. Later errors are only counted.
 const LOOKED_AT: u64 = 256;
 
 impl Counter {

@@ -1,6 +1,6 @@
 //! The samples of one metric for one object.
 //!
-//! An error costs the sample concerned and is counted; everything else goes on.
+//! An error removes only its sample, and is counted.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use crate::dynamic::JsonObject;
 use crate::family::FamilyGenerator;
 use crate::family::Samples;
 
-/// The element where there is none.
+/// Stands for an element that is missing.
 static NULL: Value = Value::Null;
 
 /// Generates the samples of one metric for the objects of one type.
@@ -30,23 +30,23 @@ pub(super) struct Generator {
     errors: Arc<Counter>,
 }
 
-/// A sample whose own labels are known and sorted.
+/// A sample whose own labels are complete and sorted.
 struct Draft<'v> {
     labels: Vec<Label<'v>>,
     value: f64,
 }
 
-/// Why an element yields no number.
+/// Why an element has no number.
 enum Unread {
-    /// There is nothing to read.
+    /// There is no value.
     Nothing,
-    /// What is there is no number.
+    /// The value is not a number.
     NoNumber,
     /// The element itself is missing.
     Missing,
 }
 
-/// Samples of an object, while its elements are gone through.
+/// The samples of an object, while its elements are visited.
 struct Evaluation<'v> {
     each: &'v Each,
     object: &'v JsonObject,
@@ -69,7 +69,7 @@ impl Generator {
 
 impl FamilyGenerator<JsonObject> for Generator {
     fn generate(&self, object: &JsonObject, samples: &mut Samples<'_>) {
-        // What the drafts borrow from lives longer than they do.
+        // Declared before the drafts, which borrow from it.
         let elements;
         let mut evaluation = Evaluation {
             each: &self.plan.each,
@@ -96,7 +96,8 @@ impl Generator {
         if drafts.is_empty() {
             return;
         }
-        // Own labels decide the order, before the labels of the object come in.
+        // The labels of the elements determine the order, before the labels of the object are
+        // added.
         drafts.sort_by(|a, b| a.labels.cmp(&b.labels));
         let base = self.base.prepare(&self.plan.base, object.value());
         for draft in &drafts {
@@ -211,7 +212,7 @@ impl<'v> Evaluation<'v> {
                     let value = self.child(child, value_from, direct == Some(key), nil_is_zero);
                     let Some(value) = value else { continue };
                     let mut labels = self.own_labels(child, Some(key));
-                    // The map's own labels win over those of its children.
+                    // Labels of the map take precedence over those of its children.
                     self.each.labels.fill(element, &mut labels);
                     self.push(labels, value);
                 }
@@ -235,12 +236,12 @@ impl<'v> Evaluation<'v> {
                 self.push(labels, value);
             }
             Err(Unread::Nothing) => {}
-            Err(Unread::NoNumber) => self.error("gauge", "the value is no number"),
-            Err(Unread::Missing) => self.error("gauge", "the path leads to nothing"),
+            Err(Unread::NoNumber) => self.error("gauge", "the value is not a number"),
+            Err(Unread::Missing) => self.error("gauge", "there is no value at the path"),
         }
     }
 
-    /// The number of a map's entry, read itself where `valueFrom` names it.
+    /// The number of a map's entry. If `direct`, `valueFrom` names the entry itself.
     fn child(
         &self,
         child: &Value,
@@ -249,12 +250,12 @@ impl<'v> Evaluation<'v> {
         nil_is_zero: bool,
     ) -> Option<f64> {
         if !direct {
-            // Siblings of other shapes are usual: they are no errors.
+            // Entries of other shapes are common, so they are not errors.
             return read(Some(child), value_from, nil_is_zero).ok();
         }
         let value = read(Some(child), &Path::default(), nil_is_zero);
         if value.is_err() {
-            self.error("gauge", "the value is no number");
+            self.error("gauge", "the value is not a number");
         }
         value.ok()
     }
@@ -288,7 +289,7 @@ impl<'v> Evaluation<'v> {
     ) {
         let Some(value) = value else { return };
         let Some(current) = value.as_str() else {
-            return self.error("stateSet", "the state is no text");
+            return self.error("stateSet", "the state is not a text");
         };
         for state in list {
             let mut labels = LabelSet::default();
@@ -318,10 +319,7 @@ impl<'v> Evaluation<'v> {
                 let labels = self.own_labels(element, None);
                 let key = &self.each.label_from_key;
                 if !key.is_empty() && element.is_object() && labels.has(key) {
-                    self.error(
-                        "info",
-                        "labelFromKey names a label that labelsFromPath gives too",
-                    );
+                    self.error("info", "labelFromKey and labelsFromPath set the same label");
                 }
                 if !labels.is_empty() {
                     self.push(labels, 1.0);
@@ -339,7 +337,7 @@ impl<'v> Evaluation<'v> {
 
     // === expressions ===
 
-    /// Goes through the elements of a list, and of a map where `spread` says so.
+    /// Visits the elements of a list and, if `spread`, those of a map.
     fn elements(&mut self, elements: &'v Value, spread: bool) {
         match elements {
             Value::Null => {}
@@ -380,7 +378,7 @@ impl<'v> Evaluation<'v> {
                 ..
             } => {
                 let value = match &computed {
-                    // An expression says by `null` that there is nothing to tell.
+                    // An expression returns `null` if there is no value.
                     Some(Value::Null) if *nil_is_zero => Ok(0.0),
                     Some(Value::Null) => Err(Unread::Nothing),
                     Some(value) => to_number(value).ok_or(Unread::NoNumber),
@@ -402,7 +400,7 @@ impl<'v> Evaluation<'v> {
     }
 }
 
-/// Entries by key, whatever features of the JSON library say about the order of maps.
+/// The entries sorted by key, so that the order does not depend on features of the JSON library.
 fn sorted(map: &Map<String, Value>) -> Vec<(&str, &Value)> {
     let mut entries: Vec<_> = map
         .iter()

@@ -1,4 +1,4 @@
-//! Expressions beyond paths: [CEL](https://cel.dev), with the feature `cel`.
+//! Expressions that compute more than paths can: [CEL](https://cel.dev), with the feature `cel`.
 
 #[cfg(not(feature = "cel"))]
 mod disabled;
@@ -45,7 +45,8 @@ impl ExprLabels {
     ///
     /// # Errors
     ///
-    /// The first expression that fails. Its label is left out; the others are set.
+    /// Returns the error of the first expression that fails. Its label is left out; the others are
+    /// set.
     pub(super) fn fill<'v>(
         &'v self,
         variables: &Variables<'_>,

@@ -1,4 +1,4 @@
-//! Kinds that exist: from custom resource definitions, from objects, or named by the caller.
+//! Kinds that exist: those of custom resource definitions, of objects, or of the caller.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::families::BuiltIn;
 use crate::resource::{ResourceInfo, Scope};
 
-/// A kind that exists, which entries of a configuration may be about.
+/// A kind that exists, and that entries of a configuration can select.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::KnownKind;
@@ -28,7 +28,7 @@ pub struct KnownKind {
     resource: ResourceInfo,
 }
 
-/// Asking a built-in resource for its names makes all its families: once is enough.
+/// Cached, because the names of a built-in resource come from a collector with all its families.
 static BUILT_IN: LazyLock<Vec<KnownKind>> = LazyLock::new(|| {
     let infos = BuiltIn::ALL.iter().map(|resource| resource.info());
     let kinds = infos.map(|info| {
@@ -62,10 +62,10 @@ impl KnownKind {
         }
     }
 
-    /// The kinds a custom resource definition (`apiextensions.k8s.io/v1`) serves.
+    /// The kinds that a custom resource definition (`apiextensions.k8s.io/v1`) serves.
     ///
-    /// One without group, kind, plural or versions has none; a version that is not served, or has
-    /// no name, is left out.
+    /// A definition without group, kind, plural or versions has none. Versions without a name, and
+    /// versions that are not served, are left out.
     #[must_use]
     pub fn of_definition(definition: &Value) -> Vec<Self> {
         let spec = definition.get("spec");
@@ -100,11 +100,11 @@ impl KnownKind {
         served.collect()
     }
 
-    /// The kind of an object, where nothing else tells which kinds exist.
+    /// The kind of an object, if no definition is available.
     ///
-    /// A built-in kind keeps its plural and scope. For others the plural is the lower-case kind
-    /// with an `s`, or `es` or `ies` where English wants it, and an object without a namespace
-    /// makes the kind cluster-scoped. `None` for a value without `apiVersion` or `kind`.
+    /// A built-in kind keeps its plural and scope. For other kinds, the plural is the lower-case
+    /// kind with an `s`, `es` or `ies` as in English; the kind is namespaced if the object has a
+    /// namespace. `None` for a value without `apiVersion` or `kind`.
     #[must_use]
     pub fn of_object(object: &Value) -> Option<Self> {
         let text = |name| object.get(name).and_then(Value::as_str);
@@ -121,7 +121,8 @@ impl KnownKind {
         Some(Self::new(group, version, kind, plural(kind), scope))
     }
 
-    /// The kinds of many objects, each once: a definition among them counts with all it serves.
+    /// The kinds of many objects, each once. A definition among the objects adds all kinds that it
+    /// serves.
     ///
     /// ```
     /// use kube_state_metrics::custom_resources::KnownKind;
@@ -150,15 +151,16 @@ impl KnownKind {
                 *known = own;
             }
         }
-        // Of two definitions of a kind the first one counts, and each more than what objects tell.
+        // Of two definitions of a kind, the first one counts. A definition takes precedence over
+        // objects.
         let defined = defined.into_iter().rev();
         kinds.extend(defined.map(|own| (own.identity(), own)));
         kinds.into_values().collect()
     }
 
-    /// All kinds that this crate has metrics for already.
+    /// The kinds of all built-in resources.
     ///
-    /// A configuration adds families to those that are among the known kinds.
+    /// A configuration adds families to those that the known kinds contain.
     ///
     /// ```
     /// use kube_state_metrics::BuiltIn;
@@ -171,24 +173,24 @@ impl KnownKind {
         BUILT_IN.clone()
     }
 
-    /// Whether there are metrics for the kind of these names already.
+    /// Whether a built-in resource has the kind.
     pub(super) fn is_built_in(group: &str, version: &str, kind: &str) -> bool {
         BUILT_IN.iter().any(|own| own.is(group, version, kind))
     }
 
-    /// Whether it has these names.
+    /// Whether the kind has these names.
     pub(super) fn is(&self, group: &str, version: &str, kind: &str) -> bool {
         let own = &self.resource;
         own.group() == group && own.version() == version && own.kind() == kind
     }
 
-    /// Names and scope.
+    /// Names and scope of the kind.
     #[must_use]
     pub fn resource(&self) -> &ResourceInfo {
         &self.resource
     }
 
-    /// What an object says of its kind: `apiVersion` and `kind`.
+    /// The `apiVersion` and `kind` of an object.
     fn identity(&self) -> (String, String) {
         let resource = &self.resource;
         (

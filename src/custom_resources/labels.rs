@@ -1,4 +1,4 @@
-//! Labels of samples: names, texts of values, and the maps a configuration fills them from.
+//! Labels of samples: names, values as text, and the paths from which a configuration fills them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,24 +8,24 @@ use serde_json::Value;
 use super::path::Path;
 use crate::k8s::{sanitize_label, write_f64};
 
-/// A label, name first.
+/// A label: name and value.
 pub(super) type Label<'v> = (Cow<'v, str>, Cow<'v, str>);
 
-/// The labels of one sample, each name once.
+/// The labels of one sample; each name occurs once.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LabelSet<'v> {
     labels: Vec<Label<'v>>,
-    /// Where each name is, once there are many.
+    /// The index of each name, if there are many.
     places: HashMap<Cow<'v, str>, usize>,
 }
 
-/// From so many labels on they are looked up by hash.
+/// From this number of labels on, names are found by hash.
 const MANY: usize = 32;
 
-/// Labels filled from paths.
+/// Labels that are filled from paths.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LabelPaths {
-    /// Maps whose every entry becomes a label, with what stands in front of the names.
+    /// Maps whose entries all become labels, each with the prefix of the names.
     stars: Vec<(String, Path)>,
     named: Vec<(String, Path)>,
 }
@@ -33,7 +33,7 @@ pub(super) struct LabelPaths {
 // === impl LabelSet ===
 
 impl<'v> LabelSet<'v> {
-    /// Adds a label, or replaces the one of that name.
+    /// Adds a label, or replaces the label with that name.
     pub(super) fn set(&mut self, name: Cow<'v, str>, value: Cow<'v, str>) {
         if let Some(place) = self.place(&name)
             && let Some(label) = self.labels.get_mut(place)
@@ -65,7 +65,7 @@ impl<'v> LabelSet<'v> {
         self.place(name).is_some()
     }
 
-    /// The labels by name.
+    /// The labels, sorted by name.
     pub(super) fn sorted(mut self) -> Vec<Label<'v>> {
         self.labels.sort_unstable();
         self.labels
@@ -75,7 +75,7 @@ impl<'v> LabelSet<'v> {
 // === impl LabelPaths ===
 
 impl LabelPaths {
-    /// Adds a label by its key in the configuration; keys come in ascending order.
+    /// Adds a label with its key in the configuration. Keys come in ascending order.
     pub(super) fn push(&mut self, key: &str, path: Path) {
         match star_prefix(key) {
             Some(prefix) => self.stars.push((sanitize(prefix), path)),
@@ -83,7 +83,7 @@ impl LabelPaths {
         }
     }
 
-    /// Sets the labels that an element yields.
+    /// Sets the labels that an element has values for.
     pub(super) fn fill<'v>(&'v self, element: &'v Value, labels: &mut LabelSet<'v>) {
         for (prefix, path) in &self.stars {
             let Some(Value::Object(map)) = path.find(element) else {
@@ -109,7 +109,7 @@ impl LabelPaths {
         self.stars.is_empty() && self.named.is_empty()
     }
 
-    /// Names and paths, where no name comes from data.
+    /// Names and paths, if no name comes from data.
     pub(super) fn fixed(&self) -> Option<&[(String, Path)]> {
         self.stars.is_empty().then_some(&*self.named)
     }
@@ -119,7 +119,7 @@ impl LabelPaths {
     }
 }
 
-/// What stands in front of the names a star key yields; `None` for an ordinary key.
+/// The prefix of the names that a key with `*` yields; `None` for any other key.
 fn star_prefix(key: &str) -> Option<&str> {
     match key.strip_suffix('*') {
         Some(prefix) => Some(prefix),
@@ -128,15 +128,15 @@ fn star_prefix(key: &str) -> Option<&str> {
     }
 }
 
-/// The name a key of a configuration gives a label, or the beginning of it.
+/// The label name for a key of a configuration, or the prefix of the names for a key with `*`.
 ///
-/// Characters that names cannot have become `_`; the outcome may still be no name.
+/// Characters that names cannot have become `_`. The result may still be invalid.
 pub(super) fn sanitize(key: &str) -> String {
     let clean = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     key.chars().map(clean).collect()
 }
 
-/// The constant part of the names a key yields, as it is checked: nothing for a bare star.
+/// The constant part of the names that a key yields, for checks; `None` for a single `*`.
 pub(super) fn constant_name(key: &str) -> Option<String> {
     match star_prefix(key) {
         Some("") => None,
@@ -147,7 +147,7 @@ pub(super) fn constant_name(key: &str) -> Option<String> {
 
 /// A value as the text of a label.
 ///
-/// Texts stand for themselves; lists are `[a b]` and maps `map[k:v]` with sorted keys.
+/// Texts are returned unchanged; lists are `[a b]` and maps `map[k:v]` with sorted keys.
 pub(super) fn text(value: &Value) -> Cow<'_, str> {
     match value {
         Value::String(text) => Cow::Borrowed(text),
@@ -174,7 +174,7 @@ fn write_text(out: &mut Vec<u8>, value: &Value) {
             out.push(b']');
         }
         Value::Object(map) => {
-            // The order of the map depends on features of the JSON library.
+            // Sorted, because the order of the map depends on features of the JSON library.
             let mut entries: Vec<_> = map.iter().collect();
             entries.sort_unstable_by_key(|(key, _)| *key);
             out.extend_from_slice(b"map[");
@@ -280,7 +280,7 @@ mod tests {
             filled(&[("**", &["l"])], &json!({ "l": { "k": 1 } })),
             [pair("_k", "1")]
         );
-        // Later star keys overwrite earlier ones, and so do later keys of one name.
+        // Later keys with `*` overwrite earlier ones, and so do later keys of the same name.
         assert_eq!(
             filled(
                 &[("*", &["l"]), ("*a", &["m"])],

@@ -1,10 +1,10 @@
-//! From a JSON value to a sample value.
+//! Converts a JSON value to a sample value.
 
 use serde_json::Value;
 
 use crate::k8s::{Quantity, Timestamp};
 
-/// The number a value stands for; `None` for `null`, lists, maps and other texts.
+/// The number that a value represents; `None` for `null`, lists, maps and all other texts.
 ///
 /// Flags are 1 or 0. Texts are, in this order: words (`true`, `yes`, `false`, `no`, `unknown`),
 /// an RFC 3339 time as Unix seconds, a quantity, a percentage as a fraction of 1, and a float as
@@ -41,7 +41,7 @@ fn text_to_number(text: &str) -> Option<f64> {
         .or_else(|| float(text))
 }
 
-/// A quantity, without blanks around it; beyond the range of doubles it is infinite.
+/// A quantity, without surrounding blanks; infinite if it is beyond the range of doubles.
 fn quantity(text: &str) -> Option<f64> {
     if text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace) {
         return None;
@@ -91,7 +91,7 @@ fn float(text: &str) -> Option<f64> {
     Some(if negative { -magnitude } else { magnitude })
 }
 
-/// Drops single underscores between digits; in front of the first only behind a base prefix.
+/// Removes single underscores between digits; before the first digit only after a base prefix.
 fn without_underscores(digits: &str, is_hex: bool) -> Option<String> {
     let is_digit = |byte: u8| byte.is_ascii_digit() || is_hex && byte.is_ascii_hexdigit();
     let mut before = is_hex;
@@ -116,7 +116,7 @@ fn decimal_float(text: &str) -> Option<f64> {
         .filter(|_| starts && text.bytes().all(known))
 }
 
-/// `h.hhhp±d`: the exponent is needed.
+/// Parses `h.hhhp±d`; the exponent is required.
 fn hex_float(text: &str) -> Option<f64> {
     let (mantissa, exponent) = text.split_once('p')?;
     let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -132,7 +132,8 @@ fn hex_float(text: &str) -> Option<f64> {
     } else {
         i64::from(i32::MAX)
     });
-    // 64 bits of mantissa round once to 53; further digits only tell whether there is a rest.
+    // 64 bits of mantissa are rounded once to 53. Of further digits, it only matters whether one is
+    // not zero.
     let (mut bits, mut dropped, mut rest) = (0_u64, 0_i64, false);
     for digit in integer.chars().chain(fraction.chars()) {
         let digit = u64::from(digit.to_digit(16)?);

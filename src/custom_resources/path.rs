@@ -1,4 +1,4 @@
-//! Compiled paths: how a configuration points into an object.
+//! Compiled paths, by which a configuration selects values of an object.
 
 use serde_json::Value;
 
@@ -9,10 +9,10 @@ use crate::decode::ITEMS;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Path(Vec<Step>);
 
-/// An element of a path that means nothing: `[...]` without `=` inside.
+/// An element of a path without a meaning: `[...]` without `=` inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BadStep {
-    /// Its place in the path, counted from 0.
+    /// Its index in the path.
     pub(super) at: usize,
 }
 
@@ -35,9 +35,9 @@ struct Find {
 #[derive(Clone, Debug, PartialEq)]
 struct Key {
     name: String,
-    /// The name as an index, negative ones from the end.
+    /// The name as an index; negative indexes count from the end.
     index: Option<i64>,
-    /// The name as `key=text`, which yields the text where the key has it.
+    /// The name as `key=text`; it selects the text if the value of the key equals it.
     equals: Option<(String, String)>,
 }
 
@@ -56,7 +56,7 @@ impl Path {
         self.0.is_empty()
     }
 
-    /// The value the path leads to; a `null` is nothing.
+    /// The value at the path; `None` if it is absent or `null`.
     pub(super) fn find<'v>(&self, from: &'v Value) -> Option<&'v Value> {
         let found = self
             .0
@@ -67,8 +67,8 @@ impl Path {
 
     /// The leading elements that are plain field names, as a dotted path.
     ///
-    /// The empty text stands for the whole object. What follows a list index, a search or a name
-    /// with a dot is read as a whole.
+    /// The empty text stands for the whole object. Everything below a list index, a search, or a
+    /// name with a dot is read as a whole.
     pub(super) fn fields(&self) -> String {
         self.fields_with(&Self::default())
     }
@@ -78,7 +78,7 @@ impl Path {
         self.0.iter().all(|step| step.name().is_some())
     }
 
-    /// The same for this path with another one behind it.
+    /// The same for this path followed by another one.
     pub(super) fn fields_with(&self, behind: &Self) -> String {
         let names = self.0.iter().chain(&behind.0).map_while(Step::name);
         names.collect::<Vec<_>>().join(".")
@@ -88,7 +88,7 @@ impl Path {
 // === impl Step ===
 
 impl Step {
-    /// The name of a field, where the step is nothing else.
+    /// The name of a field, if the step can only be a name.
     fn name(&self) -> Option<&str> {
         let Self::Key(key) = self else { return None };
         let name = key.name.as_str();

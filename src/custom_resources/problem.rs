@@ -1,10 +1,10 @@
-//! What is wrong or odd about a configuration, and where.
+//! Problems of a configuration, with their positions.
 
 use std::fmt;
 
 use crate::errors::{debug_is_display, one_per_line};
 
-/// One thing that is wrong or odd about a configuration.
+/// An error or a warning about a configuration.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::Config;
@@ -15,19 +15,19 @@ use crate::errors::{debug_is_display, one_per_line};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConfigProblem {
-    /// The line, counted from 1; 0 where there is none.
+    /// The line, counted from 1; 0 if the problem has no position.
     pub line: usize,
     /// The path in the document, such as `spec.resources[0].metrics[2].each.gauge.path[1]`.
     pub path: String,
     /// The group, version and kind of the entry, as far as they can be read.
     pub resource: Option<String>,
-    /// The name of the metric, where it is about one.
+    /// The name of the metric, if the problem is about one.
     pub metric: Option<String>,
-    /// What is wrong, and what to do about it.
+    /// The problem and its cure.
     pub message: String,
 }
 
-/// Everything that is wrong with a configuration; none of it is in force.
+/// All errors of a configuration. Nothing of the configuration is used.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::Config;
@@ -44,13 +44,13 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// The single problems, in the order of the document.
+    /// The errors, in the order of the document.
     #[must_use]
     pub fn problems(&self) -> &[ConfigProblem] {
         &self.problems
     }
 
-    /// What is odd besides, in the order of the document: it often explains what is wrong.
+    /// The warnings, in the order of the document. They often explain an error.
     ///
     /// ```
     /// use kube_state_metrics::custom_resources::Config;
@@ -65,7 +65,7 @@ impl ConfigError {
 }
 
 impl ConfigProblem {
-    /// One that is about no place in particular.
+    /// A problem without a position.
     pub(crate) fn of_all(message: String) -> Self {
         Self {
             line: 0,

@@ -114,7 +114,7 @@ spec:
     assert_eq!(problems(config), expected);
 }
 
-/// An entry about widgets with some metrics, on a line each.
+/// An entry for widgets with some metrics, one per line.
 fn of_widgets(metrics: &[&str]) -> String {
     let head =
         "spec:\n  resources:\n  - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }";
@@ -226,7 +226,7 @@ fn only_the_families_that_have_errors_can_be_left_out() {
     }
 }
 
-/// Read without its kind, such an entry would be about all kinds and replace the others.
+/// If it were read without its kind, such an entry would select all kinds and replace the others.
 #[test]
 fn an_entry_whose_types_cannot_be_read_is_left_out_whole() {
     let of_widgets = of_widgets(&["{ name: a, each: { type: Gauge, gauge: {} } }"]);
@@ -329,7 +329,7 @@ fn merged_maps_that_merge_others_are_limited() {
             .any(|problem| problem.contains("maps are merged")),
         "{problems:?}"
     );
-    // The maps behind the limit are not merged, wherever they are.
+    // Maps beyond the limit are not merged, at any position.
     let error = Config::parse_valid_families(&text).unwrap_err();
     assert_eq!(error.problems().len(), 1, "{error}");
 }
@@ -491,7 +491,7 @@ fn kinds_come_and_go_while_others_keep_their_samples() {
     let pods = text(&metrics, ExpositionFilter::default().resources(["pods"]));
     assert!(pods.starts_with("# HELP kube_pod_info"));
 
-    // Another version comes: the first one keeps its samples.
+    // Another version is added: the first one keeps its samples.
     let changes = metrics
         .custom_resources()
         .set_known_kinds([widget("v1"), widget("v2")])
@@ -499,7 +499,7 @@ fn kinds_come_and_go_while_others_keep_their_samples() {
     assert_eq!((changes.added.len(), changes.removed.len()), (1, 0));
     feed(&metrics, &widget("v2"), 4);
     let all = text(&metrics, ExpositionFilter::default());
-    // Custom resources sort by `group/version, Resource=plural`, in front of `pods`.
+    // Custom resources are sorted by `group/version, Resource=plural`, before `pods`.
     let lines: Vec<_> = all.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(
         lines[..2],
@@ -670,7 +670,10 @@ fn errors_are_counted_per_family_and_each_is_told_once() {
         ("acme_size", 3)
     );
     assert_eq!(errors[0].resource, "widgets.v1.acme.dev");
-    assert_eq!(errors[0].examples, ["n/b: gauge: the value is no number"]);
+    assert_eq!(
+        errors[0].examples,
+        ["n/b: gauge: the value is not a number"]
+    );
 }
 
 #[test]

@@ -81,7 +81,7 @@ impl<'f> Wanted<'f> {
                 Fields::AllBut(_) => Some(Self::All),
                 fields => Some(Self::of(fields)),
             },
-            // A map instead of a list.
+            // A map where the families expect a list: all of it is wanted.
             Self::Items(_) => Some(Self::All),
         }
     }

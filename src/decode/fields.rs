@@ -5,7 +5,7 @@
 /// Paths apply to the items of lists: `spec.containers.name` is the name of every container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Fields {
-    /// Everything below.
+    /// All fields below.
     #[default]
     All,
     /// Everything except these fields.
@@ -62,7 +62,8 @@ impl Fields {
         tree
     }
 
-    /// The whole object except the bookkeeping, which no metric reads and which is often the larger half.
+    /// The whole object except `metadata.managedFields`, which no metric reads and which is often
+    /// the larger half.
     pub(crate) fn whole_object() -> Self {
         Self::AllBut(&["managedFields"])
     }
@@ -84,7 +85,7 @@ impl Fields {
         below.insert(path);
     }
 
-    /// The union of both.
+    /// The union of two sets of fields.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn with(&self, other: &Self) -> Self {
         match (self, other) {

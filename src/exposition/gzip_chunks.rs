@@ -16,7 +16,7 @@ use super::snapshot::Exposition;
 /// Runs are joined until a block has this much text, because small blocks compress badly.
 const BLOCK: usize = 48 * 1024;
 
-/// A run of this size is a separate block, so that changes elsewhere do not move its bounds.
+/// A run of this size is a separate block, so that changes elsewhere do not move its boundaries.
 const LARGE_RUN: usize = 32 * 1024;
 
 /// Compressed bytes are handed out in chunks of at least this size.

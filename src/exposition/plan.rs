@@ -44,13 +44,13 @@ struct DeclaredFamily<'a> {
 struct DeclaredColumn {
     column: FamilyColumn,
     is_in_rust: bool,
-    /// The base labels tell any two objects apart.
+    /// The base labels distinguish any two objects.
     has_identity: bool,
     /// No sample of a configuration can have the same series.
     is_apart: bool,
 }
 
-/// The labels that all samples of a configuration have, whatever their values.
+/// The labels that every configured sample has; their values do not matter.
 const CONFIGURED_LABELS: [&str; 3] = [
     "customresource_group",
     "customresource_kind",
@@ -172,7 +172,7 @@ fn sort_name(resource: &ResourceInfo) -> (Cow<'_, str>, &str, &str) {
 // === impl DeclaredFamily ===
 
 impl DeclaredFamily<'_> {
-    /// The columns, each with whether its samples can have series of other rows.
+    /// The columns, and for each column whether its samples can repeat series of other rows.
     fn columns(self) -> Vec<FamilyColumn> {
         let in_rust = (self.columns.iter()).filter(|declared| declared.is_in_rust);
         let is_only_in_rust = in_rust.count() == 1;

@@ -17,9 +17,9 @@ use super::samples::Samples;
 /// use k8s_openapi::api::core::v1::Pod;
 /// use kube_state_metrics::Family;
 ///
-/// let family = Family::gauge("pod_priority", "Priority of the pod; absent where it has none.")
+/// let family = Family::gauge("pod_priority", "Priority of the pod; absent if it has none.")
 ///     .generate(|pod: &Pod, s| s.maybe_value(pod.spec.as_ref().and_then(|spec| spec.priority)));
-/// assert_eq!(family.descriptor().help(), "Priority of the pod; absent where it has none.");
+/// assert_eq!(family.descriptor().help(), "Priority of the pod; absent if it has none.");
 /// ```
 ///
 /// The other types:

@@ -20,7 +20,7 @@ pub(crate) struct SampleBuffer {
     names: Vec<(usize, usize)>,
     /// Values that samples of the object repeat.
     pub(super) dictionary: ObjectDictionary,
-    /// The first series with a hash.
+    /// The first series with each hash.
     hashes: HashMap<u64, usize>,
     hasher: RandomState,
     dropped: DropCounts,

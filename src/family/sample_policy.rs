@@ -76,8 +76,8 @@ impl<'a> SamplePolicy<'a> {
         self.allowlist.is_some_and(|list| list.matches(key))
     }
 
-    /// Whether a sample enters the store. `is_repeated` tells whether the object has a sample with
-    /// the same labels in the family.
+    /// Whether a sample enters the store. `is_repeated` returns whether the object has a sample
+    /// with the same labels in the family.
     pub(super) fn admit(
         &self,
         value: f64,

@@ -213,7 +213,7 @@ mod tests {
         LabelAllowlist::new(patterns.iter().copied()).0
     }
 
-    /// The documented rules, literally, in exponential time.
+    /// The documented rules as code, in exponential time.
     fn naive(pattern: &[char], key: &[char]) -> bool {
         match pattern.split_first() {
             None => key.is_empty(),

@@ -92,7 +92,7 @@ impl AllowlistConfig {
                     resource = text;
                     lists.insert(resource, Vec::new());
                 }
-                // There is no text between these two, or between two lists.
+                // No text is allowed between these two characters, or between two lists.
                 (']', Some('[')) | (',', Some(']')) => {}
                 (']' | ',', _) => lists.entry(resource).or_default().push(text),
                 _ => {}

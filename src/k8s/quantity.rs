@@ -266,7 +266,7 @@ fn increment(digits: &mut Vec<u8>) {
     digits.push(1);
 }
 
-/// Writes digits that are stored with the last one first.
+/// Writes digits that are stored in reverse order.
 fn to_text(digits: &[u8]) -> String {
     if digits.is_empty() {
         return "0".to_owned();

@@ -344,7 +344,7 @@ mod tests {
         }
         let last = jiff::Timestamp::MAX;
         assert_eq!(last.as_second(), JIFF_LAST_SECOND);
-        // It is not a code, so it stays itself.
+        // The nanoseconds are not a code, so the time stays as it is.
         let nanos = last.subsec_nanosecond().unsigned_abs();
         let seconds = JIFF_LAST_SECOND;
         assert_eq!(Timestamp::of(&last), Timestamp { seconds, nanos });

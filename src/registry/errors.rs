@@ -93,9 +93,9 @@ pub enum BuildProblem {
         family: String,
         /// The resource.
         resource: String,
-        /// The collector that has it first.
+        /// The first collector that has it.
         first: String,
-        /// The collector that has it again.
+        /// The second collector that has it.
         second: String,
     },
     /// A collector that replaces the built-in one of another resource.
@@ -126,7 +126,7 @@ pub enum BuildProblem {
         family: String,
         /// The resource that has it first.
         first: String,
-        /// The resource that has it again.
+        /// The second resource that has it.
         second: String,
         /// What differs: `type` or `help`.
         what: &'static str,
@@ -139,7 +139,7 @@ impl BuildError {
         Self { problems }
     }
 
-    /// The single problems, in the order they were found.
+    /// The single problems, in the order in which they were found.
     #[must_use]
     pub fn problems(&self) -> &[BuildProblem] {
         &self.problems

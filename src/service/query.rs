@@ -106,7 +106,7 @@ mod tests {
         ] {
             assert!(filter(query).is_everything(), "{query}");
         }
-        // Not UTF-8: no resource has such a name.
+        // A name that is not UTF-8 belongs to no resource.
         assert!(!filter("resources=%ff").is_everything());
     }
 }

@@ -278,7 +278,7 @@ impl Health {
             return;
         }
         let mut resources = self.inner.resources.write();
-        // Under the lock, so that an older plan never follows a newer one.
+        // The lock prevents that an older plan follows a newer one.
         let plan = self.inner.metrics.plan();
         let mut before = std::mem::take(&mut resources.tracked);
         for store in plan.stores() {

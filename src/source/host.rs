@@ -6,7 +6,7 @@ use std::future::Future;
 use super::health::Health;
 use super::{Source, SourceFuture};
 
-/// A source that the host runs: a future that feeds stores, and the health that it reports to.
+/// A source that the host runs: a future that feeds stores, with the health to which it reports.
 ///
 /// ```
 /// use kube_state_metrics::source::health::{Health, ReadinessPolicy};

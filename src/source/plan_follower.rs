@@ -8,7 +8,7 @@ use crate::store::AnyStore;
 
 /// What a source does for each store.
 pub(super) trait StoreFeeder {
-    /// What feeds one store.
+    /// The feed of one store.
     type Feed;
 
     /// Starts to feed a store of the plan.
@@ -42,7 +42,7 @@ impl<F> PlanFollower<F> {
         }
         let (linked, leaders): (Vec<_>, Vec<_>) =
             (plan.stores().iter()).partition(|store| plan.feeder_of(&***store).is_some());
-        // Leaders first, so that each linked store finds the feed of its leader.
+        // Leaders come first, so that each linked store finds the feed of its leader.
         for store in leaders.into_iter().chain(linked) {
             if self.feed(store).is_none() {
                 let leader = plan

@@ -17,7 +17,7 @@ pub(crate) struct Column {
     version: u64,
     /// The distinct cells, one after another, with holes of removed cells.
     text: Vec<u8>,
-    /// The positions of the distinct cells; the first is always the empty one.
+    /// The positions of the distinct cells; the first one is always the empty cell.
     entries: Vec<Entry>,
     index: Index,
     /// Cells have, or had, codes for values that rows share.

@@ -75,7 +75,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         Self::with_schema(schema, true)
     }
 
-    /// An empty store; `host_fed` says whether the host feeds it, or the sources of the crate.
+    /// An empty store. `host_fed` states whether the host feeds it, or the sources of the crate.
     pub(crate) fn with_schema(schema: Schema<K>, host_fed: bool) -> Self {
         Self {
             inner: Arc::new(StoreInner {

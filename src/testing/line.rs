@@ -55,7 +55,7 @@ impl Line {
                 let (value, after) =
                     unquoted(quoted).ok_or("a label's value does not end with `\"`")?;
                 if labels.insert(label.trim().to_owned(), value).is_some() {
-                    return Err("a label stands there twice");
+                    return Err("a label occurs twice");
                 }
                 rest = after.trim_start();
                 rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();

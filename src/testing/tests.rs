@@ -376,7 +376,7 @@ fn objects_of_other_kinds_are_skipped_and_named_where_a_test_fails() {
              registered are of v1 ConfigMap\n"
         );
     }
-    // Another version of the kind is another kind.
+    // Another version of the kind is a different kind.
     let old = json!({ "apiVersion": "v1beta1", "kind": "ConfigMap", "metadata": {} });
     let message = failure(|| drop(render(keys(), old)));
     assert!(message.contains("of v1beta1 ConfigMap is"), "{message}");

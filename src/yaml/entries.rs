@@ -1,4 +1,4 @@
-//! The entries of a map, with those of maps that it merges.
+//! The entries of a map, and those of the maps that it merges.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,15 +13,15 @@ pub(crate) struct Entry<'n> {
     pub(crate) value: &'n Arc<Node>,
 }
 
-/// The entries that have been merged into other maps of a document. Merged maps that merge others in
-/// turn can be a great many for a small text.
+/// The number of entries that were merged into other maps of a document. Merged maps can merge
+/// others, so a small text can have a very large number.
 #[derive(Debug, Default)]
 pub(crate) struct Merges(usize);
 
 /// The limit of [`Merges`].
 const MAX_MERGED: usize = 100_000;
 
-/// What is wrong with a map.
+/// A problem of a map.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MapProblem {
     #[error("a key must be a text, a number, true or false")]
@@ -32,7 +32,8 @@ pub(crate) enum MapProblem {
         first: usize,
         second: usize,
     },
-    /// Where maps of YAML 1.2 are read. By the rules of kubectl, this is no problem: all are merged.
+    /// A second merge key. It is a problem only where maps of YAML 1.2 are read; kubectl merges all
+    /// of them.
     #[error("the key `<<` is given twice, in lines {first} and {second}; remove one")]
     MergedTwice { first: usize, second: usize },
     #[error("`<<` merges a map, or a list of maps; write one")]
@@ -44,12 +45,12 @@ pub(crate) enum MapProblem {
 /// Reads the key of an entry; `None` if it cannot be one.
 pub(crate) type KeyText<'k> = dyn Fn(&Node) -> Option<Cow<'_, str>> + 'k;
 
-/// Receives the problems, each with the node that it is about.
+/// Receives each problem with its node.
 pub(crate) type Problems<'p> = dyn FnMut(&Node, MapProblem) + 'p;
 
-/// The entries of a map in their order, then those of merged maps whose keys it does not have: of two
-/// merged maps with the same key, the first one counts. A key that is given twice is a problem, and its
-/// second entry is left out.
+/// The entries of a map in their order, then those of merged maps whose keys the map does not have.
+/// Of two merged maps with the same key, the first one counts. A key that occurs twice is a
+/// problem, and its second entry is left out.
 ///
 /// The recursion is as deep as maps are nested, which [`MAX_DEPTH`](super::MAX_DEPTH) limits.
 pub(crate) fn entries<'n>(
@@ -88,7 +89,7 @@ pub(crate) fn entries<'n>(
         .into_iter()
         .flat_map(|(_, value)| match &value.value {
             Value::List(items) => items.as_slice(),
-            // A scalar is no map, which the loop reports.
+            // The loop reports a scalar, which is not a map.
             Value::Map(_) | Value::Scalar(_) => std::slice::from_ref(value),
         });
     for map in maps {
@@ -109,7 +110,7 @@ pub(crate) fn entries<'n>(
     entries
 }
 
-/// Whether a key is `<<`, or a text that `!!merge` makes one.
+/// Whether a key is `<<`, or has the tag `!!merge`.
 fn is_merge(key: &Node) -> bool {
     let Value::Scalar(scalar) = &key.value else {
         return false;

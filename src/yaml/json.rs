@@ -6,11 +6,11 @@ use std::io::Write as _;
 use super::resolve::Resolved;
 use super::{MapProblem, Merges, Node, SyntaxError, Value, entries};
 
-/// Bytes that a small document may have as JSON.
+/// Maximum size of a small document as JSON, in bytes.
 const FREE_BYTES: usize = 1 << 20;
 
-/// Bytes that a document may have as JSON for each byte of YAML. Without aliases it is never more than
-/// six, as for `[n,n]`.
+/// Maximum size of a document as JSON, in bytes per byte of YAML. Without aliases, the factor is at
+/// most six, as for `[n,n]`.
 const GROWTH: usize = 8;
 
 struct JsonWriter {
@@ -23,8 +23,8 @@ struct JsonWriter {
 ///
 /// # Errors
 ///
-/// If a key stands twice in a map or is no text, a value has no JSON form, or aliases make the document
-/// much larger than it is.
+/// If a key occurs twice in a map or is not a text, a value has no JSON form, or aliases make the
+/// document much larger than its text.
 pub(crate) fn to_json(root: &Node, yaml_bytes: usize) -> Result<String, SyntaxError> {
     let mut writer = JsonWriter {
         out: Vec::with_capacity(yaml_bytes),
@@ -123,7 +123,8 @@ impl JsonWriter {
     }
 }
 
-/// Whether a number is written without an exponent. So `1e3` is an integer for the fields of objects.
+/// Whether a number is written without an exponent. So the fields of objects read `1e3` as an
+/// integer.
 fn is_short(number: f64) -> bool {
     number == 0.0 || (1e-6..1e21).contains(&number.abs())
 }
@@ -232,7 +233,7 @@ mod tests {
             (
                 "- 1\n- .nan",
                 2,
-                "`.nan` is no number of JSON; put it in quotes if it is a text",
+                "`.nan` is not a JSON number; put it in quotes if it is a text",
             ),
             (
                 "- !!binary '?'",

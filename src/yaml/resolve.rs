@@ -14,9 +14,9 @@ pub(super) enum Resolved<'n> {
     Null,
     Flag(bool),
     Integer(i64),
-    /// Beyond the integers with a sign.
+    /// An integer above the range of signed integers.
     Unsigned(u64),
-    /// Finite.
+    /// A finite number.
     Float(f64),
     Text(Cow<'n, str>),
 }
@@ -24,7 +24,7 @@ pub(super) enum Resolved<'n> {
 /// Why a scalar has no value.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unresolved {
-    #[error("`{0}` is no number of JSON; put it in quotes if it is a text")]
+    #[error("`{0}` is not a JSON number; put it in quotes if it is a text")]
     NotFinite(String),
     #[error("the value is not base64, which the tag `!!binary` needs")]
     Binary,
@@ -68,7 +68,7 @@ impl Scalar {
     pub(super) fn key(&self) -> Option<Cow<'_, str>> {
         match self.resolve() {
             Ok(value) => value.into_key(),
-            // A key is a text in JSON, so these need not be numbers.
+            // A key is a text in JSON, so infinite numbers are allowed as well.
             Err(Unresolved::NotFinite(text)) => {
                 let text = text.to_ascii_lowercase();
                 Some(Cow::Owned(text.trim_start_matches('+').to_owned()))
@@ -168,7 +168,7 @@ fn integer<'n>(text: &str) -> Option<Resolved<'n>> {
         .or_else(|| prefixed("0").map(|digits| (8, digits)))
         .filter(|(_, digits)| !digits.is_empty())
         .unwrap_or((10, digits));
-    // Without this, a second sign is accepted.
+    // Without this check, a second sign would be accepted.
     let is_digits = digits.chars().all(|digit| digit.is_digit(radix));
     let magnitude = u64::from_str_radix(digits, radix);
     let magnitude = magnitude.ok().filter(|_| is_digits)?;

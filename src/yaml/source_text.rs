@@ -9,7 +9,7 @@ use crate::k8s::decode_base64;
 // === impl Node ===
 
 impl Node {
-    /// The source text of a scalar; bytes where it is `!!binary`. `None` for lists and maps.
+    /// The source text of a scalar, decoded if it is `!!binary`. `None` for lists and maps.
     pub(crate) fn text(&self) -> Option<Cow<'_, str>> {
         let Value::Scalar(scalar) = &self.value else {
             return None;
@@ -24,7 +24,7 @@ impl Node {
         Some(Cow::Borrowed(&scalar.text))
     }
 
-    /// What the node is, for messages.
+    /// The type of the node, for messages.
     pub(crate) fn kind(&self) -> &'static str {
         match &self.value {
             Value::Scalar(_) if self.is_null() => "nothing",
@@ -38,7 +38,7 @@ impl Node {
         }
     }
 
-    /// The entry of a map with this key, without a look at merged maps.
+    /// The value of a key in a map, without merged maps.
     pub(crate) fn get(&self, key: &str) -> Option<&Arc<Node>> {
         let Value::Map(entries) = &self.value else {
             return None;
@@ -53,7 +53,7 @@ impl Node {
 // === impl Scalar ===
 
 impl Scalar {
-    /// A flag as YAML 1.1 reads it: the words of 1.2 plain only, the others quoted too.
+    /// A flag as YAML 1.1 reads it. The words of YAML 1.2 must not be in quotes; the others may.
     pub(crate) fn flag(&self) -> Option<bool> {
         Some(match self.text.as_str() {
             "true" | "True" | "TRUE" if self.plain => true,
@@ -64,7 +64,7 @@ impl Scalar {
         })
     }
 
-    /// An integer of 32 bits: decimal, hexadecimal, octal, binary, or a float cut to an integer.
+    /// A 32-bit integer: decimal, hexadecimal, octal, binary, or a float without its fraction.
     pub(crate) fn integer(&self) -> Option<i32> {
         if !self.plain {
             return None;

@@ -1,4 +1,4 @@
-//! Kinds that come and go with their definitions.
+//! Kinds that appear and disappear with their definitions.
 
 use kube::Api;
 use kube::api::DeleteParams;

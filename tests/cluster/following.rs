@@ -1,4 +1,4 @@
-//! Changes of the cluster, and restarts of what it consists of.
+//! Changes of the cluster, and restarts of its components.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn workloads_come_and_go_and_the_exposition_follows() {
         let pods: Api<Pod> = Api::namespaced(client.clone(), "ksm-workloads");
         for replicas in [3, 8, 1] {
             scale(&deployments, "web", replicas).await;
-            // The controllers may have to find their way back after what other tests did.
+            // The controllers may still recover from other tests.
             let mut there = 0;
             for _ in 0..240 {
                 there = pods
@@ -55,7 +55,7 @@ async fn workloads_come_and_go_and_the_exposition_follows() {
             assert_eq!(there, replicas as usize);
             running.agrees(&client).await;
         }
-        // Changes show within a second.
+        // Changes appear within a second.
         let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), "ksm-workloads");
         let mut longest = Duration::ZERO;
         for number in 0..20 {

@@ -1,8 +1,8 @@
-//! Watching a real control plane: what is exposed is what the API says.
+//! Watches a real control plane: the exposition agrees with the API.
 //!
-//! Needs `KUBECONFIG` of a cluster that may be broken, with the controller manager, the scheduler and
-//! pretend nodes, and in `CLUSTER_SH` the path of the script that runs it (`restart-apiserver`,
-//! `restart-etcd`); see docs/explanation/testing.md.
+//! Needs `KUBECONFIG` of a cluster that the tests may break, with the controller manager, the
+//! scheduler and simulated nodes, and in `CLUSTER_SH` the path of the script that controls it
+//! (`restart-apiserver`, `restart-etcd`); see docs/explanation/testing.md.
 
 #![allow(
     clippy::unwrap_used,

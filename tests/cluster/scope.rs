@@ -1,4 +1,4 @@
-//! Namespaces and nodes: together they are the whole.
+//! Namespaces and nodes: all parts together have all objects.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod};
@@ -24,7 +24,8 @@ fn lines(running: &Running, starts: &[&str]) -> Vec<String> {
     lines
 }
 
-/// The same of all parts together, each line as often as it is there.
+/// The sample lines of all parts together. A line that occurs several times is listed several
+/// times.
 fn all_lines(parts: &[Running], starts: &[&str]) -> Vec<String> {
     let mut all: Vec<_> = parts.iter().flat_map(|part| lines(part, starts)).collect();
     all.sort();
@@ -50,7 +51,7 @@ async fn namespaces_and_nodes_divide_the_objects() {
             "spec": { "replicas": 6, "selector": { "matchLabels": { "app": "web" } }, "template": template("web") }
         });
         create(&deployments, deployment).await;
-        // No node will ever have this one.
+        // No node has this name.
         let mut pending = template("pending");
         pending["metadata"]["name"] = json!("pending");
         pending["spec"]["nodeSelector"] = json!({ "no": "such-node" });
@@ -85,7 +86,7 @@ async fn namespaces_and_nodes_divide_the_objects() {
             && all_lines(&parts, &starts) == expected
     };
     until("the parts are the whole", 60, same).await;
-    // It stays so while pods come and go.
+    // This remains true while pods are created and deleted.
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), spaces[0]);
     scale(&deployments, "web", 2).await;
     until("the parts are the whole", 60, same).await;

@@ -1,4 +1,4 @@
-//! Shards of one cluster: together they are the whole.
+//! Shards of one cluster: all shards together have all objects.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::support::{
     until_there,
 };
 
-/// A fresh namespace with as many configmaps, and the root certificate.
+/// Creates a new namespace with this number of configmaps, in addition to the root certificate.
 async fn sixty_config_maps(client: &Client, namespace: &str) -> Api<ConfigMap> {
     fresh_namespace(client, namespace).await;
     let config_maps = Api::namespaced(client.clone(), namespace);
@@ -26,7 +26,7 @@ async fn sixty_config_maps(client: &Client, namespace: &str) -> Api<ConfigMap> {
     config_maps
 }
 
-/// What there is, by name.
+/// The configmaps of the cluster, by name.
 async fn names(config_maps: &Api<ConfigMap>) -> Vec<String> {
     let list = config_maps.list(&ListParams::default()).await.unwrap();
     let names = list.items.into_iter().map(|own| own.metadata.name.unwrap());
@@ -35,7 +35,8 @@ async fn names(config_maps: &Api<ConfigMap>) -> Vec<String> {
     names
 }
 
-/// The configmaps that all parts together expose, by name, each as often as it is there.
+/// The configmaps that all parts together expose, by name. A configmap of several parts is listed
+/// several times.
 fn shown(parts: &[Running], namespace: &str) -> Vec<String> {
     let shown = parts.iter().flat_map(|part| part.config_maps(namespace));
     let mut shown: Vec<_> = shown.collect();
@@ -77,7 +78,7 @@ async fn replicas_of_a_statefulset_share_the_objects() {
                 let name = format!("ksm-{}", parts.len());
                 parts.push(start(metrics.build().unwrap(), client.clone(), |watch| {
                     let watch = watch.shard_of_pod("ksm-shards", name);
-                    // Objects that move are in two shards for that long.
+                    // Objects that move are in two shards for this time.
                     watch.shard_handover(Duration::from_secs(1))
                 }));
             }
@@ -139,7 +140,8 @@ async fn nothing_is_missing_while_shards_are_handed_over() {
                 looks += 1;
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            // Those that are not needed any more are stopped once the others have all.
+            // Replicas that are no longer needed are stopped when the other replicas have all
+            // objects.
             parts.truncate(total as usize);
             let delay = until("settled", 10, || shown(&parts, "ksm-handover") == all).await;
             println!(
@@ -151,8 +153,8 @@ async fn nothing_is_missing_while_shards_are_handed_over() {
     }
 }
 
-/// With `APISERVER_FLAGS=--feature-gates=ShardedListAndWatch=true` the server selects; without, the
-/// result is the same and only the savings are missing.
+/// With `APISERVER_FLAGS=--feature-gates=ShardedListAndWatch=true`, the server selects the objects.
+/// Without it, the result is the same, but the server sends all objects.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: KUBECONFIG and CLUSTER_SH"]
 async fn a_server_that_selects_ranges_sends_each_object_to_one_shard() {

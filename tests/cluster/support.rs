@@ -1,4 +1,4 @@
-//! What the tests do to the cluster, and how they look at what is exposed.
+//! Access to the cluster and to the exposition.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-/// Tests share the cluster and restart it.
+/// Tests share the cluster and restart its components.
 pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 pub(crate) async fn config() -> Config {
@@ -28,7 +28,7 @@ pub(crate) async fn client() -> Client {
     Client::try_from(config().await).unwrap()
 }
 
-/// Runs the script that runs the cluster.
+/// Runs the script that controls the cluster.
 pub(crate) async fn cluster(command: &'static str) {
     let script = std::env::var_os("CLUSTER_SH").expect("CLUSTER_SH is the script of the cluster");
     let done = tokio::task::spawn_blocking(move || {
@@ -88,7 +88,7 @@ impl Running {
         text(&self.metrics)
     }
 
-    /// Waits until the exposition is what the API says.
+    /// Waits until the exposition agrees with the API.
     pub(crate) async fn agrees(&self, client: &Client) {
         let mut expected = String::new();
         for _ in 0..60 {
@@ -133,7 +133,7 @@ pub(crate) fn everything() -> StateMetrics {
 }
 
 fn builder() -> Builder {
-    // Leases change all the time, so no two lists of them agree.
+    // Leases change all the time, so two lists of them differ.
     let resources = BuiltIn::ALL
         .iter()
         .copied()
@@ -143,7 +143,7 @@ fn builder() -> Builder {
         .opt_in_metrics([".*"])
 }
 
-/// What the API says, as it would be exposed.
+/// The objects of the API, as an exposition.
 async fn listed(client: &Client) -> String {
     let metrics = builder().all_fed_by_host().build().unwrap();
     for writer in &mut metrics.feeds() {
@@ -176,7 +176,7 @@ where
     }
 }
 
-/// Repeats a request whose connection was cut: the API server may have just been restarted.
+/// Repeats a request whose connection broke: the API server may have been restarted.
 async fn insist<T>(mut request: impl AsyncFnMut() -> kube::Result<T>) -> kube::Result<T> {
     for _ in 0..50 {
         match request().await {
@@ -189,7 +189,7 @@ async fn insist<T>(mut request: impl AsyncFnMut() -> kube::Result<T>) -> kube::R
     request().await
 }
 
-/// Creates an object as soon as the server takes it, within so many seconds.
+/// Creates an object as soon as the server accepts it, within a number of seconds.
 pub(crate) async fn create_at_last<K>(api: &Api<K>, object: &K, seconds: u64)
 where
     K: Clone + std::fmt::Debug + DeserializeOwned + Serialize,
@@ -202,8 +202,7 @@ where
     }
 }
 
-/// Waits until an object is there, or is not; controllers may take a minute to find their way after
-/// a restart.
+/// Waits until an object exists, or does not exist. After a restart, controllers may take a minute.
 pub(crate) async fn until_there<K>(api: &Api<K>, name: &str, there: bool)
 where
     K: Clone + std::fmt::Debug + DeserializeOwned,
@@ -218,7 +217,8 @@ where
     panic!("{name}: not within two minutes: there is one: {there}");
 }
 
-/// A namespace with nothing but the root certificate that every one gets; what was there before is gone.
+/// Creates a namespace with only the root certificate that every namespace gets. Deletes its former
+/// content.
 pub(crate) async fn fresh_namespace(client: &Client, name: &str) {
     let api: Api<Namespace> = Api::all(client.clone());
     let _ = insist(async || api.delete(name, &DeleteParams::default()).await).await;

@@ -1,4 +1,4 @@
-//! Promises of the API that no test of behaviour would notice.
+//! Promises of the API that no test of behaviour covers.
 
 use std::error::Error;
 
@@ -58,7 +58,7 @@ fn handles_are_cheap_to_share_and_errors_travel() {
     error::<ConfigError>();
 }
 
-/// A host that mounts the service needs a body that is `Send`, and a service that never fails.
+/// A host that serves the service needs a `Send` body, and a service that never fails.
 #[test]
 fn the_service_suits_any_server() {
     fn mountable<S>(_: S)
@@ -77,7 +77,7 @@ fn the_service_suits_any_server() {
     mountable(StateMetrics::builder().build().unwrap().service());
 }
 
-/// A reader of the documentation sees all concerns of the crate on one screen.
+/// A reader of the documentation sees all modules of the crate on one screen.
 #[test]
 fn the_root_has_at_most_twenty_names() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs");

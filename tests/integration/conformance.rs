@@ -1,11 +1,11 @@
-//! The cases of tests/conformance: objects with the samples they must yield, a test per resource.
-//! A resource that the reference lacks has no cases; the tests of its file cover it.
+//! The cases of tests/conformance: objects with their expected samples, a test per resource. A
+//! resource that the reference lacks has no cases; the unit tests of its file cover it.
 //!
-//! The same cases show that families read what they declare (`pruning`), and lend their shapes to
-//! made-up objects (`properties`). What the families are called and what they tell is compared with
-//! the given catalogue and the documents (`catalogue`), what they make of a whole cluster with a
-//! file that is kept (`cluster`), and with the answers to usual questions (`queries`). Times at the ends
-//! of the calendar are replaced in all of them (`times`).
+//! Other modules use the same cases. `pruning` checks that families read what they declare.
+//! `properties` makes random objects of the same shapes. `catalogue` compares names and metadata of
+//! the families with the given catalogue and the documents. `cluster` compares the metrics of a
+//! whole cluster with a golden file, and `queries` with answers to common questions. `times`
+//! replaces all times by those at the ends of the calendar.
 
 mod catalogue;
 #[cfg(feature = "manifests")]
@@ -26,9 +26,10 @@ use kube_state_metrics::registry::Builder;
 use kube_state_metrics::{StateMetrics, families};
 use serde::Deserialize;
 
-/// Cases that keep a result of the reference which exact quantities rule out, with the right one.
+/// Cases whose recorded result is inexact, because the reference rounds quantities, with the exact
+/// result.
 const CORRECTED: &[(&str, &str)] = &[(
-    // 12345678901234567890 thousandfold, cut to 64 bits.
+    // 12345678901234567890 times a thousand, cut to 64 bits.
     "common/quantity-json/6-number",
     r#"kube_resourcequota{namespace="n",resourcequota="q",resource="r",type="hard"} 1.2345678901234567e+19"#,
 )];
@@ -48,7 +49,7 @@ struct Case {
     allow_annotations: Vec<String>,
 }
 
-/// All families of a resource, those included that are off by default.
+/// All families of a resource, including those that are off by default.
 fn builder(resource: &str, case: &Case) -> Builder {
     StateMetrics::builder()
         .resources([resource])
@@ -58,8 +59,8 @@ fn builder(resource: &str, case: &Case) -> Builder {
         .all_fed_by_host()
 }
 
-/// The same with a family of a configuration that reads all of an object: the object is parsed into
-/// a value then, and its type is read from that.
+/// The same with a configured family that reads the whole object. The object is then parsed into a
+/// JSON value, from which its type is read.
 #[cfg(feature = "custom-resources")]
 fn beside_configured(resource: &str, builder: Builder) -> Builder {
     use kube_state_metrics::custom_resources::{Config, KnownKind};
@@ -84,7 +85,7 @@ fn beside_configured(resource: &str, builder: Builder) -> Builder {
         .known_kinds(KnownKind::built_in())
 }
 
-/// The sample lines of a case's object, an error where it has none; `metrics` are empty after.
+/// The sample lines of a case's object, or an error. Removes the object from `metrics` afterwards.
 fn lines(metrics: &StateMetrics, case: &Case) -> Result<Vec<String>, String> {
     let object = case.object.get().as_bytes();
     let mut writers = metrics.feeds();
@@ -123,7 +124,7 @@ fn cases(resource: &str) -> Vec<Case> {
     cases
 }
 
-/// What differs between the expected and the actual samples of a case, compared as sets.
+/// The differences between the expected and the actual samples of a case, compared as sets.
 fn difference(resource: &str, case: &Case) -> Option<String> {
     let alone = builder(resource, case);
     #[cfg(feature = "custom-resources")]
@@ -185,7 +186,7 @@ fn run(resource: &str) {
     );
 }
 
-/// A module per resource, so that its name selects all its tests.
+/// A module per resource, so that the name of the resource selects all its tests.
 macro_rules! resources {
     ($($name:ident)*) => {
         $(

@@ -1,4 +1,4 @@
-//! Runs the examples of the repository; the watching ones use the API server in this process.
+//! Runs the examples of the repository. Those that watch use the API server of this process.
 
 #[allow(dead_code, reason = "only `cargo run` calls `main`")]
 #[path = "../../examples/custom_family.rs"]
@@ -64,7 +64,7 @@ fn server() -> ApiServer {
     server
 }
 
-/// What a router answers.
+/// The response of a router.
 async fn get(app: &Router, path: &str) -> (StatusCode, String) {
     let request = Request::get(path).body(Body::empty()).unwrap();
     let answer = app.clone().oneshot(request).await.unwrap();
@@ -200,7 +200,7 @@ async fn the_operator_exposes_its_kinds_from_one_watch_each() {
     server.delete("websites", "shop", "cart");
     eventually("it is gone", || !text().contains("website_replicas{")).await;
 
-    // The proof: per kind one list and one watch, for the controller and the metrics together.
+    // One list and one watch per kind feed both the controller and the metrics.
     assert_eq!(
         server.counts("websites"),
         (1, 0, 1),
@@ -220,7 +220,7 @@ async fn the_operator_exposes_its_kinds_from_one_watch_each() {
         ),
         (1, 1)
     );
-    // What nobody else watches, the crate does, with a streaming list.
+    // The crate watches the other resources, with a streaming list.
     assert_eq!(server.counts("pods"), (0, 1, 0));
     assert!(text().contains("kube_pod_status_phase{namespace=\"shop\",pod=\"cart-1\""));
     let source = |name: &str| {
@@ -337,7 +337,7 @@ fn custom_family_writes_its_families_beside_the_built_in_ones() {
 
 #[test]
 fn unit_test_families_are_valid() {
-    // The tests of the example itself run with this binary as well.
+    // Runs the tests of the example as well.
     assert_valid(unit_test_families::backups());
 }
 

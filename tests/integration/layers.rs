@@ -2,9 +2,9 @@
 //! circle.
 //!
 //! The sources are parsed, not searched: an import is a path in a `use`, a type, an expression or a
-//! macro that leads to an item of another file. Re-exports are followed to the file that defines
-//! the item. Code that only tests have is left out. Calls of methods are not seen, but the types
-//! they are called on mostly are.
+//! macro that refers to an item of another file. Re-exports are followed to the file that defines
+//! the item. Code for tests is left out. Method calls are not recognized, but usually the type of
+//! the receiver is imported.
 
 mod circles;
 mod imports;
@@ -23,12 +23,12 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The folders of the packages; empty for the one at the root.
+/// The folders of the packages; empty for the package at the root.
 fn packages() -> Vec<PathBuf> {
     let mut packages = vec![PathBuf::new(), PathBuf::from("exporter")];
     let crates = fs::read_dir(root().join("crates")).into_iter().flatten();
     packages.extend(crates.map(|entry| Path::new("crates").join(entry.unwrap().file_name())));
-    // The published package of the library comes without the others.
+    // The published package of the library does not contain the others.
     packages.retain(|package| root().join(package).join("src").is_dir());
     packages
 }
@@ -51,8 +51,8 @@ fn files(package: &Path) -> Files {
     files
 }
 
-/// The layers of a package from the ground floor up, from the block of DESIGN.md that is marked
-/// `layers`, or `layers` and the folder of the package.
+/// The layers of a package from the lowest up, from the block of DESIGN.md that is marked `layers`,
+/// or `layers` and the folder of the package.
 fn layers(package: &Path) -> Option<Vec<String>> {
     let design = include_str!("../../DESIGN.md");
     let mark = format!("```layers {}", package.display());
@@ -94,7 +94,7 @@ fn the_layers_of_the_packages_are_in_the_design() {
     assert_eq!(layers(Path::new("crates/unknown")), None);
 }
 
-/// What is wrong with small crates: a file per line that starts with `--`, the root first.
+/// The problems of small crates, given as one file per line that starts with `--`, the root first.
 fn planted(layers: &[&str], text: &str) -> Vec<String> {
     let parts = text
         .split("--")

@@ -1,9 +1,9 @@
 //! The integration tests of the library, in one binary, so that dependencies are linked once.
 //!
-//! A module needs the features named in front of it. `support` holds the API server, the strict
-//! parser of expositions and the golden files, which several modules use. Two binaries stand beside
-//! this one: `footprint` counts all allocations of its process, so no other test may run in it, and
-//! `cluster` breaks the real cluster that it is given, so nothing else starts it.
+//! A module needs the features in the attribute before it. `support` has code that several modules
+//! share: the API server, the strict parser of expositions, golden files. Two other binaries exist:
+//! `footprint` counts all allocations of its process, so no other test may run in it; `cluster`
+//! breaks the cluster that it gets, so it only runs on request.
 
 #![allow(
     clippy::unwrap_used,

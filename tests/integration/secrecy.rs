@@ -1,4 +1,4 @@
-//! What secrets and config maps contain leaves no trace: not in memory, in logs or in errors.
+//! The content of secrets and config maps leaves no trace: not in memory, in logs or in errors.
 //!
 //! The tests start this binary again as a child process. The allocator of the child clears the memory
 //! that it frees. The child feeds objects that contain a marker, drops the inputs, and then searches
@@ -43,14 +43,14 @@ static CLEARS: AtomicBool = AtomicBool::new(false);
 // SAFETY: all memory comes from and goes back to the system's allocator, with the layout given.
 unsafe impl GlobalAlloc for Clearing {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller keeps the promises of `alloc`.
+        // SAFETY: the caller fulfils the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     // Not `realloc`: the default calls the two others, so that the old memory is cleared.
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller gives up memory of this size that it got from `alloc`.
+        // SAFETY: the caller returns memory of this size that it got from `alloc`.
         unsafe {
             if CLEARS.load(Ordering::Relaxed) {
                 pointer.write_bytes(0, layout.size());
@@ -62,16 +62,16 @@ unsafe impl GlobalAlloc for Clearing {
     }
 }
 
-/// What a watched process does with the marker.
+/// What a child process does with the marker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Scenario {
-    /// Nothing but to feed it.
+    /// Feeds it, and nothing else.
     Feed,
-    /// It keeps an object of the API's own type.
+    /// Keeps an object of the API's type.
     KeepObject,
-    /// It keeps the text of an object.
+    /// Keeps the text of an object.
     KeepText,
-    /// It logs an error of the decoder underneath, which quotes values.
+    /// Logs an error of the underlying decoder, which quotes values.
     Log,
 }
 
@@ -95,7 +95,7 @@ fn contents_that_are_kept_or_logged_are_found() {
     assert_eq!(marks(&said(&watched(Scenario::Log))), [Form::Plain]);
 }
 
-/// Runs the process to be watched, which reads secrets from its standard input, too.
+/// Runs the child process, which also reads secrets from its standard input.
 fn watched(scenario: Scenario) -> Output {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
@@ -122,7 +122,7 @@ fn watched(scenario: Scenario) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// All that a process has said.
+/// All output of a process.
 fn said(output: &Output) -> String {
     let text = [output.stdout.as_slice(), &output.stderr].concat();
     String::from_utf8_lossy(&text).into_owned()
@@ -179,11 +179,11 @@ struct Kept {
     writers: Vec<Vec<Box<dyn ObjectWriter>>>,
     feeds: Vec<kube_state_metrics::source::manifests::ManifestFeed>,
     expositions: Vec<Vec<u8>>,
-    /// Errors in every form in which they can be written, each of which may be a line of a log.
+    /// Errors in all forms in which a log can have them.
     log: BTreeSet<String>,
 }
 
-/// Several ways to look at secrets and config maps, which the host or manifests feed.
+/// Several ways to feed secrets and config maps: by the host or by manifests.
 fn registrations(by_host: bool) -> [StateMetrics; 3] {
     fn curious<K: CollectedResource>(collector: Collector<K>) -> Collector<K> {
         let curious = Family::gauge("curious", "Nothing, but it may read all of an object.");
@@ -237,7 +237,7 @@ fn feed_objects(kept: &mut Kept) {
     }
 }
 
-/// Feeds an object that the API's own type has decoded.
+/// Feeds an object that the API's type has decoded.
 fn typed<K: CollectedResource>(metrics: &StateMetrics, bytes: &[u8]) {
     if let Ok(object) = serde_json::from_slice::<K>(bytes) {
         let mut writer = metrics.feed::<K>().unwrap();
@@ -284,7 +284,7 @@ fn look(metrics: &StateMetrics, kept: &mut Kept) {
     kept.log.insert(format!("{metrics:?} {stats:?}"));
 }
 
-/// Writes an error as logs do: for people, with its sources, and for developers.
+/// Writes an error as logs do: its message with its sources, and its `Debug` form.
 fn note(log: &mut BTreeSet<String>, error: &(dyn Error + 'static)) {
     log.insert(format!("{error} ({error:?})"));
     if let Some(source) = error.source() {
@@ -309,13 +309,14 @@ fn stray(scenario: Scenario) -> Box<dyn std::any::Any> {
     stray
 }
 
-/// Overwrites an input, which its owner would do or not; it is not this crate's to keep or forget.
+/// Overwrites an input. Its owner decides whether to do that; this crate must not keep it in any
+/// case.
 fn wipe(bytes: &mut [u8]) {
     bytes.fill(0);
     black_box(bytes);
 }
 
-/// A directory that goes when it is dropped.
+/// A directory that is deleted when it is dropped.
 struct Directory(PathBuf);
 
 impl Directory {

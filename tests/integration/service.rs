@@ -1,4 +1,4 @@
-//! The HTTP cases of tests/conformance/process that concern `/metrics`, and what goes beyond them.
+//! The HTTP cases of tests/conformance/process that concern `/metrics`, and further cases.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -17,18 +17,18 @@ use kube_state_metrics::{BuiltIn, StateMetrics};
 use serde::Deserialize;
 use serde_json::json;
 
-/// Cases that we answer differently on purpose, and how: the content type and encoding instead.
-/// All follow policy 12, "HTTP follows RFC 9110 where the reference does not".
+/// Cases with a different response on purpose, and the content type and encoding of this crate.
+/// Reason, policy 12: "HTTP follows RFC 9110 where the reference does not".
 const DIFFERENT: &[(&str, &str, &str)] = &[
-    // Protobuf is not offered, so the next best quality decides.
+    // Protobuf is not supported, so the next best quality decides.
     ("019", "openmetrics 1.0.0", ""),
-    // A media range takes what it covers.
+    // A media range matches all types that it covers.
     ("027", "openmetrics 0.0.1", ""),
     // A value may be a quoted string.
     ("034", "openmetrics 1.0.0", ""),
-    // Media types have no letter case.
+    // Media types are case-insensitive.
     ("035", "openmetrics 0.0.1", ""),
-    // Every client that accepts gzip gets it, also by `*`; codings ignore letter case.
+    // Every client that accepts gzip gets it, also by `*`; codings are case-insensitive.
     ("157", "text", "gzip"),
     ("160", "text", "gzip"),
 ];
@@ -90,7 +90,7 @@ fn bytes(response: Response<Body>) -> Vec<u8> {
                 bytes.extend_from_slice(&frame.unwrap().into_data().unwrap());
             }
             Poll::Ready(None) => return bytes,
-            // It gives others a turn and asks to be polled again.
+            // Yields to others, and asks to be polled again.
             Poll::Pending => {}
         }
     }

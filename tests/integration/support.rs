@@ -1,4 +1,5 @@
-//! What several test modules share: an API server in this process, a parser, golden files, waiting.
+//! Code that several test modules share: an API server in this process, a parser, golden files,
+//! waiting.
 
 #![cfg_attr(
     not(all(feature = "gzip", feature = "manifests", feature = "watch")),
@@ -18,12 +19,12 @@ pub(crate) use apiserver::{ApiServer, Fault, On};
 use std::future::Future;
 use std::time::Duration;
 
-/// Waits until something holds, in the clock of the test; fails after ten minutes of it.
+/// Waits until a condition holds, on the clock of the test. Fails after ten minutes.
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     within(what, Duration::from_secs(600), &mut holds).await;
 }
 
-/// Waits until something holds, for so long.
+/// Waits until a condition holds, up to a time limit.
 pub(crate) async fn within(what: &str, time: Duration, mut holds: impl FnMut() -> bool) {
     let end = tokio::time::Instant::now() + time;
     let mut pause = Duration::from_millis(5);
@@ -34,7 +35,7 @@ pub(crate) async fn within(what: &str, time: Duration, mut holds: impl FnMut() -
     }
 }
 
-/// Lets the clock of the test run.
+/// Lets the clock of the test advance.
 pub(crate) async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
 }
@@ -48,7 +49,7 @@ pub(crate) fn background(future: impl Future<Output = ()> + Send + 'static) -> B
 pub(crate) struct Background(tokio::task::JoinHandle<()>);
 
 impl Background {
-    /// Whether the task goes on.
+    /// Whether the task still runs.
     pub(crate) fn is_running(&self) -> bool {
         !self.0.is_finished()
     }

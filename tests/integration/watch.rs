@@ -1,4 +1,4 @@
-//! Watching, against a server that misbehaves on demand. Clocks are virtual: nothing here waits.
+//! Watches of a server with faults on demand. Clocks are virtual, so no test waits.
 
 mod chaos;
 #[cfg(feature = "custom-resources")]
@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 use crate::support::{ApiServer, Background, background, eventually};
 
-/// Watches of a server, running.
+/// Running watches of a server.
 struct Running {
     server: ApiServer,
     metrics: StateMetrics,
@@ -50,7 +50,7 @@ fn namespace(name: &str) -> Value {
     json!({ "metadata": { "name": name }, "status": { "phase": "Active" } })
 }
 
-/// Families of the test's own, so that pods and their nodes can be seen.
+/// Families of the test that show pods with their nodes.
 fn pods() -> Collector<Pod> {
     let on = Family::gauge("pod_on", "Node of the pod.").labels(["node"]);
     Collector::new().family(on.generate(|pod: &Pod, s| {
@@ -100,7 +100,7 @@ fn start(
     }
 }
 
-/// Starts to watch configmaps and namespaces and waits until all is known.
+/// Starts to watch configmaps and namespaces, and waits until all are synced.
 async fn synced(
     server: &ApiServer,
     configure: impl FnOnce(WatchBuilder) -> WatchBuilder,
@@ -117,12 +117,12 @@ fn text(metrics: &StateMetrics) -> String {
         .to_string()
 }
 
-/// What the exposition of configmaps and namespaces must be.
+/// The expected exposition of configmaps and namespaces.
 fn expected(server: &ApiServer) -> String {
     let metrics = two_resources().all_fed_by_host().build().unwrap();
     for writer in &mut metrics.feeds() {
         for object in server.objects(writer.resource().plural()) {
-            // What does not decode has no samples here either.
+            // An object that does not decode has no samples here either.
             let _ = writer.apply_json(object.to_string().as_bytes());
         }
     }
@@ -140,7 +140,7 @@ impl Running {
         text(&self.metrics)
     }
 
-    /// Waits until what is exposed is what the server has, and everything is synced.
+    /// Waits until the exposition agrees with the server, and everything is synced.
     async fn agrees(&self) {
         let holds = || {
             self.text() == expected(&self.server)
@@ -159,7 +159,7 @@ impl Running {
         resources.find(|own| own.resource == resource).unwrap()
     }
 
-    /// The value of a metric of the watching; `labels` as in the text format, sorted.
+    /// The value of a metric of the watches; `labels` as in the text format, sorted.
     fn metric(&self, series: &str) -> Option<f64> {
         let text = prometheus::TextEncoder::new()
             .encode_to_string(&self.registry.gather())

@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::routing::get;
 use bounded_http::{CloseReason, Listener, Observer, Server};
 
-/// What the server does, as a metrics registry would hold it.
+/// The counts of the server, as a metrics registry would hold them.
 #[derive(Default)]
 struct Counts {
     open: AtomicI64,

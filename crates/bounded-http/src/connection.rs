@@ -39,7 +39,7 @@ const UNSENT: u32 = 128 * 1024;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// What the connections of a server share.
+/// State that the connections of a server share.
 pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) observer: Arc<dyn Observer>,

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 
-/// What the server reported.
+/// The events of the server.
 struct Recorder {
     open: Arc<AtomicI64>,
     closed: mpsc::UnboundedSender<CloseReason>,

@@ -28,7 +28,7 @@ pub enum IdentityError {
     KeyKind {
         /// The subject of the certificate.
         subject: String,
-        /// What is wrong with the key.
+        /// The problem of the key.
         problem: String,
     },
     /// The key belongs to another certificate.

@@ -23,7 +23,7 @@ pub struct ServerVerifier {
 }
 
 /// Accepts the servers that another verifier accepts, such as that of the system's authorities, and
-/// says why it refuses others.
+/// explains why it refuses others.
 #[derive(Debug)]
 pub struct ExplainedVerifier {
     inner: Arc<dyn ServerCertVerifier>,

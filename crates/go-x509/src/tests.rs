@@ -180,7 +180,7 @@ fn an_authority_that_serves_itself_is_accepted() {
     );
     let impostor = Pair::new("own", Is::Authority);
     assert_ne!(server(&own.der, &impostor.der, "api.test"), "");
-    // It is an authority all the same.
+    // It is an authority in any case.
     let signed = own.issue(params("signed", Is::Leaf, YEARS));
     assert_eq!(server(&own.der, &signed.der, "api.test"), "");
 }
@@ -261,7 +261,7 @@ fn clients_of_version_1_are_accepted_if_an_authority_signed_them() {
     let root = Pair::new("root", Is::Authority);
     let leaf = |years| root.issue(params("v1", Is::Leaf, years));
     assert_eq!(client(&root.der, &leaf(YEARS).as_version_1(&root)), "");
-    // So is one whose authority has version 1 as well, which cannot say that it is one.
+    // The same holds if the authority has version 1 as well, which cannot declare that it is one.
     let old_root = root.as_version_1(&root);
     assert_eq!(client(&old_root, &leaf(YEARS).as_version_1(&root)), "");
     assert_eq!(client(&old_root, &leaf(YEARS).der), "");
@@ -295,7 +295,7 @@ fn clients_of_version_1_are_accepted_if_an_authority_signed_them() {
         .issue(params("v1", Is::Leaf, YEARS))
         .as_version_1(&expired);
     refuses(&client(&expired.der, &of_expired), &["has expired"]);
-    // A certificate that is no authority signs nothing.
+    // A certificate that is not an authority cannot sign others.
     let no_root = Pair::new("root", Is::Leaf);
     let of_leaf = no_root
         .issue(params("v1", Is::Leaf, YEARS))

@@ -1,4 +1,4 @@
-//! The sections of the file, as they are written.
+//! The sections of the file, as types of serde.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A file from the outside: what it says, its reload, its layer and its connections.
+//! Tests of a file through the public interface: content, reload, layer and connections.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::fs;
@@ -19,7 +19,7 @@ use tower::{Layer, ServiceExt, service_fn};
 /// A directory that is removed when dropped.
 struct Directory(PathBuf);
 
-/// What was reported, as text.
+/// The events of a file, as text.
 #[derive(Clone, Default)]
 struct Recorder(Arc<Mutex<Vec<String>>>);
 
@@ -243,7 +243,7 @@ async fn an_empty_file_leaves_requests_as_they_are() {
     assert!(response.headers().is_empty());
 }
 
-/// Connects a client and accepts it as a configuration says.
+/// Connects a client, and accepts it with a configuration.
 async fn accept(
     config: Arc<WebConfig>,
 ) -> (

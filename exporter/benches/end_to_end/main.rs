@@ -1,4 +1,4 @@
-//! The exporter from end to end, beside a stand-in for exporters of the usual design.
+//! The exporter from end to end, compared with a stand-in for exporters of the usual design.
 //!
 //! ```console
 //! $ cargo bench -p kube-state-metrics-exporter --bench end_to_end -- 1000 10000

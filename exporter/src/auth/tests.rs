@@ -145,7 +145,7 @@ fn a_verdict_holds_for_the_grace_while_the_api_server_does_not_answer() {
         tokio::time::advance(Duration::from_secs(240)).await;
         assert_eq!(check(&filter, "right").await, Err(Refusal::Unavailable));
 
-        // A negative verdict ends the grace.
+        // A negative result ends the grace.
         *server.lock() = Some(true);
         assert_eq!(check(&filter, "right").await, Ok(()));
         tokio::time::advance(TOKEN_VALID).await;

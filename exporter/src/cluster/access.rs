@@ -44,8 +44,8 @@ pub(crate) enum ClusterError {
     Client(String),
 }
 
-/// Where the address of the API server and the credentials are read from. If neither is set, they
-/// are those that a pod has.
+/// The sources of the address of the API server and of the credentials. If neither is set, those of
+/// the pod are used.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Access {
     /// If these are several files, the first one that sets a value takes precedence, as for kubectl.
@@ -57,7 +57,7 @@ pub(super) struct Access {
 pub(super) struct Connection {
     pub(super) config: Config,
     pub(super) proxy: Option<Proxy>,
-    /// Where the certificate authorities are from, for errors.
+    /// The source of the certificate authorities, for errors.
     pub(super) authority: String,
     /// The kubeconfig has credentials that are not sent, since the server's URL is not HTTPS.
     pub(super) withholds_credentials: bool,
@@ -226,7 +226,7 @@ impl Access {
     }
 }
 
-/// Where the certificate authorities of a cluster are from; `None` if it has none. Inline data take
+/// The source of a cluster's certificate authorities; `None` if it has none. Inline data take
 /// precedence over the file.
 fn authority_of(cluster: &Cluster, kubeconfig: &str) -> Option<String> {
     let is_set = |text: &&String| !text.is_empty();
@@ -241,8 +241,8 @@ fn proxy_of(cluster: &Cluster) -> Option<Result<Proxy, InvalidProxy>> {
     Some(Proxy::parse(url, "proxy-url"))
 }
 
-/// Removes what proves an identity; returns whether there was anything. Impersonation stays, since it
-/// proves nothing.
+/// Removes the credentials, and returns whether there were any. Impersonation is not a credential,
+/// so it stays.
 fn forget_credentials(user: &mut AuthInfo) -> bool {
     let impersonation = AuthInfo {
         impersonate: user.impersonate.take(),

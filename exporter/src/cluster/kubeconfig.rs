@@ -65,7 +65,7 @@ impl From<KubeconfigError> for InvalidKubeconfig {
     }
 }
 
-/// What is wrong, in words that depend on the kind of the error and the expected type only.
+/// The problem in words that depend only on the kind of the error and the expected type.
 fn reason(error: &serde_saphyr::Error) -> String {
     use serde_saphyr::Error;
     match error.without_snippet() {

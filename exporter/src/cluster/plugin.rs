@@ -8,7 +8,7 @@ use kube::config::{ExecConfig, ExecInteractiveMode};
 use serde::Deserialize;
 use serde_json::json;
 
-/// What a plugin printed, as far as it is about a certificate.
+/// The part of a plugin's output that concerns a certificate.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PluginCertificate {
@@ -60,7 +60,7 @@ impl PluginCertificate {
             let (cmd, out) = (name.clone(), Box::new(out));
             return Err(AuthError::AuthExecRun { cmd, out });
         }
-        // What it printed may be secret, and serde's errors do not quote it.
+        // The output may be secret; errors of serde do not quote it.
         let printed: ExecCredential = serde_json::from_slice(&out.stdout).map_err(|error| {
             AuthError::AuthExec(format!(
                 "the credential plugin {name} printed neither a token nor a certificate and key: {error}"

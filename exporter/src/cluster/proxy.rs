@@ -23,7 +23,7 @@ pub(super) struct Proxy {
     name: String,
 }
 
-/// What a proxy speaks, with the credentials for it.
+/// The protocol of a proxy, with the credentials for it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Protocol {
     /// `CONNECT` for an HTTPS server, forwarded requests for an HTTP server.

@@ -45,7 +45,7 @@ struct Schedule {
 /// Creates a client whose credentials are renewed for as long as it lives; returns it with the URL of
 /// its server.
 pub(super) async fn client(access: Access) -> Result<(Client, String), ClusterError> {
-    // Before the files are read, so that no later change is missed.
+    // The watcher starts before the files are read, so that no later change is missed.
     let file_watcher = FileWatcher::new(access.files());
     let connection = access.connection().await?;
     let config = &connection.config;
@@ -99,7 +99,7 @@ impl Renewal {
         loop {
             let due = self.schedule.due(self.valid_for());
             tokio::select! {
-                // A plugin may write to a watched file: the interval keeps that from spinning.
+                // A plugin may write to a watched file; the interval prevents a busy loop.
                 () = self.file_watcher.changed() => {
                     sleep_until(self.schedule.earliest(FILE_CHANGE_INTERVAL)).await;
                 }
@@ -146,7 +146,9 @@ impl Renewal {
                 tracing::info!("the credentials for the API server were read again");
             }
             Err(error) if !failed_before => {
-                tracing::warn!("the credentials in use stay, new ones cannot be had: {error}");
+                tracing::warn!(
+                    "cannot renew the credentials for the API server, so those in use stay: {error}"
+                );
             }
             Err(_) => {}
         }
@@ -204,7 +206,7 @@ mod tests {
         assert_eq!(schedule.due(None), None, "it does not expire");
         assert_eq!(schedule.due(Some(60 * MINUTE)), Some(start + 59 * MINUTE));
         assert_eq!(schedule.due(Some(MINUTE / 2)), Some(start));
-        // One that lives for less than that is not renewed all the time.
+        // A certificate with a shorter life is not renewed all the time.
         schedule.record(true);
         advance(Duration::from_secs(1)).await;
         assert_eq!(schedule.due(Some(MINUTE / 2)), Some(start + RETRY_INTERVAL));

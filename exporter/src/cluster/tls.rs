@@ -1,4 +1,5 @@
-//! TLS with the API server: whom the exporter trusts, and the certificate it presents.
+//! TLS with the API server: the authorities that the exporter trusts, and the certificate that it
+//! presents.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use super::access::ClusterError;
 
 /// A certificate and its key as PEM.
 pub(super) struct Identity {
-    /// Where they are from, for errors.
+    /// The source of both, for errors.
     pub(super) origin: String,
     pub(super) certificate: Vec<u8>,
     pub(super) key: Vec<u8>,

@@ -92,7 +92,7 @@ fn client(connection: Connection) -> Result<Client, ClusterError> {
         .option_layer(authorization)
         .layer(config.extra_headers_layer().map_err(ClusterError::client)?)
         .map_request(move |mut request: Request<Body>| {
-            // Without headers, which have the credentials.
+            // The headers are not logged, because they contain credentials.
             tracing::debug!("requesting {} {}", request.method(), request.uri());
             if let Some(value) = &proxy_authorization {
                 let headers = request.headers_mut();

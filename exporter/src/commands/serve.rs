@@ -134,8 +134,8 @@ impl Program {
         })
     }
 
-    /// Says what is read, what is off, and in a last line what is served and where. For a cluster, a line
-    /// before that one says where it listens, since the cluster has to answer first.
+    /// Logs what is read, what is off, and in the last line what is served at which address. A
+    /// cluster has to answer before that, so a line before the last one has the address.
     fn announce(&mut self) {
         let place = self.place();
         let instance = self.app.instance();
@@ -206,7 +206,7 @@ impl Program {
             let before = self.app.instance();
             let mut instance =
                 Instance::start(options.metrics.clone(), options.source.clone()).await?;
-            // The old instance serves until there is no gap, however long that takes.
+            // The old instance serves until the new one has no gap, without a time limit.
             wait_for_coverage(&before, &instance).await;
             instance.take_over(&before);
             Arc::new(instance)

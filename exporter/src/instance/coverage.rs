@@ -1,4 +1,4 @@
-//! Which objects an instance serves completely, and which are missing.
+//! The objects that an instance serves completely, and those that are missing.
 
 use std::fmt;
 

@@ -23,7 +23,7 @@ pub(super) struct RunningSource {
     parts: SourceParts,
 }
 
-/// What the exporter serves about a source, besides its health.
+/// Properties of a source that the exporter serves, in addition to its health.
 #[derive(Debug)]
 pub(super) struct SourceParts {
     /// Such as `manifests` or `watching https://…`.

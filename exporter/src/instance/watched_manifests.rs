@@ -44,7 +44,7 @@ pub(super) async fn start(
     let registry = Registry::new();
     let mut recorder = ReadingRecorder::new(metrics, &registry)?;
     let skipped = recorder.problems.clone();
-    // Before the first reading, so that no later change is missed.
+    // The watcher starts before the first reading, so that no later change is missed.
     let file_watcher = FileWatcher::new(paths.clone());
     let feed = ManifestSource::new(paths).open(metrics);
     let health = feed.health();

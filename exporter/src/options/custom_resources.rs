@@ -22,7 +22,7 @@ pub(crate) struct CustomResources {
 /// A configuration whose families have no errors.
 #[derive(Clone, Debug)]
 pub(crate) struct Configured {
-    /// The flag, the key or the file that it is from.
+    /// The flag or key of the configuration.
     from: String,
     text: String,
     pub(crate) config: Config,
@@ -49,7 +49,7 @@ impl CustomResources {
         if let Some((inline_from, text)) = inline {
             if let Some((path_from, _)) = path {
                 reader.warnings.push(format!(
-                    "{path_from} has no effect: {inline_from} wins; remove one of the two"
+                    "{path_from} has no effect: {inline_from} takes precedence; remove one of the two"
                 ));
             }
             return Self {
@@ -128,7 +128,7 @@ impl Configured {
         }
     }
 
-    /// Where the configuration is from, for messages.
+    /// The source of the configuration, for messages.
     pub(super) fn from(&self) -> &str {
         &self.from
     }
@@ -156,11 +156,11 @@ impl ConfigSource {
                         .push(format!("{from}: cannot read {shown}: {error}"));
                 } else if may_be_missing {
                     reader.warnings.push(format!(
-                        "{from}: {shown} is not there; its metrics show once it is"
+                        "{from}: {shown} does not exist; its metrics appear once it exists"
                     ));
                 } else {
                     reader.problems.push(format!(
-                        "{from}: {shown} is not there; create it, or give \
+                        "{from}: {shown} does not exist; create it, or give \
                          --continue-without-custom-resource-state-config-file"
                     ));
                 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The token of a pod that has a service account.
 const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
-/// What the process knows of its surroundings.
+/// The environment of the process, as far as the default depends on it.
 #[derive(Clone, Debug, Default)]
 struct Environment {
     /// A service account is mounted, and the environment has the address of the API server.

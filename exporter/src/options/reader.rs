@@ -126,7 +126,7 @@ impl<'a> Reader<'a> {
         self.flags.value(row)
     }
 
-    /// Where the value of an option is from: the key in the options file, or the flag.
+    /// The source of an option's value: the key in the options file, or the flag.
     pub(super) fn source(&self, row: &Row) -> String {
         let is_in_file =
             self.texts_in_file(row).next().is_some() || self.list_in_file(row).is_some();

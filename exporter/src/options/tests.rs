@@ -91,8 +91,8 @@ fn the_file_wins_and_what_it_does_not_say_is_the_flag_s() {
         warnings,
         [
             "the key `custom_resource_config_file` is old; use `custom_resource_state_config_file`",
-            "o.yaml: `custom_resource_state_config_file`: /none/old.yaml is not there; its metrics show \
-             once it is",
+            "o.yaml: `custom_resource_state_config_file`: /none/old.yaml does not exist; its metrics appear \
+             once it exists",
             "o.yaml: there is no option `new`; the key is ignored",
         ]
     );
@@ -506,8 +506,8 @@ fn a_configuration_of_custom_resources_is_read_with_the_options() {
     assert_eq!(
         warnings,
         [
-            "--custom-resource-state-config-file has no effect: --custom-resource-state-config wins; \
-             remove one of the two",
+            "--custom-resource-state-config-file has no effect: --custom-resource-state-config takes \
+             precedence; remove one of the two",
             "--custom-resource-state-config: line 1: spec.resources[0].extra: unknown key; it is \
              ignored (resource acme.dev/v1 Widget)",
         ]
@@ -540,7 +540,7 @@ fn all_that_is_wrong_with_a_configuration_of_custom_resources_is_told_with_the_r
     assert!(
         message.starts_with("2 problems with the options:")
             && message.contains(
-                "--custom-resource-state-config-file: /none/crs.yaml is not there; create it, or give \
+                "--custom-resource-state-config-file: /none/crs.yaml does not exist; create it, or give \
                  --continue-without-custom-resource-state-config-file"
             ),
         "{message}"

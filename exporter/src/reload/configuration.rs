@@ -68,7 +68,8 @@ impl Configuration {
                     watched.extend(error.named.iter().cloned());
                 }
                 _ => {
-                    // Only here, or a configuration that is read again would repeat its warnings.
+                    // Warnings are logged only here; otherwise, a configuration that is read again
+                    // would repeat them.
                     for warning in warnings {
                         tracing::warn!("{warning}");
                     }
@@ -166,7 +167,7 @@ impl Configuration {
         for (path, kind, content) in self.config_files() {
             match content {
                 Some(content) => telemetry.config_loaded(path, kind, content),
-                // Only possible with --continue-without-config, so this is not a failure.
+                // This is possible only with --continue-without-config, so it is not a failure.
                 None if !path.exists() => telemetry.config_absent(path, kind),
                 None => telemetry.config_failed(path, kind),
             }

@@ -53,7 +53,7 @@ impl ReloadObserver for LogReloads {
     }
 
     fn reload_failed(&self, error: &WebConfigError) {
-        tracing::error!("--tls-config {error}; what was read before stays in use");
+        tracing::error!("--tls-config {error}; the previous content stays in use");
     }
 
     fn tls_section_is_empty(&self, path: &Path) {

@@ -1,4 +1,4 @@
-//! A stand-in for an API server: it reviews tokens, has a few objects, and remembers what it was asked.
+//! A stand-in for an API server: it reviews tokens, has a few objects, and records the requests.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -29,7 +29,7 @@ pub struct Asked {
     pub user_agent: Option<String>,
     /// The client's certificate.
     pub certificate: Option<Vec<u8>>,
-    /// Whether it got an answer other than 401.
+    /// Whether the response was another one than 401.
     pub accepted: bool,
 }
 
@@ -37,19 +37,19 @@ pub struct Asked {
 struct State {
     url: String,
     requests: Mutex<Vec<Asked>>,
-    /// Resources that are answered with 403.
+    /// Resources for which the response is 403.
     forbidden: &'static [&'static str],
-    /// Resources that are answered with 403 from some time on.
+    /// Resources for which the response is 403 from a certain time on.
     revoked: Mutex<Vec<String>>,
-    /// Resources that get no answer.
+    /// Resources without a response.
     hanging: Mutex<Vec<String>>,
     /// Streaming lists lack the bookmark that ends them.
     endless: AtomicBool,
-    /// Resources that are answered with 500.
+    /// Resources for which the response is 500.
     broken: Mutex<Vec<String>>,
-    /// The token asked for, where one is.
+    /// The token that a request needs, if it needs one.
     token: Mutex<Option<String>>,
-    /// What it gives as a provider of identities, where it is one.
+    /// The token that it issues, if it is an identity provider.
     id_token: Mutex<Option<String>>,
     /// The URL of the server that requests are redirected to.
     redirect: Mutex<Option<String>>,
@@ -61,14 +61,14 @@ struct State {
 
 #[derive(Default)]
 struct Objects {
-    /// By plural name, in order of their names.
+    /// By plural name, in ascending order of their names.
     now: BTreeMap<String, BTreeMap<String, Value>>,
     /// Events with the plural names of their objects.
     events: Vec<(String, Value)>,
 }
 
 impl Api {
-    /// Answers `403` for the resources named `forbidden`.
+    /// Responds with 403 for the resources whose names are in `forbidden`.
     pub fn start(forbidden: &'static [&'static str]) -> Self {
         Self::with(State {
             forbidden,
@@ -76,7 +76,7 @@ impl Api {
         })
     }
 
-    /// Speaks TLS by an authority that its kubeconfigs name.
+    /// Uses TLS, with a certificate of an authority that its kubeconfigs name.
     pub fn start_secure() -> Self {
         let authority = Authority::new("cluster");
         Self {
@@ -85,7 +85,7 @@ impl Api {
         }
     }
 
-    /// Speaks TLS.
+    /// Uses TLS.
     pub fn start_tls(config: Arc<ServerConfig>) -> Self {
         Self::with(State {
             tls: Mutex::new(Some(config)),
@@ -131,17 +131,17 @@ impl Api {
         self.state.changed.notify_all();
     }
 
-    /// Answers 500 for a resource from now on.
+    /// Responds with 500 for a resource from now on.
     pub fn fail(&self, plural: &str) {
         self.state.broken.lock().unwrap().push(plural.into());
     }
 
-    /// Answers 403 for a resource from now on.
+    /// Responds with 403 for a resource from now on.
     pub fn revoke(&self, plural: &str) {
         self.state.revoked.lock().unwrap().push(plural.into());
     }
 
-    /// Does not answer requests for a resource from now on.
+    /// Does not respond for a resource from now on.
     pub fn hang(&self, plural: &str) {
         self.state.hanging.lock().unwrap().push(plural.into());
     }
@@ -151,17 +151,17 @@ impl Api {
         self.state.endless.store(true, Ordering::Relaxed);
     }
 
-    /// What it was asked so far, as `GET /path?query`.
+    /// The requests so far, as `GET /path?query`.
     pub fn requests(&self) -> Vec<String> {
         self.asked().into_iter().map(|asked| asked.line).collect()
     }
 
-    /// What it was asked so far.
+    /// The requests so far.
     pub fn asked(&self) -> Vec<Asked> {
         self.state.requests.lock().unwrap().clone()
     }
 
-    /// How often it was asked for a path.
+    /// The number of requests for a path.
     pub fn count(&self, path: &str) -> usize {
         self.requests()
             .iter()
@@ -169,27 +169,27 @@ impl Api {
             .count()
     }
 
-    /// Answers 401 to any other token from now on.
+    /// Responds with 401 to any other token from now on.
     pub fn accept(&self, token: &str) {
         *self.state.token.lock().unwrap() = Some(token.into());
     }
 
-    /// Is a provider of identities from now on, which gives this token to everybody.
+    /// Is an identity provider from now on, which issues this token to everybody.
     pub fn provide(&self, id_token: &str) {
         *self.state.id_token.lock().unwrap() = Some(id_token.into());
     }
 
-    /// Answers every request with a redirect to the same path of another server from now on.
+    /// Redirects every request to the same path of another server from now on.
     pub fn redirect(&self, url: &str) {
         *self.state.redirect.lock().unwrap() = Some(url.into());
     }
 
-    /// Takes on another identity on new connections.
+    /// Uses another certificate for new connections.
     pub fn set_tls(&self, config: Arc<ServerConfig>) {
         *self.state.tls.lock().unwrap() = Some(config);
     }
 
-    /// Cuts all connections, and forgets what was asked.
+    /// Closes all connections, and forgets the requests.
     pub fn cut(&self) {
         self.state.requests.lock().unwrap().clear();
         for connection in self.state.connections.lock().unwrap().drain(..) {
@@ -197,7 +197,7 @@ impl Api {
         }
     }
 
-    /// Cuts all connections, and waits for the requests that come on new ones.
+    /// Closes all connections, and waits for the requests on new ones.
     #[track_caller]
     pub fn asked_after_cut(&self) -> Vec<Asked> {
         self.cut();
@@ -206,12 +206,12 @@ impl Api {
         })
     }
 
-    /// A kubeconfig that leads to it.
+    /// A kubeconfig for this server.
     pub fn kubeconfig(&self) -> String {
         self.kubeconfig_with(json!({}), json!({}))
     }
 
-    /// A kubeconfig that leads to it, with more about the server, and a user.
+    /// A kubeconfig for this server, with further settings of the server, and a user.
     pub fn kubeconfig_with(&self, mut cluster: Value, user: Value) -> String {
         cluster["server"] = json!(self.url);
         if let Some(authority) = &self.authority {
@@ -285,7 +285,7 @@ impl State {
         }
     }
 
-    /// Answers, unless nothing more is to come on the connection.
+    /// Responds; `None` if nothing more is sent on the connection.
     fn answer(&self, asked: &Asked, body: &[u8], stream: &mut (impl Read + Write)) -> Option<()> {
         let path = asked.line.split([' ', '?']).nth(1).unwrap();
         if let Some(url) = &*self.redirect.lock().unwrap() {
@@ -355,7 +355,7 @@ impl State {
         json!({ "kind": kind, "apiVersion": "v1", "metadata": { "resourceVersion": "5" }, "items": items })
     }
 
-    /// A watch, which ends when the client does.
+    /// A watch, which ends when the client closes it.
     fn watch(&self, stream: &mut impl Write, plural: &str, initial: bool) -> Option<()> {
         let head = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
         stream.write_all(head.as_bytes()).ok()?;
@@ -416,7 +416,7 @@ fn token_review(review: &Value) -> (u16, Value) {
     )
 }
 
-/// The reader may get `/metrics` and `/debug/resources`.
+/// The user `reader` may get `/metrics` and `/debug/resources`.
 fn access_review(review: &Value) -> (u16, Value) {
     let spec = &review["spec"];
     assert_eq!(spec["groups"], json!(["g", "system:authenticated"]));

@@ -34,7 +34,7 @@ impl Authority {
         Self::with_key(name, p521())
     }
 
-    /// It is for servers of the loopback as well.
+    /// Its certificate is also valid for servers of the loopback.
     fn with_key(name: &str, key: KeyPair) -> Self {
         let names = ["localhost", "127.0.0.1", "api.test"].map(str::to_owned);
         let mut params = CertificateParams::new(names).unwrap();
@@ -113,7 +113,8 @@ impl Authority {
         Identity::new(certificate.der().to_vec(), &key)
     }
 
-    /// A server that asks its clients for certificates of this authority, and does without.
+    /// The configuration of a server that asks for client certificates of this authority, and
+    /// accepts clients without one.
     pub fn server(&self) -> Arc<ServerConfig> {
         self.server_with(self.issue("server"))
     }

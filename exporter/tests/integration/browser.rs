@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::support::{Directory, Exporter, get};
 
-/// What Chromium makes of a page; nothing where there is no Chromium.
+/// The page as Chromium renders it; `None` if there is no Chromium.
 fn chromium(arguments: &[&str], url: &str) -> Option<Vec<u8>> {
     let profile = Directory::new("chromium");
     let output = Command::new("chromium")
@@ -38,7 +38,7 @@ fn the_page_works_in_a_browser_with_and_without_javascript() {
         return;
     };
     let dom = String::from_utf8(dom).unwrap();
-    // The script takes the place of the button, so this shows that it ran to its end.
+    // The script replaces the button, so this shows that it ran to its end.
     assert!(dom.contains("<button hidden=\"\">"), "{dom}");
     let hidden = |dom: &str| {
         dom.matches("<details hidden").count() + dom.matches("class=\"silent\" hidden").count()
@@ -50,7 +50,7 @@ fn the_page_works_in_a_browser_with_and_without_javascript() {
         "{dom}"
     );
 
-    // Without JavaScript it is the page as it is served, with a button.
+    // Without JavaScript, the page is as it was served, with a button.
     let page = get(&exporter.main, "/?q=cordoned", &[("accept", "text/html")]).text();
     assert!(page.contains("<button>Search</button>"), "{page}");
     assert_eq!(page.matches("<details").count() - hidden(&page), 1);

@@ -7,7 +7,7 @@ use super::authority::Authority;
 use super::credentials::{accepts, answer, plugin, watching};
 use super::support::{Directory, eventually, run};
 
-/// Whether an exporter gets on with a server by a kubeconfig; if not, why.
+/// Whether an exporter can connect to a server with a kubeconfig. If not, the reason.
 fn gets_on(
     api: &Api,
     directory: &Directory,
@@ -37,7 +37,7 @@ fn servers_that_go_accepts_are_accepted() {
         gets_on(&api, &directory, &strong.pem(), user.clone()),
         Ok(())
     );
-    // An authority that serves, and a leaf that is trusted itself.
+    // An authority that is a server itself, and a leaf that is trusted itself.
     let own = Authority::new("own");
     let api = Api::start_tls(own.server_with(own.own()));
     assert_eq!(gets_on(&api, &directory, &own.pem(), user.clone()), Ok(()));
@@ -46,7 +46,7 @@ fn servers_that_go_accepts_are_accepted() {
     let api = Api::start_tls(own.server_with(leaf));
     assert_eq!(gets_on(&api, &directory, &pem, user.clone()), Ok(()));
 
-    // What Go refuses is refused with the certificate, the file and what to do.
+    // Chains that Go refuses are refused. The error names the certificate, the file and the cure.
     let says = |result: Result<(), String>, parts: &[&str]| {
         let text = result.unwrap_err();
         assert!(
@@ -109,7 +109,7 @@ fn client_certificates_that_go_presents_are_presented() {
             asked.certificate.as_ref() == Some(&identity.der)
         });
     }
-    // A pair that does not fit is named.
+    // The error names a certificate and a key that do not match.
     directory.write("key.pem", &authority.issue("other").key);
     let user = json!({ "client-certificate": "cert.pem", "client-key": "key.pem" });
     let config = directory.write("config", &api.kubeconfig_with(json!({}), user));

@@ -35,7 +35,7 @@ const OBJECTS: &str = r#"
 
 const TYPE: &str = "customresource_group=\"acme.dev\",customresource_kind=\"Widget\",customresource_version=\"v1\"";
 
-/// The examples, each a configuration and the objects beside it.
+/// The examples, each with a configuration and a file of objects.
 fn examples() -> Vec<(String, PathBuf, PathBuf)> {
     let files = fs::read_dir(EXAMPLES)
         .unwrap()
@@ -192,8 +192,8 @@ fn objects_show_their_metrics_and_the_values_that_cannot_be_read() {
     assert_eq!(
         output.stderr,
         "note: nothing is configured for acme.dev/v1 Gadget: 1 object\n\
-         unread: widget_size: b: gauge: the value is no number\n\
-         unread: widget_phase: b: stateSet: the state is no text\n"
+         unread: widget_size: b: gauge: the value is not a number\n\
+         unread: widget_phase: b: stateSet: the state is not a text\n"
     );
     let objects = directory.write("objects.json", OBJECTS);
     let output = run(
@@ -214,7 +214,7 @@ fn the_examples_yield_their_golden_expositions() {
     for (name, config, objects) in examples {
         let (config, objects) = (config.to_str().unwrap(), objects.to_str().unwrap());
         let mut args = vec!["check", config, "--objects", objects];
-        // Help texts that name the kind, as published configurations have them.
+        // Help texts that name the kind, as in published configurations.
         let differs = ["crossplane-info", "flux-resource-info"].contains(&name.as_str());
         if !differs {
             args.push("--strict");
@@ -267,7 +267,7 @@ fn what_cannot_be_read_is_an_error() {
         assert_eq!(output.status.code(), Some(1), "{args:?}");
         assert!(output.stderr.contains(error), "{args:?}: {}", output.stderr);
     }
-    // One broken document beside a good one: the good one shows.
+    // One invalid document does not hide a valid one.
     let half = format!("{OBJECTS}\n---\nx: [");
     let output = run(&["check", &file, "--objects", "-"], &half);
     assert_eq!(output.status.code(), Some(1));

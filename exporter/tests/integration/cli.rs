@@ -1,4 +1,4 @@
-//! Subcommands and what the command line answers.
+//! Subcommands and their output.
 
 use super::support::{CLUSTER, Directory, PROGRAM, config_map, run};
 

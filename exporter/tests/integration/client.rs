@@ -1,4 +1,4 @@
-//! A client that speaks TLS.
+//! A client with TLS.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -73,7 +73,7 @@ impl Client {
                     CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
                 let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
                 let key = provider.key_provider.load_private_key(key).unwrap();
-                // Also of version 1, which rustls does not compare with the key.
+                // Also of version 1, whose key rustls does not compare.
                 let pair = CertifiedKey::new(vec![certificate], key);
                 builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair)))
             }
@@ -81,7 +81,7 @@ impl Client {
         Self { config }
     }
 
-    /// Connects, and does the handshake as far as this side sees it.
+    /// Connects, and does the client's part of the handshake.
     pub fn connect(&self, address: &str) -> io::Result<Stream> {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -94,13 +94,13 @@ impl Client {
         Ok(stream)
     }
 
-    /// Asks on a new connection; an error where that is refused.
+    /// Sends a request on a new connection; an error if it is refused.
     pub fn get(&self, address: &str, path: &str, headers: &[(&str, &str)]) -> io::Result<Answer> {
         ask(&mut self.connect(address)?, path, headers)
     }
 }
 
-/// Asks on a connection, which stays open where `headers` do not close it.
+/// Sends a request on a connection, which stays open unless `headers` close it.
 pub fn ask(
     stream: &mut (impl Read + Write),
     path: &str,

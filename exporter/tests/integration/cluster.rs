@@ -1,4 +1,4 @@
-//! Flags that concern a cluster: what the API server is asked.
+//! Flags that concern a cluster: the requests to the API server.
 
 use std::net::TcpListener;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::api::Api;
 use super::support::{Directory, Exporter, PROGRAM, eventually};
 
-/// What the API server is asked with some flags, once the first lists are done.
+/// The requests to the API server with some flags, until the first lists are complete.
 fn asked(args: &[&str]) -> Vec<String> {
     let api = Api::start(&[]);
     let url = format!("--apiserver={}", api.url);
@@ -52,7 +52,7 @@ fn the_api_server_is_that_of_the_flag_or_of_the_kubeconfig() {
     });
     assert_eq!(first.count("/api/v1/nodes"), 0);
 
-    // So it does without a scheme, as for the reference.
+    // A URL without a scheme works as well, as for the reference.
     let bare = format!("--apiserver={}", second.url.trim_start_matches("http://"));
     let bare = Exporter::serving(&["--resources=nodes", &bare]);
     let line = &bare.line;
@@ -76,7 +76,7 @@ fn without_flags_the_kubeconfig_is_that_of_kubectl() {
     let in_home = format!("{}/.kube/config", directory.str());
     std::fs::write(&in_home, at_home.kubeconfig()).unwrap();
     let variable = directory.write("named", &named.kubeconfig());
-    // The first file of a list wins; it has the names of the second.
+    // The first file of a list takes precedence. It has the names of the second file.
     let (missing, both) = (
         format!("{}/none", directory.str()),
         format!("{variable}, {in_home}"),
@@ -431,7 +431,7 @@ fn a_changed_config_waits_for_what_is_served_and_not_for_what_is_new() {
     assert_eq!(reloaded(), Some(1.0));
     let first = own("config_hash");
 
-    // Nodes were not there before, so that nobody misses them.
+    // Nodes were not exported before, so nothing is lost without them.
     config("{namespaces: {}, nodes: {}}", &api.url);
     eventually("the metric shows that a change waits", || {
         (reloaded() == Some(0.0)).then_some(())
@@ -447,7 +447,7 @@ fn a_changed_config_waits_for_what_is_served_and_not_for_what_is_new() {
     let remarks = exporter.get("/readyz").text();
     assert!(remarks.starts_with("OK\nwaiting for: nodes ("), "{remarks}");
 
-    // Namespaces would be missed.
+    // Namespaces would be lost.
     let second = own("config_hash");
     config("{namespaces: {}}", &format!("http://{away}"));
     exporter.tells("there would be a gap without namespaces (");

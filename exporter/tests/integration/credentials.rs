@@ -1,4 +1,4 @@
-//! How the exporter shows who it is, and goes on while that changes.
+//! The credentials of the exporter, and their renewal.
 
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,12 +9,12 @@ use super::api::{Api, Asked};
 use super::authority::Authority;
 use super::support::{Directory, Exporter, PROGRAM, eventually, run};
 
-/// Watches pods by a kubeconfig.
+/// Watches pods with a kubeconfig.
 pub fn watching(kubeconfig: &str) -> Exporter {
     Exporter::serving(&["--resources=pods", "--kubeconfig", kubeconfig])
 }
 
-/// Waits until the API server has taken a request that `right` likes.
+/// Waits until the API server has accepted a request for which `right` is true.
 pub fn accepts(api: &Api, what: &str, right: impl Fn(&Asked) -> bool) {
     eventually(what, || {
         let asked = api.asked();
@@ -25,7 +25,7 @@ pub fn accepts(api: &Api, what: &str, right: impl Fn(&Asked) -> bool) {
     });
 }
 
-/// Waits until everything is followed.
+/// Waits until everything is synced.
 fn is_synced(exporter: &Exporter) {
     let synced = "kube_state_metrics_synced{resource=\"*v1.Pod\"}";
     eventually("all is followed", || {
@@ -34,8 +34,8 @@ fn is_synced(exporter: &Exporter) {
     assert_eq!(exporter.get("/readyz").status, 200);
 }
 
-/// The exporter with the files of a directory where a pod has its credentials. `None` if processes
-/// cannot have separate file systems here, which the fixed path needs.
+/// The exporter with the files of a directory at the path of a pod's credentials. `None` if
+/// processes cannot have separate file systems here, which the fixed path requires.
 pub fn in_pod(directory: &Directory) -> Option<Command> {
     let unshare = |script: &str| {
         let mut command = Command::new("unshare");
@@ -54,7 +54,7 @@ pub fn in_pod(directory: &Directory) -> Option<Command> {
         .then(|| unshare(&start))
 }
 
-/// Waits until it says of pods that they fail because of something.
+/// Waits until it reports that pods fail for a reason.
 fn says(exporter: &Exporter, what: &str) -> String {
     eventually(&format!("it says `{what}`"), || {
         let body = exporter.get("/readyz").text();
@@ -83,7 +83,7 @@ fn in_seconds(seconds: u64) -> String {
         .to_owned()
 }
 
-/// A plugin that says what the file `answer` says.
+/// A plugin that prints the content of the file `answer`.
 pub fn plugin(directory: &Directory) -> Value {
     let script = format!("cat {0}/answer || exit 3", directory.str());
     json!({
@@ -116,7 +116,7 @@ fn a_token_file_that_changes_is_read_again() {
     let api = Api::start_secure();
     api.accept("first");
     let directory = Directory::new("token");
-    // As `echo` writes it, and beside the kubeconfig.
+    // With the line break that `echo` writes, in a file beside the kubeconfig.
     directory.write("token", "first\n");
     let user = json!({ "tokenFile": "token" });
     let exporter = watching(&directory.write("config", &api.kubeconfig_with(json!({}), user)));
@@ -221,7 +221,7 @@ fn a_plugin_is_asked_again_when_its_token_is_refused() {
     let user = json!({ "exec": plugin(&directory) });
     let exporter = watching(&directory.write("config", &api.kubeconfig_with(json!({}), user)));
     is_synced(&exporter);
-    // Nothing tells that the token is bad but the server.
+    // Only the server shows that the token is not valid any more.
     api.accept("second");
     directory.write("answer", &answer(json!({ "token": "second" })));
     api.cut();
@@ -247,7 +247,7 @@ fn a_plugin_is_asked_again_before_its_token_expires() {
     let refused = api.asked().into_iter().filter(|own| !own.accepted).count();
     assert_eq!(refused, 0, "the token that expires is not even tried");
     is_synced(&exporter);
-    // A plugin that fails shows, and what it was given does not.
+    // The failure of a plugin is reported, without its input.
     std::fs::remove_file(directory.path().join("answer")).unwrap();
     api.cut();
     let body = says(
@@ -310,7 +310,7 @@ fn a_plugin_that_fails_at_the_start_is_told_without_secrets() {
     );
 }
 
-/// A token that says when it expires, and nothing else.
+/// A token with an expiry, and without other content.
 fn id_token(expires: u64, name: &str) -> String {
     let claims = json!({ "exp": expires }).to_string();
     format!("e30.{}.{name}", base64_url(claims.as_bytes()))
@@ -364,7 +364,7 @@ fn a_token_of_an_identity_provider_is_refreshed() {
     is_synced(&exporter);
     accepts(&api, "the first token", bearer(&first));
     assert_eq!(provider.requests().len(), 0);
-    // Ten seconds before its end it is not used any more.
+    // It is not used in its last ten seconds.
     api.accept(&second);
     eventually("the token was refreshed", || {
         let asked = api.asked_after_cut();
@@ -403,7 +403,7 @@ fn a_pod_finds_its_credentials_and_follows_them() {
     let exporter = Exporter::of_command(&mut pod);
     is_synced(&exporter);
     accepts(&api, "the first token", bearer("first"));
-    // The kubelet replaces all files by one link.
+    // The kubelet replaces all files at once, by a link.
     api.accept("second");
     api.set_tls(new.server());
     symlink("..2", directory.path().join("..new")).unwrap();

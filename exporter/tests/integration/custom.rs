@@ -87,7 +87,7 @@ fn each_source_of_a_configuration_is_evaluated() {
         render(&["--custom-resource-state-config-file", &file]),
         inline
     );
-    // The text wins over the file.
+    // The text takes precedence over the file.
     let both = [
         "--custom-resource-state-config",
         CONFIG,
@@ -107,7 +107,7 @@ fn each_source_of_a_configuration_is_evaluated() {
     ]);
     assert!(!filtered.contains("widget_size") && filtered.contains("kube_configmap_info{"));
 
-    // The keys of the options file; the old name of the file loses.
+    // The keys of the options file. The new name of a key takes precedence over the old one.
     for text in [
         format!("custom_resource_config: |\n  {indented}\n"),
         format!("custom_resource_state_config_file: {file}\n"),
@@ -187,10 +187,10 @@ fn everything_about_a_resource_shows_where_that_of_built_in_ones_does() {
             .any(|own| own["name"] == "widget_size" && own["resource"] == "widgets.v1.acme.dev")
     );
 
-    // What cannot be read is counted per family, and named once in the log.
+    // Unreadable values are counted per family, and the first one is logged.
     let errors = "kube_state_metrics_custom_resource_errors_total{family=\"widget_size\",resource=\"widgets.v1.acme.dev\"}";
     assert_eq!(exporter.own(errors), Some(1.0));
-    exporter.tells("x/b: gauge: the value is no number");
+    exporter.tells("x/b: gauge: the value is not a number");
     assert_eq!(
         exporter.own("kube_state_metrics_series{resource=\"widgets.v1.acme.dev\"}"),
         Some(1.0)
@@ -210,7 +210,7 @@ fn kinds_of_manifests_come_and_go_and_are_counted() {
         |event: &str| exporter.own(&format!("kube_state_metrics_custom_resource_state_{event}"));
     assert_eq!(definitions("cache"), Some(1.0));
     assert_eq!(definitions("add_events_total"), Some(1.0));
-    // Without its definition, an object still tells its kind.
+    // Without its definition, an object still states its kind.
     manifests.write("widgets.yaml", &widget("b", "4"));
     eventually("the other object shows", || {
         exporter
@@ -263,7 +263,7 @@ fn a_wrong_configuration_ends_the_start_with_all_that_is_wrong() {
         (["--custom-resource-state-config", "# nothing"], vec!["the configuration is empty".to_owned()]),
         (
             ["--custom-resource-state-config-file", missing.to_str().unwrap()],
-            vec!["missing.yaml is not there; create it, or give --continue-without-custom-resource-state-config-file".to_owned()],
+            vec!["missing.yaml does not exist; create it, or give --continue-without-custom-resource-state-config-file".to_owned()],
         ),
     ] {
         let output = run(&[&["render", super::support::CLUSTER], &args[..]].concat(), "");
@@ -342,7 +342,7 @@ fn a_changed_file_is_used_without_an_outage_and_a_wrong_one_is_not() {
     });
     let second = exporter.own(&hash).unwrap();
 
-    // A bad entry leaves the running configuration in force.
+    // After an invalid entry, the running configuration stays in use.
     directory.write("crs.yaml", &CONFIG.replace("type: Gauge", "type: Counter"));
     eventually("the failure shows", || {
         (reloaded(&exporter, &file) == Some(0.0)).then_some(())
@@ -355,9 +355,9 @@ fn a_changed_file_is_used_without_an_outage_and_a_wrong_one_is_not() {
     );
     exporter.tells("line 9: spec.resources[0].metrics[0].each.type: `counter`");
 
-    // So does a file that is gone.
+    // The same applies to a file that was deleted.
     fs::remove_file(&file).unwrap();
-    exporter.tells("is not there; create it");
+    exporter.tells("does not exist; create it");
     assert!(both().contains("widget_width{"));
 
     directory.write("crs.yaml", CONFIG);
@@ -401,7 +401,7 @@ fn a_file_that_is_missing_may_come_later() {
             text.contains("configmap=\"one\"") && !text.contains("widget_"),
             "{text}"
         );
-        exporter.tells("crs.yaml is not there; its metrics show once it is");
+        exporter.tells("crs.yaml does not exist; its metrics appear once it exists");
         assert_eq!(reloaded(&exporter, file), None, "all is as it should be");
         directory.write("crs.yaml", config);
         eventually("its metrics show", || {
@@ -434,7 +434,7 @@ fn only_the_families_that_have_errors_are_left_out_at_the_start() {
     assert!(shows(&sample("a", "3")));
     exporter.tells("`widget_a b` is not a metric name; use letters, digits, `_` and `:`, and no digit in front; the family is left out");
 
-    // Another file with the error is not used, the corrected one is.
+    // Another file with the error is not used, the corrected one is used.
     directory.write("crs.yaml", &broken.replace("name: size", "name: other"));
     eventually("it is refused", || {
         (reloaded(&exporter, &file) == Some(0.0)).then_some(())
@@ -509,7 +509,7 @@ fn kinds_of_a_cluster_are_discovered_and_watched() {
         );
     }
 
-    // Without a configuration nobody asks for definitions.
+    // Without a configuration, there are no requests for definitions.
     let exporter = Exporter::serving(&[&url, "--resources=namespaces"]);
     eventually("it is ready", || {
         (exporter.get("/readyz").status == 200).then_some(())

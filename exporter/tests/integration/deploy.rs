@@ -1,4 +1,4 @@
-//! The manifests of deploy/: what they allow and start, and that a cluster takes them.
+//! The manifests of deploy/: the permissions and programs in them. A cluster accepts them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -98,7 +98,7 @@ fn the_role_allows_every_default_resource_and_the_reviews_of_tokens() {
         "subjectaccessreviews",
         "create"
     ));
-    // And nothing that changes anything.
+    // No permission changes anything.
     for rule in rules {
         let harmless = BTreeSet::from(["list", "watch"]);
         let reviews = BTreeSet::from(["create"]);
@@ -274,7 +274,7 @@ impl Drop for Applied {
     }
 }
 
-/// A kubeconfig with a service account's identity.
+/// A kubeconfig with the identity of a service account.
 fn kubeconfig(directory: &Directory, token: &str) -> String {
     let text = kubectl(&["config", "view", "--raw", "--minify", "-o", "json"], "").unwrap();
     let mut config: Value = serde_json::from_str(&text).unwrap();
@@ -321,7 +321,7 @@ fn a_cluster_takes_the_manifests_and_their_roles_suffice() {
         let own = token("kube-state-metrics");
         let kubeconfig = kubeconfig(&directory, &own);
         let common = ["--kubeconfig", &kubeconfig, "--auth-filter"];
-        // Strict: not one of the default resources may be refused.
+        // Strict: no default resource may be refused.
         let exporter = Exporter::serving(&[&common[..], &["--readiness=strict"]].concat());
         eventually_or(
             "everything is listed",
@@ -332,7 +332,7 @@ fn a_cluster_takes_the_manifests_and_their_roles_suffice() {
         for address in [&exporter.main, &exporter.telemetry] {
             assert_eq!(ask(address, "nobody's"), 401);
             assert_eq!(ask(address, &own), 403, "the exporter itself is no reader");
-            // The binding takes a moment to count.
+            // The binding takes a moment to become effective.
             eventually("the reader reads", || {
                 (ask(address, &reader) == 200).then_some(())
             });
@@ -359,7 +359,7 @@ fn a_cluster_takes_the_manifests_and_their_roles_suffice() {
         }
         println!("{file}: accepted, its role suffices");
     }
-    // A server that is away.
+    // A server that is unreachable.
     let text = std::fs::read_to_string(directory.path().join("kubeconfig")).unwrap();
     let mut away: Value = serde_json::from_str(&text).unwrap();
     away["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:1");

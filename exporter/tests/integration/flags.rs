@@ -1,4 +1,4 @@
-//! Every flag has a test of its effect: the table says which, and is checked against the program.
+//! Every flag has a test of its effect. The table names the tests; it is compared with the program.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::support::{CLUSTER, Exporter, eventually_or, get, run};
 
-/// Flags, and a test that fails where the flag has no effect.
+/// Flags, each with a test that fails if the flag has no effect.
 const TABLE: &[(&str, &str)] = &[
     (
         "--apiserver",
@@ -167,7 +167,7 @@ const TABLE: &[(&str, &str)] = &[
     ("--version", "version_prints_six_lines"),
 ];
 
-/// The reference's flags about logs, of which `--v` alone has an effect here.
+/// Flags of the reference about logs; only `--v` has an effect here.
 const LOGS: &[&str] = &[
     "--add_dir_header=true",
     "--alsologtostderr=true",
@@ -185,7 +185,7 @@ const LOGS: &[&str] = &[
     "--vmodule=a=1",
 ];
 
-/// The flags of `--help`.
+/// The flags in the output of `--help`.
 fn flags() -> BTreeSet<String> {
     let help = run(&["--help"], "").stdout;
     let lines = help.lines().map(str::trim_start);

@@ -10,9 +10,10 @@ use serde::Deserialize;
 
 use super::support::{Directory, Exporter, get, request};
 
-/// Cases of both ports that we answer differently on purpose.
+/// Cases of both ports with a different response on purpose.
 const DIFFERENT: &[(&str, Different)] = &[
-    // Policy 12: only what the path can do is done; unknown paths are not cleaned for the client.
+    // Policy 12: each path has only the methods that it needs; unknown paths are not cleaned for
+    // the client.
     ("129", Different::Status(404)),
     ("130", Different::Status(404)),
     ("131", Different::Status(404)),
@@ -20,12 +21,13 @@ const DIFFERENT: &[(&str, Different)] = &[
     // Policy 16: both ports report health.
     ("112", Different::Status(200)),
     ("134", Different::Status(200)),
-    // Policy 12: a page comes as text to who does not ask for HTML.
+    // Policy 12: a client that does not ask for HTML gets pages as text.
     ("072", Different::Type("text/plain; charset=utf-8")),
     ("109", Different::Type("text/plain; charset=utf-8")),
     ("110", Different::Type("text/plain; charset=utf-8")),
     ("169", Different::Type("text/plain; charset=utf-8")),
-    // Policy 12: the exporter's own metrics are not offered as protobuf, and escaping is ours.
+    // Policy 12: the exporter's own metrics are not available as protobuf, and the escaping
+    // differs.
     (
         "139",
         Different::Type("text/plain; version=0.0.4; charset=utf-8; escaping=underscores"),
@@ -66,7 +68,7 @@ fn paths_are_answered_as_the_cases_say() {
         let case: Case = serde_json::from_str(line).unwrap();
         let number = case.case.rsplit('/').next().unwrap();
         let is_main = case.server == "metrics";
-        // The library's own test has those.
+        // The tests of the library cover those.
         if is_main && case.path.split('?').next() == Some("/metrics") {
             continue;
         }
@@ -144,8 +146,8 @@ async fn http2_is_spoken_without_being_asked_first() {
             (status, String::from_utf8(body.to_vec()).unwrap())
         }
     };
-    // With the first answer the client knows how many requests it may have at a time. The rest of
-    // these wait their turn.
+    // With the first response, the client learns how many concurrent requests are allowed. The
+    // other requests wait.
     assert_eq!(ask("GET", "/livez").await, (200, "OK".to_owned()));
     let answers = (0..40).map(|_| tokio::spawn(ask("GET", "/metrics")));
     let plain = exporter.metrics("");

@@ -1,4 +1,5 @@
-//! Clients that are slow, many or broken: each limit has its effect, and nobody else notices.
+//! Clients that are slow, many or broken: each limit takes effect, and other clients are not
+//! affected.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,10 +9,10 @@ use socket2::{Domain, Socket, Type};
 
 use super::support::{Answer, Directory, Exporter, PATIENCE, eventually};
 
-/// An exporter whose answer is larger than all buffers on the way.
+/// An exporter whose response is larger than all buffers between both sides.
 fn large(args: &[&str]) -> (Directory, Exporter) {
     let directory = Directory::new("large");
-    // As JSON, which is read quickly.
+    // As JSON, which is decoded fast.
     let objects: String = (0..6_000)
         .map(|number| {
             let metadata = format!("{{\"namespace\":\"a\",\"name\":\"a-config-map-{number}\"}}");
@@ -23,7 +24,7 @@ fn large(args: &[&str]) -> (Directory, Exporter) {
     (directory, exporter)
 }
 
-/// A connection that takes in little before it is read.
+/// A connection with a small receive buffer.
 fn connect(address: &str) -> TcpStream {
     let address: SocketAddr = address.parse().unwrap();
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -34,7 +35,7 @@ fn connect(address: &str) -> TcpStream {
     stream
 }
 
-/// Asks for all metrics and does not read them.
+/// Requests all metrics and does not read them.
 fn stalled(exporter: &Exporter) -> TcpStream {
     let mut stream = connect(&exporter.main);
     stream
@@ -43,7 +44,7 @@ fn stalled(exporter: &Exporter) -> TcpStream {
     stream
 }
 
-/// Waits until the other side has closed a connection; gives the time it took.
+/// Waits until the other side has closed a connection, and returns the time until then.
 fn closed(stream: &mut TcpStream) -> Duration {
     let start = Instant::now();
     let mut buffer = vec![0; 1 << 16];
@@ -73,7 +74,7 @@ fn cut(exporter: &Exporter, reason: &str) -> f64 {
         .unwrap_or(0.0)
 }
 
-/// Sooner than any limit but the one that is tested.
+/// Shorter than any other limit.
 const SHORT: Duration = Duration::from_secs(25);
 
 #[test]
@@ -134,17 +135,17 @@ fn an_answer_must_be_written_in_time_however_steadily_it_is_read() {
     eventually("the answer is cut", || {
         (cut(&exporter, "slow_answer") == 1.0).then_some(())
     });
-    // Who reads quickly gets everything.
+    // A client that reads fast gets the whole response.
     assert!(exporter.metrics("").contains("a-config-map-5999"));
 }
 
-/// Asks on a connection that stays open.
+/// Sends a request on a connection that stays open.
 fn ask(stream: &mut TcpStream, path: &str) -> Answer {
     write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     Answer::read(stream).unwrap()
 }
 
-/// Whether the other side has kept a connection open so far.
+/// Whether the other side has kept the connection open so far.
 fn is_open(stream: &mut TcpStream) -> bool {
     ask(stream, "/livez").status == 200
 }
@@ -170,7 +171,7 @@ fn one_connection_too_many_closes_the_quietest() {
     ask(&mut first, "/livez");
     let mut second = connect(&exporter.main);
     ask(&mut second, "/livez");
-    // The first is the last one that did something, so the second has to go.
+    // The first connection was used last, so the second one is evicted.
     ask(&mut first, "/livez");
     let mut third = connect(&exporter.main);
     ask(&mut third, "/livez");
@@ -219,7 +220,7 @@ fn garbage_does_no_harm() {
         let flood = [(); 4].map(|()| {
             scope.spawn(|| (0..200).for_each(|round| send(garbage[round % garbage.len()])))
         });
-        // Everybody else is answered all the while.
+        // All other clients still get responses.
         while !flood.iter().all(|thread| thread.is_finished()) {
             scrape(&exporter);
         }
@@ -244,16 +245,16 @@ fn scrape(exporter: &Exporter) -> Duration {
     time
 }
 
-/// The longest of some times, but for the longest percent.
+/// The maximum of some times, without the largest percent.
 fn p99(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() - 1 - times.len() / 100]
 }
 
-/// Scrapes two exporters alternately, so that other load of the machine affects both equally. One of
-/// them has clients that ask and never read.
+/// Scrapes two exporters alternately, so that other load of the machine affects both equally. One
+/// of them has clients that send a request and never read.
 fn slow_clients_harm_nobody(clients: usize, scrapes: usize, slower: f64) {
-    // So that those who are let in stay stuck while it is measured.
+    // The slow clients must not be closed during the measurement.
     let args = [
         "--server-progress-timeout=10m",
         "--server-write-timeout=10m",
@@ -289,7 +290,8 @@ fn slow_clients_harm_nobody(clients: usize, scrapes: usize, slower: f64) {
         beside < alone.mul_f64(slower),
         "{beside:?} instead of {alone:?}"
     );
-    // Those who do not read cost nothing while they are there, so they take nothing from others.
+    // Clients that do not read cost no CPU time while they are connected, so they do not affect the
+    // others.
     assert!(
         beset_cpu < free_cpu.mul_f64(1.5) + Duration::from_millis(100),
         "{beset_cpu:?} instead of {free_cpu:?}"
@@ -299,7 +301,7 @@ fn slow_clients_harm_nobody(clients: usize, scrapes: usize, slower: f64) {
 
 #[test]
 fn clients_that_do_not_read_harm_nobody() {
-    // Other tests run at the same time, so this is about orders of magnitude.
+    // Other tests run at the same time, so this only checks the order of magnitude.
     slow_clients_harm_nobody(100, 50, 20.0);
 }
 

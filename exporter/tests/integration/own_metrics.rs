@@ -1,11 +1,11 @@
-//! The page about the exporter's own metrics names what is served, and nothing else.
+//! The page about the exporter's own metrics names exactly the metrics that are served.
 
 use std::collections::BTreeMap;
 
 use super::api::Api;
 use super::support::{CLUSTER, Directory, Exporter, eventually};
 
-/// Rows that need an accident to be served.
+/// Rows of metrics that are served only after a failure.
 const RARE: &[&str] = &[
     "kube_state_metrics_custom_resource_errors_total",
     "kube_state_metrics_forbidden_removal_seconds",
@@ -13,7 +13,7 @@ const RARE: &[&str] = &[
     "kube_state_metrics_ready_without",
 ];
 
-/// Names with their types.
+/// The names of metrics, with their types.
 type Families = BTreeMap<String, String>;
 
 fn page() -> Families {

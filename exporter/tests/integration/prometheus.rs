@@ -11,7 +11,7 @@ use super::support::{CLUSTER, Directory, Exporter, eventually_or, get};
 
 const DOCS: &str = include_str!("../../../docs/how-to/scrape.md");
 
-/// A configuration of docs/how-to/scrape.md, by the comment before it.
+/// A configuration of docs/how-to/scrape.md, which is found by the comment before it.
 fn documented(name: &str) -> String {
     let marker = format!("<!-- {name} -->\n```yaml\n");
     let (_, rest) = DOCS
@@ -28,8 +28,8 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts it with a documented configuration and other addresses and paths; nothing where there
-    /// is no Prometheus.
+    /// Starts it with a documented configuration and other addresses and paths; `None` if there is
+    /// no Prometheus.
     fn start(name: &str, exporter: &Exporter, more: &[(&str, &str)]) -> Option<Self> {
         let mut text = documented(name)
             .replace("scrape_interval: 30s", "scrape_interval: 3s")
@@ -69,7 +69,7 @@ impl Prometheus {
             .map_while(Result::ok)
             .find(|line| line.contains("msg=\"Listening on\""))
             .expect("it listens");
-        // Somebody has to read what else it says.
+        // Its further output must be read, so that it does not block.
         std::thread::spawn(move || log.map_while(Result::ok).count());
         Some(Self {
             child,
@@ -78,7 +78,7 @@ impl Prometheus {
         })
     }
 
-    /// What its API answers; nothing where it has not started yet.
+    /// The response of its API; `None` if it has not started yet.
     fn api(&self, path: &str) -> Value {
         serde_json::from_slice(&get(&self.address, path, &[]).body).unwrap_or_default()
     }
@@ -96,14 +96,14 @@ impl Prometheus {
         values
     }
 
-    /// Waits until exactly so many targets were scraped, all with success.
+    /// Waits until exactly this number of targets was scraped successfully.
     fn scrapes(&self, count: usize) {
         let targets = || self.api("/api/v1/targets?state=active")["data"]["activeTargets"].take();
         let what = "all targets are up";
         let is_up = || (self.query("up") == vec![1.0; count]).then_some(());
         eventually_or(what, is_up, || format!("{:#}", targets()));
         assert_eq!(targets().as_array().unwrap().len(), count);
-        // From one port come the objects, from the other the exporter.
+        // One port serves the objects, the other one the exporter's own metrics.
         assert_eq!(self.query("kube_node_info").len(), 3);
         assert_eq!(self.query("kube_state_metrics_build_info"), [1.0]);
     }
@@ -116,7 +116,7 @@ impl Drop for Prometheus {
     }
 }
 
-/// Certificates of both sides, and the exporter's web configuration as documented.
+/// Certificates of both sides, and the documented web configuration of the exporter.
 struct Place {
     directory: Directory,
     web: String,
@@ -161,7 +161,7 @@ fn a_static_target_is_scraped() {
     let exporter = Exporter::start(&[]);
     if let Some(prometheus) = Prometheus::start("static", &exporter, &[]) {
         prometheus.scrapes(2);
-        // It asks for OpenMetrics and gzip, and takes all that is there.
+        // It asks for OpenMetrics and gzip, and accepts the whole response.
         let text = exporter.metrics("");
         let samples = text.lines().filter(|line| !line.starts_with('#')).count();
         let scraped = prometheus.query("scrape_samples_scraped");
@@ -194,7 +194,7 @@ fn users_with_passwords_are_scraped() {
 fn tokens_that_may_read_are_scraped() {
     let api = Api::start(&[]);
     let place = Place::new("web-users");
-    // As documented, without the users.
+    // As documented, but without users.
     let web = std::fs::read_to_string(&place.web).unwrap();
     let (tls, _) = web.split_once("basic_auth_users").unwrap();
     place.directory.write("web.yaml", tls);
@@ -241,7 +241,7 @@ fn pods_with_the_annotation_are_found_and_scraped() {
         let ours = format!("{discovery}\n        api_server: {}", api.url);
         Prometheus::start("annotations", &exporter, &[(discovery, &ours)])
     } else {
-        // What the discovery would find; the rest of the configuration is what counts.
+        // The targets that the discovery would find. The test covers the rest of the configuration.
         let file = directory.write("targets.json", &discovered(&pods).to_string());
         let ours = format!("file_sd_configs:\n      - files: [{file}]");
         Prometheus::start("annotations", &exporter, &[(discovery, &ours)])
@@ -251,7 +251,7 @@ fn pods_with_the_annotation_are_found_and_scraped() {
     }
 }
 
-/// Whether the Prometheus that is here can ask an API server; Debian's cannot.
+/// Whether this Prometheus can discover targets in a cluster; Debian's cannot.
 fn has_kubernetes_discovery() -> bool {
     let directory = Directory::new("discovery");
     let text = "scrape_configs:\n- job_name: a\n  kubernetes_sd_configs:\n  - role: pod\n";
@@ -266,7 +266,7 @@ fn has_kubernetes_discovery() -> bool {
     has
 }
 
-/// The targets that Prometheus' discovery makes of pods: one for each declared port.
+/// The targets that the discovery of Prometheus makes from pods: one for each declared port.
 fn discovered(pods: &[Value]) -> Value {
     let mut targets = Vec::new();
     for pod in pods {

@@ -1,4 +1,4 @@
-//! `render --format promtool`: series that YAML and promtool read, and the how-to about them.
+//! `render --format promtool`: series that YAML and promtool accept, and the page about them.
 
 use std::fs;
 use std::io::Write as _;
@@ -17,7 +17,7 @@ struct Series {
     values: String,
 }
 
-/// A file of the how-to, by the comment before it. A file in a list item is indented.
+/// A file of the page, which is found by the comment before it. A file in a list item is indented.
 fn documented(name: &str) -> String {
     let (before, rest) = PAGE
         .split_once(&format!("<!-- file: {name} -->\n"))
@@ -30,7 +30,7 @@ fn documented(name: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// Whether promtool can judge; a remark where it cannot.
+/// Whether promtool is installed; prints a remark if it is not.
 fn has_promtool() -> bool {
     let is_there = Command::new("promtool").arg("--version").output().is_ok();
     if !is_there {
@@ -43,7 +43,7 @@ fn has_promtool() -> bool {
     is_there
 }
 
-/// What promtool says about a test file, and whether the test passes.
+/// The output of promtool for a test file, and whether the test passes.
 fn promtool(directory: &Directory, file: &str) -> (bool, String) {
     let mut command = Command::new("promtool");
     let command = command.current_dir(directory.path());
@@ -154,7 +154,7 @@ fn the_how_to_about_alerts_holds() {
     assert!(shell.status.success(), "{shell:?}");
     assert!(path("all.test.yaml").exists());
 
-    // With all replicas there, the alert does not fire, and the test notices.
+    // If all replicas are available, the alert does not fire, and the test fails.
     let healthy =
         documented("objects.yaml").replace("availableReplicas: 1", "availableReplicas: 3");
     let all = documented("alerts.test.yaml") + &rendered(&[], &healthy);

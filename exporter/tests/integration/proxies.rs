@@ -1,4 +1,4 @@
-//! An API server behind a proxy, and credentials that stay where they belong.
+//! An API server behind a proxy, and credentials that only their recipient gets.
 
 use std::process::Command;
 
@@ -46,7 +46,7 @@ fn port(api: &Api) -> &str {
     api.url.rsplit(':').next().unwrap()
 }
 
-/// The program with no proxies in its environment but these.
+/// The program, with only these proxies in its environment.
 fn with_environment(command: &mut Command, variables: &[(&str, &str)]) -> Exporter {
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
         command.env_remove(name).env_remove(name.to_lowercase());
@@ -75,7 +75,7 @@ fn is_ready(exporter: &Exporter) {
     });
 }
 
-/// Waits until `/readyz` says why it fails.
+/// Waits until `/readyz` has the reason of the failure.
 fn fails(exporter: &Exporter, why: &str) -> String {
     eventually(&format!("it fails because of `{why}`"), || {
         Some(exporter.get("/readyz").text()).filter(|body| body.contains(why))
@@ -86,7 +86,7 @@ fn fails(exporter: &Exporter, why: &str) -> String {
 fn each_kind_of_proxy_carries_tls_to_the_server_of_a_kubeconfig() {
     let place = Place::new();
     let host = place.host();
-    // As with Go, the authority of the kubeconfig is that of the proxy.
+    // As with Go, the authority of the kubeconfig also applies to the proxy.
     let secure = || Speaks::Https(place.authority.server());
     let basic = "Proxy-Authorization: Basic dXNlcjpwQHNz";
     let connect = format!("CONNECT {host} HTTP/1.1");
@@ -111,7 +111,7 @@ fn each_kind_of_proxy_carries_tls_to_the_server_of_a_kubeconfig() {
         let relay = Relay::start(speaks);
         let url = format!("{start}{}", relay.address);
         let kubeconfig = place.kubeconfig(json!({ "proxy-url": url }));
-        // What the kubeconfig says counts more than the environment.
+        // The kubeconfig takes precedence over the environment.
         let environment = [("HTTPS_PROXY", "http://127.0.0.1:1"), ("NO_PROXY", "*")];
         let exporter = exporter(&["--kubeconfig", &kubeconfig], &environment);
         is_ready(&exporter);
@@ -162,7 +162,7 @@ fn the_environment_gives_every_way_to_a_server_its_proxy() {
         assert_eq!(proxy.asked().first(), Some(&asked));
     }
 
-    // The flag alone: nobody is shown, and the system's authorities count.
+    // With the flag alone, there are no credentials, and the authorities of the system are trusted.
     let open = Api::start_tls(place.authority.server());
     let host = format!("api.test:{}", port(&open));
     let (flag, proxy) = (format!("--apiserver=https://{host}"), relay());
@@ -198,7 +198,7 @@ fn an_http_proxy_forwards_the_requests_to_a_server_without_tls() {
         first.to_lowercase().ends_with(&basic.to_lowercase()),
         "{first}"
     );
-    // A watch through it goes on.
+    // A watch through the proxy continues.
     api.put(
         "pods",
         json!({
@@ -221,7 +221,7 @@ fn exempted_servers_and_all_proxy_lead_to_no_proxy() {
     let api = Api::start(&[]);
     let relay = Relay::start(Speaks::Http);
     let proxy = &*relay.address;
-    // An address that leads to this machine and is not the loopback's.
+    // An address of this machine outside the loopback.
     let any = format!("--apiserver=http://0.0.0.0:{}", port(&api));
     let own = format!("--apiserver={}", api.url);
     for (flag, environment) in [

@@ -1,6 +1,6 @@
 //! Proxies for tests: HTTP (`CONNECT` and forwarded requests), the same with TLS, and SOCKS 5.
 //!
-//! Whatever host a client asks for, a proxy connects to the loopback.
+//! Whatever host a client requests, a proxy connects to the loopback.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -18,7 +18,7 @@ pub struct Relay {
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-/// What a proxy speaks, and how it answers.
+/// The protocol and the behaviour of a proxy.
 #[derive(Clone)]
 pub enum Speaks {
     Http,
@@ -52,15 +52,15 @@ impl Relay {
         Self { address, asked }
     }
 
-    /// What it was asked: the first line of each request with the credentials for the proxy, or the
-    /// user, the password and the server of SOCKS.
+    /// The requests so far: the first line of each request with the credentials for the proxy, or
+    /// the user, the password and the server of SOCKS.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }
 
 async fn serve(stream: TcpStream, speaks: Speaks, asked: Arc<Mutex<Vec<String>>>) {
-    // A client may hang up at any time.
+    // A client may close the connection at any time.
     let _ = match speaks {
         Speaks::Http => http(stream, &asked).await,
         Speaks::Https(config) => match TlsAcceptor::from(config).accept(stream).await {
@@ -85,7 +85,7 @@ where
         copy_bidirectional(&mut stream, &mut server).await?;
         return Ok(());
     }
-    // A forwarded request; more follow on the same connection.
+    // A forwarded request; further ones follow on the same connection.
     let (authority, _) = split_url(target);
     let server = connect(authority).await?;
     let (mut from_server, mut to_server) = server.into_split();
@@ -164,7 +164,7 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<String> 
     Ok(String::from_utf8(head).unwrap())
 }
 
-/// Reads a text behind its length.
+/// Reads a text after its length.
 async fn read_text(stream: &mut TcpStream) -> io::Result<String> {
     let mut text = vec![0; stream.read_u8().await?.into()];
     stream.read_exact(&mut text).await?;
@@ -175,7 +175,7 @@ fn note(head: &str, asked: &Mutex<Vec<String>>) {
     let mut lines = head.lines();
     let mut said = lines.next().unwrap().to_owned();
     for line in lines {
-        // A proxy that carries TLS must not see the server's.
+        // A proxy that uses TLS must not see the TLS of the server.
         if line.to_lowercase().starts_with("proxy-authorization") || line.contains("Bearer") {
             said = format!("{said}; {line}");
         }

@@ -66,7 +66,7 @@ fn files_that_are_created_edited_and_deleted_are_followed() {
     eventually("a deleted file's objects go", || {
         (!shows("two")).then_some(())
     });
-    // A broken document does not affect the others, and is logged once.
+    // An invalid document does not affect the others, and is logged once.
     directory.write(
         "c.yaml",
         &("kind: [\n".to_owned() + &config_map("x", "three")),
@@ -86,7 +86,7 @@ fn a_signal_lets_answers_on_their_way_end() {
     for signal in ["TERM", "INT"] {
         let mut exporter = Exporter::start(&[]);
         let mut idle = TcpStream::connect(&exporter.main).unwrap();
-        // A request that is half sent when the signal comes gets its answer.
+        // A request that is half sent when the signal arrives gets its response.
         let mut stream = TcpStream::connect(&exporter.main).unwrap();
         stream
             .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n")
@@ -139,7 +139,7 @@ fn a_wrong_host_is_told_with_its_flag() {
     for flag in ["--host", "--telemetry-host"] {
         for (host, problem) in [
             ("not an ip", "cannot find the address of `not an ip`"),
-            // Kept for documents, so that no machine has it.
+            // The address is reserved for documentation, so no machine has it.
             ("192.0.2.1", "192.0.2.1 is not an address of this machine"),
         ] {
             let ports = ["--port=0", "--telemetry-port=0"];
@@ -176,14 +176,14 @@ fn a_changed_config_is_used_without_an_outage() {
     assert_eq!(exporter.own(&hash), Some(5_950_443_893_422.0));
     assert_eq!(exporter.own(&reloaded), Some(1.0));
 
-    // Every scrape until the change shows is answered, and shows one of the two states.
+    // Every scrape until the change is visible succeeds, and shows one of the two states.
     directory.write("config.yaml", "resources: {services: {}}\n");
     eventually("the change shows", || {
         assert!(shows("kube_pod_info{") || shows("kube_service_info{"));
         (shows("kube_service_info{") && !shows("kube_pod_info{")).then_some(())
     });
 
-    // What is wrong is not used, and shows.
+    // An invalid file is not used, and the metric shows it.
     for wrong in ["resources: [pods]\n", "resources: {pod: {}}\n", "port: {"] {
         directory.write("config.yaml", wrong);
         eventually("the failure shows", || {
@@ -197,7 +197,7 @@ fn a_changed_config_is_used_without_an_outage() {
     }
     exporter.tells("there is no resource `pod`");
 
-    // An option that goes from the file is the flag's again.
+    // If an option is removed from the file, the flag applies again.
     directory.write("config.yaml", "{}\n");
     eventually("the flag counts again", || {
         shows("kube_node_info{").then_some(())
@@ -249,7 +249,7 @@ fn a_missing_config_is_an_error_unless_it_may_come_later() {
     assert!(!exporter.metrics("").contains("kube_node_info{"));
     let reloaded = format!("{RELOADED}{path}\",type=\"config\"}}");
     assert_eq!(exporter.own(&reloaded), None, "all is as it should be");
-    // One that is there and is not used is another matter.
+    // A file that exists and is not used is different.
     directory.write("later.yaml", "resources: {");
     eventually("the failure shows", || {
         (exporter.own(&reloaded) == Some(0.0)).then_some(())
@@ -270,7 +270,7 @@ fn a_missing_config_is_an_error_unless_it_may_come_later() {
 fn log_lines_are_json_on_request_and_more_with_v() {
     let exporter = Exporter::start(&["--log-format=json", "--vmodule=a=1", "-v=4"]);
     exporter.tells("telemetry on");
-    // The line about the startup is one of them, so there is nothing else.
+    // The line about the startup is one of them, so standard output is empty.
     for (level, message) in [("WARN", "--vmodule has no effect"), ("INFO", "serving ")] {
         let log = exporter.log();
         let lines = log.lines().map(serde_json::from_str::<serde_json::Value>);

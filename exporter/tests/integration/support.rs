@@ -1,4 +1,4 @@
-//! The program as a child process, and just enough HTTP to talk to it.
+//! The program as a child process, and a minimal HTTP client.
 
 #![allow(dead_code, reason = "each test uses a part")]
 
@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// However slow the machine is, nothing takes so long.
+/// Longer than any step takes on a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_kube-state-metrics");
@@ -22,9 +22,9 @@ pub const CLUSTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/clus
 /// A running exporter; killed when dropped.
 pub struct Exporter {
     child: Child,
-    /// The lines that say what is read and what is off.
+    /// The lines about the sources, and about what is off.
     pub introduction: Vec<String>,
-    /// The line that says what is served.
+    /// The line about what is served.
     pub line: String,
     /// Addresses of both servers, as `127.0.0.1:PORT`.
     pub main: String,
@@ -41,7 +41,7 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// What a program that ended left behind.
+/// The output and the status of a program that ended.
 #[derive(Debug)]
 pub struct Output {
     pub status: ExitStatus,
@@ -49,7 +49,7 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// A directory that goes when dropped.
+/// A directory that is deleted when it is dropped.
 pub struct Directory(PathBuf);
 
 /// Runs the program to its end.
@@ -66,7 +66,7 @@ pub fn run_program(program: &str, args: &[&str], stdin: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // It may end without reading.
+    // It may end before it has read all input.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     let output = child.wait_with_output().unwrap();
     Output {
@@ -76,13 +76,13 @@ pub fn run_program(program: &str, args: &[&str], stdin: &str) -> Output {
     }
 }
 
-/// Waits until `check` gives something.
+/// Waits until `check` returns a value.
 #[track_caller]
 pub fn eventually<T>(what: &str, check: impl FnMut() -> Option<T>) -> T {
     eventually_or(what, check, String::new)
 }
 
-/// Waits until `check` gives something; where it does not, `explain` says why.
+/// Waits until `check` returns a value. If it does not, `explain` returns the reason.
 #[track_caller]
 pub fn eventually_or<T>(
     what: &str,
@@ -124,7 +124,7 @@ impl Exporter {
         Self::of_command(Command::new(PROGRAM).args(args))
     }
 
-    /// The program as a command starts it.
+    /// The program, started by a command.
     pub fn of_command(command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
@@ -139,7 +139,7 @@ impl Exporter {
         let said = lines.clone();
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                // What it says is in the log where that is for machines.
+                // With a log for machines, these lines are in the log.
                 if let Some(line) = told_as_json(&line) {
                     let _ = said.send(line);
                 }
@@ -165,7 +165,7 @@ impl Exporter {
             }
             introduction.push(line);
         };
-        // The last two are ours; before them may be that of a cluster.
+        // The last two addresses are those of the exporter; that of a cluster may precede them.
         let addresses = line.split("://").skip(1).map(|rest| {
             let address = rest.split(['/', ' ']).next().unwrap();
             address.replace("localhost", "127.0.0.1")
@@ -204,12 +204,12 @@ impl Exporter {
         line.map(|value| value.parse().unwrap())
     }
 
-    /// What was logged so far.
+    /// The log lines so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
-    /// Waits until the log says something; it may come after the answer that goes with it.
+    /// Waits until the log has a line, which may follow the response that belongs to it.
     #[track_caller]
     pub fn tells(&self, what: &str) {
         eventually_or(
@@ -223,7 +223,7 @@ impl Exporter {
         self.more.recv_timeout(PATIENCE).unwrap()
     }
 
-    /// Whether there is no line that was not asked for.
+    /// Whether the log has no further line.
     pub fn has_said_all(&self) -> bool {
         self.more.try_recv().is_err()
     }
@@ -247,10 +247,10 @@ impl Exporter {
             * 1024
     }
 
-    /// The processor time it has taken; the kernel counts in hundredths of a second.
+    /// The processor time that it has used; the kernel counts in hundredths of a second.
     pub fn cpu(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        // The name of the program may have blanks; what follows has none.
+        // The name of the program may contain blanks; the other fields do not.
         let (_, fields) = stat.rsplit_once(')').unwrap();
         let ticks = fields.split_whitespace().skip(11).take(2);
         let ticks = ticks.map(|ticks| ticks.parse::<u64>().unwrap());
@@ -278,7 +278,7 @@ impl Drop for Exporter {
     }
 }
 
-/// The line that says what is served, where this is it as JSON.
+/// The line about what is served; the JSON log has it as a message.
 fn told_as_json(line: &str) -> Option<String> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     let message = line["message"].as_str()?;
@@ -287,12 +287,12 @@ fn told_as_json(line: &str) -> Option<String> {
         .then(|| message.to_owned())
 }
 
-/// Asks with `GET`.
+/// Sends a `GET` request.
 pub fn get(address: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     request(address, "GET", path, headers, "")
 }
 
-/// Asks on a new connection.
+/// Sends a request on a new connection.
 pub fn request(
     address: &str,
     method: &str,
@@ -305,7 +305,7 @@ pub fn request(
     exchange(stream, method, path, headers, body)
 }
 
-/// Asks on a connection, which it closes.
+/// Sends a request on a connection, which the request closes.
 pub fn exchange(
     mut stream: impl Read + Write,
     method: &str,
@@ -327,11 +327,11 @@ pub fn exchange(
 }
 
 impl Answer {
-    /// Reads one answer with a length, from a connection that may stay open.
+    /// Reads one response with a length, from a connection that may stay open.
     ///
     /// # Errors
     ///
-    /// Where the other side closes before there is one.
+    /// If the other side closes the connection before there is a response.
     pub fn read(stream: &mut impl Read) -> std::io::Result<Self> {
         let mut head = Vec::new();
         let mut byte = [0];
@@ -412,7 +412,7 @@ impl Directory {
         self.0.to_str().unwrap()
     }
 
-    /// Writes a file and gives its path.
+    /// Writes a file and returns its path.
     pub fn write(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
         // In one step, as editors and mounted ConfigMaps do.

@@ -30,13 +30,13 @@ impl Place {
         self.directory.write("server.crt", &pair.certificate);
     }
 
-    /// Starts an exporter; `more` stands in the section about TLS, `rest` below it.
+    /// Starts an exporter; `more` is added to the section about TLS, `rest` follows it.
     fn exporter(&self, more: &[&str], rest: &str) -> Exporter {
         self.start(more, rest, &[])
     }
 
     fn start(&self, more: &[&str], rest: &str, args: &[&str]) -> Exporter {
-        // Relative to the file.
+        // The paths are relative to the file.
         let mut text =
             "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n".to_owned();
         for line in more {
@@ -133,7 +133,7 @@ fn certificates_that_go_accepts_are_served_and_accepted_from_scrapers() {
         "client_auth_type: RequireAndVerifyClientCert",
         "client_ca_file: clients.crt",
     ];
-    // A server of version 1 has no names, so that a client must not look for one.
+    // A version 1 certificate of a server has no names, so a client must not compare any.
     let clients = Authority::with_p521("clients");
     place.directory.write("clients.crt", &clients.pem());
     place.install(&old);
@@ -152,7 +152,7 @@ fn certificates_that_go_accepts_are_served_and_accepted_from_scrapers() {
     assert_eq!(asks(&clients.issue_version_1("old")), accepted);
     let stranger = Authority::new("clients").issue_version_1("stranger");
     assert_eq!(asks(&stranger), [(false, true); 2]);
-    // A leaf among the authorities of clients is this client, and signs no other.
+    // A leaf among the authorities of clients is accepted itself, and signs no other.
     let single = place.authority.issue("single");
     place.directory.write("clients.crt", &single.certificate);
     let exporter = place.exporter(&required, "");
@@ -233,7 +233,7 @@ fn certificates_are_read_again_while_it_runs() {
 
     place.install(&place.authority.issue("exporter"));
     let second = eventually("the new certificate is shown", || {
-        // Between the two files, the last pair that fits stays in use.
+        // Between the changes of the two files, the last matching pair stays in use.
         let now = shown(&client.connect(&exporter.main).unwrap());
         (now != first).then_some(now)
     });
@@ -314,7 +314,7 @@ fn users_need_their_passwords_on_both_ports_and_for_every_path() {
             assert_eq!(status(address, "/metrics", Some(&wrong)), 401, "{wrong}");
         }
     }
-    // A password that is changed counts at once, on connections that are open as well.
+    // A changed password takes effect at once, also on open connections.
     let mut open = TcpStream::connect(&exporter.main).unwrap();
     let credentials = [("authorization", right.as_str())];
     assert_eq!(ask(&mut open, "/livez", &credentials).unwrap().status, 200);
@@ -328,7 +328,7 @@ fn users_need_their_passwords_on_both_ports_and_for_every_path() {
 #[test]
 fn wrong_passwords_hold_nobody_up_who_has_been_let_in() {
     let directory = Directory::new("passwords");
-    // So dear that comparing one takes longer than all the rest of this test.
+    // So expensive that a comparison takes longer than the rest of this test.
     let dear = "$2y$16$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
     let cheap = bcrypt::hash("open", 4).unwrap();
     let users = format!("basic_auth_users:\n  ann: {cheap}\n  bob: {dear}\n");

@@ -1,4 +1,4 @@
-//! Without the feature `cel` an expression is a configuration error.
+//! Without the feature `cel`, an expression is a configuration error.
 
 use std::convert::Infallible;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::variables::Variables;
 
-/// An expression, which cannot exist.
+/// An expression. No value of it exists without the feature.
 #[derive(Debug)]
 pub(in super::super) struct Expr(Infallible);
 

@@ -1,4 +1,4 @@
-//! Expressions by the crate `cel`.
+//! Expressions, with the crate `cel`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -17,19 +17,19 @@ use super::variables::Variables;
 pub(in super::super) struct Expr {
     program: Program,
     source: Box<str>,
-    /// What it reads of `object`: fields below fields, and an empty map for all from there on.
+    /// The fields of `object` that it reads, as a tree; an empty tree is all of the object.
     object: Option<Fields>,
     names_item: bool,
 }
 
-/// Fields by name, each with those below it; none for everything.
+/// Fields by name, each with the fields below it. Without names, all fields are read.
 #[derive(Debug, Default)]
 struct Fields(BTreeMap<String, Fields>);
 
-/// The language: CEL, its extensions for texts, lists and numbers.
+/// The language: CEL with its extensions for texts, lists and numbers.
 static LANGUAGE: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::stdlib();
-    // A part that cannot be added is a part that expressions miss, which they report.
+    // If an extension cannot be added, expressions that use it report an unknown function.
     let _ = cel::extensions::strings(&mut env);
     let _ = cel::extensions::lists(&mut env);
     let _ = cel::extensions::math(&mut env);
@@ -37,10 +37,10 @@ static LANGUAGE: LazyLock<Arc<Env>> = LazyLock::new(|| {
 });
 
 thread_local! {
-    /// The functions, which every evaluation on this thread shares.
+    /// The functions, which all evaluations on this thread share.
     static FUNCTIONS: Context<'static, 'static> = {
         let mut context = Context::with_env(Arc::clone(&LANGUAGE));
-        // A function that cannot be added is one that expressions miss, which they report.
+        // If a function cannot be added, expressions that use it report an unknown function.
         let _ = context.add_function("number", |value: cel::Value| number(&value));
         let _ = context.add_function("condition", |conditions: cel::Value, kind: Arc<String>| {
             condition(&conditions, &kind)
@@ -99,7 +99,8 @@ impl Expr {
 }
 
 impl Expr {
-    /// The fields of the object it reads, as dotted paths; the empty one is all of it.
+    /// The fields of the object that the expression reads, as dotted paths. An empty path is the
+    /// whole object.
     pub(in super::super) fn reads(&self) -> Vec<String> {
         let mut reads = Vec::new();
         if let Some(fields) = &self.object {
@@ -118,7 +119,7 @@ impl Expr {
 impl Fields {
     fn of(paths: Vec<Vec<&str>>) -> Self {
         let mut root = Self::default();
-        // Shorter paths come last, so that they clear what lies below them.
+        // Shorter paths come last, so that they remove the fields below them.
         let mut paths = paths;
         paths.sort_by_key(|path| std::cmp::Reverse(path.len()));
         for path in paths {
@@ -163,7 +164,7 @@ impl fmt::Debug for Expr {
     }
 }
 
-/// Names that stand for something everywhere: ours, namespaces of functions, and types.
+/// Names that are always defined: variables, namespaces of functions, and types.
 const KNOWN: [&str; 19] = [
     "object",
     "item",
@@ -186,7 +187,7 @@ const KNOWN: [&str; 19] = [
     "google",
 ];
 
-/// The fields selected one below the other, and the name of what they are selected from.
+/// Collects the selected fields, such as `b` and `c` of `a.b.c`, and returns the first name.
 fn selection<'e>(expression: &'e IdedExpr, path: &mut Vec<&'e str>) -> Option<&'e str> {
     match &expression.expr {
         Expression::Ident(name) => Some(name.trim_start_matches('.')),
@@ -211,7 +212,8 @@ fn selection<'e>(expression: &'e IdedExpr, path: &mut Vec<&'e str>) -> Option<&'
     }
 }
 
-/// The names an expression uses and does not bind itself, and the paths it selects of `object`.
+/// Collects the names that an expression uses without binding them, and the paths that it selects
+/// from `object`.
 fn free_names<'e>(
     expression: &'e IdedExpr,
     bound: &mut Vec<&'e str>,
@@ -269,11 +271,11 @@ fn free_names<'e>(
     }
 }
 
-/// What went wrong, without the values that the crate's own messages quote.
+/// The reason without the values that the messages of the crate quote.
 fn describe(error: &cel::ExecutionError) -> &'static str {
     use cel::ExecutionError as E;
     match error {
-        E::NoSuchKey(_) => "a field is missing; ask with has() first, or use `.?field.orValue()`",
+        E::NoSuchKey(_) => "a field is missing; test it with has(), or use `.?field.orValue()`",
         E::NoSuchOverload(_) | E::UnexpectedType { .. } | E::UnsupportedBinaryOperator(..) => {
             "an operator or a function does not take values of these types"
         }
@@ -281,24 +283,24 @@ fn describe(error: &cel::ExecutionError) -> &'static str {
         E::DivisionByZero(_) | E::RemainderByZero(_) => "division by zero",
         E::IndexOutOfBounds(_) => "an index is out of bounds",
         E::ValuesNotComparable(..) => "two values cannot be compared",
-        E::InvalidArgumentCount { .. } => "a function has another number of arguments",
+        E::InvalidArgumentCount { .. } => "a function has too many or too few arguments",
         _ => "the evaluation failed",
     }
 }
 
-/// The message of a parser with its picture of the place left out.
+/// The first line of a parser's message, without the drawing of the position.
 fn one_line(message: &str) -> &str {
     message.lines().next().unwrap_or_default()
 }
 
 // === functions ===
 
-/// `number(value)`: what a path would read from it, or null.
+/// `number(value)`: the number that a path would read from the value, or null.
 fn number(value: &cel::Value) -> cel::Value {
     to_number(&to_json(value)).map_or(cel::Value::Null, cel::Value::Float)
 }
 
-/// `condition(list, type)`: the status of the condition of a type, `Unknown` where it is missing.
+/// `condition(list, type)`: the status of the condition with this type, `Unknown` if there is none.
 fn condition(conditions: &cel::Value, kind: &str) -> cel::Value {
     let conditions = to_json(conditions);
     let conditions = conditions.as_array().into_iter().flatten();
@@ -308,7 +310,7 @@ fn condition(conditions: &cel::Value, kind: &str) -> cel::Value {
     cel::Value::from(status)
 }
 
-/// `countBy(list)`: how often each value stands in a list, as a map from its text.
+/// `countBy(list)`: the number of occurrences of each value in a list, as a map from its text.
 fn count_by(values: &cel::Value) -> cel::Value {
     let mut counts: BTreeMap<String, i64> = BTreeMap::new();
     if let cel::Value::List(values) = values {
@@ -346,11 +348,11 @@ fn to_cel(value: &Value) -> cel::Value {
     }
 }
 
-/// A result; times are Unix seconds, durations are seconds, infinite numbers are texts.
+/// Converts a result: times to Unix seconds, durations to seconds, infinite numbers to texts.
 fn to_json(value: &cel::Value) -> Value {
     let float = |float: f64| match Number::from_f64(float) {
         Some(number) => Value::Number(number),
-        // JSON lacks these; as texts they read back as numbers.
+        // JSON lacks these numbers; their texts are read as numbers later.
         None => Value::from(float.to_string()),
     };
     match value {

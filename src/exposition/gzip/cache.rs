@@ -36,7 +36,7 @@ struct CacheState {
     /// A round lasts from one complete scrape to the next, or for [`IDLE`] if there is none.
     round: u64,
     round_began: Option<Instant>,
-    /// Counts the sessions.
+    /// Number of sessions so far.
     sessions: u64,
     compressors: Vec<Compress>,
     last_use: Option<Instant>,
@@ -212,7 +212,7 @@ impl CacheState {
             round,
         };
         match self.blocks.get_mut(&*key) {
-            // The response to a slow client has an older state.
+            // A slow client still receives an older state, which must not replace a newer one.
             Some(cached) if cached.session > session.number => None,
             Some(cached) => {
                 let new = new(cached.round.max(session.round));

@@ -95,13 +95,13 @@ mod tests {
 
     #[test]
     fn several_scrapers_are_due_alternately() {
-        // Two, every 30 seconds, ten apart.
+        // Two scrapers with an interval of 30 seconds, ten seconds apart.
         assert_eq!(next(&[0.0, 10.0, 30.0, 40.0, 60.0, 70.0]), Some(90.0));
         let two = [0.0, 10.0, 30.0, 40.0, 60.0, 70.0, 90.0];
         assert_eq!(next(&two), Some(100.0));
         let three = [0.0, 10.0, 13.0, 30.0, 40.0, 43.0, 60.0, 70.0, 73.0];
         assert_eq!(next(&three), Some(90.0));
-        // Every 15 and every 60 seconds.
+        // Two scrapers, with intervals of 15 and 60 seconds.
         let different = [0.0, 5.0, 20.0, 35.0, 50.0, 60.0, 65.0, 80.0, 95.0];
         assert_eq!(next(&different), Some(110.0));
     }

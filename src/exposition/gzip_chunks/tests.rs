@@ -40,7 +40,7 @@ fn in_namespace(namespace: &str, name: u64, samples: u64) -> ConfigMap {
     serde_json::from_value(json!({ "metadata": metadata })).unwrap()
 }
 
-/// Joined compressed chunks, and the text that a reader gets.
+/// Joined compressed chunks, and their text after decompression.
 fn gzip(metrics: &StateMetrics, format: Format, filter: &ExpositionFilter) -> (Vec<u8>, String) {
     let exposition = metrics.exposition(format, filter.clone());
     let compressed = exposition
@@ -63,7 +63,7 @@ fn assert_same(metrics: &StateMetrics) {
     for format in [Format::Text, Format::OpenMetrics] {
         for filter in &filters {
             let plain = metrics.exposition(format, filter.clone()).to_string();
-            // The second time comes from the cache.
+            // The second time, the block comes from the cache.
             assert!(gzip(metrics, format, filter).1 == plain);
             assert!(gzip(metrics, format, filter).1 == plain);
         }
@@ -209,7 +209,8 @@ fn blocks_of_older_states_go_whatever_is_asked_for() {
             gzip(&metrics, Format::Text, &filter);
             let bytes = metrics.gzip_cache_bytes();
             let held = *held.get_or_insert(bytes);
-            // If everything grows, the bounds of blocks move. The old blocks stay for two rounds.
+            // If everything grows, the boundaries of blocks move. The old blocks stay for two
+            // rounds.
             assert!(held > 0 && bytes < held * 3, "{bytes} {held}");
         }
     }
@@ -219,7 +220,7 @@ fn blocks_of_older_states_go_whatever_is_asked_for() {
 enum Step {
     Apply(u64, u64),
     Delete(u64),
-    /// A list of a number of objects, from a first one on.
+    /// A list of a number of objects, starting at a given one.
     List(u64, u64),
     Scrape(Format),
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::exposition::{Exposition, ExpositionFilter, Format};
 use crate::{BuiltIn, Collector, Family, StateMetrics};
 
-/// Pods with shared values, leases of which two have equal series, constant labels.
+/// Pods with shared values, leases of which two have equal series, and constant labels.
 fn metrics() -> StateMetrics {
     let leases = Collector::<Lease>::new()
         .no_base_labels()
@@ -101,7 +101,7 @@ fn references_to_shared_values_read_as_the_values() {
     assert_eq!(image.unwrap().1, "registry.acme.dev/shop:1");
 }
 
-/// A configured sample has the labels `customresource_*`, unless a constant label takes the place.
+/// A configured sample has the labels `customresource_*`, unless a constant label replaces them.
 #[cfg(feature = "custom-resources")]
 #[test]
 fn a_built_in_family_is_not_searched_for_series_of_a_configured_one() {
@@ -123,7 +123,7 @@ spec:
     for (constant, family, expected) in [
         ("cluster", "kube_pod_info", [true, false]),
         ("customresource_kind", "kube_pod_info", [true, true]),
-        // Its base label would come in front of the others.
+        // Its base label would be written before the others.
         ("cluster", "kube_clusterrole_created", [true, true]),
     ] {
         let metrics = StateMetrics::builder()

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::horizontalpodautoscalers;
 use crate::families::testing::family;
 
-/// What follows the base labels in the family `kube_horizontalpodautoscaler_<name>`.
+/// The samples without the base labels in the family `kube_horizontalpodautoscaler_<name>`.
 fn samples(name: &str, autoscaler: &Value) -> Vec<String> {
     let name = format!("kube_horizontalpodautoscaler_{name}");
     let start = format!("{name}{{namespace=\"\",horizontalpodautoscaler=\"\"");

@@ -26,14 +26,14 @@ pub(crate) enum ScheduleError {
     },
     /// A word that begins with `@` is unknown.
     #[error(
-        "{text:?} is no schedule; write @hourly, @daily, @weekly, @monthly, @yearly or five fields"
+        "{text:?} is not a schedule; write @hourly, @daily, @weekly, @monthly, @yearly or five fields"
     )]
     Descriptor {
         /// The word.
         text: String,
     },
     /// The interval of `@every` does not parse or is below a second.
-    #[error("{text:?} is no interval of a second or more; write one such as \"@every 1h30m\"")]
+    #[error("{text:?} is not an interval of a second or more; write one such as \"@every 1h30m\"")]
     Interval {
         /// The text after `@every`.
         text: String,

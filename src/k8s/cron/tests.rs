@@ -172,7 +172,7 @@ fn a_skipped_time_does_not_fire_that_day() {
             "2024-03-11T05:00:00Z"
         ]
     );
-    // Midnight itself was skipped, and so was the whole of a day.
+    // The clock skipped midnight, or a whole day.
     assert_eq!(
         runs(
             "0 0 * * *",
@@ -191,7 +191,7 @@ fn a_skipped_time_does_not_fire_that_day() {
         ),
         ["2011-12-29T22:00:00Z", "2011-12-30T22:00:00Z"]
     );
-    // By half an hour only.
+    // A change of half an hour.
     assert_eq!(
         runs(
             "15 2 * * *",
@@ -226,7 +226,7 @@ fn a_repeated_time_fires_twice() {
             "2024-11-04T06:00:00Z"
         ]
     );
-    // Beyond the years the database lists one by one.
+    // Years that the database does not list one by one.
     assert_eq!(
         runs(
             "30 2 * * *",
@@ -378,7 +378,7 @@ fn errors_name_the_part_and_the_cure() {
     assert!(text("0 9 * * *", Some("Mars")).contains("\"Mars\""));
 }
 
-/// Every matching minute of some days, found by looking at each instant in turn.
+/// Every matching minute of some days, found by checking each minute.
 fn brute_force(schedule: &str, zone: &str, from: i64, until: i64) -> Vec<i64> {
     let clock = Clock::parse(schedule).unwrap();
     let zone = super::zone(zone).unwrap();

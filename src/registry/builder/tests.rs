@@ -312,7 +312,7 @@ fn a_family_that_two_collectors_of_a_resource_have_is_an_error_that_names_both()
         "{beside:?}"
     );
 
-    // A replacement is no second collector, whether the resource is enabled or not.
+    // A replacement does not count as a second collector, whether the resource is enabled or not.
     for builder in [built_in(), StateMetrics::builder()] {
         let metrics = builder
             .replace_built_in(BuiltIn::ConfigMaps, config_maps())

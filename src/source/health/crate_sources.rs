@@ -1,4 +1,4 @@
-//! What the sources of the crate set in their [`Health`].
+//! The part of a [`Health`] that the sources of the crate set.
 
 use std::sync::Arc;
 #[cfg(all(feature = "custom-resources", feature = "watch"))]

@@ -22,16 +22,16 @@ pub(crate) struct FeedState {
 #[derive(Default)]
 struct Progress {
     state: ResourceState,
-    /// When the first list was complete.
+    /// The time when the first list was complete.
     complete_at: Option<Instant>,
     was_refused: bool,
-    /// When the refusal that lasts now began.
+    /// The time when the current refusal began.
     refused_at: Option<Instant>,
-    /// How long earlier refusals lasted, since the last success.
+    /// The total duration of earlier refusals since the last success.
     refused_before: Duration,
     /// The stored objects were removed because the server forbids the resource.
     is_forgotten: bool,
-    /// When the list in progress received an object last.
+    /// The time when the list in progress last received an object.
     received_at: Option<Instant>,
     failures: u64,
     last_event: Option<Instant>,
@@ -104,7 +104,7 @@ impl Progress {
         self.refused_before + now.unwrap_or_default()
     }
 
-    /// The answer is no longer a refusal, which does not mean that the resource is permitted.
+    /// The answer is not a refusal any more. The resource may still be forbidden.
     fn pause_refusal(&mut self) {
         self.refused_before = self.refused_for();
         self.refused_at = None;
@@ -152,7 +152,8 @@ impl FeedReporter {
         progress.failures = 0;
         progress.last_event = Some(now);
         self.state.enter(&mut progress, ResourceState::Synced);
-        // Also if the state is the same: it may be the first list of families that were added later.
+        // Notifies also if the state is the same: this may be the first list of families that were
+        // added later.
         self.state.changed.send_replace(());
     }
 

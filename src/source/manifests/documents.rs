@@ -97,7 +97,8 @@ fn values(text: &str, first: usize, sink: &mut Sink<'_>) {
                 }
             }
             Some(Err(error)) => {
-                // As for kubectl, what is no JSON may be YAML, such as a map with a trailing comma.
+                // As for kubectl, text that is not JSON may be YAML, such as a map with a trailing
+                // comma.
                 if is_first && error.is_syntax() && flow_documents(text, first, sink) {
                     return;
                 }
@@ -106,7 +107,7 @@ fn values(text: &str, first: usize, sink: &mut Sink<'_>) {
                     line: line + error.line().saturating_sub(1),
                     problem,
                 }));
-                // All of the rest is inside of a value that does not end.
+                // The rest of the text is inside a value that does not end.
                 if error.is_eof() {
                     return;
                 }
@@ -133,7 +134,7 @@ fn flow_documents(text: &str, line: usize, sink: &mut Sink<'_>) -> bool {
     true
 }
 
-/// Where an error of the JSON decoder is in its text.
+/// The offset of a JSON decoder's error in the text.
 fn position(text: &str, error: &serde_json::Error) -> usize {
     let mut breaks = memchr::memchr_iter(b'\n', text.as_bytes());
     let line = match error.line() {
@@ -143,8 +144,8 @@ fn position(text: &str, error: &serde_json::Error) -> usize {
     line.map_or(text.len(), |line| line + error.column())
 }
 
-/// Where the next line begins that starts with an object, at or after an error. The byte of the error
-/// may be the brace itself.
+/// The offset of the next line that starts with an object, at or after an error. The byte of the
+/// error may be the brace itself.
 fn next_object(text: &str, error: usize) -> Option<usize> {
     let from = error.saturating_sub(2);
     let found = memchr::memmem::find(text.as_bytes().get(from..)?, b"\n{");
@@ -249,8 +250,8 @@ fn objects(json: &str, line: usize, sink: &mut Sink<'_>) {
     }
 }
 
-/// Passes an item of a list to the sink, with the API version and kind that the list gives it. An item
-/// is no list: otherwise the input would decide how deep the recursion is.
+/// Passes an item of a list to the sink, with the API version and kind that the list gives it. An
+/// item must not be a list; otherwise, the input would decide the depth of the recursion.
 fn item_of_list(
     json: &str,
     line: usize,
@@ -281,7 +282,7 @@ fn item_of_list(
 // === impl Head ===
 
 impl<'j> Head<'j> {
-    /// Reads the head of an object; an error says what is wrong.
+    /// Reads the head of an object; an error has the problem.
     fn of(json: &'j str) -> Result<Self, String> {
         serde_json::from_str(json).map_err(|error| {
             let error = error.to_string();

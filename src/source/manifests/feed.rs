@@ -175,7 +175,7 @@ async fn reload_on_thread(feed: &Arc<Mutex<ManifestFeed>>) {
     let thread = thread::Builder::new().name(String::from("manifests"));
     let spawned = thread.spawn(move || {
         reading.lock().reload();
-        // Nobody waits for it if the source has been dropped.
+        // Nobody receives the result if the source was dropped.
         let _ = sender.send(());
     });
     if spawned.is_err() {

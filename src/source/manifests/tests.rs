@@ -10,7 +10,7 @@ use crate::source::Source;
 use crate::source::health::{FeedOrigin, ReadinessPolicy, ResourceState};
 use crate::{BuiltIn, StateMetrics};
 
-/// A directory of files that goes when it is dropped.
+/// A directory of files that is deleted when it is dropped.
 struct Files(PathBuf);
 
 impl Files {
@@ -43,7 +43,7 @@ fn metrics() -> StateMetrics {
         .unwrap()
 }
 
-/// The samples and the problems of some files, the directory's name left out.
+/// The samples and the problems of some files, without the name of the directory.
 fn load(name: &str, files: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
     let directory = Files::new(name, files);
     let metrics = metrics();
@@ -142,7 +142,7 @@ fn yaml_may_look_like_json() {
     let files = [
         ("a.yaml", format!("{}---\n{}", map("one"), map("two"))),
         ("b.yaml", format!("[{}]", map("three"))),
-        // A line that is no YAML with the next line, so the error is that of JSON.
+        // Together with the next line, it is not YAML either, so the error is that of JSON.
         ("c.jsonl", format!("{{\"a\": oops}}\n{json}")),
         ("d.yaml", map("x, \"name\": y")),
     ];
@@ -476,7 +476,7 @@ spec:
         let maps = [mode.to_owned(), super::info("a")];
         assert_eq!(samples(&metrics), maps);
 
-        // A definition tells more of its kind than objects do.
+        // A definition states more about its kind than objects do.
         write("b.yaml", DEFINITION.to_owned() + &object("Policy", "p", 1));
         write("c.yaml", object("Widget", "w", 2));
         let report = feed.reload();
@@ -507,7 +507,7 @@ spec:
         assert!(all.contains(&sample("Policy", "p", 1)) && all.contains(&sample("Widget", "w", 2)));
         assert_eq!(all.len(), 4);
 
-        // The same again, then changes.
+        // The same content again, then changes.
         assert_eq!(feed.reload().definitions, known(1, 0, 0, 0));
         assert_eq!(samples(&metrics), all);
         write(

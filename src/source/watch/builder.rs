@@ -67,7 +67,7 @@ pub struct WatchBuilder {
 }
 
 const LIST_DEADLINE: Duration = Duration::from_secs(60);
-/// So that a start takes less than a minute.
+/// A limit below one minute, so that a start takes less than a minute.
 const READINESS_DEADLINE: Duration = Duration::from_secs(55);
 const FORGET_FORBIDDEN_AFTER: Duration = Duration::from_secs(3600);
 

@@ -39,7 +39,8 @@ struct Definition {
     kinds: Vec<KnownKind>,
 }
 
-/// The fields of a definition that name its kinds. The schemas are most of it and are skipped.
+/// The fields of a definition that name its kinds. Its schemas, which are the largest part, are
+/// skipped.
 #[derive(Deserialize, Serialize)]
 struct DefinitionFields {
     metadata: Metadata,

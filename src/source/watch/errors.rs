@@ -1,4 +1,4 @@
-//! What is wrong with the configuration of a watch.
+//! Problems of the configuration of a watch.
 
 use crate::errors::{debug_is_display, one_per_line};
 

@@ -26,7 +26,7 @@ pub(super) struct Failure {
     pub(super) contact: Contact,
 }
 
-/// How far a request got.
+/// The stage that a request reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Contact {
     /// The connection failed.

@@ -102,7 +102,8 @@ impl ListWatchSink for ReplicaSink {
         let set = self.read(json)?;
         let total = set.spec.replicas.unwrap_or(1);
         let has_status = set.status.replicas.is_some();
-        // Before the shard changes, so that its handover waits for the new replicas.
+        // This comes before the change of the shard, so that its handover waits for the new
+        // replicas.
         (self.shards).set_replicas_ready(!has_status || set.status.ready_replicas >= total);
         let shard = Shard::of_replica(self.replicas.index, total);
         self.is_found = true;

@@ -37,7 +37,7 @@ impl StoreWatches<'_> {
         let reflectors = reflectors.map(|target| self.context.store_reflector(&**store, target));
         let reflectors: Vec<_> = reflectors.collect();
         let feeds: Vec<_> = reflectors.iter().map(|own| own.feed.state()).collect();
-        // Before they start, so that the health includes their first reports.
+        // The health gets the feeds before they start, so that it includes their first reports.
         let health = &self.context.health;
         health.set_feeds(store, FeedOrigin::Watched, feeds.clone());
         let tasks = reflectors

@@ -248,7 +248,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_says_how_long_is_taken_at_its_word_each_time() {
-        // An API server whose etcd is away says "in a second", for as long as that lasts.
+        // An API server whose etcd is down answers "in a second" until etcd is back.
         let mut backoff = Backoff::new(WatchTimeouts::default());
         let mut throttled = failure(FailureReason::Throttled);
         throttled.retry_after = Some(Duration::from_secs(1));

@@ -11,7 +11,8 @@ use super::sink::ListWatchSink;
 use super::watch_stream::{Phase, Stream, StreamEnd};
 use crate::source::health::FailureReason;
 
-/// A watch that ends sooner has failed. After such a one, so has a watch that ends sooner than the backoff.
+/// A watch that ends sooner has failed. The next watch has also failed if it ends sooner than the
+/// backoff.
 const MIN_WATCH: Duration = Duration::from_secs(1);
 /// Number of consecutive failures of a server that answers, before a list is tried.
 const MAX_SERVER_ERRORS: u32 = 3;
@@ -74,7 +75,7 @@ impl<S: ListWatchSink> Reflector<S> {
         self.feed.following();
     }
 
-    /// A watch that ends sooner has failed, even if it sent events.
+    /// A watch that ends sooner than [`MIN_WATCH`] has failed, even if it sent events.
     fn min_watch(&self) -> Duration {
         if self.is_watch_unstable {
             self.backoff.last_wait().max(MIN_WATCH)

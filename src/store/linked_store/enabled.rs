@@ -134,7 +134,7 @@ impl LinkedWriter {
         let object: JsonObject = decode(kind, json, &attached.fields)?;
         change(&attached.store, &mut attached.feeder, &object);
         read(object.value(), fields)
-            // Only the bytes tell where a mistake is.
+            // Only the bytes have the position of a mistake.
             .or_else(|_| decode(kind, json, fields))
     }
 

@@ -1,5 +1,5 @@
-//! The catalogue: equal to that of kube-state-metrics, written down in docs, and all that
-//! widespread rules and dashboards ask for.
+//! The catalogue: it equals that of kube-state-metrics, the docs contain it, and it has all metrics
+//! and labels that common rules and dashboards use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::support::golden;
 
-/// Metrics of the program itself, which no object has.
+/// Metrics of the program itself, which do not come from objects.
 const OWN_METRICS: &[&str] = &[
     "kube_state_metrics_list_total",
     "kube_state_metrics_shard_ordinal",
@@ -22,13 +22,13 @@ const OWN_METRICS: &[&str] = &[
     "kube_state_metrics_watch_total",
 ];
 
-/// Labels somebody selects by that kube-state-metrics has never had there.
+/// Labels in selectors of rules and dashboards that kube-state-metrics never had.
 const NEVER_THERE: &[(&str, &str)] = &[
     ("kube_deployment_status_replicas_unavailable", "pod"),
     ("kube_pod_info", "pod_template_hash"),
 ];
 
-/// Labels that expressions make of others, with `label_replace` and `label_join`.
+/// Labels that expressions compute from others, with `label_replace` and `label_join`.
 const MADE: &[(&str, &str)] = &[
     ("kube_job_owner", "workload"),
     ("kube_job_owner", "workload_type"),
@@ -46,7 +46,7 @@ const MADE: &[(&str, &str)] = &[
     ("kube_replicaset_owner", "workload_type"),
 ];
 
-/// Labels by which expressions group that come from another of their metrics.
+/// Labels in groupings that belong to another metric of the expression.
 const OF_ANOTHER_METRIC: &[(&str, &str)] = &[
     ("kube_job_owner", "pod"),
     ("kube_job_owner", "replicaset"),
@@ -59,11 +59,11 @@ const OF_ANOTHER_METRIC: &[(&str, &str)] = &[
     ("kube_replicaset_owner", "pod"),
 ];
 
-/// What rules and dashboards use, gathered from their repositories.
+/// The metrics and labels that rules and dashboards use, collected from their repositories.
 #[derive(Deserialize)]
 struct Used {
     sources: Vec<Source>,
-    /// By metric.
+    /// By name of the metric.
     labels: BTreeMap<String, UsedLabels>,
 }
 
@@ -75,13 +75,13 @@ struct Source {
 
 #[derive(Deserialize)]
 struct UsedLabels {
-    /// Labels a selector of the metric names.
+    /// Labels in selectors of the metric.
     matched: Vec<String>,
-    /// Labels that some expression with the metric groups or joins by.
+    /// Labels that an expression with the metric groups or joins by.
     grouped: Vec<String>,
 }
 
-/// The families of the reference, an object per family.
+/// The families of the reference, one JSON object per family.
 fn families_of_the_reference() -> Vec<Value> {
     let text = golden::read("tests/conformance/catalog.jsonl");
     let families = text.lines().map(|line| serde_json::from_str(line).unwrap());
@@ -109,7 +109,7 @@ fn the_catalogue_is_that_of_kube_state_metrics() {
             "resource": entry.resource.name(),
             "stability": family.stability().as_str(),
             "type": match family.metric_type() {
-                // So far all of the reference's families are one or the other.
+                // All families of the reference are counters or gauges so far.
                 MetricType::Counter => "counter",
                 _ => "gauge",
             },
@@ -150,7 +150,7 @@ fn the_readme_has_the_numbers_of_families_and_resources() {
     golden::check("README.md", &text);
 }
 
-/// The list of all resources, which links their pages.
+/// The list of all resources, with links to their pages.
 fn index(families: &[CatalogueEntry]) -> String {
     let defaults = BuiltIn::defaults().count();
     let mut text = format!(

@@ -1,4 +1,5 @@
-//! What all families make of examples/cluster, kept in a file, and judged by other programs.
+//! The metrics of examples/cluster in all families, compared with a golden file and checked by
+//! other programs.
 
 use std::collections::BTreeSet;
 
@@ -12,10 +13,11 @@ use crate::support::golden;
 use crate::support::reference::assert_reference_reads;
 use crate::support::tools::{promtool, run, said};
 
-/// Default families that the example has no sample of, with the reason.
+/// Default families without a sample in the example, with the reason.
 const WITHOUT_SAMPLE: &[(&str, &str)] = &[];
 
-/// The example, with every resource, every opt-in family, all labels and all annotations.
+/// The metrics of the example, with every resource, every opt-in family, all labels and all
+/// annotations.
 fn metrics() -> StateMetrics {
     let mut builder = StateMetrics::builder()
         .built_in(BuiltIn::ALL.iter().copied())

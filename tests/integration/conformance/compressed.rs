@@ -1,4 +1,5 @@
-//! Compressed expositions for the readers there are, and expositions of a store that never rests.
+//! Compressed expositions for different readers, and expositions of a store that changes all the
+//! time.
 
 use std::io::Read as _;
 use std::process::Command;
@@ -15,7 +16,7 @@ use serde_json::json;
 use crate::support::exposition::{ReadFamily, read};
 use crate::support::tools::{Directory, run, tool};
 
-/// A reader in Go that takes one member and nothing behind it, as Prometheus' does.
+/// Reads one gzip member, and fails if anything follows it, as the reader of Prometheus (Go) does.
 const GO: &str = r#"package main
 
 import (
@@ -76,7 +77,7 @@ fn bytes(metrics: &StateMetrics, format: Format, encoding: Encoding) -> Vec<u8> 
     exposition.encoded(encoding).collect::<Vec<_>>().concat()
 }
 
-/// The text of one member, which must be all there is.
+/// The text of one gzip member; fails if anything follows it.
 fn member(compressed: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     let mut reader = GzDecoder::new(compressed);
@@ -88,7 +89,7 @@ fn member(compressed: &[u8]) -> Vec<u8> {
 #[test]
 fn every_reader_takes_a_compressed_exposition() {
     let (metrics, mut writer) = metrics();
-    // Some dozen blocks; those with the last changes are compressed again.
+    // About a dozen blocks. The blocks with the latest changes are compressed again.
     for generation in [1, 2] {
         for at in (0..6_000).step_by(if generation == 1 { 1 } else { 100 }) {
             writer.apply_object(&map(at, generation));
@@ -138,7 +139,8 @@ fn a_store_that_never_rests_is_always_read_at_one_moment() {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            // Map after map takes the next generation; now and then by a list, then all at once.
+            // The config maps get the next generation one by one; sometimes by a list, then all at
+            // once.
             let mut generation = 2;
             while !done.load(Ordering::Relaxed) {
                 let list = generation % 5 == 0;
@@ -152,7 +154,7 @@ fn a_store_that_never_rests_is_always_read_at_one_moment() {
                 generation += 1;
             }
         });
-        // Ends the writer where an assertion fails, too.
+        // Stops the writer also if an assertion fails.
         let _end = Ending(&done);
         let (mut last, mut moved) = (0, 0);
         for at in 0..EXPOSITIONS {
@@ -168,7 +170,7 @@ fn a_store_that_never_rests_is_always_read_at_one_moment() {
             let (first, second) = (generations(first), generations(second));
             assert_eq!(first.len(), MAPS);
             assert!(first == second, "families of different moments");
-            // The order of the changes: a prefix is one generation ahead.
+            // The order of the changes: the first maps are one generation ahead of the others.
             assert!(
                 first.is_sorted_by(|a, b| a >= b),
                 "not one moment: {first:?}"
@@ -183,7 +185,7 @@ fn a_store_that_never_rests_is_always_read_at_one_moment() {
     });
 }
 
-/// Says that something is done once it is dropped.
+/// Notifies when it is dropped.
 struct Ending<'a>(&'a AtomicBool);
 
 impl Drop for Ending<'_> {

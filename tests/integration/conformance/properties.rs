@@ -1,6 +1,6 @@
-//! Whatever objects look like: no panic, and expositions that every scraper takes.
+//! Random objects of all shapes never cause a panic, and every scraper accepts the expositions.
 //!
-//! The environment variable `PROPTEST_CASES` sets how many sets of objects each resource gets.
+//! The environment variable `PROPTEST_CASES` sets the number of sets of objects per resource.
 
 use std::cell::Cell;
 use std::fmt;
@@ -26,21 +26,21 @@ const CASES: u32 = 64;
 #[derive(Clone)]
 struct Bytes {
     json: Vec<u8>,
-    /// Nothing about it keeps it from being decoded.
+    /// Nothing in the object prevents that it decodes.
     regular: bool,
 }
 
-/// How the same JSON may be written.
+/// The spelling of the JSON.
 #[derive(Clone, Copy, Debug)]
 enum Spelling {
     Plain,
-    /// Every character of every text as `\u0000`.
+    /// Every character of every text as `\u` escape.
     Escaped,
-    /// Every field of every object twice, the same both times.
+    /// Every field of every object twice, with the same value.
     Repeated,
 }
 
-/// Feeds sets of made-up objects of a resource and checks what comes out.
+/// Feeds random sets of objects of a resource, and checks the exposition.
 pub(crate) fn run(resource: BuiltIn) {
     let catalogue: Vec<_> = catalogue()
         .into_iter()
@@ -93,7 +93,7 @@ fn metrics(resource: BuiltIn) -> StateMetrics {
         .unwrap()
 }
 
-/// A complete list of no objects.
+/// A complete list without objects.
 fn forget_all(writer: &mut dyn ObjectWriter) {
     writer.begin_list();
     writer.end_list();
@@ -108,7 +108,7 @@ fn bytes(metrics: &StateMetrics, format: Format) -> Vec<u8> {
     bytes
 }
 
-/// Reads the exposition in both formats and compares it with the catalogue and with itself.
+/// Reads the exposition in both formats, and compares both with the catalogue and with each other.
 fn check(metrics: &StateMetrics, catalogue: &[CatalogueEntry]) -> Result<(), String> {
     let text = bytes(metrics, Format::Text);
     if text != bytes(metrics, Format::Text) {
@@ -141,9 +141,9 @@ fn lines(families: &[ReadFamily]) -> impl Iterator<Item = &str> {
         .map(|sample| sample.line.as_str())
 }
 
-/// All base labels come first, then labels of the family in the order it declares them.
+/// All base labels come first, then the labels of the family in declared order.
 ///
-/// Some families leave a label out where it has no value; `label_*` stands for any number.
+/// Some families omit a label without a value; `label_*` stands for any number of labels.
 fn check_labels(entry: &CatalogueEntry, sample: &ReadSample) -> Result<(), String> {
     let mut names = sample
         .labels
@@ -199,7 +199,7 @@ fn written(objects: BoxedStrategy<Value>) -> BoxedStrategy<Bytes> {
     let spellings = select(&[Spelling::Plain, Spelling::Escaped, Spelling::Repeated]);
     let bytes = (objects, spellings).prop_map(|(object, spelling)| Bytes {
         json: written_as(&object, spelling).into(),
-        // Some types refuse a field that is there twice.
+        // Some types refuse a field that occurs twice.
         regular: !matches!(spelling, Spelling::Repeated),
     });
     bytes.boxed()
@@ -220,7 +220,7 @@ fn written_as(value: &Value, spelling: Spelling) -> String {
                 })
             };
             let fields: Vec<_> = match spelling {
-                // Were both to repeat theirs, the text would double with every level.
+                // If both repeated their fields, the size would double with every level.
                 Spelling::Repeated => once(spelling).chain(once(Spelling::Plain)).collect(),
                 Spelling::Plain | Spelling::Escaped => once(spelling).collect(),
             };

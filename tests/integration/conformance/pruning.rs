@@ -1,4 +1,4 @@
-//! Each family reads no more than it declares: leaving the rest of an object out changes nothing.
+//! Each family reads only the declared fields: without the other fields, the samples are the same.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,8 +12,8 @@ use kube_state_metrics::{BuiltIn, Collector, Family};
 
 use super::{Case, builder, cases, lines};
 
-/// Compares the cases of a resource, decoded in several ways, with what all families yield
-/// together: each family alone, everything decoded, and an object of the API's own types.
+/// Decodes the cases of a resource in several ways, and compares the samples with those of all
+/// families together: each family alone, the whole object, and an object that its type decodes.
 pub(crate) fn run<K>(resource: BuiltIn, collector: fn() -> Collector<K>)
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
@@ -25,7 +25,7 @@ where
     let (mut failures, mut regular) = (String::new(), 0);
     let mut alone = BTreeMap::new();
     for case in cases(resource.name()) {
-        // An object that is unreadable for one field may be readable without it.
+        // An object that is unreadable because of one field may be readable without that field.
         let Ok(expected) = lines(&builder(resource.name(), &case).build().unwrap(), &case) else {
             continue;
         };
@@ -69,13 +69,13 @@ where
     assert!(failures.is_empty(), "{failures}");
 }
 
-/// One family of a resource, so that only the fields are decoded that it declares.
+/// One family of a resource, so that only its declared fields are decoded.
 fn only(resource: BuiltIn, family: &str, case: &Case) -> StateMetrics {
     let builder = builder(resource.name(), case).allow_metrics([format!("^{family}$")]);
     builder.build().unwrap()
 }
 
-/// All families and one more, which may read everything, so that everything is decoded.
+/// All families and one more that may read everything, so that the whole object is decoded.
 fn whole<K>(resource: BuiltIn, case: &Case) -> StateMetrics
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
@@ -93,7 +93,8 @@ where
         .unwrap()
 }
 
-/// The samples of an object that its type decodes by itself; not all cases are as regular.
+/// The samples of an object that its type decodes without this crate. Some cases are too irregular
+/// for that.
 fn typed<K: CollectedResource>(resource: BuiltIn, case: &Case) -> Option<Vec<String>> {
     let object: K = serde_json::from_str(case.object.get()).ok()?;
     let metrics = builder(resource.name(), case).build().unwrap();

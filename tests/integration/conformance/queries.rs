@@ -1,4 +1,4 @@
-//! The queries of docs/reference/queries.md: Prometheus itself says that their answers are right.
+//! The queries of docs/reference/queries.md: promtool verifies their results.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,17 +10,17 @@ use crate::support::exposition::{ReadSample, read};
 use crate::support::golden;
 use crate::support::tools::{Directory, promtool, run, said};
 
-/// 2026-03-17T09:42:00Z, when the example was taken.
+/// 2026-03-17T09:42:00Z, the time of the example.
 const NOW: i64 = 1_773_740_520;
 
-/// How far back the past goes, in minutes.
+/// The length of the recorded past, in minutes.
 const MINUTES: i64 = 60;
 
 /// A section of the document.
 #[derive(Debug)]
 struct Question {
     title: String,
-    /// What the query answers.
+    /// The question that the query answers.
     sentence: String,
     query: String,
     /// A line per sample.
@@ -94,12 +94,13 @@ fn prometheus_answers_each_query_as_the_document_says() {
     let (back, now): (Vec<_>, _) =
         (questions().into_iter()).partition(|question| question.query.contains('['));
     assert!(!back.is_empty() && !now.is_empty());
-    // Time itself can only be right where there is one sample of each series, at that time.
+    // Queries over a moment need one sample of each series, at `NOW`. So `time()` has the right
+    // value.
     judge("now", NOW, 1, &now, &moment(&samples));
     judge("past", 60, MINUTES, &back, &past(&samples));
 }
 
-/// Evaluates questions after a number of intervals, each of so many seconds.
+/// Evaluates queries after a number of intervals, each of this number of seconds.
 fn judge(name: &str, interval: i64, intervals: i64, questions: &[Question], series: &[Value]) {
     let tests = questions.iter().map(|question| {
         let samples = question.answer.lines().map(|line| {
@@ -123,14 +124,14 @@ fn judge(name: &str, interval: i64, intervals: i64, questions: &[Question], seri
     });
     let directory = Directory::new(&format!("queries-{name}"));
     let file = directory.path().join("test.yaml");
-    // JSON is YAML.
+    // promtool accepts JSON, because it is YAML.
     std::fs::write(&file, test.to_string()).unwrap();
     let mut promtool = promtool().unwrap();
     let output = run(promtool.args(["test", "rules"]).arg(&file), b"");
     assert!(output.status.success(), "{}", said(&output));
 }
 
-/// Each series with its value at `NOW` and none before.
+/// Each series with its value at `NOW`, and no value before.
 fn moment(samples: &[ReadSample]) -> Vec<Value> {
     let series = samples.iter().map(|sample| {
         let (series, value) = parts(&sample.line);
@@ -139,8 +140,8 @@ fn moment(samples: &[ReadSample]) -> Vec<Value> {
     series.collect()
 }
 
-/// Each series with its value every minute: the same, but for containers that were restarted,
-/// which had one restart less before they last ended.
+/// Each series with the same value every minute. Only containers that were restarted had one
+/// restart less before they last ended.
 fn past(samples: &[ReadSample]) -> Vec<Value> {
     const ENDED: &str = "kube_pod_container_status_last_terminated_timestamp";
     const RESTARTS: &str = "kube_pod_container_status_restarts_total";

@@ -1,4 +1,4 @@
-//! What objects of a resource look like, learned from the cases, and strategies for odd ones.
+//! The shapes of a resource's objects, learned from the cases, and strategies for unusual objects.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use serde_json::{Map, Number, Value, json};
 
 use super::cases;
 
-/// Read of every object, whatever its families read.
+/// Fields that are read from every object, whatever the families read.
 const IDENTITY: [&str; 6] = [
     "apiVersion",
     "kind",
@@ -23,7 +23,7 @@ const IDENTITY: [&str; 6] = [
     "metadata.resourceVersion",
 ];
 
-/// Texts that some part may read in its own way, as values and as keys.
+/// Texts that a parser may treat specially, as values and as keys.
 const ODD_TEXTS: &[&str] = &[
     "",
     " ",
@@ -117,16 +117,16 @@ const ODD_TIMES: &[&str] = &[
 
 const ODD_INTEGERS: &[i64] = &[0, 1, -1, 80, 65535, i32::MAX as i64, i32::MIN as i64];
 
-/// How odd a strategy is.
+/// The degree of deviation of a strategy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Oddity {
-    /// Odd values, but of the types that belong there: the object decodes.
+    /// Unusual values of the expected types: the object decodes.
     Values,
-    /// Now and then a value of any type.
+    /// Sometimes a value of any type.
     Types,
 }
 
-/// What has been seen at one place of the objects of a resource.
+/// The values at one position in the objects of a resource.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shape {
     fields: BTreeMap<String, Shape>,
@@ -134,16 +134,16 @@ pub(crate) struct Shape {
     texts: Vec<String>,
     numbers: Vec<Number>,
     flags: bool,
-    /// The object is of another kind where it says anything else.
+    /// A discriminator: any other value makes the object one of another kind.
     fixed: bool,
-    /// Some family reads everything from here on: maps may have keys of any name.
+    /// A family reads everything below: maps may have keys of any name.
     open: bool,
 }
 
 // === impl Shape ===
 
 impl Shape {
-    /// What the families of a resource read, with the types and values of the cases.
+    /// The fields that the families of a resource read, with the types and values of the cases.
     pub(crate) fn of(resource: BuiltIn) -> Self {
         let mut seen = Self::default();
         for case in cases(resource.name()) {
@@ -187,7 +187,7 @@ impl Shape {
         }
     }
 
-    /// Takes over from `seen` what is at a path; lists are walked through.
+    /// Copies what `seen` has at a path; visits the items of lists.
     fn take<'p>(&mut self, seen: &Self, mut path: impl Iterator<Item = &'p str>) {
         if let Some(element) = &seen.element {
             let own = self.element.get_or_insert_default();
@@ -214,7 +214,7 @@ impl Shape {
             .for_each(Self::unfold);
     }
 
-    /// Values for this place.
+    /// Strategies for the values at this position.
     pub(crate) fn strategy(&self, oddity: Oddity) -> BoxedStrategy<Value> {
         if self.fixed && !self.texts.is_empty() {
             return select(self.texts.clone()).prop_map(Value::from).boxed();
@@ -269,7 +269,7 @@ impl Shape {
             Just(Vec::new()).boxed()
         };
         let objects = (fields, extra).prop_map(|(fields, extra)| {
-            // An extra key may be the name of a field, and have another type.
+            // An extra key may have the name of a field, and a value of another type.
             let entries = extra.into_iter().chain(fields.into_iter().flatten());
             Value::Object(entries.collect::<Map<_, _>>())
         });

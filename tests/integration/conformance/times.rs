@@ -1,7 +1,7 @@
 //! Times at both ends of the calendar, in every time field of every resource.
 //!
-//! The objects are those of the cases with all their times replaced. A family of times is one whose
-//! value is the time that the object has.
+//! The objects are those of the cases with all times replaced. A family counts as a family of times
+//! if its value is the time in the object.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +12,13 @@ use serde_json::{Map, Value};
 
 use super::{Case, builder, cases, lines};
 
-/// Families that read times and have other values.
+/// Families that read times but have other values.
 const DERIVED: [&str; 1] = ["kube_cronjob_next_schedule_time"];
 
-/// The family whose times are absent until 1970.
+/// The family without samples for times before 1970.
 const POSITIVE: &str = "kube_pod_completion_time";
 
-/// Spellings of the second of the zero time.
+/// Spellings of the second of Go's zero time.
 const UNSET: [&str; 5] = [
     "0001-01-01T00:00:00Z",
     "0001-01-01T00:00:00.000001Z",
@@ -27,7 +27,7 @@ const UNSET: [&str; 5] = [
     "0001-01-01T05:30:00.5+05:30",
 ];
 
-/// Times that are exact, with their Unix seconds as they are written.
+/// Times that are exact, with the text of their Unix seconds.
 const EXACT: [(&str, &str); 9] = [
     ("0000-12-31T23:59:59.999999Z", "-6.2135596801e+10"),
     ("0001-01-01T00:00:01.000000Z", "-6.2135596799e+10"),
@@ -44,7 +44,7 @@ fn is_time(text: &str) -> bool {
     text.len() >= 19 && text.get(10..11) == Some("T") && text.get(4..5) == Some("-")
 }
 
-/// Replaces each time of a value.
+/// Replaces each time in a value.
 fn replace(value: &mut Value, time: &str) {
     match value {
         Value::String(text) if is_time(text) => time.clone_into(text),
@@ -54,7 +54,7 @@ fn replace(value: &mut Value, time: &str) {
     }
 }
 
-/// A case with each time replaced, and with the times that every object can have.
+/// A case with each time replaced. Adds the times that every object can have.
 fn with_time(case: &Case, time: &str) -> Option<Case> {
     let mut object: Value = serde_json::from_str(case.object.get()).ok()?;
     replace(&mut object, time);
@@ -76,7 +76,7 @@ fn with_time(case: &Case, time: &str) -> Option<Case> {
     })
 }
 
-/// The samples with this value, without it.
+/// The samples with this value, without the value.
 fn with_value(lines: &[String], value: &str) -> BTreeSet<String> {
     let series = |line: &String| {
         let (series, own) = line.rsplit_once(' ')?;
@@ -89,7 +89,7 @@ fn family(series: &str) -> &str {
     series.split(['{', ' ']).next().unwrap_or_default()
 }
 
-/// Checks all objects of a resource; returns its families of times.
+/// Checks all objects of a resource, and returns its families of times.
 fn check(resource: BuiltIn) -> BTreeSet<String> {
     let mut families = BTreeSet::new();
     let cases = cases(resource.name());

@@ -1,19 +1,20 @@
 //! The cases of tests/conformance/crs.jsonl and crs_specification.jsonl: a configuration, objects,
 //! and their samples.
 //!
-//! The first file is our own: each case states a sentence of the specification of Custom Resource State metrics
-//! (documents, names, labels, paths, values, the three types, order, errors, kinds), with samples
-//! worked out by hand from it. Where the reference's behaviour is a bug that we leave out (repeated
-//! series, inexact quantities, invalid names), the case has what is right.
+//! The first file belongs to this project. Each case tests a sentence of the specification of
+//! Custom Resource State metrics (documents, names, labels, paths, values, the three types, order,
+//! errors, kinds), with samples derived from it by hand. If the reference has a bug that this crate
+//! does not copy (repeated series, inexact quantities, invalid names), the case has the correct
+//! result.
 //!
-//! The second file belongs to the specification. Its cases repeat a namespace and name under other
-//! uids, so each object is evaluated alone.
+//! The second file belongs to the specification. Its cases repeat a namespace and name with other
+//! uids, so each object is evaluated separately.
 //!
-//! A case is `case`, `config`, `objects`, `metricAllowlist` and `metricDenylist`, `crds` (without them every type exists that the objects
-//! or the configuration name), and `samples`, compared as a set unless the case is `ordered`, or
-//! `error: true`; where the reference leaves the outcome open, `alternatives` lists further sets. A
-//! case that is `exact` also tells the `families` in order and the number of `loggedErrors`; `gist`
-//! says in words what it is about.
+//! A case has `case`, `config`, `objects`, `metricAllowlist` and `metricDenylist`, `crds` (without
+//! it, every type of the objects or of the configuration exists), and `samples` or `error: true`.
+//! Samples are compared as a set, unless the case is `ordered`. If the reference leaves the result
+//! open, `alternatives` has further sets. A case that is `exact` also has the `families` in order
+//! and the number of `loggedErrors`. `gist` describes the case.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -53,7 +54,7 @@ struct Case {
     ordered: bool,
 }
 
-/// What a case yields.
+/// The result of a case.
 #[derive(Default)]
 struct Outcome {
     lines: Vec<String>,
@@ -61,12 +62,12 @@ struct Outcome {
     logged_errors: u64,
 }
 
-/// Which objects of a case are evaluated together.
+/// The objects of a case that are evaluated together.
 #[derive(Clone, Copy)]
 enum Evaluation {
-    /// All that have a name; the others would replace one another in a store.
+    /// All objects with a name. Objects without a name would replace one another in a store.
     Together,
-    /// Each one alone.
+    /// Each object separately.
     Alone,
 }
 
@@ -116,7 +117,7 @@ fn evaluate(case: &Case, evaluation: Evaluation) -> Result<Outcome, String> {
     Ok(outcome)
 }
 
-/// Objects that a store can hold together: those without a name would replace one another.
+/// Objects that a store can hold together. Objects without a name would replace one another.
 fn together(objects: &[Box<RawValue>]) -> Vec<Vec<&RawValue>> {
     let named = |object: &RawValue| {
         let object: Value = serde_json::from_str(object.get()).unwrap();
@@ -132,7 +133,7 @@ fn together(objects: &[Box<RawValue>]) -> Vec<Vec<&RawValue>> {
     [all].into_iter().chain(nameless).collect()
 }
 
-/// The types a cluster with these definitions knows. A definition always has a group.
+/// The types of a cluster with these definitions. A definition always has a group.
 fn kinds(case: &Case) -> Vec<KnownKind> {
     if let Some(definitions) = &case.crds {
         return definitions.iter().flat_map(served).collect();
@@ -144,7 +145,7 @@ fn kinds(case: &Case) -> Vec<KnownKind> {
     kinds
 }
 
-/// The types of a definition, or of a type given by its names alone.
+/// The types of a definition, or of a type that is given only by its names.
 fn served(definition: &Value) -> Vec<KnownKind> {
     if definition.get("spec").is_some() {
         return KnownKind::of_definition(definition);
@@ -170,9 +171,9 @@ fn served(definition: &Value) -> Vec<KnownKind> {
     }}))
 }
 
-/// A sample line by its series; the value may be off by one rounding step.
+/// A sample line, by its series. The value may differ by one rounding step.
 ///
-/// Quantities are exact here, where the reference multiplies doubles.
+/// Quantities are exact here; the reference multiplies doubles.
 fn parsed(line: &str) -> (String, f64) {
     let (series, value) = line.rsplit_once(' ').unwrap();
     let value = match value {

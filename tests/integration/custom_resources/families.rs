@@ -1,5 +1,5 @@
-//! Families of one name that differ in help or type: in one entry, over resources, and beside
-//! families in Rust. All of them load, and every parser reads what they yield.
+//! Families of one name that differ in help or type: within one entry, across resources, and
+//! together with families in Rust. All of them load, and every parser reads the exposition.
 
 use std::slice::from_ref;
 
@@ -15,7 +15,7 @@ use crate::support::reference::assert_reference_reads;
 
 const TYPES: &[&str] = &["Gauge", "Info", "StateSet"];
 
-/// A metric as a configuration declares it, on a line.
+/// A metric of a configuration, on one line.
 fn metric(name: &str, help: &str, metric_type: &str, labels: &str) -> String {
     let block = match metric_type {
         "Gauge" => "gauge: { path: [spec, size] }".to_owned(),
@@ -59,7 +59,7 @@ fn metrics(config: &Config, builder: Builder) -> StateMetrics {
     metrics
 }
 
-/// Applies two objects to each store, or a pod.
+/// Applies two objects to each store, or one pod.
 fn feed(metrics: &StateMetrics) {
     let objects = ["a", "b"].map(|name| {
         format!(
@@ -81,7 +81,7 @@ fn feed(metrics: &StateMetrics) {
     }
 }
 
-/// The families in both formats, read by the strict parser and by the one of the reference.
+/// The families in both formats, read by the strict parser and by the parser of the reference.
 fn read(metrics: &StateMetrics) -> [Vec<ReadFamily>; 2] {
     let read = |format| {
         let text = metrics.exposition(format, ExpositionFilter::default());
@@ -109,7 +109,7 @@ fn declared(families: &[ReadFamily]) -> Vec<(&str, &str, usize)> {
         .collect()
 }
 
-/// The header in OpenMetrics of a family with this name, whose declarations have these types.
+/// The header in OpenMetrics of a family with this name and declarations of these types.
 fn header<'a>(name: &'a str, first: &str, second: &str) -> (&'a str, &'static str) {
     match (first, second) {
         ("Info", "Info") => (name.strip_suffix("_info").unwrap(), "info"),
@@ -123,7 +123,7 @@ fn every_pair_of_types_is_one_family_within_an_entry_and_over_resources() {
         .iter()
         .flat_map(|one| TYPES.iter().map(move |other| (one, other)));
     for (first, second) in pairs {
-        // Two state sets have different states, so that their series differ without a label.
+        // Two state sets have different states, so their series differ without a further label.
         let labels = |labels| match (*first, *second) {
             ("StateSet", "StateSet") => "",
             _ => labels,
@@ -140,7 +140,7 @@ fn every_pair_of_types_is_one_family_within_an_entry_and_over_resources() {
         };
         for config in [
             config(&[entry("Gadget", &[of_first.clone(), of_second.clone()])]),
-            // The resource counts, not the place in the file.
+            // The order of the resources decides, not the order in the file.
             config(&[
                 entry("Widget", from_ref(&of_second)),
                 entry("Gadget", from_ref(&of_first)),
@@ -276,8 +276,8 @@ fn equal_series_before_and_behind_a_family_in_rust_appear_once() {
     assert_eq!(values, [3.0, 7.0]);
 }
 
-/// The samples of a state set are in the order of their labels, and those of an element must follow
-/// each other.
+/// The samples of a state set are in the order of their labels. Those of one element must be
+/// adjacent.
 #[test]
 fn a_state_set_is_declared_only_if_its_groups_stay_together() {
     let state_set = |states: &str, label: &str, constant: &str| {
@@ -325,7 +325,7 @@ fn a_built_in_counter_keeps_its_openmetrics_name_beside_a_configured_family() {
             ],
             "so `kube_pod_container_status_restarts_info` has the type `gauge` there",
         ),
-        // No name of samples changes, so the counter cannot keep this one.
+        // The names of samples do not change, so the counter cannot keep this name.
         (
             "container_status_restarts",
             "Gauge",
@@ -348,7 +348,7 @@ fn a_built_in_counter_keeps_its_openmetrics_name_beside_a_configured_family() {
         let warnings = metrics.custom_resources().warnings();
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].message.contains(warning), "{warnings:?}");
-        // A family that the filters exclude takes no name.
+        // A family that the filters exclude does not reserve a name.
         let warnings = pods("status_restarts_total").custom_resources().warnings();
         assert_eq!(warnings, []);
     }
@@ -385,7 +385,7 @@ fn two_families_never_have_one_name_in_openmetrics() {
     );
 }
 
-/// The cache of compressed blocks must not keep the header of the type before.
+/// The cache of compressed blocks must not return the header with the former type.
 #[cfg(feature = "gzip")]
 #[test]
 fn a_kind_that_comes_later_changes_the_type_in_compressed_scrapes_too() {
@@ -421,7 +421,7 @@ fn a_kind_that_comes_later_changes_the_type_in_compressed_scrapes_too() {
     assert!(scrape().starts_with("# HELP acme_thing Second.\n# TYPE acme_thing info\n"));
     let kinds = [kind("Gadget", "gadgets"), kind("Widget", "widgets")];
     metrics.custom_resources().set_known_kinds(kinds).unwrap();
-    // The gadget has no object yet.
+    // There is no gadget yet.
     assert!(scrape().starts_with("# HELP acme_thing_info First.\n# TYPE acme_thing_info gauge\n"));
     feed(&metrics);
     let families = exposition::read(scrape().as_bytes(), Format::OpenMetrics).unwrap();

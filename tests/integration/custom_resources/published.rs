@@ -1,9 +1,9 @@
-//! Configurations with the shapes of published ones: all of them load and yield the right samples.
+//! Configurations with the shapes of published ones: all load, and have the expected samples.
 //!
-//! A file of tests/published has a configuration as its first document and objects behind it, and
-//! the exposition of the objects beside it. The comments in front name the public file whose shape
-//! it has (`model:`), the warnings in order (`warns:`), and the values that cannot be read
-//! (`unread:` with the family and their number).
+//! A file of tests/published has a configuration as its first document, then objects. The
+//! exposition of the objects is in the file beside it. The comments at its start name the published
+//! file with the same shape (`model:`), the warnings in order (`warns:`), and the unreadable values
+//! (`unread:`, with the family and their number).
 
 use std::path::Path;
 
@@ -94,7 +94,7 @@ fn published(scratch: &Directory) -> Vec<Published> {
     files.collect()
 }
 
-/// `UPDATE_GOLDEN=1` writes what the files yield now.
+/// `UPDATE_GOLDEN=1` writes the current metrics of the files.
 #[test]
 fn configurations_of_published_shapes_load_and_yield_the_right_samples() {
     let scratch = Directory::new("published");

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Which nodes a node leads to.
+/// The nodes to which a node has an edge.
 pub(super) type Graph<N> = BTreeMap<N, BTreeSet<N>>;
 
-/// The shortest circle through each edge, each circle once and the shortest first.
+/// The shortest circle through each edge. Each circle occurs once; the shortest comes first.
 pub(super) fn circles<N: Clone + Ord>(graph: &Graph<N>) -> Vec<Vec<N>> {
     let mut circles = BTreeSet::new();
     for (from, to) in graph

@@ -1,29 +1,30 @@
-//! Which module defines what another one mentions: re-exports are followed to the end.
+//! Resolves which module defines an item that another module names. Re-exports are followed to the
+//! end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::reader::Import;
 use super::tree::Tree;
 
-/// What a path leads to.
+/// The target of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Target {
     Module(usize),
-    /// Something that this module defines.
+    /// An item that this module defines.
     Item(usize),
 }
 
-/// The names that a module imports from another one, by these two.
+/// The names that a module imports from another one, by both modules.
 pub(super) type Imports = BTreeMap<(usize, usize), BTreeSet<String>>;
 
 /// Finds all imports between modules.
 ///
-/// A path that leads to a module is no import; what is then named in that module is. A module that
-/// re-exports what is defined below it does not import it.
+/// A path to a module is not an import; the item that is named in that module is. A module that
+/// re-exports items from below it does not import them.
 ///
 /// # Errors
 ///
-/// If a path begins in this crate and leads nowhere.
+/// If a path begins in this crate and does not resolve.
 pub(super) fn imports(tree: &Tree) -> Result<Imports, String> {
     let mut imports = Imports::new();
     let mut lost = Vec::new();
@@ -53,7 +54,7 @@ pub(super) fn imports(tree: &Tree) -> Result<Imports, String> {
     }
 }
 
-/// Whether a path has to lead somewhere: it begins at a module of this crate.
+/// Whether a path must resolve: it begins at a module of this crate.
 fn begins_here(tree: &Tree, from: usize, path: &[String]) -> bool {
     let first = path.first().map_or("", String::as_str);
     let is_keyword = ["crate", "self", "super"].contains(&first);
@@ -61,9 +62,9 @@ fn begins_here(tree: &Tree, from: usize, path: &[String]) -> bool {
     path.len() > 1 && (is_keyword || tree.modules[from].children.contains_key(first))
 }
 
-/// What a path leads to, and how many of its names lead there: those behind an item are its own.
+/// The target of a path, and the number of names that lead to it. Further names belong to the item.
 ///
-/// `seen` has the names that are being looked up, so that globs in a circle come to an end.
+/// `seen` has the names that are being resolved, so that circles of globs end.
 fn resolve_path(
     tree: &Tree,
     from: usize,
@@ -105,7 +106,8 @@ fn parent(tree: &Tree, module: usize) -> Vec<Target> {
     parent.map(Target::Module).into_iter().collect()
 }
 
-/// What a name stands for in a module; several things where features choose, or kinds of names.
+/// The items with a name in a module. There are several if features select one, or for different
+/// kinds of names.
 fn resolve_name(
     tree: &Tree,
     module: usize,
@@ -128,7 +130,7 @@ fn resolve_name(
         .iter()
         .filter(|own| own.name.as_deref() == Some(name))
     {
-        // It may come from another crate.
+        // The name may come from another crate.
         is_named = true;
         targets.extend(follow(import, seen));
     }

@@ -1,15 +1,15 @@
-//! Macros that make modules and items.
+//! Macros that define modules and items.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::{TokenStream, TokenTree};
 
-/// What stands in front of the name of an item.
+/// Keywords before the name of an item.
 pub(super) const ITEM_KEYWORDS: &[&str] = &[
     "const", "enum", "fn", "static", "struct", "trait", "type", "union",
 ];
 
-/// The macros of a module, and where it calls them to make items.
+/// The macros of a module, and the calls that define items.
 #[derive(Default)]
 pub(super) struct Macros {
     pub(super) definitions: BTreeMap<String, TokenStream>,
@@ -19,8 +19,8 @@ pub(super) struct Macros {
 // === impl Macros ===
 
 impl Macros {
-    /// The arguments of macros that write such a keyword in front of one of their variables, as in
-    /// `mod $name;`.
+    /// The arguments of macros that write such a keyword before one of their variables, as in `mod
+    /// $name;`.
     pub(super) fn arguments_of_calls(
         &self,
         keywords: &[&str],
@@ -44,7 +44,7 @@ impl Macros {
     }
 }
 
-/// Calls `found` with each token and the one behind it, in groups as well.
+/// Calls `found` with each token and the next one, also in groups.
 pub(super) fn each_pair(tokens: &TokenStream, found: &mut dyn FnMut(&str, &str)) {
     let tokens: Vec<_> = tokens.clone().into_iter().collect();
     for (at, token) in tokens.iter().enumerate() {

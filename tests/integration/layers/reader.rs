@@ -12,7 +12,7 @@ use super::macros::{ITEM_KEYWORDS, Macros, each_pair};
 #[derive(Clone, PartialEq)]
 pub(super) struct Import {
     pub(super) path: Vec<String>,
-    /// The name it gives; none for `*`, and for `as _`.
+    /// The name that it defines; `None` for `*` and for `as _`.
     pub(super) name: Option<String>,
     pub(super) is_glob: bool,
     /// Whether it has a visibility, so that other modules can name it.
@@ -68,7 +68,7 @@ impl Reader {
         }
     }
 
-    /// Reads the tokens of a macro: as items, as statements, or else path by path.
+    /// Reads the tokens of a macro as items, as statements, or otherwise path by path.
     fn read_macro(&mut self, tokens: &TokenStream) {
         if let Ok(file) = syn::parse2::<syn::File>(tokens.clone()) {
             file.items.iter().for_each(|item| self.visit_item(item));
@@ -79,7 +79,7 @@ impl Reader {
         }
     }
 
-    /// Finds the paths in tokens that are not Rust; `prefix` is what stands before a `::{`.
+    /// Finds the paths in tokens that are not Rust; `prefix` is the path before a `::{`.
     fn read_tokens(&mut self, tokens: &TokenStream, prefix: &[String]) {
         let tokens: Vec<_> = tokens.clone().into_iter().collect();
         let punct = |at: usize| match tokens.get(at) {
@@ -123,7 +123,7 @@ impl Reader {
     }
 }
 
-/// Statements as they stand in a block.
+/// Statements, as in a block.
 struct Statements(Vec<syn::Stmt>);
 
 impl syn::parse::Parse for Statements {
@@ -159,7 +159,7 @@ impl<'ast> Visit<'ast> for Reader {
                 let tokens = &item.mac.tokens;
                 if let Some(name) = &item.ident {
                     self.define(name);
-                    // What it makes under a fixed name counts as defined where the macro is.
+                    // An item with a fixed name counts as defined where the macro is.
                     each_pair(tokens, &mut |keyword, name| {
                         if ITEM_KEYWORDS.contains(&keyword) && name != "$" {
                             self.items.insert(name.to_owned());
@@ -230,7 +230,7 @@ impl<'ast> Visit<'ast> for Reader {
         self.read_macro(&mac.tokens);
     }
 
-    // `#[derive(..)]` and `pub(in ..)` name no items.
+    // `#[derive(..)]` and `pub(in ..)` do not name items.
 
     fn visit_attribute(&mut self, _: &'ast Attribute) {}
 
@@ -258,7 +258,7 @@ fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// Whether an attribute leaves the item out of builds without tests.
+/// Whether an attribute excludes the item from builds without tests.
 fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
         Meta::Path(path) => path.is_ident("test"),

@@ -1,4 +1,4 @@
-//! The rules: imports run down the layers, and none closes a circle.
+//! The rules: imports run down the layers, and form no circle.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,10 +7,10 @@ use super::circles::{Graph, circles};
 use super::imports::{Imports, imports};
 use super::tree::{Files, Tree};
 
-/// What is wrong with the imports of a crate, a line each.
+/// The problems of the imports of a crate, one per line.
 ///
-/// `layers` are its top-level modules from the ground floor up; without them, only circles are
-/// wrong.
+/// `layers` are its top-level modules from the lowest up. Without layers, only circles are
+/// problems.
 pub(super) fn problems(files: &Files, root: &Path, layers: Option<&[String]>) -> Vec<String> {
     let found = Tree::parse(files, root).and_then(|tree| {
         let imports = imports(&tree)?;
@@ -93,7 +93,7 @@ fn problems_of_circles(tree: &Tree, imports: &Imports) -> Vec<String> {
     problems
 }
 
-/// Circles between the modules right below a module, each with all that is below it.
+/// Circles between the direct children of a module, each with everything below it.
 fn problems_of_folder(tree: &Tree, imports: &Imports, folder: usize) -> Vec<String> {
     let children = &tree.modules[folder].children;
     let child_of = |module: usize| {

@@ -25,9 +25,9 @@ pub(super) struct Module {
     pub(super) path: Vec<String>,
     pub(super) parent: Option<usize>,
     pub(super) children: BTreeMap<String, usize>,
-    /// Names that the module itself defines.
+    /// Names that the module defines.
     pub(super) items: BTreeSet<String>,
-    /// Arguments of macros that define items under names that they are called with.
+    /// Arguments of macros that define items with these names.
     pub(super) arguments: BTreeSet<String>,
     pub(super) imports: Vec<Import>,
     /// Paths in types, expressions, patterns and macros.
@@ -37,7 +37,7 @@ pub(super) struct Module {
 // === impl Tree ===
 
 impl Tree {
-    /// Parses a crate from its root file on, without modules and items that only tests have.
+    /// Parses a crate from its root file, without modules and items for tests.
     ///
     /// # Errors
     ///
@@ -55,7 +55,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Adds a module and those below it; `directory` is where the files of its children are.
+    /// Adds a module and those below it; `directory` has the files of its children.
     fn add_file(
         &mut self,
         files: &Files,
@@ -130,7 +130,7 @@ impl Tree {
         Ok(at)
     }
 
-    /// Whether a module is another one or below it.
+    /// Whether a module is the other one or below it.
     pub(super) fn is_within(&self, module: usize, ancestor: usize) -> bool {
         let mut next = Some(module);
         while let Some(at) = next {
@@ -143,7 +143,7 @@ impl Tree {
     }
 }
 
-/// The file of a module that is declared without content.
+/// The file of a module that is declared without a body.
 fn file_of(files: &Files, directory: &Path, name: &str) -> Option<PathBuf> {
     let mut places = [format!("{name}.rs"), format!("{name}/mod.rs")].into_iter();
     let place = places.find(|place| files.contains_key(&directory.join(place)))?;

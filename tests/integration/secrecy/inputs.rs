@@ -1,20 +1,20 @@
-//! Secrets and config maps that hold the marker, in order and broken in many ways.
+//! Secrets and config maps with the marker, valid and invalid in many ways.
 
 use super::memory::{base64, plain};
 
-/// What the metadata of an object begins with.
+/// The start of the metadata of an object.
 const META: &str = r#""name":"odd","namespace":"shop","uid":"u","resourceVersion":"7""#;
 
-/// Puts the marker in place of `PLAIN` and `BASE64`.
+/// Replaces `PLAIN` and `BASE64` by the marker.
 fn filled(text: &str) -> Vec<u8> {
     let text = text.replace("META", META).replace("PLAIN", &plain());
     text.replace("BASE64", &base64()).into()
 }
 
-/// Objects as JSON; the first is a sound secret.
+/// Objects as JSON; the first one is a valid secret.
 pub(crate) fn documents() -> Vec<Vec<u8>> {
     let texts = [
-        // Sound ones.
+        // Valid objects.
         r#"{"apiVersion":"v1","kind":"Secret","metadata":{"name":"good","namespace":"shop",
             "annotations":{"team":"a","kubectl.kubernetes.io/last-applied-configuration":
                 "{\"data\":{\"k\":\"BASE64\"},\"stringData\":{\"k\":\"PLAIN\"}}"}},
@@ -23,12 +23,12 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
             "annotations":{"team":"a","x":"PLAIN"}},
             "data":{"k":"x PLAIN y\nPLAIN"},"binaryData":{"k":"BASE64"},"immutable":true}"#,
         r#"{"metadata":{META},"stringData":{"k":"\u0020PLAIN\u0020"},"data":{"k":"BASE64\n"}}"#,
-        // Contents of other types than they should be.
+        // Contents with unexpected types.
         r#"{"metadata":{META},"data":"PLAIN","stringData":["PLAIN"],"binaryData":"BASE64"}"#,
         r#"{"metadata":{META},"data":{"k":"PLAIN!"},"binaryData":{"k":"!PLAIN"}}"#,
         r#"{"metadata":{META},"data":{"k":["PLAIN"]},"binaryData":{"k":{"l":"PLAIN"}}}"#,
         r#"{"metadata":{META},"data":["BASE64"],"stringData":"PLAIN","binaryData":[["PLAIN"]]}"#,
-        // Contents where something else should be.
+        // Contents in unexpected fields.
         r#"{"metadata":{META},"type":["PLAIN"],"immutable":"PLAIN"}"#,
         r#"{"metadata":{META},"type":{"k":"PLAIN"},"immutable":{"k":"PLAIN"}}"#,
         r#"{"metadata":{META,"creationTimestamp":"PLAIN"}}"#,
@@ -39,7 +39,7 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
         r#"{"metadata":"PLAIN"}"#,
         r#"["PLAIN"]"#,
         r#""PLAIN""#,
-        // No JSON.
+        // Texts that are not JSON.
         r#"{"metadata":{META},"data":{"k":"BASE64"},"stringData":{"k":"PLAIN"#,
         r#"{"metadata":{META},"stringData":{"k":"PLAIN"}} PLAIN"#,
         r#"{"metadata":{META},"stringData":{"k":"PLAIN\q"}}"#,
@@ -49,14 +49,14 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
         "PLAIN",
         "{\"metadata\":{META},\"stringData\":{\"k\":\"PLAIN\x01\"}}",
     ];
-    // Nesting without an end, and bytes that are no text.
+    // Nesting that does not end, and bytes that are not text.
     let endless = format!(
         "{{\"metadata\":{{META}},\"stringData\":{{\"k\":\"PLAIN\",\"l\":{}",
         "[".repeat(999)
     );
     let mut inputs = Vec::new();
     for text in texts.into_iter().chain([endless.as_str()]) {
-        // A text without `kind` serves as either kind.
+        // A text without `kind` is fed as either kind.
         for kind in ["Secret", "ConfigMap"] {
             let head = format!("{{\"apiVersion\":\"v1\",\"kind\":\"{kind}\",\"metadata\":");
             inputs.push(filled(&text.replacen("{\"metadata\":", &head, 1)));
@@ -68,7 +68,7 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
     inputs
 }
 
-/// The same objects and broken YAML, as files with their names.
+/// The same objects and invalid YAML, as files with their names.
 pub(crate) fn manifests() -> Vec<(String, Vec<u8>)> {
     let good = "apiVersion: v1\nkind: Secret\nmetadata: {name: good, namespace: shop}\n";
     let odd = good.replace("good", "odd");
@@ -76,7 +76,7 @@ pub(crate) fn manifests() -> Vec<(String, Vec<u8>)> {
         "data: {k: BASE64}\nstringData:\n  k: |\n    x PLAIN\n    y\n",
         "stringData:\n  k: \"PLAIN\\x20\"\n  l: 'PLAIN'\n  m: >\n    PLAIN\n    PLAIN\n",
         "stringData: &a\n  k: PLAIN\ndata: *a\n",
-        // Broken from here on.
+        // Invalid from here on.
         "stringData:\n  k: \"PLAIN\n",
         "stringData:\n  k: 'PLAIN\n",
         "stringData:\n  k: PLAIN\n\tl: PLAIN\n",

@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;
 
-/// Bytes of the marker; a multiple of three, so that its base64 form stands for itself.
+/// Size of the marker in bytes; a multiple of three, so that its base64 form is independent of its
+/// context.
 const LENGTH: usize = 24;
 
 /// Memory is read in pieces of this size.
@@ -12,17 +13,17 @@ const PIECE: usize = 1 << 20;
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// How the marker may be spelled.
+/// The possible spellings of the marker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Form {
     Plain,
-    /// As values of `data` are.
+    /// As in the values of `data`.
     Base64,
 }
 
 /// A letter of the marker.
 ///
-/// The marker is nowhere as a whole unless somebody asks for it: the search must not find itself.
+/// Makes the marker on demand. Otherwise the search would find its own copy.
 fn letter(at: usize) -> u8 {
     let seed: u64 = black_box(0x9e37_79b9_7f4a_7c15);
     let mut bits = seed.wrapping_mul(at as u64 + 1);
@@ -70,7 +71,7 @@ impl Form {
         }
     }
 
-    /// Whether the marker is in some bytes.
+    /// Whether some bytes contain the marker.
     pub(crate) fn is_in(self, bytes: &[u8]) -> bool {
         memchr::memchr_iter(self.byte(0), bytes).any(|start| {
             let rest = bytes.get(start..start + self.len());
@@ -79,16 +80,16 @@ impl Form {
     }
 }
 
-/// Overwrites the stack below the caller, where returned functions have left what they had.
+/// Overwrites the stack below the caller, which has remains of functions that have returned.
 ///
-/// Unoptimised code keeps there what optimised code has in vector registers.
+/// Unoptimised code keeps values there that optimised code has in vector registers.
 #[inline(never)]
 pub(crate) fn clear_stack() {
     let mut room = [0_u8; 1 << 19];
     black_box(&mut room);
 }
 
-/// Where the marker is in all memory that can be read.
+/// The positions of the marker in all readable memory.
 pub(crate) fn search() -> Vec<(Form, String)> {
     let memory = File::open("/proc/self/mem").unwrap();
     let mut piece = vec![0; PIECE + LENGTH * 2];
@@ -107,7 +108,7 @@ pub(crate) fn search() -> Vec<(Form, String)> {
         }
         names.push(name.to_owned());
         for from in (start..end).step_by(PIECE) {
-            // Pieces overlap, so that none cuts the marker.
+            // Pieces overlap, so that the marker is not split.
             let wanted = piece.len().min(usize::try_from(end - from).unwrap());
             let piece = &mut piece[..wanted];
             if memory.read_exact_at(piece, from).is_err() {

@@ -45,7 +45,7 @@ impl ApiServer {
         server
     }
 
-    /// Serves one more collection, empty.
+    /// Serves another collection, which is empty.
     pub(crate) fn serve(&self, prefix: &str, api_version: &str, plural: &str, kind: &str) {
         let collection = Collection {
             prefix: prefix.into(),
@@ -75,7 +75,8 @@ impl ApiServer {
 
     // === the state of the cluster ===
 
-    /// Creates or changes an object; it gets a uid from its name where it has none.
+    /// Creates or changes an object. An object without a uid gets one that is derived from its
+    /// name.
     pub(crate) fn put(&self, plural: &str, mut object: Value) -> Value {
         let mut state = self.state.lock();
         state.version += 1;
@@ -129,7 +130,7 @@ impl ApiServer {
         self.state.lock().version
     }
 
-    /// Sets the server back, as a restored backup does: versions go down, watches go on.
+    /// Restores the server as from a backup: versions decrease, watches continue.
     pub(crate) fn set_back(&self, version: u64) {
         let mut state = self.state.lock();
         (state.version, state.oldest) = (version, 0);
@@ -149,12 +150,12 @@ impl ApiServer {
         self.state.lock().streaming = on;
     }
 
-    /// Sends the bookmark that ends a streaming list, or leaves it out.
+    /// Sets whether the bookmark that ends a streaming list is sent.
     pub(crate) fn set_end_marks(&self, on: bool) {
         self.state.lock().end_marks = on;
     }
 
-    /// Lists of version 0 are returned whole, whatever their limit.
+    /// Returns lists of version 0 as a whole, whatever their limit.
     pub(crate) fn with_whole_lists(self) -> Self {
         self.state.lock().whole_from_cache = true;
         self
@@ -172,7 +173,8 @@ impl ApiServer {
 
     // === faults ===
 
-    /// The next so many requests of a kind fail; an empty name stands for all collections.
+    /// The next requests of a kind fail, this number of times. An empty name stands for all
+    /// collections.
     pub(crate) fn fault(&self, on: On, plural: &str, times: usize, fault: Fault) {
         self.state
             .lock()
@@ -184,7 +186,7 @@ impl ApiServer {
         self.state.lock().faults.clear();
     }
 
-    /// Refuses connections and cuts those there are, or takes them again.
+    /// Sets whether connections are refused; open ones are closed.
     pub(crate) fn set_down(&self, down: bool) {
         self.state.lock().down = down;
         if down {
@@ -192,25 +194,26 @@ impl ApiServer {
         }
     }
 
-    /// Forgets all changes so far: watches cannot be resumed.
+    /// Forgets all changes so far, so that watches cannot be resumed.
     pub(crate) fn compact(&self) {
         let mut state = self.state.lock();
         state.oldest = state.version;
     }
 
-    /// Breaks the connections of watches that cannot be resumed then; empty stands for all.
+    /// Breaks the connections of watches that cannot be resumed afterwards. An empty name stands
+    /// for all collections.
     pub(crate) fn expire_watches(&self, plural: &str) {
         self.state.lock().version += 1;
         self.compact();
         self.cut_watches(plural);
     }
 
-    /// Says that a watch has expired by the status of the answer, not by an event.
+    /// Reports an expired watch by the status of the response instead of an event.
     pub(crate) fn expire_by_status(&self) {
         self.state.lock().expiry_as_status = true;
     }
 
-    /// Page tokens handed out so far are no longer good.
+    /// Earlier page tokens are no longer valid.
     pub(crate) fn expire_tokens(&self) {
         self.state.lock().tokens.clear();
     }
@@ -234,17 +237,17 @@ impl ApiServer {
         });
     }
 
-    /// Ends watches in good order.
+    /// Ends watches without an error.
     pub(crate) fn end_watches(&self, plural: &str) {
         self.watches(plural, |watch| watch.sender.close_channel());
     }
 
-    /// Sends nothing any more on the watches that are open.
+    /// Sends nothing on the open watches any more.
     pub(crate) fn mute_watches(&self, plural: &str) {
         self.watches(plural, |watch| watch.muted = true);
     }
 
-    /// Sends bytes on the watches that are open.
+    /// Sends bytes on the open watches.
     pub(crate) fn send_raw(&self, plural: &str, bytes: impl Into<Bytes>) {
         let bytes = bytes.into();
         self.watches(plural, |watch| {
@@ -252,12 +255,12 @@ impl ApiServer {
         });
     }
 
-    /// Sends an event on the watches that are open.
+    /// Sends an event on the open watches.
     pub(crate) fn send_event(&self, plural: &str, kind: &str, object: &Value) {
         self.send_raw(plural, line(kind, object));
     }
 
-    /// How many watches are open.
+    /// The number of open watches.
     pub(crate) fn open_watches(&self, plural: &str) -> usize {
         let mut open = 0;
         self.watches(plural, |watch| {

@@ -1,10 +1,10 @@
-//! A strict reader of expositions, for tests: what it takes, every scraper takes.
+//! A strict reader of expositions for tests. Every scraper accepts what it accepts.
 //!
 //! It follows [Prometheus text 0.0.4](https://prometheus.io/docs/instrumenting/exposition_formats/)
 //! and [OpenMetrics 1.0](https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md),
-//! and asks for more where kube-state-metrics promises more: help, type and samples of a family
-//! follow each other, no family is empty, and numbers have one spelling. Of OpenMetrics it knows also the names that
-//! a family reserves, and the groups of samples in a state set.
+//! It also checks what kube-state-metrics guarantees: help, type and samples of a family are
+//! adjacent, no family is empty, and each number has one spelling. Of OpenMetrics, it checks the
+//! names that a family reserves, and the groups of samples in a state set.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ pub(crate) struct ReadFamily {
     pub(crate) samples: Vec<ReadSample>,
 }
 
-/// A sample line, taken apart.
+/// A parsed sample line.
 #[derive(Debug)]
 pub(crate) struct ReadSample {
     pub(crate) line: String,
@@ -30,7 +30,7 @@ pub(crate) struct ReadSample {
     pub(crate) value: f64,
 }
 
-/// Reads a whole exposition, or says which line breaks which rule.
+/// Reads a whole exposition. An error names the line and the rule that it breaks.
 pub(crate) fn read(text: &[u8], format: Format) -> Result<Vec<ReadFamily>, String> {
     let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
     let body = match format {
@@ -72,10 +72,10 @@ pub(crate) fn read(text: &[u8], format: Format) -> Result<Vec<ReadFamily>, Strin
 struct Reader {
     format: Format,
     families: Vec<ReadFamily>,
-    /// The names of families, and in OpenMetrics those that their types reserve.
+    /// The names of families and, in OpenMetrics, those that their types reserve.
     names: BTreeSet<String>,
     series: BTreeSet<(String, BTreeMap<String, String>)>,
-    /// The groups of the current state set: labels without that of the state.
+    /// The groups of the current state set: labels without the label of the state.
     groups: Vec<BTreeMap<String, String>>,
 }
 
@@ -212,7 +212,7 @@ fn closing_quote(text: &str) -> Option<usize> {
     })
 }
 
-/// Undoes the escapes, of which that of a quote exists only where quotes have to be escaped.
+/// Removes the escapes. A quote is escaped only in quotes.
 fn unescape(text: &str, quotes: bool) -> Result<String, &'static str> {
     let mut plain = String::new();
     let mut chars = text.chars();
@@ -231,7 +231,7 @@ fn unescape(text: &str, quotes: bool) -> Result<String, &'static str> {
     Ok(plain)
 }
 
-/// A number in the one spelling it has: `-0.5`, `999999`, `1e+06`, `+Inf`.
+/// A number in its only spelling: `-0.5`, `999999`, `1e+06`, `+Inf`.
 fn number(text: &str) -> Option<f64> {
     match text {
         "NaN" => return Some(f64::NAN),

@@ -1,15 +1,15 @@
-//! Files that keep what the crate writes, so that a change of it shows in a review.
+//! Golden files: the output of the crate, so that reviews show its changes.
 
 use std::fs;
 use std::path::PathBuf;
 
-/// The file at `path`, from the root of the package.
+/// The file at `path`, relative to the root of the package.
 pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(absolute(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Compares a text with the file at `path`, from the root of the package, or writes it there
-/// where the environment variable `UPDATE_GOLDEN` is set.
+/// Compares a text with the file at `path`, relative to the root of the package, or writes it there
+/// if the environment variable `UPDATE_GOLDEN` is set.
 pub(crate) fn check(path: &str, actual: &str) {
     let file = absolute(path);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

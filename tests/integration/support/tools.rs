@@ -1,4 +1,4 @@
-//! Programs that judge what the crate writes, where they are installed.
+//! Programs that check the output of the crate, if they are installed.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 /// An environment variable with programs, separated by commas, that tests must not skip.
 const REQUIRED: &str = "REQUIRED_TOOLS";
 
-/// A program, or none with a remark that nothing was judged.
+/// A program. If it is missing, `None` and a remark that the check is skipped.
 ///
 /// # Panics
 ///
@@ -26,12 +26,12 @@ pub(crate) fn tool(program: &str, arguments: &[&str], what: &str) -> Option<Comm
         !is_required,
         "{what} is not installed, but {REQUIRED} names `{program}`"
     );
-    // Not `eprintln!`, which the test harness keeps to itself.
+    // Not `eprintln!`, which the test harness captures.
     let _ = writeln!(std::io::stderr(), "skipped: {what} is not installed");
     None
 }
 
-/// Prometheus' own tool.
+/// promtool, which is part of Prometheus.
 pub(crate) fn promtool() -> Option<Command> {
     tool("promtool", &["--version"], "promtool")
 }
@@ -54,13 +54,13 @@ pub(crate) fn run(command: &mut Command, input: &[u8]) -> Output {
     output
 }
 
-/// What a program says, on both of its outputs.
+/// The output of a program, from both streams.
 pub(crate) fn said(output: &Output) -> String {
     let text = [output.stdout.as_slice(), b"\n", output.stderr.as_slice()].concat();
     String::from_utf8_lossy(&text).trim().to_owned()
 }
 
-/// A directory that goes when it is dropped.
+/// A directory that is deleted when it is dropped.
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {

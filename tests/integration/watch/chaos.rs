@@ -1,4 +1,4 @@
-//! Changes and faults in any order: the last state stays, and finally everything is synced.
+//! Changes and faults in random order: the last state is served, and finally everything is synced.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use fastrand::Rng;
 use super::{Running, broken, config_map, metrics, server, start};
 use crate::support::{ApiServer, Fault, On, eventually, pass};
 
-/// Sequences to try; each is another by its number.
+/// The number of sequences; each has its number as its seed.
 const SEQUENCES: u64 = 24;
 const STEPS: usize = 40;
 
-/// What comes and goes is in one namespace; the objects of the other are never touched.
+/// Changes affect one namespace only; the objects of the other one stay.
 const BUSY: &str = "a";
 const QUIET: &str = "b";
 
@@ -36,7 +36,7 @@ fn change(server: &ApiServer, dice: &mut Rng) {
     }
 }
 
-/// Something goes wrong; what is refused is refused for a while only.
+/// A fault; refusals end after a while.
 fn trouble(server: &ApiServer, dice: &mut Rng) {
     let on = [
         On::Any,
@@ -62,7 +62,7 @@ fn trouble(server: &ApiServer, dice: &mut Rng) {
         _ => Fault::ErrorEvent(500, "InternalError"),
     };
     let on = dice.choice(on).unwrap();
-    // Events make sense in streams only.
+    // Events are possible only in streams.
     let on = match (&fault, on) {
         (Fault::ErrorEvent(..), _) => On::Watch,
         (_, on) => on,
@@ -70,7 +70,7 @@ fn trouble(server: &ApiServer, dice: &mut Rng) {
     server.fault(on, "configmaps", dice.usize(1..4), fault);
 }
 
-/// Something happens to the connections or to the server.
+/// Something that happens to the connections or to the server.
 fn disturb(server: &ApiServer, dice: &mut Rng) {
     match dice.u32(0..10) {
         0 => server.cut_watches("configmaps"),

@@ -1,4 +1,4 @@
-//! Custom resources: kinds that appear, change their versions and vanish while running.
+//! Custom resources: kinds that appear, change their versions and disappear at run time.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ fn with_definitions() -> ApiServer {
 
 fn definition(versions: &[&str]) -> Value {
     let versions = versions.iter().map(|name| {
-        // The schema is most of a definition, and of no interest.
+        // The schema is the largest part of a definition, and is not needed.
         json!({ "name": name, "served": true, "schema": { "openAPIV3Schema": { "type": "object" } } })
     });
     json!({
@@ -145,7 +145,7 @@ async fn kinds_come_change_their_versions_and_go() {
     server.delete(DEFINITIONS, "", "widgets.acme.dev");
     eventually("all are gone", || widgets(&running).is_empty()).await;
     eventually("its watches end", || server.open_watches("widgets") == 0).await;
-    // Nobody else was disturbed.
+    // The other watches are not affected.
     assert_eq!(
         (server.log("configmaps").len(), running.config_maps()),
         (requests, before)
@@ -190,9 +190,9 @@ async fn a_thousand_changes_leave_nothing_behind() {
     }
     eventually("its watches end", || server.open_watches("widgets") == 0).await;
     assert_eq!(running.health.resources().len(), 2);
-    // Those of the server end with the next bookmark they would send.
+    // The watches of the server end with the next bookmark.
     eventually("no task is left", || tasks() <= tasks_before).await;
-    // The requests of all custom resources are counted under one name.
+    // The requests of all custom resources are counted with one name.
     assert!(samples() <= before + 2, "{} after {before}", samples());
     assert!(running.task.is_running());
 }
@@ -254,7 +254,7 @@ async fn values_that_cannot_be_read_are_counted_per_family() {
     let series = "kube_state_metrics_custom_resource_errors_total\
                   {family=\"widget_size\",resource=\"widgets.v1.acme.dev\"}";
     assert_eq!(running.metric(series), Some(1.0));
-    // With its kind, the count goes.
+    // The count is removed with its kind.
     server.delete(DEFINITIONS, "", "widgets.acme.dev");
     eventually("it is gone", || widgets(&running).is_empty()).await;
     assert_eq!(running.metric(series), None);
@@ -330,7 +330,8 @@ async fn namespaces_hold_for_namespaced_kinds_and_selectors_of_pods_for_none() {
 
 // === built-in kinds ===
 
-/// Families for config maps beside the crate's own; the first has the values of one of those.
+/// Families for config maps in addition to the built-in ones; the first has the same values as a
+/// built-in one.
 const BESIDE: &str = r#"
 spec:
   resources:
@@ -350,7 +351,7 @@ fn beside() -> Config {
     Config::parse(BESIDE).unwrap()
 }
 
-/// Config maps and namespaces, and what a configuration adds to them.
+/// Config maps and namespaces, with the families that a configuration adds.
 fn both(config: Option<&Config>) -> StateMetrics {
     beside_built_in(two_resources(), config)
 }
@@ -363,7 +364,7 @@ fn beside_built_in(builder: Builder, config: Option<&Config>) -> StateMetrics {
     builder.known_kinds(KnownKind::built_in()).build().unwrap()
 }
 
-/// Labels and values of a family, whatever the order of the labels.
+/// Labels and values of a family, in any order of the labels.
 fn values(running: &Running, family: &str) -> Vec<String> {
     let text = running.text();
     let lines = text.lines().filter_map(|line| {
@@ -398,7 +399,7 @@ async fn a_built_in_kind_with_configured_families_has_one_watch() {
     assert_eq!(server.counts("configmaps"), (0, 1, 0));
     assert_eq!(server.open_watches("configmaps"), 1);
 
-    // Changes, deletions and a relist reach both.
+    // Changes, deletions and a relist affect both.
     let mut map = config_map("a", "cm0");
     map["data"] = json!({ "mode": "fast" });
     server.put("configmaps", map);
@@ -436,7 +437,7 @@ async fn configured_families_of_a_built_in_kind_come_and_go_without_a_gap() {
     assert_eq!(before.len(), 12);
     server.clear_log();
 
-    // A slow list: what exists already is served all the while.
+    // During a slow list, the existing objects are served.
     server.fault(On::StreamingList, "configmaps", 1, Fault::Slow(200));
     running
         .metrics
@@ -462,7 +463,7 @@ async fn configured_families_of_a_built_in_kind_come_and_go_without_a_gap() {
     server.put("configmaps", config_map("a", "more"));
     eventually("changes show", || count() == 13).await;
 
-    // Another configuration takes the place of the first.
+    // Another configuration replaces the first one.
     let other = Config::parse(&BESIDE.replace("own", "other")).unwrap();
     running
         .metrics
@@ -511,7 +512,8 @@ async fn namespaces_and_shards_hold_for_configured_families_of_built_in_kinds() 
         4,
         "two parts, two namespaces"
     );
-    // The other half, and back: what leaves goes from both, what comes is listed for both.
+    // The other half, and back: objects that leave are removed from both, objects that arrive are
+    // listed for both.
     let half = |index| Shard::new(index, 2).unwrap();
     parts[0].handle.set_shard(half(1));
     eventually("the same half", || {
@@ -538,7 +540,7 @@ async fn a_host_that_brings_objects_of_a_type_leaves_configured_families_to_a_wa
     assert_eq!(running.config_maps(), ["host/own"]);
     assert_eq!(values(&running, "own_created").len(), 12);
 
-    // One that brings JSON feeds both.
+    // A host that feeds JSON feeds both.
     let host_fed = two_resources().fed_by_host(BuiltIn::ConfigMaps);
     let metrics = beside_built_in(host_fed, Some(&beside()));
     let error = metrics.feed::<ConfigMap>().unwrap_err();

@@ -1,4 +1,4 @@
-//! Health and readiness: what is reported for each kind, and when.
+//! Health and readiness: the reports for each kind, and their times.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn refusals_do_not_hold_readiness_up_but_are_named() {
         let strict = running.health.readiness(ReadinessPolicy::Strict);
         assert!(!strict.ready);
         assert!(strict.to_string().starts_with("not ready: 1 of 2"));
-        // Retried with backoff, and right once it is granted.
+        // The watch retries with a backoff, and lists the resource once it is permitted.
         server.heal();
         let strict = running.health.ready(ReadinessPolicy::Strict).await;
         assert_eq!(strict.to_string(), "ready: 2 of 2 resources complete\n");
@@ -214,7 +214,7 @@ async fn one_namespace_that_may_be_listed_is_enough() {
         .namespaces(["a", "b"])
         .build()
         .unwrap();
-    // Of the two first requests and the lists that follow, one is answered well.
+    // Of the first two requests and the lists that follow, one succeeds.
     server.fault(On::StreamingList, "configmaps", 1, Fault::Status(403, "x"));
     server.fault(On::List, "configmaps", usize::MAX, Fault::Status(403, "x"));
     let running = start(&server, metrics, |watch| watch);
@@ -243,7 +243,7 @@ async fn strict_readiness_tolerates_the_short_refusals_of_a_server_that_starts()
     server.heal();
     running.agrees().await;
     assert!(strict());
-    // A refusal that lasts is another matter.
+    // A refusal that lasts is different.
     server.fault(On::Any, "configmaps", usize::MAX, Fault::Status(403, "x"));
     server.cut_watches("configmaps");
     pass(Duration::from_secs(20)).await;

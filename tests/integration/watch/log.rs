@@ -1,4 +1,4 @@
-//! The log: what is logged, how often, and of how many resources at once.
+//! The log: the messages, how often they are logged, and how many resources they name.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,7 +24,7 @@ impl std::io::Write for Log {
 }
 
 impl Log {
-    /// A log that takes what is logged while the guard lives.
+    /// A log that records while the guard exists.
     pub(super) fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let writer = log.clone();
@@ -35,7 +35,7 @@ impl Log {
         (log, tracing::subscriber::set_default(subscriber))
     }
 
-    /// The lines that have all of these words.
+    /// The lines that contain all of these words.
     pub(super) fn lines(&self, words: &[&str]) -> Vec<String> {
         let log = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         let found = log
@@ -112,7 +112,7 @@ async fn a_resource_that_fails_alone_is_told_of_alone_also_beside_an_outage() {
     let server = server();
     let running = synced(&server, |watch| watch).await;
     pass(Duration::from_secs(5)).await;
-    // As an aggregated API whose service is away, by way of a gateway that answers this or that.
+    // An aggregated API whose service is down, behind a gateway that returns different errors.
     for code in [503, 500, 502] {
         server.fault(On::Any, "configmaps", 3, Fault::Status(code, "x"));
     }
@@ -216,7 +216,7 @@ async fn refusals_that_come_one_after_the_other_share_their_messages() {
     running.ready().await;
     pass(Duration::from_secs(5)).await;
     server.fault(On::Any, "", usize::MAX, Fault::Status(403, "Forbidden"));
-    // Watches end at different times, so the refusals show at different times.
+    // Watches end at different times, so the refusals become visible at different times.
     for resource in ["configmaps", "namespaces", "pods", "statefulsets"] {
         server.cut_watches(resource);
         pass(Duration::from_secs(10)).await;
@@ -236,7 +236,7 @@ async fn a_revoked_token_is_one_message() {
     running.ready().await;
     pass(Duration::from_secs(5)).await;
     server.fault(On::Any, "", usize::MAX, Fault::Status(401, "Unauthorized"));
-    // Each watch notices when it ends.
+    // Each watch notices it when it ends.
     pass(Duration::from_secs(1000)).await;
     let said = log.lines(&[]);
     assert_eq!(said.len(), 1, "{said:#?}");
@@ -261,7 +261,7 @@ async fn a_server_that_ends_each_watch_at_once_is_asked_ever_less_often_and_name
     server.end_watches("configmaps");
     pass(Duration::from_secs(600)).await;
     let (lists, _, watches) = server.counts("configmaps");
-    // 0.8 s doubling to 30 s, each up to twice as long.
+    // 0.8 s doubling to 30 s, each with a factor from 1 to 2.
     assert_eq!(lists, 0);
     assert!((14..=26).contains(&watches), "{watches}");
     let said = log.lines(&[]);
@@ -289,14 +289,14 @@ async fn only_a_watch_that_lives_for_its_wait_resets_it() {
     server.fault(On::Watch, "configmaps", 5, Fault::Body(""));
     server.end_watches("configmaps");
     eventually("the sixth is open", || server.counts("configmaps").2 == 6).await;
-    // The last wait was 12.8 s at least, so watches of five seconds do not count.
+    // The last wait was at least 12.8 s, so watches of five seconds do not reset it.
     for _ in 0..60 {
         pass(Duration::from_secs(5)).await;
         server.end_watches("configmaps");
     }
     let (.., watches) = server.counts("configmaps");
     assert!((10..=20).contains(&watches), "{watches}");
-    // One that lives on does.
+    // A watch that lives longer resets it.
     running.agrees().await;
     pass(Duration::from_secs(100)).await;
     server.clear_log();

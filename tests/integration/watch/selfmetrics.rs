@@ -1,4 +1,4 @@
-//! Metrics of the watching: names and values that shipped alerts read, and our own.
+//! Metrics of the watches: those that shipped alerts use, and further ones.
 
 use std::time::Duration;
 
@@ -127,7 +127,7 @@ async fn stores_and_events_are_counted() {
     assert!(of("store_bytes", "") > 100.0);
     assert_eq!(of("synced", ""), 1.0);
     assert_eq!(of("relists_total", ""), 1.0);
-    // Twelve in each list, and one in between.
+    // Twelve objects in each list, and one event in between.
     assert_eq!(of("events_total", "event=\"added\","), 25.0);
     assert_eq!(of("events_total", "event=\"modified\","), 1.0);
     assert_eq!(of("events_total", "event=\"deleted\","), 1.0);

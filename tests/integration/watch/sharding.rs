@@ -1,4 +1,4 @@
-//! Shards: parts of the whole that never overlap, also while they change.
+//! Shards: disjoint parts of all objects, also while they change.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -31,7 +31,7 @@ fn all(server: &ApiServer) -> Vec<String> {
     exposed(&super::expected(server))
 }
 
-/// All objects of all parts, each as often as it is there.
+/// All objects of all parts. An object of several parts is listed several times.
 fn union(parts: &[Running]) -> Vec<String> {
     let mut union: Vec<_> = parts.iter().flat_map(Running::config_maps).collect();
     union.sort();
@@ -165,7 +165,7 @@ async fn a_hand_over_may_double_for_its_time_but_never_misses() {
                 }));
             }
             for second in 0..29 {
-                // Changes of objects that are being handed over show as well.
+                // Changes of objects that are being handed over are visible as well.
                 server.put(
                     "configmaps",
                     config_map("a", &format!("of{total}-{second}")),
@@ -227,7 +227,7 @@ async fn the_server_is_asked_for_the_range_and_may_ignore_it() {
             .to_owned();
         assert_eq!(one.matches("shardRange").count(), 1);
     }
-    // The reference's partition is nothing the server knows.
+    // The server does not know the partition of the reference.
     let server = big_server().with_shards();
     let running = start(&server, of_shard(Shard::new(1, 2).unwrap()), |watch| watch);
     running.ready().await;
@@ -289,7 +289,7 @@ async fn shards_follow_the_replicas_of_the_statefulset() {
         let shards = parts[0].metric("kube_state_metrics_total_shards");
         assert_eq!(shards, Some(f64::from(total)));
     }
-    // Other changes of it, and its end, rearrange nothing.
+    // Other changes of the StatefulSet, and its deletion, do not change the shards.
     server.clear_log();
     let mut same = stateful_set(Some(2));
     same["metadata"]["labels"] = json!({ "a": "b" });
@@ -298,7 +298,7 @@ async fn shards_follow_the_replicas_of_the_statefulset() {
     pass(Duration::from_secs(20)).await;
     assert_eq!(server.log("configmaps").len(), 0);
     assert_eq!(union(&parts), sorted(all(&server)));
-    // A set without a number of replicas has one.
+    // A StatefulSet without a number of replicas has one.
     server.put("statefulsets", stateful_set(None));
     eventually("the first has all", || {
         parts[0].config_maps() == all(&server)
@@ -321,7 +321,7 @@ fn stateful_set_with_ready(replicas: u32, ready: u32) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn scaling_from_one_to_three_with_the_defaults_loses_nothing() {
-    // Each pod starts once the one before is ready, soon or after a while.
+    // Each pod starts when the one before is ready, at once or after a while.
     for start_time in [5, 60] {
         let server = big_server();
         server.put("statefulsets", stateful_set_with_ready(1, 1));
@@ -370,7 +370,7 @@ async fn a_hand_over_does_not_wait_for_ever_and_can_be_switched_off() {
     let (by_default, off) = (start(None), start(Some(Duration::ZERO)));
     by_default.ready().await;
     off.ready().await;
-    // The second replica never comes.
+    // The second replica never starts.
     server.put("statefulsets", stateful_set_with_ready(2, 1));
     pass(Duration::from_secs(5)).await;
     assert!(off.config_maps().len() < 150);

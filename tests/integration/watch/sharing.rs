@@ -1,4 +1,4 @@
-//! A host's own watches feed the same stores.
+//! Watches of the host feed the same stores.
 
 use futures::StreamExt;
 use futures::stream;
@@ -76,7 +76,7 @@ async fn a_hosts_watcher_feeds_its_kind_and_the_crate_watches_the_rest() {
     let metrics = shared();
     let (reader, writer) = reflector::store();
     let api: Api<ConfigMap> = Api::all(server.client());
-    // Streaming lists make the requests of both sides look alike; this host lists.
+    // With streaming lists, the requests of both sides look the same, so this host lists.
     let shared = watcher(api, watcher::Config::default())
         .default_backoff()
         .reflect(writer)
@@ -129,7 +129,7 @@ async fn readiness_waits_for_a_feed_of_the_host_that_reports() {
     let host = background(host.for_each(|_| async {}));
     running.ready().await;
     assert_eq!(waiting(&running), (2, 2, 0));
-    // A feed that has ended shows; a new one takes its place.
+    // A feed that has ended is reported; a new one replaces it.
     drop(host);
     let state = |running: &super::Running| running.health_of("configmaps").state;
     eventually("it has stopped", || {

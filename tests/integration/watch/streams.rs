@@ -1,4 +1,4 @@
-//! What can happen to a watch that is open.
+//! Events and faults of an open watch.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ async fn a_watch_that_ends_is_resumed_without_a_list() {
 async fn bookmarks_keep_a_quiet_watch_resumable() {
     let server = server();
     let running = synced(&server, |watch| watch).await;
-    // Changes of another kind move the server's version, and bookmarks tell.
+    // Changes of other kinds increase the version of the server, and bookmarks report it.
     server.put("namespaces", super::namespace("c"));
     pass(Duration::from_secs(70)).await;
     server.compact();
@@ -70,7 +70,7 @@ async fn an_expired_watch_is_relisted_at_once() {
         let holds = || running.text() == expected(&server);
         within("the relist shows", Duration::from_secs(1), holds).await;
         assert_eq!(server.counts("configmaps"), (0, 2, 1));
-        // The list must not be older than what was seen.
+        // The list must not be older than the state that was seen.
         assert!(server.log("configmaps")[2].version().unwrap() > 100);
         running.agrees().await;
     }
@@ -110,7 +110,7 @@ async fn duplicate_events_change_nothing() {
 async fn events_out_of_order_are_not_trusted() {
     let server = server();
     let running = synced(&server, |watch| watch).await;
-    // A change that arrives after the deletion it precedes would raise the dead.
+    // A change that arrives after a later deletion would restore the deleted object.
     server.mute_watches("configmaps");
     let dead = server.put("configmaps", config_map("a", "dead"));
     server.delete("configmaps", "a", "dead");
@@ -192,7 +192,7 @@ async fn an_object_that_does_not_decode_loses_its_samples_and_blocks_nobody() {
         let running = synced(&server, |watch| watch.streaming_lists(streaming)).await;
         assert_eq!(running.config_maps().len(), 12);
         assert_eq!(running.health_of("configmaps").decode_errors, 1);
-        // One that decoded before, and one that decodes again.
+        // An object that decoded before, and one that decodes again.
         server.put("configmaps", broken("a", "cm0"));
         server.put("configmaps", config_map("a", "bad"));
         running.agrees().await;
@@ -200,7 +200,7 @@ async fn an_object_that_does_not_decode_loses_its_samples_and_blocks_nobody() {
         server.put("configmaps", broken("a", "gone"));
         server.delete("configmaps", "a", "gone");
         running.agrees().await;
-        // What does not decode still moves the version on.
+        // An event that does not decode still advances the version.
         pass(Duration::from_secs(5)).await;
         let version = server.version();
         server.cut_watches("configmaps");
@@ -238,7 +238,7 @@ async fn quiet_watches_with_bookmarks_live_on() {
     let running = synced(&server, |watch| watch).await;
     pass(Duration::from_secs(290)).await;
     assert_eq!(server.counts("configmaps"), (0, 1, 0));
-    // At the end of its time the watch is resumed, not listed.
+    // When its time is over, the watch is resumed, and not listed again.
     pass(Duration::from_secs(3600)).await;
     let (lists, streams, watches) = server.counts("configmaps");
     assert_eq!((lists, streams), (0, 1));
@@ -253,7 +253,7 @@ async fn a_server_that_was_set_back_is_listed_anew() {
     pass(Duration::from_secs(5)).await;
     server.delete("configmaps", "a", "cm0");
     running.agrees().await;
-    // The backup had the object still, and lower versions.
+    // The backup still had the object, and lower versions.
     server.set_back(50);
     server.cut_watches("");
     server.put("configmaps", config_map("a", "cm0"));

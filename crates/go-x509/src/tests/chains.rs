@@ -4,8 +4,8 @@ use rcgen::{CustomExtension, KeyUsagePurpose, SerialNumber};
 
 use super::*;
 
-/// What a client says about a server with this chain, and a server about a client: empty texts if they
-/// accept it.
+/// The result of a client for a server with this chain, and of a server for a client. An empty text
+/// means that the chain is accepted.
 fn both(trusted: &[&CertificateDer<'static>], chain: &[&Pair]) -> [String; 2] {
     let (provider, now) = (provider(), UnixTime::since_unix_epoch(NOW));
     let intermediates: Vec<_> = chain.iter().skip(1).map(|own| own.der.clone()).collect();
@@ -182,7 +182,7 @@ fn a_serial_number_of_any_length_is_parsed() {
     let expired = Pair::self_signed(with_long_serial(expired));
     let said = both(&[&expired.der], &[&expired.issue(leaf("leaf"))]);
     refuse(&said, "CN=leaf: it or its authority has expired");
-    // It does not end what others sign.
+    // The expiry of the leaf does not affect certificates that others sign.
     let root = Pair::self_signed(with_long_serial(authority("other")));
     let signed = root.issue(with_long_serial(leaf("leaf")));
     assert_eq!(both(&[&expired.der, &root.der], &[&signed]), ACCEPTED);
@@ -235,7 +235,7 @@ fn each_authority_with_the_name_and_key_counts() {
         assert_eq!(both(&trusted, &[&new]), ACCEPTED);
         assert_eq!(both(&trusted, &[&old])[1], "");
     }
-    // The first one says why.
+    // The first error has the reason.
     refuses(&both(&[&expired, &other], &[&old])[1], &["has expired"]);
     refuses(
         &both(&[&other, &expired], &[&old])[1],

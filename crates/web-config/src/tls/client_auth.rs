@@ -12,7 +12,7 @@ use rustls::server::danger::ClientCertVerifier;
 
 use crate::document::{Pem, TlsSection};
 
-/// Why certificates of clients cannot be verified as the section asks.
+/// An error in the settings of client certificates.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientAuthError {
     #[error(

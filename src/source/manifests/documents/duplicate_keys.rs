@@ -1,13 +1,14 @@
-//! Keys that are given twice in an object of JSON, with both places.
+//! Keys that occur twice in a JSON object, with both positions.
 //!
-//! The decoder of JSON knows the position of an error only, so the places are those of errors on purpose.
+//! The JSON decoder reports positions only with errors, so this code causes an error at each key
+//! that it looks for.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// A key that is given twice.
+/// A key that occurs twice.
 #[derive(Debug, PartialEq)]
 pub(super) struct DuplicateKey {
     key: String,
@@ -15,7 +16,7 @@ pub(super) struct DuplicateKey {
     pub(super) second: Position,
 }
 
-/// Where a key begins in the text; both are counted from 1.
+/// The position where a key begins in the text; line and column are counted from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Position {
     pub(super) line: usize,
@@ -26,7 +27,7 @@ pub(super) struct Position {
 #[derive(Default)]
 struct Search {
     keys: usize,
-    /// The number of the key to stop at, for its position.
+    /// The number of the key at which to stop, to get its position.
     stop_at: Option<usize>,
     /// The key and its numbers.
     found: Option<(String, usize, usize)>,
@@ -38,11 +39,12 @@ struct AnyValue<'s>(&'s mut Search);
 /// Reads a key.
 struct Key;
 
-/// Finds the first object of a JSON text that has a key twice. `None` if there is none, or if the text
+/// Finds the first object of a JSON text in which a key occurs twice. `None` if there is none, or
+/// if the text cannot be decoded for another reason.
 /// cannot be decoded for other reasons.
 pub(super) fn find(json: &str) -> Option<DuplicateKey> {
     let mut search = Search::default();
-    // The error says no more than what the search has found.
+    // The error has no information that the search does not have.
     let _ = search.run(json);
     let (key, first, second) = search.found?;
     let quoted = serde_json::to_string(&key).map_or(0, |key| key.len());
@@ -67,7 +69,7 @@ pub(super) fn find(json: &str) -> Option<DuplicateKey> {
 // === impl DuplicateKey ===
 
 impl DuplicateKey {
-    /// What is wrong, for a value that begins in this line.
+    /// The problem, for a value that begins in this line.
     pub(super) fn problem(&self, line: usize) -> String {
         let Self { key, first, second } = self;
         let in_file = |position: &Position| line + position.line.saturating_sub(1);

@@ -1,6 +1,6 @@
-//! What can go wrong, and with which requests.
+//! Faults, and the requests to which they apply.
 
-/// Which requests a fault is for.
+/// The requests to which a fault applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum On {
     Any,
@@ -13,27 +13,27 @@ pub(crate) enum On {
     Get,
 }
 
-/// What goes wrong.
+/// A fault.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
     /// A response with this code and reason.
     Status(u16, &'static str),
-    /// The same, and how many seconds to stay away.
+    /// The same, with the number of seconds for `Retry-After`.
     RetryAfter(u16, u64),
     /// The connection is refused.
     Refused,
-    /// No response ever.
+    /// There is never a response.
     Hang,
-    /// The body breaks off with an error after so many bytes.
+    /// The body ends with an error after this number of bytes.
     Cut(usize),
-    /// The body ends, as if complete, after so many bytes.
+    /// The body ends, as if it were complete, after this number of bytes.
     Truncate(usize),
-    /// Nothing comes after so many bytes.
+    /// Nothing follows after this number of bytes.
     Stall(usize),
-    /// The body comes in pieces of so many bytes, a second apart.
+    /// The body is sent in pieces of this size, one per second.
     Slow(usize),
     /// Another body.
     Body(&'static str),
-    /// A good watch that consists of an `ERROR` event of this code and reason.
+    /// A watch that consists of an `ERROR` event with this code and reason.
     ErrorEvent(u16, &'static str),
 }

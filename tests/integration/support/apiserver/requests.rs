@@ -1,10 +1,10 @@
-//! What a request asks for.
+//! The content of a request.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// One request, taken apart.
+/// A parsed request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ApiRequest {
     pub(crate) method: String,
@@ -108,7 +108,7 @@ impl ApiRequest {
         })
     }
 
-    /// Whether the server knows the fields it is to select by.
+    /// Whether the server supports the fields of a selector.
     pub(crate) fn fields_are_known(&self) -> bool {
         let terms = terms(self.get("fieldSelector").unwrap_or_default());
         terms.into_iter().all(|(path, ..)| {

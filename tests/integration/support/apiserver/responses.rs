@@ -1,4 +1,4 @@
-//! Responses of the server, good and spoilt.
+//! Responses of the server, correct and with faults.
 
 use std::convert::Infallible;
 use std::io;
@@ -23,7 +23,7 @@ pub(super) fn line(kind: &str, object: &Value) -> String {
     format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n")
 }
 
-/// A bookmark; one ends the initial events.
+/// A bookmark. `initial_end` marks the one that ends the initial events.
 pub(super) fn bookmark(kind: &str, version: u64, initial_end: bool) -> String {
     let mut metadata = json!({ "resourceVersion": version.to_string() });
     if initial_end {
@@ -32,7 +32,7 @@ pub(super) fn bookmark(kind: &str, version: u64, initial_end: bool) -> String {
     line("BOOKMARK", &json!({ "kind": kind, "metadata": metadata }))
 }
 
-/// A `Status` that says no.
+/// A `Status` that reports a failure.
 pub(super) fn status(code: u16, reason: &str, message: &str) -> Value {
     json!({
         "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message
@@ -49,7 +49,7 @@ pub(super) fn refusal(
     with_code(code, status(code, reason, message).to_string(), retry_after)
 }
 
-/// A body that is known, with any code.
+/// A body of known size, with any code.
 pub(super) fn with_code(code: u16, body: String, retry_after: Option<u64>) -> ApiResponse {
     let (sender, receiver) = unbounded();
     sender.unbounded_send(Ok(body.into())).unwrap();
@@ -60,19 +60,19 @@ pub(super) fn with_code(code: u16, body: String, retry_after: Option<u64>) -> Ap
     response
 }
 
-/// A body that is known.
+/// A body of known size.
 pub(super) fn whole(body: String) -> ApiResponse {
     with_code(200, body, None)
 }
 
-/// A body that comes piece by piece.
+/// A body that is sent piece by piece.
 pub(super) fn streamed(code: u16, receiver: Receiver) -> ApiResponse {
     let frames = receiver.map(|bytes| bytes.map(http_body::Frame::data));
     let body = StreamBody::new(frames).boxed_unsync();
     Response::builder().status(code).body(body).unwrap()
 }
 
-/// The same body, spoilt.
+/// The same body, with a fault.
 pub(super) fn spoil(
     body: UnsyncBoxBody<Bytes, io::Error>,
     fault: Fault,

@@ -1,4 +1,4 @@
-//! The response to a request: the fault that is meant for it, or what a healthy server returns.
+//! The response to a request: the fault that applies to it, or the response of a healthy server.
 
 use std::io;
 
@@ -32,7 +32,8 @@ impl ApiServer {
         }
     }
 
-    /// Merges into an object, or creates it; what changes nothing makes no new version.
+    /// Merges into an object, or creates it. A patch without a change does not increase the
+    /// version.
     fn patch(&self, request: &ApiRequest, body: &[u8]) -> ApiResponse {
         let patch: Value = serde_json::from_slice(body).unwrap();
         let key = (

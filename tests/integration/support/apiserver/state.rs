@@ -1,4 +1,4 @@
-//! The collections with their history and their open watches, and what lists and watches get.
+//! The collections with their history and their open watches, and the content of lists and watches.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(super) struct State {
     pub(super) log: Vec<ApiRequest>,
     pub(super) tokens: HashMap<String, (u64, Vec<Value>)>,
     pub(super) streaming: bool,
-    /// Streaming lists have the bookmark that ends them.
+    /// Whether streaming lists have the bookmark that ends them.
     pub(super) end_marks: bool,
     pub(super) whole_from_cache: bool,
     pub(super) expiry_as_status: bool,
@@ -71,7 +71,7 @@ impl Default for State {
 }
 
 impl State {
-    /// Logs a request and takes the fault that is meant for it.
+    /// Logs a request, and takes the fault that applies to it.
     pub(super) fn fault_for(&mut self, request: &ApiRequest) -> Option<Fault> {
         self.log.push(request.clone());
         let kind = match request {
@@ -120,7 +120,7 @@ impl State {
             metadata["shardInfo"] = json!({ "selector": selector });
         }
         for object in &mut objects {
-            // Items of a list do not say their kind.
+            // Items of a list do not have their kind.
             let object = object.as_object_mut().unwrap();
             object.remove("kind");
             object.remove("apiVersion");
@@ -205,7 +205,7 @@ impl Collection {
     pub(super) fn happen(&mut self, version: u64, kind: &'static str, object: Value) {
         self.watches.retain(|watch| !watch.sender.is_closed());
         for watch in self.watches.iter().filter(|watch| !watch.muted) {
-            // A watch from a version that is yet to come waits for it, without a word.
+            // A watch from a later version waits for that version.
             let wanted = watch.request.version().is_none_or(|from| from < version);
             if wanted && watch.request.selects(&object) {
                 let _ = watch.sender.unbounded_send(Ok(line(kind, &object).into()));
