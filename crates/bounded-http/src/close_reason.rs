@@ -23,13 +23,16 @@ pub enum CloseReason {
     /// [`Limits::max_connections`](crate::Limits::max_connections) or more responses than
     /// [`Limits::max_responses`](crate::Limits::max_responses).
     Evicted,
+    /// An HTTP/2 client sent more control frames than its requests explain: pings, settings, resets,
+    /// priorities, window updates, empty data.
+    FrameFlood,
 }
 
 // === impl CloseReason ===
 
 impl CloseReason {
-    /// Returns the name in snake case: `idle`, `slow_request`, `no_progress`, `slow_response` or
-    /// `evicted`.
+    /// Returns the name in snake case: `idle`, `slow_request`, `no_progress`, `slow_response`,
+    /// `evicted` or `frame_flood`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Idle => "idle",
@@ -37,6 +40,7 @@ impl CloseReason {
             Self::NoProgress => "no_progress",
             Self::SlowResponse => "slow_response",
             Self::Evicted => "evicted",
+            Self::FrameFlood => "frame_flood",
         }
     }
 }

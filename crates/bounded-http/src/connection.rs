@@ -2,11 +2,11 @@
 
 use std::error::Error;
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
-use http::{Request, Response, Version};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -19,10 +19,12 @@ use tokio::sync::watch;
 use tower_service::Service;
 
 use crate::acceptor::{Accepted, Acceptor};
+use crate::host::has_valid_host;
 use crate::limits::Limits;
 use crate::observer::Observer;
+use crate::peer::Peer;
 use crate::registry::Registry;
-use crate::state::ConnectionState;
+use crate::state::{ConnectionState, ResponseGuard};
 use crate::tracked::{TrackedBody, TrackedStream};
 
 /// Maximum size of a request's header, and of the part of a response that waits in the program's
@@ -46,7 +48,7 @@ pub(crate) struct Shared {
 }
 
 /// A connection that counts as open until this is dropped.
-struct OpenConnection {
+pub(crate) struct OpenConnection {
     shared: Arc<Shared>,
     state: Arc<ConnectionState>,
 }
@@ -61,11 +63,11 @@ struct Responder<S> {
 
 /// Serves a connection until either side closes it.
 pub(crate) async fn serve<A, S, B>(
-    (stream, peer): (TcpStream, SocketAddr),
+    open: OpenConnection,
+    stream: TcpStream,
     acceptor: Arc<A>,
     service: S,
     limits: Limits,
-    shared: Arc<Shared>,
     shutdown: watch::Receiver<bool>,
 ) where
     A: Acceptor,
@@ -76,11 +78,8 @@ pub(crate) async fn serve<A, S, B>(
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    let open = OpenConnection {
-        state: shared.registry.add(&limits),
-        shared,
-    };
     let (shared, state) = (&open.shared, &open.state);
+    let peer = state.peer.address();
     let responder = Responder {
         service,
         shared: Arc::clone(shared),
@@ -93,6 +92,8 @@ pub(crate) async fn serve<A, S, B>(
         responder.serve(accepted, shutdown).await
     });
     tokio::select! {
+        // A request that has arrived is answered, even if the connection is evicted meanwhile.
+        biased;
         served = serving.as_mut() => if let Err(error) = served {
             shared.observer.connection_failed(peer, &*error);
         },
@@ -110,6 +111,16 @@ fn configure(stream: &TcpStream) {
 }
 
 // === impl OpenConnection ===
+
+impl OpenConnection {
+    /// Waits until the server has room for a connection.
+    pub(crate) async fn admit(shared: &Arc<Shared>, peer: Peer, limits: &Limits) -> Self {
+        Self {
+            state: shared.registry.admit(peer, limits).await,
+            shared: Arc::clone(shared),
+        }
+    }
+}
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
@@ -150,7 +161,7 @@ where
             .max_header_list_size(BUFFER as u32)
             .max_send_buf_size(BUFFER);
         let builder = if http2 { builder } else { builder.http1_only() };
-        let io = TokioIo::new(TrackedStream::new(stream, Arc::clone(&self.state)));
+        let io = TokioIo::new(TrackedStream::new(stream, Arc::clone(&self.state), http2));
         let mut connection = pin!(builder.serve_connection(io, self));
         let shutdown = async { drop(shutdown.wait_for(|shutdown| *shutdown).await) };
         tokio::select! {
@@ -173,16 +184,33 @@ where
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let http2 = request.version() == Version::HTTP_2;
-        let registry = &self.shared.registry;
-        let guard = registry.begin_response(&self.state, http2, &self.limits);
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let guard = self
+            .state
+            .begin_request(request.version() == Version::HTTP_2);
+        let (shared, limits) = (Arc::clone(&self.shared), self.limits);
         let mut service = self.service.clone();
+        request.extensions_mut().insert(self.state.peer);
         Box::pin(async move {
+            if !has_valid_host(&request) {
+                shared.registry.begin_response(&guard, &limits);
+                return Ok(bad_request(request.version(), guard));
+            }
             poll_fn(|cx| service.poll_ready(cx)).await?;
             let response = service.call(request).await?;
-            guard.record_progress();
-            Ok(response.map(|body| TrackedBody::new(body, guard)))
+            shared.registry.begin_response(&guard, &limits);
+            Ok(response.map(|body| TrackedBody::new(Some(body), guard)))
         })
     }
+}
+
+/// The response to a request that is malformed. It ends an HTTP/1 connection.
+fn bad_request<B>(version: Version, guard: ResponseGuard) -> Response<TrackedBody<B>> {
+    let mut response = Response::new(TrackedBody::new(None, guard));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    if version != Version::HTTP_2 {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    response
 }

@@ -1,12 +1,16 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod accept;
 mod acceptor;
 mod close_reason;
 mod connection;
+mod frame_budget;
+mod host;
 mod limits;
 mod listener;
 mod observer;
+mod peer;
 mod registry;
 mod server;
 mod state;
@@ -17,4 +21,5 @@ pub use close_reason::CloseReason;
 pub use limits::Limits;
 pub use listener::{ListenError, Listener};
 pub use observer::Observer;
+pub use peer::Peer;
 pub use server::{Server, ServerBuilder};

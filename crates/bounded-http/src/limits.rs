@@ -28,11 +28,14 @@ pub struct Limits {
     pub progress_timeout: Option<Duration>,
     /// Time between two requests on one connection. Default: 5 minutes.
     pub idle_timeout: Option<Duration>,
-    /// Maximum number of open connections. A further one evicts the connection that has been quiet
-    /// longest. Default: 1024.
+    /// Open connections. One more evicts another one of the peer with the most connections: one that
+    /// has been idle longest, then one that has sent no request, and at last one with a response in
+    /// progress. The server must have as many free file descriptors. Default: 1024.
     pub max_connections: usize,
-    /// Maximum number of connections with a response in progress. A further one evicts the
-    /// connection that has made no progress longest. Default: 32.
+    /// Connections with a response that has begun. One more evicts another one: one that has made no
+    /// progress for a second, otherwise one of the peer with the most responses. A request counts
+    /// when the service returns the head of its response, so a request that the service is still
+    /// checking takes no place. Default: 32.
     pub max_responses: usize,
 }
 

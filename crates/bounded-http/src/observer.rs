@@ -35,7 +35,7 @@ pub trait Observer: Send + Sync + 'static {
     /// A connection was closed, by either side.
     fn connection_closed(&self) {}
 
-    /// A connection became busy: it has a response in progress, or bytes of one to send.
+    /// A connection became busy: it has a response that has begun, or bytes of one to send.
     fn connection_busy(&self) {}
 
     /// A connection is no longer busy.
@@ -52,8 +52,9 @@ pub trait Observer: Send + Sync + 'static {
         tracing::debug!(%peer, "connection failed: {error}");
     }
 
-    /// The operating system could not accept a connection, most likely because the process has too
-    /// many open files. The server retries after 50 milliseconds. Logs a warning by default.
+    /// The operating system could not accept a connection, most likely for lack of file descriptors.
+    /// The server evicts its quietest connection then, and retries within 50 milliseconds, so this may
+    /// be called many times in a second. Logs a warning by default.
     fn accept_failed(&self, error: &io::Error) {
         tracing::warn!("cannot accept a connection: {error}");
     }

@@ -1,22 +1,57 @@
 //! All connections of a server, and which one is evicted when there are too many.
+//!
+//! Peers share the server only when it is full. Then those with the most connections, or with the most
+//! responses, lose one. A single peer may use all of the server.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::close_reason::CloseReason;
 use crate::limits::Limits;
 use crate::observer::Observer;
-use crate::state::{BusyCount, ConnectionState, ResponseGuard};
+use crate::peer::Peer;
+use crate::state::{Activity, BusyCount, ConnectionState, ResponseGuard};
+
+/// How long a new connection is not evicted. A request that came with it is answered in this time, so
+/// that a flood of connections does not prevent that even if there is room for a few only.
+const ADMISSION: Duration = Duration::from_millis(50);
+
+/// The time without progress after which a response is evicted before any other.
+const STALLED: Duration = Duration::from_secs(1);
 
 /// The open connections of a server.
 pub(crate) struct Registry {
-    open: Mutex<HashMap<u64, Arc<ConnectionState>>>,
+    open: Mutex<OpenConnections>,
     next_id: AtomicU64,
     busy: Arc<BusyCount>,
+    /// A connection was removed.
+    removed: Notify,
     observer: Arc<dyn Observer>,
+}
+
+#[derive(Default)]
+struct OpenConnections {
+    all: HashMap<u64, Arc<ConnectionState>>,
+    by_peer: HashMap<IpAddr, usize>,
+}
+
+/// The reason why a connection has to wait for room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Full {
+    /// Connections are being closed.
+    Closing,
+    /// The quietest connection may be evicted at this time.
+    Until(Instant),
 }
 
 // === impl Registry ===
@@ -27,115 +62,161 @@ impl Registry {
             open: Mutex::default(),
             next_id: AtomicU64::new(0),
             busy: Arc::new(BusyCount::new(Arc::clone(&observer))),
+            removed: Notify::new(),
             observer,
         }
     }
 
-    /// Adds a new connection. If that exceeds the limit, evicts the quietest one.
-    pub(crate) fn add(&self, limits: &Limits) -> Arc<ConnectionState> {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let connection = Arc::new(ConnectionState::new(id, Arc::clone(&self.busy)));
-        let mut open = self.open.lock();
-        if open.len() >= limits.max_connections {
-            // Connections that are not busy come first, then those without progress for the longest
-            // time.
-            let quiet = (open.values()).filter_map(|other| Some((other.quiet_since()?, other)));
-            if let Some((_, quietest)) = quiet.min_by_key(|(since, _)| *since) {
-                quietest.close(CloseReason::Evicted);
+    /// Adds a new connection. If that exceeds the limit, evicts another one and waits until it is
+    /// closed, which takes no longer than its task needs to run.
+    pub(crate) async fn admit(&self, peer: Peer, limits: &Limits) -> Arc<ConnectionState> {
+        loop {
+            let mut removed = pin!(self.removed.notified());
+            removed.as_mut().enable();
+            match self.try_admit(peer, limits) {
+                Ok(connection) => return connection,
+                Err(Full::Closing) => removed.await,
+                Err(Full::Until(time)) => tokio::select! {
+                    () = removed => {}
+                    () = tokio::time::sleep_until(time) => {}
+                },
             }
         }
-        open.insert(id, Arc::clone(&connection));
+    }
+
+    fn try_admit(&self, peer: Peer, limits: &Limits) -> Result<Arc<ConnectionState>, Full> {
+        let mut open = self.open.lock();
+        let room = limits.max_connections.max(1);
+        while open.remaining() >= room {
+            let Some((activity, since, quietest)) = open.quietest() else {
+                break;
+            };
+            let time = since + ADMISSION;
+            if activity == Activity::Silent && time > Instant::now() {
+                return Err(Full::Until(time));
+            }
+            quietest.close(CloseReason::Evicted);
+        }
+        if open.all.len() >= room {
+            return Err(Full::Closing);
+        }
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let connection = Arc::new(ConnectionState::new(id, peer, Arc::clone(&self.busy)));
+        open.insert(Arc::clone(&connection));
         self.observer.connection_opened();
-        connection
+        Ok(connection)
+    }
+
+    /// Evicts the quietest connection and waits until it is closed. If there is none, waits for `time`.
+    pub(crate) async fn evict_quietest(&self, time: Duration) {
+        let mut removed = pin!(self.removed.notified());
+        removed.as_mut().enable();
+        let quietest = self.open.lock().quietest().map(|quietest| {
+            let (activity, since, connection) = quietest;
+            (activity, since, Arc::clone(connection))
+        });
+        if let Some((activity, since, connection)) = quietest {
+            if activity == Activity::Silent {
+                tokio::time::sleep_until(since + ADMISSION).await;
+            }
+            connection.close(CloseReason::Evicted);
+        }
+        let _ = tokio::time::timeout(time, removed).await;
     }
 
     /// Removes a connection that is closed.
     pub(crate) fn remove(&self, connection: &ConnectionState) {
-        if self.open.lock().remove(&connection.id).is_some() {
+        if self.open.lock().remove(connection) {
             self.observer.connection_closed();
         }
         // A closed connection does not count as busy. Nothing reports the reason.
         connection.close(CloseReason::Idle);
+        self.removed.notify_waiters();
     }
 
-    /// Begins a response. If that exceeds the limit, evicts the other connection that has made no
-    /// progress longest.
-    pub(crate) fn begin_response(
-        &self,
-        connection: &Arc<ConnectionState>,
-        http2: bool,
-        limits: &Limits,
-    ) -> ResponseGuard {
-        let response = connection.begin_response(http2);
-        if self.busy.get() > limits.max_responses {
+    /// Begins the response to a request. If that exceeds the limit, evicts another connection: one
+    /// that is stalled, otherwise one of the peer that receives the most responses.
+    pub(crate) fn begin_response(&self, response: &ResponseGuard, limits: &Limits) {
+        response.record_progress();
+        if self.busy.get() > limits.max_responses.max(1) {
             let open = self.open.lock();
-            let others = open.values().filter(|other| other.id != connection.id);
-            let busy = others.filter_map(|other| Some((other.stalled_since()?, other)));
-            if let Some((_, stalled)) = busy.min_by_key(|(since, _)| *since) {
-                stalled.close(CloseReason::Evicted);
+            if let Some(connection) = open.slowest(response.connection()) {
+                connection.close(CloseReason::Evicted);
             }
         }
-        response
     }
 
     /// Returns the number of open connections.
     pub(crate) fn len(&self) -> usize {
-        self.open.lock().len()
+        self.open.lock().all.len()
+    }
+}
+
+// === impl OpenConnections ===
+
+impl OpenConnections {
+    fn insert(&mut self, connection: Arc<ConnectionState>) {
+        *self.by_peer.entry(connection.peer.group()).or_default() += 1;
+        self.all.insert(connection.id, connection);
+    }
+
+    fn remove(&mut self, connection: &ConnectionState) -> bool {
+        if self.all.remove(&connection.id).is_none() {
+            return false;
+        }
+        if let Entry::Occupied(mut count) = self.by_peer.entry(connection.peer.group()) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+        true
+    }
+
+    /// The number of connections that are not being closed.
+    fn remaining(&self) -> usize {
+        let all = self.all.values();
+        all.filter(|connection| !connection.is_closing()).count()
+    }
+
+    /// The connection to evict for another one.
+    fn quietest(&self) -> Option<(Activity, Instant, &Arc<ConnectionState>)> {
+        let quiet = self.all.values().filter_map(|connection| {
+            let (activity, since) = connection.quiet_since()?;
+            let peer = self.by_peer.get(&connection.peer.group()).copied();
+            let in_use = matches!(activity, Activity::Waiting | Activity::Answering);
+            let order = (in_use, Reverse(peer), activity, since, connection.id);
+            Some((order, (activity, since, connection)))
+        });
+        let quietest = quiet.min_by_key(|(order, _)| *order);
+        quietest.map(|(_, quietest)| quietest)
+    }
+
+    /// The connection to evict for a response of `newest`.
+    fn slowest(&self, newest: &ConnectionState) -> Option<&Arc<ConnectionState>> {
+        let answering: Vec<_> = (self.all.values())
+            .filter_map(|connection| match connection.quiet_since()? {
+                (Activity::Answering, since) => Some((since, connection)),
+                _ => None,
+            })
+            .collect();
+        let mut by_peer: HashMap<IpAddr, usize> = HashMap::new();
+        for (_, connection) in &answering {
+            *by_peer.entry(connection.peer.group()).or_default() += 1;
+        }
+        let others = answering
+            .into_iter()
+            .filter(|(_, connection)| connection.id != newest.id);
+        let slowest = others.min_by_key(|(since, connection)| {
+            let is_stalled = since.elapsed() >= STALLED;
+            let peer = by_peer.get(&connection.peer.group()).copied();
+            // Among those that are stalled, the time counts alone.
+            let peer = if is_stalled { None } else { peer };
+            (!is_stalled, Reverse(peer), *since, connection.id)
+        });
+        slowest.map(|(_, connection)| connection)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    /// A registry, and limits of three connections and two responses.
-    fn registry() -> (Registry, Limits) {
-        let limits = Limits {
-            max_connections: 3,
-            max_responses: 2,
-            ..Limits::default()
-        };
-        (Registry::new(Arc::new(())), limits)
-    }
-
-    async fn seconds(seconds: u64) {
-        tokio::time::advance(Duration::from_secs(seconds)).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_response_too_many_evicts_the_connection_longest_without_progress() {
-        let (registry, limits) = registry();
-        let [first, second, third] = [(); 3].map(|()| registry.add(&limits));
-        let stalled = registry.begin_response(&first, false, &limits);
-        seconds(1).await;
-        let _reads = registry.begin_response(&second, false, &limits);
-        seconds(1).await;
-        stalled.record_progress();
-        let _new = registry.begin_response(&third, false, &limits);
-        assert_eq!(second.closed(&limits).await, CloseReason::Evicted);
-        assert_eq!(registry.busy.get(), 2);
-        assert_eq!(first.closed(&limits).await, CloseReason::NoProgress);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_connection_too_many_evicts_an_idle_one_first() {
-        let (registry, limits) = registry();
-        let [stalled, idle, _] = [(); 3].map(|()| registry.add(&limits));
-        let _response = registry.begin_response(&stalled, false, &limits);
-        seconds(1).await;
-        drop(registry.begin_response(&idle, false, &limits));
-        seconds(1).await;
-        registry.add(&limits);
-        // The third connection was evicted: it has sent no request, and is quiet for longer than
-        // the second.
-        assert_eq!(registry.len(), 4);
-        assert_eq!(idle.quiet_since().map(|(busy, _)| busy), Some(false));
-        registry.add(&limits);
-        assert_eq!(idle.closed(&limits).await, CloseReason::Evicted);
-        assert!(stalled.quiet_since().is_some());
-        registry.remove(&idle);
-        assert_eq!(registry.len(), 4);
-    }
-}
+mod tests;

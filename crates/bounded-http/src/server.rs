@@ -11,20 +11,18 @@ use http_body::Body;
 use hyper::body::Incoming;
 use parking_lot::RwLock;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tower_service::Service;
 
+use crate::accept;
 use crate::acceptor::{Acceptor, Plain};
-use crate::connection::{self, Shared};
+use crate::connection::Shared;
 use crate::limits::Limits;
 use crate::listener::Listener;
 use crate::observer::Observer;
 use crate::registry::Registry;
 
 type BoxError = Box<dyn Error + Send + Sync>;
-
-/// Pause after the operating system could not accept a connection.
-const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// A server that runs in background tasks.
 ///
@@ -98,7 +96,7 @@ impl<A: Acceptor> ServerBuilder<A> {
             observer: self.observer,
         });
         let (shutdown, stopped) = watch::channel(false);
-        let task = tokio::spawn(accept(
+        let task = tokio::spawn(accept::run(
             listener,
             Arc::new(self.acceptor),
             service,
@@ -178,50 +176,4 @@ impl fmt::Debug for Server {
             .field("open_connections", &self.open_connections())
             .finish_non_exhaustive()
     }
-}
-
-/// Accepts connections until shutdown, then waits for those that are open.
-async fn accept<A, S, B>(
-    listener: Listener,
-    acceptor: Arc<A>,
-    service: S,
-    limits: Arc<RwLock<Limits>>,
-    shared: Arc<Shared>,
-    mut shutdown: watch::Receiver<bool>,
-) where
-    A: Acceptor,
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-{
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.tcp.accept() => match accepted {
-                Ok(accepted) => {
-                    let limits = *limits.read();
-                    connections.spawn(connection::serve(
-                        accepted,
-                        Arc::clone(&acceptor),
-                        service.clone(),
-                        limits,
-                        Arc::clone(&shared),
-                        shutdown.clone(),
-                    ));
-                }
-                Err(error) => {
-                    shared.observer.accept_failed(&error);
-                    // Other connections may close and free file descriptors meanwhile.
-                    tokio::time::sleep(ACCEPT_RETRY).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-            _ = shutdown.changed() => break,
-        }
-    }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
 }

@@ -4,7 +4,7 @@
 //! the server sends: a connection that cannot write makes no progress.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -13,8 +13,9 @@ use tokio::time::Instant;
 use crate::close_reason::CloseReason;
 use crate::limits::Limits;
 use crate::observer::Observer;
+use crate::peer::Peer;
 
-/// Counts the connections that have a response in progress, or bytes of one to send.
+/// Counts the connections with a response that has begun, or bytes of one to send.
 pub(crate) struct BusyCount {
     count: AtomicUsize,
     observer: Arc<dyn Observer>,
@@ -23,14 +24,30 @@ pub(crate) struct BusyCount {
 /// The state of one connection.
 pub(crate) struct ConnectionState {
     pub(crate) id: u64,
+    pub(crate) peer: Peer,
     progress: Mutex<Progress>,
     busy: Arc<BusyCount>,
+    /// Responses that have begun so far.
+    responses: AtomicU64,
     /// Notifies the task of the connection that a deadline is earlier, or that it must close the
     /// connection.
     changed: Notify,
 }
 
-/// A response in progress; it ends when this is dropped.
+/// What a connection is doing, in the order in which connections are evicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Activity {
+    /// It has had a response, and no request since.
+    Idle,
+    /// It has sent no request yet, or a part of one.
+    Silent,
+    /// The service is working on its request.
+    Waiting,
+    /// It has a response that has begun, or bytes of one to send.
+    Answering,
+}
+
+/// A request that the service works on, and its response; it ends when this is dropped.
 pub(crate) struct ResponseGuard {
     connection: Arc<ConnectionState>,
     id: u64,
@@ -92,10 +109,11 @@ impl BusyCount {
 
 impl ConnectionState {
     /// A connection that was just accepted, which counts as the first byte of its first request.
-    pub(crate) fn new(id: u64, busy: Arc<BusyCount>) -> Self {
+    pub(crate) fn new(id: u64, peer: Peer, busy: Arc<BusyCount>) -> Self {
         let now = Instant::now();
         Self {
             id,
+            peer,
             progress: Mutex::new(Progress {
                 request_since: Some(now),
                 idle_since: None,
@@ -107,8 +125,14 @@ impl ConnectionState {
                 close: None,
             }),
             busy,
+            responses: AtomicU64::new(0),
             changed: Notify::new(),
         }
+    }
+
+    /// Returns the number of responses that have begun.
+    pub(crate) fn responses(&self) -> u64 {
+        self.responses.load(Ordering::Relaxed)
     }
 
     /// Records that bytes were received.
@@ -141,8 +165,8 @@ impl ConnectionState {
         }
     }
 
-    /// Begins a response, when the header of its request is complete.
-    pub(crate) fn begin_response(self: &Arc<Self>, http2: bool) -> ResponseGuard {
+    /// Begins a request, when its header is complete. Its response counts from its own beginning.
+    pub(crate) fn begin_request(self: &Arc<Self>, http2: bool) -> ResponseGuard {
         let mut id = 0;
         self.update(|progress| {
             id = progress.next_response;
@@ -200,32 +224,36 @@ impl ConnectionState {
         }
     }
 
-    /// Returns since when the connection is quiet, which is the order of eviction: connections that
-    /// are not busy come first. `None` if it is being closed already.
-    pub(crate) fn quiet_since(&self) -> Option<(bool, Instant)> {
-        let progress = self.progress.lock();
-        let busy = progress.is_busy();
-        let since = if busy {
-            None
-        } else {
-            progress.idle_since.or(progress.request_since)
-        };
-        let since = since.unwrap_or(progress.last_progress);
-        progress.close.is_none().then_some((busy, since))
+    /// Whether the connection is being closed.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.progress.lock().close.is_some()
     }
 
-    /// When a busy connection last made progress; `None` if it is not busy.
-    pub(crate) fn stalled_since(&self) -> Option<Instant> {
+    /// What the connection is doing, and since when it is quiet. `None` if it is being closed already.
+    pub(crate) fn quiet_since(&self) -> Option<(Activity, Instant)> {
         let progress = self.progress.lock();
-        progress.is_busy().then_some(progress.last_progress)
+        if progress.close.is_some() {
+            return None;
+        }
+        let quiet = if progress.is_answering() {
+            (Activity::Answering, progress.last_progress)
+        } else if let Some(response) = progress.responses.first() {
+            (Activity::Waiting, response.since)
+        } else if let Some(since) = progress.idle_since {
+            (Activity::Idle, since)
+        } else {
+            let since = progress.request_since;
+            (Activity::Silent, since.unwrap_or(progress.last_progress))
+        };
+        Some(quiet)
     }
 
     /// Changes the progress and keeps the count of busy connections.
     fn update(&self, change: impl FnOnce(&mut Progress)) {
         let mut progress = self.progress.lock();
-        let before = progress.is_busy();
+        let before = progress.is_answering();
         change(&mut progress);
-        match (before, progress.is_busy()) {
+        match (before, progress.is_answering()) {
             (false, true) => self.busy.increment(),
             (true, false) => self.busy.decrement(),
             _ => {}
@@ -236,14 +264,18 @@ impl ConnectionState {
 // === impl Progress ===
 
 impl Progress {
-    fn is_busy(&self) -> bool {
-        self.close.is_none() && (self.blocked || !self.responses.is_empty())
+    fn is_answering(&self) -> bool {
+        self.close.is_none() && self.sends()
+    }
+
+    /// Whether the client has to receive something.
+    fn sends(&self) -> bool {
+        self.blocked || self.responses.iter().any(|response| response.begun)
     }
 
     /// When the connection has to be closed if nothing happens until then, and why.
     fn deadline(&self, limits: &Limits) -> Option<(Instant, CloseReason)> {
         let within = |since: Option<Instant>, limit, reason| Some((since? + limit?, reason));
-        let sends = self.blocked || self.responses.iter().any(|response| response.begun);
         let oldest = self.responses.first().map(|response| response.since);
         let idle = self.idle_since.filter(|_| !self.blocked);
         let deadlines = [
@@ -254,7 +286,7 @@ impl Progress {
             ),
             within(idle, limits.idle_timeout, CloseReason::Idle),
             within(
-                sends.then_some(self.last_progress),
+                self.sends().then_some(self.last_progress),
                 limits.progress_timeout,
                 CloseReason::NoProgress,
             ),
@@ -267,6 +299,10 @@ impl Progress {
 // === impl ResponseGuard ===
 
 impl ResponseGuard {
+    pub(crate) fn connection(&self) -> &Arc<ConnectionState> {
+        &self.connection
+    }
+
     /// Records that the response begins, or that a further piece of it is ready to be sent.
     pub(crate) fn record_progress(&self) {
         let mut begins = false;
@@ -279,6 +315,7 @@ impl ResponseGuard {
             }
         });
         if begins {
+            self.connection.responses.fetch_add(1, Ordering::Relaxed);
             self.connection.changed.notify_one();
         }
     }
@@ -297,78 +334,4 @@ impl Drop for ResponseGuard {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn connection() -> (Arc<ConnectionState>, Arc<BusyCount>) {
-        let busy = Arc::new(BusyCount::new(Arc::new(())));
-        let connection = Arc::new(ConnectionState::new(0, Arc::clone(&busy)));
-        (connection, busy)
-    }
-
-    async fn closed_after(connection: &ConnectionState) -> (u64, CloseReason) {
-        let start = Instant::now();
-        let reason = connection.closed(&Limits::default()).await;
-        (start.elapsed().as_secs(), reason)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_request_has_five_seconds_and_a_quiet_connection_five_minutes() {
-        let (connection, _) = connection();
-        assert_eq!(
-            closed_after(&connection).await,
-            (5, CloseReason::SlowRequest)
-        );
-
-        drop(connection.begin_response(false));
-        assert_eq!(closed_after(&connection).await, (300, CloseReason::Idle));
-        // The first byte of the next request starts its five seconds.
-        connection.record_read();
-        assert_eq!(
-            closed_after(&connection).await,
-            (5, CloseReason::SlowRequest)
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn bytes_between_requests_do_not_start_a_request_in_http2() {
-        let (connection, _) = connection();
-        drop(connection.begin_response(true));
-        connection.record_read();
-        assert_eq!(closed_after(&connection).await, (300, CloseReason::Idle));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_response_may_take_a_minute_but_must_progress_within_ten_seconds() {
-        let (connection, busy) = connection();
-        let response = connection.begin_response(false);
-        // Before the response begins, the client is not at fault.
-        assert_eq!(
-            closed_after(&connection).await,
-            (60, CloseReason::SlowResponse)
-        );
-        drop(response);
-
-        let response = connection.begin_response(false);
-        response.record_progress();
-        tokio::time::advance(Duration::from_secs(8)).await;
-        connection.record_write();
-        assert_eq!(
-            closed_after(&connection).await,
-            (10, CloseReason::NoProgress)
-        );
-        // The body has ended, but its last bytes cannot be sent.
-        connection.set_blocked(true);
-        drop(response);
-        connection.record_write();
-        connection.set_blocked(true);
-        assert_eq!(
-            closed_after(&connection).await,
-            (10, CloseReason::NoProgress)
-        );
-        connection.set_blocked(false);
-        assert_eq!(busy.get(), 0);
-    }
-}
+mod tests;

@@ -9,6 +9,8 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::close_reason::CloseReason;
+use crate::frame_budget::FrameBudget;
 use crate::state::{ConnectionState, ResponseGuard};
 
 pin_project! {
@@ -17,14 +19,16 @@ pin_project! {
         #[pin]
         stream: S,
         connection: Arc<ConnectionState>,
+        // `None` if the client cannot speak HTTP/2.
+        frames: Option<FrameBudget>,
     }
 }
 
 pin_project! {
-    /// A body whose pieces are recorded.
+    /// A body whose pieces are recorded; `None` is empty.
     pub(crate) struct TrackedBody<B> {
         #[pin]
-        body: B,
+        body: Option<B>,
         response: ResponseGuard,
     }
 }
@@ -32,18 +36,28 @@ pin_project! {
 // === impl TrackedStream ===
 
 impl<S> TrackedStream<S> {
-    pub(crate) fn new(stream: S, connection: Arc<ConnectionState>) -> Self {
-        Self { stream, connection }
+    pub(crate) fn new(stream: S, connection: Arc<ConnectionState>, http2: bool) -> Self {
+        Self {
+            stream,
+            connection,
+            frames: http2.then(FrameBudget::new),
+        }
     }
 }
 
 /// Records the result of an attempt to write.
 fn record_write(
     connection: &ConnectionState,
+    frames: &mut Option<FrameBudget>,
     written: Poll<io::Result<usize>>,
 ) -> Poll<io::Result<usize>> {
     match &written {
-        Poll::Ready(Ok(count)) if *count > 0 => connection.record_write(),
+        Poll::Ready(Ok(count)) if *count > 0 => {
+            connection.record_write();
+            if let Some(frames) = frames {
+                frames.record_sent(*count);
+            }
+        }
         Poll::Ready(_) => {}
         Poll::Pending => connection.set_blocked(true),
     }
@@ -59,8 +73,18 @@ impl<S: AsyncRead> AsyncRead for TrackedStream<S> {
         let this = self.project();
         let before = buf.filled().len();
         let read = this.stream.poll_read(cx, buf);
-        if buf.filled().len() > before {
-            this.connection.record_read();
+        let received = &buf.filled()[before..];
+        if received.is_empty() {
+            return read;
+        }
+        this.connection.record_read();
+        if let Some(frames) = this.frames
+            && !frames.record_received(received, this.connection.responses())
+        {
+            // This wakes the task, which closes the connection. Until then, nothing is read.
+            this.connection.close(CloseReason::FrameFlood);
+            buf.set_filled(before);
+            return Poll::Pending;
         }
         read
     }
@@ -73,7 +97,11 @@ impl<S: AsyncWrite> AsyncWrite for TrackedStream<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.project();
-        record_write(this.connection, this.stream.poll_write(cx, buf))
+        record_write(
+            this.connection,
+            this.frames,
+            this.stream.poll_write(cx, buf),
+        )
     }
 
     fn poll_write_vectored(
@@ -82,7 +110,11 @@ impl<S: AsyncWrite> AsyncWrite for TrackedStream<S> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.project();
-        record_write(this.connection, this.stream.poll_write_vectored(cx, bufs))
+        record_write(
+            this.connection,
+            this.frames,
+            this.stream.poll_write_vectored(cx, bufs),
+        )
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -105,7 +137,7 @@ impl<S: AsyncWrite> AsyncWrite for TrackedStream<S> {
 // === impl TrackedBody ===
 
 impl<B> TrackedBody<B> {
-    pub(crate) fn new(body: B, response: ResponseGuard) -> Self {
+    pub(crate) fn new(body: Option<B>, response: ResponseGuard) -> Self {
         Self { body, response }
     }
 }
@@ -119,7 +151,10 @@ impl<B: Body> Body for TrackedBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
-        let frame = this.body.poll_frame(cx);
+        let Some(body) = this.body.as_pin_mut() else {
+            return Poll::Ready(None);
+        };
+        let frame = body.poll_frame(cx);
         if frame.is_ready() {
             this.response.record_progress();
         }
@@ -127,10 +162,13 @@ impl<B: Body> Body for TrackedBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.body {
+            Some(body) => body.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
     }
 }

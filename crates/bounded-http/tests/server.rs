@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use bounded_http::{Accepted, CloseReason, Limits, ListenError, Listener, Observer, Server};
+use bounded_http::{Accepted, CloseReason, Limits, ListenError, Listener, Observer, Peer, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
@@ -55,6 +55,7 @@ struct Running {
 #[derive(Clone, Copy)]
 enum Handshake {
     Succeeds,
+    SucceedsWithoutHttp2,
     Fails,
     Hangs,
 }
@@ -74,7 +75,8 @@ async fn start(limits: Limits, handshake: Handshake, router: Router) -> Running 
         .observer(observer)
         .acceptor(move |stream: TcpStream| async move {
             match handshake {
-                Handshake::Succeeds => Ok(Accepted::new(stream).http2(false)),
+                Handshake::Succeeds => Ok(Accepted::new(stream)),
+                Handshake::SucceedsWithoutHttp2 => Ok(Accepted::new(stream).http2(false)),
                 Handshake::Fails => Err(io::Error::other("no handshake")),
                 Handshake::Hangs => std::future::pending().await,
             }
@@ -210,4 +212,142 @@ async fn an_address_that_cannot_be_used_is_named() {
     let error = Listener::bind("192.0.2.1", 0).await.unwrap_err();
     let told = "192.0.2.1 is not an address of this machine; choose one that is";
     assert_eq!(error.to_string(), told);
+}
+
+/// Sends a request on a new connection and returns the first line of the response.
+async fn status(server: &Server, request: &str) -> String {
+    let mut stream = connect(server).await;
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut response = vec![0; 1024];
+    let count = stream.read(&mut response).await.unwrap();
+    let response = String::from_utf8(response[..count].to_vec()).unwrap();
+    response.lines().next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn a_request_of_http_1_1_names_one_valid_host() {
+    let running = start(Limits::default(), Handshake::Succeeds, router()).await;
+    for (fields, expected) in [
+        ("HTTP/1.1\r\nhost: a:1", "HTTP/1.1 200 OK"),
+        ("HTTP/1.1\r\nhost:", "HTTP/1.1 200 OK"),
+        ("HTTP/1.0\r\nx: y", "HTTP/1.0 200 OK"),
+        ("HTTP/1.1\r\nx: y", "HTTP/1.1 400 Bad Request"),
+        ("HTTP/1.1\r\nhost: a\r\nhost: a", "HTTP/1.1 400 Bad Request"),
+        ("HTTP/1.1\r\nhost: a/b", "HTTP/1.1 400 Bad Request"),
+        ("HTTP/1.0\r\nhost: u@a", "HTTP/1.0 400 Bad Request"),
+    ] {
+        let status = status(&running.server, &format!("GET / {fields}\r\n\r\n")).await;
+        assert_eq!(status, expected, "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn the_service_knows_the_peer() {
+    let router = Router::new().route(
+        "/",
+        get(|peer: axum::Extension<Peer>| async move { peer.address().to_string() }),
+    );
+    let running = start(Limits::default(), Handshake::Succeeds, router).await;
+    let mut stream = connect(&running.server).await;
+    let own = stream.local_addr().unwrap().to_string();
+    assert!(ask(&mut stream).await.ends_with(&own));
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u32).to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags, 0, 0, 0, stream]);
+    frame.extend(payload);
+    frame
+}
+
+#[tokio::test]
+async fn a_flood_of_control_frames_closes_the_connection() {
+    // `:method: GET`, `:scheme: http`, `:path: /`, of the static table of HPACK.
+    let headers = frame(1, 4, 1, &[0x82, 0x86, 0x84]);
+    let floods = [
+        ("SETTINGS", Vec::new(), frame(4, 0, 0, &[])),
+        ("PING", Vec::new(), frame(6, 0, 0, &[0; 8])),
+        ("PRIORITY", Vec::new(), frame(2, 0, 3, &[0, 0, 0, 0, 1])),
+        ("WINDOW_UPDATE", Vec::new(), frame(8, 0, 0, &[0, 0, 0, 1])),
+        ("RST_STREAM", headers.clone(), frame(3, 0, 1, &[0, 0, 0, 8])),
+        ("empty DATA", headers.clone(), frame(0, 0, 1, &[])),
+        ("DATA of a byte", headers, frame(0, 0, 1, b"x")),
+        ("unknown", Vec::new(), frame(99, 0, 0, &[])),
+    ];
+    // The response never begins, so that the stream stays open for its DATA.
+    let router = Router::new().route("/", get(std::future::pending::<()>));
+    let mut running = start(Limits::default(), Handshake::Succeeds, router).await;
+    for (name, start, flood) in floods {
+        let mut stream = connect(&running.server).await;
+        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        bytes.extend(frame(4, 0, 0, &[]));
+        bytes.extend(start);
+        stream.write_all(&bytes).await.unwrap();
+        // Writes fail as soon as the connection is closed. An honest part of it would not suffice.
+        let flood = flood.repeat(100);
+        let mut frames = 0;
+        while stream.write_all(&flood).await.is_ok() {
+            frames += 100;
+            assert!(frames < 10_000_000, "{name}: the flood goes on");
+        }
+        let closed = tokio::select! {
+            closed = running.closed.recv() => format!("{closed:?}"),
+            failed = running.failed.recv() => format!("{failed:?}"),
+        };
+        // hyper has a limit on small DATA that is lower.
+        let expected = match name {
+            "empty DATA" | "DATA of a byte" => "Some(\"http2 error\")",
+            _ => "Some(FrameFlood)",
+        };
+        assert_eq!(closed, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn frames_count_in_http2_only() {
+    let running = start(Limits::default(), Handshake::SucceedsWithoutHttp2, router()).await;
+    let mut stream = connect(&running.server).await;
+    for _ in 0..2_000 {
+        assert!(ask(&mut stream).await.ends_with("hello"));
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_one_peer_does_not_end_the_responses_of_another() {
+    let (sender, begun) = mpsc::unbounded_channel();
+    let mut limits = Limits::default();
+    limits.max_responses = 8;
+    let router = Router::new().route(
+        "/",
+        get(async move || {
+            // More than the buffers hold.
+            let _ = sender.send(());
+            vec![b'x'; 16 << 20]
+        }),
+    );
+    let running = start(limits, Handshake::Succeeds, router).await;
+    let connect_from = async |ip: [u8; 4]| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.bind((ip, 0).into()).unwrap();
+        let mut stream = socket.connect(running.server.local_addr()).await.unwrap();
+        let request = b"GET / HTTP/1.0\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        stream
+    };
+    let mut begun = begun;
+    let mut other = connect_from([127, 0, 0, 2]).await;
+    begun.recv().await;
+    let mut flood = Vec::new();
+    for _ in 0..100 {
+        flood.push(connect_from([127, 0, 0, 3]).await);
+        begun.recv().await;
+        // It is slow, but reads.
+        other.read_exact(&mut [0; 1 << 15]).await.unwrap();
+    }
+    let mut response = Vec::new();
+    other.read_to_end(&mut response).await.unwrap();
+    assert!(response.len() > (16 << 20) - (100 << 15));
 }

@@ -1,0 +1,117 @@
+//! Accepting connections.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use parking_lot::RwLock;
+use socket2::{Domain, Socket, Type};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tower_service::Service;
+
+use crate::acceptor::Acceptor;
+use crate::connection::{self, OpenConnection, Shared};
+use crate::limits::Limits;
+use crate::listener::Listener;
+use crate::peer::Peer;
+
+/// A file descriptor that a server gives up when there is no other for its next connection. So each
+/// server has a connection at least, whatever else the program uses descriptors for.
+struct SpareDescriptor(#[expect(dead_code, reason = "it is only held")] Socket);
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// The longest pause after the operating system could not accept a connection.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// Accepts connections until shutdown, then waits for those that are open.
+pub(crate) async fn run<A, S, B>(
+    listener: Listener,
+    acceptor: Arc<A>,
+    service: S,
+    limits: Arc<RwLock<Limits>>,
+    shared: Arc<Shared>,
+    mut shutdown: watch::Receiver<bool>,
+) where
+    A: Acceptor,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let mut connections = JoinSet::new();
+    let mut spare = None;
+    loop {
+        if spare.is_none() {
+            spare = SpareDescriptor::new();
+        }
+        let accepted = tokio::select! {
+            accepted = listener.tcp.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+            _ = shutdown.changed() => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            // The client gave up before it was accepted.
+            Err(error) if is_about_client(&error) => continue,
+            Err(error) => {
+                shared.observer.accept_failed(&error);
+                if !lacks_descriptors(&error) {
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                    continue;
+                }
+                // The waiting connection gets the spare descriptor, or that of the quietest one.
+                if spare.take().is_none() {
+                    shared.registry.evict_quietest(ACCEPT_RETRY).await;
+                }
+                continue;
+            }
+        };
+        let limits = *limits.read();
+        let open = tokio::select! {
+            open = OpenConnection::admit(&shared, Peer::new(peer), &limits) => open,
+            _ = shutdown.changed() => break,
+        };
+        connections.spawn(connection::serve(
+            open,
+            stream,
+            Arc::clone(&acceptor),
+            service.clone(),
+            limits,
+            shutdown.clone(),
+        ));
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+fn is_about_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// Whether the process (`EMFILE`) or the machine (`ENFILE`) has no free file descriptor. All Unix
+/// systems have these numbers, and `ErrorKind` has no names for them.
+fn lacks_descriptors(error: &io::Error) -> bool {
+    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
+}
+
+// === impl SpareDescriptor ===
+
+impl SpareDescriptor {
+    fn new() -> Option<Self> {
+        // A socket that is not bound costs little, and is available on all systems.
+        Socket::new(Domain::IPV4, Type::DGRAM, None).ok().map(Self)
+    }
+}

@@ -1,0 +1,164 @@
+//! How many control frames of HTTP/2 a client may send.
+//!
+//! The frames are counted from their 9-byte headers as the bytes arrive. HTTP/1 is recognized by its
+//! first bytes, and is not counted.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The bytes with which a client begins HTTP/2.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const FRAME_HEADER: usize = 9;
+
+/// Frames that a client may send at once. An honest client begins with less than ten.
+const BURST: u64 = 1_000;
+/// Frames that it may send in a second, on average and without progress.
+const PER_SECOND: u64 = 100;
+/// Frames that it may send for each response that begins.
+const PER_RESPONSE: u64 = 4;
+/// Bytes of responses for which it may send one frame. Clients extend the windows of the stream and of
+/// the connection for every 4 KiB, or more rarely.
+const BYTES_PER_FRAME: u64 = 512;
+
+/// A reset costs more than a response earns, so that requests that are reset at once are not progress.
+const RESET_COST: u64 = 8;
+/// A frame costs this much more for every so many bytes of its payload.
+const PAYLOAD_PER_COST: u64 = 256;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const CONTINUATION: u8 = 9;
+
+/// The frames that one connection may still send.
+pub(crate) struct FrameBudget {
+    position: Position,
+    left: u64,
+    refilled: Instant,
+    /// Bytes that were sent and have not earned a frame.
+    sent: u64,
+    /// Responses that have earned frames.
+    responses: u64,
+}
+
+/// The place of the next byte.
+enum Position {
+    /// In the preface, of which this many bytes have arrived.
+    Preface(usize),
+    /// In the header of a frame, of which this many bytes have arrived.
+    Header([u8; FRAME_HEADER], usize),
+    /// In the payload of a frame, of which this many bytes are missing.
+    Payload(usize),
+    /// The connection does not speak HTTP/2.
+    NotHttp2,
+}
+
+// === impl FrameBudget ===
+
+impl FrameBudget {
+    /// The budget of a new connection.
+    pub(crate) fn new() -> Self {
+        Self {
+            position: Position::Preface(0),
+            left: BURST,
+            refilled: Instant::now(),
+            sent: 0,
+            responses: 0,
+        }
+    }
+
+    /// Records that bytes were sent to the client.
+    pub(crate) fn record_sent(&mut self, bytes: usize) {
+        if !matches!(self.position, Position::NotHttp2) {
+            self.sent += bytes as u64;
+        }
+    }
+
+    /// Records bytes of the client, and that `responses` have begun so far. Returns whether the budget
+    /// suffices.
+    pub(crate) fn record_received(&mut self, bytes: &[u8], responses: u64) -> bool {
+        let cost = self.cost(bytes);
+        if cost > self.left {
+            self.refill(responses);
+        }
+        let suffices = cost <= self.left;
+        self.left = self.left.saturating_sub(cost);
+        suffices
+    }
+
+    /// Adds what the client has earned since the last call.
+    fn refill(&mut self, responses: u64) {
+        let elapsed = self.refilled.elapsed();
+        let by_time = elapsed.as_millis() as u64 * PER_SECOND / 1_000;
+        if by_time > 0 {
+            self.refilled += elapsed.min(Duration::from_millis(by_time * 1_000 / PER_SECOND));
+        }
+        let by_bytes = self.sent / BYTES_PER_FRAME;
+        self.sent %= BYTES_PER_FRAME;
+        let by_responses = (responses - self.responses) * PER_RESPONSE;
+        self.responses = responses;
+        self.left = (self.left + by_time + by_bytes + by_responses).min(BURST);
+    }
+
+    /// The cost of the frames whose headers end in `bytes`.
+    fn cost(&mut self, mut bytes: &[u8]) -> u64 {
+        let mut cost = 0;
+        while !bytes.is_empty() {
+            match &mut self.position {
+                Position::NotHttp2 => break,
+                Position::Preface(arrived) => {
+                    let missing = &PREFACE[*arrived..];
+                    let count = missing.len().min(bytes.len());
+                    if bytes[..count] != missing[..count] {
+                        self.position = Position::NotHttp2;
+                        break;
+                    }
+                    bytes = &bytes[count..];
+                    *arrived += count;
+                    if *arrived == PREFACE.len() {
+                        self.position = Position::Header([0; FRAME_HEADER], 0);
+                    }
+                }
+                Position::Header(header, arrived) => {
+                    let count = (FRAME_HEADER - *arrived).min(bytes.len());
+                    header[*arrived..*arrived + count].copy_from_slice(&bytes[..count]);
+                    bytes = &bytes[count..];
+                    *arrived += count;
+                    if *arrived == FRAME_HEADER {
+                        let [a, b, c, kind, ..] = *header;
+                        let length = u32::from_be_bytes([0, a, b, c]) as usize;
+                        cost += frame_cost(kind, length as u64);
+                        self.position = match length {
+                            0 => Position::Header([0; FRAME_HEADER], 0),
+                            length => Position::Payload(length),
+                        };
+                    }
+                }
+                Position::Payload(missing) => {
+                    let count = (*missing).min(bytes.len());
+                    bytes = &bytes[count..];
+                    *missing -= count;
+                    if *missing == 0 {
+                        self.position = Position::Header([0; FRAME_HEADER], 0);
+                    }
+                }
+            }
+        }
+        cost
+    }
+}
+
+/// The cost of a frame. Its length is as the client says.
+fn frame_cost(kind: u8, length: u64) -> u64 {
+    match kind {
+        // The window of the stream bounds these.
+        DATA if length >= PAYLOAD_PER_COST => 0,
+        DATA | HEADERS | CONTINUATION => 1,
+        RST_STREAM => RESET_COST,
+        _ => 1 + length / PAYLOAD_PER_COST,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+use super::*;
+
+const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
+
+fn frame(kind: u8, length: usize) -> Vec<u8> {
+    let mut frame = vec![0; FRAME_HEADER + length];
+    frame[1..3].copy_from_slice(&(length as u16).to_be_bytes());
+    frame[3] = kind;
+    frame
+}
+
+/// The budget of a client that has sent the preface.
+fn http2() -> FrameBudget {
+    let mut budget = FrameBudget::new();
+    assert!(budget.record_received(PREFACE, 0));
+    budget
+}
+
+/// The number of frames until the budget is exceeded.
+fn frames_until_exceeded(budget: &mut FrameBudget, frame: &[u8], responses: u64) -> u64 {
+    let mut count = 0;
+    while budget.record_received(frame, responses) {
+        count += 1;
+        assert!(count < 1_000_000, "the flood has no limit");
+    }
+    count
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_kind_of_flood_exceeds_the_budget() {
+    // DATA, PRIORITY, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION, and one without a name.
+    let kinds = [
+        (DATA, 0, 1_000),
+        (DATA, 1, 1_000),
+        (2, 5, 1_000),
+        (RST_STREAM, 4, 125),
+        (4, 0, 1_000),
+        (4, 6 * 400, 100),
+        (PING, 8, 1_000),
+        (WINDOW_UPDATE, 4, 1_000),
+        (CONTINUATION, 0, 1_000),
+        (99, 0, 1_000),
+    ];
+    for (kind, length, frames) in kinds {
+        let count = frames_until_exceeded(&mut http2(), &frame(kind, length), 0);
+        assert_eq!(count, frames, "kind {kind}, {length} bytes");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_are_counted_however_the_bytes_are_divided() {
+    let flood: Vec<u8> = PREFACE
+        .iter()
+        .copied()
+        .chain((0..1_001).flat_map(|_| frame(PING, 8)))
+        .collect();
+    for size in [1, 7, 17, 24, 1_000] {
+        let mut budget = FrameBudget::new();
+        let pieces: Vec<_> = flood.chunks(size).collect();
+        let exceeded = pieces
+            .iter()
+            .position(|piece| !budget.record_received(piece, 0));
+        // The header of the last frame ends 8 bytes before the end.
+        assert_eq!(exceeded, Some((flood.len() - 9) / size), "pieces of {size}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_bytes_and_responses_earn_frames() {
+    let mut budget = http2();
+    let ping = frame(PING, 8);
+    frames_until_exceeded(&mut budget, &ping, 0);
+    tokio::time::advance(Duration::from_millis(500)).await;
+    assert_eq!(frames_until_exceeded(&mut budget, &ping, 0), 50);
+    budget.record_sent(512 * 30 + 100);
+    assert_eq!(frames_until_exceeded(&mut budget, &ping, 0), 30);
+    assert_eq!(frames_until_exceeded(&mut budget, &ping, 5), 20);
+    // Never more than the burst.
+    tokio::time::advance(Duration::from_secs(3_600)).await;
+    assert_eq!(frames_until_exceeded(&mut budget, &ping, 5), 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_download_may_extend_its_windows() {
+    let mut budget = http2();
+    let update = frame(WINDOW_UPDATE, 4);
+    for _ in 0..100_000 {
+        budget.record_sent(4_096);
+        assert!(budget.record_received(&update, 1) && budget.record_received(&update, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_are_reset_at_once_are_no_progress() {
+    let mut budget = http2();
+    let mut responses = 0;
+    while budget.record_received(&frame(HEADERS, 20), responses) {
+        responses += 1;
+        assert!(responses < 10_000, "the flood has no limit");
+        if !budget.record_received(&frame(RST_STREAM, 4), responses) {
+            break;
+        }
+    }
+    assert_eq!(responses, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_are_answered_have_no_limit() {
+    let mut budget = http2();
+    for responses in 0..100_000 {
+        assert!(budget.record_received(&frame(HEADERS, 20), responses));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn http1_is_not_counted() {
+    for start in ["GET / HTTP/1.1\r\n", "PRI * HTTP/1.1\r\n"] {
+        let mut budget = FrameBudget::new();
+        assert!(budget.record_received(start.as_bytes(), 0));
+        for _ in 0..10_000 {
+            assert!(budget.record_received(&frame(PING, 8), 0));
+        }
+    }
+}

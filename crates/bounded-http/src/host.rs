@@ -1,0 +1,99 @@
+//! The host that a request names, by the rules of RFC 9112 3.2 and RFC 9113 8.3.1.
+
+use http::header::HOST;
+use http::uri::Authority;
+use http::{Request, Version};
+
+/// Whether a request names its host as its version of HTTP requires.
+///
+/// - HTTP/1.1 has exactly one valid field `Host`, which may be empty. Earlier versions may omit it.
+/// - HTTP/2 has `:authority`, which hyper has verified. A field `Host` beside it must be equal.
+pub(crate) fn has_valid_host<B>(request: &Request<B>) -> bool {
+    let mut fields = request.headers().get_all(HOST).iter();
+    let (host, further) = (fields.next(), fields.next());
+    if further.is_some() {
+        return false;
+    }
+    let Some(host) = host else {
+        return request.version() != Version::HTTP_11;
+    };
+    let authority = request.uri().authority();
+    let (Ok(host), authority) = (host.to_str(), authority.map(Authority::as_str)) else {
+        return false;
+    };
+    match request.version() {
+        Version::HTTP_2 if authority.is_some() => authority == Some(host),
+        _ => is_host(host),
+    }
+}
+
+/// Whether a text is a host with or without a port, or empty.
+fn is_host(text: &str) -> bool {
+    let is_host = |authority: &Authority| {
+        let port = &authority.as_str()[authority.host().len()..];
+        let digits = port.strip_prefix(':');
+        let is_port = port.is_empty()
+            || digits.is_some_and(|digits| digits.is_empty() || digits.parse::<u16>().is_ok());
+        is_port && !authority.as_str().contains('@') && !authority.host().is_empty()
+    };
+    text.is_empty()
+        || text
+            .parse::<Authority>()
+            .is_ok_and(|authority| is_host(&authority))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(version: Version, uri: &str, hosts: &[&str]) -> bool {
+        let mut request = Request::builder().version(version).uri(uri);
+        for host in hosts {
+            request = request.header(HOST, *host);
+        }
+        has_valid_host(&request.body(()).unwrap())
+    }
+
+    #[test]
+    fn http_1_1_has_exactly_one_valid_host() {
+        for host in [
+            "",
+            "a",
+            "a.b:8080",
+            "a:",
+            "10.0.0.1:1",
+            "[::1]",
+            "[::1]:8080",
+            "a_b",
+        ] {
+            assert!(request(Version::HTTP_11, "/", &[host]), "{host}");
+        }
+        for host in [
+            "a b", "a/b", "a?b", "u@a", "a:b", "a:65536", ":1", "http://a", "[::1", "a:1:2",
+            "a\"b", "<a>",
+        ] {
+            assert!(!request(Version::HTTP_11, "/", &[host]), "{host}");
+            assert!(!request(Version::HTTP_10, "/", &[host]), "{host}");
+        }
+        assert!(!request(Version::HTTP_11, "/", &[]));
+        assert!(!request(Version::HTTP_11, "/", &["a", "a"]));
+        assert!(!request(Version::HTTP_11, "http://a/", &[]));
+        assert!(request(Version::HTTP_11, "http://a/", &["b"]));
+    }
+
+    #[test]
+    fn http_1_0_may_omit_it() {
+        assert!(request(Version::HTTP_10, "/", &[]));
+        assert!(request(Version::HTTP_10, "/", &["a"]));
+        assert!(!request(Version::HTTP_10, "/", &["a", "a"]));
+    }
+
+    #[test]
+    fn http_2_has_an_authority() {
+        assert!(request(Version::HTTP_2, "http://a:1/", &[]));
+        assert!(request(Version::HTTP_2, "http://a:1/", &["a:1"]));
+        assert!(!request(Version::HTTP_2, "http://a:1/", &["b:1"]));
+        assert!(request(Version::HTTP_2, "/", &["a"]));
+        assert!(!request(Version::HTTP_2, "/", &["a b"]));
+    }
+}

@@ -1,0 +1,58 @@
+//! The client's side of a connection.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+/// The peer of a connection, which every request has among its extensions.
+///
+/// ```
+/// use bounded_http::Peer;
+/// use http::Request;
+///
+/// fn describe<B>(request: &Request<B>) -> String {
+///     match request.extensions().get::<Peer>() {
+///         Some(peer) => format!("a request of {}", peer.address()),
+///         None => "a request of unknown origin".to_owned(),
+///     }
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Peer(SocketAddr);
+
+// === impl Peer ===
+
+impl Peer {
+    /// The peer with this address. IPv4 addresses that are mapped to IPv6 become IPv4 addresses.
+    pub fn new(address: SocketAddr) -> Self {
+        Self(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    }
+
+    /// Returns the address and port of the peer.
+    pub fn address(&self) -> SocketAddr {
+        self.0
+    }
+
+    /// Returns the address by which peers share the server: the IPv4 address, or the first 64 bits of
+    /// the IPv6 address, since a single client usually has a network of that size.
+    pub fn group(&self) -> IpAddr {
+        match self.0.ip() {
+            IpAddr::V6(ip) if !ip.is_loopback() => {
+                Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into()
+            }
+            ip => ip,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_of_one_network_are_one_group() {
+        let group = |address: &str| Peer::new(address.parse().unwrap()).group().to_string();
+        assert_eq!(group("10.1.2.3:4"), "10.1.2.3");
+        assert_eq!(group("[::ffff:10.1.2.3]:4"), "10.1.2.3");
+        assert_eq!(group("[2001:db8:1:2:3:4:5:6]:7"), "2001:db8:1:2::");
+        assert_eq!(group("[::1]:7"), "::1");
+    }
+}

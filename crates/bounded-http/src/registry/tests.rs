@@ -1,0 +1,154 @@
+use super::*;
+
+const FLOOD: [u8; 4] = [192, 0, 2, 1];
+const OTHER: [u8; 4] = [192, 0, 2, 2];
+
+/// A registry, and limits of three connections and two responses.
+fn registry() -> (Registry, Limits) {
+    let limits = Limits {
+        max_connections: 3,
+        max_responses: 2,
+        ..Limits::default()
+    };
+    (Registry::new(Arc::new(())), limits)
+}
+
+impl Registry {
+    fn add(&self, ip: [u8; 4], limits: &Limits) -> Result<Arc<ConnectionState>, Full> {
+        self.try_admit(Peer::new((ip, 1).into()), limits)
+    }
+
+    fn answer(&self, connection: &Arc<ConnectionState>, limits: &Limits) -> ResponseGuard {
+        let response = connection.begin_request(false);
+        self.begin_response(&response, limits);
+        response
+    }
+
+    fn is_open(&self, connection: &ConnectionState) -> bool {
+        !connection.is_closing()
+    }
+}
+
+async fn seconds(seconds: u64) {
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_response_too_many_evicts_the_connection_longest_without_progress() {
+    let (registry, limits) = registry();
+    let [first, second, third] = [(); 3].map(|()| registry.add(OTHER, &limits).unwrap());
+    let stalled = registry.answer(&first, &limits);
+    seconds(1).await;
+    let _reads = registry.answer(&second, &limits);
+    seconds(1).await;
+    stalled.record_progress();
+    let _new = registry.answer(&third, &limits);
+    assert_eq!(second.closed(&limits).await, CloseReason::Evicted);
+    assert_eq!(registry.busy.get(), 2);
+    assert_eq!(first.closed(&limits).await, CloseReason::NoProgress);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_response_has_not_begun_evicts_nobody() {
+    let (registry, limits) = registry();
+    let connections = [(); 3].map(|()| registry.add(OTHER, &limits).unwrap());
+    let requests = connections.each_ref().map(|own| own.begin_request(false));
+    assert_eq!(registry.busy.get(), 0);
+    for request in &requests[..2] {
+        registry.begin_response(request, &limits);
+    }
+    assert_eq!(registry.busy.get(), 2);
+    assert!(connections.iter().all(|own| registry.is_open(own)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_peer_with_the_most_responses_loses_one() {
+    let (registry, mut limits) = registry();
+    limits.max_connections = 100;
+    limits.max_responses = 4;
+    let answer = |ip| {
+        let connection = registry.add(ip, &limits).unwrap();
+        let response = registry.answer(&connection, &limits);
+        (connection, response)
+    };
+    // One peer may have all places.
+    let flood: Vec<_> = (0..4).map(|_| answer(FLOOD)).collect();
+    assert!(flood.iter().all(|(own, _)| registry.is_open(own)));
+    let (other, _response) = answer(OTHER);
+    assert!(!registry.is_open(&flood[0].0));
+    // The other one was quiet longest, but has one response only.
+    tokio::time::advance(Duration::from_millis(500)).await;
+    let more: Vec<_> = (0..20).map(|_| answer(FLOOD)).collect();
+    assert!(registry.is_open(&other));
+    assert_eq!(
+        more.iter().filter(|(own, _)| registry.is_open(own)).count(),
+        3
+    );
+    // A response that is stalled is evicted before.
+    seconds(1).await;
+    more.iter()
+        .for_each(|(_, response)| response.record_progress());
+    let _new = answer(FLOOD);
+    assert!(!registry.is_open(&other));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_connection_too_many_evicts_an_idle_one_first() {
+    let (registry, limits) = registry();
+    let [stalled, silent, idle] = [(); 3].map(|()| registry.add(OTHER, &limits).unwrap());
+    let _response = registry.answer(&stalled, &limits);
+    seconds(1).await;
+    drop(registry.answer(&idle, &limits));
+    seconds(1).await;
+    // There is no room until the evicted connection is closed.
+    for _ in 0..2 {
+        assert_eq!(registry.add(OTHER, &limits).err(), Some(Full::Closing));
+        assert!(!registry.is_open(&idle) && registry.is_open(&silent));
+    }
+    registry.remove(&idle);
+    let new = registry.add(OTHER, &limits).unwrap();
+    assert_eq!(registry.len(), 3);
+    assert_eq!(registry.add(OTHER, &limits).err(), Some(Full::Closing));
+    assert!(!registry.is_open(&silent));
+    registry.remove(&silent);
+    let _newest = registry.add(OTHER, &limits).unwrap();
+    // A new connection has the time to send its request.
+    let Some(Full::Until(time)) = registry.add(OTHER, &limits).err() else {
+        panic!("a new connection was evicted");
+    };
+    tokio::time::advance(time - Instant::now()).await;
+    assert_eq!(registry.add(OTHER, &limits).err(), Some(Full::Closing));
+    assert!(!registry.is_open(&new) && registry.is_open(&stalled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_peer_with_the_most_connections_loses_one() {
+    let (registry, mut limits) = registry();
+    limits.max_connections = 10;
+    let keeps_alive = registry.add(OTHER, &limits).unwrap();
+    drop(registry.answer(&keeps_alive, &limits));
+    seconds(60).await;
+    let _flood: Vec<_> = (0..9).map(|_| registry.add(FLOOD, &limits)).collect();
+    for _ in 0..100 {
+        seconds(1).await;
+        assert_eq!(registry.add(FLOOD, &limits).err(), Some(Full::Closing));
+        let open: Vec<_> = registry.open.lock().all.values().cloned().collect();
+        for closing in open.iter().filter(|own| !registry.is_open(own)) {
+            registry.remove(closing);
+        }
+        registry.add(FLOOD, &limits).unwrap();
+    }
+    assert!(registry.is_open(&keeps_alive));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lower_limit_evicts_as_many_as_it_needs() {
+    let (registry, mut limits) = registry();
+    let all = [(); 3].map(|()| registry.add(OTHER, &limits).unwrap());
+    seconds(1).await;
+    limits.max_connections = 1;
+    assert_eq!(registry.add(OTHER, &limits).err(), Some(Full::Closing));
+    assert!(all.iter().all(|own| !registry.is_open(own)));
+    all.iter().for_each(|own| registry.remove(own));
+    assert!(registry.add(OTHER, &limits).is_ok());
+}
