@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::RwLock;
+use tokio::sync::Semaphore;
 
 use crate::auth::AuthFilter;
 use crate::instance::Instance;
 use crate::logging::LogLevel;
+use crate::options::DebugAccess;
 use crate::telemetry::Telemetry;
 
 /// The instance in use, and the state that outlives it.
@@ -15,10 +17,16 @@ use crate::telemetry::Telemetry;
 pub(crate) struct AppState {
     instance: RwLock<Arc<Instance>>,
     auth: RwLock<Option<Arc<AuthFilter>>>,
+    debug: RwLock<DebugAccess>,
     pub(crate) telemetry: Telemetry,
     pub(crate) log_level: LogLevel,
     pub(crate) started: Instant,
+    /// How many responses with the exporter's own metrics may be made at a time.
+    pub(crate) own_metrics: Arc<Semaphore>,
 }
+
+/// Each of them has all of the exporter's own metrics in memory.
+const OWN_METRICS: usize = 4;
 
 // === impl AppState ===
 
@@ -26,15 +34,18 @@ impl AppState {
     pub(crate) fn new(
         instance: Arc<Instance>,
         auth: Option<Arc<AuthFilter>>,
+        debug: DebugAccess,
         telemetry: Telemetry,
         log_level: LogLevel,
     ) -> Self {
         Self {
             instance: RwLock::new(instance),
             auth: RwLock::new(auth),
+            debug: RwLock::new(debug),
             telemetry,
             log_level,
             started: Instant::now(),
+            own_metrics: Arc::new(Semaphore::new(OWN_METRICS)),
         }
     }
 
@@ -44,9 +55,20 @@ impl AppState {
     }
 
     /// Uses another instance for later requests. Responses in progress keep the old one.
-    pub(crate) fn replace(&self, instance: Arc<Instance>, auth: Option<Arc<AuthFilter>>) {
+    pub(crate) fn replace(
+        &self,
+        instance: Arc<Instance>,
+        auth: Option<Arc<AuthFilter>>,
+        debug: DebugAccess,
+    ) {
         *self.auth.write() = auth;
+        *self.debug.write() = debug;
         *self.instance.write() = instance;
+    }
+
+    /// Who may use the debug endpoints.
+    pub(crate) fn debug(&self) -> DebugAccess {
+        *self.debug.read()
     }
 
     /// The check of requests; `None` if everyone may read.

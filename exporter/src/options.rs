@@ -27,7 +27,7 @@ pub(crate) use file::{OptionsFile, OptionsFileError};
 pub(crate) use flags::{Flags, RenderFlags, with_manual};
 pub(crate) use logging::LogOptions;
 pub(crate) use metrics::MetricsOptions;
-pub(crate) use parse::LogFormat;
+pub(crate) use parse::{DebugAccess, LogFormat};
 pub(crate) use server::{Address, AuthLimits, Limits, ServerOptions};
 pub(crate) use source::SourceOptions;
 pub(crate) use successors::OldFlag;

@@ -28,14 +28,24 @@ pub(crate) fn main_port(app: &Arc<AppState>) -> Router {
 pub(crate) fn telemetry_port(app: &Arc<AppState>) -> Router {
     let routes = Router::new()
         .route("/metrics", get(metrics::own))
+        .merge(debug_routes(app));
+    shared(routes.route("/", get(landing::telemetry)), app)
+}
+
+/// The routes of `/debug/`, which not every client may use.
+fn debug_routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
+    Router::new()
         .route("/debug/resources", get(debug::resources))
         .route("/debug/cardinality", get(debug::cardinality))
         .route("/debug/memory", get(debug::memory))
         .route(
             "/debug/log-level",
             get(debug::log_level).put(debug::set_log_level),
-        );
-    shared(routes.route("/", get(landing::telemetry)), app)
+        )
+        .route_layer(middleware::from_fn_with_state(
+            Arc::clone(app),
+            debug::authorize,
+        ))
 }
 
 /// The paths that both ports have, the response for other paths, and the authorization.

@@ -1,7 +1,10 @@
 //! The servers of the program: bounded HTTP behind the web configuration, with metrics and logs.
 
+mod client;
+mod descriptors;
 mod listen;
 mod metrics;
+mod throttle;
 mod web;
 
 use std::net::SocketAddr;
@@ -9,6 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
 use bounded_http::{Accepted, Listener};
 use prometheus_web_config::{AcceptError, WebConfigFile, WebConfigLayer, WebStream};
 use tokio::net::TcpStream;
@@ -19,6 +24,8 @@ use crate::options::Limits;
 use metrics::ServerObserver;
 use web::CurrentWeb;
 
+pub(crate) use client::ClientOrigin;
+pub(crate) use descriptors::{raise_limit, warn_of_low_limit};
 pub(crate) use listen::{AddressFlags, listen};
 pub(crate) use metrics::ServerMetrics;
 pub(crate) use web::open as open_web;
@@ -53,6 +60,10 @@ impl Server {
     ) -> Self {
         let web = CurrentWeb::new(settings.web);
         let (for_requests, for_connections) = (web.clone(), web.clone());
+        let (for_origin, listens_on) = (web.clone(), listener.local_addr());
+        let router = router.layer(middleware::from_fn(move |request: Request, next: Next| {
+            client::add_origin(for_origin.clone(), listens_on, request, next)
+        }));
         // The layer wraps the whole router, so that unknown paths also require a password.
         let layer = WebConfigLayer::new(move || for_requests.config());
         let http = bounded_http::Server::builder()
@@ -107,7 +118,7 @@ fn limits(options: &Limits) -> bounded_http::Limits {
     limits.response_timeout = options.write;
     limits.progress_timeout = options.progress;
     limits.idle_timeout = options.idle;
-    limits.max_connections = options.connections;
+    limits.max_connections = descriptors::connections(options.connections);
     limits.max_responses = options.answers;
     limits
 }

@@ -74,6 +74,8 @@ impl Telemetry {
         let durations = HistogramOpts::new("http_request_duration_seconds", durations);
         let file = &["filename", "type"];
         let cut = "Connections that the exporter closed, by reason.";
+        let accept_failures = "Times that the operating system could not accept a connection, most likely \
+                               for lack of file descriptors.";
         let telemetry = Self {
             durations: HistogramVec::new(durations, &["handler", "method"])?,
             servers: ServerMetrics {
@@ -82,12 +84,19 @@ impl Telemetry {
                     &["server"],
                 )?,
                 answering: IntGaugeVec::new(
-                    own("http_answering", "Connections with a response in progress."),
+                    own(
+                        "http_answering",
+                        "Connections with a response that has begun.",
+                    ),
                     &["server"],
                 )?,
                 cut: IntCounterVec::new(
                     own("http_connections_cut_total", cut),
                     &["server", "reason"],
+                )?,
+                accept_failures: IntCounterVec::new(
+                    own("http_accept_failures_total", accept_failures),
+                    &["server"],
                 )?,
             },
             config_hash: GaugeVec::new(
@@ -118,6 +127,7 @@ impl Telemetry {
         registry.register(Box::new(telemetry.servers.connections.clone()))?;
         registry.register(Box::new(telemetry.servers.answering.clone()))?;
         registry.register(Box::new(telemetry.servers.cut.clone()))?;
+        registry.register(Box::new(telemetry.servers.accept_failures.clone()))?;
         registry.register(Box::new(telemetry.config_hash.clone()))?;
         registry.register(Box::new(telemetry.reload_successful.clone()))?;
         registry.register(Box::new(telemetry.reload_time.clone()))?;

@@ -93,6 +93,12 @@ impl WebConfig {
         self.users.is_some()
     }
 
+    /// Whether clients need a password or a certificate.
+    pub fn requires_credentials(&self) -> bool {
+        let tls = self.tls.as_ref();
+        self.requires_password() || tls.is_some_and(ServerTls::requires_certificate)
+    }
+
     /// Returns the headers to add to every response.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers

@@ -18,7 +18,9 @@ use crate::logging::{self, LogLevel};
 use crate::options::{Address, Flags, LogOptions, ServerOptions};
 use crate::reload::{Configuration, ConfigurationError, wait_for_coverage};
 use crate::routes;
-use crate::server::{AddressFlags, Server, Settings, listen, open_web};
+use crate::server::{
+    AddressFlags, Server, Settings, listen, open_web, raise_limit, warn_of_low_limit,
+};
 use crate::telemetry::Telemetry;
 
 /// Maximum time for responses in progress after a shutdown signal.
@@ -48,6 +50,7 @@ struct Signals {
 /// If the options are wrong, or a port cannot be opened.
 pub(crate) fn run(flags: Flags) -> Result<(), AnyError> {
     let log_level = logging::start(LogOptions::of(&flags));
+    raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -104,13 +107,20 @@ impl Program {
         let options = &configuration.options;
         // All errors are detected before a port is opened.
         let settings = settings(&options.server)?;
+        warn_of_low_limit(options.server.limits.connections);
         let auth = auth(&configuration).await?;
         let main = listen(AddressFlags::MAIN, &options.server.main).await?;
         let own = listen(AddressFlags::TELEMETRY, &options.server.telemetry).await?;
         let instance = Instance::start(options.metrics.clone(), options.source.clone()).await?;
         configuration.record_use(None, &telemetry);
         let instance = Arc::new(instance);
-        let app = Arc::new(AppState::new(instance, auth, telemetry, log_level));
+        let app = Arc::new(AppState::new(
+            instance,
+            auth,
+            options.server.debug,
+            telemetry,
+            log_level,
+        ));
         let servers = &app.telemetry.servers;
         Ok(Self {
             main: Server::start(
@@ -212,7 +222,7 @@ impl Program {
             Arc::new(instance)
         };
         // From here on, nothing can fail.
-        self.app.replace(instance, auth);
+        self.app.replace(instance, auth, options.server.debug);
         let servers = &self.app.telemetry.servers;
         self.main.set(settings.clone());
         self.telemetry.set(settings.clone());

@@ -18,6 +18,16 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Who may use the debug endpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum DebugAccess {
+    /// Clients of the same pod or machine, and those that authenticate.
+    #[default]
+    Local,
+    /// All clients.
+    Open,
+}
+
 /// Takes any text.
 pub(crate) fn text(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
@@ -142,6 +152,15 @@ pub(crate) fn log_format(text: &str) -> Result<LogFormat, String> {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
         _ => Err("is neither `text` nor `json`".into()),
+    }
+}
+
+/// Parses who may use the debug endpoints.
+pub(crate) fn debug_access(text: &str) -> Result<DebugAccess, String> {
+    match text {
+        "local" => Ok(DebugAccess::Local),
+        "open" => Ok(DebugAccess::Open),
+        _ => Err("is neither `local` nor `open`".into()),
     }
 }
 

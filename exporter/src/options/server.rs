@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::parse::Timeout;
+use super::parse::{DebugAccess, Timeout};
 use super::reader::Reader;
 use super::table;
 
@@ -11,6 +11,7 @@ use super::table;
 pub(crate) struct ServerOptions {
     pub(crate) main: Address,
     pub(crate) telemetry: Address,
+    pub(crate) debug: DebugAccess,
     pub(crate) tls_config: Option<PathBuf>,
     pub(crate) auth_filter: bool,
     pub(crate) auth_limits: AuthLimits,
@@ -58,6 +59,7 @@ impl ServerOptions {
                 host: reader.value(&table::TELEMETRY_HOST),
                 port: reader.value(&table::TELEMETRY_PORT),
             },
+            debug: reader.value(&table::TELEMETRY_DEBUG),
             tls_config: reader.value(&table::TLS_CONFIG),
             auth_filter: reader.value(&table::AUTH_FILTER),
             auth_limits: AuthLimits {

@@ -13,7 +13,7 @@ use kube_state_metrics::BuiltIn;
 use kube_state_metrics::filter::AllowlistConfig;
 use kube_state_metrics::source::health::ReadinessPolicy;
 
-use super::parse::{self, LogFormat, Timeout};
+use super::parse::{self, DebugAccess, LogFormat, Timeout};
 use super::row::Compat::{Added, Differs, NoEffect};
 use super::row::DefaultValue::{Described, Value as Is};
 use super::row::Form::{Allowlists, Keys, List, Switch, Value};
@@ -266,6 +266,13 @@ heading "Serving", render: false {
         help: "Port of the telemetry server; 0 picks a free port",
         compat: Differs("as `--port`"),
     }
+    TELEMETRY_DEBUG: Single<DebugAccess> = parse::debug_access, {
+        flag: "--telemetry-debug", key: Some("telemetry_debug"),
+        form: Value("local|open"), default: Is("local"), reload: Live,
+        help: "Who may use /debug/ of the telemetry server: `local` allows clients of the same pod and those that \
+            authenticate, `open` allows all",
+        compat: Added,
+    }
     TLS_CONFIG: Single<Option<PathBuf>> = parse::optional_path, {
         flag: "--tls-config", key: Some("tls_config"), form: Value("FILE"), reload: Live,
         help: "Web configuration file (YAML) with TLS, client certificates and basic authentication",
@@ -328,15 +335,15 @@ heading "Limits", render: false {
     MAX_CONNECTIONS: Single<usize> = parse::positive, {
         flag: "--max-connections", key: Some("max_connections"),
         form: Value("NUMBER"), default: Is("1024"), reload: Live,
-        help: "Maximum number of connections per port; a further connection closes the one that is idle \
-            longest",
+        help: "Maximum number of connections per port, if the limit on open files allows that many; a further \
+            connection closes an idle one of the peer with the most",
         compat: Added,
     }
     MAX_ANSWERS: Single<usize> = parse::positive, {
         flag: "--max-answers", key: Some("max_answers"),
         form: Value("NUMBER"), default: Is("32"), reload: Live,
-        help: "Maximum number of connections per port that receive responses; a further one closes the one \
-            longest without progress",
+        help: "Maximum number of connections per port that receive responses; a further one closes a stalled one, \
+            or one of the peer with the most",
         compat: Added,
     }
 }

@@ -377,6 +377,12 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
     ("shard", "1", "--shard=1 --total-shards=2", Some("-1")),
     ("shard_handover", "2s", "--shard-handover=2s", Some("5")),
     (
+        "telemetry_debug",
+        "open",
+        "--telemetry-debug=open",
+        Some("closed"),
+    ),
+    (
         "telemetry_host",
         "127.0.0.1",
         "--telemetry-host=127.0.0.1",

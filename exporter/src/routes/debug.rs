@@ -1,8 +1,10 @@
-//! `/debug/…`: state, cardinality, memory and log level. On the telemetry port only.
+//! `/debug/…`: state, cardinality, memory and log level. On the telemetry port only, and not for every
+//! client.
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
@@ -11,7 +13,28 @@ use serde_json::json;
 
 use super::query::Query;
 use crate::app_state::AppState;
-use crate::report::LabelReport;
+use crate::options::DebugAccess;
+use crate::server::ClientOrigin;
+
+const NOT_ALLOWED: &str = "/debug/ is for clients of the same pod (kubectl port-forward), or with \
+    authentication (--auth-filter, --tls-config); --telemetry-debug=open allows all clients\n";
+
+/// Refuses clients that are neither local nor authenticated, unless the endpoints are open for all.
+pub(super) async fn authorize(
+    State(app): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let origin = request.extensions().get::<ClientOrigin>();
+    let is_known = origin.is_some_and(|origin| origin.is_local || origin.is_authenticated);
+    // The token filter has accepted the request before it came here.
+    if app.debug() == DebugAccess::Open || is_known || app.auth().is_some() {
+        next.run(request).await
+    } else {
+        let nosniff = [("x-content-type-options", "nosniff")];
+        (StatusCode::FORBIDDEN, nosniff, NOT_ALLOWED).into_response()
+    }
+}
 
 /// The state of every resource.
 pub(super) async fn resources(State(app): State<Arc<AppState>>) -> Response {
@@ -21,13 +44,9 @@ pub(super) async fn resources(State(app): State<Arc<AppState>>) -> Response {
 /// The `?top=N` families with the most series, or the labels of `?family=NAME`.
 pub(super) async fn cardinality(State(app): State<Arc<AppState>>, query: Query) -> Response {
     let instance = app.instance();
-    if let Some(family) = query.first("family").map(str::to_owned) {
-        let report =
-            tokio::task::spawn_blocking(move || LabelReport::new(&instance.metrics, &family));
-        return match report.await {
-            Ok(report) => json(&report),
-            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        };
+    if let Some(family) = query.first("family") {
+        let report = instance.reports.labels(&instance.metrics, family).await;
+        return json(&*report);
     }
     let top = query.first("top").map_or(Ok(50), str::parse::<usize>);
     let Ok(top) = top else {

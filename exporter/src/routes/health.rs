@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use super::query::Query;
 use crate::app_state::AppState;
 use crate::humanize::counted;
 use crate::instance::InstanceStatus;
+
+const TOKEN_NEEDED: &str = "A bearer token that may read /metrics is needed to see more.";
 
 /// 200 while the source is running, even if the cluster is unreachable.
 pub(super) async fn live(State(app): State<Arc<AppState>>) -> Response {
@@ -26,19 +28,41 @@ pub(super) async fn live(State(app): State<Arc<AppState>>) -> Response {
 }
 
 /// 200 once the readiness policy is met. With `?verbose` the body lists all resources.
-pub(super) async fn ready(State(app): State<Arc<AppState>>, query: Query) -> Response {
+///
+/// If the token filter is enabled, only a client that may read metrics sees more than the first word. The
+/// code is the same for all clients, because probes have no token.
+pub(super) async fn ready(
+    State(app): State<Arc<AppState>>,
+    headers: HeaderMap,
+    query: Query,
+) -> Response {
     let status = app.instance().status();
+    let verbose = query.contains("verbose");
+    let is_closed = match app.auth() {
+        None => false,
+        // A probe without a token does not cost a review.
+        Some(auth) => !verbose || auth.may_see_data(&headers).await.is_err(),
+    };
     let code = if status.ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    (code, readiness_text(&status, query.contains("verbose"))).into_response()
+    let text = match (is_closed, verbose) {
+        (false, verbose) => readiness_text(&status, verbose),
+        (true, false) => readiness_word(&status).to_owned(),
+        (true, true) => format!("{}\n{TOKEN_NEEDED}\n", readiness_word(&status)),
+    };
+    (code, text).into_response()
+}
+
+fn readiness_word(status: &InstanceStatus) -> &'static str {
+    if status.ready { "OK" } else { "not ready" }
 }
 
 /// `OK` or `not ready` with the reasons, and a line for each resource if `verbose`.
 fn readiness_text(status: &InstanceStatus, verbose: bool) -> String {
-    let mut text = String::from(if status.ready { "OK" } else { "not ready" });
+    let mut text = String::from(readiness_word(status));
     for remark in &status.remarks {
         let _ = write!(text, "\n{remark}");
     }

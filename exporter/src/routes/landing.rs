@@ -4,10 +4,12 @@ mod html;
 mod page;
 mod text;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::HeaderMap;
 use http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS,
@@ -18,9 +20,21 @@ use super::query::Query;
 use crate::app_state::AppState;
 use page::Page;
 
-/// The page contains its style and script. It loads nothing, and no other page may embed it.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
-                      img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// The page contains its style and script, which the policy names by their hashes. It loads nothing, and
+/// no other page may embed it.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let (style, script) = (hash(html::STYLE), hash(html::SCRIPT));
+    format!(
+        "default-src 'none'; style-src '{style}'; script-src '{script}'; img-src data:; \
+         form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+});
+
+/// A source of a content security policy that allows the element with exactly this text.
+fn hash(text: &str) -> String {
+    let hash = digest(&SHA256, text.as_bytes());
+    format!("sha256-{}", BASE64_STANDARD.encode(hash))
+}
 
 /// The landing page of the main port.
 pub(super) async fn main(app: State<Arc<AppState>>, headers: HeaderMap, query: Query) -> Response {
@@ -59,7 +73,7 @@ async fn respond(
     let headers = [
         (VARY, "accept"),
         (CACHE_CONTROL, "no-store"),
-        (CONTENT_SECURITY_POLICY, POLICY),
+        (CONTENT_SECURITY_POLICY, POLICY.as_str()),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     if accept.contains("text/html") {

@@ -54,9 +54,16 @@ pub(super) async fn objects(State(app): State<Arc<AppState>>, request: Request) 
 /// The exporter's own metrics, or those that `?name[]=` selects.
 pub(super) async fn own(State(app): State<Arc<AppState>>, query: Query) -> Response {
     let names: Vec<_> = query.values("name[]").map(str::to_owned).collect();
-    // Large stores take too long for an asynchronous task.
-    let text =
-        tokio::task::spawn_blocking(move || app.telemetry.text(app.instance().gather(), &names));
+    let Ok(permit) = Arc::clone(&app.own_metrics).acquire_owned().await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    // Large stores take too long for an asynchronous task. It goes on if the client leaves, so it has the
+    // permit.
+    let text = tokio::task::spawn_blocking(move || {
+        let text = app.telemetry.text(app.instance().gather(), &names);
+        drop(permit);
+        text
+    });
     match text.await {
         Ok(Ok(text)) => ([(CONTENT_TYPE, telemetry::CONTENT_TYPE)], text).into_response(),
         Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),

@@ -5,7 +5,9 @@ use std::io;
 use std::net::SocketAddr;
 
 use bounded_http::{CloseReason, Observer};
-use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+use super::throttle::Throttle;
 
 /// Metrics of all servers.
 #[derive(Clone, Debug)]
@@ -16,6 +18,8 @@ pub(crate) struct ServerMetrics {
     pub(crate) answering: IntGaugeVec,
     /// Connections that the server closed, by server and reason.
     pub(crate) cut: IntCounterVec,
+    /// Times that the operating system could not accept a connection, by server.
+    pub(crate) accept_failures: IntCounterVec,
 }
 
 /// Counts and logs the events of one server.
@@ -26,6 +30,9 @@ pub(super) struct ServerObserver {
     connections: IntGauge,
     answering: IntGauge,
     cut: IntCounterVec,
+    refused: IntCounter,
+    floods: Throttle,
+    failures: Throttle,
 }
 
 // === impl ServerObserver ===
@@ -38,6 +45,9 @@ impl ServerObserver {
             connections: metrics.connections.with_label_values(labels),
             answering: metrics.answering.with_label_values(labels),
             cut: metrics.cut.clone(),
+            refused: metrics.accept_failures.with_label_values(labels),
+            floods: Throttle::default(),
+            failures: Throttle::default(),
         }
     }
 }
@@ -60,6 +70,15 @@ impl Observer for ServerObserver {
     }
 
     fn limit_exceeded(&self, peer: SocketAddr, reason: CloseReason) {
+        if reason == CloseReason::FrameFlood
+            && let Some(count) = self.floods.record()
+        {
+            tracing::warn!(
+                "{}: closed an HTTP/2 connection of {peer}, because it sent more control frames than its \
+                 requests explain ({count} such connections since the last message)",
+                self.name
+            );
+        }
         let reason = label(reason);
         tracing::debug!(%peer, reason, "connection closed");
         self.cut.with_label_values(&[self.name, reason]).inc();
@@ -72,7 +91,14 @@ impl Observer for ServerObserver {
     }
 
     fn accept_failed(&self, error: &io::Error) {
-        tracing::warn!("cannot accept a connection: {error}");
+        self.refused.inc();
+        if let Some(count) = self.failures.record() {
+            tracing::warn!(
+                "{}: cannot accept a connection: {error}; the quietest connection is closed instead \
+                 ({count} failures since the last message)",
+                self.name
+            );
+        }
     }
 }
 

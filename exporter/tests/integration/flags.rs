@@ -146,6 +146,10 @@ const TABLE: &[(&str, &str)] = &[
         "objects_that_move_are_served_on_for_the_handover",
     ),
     (
+        "--telemetry-debug",
+        "debug_endpoints_are_for_local_and_authenticated_clients",
+    ),
+    (
         "--telemetry-host",
         "hosts_and_ports_choose_where_it_listens",
     ),

@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 use super::support::{Answer, Directory, Exporter, PATIENCE, eventually};
 
 /// An exporter whose response is larger than all buffers between both sides.
-fn large(args: &[&str]) -> (Directory, Exporter) {
+pub fn large(args: &[&str]) -> (Directory, Exporter) {
     let directory = Directory::new("large");
     // As JSON, which is decoded fast.
     let objects: String = (0..6_000)
@@ -45,7 +45,7 @@ fn stalled(exporter: &Exporter) -> TcpStream {
 }
 
 /// Waits until the other side has closed a connection, and returns the time until then.
-fn closed(stream: &mut TcpStream) -> Duration {
+pub fn closed(stream: &mut TcpStream) -> Duration {
     let start = Instant::now();
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -65,7 +65,7 @@ fn closed(stream: &mut TcpStream) -> Duration {
     start.elapsed()
 }
 
-fn cut(exporter: &Exporter, reason: &str) -> f64 {
+pub fn cut(exporter: &Exporter, reason: &str) -> f64 {
     let labels = format!("{{reason=\"{reason}\",server=\"metrics\"}}");
     exporter
         .own(&format!(

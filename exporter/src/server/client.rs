@@ -1,0 +1,131 @@
+//! What a handler may know about the client of a request.
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use bounded_http::Peer;
+use http::header::HOST;
+use http::{HeaderMap, HeaderName};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::web::CurrentWeb;
+
+/// Fields that proxies add to requests.
+const FORWARDING: [HeaderName; 6] = [
+    HeaderName::from_static("forwarded"),
+    HeaderName::from_static("via"),
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
+];
+
+/// What the server knows about the client of a request. Every request has it among its extensions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientOrigin {
+    /// Whether the web configuration has verified a password or a certificate of the client.
+    pub(crate) is_authenticated: bool,
+    /// Whether the client is a user of the same machine or pod, as far as the server can know.
+    pub(crate) is_local: bool,
+}
+
+/// Adds the [`ClientOrigin`] to a request.
+pub(super) async fn add_origin(
+    web: CurrentWeb,
+    listens_on: SocketAddr,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let peer = request.extensions().get::<Peer>();
+    let is_local = peer.is_some_and(|peer| is_local(peer, listens_on, &request));
+    let origin = ClientOrigin {
+        is_authenticated: web.config().requires_credentials(),
+        is_local,
+    };
+    request.extensions_mut().insert(origin);
+    next.run(request).await
+}
+
+/// Whether a request comes from the same machine or pod, and not through a proxy.
+///
+/// - A server that listens on the loopback alone has most likely a proxy in front of it, whose clients
+///   can be anybody. So no client of it is local.
+/// - A proxy adds fields to requests. Service meshes use other addresses of the loopback than its first
+///   one: Istio has `127.0.0.6`.
+/// - The name in `Host` is that of the loopback. In a request that a hostile web page sends through the
+///   browser of a user, it is the name of the page.
+fn is_local(peer: &Peer, listens_on: SocketAddr, request: &Request) -> bool {
+    let ip = peer.address().ip();
+    let is_first_loopback = ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST;
+    let listens_on_loopback = listens_on.ip().to_canonical().is_loopback();
+    let is_forwarded = |name: &HeaderName| request.headers().contains_key(name);
+    is_first_loopback
+        && !listens_on_loopback
+        && !FORWARDING.iter().any(is_forwarded)
+        && names_loopback(request.uri().host(), request.headers())
+}
+
+fn names_loopback(authority: Option<&str>, headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = host.map(|host| match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    });
+    let Some(host) = authority.or(host) else {
+        return false;
+    };
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse();
+    host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    fn local(peer: &str, listens_on: &str, headers: &[(&str, &str)]) -> bool {
+        let mut request = Request::builder().uri("/debug/memory");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let peer = Peer::new(peer.parse().unwrap());
+        let request = request.body(Body::empty()).unwrap();
+        is_local(&peer, listens_on.parse().unwrap(), &request)
+    }
+
+    #[test]
+    fn clients_of_the_same_pod_are_local() {
+        for (peer, host) in [
+            ("127.0.0.1:5", "localhost:8081"),
+            ("[::ffff:127.0.0.1]:5", "LOCALHOST"),
+            ("[::1]:5", "[::1]:8081"),
+            ("127.0.0.1:5", "127.0.0.1:8081"),
+        ] {
+            assert!(local(peer, "[::]:8081", &[("host", host)]), "{peer}");
+            assert!(local(peer, "0.0.0.0:8081", &[("host", host)]), "{peer}");
+        }
+    }
+
+    #[test]
+    fn clients_elsewhere_or_behind_a_proxy_are_not() {
+        let host = ("host", "localhost:8081");
+        for listens_on in ["127.0.0.1:8081", "[::1]:8081"] {
+            assert!(!local("127.0.0.1:5", listens_on, &[host]), "{listens_on}");
+        }
+        for peer in ["10.0.0.1:5", "127.0.0.6:5", "[2001:db8::1]:5"] {
+            assert!(!local(peer, "[::]:8081", &[host]), "{peer}");
+        }
+        for name in ["X-Forwarded-For", "Forwarded", "Via"] {
+            let fields = [host, (name, "10.0.0.1")];
+            assert!(!local("127.0.0.1:5", "[::]:8081", &fields), "{name}");
+        }
+        for other in ["example.com", "localhost.example.com", "10.0.0.1:8081", ""] {
+            assert!(
+                !local("127.0.0.1:5", "[::]:8081", &[("host", other)]),
+                "{other}"
+            );
+        }
+        assert!(!local("127.0.0.1:5", "[::]:8081", &[]));
+    }
+}

@@ -1,0 +1,229 @@
+//! Floods of connections, of responses and of control frames: the others are answered meanwhile.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+use super::limits::{closed, cut, large};
+use super::support::{CLUSTER, Exporter, PATIENCE, PROGRAM, eventually};
+
+/// A probe of the kubelet that takes longer fails. Other tests run at the same time, so this is long.
+const SOON: Duration = Duration::from_secs(10);
+
+const HOSTS: [&str; 4] = [
+    "--host=127.0.0.1",
+    "--port=0",
+    "--telemetry-host=127.0.0.1",
+    "--telemetry-port=0",
+];
+
+/// An exporter that may have this many open files.
+fn with_descriptors(limit: &str) -> Exporter {
+    let command = format!("ulimit {limit}; exec \"$0\" \"$@\"");
+    let mut shell = Command::new("sh");
+    let arguments = ["-c", &command, PROGRAM, "--manifests", CLUSTER];
+    Exporter::of_command(shell.args(arguments).args(HOSTS))
+}
+
+/// Connects from an address of this machine.
+fn connect_from(ip: [u8; 4], address: &str) -> std::io::Result<TcpStream> {
+    let address: SocketAddr = address.parse().unwrap();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_recv_buffer_size(4096)?;
+    socket.bind(&SocketAddr::from((ip, 0)).into())?;
+    socket.connect_timeout(&address.into(), PATIENCE)?;
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// Sends requests from several threads while `check` runs, and keeps the last connections open. Returns
+/// the number of connections.
+fn beside_flood(ip: [u8; 4], address: &str, path: &str, keep: usize, check: impl FnOnce()) -> u32 {
+    let (stop, count) = (AtomicBool::new(false), AtomicU32::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut open = VecDeque::new();
+                while !stop.load(Ordering::Relaxed) {
+                    let Ok(mut stream) = connect_from(ip, address) else {
+                        continue;
+                    };
+                    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+                    let _ = stream.write_all(request.as_bytes());
+                    count.fetch_add(1, Ordering::Relaxed);
+                    open.push_back(stream);
+                    if open.len() > keep {
+                        open.pop_front();
+                    }
+                }
+            });
+        }
+        eventually("the flood has begun", || {
+            (count.load(Ordering::Relaxed) > 100).then_some(())
+        });
+        // So that the flood ends if the check fails.
+        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check));
+        stop.store(true, Ordering::Relaxed);
+        if let Err(panic) = checked {
+            std::panic::resume_unwind(panic);
+        }
+    });
+    count.into_inner()
+}
+
+/// The longest time in which both ports report that the exporter is alive.
+fn slowest_livez(exporter: &Exporter) -> Duration {
+    let times = (0..20).flat_map(|_| [&exporter.main, &exporter.telemetry]);
+    let times = times.map(|address| {
+        let start = Instant::now();
+        // A connection may be closed to make room for another one. Probes repeat a request as well.
+        while !is_alive(address).unwrap_or(false) {
+            assert!(start.elapsed() < PATIENCE, "/livez does not answer");
+        }
+        start.elapsed()
+    });
+    times.max().unwrap()
+}
+
+fn is_alive(address: &str) -> std::io::Result<bool> {
+    let mut stream = connect_from([127, 0, 0, 1], address)?;
+    stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer.starts_with("HTTP/1.1 200 OK\r\n"))
+}
+
+#[test]
+fn the_soft_limit_on_open_files_is_raised_to_the_hard_one() {
+    let exporter = with_descriptors("-S -n 128");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", exporter.pid())).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let fields: Vec<_> = line.unwrap().split_whitespace().collect();
+    assert_eq!(fields[3], fields[4], "{limits}");
+    assert_ne!(fields[3], "128");
+}
+
+#[test]
+fn the_program_is_alive_beside_a_flood_with_64_descriptors() {
+    let exporter = with_descriptors("-n 64");
+    exporter.tells("the limit of 64 open files allows 4 connections per port");
+    let mut slowest = Duration::ZERO;
+    let connections = beside_flood([127, 0, 0, 1], &exporter.main, "/livez", 100, || {
+        slowest = slowest_livez(&exporter);
+    });
+    println!("slowest /livez beside {connections} connections: {slowest:?}");
+    assert!(slowest < SOON, "{slowest:?}");
+    assert_eq!(exporter.log().lines().count(), 1, "{}", exporter.log());
+}
+
+#[test]
+fn a_connection_without_a_descriptor_takes_that_of_the_quietest_one() {
+    let idle = with_descriptors("-n 1024");
+    let base = idle.own("process_open_fds").unwrap() as u32;
+    drop(idle);
+    // Fewer than the four connections of each port need.
+    let exporter = with_descriptors(&format!("-n {}", base + 2));
+    let mut slowest = Duration::ZERO;
+    beside_flood([127, 0, 0, 1], &exporter.main, "/livez", 100, || {
+        slowest = slowest_livez(&exporter);
+    });
+    let failures = "kube_state_metrics_http_accept_failures_total{server=\"metrics\"}";
+    let failures = exporter.own(failures).unwrap();
+    println!("slowest /livez {slowest:?}, {failures} failures to accept");
+    assert!(failures > 0.0);
+    assert!(slowest < SOON, "{slowest:?}");
+    let log = exporter.log();
+    let lines = log.matches("cannot accept a connection").count();
+    // One for each server, in each minute.
+    assert!((1..=2).contains(&lines), "{log}");
+}
+
+/// Whether a scrape from an address gets everything.
+fn scrape_from(ip: [u8; 4], exporter: &Exporter) -> bool {
+    let mut stream = connect_from(ip, &exporter.main).unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    read.is_ok() && answer.ends_with(b"\r\n0\r\n\r\n")
+}
+
+#[test]
+fn a_flood_of_stalled_scrapes_fails_no_scrape_of_another_peer() {
+    let (_directory, exporter) = large(&[]);
+    let flood = beside_flood([127, 0, 0, 3], &exporter.main, "/metrics", 100, || {
+        let whole = (0..8).filter(|_| scrape_from([127, 0, 0, 2], &exporter));
+        assert_eq!(whole.count(), 8, "scrapes failed");
+    });
+    println!("8 scrapes beside {flood} stalled ones");
+    assert!(cut(&exporter, "made_room") > 0.0);
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0, 0, payload.len() as u8, kind, 0, 0, 0, 0, 0];
+    frame.extend(payload);
+    frame
+}
+
+#[test]
+fn floods_of_control_frames_are_cut_and_logged_once() {
+    let exporter = Exporter::start(&[]);
+    let cpu = exporter.cpu();
+    let floods = [
+        ("SETTINGS", frame(4, &[])),
+        ("PING", frame(6, &[0; 8])),
+        ("WINDOW_UPDATE", frame(8, &[0, 0, 0, 1])),
+        ("PRIORITY", {
+            let mut priority = frame(2, &[0, 0, 0, 0, 1]);
+            priority[8] = 3;
+            priority
+        }),
+    ];
+    for (name, flood) in &floods {
+        let mut stream = connect_from([127, 0, 0, 1], &exporter.main).unwrap();
+        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        bytes.extend(frame(4, &[]));
+        stream.write_all(&bytes).unwrap();
+        let flood = flood.repeat(100);
+        let start = Instant::now();
+        while stream.write_all(&flood).is_ok() {
+            assert!(start.elapsed() < PATIENCE, "{name}: the flood goes on");
+        }
+        closed(&mut stream);
+    }
+    assert_eq!(cut(&exporter, "frame_flood"), floods.len() as f64);
+    exporter.tells("more control frames than its requests explain");
+    assert_eq!(exporter.log().lines().count(), 1, "{}", exporter.log());
+    let cpu = exporter.cpu() - cpu;
+    println!("processor time of {} floods: {cpu:?}", floods.len());
+    assert!(cpu < Duration::from_secs(2), "{cpu:?}");
+}
+
+#[test]
+fn a_request_of_http_1_1_names_one_valid_host() {
+    let exporter = Exporter::start(&[]);
+    for (fields, status) in [
+        ("HTTP/1.1\r\nhost: x", "200"),
+        ("HTTP/1.0\r\nx: y", "200"),
+        ("HTTP/1.1\r\nx: y", "400"),
+        ("HTTP/1.1\r\nhost: x\r\nhost: x", "400"),
+        ("HTTP/1.1\r\nhost: x/y", "400"),
+    ] {
+        let mut stream = TcpStream::connect(&exporter.main).unwrap();
+        write!(stream, "GET /livez {fields}\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{fields}: {answer}");
+    }
+}

@@ -1,0 +1,165 @@
+//! What the ports show, and to whom.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+
+use socket2::{Domain, Socket, Type};
+
+use super::api::Api;
+use super::limits::large;
+use super::support::{CLUSTER, Directory, Exporter, eventually, exchange, get, request};
+use super::tokens;
+
+const DEBUG: [&str; 4] = [
+    "/debug/resources",
+    "/debug/cardinality",
+    "/debug/memory",
+    "/debug/log-level",
+];
+
+/// An exporter whose telemetry port accepts clients from everywhere.
+fn on_all_addresses(args: &[&str]) -> Exporter {
+    let common = ["--manifests", CLUSTER, "--port=0", "--telemetry-port=0"];
+    Exporter::spawn(&[&common, args].concat())
+}
+
+/// The status for a client at another address than that of the exporter.
+fn status_from_afar(address: &str, method: &str, path: &str) -> u16 {
+    let address: SocketAddr = address.parse().unwrap();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let afar = SocketAddr::from(([127, 0, 0, 2], 0));
+    socket.bind(&afar.into()).unwrap();
+    socket.connect(&address.into()).unwrap();
+    let localhost = [("x-test", "y")];
+    exchange(TcpStream::from(socket), method, path, &localhost, "info").status
+}
+
+/// The status for a client that names a host.
+fn status_for_host(address: &str, host: &str, more: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!("GET /debug/memory HTTP/1.1\r\nhost: {host}\r\n{more}");
+    write!(stream, "{head}connection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn debug_endpoints_are_for_local_and_authenticated_clients() {
+    let exporter = on_all_addresses(&[]);
+    let address = &exporter.telemetry;
+    let port = address.rsplit(':').next().unwrap();
+    for host in ["localhost", "127.0.0.1", "[::1]"] {
+        let host = format!("{host}:{port}");
+        assert_eq!(status_for_host(address, &host, ""), "200", "{host}");
+    }
+    // A web page that reaches the port through a browser, and clients of a proxy.
+    assert_eq!(status_for_host(address, "example.com", ""), "403");
+    for field in [
+        "x-forwarded-for: 10.0.0.1\r\n",
+        "forwarded: for=10.0.0.1\r\n",
+    ] {
+        assert_eq!(status_for_host(address, "localhost", field), "403");
+    }
+    for path in DEBUG {
+        assert_eq!(status_from_afar(address, "GET", path), 403, "{path}");
+    }
+    assert_eq!(status_from_afar(address, "PUT", "/debug/log-level"), 403);
+    for path in ["/metrics", "/livez", "/readyz?verbose", "/"] {
+        assert_eq!(status_from_afar(address, "GET", path), 200, "{path}");
+    }
+
+    // A proxy may be in front of a port that listens on the loopback alone.
+    let directory = Directory::new("debug");
+    let config = directory.write("config.yaml", "{}\n");
+    let args = ["--telemetry-host=127.0.0.1", "--config", &config];
+    let exporter = on_all_addresses(&args);
+    let address = &exporter.telemetry;
+    assert_eq!(status_for_host(address, "localhost", ""), "403");
+    let refused = exporter.telemetry("/debug/memory").text();
+    assert!(refused.contains("--telemetry-debug=open"), "{refused}");
+    directory.write("config.yaml", "telemetry_debug: open\n");
+    eventually("the option is used", || {
+        (status_for_host(address, "localhost", "") == "200").then_some(())
+    });
+    assert_eq!(status_from_afar(address, "PUT", "/debug/log-level"), 200);
+
+    // Who has a password is known.
+    let hash = bcrypt::hash("open", 4).unwrap();
+    let web = directory.write("web.yaml", &format!("basic_auth_users:\n  ann: {hash}\n"));
+    let args = ["--telemetry-host=127.0.0.1", "--tls-config", &web];
+    let exporter = on_all_addresses(&args);
+    // ann:open
+    let headers = [("authorization", "Basic YW5uOm9wZW4=")];
+    for path in DEBUG {
+        assert_eq!(get(&exporter.telemetry, path, &[]).status, 401, "{path}");
+        assert_eq!(
+            get(&exporter.telemetry, path, &headers).status,
+            200,
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn a_flood_of_reports_takes_little_memory() {
+    let (_directory, exporter) = large(&[]);
+    exporter.telemetry("/debug/cardinality?family=kube_configmap_info");
+    let before = exporter.memory();
+    let mut most = before;
+    for round in 0..300 {
+        // Clients that leave at once. Each asks for another family, so that nothing is remembered.
+        let mut stream = TcpStream::connect(&exporter.telemetry).unwrap();
+        let family = format!("/debug/cardinality?family=kube_configmap_info&x={round}");
+        let family = family.replace("info&", if round % 2 == 0 { "info&" } else { "created&" });
+        write!(stream, "GET {family} HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        most = most.max(exporter.memory());
+    }
+    assert_eq!(exporter.telemetry("/debug/cardinality?top=1").status, 200);
+    most = most.max(exporter.memory());
+    println!("{} bytes more for 300 reports", most - before);
+    assert!(most - before < 48 << 20, "{} bytes more", most - before);
+}
+
+#[test]
+fn readiness_names_resources_only_to_clients_that_may_read_metrics() {
+    let api = Api::start(&[]);
+    let (_directory, exporter) = tokens::exporter(&api);
+    for address in [&exporter.main, &exporter.telemetry] {
+        assert_eq!(tokens::ask(address, "/readyz", ""), (200, "OK".to_owned()));
+        for token in ["", "unknown", "stranger"] {
+            let (status, text) = tokens::ask(address, "/readyz?verbose", token);
+            assert_eq!(status, 200, "probes have no token");
+            assert_eq!(
+                text, "OK\nA bearer token that may read /metrics is needed to see more.\n",
+                "{token}"
+            );
+        }
+        let (_, text) = tokens::ask(address, "/readyz?verbose", "reader");
+        assert!(text.contains("[+] pods: synced"), "{text}");
+    }
+}
+
+#[test]
+fn the_page_allows_its_own_script_and_style_only() {
+    let exporter = Exporter::start(&[]);
+    for address in [&exporter.main, &exporter.telemetry] {
+        let page = get(address, "/", &[("accept", "text/html")]);
+        let policy = page.header("content-security-policy").unwrap().to_owned();
+        assert!(!policy.contains("unsafe-"), "{policy}");
+        for directive in [
+            "default-src 'none'",
+            "script-src 'sha256-",
+            "style-src 'sha256-",
+        ] {
+            assert!(policy.contains(directive), "{policy}");
+        }
+        let html = page.text();
+        assert!(
+            !html.contains(" style=") && !html.contains(" onclick"),
+            "{html}"
+        );
+    }
+    let put = request(&exporter.main, "PUT", "/debug/log-level", &[], "info");
+    assert_eq!(put.status, 404, "the main port has no debug endpoints");
+}
