@@ -15,6 +15,8 @@ const FILES: [&str; 3] = [
     "daemonset-sharding.yaml",
 ];
 
+const NETWORK_POLICY: &str = "network-policy.yaml";
+
 fn path(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../deploy")
@@ -192,6 +194,44 @@ fn pods_run_safely_and_are_probed_on_the_telemetry_port() {
 }
 
 #[test]
+fn the_network_policy_selects_the_pods_and_names_their_ports() {
+    let policy = find(
+        &objects(NETWORK_POLICY),
+        "NetworkPolicy",
+        "kube-state-metrics",
+    );
+    let spec = &policy["spec"];
+    let selected = &spec["podSelector"]["matchExpressions"][0];
+    let (key, names) = (
+        selected["key"].as_str().unwrap(),
+        strings(&selected["values"]),
+    );
+    assert_eq!(selected["operator"], "In");
+    let ports: BTreeSet<_> = (spec["ingress"][0]["ports"].as_array().unwrap().iter())
+        .map(|port| port["port"].as_str().unwrap())
+        .collect();
+    assert_eq!(spec["policyTypes"], json!(["Ingress"]));
+    for file in FILES {
+        for object in objects(file) {
+            let template = &object["spec"]["template"];
+            if !template.is_object() {
+                continue;
+            }
+            assert_eq!(
+                object["metadata"]["namespace"],
+                policy["metadata"]["namespace"]
+            );
+            let name = template["metadata"]["labels"][key].as_str().unwrap();
+            assert!(names.contains(name), "{file}: {name}");
+            let container = &template["spec"]["containers"][0];
+            let names = container["ports"].as_array().unwrap().iter();
+            let names: BTreeSet<_> = names.map(|port| port["name"].as_str().unwrap()).collect();
+            assert_eq!(names, ports, "{file}");
+        }
+    }
+}
+
+#[test]
 fn the_program_takes_the_arguments() {
     for file in FILES {
         for (name, template) in templates(file) {
@@ -315,6 +355,7 @@ subjects: [{kind: ServiceAccount, name: ksm-test-reader, namespace: kube-system}
 #[ignore = "needs kubectl, and KUBECONFIG of a cluster where it may change kube-system"]
 fn a_cluster_takes_the_manifests_and_their_roles_suffice() {
     let directory = Directory::new("deploy");
+    let _policy = Applied::new(std::fs::read_to_string(path(NETWORK_POLICY)).unwrap());
     for file in FILES {
         let _applied = Applied::new(std::fs::read_to_string(path(file)).unwrap());
         let _reader = Applied::new(READER.to_owned());
