@@ -14,6 +14,8 @@ use std::time::Duration;
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::registry::BuildError;
 use kube_state_metrics::source::health::ReadinessPolicy;
+use prometheus::IntGauge;
+use prometheus::core::Collector as _;
 use prometheus::proto::MetricFamily;
 
 use crate::humanize::{counted, thousands};
@@ -32,6 +34,8 @@ pub(crate) struct Instance {
     pub(crate) options: MetricsOptions,
     pub(crate) reports: Reports,
     source: RunningSource,
+    /// `kube_state_metrics_ready`, as of the last scrape.
+    ready: IntGauge,
     readiness_policy: ReadinessPolicy,
     /// The instance replaces one that was ready, so it counts as ready.
     inherits_readiness: bool,
@@ -65,6 +69,10 @@ impl Instance {
     ) -> Result<Self, InstanceError> {
         let metrics = options.build()?;
         let readiness_policy = source_options.readiness;
+        let ready = IntGauge::new(
+            "kube_state_metrics_ready",
+            "1 if /readyz answers with 200, otherwise 0.",
+        );
         let source = if source_options.manifests.is_empty() {
             let discovers_custom_resources = options.custom.config.is_some();
             watched_cluster::start(&metrics, &source_options, discovers_custom_resources).await?
@@ -80,6 +88,7 @@ impl Instance {
             options,
             reports: Reports::default(),
             source,
+            ready: ready.map_err(SourceError::from)?,
             readiness_policy,
             inherits_readiness: false,
         })
@@ -121,9 +130,13 @@ impl Instance {
         status
     }
 
-    /// The metrics of the stores and of their source.
+    /// The metrics of the stores and of their source, and whether the instance is ready.
     pub(crate) fn gather(&self) -> Vec<MetricFamily> {
-        self.source.gather()
+        let is_ready = self.inherits_readiness || self.source.is_ready(self.readiness_policy);
+        self.ready.set(i64::from(is_ready));
+        let mut families = self.source.gather();
+        families.extend(self.ready.collect());
+        families
     }
 
     /// The size of the exposition in words: `1,234 series of 120 objects`.

@@ -71,6 +71,11 @@ impl RunningSource {
         self.health.ready(policy).await;
     }
 
+    /// Whether the policy is met.
+    pub(super) fn is_ready(&self, policy: ReadinessPolicy) -> bool {
+        self.health.readiness(policy).ready
+    }
+
     /// The scopes that are complete, and those that are not.
     pub(super) fn coverage(&self) -> Coverage {
         Coverage::of(&self.health.resources())

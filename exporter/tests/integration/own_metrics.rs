@@ -59,3 +59,18 @@ fn the_page_has_every_metric_with_its_type() {
     seen.retain(|name, kind| page.get(name) != Some(kind));
     assert!(seen.is_empty(), "not on the page, or not so: {seen:?}");
 }
+
+#[test]
+fn readiness_is_a_metric() {
+    let ready = |exporter: &Exporter| {
+        let status = exporter.get("/readyz").status;
+        (status, exporter.own("kube_state_metrics_ready"))
+    };
+    let manifests = Exporter::start(&[]);
+    assert_eq!(ready(&manifests), (200, Some(1.0)));
+    let api = Api::start(&[]);
+    api.fail("pods");
+    let url = format!("--apiserver={}", api.url);
+    let cluster = Exporter::serving(&[&url, "--resources=pods"]);
+    assert_eq!(ready(&cluster), (503, Some(0.0)));
+}
