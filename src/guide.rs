@@ -11,6 +11,7 @@
 //! | test alerts and recording rules | [`test_alerts`] |
 //! | divide a large cluster among instances | [`shard`] |
 //! | configure Prometheus | [`scrape`] |
+//! | load alerts and dashboards | [`alerts`] |
 //! | replace kube-state-metrics | [`migrate`] |
 //!
 //! A page with a `Cargo.toml` is a project that CI builds and tests outside the repository.
@@ -36,5 +37,6 @@ pages! {
     test_alerts => "how-to/test-alerts",
     shard => "how-to/shard",
     scrape => "how-to/scrape",
+    alerts => "how-to/alerts",
     migrate => "how-to/migrate",
 }

@@ -337,41 +337,6 @@ fn a_family_for_a_custom_resource_and_its_test_take_at_most_thirty_lines() {
 }
 
 #[test]
-fn the_names_of_version_1_are_those_of_version_2_by_rules() {
-    let directory = root().join("docs/how-to");
-    let rules = fs::read_to_string(directory.join("v1-names.rules.yaml")).unwrap();
-    let catalogue = kube_state_metrics::families::catalogue::catalogue();
-    let ours: BTreeSet<_> = catalogue
-        .iter()
-        .map(|entry| entry.descriptor.name())
-        .collect();
-    let mut records = 0;
-    for line in rules.lines().map(str::trim) {
-        if let Some(name) = line.strip_prefix("- record: ") {
-            assert!(!ours.contains(name), "{name} is a name of version 2");
-            records += 1;
-        } else if let Some(query) = line.strip_prefix("expr: ") {
-            let mut names = query.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-            assert!(
-                names.any(|name| ours.contains(name)),
-                "no metric of ours: {query}"
-            );
-        }
-    }
-    assert_eq!(records, 18);
-    let Some(mut promtool) = promtool() else {
-        return;
-    };
-    let output = run(
-        promtool
-            .current_dir(&directory)
-            .args(["test", "rules", "v1-names.test.yaml"]),
-        b"",
-    );
-    assert!(output.status.success(), "{}", said(&output));
-}
-
-#[test]
 fn the_queries_of_the_pages_are_valid() {
     let Some(mut promtool) = promtool() else {
         return;

@@ -28,6 +28,7 @@ mod docs;
 mod examples;
 mod language;
 mod layers;
+mod mixin;
 #[cfg(all(target_os = "linux", feature = "manifests"))]
 mod secrecy;
 #[cfg(feature = "http")]

@@ -21,7 +21,7 @@ fn documented(name: &str) -> String {
 }
 
 /// A Prometheus; killed when dropped.
-struct Prometheus {
+pub(super) struct Prometheus {
     child: Child,
     address: String,
     _storage: Directory,
@@ -42,8 +42,13 @@ impl Prometheus {
             assert!(text.contains(documented), "{documented} is not in {name}");
             text = text.replace(documented, ours);
         }
+        Self::run(&text, &[])
+    }
+
+    /// Starts it with a configuration and flags; nothing where there is no Prometheus.
+    pub(super) fn run(text: &str, flags: &[&str]) -> Option<Self> {
         let directory = Directory::new("prometheus");
-        let config = directory.write("prometheus.yml", &text);
+        let config = directory.write("prometheus.yml", text);
         match Command::new("promtool")
             .args(["check", "config", &config])
             .output()
@@ -55,6 +60,7 @@ impl Prometheus {
             .arg(format!("--config.file={config}"))
             .arg(format!("--storage.tsdb.path={}/data", directory.str()))
             .arg("--web.listen-address=127.0.0.1:0")
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -79,12 +85,13 @@ impl Prometheus {
     }
 
     /// The response of its API; `None` if it has not started yet.
-    fn api(&self, path: &str) -> Value {
+    pub(super) fn api(&self, path: &str) -> Value {
         serde_json::from_slice(&get(&self.address, path, &[]).body).unwrap_or_default()
     }
 
     /// The values of a query, in order.
-    fn query(&self, query: &str) -> Vec<f64> {
+    pub(super) fn query(&self, query: &str) -> Vec<f64> {
+        let query: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
         let answer = self.api(&format!("/api/v1/query?query={query}"));
         if answer.is_null() {
             return Vec::new();

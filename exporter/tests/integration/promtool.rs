@@ -31,7 +31,7 @@ fn documented(name: &str) -> String {
 }
 
 /// Whether promtool is installed; prints a remark if it is not.
-fn has_promtool() -> bool {
+pub(super) fn has_promtool() -> bool {
     let is_there = Command::new("promtool").arg("--version").output().is_ok();
     if !is_there {
         // Not `eprintln!`, which the test harness hides.
@@ -44,7 +44,7 @@ fn has_promtool() -> bool {
 }
 
 /// The output of promtool for a test file, and whether the test passes.
-fn promtool(directory: &Directory, file: &str) -> (bool, String) {
+pub(super) fn promtool(directory: &Directory, file: &str) -> (bool, String) {
     let mut command = Command::new("promtool");
     let command = command.current_dir(directory.path());
     let output = command.args(["test", "rules", file]).output().unwrap();

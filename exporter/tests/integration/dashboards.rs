@@ -1,0 +1,296 @@
+//! The rules and dashboards of deploy/mixin over the example cluster, by a real Prometheus.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use kube_state_metrics::BuiltIn;
+use serde_json::{Value, json};
+
+use super::api::Api;
+use super::prometheus::Prometheus;
+use super::support::{CLUSTER, Directory, Exporter, eventually, eventually_or, run_program};
+
+/// Queries that have no results here: the dashboard, the panel, the query's letter and the reason. All other
+/// queries have results, and these have none.
+const EMPTY: [(&str, &str, &str, &str); 6] = [
+    (
+        "exporter",
+        "Connections that the exporter closed",
+        "A",
+        "no client is slow",
+    ),
+    (
+        "exporter",
+        "Growth of families since yesterday",
+        "A",
+        "Prometheus has just started",
+    ),
+    (
+        "exporter",
+        "Growth of resources since yesterday",
+        "A",
+        "Prometheus has just started",
+    ),
+    (
+        "exporter",
+        "Ready without",
+        "A",
+        "all first lists are complete",
+    ),
+    (
+        "exporter",
+        "Unreadable values of custom resources",
+        "A",
+        "there is no configuration of custom resources",
+    ),
+    (
+        "cluster",
+        "Autoscalers at their maximum",
+        "A",
+        "no autoscaler has its maximum of replicas",
+    ),
+];
+
+/// The alert that the test causes, and those that depend on how often the exporter tries again.
+const CAUSED: &str = "KubeStateMetricsResourceFailing";
+const POSSIBLE: [&str; 2] = ["KubeStateMetricsListErrors", "KubeStateMetricsWatchErrors"];
+
+fn mixin() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/mixin")
+}
+
+/// The objects of the example.
+fn objects() -> Vec<Value> {
+    let mut objects = Vec::new();
+    for entry in std::fs::read_dir(CLUSTER).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let documents: Vec<Value> = match path.extension().unwrap().to_str().unwrap() {
+            "yaml" => (text.split("\n---\n"))
+                .map(|document| serde_saphyr::from_str(document).unwrap())
+                .collect(),
+            "jsonl" => (text.lines().filter(|line| !line.is_empty()))
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect(),
+            "json" => vec![serde_json::from_str(&text).unwrap()],
+            _ => continue,
+        };
+        for mut document in documents {
+            match document["items"].take() {
+                Value::Array(items) => objects.extend(items),
+                _ => objects.push(document),
+            }
+        }
+    }
+    objects.retain(|object| object["kind"].is_string());
+    assert!(objects.len() > 150, "{}", objects.len());
+    objects
+}
+
+/// Serves the example.
+fn api() -> Api {
+    let api = Api::start(&[]);
+    for object in objects() {
+        let resource = BuiltIn::ALL
+            .iter()
+            .find(|own| own.info().kind() == object["kind"]);
+        api.put(resource.unwrap().name(), object);
+    }
+    api
+}
+
+/// A query of a panel.
+struct Query {
+    dashboard: &'static str,
+    title: String,
+    /// A for the first query of a panel.
+    letter: String,
+    /// With values for the variables.
+    query: String,
+}
+
+fn queries(dashboard: &'static str, cluster: &str) -> Vec<Query> {
+    let path = mixin().join(format!("dashboards/{dashboard}.json"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let json: Value = serde_json::from_str(&text).unwrap();
+    let mut queries = Vec::new();
+    for panel in json["panels"].as_array().unwrap() {
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            let query = target["expr"].as_str().unwrap();
+            queries.push(Query {
+                dashboard,
+                title: panel["title"].as_str().unwrap().to_owned(),
+                letter: target["refId"].as_str().unwrap().to_owned(),
+                query: query
+                    .replace("$__rate_interval", "1m")
+                    .replace("$cluster", cluster)
+                    .replace("$job", "kube-state-metrics")
+                    .replace("$instance", ".*")
+                    .replace("$namespace", ".*"),
+            });
+        }
+    }
+    queries
+}
+
+/// Scrapes both ports of exporters every second. The name of the cluster is a label unless it is empty.
+fn prometheus(exporters: [&Exporter; 2], cluster: &str) -> Option<Prometheus> {
+    let targets: Vec<_> = exporters
+        .iter()
+        .flat_map(|own| [&own.main, &own.telemetry])
+        .collect();
+    let rules = ["alerts", "rules", "v1-names"].map(|name| mixin().join(format!("{name}.yaml")));
+    // JSON is YAML. An empty label is none.
+    let config = json!({
+        "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
+        "rule_files": rules,
+        "scrape_configs": [{
+            "job_name": "kube-state-metrics",
+            "honor_labels": true,
+            "sample_limit": 100_000,
+            "static_configs": [{ "targets": targets, "labels": { "cluster": cluster } }],
+        }],
+    });
+    let flags = ["--enable-feature=extra-scrape-metrics"];
+    Prometheus::run(&config.to_string(), &flags)
+}
+
+#[test]
+fn each_panel_has_data_and_each_rule_evaluates_with_and_without_a_cluster_label() {
+    let api = api();
+    let directory = Directory::new("dashboards");
+    let config = directory.write("config.yaml", "log_format: text\n");
+    let url = format!("--apiserver={}", api.url);
+    let watching = ["--config", &config, &url, "--object-limit=1000"];
+    // Two instances export the same objects, as during a rollout.
+    let exporters = [&Exporter::start(&[]), &Exporter::serving(&watching)];
+    eventually("the lists are complete", || {
+        (exporters[1].get("/readyz").status == 200).then_some(())
+    });
+    // Rights are withdrawn, so that a panel has something to show.
+    api.revoke("secrets");
+    api.cut();
+    eventually("secrets fail", || {
+        exporters[1].own("kube_state_metrics_failing{reason=\"forbidden\",resource=\"*v1.Secret\"}")
+    });
+    let clusters = ["", "example"];
+    let servers = clusters.map(|cluster| prometheus(exporters, cluster));
+    for (server, cluster) in servers.into_iter().zip(clusters) {
+        let Some(server) = server else {
+            return;
+        };
+        let mut changes = 0;
+        eventually_or(
+            "all ports were scraped some times",
+            || {
+                // Events for rates.
+                changes += 1;
+                let mut node = objects().into_iter().find(|own| own["kind"] == "Node")?;
+                node["metadata"]["labels"]["changes"] = json!(changes.to_string());
+                api.put("nodes", node);
+                let scrapes = server.query("sum_over_time(up[1m])");
+                (scrapes.len() == 4 && scrapes[0] >= 6.0).then_some(())
+            },
+            || format!("{:#}", server.api("/api/v1/targets")),
+        );
+        has_data(&server, cluster);
+        evaluates(&server);
+        // The values of the variable.
+        let values = server.api("/api/v1/label/cluster/values?match[]=kube_node_info");
+        let expected: Vec<_> = clusters
+            .iter()
+            .filter(|own| **own == cluster && !own.is_empty())
+            .collect();
+        assert_eq!(values["data"], json!(expected));
+    }
+}
+
+#[test]
+fn the_kustomization_has_the_rules_and_the_dashboards() {
+    if Command::new("kubectl")
+        .arg("version")
+        .arg("--client")
+        .output()
+        .is_err()
+    {
+        eprintln!("SKIPPED: there is no kubectl");
+        return;
+    }
+    let output = run_program("kubectl", &["kustomize", mixin().to_str().unwrap()], "");
+    assert!(output.status.success(), "{}", output.stderr);
+    let documents = output.stdout.split("\n---\n");
+    let objects: Vec<Value> = documents
+        .map(|own| serde_saphyr::from_str(own).unwrap())
+        .collect();
+    let of_kind = |kind: &'static str| objects.iter().filter(move |own| own["kind"] == kind);
+    let mut dashboards = 0;
+    for (object, name) in of_kind("ConfigMap").zip(["cluster", "exporter"]) {
+        assert_eq!(object["metadata"]["labels"]["grafana_dashboard"], "1");
+        let path = mixin().join(format!("dashboards/{name}.json"));
+        let file = format!("kube-state-metrics-{name}.json");
+        assert_eq!(
+            object["data"][&file],
+            std::fs::read_to_string(path).unwrap()
+        );
+        dashboards += 1;
+    }
+    assert_eq!(
+        (objects.len(), dashboards, of_kind("PrometheusRule").count()),
+        (4, 2, 2)
+    );
+}
+
+/// Evaluates each panel.
+fn has_data(server: &Prometheus, cluster: &str) {
+    // Without the label, the variable has its value for all clusters.
+    let selected = if cluster.is_empty() { ".*" } else { cluster };
+    let dashboards = ["exporter", "cluster"];
+    let queries: Vec<_> = dashboards
+        .iter()
+        .flat_map(|own| queries(own, selected))
+        .collect();
+    let mut empty = BTreeSet::new();
+    for own in &queries {
+        let values = server.query(&own.query);
+        let (dashboard, title, letter) = (own.dashboard, &*own.title, &*own.letter);
+        println!("{dashboard}: {title} {letter}: {values:?}");
+        if !values.iter().any(|value| value.is_finite()) {
+            empty.insert((dashboard, title, letter));
+        }
+    }
+    let expected = EMPTY.map(|(dashboard, title, letter, _)| (dashboard, title, letter));
+    assert_eq!(empty, expected.into());
+    // Two instances do not double the figures.
+    for (title, sum) in [("Nodes", 3.0), ("Pods by phase", 27.0)] {
+        let own = queries.iter().find(|own| own.title == title).unwrap();
+        assert_eq!(server.query(&own.query).iter().sum::<f64>(), sum, "{title}");
+    }
+}
+
+/// All rules evaluate, and only those alerts are active that have a reason.
+fn evaluates(server: &Prometheus) {
+    let answer = server.api("/api/v1/rules");
+    let groups = answer["data"]["groups"].as_array().unwrap();
+    let mut active = BTreeSet::new();
+    let mut count = 0;
+    for rule in groups
+        .iter()
+        .flat_map(|group| group["rules"].as_array().unwrap())
+    {
+        count += 1;
+        assert_eq!(rule["health"], "ok", "{rule:#}");
+        if rule["alerts"]
+            .as_array()
+            .is_some_and(|alerts| !alerts.is_empty())
+        {
+            active.insert(rule["name"].as_str().unwrap().to_owned());
+        }
+    }
+    assert!(count > 40, "{count}");
+    assert!(active.remove(CAUSED), "{active:?}");
+    active.retain(|name| !POSSIBLE.contains(&&**name));
+    assert_eq!(active, BTreeSet::new());
+    let recorded = server.query("cluster_resource:kube_state_metrics_objects:sum");
+    assert!(recorded.len() > 20, "{recorded:?}");
+}

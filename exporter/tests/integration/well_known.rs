@@ -1,0 +1,114 @@
+//! Queries of dashboards and rules that are in use for kube-state-metrics find series in the example cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::promtool::{has_promtool, promtool};
+use super::support::{CLUSTER, Directory, run};
+
+const QUERIES: &str = include_str!("../../../tests/conformance/used_queries.yaml");
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Collection {
+    collection: String,
+    revision: String,
+    queries: Vec<String>,
+    exceptions: Vec<Exception>,
+}
+
+/// A query without results by default.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exception {
+    query: String,
+    reason: String,
+    /// Arguments of the exporter that give it results.
+    #[serde(default)]
+    arguments: Vec<String>,
+    /// Whether the rules with the names of version 1 give it results.
+    #[serde(default)]
+    v1_names: bool,
+}
+
+fn collections() -> Vec<Collection> {
+    serde_saphyr::from_str(QUERIES).unwrap()
+}
+
+/// The example as input series, with more arguments.
+fn series(arguments: &[&str]) -> String {
+    let output = run(
+        &[&["render", "--format=promtool", CLUSTER], arguments].concat(),
+        "",
+    );
+    assert!(output.status.success(), "{}", output.stderr);
+    // Half an hour is enough, and takes promtool less time than a day.
+    output.stdout.replace("+0x1440", "+0x30")
+}
+
+/// A test of whether a query has results.
+fn expect(query: &str, has_results: bool) -> Value {
+    let samples = has_results.then(|| json!({ "labels": "{}", "value": 1 }));
+    let samples: Vec<_> = samples.into_iter().collect();
+    json!({ "expr": format!("group({query})"), "eval_time": "30m", "exp_samples": samples })
+}
+
+#[test]
+fn the_example_has_series_for_the_queries_of_well_known_dashboards() {
+    let collections = collections();
+    let names: Vec<_> = collections.iter().map(|own| &*own.collection).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    let (mut by_default, mut with_rules) = (Vec::new(), Vec::new());
+    let mut with_arguments: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    let mut never = BTreeSet::new();
+    for own in &collections {
+        assert!(
+            !own.revision.is_empty() && own.queries.len() > 20,
+            "{names:?}"
+        );
+        by_default.extend(own.queries.iter().map(|query| expect(query, true)));
+        for own in &own.exceptions {
+            assert!(!own.reason.is_empty(), "{}", own.query);
+            by_default.push(expect(&own.query, false));
+            let has_results = expect(&own.query, true);
+            match (&*own.arguments, own.v1_names) {
+                ([], true) => with_rules.push(has_results),
+                ([], false) => assert!(never.insert(&*own.query), "{}", own.query),
+                (arguments, _) => with_arguments
+                    .entry(arguments)
+                    .or_default()
+                    .push(has_results),
+            }
+        }
+    }
+    assert_eq!(never.len(), 2, "{never:?}");
+    assert!(by_default.len() > 120, "{}", by_default.len());
+    if !has_promtool() {
+        return;
+    }
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/mixin/v1-names.yaml");
+    judge(&[], &[], &by_default);
+    for (arguments, tests) in with_arguments {
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        judge(&arguments, &[], &tests);
+    }
+    judge(&[], &[&rules], &with_rules);
+}
+
+/// Evaluates queries over the example.
+fn judge(arguments: &[&str], rules: &[&Path], tests: &[Value]) {
+    let text = format!(
+        "rule_files: {}\nevaluation_interval: 1m\ntests:\n- interval: 1m\n  promql_expr_test: {}\n  \
+         input_series:\n{}",
+        json!(rules),
+        json!(tests),
+        series(arguments)
+    );
+    let directory = Directory::new("well-known");
+    directory.write("queries.yaml", &text);
+    let (passes, said) = promtool(&directory, "queries.yaml");
+    assert!(passes, "{arguments:?}: {said}");
+}
