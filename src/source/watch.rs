@@ -30,6 +30,7 @@
 //! retried with a growing backoff that respects the server's `Retry-After`. A list is served only
 //! when it is complete. Objects that do not decode are skipped, counted and named in the log.
 
+mod buffer_budget;
 mod builder;
 mod client;
 mod cluster_watch;
@@ -45,10 +46,12 @@ mod handle;
 mod json_nesting;
 mod json_splitter;
 mod line_splitter;
+mod list_bounds;
 mod logged_feed;
 mod metrics;
 mod object_buffer;
 mod outage;
+mod oversized;
 mod own_pod;
 mod paged_list;
 mod record;

@@ -14,7 +14,7 @@ pub(crate) mod reference;
 pub(crate) mod tools;
 
 #[cfg(feature = "watch")]
-pub(crate) use apiserver::{ApiServer, Fault, On};
+pub(crate) use apiserver::{ApiRequest, ApiServer, ByteStream, Fault, On};
 
 use std::future::Future;
 use std::time::Duration;

@@ -5,6 +5,7 @@ mod chaos;
 mod custom;
 mod faults;
 mod health;
+mod hostile;
 mod lists;
 mod log;
 mod scope;

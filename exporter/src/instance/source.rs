@@ -124,6 +124,7 @@ fn resource_status(health: ResourceHealth) -> ResourceStatus {
         memory_bytes: health.memory_bytes,
         last_event_seconds: health.silent_seconds,
         errors: health.decode_errors,
+        oversized: health.oversized,
         last_error: health.last_error,
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct ResourceStatus {
     pub(crate) last_event_seconds: Option<f64>,
     /// Objects that could not be decoded.
     pub(crate) errors: u64,
+    /// How often an object was skipped because it is larger than `--object-size-limit`.
+    pub(crate) oversized: u64,
     pub(crate) last_error: Option<String>,
 }
 

@@ -23,6 +23,8 @@ pub(super) async fn start(
         .watch(client)
         .registry(&registry)
         .object_limit(options.object_limit)
+        .object_size_limit(options.object_size_limit)
+        .feed_buffer_limit(options.feed_buffer_limit)
         .use_api_server_cache(options.use_cache)
         .streaming_lists(options.streaming_lists)
         .list_deadline(options.list_deadline)

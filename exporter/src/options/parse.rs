@@ -71,6 +71,27 @@ pub(crate) fn limit(text: &str) -> Result<u64, String> {
     limit.ok_or_else(|| format!("is not a number from 0 to {}", i64::MAX))
 }
 
+/// Parses a number of bytes, with or without a unit: `65536`, `64KiB`, `16MiB`, `1GiB`. The units of Kubernetes
+/// (`Ki`, `Mi`, `Gi`) are accepted, too.
+pub(crate) fn size(text: &str) -> Result<usize, String> {
+    let units = [
+        ("KiB", 10),
+        ("MiB", 20),
+        ("GiB", 30),
+        ("Ki", 10),
+        ("Mi", 20),
+        ("Gi", 30),
+    ];
+    let unit = units
+        .iter()
+        .find_map(|(unit, bits)| Some((text.strip_suffix(unit)?, *bits)));
+    let (number, bits) = unit.unwrap_or((text, 0));
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number = number.parse::<usize>().ok().filter(|_| is_number);
+    let bytes = number.and_then(|number| number.checked_mul(1 << bits));
+    bytes.ok_or_else(|| "is not a size; write bytes, or a size such as `16MiB`".into())
+}
+
 /// Parses a number that may be negative.
 pub(crate) fn integer(text: &str) -> Result<i64, String> {
     text.parse().map_err(|_| "is not a whole number".into())
@@ -184,6 +205,26 @@ pub(crate) fn items(values: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_have_binary_units() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("65536", 65_536),
+            ("64KiB", 65_536),
+            ("16MiB", 16 << 20),
+            ("16Mi", 16 << 20),
+            ("1GiB", 1 << 30),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        let long = "9".repeat(30);
+        for text in [
+            "", "MiB", "-1", "+1", "1.5MiB", "16MB", "16 MiB", "16mib", &long,
+        ] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn durations_are_written_as_in_go() {

@@ -22,7 +22,10 @@ pub(crate) struct SourceOptions {
     pub(crate) use_cache: bool,
     pub(crate) streaming_lists: bool,
     pub(crate) object_limit: u64,
-    /// Maximum time of a streaming list; zero is no limit, here and below.
+    /// Bytes of one object, and of all incomplete objects; zero is no limit, here and below.
+    pub(crate) object_size_limit: usize,
+    pub(crate) feed_buffer_limit: usize,
+    /// Maximum time of a streaming list.
     pub(crate) list_deadline: Duration,
     pub(crate) readiness: ReadinessPolicy,
     pub(crate) readiness_deadline: Duration,
@@ -56,6 +59,8 @@ impl SourceOptions {
             use_cache: reader.value(&table::USE_APISERVER_CACHE),
             streaming_lists: !reader.value(&table::NO_WATCHLIST),
             object_limit: reader.value(&table::OBJECT_LIMIT),
+            object_size_limit: reader.value(&table::OBJECT_SIZE_LIMIT),
+            feed_buffer_limit: reader.value(&table::FEED_BUFFER_LIMIT),
             list_deadline: reader.value(&table::LIST_DEADLINE).unwrap_or_default(),
             readiness: reader.value(&table::READINESS),
             readiness_deadline: reader.value(&table::READINESS_DEADLINE).unwrap_or_default(),

@@ -242,6 +242,20 @@ heading "Source of objects", render: false {
         help: "Maximum number of objects to request per list; 0 disables the limit",
         compat: Differs("negative limits are refused; every other 64-bit limit is accepted"),
     }
+    OBJECT_SIZE_LIMIT: Single<usize> = parse::size, {
+        flag: "--object-size-limit", key: Some("object_size_limit"),
+        form: Value("SIZE"), default: Is("16MiB"), reload: NewInstance,
+        help: "Maximum size of an object from the API server, as JSON, such as `32MiB`; a larger one has no \
+            metrics; 0 disables the limit",
+        compat: Added,
+    }
+    FEED_BUFFER_LIMIT: Single<usize> = parse::size, {
+        flag: "--feed-buffer-limit", key: Some("feed_buffer_limit"),
+        form: Value("SIZE"), default: Is("64MiB"), reload: NewInstance,
+        help: "Maximum memory for incomplete objects of all lists and watches together, such as `128MiB`; \
+            beyond it, reading waits; 0 disables the limit",
+        compat: Added,
+    }
 }
 heading "Serving", render: false {
     HOST: Single<String> = parse::text, {

@@ -287,6 +287,12 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
         Some("x"),
     ),
     (
+        "feed_buffer_limit",
+        "1Mi",
+        "--feed-buffer-limit=1MiB",
+        Some("x"),
+    ),
+    (
         "forget_forbidden_after",
         "2s",
         "--forget-forbidden-after=2s",
@@ -328,6 +334,12 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
     ("no_watchlist", "true", "--no-watchlist", Some("x")),
     ("node", "a", "--node=a", None),
     ("object_limit", "5", "--object-limit=5", Some("-5")),
+    (
+        "object_size_limit",
+        "5",
+        "--object-size-limit=5",
+        Some("16MB"),
+    ),
     ("pod", "a", "--pod=a", None),
     ("port", "1", "--port=1", Some("99999")),
     ("readiness", "strict", "--readiness=strict", Some("lax")),

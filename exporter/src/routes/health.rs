@@ -71,6 +71,10 @@ fn readiness_text(status: &InstanceStatus, verbose: bool) -> String {
         let (name, state) = (&resource.resource, &resource.state);
         let objects = counted(resource.objects, "object", "objects");
         let _ = write!(text, "\n[{mark}] {name}: {state}, {objects}");
+        if resource.oversized > 0 {
+            let times = counted(resource.oversized, "time", "times");
+            let _ = write!(text, ", objects above --object-size-limit skipped {times}");
+        }
         if let Some(error) = resource.current_error() {
             let _ = write!(text, ": {error}");
         }

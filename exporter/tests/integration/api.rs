@@ -43,6 +43,8 @@ struct State {
     revoked: Mutex<Vec<String>>,
     /// Resources without a response.
     hanging: Mutex<Vec<String>>,
+    /// Resources whose responses have headers without an end.
+    flooding: Mutex<Vec<String>>,
     /// Streaming lists lack the bookmark that ends them.
     endless: AtomicBool,
     /// Resources for which the response is 500.
@@ -144,6 +146,11 @@ impl Api {
     /// Does not respond for a resource from now on.
     pub fn hang(&self, plural: &str) {
         self.state.hanging.lock().unwrap().push(plural.into());
+    }
+
+    /// Answers requests for a resource with headers without an end from now on.
+    pub fn flood_headers(&self, plural: &str) {
+        self.state.flooding.lock().unwrap().push(plural.into());
     }
 
     /// Leaves out the bookmark that ends a streaming list from now on.
@@ -306,6 +313,11 @@ impl State {
         } else if names(&self.hanging, path) {
             let mut end = [0];
             let _ = stream.read(&mut end);
+            return None;
+        } else if names(&self.flooding, path) {
+            let _ = stream.write_all(b"HTTP/1.1 200 X\r\n");
+            let field = format!("x: {}\r\n", "y".repeat(1_000));
+            while stream.write_all(field.as_bytes()).is_ok() {}
             return None;
         } else if names(&self.revoked, path)
             || self

@@ -56,6 +56,10 @@ const TABLE: &[(&str, &str)] = &[
         "clients_that_accept_gzip_get_it_whatever_the_flag_says",
     ),
     (
+        "--feed-buffer-limit",
+        "objects_and_buffers_have_the_sizes_of_the_flags",
+    ),
+    (
         "--forget-forbidden-after",
         "objects_of_a_forbidden_resource_are_forgotten_in_time",
     ),
@@ -110,6 +114,10 @@ const TABLE: &[(&str, &str)] = &[
         "node_mode_selects_pods_and_leaves_other_namespaced_kinds_out",
     ),
     ("--object-limit", "lists_are_asked_for_as_the_flags_say"),
+    (
+        "--object-size-limit",
+        "objects_and_buffers_have_the_sizes_of_the_flags",
+    ),
     ("--pod", "the_own_pod_tells_the_shard"),
     ("--pod-namespace", "the_own_pod_tells_the_shard"),
     ("--port", "hosts_and_ports_choose_where_it_listens"),

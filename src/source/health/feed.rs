@@ -34,6 +34,7 @@ struct Progress {
     /// The time when the list in progress last received an object.
     received_at: Option<Instant>,
     failures: u64,
+    oversized: u64,
     last_event: Option<Instant>,
     last_error: Option<String>,
 }
@@ -78,6 +79,7 @@ impl FeedState {
             refused_for: progress.refused_for(),
             is_forgotten: progress.is_forgotten,
             failures: progress.failures,
+            oversized: progress.oversized,
             silent_seconds: progress.last_event.map(|at| at.elapsed().as_secs_f64()),
             last_error: progress.last_error.clone(),
         }
@@ -214,6 +216,11 @@ impl FeedReporter {
     /// Reports that the list in progress receives objects, so that readiness waits for it.
     pub(crate) fn object_received(&self) {
         self.state.progress.lock().received_at = Some(Instant::now());
+    }
+
+    /// Reports that an object was skipped because it is larger than the limit.
+    pub(crate) fn object_skipped(&self) {
+        self.state.progress.lock().oversized += 1;
     }
 
     /// Reports that the stored objects were removed because the server forbids the resource.

@@ -97,6 +97,8 @@ pub struct ResourceHealth {
     pub lists: u64,
     /// Number of objects that did not decode.
     pub decode_errors: u64,
+    /// How often an object was skipped because it is larger than the limit of the watch.
+    pub oversized: u64,
     /// Seconds since the last event or bookmark; the maximum of its feeds.
     pub silent_seconds: Option<f64>,
     /// The last failure, even if it is resolved.
@@ -126,6 +128,8 @@ pub struct FeedHealth {
     pub refused_seconds: Option<f64>,
     /// Number of failed attempts since the last success.
     pub failures: u64,
+    /// How often an object was skipped because it is larger than the limit of the watch.
+    pub oversized: u64,
     /// Seconds since the last event or bookmark.
     pub silent_seconds: Option<f64>,
     /// The last failure, even if it is resolved.

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
 use prometheus::Registry;
 
+use super::buffer_budget::BufferBudget;
 use super::cluster_watch::ClusterWatch;
 use super::config::{NodeScope, WatchConfig};
 use super::errors::{WatchError, WatchProblem};
@@ -70,6 +72,11 @@ const LIST_DEADLINE: Duration = Duration::from_secs(60);
 /// A limit below one minute, so that a start takes less than a minute.
 const READINESS_DEADLINE: Duration = Duration::from_secs(55);
 const FORGET_FORBIDDEN_AFTER: Duration = Duration::from_secs(3600);
+/// API servers accept requests of up to 3 MiB, and the JSON of an object may be some times as large.
+const OBJECT_SIZE_LIMIT: usize = 16 << 20;
+const FEED_BUFFER_LIMIT: usize = 64 << 20;
+/// The largest clusters have about a million objects of a resource.
+const MAX_LIST_OBJECTS: u64 = 5_000_000;
 
 // === impl StateMetrics ===
 
@@ -104,10 +111,15 @@ impl StateMetrics {
                     use_cache: false,
                     object_limit: None,
                     page_size: 500,
+                    max_list_objects: Some(MAX_LIST_OBJECTS),
+                    // `WatchContext` replaces it by one with the configured limits.
+                    budget: Arc::new(BufferBudget::new(None, None)),
                     list_deadline: Some(LIST_DEADLINE),
                     forget_forbidden_after: Some(FORGET_FORBIDDEN_AFTER),
                     timeouts: WatchTimeouts::default(),
                 },
+                object_size_limit: Some(OBJECT_SIZE_LIMIT),
+                feed_buffer_limit: Some(FEED_BUFFER_LIMIT),
                 shard_handover: None,
                 readiness_deadline: Some(READINESS_DEADLINE),
                 own_pod: None,
@@ -176,6 +188,38 @@ impl WatchBuilder {
     /// namespaces are watched one by one, the limit holds for each. A limit disables streaming lists.
     pub fn object_limit(mut self, objects: u64) -> Self {
         self.config.options.object_limit = (objects > 0).then_some(objects);
+        self
+    }
+
+    /// Limits the size of an object, in bytes of its JSON; 16 MiB by default. Zero disables the limit.
+    ///
+    /// A larger object is skipped without buffering it, and has no samples; other objects are not
+    /// affected. [`ResourceHealth::oversized`](crate::source::health::ResourceHealth::oversized) and the
+    /// metric `kube_state_metrics_oversized_objects_total` count it, and the log names it.
+    pub fn object_size_limit(mut self, bytes: usize) -> Self {
+        self.config.object_size_limit = (bytes > 0).then_some(bytes);
+        self
+    }
+
+    /// Limits the bytes of incomplete objects that all feeds of the watch buffer together; 64 MiB by
+    /// default. Zero disables the limit.
+    ///
+    /// A feed that needs more stops to read until others have finished their objects, so nothing is
+    /// lost. One object of the [maximum size](Self::object_size_limit) can always be read; if the limit
+    /// is less than twice that size, the feeds may exceed it by that object. The metrics
+    /// `kube_state_metrics_feed_buffer_bytes`, `kube_state_metrics_feed_buffer_peak_bytes` and
+    /// `kube_state_metrics_feed_buffer_waits_total` show the use.
+    pub fn feed_buffer_limit(mut self, bytes: usize) -> Self {
+        self.config.feed_buffer_limit = (bytes > 0).then_some(bytes);
+        self
+    }
+
+    /// Limits the number of objects that the server may send in a list, five million by default. Zero
+    /// disables the limit.
+    ///
+    /// A list with more objects fails, so that a server whose list never ends does not use all memory.
+    pub fn max_list_objects(mut self, objects: u64) -> Self {
+        self.config.options.max_list_objects = (objects > 0).then_some(objects);
         self
     }
 

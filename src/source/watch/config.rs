@@ -23,6 +23,10 @@ pub(super) struct WatchConfig {
     /// Names of resources, with field selectors.
     pub(super) field_selectors: Vec<(ResourceName, String)>,
     pub(super) options: Options,
+    /// Maximum size of an object, in bytes.
+    pub(super) object_size_limit: Option<usize>,
+    /// Maximum number of bytes that all feeds buffer.
+    pub(super) feed_buffer_limit: Option<usize>,
     /// How long objects of the previous shard are served after a change of the shard. `None` stands for
     /// the default.
     pub(super) shard_handover: Option<Duration>,

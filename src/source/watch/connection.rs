@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use super::failure::Failure;
 
@@ -40,25 +40,34 @@ pub(super) async fn send(
 
 async fn failure_of(response: Response<Body>, timeout: Duration) -> Failure {
     let (parts, body) = response.into_parts();
-    let mut body = ResponseBody { body };
-    let mut text = Vec::new();
-    while let Ok(Some(bytes)) = body.next(timeout).await {
-        text.extend_from_slice(&bytes);
-        if text.len() > MAX_ERROR_BYTES {
-            break;
-        }
-    }
-    Failure::of_response(parts.status, &parts.headers, &text)
+    let body = ResponseBody { body };
+    let text = body.collect(MAX_ERROR_BYTES, timeout).await;
+    Failure::of_response(parts.status, &parts.headers, &text.unwrap_or_default())
 }
 
 // === impl ResponseBody ===
 
 impl ResponseBody {
-    /// The next bytes; `None` at the end.
-    pub(super) async fn next(&mut self, timeout: Duration) -> Result<Option<Bytes>, Failure> {
-        match time::timeout(timeout, self.read()).await {
-            Ok(read) => read,
-            Err(_) => Err(Failure::unreachable(format!("no data for {timeout:?}"))),
+    /// All bytes, of which `limit` are kept. They must arrive within `timeout`.
+    pub(super) async fn collect(
+        mut self,
+        limit: usize,
+        timeout: Duration,
+    ) -> Result<Vec<u8>, Failure> {
+        let deadline = Instant::now() + timeout;
+        let mut text = Vec::new();
+        loop {
+            let read = time::timeout_at(deadline, self.read()).await;
+            let late =
+                |_| Failure::unreachable(format!("the response did not end within {timeout:?}"));
+            let Some(bytes) = read.map_err(late)?? else {
+                return Ok(text);
+            };
+            let left = limit - text.len();
+            text.extend_from_slice(bytes.get(..left).unwrap_or(&bytes));
+            if text.len() == limit {
+                return Ok(text);
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use prometheus::Registry;
 use tokio::sync::watch;
 
+use super::buffer_budget::BufferBudget;
 use super::config::WatchConfig;
 use super::failure_log::FailureLog;
 use super::logged_feed::LoggedFeed;
@@ -33,9 +34,12 @@ impl WatchContext {
     ///
     /// If the registry refuses the metrics of the watch.
     pub(super) fn new(
-        config: WatchConfig,
+        mut config: WatchConfig,
         registry: Option<&Registry>,
     ) -> Result<Self, prometheus::Error> {
+        let budget = BufferBudget::new(config.feed_buffer_limit, config.object_size_limit);
+        let budget = Arc::new(budget);
+        config.options.budget = Arc::clone(&budget);
         let limits = HealthLimits {
             readiness_deadline: config.readiness_deadline,
             forget_forbidden_after: config.options.forget_forbidden_after,
@@ -43,7 +47,7 @@ impl WatchContext {
         let health = Health::before_start(&config.metrics, FeedOrigin::Watched, limits);
         let metrics = WatchMetrics::new()?;
         if let Some(registry) = registry {
-            metrics.register(registry, &health)?;
+            metrics.register(registry, &health, &budget)?;
         }
         let shards = ShardControl::new(
             config.metrics.clone(),

@@ -63,6 +63,8 @@ struct Cause {
 
 /// The maximum of `Retry-After` that is respected.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
+/// Longer messages are cut: a server chooses their length, and logs and health have them.
+const MAX_MESSAGE: usize = 1 << 10;
 
 // === impl Failure ===
 
@@ -71,7 +73,7 @@ impl Failure {
         Self {
             reason,
             version_too_large: false,
-            message: message.into(),
+            message: shortened(message.into()),
             retry_after: None,
             is_away: reason == FailureReason::Unreachable,
             contact: Contact::Some,
@@ -80,6 +82,11 @@ impl Failure {
 
     pub(super) fn unreachable(message: impl Into<String>) -> Self {
         Self::new(FailureReason::Unreachable, message)
+    }
+
+    /// A server that sends a list or a watch, but no complete object within `timeout`.
+    pub(super) fn no_object(timeout: Duration) -> Self {
+        Self::unreachable(format!("no complete object within {timeout:?}"))
     }
 
     /// A watch that the server ended too soon. It is not away, so the backoff grows.
@@ -172,7 +179,7 @@ impl Failure {
         Self {
             reason,
             version_too_large: too_large,
-            message: status.message.clone(),
+            message: shortened(status.message.clone()),
             retry_after: (seconds > 0).then_some(retry_after),
             is_away: reason == FailureReason::ServerError && (502..=504).contains(&status.code),
             contact: Contact::Answer,
@@ -218,6 +225,19 @@ fn no_credentials(error: &AuthError) -> String {
         }
         error => chain(error),
     }
+}
+
+/// A message of at most about [`MAX_MESSAGE`] bytes.
+fn shortened(mut message: String) -> String {
+    let all = message.len();
+    if all > MAX_MESSAGE {
+        let end = (0..=MAX_MESSAGE)
+            .rev()
+            .find(|at| message.is_char_boundary(*at));
+        message.truncate(end.unwrap_or_default());
+        message = format!("{message}... ({all} bytes)");
+    }
+    message
 }
 
 /// The messages of an error and its sources, each once.
@@ -333,6 +353,20 @@ mod tests {
         assert_eq!(failure.reason, FailureReason::Expired);
         assert_eq!(failure.retry_after, Some(Duration::from_secs(1)));
         assert!(!response(504, r#"{"reason":"Timeout"}"#).version_too_large);
+    }
+
+    #[test]
+    fn a_long_message_is_cut() {
+        let message = "é".repeat(MAX_MESSAGE);
+        let body = format!(r#"{{"message":"x{message}"}}"#);
+        for failure in [
+            response(500, &body),
+            Failure::unreachable(format!("x{message}")),
+        ] {
+            let length = failure.message.len();
+            assert!(length <= MAX_MESSAGE + 20, "{length}");
+            assert!(failure.message.ends_with("é... (2049 bytes)"), "{failure}");
+        }
     }
 
     #[test]

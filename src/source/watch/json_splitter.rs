@@ -6,21 +6,27 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::buffer_budget::BufferBudget;
 use super::json_nesting::Nesting;
-use super::object_buffer::{append, recycle};
-use super::split_error::SplitError;
+use super::object_buffer::ObjectBuffer;
+use super::oversized::{OversizedObject, Part};
+use super::split_error::{MAX_TOKEN, MAX_VERSION, SplitError};
 
 /// Splits a list into its items and keeps its other fields.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ListSplitter {
     position: Position,
     nesting: Nesting,
     /// The bytes of the incomplete item.
-    item: Vec<u8>,
+    item: ObjectBuffer,
+    /// The incomplete item is larger than the limit, and is not buffered.
+    oversized: Option<OversizedObject>,
     /// All bytes except the items.
     envelope: Vec<u8>,
 }
@@ -50,11 +56,26 @@ const MAX_ENVELOPE: usize = 1 << 20;
 // === impl ListSplitter ===
 
 impl ListSplitter {
+    pub(super) fn new(budget: &Arc<BufferBudget>) -> Self {
+        Self {
+            position: Position::default(),
+            nesting: Nesting::default(),
+            item: ObjectBuffer::new(budget),
+            oversized: None,
+            envelope: Vec::new(),
+        }
+    }
+
+    /// Waits until `more` bytes may be fed. Returns the time that the feed waited for other feeds.
+    pub(super) async fn make_room(&mut self, more: usize) -> Duration {
+        self.item.make_room(more).await
+    }
+
     /// Takes the next bytes and calls `each` with every item that they complete.
     pub(super) fn feed(
         &mut self,
         mut bytes: &[u8],
-        mut each: impl FnMut(&[u8]),
+        mut each: impl FnMut(Part<'_>),
     ) -> Result<(), SplitError> {
         while !bytes.is_empty() {
             match self.position {
@@ -62,25 +83,48 @@ impl ListSplitter {
                 Position::Items => bytes = self.between_items(bytes)?,
                 Position::Item => match self.nesting.end_of_value(bytes) {
                     None => {
-                        append(&mut self.item, bytes)?;
-                        return Ok(());
+                        self.append(bytes);
+                        break;
                     }
                     Some(end) => {
                         let (last, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
-                        if self.item.is_empty() {
-                            each(last);
-                        } else {
-                            append(&mut self.item, last)?;
-                            each(&self.item);
-                            recycle(&mut self.item);
-                        }
+                        self.end_item(last, &mut each);
                         self.position = Position::Items;
                         bytes = rest;
                     }
                 },
             }
         }
+        self.item.settle();
         Ok(())
+    }
+
+    /// Calls `each` with the item that ends with `last`.
+    fn end_item(&mut self, last: &[u8], each: &mut impl FnMut(Part<'_>)) {
+        if self.oversized.is_none() && self.item.is_empty() && self.item.fits(last.len()) {
+            return each(Part::Whole(last));
+        }
+        self.append(last);
+        match self.oversized.take() {
+            Some(oversized) => each(Part::Oversized(oversized)),
+            None => {
+                each(Part::Whole(self.item.bytes()));
+                self.item.clear();
+            }
+        }
+    }
+
+    /// Appends bytes to the item, unless it is or becomes larger than the limit.
+    fn append(&mut self, bytes: &[u8]) {
+        if self.oversized.is_none() && self.item.append(bytes).is_err() {
+            let start = if self.item.is_empty() {
+                bytes
+            } else {
+                self.item.bytes()
+            };
+            self.oversized = Some(OversizedObject::of_item(start));
+            self.item.clear();
+        }
     }
 
     /// Ends the list and returns its metadata.
@@ -108,9 +152,18 @@ impl ListSplitter {
         let metadata: Metadata =
             serde_json::from_str(metadata.get()).map_err(|_| SplitError::NotAList)?;
         let given = |text: &String| !text.is_empty();
+        let version = metadata.resource_version.filter(given);
+        let version = version.ok_or(SplitError::NoVersion)?;
+        let next = metadata.r#continue.filter(given);
+        if version.len() > MAX_VERSION {
+            return Err(SplitError::LongVersion);
+        }
+        if next.as_ref().is_some_and(|token| token.len() > MAX_TOKEN) {
+            return Err(SplitError::LongToken);
+        }
         Ok(ListMeta {
-            version: (metadata.resource_version.filter(given)).ok_or(SplitError::NoVersion)?,
-            next: metadata.r#continue.filter(given),
+            version,
+            next,
             shard: metadata.shard_info.map(|info| info.selector),
         })
     }
@@ -176,14 +229,63 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn splitter(object_limit: Option<usize>) -> ListSplitter {
+        ListSplitter::new(&Arc::new(BufferBudget::new(None, object_limit)))
+    }
+
     fn split(json: &str, size: usize) -> Result<(Vec<String>, ListMeta), SplitError> {
-        let (mut splitter, mut items) = (ListSplitter::default(), Vec::new());
+        split_limited(json, size, None)
+    }
+
+    fn split_limited(
+        json: &str,
+        size: usize,
+        object_limit: Option<usize>,
+    ) -> Result<(Vec<String>, ListMeta), SplitError> {
+        let (mut splitter, mut items) = (splitter(object_limit), Vec::new());
         for chunk in json.as_bytes().chunks(size) {
-            splitter.feed(chunk, |item| {
-                items.push(String::from_utf8_lossy(item).into_owned())
+            splitter.feed(chunk, |part| {
+                items.push(match part {
+                    Part::Whole(item) => String::from_utf8_lossy(item).into_owned(),
+                    Part::Oversized(object) => format!("oversized {object}"),
+                })
             })?;
+            assert!(splitter.item.bytes().len() <= object_limit.unwrap_or(usize::MAX));
         }
         Ok((items, splitter.finish()?))
+    }
+
+    #[test]
+    fn an_item_above_the_limit_is_skipped_however_its_bytes_arrive() {
+        let long = "]}".repeat(100);
+        let list = format!(
+            r#"{{"items":[{{"a":1}},{{"metadata":{{"name":"a","namespace":"b"}},"d":"{long}"}},{{"b":2}},
+                {{"d":"{long}"}}],"metadata":{{"resourceVersion":"7"}}}}"#
+        );
+        for size in 1..=list.len() {
+            let (items, _) = split_limited(&list, size, Some(150)).unwrap();
+            let expected = [
+                r#"{"a":1}"#,
+                "oversized b/a",
+                r#"{"b":2}"#,
+                "oversized <unnamed>",
+            ];
+            assert_eq!(items, expected, "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn a_version_or_token_that_no_request_can_hold_is_an_error() {
+        let list = |version: usize, token: usize| {
+            let (version, token) = ("1".repeat(version), "t".repeat(token));
+            let list = format!(
+                r#"{{"metadata":{{"resourceVersion":"{version}","continue":"{token}"}},"items":[]}}"#
+            );
+            split(&list, 1000).map(|_| ())
+        };
+        assert_eq!(list(MAX_VERSION, MAX_TOKEN), Ok(()));
+        assert_eq!(list(MAX_VERSION + 1, 1), Err(SplitError::LongVersion));
+        assert_eq!(list(1, MAX_TOKEN + 1), Err(SplitError::LongToken));
     }
 
     #[test]
@@ -270,7 +372,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_harmless(bytes: Vec<u8>, size in 1_usize..40) {
-            let mut splitter = ListSplitter::default();
+            let mut splitter = splitter(None);
             for chunk in bytes.chunks(size) {
                 if splitter.feed(chunk, |_| {}).is_err() { break; }
             }

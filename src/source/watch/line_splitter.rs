@@ -1,64 +1,143 @@
 //! [`LineSplitter`]: splits a watch into lines while its bytes arrive.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use memchr::memchr;
 
-use super::object_buffer::{append, recycle};
-use super::split_error::SplitError;
+use super::buffer_budget::BufferBudget;
+use super::object_buffer::ObjectBuffer;
+use super::oversized::{OversizedObject, Part};
 
 /// Splits a watch into lines.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LineSplitter {
     /// The bytes of the incomplete line.
-    line: Vec<u8>,
+    line: ObjectBuffer,
+    /// The incomplete line is larger than the limit, and is not buffered.
+    oversized: Option<OversizedObject>,
 }
 
 // === impl LineSplitter ===
 
 impl LineSplitter {
+    pub(super) fn new(budget: &Arc<BufferBudget>) -> Self {
+        Self {
+            line: ObjectBuffer::new(budget),
+            oversized: None,
+        }
+    }
+
+    /// Whether the last line is incomplete.
+    pub(super) fn is_in_line(&self) -> bool {
+        self.oversized.is_some() || !self.line.is_empty()
+    }
+
+    /// Waits until `more` bytes may be fed. Returns the time that the feed waited for other feeds.
+    pub(super) async fn make_room(&mut self, more: usize) -> Duration {
+        self.line.make_room(more).await
+    }
+
     /// Takes the next bytes and calls `each` with every line that they complete, up to an error.
     ///
     /// Skips empty lines. A last line without a line break is incomplete, since the stream was cut.
-    pub(super) fn feed<E: From<SplitError>>(
+    pub(super) fn feed<E>(
         &mut self,
         mut bytes: &[u8],
-        mut each: impl FnMut(&[u8]) -> Result<(), E>,
+        mut each: impl FnMut(Part<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         while let Some(end) = memchr(b'\n', bytes) {
             let (line, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
             bytes = rest.get(1..).unwrap_or_default();
-            if self.line.is_empty() {
+            if self.oversized.is_none() && self.line.is_empty() && self.line.fits(line.len()) {
                 if !line.trim_ascii().is_empty() {
-                    each(line)?;
+                    each(Part::Whole(line))?;
                 }
                 continue;
             }
-            append(&mut self.line, line)?;
-            let blank = self.line.trim_ascii().is_empty();
-            let result = if blank { Ok(()) } else { each(&self.line) };
-            recycle(&mut self.line);
+            self.append(line);
+            if let Some(oversized) = self.oversized.take() {
+                each(Part::Oversized(oversized))?;
+                continue;
+            }
+            let line = self.line.bytes();
+            let is_blank = line.trim_ascii().is_empty();
+            let result = if is_blank {
+                Ok(())
+            } else {
+                each(Part::Whole(line))
+            };
+            self.line.clear();
             result?;
         }
-        Ok(append(&mut self.line, bytes)?)
+        self.append(bytes);
+        self.line.settle();
+        Ok(())
+    }
+
+    /// Appends bytes to the line, unless it is or becomes larger than the limit.
+    fn append(&mut self, bytes: &[u8]) {
+        if self.oversized.is_none() && self.line.append(bytes).is_err() {
+            let start = if self.line.is_empty() {
+                bytes
+            } else {
+                self.line.bytes()
+            };
+            self.oversized = Some(OversizedObject::of_line(start));
+            self.line.clear();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::convert::Infallible;
+
+    fn lines(text: &str, size: usize, limit: Option<usize>) -> Vec<String> {
+        let budget = Arc::new(BufferBudget::new(None, limit));
+        let (mut splitter, mut lines) = (LineSplitter::new(&budget), Vec::new());
+        for chunk in text.as_bytes().chunks(size) {
+            let fed = splitter.feed(chunk, |part| {
+                lines.push(match part {
+                    Part::Whole(line) => String::from_utf8_lossy(line).trim().to_owned(),
+                    Part::Oversized(object) => format!("oversized {object}"),
+                });
+                Ok::<_, Infallible>(())
+            });
+            fed.unwrap();
+            let limit = limit.unwrap_or(usize::MAX);
+            assert!(splitter.line.bytes().len() <= limit);
+        }
+        assert_eq!(splitter.is_in_line(), !text.ends_with('\n'));
+        drop(splitter);
+        assert_eq!(budget.figures().bytes, 0);
+        lines
+    }
 
     #[test]
     fn lines_are_cut_the_same_however_their_bytes_arrive() {
         let text = "{\"a\":1}\n\n{\"b\":2}\r\n{\"cut";
         for size in 1..=text.len() {
-            let (mut splitter, mut lines) = (LineSplitter::default(), Vec::new());
-            for chunk in text.as_bytes().chunks(size) {
-                let fed = splitter.feed(chunk, |line| {
-                    lines.push(String::from_utf8_lossy(line).trim().to_owned());
-                    Ok::<_, SplitError>(())
-                });
-                fed.unwrap();
-            }
+            let lines = lines(text, size, None);
             assert_eq!(lines, ["{\"a\":1}", "{\"b\":2}"], "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn a_line_above_the_limit_is_skipped_however_its_bytes_arrive() {
+        let long = "x".repeat(200);
+        let named = r#"{"type":"ADDED","object":{"metadata":{"name":"a","namespace":"b"},"#;
+        let text = format!("{{\"a\":1}}\n{named}\"d\":\"{long}\"}}}}\n{{\"b\":2}}\n{long}\n");
+        for size in 1..=text.len() {
+            let lines = lines(&text, size, Some(150));
+            let expected = [
+                "{\"a\":1}",
+                "oversized b/a",
+                "{\"b\":2}",
+                "oversized <unnamed>",
+            ];
+            assert_eq!(lines, expected, "chunks of {size}");
         }
     }
 }

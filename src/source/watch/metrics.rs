@@ -3,6 +3,7 @@
 //! The first block has the names, labels and values of kube-state-metrics, for the alerts that it
 //! ships. The others exist only here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -13,6 +14,7 @@ use prometheus::{
     IntGaugeVec, Registry,
 };
 
+use super::buffer_budget::BufferBudget;
 use super::watch_event::EventKind;
 use crate::resource::ResourceInfo;
 use crate::scope::Shard;
@@ -34,6 +36,7 @@ pub(super) struct WatchMetrics {
     events: IntCounterVec,
     latency: HistogramVec,
     relists: IntCounterVec,
+    oversized: IntCounterVec,
     definitions: DefinitionMetrics,
     gauges: Gauges,
 }
@@ -47,6 +50,9 @@ struct Gauges {
     ready_without: IntGaugeVec,
     removal: GaugeVec,
     age: GaugeVec,
+    buffered: IntGauge,
+    most_buffered: IntGauge,
+    buffer_waits: IntCounter,
 }
 
 /// The metrics of one watch.
@@ -60,12 +66,14 @@ pub(super) struct FeedMetrics {
     events: [IntCounter; EventKind::ALL.len()],
     latency: Histogram,
     relists: IntCounter,
+    oversized: IntCounter,
 }
 
-/// The registered collector: all metrics, and the health that the gauges are computed from.
+/// The registered collector: all metrics, and what the gauges are computed from.
 struct Registered {
     metrics: WatchMetrics,
     health: Health,
+    budget: Arc<BufferBudget>,
     /// Concurrent scrapes must not reset each other's gauges.
     one_at_a_time: Mutex<()>,
 }
@@ -125,6 +133,11 @@ impl WatchMetrics {
                 "Complete lists after the first list.",
                 &["resource"],
             )?,
+            oversized: counters(
+                "oversized_objects_total",
+                "Objects from the API server that were skipped because they are larger than the limit.",
+                &["resource"],
+            )?,
             definitions: DefinitionMetrics::new()?,
             gauges: Gauges {
                 figures: Figures::new()?,
@@ -159,6 +172,18 @@ impl WatchMetrics {
                     ),
                     &["resource"],
                 )?,
+                buffered: IntGauge::with_opts(options(
+                    "feed_buffer_bytes",
+                    "Memory for incomplete objects from the API server, of all feeds, in bytes.",
+                ))?,
+                most_buffered: IntGauge::with_opts(options(
+                    "feed_buffer_peak_bytes",
+                    "Maximum of kube_state_metrics_feed_buffer_bytes since the watch began.",
+                ))?,
+                buffer_waits: IntCounter::with_opts(options(
+                    "feed_buffer_waits_total",
+                    "How often a feed waited for memory because of the limit on all feeds.",
+                ))?,
             },
         })
     }
@@ -168,10 +193,12 @@ impl WatchMetrics {
         &self,
         registry: &Registry,
         health: &Health,
+        budget: &Arc<BufferBudget>,
     ) -> Result<(), prometheus::Error> {
         registry.register(Box::new(Registered {
             metrics: self.clone(),
             health: health.clone(),
+            budget: Arc::clone(budget),
             one_at_a_time: Mutex::new(()),
         }))
     }
@@ -193,6 +220,7 @@ impl WatchMetrics {
                 .map(|kind| self.events.with_label_values(&[&*own, kind.as_str()])),
             latency: self.latency.with_label_values(&[&*own]),
             relists: self.relists.with_label_values(&[&*own]),
+            oversized: self.oversized.with_label_values(&[&*own]),
             resource: go_type,
         }
     }
@@ -220,9 +248,10 @@ impl WatchMetrics {
         }
         let _ = self.latency.remove_label_values(&[&*own]);
         let _ = self.relists.remove_label_values(&[&*own]);
+        let _ = self.oversized.remove_label_values(&[&*own]);
     }
 
-    fn parts(&self) -> [&dyn Collector; 16] {
+    fn parts(&self) -> [&dyn Collector; 20] {
         let Gauges {
             figures,
             synced,
@@ -230,6 +259,9 @@ impl WatchMetrics {
             ready_without,
             removal,
             age,
+            buffered,
+            most_buffered,
+            buffer_waits,
         } = &self.gauges;
         [
             &self.lists,
@@ -241,6 +273,7 @@ impl WatchMetrics {
             &self.events,
             &self.latency,
             &self.relists,
+            &self.oversized,
             &self.definitions,
             figures,
             synced,
@@ -248,12 +281,20 @@ impl WatchMetrics {
             ready_without,
             removal,
             age,
+            buffered,
+            most_buffered,
+            buffer_waits,
         ]
     }
 }
 
 impl Gauges {
-    fn refresh(&self, health: &Health) {
+    fn refresh(&self, health: &Health, budget: &BufferBudget) {
+        let figures = budget.figures();
+        self.buffered.set(bytes(figures.bytes));
+        self.most_buffered.set(bytes(figures.peak));
+        self.buffer_waits.reset();
+        self.buffer_waits.inc_by(figures.waits);
         // Resources that are no longer registered must not keep their series.
         self.figures.reset(health.metrics());
         self.synced.reset();
@@ -292,6 +333,10 @@ impl Gauges {
     }
 }
 
+fn bytes(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 impl Collector for Registered {
     fn desc(&self) -> Vec<&Desc> {
         self.metrics
@@ -303,7 +348,7 @@ impl Collector for Registered {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let _one = self.one_at_a_time.lock();
-        self.metrics.gauges.refresh(&self.health);
+        self.metrics.gauges.refresh(&self.health, &self.budget);
         self.metrics
             .parts()
             .into_iter()
@@ -347,6 +392,10 @@ impl FeedMetrics {
 
     pub(super) fn applied(&self, latency: Duration) {
         self.latency.observe(latency.as_secs_f64());
+    }
+
+    pub(super) fn oversized(&self) {
+        self.oversized.inc();
     }
 
     pub(super) fn relisted(&self) {

@@ -87,15 +87,8 @@ impl OwnPod {
 
     async fn find(&self, client: &Client, timeout: Duration) -> Result<Replicas, Failure> {
         let request = self.request()?;
-        let mut response = send(client, request, timeout).await?;
-        let mut json = Vec::new();
-        while let Some(bytes) = response.next(timeout).await? {
-            json.extend_from_slice(&bytes);
-            if json.len() > MAX_POD_BYTES {
-                break;
-            }
-        }
-        self.replicas_of(&json)
+        let response = send(client, request, timeout).await?;
+        self.replicas_of(&response.collect(MAX_POD_BYTES, timeout).await?)
     }
 
     fn request(&self) -> Result<Request<Body>, Failure> {

@@ -1,20 +1,31 @@
 //! Lists in pages.
+//!
+//! A list waits for objects, not for bytes: a server that sends a byte now and then makes no progress. Each
+//! object must be complete within [`WatchTimeouts::response`] after the one
+//! before, and the whole list within [`WatchTimeouts::list`].
 
-use tokio::time::Instant;
+use std::time::Duration;
 
-use super::connection::send;
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+
+use super::connection::{ResponseBody, send};
 use super::failure::Failure;
 use super::json_splitter::{ListMeta, ListSplitter};
+use super::list_bounds::{ListProgress, took_too_long};
+use super::oversized::Part;
 use super::reflector::{Action, CHUNKS_PER_TURN, NextStep, Reflector};
 use super::request::ListWatchRequest;
 use super::sink::ListWatchSink;
+use super::timeouts::WatchTimeouts;
 use crate::source::health::FailureReason;
 
 /// The progress of a list in pages.
-#[derive(Default)]
 struct Pages {
     next: Option<String>,
-    objects: u64,
+    /// Number of objects that were stored, if an object limit is set.
+    stored: u64,
+    progress: ListProgress,
 }
 
 /// What the requests of one list ask for.
@@ -57,15 +68,18 @@ impl<S: ListWatchSink> Reflector<S> {
             limit,
             selector: None,
         };
-        let (version, objects, began) = loop {
-            let began = Instant::now();
+        let (version, pages) = loop {
             parameters.selector = self.enter_scope();
             self.sink.begin_list();
-            let mut pages = Pages::default();
+            let mut pages = Pages {
+                next: None,
+                stored: 0,
+                progress: ListProgress::new(),
+            };
             match self.pages(&mut pages, &parameters).await {
                 // The shard changed meanwhile: its new objects in the pages before were not stored.
                 Ok(_) if self.needs_list() => {}
-                Ok(version) => break (version, pages.objects, began),
+                Ok(version) => break (version, pages),
                 Err(failure) => {
                     self.sink.abandon_list();
                     self.retry_expired(failure, &pages, &mut parameters)?;
@@ -73,9 +87,9 @@ impl<S: ListWatchSink> Reflector<S> {
             }
         };
         if self.options.object_limit.is_some() {
-            self.metrics.limited_list(objects);
+            self.metrics.limited_list(pages.stored);
         }
-        self.end_list(version, began);
+        self.end_list(version, pages.progress.began());
         Ok(())
     }
 
@@ -112,14 +126,12 @@ impl<S: ListWatchSink> Reflector<S> {
             self.metrics.list_request(page.is_ok());
             let page = page?;
             let version = first.get_or_insert(page.version).clone();
-            if self.options.object_limit.is_some() || page.next.is_none() {
+            let Some(next) = page.next.filter(|_| self.options.object_limit.is_none()) else {
                 return Ok(version);
-            }
-            if page.next == pages.next {
-                let message = "the server repeats a page of the list";
-                return Err(Failure::new(FailureReason::DecodeError, message));
-            }
-            pages.next = page.next;
+            };
+            let counted = pages.progress.page(&next);
+            counted.inspect_err(|_| self.metrics.list_request(false))?;
+            pages.next = Some(next);
         }
     }
 
@@ -139,13 +151,27 @@ impl<S: ListWatchSink> Reflector<S> {
         let timeout = self.options.timeouts.response;
         let mut response = send(&self.client, request, timeout).await?;
         self.feed.list_opened();
-        let mut splitter = ListSplitter::default();
+        let mut splitter = ListSplitter::new(&self.options.budget);
         let mut chunks = 0_u32;
-        while let Some(bytes) = response.next(timeout).await? {
+        let mut last_object = Instant::now();
+        loop {
+            self.report_long_list(&mut pages.progress);
+            let timeouts = &self.options.timeouts;
+            let began = pages.progress.began();
+            let read = next_bytes(&mut response, timeouts, began, last_object);
+            let Some(bytes) = read.await? else { break };
             self.feed.reporter().data_received();
-            let before = pages.objects;
-            splitter.feed(&bytes, |item| self.apply_listed(item, &mut pages.objects))?;
-            if pages.objects > before {
+            last_object += splitter.make_room(bytes.len()).await;
+            let before = pages.progress.objects();
+            let mut bounded = Ok(());
+            splitter.feed(&bytes, |part| {
+                if bounded.is_ok() {
+                    bounded = self.listed(part, pages);
+                }
+            })?;
+            bounded?;
+            if pages.progress.objects() > before {
+                last_object = Instant::now();
                 self.feed.reporter().object_received();
             }
             chunks += 1;
@@ -156,13 +182,66 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(splitter.finish()?)
     }
 
-    fn apply_listed(&mut self, item: &[u8], objects: &mut u64) {
+    /// Applies an object of a list.
+    fn listed(&mut self, part: Part<'_>, pages: &mut Pages) -> Result<(), Failure> {
+        let most = self.options.max_list_objects;
+        let item = match part {
+            Part::Whole(item) => item,
+            Part::Oversized(object) => {
+                pages.progress.object(most, &[])?;
+                self.skip_oversized(&object);
+                return Ok(());
+            }
+        };
+        pages.progress.object(most, item)?;
         let limit = self.options.object_limit;
-        if limit.is_none_or(|limit| *objects < limit) {
-            *objects += 1;
+        if limit.is_none_or(|limit| pages.stored < limit) {
+            pages.stored += 1;
             if let Err(error) = self.sink.apply(item) {
                 self.log_undecodable(&error);
             }
         }
+        Ok(())
     }
+
+    /// Logs a list that is unusually long, once.
+    fn report_long_list(&self, progress: &mut ListProgress) {
+        if progress.becomes_long() {
+            let resource = &self.target.resource.label();
+            let (pages, objects) = (progress.pages(), progress.objects());
+            let seconds = progress.began().elapsed().as_secs();
+            tracing::warn!(
+                resource,
+                pages,
+                objects,
+                seconds,
+                "a list in pages takes long; check the API server, unless the cluster is this large"
+            );
+        }
+    }
+}
+
+/// The next bytes of a page. The list began at `began`, and its last object was complete at `last_object`.
+async fn next_bytes(
+    response: &mut ResponseBody,
+    timeouts: &WatchTimeouts,
+    began: Instant,
+    last_object: Instant,
+) -> Result<Option<Bytes>, Failure> {
+    let object_end = later(last_object, timeouts.response);
+    let list_end = later(began, timeouts.list);
+    let read = timeout_at(object_end.min(list_end), response.read()).await;
+    let now = Instant::now();
+    // A server that has bytes at all times does not let the time of the read run out.
+    match read {
+        _ if now >= list_end => Err(took_too_long(timeouts.list)),
+        Ok(read) if now < object_end => read,
+        _ => Err(Failure::no_object(timeouts.response)),
+    }
+}
+
+/// The time `after` an instant; in the far future if it cannot be expressed.
+fn later(at: Instant, after: Duration) -> Instant {
+    let far = || at + Duration::from_secs(86_400 * 365);
+    at.checked_add(after).unwrap_or_else(far)
 }

@@ -7,15 +7,18 @@
 //! complete.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use super::buffer_budget::BufferBudget;
 use super::failure::Failure;
 use super::logged_feed::LoggedFeed;
 use super::metrics::FeedMetrics;
+use super::oversized::OversizedObject;
 use super::request::Target;
 use super::sink::ListWatchSink;
 use super::timeouts::{Backoff, WatchTimeouts};
@@ -32,6 +35,10 @@ pub(super) struct Options {
     /// Maximum number of objects of a list.
     pub(super) object_limit: Option<u64>,
     pub(super) page_size: u64,
+    /// Maximum number of objects of a list, beyond which the list is endless.
+    pub(super) max_list_objects: Option<u64>,
+    /// What all reflectors may buffer.
+    pub(super) budget: Arc<BufferBudget>,
     /// The minimum time after which a streaming list is given up.
     pub(super) list_deadline: Option<Duration>,
     /// How long objects of a forbidden resource stay.
@@ -85,8 +92,8 @@ pub(super) struct Reflector<S> {
     not_found_since: Option<Instant>,
     /// The objects were removed because the server forbids the resource.
     is_forgotten: bool,
-    /// Objects that did not decode and have been logged.
-    undecodable: HashSet<String>,
+    /// Objects that were skipped and have been logged.
+    skipped: HashSet<String>,
 }
 
 /// The next request, after a backoff if there was a failure, or after a pause.
@@ -106,7 +113,7 @@ pub(super) enum Action {
 
 /// How long lists are requested by pages after the server did not complete a streaming list.
 const PAGED_FOR: Duration = Duration::from_secs(3600);
-/// Maximum number of undecodable objects in the log, in case no object of a resource decodes.
+/// Maximum number of skipped objects in the log, in case no object of a resource decodes.
 const MAX_LOGGED: usize = 20;
 /// Number of chunks after which the task yields to others.
 pub(super) const CHUNKS_PER_TURN: u32 = 16;
@@ -154,7 +161,7 @@ impl<S: ListWatchSink> Reflector<S> {
             broken_at: None,
             not_found_since: None,
             is_forgotten: false,
-            undecodable: HashSet::new(),
+            skipped: HashSet::new(),
             options,
         }
     }
@@ -290,14 +297,32 @@ impl<S: ListWatchSink> Reflector<S> {
         self.not_found_since = None;
     }
 
+    /// Skips an object that is larger than the limit, and logs it the first time. Samples of an earlier
+    /// version are removed, as for an object that does not decode.
+    pub(super) fn skip_oversized(&mut self, object: &OversizedObject) {
+        self.metrics.oversized();
+        self.feed.reporter().object_skipped();
+        let resource = self.target.resource.label();
+        if self.is_first_log(object.to_string()) {
+            tracing::warn!(resource, %object, "an object is larger than the limit and is skipped");
+        } else {
+            tracing::debug!(resource, %object, "an object is larger than the limit and is skipped");
+        }
+        self.sink.skip_oversized(object.key());
+    }
+
     /// Logs an object that does not decode, the first time.
     pub(super) fn log_undecodable(&mut self, error: &DecodeError) {
-        let logged = &mut self.undecodable;
-        if logged.len() < MAX_LOGGED && logged.insert(error.object().to_owned()) {
+        if self.is_first_log(error.object().to_owned()) {
             tracing::warn!(%error, "an object is skipped");
         } else {
             tracing::debug!(%error, "an object is skipped");
         }
+    }
+
+    /// Whether a skipped object is logged as a warning: the first time, for some objects.
+    fn is_first_log(&mut self, object: String) -> bool {
+        self.skipped.len() < MAX_LOGGED && self.skipped.insert(object)
     }
 }
 

@@ -12,6 +12,10 @@ pub(super) trait ListWatchSink: Send + 'static {
     /// Decodes an object and removes it.
     fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError>;
 
+    /// Skips an object that is larger than the limit; namespace and name, if they are known. An earlier
+    /// version of the object is removed.
+    fn skip_oversized(&mut self, _key: Option<(&str, &str)>) {}
+
     /// `metadata.resourceVersion` of the last object, empty if it had none.
     fn last_version(&self) -> &str;
 
@@ -39,6 +43,10 @@ impl ListWatchSink for Box<dyn ObjectWriter> {
 
     fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         ObjectWriter::delete_json(&mut **self, json)
+    }
+
+    fn skip_oversized(&mut self, key: Option<(&str, &str)>) {
+        ObjectWriter::skip_oversized(&mut **self, key);
     }
 
     fn last_version(&self) -> &str {

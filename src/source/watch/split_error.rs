@@ -1,7 +1,9 @@
 //! [`SplitError`]: why a response cannot be split into objects.
 
-/// The maximum size of an object. etcd limits requests to about 1.5 MiB by default.
-pub(super) const MAX_OBJECT: usize = 64 << 20;
+/// The maximum size of a resource version. Those of API servers are numbers.
+pub(super) const MAX_VERSION: usize = 1 << 10;
+/// The maximum size of the token of a next page. API servers put a key of etcd into it.
+pub(super) const MAX_TOKEN: usize = 16 << 10;
 
 /// Why a response cannot be split into objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,6 +14,8 @@ pub(super) enum SplitError {
     NotAList,
     #[error("the list has no resourceVersion")]
     NoVersion,
-    #[error("an object of the response is larger than {} MiB", MAX_OBJECT >> 20)]
-    TooLarge,
+    #[error("the resourceVersion of the list is longer than {} KiB", MAX_VERSION >> 10)]
+    LongVersion,
+    #[error("the token of the next page is longer than {} KiB", MAX_TOKEN >> 10)]
+    LongToken,
 }

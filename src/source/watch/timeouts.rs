@@ -40,10 +40,15 @@ pub struct WatchTimeouts {
     pub backoff_reset: Duration,
     /// Range of the random duration of a watch, which the server then ends; 300 s to 600 s by default.
     pub watch: Range<Duration>,
-    /// Time without an event or a bookmark after which a watch is closed and resumed, 90 s by default.
+    /// Time without a complete event or bookmark after which a watch is closed and resumed, 90 s by
+    /// default. It is a failure if an event is incomplete then.
     pub silence: Duration,
-    /// Time without a byte after which a list fails, 60 s by default.
+    /// Time without a complete object after which a list fails, 60 s by default. Other responses must
+    /// begin and end in that time.
     pub response: Duration,
+    /// Maximum time of a list in pages, 1 h by default. API servers limit each response to a minute and
+    /// keep the version of a list for some minutes, so the time suits slow connections and large clusters.
+    pub list: Duration,
     /// How long events gather before they are read, 15 ms by default. Reading them one by one costs much
     /// more CPU time.
     pub gather: Duration,
@@ -84,6 +89,7 @@ impl Default for WatchTimeouts {
             watch: Duration::from_secs(300)..Duration::from_secs(600),
             silence: Duration::from_secs(90),
             response: Duration::from_secs(60),
+            list: Duration::from_secs(3600),
             gather: Duration::from_millis(15),
             gone_after: Duration::from_secs(60),
         }

@@ -9,10 +9,12 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::connection::{ResponseBody, send};
 use super::failure::{Failure, Status};
 use super::line_splitter::LineSplitter;
+use super::list_bounds::too_many_objects;
+use super::oversized::{OversizedObject, Part};
 use super::reflector::{CHUNKS_PER_TURN, Reflector};
 use super::request::ListWatchRequest;
 use super::sink::ListWatchSink;
-use super::split_error::SplitError;
+use super::split_error::MAX_VERSION;
 use super::watch_event::{EventKind, InvalidEvent, WatchEvent, version_of};
 use crate::decode::DecodeReason;
 use crate::k8s::resource_version;
@@ -55,6 +57,8 @@ pub(super) struct Stream {
     /// When it was requested.
     pub(super) opened: Instant,
     last_event: Instant,
+    /// Number of objects of the list.
+    objects: u64,
     chunks: u32,
 }
 
@@ -84,9 +88,10 @@ impl<S: ListWatchSink> Reflector<S> {
     ) -> (Phase, StreamEnd) {
         let mut stream = Stream {
             phase,
-            lines: LineSplitter::default(),
+            lines: LineSplitter::new(&self.options.budget),
             opened,
             last_event: Instant::now(),
+            objects: 0,
             chunks: 0,
         };
         loop {
@@ -116,7 +121,7 @@ impl<S: ListWatchSink> Reflector<S> {
             };
             let Ok(read) = read else {
                 if Instant::now() >= silent {
-                    return (stream.phase, StreamEnd::Idle);
+                    return (stream.phase, self.silence(&stream));
                 }
                 continue;
             };
@@ -135,6 +140,16 @@ impl<S: ListWatchSink> Reflector<S> {
             Phase::Watching => timeouts.silence,
         };
         stream.last_event + timeout
+    }
+
+    /// Why a stream ends on which no event was complete for too long. A watch may be quiet, but an event
+    /// must not stay incomplete. A list falls back to pages, whatever the reason.
+    fn silence(&self, stream: &Stream) -> StreamEnd {
+        if stream.phase == Phase::Watching && stream.lines.is_in_line() {
+            StreamEnd::Broken(Failure::no_object(self.options.timeouts.silence))
+        } else {
+            StreamEnd::Idle
+        }
     }
 
     /// When a streaming list is given up, even if it sends objects.
@@ -157,6 +172,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 Ok(None) => return ControlFlow::Break(StreamEnd::Closed),
                 Err(failure) => return ControlFlow::Break(StreamEnd::Cut(failure)),
                 Ok(Some(bytes)) => {
+                    stream.last_event += stream.lines.make_room(bytes.len()).await;
                     if let Err(end) = self.handle_chunk(&bytes, stream) {
                         return ControlFlow::Break(end);
                     }
@@ -185,13 +201,22 @@ impl<S: ListWatchSink> Reflector<S> {
             lines,
             opened,
             last_event,
+            objects,
             ..
         } = stream;
         lines.feed(bytes, |line| {
             *last_event = Instant::now();
             self.feed.reporter().data_received();
-            match WatchEvent::parse(line)? {
+            let event = match line {
+                Part::Whole(line) => WatchEvent::parse(line)?,
+                Part::Oversized(object) => {
+                    self.count_listed(objects, *phase)?;
+                    return self.handle_oversized(&object, *phase);
+                }
+            };
+            match event {
                 WatchEvent::Object(kind, object) => {
+                    self.count_listed(objects, *phase)?;
                     self.handle_object(kind, object, *phase, arrived)
                 }
                 WatchEvent::Bookmark { version, ends_list } => {
@@ -200,6 +225,38 @@ impl<S: ListWatchSink> Reflector<S> {
                 WatchEvent::Error(status) => Err(self.handle_error(&status)),
             }
         })
+    }
+
+    /// Counts an object of a streaming list, which must not be endless.
+    fn count_listed(&self, objects: &mut u64, phase: Phase) -> Result<(), StreamEnd> {
+        if phase == Phase::Listing {
+            *objects += 1;
+            let most = self.options.max_list_objects;
+            if let Some(most) = most.filter(|most| *objects > *most) {
+                return Err(StreamEnd::Broken(too_many_objects(most)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Skips the event of an object that is larger than the limit.
+    fn handle_oversized(
+        &mut self,
+        object: &OversizedObject,
+        phase: Phase,
+    ) -> Result<(), StreamEnd> {
+        let Some(event @ (EventKind::Added | EventKind::Modified | EventKind::Deleted)) =
+            object.event
+        else {
+            return Err(InvalidEvent.into());
+        };
+        self.metrics.event(event);
+        self.skip_oversized(object);
+        if phase == Phase::Listing {
+            self.feed.reporter().object_received();
+            return Ok(());
+        }
+        advance(&mut self.version, &object.version)
     }
 
     fn handle_object(
@@ -242,6 +299,7 @@ impl<S: ListWatchSink> Reflector<S> {
         opened: Instant,
     ) -> Result<(), StreamEnd> {
         self.metrics.event(EventKind::Bookmark);
+        check_version(&version)?;
         if *phase == Phase::Watching {
             let advanced = advance(&mut self.version, &version);
             // The server itself is at a lower version: it was restored from a backup.
@@ -274,6 +332,7 @@ fn advance(stored: &mut Option<String>, version: &str) -> Result<(), StreamEnd> 
     if version.is_empty() {
         return Ok(());
     }
+    check_version(version)?;
     let before = stored.as_deref().and_then(resource_version::as_u64);
     let decreases = match (before, resource_version::as_u64(version)) {
         (Some(before), Some(version)) => version < before,
@@ -290,13 +349,22 @@ fn advance(stored: &mut Option<String>, version: &str) -> Result<(), StreamEnd> 
     Ok(())
 }
 
-// === impl StreamEnd ===
-
-impl From<SplitError> for StreamEnd {
-    fn from(error: SplitError) -> Self {
-        Self::Broken(error.into())
+/// Refuses a version that is too long for a request, so that it is not stored.
+fn check_version(version: &str) -> Result<(), StreamEnd> {
+    if version.len() <= MAX_VERSION {
+        return Ok(());
     }
+    let message = format!(
+        "the watch sent a resourceVersion longer than {} KiB",
+        MAX_VERSION >> 10
+    );
+    Err(StreamEnd::Broken(Failure::new(
+        FailureReason::DecodeError,
+        message,
+    )))
 }
+
+// === impl StreamEnd ===
 
 impl From<InvalidEvent> for StreamEnd {
     fn from(error: InvalidEvent) -> Self {

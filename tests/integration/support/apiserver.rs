@@ -19,8 +19,8 @@ use kube::client::Body;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-pub(crate) use fault::{Fault, On};
-use requests::ApiRequest;
+pub(crate) use fault::{ByteStream, Fault, On};
+pub(crate) use requests::ApiRequest;
 use responses::line;
 use state::{Collection, OpenWatch, State};
 

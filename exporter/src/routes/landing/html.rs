@@ -268,6 +268,7 @@ mod tests {
             memory_bytes: 1,
             last_event_seconds: None,
             errors: 1,
+            oversized: 1,
             last_error: Some(text()),
         };
         let family = FamilyReport {

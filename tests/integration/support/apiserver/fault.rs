@@ -1,5 +1,15 @@
 //! Faults, and the requests to which they apply.
 
+use std::io;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
+use super::requests::ApiRequest;
+
+/// A body as it arrives.
+pub(crate) type ByteStream = BoxStream<'static, io::Result<Bytes>>;
+
 /// The requests to which a fault applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum On {
@@ -36,4 +46,6 @@ pub(crate) enum Fault {
     Body(&'static str),
     /// A watch that consists of an `ERROR` event with this code and reason.
     ErrorEvent(u16, &'static str),
+    /// A response of this code, whose body the function makes.
+    Script(u16, fn(&ApiRequest) -> ByteStream),
 }

@@ -12,7 +12,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, StreamBody};
 use serde_json::{Value, json};
 
-use super::fault::Fault;
+use super::fault::{ByteStream, Fault};
 
 pub(super) type Sender = UnboundedSender<io::Result<Bytes>>;
 pub(super) type Receiver = UnboundedReceiver<io::Result<Bytes>>;
@@ -68,6 +68,13 @@ pub(super) fn whole(body: String) -> ApiResponse {
 /// A body that is sent piece by piece.
 pub(super) fn streamed(code: u16, receiver: Receiver) -> ApiResponse {
     let frames = receiver.map(|bytes| bytes.map(http_body::Frame::data));
+    let body = StreamBody::new(frames).boxed_unsync();
+    Response::builder().status(code).body(body).unwrap()
+}
+
+/// A body that a test makes.
+pub(super) fn scripted(code: u16, body: ByteStream) -> ApiResponse {
+    let frames = body.map(|bytes| bytes.map(http_body::Frame::data));
     let body = StreamBody::new(frames).boxed_unsync();
     Response::builder().status(code).body(body).unwrap()
 }

@@ -1,0 +1,93 @@
+//! An API server as an enemy, on a real connection. `tests/integration/watch/hostile.rs` of the library has
+//! what does not need one.
+
+use serde_json::{Value, json};
+
+use super::api::Api;
+use super::support::{Exporter, eventually};
+
+fn object(name: &str, size: usize) -> Value {
+    let metadata = json!({ "name": name, "namespace": "a", "resourceVersion": "5" });
+    // A field after the metadata, as API servers send it.
+    json!({ "metadata": metadata, "z": "x".repeat(size) })
+}
+
+#[test]
+fn objects_and_buffers_have_the_sizes_of_the_flags() {
+    let api = Api::start(&[]);
+    let resources = ["configmaps", "secrets", "services", "endpoints"];
+    for resource in resources {
+        for at in 0..4 {
+            api.put(resource, object(&format!("usual{at}"), 200 << 10));
+        }
+        api.put(resource, object("large", 600 << 10));
+    }
+    let url = format!("--apiserver={}", api.url);
+    let resources = format!("--resources={}", resources.join(","));
+    let sizes = ["--object-size-limit=512KiB", "--feed-buffer-limit=2MiB"];
+    for paged in [&[][..], &["--no-watchlist"]] {
+        let args = [&[&*url, &*resources][..], &sizes, paged].concat();
+        let exporter = Exporter::serving(&args);
+        eventually("it is ready", || {
+            (exporter.get("/readyz").status == 200).then_some(())
+        });
+        let metrics = exporter.metrics("");
+        for family in [
+            "kube_configmap_info",
+            "kube_secret_info",
+            "kube_service_info",
+        ] {
+            let lines = metrics
+                .lines()
+                .filter(|line| line.starts_with(&format!("{family}{{")));
+            assert_eq!(lines.count(), 4, "{family}");
+        }
+        let skipped = "kube_state_metrics_oversized_objects_total{resource=\"*v1.Secret\"}";
+        assert_eq!(exporter.own(skipped), Some(1.0));
+        let ready = exporter.get("/readyz?verbose").text();
+        let named = "secrets: synced, 4 objects, objects above --object-size-limit skipped 1 time";
+        assert!(ready.contains(named), "{ready}");
+        exporter.tells("object=a/large");
+        let peak = exporter
+            .own("kube_state_metrics_feed_buffer_peak_bytes")
+            .unwrap();
+        assert!(peak > 0.0 && peak <= f64::from(2 << 20), "{peak}");
+        assert_eq!(
+            exporter.own("kube_state_metrics_feed_buffer_bytes"),
+            Some(0.0)
+        );
+    }
+    // Without limits, everything is read.
+    let none = ["--object-size-limit=0", "--feed-buffer-limit=0"];
+    let exporter = Exporter::serving(&[&[&*url, "--resources=secrets"][..], &none].concat());
+    eventually("the large one shows", || {
+        let metrics = exporter.metrics("");
+        metrics
+            .contains("kube_secret_info{namespace=\"a\",secret=\"large\"")
+            .then_some(())
+    });
+}
+
+#[test]
+fn headers_without_an_end_are_a_failure_of_their_resource_alone() {
+    let api = Api::start(&[]);
+    api.put("secrets", object("a", 1));
+    api.flood_headers("configmaps");
+    let url = format!("--apiserver={}", api.url);
+    let exporter = Exporter::serving(&[&*url, "--resources=configmaps,secrets"]);
+    let ready = eventually("the failure shows", || {
+        let ready = exporter.get("/readyz?verbose").text();
+        ready
+            .contains("[-] configmaps: unreachable")
+            .then_some(ready)
+    });
+    assert!(ready.contains("message head is too large"), "{ready}");
+    eventually("the other one shows", || {
+        exporter
+            .metrics("")
+            .contains("kube_secret_info{")
+            .then_some(())
+    });
+    let memory = exporter.memory();
+    assert!(memory < 100 << 20, "{memory}");
+}

@@ -1,0 +1,306 @@
+//! [`BufferBudget`]: limits the bytes that all feeds of a watch buffer together.
+//!
+//! A feed reserves memory before it buffers bytes of an incomplete object. If none is left, the feed stops
+//! to read, so the server waits: nothing is lost.
+//!
+//! One reserve is kept aside for the largest object. A feed that cannot have a share of the common memory
+//! takes the reserve, which is large enough for its object. So one feed can always proceed, and feeds that
+//! wait for each other cannot block all of them.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// The bytes that the feeds of a watch may buffer.
+#[derive(Debug)]
+pub(super) struct BufferBudget {
+    /// Maximum size of an object, `None` without a limit.
+    object_limit: Option<usize>,
+    /// Maximum of the common memory.
+    common: usize,
+    usage: Mutex<Usage>,
+    /// Memory was given back.
+    released: Notify,
+}
+
+/// The memory in use.
+#[derive(Debug, Default)]
+struct Usage {
+    common: usize,
+    /// Memory of the feed that has the reserve.
+    reserve: Option<usize>,
+    peak: usize,
+    waits: u64,
+}
+
+/// Figures of a budget, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct BudgetFigures {
+    pub(super) bytes: usize,
+    /// The maximum of `bytes` so far.
+    pub(super) peak: usize,
+    /// How often a feed had to wait.
+    pub(super) waits: u64,
+}
+
+/// What one feed has of the budget. It is given back when dropped.
+#[derive(Debug)]
+pub(super) struct BufferShare {
+    budget: Arc<BufferBudget>,
+    common: usize,
+    reserve: Option<usize>,
+}
+
+/// Requests above this size may use only half of the common memory, so that feeds with large objects leave
+/// room for the usual ones.
+const LARGE: usize = 256 << 10;
+
+// === impl BufferBudget ===
+
+impl BufferBudget {
+    /// A budget of `total` bytes for objects of up to `object_limit` bytes; `None` is no limit.
+    pub(super) fn new(total: Option<usize>, object_limit: Option<usize>) -> Self {
+        let common = total.map_or(usize::MAX, |total| {
+            let reserve = object_limit.unwrap_or(total / 4).min(total / 2);
+            total - reserve
+        });
+        Self {
+            object_limit,
+            common,
+            usage: Mutex::default(),
+            released: Notify::new(),
+        }
+    }
+
+    pub(super) fn object_limit(&self) -> Option<usize> {
+        self.object_limit
+    }
+
+    pub(super) fn figures(&self) -> BudgetFigures {
+        let usage = self.usage.lock();
+        BudgetFigures {
+            bytes: usage.bytes(),
+            peak: usage.peak,
+            waits: usage.waits,
+        }
+    }
+}
+
+// === impl Usage ===
+
+impl Usage {
+    fn bytes(&self) -> usize {
+        self.common + self.reserve.unwrap_or_default()
+    }
+
+    fn note_peak(&mut self) {
+        self.peak = self.peak.max(self.bytes());
+    }
+}
+
+// === impl BufferShare ===
+
+impl BufferShare {
+    /// A share without memory.
+    pub(super) fn new(budget: &Arc<BufferBudget>) -> Self {
+        Self {
+            budget: Arc::clone(budget),
+            common: 0,
+            reserve: None,
+        }
+    }
+
+    pub(super) fn budget(&self) -> &BufferBudget {
+        &self.budget
+    }
+
+    /// Whether memory that is allocated now belongs to the reserve.
+    pub(super) fn has_reserve(&self) -> bool {
+        self.reserve.is_some()
+    }
+
+    /// Waits until the feed may allocate `bytes` in addition to the `kept` bytes that it has. Call
+    /// [`try_common`](Self::try_common) before.
+    pub(super) async fn wait_for(&mut self, kept: usize, bytes: usize) {
+        let budget = Arc::clone(&self.budget);
+        let mut has_waited = false;
+        loop {
+            let mut released = pin!(budget.released.notified());
+            // Before the attempt, so that no release is missed in between.
+            released.as_mut().enable();
+            if self.try_common(kept, bytes) || self.try_reserve(bytes) {
+                return;
+            }
+            if !std::mem::replace(&mut has_waited, true) {
+                budget.usage.lock().waits += 1;
+            }
+            released.await;
+        }
+    }
+
+    /// Takes `kept + bytes` of the common memory, unless there is too little.
+    pub(super) fn try_common(&mut self, kept: usize, bytes: usize) -> bool {
+        if self.has_reserve() {
+            return false;
+        }
+        let wanted = kept.saturating_add(bytes);
+        let limit = if bytes > LARGE {
+            self.budget.common / 2
+        } else {
+            self.budget.common
+        };
+        let mut usage = self.budget.usage.lock();
+        let others = usage.common - self.common;
+        if others.saturating_add(wanted) > limit {
+            return false;
+        }
+        usage.common = others + wanted;
+        usage.note_peak();
+        self.common = wanted;
+        true
+    }
+
+    /// Takes the reserve, unless another feed has it. Without a limit on objects it grows.
+    fn try_reserve(&mut self, bytes: usize) -> bool {
+        let mut usage = self.budget.usage.lock();
+        if usage.reserve.is_some() && self.reserve.is_none() {
+            return false;
+        }
+        let bytes = self.budget.object_limit.unwrap_or(bytes);
+        let bytes = bytes.saturating_add(match self.budget.object_limit {
+            // A buffer in the reserve is copied when it grows.
+            None => self.reserve.unwrap_or_default(),
+            Some(_) => 0,
+        });
+        usage.reserve = Some(bytes);
+        usage.note_peak();
+        self.reserve = Some(bytes);
+        true
+    }
+
+    /// Gives back all but the memory of a buffer of `capacity` bytes, which is in the reserve or not.
+    pub(super) fn keep(&mut self, capacity: usize, in_reserve: bool) {
+        let (common, reserve) = match in_reserve {
+            true => (0, Some(self.budget.object_limit.unwrap_or(capacity))),
+            false => (capacity, None),
+        };
+        if (common, reserve) == (self.common, self.reserve) {
+            return;
+        }
+        let mut usage = self.budget.usage.lock();
+        usage.common = usage.common - self.common + common;
+        if self.reserve.is_some() {
+            usage.reserve = reserve;
+        }
+        drop(usage);
+        (self.common, self.reserve) = (common, reserve);
+        self.budget.released.notify_waiters();
+    }
+}
+
+impl Drop for BufferShare {
+    fn drop(&mut self) {
+        self.keep(0, false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::object_buffer::ObjectBuffer;
+    use super::*;
+
+    const KIB: usize = 1 << 10;
+
+    fn budget(total: usize, object_limit: usize) -> Arc<BufferBudget> {
+        Arc::new(BufferBudget::new(Some(total), Some(object_limit)))
+    }
+
+    /// Receives objects of `size` bytes in pieces, with a pause after each. Returns what arrived.
+    async fn receive(budget: Arc<BufferBudget>, size: usize, objects: usize) -> usize {
+        let (mut buffer, mut received) = (ObjectBuffer::new(&budget), 0);
+        let piece = vec![b'x'; 16 * KIB];
+        for _ in 0..objects {
+            let mut left = size;
+            while left > 0 {
+                let piece = &piece[..left.min(piece.len())];
+                buffer.make_room(piece.len()).await;
+                buffer.append(piece).unwrap();
+                buffer.settle();
+                left -= piece.len();
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(1..20))).await;
+            }
+            received += buffer.bytes().len();
+            buffer.clear();
+            buffer.settle();
+        }
+        received
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn feeds_with_large_objects_wait_for_each_other_and_lose_nothing() {
+        let budget = budget(4 << 20, 1 << 20);
+        let feeds = (0..50).map(|at| {
+            // Of all sizes, up to the limit.
+            let size = (at % 16 + 1) * 64 * KIB;
+            let received = receive(Arc::clone(&budget), size, 5);
+            tokio::spawn(async move { assert_eq!(received.await, 5 * size) })
+        });
+        let feeds: Vec<_> = feeds.collect();
+        for feed in feeds {
+            let time = Duration::from_secs(3600);
+            tokio::time::timeout(time, feed).await.unwrap().unwrap();
+        }
+        let figures = budget.figures();
+        assert!(figures.peak <= 4 << 20, "{figures:?}");
+        assert!(figures.waits > 0 && figures.bytes == 0, "{figures:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_objects_leave_room_for_small_ones() {
+        let budget = budget(64 << 20, 16 << 20);
+        let mut large: Vec<_> = (0..40).map(|_| ObjectBuffer::new(&budget)).collect();
+        let hold = async {
+            for buffer in &mut large {
+                buffer.make_room(4 << 20).await;
+                buffer.append(&vec![0; 4 << 20]).unwrap();
+                buffer.settle();
+            }
+        };
+        // They never end, so the others wait forever.
+        let held = tokio::time::timeout(Duration::from_secs(60), hold).await;
+        assert!(held.is_err() && budget.figures().waits == 1);
+        let before = budget.figures().waits;
+        let small = receive(Arc::clone(&budget), 100 * KIB, 100);
+        assert_eq!(small.await, 10_000 * KIB);
+        assert_eq!(budget.figures().waits, before);
+        drop(large);
+        assert_eq!(budget.figures().bytes, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_limit_on_objects_one_feed_may_exceed_the_budget() {
+        let budget = Arc::new(BufferBudget::new(Some(256 * KIB), None));
+        let received = receive(Arc::clone(&budget), 1 << 20, 1).await;
+        assert_eq!(received, 1 << 20);
+        assert_eq!(budget.figures().bytes, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_feed_that_stops_gives_its_memory_back() {
+        let budget = budget(64 * KIB, 32 * KIB);
+        for _ in 0..2 {
+            let mut first = ObjectBuffer::new(&budget);
+            first.make_room(20 * KIB).await;
+            first.append(&[0; 20 * KIB]).unwrap();
+            first.settle();
+            let second = receive(Arc::clone(&budget), 32 * KIB, 3);
+            let second = tokio::time::timeout(Duration::from_secs(60), second);
+            assert_eq!(second.await.unwrap(), 96 * KIB, "it has the reserve");
+        }
+        assert_eq!(budget.figures().bytes, 0);
+    }
+}

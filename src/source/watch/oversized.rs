@@ -1,0 +1,218 @@
+//! [`OversizedObject`]: name and version of an object that is larger than the limit.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::watch_event::EventKind;
+
+/// What the first bytes of an object tell that is larger than the limit. The object is not buffered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct OversizedObject {
+    /// The type of the event, unless the object is an item of a list.
+    pub(super) event: Option<EventKind>,
+    /// Empty for a cluster-scoped object, or if the name is unknown.
+    pub(super) namespace: String,
+    /// Empty if the first bytes do not have it.
+    pub(super) name: String,
+    /// Empty if the first bytes do not have it.
+    pub(super) version: String,
+}
+
+/// One object or line of a response.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Part<'a> {
+    Whole(&'a [u8]),
+    /// It is larger than the limit.
+    Oversized(OversizedObject),
+}
+
+/// How many bytes are searched for the name. API servers send the metadata first.
+const SEARCHED: usize = 1 << 20;
+/// Longer names and versions are ignored. Kubernetes limits names to 253 bytes.
+const MAX_TEXT: usize = 512;
+
+// === impl OversizedObject ===
+
+impl OversizedObject {
+    /// Reads the first bytes of an item of a list.
+    pub(super) fn of_item(start: &[u8]) -> Self {
+        Self::read(start, ObjectFields)
+    }
+
+    /// Reads the first bytes of a line of a watch.
+    pub(super) fn of_line(start: &[u8]) -> Self {
+        Self::read(start, EventFields)
+    }
+
+    fn read(start: &[u8], fields: impl Fields) -> Self {
+        let mut found = Self::default();
+        let start = start.get(..SEARCHED).unwrap_or(start);
+        let mut json = serde_json::Deserializer::from_slice(start);
+        // It fails at the end of the known bytes, after the fields that it found.
+        let _ = Seed(&mut found, fields).deserialize(&mut json);
+        found
+    }
+
+    /// Namespace and name, if the name is known.
+    pub(super) fn key(&self) -> Option<(&str, &str)> {
+        (!self.name.is_empty()).then_some((&self.namespace, &self.name))
+    }
+}
+
+impl fmt::Display for OversizedObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.key() {
+            None => f.write_str("<unnamed>"),
+            Some(("", name)) => f.write_str(name),
+            Some((namespace, name)) => write!(f, "{namespace}/{name}"),
+        }
+    }
+}
+
+/// The fields of a JSON object that are read; the others are skipped.
+trait Fields: Copy {
+    /// Reads the value of a field, or skips it.
+    fn read<'de, A: MapAccess<'de>>(
+        self,
+        field: &str,
+        map: &mut A,
+        found: &mut OversizedObject,
+    ) -> Result<(), A::Error>;
+}
+
+/// Those of a line of a watch.
+#[derive(Clone, Copy)]
+struct EventFields;
+
+/// Those of an object.
+#[derive(Clone, Copy)]
+struct ObjectFields;
+
+/// Those of the metadata of an object.
+#[derive(Clone, Copy)]
+struct MetadataFields;
+
+/// Reads fields into an object as they come, so that they stay if the text ends early.
+struct Seed<'a, F>(&'a mut OversizedObject, F);
+
+impl Fields for EventFields {
+    fn read<'de, A: MapAccess<'de>>(
+        self,
+        field: &str,
+        map: &mut A,
+        found: &mut OversizedObject,
+    ) -> Result<(), A::Error> {
+        match field {
+            "type" => {
+                let name = map.next_value::<Text<'_>>()?.0;
+                let mut kinds = EventKind::ALL.into_iter();
+                found.event = kinds.find(|kind| kind.as_str().eq_ignore_ascii_case(&name));
+                Ok(())
+            }
+            "object" => map.next_value_seed(Seed(found, ObjectFields)),
+            _ => skip(map),
+        }
+    }
+}
+
+impl Fields for ObjectFields {
+    fn read<'de, A: MapAccess<'de>>(
+        self,
+        field: &str,
+        map: &mut A,
+        found: &mut OversizedObject,
+    ) -> Result<(), A::Error> {
+        match field {
+            "metadata" => map.next_value_seed(Seed(found, MetadataFields)),
+            _ => skip(map),
+        }
+    }
+}
+
+impl Fields for MetadataFields {
+    fn read<'de, A: MapAccess<'de>>(
+        self,
+        field: &str,
+        map: &mut A,
+        found: &mut OversizedObject,
+    ) -> Result<(), A::Error> {
+        let place = match field {
+            "namespace" => &mut found.namespace,
+            "name" => &mut found.name,
+            "resourceVersion" => &mut found.version,
+            _ => return skip(map),
+        };
+        let Text(text) = map.next_value()?;
+        if text.len() <= MAX_TEXT {
+            *place = text.into_owned();
+        }
+        Ok(())
+    }
+}
+
+fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
+    map.next_value::<IgnoredAny>().map(drop)
+}
+
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+// === impl Seed ===
+
+impl<'de, F: Fields> DeserializeSeed<'de> for Seed<'_, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'de, F: Fields> Visitor<'de> for Seed<'_, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self(found, fields) = self;
+        while let Some(Text(field)) = map.next_key()? {
+            fields.read(&field, &mut map, found)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_tell_which_object_it_is() {
+        let item = br#"{"kind":"Secret","metadata":{"name":"a","uid":"u","namespace":"shop",
+            "annotations":{"x":["}"]},"resourceVersion":"7","managedFields":[{"#;
+        let found = OversizedObject::of_item(item);
+        assert_eq!(found.to_string(), "shop/a");
+        assert_eq!((&*found.version, found.event), ("7", None));
+
+        let line = [br#"{"type":"DELETED","object":"#, &item[..]].concat();
+        let expected = OversizedObject {
+            event: Some(EventKind::Deleted),
+            ..found
+        };
+        assert_eq!(OversizedObject::of_line(&line), expected);
+    }
+
+    #[test]
+    fn what_the_first_bytes_do_not_tell_is_unknown() {
+        let long = format!(r#"{{"metadata":{{"name":"{}"}}"#, "x".repeat(MAX_TEXT + 1));
+        for start in ["", "[", "{\"metadata\":{\"na", "{\"metadata\":7", &long] {
+            let found = OversizedObject::of_item(start.as_bytes());
+            assert_eq!(found, OversizedObject::default(), "{start}");
+            assert_eq!(found.to_string(), "<unnamed>");
+        }
+    }
+}

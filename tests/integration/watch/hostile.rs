@@ -1,0 +1,420 @@
+//! An API server as an enemy: lists and events without an end, drips, and objects of any size. Each ends
+//! in a failure that names it, and other resources are not affected.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::log::Log;
+use super::{Running, config_map, exposed, metrics, server, start, synced, two_resources};
+use crate::support::{ApiRequest, ApiServer, ByteStream, Fault, On, eventually, pass};
+use kube_state_metrics::source::health::{FailureReason, ResourceState};
+
+const INVALID: ResourceState = ResourceState::Failing(FailureReason::DecodeError);
+const UNREACHABLE: ResourceState = ResourceState::Failing(FailureReason::Unreachable);
+
+fn body(text: impl Into<Bytes>) -> ByteStream {
+    let text = text.into();
+    stream::once(async { Ok(text) }).boxed()
+}
+
+/// Pieces that arrive with a pause before each.
+fn slowly(pause: Duration, pieces: impl Iterator<Item = Bytes> + Send + 'static) -> ByteStream {
+    let pieces = stream::iter(pieces);
+    let pieces = pieces.then(move |piece| async move {
+        sleep(pause).await;
+        Ok::<_, io::Error>(piece)
+    });
+    pieces.boxed()
+}
+
+fn page(names: impl IntoIterator<Item = String>, next: &str) -> String {
+    let items: Vec<_> = names
+        .into_iter()
+        .map(|name| config_map("a", &name))
+        .collect();
+    json!({ "metadata": { "resourceVersion": "100", "continue": next }, "items": items })
+        .to_string()
+}
+
+/// The number of the page that a request asks for, which is its token.
+fn number(request: &ApiRequest) -> u64 {
+    request
+        .get("continue")
+        .map_or(0, |token| token.parse().unwrap())
+}
+
+/// A server whose lists of configmaps are those of a script.
+fn scripted(script: fn(&ApiRequest) -> ByteStream) -> ApiServer {
+    let server = server();
+    for on in [On::List, On::NextPage] {
+        server.fault(on, "configmaps", usize::MAX, Fault::Script(200, script));
+    }
+    server
+}
+
+/// Waits for a failure of configmaps, and checks that it is like any other: it is visible and counted,
+/// requests have a backoff, other resources go on, and it ends when the server is honest.
+async fn fails(running: &Running, state: ResourceState, message: &str) {
+    let is_failing = || {
+        let health = running.health_of("configmaps");
+        let error = health.last_error.unwrap_or_default();
+        health.state == state && error.contains(message)
+    };
+    eventually(message, is_failing).await;
+    let ResourceState::Failing(reason) = state else {
+        panic!("{state:?}");
+    };
+    let reason = reason.as_str();
+    let series =
+        format!("kube_state_metrics_failing{{reason=\"{reason}\",resource=\"*v1.ConfigMap\"}}");
+    assert_eq!(running.metric(&series), Some(1.0));
+    let server = &running.server;
+    server.put("namespaces", super::namespace("later"));
+    let goes_on = || {
+        running
+            .text()
+            .contains("kube_namespace_created{namespace=\"later\"")
+            || running
+                .text()
+                .contains("kube_namespace_status_phase{namespace=\"later\"")
+    };
+    eventually("other resources go on", goes_on).await;
+    server.clear_log();
+    pass(Duration::from_secs(300)).await;
+    let attempts = server.log("configmaps").into_iter();
+    let attempts = attempts
+        .filter(|asked| asked.get("continue").is_none())
+        .count();
+    assert!(
+        (1..=40).contains(&attempts),
+        "{attempts} attempts in five minutes"
+    );
+    server.heal();
+    server.put("configmaps", config_map("a", "new"));
+    running.agrees().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_repeat_in_any_cycle_are_a_failure() {
+    for cycle in [1, 2, 3, 50] {
+        // The page size tells the script the length of the cycle.
+        let server = scripted(|request| {
+            let cycle = request.get("limit").unwrap().parse::<u64>().unwrap();
+            let next = number(request) % cycle + 1;
+            body(page([format!("x{}", fastrand())], &next.to_string()))
+        });
+        let running = start(&server, metrics(), |watch| {
+            watch.streaming_lists(false).page_size(cycle)
+        });
+        fails(&running, INVALID, "the server repeats a page of the list").await;
+    }
+}
+
+/// A number that no other call returns.
+fn fastrand() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_that_repeat_in_any_cycle_are_a_failure() {
+    let server = scripted(|request| {
+        let number = number(request);
+        body(page(
+            [format!("x{}", number % 50)],
+            &(number + 1).to_string(),
+        ))
+    });
+    let running = start(&server, metrics(), |watch| watch.streaming_lists(false));
+    fails(&running, INVALID, "the server repeats a page of the list").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_with_new_pages_forever_is_a_failure() {
+    let server = scripted(|request| {
+        let number = number(request);
+        body(page([format!("x{number}")], &(number + 1).to_string()))
+    });
+    let running = start(&server, metrics(), |watch| {
+        watch.streaming_lists(false).max_list_objects(1_000)
+    });
+    fails(&running, INVALID, "the list has more than 1000 objects").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_without_objects_forever_are_a_failure() {
+    let server = scripted(|request| body(page([], &(number(request) + 1).to_string())));
+    let running = start(&server, metrics(), |watch| watch.streaming_lists(false));
+    fails(
+        &running,
+        INVALID,
+        "more than 1000 pages of the list in a row are empty",
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_with_objects_forever_is_a_failure() {
+    let server = scripted(|_| {
+        let start = Bytes::from_static(b"{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[");
+        let items = (0..).map(|at| Bytes::from(format!("{},", config_map("a", &format!("x{at}")))));
+        stream::iter(std::iter::once(start).chain(items).map(Ok)).boxed()
+    });
+    server.fault(
+        On::StreamingList,
+        "configmaps",
+        usize::MAX,
+        Fault::Script(200, |_| {
+            let events = (0..).map(|at| {
+                let object = config_map("a", &format!("x{at}"));
+                Ok(Bytes::from(format!(
+                    "{}\n",
+                    json!({ "type": "ADDED", "object": object })
+                )))
+            });
+            stream::iter(events).boxed()
+        }),
+    );
+    let running = start(&server, metrics(), |watch| watch.max_list_objects(1_000));
+    fails(&running, INVALID, "the list has more than 1000 objects").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_takes_more_than_an_hour_is_a_failure_and_logged_before() {
+    let (log, _guard) = Log::begin();
+    let server = scripted(|request| {
+        let number = number(request);
+        let page = page([format!("x{number}")], &(number + 1).to_string());
+        slowly(Duration::from_secs(50), std::iter::once(page.into()))
+    });
+    let running = start(&server, metrics(), |watch| watch.streaming_lists(false));
+    pass(Duration::from_secs(3_500)).await;
+    let said = log.lines(&["WARN", "configmaps", "a list in pages takes long"]);
+    assert_eq!(said.len(), 1, "{said:#?}");
+    let is_failing = || running.health_of("configmaps").state == INVALID;
+    assert!(!is_failing());
+    pass(Duration::from_secs(102)).await;
+    assert!(is_failing());
+    let error = running.health_of("configmaps").last_error.unwrap();
+    assert!(
+        error.ends_with("the list did not end within 3600s"),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_of_a_byte_a_second_are_a_failure() {
+    let drip: fn(&ApiRequest) -> ByteStream = |_| {
+        let page = page((0..9).map(|at| format!("x{at}")), "").into_bytes();
+        let bytes = page.into_iter().map(|byte| Bytes::copy_from_slice(&[byte]));
+        slowly(Duration::from_secs(1), bytes)
+    };
+    let blanks: fn(&ApiRequest) -> ByteStream = |_| {
+        let start = std::iter::once(Bytes::from_static(b"{\"items\":["));
+        let blanks = std::iter::repeat(Bytes::from_static(b" , "));
+        slowly(Duration::from_secs(1), start.chain(blanks))
+    };
+    let metadata: fn(&ApiRequest) -> ByteStream = |_| {
+        let start = std::iter::once(Bytes::from_static(b"{\"items\":[],\"metadata\":{\"x\":\""));
+        let rest = std::iter::repeat(Bytes::from_static(b"x"));
+        slowly(Duration::from_secs(1), start.chain(rest))
+    };
+    for script in [drip, blanks, metadata] {
+        let running = start(&scripted(script), metrics(), |watch| {
+            watch.streaming_lists(false)
+        });
+        fails(&running, UNREACHABLE, "no complete object within 60s").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_a_byte_a_second_is_an_error_all_the_same() {
+    let server = server();
+    let drip = Fault::Script(403, |_| {
+        let bytes = std::iter::repeat(Bytes::from_static(b" "));
+        slowly(Duration::from_secs(1), bytes)
+    });
+    server.fault(On::Any, "configmaps", usize::MAX, drip);
+    let running = start(&server, metrics(), |watch| watch);
+    pass(Duration::from_secs(130)).await;
+    let failing = ResourceState::Failing(FailureReason::Forbidden);
+    assert_eq!(running.health_of("configmaps").state, failing);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_without_an_end_is_a_failure() {
+    // By the byte, and in pieces that would fill the memory.
+    for piece in [1, 100_000] {
+        // Without bookmarks, whose line breaks would end the event.
+        let server = server().bookmark_every(Duration::from_secs(3_600));
+        let running = synced(&server, |watch| watch.object_size_limit(1 << 20)).await;
+        server.send_raw("configmaps", "{\"type\":\"ADDED\",\"object\":{\"x\":\"");
+        let began = Instant::now();
+        while running.health_of("configmaps").last_error.is_none() {
+            server.send_raw("configmaps", "x".repeat(piece));
+            pass(Duration::from_secs(1)).await;
+            assert!(began.elapsed() < Duration::from_secs(100));
+        }
+        let error = running.health_of("configmaps").last_error.unwrap();
+        let expected = "unreachable: no complete object within 90s";
+        assert_eq!(error, expected);
+        let peak = running
+            .metric("kube_state_metrics_feed_buffer_peak_bytes")
+            .unwrap();
+        assert!(peak <= f64::from(3 << 19), "{peak}");
+        let errors = "kube_state_metrics_watch_total{resource=\"*v1.ConfigMap\",result=\"error\"}";
+        assert_eq!(running.metric(errors), Some(1.0));
+        server.put("configmaps", config_map("a", "new"));
+        running.agrees().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_no_request_can_hold_is_not_kept() {
+    let long: fn(&ApiRequest) -> ByteStream = |_| {
+        let version = "1".repeat(100_000);
+        body(json!({ "metadata": { "resourceVersion": version }, "items": [] }).to_string())
+    };
+    let running = start(&scripted(long), metrics(), |watch| {
+        watch.streaming_lists(false)
+    });
+    fails(
+        &running,
+        INVALID,
+        "the resourceVersion of the list is longer than 1 KiB",
+    )
+    .await;
+
+    let server = server();
+    let running = synced(&server, |watch| watch).await;
+    for kind in ["BOOKMARK", "ADDED"] {
+        pass(Duration::from_secs(200)).await;
+        let mut object = config_map("a", "cm0");
+        object["metadata"]["resourceVersion"] = json!("1".repeat(100_000));
+        server.send_event("configmaps", kind, &object);
+        let is_failing = || running.health_of("configmaps").state == INVALID;
+        eventually("it is a failure", is_failing).await;
+        running.agrees().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_but_honest_server_with_many_objects_is_waited_for() {
+    // 200 pages of 500 objects, which take 15 s each.
+    let server = scripted(|request| {
+        let number = number(request);
+        let next = if number < 199 {
+            (number + 1).to_string()
+        } else {
+            String::new()
+        };
+        let names = (0..500).map(|at| format!("x{}", number * 500 + at));
+        let page = page(names, &next).into_bytes();
+        let pieces: Vec<_> = page
+            .chunks(page.len() / 10 + 1)
+            .map(Bytes::copy_from_slice)
+            .collect();
+        slowly(Duration::from_millis(1_500), pieces.into_iter())
+    });
+    let running = start(&server, metrics(), |watch| watch.streaming_lists(false));
+    let began = Instant::now();
+    while running.health_of("configmaps").objects < 100_000 {
+        pass(Duration::from_secs(10)).await;
+        assert!(began.elapsed() < Duration::from_secs(3_100));
+    }
+    assert_eq!(running.health_of("configmaps").last_error, None);
+}
+
+/// A configmap of about this many bytes.
+fn large(name: &str, bytes: usize) -> Value {
+    let mut object = config_map("a", name);
+    // After the metadata, as API servers send it.
+    object["z"] = json!("y".repeat(bytes));
+    object
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_above_the_size_limit_is_skipped_alone() {
+    for streaming in [true, false] {
+        let (log, _guard) = Log::begin();
+        let server = server();
+        server.put("configmaps", large("large", 2_000));
+        let configure = |watch: kube_state_metrics::source::watch::WatchBuilder| {
+            watch.streaming_lists(streaming).object_size_limit(1_000)
+        };
+        let running = start(&server, metrics(), configure);
+        running.ready().await;
+        let shows = |name: &str| running.config_maps().contains(&format!("a/{name}"));
+        assert!(running.config_maps().len() == 12 && !shows("large"));
+        assert_eq!(running.health_of("configmaps").state, super::SYNCED);
+        let skipped = "kube_state_metrics_oversized_objects_total{resource=\"*v1.ConfigMap\"}";
+        assert_eq!(running.metric(skipped), Some(1.0));
+
+        // An object that grows loses its samples, and has them again when it shrinks.
+        server.put("configmaps", large("cm0", 2_000));
+        eventually("it is skipped", || !shows("cm0")).await;
+        assert_eq!(running.metric(skipped), Some(2.0));
+
+        server.put("configmaps", config_map("a", "cm0"));
+        eventually("it shows again", || shows("cm0")).await;
+        assert_eq!(running.config_maps().len(), 12);
+
+        // A watch is resumed after the skipped event, not before it.
+        server.put("configmaps", large("large", 3_000));
+        pass(Duration::from_secs(5)).await;
+        server.cut_watches("configmaps");
+        server.put("configmaps", config_map("a", "new"));
+        eventually("the next event shows", || shows("new")).await;
+        assert_eq!(running.metric(skipped), Some(3.0));
+        assert_eq!(running.health_of("configmaps").oversized, 3);
+        for object in ["a/large", "a/cm0"] {
+            let words = ["WARN", "configmaps", object, "larger than the limit"];
+            assert_eq!(log.lines(&words).len(), 1, "{object}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_feeds_with_large_objects_share_a_budget_and_lose_nothing() {
+    const MIB: usize = 1 << 20;
+    let server = server();
+    let namespaces: Vec<_> = (0..40).map(|at| format!("n{at}")).collect();
+    for namespace in &namespaces {
+        let mut object = large("large", MIB);
+        object["metadata"]["namespace"] = json!(namespace);
+        server.put("configmaps", object);
+        server.put("configmaps", config_map(namespace, "small"));
+    }
+    for streaming in [true, false] {
+        for on in [On::List, On::StreamingList] {
+            server.fault(on, "configmaps", 40, Fault::Slow(50_000));
+        }
+        let metrics = two_resources().namespaces(&namespaces).build().unwrap();
+        let running = start(&server, metrics, |watch| {
+            let watch = watch.object_size_limit(2 * MIB).feed_buffer_limit(8 * MIB);
+            watch
+                .streaming_lists(streaming)
+                .list_deadline(Duration::ZERO)
+        });
+        running.ready().await;
+        assert_eq!(exposed(&running.text()).len(), 80, "nothing is lost");
+        let figure = |name: &str| {
+            running
+                .metric(&format!("kube_state_metrics_feed_buffer_{name}"))
+                .unwrap()
+        };
+        let peak = figure("peak_bytes");
+        assert!((4.0..=8.0).contains(&(peak / 1_048_576.0)), "{peak}");
+        assert!(figure("waits_total") > 0.0);
+        assert_eq!(figure("bytes"), 0.0);
+        let errors = running.health_of("configmaps").last_error;
+        assert_eq!(errors, None);
+        server.heal();
+    }
+}
