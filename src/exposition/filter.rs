@@ -70,8 +70,9 @@ impl ExpositionFilter {
         *self == Self::default()
     }
 
-    /// Whether a response also has the metrics of the embedding program. It has not if the filter names
-    /// resources, namespaces or families to include, because those are parts of the state.
+    /// Whether a response also has the metrics of the embedding program. It does not if the filter
+    /// names resources, namespaces or families to include, because such a response is a part of the
+    /// state.
     #[cfg(feature = "http")]
     pub(crate) fn includes_host_metrics(&self) -> bool {
         self.resources.is_none() && self.namespaces.is_none() && self.families.is_none()

@@ -230,7 +230,7 @@ impl Column {
             }
             return 0;
         }
-        // Such a large cell does not fit a page. Objects that an API server can store do not reach this.
+        // Such a large cell does not fit a page. Objects that an API server can store are smaller.
         let Ok(len) = u32::try_from(cell.len()) else {
             return self.intern(&[]);
         };

@@ -203,7 +203,7 @@ pub fn assert_valid(source: impl Source) {
 /// The properties of a family that its samples are compared with.
 pub(super) struct Declared {
     metric_type: MetricType,
-    /// Base labels are always allowed; these follow. Empty if the family declares none.
+    /// The declared labels, which follow the base labels; empty if the family declares none.
     labels: Vec<String>,
     base: BTreeSet<String>,
 }

@@ -1,6 +1,6 @@
 //! The two servers of the exporter.
 
-/// Which server a request came to.
+/// The server that received a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Port {
     /// Serves the metrics of objects.

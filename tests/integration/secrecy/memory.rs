@@ -17,7 +17,7 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Form {
     Plain,
-    /// As in the values of `data`.
+    /// As base64, in the values of `data`.
     Base64,
 }
 
