@@ -22,10 +22,6 @@ use crate::observer::Observer;
 use crate::peer::Peer;
 use crate::state::{Activity, BusyCount, ConnectionState, ResponseGuard};
 
-/// How long a new connection is not evicted. A request that came with it is answered in this time, so
-/// that a flood of connections does not prevent that even if there is room for a few only.
-const ADMISSION: Duration = Duration::from_millis(50);
-
 /// The time without progress after which a response is evicted before any other.
 const STALLED: Duration = Duration::from_secs(1);
 
@@ -88,10 +84,10 @@ impl Registry {
         let mut open = self.open.lock();
         let room = limits.max_connections.max(1);
         while open.remaining() >= room {
-            let Some((activity, since, quietest)) = open.quietest() else {
+            let Some((activity, quietest)) = open.quietest() else {
                 break;
             };
-            let time = since + ADMISSION;
+            let time = quietest.admitted_until();
             if activity == Activity::Silent && time > Instant::now() {
                 return Err(Full::Until(time));
             }
@@ -112,12 +108,12 @@ impl Registry {
         let mut removed = pin!(self.removed.notified());
         removed.as_mut().enable();
         let quietest = self.open.lock().quietest().map(|quietest| {
-            let (activity, since, connection) = quietest;
-            (activity, since, Arc::clone(connection))
+            let (activity, connection) = quietest;
+            (activity, Arc::clone(connection))
         });
-        if let Some((activity, since, connection)) = quietest {
+        if let Some((activity, connection)) = quietest {
             if activity == Activity::Silent {
-                tokio::time::sleep_until(since + ADMISSION).await;
+                tokio::time::sleep_until(connection.admitted_until()).await;
             }
             connection.close(CloseReason::Evicted);
         }
@@ -180,13 +176,13 @@ impl OpenConnections {
     }
 
     /// The connection to evict for another one.
-    fn quietest(&self) -> Option<(Activity, Instant, &Arc<ConnectionState>)> {
+    fn quietest(&self) -> Option<(Activity, &Arc<ConnectionState>)> {
         let quiet = self.all.values().filter_map(|connection| {
             let (activity, since) = connection.quiet_since()?;
             let peer = self.by_peer.get(&connection.peer.group()).copied();
             let in_use = matches!(activity, Activity::Waiting | Activity::Answering);
             let order = (in_use, Reverse(peer), activity, since, connection.id);
-            Some((order, (activity, since, connection)))
+            Some((order, (activity, connection)))
         });
         let quietest = quiet.min_by_key(|(order, _)| *order);
         quietest.map(|(_, quietest)| quietest)

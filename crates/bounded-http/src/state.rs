@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -14,6 +15,14 @@ use crate::close_reason::CloseReason;
 use crate::limits::Limits;
 use crate::observer::Observer;
 use crate::peer::Peer;
+
+/// How long a new connection is not evicted, if its task has not run. A request that came with it is
+/// answered in this time, so that a flood of connections does not prevent that even if there is room for
+/// a few only.
+const ADMISSION: Duration = Duration::from_millis(50);
+/// The same after its task has found nothing to read. The operating system reports bytes that had
+/// arrived before within this time.
+const FIRST_REQUEST: Duration = Duration::from_millis(5);
 
 /// Counts the connections with a response that has begun, or bytes of one to send.
 pub(crate) struct BusyCount {
@@ -25,6 +34,7 @@ pub(crate) struct BusyCount {
 pub(crate) struct ConnectionState {
     pub(crate) id: u64,
     pub(crate) peer: Peer,
+    accepted: Instant,
     progress: Mutex<Progress>,
     busy: Arc<BusyCount>,
     /// Responses that have begun so far.
@@ -55,6 +65,8 @@ pub(crate) struct ResponseGuard {
 
 #[derive(Debug)]
 struct Progress {
+    /// When there was nothing to read for the first time.
+    waits_since: Option<Instant>,
     /// When the first byte of an incomplete request arrived.
     request_since: Option<Instant>,
     /// When the last response ended, if no request began since.
@@ -114,7 +126,9 @@ impl ConnectionState {
         Self {
             id,
             peer,
+            accepted: now,
             progress: Mutex::new(Progress {
+                waits_since: None,
                 request_since: Some(now),
                 idle_since: None,
                 responses: Vec::new(),
@@ -133,6 +147,20 @@ impl ConnectionState {
     /// Returns the number of responses that have begun.
     pub(crate) fn responses(&self) -> u64 {
         self.responses.load(Ordering::Relaxed)
+    }
+
+    /// Records that the client has sent nothing that was not read.
+    pub(crate) fn record_nothing_to_read(&self) {
+        let mut progress = self.progress.lock();
+        progress.waits_since.get_or_insert_with(Instant::now);
+    }
+
+    /// Until when the connection is not evicted as long as it has sent no request.
+    pub(crate) fn admitted_until(&self) -> Instant {
+        let progress = self.progress.lock();
+        let latest = self.accepted + ADMISSION;
+        let waits_since = progress.waits_since;
+        waits_since.map_or(latest, |since| latest.min(since + FIRST_REQUEST))
     }
 
     /// Records that bytes were received.

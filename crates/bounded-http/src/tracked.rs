@@ -75,6 +75,9 @@ impl<S: AsyncRead> AsyncRead for TrackedStream<S> {
         let read = this.stream.poll_read(cx, buf);
         let received = &buf.filled()[before..];
         if received.is_empty() {
+            if read.is_pending() {
+                this.connection.record_nothing_to_read();
+            }
             return read;
         }
         this.connection.record_read();
