@@ -45,6 +45,7 @@ mod host_metrics;
 mod plan;
 mod plan_family;
 mod repeats;
+mod row_part;
 mod sample;
 mod samples;
 mod snapshot;

@@ -11,6 +11,7 @@ pub(crate) mod referenced_labels;
 mod sample_buffer;
 mod sample_policy;
 mod samples;
+mod text_set;
 mod values;
 
 pub use builder::{Family, FamilyBuilder};
@@ -20,6 +21,8 @@ pub(crate) use descriptor::Allowlisted;
 pub use descriptor::{FamilyDescriptor, MetricType, Stability};
 pub use generator::FamilyGenerator;
 pub(crate) use sample_buffer::SampleBuffer;
+#[cfg(feature = "custom-resources")]
+pub(crate) use sample_policy::Room;
 pub(crate) use sample_policy::{DropCounts, SamplePolicy};
 pub use samples::{Sample, Samples};
 pub use values::{LabelValue, SampleValue};

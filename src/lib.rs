@@ -124,6 +124,7 @@ pub mod filter;
 #[cfg(all(doc, not(doctest)))]
 pub mod guide;
 mod k8s;
+mod limits;
 pub mod registry;
 pub mod resource;
 mod scope;

@@ -17,6 +17,7 @@ mod registration;
 mod settings;
 mod state_metrics;
 
+pub use crate::limits::{Limit, Limits};
 pub use crate::scope::{Shard, ShardError};
 pub use builder::Builder;
 #[cfg(feature = "custom-resources")]

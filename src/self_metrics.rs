@@ -28,6 +28,7 @@ use prometheus::{Error, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 #[cfg(feature = "custom-resources")]
 use crate::custom_resources::DefinitionChanges;
 use crate::families::BuiltIn;
+use crate::limits::Limit;
 use crate::registry::StateMetrics;
 use crate::resource::ResourceInfo;
 use crate::store::StoreStats;
@@ -47,6 +48,7 @@ use crate::store::StoreStats;
 /// | `kube_state_metrics_stale_events_total` | events older than the stored object |
 /// | `kube_state_metrics_duplicate_samples_total` | samples that were dropped because the object already had the series |
 /// | `kube_state_metrics_generator_panics_total` | families of objects that have no samples because of a panic |
+/// | `kube_state_metrics_limit_exceeded_total` | families of objects that lost samples or labels because of a limit, by `reason` |
 /// | `kube_state_metrics_custom_resource_errors_total` | unreadable values of a configured `family` |
 ///
 /// ```
@@ -99,6 +101,7 @@ pub(crate) struct Figures {
     stale: IntCounterVec,
     duplicates: IntCounterVec,
     panics: IntCounterVec,
+    limits: IntCounterVec,
     unread: IntCounterVec,
 }
 
@@ -255,6 +258,11 @@ impl Figures {
                 "Families of objects without samples, or base labels without a value, because of a panic.",
                 &["resource"],
             )?,
+            limits: counters(
+                "limit_exceeded_total",
+                "Families of objects that lost samples (reason sample_limit) or labels (label_limit) because of a limit.",
+                &["resource", "reason"],
+            )?,
             unread: counters(
                 "custom_resource_errors_total",
                 "Unreadable values of a family of the Custom Resource State configuration.",
@@ -274,6 +282,7 @@ impl Figures {
             &self.stale,
             &self.duplicates,
             &self.panics,
+            &self.limits,
             &self.unread,
         ] {
             counters.reset();
@@ -310,9 +319,16 @@ impl Figures {
             let errors = self.decode_errors.with_label_values(&[label, reason]);
             errors.inc_by(count);
         }
+        for (limit, count) in [
+            (Limit::SamplesPerFamily, stats.over_sample_limit),
+            (Limit::LabelsPerSample, stats.over_label_limit),
+        ] {
+            let exceeded = self.limits.with_label_values(&[label, limit.as_str()]);
+            exceeded.inc_by(count);
+        }
     }
 
-    fn parts(&self) -> [&dyn Collector; 8] {
+    fn parts(&self) -> [&dyn Collector; 9] {
         [
             &self.objects,
             &self.series,
@@ -321,6 +337,7 @@ impl Figures {
             &self.stale,
             &self.duplicates,
             &self.panics,
+            &self.limits,
             &self.unread,
         ]
     }

@@ -38,7 +38,7 @@ pub(crate) use row_cells::RowCells;
 pub(crate) use sample_line::SampleLine;
 pub(crate) use schema::{Allowlists, Schema};
 pub(crate) use snapshot::StoreSnapshot;
-pub use stats::StoreStats;
+pub use stats::{ExceededLimit, StoreStats};
 pub use writer::Writer;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The stores of one configuration, and the source that feeds them.
 
 pub(crate) mod coverage;
+mod exceeded_limits;
 mod gzip_cache;
 mod source;
 mod status;
@@ -39,7 +40,7 @@ pub(crate) struct Instance {
     readiness_policy: ReadinessPolicy,
     /// The instance replaces one that was ready, so it counts as ready.
     inherits_readiness: bool,
-    _maintenance: [BackgroundTask; 2],
+    _maintenance: [BackgroundTask; 3],
 }
 
 /// The reason why an instance cannot start.
@@ -83,6 +84,7 @@ impl Instance {
             _maintenance: [
                 BackgroundTask::spawn(gzip_cache::maintain(metrics.clone())),
                 BackgroundTask::spawn(unreadable_values::report(metrics.clone())),
+                BackgroundTask::spawn(exceeded_limits::report(metrics.clone())),
             ],
             metrics,
             options,
@@ -127,6 +129,7 @@ impl Instance {
     pub(crate) fn status(&self) -> InstanceStatus {
         let mut status = self.source.status(self.readiness_policy);
         status.ready |= self.inherits_readiness;
+        status.limits = exceeded_limits::lines(&self.metrics);
         status
     }
 

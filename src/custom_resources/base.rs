@@ -33,6 +33,8 @@ pub(super) struct Prepared<'v> {
     text: Vec<u8>,
     /// The names, and the offset where each label ends.
     ends: Vec<(Cow<'v, str>, usize)>,
+    /// A label was left out.
+    is_cut: bool,
 }
 
 // === impl Base ===
@@ -63,8 +65,13 @@ impl Base {
         }
     }
 
-    /// Writes the labels of an object.
-    pub(super) fn prepare<'v>(&'v self, paths: &'v LabelPaths, root: &'v Value) -> Prepared<'v> {
+    /// Writes the labels of an object, at most `max_labels` if their names come from data.
+    pub(super) fn prepare<'v>(
+        &'v self,
+        paths: &'v LabelPaths,
+        root: &'v Value,
+        max_labels: usize,
+    ) -> Prepared<'v> {
         let mut prepared = Prepared::default();
         match (&self.fixed, paths.fixed()) {
             (Some(fixed), Some(named)) => {
@@ -84,13 +91,14 @@ impl Base {
                 }
             }
             _ => {
-                let mut labels = LabelSet::default();
+                let mut labels = LabelSet::new(max_labels);
                 paths.fill(root, &mut labels);
                 for (name, value) in &self.constants {
                     if !labels.has(name) {
                         labels.set(Cow::Borrowed(name), Cow::Borrowed(value));
                     }
                 }
+                prepared.is_cut = labels.is_cut();
                 for (name, value) in labels.sorted() {
                     write(&mut prepared.text, &name, &value);
                     prepared.end(name);
@@ -112,6 +120,11 @@ impl<'v> Prepared<'v> {
             start = *end;
             (&**name, label)
         })
+    }
+
+    /// Whether a label was left out.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     fn end(&mut self, name: Cow<'v, str>) {

@@ -16,8 +16,8 @@ use super::labels::{Label, LabelSet};
 use super::number::to_number;
 use super::path::Path;
 use crate::dynamic::JsonObject;
-use crate::family::FamilyGenerator;
-use crate::family::Samples;
+use crate::family::{FamilyGenerator, Room, Samples};
+use crate::limits::Limit;
 
 /// Stands for an element that is missing.
 static NULL: Value = Value::Null;
@@ -52,6 +52,12 @@ struct Evaluation<'v> {
     object: &'v JsonObject,
     drafts: Vec<Draft<'v>>,
     errors: &'v Counter,
+    /// What the drafts may still have.
+    room: Room,
+    /// A sample was left out.
+    lost_samples: bool,
+    /// A label was left out.
+    lost_labels: bool,
 }
 
 // === impl Generator ===
@@ -76,6 +82,9 @@ impl FamilyGenerator<JsonObject> for Generator {
             object,
             drafts: Vec::new(),
             errors: &self.errors,
+            room: samples.room(),
+            lost_samples: false,
+            lost_labels: false,
         };
         match &self.plan.each.for_each {
             None => evaluation.run(),
@@ -86,6 +95,14 @@ impl FamilyGenerator<JsonObject> for Generator {
                 }
                 Err(problem) => return evaluation.error("forEach", &problem),
             },
+        }
+        for (is_exceeded, limit) in [
+            (evaluation.lost_samples, Limit::SamplesPerFamily),
+            (evaluation.lost_labels, Limit::LabelsPerSample),
+        ] {
+            if is_exceeded {
+                samples.count_exceeded(limit);
+            }
         }
         self.write(object, evaluation.drafts, samples);
     }
@@ -99,8 +116,15 @@ impl Generator {
         // The labels of the elements determine the order, before the labels of the object are
         // added.
         drafts.sort_by(|a, b| a.labels.cmp(&b.labels));
-        let base = self.base.prepare(&self.plan.base, object.value());
+        let max_labels = samples.room().labels;
+        let base = (self.base).prepare(&self.plan.base, object.value(), max_labels);
+        if base.is_cut() {
+            samples.count_exceeded(Limit::LabelsPerSample);
+        }
         for draft in &drafts {
+            if samples.is_full() {
+                return;
+            }
             let mut sample = samples.sample();
             let mut own = draft.labels.iter().peekable();
             for (name, label) in base.iter() {
@@ -151,7 +175,20 @@ impl<'v> Evaluation<'v> {
         }
     }
 
+    /// Whether there is no room for a further sample, which counts as left out.
+    fn is_full(&mut self) -> bool {
+        let is_full = self.room.samples == 0 || self.room.text == 0;
+        self.lost_samples |= is_full;
+        is_full
+    }
+
     fn push(&mut self, labels: LabelSet<'v>, value: f64) {
+        if self.is_full() {
+            return;
+        }
+        self.lost_labels |= labels.is_cut();
+        self.room.samples -= 1;
+        self.room.text = self.room.text.saturating_sub(labels.cost() + 1);
         self.drafts.push(Draft {
             labels: labels.sorted(),
             value,
@@ -159,7 +196,7 @@ impl<'v> Evaluation<'v> {
     }
 
     fn own_labels(&self, element: &'v Value, key: Option<&'v str>) -> LabelSet<'v> {
-        let mut labels = LabelSet::default();
+        let mut labels = LabelSet::new(self.room.labels);
         if let Some(key) = key.filter(|key| !key.is_empty())
             && !self.each.label_from_key.is_empty()
         {
@@ -203,12 +240,18 @@ impl<'v> Evaluation<'v> {
         match element {
             Some(Value::Array(items)) => {
                 for item in items {
+                    if self.is_full() {
+                        return;
+                    }
                     let value = read(Some(item), value_from, nil_is_zero);
                     self.gauge_sample(value, || item, None);
                 }
             }
             Some(element @ Value::Object(map)) => {
                 for (key, child) in sorted(map) {
+                    if self.is_full() {
+                        return;
+                    }
                     let value = self.child(child, value_from, direct == Some(key), nil_is_zero);
                     let Some(value) = value else { continue };
                     let mut labels = self.own_labels(child, Some(key));
@@ -273,6 +316,9 @@ impl<'v> Evaluation<'v> {
             None => {}
             Some(Value::Array(items)) => {
                 for item in items {
+                    if self.is_full() {
+                        return;
+                    }
                     self.states(item, value_from.find(item), label_name, list);
                 }
             }
@@ -292,7 +338,7 @@ impl<'v> Evaluation<'v> {
             return self.error("stateSet", "the state is not a text");
         };
         for state in list {
-            let mut labels = LabelSet::default();
+            let mut labels = LabelSet::new(self.room.labels);
             labels.set(Cow::Borrowed(label_name), Cow::Borrowed(state));
             self.each.labels.fill(element, &mut labels);
             self.expression_labels(element, None, &mut labels);
@@ -307,12 +353,18 @@ impl<'v> Evaluation<'v> {
             None => {}
             Some(Value::Array(items)) => {
                 for item in items.iter().filter(|item| !item.is_null()) {
+                    if self.is_full() {
+                        return;
+                    }
                     self.info_sample(item, None);
                 }
             }
             Some(element) => {
                 if let Value::Object(map) = element {
                     for (key, child) in sorted(map) {
+                        if self.is_full() {
+                            return;
+                        }
                         self.info_sample(child, Some(key));
                     }
                 }
@@ -343,11 +395,17 @@ impl<'v> Evaluation<'v> {
             Value::Null => {}
             Value::Array(items) => {
                 for item in items {
+                    if self.is_full() {
+                        return;
+                    }
                     self.element(item, None);
                 }
             }
             Value::Object(map) if spread => {
                 for (key, item) in sorted(map) {
+                    if self.is_full() {
+                        return;
+                    }
                     self.element(item, Some(key));
                 }
             }

@@ -4,6 +4,8 @@
 mod disabled;
 #[cfg(feature = "cel")]
 mod enabled;
+#[cfg(feature = "cel")]
+mod size;
 mod variables;
 
 use std::borrow::Cow;

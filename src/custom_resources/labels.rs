@@ -12,11 +12,17 @@ use crate::k8s::{sanitize_label, write_f64};
 pub(super) type Label<'v> = (Cow<'v, str>, Cow<'v, str>);
 
 /// The labels of one sample; each name occurs once.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct LabelSet<'v> {
     labels: Vec<Label<'v>>,
     /// The index of each name, if there are many.
     places: HashMap<Cow<'v, str>, usize>,
+    /// The number of labels at most; further ones are left out.
+    max: usize,
+    /// A label was left out.
+    is_cut: bool,
+    /// The text of all labels that were set, in bytes.
+    cost: usize,
 }
 
 /// From this number of labels on, names are found by hash.
@@ -33,12 +39,38 @@ pub(super) struct LabelPaths {
 // === impl LabelSet ===
 
 impl<'v> LabelSet<'v> {
-    /// Adds a label, or replaces the label with that name.
+    /// An empty set for at most `max` labels.
+    pub(super) fn new(max: usize) -> Self {
+        Self {
+            labels: Vec::new(),
+            places: HashMap::new(),
+            max,
+            is_cut: false,
+            cost: 0,
+        }
+    }
+
+    /// Whether a label was left out.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// The text of all labels that were set, in bytes. Labels that others replaced took time, too.
+    pub(super) fn cost(&self) -> usize {
+        self.cost
+    }
+
+    /// Adds a label if there is room, or replaces the label with that name.
     pub(super) fn set(&mut self, name: Cow<'v, str>, value: Cow<'v, str>) {
+        self.cost += name.len() + value.len() + 4;
         if let Some(place) = self.place(&name)
             && let Some(label) = self.labels.get_mut(place)
         {
             label.1 = value;
+            return;
+        }
+        if self.labels.len() >= self.max {
+            self.is_cut = true;
             return;
         }
         self.labels.push((name, value));
@@ -90,6 +122,9 @@ impl LabelPaths {
                 continue;
             };
             for (key, value) in map {
+                if labels.is_cut() {
+                    break;
+                }
                 let name = if prefix.is_empty() {
                     sanitize_label(key)
                 } else {
@@ -246,7 +281,7 @@ mod tests {
         for (key, path) in paths {
             compiled.push(key, Path::compile(path.iter().copied()).unwrap());
         }
-        let mut labels = LabelSet::default();
+        let mut labels = LabelSet::new(usize::MAX);
         compiled.fill(element, &mut labels);
         (labels.sorted().into_iter())
             .map(|(name, value)| (name.into_owned(), value.into_owned()))

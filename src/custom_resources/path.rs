@@ -9,6 +9,9 @@ use crate::decode::ITEMS;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Path(Vec<Step>);
 
+/// The longest path of fields that the decoder follows; below it, everything is read.
+const MAX_FIELDS: usize = 64;
+
 /// An element of a path without a meaning: `[...]` without `=` inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BadStep {
@@ -81,6 +84,8 @@ impl Path {
     /// The same for this path followed by another one.
     pub(super) fn fields_with(&self, behind: &Self) -> String {
         let names = self.0.iter().chain(&behind.0).map_while(Step::name);
+        // The trees of fields recurse over paths.
+        let names = names.take(MAX_FIELDS);
         names.collect::<Vec<_>>().join(".")
     }
 }

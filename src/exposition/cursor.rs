@@ -10,10 +10,11 @@ use super::family_rows::FamilyRows;
 #[cfg(feature = "gzip")]
 use super::gzip::{RunKey, RunRevision};
 use super::plan_family::PlanFamily;
+use super::row_part::RowPart;
 use super::samples::FamilySamples;
 use super::snapshot::Exposition;
 
-/// A run has at most about this many bytes of text, unless a single row has more.
+/// A run has at most about this many bytes of text.
 const RUN_BYTES: usize = 96 * 1024;
 
 /// The runs of an exposition, one after another.
@@ -25,6 +26,8 @@ pub(super) struct RunCursor {
     column: usize,
     page: usize,
     row: usize,
+    /// The last part of the next row that was written, if it is written in parts.
+    part: Option<RowPart>,
     /// The current family has a run with its header.
     has_header: bool,
     /// The repeated samples of the current family, once they have been searched for.
@@ -52,6 +55,8 @@ enum Extent {
         /// The position of the page in the store.
         page: usize,
         rows: Range<usize>,
+        /// The samples of the row, if it is written in parts.
+        part: Option<RowPart>,
         /// The header of the family is at its start.
         has_header: bool,
     },
@@ -69,6 +74,7 @@ impl RunCursor {
             column: 0,
             page: 0,
             row: 0,
+            part: None,
             has_header: false,
             repeated: None,
         }
@@ -103,8 +109,9 @@ impl RunCursor {
                     continue;
                 }
                 while let Some(rows) = self.rows(column, self.page) {
-                    if let Some((run, end)) = self.next_rows(&rows) {
+                    if let Some((run, end, part)) = self.next_rows(&rows) {
                         self.row = end;
+                        self.part = part;
                         self.has_header = true;
                         return Some(run);
                     }
@@ -129,6 +136,7 @@ impl RunCursor {
                 column,
                 page,
                 rows,
+                part,
                 has_header,
             } => {
                 if *has_header {
@@ -136,7 +144,13 @@ impl RunCursor {
                 }
                 let column = family.columns().get(*column);
                 if let Some(page) = column.and_then(|column| self.rows(column, *page)) {
-                    self.write_rows(&page, rows.clone(), out);
+                    match part {
+                        Some(part) => {
+                            let tails = page.tails(rows.start).get(part.tails.clone());
+                            page.write_lines(rows.start, tails.unwrap_or_default(), out);
+                        }
+                        None => self.write_rows(&page, rows.clone(), out),
+                    }
                 }
             }
             Extent::Family { repeated } => {
@@ -158,6 +172,7 @@ impl RunCursor {
             column,
             page,
             rows,
+            part,
             has_header,
         } = &run.extent
         else {
@@ -178,6 +193,7 @@ impl RunCursor {
             page: page.number(),
             column: u32::try_from(column.samples).ok()?,
             first_row: u8::try_from(rows.start).ok()?,
+            part: part.as_ref().map_or(0, |part| part.number),
             header: has_header.then_some(self.exposition.format()),
         };
         let revision = RunRevision {
@@ -192,8 +208,9 @@ impl RunCursor {
         Some((key, revision))
     }
 
-    /// The next run of a page that has a sample, and the row after it.
-    fn next_rows(&self, page: &FamilyRows<'_>) -> Option<(RowRun, usize)> {
+    /// The next run of a page that has a sample, the row that is next after it, and the part of that row
+    /// that the run has.
+    fn next_rows(&self, page: &FamilyRows<'_>) -> Option<(RowRun, usize, Option<RowPart>)> {
         if page.samples.bytes() == 0 {
             return None;
         }
@@ -209,19 +226,35 @@ impl RunCursor {
         let mut ranges = (self.row..count)
             .step_by(step)
             .map(|from| from..(from + step).min(count));
-        let rows = ranges.find(has_sample)?;
-        let end = rows.end;
+        let mut rows = ranges.find(has_sample)?;
+        let mut size = size / count.div_ceil(step).max(1);
+        let (mut part, mut is_last) = (None, true);
+        let is_large = |row: &usize| RowPart::is_needed(page, *row) && self.includes(page, *row);
+        if let Some(row) = rows.clone().find(is_large) {
+            if has_sample(&(rows.start..row)) {
+                rows.end = row;
+            } else {
+                let next = RowPart::next(page, row, self.part.as_ref(), RUN_BYTES);
+                is_last = next.is_last(page, row);
+                rows = row..row + 1;
+                size = RUN_BYTES;
+                part = Some(next);
+            }
+        }
+        let end = if is_last { rows.end } else { rows.start };
+        let written = part.clone().filter(|_| !is_last);
         let run = RowRun {
             family: self.family,
             extent: Extent::Rows {
                 column: self.column,
                 page: self.page,
                 rows,
+                part,
                 has_header: !self.has_header,
             },
-            size: size / count.div_ceil(step).max(1),
+            size,
         };
-        Some((run, end))
+        Some((run, end, written))
     }
 
     /// The whole current family except the repeated samples.
@@ -240,7 +273,11 @@ impl RunCursor {
 
     /// Whether a row has a sample and the filter includes its object.
     fn has_sample(&self, page: &FamilyRows<'_>, row: usize) -> bool {
-        !page.tails(row).is_empty() && self.exposition.includes_row(page, row)
+        !page.tails(row).is_empty() && self.includes(page, row)
+    }
+
+    fn includes(&self, page: &FamilyRows<'_>, row: usize) -> bool {
+        self.exposition.includes_row(page, row)
     }
 
     fn write_rows(&self, page: &FamilyRows<'_>, rows: Range<usize>, out: &mut BytesMut) {

@@ -104,6 +104,9 @@ fn addresses(
     s: &mut Samples<'_>,
 ) {
     for address in addresses.unwrap_or_default() {
+        if s.is_full() {
+            return;
+        }
         s.label("port_protocol", port.protocol.as_deref())
             .label("port_number", port.port)
             .label("port_name", port.name.as_deref())

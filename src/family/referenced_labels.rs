@@ -30,22 +30,38 @@ pub(crate) enum DictionaryColumn {
     Owner,
 }
 
+/// Longer values have no codes: each sample that refers to one would repeat it in the exposition, and
+/// the limit on the text of a family would not see it.
+const MAX_VALUE_LEN: usize = 1 << 10;
+
 /// The repeated values of one object, a list per column.
 #[derive(Debug, Default)]
 pub(crate) struct ObjectDictionary {
-    lists: [Vec<u8>; DICTIONARY_COLUMNS],
+    lists: [ValueList; DICTIONARY_COLUMNS],
+}
+
+/// The values of a column.
+#[derive(Debug, Default)]
+struct ValueList {
+    /// The values, each followed by [`REFERENCE_MARK`].
+    text: Vec<u8>,
+    /// Where each value is in the text, so that finding one does not search the text.
+    ranges: Vec<(usize, usize)>,
 }
 
 // === impl ObjectDictionary ===
 
 impl ObjectDictionary {
     pub(crate) fn clear(&mut self) {
-        self.lists.iter_mut().for_each(Vec::clear);
+        for list in &mut self.lists {
+            list.text.clear();
+            list.ranges.clear();
+        }
     }
 
     /// The lists, in the order of their columns.
     pub(crate) fn lists(&self) -> impl Iterator<Item = &[u8]> {
-        self.lists.iter().map(Vec::as_slice)
+        self.lists.iter().map(|list| list.text.as_slice())
     }
 
     /// Appends a value, or a reference to it, to `out`.
@@ -53,29 +69,35 @@ impl ObjectDictionary {
         let Some(list) = self.lists.get_mut(column as usize) else {
             return;
         };
-        // A reference would not be shorter; an empty value would be ambiguous in the list.
-        if value.len() <= 2 {
+        // For a short value, a reference would not be shorter; an empty one would be ambiguous in the list.
+        if value.len() <= 2 || value.len() > MAX_VALUE_LEN {
             return write_label_value(out, value);
         }
-        let start = list.len();
-        write_label_value(list, value);
-        let (earlier, new) = list.split_at(start);
-        let mut values = earlier.split(|&byte| byte == REFERENCE_MARK);
-        let count = memchr::memchr_iter(REFERENCE_MARK, earlier).count();
-        match values.position(|value| value == new) {
-            Some(index) => {
-                list.truncate(start);
-                out.extend_from_slice(&[REFERENCE_MARK, code(column, index)]);
-            }
-            None if count < MAX_VALUES => {
-                list.push(REFERENCE_MARK);
-                out.extend_from_slice(&[REFERENCE_MARK, code(column, count)]);
-            }
-            None => {
-                out.extend_from_slice(new);
-                list.truncate(start);
-            }
+        match list.index_of(value) {
+            Some(index) => out.extend_from_slice(&[REFERENCE_MARK, code(column, index)]),
+            None => write_label_value(out, value),
         }
+    }
+}
+
+// === impl ValueList ===
+
+impl ValueList {
+    /// The index of a value, which is added if the list has room for it.
+    fn index_of(&mut self, value: &str) -> Option<usize> {
+        let start = self.text.len();
+        write_label_value(&mut self.text, value);
+        let (earlier, new) = self.text.split_at(start);
+        let is_new =
+            |&(a, b): &(usize, usize)| b - a == new.len() && earlier.get(a..b) == Some(new);
+        let known = self.ranges.iter().position(is_new);
+        if known.is_some() || self.ranges.len() >= MAX_VALUES {
+            self.text.truncate(start);
+            return known;
+        }
+        self.ranges.push((start, self.text.len()));
+        self.text.push(REFERENCE_MARK);
+        Some(self.ranges.len() - 1)
     }
 }
 
@@ -126,7 +148,7 @@ mod tests {
         for value in ["node-1", "node-2", "node-1", "n"] {
             dictionary.write(DictionaryColumn::Node, value, &mut out);
         }
-        assert_eq!(dictionary.lists[0], b"node-1\xffnode-2\xff");
+        assert_eq!(dictionary.lists[0].text, b"node-1\xffnode-2\xff");
         assert_eq!(out, b"\xff\x80\xff\x81\xff\x80n");
     }
 

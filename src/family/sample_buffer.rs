@@ -1,29 +1,42 @@
 //! [`SampleBuffer`]: the tails of one object's samples, while generators write them.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-
 use super::referenced_labels::ObjectDictionary;
 use super::sample_policy::{DropCounts, DropReason};
+use super::text_set::TextSet;
 use super::values::LabelValue;
+use crate::limits::Limit;
 
-/// From this number of samples of one object in one family, repeated series are found by hash.
-const HASHED_FROM: usize = 32;
+/// A buffer keeps at most this much memory from object to object, in bytes.
+const MAX_KEPT: usize = 1 << 20;
 
 /// The reusable memory behind [`Samples`](super::Samples): tails of one object, one cell per family.
 #[derive(Debug, Default)]
 pub(crate) struct SampleBuffer {
     pub(super) text: Vec<u8>,
-    /// Per sample of the current family: where its tail starts and where its labels end.
-    series: Vec<(usize, usize)>,
-    /// Label names of the current sample, as ranges of `text`.
-    names: Vec<(usize, usize)>,
+    /// Where the text of the current family begins.
+    family_start: usize,
+    /// The samples that the generator of the current family has written, including those that the policy
+    /// dropped.
+    written: usize,
+    /// The labels of each sample of the current family.
+    series: TextSet,
+    /// The label names of the current sample.
+    names: TextSet,
+    /// The number of labels of the current sample that the generator wrote.
+    labels: usize,
     /// Values that samples of the object repeat.
     pub(super) dictionary: ObjectDictionary,
-    /// The first series with each hash.
-    hashes: HashMap<u64, usize>,
-    hasher: RandomState,
+    /// The limits that the current family has exceeded.
+    exceeded: Vec<Limit>,
     dropped: DropCounts,
+}
+
+/// The length of the sample that is being written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    text: usize,
+    names: usize,
+    labels: usize,
 }
 
 // === impl SampleBuffer ===
@@ -32,6 +45,7 @@ impl SampleBuffer {
     /// Begins another object.
     pub(crate) fn clear(&mut self) {
         self.text.clear();
+        self.text.shrink_to(MAX_KEPT);
         self.dictionary.clear();
         self.dropped = DropCounts::default();
     }
@@ -59,13 +73,16 @@ impl SampleBuffer {
 
     /// Begins another family of the object.
     pub(super) fn begin_family(&mut self) {
+        self.family_start = self.text.len();
+        self.written = 0;
         self.series.clear();
-        self.hashes.clear();
+        self.exceeded.clear();
     }
 
     /// Begins another sample and returns the start of its tail.
     pub(super) fn begin_sample(&mut self) -> usize {
         self.names.clear();
+        self.labels = 0;
         self.text.len()
     }
 
@@ -74,8 +91,30 @@ impl SampleBuffer {
         self.series.len()
     }
 
+    /// The number of samples that the generator of the current family has written.
+    pub(super) fn written(&self) -> usize {
+        self.written
+    }
+
+    /// The length of the samples of the current family.
+    pub(super) fn family_len(&self) -> usize {
+        self.text.len().saturating_sub(self.family_start)
+    }
+
+    pub(super) fn count_written(&mut self) {
+        self.written += 1;
+    }
+
     pub(super) fn count_dropped(&mut self, reason: DropReason) {
         self.dropped.add(reason);
+    }
+
+    /// Counts that the current family exceeds a limit, once for each object.
+    pub(super) fn count_exceeded(&mut self, limit: Limit) {
+        if !self.exceeded.contains(&limit) {
+            self.exceeded.push(limit);
+            self.count_dropped(DropReason::Limit(limit));
+        }
     }
 
     /// Appends the value of a label.
@@ -87,56 +126,52 @@ impl SampleBuffer {
 
     /// Notes that the current sample has a label whose name ends the text.
     pub(super) fn note_name(&mut self, start: usize) {
-        self.names.push((start, self.text.len()));
+        self.names.push(&self.text, start, self.text.len());
     }
 
-    /// The label names of the current sample.
-    pub(super) fn names(&self) -> impl Iterator<Item = &[u8]> {
-        let names = self.names.iter();
-        names.map(|&(start, end)| self.text.get(start..end).unwrap_or_default())
+    /// Whether the current sample has a label with a name.
+    pub(super) fn has_name(&self, name: &[u8]) -> bool {
+        self.names.contains(&self.text, name)
+    }
+
+    /// Whether the current sample has a label with the name that ends the text.
+    pub(super) fn is_repeated_name(&self, start: usize) -> bool {
+        self.has_name(self.text.get(start..).unwrap_or_default())
+    }
+
+    /// The number of labels of the current sample that the generator wrote.
+    pub(super) fn label_count(&self) -> usize {
+        self.labels
+    }
+
+    pub(super) fn count_label(&mut self) {
+        self.labels += 1;
     }
 
     /// The length of the current sample.
-    pub(super) fn mark(&self) -> (usize, usize) {
-        (self.text.len(), self.names.len())
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            text: self.text.len(),
+            names: self.names.len(),
+            labels: self.labels,
+        }
     }
 
     /// Removes what was written since a mark.
-    pub(super) fn truncate(&mut self, (text, names): (usize, usize)) {
-        self.text.truncate(text);
-        self.names.truncate(names);
+    pub(super) fn truncate(&mut self, mark: Mark) {
+        self.text.truncate(mark.text);
+        self.names.truncate(mark.names);
+        self.labels = mark.labels;
     }
 
     /// Whether an earlier sample in the family has the labels that end the text.
     pub(super) fn is_repeated(&self, start: usize) -> bool {
         let labels = self.text.get(start..).unwrap_or_default();
-        let equals =
-            |&(a, b): &(usize, usize)| b - a == labels.len() && self.text.get(a..b) == Some(labels);
-        if self.series.len() < HASHED_FROM {
-            return self.series.iter().any(equals);
-        }
-        match self.hashes.get(&self.hasher.hash_one(labels)) {
-            None => false,
-            // Different labels can have equal hashes, so compare all: no series may be lost.
-            Some(&first) => {
-                self.series.get(first).is_some_and(equals) || self.series.iter().any(equals)
-            }
-        }
+        self.series.contains(&self.text, labels)
     }
 
     /// Notes a sample whose tail starts at `start` and whose labels end at `labels_end`.
     pub(super) fn note_sample(&mut self, start: usize, labels_end: usize) {
-        self.series.push((start, labels_end));
-        let from = match self.series.len() {
-            n if n < HASHED_FROM => return,
-            HASHED_FROM => 0,
-            n => n - 1,
-        };
-        for (index, &(a, b)) in self.series.iter().enumerate().skip(from) {
-            let hash = self
-                .hasher
-                .hash_one(self.text.get(a..b).unwrap_or_default());
-            self.hashes.entry(hash).or_insert(index);
-        }
+        self.series.push(&self.text, start, labels_end);
     }
 }

@@ -1,12 +1,13 @@
 //! [`SamplePolicy`]: the labels and samples that enter a store.
 //!
 //! All output of a generator passes through the policy before it becomes a cell, in every family.
-//! Rules for single labels or samples, such as limits, belong here.
+//! Rules for single labels or samples belong here, and so do the limits on their number.
 
 use std::borrow::Cow;
 
 use super::descriptor::MetricType;
 use crate::filter::LabelAllowlist;
+use crate::limits::{Limit, Limits};
 
 /// Decides which labels and samples of one family enter the store.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +15,26 @@ pub(crate) struct SamplePolicy<'a> {
     reserved_names: &'a [Cow<'static, str>],
     is_counter: bool,
     allowlist: Option<&'a LabelAllowlist>,
+    max_samples: usize,
+    max_labels: usize,
+    /// Maximum text of all samples, in bytes.
+    max_text: usize,
+    /// Length of the base labels, which the exposition repeats for each sample.
+    base_len: usize,
+}
+
+/// The text that a sample may have on average if a family reaches the limit of samples, in bytes.
+const TEXT_PER_SAMPLE: usize = 1 << 10;
+
+/// What a family may still write for an object.
+#[cfg(feature = "custom-resources")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) samples: usize,
+    /// Labels of each sample.
+    pub(crate) labels: usize,
+    /// Text of all samples, in bytes.
+    pub(crate) text: usize,
 }
 
 /// The reasons why samples do not enter the store.
@@ -25,6 +46,8 @@ pub(crate) enum DropReason {
     InvalidCounter,
     /// A generator or the closure of a base label panicked.
     Panic,
+    /// The object has exceeded a limit in the family.
+    Limit(Limit),
 }
 
 /// The number of dropped samples, by reason.
@@ -33,6 +56,10 @@ pub(crate) struct DropCounts {
     pub(crate) repeated_series: u64,
     pub(crate) invalid_counters: u64,
     pub(crate) panics: u64,
+    /// Families whose samples exceeded [`Limits::samples_per_family`].
+    pub(crate) over_sample_limit: u64,
+    /// Families whose labels exceeded [`Limits::labels_per_sample`].
+    pub(crate) over_label_limit: u64,
 }
 
 // === impl SamplePolicy ===
@@ -49,7 +76,46 @@ impl<'a> SamplePolicy<'a> {
             reserved_names,
             is_counter: metric_type == MetricType::Counter,
             allowlist,
+            max_samples: usize::MAX,
+            max_labels: usize::MAX,
+            max_text: usize::MAX,
+            base_len: 0,
         }
+        .with_limits(Limits::default(), 0)
+    }
+
+    /// Sets the limits; `base_len` is the length of the base labels, in bytes.
+    pub(crate) fn with_limits(self, limits: Limits, base_len: usize) -> Self {
+        let or_none = |limit| if limit == 0 { usize::MAX } else { limit };
+        let max_samples = or_none(limits.samples_per_family);
+        Self {
+            max_samples,
+            max_labels: or_none(limits.labels_per_sample),
+            max_text: max_samples.saturating_mul(TEXT_PER_SAMPLE),
+            base_len,
+            ..self
+        }
+    }
+
+    /// Whether a family may write another sample, after `samples` samples with `text` bytes.
+    pub(super) fn admits_sample(&self, samples: usize, text: usize) -> bool {
+        let text_in_exposition = text.saturating_add(samples.saturating_mul(self.base_len));
+        samples < self.max_samples && text_in_exposition < self.max_text
+    }
+
+    /// What a family may still write after `samples` samples with `text` bytes.
+    #[cfg(feature = "custom-resources")]
+    pub(super) fn room(&self, samples: usize, text: usize) -> Room {
+        Room {
+            samples: self.max_samples.saturating_sub(samples),
+            labels: self.max_labels,
+            text: self.max_text.saturating_sub(text),
+        }
+    }
+
+    /// The maximum number of labels that the generator writes in one sample.
+    pub(super) fn max_labels(&self) -> usize {
+        self.max_labels
     }
 
     /// Whether the samples have labels before those of the generator.
@@ -57,18 +123,11 @@ impl<'a> SamplePolicy<'a> {
         !self.reserved_names.is_empty()
     }
 
-    /// Whether a sample may have a label. A name occurs once per sample, and the first label wins:
-    /// constant labels, base labels, then those that the generator has written.
-    pub(super) fn admits_label<'n>(
-        &self,
-        name: &[u8],
-        mut earlier_names: impl Iterator<Item = &'n [u8]>,
-    ) -> bool {
-        !self
-            .reserved_names
-            .iter()
-            .any(|reserved| reserved.as_bytes() == name)
-            && !earlier_names.any(|earlier| earlier == name)
+    /// Whether a name belongs to a constant or base label. A name occurs once per sample, and the first
+    /// label wins: constant labels, base labels, then those that the generator writes.
+    pub(super) fn is_reserved(&self, name: &[u8]) -> bool {
+        let mut reserved = self.reserved_names.iter();
+        reserved.any(|reserved| reserved.as_bytes() == name)
     }
 
     /// Whether a family of labels or annotations shows a key.
@@ -101,6 +160,8 @@ impl DropCounts {
             DropReason::RepeatedSeries => &mut self.repeated_series,
             DropReason::InvalidCounter => &mut self.invalid_counters,
             DropReason::Panic => &mut self.panics,
+            DropReason::Limit(Limit::SamplesPerFamily) => &mut self.over_sample_limit,
+            DropReason::Limit(Limit::LabelsPerSample) => &mut self.over_label_limit,
         };
         *count += 1;
     }

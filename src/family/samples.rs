@@ -7,17 +7,21 @@ use std::fmt;
 
 use super::referenced_labels::DictionaryColumn;
 use super::sample_buffer::SampleBuffer;
+#[cfg(feature = "custom-resources")]
+use super::sample_policy::Room;
 use super::sample_policy::SamplePolicy;
 use super::values::{LabelValue, SampleValue};
 use crate::k8s::{
     is_valid_label_name, label_names, sanitize_label, write_f64, write_map_label_name,
 };
+use crate::limits::Limit;
 
 /// The samples of one object in one family, while a generator appends them.
 ///
 /// A sample with the labels of an earlier one is dropped, so one object never has two equal series.
 /// An invalid label name is sanitised, and a label that the sample already has is left out. A sample
-/// of a counter is dropped if its value is negative or not a number.
+/// of a counter is dropped if its value is negative or not a number. Samples and labels beyond the
+/// [limits](crate::registry::Limits) are left out.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -74,6 +78,8 @@ pub struct Sample<'s, 'a> {
     samples: &'s mut Samples<'a>,
     /// The start of its tail.
     start: usize,
+    /// The sample exceeds a limit, so nothing is written.
+    is_ignored: bool,
 }
 
 // === impl Samples ===
@@ -104,9 +110,11 @@ impl<'a> Samples<'a> {
     /// Starts a sample without labels, for callers that add them one by one.
     pub fn sample<'s>(&'s mut self) -> Sample<'s, 'a> {
         let start = self.buffer.begin_sample();
+        let is_ignored = !self.admits_sample();
         Sample {
             samples: self,
             start,
+            is_ignored,
         }
     }
 
@@ -127,6 +135,55 @@ impl<'a> Samples<'a> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether the object has reached a limit in this family, so that a further sample is left out.
+    ///
+    /// Call it before a further sample of nested loops, and end the loops if it returns `true`:
+    /// otherwise an object can have them run for minutes. The limit counts as exceeded then.
+    ///
+    /// ```
+    /// use k8s_openapi::api::core::v1::Pod;
+    /// use kube_state_metrics::{Family, testing::render};
+    /// use serde_json::json;
+    ///
+    /// let pairs = Family::gauge("pairs", "Pairs.").generate(|_: &Pod, s| {
+    ///     for pair in (0..1_000_000).flat_map(|a| (0..1_000_000).map(move |b| (a, b))) {
+    ///         if s.is_full() {
+    ///             break;
+    ///         }
+    ///         s.label("a", pair.0).label("b", pair.1).value(1);
+    ///     }
+    ///     assert_eq!(s.len(), 10_000);
+    /// });
+    /// render(&pairs, json!({ "metadata": { "name": "p", "namespace": "n" } }));
+    /// ```
+    pub fn is_full(&mut self) -> bool {
+        let is_full = !self.admits_sample();
+        if is_full {
+            self.buffer.count_exceeded(Limit::SamplesPerFamily);
+        }
+        is_full
+    }
+
+    fn admits_sample(&self) -> bool {
+        let buffer = &*self.buffer;
+        self.policy
+            .admits_sample(buffer.written(), buffer.family_len())
+    }
+
+    /// What the family may still write for the object, for generators that gather samples before they
+    /// write them.
+    #[cfg(feature = "custom-resources")]
+    pub(crate) fn room(&self) -> Room {
+        self.policy
+            .room(self.buffer.written(), self.buffer.family_len())
+    }
+
+    /// Counts that the generator left out what exceeds a limit.
+    #[cfg(feature = "custom-resources")]
+    pub(crate) fn count_exceeded(&mut self, limit: Limit) {
+        self.buffer.count_exceeded(limit);
     }
 
     /// Whether a family of labels or annotations shows `key`.
@@ -154,7 +211,9 @@ impl fmt::Debug for Sample<'_, '_> {
 impl Sample<'_, '_> {
     /// Appends a label.
     pub fn label(self, name: &str, value: impl LabelValue) -> Self {
-        if is_valid_label_name(name) {
+        if self.is_ignored {
+            self
+        } else if is_valid_label_name(name) {
             self.push(name, value)
         } else {
             self.push(&sanitize_label(name), value)
@@ -193,10 +252,14 @@ impl Sample<'_, '_> {
     ) -> Self {
         let mark = self.buffer().mark();
         for (key, value) in entries.clone() {
+            if !self.admits_label() {
+                break;
+            }
             if !self.push_map_label(prefix, key, value) {
                 // Collisions are rare, so only they need a list of names.
                 self.buffer().truncate(mark);
-                let names = label_names(prefix, entries.clone().map(|(key, _)| key));
+                let keys = entries.clone().map(|(key, _)| key);
+                let names = label_names(prefix, keys.take(self.free_labels()));
                 for (name, (_, value)) in names.iter().zip(entries) {
                     self = self.push(name, value);
                 }
@@ -218,11 +281,15 @@ impl Sample<'_, '_> {
         let Some(value) = value.number() else {
             return;
         };
+        if self.is_ignored {
+            return self.buffer().count_exceeded(Limit::SamplesPerFamily);
+        }
         let (start, policy) = (self.start, self.samples.policy);
         let end_of_labels: &[u8] = if self.has_labels() { b"} " } else { b" " };
         let buffer = self.buffer();
         buffer.text.extend_from_slice(end_of_labels);
         let labels_end = buffer.text.len();
+        buffer.count_written();
         if let Err(reason) = policy.admit(value, || buffer.is_repeated(start)) {
             return buffer.count_dropped(reason);
         }
@@ -249,12 +316,12 @@ impl Sample<'_, '_> {
 
     #[cfg(feature = "custom-resources")]
     fn write_unchecked(mut self, name: &str, write: impl FnOnce(&mut SampleBuffer)) -> Self {
-        let policy = self.samples.policy;
-        if policy.admits_label(name.as_bytes(), std::iter::empty()) {
+        if self.admits_label() && !self.samples.policy.is_reserved(name.as_bytes()) {
             let separator = self.separator();
             let buffer = self.buffer();
             buffer.text.push(separator);
             write(buffer);
+            buffer.count_label();
         }
         self
     }
@@ -280,34 +347,52 @@ impl Sample<'_, '_> {
         self
     }
 
+    /// The number of labels that the generator may still write.
+    fn free_labels(&self) -> usize {
+        let written = self.samples.buffer.label_count();
+        self.samples.policy.max_labels().saturating_sub(written)
+    }
+
+    /// Whether the sample may have another label.
+    fn admits_label(&mut self) -> bool {
+        let is_admitted = !self.is_ignored && self.free_labels() > 0;
+        if !is_admitted && !self.is_ignored {
+            self.buffer().count_exceeded(Limit::LabelsPerSample);
+        }
+        is_admitted
+    }
+
     /// Appends the name of a label, unless the policy refuses the label.
     fn begin_label(&mut self, name: &str) -> bool {
-        let policy = self.samples.policy;
+        if !self.admits_label() || self.samples.policy.is_reserved(name.as_bytes()) {
+            return false;
+        }
         let separator = self.separator();
         let buffer = self.buffer();
-        if !policy.admits_label(name.as_bytes(), buffer.names()) {
+        if buffer.has_name(name.as_bytes()) {
             return false;
         }
         buffer.text.push(separator);
         let start = buffer.text.len();
         buffer.text.extend_from_slice(name.as_bytes());
         buffer.note_name(start);
+        buffer.count_label();
         true
     }
 
     /// Appends a label named after a map key, unless the policy refuses the label.
     fn push_map_label(&mut self, prefix: &str, key: &str, value: &str) -> bool {
-        let policy = self.samples.policy;
         let separator = self.separator();
-        let buffer = self.buffer();
+        let Samples { buffer, policy } = &mut *self.samples;
         buffer.text.push(separator);
         let start = buffer.text.len();
         write_map_label_name(&mut buffer.text, prefix, key);
         let name = buffer.text.get(start..).unwrap_or_default();
-        if !policy.admits_label(name, buffer.names()) {
+        if policy.is_reserved(name) || buffer.is_repeated_name(start) {
             return false;
         }
         buffer.note_name(start);
+        buffer.count_label();
         buffer.write_value(value);
         true
     }

@@ -12,6 +12,7 @@ use crate::exposition::ConstantLabels;
 use crate::families::{BuiltIn, UnknownResource};
 use crate::family::Collector;
 use crate::filter::AllowlistConfig;
+use crate::limits::Limits;
 use crate::resource::{CollectedResource, ResourceName};
 use crate::scope::{ObjectFilter, Shard};
 
@@ -78,6 +79,7 @@ pub struct Builder {
     labels: Allowlists,
     annotations: Allowlists,
     filter: ObjectFilter,
+    limits: Limits,
     constants: ConstantLabels,
     #[cfg(feature = "custom-resources")]
     configured: super::configured::ConfiguredOptions,
@@ -311,6 +313,12 @@ impl Builder {
     /// Accepts only the objects of one shard.
     pub fn shard(mut self, shard: Shard) -> Self {
         self.filter.shard = shard;
+        self
+    }
+
+    /// Sets the limits on what one object may cost, in place of the [default](Limits::default) ones.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 

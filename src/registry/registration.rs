@@ -229,7 +229,10 @@ impl<K: CollectedResource> Registration for TypedRegistration<K> {
             });
             schema.add(labels, &settings.constant_names, families, &allowlists);
         }
-        Arc::new(MetricsStore::with_schema(schema, host_fed))
+        Arc::new(MetricsStore::with_schema(
+            schema.with_limits(settings.limits),
+            host_fed,
+        ))
     }
 }
 

@@ -6,6 +6,7 @@ use parking_lot::RwLock;
 
 use crate::exposition::ConstantLabels;
 use crate::filter::{AllowlistConfig, MetricFilter};
+use crate::limits::Limits;
 use crate::resource::{ResourceInfo, ResourceName};
 use crate::scope::ObjectFilter;
 
@@ -18,6 +19,7 @@ pub(crate) struct Settings {
     pub(crate) constants: ConstantLabels,
     pub(super) constant_names: Vec<Cow<'static, str>>,
     pub(super) host_fed: HostFed,
+    pub(crate) limits: Limits,
     /// The objects that stores take; changing the shard at run time changes it.
     pub(crate) filter: RwLock<ObjectFilter>,
 }

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{CacheStore, MetricsStore, ObjectWriter, StoreSnapshot, StoreStats, StoredObject};
+use super::{
+    CacheStore, ExceededLimit, MetricsStore, ObjectWriter, StoreSnapshot, StoreStats, StoredObject,
+};
 #[cfg(feature = "custom-resources")]
 use crate::dynamic::JsonObject;
 use crate::family::FamilyDescriptor;
@@ -18,6 +20,8 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
     fn families(&self) -> Vec<StoreFamily<'_>>;
     fn snapshot(&self) -> StoreSnapshot;
     fn stats(&self) -> StoreStats;
+    /// The limits that objects have exceeded.
+    fn exceeded_limits(&self) -> Vec<ExceededLimit>;
     fn filter(&self) -> Arc<ObjectFilter>;
     fn set_filter(&self, filter: ObjectFilter);
     /// The keys of all objects, in ascending order.
@@ -76,6 +80,10 @@ impl<K: CollectedResource> AnyStore for MetricsStore<K> {
 
     fn stats(&self) -> StoreStats {
         MetricsStore::stats(self)
+    }
+
+    fn exceeded_limits(&self) -> Vec<ExceededLimit> {
+        MetricsStore::exceeded_limits(self)
     }
 
     fn set_filter(&self, filter: ObjectFilter) {

@@ -1,9 +1,10 @@
 //! One column of a page: a cell of text per row; equal cells are stored once.
 
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::fast::FixedState;
-use std::hash::BuildHasher;
 
 use crate::family::referenced_labels::REFERENCE_MARK;
 
@@ -37,6 +38,10 @@ enum Index {
     Uniform(u8),
     Each(Vec<u8>),
 }
+
+/// Its key is random: otherwise objects could have cells with equal hashes, all of which are compared.
+static HASHER: LazyLock<FixedState> =
+    LazyLock::new(|| FixedState::with_seed(RandomState::new().hash_one(0)));
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -238,7 +243,7 @@ impl Column {
             clippy::cast_possible_truncation,
             reason = "half a hash is enough to tell cells apart"
         )]
-        let hash = FixedState::with_seed(0).hash_one(cell) as u32;
+        let hash = HASHER.hash_one(cell) as u32;
         let (mut free, mut fitting) = (None, None);
         for number in 1..self.entries.len() {
             let Some(entry) = self.entries.get(number) else {

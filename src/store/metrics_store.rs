@@ -12,7 +12,7 @@ use super::row_cells::RowCells;
 use super::row_feeder::{RowFeeder, namespace_in};
 use super::schema::{Allowlists, Schema};
 use super::snapshot::StoreSnapshot;
-use super::stats::{StoreCounters, StoreStats};
+use super::stats::{ExceededLimit, StoreCounters, StoreStats};
 use super::table::{Applied, Deleted};
 use crate::decode::DecodeReason;
 #[cfg(feature = "custom-resources")]
@@ -115,6 +115,12 @@ impl<K: CollectedResource> MetricsStore<K> {
         }
     }
 
+    /// The limits that objects have exceeded since the store was created.
+    #[must_use]
+    pub fn exceeded_limits(&self) -> Vec<ExceededLimit> {
+        self.inner.counters.exceeded_limits()
+    }
+
     pub(crate) fn schema(&self) -> &Schema<K> {
         &self.inner.schema
     }
@@ -175,7 +181,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         }
         let (samples, cells) = (&mut feeder.samples, &mut feeder.cells);
         self.schema().render(object, samples, cells);
-        self.inner.counters.count_dropped(samples.dropped());
+        let counters = &self.inner.counters;
+        counters.count_dropped(&feeder.key, samples.dropped());
         self.apply_row(feeder.id, &filter, identity, cells);
     }
 

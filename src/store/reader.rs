@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{AnyStore, StoreStats, StoredObject};
+use super::{AnyStore, ExceededLimit, StoreStats, StoredObject};
 use crate::resource::ResourceInfo;
 
 /// Read access to the store of a registered resource.
@@ -47,6 +47,12 @@ impl StoreReader {
     #[must_use]
     pub fn stats(&self) -> StoreStats {
         self.store.stats()
+    }
+
+    /// The limits that objects have exceeded since the store was created, with the first object of each.
+    #[must_use]
+    pub fn exceeded_limits(&self) -> Vec<ExceededLimit> {
+        self.store.exceeded_limits()
     }
 
     /// The keys of all objects, `namespace/name` or `name`, in ascending order.

@@ -23,6 +23,13 @@ impl RowCells {
         self.ends.push(self.text.len());
     }
 
+    /// The length of a cell.
+    pub(super) fn len_of(&self, at: usize) -> usize {
+        let end_of = |at: usize| self.ends.get(at).copied().unwrap_or_default();
+        let start = at.checked_sub(1).map_or(0, end_of);
+        end_of(at).saturating_sub(start)
+    }
+
     /// The value that a code in a cell refers to.
     #[cfg(feature = "testing")]
     pub(crate) fn dictionary_value(&self, code: u8) -> &[u8] {

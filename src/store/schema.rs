@@ -12,6 +12,7 @@ use crate::family::{
 };
 use crate::filter::LabelAllowlist;
 use crate::k8s::write_label_value;
+use crate::limits::Limits;
 use crate::resource::{CollectedResource, ResourceInfo, Scope};
 
 /// The base labels and families of a store.
@@ -21,6 +22,7 @@ pub(crate) struct Schema<K> {
     bases: Vec<BaseLabels<K>>,
     families: Vec<ActiveFamily<K>>,
     fields: Fields,
+    limits: Limits,
 }
 
 /// Base labels that one or more families share.
@@ -49,7 +51,14 @@ impl<K: CollectedResource> Schema<K> {
             bases: Vec::new(),
             families: Vec::new(),
             fields: Fields::union::<[&str; 0]>([]),
+            limits: Limits::default(),
         }
+    }
+
+    /// Sets the limits on the output of the families.
+    pub(crate) fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// Adds families with their base labels. `constants` are the names of constant labels.
@@ -170,11 +179,13 @@ impl<K: CollectedResource> Schema<K> {
         }
         let start = cells.text.len();
         for active in &self.families {
+            let base_len = cells.len_of(active.base);
             let policy = SamplePolicy::new(
                 active.family.descriptor().metric_type(),
                 self.base_labels(active.base),
                 active.allowlist.as_deref(),
-            );
+            )
+            .with_limits(self.limits, base_len);
             let start_of_family = buffer.text().len();
             let mut samples = Samples::new(buffer, policy);
             let generator = active.family.generator();

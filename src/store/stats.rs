@@ -1,8 +1,10 @@
 //! [`StoreStats`], and the counters behind it.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::family::DropCounts;
+use crate::limits::Limit;
 
 /// The size of a store, and counts of its events since its creation.
 ///
@@ -49,10 +51,28 @@ pub struct StoreStats {
     /// Panics of generators and base labels. Each removes the samples of one object in one
     /// family, or the value of one label.
     pub panics: u64,
+    /// Families of applied objects that lost samples because of
+    /// [`Limits::samples_per_family`](crate::registry::Limits::samples_per_family).
+    pub over_sample_limit: u64,
+    /// Families of applied objects that lost labels because of
+    /// [`Limits::labels_per_sample`](crate::registry::Limits::labels_per_sample).
+    pub over_label_limit: u64,
     /// Objects that could not be decoded because their bytes were not JSON.
     pub decode_syntax_errors: u64,
     /// Objects that could not be decoded because a field had the wrong type.
     pub decode_field_errors: u64,
+}
+
+/// A limit that objects of a store have exceeded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExceededLimit {
+    /// The limit.
+    pub limit: Limit,
+    /// How often objects exceeded it since the store was created, as [`StoreStats`] counts it.
+    pub count: u64,
+    /// The first object that exceeded it, as `namespace/name` or `name`.
+    pub first_object: String,
 }
 
 /// Counts of the events of one store.
@@ -67,8 +87,17 @@ pub(super) struct StoreCounters {
     duplicates: Counter,
     invalid_counters: Counter,
     panics: Counter,
+    over_sample_limit: LimitCounter,
+    over_label_limit: LimitCounter,
     pub(super) decode_syntax: Counter,
     pub(super) decode_field: Counter,
+}
+
+/// Counts how often a limit was exceeded, and remembers the first object.
+#[derive(Debug, Default)]
+struct LimitCounter {
+    count: Counter,
+    first_object: OnceLock<String>,
 }
 
 #[derive(Debug, Default)]
@@ -77,11 +106,29 @@ pub(super) struct Counter(AtomicU64);
 // === impl StoreCounters ===
 
 impl StoreCounters {
-    /// Counts the samples of one object that the policy of the families dropped.
-    pub(super) fn count_dropped(&self, dropped: DropCounts) {
+    /// Counts what the policy of the families dropped of the object with a key.
+    pub(super) fn count_dropped(&self, key: &str, dropped: DropCounts) {
         self.duplicates.add(dropped.repeated_series);
         self.invalid_counters.add(dropped.invalid_counters);
         self.panics.add(dropped.panics);
+        self.over_sample_limit.add(dropped.over_sample_limit, key);
+        self.over_label_limit.add(dropped.over_label_limit, key);
+    }
+
+    /// The limits that objects have exceeded.
+    pub(super) fn exceeded_limits(&self) -> Vec<ExceededLimit> {
+        let exceeded = [
+            (Limit::SamplesPerFamily, &self.over_sample_limit),
+            (Limit::LabelsPerSample, &self.over_label_limit),
+        ];
+        let exceeded = exceeded.into_iter().filter_map(|(limit, counter)| {
+            Some(ExceededLimit {
+                limit,
+                count: counter.count.get(),
+                first_object: counter.first_object.get()?.clone(),
+            })
+        });
+        exceeded.collect()
     }
 
     /// The current counts; the sizes of the store are 0.
@@ -96,9 +143,22 @@ impl StoreCounters {
             duplicates: self.duplicates.get(),
             invalid_counters: self.invalid_counters.get(),
             panics: self.panics.get(),
+            over_sample_limit: self.over_sample_limit.count.get(),
+            over_label_limit: self.over_label_limit.count.get(),
             decode_syntax_errors: self.decode_syntax.get(),
             decode_field_errors: self.decode_field.get(),
             ..StoreStats::default()
+        }
+    }
+}
+
+// === impl LimitCounter ===
+
+impl LimitCounter {
+    fn add(&self, count: u64, key: &str) {
+        if count > 0 {
+            self.first_object.get_or_init(|| key.to_owned());
+            self.count.add(count);
         }
     }
 }

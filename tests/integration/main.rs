@@ -28,6 +28,12 @@ mod docs;
 mod examples;
 mod language;
 mod layers;
+#[cfg(all(
+    target_os = "linux",
+    feature = "manifests",
+    feature = "custom-resources"
+))]
+mod linear;
 mod mixin;
 #[cfg(all(target_os = "linux", feature = "manifests"))]
 mod secrecy;

@@ -92,6 +92,7 @@ impl RunningSource {
             ready: readiness.ready,
             source: self.parts.description.clone(),
             remarks: remarks.chain(self.skipped()).collect(),
+            limits: Vec::new(),
             resources: resources.into_iter().map(resource_status).collect(),
         }
     }

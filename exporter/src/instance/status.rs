@@ -19,6 +19,8 @@ pub(crate) struct InstanceStatus {
     pub(crate) source: String,
     /// Why the instance is not ready, and problems that do not affect readiness.
     pub(crate) remarks: Vec<String>,
+    /// The limits that objects have exceeded.
+    pub(crate) limits: Vec<String>,
     pub(crate) resources: Vec<ResourceStatus>,
 }
 

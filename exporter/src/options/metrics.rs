@@ -2,7 +2,7 @@
 
 use kube_state_metrics::custom_resources::KnownKind;
 use kube_state_metrics::filter::{AllowlistConfig, FilterError};
-use kube_state_metrics::registry::{BuildError, BuildProblem, Shard};
+use kube_state_metrics::registry::{BuildError, BuildProblem, Limits, Shard};
 use kube_state_metrics::{BuiltIn, StateMetrics};
 
 use super::custom_resources::CustomResources;
@@ -21,6 +21,7 @@ pub(crate) struct MetricsOptions {
     pub(crate) namespaces: Vec<String>,
     pub(crate) denied_namespaces: Vec<String>,
     pub(crate) shard: Shard,
+    pub(crate) limits: Limits,
     pub(crate) custom: CustomResources,
 }
 
@@ -39,6 +40,7 @@ impl MetricsOptions {
             annotations: reader.allowlists(&table::METRIC_ANNOTATIONS_ALLOWLIST),
             namespaces: reader.items(&table::NAMESPACES),
             denied_namespaces: reader.items(&table::NAMESPACES_DENYLIST),
+            limits: limits(reader),
             custom,
         }
     }
@@ -58,7 +60,8 @@ impl MetricsOptions {
             .annotation_allowlists(self.annotations.clone())
             .namespaces(&self.namespaces)
             .deny_namespaces(&self.denied_namespaces)
-            .shard(self.shard);
+            .shard(self.shard)
+            .limits(self.limits);
         match &self.custom.config {
             // The kinds of the cluster or of the manifests are added later.
             Some(configured) => builder
@@ -134,6 +137,14 @@ fn resources(reader: &mut Reader<'_>, custom_only: bool) -> Vec<String> {
         resources.extend(BuiltIn::defaults().map(|resource| resource.name().to_owned()));
     }
     resources
+}
+
+/// The limits on what one object may cost.
+fn limits(reader: &mut Reader<'_>) -> Limits {
+    let size = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+    Limits::default()
+        .samples_per_family(size(reader.value(&table::SAMPLE_LIMIT)))
+        .labels_per_sample(size(reader.value(&table::LABEL_LIMIT)))
 }
 
 fn shard(reader: &mut Reader<'_>) -> Shard {

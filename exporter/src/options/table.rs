@@ -90,6 +90,20 @@ heading "Metrics", render: true {
         form: List("LIST"), reload: NewInstance,
         help: "Do not export objects of these namespaces, such as `kube-system`",
     }
+    SAMPLE_LIMIT: Single<u64> = parse::limit, {
+        flag: "--sample-limit", key: Some("sample_limit"),
+        form: Value("NUMBER"), default: Is("10000"), reload: NewInstance,
+        help: "Maximum number of samples of one object in one family; further samples are left out; 0 disables \
+            the limit",
+        compat: Added,
+    }
+    LABEL_LIMIT: Single<u64> = parse::limit, {
+        flag: "--label-limit", key: Some("label_limit"),
+        form: Value("NUMBER"), default: Is("1024"), reload: NewInstance,
+        help: "Maximum number of labels that a family adds to one sample, such as Kubernetes labels; further \
+            labels are left out; 0 disables the limit",
+        compat: Added,
+    }
 }
 heading "Custom resources", render: true {
     CUSTOM_RESOURCE_STATE_CONFIG: Single<String> = parse::text, {

@@ -300,6 +300,7 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
     ),
     ("host", "127.0.0.1", "--host=127.0.0.1", None),
     ("kubeconfig", "a", "--kubeconfig=a", None),
+    ("label_limit", "5", "--label-limit=5", Some("-5")),
     (
         "labels_allow_list",
         "{pods: [a, b]}",
@@ -350,6 +351,7 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
         Some("x"),
     ),
     ("resources", "{pods: {}}", "--resources=pods", None),
+    ("sample_limit", "5", "--sample-limit=5", Some("x")),
     (
         "server_idle_timeout",
         "2s",

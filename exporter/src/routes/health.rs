@@ -79,6 +79,9 @@ fn readiness_text(status: &InstanceStatus, verbose: bool) -> String {
             let _ = write!(text, ": {error}");
         }
     }
+    for limit in status.limits.iter().filter(|_| verbose) {
+        let _ = write!(text, "\n[!] {limit}");
+    }
     if text != "OK" {
         text.push('\n');
     }

@@ -70,6 +70,10 @@ const TABLE: &[(&str, &str)] = &[
         "the_api_server_is_that_of_the_flag_or_of_the_kubeconfig",
     ),
     (
+        "--label-limit",
+        "limits_leave_out_samples_and_labels_and_say_so",
+    ),
+    (
         "--list-deadline",
         "a_streaming_list_without_an_end_is_replaced_by_pages",
     ),
@@ -132,6 +136,10 @@ const TABLE: &[(&str, &str)] = &[
     (
         "--resources",
         "resources_and_namespaces_choose_what_is_watched",
+    ),
+    (
+        "--sample-limit",
+        "limits_leave_out_samples_and_labels_and_say_so",
     ),
     ("--server-idle-timeout", "an_idle_connection_is_closed"),
     (

@@ -27,6 +27,7 @@ mod floods;
 mod hostile;
 mod http;
 mod limits;
+mod nesting;
 mod own_metrics;
 mod prometheus;
 mod promtool;

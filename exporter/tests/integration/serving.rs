@@ -46,6 +46,53 @@ fn one_line_says_what_is_served_and_where() {
 }
 
 #[test]
+fn limits_leave_out_samples_and_labels_and_say_so() {
+    let directory = Directory::new("limits");
+    let addresses = r#"{"ip":"10.0.0.1"},{"ip":"10.0.0.2"},{"ip":"10.0.0.3"}"#;
+    let ports = r#"{"name":"a","port":1},{"name":"b","port":2}"#;
+    directory.write(
+        "a.json",
+        &format!(
+            r#"{{"apiVersion":"v1","kind":"Endpoints","metadata":{{"namespace":"shop","name":"db",
+            "labels":{{"a":"1","b":"2","c":"3","d":"4","e":"5","f":"6"}}}},
+            "subsets":[{{"addresses":[{addresses}],"ports":[{ports}]}}]}}"#
+        ),
+    );
+    let exporter = Exporter::serving(&[
+        "--manifests",
+        directory.str(),
+        "--resources=endpoints",
+        "--metric-labels-allowlist=endpoints=[*]",
+        "--sample-limit=4",
+        "--label-limit=5",
+    ]);
+    let text = exporter.metrics("");
+    assert_eq!(text.matches("\nkube_endpoint_address{").count(), 4);
+    assert_eq!(text.matches("\nkube_endpoint_ports{").count(), 2);
+    assert!(text.contains("label_e=\"5\"} 1") && !text.contains("label_f="));
+    for reason in ["sample_limit", "label_limit"] {
+        let series = format!(
+            "kube_state_metrics_limit_exceeded_total{{reason=\"{reason}\",resource=\"*v1.Endpoints\"}}"
+        );
+        assert_eq!(exporter.own(&series), Some(1.0), "{series}");
+    }
+    let ready = exporter.get("/readyz?verbose").text();
+    for (what, flag) in [("samples", "--sample-limit"), ("labels", "--label-limit")] {
+        let line = format!("[!] endpoints: {what} left out 1 time because of {flag}");
+        assert!(
+            ready.contains(&line) && !ready.contains("shop/db"),
+            "{ready}"
+        );
+        eventually("the log names the object", || {
+            let log = exporter.log();
+            let mut lines = log.lines().filter(|line| line.contains(flag));
+            lines.next().filter(|line| line.contains("shop/db"))?;
+            Some(assert_eq!(lines.next(), None, "it is logged once"))
+        });
+    }
+}
+
+#[test]
 fn files_that_are_created_edited_and_deleted_are_followed() {
     let directory = Directory::new("manifests");
     directory.write("a.yaml", &config_map("x", "one"));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, LazyLock};
+use std::thread;
 
 use cel::common::ast::{EntryExpr, Expr as Expression, LiteralValue, MapExpr, StructExpr};
 use cel::objects::{Key, Map};
@@ -11,6 +12,7 @@ use serde_json::{Number, Value};
 
 use super::super::labels::text;
 use super::super::number::to_number;
+use super::size;
 use super::variables::Variables;
 
 /// A compiled expression.
@@ -21,6 +23,9 @@ pub(in super::super) struct Expr {
     object: Option<Fields>,
     names_item: bool,
 }
+
+/// The stack of the thread that parses expressions, in bytes.
+const PARSER_STACK: usize = 16 << 20;
 
 /// Fields by name, each with the fields below it. Without names, all fields are read.
 #[derive(Debug, Default)]
@@ -52,9 +57,8 @@ thread_local! {
 
 impl Expr {
     pub(in super::super) fn compile(source: &str) -> Result<Self, String> {
-        let program = LANGUAGE
-            .compile(source)
-            .map_err(|error| format!("not an expression: {}", one_line(&error.to_string())))?;
+        size::check(source)?;
+        let program = parse(source)?;
         let mut names = BTreeSet::new();
         let mut paths = Vec::new();
         free_names(
@@ -112,6 +116,23 @@ impl Expr {
     pub(in super::super) fn names_item(&self) -> bool {
         self.names_item
     }
+}
+
+/// Parses an expression on a thread with a large stack: a debug build of the parser needs 150 KiB for each
+/// bracket.
+fn parse(source: &str) -> Result<Program, String> {
+    let parse = || {
+        let program = LANGUAGE.compile(source);
+        program.map_err(|error| format!("not an expression: {}", one_line(&error.to_string())))
+    };
+    thread::scope(|scope| {
+        let builder = thread::Builder::new().stack_size(PARSER_STACK);
+        let parser = builder.spawn_scoped(scope, parse);
+        let parser =
+            parser.map_err(|error| format!("cannot start a thread to parse it: {error}"))?;
+        let parsed = parser.join();
+        parsed.unwrap_or_else(|_| Err(String::from("not an expression: the parser panicked")))
+    })
 }
 
 // === impl Fields ===
@@ -439,6 +460,33 @@ mod tests {
             ("item.a + key", &[]),
         ] {
             assert_eq!(Expr::compile(source).unwrap().reads(), reads, "{source}");
+        }
+    }
+
+    #[test]
+    fn large_expressions_are_refused_before_they_are_parsed() {
+        for (open, close, levels) in [
+            ("(", ")", 32),
+            ("[", "]", 32),
+            ("{1:", "}", 32),
+            ("!", "", 199),
+            ("-", "", 199),
+            ("1+", "", 199),
+            ("1 in ", "", 199),
+            ("object.", "", 199),
+            ("true||", "", 199),
+            ("true?1:", "", 99),
+        ] {
+            let inner = if open == "object." { "a" } else { "1" };
+            let nested =
+                |levels: usize| [&*open.repeat(levels), inner, &close.repeat(levels)].concat();
+            // Some of them are no expressions.
+            let _ = Expr::compile(&nested(levels));
+            let error = Expr::compile(&nested(1_000_000)).unwrap_err();
+            assert!(
+                error.contains("split") || error.contains("not an expression"),
+                "{error}"
+            );
         }
     }
 

@@ -8,6 +8,8 @@ pub(in crate::exposition) struct RunKey {
     pub(in crate::exposition) page: u64,
     pub(in crate::exposition) column: u32,
     pub(in crate::exposition) first_row: u8,
+    /// The number of the part of a row; 0 for whole rows.
+    pub(in crate::exposition) part: u16,
     /// The format of the header before the rows, if there is one.
     pub(in crate::exposition) header: Option<Format>,
 }
@@ -29,6 +31,7 @@ impl RunKey {
             page,
             column: 0,
             first_row: 0,
+            part: 0,
             header: None,
         }
     }

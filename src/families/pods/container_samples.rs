@@ -14,6 +14,41 @@ use crate::family::referenced_labels::DictionaryColumn;
 use crate::family::{Sample, SampleValue, Samples};
 use crate::k8s::{Quantity, Unit, container_units};
 
+/// Container statuses that are looked up by name.
+struct StatusesByName<'p> {
+    /// Few statuses, which are compared one by one.
+    few: &'p [ContainerStatus],
+    /// Many statuses, sorted by name, so that a lookup does not go through all of them.
+    many: Vec<&'p ContainerStatus>,
+}
+
+/// From this number of statuses on, they are sorted.
+const SORTED_FROM: usize = 32;
+
+// === impl StatusesByName ===
+
+impl<'p> StatusesByName<'p> {
+    fn new(statuses: &'p [ContainerStatus]) -> Self {
+        if statuses.len() < SORTED_FROM {
+            let many = Vec::new();
+            return Self { few: statuses, many };
+        }
+        let mut many: Vec<_> = statuses.iter().collect();
+        // A stable sort keeps the order of statuses with the same name.
+        many.sort_by(|a, b| a.name.cmp(&b.name));
+        Self { few: &[], many }
+    }
+
+    /// The statuses with a name, in their order.
+    fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'p ContainerStatus> + 'a {
+        let start = self.many.partition_point(|status| *status.name < *name);
+        let many = self.many.get(start..).unwrap_or_default();
+        let many = many.iter().copied();
+        let few = self.few.iter().filter(move |status| status.name == name);
+        few.chain(many.take_while(move |status| status.name == name))
+    }
+}
+
 /// Writes images and identifiers for each container of the spec and each status with the same name;
 /// `add_labels` appends further labels.
 pub(super) fn info(
@@ -22,11 +57,12 @@ pub(super) fn info(
     s: &mut Samples<'_>,
     add_labels: impl for<'s, 'a> Fn(Sample<'s, 'a>, &Container) -> Sample<'s, 'a>,
 ) {
+    let statuses = StatusesByName::new(statuses);
     for container in containers {
-        for status in statuses
-            .iter()
-            .filter(|status| status.name == container.name)
-        {
+        for status in statuses.named(&container.name) {
+            if s.is_full() {
+                return;
+            }
             let sample = s
                 .label("container", &status.name)
                 .referenced_label(

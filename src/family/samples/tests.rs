@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::*;
 use crate::family::MetricType;
 use crate::family::sample_policy::DropCounts;
+use crate::limits::Limits;
 
 fn tails(reserved: &[Cow<'static, str>], write: impl FnOnce(&mut Samples<'_>)) -> String {
     let mut buffer = SampleBuffer::default();
@@ -92,7 +93,7 @@ fn a_counter_has_no_negative_samples() {
     let dropped = DropCounts {
         repeated_series: 1,
         invalid_counters: 2,
-        panics: 0,
+        ..DropCounts::default()
     };
     assert_eq!(buffer.dropped(), dropped);
 }
@@ -117,4 +118,107 @@ fn a_map_key_does_not_repeat_a_reserved_name() {
         s.sample().map_labels("label", entries.into_iter()).value(1);
     });
     assert_eq!(text, ",label_team=\"red\"} 1\n");
+}
+
+/// The tails with limits, and what was dropped.
+fn limited(limits: Limits, write: impl FnOnce(&mut Samples<'_>)) -> (String, DropCounts) {
+    let mut buffer = SampleBuffer::default();
+    let policy = SamplePolicy::new(MetricType::Gauge, BASE, None).with_limits(limits, 10);
+    write(&mut Samples::new(&mut buffer, policy));
+    (
+        String::from_utf8(buffer.text.clone()).unwrap(),
+        buffer.dropped(),
+    )
+}
+
+#[test]
+fn samples_beyond_the_limit_are_left_out_and_counted_once() {
+    let limits = Limits::default().samples_per_family(3);
+    let (text, dropped) = limited(limits, |s| {
+        // A repeated sample is one that the generator writes.
+        for n in [1, 1, 2, 3, 4, 5] {
+            s.label("n", n).value(0);
+        }
+        s.label("n", 6).maybe_value(None::<f64>);
+        assert_eq!((s.len(), s.is_full()), (2, true));
+    });
+    assert_eq!(text, ",n=\"1\"} 0\n,n=\"2\"} 0\n");
+    let expected = DropCounts {
+        repeated_series: 1,
+        over_sample_limit: 1,
+        ..DropCounts::default()
+    };
+    assert_eq!(dropped, expected);
+}
+
+#[test]
+fn reaching_a_limit_does_not_exceed_it() {
+    let limits = Limits::default().samples_per_family(2).labels_per_sample(2);
+    let (text, dropped) = limited(limits, |s| {
+        for n in 0..2 {
+            assert!(!s.is_full());
+            s.label("n", n).label("m", n).value(0);
+        }
+        s.label("n", 6).maybe_value(None::<f64>);
+    });
+    assert_eq!(text.lines().count(), 2);
+    assert_eq!(dropped, DropCounts::default());
+}
+
+#[test]
+fn labels_beyond_the_limit_are_left_out_and_counted_once() {
+    let entries = [("a", "1"), ("b", "2"), ("b.c", "3"), ("b/c", "4")];
+    let limits = Limits::default().labels_per_sample(2);
+    let (text, dropped) = limited(limits, |s| {
+        s.sample().map_labels("label", entries.into_iter()).value(1);
+        s.label("x", 1).label("y", 2).label("z", 3).value(1);
+    });
+    assert_eq!(
+        text,
+        ",label_a=\"1\",label_b=\"2\"} 1\n,x=\"1\",y=\"2\"} 1\n"
+    );
+    let expected = DropCounts {
+        over_label_limit: 1,
+        ..DropCounts::default()
+    };
+    assert_eq!(dropped, expected);
+    // Keys that collide count as those that do not.
+    let (text, _) = limited(Limits::default().labels_per_sample(3), |s| {
+        let entries = [("b.c", "3"), ("b/c", "4"), ("d", "5"), ("e", "6")];
+        s.sample().map_labels("label", entries.into_iter()).value(1);
+    });
+    assert_eq!(
+        text,
+        ",label_b_c_conflict1=\"3\",label_b_c_conflict2=\"4\",label_d=\"5\"} 1\n"
+    );
+}
+
+#[test]
+fn the_text_of_a_family_is_limited_with_its_base_labels() {
+    // 20 samples may have 20 KiB; each has 10 bytes of base labels.
+    let limits = Limits::default().samples_per_family(20);
+    let value = "v".repeat(4096);
+    let (text, dropped) = limited(limits, |s| {
+        for n in 0..20 {
+            s.label("n", n).label("value", &value).value(0);
+        }
+    });
+    assert_eq!((text.lines().count(), dropped.over_sample_limit), (5, 1));
+}
+
+#[test]
+fn zero_disables_a_limit() {
+    let limits = Limits::default().samples_per_family(0).labels_per_sample(0);
+    let (text, dropped) = limited(limits, |s| {
+        for n in 0..20_000 {
+            s.label("n", n).value(0);
+        }
+        let keys: Vec<_> = (0..2000).map(|n| format!("k{n:04}")).collect();
+        let entries = keys.iter().map(|key| (key.as_str(), ""));
+        s.sample().map_labels("label", entries).value(1);
+    });
+    assert_eq!(
+        (text.lines().count(), dropped),
+        (20_001, DropCounts::default())
+    );
 }

@@ -141,6 +141,7 @@ impl Builder {
                 .collect(),
             constants,
             host_fed: std::mem::take(&mut self.host_fed),
+            limits: self.limits,
             filter: RwLock::new(std::mem::take(&mut self.filter)),
         }
     }

@@ -288,6 +288,7 @@ mod tests {
                     ready: true,
                     source: text(),
                     remarks: vec![text()],
+                    limits: vec![text()],
                     resources: vec![resource],
                 },
                 report: Arc::new(Report {

@@ -1,0 +1,46 @@
+//! The limits on the size of an expression.
+//!
+//! An expression is parsed and evaluated by recursion, so its size decides how much of the stack is used.
+
+/// Brackets within brackets.
+const MAX_NESTING: usize = 32;
+
+/// Operators, fields, indices and calls: each can add a level, as in `a.b.c` or `1 + 2 + 3`.
+const MAX_OPERATORS: usize = 200;
+
+/// Checks the size of an expression. Texts in it count as well, so that no quote can hide a part.
+///
+/// # Errors
+///
+/// If it is too large.
+pub(super) fn check(source: &str) -> Result<(), String> {
+    let (mut nesting, mut deepest): (usize, usize) = (0, 0);
+    // Operators such as `in` are words.
+    let mut operators = source.matches("in").count();
+    let mut is_in_operator = false;
+    for byte in source.bytes() {
+        match byte {
+            b'(' | b'[' | b'{' => nesting += 1,
+            b')' | b']' | b'}' => nesting = nesting.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(nesting);
+        let is_operator =
+            byte.is_ascii_punctuation() && !matches!(byte, b')' | b']' | b'}' | b',' | b'_');
+        // Signs can be repeated; the characters of other operators count once.
+        let is_sign = matches!(byte, b'!' | b'-');
+        operators += usize::from(is_operator && (is_sign || !is_in_operator));
+        is_in_operator = is_operator;
+    }
+    if deepest > MAX_NESTING {
+        return Err(format!(
+            "brackets are nested deeper than {MAX_NESTING} levels; split the expression"
+        ));
+    }
+    if operators > MAX_OPERATORS {
+        return Err(format!(
+            "the expression has more than {MAX_OPERATORS} operators, fields and calls; split it"
+        ));
+    }
+    Ok(())
+}

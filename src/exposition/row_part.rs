@@ -1,0 +1,68 @@
+//! [`RowPart`]: some samples of a row that is too large to be written at once.
+
+use std::ops::Range;
+
+use memchr::memchr2;
+
+use super::family_rows::FamilyRows;
+use crate::family::referenced_labels::REFERENCE_MARK;
+
+/// A row with this much text in its cell is written in parts, so that no chunk of an exposition is much larger
+/// than others: a chunk is written without a pause, and each connection holds one.
+const LARGE_CELL: usize = 32 * 1024;
+
+/// Samples of a row that are written together.
+#[derive(Clone, Debug)]
+pub(super) struct RowPart {
+    /// Counted from 1.
+    pub(super) number: u16,
+    /// Where the samples are in the cell.
+    pub(super) tails: Range<usize>,
+}
+
+// === impl RowPart ===
+
+impl RowPart {
+    /// Whether a row is written in parts.
+    pub(super) fn is_needed(rows: &FamilyRows<'_>, row: usize) -> bool {
+        rows.tails(row).len() >= LARGE_CELL
+    }
+
+    /// The samples of a row after `before`, as many as have about `bytes` of text, but at least one.
+    pub(super) fn next(
+        rows: &FamilyRows<'_>,
+        row: usize,
+        before: Option<&Self>,
+        bytes: usize,
+    ) -> Self {
+        let start = before.map_or(0, |part| part.tails.end);
+        let cell = rows.tails(row);
+        let per_line = rows.family_column.prefix.len() + rows.base_labels.cell(row).len();
+        let (mut end, mut text) = (start, 0);
+        while let Some(found) = memchr2(b'\n', REFERENCE_MARK, cell.get(end..).unwrap_or_default())
+        {
+            let at = end + found;
+            text += found;
+            if cell.get(at) == Some(&REFERENCE_MARK) {
+                let code = cell.get(at + 1).copied().unwrap_or_default();
+                text += rows.page.shared_value(row, code).len();
+                end = at + 2;
+                continue;
+            }
+            end = at + 1;
+            text += per_line + 1;
+            if text >= bytes {
+                break;
+            }
+        }
+        Self {
+            number: before.map_or(1, |part| part.number.saturating_add(1)),
+            tails: start..end.max(start + 1),
+        }
+    }
+
+    /// Whether the row has no samples after the part.
+    pub(super) fn is_last(&self, rows: &FamilyRows<'_>, row: usize) -> bool {
+        self.tails.end >= rows.tails(row).len()
+    }
+}

@@ -1,0 +1,105 @@
+//! [`TextSet`]: finds texts that occurred before, in time that does not depend on their number.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+
+/// From this number of texts on, they are found by hash. Comparing is faster for fewer.
+const HASHED_FROM: usize = 32;
+
+/// Texts that are ranges of a buffer.
+///
+/// The author of an object chooses the texts, so the hash has a random key.
+#[derive(Debug, Default)]
+pub(super) struct TextSet {
+    ranges: Vec<(usize, usize)>,
+    /// The first text with a hash, once there are many.
+    hashes: HashMap<u64, usize>,
+    hasher: RandomState,
+}
+
+// === impl TextSet ===
+
+impl TextSet {
+    pub(super) fn clear(&mut self) {
+        self.ranges.clear();
+        self.hashes.clear();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ranges.len()
+    }
+
+    /// Whether `text` is one of the texts.
+    pub(super) fn contains(&self, buffer: &[u8], text: &[u8]) -> bool {
+        let equals =
+            |&(a, b): &(usize, usize)| b - a == text.len() && buffer.get(a..b) == Some(text);
+        if self.ranges.len() < HASHED_FROM {
+            return self.ranges.iter().any(equals);
+        }
+        match self.hashes.get(&self.hasher.hash_one(text)) {
+            None => false,
+            // Different texts can have equal hashes, so compare all: no text may be lost.
+            Some(&first) => {
+                self.ranges.get(first).is_some_and(equals) || self.ranges.iter().any(equals)
+            }
+        }
+    }
+
+    /// Adds the text between `start` and `end`, which differs from the others.
+    pub(super) fn push(&mut self, buffer: &[u8], start: usize, end: usize) {
+        self.ranges.push((start, end));
+        let from = match self.ranges.len() {
+            n if n < HASHED_FROM => return,
+            HASHED_FROM => 0,
+            n => n - 1,
+        };
+        for (index, &(a, b)) in self.ranges.iter().enumerate().skip(from) {
+            let text = buffer.get(a..b).unwrap_or_default();
+            self.hashes
+                .entry(self.hasher.hash_one(text))
+                .or_insert(index);
+        }
+    }
+
+    /// Removes the texts after the first `len`.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.ranges.truncate(len);
+        if len < HASHED_FROM {
+            self.hashes.clear();
+        } else {
+            self.hashes.retain(|_, index| *index < len);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn texts_are_found_whatever_their_number(
+            texts in prop::collection::vec("[ab]{0,7}", 0..200),
+            kept in 0..100_usize,
+        ) {
+            let (mut set, mut buffer) = (TextSet::default(), Vec::new());
+            let mut known = Vec::new();
+            for (at, text) in texts.iter().enumerate() {
+                if at == 100 {
+                    set.truncate(kept);
+                    known.truncate(kept);
+                }
+                prop_assert_eq!(set.contains(&buffer, text.as_bytes()), known.contains(text));
+                if !known.contains(text) {
+                    let start = buffer.len();
+                    buffer.extend_from_slice(text.as_bytes());
+                    set.push(&buffer, start, buffer.len());
+                    known.push(text.clone());
+                }
+                prop_assert_eq!(set.len(), known.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The time of one object is linear in its size, whatever it has many of.
+//!
+//! A test measures the processor time of its thread for an object and for one of four times the size. Work
+//! that compares all pairs takes 16 times as long.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use kube_state_metrics::custom_resources::{Config, KnownKind};
+use kube_state_metrics::registry::{Builder, Limits};
+use kube_state_metrics::resource::Scope;
+use kube_state_metrics::source::manifests::ManifestSource;
+use kube_state_metrics::{BuiltIn, StateMetrics};
+
+use super::support::tools::Directory;
+
+/// How many times as long four times the size may take: linear work takes 4 times as long.
+const MAX_RATIO: f64 = 8.0;
+
+/// The smaller size.
+const SIZE: usize = 8_000;
+
+/// Processor time of this thread.
+fn processor_time() -> Duration {
+    // The kernel updates the time when the thread is scheduled.
+    thread::yield_now();
+    let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
+}
+
+/// The least processor time of some runs.
+fn time(mut run: impl FnMut()) -> f64 {
+    let times = (0..3).map(|_| {
+        let before = processor_time();
+        run();
+        (processor_time() - before).as_secs_f64()
+    });
+    times.fold(f64::INFINITY, f64::min)
+}
+
+/// Fails unless the time of `run` is linear in the size of its input.
+#[track_caller]
+fn assert_linear<I>(what: &str, input: impl Fn(usize) -> I, mut run: impl FnMut(&I)) {
+    let times = [SIZE, 2 * SIZE, 4 * SIZE].map(|size| {
+        let input = input(size);
+        time(|| run(&input))
+    });
+    let [small, _, large] = times;
+    println!("{what}: {times:.4?} s");
+    assert!(large / small < MAX_RATIO, "{what}: {times:.4?} s");
+}
+
+/// The number of something, so that names differ.
+fn each(size: usize, separator: &str, part: impl Fn(usize) -> String) -> String {
+    let mut text = String::new();
+    for number in 0..size {
+        let separator = if number > 0 { separator } else { "" };
+        let _ = write!(text, "{separator}{}", part(number));
+    }
+    text
+}
+
+fn metrics(resource: BuiltIn, limits: Limits) -> Builder {
+    StateMetrics::builder()
+        .built_in([resource])
+        .allow_labels("*", ["*"])
+        .allow_annotations("*", ["*"])
+        .opt_in_metrics(["."])
+        .limits(limits)
+        .all_fed_by_host()
+}
+
+fn unlimited() -> Limits {
+    Limits::default().samples_per_family(0).labels_per_sample(0)
+}
+
+/// Fails unless applying an object is linear in its size.
+#[track_caller]
+fn assert_object_linear(what: &str, builder: Builder, object: impl Fn(usize) -> String) {
+    let metrics = builder.build().unwrap();
+    let mut writer = metrics.feeds().remove(0);
+    assert_linear(what, object, |json| {
+        writer.apply_json(json.as_bytes()).unwrap();
+        assert!(metrics.stores()[0].stats().series > 0);
+        writer.delete_key("", "a");
+    });
+}
+
+#[test]
+fn labels_and_annotations() {
+    for (what, key) in [
+        ("labels", "label%"),
+        ("labels that collide by twos", "collide"),
+        ("labels that all collide", "all"),
+    ] {
+        let name = |number: usize| match key {
+            "collide" => format!("k{}{}", number / 2, ["-a", ".a"][number % 2]),
+            // Each has its points and dashes by the bits of its number.
+            "all" => format!("{number:017b}").replace('0', ".").replace('1', "-"),
+            _ => format!("k{number}"),
+        };
+        assert_object_linear(what, metrics(BuiltIn::Nodes, unlimited()), |size| {
+            let labels = each(size, ",", |number| format!(r#""{}":"v""#, name(number)));
+            format!(
+                r#"{{"metadata":{{"name":"a","labels":{{{labels}}},"annotations":{{{labels}}}}}}}"#
+            )
+        });
+    }
+}
+
+#[test]
+fn parts_of_a_pod() {
+    let pods = || metrics(BuiltIn::Pods, unlimited());
+    assert_object_linear("node selectors", pods(), |size| {
+        let selectors = each(size, ",", |number| format!(r#""k{number}":"v""#));
+        format!(r#"{{"metadata":{{"name":"a"}},"spec":{{"nodeSelector":{{{selectors}}}}}}}"#)
+    });
+    assert_object_linear("containers", pods(), |size| {
+        let names = each(size, ",", |number| {
+            format!(r#"{{"name":"c{number}","image":"i"}}"#)
+        });
+        let statuses = each(size, ",", |number| {
+            format!(
+                r#"{{"name":"c{number}","image":"registry/image","imageID":"id-{number}","ready":true}}"#
+            )
+        });
+        format!(
+            r#"{{"metadata":{{"name":"a"}},"spec":{{"nodeName":"node-1","containers":[{names}]}},
+            "status":{{"containerStatuses":[{statuses}]}}}}"#
+        )
+    });
+    let image = "i".repeat(1000);
+    assert_object_linear("containers beside long images", pods(), |size| {
+        let names = each(size, ",", |number| {
+            format!(r#"{{"name":"c{number}","image":"image"}}"#)
+        });
+        let statuses = each(size, ",", |number| {
+            let image = if number < 31 { &image } else { "" };
+            format!(r#"{{"name":"c{number}","image":"{image}{number}","imageID":"id"}}"#)
+        });
+        format!(
+            r#"{{"metadata":{{"name":"a"}},"spec":{{"containers":[{names}]}},
+            "status":{{"containerStatuses":[{statuses}]}}}}"#
+        )
+    });
+    assert_object_linear("conditions, addresses, tolerations", pods(), |size| {
+        let conditions = each(size, ",", |number| {
+            format!(r#"{{"type":"Ready","status":"{number}"}}"#)
+        });
+        let addresses = each(size, ",", |number| format!(r#"{{"ip":"{number}"}}"#));
+        let tolerations = each(size, ",", |number| format!(r#"{{"key":"{number}"}}"#));
+        format!(
+            r#"{{"metadata":{{"name":"a"}},"spec":{{"tolerations":[{tolerations}]}},
+            "status":{{"conditions":[{conditions}],"podIPs":[{addresses}]}}}}"#
+        )
+    });
+}
+
+#[test]
+fn products_end_at_the_limit() {
+    let endpoints = || metrics(BuiltIn::Endpoints, Limits::default());
+    for (what, number) in [("addresses and ports", 1), ("equal addresses and ports", 0)] {
+        assert_object_linear(what, endpoints(), |size| {
+            let addresses = each(size, ",", |at| format!(r#"{{"ip":"{}"}}"#, at * number));
+            let ports = each(size, ",", |at| format!(r#"{{"port":{}}}"#, at * number));
+            format!(
+                r#"{{"metadata":{{"name":"a"}},"subsets":[{{"addresses":[{addresses}],"ports":[{ports}]}}]}}"#
+            )
+        });
+    }
+    let pods = || metrics(BuiltIn::Pods, Limits::default());
+    assert_object_linear("containers of one name", pods(), |size| {
+        let containers = each(size, ",", |_| String::from(r#"{"name":"c"}"#));
+        format!(
+            r#"{{"metadata":{{"name":"a"}},"spec":{{"containers":[{containers}]}},
+            "status":{{"containerStatuses":[{containers}]}}}}"#
+        )
+    });
+}
+
+#[test]
+fn custom_resources_with_labels_from_data() {
+    let config = |each: &str| {
+        let config = format!(
+            "spec:\n  resources:\n  - groupVersionKind: {{ group: acme.dev, version: v1, kind: Widget }}\n    \
+             metricNamePrefix: ''\n    labelsFromPath: {{ '*': [metadata, labels], name: [metadata, name] }}\n    \
+             metrics:\n    - {{ name: m, help: Help., each: {each} }}\n"
+        );
+        Config::parse(&config).unwrap()
+    };
+    let builder = |each: &str, limits: Limits| {
+        let kind = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Cluster);
+        StateMetrics::builder()
+            .custom_resources(&config(each))
+            .known_kinds([kind])
+            .limits(limits)
+            .all_fed_by_host()
+    };
+    let entries = |size| each(size, ",", |number| format!(r#""k{number}":"1""#));
+    // Each entry of the map has a sample with all entries as labels.
+    let product = "{ type: Gauge, gauge: { path: [spec], labelsFromPath: { '*': [] } } }";
+    assert_object_linear(
+        "entries and labels",
+        builder(product, Limits::default()),
+        |size| {
+            format!(
+                r#"{{"metadata":{{"name":"a"}},"spec":{{{}}}}}"#,
+                entries(size)
+            )
+        },
+    );
+    let info = "{ type: Info, info: { labelsFromPath: { '*': [spec] } } }";
+    assert_object_linear("labels from a map", builder(info, unlimited()), |size| {
+        let entries = entries(size);
+        format!(r#"{{"metadata":{{"name":"a","labels":{{{entries}}}}},"spec":{{{entries}}}}}"#)
+    });
+    let items = "{ type: Info, info: { path: [spec, items], labelsFromPath: { n: [n] } } }";
+    assert_object_linear(
+        "items beside labels",
+        builder(items, Limits::default()),
+        |size| {
+            let list = each(size, ",", |number| format!(r#"{{"n":{number}}}"#));
+            let entries = entries(size);
+            format!(
+                r#"{{"metadata":{{"name":"a","labels":{{{entries}}}}},"spec":{{"items":[{list}]}}}}"#
+            )
+        },
+    );
+}
+
+#[test]
+fn manifests() {
+    let directory = Directory::new("linear");
+    let path = directory.path().join("a.yaml");
+    let read = |text: &String| {
+        let metrics = StateMetrics::builder()
+            .built_in([BuiltIn::ConfigMaps])
+            .build()
+            .unwrap();
+        fs::write(&path, text).unwrap();
+        ManifestSource::new([&path]).open(&metrics).reload();
+    };
+    let head = r#""apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"b"}"#;
+    for (what, text) in [
+        ("keys of JSON", "json"),
+        ("keys of YAML", "yaml"),
+        ("items of a list", "list"),
+        ("objects of JSON", "objects"),
+        ("documents of YAML", "documents"),
+        ("broken lines of JSON", "broken"),
+        ("aliases", "aliases"),
+        ("merged maps", "merges"),
+        ("brackets", "brackets"),
+    ] {
+        assert_linear(
+            what,
+            |size| match text {
+                "json" => format!(
+                    "{{{head},\"data\":{{{}}}}}",
+                    each(size, ",", |number| format!(r#""k{number}":"v""#))
+                ),
+                "yaml" => format!(
+                    "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata:\n{}",
+                    each(size, "\n", |number| format!("  k{number}: v"))
+                ),
+                "list" => format!(
+                    "{{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[{}]}}",
+                    each(size, ",", |_| format!("{{{head}}}"))
+                ),
+                "objects" => each(size, "\n", |_| format!("{{{head}}}")),
+                "documents" => each(size, "\n---\n", |number| {
+                    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a{number}}}")
+                }),
+                "broken" => each(size, "\n", |_| String::from("{\"a\": {,")),
+                "aliases" => format!("a: &a x\nb: [{}]", each(size, ",", |_| String::from("*a"))),
+                "merges" => format!(
+                    "a: &a {{x: 1}}\nb:\n{}",
+                    each(size, "\n", |number| format!("  k{number}: {{<<: *a}}"))
+                ),
+                _ => "[".repeat(size),
+            },
+            read,
+        );
+    }
+}
