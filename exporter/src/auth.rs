@@ -1,56 +1,55 @@
 //! The token filter (`--auth-filter`): the API server authenticates and authorizes each request.
 
 mod cache;
+mod pace;
 mod review;
+mod reviewer;
 
 use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, StatusCode, Uri};
-use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
-use k8s_openapi::api::authorization::v1::{
-    NonResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
-};
-use kube::api::PostParams;
-use kube::{Api, Client};
-use parking_lot::Mutex;
+use kube::Client;
 use prometheus_web_config::fingerprint::{Fingerprint, FingerprintKey};
-use tokio::sync::Semaphore;
-use tokio::time::Instant;
 
 use crate::options::AuthLimits;
-use cache::Cache;
-use review::{ReviewError, repeat};
+use cache::{Cache, Found};
+use review::ReviewError;
+use reviewer::{Kind, Reviewer, User};
 
-/// The time after which a valid token is reviewed again.
+/// The time after which a valid token is reviewed again. It is renewed earlier if it is used.
 const TOKEN_VALID: Duration = Duration::from_secs(60);
 const TOKEN_INVALID: Duration = Duration::from_secs(10);
-/// The time after which a permission is reviewed again.
+/// The time for which a token that was valid is reviewed before unknown ones.
+const TOKEN_KNOWN: Duration = Duration::from_secs(600);
+/// The time after which a permission is reviewed again. It is renewed earlier if it is used.
 const ALLOWED: Duration = Duration::from_secs(300);
 const DENIED: Duration = Duration::from_secs(30);
 /// The maximum length of a path whose permission is cached, in bytes.
 const LONGEST_PATH: usize = 256;
-/// The maximum number of concurrent reviews. Invalid tokens must not flood the API server.
-const QUESTIONS: usize = 8;
-/// How long a review waits for others to end.
-const MAX_QUEUE_TIME: Duration = Duration::from_secs(2);
 
 /// Accepts requests whose token may read the requested path.
-pub(crate) struct AuthFilter {
-    client: Client,
+///
+/// A review outlives the request that needs it: it holds its turn until it ends, and its verdict is cached.
+#[derive(Clone)]
+pub(crate) struct AuthFilter(Arc<Verdicts>);
+
+/// What the API server said, and the way to ask it.
+struct Verdicts {
+    reviewer: Reviewer,
     users: Cache<Fingerprint, User>,
     /// Separate from the valid tokens, so that many invalid tokens do not evict the valid ones.
     strangers: Cache<Fingerprint, ()>,
-    decisions: Cache<(Fingerprint, String, String), bool>,
+    decisions: Cache<DecisionKey, bool>,
     fingerprint_key: FingerprintKey,
-    questions: Semaphore,
-    /// Since when reviews have failed.
-    failing_since: Mutex<Option<Instant>>,
-    /// The maximum time of one review, repetitions included.
-    review_timeout: Option<Duration>,
 }
+
+/// The token, the verb and the path that a permission is about.
+type DecisionKey = (Fingerprint, String, String);
 
 /// The reason why a request is refused.
 #[derive(Debug, PartialEq)]
@@ -65,37 +64,28 @@ pub(crate) enum Refusal {
     Busy,
 }
 
-/// The user of a token.
-#[derive(Clone, Debug, PartialEq)]
-struct User {
-    name: String,
-    info: UserInfo,
-}
-
 // === impl AuthFilter ===
 
 impl AuthFilter {
     pub(crate) fn new(client: Client, limits: AuthLimits) -> Self {
         let grace = limits.grace.unwrap_or_default();
-        Self {
-            client,
-            users: Cache::new(grace),
-            strangers: Cache::new(Duration::ZERO),
-            decisions: Cache::new(grace),
+        Self(Arc::new(Verdicts {
+            reviewer: Reviewer::new(client, limits.review),
+            users: Cache::new(grace, TOKEN_KNOWN),
+            strangers: Cache::new(Duration::ZERO, Duration::ZERO),
+            decisions: Cache::new(grace, Duration::ZERO),
             fingerprint_key: FingerprintKey::default(),
-            questions: Semaphore::new(QUESTIONS),
-            failing_since: Mutex::default(),
-            review_timeout: limits.review,
-        }
+        }))
     }
 
-    /// Checks a request.
+    /// Checks a request of a client. Clients at one address, or in one network, count as one.
     ///
     /// # Errors
     ///
     /// The reason why the request is refused.
     pub(crate) async fn check(
         &self,
+        client: Option<IpAddr>,
         method: &Method,
         uri: &Uri,
         headers: &HeaderMap,
@@ -103,7 +93,7 @@ impl AuthFilter {
         if is_open(uri) {
             return Ok(());
         }
-        self.check_path(method, uri.path(), headers).await
+        self.0.check_path(client, method, uri.path(), headers).await
     }
 
     /// Checks whether the client may read metrics, and so may see them on the landing page.
@@ -112,11 +102,19 @@ impl AuthFilter {
     ///
     /// The reason why the client may not read them.
     pub(crate) async fn may_see_data(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        self.check_path(&Method::GET, "/metrics", headers).await
+        // Viewers of the page count as one client, so that they do not delay scrapes.
+        self.0
+            .check_path(None, &Method::GET, "/metrics", headers)
+            .await
     }
+}
 
+// === impl Verdicts ===
+
+impl Verdicts {
     async fn check_path(
-        &self,
+        self: &Arc<Self>,
+        client: Option<IpAddr>,
         method: &Method,
         path: &str,
         headers: &HeaderMap,
@@ -126,26 +124,79 @@ impl AuthFilter {
         if self.strangers.get(&fingerprint).is_some() {
             return Err(Refusal::Unauthorized);
         }
-        let user = match self.users.get(&fingerprint) {
-            Some(user) => user,
-            None => self.user_of(token, fingerprint).await?,
+        let user = match self.users.find(&fingerprint) {
+            Found::Valid(user) => user,
+            Found::Renew(user) => {
+                self.renew_user(client, token, fingerprint);
+                user
+            }
+            Found::Expired => {
+                self.ask_user(Kind::KnownToken, client, token, fingerprint)
+                    .await?
+            }
+            Found::Nothing => {
+                self.ask_user(Kind::UnknownToken, client, token, fingerprint)
+                    .await?
+            }
         };
         let verb = method.as_str().to_ascii_lowercase();
         let key = (fingerprint, verb, path.to_owned());
-        let allowed = match self.decisions.get(&key) {
-            Some(allowed) => allowed,
-            None => self.decision_about(&user, key).await?,
+        let name = user.name.clone();
+        let allowed = match self.decisions.find(&key) {
+            Found::Valid(allowed) => allowed,
+            Found::Renew(allowed) => {
+                self.renew_decision(client, user, key);
+                allowed
+            }
+            Found::Expired | Found::Nothing => self.ask_decision(client, user, key).await?,
         };
         if allowed {
             Ok(())
         } else {
-            Err(Refusal::Denied(user.name))
+            Err(Refusal::Denied(name))
         }
     }
 
     /// Asks the API server who has a token.
-    async fn user_of(&self, token: &str, fingerprint: Fingerprint) -> Result<User, Refusal> {
-        match self.ask("token", || self.review(token)).await {
+    async fn ask_user(
+        self: &Arc<Self>,
+        kind: Kind,
+        client: Option<IpAddr>,
+        token: &str,
+        fingerprint: Fingerprint,
+    ) -> Result<User, Refusal> {
+        let turn = self.reviewer.turn(kind, client).await?;
+        // An earlier request may have had the same token.
+        if let Some(user) = self.users.get(&fingerprint) {
+            return Ok(user);
+        }
+        if self.strangers.get(&fingerprint).is_some() {
+            return Err(Refusal::Unauthorized);
+        }
+        let (verdicts, token) = (Arc::clone(self), token.to_owned());
+        to_its_end(async move {
+            let user = verdicts.review_user(&token, fingerprint).await;
+            drop(turn);
+            user
+        })
+        .await
+    }
+
+    /// Asks again who has a token that is still valid.
+    fn renew_user(self: &Arc<Self>, client: Option<IpAddr>, token: &str, fingerprint: Fingerprint) {
+        let (verdicts, token) = (Arc::clone(self), token.to_owned());
+        tokio::spawn(async move {
+            let turn = verdicts.reviewer.turn(Kind::KnownToken, client).await;
+            if turn.is_ok() {
+                // The verdict is cached; a failure is logged.
+                let _ = verdicts.review_user(&token, fingerprint).await;
+            }
+            verdicts.users.renewal_failed(&fingerprint);
+        });
+    }
+
+    async fn review_user(&self, token: &str, fingerprint: Fingerprint) -> Result<User, Refusal> {
+        match self.reviewer.user_of(token).await {
             Ok(Some(user)) => {
                 self.users.insert(fingerprint, user.clone(), TOKEN_VALID);
                 Ok(user)
@@ -164,13 +215,39 @@ impl AuthFilter {
     }
 
     /// Asks the API server whether a user may read a path.
-    async fn decision_about(
-        &self,
-        user: &User,
-        key: (Fingerprint, String, String),
+    async fn ask_decision(
+        self: &Arc<Self>,
+        client: Option<IpAddr>,
+        user: User,
+        key: DecisionKey,
     ) -> Result<bool, Refusal> {
-        let asked = self.ask("permission", || self.may(user, &key.1, &key.2));
-        let allowed = match asked.await {
+        let turn = self.reviewer.turn(Kind::Permission, client).await?;
+        if let Some(allowed) = self.decisions.get(&key) {
+            return Ok(allowed);
+        }
+        let verdicts = Arc::clone(self);
+        to_its_end(async move {
+            let allowed = verdicts.review_decision(&user, key).await;
+            drop(turn);
+            allowed
+        })
+        .await
+    }
+
+    /// Asks again about a permission that still holds.
+    fn renew_decision(self: &Arc<Self>, client: Option<IpAddr>, user: User, key: DecisionKey) {
+        let verdicts = Arc::clone(self);
+        tokio::spawn(async move {
+            let turn = verdicts.reviewer.turn(Kind::Permission, client).await;
+            if turn.is_ok() {
+                let _ = verdicts.review_decision(&user, key.clone()).await;
+            }
+            verdicts.decisions.renewal_failed(&key);
+        });
+    }
+
+    async fn review_decision(&self, user: &User, key: DecisionKey) -> Result<bool, Refusal> {
+        let allowed = match self.reviewer.may(user, &key.1, &key.2).await {
             Ok(allowed) => allowed,
             Err(error @ ReviewError::Unanswered(_)) => {
                 let before = self.decisions.get_within_grace(&key);
@@ -185,111 +262,16 @@ impl AuthFilter {
         }
         Ok(allowed)
     }
+}
 
-    /// Asks the API server, several times if it has trouble. Logs an error.
-    async fn ask<T, F>(&self, what: &str, question: impl Fn() -> F) -> Result<T, ReviewError>
-    where
-        F: Future<Output = Result<T, kube::Error>>,
-    {
-        // The time in the queue of this program says nothing about the API server.
-        let permit = tokio::time::timeout(MAX_QUEUE_TIME, self.questions.acquire()).await;
-        let Ok(Ok(_permit)) = permit else {
-            tracing::debug!("--auth-filter: too many reviews are in progress for one of a {what}");
-            return Err(ReviewError::Busy);
-        };
-        let mut rejected = None;
-        let asked = repeat(question, &mut rejected);
-        let asked = match self.review_timeout {
-            None => asked.await,
-            Some(timeout) => match tokio::time::timeout(timeout, asked).await {
-                Ok(asked) => asked,
-                Err(_) => Err(format!("no answer within {timeout:?}")),
-            },
-        };
-        let asked = asked.map_err(|problem| match rejected {
-            Some(problem) => ReviewError::Rejected(problem),
-            None => ReviewError::Unanswered(problem),
-        });
-        self.log_outcome(what, asked.as_ref().err());
-        asked
-    }
-
-    /// Logs the first failed review, and the first one that succeeds afterwards.
-    fn log_outcome(&self, what: &str, error: Option<&ReviewError>) {
-        let mut failing = self.failing_since.lock();
-        match error {
-            None => {
-                if let Some(since) = failing.take() {
-                    let seconds = since.elapsed().as_secs();
-                    tracing::info!(
-                        seconds,
-                        "--auth-filter: the API server reviews tokens again"
-                    );
-                }
-            }
-            Some(error) if failing.is_some() => {
-                tracing::debug!("--auth-filter: the API server could not review a {what}: {error}");
-            }
-            Some(error) => {
-                *failing = Some(Instant::now());
-                tracing::warn!(
-                    "--auth-filter: the API server could not review a {what}: {error}; requests \
-                     whose verdict is not cached are refused meanwhile"
-                );
-            }
-        }
-    }
-
-    async fn review(&self, token: &str) -> Result<Option<User>, kube::Error> {
-        let review = TokenReview {
-            spec: TokenReviewSpec {
-                token: token.to_owned(),
-                ..TokenReviewSpec::default()
-            },
-            ..TokenReview::default()
-        };
-        let reviews: Api<TokenReview> = Api::all(self.client.clone());
-        let status = reviews
-            .create(&PostParams::default(), &review)
-            .await?
-            .status;
-        let status = status.filter(|status| status.authenticated == Some(true));
-        Ok(status.and_then(|status| {
-            let info = status.user?;
-            Some(User {
-                name: info.username.clone()?,
-                info,
-            })
-        }))
-    }
-
-    async fn may(&self, user: &User, verb: &str, path: &str) -> Result<bool, kube::Error> {
-        let mut groups = user.info.groups.clone().unwrap_or_default();
-        let everybody = "system:authenticated";
-        if !groups.iter().any(|group| group == everybody) {
-            groups.push(everybody.to_owned());
-        }
-        let review = SubjectAccessReview {
-            spec: SubjectAccessReviewSpec {
-                user: Some(user.name.clone()),
-                uid: user.info.uid.clone(),
-                groups: Some(groups),
-                extra: user.info.extra.clone(),
-                non_resource_attributes: Some(NonResourceAttributes {
-                    path: Some(path.to_owned()),
-                    verb: Some(verb.to_owned()),
-                }),
-                ..SubjectAccessReviewSpec::default()
-            },
-            ..SubjectAccessReview::default()
-        };
-        let reviews: Api<SubjectAccessReview> = Api::all(self.client.clone());
-        let status = reviews
-            .create(&PostParams::default(), &review)
-            .await?
-            .status;
-        Ok(status.is_some_and(|status| status.allowed && status.denied != Some(true)))
-    }
+/// Runs a review to its end, even if the request that needs it is cut. A cut request would otherwise free the
+/// turn while the API server still works on its review.
+async fn to_its_end<T: Send + 'static>(
+    review: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+) -> Result<T, Refusal> {
+    // The task fails only while the program ends.
+    let ended = tokio::spawn(review).await;
+    ended.unwrap_or(Err(Refusal::Unavailable))
 }
 
 impl fmt::Debug for AuthFilter {
@@ -350,7 +332,8 @@ impl IntoResponse for Refusal {
             }
             Self::Busy => {
                 let text = "too many tokens are reviewed at the moment\n";
-                (StatusCode::SERVICE_UNAVAILABLE, nosniff, text).into_response()
+                let retry = [("retry-after", "1")];
+                (StatusCode::TOO_MANY_REQUESTS, nosniff, retry, text).into_response()
             }
         }
     }

@@ -38,8 +38,8 @@ pub(crate) async fn client(options: &SourceOptions) -> Result<(Client, String), 
 pub(crate) fn server_url<'a>(kubeconfigs: impl IntoIterator<Item = &'a [u8]>) -> Option<String> {
     let mut kubeconfigs = kubeconfigs.into_iter();
     let merged = kubeconfigs.try_fold(Kubeconfig::default(), |merged, content| {
-        let text = std::str::from_utf8(content).ok()?;
-        kubeconfig::merge(merged, Kubeconfig::from_yaml(text).ok()?).ok()
+        let text = config_file::text(content.to_vec()).ok()?;
+        kubeconfig::merge(merged, Kubeconfig::from_yaml(&text).ok()?).ok()
     });
     kubeconfig::current_cluster(&merged?)?.server.clone()
 }

@@ -14,6 +14,7 @@ use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use bounded_http::Peer;
 use http::StatusCode;
 
 use crate::app_state::AppState;
@@ -66,12 +67,12 @@ async fn not_found() -> Response {
 
 /// Refuses requests without permission if the auth filter is enabled.
 async fn authorize(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
-    if let Some(auth) = app.auth()
-        && let Err(refusal) = auth
-            .check(request.method(), request.uri(), request.headers())
-            .await
-    {
-        return refusal.into_response();
+    if let Some(auth) = app.auth() {
+        let client = request.extensions().get::<Peer>().map(Peer::group);
+        let checked = auth.check(client, request.method(), request.uri(), request.headers());
+        if let Err(refusal) = checked.await {
+            return refusal.into_response();
+        }
     }
     next.run(request).await
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
-use bounded_http::{Accepted, Listener};
+use bounded_http::{Accepted, Listener, Peer};
 use prometheus_web_config::{AcceptError, WebConfigFile, WebConfigLayer, WebStream};
 use tokio::net::TcpStream;
 use tower::Layer;
@@ -65,7 +65,8 @@ impl Server {
             client::add_origin(for_origin.clone(), listens_on, request, next)
         }));
         // The layer wraps the whole router, so that unknown paths also require a password.
-        let layer = WebConfigLayer::new(move || for_requests.config());
+        let layer = WebConfigLayer::new(move || for_requests.config())
+            .peer(|request| request.get::<Peer>().map(Peer::group));
         let http = bounded_http::Server::builder()
             .limits(limits(&settings.limits))
             .observer(ServerObserver::new(name, metrics))
@@ -82,6 +83,11 @@ impl Server {
     /// Whether connections are encrypted.
     pub(crate) fn is_tls(&self) -> bool {
         self.web.config().is_tls()
+    }
+
+    /// Returns the web configuration file in use.
+    pub(crate) fn web_file(&self) -> Option<Arc<WebConfigFile>> {
+        self.web.file()
     }
 
     /// Changes the limits of new connections, and the web configuration of new requests.

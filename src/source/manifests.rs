@@ -20,6 +20,7 @@ mod feed;
 #[cfg(feature = "custom-resources")]
 mod kinds;
 mod paths;
+mod read;
 mod report;
 mod source;
 mod stdin;

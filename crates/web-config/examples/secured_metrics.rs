@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use bounded_http::{Accepted, Listener, Server};
+use bounded_http::{Accepted, Listener, Peer, Server};
 use prometheus_web_config::{AcceptError, WebConfigFile, WebConfigLayer, WebStream};
 use tokio::net::TcpStream;
 
@@ -33,7 +33,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let layer_file = Arc::clone(&file);
     let router = Router::new()
         .route("/metrics", get(async || "up 1\n"))
-        .layer(WebConfigLayer::new(move || layer_file.current()));
+        .layer(
+            WebConfigLayer::new(move || layer_file.current())
+                .peer(|request| request.get::<Peer>().map(Peer::group)),
+        );
 
     let scheme = if file.current().is_tls() {
         "https"

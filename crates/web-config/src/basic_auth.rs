@@ -1,20 +1,17 @@
 //! HTTP basic authentication with passwords stored as bcrypt hashes.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::alphabet;
 use base64::engine::{Engine, GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 
-use crate::fingerprint::{Fingerprint, FingerprintKey};
-
-/// Correct pairs of user and password that are remembered. Checking one takes tens of milliseconds.
-const REMEMBERED: usize = 64;
+use crate::fair_queue::QueueFull;
+use crate::password_checks::PasswordChecks;
 
 /// Padding is required; the unused bits of the last digit are ignored, as Go does.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -28,10 +25,7 @@ pub(crate) struct BasicAuth {
     users: BTreeMap<String, String>,
     /// Unknown users are checked against the most expensive hash, so response times reveal nothing.
     most_expensive: String,
-    correct: Mutex<HashSet<Fingerprint>>,
-    key: FingerprintKey,
-    /// One check at a time, so that wrong passwords cannot take all processors.
-    checks: Arc<Semaphore>,
+    checks: Arc<PasswordChecks>,
 }
 
 /// A user whose password is not stored as a hash.
@@ -48,7 +42,10 @@ pub(crate) struct BasicAuthError {
 
 impl BasicAuth {
     /// Takes the bcrypt hash of each user's password.
-    pub(crate) fn new(users: BTreeMap<String, String>) -> Result<Self, BasicAuthError> {
+    pub(crate) fn new(
+        users: BTreeMap<String, String>,
+        checks: Arc<PasswordChecks>,
+    ) -> Result<Self, BasicAuthError> {
         let mut most_expensive = (0, String::new());
         for (user, hash) in &users {
             let parts = hash.parse::<bcrypt::HashParts>();
@@ -57,42 +54,37 @@ impl BasicAuth {
                 most_expensive = (parts.get_cost(), hash.clone());
             }
         }
+        checks.retain(&users);
         Ok(Self {
             users,
             most_expensive: most_expensive.1,
-            correct: Mutex::default(),
-            key: FingerprintKey::default(),
-            checks: Arc::new(Semaphore::new(1)),
+            checks,
         })
     }
 
     /// Whether a request has the name and password of a user.
-    pub(crate) async fn allows(&self, headers: &HeaderMap) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// If too many requests wait for a check.
+    pub(crate) async fn allows(
+        &self,
+        client: Option<IpAddr>,
+        headers: &HeaderMap,
+    ) -> Result<bool, QueueFull> {
         let Some((user, password)) = credentials(headers) else {
-            return false;
-        };
-        let pair = self.key.fingerprint(&(&user, &password));
-        if self.correct.lock().contains(&pair) {
-            return true;
-        }
-        let Ok(permit) = Arc::clone(&self.checks).acquire_owned().await else {
-            return false;
+            return Ok(false);
         };
         let known = self.users.get(&user);
-        let hash = known.unwrap_or(&self.most_expensive).clone();
-        let verified = tokio::task::spawn_blocking(move || {
-            let verified = bcrypt::verify(password, &hash).unwrap_or(false);
-            drop(permit);
-            verified
-        });
-        let correct = verified.await.unwrap_or(false) && known.is_some();
-        if correct {
-            let mut remembered = self.correct.lock();
-            if remembered.len() < REMEMBERED {
-                remembered.insert(pair);
-            }
+        if known.is_some_and(|hash| self.checks.remembers(&user, &password, hash)) {
+            return Ok(true);
         }
-        correct
+        let hash = known.unwrap_or(&self.most_expensive).clone();
+        let is_known = known.is_some();
+        let checks = &self.checks;
+        checks
+            .verify(client, (user, password), hash, is_known)
+            .await
     }
 }
 
@@ -143,13 +135,20 @@ mod tests {
         }
     }
 
+    fn users(hash: &str, checks: &Arc<PasswordChecks>) -> BasicAuth {
+        let users = [("ann".to_owned(), hash.to_owned())].into();
+        BasicAuth::new(users, Arc::clone(checks)).unwrap()
+    }
+
+    const RIGHT: &str = "Basic YW5uOm9wZW4=";
+
     #[tokio::test]
     async fn only_the_correct_password_of_a_known_user_passes() {
-        let hash = bcrypt::hash("open", 4).unwrap();
-        let users = BasicAuth::new([("ann".to_owned(), hash)].into()).unwrap();
+        let users = users(&bcrypt::hash("open", 4).unwrap(), &Arc::default());
         // Twice: checked, then remembered.
         for _ in 0..2 {
-            assert!(users.allows(&authorization("Basic YW5uOm9wZW4=")).await);
+            let allowed = users.allows(None, &authorization(RIGHT)).await;
+            assert_eq!(allowed, Ok(true));
         }
         for wrong in [
             "Basic YW5uOnNodXQ=",
@@ -157,11 +156,31 @@ mod tests {
             "Bearer YW5uOm9wZW4=",
             "Basic x",
         ] {
-            assert!(!users.allows(&authorization(wrong)).await, "{wrong}");
+            let allowed = users.allows(None, &authorization(wrong)).await;
+            assert_eq!(allowed, Ok(false), "{wrong}");
         }
-        assert!(!users.allows(&HeaderMap::new()).await);
-        let error = BasicAuth::new([("ann".to_owned(), "open".to_owned())].into()).unwrap_err();
+        assert_eq!(users.allows(None, &HeaderMap::new()).await, Ok(false));
+        let wrong = [("ann".to_owned(), "open".to_owned())].into();
+        let error = BasicAuth::new(wrong, Arc::default()).unwrap_err();
         let error = error.to_string();
         assert!(error.contains("`ann` is not a bcrypt hash"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_correct_password_is_remembered_for_as_long_as_its_hash() {
+        let checks = Arc::new(PasswordChecks::default());
+        let hash = bcrypt::hash("open", 4).unwrap();
+        let first = users(&hash, &checks);
+        assert_eq!(first.allows(None, &authorization(RIGHT)).await, Ok(true));
+        drop(first);
+        assert!(checks.remembers("ann", "open", &hash));
+        let same = users(&hash, &checks);
+        assert!(checks.remembers("ann", "open", &hash));
+        assert!(!checks.remembers("ann", "shut", &hash));
+        drop(same);
+        let other = users(&bcrypt::hash("other", 4).unwrap(), &checks);
+        assert_eq!(other.allows(None, &authorization(RIGHT)).await, Ok(false));
+        users(&hash, &checks);
+        assert!(!checks.remembers("ann", "open", &hash), "it is forgotten");
     }
 }

@@ -1,17 +1,20 @@
 //! A configuration, ready for use.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 use tokio::net::TcpStream;
 
 use crate::basic_auth::BasicAuth;
-use crate::document::{Document, TlsSection};
+use crate::document::{Document, KEYS, TlsSection};
 use crate::error::Problem;
 use crate::file_reader::FileReader;
 use crate::headers::headers;
+use crate::password_checks::PasswordChecks;
 use crate::rate_limit::RateLimit;
 use crate::stream::WebStream;
 use crate::tls::{AcceptError, ServerTls};
@@ -23,6 +26,7 @@ use crate::tls::{AcceptError, ServerTls};
 pub struct WebConfig {
     tls: Option<ServerTls>,
     tls_section_is_empty: bool,
+    is_empty: bool,
     http2: bool,
     headers: HeaderMap,
     users: Option<BasicAuth>,
@@ -35,6 +39,8 @@ pub struct WebConfig {
 pub enum Rejection {
     /// The request exceeds `rate_limit`.
     TooManyRequests,
+    /// Too many requests wait until their password is checked.
+    TooManyChecks,
     /// The request has no user and password of `basic_auth_users`.
     Unauthorized,
 }
@@ -43,13 +49,17 @@ pub enum Rejection {
 
 impl WebConfig {
     /// Reads a file, and the certificates and keys that it names, through `files`.
-    pub(crate) fn read(path: &Path, files: &mut FileReader) -> Result<Self, Problem> {
-        let text = String::from_utf8(files.read(path).map_err(Problem::Read)?);
-        let text = text.map_err(|_| Problem::NotUtf8)?;
+    pub(crate) fn read(
+        path: &Path,
+        files: &mut FileReader,
+        checks: &Arc<PasswordChecks>,
+    ) -> Result<Self, Problem> {
+        let text = files.read(path).and_then(config_file::text)?;
         // An empty file is an empty mapping.
         let document = serde_saphyr::from_str::<Option<Document>>(&text);
-        let document = document.map_err(|error| Problem::Syntax(Box::new(error)))?;
+        let document = document.map_err(|error| config_file::yaml_problem(&error, &text, KEYS))?;
         let document = document.unwrap_or_default();
+        let is_empty = document.is_empty();
         let http = document.http_server_config;
         let mut tls = document
             .tls_server_config
@@ -67,10 +77,11 @@ impl WebConfig {
         let rate_limit = rate_limit.map(RateLimit::from_section).transpose()?;
         let headers = headers(&http.headers)?;
         let users = document.basic_auth_users;
-        let users = (!users.is_empty()).then(|| BasicAuth::new(users));
+        let users = (!users.is_empty()).then(|| BasicAuth::new(users, Arc::clone(checks)));
         Ok(Self {
             tls,
             tls_section_is_empty,
+            is_empty,
             http2: http.http2,
             headers,
             users: users.transpose()?,
@@ -109,6 +120,11 @@ impl WebConfig {
         self.tls_section_is_empty
     }
 
+    /// Whether the file configures nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.is_empty
+    }
+
     /// Performs the TLS handshake if connections are encrypted, and returns plain connections as
     /// they are.
     ///
@@ -128,18 +144,23 @@ impl WebConfig {
     /// Checks the rate of requests, and the user and password in the headers of a request.
     ///
     /// Each call counts as one request. Passwords are compared on Tokio's blocking threads, one at a
-    /// time; correct pairs are remembered as keyed hashes until the file changes.
+    /// time, in turns among the addresses in `peer`. A correct pair is remembered as a keyed hash until the
+    /// user's hash changes.
     ///
     /// # Errors
     ///
     /// If the request must be refused.
-    pub async fn check(&self, headers: &HeaderMap) -> Result<(), Rejection> {
+    pub async fn check(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Result<(), Rejection> {
         if self.rate_limit.as_ref().is_some_and(|limit| !limit.take()) {
             return Err(Rejection::TooManyRequests);
         }
-        match &self.users {
-            Some(users) if !users.allows(headers).await => Err(Rejection::Unauthorized),
-            _ => Ok(()),
+        let Some(users) = &self.users else {
+            return Ok(());
+        };
+        match users.allows(peer, headers).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Rejection::Unauthorized),
+            Err(_) => Err(Rejection::TooManyChecks),
         }
     }
 }
@@ -149,6 +170,7 @@ impl Default for WebConfig {
         Self {
             tls: None,
             tls_section_is_empty: false,
+            is_empty: true,
             http2: true,
             headers: HeaderMap::new(),
             users: None,
@@ -163,7 +185,9 @@ impl Rejection {
     /// Returns the response to the refused request, as plain text.
     pub fn into_response<B: From<&'static str>>(self) -> Response<B> {
         let (status, text) = match self {
-            Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n"),
+            Self::TooManyRequests | Self::TooManyChecks => {
+                (StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n")
+            }
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized\n"),
         };
         let mut response = Response::new(B::from(text));
@@ -171,8 +195,14 @@ impl Rejection {
         let headers = response.headers_mut();
         let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
         headers.insert(CONTENT_TYPE, content_type);
-        if self == Self::Unauthorized {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+        match self {
+            Self::TooManyRequests => {}
+            Self::TooManyChecks => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Self::Unauthorized => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+            }
         }
         response
     }
@@ -182,6 +212,7 @@ impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TooManyRequests => "the request exceeds the rate limit",
+            Self::TooManyChecks => "too many requests wait for the check of their password",
             Self::Unauthorized => "the request has no user and password that are configured",
         })
     }

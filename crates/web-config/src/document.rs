@@ -7,6 +7,31 @@ use serde::Deserialize;
 
 use crate::file_reader::FileReader;
 
+/// The keys of all sections, for messages.
+pub(crate) const KEYS: &[&str] = &[
+    "tls_server_config",
+    "http_server_config",
+    "basic_auth_users",
+    "rate_limit",
+    "cert",
+    "key",
+    "cert_file",
+    "key_file",
+    "client_ca",
+    "client_ca_file",
+    "client_auth_type",
+    "client_allowed_sans",
+    "min_version",
+    "max_version",
+    "cipher_suites",
+    "curve_preferences",
+    "prefer_server_cipher_suites",
+    "http2",
+    "headers",
+    "burst",
+    "interval",
+];
+
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -72,7 +97,7 @@ pub(crate) enum PemError {
     Read {
         key: &'static str,
         path: PathBuf,
-        source: std::io::Error,
+        source: config_file::ReadError,
     },
     #[error("there are both {0} and {0}_file; keep one of them")]
     Ambiguous(&'static str),
@@ -80,6 +105,20 @@ pub(crate) enum PemError {
     NoCertificate,
     #[error("tls_server_config has no key; add key_file")]
     NoKey,
+}
+
+// === impl Document ===
+
+impl Document {
+    /// Whether it leaves everything as it is without a file.
+    pub(crate) fn is_empty(&self) -> bool {
+        let http = &self.http_server_config;
+        self.tls_server_config.is_none()
+            && self.basic_auth_users.is_empty()
+            && self.rate_limit.is_none()
+            && http.headers.is_empty()
+            && http.http2
+    }
 }
 
 // === impl HttpSection ===

@@ -20,11 +20,9 @@ pub struct WebConfigError {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
     #[error(transparent)]
-    Read(std::io::Error),
-    #[error("it is not UTF-8")]
-    NotUtf8,
+    Read(#[from] config_file::ReadError),
     #[error(transparent)]
-    Syntax(Box<serde_saphyr::Error>),
+    Syntax(#[from] config_file::YamlProblem),
     #[error(transparent)]
     Pem(#[from] PemError),
     #[error(transparent)]

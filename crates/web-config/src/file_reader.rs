@@ -3,6 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use config_file::ReadError;
+
+/// The most bytes of the file, and of a certificate or a key.
+const LARGEST: u64 = 1024 * 1024;
+
 /// Reads files, and takes a stamp of each.
 #[derive(Debug, Default)]
 pub(crate) struct FileReader {
@@ -30,11 +35,11 @@ struct FileMetadata {
 // === impl FileReader ===
 
 impl FileReader {
-    /// Reads the content of a file.
-    pub(crate) fn read(&mut self, path: &Path) -> std::io::Result<Vec<u8>> {
+    /// Reads the content of a regular file.
+    pub(crate) fn read(&mut self, path: &Path) -> Result<Vec<u8>, ReadError> {
         // The stamp comes first, so that a change during the read is noticed later.
         self.stamps.push(FileStamp::of(path.to_owned()));
-        std::fs::read(path)
+        config_file::read(path, LARGEST)
     }
 
     /// Returns the stamps of all files that were read, including those that could not be.

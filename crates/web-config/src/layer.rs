@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -28,13 +29,18 @@ use crate::config::WebConfig;
 #[derive(Clone)]
 pub struct WebConfigLayer<F> {
     current: F,
+    peer: PeerOf,
 }
+
+/// Finds the address of the client in the extensions of a request.
+type PeerOf = fn(&Extensions) -> Option<IpAddr>;
 
 /// The service that [`WebConfigLayer`] makes.
 #[derive(Clone)]
 pub struct WebConfigService<S, F> {
     inner: S,
     current: F,
+    peer: PeerOf,
 }
 
 // === impl WebConfigLayer ===
@@ -43,7 +49,20 @@ impl<F: Fn() -> Arc<WebConfig>> WebConfigLayer<F> {
     /// Applies the configuration that `current` returns. It is called for each request, so a user who
     /// is removed from the file is refused on open connections as well.
     pub fn new(current: F) -> Self {
-        Self { current }
+        Self {
+            current,
+            peer: |_| None,
+        }
+    }
+
+    /// Sets how to find a client's address, or that of its network, in the extensions of its request. Default: all
+    /// clients count as one.
+    ///
+    /// Under contention, the checks of passwords go round among the addresses.
+    #[must_use]
+    pub fn peer(mut self, peer: fn(&Extensions) -> Option<IpAddr>) -> Self {
+        self.peer = peer;
+        self
     }
 }
 
@@ -54,6 +73,7 @@ impl<S, F: Clone> Layer<S> for WebConfigLayer<F> {
         WebConfigService {
             inner,
             current: self.current.clone(),
+            peer: self.peer,
         }
     }
 }
@@ -84,12 +104,13 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let config = (self.current)();
+        let peer = (self.peer)(request.extensions());
         // The next request uses the clone, which may not be ready; this request uses the service
         // that is.
         let clone = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {
-            let mut response = match config.check(request.headers()).await {
+            let mut response = match config.check(peer, request.headers()).await {
                 Ok(()) => ready.call(request).await?,
                 Err(rejection) => rejection.into_response(),
             };

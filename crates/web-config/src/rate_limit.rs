@@ -19,8 +19,8 @@ pub(crate) struct RateLimit {
 /// Why the section `rate_limit` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RateLimitError {
-    #[error("rate_limit: interval: `{text}` {source}")]
-    Interval { text: String, source: DurationError },
+    #[error("rate_limit: interval: the value {0}")]
+    Interval(DurationError),
     #[error("rate_limit: interval must be above 0")]
     ZeroInterval,
 }
@@ -37,10 +37,7 @@ struct Bucket {
 impl RateLimit {
     pub(crate) fn from_section(section: &RateLimitSection) -> Result<Self, RateLimitError> {
         let interval = duration::parse(&section.interval);
-        let interval = interval.map_err(|source| RateLimitError::Interval {
-            text: section.interval.clone(),
-            source,
-        })?;
+        let interval = interval.map_err(RateLimitError::Interval)?;
         if interval.is_zero() {
             return Err(RateLimitError::ZeroInterval);
         }

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use crate::config::WebConfig;
 use crate::error::WebConfigError;
 use crate::file_reader::{FileReader, FileStamp};
+use crate::password_checks::PasswordChecks;
 
 /// A web configuration file that is read again when it, or a certificate or key that it names,
 /// changes.
@@ -26,6 +27,7 @@ use crate::file_reader::{FileReader, FileStamp};
 pub struct WebConfigFile {
     path: PathBuf,
     loaded: Mutex<Loaded>,
+    checks: Arc<PasswordChecks>,
     observer: Box<dyn ReloadObserver>,
 }
 
@@ -49,6 +51,15 @@ pub trait ReloadObserver: Send + Sync + 'static {
     fn tls_section_is_empty(&self, path: &Path) {
         tracing::warn!(
             "{}: tls_server_config names no certificate, so that connections are not encrypted",
+            path.display()
+        );
+    }
+
+    /// The file configures nothing, so connections are not encrypted and everyone may send requests. Logs a
+    /// warning by default.
+    fn file_is_empty(&self, path: &Path) {
+        tracing::warn!(
+            "{}: the file is empty, so that TLS and authentication are off",
             path.display()
         );
     }
@@ -83,12 +94,34 @@ impl WebConfigFile {
         path: impl Into<PathBuf>,
         observer: impl ReloadObserver,
     ) -> Result<Self, WebConfigError> {
-        let path = path.into();
-        let (config, stamps) = read(&path, &observer);
+        Self::load(path.into(), observer, Arc::default())
+    }
+
+    /// Reads a file in place of this one, for example because the program reads all its settings again. It
+    /// remembers the correct passwords of users whose hash is the same in both.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn reopen(
+        &self,
+        path: impl Into<PathBuf>,
+        observer: impl ReloadObserver,
+    ) -> Result<Self, WebConfigError> {
+        Self::load(path.into(), observer, Arc::clone(&self.checks))
+    }
+
+    fn load(
+        path: PathBuf,
+        observer: impl ReloadObserver,
+        checks: Arc<PasswordChecks>,
+    ) -> Result<Self, WebConfigError> {
+        let (config, stamps) = read(&path, &observer, &checks);
         let config = Arc::new(config?);
         Ok(Self {
             path,
             loaded: Mutex::new(Loaded { config, stamps }),
+            checks,
             observer: Box::new(observer),
         })
     }
@@ -105,7 +138,7 @@ impl WebConfigFile {
     pub fn current(&self) -> Arc<WebConfig> {
         let mut loaded = self.loaded.lock();
         if loaded.stamps.iter().any(FileStamp::is_outdated) {
-            let (config, stamps) = read(&self.path, &*self.observer);
+            let (config, stamps) = read(&self.path, &*self.observer, &self.checks);
             // Kept after a failure as well, so that each change is reported once.
             loaded.stamps = stamps;
             match config {
@@ -130,9 +163,13 @@ impl fmt::Debug for WebConfigFile {
 fn read(
     path: &Path,
     observer: &dyn ReloadObserver,
+    checks: &Arc<PasswordChecks>,
 ) -> (Result<WebConfig, WebConfigError>, Vec<FileStamp>) {
     let mut files = FileReader::default();
-    let config = WebConfig::read(path, &mut files);
+    let config = WebConfig::read(path, &mut files, checks);
+    if matches!(&config, Ok(config) if config.is_empty()) {
+        observer.file_is_empty(path);
+    }
     if matches!(&config, Ok(config) if config.tls_section_is_empty()) {
         observer.tls_section_is_empty(path);
     }

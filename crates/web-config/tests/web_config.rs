@@ -167,7 +167,7 @@ fn an_error_names_the_file_the_key_and_the_cure() {
         ),
         (
             "rate_limit: {burst: 1, interval: 5}",
-            "rate_limit: interval: `5` is not a duration; give a number with a unit, such as \
+            "rate_limit: interval: the value is not a duration; give a number with a unit, such as \
              `300ms`, `5s` or `1m30s`",
         ),
         (
@@ -231,7 +231,7 @@ async fn the_layer_limits_the_rate_asks_for_a_password_and_adds_headers() {
     for response in [&allowed, &wrong, &limited] {
         assert_eq!(response.headers()["x-content-type-options"], "nosniff");
     }
-    let checked = config.check(&http::HeaderMap::new()).await;
+    let checked = config.check(None, &http::HeaderMap::new()).await;
     assert_eq!(checked, Err(Rejection::TooManyRequests));
 }
 

@@ -15,6 +15,20 @@ pub(super) struct Cache<K, V> {
     answers: Mutex<HashMap<K, Remembered<V>>>,
     /// How long after an answer it holds if the API server cannot be asked again.
     grace: Duration,
+    /// How long after an answer its key is known, so that it is asked about before unknown ones.
+    known: Duration,
+}
+
+/// What the cache has about a key.
+#[derive(Debug, PartialEq)]
+pub(super) enum Found<V> {
+    /// An answer that holds.
+    Valid(V),
+    /// An answer that holds, and that the caller has to renew. Nobody else renews it.
+    Renew(V),
+    /// An answer that does not hold any longer.
+    Expired,
+    Nothing,
 }
 
 struct Remembered<V> {
@@ -22,22 +36,55 @@ struct Remembered<V> {
     since: Instant,
     /// The API server is asked again from then on.
     until: Instant,
+    /// The API server is being asked already.
+    is_renewed: bool,
 }
 
 // === impl Cache ===
 
-impl<K: Eq + Hash, V: Clone> Cache<K, V> {
-    pub(super) fn new(grace: Duration) -> Self {
+impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
+    pub(super) fn new(grace: Duration, known: Duration) -> Self {
         Self {
             answers: Mutex::default(),
             grace,
+            known,
         }
     }
 
+    /// Looks a key up. From the half of its time on, an answer has to be renewed.
+    pub(super) fn find(&self, key: &K) -> Found<V> {
+        let mut answers = self.answers.lock();
+        let Some(answer) = answers.get_mut(key) else {
+            return Found::Nothing;
+        };
+        let now = Instant::now();
+        if answer.until > now {
+            let is_old = now - answer.since >= answer.until - now;
+            let value = answer.value.clone();
+            if is_old && !answer.is_renewed {
+                answer.is_renewed = true;
+                return Found::Renew(value);
+            }
+            Found::Valid(value)
+        } else if now - answer.since < self.known {
+            Found::Expired
+        } else {
+            Found::Nothing
+        }
+    }
+
+    /// The answer, if it holds.
     pub(super) fn get(&self, key: &K) -> Option<V> {
         let answers = self.answers.lock();
         let answer = answers.get(key)?;
         (answer.until > Instant::now()).then(|| answer.value.clone())
+    }
+
+    /// Lets another caller renew an answer, after a renewal that failed.
+    pub(super) fn renewal_failed(&self, key: &K) {
+        if let Some(answer) = self.answers.lock().get_mut(key) {
+            answer.is_renewed = false;
+        }
     }
 
     /// The last answer, for an API server that cannot be asked.
@@ -54,16 +101,21 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
     pub(super) fn insert(&self, key: K, value: V, holds: Duration) {
         let now = Instant::now();
         let mut answers = self.answers.lock();
-        if answers.len() >= REMEMBERED {
-            answers.retain(|_, answer| answer.until > now || answer.since + self.grace > now);
+        if answers.len() >= REMEMBERED && !answers.contains_key(&key) {
+            let grace = self.grace.max(self.known);
+            answers.retain(|_, answer| answer.until > now || answer.since + grace > now);
         }
-        if answers.len() >= REMEMBERED {
-            answers.clear();
+        if answers.len() >= REMEMBERED && !answers.contains_key(&key) {
+            let oldest = answers.iter().min_by_key(|(_, answer)| answer.since);
+            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                answers.remove(&oldest);
+            }
         }
         let answer = Remembered {
             value,
             since: now,
             until: now + holds,
+            is_renewed: false,
         };
         answers.insert(key, answer);
     }
@@ -78,15 +130,39 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn answers_are_forgotten_in_time_and_before_there_are_too_many() {
-        let cache = Cache::new(Duration::ZERO);
-        cache.insert(0, 'a', Duration::from_secs(9));
+    const HOLDS: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_are_forgotten_in_time_and_the_oldest_before_there_are_too_many() {
+        let cache = Cache::new(Duration::ZERO, Duration::ZERO);
+        cache.insert(0, 'a', HOLDS);
         cache.insert(1, 'b', Duration::ZERO);
         assert_eq!((cache.get(&0), cache.get(&1)), (Some('a'), None));
-        for key in 0..3 * REMEMBERED {
-            cache.insert(key, 'c', Duration::from_secs(9));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        for key in 2..=REMEMBERED {
+            cache.insert(key, 'c', HOLDS);
         }
-        assert!(cache.answers.lock().len() <= REMEMBERED);
+        assert_eq!(cache.len(), REMEMBERED);
+        assert_eq!((cache.get(&0), cache.get(&2)), (Some('a'), Some('c')));
+        cache.insert(REMEMBERED + 1, 'd', HOLDS);
+        assert_eq!((cache.get(&0), cache.get(&2)), (None, Some('c')));
+        assert_eq!(cache.len(), REMEMBERED);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_caller_renews_an_answer_in_the_second_half_of_its_time() {
+        let cache = Cache::new(Duration::ZERO, 2 * HOLDS);
+        assert_eq!(cache.find(&0), Found::Nothing);
+        cache.insert(0, 'a', HOLDS);
+        assert_eq!(cache.find(&0), Found::Valid('a'));
+        tokio::time::advance(HOLDS / 2).await;
+        assert_eq!(cache.find(&0), Found::Renew('a'));
+        assert_eq!(cache.find(&0), Found::Valid('a'));
+        cache.renewal_failed(&0);
+        assert_eq!(cache.find(&0), Found::Renew('a'));
+        tokio::time::advance(HOLDS / 2).await;
+        assert_eq!(cache.find(&0), Found::Expired);
+        tokio::time::advance(HOLDS).await;
+        assert_eq!(cache.find(&0), Found::Nothing);
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use kube::client::AuthError;
 
+use super::pace::Pace;
+
 /// Between repetitions.
 const PAUSE: Duration = Duration::from_millis(300);
 const ATTEMPTS: usize = 4;
@@ -20,10 +22,11 @@ pub(super) enum ReviewError {
     Rejected(String),
 }
 
-/// Asks several times. If an attempt failed in a way that does not mean that the API server is away,
+/// Asks several times, at the given pace. If an attempt failed in a way that does not mean that the API server is away,
 /// `rejected` has its error afterwards, even if the future is dropped.
 pub(super) async fn repeat<T, F>(
     question: impl Fn() -> F,
+    pace: &Pace,
     rejected: &mut Option<String>,
 ) -> Result<T, String>
 where
@@ -47,6 +50,7 @@ where
             return Err(error.to_string());
         }
         tokio::time::sleep(PAUSE).await;
+        pace.wait().await;
         attempt += 1;
     }
 }

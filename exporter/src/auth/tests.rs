@@ -2,9 +2,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kube::client::AuthError;
+use parking_lot::Mutex;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::cache::REMEMBERED;
+use super::reviewer::{OTHERS, RATE, STRANGERS};
 use super::*;
 
 #[test]
@@ -68,32 +71,33 @@ async fn check(filter: &AuthFilter, token: &str) -> Result<(), Refusal> {
     let value = format!("Bearer {token}").parse().unwrap();
     let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
     let path = Uri::from_static("/metrics");
-    filter.check(&Method::GET, &path, &headers).await
+    filter.check(None, &Method::GET, &path, &headers).await
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_flood_of_wrong_tokens_does_not_make_us_forget_the_right_one() {
+    const WRONG: usize = REMEMBERED + 100;
     let (filter, asked) = filter();
     assert_eq!(check(&filter, "right").await, Ok(()));
-    for number in 0..2 * REMEMBERED {
+    for number in 0..WRONG {
         let refused = check(&filter, &number.to_string()).await;
         assert_eq!(refused, Err(Refusal::Unauthorized));
     }
     let before = asked.load(Ordering::Relaxed);
-    assert_eq!(before, 1 + 2 * REMEMBERED);
+    assert_eq!(before, 1 + WRONG);
     assert_eq!(check(&filter, "right").await, Ok(()));
     // The path of a permission is sent as well, unless it is too long.
     for (path, more) in [("/a".to_owned(), 1), (format!("/{}", "a".repeat(9999)), 0)] {
         let headers = HeaderMap::from_iter([(AUTHORIZATION, "Bearer right".parse().unwrap())]);
-        let before = filter.decisions.len();
+        let before = filter.0.decisions.len();
         let path: Uri = path.parse().unwrap();
-        let checked = filter.check(&Method::GET, &path, &headers).await;
+        let checked = filter.check(None, &Method::GET, &path, &headers).await;
         assert_eq!(checked, Ok(()));
-        let now = filter.decisions.len();
+        let now = filter.0.decisions.len();
         assert_eq!(now - before, more);
     }
     // The last invalid token is cached, too.
-    let last = (2 * REMEMBERED - 1).to_string();
+    let last = (WRONG - 1).to_string();
     assert_eq!(check(&filter, &last).await, Err(Refusal::Unauthorized));
     assert_eq!(asked.load(Ordering::Relaxed), before);
 }
@@ -164,11 +168,14 @@ async fn a_flood_of_reviews_does_not_let_a_revoked_token_in() {
     assert_eq!(check(&filter, "right").await, Ok(()));
     *server.lock() = Some(false);
     tokio::time::advance(TOKEN_VALID).await;
-    let permits = u32::try_from(QUESTIONS).unwrap();
-    let flood = filter.questions.acquire_many(permits).await.unwrap();
+    let mut flood = Vec::new();
+    for _ in 0..OTHERS {
+        flood.push(filter.0.reviewer.turn(Kind::KnownToken, None).await);
+    }
     assert_eq!(check(&filter, "right").await, Err(Refusal::Busy));
-    let status = Refusal::Busy.into_response().status();
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    let response = Refusal::Busy.into_response();
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(response.headers()["retry-after"], "1");
     drop(flood);
     assert_eq!(check(&filter, "right").await, Err(Refusal::Unauthorized));
 }
@@ -223,5 +230,173 @@ async fn the_grace_is_for_a_server_that_is_away_only() {
             Err(Refusal::Unavailable)
         };
         assert_eq!(check(&filter, "right").await, expected, "{code} {text}");
+    }
+}
+
+/// An API server that takes 50 ms for a review and accepts tokens that start with `right`.
+struct SlowServer {
+    /// When each review of a token began.
+    reviews: Mutex<Vec<Instant>>,
+    running: AtomicUsize,
+    most_running: AtomicUsize,
+}
+
+fn slow_filter() -> (AuthFilter, Arc<SlowServer>) {
+    let state = Arc::new(SlowServer {
+        reviews: Mutex::default(),
+        running: AtomicUsize::new(0),
+        most_running: AtomicUsize::new(0),
+    });
+    let seen = Arc::clone(&state);
+    let server = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let state = Arc::clone(&seen);
+        async move {
+            let is_token = request.uri().path().ends_with("tokenreviews");
+            let body = request.into_body().collect_bytes().await?;
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            state.reviews.lock().push(Instant::now());
+            let running = state.running.fetch_add(1, Ordering::SeqCst) + 1;
+            state.most_running.fetch_max(running, Ordering::SeqCst);
+            // Not in the request's own future: a server goes on after its client has left.
+            let ended = Arc::clone(&state);
+            let work = tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                ended.running.fetch_sub(1, Ordering::SeqCst);
+            });
+            let _ = work.await;
+            let token = body["spec"]["token"].as_str().unwrap_or_default();
+            let status = match is_token {
+                true => {
+                    json!({ "authenticated": token.starts_with("right"), "user": { "username": "u" } })
+                }
+                false => json!({ "allowed": true }),
+            };
+            let answer = json!({ "spec": {}, "status": status }).to_string();
+            Ok::<_, kube::Error>(http::Response::new(http_body_util::Full::from(answer)))
+        }
+    });
+    let limits = AuthLimits {
+        review: Some(Duration::from_secs(2)),
+        grace: None,
+    };
+    (
+        AuthFilter::new(Client::new(server, "default"), limits),
+        state,
+    )
+}
+
+async fn check_from(filter: &AuthFilter, peer: &str, token: &str) -> Result<(), Refusal> {
+    let value = format!("Bearer {token}").parse().unwrap();
+    let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
+    let path = Uri::from_static("/metrics");
+    let peer = Some(peer.parse().unwrap());
+    filter.check(peer, &Method::GET, &path, &headers).await
+}
+
+/// Clients at one address that try other tokens for `seconds`, without a pause.
+fn flood(filter: &AuthFilter, seconds: u64) -> Vec<tokio::task::JoinHandle<usize>> {
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let clients = (0..100).map(|client| {
+        let filter = filter.clone();
+        tokio::spawn(async move {
+            let mut refused = 0;
+            while Instant::now() < end {
+                let token = format!("wrong-{client}-{refused}");
+                let checked = check_from(&filter, "192.0.2.1", &token).await;
+                assert!(matches!(
+                    checked,
+                    Err(Refusal::Unauthorized | Refusal::Busy)
+                ));
+                refused += 1;
+                // A request that is refused at once still takes a connection.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            refused
+        })
+    });
+    clients.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn beside_a_flood_fresh_tokens_pass_and_the_api_server_sees_a_bounded_rate() {
+    let (filter, server) = slow_filter();
+    let clients = flood(&filter, 10);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for number in 0..5 {
+        let start = Instant::now();
+        let token = format!("right-{number}");
+        let checked = check_from(&filter, "192.0.2.2", &token).await;
+        assert_eq!(checked, Ok(()), "{number}");
+        assert!(
+            start.elapsed() < Duration::from_secs(2),
+            "{number}: {:?}",
+            start.elapsed()
+        );
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let mut tries = 0;
+    for client in clients {
+        tries += client.await.unwrap();
+    }
+    assert!(tries > 20_000, "{tries}");
+    let reviews = server.reviews.lock();
+    let rate = RATE as usize;
+    let seconds = reviews.first().unwrap().elapsed().as_secs() as usize;
+    let most = (seconds + 2) * rate;
+    assert!(reviews.len() <= most, "{} in {seconds} s", reviews.len());
+    for (at, begin) in reviews.iter().enumerate().skip(4 * rate) {
+        let second = reviews[at - rate].elapsed() - begin.elapsed();
+        assert!(second >= Duration::from_millis(950), "{second:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_review_holds_its_turn_after_its_client_has_left() {
+    let (filter, server) = slow_filter();
+    for number in 0..200 {
+        let filter = filter.clone();
+        let token = format!("wrong-{number}");
+        let client = tokio::spawn(async move { check_from(&filter, "192.0.2.1", &token).await });
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        client.abort();
+    }
+    let most = server.most_running.load(Ordering::SeqCst);
+    assert!(most <= STRANGERS, "{most}");
+    // The verdict of an abandoned review is cached.
+    let before = server.reviews.lock().len();
+    let checked = check_from(&filter, "192.0.2.1", "wrong-0").await;
+    assert_eq!(checked, Err(Refusal::Unauthorized));
+    assert_eq!(server.reviews.lock().len(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_known_token_is_renewed_early_and_before_unknown_ones() {
+    let (filter, server) = slow_filter();
+    assert_eq!(check_from(&filter, "192.0.2.1", "right").await, Ok(()));
+    tokio::time::sleep(TOKEN_VALID / 2).await;
+    let before = server.reviews.lock().len();
+    let start = Instant::now();
+    assert_eq!(check_from(&filter, "192.0.2.1", "right").await, Ok(()));
+    assert_eq!(start.elapsed(), Duration::ZERO, "it does not wait");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(server.reviews.lock().len(), before + 1);
+    tokio::time::sleep(TOKEN_VALID / 2 + Duration::from_secs(5)).await;
+    let start = Instant::now();
+    assert_eq!(check_from(&filter, "192.0.2.1", "right").await, Ok(()));
+    assert_eq!(start.elapsed(), Duration::ZERO, "it was renewed");
+
+    // Even after its time, a known token does not wait behind a flood from its own address.
+    tokio::time::sleep(TOKEN_VALID).await;
+    let clients = flood(&filter, 5);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let start = Instant::now();
+    assert_eq!(check_from(&filter, "192.0.2.1", "right").await, Ok(()));
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
+    for client in clients {
+        client.abort();
     }
 }

@@ -7,9 +7,11 @@ use kube::Config;
 use kube::client::AuthError;
 use kube::config::{AuthInfo, Cluster, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube_state_metrics::source::watch::configure_for_watching;
+use secrecy::ExposeSecret;
 
 use super::kubeconfig::{self, InvalidKubeconfig, current_cluster};
 use super::proxy::{Environment, InvalidProxy, Proxy};
+use crate::file_limits;
 
 /// Why no client for the API server can be created.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +30,14 @@ pub(crate) enum ClusterError {
     #[error("cannot read the token file {}: {source}", path.display())]
     TokenFile {
         path: PathBuf,
-        source: std::io::Error,
+        source: config_file::ReadError,
     },
+    #[error("the token file {} is empty; write a token to it", .0.display())]
+    EmptyToken(PathBuf),
+    #[error(
+        "{0} has a token with characters that no token has, such as a line break; write the token alone"
+    )]
+    InvalidToken(String),
     #[error("kubeconfig {file}: {source}")]
     ProxyUrl { file: String, source: InvalidProxy },
     #[error("{0}")]
@@ -129,11 +137,11 @@ impl Access {
     fn read_kubeconfig(&self) -> Result<Kubeconfig, ClusterError> {
         let mut paths = self.kubeconfig.iter();
         paths.try_fold(Kubeconfig::default(), |merged, path| {
-            let next = Kubeconfig::read_from(path);
-            let merged = next.and_then(|next| kubeconfig::merge(merged, next));
+            let next = kubeconfig::read(path);
+            let merged = next.and_then(|next| Ok(kubeconfig::merge(merged, next)?));
             merged.map_err(|source| ClusterError::Kubeconfig {
                 file: path.display().to_string(),
-                source: source.into(),
+                source,
             })
         })
     }
@@ -154,7 +162,10 @@ impl Access {
                     file: file.clone(),
                     source,
                 };
-                let kubeconfig = self.read_kubeconfig()?;
+                let mut kubeconfig = self.read_kubeconfig()?;
+                if kubeconfig.clusters.is_empty() && kubeconfig.contexts.is_empty() {
+                    return Err(wrong(InvalidKubeconfig::Empty));
+                }
                 let cluster = current_cluster(&kubeconfig);
                 if let Some(named) = cluster.and_then(|own| authority_of(own, &file)) {
                     authority = named;
@@ -168,6 +179,8 @@ impl Access {
                 if self.apiserver.is_none() && server.is_some_and(|url| url.contains('@')) {
                     return Err(wrong(InvalidKubeconfig::UserInfo));
                 }
+                let unreadable = kubeconfig::inline_authority(&mut kubeconfig);
+                unreadable.map_err(|error| ClusterError::Authority(error.to_string()))?;
                 let options = KubeConfigOptions::default();
                 Config::from_custom_kubeconfig(kubeconfig, &options)
                     .await
@@ -205,9 +218,13 @@ impl Access {
             );
         }
         let user = &mut config.auth_info;
+        let token_file = user.token_file.clone();
         // As in other clients, the token file takes precedence over an inline token.
         if let Some(path) = user.token_file.take() {
-            match std::fs::read_to_string(&path) {
+            match config_file::read_text(Path::new(&path), file_limits::TOKEN) {
+                Ok(token) if token.trim().is_empty() => {
+                    return Err(ClusterError::EmptyToken(path.into()));
+                }
                 // Files usually end with a line break; a token never does.
                 Ok(token) => user.token = Some(token.trim().to_owned().into()),
                 Err(_) if user.token.is_some() => {}
@@ -216,6 +233,12 @@ impl Access {
                     return Err(ClusterError::TokenFile { path, source });
                 }
             }
+        }
+        // No request can have such a token in its header.
+        let token = user.token.as_ref().map(|token| token.expose_secret());
+        if token.is_some_and(|token| http::HeaderValue::from_str(token).is_err()) {
+            let origin = token_file.unwrap_or_else(|| self.kubeconfig_name());
+            return Err(ClusterError::InvalidToken(origin));
         }
         Ok(Connection {
             config: configure_for_watching(config),

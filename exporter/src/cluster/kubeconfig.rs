@@ -1,17 +1,68 @@
 //! Kubeconfigs: how several become one, and errors that show nothing of their content.
 
-use kube::config::{Cluster, Kubeconfig, KubeconfigError};
+use std::path::Path;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use config_file::{ReadError, YamlProblem};
+use kube::config::{Cluster, Context, Kubeconfig, KubeconfigError};
+
+use crate::file_limits;
+
+/// The keys of a kubeconfig whose values have types, for messages.
+const KEYS: &[&str] = &[
+    "apiVersion",
+    "args",
+    "auth-provider",
+    "as",
+    "as-groups",
+    "as-uid",
+    "as-user-extra",
+    "certificate-authority",
+    "certificate-authority-data",
+    "client-certificate",
+    "client-certificate-data",
+    "client-key",
+    "client-key-data",
+    "cluster",
+    "clusters",
+    "command",
+    "config",
+    "context",
+    "contexts",
+    "current-context",
+    "disable-compression",
+    "env",
+    "exec",
+    "extensions",
+    "insecure-skip-tls-verify",
+    "installHint",
+    "interactiveMode",
+    "kind",
+    "name",
+    "namespace",
+    "password",
+    "preferences",
+    "provideClusterInfo",
+    "proxy-url",
+    "server",
+    "tls-server-name",
+    "token",
+    "tokenFile",
+    "user",
+    "username",
+    "users",
+];
 
 /// Why a kubeconfig cannot be used. Its messages quote no value of the file, which may be secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidKubeconfig {
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The parser's own message has the source line.
-    #[error("line {line}, column {column}: {reason}")]
-    Syntax {
-        line: u64,
-        column: u64,
-        reason: String,
-    },
+    #[error(transparent)]
+    Syntax(YamlProblem),
+    #[error("it is empty; give a kubeconfig with a cluster, a user and a context")]
+    Empty,
     #[error(
         "the server's URL has a user name or a password, which the exporter does not send; remove \
          them from the URL and give the user a token, a certificate or a credential plugin"
@@ -19,6 +70,14 @@ pub(crate) enum InvalidKubeconfig {
     UserInfo,
     #[error("{0}")]
     Other(KubeconfigError),
+}
+
+/// A certificate authority that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("certificate-authority {path}: {source}")]
+pub(super) struct UnreadableAuthority {
+    path: String,
+    source: ReadError,
 }
 
 /// Adds a kubeconfig to those before it, which take precedence. As for kubectl, an empty text counts as
@@ -40,49 +99,72 @@ pub(super) fn merge(
 
 /// The cluster of the current context.
 pub(super) fn current_cluster(kubeconfig: &Kubeconfig) -> Option<&Cluster> {
-    let current = kubeconfig.current_context.as_ref()?;
-    let mut contexts = kubeconfig.contexts.iter();
-    let context = contexts.find(|named| named.name == *current)?;
-    let context = context.context.as_ref()?;
+    let context = context_of(kubeconfig)?;
     let mut clusters = kubeconfig.clusters.iter();
     let cluster = clusters.find(|named| named.name == context.cluster)?;
     cluster.cluster.as_ref()
 }
 
+fn context_of(kubeconfig: &Kubeconfig) -> Option<&Context> {
+    let current = kubeconfig.current_context.as_ref()?;
+    let mut contexts = kubeconfig.contexts.iter();
+    let context = contexts.find(|named| named.name == *current)?;
+    context.context.as_ref()
+}
+
+/// Reads a kubeconfig. Paths in it are relative to its directory.
+pub(super) fn read(path: &Path) -> Result<Kubeconfig, InvalidKubeconfig> {
+    let text = config_file::read_text(path, file_limits::KUBECONFIG)?;
+    // kube reads the file itself to know its directory.
+    Kubeconfig::read_from(path).map_err(|error| InvalidKubeconfig::new(error, &text))
+}
+
+/// Reads the file of the certificate authority of the current context into the kubeconfig, so that kube reads
+/// no file.
+pub(super) fn inline_authority(kubeconfig: &mut Kubeconfig) -> Result<(), UnreadableAuthority> {
+    let Some(cluster) = current_cluster_mut(kubeconfig) else {
+        return Ok(());
+    };
+    let data = cluster.certificate_authority_data.as_deref();
+    if data.is_some_and(|data| !data.is_empty()) {
+        return Ok(());
+    }
+    let path = cluster.certificate_authority.take();
+    let Some(path) = path.filter(|path| !path.is_empty()) else {
+        return Ok(());
+    };
+    match config_file::read(Path::new(&path), file_limits::CERTIFICATES) {
+        Ok(content) => {
+            cluster.certificate_authority_data = Some(BASE64_STANDARD.encode(content));
+            Ok(())
+        }
+        Err(source) => Err(UnreadableAuthority { path, source }),
+    }
+}
+
+fn current_cluster_mut(kubeconfig: &mut Kubeconfig) -> Option<&mut Cluster> {
+    let name = context_of(kubeconfig)?.cluster.clone();
+    let mut clusters = kubeconfig.clusters.iter_mut();
+    let cluster = clusters.find(|named| named.name == name)?;
+    cluster.cluster.as_mut()
+}
+
 // === impl InvalidKubeconfig ===
 
-impl From<KubeconfigError> for InvalidKubeconfig {
-    fn from(error: KubeconfigError) -> Self {
-        let KubeconfigError::Parse(error) = error else {
-            return Self::Other(error);
-        };
-        let location = error.location();
-        Self::Syntax {
-            line: location.map_or(1, |location| location.line()),
-            column: location.map_or(1, |location| location.column()),
-            reason: reason(&error),
+impl InvalidKubeconfig {
+    /// Describes an error of kube without the content of the file, which is `text`.
+    pub(super) fn new(error: KubeconfigError, text: &str) -> Self {
+        match error {
+            KubeconfigError::Parse(error) => {
+                Self::Syntax(config_file::yaml_problem(&error, text, KEYS))
+            }
+            error => Self::Other(error),
         }
     }
 }
 
-/// The problem in words that depend only on the kind of the error and the expected type.
-fn reason(error: &serde_saphyr::Error) -> String {
-    use serde_saphyr::Error;
-    match error.without_snippet() {
-        Error::SerdeInvalidType { expected, .. }
-        | Error::SerdeInvalidValue { expected, .. }
-        | Error::SerdeInvalidLength { expected, .. } => format!("expected {expected}"),
-        Error::SerdeUnknownVariant { expected, .. } => {
-            format!("expected one of {}", expected.join(", "))
-        }
-        Error::Unexpected { expected, .. } => format!("expected {expected}"),
-        Error::InvalidScalar { ty, .. } => format!("expected {ty}"),
-        Error::SerdeMissingField { field, .. } => format!("the field `{field}` is missing"),
-        Error::DuplicateMappingKey { .. } => "a key is given twice; remove one".to_owned(),
-        Error::UnknownAnchor { .. } => "an alias has no anchor".to_owned(),
-        Error::Eof { .. } => "the text ends too early".to_owned(),
-        Error::InvalidUtf8Input => "the text is not UTF-8".to_owned(),
-        Error::AliasError { error, .. } => reason(error),
-        _ => "not valid YAML, or not a kubeconfig".to_owned(),
+impl From<KubeconfigError> for InvalidKubeconfig {
+    fn from(error: KubeconfigError) -> Self {
+        Self::new(error, "")
     }
 }

@@ -1,7 +1,7 @@
 //! TLS with the API server: the authorities that the exporter trusts, and the certificate that it
 //! presents.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -19,6 +19,7 @@ use secrecy::ExposeSecret;
 use tower::BoxError;
 
 use super::access::ClusterError;
+use crate::file_limits;
 
 /// A certificate and its key as PEM.
 pub(super) struct Identity {
@@ -70,7 +71,7 @@ fn read(
         return Ok(None);
     };
     let name = format!("{setting} {file}");
-    match std::fs::read(PathBuf::from(file)) {
+    match config_file::read(Path::new(file), file_limits::CERTIFICATES) {
         Ok(bytes) => Ok(Some((name, bytes))),
         Err(error) => Err(ClusterError::Identity(format!("{name}: {error}"))),
     }

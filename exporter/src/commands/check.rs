@@ -1,15 +1,17 @@
 //! `check`: validates a Custom Resource State configuration and shows the metrics that it yields for objects.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use config_file::ReadError;
 use kube_state_metrics::custom_resources::Config;
 use kube_state_metrics::registry::check::{CheckReport, check_as};
 use kube_state_metrics::source::manifests::ManifestSource;
 
 use super::format::MetricsFormat;
 use super::output::{list, write};
+use crate::file_limits;
 
 #[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
@@ -32,7 +34,7 @@ pub(crate) struct CheckArgs {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CheckError {
     #[error("cannot read the configuration {file}: {source}")]
-    Read { file: String, source: io::Error },
+    Read { file: String, source: ReadError },
     #[error("the configuration and the objects cannot both be standard input; give one as a file")]
     Stdin,
     #[error("{file}: {}", counted(*errors, "error"))]
@@ -64,9 +66,12 @@ pub(super) fn run(
     }
     let file = args.file.display().to_string();
     let config = if args.file == stdin {
-        io::read_to_string(io::stdin())
+        let mut content = Vec::new();
+        let mut stdin = io::stdin().take(file_limits::CUSTOM_RESOURCES);
+        let read = stdin.read_to_end(&mut content).map_err(ReadError::from);
+        read.and_then(|_| config_file::text(content))
     } else {
-        std::fs::read_to_string(&args.file)
+        config_file::read_text(&args.file, file_limits::CUSTOM_RESOURCES)
     };
     let config = config.map_err(|source| CheckError::Read {
         file: file.clone(),

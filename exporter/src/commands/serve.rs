@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bounded_http::Listener;
+use prometheus_web_config::WebConfigFile;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
@@ -13,6 +14,7 @@ use super::output::AnyError;
 use crate::app_state::AppState;
 use crate::auth::AuthFilter;
 use crate::cluster;
+use crate::file_watcher::FileWatcher;
 use crate::instance::Instance;
 use crate::logging::{self, LogLevel};
 use crate::options::{Address, Flags, LogOptions, ServerOptions};
@@ -29,7 +31,7 @@ const DRAIN: Duration = Duration::from_secs(15);
 /// The running program.
 struct Program {
     flags: Flags,
-    configuration: Configuration,
+    configuration: Arc<Configuration>,
     app: Arc<AppState>,
     main: Server,
     telemetry: Server,
@@ -63,8 +65,15 @@ pub(crate) fn run(flags: Flags) -> Result<(), AnyError> {
 async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
     let mut signals = Signals::new()?;
     let telemetry = Telemetry::new()?;
-    let (mut file_watcher, configuration) = Configuration::read(&flags, None);
-    let mut program = Program::start(flags, configuration?, telemetry, log_level).await?;
+    let (mut file_watcher, configuration) = tokio::select! {
+        read = read(&flags, None) => read?,
+        () = signals.received() => return Ok(()),
+    };
+    // Manifests and credentials are read at the start, from standard input perhaps.
+    let mut program = tokio::select! {
+        started = Program::start(flags, configuration?, telemetry, log_level) => started?,
+        () = signals.received() => return Ok(()),
+    };
     program.announce();
     'serving: loop {
         tokio::select! {
@@ -72,12 +81,14 @@ async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
             () = file_watcher.changed() => {}
         }
         loop {
-            let read;
-            (file_watcher, read) =
-                Configuration::read(&program.flags, Some(&program.configuration));
+            let configuration;
+            (file_watcher, configuration) = tokio::select! {
+                read = read(&program.flags, Some(&program.configuration)) => read?,
+                () = signals.received() => break 'serving,
+            };
             tokio::select! {
                 () = signals.received() => break 'serving,
-                () = program.reload(read) => break,
+                () = program.reload(configuration) => break,
                 // The files changed again before they were in use.
                 () = file_watcher.changed() => {}
             }
@@ -95,6 +106,16 @@ async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
     Ok(())
 }
 
+/// Reads the configuration on a thread for blocking work, so that signals stop a program whose files are slow.
+async fn read(
+    flags: &Flags,
+    running: Option<&Arc<Configuration>>,
+) -> Result<(FileWatcher, Result<Configuration, ConfigurationError>), AnyError> {
+    let (flags, running) = (flags.clone(), running.cloned());
+    let read = tokio::task::spawn_blocking(move || Configuration::read(&flags, running.as_deref()));
+    Ok(read.await?)
+}
+
 // === impl Program ===
 
 impl Program {
@@ -106,7 +127,7 @@ impl Program {
     ) -> Result<Self, AnyError> {
         let options = &configuration.options;
         // All errors are detected before a port is opened.
-        let settings = settings(&options.server)?;
+        let settings = settings(&options.server, None)?;
         warn_of_low_limit(options.server.limits.connections);
         let auth = auth(&configuration).await?;
         let main = listen(AddressFlags::MAIN, &options.server.main).await?;
@@ -138,7 +159,7 @@ impl Program {
                 servers,
             ),
             flags,
-            configuration,
+            configuration: Arc::new(configuration),
             app,
             announcing: None,
         })
@@ -197,7 +218,7 @@ impl Program {
     async fn apply(&mut self, new: Configuration) -> Result<(), AnyError> {
         let (old, options) = (&self.configuration.options.server, &new.options);
         let keeps_instance = self.configuration.has_same_instance(&new);
-        let settings = settings(&options.server)?;
+        let settings = settings(&options.server, self.main.web_file())?;
         let auth = if keeps_auth(&self.configuration, &new) {
             self.app.auth()
         } else {
@@ -237,7 +258,7 @@ impl Program {
             tokio::spawn(std::mem::replace(&mut self.telemetry, server).drain(DRAIN));
         }
         new.record_use(Some(&self.configuration), &self.app.telemetry);
-        self.configuration = new;
+        self.configuration = Arc::new(new);
         let announcing = self.announcing.take();
         if let Some(announcing) = announcing.filter(|task| !task.is_finished()) {
             // The task would keep the old instance alive, which may never be ready.
@@ -261,8 +282,12 @@ async fn moved(
     }
 }
 
-fn settings(options: &ServerOptions) -> Result<Settings, AnyError> {
-    let web = options.tls_config.as_deref().map(open_web).transpose()?;
+fn settings(
+    options: &ServerOptions,
+    in_use: Option<Arc<WebConfigFile>>,
+) -> Result<Settings, AnyError> {
+    let open = |path| open_web(path, in_use.as_deref());
+    let web = options.tls_config.as_deref().map(open).transpose()?;
     if options.auth_filter
         && web
             .as_ref()

@@ -36,10 +36,15 @@ pub(super) async fn start(
     paths: Vec<PathBuf>,
 ) -> Result<RunningSource, SourceError> {
     for path in paths.iter().filter(|path| *path != Path::new(STDIN)) {
-        std::fs::metadata(path).map_err(|source| SourceError::ManifestPath {
+        let failed = |source| SourceError::ManifestPath {
             path: path.clone(),
             source,
-        })?;
+        };
+        let metadata = std::fs::metadata(path).map_err(failed)?;
+        if !metadata.is_file() && !metadata.is_dir() {
+            let problem = "it is a named pipe, a device or a socket";
+            return Err(failed(std::io::Error::other(problem)));
+        }
     }
     let registry = Registry::new();
     let mut recorder = ReadingRecorder::new(metrics, &registry)?;

@@ -1,12 +1,12 @@
 //! The configuration of custom resource metrics.
 
-use std::io;
 use std::path::PathBuf;
 
 use kube_state_metrics::custom_resources::Config;
 
 use super::reader::{Phase, Reader};
 use super::table;
+use crate::file_limits;
 
 /// The metrics of custom resources.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -146,11 +146,11 @@ impl PartialEq for Configured {
 impl ConfigSource {
     fn read(reader: &mut Reader<'_>, from: &str, path: &str, may_be_missing: bool) -> Self {
         let path = PathBuf::from(path);
-        let content = match std::fs::read_to_string(&path) {
+        let content = match config_file::read_text(&path, file_limits::CUSTOM_RESOURCES) {
             Ok(content) => Some(content),
             Err(error) => {
                 let shown = path.display();
-                if error.kind() != io::ErrorKind::NotFound {
+                if !error.is_not_found() {
                     reader
                         .problems
                         .push(format!("{from}: cannot read {shown}: {error}"));

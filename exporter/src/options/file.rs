@@ -1,9 +1,11 @@
 //! The options file (`--config`): values of options under YAML keys.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use config_file::{ReadError, YamlProblem};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -30,6 +32,18 @@ pub(super) enum FileValue {
     Allowlists(BTreeMap<String, Vec<String>>),
 }
 
+/// The most problems that one error names.
+const MOST_PROBLEMS: usize = 20;
+
+/// Reads the values of a file.
+#[derive(Clone, Copy)]
+struct FileSeed<'a> {
+    /// Keys whose values are wrong, and that are not read again.
+    left_out: &'a BTreeSet<&'static str>,
+    /// The key whose value is being read.
+    current: &'a RefCell<Option<&'static str>>,
+}
+
 /// The keys of a map, whose values are ignored.
 #[derive(Default)]
 struct Keys(Vec<String>);
@@ -41,12 +55,12 @@ struct Scalar(Option<String>);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OptionsFileError {
     #[error("cannot read the options file {}: {source}", path.display())]
-    Read {
+    Read { path: PathBuf, source: ReadError },
+    #[error("the options file {} is not valid: {}", path.display(), list(problems))]
+    Invalid {
         path: PathBuf,
-        source: std::io::Error,
+        problems: Vec<YamlProblem>,
     },
-    #[error("the options file {} is not valid: {problem}", path.display())]
-    Syntax { path: PathBuf, problem: String },
 }
 
 // === impl OptionsFile ===
@@ -56,17 +70,41 @@ impl OptionsFile {
     ///
     /// # Errors
     ///
-    /// If the text is not YAML or a value has the wrong form; the message has the line.
+    /// If the text is not YAML, or values have the wrong form: all of them, each with its line and key. The
+    /// message has no value of the file.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, OptionsFileError> {
-        let syntax = |error: serde_saphyr::Error| OptionsFileError::Syntax {
+        let invalid = |problems| OptionsFileError::Invalid {
             path: path.to_owned(),
-            problem: error.to_string(),
+            problems,
         };
         // Syntax first: the type of a value with an unclosed bracket is not the mistake to report.
-        serde_saphyr::from_str::<IgnoredAny>(text).map_err(syntax)?;
-        // An empty file, or one with comments only, is an empty mapping.
-        let file: Option<Self> = serde_saphyr::from_str(text).map_err(syntax)?;
-        Ok(file.unwrap_or_default())
+        serde_saphyr::from_str::<IgnoredAny>(text)
+            .map_err(|error| invalid(vec![config_file::yaml_problem(&error, text, &[])]))?;
+        let mut problems: Vec<YamlProblem> = Vec::new();
+        let mut left_out = BTreeSet::new();
+        // The parser stops at the first error, so it runs again without the key of the error.
+        loop {
+            let seed = FileSeed {
+                left_out: &left_out,
+                current: &RefCell::default(),
+            };
+            let parsed = serde_saphyr::with_deserializer_from_str(text, |deserializer| {
+                deserializer.deserialize_option(seed)
+            });
+            let error = match parsed {
+                Ok(file) if problems.is_empty() => return Ok(file),
+                Ok(_) => return Err(invalid(problems)),
+                Err(error) => error,
+            };
+            let key = seed.current.take();
+            let mut problem = config_file::yaml_problem(&error, text, &[]);
+            problem.key = key.map(str::to_owned);
+            problems.push(problem);
+            match key {
+                Some(key) if problems.len() < MOST_PROBLEMS => left_out.insert(key),
+                _ => return Err(invalid(problems)),
+            };
+        }
     }
 
     /// The value of a key.
@@ -75,46 +113,66 @@ impl OptionsFile {
     }
 }
 
-impl<'de> Deserialize<'de> for OptionsFile {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FileVisitor;
+// === impl FileSeed ===
 
-        impl<'de> Visitor<'de> for FileVisitor {
-            type Value = OptionsFile;
+impl<'de> Visitor<'de> for FileSeed<'_> {
+    type Value = OptionsFile;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map of options")
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map of options")
+    }
+
+    /// An empty file, or one with comments only, is an empty mapping.
+    fn visit_none<E>(self) -> Result<OptionsFile, E> {
+        Ok(OptionsFile::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<OptionsFile, E> {
+        Ok(OptionsFile::default())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<OptionsFile, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OptionsFile, A::Error> {
+        let mut file = OptionsFile::default();
+        while let Some(key) = map.next_key::<String>()? {
+            let Some((key, form)) = form(&key) else {
+                map.next_value::<IgnoredAny>()?;
+                file.unknown.push(key);
+                continue;
+            };
+            if self.left_out.contains(key) {
+                map.next_value::<IgnoredAny>()?;
+                continue;
             }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OptionsFile, A::Error> {
-                let mut file = OptionsFile::default();
-                while let Some(key) = map.next_key::<String>()? {
-                    let Some((key, form)) = form(&key) else {
-                        map.next_value::<IgnoredAny>()?;
-                        file.unknown.push(key);
-                        continue;
-                    };
-                    let value = match form {
-                        Form::Switch | Form::Value(_) => {
-                            map.next_value::<Scalar>()?.0.map(FileValue::Text)
-                        }
-                        Form::List(_) => map.next_value::<Option<_>>()?.map(FileValue::List),
-                        Form::Keys(_) => {
-                            let keys = map.next_value::<Option<Keys>>()?;
-                            keys.map(|keys| FileValue::Keys(keys.0))
-                        }
-                        Form::Allowlists(_) => {
-                            map.next_value::<Option<_>>()?.map(FileValue::Allowlists)
-                        }
-                    };
-                    file.values.extend(value.map(|value| (key, value)));
+            self.current.replace(Some(key));
+            let value = match form {
+                Form::Switch | Form::Value(_) => map.next_value::<Scalar>()?.0.map(FileValue::Text),
+                Form::List(_) => map.next_value::<Option<_>>()?.map(FileValue::List),
+                Form::Keys(_) => {
+                    let keys = map.next_value::<Option<Keys>>()?;
+                    keys.map(|keys| FileValue::Keys(keys.0))
                 }
-                file.unknown.sort();
-                Ok(file)
-            }
+                Form::Allowlists(_) => map.next_value::<Option<_>>()?.map(FileValue::Allowlists),
+            };
+            self.current.take();
+            file.values.extend(value.map(|value| (key, value)));
         }
+        file.unknown.sort();
+        Ok(file)
+    }
+}
 
-        deserializer.deserialize_map(FileVisitor)
+/// The problems in one line, or a line for each.
+fn list(problems: &[YamlProblem]) -> String {
+    match problems {
+        [problem] => problem.to_string(),
+        problems => {
+            let lines = problems.iter().map(|problem| format!("\n  {problem}"));
+            format!("{} problems:{}", problems.len(), lines.collect::<String>())
+        }
     }
 }
 
@@ -257,6 +315,51 @@ mod tests {
             "{error}"
         );
         assert!(error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn all_values_of_a_wrong_type_are_told_with_their_keys() {
+        let text = "port: [SECRET]\nhost: a\nnamespaces: SECRET\nresources: [SECRET]\n\
+                    labels_allow_list: {pods: SECRET}\nauth_filter: {SECRET: 1}\n";
+        let error = parse(text).unwrap_err();
+        assert!(!error.contains("SECRET"), "{error}");
+        let lines: Vec<_> = error.lines().collect();
+        let heading = "the options file o.yaml is not valid: 5 problems:";
+        assert_eq!(lines[0], heading, "{error}");
+        for (line, (place, problem)) in lines[1..].iter().zip([
+            ("  line 1, column ", "`port`: expected a single value"),
+            ("  line 3, column ", "`namespaces`: expected "),
+            (
+                "  line 4, column ",
+                "`resources`: expected a map such as `{pods: {}, nodes: {}}`",
+            ),
+            ("  line 5, column ", "`labels_allow_list`: expected "),
+            (
+                "  line 6, column ",
+                "`auth_filter`: expected a single value",
+            ),
+        ]) {
+            let is_told = line.starts_with(place) && line.contains(problem);
+            assert!(is_told, "{place}{problem}: {line}");
+        }
+    }
+
+    #[test]
+    fn an_error_quotes_nothing_of_the_file() {
+        for text in [
+            "port: 'SECRET",
+            "port: {SECRET",
+            "host: SECRET\nhost: SECRET",
+            "host:\n\tSECRET",
+            "SECRET",
+            "- SECRET",
+            "a: *SECRET",
+            "--- SECRET\n--- SECRET",
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(!error.contains("SECRET"), "{text}: {error}");
+            assert!(error.contains(": line "), "{text}: {error}");
+        }
     }
 
     #[test]

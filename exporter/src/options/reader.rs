@@ -74,6 +74,8 @@ impl<'a> Reader<'a> {
             // A URL with `@` has a password in it.
             let problem = match row.form {
                 Form::Value("URL") if text.contains('@') => format!("{source}: the URL {cure}"),
+                // The key tells the place, and the file may have secrets in wrong places.
+                _ if source != row.flag => format!("{source}: the value {cure}"),
                 _ => format!("{source}: `{text}` {cure}"),
             };
             self.problems.push(problem);

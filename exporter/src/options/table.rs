@@ -310,7 +310,7 @@ heading "Serving", render: false {
         flag: "--auth-filter", key: Some("auth_filter"), form: Switch, reload: Live,
         help: "Require a bearer token, and ask the API server whether its user may read the requested path",
         compat: Differs("the answer to an invalid token is 401, to one without permission 403, and 503 if \
-            the API server cannot be asked; every path but the health paths and a bare `/` (which then shows \
+            the API server cannot be asked; 429 if too many tokens wait for their review; every path but the health paths and a bare `/` (which then shows \
             no data) needs the token; refused with `basic_auth_users`, because no request can pass both"),
     }
     AUTH_FILTER_TIMEOUT: Single<Timeout> = parse::timeout, {

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use config_file::ReadError;
+
 use crate::cluster;
+use crate::file_limits;
 use crate::file_watcher::FileWatcher;
 use crate::options::{FileOptions, Flags, Options, OptionsError, OptionsFile, OptionsFileError};
 use crate::telemetry::{ConfigKind, Telemetry};
@@ -88,14 +91,18 @@ impl Configuration {
             path,
             may_be_missing,
         } = FileOptions::of(flags);
-        let options_file = path.map(FileContent::read);
+        let read = path.map(|path| FileContent::read(path, file_limits::OPTIONS));
+        let (options_file, error) = read.unzip();
         let file = options_file.as_ref().map(|file| {
             let path = &file.path;
-            let content =
-                std::fs::read_to_string(path).map_err(|source| OptionsFileError::Read {
-                    path: path.clone(),
-                    source,
-                })?;
+            let content = match error.flatten() {
+                None => config_file::text(file.content.clone().unwrap_or_default()),
+                Some(error) => Err(error),
+            };
+            let content = content.map_err(|source| OptionsFileError::Read {
+                path: path.clone(),
+                source,
+            })?;
             let file = OptionsFile::parse(path, &content)?;
             Ok((path.as_path(), file))
         });
@@ -116,7 +123,9 @@ impl Configuration {
         warnings.extend(of_options);
         options.source.find_kubeconfig();
         let kubeconfig = options.source.kubeconfig.iter().cloned();
-        let kubeconfig = kubeconfig.map(FileContent::read).collect();
+        let kubeconfig = kubeconfig
+            .map(|path| FileContent::read(path, file_limits::KUBECONFIG).0)
+            .collect();
         Ok(Self {
             options,
             options_file: options_file.map(|file| if is_used { file } else { file.unusable() }),
@@ -177,7 +186,11 @@ impl Configuration {
     /// Records in metrics that files which have changed since are not in use.
     pub(crate) fn record_changes(&self, telemetry: &Telemetry) {
         for (path, kind, content) in self.config_files() {
-            if std::fs::read(path).ok().as_deref() != content {
+            let limit = match kind {
+                ConfigKind::Options => file_limits::OPTIONS,
+                ConfigKind::CustomResources => file_limits::CUSTOM_RESOURCES,
+            };
+            if config_file::read(path, limit).ok().as_deref() != content {
                 telemetry.config_failed(path, kind);
             }
         }
@@ -200,9 +213,13 @@ impl Configuration {
 // === impl FileContent ===
 
 impl FileContent {
-    fn read(path: PathBuf) -> Self {
-        let content = std::fs::read(&path).ok();
-        Self { path, content }
+    /// Reads a file. Also returns why it cannot be read.
+    fn read(path: PathBuf, limit: u64) -> (Self, Option<ReadError>) {
+        let (content, error) = match config_file::read(&path, limit) {
+            Ok(content) => (Some(content), None),
+            Err(error) => (None, Some(error)),
+        };
+        (Self { path, content }, error)
     }
 
     fn unusable(self) -> Self {

@@ -18,13 +18,17 @@ pub(crate) struct WebError(#[from] WebConfigError);
 /// Logs with the name of the flag and the target of this program, which its flags select.
 struct LogReloads;
 
-/// Opens a file.
+/// Opens a file. It remembers the passwords that the file in use remembers.
 ///
 /// # Errors
 ///
 /// Names the flag, the file and the key that is wrong.
-pub(crate) fn open(path: &Path) -> Result<WebConfigFile, WebError> {
-    Ok(WebConfigFile::open_with_observer(path, LogReloads)?)
+pub(crate) fn open(path: &Path, in_use: Option<&WebConfigFile>) -> Result<WebConfigFile, WebError> {
+    let opened = match in_use {
+        Some(in_use) => in_use.reopen(path, LogReloads),
+        None => WebConfigFile::open_with_observer(path, LogReloads),
+    };
+    Ok(opened?)
 }
 
 // === impl CurrentWeb ===
@@ -38,10 +42,13 @@ impl CurrentWeb {
         *self.0.write() = file;
     }
 
+    pub(super) fn file(&self) -> Option<Arc<WebConfigFile>> {
+        self.0.read().clone()
+    }
+
     /// Returns the current content of the file. Without a file, everything is allowed.
     pub(super) fn config(&self) -> Arc<WebConfig> {
-        let file = self.0.read().clone();
-        file.map_or_else(Arc::default, |file| file.current())
+        self.file().map_or_else(Arc::default, |file| file.current())
     }
 }
 
@@ -60,6 +67,14 @@ impl ReloadObserver for LogReloads {
         tracing::warn!(
             "--tls-config {}: tls_server_config names no certificate, so that connections are not \
              encrypted",
+            path.display()
+        );
+    }
+
+    fn file_is_empty(&self, path: &Path) {
+        tracing::warn!(
+            "--tls-config {}: the file is empty, so that TLS and authentication are off; write \
+             tls_server_config or basic_auth_users, or leave the flag out",
             path.display()
         );
     }

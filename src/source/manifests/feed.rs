@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 #[cfg(feature = "custom-resources")]
 use super::kinds::Kinds;
 use super::paths::{files, is_stdin};
+use super::read;
 use super::report::{LoadReport, ManifestProblem};
 use super::stdin::Stdin;
 use super::writers::ManifestWriters;
@@ -106,7 +107,7 @@ impl ManifestFeed {
         self.writers.begin_list();
         for path in self.paths.iter().filter(|path| !is_stdin(path)) {
             for file in files(path, &mut report.problems) {
-                match std::fs::read_to_string(&file) {
+                match read::file(&file) {
                     Ok(text) => self.writers.load(&file, &text, &mut report),
                     Err(source) => {
                         let problem = ManifestProblem::Read { path: file, source };

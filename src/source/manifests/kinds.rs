@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::documents::{self, Document};
 use super::paths::{files, is_stdin};
+use super::read;
 use crate::custom_resources::{DefinitionChanges, KnownKind};
 use crate::registry::StateMetrics;
 
@@ -40,7 +41,7 @@ impl Kinds {
         let mut heads = self.stdin.clone();
         for path in paths.iter().filter(|path| !is_stdin(path)) {
             for file in files(path, &mut Vec::new()) {
-                let text: io::Result<String> = std::fs::read_to_string(&file);
+                let text: io::Result<String> = read::file(&file);
                 heads.extend(text.iter().flat_map(|text| self::heads(text)));
             }
         }

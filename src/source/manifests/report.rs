@@ -53,7 +53,7 @@ pub enum ManifestProblem {
     Read {
         /// The file or directory.
         path: PathBuf,
-        /// The error of the operating system.
+        /// The error of the operating system, or why the file is no text.
         #[source]
         source: io::Error,
     },

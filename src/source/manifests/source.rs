@@ -1,7 +1,5 @@
 //! [`ManifestSource`]: the files and directories to read.
 
-#[cfg(feature = "custom-resources")]
-use std::io;
 use std::path::PathBuf;
 
 #[cfg(feature = "custom-resources")]
@@ -9,6 +7,8 @@ use super::documents::{self, Syntax};
 use super::feed::ManifestFeed;
 #[cfg(feature = "custom-resources")]
 use super::paths::{files, is_stdin};
+#[cfg(feature = "custom-resources")]
+use super::read;
 #[cfg(feature = "custom-resources")]
 use super::report::{ManifestProblem, Place};
 use crate::registry::StateMetrics;
@@ -97,9 +97,9 @@ fn read_objects(
     problems: &mut Vec<ManifestProblem>,
 ) {
     let text = if is_stdin(&file) {
-        io::read_to_string(io::stdin())
+        read::stdin()
     } else {
-        std::fs::read_to_string(&file)
+        read::file(&file)
     };
     let text = match text {
         Ok(text) => text,

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::paths::STDIN;
+use super::read;
 use super::report::{LoadReport, ManifestProblem};
 use super::writers::ManifestWriters;
 
@@ -28,7 +29,7 @@ impl Stdin {
     /// Reads the text the first time.
     pub(super) fn read(&self) -> Option<io::Result<String>> {
         let is_read = self.loaded.is_some();
-        (!is_read).then(|| io::read_to_string(io::stdin()))
+        (!is_read).then(read::stdin)
     }
 
     /// Applies the text if it was read now, and adds the counts to the report.

@@ -1,0 +1,108 @@
+//! The keys of a YAML text, for messages: only keys that are no secret are shown.
+
+/// The longest key that a message shows, in bytes.
+const LONGEST: usize = 40;
+
+/// The key of the value at a line and column (both from 1), if it is one of `known`.
+///
+/// It reads the text only as far as a message needs: the last key before the column, or the key of a line
+/// above that is indented less.
+pub(crate) fn key_at<'a>(text: &str, line: u64, column: u64, known: &[&'a str]) -> Option<&'a str> {
+    let above = usize::try_from(line).ok()?.checked_sub(1)?;
+    let lines: Vec<&str> = text.lines().take(above + 1).collect();
+    let last = lines.get(above)?;
+    let column = usize::try_from(column).ok()?;
+    // Columns count characters. The value may be the key itself.
+    let end = last.char_indices().nth(column.saturating_sub(1));
+    let before = end.map_or(*last, |(end, _)| &last[..end]);
+    if let Some(key) = keys_of(before, known).last() {
+        return Some(key);
+    }
+    if let Some(key) = keys_of(last, known).next() {
+        return Some(key);
+    }
+    let mut indentation = indentation_of(last);
+    for line in lines[..above].iter().rev() {
+        let own = indentation_of(line);
+        if line.trim().is_empty() || own >= indentation {
+            continue;
+        }
+        if let Some(key) = keys_of(line, known).next() {
+            return Some(key);
+        }
+        indentation = own;
+    }
+    None
+}
+
+/// The key as a message may show it: only if it resembles one of `known`, so that a secret that is taken
+/// for a key is not shown.
+pub(crate) fn resembles(key: &str, known: &[&str]) -> bool {
+    key.len() <= LONGEST
+        && known.iter().any(|known| {
+            let allowed = 1 + known.len() / 8;
+            strsim::damerau_levenshtein(key, known) <= allowed
+        })
+}
+
+/// The known keys of a line, in order.
+fn keys_of<'a>(line: &str, known: &[&'a str]) -> impl Iterator<Item = &'a str> {
+    let ends = line.match_indices(':').map(|(at, _)| at);
+    ends.filter_map(|end| {
+        let key = line[..end].trim_end().trim_end_matches(['"', '\'']);
+        let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+        let start = key.rfind(|c| !is_part(c)).map_or(0, |at| at + 1);
+        // A slice may start in the middle of a character that is no part of a key.
+        let key = key.get(start..)?.trim_start_matches('-');
+        known.iter().copied().find(|known| *known == key)
+    })
+}
+
+/// The blanks before a line, those after the dash of a list included.
+fn indentation_of(line: &str) -> usize {
+    line.len() - line.trim_start_matches([' ', '-', '\t']).len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: &[&str] = &["key_file", "name", "token", "user", "users"];
+
+    #[test]
+    fn the_key_of_a_value_is_the_last_one_before_it() {
+        for (text, line, column, key) in [
+            ("key_file: x", 1, 11, Some("key_file")),
+            (
+                "users: [{name: u, user: {token: [x]}}]",
+                1,
+                33,
+                Some("token"),
+            ),
+            ("users: [{'name': [x]}]", 1, 18, Some("name")),
+            (
+                "users:\n- name: u\n  user:\n    other: 1\n",
+                4,
+                5,
+                Some("user"),
+            ),
+            ("users:\n- name: u\n- [x]\n", 3, 3, Some("users")),
+            ("secret: x", 1, 9, None),
+            ("\u{fc}users: x", 1, 9, None),
+            ("users: x", 7, 1, None),
+            ("", 1, 1, None),
+        ] {
+            assert_eq!(key_at(text, line, column, KNOWN), key, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_shown_only_if_it_resembles_a_known_one() {
+        for shown in ["key-file", "keyfile", "tokn", "user", "names"] {
+            assert!(resembles(shown, KNOWN), "{shown}");
+        }
+        for hidden in ["", "hunter2", "s3cr3t", "$2y$10$abc", "key_file_of_mine"] {
+            assert!(!resembles(hidden, KNOWN), "{hidden}");
+        }
+    }
+}

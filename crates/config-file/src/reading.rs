@@ -1,0 +1,142 @@
+//! Reading a file of a bounded size that must be a regular file.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::path::Path;
+
+/// The byte order mark in UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Why a file cannot be read. The message does not name the file; the caller does.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The operating system refuses to open or read the file, for example because it does not exist.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The path leads to a directory.
+    #[error("it is a directory; give a regular file")]
+    Directory,
+    /// The path leads to a named pipe, a device or a socket, whose name the variant has.
+    #[error("it is {0}; give a regular file")]
+    NotRegular(&'static str),
+    /// The file has more bytes than `limit`.
+    #[error("it is larger than {}, the maximum for this kind of file; check that the path is right", size(*limit))]
+    TooLarge {
+        /// The maximum, in bytes.
+        limit: u64,
+    },
+    /// The file has the byte order mark of UTF-16 or UTF-32.
+    #[error("it is UTF-16; save it as UTF-8")]
+    Utf16,
+    /// The file has bytes that are not UTF-8.
+    #[error("it is not UTF-8 from byte {} on; save it as UTF-8", .valid + 1)]
+    NotUtf8 {
+        /// The number of bytes before the first wrong one.
+        valid: usize,
+    },
+}
+
+// === impl ReadError ===
+
+impl ReadError {
+    /// Whether there is no such file.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// Reads a regular file of at most `limit` bytes.
+///
+/// Links are followed. The type is checked before the file is opened, so a named pipe does not block.
+///
+/// # Errors
+///
+/// If the path leads to no regular file, the file is too large, or it cannot be read.
+pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
+    check(&std::fs::metadata(path)?, limit)?;
+    let file = File::open(path)?;
+    // Another file may have taken the place meanwhile.
+    let metadata = file.metadata()?;
+    check(&metadata, limit)?;
+    let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+    // The file may grow while it is read, and files of /proc have no length.
+    file.take(limit.saturating_add(1))
+        .read_to_end(&mut content)?;
+    if content.len() as u64 > limit {
+        return Err(ReadError::TooLarge { limit });
+    }
+    Ok(content)
+}
+
+/// Reads a regular file of at most `limit` bytes as UTF-8, without its byte order mark.
+///
+/// # Errors
+///
+/// As [`read`], and if the content is not UTF-8.
+pub fn read_text(path: &Path, limit: u64) -> Result<String, ReadError> {
+    text(read(path, limit)?)
+}
+
+/// Returns the content of a file as UTF-8, without its byte order mark.
+///
+/// # Errors
+///
+/// If the content is not UTF-8.
+pub fn text(mut content: Vec<u8>) -> Result<String, ReadError> {
+    if content.starts_with(b"\xff\xfe") || content.starts_with(b"\xfe\xff") {
+        return Err(ReadError::Utf16);
+    }
+    if content.starts_with(MARK) {
+        content.drain(..MARK.len());
+    }
+    String::from_utf8(content).map_err(|error| ReadError::NotUtf8 {
+        valid: error.utf8_error().valid_up_to(),
+    })
+}
+
+/// Refuses what is no regular file, and what is too large.
+fn check(metadata: &Metadata, limit: u64) -> Result<(), ReadError> {
+    if metadata.is_dir() {
+        return Err(ReadError::Directory);
+    }
+    if !metadata.is_file() {
+        return Err(ReadError::NotRegular(kind(metadata)));
+    }
+    if metadata.len() > limit {
+        return Err(ReadError::TooLarge { limit });
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn kind(metadata: &Metadata) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+
+    let kind = metadata.file_type();
+    if kind.is_fifo() {
+        "a named pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    }
+}
+
+#[cfg(not(unix))]
+fn kind(_: &Metadata) -> &'static str {
+    "a device"
+}
+
+/// A number of bytes in the largest binary unit that divides it.
+fn size(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let unit = units
+        .into_iter()
+        .find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
+    match unit {
+        Some((shift, unit)) => format!("{} {unit}", bytes >> shift),
+        None => format!("{bytes} bytes"),
+    }
+}

@@ -1,0 +1,142 @@
+//! What is wrong in a YAML text, in words that depend on the kind of the error and the expected type only.
+
+use std::fmt;
+
+use serde_saphyr::Error;
+
+use crate::keys::{key_at, resembles};
+
+/// What is wrong in a YAML text, and where. It has no value of the text, which may be secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct YamlProblem {
+    /// The line, from 1.
+    pub line: u64,
+    /// The column in characters, from 1.
+    pub column: u64,
+    /// The expected key whose value is wrong, if it is known.
+    pub key: Option<String>,
+    /// What is wrong, and what to write instead.
+    pub reason: String,
+}
+
+/// Describes an error of a text that was parsed. `keys` are the keys that such a text may have.
+///
+/// ```
+/// let text = "key_file: [secret]";
+/// let error = serde_saphyr::from_str::<std::collections::BTreeMap<String, String>>(text);
+/// let problem = config_file::yaml_problem(&error.unwrap_err(), text, &["key_file"]);
+/// assert!(problem.to_string().starts_with("line 1, column 11: `key_file`: "));
+/// assert!(!problem.to_string().contains("secret"));
+/// ```
+#[must_use]
+pub fn yaml_problem(error: &Error, text: &str, keys: &[&str]) -> YamlProblem {
+    let location = error.location();
+    let line = location.map_or(1, |location| location.line());
+    let column = location.map_or(1, |location| location.column());
+    let names_key = matches!(
+        error.without_snippet(),
+        Error::SerdeUnknownField { .. } | Error::DuplicateMappingKey { .. }
+    );
+    let key = (!names_key).then(|| key_at(text, line, column, keys));
+    YamlProblem {
+        line,
+        column,
+        key: key.flatten().map(str::to_owned),
+        reason: reason(error, keys),
+    }
+}
+
+// === impl YamlProblem ===
+
+impl fmt::Display for YamlProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}: ", self.line, self.column)?;
+        if let Some(key) = &self.key {
+            write!(f, "`{key}`: ")?;
+        }
+        f.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for YamlProblem {}
+
+/// What is wrong. Messages of parsers and of types may quote the text, so they are not passed on.
+fn reason(error: &Error, keys: &[&str]) -> String {
+    match error.without_snippet() {
+        Error::SerdeInvalidType { expected, .. }
+        | Error::SerdeInvalidValue { expected, .. }
+        | Error::SerdeInvalidLength { expected, .. } => format!("expected {expected}"),
+        Error::Unexpected { expected, .. } => format!("expected {expected}"),
+        Error::InvalidScalar { ty, .. } => format!("expected {ty}"),
+        Error::NullIntoString { .. } | Error::TaggedScalarCannotDeserializeIntoString { .. } => {
+            "expected a text".to_owned()
+        }
+        Error::SerdeUnknownVariant { expected, .. } => {
+            format!("expected one of {}", expected.join(", "))
+        }
+        Error::SerdeUnknownField {
+            field, expected, ..
+        } => {
+            let name = match resembles(field, expected) {
+                true => format!("the key `{field}` does not exist"),
+                false => "a key does not exist".to_owned(),
+            };
+            format!("{name}; the keys here are {}", expected.join(", "))
+        }
+        Error::SerdeMissingField { field, .. } => format!("the field `{field}` is missing"),
+        Error::DuplicateMappingKey { key, .. } => {
+            match key.as_deref().filter(|key| keys.contains(key)) {
+                Some(key) => format!("the key `{key}` is given twice; remove one"),
+                None => "a key is given twice; remove one".to_owned(),
+            }
+        }
+        Error::UnknownAnchor { .. } => "an alias has no anchor".to_owned(),
+        Error::Eof { .. } => "the text ends too early".to_owned(),
+        Error::MultipleDocuments { .. } => {
+            "there is more than one document; remove the others".to_owned()
+        }
+        Error::InvalidUtf8Input => "the text is not UTF-8".to_owned(),
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            "the text is nested too deeply, or its aliases expand to too much".to_owned()
+        }
+        Error::AliasError { error, .. } => reason(error, keys),
+        Error::ExternalMessage { msg, .. } => syntax(msg).to_owned(),
+        _ => NOT_YAML.to_owned(),
+    }
+}
+
+const NOT_YAML: &str = "not valid YAML, or not the expected keys and types";
+
+/// The cause of a syntax error, recognized by words of the parser's message. The message itself may have a
+/// character of the text.
+fn syntax(message: &str) -> &'static str {
+    let causes = [
+        ("unclosed quote", "a quotation mark is not closed"),
+        ("unclosed bracket", "a bracket or a brace is not closed"),
+        ("tab", "a tab is not allowed here; indent with spaces"),
+        (
+            "quoted scalar",
+            "a quotation mark is not closed, or an escape sequence in quotation marks is wrong",
+        ),
+        ("flow", "a bracket or a brace is not closed"),
+        ("alias", "an alias has no anchor"),
+        ("anchor", "an alias has no anchor"),
+        (
+            "tag",
+            "a tag is not valid; a text that starts with `!` needs quotation marks",
+        ),
+        (
+            "mapping values are not allowed",
+            "a colon is not allowed here; use quotation marks or another indentation",
+        ),
+        ("expected key", "expected a key; check the indentation"),
+        ("indentation", "the indentation is wrong"),
+        ("simple key", "expected a colon after a key"),
+    ];
+    let cause = causes.iter().find(|(word, _)| message.contains(word));
+    cause.map_or("not valid YAML", |(_, cause)| *cause)
+}

@@ -1,0 +1,308 @@
+//! A short queue for expensive checks of clients that are not authenticated yet, shared fairly.
+//!
+//! Each check needs a turn. Turns go round among the clients that wait, so a client with one request waits for at
+//! most one check of each other client. While there is room, one client may take all places. If the queue is
+//! full, the newest request of the client with the most requests is refused.
+//!
+//! ```
+//! use prometheus_web_config::fair_queue::FairQueue;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let checks = FairQueue::new(1, 32);
+//! let turn = checks.turn("10.0.0.7").await.unwrap();
+//! // The check runs here; the next one begins when the turn is dropped.
+//! drop(turn);
+//! # }
+//! ```
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+/// Turns for checks, by the client that a key stands for.
+pub struct FairQueue<K: Eq + Hash + Copy> {
+    state: Arc<Mutex<State<K>>>,
+    /// The most requests that wait.
+    places: usize,
+}
+
+/// The right to run one check, until it is dropped.
+#[must_use = "the turn ends when it is dropped"]
+pub struct Turn<K: Eq + Hash + Copy> {
+    state: Arc<Mutex<State<K>>>,
+}
+
+/// Too many requests wait, so this one is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many requests wait for a check")]
+pub struct QueueFull;
+
+struct State<K: Eq + Hash + Copy> {
+    /// Turns that nobody has.
+    free: usize,
+    /// In order of arrival.
+    waiting: Vec<Waiting<K>>,
+    /// The number of the last turn of each client; only while requests wait.
+    last_turns: HashMap<K, u64>,
+    turns: u64,
+    next_id: u64,
+}
+
+struct Waiting<K: Eq + Hash + Copy> {
+    id: u64,
+    client: K,
+    turn: oneshot::Sender<Turn<K>>,
+}
+
+/// Leaves the queue when dropped.
+struct Place<'a, K: Eq + Hash + Copy> {
+    queue: &'a FairQueue<K>,
+    id: u64,
+}
+
+// === impl FairQueue ===
+
+impl<K: Eq + Hash + Copy> FairQueue<K> {
+    /// Creates a queue for `turns` concurrent checks and `places` requests that wait.
+    #[must_use]
+    pub fn new(turns: usize, places: usize) -> Self {
+        let state = State {
+            free: turns,
+            waiting: Vec::new(),
+            last_turns: HashMap::new(),
+            turns: 0,
+            next_id: 0,
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            places,
+        }
+    }
+
+    /// Waits for a turn. If the future is dropped, the request leaves the queue.
+    ///
+    /// # Errors
+    ///
+    /// If the queue is full and no other client has more requests in it, or if the request is displaced by
+    /// one of a client that has fewer.
+    pub async fn turn(&self, client: K) -> Result<Turn<K>, QueueFull> {
+        let (id, turn) = {
+            let mut state = self.state.lock();
+            if state.free > 0 {
+                state.free -= 1;
+                state.record_turn(client);
+                return Ok(Turn {
+                    state: Arc::clone(&self.state),
+                });
+            }
+            if state.waiting.len() >= self.places && !state.displace_for(client) {
+                return Err(QueueFull);
+            }
+            let (sender, turn) = oneshot::channel();
+            let id = state.next_id;
+            state.next_id += 1;
+            state.waiting.push(Waiting {
+                id,
+                client,
+                turn: sender,
+            });
+            (id, turn)
+        };
+        let _place = Place { queue: self, id };
+        turn.await.map_err(|_| QueueFull)
+    }
+
+    /// Returns the number of requests that wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.state.lock().waiting.len()
+    }
+}
+
+impl<K: Eq + Hash + Copy> fmt::Debug for FairQueue<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FairQueue")
+            .field("waiting", &self.waiting())
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Turn ===
+
+impl<K: Eq + Hash + Copy> Drop for Turn<K> {
+    fn drop(&mut self) {
+        let next = self.state.lock().next();
+        if let Some(next) = next {
+            // If the request has left meanwhile, dropping the turn gives it to the one after.
+            drop(next.turn.send(Turn {
+                state: Arc::clone(&self.state),
+            }));
+        }
+    }
+}
+
+impl<K: Eq + Hash + Copy> fmt::Debug for Turn<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn").finish_non_exhaustive()
+    }
+}
+
+// === impl State ===
+
+impl<K: Eq + Hash + Copy> State<K> {
+    /// Takes the request whose turn is next, or frees the turn.
+    fn next(&mut self) -> Option<Waiting<K>> {
+        let last_turn = |waiting: &Waiting<K>| self.last_turns.get(&waiting.client).copied();
+        let order = self.waiting.iter().map(last_turn).enumerate();
+        // The first of equal ones, so requests of one client stay in their order.
+        let Some((at, _)) = order.min_by_key(|(_, last_turn)| *last_turn) else {
+            self.free += 1;
+            self.last_turns.clear();
+            return None;
+        };
+        let next = self.waiting.remove(at);
+        self.record_turn(next.client);
+        Some(next)
+    }
+
+    fn record_turn(&mut self, client: K) {
+        self.turns += 1;
+        // Clients that do not wait are forgotten before there are too many.
+        if self.last_turns.len() > 2 * self.waiting.len() + 64 {
+            let waiting = &self.waiting;
+            self.last_turns
+                .retain(|client, _| waiting.iter().any(|waiting| waiting.client == *client));
+        }
+        self.last_turns.insert(client, self.turns);
+    }
+
+    /// Refuses the newest request of the client with the most, if that is fair to it. Returns whether there
+    /// is a place now.
+    fn displace_for(&mut self, client: K) -> bool {
+        let mut counts: HashMap<K, usize> = HashMap::new();
+        for waiting in &self.waiting {
+            *counts.entry(waiting.client).or_default() += 1;
+        }
+        let own = counts.get(&client).copied().unwrap_or_default();
+        let most = counts.values().copied().max().unwrap_or_default();
+        if most <= own + 1 {
+            return false;
+        }
+        let newest = self
+            .waiting
+            .iter()
+            .rposition(|waiting| counts.get(&waiting.client) == Some(&most));
+        newest.is_some_and(|newest| {
+            self.waiting.remove(newest);
+            true
+        })
+    }
+}
+
+// === impl Place ===
+
+impl<K: Eq + Hash + Copy> Drop for Place<'_, K> {
+    fn drop(&mut self) {
+        let mut state = self.queue.state.lock();
+        state.waiting.retain(|waiting| waiting.id != self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    type Asking<'a> = Pin<Box<dyn Future<Output = Result<Turn<char>, QueueFull>> + 'a>>;
+
+    /// Lets a client ask for a turn; it may get it later.
+    fn ask(queue: &FairQueue<char>, client: char) -> Asking<'_> {
+        let mut asking: Asking<'_> = Box::pin(queue.turn(client));
+        assert!(poll(&mut asking).is_none(), "the turn is taken");
+        asking
+    }
+
+    fn poll(asking: &mut Asking<'_>) -> Option<Result<Turn<char>, QueueFull>> {
+        match asking
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            Poll::Ready(result) => Some(result),
+            Poll::Pending => None,
+        }
+    }
+
+    fn first(queue: &FairQueue<char>) -> Turn<char> {
+        poll(&mut (Box::pin(queue.turn('a')) as Asking<'_>))
+            .unwrap()
+            .unwrap()
+    }
+
+    #[test]
+    fn turns_go_round_among_clients() {
+        let queue = FairQueue::new(1, 8);
+        let mut turn = first(&queue);
+        let mut asking: Vec<_> = "aaabbc".chars().map(|client| ask(&queue, client)).collect();
+        let clients: Vec<_> = "aaabbc".chars().collect();
+        let mut order = String::new();
+        for _ in 0..clients.len() {
+            drop(turn);
+            let ready = asking.iter_mut().enumerate();
+            let mut ready = ready.filter_map(|(at, asking)| Some((at, poll(asking)?)));
+            let (at, next) = ready.next().unwrap();
+            turn = next.unwrap();
+            order.push(clients[at]);
+            // A future must not be polled again after its end.
+            asking[at] = Box::pin(std::future::pending());
+        }
+        assert_eq!(order, "bcabaa");
+        drop(turn);
+        drop(first(&queue));
+    }
+
+    #[test]
+    fn one_client_may_take_all_places_and_loses_the_newest_to_another() {
+        let queue = FairQueue::new(1, 4);
+        let turn = first(&queue);
+        let mut flood: Vec<_> = (0..4).map(|_| ask(&queue, 'a')).collect();
+        // The newest of a client that has the most itself.
+        let mut more: Asking<'_> = Box::pin(queue.turn('a'));
+        assert_eq!(poll(&mut more).map(|result| result.is_err()), Some(true));
+        let mut other = ask(&queue, 'b');
+        let displaced: Vec<_> = flood
+            .iter_mut()
+            .map(|asking| poll(asking).is_some())
+            .collect();
+        assert_eq!(displaced, [false, false, false, true]);
+        drop(turn);
+        assert!(poll(&mut other).is_some_and(|result| result.is_ok()));
+        assert_eq!(queue.waiting(), 2, "a turn that is dropped at once goes on");
+    }
+
+    #[test]
+    fn a_request_that_leaves_gives_up_its_place_or_its_turn() {
+        let queue = FairQueue::new(1, 2);
+        let turn = first(&queue);
+        let leaves = ask(&queue, 'b');
+        let mut stays = ask(&queue, 'c');
+        drop(leaves);
+        assert_eq!(queue.waiting(), 1);
+        let late = ask(&queue, 'b');
+        drop(turn);
+        // `c` has the turn but never takes it.
+        drop(std::mem::replace(
+            &mut stays,
+            Box::pin(std::future::pending()),
+        ));
+        drop(late);
+        drop(first(&queue));
+        assert_eq!(queue.waiting(), 0);
+    }
+}

@@ -1,0 +1,95 @@
+//! Checks of passwords: one at a time, in fair turns, and what is remembered of correct ones.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::net::IpAddr;
+
+use parking_lot::Mutex;
+
+use crate::fair_queue::{FairQueue, QueueFull};
+use crate::fingerprint::{Fingerprint, FingerprintKey};
+
+/// One check at a time, so that wrong passwords cannot take all processors.
+const CHECKS: usize = 1;
+/// The most requests that wait for a check. At the usual cost of 10, they wait for about two seconds.
+const WAITING: usize = 32;
+
+/// Checks passwords by bcrypt. It outlives a configuration, so that a reload forgets nobody whose hash stays.
+pub(crate) struct PasswordChecks {
+    key: FingerprintKey,
+    /// The last correct password of each user, with the hash that it was checked against.
+    correct: Mutex<HashMap<String, Correct>>,
+    turns: FairQueue<Option<IpAddr>>,
+}
+
+struct Correct {
+    hash: String,
+    pair: Fingerprint,
+}
+
+// === impl PasswordChecks ===
+
+impl PasswordChecks {
+    /// Whether the password of a known user was correct before, and the user's hash is still the same.
+    pub(crate) fn remembers(&self, user: &str, password: &str, hash: &str) -> bool {
+        let correct = self.correct.lock();
+        correct.get(user).is_some_and(|correct| {
+            correct.hash == hash && correct.pair == self.key.fingerprint(&(user, password))
+        })
+    }
+
+    /// Compares a password with a hash on a blocking thread, after those of other clients. If `known`, a
+    /// correct one is remembered.
+    ///
+    /// # Errors
+    ///
+    /// If too many requests wait.
+    pub(crate) async fn verify(
+        &self,
+        client: Option<IpAddr>,
+        (user, password): (String, String),
+        hash: String,
+        known: bool,
+    ) -> Result<bool, QueueFull> {
+        let turn = self.turns.turn(client).await?;
+        // An earlier request may have had the same password.
+        if known && self.remembers(&user, &password, &hash) {
+            return Ok(true);
+        }
+        let pair = self.key.fingerprint(&(&user[..], &password[..]));
+        let checked = hash.clone();
+        let verified = tokio::task::spawn_blocking(move || {
+            let verified = bcrypt::verify(password, &checked).unwrap_or(false);
+            // The turn ends with the check, even if the client has left.
+            drop(turn);
+            verified
+        });
+        let correct = verified.await.unwrap_or(false) && known;
+        if correct {
+            self.correct.lock().insert(user, Correct { hash, pair });
+        }
+        Ok(correct)
+    }
+
+    /// Forgets users whose hash is no longer the same.
+    pub(crate) fn retain(&self, users: &BTreeMap<String, String>) {
+        let mut correct = self.correct.lock();
+        correct.retain(|user, correct| users.get(user) == Some(&correct.hash));
+    }
+}
+
+impl Default for PasswordChecks {
+    fn default() -> Self {
+        Self {
+            key: FingerprintKey::default(),
+            correct: Mutex::default(),
+            turns: FairQueue::new(CHECKS, WAITING),
+        }
+    }
+}
+
+impl fmt::Debug for PasswordChecks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PasswordChecks").finish_non_exhaustive()
+    }
+}

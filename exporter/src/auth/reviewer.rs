@@ -1,0 +1,226 @@
+//! [`Reviewer`]: asks the API server who has a token and what the user may do, at a bounded rate.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
+use k8s_openapi::api::authorization::v1::{
+    NonResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
+};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use parking_lot::Mutex;
+use prometheus_web_config::fair_queue::{FairQueue, Turn};
+use tokio::time::Instant;
+
+use super::pace::Pace;
+use super::review::{ReviewError, repeat};
+
+/// The maximum number of requests to the API server per second, of all reviews together.
+pub(super) const RATE: u32 = 50;
+/// The maximum number of concurrent reviews of tokens that are unknown. Invalid tokens must not flood the API
+/// server.
+pub(super) const STRANGERS: usize = 8;
+/// The maximum number of concurrent reviews of known tokens, and of permissions. Each has separate turns, so
+/// that unknown tokens do not delay them.
+pub(super) const OTHERS: usize = 4;
+/// The most reviews of each kind that wait for others to end.
+pub(super) const WAITING: usize = 32;
+/// How long a review waits for others to end.
+const MAX_QUEUE_TIME: Duration = Duration::from_secs(2);
+
+/// The user of a token.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct User {
+    pub(super) name: String,
+    info: UserInfo,
+}
+
+/// What a review is about. Each kind has separate turns.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// A token that the API server has not accepted before.
+    UnknownToken,
+    /// A token that the API server has accepted before.
+    KnownToken,
+    Permission,
+}
+
+/// The clients whose requests need a review: an address, or all whose address is not known.
+type Turns = FairQueue<Option<IpAddr>>;
+
+/// The right to run one review.
+pub(super) type ReviewTurn = Turn<Option<IpAddr>>;
+
+/// Asks the API server.
+pub(super) struct Reviewer {
+    client: Client,
+    unknown_tokens: Turns,
+    known_tokens: Turns,
+    permissions: Turns,
+    pace: Pace,
+    /// The maximum time of one review, repetitions included.
+    timeout: Option<Duration>,
+    /// Since when reviews have failed.
+    failing_since: Mutex<Option<Instant>>,
+}
+
+// === impl Kind ===
+
+impl Kind {
+    fn what(self) -> &'static str {
+        match self {
+            Self::UnknownToken | Self::KnownToken => "token",
+            Self::Permission => "permission",
+        }
+    }
+}
+
+// === impl Reviewer ===
+
+impl Reviewer {
+    pub(super) fn new(client: Client, timeout: Option<Duration>) -> Self {
+        Self {
+            client,
+            unknown_tokens: FairQueue::new(STRANGERS, WAITING),
+            known_tokens: FairQueue::new(OTHERS, WAITING),
+            permissions: FairQueue::new(OTHERS, WAITING),
+            pace: Pace::new(RATE),
+            timeout,
+            failing_since: Mutex::default(),
+        }
+    }
+
+    /// Waits for the turn of a review. Turns go round among the clients that wait.
+    ///
+    /// # Errors
+    ///
+    /// If too many reviews wait, or the wait is too long.
+    pub(super) async fn turn(
+        &self,
+        kind: Kind,
+        client: Option<IpAddr>,
+    ) -> Result<ReviewTurn, ReviewError> {
+        let turns = match kind {
+            Kind::UnknownToken => &self.unknown_tokens,
+            Kind::KnownToken => &self.known_tokens,
+            Kind::Permission => &self.permissions,
+        };
+        // The time in the queue of this program says nothing about the API server.
+        match tokio::time::timeout(MAX_QUEUE_TIME, turns.turn(client)).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => {
+                let what = kind.what();
+                tracing::debug!(
+                    "--auth-filter: too many reviews are in progress for one of a {what}"
+                );
+                Err(ReviewError::Busy)
+            }
+        }
+    }
+
+    /// Asks who has a token; `None` if it is invalid.
+    pub(super) async fn user_of(&self, token: &str) -> Result<Option<User>, ReviewError> {
+        let review = TokenReview {
+            spec: TokenReviewSpec {
+                token: token.to_owned(),
+                ..TokenReviewSpec::default()
+            },
+            ..TokenReview::default()
+        };
+        let reviews: Api<TokenReview> = Api::all(self.client.clone());
+        let params = PostParams::default();
+        let asked = self.ask("token", || reviews.create(&params, &review));
+        let status = asked.await?.status;
+        let status = status.filter(|status| status.authenticated == Some(true));
+        Ok(status.and_then(|status| {
+            let info = status.user?;
+            Some(User {
+                name: info.username.clone()?,
+                info,
+            })
+        }))
+    }
+
+    /// Asks whether a user may read a path.
+    pub(super) async fn may(
+        &self,
+        user: &User,
+        verb: &str,
+        path: &str,
+    ) -> Result<bool, ReviewError> {
+        let mut groups = user.info.groups.clone().unwrap_or_default();
+        let everybody = "system:authenticated";
+        if !groups.iter().any(|group| group == everybody) {
+            groups.push(everybody.to_owned());
+        }
+        let review = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: Some(user.name.clone()),
+                uid: user.info.uid.clone(),
+                groups: Some(groups),
+                extra: user.info.extra.clone(),
+                non_resource_attributes: Some(NonResourceAttributes {
+                    path: Some(path.to_owned()),
+                    verb: Some(verb.to_owned()),
+                }),
+                ..SubjectAccessReviewSpec::default()
+            },
+            ..SubjectAccessReview::default()
+        };
+        let reviews: Api<SubjectAccessReview> = Api::all(self.client.clone());
+        let params = PostParams::default();
+        let asked = self.ask("permission", || reviews.create(&params, &review));
+        let status = asked.await?.status;
+        Ok(status.is_some_and(|status| status.allowed && status.denied != Some(true)))
+    }
+
+    /// Asks the API server, several times if it has trouble. Logs an error.
+    async fn ask<T, F>(&self, what: &str, question: impl Fn() -> F) -> Result<T, ReviewError>
+    where
+        F: Future<Output = Result<T, kube::Error>>,
+    {
+        self.pace.wait().await;
+        let mut rejected = None;
+        let asked = repeat(question, &self.pace, &mut rejected);
+        let asked = match self.timeout {
+            None => asked.await,
+            Some(timeout) => match tokio::time::timeout(timeout, asked).await {
+                Ok(asked) => asked,
+                Err(_) => Err(format!("no answer within {timeout:?}")),
+            },
+        };
+        let asked = asked.map_err(|problem| match rejected {
+            Some(problem) => ReviewError::Rejected(problem),
+            None => ReviewError::Unanswered(problem),
+        });
+        self.log_outcome(what, asked.as_ref().err());
+        asked
+    }
+
+    /// Logs the first failed review, and the first one that succeeds afterwards.
+    fn log_outcome(&self, what: &str, error: Option<&ReviewError>) {
+        let mut failing = self.failing_since.lock();
+        match error {
+            None => {
+                if let Some(since) = failing.take() {
+                    let seconds = since.elapsed().as_secs();
+                    tracing::info!(
+                        seconds,
+                        "--auth-filter: the API server reviews tokens again"
+                    );
+                }
+            }
+            Some(error) if failing.is_some() => {
+                tracing::debug!("--auth-filter: the API server could not review a {what}: {error}");
+            }
+            Some(error) => {
+                *failing = Some(Instant::now());
+                tracing::warn!(
+                    "--auth-filter: the API server could not review a {what}: {error}; requests \
+                     whose verdict is not cached are refused meanwhile"
+                );
+            }
+        }
+    }
+}

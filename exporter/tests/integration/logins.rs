@@ -1,0 +1,197 @@
+//! Floods of wrong credentials: a first login of another client succeeds beside them.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{JoinHandle, sleep, spawn};
+use std::time::{Duration, Instant};
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use socket2::{Domain, Socket, Type};
+
+use super::api::Api;
+use super::support::{Answer, Directory, Exporter, PATIENCE, exchange};
+
+/// The address of those who try wrong credentials, and of those who have right ones.
+const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 66));
+const SCRAPER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 7));
+
+/// Connects from an address of the loopback.
+fn connect(from: IpAddr, to: &str) -> std::io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(from, 0).into())?;
+    let to: SocketAddr = to.parse().unwrap();
+    socket.connect(&to.into())?;
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+fn ask(from: IpAddr, to: &str, authorization: &str) -> Answer {
+    let headers = [("authorization", authorization)];
+    exchange(connect(from, to).unwrap(), "GET", "/metrics", &headers, "")
+}
+
+fn basic(user: &str, password: &str) -> String {
+    let pair = BASE64_STANDARD.encode(format!("{user}:{password}"));
+    format!("Basic {pair}")
+}
+
+/// Clients that try other credentials without a pause.
+struct Flood {
+    ended: Arc<AtomicBool>,
+    tries: Arc<AtomicUsize>,
+    /// Answers with the status 429 and the time after which to try again.
+    put_off: Arc<AtomicUsize>,
+    clients: Vec<JoinHandle<()>>,
+}
+
+impl Flood {
+    /// `credentials` makes other credentials of each number.
+    fn start(address: &str, credentials: fn(usize) -> String) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let tries = Arc::new(AtomicUsize::new(0));
+        let put_off = Arc::new(AtomicUsize::new(0));
+        let clients = (0..48).map(|_| {
+            let (ended, tries) = (Arc::clone(&ended), Arc::clone(&tries));
+            let (put_off, address) = (Arc::clone(&put_off), address.to_owned());
+            spawn(move || {
+                while !ended.load(Ordering::Relaxed) {
+                    let credentials = credentials(tries.fetch_add(1, Ordering::Relaxed));
+                    let Ok(mut stream) = connect(ATTACKER, &address) else {
+                        continue;
+                    };
+                    let head = format!(
+                        "GET /metrics HTTP/1.1\r\nhost: x\r\nauthorization: {credentials}\r\n\
+                         connection: close\r\n\r\n"
+                    );
+                    let _ = stream.write_all(head.as_bytes());
+                    let mut answer = Vec::new();
+                    let _ = stream.read_to_end(&mut answer);
+                    let answer = String::from_utf8_lossy(&answer);
+                    if answer.starts_with("HTTP/1.1 429 ") && answer.contains("retry-after: 1\r\n")
+                    {
+                        put_off.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            })
+        });
+        let clients = clients.collect();
+        let flood = Self {
+            ended,
+            tries,
+            put_off,
+            clients,
+        };
+        let start = Instant::now();
+        while flood.put_off.load(Ordering::Relaxed) < 20 {
+            assert!(start.elapsed() < PATIENCE, "nobody is put off");
+            sleep(Duration::from_millis(10));
+        }
+        flood
+    }
+
+    /// Ends the flood; returns the number of tries.
+    fn end(self) -> usize {
+        self.ended.store(true, Ordering::Relaxed);
+        for client in self.clients {
+            client.join().unwrap();
+        }
+        self.tries.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn first_logins_succeed_beside_a_flood_of_wrong_passwords() {
+    let directory = Directory::new("passwords");
+    // Two checks cost about as much as one of the usual cost in a release build.
+    let users: String = (0..4)
+        .map(|user| {
+            format!(
+                "  user{user}: {}\n",
+                bcrypt::hash(format!("right{user}"), 5).unwrap()
+            )
+        })
+        .collect();
+    let web = directory.write("web.yaml", &format!("basic_auth_users:\n{users}"));
+    let exporter = Exporter::start(&["--resources=pods", "--tls-config", &web]);
+    let flood = Flood::start(&exporter.main, |number| {
+        basic("user0", &format!("wrong{number}"))
+    });
+    for user in 0..4 {
+        let start = Instant::now();
+        let login = basic(&format!("user{user}"), &format!("right{user}"));
+        let answer = ask(SCRAPER, &exporter.main, &login);
+        assert_eq!(answer.status, 200, "user{user}");
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "{:?}",
+            start.elapsed()
+        );
+        println!("first login of user{user}: {:?}", start.elapsed());
+    }
+    // A user who logged in needs no further check, also after the file has changed.
+    let more = bcrypt::hash("x", 4).unwrap();
+    directory.write(
+        "web.yaml",
+        &format!("basic_auth_users:\n{users}  more: {more}\n"),
+    );
+    for _ in 0..20 {
+        assert_eq!(
+            ask(ATTACKER, &exporter.main, &basic("user1", "right1")).status,
+            200
+        );
+    }
+    exporter.tells("web.yaml: read again");
+    let cut =
+        "kube_state_metrics_http_connections_cut_total{reason=\"made_room\",server=\"metrics\"}";
+    let login = basic("user1", "right1");
+    let own = ask(SCRAPER, &exporter.telemetry, &login).text();
+    let cut = own.lines().find_map(|line| line.strip_prefix(cut));
+    assert_eq!(
+        cut.map_or(0.0, |count| count.trim().parse().unwrap()),
+        0.0,
+        "nobody is cut"
+    );
+    println!("tries: {}", flood.end());
+}
+
+#[test]
+fn fresh_tokens_pass_beside_a_flood_of_wrong_ones_and_the_api_server_is_spared() {
+    let api = Api::start(&[]);
+    let directory = Directory::new("flood");
+    let kubeconfig = directory.write("kubeconfig", &api.kubeconfig());
+    let args = [
+        "--auth-filter",
+        "--kubeconfig",
+        &kubeconfig,
+        "--resources=pods",
+    ];
+    let exporter = Exporter::start(&args);
+    let begin = Instant::now();
+    let flood = Flood::start(&exporter.main, |number| format!("Bearer wrong{number}"));
+    for (token, status) in [("reader", 200), ("stranger", 403)] {
+        let start = Instant::now();
+        let answer = ask(SCRAPER, &exporter.main, &format!("Bearer {token}"));
+        assert_eq!(answer.status, status, "{token}");
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "{:?}",
+            start.elapsed()
+        );
+        println!("first request with {token}: {:?}", start.elapsed());
+    }
+    sleep(Duration::from_secs(3));
+    // A known token is not put off, wherever it comes from.
+    assert_eq!(ask(ATTACKER, &exporter.main, "Bearer reader").status, 200);
+    let tries = flood.end();
+    let seconds = begin.elapsed().as_secs_f64();
+    let reviews = api.count("tokenreviews");
+    println!("{tries} tries in {seconds:.1} s: {reviews} reviews");
+    assert!(
+        (reviews as f64) < 50.0 * (seconds + 2.0),
+        "{reviews} in {seconds} s"
+    );
+    assert!(tries > 2 * reviews, "{tries} tries, {reviews} reviews");
+}
