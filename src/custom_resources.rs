@@ -49,6 +49,7 @@ mod labels;
 mod number;
 mod path;
 mod problem;
+mod selector;
 
 pub use crate::dynamic::JsonObject;
 pub use collector::CustomResourceCollector;
@@ -57,6 +58,7 @@ pub use definition_changes::DefinitionChanges;
 pub use errors::FamilyErrors;
 pub use kinds::KnownKind;
 pub use problem::{ConfigError, ConfigProblem};
+pub use selector::KindSelector;
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ mod introduction;
 mod man;
 mod output;
 mod promtool;
+mod rbac;
 mod render;
 pub(crate) mod serve;
 mod version;
@@ -29,6 +30,12 @@ pub(crate) enum Subcommands {
     /// All errors go to standard error. If there is an error, the exit code is 1.
     #[command(after_help = examples::CHECK)]
     Check(check::CheckArgs),
+    /// Write the roles that an exporter with these flags needs, or check which permissions are missing
+    ///
+    /// The roles allow exactly what the exporter does with the flags, the options file and the
+    /// configuration of custom resources. With --check, the exit code is 1 if a permission is missing.
+    #[command(after_help = examples::RBAC)]
+    Rbac(Box<rbac::RbacArgs>),
     /// List all metric families with their labels and help texts
     Families(families::FamiliesArgs),
     /// Print the version and the build of the program
@@ -53,6 +60,7 @@ impl Subcommands {
         match self {
             Self::Render(args) => Ok(render::run(&args, io::stdout().lock())?),
             Self::Check(args) => Ok(check::run(&args, io::stdout().lock(), io::stderr().lock())?),
+            Self::Rbac(args) => Ok(rbac::run(&args, io::stdout().lock(), io::stderr())?),
             Self::Families(args) => Ok(output::print(families::text(&args)?.as_bytes())?),
             Self::Version(_) => Ok(output::print(version::text().as_bytes())?),
             Self::Completion(args) => Ok(output::print(&completion::script(&args, definition))?),

@@ -133,6 +133,12 @@ impl Instance {
         status
     }
 
+    /// A line for each role of the exporter that lacks rules, because the API server forbids resources.
+    /// It has the rules as YAML.
+    pub(crate) fn missing_rules(&self) -> Vec<String> {
+        self.source.missing_rules()
+    }
+
     /// The metrics of the stores and of their source, and whether the instance is ready.
     pub(crate) fn gather(&self) -> Vec<MetricFamily> {
         let is_ready = self.inherits_readiness || self.source.is_ready(self.readiness_policy);

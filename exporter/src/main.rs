@@ -21,6 +21,7 @@ mod humanize;
 mod instance;
 mod logging;
 mod options;
+mod rbac;
 mod reload;
 mod report;
 mod routes;

@@ -1,6 +1,6 @@
 //! Configurations: parsed and compiled once, resolved against the kinds that exist.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::collector::CustomResourceCollector;
@@ -9,6 +9,7 @@ use super::differences::{differences_from, mark_replaced, warn_of_differences};
 use super::document::Reader;
 use super::kinds::KnownKind;
 use super::problem::{ConfigError, ConfigProblem};
+use super::selector::KindSelector;
 use crate::family::FamilyDescriptor;
 
 /// A configuration without errors.
@@ -159,8 +160,16 @@ impl Config {
     #[must_use]
     pub fn groups(&self) -> Vec<&str> {
         let groups = self.inner.entries.iter().map(|entry| entry.group.as_str());
-        let groups: std::collections::BTreeSet<_> = groups.filter(|group| *group != "*").collect();
+        let groups: BTreeSet<_> = groups.filter(|group| *group != "*").collect();
         groups.into_iter().collect()
+    }
+
+    /// The kinds that entries with an effect select, each once, by group, version and kind.
+    #[must_use]
+    pub fn selectors(&self) -> Vec<KindSelector<'_>> {
+        let entries = self.inner.entries.iter().filter(|entry| entry.has_effect);
+        let selectors: BTreeSet<_> = entries.map(selector).collect();
+        selectors.into_iter().collect()
     }
 
     /// Whether an entry selects a kind.
@@ -215,15 +224,15 @@ impl Config {
 }
 
 fn takes(entry: &Entry, kind: &KnownKind) -> bool {
-    let resource = kind.resource();
-    // A built-in type must be named exactly: wildcards select only definitions of custom resources.
-    let is_exact = !entry.version.is_empty() && !entry.kind.is_empty();
-    let all = |named: &str, other: &str| named.is_empty() || named == other;
-    let (group, version, kind) = (resource.group(), resource.version(), resource.kind());
-    entry.group == group
-        && all(&entry.version, version)
-        && all(&entry.kind, kind)
-        && (is_exact || !group.is_empty() && !KnownKind::is_built_in(group, version, kind))
+    selector(entry).matches(kind)
+}
+
+fn selector(entry: &Entry) -> KindSelector<'_> {
+    KindSelector {
+        group: &entry.group,
+        version: Some(entry.version.as_str()).filter(|version| !version.is_empty()),
+        kind: Some(entry.kind.as_str()).filter(|kind| !kind.is_empty()),
+    }
 }
 
 /// Removes the metrics that have errors, and turns these errors into warnings.

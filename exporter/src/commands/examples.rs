@@ -32,3 +32,10 @@ pub(super) const CHECK: &str = examples!(
     "kube-state-metrics check metrics.yaml"
     "kubectl get widgets -A -o yaml | kube-state-metrics check metrics.yaml --objects -"
 );
+
+/// For `rbac`.
+pub(super) const RBAC: &str = examples!(
+    "kube-state-metrics rbac --resources=pods,nodes | kubectl apply -f -"
+    "kube-state-metrics rbac --namespaces=shop --service-account=monitoring/kube-state-metrics"
+    "kube-state-metrics rbac --check            # in the pod of the exporter, with its flags"
+);

@@ -188,8 +188,11 @@ impl Program {
         let (instance, place) = (self.app.instance(), self.place());
         let out = self.app.log_level.clone();
         self.announcing = Some(tokio::spawn(async move {
-            instance.ready().await;
-            out.say(&format!("serving {} {place}", instance.summary()));
+            let announce = async {
+                instance.ready().await;
+                out.say(&format!("serving {} {place}", instance.summary()));
+            };
+            tokio::join!(announce, log_missing_rules(&instance));
         }));
     }
 
@@ -266,6 +269,14 @@ impl Program {
             self.announce_once_ready();
         }
         Ok(())
+    }
+}
+
+/// Logs the rules that roles lack, once each resource is synced or forbidden.
+async fn log_missing_rules(instance: &Instance) {
+    instance.settled().await;
+    for rules in instance.missing_rules() {
+        tracing::warn!("the API server forbids resources; {rules}");
     }
 }
 

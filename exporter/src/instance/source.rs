@@ -14,6 +14,7 @@ use super::status::{InstanceStatus, ResourceStatus};
 use super::task::BackgroundTask;
 use crate::cluster::ClusterError;
 use crate::humanize::counted;
+use crate::rbac::missing_rules;
 
 /// A running source. Dropping it stops the source.
 #[derive(Debug)]
@@ -95,6 +96,11 @@ impl RunningSource {
             limits: Vec::new(),
             resources: resources.into_iter().map(resource_status).collect(),
         }
+    }
+
+    /// A line for each role that lacks rules, because the API server forbids resources.
+    pub(super) fn missing_rules(&self) -> Vec<String> {
+        missing_rules(&self.health.resources())
     }
 
     /// The metrics of the stores and of the source.

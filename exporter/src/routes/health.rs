@@ -36,7 +36,8 @@ pub(super) async fn ready(
     headers: HeaderMap,
     query: Query,
 ) -> Response {
-    let status = app.instance().status();
+    let instance = app.instance();
+    let status = instance.status();
     let verbose = query.contains("verbose");
     let is_closed = match app.auth() {
         None => false,
@@ -48,11 +49,16 @@ pub(super) async fn ready(
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let text = match (is_closed, verbose) {
+    let mut text = match (is_closed, verbose) {
         (false, verbose) => readiness_text(&status, verbose),
         (true, false) => readiness_word(&status).to_owned(),
         (true, true) => format!("{}\n{TOKEN_NEEDED}\n", readiness_word(&status)),
     };
+    if verbose && !is_closed {
+        for rules in instance.missing_rules() {
+            let _ = writeln!(text, "{rules}");
+        }
+    }
     (code, text).into_response()
 }
 

@@ -343,6 +343,11 @@ impl State {
                 ("subjectaccessreviews", _) => {
                     access_review(&serde_json::from_slice(body).unwrap())
                 }
+                ("selfsubjectaccessreviews", _) => {
+                    self.own_review(&serde_json::from_slice(body).unwrap())
+                }
+                ("apis", _) => (200, groups()),
+                ("v1", "acme.dev") => (200, resources_of_acme()),
                 (name, plural @ ("pods" | "statefulsets")) => match self.object(plural, name) {
                     Some(object) => (200, object),
                     None => (404, status(404)),
@@ -352,6 +357,20 @@ impl State {
             respond(stream, code, &value);
         }
         Some(())
+    }
+
+    /// Allows everything but the resources that are answered with 403.
+    fn own_review(&self, review: &Value) -> (u16, Value) {
+        let wanted = &review["spec"]["resourceAttributes"];
+        let resource = wanted["resource"].as_str().unwrap();
+        let revoked = self.revoked.lock().unwrap();
+        let forbidden =
+            self.forbidden.contains(&resource) || revoked.iter().any(|own| own == resource);
+        let status = json!({ "allowed": !forbidden });
+        (
+            201,
+            json!({ "kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "spec": {}, "status": status }),
+        )
     }
 
     fn object(&self, plural: &str, name: &str) -> Option<Value> {
@@ -441,6 +460,21 @@ fn access_review(review: &Value) -> (u16, Value) {
         201,
         json!({ "kind": "SubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "spec": {}, "status": { "allowed": allowed } }),
     )
+}
+
+/// The group that the discovery of the server has.
+fn groups() -> Value {
+    let version = json!({ "groupVersion": "acme.dev/v1", "version": "v1" });
+    json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": [
+        { "name": "acme.dev", "versions": [version], "preferredVersion": version }] })
+}
+
+/// A kind whose plural name nobody would guess.
+fn resources_of_acme() -> Value {
+    let verbs = json!(["list", "watch"]);
+    json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "acme.dev/v1", "resources": [
+        { "name": "widgetry", "singularName": "widget", "namespaced": true, "kind": "Widget", "verbs": verbs },
+        { "name": "widgetry/status", "singularName": "", "namespaced": true, "kind": "Widget", "verbs": verbs }] })
 }
 
 fn status(code: u16) -> Value {

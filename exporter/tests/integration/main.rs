@@ -35,6 +35,7 @@ mod own_metrics;
 mod prometheus;
 mod promtool;
 mod proxies;
+mod rbac;
 mod relay;
 mod secrets;
 mod serving;

@@ -1,0 +1,156 @@
+//! `rbac`: the roles that options need, or what the API server does not allow of them.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use kube_state_metrics::custom_resources::{Config, KnownKind};
+use kube_state_metrics::registry::BuildError;
+use kube_state_metrics::source::manifests::ManifestSource;
+
+use super::output::write;
+use crate::cluster::{self, ClusterError};
+use crate::logging;
+use crate::options::{Flags, LogOptions, Options};
+use crate::rbac::{Account, CustomKinds, Permissions, review, served_kinds};
+use crate::reload::{Configuration, ConfigurationError};
+
+#[derive(Args, Debug)]
+pub(crate) struct RbacArgs {
+    /// Ask the API server which permissions the user of this program lacks, instead of writing roles
+    #[arg(long)]
+    check: bool,
+    /// Name of the roles and of their bindings, and of the StatefulSet if --pod does not contain it
+    #[arg(long, value_name = "NAME", default_value = "kube-state-metrics")]
+    name: String,
+    /// Service account that the roles are bound to [default: kube-system/ and --name]
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = service_account)]
+    service_account: Option<(String, String)>,
+    /// CustomResourceDefinitions of the configured kinds, for their plural names and scopes: files or
+    /// directories; `-` is standard input
+    #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
+    definitions: Vec<PathBuf>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// An error that keeps `rbac` from writing roles, or permissions that are missing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RbacError {
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error("--check needs an API server: {0}")]
+    Cluster(#[from] ClusterError),
+    #[error("--check: the API server does not answer: {0}")]
+    Review(#[from] kube::Error),
+    #[error(
+        "{missing} of {total} permissions are missing; an administrator can grant them: run the same command \
+         without --check and apply its output"
+    )]
+    Missing { missing: usize, total: usize },
+    #[error("cannot write: {0}")]
+    Write(#[from] io::Error),
+}
+
+/// Writes roles, or the permissions that are missing, to `out`, and notes to `err`.
+///
+/// # Errors
+///
+/// If the options are wrong, the API server does not answer, or permissions are missing.
+pub(super) fn run(
+    args: &RbacArgs,
+    mut out: impl Write,
+    mut err: impl Write,
+) -> Result<(), RbacError> {
+    logging::start(LogOptions::of(&args.flags));
+    let (_, configuration) = Configuration::read(&args.flags, None);
+    let options = configuration?.options;
+    let (objects, problems) = ManifestSource::new(&args.definitions).objects();
+    for problem in &problems {
+        writeln!(err, "warning: --definitions: {problem}")?;
+    }
+    let defined = KnownKind::of_objects(&objects);
+    if args.check {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        return runtime.block_on(check(args, &options, defined, out));
+    }
+    let kinds = custom_kinds(&options, &defined);
+    for assumption in &kinds.assumptions {
+        writeln!(err, "warning: {assumption}")?;
+    }
+    let permissions = Permissions::of(&options, &kinds, &args.name)?;
+    if permissions.is_empty() {
+        writeln!(
+            err,
+            "note: with these options, the exporter needs no permission"
+        )?;
+    }
+    let account = args.account();
+    Ok(write(&mut out, account.manifests(&permissions).as_bytes())?)
+}
+
+async fn check(
+    args: &RbacArgs,
+    options: &Options,
+    mut defined: Vec<KnownKind>,
+    mut out: impl Write,
+) -> Result<(), RbacError> {
+    let (client, url) = cluster::client(&options.source).await?;
+    if let Some(config) = config(options) {
+        defined.extend(served_kinds(&client, config).await?);
+    }
+    let kinds = custom_kinds(options, &defined);
+    let permissions = Permissions::of(options, &kinds, &args.name)?;
+    let reviewed = review(&client, &permissions).await?;
+    let mut text = String::new();
+    for missing in &reviewed.missing {
+        text += &format!("missing: {missing}\n");
+    }
+    let (missing, total) = (reviewed.missing.len(), reviewed.total);
+    if missing == 0 {
+        text += &format!("{url} grants all {total} permissions\n");
+    }
+    write(&mut out, text.as_bytes())?;
+    match missing {
+        0 => Ok(()),
+        missing => Err(RbacError::Missing { missing, total }),
+    }
+}
+
+fn config(options: &Options) -> Option<&Config> {
+    let configured = options.metrics.custom.config.as_ref()?;
+    Some(&configured.config)
+}
+
+fn custom_kinds(options: &Options, defined: &[KnownKind]) -> CustomKinds {
+    config(options).map_or_else(CustomKinds::default, |config| {
+        CustomKinds::of(config, defined)
+    })
+}
+
+fn service_account(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
+            Ok((namespace.to_owned(), name.to_owned()))
+        }
+        _ => Err("is not NAMESPACE/NAME, such as monitoring/kube-state-metrics".to_owned()),
+    }
+}
+
+// === impl RbacArgs ===
+
+impl RbacArgs {
+    fn account(&self) -> Account {
+        let default = || ("kube-system".to_owned(), self.name.clone());
+        let (namespace, name) = self.service_account.clone().unwrap_or_else(default);
+        Account {
+            role: self.name.clone(),
+            namespace,
+            name,
+        }
+    }
+}

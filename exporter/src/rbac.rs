@@ -1,0 +1,20 @@
+//! The permissions that the exporter needs at the API server, and the roles that grant them.
+//!
+//! [`Permissions::of`] computes them from the options, [`Account::manifests`] writes roles, [`review`] asks
+//! the API server, and [`missing_rules`] names the rules of resources that it forbids.
+
+mod custom_kinds;
+mod forbidden;
+mod manifest;
+mod needs;
+mod permission;
+mod review;
+
+pub(crate) use custom_kinds::{CustomKinds, served_kinds};
+pub(crate) use forbidden::missing_rules;
+pub(crate) use manifest::Account;
+pub(crate) use permission::Permissions;
+pub(crate) use review::review;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! The resources of the kinds that a configuration of custom resources selects.
+
+use kube::Client;
+use kube_state_metrics::custom_resources::{Config, KindSelector, KnownKind};
+use kube_state_metrics::resource::{ResourceInfo, Scope};
+use serde_json::json;
+
+/// The resources of the kinds that a configuration selects.
+///
+/// A configuration has groups, versions and kinds; a rule of a role needs plural names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CustomKinds {
+    pub(crate) resources: Vec<ResourceInfo>,
+    /// Groups of which all resources are selected, because the configuration selects all kinds of a group
+    /// and no definition of the group is known.
+    pub(crate) whole_groups: Vec<String>,
+    /// Sentences about names that are assumed.
+    pub(crate) assumptions: Vec<String>,
+}
+
+// === impl CustomKinds ===
+
+impl CustomKinds {
+    /// The resources of a configuration, by the definitions that are known. A kind without a definition
+    /// has the plural name that English would form, and is namespaced.
+    pub(crate) fn of(config: &Config, defined: &[KnownKind]) -> Self {
+        let mut kinds = Self::default();
+        let built_in = KnownKind::built_in();
+        for selector in config.selectors() {
+            let known = built_in.iter().chain(defined);
+            let known = known.filter(|kind| selector.matches(kind));
+            let before = kinds.resources.len();
+            kinds
+                .resources
+                .extend(known.map(|kind| kind.resource().clone()));
+            if kinds.resources.len() == before {
+                kinds.assume(selector);
+            }
+        }
+        kinds
+    }
+
+    fn assume(&mut self, selector: KindSelector<'_>) {
+        let group = selector.group;
+        let Some(kind) = selector.kind else {
+            self.whole_groups.push(group.to_owned());
+            self.assumptions.push(format!(
+                "the configuration selects all kinds of {group}, so the role allows all of its resources; \
+                 give --definitions for those that exist now"
+            ));
+            return;
+        };
+        let version = selector.version.unwrap_or("v1");
+        let object = json!({
+            "apiVersion": format!("{group}/{version}"), "kind": kind, "metadata": { "namespace": "any" },
+        });
+        if let Some(known) = KnownKind::of_object(&object) {
+            let plural = known.resource().plural();
+            self.assumptions.push(format!(
+                "the plural name of {kind} ({group}) is assumed to be {plural}; give --definitions if it is not"
+            ));
+            self.resources.push(known.resource().clone());
+        }
+    }
+}
+
+/// The kinds of the groups of a configuration that an API server serves.
+///
+/// # Errors
+///
+/// If the API server does not list its groups or their resources.
+pub(crate) async fn served_kinds(
+    client: &Client,
+    config: &Config,
+) -> Result<Vec<KnownKind>, kube::Error> {
+    let mut kinds = Vec::new();
+    for group in client.list_api_groups().await?.groups {
+        if !config.groups().contains(&group.name.as_str()) {
+            continue;
+        }
+        for version in &group.versions {
+            let served = client
+                .list_api_group_resources(&version.group_version)
+                .await?;
+            // Names with a slash are parts of objects, such as `widgets/status`.
+            let resources = served
+                .resources
+                .iter()
+                .filter(|own| !own.name.contains('/'));
+            kinds.extend(resources.map(|own| {
+                let scope = match own.namespaced {
+                    true => Scope::Namespaced,
+                    false => Scope::Cluster,
+                };
+                let (group, version) = (group.name.clone(), version.version.clone());
+                KnownKind::new(group, version, own.kind.clone(), own.name.clone(), scope)
+            }));
+        }
+    }
+    Ok(kinds)
+}

@@ -1,0 +1,97 @@
+//! The permissions that options need.
+
+use kube_state_metrics::registry::BuildError;
+use kube_state_metrics::resource::{ResourceInfo, Scope};
+
+use super::custom_kinds::CustomKinds;
+use super::permission::{CREATE, GET, Permission, Permissions};
+use crate::options::{Options, SourceOptions};
+
+// === impl Permissions ===
+
+impl Permissions {
+    /// The least permissions with which an exporter with these options exports everything.
+    ///
+    /// `kinds` are those of the configuration of custom resources. `stateful_set` is the name of the
+    /// StatefulSet if the options do not contain it: if the name of the pod is a placeholder such as
+    /// `$(POD_NAME)`.
+    ///
+    /// # Errors
+    ///
+    /// If no stores can be built from the options.
+    pub(crate) fn of(
+        options: &Options,
+        kinds: &CustomKinds,
+        stateful_set: &str,
+    ) -> Result<Self, BuildError> {
+        let mut permissions = Self::default();
+        if options.source.manifests.is_empty() {
+            permissions.add_watches(options, kinds)?;
+            if let Some((namespace, pod)) = &options.source.pod {
+                permissions.add_own_pod(namespace, pod, stateful_set);
+            }
+        }
+        if options.server.auth_filter {
+            for (group, resource) in [
+                ("authentication.k8s.io", "tokenreviews"),
+                ("authorization.k8s.io", "subjectaccessreviews"),
+            ] {
+                permissions.add(Permission::new(None, group, resource, CREATE));
+            }
+        }
+        Ok(permissions)
+    }
+
+    fn add_watches(&mut self, options: &Options, kinds: &CustomKinds) -> Result<(), BuildError> {
+        let metrics = options.metrics.build()?;
+        let stores = metrics.stores();
+        let watched = stores.iter().map(|store| store.resource());
+        for resource in watched.chain(kinds.resources.iter()) {
+            self.add_watch(options, resource);
+        }
+        for group in &kinds.whole_groups {
+            self.add(Permission::watch(None, group, "*"));
+        }
+        if options.metrics.custom.config.is_some() {
+            let (group, resource) = ("apiextensions.k8s.io", "customresourcedefinitions");
+            self.add(Permission::watch(None, group, resource));
+        }
+        Ok(())
+    }
+
+    /// A resource is watched in all namespaces, or in each of the given ones.
+    fn add_watch(&mut self, options: &Options, resource: &ResourceInfo) {
+        if is_left_out(&options.source, resource) {
+            return;
+        }
+        let (group, plural) = (resource.group(), resource.plural());
+        let metrics = &options.metrics;
+        if resource.scope() == Scope::Cluster || metrics.namespaces.is_empty() {
+            self.add(Permission::watch(None, group, plural));
+            return;
+        }
+        let denied = |namespace: &&String| metrics.denied_namespaces.contains(namespace);
+        for namespace in metrics.namespaces.iter().filter(|own| !denied(own)) {
+            self.add(Permission::watch(Some(namespace), group, plural));
+        }
+    }
+
+    /// The pod names its StatefulSet, whose number of replicas is watched.
+    fn add_own_pod(&mut self, namespace: &str, pod: &str, stateful_set: &str) {
+        // Without a name: the replicas share the role.
+        self.add(Permission::new(Some(namespace), "", "pods", GET));
+        let set = match pod.rsplit_once('-') {
+            Some((set, ordinal)) if ordinal.parse::<u32>().is_ok() => set,
+            _ => stateful_set,
+        };
+        let set = Permission::watch(Some(namespace), "apps", "statefulsets").named(set.to_owned());
+        self.add(set);
+    }
+}
+
+/// Whether the exporter does not watch the resource because it selects pods by node.
+fn is_left_out(source: &SourceOptions, resource: &ResourceInfo) -> bool {
+    let is_pods = resource.group().is_empty() && resource.plural() == "pods";
+    let selects_pods = source.node.is_some() || source.unscheduled_pods;
+    selects_pods && resource.scope() == Scope::Namespaced && !is_pods
+}

@@ -1,0 +1,72 @@
+//! Asks the API server which permissions are missing.
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::Client;
+use kube::api::{Api, PostParams};
+
+use super::permission::{Permission, Permissions};
+
+/// The number of reviews in progress. More would be throttled.
+const CONCURRENT: usize = 8;
+
+/// The answers to a review of permissions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reviewed {
+    /// The number of verbs on resources.
+    pub(crate) total: usize,
+    /// A phrase for each verb that is not allowed, such as `list pods in namespace shop`.
+    pub(crate) missing: Vec<String>,
+}
+
+/// Asks for each verb on each resource whether the client's user has the permission.
+///
+/// # Errors
+///
+/// If the API server does not answer a review.
+pub(crate) async fn review(
+    client: &Client,
+    permissions: &Permissions,
+) -> Result<Reviewed, kube::Error> {
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let questions = permissions.iter().flat_map(|permission| {
+        let verbs = permission.verbs.iter();
+        verbs.map(move |verb| (permission, *verb))
+    });
+    let reviews = &reviews;
+    let answers = stream::iter(questions).map(|(permission, verb)| async move {
+        let allowed = is_allowed(reviews, permission, verb).await?;
+        Ok::<_, kube::Error>((!allowed).then(|| format!("{verb} {permission}")))
+    });
+    let answers: Vec<_> = answers.buffered(CONCURRENT).try_collect().await?;
+    Ok(Reviewed {
+        total: answers.len(),
+        missing: answers.into_iter().flatten().collect(),
+    })
+}
+
+async fn is_allowed(
+    reviews: &Api<SelfSubjectAccessReview>,
+    permission: &Permission,
+    verb: &str,
+) -> Result<bool, kube::Error> {
+    let attributes = ResourceAttributes {
+        group: Some(permission.group.clone()),
+        resource: Some(permission.resource.clone()),
+        name: permission.name.clone(),
+        namespace: permission.namespace.clone(),
+        verb: Some(verb.to_owned()),
+        ..ResourceAttributes::default()
+    };
+    let review = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(attributes),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
+    };
+    let review = reviews.create(&PostParams::default(), &review).await?;
+    Ok(review.status.is_some_and(|status| status.allowed))
+}

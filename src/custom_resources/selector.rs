@@ -1,0 +1,53 @@
+//! [`KindSelector`]: the kinds that an entry of a configuration selects.
+
+use super::kinds::KnownKind;
+
+/// The kinds that an entry of a configuration selects, as [`Config::selectors`](super::Config::selectors)
+/// lists them.
+///
+/// ```
+/// use kube_state_metrics::custom_resources::{Config, KnownKind};
+/// use kube_state_metrics::resource::Scope;
+///
+/// let config = Config::parse("
+/// spec:
+///   resources:
+///   - groupVersionKind: { group: acme.dev, version: v1, kind: '*' }
+///     metrics:
+///     - { name: size, help: Size., each: { type: Gauge, gauge: { path: [spec, size] } } }
+/// ")?;
+/// let selectors = config.selectors();
+/// assert_eq!((selectors[0].group, selectors[0].version, selectors[0].kind), ("acme.dev", Some("v1"), None));
+/// let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
+/// assert!(selectors[0].matches(&widgets));
+/// # Ok::<(), kube_state_metrics::custom_resources::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub struct KindSelector<'a> {
+    /// The API group, empty for the core group.
+    pub group: &'a str,
+    /// The API version; `None` selects all versions.
+    pub version: Option<&'a str>,
+    /// The kind; `None` selects all kinds.
+    pub kind: Option<&'a str>,
+}
+
+// === impl KindSelector ===
+
+impl KindSelector<'_> {
+    /// Whether the entry selects a kind. A selector without a version or a kind matches custom resources
+    /// only.
+    #[must_use]
+    pub fn matches(&self, kind: &KnownKind) -> bool {
+        let resource = kind.resource();
+        let (group, version, name) = (resource.group(), resource.version(), resource.kind());
+        let all = |own: Option<&str>, other: &str| own.is_none_or(|own| own == other);
+        let is_exact = self.version.is_some() && self.kind.is_some();
+        self.group == group
+            && all(self.version, version)
+            && all(self.kind, name)
+            // A built-in type must be named exactly: wildcards select only definitions of custom resources.
+            && (is_exact || !group.is_empty() && !KnownKind::is_built_in(group, version, name))
+    }
+}
