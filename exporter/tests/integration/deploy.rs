@@ -1,33 +1,50 @@
 //! The manifests of deploy/: the permissions and programs in them. A cluster accepts them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
-use std::path::PathBuf;
+mod cluster;
+mod kustomize;
 
-use kube_state_metrics::BuiltIn;
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
 use serde_json::{Value, json};
 
-use super::support::{Directory, Exporter, eventually, eventually_or, get, run, run_program};
+use super::support::{Exporter, run};
 
-const FILES: [&str; 3] = [
-    "kubernetes.yaml",
-    "autosharding.yaml",
-    "daemonset-sharding.yaml",
+/// Each plain manifest, and the overlay whose output it is.
+const VARIANTS: [(&str, &str); 7] = [
+    ("kubernetes.yaml", "single"),
+    ("namespaced.yaml", "namespaced"),
+    ("fixed-shards.yaml", "fixed-shards"),
+    ("autosharding.yaml", "autosharding"),
+    ("daemonset-sharding.yaml", "daemonset"),
+    ("auth-filter.yaml", "auth-filter"),
+    ("custom-resources.yaml", "custom-resources"),
 ];
 
 const NETWORK_POLICY: &str = "network-policy.yaml";
 
+fn deploy() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy")
+}
+
 fn path(file: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../deploy")
-        .join(file)
+    deploy().join(file)
+}
+
+fn files() -> impl Iterator<Item = &'static str> {
+    VARIANTS.iter().map(|(file, _)| *file)
+}
+
+fn documents(yaml: &str) -> Vec<Value> {
+    yaml.split("\n---\n")
+        .map(|document| serde_saphyr::from_str(document).unwrap())
+        .collect()
 }
 
 fn objects(file: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string(path(file)).unwrap();
-    text.split("\n---\n")
-        .map(|document| serde_saphyr::from_str(document).unwrap())
-        .collect()
+    documents(&std::fs::read_to_string(path(file)).unwrap())
 }
 
 fn find(objects: &[Value], kind: &str, name: &str) -> Value {
@@ -40,27 +57,19 @@ fn strings(value: &Value) -> BTreeSet<&str> {
     items.iter().map(|item| item.as_str().unwrap()).collect()
 }
 
-/// The names of the resources that are on by default, with their API groups.
-fn defaults() -> BTreeSet<(String, String)> {
-    let families = run(&["families", "--format=json"], "").stdout;
-    let families: Vec<Value> = serde_json::from_str(&families).unwrap();
-    let defaults = families.iter().filter(|family| family["default"] == true);
-    let resources = defaults.map(|family| {
-        let version = family["apiVersion"].as_str().unwrap();
-        let group = version.split_once('/').map_or("", |(group, _)| group);
-        (
-            family["resource"].as_str().unwrap().to_owned(),
-            group.to_owned(),
-        )
-    });
-    resources.collect()
+/// The Deployments, StatefulSets and DaemonSets.
+fn workloads(objects: &[Value]) -> Vec<&Value> {
+    let workloads = objects.iter();
+    workloads
+        .filter(|object| object["spec"]["template"].is_object())
+        .collect()
 }
 
 /// The pod templates of a file, with the names of their workloads.
 fn templates(file: &str) -> Vec<(String, Value)> {
-    let objects = objects(file).into_iter();
-    objects
-        .filter(|object| object["spec"]["template"].is_object())
+    let objects = objects(file);
+    let workloads = workloads(&objects).into_iter();
+    workloads
         .map(|object| {
             let name = object["metadata"]["name"].as_str().unwrap().to_owned();
             (name, object["spec"]["template"]["spec"].clone())
@@ -74,104 +83,100 @@ fn args(template: &Value) -> Vec<String> {
     args.map(|arg| arg.as_str().unwrap().to_owned()).collect()
 }
 
-#[test]
-fn the_role_allows_every_default_resource_and_the_reviews_of_tokens() {
-    let role = find(
-        &objects("kubernetes.yaml"),
-        "ClusterRole",
-        "kube-state-metrics",
+/// An argument with the values that a pod has for the placeholders.
+fn in_a_pod(arg: &str) -> String {
+    let files = deploy().join("kustomize/components/custom-resources");
+    arg.replace("$(POD_NAMESPACE)", "kube-system")
+        .replace("$(POD_NAME)", "kube-state-metrics-0")
+        .replace("$(NODE_NAME)", "some")
+        .replace("/etc/custom-resources", files.to_str().unwrap())
+}
+
+/// Whether a program is installed; a remark if it is not.
+///
+/// # Panics
+///
+/// If the program is missing although `REQUIRED_TOOLS` names it.
+fn has_program(program: &str, probe: &[&str]) -> bool {
+    let output = Command::new(program)
+        .args(probe)
+        .stdin(Stdio::null())
+        .output();
+    if output.is_ok_and(|output| output.status.success()) {
+        return true;
+    }
+    let required = std::env::var("REQUIRED_TOOLS").unwrap_or_default();
+    let is_required = required.split(',').any(|name| name.trim() == program);
+    assert!(
+        !is_required,
+        "{program} is not installed, but REQUIRED_TOOLS names it"
     );
-    let rules = role["rules"].as_array().unwrap();
-    let allows = |group: &str, resource: &str, verb: &str| {
-        rules.iter().any(|rule| {
-            strings(&rule["apiGroups"]).contains(group)
-                && strings(&rule["resources"]).contains(resource)
-                && strings(&rule["verbs"]).contains(verb)
-        })
+    // Not `eprintln!`, which the test harness hides.
+    let _ = writeln!(std::io::stderr(), "skipped: {program} is not installed");
+    false
+}
+
+/// Compares a file with its expected content, or writes it if `UPDATE_GOLDEN` is set.
+#[track_caller]
+fn assert_golden(file: &std::path::Path, expected: &str) {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(file, expected).unwrap();
+        return;
+    }
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let update =
+        "run UPDATE_GOLDEN=1 cargo test --workspace --all-features --test integration -- deploy::";
+    let file = file.display();
+    assert!(text == expected, "{file} is out of date; {update}");
+}
+
+#[test]
+fn roles_allow_nothing_that_changes_objects() {
+    for file in files() {
+        for object in objects(file) {
+            let rules = object["rules"].as_array().map(Vec::as_slice);
+            for rule in rules.unwrap_or_default() {
+                let verbs = strings(&rule["verbs"]);
+                let is_review = strings(&rule["resources"])
+                    .iter()
+                    .all(|resource| resource.ends_with("reviews"));
+                let allowed = match is_review && rule["resources"].is_array() {
+                    true => BTreeSet::from(["create"]),
+                    false => BTreeSet::from(["get", "list", "watch"]),
+                };
+                assert!(verbs.is_subset(&allowed), "{file}: {rule}");
+            }
+        }
+    }
+}
+
+#[test]
+fn pods_of_nodes_and_of_namespaces_cannot_read_secrets() {
+    let may_list_secrets = |file: &str, account: &str| {
+        let objects = objects(file);
+        let bound = objects.iter().filter(|object| {
+            let subjects = object["subjects"].as_array().into_iter().flatten();
+            subjects.clone().any(|own| own["name"] == account)
+        });
+        let roles = bound.map(|binding| {
+            let role = &binding["roleRef"];
+            let name = role["name"].as_str().unwrap();
+            find(&objects, role["kind"].as_str().unwrap(), name)
+        });
+        let rules = roles.flat_map(|role| role["rules"].as_array().unwrap().clone());
+        let mut rules = rules.map(|rule| strings(&rule["resources"]).contains("secrets"));
+        rules.any(|has_secrets| has_secrets)
     };
-    for (resource, group) in defaults() {
-        for verb in ["list", "watch"] {
-            assert!(allows(&group, &resource, verb), "{verb} {resource}.{group}");
-        }
-    }
-    assert!(allows("authentication.k8s.io", "tokenreviews", "create"));
-    assert!(allows(
-        "authorization.k8s.io",
-        "subjectaccessreviews",
-        "create"
-    ));
-    // No permission changes anything.
-    for rule in rules {
-        let harmless = BTreeSet::from(["list", "watch"]);
-        let reviews = BTreeSet::from(["create"]);
-        let verbs = strings(&rule["verbs"]);
-        assert!(verbs == harmless || verbs == reviews, "{rule}");
-    }
-}
-
-/// The rules that allow an exporter to list and watch every resource with families.
-fn rules_of_the_catalogue() -> String {
-    let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for resource in BuiltIn::ALL {
-        let group = groups
-            .entry(resource.info().group().to_owned())
-            .or_default();
-        group.push(resource.name());
-    }
-    let mut text = String::new();
-    for (group, resources) in groups {
-        let group = if group.is_empty() { "\"\"" } else { &group };
-        let _ = writeln!(text, "  - apiGroups: [{group}]");
-        let line = format!("    resources: [{}]", resources.join(", "));
-        if line.len() <= 100 {
-            let _ = writeln!(text, "{line}");
-        } else {
-            let items = resources.join("\n      - ");
-            let _ = writeln!(text, "    resources:\n      - {items}");
-        }
-        let _ = writeln!(text, "    verbs: [list, watch]");
-    }
-    text
-}
-
-#[test]
-fn the_roles_name_the_resources_of_the_catalogue() {
-    let (start, end) = ("\nrules:\n", "  # Only for --auth-filter.\n");
-    for file in FILES {
-        let text = std::fs::read_to_string(path(file)).unwrap();
-        let (before, rest) = text.split_once(start).unwrap();
-        let (_, after) = rest.split_once(end).unwrap();
-        let expected = format!("{before}{start}{}{end}{after}", rules_of_the_catalogue());
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(path(file), expected).unwrap();
-        } else {
-            let message =
-                "is out of date; run UPDATE_GOLDEN=1 cargo test --test integration deploy";
-            assert!(text == expected, "{file} {message}");
-        }
-    }
-}
-
-#[test]
-fn the_variants_have_the_same_accounts_and_roles() {
-    let own = objects("kubernetes.yaml");
-    for file in &FILES[1..] {
-        let variant = objects(file);
-        for (kind, name) in [
-            ("ServiceAccount", "kube-state-metrics"),
-            ("ClusterRole", "kube-state-metrics"),
-            ("ClusterRole", "kube-state-metrics-reader"),
-            ("ClusterRoleBinding", "kube-state-metrics"),
-        ] {
-            assert_eq!(find(&variant, kind, name), find(&own, kind, name), "{file}");
-        }
-    }
+    assert!(may_list_secrets("kubernetes.yaml", "kube-state-metrics"));
+    assert!(!may_list_secrets("namespaced.yaml", "kube-state-metrics"));
+    let (file, account) = ("daemonset-sharding.yaml", "kube-state-metrics-shard");
+    assert!(!may_list_secrets(file, account));
 }
 
 #[test]
 fn pods_run_safely_and_are_probed_on_the_telemetry_port() {
     let image = concat!("kube-state-metrics-rs:", env!("CARGO_PKG_VERSION"));
-    for file in FILES {
+    for file in files() {
         for (name, template) in templates(file) {
             let container = &template["containers"][0];
             assert_eq!(container["image"], image, "{file}: {name}");
@@ -189,6 +194,33 @@ fn pods_run_safely_and_are_probed_on_the_telemetry_port() {
             let ports = container["ports"].as_array().unwrap();
             let ports: Vec<_> = ports.iter().map(|port| &port["containerPort"]).collect();
             assert_eq!(ports, [8080, 8081], "{file}: {name}");
+            let args = args(&template);
+            assert_eq!(
+                args[..2],
+                ["--port=8080", "--telemetry-port=8081"],
+                "{file}"
+            );
+        }
+    }
+}
+
+#[test]
+fn objects_have_the_labels_that_alerts_and_dashboards_select() {
+    for file in files() {
+        for object in objects(file) {
+            let labels = &object["metadata"]["labels"];
+            let name = labels["app.kubernetes.io/name"].as_str().unwrap();
+            assert!(name.starts_with("kube-state-metrics"), "{file}: {object}");
+            assert_eq!(labels["app.kubernetes.io/component"], "exporter", "{file}");
+            // A selector without the version, since it cannot change.
+            let selector = &object["spec"]["selector"]["matchLabels"];
+            assert!(selector["app.kubernetes.io/version"].is_null(), "{file}");
+            if let Some(selector) = selector.as_object() {
+                let labels = &object["spec"]["template"]["metadata"]["labels"];
+                for (key, value) in selector {
+                    assert_eq!(labels[key], *value, "{file}: {key}");
+                }
+            }
         }
     }
 }
@@ -211,7 +243,7 @@ fn the_network_policy_selects_the_pods_and_names_their_ports() {
         .map(|port| port["port"].as_str().unwrap())
         .collect();
     assert_eq!(spec["policyTypes"], json!(["Ingress"]));
-    for file in FILES {
+    for file in files() {
         for object in objects(file) {
             let template = &object["spec"]["template"];
             if !template.is_object() {
@@ -233,16 +265,15 @@ fn the_network_policy_selects_the_pods_and_names_their_ports() {
 
 #[test]
 fn the_program_takes_the_arguments() {
-    for file in FILES {
+    for file in files() {
         for (name, template) in templates(file) {
-            let args: Vec<_> = args(&template)
-                .iter()
-                .map(|arg| match arg.split_once("$(") {
-                    Some((flag, _)) => format!("{flag}some-0"),
-                    None => arg.clone(),
-                })
-                .collect();
-            let args: Vec<_> = args.iter().map(String::as_str).collect();
+            let args: Vec<_> = args(&template).iter().map(|arg| in_a_pod(arg)).collect();
+            let args = args.iter().map(String::as_str);
+            // The last port wins.
+            let ports = ["--host=127.0.0.1", "--port=0", "--telemetry-port=0"];
+            let args: Vec<_> = args.chain(ports).collect();
+            let mut args = args;
+            args.retain(|arg| *arg != "--auth-filter");
             let exporter = Exporter::start(&args);
             assert_eq!(exporter.get("/readyz").status, 200, "{file}: {name}");
         }
@@ -252,7 +283,7 @@ fn the_program_takes_the_arguments() {
 #[test]
 fn shards_that_find_themselves_hand_over() {
     let (mut sharded, flag) = (0, "--shard-handover=");
-    for file in FILES {
+    for file in files() {
         for (name, template) in templates(file) {
             let args = args(&template);
             let has_own_pod = args.iter().any(|arg| arg.starts_with("--pod="));
@@ -266,145 +297,23 @@ fn shards_that_find_themselves_hand_over() {
 
 #[test]
 fn daemon_set_and_deployment_divide_the_default_resources() {
-    let deployment = &templates("daemonset-sharding.yaml")[1].1;
-    let args = args(deployment);
-    let listed = args.iter().flat_map(|arg| {
-        let list = arg.strip_prefix("--resources=").unwrap();
-        list.split(',')
-    });
-    let mut listed: Vec<_> = listed.collect();
-    listed.push("pods");
+    let mut listed: Vec<String> = Vec::new();
+    for (name, template) in templates("daemonset-sharding.yaml") {
+        if name == "kube-state-metrics-unscheduled-pods-fetching" {
+            continue;
+        }
+        let args = args(&template);
+        let lists = args
+            .iter()
+            .filter_map(|arg| arg.strip_prefix("--resources="));
+        listed.extend(lists.flat_map(|list| list.split(',').map(String::from)));
+    }
     listed.sort_unstable();
-    let defaults: Vec<_> = defaults().into_iter().map(|(name, _)| name).collect();
-    assert_eq!(listed, defaults);
-}
-
-/// `kubectl` on the cluster that `KUBECONFIG` names.
-fn kubectl(args: &[&str], stdin: &str) -> Result<String, String> {
-    let output = run_program("kubectl", args, stdin);
-    if output.status.success() {
-        Ok(output.stdout)
-    } else {
-        Err(output.stderr)
-    }
-}
-
-/// Objects of a cluster, deleted when dropped.
-struct Applied(String);
-
-impl Applied {
-    fn new(yaml: String) -> Self {
-        let applied = Self(yaml);
-        let args = ["apply", "--server-side", "--validate=strict", "-f", "-"];
-        eventually_or(
-            "the cluster takes the manifests",
-            || kubectl(&args, &applied.0).ok(),
-            || kubectl(&args, &applied.0).unwrap_err(),
-        );
-        applied
-    }
-}
-
-impl Drop for Applied {
-    fn drop(&mut self) {
-        let args = ["delete", "--ignore-not-found", "--wait=false", "-f", "-"];
-        if let Err(problem) = kubectl(&args, &self.0) {
-            eprintln!("not deleted: {problem}");
-        }
-    }
-}
-
-/// A kubeconfig with the identity of a service account.
-fn kubeconfig(directory: &Directory, token: &str) -> String {
-    let text = kubectl(&["config", "view", "--raw", "--minify", "-o", "json"], "").unwrap();
-    let mut config: Value = serde_json::from_str(&text).unwrap();
-    for user in config["users"].as_array_mut().unwrap() {
-        user["user"] = json!({ "token": token });
-    }
-    directory.write("kubeconfig", &config.to_string())
-}
-
-fn token(account: &str) -> String {
-    let args = ["-n", "kube-system", "create", "token", account];
-    let token = eventually_or(
-        "a token",
-        || kubectl(&args, "").ok(),
-        || kubectl(&args, "").unwrap_err(),
-    );
-    token.trim().to_owned()
-}
-
-fn ask(address: &str, token: &str) -> u16 {
-    let value = format!("Bearer {token}");
-    get(address, "/metrics", &[("authorization", &value)]).status
-}
-
-const READER: &str = "
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: ksm-test-reader, namespace: kube-system}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: ksm-test-reader}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: kube-state-metrics-reader}
-subjects: [{kind: ServiceAccount, name: ksm-test-reader, namespace: kube-system}]
-";
-
-#[test]
-#[ignore = "needs kubectl, and KUBECONFIG of a cluster where it may change kube-system"]
-fn a_cluster_takes_the_manifests_and_their_roles_suffice() {
-    let directory = Directory::new("deploy");
-    let _policy = Applied::new(std::fs::read_to_string(path(NETWORK_POLICY)).unwrap());
-    for file in FILES {
-        let _applied = Applied::new(std::fs::read_to_string(path(file)).unwrap());
-        let _reader = Applied::new(READER.to_owned());
-        let own = token("kube-state-metrics");
-        let kubeconfig = kubeconfig(&directory, &own);
-        let common = ["--kubeconfig", &kubeconfig, "--auth-filter"];
-        // Strict: no default resource may be refused.
-        let exporter = Exporter::serving(&[&common[..], &["--readiness=strict"]].concat());
-        eventually_or(
-            "everything is listed",
-            || (exporter.get("/readyz").status == 200).then_some(()),
-            || exporter.get("/readyz?verbose").text(),
-        );
-        let reader = token("ksm-test-reader");
-        for address in [&exporter.main, &exporter.telemetry] {
-            assert_eq!(ask(address, "nobody's"), 401);
-            assert_eq!(ask(address, &own), 403, "the exporter itself is no reader");
-            // The binding takes a moment to become effective.
-            eventually("the reader reads", || {
-                (ask(address, &reader) == 200).then_some(())
-            });
-        }
-        if file == "autosharding.yaml" {
-            for index in ["0", "1"] {
-                let pod = format!("--pod=kube-state-metrics-{index}");
-                let shard = [
-                    "--kubeconfig",
-                    &kubeconfig,
-                    &pod,
-                    "--pod-namespace=kube-system",
-                ];
-                let exporter = Exporter::serving(&shard);
-                eventually_or(
-                    "it knows its shard",
-                    || (exporter.own("kube_state_metrics_total_shards") == Some(2.0)).then_some(()),
-                    || exporter.get("/readyz?verbose").text(),
-                );
-                let series =
-                    format!("kube_state_metrics_shard_ordinal{{shard_ordinal=\"{index}\"}}");
-                assert_eq!(exporter.own(&series), index.parse().ok());
-            }
-        }
-        println!("{file}: accepted, its role suffices");
-    }
-    // A server that is unreachable.
-    let text = std::fs::read_to_string(directory.path().join("kubeconfig")).unwrap();
-    let mut away: Value = serde_json::from_str(&text).unwrap();
-    away["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:1");
-    let away = directory.write("away", &away.to_string());
-    let exporter = Exporter::start(&["--kubeconfig", &away, "--auth-filter"]);
-    assert_eq!(ask(&exporter.main, "any"), 503);
+    let families = run(&["families", "--format=json"], "").stdout;
+    let families: Vec<Value> = serde_json::from_str(&families).unwrap();
+    let defaults = families.iter().filter(|family| family["default"] == true);
+    let defaults: BTreeSet<_> = defaults
+        .map(|family| family["resource"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(listed, defaults.into_iter().collect::<Vec<_>>());
 }

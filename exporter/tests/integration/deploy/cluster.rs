@@ -1,0 +1,260 @@
+//! The manifests on a cluster: it takes them, and their roles suffice.
+
+use serde_json::{Value, json};
+
+use super::{args, documents, files, in_a_pod, path, workloads};
+use crate::support::{Directory, Exporter, eventually, eventually_or, get, run, run_program};
+
+/// `kubectl` on the cluster that `KUBECONFIG` names.
+fn kubectl(args: &[&str], stdin: &str) -> Result<String, String> {
+    let output = run_program("kubectl", args, stdin);
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(output.stderr)
+    }
+}
+
+/// Objects of a cluster, deleted when dropped.
+struct Applied(String);
+
+impl Applied {
+    fn new(yaml: String) -> Self {
+        let applied = Self(yaml);
+        let args = ["apply", "--server-side", "--validate=strict", "-f", "-"];
+        eventually_or(
+            "the cluster takes the manifests",
+            || kubectl(&args, &applied.0).ok(),
+            || kubectl(&args, &applied.0).unwrap_err(),
+        );
+        applied
+    }
+}
+
+impl Drop for Applied {
+    fn drop(&mut self) {
+        let args = ["delete", "--ignore-not-found", "--wait=false", "-f", "-"];
+        if let Err(problem) = kubectl(&args, &self.0) {
+            eprintln!("not deleted: {problem}");
+        }
+    }
+}
+
+/// A kubeconfig with a service account's identity.
+fn kubeconfig(directory: &Directory, token: &str) -> String {
+    let text = kubectl(&["config", "view", "--raw", "--minify", "-o", "json"], "").unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    for user in config["users"].as_array_mut().unwrap() {
+        user["user"] = json!({ "token": token });
+    }
+    directory.write("kubeconfig", &config.to_string())
+}
+
+fn token(account: &str) -> String {
+    let args = ["-n", "kube-system", "create", "token", account];
+    let token = eventually_or(
+        "a token",
+        || kubectl(&args, "").ok(),
+        || kubectl(&args, "").unwrap_err(),
+    );
+    token.trim().to_owned()
+}
+
+fn ask(address: &str, token: &str) -> u16 {
+    let value = format!("Bearer {token}");
+    get(address, "/metrics", &[("authorization", &value)]).status
+}
+
+/// Starts the exporter with the arguments of a pod, on free ports.
+fn serving(kubeconfig: &str, args: &[String], more: &[&str]) -> Exporter {
+    let ports = ["--host=127.0.0.1", "--port=0", "--telemetry-port=0"];
+    let args = args.iter().map(String::as_str).chain(ports);
+    let args: Vec<_> = args
+        .chain(["--kubeconfig", kubeconfig])
+        .chain(more.iter().copied())
+        .collect();
+    Exporter::spawn(&args)
+}
+
+/// The output of `rbac --check`, and whether it succeeds.
+fn checked(kubeconfig: &str, args: &[String]) -> (bool, String) {
+    let args = args.iter().map(String::as_str);
+    let args: Vec<_> = ["rbac", "--check", "--kubeconfig", kubeconfig]
+        .into_iter()
+        .chain(args)
+        .collect();
+    let output = run(&args, "");
+    (output.status.success(), output.stdout + &output.stderr)
+}
+
+const READER: &str = "
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: ksm-test-reader, namespace: kube-system}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: ksm-test-reader}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: kube-state-metrics-reader}
+subjects: [{kind: ServiceAccount, name: ksm-test-reader, namespace: kube-system}]
+";
+
+/// The namespaces of `namespaced.yaml`.
+const NAMESPACES: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: payments}
+";
+
+#[test]
+#[ignore = "needs kubectl, and KUBECONFIG of a cluster where it may change kube-system"]
+fn a_cluster_takes_the_manifests_and_their_roles_suffice() {
+    let directory = Directory::new("deploy");
+    let _namespaces = Applied::new(NAMESPACES.to_owned());
+    for file in files() {
+        let text = std::fs::read_to_string(path(file)).unwrap();
+        let _applied = Applied::new(text.clone());
+        let objects = documents(&text);
+        for workload in workloads(&objects) {
+            let name = &workload["metadata"]["name"];
+            let template = &workload["spec"]["template"]["spec"];
+            let args: Vec<_> = args(template).iter().map(|arg| in_a_pod(arg)).collect();
+            let own = token(template["serviceAccountName"].as_str().unwrap());
+            let kubeconfig = kubeconfig(&directory, &own);
+            // The binding takes a moment to count.
+            eventually_or(
+                "no permission is missing",
+                || checked(&kubeconfig, &args).0.then_some(()),
+                || format!("{file}: {name}: {}", checked(&kubeconfig, &args).1),
+            );
+            // Strict: not one resource may be refused.
+            let exporter = serving(&kubeconfig, &args, &["--readiness=strict"]);
+            eventually_or(
+                "everything is listed",
+                || (exporter.get("/readyz").status == 200).then_some(()),
+                || exporter.get("/readyz?verbose").text(),
+            );
+            if file == "auth-filter.yaml" {
+                reads_with_a_role(&exporter, &own);
+            }
+            println!("{file}: {name}: accepted, its role suffices");
+        }
+        if file == "autosharding.yaml" {
+            knows_its_shard(&kubeconfig(&directory, &token("kube-state-metrics")));
+        }
+    }
+}
+
+fn reads_with_a_role(exporter: &Exporter, own: &str) {
+    let _reader = Applied::new(READER.to_owned());
+    let reader = token("ksm-test-reader");
+    for address in [&exporter.main, &exporter.telemetry] {
+        assert_eq!(ask(address, "nobody's"), 401);
+        assert_eq!(ask(address, own), 403, "the exporter itself is no reader");
+        // The binding takes a moment to count.
+        eventually("the reader reads", || {
+            (ask(address, &reader) == 200).then_some(())
+        });
+    }
+}
+
+fn knows_its_shard(kubeconfig: &str) {
+    for index in ["0", "1"] {
+        let pod = format!("--pod=kube-state-metrics-{index}");
+        let exporter = Exporter::serving(&[
+            "--kubeconfig",
+            kubeconfig,
+            &pod,
+            "--pod-namespace=kube-system",
+        ]);
+        eventually_or(
+            "it knows its shard",
+            || (exporter.own("kube_state_metrics_total_shards") == Some(2.0)).then_some(()),
+            || exporter.get("/readyz?verbose").text(),
+        );
+        let series = format!("kube_state_metrics_shard_ordinal{{shard_ordinal=\"{index}\"}}");
+        assert_eq!(exporter.own(&series), index.parse().ok());
+    }
+}
+
+#[test]
+#[ignore = "needs kubectl, and KUBECONFIG of a cluster where it may change kube-system"]
+fn a_resource_that_a_role_lacks_is_the_only_one_that_is_refused_and_missing() {
+    const ACCOUNT: &str = "
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: ksm-test-rights, namespace: kube-system}
+";
+    let directory = Directory::new("rights");
+    let _account = Applied::new(ACCOUNT.to_owned());
+    let printed = run(&["rbac", "--name=ksm-test-rights"], "");
+    let objects = documents(&printed.stdout);
+    let _roles = Applied::new(printed.stdout);
+    let kubeconfig = kubeconfig(&directory, &token("ksm-test-rights"));
+    let rules = objects[0]["rules"].as_array().unwrap();
+    let mut tried = 0;
+    for (at, rule) in rules.iter().enumerate() {
+        for resource in rule["resources"].as_array().unwrap() {
+            let mut role = objects[0].clone();
+            let listed = role["rules"][at]["resources"].as_array_mut().unwrap();
+            listed.retain(|own| own != resource);
+            if listed.is_empty() {
+                role["rules"].as_array_mut().unwrap().remove(at);
+            }
+            let args = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+            kubectl(&args, &role.to_string()).unwrap();
+            let name = match rule["apiGroups"][0].as_str().unwrap() {
+                "" => resource.as_str().unwrap().to_owned(),
+                group => format!("{}.{group}", resource.as_str().unwrap()),
+            };
+            let expected = format!("missing: list {name}\nmissing: watch {name}\nError: 2 of ");
+            eventually_or(
+                "the check names the resource and no other",
+                || {
+                    checked(&kubeconfig, &[])
+                        .1
+                        .starts_with(&expected)
+                        .then_some(())
+                },
+                || checked(&kubeconfig, &[]).1,
+            );
+            let exporter = Exporter::serving(&["--kubeconfig", &kubeconfig]);
+            eventually_or(
+                "the exporter is ready without the resource",
+                || (exporter.get("/readyz").status == 200).then_some(()),
+                || exporter.get("/readyz?verbose").text(),
+            );
+            let verbose = exporter.get("/readyz?verbose").text();
+            let refused = verbose.lines().filter(|line| line.starts_with("[-]"));
+            let refused: Vec<_> = refused.collect();
+            assert_eq!(refused.len(), 1, "{verbose}");
+            assert!(
+                refused[0].starts_with(&format!("[-] {name}: forbidden")),
+                "{verbose}"
+            );
+            assert!(
+                verbose.contains("missing in a ClusterRole: rules: [{"),
+                "{verbose}"
+            );
+            tried += 1;
+        }
+    }
+    println!("{tried} resources tried");
+    assert!(tried > 25);
+}
+
+#[test]
+#[ignore = "needs kubectl, and KUBECONFIG of a cluster"]
+fn a_server_that_is_away_answers_no_token() {
+    let directory = Directory::new("away");
+    let text = kubectl(&["config", "view", "--raw", "--minify", "-o", "json"], "").unwrap();
+    let mut away: Value = serde_json::from_str(&text).unwrap();
+    away["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:1");
+    let away = directory.write("away", &away.to_string());
+    let exporter = Exporter::start(&["--kubeconfig", &away, "--auth-filter"]);
+    assert_eq!(ask(&exporter.main, "any"), 503);
+}
