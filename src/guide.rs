@@ -9,6 +9,7 @@
 //! | answer one scrape with the metrics of the program, too | [`own_metrics`] |
 //! | test families | [`test_a_family`] |
 //! | test alerts and recording rules | [`test_alerts`] |
+//! | install the exporter with its rights | [`install`] |
 //! | divide a large cluster among instances | [`shard`] |
 //! | configure Prometheus | [`scrape`] |
 //! | load alerts and dashboards | [`alerts`] |
@@ -35,6 +36,7 @@ pages! {
     own_metrics => "how-to/own-metrics",
     test_a_family => "how-to/test-a-family",
     test_alerts => "how-to/test-alerts",
+    install => "how-to/install",
     shard => "how-to/shard",
     scrape => "how-to/scrape",
     alerts => "how-to/alerts",

@@ -1,6 +1,8 @@
 //! The manifests of deploy/: the permissions and programs in them. A cluster accepts them.
 
 mod cluster;
+mod helm;
+mod helm_values;
 mod kustomize;
 
 use std::collections::BTreeSet;

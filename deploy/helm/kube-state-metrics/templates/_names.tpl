@@ -1,0 +1,65 @@
+{{/* Names and labels. */}}
+
+{{- define "ksm.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "ksm.fullname" -}}
+{{- $name := .Values.nameOverride | default .Chart.Name -}}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- .Values.fullnameOverride | default $full | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "ksm.namespace" -}}
+{{- .Values.namespaceOverride | default .Release.Namespace -}}
+{{- end -}}
+
+{{- define "ksm.account" -}}
+{{- .Values.serviceAccount.name | default (ternary (include "ksm.fullname" .) "default" .Values.serviceAccount.create) -}}
+{{- end -}}
+
+{{- define "ksm.selector" -}}
+{{- $own := dict "app.kubernetes.io/name" (include "ksm.name" .) "app.kubernetes.io/instance" .Release.Name -}}
+{{- toYaml (.Values.selectorOverride | default $own) -}}
+{{- end -}}
+
+{{- define "ksm.labels" -}}
+{{- $labels := dict
+  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
+  "app.kubernetes.io/managed-by" .Release.Service
+  "app.kubernetes.io/component" "metrics"
+  "app.kubernetes.io/part-of" (include "ksm.name" .)
+  "app.kubernetes.io/version" .Chart.AppVersion
+-}}
+{{- if .Values.releaseLabel -}}
+{{- $_ := set $labels "release" .Release.Name -}}
+{{- end -}}
+{{- $custom := tpl (toYaml (.Values.customLabels | default dict)) . | fromYaml -}}
+{{- toYaml (mergeOverwrite $labels (include "ksm.selector" . | fromYaml) $custom) -}}
+{{- end -}}
+
+{{/* The name of the ConfigMap with the configuration of custom resources. */}}
+{{- define "ksm.customResourcesName" -}}
+{{- .Values.customResourceState.name | default (printf "%s-customresourcestate-config" (include "ksm.fullname" .)) -}}
+{{- end -}}
+
+{{/* An image; the argument has the keys image, root and tag, the default tag. */}}
+{{- define "ksm.imageName" -}}
+{{- $registry := .root.Values.global.imageRegistry | default .image.registry -}}
+{{- $repository := ternary (printf "%s/%s" $registry .image.repository) .image.repository (ne $registry "") -}}
+{{- $name := printf "%s:%s" $repository (.image.tag | default .tag | toString) -}}
+{{- ternary (printf "%s@%s" $name .image.sha) $name (ne .image.sha "") -}}
+{{- end -}}
+
+{{- define "ksm.image" -}}
+{{- include "ksm.imageName" (dict "root" . "image" .Values.image "tag" .Chart.AppVersion) -}}
+{{- end -}}
+
+{{/* Pull secrets as Kubernetes wants them: a text is a name. */}}
+{{- define "ksm.pullSecrets" -}}
+{{- $secrets := list -}}
+{{- range concat (.root.Values.global.imagePullSecrets | default list) (.secrets | default list) -}}
+{{- $secrets = append $secrets (ternary . (dict "name" .) (kindIs "map" .)) -}}
+{{- end -}}
+{{- toYaml $secrets -}}
+{{- end -}}

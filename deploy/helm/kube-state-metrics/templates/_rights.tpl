@@ -1,0 +1,112 @@
+{{/* The rules that `kube-state-metrics rbac` prints for the same arguments. */}}
+
+{{/* Rules that list and watch resources. The argument is a list of pairs of group and resource. */}}
+{{- define "ksm.watchRules" -}}
+{{- $groups := dict -}}
+{{- range . -}}
+{{- $group := first . -}}
+{{- $_ := set $groups $group (append (get $groups $group | default list) (last .) | uniq | sortAlpha) -}}
+{{- end -}}
+{{- $rules := list -}}
+{{- range $group := keys $groups | sortAlpha -}}
+{{- $rule := dict "apiGroups" (list $group) "resources" (get $groups $group) "verbs" (list "list" "watch") -}}
+{{- $rules = append $rules $rule -}}
+{{- end -}}
+{{- toYaml $rules -}}
+{{- end -}}
+
+{{/* The plural name of a kind, as the program assumes it. */}}
+{{- define "ksm.plural" -}}
+{{- $kind := lower . -}}
+{{- if regexMatch "(s|x|z|ch|sh)$" $kind -}}
+{{- printf "%ses" $kind -}}
+{{- else if regexMatch "[^aeiou]y$" $kind -}}
+{{- printf "%sies" (trimSuffix "y" $kind) -}}
+{{- else -}}
+{{- printf "%ss" $kind -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The configured kinds as a list of pairs of group and resource. */}}
+{{- define "ksm.customResources" -}}
+{{- $pairs := list -}}
+{{- $state := .Values.customResourceState -}}
+{{- if and $state.enabled $state.create .Values.rbac.customResourceState.createClusterRoleRules -}}
+{{- $config := ternary (fromYaml (toString $state.config)) $state.config (kindIs "string" $state.config) -}}
+{{- range dig "spec" "resources" list $config -}}
+{{- $type := .groupVersionKind | default dict -}}
+{{- $kind := $type.kind | default "*" -}}
+{{- $plural := .resourcePlural | default (ternary "*" (include "ksm.plural" $kind) (eq $kind "*")) -}}
+{{- $pairs = append $pairs (list ($type.group | default "") $plural) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $pairs -}}
+{{- end -}}
+
+{{/* Rules of a role. The argument has the keys root, collectors and part: `all`, `cluster` or `namespaced`. */}}
+{{- define "ksm.rules" -}}
+{{- $root := .root -}}
+{{- $part := .part -}}
+{{- $values := .root.Values -}}
+{{- $known := $root.Files.Get "files/resources.yaml" | fromYaml -}}
+{{- $pairs := list -}}
+{{- range .collectors -}}
+{{- $resource := get $known . -}}
+{{- if or (eq $part "all") (eq $part (ternary "namespaced" "cluster" $resource.namespaced)) -}}
+{{- $pairs = append $pairs (list $resource.group .) -}}
+{{- end -}}
+{{- end -}}
+{{- $custom := .custom -}}
+{{- if and $custom (ne $part "cluster") -}}
+{{- $pairs = concat $pairs (include "ksm.customResources" $root | fromYamlArray) -}}
+{{- end -}}
+{{- $state := $values.customResourceState -}}
+{{- if and $custom (ne $part "namespaced") $state.enabled $values.rbac.customResourceState.createClusterRoleRules -}}
+{{- $pairs = append $pairs (list "apiextensions.k8s.io" "customresourcedefinitions") -}}
+{{- end -}}
+{{- $rules := include "ksm.watchRules" $pairs | fromYamlArray -}}
+{{- if and (ne $part "namespaced") (or $values.authFilter.enabled $values.kubeRBACProxy.enabled) -}}
+{{- $tokens := dict "apiGroups" (list "authentication.k8s.io") "resources" (list "tokenreviews") "verbs" (list "create") -}}
+{{- $access := dict "apiGroups" (list "authorization.k8s.io") "resources" (list "subjectaccessreviews") "verbs" (list "create") -}}
+{{- $rules = concat $rules (list $tokens $access) -}}
+{{- end -}}
+{{- $rules = concat $rules (.extra | default list) -}}
+{{- toYaml $rules -}}
+{{- end -}}
+
+{{/* A role and its binding. The argument has the keys root, name, namespace, account, rules, existing, aggregation. */}}
+{{- define "ksm.role" -}}
+{{- $kind := ternary "Role" "ClusterRole" (ne .namespace "") -}}
+{{- $metadata := dict "name" .name "labels" (include "ksm.labels" .root | fromYaml) -}}
+{{- if .namespace -}}
+{{- $_ := set $metadata "namespace" .namespace -}}
+{{- end }}
+{{- if not .existing }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ $kind }}
+metadata:
+  {{- toYaml $metadata | nindent 2 }}
+{{- if .aggregation }}
+aggregationRule:
+  clusterRoleSelectors:
+    {{- toYaml .aggregation | nindent 4 }}
+{{- else }}
+rules:
+  {{- toYaml .rules | nindent 2 }}
+{{- end }}
+{{- end }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ $kind }}Binding
+metadata:
+  {{- toYaml $metadata | nindent 2 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ $kind }}
+  name: {{ .existing | default .name }}
+subjects:
+  - kind: ServiceAccount
+    name: {{ .account }}
+    namespace: {{ include "ksm.namespace" .root }}
+{{- end -}}

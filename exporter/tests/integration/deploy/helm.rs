@@ -1,0 +1,274 @@
+//! The Helm chart: what it renders, allows and refuses.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::{args, assert_golden, deploy, documents, has_program, strings, workloads};
+use crate::support::{Output, run, run_program};
+
+pub(super) fn chart() -> PathBuf {
+    deploy().join("helm/kube-state-metrics")
+}
+
+fn has_helm() -> bool {
+    has_program("helm", &["version"])
+}
+
+fn helm(values: &Path, more: &[&str]) -> Output {
+    let (chart, values) = (chart(), values.to_str().unwrap());
+    let line = [
+        "template",
+        "ksm",
+        chart.to_str().unwrap(),
+        "--namespace=monitoring",
+        "--values",
+        values,
+    ];
+    // Without this flag, helm asks the cluster of the kubeconfig, or assumes an old version.
+    let version = ["--kube-version=1.36.0"];
+    run_program("helm", &[&line[..], &version, more].concat(), "")
+}
+
+/// The values files with their names.
+pub(super) fn cases() -> BTreeMap<String, PathBuf> {
+    let files = fs::read_dir(chart().join("ci")).unwrap();
+    let files = files.map(|file| file.unwrap().path());
+    let files = files.map(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        (name.strip_suffix("-values.yaml").unwrap().to_owned(), path)
+    });
+    files.collect()
+}
+
+fn rendered(values: &Path) -> String {
+    let output = helm(values, &[]);
+    assert!(output.status.success(), "{}", output.stderr);
+    output.stdout
+}
+
+pub(super) fn objects(values: &Path) -> Vec<Value> {
+    documents(rendered(values).trim_start_matches("---\n"))
+}
+
+#[test]
+fn values_files_render_as_the_golden_files() {
+    if !has_helm() {
+        return;
+    }
+    let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/helm");
+    let cases = cases();
+    assert!(cases.len() >= 12);
+    for (name, values) in &cases {
+        assert_golden(&golden.join(format!("{name}.yaml")), &rendered(values));
+    }
+    let kept = fs::read_dir(golden).unwrap();
+    assert_eq!(kept.count(), cases.len());
+}
+
+/// A rule of a role for one resource: namespace, group, resource, name, verbs.
+type Rule = (String, String, String, String, String);
+
+/// The rules of an account by the roles that are bound to it, a line for each.
+fn rules_of(objects: &[Value], account: &str) -> BTreeSet<Rule> {
+    let mut rules = BTreeSet::new();
+    for binding in objects {
+        let subjects = binding["subjects"].as_array().into_iter().flatten();
+        if !subjects.clone().any(|subject| subject["name"] == account) {
+            continue;
+        }
+        let (role, namespace) = (&binding["roleRef"], &binding["metadata"]["namespace"]);
+        let is_bound = |object: &&Value| {
+            object["kind"] == role["kind"]
+                && object["metadata"]["name"] == role["name"]
+                && object["metadata"]["namespace"] == *namespace
+        };
+        let role = objects.iter().find(is_bound).unwrap();
+        for rule in role["rules"].as_array().unwrap() {
+            let join = |key: &str| {
+                strings(&rule[key])
+                    .into_iter()
+                    .collect::<Vec<_>>()
+                    .join(",")
+            };
+            for resource in strings(&rule["resources"]) {
+                let namespace = namespace.as_str().unwrap_or_default().to_owned();
+                let (group, resource) = (join("apiGroups"), resource.to_owned());
+                rules.insert((
+                    namespace,
+                    group,
+                    resource,
+                    join("resourceNames"),
+                    join("verbs"),
+                ));
+            }
+        }
+    }
+    rules
+}
+
+/// The arguments of a workload, with a configuration of custom resources on disk.
+fn arguments(
+    directory: &crate::support::Directory,
+    objects: &[Value],
+    workload: &Value,
+) -> Vec<String> {
+    let config = objects
+        .iter()
+        .find_map(|own| own["data"]["config.yaml"].as_str());
+    directory.write("config.yaml", config.unwrap_or_default());
+    let args = args(&workload["spec"]["template"]["spec"]).into_iter();
+    args.map(|arg| {
+        arg.replace("$(POD_NAMESPACE)", "monitoring")
+            .replace("$(POD_NAME)", "ksm-kube-state-metrics-0")
+            .replace("/etc/customresourcestate", directory.str())
+            .replace("/opt/k8s/.kube/config", "missing")
+    })
+    .collect()
+}
+
+#[test]
+fn the_rights_are_those_that_rbac_prints_for_the_arguments() {
+    if !has_helm() {
+        return;
+    }
+    let directory = crate::support::Directory::new("helm");
+    let mut compared = 0;
+    let mut cases = cases();
+    // Its values show that they arrive; the program would refuse some together.
+    cases.remove("every-value").unwrap();
+    for (name, values) in cases {
+        let objects = objects(&values);
+        for workload in workloads(&objects) {
+            let args = arguments(&directory, &objects, workload);
+            let args = args.iter().map(String::as_str);
+            // The program takes the arguments, whatever the rights are.
+            let output = run(&["rbac"].into_iter().chain(args).collect::<Vec<_>>(), "");
+            assert!(output.status.success(), "{name}: {}", output.stderr);
+            let account = &workload["spec"]["template"]["spec"]["serviceAccountName"];
+            let mut rules = rules_of(&objects, account.as_str().unwrap());
+            let mut printed = rules_of(&documents(&output.stdout), "kube-state-metrics");
+            match &*name {
+                // No roles are created.
+                "kubeconfig" => continue,
+                // Without rights on the cluster, cluster-scoped resources cannot be read.
+                "namespaces" => {}
+                // The proxy reviews tokens.
+                "kube-rbac-proxy" => rules.retain(|rule| rule.4 != "create"),
+                // The StatefulSet is watched already where StatefulSets are exported.
+                "autosharding" => rules.retain(|rule| rule.3.is_empty()),
+                _ => {}
+            }
+            if name == "custom-resources-only" {
+                printed.retain(|rule| rule.1 == "apiextensions.k8s.io");
+            }
+            assert_eq!(rules, printed, "{name}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 12, "{compared}");
+}
+
+#[test]
+fn images_of_the_go_program_are_refused_with_the_cure() {
+    if !has_helm() {
+        return;
+    }
+    let values = chart().join("ci/default-values.yaml");
+    for (setting, refused) in [
+        (
+            "image.registry=registry.k8s.io,image.repository=kube-state-metrics/kube-state-metrics",
+            true,
+        ),
+        (
+            "global.imageRegistry=mirror.test,image.repository=kube-state-metrics/kube-state-metrics",
+            true,
+        ),
+        (
+            "image.registry=docker.io,image.repository=bitnami/kube-state-metrics",
+            true,
+        ),
+        ("image.repository=mirror.test/any,image.tag=v2.20.0", true),
+        (
+            "image.registry=mirror.test,image.repository=team/kube-state-metrics,image.tag=0.1.0",
+            false,
+        ),
+        (
+            "image.registry=mirror.test,image.repository=kube-state-metrics-rs",
+            false,
+        ),
+    ] {
+        let output = helm(&values, &["--set", setting]);
+        assert_eq!(
+            output.status.success(),
+            !refused,
+            "{setting}: {}",
+            output.stderr
+        );
+        let cure = "is the Go program kube-state-metrics, and this chart is for another program. Remove image.registry";
+        assert_eq!(
+            output.stderr.contains(cure),
+            refused,
+            "{setting}: {}",
+            output.stderr
+        );
+    }
+}
+
+#[test]
+fn values_that_cannot_work_are_refused_with_the_cure() {
+    if !has_helm() {
+        return;
+    }
+    let values = chart().join("ci/default-values.yaml");
+    for (setting, cure) in [
+        (
+            "autosharding.enabled=true,daemonsetSharding.enabled=true",
+            "set one of them to false",
+        ),
+        (
+            "rbac.useClusterRole=false",
+            "set `namespaces` or `releaseNamespace`",
+        ),
+        (
+            "collectors={pods,verticalpodautoscalers}",
+            "there is no resource verticalpodautoscalers; there are ",
+        ),
+        ("replicas=many", "replicas"),
+        ("readiness.policy=eager", "readiness"),
+    ] {
+        let output = helm(&values, &["--set", setting]);
+        assert!(
+            !output.status.success() && output.stderr.contains(cure),
+            "{setting}: {}",
+            output.stderr
+        );
+    }
+    // A value that is removed has its default.
+    let removed = "extraArgs=null,env=null,volumes=null,tolerations=null,collectorsExtra=null,namespaces=null";
+    let output = helm(&values, &["--set", removed]);
+    assert!(output.status.success(), "{}", output.stderr);
+}
+
+#[test]
+fn probes_reach_the_program_behind_the_proxy() {
+    if !has_helm() {
+        return;
+    }
+    let objects = objects(&chart().join("ci/kube-rbac-proxy-values.yaml"));
+    let template = &workloads(&objects)[0]["spec"]["template"]["spec"];
+    let (program, proxy) = (&template["containers"][0], &template["containers"][1]);
+    assert!(program["ports"].is_null());
+    let listens = strings(&proxy["args"]).contains("--secure-listen-address=:8080");
+    assert!(listens && strings(&proxy["args"]).contains("--ignore-paths=/livez,/readyz"));
+    for (probe, path) in [
+        ("startupProbe", "/livez"),
+        ("livenessProbe", "/livez"),
+        ("readinessProbe", "/readyz"),
+    ] {
+        let expected = json!({ "path": path, "port": 8080, "scheme": "HTTPS" });
+        assert_eq!(program[probe]["httpGet"], expected);
+    }
+}

@@ -1,0 +1,200 @@
+//! The values of the Helm chart, and the files that are generated from them.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+
+use kube_state_metrics::BuiltIn;
+use kube_state_metrics::resource::Scope;
+use serde_json::{Value, json};
+
+use super::helm::chart;
+use super::{assert_golden, deploy};
+
+/// Values that the community chart does not have.
+const OURS: &[&str] = &[
+    "autosharding.handover",
+    "cluster",
+    "daemonsetSharding",
+    "networkPolicy.apiServerPorts",
+    "rbac.minimal",
+    "readiness",
+    "size",
+    "test",
+];
+
+/// The types of values whose default does not show them.
+const TYPES: &[(&str, &[&str])] = &[
+    ("affinity", &["object", "string"]),
+    ("collectors", &["array", "string"]),
+    ("collectorsExclude", &["array", "string"]),
+    ("collectorsExtra", &["array", "string"]),
+    ("customResourceState.config", &["object", "string"]),
+    ("hostUsers", &["boolean"]),
+    ("image.tag", &["string", "number"]),
+    ("kubeconfig.secret", &["string"]),
+    ("metricAllowlist", &["array", "string"]),
+    ("metricAnnotationsAllowList", &["array", "string"]),
+    ("metricDenylist", &["array", "string"]),
+    ("metricLabelsAllowlist", &["array", "string"]),
+    ("namespaces", &["array", "string"]),
+    ("namespacesDenylist", &["array", "string"]),
+    ("priorityClassName", &["string"]),
+    ("rbac.useExistingRole", &["string", "boolean"]),
+    ("selfMonitor.telemetryHost", &["string"]),
+    ("selfMonitor.telemetryNodePort", &["integer"]),
+    ("selfMonitor.telemetryPort", &["integer"]),
+    ("serviceAccount.name", &["string"]),
+    ("updateStrategy", &["string"]),
+    ("verticalPodAutoscaler.controlledValues", &["string"]),
+];
+
+/// A value: its path, the lines of its default, and what it sets.
+struct ChartValue {
+    path: String,
+    default: Value,
+    meaning: String,
+}
+
+/// The values that have a comment, in the order of the file.
+fn values() -> Vec<ChartValue> {
+    let text = fs::read_to_string(chart().join("values.yaml")).unwrap();
+    let defaults: Value = serde_saphyr::from_str(&text).unwrap();
+    let mut values = Vec::new();
+    let mut path: Vec<(usize, &str)> = Vec::new();
+    let mut comment = String::new();
+    // The comment at the beginning is about the file.
+    for line in text.lines().skip_while(|line| !line.is_empty()) {
+        let indent = line.len() - line.trim_start().len();
+        let line = line.trim_start();
+        if let Some(text) = line.strip_prefix("# ") {
+            let gap = if comment.is_empty() { "" } else { " " };
+            let _ = write!(comment, "{gap}{text}");
+        } else if let Some((key, _)) = line.split_once(':').filter(|_| !line.starts_with('-')) {
+            path.retain(|(own, _)| *own < indent);
+            path.push((indent, key));
+            if !comment.is_empty() {
+                let keys: Vec<_> = path.iter().map(|(_, key)| *key).collect();
+                let pointer = format!("/{}", keys.join("/"));
+                values.push(ChartValue {
+                    path: keys.join("."),
+                    default: defaults.pointer(&pointer).unwrap().clone(),
+                    meaning: std::mem::take(&mut comment),
+                });
+            }
+        }
+    }
+    values
+}
+
+fn is_at_or_below(path: &str, above: &str) -> bool {
+    let rest = path.strip_prefix(above);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// The types that a schema allows for a value; `null` removes the default.
+fn types(value: &ChartValue) -> Vec<&'static str> {
+    let listed = TYPES.iter().find(|(path, _)| *path == value.path);
+    let mut types = match (listed, &value.default) {
+        (Some((_, types)), _) => types.to_vec(),
+        (None, Value::Bool(_)) => vec!["boolean"],
+        (None, Value::Number(_)) => vec!["integer"],
+        (None, Value::String(_)) => vec!["string"],
+        (None, Value::Array(_)) => vec!["array"],
+        (None, Value::Object(_)) => vec!["object"],
+        (None, Value::Null) => panic!("{} needs a type", value.path),
+    };
+    types.push("null");
+    types
+}
+
+fn schema() -> String {
+    let mut root = json!({
+        "$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "properties": {},
+    });
+    for value in values() {
+        let mut schema = &mut root;
+        for key in value.path.split('.') {
+            schema = &mut schema["properties"][key];
+            if schema.is_null() {
+                *schema = json!({ "type": ["object", "null"] });
+            }
+        }
+        *schema = json!({ "type": types(&value), "description": value.meaning });
+        if value.path == "readiness.policy" {
+            schema["enum"] = json!(["default", "strict", null]);
+        }
+    }
+    // Other keys are allowed: a values file of an old chart, or of a chart that includes this one, has some.
+    serde_json::to_string_pretty(&root).unwrap() + "\n"
+}
+
+fn table() -> String {
+    let mut text = String::from(
+        "# Values of the Helm chart\n\n\
+         All values of `deploy/helm/kube-state-metrics`. A test generates this page from `values.yaml`. *Community* \
+         compares with\nthe chart kube-state-metrics 8.4.0 of the Prometheus community: *same* has the same meaning there, \
+         *none* has no effect\nin either chart, and *ours* exists only here.\n\n\
+         | value | default | community | meaning |\n|---|---|---|---|\n",
+    );
+    for value in values() {
+        let is_ours = OURS.iter().any(|own| is_at_or_below(&value.path, own));
+        let community = match is_ours {
+            true => "ours",
+            false if value.meaning.starts_with("No effect") => "none",
+            false => "same",
+        };
+        let default = match value.default {
+            Value::Array(ref items) if items.len() > 9 => {
+                "the default resources without admission policies".to_owned()
+            }
+            Value::Null => "unset".to_owned(),
+            default => format!("`{default}`"),
+        };
+        let _ = writeln!(
+            text,
+            "| `{}` | {default} | {community} | {} |",
+            value.path, value.meaning
+        );
+    }
+    text
+}
+
+#[test]
+fn generated_files_of_the_chart_are_up_to_date() {
+    let mut resources =
+        String::from("# The resources of the program: a test generates this file.\n");
+    for resource in BuiltIn::ALL {
+        let info = resource.info();
+        let namespaced = info.scope() == Scope::Namespaced;
+        let (name, group) = (resource.name(), info.group());
+        let _ = writeln!(
+            resources,
+            "{name}: {{group: {group:?}, namespaced: {namespaced}}}"
+        );
+    }
+    assert_golden(&chart().join("files/resources.yaml"), &resources);
+    assert_golden(&chart().join("values.schema.json"), &schema());
+    assert_golden(&deploy().join("../docs/reference/helm-values.md"), &table());
+}
+
+#[test]
+fn the_chart_has_every_value_of_the_community_chart() {
+    let own = values();
+    let community = include_str!("../../community-chart-values.txt");
+    assert!(community.lines().count() > 150);
+    for path in community.lines() {
+        assert!(
+            own.iter().any(|value| is_at_or_below(path, &value.path)),
+            "{path}"
+        );
+    }
+    let meanings: BTreeSet<_> = own.iter().map(|value| &value.path).collect();
+    assert_eq!(meanings.len(), own.len());
+    for value in OURS {
+        assert!(
+            own.iter().any(|own| is_at_or_below(&own.path, value)),
+            "{value}"
+        );
+    }
+}
