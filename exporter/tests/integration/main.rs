@@ -18,6 +18,7 @@ mod check;
 mod cli;
 mod client;
 mod cluster;
+mod compare;
 mod credentials;
 mod custom;
 mod dashboards;
