@@ -23,6 +23,10 @@ pub(crate) struct Telemetry {
     registry: Registry,
     /// Duration of scrapes, by handler and method.
     pub(crate) durations: HistogramVec,
+    /// Responses with the metrics of objects, by format and encoding.
+    pub(crate) scrapes: IntCounterVec,
+    /// The bytes of these responses, as sent.
+    pub(crate) scrape_bytes: IntCounterVec,
     pub(crate) servers: ServerMetrics,
     config_hash: GaugeVec,
     reload_successful: IntGaugeVec,
@@ -72,12 +76,27 @@ impl Telemetry {
         ))?;
         let durations = "Time from the request of a scrape to the end of the response, in seconds.";
         let durations = HistogramOpts::new("http_request_duration_seconds", durations);
+        let content = &["format", "encoding"];
         let file = &["filename", "type"];
         let cut = "Connections that the exporter closed, by reason.";
         let accept_failures = "Times that the operating system could not accept a connection, most likely \
                                for lack of file descriptors.";
         let telemetry = Self {
             durations: HistogramVec::new(durations, &["handler", "method"])?,
+            scrapes: IntCounterVec::new(
+                own(
+                    "scrapes_total",
+                    "Responses with the metrics of objects, by format (text or openmetrics) and encoding.",
+                ),
+                content,
+            )?,
+            scrape_bytes: IntCounterVec::new(
+                own(
+                    "scrape_bytes_total",
+                    "Bytes of the responses with the metrics of objects as they are sent, so compressed with gzip.",
+                ),
+                content,
+            )?,
             servers: ServerMetrics {
                 connections: IntGaugeVec::new(
                     own("http_connections", "Open connections of the server."),
@@ -124,6 +143,8 @@ impl Telemetry {
         };
         let registry = &telemetry.registry;
         registry.register(Box::new(telemetry.durations.clone()))?;
+        registry.register(Box::new(telemetry.scrapes.clone()))?;
+        registry.register(Box::new(telemetry.scrape_bytes.clone()))?;
         registry.register(Box::new(telemetry.servers.connections.clone()))?;
         registry.register(Box::new(telemetry.servers.answering.clone()))?;
         registry.register(Box::new(telemetry.servers.cut.clone()))?;

@@ -9,20 +9,22 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{Method, StatusCode};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 use http_body::{Frame, SizeHint};
-use prometheus::Histogram;
+use prometheus::{Histogram, IntCounter};
 
 use super::query::Query;
 use crate::app_state::AppState;
 use crate::telemetry;
 
-/// A body that records the duration of the response.
-struct Timed<B> {
+/// A body that records the duration and the size of the response.
+struct Measured<B> {
     body: B,
     started: Instant,
     histogram: Histogram,
+    /// `None` for a response that is not a scrape.
+    bytes: Option<IntCounter>,
 }
 
 /// The metrics of objects.
@@ -42,13 +44,40 @@ pub(super) async fn objects(State(app): State<Arc<AppState>>, request: Request) 
         .durations
         .with_label_values(&["metrics", method]);
     let response = app.instance().metrics.respond(&request.into_parts().0);
+    let bytes = (response.status() == StatusCode::OK).then(|| {
+        let labels = &content(response.headers());
+        app.telemetry.scrapes.with_label_values(labels).inc();
+        app.telemetry.scrape_bytes.with_label_values(labels)
+    });
     response.map(|body| {
-        Body::new(Timed {
+        Body::new(Measured {
             body,
             started,
             histogram,
+            bytes,
         })
     })
+}
+
+/// The values of the labels `format` and `encoding` for a response.
+fn content(headers: &HeaderMap) -> [&'static str; 2] {
+    let has = |name: HeaderName, start: &[u8]| {
+        let value = headers.get(name);
+        value.is_some_and(|value| value.as_bytes().starts_with(start))
+    };
+    let is_open_metrics = has(CONTENT_TYPE, b"application/openmetrics-text");
+    [
+        if is_open_metrics {
+            "openmetrics"
+        } else {
+            "text"
+        },
+        if has(CONTENT_ENCODING, b"gzip") {
+            "gzip"
+        } else {
+            "identity"
+        },
+    ]
 }
 
 /// The exporter's own metrics, or those that `?name[]=` selects.
@@ -71,15 +100,15 @@ pub(super) async fn own(State(app): State<Arc<AppState>>, query: Query) -> Respo
     }
 }
 
-// === impl Timed ===
+// === impl Measured ===
 
-impl<B> Drop for Timed<B> {
+impl<B> Drop for Measured<B> {
     fn drop(&mut self) {
         self.histogram.observe(self.started.elapsed().as_secs_f64());
     }
 }
 
-impl<B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for Timed<B> {
+impl<B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for Measured<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -87,7 +116,12 @@ impl<B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for Timed<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let (Poll::Ready(Some(Ok(frame))), Some(bytes)) = (&polled, &self.bytes) {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            bytes.inc_by(length as u64);
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

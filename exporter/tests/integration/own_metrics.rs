@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::api::Api;
-use super::support::{CLUSTER, Directory, Exporter, eventually};
+use super::support::{CLUSTER, Directory, Exporter, eventually, get};
 
 /// Rows of metrics that are served only after a failure.
 const RARE: &[&str] = &[
@@ -73,4 +73,25 @@ fn readiness_is_a_metric() {
     let url = format!("--apiserver={}", api.url);
     let cluster = Exporter::serving(&[&url, "--resources=pods"]);
     assert_eq!(ready(&cluster), (503, Some(0.0)));
+}
+
+#[test]
+fn scrapes_are_counted_by_format_and_encoding() {
+    let exporter = Exporter::start(&[]);
+    let text = exporter.metrics("").len();
+    let accept = ("accept", "application/openmetrics-text;version=1.0.0");
+    let headers = [accept, ("accept-encoding", "gzip")];
+    let compressed = get(&exporter.main, "/metrics", &headers).body.len();
+    assert!(
+        compressed > 1000 && text > 5 * compressed,
+        "{compressed} of {text}"
+    );
+    for (labels, bytes) in [
+        ("encoding=\"identity\",format=\"text\"", text),
+        ("encoding=\"gzip\",format=\"openmetrics\"", compressed),
+    ] {
+        let own = |name: &str| exporter.own(&format!("kube_state_metrics_{name}{{{labels}}}"));
+        assert_eq!(own("scrapes_total"), Some(1.0), "{labels}");
+        assert_eq!(own("scrape_bytes_total"), Some(bytes as f64), "{labels}");
+    }
 }
