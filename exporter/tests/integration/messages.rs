@@ -161,16 +161,15 @@ fn a_running_exporter_tells_of_wrong_files_without_their_content() {
         "--custom-resource-state-config-file",
         &custom,
     ]);
-    let mut failures = 0;
-    for (name, text) in [
+    let wrong = [
         ("options", "port: [s3cr3tM4rker]\n"),
         ("options", "port: 's3cr3tM4rker\n"),
         ("custom", "spec: 's3cr3tM4rker\n"),
         ("web", "basic_auth_users: {ann: [s3cr3tM4rker]}\n"),
         ("web", "tls_server_config: {key: 's3cr3tM4rker}\n"),
-    ] {
+    ];
+    for (failures, (name, text)) in (1..).zip(wrong) {
         directory.write(name, text);
-        failures += 1;
         eventually("the change is refused", || {
             // A request reads the web configuration again.
             let _ = exporter.get("/livez");
