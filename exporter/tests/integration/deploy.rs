@@ -2,6 +2,7 @@
 
 mod cluster;
 mod helm;
+mod helm_community;
 mod helm_values;
 mod kustomize;
 

@@ -17,12 +17,13 @@ fn has_helm() -> bool {
     has_program("helm", &["version"])
 }
 
-fn helm(values: &Path, more: &[&str]) -> Output {
-    let (chart, values) = (chart(), values.to_str().unwrap());
+/// Runs `helm template` on a chart.
+pub(super) fn render(chart: &Path, values: &Path, more: &[&str]) -> Output {
+    let (chart, values) = (chart.to_str().unwrap(), values.to_str().unwrap());
     let line = [
         "template",
         "ksm",
-        chart.to_str().unwrap(),
+        chart,
         "--namespace=monitoring",
         "--values",
         values,
@@ -30,6 +31,10 @@ fn helm(values: &Path, more: &[&str]) -> Output {
     // Without this flag, helm asks the cluster of the kubeconfig, or assumes an old version.
     let version = ["--kube-version=1.36.0"];
     run_program("helm", &[&line[..], &version, more].concat(), "")
+}
+
+fn helm(values: &Path, more: &[&str]) -> Output {
+    render(&chart(), values, more)
 }
 
 /// The values files with their names.

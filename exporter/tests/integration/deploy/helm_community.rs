@@ -1,0 +1,136 @@
+//! The chart beside the one of the Prometheus community: the same values render the same objects.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::documents;
+use super::helm::{cases, chart, render};
+
+/// Beginnings of differences that are intended, by values file; an empty name stands for all files.
+const DIFFERENT: &[(&str, &[&str])] = &[
+    // Roles are computed; another test compares them with the output of `rbac`.
+    (
+        "",
+        &[
+            "ClusterRole",
+            "Role",
+            "Pod/ksm-kube-state-metrics-test-rights",
+            "Pod/fn-test-rights",
+        ],
+    ),
+    (
+        "autosharding",
+        &[
+            "StatefulSet/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.args.4",
+        ],
+    ),
+    (
+        "host-network",
+        &["NetworkPolicy/ksm-kube-state-metrics spec.egress."],
+    ),
+    (
+        "minimal-rights",
+        &[
+            "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.args.",
+        ],
+    ),
+    (
+        "kube-rbac-proxy",
+        &[
+            // The same YAML in another order.
+            "ConfigMap/ksm-kube-state-metrics-rbac-config data.config-file.yaml",
+            // The probes of the community chart name ports that the container does not declare.
+            "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.livenessProbe.httpGet.port",
+            "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.readinessProbe.httpGet.port",
+            "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.startupProbe.httpGet.",
+            // A path has a slash.
+            "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-rbac-proxy-telemetry.readinessProbe.httpGet.path",
+        ],
+    ),
+];
+
+/// Ends of paths that name the chart or the program.
+const VERSIONS: [&str; 3] = [".helm.sh/chart", ".app.kubernetes.io/version", ".image"];
+
+/// A line for each value of the objects; items of lists have their name, if they have one.
+fn lines(objects: &[Value]) -> BTreeSet<String> {
+    let mut lines = BTreeSet::new();
+    for object in objects {
+        let (kind, name) = (&object["kind"], &object["metadata"]["name"]);
+        let of = format!("{}/{} ", kind.as_str().unwrap(), name.as_str().unwrap());
+        let mut values = BTreeMap::new();
+        flatten(object, "", &mut values);
+        let values = values.into_iter();
+        let values = values.filter(|(path, _)| !VERSIONS.iter().any(|end| path.ends_with(end)));
+        lines.extend(values.map(|(path, value)| format!("{of}{} = {value}", &path[1..])));
+    }
+    lines
+}
+
+fn flatten(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                flatten(value, &format!("{path}.{key}"), found);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                let key = item["name"]
+                    .as_str()
+                    .map_or(index.to_string(), String::from);
+                flatten(item, &format!("{path}.{key}"), found);
+            }
+        }
+        // An empty key and an absent one are the same.
+        Value::Null => {}
+        value => drop(found.insert(path.to_owned(), value.clone())),
+    }
+}
+
+#[test]
+#[ignore = "needs helm, and COMMUNITY_CHART, a directory with the chart kube-state-metrics 8.4.0"]
+fn the_same_values_render_the_same_objects_as_in_the_community_chart() {
+    let community = std::env::var("COMMUNITY_CHART").expect("COMMUNITY_CHART is set");
+    let versions = ["--api-versions=autoscaling.k8s.io/v1"];
+    let rendered = |chart: &Path, values: &Path| {
+        let output = render(chart, values, &versions);
+        assert!(output.status.success(), "{}", output.stderr);
+        // Empty documents are of templates that are off.
+        let documents = output
+            .stdout
+            .split("\n---\n")
+            .filter(|document| document.contains("kind: "));
+        let documents: Vec<_> = documents.collect();
+        lines(
+            &documents
+                .iter()
+                .flat_map(|own| self::documents(own))
+                .collect::<Vec<_>>(),
+        )
+    };
+    let mut cases = cases();
+    // The community chart has no DaemonSet.
+    cases.remove("daemonset").unwrap();
+    for (name, values) in cases {
+        let (theirs, ours) = (
+            rendered(Path::new(&community), &values),
+            rendered(&chart(), &values),
+        );
+        let different = theirs.symmetric_difference(&ours);
+        let is_intended = |line: &&String| {
+            let mut intended = DIFFERENT
+                .iter()
+                .filter(|(of, _)| of.is_empty() || *of == name);
+            intended.any(|(_, starts)| starts.iter().any(|start| line.starts_with(start)))
+        };
+        let different: Vec<_> = different.filter(|line| !is_intended(line)).collect();
+        assert!(different.is_empty(), "{name}: {different:#?}");
+        println!(
+            "{name}: {} values are the same",
+            theirs.intersection(&ours).count()
+        );
+    }
+}
