@@ -47,11 +47,8 @@ pub(crate) async fn run<A, S, B>(
     B::Error: Into<BoxError>,
 {
     let mut connections = JoinSet::new();
-    let mut spare = None;
+    let mut spare = SpareDescriptor::new();
     loop {
-        if spare.is_none() {
-            spare = SpareDescriptor::new();
-        }
         let accepted = tokio::select! {
             accepted = listener.tcp.accept() => accepted,
             Some(_) = connections.join_next() => continue,
@@ -67,9 +64,13 @@ pub(crate) async fn run<A, S, B>(
                     tokio::time::sleep(ACCEPT_RETRY).await;
                     continue;
                 }
-                // The waiting connection gets the spare descriptor, or that of the quietest one.
+                // The waiting connection gets the spare descriptor, or that of the quietest one. There
+                // is no new spare until a connection was accepted: it would take what was freed.
                 if spare.take().is_none() {
-                    shared.registry.evict_quietest(ACCEPT_RETRY).await;
+                    tokio::select! {
+                        () = shared.registry.evict_quietest(ACCEPT_RETRY) => {}
+                        _ = shutdown.changed() => break,
+                    }
                 }
                 continue;
             }
@@ -79,6 +80,9 @@ pub(crate) async fn run<A, S, B>(
             open = OpenConnection::admit(&shared, Peer::new(peer), &limits) => open,
             _ = shutdown.changed() => break,
         };
+        if spare.is_none() {
+            spare = SpareDescriptor::new();
+        }
         connections.spawn(connection::serve(
             open,
             stream,

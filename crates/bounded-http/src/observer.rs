@@ -53,8 +53,8 @@ pub trait Observer: Send + Sync + 'static {
     }
 
     /// The operating system could not accept a connection, most likely for lack of file descriptors.
-    /// The server evicts its quietest connection then, and retries within 50 milliseconds, so this may
-    /// be called many times in a second. Logs a warning by default.
+    /// The server evicts its quietest connection then, and retries when that is closed or after 50
+    /// milliseconds, so this may be called many times in a second. Logs a warning by default.
     fn accept_failed(&self, error: &io::Error) {
         tracing::warn!("cannot accept a connection: {error}");
     }

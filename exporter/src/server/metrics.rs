@@ -94,8 +94,7 @@ impl Observer for ServerObserver {
         self.refused.inc();
         if let Some(count) = self.failures.record() {
             tracing::warn!(
-                "{}: cannot accept a connection: {error}; the quietest connection is closed instead \
-                 ({count} failures since the last message)",
+                "{}: cannot accept a connection: {error} ({count} failures since the last message)",
                 self.name
             );
         }

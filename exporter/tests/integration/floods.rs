@@ -147,6 +147,33 @@ fn a_connection_without_a_descriptor_takes_that_of_the_quietest_one() {
     assert!((1..=2).contains(&lines), "{log}");
 }
 
+#[test]
+fn idle_clients_lose_their_descriptors_to_new_ones() {
+    let idle = with_descriptors("-n 1024");
+    let base = idle.own("process_open_fds").unwrap() as u32;
+    drop(idle);
+    // That count includes a connection and a directory, so two are free.
+    let exporter = with_descriptors(&format!("-n {base}"));
+    let mut clients = Vec::new();
+    for number in 0..12 {
+        let mut stream = connect_from([127, 0, 0, 3], &exporter.main).unwrap();
+        let request = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
+        stream.write_all(request).unwrap();
+        let mut answer = [0; 1024];
+        let count = stream.read(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer[..count]);
+        assert!(
+            answer.starts_with("HTTP/1.1 200 OK"),
+            "client {number}: {answer}"
+        );
+        // It never closes its side.
+        clients.push(stream);
+    }
+    let failures = "kube_state_metrics_http_accept_failures_total{server=\"metrics\"}";
+    let failures = exporter.own(failures).unwrap();
+    assert!(failures > 0.0 && failures < 20.0, "{failures} failures");
+}
+
 /// Whether a scrape from an address gets everything.
 fn scrape_from(ip: [u8; 4], exporter: &Exporter) -> bool {
     let mut stream = connect_from(ip, &exporter.main).unwrap();
