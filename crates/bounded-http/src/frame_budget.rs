@@ -20,6 +20,9 @@ const PER_RESPONSE: u64 = 4;
 /// Bytes of responses for which it may send one frame. Clients extend the windows of the stream and of
 /// the connection for every 4 KiB, or more rarely.
 const BYTES_PER_FRAME: u64 = 512;
+/// Bytes that may earn frames later. A client that decompresses slowly still has the window of its stream
+/// to read when the response is complete, and extends its windows then.
+const UNREAD: u64 = 64 << 20;
 
 /// A reset costs more than a response earns, so that requests that are reset at once are not progress.
 const RESET_COST: u64 = 8;
@@ -36,7 +39,7 @@ pub(crate) struct FrameBudget {
     position: Position,
     left: u64,
     refilled: Instant,
-    /// Bytes that were sent and have not earned a frame.
+    /// Bytes that were sent and have not earned a frame, up to [`UNREAD`].
     sent: u64,
     /// Responses that have earned frames.
     responses: u64,
@@ -71,14 +74,25 @@ impl FrameBudget {
     /// Records that bytes were sent to the client.
     pub(crate) fn record_sent(&mut self, bytes: usize) {
         if !matches!(self.position, Position::NotHttp2) {
-            self.sent += bytes as u64;
+            self.sent = (self.sent + bytes as u64).min(UNREAD);
         }
     }
 
     /// Records bytes of the client, and that `responses` have begun so far. Returns whether the budget
     /// suffices.
+    ///
+    /// Each frame is paid for alone, because one read can have more frames than the burst.
     pub(crate) fn record_received(&mut self, bytes: &[u8], responses: u64) -> bool {
-        let cost = self.cost(bytes);
+        let mut bytes = bytes;
+        let mut suffices = true;
+        while let Some(cost) = self.next_cost(&mut bytes) {
+            suffices &= self.pay(cost, responses);
+        }
+        suffices
+    }
+
+    /// Subtracts the cost of a frame. Returns whether the budget suffices.
+    fn pay(&mut self, cost: u64, responses: u64) -> bool {
         if cost > self.left {
             self.refill(responses);
         }
@@ -87,23 +101,23 @@ impl FrameBudget {
         suffices
     }
 
-    /// Adds what the client has earned since the last call.
+    /// Adds what the client has earned. Time and responses that exceed the burst are lost, bytes are not.
     fn refill(&mut self, responses: u64) {
         let elapsed = self.refilled.elapsed();
         let by_time = elapsed.as_millis() as u64 * PER_SECOND / 1_000;
         if by_time > 0 {
             self.refilled += elapsed.min(Duration::from_millis(by_time * 1_000 / PER_SECOND));
         }
-        let by_bytes = self.sent / BYTES_PER_FRAME;
-        self.sent %= BYTES_PER_FRAME;
         let by_responses = (responses - self.responses) * PER_RESPONSE;
         self.responses = responses;
-        self.left = (self.left + by_time + by_bytes + by_responses).min(BURST);
+        self.left = (self.left + by_time + by_responses).min(BURST);
+        let by_bytes = (self.sent / BYTES_PER_FRAME).min(BURST - self.left);
+        self.sent -= by_bytes * BYTES_PER_FRAME;
+        self.left += by_bytes;
     }
 
-    /// The cost of the frames whose headers end in `bytes`.
-    fn cost(&mut self, mut bytes: &[u8]) -> u64 {
-        let mut cost = 0;
+    /// The cost of the next frame whose header ends in `bytes`, which then begin after that header.
+    fn next_cost(&mut self, bytes: &mut &[u8]) -> Option<u64> {
         while !bytes.is_empty() {
             match &mut self.position {
                 Position::NotHttp2 => break,
@@ -114,7 +128,7 @@ impl FrameBudget {
                         self.position = Position::NotHttp2;
                         break;
                     }
-                    bytes = &bytes[count..];
+                    *bytes = &bytes[count..];
                     *arrived += count;
                     if *arrived == PREFACE.len() {
                         self.position = Position::Header([0; FRAME_HEADER], 0);
@@ -123,21 +137,21 @@ impl FrameBudget {
                 Position::Header(header, arrived) => {
                     let count = (FRAME_HEADER - *arrived).min(bytes.len());
                     header[*arrived..*arrived + count].copy_from_slice(&bytes[..count]);
-                    bytes = &bytes[count..];
+                    *bytes = &bytes[count..];
                     *arrived += count;
                     if *arrived == FRAME_HEADER {
                         let [a, b, c, kind, ..] = *header;
                         let length = u32::from_be_bytes([0, a, b, c]) as usize;
-                        cost += frame_cost(kind, length as u64);
                         self.position = match length {
                             0 => Position::Header([0; FRAME_HEADER], 0),
                             length => Position::Payload(length),
                         };
+                        return Some(frame_cost(kind, length as u64));
                     }
                 }
                 Position::Payload(missing) => {
                     let count = (*missing).min(bytes.len());
-                    bytes = &bytes[count..];
+                    *bytes = &bytes[count..];
                     *missing -= count;
                     if *missing == 0 {
                         self.position = Position::Header([0; FRAME_HEADER], 0);
@@ -145,7 +159,7 @@ impl FrameBudget {
                 }
             }
         }
-        cost
+        None
     }
 }
 

@@ -92,6 +92,30 @@ async fn a_large_download_may_extend_its_windows() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_reads_late_may_extend_its_windows_then() {
+    // Go has a window of 4 MiB, and extends it and that of the connection for every 4 KiB.
+    let updates = frame(WINDOW_UPDATE, 4).repeat(4_096);
+    for size in [13, 8 << 10, updates.len()] {
+        let mut budget = http2();
+        budget.record_sent(64 << 20);
+        let pieces = updates.chunks(size);
+        let suffices = pieces.map(|piece| budget.record_received(piece, 1));
+        assert!(
+            suffices.into_iter().all(|suffices| suffices),
+            "reads of {size}"
+        );
+    }
+    // A connection that has sent a lot does not earn frames without end.
+    let mut budget = http2();
+    (0..1_000).for_each(|_| budget.record_sent(64 << 20));
+    let update = frame(WINDOW_UPDATE, 4);
+    assert_eq!(
+        frames_until_exceeded(&mut budget, &update, 0),
+        1_000 + (64 << 11)
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn requests_that_are_reset_at_once_are_no_progress() {
     let mut budget = http2();
     let mut responses = 0;
