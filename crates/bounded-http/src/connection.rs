@@ -39,6 +39,9 @@ const STREAMS: u32 = 8;
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 * 1024;
 
+/// Maximum size of the body of a refusal, in bytes.
+const REFUSAL: u64 = 4096;
+
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// State that the connections of a server share.
@@ -89,6 +92,7 @@ pub(crate) async fn serve<A, S, B>(
     let mut serving = pin!(async {
         configure(&stream);
         let accepted = acceptor.accept(stream).await.map_err(Into::into)?;
+        state.record_accepted();
         responder.serve(accepted, shutdown).await
     });
     tokio::select! {
@@ -193,15 +197,26 @@ where
         request.extensions_mut().insert(self.state.peer);
         Box::pin(async move {
             if !has_valid_host(&request) {
-                shared.registry.begin_response(&guard, &limits);
+                guard.record_progress();
                 return Ok(bad_request(request.version(), guard));
             }
             poll_fn(|cx| service.poll_ready(cx)).await?;
             let response = service.call(request).await?;
-            shared.registry.begin_response(&guard, &limits);
+            if is_refusal(&response) {
+                guard.record_progress();
+            } else {
+                shared.registry.begin_response(&guard, &limits);
+            }
             Ok(response.map(|body| TrackedBody::new(Some(body), guard)))
         })
     }
+}
+
+/// Whether a response refuses the request, and is so small that the kernel takes all of it at once. It
+/// evicts no other response, so that a client whom the service refuses cannot displace those it serves.
+fn is_refusal<B: Body>(response: &Response<B>) -> bool {
+    let size = response.body().size_hint().upper();
+    response.status().is_client_error() && size.is_some_and(|size| size <= REFUSAL)
 }
 
 /// The response to a request that is malformed. It ends an HTTP/1 connection.

@@ -29,13 +29,15 @@ pub struct Limits {
     /// Time between two requests on one connection. Default: 5 minutes.
     pub idle_timeout: Option<Duration>,
     /// Open connections. One more evicts another one of the peer with the most connections: one that
-    /// has been idle longest, then one that has sent no request, and at last one with a response in
-    /// progress. The server must have as many free file descriptors. Default: 1024.
+    /// has been idle longest, then one that has sent no request, and at last one with a request in
+    /// progress. A request in progress is protected while any other connection can be evicted, unless
+    /// its peer has more than an equal share of the connections (a sixteenth if there are more than 16
+    /// peers). The server must have as many free file descriptors. Default: 1024.
     pub max_connections: usize,
     /// Connections with a response that has begun. One more evicts another one: one that has made no
     /// progress for a second, otherwise one of the peer with the most responses. A request counts
     /// when the service returns the head of its response, so a request that the service is still
-    /// checking takes no place. Default: 32.
+    /// checking takes no place. A refusal (status 4xx with at most 4 KiB) evicts nobody. Default: 32.
     pub max_responses: usize,
 }
 

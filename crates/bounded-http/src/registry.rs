@@ -2,6 +2,9 @@
 //!
 //! Peers share the server only when it is full. Then those with the most connections, or with the most
 //! responses, lose one. A single peer may use all of the server.
+//!
+//! A connection with a request in progress is closed only if there is no other, so that scrapes complete.
+//! This does not protect a peer that has more than its share, because waiting requests cost it nothing.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -25,6 +28,9 @@ use crate::state::{Activity, BusyCount, ConnectionState, ResponseGuard};
 /// The time without progress after which a response is evicted before any other.
 const STALLED: Duration = Duration::from_secs(1);
 
+/// The largest number of peers among which the connections are divided into equal shares.
+const SHARES: usize = 16;
+
 /// The open connections of a server.
 pub(crate) struct Registry {
     open: Mutex<OpenConnections>,
@@ -39,6 +45,15 @@ pub(crate) struct Registry {
 struct OpenConnections {
     all: HashMap<u64, Arc<ConnectionState>>,
     by_peer: HashMap<IpAddr, usize>,
+}
+
+/// A connection that may be evicted.
+struct Candidate<'a> {
+    connection: &'a Arc<ConnectionState>,
+    activity: Activity,
+    since: Instant,
+    /// The number of connections of its peer.
+    peer: usize,
 }
 
 /// The reason why a connection has to wait for room.
@@ -83,17 +98,14 @@ impl Registry {
     fn try_admit(&self, peer: Peer, limits: &Limits) -> Result<Arc<ConnectionState>, Full> {
         let mut open = self.open.lock();
         let room = limits.max_connections.max(1);
-        while open.remaining() >= room {
-            let Some((activity, quietest)) = open.quietest() else {
-                break;
-            };
-            let time = quietest.admitted_until();
-            if activity == Activity::Silent && time > Instant::now() {
-                return Err(Full::Until(time));
-            }
-            quietest.close(CloseReason::Evicted);
-        }
         if open.all.len() >= room {
+            let excess = (open.remaining() + 1).saturating_sub(room);
+            for quietest in open.quietest(excess, room) {
+                if let Some(time) = quietest.admitted_until(room) {
+                    return Err(Full::Until(time));
+                }
+                quietest.connection.close(CloseReason::Evicted);
+            }
             return Err(Full::Closing);
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
@@ -103,21 +115,38 @@ impl Registry {
         Ok(connection)
     }
 
-    /// Evicts the quietest connection and waits until it is closed. If there is none, waits for `time`.
+    /// Evicts the quietest connection and waits until it is closed, at most for `time`. If there is none,
+    /// waits for `time`.
     pub(crate) async fn evict_quietest(&self, time: Duration) {
-        let mut removed = pin!(self.removed.notified());
-        removed.as_mut().enable();
-        let quietest = self.open.lock().quietest().map(|quietest| {
-            let (activity, connection) = quietest;
-            (activity, Arc::clone(connection))
-        });
-        if let Some((activity, connection)) = quietest {
-            if activity == Activity::Silent {
-                tokio::time::sleep_until(connection.admitted_until()).await;
+        loop {
+            let mut removed = pin!(self.removed.notified());
+            removed.as_mut().enable();
+            let Some(admitted) = self.try_evict_quietest() else {
+                let _ = tokio::time::timeout(time, removed).await;
+                return;
+            };
+            // Another connection may be the quietest one then.
+            tokio::select! {
+                () = removed => return,
+                () = tokio::time::sleep_until(admitted) => {}
             }
-            connection.close(CloseReason::Evicted);
         }
-        let _ = tokio::time::timeout(time, removed).await;
+    }
+
+    /// Evicts the quietest connection, unless one is being closed. Returns when to try again if the
+    /// quietest one is not evicted until then.
+    fn try_evict_quietest(&self) -> Option<Instant> {
+        let open = self.open.lock();
+        let room = open.all.len();
+        if open.remaining() < room {
+            return None;
+        }
+        let quietest = open.quietest(1, room).pop()?;
+        let admitted = quietest.admitted_until(room);
+        if admitted.is_none() {
+            quietest.connection.close(CloseReason::Evicted);
+        }
+        admitted
     }
 
     /// Removes a connection that is closed.
@@ -175,17 +204,37 @@ impl OpenConnections {
         all.filter(|connection| !connection.is_closing()).count()
     }
 
-    /// The connection to evict for another one.
-    fn quietest(&self) -> Option<(Activity, &Arc<ConnectionState>)> {
-        let quiet = self.all.values().filter_map(|connection| {
+    /// The first `count` connections to evict for others, in their order.
+    fn quietest(&self, count: usize, room: usize) -> Vec<Candidate<'_>> {
+        // Among many peers, a peer with a few connections would have more than an equal share.
+        let share = room / self.by_peer.len().clamp(1, SHARES);
+        let candidates = self.all.values().filter_map(|connection| {
             let (activity, since) = connection.quiet_since()?;
-            let peer = self.by_peer.get(&connection.peer.group()).copied();
-            let in_use = matches!(activity, Activity::Waiting | Activity::Answering);
-            let order = (in_use, Reverse(peer), activity, since, connection.id);
-            Some((order, (activity, connection)))
+            let peer = self.by_peer.get(&connection.peer.group());
+            Some(Candidate {
+                connection,
+                activity,
+                since,
+                peer: peer.copied().unwrap_or_default(),
+            })
         });
-        let quietest = quiet.min_by_key(|(order, _)| *order);
-        quietest.map(|(_, quietest)| quietest)
+        if count <= 1 {
+            let first = candidates.min_by_key(|candidate| candidate.order(share));
+            return first.into_iter().take(count).collect();
+        }
+        let mut candidates: Vec<_> = candidates.collect();
+        candidates.sort_unstable_by_key(Candidate::order_in_peer);
+        // The peer has one connection less when the next one of it is considered.
+        let mut remaining = self.by_peer.clone();
+        for candidate in &mut candidates {
+            if let Some(peer) = remaining.get_mut(&candidate.connection.peer.group()) {
+                candidate.peer = *peer;
+                *peer = peer.saturating_sub(1);
+            }
+        }
+        candidates.sort_unstable_by_key(|candidate| candidate.order(share));
+        candidates.truncate(count);
+        candidates
     }
 
     /// The connection to evict for a response of `newest`.
@@ -211,6 +260,28 @@ impl OpenConnections {
             (!is_stalled, Reverse(peer), *since, connection.id)
         });
         slowest.map(|(_, connection)| connection)
+    }
+}
+
+// === impl Candidate ===
+
+impl Candidate<'_> {
+    /// The order in which the connections of one peer are evicted.
+    fn order_in_peer(&self) -> (Activity, Instant, u64) {
+        (self.activity, self.since, self.connection.id)
+    }
+
+    /// The order in which connections are evicted, if each peer has this share of them.
+    fn order(&self, share: usize) -> impl Ord + use<> {
+        let in_use = matches!(self.activity, Activity::Waiting | Activity::Answering);
+        let is_protected = in_use && self.peer <= share;
+        (is_protected, Reverse(self.peer), self.order_in_peer())
+    }
+
+    /// Until when the connection is not evicted, if that is not now.
+    fn admitted_until(&self, room: usize) -> Option<Instant> {
+        let until = self.connection.admitted_until(room);
+        (self.activity == Activity::Silent && until > Instant::now()).then_some(until)
     }
 }
 

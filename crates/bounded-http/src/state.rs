@@ -16,10 +16,16 @@ use crate::limits::Limits;
 use crate::observer::Observer;
 use crate::peer::Peer;
 
-/// How long a new connection is not evicted, if its task has not run. A request that came with it is
-/// answered in this time, so that a flood of connections does not prevent that even if there is room for
-/// a few only.
+/// How long a connection is not evicted after its handshake, if its task has not run. A request that came
+/// with it is answered in this time, so that a flood of connections does not prevent that even if there is
+/// room for a few only.
 const ADMISSION: Duration = Duration::from_millis(50);
+/// The longest time for which a connection is not evicted during its handshake: a handshake of TLS needs
+/// round trips, and time of a processor that may be busy.
+const HANDSHAKE: Duration = Duration::from_millis(500);
+/// The same for each connection that there is room for, so that a server with room for a few only still
+/// tries 80 connections a second beside a flood that completes no handshake.
+const HANDSHAKE_PER_ROOM: Duration = Duration::from_micros(12_500);
 /// The same after its task has found nothing to read. The operating system reports bytes that had
 /// arrived before within this time.
 const FIRST_REQUEST: Duration = Duration::from_millis(5);
@@ -34,7 +40,7 @@ pub(crate) struct BusyCount {
 pub(crate) struct ConnectionState {
     pub(crate) id: u64,
     pub(crate) peer: Peer,
-    accepted: Instant,
+    opened: Instant,
     progress: Mutex<Progress>,
     busy: Arc<BusyCount>,
     /// Responses that have begun so far.
@@ -65,6 +71,8 @@ pub(crate) struct ResponseGuard {
 
 #[derive(Debug)]
 struct Progress {
+    /// When the handshake was complete.
+    accepted: Option<Instant>,
     /// When there was nothing to read for the first time.
     waits_since: Option<Instant>,
     /// When the first byte of an incomplete request arrived.
@@ -126,8 +134,9 @@ impl ConnectionState {
         Self {
             id,
             peer,
-            accepted: now,
+            opened: now,
             progress: Mutex::new(Progress {
+                accepted: None,
                 waits_since: None,
                 request_since: Some(now),
                 idle_since: None,
@@ -155,10 +164,23 @@ impl ConnectionState {
         progress.waits_since.get_or_insert_with(Instant::now);
     }
 
-    /// Until when the connection is not evicted as long as it has sent no request.
-    pub(crate) fn admitted_until(&self) -> Instant {
+    /// Records that the handshake is complete.
+    pub(crate) fn record_accepted(&self) {
+        self.progress.lock().accepted = Some(Instant::now());
+    }
+
+    /// Until when the connection is not evicted as long as it has sent no request. `room` is the number of
+    /// connections that the server may have.
+    pub(crate) fn admitted_until(&self, room: usize) -> Instant {
         let progress = self.progress.lock();
-        let latest = self.accepted + ADMISSION;
+        let latest = match progress.accepted {
+            Some(accepted) => accepted + ADMISSION,
+            None => {
+                let room = u32::try_from(room).unwrap_or(u32::MAX);
+                let handshake = HANDSHAKE_PER_ROOM.saturating_mul(room);
+                self.opened + handshake.clamp(ADMISSION, HANDSHAKE)
+            }
+        };
         let waits_since = progress.waits_since;
         waits_since.map_or(latest, |since| latest.min(since + FIRST_REQUEST))
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use bounded_http::{Accepted, CloseReason, Limits, ListenError, Listener, Observer, Peer, Server};
+use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
@@ -354,4 +355,35 @@ async fn a_flood_of_one_peer_does_not_end_the_responses_of_another() {
     let mut response = Vec::new();
     other.read_to_end(&mut response).await.unwrap();
     assert!(response.len() > (16 << 20) - (10 << 15));
+}
+
+#[tokio::test]
+async fn a_refusal_does_not_end_the_response_of_another_client() {
+    let (sender, mut begun) = mpsc::unbounded_channel();
+    let body = axum::body::Bytes::from(vec![b'x'; 16 << 20]);
+    let mut limits = Limits::default();
+    limits.max_responses = 1;
+    let router = Router::new()
+        .route(
+            "/",
+            get(async move || {
+                let _ = sender.send(());
+                body.clone()
+            }),
+        )
+        .route(
+            "/refused",
+            get(|| async { (StatusCode::UNAUTHORIZED, "no") }),
+        );
+    let running = start(limits, Handshake::Succeeds, router).await;
+    let mut served = connect(&running.server).await;
+    served.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+    begun.recv().await;
+    for request in ["/refused HTTP/1.0", "/ HTTP/1.1", "/missing HTTP/1.0"] {
+        let status = status(&running.server, &format!("GET {request}\r\n\r\n")).await;
+        assert!(status.contains(" 40"), "{status}");
+    }
+    let mut response = Vec::new();
+    served.read_to_end(&mut response).await.unwrap();
+    assert!(response.len() > 16 << 20);
 }

@@ -364,7 +364,7 @@ heading "Limits", render: false {
         flag: "--max-connections", key: Some("max_connections"),
         form: Value("NUMBER"), default: Is("1024"), reload: Live,
         help: "Maximum number of connections per port, if the limit on open files allows that many; a further \
-            connection closes an idle one of the peer with the most",
+            connection closes one of the peer with the most, an idle one first",
         compat: Added,
     }
     MAX_ANSWERS: Single<usize> = parse::positive, {

@@ -148,6 +148,107 @@ async fn the_peer_with_the_most_connections_loses_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn waiting_requests_of_a_flood_do_not_evict_idle_connections_of_others() {
+    // One peer, or three, wait for their wrong passwords to be checked.
+    for flooders in [1, 3] {
+        let (registry, mut limits) = registry();
+        limits.max_connections = 16;
+        let idle = registry.add(OTHER, &limits).unwrap();
+        drop(registry.answer(&idle, &limits));
+        seconds(60).await;
+        let mut requests = Vec::new();
+        for number in 0..100 {
+            let peer = [192, 0, 2, 10 + number % flooders];
+            let flood = loop {
+                match registry.add(peer, &limits) {
+                    Ok(connection) => break connection,
+                    Err(full) => assert_eq!(full, Full::Closing),
+                }
+                let open: Vec<_> = registry.open.lock().all.values().cloned().collect();
+                let closing = open.iter().filter(|own| !registry.is_open(own));
+                closing.for_each(|own| registry.remove(own));
+            };
+            requests.push(flood.begin_request(false));
+            assert!(
+                registry.is_open(&idle),
+                "{flooders} flooders, request {number}"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_in_progress_is_closed_only_if_its_peer_has_more_than_its_share() {
+    let (registry, mut limits) = registry();
+    limits.max_connections = 8;
+    // Each has its share of four.
+    let busy = [(); 4].map(|()| registry.add(FLOOD, &limits).unwrap());
+    let _requests = busy.each_ref().map(|own| own.begin_request(false));
+    let idle = [(); 4].map(|()| registry.add(OTHER, &limits).unwrap());
+    idle.iter()
+        .for_each(|own| drop(registry.answer(own, &limits)));
+    assert_eq!(registry.add(OTHER, &limits).err(), Some(Full::Closing));
+    assert!(busy.iter().all(|own| registry.is_open(own)));
+    assert!(!registry.is_open(&idle[0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_has_more_time_during_its_handshake() {
+    let (registry, mut limits) = registry();
+    limits.max_connections = 100;
+    let all: Vec<_> = (0..100)
+        .map(|_| registry.add(FLOOD, &limits).unwrap())
+        .collect();
+    let milliseconds = async |time| tokio::time::advance(Duration::from_millis(time)).await;
+    milliseconds(499).await;
+    let in_handshake = registry.add(FLOOD, &limits).err();
+    assert!(
+        matches!(in_handshake, Some(Full::Until(_))),
+        "{in_handshake:?}"
+    );
+    // Its request has time as well.
+    all.iter().for_each(|own| own.record_accepted());
+    milliseconds(49).await;
+    let accepted = registry.add(FLOOD, &limits).err();
+    assert!(matches!(accepted, Some(Full::Until(_))), "{accepted:?}");
+    milliseconds(1).await;
+    assert_eq!(registry.add(FLOOD, &limits).err(), Some(Full::Closing));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_becomes_busy_before_its_eviction_is_not_evicted() {
+    let (registry, mut limits) = registry();
+    limits.max_connections = 100;
+    let first = registry.add(FLOOD, &limits).unwrap();
+    tokio::time::advance(Duration::from_millis(1)).await;
+    let second = registry.add(FLOOD, &limits).unwrap();
+    let evicting = registry.evict_quietest(Duration::from_millis(50));
+    let begins = async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        first.begin_request(false)
+    };
+    let ((), _request) = tokio::join!(evicting, begins);
+    assert!(registry.is_open(&first) && !registry.is_open(&second));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lower_limit_leaves_each_peer_its_share() {
+    let (registry, mut limits) = registry();
+    limits.max_connections = 12;
+    let count = |ip, count| -> Vec<_> {
+        let added = (0..count).map(|_| registry.add(ip, &limits).unwrap());
+        added.collect()
+    };
+    let (most, fewer) = (count(FLOOD, 8), count(OTHER, 4));
+    seconds(1).await;
+    limits.max_connections = 5;
+    assert_eq!(registry.add(OTHER, &limits).err(), Some(Full::Closing));
+    let open =
+        |all: &[Arc<ConnectionState>]| all.iter().filter(|own| registry.is_open(own)).count();
+    assert_eq!((open(&most), open(&fewer)), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lower_limit_evicts_as_many_as_it_needs() {
     let (registry, mut limits) = registry();
     let all = [(); 3].map(|()| registry.add(OTHER, &limits).unwrap());
