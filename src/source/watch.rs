@@ -30,6 +30,7 @@
 //! retried with a growing backoff that respects the server's `Retry-After`. A list is served only
 //! when it is complete. Objects that do not decode are skipped, counted and named in the log.
 
+mod blocking_sink;
 mod buffer_budget;
 mod builder;
 mod client;
@@ -64,6 +65,7 @@ mod split_error;
 mod store_watches;
 mod streaming_list;
 mod timeouts;
+mod turn;
 mod watch_changes;
 mod watch_event;
 mod watch_stream;

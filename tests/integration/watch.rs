@@ -6,6 +6,7 @@ mod custom;
 mod faults;
 mod health;
 mod hostile;
+mod large;
 mod lists;
 mod log;
 mod scope;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use kube::Client;
 use prometheus::Registry;
 
+use super::blocking_sink::one_at_a_time;
 use super::buffer_budget::BufferBudget;
 use super::cluster_watch::ClusterWatch;
 use super::config::{NodeScope, WatchConfig};
@@ -114,6 +115,7 @@ impl StateMetrics {
                     max_list_objects: Some(MAX_LIST_OBJECTS),
                     // `WatchContext` replaces it by one with the configured limits.
                     budget: Arc::new(BufferBudget::new(None, None)),
+                    large_objects: one_at_a_time(),
                     list_deadline: Some(LIST_DEADLINE),
                     forget_forbidden_after: Some(FORGET_FORBIDDEN_AFTER),
                     timeouts: WatchTimeouts::default(),

@@ -95,8 +95,12 @@ impl ListSplitter {
                 },
             }
         }
-        self.item.settle();
         Ok(())
+    }
+
+    /// Gives back the memory of items that were handled. An item that is handled later counts until then.
+    pub(super) fn settle(&mut self) {
+        self.item.settle();
     }
 
     /// Calls `each` with the item that ends with `last`.

@@ -71,8 +71,12 @@ impl LineSplitter {
             result?;
         }
         self.append(bytes);
-        self.line.settle();
         Ok(())
+    }
+
+    /// Gives back the memory of lines that were handled. A line that is handled later counts until then.
+    pub(super) fn settle(&mut self) {
+        self.line.settle();
     }
 
     /// Appends bytes to the line, unless it is or becomes larger than the limit.

@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::buffer_budget::{BufferBudget, BufferShare};
@@ -17,6 +18,10 @@ pub(super) struct ObjectBuffer {
     /// The memory of `bytes` belongs to the reserve of the budget.
     in_reserve: bool,
 }
+
+/// The memory of a copy, which is overwritten before it is freed.
+#[derive(Debug)]
+struct Overwritten(Vec<u8>);
 
 /// An object is larger than the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +124,25 @@ impl ObjectBuffer {
 impl Drop for ObjectBuffer {
     fn drop(&mut self) {
         overwrite(&mut self.bytes);
+    }
+}
+
+/// A copy of an object that is applied later. Its bytes are overwritten before their memory is freed.
+pub(super) fn copy(object: &[u8]) -> Bytes {
+    Bytes::from_owner(Overwritten(object.to_vec()))
+}
+
+// === impl Overwritten ===
+
+impl AsRef<[u8]> for Overwritten {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Overwritten {
+    fn drop(&mut self) {
+        overwrite(&mut self.0);
     }
 }
 

@@ -9,15 +9,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
+use super::blocking_sink::{Change, LARGE_OBJECT};
 use super::connection::{ResponseBody, send};
 use super::failure::Failure;
 use super::json_splitter::{ListMeta, ListSplitter};
 use super::list_bounds::{ListProgress, took_too_long};
+use super::object_buffer;
 use super::oversized::Part;
-use super::reflector::{Action, CHUNKS_PER_TURN, NextStep, Reflector};
+use super::reflector::{Action, NextStep, Reflector};
 use super::request::ListWatchRequest;
 use super::sink::ListWatchSink;
 use super::timeouts::WatchTimeouts;
+use super::turn::{MAX_PART, Turn};
 use crate::source::health::FailureReason;
 
 /// The progress of a list in pages.
@@ -152,7 +155,7 @@ impl<S: ListWatchSink> Reflector<S> {
         let mut response = send(&self.client, request, timeout).await?;
         self.feed.list_opened();
         let mut splitter = ListSplitter::new(&self.options.budget);
-        let mut chunks = 0_u32;
+        let mut turn = Turn::new();
         let mut last_object = Instant::now();
         loop {
             self.report_long_list(&mut pages.progress);
@@ -161,22 +164,32 @@ impl<S: ListWatchSink> Reflector<S> {
             let read = next_bytes(&mut response, timeouts, began, last_object);
             let Some(bytes) = read.await? else { break };
             self.feed.reporter().data_received();
-            last_object += splitter.make_room(bytes.len()).await;
             let before = pages.progress.objects();
-            let mut bounded = Ok(());
-            splitter.feed(&bytes, |part| {
-                if bounded.is_ok() {
-                    bounded = self.listed(part, pages);
+            for bytes in bytes.chunks(MAX_PART) {
+                last_object += splitter.make_room(bytes.len()).await;
+                // A large object, and the objects after it.
+                let mut deferred = Vec::new();
+                let mut bounded = Ok(());
+                let fed = splitter.feed(bytes, |part| match part {
+                    _ if bounded.is_err() => {}
+                    Part::Whole(item) if !deferred.is_empty() || item.len() >= LARGE_OBJECT => {
+                        deferred.push(object_buffer::copy(item));
+                    }
+                    part => bounded = self.listed(part, pages),
+                });
+                for item in deferred {
+                    self.listed_later(item, pages).await?;
                 }
-            })?;
-            bounded?;
+                splitter.settle();
+                fed?;
+                bounded?;
+                if turn.is_over(bytes.len()) {
+                    turn.pause().await;
+                }
+            }
             if pages.progress.objects() > before {
                 last_object = Instant::now();
                 self.feed.reporter().object_received();
-            }
-            chunks += 1;
-            if chunks.is_multiple_of(CHUNKS_PER_TURN) {
-                tokio::task::yield_now().await;
             }
         }
         Ok(splitter.finish()?)
@@ -184,22 +197,18 @@ impl<S: ListWatchSink> Reflector<S> {
 
     /// Applies an object of a list.
     fn listed(&mut self, part: Part<'_>, pages: &mut Pages) -> Result<(), Failure> {
-        let most = self.options.max_list_objects;
         let item = match part {
             Part::Whole(item) => item,
             Part::Oversized(object) => {
-                pages.progress.object(most, &[])?;
+                pages.progress.object(self.options.max_list_objects, &[])?;
                 self.skip_oversized(&object);
                 return Ok(());
             }
         };
-        pages.progress.object(most, item)?;
-        let limit = self.options.object_limit;
-        if limit.is_none_or(|limit| pages.stored < limit) {
-            pages.stored += 1;
-            if let Err(error) = self.sink.apply(item) {
-                self.log_undecodable(&error);
-            }
+        if self.counts_object(item, pages)?
+            && let Err(error) = self.sink.apply(item)
+        {
+            self.log_undecodable(&error);
         }
         Ok(())
     }
@@ -218,6 +227,28 @@ impl<S: ListWatchSink> Reflector<S> {
                 "a list in pages takes long; check the API server, unless the cluster is this large"
             );
         }
+    }
+
+    /// Applies an object of a list that may be large.
+    async fn listed_later(&mut self, item: Bytes, pages: &mut Pages) -> Result<(), Failure> {
+        if item.len() < LARGE_OBJECT {
+            return self.listed(Part::Whole(&item), pages);
+        }
+        if self.counts_object(&item, pages)?
+            && let Err(error) = self.sink.change_large(Change::Applied, item).await
+        {
+            self.log_undecodable(&error);
+        }
+        Ok(())
+    }
+
+    /// Counts an object of the list. Returns whether it is stored, which it is up to the object limit.
+    fn counts_object(&self, item: &[u8], pages: &mut Pages) -> Result<bool, Failure> {
+        pages.progress.object(self.options.max_list_objects, item)?;
+        let limit = self.options.object_limit;
+        let is_stored = limit.is_none_or(|limit| pages.stored < limit);
+        pages.stored += u64::from(is_stored);
+        Ok(is_stored)
     }
 }
 

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep};
 
+use super::blocking_sink::BlockingSink;
 use super::buffer_budget::BufferBudget;
 use super::failure::Failure;
 use super::logged_feed::LoggedFeed;
@@ -39,6 +40,8 @@ pub(super) struct Options {
     pub(super) max_list_objects: Option<u64>,
     /// What all reflectors may buffer.
     pub(super) budget: Arc<BufferBudget>,
+    /// A permit to apply a large object.
+    pub(super) large_objects: Arc<Semaphore>,
     /// The minimum time after which a streaming list is given up.
     pub(super) list_deadline: Option<Duration>,
     /// How long objects of a forbidden resource stay.
@@ -60,7 +63,7 @@ pub(super) struct Reflector<S> {
     pub(super) client: Client,
     pub(super) target: Target,
     pub(super) options: Options,
-    pub(super) sink: S,
+    pub(super) sink: BlockingSink<S>,
     pub(super) feed: LoggedFeed,
     pub(super) metrics: FeedMetrics,
     pub(super) scope: watch::Receiver<ShardScope>,
@@ -115,8 +118,6 @@ pub(super) enum Action {
 const PAGED_FOR: Duration = Duration::from_secs(3600);
 /// Maximum number of skipped objects in the log, in case no object of a resource decodes.
 const MAX_LOGGED: usize = 20;
-/// Number of chunks after which the task yields to others.
-pub(super) const CHUNKS_PER_TURN: u32 = 16;
 
 // === impl Options ===
 
@@ -143,7 +144,7 @@ impl<S: ListWatchSink> Reflector<S> {
         Self {
             client,
             target,
-            sink,
+            sink: BlockingSink::new(sink, Arc::clone(&options.large_objects)),
             feed,
             metrics,
             generation,

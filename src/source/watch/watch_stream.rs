@@ -6,17 +6,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::blocking_sink::{Change, LARGE_OBJECT};
 use super::connection::{ResponseBody, send};
 use super::failure::{Failure, Status};
 use super::line_splitter::LineSplitter;
 use super::list_bounds::too_many_objects;
+use super::object_buffer;
 use super::oversized::{OversizedObject, Part};
-use super::reflector::{CHUNKS_PER_TURN, Reflector};
+use super::reflector::Reflector;
 use super::request::ListWatchRequest;
 use super::sink::ListWatchSink;
 use super::split_error::MAX_VERSION;
+use super::turn::{MAX_PART, Turn};
 use super::watch_event::{EventKind, InvalidEvent, WatchEvent, version_of};
-use crate::decode::DecodeReason;
+use crate::decode::{DecodeError, DecodeReason};
 use crate::k8s::resource_version;
 use crate::source::health::FailureReason;
 
@@ -59,7 +62,13 @@ pub(super) struct Stream {
     last_event: Instant,
     /// Number of objects of the list.
     objects: u64,
-    chunks: u32,
+    turn: Turn,
+}
+
+/// A line that follows a large object, or has one.
+enum Deferred {
+    Line(Bytes),
+    Oversized(OversizedObject),
 }
 
 /// The maximum duration of a burst of events, after which the timeout and the scope are checked.
@@ -92,7 +101,7 @@ impl<S: ListWatchSink> Reflector<S> {
             opened,
             last_event: Instant::now(),
             objects: 0,
-            chunks: 0,
+            turn: Turn::new(),
         };
         loop {
             let now = Instant::now();
@@ -172,15 +181,10 @@ impl<S: ListWatchSink> Reflector<S> {
                 Ok(None) => return ControlFlow::Break(StreamEnd::Closed),
                 Err(failure) => return ControlFlow::Break(StreamEnd::Cut(failure)),
                 Ok(Some(bytes)) => {
-                    stream.last_event += stream.lines.make_room(bytes.len()).await;
-                    if let Err(end) = self.handle_chunk(&bytes, stream) {
+                    if let Err(end) = self.handle_chunk(&bytes, stream).await {
                         return ControlFlow::Break(end);
                     }
                 }
-            }
-            stream.chunks += 1;
-            if stream.chunks.is_multiple_of(CHUNKS_PER_TURN) {
-                tokio::task::yield_now().await;
             }
             if stream.phase == Phase::Listing || start.elapsed() > MAX_BURST {
                 return ControlFlow::Continue(());
@@ -194,37 +198,98 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    fn handle_chunk(&mut self, bytes: &Bytes, stream: &mut Stream) -> Result<(), StreamEnd> {
+    async fn handle_chunk(&mut self, bytes: &Bytes, stream: &mut Stream) -> Result<(), StreamEnd> {
         let arrived = std::time::Instant::now();
-        let Stream {
-            phase,
-            lines,
-            opened,
-            last_event,
-            objects,
-            ..
-        } = stream;
-        lines.feed(bytes, |line| {
-            *last_event = Instant::now();
-            self.feed.reporter().data_received();
-            let event = match line {
-                Part::Whole(line) => WatchEvent::parse(line)?,
-                Part::Oversized(object) => {
-                    self.count_listed(objects, *phase)?;
-                    return self.handle_oversized(&object, *phase);
+        for bytes in bytes.chunks(MAX_PART) {
+            stream.last_event += stream.lines.make_room(bytes.len()).await;
+            // A large object, and the lines after it.
+            let mut deferred = Vec::new();
+            let Stream {
+                phase,
+                lines,
+                opened,
+                last_event,
+                objects,
+                ..
+            } = stream;
+            let fed = lines.feed(bytes, |line| {
+                *last_event = Instant::now();
+                self.feed.reporter().data_received();
+                match line {
+                    Part::Whole(line) if deferred.is_empty() && line.len() < LARGE_OBJECT => {
+                        self.handle_line(line, (&mut *phase, &mut *objects), *opened, arrived)
+                    }
+                    Part::Whole(line) => {
+                        deferred.push(Deferred::Line(object_buffer::copy(line)));
+                        Ok(())
+                    }
+                    Part::Oversized(object) if deferred.is_empty() => {
+                        self.count_listed(objects, *phase)?;
+                        self.handle_oversized(&object, *phase)
+                    }
+                    Part::Oversized(object) => {
+                        deferred.push(Deferred::Oversized(object));
+                        Ok(())
+                    }
                 }
-            };
-            match event {
-                WatchEvent::Object(kind, object) => {
-                    self.count_listed(objects, *phase)?;
-                    self.handle_object(kind, object, *phase, arrived)
-                }
-                WatchEvent::Bookmark { version, ends_list } => {
-                    self.handle_bookmark(version, ends_list, phase, *opened)
-                }
-                WatchEvent::Error(status) => Err(self.handle_error(&status)),
+            });
+            for part in deferred {
+                self.handle_deferred(part, stream, arrived).await?;
             }
-        })
+            stream.lines.settle();
+            fed?;
+            if stream.turn.is_over(bytes.len()) {
+                stream.turn.pause().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles a line that may have a large object.
+    async fn handle_deferred(
+        &mut self,
+        part: Deferred,
+        stream: &mut Stream,
+        arrived: std::time::Instant,
+    ) -> Result<(), StreamEnd> {
+        let line = match part {
+            Deferred::Line(line) => line,
+            Deferred::Oversized(object) => {
+                self.count_listed(&mut stream.objects, stream.phase)?;
+                return self.handle_oversized(&object, stream.phase);
+            }
+        };
+        if line.len() >= LARGE_OBJECT
+            && let WatchEvent::Object(kind, object) = WatchEvent::parse(&line)?
+        {
+            self.count_listed(&mut stream.objects, stream.phase)?;
+            let json = line.slice_ref(object);
+            let result = self.sink.change_large(kind.change(), json).await;
+            return self.after_object(kind, object, result, stream.phase, arrived);
+        }
+        let counted = (&mut stream.phase, &mut stream.objects);
+        self.handle_line(&line, counted, stream.opened, arrived)
+    }
+
+    /// Handles a line, in a phase and after a number of objects of the list.
+    fn handle_line(
+        &mut self,
+        line: &[u8],
+        (phase, objects): (&mut Phase, &mut u64),
+        opened: Instant,
+        arrived: std::time::Instant,
+    ) -> Result<(), StreamEnd> {
+        match WatchEvent::parse(line)? {
+            WatchEvent::Object(kind, object) => {
+                self.count_listed(objects, *phase)?;
+                let result = self.sink.change(kind.change(), object);
+                self.after_object(kind, object, result, *phase, arrived)
+            }
+            WatchEvent::Bookmark { version, ends_list } => {
+                self.handle_bookmark(version, ends_list, phase, opened)
+            }
+            WatchEvent::Error(status) => Err(self.handle_error(&status)),
+        }
     }
 
     /// Counts an object of a streaming list, which must not be endless.
@@ -259,19 +324,16 @@ impl<S: ListWatchSink> Reflector<S> {
         advance(&mut self.version, &object.version)
     }
 
-    fn handle_object(
+    /// Notes the result of an object.
+    fn after_object(
         &mut self,
         kind: EventKind,
         object: &[u8],
+        result: Result<(), DecodeError>,
         phase: Phase,
         arrived: std::time::Instant,
     ) -> Result<(), StreamEnd> {
         self.metrics.event(kind);
-        let result = if kind == EventKind::Deleted {
-            self.sink.delete(object)
-        } else {
-            self.sink.apply(object)
-        };
         self.metrics.applied(arrived.elapsed());
         let is_listing = phase == Phase::Listing;
         if is_listing {
@@ -362,6 +424,17 @@ fn check_version(version: &str) -> Result<(), StreamEnd> {
         FailureReason::DecodeError,
         message,
     )))
+}
+
+// === impl EventKind ===
+
+impl EventKind {
+    fn change(self) -> Change {
+        match self {
+            Self::Deleted => Change::Deleted,
+            _ => Change::Applied,
+        }
+    }
 }
 
 // === impl StreamEnd ===

@@ -1,0 +1,119 @@
+//! The exporter answers while a cluster changes the largest objects that an API server accepts.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use super::api::Api;
+use super::support::{Exporter, PROGRAM, eventually};
+
+/// The largest request that etcd accepts, in bytes.
+const LARGEST: usize = 1_500_000;
+
+/// Objects of many kinds, each of about the largest size.
+fn objects(round: usize) -> Vec<(&'static str, Value)> {
+    // Each entry of a list or a map, with the bytes around it.
+    let many = |bytes: usize, part: &dyn Fn(usize) -> Value| -> Value {
+        (0..LARGEST / bytes).map(part).collect()
+    };
+    let labels: Map<String, Value> = (0..LARGEST / 30)
+        .map(|number| (format!("label-{number}"), json!(format!("v{round}"))))
+        .collect();
+    let metadata = |name: &str| json!({ "name": name, "namespace": "a", "uid": name, "resourceVersion": (1000 + round).to_string() });
+    let mut labelled = metadata("labels");
+    labelled["labels"] = Value::Object(labels);
+    let statuses = many(160, &|number| {
+        let name = format!("c{}", number % (LARGEST / 160 - round));
+        json!({ "name": name, "image": "registry/image", "imageID": "id", "ready": true, "restartCount": round,
+                "state": { "waiting": { "reason": "CrashLoopBackOff" } } })
+    });
+    let containers = many(
+        160,
+        &|number| json!({ "name": format!("c{number}"), "image": "i" }),
+    );
+    let conditions = many(
+        60,
+        &|number| json!({ "type": format!("T{number}"), "status": format!("{round}") }),
+    );
+    let addresses = many(
+        30,
+        &|number| json!({ "ip": format!("10.{round}.{number}") }),
+    );
+    let ports = json!(
+        (0..1000)
+            .map(|port| json!({ "port": port }))
+            .collect::<Vec<_>>()
+    );
+    vec![
+        ("nodes", json!({ "metadata": labelled })),
+        (
+            "nodes",
+            json!({ "metadata": metadata("conditions"), "status": { "conditions": conditions } }),
+        ),
+        (
+            "pods",
+            json!({ "metadata": metadata("containers"), "spec": { "containers": containers },
+                    "status": { "containerStatuses": statuses } }),
+        ),
+        (
+            "endpoints",
+            json!({ "metadata": metadata("addresses"), "subsets": [{ "addresses": addresses, "ports": ports }] }),
+        ),
+    ]
+}
+
+/// The 99th percentile of the time of an answer, over some seconds.
+fn percentile(exporter: &Exporter, path: &str, time: Duration) -> Duration {
+    let (start, mut times) = (Instant::now(), Vec::new());
+    while start.elapsed() < time {
+        let asked = Instant::now();
+        assert_eq!(exporter.get(path).status, 200);
+        times.push(asked.elapsed());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    times.sort_unstable();
+    times[times.len() * 99 / 100]
+}
+
+#[test]
+#[ignore = "measures times, so it needs an idle machine; see docs/explanation/reliability.md"]
+fn answers_are_quick_beside_the_largest_objects() {
+    const TIME: Duration = Duration::from_secs(10);
+    let api = Api::start(&[]);
+    api.put("namespaces", json!({ "metadata": { "name": "a" } }));
+    let mut program = Command::new(PROGRAM);
+    program.env("TOKIO_WORKER_THREADS", "2").args([
+        "--host=127.0.0.1",
+        "--port=0",
+        "--telemetry-host=127.0.0.1",
+        "--telemetry-port=0",
+        "--resources=namespaces,nodes,pods,endpoints",
+        "--metric-labels-allowlist=*=[*]",
+        &format!("--apiserver={}", api.url),
+    ]);
+    let exporter = Exporter::of_command(&mut program);
+    eventually("it is ready", || {
+        (exporter.get("/readyz").status == 200).then_some(())
+    });
+    let small = ["/livez", "/metrics?resources=namespaces"];
+    let before = small.map(|path| percentile(&exporter, path, TIME));
+    let rounds: Vec<_> = (1..20).map(objects).collect();
+    let feed = std::thread::spawn(move || {
+        for round in rounds {
+            for (plural, object) in round {
+                api.put(plural, object);
+            }
+            std::thread::sleep(Duration::from_secs(2));
+        }
+    });
+    let beside = small.map(|path| percentile(&exporter, path, TIME));
+    for ((path, before), beside) in small.iter().zip(before).zip(beside) {
+        println!("{path}: {before:?} alone, {beside:?} beside large objects");
+        assert!(
+            beside < before + Duration::from_millis(50),
+            "{path}: {beside:?}"
+        );
+    }
+    drop(feed);
+}

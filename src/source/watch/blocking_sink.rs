@@ -1,0 +1,130 @@
+//! [`BlockingSink`]: applies large objects on a thread for blocking work.
+//!
+//! Decoding an object and generating its samples takes at most about 75 ns per byte, so a large object would
+//! hold a worker of the runtime for many milliseconds, and with it all requests that the worker serves.
+
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use super::sink::ListWatchSink;
+use crate::decode::DecodeError;
+
+/// Objects of at least this size are applied on a thread for blocking work: smaller ones take less than
+/// 5 ms, and for those a change of threads would cost more than the object.
+pub(super) const LARGE_OBJECT: usize = 64 << 10;
+
+/// A sink whose large objects do not hold a worker of the runtime.
+pub(super) struct BlockingSink<S> {
+    /// Absent while an object is applied on another thread.
+    sink: Option<S>,
+    large_objects: Arc<Semaphore>,
+}
+
+/// What happened to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Applied,
+    Deleted,
+}
+
+/// The permit that the reflectors of a watch share. They apply one large object at a time, so that the workers
+/// of a small machine have a processor, and large objects of many resources do not need memory at once.
+pub(super) fn one_at_a_time() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(1))
+}
+
+// === impl BlockingSink ===
+
+impl<S: ListWatchSink> BlockingSink<S> {
+    pub(super) fn new(sink: S, large_objects: Arc<Semaphore>) -> Self {
+        let sink = Some(sink);
+        Self {
+            sink,
+            large_objects,
+        }
+    }
+
+    /// Applies or deletes an object on this thread.
+    pub(super) fn change(&mut self, change: Change, json: &[u8]) -> Result<(), DecodeError> {
+        match change {
+            Change::Applied => self.apply(json),
+            Change::Deleted => self.delete(json),
+        }
+    }
+
+    /// Applies or deletes a large object on a thread for blocking work.
+    pub(super) async fn change_large(
+        &mut self,
+        change: Change,
+        json: Bytes,
+    ) -> Result<(), DecodeError> {
+        // The semaphore is never closed.
+        let large_objects = Arc::clone(&self.large_objects);
+        let _permit = large_objects.acquire().await;
+        let mut sink = Self {
+            sink: self.sink.take(),
+            large_objects: Arc::clone(&large_objects),
+        };
+        let changed = spawn_blocking(move || {
+            let result = sink.change(change, &json);
+            (sink, result)
+        });
+        match changed.await {
+            Ok((sink, result)) => {
+                *self = sink;
+                result
+            }
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime shuts down.
+                Err(_) => Ok(()),
+            },
+        }
+    }
+}
+
+impl<S: ListWatchSink> ListWatchSink for BlockingSink<S> {
+    fn apply(&mut self, json: &[u8]) -> Result<(), DecodeError> {
+        self.sink.as_mut().map_or(Ok(()), |sink| sink.apply(json))
+    }
+
+    fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError> {
+        self.sink.as_mut().map_or(Ok(()), |sink| sink.delete(json))
+    }
+
+    fn skip_oversized(&mut self, key: Option<(&str, &str)>) {
+        if let Some(sink) = &mut self.sink {
+            sink.skip_oversized(key);
+        }
+    }
+
+    fn last_version(&self) -> &str {
+        self.sink.as_ref().map_or("", S::last_version)
+    }
+
+    fn begin_list(&mut self) {
+        if let Some(sink) = &mut self.sink {
+            sink.begin_list();
+        }
+    }
+
+    fn end_list(&mut self) {
+        if let Some(sink) = &mut self.sink {
+            sink.end_list();
+        }
+    }
+
+    fn abandon_list(&mut self) {
+        if let Some(sink) = &mut self.sink {
+            sink.abandon_list();
+        }
+    }
+
+    fn wants_list(&self) -> bool {
+        self.sink.as_ref().is_some_and(S::wants_list)
+    }
+}

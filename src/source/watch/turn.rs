@@ -1,0 +1,47 @@
+//! [`Turn`]: yields to other tasks while a response with many objects is handled.
+
+use std::time::{Duration, Instant};
+
+/// A task handles objects for about this time before it yields.
+const MAX_TURN: Duration = Duration::from_millis(1);
+
+/// A chunk of a response is handled in parts of at most this size, so that a turn can end within it.
+pub(super) const MAX_PART: usize = 32 << 10;
+
+/// The clock is read after this many bytes. Reading it for each small object would cost more.
+const CLOCK_BYTES: usize = 8 << 10;
+
+/// The time since a task yielded last.
+#[derive(Debug)]
+pub(super) struct Turn {
+    began: Instant,
+    /// Bytes since the clock was read.
+    bytes: usize,
+}
+
+// === impl Turn ===
+
+impl Turn {
+    pub(super) fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            bytes: 0,
+        }
+    }
+
+    /// Whether the task should yield, after it has handled an object of `bytes`.
+    pub(super) fn is_over(&mut self, bytes: usize) -> bool {
+        self.bytes += bytes;
+        if self.bytes < CLOCK_BYTES {
+            return false;
+        }
+        self.bytes = 0;
+        self.began.elapsed() >= MAX_TURN
+    }
+
+    /// Yields to other tasks.
+    pub(super) async fn pause(&mut self) {
+        tokio::task::yield_now().await;
+        *self = Self::new();
+    }
+}

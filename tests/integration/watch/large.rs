@@ -1,0 +1,77 @@
+//! Large objects do not hold the runtime, and events stay in order.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube_state_metrics::{Collector, Family, StateMetrics};
+use serde_json::{Value, json};
+
+use super::{config_map, expected, server, start, synced};
+use crate::support::{eventually, pass};
+
+/// An object whose JSON is larger than `bytes`.
+fn large(name: &str, bytes: usize) -> Value {
+    let mut object = config_map("a", name);
+    object["metadata"]["annotations"] = json!({ "large": "x".repeat(bytes) });
+    object
+}
+
+#[tokio::test]
+async fn other_tasks_run_while_a_large_object_is_applied() {
+    const TIME: Duration = Duration::from_millis(600);
+    let server = server();
+    // A family whose generator takes long for a large object.
+    let slow = Family::gauge("slow", "Takes long.").generate(|map: &ConfigMap, s| {
+        if map.metadata.annotations.is_some() {
+            thread::sleep(TIME);
+        }
+        s.value(1);
+    });
+    let metrics = StateMetrics::builder()
+        .collector(Collector::new().family(slow))
+        .build()
+        .unwrap();
+    // In pages, and then as an event.
+    server.put("configmaps", large("listed", 200_000));
+    server.set_streaming_lists(false);
+    let running = start(&server, metrics, |watch| watch);
+    for name in ["listed", "new"] {
+        if name == "new" {
+            server.put("configmaps", large("new", 200_000));
+        }
+        let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
+        let shown = format!("slow{{namespace=\"a\",configmap=\"{name}\"}} 1");
+        eventually("the large object shows", || {
+            longest = longest.max(last.elapsed());
+            last = Instant::now();
+            running.text().contains(&shown)
+        })
+        .await;
+        // The runtime of this test has one thread.
+        assert!(longest < TIME / 2, "{name}: held for {longest:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_objects_keep_the_order_of_events() {
+    let server = server();
+    let running = synced(&server, |watch| watch).await;
+    for round in 0..5 {
+        // All of them arrive together.
+        for bytes in [100, 70_000, 10, 300_000] {
+            server.put("configmaps", large(&format!("b{round}"), bytes));
+            server.put("configmaps", config_map("a", &format!("c{round}")));
+            server.delete("configmaps", "a", &format!("c{round}"));
+        }
+        server.put("configmaps", large(&format!("d{round}"), 100_000));
+        server.delete("configmaps", "a", &format!("d{round}"));
+        running.agrees().await;
+    }
+    // And in lists, with small objects between them.
+    server.expire_watches("configmaps");
+    server.put("configmaps", large("e", 100_000));
+    pass(Duration::from_secs(60)).await;
+    running.agrees().await;
+    assert_eq!(running.text(), expected(&server));
+}
