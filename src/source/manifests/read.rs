@@ -17,7 +17,20 @@ pub(super) fn file(path: &Path) -> io::Result<String> {
 
 /// Reads standard input to its end.
 pub(super) fn stdin() -> io::Result<String> {
-    text(io::stdin(), 0, LARGEST)
+    text(unbuffered_stdin()?, 0, LARGEST)
+}
+
+/// Standard input without the buffer of [`io::stdin`], which is never freed and would keep contents of secrets.
+#[cfg(unix)]
+fn unbuffered_stdin() -> io::Result<File> {
+    use std::os::fd::AsFd;
+
+    Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
+}
+
+#[cfg(not(unix))]
+fn unbuffered_stdin() -> io::Result<io::Stdin> {
+    Ok(io::stdin())
 }
 
 fn file_of_at_most(path: &Path, limit: u64) -> io::Result<String> {
