@@ -21,6 +21,7 @@ use tower::Layer;
 
 use crate::humanize::counted;
 use crate::options::Limits;
+use client::HasCertificate;
 use metrics::ServerObserver;
 use web::CurrentWeb;
 
@@ -110,7 +111,10 @@ impl Server {
 async fn accept(web: CurrentWeb, stream: TcpStream) -> Result<Accepted<WebStream>, AcceptError> {
     let config = web.config();
     let stream = config.accept(stream).await?;
-    Ok(Accepted::new(stream).http2(config.http2()))
+    let certificate = HasCertificate(stream.has_client_certificate());
+    Ok(Accepted::new(stream)
+        .http2(config.http2())
+        .extension(certificate))
 }
 
 /// The limits of the options, in the types of the server.

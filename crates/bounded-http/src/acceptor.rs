@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::future::{Future, ready};
 
+use http::Extensions;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -52,6 +53,7 @@ pub trait Acceptor: Send + Sync + 'static {
 pub struct Accepted<S> {
     pub(crate) stream: S,
     pub(crate) http2: bool,
+    pub(crate) extensions: Extensions,
 }
 
 /// The default acceptor: plain HTTP/1 and HTTP/2.
@@ -66,6 +68,7 @@ impl<S> Accepted<S> {
         Self {
             stream,
             http2: true,
+            extensions: Extensions::new(),
         }
     }
 
@@ -73,6 +76,14 @@ impl<S> Accepted<S> {
     #[must_use]
     pub fn http2(mut self, http2: bool) -> Self {
         self.http2 = http2;
+        self
+    }
+
+    /// Adds a value to the extensions of every request of the connection, for example the verified name
+    /// of the client. Default: none.
+    #[must_use]
+    pub fn extension<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.extensions.insert(value);
         self
     }
 }

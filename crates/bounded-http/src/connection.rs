@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::{Extensions, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -62,6 +62,8 @@ struct Responder<S> {
     shared: Arc<Shared>,
     state: Arc<ConnectionState>,
     limits: Limits,
+    /// What the acceptor adds to every request.
+    extensions: Extensions,
 }
 
 /// Serves a connection until either side closes it.
@@ -88,6 +90,7 @@ pub(crate) async fn serve<A, S, B>(
         shared: Arc::clone(shared),
         state: Arc::clone(state),
         limits,
+        extensions: Extensions::new(),
     };
     let mut serving = pin!(async {
         configure(&stream);
@@ -144,13 +147,18 @@ where
     B::Error: Into<BoxError>,
 {
     async fn serve<I>(
-        self,
-        Accepted { stream, http2 }: Accepted<I>,
+        mut self,
+        Accepted {
+            stream,
+            http2,
+            extensions,
+        }: Accepted<I>,
         mut shutdown: watch::Receiver<bool>,
     ) -> Result<(), BoxError>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        self.extensions = extensions;
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
@@ -194,6 +202,7 @@ where
             .begin_request(request.version() == Version::HTTP_2);
         let (shared, limits) = (Arc::clone(&self.shared), self.limits);
         let mut service = self.service.clone();
+        request.extensions_mut().extend(self.extensions.clone());
         request.extensions_mut().insert(self.state.peer);
         Box::pin(async move {
             if !has_valid_host(&request) {

@@ -387,3 +387,21 @@ async fn a_refusal_does_not_end_the_response_of_another_client() {
     served.read_to_end(&mut response).await.unwrap();
     assert!(response.len() > 16 << 20);
 }
+
+#[tokio::test]
+async fn every_request_has_the_extensions_of_its_connection() {
+    let router = Router::new().route(
+        "/",
+        get(|name: axum::Extension<&'static str>| async move { name.0 }),
+    );
+    let listener = Listener::bind("127.0.0.1", 0).await.unwrap();
+    let server = Server::builder()
+        .acceptor(|stream: TcpStream| async {
+            Ok::<_, io::Error>(Accepted::new(stream).extension("ann"))
+        })
+        .serve(listener, router);
+    let mut stream = connect(&server).await;
+    for _ in 0..2 {
+        assert!(ask(&mut stream).await.ends_with("\r\n\r\nann"));
+    }
+}

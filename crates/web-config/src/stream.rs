@@ -26,6 +26,17 @@ impl WebStream {
         matches!(self.0, Transport::Tls(_))
     }
 
+    /// Whether the client has shown a certificate. The handshake has verified it.
+    pub fn has_client_certificate(&self) -> bool {
+        match &self.0 {
+            Transport::Plain(_) => false,
+            Transport::Tls(stream) => {
+                let certificates = stream.get_ref().1.peer_certificates();
+                certificates.is_some_and(|certificates| !certificates.is_empty())
+            }
+        }
+    }
+
     fn writer(self: Pin<&mut Self>) -> Pin<&mut (dyn AsyncWrite + Send + Unpin)> {
         Pin::new(match &mut self.get_mut().0 {
             Transport::Plain(stream) => stream,

@@ -29,6 +29,13 @@ pub(crate) struct ClientOrigin {
     pub(crate) is_local: bool,
 }
 
+/// Whether the client of a connection has shown a certificate that its handshake has verified. Every
+/// request has it among its extensions.
+///
+/// The web configuration may change later, so it does not tell about connections that were open before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HasCertificate(pub(super) bool);
+
 /// Adds the [`ClientOrigin`] to a request.
 pub(super) async fn add_origin(
     web: CurrentWeb,
@@ -38,8 +45,11 @@ pub(super) async fn add_origin(
 ) -> Response {
     let peer = request.extensions().get::<Peer>();
     let is_local = peer.is_some_and(|peer| is_local(peer, listens_on, &request));
+    let has_certificate = request.extensions().get::<HasCertificate>();
+    let has_certificate = has_certificate.is_some_and(|certificate| certificate.0);
     let origin = ClientOrigin {
-        is_authenticated: web.config().requires_credentials(),
+        // The password of each request has been checked before.
+        is_authenticated: has_certificate || web.config().requires_password(),
         is_local,
     };
     request.extensions_mut().insert(origin);

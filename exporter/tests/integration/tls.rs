@@ -218,6 +218,46 @@ fn clients_need_a_certificate_that_their_authority_signed_for_an_allowed_name() 
 }
 
 #[test]
+fn a_connection_from_before_certificates_were_required_is_not_authenticated() {
+    let place = Place::new();
+    let clients = Authority::new("clients");
+    place.directory.write("clients.crt", &clients.pem());
+    let settings = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n";
+    let web = place.directory.write("web.yaml", settings);
+    let ports = [
+        "--port=0",
+        "--telemetry-port=0",
+        "--telemetry-host=127.0.0.1",
+    ];
+    let source = [
+        "--manifests",
+        CLUSTER,
+        "--resources=pods",
+        "--tls-config",
+        &web,
+    ];
+    let exporter = Exporter::spawn(&[&ports[..], &source[..]].concat());
+    let stranger = Client::new(&place.authority);
+    let status = |stream: &mut Stream| ask(stream, "/debug/memory", &[]).unwrap().status;
+    let mut old = stranger.connect(&exporter.telemetry).unwrap();
+    assert_eq!(status(&mut old), 403);
+    let required =
+        "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: clients.crt\n";
+    place
+        .directory
+        .write("web.yaml", &format!("{settings}{required}"));
+    eventually("certificates are required", || {
+        let refused = stranger.get(&exporter.telemetry, "/livez", &[]).is_err();
+        refused.then_some(())
+    });
+    assert_eq!(status(&mut old), 403);
+    let pair = clients.issue("prometheus");
+    let known = Client::with(&place.authority, Some(&pair), rustls::ALL_VERSIONS);
+    let mut known = known.connect(&exporter.telemetry).unwrap();
+    assert_eq!(status(&mut known), 200);
+}
+
+#[test]
 fn certificates_are_read_again_while_it_runs() {
     let place = Place::new();
     let exporter = place.exporter(&[], "");
