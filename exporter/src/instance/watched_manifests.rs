@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::self_metrics::{DefinitionMetrics, StoreMetrics};
@@ -13,6 +14,8 @@ use super::source::{RunningSource, SourceError, SourceParts};
 use crate::file_watcher::FileWatcher;
 use crate::humanize::counted;
 
+/// The time until manifests are read again if some could not be read for a reason that may pass.
+const RETRY: Duration = Duration::from_secs(10);
 /// The path of standard input.
 const STDIN: &str = "-";
 
@@ -55,12 +58,16 @@ pub(super) async fn start(
     let health = feed.health();
     let (feed, report) = load(feed).await?;
     recorder.record(&report);
+    let is_partial = report.is_partial;
     let parts = SourceParts {
         description: "manifests".to_owned(),
         registry,
         skipped: Some(skipped),
     };
-    let source = HostSource::new(health, reload_on_change(file_watcher, feed, recorder));
+    let source = HostSource::new(
+        health,
+        reload_on_change(file_watcher, feed, recorder, is_partial),
+    );
     Ok(RunningSource::start(source, parts))
 }
 
@@ -79,9 +86,13 @@ async fn reload_on_change(
     mut file_watcher: FileWatcher,
     mut feed: ManifestFeed,
     mut recorder: ReadingRecorder,
+    mut is_partial: bool,
 ) {
     loop {
-        file_watcher.changed().await;
+        tokio::select! {
+            () = file_watcher.changed() => {}
+            () = tokio::time::sleep(RETRY), if is_partial => {}
+        }
         let report;
         (feed, report) = match load(feed).await {
             Ok(loaded) => loaded,
@@ -89,6 +100,17 @@ async fn reload_on_change(
             Err(_) => return,
         };
         recorder.record(&report);
+        let was_partial = std::mem::replace(&mut is_partial, report.is_partial);
+        if is_partial {
+            // The problems have been logged.
+            if !was_partial {
+                tracing::warn!(
+                    "not all manifests can be read at the moment; the previous objects stay, and the \
+                     manifests are read again every {RETRY:?}"
+                );
+            }
+            continue;
+        }
         let objects = counted(report.objects as u64, "object", "objects");
         tracing::info!("manifests read again: {objects}");
     }

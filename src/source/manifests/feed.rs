@@ -42,6 +42,8 @@ pub struct ManifestFeed {
     writers: ManifestWriters,
     /// If standard input is one of the paths.
     stdin: Option<Stdin>,
+    /// Whether the files have been read once.
+    is_loaded: bool,
     #[cfg(feature = "custom-resources")]
     kinds: Kinds,
     on_reload: Option<OnReload>,
@@ -63,6 +65,7 @@ impl ManifestFeed {
             health,
             writers: ManifestWriters::default(),
             stdin: has_stdin.then(Stdin::default),
+            is_loaded: false,
             #[cfg(feature = "custom-resources")]
             kinds: Kinds::default(),
             on_reload: None,
@@ -89,6 +92,9 @@ impl ManifestFeed {
     /// If several documents contain the same object, the last one counts: paths in their order, files
     /// of a directory by name. Standard input comes before all files.
     ///
+    /// If a file or directory cannot be read for a reason that may pass, such as a lack of file descriptors,
+    /// the previous objects stay and the report [is partial](LoadReport::is_partial).
+    ///
     /// If there is a configuration of custom resources, the known kinds are the built-in kinds, those of
     /// the definitions in the manifests, and those of the objects.
     pub fn reload(&mut self) -> LoadReport {
@@ -99,6 +105,7 @@ impl ManifestFeed {
         if self.metrics.custom_resources().has_config() {
             let text = text.as_ref().and_then(|text| text.as_deref().ok());
             report.definitions = self.kinds.update(&self.paths, text, &self.metrics);
+            report.is_partial = self.kinds.is_partial;
         }
         self.follow_plan();
         if let Some(stdin) = &mut self.stdin {
@@ -116,7 +123,13 @@ impl ManifestFeed {
                 }
             }
         }
-        self.writers.end_list();
+        report.is_partial |= report.problems.iter().any(ManifestProblem::is_temporary);
+        if report.is_partial && self.is_loaded {
+            self.writers.abandon_list();
+        } else {
+            self.writers.end_list();
+            self.is_loaded = true;
+        }
         self.reporter.complete();
         self.health.started();
         if let Some(callback) = &mut self.on_reload {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
-use std::io;
 use std::path::PathBuf;
 
 use foldhash::fast::FixedState;
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 use super::documents::{self, Document};
 use super::paths::{files, is_stdin};
 use super::read;
+use super::report::{ManifestProblem, is_temporary};
 use crate::custom_resources::{DefinitionChanges, KnownKind};
 use crate::registry::StateMetrics;
 
@@ -21,6 +21,10 @@ pub(super) struct Kinds {
     definitions: BTreeMap<String, u64>,
     /// The heads of the objects of standard input, which is read once.
     stdin: Vec<Value>,
+    /// Whether the kinds have been set once.
+    is_set: bool,
+    /// Whether the last reading missed files that may be readable later.
+    pub(super) is_partial: bool,
 }
 
 // === impl Kinds ===
@@ -28,7 +32,8 @@ pub(super) struct Kinds {
 impl Kinds {
     /// Sets the known kinds of `metrics` from all manifests.
     ///
-    /// Files that cannot be read are reported when their objects are loaded.
+    /// Files that cannot be read are reported when their objects are loaded. If some may be readable later,
+    /// the previous kinds stay.
     pub(super) fn update(
         &mut self,
         paths: &[PathBuf],
@@ -39,12 +44,21 @@ impl Kinds {
             self.stdin.extend(heads(text));
         }
         let mut heads = self.stdin.clone();
+        let mut problems = Vec::new();
+        self.is_partial = false;
         for path in paths.iter().filter(|path| !is_stdin(path)) {
-            for file in files(path, &mut Vec::new()) {
-                let text: io::Result<String> = read::file(&file);
-                heads.extend(text.iter().flat_map(|text| self::heads(text)));
+            for file in files(path, &mut problems) {
+                match read::file(&file) {
+                    Ok(text) => heads.extend(self::heads(&text)),
+                    Err(error) => self.is_partial |= is_temporary(&error),
+                }
             }
         }
+        self.is_partial |= problems.iter().any(ManifestProblem::is_temporary);
+        if self.is_partial && self.is_set {
+            return DefinitionChanges::between(&self.definitions, &self.definitions, |_, _| false);
+        }
+        self.is_set = true;
         let kinds = KnownKind::of_objects(&heads);
         // Conflicts of families are found when the configuration is set, so kinds cannot be rejected.
         let kinds = KnownKind::built_in().into_iter().chain(kinds);

@@ -1,5 +1,6 @@
 //! The manifest files of a path.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::report::ManifestProblem;
@@ -27,10 +28,14 @@ pub(super) fn files(path: &Path, problems: &mut Vec<ManifestProblem>) -> Vec<Pat
                 files.push(entry.into_path());
             }
             Ok(_) => {}
-            Err(error) => problems.push(ManifestProblem::Read {
-                path: error.path().unwrap_or(path).to_owned(),
-                source: error.into(),
-            }),
+            Err(error) => {
+                let path = error.path().unwrap_or(path).to_owned();
+                let message = error.to_string();
+                // The error of the operating system has its code. A circle of links has none.
+                let source = error.into_io_error();
+                let source = source.unwrap_or_else(|| io::Error::other(message));
+                problems.push(ManifestProblem::Read { path, source });
+            }
         }
     }
     files

@@ -32,6 +32,10 @@ pub struct LoadReport {
     pub definitions: DefinitionChanges,
     /// The skipped files, documents and objects.
     pub problems: Vec<ManifestProblem>,
+    /// Whether a file or directory could not be read for a reason that may pass, such as a lack of file
+    /// descriptors or a failing disk. The objects of the previous reading stay, unless this is the first
+    /// one. Read the manifests again soon.
+    pub is_partial: bool,
 }
 
 /// A skipped file, document or object, with the reason.
@@ -132,6 +136,35 @@ impl LoadReport {
         #[cfg(not(feature = "custom-resources"))]
         false
     }
+}
+
+// === impl ManifestProblem ===
+
+impl ManifestProblem {
+    /// Whether a file or directory cannot be read for a reason that may pass, which says nothing about its
+    /// content.
+    pub(super) fn is_temporary(&self) -> bool {
+        matches!(self, Self::Read { source, .. } if is_temporary(source))
+    }
+}
+
+/// Whether an error is about the machine and not about the file.
+pub(super) fn is_temporary(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        Interrupted, OutOfMemory, ResourceBusy, StaleNetworkFileHandle, TimedOut, WouldBlock,
+    };
+    // `EIO`, `ENFILE` and `EMFILE`, for which `ErrorKind` has no names.
+    let has_code = cfg!(unix) && matches!(error.raw_os_error(), Some(5 | 23 | 24));
+    has_code
+        || matches!(
+            error.kind(),
+            Interrupted
+                | OutOfMemory
+                | ResourceBusy
+                | StaleNetworkFileHandle
+                | TimedOut
+                | WouldBlock
+        )
 }
 
 // === impl Place ===

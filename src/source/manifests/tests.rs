@@ -365,6 +365,44 @@ fn a_reload_takes_changes_and_deletions() {
     assert_eq!(samples(&metrics), [info("new")]);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn objects_stay_while_a_file_cannot_be_read() {
+    let good = |name| GOOD.replace("good", name);
+    let files = Files::new("io", &[("a.yaml", GOOD), ("b.yaml", &good("b"))]);
+    let metrics = metrics();
+    let mut feed = ManifestSource::new([&files.0]).open(&metrics);
+    assert!(!feed.reload().is_partial);
+    std::fs::write(files.0.join("a.yaml"), good("new")).unwrap();
+    std::fs::remove_file(files.0.join("b.yaml")).unwrap();
+    // A regular file whose first byte cannot be read: the error is EIO.
+    std::os::unix::fs::symlink("/proc/self/mem", files.0.join("b.yaml")).unwrap();
+    let report = feed.reload();
+    assert!(report.is_partial, "{:?}", report.problems);
+    assert_eq!(samples(&metrics), [info("b"), info("good")]);
+    std::fs::remove_file(files.0.join("b.yaml")).unwrap();
+    assert!(!feed.reload().is_partial);
+    assert_eq!(samples(&metrics), [info("new")]);
+}
+
+#[test]
+fn a_lack_of_descriptors_may_pass_and_a_missing_file_is_missing() {
+    use std::io;
+    let problem = |source| ManifestProblem::Read {
+        path: PathBuf::from("a"),
+        source,
+    };
+    for code in [5, 23, 24] {
+        assert!(
+            problem(io::Error::from_raw_os_error(code)).is_temporary(),
+            "{code}"
+        );
+    }
+    for kind in [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied] {
+        assert!(!problem(kind.into()).is_temporary(), "{kind}");
+    }
+}
+
 #[test]
 fn a_missing_file_is_a_problem_not_a_panic() {
     let report = ManifestSource::new(["/nonexistent/file.yaml"])

@@ -72,6 +72,12 @@ impl ManifestWriters {
         }
     }
 
+    pub(super) fn abandon_list(&mut self) {
+        for (_, writer) in &mut self.follower.feeds {
+            writer.iter_mut().for_each(|writer| writer.abandon_list());
+        }
+    }
+
     /// Applies the objects of a text.
     pub(super) fn load(&mut self, path: &Path, text: &str, report: &mut LoadReport) {
         documents::each(text, &mut |document| {
