@@ -9,7 +9,6 @@ use kube_state_metrics::families::catalogue::{CatalogueEntry, catalogue};
 use kube_state_metrics::filter::MetricFilter;
 use serde::Serialize;
 
-use super::abandoned::Abandoned;
 use crate::options::MetricsOptions;
 
 /// All families, in the order of the exposition; those without samples last.
@@ -36,12 +35,8 @@ pub(crate) struct FamilyReport {
 // === impl Report ===
 
 impl Report {
-    /// Counts the samples of all families, unless nobody waits for the report any longer.
-    pub(super) fn new(
-        metrics: &StateMetrics,
-        content: &MetricsOptions,
-        abandoned: &Abandoned,
-    ) -> Option<Self> {
+    /// Counts the samples of all families.
+    pub(super) fn new(metrics: &StateMetrics, content: &MetricsOptions) -> Self {
         let catalogue = catalogue();
         let custom = metrics.custom_resources().collectors();
         let configured = custom.iter().flat_map(|own| {
@@ -62,7 +57,7 @@ impl Report {
         for family in exposition.families() {
             families.push(FamilyReport {
                 resource: resources.get(family.name()).cloned(),
-                ..FamilyReport::of(&family, abandoned)?
+                ..FamilyReport::of(&family)
             });
         }
         let filter = MetricFilter::new(&content.allow, &content.deny, &content.opt_in);
@@ -90,15 +85,15 @@ impl Report {
                 ..FamilyReport::default()
             });
         }
-        Some(Self { families })
+        Self { families }
     }
 }
 
 // === impl FamilyReport ===
 
 impl FamilyReport {
-    /// Counts the samples of a family, unless nobody waits for the report any longer.
-    fn of(family: &FamilySamples<'_>, abandoned: &Abandoned) -> Option<Self> {
+    /// Counts the samples of a family.
+    fn of(family: &FamilySamples<'_>) -> Self {
         let mut report = Self {
             name: family.name().to_owned(),
             metric_type: family.metric_type().as_str().to_owned(),
@@ -109,10 +104,7 @@ impl FamilyReport {
         for sample in family.samples() {
             report.series += 1;
             report.bytes += sample.line_len() as u64;
-            if abandoned.at(report.series) {
-                return None;
-            }
         }
-        Some(report)
+        report
     }
 }

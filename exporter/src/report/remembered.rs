@@ -1,11 +1,16 @@
-//! Reports are made one at a time, remembered, and abandoned if their client leaves.
+//! Reports are made one of a kind at a time, and remembered.
+//!
+//! The report of all families is completed even if its client leaves, so that it is remembered and the next
+//! client does not begin it again. There are many reports about labels, one for each family. They are abandoned
+//! if their client leaves, and the time that they took delays the next one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kube_state_metrics::StateMetrics;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::abandoned::Abandoned;
 use super::families::Report;
@@ -14,23 +19,27 @@ use crate::options::MetricsOptions;
 
 /// The time for which a report is reused. A new one reads all samples.
 const FRESH: Duration = Duration::from_secs(5);
-/// A report that took longer is reused for this many times the time that it took, so that reports never
-/// take more than a tenth of a processor.
+/// A report that took longer is reused for this many times the time that it took, so that reports of a kind
+/// never take more than a tenth of a processor.
 const FRESH_BY_COST: u32 = 10;
+/// The longest pause between two reports about labels. It is shorter than the timeout of a response.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The number of families whose label reports are remembered.
 const FAMILIES: usize = 64;
 
 /// Makes and remembers the reports of an instance.
 #[derive(Debug, Default)]
 pub(crate) struct Reports {
-    /// The task that makes a report holds the lock until the report is complete.
-    last: Arc<Mutex<LastReports>>,
+    // The task that makes a report holds the lock until the report is complete.
+    families: Arc<Mutex<Option<Remembered<Report>>>>,
+    labels: Arc<Mutex<LabelReports>>,
 }
 
 #[derive(Debug, Default)]
-struct LastReports {
-    families: Option<Remembered<Report>>,
-    labels: HashMap<String, Remembered<LabelReport>>,
+struct LabelReports {
+    by_family: HashMap<String, Remembered<LabelReport>>,
+    /// The next report does not begin before this.
+    pause: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -51,36 +60,50 @@ impl Reports {
         metrics: &StateMetrics,
         content: &MetricsOptions,
     ) -> Arc<Report> {
-        let last = Arc::clone(&self.last).lock_owned().await;
-        if let Some(fresh) = last.families.as_ref().and_then(Remembered::fresh) {
+        let last = Arc::clone(&self.families).lock_owned().await;
+        if let Some(fresh) = last.as_ref().and_then(Remembered::fresh) {
             return fresh;
         }
         let (metrics, content) = (metrics.clone(), content.clone());
         // The lock goes to the thread, so that the next report waits for the end of one that nobody waits
         // for any longer.
-        let made = make(move |abandoned| {
+        let made = make(move |_| {
             let mut last = last;
-            last.families = Remembered::make(|| Report::new(&metrics, &content, abandoned));
-            last.families.as_ref().map(|made| Arc::clone(&made.report))
+            let made = Remembered::make(|| Some(Report::new(&metrics, &content)))?;
+            let report = Arc::clone(&made.report);
+            *last = Some(made);
+            Some(report)
         });
         made.await
     }
 
-    /// Returns the last report about the labels of a family, or a new one if that is too old.
+    /// Returns the last report about the labels of a family, or a new one if that is too old. Waits for
+    /// the pause after the last report about another family.
     pub(crate) async fn labels(&self, metrics: &StateMetrics, family: &str) -> Arc<LabelReport> {
-        let last = Arc::clone(&self.last).lock_owned().await;
-        if let Some(fresh) = last.labels.get(family).and_then(Remembered::fresh) {
-            return fresh;
-        }
+        let last = loop {
+            let last = Arc::clone(&self.labels).lock_owned().await;
+            if let Some(fresh) = last.by_family.get(family).and_then(Remembered::fresh) {
+                return fresh;
+            }
+            let Some(pause) = last.pause.filter(|pause| *pause > Instant::now()) else {
+                break last;
+            };
+            // Remembered reports do not have to wait.
+            drop(last);
+            tokio::time::sleep_until(pause).await;
+        };
         let (metrics, family) = (metrics.clone(), family.to_owned());
         let made = make(move |abandoned| {
             let mut last = last;
-            let made = Remembered::make(|| LabelReport::new(&metrics, &family, abandoned))?;
+            let made = last.make(|| LabelReport::new(&metrics, &family, abandoned));
+            let is_abandoned = made.is_none();
+            tracing::debug!(family, is_abandoned, "counted the values of labels");
+            let made = made?;
             let report = Arc::clone(&made.report);
-            last.labels.retain(|_, old| old.fresh().is_some());
+            last.by_family.retain(|_, old| old.fresh().is_some());
             // Names of families that do not exist are as long as the client likes.
-            if report.series > 0 && last.labels.len() < FAMILIES {
-                last.labels.insert(family, made);
+            if report.series > 0 && last.by_family.len() < FAMILIES {
+                last.by_family.insert(family, made);
             }
             Some(report)
         });
@@ -98,6 +121,19 @@ async fn make<T: Default + Send + Sync + 'static>(
     drop(client);
     // It is empty if the runtime shuts down.
     made.ok().flatten().unwrap_or_default()
+}
+
+// === impl LabelReports ===
+
+impl LabelReports {
+    /// Makes a report, and begins the pause after it, also if it is abandoned.
+    fn make<T>(&mut self, make: impl FnOnce() -> Option<T>) -> Option<Remembered<T>> {
+        let started = Instant::now();
+        let made = Remembered::make(make);
+        let pause = started.elapsed().saturating_mul(FRESH_BY_COST);
+        self.pause = Some(Instant::now() + pause.min(LONGEST_PAUSE));
+        made
+    }
 }
 
 // === impl Remembered ===

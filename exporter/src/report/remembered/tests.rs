@@ -53,6 +53,24 @@ async fn one_report_is_made_at_a_time_even_if_its_client_has_left() {
 }
 
 #[test]
+fn a_report_that_is_abandoned_delays_the_next_one_as_well() {
+    let mut reports = LabelReports::default();
+    let mut pause_after = |made: Option<()>| {
+        let work = || {
+            std::thread::sleep(Duration::from_millis(50));
+            made
+        };
+        assert_eq!(reports.make(work).is_some(), made.is_some());
+        reports.pause.unwrap() - Instant::now()
+    };
+    for made in [None, Some(())] {
+        let pause = pause_after(made);
+        assert!(pause > Duration::from_millis(400), "{made:?}: {pause:?}");
+        assert!(pause <= LONGEST_PAUSE);
+    }
+}
+
+#[test]
 fn a_report_is_reused_for_ten_times_its_cost() {
     let cheap = Remembered::make(|| Some(())).unwrap();
     assert!(cheap.fresh().is_some());
