@@ -26,7 +26,7 @@ use metrics::ServerObserver;
 use web::CurrentWeb;
 
 pub(crate) use client::ClientOrigin;
-pub(crate) use descriptors::{raise_limit, warn_of_low_limit};
+pub(crate) use descriptors::warn_of_low_limit;
 pub(crate) use listen::{AddressFlags, listen};
 pub(crate) use metrics::ServerMetrics;
 pub(crate) use web::open as open_web;

@@ -20,9 +20,7 @@ use crate::logging::{self, LogLevel};
 use crate::options::{Address, Flags, LogOptions, ServerOptions};
 use crate::reload::{Configuration, ConfigurationError, wait_for_coverage};
 use crate::routes;
-use crate::server::{
-    AddressFlags, Server, Settings, listen, open_web, raise_limit, warn_of_low_limit,
-};
+use crate::server::{AddressFlags, Server, Settings, listen, open_web, warn_of_low_limit};
 use crate::telemetry::Telemetry;
 
 /// Maximum time for responses in progress after a shutdown signal.
@@ -52,7 +50,6 @@ struct Signals {
 /// If the options are wrong, or a port cannot be opened.
 pub(crate) fn run(flags: Flags) -> Result<(), AnyError> {
     let log_level = logging::start(LogOptions::of(&flags));
-    raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

@@ -10,18 +10,21 @@ const RESERVED: u64 = 48;
 const PARTS: u64 = 4;
 /// Connections of a server, however low the limit is.
 const MINIMUM: usize = 4;
+/// The limit that suffices for every API server: a watch of 80 resources in 200 namespaces.
+const ENOUGH: u64 = 16_384;
 
-/// Raises the limit on open files to the maximum that the process may set.
+/// Raises the soft limit on open files to what the connections need, if the hard limit allows that.
 ///
 /// Operating systems start programs with a low limit, because some programs use `select`, which this one
-/// does not.
-pub(crate) fn raise_limit() {
+/// does not. It is not raised further than needed: credential plugins inherit it, and some programs close
+/// every descriptor up to the limit when they start.
+fn raise_limit(connections: usize) {
     let limit = getrlimit(Resource::Nofile);
-    if limit.current == limit.maximum {
+    let Some(raised) = raised(limit, connections) else {
         return;
-    }
+    };
     let raised = Rlimit {
-        current: limit.maximum,
+        current: Some(raised),
         ..limit
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
@@ -29,9 +32,18 @@ pub(crate) fn raise_limit() {
     }
 }
 
-/// The connections that each server may have: as many as `asked`, unless the limit on open files is too
-/// low for that.
+/// The soft limit to set, if it is higher than the current one.
+fn raised(limit: Rlimit, connections: usize) -> Option<u64> {
+    let connections = u64::try_from(connections).unwrap_or(u64::MAX);
+    let needed = connections.saturating_mul(PARTS).saturating_add(RESERVED);
+    let raised = needed.max(ENOUGH).min(limit.maximum.unwrap_or(u64::MAX));
+    (limit.current? < raised).then_some(raised)
+}
+
+/// The connections that each server may have: as many as `asked`, unless the hard limit on open files is
+/// too low for that. Raises the soft limit if it is too low.
 pub(super) fn connections(asked: usize) -> usize {
+    raise_limit(asked);
     share(limit(), asked)
 }
 
@@ -63,6 +75,20 @@ fn share(limit: Option<u64>, asked: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_soft_limit_is_raised_to_what_is_needed() {
+        let raise = |current, maximum, connections| {
+            let (current, maximum) = (Some(current), maximum);
+            raised(Rlimit { current, maximum }, connections)
+        };
+        assert_eq!(raise(1_024, Some(524_288), 1_024), Some(16_384));
+        assert_eq!(raise(1_024, None, 1_024), Some(16_384));
+        assert_eq!(raise(1_024, Some(4_096), 1_024), Some(4_096));
+        assert_eq!(raise(1_024, Some(524_288), 10_000), Some(40_048));
+        assert_eq!(raise(65_536, Some(524_288), 1_024), None);
+        assert_eq!(raise(1_024, Some(1_024), 1_024), None);
+    }
 
     #[test]
     fn a_low_limit_leaves_descriptors_for_the_api_server() {

@@ -101,15 +101,15 @@ fn is_alive(address: &str) -> std::io::Result<bool> {
 }
 
 #[test]
-fn the_soft_limit_on_open_files_is_raised_to_the_hard_one() {
+fn the_soft_limit_on_open_files_is_raised_as_far_as_needed() {
     let exporter = with_descriptors("-S -n 128");
     let limits = fs::read_to_string(format!("/proc/{}/limits", exporter.pid())).unwrap();
     let line = limits
         .lines()
         .find(|line| line.starts_with("Max open files"));
     let fields: Vec<_> = line.unwrap().split_whitespace().collect();
-    assert_eq!(fields[3], fields[4], "{limits}");
-    assert_ne!(fields[3], "128");
+    let hard = fields[4].parse().unwrap_or(u64::MAX);
+    assert_eq!(fields[3], hard.min(16_384).to_string(), "{limits}");
 }
 
 #[test]
@@ -130,8 +130,9 @@ fn a_connection_without_a_descriptor_takes_that_of_the_quietest_one() {
     let idle = with_descriptors("-n 1024");
     let base = idle.own("process_open_fds").unwrap() as u32;
     drop(idle);
-    // Fewer than the four connections of each port need.
-    let exporter = with_descriptors(&format!("-n {}", base + 2));
+    // That count includes a connection and a directory, so two are free: fewer than the four connections
+    // of each port need.
+    let exporter = with_descriptors(&format!("-n {base}"));
     let mut slowest = Duration::ZERO;
     beside_flood([127, 0, 0, 1], &exporter.main, "/livez", 100, || {
         slowest = slowest_livez(&exporter);
