@@ -18,6 +18,23 @@ macro_rules! debug_is_display {
 
 pub(crate) use debug_is_display;
 
+/// Longer messages are cut: an API server chooses the length of its messages and of the names in objects, and
+/// logs and health have them.
+pub(crate) const MAX_MESSAGE: usize = 1 << 10;
+
+/// A message of at most about [`MAX_MESSAGE`] bytes. One that is cut ends with the number of all its bytes.
+pub(crate) fn shortened(mut message: String) -> String {
+    let all = message.len();
+    if all > MAX_MESSAGE {
+        let end = (0..=MAX_MESSAGE)
+            .rev()
+            .find(|at| message.is_char_boundary(*at));
+        message.truncate(end.unwrap_or_default());
+        message = format!("{message}... ({all} bytes)");
+    }
+    message
+}
+
 /// The message of an error that consists of several problems: one line for each of them.
 pub(crate) fn one_per_line(problems: &[impl Display]) -> String {
     let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();

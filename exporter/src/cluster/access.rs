@@ -79,8 +79,13 @@ const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 impl ClusterError {
     /// The error without the environment and the standard output of a plugin, which may be secret.
     pub(super) fn client(error: kube::Error) -> Self {
-        let kube::Error::Auth(AuthError::AuthExecRun { out, .. }) = &error else {
-            return Self::Client(error.to_string());
+        let out = match &error {
+            kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => out,
+            kube::Error::Auth(AuthError::AuthExecParse(_)) => {
+                let problem = "the output of the credential plugin is not an ExecCredential";
+                return Self::Client(problem.to_owned());
+            }
+            error => return Self::Client(error.to_string()),
         };
         let said = String::from_utf8_lossy(&out.stderr);
         let status = out.status;

@@ -60,10 +60,13 @@ impl PluginCertificate {
             let (cmd, out) = (name.clone(), Box::new(out));
             return Err(AuthError::AuthExecRun { cmd, out });
         }
-        // The output may be secret; errors of serde do not quote it.
+        // The output may be secret, and errors of serde quote a text that has the wrong type.
         let printed: ExecCredential = serde_json::from_slice(&out.stdout).map_err(|error| {
             AuthError::AuthExec(format!(
-                "the credential plugin {name} printed neither a token nor a certificate and key: {error}"
+                "the credential plugin {name} printed neither a token nor a certificate and key; its output \
+                 is wrong at line {} column {}",
+                error.line(),
+                error.column(),
             ))
         })?;
         printed.status.ok_or(AuthError::ExecPluginFailed)

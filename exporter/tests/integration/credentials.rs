@@ -310,6 +310,38 @@ fn a_plugin_that_fails_at_the_start_is_told_without_secrets() {
     );
 }
 
+#[test]
+fn an_odd_output_of_a_plugin_is_told_without_its_content() {
+    let api = Api::start_secure();
+    let directory = Directory::new("plugin");
+    let status = |status| {
+        json!({
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "kind": "ExecCredential",
+            "status": status,
+        })
+    };
+    for printed in [
+        json!("confidential"),
+        status(json!("confidential")),
+        status(json!({ "token": { "confidential": 1 } })),
+        status(
+            json!({ "clientCertificateData": ["confidential"], "clientKeyData": "confidential" }),
+        ),
+        status(json!({ "expirationTimestamp": "confidential", "token": "confidential" })),
+    ] {
+        let mut exec = plugin(&directory);
+        exec["args"] = json!(["-c", format!("echo '{printed}'")]);
+        let user = json!({ "exec": exec });
+        let kubeconfig = directory.write("config", &api.kubeconfig_with(json!({}), user));
+        let output = run(&["--kubeconfig", &kubeconfig], "");
+        assert!(!output.status.success(), "{printed}");
+        let error = &output.stderr;
+        assert!(error.contains("cannot make a client"), "{error}");
+        assert!(!error.contains("confidential"), "{error}");
+    }
+}
+
 /// A token with an expiry, and without other content.
 fn id_token(expires: u64, name: &str) -> String {
     let claims = json!({ "exp": expires }).to_string();

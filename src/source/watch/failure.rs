@@ -10,6 +10,7 @@ use kube::runtime::watcher;
 use serde::Deserialize;
 
 use super::split_error::SplitError;
+use crate::errors::shortened;
 use crate::source::health::FailureReason;
 
 /// Why a request or a watch failed.
@@ -63,8 +64,6 @@ struct Cause {
 
 /// The maximum of `Retry-After` that is respected.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
-/// Longer messages are cut: a server chooses their length, and logs and health have them.
-const MAX_MESSAGE: usize = 1 << 10;
 
 // === impl Failure ===
 
@@ -223,21 +222,11 @@ fn no_credentials(error: &AuthError) -> String {
             let said = said.lines().last().unwrap_or_default();
             format!("the credential plugin failed with {}: {said}", out.status)
         }
+        AuthError::AuthExecParse(_) => {
+            "the output of the credential plugin is not an ExecCredential".to_owned()
+        }
         error => chain(error),
     }
-}
-
-/// A message of at most about [`MAX_MESSAGE`] bytes.
-fn shortened(mut message: String) -> String {
-    let all = message.len();
-    if all > MAX_MESSAGE {
-        let end = (0..=MAX_MESSAGE)
-            .rev()
-            .find(|at| message.is_char_boundary(*at));
-        message.truncate(end.unwrap_or_default());
-        message = format!("{message}... ({all} bytes)");
-    }
-    message
 }
 
 /// The messages of an error and its sources, each once.
@@ -287,6 +276,7 @@ impl From<&kube::core::Status> for Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::errors::MAX_MESSAGE;
     use http::HeaderValue;
 
     fn response(code: u16, body: &str) -> Failure {
