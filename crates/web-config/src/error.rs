@@ -33,6 +33,11 @@ pub(crate) enum Problem {
     Header(#[from] HeaderError),
     #[error(transparent)]
     BasicAuth(#[from] BasicAuthError),
+    #[error(
+        "the file is empty now, which would turn TLS and authentication off; write its settings again, or \
+         restart the program if this is wanted"
+    )]
+    Emptied,
 }
 
 // === impl WebConfigError ===

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::config::WebConfig;
-use crate::error::WebConfigError;
+use crate::error::{Problem, WebConfigError};
 use crate::file_reader::{FileReader, FileStamp};
 use crate::password_checks::PasswordChecks;
 
@@ -102,13 +102,20 @@ impl WebConfigFile {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
+    /// As [`open`](Self::open), and if it is the same file and has become empty.
     pub fn reopen(
         &self,
         path: impl Into<PathBuf>,
         observer: impl ReloadObserver,
     ) -> Result<Self, WebConfigError> {
-        Self::load(path.into(), observer, Arc::clone(&self.checks))
+        let path = path.into();
+        let file = Self::load(path, observer, Arc::clone(&self.checks))?;
+        if file.path == self.path {
+            let (before, after) = (self.loaded.lock(), file.loaded.lock());
+            not_emptied(&before.config, &after.config)
+                .map_err(|problem| WebConfigError::new(file.path.clone(), problem))?;
+        }
+        Ok(file)
     }
 
     fn load(
@@ -118,6 +125,9 @@ impl WebConfigFile {
     ) -> Result<Self, WebConfigError> {
         let (config, stamps) = read(&path, &observer, &checks);
         let config = Arc::new(config?);
+        if config.is_empty() {
+            observer.file_is_empty(&path);
+        }
         Ok(Self {
             path,
             loaded: Mutex::new(Loaded { config, stamps }),
@@ -134,13 +144,19 @@ impl WebConfigFile {
     /// Returns the configuration in use, after reading the files again if one has changed.
     ///
     /// It looks up the metadata of every file on each call. If the new content cannot be used, the
-    /// previous one stays in use.
+    /// previous one stays in use. An empty file cannot take the place of settings, since a program that
+    /// writes the file may have truncated it a moment ago.
     pub fn current(&self) -> Arc<WebConfig> {
         let mut loaded = self.loaded.lock();
         if loaded.stamps.iter().any(FileStamp::is_outdated) {
             let (config, stamps) = read(&self.path, &*self.observer, &self.checks);
             // Kept after a failure as well, so that each change is reported once.
             loaded.stamps = stamps;
+            let config = config.and_then(|config| {
+                not_emptied(&loaded.config, &config)
+                    .map_err(|problem| WebConfigError::new(self.path.clone(), problem))?;
+                Ok(config)
+            });
             match config {
                 Ok(config) => {
                     loaded.config = Arc::new(config);
@@ -159,6 +175,14 @@ impl fmt::Debug for WebConfigFile {
     }
 }
 
+/// Fails if a file had settings and has none any more.
+fn not_emptied(before: &WebConfig, after: &WebConfig) -> Result<(), Problem> {
+    if after.is_empty() && !before.is_empty() {
+        return Err(Problem::Emptied);
+    }
+    Ok(())
+}
+
 /// Reads a file. Also returns the stamps of all files that were read, even after a failure.
 fn read(
     path: &Path,
@@ -167,9 +191,6 @@ fn read(
 ) -> (Result<WebConfig, WebConfigError>, Vec<FileStamp>) {
     let mut files = FileReader::default();
     let config = WebConfig::read(path, &mut files, checks);
-    if matches!(&config, Ok(config) if config.is_empty()) {
-        observer.file_is_empty(path);
-    }
     if matches!(&config, Ok(config) if config.tls_section_is_empty()) {
         observer.tls_section_is_empty(path);
     }

@@ -117,6 +117,27 @@ fn a_changed_file_is_read_again_and_a_wrong_one_leaves_the_previous_in_use() {
 }
 
 #[test]
+fn an_empty_file_does_not_take_the_place_of_settings() {
+    let directory = Directory::new();
+    let path = directory.write("web.yaml", "rate_limit: {interval: 1s, burst: 1}\n");
+    let events = Recorder::default();
+    let file = WebConfigFile::open_with_observer(&path, events.clone()).unwrap();
+    for nothing in ["", "# nothing\n", "null\n", "basic_auth_users: {}\n"] {
+        let before = file.current();
+        directory.write("web.yaml", nothing);
+        assert!(Arc::ptr_eq(&before, &file.current()), "{nothing}");
+        let [error] = &events.take()[..] else {
+            panic!("a failure is reported once");
+        };
+        assert!(error.contains("the file is empty now"), "{error}");
+        assert!(file.reopen(&path, ()).is_err(), "{nothing}");
+    }
+    directory.write("web.yaml", "http_server_config: {http2: false}\n");
+    assert!(!file.current().http2());
+    assert_eq!(events.take(), ["reloaded"]);
+}
+
+#[test]
 fn a_changed_certificate_is_read_again() {
     let directory = Directory::new();
     directory.write_pair();

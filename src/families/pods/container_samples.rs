@@ -31,7 +31,10 @@ impl<'p> StatusesByName<'p> {
     fn new(statuses: &'p [ContainerStatus]) -> Self {
         if statuses.len() < SORTED_FROM {
             let many = Vec::new();
-            return Self { few: statuses, many };
+            return Self {
+                few: statuses,
+                many,
+            };
         }
         let mut many: Vec<_> = statuses.iter().collect();
         // A stable sort keeps the order of statuses with the same name.
