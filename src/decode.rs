@@ -22,7 +22,7 @@ pub(crate) use fields::Fields;
 #[cfg(feature = "custom-resources")]
 pub(crate) use fields::ITEMS;
 
-use crate::errors::debug_is_display;
+use crate::errors::{debug_is_display, shortened};
 use adapter::{Adapter, Wanted};
 
 /// An object that could not be decoded, named as far as it can be read.
@@ -104,7 +104,7 @@ impl DecodeError {
         self.details.reason
     }
 
-    /// The object's `namespace/name`, or `name`, or `<unnamed>`.
+    /// The object's `namespace/name`, or `name`, or `<unnamed>`; cut after 1 KiB.
     #[must_use]
     pub fn object(&self) -> &str {
         &self.details.object
@@ -141,10 +141,10 @@ impl DecodeError {
         };
         let details = Details {
             kind: kind.to_owned(),
-            object,
+            object: shortened(object),
             identity,
             reason,
-            problem,
+            problem: shortened(problem),
         };
         Self {
             details: Box::new(details),

@@ -243,3 +243,18 @@ fn an_object_that_is_nested_too_deeply_is_told_from_broken_json() {
         "{error}"
     );
 }
+
+#[test]
+fn a_long_name_is_cut_in_messages_only() {
+    let name = "n".repeat(5_000);
+    let json = format!(r#"{{"metadata":{{"name":"{name}","namespace":"a"}},"spec":1}}"#);
+    let error = pod(&json, &["spec.nodeName"]).unwrap_err();
+    assert!(error.object().ends_with("nnn... (5002 bytes)"), "{error}");
+    assert!(error.to_string().len() < 1_500, "{error}");
+    assert_eq!(error.identity(), Some(("a", &*name)));
+
+    let json = format!(r#"{{"metadata":{{"name":"b","labels":{{"{name}":1}}}}}}"#);
+    let error = pod(&json, &["metadata.labels"]).unwrap_err();
+    assert_eq!(error.object(), "b");
+    assert!(error.to_string().len() < 1_500, "{error}");
+}

@@ -267,7 +267,7 @@ heading "Source of objects", render: false {
         flag: "--feed-buffer-limit", key: Some("feed_buffer_limit"),
         form: Value("SIZE"), default: Is("64MiB"), reload: NewInstance,
         help: "Maximum memory for incomplete objects of all lists and watches together, such as `128MiB`; \
-            beyond it, reading waits; 0 disables the limit",
+            beyond it, reading waits; a reload may need twice as much for a moment; 0 disables the limit",
         compat: Added,
     }
 }

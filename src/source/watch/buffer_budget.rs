@@ -49,13 +49,19 @@ pub(super) struct BudgetFigures {
 #[derive(Debug)]
 pub(super) struct BufferShare {
     budget: Arc<BufferBudget>,
+    /// Maximum size of the feed's buffer, `None` without a limit.
+    limit: Option<usize>,
     common: usize,
     reserve: Option<usize>,
 }
 
 /// Requests above this size may use only half of the common memory, so that feeds with large objects leave
 /// room for the usual ones.
-const LARGE: usize = 256 << 10;
+pub(super) const LARGE: usize = 256 << 10;
+/// The bytes of a line of a watch around its object: the type of the event.
+pub(super) const ENVELOPE: usize = 1 << 10;
+/// Lines of this size are read with any limit on objects, so that bookmarks and errors always are.
+const MIN_LINE_LIMIT: usize = 64 << 10;
 
 // === impl BufferBudget ===
 
@@ -63,7 +69,8 @@ impl BufferBudget {
     /// A budget of `total` bytes for objects of up to `object_limit` bytes; `None` is no limit.
     pub(super) fn new(total: Option<usize>, object_limit: Option<usize>) -> Self {
         let common = total.map_or(usize::MAX, |total| {
-            let reserve = object_limit.unwrap_or(total / 4).min(total / 2);
+            let reserve = line_limit(object_limit).unwrap_or(total / 4);
+            let reserve = reserve.min(total / 2);
             total - reserve
         });
         Self {
@@ -74,8 +81,14 @@ impl BufferBudget {
         }
     }
 
+    /// Maximum size of an object.
     pub(super) fn object_limit(&self) -> Option<usize> {
         self.object_limit
+    }
+
+    /// Maximum size of a line of a watch, which has an object.
+    pub(super) fn line_limit(&self) -> Option<usize> {
+        line_limit(self.object_limit)
     }
 
     pub(super) fn figures(&self) -> BudgetFigures {
@@ -86,6 +99,11 @@ impl BufferBudget {
             waits: usage.waits,
         }
     }
+}
+
+/// The maximum size of a line whose object has at most `object_limit` bytes.
+fn line_limit(object_limit: Option<usize>) -> Option<usize> {
+    object_limit.map(|limit| limit.saturating_add(ENVELOPE).max(MIN_LINE_LIMIT))
 }
 
 // === impl Usage ===
@@ -103,17 +121,18 @@ impl Usage {
 // === impl BufferShare ===
 
 impl BufferShare {
-    /// A share without memory.
-    pub(super) fn new(budget: &Arc<BufferBudget>) -> Self {
+    /// A share without memory, for a buffer of up to `limit` bytes; `None` is no limit.
+    pub(super) fn new(budget: &Arc<BufferBudget>, limit: Option<usize>) -> Self {
         Self {
             budget: Arc::clone(budget),
+            limit,
             common: 0,
             reserve: None,
         }
     }
 
-    pub(super) fn budget(&self) -> &BufferBudget {
-        &self.budget
+    pub(super) fn limit(&self) -> Option<usize> {
+        self.limit
     }
 
     /// Whether memory that is allocated now belongs to the reserve.
@@ -142,9 +161,16 @@ impl BufferShare {
 
     /// Takes `kept + bytes` of the common memory, unless there is too little.
     pub(super) fn try_common(&mut self, kept: usize, bytes: usize) -> bool {
-        if self.has_reserve() {
-            return false;
-        }
+        !self.has_reserve() && self.take_common(kept, bytes)
+    }
+
+    /// Takes memory for a buffer of `bytes` that replaces one in the reserve, unless there is too little. The
+    /// reserve stays until [`keep`](Self::keep).
+    pub(super) fn try_leave_reserve(&mut self, bytes: usize) -> bool {
+        self.take_common(0, bytes)
+    }
+
+    fn take_common(&mut self, kept: usize, bytes: usize) -> bool {
         let wanted = kept.saturating_add(bytes);
         let limit = if bytes > LARGE {
             self.budget.common / 2
@@ -168,8 +194,8 @@ impl BufferShare {
         if usage.reserve.is_some() && self.reserve.is_none() {
             return false;
         }
-        let bytes = self.budget.object_limit.unwrap_or(bytes);
-        let bytes = bytes.saturating_add(match self.budget.object_limit {
+        let bytes = self.limit.unwrap_or(bytes);
+        let bytes = bytes.saturating_add(match self.limit {
             // A buffer in the reserve is copied when it grows.
             None => self.reserve.unwrap_or_default(),
             Some(_) => 0,
@@ -183,7 +209,7 @@ impl BufferShare {
     /// Gives back all but the memory of a buffer of `capacity` bytes, which is in the reserve or not.
     pub(super) fn keep(&mut self, capacity: usize, in_reserve: bool) {
         let (common, reserve) = match in_reserve {
-            true => (0, Some(self.budget.object_limit.unwrap_or(capacity))),
+            true => (0, Some(self.limit.unwrap_or(capacity))),
             false => (capacity, None),
         };
         if (common, reserve) == (self.common, self.reserve) {
@@ -221,7 +247,7 @@ mod tests {
 
     /// Receives objects of `size` bytes in pieces, with a pause after each. Returns what arrived.
     async fn receive(budget: Arc<BufferBudget>, size: usize, objects: usize) -> usize {
-        let (mut buffer, mut received) = (ObjectBuffer::new(&budget), 0);
+        let (mut buffer, mut received) = (ObjectBuffer::of_items(&budget), 0);
         let piece = vec![b'x'; 16 * KIB];
         for _ in 0..objects {
             let mut left = size;
@@ -262,7 +288,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn large_objects_leave_room_for_small_ones() {
         let budget = budget(64 << 20, 16 << 20);
-        let mut large: Vec<_> = (0..40).map(|_| ObjectBuffer::new(&budget)).collect();
+        let mut large: Vec<_> = (0..40).map(|_| ObjectBuffer::of_items(&budget)).collect();
         let hold = async {
             for buffer in &mut large {
                 buffer.make_room(4 << 20).await;
@@ -293,7 +319,7 @@ mod tests {
     async fn a_feed_that_stops_gives_its_memory_back() {
         let budget = budget(64 * KIB, 32 * KIB);
         for _ in 0..2 {
-            let mut first = ObjectBuffer::new(&budget);
+            let mut first = ObjectBuffer::of_items(&budget);
             first.make_room(20 * KIB).await;
             first.append(&[0; 20 * KIB]).unwrap();
             first.settle();

@@ -195,8 +195,10 @@ impl WatchBuilder {
 
     /// Limits the size of an object, in bytes of its JSON; 16 MiB by default. Zero disables the limit.
     ///
-    /// A larger object is skipped without buffering it, and has no samples; other objects are not
-    /// affected. [`ResourceHealth::oversized`](crate::source::health::ResourceHealth::oversized) and the
+    /// A larger object is skipped while its bytes arrive, and has no samples; other objects are not affected.
+    /// Its name is read from the bytes up to the limit, at most the first 1 MiB. If the name comes later, the
+    /// log has `<unnamed>`, and samples of an earlier version stay until the next list.
+    /// [`ResourceHealth::oversized`](crate::source::health::ResourceHealth::oversized) and the
     /// metric `kube_state_metrics_oversized_objects_total` count it, and the log names it.
     pub fn object_size_limit(mut self, bytes: usize) -> Self {
         self.config.object_size_limit = (bytes > 0).then_some(bytes);
@@ -210,7 +212,8 @@ impl WatchBuilder {
     /// lost. One object of the [maximum size](Self::object_size_limit) can always be read; if the limit
     /// is less than twice that size, the feeds may exceed it by that object. The metrics
     /// `kube_state_metrics_feed_buffer_bytes`, `kube_state_metrics_feed_buffer_peak_bytes` and
-    /// `kube_state_metrics_feed_buffer_waits_total` show the use.
+    /// `kube_state_metrics_feed_buffer_waits_total` show the use. Two watches that run at the same time
+    /// have separate limits.
     pub fn feed_buffer_limit(mut self, bytes: usize) -> Self {
         self.config.feed_buffer_limit = (bytes > 0).then_some(bytes);
         self
@@ -219,7 +222,9 @@ impl WatchBuilder {
     /// Limits the number of objects that the server may send in a list, five million by default. Zero
     /// disables the limit.
     ///
-    /// A list with more objects fails, so that a server whose list never ends does not use all memory.
+    /// A list with more objects fails, so that a list that never ends does not grow without a limit. Until
+    /// then, the samples of its objects take memory, as those of any list do: choose a number whose samples fit
+    /// in the memory of the process.
     pub fn max_list_objects(mut self, objects: u64) -> Self {
         self.config.options.max_list_objects = (objects > 0).then_some(objects);
         self
@@ -253,7 +258,9 @@ impl WatchBuilder {
     /// How long a streaming list may take before it is given up, also while it sends objects; 60 s by
     /// default, and three times the last complete list if that is longer. Zero disables the limit.
     ///
-    /// The time includes the start of the response. A list by pages follows, and is logged once. Streaming lists are requested again an hour later.
+    /// The time includes the start of the response, but not the time in which the list waits for the memory of
+    /// other feeds. A list by pages follows, and is logged once. Streaming lists are requested again an hour
+    /// later.
     pub fn list_deadline(mut self, time: Duration) -> Self {
         self.config.options.list_deadline = non_zero(time);
         self
@@ -307,8 +314,8 @@ impl WatchBuilder {
     ///
     /// No resource is watched before the shard is known. A replica beyond the number of replicas
     /// serves nothing. A replica serves objects that move to another one for the
-    /// [`shard_handover`](Self::shard_handover). Of the shard of the [`StateMetrics`], only the kind of partition is used (see
-    /// [`Shard::by_range`](crate::scope::Shard::by_range)).
+    /// [`shard_handover`](Self::shard_handover). Of the shard of the [`StateMetrics`], only the kind of
+    /// partition is used (see [`Shard::by_range`](crate::scope::Shard::by_range)).
     pub fn shard_of_pod(mut self, namespace: impl Into<String>, name: impl Into<String>) -> Self {
         self.config.own_pod = Some(OwnPod {
             namespace: namespace.into(),

@@ -60,7 +60,7 @@ impl ListSplitter {
         Self {
             position: Position::default(),
             nesting: Nesting::default(),
-            item: ObjectBuffer::new(budget),
+            item: ObjectBuffer::of_items(budget),
             oversized: None,
             envelope: Vec::new(),
         }
@@ -121,12 +121,7 @@ impl ListSplitter {
     /// Appends bytes to the item, unless it is or becomes larger than the limit.
     fn append(&mut self, bytes: &[u8]) {
         if self.oversized.is_none() && self.item.append(bytes).is_err() {
-            let start = if self.item.is_empty() {
-                bytes
-            } else {
-                self.item.bytes()
-            };
-            self.oversized = Some(OversizedObject::of_item(start));
+            self.oversized = Some(OversizedObject::of_item(self.item.bytes(), bytes));
             self.item.clear();
         }
     }
@@ -275,6 +270,19 @@ mod tests {
                 "oversized <unnamed>",
             ];
             assert_eq!(items, expected, "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn an_oversized_item_is_named_if_its_name_is_within_the_limit() {
+        let long = "x".repeat(200);
+        let start = r#"{"kind":"A","metadata":{"name":"abcdefgh","namespace":"b""#;
+        let list = format!(
+            r#"{{"items":[{start},"d":"{long}"}}}}],"metadata":{{"resourceVersion":"7"}}}}"#
+        );
+        for size in 1..=list.len() {
+            let (items, _) = split_limited(&list, size, Some(start.len())).unwrap();
+            assert_eq!(items, ["oversized b/abcdefgh"], "chunks of {size}");
         }
     }
 

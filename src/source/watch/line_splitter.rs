@@ -22,8 +22,12 @@ pub(super) struct LineSplitter {
 
 impl LineSplitter {
     pub(super) fn new(budget: &Arc<BufferBudget>) -> Self {
+        Self::with(ObjectBuffer::of_lines(budget))
+    }
+
+    fn with(line: ObjectBuffer) -> Self {
         Self {
-            line: ObjectBuffer::new(budget),
+            line,
             oversized: None,
         }
     }
@@ -82,12 +86,7 @@ impl LineSplitter {
     /// Appends bytes to the line, unless it is or becomes larger than the limit.
     fn append(&mut self, bytes: &[u8]) {
         if self.oversized.is_none() && self.line.append(bytes).is_err() {
-            let start = if self.line.is_empty() {
-                bytes
-            } else {
-                self.line.bytes()
-            };
-            self.oversized = Some(OversizedObject::of_line(start));
+            self.oversized = Some(OversizedObject::of_line(self.line.bytes(), bytes));
             self.line.clear();
         }
     }
@@ -95,12 +94,14 @@ impl LineSplitter {
 
 #[cfg(test)]
 mod tests {
+    use super::super::buffer_budget::ENVELOPE;
     use super::*;
     use std::convert::Infallible;
 
     fn lines(text: &str, size: usize, limit: Option<usize>) -> Vec<String> {
-        let budget = Arc::new(BufferBudget::new(None, limit));
-        let (mut splitter, mut lines) = (LineSplitter::new(&budget), Vec::new());
+        let budget = Arc::new(BufferBudget::new(None, None));
+        let mut splitter = LineSplitter::with(ObjectBuffer::new(&budget, limit));
+        let mut lines = Vec::new();
         for chunk in text.as_bytes().chunks(size) {
             let fed = splitter.feed(chunk, |part| {
                 lines.push(match part {
@@ -142,6 +143,32 @@ mod tests {
                 "oversized <unnamed>",
             ];
             assert_eq!(lines, expected, "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn an_oversized_line_is_named_if_its_name_is_within_the_limit() {
+        let start = r#"{"type":"ADDED","object":{"metadata":{"name":"abcdefgh","namespace":"b""#;
+        let text = format!("{start},\"d\":\"{}\"}}}}\n", "x".repeat(200));
+        for size in 1..=text.len() {
+            let lines = lines(&text, size, Some(start.len()));
+            assert_eq!(lines, ["oversized b/abcdefgh"], "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn a_line_may_be_larger_than_its_object() {
+        for (limit, line) in [(1, 64 << 10), (1 << 20, (1 << 20) + ENVELOPE)] {
+            let budget = Arc::new(BufferBudget::new(None, Some(limit)));
+            for (size, is_whole) in [(line, true), (line + 1, false)] {
+                let mut text = vec![b'x'; size];
+                text.push(b'\n');
+                let fed = LineSplitter::new(&budget).feed(&text, |part| {
+                    assert_eq!(matches!(part, Part::Whole(_)), is_whole, "{size}");
+                    Err(())
+                });
+                assert_eq!(fed, Err(()), "there was a line");
+            }
         }
     }
 }

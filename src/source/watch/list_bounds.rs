@@ -15,6 +15,7 @@ use crate::source::health::FailureReason;
 
 /// The progress of one list in pages.
 pub(super) struct ListProgress {
+    /// When it began; later by the time in which it waited for other feeds.
     began: Instant,
     /// Number of objects, also of those that are not stored.
     objects: u64,
@@ -56,6 +57,11 @@ impl ListProgress {
         self.began
     }
 
+    /// Excludes a time from the duration of the list, in which the list waited for other feeds.
+    pub(super) fn waited(&mut self, time: Duration) {
+        self.began += time;
+    }
+
     pub(super) fn objects(&self) -> u64 {
         self.objects
     }
@@ -64,7 +70,8 @@ impl ListProgress {
         self.pages
     }
 
-    /// Counts an object of a list with at most `most` objects. The bytes of the first object of a page identify the page.
+    /// Counts an object of a list with at most `most` objects. The bytes of the first object of a page identify
+    /// the page.
     ///
     /// # Errors
     ///

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::buffer_budget::{BufferBudget, BufferShare};
+use super::buffer_budget::{BufferBudget, BufferShare, ENVELOPE, LARGE};
 
 /// The bytes of an incomplete object. They are overwritten before their memory is freed, since they may be
 /// those of a secret.
@@ -33,10 +33,21 @@ const MIN_CAPACITY: usize = 16 << 10;
 // === impl ObjectBuffer ===
 
 impl ObjectBuffer {
-    pub(super) fn new(budget: &Arc<BufferBudget>) -> Self {
+    /// A buffer for the items of a list.
+    pub(super) fn of_items(budget: &Arc<BufferBudget>) -> Self {
+        Self::new(budget, budget.object_limit())
+    }
+
+    /// A buffer for the lines of a watch.
+    pub(super) fn of_lines(budget: &Arc<BufferBudget>) -> Self {
+        Self::new(budget, budget.line_limit())
+    }
+
+    /// A buffer of up to `limit` bytes; `None` is no limit.
+    pub(super) fn new(budget: &Arc<BufferBudget>, limit: Option<usize>) -> Self {
         Self {
             bytes: Vec::new(),
-            share: BufferShare::new(budget),
+            share: BufferShare::new(budget, limit),
             in_reserve: false,
         }
     }
@@ -49,10 +60,9 @@ impl ObjectBuffer {
         &self.bytes
     }
 
-    /// Whether an object of `size` bytes is within the limit.
+    /// Whether `size` bytes are within the limit.
     pub(super) fn fits(&self, size: usize) -> bool {
-        let limit = self.share.budget().object_limit();
-        limit.is_none_or(|limit| size <= limit)
+        self.share.limit().is_none_or(|limit| size <= limit)
     }
 
     /// Waits until `more` bytes may be appended. Returns the time that the feed waited for other feeds.
@@ -82,16 +92,15 @@ impl ObjectBuffer {
             return Err(TooLarge);
         }
         if needed > self.bytes.capacity() {
-            self.in_reserve = self.share.has_reserve();
-            let capacity = match self.share.budget().object_limit() {
+            let grown = self.grown(needed);
+            // The reserve is for the object that needed it, not for the start of the next one.
+            self.in_reserve = self.share.has_reserve()
+                && !(self.is_empty() && self.share.try_leave_reserve(grown));
+            self.move_to(match self.share.limit() {
                 // It does not grow again.
                 Some(limit) if self.in_reserve => limit,
-                _ => self.grown(needed),
-            };
-            let grown = Vec::with_capacity(capacity);
-            let mut old = std::mem::replace(&mut self.bytes, grown);
-            self.bytes.extend_from_slice(&old);
-            overwrite(&mut old);
+                _ => grown,
+            });
         }
         self.bytes.extend_from_slice(bytes);
         Ok(())
@@ -101,23 +110,44 @@ impl ObjectBuffer {
     pub(super) fn clear(&mut self) {
         overwrite(&mut self.bytes);
         self.bytes = Vec::new();
+        self.in_reserve = false;
     }
 
-    /// Gives back the memory that the buffer does not use.
+    /// Gives back the memory that the buffer does not use, and the reserve if the common memory has room for a
+    /// small object.
     pub(super) fn settle(&mut self) {
-        let in_reserve = self.in_reserve && self.bytes.capacity() > 0;
-        self.share.keep(self.bytes.capacity(), in_reserve);
+        // A large object stays, so that an object is copied a limited number of times.
+        if self.in_reserve && self.bytes.len() <= LARGE {
+            let capacity = self.grown(self.bytes.len());
+            if self.share.try_leave_reserve(capacity) {
+                self.move_to(capacity);
+                self.in_reserve = false;
+            }
+        }
+        self.share.keep(self.bytes.capacity(), self.in_reserve);
+    }
+
+    /// Moves the contents to a buffer of this capacity, and overwrites the old one.
+    fn move_to(&mut self, capacity: usize) {
+        let moved = Vec::with_capacity(capacity);
+        let mut old = std::mem::replace(&mut self.bytes, moved);
+        self.bytes.extend_from_slice(&old);
+        overwrite(&mut old);
     }
 
     fn within_limit(&self, size: usize) -> usize {
-        let limit = self.share.budget().object_limit();
-        limit.map_or(size, |limit| size.min(limit))
+        self.share.limit().map_or(size, |limit| size.min(limit))
     }
 
     /// The capacity of a buffer for `needed` bytes. It doubles, so that a large object is rarely copied.
     fn grown(&self, needed: usize) -> usize {
         let doubled = needed.checked_next_power_of_two().unwrap_or(needed);
-        self.within_limit(doubled.max(MIN_CAPACITY)).max(needed)
+        let capacity = match self.share.limit() {
+            // It does not grow again for the last bytes of a line.
+            Some(limit) if limit.saturating_sub(doubled) <= ENVELOPE => limit,
+            _ => doubled.max(MIN_CAPACITY),
+        };
+        self.within_limit(capacity).max(needed)
     }
 }
 
@@ -146,9 +176,90 @@ impl Drop for Overwritten {
     }
 }
 
+/// A copy of the first bytes of two parts, `most` of them.
+pub(super) fn copy_start(first: &[u8], second: &[u8], most: usize) -> Bytes {
+    let first = first.get(..most).unwrap_or(first);
+    let second = second.get(..most - first.len()).unwrap_or(second);
+    Bytes::from_owner(Overwritten([first, second].concat()))
+}
+
 /// Overwrites bytes with zeros.
 fn overwrite(bytes: &mut [u8]) {
     bytes.fill(0);
     // Nothing reads the zeros, so without this the compiler may remove the writes.
     black_box(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIB: usize = 1 << 10;
+
+    /// A budget whose common memory is in use, and what uses it.
+    async fn exhausted() -> (Arc<BufferBudget>, Vec<ObjectBuffer>) {
+        let budget = Arc::new(BufferBudget::new(Some(4096 * KIB), Some(1024 * KIB)));
+        let mut others = Vec::new();
+        while budget.figures().bytes < 2944 * KIB {
+            let mut other = ObjectBuffer::of_items(&budget);
+            receive(&mut other, 100 * KIB).await;
+            others.push(other);
+        }
+        for _ in 0..7 {
+            let mut other = ObjectBuffer::of_items(&budget);
+            receive(&mut other, KIB).await;
+            others.push(other);
+        }
+        (budget, others)
+    }
+
+    async fn receive(buffer: &mut ObjectBuffer, bytes: usize) {
+        buffer.make_room(bytes).await;
+        buffer.append(&vec![b'x'; bytes]).unwrap();
+        buffer.settle();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_reserve_is_free_after_the_object_that_needed_it() {
+        let (budget, mut others) = exhausted().await;
+        let mut buffer = ObjectBuffer::of_items(&budget);
+        for _ in 0..25 {
+            receive(&mut buffer, 32 * KIB).await;
+        }
+        others.clear();
+        assert_eq!(budget.figures().bytes, 1024 * KIB, "it has the reserve");
+        // Each chunk has the end of an object and the start of the next one.
+        for _ in 0..3 {
+            buffer.make_room(32 * KIB).await;
+            buffer.append(&[b'x'; 30 * KIB]).unwrap();
+            buffer.clear();
+            buffer.append(&[b'y'; 2 * KIB]).unwrap();
+            buffer.settle();
+            assert_eq!(buffer.bytes(), [b'y'; 2 * KIB]);
+            assert_eq!(budget.figures().bytes, MIN_CAPACITY);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_small_object_leaves_the_reserve_once_there_is_room() {
+        let (budget, mut others) = exhausted().await;
+        let mut buffer = ObjectBuffer::of_items(&budget);
+        receive(&mut buffer, 20 * KIB).await;
+        let before = budget.figures().bytes;
+        receive(&mut buffer, KIB).await;
+        assert_eq!(budget.figures().bytes, before, "there is no room");
+        others.clear();
+        receive(&mut buffer, KIB).await;
+        assert_eq!(budget.figures().bytes, 32 * KIB);
+        assert_eq!(buffer.bytes(), [b'x'; 22 * KIB]);
+    }
+
+    #[test]
+    fn a_copy_of_the_first_bytes_ends_where_it_should() {
+        let copy = |most| copy_start(b"abc", b"def", most);
+        assert_eq!(
+            [&copy(2)[..], &copy(3), &copy(5), &copy(9)],
+            ["ab", "abc", "abcde", "abcdef"].map(str::as_bytes)
+        );
+    }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::object_buffer;
 use super::watch_event::EventKind;
 
 /// What the first bytes of an object tell that is larger than the limit. The object is not buffered.
@@ -37,20 +38,20 @@ const MAX_TEXT: usize = 512;
 // === impl OversizedObject ===
 
 impl OversizedObject {
-    /// Reads the first bytes of an item of a list.
-    pub(super) fn of_item(start: &[u8]) -> Self {
-        Self::read(start, ObjectFields)
+    /// Reads the first bytes of an item of a list: those that were buffered, and the next ones.
+    pub(super) fn of_item(buffered: &[u8], next: &[u8]) -> Self {
+        Self::read(buffered, next, ObjectFields)
     }
 
-    /// Reads the first bytes of a line of a watch.
-    pub(super) fn of_line(start: &[u8]) -> Self {
-        Self::read(start, EventFields)
+    /// Reads the first bytes of a line of a watch: those that were buffered, and the next ones.
+    pub(super) fn of_line(buffered: &[u8], next: &[u8]) -> Self {
+        Self::read(buffered, next, EventFields)
     }
 
-    fn read(start: &[u8], fields: impl Fields) -> Self {
+    fn read(buffered: &[u8], next: &[u8], fields: impl Fields) -> Self {
         let mut found = Self::default();
-        let start = start.get(..SEARCHED).unwrap_or(start);
-        let mut json = serde_json::Deserializer::from_slice(start);
+        let start = object_buffer::copy_start(buffered, next, SEARCHED);
+        let mut json = serde_json::Deserializer::from_slice(&start);
         // It fails at the end of the known bytes, after the fields that it found.
         let _ = Seed(&mut found, fields).deserialize(&mut json);
         found
@@ -194,7 +195,7 @@ mod tests {
     fn the_first_bytes_tell_which_object_it_is() {
         let item = br#"{"kind":"Secret","metadata":{"name":"a","uid":"u","namespace":"shop",
             "annotations":{"x":["}"]},"resourceVersion":"7","managedFields":[{"#;
-        let found = OversizedObject::of_item(item);
+        let found = OversizedObject::of_item(item, b"");
         assert_eq!(found.to_string(), "shop/a");
         assert_eq!((&*found.version, found.event), ("7", None));
 
@@ -203,14 +204,17 @@ mod tests {
             event: Some(EventKind::Deleted),
             ..found
         };
-        assert_eq!(OversizedObject::of_line(&line), expected);
+        for middle in 0..=line.len() {
+            let (buffered, next) = line.split_at(middle);
+            assert_eq!(OversizedObject::of_line(buffered, next), expected);
+        }
     }
 
     #[test]
     fn what_the_first_bytes_do_not_tell_is_unknown() {
         let long = format!(r#"{{"metadata":{{"name":"{}"}}"#, "x".repeat(MAX_TEXT + 1));
         for start in ["", "[", "{\"metadata\":{\"na", "{\"metadata\":7", &long] {
-            let found = OversizedObject::of_item(start.as_bytes());
+            let found = OversizedObject::of_item(start.as_bytes(), b"");
             assert_eq!(found, OversizedObject::default(), "{start}");
             assert_eq!(found.to_string(), "<unnamed>");
         }

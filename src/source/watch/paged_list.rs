@@ -166,7 +166,9 @@ impl<S: ListWatchSink> Reflector<S> {
             self.feed.reporter().data_received();
             let before = pages.progress.objects();
             for bytes in bytes.chunks(MAX_PART) {
-                last_object += splitter.make_room(bytes.len()).await;
+                let waited = splitter.make_room(bytes.len()).await;
+                pages.progress.waited(waited);
+                last_object += waited;
                 // A large object, and the objects after it.
                 let mut deferred = Vec::new();
                 let mut bounded = Ok(());

@@ -33,10 +33,10 @@ pub(super) struct Options {
     pub(super) streaming: bool,
     /// Accept any version that the server has in its cache.
     pub(super) use_cache: bool,
-    /// Maximum number of objects of a list.
+    /// Maximum number of objects that are requested and stored, in one page.
     pub(super) object_limit: Option<u64>,
     pub(super) page_size: u64,
-    /// Maximum number of objects of a list, beyond which the list is endless.
+    /// Maximum number of objects that the server may send in a list; a list with more fails.
     pub(super) max_list_objects: Option<u64>,
     /// What all reflectors may buffer.
     pub(super) budget: Arc<BufferBudget>,

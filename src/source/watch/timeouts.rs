@@ -48,6 +48,7 @@ pub struct WatchTimeouts {
     pub response: Duration,
     /// Maximum time of a list in pages, 1 h by default. API servers limit each response to a minute and
     /// keep the version of a list for some minutes, so the time suits slow connections and large clusters.
+    /// The time in which the list waits for the memory of other feeds does not count.
     pub list: Duration,
     /// How long events gather before they are read, 15 ms by default. Reading them one by one costs much
     /// more CPU time.
@@ -126,8 +127,8 @@ impl Backoff {
         self.failures
     }
 
-    /// The last backoff, without what the server asked for; zero after a reset, or if there was no failure for so long that the next backoff
-    /// is the shortest one.
+    /// The last backoff, without what the server asked for; zero after a reset, or if there was no failure for so
+    /// long that the next backoff is the shortest one.
     pub(super) fn last_wait(&self) -> Duration {
         match self.last {
             Some(last) if last.at.elapsed() <= self.timeouts.backoff_reset => self.last_wait,

@@ -57,7 +57,7 @@ pub(super) enum StreamEnd {
 pub(super) struct Stream {
     pub(super) phase: Phase,
     lines: LineSplitter,
-    /// When it was requested.
+    /// When it was requested; later by the time in which the list at the start waited for other feeds.
     pub(super) opened: Instant,
     last_event: Instant,
     /// Number of objects of the list.
@@ -201,7 +201,11 @@ impl<S: ListWatchSink> Reflector<S> {
     async fn handle_chunk(&mut self, bytes: &Bytes, stream: &mut Stream) -> Result<(), StreamEnd> {
         let arrived = std::time::Instant::now();
         for bytes in bytes.chunks(MAX_PART) {
-            stream.last_event += stream.lines.make_room(bytes.len()).await;
+            let waited = stream.lines.make_room(bytes.len()).await;
+            stream.last_event += waited;
+            if stream.phase == Phase::Listing {
+                stream.opened += waited;
+            }
             // A large object, and the lines after it.
             let mut deferred = Vec::new();
             let Stream {
@@ -263,6 +267,9 @@ impl<S: ListWatchSink> Reflector<S> {
             && let WatchEvent::Object(kind, object) = WatchEvent::parse(&line)?
         {
             self.count_listed(&mut stream.objects, stream.phase)?;
+            if let Some(object) = self.oversized(&line, object) {
+                return self.handle_oversized(&object, stream.phase);
+            }
             let json = line.slice_ref(object);
             let result = self.sink.change_large(kind.change(), json).await;
             return self.after_object(kind, object, result, stream.phase, arrived);
@@ -282,6 +289,9 @@ impl<S: ListWatchSink> Reflector<S> {
         match WatchEvent::parse(line)? {
             WatchEvent::Object(kind, object) => {
                 self.count_listed(objects, *phase)?;
+                if let Some(object) = self.oversized(line, object) {
+                    return self.handle_oversized(&object, *phase);
+                }
                 let result = self.sink.change(kind.change(), object);
                 self.after_object(kind, object, result, *phase, arrived)
             }
@@ -302,6 +312,13 @@ impl<S: ListWatchSink> Reflector<S> {
             }
         }
         Ok(())
+    }
+
+    /// What a line tells of its object, if the object is larger than the limit. The line may be within its own
+    /// limit, which is higher.
+    fn oversized(&self, line: &[u8], object: &[u8]) -> Option<OversizedObject> {
+        let limit = self.options.budget.object_limit()?;
+        (object.len() > limit).then(|| OversizedObject::of_line(line, b""))
     }
 
     /// Skips the event of an object that is larger than the limit.
