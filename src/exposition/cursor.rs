@@ -229,8 +229,8 @@ impl RunCursor {
         let mut rows = ranges.find(has_sample)?;
         let mut size = size / count.div_ceil(step).max(1);
         let (mut part, mut is_last) = (None, true);
-        let is_large = |row: &usize| RowPart::is_needed(page, *row) && self.includes(page, *row);
-        if let Some(row) = rows.clone().find(is_large) {
+        let includes = |row| self.includes(page, row);
+        if let Some(row) = RowPart::first_needed(page, rows.clone(), includes) {
             if has_sample(&(rows.start..row)) {
                 rows.end = row;
             } else {

@@ -23,8 +23,21 @@ pub(super) struct RowPart {
 // === impl RowPart ===
 
 impl RowPart {
+    /// The first of some rows that is written in parts, of those that `includes` selects.
+    pub(super) fn first_needed(
+        page: &FamilyRows<'_>,
+        mut rows: Range<usize>,
+        includes: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        // Few pages have a large cell, so that the rows of the others are not read.
+        if page.samples.longest() < LARGE_CELL {
+            return None;
+        }
+        rows.find(|row| Self::is_needed(page, *row) && includes(*row))
+    }
+
     /// Whether a row is written in parts.
-    pub(super) fn is_needed(rows: &FamilyRows<'_>, row: usize) -> bool {
+    fn is_needed(rows: &FamilyRows<'_>, row: usize) -> bool {
         rows.tails(row).len() >= LARGE_CELL
     }
 

@@ -124,8 +124,9 @@ impl SampleBuffer {
         self.text.push(b'"');
     }
 
-    /// Notes that the current sample has a label whose name ends the text.
+    /// Counts a label whose name ends the text.
     pub(super) fn note_name(&mut self, start: usize) {
+        self.labels += 1;
         self.names.push(&self.text, start, self.text.len());
     }
 
@@ -134,16 +135,13 @@ impl SampleBuffer {
         self.names.contains(&self.text, name)
     }
 
-    /// Whether the current sample has a label with the name that ends the text.
-    pub(super) fn is_repeated_name(&self, start: usize) -> bool {
-        self.has_name(self.text.get(start..).unwrap_or_default())
-    }
-
     /// The number of labels of the current sample that the generator wrote.
     pub(super) fn label_count(&self) -> usize {
         self.labels
     }
 
+    /// Counts a label whose name is not noted, since the caller has checked it.
+    #[cfg(feature = "custom-resources")]
     pub(super) fn count_label(&mut self) {
         self.labels += 1;
     }

@@ -65,35 +65,25 @@ pub(crate) struct DropCounts {
 // === impl SamplePolicy ===
 
 impl<'a> SamplePolicy<'a> {
-    /// The policy of a family. `reserved_names` are the names of its constant and base labels;
-    /// `allowlist` is that of a family of labels or annotations.
+    /// The policy of a family. `reserved_names` are the names of its constant and base labels, and `base_len` is
+    /// the length of the base labels in bytes; `allowlist` is that of a family of labels or annotations.
     pub(crate) fn new(
         metric_type: MetricType,
         reserved_names: &'a [Cow<'static, str>],
         allowlist: Option<&'a LabelAllowlist>,
+        limits: Limits,
+        base_len: usize,
     ) -> Self {
+        let or_none = |limit| if limit == 0 { usize::MAX } else { limit };
+        let max_samples = or_none(limits.samples_per_family);
         Self {
             reserved_names,
             is_counter: metric_type == MetricType::Counter,
             allowlist,
-            max_samples: usize::MAX,
-            max_labels: usize::MAX,
-            max_text: usize::MAX,
-            base_len: 0,
-        }
-        .with_limits(Limits::default(), 0)
-    }
-
-    /// Sets the limits; `base_len` is the length of the base labels, in bytes.
-    pub(crate) fn with_limits(self, limits: Limits, base_len: usize) -> Self {
-        let or_none = |limit| if limit == 0 { usize::MAX } else { limit };
-        let max_samples = or_none(limits.samples_per_family);
-        Self {
             max_samples,
             max_labels: or_none(limits.labels_per_sample),
             max_text: max_samples.saturating_mul(TEXT_PER_SAMPLE),
             base_len,
-            ..self
         }
     }
 

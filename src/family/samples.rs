@@ -376,7 +376,6 @@ impl Sample<'_, '_> {
         let start = buffer.text.len();
         buffer.text.extend_from_slice(name.as_bytes());
         buffer.note_name(start);
-        buffer.count_label();
         true
     }
 
@@ -388,11 +387,10 @@ impl Sample<'_, '_> {
         let start = buffer.text.len();
         write_map_label_name(&mut buffer.text, prefix, key);
         let name = buffer.text.get(start..).unwrap_or_default();
-        if policy.is_reserved(name) || buffer.is_repeated_name(start) {
+        if policy.is_reserved(name) || buffer.has_name(name) {
             return false;
         }
         buffer.note_name(start);
-        buffer.count_label();
         buffer.write_value(value);
         true
     }

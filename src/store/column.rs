@@ -97,6 +97,14 @@ impl Column {
         usize::try_from(self.bytes).unwrap_or(usize::MAX) / rows.max(1)
     }
 
+    /// The length of the longest cell, in bytes.
+    pub(crate) fn longest(&self) -> usize {
+        let used = self.entries.iter().filter(|entry| entry.rows > 0);
+        used.map(|entry| entry.len as usize)
+            .max()
+            .unwrap_or_default()
+    }
+
     /// Lines of all cells, counted once per row.
     pub(crate) fn lines(&self) -> u64 {
         self.lines

@@ -48,14 +48,6 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     /// Removes the object `namespace/name`.
     fn delete_key(&mut self, namespace: &str, name: &str);
 
-    /// Skips an object that is larger than the limit of its source. If its namespace and name are known,
-    /// the earlier version is removed.
-    fn skip_oversized(&mut self, key: Option<(&str, &str)>) {
-        if let Some((namespace, name)) = key {
-            self.delete_key(namespace, name);
-        }
-    }
-
     /// `metadata.resourceVersion` of the object fed last; empty if it had none.
     fn last_version(&self) -> &str;
 

@@ -179,13 +179,13 @@ impl<K: CollectedResource> Schema<K> {
         }
         let start = cells.text.len();
         for active in &self.families {
-            let base_len = cells.len_of(active.base);
             let policy = SamplePolicy::new(
                 active.family.descriptor().metric_type(),
                 self.base_labels(active.base),
                 active.allowlist.as_deref(),
-            )
-            .with_limits(self.limits, base_len);
+                self.limits,
+                cells.len_of(active.base),
+            );
             let start_of_family = buffer.text().len();
             let mut samples = Samples::new(buffer, policy);
             let generator = active.family.generator();

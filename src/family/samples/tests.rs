@@ -9,7 +9,7 @@ use crate::limits::Limits;
 
 fn tails(reserved: &[Cow<'static, str>], write: impl FnOnce(&mut Samples<'_>)) -> String {
     let mut buffer = SampleBuffer::default();
-    let policy = SamplePolicy::new(MetricType::Gauge, reserved, None);
+    let policy = SamplePolicy::new(MetricType::Gauge, reserved, None, Limits::default(), 0);
     write(&mut Samples::new(&mut buffer, policy));
     String::from_utf8(buffer.text).unwrap()
 }
@@ -83,7 +83,7 @@ fn an_unfinished_sample_leaves_no_trace() {
 #[test]
 fn a_counter_has_no_negative_samples() {
     let mut buffer = SampleBuffer::default();
-    let policy = SamplePolicy::new(MetricType::Counter, BASE, None);
+    let policy = SamplePolicy::new(MetricType::Counter, BASE, None, Limits::default(), 0);
     let mut samples = Samples::new(&mut buffer, policy);
     samples.label("a", "1").value(-1);
     samples.label("a", "1").value(f64::NAN);
@@ -123,7 +123,7 @@ fn a_map_key_does_not_repeat_a_reserved_name() {
 /// The tails with limits, and what was dropped.
 fn limited(limits: Limits, write: impl FnOnce(&mut Samples<'_>)) -> (String, DropCounts) {
     let mut buffer = SampleBuffer::default();
-    let policy = SamplePolicy::new(MetricType::Gauge, BASE, None).with_limits(limits, 10);
+    let policy = SamplePolicy::new(MetricType::Gauge, BASE, None, limits, 10);
     write(&mut Samples::new(&mut buffer, policy));
     (
         String::from_utf8(buffer.text.clone()).unwrap(),
