@@ -134,11 +134,11 @@ impl DecodeError {
 
     fn with_problem(kind: &str, json: &[u8], reason: DecodeReason, problem: String) -> Self {
         let identity = identity_of(json);
-        let object = match &identity {
-            None => String::from("<unnamed>"),
-            Some((namespace, name)) if namespace.is_empty() => name.clone(),
-            Some((namespace, name)) => format!("{namespace}/{name}"),
-        };
+        let object = object_name(
+            identity
+                .as_ref()
+                .map(|(namespace, name)| (&**namespace, &**name)),
+        );
         let details = Details {
             kind: kind.to_owned(),
             object: shortened(object),
@@ -222,6 +222,15 @@ fn is_too_deep(error: &serde_json::Error) -> bool {
 pub(crate) fn without_position(message: &str) -> &str {
     let found = message.rsplit_once(" at line ");
     found.map_or(message, |(message, _)| message)
+}
+
+/// How messages name an object by its namespace, which may be empty, and its name.
+pub(crate) fn object_name(identity: Option<(&str, &str)>) -> String {
+    match identity {
+        None => String::from("<unnamed>"),
+        Some(("", name)) => name.to_owned(),
+        Some((namespace, name)) => format!("{namespace}/{name}"),
+    }
 }
 
 /// The problem and its position, without the invalid value.

@@ -369,8 +369,9 @@ pub(crate) fn gauges(name: &str, help: &str, labels: &[&str]) -> Result<IntGauge
     IntGaugeVec::new(options(name, help), labels)
 }
 
-fn gauge(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
+/// The value of a gauge.
+pub(crate) fn gauge(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
 }
 
 /// The Go type of a resource, such as `*v1.Pod`, as kube-state-metrics has it.

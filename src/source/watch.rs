@@ -55,6 +55,7 @@ mod outage;
 mod oversized;
 mod own_pod;
 mod paged_list;
+mod part_buffer;
 mod record;
 mod reflector;
 mod replicas;

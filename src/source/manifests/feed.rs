@@ -104,8 +104,8 @@ impl ManifestFeed {
         #[cfg(feature = "custom-resources")]
         if self.metrics.custom_resources().has_config() {
             let text = text.as_ref().and_then(|text| text.as_deref().ok());
-            report.definitions = self.kinds.update(&self.paths, text, &self.metrics);
-            report.is_partial = self.kinds.is_partial;
+            (report.definitions, report.is_partial) =
+                self.kinds.update(&self.paths, text, &self.metrics);
         }
         self.follow_plan();
         if let Some(stdin) = &mut self.stdin {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::documents::{self, Document};
 use super::paths::{files, is_stdin};
 use super::read;
-use super::report::{ManifestProblem, is_temporary};
+use super::report::ManifestProblem;
 use crate::custom_resources::{DefinitionChanges, KnownKind};
 use crate::registry::StateMetrics;
 
@@ -23,14 +23,13 @@ pub(super) struct Kinds {
     stdin: Vec<Value>,
     /// Whether the kinds have been set once.
     is_set: bool,
-    /// Whether the last reading missed files that may be readable later.
-    pub(super) is_partial: bool,
 }
 
 // === impl Kinds ===
 
 impl Kinds {
-    /// Sets the known kinds of `metrics` from all manifests.
+    /// Sets the known kinds of `metrics` from all manifests. Also returns whether the reading missed files that
+    /// may be readable later.
     ///
     /// Files that cannot be read are reported when their objects are loaded. If some may be readable later,
     /// the previous kinds stay.
@@ -39,31 +38,37 @@ impl Kinds {
         paths: &[PathBuf],
         stdin: Option<&str>,
         metrics: &StateMetrics,
-    ) -> DefinitionChanges {
+    ) -> (DefinitionChanges, bool) {
         if let Some(text) = stdin {
             self.stdin.extend(heads(text));
         }
         let mut heads = self.stdin.clone();
         let mut problems = Vec::new();
-        self.is_partial = false;
         for path in paths.iter().filter(|path| !is_stdin(path)) {
             for file in files(path, &mut problems) {
                 match read::file(&file) {
                     Ok(text) => heads.extend(self::heads(&text)),
-                    Err(error) => self.is_partial |= is_temporary(&error),
+                    Err(source) => problems.push(ManifestProblem::Read { path: file, source }),
                 }
             }
         }
-        self.is_partial |= problems.iter().any(ManifestProblem::is_temporary);
-        if self.is_partial && self.is_set {
-            return DefinitionChanges::between(&self.definitions, &self.definitions, |_, _| false);
+        let is_partial = problems.iter().any(ManifestProblem::is_temporary);
+        if is_partial && self.is_set {
+            let known = self.definitions.len();
+            return (
+                DefinitionChanges {
+                    known,
+                    ..DefinitionChanges::default()
+                },
+                is_partial,
+            );
         }
         self.is_set = true;
         let kinds = KnownKind::of_objects(&heads);
         // Conflicts of families are found when the configuration is set, so kinds cannot be rejected.
         let kinds = KnownKind::built_in().into_iter().chain(kinds);
         let _ = metrics.custom_resources().set_known_kinds(kinds);
-        self.replace_definitions(&heads)
+        (self.replace_definitions(&heads), is_partial)
     }
 
     fn replace_definitions(&mut self, heads: &[Value]) -> DefinitionChanges {

@@ -149,7 +149,7 @@ impl ManifestProblem {
 }
 
 /// Whether an error is about the machine and not about the file.
-pub(super) fn is_temporary(error: &io::Error) -> bool {
+fn is_temporary(error: &io::Error) -> bool {
     use io::ErrorKind::{
         Interrupted, OutOfMemory, ResourceBusy, StaleNetworkFileHandle, TimedOut, WouldBlock,
     };

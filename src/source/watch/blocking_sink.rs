@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use super::sink::ListWatchSink;
+use super::sink::{Change, ListWatchSink};
 use crate::decode::DecodeError;
 
 /// Objects of at least this size are applied on a thread for blocking work: smaller ones take less than
@@ -22,13 +22,6 @@ pub(super) struct BlockingSink<S> {
     /// Absent while an object is applied on another thread.
     sink: Option<S>,
     large_objects: Arc<Semaphore>,
-}
-
-/// What happened to an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    Applied,
-    Deleted,
 }
 
 /// The permit that the reflectors of a watch share. They apply one large object at a time, so that the workers
@@ -48,14 +41,6 @@ impl<S: ListWatchSink> BlockingSink<S> {
         }
     }
 
-    /// Applies or deletes an object on this thread.
-    pub(super) fn change(&mut self, change: Change, json: &[u8]) -> Result<(), DecodeError> {
-        match change {
-            Change::Applied => self.apply(json),
-            Change::Deleted => self.delete(json),
-        }
-    }
-
     /// Applies or deletes a large object on a thread for blocking work.
     pub(super) async fn change_large(
         &mut self,
@@ -63,11 +48,9 @@ impl<S: ListWatchSink> BlockingSink<S> {
         json: Bytes,
     ) -> Result<(), DecodeError> {
         // The semaphore is never closed.
-        let large_objects = Arc::clone(&self.large_objects);
-        let _permit = large_objects.acquire().await;
-        let mut sink = Self {
-            sink: self.sink.take(),
-            large_objects: Arc::clone(&large_objects),
+        let _permit = self.large_objects.acquire().await;
+        let Some(mut sink) = self.sink.take() else {
+            return Ok(());
         };
         let changed = spawn_blocking(move || {
             let result = sink.change(change, &json);
@@ -75,7 +58,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
         });
         match changed.await {
             Ok((sink, result)) => {
-                *self = sink;
+                self.sink = Some(sink);
                 result
             }
             Err(error) => match error.try_into_panic() {

@@ -194,12 +194,11 @@ impl BufferShare {
         if usage.reserve.is_some() && self.reserve.is_none() {
             return false;
         }
-        let bytes = self.limit.unwrap_or(bytes);
-        let bytes = bytes.saturating_add(match self.limit {
+        let bytes = match self.limit {
+            Some(limit) => limit,
             // A buffer in the reserve is copied when it grows.
-            None => self.reserve.unwrap_or_default(),
-            Some(_) => 0,
-        });
+            None => bytes.saturating_add(self.reserve.unwrap_or_default()),
+        };
         usage.reserve = Some(bytes);
         usage.note_peak();
         self.reserve = Some(bytes);

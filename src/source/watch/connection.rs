@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
-use tokio::time::{self, Instant};
+use tokio::time;
 
 use super::failure::Failure;
 
@@ -54,21 +54,18 @@ impl ResponseBody {
         limit: usize,
         timeout: Duration,
     ) -> Result<Vec<u8>, Failure> {
-        let deadline = Instant::now() + timeout;
-        let mut text = Vec::new();
-        loop {
-            let read = time::timeout_at(deadline, self.read()).await;
-            let late =
-                |_| Failure::unreachable(format!("the response did not end within {timeout:?}"));
-            let Some(bytes) = read.map_err(late)?? else {
-                return Ok(text);
-            };
-            let left = limit - text.len();
-            text.extend_from_slice(bytes.get(..left).unwrap_or(&bytes));
-            if text.len() == limit {
-                return Ok(text);
+        let read = async {
+            let mut text = Vec::new();
+            while text.len() < limit
+                && let Some(bytes) = self.read().await?
+            {
+                let left = limit - text.len();
+                text.extend_from_slice(bytes.get(..left).unwrap_or(&bytes));
             }
-        }
+            Ok(text)
+        };
+        let late = |_| Failure::unreachable(format!("the response did not end within {timeout:?}"));
+        time::timeout(timeout, read).await.map_err(late)?
     }
 
     /// The next bytes, without a timeout. Dropping the future loses no bytes.

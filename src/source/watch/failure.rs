@@ -176,12 +176,11 @@ impl Failure {
         let seconds = details.map_or(0, |own| own.retry_after_seconds);
         let retry_after = Duration::from_secs(seconds).min(MAX_RETRY_AFTER);
         Self {
-            reason,
             version_too_large: too_large,
-            message: shortened(status.message.clone()),
             retry_after: (seconds > 0).then_some(retry_after),
             is_away: reason == FailureReason::ServerError && (502..=504).contains(&status.code),
             contact: Contact::Answer,
+            ..Self::new(reason, &*status.message)
         }
     }
 }

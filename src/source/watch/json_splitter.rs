@@ -14,8 +14,8 @@ use serde_json::value::RawValue;
 
 use super::buffer_budget::BufferBudget;
 use super::json_nesting::Nesting;
-use super::object_buffer::ObjectBuffer;
-use super::oversized::{OversizedObject, Part};
+use super::oversized::Part;
+use super::part_buffer::PartBuffer;
 use super::split_error::{MAX_TOKEN, MAX_VERSION, SplitError};
 
 /// Splits a list into its items and keeps its other fields.
@@ -23,10 +23,8 @@ use super::split_error::{MAX_TOKEN, MAX_VERSION, SplitError};
 pub(super) struct ListSplitter {
     position: Position,
     nesting: Nesting,
-    /// The bytes of the incomplete item.
-    item: ObjectBuffer,
-    /// The incomplete item is larger than the limit, and is not buffered.
-    oversized: Option<OversizedObject>,
+    /// The incomplete item.
+    item: PartBuffer,
     /// All bytes except the items.
     envelope: Vec<u8>,
 }
@@ -60,8 +58,7 @@ impl ListSplitter {
         Self {
             position: Position::default(),
             nesting: Nesting::default(),
-            item: ObjectBuffer::of_items(budget),
-            oversized: None,
+            item: PartBuffer::of_items(budget),
             envelope: Vec::new(),
         }
     }
@@ -83,12 +80,12 @@ impl ListSplitter {
                 Position::Items => bytes = self.between_items(bytes)?,
                 Position::Item => match self.nesting.end_of_value(bytes) {
                     None => {
-                        self.append(bytes);
+                        self.item.append(bytes);
                         break;
                     }
                     Some(end) => {
                         let (last, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
-                        self.end_item(last, &mut each);
+                        self.item.end(last, &mut each);
                         self.position = Position::Items;
                         bytes = rest;
                     }
@@ -101,29 +98,6 @@ impl ListSplitter {
     /// Gives back the memory of items that were handled. An item that is handled later counts until then.
     pub(super) fn settle(&mut self) {
         self.item.settle();
-    }
-
-    /// Calls `each` with the item that ends with `last`.
-    fn end_item(&mut self, last: &[u8], each: &mut impl FnMut(Part<'_>)) {
-        if self.oversized.is_none() && self.item.is_empty() && self.item.fits(last.len()) {
-            return each(Part::Whole(last));
-        }
-        self.append(last);
-        match self.oversized.take() {
-            Some(oversized) => each(Part::Oversized(oversized)),
-            None => {
-                each(Part::Whole(self.item.bytes()));
-                self.item.clear();
-            }
-        }
-    }
-
-    /// Appends bytes to the item, unless it is or becomes larger than the limit.
-    fn append(&mut self, bytes: &[u8]) {
-        if self.oversized.is_none() && self.item.append(bytes).is_err() {
-            self.oversized = Some(OversizedObject::of_item(self.item.bytes(), bytes));
-            self.item.clear();
-        }
     }
 
     /// Ends the list and returns its metadata.

@@ -6,35 +6,27 @@ use std::time::Duration;
 use memchr::memchr;
 
 use super::buffer_budget::BufferBudget;
-use super::object_buffer::ObjectBuffer;
-use super::oversized::{OversizedObject, Part};
+use super::oversized::Part;
+use super::part_buffer::PartBuffer;
 
 /// Splits a watch into lines.
 #[derive(Debug)]
 pub(super) struct LineSplitter {
-    /// The bytes of the incomplete line.
-    line: ObjectBuffer,
-    /// The incomplete line is larger than the limit, and is not buffered.
-    oversized: Option<OversizedObject>,
+    /// The incomplete line.
+    line: PartBuffer,
 }
 
 // === impl LineSplitter ===
 
 impl LineSplitter {
     pub(super) fn new(budget: &Arc<BufferBudget>) -> Self {
-        Self::with(ObjectBuffer::of_lines(budget))
-    }
-
-    fn with(line: ObjectBuffer) -> Self {
-        Self {
-            line,
-            oversized: None,
-        }
+        let line = PartBuffer::of_lines(budget);
+        Self { line }
     }
 
     /// Whether the last line is incomplete.
     pub(super) fn is_in_line(&self) -> bool {
-        self.oversized.is_some() || !self.line.is_empty()
+        !self.line.is_empty()
     }
 
     /// Waits until `more` bytes may be fed. Returns the time that the feed waited for other feeds.
@@ -53,28 +45,12 @@ impl LineSplitter {
         while let Some(end) = memchr(b'\n', bytes) {
             let (line, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
             bytes = rest.get(1..).unwrap_or_default();
-            if self.oversized.is_none() && self.line.is_empty() && self.line.fits(line.len()) {
-                if !line.trim_ascii().is_empty() {
-                    each(Part::Whole(line))?;
-                }
-                continue;
-            }
-            self.append(line);
-            if let Some(oversized) = self.oversized.take() {
-                each(Part::Oversized(oversized))?;
-                continue;
-            }
-            let line = self.line.bytes();
-            let is_blank = line.trim_ascii().is_empty();
-            let result = if is_blank {
-                Ok(())
-            } else {
-                each(Part::Whole(line))
-            };
-            self.line.clear();
-            result?;
+            self.line.end(line, |part| match part {
+                Part::Whole(line) if line.trim_ascii().is_empty() => Ok(()),
+                part => each(part),
+            })?;
         }
-        self.append(bytes);
+        self.line.append(bytes);
         Ok(())
     }
 
@@ -82,25 +58,21 @@ impl LineSplitter {
     pub(super) fn settle(&mut self) {
         self.line.settle();
     }
-
-    /// Appends bytes to the line, unless it is or becomes larger than the limit.
-    fn append(&mut self, bytes: &[u8]) {
-        if self.oversized.is_none() && self.line.append(bytes).is_err() {
-            self.oversized = Some(OversizedObject::of_line(self.line.bytes(), bytes));
-            self.line.clear();
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::buffer_budget::ENVELOPE;
+    use super::super::object_buffer::ObjectBuffer;
+    use super::super::oversized::OversizedObject;
     use super::*;
     use std::convert::Infallible;
 
     fn lines(text: &str, size: usize, limit: Option<usize>) -> Vec<String> {
         let budget = Arc::new(BufferBudget::new(None, None));
-        let mut splitter = LineSplitter::with(ObjectBuffer::new(&budget, limit));
+        let line = ObjectBuffer::new(&budget, limit);
+        let line = PartBuffer::new(line, OversizedObject::of_line);
+        let mut splitter = LineSplitter { line };
         let mut lines = Vec::new();
         for chunk in text.as_bytes().chunks(size) {
             let fed = splitter.feed(chunk, |part| {

@@ -77,10 +77,7 @@ impl ListProgress {
     ///
     /// If the page has been sent before, or there are too many objects.
     pub(super) fn object(&mut self, most: Option<u64>, bytes: &[u8]) -> Result<(), Failure> {
-        self.objects += 1;
-        if let Some(most) = most.filter(|most| self.objects > *most) {
-            return Err(too_many_objects(most));
-        }
+        count_object(&mut self.objects, most)?;
         let is_first = !std::mem::replace(&mut self.page_has_objects, true);
         if is_first && !bytes.is_empty() && !self.is_new(bytes) {
             return Err(endless("the server repeats a page of the list"));
@@ -131,8 +128,19 @@ fn endless(message: impl Into<String>) -> Failure {
     Failure::new(FailureReason::DecodeError, message)
 }
 
-pub(super) fn too_many_objects(limit: u64) -> Failure {
-    endless(format!("the list has more than {limit} objects"))
+/// Counts an object of a list with at most `most` objects.
+///
+/// # Errors
+///
+/// If there are too many objects.
+pub(super) fn count_object(objects: &mut u64, most: Option<u64>) -> Result<(), Failure> {
+    *objects += 1;
+    match most {
+        Some(most) if *objects > most => {
+            Err(endless(format!("the list has more than {most} objects")))
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn took_too_long(limit: Duration) -> Failure {

@@ -19,7 +19,7 @@ use super::watch_event::EventKind;
 use crate::resource::ResourceInfo;
 use crate::scope::Shard;
 use crate::self_metrics::{
-    DefinitionMetrics, Figures, counters, gauges, go_type, options, resource_label,
+    DefinitionMetrics, Figures, counters, gauge, gauges, go_type, options, resource_label,
 };
 use crate::source::health::{FeedOrigin, Health, ReadinessPolicy, ResourceHealth, ResourceState};
 
@@ -207,7 +207,7 @@ impl WatchMetrics {
     pub(super) fn feed(&self, resource: &ResourceInfo, limit: Option<u64>) -> FeedMetrics {
         let (go_type, own) = (go_type(resource), resource_label(resource));
         if let Some(limit) = limit {
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let limit = gauge(limit);
             self.list_limit.with_label_values(&[&*go_type]).set(limit);
         }
         FeedMetrics {
@@ -291,8 +291,8 @@ impl WatchMetrics {
 impl Gauges {
     fn refresh(&self, health: &Health, budget: &BufferBudget) {
         let figures = budget.figures();
-        self.buffered.set(bytes(figures.bytes));
-        self.most_buffered.set(bytes(figures.peak));
+        self.buffered.set(gauge(figures.bytes));
+        self.most_buffered.set(gauge(figures.peak));
         self.buffer_waits.reset();
         self.buffer_waits.inc_by(figures.waits);
         // Resources that are no longer registered must not keep their series.
@@ -331,10 +331,6 @@ impl Gauges {
             }
         }
     }
-}
-
-fn bytes(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 impl Collector for Registered {
@@ -380,7 +376,7 @@ impl FeedMetrics {
 
     /// The size of a list that was limited.
     pub(super) fn limited_list(&self, objects: u64) {
-        let objects = i64::try_from(objects).unwrap_or(i64::MAX);
+        let objects = gauge(objects);
         (self.list_objects.with_label_values(&[&*self.resource])).set(objects);
     }
 

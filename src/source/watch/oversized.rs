@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::object_buffer;
 use super::watch_event::EventKind;
+use crate::decode::object_name;
 
 /// What the first bytes of an object tell that is larger than the limit. The object is not buffered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,20 +41,20 @@ const MAX_TEXT: usize = 512;
 impl OversizedObject {
     /// Reads the first bytes of an item of a list: those that were buffered, and the next ones.
     pub(super) fn of_item(buffered: &[u8], next: &[u8]) -> Self {
-        Self::read(buffered, next, ObjectFields)
+        Self::read(buffered, next, Level::Object)
     }
 
     /// Reads the first bytes of a line of a watch: those that were buffered, and the next ones.
     pub(super) fn of_line(buffered: &[u8], next: &[u8]) -> Self {
-        Self::read(buffered, next, EventFields)
+        Self::read(buffered, next, Level::Event)
     }
 
-    fn read(buffered: &[u8], next: &[u8], fields: impl Fields) -> Self {
+    fn read(buffered: &[u8], next: &[u8], level: Level) -> Self {
         let mut found = Self::default();
         let start = object_buffer::copy_start(buffered, next, SEARCHED);
         let mut json = serde_json::Deserializer::from_slice(&start);
         // It fails at the end of the known bytes, after the fields that it found.
-        let _ = Seed(&mut found, fields).deserialize(&mut json);
+        let _ = Seed(&mut found, level).deserialize(&mut json);
         found
     }
 
@@ -65,86 +66,47 @@ impl OversizedObject {
 
 impl fmt::Display for OversizedObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.key() {
-            None => f.write_str("<unnamed>"),
-            Some(("", name)) => f.write_str(name),
-            Some((namespace, name)) => write!(f, "{namespace}/{name}"),
-        }
+        f.write_str(&object_name(self.key()))
     }
 }
 
-/// The fields of a JSON object that are read; the others are skipped.
-trait Fields: Copy {
-    /// Reads the value of a field, or skips it.
-    fn read<'de, A: MapAccess<'de>>(
-        self,
-        field: &str,
-        map: &mut A,
-        found: &mut OversizedObject,
-    ) -> Result<(), A::Error>;
+/// A JSON object of which some fields are read; the others are skipped.
+#[derive(Clone, Copy)]
+enum Level {
+    /// A line of a watch.
+    Event,
+    Object,
+    /// The metadata of an object.
+    Metadata,
 }
-
-/// Those of a line of a watch.
-#[derive(Clone, Copy)]
-struct EventFields;
-
-/// Those of an object.
-#[derive(Clone, Copy)]
-struct ObjectFields;
-
-/// Those of the metadata of an object.
-#[derive(Clone, Copy)]
-struct MetadataFields;
 
 /// Reads fields into an object as they come, so that they stay if the text ends early.
-struct Seed<'a, F>(&'a mut OversizedObject, F);
+struct Seed<'a>(&'a mut OversizedObject, Level);
 
-impl Fields for EventFields {
-    fn read<'de, A: MapAccess<'de>>(
-        self,
-        field: &str,
-        map: &mut A,
-        found: &mut OversizedObject,
-    ) -> Result<(), A::Error> {
-        match field {
-            "type" => {
-                let name = map.next_value::<Text<'_>>()?.0;
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+// === impl Seed ===
+
+impl Seed<'_> {
+    /// Reads the value of a field, or skips it.
+    fn field<'de, A: MapAccess<'de>>(&mut self, field: &str, map: &mut A) -> Result<(), A::Error> {
+        let Self(found, level) = self;
+        let place = match (level, field) {
+            (Level::Event, "object") => return map.next_value_seed(Seed(found, Level::Object)),
+            (Level::Object, "metadata") => {
+                return map.next_value_seed(Seed(found, Level::Metadata));
+            }
+            (Level::Event, "type") => {
+                let Text(name) = map.next_value()?;
                 let mut kinds = EventKind::ALL.into_iter();
                 found.event = kinds.find(|kind| kind.as_str().eq_ignore_ascii_case(&name));
-                Ok(())
+                return Ok(());
             }
-            "object" => map.next_value_seed(Seed(found, ObjectFields)),
-            _ => skip(map),
-        }
-    }
-}
-
-impl Fields for ObjectFields {
-    fn read<'de, A: MapAccess<'de>>(
-        self,
-        field: &str,
-        map: &mut A,
-        found: &mut OversizedObject,
-    ) -> Result<(), A::Error> {
-        match field {
-            "metadata" => map.next_value_seed(Seed(found, MetadataFields)),
-            _ => skip(map),
-        }
-    }
-}
-
-impl Fields for MetadataFields {
-    fn read<'de, A: MapAccess<'de>>(
-        self,
-        field: &str,
-        map: &mut A,
-        found: &mut OversizedObject,
-    ) -> Result<(), A::Error> {
-        let place = match field {
-            "namespace" => &mut found.namespace,
-            "name" => &mut found.name,
-            "resourceVersion" => &mut found.version,
-            _ => return skip(map),
+            (Level::Metadata, "namespace") => &mut found.namespace,
+            (Level::Metadata, "name") => &mut found.name,
+            (Level::Metadata, "resourceVersion") => &mut found.version,
+            _ => return map.next_value::<IgnoredAny>().map(drop),
         };
         let Text(text) = map.next_value()?;
         if text.len() <= MAX_TEXT {
@@ -154,16 +116,7 @@ impl Fields for MetadataFields {
     }
 }
 
-fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
-    map.next_value::<IgnoredAny>().map(drop)
-}
-
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-// === impl Seed ===
-
-impl<'de, F: Fields> DeserializeSeed<'de> for Seed<'_, F> {
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
@@ -171,17 +124,16 @@ impl<'de, F: Fields> DeserializeSeed<'de> for Seed<'_, F> {
     }
 }
 
-impl<'de, F: Fields> Visitor<'de> for Seed<'_, F> {
+impl<'de> Visitor<'de> for Seed<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self(found, fields) = self;
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(Text(field)) = map.next_key()? {
-            fields.read(&field, &mut map, found)?;
+            self.field(&field, &mut map)?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use super::blocking_sink::{Change, LARGE_OBJECT};
+use super::blocking_sink::LARGE_OBJECT;
 use super::connection::{ResponseBody, send};
 use super::failure::Failure;
 use super::json_splitter::{ListMeta, ListSplitter};
@@ -18,7 +18,7 @@ use super::object_buffer;
 use super::oversized::Part;
 use super::reflector::{Action, NextStep, Reflector};
 use super::request::ListWatchRequest;
-use super::sink::ListWatchSink;
+use super::sink::{Change, ListWatchSink};
 use super::timeouts::WatchTimeouts;
 use super::turn::{MAX_PART, Turn};
 use crate::source::health::FailureReason;

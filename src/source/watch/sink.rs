@@ -3,6 +3,13 @@
 use crate::decode::DecodeError;
 use crate::store::ObjectWriter;
 
+/// What happened to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Applied,
+    Deleted,
+}
+
 /// Receives the lists and events of one reflector: the writer of a store, or something that keeps no
 /// samples.
 pub(super) trait ListWatchSink: Send + 'static {
@@ -11,6 +18,14 @@ pub(super) trait ListWatchSink: Send + 'static {
 
     /// Decodes an object and removes it.
     fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError>;
+
+    /// Applies or deletes an object.
+    fn change(&mut self, change: Change, json: &[u8]) -> Result<(), DecodeError> {
+        match change {
+            Change::Applied => self.apply(json),
+            Change::Deleted => self.delete(json),
+        }
+    }
 
     /// Skips an object that is larger than the limit; namespace and name, if they are known. An earlier
     /// version of the object is removed.
@@ -46,7 +61,9 @@ impl ListWatchSink for Box<dyn ObjectWriter> {
     }
 
     fn skip_oversized(&mut self, key: Option<(&str, &str)>) {
-        ObjectWriter::skip_oversized(&mut **self, key);
+        if let Some((namespace, name)) = key {
+            ObjectWriter::delete_key(&mut **self, namespace, name);
+        }
     }
 
     fn last_version(&self) -> &str {

@@ -8,7 +8,7 @@ const MAX_TURN: Duration = Duration::from_millis(1);
 /// A chunk of a response is handled in parts of at most this size, so that a turn can end within it.
 pub(super) const MAX_PART: usize = 32 << 10;
 
-/// The clock is read after this many bytes. Reading it for each small object would cost more.
+/// The clock is read after this many bytes, so that a watch with few events neither reads it nor yields for each.
 const CLOCK_BYTES: usize = 8 << 10;
 
 /// The time since a task yielded last.
@@ -29,7 +29,7 @@ impl Turn {
         }
     }
 
-    /// Whether the task should yield, after it has handled an object of `bytes`.
+    /// Whether the task should yield, after it has handled `bytes` of a response.
     pub(super) fn is_over(&mut self, bytes: usize) -> bool {
         self.bytes += bytes;
         if self.bytes < CLOCK_BYTES {

@@ -6,16 +6,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::blocking_sink::{Change, LARGE_OBJECT};
+use super::blocking_sink::LARGE_OBJECT;
 use super::connection::{ResponseBody, send};
 use super::failure::{Failure, Status};
 use super::line_splitter::LineSplitter;
-use super::list_bounds::too_many_objects;
+use super::list_bounds::count_object;
 use super::object_buffer;
 use super::oversized::{OversizedObject, Part};
 use super::reflector::Reflector;
 use super::request::ListWatchRequest;
-use super::sink::ListWatchSink;
+use super::sink::{Change, ListWatchSink};
 use super::split_error::MAX_VERSION;
 use super::turn::{MAX_PART, Turn};
 use super::watch_event::{EventKind, InvalidEvent, WatchEvent, version_of};
@@ -56,7 +56,6 @@ pub(super) enum StreamEnd {
 /// A stream and its progress.
 pub(super) struct Stream {
     pub(super) phase: Phase,
-    lines: LineSplitter,
     /// When it was requested; later by the time in which the list at the start waited for other feeds.
     pub(super) opened: Instant,
     last_event: Instant,
@@ -95,9 +94,9 @@ impl<S: ListWatchSink> Reflector<S> {
         phase: Phase,
         opened: Instant,
     ) -> (Phase, StreamEnd) {
+        let mut lines = LineSplitter::new(&self.options.budget);
         let mut stream = Stream {
             phase,
-            lines: LineSplitter::new(&self.options.budget),
             opened,
             last_event: Instant::now(),
             objects: 0,
@@ -130,11 +129,12 @@ impl<S: ListWatchSink> Reflector<S> {
             };
             let Ok(read) = read else {
                 if Instant::now() >= silent {
-                    return (stream.phase, self.silence(&stream));
+                    return (stream.phase, self.silence(stream.phase, &lines));
                 }
                 continue;
             };
-            let burst = self.read_burst(read, &mut response, &mut stream).await;
+            let burst = self.read_burst(read, &mut response, &mut lines, &mut stream);
+            let burst = burst.await;
             if let ControlFlow::Break(end) = burst {
                 return (stream.phase, end);
             }
@@ -153,8 +153,8 @@ impl<S: ListWatchSink> Reflector<S> {
 
     /// Why a stream ends on which no event was complete for too long. A watch may be quiet, but an event
     /// must not stay incomplete. A list falls back to pages, whatever the reason.
-    fn silence(&self, stream: &Stream) -> StreamEnd {
-        if stream.phase == Phase::Watching && stream.lines.is_in_line() {
+    fn silence(&self, phase: Phase, lines: &LineSplitter) -> StreamEnd {
+        if phase == Phase::Watching && lines.is_in_line() {
             StreamEnd::Broken(Failure::no_object(self.options.timeouts.silence))
         } else {
             StreamEnd::Idle
@@ -173,6 +173,7 @@ impl<S: ListWatchSink> Reflector<S> {
         &mut self,
         mut read: Result<Option<Bytes>, Failure>,
         response: &mut ResponseBody,
+        lines: &mut LineSplitter,
         stream: &mut Stream,
     ) -> ControlFlow<StreamEnd> {
         let start = Instant::now();
@@ -181,7 +182,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 Ok(None) => return ControlFlow::Break(StreamEnd::Closed),
                 Err(failure) => return ControlFlow::Break(StreamEnd::Cut(failure)),
                 Ok(Some(bytes)) => {
-                    if let Err(end) = self.handle_chunk(&bytes, stream).await {
+                    if let Err(end) = self.handle_chunk(&bytes, lines, stream).await {
                         return ControlFlow::Break(end);
                     }
                 }
@@ -198,38 +199,34 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    async fn handle_chunk(&mut self, bytes: &Bytes, stream: &mut Stream) -> Result<(), StreamEnd> {
+    async fn handle_chunk(
+        &mut self,
+        bytes: &Bytes,
+        lines: &mut LineSplitter,
+        stream: &mut Stream,
+    ) -> Result<(), StreamEnd> {
         let arrived = std::time::Instant::now();
         for bytes in bytes.chunks(MAX_PART) {
-            let waited = stream.lines.make_room(bytes.len()).await;
+            let waited = lines.make_room(bytes.len()).await;
             stream.last_event += waited;
             if stream.phase == Phase::Listing {
                 stream.opened += waited;
             }
             // A large object, and the lines after it.
             let mut deferred = Vec::new();
-            let Stream {
-                phase,
-                lines,
-                opened,
-                last_event,
-                objects,
-                ..
-            } = stream;
             let fed = lines.feed(bytes, |line| {
-                *last_event = Instant::now();
+                stream.last_event = Instant::now();
                 self.feed.reporter().data_received();
                 match line {
                     Part::Whole(line) if deferred.is_empty() && line.len() < LARGE_OBJECT => {
-                        self.handle_line(line, (&mut *phase, &mut *objects), *opened, arrived)
+                        self.handle_line(line, stream, arrived)
                     }
                     Part::Whole(line) => {
                         deferred.push(Deferred::Line(object_buffer::copy(line)));
                         Ok(())
                     }
                     Part::Oversized(object) if deferred.is_empty() => {
-                        self.count_listed(objects, *phase)?;
-                        self.handle_oversized(&object, *phase)
+                        self.handle_oversized(&object, stream)
                     }
                     Part::Oversized(object) => {
                         deferred.push(Deferred::Oversized(object));
@@ -240,7 +237,7 @@ impl<S: ListWatchSink> Reflector<S> {
             for part in deferred {
                 self.handle_deferred(part, stream, arrived).await?;
             }
-            stream.lines.settle();
+            lines.settle();
             fed?;
             if stream.turn.is_over(bytes.len()) {
                 stream.turn.pause().await;
@@ -258,58 +255,50 @@ impl<S: ListWatchSink> Reflector<S> {
     ) -> Result<(), StreamEnd> {
         let line = match part {
             Deferred::Line(line) => line,
-            Deferred::Oversized(object) => {
-                self.count_listed(&mut stream.objects, stream.phase)?;
-                return self.handle_oversized(&object, stream.phase);
-            }
+            Deferred::Oversized(object) => return self.handle_oversized(&object, stream),
         };
         if line.len() >= LARGE_OBJECT
             && let WatchEvent::Object(kind, object) = WatchEvent::parse(&line)?
         {
-            self.count_listed(&mut stream.objects, stream.phase)?;
             if let Some(object) = self.oversized(&line, object) {
-                return self.handle_oversized(&object, stream.phase);
+                return self.handle_oversized(&object, stream);
             }
+            self.count_listed(stream)?;
             let json = line.slice_ref(object);
             let result = self.sink.change_large(kind.change(), json).await;
             return self.after_object(kind, object, result, stream.phase, arrived);
         }
-        let counted = (&mut stream.phase, &mut stream.objects);
-        self.handle_line(&line, counted, stream.opened, arrived)
+        self.handle_line(&line, stream, arrived)
     }
 
-    /// Handles a line, in a phase and after a number of objects of the list.
+    /// Handles a line.
     fn handle_line(
         &mut self,
         line: &[u8],
-        (phase, objects): (&mut Phase, &mut u64),
-        opened: Instant,
+        stream: &mut Stream,
         arrived: std::time::Instant,
     ) -> Result<(), StreamEnd> {
         match WatchEvent::parse(line)? {
             WatchEvent::Object(kind, object) => {
-                self.count_listed(objects, *phase)?;
                 if let Some(object) = self.oversized(line, object) {
-                    return self.handle_oversized(&object, *phase);
+                    return self.handle_oversized(&object, stream);
                 }
+                self.count_listed(stream)?;
                 let result = self.sink.change(kind.change(), object);
-                self.after_object(kind, object, result, *phase, arrived)
+                self.after_object(kind, object, result, stream.phase, arrived)
             }
             WatchEvent::Bookmark { version, ends_list } => {
-                self.handle_bookmark(version, ends_list, phase, opened)
+                self.handle_bookmark(version, ends_list, stream)
             }
             WatchEvent::Error(status) => Err(self.handle_error(&status)),
         }
     }
 
     /// Counts an object of a streaming list, which must not be endless.
-    fn count_listed(&self, objects: &mut u64, phase: Phase) -> Result<(), StreamEnd> {
-        if phase == Phase::Listing {
-            *objects += 1;
+    fn count_listed(&self, stream: &mut Stream) -> Result<(), StreamEnd> {
+        if stream.phase == Phase::Listing {
             let most = self.options.max_list_objects;
-            if let Some(most) = most.filter(|most| *objects > *most) {
-                return Err(StreamEnd::Broken(too_many_objects(most)));
-            }
+            count_object(&mut stream.objects, most).map_err(StreamEnd::Broken)?;
         }
         Ok(())
     }
@@ -321,12 +310,13 @@ impl<S: ListWatchSink> Reflector<S> {
         (object.len() > limit).then(|| OversizedObject::of_line(line, b""))
     }
 
-    /// Skips the event of an object that is larger than the limit.
+    /// Counts and skips the event of an object that is larger than the limit.
     fn handle_oversized(
         &mut self,
         object: &OversizedObject,
-        phase: Phase,
+        stream: &mut Stream,
     ) -> Result<(), StreamEnd> {
+        self.count_listed(stream)?;
         let Some(event @ (EventKind::Added | EventKind::Modified | EventKind::Deleted)) =
             object.event
         else {
@@ -334,7 +324,7 @@ impl<S: ListWatchSink> Reflector<S> {
         };
         self.metrics.event(event);
         self.skip_oversized(object);
-        if phase == Phase::Listing {
+        if stream.phase == Phase::Listing {
             self.feed.reporter().object_received();
             return Ok(());
         }
@@ -374,12 +364,11 @@ impl<S: ListWatchSink> Reflector<S> {
         &mut self,
         version: String,
         ends_list: bool,
-        phase: &mut Phase,
-        opened: Instant,
+        stream: &mut Stream,
     ) -> Result<(), StreamEnd> {
         self.metrics.event(EventKind::Bookmark);
         check_version(&version)?;
-        if *phase == Phase::Watching {
+        if stream.phase == Phase::Watching {
             let advanced = advance(&mut self.version, &version);
             // The server itself is at a lower version: it was restored from a backup.
             self.version_lost |= advanced.is_err();
@@ -391,9 +380,9 @@ impl<S: ListWatchSink> Reflector<S> {
         if self.needs_list() {
             return Err(StreamEnd::NeedsList);
         }
-        *phase = Phase::Watching;
+        stream.phase = Phase::Watching;
         self.is_unfinished_logged = false;
-        self.end_list(version, opened);
+        self.end_list(version, stream.opened);
         Ok(())
     }
 

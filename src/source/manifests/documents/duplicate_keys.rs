@@ -41,7 +41,6 @@ struct Key;
 
 /// Finds the first object of a JSON text in which a key occurs twice. `None` if there is none, or
 /// if the text cannot be decoded for another reason.
-/// cannot be decoded for other reasons.
 pub(super) fn find(json: &str) -> Option<DuplicateKey> {
     let mut search = Search::default();
     // The error has no information that the search does not have.

@@ -1,0 +1,82 @@
+//! [`PartBuffer`]: the part of a response that has not arrived completely, or only its name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::buffer_budget::BufferBudget;
+use super::object_buffer::ObjectBuffer;
+use super::oversized::{OversizedObject, Part};
+
+/// The incomplete item of a list or line of a watch.
+#[derive(Debug)]
+pub(super) struct PartBuffer {
+    bytes: ObjectBuffer,
+    /// The part is larger than the limit, and is not buffered.
+    oversized: Option<OversizedObject>,
+    /// Reads the first bytes of a part that is too large: those that were buffered, and the next ones.
+    of_start: fn(&[u8], &[u8]) -> OversizedObject,
+}
+
+// === impl PartBuffer ===
+
+impl PartBuffer {
+    /// A buffer for the items of a list.
+    pub(super) fn of_items(budget: &Arc<BufferBudget>) -> Self {
+        Self::new(ObjectBuffer::of_items(budget), OversizedObject::of_item)
+    }
+
+    /// A buffer for the lines of a watch.
+    pub(super) fn of_lines(budget: &Arc<BufferBudget>) -> Self {
+        Self::new(ObjectBuffer::of_lines(budget), OversizedObject::of_line)
+    }
+
+    pub(super) fn new(bytes: ObjectBuffer, of_start: fn(&[u8], &[u8]) -> OversizedObject) -> Self {
+        Self {
+            bytes,
+            oversized: None,
+            of_start,
+        }
+    }
+
+    /// Whether the next byte begins a part.
+    pub(super) fn is_empty(&self) -> bool {
+        self.oversized.is_none() && self.bytes.is_empty()
+    }
+
+    /// Waits until `more` bytes may be appended. Returns the time that the feed waited for other feeds.
+    pub(super) async fn make_room(&mut self, more: usize) -> Duration {
+        self.bytes.make_room(more).await
+    }
+
+    /// Appends bytes, unless the part is or becomes larger than the limit.
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        if self.oversized.is_none() && self.bytes.append(bytes).is_err() {
+            self.oversized = Some((self.of_start)(self.bytes.bytes(), bytes));
+            self.bytes.clear();
+        }
+    }
+
+    /// Ends the part with `last` and calls `each` with it. A part that is whole in `last` is not copied.
+    pub(super) fn end<R>(&mut self, last: &[u8], each: impl FnOnce(Part<'_>) -> R) -> R {
+        if self.is_empty() && self.bytes.fits(last.len()) {
+            return each(Part::Whole(last));
+        }
+        self.append(last);
+        if let Some(oversized) = self.oversized.take() {
+            return each(Part::Oversized(oversized));
+        }
+        let result = each(Part::Whole(self.bytes.bytes()));
+        self.bytes.clear();
+        result
+    }
+
+    /// Gives back the memory of parts that were handled. A part that is handled later counts until then.
+    pub(super) fn settle(&mut self) {
+        self.bytes.settle();
+    }
+
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes.bytes()
+    }
+}
