@@ -16,7 +16,7 @@ use crate::telemetry::Telemetry;
 #[derive(Debug)]
 pub(crate) struct AppState {
     instance: RwLock<Arc<Instance>>,
-    auth: RwLock<Option<Arc<AuthFilter>>>,
+    auth: RwLock<Option<AuthFilter>>,
     debug: RwLock<DebugAccess>,
     pub(crate) telemetry: Telemetry,
     pub(crate) log_level: LogLevel,
@@ -33,7 +33,7 @@ const OWN_METRICS: usize = 4;
 impl AppState {
     pub(crate) fn new(
         instance: Arc<Instance>,
-        auth: Option<Arc<AuthFilter>>,
+        auth: Option<AuthFilter>,
         debug: DebugAccess,
         telemetry: Telemetry,
         log_level: LogLevel,
@@ -58,7 +58,7 @@ impl AppState {
     pub(crate) fn replace(
         &self,
         instance: Arc<Instance>,
-        auth: Option<Arc<AuthFilter>>,
+        auth: Option<AuthFilter>,
         debug: DebugAccess,
     ) {
         *self.auth.write() = auth;
@@ -72,7 +72,7 @@ impl AppState {
     }
 
     /// The check of requests; `None` if everyone may read.
-    pub(crate) fn auth(&self) -> Option<Arc<AuthFilter>> {
+    pub(crate) fn auth(&self) -> Option<AuthFilter> {
         self.auth.read().clone()
     }
 }

@@ -19,7 +19,7 @@ use prometheus_web_config::fingerprint::{Fingerprint, FingerprintKey};
 use crate::options::AuthLimits;
 use cache::{Cache, Found};
 use review::ReviewError;
-use reviewer::{Kind, Reviewer, User};
+use reviewer::{Busy, Kind, Reviewer, User};
 
 /// The time after which a valid token is reviewed again. It is renewed earlier if it is used.
 const TOKEN_VALID: Duration = Duration::from_secs(60);
@@ -300,11 +300,14 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 // === impl Refusal ===
 
 impl From<ReviewError> for Refusal {
-    fn from(error: ReviewError) -> Self {
-        match error {
-            ReviewError::Busy => Self::Busy,
-            ReviewError::Unanswered(_) | ReviewError::Rejected(_) => Self::Unavailable,
-        }
+    fn from(_: ReviewError) -> Self {
+        Self::Unavailable
+    }
+}
+
+impl From<Busy> for Refusal {
+    fn from(_: Busy) -> Self {
+        Self::Busy
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod coverage;
 mod exceeded_limits;
+mod first_reports;
 mod gzip_cache;
 mod source;
 mod status;

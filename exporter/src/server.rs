@@ -12,8 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::middleware::{self, Next};
 use bounded_http::{Accepted, Listener, Peer};
 use prometheus_web_config::{AcceptError, WebConfigFile, WebConfigLayer, WebStream};
 use tokio::net::TcpStream;
@@ -21,11 +19,11 @@ use tower::Layer;
 
 use crate::humanize::counted;
 use crate::options::Limits;
-use client::HasCertificate;
+use client::Connection;
 use metrics::ServerObserver;
 use web::CurrentWeb;
 
-pub(crate) use client::ClientOrigin;
+pub(crate) use client::is_known;
 pub(crate) use descriptors::warn_of_low_limit;
 pub(crate) use listen::{AddressFlags, listen};
 pub(crate) use metrics::ServerMetrics;
@@ -61,17 +59,14 @@ impl Server {
     ) -> Self {
         let web = CurrentWeb::new(settings.web);
         let (for_requests, for_connections) = (web.clone(), web.clone());
-        let (for_origin, listens_on) = (web.clone(), listener.local_addr());
-        let router = router.layer(middleware::from_fn(move |request: Request, next: Next| {
-            client::add_origin(for_origin.clone(), listens_on, request, next)
-        }));
+        let listens_on = listener.local_addr();
         // The layer wraps the whole router, so that unknown paths also require a password.
         let layer = WebConfigLayer::new(move || for_requests.config())
             .peer(|request| request.get::<Peer>().map(Peer::group));
         let http = bounded_http::Server::builder()
             .limits(limits(&settings.limits))
             .observer(ServerObserver::new(name, metrics))
-            .acceptor(move |stream| accept(for_connections.clone(), stream))
+            .acceptor(move |stream| accept(for_connections.clone(), listens_on, stream))
             .serve(listener, layer.layer(router));
         Self { name, http, web }
     }
@@ -108,13 +103,20 @@ impl Server {
 }
 
 /// Encrypts a connection if the web configuration requires it.
-async fn accept(web: CurrentWeb, stream: TcpStream) -> Result<Accepted<WebStream>, AcceptError> {
+async fn accept(
+    web: CurrentWeb,
+    listens_on: SocketAddr,
+    stream: TcpStream,
+) -> Result<Accepted<WebStream>, AcceptError> {
     let config = web.config();
     let stream = config.accept(stream).await?;
-    let certificate = HasCertificate(stream.has_client_certificate());
+    let connection = Connection {
+        listens_on,
+        has_certificate: stream.has_client_certificate(),
+    };
     Ok(Accepted::new(stream)
         .http2(config.http2())
-        .extension(certificate))
+        .extension(connection))
 }
 
 /// The limits of the options, in the types of the server.

@@ -39,12 +39,11 @@ pub(crate) async fn run<A, S, B>(
     mut shutdown: watch::Receiver<bool>,
 ) where
     A: Acceptor,
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
+    S: Service<Request<Incoming>, Response = Response<B>, Future: Send, Error: Into<BoxError>>
+        + Clone
+        + Send
+        + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     let mut connections = JoinSet::new();
     let mut spare = SpareDescriptor::new();

@@ -100,13 +100,7 @@ impl Registry {
         let room = limits.max_connections.max(1);
         if open.all.len() >= room {
             let excess = (open.remaining() + 1).saturating_sub(room);
-            for quietest in open.quietest(excess, room) {
-                if let Some(time) = quietest.admitted_until(room) {
-                    return Err(Full::Until(time));
-                }
-                quietest.connection.close(CloseReason::Evicted);
-            }
-            return Err(Full::Closing);
+            return Err(open.evict(excess, room).map_or(Full::Closing, Full::Until));
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let connection = Arc::new(ConnectionState::new(id, peer, Arc::clone(&self.busy)));
@@ -141,12 +135,7 @@ impl Registry {
         if open.remaining() < room {
             return None;
         }
-        let quietest = open.quietest(1, room).pop()?;
-        let admitted = quietest.admitted_until(room);
-        if admitted.is_none() {
-            quietest.connection.close(CloseReason::Evicted);
-        }
-        admitted
+        open.evict(1, room)
     }
 
     /// Removes a connection that is closed.
@@ -180,6 +169,18 @@ impl Registry {
 // === impl OpenConnections ===
 
 impl OpenConnections {
+    /// Evicts the quietest connections. Returns when to try again if one is not evicted until then.
+    fn evict(&self, count: usize, room: usize) -> Option<Instant> {
+        for quietest in self.quietest(count, room) {
+            let admitted = quietest.admitted_until(room);
+            if admitted.is_some() {
+                return admitted;
+            }
+            quietest.connection.close(CloseReason::Evicted);
+        }
+        None
+    }
+
     fn insert(&mut self, connection: Arc<ConnectionState>) {
         *self.by_peer.entry(connection.peer.group()).or_default() += 1;
         self.all.insert(connection.id, connection);

@@ -82,12 +82,11 @@ impl<A: Acceptor> ServerBuilder<A> {
     /// Outside of a Tokio runtime.
     pub fn serve<S, B>(self, listener: Listener, service: S) -> Server
     where
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send,
-        S::Error: Into<BoxError>,
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
+        S: Service<Request<Incoming>, Response = Response<B>, Future: Send, Error: Into<BoxError>>
+            + Clone
+            + Send
+            + 'static,
+        B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
         let address = listener.local_addr();
         let limits = Arc::new(RwLock::new(self.limits));

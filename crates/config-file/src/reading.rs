@@ -60,9 +60,20 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
     // Another file may have taken the place meanwhile.
     let metadata = file.metadata()?;
     check(&metadata, limit)?;
-    let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
     // The file may grow while it is read, and files of /proc have no length.
-    file.take(limit.saturating_add(1))
+    read_at_most(file, metadata.len(), limit)
+}
+
+/// Reads at most `limit` bytes to the end of a reader, such as standard input. `expected` is the number of bytes
+/// to reserve.
+///
+/// # Errors
+///
+/// If there are more bytes, or they cannot be read.
+pub fn read_at_most(reader: impl Read, expected: u64, limit: u64) -> Result<Vec<u8>, ReadError> {
+    let mut content = Vec::with_capacity(usize::try_from(expected).unwrap_or_default());
+    reader
+        .take(limit.saturating_add(1))
         .read_to_end(&mut content)?;
     if content.len() as u64 > limit {
         return Err(ReadError::TooLarge { limit });

@@ -26,7 +26,6 @@ use crate::tls::{AcceptError, ServerTls};
 pub struct WebConfig {
     tls: Option<ServerTls>,
     tls_section_is_empty: bool,
-    is_empty: bool,
     http2: bool,
     headers: HeaderMap,
     users: Option<BasicAuth>,
@@ -59,7 +58,6 @@ impl WebConfig {
         let document = serde_saphyr::from_str::<Option<Document>>(&text);
         let document = document.map_err(|error| config_file::yaml_problem(&error, &text, KEYS))?;
         let document = document.unwrap_or_default();
-        let is_empty = document.is_empty();
         let http = document.http_server_config;
         let mut tls = document
             .tls_server_config
@@ -81,7 +79,6 @@ impl WebConfig {
         Ok(Self {
             tls,
             tls_section_is_empty,
-            is_empty,
             http2: http.http2,
             headers,
             users: users.transpose()?,
@@ -104,12 +101,6 @@ impl WebConfig {
         self.users.is_some()
     }
 
-    /// Whether clients need a password or a certificate.
-    pub fn requires_credentials(&self) -> bool {
-        let tls = self.tls.as_ref();
-        self.requires_password() || tls.is_some_and(ServerTls::requires_certificate)
-    }
-
     /// Returns the headers to add to every response.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
@@ -122,7 +113,12 @@ impl WebConfig {
 
     /// Whether the file configures nothing.
     pub(crate) fn is_empty(&self) -> bool {
-        self.is_empty
+        self.tls.is_none()
+            && !self.tls_section_is_empty
+            && self.users.is_none()
+            && self.rate_limit.is_none()
+            && self.headers.is_empty()
+            && self.http2
     }
 
     /// Performs the TLS handshake if connections are encrypted, and returns plain connections as
@@ -170,7 +166,6 @@ impl Default for WebConfig {
         Self {
             tls: None,
             tls_section_is_empty: false,
-            is_empty: true,
             http2: true,
             headers: HeaderMap::new(),
             users: None,

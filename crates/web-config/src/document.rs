@@ -107,20 +107,6 @@ pub(crate) enum PemError {
     NoKey,
 }
 
-// === impl Document ===
-
-impl Document {
-    /// Whether it leaves everything as it is without a file.
-    pub(crate) fn is_empty(&self) -> bool {
-        let http = &self.http_server_config;
-        self.tls_server_config.is_none()
-            && self.basic_auth_users.is_empty()
-            && self.rate_limit.is_none()
-            && http.headers.is_empty()
-            && http.http2
-    }
-}
-
 // === impl HttpSection ===
 
 impl Default for HttpSection {

@@ -32,6 +32,11 @@ pub struct WebConfigLayer<F> {
     peer: PeerOf,
 }
 
+/// The layer adds it to the extensions of a request whose user and password it has verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PasswordVerified;
+
 /// Finds the address of the client in the extensions of a request.
 type PeerOf = fn(&Extensions) -> Option<IpAddr>;
 
@@ -102,7 +107,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<A>) -> Self::Future {
+    fn call(&mut self, mut request: Request<A>) -> Self::Future {
         let config = (self.current)();
         let peer = (self.peer)(request.extensions());
         // The next request uses the clone, which may not be ready; this request uses the service
@@ -111,7 +116,12 @@ where
         let mut ready = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {
             let mut response = match config.check(peer, request.headers()).await {
-                Ok(()) => ready.call(request).await?,
+                Ok(()) => {
+                    if config.requires_password() {
+                        request.extensions_mut().insert(PasswordVerified);
+                    }
+                    ready.call(request).await?
+                }
                 Err(rejection) => rejection.into_response(),
             };
             for (name, value) in config.headers() {

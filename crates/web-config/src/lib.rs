@@ -19,7 +19,7 @@ mod tls;
 
 pub use config::{Rejection, WebConfig};
 pub use error::WebConfigError;
-pub use layer::{WebConfigLayer, WebConfigService};
+pub use layer::{PasswordVerified, WebConfigLayer, WebConfigService};
 pub use reload::{ReloadObserver, WebConfigFile};
 pub use stream::WebStream;
 pub use tls::AcceptError;

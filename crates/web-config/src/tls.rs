@@ -34,7 +34,6 @@ const PLAIN_REQUEST: usize = 16 * 1024;
 #[derive(Clone)]
 pub(crate) struct ServerTls {
     acceptor: TlsAcceptor,
-    requires_certificate: bool,
     /// A client certificate must have one of these names, unless the list is empty.
     allowed_sans: Arc<[String]>,
 }
@@ -94,11 +93,7 @@ impl ServerTls {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
         let builder = builder.with_protocol_versions(crypto::versions(section)?);
         let builder = builder.map_err(TlsError::Rustls)?;
-        let verifier = client_auth::verifier(section, pem, &provider)?;
-        let requires_certificate = verifier
-            .as_ref()
-            .is_some_and(|verifier| verifier.client_auth_mandatory());
-        let builder = match verifier {
+        let builder = match client_auth::verifier(section, pem, &provider)? {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
             None => builder.with_no_client_auth(),
         };
@@ -112,14 +107,8 @@ impl ServerTls {
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
-            requires_certificate,
             allowed_sans: section.client_allowed_sans.clone().into(),
         })
-    }
-
-    /// Whether clients need a certificate.
-    pub(crate) fn requires_certificate(&self) -> bool {
-        self.requires_certificate
     }
 
     /// Performs the handshake and checks the client's certificate.

@@ -14,8 +14,6 @@ const ATTEMPTS: usize = 4;
 /// Why there is no review.
 #[derive(Debug)]
 pub(super) enum ReviewError {
-    /// Too many reviews were in progress, so the API server was not asked.
-    Busy,
     /// The API server does not answer, or fails (5xx). Only then, verdicts hold for the grace.
     Unanswered(String),
     /// The API server does not accept the request for a review, or answers something else.
@@ -83,7 +81,6 @@ fn has_no_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
 impl fmt::Display for ReviewError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Busy => f.write_str("too many reviews are in progress"),
             Self::Unanswered(problem) | Self::Rejected(problem) => f.write_str(problem),
         }
     }

@@ -1,5 +1,6 @@
 //! [`Reviewer`]: asks the API server who has a token and what the user may do, at a bounded rate.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,9 +9,11 @@ use k8s_openapi::api::authorization::v1::{
     NonResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
 use kube::api::PostParams;
-use kube::{Api, Client};
+use kube::{Api, Client, Resource};
 use parking_lot::Mutex;
 use prometheus_web_config::fair_queue::{FairQueue, Turn};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::pace::Pace;
@@ -51,6 +54,9 @@ type Turns = FairQueue<Option<IpAddr>>;
 
 /// The right to run one review.
 pub(super) type ReviewTurn = Turn<Option<IpAddr>>;
+
+/// Too many reviews wait, so the API server is not asked.
+pub(super) struct Busy;
 
 /// Asks the API server.
 pub(super) struct Reviewer {
@@ -100,7 +106,7 @@ impl Reviewer {
         &self,
         kind: Kind,
         client: Option<IpAddr>,
-    ) -> Result<ReviewTurn, ReviewError> {
+    ) -> Result<ReviewTurn, Busy> {
         let turns = match kind {
             Kind::UnknownToken => &self.unknown_tokens,
             Kind::KnownToken => &self.known_tokens,
@@ -114,7 +120,7 @@ impl Reviewer {
                 tracing::debug!(
                     "--auth-filter: too many reviews are in progress for one of a {what}"
                 );
-                Err(ReviewError::Busy)
+                Err(Busy)
             }
         }
     }
@@ -128,10 +134,7 @@ impl Reviewer {
             },
             ..TokenReview::default()
         };
-        let reviews: Api<TokenReview> = Api::all(self.client.clone());
-        let params = PostParams::default();
-        let asked = self.ask("token", || reviews.create(&params, &review));
-        let status = asked.await?.status;
+        let status = self.ask("token", &review).await?.status;
         let status = status.filter(|status| status.authenticated == Some(true));
         Ok(status.and_then(|status| {
             let info = status.user?;
@@ -168,21 +171,24 @@ impl Reviewer {
             },
             ..SubjectAccessReview::default()
         };
-        let reviews: Api<SubjectAccessReview> = Api::all(self.client.clone());
-        let params = PostParams::default();
-        let asked = self.ask("permission", || reviews.create(&params, &review));
-        let status = asked.await?.status;
+        let status = self.ask("permission", &review).await?.status;
         Ok(status.is_some_and(|status| status.allowed && status.denied != Some(true)))
     }
 
     /// Asks the API server, several times if it has trouble. Logs an error.
-    async fn ask<T, F>(&self, what: &str, question: impl Fn() -> F) -> Result<T, ReviewError>
+    async fn ask<K>(&self, what: &str, review: &K) -> Result<K, ReviewError>
     where
-        F: Future<Output = Result<T, kube::Error>>,
+        K: Resource<DynamicType = ()> + Clone + fmt::Debug + Serialize + DeserializeOwned,
     {
+        let reviews: Api<K> = Api::all(self.client.clone());
+        let params = PostParams::default();
         self.pace.wait().await;
         let mut rejected = None;
-        let asked = repeat(question, &self.pace, &mut rejected);
+        let asked = repeat(
+            || reviews.create(&params, review),
+            &self.pace,
+            &mut rejected,
+        );
         let asked = match self.timeout {
             None => asked.await,
             Some(timeout) => match tokio::time::timeout(timeout, asked).await {

@@ -1,6 +1,6 @@
 //! `check`: validates a Custom Resource State configuration and shows the metrics that it yields for objects.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -66,10 +66,8 @@ pub(super) fn run(
     }
     let file = args.file.display().to_string();
     let config = if args.file == stdin {
-        let mut content = Vec::new();
-        let mut stdin = io::stdin().take(file_limits::CUSTOM_RESOURCES);
-        let read = stdin.read_to_end(&mut content).map_err(ReadError::from);
-        read.and_then(|_| config_file::text(content))
+        let read = config_file::read_at_most(io::stdin(), 0, file_limits::CUSTOM_RESOURCES);
+        read.and_then(config_file::text)
     } else {
         config_file::read_text(&args.file, file_limits::CUSTOM_RESOURCES)
     };

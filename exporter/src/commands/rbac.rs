@@ -78,7 +78,7 @@ pub(super) fn run(
             .build()?;
         return runtime.block_on(check(args, &options, defined, out));
     }
-    let kinds = custom_kinds(&options, &defined);
+    let kinds = CustomKinds::of(config(&options), &defined);
     for assumption in &kinds.assumptions {
         writeln!(err, "warning: {assumption}")?;
     }
@@ -103,7 +103,7 @@ async fn check(
     if let Some(config) = config(options) {
         defined.extend(served_kinds(&client, config).await?);
     }
-    let kinds = custom_kinds(options, &defined);
+    let kinds = CustomKinds::of(config(options), &defined);
     let permissions = Permissions::of(options, &kinds, &args.name)?;
     let reviewed = review(&client, &permissions).await?;
     let mut text = String::new();
@@ -124,12 +124,6 @@ async fn check(
 fn config(options: &Options) -> Option<&Config> {
     let configured = options.metrics.custom.config.as_ref()?;
     Some(&configured.config)
-}
-
-fn custom_kinds(options: &Options, defined: &[KnownKind]) -> CustomKinds {
-    config(options).map_or_else(CustomKinds::default, |config| {
-        CustomKinds::of(config, defined)
-    })
 }
 
 fn service_account(text: &str) -> Result<(String, String), String> {

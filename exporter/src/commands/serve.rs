@@ -322,7 +322,7 @@ fn keeps_auth(old: &Configuration, new: &Configuration) -> bool {
         && old.has_same_source(new)
 }
 
-async fn auth(configuration: &Configuration) -> Result<Option<Arc<AuthFilter>>, AnyError> {
+async fn auth(configuration: &Configuration) -> Result<Option<AuthFilter>, AnyError> {
     if !configuration.options.server.auth_filter {
         return Ok(None);
     }
@@ -330,7 +330,7 @@ async fn auth(configuration: &Configuration) -> Result<Option<Arc<AuthFilter>>, 
     let (client, _) =
         client.map_err(|error| format!("--auth-filter needs an API server: {error}"))?;
     let limits = configuration.options.server.auth_limits;
-    Ok(Some(Arc::new(AuthFilter::new(client, limits))))
+    Ok(Some(AuthFilter::new(client, limits)))
 }
 
 /// The address of a server in the usual notation.

@@ -1,48 +1,38 @@
 //! The limits that objects exceed: log lines, and lines for `/readyz?verbose`.
 
-use std::collections::HashSet;
-use std::time::Duration;
-
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::registry::Limit;
 use kube_state_metrics::store::ExceededLimit;
-use tokio::time::MissedTickBehavior;
 
+use super::first_reports::log_first;
 use crate::humanize::counted;
 
 /// Logs the first object of each resource that exceeds a limit; a metric counts the others.
 pub(super) async fn report(metrics: StateMetrics) {
-    let mut reported = HashSet::new();
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        for store in metrics.stores() {
-            let resource = store.resource().label();
-            for exceeded in store.exceeded_limits() {
-                if reported.insert((resource.clone(), exceeded.limit)) {
-                    log(&resource, &exceeded);
-                }
-            }
-        }
-    }
+    let key = |(resource, exceeded): &(String, ExceededLimit)| (resource.clone(), exceeded.limit);
+    let log = |(resource, exceeded): &(String, ExceededLimit)| log(resource, exceeded);
+    log_first(|| exceeded(&metrics), key, log).await;
 }
 
 /// A line for each resource and limit, without the names of objects.
 pub(super) fn lines(metrics: &StateMetrics) -> Vec<String> {
-    let stores = metrics.stores();
-    let lines = stores.iter().flat_map(|store| {
-        let resource = store.resource().label();
-        let exceeded = store.exceeded_limits();
-        exceeded.into_iter().map(move |exceeded| {
-            let (what, flag) = described(exceeded.limit);
-            let times = counted(exceeded.count, "time", "times");
-            format!(
-                "{resource}: {what} left out {times} because of {flag}; the log names an object"
-            )
-        })
+    let lines = exceeded(metrics).into_iter().map(|(resource, exceeded)| {
+        let (what, flag) = described(exceeded.limit);
+        let times = counted(exceeded.count, "time", "times");
+        format!("{resource}: {what} left out {times} because of {flag}; the log names an object")
     });
     lines.collect()
+}
+
+/// The limits that objects have exceeded, with the resource of each.
+fn exceeded(metrics: &StateMetrics) -> Vec<(String, ExceededLimit)> {
+    let stores = metrics.stores().into_iter();
+    let exceeded = stores.flat_map(|store| {
+        let resource = store.resource().label();
+        let limits = store.exceeded_limits().into_iter();
+        limits.map(move |exceeded| (resource.clone(), exceeded))
+    });
+    exceeded.collect()
 }
 
 fn log(resource: &str, exceeded: &ExceededLimit) {

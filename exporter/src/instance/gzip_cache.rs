@@ -1,14 +1,12 @@
 //! Compression ahead of scrapes.
 
-use std::time::Duration;
-
 use kube_state_metrics::StateMetrics;
-use tokio::time::MissedTickBehavior;
+
+use super::task::every_second;
 
 /// Refreshes and evicts compressed blocks once a second.
 pub(super) async fn maintain(metrics: StateMetrics) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = every_second();
     loop {
         ticks.tick().await;
         let metrics = metrics.clone();

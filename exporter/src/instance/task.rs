@@ -1,12 +1,21 @@
 //! A task that ends with its handle.
 
 use std::future::Future;
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::{Interval, MissedTickBehavior};
 
 /// A spawned task; dropping the handle aborts it.
 #[derive(Debug)]
 pub(super) struct BackgroundTask(JoinHandle<()>);
+
+/// Ticks once a second. A late tick delays the next ones.
+pub(super) fn every_second() -> Interval {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
 
 // === impl BackgroundTask ===
 

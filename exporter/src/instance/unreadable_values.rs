@@ -1,25 +1,15 @@
 //! The log lines about values that configured families cannot read.
 
-use std::collections::HashSet;
-use std::time::Duration;
-
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::custom_resources::FamilyErrors;
-use tokio::time::MissedTickBehavior;
+
+use super::first_reports::log_first;
 
 /// Logs the first error of each family; a metric counts the others.
 pub(super) async fn report(metrics: StateMetrics) {
-    let mut reported = HashSet::new();
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        for errors in metrics.custom_resources().errors() {
-            if reported.insert((errors.resource.clone(), errors.family.clone())) {
-                log(&errors);
-            }
-        }
-    }
+    let errors = || metrics.custom_resources().errors();
+    let key = |errors: &FamilyErrors| (errors.resource.clone(), errors.family.clone());
+    log_first(errors, key, log).await;
 }
 
 fn log(errors: &FamilyErrors) {

@@ -21,10 +21,13 @@ pub(crate) struct CustomKinds {
 // === impl CustomKinds ===
 
 impl CustomKinds {
-    /// The resources of a configuration, by the definitions that are known. A kind without a definition
+    /// The resources of a configuration, if there is one, by the definitions that are known. A kind without a definition
     /// has the plural name that English would form, and is namespaced.
-    pub(crate) fn of(config: &Config, defined: &[KnownKind]) -> Self {
+    pub(crate) fn of(config: Option<&Config>, defined: &[KnownKind]) -> Self {
         let mut kinds = Self::default();
+        let Some(config) = config else {
+            return kinds;
+        };
         let built_in = KnownKind::built_in();
         for selector in config.selectors() {
             let known = built_in.iter().chain(defined);

@@ -24,9 +24,7 @@ fn options(flags: &[&str]) -> Options {
 
 fn permissions(options: &Options, defined: &[KnownKind]) -> (Vec<String>, Vec<String>) {
     let configured = options.metrics.custom.config.as_ref();
-    let kinds = configured.map_or_else(CustomKinds::default, |configured| {
-        CustomKinds::of(&configured.config, defined)
-    });
+    let kinds = CustomKinds::of(configured.map(|own| &own.config), defined);
     let permissions = Permissions::of(options, &kinds, "ksm").unwrap();
     let permissions = permissions
         .iter()

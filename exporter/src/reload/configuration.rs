@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use config_file::ReadError;
-
 use crate::cluster;
 use crate::file_limits;
 use crate::file_watcher::FileWatcher;
@@ -91,31 +89,29 @@ impl Configuration {
             path,
             may_be_missing,
         } = FileOptions::of(flags);
-        let read = path.map(|path| FileContent::read(path, file_limits::OPTIONS));
-        let (options_file, error) = read.unzip();
-        let file = options_file.as_ref().map(|file| {
-            let path = &file.path;
-            let content = match error.flatten() {
-                None => config_file::text(file.content.clone().unwrap_or_default()),
-                Some(error) => Err(error),
-            };
-            let content = content.map_err(|source| OptionsFileError::Read {
+        let (mut options_file, mut file) = (None, Ok(None));
+        if let Some(path) = path {
+            let read = config_file::read(&path, file_limits::OPTIONS);
+            let content = read.as_ref().ok().cloned();
+            let text = read.and_then(config_file::text);
+            let text = text.map_err(|source| OptionsFileError::Read {
                 path: path.clone(),
                 source,
-            })?;
-            let file = OptionsFile::parse(path, &content)?;
-            Ok((path.as_path(), file))
-        });
-        let file = match file.transpose() {
+            });
+            file = text.and_then(|text| OptionsFile::parse(&path, &text).map(Some));
+            options_file = Some(FileContent { path, content });
+        }
+        let file = match file {
             Ok(file) => file,
             Err(error) if running.is_none() && may_be_missing => {
                 warnings.push(format!("{error}; continuing with the flags alone"));
                 None
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         let is_used = file.is_some();
-        let file = file.as_ref().map(|(path, file)| (*path, file));
+        let path = options_file.as_ref().map(|own| own.path.as_path());
+        let file = path.zip(file.as_ref());
         let (mut options, of_options) = match running {
             None => Options::new(flags, file)?,
             Some(running) => running.options.reload(flags, file)?,
@@ -124,7 +120,7 @@ impl Configuration {
         options.source.find_kubeconfig();
         let kubeconfig = options.source.kubeconfig.iter().cloned();
         let kubeconfig = kubeconfig
-            .map(|path| FileContent::read(path, file_limits::KUBECONFIG).0)
+            .map(|path| FileContent::read(path, file_limits::KUBECONFIG))
             .collect();
         Ok(Self {
             options,
@@ -213,13 +209,10 @@ impl Configuration {
 // === impl FileContent ===
 
 impl FileContent {
-    /// Reads a file. Also returns why it cannot be read.
-    fn read(path: PathBuf, limit: u64) -> (Self, Option<ReadError>) {
-        let (content, error) = match config_file::read(&path, limit) {
-            Ok(content) => (Some(content), None),
-            Err(error) => (None, Some(error)),
-        };
-        (Self { path, content }, error)
+    /// Reads a file; it has no content if it cannot be read.
+    fn read(path: PathBuf, limit: u64) -> Self {
+        let content = config_file::read(&path, limit).ok();
+        Self { path, content }
     }
 
     fn unusable(self) -> Self {

@@ -1,25 +1,24 @@
 //! Reports whose client has left.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 /// The number of samples between two looks at whether the client has left.
 const STEP: u64 = 1024;
 
 /// Whether the client that waits for a report has left.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Abandoned(Arc<AtomicBool>);
+#[derive(Debug)]
+pub(super) struct Abandoned(Weak<()>);
 
 // === impl Abandoned ===
 
 impl Abandoned {
-    /// Whether to stop after this many samples.
-    pub(super) fn at(&self, samples: u64) -> bool {
-        samples.is_multiple_of(STEP) && self.0.load(Ordering::Relaxed)
+    /// The client leaves when `client` is dropped.
+    pub(super) fn by(client: &Arc<()>) -> Self {
+        Self(Arc::downgrade(client))
     }
 
-    /// Records that the client has left.
-    pub(super) fn abandon(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    /// Whether to stop after this many samples.
+    pub(super) fn at(&self, samples: u64) -> bool {
+        samples.is_multiple_of(STEP) && self.0.strong_count() == 0
     }
 }

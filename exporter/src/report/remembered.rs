@@ -48,9 +48,6 @@ struct Remembered<T> {
     until: Instant,
 }
 
-/// Abandons a report when it is dropped, because the client has left.
-struct AbandonOnDrop(Abandoned);
-
 // === impl Reports ===
 
 impl Reports {
@@ -115,8 +112,8 @@ impl Reports {
 async fn make<T: Default + Send + Sync + 'static>(
     make: impl FnOnce(&Abandoned) -> Option<Arc<T>> + Send + 'static,
 ) -> Arc<T> {
-    let client = AbandonOnDrop(Abandoned::default());
-    let abandoned = client.0.clone();
+    let client = Arc::new(());
+    let abandoned = Abandoned::by(&client);
     let made = tokio::task::spawn_blocking(move || make(&abandoned)).await;
     drop(client);
     // It is empty if the runtime shuts down.
@@ -151,14 +148,6 @@ impl<T> Remembered<T> {
 
     fn fresh(&self) -> Option<Arc<T>> {
         (Instant::now() < self.until).then(|| Arc::clone(&self.report))
-    }
-}
-
-// === impl AbandonOnDrop ===
-
-impl Drop for AbandonOnDrop {
-    fn drop(&mut self) {
-        self.0.abandon();
     }
 }
 

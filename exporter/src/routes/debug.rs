@@ -14,7 +14,7 @@ use serde_json::json;
 use super::query::Query;
 use crate::app_state::AppState;
 use crate::options::DebugAccess;
-use crate::server::ClientOrigin;
+use crate::server::is_known;
 
 const NOT_ALLOWED: &str = "/debug/ is for clients of the same pod (kubectl port-forward), or with \
     authentication (--auth-filter, --tls-config); --telemetry-debug=open allows all clients\n";
@@ -25,10 +25,9 @@ pub(super) async fn authorize(
     request: Request,
     next: Next,
 ) -> Response {
-    let origin = request.extensions().get::<ClientOrigin>();
-    let is_known = origin.is_some_and(|origin| origin.is_local || origin.is_authenticated);
+    let is_open = app.debug() == DebugAccess::Open;
     // The token filter has accepted the request before it came here.
-    if app.debug() == DebugAccess::Open || is_known || app.auth().is_some() {
+    if is_open || app.auth().is_some() || is_known(&request) {
         next.run(request).await
     } else {
         let nosniff = [("x-content-type-options", "nosniff")];

@@ -1,14 +1,12 @@
 //! What a handler may know about the client of a request.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::Response;
 use bounded_http::Peer;
 use http::header::HOST;
 use http::{HeaderMap, HeaderName};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-
-use super::web::CurrentWeb;
+use prometheus_web_config::PasswordVerified;
 
 /// Fields that proxies add to requests.
 const FORWARDING: [HeaderName; 6] = [
@@ -20,40 +18,26 @@ const FORWARDING: [HeaderName; 6] = [
     HeaderName::from_static("x-real-ip"),
 ];
 
-/// What the server knows about the client of a request. Every request has it among its extensions.
+/// What the server knows about the connection of a request. Every request has it among its extensions.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ClientOrigin {
-    /// Whether the web configuration has verified a password or a certificate of the client.
-    pub(crate) is_authenticated: bool,
-    /// Whether the client is a user of the same machine or pod, as far as the server can know.
-    pub(crate) is_local: bool,
+pub(super) struct Connection {
+    pub(super) listens_on: SocketAddr,
+    /// Whether the client has shown a certificate that the handshake has verified. The web configuration may
+    /// change later, so it does not tell about connections that were open before.
+    pub(super) has_certificate: bool,
 }
 
-/// Whether the client of a connection has shown a certificate that its handshake has verified. Every
-/// request has it among its extensions.
-///
-/// The web configuration may change later, so it does not tell about connections that were open before.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct HasCertificate(pub(super) bool);
-
-/// Adds the [`ClientOrigin`] to a request.
-pub(super) async fn add_origin(
-    web: CurrentWeb,
-    listens_on: SocketAddr,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let peer = request.extensions().get::<Peer>();
-    let is_local = peer.is_some_and(|peer| is_local(peer, listens_on, &request));
-    let has_certificate = request.extensions().get::<HasCertificate>();
-    let has_certificate = has_certificate.is_some_and(|certificate| certificate.0);
-    let origin = ClientOrigin {
-        // The password of each request has been checked before.
-        is_authenticated: has_certificate || web.config().requires_password(),
-        is_local,
+/// Whether the web configuration has verified a password or a certificate of the client, or the client is a user
+/// of the same machine or pod, as far as the server can know.
+pub(crate) fn is_known(request: &Request) -> bool {
+    let extensions = request.extensions();
+    let Some(connection) = extensions.get::<Connection>() else {
+        return false;
     };
-    request.extensions_mut().insert(origin);
-    next.run(request).await
+    let peer = extensions.get::<Peer>();
+    connection.has_certificate
+        || extensions.get::<PasswordVerified>().is_some()
+        || peer.is_some_and(|peer| is_local(peer, connection.listens_on, request))
 }
 
 /// Whether a request comes from the same machine or pod, and not through a proxy.

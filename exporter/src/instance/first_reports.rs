@@ -1,0 +1,24 @@
+//! Logs the first of many equal problems.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+
+use super::task::every_second;
+
+/// Logs the problems that `current` returns, the first one for each key. Looks once a second.
+pub(super) async fn log_first<P, K: Eq + Hash>(
+    current: impl Fn() -> Vec<P>,
+    key: impl Fn(&P) -> K,
+    log: impl Fn(&P),
+) {
+    let mut logged = HashSet::new();
+    let mut ticks = every_second();
+    loop {
+        ticks.tick().await;
+        for problem in current() {
+            if logged.insert(key(&problem)) {
+                log(&problem);
+            }
+        }
+    }
+}
