@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use kube_state_metrics::BuiltIn;
 use serde_json::{Value, json};
 
 use super::api::Api;
+use super::deploy::kustomize::has_kubectl;
 use super::prometheus::Prometheus;
 use super::support::{CLUSTER, Directory, Exporter, eventually, eventually_or, run_program};
 
@@ -215,13 +215,7 @@ fn each_panel_has_data_and_each_rule_evaluates_with_and_without_a_cluster_label(
 
 #[test]
 fn the_kustomization_has_the_rules_and_the_dashboards() {
-    if Command::new("kubectl")
-        .arg("version")
-        .arg("--client")
-        .output()
-        .is_err()
-    {
-        eprintln!("SKIPPED: there is no kubectl");
+    if !has_kubectl() {
         return;
     }
     let output = run_program("kubectl", &["kustomize", mixin().to_str().unwrap()], "");

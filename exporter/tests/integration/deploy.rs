@@ -4,12 +4,10 @@ mod cluster;
 mod helm;
 mod helm_community;
 mod helm_values;
-mod kustomize;
+pub(crate) mod kustomize;
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -93,30 +91,6 @@ fn in_a_pod(arg: &str) -> String {
         .replace("$(POD_NAME)", "kube-state-metrics-0")
         .replace("$(NODE_NAME)", "some")
         .replace("/etc/custom-resources", files.to_str().unwrap())
-}
-
-/// Whether a program is installed; a remark if it is not.
-///
-/// # Panics
-///
-/// If the program is missing although `REQUIRED_TOOLS` names it.
-fn has_program(program: &str, probe: &[&str]) -> bool {
-    let output = Command::new(program)
-        .args(probe)
-        .stdin(Stdio::null())
-        .output();
-    if output.is_ok_and(|output| output.status.success()) {
-        return true;
-    }
-    let required = std::env::var("REQUIRED_TOOLS").unwrap_or_default();
-    let is_required = required.split(',').any(|name| name.trim() == program);
-    assert!(
-        !is_required,
-        "{program} is not installed, but REQUIRED_TOOLS names it"
-    );
-    // Not `eprintln!`, which the test harness hides.
-    let _ = writeln!(std::io::stderr(), "skipped: {program} is not installed");
-    false
 }
 
 /// Compares a file with its expected content, or writes it if `UPDATE_GOLDEN` is set.

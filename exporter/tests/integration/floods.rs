@@ -3,44 +3,26 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Socket, Type};
-
 use super::limits::{closed, cut, large};
-use super::support::{CLUSTER, Exporter, PATIENCE, PROGRAM, eventually};
+use super::support::{CLUSTER, Exporter, PATIENCE, PORTS, PROGRAM, connect_from, eventually};
 
 /// A probe of the kubelet that takes longer fails. Other tests run at the same time, so this is long.
 const SOON: Duration = Duration::from_secs(10);
 
-const HOSTS: [&str; 4] = [
-    "--host=127.0.0.1",
-    "--port=0",
-    "--telemetry-host=127.0.0.1",
-    "--telemetry-port=0",
-];
+/// A receive buffer that is full soon.
+const SMALL: Option<usize> = Some(4096);
 
 /// An exporter that may have this many open files.
 fn with_descriptors(limit: &str) -> Exporter {
     let command = format!("ulimit {limit}; exec \"$0\" \"$@\"");
     let mut shell = Command::new("sh");
     let arguments = ["-c", &command, PROGRAM, "--manifests", CLUSTER];
-    Exporter::of_command(shell.args(arguments).args(HOSTS))
-}
-
-/// Connects from an address of this machine.
-fn connect_from(ip: [u8; 4], address: &str) -> std::io::Result<TcpStream> {
-    let address: SocketAddr = address.parse().unwrap();
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.set_recv_buffer_size(4096)?;
-    socket.bind(&SocketAddr::from((ip, 0)).into())?;
-    socket.connect_timeout(&address.into(), PATIENCE)?;
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE))?;
-    Ok(stream)
+    Exporter::of_command(shell.args(arguments).args(PORTS))
 }
 
 /// Sends requests from several threads while `check` runs, and keeps the last connections open. Returns
@@ -52,7 +34,7 @@ fn beside_flood(ip: [u8; 4], address: &str, path: &str, keep: usize, check: impl
             scope.spawn(|| {
                 let mut open = VecDeque::new();
                 while !stop.load(Ordering::Relaxed) {
-                    let Ok(mut stream) = connect_from(ip, address) else {
+                    let Ok(mut stream) = connect_from(ip, address, SMALL) else {
                         continue;
                     };
                     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
@@ -93,7 +75,7 @@ fn slowest_livez(exporter: &Exporter) -> Duration {
 }
 
 fn is_alive(address: &str) -> std::io::Result<bool> {
-    let mut stream = connect_from([127, 0, 0, 1], address)?;
+    let mut stream = connect_from([127, 0, 0, 1], address, SMALL)?;
     stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
@@ -157,7 +139,7 @@ fn idle_clients_lose_their_descriptors_to_new_ones() {
     let exporter = with_descriptors(&format!("-n {base}"));
     let mut clients = Vec::new();
     for number in 0..12 {
-        let mut stream = connect_from([127, 0, 0, 3], &exporter.main).unwrap();
+        let mut stream = connect_from([127, 0, 0, 3], &exporter.main, SMALL).unwrap();
         let request = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
         stream.write_all(request).unwrap();
         let mut answer = [0; 1024];
@@ -177,7 +159,7 @@ fn idle_clients_lose_their_descriptors_to_new_ones() {
 
 /// Whether a scrape from an address gets everything.
 fn scrape_from(ip: [u8; 4], exporter: &Exporter) -> bool {
-    let mut stream = connect_from(ip, &exporter.main).unwrap();
+    let mut stream = connect_from(ip, &exporter.main, SMALL).unwrap();
     stream
         .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
         .unwrap();
@@ -219,7 +201,7 @@ fn floods_of_control_frames_are_cut_and_logged_once() {
         }),
     ];
     for (name, flood) in &floods {
-        let mut stream = connect_from([127, 0, 0, 1], &exporter.main).unwrap();
+        let mut stream = connect_from([127, 0, 0, 1], &exporter.main, SMALL).unwrap();
         let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
         bytes.extend(frame(4, &[]));
         stream.write_all(&bytes).unwrap();

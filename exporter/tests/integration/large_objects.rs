@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 
 use super::api::Api;
-use super::support::{Exporter, PROGRAM, eventually};
+use super::support::{Exporter, PORTS, PROGRAM, eventually};
 
 /// The largest request that etcd accepts, in bytes.
 const LARGEST: usize = 1_500_000;
@@ -83,11 +83,7 @@ fn answers_are_quick_beside_the_largest_objects() {
     let api = Api::start(&[]);
     api.put("namespaces", json!({ "metadata": { "name": "a" } }));
     let mut program = Command::new(PROGRAM);
-    program.env("TOKIO_WORKER_THREADS", "2").args([
-        "--host=127.0.0.1",
-        "--port=0",
-        "--telemetry-host=127.0.0.1",
-        "--telemetry-port=0",
+    program.env("TOKIO_WORKER_THREADS", "2").args(PORTS).args([
         "--resources=namespaces,nodes,pods,endpoints",
         "--metric-labels-allowlist=*=[*]",
         &format!("--apiserver={}", api.url),

@@ -2,12 +2,10 @@
 //! affected.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Socket, Type};
-
-use super::support::{Answer, Directory, Exporter, PATIENCE, eventually};
+use super::support::{Answer, Directory, Exporter, PATIENCE, connect_from, eventually};
 
 /// An exporter whose response is larger than all buffers between both sides.
 pub fn large(args: &[&str]) -> (Directory, Exporter) {
@@ -26,13 +24,7 @@ pub fn large(args: &[&str]) -> (Directory, Exporter) {
 
 /// A connection with a small receive buffer.
 fn connect(address: &str) -> TcpStream {
-    let address: SocketAddr = address.parse().unwrap();
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    socket.connect(&address.into()).unwrap();
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream
+    connect_from([127, 0, 0, 1], address, Some(4096)).unwrap()
 }
 
 /// Requests all metrics and does not read them.

@@ -1,36 +1,30 @@
 //! Floods of wrong credentials: a first login of another client succeeds beside them.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use socket2::{Domain, Socket, Type};
 
 use super::api::Api;
-use super::support::{Answer, Directory, Exporter, PATIENCE, exchange};
+use super::support::{Answer, Directory, Exporter, PATIENCE, connect_from, exchange};
 
 /// The address of those who try wrong credentials, and of those who have right ones.
 const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 66));
 const SCRAPER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 7));
 
-/// Connects from an address of the loopback.
-fn connect(from: IpAddr, to: &str) -> std::io::Result<TcpStream> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.bind(&SocketAddr::new(from, 0).into())?;
-    let to: SocketAddr = to.parse().unwrap();
-    socket.connect(&to.into())?;
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE))?;
-    Ok(stream)
-}
-
 fn ask(from: IpAddr, to: &str, authorization: &str) -> Answer {
     let headers = [("authorization", authorization)];
-    exchange(connect(from, to).unwrap(), "GET", "/metrics", &headers, "")
+    exchange(
+        connect_from(from, to, None).unwrap(),
+        "GET",
+        "/metrics",
+        &headers,
+        "",
+    )
 }
 
 fn basic(user: &str, password: &str) -> String {
@@ -59,7 +53,7 @@ impl Flood {
             spawn(move || {
                 while !ended.load(Ordering::Relaxed) {
                     let credentials = credentials(tries.fetch_add(1, Ordering::Relaxed));
-                    let Ok(mut stream) = connect(ATTACKER, &address) else {
+                    let Ok(mut stream) = connect_from(ATTACKER, &address, None) else {
                         continue;
                     };
                     let head = format!(

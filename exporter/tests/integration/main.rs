@@ -45,4 +45,7 @@ mod support;
 mod surfaces;
 mod tls;
 mod tokens;
+#[path = "../../../tests/integration/support/tools.rs"]
+#[allow(dead_code, reason = "the library's tests use the rest")]
+mod tools;
 mod well_known;

@@ -1,12 +1,12 @@
 //! `render --format promtool`: series that YAML and promtool accept, and the page about them.
 
 use std::fs;
-use std::io::Write as _;
 use std::process::Command;
 
 use serde::Deserialize;
 
 use super::support::{CLUSTER, Directory, PROGRAM, run};
+use super::tools;
 
 const PAGE: &str = include_str!("../../../docs/how-to/test-alerts.md");
 
@@ -32,15 +32,7 @@ fn documented(name: &str) -> String {
 
 /// Whether promtool is installed; prints a remark if it is not.
 pub(super) fn has_promtool() -> bool {
-    let is_there = Command::new("promtool").arg("--version").output().is_ok();
-    if !is_there {
-        // Not `eprintln!`, which the test harness hides.
-        let _ = writeln!(
-            std::io::stderr(),
-            "skipped: promtool is not installed; apt-get install prometheus"
-        );
-    }
-    is_there
+    tools::promtool().is_some()
 }
 
 /// The output of promtool for a test file, and whether the test passes.

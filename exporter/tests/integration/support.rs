@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,10 +12,20 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Socket, Type};
+
 /// Longer than any step takes on a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_kube-state-metrics");
+
+/// Free ports on the loopback.
+pub const PORTS: [&str; 4] = [
+    "--host=127.0.0.1",
+    "--port=0",
+    "--telemetry-host=127.0.0.1",
+    "--telemetry-port=0",
+];
 
 pub const CLUSTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/cluster");
 
@@ -111,15 +121,8 @@ impl Exporter {
 
     /// Serves on free ports of the loopback.
     pub fn serving(args: &[&str]) -> Self {
-        let ports = [
-            "--host=127.0.0.1",
-            "--port=0",
-            "--telemetry-host=127.0.0.1",
-            "--telemetry-port=0",
-            // On the loopback alone, nobody is trusted.
-            "--telemetry-debug=open",
-        ];
-        Self::spawn(&[&ports, args].concat())
+        // On the loopback alone, nobody is trusted.
+        Self::spawn(&[&PORTS[..], &["--telemetry-debug=open"], args].concat())
     }
 
     pub fn spawn(args: &[&str]) -> Self {
@@ -305,6 +308,24 @@ pub fn request(
     let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     exchange(stream, method, path, headers, body)
+}
+
+/// Connects from an address of this machine, with a receive buffer of this size if one is given.
+pub fn connect_from(
+    ip: impl Into<IpAddr>,
+    address: &str,
+    buffer: Option<usize>,
+) -> std::io::Result<TcpStream> {
+    let address: SocketAddr = address.parse().unwrap();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    if let Some(size) = buffer {
+        socket.set_recv_buffer_size(size)?;
+    }
+    socket.bind(&SocketAddr::new(ip.into(), 0).into())?;
+    socket.connect_timeout(&address.into(), PATIENCE)?;
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }
 
 /// Sends a request on a connection, which the request closes.

@@ -1,13 +1,14 @@
 //! What the ports show, and to whom.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 
 use serde_json::json;
-use socket2::{Domain, Socket, Type};
 
 use super::api::Api;
-use super::support::{CLUSTER, Directory, Exporter, eventually, exchange, get, request};
+use super::support::{
+    CLUSTER, Directory, Exporter, connect_from, eventually, exchange, get, request,
+};
 use super::tokens;
 
 const DEBUG: [&str; 4] = [
@@ -25,13 +26,9 @@ fn on_all_addresses(args: &[&str]) -> Exporter {
 
 /// The status for a client at another address than that of the exporter.
 fn status_from_afar(address: &str, method: &str, path: &str) -> u16 {
-    let address: SocketAddr = address.parse().unwrap();
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    let afar = SocketAddr::from(([127, 0, 0, 2], 0));
-    socket.bind(&afar.into()).unwrap();
-    socket.connect(&address.into()).unwrap();
+    let stream = connect_from([127, 0, 0, 2], address, None).unwrap();
     let localhost = [("x-test", "y")];
-    exchange(TcpStream::from(socket), method, path, &localhost, "info").status
+    exchange(stream, method, path, &localhost, "info").status
 }
 
 /// The status for a client that names a host.

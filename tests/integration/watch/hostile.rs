@@ -107,20 +107,13 @@ async fn tokens_that_repeat_in_any_cycle_are_a_failure() {
         let server = scripted(|request| {
             let cycle = request.get("limit").unwrap().parse::<u64>().unwrap();
             let next = number(request) % cycle + 1;
-            body(page([format!("x{}", fastrand())], &next.to_string()))
+            body(page([format!("x{}", fastrand::u64(..))], &next.to_string()))
         });
         let running = start(&server, metrics(), |watch| {
             watch.streaming_lists(false).page_size(cycle)
         });
         fails(&running, INVALID, "the server repeats a page of the list").await;
     }
-}
-
-/// A number that no other call returns.
-fn fastrand() -> u64 {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{args, assert_golden, deploy, documents, has_program, strings, workloads};
+use super::{args, assert_golden, deploy, documents, strings, workloads};
 use crate::support::{Output, run, run_program};
+use crate::tools::tool;
 
 pub(super) fn chart() -> PathBuf {
     deploy().join("helm/kube-state-metrics")
 }
 
 fn has_helm() -> bool {
-    has_program("helm", &["version"])
+    tool("helm", &["version"], "helm").is_some()
 }
 
 /// Runs `helm template` on a chart.

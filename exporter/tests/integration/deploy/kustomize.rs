@@ -6,11 +6,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{
-    VARIANTS, args, assert_golden, deploy, documents, has_program, in_a_pod, path, strings,
-    workloads,
-};
+use super::{VARIANTS, args, assert_golden, deploy, documents, in_a_pod, path, strings, workloads};
 use crate::support::{Directory, run, run_program};
+use crate::tools::tool;
 
 fn kustomize(directory: &Path) -> String {
     let output = run_program("kubectl", &["kustomize", directory.to_str().unwrap()], "");
@@ -18,8 +16,8 @@ fn kustomize(directory: &Path) -> String {
     output.stdout
 }
 
-fn has_kubectl() -> bool {
-    has_program("kubectl", &["kustomize", "--help"])
+pub(crate) fn has_kubectl() -> bool {
+    tool("kubectl", &["kustomize", "--help"], "kubectl").is_some()
 }
 
 /// The output of `rbac` for a role of the service account `account`.

@@ -5,17 +5,16 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
-use futures::{FutureExt, StreamExt};
+use futures::channel::mpsc::{UnboundedSender, unbounded};
+use futures::{FutureExt, Stream, StreamExt};
 use http::Response;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, StreamBody};
 use serde_json::{Value, json};
 
-use super::fault::{ByteStream, Fault};
+use super::fault::Fault;
 
 pub(super) type Sender = UnboundedSender<io::Result<Bytes>>;
-pub(super) type Receiver = UnboundedReceiver<io::Result<Bytes>>;
 pub(super) type ApiResponse = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
 /// An event of a watch.
@@ -66,14 +65,10 @@ pub(super) fn whole(body: String) -> ApiResponse {
 }
 
 /// A body that is sent piece by piece.
-pub(super) fn streamed(code: u16, receiver: Receiver) -> ApiResponse {
-    let frames = receiver.map(|bytes| bytes.map(http_body::Frame::data));
-    let body = StreamBody::new(frames).boxed_unsync();
-    Response::builder().status(code).body(body).unwrap()
-}
-
-/// A body that a test makes.
-pub(super) fn scripted(code: u16, body: ByteStream) -> ApiResponse {
+pub(super) fn streamed(
+    code: u16,
+    body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+) -> ApiResponse {
     let frames = body.map(|bytes| bytes.map(http_body::Frame::data));
     let body = StreamBody::new(frames).boxed_unsync();
     Response::builder().status(code).body(body).unwrap()

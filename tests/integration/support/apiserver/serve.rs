@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::ApiServer;
 use super::fault::Fault;
 use super::requests::ApiRequest;
-use super::responses::{ApiResponse, line, refusal, scripted, spoil, status, whole, with_code};
+use super::responses::{ApiResponse, line, refusal, spoil, status, streamed, whole, with_code};
 
 impl ApiServer {
     pub(super) async fn answer(&self, request: ApiRequest, body: &[u8]) -> io::Result<ApiResponse> {
@@ -28,7 +28,7 @@ impl ApiServer {
             Some(Fault::ErrorEvent(code, reason)) => {
                 Ok(whole(line("ERROR", &status(code, reason, "scripted"))))
             }
-            Some(Fault::Script(code, body)) => Ok(scripted(code, body(&request))),
+            Some(Fault::Script(code, body)) => Ok(streamed(code, body(&request))),
             Some(fault) => Ok(self.good(&request).map(|body| spoil(body, fault))),
         }
     }
