@@ -1,15 +1,16 @@
 {{/* The pods of all workloads. */}}
 
-{{/* The requests of `resources`, or those for `size.pods`: docs/explanation/performance.md has the figures. */}}
+{{/* The requests of `resources`, or those for a number of pods: docs/explanation/performance.md has the figures. The
+argument has the keys root and pods. */}}
 {{- define "ksm.resources" -}}
-{{- if and (empty .Values.resources) (gt (int .Values.size.pods) 0) -}}
-{{- $pods := int .Values.size.pods -}}
+{{- $pods := int .pods -}}
+{{- if and (empty .root.Values.resources) (gt $pods 0) -}}
 {{- $memory := add 32 (div (mul 3 $pods) 1024) -}}
 {{- $cpu := max 50 (div $pods 100) -}}
 {{- dict "requests" (dict "cpu" (printf "%dm" $cpu) "memory" (printf "%dMi" $memory))
   "limits" (dict "memory" (printf "%dMi" (mul 2 $memory))) | toYaml -}}
 {{- else -}}
-{{- toYaml .Values.resources -}}
+{{- toYaml .root.Values.resources -}}
 {{- end -}}
 {{- end -}}
 
@@ -103,8 +104,8 @@ securityContext:
 {{- concat $mounts (.root.Values.volumeMounts | default list) | toYaml -}}
 {{- end -}}
 
-{{/* The pod template. The argument has the keys root, account, collectors, custom, more, fields, labels, tolerations
-and resources. */}}
+{{/* The pod template. The argument has the keys root, account, collectors, custom, more, fields, labels, tolerations,
+resources and pods, the number of pods that a replica exports. */}}
 {{- define "ksm.pod" -}}
 {{- $root := .root -}}
 {{- $values := .root.Values -}}
@@ -162,7 +163,7 @@ spec:
         {{- toYaml . | nindent 8 }}
       {{- end }}
       resources:
-        {{- .resources | default (include "ksm.resources" $root) | nindent 8 }}
+        {{- .resources | default (include "ksm.resources" (dict "root" $root "pods" .pods)) | nindent 8 }}
       {{- with $values.containerSecurityContext }}
       securityContext:
         {{- toYaml . | nindent 8 }}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{args, assert_golden, deploy, documents, strings, workloads};
+use super::{args, assert_golden, deploy, documents, helm_mixin, strings, workloads};
 use crate::support::{Output, run, run_program};
 use crate::tools::tool;
 
@@ -14,7 +14,7 @@ pub(super) fn chart() -> PathBuf {
     deploy().join("helm/kube-state-metrics")
 }
 
-fn has_helm() -> bool {
+pub(super) fn has_helm() -> bool {
     tool("helm", &["version"], "helm").is_some()
 }
 
@@ -34,7 +34,7 @@ pub(super) fn render(chart: &Path, values: &Path, more: &[&str]) -> Output {
     run_program("helm", &[&line[..], &version, more].concat(), "")
 }
 
-fn helm(values: &Path, more: &[&str]) -> Output {
+pub(super) fn helm(values: &Path, more: &[&str]) -> Output {
     render(&chart(), values, more)
 }
 
@@ -67,8 +67,10 @@ fn values_files_render_as_the_golden_files() {
     let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/helm");
     let cases = cases();
     assert!(cases.len() >= 12);
+    helm_mixin::assert_copies();
     for (name, values) in &cases {
-        assert_golden(&golden.join(format!("{name}.yaml")), &rendered(values));
+        let text = helm_mixin::without_dashboards(rendered(values));
+        assert_golden(&golden.join(format!("{name}.yaml")), &text);
     }
     let kept = fs::read_dir(golden).unwrap();
     assert_eq!(kept.count(), cases.len());
@@ -164,7 +166,7 @@ fn the_rights_are_those_that_rbac_prints_for_the_arguments() {
                 // The proxy reviews tokens.
                 "kube-rbac-proxy" => rules.retain(|rule| rule.4 != "create"),
                 // The StatefulSet is watched already where StatefulSets are exported.
-                "autosharding" => rules.retain(|rule| rule.3.is_empty()),
+                "autosharding" | "mixin" => rules.retain(|rule| rule.3.is_empty()),
                 _ => {}
             }
             if name == "custom-resources-only" {

@@ -18,12 +18,23 @@ const DIFFERENT: &[(&str, &[&str])] = &[
             "Role",
             "Pod/ksm-kube-state-metrics-test-rights",
             "Pod/fn-test-rights",
+            // Only here: rules and dashboards.
+            "ConfigMap/ksm-kube-state-metrics-dashboard-",
+            "PrometheusRule/",
         ],
     ),
     (
         "autosharding",
         &[
             "StatefulSet/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.args.4",
+        ],
+    ),
+    (
+        "mixin",
+        &[
+            "StatefulSet/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.args.4",
+            // `size` exists only here.
+            "StatefulSet/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.resources.",
         ],
     ),
     (

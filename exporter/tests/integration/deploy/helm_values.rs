@@ -9,14 +9,16 @@ use kube_state_metrics::resource::Scope;
 use serde_json::{Value, json};
 
 use super::helm::chart;
-use super::{assert_golden, deploy};
+use super::{assert_golden, deploy, helm_mixin};
 
 /// Values that the community chart does not have.
 const OURS: &[&str] = &[
     "autosharding.handover",
     "cluster",
     "daemonsetSharding",
+    "dashboards",
     "networkPolicy.apiServerPorts",
+    "prometheusRule",
     "rbac.minimal",
     "readiness",
     "size",
@@ -174,6 +176,7 @@ fn generated_files_of_the_chart_are_up_to_date() {
         );
     }
     assert_golden(&chart().join("files/resources.yaml"), &resources);
+    helm_mixin::assert_copies();
     assert_golden(&chart().join("values.schema.json"), &schema());
     assert_golden(&deploy().join("../docs/reference/helm-values.md"), &table());
 }
