@@ -90,7 +90,7 @@ struct Operation {
     retry_count: Option<i64>,
 }
 
-/// Stands for what `#[derive(CustomResource)]` writes.
+/// Replaces the code that `#[derive(CustomResource)]` generates.
 impl kube::Resource for Application {
     type DynamicType = ();
     type Scope = NamespaceResourceScope;

@@ -1,10 +1,9 @@
 //! Decodes JSON bytes to a typed object, and skips the fields that no enabled family reads.
 //!
-//! A thin layer around any [`serde::Deserializer`]: fields outside the wanted paths never reach the
-//! object's type, so they need neither memory nor a copy. Otherwise it reads as API clients
-//! do: `null` is the same as absent, times accept every notation of
-//! [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) that the API server accepts, and a quantity may be a
-//! bare number.
+//! The decoder wraps any [`serde::Deserializer`]. Fields outside the wanted paths never reach the type of the object,
+//! so they are neither stored nor copied. Otherwise it decodes like API clients: `null` equals an absent field, a time
+//! may have every notation of [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) that the API server accepts, and a
+//! quantity may be a number without quotes.
 
 mod adapter;
 mod fields;
@@ -49,7 +48,7 @@ use adapter::{Adapter, Wanted};
     details.kind, details.object, details.problem
 )]
 pub struct DecodeError {
-    // An error is rare, so it is boxed: results do not reserve space for it.
+    // Errors are rare. The box keeps results small.
     details: Box<Details>,
 }
 
@@ -104,7 +103,7 @@ impl DecodeError {
         self.details.reason
     }
 
-    /// The object's `namespace/name`, or `name`, or `<unnamed>`; cut after 1 KiB.
+    /// The object's `namespace/name`, or `name`, or `<unnamed>`; truncated after 1 KiB.
     #[must_use]
     pub fn object(&self) -> &str {
         &self.details.object
@@ -164,7 +163,7 @@ pub(crate) fn decode<K: DeserializeOwned>(
             .and_then(|object| deserializer.end().map(|()| object))
             .map_err(|error| DecodeError::new(kind, json, &error))
     };
-    // A type's `Deserialize` may panic. This must affect only one object, not the feed.
+    // The `Deserialize` of a type may panic. This must affect only one object, not the feed.
     catch_unwind(AssertUnwindSafe(decode))
         .unwrap_or_else(|_| Err(DecodeError::panicked(kind, json)))
 }
@@ -178,7 +177,7 @@ pub(crate) fn read<K: DeserializeOwned>(
     K::deserialize(Adapter::new(value, Wanted::of(fields)))
 }
 
-/// The identity that an object states.
+/// Returns the identity of an object.
 #[derive(Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Peeked {
@@ -213,7 +212,7 @@ fn identity_of(json: &[u8]) -> Option<(String, String)> {
     Some((metadata.namespace.unwrap_or_default(), metadata.name))
 }
 
-/// The library counts this as bad syntax, but it is a separate limit.
+/// `serde_json` reports this as a syntax error, but the syntax is correct: nesting has a limit.
 fn is_too_deep(error: &serde_json::Error) -> bool {
     error.to_string().starts_with("recursion limit exceeded")
 }
@@ -224,7 +223,7 @@ pub(crate) fn without_position(message: &str) -> &str {
     found.map_or(message, |(message, _)| message)
 }
 
-/// How messages name an object by its namespace, which may be empty, and its name.
+/// The name of an object in messages. The namespace may be empty.
 pub(crate) fn object_name(identity: Option<(&str, &str)>) -> String {
     match identity {
         None => String::from("<unnamed>"),
@@ -259,7 +258,7 @@ fn describe(json: &[u8], error: &serde_json::Error) -> String {
     }
 }
 
-/// What the decoder expected, in terms of JSON, because the decoder names types of Rust.
+/// The expected type in terms of JSON, because the decoder names Rust types.
 fn in_json_terms(expected: &str) -> &str {
     let is_type = || {
         let name = expected.strip_prefix("struct ").unwrap_or(expected);

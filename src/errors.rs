@@ -18,11 +18,11 @@ macro_rules! debug_is_display {
 
 pub(crate) use debug_is_display;
 
-/// Longer messages are cut: an API server chooses the length of its messages and of the names in objects, and
-/// logs and health have them.
+/// Maximum size of a message, in bytes. Messages of the API server and names of objects can have any length, and
+/// appear in logs and in health reports.
 pub(crate) const MAX_MESSAGE: usize = 1 << 10;
 
-/// A message of at most about [`MAX_MESSAGE`] bytes. One that is cut ends with the number of all its bytes.
+/// Truncates a message to about [`MAX_MESSAGE`] bytes. A truncated message ends with the number of its bytes.
 pub(crate) fn shortened(mut message: String) -> String {
     let all = message.len();
     if all > MAX_MESSAGE {
@@ -35,7 +35,7 @@ pub(crate) fn shortened(mut message: String) -> String {
     message
 }
 
-/// The message of an error that consists of several problems: one line for each of them.
+/// Joins the problems of an error to its message, one line each.
 pub(crate) fn one_per_line(problems: &[impl Display]) -> String {
     let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
     lines.join("\n")

@@ -127,7 +127,7 @@ pub use mutatingadmissionpolicybindings::{
 
 /// A resource that has no built-in families.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no built-in resource `{name}`; there are {}", all_names())]
+#[error("there is no built-in resource `{name}`; available: {}", all_names())]
 pub struct UnknownResource {
     name: String,
 }

@@ -7,8 +7,8 @@
 //! | [`LabelAllowlist`] | which label or annotation keys of one resource are exported, by globs |
 //! | [`AllowlistConfig`] | the [`LabelAllowlist`] of every resource, with its command-line form |
 //!
-//! A configuration sets the filters once. The constructors report errors as [`FilterError`] and
-//! warnings as [`FilterWarning`].
+//! Filters are set once, at startup. The constructors report errors as [`FilterError`] and warnings as
+//! [`FilterWarning`].
 //!
 //! ```
 //! use kube_state_metrics::filter::{AllowlistConfig, MetricFilter};

@@ -3,10 +3,10 @@
 //! | to ... | read |
 //! |---|---|
 //! | expose state from an existing service | [`service`] |
-//! | have metrics of your own kind | [`own_kind`] |
+//! | export metrics of a custom kind | [`own_kind`] |
 //! | share the watches of an operator | [`share_a_watch`] |
 //! | add metrics to a plain `Controller::new` | [`controller`] |
-//! | answer one scrape with the metrics of the program, too | [`own_metrics`] |
+//! | serve the metrics of the program in the same scrape | [`own_metrics`] |
 //! | test families | [`test_a_family`] |
 //! | test alerts and recording rules | [`test_alerts`] |
 //! | install the exporter with its rights | [`install`] |
@@ -17,8 +17,8 @@
 //!
 //! A page with a `Cargo.toml` is a project that CI builds and tests outside the repository.
 
-/// Declares a module per page. Relative links of a page lead into the book; here, definitions that come
-/// before the page turn them into addresses.
+/// Declares a module per page. The relative links of a page point into the book. In rustdoc, the link definitions in
+/// front of the page replace them by addresses.
 macro_rules! pages {
     ($($name:ident => $page:literal,)*) => {$(
         #[doc = include_str!("guide/links.md")]

@@ -1,8 +1,8 @@
-//! Pure conversions between texts of the Kubernetes API and the numbers and names of an exposition.
+//! Converts texts of the Kubernetes API to the numbers and names of an exposition.
 //!
-//! This module is independent of objects, families and stores: every function takes a text or a number and
-//! returns one, does no I/O, never panics on any input, and allocates only where its documentation
-//! states so. An invalid input yields `None` or an error, and the caller omits the sample.
+//! This module is independent of objects, families and stores. Every function converts a text or a number without I/O,
+//! never panics, and allocates only if its documentation says so. An invalid input yields `None` or an error, and the
+//! caller omits the sample.
 
 mod base64;
 mod cron;

@@ -1,9 +1,9 @@
 //! Exports the state of Kubernetes objects as Prometheus metrics, inside your program.
 //!
-//! There are three ways to use the crate. [`guide`] has each of them as a whole project.
+//! There are three ways to use the crate. [`guide`] shows a complete project for each of them.
 //!
-//! **An operator** shares the watches that it has. Its events feed the metrics and go on to the
-//! controller ([`guide::share_a_watch`]):
+//! **An operator** shares its existing watches. Their events feed the metrics and also reach the controller
+//! ([`guide::share_a_watch`]):
 //!
 #![cfg_attr(feature = "watch", doc = "```no_run")]
 #![cfg_attr(not(feature = "watch"), doc = "```ignore")]
@@ -67,8 +67,8 @@
 //! kube-state-metrics. A [`StateMetrics`] holds a [`MetricsStore`] per resource, and writes all of
 //! them as one [`Exposition`](exposition::Exposition).
 //!
-//! [The book][book] explains how they fit together, and has the reference of metrics, flags and
-//! configurations. The [examples] are whole programs.
+//! [The book][book] explains how they work together, and describes all metrics, flags and configurations. The
+//! [examples] are complete programs.
 //!
 //! [book]: https://github.com/kube-state-metrics-rs/kube-state-metrics-rs/blob/main/docs/README.md
 //! [examples]: https://github.com/kube-state-metrics-rs/kube-state-metrics-rs/tree/main/examples
@@ -87,15 +87,14 @@
 //! | `cel` | | CEL expressions in such a configuration; includes `custom-resources` |
 //! | `testing` | [`testing`] | rendering, assertions and a validity check for tests |
 //!
-//! The application chooses the version of Kubernetes: enable a version of `k8s-openapi`, such as
-//! its feature `latest`.
+//! The application chooses the version of Kubernetes: enable a version feature of `k8s-openapi`, such as `latest`.
 //!
 //! # Panics in closures
 //!
-//! If a generator panics, the object loses the samples of this family. If the closure of a base label
-//! panics, the value of the label is empty. [`StoreStats::panics`](store::StoreStats::panics) counts both, and
-//! all other metrics stay. A type whose `Deserialize` panics counts as an object that does not decode. The
-//! output of a generator is always escaped, sanitised and free of repeated series.
+//! If a generator panics, the object loses the samples of this family. If the closure of a base label panics, the
+//! value of the label is empty. [`StoreStats::panics`](store::StoreStats::panics) counts both, and all other metrics
+//! stay. If the `Deserialize` of a type panics, the object counts as one that does not decode. The output of a
+//! generator is always escaped, sanitised and free of repeated series.
 
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations)]
@@ -120,7 +119,7 @@ pub mod exposition;
 pub mod families;
 pub mod family;
 pub mod filter;
-// Documentation only: no part of the API, and its code is tested as whole projects.
+// Contains only documentation. Its code is tested as complete projects.
 #[cfg(all(doc, not(doctest)))]
 pub mod guide;
 mod k8s;

@@ -1,11 +1,11 @@
-//! [`Limits`]: how much one object may cost.
+//! [`Limits`]: the maximum number of samples and labels of one object.
 
 use std::fmt;
 
-/// The limits on what one object may cost.
+/// The limits on the samples and labels of one object.
 ///
-/// What exceeds a limit is left out; everything else of the object stays. [`StoreStats`] counts it,
-/// and [`StoreReader::exceeded_limits`] names the first object. A limit of 0 is disabled.
+/// Samples and labels beyond a limit are left out; everything else of the object stays. [`StoreStats`] counts these
+/// cases, and [`StoreReader::exceeded_limits`] names the first object. The value 0 disables a limit.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -37,8 +37,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Maximum number of samples that a family writes for one object; 10,000 by default. Repeated
-    /// samples count. The samples may have 1 KiB of text each on average.
+    /// Maximum number of samples that a family writes for one object; 10,000 by default. Repeated samples are
+    /// included. The limit also bounds the text of these samples to an average of 1 KiB each.
     pub samples_per_family: usize,
     /// Maximum number of labels that a family writes in one sample, without base labels and constant
     /// labels; 1,024 by default.

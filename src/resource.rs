@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 
 /// A type that can be collected: a Kubernetes object that can be decoded and shared.
 ///
-/// All `k8s_openapi` resources, types made by `#[derive(CustomResource)]` and
-/// [`kube::core::DynamicObject`] implement it automatically.
+/// All `k8s_openapi` resources, types with `#[derive(CustomResource)]` and [`kube::core::DynamicObject`] implement it
+/// automatically.
 ///
 /// ```
 /// use kube_state_metrics::resource::CollectedResource;
@@ -63,8 +63,8 @@ pub enum Scope {
 
 /// The scope of a type, if the type determines it.
 ///
-/// The scope markers of namespaced and cluster-scoped types implement it. Dynamic kinds have
-/// their scope as a value (see [`Collector::dynamic`](crate::Collector::dynamic)).
+/// The scope markers of namespaced and cluster-scoped types implement this trait. For dynamic kinds, the scope is a
+/// value (see [`Collector::dynamic`](crate::Collector::dynamic)).
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;
@@ -74,7 +74,7 @@ pub enum Scope {
 /// assert_eq!(<<Node as Resource>::Scope as StaticScope>::SCOPE, Scope::Cluster);
 /// ```
 pub trait StaticScope: sealed::Sealed {
-    /// The scope that this marker means.
+    /// The scope of this marker.
     const SCOPE: Scope;
 }
 
@@ -122,7 +122,7 @@ pub struct ResourceInfo {
     kind: Cow<'static, str>,
     plural: Cow<'static, str>,
     scope: Scope,
-    /// A configuration names the resource, not a type.
+    /// Whether a configuration names the resource, and no Rust type.
     configured: bool,
 }
 
@@ -191,7 +191,7 @@ impl ResourceInfo {
         self.configured
     }
 
-    /// The name of the resource in a selection and in the order of the resources.
+    /// The name that selects and sorts the resource.
     ///
     /// It is the plural, or `group/version, Resource=plural` for kinds from a configuration.
     #[must_use]
@@ -275,7 +275,7 @@ impl fmt::Display for ResourceInfo {
     }
 }
 
-/// The name by which a method of a builder takes a resource.
+/// The name of a resource in builder methods.
 ///
 /// A name is the plural, lower-case name of the resource. If the plural alone is ambiguous, the
 /// group follows it, or the version and the group, as in `kubectl get`. A [`ResourceInfo`] and a

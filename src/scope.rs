@@ -5,11 +5,10 @@ use std::fmt;
 
 use crate::errors::debug_is_display;
 
-/// The part of the objects, divided by uid, that one instance serves.
+/// The part of the objects that one instance serves. Objects are divided by uid.
 ///
-/// Every object belongs to exactly one shard. The hash is the reference's, so that the shards of
-/// both agree object by object: FNV-1a of `metadata.uid`, then a
-/// [jump consistent hash](https://arxiv.org/abs/1406.2294).
+/// Every object belongs to exactly one shard. Shards contain the same objects as those of kube-state-metrics, because
+/// the hash is the same: FNV-1a of `metadata.uid`, then a [jump consistent hash](https://arxiv.org/abs/1406.2294).
 ///
 /// ```
 /// use kube_state_metrics::registry::Shard;
@@ -20,8 +19,8 @@ use crate::errors::debug_is_display;
 /// # Ok::<(), kube_state_metrics::registry::ShardError>(())
 /// ```
 ///
-/// [`by_range`](Self::by_range) divides the range of the hash into equal parts instead, which is a
-/// different partition.
+/// [`by_range`](Self::by_range) instead divides the range of the hash into equal parts. The two partitions assign
+/// objects to different shards.
 ///
 /// ```
 /// use kube_state_metrics::registry::Shard;
@@ -67,10 +66,10 @@ debug_is_display!(ShardError);
 /// How hashes are assigned to shards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 enum Partition {
-    /// By a jump consistent hash of the hash, as the reference does.
+    /// By a jump consistent hash of the hash, as in kube-state-metrics.
     #[default]
     Jump,
-    /// In equal ranges, which an API server can select.
+    /// In equal ranges. An API server can select the objects of a range.
     Ranges,
 }
 
@@ -79,7 +78,7 @@ enum Partition {
 pub(crate) struct ObjectFilter {
     /// Only these namespaces; empty means all. Does not apply to cluster-scoped kinds.
     pub(crate) namespaces: BTreeSet<String>,
-    /// Not these namespaces.
+    /// Denied namespaces.
     pub(crate) denied: BTreeSet<String>,
     pub(crate) shard: Shard,
     /// Earlier shards whose objects the store still accepts while other instances take them over.
@@ -93,7 +92,7 @@ impl Shard {
     ///
     /// # Errors
     ///
-    /// If `total` is 0, or `index` is not below it.
+    /// If `total` is 0, or if `index` is not less than `total`.
     pub fn new(index: u32, total: u32) -> Result<Self, ShardError> {
         match total {
             0 => Err(ShardError::NoShards),
@@ -102,7 +101,7 @@ impl Shard {
         }
     }
 
-    /// The shard of a replica. It owns nothing if there are fewer shards than its index.
+    /// The shard of a replica. It contains no objects if the index is not less than the number of shards.
     pub(crate) fn of_replica(index: u32, total: u32) -> Self {
         Self {
             index,
@@ -111,13 +110,12 @@ impl Shard {
         }
     }
 
-    /// The same shard of a partition into equal ranges of the hash.
+    /// The shard with the same index in a partition into equal ranges of the hash.
     ///
-    /// API servers that offer sharded lists
-    /// ([KEP-5866](https://github.com/kubernetes/enhancements/issues/5866), alpha in Kubernetes
-    /// 1.36) then send only the objects of the shard's range. The range is applied here too, so a
-    /// server that ignores the selector causes only more traffic. All shards must use the same
-    /// partition, because the two partitions assign an object to different shards.
+    /// API servers that offer sharded lists ([KEP-5866](https://github.com/kubernetes/enhancements/issues/5866), alpha
+    /// in Kubernetes 1.36) then send only the objects of the shard's range. The store also checks the range, so a
+    /// server that ignores the selector causes only more traffic. All shards must use the same partition, because the
+    /// two partitions assign an object to different shards.
     #[must_use]
     pub fn by_range(self) -> Self {
         Self {
@@ -183,7 +181,7 @@ impl Shard {
         });
         let terms: Vec<_> = terms.collect();
         if terms.is_empty() {
-            // A range must not be empty, so select the smallest one.
+            // A range must not be empty, so this is the smallest one.
             let (start, end) = ("0x0000000000000000", "0x0000000000000001");
             return Some(format!(
                 "shardRange(object.metadata.uid, '{start}', '{end}')"
@@ -225,7 +223,7 @@ fn fnv1a(bytes: &[u8]) -> u64 {
     })
 }
 
-/// The bucket of a key among `buckets`, by Lamping and Veach.
+/// The bucket of a key among `buckets`, by the algorithm of Lamping and Veach.
 #[allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,

@@ -33,7 +33,7 @@ use crate::registry::StateMetrics;
 use crate::resource::ResourceInfo;
 use crate::store::StoreStats;
 
-/// The contents and the errors of the stores, by resource. They are computed at each scrape.
+/// Metrics of the contents and the errors of the stores, by resource. They are computed at each scrape.
 ///
 /// The label `resource` is the Go type that kube-state-metrics has in its metrics (`*v1.Pod`). For
 /// resources that are not built in, it is the plural, the version and the group
@@ -64,7 +64,7 @@ use crate::store::StoreStats;
 pub struct StoreMetrics {
     metrics: StateMetrics,
     figures: Figures,
-    /// Concurrent scrapes must not reset each other's figures.
+    /// Concurrent scrapes must not reset each other's values.
     one_at_a_time: Mutex<()>,
 }
 
@@ -91,7 +91,7 @@ pub struct DefinitionMetrics {
     known: IntGauge,
 }
 
-/// The figures of stores at the last refresh.
+/// The statistics of the stores at the last refresh.
 #[derive(Clone, Debug)]
 pub(crate) struct Figures {
     objects: IntGaugeVec,
@@ -108,8 +108,8 @@ pub(crate) struct Figures {
 // === impl StoreMetrics ===
 
 impl StoreMetrics {
-    /// Metrics of the stores of `metrics`. Do not register them on the registry of a watch, which
-    /// already has them.
+    /// Creates metrics of the stores of `metrics`. Do not register them in the registry of a watch, which already
+    /// contains them.
     ///
     /// # Errors
     ///
@@ -158,7 +158,7 @@ impl fmt::Debug for StoreMetrics {
 // === impl DefinitionMetrics ===
 
 impl DefinitionMetrics {
-    /// Counters that begin at 0.
+    /// Creates counters that start at 0.
     ///
     /// # Errors
     ///
@@ -271,8 +271,8 @@ impl Figures {
         })
     }
 
-    /// Removes the figures of all resources, some of which may no longer be registered, and sets those
-    /// of configured families.
+    /// Removes the values of all resources, because some may no longer be registered, and sets the values of
+    /// configured families.
     pub(crate) fn reset(&self, metrics: &StateMetrics) {
         for gauges in [&self.objects, &self.series, &self.bytes] {
             gauges.reset();
@@ -296,7 +296,7 @@ impl Figures {
         let _ = metrics;
     }
 
-    /// Sets the figures of one resource. `label` is its name in metrics.
+    /// Sets the values of one resource. `label` is its name in metrics.
     pub(crate) fn set(&self, label: &str, stats: &StoreStats) {
         for (gauges, value) in [
             (&self.objects, stats.objects),
@@ -374,7 +374,7 @@ pub(crate) fn gauge(value: impl TryInto<i64>) -> i64 {
     value.try_into().unwrap_or(i64::MAX)
 }
 
-/// The Go type of a resource, such as `*v1.Pod`, as kube-state-metrics has it.
+/// The Go type of a resource, such as `*v1.Pod`, as in the metrics of kube-state-metrics.
 pub(crate) fn go_type(resource: &ResourceInfo) -> String {
     if is_built_in(resource) {
         format!("*{}.{}", resource.version(), resource.kind())
@@ -383,7 +383,7 @@ pub(crate) fn go_type(resource: &ResourceInfo) -> String {
     }
 }
 
-/// The Go type if it identifies the resource, else the label of the resource in health.
+/// The Go type if it identifies the resource, otherwise the label of the resource in health.
 pub(crate) fn resource_label(resource: &ResourceInfo) -> String {
     if is_built_in(resource) {
         go_type(resource)

@@ -1,15 +1,15 @@
 //! HTTP: a [`StateMetrics`] as a tower service, for any server that uses [`http`] types.
 //!
-//! [`StateMetrics::service`] mounts in axum, tonic and hyper-util; other servers call
-//! [`StateMetrics::respond`]. Both answer `GET` and `HEAD` on any path: the mount chooses it.
+//! Use [`StateMetrics::service`] with axum, tonic and hyper-util. With other servers, call [`StateMetrics::respond`].
+//! Both answer `GET` and `HEAD` on any path; your router chooses the path.
 //!
 //! * **Format**: Prometheus text or OpenMetrics, by `Accept` as in
-//!   [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1); text if the request accepts
-//!   neither, never 406.
+//!   [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1); text if the request accepts neither. The
+//!   status is never 406.
 //! * **gzip** if the request accepts it.
-//! * **Query**: `resources` and `exclude_resources` (names as in the order of the exposition,
-//!   several with `,`), `namespace`, and `name[]` for families. Each may be repeated; a name that
-//!   does not exist selects nothing, and so does an empty `resources`.
+//! * **Query**: `resources` and `exclude_resources` (names as in the order of the exposition, several with `,`),
+//!   `namespace`, and `name[]` for families. Each may be repeated. A name that does not exist and an empty `resources`
+//!   select nothing.
 //! * **Metrics of the program**: [`MetricsService::append`] adds them to the response.
 //!
 //! ```
@@ -88,8 +88,8 @@ impl StateMetrics {
         }
     }
 
-    /// The response to a request, for servers that do not use tower services. It is that of
-    /// [`MetricsService::respond`].
+    /// Returns the response to a request, like [`MetricsService::respond`], for servers that do not use tower
+    /// services.
     ///
     /// ```
     /// use kube_state_metrics::StateMetrics;
@@ -111,12 +111,11 @@ impl StateMetrics {
 impl MetricsService {
     /// Appends metrics of the embedding program to each response.
     ///
-    /// The service calls `provider` once per `GET` request, with the format of the response. Text in
-    /// the other format is converted, see [`HostMetrics`]. Compressed blocks of the state stay
-    /// cached. A query that names resources, namespaces or families selects from the state, and its
-    /// response does not include these metrics.
+    /// The service calls `provider` once per `GET` request, with the format of the response. Text in the other format
+    /// is converted, see [`HostMetrics`]. Compressed blocks of the state stay cached. If a query names resources,
+    /// namespaces or families, the response does not include these metrics.
     ///
-    /// If both sides have the same family, the response is invalid.
+    /// If the text and the state contain the same family, the response is invalid.
     ///
     /// ```
     /// use kube_state_metrics::StateMetrics;
@@ -143,8 +142,8 @@ impl MetricsService {
 
     /// The response to a request, for servers that do not use tower services.
     ///
-    /// It depends on the method, the query, and the headers `Accept` and `Accept-Encoding`, but not
-    /// on the path.
+    /// The response depends on the method, the query, and the headers `Accept` and `Accept-Encoding`, but not on the
+    /// path.
     ///
     /// ```
     /// use kube_state_metrics::StateMetrics;

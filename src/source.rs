@@ -1,7 +1,7 @@
-//! Sources: what feeds the stores with objects.
+//! Sources feed the stores with objects.
 //!
-//! A source lists and watches a cluster, reads manifests, or is code of the host. Every source reports
-//! to a [`Health`], and takes up and drops resources as a configuration adds and removes them.
+//! A source lists and watches a cluster, reads manifests, or is code of the host. Every source reports to a
+//! [`Health`]. It starts and stops feeding resources when a configuration adds and removes them.
 
 pub mod health;
 mod host;
@@ -43,8 +43,8 @@ pub trait Source: fmt::Debug + Send {
     /// The health of the resources that the source feeds.
     fn health(&self) -> Health;
 
-    /// Feeds the stores until the future is dropped. Follows the configuration: feeds resources that
-    /// are added later, and stops feeding those that are removed.
+    /// Feeds the stores until the future is dropped. Starts feeding resources that a configuration adds later, and
+    /// stops feeding resources that it removes.
     ///
     /// Stored samples stay when the future is dropped.
     fn run(self: Box<Self>) -> SourceFuture;

@@ -1,4 +1,4 @@
-//! From the JSON of a list or a watch into the store.
+//! Ingests the JSON of a list or a watch into the store.
 
 use std::collections::HashMap;
 use std::hint::black_box;

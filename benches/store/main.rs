@@ -1,7 +1,7 @@
 //! The store over 10,000 pods: rendering, gzip, ingest, updates, lists and memory.
 //!
-//! Each group has the usual design beside it (a map of texts, whole decoding, gzip per scrape) and
-//! its physical limit (memcpy, the compressor alone, the JSON parser alone).
+//! Each group also measures the usual design (a map of texts, complete decoding, gzip per scrape) and the physical
+//! limit (memcpy, the compressor alone, the JSON parser alone). Run it with
 //! `cargo bench --bench store --features gzip,testing`; the figures are in docs/explanation/performance.md.
 
 #![allow(clippy::print_stdout, clippy::expect_used, clippy::cast_precision_loss)]
@@ -61,13 +61,13 @@ impl Setup {
         }
     }
 
-    /// Puts all pods back as they were.
+    /// Restores the initial state of all pods.
     fn reset(&mut self) {
         (self.pods.iter()).for_each(|pod| self.writer.apply_object(pod));
     }
 }
 
-/// Goes through an exposition and returns how long it is.
+/// Reads a whole exposition and returns its length in bytes.
 pub(crate) fn scrape(metrics: &StateMetrics, encoding: Encoding) -> usize {
     let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
     let pieces = exposition.encoded(encoding);

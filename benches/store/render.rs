@@ -1,4 +1,4 @@
-//! From the store to text.
+//! Renders the store as text.
 
 use std::hint::black_box;
 use std::io::Write;
@@ -10,7 +10,7 @@ use super::{PODS, Setup, scrape, support};
 
 const BUFFER: usize = 64 * 1024;
 
-/// A buffer that is written over and over, and counts.
+/// A buffer that starts again when it is full, and the number of bytes written.
 struct Recycled(Vec<u8>, usize);
 
 impl Write for Recycled {

@@ -1,4 +1,4 @@
-//! Objects that are already decoded: updates and lists, also during a scrape.
+//! Updates and lists of decoded objects, also during a scrape.
 
 use std::hint::black_box;
 

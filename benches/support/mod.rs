@@ -23,14 +23,14 @@ pub(crate) fn pods(count: usize) -> Vec<Pod> {
     (0..count).map(|at| typed(at, 0)).collect()
 }
 
-/// The built-in families of pods that need no list.
+/// The built-in families of pods, without opt-in families and allowlists.
 pub(crate) fn collector() -> Collector<Pod> {
     families::pods()
 }
 
 /// A stand-in for the usual design: a map from object to rendered text, one piece per family.
 ///
-/// A scrape goes through the map once per family; gzip runs over the whole text at each scrape.
+/// A scrape reads the map once per family, and compresses the whole text each time.
 #[derive(Default)]
 pub(crate) struct TextMap {
     headers: Vec<String>,
@@ -54,7 +54,7 @@ impl TextMap {
         }
     }
 
-    /// Files the text of an object, family by family, as `generator` renders it.
+    /// Stores the text that `generator` renders for an object, one piece per family.
     pub(crate) fn insert(&mut self, generator: &mut Generator<Pod>, pod: &Pod) {
         let texts = generator.texts(pod);
         self.objects

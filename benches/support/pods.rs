@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// A realistic pod: two containers, requests and limits, five conditions, a claim.
 ///
-/// The same numbers always give the same pod; `state` changes what a running pod changes.
+/// `state` changes the fields that change in a running pod.
 pub(crate) fn pod(at: usize, state: usize) -> Value {
     let (namespace, app) = (at % 20, at % 200);
     let node = format!(
@@ -57,8 +57,7 @@ pub(crate) fn pod(at: usize, state: usize) -> Value {
             "name": format!("app-{app:03}-7d4b9c6f5-{at:06x}"),
             "namespace": format!("team-{namespace:02}"),
             "uid": format!("{:08x}-13c6-4bdc-a996-{:012x}", at * 2_654_435, at),
-            // All states have the same version, since a store ignores versions that are lower than
-            // the stored one.
+            // All states have the same resource version, because a store ignores lower versions than the stored one.
             "resourceVersion": (1_000_000 + at).to_string(),
             "creationTimestamp": time(0),
             "labels": { "app.kubernetes.io/name": format!("app-{app:03}"), "pod-template-hash": "7d4b9c6f5" },

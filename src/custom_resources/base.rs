@@ -12,7 +12,7 @@ use crate::k8s::write_label_value;
 /// precedence.
 #[derive(Debug)]
 pub(super) struct Base {
-    /// Sorted by name; `None` if some names come from data.
+    /// The fixed labels, sorted by name; `None` if some names come from data.
     fixed: Option<Vec<Fixed>>,
     constants: Vec<(String, String)>,
 }
@@ -21,9 +21,9 @@ pub(super) struct Base {
 #[derive(Debug)]
 struct Fixed {
     name: String,
-    /// Indexes of the named paths. The last path that finds a value counts.
+    /// Indexes of the named paths. The last path that finds a value decides.
     paths: Vec<usize>,
-    /// The whole label with the constant value, if the label has one.
+    /// The rendered label with its constant value, if it has one.
     constant: Option<Vec<u8>>,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Prepared<'v> {
     text: Vec<u8>,
     /// The names, and the offset where each label ends.
     ends: Vec<(Cow<'v, str>, usize)>,
-    /// A label was left out.
+    /// Whether a label was left out.
     is_cut: bool,
 }
 
@@ -65,7 +65,7 @@ impl Base {
         }
     }
 
-    /// Writes the labels of an object, at most `max_labels` if their names come from data.
+    /// Writes the labels of an object. If their names come from data, writes at most `max_labels`.
     pub(super) fn prepare<'v>(
         &'v self,
         paths: &'v LabelPaths,

@@ -13,8 +13,8 @@ use crate::resource::ResourceInfo;
 
 /// The configured families of one kind.
 ///
-/// Convert it into a [`Collector`] for a [`MetricsStore`](crate::MetricsStore), or for the builder
-/// of a [`StateMetrics`](crate::StateMetrics). The builder also takes a whole configuration
+/// Convert it into a [`Collector`] for a [`MetricsStore`](crate::MetricsStore), or for the builder of a
+/// [`StateMetrics`](crate::StateMetrics). The builder also accepts a whole configuration
 /// ([`custom_resources`](crate::registry::Builder::custom_resources)).
 ///
 /// ```
@@ -112,7 +112,7 @@ impl CustomResourceCollector {
     /// let widgets = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
     /// let collectors = config.collectors(&[widgets]);
     /// assert_eq!(collectors[0].resource().kind(), "Widget");
-    /// assert_eq!(collectors[0].errors().count(), 0, "it has seen no object yet");
+    /// assert_eq!(collectors[0].errors().count(), 0, "no object was evaluated yet");
     /// # Ok::<(), kube_state_metrics::custom_resources::ConfigError>(())
     /// ```
     #[must_use]
@@ -142,7 +142,7 @@ impl CustomResourceCollector {
         self.families.iter().map(Family::descriptor)
     }
 
-    /// The errors of the families, without families that have no error.
+    /// The errors of the families. Families without errors are left out.
     pub fn errors(&self) -> impl Iterator<Item = FamilyErrors> {
         let counters = self.counters.iter().filter(|own| own.errors.count() > 0);
         counters.map(|own| FamilyErrors {

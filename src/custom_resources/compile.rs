@@ -1,4 +1,4 @@
-//! Compiles a document to metrics that are ready to be evaluated, and checks it.
+//! Checks a document and compiles it to metrics that can be evaluated.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::decode::ITEMS;
 use crate::family::MetricType;
 use crate::k8s::{METRIC_NAME, is_valid_label_name, is_valid_metric_name};
 
-/// The prefix of names if a configuration sets none.
+/// The default prefix of metric names.
 const PREFIX: &str = "kube_customresource";
 
 /// One entry of `resources`, compiled.
@@ -28,7 +28,7 @@ pub(crate) struct Entry {
     /// The path of the entry in the document.
     pub(super) place: String,
     pub(super) line: usize,
-    /// The entry has a group, and no later entry replaces it for all its types.
+    /// Whether the entry has a group, and no later entry replaces it for all its types.
     pub(super) has_effect: bool,
 }
 
@@ -38,10 +38,10 @@ pub(crate) struct MetricPlan {
     /// The full name of the family.
     pub(crate) name: String,
     pub(crate) help: String,
-    /// The verbosity from which on errors are logged.
+    /// The lowest verbosity at which errors are logged.
     pub(crate) error_level: i32,
     pub(crate) common_labels: BTreeMap<String, String>,
-    /// Labels of the object, by paths from its root.
+    /// Labels of the object, found by paths from its root.
     pub(super) base: LabelPaths,
     pub(super) each: Each,
     pub(crate) place: String,
@@ -56,9 +56,9 @@ pub(super) struct Each {
     pub(super) kind: EachKind,
     /// Empty if it is not set.
     pub(super) label_from_key: String,
-    /// An expression instead of `path`, which the reference does not have.
+    /// An expression instead of `path`. kube-state-metrics does not have it.
     pub(super) for_each: Option<Expr>,
-    /// An expression instead of `valueFrom`, which the reference does not have.
+    /// An expression instead of `valueFrom`. kube-state-metrics does not have it.
     pub(super) expr: Option<Expr>,
     pub(super) expr_labels: ExprLabels,
 }
@@ -88,8 +88,8 @@ impl MetricPlan {
         }
     }
 
-    /// The label with the state of a state set, if the samples of each element are adjacent.
-    /// Samples are ordered by their labels, so that label must be the last one by name.
+    /// The label with the state of a state set, if the samples of each element are adjacent in the output. Samples are
+    /// ordered by their labels, so that label must be the last one by name.
     pub(super) fn label_name(&self) -> Option<String> {
         let EachKind::StateSet { label_name, .. } = &self.each.kind else {
             return None;
@@ -110,8 +110,7 @@ impl MetricPlan {
         let expressions = expressions.chain(each.expr_labels.iter());
         reads.extend(expressions.flat_map(Expr::reads));
         match &each.kind {
-            // With `forEach`, the items come from that expression alone, whose fields are listed
-            // above.
+            // With `forEach`, the items come only from that expression. Its fields are listed above.
             _ if each.for_each.is_some() => {}
             // A state set does not iterate over the entries of a map, so it reads only the named
             // fields.
@@ -130,8 +129,8 @@ impl MetricPlan {
 }
 
 impl Each {
-    /// The fields below the element. If it is a list, only the named fields of its items are read.
-    /// All entries of a map are read.
+    /// The fields below the element. In a list, only the named fields of the items are read. In a map, all entries are
+    /// read.
     fn reads_below(&self) -> Vec<String> {
         let value_from = match &self.kind {
             EachKind::Gauge { value_from, .. } => Some(value_from),
@@ -171,7 +170,7 @@ impl Entry {
         describe(&self.group, &self.version, &self.kind)
     }
 
-    /// Whether the entry selects a type that the other one selects, too.
+    /// Whether both entries select a common type.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let some = |own: &str, other: &str| own.is_empty() || other.is_empty() || own == other;
         self.group == other.group
@@ -188,7 +187,7 @@ impl Entry {
     }
 }
 
-/// Compiles all entries, and reports problems and warnings to the reader.
+/// Compiles all entries, and adds problems and warnings to the reader.
 pub(super) fn compile(resources: Vec<Resource>, reader: &mut Reader) -> Vec<Entry> {
     let mut entries = Vec::new();
     for resource in resources {
@@ -332,7 +331,7 @@ fn each(metric: &Metric, reader: &mut Reader) -> Option<Each> {
         };
         reader.problem(&format!("{place}.type"), line, message);
     }
-    // Continue, so that the other problems are reported together with this one.
+    // Continues, so that all problems are reported together.
     for (key, block) in blocks {
         if let Some(block) = block {
             of_block(key, block, reader);
@@ -464,8 +463,8 @@ fn path(text: &PathText, reader: &mut Reader) -> Path {
         let written = element.text.as_str();
         if Path::compile([written]).is_err() {
             let message = format!(
-                "`{written}` finds nothing: in brackets it takes `[key=value]`; an index stands \
-                 without them"
+                "`{written}` is not valid: brackets contain `[key=value]`; write an index \
+                 without brackets"
             );
             let place = format!("{}[{}]", text.place, element.at);
             reader.problem(&place, element.line, message);
@@ -485,7 +484,7 @@ fn label_paths<'a>(
 ) -> LabelPaths {
     let mut compiled = LabelPaths::default();
     for (key, text) in labels {
-        // An error in what a metric inherits from its resource is reported for the resource.
+        // An error in a setting that a metric inherits from its resource is reported for the resource.
         let is_own = text.place.contains(".metrics[");
         let metric = reader.metric.take_if(|_| !is_own);
         if let Some(name) = constant_name(key) {

@@ -1,4 +1,4 @@
-//! Configurations: parsed and compiled once, resolved against the kinds that exist.
+//! Configurations: parsed and compiled once, then matched with the kinds that exist.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::family::FamilyDescriptor;
 
 /// A configuration without errors.
 ///
-/// Cloning gives another handle to the same configuration.
+/// A clone is another handle to the same configuration.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::{Config, KnownKind};
@@ -119,8 +119,8 @@ impl Config {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 
-    /// Warnings about families that differ from the family in Rust with the same name, or compete
-    /// with one for a name in OpenMetrics. Families that the filter excludes do not count.
+    /// Warnings about families that differ from the Rust family with the same name, or that need the same OpenMetrics
+    /// name as one. Families that the filter excludes cause no warnings.
     pub(crate) fn differences(
         &self,
         resource: &str,
@@ -198,8 +198,8 @@ impl Config {
 
     /// A collector for each of the kinds that an entry selects, in the order of the exposition.
     ///
-    /// If several entries select a kind, the last one counts. If several kinds have the same group,
-    /// version and kind, the first one counts.
+    /// If several entries select a kind, the last one is used. If several kinds have the same group, version and kind,
+    /// the first one is used.
     #[must_use]
     pub fn collectors(&self, kinds: &[KnownKind]) -> Vec<CustomResourceCollector> {
         let mut collectors = BTreeMap::new();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// The number of definitions of custom resources, and how many of them changed.
 ///
-/// [`DefinitionMetrics::record`](crate::self_metrics::DefinitionMetrics::record) counts them.
+/// [`DefinitionMetrics::record`](crate::self_metrics::DefinitionMetrics::record) adds them to metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DefinitionChanges {

@@ -1,8 +1,8 @@
-//! Warnings about entries that replace others, about families of one name that differ in help or
-//! type, and about families that compete for a name in OpenMetrics.
+//! Warnings about entries that replace others, about families with the same name and different help or type, and about
+//! families that need the same name in OpenMetrics.
 //!
-//! Published files name the kind in the help text of a family that several kinds have. An
-//! exposition has one help text and one type per family, so it shows only the first help text.
+//! An exposition has one help text and one type per family, so it shows only the first help text. Published files
+//! often name the kind in the help text of a family that several kinds share.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -31,11 +31,11 @@ pub(super) fn mark_replaced(entries: &mut [Entry], reader: &mut Reader) {
         entry.has_effect = covering.is_none() && entry.group != "*";
         let message = match (covering, overlapping) {
             (Some(other), _) => Some(format!(
-                "has no effect: {other} is about the same types and replaces it; list all \
+                "has no effect: {other} selects the same types and replaces it; list all \
                  metrics in one entry"
             )),
             (None, Some(other)) => Some(format!(
-                "{other} is about some of the same types and replaces it for those; list all \
+                "{other} selects some of the same types and replaces it for those; list all \
                  metrics of a type in one entry"
             )),
             (None, None) => None,
@@ -58,7 +58,7 @@ fn effective_metrics(entries: &[Entry]) -> impl Iterator<Item = EntryMetric<'_>>
     })
 }
 
-/// Warns about families of one name that differ within the configuration, once per family.
+/// Warns, once per family, if families with the same name differ within the configuration.
 pub(super) fn warn_of_differences(entries: &[Entry], reader: &mut Reader) {
     let mut families: BTreeMap<&str, Vec<EntryMetric<'_>>> = BTreeMap::new();
     for (entry, metric) in effective_metrics(entries) {
@@ -128,7 +128,7 @@ fn warn(reader: &mut Reader, metrics: &[EntryMetric<'_>], message: String) {
     }
 }
 
-/// The type that formats write if families of one name have different types.
+/// Describes the type that the formats write if families with the same name have different types.
 fn written_as(merged: MetricType) -> &'static str {
     match merged {
         MetricType::Unknown => {
@@ -138,8 +138,8 @@ fn written_as(merged: MetricType) -> &'static str {
     }
 }
 
-/// Warnings of families of a configuration that differ from the one of a resource in Rust with the
-/// same name, once per difference, or that compete with it for a name in OpenMetrics.
+/// Warnings about configured families that differ from the Rust family with the same name (one per difference), or
+/// that need the same OpenMetrics name as a Rust family.
 pub(super) fn differences_from(
     entries: &[Entry],
     resource: &str,
@@ -162,15 +162,17 @@ pub(super) fn differences_from(
     if is_included(name) {
         let other_help = |(_, metric): &&EntryMetric<'_>| metric.help != family.help();
         if let Some(other) = same_name.iter().find(other_help) {
-            let message =
-                format!("the family `{name}` of {resource} has another help; {FIRST_HELP}");
+            let message = format!(
+                "the family `{name}` of {resource} has a different help text; {FIRST_HELP}"
+            );
             warn(other, message);
         }
         let other_type =
             |(_, metric): &&EntryMetric<'_>| metric.metric_type() != family.metric_type();
         if let Some(other) = same_name.iter().find(other_type) {
             let written = written_as(family.metric_type().merged_with(other.1.metric_type()));
-            let message = format!("the family `{name}` of {resource} has another type; {written}");
+            let message =
+                format!("the family `{name}` of {resource} has a different type; {written}");
             warn(other, message);
         }
     }
@@ -187,8 +189,7 @@ pub(super) fn differences_from(
     warnings
 }
 
-/// Describes which of two families with different names loses its name in OpenMetrics to the other
-/// one.
+/// Describes which of two families with different names loses its OpenMetrics name to the other one.
 fn lost_header_name(
     metric: &MetricPlan,
     resource: &str,

@@ -1,4 +1,4 @@
-//! The fields of a configuration as the document has them, before they are compiled.
+//! The fields of a configuration document before compilation.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -191,7 +191,7 @@ impl Reader {
                     let plural = self.text(entry.value, &own);
                     if !plural.text.is_empty() {
                         let message =
-                            "has no effect: the plural is that of the resource definition";
+                            "has no effect: the resource definition determines the plural";
                         self.warn(&own, entry.line, message);
                     }
                 }
@@ -461,7 +461,7 @@ const INFO: &[&str] = &[
     "labelsFromExpr",
 ];
 
-/// The types that an entry selects, as far as they can be read.
+/// The types that an entry selects, or those parts of them that can be read.
 fn describe(node: &Node) -> String {
     let field = |name: &str| {
         let text = node

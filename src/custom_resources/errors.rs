@@ -1,4 +1,4 @@
-//! Errors while metrics are evaluated. They are counted per family, and not logged per object.
+//! Errors in the evaluation of metrics. They are counted per family, and not logged per object.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,12 +30,11 @@ pub struct FamilyErrors {
     pub resource: String,
     /// The family's name.
     pub family: String,
-    /// The number of errors since the collector was made. An object counts again whenever it is
-    /// applied.
+    /// The number of errors since the collector was created. An object counts again each time it is applied.
     pub count: u64,
     /// The first few different errors, each with its object.
     pub examples: Vec<String>,
-    /// The configured `errorLogV`: the verbosity from which on the first error is logged.
+    /// The configured `errorLogV`: the lowest verbosity at which the first error is logged.
     pub level: i32,
 }
 

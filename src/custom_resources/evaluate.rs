@@ -19,7 +19,7 @@ use crate::dynamic::JsonObject;
 use crate::family::{FamilyGenerator, Room, Samples};
 use crate::limits::Limit;
 
-/// Stands for an element that is missing.
+/// Replaces a missing element.
 static NULL: Value = Value::Null;
 
 /// Generates the samples of one metric for the objects of one type.
@@ -30,7 +30,7 @@ pub(super) struct Generator {
     errors: Arc<Counter>,
 }
 
-/// A sample whose own labels are complete and sorted.
+/// A sample with the complete, sorted labels of its element. The labels of the object are added later.
 struct Draft<'v> {
     labels: Vec<Label<'v>>,
     value: f64,
@@ -46,17 +46,17 @@ enum Unread {
     Missing,
 }
 
-/// The samples of an object, while its elements are visited.
+/// The state of the evaluation of one object.
 struct Evaluation<'v> {
     each: &'v Each,
     object: &'v JsonObject,
     drafts: Vec<Draft<'v>>,
     errors: &'v Counter,
-    /// What the drafts may still have.
+    /// The samples and bytes that are left before the limits.
     room: Room,
-    /// A sample was left out.
+    /// Whether a sample was left out.
     lost_samples: bool,
-    /// A label was left out.
+    /// Whether a label was left out.
     lost_labels: bool,
 }
 
@@ -175,7 +175,7 @@ impl<'v> Evaluation<'v> {
         }
     }
 
-    /// Whether there is no room for a further sample, which counts as left out.
+    /// Whether the limits allow no further sample. If so, records that a sample was left out.
     fn is_full(&mut self) -> bool {
         let is_full = self.room.samples == 0 || self.room.text == 0;
         self.lost_samples |= is_full;

@@ -39,7 +39,7 @@ static BUILT_IN: LazyLock<Vec<KnownKind>> = LazyLock::new(|| {
 });
 
 impl KnownKind {
-    /// A kind by its names.
+    /// Creates a kind from its names.
     ///
     /// ```
     /// use kube_state_metrics::resource::Scope;
@@ -64,7 +64,7 @@ impl KnownKind {
 
     /// The kinds that a custom resource definition (`apiextensions.k8s.io/v1`) serves.
     ///
-    /// A definition without group, kind, plural or versions has none. Versions without a name, and
+    /// If a definition lacks group, kind, plural or versions, there are no kinds. Versions without a name, and
     /// versions that are not served, are left out.
     #[must_use]
     pub fn of_definition(definition: &Value) -> Vec<Self> {
@@ -151,8 +151,7 @@ impl KnownKind {
                 *known = own;
             }
         }
-        // Of two definitions of a kind, the first one counts. A definition takes precedence over
-        // objects.
+        // If two definitions define the same kind, the first one is used. A definition takes precedence over objects.
         let defined = defined.into_iter().rev();
         kinds.extend(defined.map(|own| (own.identity(), own)));
         kinds.into_values().collect()
@@ -160,7 +159,7 @@ impl KnownKind {
 
     /// The kinds of all built-in resources.
     ///
-    /// A configuration adds families to those that the known kinds contain.
+    /// If they are among the known kinds, a configuration can add families to built-in resources.
     ///
     /// ```
     /// use kube_state_metrics::BuiltIn;

@@ -17,21 +17,21 @@ pub(super) struct LabelSet<'v> {
     labels: Vec<Label<'v>>,
     /// The index of each name, if there are many.
     places: HashMap<Cow<'v, str>, usize>,
-    /// The number of labels at most; further ones are left out.
+    /// Maximum number of labels. Further ones are left out.
     max: usize,
-    /// A label was left out.
+    /// Whether a label was left out.
     is_cut: bool,
-    /// The text of all labels that were set, in bytes.
+    /// The size of all labels that were set, in bytes.
     cost: usize,
 }
 
-/// From this number of labels on, names are found by hash.
+/// Names are found by hash if there are at least this many labels.
 const MANY: usize = 32;
 
 /// Labels that are filled from paths.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LabelPaths {
-    /// Maps whose entries all become labels, each with the prefix of the names.
+    /// Maps whose entries all become labels, each with the prefix of its label names.
     stars: Vec<(String, Path)>,
     named: Vec<(String, Path)>,
 }
@@ -55,7 +55,7 @@ impl<'v> LabelSet<'v> {
         self.is_cut
     }
 
-    /// The text of all labels that were set, in bytes. Labels that others replaced took time, too.
+    /// The size of all labels that were set, in bytes. Replaced labels are included, because they also took time.
     pub(super) fn cost(&self) -> usize {
         self.cost
     }
@@ -144,7 +144,7 @@ impl LabelPaths {
         self.stars.is_empty() && self.named.is_empty()
     }
 
-    /// Names and paths, if no name comes from data.
+    /// The names and paths; `None` if a name comes from data.
     pub(super) fn fixed(&self) -> Option<&[(String, Path)]> {
         self.stars.is_empty().then_some(&*self.named)
     }
@@ -165,7 +165,7 @@ fn star_prefix(key: &str) -> Option<&str> {
 
 /// The label name for a key of a configuration, or the prefix of the names for a key with `*`.
 ///
-/// Characters that names cannot have become `_`. The result may still be invalid.
+/// Characters that are not allowed in names become `_`. The result may still be invalid.
 pub(super) fn sanitize(key: &str) -> String {
     let clean = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     key.chars().map(clean).collect()
@@ -180,7 +180,7 @@ pub(super) fn constant_name(key: &str) -> Option<String> {
     }
 }
 
-/// A value as the text of a label.
+/// Formats a value as the text of a label.
 ///
 /// Texts are returned unchanged; lists are `[a b]` and maps `map[k:v]` with sorted keys.
 pub(super) fn text(value: &Value) -> Cow<'_, str> {

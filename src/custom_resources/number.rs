@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use crate::k8s::{Quantity, Timestamp};
 
-/// The number that a value represents; `None` for `null`, lists, maps and all other texts.
+/// The number that a value represents; `None` if it represents none.
 ///
-/// Flags are 1 or 0. Texts are, in this order: words (`true`, `yes`, `false`, `no`, `unknown`),
-/// an RFC 3339 time as Unix seconds, a quantity, a percentage as a fraction of 1, and a float as
-/// Go's `strconv` reads it.
+/// Booleans are 1 or 0. A text is read as the first of these that fits: a word (`true`, `yes`, `false`, `no`,
+/// `unknown`), an RFC 3339 time in Unix seconds, a quantity, a percentage as a fraction of 1, or a float in the
+/// notation of Go's `strconv`. `null`, lists, maps and other texts are no numbers.
 pub(super) fn to_number(value: &Value) -> Option<f64> {
     match value {
         Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
@@ -41,7 +41,7 @@ fn text_to_number(text: &str) -> Option<f64> {
         .or_else(|| float(text))
 }
 
-/// A quantity, without surrounding blanks; infinite if it is beyond the range of doubles.
+/// Parses a quantity without surrounding blanks. It is infinite if it exceeds the range of doubles.
 fn quantity(text: &str) -> Option<f64> {
     if text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace) {
         return None;
@@ -62,7 +62,7 @@ fn percentage(text: &str) -> Option<f64> {
     Some(number / 100.0).filter(|value| value.is_finite())
 }
 
-/// A float in Go's notation: underscores between digits, hexadecimal with a binary exponent.
+/// Parses a float in Go's notation, which allows underscores between digits and hexadecimal with a binary exponent.
 ///
 /// Source: [strconv.ParseFloat](https://pkg.go.dev/strconv#ParseFloat).
 fn float(text: &str) -> Option<f64> {
@@ -132,8 +132,8 @@ fn hex_float(text: &str) -> Option<f64> {
     } else {
         i64::from(i32::MAX)
     });
-    // 64 bits of mantissa are rounded once to 53. Of further digits, it only matters whether one is
-    // not zero.
+    // The mantissa of 64 bits is rounded once to 53 bits. For the digits beyond it, the rounding only needs to know
+    // whether one of them is not zero.
     let (mut bits, mut dropped, mut rest) = (0_u64, 0_i64, false);
     for digit in integer.chars().chain(fraction.chars()) {
         let digit = u64::from(digit.to_digit(16)?);

@@ -9,10 +9,10 @@ use crate::decode::ITEMS;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Path(Vec<Step>);
 
-/// The longest path of fields that the decoder follows; below it, everything is read.
+/// Maximum number of field names in a path for the decoder. Below that, everything is read.
 const MAX_FIELDS: usize = 64;
 
-/// An element of a path without a meaning: `[...]` without `=` inside.
+/// A path element that is not valid: `[...]` without `=` inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BadStep {
     /// Its index in the path.
@@ -40,7 +40,7 @@ struct Key {
     name: String,
     /// The name as an index; negative indexes count from the end.
     index: Option<i64>,
-    /// The name as `key=text`; it selects the text if the value of the key equals it.
+    /// The name in the form `key=text`. It selects the text if the key has this value.
     equals: Option<(String, String)>,
 }
 
@@ -81,10 +81,10 @@ impl Path {
         self.0.iter().all(|step| step.name().is_some())
     }
 
-    /// The same for this path followed by another one.
+    /// Like [`fields`](Self::fields), for this path followed by another one.
     pub(super) fn fields_with(&self, behind: &Self) -> String {
         let names = self.0.iter().chain(&behind.0).map_while(Step::name);
-        // The trees of fields recurse over paths.
+        // The code that reads field trees is recursive, so paths must be short.
         let names = names.take(MAX_FIELDS);
         names.collect::<Vec<_>>().join(".")
     }

@@ -78,8 +78,8 @@ spec:
     let of = |metric: &str| format!(" (metric {metric} of acme.dev/v1 Widget)");
     let expected = [
         format!(
-            "line 5: spec.resources[0].labelsFromPath.a[1]: `[0]` finds nothing: in brackets it \
-             takes `[key=value]`; an index stands without them{}",
+            "line 5: spec.resources[0].labelsFromPath.a[1]: `[0]` is not valid: brackets contain \
+             `[key=value]`; write an index without brackets{}",
             " (resource acme.dev/v1 Widget)"
         ),
         format!(
@@ -295,7 +295,7 @@ fn entries_that_do_little_or_nothing_are_warned_about() {
         (
             "spec: { resources: [{ groupVersionKind: { group: a, version: v1 } }, \
              { groupVersionKind: { group: a, kind: B } }] }",
-            "is about some of the same types",
+            "selects some of the same types",
         ),
         (
             "spec: { resources: [{ groupVersionKind: { group: a, version: v1 } }, \
@@ -617,7 +617,7 @@ fn another_configuration_starts_over_and_may_differ_from_other_families() {
     assert!(
         warnings[0]
             .message
-            .starts_with("the family `kube_pod_info` of pods has another help")
+            .starts_with("the family `kube_pod_info` of pods has a different help text")
     );
     feed(&metrics, &widget("v1"), 4);
     let pod: Pod = serde_json::from_value(json!({ "metadata": { "name": "p" } })).unwrap();

@@ -18,7 +18,7 @@ use crate::k8s::{normalize_base64, normalize_rfc3339};
 #[derive(Clone, Copy)]
 pub(super) enum Wanted<'f> {
     All,
-    /// The top of an object: its metadata has fields that no family reads.
+    /// The top level of an object. Its metadata has fields that no family reads.
     AllButMetadata(&'static [&'static str]),
     AllBut(&'static [&'static str]),
     Some(&'f Tree),
@@ -32,7 +32,7 @@ pub(super) struct Adapter<'f, D> {
     wanted: Wanted<'f>,
 }
 
-/// Wraps a visitor or a seed of the object's type, so that the layer also applies below it.
+/// Wraps a visitor or a seed of the object's type, so that the layer also applies to nested values.
 struct Layer<'f, T> {
     inner: T,
     wanted: Wanted<'f>,
@@ -81,7 +81,7 @@ impl<'f> Wanted<'f> {
                 Fields::AllBut(_) => Some(Self::All),
                 fields => Some(Self::of(fields)),
             },
-            // A map where the families expect a list: all of it is wanted.
+            // The value is a map although the families expect a list, so all of it is wanted.
             Self::Items(_) => Some(Self::All),
         }
     }
@@ -134,7 +134,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Adapter<'_, D> {
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        // The type of bytes has no name to match. Comparing type names needs no lifetimes.
+        // `ByteString` passes no name that identifies it. Its `TypeId` is not available, because the visitor's type is
+        // not `'static`, so the names of the types are compared.
         if type_name::<V::Value>() == type_name::<ByteString>() {
             let text = self.inner.deserialize_str(Base64Text)?;
             return visitor.visit_str(&text);
@@ -417,7 +418,7 @@ impl<'de> Visitor<'de> for KeyText {
     }
 }
 
-/// A time in the notation that the object's type reads.
+/// Converts a time to the notation that the object's type reads.
 struct TimeText;
 
 impl<'de> Visitor<'de> for TimeText {
@@ -438,7 +439,7 @@ impl<'de> Visitor<'de> for TimeText {
     }
 }
 
-/// Bytes in the notation that the object's type reads.
+/// Converts bytes to the notation that the object's type reads.
 struct Base64Text;
 
 impl<'de> Visitor<'de> for Base64Text {
@@ -457,7 +458,7 @@ impl<'de> Visitor<'de> for Base64Text {
     }
 }
 
-/// A quantity as text, also if it is a number in JSON; `null` is zero.
+/// Reads a quantity as text, also if it is a number in JSON. `null` is zero.
 struct QuantityText;
 
 impl<'de> Visitor<'de> for QuantityText {

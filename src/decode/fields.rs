@@ -20,7 +20,7 @@ pub(crate) struct Tree {
     /// Sorted. A linear search is fast, because there are few names, and most differ in length from the
     /// name that is searched.
     fields: Vec<(String, Fields)>,
-    /// The names are those of a list's items; if the value is not a list, all of it is wanted.
+    /// Whether the names apply to the items of a list. If the value is then not a list, all of it is wanted.
     of_items: bool,
 }
 
@@ -62,8 +62,8 @@ impl Fields {
         tree
     }
 
-    /// The whole object except `metadata.managedFields`, which no metric reads and which is often
-    /// the larger half.
+    /// The whole object except `metadata.managedFields`, which no metric reads and which is often more than half of an
+    /// object.
     pub(crate) fn whole_object() -> Self {
         Self::AllBut(&["managedFields"])
     }

@@ -8,8 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::cursor::RunCursor;
 use super::snapshot::Exposition;
 
-/// A chunk is returned once it has this many bytes. Larger ones would not fit the processor's
-/// caches.
+/// A chunk is returned when it has at least this many bytes. Larger chunks would not fit into the processor's caches.
 const CHUNK: usize = 64 * 1024;
 
 /// The bytes of an [`Exposition`], in chunks of 64 KiB to 160 KiB.
@@ -42,7 +41,7 @@ impl Iterator for Chunks {
         if self.done {
             return None;
         }
-        // This reuses the memory of dropped chunks. The last run may exceed the limit by a run.
+        // This reuses the memory of dropped chunks. The capacity includes the run that exceeds `CHUNK`.
         self.buffer.reserve(3 * CHUNK);
         while self.buffer.len() < CHUNK {
             let Some(run) = self.cursor.next_run() else {
@@ -59,7 +58,7 @@ impl Iterator for Chunks {
 // === impl Exposition ===
 
 impl Exposition {
-    /// The bytes, in chunks of about 64 KiB. The memory of a dropped chunk is reused.
+    /// Returns the bytes in chunks of about 64 KiB. The memory of a dropped chunk is reused.
     ///
     /// ```
     /// use kube_state_metrics::exposition::{Format, ExpositionFilter};
@@ -85,7 +84,7 @@ impl Exposition {
     ///
     /// # Errors
     ///
-    /// Returns the first error of `out`.
+    /// If `out` fails.
     pub fn write_to(self, mut out: impl io::Write) -> io::Result<()> {
         self.chunks().try_for_each(|chunk| out.write_all(&chunk))
     }

@@ -28,9 +28,9 @@ pub(super) struct RunCursor {
     row: usize,
     /// The last part of the next row that was written, if it is written in parts.
     part: Option<RowPart>,
-    /// The current family has a run with its header.
+    /// Whether a run already has the header of the current family.
     has_header: bool,
-    /// The repeated samples of the current family, once they have been searched for.
+    /// The repeated samples of the current family, if they have been searched.
     repeated: Option<Arc<[usize]>>,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct RowRun {
     pub(super) size: usize,
 }
 
-/// The rows of its family that a run has.
+/// The rows of a run.
 #[derive(Clone, Debug)]
 enum Extent {
     /// Some rows of one page, whose cells are copied.
@@ -57,7 +57,7 @@ enum Extent {
         rows: Range<usize>,
         /// The samples of the row, if it is written in parts.
         part: Option<RowPart>,
-        /// The header of the family is at its start.
+        /// Whether the run starts with the header of the family.
         has_header: bool,
     },
     /// The whole family, sample by sample, except those that repeat an earlier series.
@@ -208,8 +208,8 @@ impl RunCursor {
         Some((key, revision))
     }
 
-    /// The next run of a page that has a sample, the row that is next after it, and the part of that row
-    /// that the run has.
+    /// Returns the next run of a page that has a sample, the row after it, and the part of that row that the run
+    /// contains.
     fn next_rows(&self, page: &FamilyRows<'_>) -> Option<(RowRun, usize, Option<RowPart>)> {
         if page.samples.bytes() == 0 {
             return None;
@@ -219,7 +219,7 @@ impl RunCursor {
         let lines = usize::try_from(page.samples.lines()).unwrap_or(usize::MAX);
         let bytes = usize::try_from(page.samples.bytes()).unwrap_or(usize::MAX);
         let size = bytes.saturating_add(lines.saturating_mul(per_line));
-        // All runs of a page have equally many rows, so that the same column always has the same runs.
+        // All runs of a page have the same number of rows, so that a column always has the same runs.
         let step = count.div_ceil(size.div_ceil(RUN_BYTES).max(1)).max(1);
         // The first run of a family writes the header, so a run must have a sample.
         let has_sample = |rows: &Range<usize>| rows.clone().any(|row| self.has_sample(page, row));

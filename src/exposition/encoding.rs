@@ -69,8 +69,8 @@ impl Iterator for Encoded {
 impl Exposition {
     /// The bytes in an encoding.
     ///
-    /// All expositions of one [`StateMetrics`](crate::StateMetrics) share a cache of compressed
-    /// blocks, so only text that changed since the last compressed exposition is compressed.
+    /// All expositions of one [`StateMetrics`](crate::StateMetrics) share a cache of compressed blocks. Only text that
+    /// changed since the last compressed exposition is compressed again.
     ///
     /// ```
     /// use kube_state_metrics::exposition::{Encoding, Format, ExpositionFilter};

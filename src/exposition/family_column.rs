@@ -10,6 +10,6 @@ pub(super) struct FamilyColumn {
     pub(super) base_labels: usize,
     pub(super) samples: usize,
     pub(super) prefix: RowPrefix,
-    /// Two rows of the column, or one of it and one of another such column, can have equal series.
+    /// Whether two rows can have equal series: two rows of this column, or one of it and one of another such column.
     pub(super) may_repeat: bool,
 }

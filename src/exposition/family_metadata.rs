@@ -15,9 +15,9 @@ pub(crate) struct FamilyMetadata {
     name: String,
     help: String,
     metric_type: MetricType,
-    /// The samples are groups of states: see [`is_state_set`](Self::is_state_set).
+    /// Whether the samples are groups of states: see [`is_state_set`](Self::is_state_set).
     is_state_set: bool,
-    /// No other family has the name without the suffix of its type.
+    /// Whether no other family has the name without the suffix of the type.
     has_short_name: bool,
 }
 
@@ -41,7 +41,7 @@ impl FamilyMetadata {
         }
     }
 
-    /// Takes the name without the suffix of the type for OpenMetrics, if the name is free.
+    /// Reserves the name without the suffix of the type for OpenMetrics, if no other family has it.
     pub(super) fn take_short_name(&mut self, header_names: &mut HeaderNames<'_>) {
         self.has_short_name = header_names.take(&self.name, self.metric_type);
     }
@@ -51,7 +51,7 @@ impl FamilyMetadata {
         &self.name
     }
 
-    /// The help text, with markers for a stable or deprecated family.
+    /// The help text, with a marker if the family is stable or deprecated.
     pub(crate) fn help(&self) -> &str {
         &self.help
     }
@@ -62,9 +62,9 @@ impl FamilyMetadata {
 
     /// Whether the family is a state set by the rules of OpenMetrics.
     ///
-    /// A label with the name of the family has the state, and the samples that differ only in this
-    /// label are adjacent. Two declarations can have different states for the same other labels, so
-    /// a family with several declarations is no state set.
+    /// The state is in a label with the name of the family, and the samples that differ only in this label are
+    /// adjacent. If a family has several declarations, their states can differ for otherwise equal labels, so it is
+    /// not a state set.
     pub(crate) fn is_state_set(&self) -> bool {
         self.is_state_set
     }
@@ -83,7 +83,7 @@ impl FamilyMetadata {
     }
 }
 
-/// The help text with markers for a stable or deprecated family.
+/// The help text with a marker if the family is stable or deprecated.
 fn help(family: &FamilyDescriptor) -> String {
     let stable = match family.stability() {
         Stability::Stable => "[STABLE] ",

@@ -50,7 +50,7 @@ impl<'a> FamilyRows<'a> {
         (0..self.len()).map(move |row| (self, row))
     }
 
-    /// The tails of a row's samples. Each is a line from the first label after the base labels.
+    /// The tails of a row's samples. A tail is the part of a sample line after the base labels.
     pub(super) fn tails(&self, row: usize) -> &'a [u8] {
         self.samples.cell(row)
     }

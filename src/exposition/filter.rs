@@ -11,7 +11,7 @@ use crate::resource::ResourceInfo;
 /// assert!(!filter.is_everything());
 /// ```
 ///
-/// Or by exclusion, and by family:
+/// Filters can also exclude resources, and include families:
 ///
 /// ```
 /// use kube_state_metrics::exposition::ExpositionFilter;
@@ -35,8 +35,8 @@ impl ExpositionFilter {
     /// Includes only these resources, by their names. An empty list includes nothing.
     ///
     /// The name of a kind from a configuration is its plural (`widgets`), its plural with the group
-    /// (`widgets.acme.dev`), or `acme.dev/v1, Resource=widgets`. The last spelling also works if a
-    /// comma-separated list has split it.
+    /// (`widgets.acme.dev`), or `acme.dev/v1, Resource=widgets`. The last form also works if a comma-separated list
+    /// was split inside it.
     #[must_use]
     pub fn resources(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.resources = Some(rejoined(names));
@@ -70,9 +70,8 @@ impl ExpositionFilter {
         *self == Self::default()
     }
 
-    /// Whether a response also has the metrics of the embedding program. It does not if the filter
-    /// names resources, namespaces or families to include, because such a response is a part of the
-    /// state.
+    /// Whether a response also has the metrics of the embedding program. If the filter names resources, namespaces or
+    /// families to include, it does not, because the client requests a part of the metrics.
     #[cfg(feature = "http")]
     pub(crate) fn includes_host_metrics(&self) -> bool {
         self.resources.is_none() && self.namespaces.is_none() && self.families.is_none()

@@ -1,4 +1,4 @@
-//! [`Format`]: the formats of an exposition, a file and a row each.
+//! [`Format`]: the formats of an exposition. Each format has a file and a row in the table.
 
 mod spec;
 

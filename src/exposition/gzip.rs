@@ -1,9 +1,8 @@
 //! Compressed blocks of text, cached until their columns change.
 //!
-//! A block is raw deflate that ends with a sync flush, so blocks can be joined in any order. After
-//! a gzip header, and before an empty final block and the combined checksum, they are one gzip
-//! member. Sources: [RFC 1951](https://www.rfc-editor.org/rfc/rfc1951),
-//! [RFC 1952](https://www.rfc-editor.org/rfc/rfc1952).
+//! A block is raw deflate that ends with a sync flush, so blocks can be joined in any order. A gzip header, joined
+//! blocks, an empty final block and the combined checksum form one gzip member. Sources:
+//! [RFC 1951](https://www.rfc-editor.org/rfc/rfc1951), [RFC 1952](https://www.rfc-editor.org/rfc/rfc1952).
 
 mod block;
 mod cache;

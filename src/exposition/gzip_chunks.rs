@@ -19,7 +19,7 @@ const BLOCK: usize = 48 * 1024;
 /// A run of this size is a separate block, so that changes elsewhere do not move its boundaries.
 const LARGE_RUN: usize = 32 * 1024;
 
-/// Compressed bytes are handed out in chunks of at least this size.
+/// Minimum size of a chunk of compressed bytes.
 const CHUNK: usize = 16 * 1024;
 
 /// The bytes of an [`Exposition`] as one gzip member, in chunks.
@@ -30,7 +30,7 @@ pub(super) struct GzipChunks {
     text: BytesMut,
     deflated: Vec<u8>,
     out: BytesMut,
-    /// A whole block, which follows `out`.
+    /// A whole block that follows the bytes in `out`.
     next_block: Option<Bytes>,
     /// A run that did not fit the previous block.
     next_run: Option<RowRun>,
@@ -43,10 +43,10 @@ pub(super) struct GzipChunks {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// No bytes have been returned yet.
+    /// Whether no bytes have been returned yet.
     Header,
     Blocks,
-    /// All text has been compressed.
+    /// Whether all text has been compressed.
     End,
     Done,
 }
@@ -178,7 +178,7 @@ impl Iterator for GzipChunks {
         if self.state == State::Header {
             self.out.extend_from_slice(&HEADER);
             self.state = State::Blocks;
-            // The first block is a separate chunk, so that a client has the first byte early.
+            // The first block is a separate chunk, so that a client receives the first byte early.
             wanted = HEADER.len() + 1;
         }
         while self.out.len() < wanted && self.next_block.is_none() {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use crate::family::MetricType;
 
-/// The names that families of an exposition have in OpenMetrics.
+/// The names of families in the headers of OpenMetrics.
 ///
 /// The header of a counter or an info lacks the suffix of its samples. The name without the suffix
 /// must not be the name of another family, with or without its suffix. A counter also reserves the
@@ -18,15 +18,15 @@ pub(super) struct HeaderNames<'a> {
 // === impl HeaderNames ===
 
 impl<'a> HeaderNames<'a> {
-    /// Takes the whole names of all families.
+    /// Reserves the full names of all families.
     pub(super) fn new(families: impl Iterator<Item = &'a str>) -> Self {
         Self {
             taken: families.map(Cow::Borrowed).collect(),
         }
     }
 
-    /// Takes the name that a family has without its suffix. Returns `false` if the name is taken, or
-    /// the family lacks the suffix.
+    /// Reserves the name of a family without its suffix. Returns `false` if the name is already reserved, or the
+    /// family lacks the suffix.
     pub(super) fn take(&mut self, name: &str, metric_type: MetricType) -> bool {
         let names = metric_type.header_names(name);
         let is_taken = |name: &String| self.taken.contains(name.as_str());

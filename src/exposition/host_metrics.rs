@@ -8,12 +8,11 @@ use super::snapshot::Exposition;
 
 /// Metrics of the program that embeds this crate, as text, for the end of an [`Exposition`].
 ///
-/// The text is converted if the exposition has another format, so a registry that writes one of the
-/// formats can serve requests for both. Content that the other format lacks is left out, such as
-/// exemplars in Prometheus text.
+/// If the exposition has another format, the text is converted. So a registry needs to write only one of the formats.
+/// Content that the other format lacks is left out, such as exemplars in Prometheus text.
 ///
-/// If both sides have the same family, the response is invalid. The families of this crate start with
-/// `kube_`, unless you register others.
+/// If the text and the exposition contain the same family, the response is invalid. The families of this crate start
+/// with `kube_`, unless you register others.
 ///
 /// ```
 /// use kube_state_metrics::exposition::HostMetrics;
@@ -76,7 +75,7 @@ impl HostMetrics {
         }
     }
 
-    /// The lines in a format, without a terminator.
+    /// Returns the lines in a format, without a terminator.
     fn lines_in(&self, format: Format) -> String {
         match (self.format, format) {
             (Format::Text, Format::OpenMetrics) => convert::text_to_openmetrics(&self.text),
@@ -91,7 +90,7 @@ impl HostMetrics {
 impl Exposition {
     /// Appends metrics of the embedding program, before the `# EOF` of OpenMetrics.
     ///
-    /// [`families`](Self::families) and [`samples`](Self::samples) do not have them.
+    /// [`families`](Self::families) and [`samples`](Self::samples) do not include them.
     #[must_use]
     pub fn append(self, host: HostMetrics) -> Self {
         let lines = host.lines_in(self.format());

@@ -31,7 +31,7 @@ pub(crate) struct PlanProblem {
     pub(crate) second: String,
 }
 
-/// The declarations and columns of one family while a plan is made.
+/// The declarations and columns of one family while a plan is built.
 struct DeclaredFamily<'a> {
     first: &'a FamilyDescriptor,
     /// The first declaration in Rust, with its resource.
@@ -40,17 +40,17 @@ struct DeclaredFamily<'a> {
     columns: Vec<DeclaredColumn>,
 }
 
-/// A column, and what decides whether its samples can repeat series.
+/// A column, with the properties that decide whether its samples can repeat series.
 struct DeclaredColumn {
     column: FamilyColumn,
     is_in_rust: bool,
-    /// The base labels distinguish any two objects.
+    /// Whether the base labels distinguish all objects.
     has_identity: bool,
-    /// No sample of a configuration can have the same series.
+    /// Whether no configured sample can have the same series.
     is_apart: bool,
 }
 
-/// The labels that every configured sample has; their values do not matter.
+/// The names of the labels that every configured sample has.
 const CONFIGURED_LABELS: [&str; 3] = [
     "customresource_group",
     "customresource_kind",
@@ -60,11 +60,11 @@ const CONFIGURED_LABELS: [&str; 3] = [
 // === impl Plan ===
 
 impl Plan {
-    /// Arranges the families of all stores: resources by name, families in their order.
+    /// Arranges the families of all stores: resources by name, and the families of a resource in their declared order.
     ///
-    /// A family that several stores feed is written once, at the position of its first store, with
-    /// the help text of that store. Declarations of a configuration may differ from the others: the
-    /// family then has a type that covers all of them. Declarations in Rust must agree.
+    /// A family that several stores feed is written once, at the position of its first store and with the help text of
+    /// that store. Declarations of a configuration may differ from the others; the family then has a type that covers
+    /// all of them. Declarations in Rust must be equal.
     pub(crate) fn new(
         mut stores: Vec<Arc<dyn AnyStore>>,
         constants: &[(String, String)],
@@ -154,17 +154,17 @@ impl Plan {
 
 /// Whether no sample with these base labels can have the series of a configured sample.
 ///
-/// Samples of a configuration have their labels in the order of the names. So if they have a label
-/// behind [`CONFIGURED_LABELS`] in that order, those come first, and base labels lack them.
+/// The labels of a configured sample are sorted by name. If it has a label that sorts after [`CONFIGURED_LABELS`], it
+/// also has these labels before that one. Base labels do not contain them, so the series differ.
 fn excludes_configured_labels(base_labels: &[Cow<'_, str>], constants: usize) -> bool {
     let is_configured = |label: &Cow<'_, str>| CONFIGURED_LABELS.contains(&&**label);
     let [.., last] = CONFIGURED_LABELS;
     let mut behind_constants = base_labels.iter().skip(constants);
-    // A constant label would take the place of a label of a configuration.
+    // A constant label would replace a label of a configuration.
     !base_labels.iter().any(is_configured) && behind_constants.any(|label| **label > *last)
 }
 
-/// Custom resources sort among the plural names as `group/version, Resource=plural`.
+/// Sorts custom resources as `group/version, Resource=plural` among the plural names.
 fn sort_name(resource: &ResourceInfo) -> (Cow<'_, str>, &str, &str) {
     (resource.name(), resource.group(), resource.version())
 }

@@ -15,14 +15,14 @@ use crate::store::StoreSnapshot;
 #[derive(Debug)]
 pub(crate) struct PlanFamily {
     metadata: FamilyMetadata,
-    /// One per format, in the order of [`Format::ALL`].
+    /// One header per format, in the order of [`Format::ALL`].
     headers: Vec<Box<[u8]>>,
     columns: Vec<FamilyColumn>,
     /// The result of the last search for repeated series.
     repeats: Mutex<Repeats>,
 }
 
-/// The repeated samples of one state of the columns.
+/// The repeated samples for one state of the columns.
 #[derive(Debug, Default)]
 struct Repeats {
     revisions: Vec<u64>,

@@ -7,8 +7,8 @@ use memchr::memchr2;
 use super::family_rows::FamilyRows;
 use crate::family::referenced_labels::REFERENCE_MARK;
 
-/// A row with this much text in its cell is written in parts, so that no chunk of an exposition is much larger
-/// than others: a chunk is written without a pause, and each connection holds one.
+/// A row with this much text in its cell is written in parts, so that chunks have similar sizes: writing a chunk does
+/// not yield to other tasks, and each connection holds one chunk in memory.
 const LARGE_CELL: usize = 32 * 1024;
 
 /// Samples of a row that are written together.
@@ -23,13 +23,13 @@ pub(super) struct RowPart {
 // === impl RowPart ===
 
 impl RowPart {
-    /// The first of some rows that is written in parts, of those that `includes` selects.
+    /// The first row that is written in parts, among the rows that `includes` selects.
     pub(super) fn first_needed(
         page: &FamilyRows<'_>,
         mut rows: Range<usize>,
         includes: impl Fn(usize) -> bool,
     ) -> Option<usize> {
-        // Few pages have a large cell, so that the rows of the others are not read.
+        // Few pages have a large cell. The rows of other pages need not be read.
         if page.samples.longest() < LARGE_CELL {
             return None;
         }
@@ -41,7 +41,7 @@ impl RowPart {
         rows.tails(row).len() >= LARGE_CELL
     }
 
-    /// The samples of a row after `before`, as many as have about `bytes` of text, but at least one.
+    /// The samples of a row after `before`: about `bytes` of text, and at least one sample.
     pub(super) fn next(
         rows: &FamilyRows<'_>,
         row: usize,

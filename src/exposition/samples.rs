@@ -68,9 +68,8 @@ impl<'a> FamilySamples<'a> {
         self.family.metadata().help()
     }
 
-    /// The type that covers all families of this name: that of each of them if they agree, and
-    /// [`MetricType::Unknown`] if they differ and one is a counter. A format may write a more general
-    /// one.
+    /// The type that covers all families of this name. If their types differ, it is [`MetricType::Unknown`] if one is
+    /// a counter, otherwise [`MetricType::Gauge`]. A format may write a more general type.
     #[must_use]
     pub fn metric_type(&self) -> MetricType {
         self.family.metadata().metric_type()

@@ -17,7 +17,7 @@ use crate::{Collector, Family};
 #[must_use]
 pub fn leases() -> Collector<Lease> {
     type F = Family<Lease>;
-    // The namespace is a label of each family here, at its position in the reference.
+    // The namespace is a label of each family, at the same position as in kube-state-metrics.
     Collector::new()
         .no_base_labels()
         .name_label("lease")

@@ -7,9 +7,9 @@ use crate::family::Family;
 use crate::resource::CollectedResource;
 use crate::store::{Allowlists, CacheStore, MetricsStore, Schema};
 
-/// The sample lines of an object in all families but those of allowlists, in their order.
+/// The sample lines of an object in all families except allowlist families, in order.
 ///
-/// Each family decodes the object separately, so that a field that is missing in its `reads` is detected.
+/// Each family decodes the object separately. So a test detects a field that is missing in `reads`.
 pub(super) fn samples<K: CollectedResource>(
     collector: Collector<K>,
     object: &Value,

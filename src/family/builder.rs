@@ -108,7 +108,8 @@ impl<K: Resource> Family<K> {
         FamilyBuilder::new(name.into(), help.into(), MetricType::Counter)
     }
 
-    /// Starts an info family called `name`, which ends in `_info`: its value is 1, and the labels are the information.
+    /// Starts an info family called `name`, which ends in `_info`. Its value is 1, and its labels have the
+    /// information.
     pub fn info(
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -116,7 +117,8 @@ impl<K: Resource> Family<K> {
         FamilyBuilder::new(name.into(), help.into(), MetricType::Info)
     }
 
-    /// Starts a state set called `name`: one sample per state, in a label of the family's name.
+    /// Starts a state set called `name`: one sample per state, with the state in a label that has the name of the
+    /// family.
     pub fn state_set(
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -175,7 +177,7 @@ impl<K: Resource> FamilyBuilder<K> {
         }
     }
 
-    /// Promises that name and labels stay; the default is [`Stability::Alpha`].
+    /// Declares that name and labels are stable. Default: [`Stability::Alpha`].
     pub fn stable(mut self) -> Self {
         self.descriptor.stability = Stability::Stable;
         self
@@ -187,7 +189,7 @@ impl<K: Resource> FamilyBuilder<K> {
         self
     }
 
-    /// Marks the family as deprecated since `version`. The help text then states it.
+    /// Marks the family as deprecated since `version`, also in its help text.
     pub fn deprecated(mut self, version: impl Into<Cow<'static, str>>) -> Self {
         self.descriptor.deprecated_since = Some(version.into());
         self

@@ -49,7 +49,7 @@ pub struct Collector<K> {
     fed_by_host: bool,
 }
 
-/// One base label: a name with which every sample of a collector starts, and the source of its value.
+/// One base label: a label with which every sample of a collector starts, and the source of its value.
 pub(crate) struct BaseLabel<K> {
     pub(crate) name: Cow<'static, str>,
     pub(crate) source: BaseSource<K>,
@@ -61,7 +61,7 @@ pub(crate) enum BaseSource<K> {
     Uid,
     Computed {
         value: Arc<ComputeLabel<K>>,
-        /// The field that it reads, if it is known.
+        /// The field with the value, if it is known.
         reads: Option<&'static str>,
     },
 }

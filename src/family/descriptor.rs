@@ -22,8 +22,8 @@ pub enum MetricType {
     Info,
     /// One sample per possible state, 1 for the current one. Declared as a gauge in the text format.
     StateSet,
-    /// Families of one name have different types, and one of them is a counter. Declared as
-    /// `untyped` in the text format. No family declares this type itself.
+    /// Families with the same name have different types, and one of them is a counter. Declared as `untyped` in the
+    /// text format. No family declares this type itself.
     Unknown,
 }
 
@@ -51,9 +51,9 @@ impl MetricType {
         name.strip_suffix(suffix).filter(|short| !short.is_empty())
     }
 
-    /// The names that a family of this type takes in OpenMetrics beside its whole name: the
-    /// [short name](Self::short_name), and that of the creation time of a counter, which is
-    /// reserved although no family here has one.
+    /// The names that a family of this type reserves in OpenMetrics in addition to its full name: the
+    /// [short name](Self::short_name), and for a counter the name of its creation time, although no family here has
+    /// one.
     pub(crate) fn header_names(self, name: &str) -> Vec<String> {
         let Some(short_name) = self.short_name(name) else {
             return Vec::new();
@@ -63,7 +63,7 @@ impl MetricType {
         names.collect()
     }
 
-    /// The type that covers the samples of two families of one name.
+    /// The type that covers the samples of two families with the same name.
     pub(crate) fn merged_with(self, other: Self) -> Self {
         match (self, other) {
             _ if self == other => self,
@@ -165,7 +165,7 @@ impl FamilyDescriptor {
         }
     }
 
-    /// The family's name, as it starts every sample.
+    /// The name of the family, with which every sample starts.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

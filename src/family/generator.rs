@@ -6,8 +6,8 @@ use super::samples::Samples;
 
 /// Appends the samples of one family for one object.
 ///
-/// Closures and types can be generators. The store calls a generator once per object and
-/// event. Samples must depend on nothing but the object.
+/// Closures and types can be generators. The store calls a generator once for each event of an object. Samples must
+/// depend only on the object.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;

@@ -1,10 +1,9 @@
-//! Labels by reference: values that samples repeat, each stored once per object in a dictionary.
+//! Labels by reference: a dictionary stores values that several samples repeat once per object.
 //!
-//! The node of a pod is a label of all its requests and limits, and each of its images is a label of
-//! three. In a cell such a value is two bytes: [`REFERENCE_MARK`], which occurs in no UTF-8 text, and
-//! a code. The value itself is in a column of the page. Therefore the cells of pods on different
-//! nodes are equal, and a column stores equal cells once. Labels that come from other objects belong
-//! here: a column per source.
+//! For example, the node of a pod is a label of all its requests and limits, and each of its images is a label of
+//! three samples. In a cell, such a value is two bytes: [`REFERENCE_MARK`], which occurs in no UTF-8 text, and a code.
+//! The value itself is in a column of the page. Therefore the cells of pods on different nodes are equal, and a column
+//! stores equal cells once. Add a column here for labels that come from other objects.
 
 use crate::k8s::write_label_value;
 
@@ -19,7 +18,7 @@ const MAX_VALUES: usize = 32;
 
 /// A column of repeated values.
 ///
-/// The values of a column change together, and many objects have the same ones.
+/// Values belong to one column if they change together and if many objects share them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DictionaryColumn {
     /// The node that runs the object: its name and address.
@@ -30,8 +29,8 @@ pub(crate) enum DictionaryColumn {
     Owner,
 }
 
-/// Longer values have no codes: each sample that refers to one would repeat it in the exposition, and
-/// the limit on the text of a family would not see it.
+/// Longer values have no codes. The exposition repeats a value in each sample that refers to it, and the limit on the
+/// text of a family does not count these repetitions.
 const MAX_VALUE_LEN: usize = 1 << 10;
 
 /// The repeated values of one object, a list per column.
@@ -45,7 +44,7 @@ pub(crate) struct ObjectDictionary {
 struct ValueList {
     /// The values, each followed by [`REFERENCE_MARK`].
     text: Vec<u8>,
-    /// Where each value is in the text, so that finding one does not search the text.
+    /// The position of each value in the text, so that a lookup does not search the text.
     ranges: Vec<(usize, usize)>,
 }
 
@@ -69,7 +68,7 @@ impl ObjectDictionary {
         let Some(list) = self.lists.get_mut(column as usize) else {
             return;
         };
-        // For a short value, a reference would not be shorter; an empty one would be ambiguous in the list.
+        // A reference would not be shorter than a short value. An empty value would be ambiguous in the list.
         if value.len() <= 2 || value.len() > MAX_VALUE_LEN {
             return write_label_value(out, value);
         }
@@ -83,7 +82,7 @@ impl ObjectDictionary {
 // === impl ValueList ===
 
 impl ValueList {
-    /// The index of a value, which is added if the list has room for it.
+    /// Returns the index of a value. Adds the value if the list has room for it.
     fn index_of(&mut self, value: &str) -> Option<usize> {
         let start = self.text.len();
         write_label_value(&mut self.text, value);
@@ -101,7 +100,7 @@ impl ValueList {
     }
 }
 
-/// The code of the value at an index of its list: not ASCII, so that it is never a newline.
+/// The code of the value at an index of its list. It is not ASCII, so that it is never a newline.
 fn code(column: DictionaryColumn, index: usize) -> u8 {
     // Three columns and 32 indices fit into seven bits.
     0x80 | (column as u8) << 5 | u8::try_from(index % MAX_VALUES).unwrap_or(0)
@@ -126,7 +125,7 @@ mod tests {
 
     use super::*;
 
-    /// The text `written` with its codes replaced by values.
+    /// The text in `written`, with values in place of codes.
     fn read(dictionary: &ObjectDictionary, written: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         let mut bytes = written.iter();

@@ -6,7 +6,7 @@ use super::text_set::TextSet;
 use super::values::LabelValue;
 use crate::limits::Limit;
 
-/// A buffer keeps at most this much memory from object to object, in bytes.
+/// Maximum memory that a buffer keeps between objects, in bytes.
 const MAX_KEPT: usize = 1 << 20;
 
 /// The reusable memory behind [`Samples`](super::Samples): tails of one object, one cell per family.
@@ -42,7 +42,7 @@ pub(super) struct Mark {
 // === impl SampleBuffer ===
 
 impl SampleBuffer {
-    /// Begins another object.
+    /// Begins the next object.
     pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.text.shrink_to(MAX_KEPT);
@@ -71,7 +71,7 @@ impl SampleBuffer {
         self.count_dropped(DropReason::Panic);
     }
 
-    /// Begins another family of the object.
+    /// Begins the next family of the object.
     pub(super) fn begin_family(&mut self) {
         self.family_start = self.text.len();
         self.written = 0;
@@ -79,7 +79,7 @@ impl SampleBuffer {
         self.exceeded.clear();
     }
 
-    /// Begins another sample and returns the start of its tail.
+    /// Begins the next sample and returns the start of its tail.
     pub(super) fn begin_sample(&mut self) -> usize {
         self.names.clear();
         self.labels = 0;
@@ -109,7 +109,7 @@ impl SampleBuffer {
         self.dropped.add(reason);
     }
 
-    /// Counts that the current family exceeds a limit, once for each object.
+    /// Counts that the current family exceeds a limit, at most once per object and limit.
     pub(super) fn count_exceeded(&mut self, limit: Limit) {
         if !self.exceeded.contains(&limit) {
             self.exceeded.push(limit);
@@ -124,7 +124,7 @@ impl SampleBuffer {
         self.text.push(b'"');
     }
 
-    /// Counts a label whose name ends the text.
+    /// Counts a label, and remembers its name, which is at the end of the text.
     pub(super) fn note_name(&mut self, start: usize) {
         self.labels += 1;
         self.names.push(&self.text, start, self.text.len());
@@ -140,7 +140,7 @@ impl SampleBuffer {
         self.labels
     }
 
-    /// Counts a label whose name is not noted, since the caller has checked it.
+    /// Counts a label without remembering its name: the caller has checked that the name is new.
     #[cfg(feature = "custom-resources")]
     pub(super) fn count_label(&mut self) {
         self.labels += 1;
@@ -162,13 +162,13 @@ impl SampleBuffer {
         self.labels = mark.labels;
     }
 
-    /// Whether an earlier sample in the family has the labels that end the text.
+    /// Whether an earlier sample in the family has the labels at the end of the text.
     pub(super) fn is_repeated(&self, start: usize) -> bool {
         let labels = self.text.get(start..).unwrap_or_default();
         self.series.contains(&self.text, labels)
     }
 
-    /// Notes a sample whose tail starts at `start` and whose labels end at `labels_end`.
+    /// Remembers a sample whose tail starts at `start` and whose labels end at `labels_end`.
     pub(super) fn note_sample(&mut self, start: usize, labels_end: usize) {
         self.series.push(&self.text, start, labels_end);
     }

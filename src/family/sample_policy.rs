@@ -1,7 +1,7 @@
 //! [`SamplePolicy`]: the labels and samples that enter a store.
 //!
-//! All output of a generator passes through the policy before it becomes a cell, in every family.
-//! Rules for single labels or samples belong here, and so do the limits on their number.
+//! In every family, the policy checks all output of the generator before it becomes a cell. Rules for single labels or
+//! samples, and limits on their number, belong here.
 
 use std::borrow::Cow;
 
@@ -23,15 +23,15 @@ pub(crate) struct SamplePolicy<'a> {
     base_len: usize,
 }
 
-/// The text that a sample may have on average if a family reaches the limit of samples, in bytes.
+/// Average size of a sample in bytes that the limit on the text of a family allows for the maximum number of samples.
 const TEXT_PER_SAMPLE: usize = 1 << 10;
 
-/// What a family may still write for an object.
+/// The samples, labels and bytes that a family may still write for an object.
 #[cfg(feature = "custom-resources")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
     pub(crate) samples: usize,
-    /// Labels of each sample.
+    /// Maximum number of labels per sample.
     pub(crate) labels: usize,
     /// Text of all samples, in bytes.
     pub(crate) text: usize,
@@ -65,8 +65,8 @@ pub(crate) struct DropCounts {
 // === impl SamplePolicy ===
 
 impl<'a> SamplePolicy<'a> {
-    /// The policy of a family. `reserved_names` are the names of its constant and base labels, and `base_len` is
-    /// the length of the base labels in bytes; `allowlist` is that of a family of labels or annotations.
+    /// The policy of a family. `reserved_names` are the names of its constant and base labels, and `base_len` is the
+    /// length of the base labels in bytes. A family of labels or annotations has an `allowlist`.
     pub(crate) fn new(
         metric_type: MetricType,
         reserved_names: &'a [Cow<'static, str>],
@@ -87,13 +87,13 @@ impl<'a> SamplePolicy<'a> {
         }
     }
 
-    /// Whether a family may write another sample, after `samples` samples with `text` bytes.
+    /// Whether a family may write another sample after `samples` samples with `text` bytes.
     pub(super) fn admits_sample(&self, samples: usize, text: usize) -> bool {
         let text_in_exposition = text.saturating_add(samples.saturating_mul(self.base_len));
         samples < self.max_samples && text_in_exposition < self.max_text
     }
 
-    /// What a family may still write after `samples` samples with `text` bytes.
+    /// The room that a family has after `samples` samples with `text` bytes.
     #[cfg(feature = "custom-resources")]
     pub(super) fn room(&self, samples: usize, text: usize) -> Room {
         Room {
@@ -120,7 +120,7 @@ impl<'a> SamplePolicy<'a> {
         reserved.any(|reserved| reserved.as_bytes() == name)
     }
 
-    /// Whether a family of labels or annotations shows a key.
+    /// Whether the allowlist of a family of labels or annotations includes a key.
     pub(super) fn admits_key(&self, key: &str) -> bool {
         self.allowlist.is_some_and(|list| list.matches(key))
     }

@@ -1,7 +1,7 @@
 //! [`Samples`] and [`Sample`]: the output of a generator.
 //!
-//! A sample line is `name{base labels` and a *tail*, `,phase="Running"} 1`. The name belongs to the
-//! family and the base labels to the object, so generators write tails only.
+//! A sample line consists of `name{base labels` and a *tail* such as `,phase="Running"} 1`. The name belongs to the
+//! family and the base labels belong to the object, so generators write only tails.
 
 use std::fmt;
 
@@ -18,10 +18,9 @@ use crate::limits::Limit;
 
 /// The samples of one object in one family, while a generator appends them.
 ///
-/// A sample with the labels of an earlier one is dropped, so one object never has two equal series.
-/// An invalid label name is sanitised, and a label that the sample already has is left out. A sample
-/// of a counter is dropped if its value is negative or not a number. Samples and labels beyond the
-/// [limits](crate::registry::Limits) are left out.
+/// A sample with the labels of an earlier one is dropped, so one object never has two equal series. An invalid label
+/// name is sanitised. A label that the sample already has is left out. A sample of a counter is dropped if its value
+/// is negative or not a number. Samples and labels beyond the [limits](crate::registry::Limits) are left out.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -78,7 +77,7 @@ pub struct Sample<'s, 'a> {
     samples: &'s mut Samples<'a>,
     /// The start of its tail.
     start: usize,
-    /// The sample exceeds a limit, so nothing is written.
+    /// Whether the sample exceeds a limit, so that nothing is written.
     is_ignored: bool,
 }
 
@@ -139,8 +138,8 @@ impl<'a> Samples<'a> {
 
     /// Whether the object has reached a limit in this family, so that a further sample is left out.
     ///
-    /// Call it before a further sample of nested loops, and end the loops if it returns `true`:
-    /// otherwise an object can have them run for minutes. The limit counts as exceeded then.
+    /// Call it in nested loops before each sample, and end the loops if it returns `true`. Otherwise the loops can run
+    /// for minutes for one object. If it returns `true`, the limit counts as exceeded.
     ///
     /// ```
     /// use k8s_openapi::api::core::v1::Pod;
@@ -172,21 +171,20 @@ impl<'a> Samples<'a> {
             .admits_sample(buffer.written(), buffer.family_len())
     }
 
-    /// What the family may still write for the object, for generators that gather samples before they
-    /// write them.
+    /// The room that the family still has for the object, for generators that collect samples before they write them.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn room(&self) -> Room {
         self.policy
             .room(self.buffer.written(), self.buffer.family_len())
     }
 
-    /// Counts that the generator left out what exceeds a limit.
+    /// Counts that the generator left out samples or labels because of a limit.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn count_exceeded(&mut self, limit: Limit) {
         self.buffer.count_exceeded(limit);
     }
 
-    /// Whether a family of labels or annotations shows `key`.
+    /// Whether the allowlist of a family of labels or annotations includes `key`.
     pub(crate) fn allows(&self, key: &str) -> bool {
         self.policy.admits_key(key)
     }
@@ -222,7 +220,7 @@ impl Sample<'_, '_> {
 
     /// Appends a label whose value other samples of the object repeat, in this family or another.
     ///
-    /// The exposition is the same; the store needs less memory.
+    /// The exposition is the same as with `label`, but the store needs less memory.
     pub(crate) fn referenced_label<'v>(
         mut self,
         column: DictionaryColumn,
@@ -242,9 +240,9 @@ impl Sample<'_, '_> {
 
     /// Appends one label per entry of a string map, named `prefix_` and the sanitised key.
     ///
-    /// `entries` come in ascending order of their keys. Keys are sanitised as in the reference
-    /// (`app.kubernetes.io/name` gives `label_app_kubernetes_io_name`, `camelCase` gives
-    /// `label_camel_case`); keys that collide all get a suffix, `_conflict1` and so on.
+    /// `entries` come in ascending order of their keys. Keys are sanitised as in kube-state-metrics
+    /// (`app.kubernetes.io/name` gives `label_app_kubernetes_io_name`, `camelCase` gives `label_camel_case`); keys
+    /// that collide all get a suffix, `_conflict1` and so on.
     pub fn map_labels<'m>(
         mut self,
         prefix: &str,
@@ -269,7 +267,7 @@ impl Sample<'_, '_> {
         self
     }
 
-    /// Completes the sample if there is a value; otherwise there is no sample.
+    /// Completes the sample if there is a value. Otherwise the sample is dropped.
     pub fn maybe_value(self, value: Option<impl SampleValue>) {
         if let Some(value) = value {
             self.value(value);
@@ -308,7 +306,7 @@ impl Sample<'_, '_> {
         })
     }
 
-    /// The same for a label as text, `name="value"` with the value escaped.
+    /// Like `append_new`, for a label as text: `name="value"` with the value escaped.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn unchecked_label_text(self, name: &str, label: &[u8]) -> Self {
         self.write_unchecked(name, |buffer| buffer.text.extend_from_slice(label))

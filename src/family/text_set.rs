@@ -1,9 +1,9 @@
-//! [`TextSet`]: finds texts that occurred before, in time that does not depend on their number.
+//! [`TextSet`]: finds earlier texts. The time does not depend on their number.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-/// From this number of texts on, they are found by hash. Comparing is faster for fewer.
+/// Texts are found by hash if there are at least this many. For fewer texts, comparing is faster.
 const HASHED_FROM: usize = 32;
 
 /// Texts that are ranges of a buffer.
@@ -38,7 +38,7 @@ impl TextSet {
         }
         match self.hashes.get(&self.hasher.hash_one(text)) {
             None => false,
-            // Different texts can have equal hashes, so compare all: no text may be lost.
+            // Different texts can have equal hashes, so all texts are compared.
             Some(&first) => {
                 self.ranges.get(first).is_some_and(equals) || self.ranges.iter().any(equals)
             }

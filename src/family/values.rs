@@ -40,8 +40,7 @@ pub trait LabelValue: sealed::WriteLabel {}
 /// A value of a sample: any number, a flag (1 or 0), a duration (in seconds), a time (as Unix
 /// seconds) or a quantity (in its base unit, exactly).
 ///
-/// An invalid quantity and the zero time have no value, so there is no sample. The trait is
-/// sealed.
+/// An invalid quantity and the zero time have no value, so no sample is written. The trait is sealed.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -128,7 +127,7 @@ impl WriteLabel for fmt::Arguments<'_> {
                 Ok(())
             }
         }
-        // Only `Display` implementations can fail; the text that they wrote stays.
+        // Only `Display` implementations can fail. The text that they have written stays.
         let _ = fmt::Write::write_fmt(&mut Escaped(out), *self);
     }
 }
@@ -230,8 +229,8 @@ impl Number for &Quantity {
     }
 }
 
-/// For fields that are an `Option` with some Kubernetes versions and plain with others. It is not a
-/// [`SampleValue`], so that a family states what it does without a value.
+/// For fields that are an `Option` with some Kubernetes versions and plain with others. It is not a [`SampleValue`],
+/// so a family must state what it does without a value.
 impl<T: Number> Number for Option<T> {
     fn number(self) -> Option<f64> {
         self.and_then(Number::number)

@@ -1,24 +1,23 @@
 //! The allowlist of one resource's label or annotation keys, a list of globs.
 //!
-//! Keys are matched as the object has them, before they become label names. A glob
-//! is split at its `*`s when the list is built. A match is then a prefix check, a suffix check and one
-//! substring search for each literal between them, so its time is linear in the length of the key,
-//! without backtracking.
+//! Keys are matched as the object has them, before they become label names. When the list is built, a glob is split at
+//! each `*`. A match is then a prefix check, a suffix check and one substring search for each literal between them. It
+//! needs no backtracking, and its time is linear in the length of the key.
 
 use super::errors::FilterWarning;
 
 /// The keys of labels (or of annotations) of one resource that are exported.
 ///
-/// * An empty list allows nothing, and the family has no samples. With any other list it has
-///   one sample per object, whether or not a key matches: see [`is_empty`](Self::is_empty).
+/// * An empty list allows nothing, and the family has no samples. With any other list, the family has one sample per
+///   object, even if no key matches: see [`is_empty`](Self::is_empty).
 /// * The pattern `*`, anywhere in the list, allows every key.
 /// * In any other pattern, each `*` matches any run of characters without a
 ///   newline, including an empty one. All other characters are literal and case-sensitive. The pattern must match
 ///   the whole key. So `""` allows only the empty key, and `.` matches only a dot.
 /// * The order of the patterns and duplicates do not matter. Blanks are not trimmed.
 ///
-/// The Go program ignores a `*` that is not the first of its list, and patterns with two or more
-/// `*`. Here they have the meaning above, with a warning for the former.
+/// kube-state-metrics ignores a `*` that is not the first item of its list, and patterns with two or more `*`. Here,
+/// these patterns have the meaning above. A `*` that is not the first item causes a warning.
 ///
 /// ```
 /// use kube_state_metrics::filter::LabelAllowlist;
@@ -191,8 +190,8 @@ impl Pattern {
         else {
             return false;
         };
-        // The first position of a literal is always correct: it leaves the most text to the
-        // later literals, and a later position could only add newlines to the run before it.
+        // The first position of a literal is always correct: it leaves the most text for the later literals, and a
+        // later position could only add newlines to the run before it.
         for literal in middle {
             match rest.split_once(&**literal) {
                 Some((run, after)) if !run.contains('\n') => rest = after,
@@ -213,7 +212,7 @@ mod tests {
         LabelAllowlist::new(patterns.iter().copied()).0
     }
 
-    /// The documented rules as code, in exponential time.
+    /// Implements the documented rules directly, in exponential time.
     fn naive(pattern: &[char], key: &[char]) -> bool {
         match pattern.split_first() {
             None => key.is_empty(),

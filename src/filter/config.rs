@@ -7,8 +7,8 @@ use super::errors::{FilterError, FilterWarning};
 
 /// The [`LabelAllowlist`]s of all resources, for labels or for annotations.
 ///
-/// The keys are plural, lower-case resource names. The resource `*` means all of them: if it
-/// is present, all other entries are ignored.
+/// The keys are plural, lower-case resource names. The resource `*` means all resources. If it is present, all other
+/// entries are ignored.
 ///
 /// ```
 /// use kube_state_metrics::filter::AllowlistConfig;
@@ -39,8 +39,8 @@ impl AllowlistConfig {
     ///
     /// There is no quoting, so neither resources nor keys can contain `,`, `=`, `[` or `]`:
     ///
-    /// * `=` must be followed by `[` and not preceded by `,`. It takes the trimmed text before it
-    ///   as the resource and starts a new list for it, so the last of several lists counts.
+    /// * `=` must be followed by `[` and not preceded by `,`. The trimmed text before it is the resource. It starts a
+    ///   new list for this resource, so the last of several lists is used.
     /// * `[` must be preceded by `=`.
     /// * `]` must be followed by `,` or the end. It ends an item, unless it follows `[` directly:
     ///   `pods=[]` is an empty list.
@@ -48,10 +48,9 @@ impl AllowlistConfig {
     ///   unless it follows `]`.
     /// * Items are trimmed; blanks inside of them are kept. They can have any number of `*`.
     ///
-    /// Some invalid texts are accepted, as in the Go program: text at the end that nothing
-    /// closes is dropped (with a [warning](Self::warnings)), `pods=[,a]` starts with an empty key,
-    /// and an item before the first resource belongs to the resource `""`, to which
-    /// [`check_resources`](Self::check_resources) objects.
+    /// Some invalid texts are accepted, as in kube-state-metrics. Text at the end without a closing `]` is dropped
+    /// (with a [warning](Self::warnings)). `pods=[,a]` starts with an empty key. An item before the first resource
+    /// belongs to the resource `""`, which [`check_resources`](Self::check_resources) refuses.
     ///
     /// # Errors
     ///
@@ -73,7 +72,7 @@ impl AllowlistConfig {
         }
         let mut lists: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         let mut resource = "";
-        // The start of the text since the last of the four signs.
+        // The start of the text after the last of the four special characters.
         let mut start = 0;
         let mut previous = None;
         let mut signs = value.char_indices().peekable();
@@ -118,7 +117,7 @@ impl AllowlistConfig {
 
     /// Sets the patterns of a resource, or of all resources for `*`, and replaces earlier ones.
     ///
-    /// The patterns are taken verbatim.
+    /// The patterns are not trimmed or changed.
     ///
     /// ```
     /// use kube_state_metrics::filter::AllowlistConfig;
@@ -252,7 +251,7 @@ impl FromStr for AllowlistConfig {
     }
 }
 
-/// The rule that a character breaks between its neighbours.
+/// The rule that a character breaks, given the characters before and after it.
 fn broken_rule(previous: Option<char>, found: char, next: Option<char>) -> Option<&'static str> {
     match (previous, found, next) {
         (Some(','), '=', _) => Some("the name of a resource must stand between `,` and `=`"),

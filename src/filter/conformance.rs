@@ -29,7 +29,7 @@ fn metric_filters() {
     assert_eq!(cases.len(), 38);
     for case in cases {
         let name = &case["case"];
-        // As on the command line: the items joined, then split again.
+        // Joins the items and splits them again, as on the command line.
         let list = |key: &str| -> Vec<String> {
             split_list(&texts(&case[key]).join(","))
                 .map(str::to_owned)
@@ -85,7 +85,7 @@ fn allowlist_grammar() {
                     .collect::<Value>()
             });
         let expected = match case["error"].as_str() {
-            // These cases record that the Go program treats bytes as letters; this crate refuses them.
+            // In these cases, kube-state-metrics treats bytes as letters. This crate refuses them.
             _ if !value.is_ascii() => Err("not ASCII"),
             Some(kind) => Err(kind),
             None => Ok(case["parsed"].clone()),
@@ -94,7 +94,7 @@ fn allowlist_grammar() {
     }
 }
 
-/// The word for an error in the cases.
+/// The name of an error in the cases.
 fn kind(error: &FilterError) -> &'static str {
     match error {
         FilterError::AllowAndDeny { .. } => "mutually exclusive",

@@ -23,7 +23,7 @@ pub enum FilterError {
         reason: String,
     },
 
-    /// Metrics are both allowed and denied by list.
+    /// There are both an allowlist and a denylist of metrics.
     #[error(
         "there are a metric allowlist (`{allow}`) and a metric denylist (`{deny}`), which exclude \
          each other; keep one of them"
@@ -80,7 +80,7 @@ debug_is_display!(FilterError);
 pub enum FilterWarning {
     /// A list has a `*`, which allows every key, and other patterns.
     ///
-    /// The Go program ignores a `*` that is not the first pattern, so a list written for it may
+    /// kube-state-metrics ignores a `*` that is not the first pattern. A list that was written for it may therefore
     /// export more here.
     StarInList {
         /// The resource, if the list belongs to an [`AllowlistConfig`](super::AllowlistConfig).

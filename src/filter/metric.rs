@@ -26,8 +26,8 @@ use super::metric_list::MetricList;
 /// POSIX classes such as `[[:alpha:]]`, `\A`, `\z` and `(?#…)` all work. `\w`, `\d` and `\s` match
 /// Unicode, which makes no difference, because names of metrics are ASCII.
 ///
-/// The Go program reads allow and deny lists as ECMAScript and the opt-in list as RE2. A pattern
-/// written for one of these needs a change only if it uses
+/// kube-state-metrics reads allowlists and denylists as ECMAScript, and the opt-in list as RE2. A pattern for one of
+/// these syntaxes needs a change only if it uses
 ///
 /// * `[`, `&&`, `--` or `~~` inside a character class, which here nest classes and combine
 ///   them: escape these characters;
@@ -39,10 +39,9 @@ use super::metric_list::MetricList;
 ///
 /// # Cost
 ///
-/// Patterns with look-around or back-references need backtracking. A search stops
-/// after a fixed number of steps, which take some milliseconds, so that it cannot block the program. If
-/// a search stops early, the family is dropped, by an allowlist, a denylist and an opt-in
-/// list, unless another pattern of an allowlist or opt-in list matches it.
+/// Patterns with look-around or back-references need backtracking. A search stops after a fixed number of steps, which
+/// take some milliseconds, so that it cannot block the program. If a search stops early, the family is dropped, in all
+/// three lists. An exception is a family that another pattern of the allowlist or opt-in list matches.
 ///
 /// ```
 /// use kube_state_metrics::filter::MetricFilter;
@@ -81,11 +80,12 @@ enum Search {
     GaveUp,
 }
 
-/// Backtracking steps per search, which take a few milliseconds. Names of metrics have less than 200
-/// characters, so this leaves room for patterns that look at every pair of positions.
+/// Maximum number of backtracking steps per search, which take a few milliseconds. Names of metrics have less than 200
+/// characters, so this is enough for patterns that check every pair of positions.
 const BACKTRACK_LIMIT: usize = 50_000;
 
-/// Instructions of a compiled pattern. Recursive groups are unrolled and grow exponentially.
+/// Maximum number of instructions of a compiled pattern. Recursive groups are unrolled, so patterns can grow
+/// exponentially.
 const PROGRAM_LIMIT: usize = 50_000;
 
 // === impl MetricFilter ===
@@ -185,8 +185,7 @@ impl Patterns {
         Self(compiled)
     }
 
-    /// Searches for any of the patterns. One match decides, regardless of the others, so their
-    /// order does not matter.
+    /// Searches for any of the patterns. One match is enough, so the order of the patterns does not matter.
     fn search(&self, family: &str) -> Search {
         let mut outcome = Search::NotFound;
         for pattern in &self.0 {
@@ -206,7 +205,7 @@ fn reason(error: &Error) -> String {
         return error.to_string();
     };
     match &**compile {
-        // The inner error states only that there was an error; the cause is further down.
+        // The outer error states only that there was an error. Its sources contain the cause.
         CompileError::InnerError(inner) => {
             let mut deepest: &dyn error::Error = inner;
             while let Some(source) = deepest.source() {
@@ -231,7 +230,7 @@ mod tests {
 
     use super::*;
 
-    /// Needs more than the permitted steps on names of some dozen letters.
+    /// Exceeds the maximum number of steps on names with some dozen letters.
     const COSTLY: &str = r"^(?:(\w+)\1*)+!$";
 
     fn strings(items: &[&str]) -> Vec<String> {
@@ -419,9 +418,9 @@ mod tests {
         assert!(!filter(&[COSTLY], &[], &[]).allows(family, false));
         assert!(!filter(&[], &[COSTLY], &[]).allows(family, false));
         assert!(!filter(&[], &[], &[COSTLY]).allows(family, true));
-        // Far below the minute after which the Go program stops, also without optimization.
+        // This is far below the timeout of one minute in kube-state-metrics, even without optimization.
         assert!(start.elapsed().as_secs() < 10);
-        // The same pattern decides short names.
+        // The same pattern works for short names.
         assert!(filter(&[], &[COSTLY], &[]).allows("kube", false));
     }
 

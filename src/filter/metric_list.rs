@@ -17,7 +17,7 @@ pub enum MetricList {
     Allow,
     /// The list of the families to drop.
     Deny,
-    /// The list of the opt-in families that are wanted.
+    /// The list of the opt-in families to enable.
     OptIn,
 }
 

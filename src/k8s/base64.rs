@@ -1,8 +1,8 @@
 //! Base64 as the Kubernetes API accepts it.
 //!
-//! [RFC 4648](https://www.rfc-editor.org/rfc/rfc4648#section-4) leaves it to the decoder whether line
-//! breaks are skipped and whether unused bits after the last byte may be set. The API's own decoder
-//! allows both; the decoder of the typed objects allows neither.
+//! In [RFC 4648](https://www.rfc-editor.org/rfc/rfc4648#section-4), the decoder decides whether to skip line breaks
+//! and whether unused bits after the last byte may be set. The API server allows both; the decoder of the typed
+//! objects allows neither.
 
 use std::borrow::Cow;
 
@@ -24,9 +24,9 @@ pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
     LENIENT.decode(digits).ok()
 }
 
-/// Removes line breaks and clears unused bits, so that a strict decoder reads the text.
+/// Removes line breaks and clears unused bits, so that a strict decoder accepts the text.
 ///
-/// Borrows a text that is already strict. The decoder reports all other mistakes.
+/// Borrows a text that a strict decoder already accepts. The decoder reports all other mistakes.
 pub(crate) fn normalize_base64(text: &str) -> Cow<'_, str> {
     let text = if text.contains(['\r', '\n']) {
         Cow::Owned(text.replace(['\r', '\n'], ""))

@@ -1,17 +1,17 @@
 //! Cron schedules as the CronJob controller of Kubernetes reads them.
 //!
-//! The dialect is the standard parser of the [cron library] behind the controller: five fields,
-//! descriptors such as `@daily`, `@every 1h30m`, and a time zone from `spec.timeZone` or from a
-//! `TZ=` prefix. Two rules differ, as in kube-state-metrics: 7 also means Sunday, and a step
-//! as large as its range, such as `*/12` for months, is refused.
+//! The syntax is that of the standard parser of the [cron library] that the controller uses: five fields, descriptors
+//! such as `@daily`, `@every 1h30m`, and a time zone from `spec.timeZone` or from a `TZ=` prefix. Two rules differ, as
+//! in kube-state-metrics: 7 also means Sunday, and a step as large as its range, such as `*/12` for months, is
+//! refused.
 //!
-//! The evaluated crates (`croner`, `cron`, `cronexpr`) read other dialects, without `@every` and
-//! with other rules for days, steps or seconds. `croner`, the most similar one, moves or merges the runs
-//! around a clock change, which the controller skips or repeats. With these crates, every field would need
-//! validation and conversion, and their search a wrapper. A bit mask for each
-//! field needs less code, and `jiff` solves the difficult part, the time zones.
+//! The crates `croner`, `cron` and `cronexpr` were evaluated. They read other syntaxes, without `@every` and with
+//! other rules for days, steps or seconds. `croner` is the most similar one, but it moves or merges the runs around a
+//! clock change, which the controller skips or repeats. With these crates, every field would need validation and
+//! conversion, and their search would need a wrapper. A bit mask for each field needs less code, and `jiff` solves the
+//! difficult part, the time zones.
 //!
-//! The time zone database is compiled in, so every host computes the same.
+//! The time zone database is compiled in, so results do not depend on the host.
 //!
 //! [cron library]: https://pkg.go.dev/github.com/robfig/cron/v3
 
@@ -47,7 +47,7 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// The Unix epoch on a clock without an offset.
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
-/// The maximum number of attempts when clock changes skip one run after another.
+/// Maximum time to search, in seconds, if clock changes skip one run after another.
 const SEARCH_SECONDS: i64 = 40 * 366 * SECONDS_PER_DAY;
 
 /// The first run of a schedule after a point in time, both in Unix seconds.
@@ -58,7 +58,7 @@ const SEARCH_SECONDS: i64 = 40 * 366 * SECONDS_PER_DAY;
 ///
 /// # Errors
 ///
-/// As [`validate`].
+/// The same as [`validate`].
 pub(crate) fn next_after(
     schedule: &str,
     time_zone: Option<&str>,
@@ -71,7 +71,7 @@ pub(crate) fn next_after(
 ///
 /// # Errors
 ///
-/// States what is wrong with the schedule or the zone.
+/// If the schedule or the time zone is not valid.
 pub(crate) fn validate(schedule: &str, time_zone: Option<&str>) -> Result<(), ScheduleError> {
     Schedule::parse(schedule, time_zone).map(drop)
 }
@@ -79,7 +79,7 @@ pub(crate) fn validate(schedule: &str, time_zone: Option<&str>) -> Result<(), Sc
 enum Schedule {
     /// A number of seconds after the last run.
     Every(i64),
-    /// Whenever the clock of the zone shows a matching time.
+    /// At each matching time on the clock of the zone.
     Clock(Clock, TimeZone),
 }
 
@@ -96,7 +96,7 @@ impl Schedule {
     fn parse(text: &str, time_zone: Option<&str>) -> Result<Self, ScheduleError> {
         let (zone, text) = match (time_zone, split_zone(text)) {
             (Some(_), Some(_)) => return Err(ScheduleError::TwoTimeZones),
-            // The controller prepends the zone of the object, and trims the text after it.
+            // The controller puts the zone of the object in front, and trims the text after it.
             (Some(name), None) => (zone(name)?, text.trim()),
             (None, Some((name, text))) => (zone(name)?, text.trim()),
             (None, None) => (TimeZone::UTC, text),
@@ -157,8 +157,8 @@ impl Clock {
 
     /// The first run in a zone at or after an instant.
     ///
-    /// Between two changes of the zone's offset, its clock runs like that of UTC. Searching one
-    /// stretch after another, a skipped time is in none of them, and a repeated time is in two.
+    /// Between two changes of its offset, the clock of a zone runs like that of UTC. The search covers these periods
+    /// one after another. So a skipped time is in no period, and a repeated time is in two periods.
     fn first_in_zone(&self, zone: &TimeZone, from: i64) -> Option<i64> {
         let limit = from.saturating_add(SEARCH_SECONDS);
         let mut from = from;
@@ -183,7 +183,7 @@ impl Clock {
         let from = from + (-from).rem_euclid(60);
         let mut start = EPOCH.checked_add(SignedDuration::from_secs(from)).ok()?;
         let mut shift = 0;
-        // `jiff` does not support year 10000: search an earlier cycle of the calendar instead.
+        // `jiff` does not support the year 10000, so the search uses an earlier cycle of the calendar.
         if start.year() > DateTime::MAX.year() - CALENDAR_YEARS - 1 {
             start = start.checked_sub(CYCLE_YEARS.years()).ok()?;
             shift = CYCLE_SECONDS;
@@ -205,7 +205,7 @@ impl Clock {
         None
     }
 
-    /// Two restricted fields are alternatives; otherwise both fields must match.
+    /// If both fields are restricted, one of them must match; otherwise both must match.
     fn fires_on(&self, date: Date) -> bool {
         let day = self.days.has(number(date.day()));
         let weekday = date.weekday().to_sunday_zero_offset();
@@ -217,7 +217,7 @@ impl Clock {
         }
     }
 
-    /// The first matching minute of a day, counted from midnight, at a minute or after it.
+    /// The first matching minute of a day at or after `minute`, counted from midnight.
     fn first_in_day(&self, from: u32) -> Option<u32> {
         let (hour, minute) = (from / 60, from % 60);
         if self.hours.has(hour)
@@ -229,7 +229,7 @@ impl Clock {
     }
 }
 
-/// A part of a date or of a time, none of which is negative.
+/// Converts a part of a date or of a time, which is never negative.
 fn number(part: i8) -> u32 {
     part.unsigned_abs().into()
 }
@@ -244,12 +244,12 @@ fn split_zone(text: &str) -> Option<(&str, &str)> {
 
 /// Looks a zone up by its exact IANA name.
 fn zone(name: &str) -> Result<TimeZone, ScheduleError> {
-    // Go's name for the zone of the process; the controller is assumed to run in UTC.
+    // In Go, `Local` is the zone of the process. The controller is assumed to run in UTC.
     if name == "Local" {
         return Ok(TimeZone::UTC);
     }
     match ZONES.get(name) {
-        // The database ignores case, and has a name for an unknown zone; Go does not.
+        // Unlike Go, the database ignores case and has a name for an unknown zone.
         Ok(zone) if zone.iana_name() == Some(name) && !zone.is_unknown() => Ok(zone),
         _ => Err(ScheduleError::TimeZone {
             name: name.to_owned(),

@@ -1,7 +1,7 @@
 //! Escaping of label values and help texts.
 //!
-//! The [text format] escapes backslash and newline, and inside quotes also the quote. All other
-//! characters, including control characters, stay. [OpenMetrics] also escapes quotes in help texts.
+//! The [text format] escapes backslash and newline, and quotes inside label values. All other characters, including
+//! control characters, stay unchanged. [OpenMetrics] also escapes quotes in help texts.
 //!
 //! [text format]: https://prometheus.io/docs/instrumenting/exposition_formats/#comments-help-text-and-type-information
 //! [OpenMetrics]: https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md#abnf
@@ -10,8 +10,8 @@ use memchr::{memchr2, memchr3};
 
 /// Appends a label value, escaped for use between quotes.
 pub(crate) fn write_label_value(out: &mut Vec<u8>, value: &str) {
-    // Values are short and rarely need escapes. For those, one pass that the compiler turns into
-    // vector instructions costs a third of a search.
+    // Values are short and rarely need escapes. Checking for escapes in one pass, with vector instructions, takes a
+    // third of the time of a search.
     let is_special = |byte| matches!(byte, b'\\' | b'\n' | b'"');
     if !value
         .bytes()
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(with(write_openmetrics_help, help), r#"a \"b\" \\ c\nd"#);
     }
 
-    /// Removes the escapes as a scraper does; `None` for an invalid text.
+    /// Removes the escapes like a scraper; `None` if the text is invalid.
     fn unescape(escaped: &str, quotes: bool) -> Option<String> {
         let mut out = String::new();
         let mut chars = escaped.chars();

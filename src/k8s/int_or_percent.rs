@@ -1,6 +1,6 @@
 //! Values that are a number of replicas or a percentage of them.
 //!
-//! Kubernetes calls the type [`IntOrString`]; the limits of a rolling update have it.
+//! Kubernetes calls the type [`IntOrString`] and uses it for the limits of a rolling update.
 //!
 //! [`IntOrString`]: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#rolling-update-deployment
 
@@ -15,7 +15,8 @@ pub(crate) enum IntOrPercent<'a> {
 
 /// The number of replicas, out of `replicas`, rounded up or down.
 ///
-/// A number is returned unchanged. `None` for a text that is not a sign (if any), digits and one `%`.
+/// A number is returned unchanged. A text must be an optional sign, digits and one `%`; otherwise the result is
+/// `None`.
 pub(crate) fn scaled(value: IntOrPercent<'_>, replicas: i32, round_up: bool) -> Option<f64> {
     match value {
         IntOrPercent::Int(replicas) => Some(f64::from(replicas)),

@@ -1,7 +1,6 @@
 //! Names of metrics and labels: validity, and names made from data.
 //!
-//! Names follow the classic [data model], letters, digits and underscores, which every scraper
-//! accepts in both formats.
+//! Names follow the classic [data model]: letters, digits and underscores. Every scraper accepts them in both formats.
 //!
 //! [data model]: https://prometheus.io/docs/concepts/data_model/#metric-names-and-labels
 
@@ -15,8 +14,8 @@ pub(crate) fn is_valid_metric_name(name: &str) -> bool {
 
 /// Returns whether this is a label name in the classic character set, `[a-zA-Z_][a-zA-Z0-9_]*`.
 ///
-/// Names that begin with `__` are valid, although Prometheus reserves them. But `__name__` is
-/// the name of the metric, which no sample may have twice.
+/// Names that begin with `__` are valid, although Prometheus reserves them. `__name__` is not valid, because it is the
+/// name of the metric, which a sample must not have twice.
 pub(crate) fn is_valid_label_name(name: &str) -> bool {
     is_name(name, is_name_byte) && name != METRIC_NAME
 }
@@ -26,8 +25,8 @@ pub(crate) const METRIC_NAME: &str = "__name__";
 
 /// Turns any text into a valid label name.
 ///
-/// Each character outside `[A-Za-z0-9_]` becomes one `_`; an empty name, one that begins with a
-/// digit and `__name__` get the prefix `_`. A valid name is returned unchanged and without an allocation.
+/// Each character outside `[A-Za-z0-9_]` becomes one `_`. An empty name, a name that begins with a digit, and
+/// `__name__` get the prefix `_`. A valid name is returned unchanged and without an allocation.
 pub(crate) fn sanitize_label(name: &str) -> Cow<'_, str> {
     if is_valid_label_name(name) {
         return Cow::Borrowed(name);
@@ -66,9 +65,9 @@ pub(crate) fn write_map_label_name(out: &mut Vec<u8>, prefix: &str, key: &str) {
 
 /// The label names for the keys of a map, one for each key, all different.
 ///
-/// Names are made as by [`write_map_label_name`]. Keys whose names collide get `_conflict1`,
-/// `_conflict2` and so on in the order of `keys`, which must be ascending by bytes for the same
-/// result as in kube-state-metrics. A suffixed name that is taken is skipped.
+/// Names are created like those of [`write_map_label_name`]. Keys whose names collide get `_conflict1`, `_conflict2`
+/// and so on in the order of `keys`, which must be ascending by bytes for the same result as in kube-state-metrics. If
+/// a suffixed name is already in use, its number is skipped.
 ///
 /// Allocates the names and, to find collisions, one list of references.
 pub(crate) fn label_names<'a>(prefix: &str, keys: impl Iterator<Item = &'a str>) -> Vec<String> {
@@ -94,7 +93,7 @@ fn all_different(names: &[String]) -> bool {
     sorted.windows(2).all(|pair| pair.first() != pair.last())
 }
 
-/// Renames colliding names, in order, and also the earlier label with the name.
+/// Renames colliding names in order, including the first label with the name.
 fn resolve_conflicts(bases: Vec<String>) -> Vec<String> {
     // The position of each name in use.
     let mut positions: HashMap<String, usize> = HashMap::with_capacity(bases.len());

@@ -1,8 +1,8 @@
 //! Sample values in the notation of the Prometheus text format.
 //!
-//! The digits are the shortest ones that parse to the same double, as in the [text format]. The
-//! layout differs from Rust's `Display`: exponents below -4 and from 6 on are written as
-//! `d.ddde±XX`, with at least two exponent digits.
+//! The digits are the shortest ones that parse to the same double, as in the [text format]. The notation differs from
+//! Rust's `Display`: numbers with an exponent below -4 or above 5 are written as `d.ddde±XX`, with at least two
+//! exponent digits.
 //!
 //! [text format]: https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 
@@ -13,7 +13,7 @@ const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
 
 /// Appends a sample value: `1`, `0.25`, `1.7e+09`, `NaN`, `+Inf`. Negative zero becomes `0`.
 ///
-/// Does not allocate beyond the growth of `out`.
+/// Allocates only if `out` must grow.
 pub(crate) fn write_f64(out: &mut Vec<u8>, value: f64) {
     if value == 0.0 {
         out.push(b'0');
@@ -35,7 +35,7 @@ pub(crate) fn write_f64(out: &mut Vec<u8>, value: f64) {
         write_integer(out, magnitude as u64);
     } else {
         let mut number = Scientific::default();
-        // The sink accepts everything, and has room for the 17 digits that a double can need.
+        // Writing to the sink cannot fail, and it has room for the 17 digits that a double can need.
         let _ = write!(number, "{magnitude:e}");
         write_digits(out, number.digits(), number.exponent());
     }
@@ -105,7 +105,7 @@ fn write_exponent(out: &mut Vec<u8>, exponent: i32) {
     out.push(b'0' + (magnitude % 10) as u8);
 }
 
-/// Splits a number while the standard library prints it as `d.ddde-X`.
+/// Splits the text `d.ddde-X` into digits and exponent while the standard library prints it.
 #[derive(Default)]
 struct Scientific {
     digits: [u8; 20],
@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(out, b"} 1e+06");
     }
 
-    /// The required notation of a finite number other than zero.
+    /// The expected notation of a finite number other than zero.
     fn assert_layout(value: f64) {
         let text = text(value);
         assert_eq!(

@@ -1,10 +1,9 @@
 //! Kubernetes quantities: `500m`, `1Gi`, `1e3`.
 //!
-//! The grammar is that of the API's [resource quantities], including its special cases (digits may be
-//! missing: `m` is zero). The value is exact, a decimal number times a power of 1024, until a
-//! conversion rounds it once and turns it into a double. Values up to some 10^38 are computed in
-//! 128 bits without an allocation; longer ones fall back to decimal digits, in time linear in the
-//! text.
+//! The grammar is that of [resource quantities] in the Kubernetes API, including special cases (digits may be missing:
+//! `m` is zero). The parsed value is exact: a decimal number times a power of 1024. A conversion rounds it once to a
+//! double. Values up to about 10^38 are computed in 128 bits without an allocation. Longer ones fall back to decimal
+//! digits, in time linear in the length of the text.
 //!
 //! [resource quantities]: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 
@@ -34,13 +33,13 @@ enum Rounded {
     },
 }
 
-/// Up to here, `milli` computes thousandths: 2^63 - 1 of them.
+/// Maximum number of thousandths that `milli` computes: 2^63 - 1.
 const MAX_MILLI: u128 = i64::MAX as u128 / 1000;
 
 impl<'a> Quantity<'a> {
     /// Parses a quantity; `None` for an invalid text. Surrounding blanks are ignored.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        // Only characters that JSON allows without escapes are blanks, because an API server does not unescape.
+        // Only characters that JSON allows without escapes count as blanks, because an API server does not unescape.
         let text = text.trim_matches(|c: char| c.is_whitespace() && !c.is_ascii_control());
         if text.is_empty() {
             return None;
@@ -66,8 +65,8 @@ impl<'a> Quantity<'a> {
 
     /// The value rounded away from zero to a multiple of 0.001: `1u` → 0.001.
     ///
-    /// A value beyond ±9223372036854775 is rounded to an integer instead, because Kubernetes cannot store
-    /// its thousandths. The thousandths become a double before they are divided.
+    /// A value beyond ±9223372036854775 is rounded to an integer instead, because Kubernetes cannot store its
+    /// thousandths. The number of thousandths is converted to a double before it is divided by 1,000.
     pub(crate) fn milli(&self) -> Option<f64> {
         match self.rounded_up(0) {
             Rounded::Exact(whole) if whole <= MAX_MILLI => Some(self.scaled(3)? / 1000.0),
@@ -90,8 +89,8 @@ impl<'a> Quantity<'a> {
 
     /// The value times 10^`places`, up to nine, rounded away from zero to an integer.
     ///
-    /// A negative big decimal is one step above its truncation instead, as in the API
-    /// machinery, which adds one if there is a remainder. The metrics of the reference show this.
+    /// As in the Kubernetes library, the result for a negative big decimal with a remainder is its truncation plus one
+    /// step. The metrics of kube-state-metrics have these values.
     fn scaled(&self, places: u32) -> Option<f64> {
         if self.negative && self.is_big_decimal() {
             let step = 10_u128.pow(9_u32.saturating_sub(places));
@@ -147,7 +146,7 @@ impl<'a> Quantity<'a> {
             Some(power) if exponent >= 0 => mantissa.checked_mul(power),
             Some(power) => Some(mantissa.div_ceil(power)),
             None if exponent >= 0 => None,
-            // The divisor is above all numbers of 128 bits.
+            // The divisor is larger than every number of 128 bits.
             None => Some(1),
         }
     }
@@ -231,7 +230,7 @@ fn multiplier(suffix: &str) -> Option<(i64, u32)> {
     })
 }
 
-/// Parses the exponent after an `e`; one beyond 64 bits becomes the maximum or the minimum.
+/// Parses the exponent after an `e`. An exponent beyond 64 bits becomes the maximum or the minimum.
 fn exponent(text: &str) -> Option<i64> {
     let negative = text.starts_with('-');
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);

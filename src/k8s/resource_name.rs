@@ -25,7 +25,7 @@ pub(crate) type Units = iter::Flatten<array::IntoIter<Option<Unit>, 2>>;
 const MAX_SUBDOMAIN: usize = 253;
 /// Longest name after the slash of a qualified name.
 const MAX_NAME: usize = 63;
-/// The prefix of a resource name in quotas, for which an extended name must leave room.
+/// The prefix of a resource name in quotas. An extended name must be valid with this prefix.
 const QUOTA_PREFIX: &str = "requests.";
 
 impl Unit {

@@ -1,13 +1,13 @@
 //! `metadata.resourceVersion`, as a sample value and as an order.
 //!
-//! The API calls it an opaque text, but every server so far writes a decimal integer, and newer
-//! servers guarantee it ([KEP-5504]). Other texts have no value and no order.
+//! The API documentation calls it an opaque text. But all API servers write a decimal integer, and newer servers
+//! guarantee it ([KEP-5504]). Other texts have no value and no order.
 //!
 //! [KEP-5504]: https://github.com/kubernetes/enhancements/issues/5504
 
 /// The version as a sample value; `None` unless the text is a plain decimal integer.
 ///
-/// The double nearest to the integer, however long; `None` for one beyond the range of doubles.
+/// It is the double nearest to the integer; `None` if the integer exceeds the range of doubles.
 pub(crate) fn parse(version: &str) -> Option<f64> {
     if !is_decimal(version) {
         return None;

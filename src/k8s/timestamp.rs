@@ -1,9 +1,9 @@
 //! Points in time as the Kubernetes API writes and accepts them.
 //!
-//! The notation is [RFC 3339] as Go's `time` package parses it, which an API server accepts:
-//! capital `T` and `Z`; the hour may have one digit; a comma may replace the point; offsets
-//! go up to `+24:60`; there are no leap seconds. [`normalize_rfc3339`] turns such a text into one
-//! that [`jiff`] reads, since the typed objects hold `jiff` timestamps.
+//! The notation is [RFC 3339] as Go's `time` package and so the API server parses it: capital `T` and `Z`; the hour
+//! may have one digit; a comma may replace the point; offsets go up to `+24:60`; there are no leap seconds.
+//! [`normalize_rfc3339`] turns such a text into one that [`jiff`] reads, since the typed objects hold `jiff`
+//! timestamps.
 //!
 //! [RFC 3339]: https://www.rfc-editor.org/rfc/rfc3339#section-5.6
 
@@ -28,24 +28,24 @@ pub(crate) struct TimestampError {
     pub(crate) text: String,
 }
 
-/// The significant digits of a fraction; further ones are dropped.
+/// Maximum number of digits of a fraction. Further digits are dropped.
 const NANO_DIGITS: usize = 9;
 
 /// The day of the Unix epoch.
 const EPOCH: Date = Date::constant(1970, 1, 1);
 
-/// The last second that `jiff` has, 9999-12-30T22:00:00Z.
+/// The last second that `jiff` supports, 9999-12-30T22:00:00Z.
 const JIFF_LAST_SECOND: i64 = 253_402_207_200;
 
-/// The nanosecond of [`JIFF_LAST_SECOND`] that stands for this second itself. Those after it stand for
-/// the seconds after it, so that times are exact until the year 9999 ends, and keep their order.
+/// The nanosecond of [`JIFF_LAST_SECOND`] that encodes this second itself. The nanoseconds after it encode the seconds
+/// after it. So times are exact until the end of the year 9999, and keep their order.
 const FIRST_CODE: u32 = 999_000_000;
 
-/// The last of these seconds: 9999-12-31T23:59:59 at the offset -24:60.
+/// Encodes the last second: 9999-12-31T23:59:59 with the offset -24:60.
 const LAST_CODE: u32 = FIRST_CODE + 183_599;
 
 impl Timestamp {
-    /// The time that a typed object holds.
+    /// Returns the time in a typed object.
     pub(crate) fn of(time: &jiff::Timestamp) -> Self {
         let (seconds, nanos) = (time.as_second(), time.subsec_nanosecond());
         let magnitude = nanos.unsigned_abs();
@@ -61,7 +61,7 @@ impl Timestamp {
         Self { seconds, nanos }
     }
 
-    /// The time as a typed object holds it; [`Self::of`] has the same seconds.
+    /// Returns the time as a typed object stores it. [`Self::of`] returns the same seconds.
     fn in_jiff(self) -> Self {
         let later = self.seconds.saturating_sub(JIFF_LAST_SECOND);
         match u32::try_from(later) {
@@ -83,8 +83,7 @@ impl Timestamp {
         read(text).map(|(timestamp, _)| timestamp)
     }
 
-    /// Writes the time in UTC as `jiff` does; a fraction has nine digits. `None` for a time that
-    /// `jiff` does not have.
+    /// Writes the time in UTC like `jiff`; a fraction has nine digits. `None` for a time that `jiff` does not support.
     fn to_text(self) -> Option<String> {
         let nanos = i32::try_from(self.nanos).ok()?;
         let time = jiff::Timestamp::new(self.seconds, nanos).ok()?;
@@ -98,9 +97,9 @@ impl Timestamp {
 
 /// Turns a time into the same time in a notation that [`jiff::Timestamp`] reads.
 ///
-/// Borrows the usual `2024-01-31T12:00:00Z`, with or without a fraction; allocates for others.
-/// `jiff` ends 26 hours before the year 9999 does: the whole seconds after that are nanoseconds of its
-/// last second, which [`Timestamp::of`] turns back.
+/// The usual notation `2024-01-31T12:00:00Z`, with or without a fraction, is borrowed; other notations need an
+/// allocation. `jiff` ends 26 hours before the end of the year 9999. The seconds after that are encoded as nanoseconds
+/// of its last second, which [`Timestamp::of`] decodes.
 ///
 /// # Errors
 ///
@@ -116,7 +115,7 @@ pub(crate) fn normalize_rfc3339(text: &str) -> Result<Cow<'_, str>, TimestampErr
     })
 }
 
-/// Parses a time without allocating; the flag means that `jiff` supports the notation of the text.
+/// Parses a time without an allocation. The flag is true if `jiff` supports the notation of the text.
 fn read(text: &str) -> Option<(Timestamp, bool)> {
     let mut rest = text.as_bytes();
     let year = digits(&mut rest, 4)?;
@@ -137,7 +136,7 @@ fn read(text: &str) -> Option<(Timestamp, bool)> {
         return None;
     }
     let date = Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
-    // A difference of dates is not limited, unlike `jiff::Timestamp`.
+    // Unlike `jiff::Timestamp`, the difference of two dates has no limit.
     let days = date.duration_since(EPOCH);
     let second_of_day = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
     let seconds = days.as_secs() + second_of_day - offset;
@@ -162,7 +161,7 @@ fn literal(rest: &mut &[u8], expected: u8) -> Option<()> {
     Some(())
 }
 
-/// Parses the fraction, if there is one, as nanoseconds; the flag means that `jiff` supports it.
+/// Parses the fraction, if there is one, in nanoseconds. The flag is true if `jiff` supports it.
 fn fraction(rest: &mut &[u8]) -> Option<(u32, bool)> {
     let Some((mark @ (b'.' | b','), tail)) = rest.split_first() else {
         return Some((0, true));
@@ -181,7 +180,7 @@ fn fraction(rest: &mut &[u8]) -> Option<(u32, bool)> {
     Some((nanos, *mark == b'.' && count <= NANO_DIGITS))
 }
 
-/// Parses the offset as seconds east of UTC; the flag means that it was `Z`.
+/// Parses the offset in seconds east of UTC. The flag is true if it was `Z`.
 fn offset(rest: &mut &[u8]) -> Option<(i64, bool)> {
     let (sign, tail) = rest.split_first()?;
     *rest = tail;
@@ -344,7 +343,7 @@ mod tests {
         }
         let last = jiff::Timestamp::MAX;
         assert_eq!(last.as_second(), JIFF_LAST_SECOND);
-        // The nanoseconds are not a code, so the time stays as it is.
+        // These nanoseconds encode nothing, so the time stays unchanged.
         let nanos = last.subsec_nanosecond().unsigned_abs();
         let seconds = JIFF_LAST_SECOND;
         assert_eq!(Timestamp::of(&last), Timestamp { seconds, nanos });

@@ -18,7 +18,7 @@ use crate::scope::{ObjectFilter, Shard};
 
 /// Configures and builds a [`StateMetrics`].
 ///
-/// Setters never fail; [`build`](Self::build) checks everything and reports all problems at once.
+/// Setters never fail. [`build`](Self::build) checks everything and reports all problems at once.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -57,14 +57,11 @@ use crate::scope::{ObjectFilter, Shard};
 ///
 /// # Feeding
 ///
-/// By default the sources of the crate, such as a watch or manifests, feed all resources. If the
-/// host feeds a resource, from an existing watch or in a test, the builder declares that,
-/// by [`fed_by_host`](Self::fed_by_host) for a resource, by
-/// [`Collector::fed_by_host`] for a collector, or by [`all_fed_by_host`](Self::all_fed_by_host).
-/// The sources of the crate leave such a resource out, and the host takes a writer by
-/// [`StateMetrics::feed`] or [`StateMetrics::feeds`]. A writer for any other resource is an error.
-/// Only the declaration decides: it does not matter whether the host takes its writers before or
-/// after it starts a watch.
+/// By default, the sources of the crate, such as a watch or manifests, feed all resources. If the host feeds a
+/// resource, from an existing watch or in a test, declare this with [`fed_by_host`](Self::fed_by_host) for a resource,
+/// [`Collector::fed_by_host`] for a collector, or [`all_fed_by_host`](Self::all_fed_by_host). The sources of the crate
+/// then skip the resource, and the host gets a writer from [`StateMetrics::feed`] or [`StateMetrics::feeds`]. A writer
+/// for any other resource is an error. The host may get its writers before or after it starts a watch.
 #[derive(Default)]
 #[must_use = "nothing is registered before `build`"]
 pub struct Builder {
@@ -85,7 +82,7 @@ pub struct Builder {
     configured: super::configured::ConfiguredOptions,
 }
 
-/// Allowlists as the application gives them; `build` resolves the names.
+/// The allowlists of the application. `build` resolves the names.
 #[derive(Debug, Default)]
 struct Allowlists {
     parsed: AllowlistConfig,
@@ -141,7 +138,7 @@ impl Builder {
         self
     }
 
-    /// Adds a built-in resource with `collector` in place of the built-in one.
+    /// Adds a built-in resource with `collector` instead of the built-in collector.
     ///
     /// ```
     /// use kube_state_metrics::{BuiltIn, StateMetrics, families};
@@ -153,7 +150,7 @@ impl Builder {
     /// let metrics = builder.replace_built_in(BuiltIn::Pods, pods.clone()).build()?;
     /// assert_eq!(metrics.stores().len(), 32);
     ///
-    /// // Beside the built-in collector, each series would exist twice.
+    /// // If the built-in collector stayed, each series would exist twice.
     /// let error = StateMetrics::builder().default_resources().collector(pods).build().unwrap_err();
     /// assert!(error.to_string().contains("`kube_pod_info` of pods is in the built-in collector"));
     /// # Ok::<(), kube_state_metrics::registry::BuildError>(())
@@ -196,7 +193,7 @@ impl Builder {
         self
     }
 
-    /// Adds families for the kinds of a configuration, in place of another configuration.
+    /// Adds families for the kinds of a configuration. Replaces an earlier configuration.
     ///
     /// Stores exist for the kinds that are [known](Self::known_kinds) at startup or
     /// [become known](super::CustomResources::set_known_kinds) later.
@@ -237,14 +234,14 @@ impl Builder {
 
     /// Keeps only families whose name matches one of these regular expressions.
     ///
-    /// A pattern is searched for anywhere in the name; `^kube_pod_info$` selects exactly one family.
+    /// A pattern matches anywhere in the name. `^kube_pod_info$` selects exactly one family.
     pub fn allow_metrics(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.allow.extend(patterns.into_iter().map(Into::into));
         self
     }
 
-    /// Drops families whose name matches one of these regular expressions, anywhere in the name as for
-    /// [`allow_metrics`](Self::allow_metrics).
+    /// Drops families whose name matches one of these regular expressions. As in
+    /// [`allow_metrics`](Self::allow_metrics), a pattern matches anywhere in the name.
     pub fn deny_metrics(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.deny.extend(patterns.into_iter().map(Into::into));
         self
@@ -316,7 +313,7 @@ impl Builder {
         self
     }
 
-    /// Sets the limits on what one object may cost, in place of the [default](Limits::default) ones.
+    /// Sets the limits on the samples and labels of one object, instead of the [default](Limits::default) limits.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self

@@ -20,7 +20,7 @@ use crate::registry::StateMetrics;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckReport {
-    /// Errors. With an error, nothing of the configuration would be used.
+    /// Errors. If there is an error, no part of the configuration is used.
     pub errors: Vec<ConfigProblem>,
     /// Warnings, such as unknown keys.
     pub warnings: Vec<ConfigProblem>,
@@ -120,7 +120,7 @@ pub fn check_as(
             let resource = writer.resource();
             resource.kind() == kind && resource.api_version() == api_version
         });
-        // Objects of any shape decode, so no object is lost here.
+        // All objects decode, whatever their fields, so no object is lost here.
         let applied =
             writer.is_some_and(|writer| writer.apply_json(object.to_string().as_bytes()).is_ok());
         if !applied {

@@ -20,7 +20,7 @@ pub(crate) struct Configured {
     pub(super) config: Option<Config>,
     pub(super) kinds: Vec<KnownKind>,
     pub(super) collectors: Vec<CustomResourceCollector>,
-    /// Families that differ from families in Rust of the same name.
+    /// Warnings about families that differ from Rust families with the same name.
     pub(super) warnings: Vec<ConfigProblem>,
 }
 
@@ -54,8 +54,8 @@ impl ConfiguredOptions {
 
 /// Links each store of families in Rust to the store of the resource's configured families.
 ///
-/// Writers of the first then feed the second as well. If the host feeds only one of the two, they
-/// are not linked. A newly linked store is empty until the next list of a writer.
+/// The writers of the first store then also feed the second one. If the host feeds only one of the two, they are not
+/// linked. A newly linked store is empty until the next list of a writer.
 pub(crate) fn link_stores(stores: &[Arc<dyn AnyStore>]) {
     let is_same = |one: &ResourceInfo, other: &ResourceInfo| {
         one.kind() == other.kind()
@@ -78,8 +78,8 @@ pub(crate) fn link_stores(stores: &[Arc<dyn AnyStore>]) {
     }
 }
 
-/// Warnings of families of the configuration that differ from families of the same name in stores of
-/// families in Rust, or compete with these for a name in OpenMetrics.
+/// Warnings about configured families that differ from Rust families with the same name, or that need the same
+/// OpenMetrics name as a Rust family.
 pub(super) fn differences(
     config: &Config,
     stores: &[Arc<dyn AnyStore>],

@@ -15,8 +15,7 @@ use crate::store::AnyStore;
 
 /// The families that a configuration adds to a running [`StateMetrics`].
 ///
-/// Changes add and remove configured kinds. Kinds that stay keep their stores and samples, and all
-/// other samples stay.
+/// A change adds and removes configured kinds. Other kinds keep their stores and samples.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::{Config, KnownKind};
@@ -47,7 +46,7 @@ pub struct CustomResources {
 
 /// Resources that a change added and removed.
 ///
-/// If the host feeds a removed resource, it should stop; the samples are removed already.
+/// The samples of a removed resource are already removed. If the host feeds it, the host should stop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResourceChanges {
@@ -78,9 +77,9 @@ impl CustomResources {
     ///
     /// # Errors
     ///
-    /// None in this version: families in Rust agree since `build`, and those of a configuration may
-    /// differ from others of the same name, see [`warnings`](Self::warnings). If a later version
-    /// returns an error, nothing has changed.
+    /// None in this version: `build` has checked the families in Rust, and configured families may differ from others
+    /// with the same name (see [`warnings`](Self::warnings)). If a later version returns an error, nothing has
+    /// changed.
     pub fn set_known_kinds(
         &self,
         kinds: impl IntoIterator<Item = KnownKind>,
@@ -117,8 +116,8 @@ impl CustomResources {
         self.metrics.configured().collectors.clone()
     }
 
-    /// Families of the configuration that have another help or type than the family in Rust of the
-    /// same name, or compete with one for a name in OpenMetrics.
+    /// Warnings about configured families with a different help text or type than the Rust family with the same name,
+    /// or that need the same OpenMetrics name as one.
     ///
     /// The exposition has the help text of the store that comes first, and a type that covers all
     /// samples. [`Config::warnings`] names the families that differ within the configuration.
@@ -137,7 +136,7 @@ impl CustomResources {
     /// ")?;
     /// let builder = StateMetrics::builder().built_in([BuiltIn::Pods]).custom_resources(&config);
     /// let warnings = builder.build()?.custom_resources().warnings();
-    /// assert!(warnings[0].message.starts_with("the family `kube_pod_info` of pods has another help"));
+    /// assert!(warnings[0].message.starts_with("the family `kube_pod_info` of pods has a different help text"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -145,7 +144,7 @@ impl CustomResources {
         self.metrics.configured().warnings.clone()
     }
 
-    /// The errors of configured families that had some since their kind was added.
+    /// The errors of configured families since their kind was added. Families without errors are left out.
     #[must_use]
     pub fn errors(&self) -> Vec<FamilyErrors> {
         let configured = self.metrics.configured();

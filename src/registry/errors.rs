@@ -139,7 +139,7 @@ impl BuildError {
         Self { problems }
     }
 
-    /// The single problems, in the order in which they were found.
+    /// The problems, in the order in which they were found.
     #[must_use]
     pub fn problems(&self) -> &[BuildProblem] {
         &self.problems

@@ -1,4 +1,4 @@
-//! Feeds of a registry: the writers by which a host feeds resources that it has declared.
+//! Feeds of a registry: the writers with which a host feeds the resources that it has declared.
 
 use super::state_metrics::StateMetrics;
 use crate::errors::debug_is_display;
@@ -70,17 +70,16 @@ debug_is_display!(FeedError);
 impl StateMetrics {
     /// Returns a writer of typed objects for the resource of `K`.
     ///
-    /// The builder declares the resources that the host feeds, by
-    /// [`fed_by_host`](super::Builder::fed_by_host) or
-    /// [`all_fed_by_host`](super::Builder::all_fed_by_host). Each writer has separate rows, so a
-    /// host with a watch per namespace takes a writer for each of them. The writer's
-    /// [`store`](Writer::store) has the methods of [`CacheStore`](crate::CacheStore).
+    /// The builder declares the resources that the host feeds, by [`fed_by_host`](super::Builder::fed_by_host) or
+    /// [`all_fed_by_host`](super::Builder::all_fed_by_host). Each writer has separate rows. A host with one watch per
+    /// namespace needs one writer per watch. The writer's [`store`](Writer::store) has the methods of
+    /// [`CacheStore`](crate::CacheStore).
     ///
     /// # Errors
     ///
-    /// If no collector of `K` is registered, if several resources have that type, as
-    /// [`DynamicObject`](kube::core::DynamicObject) may, if the builder does not declare that the
-    /// host feeds the resource, or if a configuration adds families that need JSON.
+    /// If no collector of `K` is registered; if several resources have that type (possible with
+    /// [`DynamicObject`](kube::core::DynamicObject)); if the builder does not declare that the host feeds the
+    /// resource; or if a configuration adds families that need JSON.
     pub fn feed<K: CollectedResource>(&self) -> Result<Writer<K>, FeedError> {
         self.checked_writer(&self.store_of_type::<K>()?)
     }
@@ -89,7 +88,7 @@ impl StateMetrics {
     ///
     /// # Errors
     ///
-    /// As for [`feed`](Self::feed).
+    /// The same as for [`feed`](Self::feed).
     ///
     /// ```
     /// use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
@@ -152,8 +151,8 @@ impl StateMetrics {
 
     /// Returns the writers of JSON for one resource: one for each type that reads it.
     ///
-    /// The writers also feed the families that a configuration adds to the resource. JSON does not
-    /// depend on the version of `kube` or `k8s-openapi` that the host has.
+    /// The writers also feed the families that a configuration adds to the resource. JSON is independent of the host's
+    /// versions of `kube` and `k8s-openapi`.
     ///
     /// # Errors
     ///

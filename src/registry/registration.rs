@@ -1,4 +1,4 @@
-//! [`Registration`]: the collectors of one resource, from which a store is made.
+//! [`Registration`]: the collectors of one resource, which become one store.
 
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
@@ -62,7 +62,7 @@ pub(super) enum Origin {
     Configuration,
 }
 
-/// Makes the registration of a built-in collector.
+/// Creates the registration of a built-in collector.
 pub(super) struct RegisterBuiltIn;
 
 impl CollectorVisitor for RegisterBuiltIn {

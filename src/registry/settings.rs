@@ -10,7 +10,7 @@ use crate::limits::Limits;
 use crate::resource::{ResourceInfo, ResourceName};
 use crate::scope::ObjectFilter;
 
-/// The options for stores, which are created at startup and when a configuration changes.
+/// The options for stores. Stores are created at startup and when a configuration changes.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(super) metrics: MetricFilter,
@@ -20,7 +20,7 @@ pub(crate) struct Settings {
     pub(super) constant_names: Vec<Cow<'static, str>>,
     pub(super) host_fed: HostFed,
     pub(crate) limits: Limits,
-    /// The objects that stores take; changing the shard at run time changes it.
+    /// The objects that stores accept. A change of the shard at run time changes it.
     pub(crate) filter: RwLock<ObjectFilter>,
 }
 

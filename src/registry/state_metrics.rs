@@ -14,7 +14,7 @@ use crate::store::StoreReader;
 
 /// The metrics of a set of resources: their stores, and one exposition over all of them.
 ///
-/// Cloning gives another handle to the same stores.
+/// A clone is another handle to the same stores.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::ConfigMap;
@@ -84,10 +84,10 @@ impl StateMetrics {
     /// Compresses the changes since the last compressed scrape, if the next one is due within a
     /// second. This is optional.
     ///
-    /// A timer that calls it once a second moves most of the compression out of the scrapes. It
-    /// predicts scrapes from the times of the last dozen, and does nothing otherwise. It may run for
-    /// some hundred milliseconds, so call it on a thread that may block, such as in `spawn_blocking`.
-    /// Without it, a scrape compresses the changes. The cache evicts unused blocks in either case.
+    /// Call it once a second, and scrapes need to compress little. It predicts the next scrape from the times of the
+    /// last dozen scrapes, and does nothing if none is due. It may run for some hundred milliseconds, so call it on a
+    /// thread that may block, for example in `spawn_blocking`. Without these calls, each scrape compresses the
+    /// changes. The cache evicts unused blocks in both cases.
     ///
     /// ```
     /// use kube_state_metrics::exposition::{Encoding, Format, ExpositionFilter};
@@ -141,8 +141,8 @@ impl StateMetrics {
 
     /// Changes the shard of all stores.
     ///
-    /// Objects of other shards are removed. Objects that move to the new shard come with the next list
-    /// of each feed.
+    /// Objects of other shards are removed. Objects that are new in the shard are added with the next list of each
+    /// feed.
     ///
     /// ```
     /// use kube_state_metrics::registry::Shard;
@@ -160,7 +160,7 @@ impl StateMetrics {
 
     /// Changes the shard and the earlier shards whose objects are still accepted.
     pub(crate) fn set_shards(&self, shard: Shard, leaving: Vec<Shard>) {
-        // A store that is added meanwhile must get the new shard.
+        // A store that is added at the same time must get the new shard.
         #[cfg(feature = "custom-resources")]
         let _changing = self.configured.lock();
         {

@@ -1,4 +1,4 @@
-//! [`Body`]: an exposition in chunks, rendered when the connection has room for them.
+//! [`Body`]: an exposition in chunks. Each chunk is rendered when the connection can send it.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -34,8 +34,8 @@ pub struct Body {
     progress: Progress,
 }
 
-/// The progress of the response. It yields to the runtime once, after the first chunk, so that this chunk
-/// is sent before the next one is rendered. Later, the connection's budget in the runtime does that.
+/// The progress of the response. After the first chunk, the body yields to the runtime once, so that this chunk is
+/// sent before the next one is rendered. Later, the cooperative budget of the runtime has the same effect.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
     FirstChunk,
@@ -44,7 +44,7 @@ enum Progress {
 }
 
 enum Content {
-    /// No bytes, with the headers of a response that has some.
+    /// No bytes: a response to `HEAD` has only the headers.
     HeadersOnly,
     Full(Option<Bytes>),
     Chunks(Box<Encoded>),

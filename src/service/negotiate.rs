@@ -1,7 +1,7 @@
 //! Content negotiation, after [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5).
 //!
-//! Quality values count, and `q=0` excludes. If a header accepts none of the formats, the response is
-//! text, which is more useful to a scraper than status 406.
+//! Quality values are used; `q=0` excludes a format. If a header accepts no format, the response is text, which is
+//! more useful to a scraper than the status 406.
 
 use http::HeaderValue;
 
@@ -27,7 +27,7 @@ struct Clause {
     media_type: String,
     version: Option<String>,
     escaping: Option<&'static str>,
-    /// In thousandths.
+    /// The quality value in thousandths.
     quality: u16,
 }
 
@@ -71,7 +71,7 @@ pub(super) fn negotiate(accept: &str) -> Negotiated {
     }
 }
 
-/// All formats and versions. The first one that a clause accepts is chosen.
+/// All formats and versions. If several are equally good, the first one is chosen.
 fn offers() -> impl Iterator<Item = (Format, &'static str)> {
     Format::ALL.iter().flat_map(|&format| {
         let versions = format.spec().versions().iter();

@@ -33,14 +33,14 @@ pub(super) fn filter(query: &str) -> ExpositionFilter {
     if let Some(namespaces) = namespaces {
         filter = filter.namespaces(namespaces);
     }
-    // As in the Prometheus client libraries, no name means no restriction.
+    // As in the Prometheus client libraries, an empty list of names means no restriction.
     if !families.is_empty() {
         filter = filter.families(families);
     }
     filter
 }
 
-/// Whether Go's `net/url` accepts a pair: the parser here is more lenient.
+/// Whether Go's `net/url` accepts a pair. The parser here also accepts other pairs.
 fn is_valid(pair: &str) -> bool {
     let is_escape = |text: &str| {
         let digits = text.as_bytes().get(..2).unwrap_or_default();

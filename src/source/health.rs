@@ -77,15 +77,15 @@ pub struct Health {
 
 struct HealthInner {
     metrics: StateMetrics,
-    /// The source that feeds resources for which nothing else is reported.
+    /// The source of resources without another reported source.
     origin: FeedOrigin,
     limits: HealthLimits,
     resources: RwLock<Resources>,
-    /// Why the shard is not known yet, if it is taken from a StatefulSet.
+    /// Why the shard is not known yet, if a StatefulSet determines it.
     sharding: Mutex<Option<String>>,
-    /// The source has started its feeds.
+    /// Whether the source has started its feeds.
     is_started: AtomicBool,
-    /// The default policy has been met.
+    /// Whether the default policy has been met.
     was_ready: AtomicBool,
     changed: watch::Sender<()>,
 }
@@ -93,14 +93,14 @@ struct HealthInner {
 /// How long a source tolerates resources that fail.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct HealthLimits {
-    /// How long readiness waits for resources that fail, from the first complete list on.
+    /// How long readiness waits for failing resources after the first complete list.
     pub(super) readiness_deadline: Option<Duration>,
-    /// How long objects of a forbidden resource stay.
+    /// How long objects of a forbidden resource stay in the store.
     pub(super) forget_forbidden_after: Option<Duration>,
 }
 
-/// How often readiness is checked while refusals settle, and after the deadline, since a list may stall at
-/// any time.
+/// How often readiness is checked while a new refusal may still end, and after the deadline, because a list may stall
+/// at any time.
 const LATE_CHECK: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
@@ -143,7 +143,7 @@ impl Health {
         }
     }
 
-    /// The health of all resources now.
+    /// The current health of all resources.
     #[must_use]
     pub fn snapshot(&self) -> HealthSnapshot {
         HealthSnapshot {
@@ -174,7 +174,7 @@ impl Health {
             sharding.is_none() && is_started && policy.is_met(&resources, is_late)
         };
         if is_met(ReadinessPolicy::Default) {
-            // Relaxed suffices: no other memory depends on this flag.
+            // `Relaxed` is enough, because no other memory depends on this flag.
             inner.was_ready.store(true, Ordering::Relaxed);
         }
         let ready = match policy {
@@ -184,8 +184,8 @@ impl Health {
         Readiness::new(ready, &resources, sharding)
     }
 
-    /// When readiness stops to wait for resources that fail. `None` if there is no deadline, or no list
-    /// is complete yet.
+    /// When readiness stops waiting for failing resources. `None` if there is no deadline, or if no list is complete
+    /// yet.
     fn deadline(&self, resources: &[ResourceHealth]) -> Option<Instant> {
         let after = self.inner.limits.readiness_deadline?;
         readiness::served_since(resources)?.checked_add(after)
@@ -227,10 +227,10 @@ impl Health {
 
     /// Creates a reporter for a feed of the host, so that health and readiness include the feed.
     ///
-    /// The builder must declare that the host feeds the resource; otherwise the reports have no effect.
-    /// A resource that is registered later, by a configuration, is included from then on. A resource
-    /// may have several reporters, and is complete when the lists of all of them are complete. A new
-    /// reporter replaces those of the resource that were dropped.
+    /// The builder must declare that the host feeds the resource; otherwise the reports have no effect. A resource
+    /// that is registered later, by a configuration, is included from then on. A resource may have several reporters,
+    /// and is complete when the lists of all of them are complete. A new reporter replaces the dropped reporters of
+    /// the resource.
     #[must_use = "a dropped reporter reports that the feed has stopped"]
     pub fn reporter(&self, resource: impl Into<ResourceName>) -> FeedReporter {
         let name = resource.into();
@@ -252,7 +252,7 @@ impl Health {
         FeedReporter::new(namespace, self.inner.changed.clone())
     }
 
-    /// The figures and the health of each resource.
+    /// The statistics and the health of each resource.
     pub(super) fn figures(&self) -> Vec<(ResourceInfo, StoreStats, ResourceHealth)> {
         loop {
             self.follow_plan();
@@ -264,21 +264,21 @@ impl Health {
                 (own.info().clone(), stats, health)
             });
             let figures = figures.collect();
-            // A resource that was complete may have added resources to the plan: definitions do.
+            // A complete list of definitions may have added resources to the plan.
             if resources.is_of(&self.inner.metrics.plan()) {
                 return figures;
             }
         }
     }
 
-    /// Lists the resources of the current plan. Resources of the plan before keep their health.
+    /// Sets the resources to those of the current plan. Resources of the previous plan keep their health.
     fn follow_plan(&self) {
         let plan = self.inner.metrics.plan();
         if self.inner.resources.read().is_of(&plan) {
             return;
         }
         let mut resources = self.inner.resources.write();
-        // The lock prevents that an older plan follows a newer one.
+        // The lock prevents an older plan from replacing a newer one.
         let plan = self.inner.metrics.plan();
         let mut before = std::mem::take(&mut resources.tracked);
         for store in plan.stores() {

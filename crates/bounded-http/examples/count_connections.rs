@@ -1,5 +1,5 @@
-//! A server whose connections are counted: `cargo run -p bounded-http --example count_connections`, then
-//! `curl localhost:8080/`. A connection without a request is closed after five seconds.
+//! A server that counts its connections. Run `cargo run -p bounded-http --example count_connections`, then
+//! `curl localhost:8080/`. The server closes a connection without a request after five seconds.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ struct Counts {
     closed_by_limit: AtomicU64,
 }
 
-/// Adds to the counts of a server.
+/// Updates the counts of a server.
 struct CountConnections(Arc<Counts>);
 
 impl Observer for CountConnections {
@@ -56,7 +56,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     eprintln!("listening on http://{}/", server.local_addr());
 
     tokio::signal::ctrl_c().await?;
-    // Responses in progress may end; a second signal does not wait for them.
+    // Waits for responses in progress. A second signal ends the program at once.
     tokio::select! {
         aborted = server.drain(Duration::from_secs(15)) => {
             eprintln!("{aborted} connections did not finish in time");

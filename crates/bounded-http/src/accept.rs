@@ -20,16 +20,16 @@ use crate::limits::Limits;
 use crate::listener::Listener;
 use crate::peer::Peer;
 
-/// A file descriptor that a server gives up when there is no other for its next connection. So each
-/// server has a connection at least, whatever else the program uses descriptors for.
+/// A spare file descriptor. The server closes it if no other is free for the next connection, so each server can have
+/// at least one connection.
 struct SpareDescriptor(#[expect(dead_code, reason = "it is only held")] Socket);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// The longest pause after the operating system could not accept a connection.
+/// Maximum pause after the operating system fails to accept a connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// Accepts connections until shutdown, then waits for those that are open.
+/// Accepts connections until shutdown, then waits until the open ones are closed.
 pub(crate) async fn run<A, S, B>(
     listener: Listener,
     acceptor: Arc<A>,
@@ -55,7 +55,7 @@ pub(crate) async fn run<A, S, B>(
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
-            // The client gave up before it was accepted.
+            // The client closed the connection before it was accepted.
             Err(error) if is_about_client(&error) => continue,
             Err(error) => {
                 shared.observer.accept_failed(&error);
@@ -63,8 +63,8 @@ pub(crate) async fn run<A, S, B>(
                     tokio::time::sleep(ACCEPT_RETRY).await;
                     continue;
                 }
-                // The waiting connection gets the spare descriptor, or that of the quietest one. There
-                // is no new spare until a connection was accepted: it would take what was freed.
+                // The waiting connection gets the spare descriptor, or the one of the evicted connection. The server
+                // opens a new spare only after an accept, because the spare would take the freed descriptor.
                 if spare.take().is_none() {
                     tokio::select! {
                         () = shared.registry.evict_quietest(ACCEPT_RETRY) => {}

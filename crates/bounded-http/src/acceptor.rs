@@ -8,10 +8,9 @@ use http::Extensions;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-/// Turns an accepted TCP connection into the stream on which HTTP is spoken, for example by a TLS
-/// handshake.
+/// Turns an accepted TCP connection into a stream for HTTP, for example by a TLS handshake.
 ///
-/// Closures from [`TcpStream`] to a future implement it:
+/// Closures from [`TcpStream`] to a future implement this trait:
 ///
 /// ```
 /// use bounded_http::{Accepted, Server};
@@ -28,15 +27,15 @@ use tokio::net::TcpStream;
 /// });
 /// ```
 pub trait Acceptor: Send + Sync + 'static {
-    /// The stream on which HTTP is spoken.
+    /// The stream for HTTP.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
     /// Why a connection is not served.
     type Error: Into<Box<dyn Error + Send + Sync>>;
 
     /// Accepts one connection.
     ///
-    /// It runs in the connection's own task, and
-    /// [`Limits::request_timeout`](crate::Limits::request_timeout) includes its time.
+    /// It runs in the task of the connection, and [`Limits::request_timeout`](crate::Limits::request_timeout) includes
+    /// its time.
     ///
     /// # Errors
     ///

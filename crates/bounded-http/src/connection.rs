@@ -62,7 +62,7 @@ struct Responder<S> {
     shared: Arc<Shared>,
     state: Arc<ConnectionState>,
     limits: Limits,
-    /// What the acceptor adds to every request.
+    /// The extensions that the acceptor adds to every request.
     extensions: Extensions,
 }
 
@@ -98,13 +98,12 @@ pub(crate) async fn serve<A, S, B>(
         responder.serve(accepted, shutdown).await
     });
     tokio::select! {
-        // A request that has arrived is answered, even if the connection is evicted meanwhile.
+        // The server still responds to a request that has arrived when the connection is evicted.
         biased;
         served = serving.as_mut() => if let Err(error) = served {
             shared.observer.connection_failed(peer, &*error);
         },
-        // Reported before the connection is closed, so that a client that sees it closed finds it
-        // counted.
+        // Reported before the close: a client that sees the close can then rely on the counter.
         reason = state.closed(&limits) => shared.observer.limit_exceeded(peer, reason),
     }
 }
@@ -219,8 +218,8 @@ where
     }
 }
 
-/// Whether a response refuses the request, and is so small that the kernel takes all of it at once. It
-/// evicts no other response, so that a client whom the service refuses cannot displace those it serves.
+/// Whether a response refuses the request, and is so small that it fits in the kernel's buffer. Such a response evicts
+/// no other, so that refused clients cannot displace accepted ones.
 fn is_refusal<B: Body>(response: &Response<B>) -> bool {
     let size = response.body().size_hint().upper();
     response.status().is_client_error() && size.is_some_and(|size| size <= REFUSAL)

@@ -13,20 +13,20 @@ const FRAME_HEADER: usize = 9;
 
 /// Frames that a client may send at once. An honest client begins with less than ten.
 const BURST: u64 = 1_000;
-/// Frames that it may send in a second, on average and without progress.
+/// Frames that a client may send per second, on average and without progress.
 const PER_SECOND: u64 = 100;
-/// Frames that it may send for each response that begins.
+/// Frames that a client may send for each response that begins.
 const PER_RESPONSE: u64 = 4;
-/// Bytes of responses for which it may send one frame. Clients extend the windows of the stream and of
-/// the connection for every 4 KiB, or more rarely.
+/// Bytes of responses that allow the client one more frame. Clients extend the windows of the stream and of the
+/// connection once per 4 KiB, or less often.
 const BYTES_PER_FRAME: u64 = 512;
-/// Bytes that may earn frames later. A client that decompresses slowly still has the window of its stream
-/// to read when the response is complete, and extends its windows then.
+/// Maximum number of sent bytes that may allow frames later. A client that decompresses slowly reads the rest of its
+/// stream window after the response is complete, and extends its windows then.
 const UNREAD: u64 = 64 << 20;
 
-/// A reset costs more than a response earns, so that requests that are reset at once are not progress.
+/// A reset costs more than a response adds, so a client that resets its requests at once runs out of budget.
 const RESET_COST: u64 = 8;
-/// A frame costs this much more for every so many bytes of its payload.
+/// A frame costs 1 more for every this many bytes of its payload.
 const PAYLOAD_PER_COST: u64 = 256;
 
 const DATA: u8 = 0;
@@ -39,19 +39,19 @@ pub(crate) struct FrameBudget {
     position: Position,
     left: u64,
     refilled: Instant,
-    /// Bytes that were sent and have not earned a frame, up to [`UNREAD`].
+    /// Sent bytes that have not been converted to frames, at most [`UNREAD`].
     sent: u64,
-    /// Responses that have earned frames.
+    /// The number of responses that are already added to the budget.
     responses: u64,
 }
 
-/// The place of the next byte.
+/// The part of the byte stream that the next byte belongs to.
 enum Position {
-    /// In the preface, of which this many bytes have arrived.
+    /// In the preface, with the number of bytes that have arrived.
     Preface(usize),
-    /// In the header of a frame, of which this many bytes have arrived.
+    /// In the header of a frame, with the number of bytes that have arrived.
     Header([u8; FRAME_HEADER], usize),
-    /// In the payload of a frame, of which this many bytes are missing.
+    /// In the payload of a frame, with the number of bytes that are missing.
     Payload(usize),
     /// The connection does not speak HTTP/2.
     NotHttp2,
@@ -78,10 +78,10 @@ impl FrameBudget {
         }
     }
 
-    /// Records bytes of the client, and that `responses` have begun so far. Returns whether the budget
-    /// suffices.
+    /// Records bytes from the client. `responses` is the number of responses that have begun so far. Returns whether
+    /// the budget suffices.
     ///
-    /// Each frame is paid for alone, because one read can have more frames than the burst.
+    /// The cost is subtracted per frame, because one read can contain more frames than the burst.
     pub(crate) fn record_received(&mut self, bytes: &[u8], responses: u64) -> bool {
         let mut bytes = bytes;
         let mut suffices = true;
@@ -101,7 +101,8 @@ impl FrameBudget {
         suffices
     }
 
-    /// Adds what the client has earned. Time and responses that exceed the burst are lost, bytes are not.
+    /// Adds frames for the time, responses and bytes since the last call. Frames for time and responses beyond the
+    /// burst are dropped; bytes are kept for later.
     fn refill(&mut self, responses: u64) {
         let elapsed = self.refilled.elapsed();
         let by_time = elapsed.as_millis() as u64 * PER_SECOND / 1_000;
@@ -116,7 +117,7 @@ impl FrameBudget {
         self.left += by_bytes;
     }
 
-    /// The cost of the next frame whose header ends in `bytes`, which then begin after that header.
+    /// Returns the cost of the next frame whose header ends in `bytes`, and advances `bytes` past that header.
     fn next_cost(&mut self, bytes: &mut &[u8]) -> Option<u64> {
         while !bytes.is_empty() {
             match &mut self.position {
@@ -163,10 +164,10 @@ impl FrameBudget {
     }
 }
 
-/// The cost of a frame. Its length is as the client says.
+/// The cost of a frame. `length` is the value in its header.
 fn frame_cost(kind: u8, length: u64) -> u64 {
     match kind {
-        // The window of the stream bounds these.
+        // Flow control limits these frames.
         DATA if length >= PAYLOAD_PER_COST => 0,
         DATA | HEADERS | CONTINUATION => 1,
         RST_STREAM => RESET_COST,

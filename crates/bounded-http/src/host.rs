@@ -4,10 +4,10 @@ use http::header::HOST;
 use http::uri::Authority;
 use http::{Request, Version};
 
-/// Whether a request names its host as its version of HTTP requires.
+/// Whether a request has the host in the form that its HTTP version requires.
 ///
 /// - HTTP/1.1 has exactly one valid field `Host`, which may be empty. Earlier versions may omit it.
-/// - HTTP/2 has `:authority`, which hyper has verified. A field `Host` beside it must be equal.
+/// - HTTP/2 has `:authority`, which hyper has verified. If there is also a field `Host`, it must be equal.
 pub(crate) fn has_valid_host<B>(request: &Request<B>) -> bool {
     let mut fields = request.headers().get_all(HOST).iter();
     let (host, further) = (fields.next(), fields.next());

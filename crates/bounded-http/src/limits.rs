@@ -17,27 +17,26 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Time until the header of a request is complete. It starts when the connection is accepted, so
-    /// that a TLS handshake is included, and for later requests with their first byte. Default: 5
+    /// Maximum time until the header of a request is complete. For the first request, it starts when the connection is
+    /// accepted and includes the TLS handshake; for later requests, it starts with their first byte. Default: 5
     /// seconds.
     pub request_timeout: Option<Duration>,
-    /// Time from the end of a request's header to the end of its response. Default: 60 seconds.
+    /// Maximum time from the end of a request's header to the end of its response. Default: 60 seconds.
     pub response_timeout: Option<Duration>,
-    /// Time in which at least one byte of a response that has begun must be sent. Default: 10
-    /// seconds.
+    /// Maximum time without a sent byte during a response. Default: 10 seconds.
     pub progress_timeout: Option<Duration>,
-    /// Time between two requests on one connection. Default: 5 minutes.
+    /// Maximum time between two requests on one connection. Default: 5 minutes.
     pub idle_timeout: Option<Duration>,
-    /// Open connections. One more evicts another one of the peer with the most connections: one that
-    /// has been idle longest, then one that has sent no request, and at last one with a request in
-    /// progress. A request in progress is protected while any other connection can be evicted, unless
-    /// its peer has more than an equal share of the connections (a sixteenth if there are more than 16
-    /// peers). The server must have as many free file descriptors. Default: 1024.
+    /// Maximum number of open connections. Beyond it, a new connection evicts one of the peer with the most
+    /// connections: first the one that is idle longest, then one that has sent no request, then one with a request in
+    /// progress. A request in progress is protected while another connection can be evicted, unless its peer has more
+    /// than an equal share of the connections (a sixteenth if there are more than 16 peers). The process needs as many
+    /// free file descriptors. Default: 1024.
     pub max_connections: usize,
-    /// Connections with a response that has begun. One more evicts another one: one that has made no
-    /// progress for a second, otherwise one of the peer with the most responses. A request counts
-    /// when the service returns the head of its response, so a request that the service is still
-    /// checking takes no place. A refusal (status 4xx with at most 4 KiB) evicts nobody. Default: 32.
+    /// Maximum number of connections with a response that has begun. Beyond it, a new response evicts a connection
+    /// without progress for a second, otherwise one of the peer with the most responses. A request counts from the
+    /// time when the service returns the head of its response. A refusal (status 4xx with at most 4 KiB) evicts no
+    /// connection. Default: 32.
     pub max_responses: usize,
 }
 

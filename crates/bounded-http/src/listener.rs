@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-/// Connections that the kernel queues until they are accepted.
+/// Maximum number of connections that the kernel queues until they are accepted.
 const BACKLOG: i32 = 1024;
 
 /// A TCP socket that listens.
@@ -21,7 +21,7 @@ pub struct Listener {
 #[non_exhaustive]
 pub enum ListenError {
     /// The host name does not resolve.
-    #[error("cannot find the address of `{host}`: {source}; give an address of this machine")]
+    #[error("cannot resolve `{host}`: {source}; use an address of this machine")]
     Resolve {
         /// The host.
         host: String,
@@ -34,7 +34,7 @@ pub enum ListenError {
         /// The address.
         address: IpAddr,
     },
-    /// The socket cannot be bound; most often another program has the port.
+    /// The socket cannot be bound, usually because another program uses the port.
     #[error("cannot listen on {address}: {source}; choose another address or port")]
     Bind {
         /// The address and port.
@@ -55,7 +55,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// If the host does not resolve, is not local, or the port cannot be bound.
+    /// If the host does not resolve or is not local, or if the port cannot be bound.
     pub async fn bind(host: &str, port: u16) -> Result<Self, ListenError> {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let host = if host.is_empty() { "::" } else { host };
@@ -107,7 +107,7 @@ fn is_any_v6(address: SocketAddr) -> bool {
     matches!(address.ip(), IpAddr::V6(ip) if ip.is_unspecified())
 }
 
-/// Whether an error means that the machine has no IPv6, and not that the port is taken or forbidden.
+/// Whether an error means that the machine has no IPv6, not that the port is in use or forbidden.
 fn lacks_v6(error: &io::Error) -> bool {
     !matches!(
         error.kind(),

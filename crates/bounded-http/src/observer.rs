@@ -8,8 +8,8 @@ use crate::close_reason::CloseReason;
 
 /// Receives the events of a server, to count or log them.
 ///
-/// Every method has a default: events that only change a count are ignored, the others are logged
-/// with `tracing`. The server calls the methods while it holds locks, so they must not block.
+/// By default, events that only change a count are ignored, and the others are logged with `tracing`. The server calls
+/// the methods while it holds locks, so they must not block.
 ///
 /// ```
 /// use bounded_http::Observer;
@@ -35,7 +35,7 @@ pub trait Observer: Send + Sync + 'static {
     /// A connection was closed, by either side.
     fn connection_closed(&self) {}
 
-    /// A connection became busy: it has a response that has begun, or bytes of one to send.
+    /// A connection became busy: a response has begun, or bytes of a response wait to be sent.
     fn connection_busy(&self) {}
 
     /// A connection is no longer busy.
@@ -46,19 +46,19 @@ pub trait Observer: Send + Sync + 'static {
         tracing::debug!(%peer, %reason, "connection closed");
     }
 
-    /// The handshake or the HTTP of a connection failed, which a client can cause at any time. Logs
-    /// at level debug by default.
+    /// The handshake or the HTTP protocol of a connection failed. A client can cause this at any time. Logs at level
+    /// debug by default.
     fn connection_failed(&self, peer: SocketAddr, error: &(dyn Error + Send + Sync + 'static)) {
         tracing::debug!(%peer, "connection failed: {error}");
     }
 
-    /// The operating system could not accept a connection, most likely for lack of file descriptors.
-    /// The server evicts its quietest connection then, and retries when that is closed or after 50
-    /// milliseconds, so this may be called many times in a second. Logs a warning by default.
+    /// The operating system could not accept a connection, most likely for lack of file descriptors. The server then
+    /// evicts its quietest connection, and retries when that connection is closed or after 50 milliseconds. So this
+    /// method may be called many times per second. Logs a warning by default.
     fn accept_failed(&self, error: &io::Error) {
         tracing::warn!("cannot accept a connection: {error}");
     }
 }
 
-/// Counts nothing, and logs as the trait does by default.
+/// Counts nothing, and logs like the default methods.
 impl Observer for () {}

@@ -1,10 +1,10 @@
 //! All connections of a server, and which one is evicted when there are too many.
 //!
-//! Peers share the server only when it is full. Then those with the most connections, or with the most
-//! responses, lose one. A single peer may use all of the server.
+//! The limits divide the server among peers only when it is full: then the peer with the most connections, or with the
+//! most responses, loses one. Until then, a single peer may use the whole server.
 //!
-//! A connection with a request in progress is closed only if there is no other, so that scrapes complete.
-//! This does not protect a peer that has more than its share, because waiting requests cost it nothing.
+//! A connection with a request in progress is evicted only if there is no other, so that scrapes complete. A peer with
+//! more than its share does not have this protection, because waiting requests cost the peer nothing.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -59,7 +59,7 @@ struct Candidate<'a> {
 /// The reason why a connection has to wait for room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Full {
-    /// Connections are being closed.
+    /// Evicted connections are not closed yet.
     Closing,
     /// The quietest connection may be evicted at this time.
     Until(Instant),
@@ -78,8 +78,7 @@ impl Registry {
         }
     }
 
-    /// Adds a new connection. If that exceeds the limit, evicts another one and waits until it is
-    /// closed, which takes no longer than its task needs to run.
+    /// Adds a new connection. If that exceeds the limit, evicts another one and waits until its task has closed it.
     pub(crate) async fn admit(&self, peer: Peer, limits: &Limits) -> Arc<ConnectionState> {
         loop {
             let mut removed = pin!(self.removed.notified());
@@ -109,7 +108,7 @@ impl Registry {
         Ok(connection)
     }
 
-    /// Evicts the quietest connection and waits until it is closed, at most for `time`. If there is none,
+    /// Evicts the quietest connection and waits until it is closed, for at most `time`. If there is no connection,
     /// waits for `time`.
     pub(crate) async fn evict_quietest(&self, time: Duration) {
         loop {
@@ -119,7 +118,7 @@ impl Registry {
                 let _ = tokio::time::timeout(time, removed).await;
                 return;
             };
-            // Another connection may be the quietest one then.
+            // By then, another connection may be the quietest one.
             tokio::select! {
                 () = removed => return,
                 () = tokio::time::sleep_until(admitted) => {}
@@ -127,8 +126,8 @@ impl Registry {
         }
     }
 
-    /// Evicts the quietest connection, unless one is being closed. Returns when to try again if the
-    /// quietest one is not evicted until then.
+    /// Evicts the quietest connection, unless one is being closed. If the quietest one is protected for some time,
+    /// returns the end of that time.
     fn try_evict_quietest(&self) -> Option<Instant> {
         let open = self.open.lock();
         let room = open.all.len();
@@ -143,7 +142,7 @@ impl Registry {
         if self.open.lock().remove(connection) {
             self.observer.connection_closed();
         }
-        // A closed connection does not count as busy. Nothing reports the reason.
+        // A closed connection must not count as busy. The reason is not reported.
         connection.close(CloseReason::Idle);
         self.removed.notify_waiters();
     }
@@ -169,7 +168,7 @@ impl Registry {
 // === impl OpenConnections ===
 
 impl OpenConnections {
-    /// Evicts the quietest connections. Returns when to try again if one is not evicted until then.
+    /// Evicts the quietest connections. If one is protected for some time, returns the end of that time.
     fn evict(&self, count: usize, room: usize) -> Option<Instant> {
         for quietest in self.quietest(count, room) {
             let admitted = quietest.admitted_until(room);
@@ -205,9 +204,9 @@ impl OpenConnections {
         all.filter(|connection| !connection.is_closing()).count()
     }
 
-    /// The first `count` connections to evict for others, in their order.
+    /// The first `count` connections to evict for others, in order of eviction.
     fn quietest(&self, count: usize, room: usize) -> Vec<Candidate<'_>> {
-        // Among many peers, a peer with a few connections would have more than an equal share.
+        // Without this minimum, a peer with few connections would exceed an equal share among many peers.
         let share = room / self.by_peer.len().clamp(1, SHARES);
         let candidates = self.all.values().filter_map(|connection| {
             let (activity, since) = connection.quiet_since()?;
@@ -225,7 +224,7 @@ impl OpenConnections {
         }
         let mut candidates: Vec<_> = candidates.collect();
         candidates.sort_unstable_by_key(Candidate::order_in_peer);
-        // The peer has one connection less when the next one of it is considered.
+        // When the next connection of this peer is considered, the peer has one connection less.
         let mut remaining = self.by_peer.clone();
         for candidate in &mut candidates {
             if let Some(peer) = remaining.get_mut(&candidate.connection.peer.group()) {
@@ -256,7 +255,7 @@ impl OpenConnections {
         let slowest = others.min_by_key(|(since, connection)| {
             let is_stalled = since.elapsed() >= STALLED;
             let peer = by_peer.get(&connection.peer.group()).copied();
-            // Among those that are stalled, the time counts alone.
+            // Stalled connections are ordered by time only.
             let peer = if is_stalled { None } else { peer };
             (!is_stalled, Reverse(peer), *since, connection.id)
         });
@@ -272,14 +271,14 @@ impl Candidate<'_> {
         (self.activity, self.since, self.connection.id)
     }
 
-    /// The order in which connections are evicted, if each peer has this share of them.
+    /// The order in which connections are evicted, with this share for each peer.
     fn order(&self, share: usize) -> impl Ord + use<> {
         let in_use = matches!(self.activity, Activity::Waiting | Activity::Answering);
         let is_protected = in_use && self.peer <= share;
         (is_protected, Reverse(self.peer), self.order_in_peer())
     }
 
-    /// Until when the connection is not evicted, if that is not now.
+    /// The time until which the connection is protected from eviction, if it is in the future.
     fn admitted_until(&self, room: usize) -> Option<Instant> {
         let until = self.connection.admitted_until(room);
         (self.activity == Activity::Silent && until > Instant::now()).then_some(until)

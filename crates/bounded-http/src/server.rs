@@ -56,8 +56,7 @@ impl<A: Acceptor> ServerBuilder<A> {
     /// Sets the observer, which receives the events of the server. Default: `()`, which logs and
     /// counts nothing.
     ///
-    /// Servers may share one observer, for example a server that is being drained and its successor
-    /// on another port.
+    /// Several servers may share one observer, for example a server that drains and its successor on another port.
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observer = Arc::new(observer);
         self
@@ -74,12 +73,12 @@ impl<A: Acceptor> ServerBuilder<A> {
 
     /// Starts the server.
     ///
-    /// `service` responds to all requests; it is cloned for every request. An `axum::Router` is one.
-    /// If it returns an error, the server closes the connection.
+    /// `service` responds to all requests, for example an `axum::Router`. The server clones it for every request. If
+    /// it returns an error, the server closes the connection.
     ///
     /// # Panics
     ///
-    /// Outside of a Tokio runtime.
+    /// If it is called outside a Tokio runtime.
     pub fn serve<S, B>(self, listener: Listener, service: S) -> Server
     where
         S: Service<Request<Incoming>, Response = Response<B>, Future: Send, Error: Into<BoxError>>
@@ -148,8 +147,8 @@ impl Server {
         *self.limits.write() = limits;
     }
 
-    /// Stops accepting connections, closes idle ones, and waits until the responses in progress are
-    /// complete, at most for `timeout`. The limits on slow clients stay in force.
+    /// Stops accepting connections, closes idle ones, and waits until the responses in progress are complete, at most
+    /// for `timeout`. The limits on slow clients still apply.
     ///
     /// Returns the number of connections that were still open after `timeout`; they are closed. If
     /// the future is dropped before it completes, all connections are closed at once.

@@ -1,7 +1,7 @@
 //! The state of one connection, and the time when it exceeds a limit.
 //!
-//! The state depends on bytes and requests alone, so a client that stops reading is noticed whatever
-//! the server sends: a connection that cannot write makes no progress.
+//! The state depends only on bytes and requests: a connection that cannot write makes no progress. So the server
+//! detects a client that stops reading.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -16,18 +16,18 @@ use crate::limits::Limits;
 use crate::observer::Observer;
 use crate::peer::Peer;
 
-/// How long a connection is not evicted after its handshake, if its task has not run. A request that came
-/// with it is answered in this time, so that a flood of connections does not prevent that even if there is
-/// room for a few only.
+/// Time after the handshake during which a connection is not evicted, if its task has not run. In this time, the
+/// server responds to a request that came with the connection, even during a flood of connections and with a low
+/// limit.
 const ADMISSION: Duration = Duration::from_millis(50);
-/// The longest time for which a connection is not evicted during its handshake: a handshake of TLS needs
-/// round trips, and time of a processor that may be busy.
+/// Maximum time during which a connection is not evicted before the end of its handshake: a TLS handshake needs round
+/// trips and processor time.
 const HANDSHAKE: Duration = Duration::from_millis(500);
-/// The same for each connection that there is room for, so that a server with room for a few only still
-/// tries 80 connections a second beside a flood that completes no handshake.
+/// The same per connection of the limit. During a flood that completes no handshake, a server with a low limit
+/// therefore still tries 80 connections a second.
 const HANDSHAKE_PER_ROOM: Duration = Duration::from_micros(12_500);
-/// The same after its task has found nothing to read. The operating system reports bytes that had
-/// arrived before within this time.
+/// The same after the task of the connection has found nothing to read. Within this time, the operating system reports
+/// bytes that had already arrived.
 const FIRST_REQUEST: Duration = Duration::from_millis(5);
 
 /// Counts the connections with a response that has begun, or bytes of one to send.
@@ -45,25 +45,25 @@ pub(crate) struct ConnectionState {
     busy: Arc<BusyCount>,
     /// Responses that have begun so far.
     responses: AtomicU64,
-    /// Notifies the task of the connection that a deadline is earlier, or that it must close the
-    /// connection.
+    /// Notifies the task of the connection that a deadline moved to an earlier time, or that the connection must be
+    /// closed.
     changed: Notify,
 }
 
 /// What a connection is doing, in the order in which connections are evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Activity {
-    /// It has had a response, and no request since.
+    /// It has sent a response, and received no request since.
     Idle,
-    /// It has sent no request yet, or a part of one.
+    /// The client has sent no request yet, or a part of one.
     Silent,
     /// The service is working on its request.
     Waiting,
-    /// It has a response that has begun, or bytes of one to send.
+    /// A response has begun, or bytes of a response wait to be sent.
     Answering,
 }
 
-/// A request that the service works on, and its response; it ends when this is dropped.
+/// A request in progress and its response. Dropping this value ends the request.
 pub(crate) struct ResponseGuard {
     connection: Arc<ConnectionState>,
     id: u64,
@@ -82,11 +82,11 @@ struct Progress {
     /// Responses in progress, oldest first.
     responses: Vec<Response>,
     next_response: u64,
-    /// When bytes were last sent, or given to the connection to be sent.
+    /// When bytes were last sent, or passed to the connection for sending.
     last_progress: Instant,
     /// Whether bytes wait to be sent.
     blocked: bool,
-    /// In HTTP/2, bytes between requests need not be the start of a request.
+    /// Whether the connection uses HTTP/2, where bytes between requests need not start a request.
     http2: bool,
     close: Option<CloseReason>,
 }
@@ -128,7 +128,7 @@ impl BusyCount {
 // === impl ConnectionState ===
 
 impl ConnectionState {
-    /// A connection that was just accepted, which counts as the first byte of its first request.
+    /// A connection that was just accepted. The accept counts as the first byte of its first request.
     pub(crate) fn new(id: u64, peer: Peer, busy: Arc<BusyCount>) -> Self {
         let now = Instant::now();
         Self {
@@ -158,7 +158,7 @@ impl ConnectionState {
         self.responses.load(Ordering::Relaxed)
     }
 
-    /// Records that the client has sent nothing that was not read.
+    /// Records that no unread bytes of the client are available.
     pub(crate) fn record_nothing_to_read(&self) {
         let mut progress = self.progress.lock();
         progress.waits_since.get_or_insert_with(Instant::now);
@@ -169,8 +169,8 @@ impl ConnectionState {
         self.progress.lock().accepted = Some(Instant::now());
     }
 
-    /// Until when the connection is not evicted as long as it has sent no request. `room` is the number of
-    /// connections that the server may have.
+    /// The time until which the connection is not evicted if it sends no request. `room` is the number of connections
+    /// that the server may have.
     pub(crate) fn admitted_until(&self, room: usize) -> Instant {
         let progress = self.progress.lock();
         let latest = match progress.accepted {
@@ -215,7 +215,7 @@ impl ConnectionState {
         }
     }
 
-    /// Begins a request, when its header is complete. Its response counts from its own beginning.
+    /// Begins a request when its header is complete. Its response counts only from its first byte.
     pub(crate) fn begin_request(self: &Arc<Self>, http2: bool) -> ResponseGuard {
         let mut id = 0;
         self.update(|progress| {
@@ -237,8 +237,7 @@ impl ConnectionState {
         }
     }
 
-    /// Asks the task of the connection to close it. Of several calls, the reason of the first one
-    /// counts.
+    /// Asks the task of the connection to close it. The first call decides the reason.
     pub(crate) fn close(&self, reason: CloseReason) {
         self.update(|progress| {
             progress.close.get_or_insert(reason);
@@ -279,7 +278,7 @@ impl ConnectionState {
         self.progress.lock().close.is_some()
     }
 
-    /// What the connection is doing, and since when it is quiet. `None` if it is being closed already.
+    /// What the connection is doing, and since when it is quiet; `None` if it is already being closed.
     pub(crate) fn quiet_since(&self) -> Option<(Activity, Instant)> {
         let progress = self.progress.lock();
         if progress.close.is_some() {
@@ -298,7 +297,7 @@ impl ConnectionState {
         Some(quiet)
     }
 
-    /// Changes the progress and keeps the count of busy connections.
+    /// Changes the progress and updates the count of busy connections.
     fn update(&self, change: impl FnOnce(&mut Progress)) {
         let mut progress = self.progress.lock();
         let before = progress.is_answering();
@@ -318,12 +317,12 @@ impl Progress {
         self.close.is_none() && self.sends()
     }
 
-    /// Whether the client has to receive something.
+    /// Whether the client has a response to receive.
     fn sends(&self) -> bool {
         self.blocked || self.responses.iter().any(|response| response.begun)
     }
 
-    /// When the connection has to be closed if nothing happens until then, and why.
+    /// When and why the connection must be closed if nothing happens before.
     fn deadline(&self, limits: &Limits) -> Option<(Instant, CloseReason)> {
         let within = |since: Option<Instant>, limit, reason| Some((since? + limit?, reason));
         let oldest = self.responses.first().map(|response| response.since);

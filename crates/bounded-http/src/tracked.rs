@@ -84,7 +84,7 @@ impl<S: AsyncRead> AsyncRead for TrackedStream<S> {
         if let Some(frames) = this.frames
             && !frames.record_received(received, this.connection.responses())
         {
-            // This wakes the task, which closes the connection. Until then, nothing is read.
+            // This wakes the task, which closes the connection. No bytes are passed on before that.
             this.connection.close(CloseReason::FrameFlood);
             buf.set_filled(before);
             return Poll::Pending;
@@ -127,7 +127,7 @@ impl<S: AsyncWrite> AsyncWrite for TrackedStream<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.project();
         let flushed = this.stream.poll_flush(cx);
-        // Encrypted bytes may remain although all plain ones were taken.
+        // The TLS layer may hold encrypted bytes although it accepted all plain ones.
         this.connection.set_blocked(flushed.is_pending());
         flushed
     }

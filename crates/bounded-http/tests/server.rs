@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 
-/// The events of the server.
+/// Records the events of the server.
 struct Recorder {
     open: Arc<AtomicI64>,
     closed: mpsc::UnboundedSender<CloseReason>,
@@ -44,7 +44,7 @@ impl Observer for Recorder {
     }
 }
 
-/// A server, and what it reports.
+/// A server and its recorded events.
 struct Running {
     server: Server,
     open: Arc<AtomicI64>,
@@ -52,7 +52,7 @@ struct Running {
     failed: mpsc::UnboundedReceiver<String>,
 }
 
-/// Whether a client may connect: a stand-in for a TLS handshake.
+/// Whether a client may connect. It replaces a TLS handshake.
 #[derive(Clone, Copy)]
 enum Handshake {
     Succeeds,
@@ -209,7 +209,7 @@ async fn an_address_that_cannot_be_used_is_named() {
     assert!(error.to_string().starts_with(&start), "{error}");
     let error = Listener::bind("not an ip", 0).await.unwrap_err();
     assert!(matches!(error, ListenError::Resolve { .. }));
-    // Reserved for documentation, so no machine has it.
+    // This address is reserved for documentation, so no machine has it.
     let error = Listener::bind("192.0.2.1", 0).await.unwrap_err();
     let told = "192.0.2.1 is not an address of this machine; choose one that is";
     assert_eq!(error.to_string(), told);
@@ -286,7 +286,7 @@ async fn a_flood_of_control_frames_closes_the_connection() {
         bytes.extend(frame(4, 0, 0, &[]));
         bytes.extend(start);
         stream.write_all(&bytes).await.unwrap();
-        // Writes fail as soon as the connection is closed. An honest part of it would not suffice.
+        // Writes fail as soon as the connection is closed, before the whole flood is sent.
         let flood = flood.repeat(100);
         let mut frames = 0;
         while stream.write_all(&flood).await.is_ok() {
@@ -297,7 +297,7 @@ async fn a_flood_of_control_frames_closes_the_connection() {
             closed = running.closed.recv() => format!("{closed:?}"),
             failed = running.failed.recv() => format!("{failed:?}"),
         };
-        // hyper has a limit on small DATA that is lower.
+        // hyper has a lower limit on small DATA frames.
         let expected = match name {
             "empty DATA" | "DATA of a byte" => "Some(\"http2 error\")",
             _ => "Some(FrameFlood)",
@@ -318,7 +318,7 @@ async fn frames_count_in_http2_only() {
 #[tokio::test]
 async fn a_flood_of_one_peer_does_not_end_the_responses_of_another() {
     let (sender, begun) = mpsc::unbounded_channel();
-    // More than the buffers hold.
+    // The body is larger than all buffers.
     let body = axum::body::Bytes::from(vec![b'x'; 16 << 20]);
     let mut limits = Limits::default();
     limits.max_responses = 8;
@@ -344,12 +344,12 @@ async fn a_flood_of_one_peer_does_not_end_the_responses_of_another() {
     begun.recv().await;
     let mut flood = Vec::new();
     for _ in 0..10 {
-        // All of them make progress later than the other one, so that it is the quietest.
+        // All of them make progress later than the other connection, so the other one is the quietest.
         for _ in 0..10 {
             flood.push(connect_from([127, 0, 0, 3]).await);
             begun.recv().await;
         }
-        // It is slow, but reads.
+        // This client is slow, but it reads.
         other.read_exact(&mut [0; 1 << 15]).await.unwrap();
     }
     let mut response = Vec::new();

@@ -1,12 +1,11 @@
-//! The keys of a YAML text, for messages: only keys that are no secret are shown.
+//! Finds the keys of a YAML text for messages. Messages show only keys that are not secret.
 
 /// The longest key that a message shows, in bytes.
 const LONGEST: usize = 40;
 
 /// The key of the value at a line and column (both from 1), if it is one of `known`.
 ///
-/// It reads the text only as far as a message needs: the last key before the column, or the key of a line
-/// above that is indented less.
+/// This is the last key before the column, or the key of an earlier line with less indentation.
 pub(crate) fn key_at<'a>(text: &str, line: u64, column: u64, known: &[&'a str]) -> Option<&'a str> {
     let above = usize::try_from(line).ok()?.checked_sub(1)?;
     let lines: Vec<&str> = text.lines().take(above + 1).collect();
@@ -35,8 +34,8 @@ pub(crate) fn key_at<'a>(text: &str, line: u64, column: u64, known: &[&'a str]) 
     None
 }
 
-/// The key as a message may show it: only if it resembles one of `known`, so that a secret that is taken
-/// for a key is not shown.
+/// Returns the key if it resembles one of `known`. The parser can take a secret for a key, and a message must not show
+/// it.
 pub(crate) fn resembles(key: &str, known: &[&str]) -> bool {
     key.len() <= LONGEST
         && known.iter().any(|known| {
@@ -52,13 +51,14 @@ fn keys_of<'a>(line: &str, known: &[&'a str]) -> impl Iterator<Item = &'a str> {
         let key = line[..end].trim_end().trim_end_matches(['"', '\'']);
         let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
         let start = key.rfind(|c| !is_part(c)).map_or(0, |at| at + 1);
-        // A slice may start in the middle of a character that is no part of a key.
+        // `get` avoids a panic if the slice starts inside a multi-byte character. Such a character is not part of a
+        // key.
         let key = key.get(start..)?.trim_start_matches('-');
         known.iter().copied().find(|known| *known == key)
     })
 }
 
-/// The blanks before a line, those after the dash of a list included.
+/// The number of blanks before a line, including the dash of a list item and the blanks after it.
 fn indentation_of(line: &str) -> usize {
     line.len() - line.trim_start_matches([' ', '-', '\t']).len()
 }

@@ -1,4 +1,4 @@
-//! Reading a file of a bounded size that must be a regular file.
+//! Reads regular files of a limited size.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -17,7 +17,7 @@ pub enum ReadError {
     /// The path leads to a directory.
     #[error("it is a directory; give a regular file")]
     Directory,
-    /// The path leads to a named pipe, a device or a socket, whose name the variant has.
+    /// The path leads to a named pipe, a device or a socket. The field names which one.
     #[error("it is {0}; give a regular file")]
     NotRegular(&'static str),
     /// The file has more bytes than `limit`.
@@ -40,7 +40,7 @@ pub enum ReadError {
 // === impl ReadError ===
 
 impl ReadError {
-    /// Whether there is no such file.
+    /// Whether the file does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
@@ -49,27 +49,26 @@ impl ReadError {
 
 /// Reads a regular file of at most `limit` bytes.
 ///
-/// Links are followed. The type is checked before the file is opened, so a named pipe does not block.
+/// It follows symbolic links. It checks the type before it opens the file, so a named pipe does not block.
 ///
 /// # Errors
 ///
-/// If the path leads to no regular file, the file is too large, or it cannot be read.
+/// If the path does not lead to a regular file, or if the file is too large or cannot be read.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
     check(&std::fs::metadata(path)?, limit)?;
     let file = File::open(path)?;
-    // Another file may have taken the place meanwhile.
+    // The file may have been replaced since the first check.
     let metadata = file.metadata()?;
     check(&metadata, limit)?;
-    // The file may grow while it is read, and files of /proc have no length.
+    // The file may grow while it is read, and files in /proc report the length 0.
     read_at_most(file, metadata.len(), limit)
 }
 
-/// Reads at most `limit` bytes to the end of a reader, such as standard input. `expected` is the number of bytes
-/// to reserve.
+/// Reads all bytes of a reader, such as standard input. `expected` is the number of bytes to reserve.
 ///
 /// # Errors
 ///
-/// If there are more bytes, or they cannot be read.
+/// If there are more than `limit` bytes, or they cannot be read.
 pub fn read_at_most(reader: impl Read, expected: u64, limit: u64) -> Result<Vec<u8>, ReadError> {
     let mut content = Vec::with_capacity(usize::try_from(expected).unwrap_or_default());
     reader
@@ -85,7 +84,7 @@ pub fn read_at_most(reader: impl Read, expected: u64, limit: u64) -> Result<Vec<
 ///
 /// # Errors
 ///
-/// As [`read`], and if the content is not UTF-8.
+/// The errors of [`read`], and if the content is not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> Result<String, ReadError> {
     text(read(path, limit)?)
 }
@@ -107,7 +106,7 @@ pub fn text(mut content: Vec<u8>) -> Result<String, ReadError> {
     })
 }
 
-/// Refuses what is no regular file, and what is too large.
+/// Refuses files that are not regular or too large.
 fn check(metadata: &Metadata, limit: u64) -> Result<(), ReadError> {
     if metadata.is_dir() {
         return Err(ReadError::Directory);
@@ -140,7 +139,7 @@ fn kind(_: &Metadata) -> &'static str {
     "a device"
 }
 
-/// A number of bytes in the largest binary unit that divides it.
+/// Formats a number of bytes in the largest binary unit that divides it.
 fn size(bytes: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
     let unit = units

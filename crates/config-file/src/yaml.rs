@@ -1,4 +1,4 @@
-//! What is wrong in a YAML text, in words that depend on the kind of the error and the expected type only.
+//! Describes errors in a YAML text. The words depend only on the kind of the error and the expected type.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde_saphyr::Error;
 
 use crate::keys::{key_at, resembles};
 
-/// What is wrong in a YAML text, and where. It has no value of the text, which may be secret.
+/// An error in a YAML text, and its position. It contains no value of the text, because values may be secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct YamlProblem {
@@ -16,7 +16,7 @@ pub struct YamlProblem {
     pub column: u64,
     /// The expected key whose value is wrong, if it is known.
     pub key: Option<String>,
-    /// What is wrong, and what to write instead.
+    /// The problem and the cure.
     pub reason: String,
 }
 
@@ -61,7 +61,7 @@ impl fmt::Display for YamlProblem {
 
 impl std::error::Error for YamlProblem {}
 
-/// What is wrong. Messages of parsers and of types may quote the text, so they are not passed on.
+/// Describes the error in our words, because messages of parsers and types may quote the text.
 fn reason(error: &Error, keys: &[&str]) -> String {
     match error.without_snippet() {
         Error::SerdeInvalidType { expected, .. }
@@ -111,8 +111,8 @@ fn reason(error: &Error, keys: &[&str]) -> String {
 
 const NOT_YAML: &str = "not valid YAML, or not the expected keys and types";
 
-/// The cause of a syntax error, recognized by words of the parser's message. The message itself may have a
-/// character of the text.
+/// The cause of a syntax error, found by words in the parser's message. The message itself may contain a character of
+/// the text, so it is not shown.
 fn syntax(message: &str) -> &'static str {
     let causes = [
         ("unclosed quote", "a quotation mark is not closed"),

@@ -1,4 +1,4 @@
-//! Files of every kind from the outside, and problems of a YAML text.
+//! Reads files of every kind, and checks the errors of YAML texts.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeMap;

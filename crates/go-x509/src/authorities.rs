@@ -6,7 +6,7 @@ use x509_cert::der::Encode;
 
 use crate::certificate::Certificate;
 
-/// The certificates that are trusted: authorities, and single certificates of servers or clients.
+/// The trusted certificates: authorities, and single certificates of servers or clients.
 #[derive(Clone, Debug)]
 pub struct Authorities {
     signers: Vec<Certificate>,
@@ -47,7 +47,7 @@ impl Authorities {
 
     fn add(&mut self, der: &CertificateDer<'_>) -> Option<()> {
         let certificate = Certificate::parse(der)?;
-        // Without this check, webpki would accept what the key of a leaf signs.
+        // Without this check, webpki would accept certificates that the key of a leaf signs.
         if certificate.is_authority() {
             let anchor = webpki::anchor_from_trusted_cert(der).ok()?;
             self.anchors.push(anchor.to_owned());
@@ -64,7 +64,7 @@ impl Authorities {
         all.find(|own| own.der() == der)
     }
 
-    /// Those that may sign other certificates.
+    /// The certificates that may sign other certificates.
     pub(crate) fn signers(&self) -> &[Certificate] {
         &self.signers
     }

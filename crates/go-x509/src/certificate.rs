@@ -31,7 +31,7 @@ pub(crate) struct Certificate {
 
 const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 
-/// The extensions that Go processes, so that they may be critical.
+/// The extensions that Go processes. Only these may be critical.
 const CRITICAL: [ObjectIdentifier; 10] = [
     // Key usage, and names.
     ObjectIdentifier::new_unwrap("2.5.29.15"),
@@ -86,8 +86,8 @@ impl Certificate {
         Some(key.into())
     }
 
-    /// Whether it may sign other certificates. Version 3 declares that in an extension. Earlier
-    /// versions have no such extension, so they may.
+    /// Whether the certificate may sign other certificates. Version 3 declares this in an extension. Earlier versions
+    /// have no such extension, so their certificates may sign.
     pub(crate) fn is_authority(&self) -> bool {
         let constraints = self.tbs().get_extension::<BasicConstraints>();
         let usage = self.tbs().get_extension::<KeyUsage>();
@@ -103,7 +103,7 @@ impl Certificate {
             }
     }
 
-    /// Whether it may be the root of a chain with this number of intermediate certificates.
+    /// Whether the certificate may be the root of a chain with this number of intermediate certificates.
     pub(crate) fn check_root(
         &self,
         purpose: Purpose,
@@ -121,7 +121,7 @@ impl Certificate {
         }
     }
 
-    /// Checks its critical extensions, period and purpose.
+    /// Checks the critical extensions, the validity period and the purpose.
     pub(crate) fn check(&self, purpose: Purpose, now: UnixTime) -> Result<(), Error> {
         let mut extensions = self.tbs().extensions().into_iter().flatten();
         if extensions.any(|own| own.critical && !CRITICAL.contains(&own.extn_id)) {
@@ -144,7 +144,7 @@ impl Certificate {
         Ok(())
     }
 
-    /// A certificate without extended key usages is for every purpose.
+    /// A certificate without extended key usages is valid for every purpose.
     fn check_purpose(&self, purpose: Purpose) -> Result<(), Error> {
         match self.tbs().get_extension::<ExtendedKeyUsage>() {
             Ok(None) => Ok(()),
@@ -157,7 +157,7 @@ impl Certificate {
         }
     }
 
-    /// Whether the key of `authority` signed it.
+    /// Whether the key of `authority` signed the certificate.
     pub(crate) fn is_signed_by(
         &self,
         authority: &Self,
@@ -174,7 +174,7 @@ impl Certificate {
         self.verify(&key, algorithms).is_some()
     }
 
-    /// `Some` if the signature is valid.
+    /// Returns `Some` if the signature is valid.
     fn verify(
         &self,
         key: &SubjectPublicKeyInfoDer<'_>,
@@ -209,12 +209,12 @@ impl Purpose {
         })
     }
 
-    /// The extended key usages that allow it.
+    /// The extended key usages that allow the purpose.
     fn usages(self) -> [ObjectIdentifier; 2] {
         [self.oid(), ANY_PURPOSE]
     }
 
-    /// The error for certificates that are not for it.
+    /// The error for certificates that do not allow the purpose.
     fn missing(self) -> Error {
         Error::RequiredEkuNotFoundContext(RequiredEkuNotFoundContext {
             required: match self {
@@ -226,8 +226,7 @@ impl Purpose {
     }
 }
 
-/// The check by webpki of leaves and intermediate certificates. webpki's own validator ignores
-/// `anyExtendedKeyUsage`.
+/// Checks leaves and intermediate certificates for webpki, because webpki's validator ignores `anyExtendedKeyUsage`.
 impl ExtendedKeyUsageValidator for Purpose {
     fn validate(&self, usages: KeyPurposeIdIter<'_, '_>) -> Result<(), Error> {
         let (allowed, mut is_limited) = (self.usages(), false);

@@ -1,4 +1,4 @@
-//! The check of a chain: that of webpki, and what Go checks beyond it.
+//! The check of a chain: the rules of webpki, and the additional rules of Go.
 
 use std::ptr;
 
@@ -33,7 +33,7 @@ impl Authorities {
         Ok(())
     }
 
-    /// Checks what webpki does not. webpki reads only the name, key and name constraints of a root, and
+    /// Checks the rules that webpki does not. webpki reads only the name, key and name constraints of a root, and
     /// accepts every intermediate certificate with `CA:TRUE`.
     fn check_path(
         &self,

@@ -1,4 +1,4 @@
-//! The check of a client's certificate, by a server.
+//! A server's check of a client certificate.
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
@@ -51,8 +51,8 @@ impl ClientVerifier {
         authorities.verify_chain(der, intermediates, purpose, now, algorithms)
     }
 
-    /// Several authorities can have the same name and key. One that passes is enough; if none does, the
-    /// error is that of the first.
+    /// Several authorities can have the same name and key. The certificate is accepted if one of them passes. If none
+    /// passes, the error is the one of the first authority.
     fn check_version_1(&self, old: &Certificate, now: UnixTime) -> Result<(), webpki::Error> {
         old.check_period(now)?;
         let mut problem = None;

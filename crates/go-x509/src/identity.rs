@@ -7,7 +7,7 @@ use rustls::sign::CertifiedKey;
 
 use crate::certificate::Certificate;
 
-/// Why a certificate and a key cannot be presented.
+/// Why a certificate and its key cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentityError {
@@ -20,7 +20,7 @@ pub enum IdentityError {
     /// The key is not PEM.
     #[error("the key cannot be read: {0}; it must be an unencrypted PEM key")]
     Key(String),
-    /// The key is of a kind that cannot sign.
+    /// The key has a type that cannot sign.
     #[error(
         "the key of the certificate {subject} cannot be used: {problem}; it must be RSA of 2048 to \
          8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519"
@@ -42,7 +42,7 @@ pub enum IdentityError {
     },
 }
 
-/// Reads a chain of certificates and the key of the first, also of X.509 version 1.
+/// Reads a chain of certificates and the key of the first one. X.509 version 1 is allowed.
 ///
 /// # Errors
 ///

@@ -1,8 +1,7 @@
-//! Certificates as Go's `crypto/x509` accepts and refuses them, where rustls' webpki decides otherwise.
+//! Accepts and refuses certificates as Go's `crypto/x509` does where rustls' webpki decides differently.
 //!
-//! webpki builds and verifies every chain of version 3 certificates. Of an authority that is trusted it
-//! knows the name, the key and the name constraints only, and it implements the rules for public
-//! authorities. These cases differ:
+//! webpki builds and verifies every chain of version 3 certificates. It knows only the name, the key and the name
+//! constraints of a trusted authority, and it implements the rules for public authorities. These cases differ:
 //!
 //! | certificate | webpki | Go | here |
 //! |---|---|---|---|
@@ -17,9 +16,9 @@
 //! | extended key usage `anyExtendedKeyUsage` | for no purpose | for every purpose | as Go |
 //! | trusted, with a period that starts before 1970 | treated as an authority | accepted | ignored, since `x509-cert` does not parse it |
 //!
-//! This crate accepts without webpki in two cases only: a certificate that is trusted itself, and a version 1
-//! certificate of a client. It checks what Go checks there: signature, period, name, purpose and critical
-//! extensions. Certificates that cannot be parsed are not trusted.
+//! This crate accepts a certificate without webpki in two cases only: a certificate that is itself trusted, and a
+//! version 1 certificate of a client. In these cases, it checks the same as Go: signature, validity period, name,
+//! purpose and critical extensions. Certificates that cannot be parsed are not trusted.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Why a certificate is refused, in words.
+//! Messages for refused certificates.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -27,7 +27,7 @@ impl Rejection {
             {
                 return cause.downcast_ref();
             }
-            // `io::Error::source` skips the error that it contains, so it is looked at here.
+            // `io::Error::source` skips the inner error, so it is checked here.
             let content = error
                 .downcast_ref::<io::Error>()
                 .and_then(io::Error::get_ref);
@@ -53,7 +53,7 @@ impl Rejection {
                     .to_owned()
             }
             CertificateError::UnknownIssuer => format!(
-                "no certificate authority in {origin} signed it, nor is it among them; add the \
+                "no certificate authority in {origin} signed it, and it is not listed there itself; add the \
                  certificate of its authority `{}`",
                 certificate.tbs().issuer()
             ),
@@ -97,7 +97,7 @@ impl Rejection {
     }
 }
 
-/// The error of webpki as that of rustls, which has a conversion for its own use only.
+/// Converts an error of webpki to one of rustls. The conversion of rustls is private.
 pub(crate) fn certificate_error(error: webpki::Error) -> Error {
     use webpki::Error as Own;
     let error = match error {
@@ -117,7 +117,7 @@ pub(crate) fn certificate_error(error: webpki::Error) -> Error {
     error.into()
 }
 
-/// The error of webpki that rustls has no name for.
+/// An error of webpki that rustls has no variant for.
 fn unnamed(error: &CertificateError) -> Option<&webpki::Error> {
     match error {
         CertificateError::Other(OtherError(error)) => error.downcast_ref(),

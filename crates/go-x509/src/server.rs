@@ -1,4 +1,4 @@
-//! The check of a server's certificate, by a client.
+//! A client's check of a server certificate.
 
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ pub struct ServerVerifier {
     origin: String,
 }
 
-/// Accepts the servers that another verifier accepts, such as that of the system's authorities, and
-/// explains why it refuses others.
+/// Accepts the servers that another verifier accepts, such as the verifier with the system's authorities. Errors
+/// explain why a server is refused.
 #[derive(Debug)]
 pub struct ExplainedVerifier {
     inner: Arc<dyn ServerCertVerifier>,
@@ -65,7 +65,7 @@ impl ServerVerifier {
             None => authorities.verify_chain(der, intermediates, purpose, now, algorithms),
         };
         checked.map_err(certificate_error)?;
-        // This also refuses version 1, whose names do not count.
+        // This also refuses certificates of version 1, which have no names.
         verify_server_name(&ParsedCertificate::try_from(der)?, name)
     }
 }

@@ -18,7 +18,7 @@ use super::*;
 
 mod chains;
 
-/// 2030, and the years in which the certificates are valid.
+/// The time of the checks is in 2030. The certificates are valid around it.
 const NOW: Duration = Duration::from_secs(1_893_456_000);
 const YEARS: (i32, i32) = (2025, 2035);
 
@@ -103,7 +103,7 @@ fn authorities(all: &[&CertificateDer<'static>]) -> Authorities {
     authorities
 }
 
-/// Whether a client accepts a server: an empty text, or why not.
+/// The reason why a client refuses a server; empty if the client accepts it.
 fn server(trusted: &CertificateDer<'static>, der: &CertificateDer<'_>, name: &str) -> String {
     let verifier = ServerVerifier::new(authorities(&[trusted]), &provider(), "ca.pem");
     let name = ServerName::try_from(name).unwrap();
@@ -111,7 +111,7 @@ fn server(trusted: &CertificateDer<'static>, der: &CertificateDer<'_>, name: &st
     result.err().map_or(String::new(), said)
 }
 
-/// Whether a server accepts a client.
+/// The reason why a server refuses a client; empty if the server accepts it.
 fn client(trusted: &CertificateDer<'static>, der: &CertificateDer<'_>) -> String {
     let verifier = ClientVerifier::new(authorities(&[trusted]), &provider(), true);
     let result = verifier.verify_client_cert(der, &[], UnixTime::since_unix_epoch(NOW));
@@ -180,7 +180,7 @@ fn an_authority_that_serves_itself_is_accepted() {
     );
     let impostor = Pair::new("own", Is::Authority);
     assert_ne!(server(&own.der, &impostor.der, "api.test"), "");
-    // It is an authority in any case.
+    // The certificate is an authority anyway.
     let signed = own.issue(params("signed", Is::Leaf, YEARS));
     assert_eq!(server(&own.der, &signed.der, "api.test"), "");
 }
@@ -221,7 +221,7 @@ fn what_an_authority_outside_of_its_period_signed_is_refused() {
         refuses(&server(&root.der, &leaf.der, "api.test"), &said);
         refuses(&client(&root.der, &leaf.der), &said);
     }
-    // Beside it, an authority that is renewed counts.
+    // A renewed authority beside the expired one is used.
     let renewed = Pair::new("other", Is::Authority);
     let leaf = renewed.issue(params("leaf", Is::Leaf, YEARS)).der;
     let all = || authorities(&[&expired.der, &renewed.der]);
@@ -261,7 +261,7 @@ fn clients_of_version_1_are_accepted_if_an_authority_signed_them() {
     let root = Pair::new("root", Is::Authority);
     let leaf = |years| root.issue(params("v1", Is::Leaf, years));
     assert_eq!(client(&root.der, &leaf(YEARS).as_version_1(&root)), "");
-    // The same holds if the authority has version 1 as well, which cannot declare that it is one.
+    // The same holds for an authority of version 1, which cannot declare that it is an authority.
     let old_root = root.as_version_1(&root);
     assert_eq!(client(&old_root, &leaf(YEARS).as_version_1(&root)), "");
     assert_eq!(client(&old_root, &leaf(YEARS).der), "");

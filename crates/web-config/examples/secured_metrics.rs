@@ -1,7 +1,6 @@
-//! Metrics behind a web configuration file:
-//! `cargo run -p prometheus-web-config --example secured_metrics -- web.yaml`, then
-//! `curl localhost:9100/metrics`. Change the file while it runs, for example to
-//! `rate_limit: {burst: 2, interval: 10s}`.
+//! Serves metrics with a web configuration file. Run
+//! `cargo run -p prometheus-web-config --example secured_metrics -- web.yaml`, then `curl localhost:9100/metrics`.
+//! Change the file while the server runs, for example to `rate_limit: {burst: 2, interval: 10s}`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use bounded_http::{Accepted, Listener, Peer, Server};
 use prometheus_web_config::{AcceptError, WebConfigFile, WebConfigLayer, WebStream};
 use tokio::net::TcpStream;
 
-/// Turns a TCP connection into what the file asks for now: a plain or an encrypted stream.
+/// Turns a TCP connection into a plain or an encrypted stream, as the current file configures.
 async fn accept(
     file: Arc<WebConfigFile>,
     stream: TcpStream,
@@ -29,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .ok_or("usage: secured_metrics FILE")?;
     let file = Arc::new(WebConfigFile::open(path)?);
 
-    // The layer goes around the whole router, so that unknown paths need a password as well.
+    // The layer wraps the whole router, so that unknown paths also need a password.
     let layer_file = Arc::clone(&file);
     let router = Router::new()
         .route("/metrics", get(async || "up 1\n"))

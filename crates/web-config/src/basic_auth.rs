@@ -13,7 +13,7 @@ use http::header::AUTHORIZATION;
 use crate::fair_queue::QueueFull;
 use crate::password_checks::PasswordChecks;
 
-/// Padding is required; the unused bits of the last digit are ignored, as Go does.
+/// As in Go, padding is required and the unused bits of the last digit are ignored.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
@@ -41,7 +41,7 @@ pub(crate) struct BasicAuthError {
 // === impl BasicAuth ===
 
 impl BasicAuth {
-    /// Takes the bcrypt hash of each user's password.
+    /// Reads the bcrypt hash of each user's password.
     pub(crate) fn new(
         users: BTreeMap<String, String>,
         checks: Arc<PasswordChecks>,

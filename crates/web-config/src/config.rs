@@ -47,7 +47,7 @@ pub enum Rejection {
 // === impl WebConfig ===
 
 impl WebConfig {
-    /// Reads a file, and the certificates and keys that it names, through `files`.
+    /// Reads a file and the certificates and keys that it names. `files` reads them and records their stamps.
     pub(crate) fn read(
         path: &Path,
         files: &mut FileReader,
@@ -121,11 +121,10 @@ impl WebConfig {
             && self.http2
     }
 
-    /// Performs the TLS handshake if connections are encrypted, and returns plain connections as
-    /// they are.
+    /// Performs the TLS handshake if connections are encrypted. Otherwise returns the connection unchanged.
     ///
-    /// A client that speaks plain HTTP on a TLS port receives the status 400. There is no timeout:
-    /// the server has to set one.
+    /// A client that speaks plain HTTP on a TLS port receives the status 400. There is no timeout; the server must set
+    /// one.
     ///
     /// # Errors
     ///
@@ -139,9 +138,9 @@ impl WebConfig {
 
     /// Checks the rate of requests, and the user and password in the headers of a request.
     ///
-    /// Each call counts as one request. Passwords are compared on Tokio's blocking threads, one at a
-    /// time, in turns among the addresses in `peer`. A correct pair is remembered as a keyed hash until the
-    /// user's hash changes.
+    /// Each call counts as one request. Passwords are compared one at a time on Tokio's blocking threads. The checks
+    /// alternate between the addresses in `peer`. A correct pair is remembered as a keyed hash until the user's hash
+    /// changes.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The sections of the file, as types of serde.
+//! The sections of the file as serde types.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -84,7 +84,7 @@ pub(crate) struct Pem {
     pub(crate) client_ca: Option<Part>,
 }
 
-/// PEM text with the key or the file that it is from, for errors.
+/// PEM text, and the key or file that contains it, for errors.
 pub(crate) struct Part {
     pub(crate) origin: String,
     pub(crate) text: Vec<u8>,
@@ -121,7 +121,7 @@ impl Default for HttpSection {
 // === impl TlsSection ===
 
 impl TlsSection {
-    /// Treats a path that is empty as absent, as the toolkit does.
+    /// Treats an empty path as absent, as the exporter-toolkit does.
     pub(crate) fn without_empty_paths(mut self) -> Self {
         for path in [
             &mut self.cert_file,
@@ -133,7 +133,7 @@ impl TlsSection {
         self
     }
 
-    /// Whether no key is set that enables TLS, as the toolkit defines it.
+    /// Whether no key that enables TLS is set, as the exporter-toolkit defines it.
     pub(crate) fn is_disabled(&self) -> bool {
         let texts = [
             &self.cert,
@@ -145,7 +145,7 @@ impl TlsSection {
         texts.iter().all(|text| text.is_empty()) && files.iter().all(|file| file.is_none())
     }
 
-    /// Reads certificates and key, each from the section or from a file that it names. Paths are
+    /// Reads the certificates and the key, each from the section or from the file that the section names. Paths are
     /// relative to `directory`.
     pub(crate) fn pem(&self, directory: &Path, files: &mut FileReader) -> Result<Pem, PemError> {
         let mut read = |key, inline: &str, file: Option<&PathBuf>| match (inline, file) {

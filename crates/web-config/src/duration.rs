@@ -27,12 +27,12 @@ pub enum DurationError {
 
 /// Parses a duration: decimal numbers with a unit each, `ns`, `us`, `ms`, `s`, `m` or `h`, or `0`.
 ///
-/// A negative duration is returned as zero. Fractions of a nanosecond are dropped.
+/// A negative duration becomes zero. Fractions of a nanosecond are dropped.
 ///
 /// # Errors
 ///
-/// If the text is not a duration, or is longer than Go can represent. The message continues a
-/// sentence that begins with the text.
+/// If the text is not a duration, or if the duration is longer than Go can represent. Put the text in front of the
+/// message to get a sentence.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -60,7 +60,7 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
     })
 }
 
-/// Takes one number with its unit off the front, as nanoseconds.
+/// Removes one number with its unit from the front, and returns it in nanoseconds.
 fn take_amount(text: &str) -> Result<(u64, &str), DurationError> {
     let (integer, rest) = split_at(text, |c| !c.is_ascii_digit());
     let (fraction, rest) = match rest.strip_prefix('.') {
@@ -92,7 +92,7 @@ fn take_amount(text: &str) -> Result<(u64, &str), DurationError> {
 
 /// The decimal fraction of a unit, rounded down.
 fn part_of(fraction: &str, unit: u64) -> u64 {
-    // More digits are below a nanosecond even for hours.
+    // Further digits are below a nanosecond even for hours.
     const DIGITS: usize = 15;
     let (digits, power) = fraction
         .bytes()

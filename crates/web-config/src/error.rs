@@ -8,8 +8,7 @@ use crate::headers::HeaderError;
 use crate::rate_limit::RateLimitError;
 use crate::tls::TlsError;
 
-/// A web configuration that cannot be used. The message names the file, the key that is wrong, and
-/// what to write instead.
+/// A web configuration that cannot be used. The message names the file, the wrong key and the cure.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", path.display())]
 pub struct WebConfigError {

@@ -1,8 +1,8 @@
 //! A short queue for expensive checks of clients that are not authenticated yet, shared fairly.
 //!
-//! Each check needs a turn. Turns go round among the clients that wait, so a client with one request waits for at
-//! most one check of each other client. While there is room, one client may take all places. If the queue is
-//! full, the newest request of the client with the most requests is refused.
+//! Each check needs a turn. The queue alternates between the waiting clients, so a client with one request waits for
+//! at most one check of each other client. While the queue is not full, one client may have all its places. If the
+//! queue is full, it refuses the newest request of the client with the most requests.
 //!
 //! ```
 //! use prometheus_web_config::fair_queue::FairQueue;
@@ -24,10 +24,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// Turns for checks, by the client that a key stands for.
+/// Gives turns to clients; a key identifies each client.
 pub struct FairQueue<K: Eq + Hash + Copy> {
     state: Arc<Mutex<State<K>>>,
-    /// The most requests that wait.
+    /// Maximum number of waiting requests.
     places: usize,
 }
 
@@ -43,11 +43,11 @@ pub struct Turn<K: Eq + Hash + Copy> {
 pub struct QueueFull;
 
 struct State<K: Eq + Hash + Copy> {
-    /// Turns that nobody has.
+    /// Free turns.
     free: usize,
-    /// In order of arrival.
+    /// Waiting requests in order of arrival.
     waiting: Vec<Waiting<K>>,
-    /// The number of the last turn of each client; only while requests wait.
+    /// The number of the last turn of each client. It is kept only while requests wait.
     last_turns: HashMap<K, u64>,
     turns: u64,
     next_id: u64,
@@ -88,8 +88,8 @@ impl<K: Eq + Hash + Copy> FairQueue<K> {
     ///
     /// # Errors
     ///
-    /// If the queue is full and no other client has more requests in it, or if the request is displaced by
-    /// one of a client that has fewer.
+    /// If the queue is full and no other client has more requests in it, or if a request of a client with fewer
+    /// requests displaces this one.
     pub async fn turn(&self, client: K) -> Result<Turn<K>, QueueFull> {
         let (id, turn) = {
             let mut state = self.state.lock();
@@ -138,7 +138,7 @@ impl<K: Eq + Hash + Copy> Drop for Turn<K> {
     fn drop(&mut self) {
         let next = self.state.lock().next();
         if let Some(next) = next {
-            // If the request has left meanwhile, dropping the turn gives it to the one after.
+            // If the request has left the queue in the meantime, dropping the turn passes it to the next request.
             drop(next.turn.send(Turn {
                 state: Arc::clone(&self.state),
             }));
@@ -159,7 +159,7 @@ impl<K: Eq + Hash + Copy> State<K> {
     fn next(&mut self) -> Option<Waiting<K>> {
         let last_turn = |waiting: &Waiting<K>| self.last_turns.get(&waiting.client).copied();
         let order = self.waiting.iter().map(last_turn).enumerate();
-        // The first of equal ones, so requests of one client stay in their order.
+        // The first of equal ones is chosen, so the requests of one client keep their order.
         let Some((at, _)) = order.min_by_key(|(_, last_turn)| *last_turn) else {
             self.free += 1;
             self.last_turns.clear();
@@ -172,7 +172,7 @@ impl<K: Eq + Hash + Copy> State<K> {
 
     fn record_turn(&mut self, client: K) {
         self.turns += 1;
-        // Clients that do not wait are forgotten before there are too many.
+        // Limits the memory: clients without waiting requests are removed.
         if self.last_turns.len() > 2 * self.waiting.len() + 64 {
             let waiting = &self.waiting;
             self.last_turns
@@ -181,8 +181,8 @@ impl<K: Eq + Hash + Copy> State<K> {
         self.last_turns.insert(client, self.turns);
     }
 
-    /// Refuses the newest request of the client with the most, if that is fair to it. Returns whether there
-    /// is a place now.
+    /// Refuses the newest request of the client with the most requests, if that client has more than the new one.
+    /// Returns whether the queue has a free place now.
     fn displace_for(&mut self, client: K) -> bool {
         let mut counts: HashMap<K, usize> = HashMap::new();
         for waiting in &self.waiting {
@@ -222,7 +222,7 @@ mod tests {
 
     type Asking<'a> = Pin<Box<dyn Future<Output = Result<Turn<char>, QueueFull>> + 'a>>;
 
-    /// Lets a client ask for a turn; it may get it later.
+    /// Requests a turn for a client, which may get it later.
     fn ask(queue: &FairQueue<char>, client: char) -> Asking<'_> {
         let mut asking: Asking<'_> = Box::pin(queue.turn(client));
         assert!(poll(&mut asking).is_none(), "the turn is taken");
@@ -259,7 +259,7 @@ mod tests {
             let (at, next) = ready.next().unwrap();
             turn = next.unwrap();
             order.push(clients[at]);
-            // A future must not be polled again after its end.
+            // A future must not be polled again after it is complete.
             asking[at] = Box::pin(std::future::pending());
         }
         assert_eq!(order, "bcabaa");
@@ -272,7 +272,7 @@ mod tests {
         let queue = FairQueue::new(1, 4);
         let turn = first(&queue);
         let mut flood: Vec<_> = (0..4).map(|_| ask(&queue, 'a')).collect();
-        // The newest of a client that has the most itself.
+        // The newest request belongs to the client with the most requests.
         let mut more: Asking<'_> = Box::pin(queue.turn('a'));
         assert_eq!(poll(&mut more).map(|result| result.is_err()), Some(true));
         let mut other = ask(&queue, 'b');
@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(queue.waiting(), 1);
         let late = ask(&queue, 'b');
         drop(turn);
-        // `c` has the turn but never takes it.
+        // `c` gets the turn but never uses it.
         drop(std::mem::replace(
             &mut stays,
             Box::pin(std::future::pending()),

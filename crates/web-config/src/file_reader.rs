@@ -1,20 +1,20 @@
-//! Reads files and notices later that one of them has changed.
+//! Reads files and detects later changes of them.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use config_file::ReadError;
 
-/// The most bytes of the file, and of a certificate or a key.
+/// Maximum size of the file, and of a certificate or a key, in bytes.
 const LARGEST: u64 = 1024 * 1024;
 
-/// Reads files, and takes a stamp of each.
+/// Reads files, and records a stamp of each.
 #[derive(Debug, Default)]
 pub(crate) struct FileReader {
     stamps: Vec<FileStamp>,
 }
 
-/// A file as it was just before it was read.
+/// The metadata of a file just before it was read.
 #[derive(Debug, PartialEq)]
 pub(crate) struct FileStamp {
     path: PathBuf,
@@ -22,12 +22,12 @@ pub(crate) struct FileStamp {
     metadata: Option<FileMetadata>,
 }
 
-/// What differs after a file's content has changed.
+/// The metadata that changes when a file's content changes.
 #[derive(Debug, PartialEq)]
 struct FileMetadata {
     modified: SystemTime,
     length: u64,
-    /// A replaced file may be as old and as long as its predecessor.
+    /// A file that replaces another one may have the same time and length.
     #[cfg(unix)]
     inode: u64,
 }
@@ -37,7 +37,7 @@ struct FileMetadata {
 impl FileReader {
     /// Reads the content of a regular file.
     pub(crate) fn read(&mut self, path: &Path) -> Result<Vec<u8>, ReadError> {
-        // The stamp comes first, so that a change during the read is noticed later.
+        // The stamp is taken first, so that a change during the read is detected later.
         self.stamps.push(FileStamp::of(path.to_owned()));
         config_file::read(path, LARGEST)
     }

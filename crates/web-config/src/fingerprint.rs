@@ -1,4 +1,4 @@
-//! Keyed hashes of secrets, for caches of credentials that must not hold the credentials.
+//! Keyed hashes of secrets, for caches that must not contain the credentials themselves.
 //!
 //! ```
 //! use prometheus_web_config::fingerprint::FingerprintKey;
@@ -10,7 +10,7 @@
 
 use std::hash::{BuildHasher, Hash, RandomState};
 
-/// Random keys that only this value has, so that its fingerprints cannot be computed elsewhere.
+/// A random key. Without it, nobody can compute the fingerprints.
 #[derive(Debug, Default)]
 pub struct FingerprintKey(RandomState, RandomState);
 

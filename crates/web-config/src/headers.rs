@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// The headers that the exporter-toolkit can add. If it restricts the values of a header, they are
-/// listed.
+/// The headers that the exporter-toolkit can add, with the allowed values if it restricts them.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("Content-Security-Policy", &[]),
     ("Strict-Transport-Security", &[]),
@@ -14,7 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("X-XSS-Protection", &[]),
 ];
 
-/// A header that cannot be added. The message does not have its value, which may be secret.
+/// A header that cannot be added. The message does not contain the value, which may be secret.
 #[derive(Debug, thiserror::Error)]
 #[error("http_server_config: headers: `{name}` {problem}")]
 pub(crate) struct HeaderError {
@@ -24,9 +23,9 @@ pub(crate) struct HeaderError {
 
 #[derive(Debug, thiserror::Error)]
 enum HeaderProblem {
-    #[error("cannot be added; there are {}", names())]
+    #[error("cannot be added; available: {}", names())]
     NotAllowed,
-    #[error("has another value than {}", .0.join(" or "))]
+    #[error("must have the value {}", .0.join(" or "))]
     OtherValue(&'static [&'static str]),
     #[error("has a value that HTTP does not allow")]
     Invalid,
@@ -82,13 +81,13 @@ mod tests {
             (
                 "a b",
                 "c",
-                "`a b` cannot be added; there are Content-Security-Policy, \
+                "`a b` cannot be added; available: Content-Security-Policy, \
                  Strict-Transport-Security, X-Content-Type-Options, X-Frame-Options, X-XSS-Protection",
             ),
             (
                 "X-Frame-Options",
                 "never",
-                "`X-Frame-Options` has another value than deny or sameorigin",
+                "`X-Frame-Options` must have the value deny or sameorigin",
             ),
             (
                 "X-XSS-Protection",

@@ -32,7 +32,7 @@ pub struct WebConfigLayer<F> {
     peer: PeerOf,
 }
 
-/// The layer adds it to the extensions of a request whose user and password it has verified.
+/// A marker that the layer adds to the extensions of a request after it has verified user and password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PasswordVerified;
@@ -40,7 +40,7 @@ pub struct PasswordVerified;
 /// Finds the address of the client in the extensions of a request.
 type PeerOf = fn(&Extensions) -> Option<IpAddr>;
 
-/// The service that [`WebConfigLayer`] makes.
+/// The service that [`WebConfigLayer`] creates.
 #[derive(Clone)]
 pub struct WebConfigService<S, F> {
     inner: S,
@@ -60,10 +60,10 @@ impl<F: Fn() -> Arc<WebConfig>> WebConfigLayer<F> {
         }
     }
 
-    /// Sets how to find a client's address, or that of its network, in the extensions of its request. Default: all
-    /// clients count as one.
+    /// Sets the function that finds the address of a client, or of its network, in the extensions of a request.
+    /// Default: all clients count as one.
     ///
-    /// Under contention, the checks of passwords go round among the addresses.
+    /// If several requests wait, the password checks alternate between the addresses.
     #[must_use]
     pub fn peer(mut self, peer: fn(&Extensions) -> Option<IpAddr>) -> Self {
         self.peer = peer;
@@ -110,8 +110,7 @@ where
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
         let config = (self.current)();
         let peer = (self.peer)(request.extensions());
-        // The next request uses the clone, which may not be ready; this request uses the service
-        // that is.
+        // This request uses the service that is ready. The next one uses the clone, which may not be ready yet.
         let clone = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {

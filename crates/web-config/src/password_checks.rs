@@ -1,4 +1,4 @@
-//! Checks of passwords: one at a time, in fair turns, and what is remembered of correct ones.
+//! Checks passwords one at a time, in fair order, and remembers correct ones.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -11,10 +11,11 @@ use crate::fingerprint::{Fingerprint, FingerprintKey};
 
 /// One check at a time, so that wrong passwords cannot take all processors.
 const CHECKS: usize = 1;
-/// The most requests that wait for a check. At the usual cost of 10, they wait for about two seconds.
+/// Maximum number of requests that wait for a check. At the usual cost of 10, they wait for about two seconds.
 const WAITING: usize = 32;
 
-/// Checks passwords by bcrypt. It outlives a configuration, so that a reload forgets nobody whose hash stays.
+/// Checks passwords with bcrypt. A new configuration takes it over, so that a reload keeps the remembered users with
+/// the same hash.
 pub(crate) struct PasswordChecks {
     key: FingerprintKey,
     /// The last correct password of each user, with the hash that it was checked against.
@@ -30,7 +31,7 @@ struct Correct {
 // === impl PasswordChecks ===
 
 impl PasswordChecks {
-    /// Whether the password of a known user was correct before, and the user's hash is still the same.
+    /// Whether this password of a known user was correct before, with the same hash.
     pub(crate) fn remembers(&self, user: &str, password: &str, hash: &str) -> bool {
         let correct = self.correct.lock();
         correct.get(user).is_some_and(|correct| {
@@ -38,8 +39,8 @@ impl PasswordChecks {
         })
     }
 
-    /// Compares a password with a hash on a blocking thread, after those of other clients. If `known`, a
-    /// correct one is remembered.
+    /// Compares a password with a hash on a blocking thread, when the client has its turn. If `known`, a correct
+    /// password is remembered.
     ///
     /// # Errors
     ///
@@ -60,7 +61,7 @@ impl PasswordChecks {
         let checked = hash.clone();
         let verified = tokio::task::spawn_blocking(move || {
             let verified = bcrypt::verify(password, &checked).unwrap_or(false);
-            // The turn ends with the check, even if the client has left.
+            // The turn ends with the check, even if the client has disconnected.
             drop(turn);
             verified
         });
@@ -71,7 +72,7 @@ impl PasswordChecks {
         Ok(correct)
     }
 
-    /// Forgets users whose hash is no longer the same.
+    /// Forgets users whose hash has changed.
     pub(crate) fn retain(&self, users: &BTreeMap<String, String>) {
         let mut correct = self.correct.lock();
         correct.retain(|user, correct| users.get(user) == Some(&correct.hash));

@@ -25,7 +25,7 @@ pub(crate) enum RateLimitError {
     ZeroInterval,
 }
 
-/// The requests that are allowed at a time.
+/// The state of the token bucket.
 #[derive(Debug)]
 struct Bucket {
     tokens: f64,

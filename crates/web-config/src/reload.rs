@@ -1,4 +1,4 @@
-//! The file, which is read again when it changes.
+//! Reads the file again when it changes.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ pub trait ReloadObserver: Send + Sync + 'static {
     /// connections are not encrypted. Logs a warning by default.
     fn tls_section_is_empty(&self, path: &Path) {
         tracing::warn!(
-            "{}: tls_server_config names no certificate, so that connections are not encrypted",
+            "{}: tls_server_config names no certificate, so connections are not encrypted",
             path.display()
         );
     }
@@ -59,7 +59,7 @@ pub trait ReloadObserver: Send + Sync + 'static {
     /// warning by default.
     fn file_is_empty(&self, path: &Path) {
         tracing::warn!(
-            "{}: the file is empty, so that TLS and authentication are off",
+            "{}: the file is empty, so TLS and authentication are off",
             path.display()
         );
     }
@@ -85,7 +85,7 @@ impl WebConfigFile {
         Self::open_with_observer(path, ())
     }
 
-    /// As [`open`](Self::open), with an observer.
+    /// Reads a file like [`open`](Self::open), with an observer.
     ///
     /// # Errors
     ///
@@ -97,12 +97,12 @@ impl WebConfigFile {
         Self::load(path.into(), observer, Arc::default())
     }
 
-    /// Reads a file in place of this one, for example because the program reads all its settings again. It
-    /// remembers the correct passwords of users whose hash is the same in both.
+    /// Reads a file that replaces this one, for example when the program reloads all its settings. The new file keeps
+    /// the remembered passwords of users whose hash is the same in both.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), and if it is the same file and has become empty.
+    /// The errors of [`open`](Self::open), and an error if it is the same file and has become empty.
     pub fn reopen(
         &self,
         path: impl Into<PathBuf>,
@@ -143,14 +143,13 @@ impl WebConfigFile {
 
     /// Returns the configuration in use, after reading the files again if one has changed.
     ///
-    /// It looks up the metadata of every file on each call. If the new content cannot be used, the
-    /// previous one stays in use. An empty file cannot take the place of settings, since a program that
-    /// writes the file may have truncated it a moment ago.
+    /// Each call reads the metadata of every file. If the new content cannot be used, the previous one stays in use.
+    /// An empty file does not replace settings, because a program that writes the file may have just truncated it.
     pub fn current(&self) -> Arc<WebConfig> {
         let mut loaded = self.loaded.lock();
         if loaded.stamps.iter().any(FileStamp::is_outdated) {
             let (config, stamps) = read(&self.path, &*self.observer, &self.checks);
-            // Kept after a failure as well, so that each change is reported once.
+            // The stamps are also kept after a failure, so that each change is reported once.
             loaded.stamps = stamps;
             let config = config.and_then(|config| {
                 not_emptied(&loaded.config, &config)
@@ -175,7 +174,7 @@ impl fmt::Debug for WebConfigFile {
     }
 }
 
-/// Fails if a file had settings and has none any more.
+/// Fails if a file had settings and no longer has any.
 fn not_emptied(before: &WebConfig, after: &WebConfig) -> Result<(), Problem> {
     if after.is_empty() && !before.is_empty() {
         return Err(Problem::Emptied);
@@ -183,7 +182,7 @@ fn not_emptied(before: &WebConfig, after: &WebConfig) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Reads a file. Also returns the stamps of all files that were read, even after a failure.
+/// Reads a file. Returns the stamps of all files that were read, even after a failure.
 fn read(
     path: &Path,
     observer: &dyn ReloadObserver,

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// A connection, plain or encrypted as the configuration asked at its handshake.
+/// A connection, plain or encrypted as configured at the time of its handshake.
 #[derive(Debug)]
 pub struct WebStream(Transport);
 
@@ -26,7 +26,7 @@ impl WebStream {
         matches!(self.0, Transport::Tls(_))
     }
 
-    /// Whether the client has shown a certificate. The handshake has verified it.
+    /// Whether the client presented a certificate. The handshake has verified it.
     pub fn has_client_certificate(&self) -> bool {
         match &self.0 {
             Transport::Plain(_) => false,

@@ -1,7 +1,7 @@
 //! TLS by rustls, as the section `tls_server_config` configures it.
 //!
-//! rustls speaks TLS 1.2 and 1.3 with forward secrecy only: a file that asks for an older version gets
-//! 1.2, and a cipher suite without forward secrecy is refused.
+//! rustls speaks only TLS 1.2 and 1.3 with forward secrecy. If a file configures an older version, 1.2 is used. A
+//! cipher suite without forward secrecy is an error.
 
 mod client_auth;
 mod crypto;
@@ -27,7 +27,7 @@ const NOT_TLS: &str = "HTTP/1.0 400 Bad Request\r\ncontent-type: text/plain; cha
      connection: close\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 /// The first byte of a TLS connection: the type of a handshake record.
 const HANDSHAKE: u8 = 22;
-/// The most bytes of a plain request that are read before it is refused.
+/// Maximum number of bytes of a plain request that are read before it is refused.
 const PLAIN_REQUEST: usize = 16 * 1024;
 
 /// Encrypts connections and checks the certificates of clients.
@@ -38,7 +38,7 @@ pub(crate) struct ServerTls {
     allowed_sans: Arc<[String]>,
 }
 
-/// Why a connection is not encrypted, and so not served.
+/// Why the server refuses a connection.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcceptError {
@@ -145,8 +145,8 @@ impl fmt::Debug for ServerTls {
 
 /// Tells a client that speaks plain HTTP that the port expects TLS.
 async fn refuse_plain(mut stream: TcpStream) {
-    // Unread bytes would reset the connection when it is closed, and discard the response. A request
-    // that is longer than the buffer may do so.
+    // Unread bytes at the close would reset the connection, and the client would lose the response. This may still
+    // happen if the request is longer than the buffer.
     let mut request = vec![0; PLAIN_REQUEST];
     let _ = stream.read(&mut request).await;
     let _ = stream.write_all(NOT_TLS.as_bytes()).await;

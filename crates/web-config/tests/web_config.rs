@@ -1,4 +1,4 @@
-//! Tests of a file through the public interface: content, reload, layer and connections.
+//! Tests the public interface: content of the file, reload, layer and connections.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::fs;
@@ -19,7 +19,7 @@ use tower::{Layer, ServiceExt, service_fn};
 /// A directory that is removed when dropped.
 struct Directory(PathBuf);
 
-/// The events of a file, as text.
+/// The reload events of a file, as text.
 #[derive(Clone, Default)]
 struct Recorder(Arc<Mutex<Vec<String>>>);
 
@@ -179,12 +179,12 @@ fn an_error_names_the_file_the_key_and_the_cure() {
         ),
         (
             "tls_server_config: {PAIR, client_auth_type: RequireAnyClientCert}",
-            "client_auth_type: `RequireAnyClientCert` takes certificates that nobody signed; use \
+            "client_auth_type: `RequireAnyClientCert` accepts certificates that no authority signed; use \
              RequireAndVerifyClientCert",
         ),
         (
             "tls_server_config: {PAIR, curve_preferences: [CurveP521]}",
-            "curve_preferences: there is no `CurveP521`; there are X25519, CurveP256 and CurveP384",
+            "curve_preferences: there is no `CurveP521`; available: X25519, CurveP256 and CurveP384",
         ),
         (
             "rate_limit: {burst: 1, interval: 5}",

@@ -124,7 +124,7 @@ fn resources(reader: &mut Reader<'_>, custom_only: bool) -> Vec<String> {
         let source = reader.source(&table::RESOURCES.row);
         let known: Vec<_> = BuiltIn::ALL.iter().map(|known| known.name()).collect();
         let known = known.join(", ");
-        let problem = format!("{source}: there is no resource `{name}`; there are {known}");
+        let problem = format!("{source}: there is no resource `{name}`; available: {known}");
         if custom_only {
             reader.warnings.push(problem);
         } else {

@@ -124,7 +124,7 @@ fn all_problems_are_told_at_once_each_with_its_flag_and_a_cure() {
     let expected = [
         "11 problems with the options:",
         "--shard 3, --total-shards 2: shard 3 does not exist among 2",
-        "--resources: there is no resource `pod`; there are certificatesigningrequests, ",
+        "--resources: there is no resource `pod`; available: certificatesigningrequests, ",
         "--metric-labels-allowlist: misplaced `=` at character 5",
         "--apiserver: `ftp://host` is not a URL; write `https://HOST:PORT`",
         "--port: `abc` is not a port; give a number from 0 to 65535",
@@ -581,7 +581,7 @@ fn a_family_that_differs_from_a_built_in_one_is_a_warning() {
     let config = "spec:\n  resources:\n  - groupVersionKind: {group: acme.dev}\n    metricNamePrefix: kube\n    metrics:\n    - {name: pod_info, each: {type: Gauge, gauge: {path: [a]}}}\n";
     let (_, warnings) = Options::new(&inline(config), None).unwrap();
     let start = "--custom-resource-state-config: line 6: spec.resources[0].metrics[0]: the family \
-                 `kube_pod_info` of pods has another help";
+                 `kube_pod_info` of pods has a different help text";
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].starts_with(start), "{warnings:?}");
 }

@@ -65,7 +65,7 @@ impl ReloadObserver for LogReloads {
 
     fn tls_section_is_empty(&self, path: &Path) {
         tracing::warn!(
-            "--tls-config {}: tls_server_config names no certificate, so that connections are not \
+            "--tls-config {}: tls_server_config names no certificate, so connections are not \
              encrypted",
             path.display()
         );
@@ -73,7 +73,7 @@ impl ReloadObserver for LogReloads {
 
     fn file_is_empty(&self, path: &Path) {
         tracing::warn!(
-            "--tls-config {}: the file is empty, so that TLS and authentication are off; write \
+            "--tls-config {}: the file is empty, so TLS and authentication are off; write \
              tls_server_config or basic_auth_users, or leave the flag out",
             path.display()
         );

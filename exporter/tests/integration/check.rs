@@ -92,8 +92,8 @@ spec:
             of("size")
         ),
         format!(
-            "error: -: line 7: spec.resources[0].metrics[0].each.gauge.path[1]: `[0]` finds nothing: \
-             in brackets it takes `[key=value]`; an index stands without them{}",
+            "error: -: line 7: spec.resources[0].metrics[0].each.gauge.path[1]: `[0]` is not valid: \
+             brackets contain `[key=value]`; write an index without brackets{}",
             of("size")
         ),
         format!(
@@ -118,7 +118,7 @@ fn families_that_differ_from_built_in_ones_are_warnings() {
     let output = run(&["check", "-"], &config);
     assert_eq!(output.status.code(), Some(0), "{}", output.stderr);
     let place = "-: line 7: spec.resources[0].metrics[0]: the family `kube_pod_info` of pods has \
-                 another help";
+                 a different help text";
     let of = "(metric kube_pod_info of acme.dev/v1 Widget)";
     assert_eq!(
         output.stderr,

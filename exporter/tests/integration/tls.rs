@@ -424,7 +424,7 @@ fn without_a_certificate_connections_are_plain_and_that_is_said() {
         let web = directory.write("web.yaml", &text);
         let exporter = Exporter::start(&["--resources=pods", "--tls-config", &web]);
         assert_eq!(exporter.get("/livez").status, 200, "{tls}");
-        exporter.tells("names no certificate, so that connections are not encrypted");
+        exporter.tells("names no certificate, so connections are not encrypted");
     }
 }
 
@@ -459,7 +459,7 @@ fn a_file_that_is_wrong_is_told_with_what_is_wrong() {
         ),
         (
             "tls_server_config: {PAIR, cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]}",
-            "there is no `TLS_RSA_WITH_RC4_128_SHA`; there are TLS_ECDHE",
+            "there is no `TLS_RSA_WITH_RC4_128_SHA`; available: TLS_ECDHE",
         ),
         (
             "tls_server_config: {PAIR, client_auth_type: RequireAndVerifyClientCert}",
@@ -483,11 +483,11 @@ fn a_file_that_is_wrong_is_told_with_what_is_wrong() {
         ),
         (
             "http_server_config: {headers: {'a b': c}}",
-            "`a b` cannot be added; there are Content-Security-Policy, Strict-Transport-Security, ",
+            "`a b` cannot be added; available: Content-Security-Policy, Strict-Transport-Security, ",
         ),
         (
             "http_server_config: {headers: {X-Frame-Options: never}}",
-            "`X-Frame-Options` has another value than deny or sameorigin",
+            "`X-Frame-Options` must have the value deny or sameorigin",
         ),
         (
             "http_server_config: {headers: {X-XSS-Protection: \"a\\nb\"}}",

@@ -19,7 +19,7 @@ use super::variables::Variables;
 pub(in super::super) struct Expr {
     program: Program,
     source: Box<str>,
-    /// The fields of `object` that it reads, as a tree; an empty tree is all of the object.
+    /// The fields of `object` that the expression reads, as a tree. An empty tree means the whole object.
     object: Option<Fields>,
     names_item: bool,
 }
@@ -82,7 +82,7 @@ impl Expr {
         })
     }
 
-    /// The value of the expression; a failure is described without a value of the object.
+    /// Returns the value of the expression. An error contains no value of the object.
     pub(in super::super) fn evaluate(&self, variables: &Variables<'_>) -> Result<Value, String> {
         FUNCTIONS.with(|functions| {
             let mut context = functions.new_inner_scope();
@@ -163,7 +163,7 @@ impl Fields {
         }
     }
 
-    /// A value without the fields that are not read.
+    /// Converts a value, without the fields that the expression does not read.
     fn to_cel(&self, value: &Value) -> cel::Value {
         match value {
             Value::Object(map) if !self.0.is_empty() => {
@@ -292,7 +292,7 @@ fn free_names<'e>(
     }
 }
 
-/// The reason without the values that the messages of the crate quote.
+/// Describes an error without values, because the messages of the crate quote them.
 fn describe(error: &cel::ExecutionError) -> &'static str {
     use cel::ExecutionError as E;
     match error {
@@ -309,7 +309,7 @@ fn describe(error: &cel::ExecutionError) -> &'static str {
     }
 }
 
-/// The first line of a parser's message, without the drawing of the position.
+/// The first line of a parser's message. The other lines draw the position.
 fn one_line(message: &str) -> &str {
     message.lines().next().unwrap_or_default()
 }
@@ -331,7 +331,7 @@ fn condition(conditions: &cel::Value, kind: &str) -> cel::Value {
     cel::Value::from(status)
 }
 
-/// `countBy(list)`: the number of occurrences of each value in a list, as a map from its text.
+/// `countBy(list)`: a map from each value in a list, as text, to the number of its occurrences.
 fn count_by(values: &cel::Value) -> cel::Value {
     let mut counts: BTreeMap<String, i64> = BTreeMap::new();
     if let cel::Value::List(values) = values {
@@ -480,7 +480,7 @@ mod tests {
             let inner = if open == "object." { "a" } else { "1" };
             let nested =
                 |levels: usize| [&*open.repeat(levels), inner, &close.repeat(levels)].concat();
-            // Some of them are no expressions.
+            // Some of these texts are not valid expressions.
             let _ = Expr::compile(&nested(levels));
             let error = Expr::compile(&nested(1_000_000)).unwrap_err();
             assert!(

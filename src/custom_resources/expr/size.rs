@@ -1,18 +1,19 @@
 //! The limits on the size of an expression.
 //!
-//! An expression is parsed and evaluated by recursion, so its size decides how much of the stack is used.
+//! An expression is parsed and evaluated by recursion, so its size determines the stack usage.
 
-/// Brackets within brackets.
+/// Maximum depth of nested brackets.
 const MAX_NESTING: usize = 32;
 
-/// Operators, fields, indices and calls: each can add a level, as in `a.b.c` or `1 + 2 + 3`.
+/// Maximum number of operators, fields, indices and calls. Each can add a level, as in `a.b.c` or `1 + 2 + 3`.
 const MAX_OPERATORS: usize = 200;
 
-/// Checks the size of an expression. Texts in it count as well, so that no quote can hide a part.
+/// Checks the size of an expression. String literals count as well, so that quotes cannot hide a part of the
+/// expression.
 ///
 /// # Errors
 ///
-/// If it is too large.
+/// If the expression is too large.
 pub(super) fn check(source: &str) -> Result<(), String> {
     let (mut nesting, mut deepest): (usize, usize) = (0, 0);
     // Operators such as `in` are words.

@@ -1,8 +1,8 @@
 //! [OpenMetrics], version 1.0.
 //!
-//! The header of a counter lacks the suffix `_total` of its samples, and that of an info lacks
-//! `_info`. A state set has a label with the family's name, and its samples that differ only in this
-//! label are adjacent. A family that violates such a rule gets a more general type.
+//! The header of a counter lacks the suffix `_total` of its samples. The header of an info lacks `_info`. A state set
+//! has a label with the family's name, and its samples that differ only in this label are adjacent. A family that
+//! violates such a rule gets a more general type.
 //!
 //! [OpenMetrics]: https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md
 
@@ -31,7 +31,7 @@ impl FormatSpec for OpenMetrics {
         &["0.0.1", "1.0.0"]
     }
 
-    /// Names need no escaping, so the response repeats the scheme that the request names.
+    /// Names need no escaping, so the response can use the scheme that the request names.
     fn negotiated_content_type(&self, version: &str, escaping: &str) -> Cow<'static, str> {
         if (version, escaping) == ("1.0.0", "underscores") {
             return Cow::Borrowed(self.content_type());

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use flate2::{Compress, Compression, Crc, FlushCompress};
 
-/// Level 1 has 590 MB/s at 4.5:1 and level 6 has 170 MB/s at 7.2:1; 3 has 280 MB/s at 6.7:1.
+/// Level 3 compresses 280 MB/s at a ratio of 6.7:1. Level 1 reaches 590 MB/s at 4.5:1, and level 6 reaches 170 MB/s at
+/// 7.2:1.
 const LEVEL: u32 = 3;
 
 /// The header of a gzip member.
@@ -50,7 +51,7 @@ pub(in crate::exposition) fn compress(
             .compress_vec(rest, buffer, FlushCompress::Sync)
             .is_err()
         {
-            // The compressor fails only on wrong use. Stored blocks cannot fail.
+            // The compressor fails only if the code uses it wrongly. Stored blocks need no compressor.
             *buffer = stored(text);
             break;
         }

@@ -12,14 +12,14 @@ use super::run_key::{RunKey, RunRevision};
 use super::scrape_predictor::{LEAD, ScrapePredictor};
 use crate::exposition::format::Format;
 
-/// The cache is cleared after this time without a compressed scrape. A round has at most this length.
+/// The cache is cleared after this time without a compressed scrape. It is also the maximum length of a round.
 const IDLE: Duration = Duration::from_secs(300);
 
-/// The maximum number of unused compressors. Each has a quarter of a megabyte of tables.
+/// Maximum number of unused compressors. Each has tables of 256 KiB.
 const COMPRESSORS: usize = 2;
 
-/// A block that was not used for more rounds than this is evicted: more than one, so that scrapers
-/// with alternating formats or filters do not evict each other's blocks.
+/// A block is evicted if it was not used for more rounds than this. One round would be too short: scrapers with
+/// alternating formats or filters would evict each other's blocks.
 const UNUSED_ROUNDS: u64 = 2;
 
 /// Compressed blocks, cached between scrapes.
@@ -30,8 +30,7 @@ pub(crate) struct GzipCache {
 
 #[derive(Default)]
 struct CacheState {
-    /// By the runs of a block. A block replaces the one of an earlier state, so changes do not need
-    /// twice the memory.
+    /// Blocks by their runs. A new block replaces the block of an earlier state, so changes do not double the memory.
     blocks: HashMap<Box<[RunKey]>, CachedBlock>,
     /// A round lasts from one complete scrape to the next, or for [`IDLE`] if there is none.
     round: u64,
@@ -44,7 +43,7 @@ struct CacheState {
     cleared_at: u64,
     /// Predicts complete scrapes.
     predictor: ScrapePredictor,
-    /// The blocks were refreshed after the last complete scrape.
+    /// Whether the blocks were refreshed after the last complete scrape.
     refreshed: bool,
 }
 
@@ -67,8 +66,8 @@ pub(in crate::exposition) struct CacheSession {
 // === impl GzipCache ===
 
 impl GzipCache {
-    /// Begins the session of a compressed scrape and evicts unused blocks. `complete` means that the
-    /// scrape has no filter.
+    /// Begins the session of a compressed scrape and evicts unused blocks. `complete` is true if the scrape has no
+    /// filter.
     pub(in crate::exposition) fn begin_scrape(
         &self,
         complete: bool,
@@ -76,7 +75,7 @@ impl GzipCache {
     ) -> CacheSession {
         self.evict_if_idle();
         let (session, evicted) = (self.state.lock()).begin_scrape(complete, format, Instant::now());
-        // This frees memory without the lock.
+        // The evicted blocks are freed here, after the lock is released.
         drop(evicted);
         session
     }
@@ -96,7 +95,7 @@ impl GzipCache {
         drop(evicted);
     }
 
-    /// The block of some runs, if it has this revision.
+    /// Returns the block of some runs, if it has this revision.
     pub(in crate::exposition) fn get(
         &self,
         key: &[RunKey],
@@ -187,7 +186,7 @@ impl CacheState {
         }
     }
 
-    /// The format of the scrape that is due. Returns it once per scrape.
+    /// Returns the format of the scrape that is due, once per scrape.
     fn due(&mut self, now: Instant) -> Option<Format> {
         let (next, format) = self.predictor.next()?;
         let due = now + LEAD >= next && now < next + LEAD;
@@ -212,7 +211,7 @@ impl CacheState {
             round,
         };
         match self.blocks.get_mut(&*key) {
-            // A slow client still receives an older state, which must not replace a newer one.
+            // A slow client may still read an older state. Its blocks must not replace newer ones.
             Some(cached) if cached.session > session.number => None,
             Some(cached) => {
                 let new = new(cached.round.max(session.round));
@@ -266,7 +265,7 @@ mod tests {
             self.state.begin_scrape(complete, Format::Text, now).0
         }
 
-        /// Puts a block that only its revision identifies.
+        /// Caches a block that only its revision identifies.
         fn put(&mut self, page: u64, revision: u64, session: &CacheSession) {
             let block = Block::default();
             let (key, revision) = (vec![RunKey::of(page)], vec![RunRevision::of(revision)]);

@@ -2,7 +2,7 @@
 
 use crate::exposition::format::Format;
 
-/// Identifies a run of rows over all of its states.
+/// Identifies a run of rows, independent of its state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::exposition) struct RunKey {
     pub(in crate::exposition) page: u64,

@@ -37,7 +37,7 @@ impl ScrapePredictor {
         })
     }
 
-    /// The next scrape, from scrapers that scraped three times with equal intervals.
+    /// The next scrape of the scrapers that scraped three times at equal intervals.
     fn next_regular(&self) -> Option<(Instant, Format)> {
         let last = self.scrapes.front()?.0;
         let mut first: Option<(Instant, Format)> = None;
@@ -47,7 +47,7 @@ impl ScrapePredictor {
                     continue;
                 };
                 let next = late + period;
-                // A scrape that was due before the last one has happened or will not happen.
+                // Scrapes that were due before the last one are ignored: they happened already, or never will.
                 let is_sooner = next > last + JITTER && first.is_none_or(|(first, _)| next < first);
                 if is_sooner && self.has_scrape(*middle, period) {
                     first = Some((next, format));

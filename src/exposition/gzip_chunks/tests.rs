@@ -209,8 +209,7 @@ fn blocks_of_older_states_go_whatever_is_asked_for() {
             gzip(&metrics, Format::Text, &filter);
             let bytes = metrics.gzip_cache_bytes();
             let held = *held.get_or_insert(bytes);
-            // If everything grows, the boundaries of blocks move. The old blocks stay for two
-            // rounds.
+            // When all rows grow, the boundaries of blocks move. The old blocks stay for two rounds.
             assert!(held > 0 && bytes < held * 3, "{bytes} {held}");
         }
     }
@@ -226,7 +225,7 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    // Mostly narrow rows, which share blocks, and a few that are separate blocks.
+    // Most rows are narrow and share blocks. A few rows are separate blocks.
     let samples = || prop_oneof![20 => 0..6_u64, 1 => 500..4_000_u64];
     let format = prop_oneof![Just(Format::Text), Just(Format::OpenMetrics)];
     let step = prop_oneof![

@@ -1,10 +1,10 @@
-//! Conversion of a registry's text between Prometheus text and OpenMetrics.
+//! Converts the text of a registry between Prometheus text and OpenMetrics.
 
 use std::collections::HashSet;
 
 use super::parse::{HostFamily, families};
 
-/// A text without the terminator of OpenMetrics, with a newline at its end.
+/// Returns a text without the terminator of OpenMetrics, with a newline at its end.
 pub(super) fn without_terminator(text: &str) -> String {
     let text = text.trim_end();
     let text = text.strip_suffix("# EOF").unwrap_or(text).trim_end();
@@ -15,7 +15,7 @@ pub(super) fn without_terminator(text: &str) -> String {
     lines
 }
 
-/// Prometheus text as OpenMetrics, without its terminator.
+/// Converts Prometheus text to OpenMetrics, without the terminator.
 ///
 /// A counter whose name does not end in `_total` becomes `unknown`, since OpenMetrics requires it.
 pub(super) fn text_to_openmetrics(text: &str) -> String {
@@ -39,10 +39,10 @@ pub(super) fn text_to_openmetrics(text: &str) -> String {
     out
 }
 
-/// OpenMetrics as Prometheus text.
+/// Converts OpenMetrics to Prometheus text.
 ///
-/// The text format has no infos, state sets, units, exemplars and creation times. The first two
-/// become gauges, the others are left out.
+/// The text format has no infos, state sets, units, exemplars and creation times. Infos and state sets become gauges;
+/// the others are left out.
 pub(super) fn openmetrics_to_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for family in families(text) {
@@ -85,7 +85,7 @@ fn is_creation_time(family: &HostFamily<'_>, sample: &str) -> bool {
     has_one && sample.strip_suffix("_created") == Some(family.name)
 }
 
-/// A help text with quotes instead of escaped quotes.
+/// Replaces escaped quotes in a help text by quotes.
 fn unescape_quotes(help: &str) -> String {
     let mut text = String::with_capacity(help.len());
     let mut chars = help.chars();
@@ -102,7 +102,7 @@ fn unescape_quotes(help: &str) -> String {
     text
 }
 
-/// A timestamp of OpenMetrics, from one of the text format.
+/// Converts a timestamp of the text format to OpenMetrics.
 fn seconds(milliseconds: &str) -> Option<String> {
     let milliseconds: i64 = milliseconds.parse().ok()?;
     #[expect(clippy::cast_precision_loss, reason = "exact until the year 287396")]
@@ -110,7 +110,7 @@ fn seconds(milliseconds: &str) -> Option<String> {
     Some(format!("{seconds:.3}"))
 }
 
-/// A timestamp of the text format, from one of OpenMetrics.
+/// Converts a timestamp of OpenMetrics to the text format.
 fn milliseconds(seconds: &str) -> Option<String> {
     let seconds: f64 = seconds.parse().ok()?;
     Some(format!("{:.0}", seconds * 1e3))

@@ -1,4 +1,4 @@
-//! The families in the text of a registry, as far as a conversion between the text formats needs them.
+//! Parses the families in the text of a registry, with the details that a conversion between the text formats needs.
 
 /// A family: its header, and the samples below it.
 #[derive(Debug, Default)]

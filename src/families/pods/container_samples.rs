@@ -16,13 +16,13 @@ use crate::k8s::{Quantity, Unit, container_units};
 
 /// Container statuses that are looked up by name.
 struct StatusesByName<'p> {
-    /// Few statuses, which are compared one by one.
+    /// Few statuses. A lookup compares them one by one.
     few: &'p [ContainerStatus],
-    /// Many statuses, sorted by name, so that a lookup does not go through all of them.
+    /// Many statuses, sorted by name, so that a lookup does not compare all of them.
     many: Vec<&'p ContainerStatus>,
 }
 
-/// From this number of statuses on, they are sorted.
+/// Statuses are sorted if there are at least this many.
 const SORTED_FROM: usize = 32;
 
 // === impl StatusesByName ===

@@ -8,8 +8,8 @@ use crate::Family;
 
 /// The families.
 ///
-/// A path below `terminated` or `waiting` is enough to detect that state; the whole state would
-/// include its message, which may be long.
+/// A path below `terminated` or `waiting` is enough to detect that state. The whole state would include its message,
+/// which may be long.
 pub(super) fn families() -> Vec<Family<Pod>> {
     type F = Family<Pod>;
     vec![

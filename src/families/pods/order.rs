@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::Family;
 
-/// All families of pods, in the order of the reference.
+/// All families of pods, in the order of kube-state-metrics.
 const ORDER: &[&str] = &[
     "kube_pod_completion_time",
     "kube_pod_container_info",
@@ -68,7 +68,7 @@ const ORDER: &[&str] = &[
     "kube_pod_scheduler",
 ];
 
-/// Sorts families into the order of the exposition; a family that the list lacks comes last.
+/// Sorts families into the order of the exposition. Families that are not in the list come last.
 pub(super) fn sort(families: &mut [Family<Pod>]) {
     families.sort_by_key(|family| {
         let name = family.descriptor().name();

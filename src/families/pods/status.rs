@@ -12,7 +12,7 @@ const PHASES: [&str; 5] = ["Pending", "Succeeded", "Failed", "Unknown", "Running
 
 const QOS_CLASSES: [&str; 3] = ["BestEffort", "Burstable", "Guaranteed"];
 
-/// The reasons that `kube_pod_status_reason` names; all others are `Other`.
+/// The values of `reason` in `kube_pod_status_reason`. All other reasons are `Other`.
 const REASONS: [&str; 8] = [
     "Evicted",
     "NodeAffinity",
@@ -24,7 +24,7 @@ const REASONS: [&str; 8] = [
     "UnexpectedAdmissionError",
 ];
 
-/// The reasons that `kube_pod_status_disruption_reason` names; all others are `Other`.
+/// The values of `reason` in `kube_pod_status_disruption_reason`. All other reasons are `Other`.
 const DISRUPTION_REASONS: [&str; 5] = [
     "PreemptionByScheduler",
     "DeletionByTaintManager",

@@ -1,4 +1,4 @@
-//! The output of generators, and what the policy accepts.
+//! The output of generators, and the samples that the policy accepts.
 
 use std::borrow::Cow;
 
@@ -120,7 +120,7 @@ fn a_map_key_does_not_repeat_a_reserved_name() {
     assert_eq!(text, ",label_team=\"red\"} 1\n");
 }
 
-/// The tails with limits, and what was dropped.
+/// The tails with limits, and the counts of dropped samples.
 fn limited(limits: Limits, write: impl FnOnce(&mut Samples<'_>)) -> (String, DropCounts) {
     let mut buffer = SampleBuffer::default();
     let policy = SamplePolicy::new(MetricType::Gauge, BASE, None, limits, 10);
@@ -135,7 +135,7 @@ fn limited(limits: Limits, write: impl FnOnce(&mut Samples<'_>)) -> (String, Dro
 fn samples_beyond_the_limit_are_left_out_and_counted_once() {
     let limits = Limits::default().samples_per_family(3);
     let (text, dropped) = limited(limits, |s| {
-        // A repeated sample is one that the generator writes.
+        // A repeated sample counts, because the generator writes it.
         for n in [1, 1, 2, 3, 4, 5] {
             s.label("n", n).value(0);
         }
@@ -182,7 +182,7 @@ fn labels_beyond_the_limit_are_left_out_and_counted_once() {
         ..DropCounts::default()
     };
     assert_eq!(dropped, expected);
-    // Keys that collide count as those that do not.
+    // Colliding keys count like other keys.
     let (text, _) = limited(Limits::default().labels_per_sample(3), |s| {
         let entries = [("b.c", "3"), ("b/c", "4"), ("d", "5"), ("e", "6")];
         s.sample().map_labels("label", entries.into_iter()).value(1);
@@ -195,7 +195,7 @@ fn labels_beyond_the_limit_are_left_out_and_counted_once() {
 
 #[test]
 fn the_text_of_a_family_is_limited_with_its_base_labels() {
-    // 20 samples may have 20 KiB; each has 10 bytes of base labels.
+    // 20 samples may have 20 KiB in total. Each sample has 10 bytes of base labels.
     let limits = Limits::default().samples_per_family(20);
     let value = "v".repeat(4096);
     let (text, dropped) = limited(limits, |s| {

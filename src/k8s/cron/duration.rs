@@ -4,7 +4,7 @@
 
 const SECOND: u64 = 1_000_000_000;
 
-/// The whole seconds of a duration; `None` for a text that is not one, or is negative, or longer
+/// The whole seconds of a duration. `None` if the text is not a duration, or if the duration is negative or longer
 /// than 2^63 nanoseconds (292 years).
 pub(super) fn whole_seconds(text: &str) -> Option<i64> {
     let mut rest = text.strip_prefix('+').unwrap_or(text);
@@ -60,7 +60,7 @@ fn take_amount(text: &str) -> Option<(u64, &str)> {
 
 /// The decimal fraction of a unit, rounded down.
 fn part_of(fraction: &str, unit: u64) -> u64 {
-    // Below a nanosecond even for hours, so further digits do not matter.
+    // Further digits are below a nanosecond, even for hours.
     const DIGITS: usize = 15;
     let (digits, power) = fraction
         .bytes()

@@ -1,4 +1,4 @@
-//! One field of a schedule: lists, ranges, steps and names, as a bit for each number.
+//! One field of a schedule. It parses lists, ranges, steps and names to a bit for each number.
 
 use super::errors::ScheduleError;
 
@@ -52,8 +52,8 @@ pub(super) const WEEKDAYS: FieldKind = FieldKind {
 };
 
 impl FieldKind {
-    /// Parses a field: ranges with commas between them. As in the controller's parser, empty ones
-    /// do not count, so that `,` alone is a field that never matches.
+    /// Parses a field: ranges with commas between them. As in the controller's parser, empty ranges are ignored, so
+    /// the field `,` never matches.
     pub(super) fn parse(&self, text: &str) -> Result<Field, ScheduleError> {
         let mut field = Field {
             bits: 0,
@@ -122,7 +122,7 @@ impl Field {
         self.first_from(number) == Some(number)
     }
 
-    /// The first number that the field matches, from one on.
+    /// The first number, at or after the given one, that the field matches.
     pub(super) fn first_from(self, number: u32) -> Option<u32> {
         let bits = self.bits.checked_shr(number)?;
         (bits != 0).then(|| number + bits.trailing_zeros())

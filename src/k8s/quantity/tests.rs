@@ -187,7 +187,7 @@ fn absurd_magnitudes_are_correct_or_absent() {
         assert_eq!(milli(text), as_milli, "{text:.40}");
         assert_eq!(whole(text), as_whole, "{text:.40}");
     }
-    // 60 digits, of which the last makes the difference.
+    // 60 digits. The last one decides the rounding.
     let long = format!("1.{}1", "0".repeat(58));
     assert_eq!(
         (milli(&long), whole(&long), nearest(&long)),
@@ -200,7 +200,7 @@ fn absurd_magnitudes_are_correct_or_absent() {
 #[test]
 fn negative_big_decimals_come_out_one_step_above_their_truncation() {
     for (text, as_milli, as_whole) in [
-        // Eighteen digits and 1n are the last that round away from zero.
+        // Numbers with up to 18 digits and multiples of 1n round away from zero.
         ("-0.123456789", -0.124, -1.0),
         ("-123456789.987654321", -123_456_789.988, -123_456_790.0),
         ("-0.12345678901234567891", -0.122, 1.0),

@@ -1,4 +1,4 @@
-//! [`Builder::build`]: checks what was registered and creates the stores.
+//! [`Builder::build`]: checks the registered collectors and options, and creates the stores.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// Names all invalid names, patterns, resources and conflicts at once.
+    /// Reports all invalid names, patterns, resources and conflicts at once.
     pub fn build(mut self) -> Result<StateMetrics, BuildError> {
         let mut problems: Vec<BuildProblem> = Vec::new();
         let unknown = std::mem::take(&mut self.unknown).into_iter();
@@ -63,8 +63,7 @@ impl Builder {
         Ok(metrics)
     }
 
-    /// The collectors of built-in resources, in the order of their names, and then those of the
-    /// application.
+    /// The collectors of built-in resources in the order of their names, then the collectors of the application.
     fn take_registrations(
         &mut self,
         problems: &mut Vec<BuildProblem>,
@@ -90,7 +89,7 @@ impl Builder {
         registrations
     }
 
-    /// Reports resources that the host should feed, but that are not registered.
+    /// Reports resources that `fed_by_host` names, but that are not registered.
     ///
     /// A configuration may add resources later, so with a configuration any name is accepted.
     fn check_host_fed(&self, resources: &[ResourceInfo], problems: &mut Vec<BuildProblem>) {
@@ -170,7 +169,7 @@ impl Allowlists {
             let matching = known.iter().filter(|resource| name.matches(resource));
             let matching: BTreeSet<_> = matching.map(ResourceInfo::plural).collect();
             if matching.is_empty() {
-                // `*`, or a name that the check below reports.
+                // This is `*`, or a name that the check below reports.
                 allowlists.insert(name.to_string(), patterns);
                 continue;
             }

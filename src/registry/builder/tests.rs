@@ -362,7 +362,7 @@ fn the_declaration_alone_decides_who_feeds_a_resource() {
     let all = builder().all_fed_by_host().build().unwrap();
     assert_eq!(fed(&all), ["configmaps", "namespaces"]);
 
-    // One of the collectors of a resource declares the feeding for all of them.
+    // If one collector of a resource is fed by the host, all collectors of the resource are.
     let seen = Family::gauge("seen", "Always 1.").generate(|_: &Namespace, s| s.value(1));
     let collector = Collector::<Namespace>::new().family(seen).fed_by_host();
     assert_eq!(

@@ -1,6 +1,4 @@
-//! The clock of feeds.
-
-/// With watches, the clock of tokio, so that tests can pause it.
+//! The clock of feeds. With watches, it is the clock of tokio, so that tests can pause it.
 #[cfg(feature = "watch")]
 pub(super) type Instant = tokio::time::Instant;
 
@@ -16,7 +14,7 @@ pub(super) async fn sleep_until(time: Option<Instant>) {
     }
 }
 
-/// Never resolves: only watches have a deadline.
+/// Never resolves, because only watches have a deadline.
 #[cfg(not(feature = "watch"))]
 pub(super) async fn sleep_until(_time: Option<Instant>) {
     std::future::pending().await

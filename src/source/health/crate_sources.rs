@@ -1,4 +1,4 @@
-//! The part of a [`Health`] that the sources of the crate set.
+//! The methods of [`Health`] for the sources of the crate.
 
 use std::sync::Arc;
 #[cfg(all(feature = "custom-resources", feature = "watch"))]
@@ -33,7 +33,7 @@ impl Health {
         self.notify();
     }
 
-    /// Sets what feeds a resource of the plan.
+    /// Sets the source that feeds a resource of the plan.
     pub(in crate::source) fn set_feeds(
         &self,
         store: &Arc<dyn AnyStore>,
@@ -66,7 +66,7 @@ impl Health {
         self.notify();
     }
 
-    /// Adds a resource without a store, whose objects are counted in `count`.
+    /// Adds a resource without a store. `count` counts its objects.
     #[cfg(feature = "custom-resources")]
     pub(in crate::source) fn add_counted(
         &self,

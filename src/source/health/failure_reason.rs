@@ -9,7 +9,7 @@ use serde::Serialize;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FailureReason {
-    /// The credentials do not permit to list or watch the resource (403).
+    /// The credentials do not allow listing or watching the resource (403).
     Forbidden,
     /// The server does not know the resource (404).
     NotFound,
@@ -61,7 +61,7 @@ impl FailureReason {
         }
     }
 
-    /// Whether the server refuses the resource definitely: forbidden or not found.
+    /// Whether the server refuses the resource permanently: forbidden or not found.
     #[must_use]
     pub fn is_refusal(self) -> bool {
         matches!(self, Self::Forbidden | Self::NotFound)

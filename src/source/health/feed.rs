@@ -1,4 +1,4 @@
-//! The state of one feed, and what reports it.
+//! The state of one feed, and its reporter.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::resource::{FeedHealth, ResourceState};
 pub(crate) struct FeedState {
     namespace: Option<String>,
     progress: Mutex<Progress>,
-    /// Notifies everyone who waits for a change of the health.
+    /// Notifies the tasks that wait for a change of the health.
     changed: watch::Sender<()>,
 }
 
@@ -29,7 +29,7 @@ struct Progress {
     refused_at: Option<Instant>,
     /// The total duration of earlier refusals since the last success.
     refused_before: Duration,
-    /// The stored objects were removed because the server forbids the resource.
+    /// Whether the stored objects were removed because the server forbids the resource.
     is_forgotten: bool,
     /// The time when the list in progress last received an object.
     received_at: Option<Instant>,
@@ -106,7 +106,7 @@ impl Progress {
         self.refused_before + now.unwrap_or_default()
     }
 
-    /// The answer is not a refusal any more. The resource may still be forbidden.
+    /// Ends a refusal: the server responds differently now. The resource may still be forbidden.
     fn pause_refusal(&mut self) {
         self.refused_before = self.refused_for();
         self.refused_at = None;
@@ -154,8 +154,8 @@ impl FeedReporter {
         progress.failures = 0;
         progress.last_event = Some(now);
         self.state.enter(&mut progress, ResourceState::Synced);
-        // Notifies also if the state is the same: this may be the first list of families that were
-        // added later.
+        // This also notifies if the state is the same, because this may be the first list for families that were added
+        // later.
         self.state.changed.send_replace(());
     }
 
@@ -199,12 +199,12 @@ impl FeedReporter {
         self.resume(&mut self.state.progress.lock());
     }
 
-    /// Reports that the server sends data, which does not mean yet that the resource is synced.
+    /// Reports that the server sends data. This does not mean that the resource is synced.
     pub(crate) fn data_received(&self) {
         self.state.progress.lock().last_event = Some(Instant::now());
     }
 
-    /// Reports that the server has begun to send a list. A refusal ends with it.
+    /// Reports that the server has begun to send a list. This ends a refusal.
     pub(crate) fn list_opened(&self) {
         let mut progress = self.state.progress.lock();
         progress.pause_refusal();

@@ -17,7 +17,7 @@ use crate::errors::{debug_is_display, one_per_line};
 /// let watch = metrics.watch(client).label_selector("pod", "team=shop");
 /// let error = watch.build().unwrap_err();
 /// assert_eq!(error.problems().len(), 1);
-/// assert!(error.to_string().contains("`pod`, which is not registered; there are pods"));
+/// assert!(error.to_string().contains("`pod`, which is not registered; available: pods"));
 /// # Ok(())
 /// # }
 /// ```
@@ -52,7 +52,7 @@ pub struct WatchError {
 #[non_exhaustive]
 pub enum WatchProblem {
     /// A selector for a resource that is not registered.
-    #[error("the {what} selector is for `{resource}`, which is not registered; there are {known}")]
+    #[error("the {what} selector is for `{resource}`, which is not registered; available: {known}")]
     UnknownResource {
         /// `label` or `field`.
         what: &'static str,

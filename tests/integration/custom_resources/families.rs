@@ -195,7 +195,7 @@ fn a_counter_beside_another_type_is_untyped() {
         assert!(
             warnings[1]
                 .message
-                .contains("of pods has another type; it is written as `untyped`"),
+                .contains("of pods has a different type; it is written as `untyped`"),
             "{warnings:?}"
         );
     }

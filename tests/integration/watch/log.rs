@@ -151,7 +151,7 @@ async fn a_detached_watch_that_does_not_start_logs_why() {
     let watch = watch.label_selector("pods", "team=shop");
     let result = tokio::spawn(watch.run()).await.unwrap();
     let error = result.unwrap_err();
-    let cause = "the label selector is for `pods`, which is not registered; there are configmaps, namespaces";
+    let cause = "the label selector is for `pods`, which is not registered; available: configmaps, namespaces";
     assert_eq!(
         (error.to_string(), format!("{error:?}")),
         (cause.into(), cause.into())

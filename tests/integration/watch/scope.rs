@@ -236,8 +236,8 @@ async fn a_selector_for_something_else_is_an_error() {
     let error = watch.field_selector("", "x=y").build().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the label selector is for `pod`, which is not registered; there are configmaps, namespaces\n\
-         the field selector is for ``, which is not registered; there are configmaps, namespaces"
+        "the label selector is for `pod`, which is not registered; available: configmaps, namespaces\n\
+         the field selector is for ``, which is not registered; available: configmaps, namespaces"
     );
     assert_eq!(error.problems().len(), 2);
 }

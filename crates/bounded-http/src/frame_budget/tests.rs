@@ -29,7 +29,7 @@ fn frames_until_exceeded(budget: &mut FrameBudget, frame: &[u8], responses: u64)
 
 #[tokio::test(start_paused = true)]
 async fn each_kind_of_flood_exceeds_the_budget() {
-    // DATA, PRIORITY, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION, and one without a name.
+    // DATA, PRIORITY, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION, and an unknown type.
     let kinds = [
         (DATA, 0, 1_000),
         (DATA, 1, 1_000),
@@ -76,7 +76,7 @@ async fn time_bytes_and_responses_earn_frames() {
     budget.record_sent(512 * 30 + 100);
     assert_eq!(frames_until_exceeded(&mut budget, &ping, 0), 30);
     assert_eq!(frames_until_exceeded(&mut budget, &ping, 5), 20);
-    // Never more than the burst.
+    // The budget never exceeds the burst.
     tokio::time::advance(Duration::from_secs(3_600)).await;
     assert_eq!(frames_until_exceeded(&mut budget, &ping, 5), 1_000);
 }
@@ -93,7 +93,8 @@ async fn a_large_download_may_extend_its_windows() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_reads_late_may_extend_its_windows_then() {
-    // Go has a window of 4 MiB, and extends it and that of the connection for every 4 KiB.
+    // A Go client has a stream window of 4 MiB. It extends the windows of the stream and the connection once per 4
+    // KiB.
     let updates = frame(WINDOW_UPDATE, 4).repeat(4_096);
     for size in [13, 8 << 10, updates.len()] {
         let mut budget = http2();
@@ -105,7 +106,7 @@ async fn a_client_that_reads_late_may_extend_its_windows_then() {
             "reads of {size}"
         );
     }
-    // A connection that has sent a lot does not earn frames without end.
+    // The frames that sent bytes allow are limited.
     let mut budget = http2();
     (0..1_000).for_each(|_| budget.record_sent(64 << 20));
     let update = frame(WINDOW_UPDATE, 4);

@@ -71,12 +71,12 @@ async fn the_peer_with_the_most_responses_loses_one() {
         let response = registry.answer(&connection, &limits);
         (connection, response)
     };
-    // One peer may have all places.
+    // One peer may have all connections.
     let flood: Vec<_> = (0..4).map(|_| answer(FLOOD)).collect();
     assert!(flood.iter().all(|(own, _)| registry.is_open(own)));
     let (other, _response) = answer(OTHER);
     assert!(!registry.is_open(&flood[0].0));
-    // The other one was quiet longest, but has one response only.
+    // The other peer was quiet longest, but has only one response.
     tokio::time::advance(Duration::from_millis(500)).await;
     let more: Vec<_> = (0..20).map(|_| answer(FLOOD)).collect();
     assert!(registry.is_open(&other));
@@ -84,7 +84,7 @@ async fn the_peer_with_the_most_responses_loses_one() {
         more.iter().filter(|(own, _)| registry.is_open(own)).count(),
         3
     );
-    // A response that is stalled is evicted before.
+    // A stalled response is evicted first.
     seconds(1).await;
     more.iter()
         .for_each(|(_, response)| response.record_progress());
@@ -112,11 +112,11 @@ async fn one_connection_too_many_evicts_an_idle_one_first() {
     assert!(!registry.is_open(&silent));
     registry.remove(&silent);
     let _newest = registry.add(OTHER, &limits).unwrap();
-    // A new connection has the time to send its request.
+    // A new connection has time to send its request.
     let Some(Full::Until(time)) = registry.add(OTHER, &limits).err() else {
         panic!("a new connection was evicted");
     };
-    // It has less if there was nothing to read.
+    // It has less time if there was nothing to read.
     new.record_nothing_to_read();
     let Some(Full::Until(sooner)) = registry.add(OTHER, &limits).err() else {
         panic!("a new connection was evicted");
@@ -149,7 +149,7 @@ async fn the_peer_with_the_most_connections_loses_one() {
 
 #[tokio::test(start_paused = true)]
 async fn waiting_requests_of_a_flood_do_not_evict_idle_connections_of_others() {
-    // One peer, or three, wait for their wrong passwords to be checked.
+    // One peer, or three peers, wait until their wrong passwords are checked.
     for flooders in [1, 3] {
         let (registry, mut limits) = registry();
         limits.max_connections = 16;
@@ -181,7 +181,7 @@ async fn waiting_requests_of_a_flood_do_not_evict_idle_connections_of_others() {
 async fn a_request_in_progress_is_closed_only_if_its_peer_has_more_than_its_share() {
     let (registry, mut limits) = registry();
     limits.max_connections = 8;
-    // Each has its share of four.
+    // Each peer has its share of four.
     let busy = [(); 4].map(|()| registry.add(FLOOD, &limits).unwrap());
     let _requests = busy.each_ref().map(|own| own.begin_request(false));
     let idle = [(); 4].map(|()| registry.add(OTHER, &limits).unwrap());
@@ -206,7 +206,7 @@ async fn a_connection_has_more_time_during_its_handshake() {
         matches!(in_handshake, Some(Full::Until(_))),
         "{in_handshake:?}"
     );
-    // Its request has time as well.
+    // Its request also has time.
     all.iter().for_each(|own| own.record_accepted());
     milliseconds(49).await;
     let accepted = registry.add(FLOOD, &limits).err();

@@ -4,8 +4,8 @@ use rcgen::{CustomExtension, KeyUsagePurpose, SerialNumber};
 
 use super::*;
 
-/// The result of a client for a server with this chain, and of a server for a client. An empty text
-/// means that the chain is accepted.
+/// The errors of a client for a server with this chain, and of a server for a client. An empty text means that the
+/// chain is accepted.
 fn both(trusted: &[&CertificateDer<'static>], chain: &[&Pair]) -> [String; 2] {
     let (provider, now) = (provider(), UnixTime::since_unix_epoch(NOW));
     let intermediates: Vec<_> = chain.iter().skip(1).map(|own| own.der.clone()).collect();
@@ -92,7 +92,7 @@ fn every_authority_of_a_chain_must_be_for_its_purpose() {
                 }
             }
         }
-        // A client of version 1 has no purpose, but its authority has.
+        // A client certificate of version 1 has no purpose, but its authority has one.
         let old = of_root.as_version_1(&limited);
         assert_eq!(client(&limited.der, &old).is_empty(), is_client);
     }
@@ -111,7 +111,7 @@ fn the_path_length_of_a_root_limits_its_chains() {
             true => assert_eq!(said, ACCEPTED),
             false => refuse(&said, "CN=leaf: its chain is longer than"),
         }
-        // The root in the chain as well changes nothing.
+        // The result is the same if the chain also contains the root.
         let said_with_root = both(&[&root.der], &[&of_middle, &middle, &root]);
         assert_eq!(said_with_root, said);
     }
@@ -160,7 +160,7 @@ fn unknown_critical_extensions_are_refused() {
         &both(&[&good.der], &[&good.issue(unknown(leaf("leaf")))]),
         cure,
     );
-    // Certificate policies are known.
+    // Certificate policies are a known extension.
     let policies = [0x30, 6, 0x30, 4, 6, 2, 0x2a, 3];
     let root = critical(authority("root"), &[2, 5, 29, 32], &policies);
     let root = Pair::self_signed(root);

@@ -1,4 +1,4 @@
-//! Certificates of clients.
+//! Client certificates.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,12 +16,12 @@ use crate::document::{Pem, TlsSection};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientAuthError {
     #[error(
-        "client_auth_type: `{0}` takes certificates that nobody signed; use \
+        "client_auth_type: `{0}` accepts certificates that no authority signed; use \
          RequireAndVerifyClientCert"
     )]
     Unverified(String),
     #[error(
-        "client_auth_type: there is no `{0}`; there are NoClientCert, VerifyClientCertIfGiven and \
+        "client_auth_type: there is no `{0}`; available: NoClientCert, VerifyClientCertIfGiven and \
          RequireAndVerifyClientCert"
     )]
     Unknown(String),
@@ -68,13 +68,13 @@ pub(super) fn verifier(
     let (trusted, ignored) = Authorities::new(&certificates).map_err(|error| wrong(&error))?;
     if ignored > 0 {
         let origin = &authorities.origin;
-        tracing::warn!("{origin}: certificates ignored that cannot be parsed: {ignored}");
+        tracing::warn!("{origin}: ignored certificates that cannot be parsed: {ignored}");
     }
     let verifier = ClientVerifier::new(trusted, provider, !optional);
     Ok(Some(Arc::new(verifier)))
 }
 
-/// Whether a certificate is for a DNS name, an IP address or a URI.
+/// Whether a certificate contains a name: a DNS name, an IP address or a URI.
 pub(super) fn has_name(certificate: &CertificateDer<'_>, name: &str) -> bool {
     let Ok(certificate) = webpki::EndEntityCert::try_from(certificate) else {
         return false;

@@ -8,13 +8,13 @@ use crate::document::TlsSection;
 /// A selection that rustls cannot make.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CryptoError {
-    #[error("{key}: there is no `{version}`; there are TLS12 and TLS13")]
+    #[error("{key}: there is no `{version}`; available: TLS12 and TLS13")]
     Version { key: &'static str, version: String },
     #[error("max_version is below min_version, or below TLS12")]
     VersionRange,
-    #[error("cipher_suites: there is no `{name}`; there are {}", .names.join(", "))]
+    #[error("cipher_suites: there is no `{name}`; available: {}", .names.join(", "))]
     CipherSuite { name: String, names: Vec<String> },
-    #[error("curve_preferences: there is no `{0}`; there are X25519, CurveP256 and CurveP384")]
+    #[error("curve_preferences: there is no `{0}`; available: X25519, CurveP256 and CurveP384")]
     Curve(String),
 }
 
@@ -46,7 +46,7 @@ pub(super) fn versions(
     }
 }
 
-/// Returns the cryptography of aws-lc-rs, reduced to what the section selects.
+/// Returns the provider aws-lc-rs with the algorithms that the section selects.
 pub(super) fn provider(section: &TlsSection) -> Result<CryptoProvider, CryptoError> {
     let mut provider = aws_lc_rs::default_provider();
     if !section.cipher_suites.is_empty() {

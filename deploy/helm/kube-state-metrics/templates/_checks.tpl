@@ -17,7 +17,7 @@
 {{- $known := .Files.Get "files/resources.yaml" | fromYaml -}}
 {{- range include "ksm.collectors" . | fromYamlArray -}}
 {{- if not (hasKey $known .) -}}
-{{- fail (printf "collectors: there is no resource %s; there are %s" . (keys $known | sortAlpha | join ", ")) -}}
+{{- fail (printf "collectors: there is no resource %s; available: %s" . (keys $known | sortAlpha | join ", ")) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

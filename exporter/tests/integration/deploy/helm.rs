@@ -242,7 +242,7 @@ fn values_that_cannot_work_are_refused_with_the_cure() {
         ),
         (
             "collectors={pods,verticalpodautoscalers}",
-            "there is no resource verticalpodautoscalers; there are ",
+            "there is no resource verticalpodautoscalers; available: ",
         ),
         ("replicas=many", "replicas"),
         ("readiness.policy=eager", "readiness"),
