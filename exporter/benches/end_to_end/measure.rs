@@ -112,11 +112,11 @@ pub(crate) fn measure(
     await_lists(api, 2)?;
     let (complete, cpu) = process.settle()?;
     figures.add(
-        "complete after",
+        "time to synced",
         "s",
         complete.duration_since(started).as_secs_f64(),
     );
-    figures.add("CPU to complete", "s", cpu);
+    figures.add("CPU to synced", "s", cpu);
     figures.add("peak memory at start", "MiB", process.peak()?);
     thread::sleep(Duration::from_secs(5));
     figures.add("memory settled, before gzip", "MiB", process.resident()?);
