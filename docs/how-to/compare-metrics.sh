@@ -3,9 +3,9 @@
 #
 #   sh compare-metrics.sh OLD NEW
 #
-# OLD and NEW are files or URLs. For each family that differs, a line has its name and the numbers of series that only
-# OLD has, that only NEW has, and that have another value; --series lists these series, with < and >. The order of series
-# and of labels does not count. The exit code is 1 if a family differs.
+# OLD and NEW are files or URLs. For each family that differs, a line shows its name, how many series only OLD has, how
+# many only NEW has, and how many have another value. --series lists these series, with < and >. The order of series
+# and labels does not matter. The exit code is 1 if a family differs.
 set -eu
 export LC_ALL=C
 list=false
