@@ -1,9 +1,8 @@
-//! The store: rendered samples of all objects of a kind, without the objects.
+//! The store contains rendered samples of all objects of a kind, but not the objects.
 //!
-//! Rows are objects in key order, a *page* is a run of rows, and each family has a *column* in a
-//! page. Base labels are kept once per row and names once per family. A column is shared with the
-//! snapshots that hold it and cloned when it changes, so a snapshot costs a reference count and a
-//! scrape never holds a lock.
+//! Rows are objects in key order. A *page* is a run of rows, and each family has a *column* in a page. Base labels are
+//! stored once per row, and names once per family. Snapshots share columns with the store; a column is cloned when it
+//! changes. So a snapshot costs only a reference count, and a scrape never holds a lock.
 
 mod any_store;
 mod cache;

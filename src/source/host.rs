@@ -6,7 +6,7 @@ use std::future::Future;
 use super::health::Health;
 use super::{Source, SourceFuture};
 
-/// A source that the host runs: a future that feeds stores, with the health to which it reports.
+/// A source that the host runs: a future that feeds stores and reports to a health.
 ///
 /// ```
 /// use kube_state_metrics::source::health::{Health, ReadinessPolicy};
@@ -42,8 +42,7 @@ pub struct HostSource {
 // === impl HostSource ===
 
 impl HostSource {
-    /// A source that runs `future`, which reports to `health` through
-    /// [reporters](Health::reporter).
+    /// Creates a source that runs `future`. The future reports to `health` through [reporters](Health::reporter).
     pub fn new(health: Health, future: impl Future<Output = ()> + Send + 'static) -> Self {
         let future = Box::pin(future);
         Self { health, future }

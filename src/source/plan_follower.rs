@@ -1,19 +1,18 @@
-//! Following the plan: a source feeds the stores of the current plan, which come and go with a
-//! configuration.
+//! Follows the plan: a source feeds the stores of the current plan. A configuration adds and removes stores.
 
 use std::sync::Arc;
 
 use crate::exposition::Plan;
 use crate::store::AnyStore;
 
-/// What a source does for each store.
+/// The actions of a source for each store.
 pub(super) trait StoreFeeder {
     /// The feed of one store.
     type Feed;
 
     /// Starts to feed a store of the plan.
     ///
-    /// If the store is linked to another one, `leader` is the feed of that one.
+    /// If the store is linked to another one, `leader` is the feed of that store.
     fn start(&mut self, store: &Arc<dyn AnyStore>, leader: Option<&Self::Feed>) -> Self::Feed;
 
     /// Stops the feed of a store that is no longer in the plan.
@@ -42,7 +41,7 @@ impl<F> PlanFollower<F> {
         }
         let (linked, leaders): (Vec<_>, Vec<_>) =
             (plan.stores().iter()).partition(|store| plan.feeder_of(&***store).is_some());
-        // Leaders come first, so that each linked store finds the feed of its leader.
+        // Leaders are started first, so that each linked store finds the feed of its leader.
         for store in leaders.into_iter().chain(linked) {
             if self.feed(store).is_none() {
                 let leader = plan

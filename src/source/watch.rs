@@ -19,16 +19,16 @@
 //! # }
 //! ```
 //!
-//! A resource that the server refuses to list does not delay readiness, unless the server refuses all.
-//! A resource that fails for another reason delays it for [a minute at
-//! most](WatchBuilder::readiness_deadline). [`Readiness`](crate::source::health::Readiness) names both.
+//! A resource that the server refuses to list does not delay readiness, unless the server refuses all resources. A
+//! resource that fails for another reason delays it for [at most a minute](WatchBuilder::readiness_deadline).
+//! [`Readiness`](crate::source::health::Readiness) names both kinds of resources.
 //!
-//! Namespaces and the shard are those of the [`StateMetrics`](crate::StateMetrics). A resource that
-//! the host feeds is not watched; feed it from the host's own watch with [`RecordExt::record_into`].
+//! Namespaces and the shard are those of the [`StateMetrics`](crate::StateMetrics). A resource that the host feeds is
+//! not watched. The host can feed it from an existing watch with [`RecordExt::record_into`].
 //!
-//! While a resource cannot be listed or watched, its last known samples are served, and requests are
-//! retried with a growing backoff that respects the server's `Retry-After`. A list is served only
-//! when it is complete. Objects that do not decode are skipped, counted and named in the log.
+//! While a resource cannot be listed or watched, its last samples are served. Requests are retried with a growing
+//! backoff that respects `Retry-After`. A list is served only when it is complete. Objects that do not decode are
+//! skipped, counted and named in the log.
 
 mod blocking_sink;
 mod buffer_budget;

@@ -28,19 +28,19 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
     fn keys(&self) -> Vec<String>;
     /// The stored identity and samples of an object.
     fn stored_object(&self, key: &str) -> Option<StoredObject>;
-    /// A writer for another feeder, which feeds the linked store as well.
+    /// A writer for another feeder. It also feeds the linked store.
     fn object_writer(&self) -> Box<dyn ObjectWriter>;
     /// Whether the host feeds the store; otherwise the sources of the crate do.
     fn is_host_fed(&self) -> bool;
     /// Whether writers of this store also feed `other`.
     fn is_linked_to(&self, other: &dyn AnyStore) -> bool;
-    /// Changes the store that writers of this one also feed.
+    /// Changes the store that writers of this store also feed.
     #[cfg(feature = "custom-resources")]
     fn set_linked_store(&self, linked: Option<MetricsStore<JsonObject>>);
     fn as_any(&self) -> &dyn Any;
 }
 
-/// A family of a store, and the columns that hold it.
+/// A family of a store, and its columns.
 pub(crate) struct StoreFamily<'a> {
     pub(crate) descriptor: &'a FamilyDescriptor,
     /// The names of the labels before the labels of the family: constant labels come first.
@@ -49,7 +49,7 @@ pub(crate) struct StoreFamily<'a> {
     pub(crate) column: usize,
     /// Whether base labels follow the name.
     pub(crate) has_base_labels: bool,
-    /// Whether the base labels distinguish any two objects.
+    /// Whether the base labels distinguish all objects.
     pub(crate) identity: bool,
 }
 

@@ -28,10 +28,10 @@ use crate::resource::CollectedResource;
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 pub trait CacheStore<K> {
-    /// The record that the store holds of an object.
+    /// The type of the record of an object.
     type Entry;
 
-    /// Adds an object, or replaces the one with its key.
+    /// Adds an object, or replaces the object with the same key.
     fn add(&self, object: &K);
 
     /// The same as [`add`](Self::add).
@@ -40,7 +40,7 @@ pub trait CacheStore<K> {
     /// Removes the object.
     fn delete(&self, object: &K);
 
-    /// Replaces all objects by these, in one step for readers.
+    /// Replaces all objects by these. Readers see the change in one step.
     fn replace<'a>(&self, objects: impl IntoIterator<Item = &'a K>)
     where
         K: 'a;
@@ -55,7 +55,7 @@ pub trait CacheStore<K> {
     fn resync(&self);
 }
 
-/// The record that a [`MetricsStore`] holds of an object: its identity and its samples.
+/// The record of an object in a [`MetricsStore`]: its identity and its samples.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::ConfigMap;
@@ -87,8 +87,8 @@ pub struct StoredObject {
 
 /// The methods share one writer, so `replace` does not affect the rows of other writers.
 ///
-/// The store holds no objects, so `get` returns identity, version and rendered samples. `resync`
-/// does nothing, because samples depend only on objects, not on time.
+/// The store contains no objects, so `get` returns identity, version and rendered samples. `resync` does nothing,
+/// because samples depend only on objects, not on time.
 impl<K: CollectedResource> CacheStore<K> for MetricsStore<K> {
     type Entry = StoredObject;
 

@@ -1,4 +1,4 @@
-//! One column of a page: a cell of text per row; equal cells are stored once.
+//! One column of a page. It has a cell of text per row; equal cells are stored once.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
@@ -8,20 +8,20 @@ use foldhash::fast::FixedState;
 
 use crate::family::referenced_labels::REFERENCE_MARK;
 
-/// The maximum number of rows of a page: the entry number of a row fits a byte, and entry 0 is the empty cell.
+/// Maximum number of rows of a page: the entry number of a row is one byte, and entry 0 is the empty cell.
 pub(crate) const MAX_ROWS: usize = 255;
 
 /// Cells of all rows of a page for one family, or for one set of base labels.
 #[derive(Clone, Debug)]
 pub(crate) struct Column {
-    /// Differs between any two states of any two columns of the process.
+    /// A number that is unique for each state of each column in the process.
     version: u64,
     /// The distinct cells, one after another, with holes of removed cells.
     text: Vec<u8>,
     /// The positions of the distinct cells; the first one is always the empty cell.
     entries: Vec<Entry>,
     index: Index,
-    /// Cells have, or had, codes for values that rows share.
+    /// Whether cells have, or had, codes for values that rows share.
     coded: bool,
     /// Bytes of `text` that no row uses.
     unused: u32,
@@ -34,12 +34,13 @@ pub(crate) struct Column {
 /// The entry of each row.
 #[derive(Clone, Debug)]
 enum Index {
-    /// All rows have this entry.
+    /// All rows have the same entry.
     Uniform(u8),
     Each(Vec<u8>),
 }
 
-/// Its key is random: otherwise objects could have cells with equal hashes, all of which are compared.
+/// The hash has a random key. Otherwise objects could be made with many cells of the same hash, which are compared one
+/// by one.
 static HASHER: LazyLock<FixedState> =
     LazyLock::new(|| FixedState::with_seed(RandomState::new().hash_one(0)));
 
@@ -124,7 +125,7 @@ impl Column {
         self.text.capacity() + self.entries.capacity() * size_of::<Entry>() + index
     }
 
-    /// Replaces the cell of `row`, one of `rows`.
+    /// Replaces the cell of `row` in a column with `rows` rows.
     pub(crate) fn set(&mut self, row: usize, rows: usize, cell: &[u8]) {
         let old = self.entry_of(row);
         self.uncount(old);
@@ -176,7 +177,7 @@ impl Column {
         self.touch();
     }
 
-    /// A column of only the rows in `range`, without holes and spare memory.
+    /// A column with only the rows in `range`, without holes and spare memory.
     pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Self {
         let mut column = Self::new(0);
         for (to, row) in range.enumerate() {
@@ -190,7 +191,7 @@ impl Column {
         column
     }
 
-    /// Whether much of the memory is holes or spare memory.
+    /// Whether holes and spare memory are a large part of the memory.
     pub(crate) fn is_loose(&self) -> bool {
         let spare = self.text.capacity() - self.text.len() + self.unused as usize;
         spare > 64 && spare * 4 > self.text.len()
@@ -235,7 +236,7 @@ impl Column {
         }
     }
 
-    /// The number of the entry with `cell`, after counting one more row for it.
+    /// Returns the number of the entry with `cell`, and counts one more row for it.
     fn intern(&mut self, cell: &[u8]) -> u8 {
         if cell.is_empty() {
             if let Some(empty) = self.entries.first_mut() {
@@ -243,7 +244,7 @@ impl Column {
             }
             return 0;
         }
-        // Such a large cell does not fit a page. Objects that an API server can store are smaller.
+        // Such a large cell does not fit into a page. Objects that an API server can store are smaller.
         let Ok(len) = u32::try_from(cell.len()) else {
             return self.intern(&[]);
         };
@@ -267,7 +268,7 @@ impl Column {
                 }
             }
         }
-        // The new cell usually has the length of the previous one: a time, a count.
+        // The new cell often has the same length as the previous one, for example a time or a count.
         if let Some(number) = fitting {
             return self.overwrite(number, hash, cell);
         }
@@ -281,7 +282,7 @@ impl Column {
         }) else {
             return self.intern(&[]);
         };
-        // Grow by an eighth instead of half, because the spare memory of thousands of columns adds up.
+        // The memory grows by an eighth instead of doubling, because thousands of columns have spare memory.
         if self.text.capacity() - self.text.len() < cell.len() {
             self.text.reserve_exact(cell.len().max(self.text.len() / 8));
         }
@@ -338,7 +339,7 @@ impl Column {
                 0 => &[],
                 _ => (self.text.get(start..start + entry.len as usize)).unwrap_or(&[]),
             };
-            // The length never increases, so it fits.
+            // The length never increases, so it fits into 32 bits.
             entry.start = u32::try_from(text.len()).unwrap_or(0);
             entry.len = u32::try_from(cell.len()).unwrap_or(0);
             text.extend_from_slice(cell);
@@ -353,7 +354,7 @@ fn count_lines(cell: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', cell).count() as u64
 }
 
-/// Entry numbers stay below [`MAX_ROWS`] + 1: a free entry is reused before a new one is created.
+/// Entry numbers stay at most [`MAX_ROWS`], because a free entry is reused before a new one is created.
 fn number_of(entry: usize) -> u8 {
     u8::try_from(entry).unwrap_or(0)
 }

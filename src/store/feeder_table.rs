@@ -7,8 +7,8 @@ use super::table::Table;
 
 /// The rows of one feeder.
 ///
-/// Each feeder has a table. Therefore a list in progress hides no rows of other feeders, and can
-/// end or be abandoned without access to their rows.
+/// Each feeder has a table. Therefore a list in progress does not hide rows of other feeders, and its end needs no
+/// access to their rows.
 pub(super) struct FeederTable {
     pub(super) feeder: usize,
     /// The rows that readers see.
@@ -34,26 +34,26 @@ impl FeederTable {
         self.staging.is_some()
     }
 
-    /// The table that changes apply to: that of a list in progress, otherwise the published one.
+    /// The table for changes: the table of a list in progress, otherwise the published table.
     pub(super) fn current(&mut self) -> &mut Arc<Table> {
         self.staging.as_mut().unwrap_or(&mut self.published)
     }
 
-    /// The published table and that of a list in progress.
+    /// The published table and the table of a list in progress.
     pub(super) fn tables(&mut self) -> impl Iterator<Item = &mut Arc<Table>> {
         [Some(&mut self.published), self.staging.as_mut()]
             .into_iter()
             .flatten()
     }
 
-    /// Starts a list: a copy of the published table, in which no row is marked as listed.
+    /// Starts a list with a copy of the published table, in which no row is marked as listed.
     pub(super) fn begin_list(&mut self) {
         let mut table = Table::clone(&self.published);
         table.unmark();
         self.staging = Some(Arc::new(table));
     }
 
-    /// Publishes the rows that the list named; returns the number of other rows, which are removed.
+    /// Publishes the rows that the list contains. Returns the number of other rows, which are removed.
     ///
     /// Returns `None` if no list is in progress.
     pub(super) fn end_list(&mut self) -> Option<usize> {

@@ -23,9 +23,8 @@ use crate::scope::ObjectFilter;
 
 /// The rendered samples of all objects of a kind.
 ///
-/// Cloning gives another handle to the same store. [`Writer`](super::Writer)s feed it, one for each
-/// source of objects. The methods of [`CacheStore`](super::CacheStore) feed it as well; they share
-/// one writer.
+/// A clone is another handle to the same store. [`Writer`](super::Writer)s feed it, one for each source of objects.
+/// The methods of [`CacheStore`](super::CacheStore) also feed it; they share one writer.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -75,7 +74,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         Self::with_schema(schema, true)
     }
 
-    /// An empty store. `host_fed` states whether the host feeds it, or the sources of the crate.
+    /// An empty store. `host_fed` states whether the host feeds it; otherwise the sources of the crate do.
     pub(crate) fn with_schema(schema: Schema<K>, host_fed: bool) -> Self {
         Self {
             inner: Arc::new(StoreInner {
@@ -92,7 +91,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         }
     }
 
-    /// The resource the store holds.
+    /// The resource of the store.
     #[must_use]
     pub fn resource(&self) -> &ResourceInfo {
         self.inner.schema.resource()
@@ -103,7 +102,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.inner.host_fed
     }
 
-    /// The current size of the store, and the counts of its events.
+    /// The current size of the store, and its event counts.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
         let snapshot = self.snapshot();
@@ -174,7 +173,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         };
         let filter = self.filter();
         if !filter.takes(metadata.namespace, metadata.uid) {
-            // The object may have been in scope before.
+            // The object may have been in scope before, so its row is removed.
             identity.uid = "";
             self.delete_row(feeder.id, identity);
             return;
@@ -186,7 +185,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.apply_row(feeder.id, &filter, identity, cells);
     }
 
-    /// Removes an object, unless another one or a newer version of it has its key.
+    /// Removes an object, unless a different object or a newer version has the same key.
     pub(super) fn delete_object(&self, feeder: &mut RowFeeder, object: &K) {
         let metadata = feeder.read(object, self.resource().scope());
         let identity = Identity {
@@ -236,7 +235,7 @@ impl<K: CollectedResource> MetricsStore<K> {
             Applied::Stale => counters.stale.add(1),
         }
         if applied == Applied::Inserted && !listing && feeder_tables.len() > 1 {
-            // The last feeder of an object owns it: no other feeder keeps a row with this key.
+            // The last feeder of an object owns it, so the rows with this key of other feeders are removed.
             for other in feeder_tables
                 .iter_mut()
                 .filter(|table| table.feeder != feeder)
@@ -328,7 +327,7 @@ impl<K: CollectedResource> MetricsStore<K> {
 
 #[cfg(feature = "custom-resources")]
 impl<K> MetricsStore<K> {
-    /// Whether two handles lead to the same store.
+    /// Whether two handles are for the same store.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)
     }

@@ -9,10 +9,9 @@ use sealed::Sealed;
 
 /// Feeds objects of a kind that is not known at compile time, as JSON.
 ///
-/// The methods are those of [`Writer`], which describes them. The writer also feeds the families
-/// that a configuration adds to the resource. JSON does not depend on the version of `kube` or
-/// `k8s-openapi`, so that a host with another version of these crates can use this trait. The trait
-/// is sealed.
+/// [`Writer`] describes the methods. The writer also feeds the families that a configuration adds to the resource.
+/// JSON is independent of the versions of `kube` and `k8s-openapi`, so a host with other versions of these crates can
+/// use this trait. The trait is sealed.
 ///
 /// ```
 /// use kube_state_metrics::{BuiltIn, StateMetrics};
@@ -35,32 +34,32 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     ///
     /// # Errors
     ///
-    /// Names an object that does not decode; its earlier samples are removed.
+    /// If the object does not decode. Its earlier samples are removed.
     fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError>;
 
     /// Decodes an object and removes it.
     ///
     /// # Errors
     ///
-    /// Names an object that does not decode; the row of its name is removed.
+    /// If the object does not decode. The row with its name is removed.
     fn delete_json(&mut self, json: &[u8]) -> Result<(), DecodeError>;
 
     /// Removes the object `namespace/name`.
     fn delete_key(&mut self, namespace: &str, name: &str);
 
-    /// `metadata.resourceVersion` of the object fed last; empty if it had none.
+    /// `metadata.resourceVersion` of the last object; empty if it has none.
     fn last_version(&self) -> &str;
 
-    /// Begins a complete list; readers see the earlier state until it ends.
+    /// Begins a complete list. Readers see the earlier state until the list ends.
     fn begin_list(&mut self);
 
-    /// Ends a list: removes the objects that it did not name and publishes the result.
+    /// Ends a list: removes the objects that it did not contain, and publishes the result.
     fn end_list(&mut self);
 
-    /// Abandons a list and discards its changes.
+    /// Discards a list and its changes.
     fn abandon_list(&mut self);
 
-    /// Whether a configuration has added families since the last list, which only a list can fill.
+    /// Whether a configuration has added families since the last list. Only a list can fill them.
     fn wants_list(&self) -> bool {
         false
     }
@@ -69,7 +68,7 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     fn close(self: Box<Self>);
 }
 mod sealed {
-    /// Keeps the trait open for future methods.
+    /// Seals the trait, so that methods can be added later.
     pub trait Sealed {}
 }
 

@@ -1,4 +1,4 @@
-//! Pages: rows with adjacent keys, and a column per family, each shared until it changes.
+//! Pages: rows with adjacent keys, and a column per family. Pages and columns are shared until they change.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,12 +11,12 @@ use crate::family::referenced_labels::{DICTIONARY_COLUMNS, column_of, value_in};
 /// A run of rows: objects with adjacent keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
-    /// The same in all states of a page; unique among the pages of the process.
+    /// A number that is the same in all states of a page, and unique in the process.
     number: u64,
     rows: Arc<Rows>,
     /// `metadata.resourceVersion` per row; 0 if it is not a decimal integer.
     versions: Vec<u64>,
-    /// Base labels, families, and the values that rows share.
+    /// The columns: base labels, families, and the values that rows share.
     columns: Vec<Arc<Column>>,
 }
 
@@ -27,7 +27,7 @@ struct Rows {
     uids: Vec<Uid>,
 }
 
-/// The identity of an object: its key, its uid and its version.
+/// The identity of an object: its key, uid and version.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Identity<'a> {
     pub(crate) key: &'a str,
@@ -45,7 +45,7 @@ impl Page {
         }
     }
 
-    /// A number that the page keeps while its rows change.
+    /// The number that identifies the page while its rows change.
     #[cfg(feature = "gzip")]
     pub(crate) fn number(&self) -> u64 {
         self.number
@@ -104,7 +104,7 @@ impl Page {
 
     /// A number that changes whenever a shared value of the rows changes.
     pub(crate) fn shared_version(&self) -> u64 {
-        // Each change takes a higher number than all earlier ones, so the highest covers all columns.
+        // Each change gets a higher number than all earlier ones, so the highest number covers all columns.
         let versions = self.shared().iter().map(|column| column.version());
         versions.max().unwrap_or(0)
     }
@@ -158,7 +158,7 @@ impl Page {
         }
     }
 
-    /// The page without the rows from `end` on.
+    /// Returns the page without the rows at and after the index `end`.
     pub(crate) fn truncated(&self, end: usize) -> Self {
         Self {
             number: self.number,
@@ -212,7 +212,7 @@ impl Page {
 
     /// Memory of the page, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
-        // An `Arc` starts with two counters; allocators round up to 16 bytes.
+        // An `Arc` begins with two counters, and allocators round up to 16 bytes.
         let columns = (self.columns.iter())
             .map(|column| column.heap_bytes() + size_of::<Column>() + 16 + size_of::<usize>());
         let uids = self

@@ -8,8 +8,8 @@ use crate::resource::ResourceInfo;
 
 /// Read access to the store of a registered resource.
 ///
-/// [`StateMetrics::stores`](crate::StateMetrics::stores) returns one for each resource. Cloning
-/// gives another handle to the same store.
+/// [`StateMetrics::stores`](crate::StateMetrics::stores) returns one for each resource. A clone is another handle to
+/// the same store.
 ///
 /// ```
 /// use kube_state_metrics::{BuiltIn, StateMetrics};
@@ -37,13 +37,13 @@ impl StoreReader {
         Self { store }
     }
 
-    /// The resource the store holds.
+    /// The resource of the store.
     #[must_use]
     pub fn resource(&self) -> &ResourceInfo {
         self.store.resource()
     }
 
-    /// The current size of the store, and the counts of its events.
+    /// The current size of the store, and its event counts.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
         self.store.stats()

@@ -1,4 +1,4 @@
-//! The text of a row: the family name, constant and base labels before every tail of a cell.
+//! Writes the text of a row: the family name, the constant labels and the base labels before every tail of a cell.
 
 use bytes::BytesMut;
 

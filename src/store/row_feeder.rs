@@ -5,15 +5,15 @@ use crate::family::SampleBuffer;
 use crate::k8s::resource_version;
 use crate::resource::{CollectedResource, Scope};
 
-/// The number of a feeder, and the buffers that it reuses from object to object.
+/// The number of a feeder, and the buffers that it reuses for each object.
 #[derive(Default)]
 pub(super) struct RowFeeder {
     pub(super) id: usize,
     pub(super) samples: SampleBuffer,
     pub(super) cells: RowCells,
-    /// The key of the object fed last.
+    /// The key of the last object.
     pub(super) key: String,
-    /// `metadata.resourceVersion` of the object fed last.
+    /// `metadata.resourceVersion` of the last object.
     pub(super) version: String,
 }
 
@@ -63,8 +63,8 @@ impl RowFeeder {
     }
 }
 
-/// The namespace of an object; objects of a cluster-scoped resource have none, even if their
-/// metadata has the field.
+/// The namespace of an object. Objects of a cluster-scoped resource have none, even if their metadata contains the
+/// field.
 pub(super) fn namespace_in(scope: Scope, namespace: &str) -> &str {
     match scope {
         Scope::Namespaced => namespace,

@@ -13,7 +13,7 @@ use crate::family::referenced_labels::REFERENCE_MARK;
 pub(crate) struct SampleLine<'a> {
     pub(crate) prefix: &'a RowPrefix,
     pub(crate) base_labels: &'a [u8],
-    /// From the first label after the base labels to the newline.
+    /// The text from the first label after the base labels to the newline.
     pub(crate) tail: &'a [u8],
     pub(crate) page: &'a Page,
     pub(crate) row: usize,
@@ -78,7 +78,7 @@ fn stored_labels(part: &[u8]) -> impl Iterator<Item = StoredLabel<'_>> {
             label => label,
         };
         let (name, quoted) = split_at_byte(label, memchr::memchr(b'=', label)?)?;
-        // The text after the labels, `} 1`, has no `=`, because it is a number.
+        // The text after the labels, such as `} 1`, contains no `=`.
         let quoted = quoted.strip_prefix(b"\"")?;
         let (value, after) = split_at_byte(quoted, closing_quote(quoted)?)?;
         rest = after;
@@ -125,7 +125,7 @@ fn unescape(value: &[u8]) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// Stored text as a string; a store contains only UTF-8 and references.
+/// Converts stored text to a string. A store contains only UTF-8 and references.
 fn as_text(text: &[u8]) -> &str {
     std::str::from_utf8(text).unwrap_or_default()
 }

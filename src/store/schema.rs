@@ -55,16 +55,15 @@ impl<K: CollectedResource> Schema<K> {
         }
     }
 
-    /// Sets the limits on the output of the families.
+    /// Sets the limits for the output of the families.
     pub(crate) fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Adds families with their base labels. `constants` are the names of constant labels.
+    /// Adds families with their base labels. `constants` contains the names of constant labels.
     ///
-    /// A family of labels or annotations with an empty allowlist never has a sample, so this does
-    /// not add it.
+    /// A family of labels or annotations with an empty allowlist never has samples, so it is not added.
     pub(crate) fn add(
         &mut self,
         labels: Vec<BaseLabel<K>>,
@@ -142,7 +141,7 @@ impl<K: CollectedResource> Schema<K> {
             .is_some_and(|base| !base.labels.is_empty())
     }
 
-    /// Whether the base labels differ between any two objects.
+    /// Whether the base labels are different for all objects.
     pub(crate) fn base_is_identity(&self, base: usize) -> bool {
         let Some(base) = self.bases.get(base) else {
             return false;
@@ -155,10 +154,10 @@ impl<K: CollectedResource> Schema<K> {
             && (!namespaced || has(|source| matches!(source, BaseSource::Namespace)))
     }
 
-    /// Renders all cells of an object. The buffer counts the samples that the policy of the families dropped.
+    /// Renders all cells of an object. The buffer counts the samples that the policy drops.
     ///
-    /// If a generator panics, the object has no samples of that family; if a base label panics, it
-    /// is empty. Nothing else is affected.
+    /// If a generator panics, the object has no samples of that family. If a base label panics, the label is empty.
+    /// Other samples are not affected.
     pub(crate) fn render(&self, object: &K, buffer: &mut SampleBuffer, cells: &mut RowCells) {
         cells.clear();
         buffer.clear();

@@ -9,16 +9,16 @@ use super::table::Table;
 #[derive(Clone, Debug)]
 pub(crate) struct StoreSnapshot {
     tables: Vec<Arc<Table>>,
-    /// For each table, the pages up to its end.
+    /// For each table, the number of pages up to its end.
     ends: Vec<usize>,
 }
 
 impl StoreSnapshot {
-    /// This reads only tables, not their pages: a cache miss for each of thousands of pages would
-    /// delay the first byte of a response.
+    /// This reads only tables, not pages: a cache miss for each of thousands of pages would delay the first byte of a
+    /// response.
     pub(crate) fn new(mut tables: Vec<Arc<Table>>) -> Self {
         tables.retain(|table| !table.is_empty());
-        // Feeders of one namespace each are then in the order of all keys.
+        // If each feeder has one namespace, the rows are then in the order of all keys.
         tables.sort_by(|a, b| a.first_key().cmp(&b.first_key()));
         let ends = tables.iter().scan(0, |end, table| {
             *end += table.pages().len();

@@ -10,9 +10,9 @@ use super::clock::Instant;
 use super::resource::{FeedOrigin, ResourceHealth, ResourceState};
 use crate::errors::debug_is_display;
 
-/// When a source is ready.
+/// The condition for readiness of a source.
 ///
-/// It displays as, and parses from, `default` and `strict`.
+/// Its text form is `default` or `strict`.
 ///
 /// ```
 /// use kube_state_metrics::source::health::ReadinessPolicy;
@@ -23,24 +23,23 @@ use crate::errors::debug_is_display;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReadinessPolicy {
-    /// Ready when every resource is synced or the server refuses it now (403 or 404), and at least one
-    /// first list is complete; and from then on.
+    /// Ready when every resource is synced or currently refused by the server (403 or 404), and at least one first
+    /// list is complete. Once ready, the source stays ready.
     ///
-    /// If the server has refused every resource at least once, a refusal has to last for ten seconds,
-    /// since an API server that has just started refuses everything for a moment.
+    /// If the server has refused every resource at least once, a refusal must last for ten seconds, because an API
+    /// server that has just started refuses all requests for a moment.
     ///
     /// A watch has a deadline for resources that fail, `WatchBuilder::readiness_deadline`.
     #[default]
     Default,
     /// Ready while the first list of every resource is complete and no resource is refused.
     ///
-    /// There is no deadline. A resource that was complete may be refused for ten seconds, since an API
-    /// server that has just started refuses everything for a moment.
+    /// There is no deadline. A resource that was complete may be refused for ten seconds, because an API server that
+    /// has just started refuses all requests for a moment.
     Strict,
 }
 
-/// Whether a source is ready, and which resources are missing. It displays as the body of a response
-/// to `/readyz`.
+/// Whether a source is ready, and which resources are missing. Its text form is the body of a response to `/readyz`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Readiness {
@@ -53,9 +52,9 @@ pub struct Readiness {
     pub expected: usize,
     /// Resources whose first list is neither complete nor refused.
     pub waiting: Vec<ResourceHealth>,
-    /// Resources that the server refuses now.
+    /// Resources that the server currently refuses.
     pub refused: Vec<ResourceHealth>,
-    /// Resources that were complete and cannot be watched now.
+    /// Resources that were complete and currently cannot be watched.
     pub failing: Vec<ResourceHealth>,
     /// Why the shard is not known yet.
     pub sharding: Option<String>,
@@ -68,17 +67,17 @@ pub struct UnknownPolicy(String);
 
 debug_is_display!(UnknownPolicy);
 
-/// How long a refusal may be that of an API server that has just started. Its permissions are not loaded
-/// for about 1.5 seconds.
+/// Minimum duration of a refusal that counts. For about 1.5 seconds after its start, an API server has not loaded the
+/// permissions and refuses all requests.
 const TOLERATED_REFUSAL: Duration = Duration::from_secs(10);
-/// The maximum number of lines about resources in the same state.
+/// Maximum number of lines for resources in the same state.
 const MAX_ERRORS: usize = 3;
 
 // === impl ReadinessPolicy ===
 
 impl ReadinessPolicy {
-    /// Whether the current state of the resources meets the policy. `is_late` is true after the
-    /// deadline for resources that fail.
+    /// Whether the current state of the resources meets the policy. `is_late` is true after the deadline for failing
+    /// resources.
     pub(super) fn is_met(self, resources: &[ResourceHealth], is_late: bool) -> bool {
         let mut expected = resources.iter().filter(|own| own.is_expected());
         match self {
@@ -95,14 +94,14 @@ impl ReadinessPolicy {
     }
 }
 
-/// Whether at least one requested resource is complete, in one namespace at least.
+/// Whether at least one requested resource is complete in at least one namespace.
 fn serves_something(resources: &[ResourceHealth]) -> bool {
     let mut requested = resources.iter().filter(|own| own.is_requested()).peekable();
     requested.peek().is_none() || requested.any(ResourceHealth::is_served)
 }
 
-/// How long a refusal has to last before readiness no longer waits for the resource. If everything was
-/// refused, the API server may have just started.
+/// How long a refusal must last before readiness stops waiting for the resource. If all resources were refused, the
+/// API server may have just started.
 fn settling_time(resources: &[ResourceHealth]) -> Duration {
     let watched = |own: &&ResourceHealth| own.source == FeedOrigin::Watched;
     let mut watched = resources.iter().filter(watched).peekable();
@@ -113,14 +112,14 @@ fn settling_time(resources: &[ResourceHealth]) -> Duration {
     }
 }
 
-/// Whether readiness waits until refusals have lasted for long enough.
+/// Whether readiness waits because a refusal has not lasted long enough.
 pub(super) fn is_settling(resources: &[ResourceHealth]) -> bool {
     let refused_for = settling_time(resources);
     let mut refused = resources.iter().filter(|own| own.is_refused());
     refused.any(|own| !own.is_settled(refused_for))
 }
 
-/// When the first requested resource was complete. The API server answers then.
+/// When the first requested resource was complete, which shows that the API server works.
 pub(super) fn served_since(resources: &[ResourceHealth]) -> Option<Instant> {
     let requested = resources.iter().filter(|own| own.is_requested());
     requested.filter_map(ResourceHealth::served_since).min()
@@ -166,7 +165,7 @@ impl Readiness {
         }
     }
 
-    /// What the text calls resources whose first list is not complete.
+    /// The words in front of the resources whose first list is not complete.
     fn waiting_word(&self) -> &'static str {
         if self.ready {
             "ready without"
@@ -181,7 +180,7 @@ impl Readiness {
         let stale = stale.filter_map(|own| Some((own, own.removal_seconds?)));
         let first = stale.clone().map(|(_, seconds)| seconds).reduce(f64::min);
         let Some(seconds) = first else { return Ok(()) };
-        // The objects of one feed of several are not counted.
+        // If a resource has several feeds, the objects of each feed are not counted.
         let has_count = stale.clone().all(|(own, _)| own.feeds.len() == 1);
         let objects: u64 = stale.clone().map(|(own, _)| own.objects).sum();
         let objects = if has_count {
@@ -194,7 +193,7 @@ impl Readiness {
         writeln!(
             f,
             "stale: {objects} of {names} are removed within {minutes} min, \
-             unless the API server permits to list them"
+             unless the API server allows listing them"
         )
     }
 }
@@ -220,8 +219,8 @@ impl fmt::Display for Readiness {
     }
 }
 
-/// Resources in the same state with the same error, which share a line. Resources that are refused share
-/// one, since each has a separate error.
+/// Resources that share a line: they have the same state and the same error. Refused resources share a line although
+/// each has a separate error.
 struct StateGroup<'a> {
     state: ResourceState,
     resources: Vec<&'a ResourceHealth>,
@@ -230,7 +229,7 @@ struct StateGroup<'a> {
 // === impl StateGroup ===
 
 impl StateGroup<'_> {
-    /// Whether the line about the group is true for a resource in the same state.
+    /// Whether the line of the group also describes a resource in the same state.
     fn has_error_of(&self, own: &ResourceHealth) -> bool {
         own.state.is_refusal()
             || self
@@ -252,14 +251,14 @@ impl StateGroup<'_> {
     }
 }
 
-/// The last error, unless a list has begun since.
+/// The last error, unless a list has begun after it.
 fn current_error(own: &ResourceHealth) -> Option<&str> {
     let error = own.last_error.as_deref();
     error.filter(|_| own.state != ResourceState::Listing)
 }
 
-/// Groups resources by state and error, in the order of their first resources. Resources with further
-/// errors join the last group of their state.
+/// Groups resources by state and error. Groups are in the order of their first resources. If a state has too many
+/// errors, the other resources join its last group.
 fn by_state(resources: &[ResourceHealth]) -> Vec<StateGroup<'_>> {
     let mut groups: Vec<StateGroup<'_>> = Vec::new();
     for own in resources {

@@ -28,7 +28,7 @@ pub enum ResourceState {
     Listing,
     /// The list is complete, and changes are applied as they happen.
     Synced,
-    /// The last attempt failed. Stored samples are served while it is retried.
+    /// The last request failed. Stored samples are served during retries.
     Failing(FailureReason),
     /// The feed has ended. Stored samples are served and become stale.
     Stopped,
@@ -44,9 +44,9 @@ pub enum FeedOrigin {
     Watched,
     /// Manifests.
     Manifests,
-    /// Code of the host.
+    /// The host.
     Host,
-    /// Nothing: the resource cannot be selected by node, and only one node is watched.
+    /// No source: the watch is limited to one node, and this resource cannot be selected by node.
     LeftOut,
 }
 
@@ -56,9 +56,9 @@ pub enum FeedOrigin {
 pub struct HealthSnapshot {
     /// Whether the default readiness policy is met.
     pub ready: bool,
-    /// Why the shard is not known yet, if it is taken from a StatefulSet.
+    /// Why the shard is not known yet, if a StatefulSet determines it.
     pub sharding: Option<String>,
-    /// In the order of the exposition.
+    /// The resources, in the order of the exposition.
     pub resources: Vec<ResourceHealth>,
 }
 
@@ -73,19 +73,19 @@ pub struct ResourceHealth {
     pub api_version: String,
     /// The kind, such as `Deployment`.
     pub kind: String,
-    /// The kind of source that feeds it.
+    /// The kind of source that feeds the resource.
     pub source: FeedOrigin,
     /// The state; the worst state of its feeds.
     #[serde(flatten)]
     pub state: ResourceState,
     /// Whether the first list of each feed is complete.
     pub complete: bool,
-    /// Seconds since the server began to refuse the resource (403 or 404) without another failure in
-    /// between; the maximum of its feeds. `None` unless the server refuses it now.
+    /// Seconds since the server began to refuse the resource (403 or 404) without another failure in between; the
+    /// maximum of its feeds. `None` if the server does not currently refuse it.
     pub refused_seconds: Option<f64>,
-    /// Seconds until a watch removes the stored objects because the server forbids the resource (403).
-    /// The time of other failures does not count. `None` unless the server forbids it now and objects
-    /// of a feed that it forbids are stored.
+    /// Seconds until a watch removes the stored objects because the server forbids the resource (403). The time of
+    /// other failures does not count. `None` if the server does not currently forbid it, or if no objects of a
+    /// forbidden feed are stored.
     pub removal_seconds: Option<f64>,
     /// Number of stored objects.
     pub objects: u64,
@@ -103,9 +103,9 @@ pub struct ResourceHealth {
     pub silent_seconds: Option<f64>,
     /// The last failure, even if it is resolved.
     pub last_error: Option<String>,
-    /// One feed per namespace if namespaces are watched one by one, else one for all namespaces.
+    /// One feed per namespace if namespaces are watched one by one, otherwise one for all namespaces.
     pub feeds: Vec<FeedHealth>,
-    /// The resource has no store: only the watch itself needs it.
+    /// Whether the resource has no store, because only the watch itself needs it.
     #[serde(skip)]
     pub(super) is_auxiliary: bool,
 }
@@ -123,8 +123,8 @@ pub struct FeedHealth {
     pub complete: bool,
     /// Whether the server has refused the resource (403 or 404) at least once.
     pub was_refused: bool,
-    /// Seconds since the server began to refuse the resource without another failure in between. `None`
-    /// unless it refuses it now.
+    /// Seconds since the server began to refuse the resource without another failure in between. `None` if the server
+    /// does not currently refuse it.
     pub refused_seconds: Option<f64>,
     /// Number of failed attempts since the last success.
     pub failures: u64,
@@ -137,19 +137,18 @@ pub struct FeedHealth {
     /// When the first list was complete.
     #[serde(skip)]
     pub(super) complete_at: Option<Instant>,
-    /// When the list in progress received an object last.
+    /// When the list in progress last received an object.
     #[serde(skip)]
     pub(super) received_at: Option<Instant>,
-    /// How long the server has refused the resource since the last success, without the time of other
-    /// failures.
+    /// How long the server has refused the resource since the last success. The time of other failures does not count.
     #[serde(skip)]
     pub(super) refused_for: Duration,
-    /// The stored objects were removed because the server forbids the resource.
+    /// Whether the stored objects were removed because the server forbids the resource.
     #[serde(skip)]
     pub(super) is_forgotten: bool,
 }
 
-/// A list that received no object for this long does not make progress.
+/// A list makes no progress if it receives no object for this time.
 const STALLED: Duration = Duration::from_secs(30);
 
 // === impl ResourceState ===
@@ -187,8 +186,8 @@ impl fmt::Display for ResourceState {
 // === impl ResourceHealth ===
 
 impl ResourceHealth {
-    /// Whether readiness depends on the resource: it does unless nothing feeds it, or the host feeds
-    /// it and does not report.
+    /// Whether readiness depends on the resource. It does not if no source feeds it, or if the host feeds it without a
+    /// reporter.
     pub(super) fn is_expected(&self) -> bool {
         match self.source {
             FeedOrigin::Watched | FeedOrigin::Manifests => true,
@@ -197,7 +196,7 @@ impl ResourceHealth {
         }
     }
 
-    /// Whether the server refuses the resource now, in at least one namespace.
+    /// Whether the server currently refuses the resource in at least one namespace.
     pub(super) fn is_refused(&self) -> bool {
         self.feeds.iter().any(|feed| feed.state.is_refusal())
     }
@@ -230,8 +229,7 @@ impl ResourceHealth {
         received.any(|at| at.elapsed() < STALLED)
     }
 
-    /// Whether each feed has completed its first list, or has been refused for at least `time` until
-    /// now.
+    /// Whether each feed has completed its first list, or is refused now and has been for at least `time`.
     pub(super) fn is_settled(&self, time: Duration) -> bool {
         let is_refused = |seconds: f64| seconds >= time.as_secs_f64();
         let settled =
@@ -244,7 +242,7 @@ impl ResourceHealth {
         !self.feeds.is_empty() && self.feeds.iter().all(|feed| feed.was_refused)
     }
 
-    /// Whether the resource was complete and now fails for another reason than a refusal.
+    /// Whether the resource was complete and now fails for a reason other than a refusal.
     pub(super) fn is_failing(&self) -> bool {
         matches!(self.state, ResourceState::Failing(_)) && self.complete && !self.is_refused()
     }

@@ -1,4 +1,4 @@
-//! [`TrackedResource`]: one resource of the plan, and what feeds it.
+//! [`TrackedResource`]: one resource of the plan, and its feeds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,10 +10,10 @@ use super::resource::{FeedHealth, FeedOrigin, ResourceHealth, ResourceState};
 use crate::resource::{ResourceInfo, ResourceName};
 use crate::store::{AnyStore, StoreStats};
 
-/// One resource, and what feeds it.
+/// One resource, and its feeds.
 pub(super) struct TrackedResource {
     info: ResourceInfo,
-    /// `None` if the objects are only counted, in `count`.
+    /// `None` if the objects are only counted in `count`.
     store: Option<Arc<dyn AnyStore>>,
     count: Arc<AtomicU64>,
     origin: FeedOrigin,
@@ -40,7 +40,7 @@ impl TrackedResource {
         }
     }
 
-    /// A resource without a store, whose objects are counted in `count`.
+    /// A resource without a store. `count` counts its objects.
     #[cfg(all(feature = "custom-resources", feature = "watch"))]
     pub(super) fn counted(
         info: &ResourceInfo,
@@ -87,7 +87,7 @@ impl TrackedResource {
         }
     }
 
-    /// `forget_after` is the age at which objects of a forbidden resource are removed.
+    /// `forget_after` is the time after which objects of a forbidden resource are removed.
     pub(super) fn health(
         &self,
         stats: &StoreStats,
@@ -111,7 +111,7 @@ impl TrackedResource {
             api_version: self.info.api_version().into_owned(),
             kind: self.info.kind().to_owned(),
             source: self.origin,
-            // Without feeds, there is nothing to wait for: all namespaces of the source are denied.
+            // If there are no feeds, all namespaces of the source are denied, and there is nothing to wait for.
             state: state.unwrap_or(if complete {
                 ResourceState::Synced
             } else {
@@ -140,12 +140,12 @@ impl TrackedResource {
     fn is_complete(&self, stats: &StoreStats, feeds: &[FeedHealth]) -> bool {
         let all_complete = feeds.iter().all(|feed| feed.complete);
         match self.origin {
-            // A host that does not report has completed a list in the store.
+            // If the host has no reporter, a complete list in the store counts.
             FeedOrigin::Host if feeds.is_empty() => stats.relists > 0,
             FeedOrigin::Host => all_complete,
             FeedOrigin::LeftOut => false,
             FeedOrigin::Watched | FeedOrigin::Manifests => {
-                // A store that was linked to another one later has not had the lists from before.
+                // A store that was linked later has not received the earlier lists.
                 let is_listed = self.store.is_none() || stats.relists >= feeds.len() as u64;
                 self.feeds.is_some() && all_complete && is_listed
             }
@@ -153,7 +153,7 @@ impl TrackedResource {
     }
 }
 
-/// Seconds until the objects of the first forbidden feed reach an age.
+/// Seconds until the first forbidden feed has been forbidden for this time.
 fn removal_seconds(feeds: &[FeedHealth], age: Duration) -> Option<f64> {
     let forbidden = ResourceState::Failing(FailureReason::Forbidden);
     let feeds = feeds.iter().filter(|feed| feed.state == forbidden);

@@ -1,6 +1,6 @@
 //! The documents of a text: YAML documents or JSON values, with lists split into items.
 //!
-//! YAML is read as kubectl reads it (`src/yaml/json.rs`), so that a manifest has the same content here.
+//! YAML is read like in kubectl (`src/yaml/json.rs`), so that a manifest means the same for both.
 
 mod duplicate_keys;
 
@@ -71,7 +71,7 @@ fn is_json(text: &str) -> bool {
     }
 }
 
-/// A sequence of JSON values, such as JSON lines, or YAML that begins like JSON. `first` is the line of
+/// Reads a sequence of JSON values, such as JSON lines, or YAML that begins like JSON. `first` is the first line of
 /// the text.
 fn values(text: &str, first: usize, sink: &mut Sink<'_>) {
     let (mut from, mut line, mut counted) = (0, first, 0);
@@ -97,8 +97,7 @@ fn values(text: &str, first: usize, sink: &mut Sink<'_>) {
                 }
             }
             Some(Err(error)) => {
-                // As for kubectl, text that is not JSON may be YAML, such as a map with a trailing
-                // comma.
+                // As in kubectl, text that is not JSON may be YAML, such as a map with a trailing comma.
                 if is_first && error.is_syntax() && flow_documents(text, first, sink) {
                     return;
                 }
@@ -111,8 +110,8 @@ fn values(text: &str, first: usize, sink: &mut Sink<'_>) {
                 if error.is_eof() {
                     return;
                 }
-                // JSON lines continue with the next object that begins a line. The search begins at the
-                // error, so that no part of the text is parsed again and again.
+                // JSON lines continue with the next line that begins with an object. The search starts at the error,
+                // so that no part of the text is parsed several times.
                 let wrong = position(rest, &error);
                 from += next_object(rest, wrong).unwrap_or(rest.len());
             }
@@ -122,7 +121,7 @@ fn values(text: &str, first: usize, sink: &mut Sink<'_>) {
     }
 }
 
-/// Passes the objects of a text that begins like JSON to the sink if it is YAML; returns whether it is.
+/// If a text that begins like JSON is YAML, passes its objects to the sink. Returns whether it is YAML.
 fn flow_documents(text: &str, line: usize, sink: &mut Sink<'_>) -> bool {
     let roots: Result<Vec<_>, _> = yaml::Documents::new(text, line).collect();
     let Ok(roots) = roots else {
@@ -185,7 +184,7 @@ fn yaml_root(root: Result<Arc<yaml::Node>, SyntaxError>, bytes: usize, sink: &mu
     }
 }
 
-/// The fields of an object that identify it, and the items of a list.
+/// The identifying fields of an object, and the items of a list.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Head<'j> {
@@ -195,7 +194,7 @@ struct Head<'j> {
     kind: Option<Cow<'j, str>>,
     #[serde(borrow, default)]
     metadata: Option<&'j RawValue>,
-    /// `null` is an empty list, as Go writes it.
+    /// `null` is an empty list, because Go writes empty lists as `null`.
     #[serde(borrow, default, deserialize_with = "items")]
     items: Option<Vec<&'j RawValue>>,
 }
@@ -250,8 +249,8 @@ fn objects(json: &str, line: usize, sink: &mut Sink<'_>) {
     }
 }
 
-/// Passes an item of a list to the sink, with the API version and kind that the list gives it. An
-/// item must not be a list; otherwise, the input would decide the depth of the recursion.
+/// Passes an item of a list to the sink, with the API version and kind from the list. An item must not be a list,
+/// because then the input would determine the depth of the recursion.
 fn item_of_list(
     json: &str,
     line: usize,
@@ -282,13 +281,13 @@ fn item_of_list(
 // === impl Head ===
 
 impl<'j> Head<'j> {
-    /// Reads the head of an object; an error has the problem.
+    /// Reads the head of an object. The error describes the problem.
     fn of(json: &'j str) -> Result<Self, String> {
         serde_json::from_str(json).map_err(|error| {
             let error = error.to_string();
             let what = match without_position(&error) {
                 _ if json.starts_with('[') => "it is a list",
-                // In an object that is nested too deeply for the search of such keys.
+                // The search for duplicate keys does not find these keys if the object is nested too deeply.
                 reason if reason.starts_with("duplicate field") => reason,
                 _ => "it has no apiVersion and kind that are texts",
             };
@@ -296,8 +295,8 @@ impl<'j> Head<'j> {
         })
     }
 
-    /// A name that YAML reads as a boolean or a number is a likely mistake, which the decoder of custom
-    /// resources would not notice.
+    /// A name that YAML reads as a boolean or a number is probably a mistake. The decoder of custom resources would
+    /// not detect it.
     fn check_names(&self) -> Result<(), String> {
         let names = self.metadata.map(|json| serde_json::from_str(json.get()));
         let Some(Ok(Names { name, namespace })) = names else {
@@ -318,11 +317,11 @@ impl<'j> Head<'j> {
     }
 }
 
-/// A document as a value. Items of typed lists get their API version and kind.
+/// Converts a document to a value. Items of typed lists get their API version and kind.
 #[cfg(any(feature = "custom-resources", feature = "testing"))]
 pub(crate) fn whole(document: &Document<'_>) -> Result<serde_json::Value, Syntax> {
     let unreadable = |error: serde_json::Error| {
-        // The position in the object depends on how the object was written.
+        // The position is left out, because it may refer to converted JSON and not to the file.
         let error = error.to_string();
         let error = without_position(&error);
         Syntax {

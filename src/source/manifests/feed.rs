@@ -1,4 +1,4 @@
-//! [`ManifestFeed`]: feeds the stores from manifests, each time they are read.
+//! [`ManifestFeed`]: reads manifests and feeds the stores.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ pub struct ManifestFeed {
     health: Health,
     reporter: FeedReporter,
     writers: ManifestWriters,
-    /// If standard input is one of the paths.
+    /// Present if standard input is one of the paths.
     stdin: Option<Stdin>,
     /// Whether the files have been read once.
     is_loaded: bool,
@@ -49,7 +49,7 @@ pub struct ManifestFeed {
     on_reload: Option<OnReload>,
 }
 
-/// A callback of the host, called after each reading.
+/// A callback of the host that is called after each reading.
 type OnReload = Box<dyn FnMut(&LoadReport) + Send>;
 
 // === impl ManifestFeed ===
@@ -74,13 +74,13 @@ impl ManifestFeed {
         feed
     }
 
-    /// The health of every resource. Resources are complete once the manifests have been read.
+    /// The health of every resource. Resources are complete after the first reading of the manifests.
     #[must_use]
     pub fn health(&self) -> Health {
         self.health.clone()
     }
 
-    /// Calls `callback` after each reading, also if [`Source::run`] reads the manifests.
+    /// Sets a callback that is called after each reading, including readings by [`Source::run`].
     #[must_use]
     pub fn on_reload(mut self, callback: impl FnMut(&LoadReport) + Send + 'static) -> Self {
         self.on_reload = Some(Box::new(callback));
@@ -89,11 +89,11 @@ impl ManifestFeed {
 
     /// Reads all manifests and replaces the objects of the previous reading in one step.
     ///
-    /// If several documents contain the same object, the last one counts: paths in their order, files
-    /// of a directory by name. Standard input comes before all files.
+    /// If several documents contain the same object, the last one is used. The order is: standard input, then the
+    /// paths in their order. The files of a directory are sorted by name.
     ///
-    /// If a file or directory cannot be read for a reason that may pass, such as a lack of file descriptors,
-    /// the previous objects stay and the report [is partial](LoadReport::is_partial).
+    /// If a file or directory cannot be read for a temporary reason, such as a lack of file descriptors, the previous
+    /// objects stay and the report [is partial](LoadReport::is_partial).
     ///
     /// If there is a configuration of custom resources, the known kinds are the built-in kinds, those of
     /// the definitions in the manifests, and those of the objects.
@@ -152,8 +152,8 @@ impl ManifestFeed {
     }
 }
 
-/// Reads the manifests on a thread, and again when a configuration adds or removes resources. Does
-/// not notice changes of files.
+/// Reads the manifests on a separate thread, and again when a configuration adds or removes resources. It does not
+/// detect changes of files.
 impl Source for ManifestFeed {
     fn health(&self) -> Health {
         Self::health(self)

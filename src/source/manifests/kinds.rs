@@ -19,7 +19,7 @@ use crate::registry::StateMetrics;
 pub(super) struct Kinds {
     /// Definitions by name, each with its hash.
     definitions: BTreeMap<String, u64>,
-    /// The heads of the objects of standard input, which is read once.
+    /// The heads of the objects from standard input, which is read only once.
     stdin: Vec<Value>,
     /// Whether the kinds have been set once.
     is_set: bool,
@@ -28,11 +28,11 @@ pub(super) struct Kinds {
 // === impl Kinds ===
 
 impl Kinds {
-    /// Sets the known kinds of `metrics` from all manifests. Also returns whether the reading missed files that
-    /// may be readable later.
+    /// Sets the known kinds of `metrics` from all manifests. Also returns whether some files could not be read for a
+    /// temporary reason.
     ///
-    /// Files that cannot be read are reported when their objects are loaded. If some may be readable later,
-    /// the previous kinds stay.
+    /// Files that cannot be read are reported when their objects are loaded. If the reason may be temporary, the
+    /// previous kinds stay.
     pub(super) fn update(
         &mut self,
         paths: &[PathBuf],
@@ -89,7 +89,7 @@ fn is_definition(head: &Value) -> bool {
     head["kind"] == "CustomResourceDefinition"
 }
 
-/// The fields of the objects of a text that identify their kinds, and whole definitions.
+/// The fields that identify the kinds of the objects in a text, and complete definitions.
 fn heads(text: &str) -> Vec<Value> {
     let mut heads = Vec::new();
     documents::each(text, &mut |document| {

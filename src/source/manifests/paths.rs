@@ -18,7 +18,7 @@ pub(super) fn files(path: &Path, problems: &mut Vec<ManifestProblem>) -> Vec<Pat
         return vec![path.to_owned()];
     }
     let mut files = Vec::new();
-    // Links are followed: a mounted ConfigMap is a directory of links.
+    // Symbolic links are followed, because a mounted ConfigMap is a directory of links.
     for entry in walkdir::WalkDir::new(path)
         .follow_links(true)
         .sort_by_file_name()
@@ -31,7 +31,7 @@ pub(super) fn files(path: &Path, problems: &mut Vec<ManifestProblem>) -> Vec<Pat
             Err(error) => {
                 let path = error.path().unwrap_or(path).to_owned();
                 let message = error.to_string();
-                // The error of the operating system has its code. A circle of links has none.
+                // Errors of the operating system have a code. The error for a loop of links has none.
                 let source = error.into_io_error();
                 let source = source.unwrap_or_else(|| io::Error::other(message));
                 problems.push(ManifestProblem::Read { path, source });
@@ -42,7 +42,7 @@ pub(super) fn files(path: &Path, problems: &mut Vec<ManifestProblem>) -> Vec<Pat
 }
 
 fn is_manifest(path: &Path) -> bool {
-    // `..data` of a mounted ConfigMap contains every file again.
+    // `..data` in a mounted ConfigMap contains every file a second time.
     let is_hidden = path.components().any(|part| {
         part.as_os_str().as_encoded_bytes().starts_with(b"..") && part.as_os_str() != ".."
     });

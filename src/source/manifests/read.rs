@@ -1,11 +1,10 @@
-//! Reading the text of a manifest, from a regular file or from standard input.
+//! Reads the text of a manifest from a regular file or from standard input.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// The most bytes of a file, and of standard input: 1 GiB. The text and its objects are in memory while they are
-/// read.
+/// Maximum size of a file and of standard input: 1 GiB. The text and its objects are in memory during the reading.
 const LARGEST: u64 = 1 << 30;
 
 /// Reads a regular file.
@@ -20,7 +19,7 @@ pub(super) fn stdin() -> io::Result<String> {
     text(unbuffered_stdin()?, 0, LARGEST)
 }
 
-/// Standard input without the buffer of [`io::stdin`], which is never freed and would keep contents of secrets.
+/// Standard input without the buffer of [`io::stdin`]. That buffer is never freed and would keep contents of secrets.
 #[cfg(unix)]
 fn unbuffered_stdin() -> io::Result<File> {
     use std::os::fd::AsFd;
@@ -41,7 +40,7 @@ fn file_of_at_most(path: &Path, limit: u64) -> io::Result<String> {
 
 fn check(metadata: &Metadata, limit: u64) -> io::Result<()> {
     if metadata.is_dir() {
-        // A directory that replaces a file which was listed.
+        // A directory may have replaced the listed file.
         return Err(invalid("it is a directory; give a regular file"));
     }
     if !metadata.is_file() {

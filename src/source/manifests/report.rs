@@ -25,16 +25,16 @@ use crate::errors::debug_is_display;
 pub struct LoadReport {
     /// Number of objects that were applied.
     pub objects: usize,
-    /// Number of objects of built-in kinds that are not registered, and of kinds that the host feeds.
+    /// Number of skipped objects: their kind is built in but not registered, or the host feeds it.
     pub not_registered: usize,
     /// Definitions of custom resources, if there is a configuration of custom resources.
     #[cfg(feature = "custom-resources")]
     pub definitions: DefinitionChanges,
     /// The skipped files, documents and objects.
     pub problems: Vec<ManifestProblem>,
-    /// Whether a file or directory could not be read for a reason that may pass, such as a lack of file
-    /// descriptors or a failing disk. The objects of the previous reading stay, unless this is the first
-    /// one. Read the manifests again soon.
+    /// Whether a file or directory could not be read for a temporary reason, such as a lack of file descriptors or a
+    /// disk error. The objects of the previous reading then stay, unless this is the first reading. Read the manifests
+    /// again soon.
     pub is_partial: bool,
 }
 
@@ -57,7 +57,7 @@ pub enum ManifestProblem {
     Read {
         /// The file or directory.
         path: PathBuf,
-        /// The error of the operating system, or why the file is no text.
+        /// The error of the operating system, or the reason why the file is not text.
         #[source]
         source: io::Error,
     },
@@ -129,7 +129,7 @@ debug_is_display!(ManifestProblem);
 // === impl LoadReport ===
 
 impl LoadReport {
-    /// Whether the definitions of custom resources have been read, for a configuration.
+    /// Whether the definitions of custom resources have been read for a configuration.
     pub(super) fn has_definitions(&self) -> bool {
         #[cfg(feature = "custom-resources")]
         return self.definitions.known > 0;
@@ -141,14 +141,13 @@ impl LoadReport {
 // === impl ManifestProblem ===
 
 impl ManifestProblem {
-    /// Whether a file or directory cannot be read for a reason that may pass, which says nothing about its
-    /// content.
+    /// Whether a file or directory cannot be read for a temporary reason, independent of its content.
     pub(super) fn is_temporary(&self) -> bool {
         matches!(self, Self::Read { source, .. } if is_temporary(source))
     }
 }
 
-/// Whether an error is about the machine and not about the file.
+/// Whether the machine causes an error, not the file.
 fn is_temporary(error: &io::Error) -> bool {
     use io::ErrorKind::{
         Interrupted, OutOfMemory, ResourceBusy, StaleNetworkFileHandle, TimedOut, WouldBlock,

@@ -38,8 +38,8 @@ pub struct ManifestSource {
 impl ManifestSource {
     /// Files, and directories whose `.yaml`, `.yml`, `.json` and `.jsonl` files are read.
     ///
-    /// `-` is standard input, which is read once. Its objects stay, unless a file contains an object
-    /// of the same kind, namespace and name.
+    /// `-` is standard input, which is read only once. Its objects stay, unless a file contains an object with the
+    /// same kind, namespace and name.
     #[must_use]
     pub fn new(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         Self {

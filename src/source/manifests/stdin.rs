@@ -8,8 +8,8 @@ use super::read;
 use super::report::{LoadReport, ManifestProblem};
 use super::writers::ManifestWriters;
 
-/// Standard input, which can be read only once. Its text is not kept, since it may contain secrets.
-/// It therefore has writers whose objects stay when files are read again.
+/// Standard input, which can be read only once. Its text is not kept, because it may contain secrets. So it has
+/// separate writers, and its objects stay when files are read again.
 #[derive(Debug, Default)]
 pub(super) struct Stdin {
     pub(super) writers: ManifestWriters,
@@ -26,13 +26,13 @@ struct Counts {
 // === impl Stdin ===
 
 impl Stdin {
-    /// Reads the text the first time.
+    /// Reads the text on the first call.
     pub(super) fn read(&self) -> Option<io::Result<String>> {
         let is_read = self.loaded.is_some();
         (!is_read).then(read::stdin)
     }
 
-    /// Applies the text if it was read now, and adds the counts to the report.
+    /// Applies the text if it was just read, and adds the counts to the report.
     pub(super) fn load(&mut self, text: Option<io::Result<String>>, report: &mut LoadReport) {
         if let Some(text) = text {
             self.loaded = Some(self.apply(text, report));

@@ -43,7 +43,7 @@ fn metrics() -> StateMetrics {
         .unwrap()
 }
 
-/// The samples and the problems of some files, without the name of the directory.
+/// The samples and the problems of some files. The directory name is removed from the problems.
 fn load(name: &str, files: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
     let directory = Files::new(name, files);
     let metrics = metrics();
@@ -142,7 +142,7 @@ fn yaml_may_look_like_json() {
     let files = [
         ("a.yaml", format!("{}---\n{}", map("one"), map("two"))),
         ("b.yaml", format!("[{}]", map("three"))),
-        // Together with the next line, it is not YAML either, so the error is that of JSON.
+        // With the next line, the text is not YAML either, so the error of the JSON decoder is reported.
         ("c.jsonl", format!("{{\"a\": oops}}\n{json}")),
         ("d.yaml", map("x, \"name\": y")),
     ];
@@ -223,7 +223,7 @@ fn broken_json_is_read_in_time_that_grows_with_its_size() {
     assert_eq!(
         of("a.json"),
         1,
-        "the rest is inside of a value that does not end"
+        "the rest is inside a value that does not end"
     );
     assert_eq!(of("c.json"), 20_000);
 }
@@ -514,7 +514,7 @@ spec:
         let maps = [mode.to_owned(), super::info("a")];
         assert_eq!(samples(&metrics), maps);
 
-        // A definition states more about its kind than objects do.
+        // A definition contains more information about its kind than objects.
         write("b.yaml", DEFINITION.to_owned() + &object("Policy", "p", 1));
         write("c.yaml", object("Widget", "w", 2));
         let report = feed.reload();

@@ -1,4 +1,4 @@
-//! [`ManifestWriters`]: the writers of all stores, by the kind of the objects they take.
+//! [`ManifestWriters`]: the writers of all stores, by the kind of their objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,15 +17,15 @@ use crate::store::{AnyStore, ObjectWriter};
 /// The writers of all stores of the current plan.
 #[derive(Debug, Default)]
 pub(super) struct ManifestWriters {
-    /// Without a writer if the host feeds the store, or the writer of another store does.
+    /// There is no writer if the host or the writer of another store feeds the store.
     follower: PlanFollower<Option<Box<dyn ObjectWriter>>>,
-    /// Indexes of the stores that take an API version and kind.
+    /// Indexes of the stores for an API version and kind.
     routes: BTreeMap<(String, String), Vec<usize>>,
     /// The API versions and kinds that the host feeds.
     host_fed: BTreeSet<(String, String)>,
 }
 
-/// Takes a writer for each store.
+/// Creates a writer for each store.
 struct TakeWriters<'a> {
     health: &'a Health,
     feed: &'a Arc<FeedState>,
@@ -34,7 +34,7 @@ struct TakeWriters<'a> {
 // === impl ManifestWriters ===
 
 impl ManifestWriters {
-    /// Takes writers for new stores, and drops those for stores that are gone.
+    /// Creates writers for new stores, and drops the writers of removed stores.
     pub(super) fn follow_plan(
         &mut self,
         metrics: &StateMetrics,
@@ -120,7 +120,7 @@ impl ManifestWriters {
         };
         let key = (api_version.to_owned(), kind.to_owned());
         let Some(stores) = self.routes.get(&key) else {
-            // Definitions have been read for the kinds that they define.
+            // Definitions were used to find the kinds that they define, so they are not skipped objects.
             if kind == "CustomResourceDefinition" && report.has_definitions() {
                 return Ok(());
             }

@@ -1,7 +1,7 @@
 //! [`BlockingSink`]: applies large objects on a thread for blocking work.
 //!
-//! Decoding an object and generating its samples takes at most about 75 ns per byte, so a large object would
-//! hold a worker of the runtime for many milliseconds, and with it all requests that the worker serves.
+//! Decoding an object and generating its samples takes up to about 75 ns per byte. A large object would block a worker
+//! thread of the runtime for many milliseconds, and delay all requests that the worker serves.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -13,19 +13,19 @@ use tokio::task::spawn_blocking;
 use super::sink::{Change, ListWatchSink};
 use crate::decode::DecodeError;
 
-/// Objects of at least this size are applied on a thread for blocking work: smaller ones take less than
-/// 5 ms, and for those a change of threads would cost more than the object.
+/// Objects of at least this size are applied on a thread for blocking work. Smaller objects take less than 5 ms, and a
+/// change of threads would cost more than it saves.
 pub(super) const LARGE_OBJECT: usize = 64 << 10;
 
-/// A sink whose large objects do not hold a worker of the runtime.
+/// A sink whose large objects do not block a worker thread of the runtime.
 pub(super) struct BlockingSink<S> {
     /// Absent while an object is applied on another thread.
     sink: Option<S>,
     large_objects: Arc<Semaphore>,
 }
 
-/// The permit that the reflectors of a watch share. They apply one large object at a time, so that the workers
-/// of a small machine have a processor, and large objects of many resources do not need memory at once.
+/// The permit that the reflectors of a watch share. They apply one large object at a time. So a processor stays free
+/// for the workers of a small machine, and large objects of many resources do not need memory at the same time.
 pub(super) fn one_at_a_time() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(1))
 }
@@ -63,7 +63,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
             }
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
-                // The runtime shuts down.
+                // The runtime is shutting down.
                 Err(_) => Ok(()),
             },
         }

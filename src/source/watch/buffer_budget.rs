@@ -1,11 +1,10 @@
-//! [`BufferBudget`]: limits the bytes that all feeds of a watch buffer together.
+//! [`BufferBudget`]: limits the total bytes that all feeds of a watch buffer.
 //!
-//! A feed reserves memory before it buffers bytes of an incomplete object. If none is left, the feed stops
-//! to read, so the server waits: nothing is lost.
+//! A feed reserves memory before it buffers bytes of an incomplete object. If no memory is left, the feed stops
+//! reading. Then the server waits, so no data is lost.
 //!
-//! One reserve is kept aside for the largest object. A feed that cannot have a share of the common memory
-//! takes the reserve, which is large enough for its object. So one feed can always proceed, and feeds that
-//! wait for each other cannot block all of them.
+//! One reserve is kept for the largest object. A feed that gets no share of the common memory takes the reserve, which
+//! is large enough for its object. So one feed can always continue, and there is no deadlock.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,10 +17,10 @@ use tokio::sync::Notify;
 pub(super) struct BufferBudget {
     /// Maximum size of an object, `None` without a limit.
     object_limit: Option<usize>,
-    /// Maximum of the common memory.
+    /// Maximum size of the common memory.
     common: usize,
     usage: Mutex<Usage>,
-    /// Memory was given back.
+    /// Notifies waiting feeds that memory was released.
     released: Notify,
 }
 
@@ -29,13 +28,13 @@ pub(super) struct BufferBudget {
 #[derive(Debug, Default)]
 struct Usage {
     common: usize,
-    /// Memory of the feed that has the reserve.
+    /// The memory of the feed that has the reserve.
     reserve: Option<usize>,
     peak: usize,
     waits: u64,
 }
 
-/// Figures of a budget, for metrics.
+/// Statistics of a budget, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct BudgetFigures {
     pub(super) bytes: usize,
@@ -45,7 +44,7 @@ pub(super) struct BudgetFigures {
     pub(super) waits: u64,
 }
 
-/// What one feed has of the budget. It is given back when dropped.
+/// The memory of one feed. Dropping it releases the memory.
 #[derive(Debug)]
 pub(super) struct BufferShare {
     budget: Arc<BufferBudget>,
@@ -55,18 +54,18 @@ pub(super) struct BufferShare {
     reserve: Option<usize>,
 }
 
-/// Requests above this size may use only half of the common memory, so that feeds with large objects leave
-/// room for the usual ones.
+/// Requests above this size may use only half of the common memory, so that feeds with large objects leave memory for
+/// feeds with small objects.
 pub(super) const LARGE: usize = 256 << 10;
-/// The bytes of a line of a watch around its object: the type of the event.
+/// The bytes of a line of a watch in addition to its object: the type of the event.
 pub(super) const ENVELOPE: usize = 1 << 10;
-/// Lines of this size are read with any limit on objects, so that bookmarks and errors always are.
+/// Lines of this size are read with any limit on objects, so that bookmarks and errors are always read.
 const MIN_LINE_LIMIT: usize = 64 << 10;
 
 // === impl BufferBudget ===
 
 impl BufferBudget {
-    /// A budget of `total` bytes for objects of up to `object_limit` bytes; `None` is no limit.
+    /// A budget of `total` bytes for objects of up to `object_limit` bytes. `None` means no limit.
     pub(super) fn new(total: Option<usize>, object_limit: Option<usize>) -> Self {
         let common = total.map_or(usize::MAX, |total| {
             let reserve = line_limit(object_limit).unwrap_or(total / 4);
@@ -86,7 +85,7 @@ impl BufferBudget {
         self.object_limit
     }
 
-    /// Maximum size of a line of a watch, which has an object.
+    /// Maximum size of a line of a watch.
     pub(super) fn line_limit(&self) -> Option<usize> {
         line_limit(self.object_limit)
     }
@@ -121,7 +120,7 @@ impl Usage {
 // === impl BufferShare ===
 
 impl BufferShare {
-    /// A share without memory, for a buffer of up to `limit` bytes; `None` is no limit.
+    /// A share without memory, for a buffer of up to `limit` bytes. `None` means no limit.
     pub(super) fn new(budget: &Arc<BufferBudget>, limit: Option<usize>) -> Self {
         Self {
             budget: Arc::clone(budget),
@@ -147,7 +146,7 @@ impl BufferShare {
         let mut has_waited = false;
         loop {
             let mut released = pin!(budget.released.notified());
-            // Before the attempt, so that no release is missed in between.
+            // This comes before the attempt, so that a release after the attempt is not missed.
             released.as_mut().enable();
             if self.try_common(kept, bytes) || self.try_reserve(bytes) {
                 return;
@@ -159,13 +158,13 @@ impl BufferShare {
         }
     }
 
-    /// Takes `kept + bytes` of the common memory, unless there is too little.
+    /// Takes `kept + bytes` of the common memory, if there is enough.
     pub(super) fn try_common(&mut self, kept: usize, bytes: usize) -> bool {
         !self.has_reserve() && self.take_common(kept, bytes)
     }
 
-    /// Takes memory for a buffer of `bytes` that replaces one in the reserve, unless there is too little. The
-    /// reserve stays until [`keep`](Self::keep).
+    /// Takes common memory for a buffer of `bytes` that replaces the buffer in the reserve, if there is enough. The
+    /// feed keeps the reserve until [`keep`](Self::keep).
     pub(super) fn try_leave_reserve(&mut self, bytes: usize) -> bool {
         self.take_common(0, bytes)
     }
@@ -188,7 +187,7 @@ impl BufferShare {
         true
     }
 
-    /// Takes the reserve, unless another feed has it. Without a limit on objects it grows.
+    /// Takes the reserve, unless another feed has it. If objects have no limit, the reserve grows.
     fn try_reserve(&mut self, bytes: usize) -> bool {
         let mut usage = self.budget.usage.lock();
         if usage.reserve.is_some() && self.reserve.is_none() {
@@ -196,7 +195,7 @@ impl BufferShare {
         }
         let bytes = match self.limit {
             Some(limit) => limit,
-            // A buffer in the reserve is copied when it grows.
+            // When a buffer in the reserve grows, it is copied, so the old and the new buffer both need memory.
             None => bytes.saturating_add(self.reserve.unwrap_or_default()),
         };
         usage.reserve = Some(bytes);
@@ -205,7 +204,7 @@ impl BufferShare {
         true
     }
 
-    /// Gives back all but the memory of a buffer of `capacity` bytes, which is in the reserve or not.
+    /// Releases all memory except a buffer of `capacity` bytes, in the reserve or in the common memory.
     pub(super) fn keep(&mut self, capacity: usize, in_reserve: bool) {
         let (common, reserve) = match in_reserve {
             true => (0, Some(self.limit.unwrap_or(capacity))),
@@ -244,7 +243,7 @@ mod tests {
         Arc::new(BufferBudget::new(Some(total), Some(object_limit)))
     }
 
-    /// Receives objects of `size` bytes in pieces, with a pause after each. Returns what arrived.
+    /// Receives objects of `size` bytes in pieces, with a pause after each piece. Returns the received bytes.
     async fn receive(budget: Arc<BufferBudget>, size: usize, objects: usize) -> usize {
         let (mut buffer, mut received) = (ObjectBuffer::of_items(&budget), 0);
         let piece = vec![b'x'; 16 * KIB];
@@ -269,7 +268,7 @@ mod tests {
     async fn feeds_with_large_objects_wait_for_each_other_and_lose_nothing() {
         let budget = budget(4 << 20, 1 << 20);
         let feeds = (0..50).map(|at| {
-            // Of all sizes, up to the limit.
+            // The objects have all sizes up to the limit.
             let size = (at % 16 + 1) * 64 * KIB;
             let received = receive(Arc::clone(&budget), size, 5);
             tokio::spawn(async move { assert_eq!(received.await, 5 * size) })
@@ -295,7 +294,7 @@ mod tests {
                 buffer.settle();
             }
         };
-        // They never end, so the others wait forever.
+        // These objects never end, so the other feeds wait forever.
         let held = tokio::time::timeout(Duration::from_secs(60), hold).await;
         assert!(held.is_err() && budget.figures().waits == 1);
         let before = budget.figures().waits;

@@ -48,11 +48,11 @@ use crate::resource::ResourceName;
 ///     .build()?;
 /// tokio::spawn(watcher.run()); // it never ends
 ///
-/// // On every node of the cluster, and once for pods that have none yet:
+/// // One instance on every node of the cluster, and one for pods without a node:
 /// let (on_a_node, unscheduled) = (watch().node("worker-1"), watch().unscheduled_pods());
-/// // Two that are easy on the server, each in its own way:
+/// // Two options that reduce the load of the server:
 /// let cheap = watch().use_api_server_cache(true).object_limit(10_000);
-/// // A replica of a StatefulSet, which serves its share:
+/// // A replica of a StatefulSet, which serves its shard:
 /// let replica = watch().shard_of_pod("monitoring", "ksm-1").shard_handover(Duration::from_secs(30));
 /// # #[cfg(feature = "custom-resources")]
 /// let custom = watch().discover_custom_resources(true);
@@ -70,10 +70,10 @@ pub struct WatchBuilder {
 }
 
 const LIST_DEADLINE: Duration = Duration::from_secs(60);
-/// A limit below one minute, so that a start takes less than a minute.
+/// The default is below one minute, so that a start takes less than a minute.
 const READINESS_DEADLINE: Duration = Duration::from_secs(55);
 const FORGET_FORBIDDEN_AFTER: Duration = Duration::from_secs(3600);
-/// API servers accept requests of up to 3 MiB, and the JSON of an object may be some times as large.
+/// API servers accept requests of up to 3 MiB. The JSON of an object may be several times as large.
 const OBJECT_SIZE_LIMIT: usize = 16 << 20;
 const FEED_BUFFER_LIMIT: usize = 64 << 20;
 /// The largest clusters have about a million objects of a resource.
@@ -113,7 +113,7 @@ impl StateMetrics {
                     object_limit: None,
                     page_size: 500,
                     max_list_objects: Some(MAX_LIST_OBJECTS),
-                    // `WatchContext` replaces it by one with the configured limits.
+                    // `WatchContext` replaces it by a budget with the configured limits.
                     budget: Arc::new(BufferBudget::new(None, None)),
                     large_objects: one_at_a_time(),
                     list_deadline: Some(LIST_DEADLINE),
@@ -137,9 +137,8 @@ impl StateMetrics {
 impl WatchBuilder {
     /// Watches only the pods of one node.
     ///
-    /// Cluster-scoped resources are watched as well. Other namespaced resources cannot be selected
-    /// by node: they are not watched, and a warning is logged. If
-    /// [`unscheduled_pods`](Self::unscheduled_pods) is also called, it takes precedence.
+    /// Cluster-scoped resources are also watched. Other namespaced resources cannot be selected by node, so they are
+    /// not watched, and a warning is logged. [`unscheduled_pods`](Self::unscheduled_pods) overrides this setting.
     pub fn node(mut self, name: impl Into<String>) -> Self {
         if !matches!(self.config.node, NodeScope::Unscheduled) {
             self.config.node = NodeScope::Node(name.into());
@@ -147,7 +146,7 @@ impl WatchBuilder {
         self
     }
 
-    /// Watches only the pods that no node has yet. Other resources are as for [`node`](Self::node).
+    /// Watches only pods that are not assigned to a node. Other resources are treated as in [`node`](Self::node).
     pub fn unscheduled_pods(mut self) -> Self {
         self.config.node = NodeScope::Unscheduled;
         self
@@ -173,7 +172,7 @@ impl WatchBuilder {
     /// [field selector](https://kubernetes.io/docs/concepts/overview/working-with-objects/field-selectors/).
     /// An object must match all selectors of its resource.
     ///
-    /// `resource` is a name as for [`label_selector`](Self::label_selector).
+    /// `resource` is a name as in [`label_selector`](Self::label_selector).
     pub fn field_selector(
         mut self,
         resource: impl Into<ResourceName>,
@@ -184,10 +183,10 @@ impl WatchBuilder {
         self
     }
 
-    /// Limits how many objects of a list are stored; 0, the default, is no limit.
+    /// Limits the number of objects of a list that are stored. Default: 0, which means no limit.
     ///
-    /// The server chooses the objects. Objects that are created later are stored in addition. If
-    /// namespaces are watched one by one, the limit holds for each. A limit disables streaming lists.
+    /// The server chooses the objects. Objects that are created after the list are also stored. If namespaces are
+    /// watched one by one, the limit applies to each of them. A limit disables streaming lists.
     pub fn object_limit(mut self, objects: u64) -> Self {
         self.config.options.object_limit = (objects > 0).then_some(objects);
         self
@@ -195,25 +194,24 @@ impl WatchBuilder {
 
     /// Limits the size of an object, in bytes of its JSON; 16 MiB by default. Zero disables the limit.
     ///
-    /// A larger object is skipped while its bytes arrive, and has no samples; other objects are not affected.
-    /// Its name is read from the bytes up to the limit, at most the first 1 MiB. If the name comes later, the
-    /// log has `<unnamed>`, and samples of an earlier version stay until the next list.
-    /// [`ResourceHealth::oversized`](crate::source::health::ResourceHealth::oversized) and the
-    /// metric `kube_state_metrics_oversized_objects_total` count it, and the log names it.
+    /// A larger object is skipped while its bytes arrive, and has no samples; other objects are not affected. Its name
+    /// is read from the bytes up to the limit, at most from the first 1 MiB. If the name comes later, the log shows
+    /// `<unnamed>`, and samples of an earlier version stay until the next list.
+    /// [`ResourceHealth::oversized`](crate::source::health::ResourceHealth::oversized) and the metric
+    /// `kube_state_metrics_oversized_objects_total` count it, and the log names it.
     pub fn object_size_limit(mut self, bytes: usize) -> Self {
         self.config.object_size_limit = (bytes > 0).then_some(bytes);
         self
     }
 
-    /// Limits the bytes of incomplete objects that all feeds of the watch buffer together; 64 MiB by
-    /// default. Zero disables the limit.
+    /// Limits the total bytes of incomplete objects that all feeds of the watch buffer; 64 MiB by default. Zero
+    /// disables the limit.
     ///
-    /// A feed that needs more stops to read until others have finished their objects, so nothing is
-    /// lost. One object of the [maximum size](Self::object_size_limit) can always be read; if the limit
-    /// is less than twice that size, the feeds may exceed it by that object. The metrics
-    /// `kube_state_metrics_feed_buffer_bytes`, `kube_state_metrics_feed_buffer_peak_bytes` and
-    /// `kube_state_metrics_feed_buffer_waits_total` show the use. Two watches that run at the same time
-    /// have separate limits.
+    /// A feed that needs more memory stops reading until other feeds have finished their objects, so no data is lost.
+    /// One object of the [maximum size](Self::object_size_limit) can always be read. If the limit is less than twice
+    /// that size, the feeds may exceed the limit by that object. The metrics `kube_state_metrics_feed_buffer_bytes`,
+    /// `kube_state_metrics_feed_buffer_peak_bytes` and `kube_state_metrics_feed_buffer_waits_total` show the usage.
+    /// Each running watch has a separate limit.
     pub fn feed_buffer_limit(mut self, bytes: usize) -> Self {
         self.config.feed_buffer_limit = (bytes > 0).then_some(bytes);
         self
@@ -222,9 +220,8 @@ impl WatchBuilder {
     /// Limits the number of objects that the server may send in a list, five million by default. Zero
     /// disables the limit.
     ///
-    /// A list with more objects fails, so that a list that never ends does not grow without a limit. Until
-    /// then, the samples of its objects take memory, as those of any list do: choose a number whose samples fit
-    /// in the memory of the process.
+    /// A list with more objects fails, so that an endless list does not fill the memory. Until then, the samples of
+    /// its objects need memory. Choose a number of objects whose samples fit into the memory of the process.
     pub fn max_list_objects(mut self, objects: u64) -> Self {
         self.config.options.max_list_objects = (objects > 0).then_some(objects);
         self
@@ -232,7 +229,7 @@ impl WatchBuilder {
 
     /// Accepts lists from the API server's cache; disabled by default.
     ///
-    /// Such a list costs the server less and may be some seconds old. The watch then catches up.
+    /// Such a list costs the server less, but it may be some seconds old. The watch then receives the missing changes.
     pub fn use_api_server_cache(mut self, on: bool) -> Self {
         self.config.options.use_cache = on;
         self
@@ -249,43 +246,41 @@ impl WatchBuilder {
 
     /// The number of objects in a page of a list, 500 by default.
     ///
-    /// Pages are decoded as they arrive, so this affects the load of the server, not memory here.
+    /// Pages are decoded while they arrive. So this affects the load of the server, not the memory of this process.
     pub fn page_size(mut self, objects: u64) -> Self {
         self.config.options.page_size = objects.max(1);
         self
     }
 
-    /// How long a streaming list may take before it is given up, also while it sends objects; 60 s by
-    /// default, and three times the last complete list if that is longer. Zero disables the limit.
+    /// The timeout of a streaming list, even while it sends objects: 60 s by default, or three times the duration of
+    /// the last complete list if that is longer. Zero disables the limit.
     ///
-    /// The time includes the start of the response, but not the time in which the list waits for the memory of
-    /// other feeds. A list by pages follows, and is logged once. Streaming lists are requested again an hour
-    /// later.
+    /// The time includes the wait for the response, but not the time in which the list waits for memory of other
+    /// feeds. After the timeout, the watch falls back to a paged list and logs this once. Streaming lists are
+    /// requested again an hour later.
     pub fn list_deadline(mut self, time: Duration) -> Self {
         self.config.options.list_deadline = non_zero(time);
         self
     }
 
-    /// How long the [default readiness policy](crate::source::health::ReadinessPolicy::Default) waits
-    /// for resources that fail, 55 s by default. Zero disables the limit.
+    /// How long the [default readiness policy](crate::source::health::ReadinessPolicy::Default) waits for failing
+    /// resources, 55 s by default. Zero disables the limit.
     ///
-    /// The time counts from the first complete list of a requested resource, so the API server answers
-    /// by then. Resources that are not complete at the end are named in the log, by
-    /// [`Readiness`](crate::source::health::Readiness) and in the metric
-    /// `kube_state_metrics_ready_without`; the others are served. A list that receives objects is
-    /// waited for beyond the deadline.
+    /// The time starts with the first complete list of a requested resource, when the API server is known to work.
+    /// After it, the complete resources are served. The log, [`Readiness`](crate::source::health::Readiness) and the
+    /// metric `kube_state_metrics_ready_without` name the others. Readiness also waits beyond the deadline for a list
+    /// that receives objects.
     pub fn readiness_deadline(mut self, time: Duration) -> Self {
         self.config.readiness_deadline = non_zero(time);
         self
     }
 
-    /// How long the stored objects of a resource stay while the server forbids it (403), 1 h by
-    /// default. Zero keeps them. The time in which the server does not answer, or fails otherwise, does
-    /// not count.
+    /// How long the stored objects of a resource stay while the server forbids it (403), 1 h by default. Zero keeps
+    /// them forever. Time in which the server does not answer or fails in another way does not count.
     ///
-    /// Until then they are served and become stale;
-    /// [`ResourceHealth::removal_seconds`](crate::source::health::ResourceHealth::removal_seconds) and
-    /// the metric `kube_state_metrics_forbidden_removal_seconds` show the time that is left.
+    /// Until then, the objects are served and become stale.
+    /// [`ResourceHealth::removal_seconds`](crate::source::health::ResourceHealth::removal_seconds) and the metric
+    /// `kube_state_metrics_forbidden_removal_seconds` show the remaining time.
     pub fn forget_forbidden_after(mut self, time: Duration) -> Self {
         self.config.options.forget_forbidden_after = non_zero(time);
         self
@@ -297,13 +292,12 @@ impl WatchBuilder {
         self
     }
 
-    /// How long objects are served after they moved to another shard; 30 s by default with
-    /// [`shard_of_pod`](Self::shard_of_pod), else zero.
+    /// How long objects are served after they moved to another shard. Default: 30 s with
+    /// [`shard_of_pod`](Self::shard_of_pod), otherwise zero.
     ///
-    /// Choose the time that the other instances need to start and to list, so that a change of the
-    /// shards leaves no gap in the series, but a short overlap. Shards that follow a StatefulSet are
-    /// served until its replicas are ready, if that takes longer, but for ten minutes at most. Zero
-    /// disables both.
+    /// Choose the time that other instances need to start and to list. Then a change of the shards causes a short
+    /// overlap of the series, but no gap. Shards that follow a StatefulSet are served until its replicas are ready, if
+    /// that takes longer, but for at most ten minutes. Zero disables both.
     pub fn shard_handover(mut self, time: Duration) -> Self {
         self.config.shard_handover = Some(time);
         self
@@ -312,10 +306,10 @@ impl WatchBuilder {
     /// Takes the shard from the StatefulSet that controls this pod, and follows its number of
     /// replicas.
     ///
-    /// No resource is watched before the shard is known. A replica beyond the number of replicas
-    /// serves nothing. A replica serves objects that move to another one for the
-    /// [`shard_handover`](Self::shard_handover). Of the shard of the [`StateMetrics`], only the kind of
-    /// partition is used (see [`Shard::by_range`](crate::scope::Shard::by_range)).
+    /// No resource is watched before the shard is known. A replica whose ordinal is not below the number of replicas
+    /// serves no objects. Objects that move to another replica are served for the
+    /// [`shard_handover`](Self::shard_handover). Only the kind of partition is taken from the shard of the
+    /// [`StateMetrics`] (see [`Shard::by_range`](crate::scope::Shard::by_range)).
     pub fn shard_of_pod(mut self, namespace: impl Into<String>, name: impl Into<String>) -> Self {
         self.config.own_pod = Some(OwnPod {
             namespace: namespace.into(),
@@ -346,7 +340,8 @@ impl WatchBuilder {
     ///
     /// # Errors
     ///
-    /// Names each selector for an unknown resource, and a registry that already has the metrics.
+    /// If a selector is for an unknown resource, or if the registry already contains the metrics. All problems are
+    /// reported at once.
     pub fn build(self) -> Result<ClusterWatch, WatchError> {
         let mut problems = self.config.unknown_selectors();
         match ClusterWatch::new(self.config, self.registry.as_ref()) {
@@ -363,8 +358,8 @@ impl WatchBuilder {
     ///
     /// # Errors
     ///
-    /// The same as [`build`](Self::build). They are also logged, so that they are visible if nobody
-    /// awaits the task. Without errors the future never resolves.
+    /// The same as [`build`](Self::build). They are also logged, so that they are visible if the task is not awaited.
+    /// Without errors, the future never resolves.
     pub fn run(self) -> impl Future<Output = Result<(), WatchError>> + Send + use<> {
         let watch = self.build().inspect_err(|error| {
             for problem in error.problems() {

@@ -10,11 +10,10 @@ use kube::Config;
 ///
 /// - Disables the client's retries, which hide errors of the server for up to minutes. The watches
 ///   retry with a backoff and report the errors.
-/// - Limits the time to connect to five seconds. Without a limit, lost packets go unnoticed for
-///   minutes.
+/// - Limits the time to connect to five seconds. Without this limit, lost packets are not detected for minutes.
 /// - Sets the user agent to [`user_agent`], unless the configuration has one.
 ///
-/// Everything else, such as credentials and certificates, stays as it is.
+/// Other settings, such as credentials and certificates, stay unchanged.
 ///
 /// ```
 /// let config = kube::Config::new("https://10.0.0.1".parse()?);

@@ -1,5 +1,4 @@
-//! [`ClusterWatch`]: lists and watches the resources of the current plan, a task for each resource and
-//! namespace.
+//! [`ClusterWatch`]: lists and watches the resources of the current plan. Each resource and namespace has a task.
 
 use std::fmt;
 use std::sync::Arc;
@@ -43,7 +42,7 @@ use crate::source::{Source, SourceFuture};
 #[must_use = "nothing is watched before `run`"]
 pub struct ClusterWatch {
     context: WatchContext,
-    /// If custom resources are discovered.
+    /// Present if custom resources are discovered.
     #[cfg(feature = "custom-resources")]
     definitions: Option<Reflector<DefinitionSink>>,
 }
@@ -53,7 +52,7 @@ pub struct ClusterWatch {
 impl ClusterWatch {
     /// # Errors
     ///
-    /// If the registry refuses the metrics of the watch.
+    /// If the metrics of the watch cannot be registered.
     pub(super) fn new(
         config: WatchConfig,
         registry: Option<&Registry>,
@@ -85,9 +84,9 @@ impl ClusterWatch {
 
     /// Lists and watches until the future is dropped; it never resolves.
     ///
-    /// It needs a [tokio] runtime, and spawns a task for each resource and namespace. Resources that
-    /// the host feeds are not watched. Resources that a configuration adds or removes are watched
-    /// from then on or no longer. Stored samples stay when the future is dropped.
+    /// It needs a [tokio] runtime, and spawns a task for each resource and namespace. Resources that the host feeds
+    /// are not watched. When a configuration adds or removes resources, their watches start or stop. Stored samples
+    /// stay when the future is dropped.
     ///
     /// # Panics
     ///
@@ -143,7 +142,7 @@ impl fmt::Debug for ClusterWatch {
     }
 }
 
-/// Stops the watches of resources that are gone and starts those of new ones.
+/// Stops the watches of removed resources and starts the watches of new ones.
 fn follow_plan(
     follower: &mut PlanFollower<StoreWatch>,
     context: &WatchContext,
@@ -159,11 +158,11 @@ fn follow_plan(
         let resources = watches.left_out.join(", ");
         tracing::warn!(resources, "not watched: only pods can be selected by node");
     }
-    // If a resource has more families now, its watches relist it.
+    // If a resource has additional families, its watches relist it.
     context.shards.check_for_lists();
 }
 
-/// Logs the resources that are missing when the watch is ready, because they fail.
+/// Logs the failing resources that are missing when the watch becomes ready.
 async fn log_incomplete_start(health: Health) {
     let readiness = health.ready(ReadinessPolicy::Default).await;
     if !readiness.waiting.is_empty() {

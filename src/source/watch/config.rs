@@ -18,36 +18,35 @@ pub(super) struct WatchConfig {
     pub(super) metrics: StateMetrics,
     pub(super) client: Client,
     pub(super) node: NodeScope,
-    /// Names of resources, with label selectors.
+    /// Resource names with label selectors.
     pub(super) label_selectors: Vec<(ResourceName, String)>,
-    /// Names of resources, with field selectors.
+    /// Resource names with field selectors.
     pub(super) field_selectors: Vec<(ResourceName, String)>,
     pub(super) options: Options,
     /// Maximum size of an object, in bytes.
     pub(super) object_size_limit: Option<usize>,
     /// Maximum number of bytes that all feeds buffer.
     pub(super) feed_buffer_limit: Option<usize>,
-    /// How long objects of the previous shard are served after a change of the shard. `None` stands for
-    /// the default.
+    /// How long objects of the previous shard are served after a change of the shard. `None` means the default.
     pub(super) shard_handover: Option<Duration>,
-    /// How long readiness waits for resources that fail.
+    /// How long readiness waits for failing resources.
     pub(super) readiness_deadline: Option<Duration>,
     pub(super) own_pod: Option<OwnPod>,
     pub(super) discovers_custom_resources: bool,
 }
 
-/// Which pods are watched.
+/// The pods to watch.
 #[derive(Clone, Debug, Default)]
 pub(super) enum NodeScope {
     #[default]
     All,
     /// The pods of one node.
     Node(String),
-    /// The pods that no node has yet.
+    /// The pods that are not assigned to a node.
     Unscheduled,
 }
 
-/// The handover of shards that follow a StatefulSet, whose new pods need time to start and to list.
+/// The default handover for shards that follow a StatefulSet. New pods need time to start and to list.
 const STATEFUL_SET_HANDOVER: Duration = Duration::from_secs(30);
 
 // === impl WatchConfig ===
@@ -72,7 +71,7 @@ impl WatchConfig {
             .flat_map(|(what, selectors)| selectors.iter().map(move |(name, _)| (what, name)));
         let stores = self.metrics.stores();
         let is_unknown = |name: &ResourceName| {
-            // With discovery, resources of the cluster's definitions are registered later.
+            // With discovery, the custom resources of the cluster are registered later.
             let may_be_found = self.discovers_custom_resources && name.is_valid();
             !may_be_found && !stores.iter().any(|store| name.matches(store.resource()))
         };
@@ -119,8 +118,8 @@ impl WatchConfig {
         Some(targets.collect())
     }
 
-    /// The field selector of the node scope, if one is needed. `None` if the scope excludes the
-    /// resource: of namespaced resources, only pods can be selected by node.
+    /// The field selector of the node scope, if one is needed. `None` if the scope excludes the resource: pods are the
+    /// only namespaced resource that can be selected by node.
     fn node_selector(&self, resource: &ResourceInfo) -> Option<Option<String>> {
         let is_pods = resource.group().is_empty() && resource.plural() == "pods";
         match &self.node {

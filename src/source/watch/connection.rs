@@ -1,4 +1,4 @@
-//! Sending requests and reading responses, with timeouts.
+//! Sends requests and reads responses, with timeouts.
 
 use std::future::Future;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(super) struct ResponseBody {
     body: Body,
 }
 
-/// The maximum number of bytes of an error response that are read.
+/// Maximum number of bytes that are read from an error response.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
 /// Sends a request and waits for the start of a successful response.
@@ -48,7 +48,7 @@ async fn failure_of(response: Response<Body>, timeout: Duration) -> Failure {
 // === impl ResponseBody ===
 
 impl ResponseBody {
-    /// All bytes, of which `limit` are kept. They must arrive within `timeout`.
+    /// Reads all bytes within `timeout`, and keeps the first `limit` bytes.
     pub(super) async fn collect(
         mut self,
         limit: usize,
@@ -68,7 +68,7 @@ impl ResponseBody {
         time::timeout(timeout, read).await.map_err(late)?
     }
 
-    /// The next bytes, without a timeout. Dropping the future loses no bytes.
+    /// Reads the next bytes, without a timeout. No bytes are lost if the future is dropped.
     pub(super) fn read(&mut self) -> impl Future<Output = Result<Option<Bytes>, Failure>> + Send {
         let body = &mut self.body;
         async move {

@@ -1,4 +1,4 @@
-//! [`WatchContext`]: what all watches of a cluster share.
+//! [`WatchContext`]: the state that all watches of a cluster share.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::sink::ListWatchSink;
 use crate::source::health::{FeedOrigin, Health, HealthLimits};
 use crate::store::{AnyStore, ObjectWriter};
 
-/// What all watches of a cluster share.
+/// The state that all watches of a cluster share.
 #[derive(Clone)]
 pub(super) struct WatchContext {
     pub(super) config: WatchConfig,
@@ -32,7 +32,7 @@ pub(super) struct WatchContext {
 impl WatchContext {
     /// # Errors
     ///
-    /// If the registry refuses the metrics of the watch.
+    /// If the metrics of the watch cannot be registered.
     pub(super) fn new(
         mut config: WatchConfig,
         registry: Option<&Registry>,
@@ -94,7 +94,7 @@ impl WatchContext {
         )
     }
 
-    /// A reflector of objects that all shards read. `metrics` counts its requests.
+    /// A reflector for objects that all shards read. `metrics` counts its requests.
     pub(super) fn unsharded_reflector<S: ListWatchSink>(
         &self,
         sink: S,
@@ -105,7 +105,7 @@ impl WatchContext {
         let options = Options {
             object_limit: None,
             use_cache: false,
-            // Their objects have no samples that could be stale.
+            // These objects have no samples that could become stale.
             forget_forbidden_after: None,
             ..self.config.options.clone()
         };

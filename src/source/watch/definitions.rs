@@ -1,4 +1,4 @@
-//! The definitions of custom resources, which determine the kinds of a configuration that exist.
+//! Watches the definitions of custom resources. They determine which configured kinds exist.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use crate::self_metrics::DefinitionMetrics;
 pub(super) struct DefinitionSink {
     metrics: StateMetrics,
     definition_metrics: DefinitionMetrics,
-    /// The number of definitions, for the health.
+    /// The number of definitions, for health.
     count: Arc<AtomicU64>,
     resource: ResourceInfo,
     /// Kinds that exist without a definition.
     built_in: Vec<KnownKind>,
     definitions: BTreeMap<String, Definition>,
-    /// The definitions of a list in progress. They replace the others at its end.
+    /// The definitions of a list in progress. At its end, they replace the previous definitions.
     listed: Option<BTreeMap<String, Definition>>,
     version: String,
 }
@@ -39,8 +39,7 @@ struct Definition {
     kinds: Vec<KnownKind>,
 }
 
-/// The fields of a definition that name its kinds. Its schemas, which are the largest part, are
-/// skipped.
+/// The fields of a definition that name its kinds. The schemas are skipped; they are the largest part.
 #[derive(Deserialize, Serialize)]
 struct DefinitionFields {
     metadata: Metadata,
@@ -127,7 +126,7 @@ impl DefinitionSink {
         self.count.store(changes.known as u64, Ordering::Relaxed);
         let (old, new) = (kinds_of(&self.definitions), kinds_of(&definitions));
         self.definitions = definitions;
-        // The first list counts even if it is empty: built-in kinds are known from then on.
+        // The first list is applied even if it is empty, so that built-in kinds become known.
         if old != new || old.is_empty() {
             self.set_known_kinds(new);
         }

@@ -2,7 +2,7 @@
 
 use crate::errors::{debug_is_display, one_per_line};
 
-/// All problems of a configuration of a watch. It prints one per line, also with `Debug`.
+/// All problems of a watch configuration. `Display` and `Debug` print one per line.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -27,7 +27,7 @@ pub struct WatchError {
     problems: Vec<WatchProblem>,
 }
 
-/// One problem of a configuration of a watch.
+/// One problem of a watch configuration.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -61,7 +61,7 @@ pub enum WatchProblem {
         /// The names of the registered resources.
         known: String,
     },
-    /// The registry refuses the metrics of the watch, usually because it has those of another one.
+    /// The metrics of the watch cannot be registered, usually because the registry has the metrics of another watch.
     #[error(
         "cannot register the metrics of the watch: {0}; use a separate registry for each watch"
     )]
@@ -77,7 +77,7 @@ impl WatchError {
         Self { problems }
     }
 
-    /// The problems, in the order they were found.
+    /// The problems, in the order in which they were found.
     #[must_use]
     pub fn problems(&self) -> &[WatchProblem] {
         &self.problems

@@ -1,4 +1,4 @@
-//! [`Failure`]: why a request or a watch failed, and what the next one has to consider.
+//! [`Failure`]: why a request or a watch failed, and what this means for the next request.
 
 use std::error::Error;
 use std::fmt;
@@ -20,25 +20,25 @@ pub(super) struct Failure {
     /// The server does not have the requested version yet.
     pub(super) version_too_large: bool,
     pub(super) message: String,
-    /// `Retry-After` of the server.
+    /// The `Retry-After` of the server.
     pub(super) retry_after: Option<Duration>,
-    /// The server is unreachable, or a proxy reports so.
+    /// Whether the server is unreachable, or a proxy reports this.
     pub(super) is_away: bool,
     pub(super) contact: Contact,
 }
 
-/// The stage that a request reached.
+/// The point at which a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Contact {
     /// The connection failed.
     None,
-    /// The server accepted the connection, and sent no response, or an invalid one.
+    /// The server accepted the connection, but sent no response or an invalid one.
     Some,
     /// The server responded with an error.
     Answer,
 }
 
-/// The fields of a `Status` object that are used here.
+/// The fields of a `Status` object that this module reads.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Status {
@@ -62,7 +62,7 @@ struct Cause {
     message: String,
 }
 
-/// The maximum of `Retry-After` that is respected.
+/// Maximum `Retry-After` that is respected.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 
 // === impl Failure ===
@@ -83,12 +83,12 @@ impl Failure {
         Self::new(FailureReason::Unreachable, message)
     }
 
-    /// A server that sends a list or a watch, but no complete object within `timeout`.
+    /// The server sends a list or a watch, but no complete object within `timeout`.
     pub(super) fn no_object(timeout: Duration) -> Self {
         Self::unreachable(format!("no complete object within {timeout:?}"))
     }
 
-    /// A watch that the server ended too soon. It is not away, so the backoff grows.
+    /// The server ended a watch too soon. It is reachable, so the backoff grows.
     pub(super) fn ended_at_once(message: impl Into<String>) -> Self {
         Self {
             is_away: false,
@@ -96,7 +96,7 @@ impl Failure {
         }
     }
 
-    /// A request without a response.
+    /// The request has no response.
     pub(super) fn of_request(error: &kube::Error) -> Self {
         let failure = Self::of_client(error);
         let contact = match failure.reason {
@@ -106,7 +106,7 @@ impl Failure {
         Self { contact, ..failure }
     }
 
-    /// A request without a response, or with an incomplete one.
+    /// The request has no response, or an incomplete one.
     pub(super) fn of_client(error: &kube::Error) -> Self {
         if let Some(error) = credentials(error) {
             return Self::new(FailureReason::Unauthorized, no_credentials(error));
@@ -119,7 +119,7 @@ impl Failure {
         Self::unreachable(message)
     }
 
-    /// A failure of a watch of kube-runtime.
+    /// A watch of `kube::runtime` failed.
     pub(super) fn of_watcher(error: &watcher::Error) -> Self {
         match error {
             watcher::Error::InitialListFailed(error)
@@ -135,10 +135,10 @@ impl Failure {
         }
     }
 
-    /// A response other than 200.
+    /// The response has a status other than 200.
     pub(super) fn of_response(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let mut status = Status::parse(body);
-        // The status code of HTTP takes precedence over the one in the JSON.
+        // The HTTP status code takes precedence over the code in the JSON.
         status.code = code.as_u16();
         if status.message.is_empty() {
             let reason = code.canonical_reason().unwrap_or("no reason given");
@@ -203,11 +203,11 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The error of the credentials, if they are the cause.
+/// The error about credentials, if they are the cause.
 fn credentials(error: &kube::Error) -> Option<&AuthError> {
     match error {
         kube::Error::Auth(error) => Some(error),
-        // A client that is a stack of services obtains them with each request.
+        // A client that consists of tower services obtains credentials for each request.
         kube::Error::Service(error) => error.downcast_ref(),
         _ => None,
     }
@@ -246,7 +246,7 @@ fn chain(error: &dyn Error) -> String {
 // === impl Status ===
 
 impl Status {
-    /// Reads a `Status`. Any other JSON gives no code and no message.
+    /// Reads a `Status`. The result for other JSON has no code and no message.
     pub(super) fn parse(json: &[u8]) -> Self {
         serde_json::from_slice(json).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! [`FailureLog`]: logs once, not for each resource, what concerns many resources.
+//! [`FailureLog`]: writes one message for an event of many resources, not one per resource.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,9 +11,9 @@ use tokio::time::{Instant, sleep_until};
 use super::outage::Outage;
 use crate::source::health::FailureReason;
 
-/// The log of all watches of a server. A failure that several resources share is one message.
+/// The log of all watches of a server. If several resources have the same failure, they share a message.
 ///
-/// Messages about resources wait for a moment, so that those of other resources join them.
+/// Messages about resources are delayed for a moment, so that other resources can be added.
 #[derive(Debug, Default)]
 pub(super) struct FailureLog {
     outage: Outage,
@@ -32,13 +32,13 @@ pub(super) struct Subject {
 /// What happened to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// It cannot be listed or watched.
+    /// The resource cannot be listed or watched.
     Failed(FailureReason),
-    /// It is listed or watched again.
+    /// The resource is listed or watched again.
     Synced,
-    /// Its objects were removed, since the server forbids it.
+    /// The objects of the resource were removed, because the server forbids it.
     Forgotten,
-    /// Its streaming list did not end in time.
+    /// The streaming list of the resource did not end in time.
     Unfinished,
 }
 
@@ -52,11 +52,11 @@ struct Credentials {
 
 #[derive(Debug, Default)]
 struct Pending {
-    /// In the order in which they began.
+    /// The messages, in the order in which they began.
     messages: Vec<Message>,
-    /// The last message about each reason of a failure.
+    /// The last message for each failure reason.
     logged: Vec<Logged>,
-    /// The resources whose failure was logged, and no recovery since.
+    /// The resources with a logged failure and no logged recovery after it.
     failing: HashSet<Subject>,
 }
 
@@ -71,7 +71,7 @@ struct Message {
 #[derive(Debug)]
 struct FailedSubject {
     subject: Subject,
-    /// Empty unless it has failed.
+    /// Empty if the resource has not failed.
     error: String,
 }
 
@@ -79,14 +79,14 @@ struct FailedSubject {
 struct Logged {
     event: Event,
     at: Instant,
-    /// The time until the next message about the same reason.
+    /// The minimum time until the next message for the same reason.
     gap: Duration,
 }
 
 /// How long a message waits for other resources.
 const GATHER: Duration = Duration::from_secs(3);
-/// The time between the first two messages about the same reason. It doubles with each further one, so
-/// that watches that end one after the other do not fill the log.
+/// Minimum time between the first two messages for the same reason. It doubles with each further message, so that
+/// watches that fail one after another do not fill the log.
 const FIRST_GAP: Duration = Duration::from_secs(60);
 const LAST_GAP: Duration = Duration::from_secs(480);
 /// The maximum number of resources that a message names.
@@ -111,7 +111,7 @@ impl FailureLog {
         }
     }
 
-    /// A request got no answer.
+    /// Records that a request got no response.
     pub(super) fn no_answer(&self, error: &str) {
         self.outage.no_answer(|| {
             tracing::warn!(
@@ -121,7 +121,7 @@ impl FailureLog {
         });
     }
 
-    /// A request got an answer.
+    /// Records that a request got a response.
     pub(super) fn answer(&self) {
         self.outage.answer(|time| {
             let seconds = time.as_secs();
@@ -129,7 +129,7 @@ impl FailureLog {
         });
     }
 
-    /// The server refuses the credentials of one more watch, or they cannot be obtained.
+    /// Records that the server refuses the credentials of one more watch, or that they cannot be obtained.
     pub(super) fn credentials_refused(&self, error: &str) {
         let mut credentials = self.credentials.lock();
         credentials.refused += 1;
@@ -143,7 +143,7 @@ impl FailureLog {
         }
     }
 
-    /// The server accepts the credentials of one more watch.
+    /// Records that the server accepts the credentials of one more watch.
     pub(super) fn credentials_accepted(&self) {
         if let Some(since) = self.credentials.lock().settle_one() {
             let seconds = since.elapsed().as_secs();
@@ -151,12 +151,12 @@ impl FailureLog {
         }
     }
 
-    /// A watch whose credentials are refused has stopped.
+    /// Records that a watch with refused credentials has stopped.
     pub(super) fn credentials_unused(&self) {
         self.credentials.lock().settle_one();
     }
 
-    /// Logs an event of a resource, soon and together with those of other resources.
+    /// Logs an event of a resource after a short delay, together with the same events of other resources.
     pub(super) fn log(&self, event: Event, subject: &Subject, error: &str) {
         self.pending.lock().add(event, subject, error);
         self.changed.notify_one();
@@ -166,7 +166,7 @@ impl FailureLog {
 // === impl Credentials ===
 
 impl Credentials {
-    /// Returns since when credentials have been refused, if no watch is left for which they are.
+    /// Removes one refused watch. If it was the last one, returns since when credentials were refused.
     fn settle_one(&mut self) -> Option<Instant> {
         self.refused = self.refused.saturating_sub(1);
         if self.refused == 0 {
@@ -212,8 +212,8 @@ impl Pending {
         });
     }
 
-    /// Removes a resource from messages that are no longer true: from those about its failures if it is
-    /// synced again, and the other way round.
+    /// Removes a resource from pending messages that are no longer true: from failures if it has recovered, and from
+    /// recoveries if it has failed again.
     fn remove_opposite(&mut self, event: Event, subject: &Subject) {
         let is_opposite = |other: Event| match event {
             Event::Failed(_) => other == Event::Synced,
@@ -272,7 +272,7 @@ impl Message {
         self.subjects.iter().any(|own| own.subject == *subject)
     }
 
-    /// The errors, each once. Errors of refusals name the resource, so the first one is enough.
+    /// The distinct errors. Refusals name the resource in the error, so the first one is enough.
     fn errors(&self) -> String {
         let is_refusal = matches!(self.event, Event::Failed(reason) if reason.is_refusal());
         let limit = if is_refusal { 1 } else { MAX_ERRORS };
@@ -370,8 +370,7 @@ mod tests {
         }
     }
 
-    /// The events of the pending messages, with the numbers of resources and the seconds until they
-    /// are due.
+    /// The events of the pending messages, each with the number of resources and the seconds until it is due.
     fn pending(log: &FailureLog) -> Vec<(Event, usize, u64)> {
         let pending = log.pending.lock();
         let now = Instant::now();
@@ -402,7 +401,7 @@ mod tests {
         assert_eq!(pending(&log), [(forbidden, 1, 3)]);
     }
 
-    /// Logs what is due after a time.
+    /// Advances the time and logs the messages that are due.
     async fn wait(log: &FailureLog, time: Duration) {
         tokio::time::advance(time).await;
         log.pending.lock().log_due();
@@ -428,12 +427,12 @@ mod tests {
         let failed = Event::Failed(FailureReason::ServerError);
         log.log(failed, &subject("pods"), "no");
         wait(&log, GATHER).await;
-        // It recovers, and fails again before the recovery is logged.
+        // The resource recovers, and fails again before the recovery is logged.
         log.log(Event::Synced, &subject("pods"), "");
         assert_eq!(pending(&log), [(Event::Synced, 1, 3)]);
         log.log(failed, &subject("pods"), "no");
         assert_eq!(pending(&log), [(failed, 1, 60)]);
-        // It recovers while the second failure waits: the first one has been logged.
+        // The resource recovers while the message for the second failure is pending. The first failure was logged.
         log.log(Event::Synced, &subject("pods"), "");
         assert_eq!(pending(&log), [(Event::Synced, 1, 3)]);
         wait(&log, GATHER).await;

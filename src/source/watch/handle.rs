@@ -60,9 +60,9 @@ impl WatchHandle {
 
     /// Changes the shard.
     ///
-    /// Objects of both shards stay. Objects of the old shard alone are removed at once, or after
-    /// [`shard_handover`](super::WatchBuilder::shard_handover). Every resource is relisted for the
-    /// objects of the new shard; a host that feeds a resource must relist it itself.
+    /// Objects in both shards stay. Objects that are only in the old shard are removed at once, or after
+    /// [`shard_handover`](super::WatchBuilder::shard_handover). Every resource is relisted to get the objects of the
+    /// new shard. A host that feeds a resource must relist it.
     pub fn set_shard(&self, shard: Shard) {
         self.control.set(shard);
     }

@@ -2,19 +2,19 @@
 
 use memchr::memchr2;
 
-/// The position in a JSON text: how deep it is nested, and whether in a string.
+/// The position in a JSON text: the depth of nesting, and whether it is in a string.
 #[derive(Debug, Default)]
 pub(super) struct Nesting {
     pub(super) depth: usize,
     pub(super) in_string: bool,
-    /// The next byte belongs to an escape sequence.
+    /// Whether the next byte belongs to an escape sequence.
     escaped: bool,
 }
 
 // === impl Nesting ===
 
 impl Nesting {
-    /// Whether the position is at a depth, outside strings.
+    /// Whether the position has this depth and is outside strings.
     pub(super) fn is_at(&self, depth: usize) -> bool {
         self.depth == depth && !self.in_string
     }

@@ -1,5 +1,4 @@
-//! [`ListSplitter`]: splits a list into items while its bytes arrive, so that no response is held in
-//! memory.
+//! [`ListSplitter`]: splits a list into items while its bytes arrive, so that no complete response is in memory.
 //!
 //! A list is one JSON object whose `items` may be hundreds of megabytes. It is split without parsing
 //! the items.
@@ -48,7 +47,7 @@ enum Position {
     Item,
 }
 
-/// The maximum size of a list without its items.
+/// Maximum size of a list without its items.
 const MAX_ENVELOPE: usize = 1 << 20;
 
 // === impl ListSplitter ===
@@ -63,12 +62,12 @@ impl ListSplitter {
         }
     }
 
-    /// Waits until `more` bytes may be fed. Returns the time that the feed waited for other feeds.
+    /// Waits until there is memory for `more` bytes. Returns how long the feed waited for other feeds.
     pub(super) async fn make_room(&mut self, more: usize) -> Duration {
         self.item.make_room(more).await
     }
 
-    /// Takes the next bytes and calls `each` with every item that they complete.
+    /// Accepts the next bytes, and calls `each` with every item that they complete.
     pub(super) fn feed(
         &mut self,
         mut bytes: &[u8],
@@ -95,7 +94,7 @@ impl ListSplitter {
         Ok(())
     }
 
-    /// Gives back the memory of items that were handled. An item that is handled later counts until then.
+    /// Releases the memory of handled items. An item that is handled later needs memory until then.
     pub(super) fn settle(&mut self) {
         self.item.settle();
     }
@@ -141,7 +140,7 @@ impl ListSplitter {
         })
     }
 
-    /// Takes bytes up to the start of the items and returns the remaining ones.
+    /// Consumes bytes up to the start of the items, and returns the remaining ones.
     fn envelope<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], SplitError> {
         for (at, &byte) in bytes.iter().enumerate() {
             let opens_items =

@@ -29,14 +29,14 @@ impl LineSplitter {
         !self.line.is_empty()
     }
 
-    /// Waits until `more` bytes may be fed. Returns the time that the feed waited for other feeds.
+    /// Waits until there is memory for `more` bytes. Returns how long the feed waited for other feeds.
     pub(super) async fn make_room(&mut self, more: usize) -> Duration {
         self.line.make_room(more).await
     }
 
-    /// Takes the next bytes and calls `each` with every line that they complete, up to an error.
+    /// Accepts the next bytes, and calls `each` with every line that they complete, until an error.
     ///
-    /// Skips empty lines. A last line without a line break is incomplete, since the stream was cut.
+    /// Skips empty lines. A last line without a line break is incomplete, because the stream was truncated.
     pub(super) fn feed<E>(
         &mut self,
         mut bytes: &[u8],
@@ -54,7 +54,7 @@ impl LineSplitter {
         Ok(())
     }
 
-    /// Gives back the memory of lines that were handled. A line that is handled later counts until then.
+    /// Releases the memory of handled lines. A line that is handled later needs memory until then.
     pub(super) fn settle(&mut self) {
         self.line.settle();
     }

@@ -1,7 +1,7 @@
-//! [`ListProgress`]: recognizes a list in pages that does not end.
+//! [`ListProgress`]: detects a paged list that does not end.
 //!
-//! An honest list ends. Its pages have different tokens and objects, since each token is the key of the next
-//! object. The bounds are far above the largest clusters, which have about a million objects of a resource.
+//! A correct list ends. Its pages have different tokens and objects, because each token is the key of the next object.
+//! The bounds are far above the largest clusters, which have about a million objects of a resource.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
@@ -13,11 +13,11 @@ use tokio::time::Instant;
 use super::failure::Failure;
 use crate::source::health::FailureReason;
 
-/// The progress of one list in pages.
+/// The progress of one paged list.
 pub(super) struct ListProgress {
-    /// When it began; later by the time in which it waited for other feeds.
+    /// The time when the list began, plus the time in which it waited for other feeds.
     began: Instant,
-    /// Number of objects, also of those that are not stored.
+    /// Number of objects, including objects that are not stored.
     objects: u64,
     pages: u64,
     pages_without_objects: u64,
@@ -30,8 +30,7 @@ pub(super) struct ListProgress {
 
 /// Maximum number of pages.
 const MAX_PAGES: u64 = 100_000;
-/// Maximum number of pages in a row without objects. Servers may send some if a selector excludes the
-/// objects.
+/// Maximum number of consecutive pages without objects. Servers may send such pages if a selector excludes objects.
 const MAX_EMPTY_PAGES: u64 = 1_000;
 /// A list that takes longer, or has more pages, is logged.
 const LONG: Duration = Duration::from_secs(300);
@@ -57,7 +56,7 @@ impl ListProgress {
         self.began
     }
 
-    /// Excludes a time from the duration of the list, in which the list waited for other feeds.
+    /// Excludes the time in which the list waited for other feeds from its duration.
     pub(super) fn waited(&mut self, time: Duration) {
         self.began += time;
     }
@@ -70,8 +69,8 @@ impl ListProgress {
         self.pages
     }
 
-    /// Counts an object of a list with at most `most` objects. The bytes of the first object of a page identify
-    /// the page.
+    /// Counts an object of a list that may have at most `most` objects. The bytes of the first object of a page
+    /// identify the page.
     ///
     /// # Errors
     ///
@@ -85,7 +84,7 @@ impl ListProgress {
         Ok(())
     }
 
-    /// Counts a page, which another one with this token follows.
+    /// Counts a page. `token` requests the page after it.
     ///
     /// # Errors
     ///
@@ -112,7 +111,7 @@ impl ListProgress {
         Ok(())
     }
 
-    /// Whether the list is unusually long. Returns true once.
+    /// Whether the list is unusually long. Returns true only once.
     pub(super) fn becomes_long(&mut self) -> bool {
         let is_long = self.pages >= MANY_PAGES || self.began.elapsed() >= LONG;
         is_long && !std::mem::replace(&mut self.is_reported, true)
@@ -123,12 +122,12 @@ impl ListProgress {
     }
 }
 
-/// The failure of a list that does not end.
+/// The failure for a list that does not end.
 fn endless(message: impl Into<String>) -> Failure {
     Failure::new(FailureReason::DecodeError, message)
 }
 
-/// Counts an object of a list with at most `most` objects.
+/// Counts an object of a list that may have at most `most` objects.
 ///
 /// # Errors
 ///
@@ -151,7 +150,7 @@ pub(super) fn took_too_long(limit: Duration) -> Failure {
 mod tests {
     use super::*;
 
-    /// Feeds pages of two objects, of which the first is given, and returns the first failure.
+    /// Sends pages of two objects and returns the first failure. The first object of each page is given.
     fn failure(pages: impl IntoIterator<Item = (String, String)>) -> Option<String> {
         let mut progress = ListProgress::new();
         pages.into_iter().find_map(|(token, first)| {

@@ -1,4 +1,4 @@
-//! [`LoggedFeed`]: reports the state of one watch to the health, and logs what is new.
+//! [`LoggedFeed`]: reports the state of one watch to the health, and logs changes.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use crate::source::health::{FailureReason, FeedReporter, FeedState};
 pub(super) struct LoggedFeed {
     reporter: FeedReporter,
     subject: Subject,
-    /// The failure that was logged last and is not resolved yet.
+    /// The last logged failure that is not resolved yet.
     logged: Option<FailureReason>,
-    /// The server refuses the credentials of the watch.
+    /// Whether the server refuses the credentials of the watch.
     is_unauthorized: bool,
-    /// Shared by all watches of the server.
+    /// The log that all watches of the server share.
     log: Arc<FailureLog>,
 }
 
@@ -48,23 +48,23 @@ impl LoggedFeed {
         Arc::clone(self.reporter.state())
     }
 
-    /// The first list begins.
+    /// Records that the first list begins.
     pub(super) fn listing(&self) {
         self.log_transition(|reporter| reporter.listing());
     }
 
-    /// The server has begun to send a list.
+    /// Records that the server has begun to send a list.
     pub(super) fn list_opened(&self) {
         self.log_transition(|reporter| reporter.list_opened());
     }
 
-    /// A list is complete.
+    /// Records that a list is complete.
     pub(super) fn complete(&mut self) {
         self.log_synced();
         self.log_transition(|reporter| reporter.complete());
     }
 
-    /// A watch continues from the stored version.
+    /// Records that a watch continues from the stored version.
     pub(super) fn following(&mut self) {
         if self.reporter.is_complete() {
             self.log_synced();
@@ -72,7 +72,7 @@ impl LoggedFeed {
         self.log_transition(|reporter| reporter.following());
     }
 
-    /// A request failed, or a watch ended with an error.
+    /// Records that a request failed, or that a watch ended with an error.
     pub(super) fn failed(&mut self, failure: &Failure) {
         if failure.contact == Contact::Answer {
             self.log.answer();
@@ -82,7 +82,7 @@ impl LoggedFeed {
             _ if failure.contact == Contact::None => self.log.no_answer(&failure.message),
             reason => {
                 if reason.is_refusal() {
-                    // The server knows the user.
+                    // Records that the server accepts the credentials.
                     self.settle_credentials();
                 }
                 self.log_failure(failure);
@@ -91,13 +91,13 @@ impl LoggedFeed {
         self.log_transition(|reporter| reporter.failed(failure.reason, &failure.message));
     }
 
-    /// The objects of the resource were removed, since the server forbids it.
+    /// Records that the objects of the resource were removed, because the server forbids it.
     pub(super) fn forgotten(&self) {
         self.reporter.forgotten();
         self.log.log(Event::Forgotten, &self.subject, "");
     }
 
-    /// A streaming list did not end in time.
+    /// Records that a streaming list did not end in time.
     pub(super) fn unfinished(&self) {
         self.log.log(Event::Unfinished, &self.subject, "");
     }
@@ -117,7 +117,7 @@ impl LoggedFeed {
         }
     }
 
-    /// Logs a recovery. A first list is not logged for each resource.
+    /// Logs a recovery. First lists are not logged per resource.
     fn log_synced(&mut self) {
         self.log.answer();
         self.settle_credentials();

@@ -1,7 +1,7 @@
 //! Metrics of the watches, for a registry of the host.
 //!
-//! The first block has the names, labels and values of kube-state-metrics, for the alerts that it
-//! ships. The others exist only here.
+//! The metrics in the first block have the names, labels and values of kube-state-metrics, so that its alerts work.
+//! The other metrics exist only here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +69,7 @@ pub(super) struct FeedMetrics {
     oversized: IntCounter,
 }
 
-/// The registered collector: all metrics, and what the gauges are computed from.
+/// The registered collector: all metrics, and the sources of the computed gauges.
 struct Registered {
     metrics: WatchMetrics,
     health: Health,
@@ -78,7 +78,7 @@ struct Registered {
     one_at_a_time: Mutex<()>,
 }
 
-/// Latencies are usually tens of microseconds. The upper buckets show a process without CPU time.
+/// Latencies are usually tens of microseconds. The upper buckets show a lack of CPU time.
 const LATENCY_BUCKETS: [f64; 12] = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0,
 ];
@@ -188,7 +188,7 @@ impl WatchMetrics {
         })
     }
 
-    /// Registers all of them.
+    /// Registers all metrics.
     pub(super) fn register(
         &self,
         registry: &Registry,
@@ -243,7 +243,7 @@ impl WatchMetrics {
     pub(super) fn forget(&self, resource: &ResourceInfo) {
         let own = resource_label(resource);
         for kind in EventKind::ALL {
-            // It fails if the series does not exist.
+            // The call fails if the series does not exist, which is not an error here.
             let _ = self.events.remove_label_values(&[&*own, kind.as_str()]);
         }
         let _ = self.latency.remove_label_values(&[&*own]);
@@ -374,7 +374,7 @@ impl FeedMetrics {
         .inc();
     }
 
-    /// The size of a list that was limited.
+    /// The number of objects of a limited list.
     pub(super) fn limited_list(&self, objects: u64) {
         let objects = gauge(objects);
         (self.list_objects.with_label_values(&[&*self.resource])).set(objects);

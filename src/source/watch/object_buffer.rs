@@ -9,13 +9,13 @@ use tokio::time::Instant;
 
 use super::buffer_budget::{BufferBudget, BufferShare, ENVELOPE, LARGE};
 
-/// The bytes of an incomplete object. They are overwritten before their memory is freed, since they may be
-/// those of a secret.
+/// The bytes of an incomplete object. They are overwritten before their memory is freed, because the object may be a
+/// secret.
 #[derive(Debug)]
 pub(super) struct ObjectBuffer {
     bytes: Vec<u8>,
     share: BufferShare,
-    /// The memory of `bytes` belongs to the reserve of the budget.
+    /// Whether the memory of `bytes` belongs to the reserve of the budget.
     in_reserve: bool,
 }
 
@@ -27,7 +27,7 @@ struct Overwritten(Vec<u8>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooLarge;
 
-/// The minimum size of a buffer, so that the usual objects fit.
+/// Minimum size of a buffer. Most objects fit into it.
 const MIN_CAPACITY: usize = 16 << 10;
 
 // === impl ObjectBuffer ===
@@ -43,7 +43,7 @@ impl ObjectBuffer {
         Self::new(budget, budget.line_limit())
     }
 
-    /// A buffer of up to `limit` bytes; `None` is no limit.
+    /// A buffer of up to `limit` bytes. `None` means no limit.
     pub(super) fn new(budget: &Arc<BufferBudget>, limit: Option<usize>) -> Self {
         Self {
             bytes: Vec::new(),
@@ -65,13 +65,13 @@ impl ObjectBuffer {
         self.share.limit().is_none_or(|limit| size <= limit)
     }
 
-    /// Waits until `more` bytes may be appended. Returns the time that the feed waited for other feeds.
+    /// Waits until `more` bytes may be appended. Returns how long the feed waited for other feeds.
     pub(super) async fn make_room(&mut self, more: usize) -> Duration {
         let needed = self.within_limit(self.bytes.len() + more);
         if needed <= self.bytes.capacity() {
             return Duration::ZERO;
         }
-        // The old and the new buffer exist at the same time while the bytes are copied.
+        // During the copy, the old and the new buffer exist at the same time.
         let (kept, grown) = (self.bytes.capacity(), self.grown(needed));
         if self.share.try_common(kept, grown) {
             return Duration::ZERO;
@@ -81,11 +81,11 @@ impl ObjectBuffer {
         began.elapsed()
     }
 
-    /// Appends bytes, for which [`make_room`](Self::make_room) has made room.
+    /// Appends bytes. [`make_room`](Self::make_room) must have reserved memory for them.
     ///
     /// # Errors
     ///
-    /// If the object is larger than the limit. The buffer stays as it is.
+    /// If the object is larger than the limit. The buffer then stays unchanged.
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), TooLarge> {
         let needed = self.bytes.len() + bytes.len();
         if !self.fits(needed) {
@@ -93,11 +93,11 @@ impl ObjectBuffer {
         }
         if needed > self.bytes.capacity() {
             let grown = self.grown(needed);
-            // The reserve is for the object that needed it, not for the start of the next one.
+            // The reserve is only for the object that needed it, not for the start of the next object.
             self.in_reserve = self.share.has_reserve()
                 && !(self.is_empty() && self.share.try_leave_reserve(grown));
             self.move_to(match self.share.limit() {
-                // It does not grow again.
+                // The buffer does not grow again.
                 Some(limit) if self.in_reserve => limit,
                 _ => grown,
             });
@@ -113,10 +113,10 @@ impl ObjectBuffer {
         self.in_reserve = false;
     }
 
-    /// Gives back the memory that the buffer does not use, and the reserve if the common memory has room for a
-    /// small object.
+    /// Releases the memory that the buffer does not use. Also releases the reserve if the remaining bytes are small
+    /// and fit into the common memory.
     pub(super) fn settle(&mut self) {
-        // A large object stays, so that an object is copied a limited number of times.
+        // A large object stays in the reserve, so that the number of copies is limited.
         if self.in_reserve && self.bytes.len() <= LARGE {
             let capacity = self.grown(self.bytes.len());
             if self.share.try_leave_reserve(capacity) {
@@ -139,11 +139,11 @@ impl ObjectBuffer {
         self.share.limit().map_or(size, |limit| size.min(limit))
     }
 
-    /// The capacity of a buffer for `needed` bytes. It doubles, so that a large object is rarely copied.
+    /// The capacity of a buffer for `needed` bytes. Capacities double, so that a large object is rarely copied.
     fn grown(&self, needed: usize) -> usize {
         let doubled = needed.checked_next_power_of_two().unwrap_or(needed);
         let capacity = match self.share.limit() {
-            // It does not grow again for the last bytes of a line.
+            // This avoids another copy for the last bytes of a line.
             Some(limit) if limit.saturating_sub(doubled) <= ENVELOPE => limit,
             _ => doubled.max(MIN_CAPACITY),
         };
@@ -176,7 +176,7 @@ impl Drop for Overwritten {
     }
 }
 
-/// A copy of the first bytes of two parts, `most` of them.
+/// A copy of the first `most` bytes of two parts.
 pub(super) fn copy_start(first: &[u8], second: &[u8], most: usize) -> Bytes {
     let first = first.get(..most).unwrap_or(first);
     let second = second.get(..most - first.len()).unwrap_or(second);
@@ -186,7 +186,7 @@ pub(super) fn copy_start(first: &[u8], second: &[u8], most: usize) -> Bytes {
 /// Overwrites bytes with zeros.
 fn overwrite(bytes: &mut [u8]) {
     bytes.fill(0);
-    // Nothing reads the zeros, so without this the compiler may remove the writes.
+    // Without this, the compiler may remove the writes, because nothing reads the zeros.
     black_box(bytes);
 }
 
@@ -196,7 +196,7 @@ mod tests {
 
     const KIB: usize = 1 << 10;
 
-    /// A budget whose common memory is in use, and what uses it.
+    /// A budget whose common memory is in use, and the share that uses it.
     async fn exhausted() -> (Arc<BufferBudget>, Vec<ObjectBuffer>) {
         let budget = Arc::new(BufferBudget::new(Some(4096 * KIB), Some(1024 * KIB)));
         let mut others = Vec::new();
@@ -228,7 +228,7 @@ mod tests {
         }
         others.clear();
         assert_eq!(budget.figures().bytes, 1024 * KIB, "it has the reserve");
-        // Each chunk has the end of an object and the start of the next one.
+        // Each chunk contains the end of an object and the start of the next one.
         for _ in 0..3 {
             buffer.make_room(32 * KIB).await;
             buffer.append(&[b'x'; 30 * KIB]).unwrap();

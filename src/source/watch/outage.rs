@@ -1,11 +1,11 @@
-//! [`Outage`]: logs once, not for each resource, that the API server does not answer.
+//! [`Outage`]: logs once for all resources that the API server does not answer.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Whether the API server answers, for requests of all resources.
+/// Whether the API server answers requests for any resource.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
     state: Mutex<State>,
@@ -17,11 +17,11 @@ struct State {
     answered: Option<Instant>,
 }
 
-/// Requests that were sent before the server recovered may fail this long after.
+/// Requests that were sent before the server recovered may still fail for this time.
 const SETTLING: Duration = Duration::from_secs(2);
 
 impl Outage {
-    /// A request got no answer. Calls `log` if an outage begins with it.
+    /// Records that a request got no response. Calls `log` if this begins an outage.
     pub(super) fn no_answer(&self, log: impl FnOnce()) {
         let mut state = self.state.lock();
         let settling = |at: Instant| at.elapsed() < SETTLING;
@@ -31,7 +31,7 @@ impl Outage {
         }
     }
 
-    /// A request got an answer. Calls `log` with the duration of the outage if it ends one.
+    /// Records that a request got a response. If this ends an outage, calls `log` with its duration.
     pub(super) fn answer(&self, log: impl FnOnce(Duration)) {
         let mut state = self.state.lock();
         state.answered = Some(Instant::now());

@@ -10,16 +10,17 @@ use super::object_buffer;
 use super::watch_event::EventKind;
 use crate::decode::object_name;
 
-/// What the first bytes of an object tell that is larger than the limit. The object is not buffered.
+/// The fields that are found in the first bytes of an object that is larger than the limit. The object is not
+/// buffered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct OversizedObject {
     /// The type of the event, unless the object is an item of a list.
     pub(super) event: Option<EventKind>,
     /// Empty for a cluster-scoped object, or if the name is unknown.
     pub(super) namespace: String,
-    /// Empty if the first bytes do not have it.
+    /// Empty if the first bytes do not contain it.
     pub(super) name: String,
-    /// Empty if the first bytes do not have it.
+    /// Empty if the first bytes do not contain it.
     pub(super) version: String,
 }
 
@@ -27,11 +28,11 @@ pub(super) struct OversizedObject {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Part<'a> {
     Whole(&'a [u8]),
-    /// It is larger than the limit.
+    /// The part is larger than the limit.
     Oversized(OversizedObject),
 }
 
-/// How many bytes are searched for the name. API servers send the metadata first.
+/// Number of bytes that are searched for the name. API servers send the metadata first.
 const SEARCHED: usize = 1 << 20;
 /// Longer names and versions are ignored. Kubernetes limits names to 253 bytes.
 const MAX_TEXT: usize = 512;
@@ -53,7 +54,7 @@ impl OversizedObject {
         let mut found = Self::default();
         let start = object_buffer::copy_start(buffered, next, SEARCHED);
         let mut json = serde_json::Deserializer::from_slice(&start);
-        // It fails at the end of the known bytes, after the fields that it found.
+        // Parsing fails at the end of the known bytes. The fields before that are kept.
         let _ = Seed(&mut found, level).deserialize(&mut json);
         found
     }
@@ -70,7 +71,7 @@ impl fmt::Display for OversizedObject {
     }
 }
 
-/// A JSON object of which some fields are read; the others are skipped.
+/// A JSON object. Some fields are read; the others are skipped.
 #[derive(Clone, Copy)]
 enum Level {
     /// A line of a watch.
@@ -80,7 +81,7 @@ enum Level {
     Metadata,
 }
 
-/// Reads fields into an object as they come, so that they stay if the text ends early.
+/// Reads fields one by one into an object, so that they stay if the text ends early.
 struct Seed<'a>(&'a mut OversizedObject, Level);
 
 #[derive(Deserialize)]

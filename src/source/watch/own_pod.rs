@@ -56,7 +56,7 @@ struct OwnerReference {
     controller: bool,
 }
 
-/// Longer responses are not a pod.
+/// Maximum size of the response. A pod is never larger.
 const MAX_POD_BYTES: usize = 4 << 20;
 
 // === impl OwnPod ===
@@ -113,7 +113,7 @@ impl OwnPod {
             own.controller && own.api_version == "apps/v1" && own.kind == "StatefulSet"
         });
         let set = set.ok_or_else(|| {
-            rejected("the pod has no StatefulSet as its controller; without one, give the shard")
+            rejected("no StatefulSet controls the pod; set the shard explicitly")
         })?;
         let index = self.name.strip_prefix(&set.name);
         let index = index.and_then(|rest| rest.strip_prefix('-')?.parse().ok());

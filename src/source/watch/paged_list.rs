@@ -1,8 +1,8 @@
-//! Lists in pages.
+//! Paged lists.
 //!
-//! A list waits for objects, not for bytes: a server that sends a byte now and then makes no progress. Each
-//! object must be complete within [`WatchTimeouts::response`] after the one
-//! before, and the whole list within [`WatchTimeouts::list`].
+//! The timeout of a list applies to objects, not to bytes: a server that sends single bytes makes no progress. Each
+//! object must be complete within [`WatchTimeouts::response`] after the previous one, and the whole list within
+//! [`WatchTimeouts::list`].
 
 use std::time::Duration;
 
@@ -23,15 +23,15 @@ use super::timeouts::WatchTimeouts;
 use super::turn::{MAX_PART, Turn};
 use crate::source::health::FailureReason;
 
-/// The progress of a list in pages.
+/// The progress of a paged list.
 struct Pages {
     next: Option<String>,
-    /// Number of objects that were stored, if an object limit is set.
+    /// Number of stored objects, if there is an object limit.
     stored: u64,
     progress: ListProgress,
 }
 
-/// What the requests of one list ask for.
+/// The parameters of the requests of one list.
 struct PagedListParameters {
     /// The minimum version.
     version: Option<String>,
@@ -40,12 +40,12 @@ struct PagedListParameters {
 }
 
 impl<S: ListWatchSink> Reflector<S> {
-    /// Lists in pages.
+    /// Requests a paged list and applies it.
     pub(super) async fn paged_list(&mut self) -> NextStep {
         match self.list_pages().await {
             Ok(()) => {
                 if self.is_stream_unanswered {
-                    // The server answers a list in pages, so it is the stream that does not begin.
+                    // The server answers a paged list, so only streaming lists do not work.
                     self.give_up_streaming();
                 }
                 NextStep::now(Action::Watch)
@@ -62,7 +62,7 @@ impl<S: ListWatchSink> Reflector<S> {
         let version = self.list_version();
         let limit = match (self.options.object_limit, version.as_deref()) {
             (Some(limit), _) => Some(limit),
-            // Servers answer a list of a certain version from their cache only without a limit.
+            // With a version and a limit, servers do not answer a list from their cache.
             (None, Some(version)) if version != "0" => None,
             (None, _) => Some(self.options.page_size),
         };
@@ -80,7 +80,8 @@ impl<S: ListWatchSink> Reflector<S> {
                 progress: ListProgress::new(),
             };
             match self.pages(&mut pages, &parameters).await {
-                // The shard changed meanwhile: its new objects in the pages before were not stored.
+                // The shard changed during the list, so objects that are new in the shard are missing from the earlier
+                // pages.
                 Ok(_) if self.needs_list() => {}
                 Ok(version) => break (version, pages),
                 Err(failure) => {
@@ -96,7 +97,7 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(())
     }
 
-    /// Changes the parameters if a version has expired; other failures are returned.
+    /// Changes the parameters if a version has expired. Returns other failures.
     fn retry_expired(
         &mut self,
         failure: Failure,
@@ -117,7 +118,7 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(())
     }
 
-    /// Requests page after page and returns the version of the first.
+    /// Requests one page after another, and returns the version of the first page.
     async fn pages(
         &mut self,
         pages: &mut Pages,
@@ -215,7 +216,7 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(())
     }
 
-    /// Logs a list that is unusually long, once.
+    /// Logs once that a list is unusually long.
     fn report_long_list(&self, progress: &mut ListProgress) {
         if progress.becomes_long() {
             let resource = &self.target.resource.label();
@@ -231,7 +232,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Applies an object of a list that may be large.
+    /// Applies an object of a list. The object may be large.
     async fn listed_later(&mut self, item: Bytes, pages: &mut Pages) -> Result<(), Failure> {
         if item.len() < LARGE_OBJECT {
             return self.listed(Part::Whole(&item), pages);
@@ -244,7 +245,7 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(())
     }
 
-    /// Counts an object of the list. Returns whether it is stored, which it is up to the object limit.
+    /// Counts an object of the list. Returns whether to store it: objects beyond the object limit are not stored.
     fn counts_object(&self, item: &[u8], pages: &mut Pages) -> Result<bool, Failure> {
         pages.progress.object(self.options.max_list_objects, item)?;
         let limit = self.options.object_limit;
@@ -254,7 +255,7 @@ impl<S: ListWatchSink> Reflector<S> {
     }
 }
 
-/// The next bytes of a page. The list began at `began`, and its last object was complete at `last_object`.
+/// Reads the next bytes of a page. The list began at `began`, and its last object was complete at `last_object`.
 async fn next_bytes(
     response: &mut ResponseBody,
     timeouts: &WatchTimeouts,
@@ -265,7 +266,7 @@ async fn next_bytes(
     let list_end = later(began, timeouts.list);
     let read = timeout_at(object_end.min(list_end), response.read()).await;
     let now = Instant::now();
-    // A server that has bytes at all times does not let the time of the read run out.
+    // If the server always has bytes to read, the timeout of the read never expires.
     match read {
         _ if now >= list_end => Err(took_too_long(timeouts.list)),
         Ok(read) if now < object_end => read,
@@ -273,7 +274,7 @@ async fn next_bytes(
     }
 }
 
-/// The time `after` an instant; in the far future if it cannot be expressed.
+/// The instant that is `after` later, or one in the far future if that overflows.
 fn later(at: Instant, after: Duration) -> Instant {
     let far = || at + Duration::from_secs(86_400 * 365);
     at.checked_add(after).unwrap_or_else(far)

@@ -1,4 +1,4 @@
-//! [`PartBuffer`]: the part of a response that has not arrived completely, or only its name.
+//! [`PartBuffer`]: the incomplete part of a response. If the part is too large, only its name is kept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::oversized::{OversizedObject, Part};
 #[derive(Debug)]
 pub(super) struct PartBuffer {
     bytes: ObjectBuffer,
-    /// The part is larger than the limit, and is not buffered.
+    /// Present if the part is larger than the limit and is not buffered.
     oversized: Option<OversizedObject>,
     /// Reads the first bytes of a part that is too large: those that were buffered, and the next ones.
     of_start: fn(&[u8], &[u8]) -> OversizedObject,
@@ -43,7 +43,7 @@ impl PartBuffer {
         self.oversized.is_none() && self.bytes.is_empty()
     }
 
-    /// Waits until `more` bytes may be appended. Returns the time that the feed waited for other feeds.
+    /// Waits until `more` bytes may be appended. Returns how long the feed waited for other feeds.
     pub(super) async fn make_room(&mut self, more: usize) -> Duration {
         self.bytes.make_room(more).await
     }
@@ -56,7 +56,7 @@ impl PartBuffer {
         }
     }
 
-    /// Ends the part with `last` and calls `each` with it. A part that is whole in `last` is not copied.
+    /// Ends the part with `last` and calls `each` with the part. If `last` is the whole part, it is not copied.
     pub(super) fn end<R>(&mut self, last: &[u8], each: impl FnOnce(Part<'_>) -> R) -> R {
         if self.is_empty() && self.bytes.fits(last.len()) {
             return each(Part::Whole(last));
@@ -70,7 +70,7 @@ impl PartBuffer {
         result
     }
 
-    /// Gives back the memory of parts that were handled. A part that is handled later counts until then.
+    /// Releases the memory of handled parts. A part that is handled later needs memory until then.
     pub(super) fn settle(&mut self) {
         self.bytes.settle();
     }

@@ -89,7 +89,7 @@ pin_project! {
 // === impl Record ===
 
 impl<S, K: CollectedResource> Record<S, K> {
-    /// Reports lists, events and failures of the stream, so that health and readiness include it.
+    /// Reports lists, events and failures of the stream, so that health and readiness include the stream.
     ///
     /// ```no_run
     /// use futures::StreamExt;
@@ -164,7 +164,7 @@ fn report<K>(item: &watcher::Result<watcher::Event<K>>, reporter: &FeedReporter)
 impl<K: CollectedResource> Writer<K> {
     /// Applies one event of a [`kube`] watcher.
     ///
-    /// A list is published when it is complete. It replaces all objects that this writer fed before.
+    /// A list is published when it is complete. It replaces all earlier objects of this writer.
     ///
     /// ```
     /// use k8s_openapi::api::core::v1::Node;

@@ -1,10 +1,9 @@
 //! The reflector: lists a collection, then watches its changes.
 //!
-//! The rules are those of client-go's
-//! [reflector](https://pkg.go.dev/k8s.io/client-go/tools/cache#Reflector): a streaming list if the
-//! server supports it, else pages; then a watch that resumes at the last version while the server
-//! has it. The stored samples are served while anything fails, and a list is served once it is
-//! complete.
+//! The rules are those of client-go's [reflector](https://pkg.go.dev/k8s.io/client-go/tools/cache#Reflector). It
+//! requests a streaming list if the server supports it, otherwise a paged list. Then it watches, and resumes the watch
+//! at the last version while the server has this version. During failures, the stored samples are served. A list is
+//! served when it is complete.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,33 +25,33 @@ use super::timeouts::{Backoff, WatchTimeouts};
 use crate::decode::DecodeError;
 use crate::source::health::FailureReason;
 
-/// How all reflectors of a watch send requests.
+/// The options that all reflectors of a watch share.
 #[derive(Clone, Debug)]
 pub(super) struct Options {
-    /// Request streaming lists.
+    /// Whether to request streaming lists.
     pub(super) streaming: bool,
-    /// Accept any version that the server has in its cache.
+    /// Whether to accept any version in the server's cache.
     pub(super) use_cache: bool,
-    /// Maximum number of objects that are requested and stored, in one page.
+    /// Maximum number of objects to request and store, in one page.
     pub(super) object_limit: Option<u64>,
     pub(super) page_size: u64,
     /// Maximum number of objects that the server may send in a list; a list with more fails.
     pub(super) max_list_objects: Option<u64>,
-    /// What all reflectors may buffer.
+    /// The memory that all reflectors may use for buffers.
     pub(super) budget: Arc<BufferBudget>,
     /// A permit to apply a large object.
     pub(super) large_objects: Arc<Semaphore>,
-    /// The minimum time after which a streaming list is given up.
+    /// Minimum timeout of a streaming list.
     pub(super) list_deadline: Option<Duration>,
     /// How long objects of a forbidden resource stay.
     pub(super) forget_forbidden_after: Option<Duration>,
     pub(super) timeouts: WatchTimeouts,
 }
 
-/// The shards whose objects are requested.
+/// The shards to request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ShardScope {
-    /// Increases with each change that requires a list.
+    /// A number that increases with each change that requires a list.
     pub(super) generation: u64,
     /// The selector that the server applies.
     pub(super) selector: Option<String>,
@@ -72,30 +71,30 @@ pub(super) struct Reflector<S> {
     pub(super) backoff: Backoff,
     /// The resource version of the stored objects.
     pub(super) version: Option<String>,
-    /// The server no longer has that version.
+    /// Whether the server no longer has that version.
     pub(super) version_lost: bool,
-    /// Lists are requested by pages until then: the server does not complete streaming lists.
+    /// Until this time, paged lists are requested, because the server does not complete streaming lists.
     pub(super) paged_until: Option<Instant>,
-    /// Lists are requested by pages since a streaming list took too long, not since the server rejects
+    /// Whether paged lists are requested because a streaming list took too long, not because the server rejects
     /// streaming lists.
     gave_up_streaming: bool,
-    /// The response to the last streaming list did not begin in time.
+    /// Whether the response to the last streaming list did not begin in time.
     pub(super) is_stream_unanswered: bool,
-    /// An unfinished streaming list was logged, and none has been complete since.
+    /// Whether an unfinished streaming list was logged, and no streaming list has been complete after that.
     pub(super) is_unfinished_logged: bool,
     /// The duration of the last complete list.
     pub(super) last_list: Option<Duration>,
-    /// The server ended the last watch before it had lived for as long as the backoff before it.
+    /// Whether the last watch was shorter than the backoff before it.
     pub(super) is_watch_unstable: bool,
     /// Number of consecutive streaming lists that ended before they were complete.
     pub(super) cut_streams: u32,
     /// The version at which a watch last sent an invalid event.
     pub(super) broken_at: Option<String>,
-    /// Since when the server has answered that the resource does not exist.
+    /// The time since which the server has answered that the resource does not exist.
     not_found_since: Option<Instant>,
-    /// The objects were removed because the server forbids the resource.
+    /// Whether the objects were removed because the server forbids the resource.
     is_forgotten: bool,
-    /// Objects that were skipped and have been logged.
+    /// The skipped objects that were logged.
     skipped: HashSet<String>,
 }
 
@@ -109,20 +108,20 @@ pub(super) struct NextStep {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     List,
-    /// A list in pages, even if streaming lists are enabled.
+    /// A paged list, even if streaming lists are enabled.
     PagedList,
     Watch,
 }
 
-/// How long lists are requested by pages after the server did not complete a streaming list.
+/// How long paged lists are requested after the server did not complete a streaming list.
 const PAGED_FOR: Duration = Duration::from_secs(3600);
-/// Maximum number of skipped objects in the log, in case no object of a resource decodes.
+/// Maximum number of skipped objects in the log. Without it, the log would fill if no object of a resource decodes.
 const MAX_LOGGED: usize = 20;
 
 // === impl Options ===
 
 impl Options {
-    /// Whether to request streaming lists. A limited list is requested in pages.
+    /// Whether to request streaming lists. A list with an object limit is requested in pages.
     fn may_stream(&self) -> bool {
         self.streaming && self.object_limit.is_none()
     }
@@ -216,7 +215,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Removes the objects of a resource that has not existed in the server for a while.
+    /// Removes the objects of a resource that the server has not had for a while.
     fn clear_if_not_found(&mut self, failure: &Failure) {
         let is_listed = self.feed.reporter().is_complete();
         if failure.reason != FailureReason::NotFound || !is_listed {
@@ -248,13 +247,13 @@ impl<S: ListWatchSink> Reflector<S> {
         self.options.may_stream() && !is_paged
     }
 
-    /// Requests lists by pages for an hour, since the server does not complete streaming lists.
+    /// Requests paged lists for an hour, because the server does not complete streaming lists.
     pub(super) fn stop_streaming(&mut self) {
         self.paged_until = Some(Instant::now() + PAGED_FOR);
         self.gave_up_streaming = false;
     }
 
-    /// Requests lists by pages for an hour, since a streaming list took too long. It is logged once.
+    /// Requests paged lists for an hour, because a streaming list took too long. This is logged once.
     pub(super) fn give_up_streaming(&mut self) {
         self.stop_streaming();
         self.gave_up_streaming = true;
@@ -264,8 +263,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Tries streaming lists again if the server was unreachable: another one may have replaced it, that
-    /// does not reject them.
+    /// Tries streaming lists again if the server was unreachable: a server that supports them may have replaced it.
     pub(super) fn reset_streaming_if_unreachable(&mut self, failure: &Failure) {
         if failure.reason == FailureReason::Unreachable && !self.gave_up_streaming {
             self.paged_until = None;
@@ -321,7 +319,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Whether a skipped object is logged as a warning: the first time, for some objects.
+    /// Whether a skipped object is logged as a warning. This is so the first time, for a limited number of objects.
     fn is_first_log(&mut self, object: String) -> bool {
         self.skipped.len() < MAX_LOGGED && self.skipped.insert(object)
     }

@@ -24,7 +24,7 @@ struct ReplicaSink {
     replicas: Replicas,
     is_by_range: bool,
     version: String,
-    /// The StatefulSet has been read.
+    /// Whether the StatefulSet has been read.
     is_found: bool,
 }
 
@@ -53,7 +53,7 @@ struct Spec {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Status {
-    /// The API server always sets it once the status is known.
+    /// The API server always sets this field when the status is known.
     replicas: Option<u32>,
     #[serde(default)]
     ready_replicas: u32,
@@ -63,7 +63,7 @@ struct Status {
 pub(super) async fn follow(context: WatchContext, pod: OwnPod) {
     let (client, timeouts) = (&context.config.client, &context.config.options.timeouts);
     let replicas = pod.replicas(client, &context.health, timeouts).await;
-    // These requests are not counted: StatefulSets may be watched for their metrics as well.
+    // These requests are not counted, because StatefulSets may also be watched for their metrics.
     let Ok(metrics) = WatchMetrics::new() else {
         return;
     };
@@ -116,7 +116,7 @@ impl ListWatchSink for ReplicaSink {
         Ok(())
     }
 
-    /// Keeps the shard: the pods of a deleted StatefulSet are deleted as well.
+    /// Keeps the shard, because the pods of a deleted StatefulSet are also deleted.
     fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         self.read(json).map(drop)
     }

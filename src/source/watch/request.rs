@@ -71,7 +71,7 @@ impl Target {
         request.write_to(&mut query);
         let mut request = Request::get(query.finish()).header(header::ACCEPT, "application/json");
         if !is_list {
-            // Events of a compressed stream do not arrive one by one.
+            // In a compressed stream, events would be delayed until a block is complete.
             request = request.header(header::ACCEPT_ENCODING, "identity");
         }
         request.body(Body::empty())
@@ -156,7 +156,7 @@ pub(super) fn without_namespaces<'a>(
     join(terms)
 }
 
-/// A selector that requires all of the given ones.
+/// Joins selectors to one that requires all of them.
 pub(super) fn join(terms: impl IntoIterator<Item = String>) -> Option<String> {
     let terms: Vec<_> = terms.into_iter().filter(|term| !term.is_empty()).collect();
     (!terms.is_empty()).then(|| terms.join(","))

@@ -26,7 +26,7 @@ struct Current {
     shard: Option<Shard>,
     /// Earlier shards whose objects are still served.
     leaving: Vec<LeavingShard>,
-    /// All replicas of the StatefulSet serve their shards, if it is known.
+    /// Whether all replicas of the StatefulSet serve their shards, if this is known.
     replicas_ready: bool,
     generation: u64,
 }
@@ -37,7 +37,7 @@ struct LeavingShard {
     shard: Shard,
     /// The end of the handover if all replicas are ready.
     earliest: Instant,
-    /// The end of the handover in any case.
+    /// The latest end of the handover.
     latest: Instant,
 }
 
@@ -47,7 +47,7 @@ const MAX_HANDOVER: Duration = Duration::from_secs(600);
 // === impl ShardControl ===
 
 impl ShardControl {
-    /// Starts with the shard of the stores if it `is_known`.
+    /// Starts with the shard of the stores, if `is_known`.
     pub(super) fn new(
         metrics: StateMetrics,
         watch_metrics: WatchMetrics,
@@ -75,8 +75,8 @@ impl ShardControl {
         }
     }
 
-    /// Changes the shard. Objects of both shards stay, objects of the old shard alone are removed after
-    /// the handover, and the objects of the new shard are listed now.
+    /// Changes the shard. Objects in both shards stay. Objects that are only in the old shard are removed after the
+    /// handover. The objects of the new shard are listed now.
     pub(super) fn set(&self, shard: Shard) {
         let mut current = self.current.lock();
         if current.shard == Some(shard) {
@@ -99,7 +99,7 @@ impl ShardControl {
         self.publish(&current);
     }
 
-    /// Sets whether all replicas serve their shards. Handovers wait for them.
+    /// Sets whether all replicas serve their shards. Handovers wait for the replicas.
     pub(super) fn set_replicas_ready(&self, are_ready: bool) {
         self.current.lock().replicas_ready = are_ready;
         self.changed.notify_one();
@@ -125,7 +125,7 @@ impl ShardControl {
         }
     }
 
-    /// Makes every watch check whether its store needs a list.
+    /// Notifies every watch to check whether its store needs a list.
     pub(super) fn check_for_lists(&self) {
         self.scope.send_modify(|_| {});
     }
@@ -148,7 +148,7 @@ impl ShardControl {
         let Some(shard) = current.shard else { return };
         let leaving: Vec<_> = current.leaving.iter().map(|own| own.shard).collect();
         let all: Vec<_> = leaving.iter().copied().chain([shard]).collect();
-        // The stores first, so that they accept the objects of a list that begins now.
+        // The stores change first, so that they accept the objects of a list that begins now.
         self.metrics.set_shards(shard, leaving);
         self.watch_metrics.set_shard(shard);
         self.scope.send_replace(ShardScope {

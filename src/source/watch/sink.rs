@@ -1,4 +1,4 @@
-//! [`ListWatchSink`]: what a reflector feeds.
+//! [`ListWatchSink`]: the target of a reflector.
 
 use crate::decode::DecodeError;
 use crate::store::ObjectWriter;
@@ -10,8 +10,7 @@ pub(super) enum Change {
     Deleted,
 }
 
-/// Receives the lists and events of one reflector: the writer of a store, or something that keeps no
-/// samples.
+/// Receives the lists and events of one reflector. It is the writer of a store, or a sink without samples.
 pub(super) trait ListWatchSink: Send + 'static {
     /// Decodes an object and adds or replaces it.
     fn apply(&mut self, json: &[u8]) -> Result<(), DecodeError>;
@@ -27,11 +26,11 @@ pub(super) trait ListWatchSink: Send + 'static {
         }
     }
 
-    /// Skips an object that is larger than the limit; namespace and name, if they are known. An earlier
-    /// version of the object is removed.
+    /// Skips an object that is larger than the limit, and removes an earlier version of it. The object is identified
+    /// by namespace and name, if they are known.
     fn skip_oversized(&mut self, _key: Option<(&str, &str)>) {}
 
-    /// `metadata.resourceVersion` of the last object, empty if it had none.
+    /// `metadata.resourceVersion` of the last object; empty if it has none.
     fn last_version(&self) -> &str;
 
     /// Begins a list. Objects that the list does not contain are removed at its end.

@@ -1,8 +1,8 @@
 //! [`SplitError`]: why a response cannot be split into objects.
 
-/// The maximum size of a resource version. Those of API servers are numbers.
+/// Maximum size of a resource version. API servers use numbers.
 pub(super) const MAX_VERSION: usize = 1 << 10;
-/// The maximum size of the token of a next page. API servers put a key of etcd into it.
+/// Maximum size of the token for the next page. API servers put an etcd key into it.
 pub(super) const MAX_TOKEN: usize = 16 << 10;
 
 /// Why a response cannot be split into objects.

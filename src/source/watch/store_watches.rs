@@ -18,13 +18,13 @@ pub(super) struct StoreWatches<'a> {
     pub(super) left_out: Vec<String>,
 }
 
-/// What feeds one store.
+/// The watches of one store.
 pub(super) enum StoreWatch {
     FedByHost,
     LeftOut,
     Watched {
         feeds: Vec<Arc<FeedState>>,
-        /// Empty if the watches of another store feed this one as well.
+        /// Empty if the watches of another store also feed this one.
         tasks: Vec<AbortHandle>,
     },
 }
@@ -37,7 +37,7 @@ impl StoreWatches<'_> {
         let reflectors = reflectors.map(|target| self.context.store_reflector(&**store, target));
         let reflectors: Vec<_> = reflectors.collect();
         let feeds: Vec<_> = reflectors.iter().map(|own| own.feed.state()).collect();
-        // The health gets the feeds before they start, so that it includes their first reports.
+        // The feeds are added to the health before they start, so that their first reports are included.
         let health = &self.context.health;
         health.set_feeds(store, FeedOrigin::Watched, feeds.clone());
         let tasks = reflectors

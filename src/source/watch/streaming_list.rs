@@ -11,17 +11,17 @@ use super::sink::ListWatchSink;
 use super::watch_stream::{Phase, StreamEnd};
 use crate::source::health::FailureReason;
 
-/// Number of consecutive incomplete streaming lists before a list in pages is tried.
+/// Number of consecutive incomplete streaming lists before a paged list is tried.
 const MAX_CUT_STREAMS: u32 = 2;
-/// A streaming list may take this many times the duration of the last complete list.
+/// Maximum duration of a streaming list, as a multiple of the last complete list.
 const LAST_LISTS: u32 = 3;
 
 impl<S: ListWatchSink> Reflector<S> {
-    /// Lists by a stream, and watches its changes.
+    /// Requests a streaming list, then watches the changes in the same stream.
     pub(super) async fn streaming_list(&mut self) -> NextStep {
         self.feed.listing();
         let version = match self.list_version() {
-            // A first list may be consistent, since that costs the server little.
+            // A consistent streaming list costs the server little, so the first list may request it.
             Some(version) if version == "0" && !self.options.use_cache => None,
             version => version,
         };
@@ -60,7 +60,7 @@ impl<S: ListWatchSink> Reflector<S> {
     /// The next step if the server has not opened the stream.
     fn after_refused_stream(&mut self, failure: Failure, has_version: bool) -> NextStep {
         if failure.reason == FailureReason::Rejected {
-            // The server does not support streaming lists, which is not an error.
+            // It is not an error that the server does not support streaming lists.
             self.stop_streaming();
             return NextStep::now(Action::PagedList);
         }
@@ -70,7 +70,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 self.version_lost = true;
                 NextStep::now(Action::List)
             }
-            // A proxy may hold a stream back for good, and pass pages.
+            // A proxy may block streams forever, but forward paged lists.
             FailureReason::Unreachable if failure.contact == Contact::Some => {
                 self.is_stream_unanswered = true;
                 NextStep::after(failure, Action::PagedList)
@@ -79,7 +79,7 @@ impl<S: ListWatchSink> Reflector<S> {
             | FailureReason::Throttled
             | FailureReason::Unauthorized
             | FailureReason::Expired => NextStep::after(failure, Action::List),
-            // A list may be permitted where a watch is not, and its error names what is refused.
+            // Listing may be allowed although watching is not. The error of the list names the missing permission.
             _ => NextStep::now(Action::PagedList),
         }
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::failure::Failure;
 use crate::source::health::FailureReason;
 
-/// The timeouts and backoffs of a watch. The defaults suit clusters; tests shorten them.
+/// The timeouts and backoffs of a watch. The defaults are for clusters; tests can shorten them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,32 +29,32 @@ pub struct WatchTimeouts {
     pub backoff: Duration,
     /// Maximum backoff before the random factor, 30 s by default.
     pub backoff_max: Duration,
-    /// Maximum backoff before the random factor while the server is unreachable (or a proxy reports so:
-    /// 502, 503, 504), and for [`recovery`](Self::recovery) afterwards; 1.2 s by default. A short one
-    /// shows changes soon after the server is reachable again.
+    /// Maximum backoff before the random factor while the server is unreachable (or a proxy reports this with 502, 503
+    /// or 504), and for [`recovery`](Self::recovery) afterwards; 1.2 s by default. With a short backoff, changes
+    /// arrive soon after the server is reachable again.
     pub backoff_max_unreachable: Duration,
     /// How long a server may fail after it is reachable again, 60 s by default.
     pub recovery: Duration,
-    /// Time without a failure after which the backoff is reset, 120 s by default. A watch resets it
-    /// sooner, if it lives for as long as the last backoff.
+    /// Time without a failure after which the backoff is reset, 120 s by default. A watch that lasts as long as the
+    /// last backoff also resets it.
     pub backoff_reset: Duration,
-    /// Range of the random duration of a watch, which the server then ends; 300 s to 600 s by default.
+    /// Range of the random duration after which the server ends a watch; 300 s to 600 s by default.
     pub watch: Range<Duration>,
-    /// Time without a complete event or bookmark after which a watch is closed and resumed, 90 s by
-    /// default. It is a failure if an event is incomplete then.
+    /// Time without a complete event or bookmark after which a watch is closed and resumed, 90 s by default. If an
+    /// event is incomplete at that time, the watch has failed.
     pub silence: Duration,
-    /// Time without a complete object after which a list fails, 60 s by default. Other responses must
-    /// begin and end in that time.
+    /// Time without a complete object after which a list fails, 60 s by default. Other responses must be complete
+    /// within this time.
     pub response: Duration,
-    /// Maximum time of a list in pages, 1 h by default. API servers limit each response to a minute and
-    /// keep the version of a list for some minutes, so the time suits slow connections and large clusters.
-    /// The time in which the list waits for the memory of other feeds does not count.
+    /// Maximum time of a list in pages, 1 h by default. API servers limit each response to a minute and keep the
+    /// version of a list for some minutes, so this is enough for slow connections and large clusters. The time in
+    /// which the list waits for the memory of other feeds does not count.
     pub list: Duration,
-    /// How long events gather before they are read, 15 ms by default. Reading them one by one costs much
-    /// more CPU time.
+    /// How long to collect events before they are read, 15 ms by default. Reading them one by one needs much more CPU
+    /// time.
     pub gather: Duration,
-    /// How long the server must answer that a resource does not exist before its objects are removed,
-    /// 60 s by default.
+    /// Time after which objects are removed while the server answers that their resource does not exist, 60 s by
+    /// default.
     pub gone_after: Duration,
 }
 
@@ -71,7 +71,7 @@ pub(super) struct Backoff {
 /// The last failure.
 #[derive(Clone, Copy, Debug)]
 struct Last {
-    /// When its backoff was over.
+    /// When the backoff of the last failure ended.
     at: Instant,
     reason: FailureReason,
     is_away: bool,
@@ -127,8 +127,8 @@ impl Backoff {
         self.failures
     }
 
-    /// The last backoff, without what the server asked for; zero after a reset, or if there was no failure for so
-    /// long that the next backoff is the shortest one.
+    /// The last backoff, without `Retry-After`. Zero after a reset, or if the last failure is so long ago that the
+    /// next backoff is the shortest one.
     pub(super) fn last_wait(&self) -> Duration {
         match self.last {
             Some(last) if last.at.elapsed() <= self.timeouts.backoff_reset => self.last_wait,
@@ -144,7 +144,7 @@ impl Backoff {
 
     /// The backoff after `failure`.
     ///
-    /// There is none after the first expired version, since expiry is not an error.
+    /// There is no backoff after the first expired version, because expiry is not an error.
     pub(super) fn next(&mut self, failure: &Failure) -> Duration {
         let now = Instant::now();
         let (timeouts, reason) = (&self.timeouts, failure.reason);
@@ -165,7 +165,7 @@ impl Backoff {
             self.last = Some(last);
             return Duration::ZERO;
         }
-        // Failures of an unreachable server and of one that answers are counted separately.
+        // Failures of an unreachable server and failures of a reachable one are counted separately.
         if before.is_none_or(|before| before.is_away != last.is_away) {
             self.failures = 0;
         }
@@ -255,7 +255,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_says_how_long_is_taken_at_its_word_each_time() {
-        // An API server whose etcd is down answers "in a second" until etcd is back.
+        // If etcd is down, an API server answers with `Retry-After: 1` until etcd is available again.
         let mut backoff = Backoff::new(WatchTimeouts::default());
         let mut throttled = failure(FailureReason::Throttled);
         throttled.retry_after = Some(Duration::from_secs(1));

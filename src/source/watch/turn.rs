@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-/// A task handles objects for about this time before it yields.
+/// Time for which a task handles objects before it yields.
 const MAX_TURN: Duration = Duration::from_millis(1);
 
 /// A chunk of a response is handled in parts of at most this size, so that a turn can end within it.
 pub(super) const MAX_PART: usize = 32 << 10;
 
-/// The clock is read after this many bytes, so that a watch with few events neither reads it nor yields for each.
+/// The clock is read after this many bytes, so that a watch with few events does not read it or yield for each event.
 const CLOCK_BYTES: usize = 8 << 10;
 
 /// The time since a task yielded last.

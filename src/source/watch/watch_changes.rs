@@ -1,4 +1,4 @@
-//! Watches of changes from a stored version on.
+//! Watches changes after the stored version.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use super::sink::ListWatchSink;
 use super::watch_stream::{Phase, Stream, StreamEnd};
 use crate::source::health::FailureReason;
 
-/// A watch that ends sooner has failed. The next watch has also failed if it ends sooner than the
-/// backoff.
+/// Minimum duration of a watch. A shorter watch has failed. After that, the next watch must last at least as long as
+/// the backoff.
 const MIN_WATCH: Duration = Duration::from_secs(1);
-/// Number of consecutive failures of a server that answers, before a list is tried.
+/// Number of consecutive failures of a reachable server before a list is tried.
 const MAX_SERVER_ERRORS: u32 = 3;
 
 impl<S: ListWatchSink> Reflector<S> {
-    /// Watches changes from the stored version on.
+    /// Watches changes after the stored version.
     pub(super) async fn watch(&mut self) -> NextStep {
         let Some(version) = self.version.clone() else {
             return NextStep::now(Action::List);
@@ -62,7 +62,7 @@ impl<S: ListWatchSink> Reflector<S> {
         NextStep::after(failure, action)
     }
 
-    /// When a watch has lived for as long as the backoff before it, if the one before did not.
+    /// The time at which a watch has lasted as long as the backoff before it, if the previous watch was shorter.
     pub(super) fn stable_at(&self, stream: &Stream) -> Option<Instant> {
         let is_unstable = self.is_watch_unstable && stream.phase == Phase::Watching;
         is_unstable.then(|| stream.opened + self.min_watch())
@@ -109,14 +109,15 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Waits before the watch is resumed, so that a server that ends each watch at once is not flooded.
+    /// Waits before the watch is resumed, so that a server that ends each watch at once does not get too many
+    /// requests.
     fn after_short_watch(&mut self, message: &str) -> NextStep {
         self.is_watch_unstable = true;
         NextStep::after(Failure::ended_at_once(message), Action::Watch)
     }
 
-    /// Resumes the watch, at once if it has lived for as long as the last backoff. Otherwise the rest of
-    /// that time passes first, so that the server does not get more requests than while it fails.
+    /// Resumes the watch at once if it lasted as long as the last backoff. Otherwise waits for the rest of that time,
+    /// so that the server does not get more requests than during failures.
     fn resume(&mut self, lived: Duration) -> NextStep {
         let pause = self.backoff.last_wait().saturating_sub(lived);
         if pause.is_zero() {
@@ -126,8 +127,8 @@ impl<S: ListWatchSink> Reflector<S> {
         NextStep::paused(pause, Action::Watch)
     }
 
-    /// Resumes the watch, so that the server sends the event again. If that one is invalid as well, the
-    /// collection is listed.
+    /// Resumes the watch, so that the server sends the event again. If the event is invalid again, the collection is
+    /// listed.
     fn after_broken_event(&mut self, failure: Failure) -> NextStep {
         self.metrics.watch_request(false);
         let is_repeated = self.broken_at == self.version;

@@ -43,7 +43,7 @@ pub(super) struct InvalidEvent;
 /// The annotation of the bookmark that ends a streaming list.
 const INITIAL_END: &str = "k8s.io/initial-events-end";
 
-/// How API servers begin events. The object follows, then a brace.
+/// The start of an event from an API server. The object and a closing brace follow.
 const USUAL: [(EventKind, &[u8]); 3] = [
     (EventKind::Modified, br#"{"type":"MODIFIED","object":"#),
     (EventKind::Added, br#"{"type":"ADDED","object":"#),
@@ -57,7 +57,7 @@ impl<'a> WatchEvent<'a> {
     pub(super) fn parse(line: &'a [u8]) -> Result<Self, InvalidEvent> {
         let line = line.trim_ascii();
         for (kind, start) in USUAL {
-            // The usual spelling saves parsing the object twice.
+            // If an event starts in this way, the object need not be parsed twice.
             if let Some(object) = line
                 .strip_prefix(start)
                 .and_then(|rest| rest.strip_suffix(b"}"))

@@ -1,4 +1,4 @@
-//! Reading the stream of a watch or of a streaming list.
+//! Reads the stream of a watch or of a streaming list.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -38,16 +38,15 @@ pub(super) enum StreamEnd {
     Closed,
     /// The connection broke.
     Cut(Failure),
-    /// Nothing arrived before the timeout, or the list at the start did not end before its deadline.
+    /// The timeout expired without an event, or the list at the start did not end before its deadline.
     Idle,
     /// The shard has changed, or the sink needs a list.
     NeedsList,
-    /// The server does not support streaming lists, and sends a plain watch.
+    /// The server does not support streaming lists and sent a plain watch.
     NotStreaming,
     /// An event is invalid and lost.
     Broken(Failure),
-    /// A version is lower than the one before: events are out of order, or the server was restored
-    /// from a backup.
+    /// A version is lower than the previous one: events are out of order, or the server was restored from a backup.
     Disorder(Failure),
     /// The server ended the watch with an error.
     Error(Failure),
@@ -56,7 +55,7 @@ pub(super) enum StreamEnd {
 /// A stream and its progress.
 pub(super) struct Stream {
     pub(super) phase: Phase,
-    /// When it was requested; later by the time in which the list at the start waited for other feeds.
+    /// The time of the request, plus the time in which the list at the start waited for other feeds.
     pub(super) opened: Instant,
     last_event: Instant,
     /// Number of objects of the list.
@@ -64,13 +63,13 @@ pub(super) struct Stream {
     turn: Turn,
 }
 
-/// A line that follows a large object, or has one.
+/// A line with a large object, or a line after one.
 enum Deferred {
     Line(Bytes),
     Oversized(OversizedObject),
 }
 
-/// The maximum duration of a burst of events, after which the timeout and the scope are checked.
+/// Maximum duration of a burst of events. After it, the timeout and the scope are checked.
 const MAX_BURST: Duration = Duration::from_secs(1);
 /// A pause that ends a burst of events.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -87,7 +86,7 @@ impl<S: ListWatchSink> Reflector<S> {
         send(&self.client, request, timeout).await
     }
 
-    /// Reads a stream to its end, and returns the phase it was in. It was requested at `opened`.
+    /// Reads a stream to its end, and returns its last phase. It was requested at `opened`.
     pub(super) async fn read(
         &mut self,
         mut response: ResponseBody,
@@ -141,7 +140,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// When a stream is closed unless an event arrives.
+    /// The time at which a stream is closed if no event arrives.
     fn silent_at(&self, stream: &Stream) -> Instant {
         let timeouts = &self.options.timeouts;
         let timeout = match stream.phase {
@@ -151,8 +150,8 @@ impl<S: ListWatchSink> Reflector<S> {
         stream.last_event + timeout
     }
 
-    /// Why a stream ends on which no event was complete for too long. A watch may be quiet, but an event
-    /// must not stay incomplete. A list falls back to pages, whatever the reason.
+    /// The reason for the end of a stream without a complete event before the timeout. A watch may be quiet, but an
+    /// event must not stay incomplete. A streaming list always falls back to a paged list.
     fn silence(&self, phase: Phase, lines: &LineSplitter) -> StreamEnd {
         if phase == Phase::Watching && lines.is_in_line() {
             StreamEnd::Broken(Failure::no_object(self.options.timeouts.silence))
@@ -161,14 +160,14 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// When a streaming list is given up, even if it sends objects.
+    /// The deadline of a streaming list, even if it sends objects.
     fn list_end(&self, stream: &Stream) -> Option<Instant> {
         let is_listing = stream.phase == Phase::Listing;
         let deadline = self.list_deadline().filter(|_| is_listing)?;
         stream.opened.checked_add(deadline)
     }
 
-    /// Handles a chunk and those that follow without a pause.
+    /// Handles a chunk and the chunks that follow without a pause.
     async fn read_burst(
         &mut self,
         mut read: Result<Option<Bytes>, Failure>,
@@ -191,7 +190,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 return ControlFlow::Continue(());
             }
             let Ok(next) = timeout(PAUSE, response.read()).await else {
-                // A wakeup for each event costs more than its handling, so let several gather.
+                // A wakeup for each event costs more than handling the event, so several events are collected.
                 sleep(self.options.timeouts.gather).await;
                 return ControlFlow::Continue(());
             };
@@ -294,7 +293,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Counts an object of a streaming list, which must not be endless.
+    /// Counts an object of a streaming list, to detect an endless list.
     fn count_listed(&self, stream: &mut Stream) -> Result<(), StreamEnd> {
         if stream.phase == Phase::Listing {
             let most = self.options.max_list_objects;
@@ -303,8 +302,8 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(())
     }
 
-    /// What a line tells of its object, if the object is larger than the limit. The line may be within its own
-    /// limit, which is higher.
+    /// The identity of the object in a line, if the object is larger than its limit. The line itself may be within the
+    /// limit for lines, which is higher.
     fn oversized(&self, line: &[u8], object: &[u8]) -> Option<OversizedObject> {
         let limit = self.options.budget.object_limit()?;
         (object.len() > limit).then(|| OversizedObject::of_line(line, b""))
@@ -331,7 +330,7 @@ impl<S: ListWatchSink> Reflector<S> {
         advance(&mut self.version, &object.version)
     }
 
-    /// Notes the result of an object.
+    /// Records the result of an object.
     fn after_object(
         &mut self,
         kind: EventKind,
@@ -370,7 +369,7 @@ impl<S: ListWatchSink> Reflector<S> {
         check_version(&version)?;
         if stream.phase == Phase::Watching {
             let advanced = advance(&mut self.version, &version);
-            // The server itself is at a lower version: it was restored from a backup.
+            // The server has a lower version, because it was restored from a backup.
             self.version_lost |= advanced.is_err();
             return advanced;
         }
@@ -417,7 +416,7 @@ fn advance(stored: &mut Option<String>, version: &str) -> Result<(), StreamEnd> 
     Ok(())
 }
 
-/// Refuses a version that is too long for a request, so that it is not stored.
+/// Refuses a version that is too long for a request. It must not be stored.
 fn check_version(version: &str) -> Result<(), StreamEnd> {
     if version.len() <= MAX_VERSION {
         return Ok(());

@@ -6,7 +6,7 @@ use super::super::MetricsStore;
 use crate::decode::{DecodeError, decode};
 use crate::resource::CollectedResource;
 
-/// The writer of a linked store; there is none.
+/// The writer of a linked store. Without the feature, there is none.
 pub(in super::super) struct LinkedWriter(());
 
 impl<K: CollectedResource> MetricsStore<K> {

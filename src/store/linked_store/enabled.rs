@@ -8,12 +8,12 @@ use crate::decode::{DecodeError, Fields, decode, read};
 use crate::dynamic::JsonObject;
 use crate::resource::CollectedResource;
 
-/// The writer that feeds the linked store along with a writer of a store.
+/// The additional writer that feeds the linked store.
 pub(in super::super) struct LinkedWriter {
     attached: Option<Box<AttachedFeeder>>,
 }
 
-/// A feeder of the store that was linked when the last list began.
+/// The feeder of the store that was linked when the last list began.
 struct AttachedFeeder {
     store: MetricsStore<JsonObject>,
     feeder: RowFeeder,
@@ -32,11 +32,12 @@ impl<K: CollectedResource> MetricsStore<K> {
 
     /// Changes the linked store.
     ///
-    /// A new one gets its samples with the next list of each writer.
+    /// A new linked store gets its samples with the next list of each writer.
     pub(crate) fn set_linked_store(&self, linked: Option<MetricsStore<JsonObject>>) {
         let before = std::mem::replace(&mut *self.linked().write(), linked);
         if let Some(before) = before.filter(|before| !self.links_to(before)) {
-            // Writers close their attached feeder only when they apply the next object.
+            // The old store is cleared here, because writers close their attached feeder only when they apply the next
+            // object.
             before.remove_all_feeders();
         }
     }
@@ -56,7 +57,7 @@ impl LinkedWriter {
         linked
     }
 
-    /// Whether another store was linked since the last list, which only a list can fill.
+    /// Whether another store was linked since the last list. Only a list can fill it.
     pub(in super::super) fn wants_list<K: CollectedResource>(
         &self,
         store: &MetricsStore<K>,
@@ -134,7 +135,7 @@ impl LinkedWriter {
         let object: JsonObject = decode(kind, json, &attached.fields)?;
         change(&attached.store, &mut attached.feeder, &object);
         read(object.value(), fields)
-            // Only the bytes have the position of a mistake.
+            // The bytes are decoded again, because the parsed value has no positions for the error message.
             .or_else(|_| decode(kind, json, fields))
     }
 

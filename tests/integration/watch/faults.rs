@@ -345,7 +345,7 @@ async fn objects_of_a_resource_that_stays_forbidden_go_after_an_hour() {
     let minutes = (seconds / 60.0).ceil();
     let stale = format!(
         "stale: 12 stored objects of configmaps are removed within {minutes} min, \
-         unless the API server permits to list them\n"
+         unless the API server allows listing them\n"
     );
     assert!(text.to_string().ends_with(&stale), "{text}");
     assert_eq!(never.metric(metric), None);

@@ -395,7 +395,7 @@ async fn nothing_is_served_before_the_shard_is_known() {
     pod["metadata"]["ownerReferences"] = json!([]);
     server.put("pods", pod);
     eventually("no owner", || {
-        sharding().contains("no StatefulSet as its controller")
+        sharding().contains("no StatefulSet controls the pod")
     })
     .await;
     server.put("pods", exporter("other", "ksm-1"));

@@ -1,7 +1,7 @@
 //! Keys that occur twice in a JSON object, with both positions.
 //!
-//! The JSON decoder reports positions only with errors, so this code causes an error at each key
-//! that it looks for.
+//! The JSON decoder reports positions only with errors. So this code causes an error at each key whose position it
+//! needs.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -43,7 +43,7 @@ struct Key;
 /// if the text cannot be decoded for another reason.
 pub(super) fn find(json: &str) -> Option<DuplicateKey> {
     let mut search = Search::default();
-    // The error has no information that the search does not have.
+    // The error adds nothing to the result of the search.
     let _ = search.run(json);
     let (key, first, second) = search.found?;
     let quoted = serde_json::to_string(&key).map_or(0, |key| key.len());
@@ -68,7 +68,7 @@ pub(super) fn find(json: &str) -> Option<DuplicateKey> {
 // === impl DuplicateKey ===
 
 impl DuplicateKey {
-    /// The problem, for a value that begins in this line.
+    /// Describes the problem for a value that begins in this line.
     pub(super) fn problem(&self, line: usize) -> String {
         let Self { key, first, second } = self;
         let in_file = |position: &Position| line + position.line.saturating_sub(1);
