@@ -112,9 +112,8 @@ impl OwnPod {
         let set = owners.find(|own| {
             own.controller && own.api_version == "apps/v1" && own.kind == "StatefulSet"
         });
-        let set = set.ok_or_else(|| {
-            rejected("no StatefulSet controls the pod; set the shard explicitly")
-        })?;
+        let set = set
+            .ok_or_else(|| rejected("no StatefulSet controls the pod; set the shard explicitly"))?;
         let index = self.name.strip_prefix(&set.name);
         let index = index.and_then(|rest| rest.strip_prefix('-')?.parse().ok());
         let index = index
