@@ -1,5 +1,5 @@
-//! Unit tests of families (feature `testing`): render objects, compare the samples with the expected
-//! ones, and check that everything a program exposes is valid.
+//! Unit tests of families (feature `testing`): render objects, compare the samples with the expected ones, and check
+//! that all metrics of a program are valid.
 //!
 //! ```
 //! use kube::CustomResource;
@@ -34,7 +34,7 @@
 //! # a_widget_tells_its_size();
 //! ```
 //!
-//! A test that fails shows the differences, line by line and in words:
+//! A failed test shows the differences line by line and describes them:
 //!
 //! ```text
 //! the samples differ (- expected, + rendered):
@@ -45,8 +45,8 @@
 //! `widget_size{namespace="shop",widget="cart",color="blue"} 3`: the label `color` is "blue", expected "red"
 //! ```
 //!
-//! [`assert_valid`] checks names, help texts and the rules of OpenMetrics for all families of a
-//! program in one line.
+//! With one line, [`assert_valid`] checks names, help texts and the rules of OpenMetrics for all families of a
+//! program.
 
 mod check;
 mod diff;
@@ -70,8 +70,8 @@ use source::sealed::{Build, Built};
 
 /// Renders the samples of families for one or more objects.
 ///
-/// The objects take the same path as in a program: through a store into an exposition. On this path,
-/// the families are compared with their declarations.
+/// As in a program, the objects pass through a store into an exposition. The families are also compared with their
+/// declarations.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -87,15 +87,15 @@ use source::sealed::{Build, Built};
 ///
 /// # Panics
 ///
-/// If the test cannot continue: the families do not build, an object does not decode, all objects are
-/// of kinds that no collector reads, a generator panics, a family reads fields that it does not
-/// declare in [`reads`](crate::family::FamilyBuilder::reads), or a family that declares
-/// [`labels`](crate::family::FamilyBuilder::labels) writes others.
+/// If the families do not build; if an object does not decode; if no collector reads the kinds of the objects; if a
+/// generator panics; if a family reads fields that it does not declare in
+/// [`reads`](crate::family::FamilyBuilder::reads); or if a family that declares
+/// [`labels`](crate::family::FamilyBuilder::labels) writes other labels.
 #[track_caller]
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 pub fn render<S: Source>(source: S, objects: impl Fixture<<S as Build>::Of>) -> Rendered {
     let built = source.build().map_err(|error| error.to_string());
-    // A closure would not do: the panic would name this line instead of the test's.
+    // This is not a closure, because the panic would then name this line instead of the line in the test.
     match built.and_then(|built| try_render(&built, &objects)) {
         Ok(rendered) => rendered,
         Err(problem) => panic!("cannot render: {problem}\n"),

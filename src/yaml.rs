@@ -1,9 +1,8 @@
 //! YAML as a tree of nodes with their lines and their source text.
 //!
-//! The tree has no types: a configuration of custom resources reads the source text of a scalar
-//! (`1.50` stays `1.50`), and a manifest reads it as kubectl does (`1.50` is the number 1.5).
-//! Source: [YAML 1.2](https://yaml.org/spec/1.2.2/), and the merge key of
-//! [YAML 1.1](https://yaml.org/type/merge.html).
+//! Scalars in the tree have no types yet. A configuration of custom resources reads the source text of a scalar
+//! (`1.50` stays `1.50`). A manifest reads it like kubectl (`1.50` is the number 1.5). Source:
+//! [YAML 1.2](https://yaml.org/spec/1.2.2/), and the merge key of [YAML 1.1](https://yaml.org/type/merge.html).
 
 mod entries;
 #[cfg(feature = "manifests")]
@@ -22,17 +21,17 @@ pub(crate) use entries::{MapProblem, Merges, entries};
 #[cfg(feature = "manifests")]
 pub(crate) use json::to_json;
 
-/// Maximum nesting of a document, aliases included. The JSON decoder has the same limit, so it
-/// accepts every document that is accepted here. No recursion over a tree is deeper.
+/// Maximum nesting of a document, including aliases. The JSON decoder has the same limit, so it accepts every document
+/// that is accepted here. Recursive code is never deeper.
 const MAX_DEPTH: usize = 128;
 
 /// A value, and the line where it begins.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) value: Value,
-    /// Counted from 1.
+    /// The line number, counted from 1.
     pub(crate) line: usize,
-    /// The levels of lists and maps, this one included; 0 for a scalar.
+    /// The levels of lists and maps, including this one; 0 for a scalar.
     depth: usize,
 }
 
@@ -46,7 +45,7 @@ pub(crate) enum Value {
 #[derive(Debug)]
 pub(crate) struct Scalar {
     pub(crate) text: String,
-    /// Neither in quotes nor a block scalar.
+    /// Whether the scalar is neither in quotes nor a block scalar.
     pub(crate) plain: bool,
     tag: Tag,
 }
@@ -64,7 +63,7 @@ enum Tag {
 /// A document that cannot be read.
 #[derive(Debug)]
 pub(crate) struct SyntaxError {
-    /// Counted from 1.
+    /// The line number, counted from 1.
     pub(crate) line: usize,
     pub(crate) problem: String,
 }
@@ -85,7 +84,7 @@ struct Open {
     anchor: usize,
 }
 
-/// Reads the first document of a text; `None` if there is none. Does not check the rest.
+/// Reads the first document of a text; `None` if there is none. Later documents are not checked.
 #[cfg(any(feature = "custom-resources", test))]
 pub(crate) fn first_document(text: &str) -> Result<Option<Arc<Node>>, SyntaxError> {
     Documents::new(text, 1).next().transpose()

@@ -1,7 +1,6 @@
-//! Limits of figures that do not depend on the machine: memory per pod, allocations per update.
+//! Limits that do not depend on the machine: memory per pod, allocations per update.
 //!
-//! A counting allocator replaces that of the system. There is one test, so that nothing else
-//! allocates.
+//! A counting allocator replaces the allocator of the system. There is only one test, so that no other code allocates.
 
 #![allow(unsafe_code, reason = "a global allocator is an unsafe trait")]
 #![allow(
@@ -134,7 +133,7 @@ fn memory_per_pod_and_allocations_per_update_stay_where_they_are() {
         if encoding == Encoding::Gzip {
             let cache = live - before;
             println!("{cache} bytes in the gzip cache, {first} sent");
-            // An idle compressor is kept: some hundred kilobytes of tables, for any number of pods.
+            // An idle compressor is kept. Its tables need some hundred kilobytes, for any number of pods.
             assert!(
                 cache < first + 512 * 1024,
                 "{cache} bytes in the gzip cache"
@@ -189,8 +188,7 @@ spec:
     let mut change = |round: usize| {
         let version = format!("v{}", round % 7);
         let kind = KnownKind::new("acme.dev", version, "Widget", "widgets", Scope::Namespaced);
-        // In every third round, no such kind exists; in every fifth, another configuration is in
-        // use.
+        // In every third round, the kinds do not exist. In every fifth round, a different configuration is in use.
         let kinds = KnownKind::built_in().into_iter();
         let kinds = kinds.chain((!round.is_multiple_of(3)).then_some(kind));
         metrics
@@ -219,7 +217,7 @@ spec:
             .map(|piece| piece.len())
             .sum::<usize>()
     };
-    // After the rounds, the state equals that at the beginning, except for leaks.
+    // After the rounds, the state equals the initial state, except for leaks.
     let cycle = 3 * 5 * 7;
     (0..cycle).for_each(|round| assert!(change(round) > 0));
     let before = LIVE.load(Relaxed);

@@ -1,4 +1,4 @@
-//! [`StoreStats`], and the counters behind it.
+//! [`StoreStats`], and its counters.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::family::DropCounts;
 use crate::limits::Limit;
 
-/// The size of a store, and counts of its events since its creation.
+/// The size of a store, and the counts of its events since it was created.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;
@@ -69,9 +69,9 @@ pub struct StoreStats {
 pub struct ExceededLimit {
     /// The limit.
     pub limit: Limit,
-    /// How often objects exceeded it since the store was created, as [`StoreStats`] counts it.
+    /// How often objects have exceeded the limit since the store was created. [`StoreStats`] has the same count.
     pub count: u64,
-    /// The first object that exceeded it, as `namespace/name` or `name`.
+    /// The first object that exceeded the limit, as `namespace/name` or `name`.
     pub first_object: String,
 }
 
@@ -106,7 +106,7 @@ pub(super) struct Counter(AtomicU64);
 // === impl StoreCounters ===
 
 impl StoreCounters {
-    /// Counts what the policy of the families dropped of the object with a key.
+    /// Counts the samples and labels of the object with this key that the policy dropped.
     pub(super) fn count_dropped(&self, key: &str, dropped: DropCounts) {
         self.duplicates.add(dropped.repeated_series);
         self.invalid_counters.add(dropped.invalid_counters);
@@ -131,7 +131,7 @@ impl StoreCounters {
         exceeded.collect()
     }
 
-    /// The current counts; the sizes of the store are 0.
+    /// The current counts. The sizes of the store are 0 here.
     pub(super) fn stats(&self) -> StoreStats {
         StoreStats {
             changed: self.changed.get(),

@@ -6,7 +6,7 @@ use super::column::MAX_ROWS;
 use super::page::{Identity, Page};
 use super::row_cells::RowCells;
 
-/// The rows of one feeder, in key order. Cloning shares all pages.
+/// The rows of one feeder, in key order. A clone shares all pages.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     pages: Vec<PageSlot>,
@@ -24,11 +24,11 @@ struct PageSlot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Applied {
     Inserted,
-    /// Some cells changed, or another object took the key.
+    /// Some cells changed, or a different object now has the key.
     Updated,
     /// The same cells as before.
     Unchanged,
-    /// The version is lower than the stored one; nothing changed.
+    /// The version is lower than the stored one, so nothing changed.
     Stale,
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum Deleted {
     Removed,
     /// There is no object with this key and uid.
     Absent,
-    /// The version is lower than the stored one; nothing changed.
+    /// The version is lower than the stored one, so nothing changed.
     Stale,
 }
 
@@ -65,7 +65,7 @@ impl Table {
         self.pages().map(|page| page.len()).sum()
     }
 
-    /// Whether there are no rows; the table removes pages without rows.
+    /// Whether there are no rows. The table removes pages without rows.
     pub(crate) fn is_empty(&self) -> bool {
         self.pages.is_empty()
     }
@@ -119,7 +119,7 @@ impl Table {
         }
     }
 
-    /// Removes an object; an empty uid matches any, and a version of 0 is unknown.
+    /// Removes an object. An empty uid matches any uid, and the version 0 is unknown.
     pub(crate) fn delete(&mut self, identity: Identity<'_>, ordered: bool) -> Deleted {
         let Ok((at, row)) = self.position(identity.key) else {
             return Deleted::Absent;
@@ -187,7 +187,7 @@ impl Table {
     }
 
     fn position(&self, key: &str) -> Result<(usize, usize), (usize, usize)> {
-        // The last page whose first key is not above the key.
+        // The last page whose first key is not greater than the key.
         let after = self
             .pages
             .partition_point(|slot| slot.page.first_key() <= key);
@@ -211,7 +211,7 @@ impl Table {
         }
         let full = self.pages.get(at).is_some_and(|slot| slot.page.is_full());
         if full && row == MAX_ROWS {
-            // Lists arrive in key order: leave the full page full and begin another one.
+            // Lists arrive in key order, so the full page stays full and a new one begins.
             if let Some(slot) = self.pages.get_mut(at) {
                 Arc::make_mut(&mut slot.page).compact();
             }
@@ -249,7 +249,7 @@ impl Table {
         }
     }
 
-    /// Joins a page that became small with the next one, if both fit easily in one.
+    /// Joins a page that became small with the next one, if both easily fit into one page.
     fn join(&mut self, at: usize) {
         let Some([left, right]) = self.pages.get(at..at + 2) else {
             return;
@@ -288,7 +288,7 @@ impl Table {
     }
 }
 
-/// Whether a version is lower than the stored one; `false` if either is unknown.
+/// Whether a version is lower than the stored one; `false` if one of them is unknown.
 fn is_older(version: u64, stored: u64) -> bool {
     version != 0 && stored != 0 && version < stored
 }
@@ -335,7 +335,7 @@ impl Marks {
         self.put(row, true);
     }
 
-    /// Moves the marks from `row` on up by one, and marks `row`.
+    /// Moves the marks at and after `row` up by one, and marks `row`.
     fn insert(&mut self, row: usize) {
         for to in (row + 1..MAX_ROWS).rev() {
             self.put(to, self.get(to - 1));

@@ -1,8 +1,8 @@
-//! Object uids, in a compact form if they have the usual format.
+//! Object uids. The usual format is stored in a compact form.
 
 use std::fmt;
 
-/// A `metadata.uid`: 16 bytes if it is a lower-case UUID, as API servers create.
+/// A `metadata.uid`. A lower-case UUID, as API servers create it, needs 16 bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Uid {
     Uuid([u8; 16]),

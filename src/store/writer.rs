@@ -10,17 +10,16 @@ use crate::resource::CollectedResource;
 
 /// Feeds the objects of one source into a [`MetricsStore`].
 ///
-/// Each source (a watch, a namespace's watch, a directory of manifests) holds one writer, and a
-/// list replaces only the rows of that writer. Dropping a writer keeps its rows and abandons a list
-/// in progress; [`close`](Self::close) removes the rows.
+/// Each source (a watch, the watch of a namespace, a directory of manifests) has one writer. A list replaces only the
+/// rows of its writer. Dropping a writer keeps its rows and discards a list in progress; [`close`](Self::close)
+/// removes the rows.
 ///
 /// Objects come in three forms:
 ///
 /// * [`apply_object`](Self::apply_object) takes a typed object;
 /// * `apply_watcher_event` (feature `watch`) takes an event of a [`kube`] watcher;
-/// * [`apply_json`](Self::apply_json) takes the JSON of an object. It is the form that does not
-///   depend on the version of `kube` or `k8s-openapi`, so that a host with another version of
-///   these crates can use it.
+/// * [`apply_json`](Self::apply_json) takes the JSON of an object. This form is independent of the versions of `kube`
+///   and `k8s-openapi`, so a host with other versions of these crates can use it.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -41,7 +40,7 @@ use crate::resource::CollectedResource;
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 ///
-/// From typed objects and from JSON:
+/// An example with typed objects and JSON:
 ///
 /// ```
 /// use kube_state_metrics::{MetricsStore, families};
@@ -68,7 +67,7 @@ use crate::resource::CollectedResource;
 pub struct Writer<K: CollectedResource> {
     store: MetricsStore<K>,
     feeder: RowFeeder,
-    /// The writer of the store that holds the configured families of the same resource.
+    /// The writer of the store with the configured families of the same resource.
     linked: LinkedWriter,
 }
 
@@ -99,7 +98,7 @@ impl<K: CollectedResource> MetricsStore<K> {
 // === impl Writer ===
 
 impl<K: CollectedResource> Writer<K> {
-    /// A writer with a table for its rows. JSON that it applies feeds the linked store as well.
+    /// A writer with a table for its rows. The JSON that it applies also feeds the linked store.
     pub(super) fn new(store: MetricsStore<K>) -> Self {
         let feeder = RowFeeder::new(store.add_feeder());
         let linked = LinkedWriter::new(&store);
@@ -118,17 +117,17 @@ impl<K: CollectedResource> Writer<K> {
 
     /// Adds an object or replaces its samples.
     ///
-    /// Outside a list, an object with the uid of the stored one and a lower `resourceVersion` is
-    /// ignored. Another uid under the same namespace and name replaces the stored object. An object
-    /// outside the namespaces or the shard of the store is ignored.
+    /// Outside a list, an object with the same uid as the stored one and a lower `resourceVersion` is ignored. An
+    /// object with a different uid and the same namespace and name replaces the stored one. An object outside the
+    /// namespaces or the shard of the store is ignored.
     pub fn apply_object(&mut self, object: &K) {
         self.store.apply_object(&mut self.feeder, object);
     }
 
     /// Removes an object.
     ///
-    /// It is ignored if the store has another uid, or a higher `resourceVersion`, under the
-    /// object's namespace and name.
+    /// The call is ignored if the store has an object with the same namespace and name, but a different uid or a
+    /// higher `resourceVersion`.
     pub fn delete_object(&mut self, object: &K) {
         self.store.delete_object(&mut self.feeder, object);
     }
@@ -141,16 +140,16 @@ impl<K: CollectedResource> Writer<K> {
 
     /// Decodes an object from JSON, skipping the fields that no family reads, and applies it.
     ///
-    /// This method does not depend on the version of `kube` or `k8s-openapi`. It also feeds the
-    /// families that a configuration adds to the resource.
+    /// This method is independent of the versions of `kube` and `k8s-openapi`. It also feeds the families that a
+    /// configuration adds to the resource.
     ///
     /// # Errors
     ///
-    /// An object that does not decode loses its samples and is counted. The error names the object, and
-    /// never contains a value of it.
+    /// If the object does not decode. It then loses its samples and is counted. The error names the object, and never
+    /// contains a value of it.
     pub fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         if let Some(foreign) = self.foreign(json) {
-            // The row of that name belongs to another object, or the object left the shard.
+            // A row with this name belongs to a different object, or the object has left the shard.
             self.delete_key(&foreign.namespace, &foreign.name);
             self.feeder.version = foreign.resource_version;
             return Ok(());
@@ -165,7 +164,7 @@ impl<K: CollectedResource> Writer<K> {
     ///
     /// # Errors
     ///
-    /// As for [`apply_json`](Self::apply_json); the stored object with its name is removed then.
+    /// As for [`apply_json`](Self::apply_json). The stored object with the same name is then removed.
     pub fn delete_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         if let Some(foreign) = self.foreign(json) {
             self.feeder.version = foreign.resource_version;
@@ -179,26 +178,26 @@ impl<K: CollectedResource> Writer<K> {
 
     /// Begins a complete list of this writer's objects.
     ///
-    /// Until [`end_list`](Self::end_list), readers see the earlier state. If a list is in progress,
-    /// it starts over.
+    /// Until [`end_list`](Self::end_list), readers see the earlier state. If a list is already in progress, it starts
+    /// again.
     pub fn begin_list(&mut self) {
         self.store.begin_list(self.feeder.id);
         self.linked.begin_list(&self.store);
     }
 
-    /// Ends a list: removes the objects that it did not name and publishes the result in one step.
+    /// Ends a list: removes the objects that it did not contain, and publishes the result in one step.
     pub fn end_list(&mut self) {
         self.store.end_list(self.feeder.id);
         self.linked.end_list();
     }
 
-    /// Abandons a list and discards its changes.
+    /// Discards a list and its changes.
     pub fn abandon_list(&mut self) {
         self.store.abandon_list(self.feeder.id);
         self.linked.abandon_list();
     }
 
-    /// `metadata.resourceVersion` of the object fed last; empty if it had none.
+    /// `metadata.resourceVersion` of the last object; empty if it has none.
     #[must_use]
     pub fn last_version(&self) -> &str {
         &self.feeder.version
@@ -210,7 +209,7 @@ impl<K: CollectedResource> Writer<K> {
         self.linked.close();
     }
 
-    /// Whether a configuration has added families since the last list, which only a list can fill.
+    /// Whether a configuration has added families since the last list. Only a list can fill them.
     pub(crate) fn wants_list(&self) -> bool {
         self.linked.wants_list(&self.store)
     }

@@ -1,4 +1,4 @@
-//! The validity check: problems for a scraper, a linter or a reader of metrics.
+//! The validity check finds problems for scrapers, linters and readers of metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,25 +31,25 @@ pub enum Problem {
     /// A problem that a builder refuses: names, repeated labels, missing help texts, conflicts.
     #[error(transparent)]
     Build(#[from] BuildProblem),
-    /// A counter whose name does not end as OpenMetrics requires.
+    /// A counter without the suffix that OpenMetrics requires.
     #[error("the counter `{family}` must end in `_total`")]
     CounterWithoutTotal {
         /// Its name.
         family: String,
     },
-    /// An info family whose name does not end as OpenMetrics requires.
+    /// An info family without the suffix that OpenMetrics requires.
     #[error("the info family `{family}` must end in `_info`")]
     InfoWithoutSuffix {
         /// Its name.
         family: String,
     },
-    /// A name that looks like a counter's, but is not.
+    /// A family that has the name of a counter, but is not a counter.
     #[error("`{family}` ends in `_total`, which is for counters; make it one or rename it")]
     TotalWithoutCounter {
         /// Its name.
         family: String,
     },
-    /// A name that looks like a series of a histogram or a summary.
+    /// A family that has the name of a series of a histogram or a summary.
     #[error("`{family}` ends in `{suffix}`, which is for histograms and summaries; rename it")]
     ReservedSuffix {
         /// Its name.
@@ -63,7 +63,7 @@ pub enum Problem {
         /// Its name.
         family: String,
     },
-    /// Two families that have the same name in OpenMetrics.
+    /// Two families with the same name in OpenMetrics.
     #[error(
         "`{family}` is called `{other}` in OpenMetrics, and there is a family of that name; rename \
          one of the two"
@@ -127,9 +127,8 @@ pub enum Problem {
 
 /// The problems of families: names, labels, help texts, conflicts, the rules of OpenMetrics.
 ///
-/// The check of a [`StateMetrics`] with objects includes its samples: labels that their family
-/// does not declare (if it declares any), values that are invalid for the type, dropped
-/// samples.
+/// If a [`StateMetrics`] contains objects, the check includes its samples: labels that their family does not declare
+/// (if it declares any), values that are invalid for the type, and dropped samples.
 ///
 /// ```
 /// use kube_state_metrics::{families, testing::check};
@@ -172,7 +171,7 @@ pub fn check(source: impl Source) -> Vec<Problem> {
 
 /// Asserts that [`check`] finds no problem.
 ///
-/// One line checks all families of a program: pass the [`StateMetrics`] that the program builds.
+/// To check all families of a program, pass the [`StateMetrics`] that the program builds.
 ///
 /// ```
 /// use kube_state_metrics::{StateMetrics, testing};
@@ -184,7 +183,7 @@ pub fn check(source: impl Source) -> Vec<Problem> {
 ///
 /// # Panics
 ///
-/// If there are problems; the message has all of them.
+/// If there are problems. The message contains all of them.
 #[track_caller]
 #[expect(clippy::panic, reason = "an assertion fails by panicking")]
 pub fn assert_valid(source: impl Source) {
@@ -200,10 +199,10 @@ pub fn assert_valid(source: impl Source) {
     }
 }
 
-/// The properties of a family that its samples are compared with.
+/// The properties of a family. Its samples are compared with them.
 pub(super) struct Declared {
     metric_type: MetricType,
-    /// The declared labels, which follow the base labels; empty if the family declares none.
+    /// The declared labels after the base labels; empty if the family declares none.
     labels: Vec<String>,
     base: BTreeSet<String>,
 }

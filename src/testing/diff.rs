@@ -1,4 +1,4 @@
-//! The differences between rendered and expected samples, in words and line by line.
+//! Describes the differences between rendered and expected samples, and shows them line by line.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ const DIFFER: &str = "the samples differ (- expected, + rendered)";
 /// The common lines of two lists, and the differences.
 #[derive(Default)]
 struct Difference {
-    /// Lines with their mark: ` ` for both, `-` for expected, `+` for rendered.
+    /// Lines with their mark: ` ` for both, `-` for only expected, `+` for only rendered.
     lines: Vec<(char, String)>,
     /// The problems, one per item.
     remarks: Vec<String>,
@@ -20,7 +20,7 @@ struct Difference {
 ///
 /// # Errors
 ///
-/// A message that names each difference, or the line of `expected` that is not a sample.
+/// Returns a message with each difference, or with the line of `expected` that is not a sample.
 pub(super) fn compare_with_text(
     expected: &str,
     headers: &[&str],
@@ -36,11 +36,11 @@ pub(super) fn compare_with_text(
     difference.into_result(DIFFER)
 }
 
-/// Looks for samples and headers that a test expects among others.
+/// Checks that the rendered text contains the samples and headers that a test expects.
 ///
 /// # Errors
 ///
-/// A message that names each missing one, or the line of `expected` that is not a sample.
+/// Returns a message with each missing sample or header, or with the line of `expected` that is not a sample.
 pub(super) fn find_missing(
     expected: &str,
     headers: &[&str],
@@ -84,7 +84,7 @@ impl<'e> Expected<'e> {
     }
 }
 
-/// Compares rendered samples with other ones.
+/// Compares rendered samples with other samples.
 ///
 /// # Errors
 ///
@@ -116,7 +116,7 @@ impl Difference {
     }
 
     fn add_samples(&mut self, wanted: &[&Line], rendered: &[&Line]) {
-        // Exact matches go first, so that a near one does not take their place.
+        // Exact matches are found first, so that a similar sample does not use up an exact match.
         let mut left: Vec<Option<&Line>> = rendered.iter().copied().map(Some).collect();
         let mut take = |matches: &dyn Fn(&Line) -> bool| {
             let found = left.iter_mut().find(|own| own.is_some_and(matches));

@@ -13,14 +13,14 @@ use crate::resource::CollectedResource;
 /// * `&K`, a typed value;
 /// * [`serde_json::Value`], usually from [`serde_json::json!`]. It is decoded like objects of an API
 ///   server, so that families see only the fields that they declare to read;
-/// * `&str`, the text of JSON or, with the feature `manifests`, of YAML: one document or more;
-/// * [`&Path`](Path) or [`PathBuf`], a file with such a text. Tests run in the folder of their
-///   package, so a relative path starts there;
+/// * `&str`, one or more documents of JSON or, with the feature `manifests`, of YAML;
+/// * [`&Path`](Path) or [`PathBuf`], a file with such documents. A relative path starts in the folder of the package,
+///   because tests run there;
 /// * arrays and vectors of these.
 ///
-/// Objects of kinds that no collector reads are skipped, so that one file can serve several tests.
-/// Rendering fails if all objects are of other kinds. For a single collector, an object may omit
-/// its `apiVersion` and `kind`; for a whole [`StateMetrics`](crate::StateMetrics) it must state both.
+/// Objects are skipped if no collector reads their kind, so that several tests can use one file. Rendering fails if
+/// all objects are skipped. For a single collector, an object may omit its `apiVersion` and `kind`; for a whole
+/// [`StateMetrics`](crate::StateMetrics), it must contain both.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Namespace;
@@ -60,7 +60,7 @@ pub(super) mod sealed {
         ///
         /// # Errors
         ///
-        /// A message that names the first object that cannot be fed.
+        /// Returns a message that names the first object that cannot be fed.
         fn feed(&self, intake: &mut Intake<'_>) -> Result<(), String>;
     }
 }
@@ -133,7 +133,7 @@ impl<Of, F: Feed<Of>> Feed<Of> for Vec<F> {
     }
 }
 
-/// The objects of a text; a text without objects is an error.
+/// Returns the objects of a text. A text without objects is an error.
 fn parse(text: &str) -> Result<Vec<Value>, String> {
     let objects = documents(text)?;
     match objects.is_empty() {

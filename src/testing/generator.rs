@@ -8,7 +8,7 @@ use crate::resource::CollectedResource;
 use crate::store::RowPrefix;
 use crate::store::{Allowlists, RowCells, Schema};
 
-/// Runs the families of a collector on objects and drops the output: the cost of the generators alone.
+/// Runs the families of a collector on objects and drops the output, to measure only the generators.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -47,7 +47,7 @@ impl<K: CollectedResource> Generator<K> {
         }
     }
 
-    /// Generates all samples of an object and returns the number of bytes that a store would compare.
+    /// Generates all samples of an object. Returns the number of bytes that a store would compare.
     pub fn generate(&mut self, object: &K) -> usize {
         self.schema
             .render(object, &mut self.buffer, &mut self.cells);

@@ -8,10 +8,10 @@ use crate::registry::StateMetrics;
 use crate::resource::CollectedResource;
 use crate::store::MetricsStore;
 
-/// Feeds the objects of a fixture into the stores, and counts those that no collector reads.
+/// Feeds the objects of a fixture into the stores, and counts the objects that no collector reads.
 ///
-/// A fixture may have objects of kinds that the test does not need, so they are skipped. If all are
-/// skipped, the test has the wrong fixture.
+/// A fixture may have objects of kinds that the test does not need, so these are skipped. If all objects are skipped,
+/// the test has the wrong fixture.
 #[derive(Debug)]
 pub struct Intake<'m> {
     metrics: &'m StateMetrics,
@@ -64,8 +64,8 @@ impl<'m> Intake<'m> {
         Ok(())
     }
 
-    /// Feeds an object to the only collector, or skips an object of another kind. An object that
-    /// does not state its kind has the kind of the collector.
+    /// Feeds an object to the only collector, or skips an object of a different kind. An object without a kind has the
+    /// kind of the collector.
     pub(super) fn add_json<K: CollectedResource>(&mut self, object: &Value) -> Result<(), String> {
         let store = self.store::<K>()?;
         let is_other = |field: &str, wanted: &str| {
@@ -83,7 +83,7 @@ impl<'m> Intake<'m> {
         Ok(())
     }
 
-    /// Feeds an object to the collectors of its kind, or skips it if there are none.
+    /// Feeds an object to the collectors of its kind. Skips the object if there are none.
     pub(super) fn add_any(&mut self, object: &Value) -> Result<(), String> {
         let field = |name| object.get(name).and_then(Value::as_str).unwrap_or_default();
         let (api_version, kind) = (field("apiVersion"), field("kind"));

@@ -14,7 +14,7 @@ pub(super) struct Line {
     pub(super) value: f64,
 }
 
-/// A label in which two lines differ: its name, and the value in each line that has it.
+/// A label that differs between two lines: its name, and its value in each line.
 pub(super) type LabelDifference<'l> = (&'l str, Option<&'l str>, Option<&'l str>);
 
 // === impl Line ===
@@ -83,12 +83,12 @@ impl Line {
         self.name == other.name && self.labels == other.labels
     }
 
-    /// Whether both have the same value; the notation of a number does not matter.
+    /// Whether both have the same value, independent of the notation of the number.
     pub(super) fn has_value_of(&self, other: &Self) -> bool {
         self.value == other.value || self.value.is_nan() && other.value.is_nan()
     }
 
-    /// The labels in which two lines differ, each with both values.
+    /// The labels that differ between two lines, each with both values.
     pub(super) fn label_differences<'l>(&'l self, other: &'l Self) -> Vec<LabelDifference<'l>> {
         let mut names: Vec<_> = self.labels.keys().chain(other.labels.keys()).collect();
         names.sort_unstable();
@@ -107,7 +107,7 @@ impl fmt::Display for Line {
     }
 }
 
-/// A value up to its closing quote without its escapes, and the rest of the text.
+/// The unescaped value up to its closing quote, and the rest of the text.
 fn unquoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.char_indices();

@@ -6,9 +6,9 @@ use super::diff::{compare_with_text, find_missing};
 use super::line::Line;
 use crate::exposition::Exposition;
 
-/// The samples that [`render`](super::render) got from one or more objects, and their headers.
+/// The samples from [`render`](super::render), and their headers.
 ///
-/// It displays as the sample lines, byte by byte as in a scrape.
+/// `Display` writes the sample lines exactly as in a scrape.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -55,9 +55,9 @@ impl Rendered {
         }
     }
 
-    /// The rendered samples without those of other families.
+    /// Keeps only the rendered samples of these families.
     ///
-    /// A name that no family has selects nothing, like a family without samples.
+    /// If no family has a name, or if the family has no samples, the name selects nothing.
     #[must_use]
     pub fn only(&self, families: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let names: Vec<_> = families
@@ -103,7 +103,7 @@ impl Rendered {
     ///
     /// # Panics
     ///
-    /// If they differ. The message has all lines, and the problem of each.
+    /// If they differ. The message contains all lines, and a description of each difference.
     #[track_caller]
     #[expect(clippy::panic, reason = "an assertion fails by panicking")]
     pub fn assert_eq(&self, expected: &str) {
@@ -115,8 +115,7 @@ impl Rendered {
 
     /// Asserts that the samples of `expected` are among the rendered ones; others are ignored.
     ///
-    /// `expected` is written as for [`assert_eq`](Self::assert_eq). It may contain headers, which
-    /// are then required.
+    /// `expected` has the same form as for [`assert_eq`](Self::assert_eq). If it contains headers, they are required.
     ///
     /// ```
     /// use kube_state_metrics::{families, testing::render};
@@ -129,8 +128,8 @@ impl Rendered {
     ///
     /// # Panics
     ///
-    /// If one is missing, or if `expected` has no sample and no header. The message has each missing
-    /// sample with the most similar one that was rendered.
+    /// If one is missing, or if `expected` has no sample and no header. The message contains each missing sample with
+    /// the most similar rendered one.
     #[track_caller]
     #[expect(clippy::panic, reason = "an assertion fails by panicking")]
     pub fn assert_contains(&self, expected: &str) {
@@ -145,7 +144,7 @@ impl Rendered {
         headers.map(String::as_str).collect()
     }
 
-    /// A line about skipped objects for a message of a failure; empty if there are none.
+    /// A line about skipped objects for the message of a failure; empty if there are none.
     fn skipped(&self) -> String {
         match self.skipped.as_slice() {
             [] => String::new(),

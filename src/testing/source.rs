@@ -11,10 +11,10 @@ use crate::resource::{CollectedResource, StaticScope};
 /// The input of [`render`](super::render) and [`check`](super::check): a [`Family`], a [`Collector`] or
 /// a [`StateMetrics`], or a reference to one.
 ///
-/// * A **family** gets the base labels of its type in a collector: the namespace and the kind.
-/// * A **collector** has all its families, including opt-in families. Families of labels and
-///   annotations need an allowlist; use a `StateMetrics` for them.
-/// * A **`StateMetrics`** has the families that it was built with. It keeps the objects.
+/// * A **family** gets the default base labels of its type: the namespace and the kind.
+/// * A **collector** renders all its families, including opt-in families. Families of labels and annotations need an
+///   allowlist; use a `StateMetrics` for them.
+/// * A **`StateMetrics`** renders the families that it was built with. It keeps the samples of the objects.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;
@@ -40,7 +40,7 @@ impl<S: sealed::Build> Source for S {}
 
 /// Any registered kind: a [`StateMetrics`] selects the store of an object.
 ///
-/// No value of it exists; it distinguishes implementations of [`Fixture`](super::Fixture).
+/// This type has no values. It distinguishes implementations of [`Fixture`](super::Fixture).
 ///
 /// ```
 /// use kube_state_metrics::testing::{AnyKind, Fixture};
@@ -54,7 +54,7 @@ pub enum AnyKind {}
 pub(super) mod sealed {
     use super::{BuildError, StateMetrics};
 
-    /// Makes the stores for a rendering.
+    /// Creates the stores for a rendering.
     pub trait Build {
         /// The type whose objects are rendered.
         type Of;
@@ -62,7 +62,7 @@ pub(super) mod sealed {
         fn build(&self) -> Result<Built, BuildError>;
     }
 
-    /// The stores, and the same stores without declarations of fields, if there are any.
+    /// Returns the stores. If families declare fields, also returns the same stores without these declarations.
     #[derive(Debug)]
     pub struct Built {
         pub(in crate::testing) metrics: StateMetrics,

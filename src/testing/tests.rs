@@ -16,7 +16,7 @@ fn failure(test: impl FnOnce()) -> String {
     text.unwrap_or_else(|| panic.downcast_ref::<&str>().unwrap().to_string())
 }
 
-/// The file and the line that the panic of a failing test names.
+/// The file and the line in the panic message of a failing test.
 fn place_of_failure(test: impl FnOnce()) -> (String, u32) {
     static HOOK: Once = Once::new();
     thread_local! {
@@ -39,7 +39,7 @@ fn place_of_failure(test: impl FnOnce()) -> (String, u32) {
 fn failures_point_at_the_line_of_the_test() {
     let rendered = render(keys(), config_map("x"));
     let invalid = Family::gauge("1st", "Help.").generate(|_: &Node, s| s.value(1));
-    // Each closure is on one line, which is the line of the panic.
+    // Each closure is on one line, so that this is the line of the panic.
     let (render_family, first): (&dyn Fn(), _) = (&|| drop(render(&invalid, json!({}))), line!());
     let (render_object, second): (&dyn Fn(), _) = (&|| drop(render(keys(), json!([]))), line!());
     let (valid, third): (&dyn Fn(), _) = (&|| assert_valid(&invalid), line!());
@@ -64,7 +64,7 @@ fn config_map(name: &str) -> Value {
     })
 }
 
-/// A gauge with a label per key, and a count of them.
+/// A gauge with a label per key, and a gauge with the number of keys.
 fn keys() -> Collector<ConfigMap> {
     let data = |map: &ConfigMap| map.data.clone().unwrap_or_default();
     Collector::new()
@@ -376,7 +376,7 @@ fn objects_of_other_kinds_are_skipped_and_named_where_a_test_fails() {
              registered are of v1 ConfigMap\n"
         );
     }
-    // Another version of the kind is a different kind.
+    // A kind in another version is a different kind.
     let old = json!({ "apiVersion": "v1beta1", "kind": "ConfigMap", "metadata": {} });
     let message = failure(|| drop(render(keys(), old)));
     assert!(message.contains("of v1beta1 ConfigMap is"), "{message}");

@@ -1,4 +1,4 @@
-//! The entries of a map, and those of the maps that it merges.
+//! The entries of a map, and the entries of the maps that it merges.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,8 +13,8 @@ pub(crate) struct Entry<'n> {
     pub(crate) value: &'n Arc<Node>,
 }
 
-/// The number of entries that were merged into other maps of a document. Merged maps can merge
-/// others, so a small text can have a very large number.
+/// The number of entries that were merged into other maps of a document. Merged maps can merge other maps, so this
+/// number can be very large for a small text.
 #[derive(Debug, Default)]
 pub(crate) struct Merges(usize);
 
@@ -32,8 +32,7 @@ pub(crate) enum MapProblem {
         first: usize,
         second: usize,
     },
-    /// A second merge key. It is a problem only where maps of YAML 1.2 are read; kubectl merges all
-    /// of them.
+    /// A second merge key. It is a problem only for maps of YAML 1.2; kubectl merges all of them.
     #[error("the key `<<` is given twice, in lines {first} and {second}; remove one")]
     MergedTwice { first: usize, second: usize },
     #[error("`<<` merges a map, or a list of maps; write one")]
@@ -42,15 +41,14 @@ pub(crate) enum MapProblem {
     TooManyMerges,
 }
 
-/// Reads the key of an entry; `None` if it cannot be one.
+/// Reads the key of an entry; `None` if the node cannot be a key.
 pub(crate) type KeyText<'k> = dyn Fn(&Node) -> Option<Cow<'_, str>> + 'k;
 
 /// Receives each problem with its node.
 pub(crate) type Problems<'p> = dyn FnMut(&Node, MapProblem) + 'p;
 
-/// The entries of a map in their order, then those of merged maps whose keys the map does not have.
-/// Of two merged maps with the same key, the first one counts. A key that occurs twice is a
-/// problem, and its second entry is left out.
+/// The entries of a map in their order, then the entries of merged maps with other keys. If two merged maps have the
+/// same key, the first map is used. A key that occurs twice in a map is a problem, and its second entry is left out.
 ///
 /// The recursion is as deep as maps are nested, which [`MAX_DEPTH`](super::MAX_DEPTH) limits.
 pub(crate) fn entries<'n>(
@@ -126,7 +124,7 @@ fn is_merge(key: &Node) -> bool {
 // === impl Merges ===
 
 impl Merges {
-    /// Counts a map that is merged; `false` beyond the limit, which is reported once.
+    /// Counts a map that is merged. Returns `false` beyond the limit, which is reported once.
     fn add(&mut self, entries: usize, report: impl FnOnce()) -> bool {
         let is_first = self.0 <= MAX_MERGED;
         self.0 += 1 + entries;

@@ -1,4 +1,4 @@
-//! A document as JSON, as kubectl reads it.
+//! Converts a document to JSON like kubectl.
 
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -23,8 +23,8 @@ struct JsonWriter {
 ///
 /// # Errors
 ///
-/// If a key occurs twice in a map or is not a text, a value has no JSON form, or aliases make the
-/// document much larger than its text.
+/// If a key occurs twice in a map or is not a text, if a value has no JSON form, or if aliases make the document much
+/// larger than its text.
 pub(crate) fn to_json(root: &Node, yaml_bytes: usize) -> Result<String, SyntaxError> {
     let mut writer = JsonWriter {
         out: Vec::with_capacity(yaml_bytes),
@@ -41,7 +41,7 @@ pub(crate) fn to_json(root: &Node, yaml_bytes: usize) -> Result<String, SyntaxEr
 // === impl JsonWriter ===
 
 impl JsonWriter {
-    /// The recursion is as deep as the document is nested, which is limited.
+    /// The recursion is as deep as the document, and the depth of a document is limited.
     fn value(&mut self, node: &Node) -> Result<(), SyntaxError> {
         match &node.value {
             Value::Scalar(scalar) => {
@@ -123,8 +123,7 @@ impl JsonWriter {
     }
 }
 
-/// Whether a number is written without an exponent. So the fields of objects read `1e3` as an
-/// integer.
+/// Whether a number is written without an exponent. Then integer fields of objects accept `1e3`.
 fn is_short(number: f64) -> bool {
     number == 0.0 || (1e-6..1e21).contains(&number.abs())
 }

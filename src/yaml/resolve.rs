@@ -1,4 +1,4 @@
-//! The types of plain scalars as kubectl reads them.
+//! Finds the types of plain scalars like kubectl.
 //!
 //! kubectl turns YAML into JSON by the rules of [YAML 1.1](https://yaml.org/type/), with some
 //! differences: there are no numbers of base 60, and times stay texts.
@@ -14,7 +14,7 @@ pub(super) enum Resolved<'n> {
     Null,
     Flag(bool),
     Integer(i64),
-    /// An integer above the range of signed integers.
+    /// An integer above the maximum of signed 64-bit integers.
     Unsigned(u64),
     /// A finite number.
     Float(f64),
@@ -64,11 +64,11 @@ impl Scalar {
         }
     }
 
-    /// The scalar as the key of an entry; `None` if it cannot be one.
+    /// Returns the scalar as the key of an entry; `None` if it cannot be a key.
     pub(super) fn key(&self) -> Option<Cow<'_, str>> {
         match self.resolve() {
             Ok(value) => value.into_key(),
-            // A key is a text in JSON, so infinite numbers are allowed as well.
+            // A key is a text in JSON, so infinite numbers are also allowed.
             Err(Unresolved::NotFinite(text)) => {
                 let text = text.to_ascii_lowercase();
                 Some(Cow::Owned(text.trim_start_matches('+').to_owned()))
@@ -81,7 +81,7 @@ impl Scalar {
 // === impl Resolved ===
 
 impl<'n> Resolved<'n> {
-    /// The key of an entry; `None` if it cannot be one.
+    /// Returns the key of an entry; `None` if the value cannot be a key.
     fn into_key(self) -> Option<Cow<'n, str>> {
         Some(match self {
             Self::Null => return None,
@@ -94,8 +94,8 @@ impl<'n> Resolved<'n> {
     }
 }
 
-/// A float as a key: the shortest text that has the value in 32 bits, with an exponent for numbers that
-/// are small or have more than six digits before the point. It is the `%g` of Go.
+/// Formats a float as a key like Go's `%g`: the shortest text for the 32-bit value, with an exponent for small numbers
+/// and for numbers with more than six digits before the point.
 #[allow(
     clippy::cast_possible_truncation,
     reason = "keys of kubectl have 32 bits"
@@ -118,7 +118,7 @@ fn float_key(number: f64) -> String {
     }
 }
 
-/// The value of a text that is neither in quotes nor a block, and has no tag.
+/// The value of a plain scalar without a tag.
 fn plain(text: &str) -> Result<Resolved<'_>, Unresolved> {
     Ok(match text {
         "" | "~" | "null" | "Null" | "NULL" => Resolved::Null,
@@ -151,7 +151,7 @@ fn separates_digits(text: &str) -> bool {
         .all(|(at, _)| ends_with_digit(&text[..at]) && starts_with_digit(&text[at + 1..]))
 }
 
-/// An integer: decimal, or with one of the prefixes `0x`, `0o`, `0b` and `0`, which is octal.
+/// Parses an integer: decimal, or with one of the prefixes `0x`, `0o`, `0b` and `0` (octal).
 fn integer<'n>(text: &str) -> Option<Resolved<'n>> {
     let (sign, digits) = match text.split_at_checked(1)? {
         (sign @ ("+" | "-"), digits) => (sign, digits),
@@ -182,11 +182,11 @@ fn integer<'n>(text: &str) -> Option<Resolved<'n>> {
     }
 }
 
-/// A finite number with a point or an exponent, or with more digits than integers have.
+/// Parses a finite number with a point or an exponent, or with more digits than integers can have.
 fn float<'n>(text: &str) -> Option<Resolved<'n>> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let starts = unsigned.strip_prefix('.').unwrap_or(unsigned);
-    // Rust reads words as well, such as `inf`.
+    // Rust's parser also accepts words such as `inf`.
     let is_number = starts.starts_with(|c: char| c.is_ascii_digit());
     let number: f64 = text.parse().ok().filter(|_| is_number)?;
     number.is_finite().then_some(Resolved::Float(number))

@@ -1,4 +1,4 @@
-//! Scalars as their source text, and as flags and integers of a configuration.
+//! Reads scalars as their source text, or as booleans and integers of a configuration.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl Node {
 // === impl Scalar ===
 
 impl Scalar {
-    /// A flag as YAML 1.1 reads it. The words of YAML 1.2 must not be in quotes; the others may.
+    /// Reads a boolean as in YAML 1.1. The words that YAML 1.2 also has must not be in quotes; the others may be.
     pub(crate) fn flag(&self) -> Option<bool> {
         Some(match self.text.as_str() {
             "true" | "True" | "TRUE" if self.plain => true,
@@ -64,7 +64,7 @@ impl Scalar {
         })
     }
 
-    /// A 32-bit integer: decimal, hexadecimal, octal, binary, or a float without its fraction.
+    /// Reads a 32-bit integer: decimal, hexadecimal, octal, binary, or a float whose fraction is dropped.
     pub(crate) fn integer(&self) -> Option<i32> {
         if !self.plain {
             return None;

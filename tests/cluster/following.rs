@@ -38,7 +38,7 @@ async fn workloads_come_and_go_and_the_exposition_follows() {
         let pods: Api<Pod> = Api::namespaced(client.clone(), "ksm-workloads");
         for replicas in [3, 8, 1] {
             scale(&deployments, "web", replicas).await;
-            // The controllers may still recover from other tests.
+            // The controllers may still be recovering from other tests.
             let mut there = 0;
             for _ in 0..240 {
                 there = pods

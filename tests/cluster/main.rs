@@ -1,8 +1,8 @@
-//! Watches a real control plane: the exposition agrees with the API.
+//! Watches a real control plane, and compares the exposition with the API.
 //!
-//! Needs `KUBECONFIG` of a cluster that the tests may break, with the controller manager, the
-//! scheduler and simulated nodes, and in `CLUSTER_SH` the path of the script that controls it
-//! (`restart-apiserver`, `restart-etcd`); see docs/explanation/testing.md.
+//! `KUBECONFIG` must select a cluster that the tests may break, with the controller manager, the scheduler and
+//! simulated nodes. `CLUSTER_SH` is the path of the script that controls the cluster (`restart-apiserver`,
+//! `restart-etcd`). See docs/explanation/testing.md.
 
 #![allow(
     clippy::unwrap_used,

@@ -99,7 +99,7 @@ async fn withdrawn_rights_and_absent_kinds_concern_only_themselves() {
     let granted = || ["configmaps", "secrets"].map(state) == [ResourceState::Synced; 2];
     until("the grant shows", 90, granted).await;
 
-    // An administrator may list everything, so a kind that does not exist is not found.
+    // An administrator may list everything, so the reason for a kind that does not exist is `not_found`.
     let metrics = StateMetrics::builder();
     let seen = Family::gauge("widget_seen", "Always 1.");
     let seen = seen.generate(|_: &DynamicObject, s| s.value(1));

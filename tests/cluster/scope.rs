@@ -1,4 +1,4 @@
-//! Namespaces and nodes: all parts together have all objects.
+//! Namespaces and nodes: together, all parts have all objects.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod};
@@ -24,8 +24,7 @@ fn lines(running: &Running, starts: &[&str]) -> Vec<String> {
     lines
 }
 
-/// The sample lines of all parts together. A line that occurs several times is listed several
-/// times.
+/// The sample lines of all parts together, including repeated lines.
 fn all_lines(parts: &[Running], starts: &[&str]) -> Vec<String> {
     let mut all: Vec<_> = parts.iter().flat_map(|part| lines(part, starts)).collect();
     all.sort();

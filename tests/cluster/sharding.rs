@@ -1,4 +1,4 @@
-//! Shards of one cluster: all shards together have all objects.
+//! Shards of one cluster: together, all shards have all objects.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::support::{
     until_there,
 };
 
-/// Creates a new namespace with this number of configmaps, in addition to the root certificate.
+/// Creates a new namespace with this number of configmaps, plus the configmap with the root certificate.
 async fn sixty_config_maps(client: &Client, namespace: &str) -> Api<ConfigMap> {
     fresh_namespace(client, namespace).await;
     let config_maps = Api::namespaced(client.clone(), namespace);
@@ -35,8 +35,7 @@ async fn names(config_maps: &Api<ConfigMap>) -> Vec<String> {
     names
 }
 
-/// The configmaps that all parts together expose, by name. A configmap of several parts is listed
-/// several times.
+/// The names of the configmaps of all parts. The name of a configmap in several parts is repeated.
 fn shown(parts: &[Running], namespace: &str) -> Vec<String> {
     let shown = parts.iter().flat_map(|part| part.config_maps(namespace));
     let mut shown: Vec<_> = shown.collect();
@@ -140,8 +139,7 @@ async fn nothing_is_missing_while_shards_are_handed_over() {
                 looks += 1;
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            // Replicas that are no longer needed are stopped when the other replicas have all
-            // objects.
+            // The test stops replicas that are no longer needed when the other replicas have all objects.
             parts.truncate(total as usize);
             let delay = until("settled", 10, || shown(&parts, "ksm-handover") == all).await;
             println!(

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-/// Tests share the cluster and restart its components.
+/// The tests share the cluster and restart its components, so they run one after another.
 pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 pub(crate) async fn config() -> Config {
@@ -133,7 +133,7 @@ pub(crate) fn everything() -> StateMetrics {
 }
 
 fn builder() -> Builder {
-    // Leases change all the time, so two lists of them differ.
+    // Leases change continuously, so two lists of them differ.
     let resources = BuiltIn::ALL
         .iter()
         .copied()
@@ -143,7 +143,7 @@ fn builder() -> Builder {
         .opt_in_metrics([".*"])
 }
 
-/// The objects of the API, as an exposition.
+/// Renders the objects of the API as an exposition.
 async fn listed(client: &Client) -> String {
     let metrics = builder().all_fed_by_host().build().unwrap();
     for writer in &mut metrics.feeds() {
@@ -176,7 +176,7 @@ where
     }
 }
 
-/// Repeats a request whose connection broke: the API server may have been restarted.
+/// Repeats a request if its connection breaks, because the API server may have been restarted.
 async fn insist<T>(mut request: impl AsyncFnMut() -> kube::Result<T>) -> kube::Result<T> {
     for _ in 0..50 {
         match request().await {
@@ -189,7 +189,7 @@ async fn insist<T>(mut request: impl AsyncFnMut() -> kube::Result<T>) -> kube::R
     request().await
 }
 
-/// Creates an object as soon as the server accepts it, within a number of seconds.
+/// Creates an object. Retries for a number of seconds until the server accepts it.
 pub(crate) async fn create_at_last<K>(api: &Api<K>, object: &K, seconds: u64)
 where
     K: Clone + std::fmt::Debug + DeserializeOwned + Serialize,
@@ -217,8 +217,7 @@ where
     panic!("{name}: not within two minutes: there is one: {there}");
 }
 
-/// Creates a namespace with only the root certificate that every namespace gets. Deletes its former
-/// content.
+/// Creates a namespace that contains only the default root certificate. Deletes an earlier namespace with its content.
 pub(crate) async fn fresh_namespace(client: &Client, name: &str) {
     let api: Api<Namespace> = Api::all(client.clone());
     let _ = insist(async || api.delete(name, &DeleteParams::default()).await).await;

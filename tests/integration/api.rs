@@ -1,4 +1,4 @@
-//! Promises of the API that no test of behaviour covers.
+//! Properties of the API that other tests do not cover.
 
 use std::error::Error;
 
@@ -58,7 +58,7 @@ fn handles_are_cheap_to_share_and_errors_travel() {
     error::<ConfigError>();
 }
 
-/// A host that serves the service needs a `Send` body, and a service that never fails.
+/// A host needs a `Send` body and a service that never fails.
 #[test]
 fn the_service_suits_any_server() {
     fn mountable<S>(_: S)
@@ -77,7 +77,7 @@ fn the_service_suits_any_server() {
     mountable(StateMetrics::builder().build().unwrap().service());
 }
 
-/// A reader of the documentation sees all modules of the crate on one screen.
+/// The number of public names is limited, so that the documentation shows them on one screen.
 #[test]
 fn the_root_has_at_most_twenty_names() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs");

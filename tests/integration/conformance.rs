@@ -1,11 +1,10 @@
-//! The cases of tests/conformance: objects with their expected samples, a test per resource. A
-//! resource that the reference lacks has no cases; the unit tests of its file cover it.
+//! The cases of tests/conformance: objects with their expected samples, a test per resource. A resource that
+//! kube-state-metrics lacks has no cases; unit tests in its file cover it.
 //!
-//! Other modules use the same cases. `pruning` checks that families read what they declare.
-//! `properties` makes random objects of the same shapes. `catalogue` compares names and metadata of
-//! the families with the given catalogue and the documents. `cluster` compares the metrics of a
-//! whole cluster with a golden file, and `queries` with answers to common questions. `times`
-//! replaces all times by those at the ends of the calendar.
+//! Other modules use the same cases. `pruning` checks that families read what they declare. `properties` generates
+//! random objects of the same shapes. `catalogue` compares names and metadata of the families with the given catalogue
+//! and the documents. `cluster` compares the metrics of a whole cluster with a golden file. `queries` checks queries
+//! for common questions about them. `times` replaces all times by times at the ends of the calendar.
 
 mod catalogue;
 #[cfg(feature = "manifests")]
@@ -26,10 +25,10 @@ use kube_state_metrics::registry::Builder;
 use kube_state_metrics::{StateMetrics, families};
 use serde::Deserialize;
 
-/// Cases whose recorded result is inexact, because the reference rounds quantities, with the exact
-/// result.
+/// Cases with an inexact recorded result, because kube-state-metrics rounds quantities. Each has the exact result
+/// here.
 const CORRECTED: &[(&str, &str)] = &[(
-    // 12345678901234567890 times a thousand, cut to 64 bits.
+    // 12345678901234567890 times a thousand, truncated to 64 bits.
     "common/quantity-json/6-number",
     r#"kube_resourcequota{namespace="n",resourcequota="q",resource="r",type="hard"} 1.2345678901234567e+19"#,
 )];
@@ -59,8 +58,8 @@ fn builder(resource: &str, case: &Case) -> Builder {
         .all_fed_by_host()
 }
 
-/// The same with a configured family that reads the whole object. The object is then parsed into a
-/// JSON value, from which its type is read.
+/// The same with a configured family that reads the whole object. The object is then parsed into a JSON value, and the
+/// typed object is read from this value.
 #[cfg(feature = "custom-resources")]
 fn beside_configured(resource: &str, builder: Builder) -> Builder {
     use kube_state_metrics::custom_resources::{Config, KnownKind};

@@ -1,5 +1,5 @@
-//! Families of a configuration: the cases of the specification, families of one name, the examples,
-//! and configurations with the shapes of published ones.
+//! Families of a configuration: the cases of the specification, families with the same name, the examples, and
+//! configurations with the shapes of published ones.
 
 mod cases;
 #[cfg(all(feature = "manifests", feature = "cel"))]

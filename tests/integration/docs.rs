@@ -1,4 +1,4 @@
-//! The book: it has all pages, its links resolve, and its claims are true.
+//! The book has all pages, its links resolve, and its claims are true.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The repository's address, in front of the path of a file.
+/// The address of the repository, without the path of a file.
 const FILE_URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/");
 const DIRECTORY_URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/tree/main/");
 
@@ -36,7 +36,7 @@ fn book() -> Vec<PathBuf> {
     pages
 }
 
-/// The pages of the book and those at the root.
+/// The pages of the book and the pages at the root of the repository.
 fn pages() -> Vec<PathBuf> {
     let mut pages = book();
     for directory in ["", "examples/cluster"] {
@@ -45,7 +45,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// The targets of the links of a page, without those in code.
+/// The targets of the links of a page, without links in code.
 fn links(page: &str) -> Vec<String> {
     let mut links = Vec::new();
     let mut is_code = false;
@@ -78,7 +78,7 @@ fn anchors(page: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The reason why a link of a page is broken; `None` if it resolves, or leaves the repository.
+/// The reason why a link of a page is broken; `None` if it resolves or leads out of the repository.
 fn broken(page: &Path, link: &str) -> Option<String> {
     let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
     let in_repository = [FILE_URL, DIRECTORY_URL]
@@ -93,7 +93,7 @@ fn broken(page: &Path, link: &str) -> Option<String> {
     let Ok(file) = file.canonicalize() else {
         return Some(format!("{}: there is no {link}", page.display()));
     };
-    // The book has only its own pages.
+    // The built book contains only its own pages, so their relative links must not lead out of it.
     let book = root().join("docs").canonicalize().unwrap();
     if page.starts_with(&book) && in_repository.is_none() && !file.starts_with(&book) {
         let page = page.display();
@@ -270,7 +270,7 @@ fn the_guide_has_all_how_tos_and_leads_into_the_book() {
                 format!("#{anchor}")
             };
             let name = format!("{}{anchor}", path.trim_end_matches(".md"));
-            // A link in the text would be broken in rustdoc, which has no such file.
+            // In rustdoc, a relative link in the text would be broken, because the file does not exist there.
             let (page, definition) = (page.display(), format!("[{name}]: {link}"));
             assert!(
                 text.lines().any(|line| line == definition),

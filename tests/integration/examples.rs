@@ -1,4 +1,4 @@
-//! Runs the examples of the repository. Those that watch use the API server of this process.
+//! Runs the examples of the repository. Examples that watch use an API server in this process.
 
 #[allow(dead_code, reason = "only `cargo run` calls `main`")]
 #[path = "../../examples/custom_family.rs"]
@@ -64,7 +64,7 @@ fn server() -> ApiServer {
     server
 }
 
-/// The response of a router.
+/// Returns the response of a router.
 async fn get(app: &Router, path: &str) -> (StatusCode, String) {
     let request = Request::get(path).body(Body::empty()).unwrap();
     let answer = app.clone().oneshot(request).await.unwrap();
@@ -337,7 +337,7 @@ fn custom_family_writes_its_families_beside_the_built_in_ones() {
 
 #[test]
 fn unit_test_families_are_valid() {
-    // Runs the tests of the example as well.
+    // Includes the tests of the example.
     assert_valid(unit_test_families::backups());
 }
 

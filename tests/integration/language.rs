@@ -1,8 +1,7 @@
-//! The language of docs, comments, help texts and messages: phrases that readers have to guess are errors, and
-//! long lines of prose.
+//! Checks the language of docs, comments, help texts and messages: refused phrases and long lines of prose are errors.
 //!
-//! CONTRIBUTING.md ("Language") has the rules. A phrase matches whole words in any letter case, also
-//! across the lines of a comment or of a text.
+//! CONTRIBUTING.md ("Language") has the rules. A phrase matches whole words in upper or lower case, also across the
+//! lines of a comment or a text.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,7 +38,7 @@ const LINE_LENGTH: usize = 120;
 /// Extensions of files that people read. Files without one are scripts.
 const READ: &[&str] = &["", "css", "html", "js", "md", "rs", "sh", "toml", "yaml"];
 
-/// Directories and files that have no prose of ours, and this list.
+/// Directories and files without prose of this project, and this file.
 const SKIPPED: &[&str] = &[
     ".git",
     "LICENSE",
@@ -54,7 +53,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The files below a directory, without those that are skipped.
+/// The files below a directory, without skipped files.
 fn files(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -71,7 +70,7 @@ fn files(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The words of a text in lower case, each with its line.
+/// The words of a text in lower case, each with its line number.
 fn words(text: &str) -> Vec<(usize, String)> {
     let mut words = Vec::new();
     for (index, line) in text.lines().enumerate() {

@@ -1,10 +1,8 @@
-//! Imports run down the layers that DESIGN.md lists, and no files or folders import each other in a
-//! circle.
+//! Imports only go down the layers that DESIGN.md lists, and there are no import cycles between files or folders.
 //!
-//! The sources are parsed, not searched: an import is a path in a `use`, a type, an expression or a
-//! macro that refers to an item of another file. Re-exports are followed to the file that defines
-//! the item. Code for tests is left out. Method calls are not recognized, but usually the type of
-//! the receiver is imported.
+//! The sources are parsed. An import is a path in a `use`, a type, an expression or a macro that refers to an item of
+//! another file. Re-exports are followed to the file that defines the item. Test code is left out. Method calls are
+//! not recognized, but the type of the receiver is usually imported.
 
 mod circles;
 mod imports;
@@ -51,8 +49,8 @@ fn files(package: &Path) -> Files {
     files
 }
 
-/// The layers of a package from the lowest up, from the block of DESIGN.md that is marked `layers`,
-/// or `layers` and the folder of the package.
+/// The layers of a package, lowest first. They are in the block of DESIGN.md that is marked with `layers`, or with
+/// `layers` and the folder of the package.
 fn layers(package: &Path) -> Option<Vec<String>> {
     let design = include_str!("../../DESIGN.md");
     let mark = format!("```layers {}", package.display());
@@ -94,7 +92,7 @@ fn the_layers_of_the_packages_are_in_the_design() {
     assert_eq!(layers(Path::new("crates/unknown")), None);
 }
 
-/// The problems of small crates, given as one file per line that starts with `--`, the root first.
+/// The problems of a small crate. Each line that starts with `--` begins a file; the first file is the root.
 fn planted(layers: &[&str], text: &str) -> Vec<String> {
     let parts = text
         .split("--")
@@ -127,7 +125,7 @@ fn an_import_up_the_layers_is_found_however_it_is_written() {
         "fn f<T: crate::roof::Tile>() {}",
         "const N: usize = <u8 as crate::roof::Tile>::SIZE;",
         "mod inner { use super::super::roof::Tile; }",
-        // A name that is re-exported, by its parent and by the root.
+        // The parent and the root re-export the name.
         "use crate::Tile;",
         "use crate::roof::slate::Tile;",
         "pub(crate) use crate::roof::Tile;",
@@ -183,7 +181,7 @@ fn a_circle_of_files_is_found_and_an_index_of_re_exports_is_none() {
         planted(&[], &text),
         ["circle of files: a/b.rs -> a/c.rs (C), a/c.rs -> a/b.rs (B)"]
     );
-    // A type that the parent defines is an import of its child.
+    // If a child uses a type that its parent defines, this is an import.
     let text = "
         --lib.rs\nmod a;
         --a.rs\nmod b; use b::B; struct A(B); enum Kind { One }

@@ -1,7 +1,7 @@
-//! The time of one object is linear in its size, whatever it has many of.
+//! The time for one object is linear in its size, for every kind of content.
 //!
-//! A test measures the processor time of its thread for an object and for one of four times the size. Work
-//! that compares all pairs takes 16 times as long.
+//! A test measures the processor time of its thread for an object and for an object of four times the size. An
+//! algorithm that compares all pairs takes 16 times as long.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,7 +16,7 @@ use kube_state_metrics::{BuiltIn, StateMetrics};
 
 use super::support::tools::Directory;
 
-/// How many times as long four times the size may take: linear work takes 4 times as long.
+/// Maximum ratio of the times for four times the size. Linear work has the ratio 4.
 const MAX_RATIO: f64 = 8.0;
 
 /// The smaller size.
@@ -30,7 +30,7 @@ fn processor_time() -> Duration {
     Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
 }
 
-/// The least processor time of some runs.
+/// The minimum processor time of some runs.
 fn time(mut run: impl FnMut()) -> f64 {
     let times = (0..3).map(|_| {
         let before = processor_time();
@@ -52,7 +52,7 @@ fn assert_linear<I>(what: &str, input: impl Fn(usize) -> I, mut run: impl FnMut(
     assert!(large / small < MAX_RATIO, "{what}: {times:.4?} s");
 }
 
-/// The number of something, so that names differ.
+/// Formats a number, so that names differ.
 fn each(size: usize, separator: &str, part: impl Fn(usize) -> String) -> String {
     let mut text = String::new();
     for number in 0..size {
@@ -97,7 +97,7 @@ fn labels_and_annotations() {
     ] {
         let name = |number: usize| match key {
             "collide" => format!("k{}{}", number / 2, ["-a", ".a"][number % 2]),
-            // Each has its points and dashes by the bits of its number.
+            // The bits of its number decide where each key has points and dashes.
             "all" => format!("{number:017b}").replace('0', ".").replace('1', "-"),
             _ => format!("k{number}"),
         };

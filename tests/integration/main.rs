@@ -1,9 +1,9 @@
 //! The integration tests of the library, in one binary, so that dependencies are linked once.
 //!
-//! A module needs the features in the attribute before it. `support` has code that several modules
-//! share: the API server, the strict parser of expositions, golden files. Two other binaries exist:
-//! `footprint` counts all allocations of its process, so no other test may run in it; `cluster`
-//! breaks the cluster that it gets, so it only runs on request.
+//! A module needs the features in the attribute before it. `support` has code that several modules share: the API
+//! server, the strict parser of expositions, golden files. There are two other binaries. `footprint` counts all
+//! allocations of its process, so it must not contain other tests. `cluster` breaks its cluster, so it only runs on
+//! request.
 
 #![allow(
     clippy::unwrap_used,

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::support::golden;
 use crate::support::tools::{Directory, promtool, run, said};
 
-/// The files with rules, and the object that the Prometheus Operator reads them from.
+/// The files with rules, and the object with the same rules for the Prometheus Operator.
 const RULES: [(&str, &str); 3] = [
     ("alerts", "kube-state-metrics-alerts"),
     ("rules", "kube-state-metrics-rules"),
@@ -21,7 +21,7 @@ const RULES: [(&str, &str); 3] = [
 
 const DASHBOARDS: [&str; 2] = ["cluster", "exporter"];
 
-/// What scrapers add to each target: Prometheus by default, Prometheus with `extra-scrape-metrics`, and
+/// The metrics that scrapers add for each target: Prometheus by default, Prometheus with `extra-scrape-metrics`, and
 /// VictoriaMetrics.
 const OF_SCRAPERS: [&str; 8] = [
     "scrape_body_size_bytes",
@@ -55,7 +55,7 @@ fn values<'t>(text: &'t str, key: &str) -> Vec<&'t str> {
         .collect()
 }
 
-/// The queries of rules: the value of `expr`, or the deeper lines that follow it.
+/// The queries of rules: the value of `expr`, or the indented lines after it.
 fn queries(text: &str) -> Vec<String> {
     let depth = |line: &str| line.len() - line.trim_start().len();
     let lines: Vec<_> = text.lines().collect();
@@ -100,7 +100,7 @@ fn interpolated(query: &str) -> String {
         .replace("$__range", "6h")
 }
 
-/// The names of metrics in a query, without those in the text of labels.
+/// The names of metrics in a query. Label values are ignored.
 fn metrics(query: &str) -> BTreeSet<String> {
     let outside = query.split('"').step_by(2).collect::<Vec<_>>().join("\"");
     let words = outside.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
@@ -329,7 +329,7 @@ fn dashboards_can_be_imported_and_select_clusters() {
                     "{name}: {title}"
                 );
                 let query = target["expr"].as_str().unwrap();
-                // Each selector: a query has as many of them as braces.
+                // A query has as many selectors as braces.
                 let selectors = query.matches('{').count();
                 assert!(selectors > 0, "{name}: {title}: {query}");
                 let selected = query.matches(r#"cluster=~"$cluster""#).count();

@@ -1,9 +1,9 @@
-//! The content of secrets and config maps leaves no trace: not in memory, in logs or in errors.
+//! The content of secrets and config maps does not stay in memory, and does not appear in logs or errors.
 //!
-//! The tests start this binary again as a child process. The allocator of the child clears the memory
-//! that it frees. The child feeds objects that contain a marker, drops the inputs, and then searches
-//! all of its memory for the marker, through `/proc/self/mem`. Three more children keep or print
-//! the marker on purpose: the search must find it there.
+//! The tests start this binary again as a child process. The allocator of the child clears the memory that it frees.
+//! The child feeds objects that contain a marker, drops the inputs, and then searches all of its memory for the
+//! marker, through `/proc/self/mem`. Three other children keep or print the marker on purpose, and the search must
+//! find it there.
 
 mod inputs;
 mod memory;
@@ -34,7 +34,7 @@ const SCENARIO: &str = "SECRECY_SCENARIO";
 #[global_allocator]
 static ALLOCATOR: Clearing = Clearing;
 
-/// In a child process, clears memory before it frees it, so that the search finds only kept data.
+/// In a child process, clears memory before freeing it, so that the search finds only kept data.
 struct Clearing;
 
 /// Whether this is a child process, whose allocator clears memory.
@@ -54,7 +54,7 @@ unsafe impl GlobalAlloc for Clearing {
         unsafe {
             if CLEARS.load(Ordering::Relaxed) {
                 pointer.write_bytes(0, layout.size());
-                // Without this the compiler removes the write, since nothing reads it.
+                // Without this, the compiler removes the write, because nothing reads it.
                 black_box(pointer);
             }
             System.dealloc(pointer, layout);
@@ -138,7 +138,7 @@ fn marks(text: &str) -> Vec<Form> {
 #[ignore = "the other tests run it in a separate process"]
 fn the_watched_process() {
     let Ok(scenario) = std::env::var(SCENARIO) else {
-        // Other tests of this process have the marker in memory.
+        // Other tests in this process have the marker in memory.
         return;
     };
     CLEARS.store(true, Ordering::Relaxed);
@@ -172,18 +172,18 @@ fn the_watched_process() {
     assert!(scenario == Scenario::Log || expected != found.is_empty());
 }
 
-/// What a long-running program has in memory after it was fed.
+/// The values that a long-running program keeps in memory after feeding.
 #[derive(Default)]
 struct Kept {
     metrics: Vec<StateMetrics>,
     writers: Vec<Vec<Box<dyn ObjectWriter>>>,
     feeds: Vec<kube_state_metrics::source::manifests::ManifestFeed>,
     expositions: Vec<Vec<u8>>,
-    /// Errors in all forms in which a log can have them.
+    /// Errors in all forms that can appear in a log.
     log: BTreeSet<String>,
 }
 
-/// Several ways to feed secrets and config maps: by the host or by manifests.
+/// Feeds secrets and config maps in several ways: by the host or by manifests.
 fn registrations(by_host: bool) -> [StateMetrics; 3] {
     fn curious<K: CollectedResource>(collector: Collector<K>) -> Collector<K> {
         let curious = Family::gauge("curious", "Nothing, but it may read all of an object.");
@@ -237,7 +237,7 @@ fn feed_objects(kept: &mut Kept) {
     }
 }
 
-/// Feeds an object that the API's type has decoded.
+/// Decodes an object to its API type without this crate, and feeds it.
 fn typed<K: CollectedResource>(metrics: &StateMetrics, bytes: &[u8]) {
     if let Ok(object) = serde_json::from_slice::<K>(bytes) {
         let mut writer = metrics.feed::<K>().unwrap();
@@ -292,7 +292,7 @@ fn note(log: &mut BTreeSet<String>, error: &(dyn Error + 'static)) {
     }
 }
 
-/// What a careless program would keep or log.
+/// The values that a careless program would keep or log.
 fn stray(scenario: Scenario) -> Box<dyn std::any::Any> {
     let mut bytes = documents().swap_remove(0);
     let stray: Box<dyn std::any::Any> = match scenario {
@@ -309,8 +309,8 @@ fn stray(scenario: Scenario) -> Box<dyn std::any::Any> {
     stray
 }
 
-/// Overwrites an input. Its owner decides whether to do that; this crate must not keep it in any
-/// case.
+/// Overwrites an input. In a program, the owner of the input decides whether to do this. The crate must not keep a
+/// copy in either case.
 fn wipe(bytes: &mut [u8]) {
     bytes.fill(0);
     black_box(bytes);

@@ -1,4 +1,4 @@
-//! The HTTP cases of tests/conformance/process that concern `/metrics`, and further cases.
+//! The HTTP cases of tests/conformance/process for `/metrics`, and other cases.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -17,8 +17,8 @@ use kube_state_metrics::{BuiltIn, StateMetrics};
 use serde::Deserialize;
 use serde_json::json;
 
-/// Cases with a different response on purpose, and the content type and encoding of this crate.
-/// Reason, policy 12: "HTTP follows RFC 9110 where the reference does not".
+/// Cases in which this crate responds differently on purpose, with its content type and encoding. The reason: HTTP
+/// follows RFC 9110 where kube-state-metrics does not.
 const DIFFERENT: &[(&str, &str, &str)] = &[
     // Protobuf is not supported, so the next best quality decides.
     ("019", "openmetrics 1.0.0", ""),
@@ -28,7 +28,7 @@ const DIFFERENT: &[(&str, &str, &str)] = &[
     ("034", "openmetrics 1.0.0", ""),
     // Media types are case-insensitive.
     ("035", "openmetrics 0.0.1", ""),
-    // Every client that accepts gzip gets it, also by `*`; codings are case-insensitive.
+    // Every client that accepts gzip gets it, also with `*`. Codings are case-insensitive.
     ("157", "text", "gzip"),
     ("160", "text", "gzip"),
 ];
@@ -90,7 +90,7 @@ fn bytes(response: Response<Body>) -> Vec<u8> {
                 bytes.extend_from_slice(&frame.unwrap().into_data().unwrap());
             }
             Poll::Ready(None) => return bytes,
-            // Yields to others, and asks to be polled again.
+            // Yields to other tasks, and requests another poll.
             Poll::Pending => {}
         }
     }
@@ -145,7 +145,7 @@ fn metrics_are_answered_as_the_cases_say() {
             .collect();
         let response = answer(&metrics, &case.method, &case.path, &headers);
         if !matches!(case.method.as_str(), "GET" | "HEAD") {
-            // Policy 12: methods that would change something are refused.
+            // Methods that would change something are refused.
             assert_eq!(
                 response.status(),
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -228,7 +228,7 @@ fn head_has_the_headers_of_get_and_no_body() {
         let head = answer(&metrics, Method::HEAD.as_str(), "/", &headers);
         assert_eq!(head.headers(), get.headers());
         assert!(head.body().is_end_stream());
-        // The length of the body of a GET is unknown, so the response does not state zero.
+        // The length of the body of a GET is unknown, so `content-length` must not be zero.
         assert_eq!(head.body().size_hint().exact(), None);
         assert_eq!(bytes(head), b"");
     }

@@ -19,12 +19,12 @@ pub(crate) use apiserver::{ApiRequest, ApiServer, ByteStream, Fault, On};
 use std::future::Future;
 use std::time::Duration;
 
-/// Waits until a condition holds, on the clock of the test. Fails after ten minutes.
+/// Waits until a condition is true, on the clock of the test. Fails after ten minutes.
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     within(what, Duration::from_secs(600), &mut holds).await;
 }
 
-/// Waits until a condition holds, up to a time limit.
+/// Waits until a condition is true, up to a time limit.
 pub(crate) async fn within(what: &str, time: Duration, mut holds: impl FnMut() -> bool) {
     let end = tokio::time::Instant::now() + time;
     let mut pause = Duration::from_millis(5);
@@ -35,7 +35,7 @@ pub(crate) async fn within(what: &str, time: Duration, mut holds: impl FnMut() -
     }
 }
 
-/// Lets the clock of the test advance.
+/// Advances the clock of the test.
 pub(crate) async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
 }

@@ -1,4 +1,4 @@
-//! Watches of a server with faults on demand. Clocks are virtual, so no test waits.
+//! Watches of a server with injected faults. Clocks are virtual, so no test waits.
 
 mod chaos;
 #[cfg(feature = "custom-resources")]
@@ -161,7 +161,7 @@ impl Running {
         resources.find(|own| own.resource == resource).unwrap()
     }
 
-    /// The value of a metric of the watches; `labels` as in the text format, sorted.
+    /// The value of a metric of the watches. `labels` are sorted, and written as in the text format.
     fn metric(&self, series: &str) -> Option<f64> {
         let text = prometheus::TextEncoder::new()
             .encode_to_string(&self.registry.gather())

@@ -1,5 +1,5 @@
-//! The catalogue: it equals that of kube-state-metrics, the docs contain it, and it has all metrics
-//! and labels that common rules and dashboards use.
+//! The catalogue equals that of kube-state-metrics, the docs contain it, and it has all metrics and labels that common
+//! rules and dashboards use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -63,7 +63,7 @@ const OF_ANOTHER_METRIC: &[(&str, &str)] = &[
 #[derive(Deserialize)]
 struct Used {
     sources: Vec<Source>,
-    /// By name of the metric.
+    /// The metrics by name.
     labels: BTreeMap<String, UsedLabels>,
 }
 
@@ -81,7 +81,7 @@ struct UsedLabels {
     grouped: Vec<String>,
 }
 
-/// The families of the reference, one JSON object per family.
+/// The families of kube-state-metrics, one JSON object per family.
 fn families_of_the_reference() -> Vec<Value> {
     let text = golden::read("tests/conformance/catalog.jsonl");
     let families = text.lines().map(|line| serde_json::from_str(line).unwrap());
@@ -109,7 +109,7 @@ fn the_catalogue_is_that_of_kube_state_metrics() {
             "resource": entry.resource.name(),
             "stability": family.stability().as_str(),
             "type": match family.metric_type() {
-                // All families of the reference are counters or gauges so far.
+                // All families of kube-state-metrics are counters or gauges so far.
                 MetricType::Counter => "counter",
                 _ => "gauge",
             },

@@ -1,5 +1,4 @@
-//! Compressed expositions for different readers, and expositions of a store that changes all the
-//! time.
+//! Compressed expositions for different readers, and expositions of a store that changes continuously.
 
 use std::io::Read as _;
 use std::process::Command;
@@ -16,7 +15,7 @@ use serde_json::json;
 use crate::support::exposition::{ReadFamily, read};
 use crate::support::tools::{Directory, run, tool};
 
-/// Reads one gzip member, and fails if anything follows it, as the reader of Prometheus (Go) does.
+/// Reads one gzip member and fails if data follows it, like the reader of Prometheus (in Go).
 const GO: &str = r#"package main
 
 import (
@@ -77,7 +76,7 @@ fn bytes(metrics: &StateMetrics, format: Format, encoding: Encoding) -> Vec<u8> 
     exposition.encoded(encoding).collect::<Vec<_>>().concat()
 }
 
-/// The text of one gzip member; fails if anything follows it.
+/// Returns the text of one gzip member. Fails if data follows it.
 fn member(compressed: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     let mut reader = GzDecoder::new(compressed);
@@ -139,8 +138,7 @@ fn a_store_that_never_rests_is_always_read_at_one_moment() {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            // The config maps get the next generation one by one; sometimes by a list, then all at
-            // once.
+            // The config maps get the next generation one by one. Sometimes a list changes all of them at once.
             let mut generation = 2;
             while !done.load(Ordering::Relaxed) {
                 let list = generation % 5 == 0;
@@ -154,7 +152,7 @@ fn a_store_that_never_rests_is_always_read_at_one_moment() {
                 generation += 1;
             }
         });
-        // Stops the writer also if an assertion fails.
+        // This stops the writer even if an assertion fails.
         let _end = Ending(&done);
         let (mut last, mut moved) = (0, 0);
         for at in 0..EXPOSITIONS {
@@ -170,7 +168,7 @@ fn a_store_that_never_rests_is_always_read_at_one_moment() {
             let (first, second) = (generations(first), generations(second));
             assert_eq!(first.len(), MAPS);
             assert!(first == second, "families of different moments");
-            // The order of the changes: the first maps are one generation ahead of the others.
+            // Because of the order of the changes, the first maps can be one generation ahead of the others.
             assert!(
                 first.is_sorted_by(|a, b| a >= b),
                 "not one moment: {first:?}"

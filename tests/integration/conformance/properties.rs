@@ -26,7 +26,7 @@ const CASES: u32 = 64;
 #[derive(Clone)]
 struct Bytes {
     json: Vec<u8>,
-    /// Nothing in the object prevents that it decodes.
+    /// Whether the object must decode.
     regular: bool,
 }
 
@@ -34,9 +34,9 @@ struct Bytes {
 #[derive(Clone, Copy, Debug)]
 enum Spelling {
     Plain,
-    /// Every character of every text as `\u` escape.
+    /// Every character of every text is a `\u` escape.
     Escaped,
-    /// Every field of every object twice, with the same value.
+    /// Every field of every object occurs twice, with the same value.
     Repeated,
 }
 
@@ -143,7 +143,7 @@ fn lines(families: &[ReadFamily]) -> impl Iterator<Item = &str> {
 
 /// All base labels come first, then the labels of the family in declared order.
 ///
-/// Some families omit a label without a value; `label_*` stands for any number of labels.
+/// Some families omit a label without a value. `label_*` matches any number of labels.
 fn check_labels(entry: &CatalogueEntry, sample: &ReadSample) -> Result<(), String> {
     let mut names = sample
         .labels
@@ -220,7 +220,7 @@ fn written_as(value: &Value, spelling: Spelling) -> String {
                 })
             };
             let fields: Vec<_> = match spelling {
-                // If both repeated their fields, the size would double with every level.
+                // If both copies repeated their fields, the size would double with every level.
                 Spelling::Repeated => once(spelling).chain(once(Spelling::Plain)).collect(),
                 Spelling::Plain | Spelling::Escaped => once(spelling).collect(),
             };

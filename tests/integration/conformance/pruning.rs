@@ -12,8 +12,8 @@ use kube_state_metrics::{BuiltIn, Collector, Family};
 
 use super::{Case, builder, cases, lines};
 
-/// Decodes the cases of a resource in several ways, and compares the samples with those of all
-/// families together: each family alone, the whole object, and an object that its type decodes.
+/// Decodes the cases of a resource in several ways: for each family alone, as a whole object, and with the
+/// `Deserialize` of the type. Compares the samples with those of all families together.
 pub(crate) fn run<K>(resource: BuiltIn, collector: fn() -> Collector<K>)
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
@@ -25,7 +25,7 @@ where
     let (mut failures, mut regular) = (String::new(), 0);
     let mut alone = BTreeMap::new();
     for case in cases(resource.name()) {
-        // An object that is unreadable because of one field may be readable without that field.
+        // An object that does not decode because of one field may decode without that field.
         let Ok(expected) = lines(&builder(resource.name(), &case).build().unwrap(), &case) else {
             continue;
         };
@@ -75,7 +75,7 @@ fn only(resource: BuiltIn, family: &str, case: &Case) -> StateMetrics {
     builder.build().unwrap()
 }
 
-/// All families and one more that may read everything, so that the whole object is decoded.
+/// All families, and an additional one that may read everything, so that the whole object is decoded.
 fn whole<K>(resource: BuiltIn, case: &Case) -> StateMetrics
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
@@ -93,8 +93,7 @@ where
         .unwrap()
 }
 
-/// The samples of an object that its type decodes without this crate. Some cases are too irregular
-/// for that.
+/// The samples of an object that the type decodes without this crate. Some cases are too irregular for this.
 fn typed<K: CollectedResource>(resource: BuiltIn, case: &Case) -> Option<Vec<String>> {
     let object: K = serde_json::from_str(case.object.get()).ok()?;
     let metrics = builder(resource.name(), case).build().unwrap();

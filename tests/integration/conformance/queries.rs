@@ -23,7 +23,7 @@ struct Question {
     /// The question that the query answers.
     sentence: String,
     query: String,
-    /// A line per sample.
+    /// The result, one line per sample.
     answer: String,
 }
 
@@ -60,7 +60,7 @@ fn samples() -> Vec<ReadSample> {
     families.into_iter().flat_map(|own| own.samples).collect()
 }
 
-/// A sample's series and value, as they are written.
+/// The series and the value of a sample, as text.
 fn parts(line: &str) -> (&str, &str) {
     line.rsplit_once(' ').unwrap()
 }
@@ -94,13 +94,12 @@ fn prometheus_answers_each_query_as_the_document_says() {
     let (back, now): (Vec<_>, _) =
         (questions().into_iter()).partition(|question| question.query.contains('['));
     assert!(!back.is_empty() && !now.is_empty());
-    // Queries over a moment need one sample of each series, at `NOW`. So `time()` has the right
-    // value.
+    // Instant queries need one sample of each series at `NOW`, so that `time()` has the right value.
     judge("now", NOW, 1, &now, &moment(&samples));
     judge("past", 60, MINUTES, &back, &past(&samples));
 }
 
-/// Evaluates queries after a number of intervals, each of this number of seconds.
+/// Evaluates queries after this number of intervals of this many seconds.
 fn judge(name: &str, interval: i64, intervals: i64, questions: &[Question], series: &[Value]) {
     let tests = questions.iter().map(|question| {
         let samples = question.answer.lines().map(|line| {
@@ -131,7 +130,7 @@ fn judge(name: &str, interval: i64, intervals: i64, questions: &[Question], seri
     assert!(output.status.success(), "{}", said(&output));
 }
 
-/// Each series with its value at `NOW`, and no value before.
+/// Each series has its value at `NOW`, and no earlier value.
 fn moment(samples: &[ReadSample]) -> Vec<Value> {
     let series = samples.iter().map(|sample| {
         let (series, value) = parts(&sample.line);
@@ -140,8 +139,8 @@ fn moment(samples: &[ReadSample]) -> Vec<Value> {
     series.collect()
 }
 
-/// Each series with the same value every minute. Only containers that were restarted had one
-/// restart less before they last ended.
+/// Each series has the same value every minute. Only restarted containers have one restart less before their last
+/// termination.
 fn past(samples: &[ReadSample]) -> Vec<Value> {
     const ENDED: &str = "kube_pod_container_status_last_terminated_timestamp";
     const RESTARTS: &str = "kube_pod_container_status_restarts_total";

@@ -120,9 +120,9 @@ const ODD_INTEGERS: &[i64] = &[0, 1, -1, 80, 65535, i32::MAX as i64, i32::MIN as
 /// The degree of deviation of a strategy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Oddity {
-    /// Unusual values of the expected types: the object decodes.
+    /// Unusual values of the expected types, so that the object decodes.
     Values,
-    /// Sometimes a value of any type.
+    /// Values of any type in some places.
     Types,
 }
 
@@ -134,9 +134,9 @@ pub(crate) struct Shape {
     texts: Vec<String>,
     numbers: Vec<Number>,
     flags: bool,
-    /// A discriminator: any other value makes the object one of another kind.
+    /// A discriminator. It is kept, because another value would change the kind of the object.
     fixed: bool,
-    /// A family reads everything below: maps may have keys of any name.
+    /// A family reads everything below this position, so maps may have keys with any name.
     open: bool,
 }
 
@@ -187,7 +187,7 @@ impl Shape {
         }
     }
 
-    /// Copies what `seen` has at a path; visits the items of lists.
+    /// Copies the values at a path of `seen`, including the items of lists.
     fn take<'p>(&mut self, seen: &Self, mut path: impl Iterator<Item = &'p str>) {
         if let Some(element) = &seen.element {
             let own = self.element.get_or_insert_default();
@@ -311,7 +311,7 @@ fn time() -> impl Strategy<Value = String> {
     (date, clock, offset).prop_map(|(date, clock, offset)| format!("{date}T{clock}{offset}"))
 }
 
-/// Any JSON at all.
+/// Any JSON value.
 fn anything() -> impl Strategy<Value = Value> {
     let numbers = [
         json!(u64::MAX),

@@ -1,7 +1,7 @@
 //! Times at both ends of the calendar, in every time field of every resource.
 //!
-//! The objects are those of the cases with all times replaced. A family counts as a family of times
-//! if its value is the time in the object.
+//! The objects are those of the cases, with all times replaced. A family is a family of times if its value is a time
+//! in the object.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::{Case, builder, cases, lines};
 
-/// Families that read times but have other values.
+/// Families that read times, but whose values are not times.
 const DERIVED: [&str; 1] = ["kube_cronjob_next_schedule_time"];
 
 /// The family without samples for times before 1970.
@@ -27,7 +27,7 @@ const UNSET: [&str; 5] = [
     "0001-01-01T05:30:00.5+05:30",
 ];
 
-/// Times that are exact, with the text of their Unix seconds.
+/// Times, each with the exact text of its Unix seconds.
 const EXACT: [(&str, &str); 9] = [
     ("0000-12-31T23:59:59.999999Z", "-6.2135596801e+10"),
     ("0001-01-01T00:00:01.000000Z", "-6.2135596799e+10"),
@@ -54,7 +54,7 @@ fn replace(value: &mut Value, time: &str) {
     }
 }
 
-/// A case with each time replaced. Adds the times that every object can have.
+/// Replaces each time in a case, and adds the times that every object can have.
 fn with_time(case: &Case, time: &str) -> Option<Case> {
     let mut object: Value = serde_json::from_str(case.object.get()).ok()?;
     replace(&mut object, time);

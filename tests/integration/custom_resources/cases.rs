@@ -1,20 +1,18 @@
 //! The cases of tests/conformance/crs.jsonl and crs_specification.jsonl: a configuration, objects,
 //! and their samples.
 //!
-//! The first file belongs to this project. Each case tests a sentence of the specification of
-//! Custom Resource State metrics (documents, names, labels, paths, values, the three types, order,
-//! errors, kinds), with samples derived from it by hand. If the reference has a bug that this crate
-//! does not copy (repeated series, inexact quantities, invalid names), the case has the correct
-//! result.
+//! The first file belongs to this project. Each case tests a sentence of the specification of Custom Resource State
+//! metrics (documents, names, labels, paths, values, the three types, order, errors, kinds), with samples derived from
+//! it by hand. If kube-state-metrics has a bug that this crate does not copy (repeated series, inexact quantities,
+//! invalid names), the case has the correct result.
 //!
 //! The second file belongs to the specification. Its cases repeat a namespace and name with other
 //! uids, so each object is evaluated separately.
 //!
-//! A case has `case`, `config`, `objects`, `metricAllowlist` and `metricDenylist`, `crds` (without
-//! it, every type of the objects or of the configuration exists), and `samples` or `error: true`.
-//! Samples are compared as a set, unless the case is `ordered`. If the reference leaves the result
-//! open, `alternatives` has further sets. A case that is `exact` also has the `families` in order
-//! and the number of `loggedErrors`. `gist` describes the case.
+//! A case has `case`, `config`, `objects`, `metricAllowlist` and `metricDenylist`, `crds`, and `samples` or
+//! `error: true`. Without `crds`, every type of the objects or of the configuration exists. Samples are compared as a
+//! set, unless the case is `ordered`. If several results are correct, `alternatives` has the other sets. A case that
+//! is `exact` also has the `families` in order and the number of `loggedErrors`. `gist` describes the case.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -65,7 +63,7 @@ struct Outcome {
 /// The objects of a case that are evaluated together.
 #[derive(Clone, Copy)]
 enum Evaluation {
-    /// All objects with a name. Objects without a name would replace one another in a store.
+    /// All objects with a name together. Objects without a name would replace each other in a store.
     Together,
     /// Each object separately.
     Alone,
@@ -117,7 +115,7 @@ fn evaluate(case: &Case, evaluation: Evaluation) -> Result<Outcome, String> {
     Ok(outcome)
 }
 
-/// Objects that a store can hold together. Objects without a name would replace one another.
+/// Splits objects into groups that fit into one store. Objects without a name would replace each other.
 fn together(objects: &[Box<RawValue>]) -> Vec<Vec<&RawValue>> {
     let named = |object: &RawValue| {
         let object: Value = serde_json::from_str(object.get()).unwrap();
@@ -145,7 +143,7 @@ fn kinds(case: &Case) -> Vec<KnownKind> {
     kinds
 }
 
-/// The types of a definition, or of a type that is given only by its names.
+/// The types of a definition, or a type that is given only by its names.
 fn served(definition: &Value) -> Vec<KnownKind> {
     if definition.get("spec").is_some() {
         return KnownKind::of_definition(definition);
@@ -173,7 +171,7 @@ fn served(definition: &Value) -> Vec<KnownKind> {
 
 /// A sample line, by its series. The value may differ by one rounding step.
 ///
-/// Quantities are exact here; the reference multiplies doubles.
+/// Quantities are exact here; kube-state-metrics multiplies doubles.
 fn parsed(line: &str) -> (String, f64) {
     let (series, value) = line.rsplit_once(' ').unwrap();
     let value = match value {
@@ -208,7 +206,7 @@ fn difference(expected: &[String], actual: &[String]) -> String {
     text
 }
 
-/// The lines of an alternative: a list of them, or a separate case.
+/// The lines of an alternative, which is a list of lines or a separate case.
 fn lines(alternative: &Value) -> Vec<String> {
     let lines = alternative.as_array().or(alternative["samples"].as_array());
     let lines = lines.into_iter().flatten();

@@ -10,7 +10,7 @@ use kube_state_metrics::source::manifests::ManifestSource;
 use crate::support::reference::assert_reference_reads;
 use crate::support::{exposition, golden};
 
-/// The configurations of a directory, without the files of objects.
+/// The configurations in a directory, without the files with objects.
 fn examples() -> Vec<PathBuf> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/custom_resources");
     let files = std::fs::read_dir(path)
@@ -23,8 +23,7 @@ fn examples() -> Vec<PathBuf> {
     files
 }
 
-/// The configurations of the guide. Its single lines with expressions are put into one
-/// configuration.
+/// The configurations of the guide. Its separate lines with expressions are joined to one configuration.
 #[test]
 fn the_configurations_of_the_guide_are_valid() {
     let guide = include_str!("../../../docs/reference/custom-resources.md");
@@ -79,7 +78,7 @@ fn examples_yield_their_golden_expositions() {
         assert_reference_reads(&openmetrics, &families);
         let report = check(&config, objects);
         assert!(report.is_ok(false), "{name}: {:?}", report.errors);
-        // Help texts that name the kind, as in published configurations.
+        // The help texts name the kind, as in published configurations.
         let differs = ["crossplane-info", "flux-resource-info"].contains(&name.as_str());
         let is_expected =
             |warning: &ConfigProblem| (warning.message).starts_with("the help of the family `");

@@ -1,5 +1,5 @@
-//! Families of one name that differ in help or type: within one entry, across resources, and
-//! together with families in Rust. All of them load, and every parser reads the exposition.
+//! Families with the same name that differ in help or type: within one entry, across resources, and together with
+//! families in Rust. All of them load, and every parser reads the exposition.
 
 use std::slice::from_ref;
 
@@ -81,7 +81,7 @@ fn feed(metrics: &StateMetrics) {
     }
 }
 
-/// The families in both formats, read by the strict parser and by the parser of the reference.
+/// The families in both formats, read by the strict parser and by the reference parser of OpenMetrics.
 fn read(metrics: &StateMetrics) -> [Vec<ReadFamily>; 2] {
     let read = |format| {
         let text = metrics.exposition(format, ExpositionFilter::default());
@@ -123,7 +123,7 @@ fn every_pair_of_types_is_one_family_within_an_entry_and_over_resources() {
         .iter()
         .flat_map(|one| TYPES.iter().map(move |other| (one, other)));
     for (first, second) in pairs {
-        // Two state sets have different states, so their series differ without a further label.
+        // The two state sets have different states, so their series differ without another label.
         let labels = |labels| match (*first, *second) {
             ("StateSet", "StateSet") => "",
             _ => labels,
@@ -276,8 +276,7 @@ fn equal_series_before_and_behind_a_family_in_rust_appear_once() {
     assert_eq!(values, [3.0, 7.0]);
 }
 
-/// The samples of a state set are in the order of their labels. Those of one element must be
-/// adjacent.
+/// The samples of a state set are in the order of their labels. The samples of one element must be adjacent.
 #[test]
 fn a_state_set_is_declared_only_if_its_groups_stay_together() {
     let state_set = |states: &str, label: &str, constant: &str| {
@@ -325,7 +324,7 @@ fn a_built_in_counter_keeps_its_openmetrics_name_beside_a_configured_family() {
             ],
             "so `kube_pod_container_status_restarts_info` has the type `gauge` there",
         ),
-        // The names of samples do not change, so the counter cannot keep this name.
+        // The names of samples do not change, so the counter cannot keep this name in OpenMetrics.
         (
             "container_status_restarts",
             "Gauge",
@@ -421,7 +420,7 @@ fn a_kind_that_comes_later_changes_the_type_in_compressed_scrapes_too() {
     assert!(scrape().starts_with("# HELP acme_thing Second.\n# TYPE acme_thing info\n"));
     let kinds = [kind("Gadget", "gadgets"), kind("Widget", "widgets")];
     metrics.custom_resources().set_known_kinds(kinds).unwrap();
-    // There is no gadget yet.
+    // There are no gadgets yet.
     assert!(scrape().starts_with("# HELP acme_thing_info First.\n# TYPE acme_thing_info gauge\n"));
     feed(&metrics);
     let families = exposition::read(scrape().as_bytes(), Format::OpenMetrics).unwrap();

@@ -1,9 +1,9 @@
-//! Configurations with the shapes of published ones: all load, and have the expected samples.
+//! Configurations with the shapes of published ones. All of them load and have the expected samples.
 //!
-//! A file of tests/published has a configuration as its first document, then objects. The
-//! exposition of the objects is in the file beside it. The comments at its start name the published
-//! file with the same shape (`model:`), the warnings in order (`warns:`), and the unreadable values
-//! (`unread:`, with the family and their number).
+//! A file in tests/published contains a configuration as its first document, then objects. A `.prom` file with the
+//! same name contains the exposition of the objects. The comments at its start name the published file with the same
+//! shape (`model:`), the warnings in order (`warns:`), and the unreadable values (`unread:`, with the family and their
+//! number).
 
 use std::path::Path;
 
@@ -57,7 +57,7 @@ impl Published {
             .collect()
     }
 
-    /// Fails unless the problems are those that the comments name.
+    /// Fails if the problems differ from those in the comments.
     fn assert_problems(&self, report: &CheckReport) {
         let name = &self.name;
         assert_eq!(report.errors, [], "{name}");

@@ -1,11 +1,11 @@
-//! Circles of a graph.
+//! Finds the cycles of a graph.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The nodes to which a node has an edge.
 pub(super) type Graph<N> = BTreeMap<N, BTreeSet<N>>;
 
-/// The shortest circle through each edge. Each circle occurs once; the shortest comes first.
+/// The shortest cycle through each edge. Each cycle occurs once, and the shortest cycle comes first.
 pub(super) fn circles<N: Clone + Ord>(graph: &Graph<N>) -> Vec<Vec<N>> {
     let mut circles = BTreeSet::new();
     for (from, to) in graph
@@ -13,7 +13,7 @@ pub(super) fn circles<N: Clone + Ord>(graph: &Graph<N>) -> Vec<Vec<N>> {
         .flat_map(|(from, to)| to.iter().map(move |to| (from, to)))
     {
         if let Some(mut circle) = path(graph, to, from) {
-            // Every circle begins with its smallest node.
+            // Every cycle begins with its smallest node.
             let first = (0..circle.len()).min_by_key(|at| &circle[*at]);
             circle.rotate_left(first.unwrap_or(0));
             circles.insert((circle.len(), circle));

@@ -1,5 +1,4 @@
-//! Resolves which module defines an item that another module names. Re-exports are followed to the
-//! end.
+//! Finds the module that defines an item which another module names. All re-exports are followed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,17 +13,17 @@ enum Target {
     Item(usize),
 }
 
-/// The names that a module imports from another one, by both modules.
+/// The imported names, by importing and imported module.
 pub(super) type Imports = BTreeMap<(usize, usize), BTreeSet<String>>;
 
 /// Finds all imports between modules.
 ///
-/// A path to a module is not an import; the item that is named in that module is. A module that
-/// re-exports items from below it does not import them.
+/// A path to a module is not an import, but the item in that module is. A module does not import the items that it
+/// re-exports from its children.
 ///
 /// # Errors
 ///
-/// If a path begins in this crate and does not resolve.
+/// If a path that begins in this crate does not resolve.
 pub(super) fn imports(tree: &Tree) -> Result<Imports, String> {
     let mut imports = Imports::new();
     let mut lost = Vec::new();
@@ -62,9 +61,9 @@ fn begins_here(tree: &Tree, from: usize, path: &[String]) -> bool {
     path.len() > 1 && (is_keyword || tree.modules[from].children.contains_key(first))
 }
 
-/// The target of a path, and the number of names that lead to it. Further names belong to the item.
+/// The target of a path, and the number of its names that lead to the target. Further names belong to the item.
 ///
-/// `seen` has the names that are being resolved, so that circles of globs end.
+/// `seen` has the names that are being resolved, so that cycles of globs end.
 fn resolve_path(
     tree: &Tree,
     from: usize,
@@ -106,8 +105,8 @@ fn parent(tree: &Tree, module: usize) -> Vec<Target> {
     parent.map(Target::Module).into_iter().collect()
 }
 
-/// The items with a name in a module. There are several if features select one, or for different
-/// kinds of names.
+/// The items with a name in a module. There can be several if features select one, or if a type and a function have
+/// the same name.
 fn resolve_name(
     tree: &Tree,
     module: usize,

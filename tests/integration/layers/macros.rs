@@ -9,7 +9,7 @@ pub(super) const ITEM_KEYWORDS: &[&str] = &[
     "const", "enum", "fn", "static", "struct", "trait", "type", "union",
 ];
 
-/// The macros of a module, and the calls that define items.
+/// The macros of a module, and the macro calls that define items.
 #[derive(Default)]
 pub(super) struct Macros {
     pub(super) definitions: BTreeMap<String, TokenStream>,
@@ -19,8 +19,7 @@ pub(super) struct Macros {
 // === impl Macros ===
 
 impl Macros {
-    /// The arguments of macros that write such a keyword before one of their variables, as in `mod
-    /// $name;`.
+    /// The arguments of macros that have such a keyword before one of their variables, as in `mod $name;`.
     pub(super) fn arguments_of_calls(
         &self,
         keywords: &[&str],

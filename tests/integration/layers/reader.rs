@@ -15,7 +15,7 @@ pub(super) struct Import {
     /// The name that it defines; `None` for `*` and for `as _`.
     pub(super) name: Option<String>,
     pub(super) is_glob: bool,
-    /// Whether it has a visibility, so that other modules can name it.
+    /// Whether it has a visibility such as `pub`, so that other modules can name it.
     pub(super) is_reexport: bool,
 }
 
@@ -68,7 +68,7 @@ impl Reader {
         }
     }
 
-    /// Reads the tokens of a macro as items, as statements, or otherwise path by path.
+    /// Reads the tokens of a macro as items, otherwise as statements, otherwise path by path.
     fn read_macro(&mut self, tokens: &TokenStream) {
         if let Ok(file) = syn::parse2::<syn::File>(tokens.clone()) {
             file.items.iter().for_each(|item| self.visit_item(item));
@@ -79,7 +79,7 @@ impl Reader {
         }
     }
 
-    /// Finds the paths in tokens that are not Rust; `prefix` is the path before a `::{`.
+    /// Finds the paths in tokens that are not valid Rust. `prefix` is the path before a `::{`.
     fn read_tokens(&mut self, tokens: &TokenStream, prefix: &[String]) {
         let tokens: Vec<_> = tokens.clone().into_iter().collect();
         let punct = |at: usize| match tokens.get(at) {
@@ -267,7 +267,7 @@ fn is_for_tests(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// Whether a condition holds only in tests: `test`, or `all` with such a part.
+/// Whether a condition is true only in tests: `test`, or `all` with such a part.
 fn needs_tests(condition: &TokenStream) -> bool {
     match syn::parse2::<Meta>(condition.clone()) {
         Ok(Meta::Path(path)) => path.is_ident("test") || path.is_ident("doctest"),

@@ -1,4 +1,4 @@
-//! The rules: imports run down the layers, and form no circle.
+//! The rules: imports go down the layers and form no cycle.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,8 +9,7 @@ use super::tree::{Files, Tree};
 
 /// The problems of the imports of a crate, one per line.
 ///
-/// `layers` are its top-level modules from the lowest up. Without layers, only circles are
-/// problems.
+/// `layers` are its top-level modules, lowest first. Without layers, only cycles are problems.
 pub(super) fn problems(files: &Files, root: &Path, layers: Option<&[String]>) -> Vec<String> {
     let found = Tree::parse(files, root).and_then(|tree| {
         let imports = imports(&tree)?;
@@ -93,7 +92,7 @@ fn problems_of_circles(tree: &Tree, imports: &Imports) -> Vec<String> {
     problems
 }
 
-/// Circles between the direct children of a module, each with everything below it.
+/// Finds cycles between the direct children of a module, including everything below them.
 fn problems_of_folder(tree: &Tree, imports: &Imports, folder: usize) -> Vec<String> {
     let children = &tree.modules[folder].children;
     let child_of = |module: usize| {

@@ -12,7 +12,7 @@ use super::reader::{Import, Reader};
 /// The source files of a package by their path, such as `src/lib.rs`.
 pub(super) type Files = BTreeMap<PathBuf, String>;
 
-/// The modules of a crate; the first is its root.
+/// The modules of a crate. The first one is the root.
 pub(super) struct Tree {
     pub(super) modules: Vec<Module>,
 }
@@ -98,7 +98,7 @@ impl Tree {
             is_glob: false,
             is_reexport: true,
         }));
-        // In the call of the macro they are names, not paths.
+        // In the call of the macro, they are names, not paths.
         mentions.retain(|path| path.len() > 1 || !declared.contains(&path[0]));
         let declared = declared.into_iter().map(|name| (name, None));
         let modules = modules
@@ -130,7 +130,7 @@ impl Tree {
         Ok(at)
     }
 
-    /// Whether a module is the other one or below it.
+    /// Whether a module is the other module or below it.
     pub(super) fn is_within(&self, module: usize, ancestor: usize) -> bool {
         let mut next = Some(module);
         while let Some(at) = next {

@@ -49,7 +49,7 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
         "PLAIN",
         "{\"metadata\":{META},\"stringData\":{\"k\":\"PLAIN\x01\"}}",
     ];
-    // Nesting that does not end, and bytes that are not text.
+    // Unclosed nesting, and bytes that are not text.
     let endless = format!(
         "{{\"metadata\":{{META}},\"stringData\":{{\"k\":\"PLAIN\",\"l\":{}",
         "[".repeat(999)
@@ -68,7 +68,7 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
     inputs
 }
 
-/// The same objects and invalid YAML, as files with their names.
+/// The same objects and invalid YAML, as files with names.
 pub(crate) fn manifests() -> Vec<(String, Vec<u8>)> {
     let good = "apiVersion: v1\nkind: Secret\nmetadata: {name: good, namespace: shop}\n";
     let odd = good.replace("good", "odd");
@@ -76,7 +76,7 @@ pub(crate) fn manifests() -> Vec<(String, Vec<u8>)> {
         "data: {k: BASE64}\nstringData:\n  k: |\n    x PLAIN\n    y\n",
         "stringData:\n  k: \"PLAIN\\x20\"\n  l: 'PLAIN'\n  m: >\n    PLAIN\n    PLAIN\n",
         "stringData: &a\n  k: PLAIN\ndata: *a\n",
-        // Invalid from here on.
+        // The following objects are invalid.
         "stringData:\n  k: \"PLAIN\n",
         "stringData:\n  k: 'PLAIN\n",
         "stringData:\n  k: PLAIN\n\tl: PLAIN\n",

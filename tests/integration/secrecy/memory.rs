@@ -23,7 +23,7 @@ pub(crate) enum Form {
 
 /// A letter of the marker.
 ///
-/// Makes the marker on demand. Otherwise the search would find its own copy.
+/// Creates the marker when it is needed. Otherwise the search would find a stored copy.
 fn letter(at: usize) -> u8 {
     let seed: u64 = black_box(0x9e37_79b9_7f4a_7c15);
     let mut bits = seed.wrapping_mul(at as u64 + 1);
@@ -80,9 +80,9 @@ impl Form {
     }
 }
 
-/// Overwrites the stack below the caller, which has remains of functions that have returned.
+/// Overwrites the stack below the caller, which still contains data of functions that have returned.
 ///
-/// Unoptimised code keeps values there that optimised code has in vector registers.
+/// Unoptimised code stores values there that optimised code keeps in vector registers.
 #[inline(never)]
 pub(crate) fn clear_stack() {
     let mut room = [0_u8; 1 << 19];

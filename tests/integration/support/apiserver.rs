@@ -1,4 +1,4 @@
-//! The server: a `tower` service with the state of a cluster, and faults on demand.
+//! The server: a `tower` service with the state of a cluster, and with faults that tests inject.
 
 mod fault;
 mod requests;
@@ -24,7 +24,7 @@ pub(crate) use requests::ApiRequest;
 use responses::line;
 use state::{Collection, OpenWatch, State};
 
-/// Cloning gives another handle to the same server.
+/// A clone is another handle to the same server.
 #[derive(Clone, Default)]
 pub(crate) struct ApiServer {
     state: Arc<Mutex<State>>,
@@ -45,7 +45,7 @@ impl ApiServer {
         server
     }
 
-    /// Serves another collection, which is empty.
+    /// Adds an empty collection.
     pub(crate) fn serve(&self, prefix: &str, api_version: &str, plural: &str, kind: &str) {
         let collection = Collection {
             prefix: prefix.into(),
@@ -130,7 +130,7 @@ impl ApiServer {
         self.state.lock().version
     }
 
-    /// Restores the server as from a backup: versions decrease, watches continue.
+    /// Simulates a restore of the server from a backup: versions decrease, watches continue.
     pub(crate) fn set_back(&self, version: u64) {
         let mut state = self.state.lock();
         (state.version, state.oldest) = (version, 0);
@@ -155,7 +155,7 @@ impl ApiServer {
         self.state.lock().end_marks = on;
     }
 
-    /// Returns lists of version 0 as a whole, whatever their limit.
+    /// Makes the server ignore the limit of lists with version 0.
     pub(crate) fn with_whole_lists(self) -> Self {
         self.state.lock().whole_from_cache = true;
         self
@@ -173,8 +173,7 @@ impl ApiServer {
 
     // === faults ===
 
-    /// The next requests of a kind fail, this number of times. An empty name stands for all
-    /// collections.
+    /// Makes the next `times` requests of a kind fail. An empty name means all collections.
     pub(crate) fn fault(&self, on: On, plural: &str, times: usize, fault: Fault) {
         self.state
             .lock()
@@ -186,7 +185,7 @@ impl ApiServer {
         self.state.lock().faults.clear();
     }
 
-    /// Sets whether connections are refused; open ones are closed.
+    /// Sets whether connections are refused. Closes open connections.
     pub(crate) fn set_down(&self, down: bool) {
         self.state.lock().down = down;
         if down {
@@ -200,20 +199,19 @@ impl ApiServer {
         state.oldest = state.version;
     }
 
-    /// Breaks the connections of watches that cannot be resumed afterwards. An empty name stands
-    /// for all collections.
+    /// Breaks the connections of watches. They cannot be resumed afterwards. An empty name means all collections.
     pub(crate) fn expire_watches(&self, plural: &str) {
         self.state.lock().version += 1;
         self.compact();
         self.cut_watches(plural);
     }
 
-    /// Reports an expired watch by the status of the response instead of an event.
+    /// Reports an expired watch with the status of the response instead of an event.
     pub(crate) fn expire_by_status(&self) {
         self.state.lock().expiry_as_status = true;
     }
 
-    /// Earlier page tokens are no longer valid.
+    /// Makes earlier page tokens invalid.
     pub(crate) fn expire_tokens(&self) {
         self.state.lock().tokens.clear();
     }
@@ -227,7 +225,7 @@ impl ApiServer {
         }
     }
 
-    /// Breaks connections; an empty name stands for all collections.
+    /// Breaks connections. An empty name means all collections.
     pub(crate) fn cut_watches(&self, plural: &str) {
         self.watches(plural, |watch| {
             let _ = watch
@@ -242,7 +240,7 @@ impl ApiServer {
         self.watches(plural, |watch| watch.sender.close_channel());
     }
 
-    /// Sends nothing on the open watches any more.
+    /// Stops sending on the open watches.
     pub(crate) fn mute_watches(&self, plural: &str) {
         self.watches(plural, |watch| watch.muted = true);
     }

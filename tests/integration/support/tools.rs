@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 /// An environment variable with programs, separated by commas, that tests must not skip.
 const REQUIRED: &str = "REQUIRED_TOOLS";
 
-/// A program. If it is missing, `None` and a remark that the check is skipped.
+/// Finds a program. If it is missing, returns `None` and prints that the check is skipped.
 ///
 /// # Panics
 ///
@@ -46,10 +46,10 @@ pub(crate) fn run(command: &mut Command, input: &[u8]) -> Output {
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
-    // On a separate thread; otherwise both sides would wait, and neither would read.
+    // A separate thread writes the input. Otherwise both sides could block on full pipes.
     let feeder = std::thread::spawn(move || stdin.write_all(&input));
     let output = child.wait_with_output().unwrap();
-    // The program may end before it has read everything.
+    // The program may exit before it has read everything.
     let _ = feeder.join().unwrap();
     output
 }

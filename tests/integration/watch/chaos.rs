@@ -1,4 +1,4 @@
-//! Changes and faults in random order: the last state is served, and finally everything is synced.
+//! Changes and faults in random order. The last state is served, and at the end everything is synced.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use fastrand::Rng;
 use super::{Running, broken, config_map, metrics, server, start};
 use crate::support::{ApiServer, Fault, On, eventually, pass};
 
-/// The number of sequences; each has its number as its seed.
+/// The number of sequences. The number of a sequence is its seed.
 const SEQUENCES: u64 = 24;
 const STEPS: usize = 40;
 
-/// Changes affect one namespace only; the objects of the other one stay.
+/// Changes affect only one namespace. The objects of the other one stay.
 const BUSY: &str = "a";
 const QUIET: &str = "b";
 
@@ -36,7 +36,7 @@ fn change(server: &ApiServer, dice: &mut Rng) {
     }
 }
 
-/// A fault; refusals end after a while.
+/// A fault. Refusals end after a while.
 fn trouble(server: &ApiServer, dice: &mut Rng) {
     let on = [
         On::Any,
@@ -70,7 +70,7 @@ fn trouble(server: &ApiServer, dice: &mut Rng) {
     server.fault(on, "configmaps", dice.usize(1..4), fault);
 }
 
-/// Something that happens to the connections or to the server.
+/// An incident of the connections or the server.
 fn disturb(server: &ApiServer, dice: &mut Rng) {
     match dice.u32(0..10) {
         0 => server.cut_watches("configmaps"),

@@ -41,7 +41,7 @@ fn with_definitions() -> ApiServer {
 
 fn definition(versions: &[&str]) -> Value {
     let versions = versions.iter().map(|name| {
-        // The schema is the largest part of a definition, and is not needed.
+        // The schema is the largest part of a definition, but the watch does not need it.
         json!({ "name": name, "served": true, "schema": { "openAPIV3Schema": { "type": "object" } } })
     });
     json!({
@@ -192,7 +192,7 @@ async fn a_thousand_changes_leave_nothing_behind() {
     assert_eq!(running.health.resources().len(), 2);
     // The watches of the server end with the next bookmark.
     eventually("no task is left", || tasks() <= tasks_before).await;
-    // The requests of all custom resources are counted with one name.
+    // The requests of all custom resources are counted under one name.
     assert!(samples() <= before + 2, "{} after {before}", samples());
     assert!(running.task.is_running());
 }
@@ -254,7 +254,7 @@ async fn values_that_cannot_be_read_are_counted_per_family() {
     let series = "kube_state_metrics_custom_resource_errors_total\
                   {family=\"widget_size\",resource=\"widgets.v1.acme.dev\"}";
     assert_eq!(running.metric(series), Some(1.0));
-    // The count is removed with its kind.
+    // The counter of errors is removed with the kind.
     server.delete(DEFINITIONS, "", "widgets.acme.dev");
     eventually("it is gone", || widgets(&running).is_empty()).await;
     assert_eq!(running.metric(series), None);
@@ -512,8 +512,8 @@ async fn namespaces_and_shards_hold_for_configured_families_of_built_in_kinds() 
         4,
         "two parts, two namespaces"
     );
-    // The other half, and back: objects that leave are removed from both, objects that arrive are
-    // listed for both.
+    // The shard changes to the other half and back. Objects that leave are removed from both stores, and new objects
+    // are listed for both.
     let half = |index| Shard::new(index, 2).unwrap();
     parts[0].handle.set_shard(half(1));
     eventually("the same half", || {
@@ -540,7 +540,7 @@ async fn a_host_that_brings_objects_of_a_type_leaves_configured_families_to_a_wa
     assert_eq!(running.config_maps(), ["host/own"]);
     assert_eq!(values(&running, "own_created").len(), 12);
 
-    // A host that feeds JSON feeds both.
+    // A host that feeds JSON feeds both stores.
     let host_fed = two_resources().fed_by_host(BuiltIn::ConfigMaps);
     let metrics = beside_built_in(host_fed, Some(&beside()));
     let error = metrics.feed::<ConfigMap>().unwrap_err();

@@ -1,5 +1,4 @@
-//! Every fault of a request: the last state is served, retries continue, and finally everything is
-//! synced.
+//! Every fault of a request. The last state is served, retries continue, and at the end everything is synced.
 
 use std::time::Duration;
 
@@ -208,7 +207,7 @@ async fn retries_back_off_and_differ_from_one_another() {
     let running = start(&server, metrics(), |watch| watch);
     pass(Duration::from_secs(600)).await;
     let (lists, ..) = server.counts("configmaps");
-    // 0.8 s doubling to 30 s, each with a factor from 1 to 2: 14 to 25 requests in ten minutes.
+    // The backoff doubles from 0.8 s to 30 s, and each has a factor from 1 to 2: 14 to 25 requests in ten minutes.
     assert!((14..=25).contains(&lists), "{lists}");
     assert_eq!(server.counts("namespaces"), (0, 1, 1));
     server.heal();
@@ -384,7 +383,7 @@ async fn a_streaming_list_without_its_end_is_given_up_though_events_flow() {
     let words = ["WARN", "count=2", "streaming lists did not end in time"];
     assert_eq!(log.lines(&words), said);
 
-    // For an hour, lists are requested by pages.
+    // For an hour, paged lists are requested.
     for (minutes, streams) in [(30, 0), (31, 1)] {
         pass(Duration::from_secs(minutes * 60)).await;
         server.clear_log();
@@ -478,7 +477,7 @@ async fn a_streaming_list_whose_response_does_not_begin_is_replaced_by_pages() {
     let words = ["count=2", "streaming lists did not end in time"];
     assert_eq!(log.lines(&words), said);
 
-    // The server is unreachable for a moment. Afterwards, the proxy still holds streams back.
+    // The server is unreachable for a moment. Afterwards, the proxy still blocks streams.
     server.clear_log();
     server.set_down(true);
     pass(Duration::from_secs(30)).await;

@@ -1,4 +1,4 @@
-//! Health and readiness: the reports for each kind, and their times.
+//! Health and readiness: the reports for each resource, and their times.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn refusals_do_not_hold_readiness_up_but_are_named() {
         let strict = running.health.readiness(ReadinessPolicy::Strict);
         assert!(!strict.ready);
         assert!(strict.to_string().starts_with("not ready: 1 of 2"));
-        // The watch retries with a backoff, and lists the resource once it is permitted.
+        // The watch retries with a backoff, and lists the resource when it is allowed.
         server.heal();
         let strict = running.health.ready(ReadinessPolicy::Strict).await;
         assert_eq!(strict.to_string(), "ready: 2 of 2 resources complete\n");
@@ -117,7 +117,7 @@ async fn a_resource_that_fails_holds_readiness_up_until_the_deadline() {
         server.set_down(true);
         server.fault(On::Any, "configmaps", usize::MAX, fault);
         let running = start(&server, metrics(), |watch| watch);
-        // The time counts from the first complete list on.
+        // The time starts with the first complete list.
         pass(Duration::from_secs(100)).await;
         assert!(!running.health.readiness(ReadinessPolicy::Default).ready);
         server.set_down(false);
@@ -214,7 +214,7 @@ async fn one_namespace_that_may_be_listed_is_enough() {
         .namespaces(["a", "b"])
         .build()
         .unwrap();
-    // Of the first two requests and the lists that follow, one succeeds.
+    // Of the two streaming lists, the first one fails, and so do the paged lists. The other streaming list succeeds.
     server.fault(On::StreamingList, "configmaps", 1, Fault::Status(403, "x"));
     server.fault(On::List, "configmaps", usize::MAX, Fault::Status(403, "x"));
     let running = start(&server, metrics, |watch| watch);
@@ -243,7 +243,7 @@ async fn strict_readiness_tolerates_the_short_refusals_of_a_server_that_starts()
     server.heal();
     running.agrees().await;
     assert!(strict());
-    // A refusal that lasts is different.
+    // A longer refusal makes the watch not ready.
     server.fault(On::Any, "configmaps", usize::MAX, Fault::Status(403, "x"));
     server.cut_watches("configmaps");
     pass(Duration::from_secs(20)).await;

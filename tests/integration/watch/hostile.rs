@@ -1,5 +1,5 @@
-//! An API server as an enemy: lists and events without an end, drips, and objects of any size. Each ends
-//! in a failure that names it, and other resources are not affected.
+//! A hostile API server: endless lists and events, very slow responses, and objects of any size. Each case ends in a
+//! failure that names the problem, and other resources are not affected.
 
 use std::io;
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn body(text: impl Into<Bytes>) -> ByteStream {
     stream::once(async { Ok(text) }).boxed()
 }
 
-/// Pieces that arrive with a pause before each.
+/// Pieces of a body, with a pause before each piece.
 fn slowly(pause: Duration, pieces: impl Iterator<Item = Bytes> + Send + 'static) -> ByteStream {
     let pieces = stream::iter(pieces);
     let pieces = pieces.then(move |piece| async move {
@@ -42,14 +42,14 @@ fn page(names: impl IntoIterator<Item = String>, next: &str) -> String {
         .to_string()
 }
 
-/// The number of the page that a request asks for, which is its token.
+/// The number of the page that a request selects. It is the token.
 fn number(request: &ApiRequest) -> u64 {
     request
         .get("continue")
         .map_or(0, |token| token.parse().unwrap())
 }
 
-/// A server whose lists of configmaps are those of a script.
+/// A server that takes the lists of configmaps from a script.
 fn scripted(script: fn(&ApiRequest) -> ByteStream) -> ApiServer {
     let server = server();
     for on in [On::List, On::NextPage] {
@@ -58,8 +58,8 @@ fn scripted(script: fn(&ApiRequest) -> ByteStream) -> ApiServer {
     server
 }
 
-/// Waits for a failure of configmaps, and checks that it is like any other: it is visible and counted,
-/// requests have a backoff, other resources go on, and it ends when the server is honest.
+/// Waits for a failure of configmaps, and checks that it is handled like other failures: it is visible and counted,
+/// requests have a backoff, other resources continue, and it ends when the server responds correctly.
 async fn fails(running: &Running, state: ResourceState, message: &str) {
     let is_failing = || {
         let health = running.health_of("configmaps");
@@ -243,9 +243,9 @@ async fn an_error_of_a_byte_a_second_is_an_error_all_the_same() {
 
 #[tokio::test(start_paused = true)]
 async fn an_event_without_an_end_is_a_failure() {
-    // By the byte, and in pieces that would fill the memory.
+    // Single bytes, and pieces that would fill the memory.
     for piece in [1, 100_000] {
-        // Without bookmarks, whose line breaks would end the event.
+        // There are no bookmarks, because their line breaks would end the event.
         let server = server().bookmark_every(Duration::from_secs(3_600));
         let running = synced(&server, |watch| watch.object_size_limit(1 << 20)).await;
         server.send_raw("configmaps", "{\"type\":\"ADDED\",\"object\":{\"x\":\"");
@@ -328,7 +328,7 @@ async fn a_slow_but_honest_server_with_many_objects_is_waited_for() {
 /// A configmap of about this many bytes.
 fn large(name: &str, bytes: usize) -> Value {
     let mut object = config_map("a", name);
-    // After the metadata, as API servers send it.
+    // The data comes after the metadata, as in responses of API servers.
     object["z"] = json!("y".repeat(bytes));
     object
 }
@@ -350,7 +350,7 @@ async fn an_object_above_the_size_limit_is_skipped_alone() {
         let skipped = "kube_state_metrics_oversized_objects_total{resource=\"*v1.ConfigMap\"}";
         assert_eq!(running.metric(skipped), Some(1.0));
 
-        // An object that grows loses its samples, and has them again when it shrinks.
+        // An object that becomes too large loses its samples, and gets them again when it shrinks.
         server.put("configmaps", large("cm0", 2_000));
         eventually("it is skipped", || !shows("cm0")).await;
         assert_eq!(running.metric(skipped), Some(2.0));
@@ -381,7 +381,7 @@ async fn the_size_limit_is_the_same_in_lists_and_watches() {
     for streaming in [true, false] {
         let sizes = server.objects("configmaps").into_iter().map(|mut object| {
             if !streaming {
-                // Items of lists do not repeat them.
+                // Items of lists do not repeat the API version and kind.
                 let object = object.as_object_mut().unwrap();
                 object.remove("kind");
                 object.remove("apiVersion");
@@ -459,7 +459,7 @@ fn bookmark() -> String {
 
 #[tokio::test(start_paused = true)]
 async fn waiting_for_other_feeds_does_not_count_as_time_of_a_list() {
-    // The lists of `a` and `b` hold the memory for 50 s. That of `c` has to wait, and then takes 30 s.
+    // The lists of `a` and `b` use the memory for 50 s. The list of `c` must wait, and then takes 30 s.
     let script: fn(&ApiRequest) -> ByteStream = |request| {
         let namespace = request.namespace.clone().unwrap();
         let (before, bytes, after) = match &*namespace {

@@ -1,4 +1,4 @@
-//! Large objects do not hold the runtime, and events stay in order.
+//! Large objects do not block the runtime, and events stay in order.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ async fn other_tasks_run_while_a_large_object_is_applied() {
         .collector(Collector::new().family(slow))
         .build()
         .unwrap();
-    // In pages, and then as an event.
+    // The object arrives in a paged list, and then as an event.
     server.put("configmaps", large("listed", 200_000));
     server.set_streaming_lists(false);
     let running = start(&server, metrics, |watch| watch);
@@ -58,7 +58,7 @@ async fn large_objects_keep_the_order_of_events() {
     let server = server();
     let running = synced(&server, |watch| watch).await;
     for round in 0..5 {
-        // All of them arrive together.
+        // All events arrive together.
         for bytes in [100, 70_000, 10, 300_000] {
             server.put("configmaps", large(&format!("b{round}"), bytes));
             server.put("configmaps", config_map("a", &format!("c{round}")));
@@ -68,7 +68,7 @@ async fn large_objects_keep_the_order_of_events() {
         server.delete("configmaps", "a", &format!("d{round}"));
         running.agrees().await;
     }
-    // And in lists, with small objects between them.
+    // Large objects in lists, with small objects between them.
     server.expire_watches("configmaps");
     server.put("configmaps", large("e", 100_000));
     pass(Duration::from_secs(60)).await;

@@ -1,4 +1,4 @@
-//! First lists and relists, streaming and in pages.
+//! First lists and relists, streaming and paged.
 
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ async fn any_version_will_do_where_the_servers_cache_is_asked_for() {
 
 #[tokio::test(start_paused = true)]
 async fn a_limited_list_is_cut_and_later_objects_come_on_top() {
-    // Of the twelve objects. A server that answers from its cache ignores the limit.
+    // There are twelve objects; the limit is 7. A server that answers from its cache ignores the limit of a request.
     for server in [server(), server().with_whole_lists()] {
         let running = start(&server, metrics(), |watch| watch.object_limit(7));
         running.ready().await;
@@ -158,7 +158,7 @@ async fn an_empty_cluster_is_complete() {
 
 #[tokio::test(start_paused = true)]
 async fn a_plain_watch_in_place_of_a_streaming_list_is_noticed() {
-    // The response of a server that does not know the parameter.
+    // The response of a server that does not support the parameter.
     let server = server();
     let plain = "{\"type\":\"ADDED\",\"object\":{\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"ghost\",\
                  \"namespace\":\"a\",\"resourceVersion\":\"3\"}}}\n\

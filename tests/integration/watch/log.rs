@@ -1,4 +1,4 @@
-//! The log: the messages, how often they are logged, and how many resources they name.
+//! The log: its messages, how often they are logged, and how many resources they name.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -164,7 +164,7 @@ async fn a_detached_watch_that_does_not_start_logs_why() {
     );
 }
 
-/// Four resources, all of which the server has.
+/// Four resources. The server has all of them.
 fn four_resources() -> StateMetrics {
     let builder = StateMetrics::builder().built_in([
         BuiltIn::ConfigMaps,
@@ -236,7 +236,7 @@ async fn a_revoked_token_is_one_message() {
     running.ready().await;
     pass(Duration::from_secs(5)).await;
     server.fault(On::Any, "", usize::MAX, Fault::Status(401, "Unauthorized"));
-    // Each watch notices it when it ends.
+    // Each watch detects the refusal when it ends.
     pass(Duration::from_secs(1000)).await;
     let said = log.lines(&[]);
     assert_eq!(said.len(), 1, "{said:#?}");
@@ -261,7 +261,7 @@ async fn a_server_that_ends_each_watch_at_once_is_asked_ever_less_often_and_name
     server.end_watches("configmaps");
     pass(Duration::from_secs(600)).await;
     let (lists, _, watches) = server.counts("configmaps");
-    // 0.8 s doubling to 30 s, each with a factor from 1 to 2.
+    // The backoff doubles from 0.8 s to 30 s, and each has a factor from 1 to 2.
     assert_eq!(lists, 0);
     assert!((14..=26).contains(&watches), "{watches}");
     let said = log.lines(&[]);
@@ -289,14 +289,14 @@ async fn only_a_watch_that_lives_for_its_wait_resets_it() {
     server.fault(On::Watch, "configmaps", 5, Fault::Body(""));
     server.end_watches("configmaps");
     eventually("the sixth is open", || server.counts("configmaps").2 == 6).await;
-    // The last wait was at least 12.8 s, so watches of five seconds do not reset it.
+    // The last backoff was at least 12.8 s, so watches of five seconds do not reset it.
     for _ in 0..60 {
         pass(Duration::from_secs(5)).await;
         server.end_watches("configmaps");
     }
     let (.., watches) = server.counts("configmaps");
     assert!((10..=20).contains(&watches), "{watches}");
-    // A watch that lives longer resets it.
+    // A longer watch resets it.
     running.agrees().await;
     pass(Duration::from_secs(100)).await;
     server.clear_log();

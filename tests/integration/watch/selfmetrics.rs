@@ -1,4 +1,4 @@
-//! Metrics of the watches: those that shipped alerts use, and further ones.
+//! Metrics of the watches: metrics that the alerts of kube-state-metrics use, and other metrics.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::{Fault, On, eventually, pass};
 use kube_state_metrics::resource::Scope;
 use kube_state_metrics::{Collector, Family, StateMetrics};
 
-/// All sample names with their label names, as registered.
+/// The names of all registered samples, with their label names.
 fn names(registry: &prometheus::Registry) -> Vec<String> {
     let mut names = Vec::new();
     for family in registry.gather() {

@@ -1,4 +1,4 @@
-//! Shards: disjoint parts of all objects, also while they change.
+//! Shards are disjoint parts of all objects, also while they change.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -165,7 +165,7 @@ async fn a_hand_over_may_double_for_its_time_but_never_misses() {
                 }));
             }
             for second in 0..29 {
-                // Changes of objects that are being handed over are visible as well.
+                // Changes of objects during the handover are also visible.
                 server.put(
                     "configmaps",
                     config_map("a", &format!("of{total}-{second}")),
@@ -227,7 +227,7 @@ async fn the_server_is_asked_for_the_range_and_may_ignore_it() {
             .to_owned();
         assert_eq!(one.matches("shardRange").count(), 1);
     }
-    // The server does not know the partition of the reference.
+    // The server does not support the partition of kube-state-metrics.
     let server = big_server().with_shards();
     let running = start(&server, of_shard(Shard::new(1, 2).unwrap()), |watch| watch);
     running.ready().await;
@@ -298,7 +298,7 @@ async fn shards_follow_the_replicas_of_the_statefulset() {
     pass(Duration::from_secs(20)).await;
     assert_eq!(server.log("configmaps").len(), 0);
     assert_eq!(union(&parts), sorted(all(&server)));
-    // A StatefulSet without a number of replicas has one.
+    // A StatefulSet without `replicas` has one replica.
     server.put("statefulsets", stateful_set(None));
     eventually("the first has all", || {
         parts[0].config_maps() == all(&server)
@@ -321,7 +321,7 @@ fn stateful_set_with_ready(replicas: u32, ready: u32) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn scaling_from_one_to_three_with_the_defaults_loses_nothing() {
-    // Each pod starts when the one before is ready, at once or after a while.
+    // Each pod starts when the previous one is ready, at once or after a while.
     for start_time in [5, 60] {
         let server = big_server();
         server.put("statefulsets", stateful_set_with_ready(1, 1));

@@ -76,7 +76,7 @@ async fn a_hosts_watcher_feeds_its_kind_and_the_crate_watches_the_rest() {
     let metrics = shared();
     let (reader, writer) = reflector::store();
     let api: Api<ConfigMap> = Api::all(server.client());
-    // With streaming lists, the requests of both sides look the same, so this host lists.
+    // With streaming lists, the requests of the host and the crate would look the same, so this host uses paged lists.
     let shared = watcher(api, watcher::Config::default())
         .default_backoff()
         .reflect(writer)
@@ -129,7 +129,7 @@ async fn readiness_waits_for_a_feed_of_the_host_that_reports() {
     let host = background(host.for_each(|_| async {}));
     running.ready().await;
     assert_eq!(waiting(&running), (2, 2, 0));
-    // A feed that has ended is reported; a new one replaces it.
+    // The end of a feed is reported. A new feed replaces it.
     drop(host);
     let state = |running: &super::Running| running.health_of("configmaps").state;
     eventually("it has stopped", || {

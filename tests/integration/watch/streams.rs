@@ -70,7 +70,7 @@ async fn an_expired_watch_is_relisted_at_once() {
         let holds = || running.text() == expected(&server);
         within("the relist shows", Duration::from_secs(1), holds).await;
         assert_eq!(server.counts("configmaps"), (0, 2, 1));
-        // The list must not be older than the state that was seen.
+        // The list must not be older than the last received state.
         assert!(server.log("configmaps")[2].version().unwrap() > 100);
         running.agrees().await;
     }
@@ -238,7 +238,7 @@ async fn quiet_watches_with_bookmarks_live_on() {
     let running = synced(&server, |watch| watch).await;
     pass(Duration::from_secs(290)).await;
     assert_eq!(server.counts("configmaps"), (0, 1, 0));
-    // When its time is over, the watch is resumed, and not listed again.
+    // After its timeout, the watch is resumed without a relist.
     pass(Duration::from_secs(3600)).await;
     let (lists, streams, watches) = server.counts("configmaps");
     assert_eq!((lists, streams), (0, 1));
@@ -253,7 +253,7 @@ async fn a_server_that_was_set_back_is_listed_anew() {
     pass(Duration::from_secs(5)).await;
     server.delete("configmaps", "a", "cm0");
     running.agrees().await;
-    // The backup still had the object, and lower versions.
+    // The backup still contains the object, with lower versions.
     server.set_back(50);
     server.cut_watches("");
     server.put("configmaps", config_map("a", "cm0"));

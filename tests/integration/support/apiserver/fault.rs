@@ -32,13 +32,13 @@ pub(crate) enum Fault {
     RetryAfter(u16, u64),
     /// The connection is refused.
     Refused,
-    /// There is never a response.
+    /// No response is ever sent.
     Hang,
     /// The body ends with an error after this number of bytes.
     Cut(usize),
     /// The body ends, as if it were complete, after this number of bytes.
     Truncate(usize),
-    /// Nothing follows after this number of bytes.
+    /// No more bytes are sent after this number of bytes.
     Stall(usize),
     /// The body is sent in pieces of this size, one per second.
     Slow(usize),
@@ -46,6 +46,6 @@ pub(crate) enum Fault {
     Body(&'static str),
     /// A watch that consists of an `ERROR` event with this code and reason.
     ErrorEvent(u16, &'static str),
-    /// A response of this code, whose body the function makes.
+    /// A response with this code and with a body from the function.
     Script(u16, fn(&ApiRequest) -> ByteStream),
 }

@@ -33,8 +33,7 @@ impl ApiServer {
         }
     }
 
-    /// Merges into an object, or creates it. A patch without a change does not increase the
-    /// version.
+    /// Merges a patch into an object, or creates the object. A patch without a change does not increase the version.
     fn patch(&self, request: &ApiRequest, body: &[u8]) -> ApiResponse {
         let patch: Value = serde_json::from_slice(body).unwrap();
         let key = (

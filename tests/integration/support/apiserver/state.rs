@@ -16,14 +16,14 @@ use super::responses::{
 
 pub(super) struct State {
     pub(super) version: u64,
-    /// Watches of lower versions are expired.
+    /// Watches from lower versions are expired.
     pub(super) oldest: u64,
     pub(super) collections: BTreeMap<String, Collection>,
     pub(super) faults: Vec<(On, String, usize, Fault)>,
     pub(super) log: Vec<ApiRequest>,
     pub(super) tokens: HashMap<String, (u64, Vec<Value>)>,
     pub(super) streaming: bool,
-    /// Whether streaming lists have the bookmark that ends them.
+    /// Whether streaming lists end with their bookmark.
     pub(super) end_marks: bool,
     pub(super) whole_from_cache: bool,
     pub(super) expiry_as_status: bool,
@@ -120,7 +120,7 @@ impl State {
             metadata["shardInfo"] = json!({ "selector": selector });
         }
         for object in &mut objects {
-            // Items of a list do not have their kind.
+            // Items of a list do not contain their kind.
             let object = object.as_object_mut().unwrap();
             object.remove("kind");
             object.remove("apiVersion");
