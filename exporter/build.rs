@@ -1,4 +1,4 @@
-//! Tells the program how it was built. The environment variables BUILD_REVISION, BUILD_BRANCH,
+//! Sets the build information that the program shows. The environment variables BUILD_REVISION, BUILD_BRANCH,
 //! BUILD_DATE and BUILD_USER take precedence.
 
 use std::env;

@@ -21,11 +21,11 @@ pub(crate) struct AppState {
     pub(crate) telemetry: Telemetry,
     pub(crate) log_level: LogLevel,
     pub(crate) started: Instant,
-    /// How many responses with the exporter's own metrics may be made at a time.
+    /// Limits the concurrent responses with the exporter's own metrics.
     pub(crate) own_metrics: Arc<Semaphore>,
 }
 
-/// Each of them has all of the exporter's own metrics in memory.
+/// The maximum number of such responses. Each of them has all of the exporter's own metrics in memory.
 const OWN_METRICS: usize = 4;
 
 // === impl AppState ===
@@ -71,7 +71,7 @@ impl AppState {
         *self.debug.read()
     }
 
-    /// The check of requests; `None` if everyone may read.
+    /// The filter that checks requests; `None` if all clients may read metrics.
     pub(crate) fn auth(&self) -> Option<AuthFilter> {
         self.auth.read().clone()
     }

@@ -32,13 +32,12 @@ const DENIED: Duration = Duration::from_secs(30);
 /// The maximum length of a path whose permission is cached, in bytes.
 const LONGEST_PATH: usize = 256;
 
-/// Accepts requests whose token may read the requested path.
-///
-/// A review outlives the request that needs it: it holds its turn until it ends, and its verdict is cached.
+/// Accepts requests whose token may read the requested path. A review continues if its request is dropped. It holds its
+/// turn until it ends, and its verdict is cached.
 #[derive(Clone)]
 pub(crate) struct AuthFilter(Arc<Verdicts>);
 
-/// What the API server said, and the way to ask it.
+/// The cached verdicts of the API server, and the reviewer that requests new ones.
 struct Verdicts {
     reviewer: Reviewer,
     users: Cache<Fingerprint, User>,
@@ -78,7 +77,7 @@ impl AuthFilter {
         }))
     }
 
-    /// Checks a request of a client. Clients at one address, or in one network, count as one.
+    /// Checks a request of a client. All clients of one address, or of one IPv6 network, count as one.
     ///
     /// # Errors
     ///
@@ -96,7 +95,7 @@ impl AuthFilter {
         self.0.check_path(client, method, uri.path(), headers).await
     }
 
-    /// Checks whether the client may read metrics, and so may see them on the landing page.
+    /// Checks whether the client may read metrics, and therefore see data on the landing page.
     ///
     /// # Errors
     ///
@@ -157,7 +156,7 @@ impl Verdicts {
         }
     }
 
-    /// Asks the API server who has a token.
+    /// Asks the API server which user a token belongs to.
     async fn ask_user(
         self: &Arc<Self>,
         kind: Kind,
@@ -166,7 +165,7 @@ impl Verdicts {
         fingerprint: Fingerprint,
     ) -> Result<User, Refusal> {
         let turn = self.reviewer.turn(kind, client).await?;
-        // An earlier request may have had the same token.
+        // The review of an earlier request with the same token may have ended meanwhile.
         if let Some(user) = self.users.get(&fingerprint) {
             return Ok(user);
         }
@@ -182,7 +181,7 @@ impl Verdicts {
         .await
     }
 
-    /// Asks again who has a token that is still valid.
+    /// Reviews a token again that is still valid.
     fn renew_user(self: &Arc<Self>, client: Option<IpAddr>, token: &str, fingerprint: Fingerprint) {
         let (verdicts, token) = (Arc::clone(self), token.to_owned());
         tokio::spawn(async move {
@@ -234,7 +233,7 @@ impl Verdicts {
         .await
     }
 
-    /// Asks again about a permission that still holds.
+    /// Reviews a permission again that is still valid.
     fn renew_decision(self: &Arc<Self>, client: Option<IpAddr>, user: User, key: DecisionKey) {
         let verdicts = Arc::clone(self);
         tokio::spawn(async move {
@@ -255,7 +254,7 @@ impl Verdicts {
             }
             Err(error) => return Err(error.into()),
         };
-        // Nobody serves longer paths; they would only fill the memory.
+        // The exporter serves no longer paths, so caching them would only use memory.
         if key.2.len() <= LONGEST_PATH {
             let holds = if allowed { ALLOWED } else { DENIED };
             self.decisions.insert(key, allowed, holds);
@@ -264,12 +263,12 @@ impl Verdicts {
     }
 }
 
-/// Runs a review to its end, even if the request that needs it is cut. A cut request would otherwise free the
-/// turn while the API server still works on its review.
+/// Runs a review to its end, even if its request is dropped. Otherwise, a dropped request would free its turn while the
+/// API server still works on the review.
 async fn to_its_end<T: Send + 'static>(
     review: impl Future<Output = Result<T, Refusal>> + Send + 'static,
 ) -> Result<T, Refusal> {
-    // The task fails only while the program ends.
+    // The task fails only if the runtime is shutting down.
     let ended = tokio::spawn(review).await;
     ended.unwrap_or(Err(Refusal::Unavailable))
 }
@@ -289,7 +288,7 @@ pub(crate) fn is_open(uri: &Uri) -> bool {
     }
 }
 
-/// The token of a request. As in Go's filter, it has one blank before it and none inside.
+/// The token of a request. As in Go's filter, exactly one space precedes the token, and it contains no space.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let is_token =

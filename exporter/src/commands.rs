@@ -22,7 +22,7 @@ use output::AnyError;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Subcommands {
-    /// Write the metrics of manifests to standard output and exit
+    /// Print the metrics of manifests and exit
     #[command(after_help = examples::RENDER)]
     Render(Box<render::RenderArgs>),
     /// Check a Custom Resource State configuration and show the metrics that it yields for objects
@@ -30,10 +30,9 @@ pub(crate) enum Subcommands {
     /// All errors go to standard error. If there is an error, the exit code is 1.
     #[command(after_help = examples::CHECK)]
     Check(check::CheckArgs),
-    /// Write the roles that an exporter with these flags needs, or check which permissions are missing
-    ///
-    /// The roles allow exactly what the exporter does with the flags, the options file and the
-    /// configuration of custom resources. With --check, the exit code is 1 if a permission is missing.
+    /// Write the roles that an exporter with these flags needs, or check which permissions are missing The roles grant
+    /// exactly the permissions that the exporter needs with the flags, the options file and the configuration of custom
+    /// resources. With --check, the exit code is 1 if a permission is missing.
     #[command(after_help = examples::RBAC)]
     Rbac(Box<rbac::RbacArgs>),
     /// List all metric families with their labels and help texts

@@ -1,4 +1,4 @@
-//! The most bytes of each kind of file that the exporter reads. The library limits manifests.
+//! The maximum size of each kind of file that the exporter reads, in bytes. The library limits manifests.
 
 /// The options file.
 pub(crate) const OPTIONS: u64 = 1 << 20;

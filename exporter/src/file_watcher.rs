@@ -1,8 +1,6 @@
-//! Detects changes of files and directories.
-//!
-//! Events of the operating system trigger a check. A check every few seconds finds the changes that
-//! cause no event: those of a network file system, or of a link's remote target. A check compares
-//! times and lengths, so an event alone does not count as a change.
+//! Detects changes of files and directories. Events of the operating system trigger a check. A check every few seconds
+//! finds changes without an event: those on a network file system, or of the target of a link. A check compares
+//! modification times and lengths, so an event alone does not count as a change.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -11,7 +9,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-/// A change is complete after this time without events.
+/// The time without events after which a change counts as complete.
 const SETTLE: Duration = Duration::from_millis(100);
 /// The longest wait for the events to end.
 const MAX_SETTLE: Duration = Duration::from_secs(2);
@@ -19,7 +17,7 @@ const MAX_SETTLE: Duration = Duration::from_secs(2);
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// The time between two checks when the operating system sends no events at all.
 const POLL_INTERVAL_WITHOUT_EVENTS: Duration = Duration::from_secs(2);
-/// Deeper directories are assumed to be a loop of links.
+/// The maximum depth of directories. Deeper ones are assumed to be a loop of links.
 const MAX_DEPTH: usize = 32;
 
 /// Watches files, and all files below directories.
@@ -28,7 +26,7 @@ pub(crate) struct FileWatcher {
     /// The state at the last check.
     seen: Vec<FileState>,
     events: mpsc::Receiver<()>,
-    /// Sends the events while it exists; `None` if the operating system has none.
+    /// Sends events until it is dropped; `None` if the operating system provides no events.
     notifier: Option<RecommendedWatcher>,
 }
 
@@ -43,7 +41,7 @@ struct FileState {
 // === impl FileWatcher ===
 
 impl FileWatcher {
-    /// Watches these paths. A path that does not exist is watched as well: it may appear.
+    /// Watches these paths. A path may be missing and appear later.
     ///
     /// [`Self::changed`] reports every change after this call.
     pub(crate) fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
@@ -70,8 +68,7 @@ impl FileWatcher {
             let (watched, mode) = if path.is_dir() {
                 (path.as_path(), RecursiveMode::Recursive)
             } else {
-                // If a file is replaced, as for the links of mounted ConfigMaps, only the directory has
-                // events.
+                // If a file is replaced, such as a link in a mounted ConfigMap, only its directory has events.
                 let parent = path
                     .parent()
                     .filter(|parent| !parent.as_os_str().is_empty());
@@ -116,7 +113,7 @@ impl FileWatcher {
         loop {
             match timeout(interval, self.events.recv()).await {
                 Ok(Some(())) => self.settle().await,
-                // Without a notifier, the sender has been dropped as well.
+                // There is no notifier, so its sender is dropped.
                 Ok(None) => sleep(interval).await,
                 Err(_) => {}
             }
@@ -131,7 +128,7 @@ impl FileWatcher {
         }
     }
 
-    /// Waits until the events end.
+    /// Waits until there are no more events.
     async fn settle(&mut self) {
         let deadline = Instant::now() + MAX_SETTLE;
         while Instant::now() < deadline && timeout(SETTLE, self.events.recv()).await.is_ok() {}
@@ -169,14 +166,14 @@ fn scan_path(path: &Path, depth: usize, files: &mut Vec<FileState>) {
 mod tests {
     use super::*;
 
-    /// Whether a change is reported; it comes with an event, so this rarely waits for long.
+    /// Whether a change is reported. An event reports it, so this rarely waits for long.
     async fn changes(watcher: &mut FileWatcher) -> bool {
         timeout(Duration::from_secs(20), watcher.changed())
             .await
             .is_ok()
     }
 
-    /// Whether several checks find no change. The clock jumps from one check to the next.
+    /// Whether several checks find no change. The paused clock skips the time between checks.
     async fn is_unchanged(watcher: &mut FileWatcher) -> bool {
         tokio::time::pause();
         let changed = timeout(3 * POLL_INTERVAL, watcher.changed()).await;

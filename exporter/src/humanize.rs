@@ -1,6 +1,6 @@
-//! Numbers, sizes and time spans in a form that people read easily.
+//! Formats numbers, sizes and time spans for people.
 
-/// A number with separated thousands, such as `1,234`.
+/// A number with thousands separators, such as `1,234`.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -19,7 +19,7 @@ pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{} {noun}", thousands(count))
 }
 
-/// A size in the largest unit that keeps it above 1, such as `1.5 MiB`.
+/// A size in the largest unit in which it is at least 1, such as `1.5 MiB`.
 pub(crate) fn size(bytes: u64) -> String {
     let mut size = bytes as f64;
     let mut unit = "B";

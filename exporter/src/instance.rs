@@ -39,7 +39,7 @@ pub(crate) struct Instance {
     /// `kube_state_metrics_ready`, as of the last scrape.
     ready: IntGauge,
     readiness_policy: ReadinessPolicy,
-    /// The instance replaces one that was ready, so it counts as ready.
+    /// Whether the instance replaced one that was ready. It then counts as ready.
     inherits_readiness: bool,
     _maintenance: [BackgroundTask; 3],
 }
@@ -53,14 +53,14 @@ pub(crate) enum InstanceError {
     Source(#[from] SourceError),
 }
 
-/// The time between two looks at whether all is settled.
+/// The interval at which [`Instance::settled`] checks the resources.
 const SETTLED_CHECK: Duration = Duration::from_millis(100);
 
 // === impl Instance ===
 
 impl Instance {
-    /// Builds the stores and starts their source. Manifests are complete when this returns; the
-    /// objects of a cluster arrive later.
+    /// Builds the stores and starts their source. When this returns, all manifests are read; the objects of a cluster
+    /// arrive later.
     ///
     /// # Errors
     ///
@@ -119,8 +119,8 @@ impl Instance {
         self.source.coverage()
     }
 
-    /// Stays ready if `old` is, since it serves at least what `old` serves. The strict policy depends
-    /// on the state at every moment, so it inherits nothing.
+    /// Counts as ready if `old` is ready, because it serves at least the objects that `old` serves. The strict policy
+    /// depends on the current state, so with this policy nothing is inherited.
     pub(crate) fn take_over(&mut self, old: &Self) {
         let is_inheritable = self.readiness_policy == ReadinessPolicy::Default;
         self.inherits_readiness = is_inheritable && old.status().ready;
@@ -149,7 +149,7 @@ impl Instance {
         families
     }
 
-    /// The size of the exposition in words: `1,234 series of 120 objects`.
+    /// The size of the exposition, such as `1,234 series of 120 objects`.
     pub(crate) fn summary(&self) -> String {
         let status = self.status();
         let objects = counted(status.objects(), "object", "objects");

@@ -27,7 +27,7 @@ pub(crate) fn start(options: LogOptions) -> LogLevel {
         let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
         lines.with_ansi(terminal).with_target(false).boxed()
     };
-    // Fails only if logging was started before; the earlier logging then continues unchanged.
+    // This fails only if logging was started before. The earlier logging then continues unchanged.
     let _ = tracing_subscriber::registry()
         .with(lines.with_filter(filter))
         .try_init();
@@ -50,7 +50,7 @@ fn targets(verbosity: i64) -> Targets {
     if verbosity >= 2 {
         return targets;
     }
-    // kube logs failed requests without the resource. The watches log each failure once, with it.
+    // kube logs failed requests without the resource. The watches log each failure once, with the resource.
     targets.with_target("kube_client", LevelFilter::OFF)
 }
 
@@ -81,7 +81,7 @@ impl LogLevel {
     /// If an item of `directives` is neither a level nor such a pair.
     pub(crate) fn set(&self, directives: &str) -> Result<(), String> {
         let cure = "write `debug`, or `info,kube_state_metrics=trace`";
-        // A single word would be parsed as a target with all its levels.
+        // The parser would accept a single word as a target, and enable all of its levels.
         let items: Vec<_> = directives.split(',').map(str::trim).collect();
         if let Some(wrong) = items.iter().find(|item| !is_directive(item)) {
             return Err(format!(
@@ -99,7 +99,7 @@ impl LogLevel {
 /// Whether a text is a level, for everything or for a target.
 fn is_directive(text: &str) -> bool {
     let (_, level) = text.rsplit_once('=').unwrap_or(("", text));
-    // An empty level would be parsed as the most verbose one.
+    // The parser would accept an empty level as the most verbose one.
     !level.is_empty() && level.parse::<LevelFilter>().is_ok()
 }
 

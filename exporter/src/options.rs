@@ -1,7 +1,5 @@
-//! The options of the exporter.
-//!
-//! [`table`] has a row per option, [`flags`] and [`file`] have their values, and [`Reader`] merges
-//! both. One file per group has the options that belong together, and checks their combinations.
+//! The options of the exporter. [`table`] has a row per option, [`flags`] and [`file`] have the values of options, and
+//! [`Reader`] merges both. For each group of options, one file reads the values and checks their combinations.
 
 mod custom_resources;
 mod default_kubeconfig;
@@ -44,7 +42,7 @@ pub(crate) struct Options {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct FileOptions {
     pub(crate) path: Option<PathBuf>,
-    /// Whether the exporter starts without the file.
+    /// Whether the exporter may start without the file.
     pub(crate) may_be_missing: bool,
 }
 
@@ -59,7 +57,7 @@ pub(crate) struct OptionsError {
 // === impl Options ===
 
 impl Options {
-    /// Reads flags and options file at startup; the file takes precedence. Also returns warnings.
+    /// Reads flags and options file at startup. The file takes precedence. Also returns warnings.
     ///
     /// Returns all problems, each with its flag or key, its value and the cure.
     ///

@@ -1,7 +1,7 @@
 //! The permissions that the exporter needs at the API server, and the roles that grant them.
 //!
-//! [`Permissions::of`] computes them from the options, [`Account::manifests`] writes roles, [`review`] asks
-//! the API server, and [`missing_rules`] names the rules of resources that it forbids.
+//! [`Permissions::of`] computes them from the options, [`Account::manifests`] writes roles, [`review`] asks the API
+//! server which are missing, and [`missing_rules`] lists the rules for resources that the API server forbids.
 
 mod custom_kinds;
 mod forbidden;

@@ -33,7 +33,7 @@ pub(crate) fn telemetry_port(app: &Arc<AppState>) -> Router {
     shared(routes.route("/", get(landing::telemetry)), app)
 }
 
-/// The routes of `/debug/`, which not every client may use.
+/// The routes of `/debug/`, which only some clients may use.
 fn debug_routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
     Router::new()
         .route("/debug/resources", get(debug::resources))
@@ -49,7 +49,7 @@ fn debug_routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
         ))
 }
 
-/// The paths that both ports have, the response for other paths, and the authorization.
+/// Adds the paths that both ports have, the response for unknown paths, and the authorization.
 fn shared(routes: Router<Arc<AppState>>, app: &Arc<AppState>) -> Router {
     routes
         .route("/livez", get(health::live))

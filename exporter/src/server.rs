@@ -1,4 +1,4 @@
-//! The servers of the program: bounded HTTP behind the web configuration, with metrics and logs.
+//! The HTTP servers of the program: `bounded_http` with the web configuration, metrics and logs.
 
 mod client;
 mod descriptors;
@@ -42,7 +42,7 @@ pub(crate) struct Server {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) limits: Limits,
-    /// TLS, basic authentication and the like.
+    /// The web configuration file: TLS, basic authentication and headers.
     pub(crate) web: Option<Arc<WebConfigFile>>,
 }
 
@@ -71,7 +71,7 @@ impl Server {
         Self { name, http, web }
     }
 
-    /// Returns the address on which it listens.
+    /// Returns the address on which the server listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.http.local_addr()
     }
@@ -86,7 +86,7 @@ impl Server {
         self.web.file()
     }
 
-    /// Changes the limits of new connections, and the web configuration of new requests.
+    /// Changes the limits for new connections, and the web configuration for new requests.
     pub(crate) fn set(&self, settings: Settings) {
         self.http.set_limits(limits(&settings.limits));
         self.web.set(settings.web);
@@ -119,10 +119,10 @@ async fn accept(
         .extension(connection))
 }
 
-/// The limits of the options, in the types of the server.
+/// Converts the limits of the options to the types of the server.
 fn limits(options: &Limits) -> bounded_http::Limits {
     let mut limits = bounded_http::Limits::default();
-    // Requests have no body, so they are complete after the header: the shorter time applies.
+    // Requests have no body, so they are complete after the header. So the shorter of both timeouts applies.
     limits.request_timeout = match (options.read_header, options.read) {
         (Some(header), Some(read)) => Some(header.min(read)),
         (header, read) => header.or(read),

@@ -1,4 +1,4 @@
-//! The exporter's own metrics.
+//! Metrics about the exporter itself.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,7 +17,7 @@ use crate::version;
 pub(crate) const CONTENT_TYPE: &str =
     "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
 
-/// The metrics that exist as long as the process.
+/// The metrics that exist for the whole life of the process.
 #[derive(Clone, Debug)]
 pub(crate) struct Telemetry {
     registry: Registry,
@@ -43,7 +43,7 @@ pub(crate) enum ConfigKind {
 // === impl Telemetry ===
 
 impl Telemetry {
-    /// Registers everything.
+    /// Creates and registers all metrics.
     ///
     /// # Errors
     ///
@@ -229,7 +229,7 @@ fn config_hash(content: &[u8]) -> f64 {
         .take(6)
         .rev()
         .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-    // Six bytes are exact in a double.
+    // A double represents a number of six bytes exactly.
     number as f64
 }
 

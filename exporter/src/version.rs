@@ -2,11 +2,11 @@
 
 /// The version of the program.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The commit it was built from; empty if unknown.
+/// The commit from which the program was built; empty if unknown.
 pub(crate) const REVISION: &str = env!("BUILD_REVISION");
-/// The branch it was built from; empty if unknown.
+/// The branch from which the program was built; empty if unknown.
 pub(crate) const BRANCH: &str = env!("BUILD_BRANCH");
-/// The compiler it was built with.
+/// The compiler that built the program.
 pub(crate) const RUSTC: &str = env!("BUILD_RUSTC");
 
 /// The operating system as Go names it, for dashboards of the Go program.

@@ -1,4 +1,4 @@
-//! [`Cache`]: verdicts of the API server, for as long as they hold.
+//! [`Cache`]: verdicts of the API server, until they expire.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,23 +10,23 @@ use tokio::time::Instant;
 /// The maximum number of cached results.
 pub(super) const REMEMBERED: usize = 1024;
 
-/// Answers of the API server.
+/// Verdicts of the API server.
 pub(super) struct Cache<K, V> {
     answers: Mutex<HashMap<K, Remembered<V>>>,
-    /// How long after an answer it holds if the API server cannot be asked again.
+    /// The time after a verdict for which it stays usable while the API server cannot be asked again.
     grace: Duration,
-    /// How long after an answer its key is known, so that it is asked about before unknown ones.
+    /// The time after a verdict for which its key counts as known. Known keys are reviewed before unknown ones.
     known: Duration,
 }
 
-/// What the cache has about a key.
+/// The result of a lookup.
 #[derive(Debug, PartialEq)]
 pub(super) enum Found<V> {
-    /// An answer that holds.
+    /// A verdict that is still valid.
     Valid(V),
-    /// An answer that holds, and that the caller has to renew. Nobody else renews it.
+    /// A verdict that is still valid, and that the caller must renew. No other caller renews it.
     Renew(V),
-    /// An answer that does not hold any longer.
+    /// A verdict that has expired.
     Expired,
     Nothing,
 }
@@ -34,9 +34,9 @@ pub(super) enum Found<V> {
 struct Remembered<V> {
     value: V,
     since: Instant,
-    /// The API server is asked again from then on.
+    /// When the verdict expires.
     until: Instant,
-    /// The API server is being asked already.
+    /// Whether a caller is renewing the verdict.
     is_renewed: bool,
 }
 
@@ -51,7 +51,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         }
     }
 
-    /// Looks a key up. From the half of its time on, an answer has to be renewed.
+    /// Looks up a key. In the second half of its time, a verdict has to be renewed.
     pub(super) fn find(&self, key: &K) -> Found<V> {
         let mut answers = self.answers.lock();
         let Some(answer) = answers.get_mut(key) else {
@@ -73,21 +73,21 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         }
     }
 
-    /// The answer, if it holds.
+    /// The verdict, if it is still valid.
     pub(super) fn get(&self, key: &K) -> Option<V> {
         let answers = self.answers.lock();
         let answer = answers.get(key)?;
         (answer.until > Instant::now()).then(|| answer.value.clone())
     }
 
-    /// Lets another caller renew an answer, after a renewal that failed.
+    /// Lets another caller renew a verdict after a renewal has failed.
     pub(super) fn renewal_failed(&self, key: &K) {
         if let Some(answer) = self.answers.lock().get_mut(key) {
             answer.is_renewed = false;
         }
     }
 
-    /// The last answer, for an API server that cannot be asked.
+    /// The last verdict, for use while the API server cannot be asked.
     pub(super) fn get_within_grace(&self, key: &K) -> Option<V> {
         let answers = self.answers.lock();
         let answer = answers.get(key)?;

@@ -1,4 +1,4 @@
-//! [`Pace`]: a rate that requests wait for.
+//! [`Pace`]: a rate limit on requests.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 pub(super) struct Pace {
     interval: Duration,
     burst: u32,
-    /// When the requests that have begun would have begun without a burst.
+    /// The time at which the last request would have begun without the burst.
     scheduled: Mutex<Option<Instant>>,
 }
 

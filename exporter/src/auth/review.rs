@@ -1,4 +1,4 @@
-//! One review by the API server, repeated while it has trouble, and why there is none.
+//! One review by the API server, with retries, and the errors of a review.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,21 +7,21 @@ use kube::client::AuthError;
 
 use super::pace::Pace;
 
-/// Between repetitions.
+/// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(300);
 const ATTEMPTS: usize = 4;
 
-/// Why there is no review.
+/// The reason why a review has no result.
 #[derive(Debug)]
 pub(super) enum ReviewError {
-    /// The API server does not answer, or fails (5xx). Only then, verdicts hold for the grace.
+    /// The API server does not answer, or fails (5xx). Only in this case, `--auth-filter-grace` applies.
     Unanswered(String),
-    /// The API server does not accept the request for a review, or answers something else.
+    /// The API server does not accept the request for a review, or its response is invalid.
     Rejected(String),
 }
 
-/// Asks several times, at the given pace. If an attempt failed in a way that does not mean that the API server is away,
-/// `rejected` has its error afterwards, even if the future is dropped.
+/// Tries several times, at the given pace. If an attempt fails although the API server answers, `rejected` contains the
+/// error afterwards, even if the future is dropped.
 pub(super) async fn repeat<T, F>(
     question: impl Fn() -> F,
     pace: &Pace,
@@ -53,8 +53,8 @@ where
     }
 }
 
-/// Whether the error means that the API server does not answer or fails, and not that it throttles, that
-/// its answer is invalid, or that the exporter has no credentials.
+/// Whether the error means that the API server does not answer, or fails. This is not the case if it throttles
+/// requests, if its response is invalid, or if the exporter has no credentials.
 fn is_away(error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) => status.code >= 500,

@@ -1,4 +1,4 @@
-//! [`Reviewer`]: asks the API server who has a token and what the user may do, at a bounded rate.
+//! [`Reviewer`]: asks the API server which user a token belongs to, and what the user may do, at a limited rate.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -24,12 +24,12 @@ pub(super) const RATE: u32 = 50;
 /// The maximum number of concurrent reviews of tokens that are unknown. Invalid tokens must not flood the API
 /// server.
 pub(super) const STRANGERS: usize = 8;
-/// The maximum number of concurrent reviews of known tokens, and of permissions. Each has separate turns, so
-/// that unknown tokens do not delay them.
+/// The maximum number of concurrent reviews of known tokens, and of permissions. Both have separate queues, so that
+/// unknown tokens do not delay them.
 pub(super) const OTHERS: usize = 4;
-/// The most reviews of each kind that wait for others to end.
+/// The maximum number of reviews of each kind that wait in the queue.
 pub(super) const WAITING: usize = 32;
-/// How long a review waits for others to end.
+/// The maximum time that a review waits in the queue.
 const MAX_QUEUE_TIME: Duration = Duration::from_secs(2);
 
 /// The user of a token.
@@ -39,7 +39,7 @@ pub(super) struct User {
     info: UserInfo,
 }
 
-/// What a review is about. Each kind has separate turns.
+/// The subject of a review. Each kind has a separate queue.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Kind {
     /// A token that the API server has not accepted before.
@@ -49,13 +49,13 @@ pub(super) enum Kind {
     Permission,
 }
 
-/// The clients whose requests need a review: an address, or all whose address is not known.
+/// The queue of reviews, by client address. Clients with an unknown address count as one.
 type Turns = FairQueue<Option<IpAddr>>;
 
-/// The right to run one review.
+/// The permission to run one review, which ends when it is dropped.
 pub(super) type ReviewTurn = Turn<Option<IpAddr>>;
 
-/// Too many reviews wait, so the API server is not asked.
+/// The error if too many reviews are waiting. The API server is not asked.
 pub(super) struct Busy;
 
 /// Asks the API server.
@@ -65,9 +65,9 @@ pub(super) struct Reviewer {
     known_tokens: Turns,
     permissions: Turns,
     pace: Pace,
-    /// The maximum time of one review, repetitions included.
+    /// The maximum time of one review, including retries.
     timeout: Option<Duration>,
-    /// Since when reviews have failed.
+    /// The time since which reviews have failed.
     failing_since: Mutex<Option<Instant>>,
 }
 
@@ -97,7 +97,7 @@ impl Reviewer {
         }
     }
 
-    /// Waits for the turn of a review. Turns go round among the clients that wait.
+    /// Waits for the turn of a review. The queue serves the waiting clients in rotation.
     ///
     /// # Errors
     ///
@@ -112,7 +112,7 @@ impl Reviewer {
             Kind::KnownToken => &self.known_tokens,
             Kind::Permission => &self.permissions,
         };
-        // The time in the queue of this program says nothing about the API server.
+        // A long wait in this queue does not mean that the API server is slow.
         match tokio::time::timeout(MAX_QUEUE_TIME, turns.turn(client)).await {
             Ok(Ok(turn)) => Ok(turn),
             _ => {
@@ -125,7 +125,7 @@ impl Reviewer {
         }
     }
 
-    /// Asks who has a token; `None` if it is invalid.
+    /// Asks which user a token belongs to; `None` if the token is invalid.
     pub(super) async fn user_of(&self, token: &str) -> Result<Option<User>, ReviewError> {
         let review = TokenReview {
             spec: TokenReviewSpec {
@@ -175,7 +175,7 @@ impl Reviewer {
         Ok(status.is_some_and(|status| status.allowed && status.denied != Some(true)))
     }
 
-    /// Asks the API server, several times if it has trouble. Logs an error.
+    /// Asks the API server, and retries if it does not answer or fails. Logs an error.
     async fn ask<K>(&self, what: &str, review: &K) -> Result<K, ReviewError>
     where
         K: Resource<DynamicType = ()> + Clone + fmt::Debug + Serialize + DeserializeOwned,

@@ -13,7 +13,7 @@ use super::kubeconfig::{self, InvalidKubeconfig, current_cluster};
 use super::proxy::{Environment, InvalidProxy, Proxy};
 use crate::file_limits;
 
-/// Why no client for the API server can be created.
+/// The reason why no client for the API server can be created.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClusterError {
     #[error("kubeconfig {file}: {source}")]
@@ -56,18 +56,18 @@ pub(crate) enum ClusterError {
 /// the pod are used.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Access {
-    /// If these are several files, the first one that sets a value takes precedence, as for kubectl.
+    /// If there are several files, the first one that sets a value takes precedence, as with kubectl.
     pub(super) kubeconfig: Vec<PathBuf>,
     pub(super) apiserver: Option<http::Uri>,
 }
 
-/// How to connect to the API server, and as whom.
+/// The address of the API server, and the credentials.
 pub(super) struct Connection {
     pub(super) config: Config,
     pub(super) proxy: Option<Proxy>,
     /// The source of the certificate authorities, for errors.
     pub(super) authority: String,
-    /// The kubeconfig has credentials that are not sent, since the server's URL is not HTTPS.
+    /// Whether the kubeconfig has credentials that are not sent because the server's URL is not HTTPS.
     pub(super) withholds_credentials: bool,
 }
 
@@ -77,7 +77,7 @@ const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 // === impl ClusterError ===
 
 impl ClusterError {
-    /// The error without the environment and the standard output of a plugin, which may be secret.
+    /// Creates the error without the environment and the standard output of a plugin, because they may contain secrets.
     pub(super) fn client(error: kube::Error) -> Self {
         let out = match &error {
             kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => out,
@@ -110,7 +110,7 @@ impl Access {
             };
         }
         let mut files = self.kubeconfig.clone();
-        // A kubeconfig that cannot be parsed is watched as well: it may be corrected.
+        // A kubeconfig that cannot be parsed is also watched, because it may be corrected.
         let config = self.read_kubeconfig().unwrap_or_default();
         let clusters = config
             .clusters
@@ -190,7 +190,7 @@ impl Access {
                 Config::from_custom_kubeconfig(kubeconfig, &options)
                     .await
                     .map_err(|source| match source {
-                        // kube reads the variable as well.
+                        // kube also reads the proxy variables.
                         KubeconfigError::ParseProxyUrl(_) => {
                             let setting = "HTTPS_PROXY";
                             ClusterError::ProxyVariable(InvalidProxy { setting })
@@ -209,7 +209,7 @@ impl Access {
         }
         let is_https = config.cluster_url.scheme() == Some(&Scheme::HTTPS);
         let withholds_credentials = !is_https && forget_credentials(&mut config.auth_info);
-        // Other clients also accept an empty file. It is watched, so it can be filled later.
+        // As in other clients, an empty file is accepted. It is watched, so it can get its content later.
         if config.root_cert.take_if(|roots| roots.is_empty()).is_some()
             && !config.accept_invalid_certs
             && config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTPS)
@@ -239,7 +239,7 @@ impl Access {
                 }
             }
         }
-        // No request can have such a token in its header.
+        // A header cannot contain such a token.
         let token = user.token.as_ref().map(|token| token.expose_secret());
         if token.is_some_and(|token| http::HeaderValue::from_str(token).is_err()) {
             let origin = token_file.unwrap_or_else(|| self.kubeconfig_name());
@@ -254,8 +254,8 @@ impl Access {
     }
 }
 
-/// The source of a cluster's certificate authorities; `None` if it has none. Inline data take
-/// precedence over the file.
+/// The source of a cluster's certificate authorities; `None` if it has none. Inline data takes precedence over the
+/// file.
 fn authority_of(cluster: &Cluster, kubeconfig: &str) -> Option<String> {
     let is_set = |text: &&String| !text.is_empty();
     let data = cluster.certificate_authority_data.as_ref().filter(is_set);
@@ -269,8 +269,8 @@ fn proxy_of(cluster: &Cluster) -> Option<Result<Proxy, InvalidProxy>> {
     Some(Proxy::parse(url, "proxy-url"))
 }
 
-/// Removes the credentials, and returns whether there were any. Impersonation is not a credential,
-/// so it stays.
+/// Removes the credentials, and returns whether there were any. Settings for impersonation stay, because they are not
+/// credentials.
 fn forget_credentials(user: &mut AuthInfo) -> bool {
     let impersonation = AuthInfo {
         impersonate: user.impersonate.take(),

@@ -1,4 +1,4 @@
-//! Connections to the API server, direct or through a proxy. TLS with the API server comes on top.
+//! Connections to the API server, direct or through a proxy. Another layer adds TLS with the API server.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -27,7 +27,7 @@ pub(super) struct Connector {
     timeout: Option<Duration>,
 }
 
-/// Why there is no connection.
+/// The reason why a connection fails.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
     #[error(transparent)]
@@ -57,7 +57,7 @@ pub(super) enum ConnectError {
 #[derive(Debug)]
 pub(super) struct Stream {
     inner: MaybeHttpsStream<TokioIo<TcpStream>>,
-    /// The proxy forwards requests, which must name the server in full.
+    /// Whether the proxy forwards requests. The requests must then have the full URL of the server.
     forwards: bool,
 }
 
@@ -66,7 +66,7 @@ type Connecting = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Se
 // === impl Connector ===
 
 impl Connector {
-    /// `tls` is for an `https` proxy. A proxy that takes longer than `timeout` is given up.
+    /// `tls` is used for an `https` proxy. If the proxy takes longer than `timeout`, the connection fails.
     pub(super) fn new(
         tls: rustls::ClientConfig,
         proxy: Option<Proxy>,
@@ -156,7 +156,7 @@ impl Service<Uri> for Connector {
             server: authority(&server),
             timeout,
         };
-        // The time counts from now, so that it ends before the timeout of the caller.
+        // The timeout starts now, so that it expires before the timeout of the caller.
         let stream = tokio::time::timeout(timeout, this.through(proxy, server, is_https));
         Box::pin(async move { stream.await.unwrap_or(Err(late)) })
     }
@@ -180,7 +180,7 @@ fn authority(server: &Uri) -> String {
         .unwrap_or_default()
 }
 
-/// A connector that gives a stream which is open already.
+/// A connector that returns a stream which is already open.
 fn connected<S>(
     stream: S,
 ) -> impl Service<Uri, Response = S, Error = io::Error, Future: Send + 'static>

@@ -1,4 +1,4 @@
-//! Kubeconfigs: how several become one, and errors that show nothing of their content.
+//! Kubeconfigs: merging several files, and errors that do not show their content.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use kube::config::{Cluster, Context, Kubeconfig, KubeconfigError};
 
 use crate::file_limits;
 
-/// The keys of a kubeconfig whose values have types, for messages.
+/// The keys of a kubeconfig, for messages.
 const KEYS: &[&str] = &[
     "apiVersion",
     "args",
@@ -53,12 +53,12 @@ const KEYS: &[&str] = &[
     "users",
 ];
 
-/// Why a kubeconfig cannot be used. Its messages quote no value of the file, which may be secret.
+/// The reason why a kubeconfig cannot be used. Its messages quote no value of the file, because it may be secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidKubeconfig {
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The parser's own message has the source line.
+    /// The message of the parser is not shown, because it quotes the line.
     #[error(transparent)]
     Syntax(YamlProblem),
     #[error("it is empty; give a kubeconfig with a cluster, a user and a context")]
@@ -80,8 +80,7 @@ pub(super) struct UnreadableAuthority {
     source: ReadError,
 }
 
-/// Adds a kubeconfig to those before it, which take precedence. As for kubectl, an empty text counts as
-/// one that is not set.
+/// Adds a kubeconfig to the previous ones, which take precedence. As with kubectl, an empty value counts as not set.
 pub(super) fn merge(
     merged: Kubeconfig,
     mut next: Kubeconfig,
@@ -115,7 +114,7 @@ fn context_of(kubeconfig: &Kubeconfig) -> Option<&Context> {
 /// Reads a kubeconfig. Paths in it are relative to its directory.
 pub(super) fn read(path: &Path) -> Result<Kubeconfig, InvalidKubeconfig> {
     let text = config_file::read_text(path, file_limits::KUBECONFIG)?;
-    // kube reads the file itself to know its directory.
+    // kube reads the file again, because it needs the directory for relative paths.
     Kubeconfig::read_from(path).map_err(|error| InvalidKubeconfig::new(error, &text))
 }
 

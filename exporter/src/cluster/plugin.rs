@@ -1,4 +1,4 @@
-//! Client certificates that a credential plugin prints. kube itself takes the plugins' tokens.
+//! Client certificates that a credential plugin prints. kube handles only the tokens of plugins.
 
 use std::process::{Command, Stdio};
 
@@ -27,7 +27,7 @@ struct ExecCredential {
 // === impl PluginCertificate ===
 
 impl PluginCertificate {
-    /// Runs a plugin that prints no token, and waits for its end.
+    /// Runs a plugin that prints no token, and waits until it exits.
     ///
     /// # Errors
     ///
@@ -60,7 +60,7 @@ impl PluginCertificate {
             let (cmd, out) = (name.clone(), Box::new(out));
             return Err(AuthError::AuthExecRun { cmd, out });
         }
-        // The output may be secret, and errors of serde quote a text that has the wrong type.
+        // The output may be secret, and serde's errors quote texts that have the wrong type.
         let printed: ExecCredential = serde_json::from_slice(&out.stdout).map_err(|error| {
             AuthError::AuthExec(format!(
                 "the credential plugin {name} printed neither a token nor a certificate and key; its output \

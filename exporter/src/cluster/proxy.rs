@@ -1,9 +1,9 @@
-//! The proxy between this process and the API server, by the rules of Go's clients.
+//! Selects the proxy for connections to the API server, by the rules of Go's clients.
 //!
-//! A kubeconfig's `proxy-url` applies to every server. Without it, the environment decides:
-//! `HTTPS_PROXY` or `HTTP_PROXY` by the scheme of the server's URL, unless `NO_PROXY` names the server
-//! or the server is on the loopback. `ALL_PROXY` has no effect. hyper-util's `Matcher` parses the URL
-//! of a proxy; its rules for the environment are those of curl, which differ.
+//! A kubeconfig's `proxy-url` applies to every server. Without it, the environment decides: `HTTPS_PROXY` or
+//! `HTTP_PROXY` by the scheme of the server's URL, unless `NO_PROXY` names the server or the server is on the loopback
+//! interface. `ALL_PROXY` has no effect. hyper-util's `Matcher` only parses the URL of a proxy: its rules for the
+//! environment are those of curl, which differ.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,10 +13,10 @@ use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
 use ipnet::IpNet;
 
-/// A proxy, and how to talk to it.
+/// A proxy, and the protocol that it speaks.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Proxy {
-    /// The address to dial; `https` means TLS with the proxy itself.
+    /// The address to connect to; `https` means TLS with the proxy itself.
     pub(super) uri: Uri,
     pub(super) protocol: Protocol,
     /// The URL without credentials, and the setting it comes from.
@@ -28,7 +28,7 @@ pub(super) struct Proxy {
 pub(super) enum Protocol {
     /// `CONNECT` for an HTTPS server, forwarded requests for an HTTP server.
     Http { authorization: Option<HeaderValue> },
-    /// SOCKS 5. The proxy resolves names, also without the `h`, as with Go.
+    /// SOCKS 5. As in Go, the proxy resolves names even if the scheme is `socks5` without `h`.
     Socks5 { user: Option<(String, String)> },
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Environment {
     https_proxy: String,
     http_proxy: String,
     no_proxy: String,
-    /// A web server that starts this as a CGI program sets `HTTP_PROXY` from a request's header.
+    /// Whether this is a CGI program. The web server then sets `HTTP_PROXY` from a header of the request.
     is_cgi: bool,
 }
 
@@ -62,7 +62,7 @@ struct Exemptions {
 #[derive(Debug)]
 struct Exemption {
     host: Host,
-    /// Every port if it is empty.
+    /// If it is empty, every port matches.
     port: String,
 }
 
@@ -70,7 +70,7 @@ struct Exemption {
 enum Host {
     Network(IpNet),
     Address(IpAddr),
-    /// A domain with a leading dot: its subdomains, and itself if `itself`.
+    /// A domain with a leading dot. Matches subdomains and, if `itself` is true, the domain.
     Domain {
         suffix: String,
         itself: bool,
@@ -80,11 +80,11 @@ enum Host {
 // === impl Proxy ===
 
 impl Proxy {
-    /// Parses a URL; one without a scheme is that of an HTTP proxy. `setting` names its origin.
+    /// Parses a URL. Without a scheme, it is an HTTP proxy. `setting` names the origin of the URL.
     pub(super) fn parse(url: &str, setting: &'static str) -> Result<Self, InvalidProxy> {
         let invalid = || InvalidProxy { setting };
         let matcher = Matcher::builder().all(url.trim()).build();
-        // The matcher selects the same proxy for every server.
+        // This matcher selects the same proxy for every server.
         let proxy = matcher
             .intercept(&Uri::from_static("http://server/"))
             .ok_or_else(invalid)?;
@@ -128,7 +128,7 @@ impl fmt::Display for Proxy {
 // === impl Environment ===
 
 impl Environment {
-    /// Reads the variables of this process. An empty one counts as unset.
+    /// Reads the variables of this process. An empty variable counts as not set.
     pub(super) fn of_process() -> Self {
         let first = |names: [&str; 2]| {
             let values = names.map(|name| std::env::var(name).unwrap_or_default());

@@ -16,9 +16,9 @@ use super::access::{Access, ClusterError};
 use super::transport::connect;
 use crate::file_watcher::FileWatcher;
 
-/// The least time between two attempts, unless a file changed.
+/// The minimum time between two attempts, unless a file has changed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
-/// The least time between two attempts when a file changed.
+/// The minimum time between two attempts if a file has changed.
 const FILE_CHANGE_INTERVAL: Duration = Duration::from_secs(1);
 /// The time before its expiry at which a certificate is renewed.
 const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(60);
@@ -28,24 +28,23 @@ struct Renewal {
     access: Access,
     client: Arc<RwLock<Client>>,
     file_watcher: FileWatcher,
-    /// Has an item if the server refused the credentials; ends with the last client.
+    /// Receives an item if the server refused the credentials. Ends when the last client is dropped.
     refusals: mpsc::Receiver<()>,
-    /// A plugin provides the credentials, so it may have newer ones.
+    /// Whether a plugin provides the credentials. It may have newer ones.
     has_plugin: bool,
     schedule: Schedule,
 }
 
-/// When the next attempt is due.
+/// Determines when the next attempt is due.
 #[derive(Default)]
 struct Schedule {
     last_attempt: Option<Instant>,
     has_failed: bool,
 }
 
-/// Creates a client whose credentials are renewed for as long as it lives; returns it with the URL of
-/// its server.
+/// Creates a client whose credentials are renewed until it is dropped; returns it with the URL of its server.
 pub(super) async fn client(access: Access) -> Result<(Client, String), ClusterError> {
-    // The watcher starts before the files are read, so that no later change is missed.
+    // The watcher starts before the files are read, so that it reports every later change.
     let file_watcher = FileWatcher::new(access.files());
     let connection = access.connection().await?;
     let config = &connection.config;
@@ -108,7 +107,7 @@ impl Renewal {
                     if refusal.is_none() {
                         return;
                     }
-                    // If it is too early, the refusal of a later request triggers the renewal.
+                    // If it is too early for an attempt, the next refused request triggers the renewal.
                     let earliest = self.schedule.earliest(RETRY_INTERVAL);
                     if !self.has_plugin || Instant::now() < earliest {
                         continue;
@@ -206,7 +205,7 @@ mod tests {
         assert_eq!(schedule.due(None), None, "it does not expire");
         assert_eq!(schedule.due(Some(60 * MINUTE)), Some(start + 59 * MINUTE));
         assert_eq!(schedule.due(Some(MINUTE / 2)), Some(start));
-        // A certificate with a shorter life is not renewed all the time.
+        // A certificate that expires soon does not cause constant renewals.
         schedule.record(true);
         advance(Duration::from_secs(1)).await;
         assert_eq!(schedule.due(Some(MINUTE / 2)), Some(start + RETRY_INTERVAL));
@@ -225,12 +224,12 @@ mod tests {
         }
         schedule.record(true);
         assert_eq!(schedule.due(None), None);
-        // A file that changes does not wait for so long.
+        // After a change of a file, the next attempt is due earlier.
         let soon = Instant::now() + Duration::from_secs(1);
         assert_eq!(schedule.earliest(FILE_CHANGE_INTERVAL), soon);
     }
 
-    /// Lets a plugin answer with a certificate that expires after `seconds`.
+    /// Writes the output of a plugin: a certificate that expires after `seconds`.
     fn write_answer(directory: &Path, seconds: u64) -> i64 {
         let certified = rcgen::generate_simple_self_signed(["client".to_owned()]).unwrap();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();

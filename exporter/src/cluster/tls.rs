@@ -32,7 +32,7 @@ pub(super) struct Identity {
 // === impl Identity ===
 
 impl Identity {
-    /// The certificate of a kubeconfig's user. Inline data take precedence over files.
+    /// The certificate of a kubeconfig's user. Inline data takes precedence over files.
     pub(super) fn of_user(user: &AuthInfo) -> Result<Option<Self>, ClusterError> {
         let data = user.client_certificate_data.as_deref();
         let certificate = read("client-certificate", data, user.client_certificate.as_ref())?;
@@ -56,7 +56,7 @@ impl Identity {
     }
 }
 
-/// Reads what a kubeconfig has inline or in a file; returns it with its name.
+/// Reads a value that a kubeconfig has inline or in a file; returns it with its name.
 fn read(
     setting: &str,
     data: Option<&str>,
@@ -121,7 +121,7 @@ pub(super) fn client_config(
     Ok(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key))))
 }
 
-/// The error with the reason for which a certificate is refused, if that is the cause.
+/// Returns the error. If the cause is a refused certificate, the error states the reason for the refusal.
 pub(super) fn explain(error: BoxError) -> BoxError {
     match Rejection::find(&*error) {
         Some(rejection) => format!("invalid peer certificate: {rejection}").into(),

@@ -1,7 +1,5 @@
-//! The HTTP client below kube's: credentials, TLS and connections.
-//!
-//! kube's own client knows fewer kinds of proxies. As kube's, this one follows no redirect, so that no
-//! other server gets the credentials.
+//! The HTTP client below kube's: credentials, TLS and connections. kube's client supports fewer kinds of proxies. Like
+//! kube's, this client follows no redirects, so that no other server receives the credentials.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +38,7 @@ pub(super) async fn connect(connection: Connection) -> Result<Client, ClusterErr
     client.map_err(|error| ClusterError::Client(error.to_string()))?
 }
 
-/// The same, blocking while the plugin runs.
+/// Creates a client. This blocks while a plugin runs.
 fn client(connection: Connection) -> Result<Client, ClusterError> {
     let Connection {
         mut config,
@@ -48,7 +46,7 @@ fn client(connection: Connection) -> Result<Client, ClusterError> {
         authority,
         ..
     } = connection;
-    // A plugin runs here. Without a token of it, there is nothing to add to the requests.
+    // This runs the plugin. If it prints no token, there is no header to add to the requests.
     let authorization = config.auth_layer().map_err(ClusterError::client)?;
     let plugin = config.auth_info.exec.take();
     let (identity, expires) = match plugin.filter(|_| authorization.is_none()) {
