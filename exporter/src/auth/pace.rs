@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 pub(super) struct Pace {
     interval: Duration,
     burst: u32,
-    /// The time at which the last request would have begun without the burst.
+    /// The time at which the next request would begin without the burst.
     scheduled: Mutex<Option<Instant>>,
 }
 

@@ -18,8 +18,7 @@ pub(crate) struct CheckArgs {
     /// Configuration file, as for --custom-resource-state-config-file; `-` is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Write the metrics of the objects in these manifests: files or directories; `-` is standard
-    /// input
+    /// Print the metrics of the objects in these manifests: files or directories; `-` is standard input
     #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
     objects: Vec<PathBuf>,
     /// Treat warnings, such as unknown keys, as errors
@@ -30,7 +29,7 @@ pub(crate) struct CheckArgs {
     format: MetricsFormat,
 }
 
-/// A summary of the problems; each problem has been written to standard error.
+/// A summary of the problems. The problems themselves have been written to standard error.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CheckError {
     #[error("cannot read the configuration {file}: {source}")]
@@ -52,9 +51,8 @@ pub(super) enum CheckError {
 /// Checks the configuration; metrics go to `out`, problems to `err`.
 ///
 /// # Errors
-///
-/// If the configuration is wrong, or an object could not be read. A value that cannot be read is
-/// reported but is not an error: an object may lack fields that others have.
+/// If the configuration is invalid, or an object could not be read. An unreadable value is reported but is not an
+/// error, because an object may lack fields that others have.
 pub(super) fn run(
     args: &CheckArgs,
     mut out: impl Write,
@@ -87,7 +85,7 @@ pub(super) fn run(
         return Err(CheckError::Errors { file, errors });
     }
     if args.objects.is_empty() {
-        // A configuration without errors parses again.
+        // The check found no errors, so parsing succeeds.
         let families = Config::parse(&config).map_or(0, |config| config.family_names().count());
         let families = counted(families, "metric");
         let warnings = counted(report.warnings.len(), "warning");

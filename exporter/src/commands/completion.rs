@@ -4,7 +4,7 @@ use clap::{Args, Command, ValueEnum};
 
 #[derive(Args, Debug)]
 pub(crate) struct CompletionArgs {
-    /// Shell that reads the script
+    /// Shell for which the script is written
     shell: Shell,
 }
 

@@ -1,6 +1,6 @@
-//! The ends of the help texts: examples, and where the documentation is.
+//! The ends of the help texts: examples, and the address of the documentation.
 
-/// Examples, two spaces before each, followed by the address of the documentation.
+/// Examples with an indentation of two spaces, followed by the address of the documentation.
 macro_rules! examples {
     ($($line:literal)*) => {
         concat!(

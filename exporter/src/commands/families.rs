@@ -24,8 +24,7 @@ enum ListFormat {
 /// The list of families.
 ///
 /// # Errors
-///
-/// Names a resource that does not exist.
+/// If the resource does not exist.
 pub(super) fn text(args: &FamiliesArgs) -> Result<String, String> {
     let resource = args.resource.as_deref().map(str::parse::<BuiltIn>);
     let resource = resource

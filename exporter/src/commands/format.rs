@@ -11,14 +11,14 @@ pub(crate) enum MetricsFormat {
     Openmetrics,
 }
 
-/// What `render` writes: an exposition, or the same samples for other programs.
+/// The output of `render`: an exposition, or the same samples for another program.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum RenderFormat {
     /// Prometheus text, version 0.0.4
     Text,
     /// OpenMetrics, version 1.0.0
     Openmetrics,
-    /// Input series for `promtool test rules`, constant for a day
+    /// Input series for `promtool test rules`, with constant values for a day
     Promtool,
 }
 

@@ -1,4 +1,4 @@
-//! The first lines of the exporter: what it reads, and what is off by default.
+//! The first lines of the exporter: its source, and the resources that are disabled by default.
 
 use kube_state_metrics::BuiltIn;
 
@@ -37,7 +37,7 @@ fn source(options: &SourceOptions) -> String {
     }
 }
 
-/// The resources that are not exported because nothing names them.
+/// The line about resources that are disabled because no option names them.
 fn off(options: &MetricsOptions) -> Option<String> {
     let defaults = BuiltIn::defaults().map(|resource| resource.name());
     if !defaults.eq(options.resources.iter().map(String::as_str)) {

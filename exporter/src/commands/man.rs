@@ -28,7 +28,7 @@ pub(super) enum ManError {
 ///
 /// If the subcommand does not exist.
 pub(super) fn page(args: &ManArgs, definition: Command) -> Result<Vec<u8>, ManError> {
-    // Subcommands get their names when the command line is built.
+    // clap sets the names of subcommands when it builds the command line.
     let mut definition = definition;
     definition.build();
     let command = match &args.command {
@@ -43,7 +43,7 @@ pub(super) fn page(args: &ManArgs, definition: Command) -> Result<Vec<u8>, ManEr
     };
     let mut page = Vec::new();
     Man::new(with_manual(command)).render(&mut page)?;
-    // The text after the help has no heading.
+    // clap writes no heading before the text after the options.
     let page = String::from_utf8_lossy(&page);
     Ok(page
         .replace(".SH EXTRA\nExamples:\n", ".SH EXAMPLES\n")

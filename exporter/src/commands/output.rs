@@ -4,20 +4,20 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-/// An error that ends the program, with a sentence for standard error.
+/// An error that ends the program. Its message goes to standard error.
 pub(crate) type AnyError = Box<dyn Error + Send + Sync>;
 
-/// Writes to standard output, as [`write`].
+/// Writes to standard output, like [`write`].
 pub(super) fn print(bytes: &[u8]) -> io::Result<()> {
     write(&mut io::stdout().lock(), bytes)
 }
 
-/// Writes and flushes; a reader that has closed the pipe, as `head` does, is not an error.
+/// Writes and flushes. It is not an error if the reader has closed the pipe, as `head` does.
 pub(super) fn write(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     unless_closed(out.write_all(bytes).and_then(|()| out.flush()))
 }
 
-/// The result of writing, where a closed pipe is not an error.
+/// Returns the result of writing, but a closed pipe is not an error.
 pub(super) fn unless_closed(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
@@ -25,7 +25,7 @@ pub(super) fn unless_closed(written: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Paths as an error names them.
+/// A list of paths for an error.
 pub(super) fn list(paths: &[PathBuf]) -> String {
     let paths: Vec<_> = paths
         .iter()

@@ -1,4 +1,4 @@
-//! Input series for `promtool test rules`: the samples of an exposition, constant for a day.
+//! Input series for `promtool test rules`: the samples of an exposition, with constant values for a day.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use kube_state_metrics::exposition::StoredSample;
 /// The number of intervals of a series: a day at the usual interval of one minute.
 const INTERVALS: u32 = 24 * 60;
 
-/// Writes a YAML list that continues an `input_series:` of a test file.
+/// Writes a YAML list that continues the `input_series:` of a test file.
 ///
 /// # Errors
 ///
@@ -49,7 +49,7 @@ fn series(sample: &StoredSample<'_>) -> String {
     series
 }
 
-/// Whether YAML allows a character in quotes, and keeps it unchanged.
+/// Whether YAML allows the character in a quoted string, and keeps it unchanged.
 fn is_printable(character: char) -> bool {
     let is_odd = matches!(
         character,

@@ -1,4 +1,4 @@
-//! `rbac`: the roles that options need, or what the API server does not allow of them.
+//! `rbac`: the roles that options need, or the permissions of these roles that are missing.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ pub(crate) struct RbacArgs {
     flags: Flags,
 }
 
-/// An error that keeps `rbac` from writing roles, or permissions that are missing.
+/// The reason why `rbac` cannot write roles, or that permissions are missing.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RbacError {
     #[error(transparent)]
@@ -54,7 +54,7 @@ pub(super) enum RbacError {
     Write(#[from] io::Error),
 }
 
-/// Writes roles, or the permissions that are missing, to `out`, and notes to `err`.
+/// Writes roles or missing permissions to `out`, and notes to `err`.
 ///
 /// # Errors
 ///

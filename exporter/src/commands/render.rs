@@ -26,7 +26,7 @@ pub(crate) struct RenderArgs {
     flags: RenderFlags,
 }
 
-/// An error that keeps `render` from writing metrics.
+/// The reason why `render` cannot write metrics.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RenderError {
     #[error(transparent)]
@@ -56,7 +56,7 @@ pub(super) fn run(args: &RenderArgs, mut out: impl Write) -> Result<(), RenderEr
     for problem in &report.problems {
         tracing::warn!("{problem}");
     }
-    // Objects of disabled resources count: they could be read.
+    // Objects of disabled resources also show that the input could be read.
     if report.objects + report.not_registered == 0 {
         return Err(RenderError::Nothing(list(&args.paths)));
     }

@@ -1,4 +1,4 @@
-//! Serving: from options to listening servers, through changes of the configuration, to shutdown.
+//! Runs the servers: startup, changes of the configuration, and shutdown.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ struct Program {
     app: Arc<AppState>,
     main: Server,
     telemetry: Server,
-    /// Waits to report what is served, if a cluster has to answer first.
+    /// The task that logs what is served. With a cluster, it first waits for the objects.
     announcing: Option<JoinHandle<()>>,
 }
 
@@ -66,7 +66,7 @@ async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
         read = read(&flags, None) => read?,
         () = signals.received() => return Ok(()),
     };
-    // Manifests and credentials are read at the start, from standard input perhaps.
+    // The start reads manifests and credentials, possibly from standard input. A signal must end it.
     let mut program = tokio::select! {
         started = Program::start(flags, configuration?, telemetry, log_level) => started?,
         () = signals.received() => return Ok(()),
@@ -86,7 +86,7 @@ async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
             tokio::select! {
                 () = signals.received() => break 'serving,
                 () = program.reload(configuration) => break,
-                // The files changed again before they were in use.
+                // The files changed again before the reload was complete, so the reload starts again.
                 () = file_watcher.changed() => {}
             }
         }
@@ -103,7 +103,7 @@ async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
     Ok(())
 }
 
-/// Reads the configuration on a thread for blocking work, so that signals stop a program whose files are slow.
+/// Reads the configuration on a thread for blocking work, so that signals can stop the program while it reads.
 async fn read(
     flags: &Flags,
     running: Option<&Arc<Configuration>>,
@@ -162,8 +162,8 @@ impl Program {
         })
     }
 
-    /// Logs what is read, what is off, and in the last line what is served at which address. A
-    /// cluster has to answer before that, so a line before the last one has the address.
+    /// Logs the source and the disabled resources. The last line has the size of the exposition and the addresses. With
+    /// a cluster, it waits for the objects, so an earlier line also has the addresses.
     fn announce(&mut self) {
         let place = self.place();
         let instance = self.app.instance();
@@ -193,17 +193,17 @@ impl Program {
         }));
     }
 
-    /// The address on which it listens.
+    /// The addresses of both ports.
     fn place(&self) -> String {
         let (main, telemetry) = (url(&self.main), url(&self.telemetry));
         format!("on {main}/metrics (open {main}/ in a browser), telemetry on {telemetry}/")
     }
 
-    /// Uses a configuration that was reloaded, unless it is invalid. Scrapes are served meanwhile.
+    /// Applies a configuration that was read again, unless it is invalid. Scrapes are served meanwhile.
     ///
     /// If the future is dropped before its end, nothing has changed.
     async fn reload(&mut self, read: Result<Configuration, ConfigurationError>) {
-        // The old content is in use until this returns.
+        // Until this function returns, the old content is in use.
         self.configuration.record_changes(&self.app.telemetry);
         let applied = match read {
             Ok(configuration) => self.apply(configuration).await,
@@ -237,7 +237,7 @@ impl Program {
             let before = self.app.instance();
             let mut instance =
                 Instance::start(options.metrics.clone(), options.source.clone()).await?;
-            // The old instance serves until the new one has no gap, without a time limit.
+            // The old instance serves until the new one has no gap. This wait has no timeout.
             wait_for_coverage(&before, &instance).await;
             instance.take_over(&before);
             Arc::new(instance)
@@ -261,7 +261,7 @@ impl Program {
         self.configuration = Arc::new(new);
         let announcing = self.announcing.take();
         if let Some(announcing) = announcing.filter(|task| !task.is_finished()) {
-            // The task would keep the old instance alive, which may never be ready.
+            // The task holds the old instance, which may never become ready.
             announcing.abort();
             self.announce_once_ready();
         }
@@ -277,7 +277,7 @@ async fn log_missing_rules(instance: &Instance) {
     }
 }
 
-/// A listener for an address that differs from the current one.
+/// A new listener if the address differs from the current one.
 async fn moved(
     old: &Address,
     flags: AddressFlags,
@@ -301,7 +301,7 @@ fn settings(
             .as_ref()
             .is_some_and(|web| web.current().requires_password())
     {
-        // A request has one Authorization field.
+        // A request has only one Authorization header.
         return Err(
             "--auth-filter and the basic_auth_users of --tls-config exclude each other: no \
                     request can have a token and a password; keep one of them"
@@ -314,7 +314,7 @@ fn settings(
     })
 }
 
-/// Whether the token filter stays, and with it the verdicts that it has cached.
+/// Whether the token filter and its cached verdicts can be kept.
 fn keeps_auth(old: &Configuration, new: &Configuration) -> bool {
     let (before, after) = (&old.options.server, &new.options.server);
     before.auth_filter == after.auth_filter

@@ -8,7 +8,7 @@ use kube_state_metrics::source::health::{FeedHealth, FeedOrigin, ResourceHealth,
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Coverage {
     pub(crate) covered: Vec<ResourceScope>,
-    /// Without the scopes that the API server refuses to list.
+    /// The scopes that are not complete, except those that the API server refuses to list.
     pub(crate) uncovered: Vec<UncoveredScope>,
 }
 
@@ -91,7 +91,7 @@ fn covered_scopes(health: &ResourceHealth) -> Vec<ResourceScope> {
     if health.complete {
         covered.push(ResourceScope::all_namespaces(health.resource.clone()));
     }
-    // If all feeds are complete and the resource is not, it does not serve their lists yet.
+    // The resource can be incomplete even if all its feeds are complete: it does not yet serve their lists.
     if !health.feeds.iter().all(|feed| feed.complete) {
         let complete = health.feeds.iter().filter(|feed| feed.complete);
         covered.extend(complete.map(|feed| ResourceScope::of(health, feed)));
@@ -99,8 +99,8 @@ fn covered_scopes(health: &ResourceHealth) -> Vec<ResourceScope> {
     covered
 }
 
-/// How long a refusal has to last before its scope is left out. An API server that has just started
-/// refuses everything for a moment, as readiness considers, too.
+/// The time that a refusal has to last before its scope is left out. As for readiness, this is needed because an API
+/// server that has just started refuses all requests for a moment.
 fn settling_time(resources: &[ResourceHealth]) -> f64 {
     let watched = resources
         .iter()
@@ -134,7 +134,7 @@ fn uncovered_scopes(health: &ResourceHealth, refused_for: f64) -> Vec<UncoveredS
 
 fn reason(state: ResourceState, error: Option<&str>) -> String {
     match (state, error) {
-        // The error begins with the state.
+        // The error already begins with the state.
         (ResourceState::Failing(_), Some(error)) => error.to_owned(),
         _ => state.to_string(),
     }

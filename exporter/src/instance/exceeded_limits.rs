@@ -46,7 +46,7 @@ fn log(resource: &str, exceeded: &ExceededLimit) {
     );
 }
 
-/// What is left out, and the flag of the limit.
+/// What the limit leaves out, and its flag.
 fn described(limit: Limit) -> (&'static str, &'static str) {
     match limit {
         Limit::SamplesPerFamily => ("samples", "--sample-limit"),

@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use super::task::every_second;
 
-/// Logs the problems that `current` returns, the first one for each key. Looks once a second.
+/// Calls `current` once a second, and logs the first problem of each key.
 pub(super) async fn log_first<P, K: Eq + Hash>(
     current: impl Fn() -> Vec<P>,
     key: impl Fn(&P) -> K,

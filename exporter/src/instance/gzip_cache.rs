@@ -1,4 +1,4 @@
-//! Compression ahead of scrapes.
+//! Compression before scrapes are due.
 
 use kube_state_metrics::StateMetrics;
 
@@ -10,7 +10,7 @@ pub(super) async fn maintain(metrics: StateMetrics) {
     loop {
         ticks.tick().await;
         let metrics = metrics.clone();
-        // Compressing many blocks takes too long for an asynchronous task.
+        // Compressing many blocks would block an asynchronous task for too long.
         let refreshed = tokio::task::spawn_blocking(move || metrics.refresh_gzip_cache()).await;
         if refreshed.is_err() {
             return;

@@ -1,4 +1,4 @@
-//! A running source of an instance, and its state as the exporter serves it.
+//! The running source of an instance, and its state.
 
 use std::io;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ pub(super) struct RunningSource {
 /// Properties of a source that the exporter serves, in addition to its health.
 #[derive(Debug)]
 pub(super) struct SourceParts {
-    /// Such as `manifests` or `watching https://…`.
+    /// A description, such as `manifests` or `watching https://…`.
     pub(super) description: String,
     /// The metrics of the stores and of the source.
     pub(super) registry: Registry,
@@ -35,7 +35,7 @@ pub(super) struct SourceParts {
     pub(super) skipped: Option<IntGauge>,
 }
 
-/// Why a source cannot start.
+/// The reason why a source cannot start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SourceError {
     #[error(transparent)]
@@ -62,7 +62,7 @@ impl RunningSource {
         }
     }
 
-    /// Whether the source is running. A cluster that cannot be reached does not end it.
+    /// Whether the source is running. It keeps running if the cluster is unreachable.
     pub(super) fn is_alive(&self) -> bool {
         self.task.is_running()
     }
@@ -87,7 +87,7 @@ impl RunningSource {
         let readiness = self.health.readiness(policy);
         let resources = self.health.resources();
         let text = readiness.to_string();
-        // The first line repeats whether the source is ready.
+        // The first line only states whether the source is ready.
         let remarks = text.lines().skip(1).map(str::to_owned);
         InstanceStatus {
             ready: readiness.ready,

@@ -1,4 +1,4 @@
-//! The status of an instance and of each of its resources, as pages and programs read it.
+//! The status of an instance and of each of its resources, for pages and for programs.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ pub(super) const SYNCED: &str = "synced";
 /// The values of [`ResourceStatus::state`] for resources that the API server refuses.
 const REFUSED: [&str; 2] = ["forbidden", "not found"];
 
-/// Errors of this many resources in the same state with the same error are one message.
+/// If at least this many resources have the same state and error, there is one message for all of them.
 const SHARED: usize = 3;
 
 /// Whether an instance is ready, and the state of each resource.
@@ -17,7 +17,7 @@ pub(crate) struct InstanceStatus {
     pub(crate) ready: bool,
     /// What feeds the stores, such as `manifests` or `watching https://…`.
     pub(crate) source: String,
-    /// Why the instance is not ready, and problems that do not affect readiness.
+    /// The reasons why the instance is not ready, and problems that do not affect readiness.
     pub(crate) remarks: Vec<String>,
     /// The limits that objects have exceeded.
     pub(crate) limits: Vec<String>,
@@ -30,7 +30,7 @@ pub(crate) struct ResourceStatus {
     pub(crate) resource: String,
     pub(crate) api_version: String,
     pub(crate) kind: String,
-    /// `synced`, or the state that keeps the resource from it.
+    /// `synced`, or the reason why the resource is not synced.
     pub(crate) state: String,
     pub(crate) objects: u64,
     pub(crate) series: u64,
@@ -57,8 +57,8 @@ impl InstanceStatus {
         self.resources.iter().map(|resource| resource.series).sum()
     }
 
-    /// The error to show beside a resource: the remarks have those that many resources share, and one for
-    /// all refusals, since each of these names the resource.
+    /// The error to show next to a resource. Errors that many resources share, and refusals, are not shown there,
+    /// because the remarks have one message for all of them.
     pub(crate) fn own_error<'a>(&self, resource: &'a ResourceStatus) -> Option<&'a str> {
         let is_refused = REFUSED.contains(&&*resource.state);
         let shares = |own: &&ResourceStatus| {
@@ -89,7 +89,7 @@ impl ResourceStatus {
         self.state == SYNCED
     }
 
-    /// The last error, unless the resource recovered from it.
+    /// The last error, unless the resource has recovered.
     pub(crate) fn current_error(&self) -> Option<&str> {
         self.last_error.as_deref().filter(|_| !self.is_synced())
     }

@@ -14,26 +14,25 @@ use super::source::{RunningSource, SourceError, SourceParts};
 use crate::file_watcher::FileWatcher;
 use crate::humanize::counted;
 
-/// The time until manifests are read again if some could not be read for a reason that may pass.
+/// The time until manifests are read again if some could not be read for a temporary reason.
 const RETRY: Duration = Duration::from_secs(10);
 /// The path of standard input.
 const STDIN: &str = "-";
 
-/// Logs the problems of each reading, and updates the metrics of the manifests.
+/// Logs the problems each time the manifests are read, and updates the metrics of the manifests.
 #[derive(Debug)]
 struct ReadingRecorder {
-    /// The problems of the last reading, which are not logged again.
+    /// The problems of the last read, which are not logged again.
     logged: BTreeSet<String>,
     problems: IntGauge,
     definitions: DefinitionMetrics,
 }
 
-/// Reads the manifests, and reads them again after every change.
+/// Reads the manifests, and reads them again after each change.
 ///
 /// # Errors
-///
-/// If a path does not exist, or the metrics cannot be registered. A file in a directory that cannot be
-/// read is logged and counted instead, as is a path that vanishes later.
+/// If a path does not exist, or the metrics cannot be registered. An unreadable file in a directory, and a path that
+/// disappears later, are not errors: they are logged and counted.
 pub(super) async fn start(
     metrics: &StateMetrics,
     paths: Vec<PathBuf>,
@@ -52,7 +51,7 @@ pub(super) async fn start(
     let registry = Registry::new();
     let mut recorder = ReadingRecorder::new(metrics, &registry)?;
     let skipped = recorder.problems.clone();
-    // The watcher starts before the first reading, so that no later change is missed.
+    // The watcher starts before the manifests are read, so that it reports every later change.
     let file_watcher = FileWatcher::new(paths.clone());
     let feed = ManifestSource::new(paths).open(metrics);
     let health = feed.health();
@@ -136,7 +135,7 @@ impl ReadingRecorder {
         })
     }
 
-    /// Logs the problems that the reading before did not have.
+    /// Logs the problems that the previous read did not have.
     fn record(&mut self, report: &LoadReport) {
         let problems: BTreeSet<_> = report.problems.iter().map(ToString::to_string).collect();
         for problem in problems.difference(&self.logged) {

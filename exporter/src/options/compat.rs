@@ -6,7 +6,7 @@ use super::table::TABLE;
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/compat.md");
 const BEGIN: &str = "<!-- begin of options; `UPDATE_GOLDEN=1 cargo test --workspace --all-features --bins -- options::compat` writes them -->\n\n";
 const END: &str = "\n<!-- end of options -->\n";
-/// Longer texts are lists below the table.
+/// The maximum length of a text in the table. Longer texts become lists below it.
 const MAX_CELL: usize = 60;
 
 /// Some options as a Markdown table; the last column is `last` of a row.
@@ -38,7 +38,7 @@ fn default(row: &Row) -> String {
     }
 }
 
-/// How an option differs, if that is too long for a cell.
+/// The difference of an option, if it is too long for a cell.
 fn long_difference(row: &Row) -> Option<&'static str> {
     match row.compat {
         Compat::Differs(how) if how.len() > MAX_CELL => Some(how),

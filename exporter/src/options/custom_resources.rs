@@ -28,7 +28,7 @@ pub(crate) struct Configured {
     pub(crate) config: Config,
 }
 
-/// A file and its content when it was read.
+/// A file, with its content at the time it was read.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ConfigSource {
     pub(crate) path: PathBuf,
@@ -77,7 +77,7 @@ impl CustomResources {
         (self.config.as_ref()).map(|configured| configured.text.as_str())
     }
 
-    /// Warns of options that leave no metrics.
+    /// Warns if the options leave no metrics.
     pub(super) fn check(&self, reader: &mut Reader<'_>) {
         if self.only && self.config.is_none() && self.file.is_none() && reader.problems.is_empty() {
             reader.warnings.push(
@@ -92,10 +92,9 @@ impl CustomResources {
 // === impl Configured ===
 
 impl Configured {
-    /// Parses a configuration and collects its problems and warnings.
-    ///
-    /// If the program may start without a configuration, it also uses its first one without the
-    /// families that have errors. A change of the configuration in use must have no error.
+    /// Parses a configuration and collects its problems and warnings. If the program may start without a configuration,
+    /// it also starts without the families that have errors. But a configuration that replaces the one in use must have
+    /// no error.
     fn parse(
         reader: &mut Reader<'_>,
         from: String,
@@ -135,7 +134,7 @@ impl Configured {
 }
 
 impl PartialEq for Configured {
-    /// Compares the texts.
+    /// Compares only the texts.
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
     }

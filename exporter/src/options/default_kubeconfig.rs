@@ -1,4 +1,4 @@
-//! The kubeconfig of an exporter that gets none: that of kubectl, unless it runs in a pod.
+//! The default kubeconfig: the one that kubectl uses, unless the exporter runs in a pod.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,17 +7,16 @@ use std::path::{Path, PathBuf};
 /// The token of a pod that has a service account.
 const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
-/// The environment of the process, as far as the default depends on it.
+/// The part of the process environment on which the default depends.
 #[derive(Clone, Debug, Default)]
 struct Environment {
-    /// A service account is mounted, and the environment has the address of the API server.
+    /// Whether a service account is mounted, and the environment has the address of the API server.
     is_pod: bool,
     kubeconfig: Option<OsString>,
     home: Option<PathBuf>,
 }
 
-/// The files of `$KUBECONFIG`, or `~/.kube/config`; none in a pod with a service account, and if there is no
-/// such file.
+/// The files of `$KUBECONFIG`, or `~/.kube/config`. Empty in a pod with a service account, or if there is no such file.
 pub(super) fn find() -> Vec<PathBuf> {
     Environment::of_process().kubeconfig()
 }
@@ -48,7 +47,7 @@ impl Environment {
             let in_home = self.home.as_ref().map(|home| home.join(".kube/config"));
             return in_home.filter(|path| path.exists()).into_iter().collect();
         }
-        // As for kubectl, files of a list may be missing. If all are, the error names the first one.
+        // As with kubectl, files of a list may be missing. If all are missing, the error names the first one.
         match named.iter().any(|path| path.exists()) {
             true => named.retain(|path| path.exists()),
             false => named.truncate(1),

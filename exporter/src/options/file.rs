@@ -32,23 +32,23 @@ pub(super) enum FileValue {
     Allowlists(BTreeMap<String, Vec<String>>),
 }
 
-/// The most problems that one error names.
+/// The maximum number of problems in one error.
 const MOST_PROBLEMS: usize = 20;
 
 /// Reads the values of a file.
 #[derive(Clone, Copy)]
 struct FileSeed<'a> {
-    /// Keys whose values are wrong, and that are not read again.
+    /// Keys with invalid values, which are not read again.
     left_out: &'a BTreeSet<&'static str>,
     /// The key whose value is being read.
     current: &'a RefCell<Option<&'static str>>,
 }
 
-/// The keys of a map, whose values are ignored.
+/// The keys of a map. Its values are ignored.
 #[derive(Default)]
 struct Keys(Vec<String>);
 
-/// A single value as text, of any type that YAML gives it. Parsers of options check it later.
+/// A single value as text, whatever its YAML type is. The parser of the option checks it later.
 struct Scalar(Option<String>);
 
 /// An options file that cannot be used.
@@ -69,20 +69,19 @@ impl OptionsFile {
     /// Parses the content of an options file.
     ///
     /// # Errors
-    ///
-    /// If the text is not YAML, or values have the wrong form: all of them, each with its line and key. The
-    /// message has no value of the file.
+    /// If the text is not YAML, or values have the wrong form. The error has all of them, each with its line and key,
+    /// but no value of the file.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, OptionsFileError> {
         let invalid = |problems| OptionsFileError::Invalid {
             path: path.to_owned(),
             problems,
         };
-        // Syntax first: the type of a value with an unclosed bracket is not the mistake to report.
+        // The syntax is checked first: if a bracket is not closed, the type of its value is not the problem to report.
         serde_saphyr::from_str::<IgnoredAny>(text)
             .map_err(|error| invalid(vec![config_file::yaml_problem(&error, text, &[])]))?;
         let mut problems: Vec<YamlProblem> = Vec::new();
         let mut left_out = BTreeSet::new();
-        // The parser stops at the first error, so it runs again without the key of the error.
+        // The parser stops at the first error. So after an error, it runs again without this key.
         loop {
             let seed = FileSeed {
                 left_out: &left_out,
@@ -165,7 +164,7 @@ impl<'de> Visitor<'de> for FileSeed<'_> {
     }
 }
 
-/// The problems in one line, or a line for each.
+/// One problem in the same line, or several problems in a line each.
 fn list(problems: &[YamlProblem]) -> String {
     match problems {
         [problem] => problem.to_string(),
@@ -193,7 +192,7 @@ impl<'de> Deserialize<'de> for Keys {
         impl<'de> Visitor<'de> for KeysVisitor {
             type Value = Keys;
 
-            // A list is a likely mistake: the Go program takes a map, too.
+            // A list is a likely mistake, but the Go program also requires a map.
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a map such as `{pods: {}, nodes: {}}`")
             }

@@ -1,4 +1,4 @@
-//! The flags as clap sees them, and what the command line gives them.
+//! The definitions of the flags for clap, and their values on the command line.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ pub(crate) struct Flags {
     values: BTreeMap<&'static str, Vec<String>>,
 }
 
-/// The values of those flags that the subcommand `render` has.
+/// The values of the flags that the subcommand `render` has.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RenderFlags(pub(crate) Flags);
 
 // === impl Flags ===
 
 impl Flags {
-    /// The value of an option; the last one if the flag is given several times.
+    /// The value of an option; the last one if the flag occurs several times.
     pub(super) fn value(&self, row: &Row) -> Option<&str> {
         self.values(row).last().map(String::as_str)
     }
@@ -51,7 +51,7 @@ impl Args for Flags {
 impl FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let values = TABLE.iter().filter_map(|row| {
-            // A subcommand lacks some of the flags.
+            // A subcommand has only some of the flags.
             let values = matches.try_get_many::<String>(row.flag).ok()??;
             Some((row.flag, values.cloned().collect()))
         });
@@ -88,7 +88,7 @@ impl FromArgMatches for RenderFlags {
     }
 }
 
-/// Describes options at length, for the man page.
+/// Adds the long descriptions of options, for the man page.
 pub(crate) fn with_manual(command: Command) -> Command {
     command.mut_args(|arg| {
         let row = TABLE.iter().find(|row| arg.get_id() == row.flag);
@@ -133,7 +133,7 @@ fn arg(row: &Row) -> Arg {
         "DIR" => ValueHint::DirPath,
         _ => ValueHint::Unknown,
     };
-    // The next argument is the value, even if it looks like a flag.
+    // The next argument is the value, even if it starts with `-`.
     arg.value_name(value_name)
         .action(action)
         .value_hint(hint)

@@ -4,9 +4,9 @@ use super::reader::Reader;
 use super::row::{Compat, DefaultValue, Row};
 use super::table::{self, TABLE};
 
-/// Checks options without effect, and warns of those that ask for a change.
+/// Checks options without effect, and warns if their values differ from the default.
 pub(super) fn check(reader: &mut Reader<'_>) {
-    // As in the Go program, the ratio matters only if the limit is on.
+    // As in the Go program, the ratio is used only if the limit is enabled.
     if reader.value(&table::AUTO_GOMEMLIMIT) {
         reader.value(&table::AUTO_GOMEMLIMIT_RATIO);
         warn(reader, &table::AUTO_GOMEMLIMIT.row, "");
@@ -24,7 +24,7 @@ pub(super) fn check(reader: &mut Reader<'_>) {
     }
 }
 
-/// Warns that an option has no effect, if it has none.
+/// Warns that the option has no effect, if this is the case.
 fn warn(reader: &mut Reader<'_>, row: &Row, value: &str) {
     if let Compat::NoEffect(reason) = row.compat {
         let warning = format!("{}{value} has no effect: {reason}", row.flag);

@@ -1,11 +1,11 @@
-//! How log lines are written.
+//! The format and the level of the log.
 
 use super::flags::Flags;
 use super::parse::LogFormat;
 use super::reader::Reader;
 use super::table;
 
-/// How log lines are written.
+/// The format and the level of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LogOptions {
     pub(crate) format: LogFormat,
@@ -22,8 +22,8 @@ impl LogOptions {
         }
     }
 
-    /// Reads the flags without reporting problems, because logging starts first.
-    /// [`Options::new`](super::Options::new) reports them with those of the other options.
+    /// Reads the flags. Does not report problems, because logging has not started.
+    /// [`Options::new`](super::Options::new) reports them together with those of the other options.
     pub(crate) fn of(flags: &Flags) -> Self {
         Self::read(&mut Reader::new(flags, None))
     }

@@ -1,4 +1,4 @@
-//! Which metrics are exported.
+//! The options that select metrics.
 
 use kube_state_metrics::custom_resources::KnownKind;
 use kube_state_metrics::filter::{AllowlistConfig, FilterError};
@@ -9,7 +9,7 @@ use super::custom_resources::CustomResources;
 use super::reader::Reader;
 use super::table;
 
-/// Which metrics are exported.
+/// The options that select metrics.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct MetricsOptions {
     pub(crate) resources: Vec<String>,
@@ -48,8 +48,7 @@ impl MetricsOptions {
     /// Builds empty stores.
     ///
     /// # Errors
-    ///
-    /// Names every pattern and resource that is wrong.
+    /// If patterns or resources are invalid. The error names all of them.
     pub(crate) fn build(&self) -> Result<StateMetrics, BuildError> {
         let builder = StateMetrics::builder()
             .resources(&self.resources)
@@ -63,7 +62,7 @@ impl MetricsOptions {
             .shard(self.shard)
             .limits(self.limits);
         match &self.custom.config {
-            // The kinds of the cluster or of the manifests are added later.
+            // The kinds are not known yet. They are added when the cluster or the manifests are read.
             Some(configured) => builder
                 .custom_resources(&configured.config)
                 .known_kinds(KnownKind::built_in())
@@ -99,7 +98,7 @@ impl MetricsOptions {
                 (reader.warnings).extend(differences.map(|warning| format!("{from}: {warning}")));
             }
             Err(error) => {
-                // These are reported above, with their flag.
+                // The code above has reported these with their flags.
                 let reported = |problem: &&BuildProblem| {
                     matches!(
                         problem,
@@ -139,7 +138,7 @@ fn resources(reader: &mut Reader<'_>, custom_only: bool) -> Vec<String> {
     resources
 }
 
-/// The limits on what one object may cost.
+/// The limits on the samples and labels of one object.
 fn limits(reader: &mut Reader<'_>) -> Limits {
     let size = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
     Limits::default()

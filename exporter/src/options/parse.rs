@@ -1,4 +1,4 @@
-//! Parsers of option values. An error completes the sentence "`TEXT` ...", with the cure.
+//! Parsers of option values. An error continues the sentence "`TEXT` ...", and includes the cure.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use kube_state_metrics::filter::AllowlistConfig;
 use kube_state_metrics::source::health::ReadinessPolicy;
 use prometheus_web_config::duration::{self, DurationError};
 
-/// A limit on time; `None` is no limit.
+/// A limit on time. `None` means no limit.
 pub(crate) type Timeout = Option<Duration>;
 
 /// The format of log lines.
@@ -18,7 +18,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Who may use the debug endpoints.
+/// The clients that may use the debug endpoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum DebugAccess {
     /// Clients of the same pod or machine, and those that authenticate.
@@ -28,22 +28,22 @@ pub(crate) enum DebugAccess {
     Open,
 }
 
-/// Takes any text.
+/// Accepts any text.
 pub(crate) fn text(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Takes any text; an empty one is `None`.
+/// Accepts any text. An empty text is `None`.
 pub(crate) fn optional_text(text: &str) -> Result<Option<String>, String> {
     Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
 }
 
-/// Takes any path; an empty one is `None`.
+/// Accepts any path. An empty path is `None`.
 pub(crate) fn optional_path(text: &str) -> Result<Option<PathBuf>, String> {
     Ok(optional_text(text)?.map(PathBuf::from))
 }
 
-/// Parses a boolean as the flags of Go programs.
+/// Parses a boolean in the notations of Go's flags.
 pub(crate) fn switch(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
@@ -105,7 +105,7 @@ pub(crate) fn positive(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "is not a number of 1 or more".into())
 }
 
-/// Parses the part of the memory that a Go program may use.
+/// Parses a ratio above 0 and up to 1.
 pub(crate) fn ratio(text: &str) -> Result<f64, String> {
     let ratio = text.parse::<f64>().ok();
     let ratio = ratio.filter(|ratio| *ratio > 0.0 && *ratio <= 1.0);
@@ -133,9 +133,9 @@ pub(crate) fn optional_timeout(text: &str) -> Result<Option<Timeout>, String> {
         .transpose()
 }
 
-/// Parses the URL of a server, which may lack its scheme.
+/// Parses the URL of a server. The scheme is optional.
 pub(crate) fn server(text: &str) -> Result<http::Uri, String> {
-    // It would be shown in logs and on the landing page.
+    // Logs and the landing page show the URL, so it must not contain a password.
     if text.contains('@') {
         let problem = "has a user name or a password, which the exporter does not send; remove them and \
                        use --kubeconfig for credentials";
@@ -185,7 +185,7 @@ pub(crate) fn debug_access(text: &str) -> Result<DebugAccess, String> {
     }
 }
 
-/// Parses patterns per resource, such as `pods=[team]`. The error is a complete sentence.
+/// Parses patterns per resource, such as `pods=[team]`. Its errors are complete sentences.
 pub(crate) fn allowlists(text: &str) -> Result<AllowlistConfig, String> {
     AllowlistConfig::parse(text).map_err(|error| error.to_string())
 }

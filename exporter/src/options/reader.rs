@@ -9,8 +9,8 @@ use super::flags::Flags;
 use super::row::{Form, Items, Row, Single};
 use super::table::TABLE;
 
-/// Reads options and collects what is wrong with them. The options file takes precedence over flags,
-/// flags over defaults.
+/// Reads options and collects problems and warnings. The options file takes precedence over flags, and flags over
+/// defaults.
 pub(super) struct Reader<'a> {
     flags: &'a Flags,
     file: Option<(&'a Path, &'a OptionsFile)>,
@@ -19,7 +19,7 @@ pub(super) struct Reader<'a> {
     pub(super) warnings: Vec<String>,
 }
 
-/// When the options are read.
+/// The occasion on which the options are read.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Phase<'a> {
     Startup,
@@ -53,7 +53,7 @@ impl<'a> Reader<'a> {
         reader
     }
 
-    /// Reads for a program in another phase than its start.
+    /// Sets the phase, which is the startup by default.
     pub(super) fn in_phase(mut self, phase: Phase<'a>) -> Self {
         self.phase = phase;
         self
@@ -63,7 +63,7 @@ impl<'a> Reader<'a> {
         self.phase
     }
 
-    /// The value of an option. A value that cannot be parsed is a problem and reads as an empty one.
+    /// The value of an option. If it cannot be parsed, this is recorded as a problem, and an empty value is returned.
     pub(super) fn value<T: Default>(&mut self, option: &Single<T>) -> T {
         let row = &option.row;
         let mut texts = self.texts(row);
@@ -71,10 +71,10 @@ impl<'a> Reader<'a> {
         drop(texts);
         (option.parse)(text).unwrap_or_else(|cure| {
             let source = self.source(row);
-            // A URL with `@` has a password in it.
+            // A URL with `@` contains a password.
             let problem = match row.form {
                 Form::Value("URL") if text.contains('@') => format!("{source}: the URL {cure}"),
-                // The key tells the place, and the file may have secrets in wrong places.
+                // The key identifies the value, so the value is not shown: it could be a secret in the wrong place.
                 _ if source != row.flag => format!("{source}: the value {cure}"),
                 _ => format!("{source}: `{text}` {cure}"),
             };
@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The first text of an option that is not empty, with its source.
+    /// The first non-empty text of an option, with its source.
     pub(super) fn non_empty(&self, row: &Row) -> Option<(String, &'a str)> {
         let in_file = self.texts_in_file(row).find(|text| !text.is_empty());
         let on_command_line = || self.on_command_line(row).filter(|text| !text.is_empty());
@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The patterns of an option per resource.
+    /// The patterns per resource of an option.
     pub(super) fn allowlists(&mut self, option: &Single<AllowlistConfig>) -> AllowlistConfig {
         if let Some(FileValue::Allowlists(lists)) = self.list_in_file(&option.row) {
             let mut config = AllowlistConfig::default();
@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The text that the command line gives an option.
+    /// The value of an option on the command line.
     pub(super) fn on_command_line(&self, row: &Row) -> Option<&'a str> {
         self.flags.value(row)
     }
@@ -138,7 +138,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A list or map of the options file, unless it is a map without keys.
+    /// The value of an option in the options file, unless it is a map without keys.
     fn list_in_file(&self, row: &Row) -> Option<&'a FileValue> {
         let value = row.keys().find_map(|key| self.in_file(key))?;
         match value {
@@ -149,7 +149,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The texts of an option, the one with precedence first.
+    /// The texts of an option, in order of precedence.
     fn texts(&self, row: &Row) -> impl Iterator<Item = &'a str> {
         self.texts_in_file(row).chain(self.on_command_line(row))
     }

@@ -1,15 +1,15 @@
 //! The columns of the [table of options](super::table).
 
-/// An option: its row of the table, and the parser of its values.
+/// An option: its row in the table, and the parser of its values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OptionDef<P> {
     pub(crate) row: Row,
     pub(crate) parse: P,
 }
 
-/// An option with a single text for a value.
+/// An option whose value is a single text.
 pub(crate) type Single<T> = OptionDef<fn(&str) -> Result<T, String>>;
-/// An option with a list for a value.
+/// An option whose value is a list.
 pub(crate) type Items = OptionDef<fn(&[String]) -> Vec<String>>;
 
 /// All properties of an option except the type of its value.
@@ -40,13 +40,13 @@ pub(crate) struct Row {
 pub(crate) enum Form {
     /// `--flag` or `--flag=BOOL`; a boolean.
     Switch,
-    /// `--flag VALUE`; a single value. All forms but the first have the name of the value.
+    /// `--flag VALUE`; a single value. All forms except `Switch` contain the placeholder of the value in the help.
     Value(&'static str),
     /// `--flag A,B`, any number of times; a list.
     List(&'static str),
-    /// `--flag A,B`, any number of times; the keys of a map. An empty map leaves the flag's values.
+    /// `--flag A,B`, any number of times; the keys of a map. An empty map does not override the flag.
     Keys(&'static str),
-    /// `--flag RESOURCE=[A,B],...`; a map of lists. An empty map leaves the flag's value.
+    /// `--flag RESOURCE=[A,B],...`; a map of lists. An empty map does not override the flag.
     Allowlists(&'static str),
 }
 
@@ -57,7 +57,7 @@ pub(crate) enum DefaultValue {
     Empty,
     /// A value in the notation of the option.
     Value(&'static str),
-    /// A value that depends on other things, described for the help.
+    /// A default that is computed. The function returns a description for the help.
     Described(fn() -> String),
 }
 
@@ -82,7 +82,7 @@ pub(crate) enum Compat {
     Same,
     /// The differences.
     Differs(&'static str),
-    /// Accepted without effect; the text says why, for a warning.
+    /// Accepted without effect. The text is the reason, for a warning.
     NoEffect(&'static str),
     /// Not an option of the Go program.
     Added,
@@ -91,7 +91,7 @@ pub(crate) enum Compat {
 // === impl Row ===
 
 impl Row {
-    /// The values of the columns that a row omits.
+    /// The defaults for columns that a row omits.
     pub(crate) const EMPTY: Self = Self {
         flag: "",
         key: None,
@@ -120,7 +120,7 @@ impl Row {
         }
     }
 
-    /// The default for readers; `None` if the option is empty or off by default.
+    /// The default as text for people; `None` if the option is empty or disabled by default.
     pub(crate) fn default_shown(&self) -> Option<String> {
         match self.default {
             DefaultValue::Empty => None,

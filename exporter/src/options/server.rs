@@ -30,7 +30,7 @@ pub(crate) struct Address {
 pub(crate) struct AuthLimits {
     /// Maximum time of one review.
     pub(crate) review: Timeout,
-    /// How long a token that was accepted is accepted while the API server does not answer.
+    /// The time for which a token that was accepted stays accepted while the API server does not answer.
     pub(crate) grace: Timeout,
 }
 

@@ -12,7 +12,7 @@ use super::table;
 /// The source of the objects.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SourceOptions {
-    /// Files and directories; if empty, the objects are those of a cluster.
+    /// Files and directories with manifests. If there are none, the source is a cluster.
     pub(crate) manifests: Vec<PathBuf>,
     pub(crate) apiserver: Option<http::Uri>,
     /// Several files are merged.
@@ -22,7 +22,7 @@ pub(crate) struct SourceOptions {
     pub(crate) use_cache: bool,
     pub(crate) streaming_lists: bool,
     pub(crate) object_limit: u64,
-    /// Bytes of one object, and of all incomplete objects; zero is no limit, here and below.
+    /// The maximum size of one object in bytes. Here and in the next field, zero means no limit.
     pub(crate) object_size_limit: usize,
     pub(crate) feed_buffer_limit: usize,
     /// Maximum time of a streaming list.
@@ -74,14 +74,14 @@ impl SourceOptions {
         }
     }
 
-    /// Takes the kubeconfig that kubectl uses, if the options name no source and this is not a pod.
+    /// Uses the kubeconfig of kubectl if the options name no source and the exporter does not run in a pod.
     pub(crate) fn find_kubeconfig(&mut self) {
         if self.kubeconfig.is_empty() && self.apiserver.is_none() && self.manifests.is_empty() {
             self.kubeconfig = default_kubeconfig::find();
         }
     }
 
-    /// Warns of options that have no effect together.
+    /// Warns about options that have no effect together.
     pub(super) fn check(&self, reader: &mut Reader<'_>) {
         if !self.manifests.is_empty() {
             let idle = [

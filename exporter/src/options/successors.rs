@@ -1,4 +1,4 @@
-//! Flags of old versions of the Go program, and what takes their place.
+//! Flags of old versions of the Go program, and the flags to use instead.
 
 /// A flag that no longer exists.
 #[derive(Debug)]
@@ -66,13 +66,13 @@ impl OldFlag {
         }
     }
 
-    /// The old flag with this name, which may have a value behind an equals sign.
+    /// The old flag with this name. The argument may have `=VALUE`.
     pub(crate) fn find(argument: &str) -> Option<&'static Self> {
         let (name, _) = argument.split_once('=').unwrap_or((argument, ""));
         OLD_FLAGS.iter().find(|old| old.flag == name)
     }
 
-    /// A sentence for a person who gave the flag.
+    /// A sentence for the user of the flag.
     pub(crate) fn advice(&self) -> String {
         let Self {
             flag,

@@ -11,18 +11,18 @@ use serde_json::json;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CustomKinds {
     pub(crate) resources: Vec<ResourceInfo>,
-    /// Groups of which all resources are selected, because the configuration selects all kinds of a group
-    /// and no definition of the group is known.
+    /// Groups of which all resources are selected: the configuration selects all kinds, and no definition of the group
+    /// is known.
     pub(crate) whole_groups: Vec<String>,
-    /// Sentences about names that are assumed.
+    /// Messages about assumed names.
     pub(crate) assumptions: Vec<String>,
 }
 
 // === impl CustomKinds ===
 
 impl CustomKinds {
-    /// The resources of a configuration, if there is one, by the definitions that are known. A kind without a definition
-    /// has the plural name that English would form, and is namespaced.
+    /// The resources of a configuration, if there is one. Their names come from the known definitions. For a kind
+    /// without a definition, the plural name is guessed, and the kind is assumed to be namespaced.
     pub(crate) fn of(config: Option<&Config>, defined: &[KnownKind]) -> Self {
         let mut kinds = Self::default();
         let Some(config) = config else {
@@ -85,7 +85,7 @@ pub(crate) async fn served_kinds(
             let served = client
                 .list_api_group_resources(&version.group_version)
                 .await?;
-            // Names with a slash are parts of objects, such as `widgets/status`.
+            // Names with a slash are subresources, such as `widgets/status`.
             let resources = served
                 .resources
                 .iter()

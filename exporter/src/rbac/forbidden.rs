@@ -1,10 +1,10 @@
-//! The rules that are missing, from the health of a watch.
+//! Derives missing rules from the health of a watch.
 
 use kube_state_metrics::source::health::{FailureReason, ResourceHealth, ResourceState};
 
 use super::permission::{Permission, Permissions};
 
-/// A line for each role that lacks rules, with the rules as YAML. Empty if the API server forbids nothing.
+/// Returns a line for each role that lacks rules, with the rules as YAML. Empty if the API server forbids nothing.
 pub(crate) fn missing_rules<'a>(
     resources: impl IntoIterator<Item = &'a ResourceHealth>,
 ) -> Vec<String> {

@@ -18,20 +18,20 @@ pub(crate) struct Account {
 /// A rule of a role: verbs on some resources of one group.
 struct Rule<'a> {
     group: &'a str,
-    /// Sorted.
+    /// The plural names, sorted.
     resources: Vec<&'a str>,
     name: Option<&'a str>,
     verbs: Verbs,
 }
 
-/// A longer list of resources has a line for each of them.
+/// The maximum length of a list of resources in one line. In a longer list, each resource has a line.
 const MAX_LINE: usize = 100;
 
 // === impl Account ===
 
 impl Account {
-    /// A ClusterRole or a Role for each scope of the permissions, each with its binding. Equal
-    /// permissions and names give the same text.
+    /// A ClusterRole, or a Role for each namespace, each with its binding. The same permissions and names always yield
+    /// the same text.
     pub(crate) fn manifests(&self, permissions: &Permissions) -> String {
         let mut text = String::new();
         for (namespace, rules) in permissions.rules_by_namespace() {
@@ -81,7 +81,7 @@ impl Account {
 // === impl Permissions ===
 
 impl Permissions {
-    /// The rules of a ClusterRole, whose key is `None`, and of a Role for each namespace.
+    /// The rules by namespace. The rules of the ClusterRole have the key `None`.
     fn rules_by_namespace(&self) -> BTreeMap<Option<&str>, Vec<Rule<'_>>> {
         let namespaces: BTreeSet<_> = self.iter().map(|own| own.namespace.as_deref()).collect();
         let rules = namespaces.into_iter().map(|namespace| {
@@ -102,7 +102,7 @@ impl Permissions {
     }
 }
 
-/// Gathers the resources that differ in nothing else.
+/// Combines permissions that differ only in the resource to one rule.
 fn rules<'a>(permissions: impl Iterator<Item = &'a Permission>) -> Vec<Rule<'a>> {
     let mut rules: BTreeMap<(&str, Option<&str>, Verbs), Vec<&str>> = BTreeMap::new();
     for own in permissions {
@@ -162,7 +162,7 @@ fn list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
     format!("[{}]", items.join(", "))
 }
 
-/// A string of YAML, in quotes unless it certainly needs none.
+/// A YAML string, in quotes unless it certainly needs none.
 fn scalar(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
     let is_word = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text);
@@ -170,7 +170,7 @@ fn scalar(text: &str) -> String {
     {
         return text.to_owned();
     }
-    // A string of JSON is one of YAML.
+    // Every JSON string is also a YAML string.
     serde_json::Value::from(text).to_string()
 }
 

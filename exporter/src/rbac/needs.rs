@@ -10,15 +10,12 @@ use crate::options::{Options, SourceOptions};
 // === impl Permissions ===
 
 impl Permissions {
-    /// The least permissions with which an exporter with these options exports everything.
-    ///
-    /// `kinds` are those of the configuration of custom resources. `stateful_set` is the name of the
-    /// StatefulSet if the options do not contain it: if the name of the pod is a placeholder such as
-    /// `$(POD_NAME)`.
+    /// The minimal permissions with which an exporter with these options can export everything. `kinds` are those of
+    /// the configuration of custom resources. `stateful_set` is the name of the StatefulSet for the case that the name
+    /// of the pod is a placeholder such as `$(POD_NAME)`, which does not contain it.
     ///
     /// # Errors
-    ///
-    /// If no stores can be built from the options.
+    /// If the stores cannot be built from the options.
     pub(crate) fn of(
         options: &Options,
         kinds: &CustomKinds,
@@ -59,7 +56,7 @@ impl Permissions {
         Ok(())
     }
 
-    /// A resource is watched in all namespaces, or in each of the given ones.
+    /// Adds the watch of a resource in all namespaces, or in each configured namespace.
     fn add_watch(&mut self, options: &Options, resource: &ResourceInfo) {
         if is_left_out(&options.source, resource) {
             return;
@@ -76,9 +73,10 @@ impl Permissions {
         }
     }
 
-    /// The pod names its StatefulSet, whose number of replicas is watched.
+    /// Adds the permissions to read the pod of the exporter, which names its StatefulSet, and to watch the replicas of
+    /// this StatefulSet.
     fn add_own_pod(&mut self, namespace: &str, pod: &str, stateful_set: &str) {
-        // Without a name: the replicas share the role.
+        // The rule does not name the pod, because all replicas share the role.
         self.add(Permission::new(Some(namespace), "", "pods", GET));
         let set = match pod.rsplit_once('-') {
             Some((set, ordinal)) if ordinal.parse::<u32>().is_ok() => set,
@@ -89,7 +87,7 @@ impl Permissions {
     }
 }
 
-/// Whether the exporter does not watch the resource because it selects pods by node.
+/// Whether the exporter leaves out the resource because it selects pods by node.
 fn is_left_out(source: &SourceOptions, resource: &ResourceInfo) -> bool {
     let is_pods = resource.group().is_empty() && resource.plural() == "pods";
     let selects_pods = source.node.is_some() || source.unscheduled_pods;

@@ -6,7 +6,7 @@ use std::fmt;
 /// The verbs of a permission, in the order in which a rule lists them.
 pub(crate) type Verbs = &'static [&'static str];
 
-/// What a watch needs. There is no `get`: the exporter reads lists and changes.
+/// The verbs that a watch needs. It does not need `get`, because the exporter reads only lists and changes.
 pub(super) const LIST_AND_WATCH: Verbs = &["list", "watch"];
 pub(super) const GET: Verbs = &["get"];
 pub(super) const CREATE: Verbs = &["create"];
@@ -20,12 +20,12 @@ pub(crate) struct Permission {
     pub(crate) group: String,
     /// The plural name; `*` for all resources of the group.
     pub(crate) resource: String,
-    /// The one object that the permission is about; `None` for all.
+    /// The name of the only object that the permission applies to; `None` for all objects.
     pub(crate) name: Option<String>,
     pub(crate) verbs: Verbs,
 }
 
-/// A set of permissions, none of which another one includes.
+/// A set of permissions. None of them includes another one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Permissions(BTreeSet<Permission>);
 
@@ -48,7 +48,7 @@ impl Permission {
         Self::new(namespace, group, resource, LIST_AND_WATCH)
     }
 
-    /// The same verbs on one object.
+    /// Restricts the permission to one object.
     pub(super) fn named(self, name: String) -> Self {
         Self {
             name: Some(name),
@@ -56,7 +56,7 @@ impl Permission {
         }
     }
 
-    /// Whether the permission includes all that the other one allows.
+    /// Whether the permission allows everything that the other one allows.
     fn includes(&self, other: &Self) -> bool {
         let includes_name = self.name.is_none() || self.name == other.name;
         let includes_namespace = self.namespace.is_none() || self.namespace == other.namespace;
@@ -69,7 +69,7 @@ impl Permission {
     }
 }
 
-/// The resource with its group, and the name and namespace if there is one, such as
+/// Writes the resource with its group, and the name and the namespace if there are any, such as
 /// `deployments.apps in namespace shop`.
 impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,7 +90,7 @@ impl fmt::Display for Permission {
 // === impl Permissions ===
 
 impl Permissions {
-    /// Adds a permission, unless another one includes it. Removes those that it includes.
+    /// Adds a permission, unless another one includes it. Removes the permissions that it includes.
     pub(super) fn add(&mut self, permission: Permission) {
         if self.0.iter().any(|own| own.includes(&permission)) {
             return;

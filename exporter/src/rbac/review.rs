@@ -9,10 +9,10 @@ use kube::api::{Api, PostParams};
 
 use super::permission::{Permission, Permissions};
 
-/// The number of reviews in progress. More would be throttled.
+/// The maximum number of concurrent reviews. The API server would throttle more.
 const CONCURRENT: usize = 8;
 
-/// The answers to a review of permissions.
+/// The result of a review of permissions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reviewed {
     /// The number of verbs on resources.
@@ -21,11 +21,10 @@ pub(crate) struct Reviewed {
     pub(crate) missing: Vec<String>,
 }
 
-/// Asks for each verb on each resource whether the client's user has the permission.
+/// Asks the API server for each verb on each resource whether the user of the client has the permission.
 ///
 /// # Errors
-///
-/// If the API server does not answer a review.
+/// If a review fails.
 pub(crate) async fn review(
     client: &Client,
     permissions: &Permissions,

@@ -25,21 +25,20 @@ pub(crate) enum ConfigurationError {
     Options(#[from] OptionsError),
 }
 
-/// A file as it was read.
+/// A file, with its content at the time it was read.
 #[derive(Debug, PartialEq)]
 struct FileContent {
     path: PathBuf,
-    /// `None` if the file cannot be read, or its content cannot be used.
+    /// `None` if the file cannot be read, or its content is invalid.
     content: Option<Vec<u8>>,
 }
 
 // === impl Configuration ===
 
 impl Configuration {
-    /// Reads the options, and all files that the flags or the options file name.
-    ///
-    /// Also returns a watcher of those files, which reports every change after they were read. The
-    /// caller passes the configuration of the running program, unless the program is starting.
+    /// Reads the options, and all files that the flags or the options file name. Also returns a watcher of these files,
+    /// which reports every change after they were read. The caller passes the configuration of the running program; at
+    /// startup, there is none.
     pub(crate) fn read(
         flags: &Flags,
         running: Option<&Self>,
@@ -62,15 +61,14 @@ impl Configuration {
                 {
                     watched = configuration.watched_files();
                 }
-                // The error may be in a file that the options name for the first time.
+                // The error may be in a file that was not watched before, so the watcher must include it.
                 Err(ConfigurationError::Options(error))
                     if error.named.iter().any(|path| !watched.contains(path)) =>
                 {
                     watched.extend(error.named.iter().cloned());
                 }
                 _ => {
-                    // Warnings are logged only here; otherwise, a configuration that is read again
-                    // would repeat them.
+                    // Warnings are logged only here, so that they are not repeated if the files are read again.
                     for warning in warnings {
                         tracing::warn!("{warning}");
                     }
@@ -155,13 +153,14 @@ impl Configuration {
             && (self.kubeconfig == other.kubeconfig || has_same_server())
     }
 
-    /// The server that the kubeconfig names. If only the credentials change, the client renews them.
+    /// The server that the kubeconfig names. Only the server counts, because the client itself renews changed
+    /// credentials.
     fn server(&self) -> Option<String> {
         let contents = self.kubeconfig.iter().map(|file| file.content.as_deref());
         cluster::server_url(contents.collect::<Option<Vec<_>>>()?)
     }
 
-    /// Records in metrics that these files are in use, and no other files of `before`.
+    /// Records in metrics that these files are in use, and that other files of `before` are no longer in use.
     pub(crate) fn record_use(&self, before: Option<&Self>, telemetry: &Telemetry) {
         let old = before.into_iter().flat_map(Self::config_files);
         for (old_path, kind, _) in old {
@@ -172,14 +171,14 @@ impl Configuration {
         for (path, kind, content) in self.config_files() {
             match content {
                 Some(content) => telemetry.config_loaded(path, kind, content),
-                // This is possible only with --continue-without-config, so it is not a failure.
+                // The exporter accepts this only with --continue-without-config, so it is not a failure.
                 None if !path.exists() => telemetry.config_absent(path, kind),
                 None => telemetry.config_failed(path, kind),
             }
         }
     }
 
-    /// Records in metrics that files which have changed since are not in use.
+    /// Records in metrics that files which have changed since they were read are not in use.
     pub(crate) fn record_changes(&self, telemetry: &Telemetry) {
         for (path, kind, content) in self.config_files() {
             let limit = match kind {
@@ -192,7 +191,7 @@ impl Configuration {
         }
     }
 
-    /// The files that metrics cover, with the content in use.
+    /// The files that have metrics, with the content in use.
     fn config_files(&self) -> impl Iterator<Item = (&Path, ConfigKind, Option<&[u8]>)> {
         let options_file = self.options_file.iter().map(|file| {
             let content = file.content.as_deref();
@@ -209,7 +208,7 @@ impl Configuration {
 // === impl FileContent ===
 
 impl FileContent {
-    /// Reads a file; it has no content if it cannot be read.
+    /// Reads a file. If it cannot be read, the content is `None`.
     fn read(path: PathBuf, limit: u64) -> Self {
         let content = config_file::read(&path, limit).ok();
         Self { path, content }

@@ -9,15 +9,15 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::instance::Instance;
 use crate::instance::coverage::UncoveredScope;
 
-/// The maximum wait for scopes that the old instance does not serve either.
+/// The maximum wait for scopes that the old instance does not serve.
 const GRACE_PERIOD: Duration = Duration::from_secs(10);
-/// A wait that takes this long is logged.
+/// The time after which a wait is logged.
 const WARN_AFTER: Duration = Duration::from_secs(30);
-/// The time between two checks for scopes that would be lost.
+/// The interval between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Waits until `new` can replace `old` without a gap: each scope that `old` serves is complete in
-/// `new`, or the API server refuses to list it. Waits a few seconds at most for other scopes.
+/// Waits until `new` can replace `old` without a gap: each scope that `old` serves is complete in `new`, or the API
+/// server refuses to list it. For other scopes, waits only a few seconds.
 pub(crate) async fn wait_for_coverage(old: &Instance, new: &Instance) {
     let lost = || old.coverage().lost_in(new.coverage());
     wait_until_nothing_is_lost(new.settled(), lost, |lost| {
@@ -35,8 +35,8 @@ pub(crate) async fn wait_for_coverage(old: &Instance, new: &Instance) {
     }
 }
 
-/// Waits until everything is settled, or until nothing would be lost and the grace period is over. Calls
-/// `warn` once if that takes long.
+/// Waits until all scopes are complete or refused, or until no scope would be lost and the grace period is over. If
+/// this takes long, calls `warn` once.
 async fn wait_until_nothing_is_lost(
     settled: impl Future<Output = ()>,
     lost: impl Fn() -> Vec<UncoveredScope>,

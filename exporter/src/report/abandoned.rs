@@ -1,18 +1,18 @@
-//! Reports whose client has left.
+//! Stops reports whose client has disconnected.
 
 use std::sync::{Arc, Weak};
 
-/// The number of samples between two looks at whether the client has left.
+/// The number of samples after which a report checks whether its client has disconnected.
 const STEP: u64 = 1024;
 
-/// Whether the client that waits for a report has left.
+/// Detects that the client of a report has disconnected.
 #[derive(Debug)]
 pub(super) struct Abandoned(Weak<()>);
 
 // === impl Abandoned ===
 
 impl Abandoned {
-    /// The client leaves when `client` is dropped.
+    /// The client has disconnected if `client` is dropped.
     pub(super) fn by(client: &Arc<()>) -> Self {
         Self(Arc::downgrade(client))
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::options::MetricsOptions;
 
-/// All families, in the order of the exposition; those without samples last.
+/// All families, in the order of the exposition. Families without samples come last.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) families: Vec<FamilyReport>,
@@ -44,7 +44,7 @@ impl Report {
             own.families().map(move |family| (family, resource.clone()))
         });
         let configured: Vec<_> = configured.collect();
-        // If several resources have the family, the built-in one is named, otherwise the first one.
+        // If several resources have the family, the report names the built-in one, or else the first one.
         let mut resources: BTreeMap<_, _> = (configured.iter().rev())
             .map(|(family, resource)| (family.name(), resource.clone()))
             .collect();

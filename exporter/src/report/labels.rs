@@ -21,13 +21,12 @@ pub(crate) struct LabelReport {
 // === impl LabelReport ===
 
 impl LabelReport {
-    /// Counts the distinct values of each label of one family, unless nobody waits for the report any
-    /// longer.
+    /// Counts the distinct values of each label of one family. Returns `None` if the client has disconnected.
     pub(super) fn new(metrics: &StateMetrics, family: &str, abandoned: &Abandoned) -> Option<Self> {
         let filter = ExpositionFilter::default().families([family]);
         let exposition = metrics.exposition(Format::Text, filter);
         let mut series = 0;
-        // Hashes take less memory than the values. Two values with one hash are as good as impossible.
+        // Hashes take less memory than the values. It is very unlikely that two values have the same hash.
         let hasher = RandomState::new();
         let mut values: BTreeMap<&str, HashSet<u64>> = BTreeMap::new();
         for sample in exposition.samples() {

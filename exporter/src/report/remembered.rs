@@ -1,8 +1,7 @@
-//! Reports are made one of a kind at a time, and remembered.
-//!
-//! The report of all families is completed even if its client leaves, so that it is remembered and the next
-//! client does not begin it again. There are many reports about labels, one for each family. They are abandoned
-//! if their client leaves, and the time that they took delays the next one.
+//! Computes one report of each kind at a time, and caches the results. The report of all families is completed even if
+//! its client disconnects, so that it is cached for the next client. There are many reports about labels, one for each
+//! family. They stop if their client disconnects, and the next one begins after a pause that depends on the time they
+//! took.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,20 +16,20 @@ use super::families::Report;
 use super::labels::LabelReport;
 use crate::options::MetricsOptions;
 
-/// The time for which a report is reused. A new one reads all samples.
+/// The time for which a report is reused, because a new report reads all samples.
 const FRESH: Duration = Duration::from_secs(5);
-/// A report that took longer is reused for this many times the time that it took, so that reports of a kind
-/// never take more than a tenth of a processor.
+/// A report is reused for at least this multiple of the time that it took, so that the reports of a kind take at most a
+/// tenth of a CPU.
 const FRESH_BY_COST: u32 = 10;
 /// The longest pause between two reports about labels. It is shorter than the timeout of a response.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// The number of families whose label reports are remembered.
+/// The maximum number of families whose label reports are cached.
 const FAMILIES: usize = 64;
 
-/// Makes and remembers the reports of an instance.
+/// Computes and caches the reports of an instance.
 #[derive(Debug, Default)]
 pub(crate) struct Reports {
-    // The task that makes a report holds the lock until the report is complete.
+    // The task that computes a report holds this lock until the report is complete.
     families: Arc<Mutex<Option<Remembered<Report>>>>,
     labels: Arc<Mutex<LabelReports>>,
 }
@@ -38,7 +37,7 @@ pub(crate) struct Reports {
 #[derive(Debug, Default)]
 struct LabelReports {
     by_family: HashMap<String, Remembered<LabelReport>>,
-    /// The next report does not begin before this.
+    /// The earliest time at which the next report may begin.
     pause: Option<Instant>,
 }
 
@@ -51,7 +50,7 @@ struct Remembered<T> {
 // === impl Reports ===
 
 impl Reports {
-    /// Returns the last report, or a new one if that is too old.
+    /// Returns the last report, or a new report if the last one is too old.
     pub(crate) async fn get(
         &self,
         metrics: &StateMetrics,
@@ -62,8 +61,8 @@ impl Reports {
             return fresh;
         }
         let (metrics, content) = (metrics.clone(), content.clone());
-        // The lock goes to the thread, so that the next report waits for the end of one that nobody waits
-        // for any longer.
+        // The thread owns the lock. So even if all clients of this report disconnect, the next report waits for its
+        // end.
         let made = make(move |_| {
             let mut last = last;
             let made = Remembered::make(|| Some(Report::new(&metrics, &content)))?;
@@ -74,8 +73,8 @@ impl Reports {
         made.await
     }
 
-    /// Returns the last report about the labels of a family, or a new one if that is too old. Waits for
-    /// the pause after the last report about another family.
+    /// Returns the last report about the labels of a family, or a new report if the last one is too old. A new report
+    /// waits for the pause after the previous one.
     pub(crate) async fn labels(&self, metrics: &StateMetrics, family: &str) -> Arc<LabelReport> {
         let last = loop {
             let last = Arc::clone(&self.labels).lock_owned().await;
@@ -85,7 +84,7 @@ impl Reports {
             let Some(pause) = last.pause.filter(|pause| *pause > Instant::now()) else {
                 break last;
             };
-            // Remembered reports do not have to wait.
+            // While this request waits, others can get cached reports.
             drop(last);
             tokio::time::sleep_until(pause).await;
         };
@@ -98,7 +97,7 @@ impl Reports {
             let made = made?;
             let report = Arc::clone(&made.report);
             last.by_family.retain(|_, old| old.fresh().is_some());
-            // Names of families that do not exist are as long as the client likes.
+            // Unknown families are not cached, because their names can have any length.
             if report.series > 0 && last.by_family.len() < FAMILIES {
                 last.by_family.insert(family, made);
             }
@@ -108,7 +107,7 @@ impl Reports {
     }
 }
 
-/// Makes a report on a blocking thread. If the future is dropped, the report is abandoned.
+/// Computes a report on a blocking thread. If the future is dropped, the report counts as abandoned.
 async fn make<T: Default + Send + Sync + 'static>(
     make: impl FnOnce(&Abandoned) -> Option<Arc<T>> + Send + 'static,
 ) -> Arc<T> {
@@ -116,14 +115,14 @@ async fn make<T: Default + Send + Sync + 'static>(
     let abandoned = Abandoned::by(&client);
     let made = tokio::task::spawn_blocking(move || make(&abandoned)).await;
     drop(client);
-    // It is empty if the runtime shuts down.
+    // If the runtime is shutting down, the report is empty.
     made.ok().flatten().unwrap_or_default()
 }
 
 // === impl LabelReports ===
 
 impl LabelReports {
-    /// Makes a report, and begins the pause after it, also if it is abandoned.
+    /// Computes a report, and begins the pause after it, even if the report was abandoned.
     fn make<T>(&mut self, make: impl FnOnce() -> Option<T>) -> Option<Remembered<T>> {
         let started = Instant::now();
         let made = Remembered::make(make);

@@ -1,5 +1,4 @@
-//! `/debug/…`: state, cardinality, memory and log level. On the telemetry port only, and not for every
-//! client.
+//! `/debug/…`: state, cardinality, memory and log level. Only on the telemetry port, and only for some clients.
 
 use std::sync::Arc;
 
@@ -19,14 +18,14 @@ use crate::server::is_known;
 const NOT_ALLOWED: &str = "/debug/ is for clients of the same pod (kubectl port-forward), or with \
     authentication (--auth-filter, --tls-config); --telemetry-debug=open allows all clients\n";
 
-/// Refuses clients that are neither local nor authenticated, unless the endpoints are open for all.
+/// Refuses clients that are neither local nor authenticated, unless the endpoints are open for all clients.
 pub(super) async fn authorize(
     State(app): State<Arc<AppState>>,
     request: Request,
     next: Next,
 ) -> Response {
     let is_open = app.debug() == DebugAccess::Open;
-    // The token filter has accepted the request before it came here.
+    // If there is a token filter, it has already accepted the request.
     if is_open || app.auth().is_some() || is_known(&request) {
         next.run(request).await
     } else {

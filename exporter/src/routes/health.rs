@@ -27,10 +27,9 @@ pub(super) async fn live(State(app): State<Arc<AppState>>) -> Response {
     }
 }
 
-/// 200 once the readiness policy is met. With `?verbose` the body lists all resources.
-///
-/// If the token filter is enabled, only a client that may read metrics sees more than the first word. The
-/// code is the same for all clients, because probes have no token.
+/// 200 if the readiness policy is met. With `?verbose`, the body lists all resources. If the token filter is enabled,
+/// only clients that may read metrics see more than the first line. The status code is the same for all clients,
+/// because probes have no token.
 pub(super) async fn ready(
     State(app): State<Arc<AppState>>,
     headers: HeaderMap,
@@ -41,7 +40,7 @@ pub(super) async fn ready(
     let verbose = query.contains("verbose");
     let is_closed = match app.auth() {
         None => false,
-        // A probe without a token does not cost a review.
+        // Without `?verbose`, there is no review, so that probes cost none.
         Some(auth) => !verbose || auth.may_see_data(&headers).await.is_err(),
     };
     let code = if status.ready {

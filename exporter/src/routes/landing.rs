@@ -20,8 +20,8 @@ use super::query::Query;
 use crate::app_state::AppState;
 use page::Page;
 
-/// The page contains its style and script, which the policy names by their hashes. It loads nothing, and
-/// no other page may embed it.
+/// The content security policy. The page contains its style and script, and the policy allows only these, by their
+/// hashes. The page loads no other content, and no other page may embed it.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let (style, script) = (hash(html::STYLE), hash(html::SCRIPT));
     format!(
@@ -56,7 +56,7 @@ async fn respond(
     headers: &HeaderMap,
     query: &Query,
 ) -> Response {
-    // A client without a valid token gets the page without data.
+    // Without a valid token, the client gets the page without data.
     let is_closed = match app.auth() {
         None => false,
         Some(auth) => auth.may_see_data(headers).await.is_err(),

@@ -1,4 +1,4 @@
-//! `/metrics`: those of objects on the main port, the exporter's own on the telemetry port.
+//! `/metrics`: the metrics of objects on the main port, and the exporter's own metrics on the telemetry port.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -86,8 +86,8 @@ pub(super) async fn own(State(app): State<Arc<AppState>>, query: Query) -> Respo
     let Ok(permit) = Arc::clone(&app.own_metrics).acquire_owned().await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    // Large stores take too long for an asynchronous task. It goes on if the client leaves, so it has the
-    // permit.
+    // With large stores, this takes too long for an asynchronous task. The thread owns the permit, because it continues
+    // even if the client disconnects.
     let text = tokio::task::spawn_blocking(move || {
         let text = app.telemetry.text(app.instance().gather(), &names);
         drop(permit);

@@ -24,7 +24,7 @@ impl Query {
         self.values(name).next().is_some()
     }
 
-    /// The first value of a parameter; it is empty if there is only the name.
+    /// The first value of a parameter. If there is only the name, the value is empty.
     pub(super) fn first(&self, name: &str) -> Option<&str> {
         self.values(name).next()
     }

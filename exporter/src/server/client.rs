@@ -1,4 +1,4 @@
-//! What a handler may know about the client of a request.
+//! Information about the client of a request.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -8,7 +8,7 @@ use http::header::HOST;
 use http::{HeaderMap, HeaderName};
 use prometheus_web_config::PasswordVerified;
 
-/// Fields that proxies add to requests.
+/// Headers that proxies add to requests.
 const FORWARDING: [HeaderName; 6] = [
     HeaderName::from_static("forwarded"),
     HeaderName::from_static("via"),
@@ -18,17 +18,17 @@ const FORWARDING: [HeaderName; 6] = [
     HeaderName::from_static("x-real-ip"),
 ];
 
-/// What the server knows about the connection of a request. Every request has it among its extensions.
+/// Information about the connection of a request. It is an extension of every request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Connection {
     pub(super) listens_on: SocketAddr,
-    /// Whether the client has shown a certificate that the handshake has verified. The web configuration may
-    /// change later, so it does not tell about connections that were open before.
+    /// Whether the handshake has verified a certificate of the client. This is stored with the connection, because the
+    /// web configuration may change while the connection is open.
     pub(super) has_certificate: bool,
 }
 
-/// Whether the web configuration has verified a password or a certificate of the client, or the client is a user
-/// of the same machine or pod, as far as the server can know.
+/// Whether the web configuration has verified a password or a certificate of the client, or the client appears to be on
+/// the same machine or in the same pod.
 pub(crate) fn is_known(request: &Request) -> bool {
     let extensions = request.extensions();
     let Some(connection) = extensions.get::<Connection>() else {
@@ -41,13 +41,12 @@ pub(crate) fn is_known(request: &Request) -> bool {
 }
 
 /// Whether a request comes from the same machine or pod, and not through a proxy.
-///
-/// - A server that listens on the loopback alone has most likely a proxy in front of it, whose clients
-///   can be anybody. So no client of it is local.
-/// - A proxy adds fields to requests. Service meshes use other addresses of the loopback than its first
-///   one: Istio has `127.0.0.6`.
-/// - The name in `Host` is that of the loopback. In a request that a hostile web page sends through the
-///   browser of a user, it is the name of the page.
+/// - If the server listens only on the loopback interface, there is probably a proxy in front of it, which can have any
+///   clients. So no client counts as local.
+/// - A request with a header that proxies add is not local. Requests from service meshes have another loopback address
+///   than `127.0.0.1`: Istio uses `127.0.0.6`.
+/// - `Host` must be a name of the loopback interface. If a hostile web page sends a request through the browser of a
+///   user, `Host` is the name of the page.
 fn is_local(peer: &Peer, listens_on: SocketAddr, request: &Request) -> bool {
     let ip = peer.address().ip();
     let is_first_loopback = ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST;

@@ -2,22 +2,21 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors that the program needs before it has a connection: standard streams, sockets that
-/// listen, the poller, watched and open files.
+/// The number of descriptors that the program needs without any connection: standard streams, listening sockets, the
+/// poller, watched and open files.
 const RESERVED: u64 = 48;
-/// The servers of the two ports have a quarter of the others each. The API server has the rest: a watch
-/// of a resource in a namespace is a connection.
+/// The server of each port may use this part of the other descriptors (a quarter). The rest is for connections to the
+/// API server: each watch of a resource in a namespace can need one.
 const PARTS: u64 = 4;
-/// Connections of a server, however low the limit is.
+/// The minimum number of connections of a server, even if the limit is very low.
 const MINIMUM: usize = 4;
-/// The limit that suffices for every API server: a watch of 80 resources in 200 namespaces.
+/// A limit that is sufficient for every cluster: watches of 80 resources in 200 namespaces.
 const ENOUGH: u64 = 16_384;
 
-/// Raises the soft limit on open files to what the connections need, if the hard limit allows that.
-///
-/// Operating systems start programs with a low limit, because some programs use `select`, which this one
-/// does not. It is not raised further than needed: credential plugins inherit it, and some programs close
-/// every descriptor up to the limit when they start.
+/// Raises the soft limit on open files to the number that the connections need, as far as the hard limit allows.
+/// Operating systems start programs with a low soft limit, because some programs use `select`. This program does not.
+/// The limit is not raised further than needed: credential plugins inherit it, and some programs close every descriptor
+/// up to the limit when they start.
 fn raise_limit(connections: usize) {
     let limit = getrlimit(Resource::Nofile);
     let Some(raised) = raised(limit, connections) else {
@@ -40,14 +39,14 @@ fn raised(limit: Rlimit, connections: usize) -> Option<u64> {
     (limit.current? < raised).then_some(raised)
 }
 
-/// The connections that each server may have: as many as `asked`, unless the hard limit on open files is
-/// too low for that. Raises the soft limit if it is too low.
+/// Returns the number of connections that each server may have: `asked`, or fewer if the hard limit on open files is
+/// too low. Raises the soft limit if necessary.
 pub(super) fn connections(asked: usize) -> usize {
     raise_limit(asked);
     share(limit(), asked)
 }
 
-/// Warns if the limit on open files is too low for the connections that were asked for.
+/// Warns if the limit on open files is too low for `asked` connections.
 pub(crate) fn warn_of_low_limit(asked: usize) {
     let connections = connections(asked);
     if let Some(limit) = limit().filter(|_| connections < asked) {
@@ -58,7 +57,7 @@ pub(crate) fn warn_of_low_limit(asked: usize) {
     }
 }
 
-/// The limit on open files; `None` is no limit.
+/// The limit on open files. `None` means no limit.
 fn limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }

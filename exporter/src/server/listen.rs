@@ -1,4 +1,4 @@
-//! Listening sockets, with the flag to change in errors.
+//! Listening sockets. Errors name the flag to change.
 
 use bounded_http::Listener;
 
@@ -35,8 +35,7 @@ impl AddressFlags {
 /// Listens on an address.
 ///
 /// # Errors
-///
-/// Names the address and the flag to change: the host's or the port's.
+/// If the program cannot listen. The error names the address and the flag to change: that of the host or of the port.
 pub(crate) async fn listen(
     flags: AddressFlags,
     address: &Address,

@@ -22,9 +22,7 @@ pub(crate) struct ServerMetrics {
     pub(crate) accept_failures: IntCounterVec,
 }
 
-/// Counts and logs the events of one server.
-///
-/// A server that is being drained and its successor on another port count together.
+/// Counts and logs the events of one server. During a change of the port, the old and the new server count together.
 pub(super) struct ServerObserver {
     name: &'static str,
     connections: IntGauge,
@@ -84,7 +82,7 @@ impl Observer for ServerObserver {
         self.cut.with_label_values(&[self.name, reason]).inc();
     }
 
-    // The log lines are the default ones, with the target of this program, which its flags select.
+    // The messages are those of the default observer, but with the log target of this program, so that `-v` applies.
 
     fn connection_failed(&self, peer: SocketAddr, error: &(dyn Error + Send + Sync + 'static)) {
         tracing::debug!(%peer, "connection failed: {error}");
@@ -101,7 +99,7 @@ impl Observer for ServerObserver {
     }
 }
 
-/// The value of the label `reason`, which is the same in all releases.
+/// The value of the label `reason`. It must not change between releases.
 fn label(reason: CloseReason) -> &'static str {
     match reason {
         CloseReason::SlowResponse => "slow_answer",

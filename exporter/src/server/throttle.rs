@@ -1,4 +1,4 @@
-//! Log messages about events that clients can repeat as often as they like.
+//! Limits the log messages about events that clients can cause at any rate.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 /// The time between two messages.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Lets one message in a minute pass, and counts the events.
+/// Allows one message per minute, and counts the events.
 #[derive(Debug, Default)]
 pub(super) struct Throttle(Mutex<Events>);
 
@@ -22,7 +22,7 @@ struct Events {
 // === impl Throttle ===
 
 impl Throttle {
-    /// Counts an event. If it is time for a message, returns the number of events since the last one.
+    /// Counts an event. If a message is allowed, returns the number of events since the last message.
     pub(super) fn record(&self) -> Option<u64> {
         let mut events = self.0.lock();
         events.unreported += 1;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use prometheus_web_config::{ReloadObserver, WebConfig, WebConfigError, WebConfigFile};
 
-/// The file in use, which a reload of the options replaces.
+/// The file in use. A reload of the options replaces it.
 #[derive(Clone, Debug)]
 pub(super) struct CurrentWeb(Arc<RwLock<Option<Arc<WebConfigFile>>>>);
 
@@ -15,14 +15,13 @@ pub(super) struct CurrentWeb(Arc<RwLock<Option<Arc<WebConfigFile>>>>);
 #[error("--tls-config {0}")]
 pub(crate) struct WebError(#[from] WebConfigError);
 
-/// Logs with the name of the flag and the target of this program, which its flags select.
+/// Logs reloads with the name of the flag, and with the log target of this program, so that `-v` applies.
 struct LogReloads;
 
-/// Opens a file. It remembers the passwords that the file in use remembers.
+/// Opens a file, and keeps the cached passwords of the file in use.
 ///
 /// # Errors
-///
-/// Names the flag, the file and the key that is wrong.
+/// If the file is invalid. The error names the flag, the file and the invalid key.
 pub(crate) fn open(path: &Path, in_use: Option<&WebConfigFile>) -> Result<WebConfigFile, WebError> {
     let opened = match in_use {
         Some(in_use) => in_use.reopen(path, LogReloads),
@@ -46,7 +45,7 @@ impl CurrentWeb {
         self.0.read().clone()
     }
 
-    /// Returns the current content of the file. Without a file, everything is allowed.
+    /// Returns the current configuration. If there is no file, every request is allowed.
     pub(super) fn config(&self) -> Arc<WebConfig> {
         self.file().map_or_else(Arc::default, |file| file.current())
     }

@@ -83,7 +83,7 @@ fn header(page: &Page) -> Markup {
     }
 }
 
-/// The path without its query, its first slash and the common directory.
+/// The path without its query, its first slash and the directory that all links share.
 fn link_name(link: &Link) -> &'static str {
     let path = link.path.split('?').next().unwrap_or_default();
     path.trim_start_matches('/').trim_start_matches("debug/")
@@ -179,7 +179,7 @@ fn resource_rows(
             td class="number" { (thousands(resource.series)) }
             td class="share" {
                 @if resource.series > 0 {
-                    // A style would need an exception in the content security policy.
+                    // A `style` attribute would need an exception in the content security policy.
                     svg aria-hidden="true" { rect width=(format!("{share:.1}%")) height="6" rx="3" {} }
                 }
             }
@@ -214,7 +214,7 @@ fn families(data: &Data, port: Port) -> Markup {
                     button { "Search" }
                 }
             }
-            // The hidden families are for searches that the script answers.
+            // The page also has the families that do not match, hidden, so that the script can search them.
             @for family in &data.report.families { (family_details(family, data, port)) }
             p class="none soft" hidden[found > 0] { "No family matches." }
         }
@@ -303,7 +303,7 @@ mod tests {
     fn nothing_from_outside_becomes_markup() {
         let html = render(&page("<a href='x'>&\""));
         assert!(!html.contains("<a href='x'>"), "{html}");
-        // Attributes have double quotes, so single ones are harmless.
+        // Attributes have double quotes, so single quotes need no escaping.
         let escaped = html.matches("&lt;a href='x'&gt;&amp;&quot;").count();
         // Uptime, source, remark; resource twice, version, state, error; search; name twice, type,
         // help twice, sample.

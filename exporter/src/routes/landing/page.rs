@@ -1,4 +1,4 @@
-//! The content of the landing page, which both formats share.
+//! The content of the landing page, for both formats.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(super) struct Page {
 pub(super) struct Data {
     pub(super) status: InstanceStatus,
     pub(super) report: Arc<Report>,
-    /// The words to search families for.
+    /// The words of the search.
     pub(super) search: String,
 }
 
