@@ -35,8 +35,8 @@ pub(crate) async fn wait_for_coverage(old: &Instance, new: &Instance) {
     }
 }
 
-/// Waits until all scopes are complete or refused, or until no scope would be lost and the grace period is over. If
-/// this takes long, calls `warn` once.
+/// Waits until each scope is complete or the API server refuses it. After the grace period, waits only for scopes that
+/// would be lost. If this takes long, calls `warn` once.
 async fn wait_until_nothing_is_lost(
     settled: impl Future<Output = ()>,
     lost: impl Fn() -> Vec<UncoveredScope>,
