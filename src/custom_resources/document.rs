@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::problem::ConfigProblem;
 use crate::yaml::{MapProblem, Merges, Node, Value, entries, first_document};
 
-/// A text and its line.
+/// A string and its line.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Text {
     pub(super) text: String,
@@ -317,7 +317,7 @@ impl Reader {
             &Node::text,
             &mut merges,
             &mut |node, problem| match problem {
-                MapProblem::Key => self.wrong_kind(node, place, "a text as key"),
+                MapProblem::Key => self.wrong_kind(node, place, "a string as key"),
                 MapProblem::Merge => {
                     self.wrong_kind(node, place, "a map, or a list of maps, to merge");
                 }
@@ -362,7 +362,7 @@ impl Reader {
                 at: 0,
             },
             None => {
-                self.wrong_kind(node, place, "a text");
+                self.wrong_kind(node, place, "a string");
                 Text::default()
             }
         }

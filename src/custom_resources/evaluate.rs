@@ -335,7 +335,7 @@ impl<'v> Evaluation<'v> {
     ) {
         let Some(value) = value else { return };
         let Some(current) = value.as_str() else {
-            return self.error("stateSet", "the state is not a text");
+            return self.error("stateSet", "the state is not a string");
         };
         for state in list {
             let mut labels = LabelSet::new(self.room.labels);

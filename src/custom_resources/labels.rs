@@ -182,7 +182,7 @@ pub(super) fn constant_name(key: &str) -> Option<String> {
 
 /// Formats a value as the text of a label.
 ///
-/// Texts are returned unchanged; lists are `[a b]` and maps `map[k:v]` with sorted keys.
+/// Strings are returned unchanged; lists are `[a b]` and maps `map[k:v]` with sorted keys.
 pub(super) fn text(value: &Value) -> Cow<'_, str> {
     match value {
         Value::String(text) => Cow::Borrowed(text),

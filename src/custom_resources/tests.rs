@@ -88,7 +88,7 @@ spec:
             of("size of it")
         ),
         format!(
-            "line 11: spec.resources[0].metrics[0].each.gauge.path: expected a list, found a text \
+            "line 11: spec.resources[0].metrics[0].each.gauge.path: expected a list, found a string \
              or a number{}",
             of("size of it")
         ),
@@ -99,7 +99,7 @@ spec:
         ),
         format!(
             "line 14: spec.resources[0].metrics[1].errorLogV: expected an integer of 32 bits, \
-             found a text or a number{}",
+             found a string or a number{}",
             of("phase")
         ),
         format!(

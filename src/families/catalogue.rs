@@ -181,7 +181,7 @@ pub fn json(entries: &[CatalogueEntry]) -> String {
         }
     });
     let entries: Vec<_> = entries.collect();
-    // All fields are texts and flags, so serialization cannot fail.
+    // All fields are strings and booleans, so serialization cannot fail.
     let mut text = serde_json::to_string_pretty(&entries).unwrap_or_default();
     text.push('\n');
     text

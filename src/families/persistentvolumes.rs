@@ -273,7 +273,7 @@ fn internet_scsi<'a>(iscsi: &'a ISCSIPersistentVolumeSource, labels: &mut Source
     labels.iscsi_initiator_name = iscsi.initiator_name.as_deref().unwrap_or_default();
 }
 
-/// Joins texts with commas. Empty texts at the start add no comma.
+/// Joins strings with commas. Empty strings at the start add no comma.
 fn join(texts: Option<&[String]>) -> String {
     let mut joined = String::new();
     for text in texts.unwrap_or_default() {

@@ -1,14 +1,14 @@
-//! [`TextSet`]: finds earlier texts. The time does not depend on their number.
+//! [`TextSet`]: finds earlier strings. The time does not depend on their number.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-/// Texts are found by hash if there are at least this many. For fewer texts, comparing is faster.
+/// Strings are found by hash if there are at least this many. For fewer strings, comparing is faster.
 const HASHED_FROM: usize = 32;
 
-/// Texts that are ranges of a buffer.
+/// Strings that are ranges of a buffer.
 ///
-/// The author of an object chooses the texts, so the hash has a random key.
+/// The author of an object chooses the strings, so the hash has a random key.
 #[derive(Debug, Default)]
 pub(super) struct TextSet {
     ranges: Vec<(usize, usize)>,
@@ -29,7 +29,7 @@ impl TextSet {
         self.ranges.len()
     }
 
-    /// Whether `text` is one of the texts.
+    /// Whether `text` is one of the strings.
     pub(super) fn contains(&self, buffer: &[u8], text: &[u8]) -> bool {
         let equals =
             |&(a, b): &(usize, usize)| b - a == text.len() && buffer.get(a..b) == Some(text);
@@ -38,7 +38,7 @@ impl TextSet {
         }
         match self.hashes.get(&self.hasher.hash_one(text)) {
             None => false,
-            // Different texts can have equal hashes, so all texts are compared.
+            // Different strings can have equal hashes, so all strings are compared.
             Some(&first) => {
                 self.ranges.get(first).is_some_and(equals) || self.ranges.iter().any(equals)
             }
@@ -61,7 +61,7 @@ impl TextSet {
         }
     }
 
-    /// Removes the texts after the first `len`.
+    /// Removes the strings after the first `len`.
     pub(super) fn truncate(&mut self, len: usize) {
         self.ranges.truncate(len);
         if len < HASHED_FROM {

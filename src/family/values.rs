@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 
 use crate::k8s::{Timestamp, write_label_value};
 
-/// A value of a label: text, an integer, a flag, or nothing (written as an empty value).
+/// A value of a label: a string, an integer, a boolean, or nothing (written as an empty value).
 ///
 /// For other types that implement `Display`, use [`format_args!`]. The trait is sealed, so that every
 /// value is escaped.
@@ -37,8 +37,8 @@ use crate::k8s::{Timestamp, write_label_value};
 /// ```
 pub trait LabelValue: sealed::WriteLabel {}
 
-/// A value of a sample: any number, a flag (1 or 0), a duration (in seconds), a time (as Unix
-/// seconds) or a quantity (in its base unit, exactly).
+/// A value of a sample: any number, a boolean (1 or 0), a duration (in seconds), a time (as Unix seconds) or a
+/// quantity (in its base unit, exactly).
 ///
 /// An invalid quantity and the zero time have no value, so no sample is written. The trait is sealed.
 ///

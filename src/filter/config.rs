@@ -48,7 +48,7 @@ impl AllowlistConfig {
     ///   unless it follows `]`.
     /// * Items are trimmed; blanks inside of them are kept. They can have any number of `*`.
     ///
-    /// Some invalid texts are accepted, as in kube-state-metrics. Text at the end without a closing `]` is dropped
+    /// Some invalid strings are accepted, as in kube-state-metrics. Text at the end without a closing `]` is dropped
     /// (with a [warning](Self::warnings)). `pods=[,a]` starts with an empty key. An item before the first resource
     /// belongs to the resource `""`, which [`check_resources`](Self::check_resources) refuses.
     ///

@@ -26,7 +26,7 @@ pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
 
 /// Removes line breaks and clears unused bits, so that a strict decoder accepts the text.
 ///
-/// Borrows a text that a strict decoder already accepts. The decoder reports all other mistakes.
+/// Borrows a string that a strict decoder already accepts. The decoder reports all other mistakes.
 pub(crate) fn normalize_base64(text: &str) -> Cow<'_, str> {
     let text = if text.contains(['\r', '\n']) {
         Cow::Owned(text.replace(['\r', '\n'], ""))

@@ -4,7 +4,7 @@
 //!
 //! [`IntOrString`]: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#rolling-update-deployment
 
-/// A number of replicas, or a text such as `25%`.
+/// A number of replicas, or a string such as `25%`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IntOrPercent<'a> {
     /// A number of replicas.
@@ -15,7 +15,7 @@ pub(crate) enum IntOrPercent<'a> {
 
 /// The number of replicas, out of `replicas`, rounded up or down.
 ///
-/// A number is returned unchanged. A text must be an optional sign, digits and one `%`; otherwise the result is
+/// A number is returned unchanged. A string must be an optional sign, digits and one `%`; otherwise the result is
 /// `None`.
 pub(crate) fn scaled(value: IntOrPercent<'_>, replicas: i32, round_up: bool) -> Option<f64> {
     match value {

@@ -7,7 +7,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// The family of an address, `4` or `6`; `None` for a text that is not an address.
+/// The family of an address, `4` or `6`; `None` for a string that is not an address.
 ///
 /// An IPv4-mapped IPv6 address is of family `4`. A zone (`%eth0`) is allowed on IPv6 only.
 pub(crate) fn ip_family(address: &str) -> Option<&'static str> {

@@ -2,7 +2,7 @@
 //!
 //! The notation is [RFC 3339] as Go's `time` package and so the API server parses it: capital `T` and `Z`; the hour
 //! may have one digit; a comma may replace the point; offsets go up to `+24:60`; there are no leap seconds.
-//! [`normalize_rfc3339`] turns such a text into one that [`jiff`] reads, since the typed objects hold `jiff`
+//! [`normalize_rfc3339`] turns such a string into one that [`jiff`] reads, since the typed objects hold `jiff`
 //! timestamps.
 //!
 //! [RFC 3339]: https://www.rfc-editor.org/rfc/rfc3339#section-5.6
@@ -20,7 +20,7 @@ pub(crate) struct Timestamp {
     pub(crate) nanos: u32,
 }
 
-/// A text is not a point in time.
+/// A string is not a point in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not an RFC 3339 time; write one such as 2024-01-31T12:00:00Z")]
 pub(crate) struct TimestampError {
@@ -115,7 +115,7 @@ pub(crate) fn normalize_rfc3339(text: &str) -> Result<Cow<'_, str>, TimestampErr
     })
 }
 
-/// Parses a time without an allocation. The flag is true if `jiff` supports the notation of the text.
+/// Parses a time without an allocation. The boolean is true if `jiff` supports the notation of the string.
 fn read(text: &str) -> Option<(Timestamp, bool)> {
     let mut rest = text.as_bytes();
     let year = digits(&mut rest, 4)?;
@@ -161,7 +161,7 @@ fn literal(rest: &mut &[u8], expected: u8) -> Option<()> {
     Some(())
 }
 
-/// Parses the fraction, if there is one, in nanoseconds. The flag is true if `jiff` supports it.
+/// Parses the fraction, if there is one, in nanoseconds. The boolean is true if `jiff` supports it.
 fn fraction(rest: &mut &[u8]) -> Option<(u32, bool)> {
     let Some((mark @ (b'.' | b','), tail)) = rest.split_first() else {
         return Some((0, true));
@@ -180,7 +180,7 @@ fn fraction(rest: &mut &[u8]) -> Option<(u32, bool)> {
     Some((nanos, *mark == b'.' && count <= NANO_DIGITS))
 }
 
-/// Parses the offset in seconds east of UTC. The flag is true if it was `Z`.
+/// Parses the offset in seconds east of UTC. The boolean is true if it was `Z`.
 fn offset(rest: &mut &[u8]) -> Option<(i64, bool)> {
     let (sign, tail) = rest.split_first()?;
     *rest = tail;

@@ -215,7 +215,7 @@ impl Difference {
                 [] => write!(remark, ": nothing was rendered"),
                 names => write!(
                     remark,
-                    ": `{}` has no sample; those with samples are {}",
+                    ": `{}` has no sample; families with samples: {}",
                     want.name,
                     names.join(", ")
                 ),

@@ -137,7 +137,7 @@ impl<Of, F: Feed<Of>> Feed<Of> for Vec<F> {
 fn parse(text: &str) -> Result<Vec<Value>, String> {
     let objects = documents(text)?;
     match objects.is_empty() {
-        true => Err(String::from("the text holds no object")),
+        true => Err(String::from("the text contains no object")),
         false => Ok(objects),
     }
 }

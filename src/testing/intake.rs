@@ -51,7 +51,7 @@ impl<'m> Intake<'m> {
             format!("{} {}", resource.api_version(), resource.kind())
         });
         Err(format!(
-            "no collector of {} is registered; those registered are of {}",
+            "no collector of {} is registered; registered collectors: {}",
             skipped.join(", "),
             registered.collect::<Vec<_>>().join(", "),
         ))

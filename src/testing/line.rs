@@ -1,4 +1,4 @@
-//! Parsed sample lines, so that tests compare series instead of texts.
+//! Parsed sample lines, so that tests compare series instead of strings.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -178,7 +178,7 @@ fn a_missing_series_and_an_unlisted_one_are_named() {
 + map_key{namespace="shop",configmap="x",key="b"} 2
 + map_keys{namespace="shop",configmap="x"} 2
 
-`map_size{namespace="shop",configmap="x"} 2` is missing: `map_size` has no sample; those with samples are map_key, map_keys
+`map_size{namespace="shop",configmap="x"} 2` is missing: `map_size` has no sample; families with samples: map_key, map_keys
 `map_key{namespace="shop",configmap="x",key="b"} 2` is not expected
 `map_keys{namespace="shop",configmap="x"} 2` is not expected
 "#
@@ -227,7 +227,7 @@ fn contained_samples_may_have_others_beside_them() {
 the header `# TYPE map_key counter` is missing
 `map_key{namespace="shop",configmap="x",key="b"} 2` has the value 2, expected 3
 `map_key{namespace="shop",configmap="x",key="a"} 1`: the label `key` is "a", expected "c"; the value is 1, expected 2
-`map_size{namespace="shop",configmap="x"} 2` is missing: `map_size` has no sample; those with samples are map_key, map_keys
+`map_size{namespace="shop",configmap="x"} 2` is missing: `map_size` has no sample; families with samples: map_key, map_keys
 "#
     );
     for nothing in ["", "\n# only a comment\n"] {
@@ -372,8 +372,8 @@ fn objects_of_other_kinds_are_skipped_and_named_where_a_test_fails() {
     ] {
         assert_eq!(
             message,
-            "cannot render: no collector of apps/v1 Deployment, v1 Node is registered; those \
-             registered are of v1 ConfigMap\n"
+            "cannot render: no collector of apps/v1 Deployment, v1 Node is registered; \
+             registered collectors: v1 ConfigMap\n"
         );
     }
     // A kind in another version is a different kind.
@@ -425,7 +425,7 @@ fn objects_that_cannot_be_rendered_are_named() {
         assert!(message.contains(problem), "{message}");
     }
     let message = failure(|| drop(render(keys(), "")));
-    assert!(message.contains("the text holds no object"), "{message}");
+    assert!(message.contains("the text contains no object"), "{message}");
     let broken = Family::gauge("1st", "Help.").generate(|_: &Node, s| s.value(1));
     let message = failure(|| drop(render(&broken, json!({}))));
     assert!(

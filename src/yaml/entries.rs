@@ -24,7 +24,7 @@ const MAX_MERGED: usize = 100_000;
 /// A problem of a map.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MapProblem {
-    #[error("a key must be a text, a number, true or false")]
+    #[error("a key must be a string, a number, true or false")]
     Key,
     #[error("the key `{key}` is given twice, in lines {first} and {second}; remove one")]
     Twice {

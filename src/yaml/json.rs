@@ -23,7 +23,7 @@ struct JsonWriter {
 ///
 /// # Errors
 ///
-/// If a key occurs twice in a map or is not a text, if a value has no JSON form, or if aliases make the document much
+/// If a key occurs twice in a map or is not a string, if a value has no JSON form, or if aliases make the document much
 /// larger than its text.
 pub(crate) fn to_json(root: &Node, yaml_bytes: usize) -> Result<String, SyntaxError> {
     let mut writer = JsonWriter {
@@ -112,7 +112,7 @@ impl JsonWriter {
     }
 
     fn text(&mut self, text: &str) {
-        // Writing a text to memory cannot fail.
+        // Writing a string to memory cannot fail.
         let _ = serde_json::to_writer(&mut self.out, text);
     }
 
@@ -221,9 +221,13 @@ mod tests {
             (
                 "a:\n  ~: b",
                 2,
-                "a key must be a text, a number, true or false",
+                "a key must be a string, a number, true or false",
             ),
-            ("[a]: b", 1, "a key must be a text, a number, true or false"),
+            (
+                "[a]: b",
+                1,
+                "a key must be a string, a number, true or false",
+            ),
             (
                 "a: 1\n<<: 1",
                 2,
@@ -232,7 +236,7 @@ mod tests {
             (
                 "- 1\n- .nan",
                 2,
-                "`.nan` is not a JSON number; put it in quotes if it is a text",
+                "`.nan` is not a JSON number; put it in quotes if it is a string",
             ),
             (
                 "- !!binary '?'",

@@ -1,7 +1,7 @@
 //! Finds the types of plain scalars like kubectl.
 //!
 //! kubectl turns YAML into JSON by the rules of [YAML 1.1](https://yaml.org/type/), with some
-//! differences: there are no numbers of base 60, and times stay texts.
+//! differences: there are no numbers of base 60, and times stay strings.
 
 use std::borrow::Cow;
 
@@ -24,7 +24,7 @@ pub(super) enum Resolved<'n> {
 /// Why a scalar has no value.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unresolved {
-    #[error("`{0}` is not a JSON number; put it in quotes if it is a text")]
+    #[error("`{0}` is not a JSON number; put it in quotes if it is a string")]
     NotFinite(String),
     #[error("the value is not base64, which the tag `!!binary` needs")]
     Binary,
@@ -68,7 +68,7 @@ impl Scalar {
     pub(super) fn key(&self) -> Option<Cow<'_, str>> {
         match self.resolve() {
             Ok(value) => value.into_key(),
-            // A key is a text in JSON, so infinite numbers are also allowed.
+            // A key is a string in JSON, so infinite numbers are also allowed.
             Err(Unresolved::NotFinite(text)) => {
                 let text = text.to_ascii_lowercase();
                 Some(Cow::Owned(text.trim_start_matches('+').to_owned()))
@@ -143,7 +143,7 @@ fn number<'n>(text: &str) -> Option<Resolved<'n>> {
     }
 }
 
-/// Whether each `_` of a text stands between two digits.
+/// Whether each `_` of a string stands between two digits.
 fn separates_digits(text: &str) -> bool {
     let ends_with_digit = |part: &str| part.ends_with(|c: char| c.is_ascii_digit());
     let starts_with_digit = |part: &str| part.starts_with(|c: char| c.is_ascii_digit());

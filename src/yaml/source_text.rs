@@ -31,8 +31,8 @@ impl Node {
             Value::Scalar(scalar) if scalar.tag.core() == Some("binary") => {
                 "`!!binary` that is not base64"
             }
-            Value::Scalar(scalar) if scalar.plain => "a text or a number",
-            Value::Scalar(_) => "a text in quotes",
+            Value::Scalar(scalar) if scalar.plain => "a string or a number",
+            Value::Scalar(_) => "a string in quotes",
             Value::List(_) => "a list",
             Value::Map(_) => "a map",
         }

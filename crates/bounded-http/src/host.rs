@@ -27,7 +27,7 @@ pub(crate) fn has_valid_host<B>(request: &Request<B>) -> bool {
     }
 }
 
-/// Whether a text is a host with or without a port, or empty.
+/// Whether a string is a host with or without a port, or empty.
 fn is_host(text: &str) -> bool {
     let is_host = |authority: &Authority| {
         let port = &authority.as_str()[authority.host().len()..];

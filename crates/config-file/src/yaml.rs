@@ -70,7 +70,7 @@ fn reason(error: &Error, keys: &[&str]) -> String {
         Error::Unexpected { expected, .. } => format!("expected {expected}"),
         Error::InvalidScalar { ty, .. } => format!("expected {ty}"),
         Error::NullIntoString { .. } | Error::TaggedScalarCannotDeserializeIntoString { .. } => {
-            "expected a text".to_owned()
+            "expected a string".to_owned()
         }
         Error::SerdeUnknownVariant { expected, .. } => {
             format!("expected one of {}", expected.join(", "))
@@ -127,7 +127,7 @@ fn syntax(message: &str) -> &'static str {
         ("anchor", "an alias has no anchor"),
         (
             "tag",
-            "a tag is not valid; a text that starts with `!` needs quotation marks",
+            "a tag is not valid; a string that starts with `!` needs quotation marks",
         ),
         (
             "mapping values are not allowed",

@@ -5,16 +5,16 @@
 //!
 //! | certificate | webpki | Go | here |
 //! |---|---|---|---|
-//! | trusted itself, as a leaf among the authorities | treated as an authority: whatever its key signs is accepted | this certificate alone is accepted | as Go |
-//! | self-signed with `CA:TRUE` and used by a server | refused, since an authority is no server | accepted if it is among the authorities | as Go |
+//! | itself trusted: a leaf among the authorities | treated as an authority: certificates that its key signs are accepted | only this certificate is accepted | as Go |
+//! | self-signed with `CA:TRUE` and used by a server | refused, because an authority is not a server | accepted if it is among the authorities | as Go |
 //! | X.509 version 1 | not parsed | presented, and accepted from clients that an authority signed directly | as Go |
-//! | signed by a trusted authority outside of its period | accepted | refused | as Go |
+//! | signed by a trusted authority outside its validity period | accepted | refused | as Go |
 //! | signed by a trusted authority whose extended key usages lack the purpose | accepted | refused | as Go |
 //! | chain longer than the path length of its trusted authority | accepted | refused | as Go |
 //! | signed by a trusted authority with an unknown critical extension | accepted | refused | as Go |
 //! | signed by an intermediate certificate whose key usage lacks `keyCertSign` | accepted | refused | as Go |
 //! | extended key usage `anyExtendedKeyUsage` | for no purpose | for every purpose | as Go |
-//! | trusted, with a period that starts before 1970 | treated as an authority | accepted | ignored, since `x509-cert` does not parse it |
+//! | trusted, with a validity period that starts before 1970 | treated as an authority | accepted | ignored, because `x509-cert` does not parse it |
 //!
 //! This crate accepts a certificate without webpki in two cases only: a certificate that is itself trusted, and a
 //! version 1 certificate of a client. In these cases, it checks the same as Go: signature, validity period, name,

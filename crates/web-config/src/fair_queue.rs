@@ -283,7 +283,11 @@ mod tests {
         assert_eq!(displaced, [false, false, false, true]);
         drop(turn);
         assert!(poll(&mut other).is_some_and(|result| result.is_ok()));
-        assert_eq!(queue.waiting(), 2, "a turn that is dropped at once goes on");
+        assert_eq!(
+            queue.waiting(),
+            2,
+            "a dropped turn passes to the next request"
+        );
     }
 
     #[test]

@@ -193,7 +193,7 @@ fn objects_show_their_metrics_and_the_values_that_cannot_be_read() {
         output.stderr,
         "note: nothing is configured for acme.dev/v1 Gadget: 1 object\n\
          unread: widget_size: b: gauge: the value is not a number\n\
-         unread: widget_phase: b: stateSet: the state is not a text\n"
+         unread: widget_phase: b: stateSet: the state is not a string\n"
     );
     let objects = directory.write("objects.json", OBJECTS);
     let output = run(

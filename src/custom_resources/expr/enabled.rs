@@ -31,7 +31,7 @@ const PARSER_STACK: usize = 16 << 20;
 #[derive(Debug, Default)]
 struct Fields(BTreeMap<String, Fields>);
 
-/// The language: CEL with its extensions for texts, lists and numbers.
+/// The language: CEL with its extensions for strings, lists and numbers.
 static LANGUAGE: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::stdlib();
     // If an extension cannot be added, expressions that use it report an unknown function.
@@ -369,11 +369,11 @@ fn to_cel(value: &Value) -> cel::Value {
     }
 }
 
-/// Converts a result: times to Unix seconds, durations to seconds, infinite numbers to texts.
+/// Converts a result: times to Unix seconds, durations to seconds, infinite numbers to strings.
 fn to_json(value: &cel::Value) -> Value {
     let float = |float: f64| match Number::from_f64(float) {
         Some(number) => Value::Number(number),
-        // JSON lacks these numbers; their texts are read as numbers later.
+        // JSON lacks these numbers; their strings are read as numbers later.
         None => Value::from(float.to_string()),
     };
     match value {
@@ -480,7 +480,7 @@ mod tests {
             let inner = if open == "object." { "a" } else { "1" };
             let nested =
                 |levels: usize| [&*open.repeat(levels), inner, &close.repeat(levels)].concat();
-            // Some of these texts are not valid expressions.
+            // Some of these strings are not valid expressions.
             let _ = Expr::compile(&nested(levels));
             let error = Expr::compile(&nested(1_000_000)).unwrap_err();
             assert!(

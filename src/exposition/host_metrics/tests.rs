@@ -1,4 +1,4 @@
-//! The texts of registries, converted to the other format.
+//! The strings of registries, converted to the other format.
 
 use super::*;
 

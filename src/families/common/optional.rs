@@ -11,7 +11,7 @@ pub(in crate::families) fn optional<'a, T>(field: impl Into<Option<&'a T>>) -> O
     field.into()
 }
 
-/// A text that is an `Option` or plain; empty if it is absent.
+/// A string that is an `Option` or plain; empty if it is absent.
 pub(in crate::families) fn text<'a>(field: impl Into<Option<&'a String>>) -> &'a str {
     field.into().map_or("", String::as_str)
 }

@@ -199,7 +199,7 @@ struct Head<'j> {
     items: Option<Vec<&'j RawValue>>,
 }
 
-/// The fields of an object's metadata that are texts.
+/// The fields of an object's metadata that are strings.
 #[derive(Deserialize)]
 struct Names<'j> {
     #[serde(borrow, default)]
@@ -289,7 +289,7 @@ impl<'j> Head<'j> {
                 _ if json.starts_with('[') => "it is a list",
                 // The search for duplicate keys does not find these keys if the object is nested too deeply.
                 reason if reason.starts_with("duplicate field") => reason,
-                _ => "it has no apiVersion and kind that are texts",
+                _ => "it needs an apiVersion and a kind, which are strings",
             };
             format!("not a Kubernetes object: {what}")
         })
@@ -305,7 +305,9 @@ impl<'j> Head<'j> {
         for (field, value) in [("name", name), ("namespace", namespace)] {
             let value = value.map_or("null", RawValue::get);
             if value != "null" && !value.starts_with(['"', '{', '[']) {
-                return Err(format!("metadata.{field} must be a text; put it in quotes"));
+                return Err(format!(
+                    "metadata.{field} must be a string; put it in quotes"
+                ));
             }
         }
         Ok(())

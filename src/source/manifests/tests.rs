@@ -249,8 +249,8 @@ fn yaml_has_the_content_that_kubectl_gives_it() {
     assert_eq!(
         problems,
         [
-            "a.yaml:7: metadata.name must be a text; put it in quotes; the document is skipped",
-            "a.yaml:19: metadata.name must be a text; put it in quotes; the document is skipped",
+            "a.yaml:7: metadata.name must be a string; put it in quotes; the document is skipped",
+            "a.yaml:19: metadata.name must be a string; put it in quotes; the document is skipped",
             "a.yaml:32: the key `metadata` is given twice, in lines 31 and 32; remove one; the \
              document is skipped",
         ]

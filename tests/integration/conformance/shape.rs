@@ -23,7 +23,7 @@ const IDENTITY: [&str; 6] = [
     "metadata.resourceVersion",
 ];
 
-/// Texts that a parser may treat specially, as values and as keys.
+/// Strings that a parser may treat specially, as values and as keys.
 const ODD_TEXTS: &[&str] = &[
     "",
     " ",

@@ -39,7 +39,7 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
         r#"{"metadata":"PLAIN"}"#,
         r#"["PLAIN"]"#,
         r#""PLAIN""#,
-        // Texts that are not JSON.
+        // Strings that are not JSON.
         r#"{"metadata":{META},"data":{"k":"BASE64"},"stringData":{"k":"PLAIN"#,
         r#"{"metadata":{META},"stringData":{"k":"PLAIN"}} PLAIN"#,
         r#"{"metadata":{META},"stringData":{"k":"PLAIN\q"}}"#,
