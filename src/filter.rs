@@ -3,7 +3,7 @@
 //!
 //! | type | decides |
 //! |---|---|
-//! | [`MetricFilter`] | which families are produced at all, by regular expressions on their names |
+//! | [`MetricFilter`] | which families are enabled, by regular expressions on their names |
 //! | [`LabelAllowlist`] | which label or annotation keys of one resource are exported, by globs |
 //! | [`AllowlistConfig`] | the [`LabelAllowlist`] of every resource, with its command-line form |
 //!

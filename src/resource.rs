@@ -44,7 +44,7 @@ impl<K> CollectedResource for K where
 {
 }
 
-/// Whether objects of a resource live in a namespace.
+/// Whether objects of a resource belong to a namespace.
 ///
 /// ```
 /// use kube_state_metrics::resource::Scope;
@@ -325,7 +325,7 @@ impl ResourceName {
         }
     }
 
-    /// Whether the text can name a resource at all.
+    /// Whether the text has the form of a resource name.
     pub(crate) fn is_valid(&self) -> bool {
         let is_label = |label: &str| {
             let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';

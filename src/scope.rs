@@ -81,7 +81,7 @@ pub(crate) struct ObjectFilter {
     /// Denied namespaces.
     pub(crate) denied: BTreeSet<String>,
     pub(crate) shard: Shard,
-    /// Earlier shards whose objects the store still accepts while other instances take them over.
+    /// Earlier shards. The store still accepts their objects until other instances serve them.
     pub(crate) leaving: Vec<Shard>,
 }
 

@@ -112,10 +112,10 @@ impl MetricsService {
     /// Appends metrics of the embedding program to each response.
     ///
     /// The service calls `provider` once per `GET` request, with the format of the response. Text in the other format
-    /// is converted, see [`HostMetrics`]. Compressed blocks of the state stay cached. If a query names resources,
-    /// namespaces or families, the response does not include these metrics.
+    /// is converted, see [`HostMetrics`]. The compressed blocks of the stores are still cached. If a query names
+    /// resources, namespaces or families, the response does not include these metrics.
     ///
-    /// If the text and the state contain the same family, the response is invalid.
+    /// If the text and the stores contain the same family, the response is invalid.
     ///
     /// ```
     /// use kube_state_metrics::StateMetrics;

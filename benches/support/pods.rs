@@ -1,4 +1,4 @@
-//! Pods that are generated: the same numbers always give the same pod.
+//! Generates pods. The same numbers always generate the same pod.
 
 use serde_json::{Value, json};
 

@@ -52,7 +52,7 @@ struct Evaluation<'v> {
     object: &'v JsonObject,
     drafts: Vec<Draft<'v>>,
     errors: &'v Counter,
-    /// The samples and bytes that are left before the limits.
+    /// The samples and bytes that the limits still allow.
     room: Room,
     /// Whether a sample was left out.
     lost_samples: bool,

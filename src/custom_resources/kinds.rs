@@ -1,4 +1,4 @@
-//! Kinds that exist: those of custom resource definitions, of objects, or of the caller.
+//! Known kinds: from custom resource definitions, from objects, or from the caller.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -159,7 +159,7 @@ impl KnownKind {
 
     /// The kinds of all built-in resources.
     ///
-    /// If they are among the known kinds, a configuration can add families to built-in resources.
+    /// If the known kinds include them, a configuration can add families to built-in resources.
     ///
     /// ```
     /// use kube_state_metrics::BuiltIn;

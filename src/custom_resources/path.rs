@@ -70,8 +70,8 @@ impl Path {
 
     /// The leading elements that are plain field names, as a dotted path.
     ///
-    /// The empty text stands for the whole object. Everything below a list index, a search, or a
-    /// name with a dot is read as a whole.
+    /// The empty string means the whole object. Everything below a list index, a search, or a name with a dot is read
+    /// as a whole.
     pub(super) fn fields(&self) -> String {
         self.fields_with(&Self::default())
     }

@@ -30,7 +30,7 @@ pub(super) struct RunCursor {
     part: Option<RowPart>,
     /// Whether a run already has the header of the current family.
     has_header: bool,
-    /// The repeated samples of the current family, if they have been searched.
+    /// The repeated samples of the current family, after the search for them.
     repeated: Option<Arc<[usize]>>,
 }
 
@@ -60,7 +60,7 @@ enum Extent {
         /// Whether the run starts with the header of the family.
         has_header: bool,
     },
-    /// The whole family, sample by sample, except those that repeat an earlier series.
+    /// The whole family, sample by sample, without samples that repeat an earlier series.
     Family { repeated: Arc<[usize]> },
 }
 

@@ -24,8 +24,7 @@ pub(crate) struct FamilyMetadata {
 // === impl FamilyMetadata ===
 
 impl FamilyMetadata {
-    /// Merges the declarations of one family: the help text is that of the first one, and the type
-    /// covers all of them.
+    /// Merges the declarations of one family. The help text is from the first one, and the type covers all of them.
     pub(super) fn new(first: &FamilyDescriptor, others: &[&FamilyDescriptor]) -> Self {
         let name = first.name();
         let types = others.iter().map(|declared| declared.metric_type());

@@ -104,7 +104,7 @@ impl ExpositionFilter {
         namespace.is_some_and(|namespace| names.iter().any(|name| name == namespace))
     }
 
-    /// Whether the filter distinguishes objects of one resource.
+    /// Whether the filter can include some objects of a resource and exclude others.
     pub(super) fn has_namespaces(&self) -> bool {
         self.namespaces.is_some()
     }

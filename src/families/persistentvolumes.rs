@@ -11,7 +11,7 @@ use crate::{Collector, Family};
 
 const PHASES: [&str; 5] = ["Pending", "Available", "Bound", "Released", "Failed"];
 
-/// The labels of `kube_persistentvolume_info` for the volume source; those of other sources stay empty.
+/// The labels of `kube_persistentvolume_info` for the volume source; labels of other sources stay empty.
 #[derive(Default)]
 struct Source<'a> {
     gce_persistent_disk_name: &'a str,

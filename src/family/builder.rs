@@ -197,7 +197,7 @@ impl<K: Resource> FamilyBuilder<K> {
 
     /// Declares the label names that follow the base labels, for checks and documentation.
     ///
-    /// A name ending in `*`, such as `label_*`, stands for names that come from data.
+    /// A name ending in `*`, such as `label_*`, means all names that come from data.
     pub fn labels(mut self, names: impl IntoIterator<Item = impl Into<Cow<'static, str>>>) -> Self {
         self.descriptor.labels = names.into_iter().map(Into::into).collect();
         self
@@ -205,11 +205,10 @@ impl<K: Resource> FamilyBuilder<K> {
 
     /// Declares the field paths the generator reads, so that decoding skips all other fields.
     ///
-    /// A path is a dotted list of JSON field names, such as `status.conditions.type`. It applies
-    /// to each item of a list, and includes everything below its last name. With `[]` after a
-    /// name, the rest of the path applies to the items of a list only; a value that is not a list
-    /// is kept as a whole: `status.parts[].name`. `metadata.name`, `.namespace`, `.uid` and
-    /// `.resourceVersion` are always read. Without a declaration the whole object is decoded,
+    /// A path is a dotted list of JSON field names, such as `status.conditions.type`. It applies to each item of a
+    /// list, and includes all fields below its last name. With `[]` after a name, the rest of the path applies to the
+    /// items of a list only; a value that is not a list is kept as a whole: `status.parts[].name`. `metadata.name`,
+    /// `.namespace`, `.uid` and `.resourceVersion` are always read. Without a declaration the whole object is decoded,
     /// except `metadata.managedFields`.
     pub fn reads(mut self, paths: impl IntoIterator<Item = impl Into<Cow<'static, str>>>) -> Self {
         self.descriptor.reads = Some(paths.into_iter().map(Into::into).collect());

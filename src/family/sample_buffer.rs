@@ -65,7 +65,7 @@ impl SampleBuffer {
         self.dropped
     }
 
-    /// Removes what a closure wrote after `start` before it panicked.
+    /// Removes the text that a closure wrote after `start` before it panicked.
     pub(crate) fn discard_after_panic(&mut self, start: usize) {
         self.text.truncate(start);
         self.count_dropped(DropReason::Panic);
@@ -155,7 +155,7 @@ impl SampleBuffer {
         }
     }
 
-    /// Removes what was written since a mark.
+    /// Removes the text after a mark.
     pub(super) fn truncate(&mut self, mark: Mark) {
         self.text.truncate(mark.text);
         self.names.truncate(mark.names);

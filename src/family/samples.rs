@@ -240,9 +240,9 @@ impl Sample<'_, '_> {
 
     /// Appends one label per entry of a string map, named `prefix_` and the sanitised key.
     ///
-    /// `entries` come in ascending order of their keys. Keys are sanitised as in kube-state-metrics
-    /// (`app.kubernetes.io/name` gives `label_app_kubernetes_io_name`, `camelCase` gives `label_camel_case`); keys
-    /// that collide all get a suffix, `_conflict1` and so on.
+    /// `entries` must be in ascending order of their keys. Keys are sanitised as in kube-state-metrics
+    /// (`app.kubernetes.io/name` becomes `label_app_kubernetes_io_name`, `camelCase` becomes `label_camel_case`). Keys
+    /// that collide all get a suffix: `_conflict1` and so on.
     pub fn map_labels<'m>(
         mut self,
         prefix: &str,

@@ -15,7 +15,7 @@ pub enum FilterError {
          write `.*` for any text and put `\\` before special characters"
     )]
     Pattern {
-        /// The list that holds the item.
+        /// The list that contains the item.
         list: MetricList,
         /// The item as written.
         pattern: String,

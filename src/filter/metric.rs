@@ -211,7 +211,7 @@ fn reason(error: &Error) -> String {
             while let Some(source) = deepest.source() {
                 deepest = source;
             }
-            // Syntax errors include a drawing of the pattern; the last line states the problem.
+            // Syntax errors contain several lines that mark the position; the last line states the problem.
             let text = deepest.to_string();
             let last = text.lines().last().unwrap_or_default();
             last.strip_prefix("error: ").unwrap_or(last).to_owned()

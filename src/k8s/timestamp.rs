@@ -1,9 +1,8 @@
 //! Points in time as the Kubernetes API writes and accepts them.
 //!
 //! The notation is [RFC 3339] as Go's `time` package and so the API server parses it: capital `T` and `Z`; the hour
-//! may have one digit; a comma may replace the point; offsets go up to `+24:60`; there are no leap seconds.
-//! [`normalize_rfc3339`] turns such a string into one that [`jiff`] reads, since the typed objects hold `jiff`
-//! timestamps.
+//! may have one digit; a comma may replace the point; offsets go up to `+24:60`; there are no leap seconds. The typed
+//! objects contain `jiff` timestamps, so [`normalize_rfc3339`] converts such a string to one that [`jiff`] accepts.
 //!
 //! [RFC 3339]: https://www.rfc-editor.org/rfc/rfc3339#section-5.6
 

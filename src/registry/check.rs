@@ -1,4 +1,4 @@
-//! Checks a configuration and shows its samples: a unit test for authors of YAML.
+//! Checks a configuration and renders its samples, as a unit test for authors of YAML.
 
 use std::collections::BTreeMap;
 
@@ -130,7 +130,7 @@ pub fn check_as(
     }
     let exposition = metrics.exposition(format, ExpositionFilter::default());
     report.exposition = exposition.to_string();
-    // The store drops repeated samples of one object. The exposition drops those of several objects.
+    // The store drops repeated samples of one object. The exposition drops repeated samples of different objects.
     let stats = metrics.stores().into_iter().map(|store| store.stats());
     let made: u64 = stats.map(|stats| stats.series + stats.duplicates).sum();
     let shown = exposition.samples().count() as u64;

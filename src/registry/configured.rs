@@ -7,7 +7,7 @@ use crate::custom_resources::{Config, ConfigProblem, CustomResourceCollector, Kn
 use crate::resource::ResourceInfo;
 use crate::store::AnyStore;
 
-/// The configuration and the known kinds that a builder was given.
+/// The configuration and the known kinds from the builder.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConfiguredOptions {
     pub(crate) config: Option<Config>,
@@ -27,7 +27,7 @@ pub(crate) struct Configured {
 // === impl ConfiguredOptions ===
 
 impl ConfiguredOptions {
-    /// The stores for the kinds that are known at startup, beside stores of families in Rust.
+    /// The stores for the kinds that are known at startup, in addition to the stores of families in Rust.
     pub(crate) fn start(
         self,
         settings: &Settings,

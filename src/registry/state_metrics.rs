@@ -63,7 +63,7 @@ impl StateMetrics {
         }
     }
 
-    /// Adds the configuration whose families the plan holds.
+    /// Adds the configuration whose families are in the plan.
     #[cfg(feature = "custom-resources")]
     pub(super) fn with_configured(mut self, configured: Configured) -> Self {
         self.configured = Arc::new(parking_lot::Mutex::new(configured));

@@ -301,7 +301,7 @@ impl Health {
 // === impl Resources ===
 
 impl Resources {
-    /// Whether the resources are those of a plan.
+    /// Whether the resources belong to a plan.
     fn is_of(&self, plan: &Arc<Plan>) -> bool {
         self.plan.as_ptr() == Arc::as_ptr(plan)
     }

@@ -149,7 +149,7 @@ impl<K: CollectedResource> Writer<K> {
     /// contains a value of it.
     pub fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         if let Some(foreign) = self.foreign(json) {
-            // A row with this name belongs to a different object, or the object has left the shard.
+            // The stored row with this name may belong to a different object, or the object may have left the shard.
             self.delete_key(&foreign.namespace, &foreign.name);
             self.feeder.version = foreign.resource_version;
             return Ok(());

@@ -199,7 +199,7 @@ pub fn assert_valid(source: impl Source) {
     }
 }
 
-/// The properties of a family. Its samples are compared with them.
+/// The properties that the samples of a family must have.
 pub(super) struct Declared {
     metric_type: MetricType,
     /// The declared labels after the base labels; empty if the family declares none.

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Why the server closed a connection.
 ///
-/// [`as_str`](Self::as_str) and `Display` give a short name that fits as a metric label.
+/// [`as_str`](Self::as_str) and `Display` return a short name for a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CloseReason {

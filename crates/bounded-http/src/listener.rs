@@ -49,9 +49,9 @@ pub enum ListenError {
 impl Listener {
     /// Listens on a port of a host, given as a name or as an address, with or without brackets.
     ///
-    /// An empty host and `::` listen on all IPv6 and IPv4 addresses, and on the IPv4 addresses alone
-    /// if the machine has no IPv6. Port 0 lets the operating system choose a port. The socket has
-    /// `SO_REUSEADDR`, so that a restart can bind the port while old connections linger.
+    /// With an empty host or `::`, the socket listens on all IPv6 and IPv4 addresses, or only on the IPv4 addresses if
+    /// the machine has no IPv6. Port 0 lets the operating system choose a port. The socket has `SO_REUSEADDR`, so that
+    /// a restart can bind the port while old connections linger.
     ///
     /// # Errors
     ///
@@ -150,7 +150,7 @@ mod tests {
             without_v6("[::]:80").unwrap(),
             "0.0.0.0:80".parse().unwrap()
         );
-        // An address that was given explicitly is not replaced.
+        // An explicit address is not replaced.
         assert!(without_v6("[::1]:80").is_err());
     }
 

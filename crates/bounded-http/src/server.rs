@@ -142,13 +142,13 @@ impl Server {
         self.shared.registry.len()
     }
 
-    /// Changes the limits of connections that are accepted from now on.
+    /// Changes the limits of connections that are accepted after the call.
     pub fn set_limits(&self, limits: Limits) {
         *self.limits.write() = limits;
     }
 
-    /// Stops accepting connections, closes idle ones, and waits until the responses in progress are complete, at most
-    /// for `timeout`. The limits on slow clients still apply.
+    /// Stops accepting connections, closes idle ones, and waits at most `timeout` until the responses in progress are
+    /// complete. The limits on slow clients still apply.
     ///
     /// Returns the number of connections that were still open after `timeout`; they are closed. If
     /// the future is dropped before it completes, all connections are closed at once.

@@ -50,10 +50,10 @@ pub(crate) struct ConnectionState {
     changed: Notify,
 }
 
-/// What a connection is doing, in the order in which connections are evicted.
+/// The activity of a connection. Variants are in the order in which connections are evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Activity {
-    /// It has sent a response, and received no request since.
+    /// The last response is complete, and no request has arrived after it.
     Idle,
     /// The client has sent no request yet, or a part of one.
     Silent,
@@ -77,7 +77,7 @@ struct Progress {
     waits_since: Option<Instant>,
     /// When the first byte of an incomplete request arrived.
     request_since: Option<Instant>,
-    /// When the last response ended, if no request began since.
+    /// When the last response ended, if no request has begun after it.
     idle_since: Option<Instant>,
     /// Responses in progress, oldest first.
     responses: Vec<Response>,
@@ -278,7 +278,7 @@ impl ConnectionState {
         self.progress.lock().close.is_some()
     }
 
-    /// What the connection is doing, and since when it is quiet; `None` if it is already being closed.
+    /// The activity of the connection, and the time since which it is quiet; `None` if it is already being closed.
     pub(crate) fn quiet_since(&self) -> Option<(Activity, Instant)> {
         let progress = self.progress.lock();
         if progress.close.is_some() {

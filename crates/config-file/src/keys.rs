@@ -1,6 +1,6 @@
 //! Finds the keys of a YAML text for messages. Messages show only keys that are not secret.
 
-/// The longest key that a message shows, in bytes.
+/// Maximum length of a key in a message, in bytes.
 const LONGEST: usize = 40;
 
 /// The key of the value at a line and column (both from 1), if it is one of `known`.

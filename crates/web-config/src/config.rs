@@ -21,7 +21,7 @@ use crate::tls::{AcceptError, ServerTls};
 
 /// The content of a web configuration file, with its certificates loaded.
 ///
-/// The default is that of an empty file: plain HTTP/1 and HTTP/2 without users, limits and headers.
+/// The default equals an empty file: plain HTTP/1 and HTTP/2 without users, limits and headers.
 #[derive(Debug)]
 pub struct WebConfig {
     tls: Option<ServerTls>,

@@ -73,7 +73,7 @@ fn take_amount(text: &str) -> Result<(u64, &str), DurationError> {
     let (unit, rest) = split_at(rest, |c| c == '.' || c.is_ascii_digit());
     let unit = match unit {
         "ns" => 1,
-        // Go accepts the micro sign and the Greek letter alike.
+        // Go accepts both the micro sign and the Greek letter.
         "us" | "\u{b5}s" | "\u{3bc}s" => 1_000,
         "ms" => 1_000_000,
         "s" => SECOND,

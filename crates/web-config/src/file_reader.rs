@@ -42,7 +42,7 @@ impl FileReader {
         config_file::read(path, LARGEST)
     }
 
-    /// Returns the stamps of all files that were read, including those that could not be.
+    /// Returns the stamps of all files, including files that could not be read.
     pub(crate) fn into_stamps(self) -> Vec<FileStamp> {
         self.stamps
     }
@@ -66,7 +66,7 @@ impl FileStamp {
         }
     }
 
-    /// Whether the file has changed since.
+    /// Whether the file has changed after the stamp was taken.
     pub(crate) fn is_outdated(&self) -> bool {
         Self::of(self.path.clone()) != *self
     }

@@ -51,8 +51,8 @@ pub struct WebConfigService<S, F> {
 // === impl WebConfigLayer ===
 
 impl<F: Fn() -> Arc<WebConfig>> WebConfigLayer<F> {
-    /// Applies the configuration that `current` returns. It is called for each request, so a user who
-    /// is removed from the file is refused on open connections as well.
+    /// Applies the configuration that `current` returns. `current` is called for each request, so a user who is
+    /// removed from the file is also refused on open connections.
     pub fn new(current: F) -> Self {
         Self {
             current,

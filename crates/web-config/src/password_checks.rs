@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::fair_queue::{FairQueue, QueueFull};
 use crate::fingerprint::{Fingerprint, FingerprintKey};
 
-/// One check at a time, so that wrong passwords cannot take all processors.
+/// One check at a time, so that wrong passwords cannot use all processors.
 const CHECKS: usize = 1;
 /// Maximum number of requests that wait for a check. At the usual cost of 10, they wait for about two seconds.
 const WAITING: usize = 32;

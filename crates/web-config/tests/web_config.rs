@@ -211,7 +211,7 @@ fn an_error_names_the_file_the_key_and_the_cure() {
     assert!(error.to_string().starts_with("/no/such/file: No such file"));
 }
 
-/// The response of a service behind a configuration.
+/// The response of a service with a configuration.
 async fn ask(config: &Arc<WebConfig>, authorization: &str) -> Response<String> {
     let config = Arc::clone(config);
     let inner = service_fn(async |_: Request<()>| {

@@ -17,7 +17,7 @@ pub(super) fn without_terminator(text: &str) -> String {
 
 /// Converts Prometheus text to OpenMetrics, without the terminator.
 ///
-/// A counter whose name does not end in `_total` becomes `unknown`, since OpenMetrics requires it.
+/// A counter whose name does not end in `_total` becomes `unknown`, because OpenMetrics requires this suffix.
 pub(super) fn text_to_openmetrics(text: &str) -> String {
     let families = families(text);
     let names: HashSet<_> = families.iter().map(|family| family.name).collect();
@@ -76,7 +76,7 @@ fn write_header(name: &str, help: Option<String>, metric_type: Option<&str>, out
     }
 }
 
-/// Whether a sample states when a counter, a histogram or a summary was created.
+/// Whether a sample has the creation time of a counter, a histogram or a summary.
 fn is_creation_time(family: &HostFamily<'_>, sample: &str) -> bool {
     let has_one = matches!(
         family.metric_type,

@@ -6,7 +6,7 @@ use super::access::{init_container_statuses, init_containers};
 use super::container_samples as samples;
 use crate::Family;
 
-/// The families: those of [`containers`](super::containers) for init containers.
+/// The families: the same as in [`containers`](super::containers), for init containers.
 pub(super) fn families() -> Vec<Family<Pod>> {
     type F = Family<Pod>;
     vec![

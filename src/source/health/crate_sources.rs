@@ -60,7 +60,7 @@ impl Health {
         &self.inner.metrics
     }
 
-    /// Sets why the shard is not known, or `None` once it is.
+    /// Sets why the shard is not known, or `None` if it is known.
     pub(in crate::source) fn set_sharding(&self, problem: Option<String>) {
         *self.inner.sharding.lock() = problem;
         self.notify();

@@ -134,8 +134,8 @@ impl FeedReporter {
         &self.state
     }
 
-    /// Reports that a list begins. Only the first list changes the state, since the stored samples are
-    /// served during later ones.
+    /// Reports that a list begins. Only the first list changes the state, because the stored samples are served during
+    /// later lists.
     pub fn listing(&self) {
         let mut progress = self.state.progress.lock();
         progress.last_event.get_or_insert_with(Instant::now);

@@ -65,7 +65,7 @@ impl Kinds {
         }
         self.is_set = true;
         let kinds = KnownKind::of_objects(&heads);
-        // Conflicts of families are found when the configuration is set, so kinds cannot be rejected.
+        // Conflicts of families are found when the configuration is set, so setting kinds cannot fail.
         let kinds = KnownKind::built_in().into_iter().chain(kinds);
         let _ = metrics.custom_resources().set_known_kinds(kinds);
         (self.replace_definitions(&heads), is_partial)

@@ -117,7 +117,7 @@ impl ListSplitter {
         }
         let list: BTreeMap<Cow<'_, str>, &RawValue> =
             serde_json::from_slice(&self.envelope).map_err(|_| SplitError::NotAList)?;
-        // The items of an empty list may be `null`. Other objects have no items at all.
+        // The items of an empty list may be `null`. Objects that are not lists have no items.
         let (Some(_), Some(metadata)) = (list.get("items"), list.get("metadata")) else {
             return Err(SplitError::NotAList);
         };

@@ -32,7 +32,7 @@ pub(super) struct ListProgress {
 const MAX_PAGES: u64 = 100_000;
 /// Maximum number of consecutive pages without objects. Servers may send such pages if a selector excludes objects.
 const MAX_EMPTY_PAGES: u64 = 1_000;
-/// A list that takes longer, or has more pages, is logged.
+/// A list with a longer duration or more pages is logged.
 const LONG: Duration = Duration::from_secs(300);
 const MANY_PAGES: u64 = 5_000;
 

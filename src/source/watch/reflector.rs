@@ -319,7 +319,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Whether a skipped object is logged as a warning. This is so the first time, for a limited number of objects.
+    /// Whether a skipped object is logged as a warning: only the first time, and only for a limited number of objects.
     fn is_first_log(&mut self, object: String) -> bool {
         self.skipped.len() < MAX_LOGGED && self.skipped.insert(object)
     }

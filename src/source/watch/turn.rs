@@ -11,7 +11,7 @@ pub(super) const MAX_PART: usize = 32 << 10;
 /// The clock is read after this many bytes, so that a watch with few events does not read it or yield for each event.
 const CLOCK_BYTES: usize = 8 << 10;
 
-/// The time since a task yielded last.
+/// The time since a task last yielded.
 #[derive(Debug)]
 pub(super) struct Turn {
     began: Instant,

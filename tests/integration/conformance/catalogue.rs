@@ -22,7 +22,7 @@ const OWN_METRICS: &[&str] = &[
     "kube_state_metrics_watch_total",
 ];
 
-/// Labels in selectors of rules and dashboards that kube-state-metrics never had.
+/// Labels that kube-state-metrics never had, although selectors of rules and dashboards use them.
 const NEVER_THERE: &[(&str, &str)] = &[
     ("kube_deployment_status_replicas_unavailable", "pod"),
     ("kube_pod_info", "pod_template_hash"),

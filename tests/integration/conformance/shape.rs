@@ -13,7 +13,7 @@ use serde_json::{Map, Number, Value, json};
 
 use super::cases;
 
-/// Fields that are read from every object, whatever the families read.
+/// Fields that are always read from every object.
 const IDENTITY: [&str; 6] = [
     "apiVersion",
     "kind",

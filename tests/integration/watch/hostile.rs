@@ -103,7 +103,7 @@ async fn fails(running: &Running, state: ResourceState, message: &str) {
 #[tokio::test(start_paused = true)]
 async fn tokens_that_repeat_in_any_cycle_are_a_failure() {
     for cycle in [1, 2, 3, 50] {
-        // The page size tells the script the length of the cycle.
+        // The page size passes the length of the cycle to the script.
         let server = scripted(|request| {
             let cycle = request.get("limit").unwrap().parse::<u64>().unwrap();
             let next = number(request) % cycle + 1;
@@ -433,7 +433,7 @@ async fn a_large_chunk_of_small_objects_needs_little_memory() {
         server.fault(On::StreamingList, "configmaps", usize::MAX, stream);
         let running = start(&server, metrics(), |watch| watch.streaming_lists(streaming));
         running.ready().await;
-        // Those of the server itself follow as events.
+        // The objects of the server itself follow as events.
         let listed = running.config_maps().into_iter();
         assert_eq!(
             listed.filter(|name| name.starts_with("a/x")).count(),
@@ -498,7 +498,7 @@ async fn waiting_for_other_feeds_does_not_count_as_time_of_a_list() {
         pass(Duration::from_secs(79)).await;
         let large = || {
             let names = running.config_maps().into_iter();
-            // Those of the server itself follow as events.
+            // The objects of the server itself follow as events.
             let large = names.filter(|name| name.ends_with("/large"));
             large.collect::<Vec<_>>()
         };

@@ -21,7 +21,7 @@ fn large(name: &str, bytes: usize) -> Value {
 async fn other_tasks_run_while_a_large_object_is_applied() {
     const TIME: Duration = Duration::from_millis(600);
     let server = server();
-    // A family whose generator takes long for a large object.
+    // A family whose generator is slow for a large object.
     let slow = Family::gauge("slow", "Takes long.").generate(|map: &ConfigMap, s| {
         if map.metadata.annotations.is_some() {
             thread::sleep(TIME);

@@ -106,7 +106,7 @@ async fn a_client_that_reads_late_may_extend_its_windows_then() {
             "reads of {size}"
         );
     }
-    // The frames that sent bytes allow are limited.
+    // Sent bytes allow only a limited number of frames.
     let mut budget = http2();
     (0..1_000).for_each(|_| budget.record_sent(64 << 20));
     let update = frame(WINDOW_UPDATE, 4);

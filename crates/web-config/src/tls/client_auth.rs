@@ -33,7 +33,7 @@ pub(crate) enum ClientAuthError {
     Authority { origin: String, problem: String },
 }
 
-/// Returns the verifier of client certificates; `None` if the section does not ask for one.
+/// Returns the verifier of client certificates; `None` if the section configures no verification.
 pub(super) fn verifier(
     section: &TlsSection,
     pem: &Pem,

@@ -5,7 +5,7 @@ use rustls::{NamedGroup, SupportedCipherSuite, SupportedProtocolVersion};
 
 use crate::document::TlsSection;
 
-/// A selection that rustls cannot make.
+/// A selection that rustls does not support.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CryptoError {
     #[error("{key}: there is no `{version}`; available: TLS12 and TLS13")]
