@@ -31,7 +31,7 @@ macro_rules! built_in {
 
         /// A resource with built-in families.
         ///
-        /// It displays as and parses from its plural name.
+        /// Its text form is its plural name.
         ///
         /// ```
         /// use kube_state_metrics::BuiltIn;

@@ -1,6 +1,6 @@
 //! Sources feed the stores with objects.
 //!
-//! A source lists and watches a cluster, reads manifests, or is code of the host. Every source reports to a
+//! A source lists and watches a cluster, reads manifests, or is a part of the host. Every source reports to a
 //! [`Health`]. It starts and stops feeding resources when a configuration adds and removes them.
 
 pub mod health;

@@ -8,7 +8,7 @@ use crate::k8s::{Quantity, Timestamp};
 ///
 /// Booleans are 1 or 0. A string is read as the first of these that fits: a word (`true`, `yes`, `false`, `no`,
 /// `unknown`), an RFC 3339 time in Unix seconds, a quantity, a percentage as a fraction of 1, or a float in the
-/// notation of Go's `strconv`. `null`, lists, maps and other strings are no numbers.
+/// notation of Go's `strconv`. `null`, lists, maps and other strings are not numbers.
 pub(super) fn to_number(value: &Value) -> Option<f64> {
     match value {
         Value::Bool(flag) => Some(f64::from(u8::from(*flag))),

@@ -3,8 +3,8 @@
 use super::header_names::HeaderNames;
 use crate::family::{FamilyDescriptor, MetricType, Stability};
 
-/// Units at the end of a name, by Prometheus'
-/// [naming practice](https://prometheus.io/docs/practices/naming/#base-units).
+/// Units that a name can end with, from the [naming practice](https://prometheus.io/docs/practices/naming/#base-units)
+/// of Prometheus.
 const BASE_UNITS: &[&str] = &[
     "seconds", "bytes", "ratio", "celsius", "meters", "grams", "joules", "volts", "amperes",
 ];

@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use super::family_metadata::FamilyMetadata;
 use crate::store::SampleLine;
 
-/// One sample of an [`Exposition`](crate::exposition::Exposition). It displays as a line of the text formats.
+/// One sample of an [`Exposition`](crate::exposition::Exposition). `Display` writes it as a line of the text formats.
 ///
 /// It borrows from the exposition: label values are unescaped only when they are read, and copied
 /// only if they contain an escape.

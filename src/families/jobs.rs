@@ -62,8 +62,8 @@ pub fn jobs() -> Collector<Job> {
             .generate(or_zero(status, |status| status.succeeded)),
         F::gauge(
             "kube_job_status_failed",
-            "1 for the failure `reason` of the job: BackoffLimitExceeded, DeadlineExceeded or \
-             Evicted. Number of failed pods, without a reason, in other cases.",
+            "1 for the failure `reason` of the job (BackoffLimitExceeded, DeadlineExceeded or \
+             Evicted), 0 for the others. Without such a reason, the number of failed pods.",
         )
         .stable()
         .labels(["reason"])

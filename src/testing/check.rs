@@ -44,7 +44,7 @@ pub enum Problem {
         family: String,
     },
     /// A family that has the name of a counter, but is not a counter.
-    #[error("`{family}` ends in `_total`, which is for counters; make it one or rename it")]
+    #[error("`{family}` ends in `_total`, which is for counters; make it a counter or rename it")]
     TotalWithoutCounter {
         /// Its name.
         family: String,

@@ -33,8 +33,8 @@ pub(crate) enum Problem {
     #[error(transparent)]
     BasicAuth(#[from] BasicAuthError),
     #[error(
-        "the file is empty now, which would turn TLS and authentication off; write its settings again, or \
-         restart the program if this is wanted"
+        "the file is empty now, which would turn TLS and authentication off; restore its settings, or \
+         restart the program to turn them off"
     )]
     Emptied,
 }

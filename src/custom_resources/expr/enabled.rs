@@ -309,7 +309,7 @@ fn describe(error: &cel::ExecutionError) -> &'static str {
     }
 }
 
-/// The first line of a parser's message. The other lines draw the position.
+/// The first line of a parser's message. The other lines mark the position.
 fn one_line(message: &str) -> &str {
     message.lines().next().unwrap_or_default()
 }

@@ -147,7 +147,7 @@ impl ManifestProblem {
     }
 }
 
-/// Whether the machine causes an error, not the file.
+/// Whether the machine, and not the file, causes an error.
 fn is_temporary(error: &io::Error) -> bool {
     use io::ErrorKind::{
         Interrupted, OutOfMemory, ResourceBusy, StaleNetworkFileHandle, TimedOut, WouldBlock,

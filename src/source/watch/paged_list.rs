@@ -227,7 +227,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 pages,
                 objects,
                 seconds,
-                "a list in pages takes long; check the API server, unless the cluster is this large"
+                "a paged list takes unusually long; check the API server, unless the cluster is very large"
             );
         }
     }

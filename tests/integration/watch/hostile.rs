@@ -189,7 +189,7 @@ async fn a_list_that_takes_more_than_an_hour_is_a_failure_and_logged_before() {
     });
     let running = start(&server, metrics(), |watch| watch.streaming_lists(false));
     pass(Duration::from_secs(3_500)).await;
-    let said = log.lines(&["WARN", "configmaps", "a list in pages takes long"]);
+    let said = log.lines(&["WARN", "configmaps", "a paged list takes unusually long"]);
     assert_eq!(said.len(), 1, "{said:#?}");
     let is_failing = || running.health_of("configmaps").state == INVALID;
     assert!(!is_failing());
