@@ -329,11 +329,11 @@ impl IntoResponse for Refusal {
                 (StatusCode::FORBIDDEN, nosniff, text).into_response()
             }
             Self::Unavailable => {
-                let text = "the API server cannot be asked for permission\n";
+                let text = "the API server does not answer, so the token cannot be reviewed\n";
                 (StatusCode::SERVICE_UNAVAILABLE, nosniff, text).into_response()
             }
             Self::Busy => {
-                let text = "too many tokens are reviewed at the moment\n";
+                let text = "too many tokens are waiting for their review\n";
                 let retry = [("retry-after", "1")];
                 (StatusCode::TOO_MANY_REQUESTS, nosniff, retry, text).into_response()
             }

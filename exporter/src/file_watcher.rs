@@ -60,7 +60,8 @@ impl FileWatcher {
         let mut notifier = notifier
             .map_err(|error| {
                 tracing::warn!(
-                    "no file events ({error}); checking files for changes every {interval:?}"
+                    "the operating system reports no file events ({error}); checking files for changes \
+                     every {interval:?}"
                 )
             })
             .ok();

@@ -93,7 +93,7 @@ impl Telemetry {
             scrape_bytes: IntCounterVec::new(
                 own(
                     "scrape_bytes_total",
-                    "Bytes of the responses with the metrics of objects as they are sent, so compressed with gzip.",
+                    "Bytes of the responses with the metrics of objects, as sent (compressed if the encoding is gzip).",
                 ),
                 content,
             )?,

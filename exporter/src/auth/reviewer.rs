@@ -118,7 +118,7 @@ impl Reviewer {
             _ => {
                 let what = kind.what();
                 tracing::debug!(
-                    "--auth-filter: too many reviews are in progress for one of a {what}"
+                    "--auth-filter: refused the review of a {what}, because too many reviews are waiting"
                 );
                 Err(Busy)
             }
@@ -223,8 +223,8 @@ impl Reviewer {
             Some(error) => {
                 *failing = Some(Instant::now());
                 tracing::warn!(
-                    "--auth-filter: the API server could not review a {what}: {error}; requests \
-                     whose verdict is not cached are refused meanwhile"
+                    "--auth-filter: the API server could not review a {what}: {error}; until it \
+                     recovers, requests without a cached result are refused"
                 );
             }
         }

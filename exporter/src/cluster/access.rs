@@ -22,7 +22,7 @@ pub(crate) enum ClusterError {
         source: InvalidKubeconfig,
     },
     #[error(
-        "this does not run in a pod with a service account ({0}), and neither $KUBECONFIG nor \
+        "the exporter does not run in a pod with a service account ({0}), and neither $KUBECONFIG nor \
          ~/.kube/config names a cluster; give --kubeconfig FILE, --apiserver URL, or --manifests PATH \
          for metrics without a cluster"
     )]
@@ -34,9 +34,7 @@ pub(crate) enum ClusterError {
     },
     #[error("the token file {} is empty; write a token to it", .0.display())]
     EmptyToken(PathBuf),
-    #[error(
-        "{0} has a token with characters that no token has, such as a line break; write the token alone"
-    )]
+    #[error("{0} has a token with invalid characters, such as a line break; write only the token")]
     InvalidToken(String),
     #[error("kubeconfig {file}: {source}")]
     ProxyUrl { file: String, source: InvalidProxy },
@@ -48,7 +46,7 @@ pub(crate) enum ClusterError {
     Authority(String),
     #[error("tls-server-name: `{0}` is neither a DNS name nor an IP address")]
     ServerName(String),
-    #[error("cannot make a client for the API server: {0}")]
+    #[error("cannot create a client for the API server: {0}")]
     Client(String),
 }
 

@@ -35,8 +35,8 @@ pub(super) enum Protocol {
 /// A value that is not the URL of a proxy.
 #[derive(Debug, thiserror::Error, PartialEq)]
 #[error(
-    "{setting} is not the URL of a proxy; it must be such as http://proxy:3128, with the scheme \
-     http, https, socks5 or socks5h"
+    "{setting} is not the URL of a proxy; write a URL such as http://proxy:3128, with the scheme http, \
+     https, socks5 or socks5h"
 )]
 pub(crate) struct InvalidProxy {
     pub(super) setting: &'static str,

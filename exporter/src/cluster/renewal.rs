@@ -53,12 +53,14 @@ pub(super) async fn client(access: Access) -> Result<(Client, String), ClusterEr
         config.default_namespace.clone(),
     );
     if config.accept_invalid_certs {
-        tracing::warn!("the certificate of {url} is not checked: insecure-skip-tls-verify is on");
+        tracing::warn!(
+            "the certificate of {url} is not verified, because insecure-skip-tls-verify is set"
+        );
     }
     if connection.withholds_credentials {
         tracing::warn!(
             "the credentials of the kubeconfig are not sent to {url}, since the connection is not \
-             encrypted; use an https:// URL for requests with credentials"
+             encrypted; to send them, use an https:// URL"
         );
     }
     if let Some(proxy) = &connection.proxy {
@@ -142,11 +144,11 @@ impl Renewal {
         match client {
             Ok(client) => {
                 *self.client.write() = client;
-                tracing::info!("the credentials for the API server were read again");
+                tracing::info!("the credentials for the API server were reloaded");
             }
             Err(error) if !failed_before => {
                 tracing::warn!(
-                    "cannot renew the credentials for the API server, so those in use stay: {error}"
+                    "cannot renew the credentials for the API server; the current ones stay in use: {error}"
                 );
             }
             Err(_) => {}

@@ -33,7 +33,9 @@ pub(super) async fn connect(connection: Connection) -> Result<Client, ClusterErr
     let client = tokio::time::timeout(PLUGIN_TIMEOUT, client).await;
     let client = client.map_err(|_| {
         let timeout = PLUGIN_TIMEOUT;
-        ClusterError::Client(format!("no credentials came within {timeout:?}"))
+        ClusterError::Client(format!(
+            "the credential plugin printed no credentials within {timeout:?}"
+        ))
     })?;
     client.map_err(|error| ClusterError::Client(error.to_string()))?
 }

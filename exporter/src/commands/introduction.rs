@@ -46,7 +46,7 @@ fn off(options: &MetricsOptions) -> Option<String> {
     let off = BuiltIn::ALL.iter().filter(|own| !own.is_default());
     let off: Vec<_> = off.map(|own| own.name()).collect();
     Some(format!(
-        "off by default: {}; --resources exports exactly the resources that it names",
+        "disabled by default: {}; --resources replaces the default list of resources",
         off.join(", ")
     ))
 }

@@ -91,7 +91,7 @@ async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
             }
         }
     }
-    tracing::info!("shutdown signal received; responses in progress have {DRAIN:?} to end");
+    tracing::info!("shutdown signal received; waiting up to {DRAIN:?} for responses in progress");
     let Program {
         main, telemetry, ..
     } = program;

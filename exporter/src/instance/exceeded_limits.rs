@@ -41,7 +41,7 @@ fn log(resource: &str, exceeded: &ExceededLimit) {
     tracing::warn!(
         resource,
         object,
-        "{what} of an object are left out because of {flag}; raise it if the object is wanted; \
+        "{what} of an object are left out because of {flag}; raise the limit if the object is correct; \
          kube_state_metrics_limit_exceeded_total counts further objects"
     );
 }

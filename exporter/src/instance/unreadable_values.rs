@@ -17,8 +17,8 @@ fn log(errors: &FamilyErrors) {
         resource, family, ..
     } = errors;
     let example = errors.examples.first().map_or("", String::as_str);
-    let message = "a value cannot be read; further ones are counted in \
-                   kube_state_metrics_custom_resource_errors_total";
+    let message = "a value cannot be read; kube_state_metrics_custom_resource_errors_total counts \
+        further values";
     // The level of the configuration has the meaning of the flag `-v`.
     match errors.level {
         ..=0 => tracing::warn!(resource, family, example, "{message}"),

@@ -111,7 +111,7 @@ async fn reload_on_change(
             continue;
         }
         let objects = counted(report.objects as u64, "object", "objects");
-        tracing::info!("manifests read again: {objects}");
+        tracing::info!("reloaded the manifests: {objects}");
     }
 }
 

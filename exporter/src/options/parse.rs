@@ -102,7 +102,7 @@ pub(crate) fn positive(text: &str) -> Result<usize, String> {
     let number = text.parse::<u32>().ok().filter(|number| *number > 0);
     number
         .map(|number| number as usize)
-        .ok_or_else(|| "is not a number of 1 or more".into())
+        .ok_or_else(|| "is not a number of at least 1".into())
 }
 
 /// Parses a ratio above 0 and up to 1.
@@ -119,7 +119,7 @@ pub(crate) fn timeout(text: &str) -> Result<Timeout, String> {
     match duration::parse(text) {
         Ok(timeout) => Ok((!timeout.is_zero()).then_some(timeout)),
         Err(DurationError::TooLong) => {
-            Err("is longer than a limit can be; `0` is no limit".to_owned())
+            Err("is longer than the maximum; `0` disables the limit".to_owned())
         }
         Err(error) => Err(error.to_string()),
     }

@@ -44,8 +44,8 @@ impl SourceOptions {
         let namespace = reader.value(&table::POD_NAMESPACE);
         if pod.is_some() != namespace.is_some() {
             reader.warnings.push(
-                "--pod and --pod-namespace find the shard only together; one of them is missing, so \
-                 --shard and --total-shards count"
+                "--pod and --pod-namespace need each other to find the shard; one of them is missing, so \
+                 --shard and --total-shards apply"
                     .into(),
             );
         }
@@ -99,7 +99,7 @@ impl SourceOptions {
         } else if self.node.is_some() && self.unscheduled_pods {
             reader
                 .warnings
-                .push("--node has no effect beside --track-unscheduled-pods".into());
+                .push("--node has no effect with --track-unscheduled-pods".into());
         }
     }
 }

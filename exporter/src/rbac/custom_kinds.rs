@@ -48,8 +48,8 @@ impl CustomKinds {
         let Some(kind) = selector.kind else {
             self.whole_groups.push(group.to_owned());
             self.assumptions.push(format!(
-                "the configuration selects all kinds of {group}, so the role allows all of its resources; \
-                 give --definitions for those that exist now"
+                "the configuration selects all kinds of {group}, so the role allows all of its \
+                 resources; to allow only existing resources, pass their definitions with --definitions"
             ));
             return;
         };
@@ -60,7 +60,8 @@ impl CustomKinds {
         if let Some(known) = KnownKind::of_object(&object) {
             let plural = known.resource().plural();
             self.assumptions.push(format!(
-                "the plural name of {kind} ({group}) is assumed to be {plural}; give --definitions if it is not"
+                "the plural name of {kind} ({group}) is assumed to be {plural}; if this is wrong, pass \
+                 its definition with --definitions"
             ));
             self.resources.push(known.resource().clone());
         }

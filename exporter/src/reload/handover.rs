@@ -23,8 +23,8 @@ pub(crate) async fn wait_for_coverage(old: &Instance, new: &Instance) {
     wait_until_nothing_is_lost(new.settled(), lost, |lost| {
         let lost = list(lost);
         tracing::warn!(
-            "the changed configuration is not used yet, since there would be a gap without {lost}; \
-             what was in use before stays in use until then"
+            "the changed configuration is not used yet, because metrics would be missing for {lost}; the \
+             previous configuration stays in use until then"
         );
     })
     .await;

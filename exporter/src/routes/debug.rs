@@ -15,8 +15,8 @@ use crate::app_state::AppState;
 use crate::options::DebugAccess;
 use crate::server::is_known;
 
-const NOT_ALLOWED: &str = "/debug/ is for clients of the same pod (kubectl port-forward), or with \
-    authentication (--auth-filter, --tls-config); --telemetry-debug=open allows all clients\n";
+const NOT_ALLOWED: &str = "/debug/ is only for clients in the same pod (such as kubectl port-forward) \
+    and for authenticated clients (--auth-filter, --tls-config); --telemetry-debug=open allows all clients\n";
 
 /// Refuses clients that are neither local nor authenticated, unless the endpoints are open for all clients.
 pub(super) async fn authorize(

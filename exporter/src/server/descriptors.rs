@@ -51,8 +51,8 @@ pub(crate) fn warn_of_low_limit(asked: usize) {
     let connections = connections(asked);
     if let Some(limit) = limit().filter(|_| connections < asked) {
         tracing::warn!(
-            "--max-connections {asked}: the limit of {limit} open files allows {connections} connections \
-             per port; raise the hard limit (ulimit -Hn, LimitNOFILE in systemd)"
+            "--max-connections {asked}: the limit of {limit} open files allows only {connections} \
+             connections per port; raise the hard limit (ulimit -Hn, LimitNOFILE in systemd)"
         );
     }
 }

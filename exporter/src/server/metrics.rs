@@ -72,8 +72,8 @@ impl Observer for ServerObserver {
             && let Some(count) = self.floods.record()
         {
             tracing::warn!(
-                "{}: closed an HTTP/2 connection of {peer}, because it sent more control frames than its \
-                 requests explain ({count} such connections since the last message)",
+                "{}: closed an HTTP/2 connection of {peer}, because it sent too many control frames for \
+                 its requests ({count} such connections since the last message)",
                 self.name
             );
         }

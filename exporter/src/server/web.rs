@@ -72,8 +72,8 @@ impl ReloadObserver for LogReloads {
 
     fn file_is_empty(&self, path: &Path) {
         tracing::warn!(
-            "--tls-config {}: the file is empty, so TLS and authentication are off; write \
-             tls_server_config or basic_auth_users, or leave the flag out",
+            "--tls-config {}: the file is empty, so TLS and authentication are disabled; write \
+             tls_server_config or basic_auth_users, or remove the flag",
             path.display()
         );
     }

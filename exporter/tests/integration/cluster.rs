@@ -450,7 +450,7 @@ fn a_changed_config_waits_for_what_is_served_and_not_for_what_is_new() {
     // Namespaces would be lost.
     let second = own("config_hash");
     config("{namespaces: {}}", &format!("http://{away}"));
-    exporter.tells("there would be a gap without namespaces (");
+    exporter.tells("metrics would be missing for namespaces (");
     assert!(is_served());
     assert_eq!((reloaded(), own("config_hash")), (Some(0.0), second));
 

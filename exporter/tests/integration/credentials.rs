@@ -201,7 +201,7 @@ fn a_client_certificate_that_changes_is_shown() {
     // For a moment key and certificate do not match.
     directory.write("cert.pem", &new.certificate);
     directory.write("key.pem", &new.key);
-    exporter.tells("read again");
+    exporter.tells("were reloaded");
     eventually("the new certificate is shown", || {
         let asked = api.asked_after_cut();
         asked
@@ -281,7 +281,7 @@ fn a_plugin_is_asked_again_before_its_certificate_expires() {
         asked.certificate.as_ref() == Some(&old.der)
     });
     directory.write("answer", &status(&new, 3600));
-    exporter.tells("read again");
+    exporter.tells("were reloaded");
     api.cut();
     accepts(&api, "the new certificate", |asked| {
         asked.certificate.as_ref() == Some(&new.der)
@@ -337,7 +337,7 @@ fn an_odd_output_of_a_plugin_is_told_without_its_content() {
         let output = run(&["--kubeconfig", &kubeconfig], "");
         assert!(!output.status.success(), "{printed}");
         let error = &output.stderr;
-        assert!(error.contains("cannot make a client"), "{error}");
+        assert!(error.contains("cannot create a client"), "{error}");
         assert!(!error.contains("confidential"), "{error}");
     }
 }

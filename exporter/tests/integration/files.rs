@@ -268,7 +268,7 @@ fn empty_files_are_told() {
     );
 
     let exporter = Exporter::start(&["--tls-config", &empty, "--config", &empty]);
-    exporter.tells("the file is empty, so TLS and authentication are off");
+    exporter.tells("the file is empty, so TLS and authentication are disabled");
     assert_eq!(exporter.get("/livez").status, 200);
 }
 

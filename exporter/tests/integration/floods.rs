@@ -97,7 +97,7 @@ fn the_soft_limit_on_open_files_is_raised_as_far_as_needed() {
 #[test]
 fn the_program_is_alive_beside_a_flood_with_64_descriptors() {
     let exporter = with_descriptors("-n 64");
-    exporter.tells("the limit of 64 open files allows 4 connections per port");
+    exporter.tells("the limit of 64 open files allows only 4 connections per port");
     let mut slowest = Duration::ZERO;
     let connections = beside_flood([127, 0, 0, 1], &exporter.main, "/livez", 100, || {
         slowest = slowest_livez(&exporter);
@@ -213,7 +213,7 @@ fn floods_of_control_frames_are_cut_and_logged_once() {
         closed(&mut stream);
     }
     assert_eq!(cut(&exporter, "frame_flood"), floods.len() as f64);
-    exporter.tells("more control frames than its requests explain");
+    exporter.tells("too many control frames for its requests");
     assert_eq!(exporter.log().lines().count(), 1, "{}", exporter.log());
     let cpu = exporter.cpu() - cpu;
     println!("processor time of {} floods: {cpu:?}", floods.len());

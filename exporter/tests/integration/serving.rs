@@ -23,7 +23,7 @@ fn one_line_says_what_is_served_and_where() {
     };
     assert_eq!(*read, format!("reading manifests {CLUSTER}"));
     assert!(
-        off.starts_with("off by default: clusterrolebindings, clusterroles, endpoints, "),
+        off.starts_with("disabled by default: clusterrolebindings, clusterroles, endpoints, "),
         "{off}"
     );
     assert!(off.contains("--resources"), "{off}");
