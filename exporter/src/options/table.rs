@@ -67,8 +67,8 @@ heading "Metrics", render: true {
         flag: "--metric-labels-allowlist", key: Some("labels_allow_list"),
         form: Allowlists("ALLOWLIST"), reload: NewInstance,
         help: "Kubernetes labels to export per resource, such as `pods=[team,app.kubernetes.io/*],*=[env]`",
-        compat: Differs("`*` anywhere in a list allows every key, with a warning if the list has other keys; \
-            a pattern may have any number of `*`; ASCII only"),
+        compat: Differs("if a list has the item `*`, every key is allowed, and a warning names the other \
+            items; a pattern may have any number of `*`; patterns must be ASCII"),
     }
     METRIC_ANNOTATIONS_ALLOWLIST: Single<AllowlistConfig> = parse::allowlists, {
         flag: "--metric-annotations-allowlist", key: Some("annotations_allow_list"),
@@ -80,7 +80,7 @@ heading "Metrics", render: true {
         flag: "--namespaces", key: Some("namespaces"), form: List("LIST"), reload: NewInstance,
         help: "Export only objects of these namespaces and cluster-scoped objects, such as `shop,payments`; \
             empty means all",
-        compat: Differs("a namespace that is given twice counts once"),
+        compat: Differs("a repeated namespace counts once"),
     }
     NAMESPACES_DENYLIST: Items = parse::items, {
         flag: "--namespaces-denylist", key: Some("namespaces_denylist"),
@@ -108,15 +108,15 @@ heading "Custom resources", render: true {
         form: Value("YAML"), reload: NewInstance,
         help: "Custom Resource State configuration as YAML text, which takes precedence over the \
             configuration file",
-        compat: Differs("the same samples (docs/reference/custom-resources.md lists where they differ); all errors end \
-            the startup at once; entries for built-in kinds work, too"),
+        compat: Differs("docs/reference/custom-resources.md lists the differences in samples; if there \
+            are errors, the startup fails and reports all of them; entries for built-in kinds work, too"),
     }
     CUSTOM_RESOURCE_STATE_CONFIG_FILE: Single<String> = parse::text, {
         flag: "--custom-resource-state-config-file", key: Some("custom_resource_state_config_file"),
         old_key: Some("custom_resource_config_file"), form: Value("FILE"), reload: NewInstance,
         help: "Custom Resource State configuration file (YAML), which is reloaded when it changes",
-        compat: Differs("as `--custom-resource-state-config`; a changed file is used without an outage; an \
-            invalid one is not used and shows in metrics"),
+        compat: Differs("as `--custom-resource-state-config`; a changed file is used without an outage; \
+            if it is invalid, it is not used, and a metric shows this"),
     }
     CUSTOM_RESOURCE_STATE_ONLY: Single<bool> = parse::switch, {
         flag: "--custom-resource-state-only", key: Some("custom_resources_only"),
@@ -126,22 +126,22 @@ heading "Custom resources", render: true {
     CONTINUE_WITHOUT_CUSTOM_RESOURCE_STATE_CONFIG_FILE: Single<bool> = parse::switch, {
         flag: "--continue-without-custom-resource-state-config-file",
         key: Some("continue_without_custom_resource_state_config_file"), form: Switch, reload: Live,
-        help: "Start without the Custom Resource State configuration file, and load it once it exists; start \
-            without families that have errors",
-        compat: Differs("same; of the first configuration, only the families that have errors are left out"),
+        help: "Start without the Custom Resource State configuration file, and load it when it exists; \
+            start without families that have errors",
+        compat: Differs("if the first configuration has errors, only the families with errors are left out"),
     }
 }
 heading "Sharding", render: true {
     SHARD: Single<u32> = parse::number, {
         flag: "--shard", key: Some("shard"), form: Value("INDEX"), default: Is("0"), reload: NewInstance,
         help: "Zero-based index of this shard, less than --total-shards",
-        compat: Differs("a shard that cannot exist is refused"),
+        compat: Differs("an index that is not below the total is refused"),
     }
     TOTAL_SHARDS: Single<u32> = parse::number, {
         flag: "--total-shards", key: Some("total_shards"),
         form: Value("NUMBER"), default: Is("1"), reload: NewInstance,
         help: "Number of shards that share the objects; 1 disables sharding",
-        compat: Differs("a shard that cannot exist is refused"),
+        compat: Differs("an index that is not below the total is refused"),
     }
     SERVER_SIDE_SHARDING: Single<bool> = parse::switch, {
         flag: "--server-side-sharding", key: Some("server_side_sharding"), form: Switch, reload: NewInstance,
@@ -153,8 +153,8 @@ heading "Sharding", render: false {
     POD: Single<Option<String>> = parse::optional_text, {
         flag: "--pod", key: Some("pod"), form: Value("NAME"), reload: NewInstance,
         help: "Name of the pod of this exporter, such as `$(POD_NAME)`; its StatefulSet determines the shard",
-        compat: Differs("when the number of shards changes, objects that stay are served without \
-            interruption; if the StatefulSet of the pod cannot be found, the exporter is not \
+        compat: Differs("when the number of shards changes, objects that stay in this shard are served \
+            without interruption; if the StatefulSet of the pod cannot be found, the exporter is not \
             ready and retries (the Go program exits); `--pod` without `--pod-namespace`, or the \
             reverse, is a warning"),
     }
@@ -180,7 +180,7 @@ heading "Source of objects", render: false {
     }
     APISERVER: Single<Option<http::Uri>> = parse::optional_server, {
         flag: "--apiserver", key: Some("apiserver"), form: Value("URL"), reload: NewInstance,
-        default: Described(|| "the server of the kubeconfig, or of the cluster of the pod".to_owned()),
+        default: Described(|| "the server of the kubeconfig, or of the cluster in which the exporter runs".to_owned()),
         help: "URL of the API server, such as `https://10.0.0.1:6443`",
         compat: Differs("a URL without a scheme is `http://`, or `https://` if the kubeconfig has \
             certificates, as in the Go program; the exporter waits for a server that is down"),
@@ -188,7 +188,7 @@ heading "Source of objects", render: false {
     KUBECONFIG: Single<Option<PathBuf>> = parse::optional_path, {
         flag: "--kubeconfig", key: Some("kubeconfig"), form: Value("FILE"), reload: NewInstance,
         default: Described(|| {
-            "none in a pod with a service account, else $KUBECONFIG, ~/.kube/config".to_owned()
+            "none in a pod with a service account; otherwise $KUBECONFIG, ~/.kube/config".to_owned()
         }),
         help: "Kubeconfig file, which is reloaded when it changes",
         compat: Differs("without the flag and outside a pod, the exporter uses the files of \
@@ -200,8 +200,8 @@ heading "Source of objects", render: false {
         flag: "--node", key: Some("node"), form: Value("NAME"), reload: NewInstance,
         help: "Export only pods on this node, such as `$(NODE_NAME)`, for a DaemonSet with one exporter per \
             node",
-        compat: Differs("selects pods; other namespaced resources are left out with a warning, where the Go \
-            program fails"),
+        compat: Differs("selects pods; other namespaced resources are left out with a warning (the Go \
+            program fails)"),
     }
     TRACK_UNSCHEDULED_PODS: Single<bool> = parse::switch, {
         flag: "--track-unscheduled-pods", key: Some("track_unscheduled_pods"),
@@ -223,8 +223,8 @@ heading "Source of objects", render: false {
     LIST_DEADLINE: Single<Timeout> = parse::timeout, {
         flag: "--list-deadline", key: Some("list_deadline"),
         form: Value("DURATION"), default: Is("1m"), reload: NewInstance,
-        help: "Maximum time of a streaming list before a list by pages replaces it, or three times the last \
-            list if that is longer; 0 disables the limit",
+        help: "Maximum time of a streaming list, or three times the time of the last list if that is \
+            longer; then a list in pages replaces it; 0 disables the limit",
         compat: Added,
     }
     READINESS: Single<ReadinessPolicy> = parse::readiness, {
@@ -237,7 +237,7 @@ heading "Source of objects", render: false {
     READINESS_DEADLINE: Single<Timeout> = parse::timeout, {
         flag: "--readiness-deadline", key: Some("readiness_deadline"),
         form: Value("DURATION"), default: Is("55s"), reload: NewInstance,
-        help: "Maximum time that resources which fail delay readiness, from the first complete list on \
+        help: "Maximum time after the first complete list for which failing resources delay readiness \
             (policy `default`); 0 disables the limit",
         compat: Added,
     }
@@ -264,7 +264,8 @@ heading "Source of objects", render: false {
         flag: "--feed-buffer-limit", key: Some("feed_buffer_limit"),
         form: Value("SIZE"), default: Is("64MiB"), reload: NewInstance,
         help: "Maximum memory for incomplete objects of all lists and watches together, such as `128MiB`; \
-            beyond it, reading waits; a reload may need twice as much for a moment; 0 disables the limit",
+            at the limit, the exporter waits before it reads more; during a reload, it may use twice as much; \
+            0 disables the limit",
         compat: Added,
     }
 }
@@ -294,34 +295,36 @@ heading "Serving", render: false {
     TELEMETRY_DEBUG: Single<DebugAccess> = parse::debug_access, {
         flag: "--telemetry-debug", key: Some("telemetry_debug"),
         form: Value("local|open"), default: Is("local"), reload: Live,
-        help: "Who may use /debug/ of the telemetry server: `local` allows clients of the same pod and those that \
-            authenticate, `open` allows all",
+        help: "Clients that may use /debug/ of the telemetry server: `local` allows clients in the same \
+            pod and authenticated clients, `open` allows all clients",
         compat: Added,
     }
     TLS_CONFIG: Single<Option<PathBuf>> = parse::optional_path, {
         flag: "--tls-config", key: Some("tls_config"), form: Value("FILE"), reload: Live,
         help: "Web configuration file (YAML) with TLS, client certificates and basic authentication",
-        compat: Differs("see below; an invalid file is refused at startup with its key"),
+        compat: Differs("see below; an invalid file is refused at startup, and the error names the key"),
     }
     AUTH_FILTER: Single<bool> = parse::switch, {
         flag: "--auth-filter", key: Some("auth_filter"), form: Switch, reload: Live,
         help: "Require a bearer token, and ask the API server whether its user may read the requested path",
-        compat: Differs("the answer to an invalid token is 401, to one without permission 403, and 503 if \
-            the API server cannot be asked; 429 if too many tokens wait for their review; every path but the health paths and a bare `/` (which then shows \
-            no data) needs the token; refused with `basic_auth_users`, because no request can pass both"),
+        compat: Differs("the response is 401 to an invalid token, and 403 to a user without the \
+            permission; it is 503 if the API server does not answer, and 429 if too many tokens wait; \
+            every path except the health paths and a bare `/` (which then shows no data) needs a token; \
+            refused together with `basic_auth_users`, because no request can have both a token and a \
+            password"),
     }
     AUTH_FILTER_TIMEOUT: Single<Timeout> = parse::timeout, {
         flag: "--auth-filter-timeout", key: Some("auth_filter_timeout"),
         form: Value("DURATION"), default: Is("2s"), reload: Live,
-        help: "Maximum time of --auth-filter for each of its two reviews, of the token and of the permission; \
+        help: "Maximum time of a review of --auth-filter (of a token or of a permission), such as `5s`; \
             0 disables the limit",
         compat: Added,
     }
     AUTH_FILTER_GRACE: Single<Timeout> = parse::timeout, {
         flag: "--auth-filter-grace", key: Some("auth_filter_grace"),
         form: Value("DURATION"), default: Is("0"), reload: Live,
-        help: "Time for which --auth-filter still accepts a token that it accepted before, while the API server \
-            does not answer",
+        help: "Time for which --auth-filter still accepts a token that it accepted before if the API \
+            server does not answer; 0 disables this",
         compat: Added,
     }
 }
@@ -353,22 +356,22 @@ heading "Limits", render: false {
     SERVER_PROGRESS_TIMEOUT: Single<Timeout> = parse::timeout, {
         flag: "--server-progress-timeout", key: Some("server_progress_timeout"),
         form: Value("DURATION"), default: Is("10s"), reload: Live,
-        help: "Maximum time for which a client may read nothing of a response, such as `10s`; 0 disables \
+        help: "Maximum time for which a client may stop reading a response, such as `10s`; 0 disables \
             the limit",
         compat: Added,
     }
     MAX_CONNECTIONS: Single<usize> = parse::positive, {
         flag: "--max-connections", key: Some("max_connections"),
         form: Value("NUMBER"), default: Is("1024"), reload: Live,
-        help: "Maximum number of connections per port, if the limit on open files allows that many; a further \
-            connection closes one of the peer with the most, an idle one first",
+        help: "Maximum number of connections per port, as far as the limit on open files allows; at the \
+            maximum, a new connection closes one of the peer with the most connections, an idle one first",
         compat: Added,
     }
     MAX_ANSWERS: Single<usize> = parse::positive, {
         flag: "--max-answers", key: Some("max_answers"),
         form: Value("NUMBER"), default: Is("32"), reload: Live,
-        help: "Maximum number of connections per port that receive responses; a further one closes a stalled one, \
-            or one of the peer with the most",
+        help: "Maximum number of connections per port with a response in progress; at the maximum, a new \
+            response closes a stalled connection, or one of the peer with the most responses",
         compat: Added,
     }
 }
@@ -380,7 +383,7 @@ heading "Options file", render: false {
     }
     CONTINUE_WITHOUT_CONFIG: Single<bool> = parse::switch, {
         flag: "--continue-without-config", key: Some("continue_without_config"), form: Switch,
-        help: "Start with the flags alone if the options file is missing or invalid",
+        help: "Start with only the flags if the options file is missing or invalid",
         compat: Differs("the Go program opens no port if the file is invalid; while the file is missing, \
             there is no `kube_state_metrics_last_config_reload_successful`"),
     }
@@ -465,7 +468,8 @@ heading "Accepted without effect", render: false {
 
 const ALWAYS_STDERR: &str = "No effect: log lines always go to standard error";
 const ONE_FORMAT: &str = "No effect: log lines have one format";
-const STANDARD_ERROR: &str = "log lines of one format go to standard error; see --log-format";
+const STANDARD_ERROR: &str =
+    "log lines always go to standard error, in one format; see --log-format";
 
 fn default_resources() -> String {
     let (on, all) = (BuiltIn::defaults().count(), BuiltIn::ALL.len());
@@ -473,5 +477,5 @@ fn default_resources() -> String {
 }
 
 fn default_handover() -> String {
-    "30s and until all replicas are ready with --pod, else 0".to_owned()
+    "with --pod 30s, and until all replicas are ready; otherwise 0".to_owned()
 }
