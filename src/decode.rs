@@ -24,7 +24,7 @@ pub(crate) use fields::ITEMS;
 use crate::errors::{debug_is_display, shortened};
 use adapter::{Adapter, Wanted};
 
-/// An object that could not be decoded, named as far as it can be read.
+/// An object that could not be decoded. The error names the object, if its name can be read.
 ///
 /// The message never repeats a value of the object, because the value may be secret.
 ///

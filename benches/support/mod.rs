@@ -89,7 +89,7 @@ impl TextMap {
     }
 }
 
-/// Reads all of a compressed text, as a scraper does.
+/// Reads a whole compressed text, like a scraper.
 pub(crate) fn gunzip(compressed: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     flate2::read::GzDecoder::new(compressed)

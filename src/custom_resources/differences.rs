@@ -203,14 +203,14 @@ fn lost_header_name(
             _ => "gauge",
         };
         return Some(format!(
-            "the family `{in_rust}` of {resource} needs the name `{name}` in OpenMetrics, and has \
-             the type `{weaker_type}` there without it; rename the family `{name}`"
+            "the family `{in_rust}` of {resource} needs the name `{name}` in OpenMetrics; without it, \
+             its type there is `{weaker_type}`; rename the family `{name}`"
         ));
     }
     let names = metric.metric_type().header_names(name);
     let lost = (names.iter()).find(|lost| *lost == in_rust || names_in_rust.contains(lost))?;
     Some(format!(
         "the family `{in_rust}` of {resource} has the name `{lost}` in OpenMetrics, so `{name}` has \
-         the type `gauge` there; rename it"
+         the type `gauge` there; rename `{name}`"
     ))
 }

@@ -106,8 +106,8 @@ pub enum Problem {
     },
     /// Samples that were dropped because their object already had the same series.
     #[error(
-        "samples of {resource} were dropped ({count}) because their object had an equal series \
-         already; add a label that tells them apart"
+        "samples of {resource} were dropped ({count}) because their object already had the same \
+         series; add a label that distinguishes them"
     )]
     RepeatedSeries {
         /// The resource.

@@ -1,4 +1,4 @@
-//! Parsed sample lines, so that tests compare series instead of strings.
+//! Parses sample lines, so that tests compare series instead of text.
 
 use std::collections::BTreeMap;
 use std::fmt;

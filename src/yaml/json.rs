@@ -90,7 +90,7 @@ impl JsonWriter {
         Err(SyntaxError {
             line: node.line,
             problem: format!(
-                "aliases make the document larger than {max} bytes; write out what they refer to"
+                "aliases make the document larger than {max} bytes; replace aliases by their values"
             ),
         })
     }

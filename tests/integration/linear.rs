@@ -97,7 +97,7 @@ fn labels_and_annotations() {
     ] {
         let name = |number: usize| match key {
             "collide" => format!("k{}{}", number / 2, ["-a", ".a"][number % 2]),
-            // The bits of its number decide where each key has points and dashes.
+            // The bits of its number decide where each key has dots and dashes.
             "all" => format!("{number:017b}").replace('0', ".").replace('1', "-"),
             _ => format!("k{number}"),
         };

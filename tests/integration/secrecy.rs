@@ -62,7 +62,7 @@ unsafe impl GlobalAlloc for Clearing {
     }
 }
 
-/// What a child process does with the marker.
+/// The action of a child process with the marker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Scenario {
     /// Feeds it, and nothing else.

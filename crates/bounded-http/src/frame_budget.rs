@@ -26,7 +26,7 @@ const UNREAD: u64 = 64 << 20;
 
 /// A reset costs more than a response adds, so a client that resets its requests at once runs out of budget.
 const RESET_COST: u64 = 8;
-/// A frame costs 1 more for every this many bytes of its payload.
+/// Number of payload bytes for which a frame costs 1 more.
 const PAYLOAD_PER_COST: u64 = 256;
 
 const DATA: u8 = 0;

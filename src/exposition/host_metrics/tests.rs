@@ -1,4 +1,4 @@
-//! The strings of registries, converted to the other format.
+//! The text of registries, converted to the other format.
 
 use super::*;
 

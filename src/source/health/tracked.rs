@@ -153,7 +153,7 @@ impl TrackedResource {
     }
 }
 
-/// Seconds until the first forbidden feed has been forbidden for this time.
+/// Seconds until the first forbidden feed reaches `age`, the time after which its objects are removed.
 fn removal_seconds(feeds: &[FeedHealth], age: Duration) -> Option<f64> {
     let forbidden = ResourceState::Failing(FailureReason::Forbidden);
     let feeds = feeds.iter().filter(|feed| feed.state == forbidden);

@@ -267,9 +267,9 @@ impl WatchBuilder {
     /// resources, 55 s by default. Zero disables the limit.
     ///
     /// The time starts with the first complete list of a requested resource, when the API server is known to work.
-    /// After it, the complete resources are served. The log, [`Readiness`](crate::source::health::Readiness) and the
-    /// metric `kube_state_metrics_ready_without` name the others. Readiness also waits beyond the deadline for a list
-    /// that receives objects.
+    /// After the deadline, the complete resources are served. The log, [`Readiness`](crate::source::health::Readiness)
+    /// and the metric `kube_state_metrics_ready_without` name the others. Readiness also waits beyond the deadline for
+    /// a list that receives objects.
     pub fn readiness_deadline(mut self, time: Duration) -> Self {
         self.config.readiness_deadline = non_zero(time);
         self

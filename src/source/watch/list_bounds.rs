@@ -99,7 +99,7 @@ impl ListProgress {
         };
         if self.pages_without_objects > MAX_EMPTY_PAGES {
             let message =
-                format!("more than {MAX_EMPTY_PAGES} pages of the list in a row are empty");
+                format!("more than {MAX_EMPTY_PAGES} consecutive pages of the list are empty");
             return Err(endless(message));
         }
         if self.pages > MAX_PAGES {
@@ -188,7 +188,7 @@ mod tests {
         let mut progress = ListProgress::new();
         let failed = (0..=MAX_EMPTY_PAGES).find_map(|at| progress.page(&at.to_string()).err());
         let message = failed.map(|failure| failure.message);
-        let empty = "more than 1000 pages of the list in a row are empty";
+        let empty = "more than 1000 consecutive pages of the list are empty";
         assert_eq!(message.as_deref(), Some(empty));
 
         let mut progress = ListProgress::new();

@@ -13,7 +13,7 @@ use crate::support::tools::{Directory, promtool, run, said};
 /// 2026-03-17T09:42:00Z, the time of the example.
 const NOW: i64 = 1_773_740_520;
 
-/// The length of the recorded past, in minutes.
+/// The length of the recorded history, in minutes.
 const MINUTES: i64 = 60;
 
 /// A section of the document.

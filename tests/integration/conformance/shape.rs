@@ -117,7 +117,7 @@ const ODD_TIMES: &[&str] = &[
 
 const ODD_INTEGERS: &[i64] = &[0, 1, -1, 80, 65535, i32::MAX as i64, i32::MIN as i64];
 
-/// The degree of deviation of a strategy.
+/// How much the values of a strategy deviate from the values of the cases.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Oddity {
     /// Unusual values of the expected types, so that the object decodes.

@@ -76,7 +76,7 @@ fn with_time(case: &Case, time: &str) -> Option<Case> {
     })
 }
 
-/// The samples with this value, without the value.
+/// The samples with this value. The value is removed from the lines.
 fn with_value(lines: &[String], value: &str) -> BTreeSet<String> {
     let series = |line: &String| {
         let (series, own) = line.rsplit_once(' ')?;

@@ -148,7 +148,7 @@ async fn pages_without_objects_forever_are_a_failure() {
     fails(
         &running,
         INVALID,
-        "more than 1000 pages of the list in a row are empty",
+        "more than 1000 consecutive pages of the list are empty",
     )
     .await;
 }
