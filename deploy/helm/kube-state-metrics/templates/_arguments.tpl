@@ -1,4 +1,4 @@
-{{/* The arguments of the program, and what they are made of. */}}
+{{/* The arguments of the program, and their parts. */}}
 
 {{/* The collectors, without those of `collectorsExclude` and with those of `collectorsExtra`, as a list. */}}
 {{- define "ksm.collectors" -}}
@@ -28,7 +28,7 @@
 {{- without $namespaces "" | uniq | join "," -}}
 {{- end -}}
 
-{{/* The port on which the program serves metrics, and the one about itself. */}}
+{{/* The main port and the telemetry port. */}}
 {{- define "ksm.port" -}}
 {{- ternary .Values.kubeRBACProxy.port (.Values.service.port | default 8080) .Values.kubeRBACProxy.enabled | int -}}
 {{- end -}}

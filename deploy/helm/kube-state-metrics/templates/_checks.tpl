@@ -1,4 +1,4 @@
-{{/* Fails on values that cannot work, with the cure. */}}
+{{/* Fails if values cannot work, and names the cure. */}}
 
 {{- define "ksm.checks" -}}
 {{- $image := .Values.image -}}
@@ -6,13 +6,13 @@
 {{- $goRepository := regexMatch "(^|/)(kube-state-metrics|bitnami|bitnamilegacy|coreos|rancher)/(mirrored-)?kube-state-metrics(-kube-state-metrics)?$" $name -}}
 {{- $goTag := regexMatch "^v?[12]\\.[0-9]+" (toString $image.tag) -}}
 {{- if or $goRepository $goTag -}}
-{{- fail (printf "the image %s:%s is the Go program kube-state-metrics, and this chart is for another program. Remove image.registry, image.repository, image.tag and image.sha from the values, or set them to your copy of %s:%s" $name (toString $image.tag) "kube-state-metrics-rs" .Chart.AppVersion) -}}
+{{- fail (printf "the image %s:%s is the Go program kube-state-metrics, but this chart is for the Rust program. Remove image.registry, image.repository, image.tag and image.sha from the values, or set them to your copy of %s:%s" $name (toString $image.tag) "kube-state-metrics-rs" .Chart.AppVersion) -}}
 {{- end -}}
 {{- if and .Values.autosharding.enabled .Values.daemonsetSharding.enabled -}}
-{{- fail "autosharding.enabled and daemonsetSharding.enabled exclude each other; set one of them to false" -}}
+{{- fail "autosharding.enabled and daemonsetSharding.enabled cannot be combined; set one of them to false" -}}
 {{- end -}}
 {{- if and .Values.rbac.create (not .Values.rbac.useClusterRole) (not (include "ksm.namespaces" .)) -}}
-{{- fail "rbac.useClusterRole is false, so the rights are Roles in the watched namespaces; set `namespaces` or `releaseNamespace`" -}}
+{{- fail "rbac.useClusterRole is false, so the permissions are Roles in the watched namespaces; set `namespaces` or `releaseNamespace`" -}}
 {{- end -}}
 {{- $known := .Files.Get "files/resources.yaml" | fromYaml -}}
 {{- range include "ksm.collectors" . | fromYamlArray -}}

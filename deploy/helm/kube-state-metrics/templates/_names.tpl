@@ -55,7 +55,7 @@
 {{- include "ksm.imageName" (dict "root" . "image" .Values.image "tag" .Chart.AppVersion) -}}
 {{- end -}}
 
-{{/* Pull secrets as Kubernetes wants them: a text is a name. */}}
+{{/* Pull secrets as a list of objects: a text is the name of a secret. */}}
 {{- define "ksm.pullSecrets" -}}
 {{- $secrets := list -}}
 {{- range concat (.root.Values.global.imagePullSecrets | default list) (.secrets | default list) -}}

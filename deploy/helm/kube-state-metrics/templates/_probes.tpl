@@ -11,7 +11,7 @@
 {{- $_ := set $get "scheme" "HTTPS" -}}
 {{- if $proxy.ignoreProbePaths -}}
 {{- $_ := set $get "port" ($values.service.port | default 8080 | int) -}}
-{{- /* The proxy passes only these two paths. */ -}}
+{{- /* The proxy forwards only these two paths. */ -}}
 {{- $_ := set $get "path" (ternary "/livez" .path (eq .path "/healthz")) -}}
 {{- else -}}
 {{- $_ := set $get "port" ($proxy.proxyEndpointsPort | default 8888 | int) -}}

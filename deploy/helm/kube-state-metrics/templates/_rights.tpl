@@ -15,7 +15,7 @@
 {{- toYaml $rules -}}
 {{- end -}}
 
-{{/* The plural name of a kind, as the program assumes it. */}}
+{{/* The plural name of a kind, by the same guess as in the program. */}}
 {{- define "ksm.plural" -}}
 {{- $kind := lower . -}}
 {{- if regexMatch "(s|x|z|ch|sh)$" $kind -}}

@@ -215,7 +215,7 @@ fn images_of_the_go_program_are_refused_with_the_cure() {
             "{setting}: {}",
             output.stderr
         );
-        let cure = "is the Go program kube-state-metrics, and this chart is for another program. Remove image.registry";
+        let cure = "is the Go program kube-state-metrics, but this chart is for the Rust program. Remove image.registry";
         assert_eq!(
             output.stderr.contains(cure),
             refused,

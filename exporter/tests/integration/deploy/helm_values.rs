@@ -134,9 +134,9 @@ fn schema() -> String {
 fn table() -> String {
     let mut text = String::from(
         "# Values of the Helm chart\n\n\
-         All values of `deploy/helm/kube-state-metrics`. A test generates this page from `values.yaml`. *Community* \
-         compares with\nthe chart kube-state-metrics 8.4.0 of the Prometheus community: *same* has the same meaning there, \
-         *none* has no effect\nin either chart, and *ours* exists only here.\n\n\
+         This page lists all values of `deploy/helm/kube-state-metrics`; a test generates it from `values.yaml`. \
+         The column\n*community* compares them with the chart kube-state-metrics 8.4.0 of the Prometheus community: \
+         *same* has the same\nmeaning there, *none* has no effect in either chart, and *ours* exists only here.\n\n\
          | value | default | community | meaning |\n|---|---|---|---|\n",
     );
     for value in values() {
