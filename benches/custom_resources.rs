@@ -1,6 +1,6 @@
 //! Families from a configuration compared with the same families in Rust, decoding included.
 //!
-//! `cargo bench --bench custom_resources --features cel`; the figures are in
+//! Run it with `cargo bench --bench custom_resources --features cel`; the figures are in
 //! docs/reference/custom-resources.md.
 
 #![allow(clippy::expect_used)]

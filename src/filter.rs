@@ -34,8 +34,8 @@ pub use errors::{FilterError, FilterWarning};
 pub use metric::MetricFilter;
 pub use metric_list::MetricList;
 
-/// Splits the value of a set-valued option: at `,`, white space around items (newlines too)
-/// trimmed, empty items dropped.
+/// Splits the value of an option with several items at `,`. White space around items, including newlines, is trimmed.
+/// Empty items are dropped.
 ///
 /// ```
 /// use kube_state_metrics::filter::split_list;

@@ -122,7 +122,7 @@ pub struct ResourceInfo {
     kind: Cow<'static, str>,
     plural: Cow<'static, str>,
     scope: Scope,
-    /// Whether a configuration names the resource, and no Rust type.
+    /// Whether a configuration, and not a Rust type, names the resource.
     configured: bool,
 }
 

@@ -66,7 +66,7 @@ debug_is_display!(ShardError);
 /// How hashes are assigned to shards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 enum Partition {
-    /// By a jump consistent hash of the hash, as in kube-state-metrics.
+    /// By a jump consistent hash of the hash of the uid, as in kube-state-metrics.
     #[default]
     Jump,
     /// In equal ranges. An API server can select the objects of a range.

@@ -48,7 +48,7 @@ pub(crate) struct MetricPlan {
     pub(crate) line: usize,
 }
 
-/// How samples are made from the element at `path`.
+/// How to create samples from the element at `path`.
 #[derive(Debug)]
 pub(super) struct Each {
     pub(super) path: Path,

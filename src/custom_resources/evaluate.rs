@@ -293,7 +293,7 @@ impl<'v> Evaluation<'v> {
         nil_is_zero: bool,
     ) -> Option<f64> {
         if !direct {
-            // Entries of other shapes are common, so they are not errors.
+            // Entries with other types are common, so they are not errors.
             return read(Some(child), value_from, nil_is_zero).ok();
         }
         let value = read(Some(child), &Path::default(), nil_is_zero);

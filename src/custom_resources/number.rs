@@ -91,7 +91,8 @@ fn float(text: &str) -> Option<f64> {
     Some(if negative { -magnitude } else { magnitude })
 }
 
-/// Removes single underscores between digits; before the first digit only after a base prefix.
+/// Removes single underscores between digits. An underscore before the first digit is allowed only after a base
+/// prefix.
 fn without_underscores(digits: &str, is_hex: bool) -> Option<String> {
     let is_digit = |byte: u8| byte.is_ascii_digit() || is_hex && byte.is_ascii_hexdigit();
     let mut before = is_hex;

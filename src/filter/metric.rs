@@ -40,8 +40,8 @@ use super::metric_list::MetricList;
 /// # Cost
 ///
 /// Patterns with look-around or back-references need backtracking. A search stops after a fixed number of steps, which
-/// take some milliseconds, so that it cannot block the program. If a search stops early, the family is dropped, in all
-/// three lists. An exception is a family that another pattern of the allowlist or opt-in list matches.
+/// take some milliseconds, so that it cannot block the program. If a search stops early, all three lists drop the
+/// family, unless another pattern of the allowlist or opt-in list matches it.
 ///
 /// ```
 /// use kube_state_metrics::filter::MetricFilter;

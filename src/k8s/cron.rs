@@ -242,7 +242,7 @@ fn split_zone(text: &str) -> Option<(&str, &str)> {
     Some(rest.split_once(' ').unwrap_or((rest, "")))
 }
 
-/// Looks a zone up by its exact IANA name.
+/// Finds a zone by its exact IANA name.
 fn zone(name: &str) -> Result<TimeZone, ScheduleError> {
     // In Go, `Local` is the zone of the process. The controller is assumed to run in UTC.
     if name == "Local" {

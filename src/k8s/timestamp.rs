@@ -19,7 +19,7 @@ pub(crate) struct Timestamp {
     pub(crate) nanos: u32,
 }
 
-/// A string is not a point in time.
+/// The error for a string that is not a point in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not an RFC 3339 time; write one such as 2024-01-31T12:00:00Z")]
 pub(crate) struct TimestampError {
@@ -94,7 +94,7 @@ impl Timestamp {
     }
 }
 
-/// Turns a time into the same time in a notation that [`jiff::Timestamp`] reads.
+/// Rewrites a time in a notation that [`jiff::Timestamp`] reads.
 ///
 /// The usual notation `2024-01-31T12:00:00Z`, with or without a fraction, is borrowed; other notations need an
 /// allocation. `jiff` ends 26 hours before the end of the year 9999. The seconds after that are encoded as nanoseconds

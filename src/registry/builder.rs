@@ -222,7 +222,7 @@ impl Builder {
         self
     }
 
-    /// Adds kinds that exist, for a configuration of [custom resources](Self::custom_resources).
+    /// Adds known kinds for a configuration of [custom resources](Self::custom_resources).
     #[cfg(feature = "custom-resources")]
     pub fn known_kinds(
         mut self,

@@ -220,7 +220,7 @@ impl CustomResources {
     fn replace_plan(&self, stores: Vec<Arc<dyn AnyStore>>) -> Result<(), BuildError> {
         let plan = Plan::new(stores, &self.metrics.settings().constants)
             .map_err(|problems| BuildError::new(problems.into_iter().map(Into::into).collect()))?;
-        // A watch that follows the new plan must find the links.
+        // The links must exist before a watch follows the new plan.
         link_stores(plan.stores());
         self.metrics.current_plan().replace(plan);
         Ok(())

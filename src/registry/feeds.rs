@@ -51,7 +51,7 @@ pub enum FeedError {
         /// The resource.
         resource: String,
     },
-    /// A configuration adds families to the resource, which only JSON can feed.
+    /// A configuration adds families to the resource. Only JSON can feed them.
     #[error(
         "{resource} also has families from a configuration, which read JSON; feed it with \
          `feeds_of`, or declare the collector in Rust alone with `Collector::fed_by_host`, so that \

@@ -40,7 +40,7 @@ struct Clearing;
 /// Whether this is a child process, whose allocator clears memory.
 static CLEARS: AtomicBool = AtomicBool::new(false);
 
-// SAFETY: all memory comes from and goes back to the system's allocator, with the layout given.
+// SAFETY: all memory comes from and goes back to the system's allocator, with the given layout.
 unsafe impl GlobalAlloc for Clearing {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller fulfils the contract of `alloc`.

@@ -98,7 +98,7 @@ pub(crate) async fn serve<A, S, B>(
         responder.serve(accepted, shutdown).await
     });
     tokio::select! {
-        // The server still responds to a request that has arrived when the connection is evicted.
+        // If a request has arrived, the server responds to it before it closes an evicted connection.
         biased;
         served = serving.as_mut() => if let Err(error) = served {
             shared.observer.connection_failed(peer, &*error);
@@ -164,7 +164,7 @@ where
             .header_read_timeout(None);
         (builder.http2())
             .max_concurrent_streams(STREAMS)
-            // The unread part of request bodies is bounded as well.
+            // This also limits the unread part of request bodies.
             .initial_stream_window_size(BUFFER as u32)
             .initial_connection_window_size(BUFFER as u32)
             .max_header_list_size(BUFFER as u32)

@@ -46,7 +46,7 @@ pub enum IdentityError {
 ///
 /// # Errors
 ///
-/// If they are not PEM, the key cannot sign, or belongs to another certificate.
+/// If they are not PEM, or if the key cannot sign or belongs to another certificate.
 pub fn certified_key(
     chain: &[u8],
     key: &[u8],

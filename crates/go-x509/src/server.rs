@@ -30,7 +30,7 @@ pub struct ExplainedVerifier {
     origin: String,
 }
 
-/// Accepts every server that has the key of its certificate, as Go's `InsecureSkipVerify`.
+/// Accepts every server that has the key of its certificate, like Go's `InsecureSkipVerify`.
 #[derive(Debug)]
 pub struct UncheckedServer(WebPkiSupportedAlgorithms);
 

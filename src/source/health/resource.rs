@@ -229,7 +229,8 @@ impl ResourceHealth {
         received.any(|at| at.elapsed() < STALLED)
     }
 
-    /// Whether each feed has completed its first list, or is refused now and has been for at least `time`.
+    /// Whether each feed has completed its first list, or is currently refused and has been refused for at least
+    /// `time`.
     pub(super) fn is_settled(&self, time: Duration) -> bool {
         let is_refused = |seconds: f64| seconds >= time.as_secs_f64();
         let settled =

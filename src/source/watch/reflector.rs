@@ -310,7 +310,7 @@ impl<S: ListWatchSink> Reflector<S> {
         self.sink.skip_oversized(object.key());
     }
 
-    /// Logs an object that does not decode, the first time.
+    /// Logs the first time that an object does not decode.
     pub(super) fn log_undecodable(&mut self, error: &DecodeError) {
         if self.is_first_log(error.object().to_owned()) {
             tracing::warn!(%error, "an object is skipped");

@@ -99,7 +99,7 @@ fn prometheus_answers_each_query_as_the_document_says() {
     judge("past", 60, MINUTES, &back, &past(&samples));
 }
 
-/// Evaluates queries after this number of intervals of this many seconds.
+/// Evaluates queries after `intervals` intervals of `interval` seconds.
 fn judge(name: &str, interval: i64, intervals: i64, questions: &[Question], series: &[Value]) {
     let tests = questions.iter().map(|question| {
         let samples = question.answer.lines().map(|line| {

@@ -300,7 +300,7 @@ async fn a_version_that_no_request_can_hold_is_not_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_but_honest_server_with_many_objects_is_waited_for() {
-    // 200 pages of 500 objects, which take 15 s each.
+    // There are 200 pages of 500 objects, and each page takes 15 s.
     let server = scripted(|request| {
         let number = number(request);
         let next = if number < 199 {
