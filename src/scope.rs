@@ -52,7 +52,7 @@ pub enum ShardError {
     #[error("the number of shards is 0; use 1 for no sharding")]
     NoShards,
     /// The index is not below the number of shards.
-    #[error("shard {index} does not exist among {total}; shards are numbered from 0 to {}", total - 1)]
+    #[error("shard {index} of {total} does not exist; shards are numbered from 0 to {}", total - 1)]
     OutOfRange {
         /// The given index.
         index: u32,
@@ -274,7 +274,7 @@ mod tests {
         let error = Shard::new(3, 3).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "shard 3 does not exist among 3; shards are numbered from 0 to 2"
+            "shard 3 of 3 does not exist; shards are numbered from 0 to 2"
         );
     }
 

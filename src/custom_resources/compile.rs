@@ -226,7 +226,7 @@ fn entry(resource: Resource, reader: &mut Reader) -> Entry {
                  built-in type",
             ),
             false => {
-                format!("there is no built-in type {version} {kind}; name the group of others")
+                format!("there is no built-in type {version} {kind}; other types need a group")
             }
         };
         reader.warn(&place, resource.line, message);

@@ -25,8 +25,8 @@ pub enum FilterError {
 
     /// There are both an allowlist and a denylist of metrics.
     #[error(
-        "there are a metric allowlist (`{allow}`) and a metric denylist (`{deny}`), which exclude \
-         each other; keep one of them"
+        "both a metric allowlist (`{allow}`) and a metric denylist (`{deny}`) are set; keep only one \
+         of them"
     )]
     AllowAndDeny {
         /// The allowlist, its items joined by `,`.

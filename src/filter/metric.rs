@@ -106,8 +106,8 @@ impl MetricFilter {
     /// assert_eq!(errors.len(), 3);
     /// assert_eq!(
     ///     errors[0].to_string(),
-    ///     "there are a metric allowlist (`kube_(`) and a metric denylist (`pod`), which exclude \
-    ///      each other; keep one of them",
+    ///     "both a metric allowlist (`kube_(`) and a metric denylist (`pod`) are set; keep only one \
+    ///      of them",
     /// );
     /// assert_eq!(
     ///     errors[1].to_string(),
@@ -395,7 +395,7 @@ mod tests {
             .map(ToString::to_string)
             .collect();
         let expected = [
-            "there are a metric allowlist (`kube_(,pod,[z-a]`) and a metric denylist (`*_x`)",
+            "both a metric allowlist (`kube_(,pod,[z-a]`) and a metric denylist (`*_x`)",
             "the metric allowlist has an item that is not a regular expression, `kube_(`: Parsing error at \
              position 6: Opening parenthesis without",
             "the metric allowlist has an item that is not a regular expression, `[z-a]`: invalid",

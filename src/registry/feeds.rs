@@ -45,7 +45,7 @@ pub enum FeedError {
     /// The builder does not declare that the host feeds the resource.
     #[error(
         "the sources of the crate, such as a watch, feed {resource}; if the host feeds it, declare \
-         that with `.fed_by_host(\"{resource}\")` or `.all_fed_by_host()` on the builder"
+         this with `.fed_by_host(\"{resource}\")` or `.all_fed_by_host()` on the builder"
     )]
     FedBySources {
         /// The resource.
@@ -54,8 +54,8 @@ pub enum FeedError {
     /// A configuration adds families to the resource. Only JSON can feed them.
     #[error(
         "{resource} also has families from a configuration, which read JSON; feed it with \
-         `feeds_of`, or declare the collector in Rust alone with `Collector::fed_by_host`, so that \
-         the sources of the crate feed the other families"
+         `feeds_of`, or declare only the collector in Rust with `Collector::fed_by_host`; then the \
+         sources of the crate feed the other families"
     )]
     NeedsJson {
         /// The resource.

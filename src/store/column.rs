@@ -250,7 +250,7 @@ impl Column {
         };
         #[allow(
             clippy::cast_possible_truncation,
-            reason = "half a hash is enough to tell cells apart"
+            reason = "half a hash is enough to distinguish cells"
         )]
         let hash = HASHER.hash_one(cell) as u32;
         let (mut free, mut fitting) = (None, None);

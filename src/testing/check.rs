@@ -65,7 +65,7 @@ pub enum Problem {
     },
     /// Two families with the same name in OpenMetrics.
     #[error(
-        "`{family}` is called `{other}` in OpenMetrics, and there is a family of that name; rename \
+        "`{family}` is called `{other}` in OpenMetrics, and another family has this name; rename \
          one of the two"
     )]
     SameOpenMetricsName {

@@ -76,7 +76,9 @@ impl<'e> Expected<'e> {
                 headers.push(line);
             } else if !line.is_empty() && !line.starts_with('#') {
                 samples.push(Line::parse(line).map_err(|problem| {
-                    format!("line {number} of what is expected is not a sample: {problem}: {line}")
+                    format!(
+                        "line {number} of the expected samples is not a sample: {problem}: {line}"
+                    )
                 })?);
             }
         }

@@ -273,7 +273,7 @@ fn expected_lines_that_are_no_samples_are_named() {
     ] {
         let message = failure(|| rendered.assert_eq(&format!("\n{line}\n")));
         assert!(
-            message.starts_with("line 2 of what is expected"),
+            message.starts_with("line 2 of the expected samples"),
             "{message}"
         );
         assert!(message.contains(problem), "{message}");

@@ -101,7 +101,7 @@ fn reason(error: &Error, keys: &[&str]) -> String {
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. } => {
-            "the text is nested too deeply, or its aliases expand to too much".to_owned()
+            "the text is nested too deeply, or its aliases expand to too much data".to_owned()
         }
         Error::AliasError { error, .. } => reason(error, keys),
         Error::ExternalMessage { msg, .. } => syntax(msg).to_owned(),

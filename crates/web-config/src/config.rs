@@ -206,8 +206,8 @@ impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TooManyRequests => "the request exceeds the rate limit",
-            Self::TooManyChecks => "too many requests wait for the check of their password",
-            Self::Unauthorized => "the request has no user and password that are configured",
+            Self::TooManyChecks => "too many requests wait for a password check",
+            Self::Unauthorized => "the user or the password is missing or wrong",
         })
     }
 }

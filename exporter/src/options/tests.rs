@@ -123,7 +123,7 @@ fn all_problems_are_told_at_once_each_with_its_flag_and_a_cure() {
     );
     let expected = [
         "11 problems with the options:",
-        "--shard 3, --total-shards 2: shard 3 does not exist among 2",
+        "--shard 3, --total-shards 2: shard 3 of 2 does not exist",
         "--resources: there is no resource `pod`; available: certificatesigningrequests, ",
         "--metric-labels-allowlist: misplaced `=` at character 5",
         "--apiserver: `ftp://host` is not a URL; write `https://HOST:PORT`",

@@ -167,7 +167,7 @@ fn an_object_that_cannot_be_read_is_an_error_beside_the_others() {
         let (stdout, stderr) = (&output.stdout, &output.stderr);
         assert!(stdout.contains("name=\"good\"} 3\n"), "{odd}: {stdout}");
         assert!(
-            stderr.contains("-:1: not an object that can be read: "),
+            stderr.contains("-:1: cannot read the object: "),
             "{odd}: {stderr}"
         );
     }

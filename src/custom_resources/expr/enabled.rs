@@ -298,7 +298,7 @@ fn describe(error: &cel::ExecutionError) -> &'static str {
     match error {
         E::NoSuchKey(_) => "a field is missing; test it with has(), or use `.?field.orValue()`",
         E::NoSuchOverload(_) | E::UnexpectedType { .. } | E::UnsupportedBinaryOperator(..) => {
-            "an operator or a function does not take values of these types"
+            "an operator or a function does not accept values of these types"
         }
         E::UndeclaredReference(_) => "a function or a name is not known",
         E::DivisionByZero(_) | E::RemainderByZero(_) => "division by zero",
@@ -494,7 +494,7 @@ mod tests {
     fn failures_are_told_without_values() {
         for (source, part) in [
             ("item.nope", "a field is missing"),
-            ("item.since + 1", "does not take values of these types"),
+            ("item.since + 1", "does not accept values of these types"),
             ("1 / 0", "division by zero"),
             ("nope(1)", "not known"),
             ("pod.x", "`pod` is not known"),

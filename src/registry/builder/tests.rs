@@ -346,7 +346,7 @@ fn the_declaration_alone_decides_who_feeds_a_resource() {
         assert_eq!(
             error.to_string(),
             "the sources of the crate, such as a watch, feed namespaces; if the host feeds it, \
-             declare that with `.fed_by_host(\"namespaces\")` or `.all_fed_by_host()` on the builder"
+             declare this with `.fed_by_host(\"namespaces\")` or `.all_fed_by_host()` on the builder"
         );
         assert_eq!(metrics.feeds_of(BuiltIn::Namespaces).unwrap_err(), error);
     }

@@ -328,7 +328,7 @@ pub(crate) fn whole(document: &Document<'_>) -> Result<serde_json::Value, Syntax
         let error = without_position(&error);
         Syntax {
             line: document.line,
-            problem: format!("not an object that can be read: {error}"),
+            problem: format!("cannot read the object: {error}"),
         }
     };
     let mut object: serde_json::Value = serde_json::from_str(document.json).map_err(unreadable)?;

@@ -143,7 +143,9 @@ impl DefinitionSink {
                     tracing::info!(resource = resource.label(), "removed a configured resource");
                 }
             }
-            Err(error) => tracing::warn!(%error, "cannot serve the resources that exist now"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot serve the custom resources that currently exist");
+            }
         }
     }
 }

@@ -308,8 +308,8 @@ impl Message {
                 Event::Unfinished => tracing::warn!(
                     resource,
                     namespace,
-                    "a streaming list did not end in time; listing by pages instead, and trying to stream \
-                     again in an hour"
+                    "a streaming list did not end in time; using paged lists, and streaming lists again \
+                     in an hour"
                 ),
             }
             return;
@@ -332,8 +332,7 @@ impl Message {
             Event::Unfinished => tracing::warn!(
                 count,
                 resources,
-                "streaming lists did not end in time; listing by pages instead, and trying to stream again \
-                 in an hour"
+                "streaming lists did not end in time; using paged lists, and streaming lists again in an hour"
             ),
         }
     }

@@ -108,7 +108,7 @@ impl Reader {
         };
         let mut reserved = reserved.iter().map(|suffix| format!("{name}{suffix}"));
         if !is_name(name, ":_") || !reserved.all(|name| self.names.insert(name)) {
-            return Err(format!("{name:?} is not a name, or there twice"));
+            return Err(format!("{name:?} is not a name, or it occurs twice"));
         }
         self.groups.clear();
         self.families.push(ReadFamily {
@@ -155,10 +155,10 @@ impl Reader {
             }
         }
         if labels.len() != sample.labels.len() {
-            return Err("a label that is there twice");
+            return Err("a label that occurs twice");
         }
         if !self.series.insert((sample.name.clone(), labels)) {
-            return Err("a series that is there twice");
+            return Err("a series that occurs twice");
         }
         family.samples.push(sample);
         Ok(())
@@ -360,17 +360,17 @@ fn the_reader_refuses_what_breaks_a_rule() {
         (
             "# HELP a A.\n# TYPE a counter\na_total 0\n\
              # HELP a_created A.\n# TYPE a_created gauge\na_created 0\n# EOF\n",
-            "there twice",
+            "occurs twice",
         ),
         (
             "# HELP a_total A.\n# TYPE a_total unknown\na_total 0\n\
              # HELP a A.\n# TYPE a counter\na_total 0\n# EOF\n",
-            "there twice",
+            "occurs twice",
         ),
         (
             "# HELP a_info A.\n# TYPE a_info gauge\na_info{b=\"1\"} 1\n\
              # HELP a A.\n# TYPE a info\na_info 1\n# EOF\n",
-            "there twice",
+            "occurs twice",
         ),
     ] {
         let error = read(text.as_bytes(), Format::OpenMetrics).unwrap_err();
