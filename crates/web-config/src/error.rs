@@ -33,8 +33,8 @@ pub(crate) enum Problem {
     #[error(transparent)]
     BasicAuth(#[from] BasicAuthError),
     #[error(
-        "the file is empty now, which would turn TLS and authentication off; restore its settings, or \
-         restart the program to turn them off"
+        "the file is empty now, which would disable TLS and authentication; restore its settings, or \
+         restart the program to disable them"
     )]
     Emptied,
 }

@@ -59,7 +59,7 @@ pub trait ReloadObserver: Send + Sync + 'static {
     /// warning by default.
     fn file_is_empty(&self, path: &Path) {
         tracing::warn!(
-            "{}: the file is empty, so TLS and authentication are off",
+            "{}: the file is empty, so TLS and authentication are disabled",
             path.display()
         );
     }

@@ -186,7 +186,7 @@ fn a_busy_port_is_told_with_its_flag() {
 fn a_wrong_host_is_told_with_its_flag() {
     for flag in ["--host", "--telemetry-host"] {
         for (host, problem) in [
-            ("not an ip", "cannot find the address of `not an ip`"),
+            ("not an ip", "cannot resolve `not an ip`"),
             // The address is reserved for documentation, so no machine has it.
             ("192.0.2.1", "192.0.2.1 is not an address of this machine"),
         ] {

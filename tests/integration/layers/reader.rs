@@ -159,7 +159,7 @@ impl<'ast> Visit<'ast> for Reader {
                 let tokens = &item.mac.tokens;
                 if let Some(name) = &item.ident {
                     self.define(name);
-                    // An item with a fixed name counts as defined where the macro is.
+                    // An item with a fixed name belongs to the module that contains the macro.
                     each_pair(tokens, &mut |keyword, name| {
                         if ITEM_KEYWORDS.contains(&keyword) && name != "$" {
                             self.items.insert(name.to_owned());
