@@ -1,5 +1,5 @@
 //! Families for built-in kinds, as a closure and as a type:
-//! `cargo run --example custom_family`. Needs no cluster: the objects are in the program.
+//! `cargo run --example custom_family`. The example needs no cluster, because the objects are in the program.
 
 use std::io::Write;
 
@@ -9,9 +9,8 @@ use kube_state_metrics::family::Samples;
 use kube_state_metrics::{BuiltIn, Collector, Family, FamilyGenerator, StateMetrics};
 use serde_json::json;
 
-/// Counts the containers of a pod whose image comes from one of some registries.
-///
-/// A type replaces a closure if the generator has settings or deserves a separate test.
+/// Counts the containers of a pod whose image comes from one of the given registries. Use a type instead of a closure
+/// if the generator has settings, or if you want to test it separately.
 struct ImagesFrom {
     registries: Vec<String>,
 }
@@ -31,7 +30,7 @@ impl FamilyGenerator<Pod> for ImagesFrom {
     }
 }
 
-/// Families for pods. They extend the built-in ones and share their store.
+/// Families for pods. They extend the built-in families of pods and share their store.
 pub(crate) fn pods(registries: impl IntoIterator<Item = String>) -> Collector<Pod> {
     let registries = registries.into_iter().collect();
     Collector::new().family(

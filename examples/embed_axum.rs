@@ -10,7 +10,7 @@ use kube_state_metrics::source::health::{Health, ReadinessPolicy};
 use kube_state_metrics::source::watch::configure_for_watching;
 use kube_state_metrics::{BuiltIn, StateMetrics};
 
-/// The exported metrics: pods and deployments, without a family that is not needed.
+/// The exported metrics: pods and deployments, except for one family.
 pub(crate) fn metrics() -> Result<StateMetrics, BuildError> {
     StateMetrics::builder()
         .built_in([BuiltIn::Pods, BuiltIn::Deployments])
@@ -19,7 +19,7 @@ pub(crate) fn metrics() -> Result<StateMetrics, BuildError> {
         .build()
 }
 
-/// The routes of the service, and two more.
+/// The routes of the service, and the routes for metrics and readiness.
 pub(crate) fn app(metrics: &StateMetrics, health: Health) -> Router {
     let ready = move || async move {
         let readiness = health.readiness(ReadinessPolicy::Default);

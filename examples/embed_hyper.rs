@@ -14,10 +14,10 @@ use kube_state_metrics::service::Body;
 use kube_state_metrics::source::watch::configure_for_watching;
 use tokio::net::{TcpListener, TcpStream};
 
-/// The body of this server or of the crate.
+/// A response with a body of this server or of the crate.
 type Answer = Response<Either<String, Body>>;
 
-/// Handles a request: the server chooses the path, and `respond` does the rest.
+/// Handles a request. This server selects the path, and `respond` creates the response with the metrics.
 pub(crate) fn answer<B>(metrics: &StateMetrics, request: Request<B>) -> Answer {
     let (parts, _) = request.into_parts();
     match parts.uri.path() {

@@ -1,4 +1,4 @@
-//! Several clusters in one process, each with its name on every sample:
+//! Several clusters in one process. Every sample has a label with the name of its cluster:
 //! `cargo run --features http,watch --example multi_cluster -- blue green` for two contexts of the
 //! kubeconfig, then `curl localhost:8080/clusters/blue/metrics`.
 //!
@@ -37,7 +37,7 @@ impl Cluster {
     }
 }
 
-/// `/clusters/<name>/metrics` for each.
+/// Serves `/clusters/<name>/metrics` for each cluster.
 pub(crate) fn app<'c>(clusters: impl IntoIterator<Item = &'c Cluster>) -> Router {
     clusters.into_iter().fold(Router::new(), |app, cluster| {
         let path = format!("/clusters/{}/metrics", cluster.name);

@@ -1,4 +1,4 @@
-//! Manifests in, exposition out, without a cluster:
+//! Prints the metrics of manifests, without a cluster:
 //! `kubectl get pods,nodes -A -o yaml | cargo run --features manifests --example offline_report -- -`.
 //!
 //! Without arguments it reads `examples/cluster`. Skipped objects are listed on standard error.

@@ -45,7 +45,7 @@ pub(crate) struct WebsiteStatus {
     ready_replicas: i32,
 }
 
-/// What the controller needs to reconcile a website.
+/// The data that the controller needs to reconcile a website.
 struct Context {
     client: Client,
     deployments: Store<Deployment>,

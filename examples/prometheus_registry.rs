@@ -12,7 +12,7 @@ use kube_state_metrics::exposition::HostMetrics;
 use kube_state_metrics::source::watch::configure_for_watching;
 use prometheus::{IntCounter, Registry, TextEncoder};
 
-/// Serves both at `/metrics`. No family may be in both parts.
+/// Serves both parts at `/metrics`. A family must not be in both parts.
 pub(crate) fn app(metrics: &StateMetrics, registry: Registry) -> Router {
     let service = metrics.service().append(move |_format| {
         let text = TextEncoder::new().encode_to_string(&registry.gather());
@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let client = Client::try_from(configure_for_watching(Config::infer().await?))?;
     let metrics = StateMetrics::builder().default_resources().build()?;
-    // Fails if the registry has a metric of the watches already.
+    // This fails if the registry already has a metric of the watches.
     let watch = metrics.watch(client).registry(&registry).build()?;
     tokio::spawn(watch.run());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;

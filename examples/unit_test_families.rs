@@ -70,7 +70,7 @@ mod tests {
 
     use super::backups;
 
-    /// From JSON: exactly all samples of the object.
+    /// From JSON: `assert_eq` compares all samples of the object.
     #[test]
     fn a_new_backup_has_a_schedule_and_nothing_else() {
         let backup = json!({
@@ -80,7 +80,7 @@ mod tests {
             .assert_eq(r#"backup_info{namespace="shop",backup="db",schedule="@daily"} 1"#);
     }
 
-    /// From YAML, and only some families: `only` drops the others.
+    /// From YAML: `only` selects the families to compare.
     #[test]
     fn a_failed_backup_says_so() {
         let backup = "
@@ -99,7 +99,7 @@ mod tests {
             );
     }
 
-    /// Names, help texts, repeated labels, the rules of OpenMetrics: one line for all families.
+    /// Checks names, help texts, repeated labels and the rules of OpenMetrics for all families.
     #[test]
     fn the_families_are_valid() {
         assert_valid(backups());

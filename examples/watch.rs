@@ -1,7 +1,6 @@
-//! Watches a cluster and prints its state: `cargo run --features watch --example watch`.
-//!
-//! The cluster is that of the kubeconfig, or the API server named by the first argument. A second
-//! argument `pages` switches streaming lists off.
+//! Watches a cluster and prints its state: `cargo run --features watch --example watch`. The cluster is that of the
+//! kubeconfig, or the API server in the first argument. If the second argument is `pages`, streaming lists are
+//! disabled.
 
 use std::io::Write;
 use std::time::Duration;

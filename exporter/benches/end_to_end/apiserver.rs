@@ -1,7 +1,6 @@
-//! A synthetic API server: pods and nodes, lists whole, paged and streaming, watches, and changes.
-//!
-//! It runs as a separate process, so that no figure includes its cost, and is controlled by
-//! lines on its standard input; each is answered by a line on its standard output.
+//! A synthetic API server with pods and nodes. It supports complete, paged and streaming lists, watches, and changes.
+//! It runs as a separate process, so that no figure includes its cost. Lines on its standard input control it; it
+//! answers each with a line on its standard output.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -32,7 +31,7 @@ struct Server {
     nodes: Mutex<Collection>,
     /// Whether streaming lists are refused, as by an older server.
     paged_only: Mutex<bool>,
-    /// Number of lists that were sent to their end.
+    /// Number of lists that were sent completely.
     lists: AtomicUsize,
     events: AtomicU64,
     rate: Mutex<Rate>,
@@ -440,7 +439,7 @@ impl Text {
     }
 }
 
-/// A pod as it was (0), with its first container crashed (1), or running again (2).
+/// A pod in its original state (0), with its first container crashed (1), or running again (2).
 fn crashed(mut pod: Value, state: usize) -> Value {
     if state == 0 {
         return pod;
@@ -470,7 +469,7 @@ fn crashed(mut pod: Value, state: usize) -> Value {
     pod
 }
 
-/// A node with the fields a kubelet reports, its images among them.
+/// A node with the fields that a kubelet reports, including images.
 fn node(at: usize) -> Value {
     let condition = |kind: &str, status: &str| {
         json!({ "type": kind, "status": status, "reason": "KubeletHasNoDiskPressure",

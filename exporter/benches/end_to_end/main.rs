@@ -1,13 +1,13 @@
-//! The exporter from end to end, compared with a stand-in for exporters of the usual design.
+//! Measures the exporter from end to end, compared with a stand-in: a simple exporter of the usual design.
 //!
 //! ```console
 //! $ cargo bench -p kube-state-metrics-exporter --bench end_to_end -- 1000 10000
 //! ```
-//!
-//! For each number of pods a synthetic API server is started, then one exporter after the other on
-//! it, each as a separate process: the figures of one exclude the cost of the others. `--only crate` or
-//! `--only usual` measures one of them; `--scrapes N` and `--seconds S` make a run longer; `--program
-//! PATH` takes another build of the exporter, such as a static one. Linux only: CPU times and memory come from `/proc`. docs/explanation/performance.md has the figures.
+//! For each number of pods and each exporter, the benchmark starts a synthetic API server and the exporter as separate
+//! processes, so that the figures of one do not include the cost of the others. `--only crate` or `--only usual`
+//! measures one of them; `--scrapes N` and `--seconds S` make a run longer; `--program PATH` measures another build of
+//! the exporter, such as a static one. The benchmark needs Linux, because CPU times and memory come from `/proc`.
+//! docs/explanation/performance.md has the figures.
 
 #![allow(
     clippy::print_stdout,
@@ -77,7 +77,7 @@ fn compare(words: &[&str]) -> Result<(), AnyError> {
         let mut columns = Vec::new();
         for exporter in [Exporter::Crate, Exporter::Usual] {
             if only.is_none_or(|only| only == exporter.name()) {
-                // A server for each: both see the same changes in the same order.
+                // Each exporter gets its own server, so both see the same changes in the same order.
                 let mut api = Process::start(
                     Command::new(std::env::current_exe()?).args(["apiserver", &size.to_string()]),
                 )?;

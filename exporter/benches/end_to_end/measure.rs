@@ -51,7 +51,7 @@ impl Exporter {
         }
     }
 
-    /// Starts it and returns the port it serves metrics on.
+    /// Starts the exporter; returns the process and the port of its metrics.
     fn start(self, url: &str, plan: &Plan) -> io::Result<(Process, u16)> {
         match self {
             Self::Crate => {
@@ -203,7 +203,7 @@ pub(crate) fn measure(
             "CPU of a relist in pages",
         ),
     ] {
-        // The watcher of the stand-in cannot fall back from streams to pages.
+        // The watcher of the stand-in cannot fall back from streaming lists to pages.
         let (seen, used) = match (exporter, paged) {
             (Exporter::Usual, "on") => (f64::NAN, f64::NAN),
             _ => relist(api, &process, paged)?,
@@ -291,8 +291,7 @@ fn changes(
     rate: f64,
     batch: usize,
 ) -> io::Result<f64> {
-    // An exporter may compress before the next scrape is due. That cost does not belong to the
-    // updates.
+    // An exporter may compress before the next scrape is due. The wait excludes this cost from that of the updates.
     thread::sleep(Duration::from_secs(3));
     status(api, &format!("rate {rate} {batch}"))?;
     thread::sleep(Duration::from_secs(1));
@@ -304,7 +303,7 @@ fn changes(
     Ok(used / after.saturating_sub(before).max(1) as f64)
 }
 
-/// Compressed scrapes while pods change: the median, and CPU seconds per scrape beyond that of updates.
+/// Measures compressed scrapes while pods change: the median time, and the CPU time per scrape without that of updates.
 fn under_churn(
     api: &mut Process,
     process: &Process,

@@ -67,7 +67,7 @@ impl Process {
         self.status("VmRSS:")
     }
 
-    /// The most resident memory so far, or since [`forget_peak`](Self::forget_peak), in MiB.
+    /// The maximum resident memory so far, or since [`forget_peak`](Self::forget_peak), in MiB.
     pub(crate) fn peak(&self) -> io::Result<f64> {
         self.status("VmHWM:")
     }
@@ -91,7 +91,7 @@ impl Process {
         while active.elapsed() < QUIET {
             thread::sleep(Duration::from_millis(10));
             let now = self.cpu()?;
-            // Single ticks do not count: they are housekeeping.
+            // A single tick does not count, because background tasks cause it.
             if now > cpu + 0.015 {
                 (active, cpu) = (Instant::now(), now);
             }

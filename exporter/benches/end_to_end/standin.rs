@@ -1,9 +1,7 @@
-//! A stand-in for exporters of the usual design, as efficient as that design allows.
-//!
-//! Objects are decoded whole by `kube` into `k8s_openapi` types. A map behind a lock holds the
-//! rendered text of each object, one piece per family. A scrape goes through the map once per
-//! family, and gzip runs over the whole text each time. Families and their text are those of the
-//! crate, so that the two exporters write the same samples.
+//! The stand-in: a simple exporter of the usual design, as efficient as this design allows. `kube` decodes complete
+//! objects into `k8s_openapi` types. A map behind a lock holds the rendered text of each object, one piece per family.
+//! A scrape iterates over the map once per family, and compresses the whole text each time. It uses the families of the
+//! crate, so that both exporters write the same samples.
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
@@ -105,8 +103,7 @@ impl Store {
                     self.objects.write().retain(|id, _| listed.contains(id));
                     listed = HashSet::new();
                 }
-                // The watcher retries at once, so that the stand-in is not slower than it has to
-                // be.
+                // The watcher retries at once, so that a wait does not make the stand-in slower.
                 Err(error) => eprintln!("stand-in: {error}"),
             }
         }

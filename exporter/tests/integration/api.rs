@@ -1,4 +1,4 @@
-//! A stand-in for an API server: it reviews tokens, has a few objects, and records the requests.
+//! A simulated API server: it reviews tokens, has a few objects, and records the requests.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,7 +15,7 @@ use super::support::eventually;
 
 pub struct Api {
     pub url: String,
-    /// The certificate of its authority, for kubeconfigs.
+    /// The certificate of the server's authority, for kubeconfigs.
     authority: Option<String>,
     state: Arc<State>,
 }
@@ -29,7 +29,7 @@ pub struct Asked {
     pub user_agent: Option<String>,
     /// The client's certificate.
     pub certificate: Option<Vec<u8>>,
-    /// Whether the response was another one than 401.
+    /// Whether the status of the response was not 401.
     pub accepted: bool,
 }
 
@@ -43,7 +43,7 @@ struct State {
     revoked: Mutex<Vec<String>>,
     /// Resources without a response.
     hanging: Mutex<Vec<String>>,
-    /// Resources whose responses have headers without an end.
+    /// Resources whose responses have endless headers.
     flooding: Mutex<Vec<String>>,
     /// Streaming lists lack the bookmark that ends them.
     endless: AtomicBool,
@@ -148,7 +148,7 @@ impl Api {
         self.state.hanging.lock().unwrap().push(plural.into());
     }
 
-    /// Answers requests for a resource with headers without an end from now on.
+    /// Sends endless headers in responses for a resource from now on.
     pub fn flood_headers(&self, plural: &str) {
         self.state.flooding.lock().unwrap().push(plural.into());
     }
@@ -181,7 +181,7 @@ impl Api {
         *self.state.token.lock().unwrap() = Some(token.into());
     }
 
-    /// Is an identity provider from now on, which issues this token to everybody.
+    /// Acts as an identity provider from now on, which issues this token to every client.
     pub fn provide(&self, id_token: &str) {
         *self.state.id_token.lock().unwrap() = Some(id_token.into());
     }
@@ -204,7 +204,7 @@ impl Api {
         }
     }
 
-    /// Closes all connections, and waits for the requests on new ones.
+    /// Closes all connections, waits for a request on a new one, and returns the requests since then.
     #[track_caller]
     pub fn asked_after_cut(&self) -> Vec<Asked> {
         self.cut();
@@ -359,7 +359,7 @@ impl State {
         Some(())
     }
 
-    /// Allows everything but the resources that are answered with 403.
+    /// Allows everything except the resources for which the response is 403.
     fn own_review(&self, review: &Value) -> (u16, Value) {
         let wanted = &review["spec"]["resourceAttributes"];
         let resource = wanted["resource"].as_str().unwrap();
@@ -422,7 +422,7 @@ impl State {
     }
 }
 
-/// Whether a path is that of a named resource.
+/// Whether the path belongs to one of the resources.
 fn names(resources: &Mutex<Vec<String>>, path: &str) -> bool {
     let resources = resources.lock().unwrap();
     resources
@@ -462,14 +462,14 @@ fn access_review(review: &Value) -> (u16, Value) {
     )
 }
 
-/// The group that the discovery of the server has.
+/// The API group that the server's discovery lists.
 fn groups() -> Value {
     let version = json!({ "groupVersion": "acme.dev/v1", "version": "v1" });
     json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": [
         { "name": "acme.dev", "versions": [version], "preferredVersion": version }] })
 }
 
-/// A kind whose plural name nobody would guess.
+/// A kind whose plural name cannot be guessed.
 fn resources_of_acme() -> Value {
     let verbs = json!(["list", "watch"]);
     json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "acme.dev/v1", "resources": [

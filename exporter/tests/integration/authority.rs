@@ -59,7 +59,7 @@ impl Authority {
         self.issue_to(name, &["localhost", "127.0.0.1", "api.test"])
     }
 
-    /// The same with a P-521 key.
+    /// An identity with a P-521 key, for servers of the loopback and for clients.
     pub fn issue_p521(&self, name: &str) -> Identity {
         let names = ["localhost", "127.0.0.1", "api.test"];
         self.sign(name, &names, p521())
@@ -113,13 +113,13 @@ impl Authority {
         Identity::new(certificate.der().to_vec(), &key)
     }
 
-    /// The configuration of a server that asks for client certificates of this authority, and
-    /// accepts clients without one.
+    /// The configuration of a server that requests client certificates of this authority, and also accepts clients
+    /// without a certificate.
     pub fn server(&self) -> Arc<ServerConfig> {
         self.server_with(self.issue("server"))
     }
 
-    /// The same with another identity.
+    /// The configuration of a server with another identity.
     pub fn server_with(&self, identity: Identity) -> Arc<ServerConfig> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let (authorities, _) = Authorities::new(&[self.0.der().clone()]).unwrap();

@@ -1,4 +1,4 @@
-//! The landing page in a real browser: Debian's Chromium, without a screen.
+//! The landing page in a real browser: Debian's Chromium, in headless mode.
 
 use std::process::Command;
 
@@ -50,7 +50,7 @@ fn the_page_works_in_a_browser_with_and_without_javascript() {
         "{dom}"
     );
 
-    // Without JavaScript, the page is as it was served, with a button.
+    // Without JavaScript, the page is unchanged and has a button.
     let page = get(&exporter.main, "/?q=cordoned", &[("accept", "text/html")]).text();
     assert!(page.contains("<button>Search</button>"), "{page}");
     assert_eq!(page.matches("<details").count() - hidden(&page), 1);

@@ -7,7 +7,7 @@ use super::authority::Authority;
 use super::credentials::{accepts, answer, plugin, watching};
 use super::support::{Directory, eventually, run};
 
-/// Whether an exporter can connect to a server with a kubeconfig. If not, the reason.
+/// Checks whether an exporter can connect to a server with a kubeconfig; if not, returns the reason.
 fn gets_on(
     api: &Api,
     directory: &Directory,
@@ -37,7 +37,7 @@ fn servers_that_go_accepts_are_accepted() {
         gets_on(&api, &directory, &strong.pem(), user.clone()),
         Ok(())
     );
-    // An authority that is a server itself, and a leaf that is trusted itself.
+    // The server presents the certificate of the authority, and then a leaf that is trusted directly.
     let own = Authority::new("own");
     let api = Api::start_tls(own.server_with(own.own()));
     assert_eq!(gets_on(&api, &directory, &own.pem(), user.clone()), Ok(()));
@@ -109,7 +109,7 @@ fn client_certificates_that_go_presents_are_presented() {
             asked.certificate.as_ref() == Some(&identity.der)
         });
     }
-    // The error names a certificate and a key that do not match.
+    // If a certificate and a key do not match, the error names both.
     directory.write("key.pem", &authority.issue("other").key);
     let user = json!({ "client-certificate": "cert.pem", "client-key": "key.pem" });
     let config = directory.write("config", &api.kubeconfig_with(json!({}), user));

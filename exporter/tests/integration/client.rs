@@ -81,7 +81,7 @@ impl Client {
         Self { config }
     }
 
-    /// Connects, and does the client's part of the handshake.
+    /// Connects, and performs the TLS handshake.
     pub fn connect(&self, address: &str) -> io::Result<Stream> {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;

@@ -1,4 +1,4 @@
-//! Flags that concern a cluster: the requests to the API server.
+//! Flags about a cluster, and their effect on the requests to the API server.
 
 use std::net::TcpListener;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::api::Api;
 use super::support::{Directory, Exporter, PROGRAM, eventually};
 
-/// The requests to the API server with some flags, until the first lists are complete.
+/// Runs the exporter with some flags until the first lists are complete; returns its requests to the API server.
 fn asked(args: &[&str]) -> Vec<String> {
     let api = Api::start(&[]);
     let url = format!("--apiserver={}", api.url);
@@ -52,7 +52,7 @@ fn the_api_server_is_that_of_the_flag_or_of_the_kubeconfig() {
     });
     assert_eq!(first.count("/api/v1/nodes"), 0);
 
-    // A URL without a scheme works as well, as for the reference.
+    // A URL without a scheme also works, as in the Go program.
     let bare = format!("--apiserver={}", second.url.trim_start_matches("http://"));
     let bare = Exporter::serving(&["--resources=nodes", &bare]);
     let line = &bare.line;
@@ -76,7 +76,7 @@ fn without_flags_the_kubeconfig_is_that_of_kubectl() {
     let in_home = format!("{}/.kube/config", directory.str());
     std::fs::write(&in_home, at_home.kubeconfig()).unwrap();
     let variable = directory.write("named", &named.kubeconfig());
-    // The first file of a list takes precedence. It has the names of the second file.
+    // The first file of a list takes precedence. Both files use the same names.
     let (missing, both) = (
         format!("{}/none", directory.str()),
         format!("{variable}, {in_home}"),
@@ -431,7 +431,7 @@ fn a_changed_config_waits_for_what_is_served_and_not_for_what_is_new() {
     assert_eq!(reloaded(), Some(1.0));
     let first = own("config_hash");
 
-    // Nodes were not exported before, so nothing is lost without them.
+    // Nodes were not exported before, so no metrics are lost while they are missing.
     config("{namespaces: {}, nodes: {}}", &api.url);
     eventually("the metric shows that a change waits", || {
         (reloaded() == Some(0.0)).then_some(())

@@ -23,7 +23,7 @@ fn a_response_differs_from_itself_in_nothing() {
         "{}",
         compared.stderr
     );
-    // The order of lines does not count.
+    // The order of lines does not matter.
     let mut lines: Vec<_> = metrics.lines().collect();
     lines.sort_unstable();
     lines.reverse();

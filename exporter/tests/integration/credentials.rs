@@ -34,8 +34,8 @@ fn is_synced(exporter: &Exporter) {
     assert_eq!(exporter.get("/readyz").status, 200);
 }
 
-/// The exporter with the files of a directory at the path of a pod's credentials. `None` if
-/// processes cannot have separate file systems here, which the fixed path requires.
+/// The exporter with the files of a directory mounted at the path of a pod's credentials. `None` if this system does
+/// not allow a separate mount namespace, which the fixed path requires.
 pub fn in_pod(directory: &Directory) -> Option<Command> {
     let unshare = |script: &str| {
         let mut command = Command::new("unshare");
@@ -54,7 +54,7 @@ pub fn in_pod(directory: &Directory) -> Option<Command> {
         .then(|| unshare(&start))
 }
 
-/// Waits until it reports that pods fail for a reason.
+/// Waits until the exporter reports this reason for the failure of pods.
 fn says(exporter: &Exporter, what: &str) -> String {
     eventually(&format!("it says `{what}`"), || {
         let body = exporter.get("/readyz").text();
@@ -116,7 +116,7 @@ fn a_token_file_that_changes_is_read_again() {
     let api = Api::start_secure();
     api.accept("first");
     let directory = Directory::new("token");
-    // With the line break that `echo` writes, in a file beside the kubeconfig.
+    // The token file is in the directory of the kubeconfig, and ends with a line break as `echo` writes it.
     directory.write("token", "first\n");
     let user = json!({ "tokenFile": "token" });
     let exporter = watching(&directory.write("config", &api.kubeconfig_with(json!({}), user)));
@@ -198,7 +198,7 @@ fn a_client_certificate_that_changes_is_shown() {
     accepts(&api, "the old certificate", |asked| {
         asked.certificate.as_ref() == Some(&old.der)
     });
-    // For a moment key and certificate do not match.
+    // Between the two writes, key and certificate do not match.
     directory.write("cert.pem", &new.certificate);
     directory.write("key.pem", &new.key);
     exporter.tells("were reloaded");
@@ -221,7 +221,7 @@ fn a_plugin_is_asked_again_when_its_token_is_refused() {
     let user = json!({ "exec": plugin(&directory) });
     let exporter = watching(&directory.write("config", &api.kubeconfig_with(json!({}), user)));
     is_synced(&exporter);
-    // Only the server shows that the token is not valid any more.
+    // The token has no expiry, so only the response of the server shows that it is no longer valid.
     api.accept("second");
     directory.write("answer", &answer(json!({ "token": "second" })));
     api.cut();
@@ -342,7 +342,7 @@ fn an_odd_output_of_a_plugin_is_told_without_its_content() {
     }
 }
 
-/// A token with an expiry, and without other content.
+/// A token that contains only an expiry and a name.
 fn id_token(expires: u64, name: &str) -> String {
     let claims = json!({ "exp": expires }).to_string();
     format!("e30.{}.{name}", base64_url(claims.as_bytes()))
@@ -396,7 +396,7 @@ fn a_token_of_an_identity_provider_is_refreshed() {
     is_synced(&exporter);
     accepts(&api, "the first token", bearer(&first));
     assert_eq!(provider.requests().len(), 0);
-    // It is not used in its last ten seconds.
+    // The exporter does not use a token in its last ten seconds.
     api.accept(&second);
     eventually("the token was refreshed", || {
         let asked = api.asked_after_cut();
@@ -435,7 +435,7 @@ fn a_pod_finds_its_credentials_and_follows_them() {
     let exporter = Exporter::of_command(&mut pod);
     is_synced(&exporter);
     accepts(&api, "the first token", bearer("first"));
-    // The kubelet replaces all files at once, by a link.
+    // The kubelet replaces all files at once, by changing a link.
     api.accept("second");
     api.set_tls(new.server());
     symlink("..2", directory.path().join("..new")).unwrap();

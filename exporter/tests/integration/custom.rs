@@ -210,7 +210,7 @@ fn kinds_of_manifests_come_and_go_and_are_counted() {
         |event: &str| exporter.own(&format!("kube_state_metrics_custom_resource_state_{event}"));
     assert_eq!(definitions("cache"), Some(1.0));
     assert_eq!(definitions("add_events_total"), Some(1.0));
-    // Without its definition, an object still states its kind.
+    // Without a definition, the object itself states its kind.
     manifests.write("widgets.yaml", &widget("b", "4"));
     eventually("the other object shows", || {
         exporter
@@ -290,7 +290,7 @@ fn unknown_keys_are_named_at_the_start() {
     let line = "--custom-resource-state-config: line 8: spec.resources[0].metrics[0].halp: unknown key; it is ignored";
     exporter.tells(line);
     assert!(exporter.metrics("").contains(&sample("a", "3")));
-    // Files that the options name are read a second time, since they were not watched the first time.
+    // Files that the options name are read twice, because they were not watched the first time.
     let directory = Directory::new("custom-warned");
     let file = directory.write("crs.yaml", &config);
     let args = [
@@ -391,7 +391,7 @@ fn a_file_that_is_missing_may_come_later() {
             vec!["--custom-resource-state-config-file", file, flag],
             CONFIG,
         ),
-        // The same as at startup: without the family that has an error.
+        // As at startup, only the family with an error is left out.
         (vec!["--config", &options], &*partly_wrong),
     ] {
         let _ = fs::remove_file(file);
@@ -434,7 +434,7 @@ fn only_the_families_that_have_errors_are_left_out_at_the_start() {
     assert!(shows(&sample("a", "3")));
     exporter.tells("`widget_a b` is not a metric name; use letters, digits, `_` and `:`, and no digit in front; the family is left out");
 
-    // Another file with the error is not used, the corrected one is used.
+    // A changed file that still has the error is not used. The corrected file is used.
     directory.write("crs.yaml", &broken.replace("name: size", "name: other"));
     eventually("it is refused", || {
         (reloaded(&exporter, &file) == Some(0.0)).then_some(())

@@ -1,4 +1,4 @@
-//! The rules and dashboards of deploy/mixin over the example cluster, by a real Prometheus.
+//! A real Prometheus evaluates the rules and dashboards of deploy/mixin with the example cluster.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ use super::deploy::kustomize::has_kubectl;
 use super::prometheus::Prometheus;
 use super::support::{CLUSTER, Directory, Exporter, eventually, eventually_or, run_program};
 
-/// Queries that have no results here: the dashboard, the panel, the query's letter and the reason. All other
-/// queries have results, and these have none.
+/// Queries without results: the dashboard, the panel, the letter of the query and the reason. The test fails if one of
+/// them has results, or if another query has none.
 const EMPTY: [(&str, &str, &str, &str); 6] = [
     (
         "exporter",
@@ -54,8 +54,8 @@ const EMPTY: [(&str, &str, &str, &str); 6] = [
 
 /// The alert that the test causes.
 const CAUSED: &str = "KubeStateMetricsResourceFailing";
-/// Alerts that depend on how often the exporter tries again, and on whether a busy machine answers a scrape within
-/// a second.
+/// Alerts that may or may not fire: they depend on the number of retries, and on whether a busy machine answers a
+/// scrape within a second.
 const POSSIBLE: [&str; 4] = [
     "KubeStateMetricsDown",
     "KubeStateMetricsListErrors",
@@ -113,7 +113,7 @@ struct Query {
     title: String,
     /// A for the first query of a panel.
     letter: String,
-    /// With values for the variables.
+    /// The query, with values for the variables.
     query: String,
 }
 
@@ -148,7 +148,7 @@ fn prometheus(exporters: [&Exporter; 2], cluster: &str) -> Option<Prometheus> {
         .flat_map(|own| [&own.main, &own.telemetry])
         .collect();
     let rules = ["alerts", "rules", "v1-names"].map(|name| mixin().join(format!("{name}.yaml")));
-    // JSON is YAML. An empty label is none.
+    // Prometheus accepts JSON, because it is YAML. It ignores an empty label.
     let config = json!({
         "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
         "rule_files": rules,
@@ -175,7 +175,7 @@ fn each_panel_has_data_and_each_rule_evaluates_with_and_without_a_cluster_label(
     eventually("the lists are complete", || {
         (exporters[1].get("/readyz").status == 200).then_some(())
     });
-    // Rights are withdrawn, so that a panel has something to show.
+    // Permissions are revoked, so that the panels about failures have data.
     api.revoke("secrets");
     api.cut();
     eventually("secrets fail", || {
@@ -262,14 +262,14 @@ fn has_data(server: &Prometheus, cluster: &str) {
     }
     let expected = EMPTY.map(|(dashboard, title, letter, _)| (dashboard, title, letter));
     assert_eq!(empty, expected.into());
-    // Two instances do not double the figures.
+    // Two instances do not double the values.
     for (title, sum) in [("Nodes", 3.0), ("Pods by phase", 27.0)] {
         let own = queries.iter().find(|own| own.title == title).unwrap();
         assert_eq!(server.query(&own.query).iter().sum::<f64>(), sum, "{title}");
     }
 }
 
-/// All rules evaluate, and only those alerts are active that have a reason.
+/// Checks that all rules evaluate, and that only the expected alerts are active.
 fn evaluates(server: &Prometheus) {
     let answer = server.api("/api/v1/rules");
     let groups = answer["data"]["groups"].as_array().unwrap();

@@ -1,4 +1,5 @@
-//! Files that are no text of a reasonable size: each is an error at once, which names the file and the cure.
+//! Files that are not regular text files of a reasonable size: for each, the program reports an error at once, with the
+//! file and the cure.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,10 +13,10 @@ use super::api::Api;
 use super::authority::Authority;
 use super::support::{CLUSTER, Directory, Exporter, Output, PROGRAM, eventually};
 
-/// Far less than a test has, and more than a slow machine takes.
+/// Less than the timeout of a test, and more than a slow machine needs.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Runs the program, which has to end soon by itself. Where it serves, its ports are free.
+/// Runs the program, and fails unless it exits soon. If it serves, it uses free ports.
 pub fn run_soon(args: &[&str]) -> Output {
     let serves = args[0].starts_with('-');
     let ports = ["--host=127.0.0.1", "--port=0", "--telemetry-port=0"];
@@ -56,7 +57,7 @@ pub fn run_soon(args: &[&str]) -> Output {
     output
 }
 
-/// Puts a file that cannot be used at `path`; returns what the error says.
+/// Creates an unusable file at `path`; returns the expected part of the error.
 fn put(kind: &str, path: &Path) -> &'static str {
     let _ = std::fs::remove_file(path);
     let _ = std::fs::remove_dir(path);
@@ -75,7 +76,7 @@ fn put(kind: &str, path: &Path) -> &'static str {
             "it is a directory; give a regular file"
         }
         "large" => {
-            // Without blocks on the disk.
+            // The file is sparse, so it takes no space on the disk.
             File::create(path).unwrap().set_len(100 << 20).unwrap();
             "it is larger than "
         }
@@ -83,7 +84,7 @@ fn put(kind: &str, path: &Path) -> &'static str {
     }
 }
 
-/// The arguments, the file to replace, and what an error begins with.
+/// The arguments, the file to replace, and the expected start of the error.
 struct Case {
     args: Vec<String>,
     file: &'static str,
@@ -309,7 +310,7 @@ fn a_signal_stops_a_program_that_still_reads_its_input() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // Its handler is there once it blocks the signal's default effect; until then the signal ends it anyway.
+    // If the signal arrives before the program has installed its handler, it also ends the program.
     std::thread::sleep(Duration::from_millis(500));
     let sent = Command::new("kill")
         .args(["-s", "TERM", &child.id().to_string()])

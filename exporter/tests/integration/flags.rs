@@ -1,4 +1,4 @@
-//! Every flag has a test of its effect. The table names the tests; it is compared with the program.
+//! Every flag has a test of its effect. The table names the tests, and is compared with the flags of the program.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -187,7 +187,7 @@ const TABLE: &[(&str, &str)] = &[
     ("--version", "version_prints_six_lines"),
 ];
 
-/// Flags of the reference about logs; only `--v` has an effect here.
+/// Flags of the Go program about logs; only `--v` has an effect here.
 const LOGS: &[&str] = &[
     "--add_dir_header=true",
     "--alsologtostderr=true",
@@ -346,7 +346,7 @@ fn allowlists_show_labels_and_annotations() {
     let allow = ["--metric-labels-allowlist=pods=[team]"];
     let team = ",label_team=\"x\"} 1";
     assert_eq!(shown(&allow, "kube_pod_labels").as_deref(), Some(team));
-    // The last one counts.
+    // The last value is used.
     let both = [
         &allow[..],
         &["--metric-labels-allowlist=*=[app.kubernetes.io/*]"],
@@ -388,7 +388,7 @@ fn clients_that_accept_gzip_get_it_whatever_the_flag_says() {
 
 #[test]
 fn hosts_and_ports_choose_where_it_listens() {
-    // The ports are taken on 127.0.0.1, so the exporter starts only if it does not listen there.
+    // The ports are in use on 127.0.0.1, so the exporter starts only if it listens on another address.
     let taken = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     let [port, telemetry] =
         [0, 1].map(|index| taken[index].local_addr().unwrap().port().to_string());

@@ -1,4 +1,4 @@
-//! Floods of connections, of responses and of control frames: the others are answered meanwhile.
+//! Floods of connections, of responses and of control frames: other clients still get responses.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use super::limits::{closed, cut, large};
 use super::support::{CLUSTER, Exporter, PATIENCE, PORTS, PROGRAM, connect_from, eventually};
 
-/// A probe of the kubelet that takes longer fails. Other tests run at the same time, so this is long.
+/// The maximum time of a probe. It is long, because other tests run at the same time.
 const SOON: Duration = Duration::from_secs(10);
 
-/// A receive buffer that is full soon.
+/// A small receive buffer, which is soon full.
 const SMALL: Option<usize> = Some(4096);
 
-/// An exporter that may have this many open files.
+/// Starts an exporter with this limit on open files (arguments of `ulimit`).
 fn with_descriptors(limit: &str) -> Exporter {
     let command = format!("ulimit {limit}; exec \"$0\" \"$@\"");
     let mut shell = Command::new("sh");
@@ -50,7 +50,7 @@ fn beside_flood(ip: [u8; 4], address: &str, path: &str, keep: usize, check: impl
         eventually("the flood has begun", || {
             (count.load(Ordering::Relaxed) > 100).then_some(())
         });
-        // So that the flood ends if the check fails.
+        // A panic of the check is caught, so that the flood ends.
         let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check));
         stop.store(true, Ordering::Relaxed);
         if let Err(panic) = checked {
@@ -112,8 +112,8 @@ fn a_connection_without_a_descriptor_takes_that_of_the_quietest_one() {
     let idle = with_descriptors("-n 1024");
     let base = idle.own("process_open_fds").unwrap() as u32;
     drop(idle);
-    // That count includes a connection and a directory, so two are free: fewer than the four connections
-    // of each port need.
+    // The count includes a connection and a directory, so two descriptors are free: fewer than each port needs for its
+    // four connections.
     let exporter = with_descriptors(&format!("-n {base}"));
     let mut slowest = Duration::ZERO;
     beside_flood([127, 0, 0, 1], &exporter.main, "/livez", 100, || {
@@ -126,7 +126,7 @@ fn a_connection_without_a_descriptor_takes_that_of_the_quietest_one() {
     assert!(slowest < SOON, "{slowest:?}");
     let log = exporter.log();
     let lines = log.matches("cannot accept a connection").count();
-    // One for each server, in each minute.
+    // One line for each server and minute.
     assert!((1..=2).contains(&lines), "{log}");
 }
 
@@ -135,7 +135,7 @@ fn idle_clients_lose_their_descriptors_to_new_ones() {
     let idle = with_descriptors("-n 1024");
     let base = idle.own("process_open_fds").unwrap() as u32;
     drop(idle);
-    // That count includes a connection and a directory, so two are free.
+    // The count includes a connection and a directory, so two descriptors are free.
     let exporter = with_descriptors(&format!("-n {base}"));
     let mut clients = Vec::new();
     for number in 0..12 {
@@ -149,7 +149,7 @@ fn idle_clients_lose_their_descriptors_to_new_ones() {
             answer.starts_with("HTTP/1.1 200 OK"),
             "client {number}: {answer}"
         );
-        // It never closes its side.
+        // The client never closes its side.
         clients.push(stream);
     }
     let failures = "kube_state_metrics_http_accept_failures_total{server=\"metrics\"}";
@@ -157,7 +157,7 @@ fn idle_clients_lose_their_descriptors_to_new_ones() {
     assert!(failures > 0.0 && failures < 20.0, "{failures} failures");
 }
 
-/// Whether a scrape from an address gets everything.
+/// Whether a scrape from an address receives the complete response.
 fn scrape_from(ip: [u8; 4], exporter: &Exporter) -> bool {
     let mut stream = connect_from(ip, &exporter.main, SMALL).unwrap();
     stream

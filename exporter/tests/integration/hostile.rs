@@ -1,5 +1,5 @@
-//! An API server as an enemy, on a real connection. `tests/integration/watch/hostile.rs` of the library has
-//! what does not need one.
+//! Attacks by an API server, on a real connection. `tests/integration/watch/hostile.rs` of the library has the tests
+//! that need no connection.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::support::{Exporter, eventually};
 
 fn object(name: &str, size: usize) -> Value {
     let metadata = json!({ "name": name, "namespace": "a", "resourceVersion": "5" });
-    // A field after the metadata, as API servers send it.
+    // The large field comes after the metadata, as in responses of API servers.
     json!({ "metadata": metadata, "z": "x".repeat(size) })
 }
 

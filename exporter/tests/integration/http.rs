@@ -10,10 +10,9 @@ use serde::Deserialize;
 
 use super::support::{Directory, Exporter, get, request};
 
-/// Cases of both ports with a different response on purpose.
+/// Cases of both ports in which the response differs from the Go program on purpose.
 const DIFFERENT: &[(&str, Different)] = &[
-    // Policy 12: each path has only the methods that it needs; unknown paths are not cleaned for
-    // the client.
+    // Policy 12: each path has only the methods that it needs. The exporter does not redirect to a cleaned path.
     ("129", Different::Status(404)),
     ("130", Different::Status(404)),
     ("131", Different::Status(404)),
@@ -21,7 +20,7 @@ const DIFFERENT: &[(&str, Different)] = &[
     // Policy 16: both ports report health.
     ("112", Different::Status(200)),
     ("134", Different::Status(200)),
-    // Policy 12: a client that does not ask for HTML gets pages as text.
+    // Policy 12: a client that does not accept HTML gets pages as text.
     ("072", Different::Type("text/plain; charset=utf-8")),
     ("109", Different::Type("text/plain; charset=utf-8")),
     ("110", Different::Type("text/plain; charset=utf-8")),
@@ -68,7 +67,7 @@ fn paths_are_answered_as_the_cases_say() {
         let case: Case = serde_json::from_str(line).unwrap();
         let number = case.case.rsplit('/').next().unwrap();
         let is_main = case.server == "metrics";
-        // The tests of the library cover those.
+        // The tests of the library cover these cases.
         if is_main && case.path.split('?').next() == Some("/metrics") {
             continue;
         }

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::support::{Answer, Directory, Exporter, PATIENCE, connect_from, eventually};
 
-/// An exporter whose response is larger than all buffers between both sides.
+/// An exporter whose response is larger than all buffers between client and server.
 pub fn large(args: &[&str]) -> (Directory, Exporter) {
     let directory = Directory::new("large");
-    // As JSON, which is decoded fast.
+    // JSON is decoded faster than YAML.
     let objects: String = (0..6_000)
         .map(|number| {
             let metadata = format!("{{\"namespace\":\"a\",\"name\":\"a-config-map-{number}\"}}");
@@ -66,7 +66,7 @@ pub fn cut(exporter: &Exporter, reason: &str) -> f64 {
         .unwrap_or(0.0)
 }
 
-/// Shorter than any other limit.
+/// A time that is shorter than every other limit.
 const SHORT: Duration = Duration::from_secs(25);
 
 #[test]
@@ -200,7 +200,7 @@ fn garbage_does_no_harm() {
     let before = exporter.memory();
     let send = |garbage: &str| {
         let mut stream = connect(&exporter.main);
-        // It may be refused before all of it is sent.
+        // The server may refuse the request before all of it is sent.
         let _ = stream.write_all(garbage.as_bytes());
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut answer = Vec::new();
@@ -237,14 +237,14 @@ fn scrape(exporter: &Exporter) -> Duration {
     time
 }
 
-/// The maximum of some times, without the largest percent.
+/// The 99th percentile of some times.
 fn p99(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() - 1 - times.len() / 100]
 }
 
-/// Scrapes two exporters alternately, so that other load of the machine affects both equally. One
-/// of them has clients that send a request and never read.
+/// Scrapes two exporters alternately, so that other load on the machine affects both equally. One of them has clients
+/// that send a request and never read the response.
 fn slow_clients_harm_nobody(clients: usize, scrapes: usize, slower: f64) {
     // The slow clients must not be closed during the measurement.
     let args = [

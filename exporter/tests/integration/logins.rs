@@ -1,4 +1,4 @@
-//! Floods of wrong credentials: a first login of another client succeeds beside them.
+//! During floods of wrong credentials, the first login of another client succeeds.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,7 +12,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use super::api::Api;
 use super::support::{Answer, Directory, Exporter, PATIENCE, connect_from, exchange};
 
-/// The address of those who try wrong credentials, and of those who have right ones.
+/// The address of the clients with wrong credentials, and the address of the clients with correct ones.
 const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 66));
 const SCRAPER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 7));
 
@@ -32,17 +32,17 @@ fn basic(user: &str, password: &str) -> String {
     format!("Basic {pair}")
 }
 
-/// Clients that try other credentials without a pause.
+/// Clients that try different credentials without a pause.
 struct Flood {
     ended: Arc<AtomicBool>,
     tries: Arc<AtomicUsize>,
-    /// Answers with the status 429 and the time after which to try again.
+    /// The number of responses with the status 429 and `Retry-After`.
     put_off: Arc<AtomicUsize>,
     clients: Vec<JoinHandle<()>>,
 }
 
 impl Flood {
-    /// `credentials` makes other credentials of each number.
+    /// `credentials` returns different credentials for each number.
     fn start(address: &str, credentials: fn(usize) -> String) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let tries = Arc::new(AtomicUsize::new(0));
@@ -99,7 +99,7 @@ impl Flood {
 #[test]
 fn first_logins_succeed_beside_a_flood_of_wrong_passwords() {
     let directory = Directory::new("passwords");
-    // Two checks cost about as much as one of the usual cost in a release build.
+    // With this cost, two checks take about as long as one check of the usual cost in a release build.
     let users: String = (0..4)
         .map(|user| {
             format!(
@@ -125,7 +125,7 @@ fn first_logins_succeed_beside_a_flood_of_wrong_passwords() {
         );
         println!("first login of user{user}: {:?}", start.elapsed());
     }
-    // A user who logged in needs no further check, also after the file has changed.
+    // A user who has logged in needs no further check, even after the file has changed.
     let more = bcrypt::hash("x", 4).unwrap();
     directory.write(
         "web.yaml",
@@ -177,7 +177,7 @@ fn fresh_tokens_pass_beside_a_flood_of_wrong_ones_and_the_api_server_is_spared()
         println!("first request with {token}: {:?}", start.elapsed());
     }
     sleep(Duration::from_secs(3));
-    // A known token is not put off, wherever it comes from.
+    // A known token is not refused, whatever address it comes from.
     assert_eq!(ask(ATTACKER, &exporter.main, "Bearer reader").status, 200);
     let tries = flood.end();
     let seconds = begin.elapsed().as_secs_f64();

@@ -1,11 +1,11 @@
-//! Errors of files that may have secrets: they give the place and the key, and nothing of the content.
+//! Errors about files that may have secrets: they name the position and the key, and show no content.
 
 use super::files::run_soon;
 use super::support::{CLUSTER, Directory, Exporter, eventually};
 
 const MARKER: &str = "s3cr3tM4rker";
 
-/// What is written to each kind of file, with `KEY` for a key of it.
+/// The invalid content for each kind of file. `KEY` stands for a key of the file.
 const WRONG: &[&str] = &[
     "KEY: 's3cr3tM4rker",
     "KEY: \"s3cr3tM4rker",
@@ -23,7 +23,7 @@ const WRONG: &[&str] = &[
     "KEY: [[s3cr3tM4rker]]\n",
 ];
 
-/// More for each kind: values of a wrong type or form.
+/// More invalid content for each kind of file: values of a wrong type or form.
 const FILES: &[(&str, &str, &[&str])] = &[
     (
         "--config",

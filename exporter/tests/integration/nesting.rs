@@ -1,4 +1,4 @@
-//! Inputs that nest a million levels end in an error: no recursion is as deep as its input.
+//! Inputs with a million nested levels cause an error: the depth of recursion does not depend on the input.
 //!
 //! Each runs in a separate process, because a stack overflow would end the tests.
 
@@ -9,7 +9,7 @@ use super::support::{Directory, PROGRAM};
 
 const LEVELS: usize = 1_000_000;
 
-/// An input takes a fraction of a second in a release build.
+/// The maximum time for an input. A release build takes a fraction of a second.
 const TIME: Duration = Duration::from_secs(60);
 
 /// Runs the program on an input. Returns what it wrote to standard error, and whether it succeeded.
@@ -107,7 +107,7 @@ fn manifests_end_in_an_error_that_names_the_document() {
     ] {
         let path = directory.write(file, &text);
         let (_, stderr) = run(what, &["render", "--resources=configmaps", &path]);
-        // Where it is skipped, nothing is wrong.
+        // The program skips this field, so there is no error.
         let is_named = stderr.contains(&path) || what == "a field that is skipped";
         assert!(is_named, "{what}: {}", start_of(&stderr));
         std::fs::remove_file(path).unwrap();
@@ -168,7 +168,7 @@ fn configurations_end_in_an_error() {
             start_of(&stderr)
         );
     }
-    // A long path leads nowhere, but it is valid.
+    // A long path selects nothing, but it is valid.
     let path = config(&format!("path: [{}a]", "a,".repeat(LEVELS / 10)));
     let path = directory.write("config.yaml", &path);
     run("a path", &["check", &path]);

@@ -1,4 +1,4 @@
-//! A real Prometheus scrapes both ports, by the configurations of docs/how-to/scrape.md.
+//! A real Prometheus scrapes both ports, with the configurations of docs/how-to/scrape.md.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -11,7 +11,7 @@ use super::support::{CLUSTER, Directory, Exporter, eventually_or, get};
 
 const DOCS: &str = include_str!("../../../docs/how-to/scrape.md");
 
-/// A configuration of docs/how-to/scrape.md, which is found by the comment before it.
+/// A configuration of docs/how-to/scrape.md. The comment before it has its name.
 fn documented(name: &str) -> String {
     let marker = format!("<!-- {name} -->\n```yaml\n");
     let (_, rest) = DOCS
@@ -28,8 +28,7 @@ pub(super) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts it with a documented configuration and other addresses and paths; `None` if there is
-    /// no Prometheus.
+    /// Starts Prometheus with a documented configuration, but other addresses and paths; `None` if it is not installed.
     fn start(name: &str, exporter: &Exporter, more: &[(&str, &str)]) -> Option<Self> {
         let mut text = documented(name)
             .replace("scrape_interval: 30s", "scrape_interval: 3s")
@@ -45,7 +44,7 @@ impl Prometheus {
         Self::run(&text, &[])
     }
 
-    /// Starts it with a configuration and flags; nothing where there is no Prometheus.
+    /// Starts Prometheus with a configuration and flags; `None` if it is not installed.
     pub(super) fn run(text: &str, flags: &[&str]) -> Option<Self> {
         let directory = Directory::new("prometheus");
         let config = directory.write("prometheus.yml", text);
@@ -75,7 +74,7 @@ impl Prometheus {
             .map_while(Result::ok)
             .find(|line| line.contains("msg=\"Listening on\""))
             .expect("it listens");
-        // Its further output must be read, so that it does not block.
+        // The rest of the output must be read, because Prometheus would block otherwise.
         std::thread::spawn(move || log.map_while(Result::ok).count());
         Some(Self {
             child,
@@ -168,7 +167,7 @@ fn a_static_target_is_scraped() {
     let exporter = Exporter::start(&[]);
     if let Some(prometheus) = Prometheus::start("static", &exporter, &[]) {
         prometheus.scrapes(2);
-        // It asks for OpenMetrics and gzip, and accepts the whole response.
+        // Prometheus requests OpenMetrics and gzip, and accepts the whole response.
         let text = exporter.metrics("");
         let samples = text.lines().filter(|line| !line.starts_with('#')).count();
         let scraped = prometheus.query("scrape_samples_scraped");
@@ -248,7 +247,7 @@ fn pods_with_the_annotation_are_found_and_scraped() {
         let ours = format!("{discovery}\n        api_server: {}", api.url);
         Prometheus::start("annotations", &exporter, &[(discovery, &ours)])
     } else {
-        // The targets that the discovery would find. The test covers the rest of the configuration.
+        // A file has the targets that the discovery would find. The rest of the configuration is as documented.
         let file = directory.write("targets.json", &discovered(&pods).to_string());
         let ours = format!("file_sd_configs:\n      - files: [{file}]");
         Prometheus::start("annotations", &exporter, &[(discovery, &ours)])
@@ -273,7 +272,7 @@ fn has_kubernetes_discovery() -> bool {
     has
 }
 
-/// The targets that the discovery of Prometheus makes from pods: one for each declared port.
+/// The targets that the discovery of Prometheus creates from pods: one for each declared port.
 fn discovered(pods: &[Value]) -> Value {
     let mut targets = Vec::new();
     for pod in pods {

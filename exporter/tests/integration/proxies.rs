@@ -1,4 +1,4 @@
-//! An API server behind a proxy, and credentials that only their recipient gets.
+//! An API server behind a proxy. Only the intended recipient gets credentials.
 
 use std::process::Command;
 
@@ -162,7 +162,7 @@ fn the_environment_gives_every_way_to_a_server_its_proxy() {
         assert_eq!(proxy.asked().first(), Some(&asked));
     }
 
-    // With the flag alone, there are no credentials, and the authorities of the system are trusted.
+    // With only the flag, there are no credentials, and the exporter trusts the authorities of the system.
     let open = Api::start_tls(place.authority.server());
     let host = format!("api.test:{}", port(&open));
     let (flag, proxy) = (format!("--apiserver=https://{host}"), relay());

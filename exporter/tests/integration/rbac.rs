@@ -1,4 +1,4 @@
-//! `rbac`: the roles allow what the exporter requests and nothing else, and `--check` names what is missing.
+//! `rbac`: the roles allow exactly the requests of the exporter, and `--check` names missing permissions.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ spec:
     - {name: size, help: Size., each: {type: Gauge, gauge: {path: [spec, size]}}}
 ";
 
-/// A CustomResourceDefinition that names the resource as the stand-in of the API server does.
+/// A CustomResourceDefinition with the plural name that the simulated API server uses.
 const DEFINITION: &str = "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -27,7 +27,7 @@ spec:
   versions: [{name: v1, served: true, storage: true}]
 ";
 
-/// One resource that a rule allows, or that a request is about.
+/// A verb on a resource that a rule allows, or that a request needs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Access {
     namespace: Option<String>,
@@ -37,7 +37,7 @@ struct Access {
     verb: String,
 }
 
-/// What printed roles allow.
+/// The accesses that printed roles allow.
 fn allowed(yaml: &str) -> BTreeSet<Access> {
     let mut all = BTreeSet::new();
     for document in yaml.split("\n---\n") {
@@ -70,7 +70,7 @@ fn allowed(yaml: &str) -> BTreeSet<Access> {
     all
 }
 
-/// What a request such as `GET /apis/apps/v1/namespaces/a/statefulsets?watch=1` needs.
+/// The access that a request such as `GET /apis/apps/v1/namespaces/a/statefulsets?watch=1` needs.
 fn needed(request: &str) -> Access {
     let (method, path) = request.split_once(' ').unwrap();
     let path = path.split('?').next().unwrap();
@@ -264,7 +264,7 @@ fn missing_rules_are_in_the_log_and_on_the_readiness_page() {
     let verbose = exporter.get("/readyz?verbose").text();
     assert!(verbose.ends_with(&format!("\n{rules}\n")), "{verbose}");
     assert!(!exporter.get("/readyz").text().contains("missing in"));
-    // It is YAML to paste.
+    // The rules are valid YAML, so that users can copy them.
     let (_, yaml) = rules.split_once(": ").unwrap();
     let pasted: Value = serde_saphyr::from_str(yaml).unwrap();
     assert_eq!(pasted["rules"][0]["resources"], json!(["secrets"]));

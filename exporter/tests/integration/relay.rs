@@ -1,6 +1,5 @@
-//! Proxies for tests: HTTP (`CONNECT` and forwarded requests), the same with TLS, and SOCKS 5.
-//!
-//! Whatever host a client requests, a proxy connects to the loopback.
+//! Proxies for tests: HTTP (`CONNECT` and forwarded requests), the same with TLS, and SOCKS 5. A proxy always connects
+//! to the loopback, whatever host a client requests.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -52,8 +51,8 @@ impl Relay {
         Self { address, asked }
     }
 
-    /// The requests so far: the first line of each request with the credentials for the proxy, or
-    /// the user, the password and the server of SOCKS.
+    /// The requests so far: for HTTP, the first line and the credentials for the proxy; for SOCKS, the user, the
+    /// password and the server.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
@@ -85,7 +84,7 @@ where
         copy_bidirectional(&mut stream, &mut server).await?;
         return Ok(());
     }
-    // A forwarded request; further ones follow on the same connection.
+    // This is a forwarded request. Further ones follow on the same connection.
     let (authority, _) = split_url(target);
     let server = connect(authority).await?;
     let (mut from_server, mut to_server) = server.into_split();
@@ -164,7 +163,7 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<String> 
     Ok(String::from_utf8(head).unwrap())
 }
 
-/// Reads a text after its length.
+/// Reads a text that follows its length.
 async fn read_text(stream: &mut TcpStream) -> io::Result<String> {
     let mut text = vec![0; stream.read_u8().await?.into()];
     stream.read_exact(&mut text).await?;

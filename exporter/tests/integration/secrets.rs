@@ -1,7 +1,6 @@
-//! How many bytes of secrets are left in the memory of the program after a list.
-//!
-//! The program keeps none of them, and overwrites its buffers. What is found is in the buffers of the TLS and
-//! HTTP libraries, which free them as they are. docs/explanation/security.md has the figures.
+//! How many bytes of secrets are left in the memory of the program after a list. The program keeps none of them, and
+//! overwrites its buffers. The bytes that are found are in buffers of the TLS and HTTP libraries, which free them
+//! without overwriting them. docs/explanation/security.md has the figures.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -14,10 +13,10 @@ use super::support::{Directory, Exporter, eventually};
 
 const SECRETS: usize = 2_000;
 const MARKERS_PER_SECRET: usize = 20;
-/// The start of each marker; digits follow. It is not a text that the program or this file has otherwise.
+/// The start of each marker; digits follow. This text occurs nowhere else in the program or in this file.
 const PREFIX: &[u8] = b"bWFya2Vy";
 const DIGITS: usize = 6;
-/// A quarter of the markers, which are 2 MiB of data.
+/// The maximum number of markers: a quarter of them, which are 2 MiB of data.
 const MOST_LEFT: usize = SECRETS * MARKERS_PER_SECRET / 4;
 
 /// A server with secrets that have 40,000 different markers in 8 MiB of data.

@@ -134,7 +134,7 @@ fn a_signal_lets_answers_on_their_way_end() {
     for signal in ["TERM", "INT"] {
         let mut exporter = Exporter::start(&[]);
         let mut idle = TcpStream::connect(&exporter.main).unwrap();
-        // A request that is half sent when the signal arrives gets its response.
+        // A request that is only partly sent when the signal arrives still gets its response.
         let mut stream = TcpStream::connect(&exporter.main).unwrap();
         stream
             .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n")
@@ -297,7 +297,7 @@ fn a_missing_config_is_an_error_unless_it_may_come_later() {
     assert!(!exporter.metrics("").contains("kube_node_info{"));
     let reloaded = format!("{RELOADED}{path}\",type=\"config\"}}");
     assert_eq!(exporter.own(&reloaded), None, "all is as it should be");
-    // A file that exists and is not used is different.
+    // If the file exists but is not used, the metric is 0.
     directory.write("later.yaml", "resources: {");
     eventually("the failure shows", || {
         (exporter.own(&reloaded) == Some(0.0)).then_some(())
@@ -318,7 +318,7 @@ fn a_missing_config_is_an_error_unless_it_may_come_later() {
 fn log_lines_are_json_on_request_and_more_with_v() {
     let exporter = Exporter::start(&["--log-format=json", "--vmodule=a=1", "-v=4"]);
     exporter.tells("telemetry on");
-    // The line about the startup is one of them, so standard output is empty.
+    // The startup message is also a log line, so standard output is empty.
     for (level, message) in [("WARN", "--vmodule has no effect"), ("INFO", "serving ")] {
         let log = exporter.log();
         let lines = log.lines().map(serde_json::from_str::<serde_json::Value>);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-/// Longer than any step takes on a slow machine.
+/// The timeout of a step. It is longer than any step takes on a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_kube-state-metrics");
@@ -32,9 +32,9 @@ pub const CLUSTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/clus
 /// A running exporter; killed when dropped.
 pub struct Exporter {
     child: Child,
-    /// The lines about the sources, and about what is off.
+    /// The lines about the source and about disabled resources.
     pub introduction: Vec<String>,
-    /// The line about what is served.
+    /// The line about the exposition and the addresses.
     pub line: String,
     /// Addresses of both servers, as `127.0.0.1:PORT`.
     pub main: String,
@@ -76,7 +76,7 @@ pub fn run_program(program: &str, args: &[&str], stdin: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // It may end before it has read all input.
+    // The program may exit before it has read all input.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     let output = child.wait_with_output().unwrap();
     Output {
@@ -114,14 +114,14 @@ pub fn eventually_or<T>(
 }
 
 impl Exporter {
-    /// Serves the example cluster on free ports of the loopback.
+    /// Starts an exporter that serves the example cluster on free ports of the loopback.
     pub fn start(args: &[&str]) -> Self {
         Self::serving(&[&["--manifests", CLUSTER], args].concat())
     }
 
-    /// Serves on free ports of the loopback.
+    /// Starts an exporter on free ports of the loopback.
     pub fn serving(args: &[&str]) -> Self {
-        // On the loopback alone, nobody is trusted.
+        // If a port listens only on the loopback, no client counts as local.
         Self::spawn(&[&PORTS[..], &["--telemetry-debug=open"], args].concat())
     }
 
@@ -129,7 +129,7 @@ impl Exporter {
         Self::of_command(Command::new(PROGRAM).args(args))
     }
 
-    /// The program, started by a command.
+    /// Starts the program with a command.
     pub fn of_command(command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
@@ -144,7 +144,7 @@ impl Exporter {
         let said = lines.clone();
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                // With a log for machines, these lines are in the log.
+                // With `--log-format=json`, these lines are in the log.
                 if let Some(line) = told_as_json(&line) {
                     let _ = said.send(line);
                 }
@@ -200,7 +200,7 @@ impl Exporter {
         self.get(&format!("/metrics{query}")).text()
     }
 
-    /// The value of one of the exporter's own metrics, given with its labels.
+    /// The value of one of the exporter's own series, which includes its labels.
     pub fn own(&self, series: &str) -> Option<f64> {
         let text = self.telemetry("/metrics").text();
         let line = text
@@ -228,7 +228,7 @@ impl Exporter {
         self.more.recv_timeout(PATIENCE).unwrap()
     }
 
-    /// Whether the log has no further line.
+    /// Whether the log has no unread line.
     pub fn has_said_all(&self) -> bool {
         self.more.try_recv().is_err()
     }
@@ -237,7 +237,7 @@ impl Exporter {
         self.child.id()
     }
 
-    /// The memory it holds, in bytes.
+    /// The resident memory of the exporter, in bytes.
     pub fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status
@@ -252,7 +252,7 @@ impl Exporter {
             * 1024
     }
 
-    /// The processor time that it has used; the kernel counts in hundredths of a second.
+    /// The CPU time that the exporter has used, with a resolution of 10 ms.
     pub fn cpu(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
         // The name of the program may contain blanks; the other fields do not.
@@ -270,7 +270,7 @@ impl Exporter {
         assert!(sent.unwrap().success());
     }
 
-    /// Waits for its end.
+    /// Waits until the exporter exits.
     pub fn wait(&mut self) -> ExitStatus {
         eventually("the program ends", || self.child.try_wait().unwrap())
     }
@@ -283,7 +283,7 @@ impl Drop for Exporter {
     }
 }
 
-/// The line about what is served; the JSON log has it as a message.
+/// The message of a line of the JSON log.
 fn told_as_json(line: &str) -> Option<String> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     let message = line["message"].as_str()?;
@@ -310,7 +310,7 @@ pub fn request(
     exchange(stream, method, path, headers, body)
 }
 
-/// Connects from an address of this machine, with a receive buffer of this size if one is given.
+/// Connects from an address of this machine, optionally with a receive buffer of this size.
 pub fn connect_from(
     ip: impl Into<IpAddr>,
     address: &str,
@@ -328,7 +328,7 @@ pub fn connect_from(
     Ok(stream)
 }
 
-/// Sends a request on a connection, which the request closes.
+/// Sends a request that closes the connection.
 pub fn exchange(
     mut stream: impl Read + Write,
     method: &str,

@@ -1,4 +1,4 @@
-//! What the ports show, and to whom.
+//! The data that the ports show, and the clients that may see it.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -24,7 +24,7 @@ fn on_all_addresses(args: &[&str]) -> Exporter {
     Exporter::spawn(&[&common, args].concat())
 }
 
-/// The status for a client at another address than that of the exporter.
+/// The status for a client whose address differs from that of the exporter.
 fn status_from_afar(address: &str, method: &str, path: &str) -> u16 {
     let stream = connect_from([127, 0, 0, 2], address, None).unwrap();
     let localhost = [("x-test", "y")];
@@ -66,7 +66,7 @@ fn debug_endpoints_are_for_local_and_authenticated_clients() {
         assert_eq!(status_from_afar(address, "GET", path), 200, "{path}");
     }
 
-    // A proxy may be in front of a port that listens on the loopback alone.
+    // If a port listens only on the loopback, a proxy may be in front of it.
     let directory = Directory::new("debug");
     let config = directory.write("config.yaml", "{}\n");
     let args = ["--telemetry-host=127.0.0.1", "--config", &config];
@@ -81,7 +81,7 @@ fn debug_endpoints_are_for_local_and_authenticated_clients() {
     });
     assert_eq!(status_from_afar(address, "PUT", "/debug/log-level"), 200);
 
-    // Who has a password is known.
+    // A client with a password is authenticated.
     let hash = bcrypt::hash("open", 4).unwrap();
     let web = directory.write("web.yaml", &format!("basic_auth_users:\n  ann: {hash}\n"));
     let args = ["--telemetry-host=127.0.0.1", "--tls-config", &web];
@@ -141,7 +141,7 @@ fn a_flood_of_reports_takes_little_memory() {
     let (before, threads) = (exporter.memory(), threads(&exporter));
     let (mut most, mut most_threads) = (before, threads);
     for round in 0..300 {
-        // Clients that leave at once. Each asks for another family than the last ones.
+        // These clients disconnect at once. Each requests a different family.
         let mut stream = TcpStream::connect(&exporter.telemetry).unwrap();
         let family = families[round % families.len()];
         let path = format!("/debug/cardinality?family={family}");
@@ -158,7 +158,7 @@ fn a_flood_of_reports_takes_little_memory() {
         .count();
     println!("{bytes} bytes and {threads} threads more, {made} of 300 reports made");
     assert!((1..=100).contains(&made), "{made} reports");
-    // Each report that is made at the same time needs a thread.
+    // Concurrent reports would each need a thread.
     assert!(threads <= 8, "{threads} threads more");
     assert!(bytes < 48 << 20, "{bytes} bytes more");
 }

@@ -133,7 +133,7 @@ fn certificates_that_go_accepts_are_served_and_accepted_from_scrapers() {
         "client_auth_type: RequireAndVerifyClientCert",
         "client_ca_file: clients.crt",
     ];
-    // A version 1 certificate of a server has no names, so a client must not compare any.
+    // A version 1 certificate of a server has no names, so the client must not check names.
     let clients = Authority::with_p521("clients");
     place.directory.write("clients.crt", &clients.pem());
     place.install(&old);
@@ -152,7 +152,7 @@ fn certificates_that_go_accepts_are_served_and_accepted_from_scrapers() {
     assert_eq!(asks(&clients.issue_version_1("old")), accepted);
     let stranger = Authority::new("clients").issue_version_1("stranger");
     assert_eq!(asks(&stranger), [(false, true); 2]);
-    // A leaf among the authorities of clients is accepted itself, and signs no other.
+    // A leaf among the authorities of clients is accepted, but certificates that it signed are not.
     let single = place.authority.issue("single");
     place.directory.write("clients.crt", &single.certificate);
     let exporter = place.exporter(&required, "");
@@ -368,7 +368,7 @@ fn users_need_their_passwords_on_both_ports_and_for_every_path() {
 #[test]
 fn wrong_passwords_hold_nobody_up_who_has_been_let_in() {
     let directory = Directory::new("passwords");
-    // So expensive that a comparison takes longer than the rest of this test.
+    // With this cost, a comparison takes longer than the rest of this test.
     let dear = "$2y$16$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
     let cheap = bcrypt::hash("open", 4).unwrap();
     let users = format!("basic_auth_users:\n  ann: {cheap}\n  bob: {dear}\n");

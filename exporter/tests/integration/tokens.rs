@@ -108,7 +108,7 @@ fn a_reload_keeps_the_verdicts_of_the_same_api_server() {
     exporter.tells("configuration reloaded");
     assert_eq!(ask(&exporter.main, "/metrics", "reader").0, 200);
     assert_eq!(api.count("tokenreviews"), 1);
-    // Other limits apply to results from then on.
+    // The new limits apply to later results.
     config.write(
         "options.yaml",
         "resources: {nodes: {}}\nauth_filter_grace: 5m\n",
@@ -140,7 +140,7 @@ fn no_secret_is_logged_however_much_else_is() {
     let exporter = Exporter::start(&args);
     assert_eq!(ask(&exporter.main, "/metrics", "s3cr3t").0, 401);
     assert_eq!(api.count("tokenreviews"), 1);
-    // It logs its requests.
+    // The exporter logs its requests.
     exporter.tells("/tokenreviews");
     let log = exporter.log();
     for secret in ["s3cr3t", "0wn-t0ken"] {

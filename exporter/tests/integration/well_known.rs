@@ -1,4 +1,4 @@
-//! Queries of dashboards and rules that are in use for kube-state-metrics find series in the example cluster.
+//! Queries of common dashboards and rules for kube-state-metrics find series in the example cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -26,10 +26,10 @@ struct Collection {
 struct Exception {
     query: String,
     reason: String,
-    /// Arguments of the exporter that give it results.
+    /// The arguments of the exporter with which the query has results.
     #[serde(default)]
     arguments: Vec<String>,
-    /// Whether the rules with the names of version 1 give it results.
+    /// Whether the query has results with the rules for the names of version 1.
     #[serde(default)]
     v1_names: bool,
 }

@@ -1,4 +1,4 @@
-//! The manifests on a cluster: it takes them, and their roles suffice.
+//! The manifests on a cluster: the cluster accepts them, and their roles are sufficient.
 
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ impl Drop for Applied {
     }
 }
 
-/// A kubeconfig with a service account's identity.
+/// A kubeconfig with the token of a service account.
 fn kubeconfig(directory: &Directory, token: &str) -> String {
     let text = kubectl(&["config", "view", "--raw", "--minify", "-o", "json"], "").unwrap();
     let mut config: Value = serde_json::from_str(&text).unwrap();
@@ -106,7 +106,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: kube-sta
 subjects: [{kind: ServiceAccount, name: ksm-test-reader, namespace: kube-system}]
 ";
 
-/// Creates namespaces. One that another test has deleted is created again once it is gone.
+/// Creates namespaces. If another test is deleting one, waits until it is gone.
 fn namespaces(names: &[&str]) -> Vec<Applied> {
     let create = |name: &&str| {
         let object =
@@ -140,13 +140,13 @@ fn a_cluster_takes_the_manifests_and_their_roles_suffice() {
             let args: Vec<_> = args(template).iter().map(|arg| in_a_pod(arg)).collect();
             let own = token(template["serviceAccountName"].as_str().unwrap());
             let kubeconfig = kubeconfig(&directory, &own);
-            // The binding takes a moment to count.
+            // The API server needs a moment until the binding takes effect.
             eventually_or(
                 "no permission is missing",
                 || checked(&kubeconfig, &args).0.then_some(()),
                 || format!("{file}: {name}: {}", checked(&kubeconfig, &args).1),
             );
-            // Strict: not one resource may be refused.
+            // With the strict policy, the exporter is ready only if no resource is refused.
             let exporter = serving(&kubeconfig, &args, &["--readiness=strict"]);
             eventually_or(
                 "everything is listed",
@@ -170,7 +170,7 @@ fn reads_with_a_role(exporter: &Exporter, own: &str) {
     for address in [&exporter.main, &exporter.telemetry] {
         assert_eq!(ask(address, "nobody's"), 401);
         assert_eq!(ask(address, own), 403, "the exporter itself is no reader");
-        // The binding takes a moment to count.
+        // The API server needs a moment until the binding takes effect.
         eventually("the reader reads", || {
             (ask(address, &reader) == 200).then_some(())
         });
@@ -260,7 +260,7 @@ metadata: {name: ksm-test-rights, namespace: kube-system}
 #[test]
 #[ignore = "needs kubectl, helm, and KUBECONFIG of a cluster where it may create namespaces"]
 fn a_cluster_takes_what_the_chart_renders() {
-    // Kinds that a cluster has only if somebody installed them.
+    // Kinds that a cluster has only if their definitions are installed.
     let optional = ["ScrapeConfig", "ServiceMonitor", "VerticalPodAutoscaler"];
     let _namespaces = namespaces(&["shop", "payments", "monitoring", "other"]);
     for (name, values) in helm::cases() {

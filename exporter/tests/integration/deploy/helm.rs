@@ -1,4 +1,4 @@
-//! The Helm chart: what it renders, allows and refuses.
+//! The Helm chart: its output, its roles, and the values that it refuses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -145,14 +145,14 @@ fn the_rights_are_those_that_rbac_prints_for_the_arguments() {
     let directory = crate::support::Directory::new("helm");
     let mut compared = 0;
     let mut cases = cases();
-    // Its values show that they arrive; the program would refuse some together.
+    // The program would refuse this combination of values.
     cases.remove("every-value").unwrap();
     for (name, values) in cases {
         let objects = objects(&values);
         for workload in workloads(&objects) {
             let args = arguments(&directory, &objects, workload);
             let args = args.iter().map(String::as_str);
-            // The program takes the arguments, whatever the rights are.
+            // The program accepts the arguments, independent of its permissions.
             let output = run(&["rbac"].into_iter().chain(args).collect::<Vec<_>>(), "");
             assert!(output.status.success(), "{name}: {}", output.stderr);
             let account = &workload["spec"]["template"]["spec"]["serviceAccountName"];
@@ -161,11 +161,11 @@ fn the_rights_are_those_that_rbac_prints_for_the_arguments() {
             match &*name {
                 // No roles are created.
                 "kubeconfig" => continue,
-                // Without rights on the cluster, cluster-scoped resources cannot be read.
+                // Without permissions on the cluster, cluster-scoped resources cannot be read.
                 "namespaces" => {}
                 // The proxy reviews tokens.
                 "kube-rbac-proxy" => rules.retain(|rule| rule.4 != "create"),
-                // The StatefulSet is watched already where StatefulSets are exported.
+                // If StatefulSets are exported, their rule includes the StatefulSet of the exporter.
                 "autosharding" | "mixin" => rules.retain(|rule| rule.3.is_empty()),
                 _ => {}
             }
@@ -254,7 +254,7 @@ fn values_that_cannot_work_are_refused_with_the_cure() {
             output.stderr
         );
     }
-    // A value that is removed has its default.
+    // A value that is set to `null` has its default.
     let removed = "extraArgs=null,env=null,volumes=null,tolerations=null,collectorsExtra=null,namespaces=null";
     let output = helm(&values, &["--set", removed]);
     assert!(output.status.success(), "{}", output.stderr);

@@ -1,4 +1,4 @@
-//! The chart beside the one of the Prometheus community: the same values render the same objects.
+//! Compares the chart with the one of the Prometheus community: the same values render the same objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -56,7 +56,7 @@ const DIFFERENT: &[(&str, &[&str])] = &[
             "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.livenessProbe.httpGet.port",
             "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.readinessProbe.httpGet.port",
             "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.startupProbe.httpGet.",
-            // A path has a slash.
+            // Here the path starts with a slash.
             "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-rbac-proxy-telemetry.readinessProbe.httpGet.path",
         ],
     ),
@@ -109,7 +109,7 @@ fn the_same_values_render_the_same_objects_as_in_the_community_chart() {
     let rendered = |chart: &Path, values: &Path| {
         let output = render(chart, values, &versions);
         assert!(output.status.success(), "{}", output.stderr);
-        // Empty documents are of templates that are off.
+        // Disabled templates yield empty documents.
         let documents = output
             .stdout
             .split("\n---\n")

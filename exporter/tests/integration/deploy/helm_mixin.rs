@@ -28,7 +28,7 @@ pub(super) fn assert_copies() {
     }
 }
 
-/// The output of helm without the content of dashboards that equal their files, which are long.
+/// The output of helm without the content of dashboards, which is long, if it equals the files.
 pub(super) fn without_dashboards(mut text: String) -> String {
     for name in DASHBOARDS {
         let file = format!("dashboards/{name}.json");

@@ -51,7 +51,7 @@ const TYPES: &[(&str, &[&str])] = &[
     ("verticalPodAutoscaler.controlledValues", &["string"]),
 ];
 
-/// A value: its path, the lines of its default, and what it sets.
+/// A value: its path, its default, and its meaning.
 struct ChartValue {
     path: String,
     default: Value,

@@ -64,7 +64,7 @@ fn roles_are_the_output_of_rbac() {
     }
     let components = deploy().join("kustomize/components");
     let account = "kube-state-metrics";
-    // With manifests as its source, the exporter asks the API server about tokens only.
+    // With manifests as its source, the exporter needs the API server only for reviews of tokens.
     let flags = ["--manifests=none", "--auth-filter"].map(String::from);
     let reviews = roles("kube-state-metrics-auth-filter", account, &flags);
     assert_golden(&components.join("auth-filter/roles.yaml"), &reviews);
@@ -100,7 +100,7 @@ fn plain_manifests_are_the_output_of_kustomize() {
 fn with_components(overlay: &str, components: &[&str]) -> Vec<Value> {
     let directory = Directory::new("kustomize");
     let root = deploy().canonicalize().unwrap().join("kustomize");
-    // Kustomize takes relative paths only.
+    // Kustomize accepts only relative paths.
     let temporary = directory.path().canonicalize().unwrap();
     let up = "../".repeat(temporary.components().count() - 1);
     let relative = |path: &str| {
