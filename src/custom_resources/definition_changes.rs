@@ -23,7 +23,7 @@ pub struct DefinitionChanges {
 
 #[cfg(any(feature = "manifests", feature = "watch"))]
 impl DefinitionChanges {
-    /// Compares two sets of definitions by name. `is_updated` compares two definitions of one name.
+    /// Compares two sets of definitions by name. `is_updated` compares two definitions with the same name.
     pub(crate) fn between<D>(
         before: &BTreeMap<String, D>,
         after: &BTreeMap<String, D>,

@@ -111,7 +111,7 @@ pub fn deployments() -> Collector<Deployment> {
         .generate(if_present(spec, |spec| spec.replicas)),
         F::gauge(
             "kube_deployment_spec_paused",
-            "1 if the deployment is paused, so that changes roll out no pods, otherwise 0.",
+            "1 if the deployment is paused, so that changes are not rolled out, otherwise 0.",
         )
         .stable()
         .reads(["spec.paused"])

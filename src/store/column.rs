@@ -349,7 +349,7 @@ impl Column {
     }
 }
 
-/// The lines of a cell. A raw newline only ends a sample, because label values escape newlines.
+/// The lines of a cell. Every raw newline ends a sample, because label values escape newlines.
 fn count_lines(cell: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', cell).count() as u64
 }

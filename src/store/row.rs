@@ -59,7 +59,7 @@ impl RowPrefix {
         shared: impl Fn(u8) -> &'v [u8],
     ) {
         let (mut rest, mut begun) = (cell, false);
-        // A raw newline only ends a sample, because label values escape newlines.
+        // Every raw newline ends a sample, because label values escape newlines.
         while let Some(at) = memchr::memchr2(b'\n', REFERENCE_MARK, rest) {
             if !begun {
                 out.extend_from_slice(&self.text);

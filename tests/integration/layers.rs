@@ -253,6 +253,6 @@ fn what_cannot_be_resolved_is_named() {
         "the module `a` has no layer; add it to the list in DESIGN.md\n\
          the layer `b` of DESIGN.md is not a top-level module\n\
          the layer `b` of DESIGN.md is not a top-level module\n\
-         the layer `b` stands twice in DESIGN.md"
+         the layer `b` occurs twice in DESIGN.md"
     );
 }

@@ -23,11 +23,11 @@ const ADMISSION: Duration = Duration::from_millis(50);
 /// Maximum time during which a connection is not evicted before the end of its handshake: a TLS handshake needs round
 /// trips and processor time.
 const HANDSHAKE: Duration = Duration::from_millis(500);
-/// The same per connection of the limit. During a flood that completes no handshake, a server with a low limit
-/// therefore still tries 80 connections a second.
+/// Maximum time before the end of the handshake, per connection that the limit allows. With a low limit, the server
+/// therefore still tries 80 connections a second during a flood that completes no handshake.
 const HANDSHAKE_PER_ROOM: Duration = Duration::from_micros(12_500);
-/// The same after the task of the connection has found nothing to read. Within this time, the operating system reports
-/// bytes that had already arrived.
+/// Time during which a connection is not evicted after its task has found nothing to read. Within this time, the
+/// operating system reports bytes that had already arrived.
 const FIRST_REQUEST: Duration = Duration::from_millis(5);
 
 /// Counts the connections with a response that has begun, or bytes of one to send.
@@ -215,7 +215,7 @@ impl ConnectionState {
         }
     }
 
-    /// Begins a request when its header is complete. Its response counts only from its first byte.
+    /// Begins a request when its header is complete. The response is not counted before it begins.
     pub(crate) fn begin_request(self: &Arc<Self>, http2: bool) -> ResponseGuard {
         let mut id = 0;
         self.update(|progress| {

@@ -7,7 +7,7 @@ pub(super) struct FieldKind {
     name: &'static str,
     min: u32,
     max: u32,
-    /// Words for the numbers from `min` on.
+    /// Words for the numbers, starting with `min`.
     words: &'static [&'static str],
 }
 

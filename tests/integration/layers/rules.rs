@@ -43,7 +43,7 @@ fn problems_of_layers(tree: &Tree, imports: &Imports, layers: &[String]) -> Vec<
             ));
         }
         if layers[..at].contains(name) {
-            problems.push(format!("the layer `{name}` stands twice in DESIGN.md"));
+            problems.push(format!("the layer `{name}` occurs twice in DESIGN.md"));
         }
     }
     // The root is above all layers.

@@ -449,7 +449,7 @@ async fn a_shard_that_changes_during_a_list_is_listed_anew() {
             watch.streaming_lists(streaming)
         });
         pass(Duration::from_secs(20)).await;
-        assert_eq!(running.config_maps().len(), 0, "the list is on its way");
+        assert_eq!(running.config_maps().len(), 0, "the list is in progress");
         running.handle.set_shard(half(1));
         running.ready().await;
         let other = start(&server, of_shard(half(0)), |watch| watch);
