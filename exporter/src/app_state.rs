@@ -66,7 +66,7 @@ impl AppState {
         *self.instance.write() = instance;
     }
 
-    /// Who may use the debug endpoints.
+    /// The clients that may use the debug endpoints.
     pub(crate) fn debug(&self) -> DebugAccess {
         *self.debug.read()
     }

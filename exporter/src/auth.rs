@@ -24,7 +24,7 @@ use reviewer::{Busy, Kind, Reviewer, User};
 /// The time after which a valid token is reviewed again. It is renewed earlier if it is used.
 const TOKEN_VALID: Duration = Duration::from_secs(60);
 const TOKEN_INVALID: Duration = Duration::from_secs(10);
-/// The time for which a token that was valid is reviewed before unknown ones.
+/// The time after a successful review for which a token is known. Known tokens have a separate queue.
 const TOKEN_KNOWN: Duration = Duration::from_secs(600);
 /// The time after which a permission is reviewed again. It is renewed earlier if it is used.
 const ALLOWED: Duration = Duration::from_secs(300);
@@ -254,7 +254,7 @@ impl Verdicts {
             }
             Err(error) => return Err(error.into()),
         };
-        // The exporter serves no longer paths, so caching them would only use memory.
+        // The exporter has no paths of such a length, so caching them would only use memory.
         if key.2.len() <= LONGEST_PATH {
             let holds = if allowed { ALLOWED } else { DENIED };
             self.decisions.insert(key, allowed, holds);

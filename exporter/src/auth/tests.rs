@@ -385,7 +385,7 @@ async fn a_known_token_is_renewed_early_and_before_unknown_ones() {
     assert_eq!(check_from(&filter, "192.0.2.1", "right").await, Ok(()));
     assert_eq!(start.elapsed(), Duration::ZERO, "it was renewed");
 
-    // Even after its time, a known token does not wait behind a flood from its own address.
+    // Even after its result has expired, a known token does not wait behind a flood from the same address.
     tokio::time::sleep(TOKEN_VALID).await;
     let clients = flood(&filter, 5);
     tokio::time::sleep(Duration::from_secs(3)).await;

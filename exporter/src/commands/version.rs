@@ -8,7 +8,7 @@ use crate::version::{BRANCH, REVISION, RUSTC, VERSION, goarch, goos};
 
 #[derive(Args, Debug)]
 pub(crate) struct VersionArgs {
-    /// Ignored, as by the Go program
+    /// Accepted and ignored, as in the Go program
     #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
     ignored: Vec<OsString>,
 }

@@ -15,7 +15,7 @@ const SHARED: usize = 3;
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct InstanceStatus {
     pub(crate) ready: bool,
-    /// What feeds the stores, such as `manifests` or `watching https://…`.
+    /// The source of the objects, such as `manifests` or `watching https://…`.
     pub(crate) source: String,
     /// The reasons why the instance is not ready, and problems that do not affect readiness.
     pub(crate) remarks: Vec<String>,

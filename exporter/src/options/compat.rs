@@ -38,7 +38,7 @@ fn default(row: &Row) -> String {
     }
 }
 
-/// The difference of an option, if it is too long for a cell.
+/// The difference from the Go program, if it is too long for a cell.
 fn long_difference(row: &Row) -> Option<&'static str> {
     match row.compat {
         Compat::Differs(how) if how.len() > MAX_CELL => Some(how),

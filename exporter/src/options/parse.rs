@@ -21,7 +21,7 @@ pub(crate) enum LogFormat {
 /// The clients that may use the debug endpoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum DebugAccess {
-    /// Clients of the same pod or machine, and those that authenticate.
+    /// Clients of the same pod or machine, and authenticated clients.
     #[default]
     Local,
     /// All clients.
@@ -64,7 +64,7 @@ pub(crate) fn number(text: &str) -> Result<u32, String> {
     number.map_err(|_| format!("is not a number from 0 to {}", u32::MAX))
 }
 
-/// Parses a limit: a signed number of 64 bits, as in the Go program, that is not negative.
+/// Parses a limit: a number that is not negative and fits into 64 bits with a sign, as in the Go program.
 pub(crate) fn limit(text: &str) -> Result<u64, String> {
     let limit = text.parse::<i64>().ok();
     let limit = limit.and_then(|limit| u64::try_from(limit).ok());
@@ -176,7 +176,7 @@ pub(crate) fn log_format(text: &str) -> Result<LogFormat, String> {
     }
 }
 
-/// Parses who may use the debug endpoints.
+/// Parses the value of `--telemetry-debug`.
 pub(crate) fn debug_access(text: &str) -> Result<DebugAccess, String> {
     match text {
         "local" => Ok(DebugAccess::Local),

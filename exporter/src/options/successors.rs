@@ -7,7 +7,7 @@ pub(crate) struct OldFlag {
     pub(super) flag: &'static str,
     /// The versions that had the flag.
     pub(super) versions: &'static str,
-    /// What to do instead, as an imperative.
+    /// The advice, as an imperative: what to do instead.
     pub(super) instead: &'static str,
 }
 

@@ -73,7 +73,8 @@ impl Client {
                     CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
                 let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
                 let key = provider.key_provider.load_private_key(key).unwrap();
-                // This also accepts a version 1 certificate, whose key rustls does not compare.
+                // This constructor does not compare the key with the certificate, so it accepts a version 1
+                // certificate.
                 let pair = CertifiedKey::new(vec![certificate], key);
                 builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair)))
             }

@@ -438,7 +438,7 @@ impl Directory {
     /// Writes a file and returns its path.
     pub fn write(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
-        // In one step, as editors and mounted ConfigMaps do.
+        // The file is replaced in one step, as by editors and mounted ConfigMaps.
         let new = self.0.join(format!(".{name}.new"));
         fs::write(&new, text).unwrap();
         fs::rename(new, &path).unwrap();

@@ -38,7 +38,7 @@ fn collections() -> Vec<Collection> {
     serde_saphyr::from_str(QUERIES).unwrap()
 }
 
-/// The example as input series, with more arguments.
+/// Renders the example cluster as input series, with further arguments.
 fn series(arguments: &[&str]) -> String {
     let output = run(
         &[&["render", "--format=promtool", CLUSTER], arguments].concat(),

@@ -24,7 +24,7 @@ pub(super) struct Data {
     pub(super) search: String,
 }
 
-/// A path of the same server, and what it serves.
+/// A path of the same server, and its description.
 pub(super) struct Link {
     pub(super) path: &'static str,
     pub(super) about: &'static str,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::documents;
 use super::helm::{cases, chart, render};
 
-/// Beginnings of differences that are intended, by values file; an empty name stands for all files.
+/// The starts of lines with intended differences, by values file. An empty name means all files.
 const DIFFERENT: &[(&str, &[&str])] = &[
     // Roles are computed; another test compares them with the output of `rbac`.
     (

@@ -43,7 +43,7 @@ pub(super) fn without_dashboards(mut text: String) -> String {
     text
 }
 
-/// The objects of a kind that the chart renders with all rules, a job's name and further settings.
+/// The objects of a kind that the chart renders with all rules enabled, a job name and further settings.
 fn rendered(kind: &str, settings: &str) -> Vec<Value> {
     let values = chart().join("ci/mixin-values.yaml");
     let output = helm(&values, &["--set", settings]);

@@ -25,7 +25,7 @@ const OURS: &[&str] = &[
     "test",
 ];
 
-/// The types of values whose default does not show them.
+/// The types of values for which the default does not show the type.
 const TYPES: &[(&str, &[&str])] = &[
     ("affinity", &["object", "string"]),
     ("collectors", &["array", "string"]),
