@@ -303,8 +303,8 @@ fn settings(
     {
         // A request has only one Authorization header.
         return Err(
-            "--auth-filter and the basic_auth_users of --tls-config exclude each other: no \
-                    request can have a token and a password; keep one of them"
+            "--auth-filter and the basic_auth_users of --tls-config cannot be combined, because no \
+             request can have a token and a password; remove one of them"
                 .into(),
         );
     }

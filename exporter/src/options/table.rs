@@ -213,7 +213,7 @@ heading "Source of objects", render: false {
     USE_APISERVER_CACHE: Single<bool> = parse::switch, {
         flag: "--use-apiserver-cache", key: Some("use_api_server_cache"), form: Switch, reload: NewInstance,
         help: "Allow the API server to answer lists from its cache, which is cheaper and may be slightly stale",
-        compat: Differs("streaming lists may start at any version, too"),
+        compat: Differs("also applies to streaming lists"),
     }
     NO_WATCHLIST: Single<bool> = parse::switch, {
         flag: "--no-watchlist", key: Some("no_watchlist"), form: Switch, reload: NewInstance,

@@ -162,7 +162,7 @@ fn tokens_and_passwords_exclude_each_other() {
     let output = run(&args, "");
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        output.stderr.contains("exclude each other"),
+        output.stderr.contains("cannot be combined"),
         "{}",
         output.stderr
     );
