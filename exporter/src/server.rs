@@ -97,7 +97,10 @@ impl Server {
         let aborted = self.http.drain(time).await;
         if aborted > 0 {
             let aborted = counted(aborted as u64, "connection", "connections");
-            tracing::warn!("{aborted} of {} cut after {time:?}", self.name);
+            tracing::warn!(
+                "closed {aborted} of {} with responses that did not end within {time:?}",
+                self.name
+            );
         }
     }
 }

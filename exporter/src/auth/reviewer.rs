@@ -52,7 +52,7 @@ pub(super) enum Kind {
 /// The queue of reviews, by client address. Clients with an unknown address count as one.
 type Turns = FairQueue<Option<IpAddr>>;
 
-/// The permission to run one review, which ends when it is dropped.
+/// The permission to run one review. Dropping it lets the next review run.
 pub(super) type ReviewTurn = Turn<Option<IpAddr>>;
 
 /// The error if too many reviews are waiting. The API server is not asked.

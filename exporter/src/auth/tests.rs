@@ -86,7 +86,7 @@ async fn a_flood_of_wrong_tokens_does_not_make_us_forget_the_right_one() {
     let before = asked.load(Ordering::Relaxed);
     assert_eq!(before, 1 + WRONG);
     assert_eq!(check(&filter, "right").await, Ok(()));
-    // The path of a permission is sent as well, unless it is too long.
+    // A permission is cached unless its path is too long.
     for (path, more) in [("/a".to_owned(), 1), (format!("/{}", "a".repeat(9999)), 0)] {
         let headers = HeaderMap::from_iter([(AUTHORIZATION, "Bearer right".parse().unwrap())]);
         let before = filter.0.decisions.len();

@@ -405,7 +405,7 @@ heading "Accepted without effect", render: false {
         flag: "--enable-gzip-encoding", key: Some("enable_gzip_encoding"),
         form: Switch, default: Is("true"), reload: Live,
         help: "No effect: responses are always compressed for clients that accept gzip",
-        compat: NoEffect("clients that accept gzip get it"),
+        compat: NoEffect("clients that accept gzip always get gzip"),
     }
     AUTO_GOMEMLIMIT: Single<bool> = parse::switch, {
         flag: "--auto-gomemlimit", key: Some("auto-gomemlimit"), form: Switch, reload: Live,

@@ -170,7 +170,7 @@ fn options_without_effect_are_explained() {
     };
     warned(
         "--enable-gzip-encoding=false",
-        "clients that accept gzip get it",
+        "clients that accept gzip always get gzip",
     );
     warned("--auto-gomemlimit", "there is no garbage collector");
     warned("--logtostderr=false", "go to standard error");

@@ -13,7 +13,7 @@ const LARGEST: usize = 1_500_000;
 
 /// Objects of many kinds, each of about the largest size.
 fn objects(round: usize) -> Vec<(&'static str, Value)> {
-    // Each entry of a list or a map, with the bytes around it.
+    // As many entries of about `bytes` bytes as fit into the largest object.
     let many = |bytes: usize, part: &dyn Fn(usize) -> Value| -> Value {
         (0..LARGEST / bytes).map(part).collect()
     };

@@ -174,7 +174,7 @@ fn note(head: &str, asked: &Mutex<Vec<String>>) {
     let mut lines = head.lines();
     let mut said = lines.next().unwrap().to_owned();
     for line in lines {
-        // A proxy that uses TLS must not see the TLS of the server.
+        // Tests check that a proxy gets only the credentials for the proxy, not the token for the server.
         if line.to_lowercase().starts_with("proxy-authorization") || line.contains("Bearer") {
             said = format!("{said}; {line}");
         }
