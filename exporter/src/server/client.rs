@@ -27,8 +27,8 @@ pub(super) struct Connection {
     pub(super) has_certificate: bool,
 }
 
-/// Whether the web configuration has verified a password or a certificate of the client, or the client appears to be on
-/// the same machine or in the same pod.
+/// Whether the client is authenticated (by a password or a certificate), or appears to be on the same machine or in the
+/// same pod.
 pub(crate) fn is_known(request: &Request) -> bool {
     let extensions = request.extensions();
     let Some(connection) = extensions.get::<Connection>() else {

@@ -190,7 +190,7 @@ fn objects_have_the_labels_that_alerts_and_dashboards_select() {
             let name = labels["app.kubernetes.io/name"].as_str().unwrap();
             assert!(name.starts_with("kube-state-metrics"), "{file}: {object}");
             assert_eq!(labels["app.kubernetes.io/component"], "exporter", "{file}");
-            // A selector without the version, since it cannot change.
+            // The selector must not contain the version, because a selector cannot change.
             let selector = &object["spec"]["selector"]["matchLabels"];
             assert!(selector["app.kubernetes.io/version"].is_null(), "{file}");
             if let Some(selector) = selector.as_object() {

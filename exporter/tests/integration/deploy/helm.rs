@@ -79,7 +79,7 @@ fn values_files_render_as_the_golden_files() {
 /// A rule of a role for one resource: namespace, group, resource, name, verbs.
 type Rule = (String, String, String, String, String);
 
-/// The rules of an account by the roles that are bound to it, a line for each.
+/// The rules that the roles of an account grant.
 fn rules_of(objects: &[Value], account: &str) -> BTreeSet<Rule> {
     let mut rules = BTreeSet::new();
     for binding in objects {
