@@ -32,8 +32,9 @@ const DENIED: Duration = Duration::from_secs(30);
 /// The maximum length of a path whose permission is cached, in bytes.
 const LONGEST_PATH: usize = 256;
 
-/// Accepts requests whose token may read the requested path. A review continues if its request is dropped. It holds its
-/// turn until it ends, and its verdict is cached.
+/// Accepts requests whose token may read the requested path.
+///
+/// A review continues if its request is dropped. It holds its turn until it ends, and its verdict is cached.
 #[derive(Clone)]
 pub(crate) struct AuthFilter(Arc<Verdicts>);
 

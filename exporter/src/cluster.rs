@@ -17,11 +17,13 @@ use crate::options::SourceOptions;
 
 pub(crate) use access::ClusterError;
 
-/// Creates a client for the API server that the options name; returns it with the server's URL. The client renews its
-/// credentials until it is dropped: if one of their files changes, before they expire, and if the server refuses those
-/// of a credential plugin.
+/// Creates a client for the API server that the options name; returns it with the server's URL.
+///
+/// The client renews its credentials until it is dropped: if one of their files changes, before they expire, and if the
+/// server refuses those of a credential plugin.
 ///
 /// # Errors
+///
 /// If the options and the pod of the exporter provide no API server, or invalid credentials. The function does not
 /// contact the server, which may start later.
 pub(crate) async fn client(options: &SourceOptions) -> Result<(Client, String), ClusterError> {

@@ -30,9 +30,10 @@ pub(crate) enum Subcommands {
     /// All errors go to standard error. If there is an error, the exit code is 1.
     #[command(after_help = examples::CHECK)]
     Check(check::CheckArgs),
-    /// Write the roles that an exporter with these flags needs, or check which permissions are missing The roles grant
-    /// exactly the permissions that the exporter needs with the flags, the options file and the configuration of custom
-    /// resources. With --check, the exit code is 1 if a permission is missing.
+    /// Write the roles that an exporter with these flags needs, or check which permissions are missing
+    ///
+    /// The roles grant exactly the permissions that the exporter needs with the flags, the options file and the
+    /// configuration of custom resources. With --check, the exit code is 1 if a permission is missing.
     #[command(after_help = examples::RBAC)]
     Rbac(Box<rbac::RbacArgs>),
     /// List all metric families with their labels and help texts

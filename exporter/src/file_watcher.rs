@@ -1,6 +1,8 @@
-//! Detects changes of files and directories. Events of the operating system trigger a check. A check every few seconds
-//! finds changes without an event: those on a network file system, or of the target of a link. A check compares
-//! modification times and lengths, so an event alone does not count as a change.
+//! Detects changes of files and directories.
+//!
+//! Events of the operating system trigger a check. A check every few seconds finds changes without an event: those on a
+//! network file system, or of the target of a link. A check compares modification times and lengths, so an event alone
+//! does not count as a change.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};

@@ -1,5 +1,7 @@
-//! The options of the exporter. [`table`] has a row per option, [`flags`] and [`file`] have the values of options, and
-//! [`Reader`] merges both. For each group of options, one file reads the values and checks their combinations.
+//! The options of the exporter.
+//!
+//! [`table`] has a row per option, [`flags`] and [`file`] have the values of options, and [`Reader`] merges both. For
+//! each group of options, one file reads the values and checks their combinations.
 
 mod custom_resources;
 mod default_kubeconfig;

@@ -1,4 +1,5 @@
 //! A synthetic API server with pods and nodes. It supports complete, paged and streaming lists, watches, and changes.
+//!
 //! It runs as a separate process, so that no figure includes its cost. Lines on its standard input control it; it
 //! answers each with a line on its standard output.
 

@@ -3,6 +3,7 @@
 //! ```console
 //! $ cargo bench -p kube-state-metrics-exporter --bench end_to_end -- 1000 10000
 //! ```
+//!
 //! For each number of pods and each exporter, the benchmark starts a synthetic API server and the exporter as separate
 //! processes, so that the figures of one do not include the cost of the others. `--only crate` or `--only usual`
 //! measures one of them; `--scrapes N` and `--seconds S` make a run longer; `--program PATH` measures another build of

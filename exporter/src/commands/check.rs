@@ -51,6 +51,7 @@ pub(super) enum CheckError {
 /// Checks the configuration; metrics go to `out`, problems to `err`.
 ///
 /// # Errors
+///
 /// If the configuration is invalid, or an object could not be read. An unreadable value is reported but is not an
 /// error, because an object may lack fields that others have.
 pub(super) fn run(

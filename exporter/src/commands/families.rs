@@ -24,6 +24,7 @@ enum ListFormat {
 /// The list of families.
 ///
 /// # Errors
+///
 /// If the resource does not exist.
 pub(super) fn text(args: &FamiliesArgs) -> Result<String, String> {
     let resource = args.resource.as_deref().map(str::parse::<BuiltIn>);

@@ -10,6 +10,7 @@ use crate::options::SourceOptions;
 /// Connects to the API server and starts the watches. Does not wait for objects.
 ///
 /// # Errors
+///
 /// If the options provide no API server, or the watches cannot be configured.
 pub(super) async fn start(
     metrics: &StateMetrics,

@@ -31,6 +31,7 @@ struct ReadingRecorder {
 /// Reads the manifests, and reads them again after each change.
 ///
 /// # Errors
+///
 /// If a path does not exist, or the metrics cannot be registered. An unreadable file in a directory, and a path that
 /// disappears later, are not errors: they are logged and counted.
 pub(super) async fn start(

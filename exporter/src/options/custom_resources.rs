@@ -92,9 +92,10 @@ impl CustomResources {
 // === impl Configured ===
 
 impl Configured {
-    /// Parses a configuration and collects its problems and warnings. If the program may start without a configuration,
-    /// it also starts without the families that have errors. But a configuration that replaces the one in use must have
-    /// no error.
+    /// Parses a configuration and collects its problems and warnings.
+    ///
+    /// If the program may start without a configuration, it also starts without the families that have errors. But a
+    /// configuration that replaces the one in use must have no error.
     fn parse(
         reader: &mut Reader<'_>,
         from: String,

@@ -69,6 +69,7 @@ impl OptionsFile {
     /// Parses the content of an options file.
     ///
     /// # Errors
+    ///
     /// If the text is not YAML, or values have the wrong form. The error has all of them, each with its line and key,
     /// but no value of the file.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, OptionsFileError> {

@@ -48,6 +48,7 @@ impl MetricsOptions {
     /// Builds empty stores.
     ///
     /// # Errors
+    ///
     /// If patterns or resources are invalid. The error names all of them.
     pub(crate) fn build(&self) -> Result<StateMetrics, BuildError> {
         let builder = StateMetrics::builder()

@@ -1,8 +1,11 @@
-//! The table of options, with one row per option. The table defines the flags, the keys of the options file, the help,
-//! shell completion, the man page and the table in `docs/reference/compat.md`. To add an option, add a row here, and
-//! use it with `reader.value(&table::NEW)`. If no code uses an option, the compiler warns. The constant of an option
-//! has the type of its value. A row sets only the columns that differ from [`Row::EMPTY`]. Help, man page and
-//! documentation list the rows in this order.
+//! The table of options, with one row per option.
+//!
+//! The table defines the flags, the keys of the options file, the help, shell completion, the man page and the table in
+//! `docs/reference/compat.md`. To add an option, add a row here, and use it with `reader.value(&table::NEW)`. If no
+//! code uses an option, the compiler warns. The constant of an option has the type of its value.
+//!
+//! A row sets only the columns that differ from [`Row::EMPTY`]. Help, man page and documentation list the rows in this
+//! order.
 
 use std::path::PathBuf;
 

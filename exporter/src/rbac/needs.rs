@@ -10,11 +10,13 @@ use crate::options::{Options, SourceOptions};
 // === impl Permissions ===
 
 impl Permissions {
-    /// The minimal permissions with which an exporter with these options can export everything. `kinds` are those of
-    /// the configuration of custom resources. `stateful_set` is the name of the StatefulSet for the case that the name
-    /// of the pod is a placeholder such as `$(POD_NAME)`, which does not contain it.
+    /// The minimal permissions with which an exporter with these options can export everything.
+    ///
+    /// `kinds` are those of the configuration of custom resources. `stateful_set` is the name of the StatefulSet for
+    /// the case that the name of the pod is a placeholder such as `$(POD_NAME)`, which does not contain it.
     ///
     /// # Errors
+    ///
     /// If the stores cannot be built from the options.
     pub(crate) fn of(
         options: &Options,

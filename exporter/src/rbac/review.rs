@@ -24,6 +24,7 @@ pub(crate) struct Reviewed {
 /// Asks the API server for each verb on each resource whether the user of the client has the permission.
 ///
 /// # Errors
+///
 /// If a review fails.
 pub(crate) async fn review(
     client: &Client,

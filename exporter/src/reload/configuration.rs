@@ -36,9 +36,10 @@ struct FileContent {
 // === impl Configuration ===
 
 impl Configuration {
-    /// Reads the options, and all files that the flags or the options file name. Also returns a watcher of these files,
-    /// which reports every change after they were read. The caller passes the configuration of the running program; at
-    /// startup, there is none.
+    /// Reads the options, and all files that the flags or the options file name.
+    ///
+    /// Also returns a watcher of these files, which reports every change after they were read. The caller passes the
+    /// configuration of the running program; at startup, there is none.
     pub(crate) fn read(
         flags: &Flags,
         running: Option<&Self>,

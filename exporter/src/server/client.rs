@@ -41,6 +41,7 @@ pub(crate) fn is_known(request: &Request) -> bool {
 }
 
 /// Whether a request comes from the same machine or pod, and not through a proxy.
+///
 /// - If the server listens only on the loopback interface, there is probably a proxy in front of it, which can have any
 ///   clients. So no client counts as local.
 /// - A request with a header that proxies add is not local. Requests from service meshes have another loopback address

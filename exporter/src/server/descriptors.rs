@@ -14,6 +14,7 @@ const MINIMUM: usize = 4;
 const ENOUGH: u64 = 16_384;
 
 /// Raises the soft limit on open files to the number that the connections need, as far as the hard limit allows.
+///
 /// Operating systems start programs with a low soft limit, because some programs use `select`. This program does not.
 /// The limit is not raised further than needed: credential plugins inherit it, and some programs close every descriptor
 /// up to the limit when they start.

@@ -35,6 +35,7 @@ impl AddressFlags {
 /// Listens on an address.
 ///
 /// # Errors
+///
 /// If the program cannot listen. The error names the address and the flag to change: that of the host or of the port.
 pub(crate) async fn listen(
     flags: AddressFlags,

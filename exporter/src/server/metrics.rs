@@ -22,7 +22,9 @@ pub(crate) struct ServerMetrics {
     pub(crate) accept_failures: IntCounterVec,
 }
 
-/// Counts and logs the events of one server. During a change of the port, the old and the new server count together.
+/// Counts and logs the events of one server.
+///
+/// During a change of the port, the old and the new server count together.
 pub(super) struct ServerObserver {
     name: &'static str,
     connections: IntGauge,

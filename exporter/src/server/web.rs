@@ -21,6 +21,7 @@ struct LogReloads;
 /// Opens a file, and keeps the cached passwords of the file in use.
 ///
 /// # Errors
+///
 /// If the file is invalid. The error names the flag, the file and the invalid key.
 pub(crate) fn open(path: &Path, in_use: Option<&WebConfigFile>) -> Result<WebConfigFile, WebError> {
     let opened = match in_use {

@@ -1,5 +1,6 @@
-//! Proxies for tests: HTTP (`CONNECT` and forwarded requests), the same with TLS, and SOCKS 5. A proxy always connects
-//! to the loopback, whatever host a client requests.
+//! Proxies for tests: HTTP (`CONNECT` and forwarded requests), the same with TLS, and SOCKS 5.
+//!
+//! A proxy always connects to the loopback, whatever host a client requests.
 
 use std::io;
 use std::net::Ipv4Addr;

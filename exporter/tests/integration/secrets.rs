@@ -1,6 +1,7 @@
-//! How many bytes of secrets are left in the memory of the program after a list. The program keeps none of them, and
-//! overwrites its buffers. The bytes that are found are in buffers of the TLS and HTTP libraries, which free them
-//! without overwriting them. docs/explanation/security.md has the figures.
+//! How many bytes of secrets are left in the memory of the program after a list.
+//!
+//! The program keeps none of them, and overwrites its buffers. The bytes that are found are in buffers of the TLS and
+//! HTTP libraries, which free them without overwriting them. docs/explanation/security.md has the figures.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
