@@ -68,7 +68,7 @@ impl CustomKinds {
     }
 }
 
-/// The kinds of the groups of a configuration that an API server serves.
+/// The kinds that an API server serves in the API groups of a configuration.
 ///
 /// # Errors
 ///

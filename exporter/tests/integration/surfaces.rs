@@ -50,7 +50,7 @@ fn debug_endpoints_are_for_local_and_authenticated_clients() {
         let host = format!("{host}:{port}");
         assert_eq!(status_for_host(address, &host, ""), "200", "{host}");
     }
-    // A web page that reaches the port through a browser, and clients of a proxy.
+    // These requests come from a web page in a browser, and from clients of a proxy.
     assert_eq!(status_for_host(address, "example.com", ""), "403");
     for field in [
         "x-forwarded-for: 10.0.0.1\r\n",
