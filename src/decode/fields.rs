@@ -85,6 +85,27 @@ impl Fields {
         below.insert(path);
     }
 
+    /// Whether no field outside these paths is wanted, except the kind of the object.
+    pub(crate) fn are_within(&self, paths: &[&str]) -> bool {
+        let mut wanted = vec![(String::new(), self)];
+        while let Some((path, fields)) = wanted.pop() {
+            if paths.contains(&&*path) || ["apiVersion", "kind"].contains(&&*path) {
+                continue;
+            }
+            match fields {
+                Self::Some(tree) if !tree.fields.is_empty() => {
+                    let below = tree.fields.iter().map(|(name, fields)| match &*path {
+                        "" => (name.clone(), fields),
+                        path => (format!("{path}.{name}"), fields),
+                    });
+                    wanted.extend(below);
+                }
+                _ => return false,
+            }
+        }
+        true
+    }
+
     /// The union of two sets of fields.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn with(&self, other: &Self) -> Self {

@@ -64,6 +64,25 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
         false
     }
 
+    /// Whether the enabled families read no field of an object outside `paths`, such as `metadata`. The kind does
+    /// not count. A source can then request less than whole objects.
+    ///
+    /// ```
+    /// use kube_state_metrics::{BuiltIn, StateMetrics};
+    ///
+    /// let metrics = StateMetrics::builder()
+    ///     .built_in([BuiltIn::ConfigMaps, BuiltIn::Secrets])
+    ///     .all_fed_by_host()
+    ///     .build()?;
+    /// let configmaps = metrics.feeds_of(BuiltIn::ConfigMaps)?.remove(0);
+    /// assert!(configmaps.reads_only(&["metadata"]));
+    /// let secrets = metrics.feeds_of(BuiltIn::Secrets)?.remove(0);
+    /// assert!(!secrets.reads_only(&["metadata"]));
+    /// assert!(secrets.reads_only(&["metadata", "type"]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn reads_only(&self, paths: &[&str]) -> bool;
+
     /// Removes the writer and all its rows.
     fn close(self: Box<Self>);
 }
@@ -111,6 +130,10 @@ impl<K: CollectedResource> ObjectWriter for Writer<K> {
 
     fn wants_list(&self) -> bool {
         Writer::wants_list(self)
+    }
+
+    fn reads_only(&self, paths: &[&str]) -> bool {
+        Writer::reads_only(self, paths)
     }
 
     fn close(self: Box<Self>) {

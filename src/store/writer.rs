@@ -214,6 +214,11 @@ impl<K: CollectedResource> Writer<K> {
         self.linked.wants_list(&self.store)
     }
 
+    /// Whether no enabled family reads a field outside `paths`.
+    pub(crate) fn reads_only(&self, paths: &[&str]) -> bool {
+        self.linked.reads_only(&self.store, paths)
+    }
+
     /// Returns only the identity of an object that belongs to another shard, so that it is not
     /// decoded.
     fn foreign(&self, json: &[u8]) -> Option<Peeked> {

@@ -9,6 +9,7 @@ mod hostile;
 mod large;
 mod lists;
 mod log;
+mod partial;
 mod scope;
 mod selfmetrics;
 mod sharding;

@@ -110,4 +110,10 @@ impl<S: ListWatchSink> ListWatchSink for BlockingSink<S> {
     fn wants_list(&self) -> bool {
         self.sink.as_ref().is_some_and(S::wants_list)
     }
+
+    fn reads_only(&self, paths: &[&str]) -> bool {
+        self.sink
+            .as_ref()
+            .is_some_and(|sink| sink.reads_only(paths))
+    }
 }

@@ -15,6 +15,7 @@ use super::buffer_budget::BufferBudget;
 use super::json_nesting::Nesting;
 use super::oversized::Part;
 use super::part_buffer::PartBuffer;
+use super::partial_object::{MissingColumn, TableColumns};
 use super::split_error::{MAX_TOKEN, MAX_VERSION, SplitError};
 
 /// Splits a list into its items and keeps its other fields.
@@ -22,6 +23,8 @@ use super::split_error::{MAX_TOKEN, MAX_VERSION, SplitError};
 pub(super) struct ListSplitter {
     position: Position,
     nesting: Nesting,
+    /// The columns of a table, whose rows are the items.
+    columns: Option<TableColumns>,
     /// The incomplete item.
     item: PartBuffer,
     /// All bytes except the items.
@@ -47,6 +50,9 @@ enum Position {
     Item,
 }
 
+/// The keys of the objects of a list and of a table.
+const ITEMS: &[u8] = b"\"items\"";
+const ROWS: &[u8] = b"\"rows\"";
 /// Maximum size of a list without its items.
 const MAX_ENVELOPE: usize = 1 << 20;
 
@@ -57,6 +63,7 @@ impl ListSplitter {
         Self {
             position: Position::default(),
             nesting: Nesting::default(),
+            columns: None,
             item: PartBuffer::of_items(budget),
             envelope: Vec::new(),
         }
@@ -84,7 +91,9 @@ impl ListSplitter {
                     }
                     Some(end) => {
                         let (last, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
-                        self.item.end(last, &mut each);
+                        let columns = self.columns;
+                        self.item
+                            .end(last, |part| end_item(part, columns, &mut each))?;
                         self.position = Position::Items;
                         bytes = rest;
                     }
@@ -118,7 +127,8 @@ impl ListSplitter {
         let list: BTreeMap<Cow<'_, str>, &RawValue> =
             serde_json::from_slice(&self.envelope).map_err(|_| SplitError::NotAList)?;
         // The items of an empty list may be `null`. Objects that are not lists have no items.
-        let (Some(_), Some(metadata)) = (list.get("items"), list.get("metadata")) else {
+        let items = list.get("items").or_else(|| list.get("rows"));
+        let (Some(_), Some(metadata)) = (items, list.get("metadata")) else {
             return Err(SplitError::NotAList);
         };
         let metadata: Metadata =
@@ -143,8 +153,9 @@ impl ListSplitter {
     /// Consumes bytes up to the start of the items, and returns the remaining ones.
     fn envelope<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], SplitError> {
         for (at, &byte) in bytes.iter().enumerate() {
-            let opens_items =
-                byte == b'[' && self.nesting.is_at(1) && ends_with_items_key(&self.envelope);
+            let opens_list = byte == b'[' && self.nesting.is_at(1);
+            let opens_items = opens_list && ends_with_key(&self.envelope, ITEMS);
+            let opens_rows = opens_list && ends_with_key(&self.envelope, ROWS);
             if !self.nesting.is_in_value(byte) {
                 return Err(SplitError::NotAList);
             }
@@ -153,13 +164,24 @@ impl ListSplitter {
             if self.envelope.len() > MAX_ENVELOPE {
                 return Err(SplitError::NotAList);
             }
-            if opens_items {
+            if opens_rows {
+                self.read_columns()?;
+            }
+            if opens_items || opens_rows {
                 self.position = Position::Items;
                 self.nesting = Nesting::default();
                 return Ok(bytes.get(at + 1..).unwrap_or_default());
             }
         }
         Ok(&[])
+    }
+
+    /// Reads the columns of a table, which come before its rows.
+    fn read_columns(&mut self) -> Result<(), SplitError> {
+        let table = [&self.envelope, &b"]}"[..]].concat();
+        let columns = TableColumns::of(&table)?;
+        self.columns = Some(columns.ok_or(MissingColumn)?);
+        Ok(())
     }
 
     /// Skips to the next item, or to the end of the items, and returns the remaining bytes.
@@ -185,12 +207,25 @@ impl ListSplitter {
     }
 }
 
-/// Whether the text ends with the key `items` and a colon.
-fn ends_with_items_key(text: &[u8]) -> bool {
-    let Some(key) = text.trim_ascii_end().strip_suffix(b":") else {
+/// Calls `each` with an item. A row of a table is turned into an object.
+fn end_item(
+    part: Part<'_>,
+    columns: Option<TableColumns>,
+    each: &mut impl FnMut(Part<'_>),
+) -> Result<(), SplitError> {
+    match (part, columns) {
+        (Part::Whole(row), Some(columns)) => each(Part::Whole(&columns.object(row)?)),
+        (part, _) => each(part),
+    }
+    Ok(())
+}
+
+/// Whether the text ends with a key and a colon.
+fn ends_with_key(text: &[u8], key: &[u8]) -> bool {
+    let Some(text) = text.trim_ascii_end().strip_suffix(b":") else {
         return false;
     };
-    let Some(before) = key.trim_ascii_end().strip_suffix(b"\"items\"") else {
+    let Some(before) = text.trim_ascii_end().strip_suffix(key) else {
         return false;
     };
     !before.ends_with(b"\\")
@@ -333,6 +368,27 @@ mod tests {
         ] {
             assert_eq!(split(text, 4).unwrap_err(), error, "{text}");
         }
+    }
+
+    #[test]
+    fn the_rows_of_a_table_become_objects_however_its_bytes_arrive() {
+        let row = r#"{"cells":["n","Opaque"],"object":{"metadata":{"name":"n"}}}"#;
+        let table = format!(
+            r#"{{"kind":"Table","metadata":{{"resourceVersion":"7","continue":"t"}},
+                "columnDefinitions":[{{"name":"Name","description":"\"rows\":["}},{{"name":"Type"}}],
+                "rows" : [{row},{row}]}}"#
+        );
+        let object = r#"{"metadata":{"name":"n"},"type":"Opaque"}"#;
+        for size in 1..=table.len() {
+            let (items, meta) = split(&table, size).unwrap();
+            assert_eq!(items, [object, object], "chunks of {size}");
+            assert_eq!((&*meta.version, meta.next.as_deref()), ("7", Some("t")));
+        }
+        let empty = table.replace(&format!("{row},{row}"), "");
+        assert_eq!(split(&empty, 9).unwrap().0.len(), 0);
+        let late = r#"{"metadata":{"resourceVersion":"7"},"rows":[],"columnDefinitions":[]}"#;
+        let missing = SplitError::MissingColumn(MissingColumn);
+        assert_eq!(split(late, 9).unwrap_err(), missing);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! object must be complete within [`WatchTimeouts::response`] after the previous one, and the whole list within
 //! [`WatchTimeouts::list`].
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use super::oversized::Part;
 use super::reflector::{Action, NextStep, Reflector};
 use super::request::ListWatchRequest;
 use super::sink::{Change, ListWatchSink};
+use super::split_error::SplitError;
 use super::timeouts::WatchTimeouts;
 use super::turn::{MAX_PART, Turn};
 use crate::source::health::FailureReason;
@@ -149,9 +151,7 @@ impl<S: ListWatchSink> Reflector<S> {
             version: parameters.version.as_deref(),
             next: pages.next.as_deref(),
         };
-        let request = self
-            .target
-            .request(request, parameters.selector.as_deref())?;
+        let request = self.request(request, parameters.selector.as_deref())?;
         let timeout = self.options.timeouts.response;
         let mut response = send(&self.client, request, timeout).await?;
         self.feed.list_opened();
@@ -184,7 +184,7 @@ impl<S: ListWatchSink> Reflector<S> {
                     self.listed_later(item, pages).await?;
                 }
                 splitter.settle();
-                fed?;
+                fed.map_err(|error| self.split_failure(error))?;
                 bounded?;
                 if turn.is_over(bytes.len()) {
                     turn.pause().await;
@@ -208,12 +208,20 @@ impl<S: ListWatchSink> Reflector<S> {
                 return Ok(());
             }
         };
-        if self.counts_object(item, pages)?
-            && let Err(error) = self.sink.apply(item)
+        let item = self.object(item)?;
+        if self.counts_object(&item, pages)?
+            && let Err(error) = self.sink.apply(&item)
         {
             self.log_undecodable(&error);
         }
         Ok(())
+    }
+
+    fn split_failure(&mut self, error: SplitError) -> Failure {
+        match error {
+            SplitError::MissingColumn(error) => self.missing_column(error),
+            error => error.into(),
+        }
     }
 
     /// Logs once that a list is unusually long.
@@ -237,6 +245,10 @@ impl<S: ListWatchSink> Reflector<S> {
         if item.len() < LARGE_OBJECT {
             return self.listed(Part::Whole(&item), pages);
         }
+        let item = match self.object(&item)? {
+            Cow::Borrowed(_) => item,
+            Cow::Owned(item) => Bytes::from(item),
+        };
         if self.counts_object(&item, pages)?
             && let Err(error) = self.sink.change_large(Change::Applied, item).await
         {

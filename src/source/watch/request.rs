@@ -4,6 +4,7 @@ use form_urlencoded::{Serializer, byte_serialize};
 use http::{Request, header};
 use kube::client::Body;
 
+use super::representation::Representation;
 use crate::resource::ResourceInfo;
 
 /// A collection of objects: a resource in one namespace or in all, with selectors.
@@ -44,7 +45,7 @@ impl Target {
         }
     }
 
-    /// The HTTP request. `shard` is the shard selector.
+    /// The HTTP request for objects in a representation. `shard` is the shard selector.
     ///
     /// # Errors
     ///
@@ -53,6 +54,7 @@ impl Target {
         &self,
         request: ListWatchRequest<'_>,
         shard: Option<&str>,
+        representation: Representation,
     ) -> Result<Request<Body>, http::Error> {
         let mut uri = self.path();
         uri.push('?');
@@ -62,6 +64,7 @@ impl Target {
             ("fieldSelector", self.field_selector.as_deref()),
             ("labelSelector", self.label_selector.as_deref()),
             ("shardSelector", shard),
+            ("includeObject", representation.included_object()),
         ] {
             if let Some(value) = value {
                 query.append_pair(name, value);
@@ -69,7 +72,8 @@ impl Target {
         }
         let is_list = matches!(request, ListWatchRequest::List { .. });
         request.write_to(&mut query);
-        let mut request = Request::get(query.finish()).header(header::ACCEPT, "application/json");
+        let accept = representation.accept(is_list);
+        let mut request = Request::get(query.finish()).header(header::ACCEPT, accept);
         if !is_list {
             // In a compressed stream, events would be delayed until a block is complete.
             request = request.header(header::ACCEPT_ENCODING, "identity");
@@ -169,7 +173,8 @@ mod tests {
     use k8s_openapi::api::core::v1::Pod;
 
     fn uri(target: &Target, request: ListWatchRequest<'_>) -> String {
-        target.request(request, None).unwrap().uri().to_string()
+        let request = target.request(request, None, Representation::Object);
+        request.unwrap().uri().to_string()
     }
 
     #[test]
@@ -251,7 +256,11 @@ mod tests {
             next: None,
         };
         let request = pods
-            .request(request, Some("shardRange(x, '0x0', '0x1')"))
+            .request(
+                request,
+                Some("shardRange(x, '0x0', '0x1')"),
+                Representation::Object,
+            )
             .unwrap();
         assert_eq!(
             request.uri().query(),

@@ -46,6 +46,11 @@ pub(super) trait ListWatchSink: Send + 'static {
     fn wants_list(&self) -> bool {
         false
     }
+
+    /// Whether the sink reads no field of an object outside `paths`.
+    fn reads_only(&self, _paths: &[&str]) -> bool {
+        false
+    }
 }
 
 // === impl ListWatchSink for ObjectWriter ===
@@ -83,5 +88,9 @@ impl ListWatchSink for Box<dyn ObjectWriter> {
 
     fn wants_list(&self) -> bool {
         ObjectWriter::wants_list(&**self)
+    }
+
+    fn reads_only(&self, paths: &[&str]) -> bool {
+        ObjectWriter::reads_only(&**self, paths)
     }
 }

@@ -83,9 +83,12 @@ impl<'a> WatchEvent<'a> {
             "MODIFIED" => Ok(Self::Object(EventKind::Modified, bytes)),
             "DELETED" => Ok(Self::Object(EventKind::Deleted, bytes)),
             "BOOKMARK" => {
-                let Object { metadata } =
+                let Object { metadata, rows } =
                     serde_json::from_slice(bytes).map_err(|_| InvalidEvent)?;
-                let annotations = metadata.annotations.unwrap_or_default();
+                let row = rows.and_then(|rows| rows.into_iter().next());
+                let annotations = row
+                    .map_or(metadata.annotations, |row| row.object.metadata.annotations)
+                    .unwrap_or_default();
                 Ok(Self::Bookmark {
                     version: metadata.resource_version.unwrap_or_default(),
                     ends_list: annotations
@@ -124,6 +127,18 @@ impl EventKind {
 
 #[derive(Deserialize)]
 struct Object {
+    metadata: Metadata,
+    /// One row, if the events are tables.
+    rows: Option<Vec<Row>>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    object: RowObject,
+}
+
+#[derive(Deserialize)]
+struct RowObject {
     metadata: Metadata,
 }
 

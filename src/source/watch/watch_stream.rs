@@ -1,5 +1,6 @@
 //! Reads the stream of a watch or of a streaming list.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -82,7 +83,8 @@ impl<S: ListWatchSink> Reflector<S> {
         selector: Option<String>,
         timeout: Duration,
     ) -> Result<ResponseBody, Failure> {
-        let request = self.target.request(request, selector.as_deref())?;
+        self.columns = None;
+        let request = self.request(request, selector.as_deref())?;
         send(&self.client, request, timeout).await
     }
 
@@ -263,9 +265,12 @@ impl<S: ListWatchSink> Reflector<S> {
                 return self.handle_oversized(&object, stream);
             }
             self.count_listed(stream)?;
-            let json = line.slice_ref(object);
-            let result = self.sink.change_large(kind.change(), json).await;
-            return self.after_object(kind, object, result, stream.phase, arrived);
+            let json = match self.object(object).map_err(StreamEnd::Broken)? {
+                Cow::Borrowed(object) => line.slice_ref(object),
+                Cow::Owned(object) => Bytes::from(object),
+            };
+            let result = self.sink.change_large(kind.change(), json.clone()).await;
+            return self.after_object(kind, &json, result, stream.phase, arrived);
         }
         self.handle_line(&line, stream, arrived)
     }
@@ -283,8 +288,9 @@ impl<S: ListWatchSink> Reflector<S> {
                     return self.handle_oversized(&object, stream);
                 }
                 self.count_listed(stream)?;
-                let result = self.sink.change(kind.change(), object);
-                self.after_object(kind, object, result, stream.phase, arrived)
+                let object = self.object(object).map_err(StreamEnd::Broken)?;
+                let result = self.sink.change(kind.change(), &object);
+                self.after_object(kind, &object, result, stream.phase, arrived)
             }
             WatchEvent::Bookmark { version, ends_list } => {
                 self.handle_bookmark(version, ends_list, stream)

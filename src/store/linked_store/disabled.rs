@@ -44,6 +44,15 @@ impl LinkedWriter {
         self.apply(store, json)
     }
 
+    /// Whether the families of the store read no field outside `paths`.
+    pub(in super::super) fn reads_only<K: CollectedResource>(
+        &self,
+        store: &MetricsStore<K>,
+        paths: &[&str],
+    ) -> bool {
+        store.schema().fields().are_within(paths)
+    }
+
     pub(in super::super) fn delete_key(&mut self, _namespace: &str, _name: &str) {}
 
     pub(in super::super) fn begin_list<K: CollectedResource>(&mut self, _store: &MetricsStore<K>) {}

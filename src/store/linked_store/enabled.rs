@@ -88,6 +88,18 @@ impl LinkedWriter {
         self.feed(store, json, MetricsStore::delete_object)
     }
 
+    /// Whether the families of the store and of the linked store read no field outside `paths`.
+    pub(in super::super) fn reads_only<K: CollectedResource>(
+        &self,
+        store: &MetricsStore<K>,
+        paths: &[&str],
+    ) -> bool {
+        let linked = store.linked().read();
+        let linked = linked.as_ref().map(MetricsStore::schema);
+        store.schema().fields().are_within(paths)
+            && linked.is_none_or(|schema| schema.fields().are_within(paths))
+    }
+
     pub(in super::super) fn delete_key(&mut self, namespace: &str, name: &str) {
         if let Some(attached) = &mut self.attached {
             let feeder = &mut attached.feeder;

@@ -1,6 +1,7 @@
 //! The server: a `tower` service with the state of a cluster, and with faults that tests inject.
 
 mod fault;
+mod partial;
 mod requests;
 mod responses;
 mod serve;
@@ -158,6 +159,18 @@ impl ApiServer {
     /// Makes the server ignore the limit of lists with version 0.
     pub(crate) fn with_whole_lists(self) -> Self {
         self.state.lock().whole_from_cache = true;
+        self
+    }
+
+    /// Sends whole objects, whatever is requested.
+    pub(crate) fn without_partial_objects(self) -> Self {
+        self.state.lock().partial = false;
+        self
+    }
+
+    /// Sends tables with other columns.
+    pub(crate) fn with_columns(self, columns: &'static [&'static str]) -> Self {
+        self.state.lock().columns = columns;
         self
     }
 

@@ -542,7 +542,7 @@ async fn slow_answers_are_waited_for() {
         let server = server();
         server.put("configmaps", broken("b", "bad"));
         for on in [On::StreamingList, On::List] {
-            server.fault(on, "configmaps", 1, Fault::Slow(50));
+            server.fault(on, "configmaps", 1, Fault::Slow(100));
         }
         let running = start(&server, metrics(), |watch| watch.streaming_lists(streaming));
         running.agrees().await;

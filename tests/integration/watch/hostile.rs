@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::log::Log;
-use super::{Running, config_map, exposed, metrics, server, start, synced, two_resources};
+use super::{Running, config_map, exposed, metrics, start, synced, two_resources};
 use crate::support::{ApiRequest, ApiServer, ByteStream, Fault, On, eventually, pass};
 use kube_state_metrics::source::health::{FailureReason, ResourceState};
 use kube_state_metrics::source::watch::WatchTimeouts;
@@ -323,6 +323,11 @@ async fn a_slow_but_honest_server_with_many_objects_is_waited_for() {
         assert!(began.elapsed() < Duration::from_secs(3_100));
     }
     assert_eq!(running.health_of("configmaps").last_error, None);
+}
+
+/// A server that sends whole objects, so that large ones are large in responses.
+fn server() -> ApiServer {
+    super::server().without_partial_objects()
 }
 
 /// A configmap of about this many bytes.

@@ -13,6 +13,7 @@ pub(crate) struct ApiRequest {
     pub(crate) plural: String,
     pub(crate) namespace: Option<String>,
     pub(crate) name: Option<String>,
+    pub(crate) accept: String,
     pub(crate) accept_encoding: Option<String>,
 }
 
@@ -27,8 +28,12 @@ impl ApiRequest {
             query,
             ..Self::default()
         };
-        let encoding = request.headers().get(http::header::ACCEPT_ENCODING);
-        parsed.accept_encoding = encoding.map(|value| value.to_str().unwrap().to_owned());
+        let header = |name| {
+            let value = request.headers().get(name);
+            value.map(|value: &http::HeaderValue| value.to_str().unwrap().to_owned())
+        };
+        parsed.accept = header(http::header::ACCEPT).unwrap_or_default();
+        parsed.accept_encoding = header(http::header::ACCEPT_ENCODING);
         let mut parts = uri.path().trim_start_matches('/').split('/');
         let skip = if parts.next() == Some("api") { 1 } else { 2 };
         let parts: Vec<_> = parts.skip(skip).map(str::to_owned).collect();

@@ -22,13 +22,13 @@ pub(super) fn line(kind: &str, object: &Value) -> String {
     format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n")
 }
 
-/// A bookmark. `initial_end` marks the one that ends the initial events.
-pub(super) fn bookmark(kind: &str, version: u64, initial_end: bool) -> String {
+/// The object of a bookmark. `initial_end` marks the one that ends the initial events.
+pub(super) fn bookmark(kind: &str, version: u64, initial_end: bool) -> Value {
     let mut metadata = json!({ "resourceVersion": version.to_string() });
     if initial_end {
         metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
     }
-    line("BOOKMARK", &json!({ "kind": kind, "metadata": metadata }))
+    json!({ "kind": kind, "metadata": metadata })
 }
 
 /// A `Status` that reports a failure.

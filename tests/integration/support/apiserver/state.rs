@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::fault::{Fault, On};
+use super::partial::{Form, columns};
 use super::requests::ApiRequest;
 use super::responses::{
     ApiResponse, Sender, bookmark, line, refusal, status, streamed, whole, with_code,
@@ -29,6 +30,10 @@ pub(super) struct State {
     pub(super) expiry_as_status: bool,
     pub(super) shards: bool,
     pub(super) down: bool,
+    /// Whether lists and watches have partial objects on request.
+    pub(super) partial: bool,
+    /// The columns of tables.
+    pub(super) columns: &'static [&'static str],
     pub(super) bookmarks: Duration,
     pub(super) watches: u64,
 }
@@ -46,7 +51,24 @@ pub(super) struct OpenWatch {
     pub(super) id: u64,
     pub(super) request: ApiRequest,
     pub(super) sender: Sender,
+    events: Events,
     pub(super) muted: bool,
+}
+
+/// The events of a watch.
+struct Events {
+    sender: Sender,
+    form: Form,
+    /// The columns of the table, until an event had them.
+    columns: Option<Value>,
+}
+
+impl Events {
+    fn send(&mut self, kind: &str, object: &Value) {
+        let object = self.form.event(object, self.columns.take());
+        // The client may have gone.
+        let _ = self.sender.unbounded_send(Ok(line(kind, &object).into()));
+    }
 }
 
 impl Default for State {
@@ -64,6 +86,8 @@ impl Default for State {
             expiry_as_status: false,
             shards: false,
             down: false,
+            partial: true,
+            columns: &["Name", "Type", "Data", "Age"],
             bookmarks: Duration::from_secs(60),
             watches: 0,
         }
@@ -119,14 +143,25 @@ impl State {
         if let Some(selector) = request.get("shardSelector") {
             metadata["shardInfo"] = json!({ "selector": selector });
         }
+        let collection = &self.collections[&request.plural];
         for object in &mut objects {
             // Items of a list do not contain their kind.
             let object = object.as_object_mut().unwrap();
             object.remove("kind");
             object.remove("apiVersion");
         }
-        let kind = format!("{}List", collection.kind);
-        whole(json!({ "kind": kind, "metadata": metadata, "items": objects }).to_string())
+        let list =
+            self.form(request)
+                .list(&collection.kind, &metadata, &objects, columns(self.columns));
+        whole(list.to_string())
+    }
+
+    /// The form of the objects in the response to a request.
+    fn form(&self, request: &ApiRequest) -> Form {
+        match self.partial {
+            true => Form::of(request),
+            false => Form::Whole,
+        }
     }
 
     pub(super) fn watch(&mut self, request: ApiRequest, state: &Arc<Mutex<State>>) -> ApiResponse {
@@ -140,7 +175,11 @@ impl State {
             };
         }
         let (sender, receiver) = unbounded();
-        let send = |line: String| sender.unbounded_send(Ok(line.into())).unwrap();
+        let mut events = Events {
+            sender: sender.clone(),
+            form: self.form(&request),
+            columns: Some(columns(self.columns)),
+        };
         self.watches += 1;
         let (id, now) = (self.watches, self.version);
         let collection = self.collections.get_mut(&request.plural).unwrap();
@@ -150,15 +189,15 @@ impl State {
                 .values()
                 .filter(|own| request.selects(own))
             {
-                send(line("ADDED", object));
+                events.send("ADDED", object);
             }
             if self.end_marks {
-                send(bookmark(&collection.kind, now, true));
+                events.send("BOOKMARK", &bookmark(&collection.kind, now, true));
             }
         } else {
             for (at, kind, object) in &collection.history {
                 if version.is_some_and(|version| *at > version) && request.selects(object) {
-                    send(line(kind, object));
+                    events.send(kind, object);
                 }
             }
         }
@@ -169,6 +208,7 @@ impl State {
             id,
             request,
             sender,
+            events,
             muted: false,
         });
         let state = Arc::clone(state);
@@ -182,8 +222,9 @@ impl State {
                 let Some(collection) = state.collections.get_mut(&plural) else {
                     return;
                 };
-                let line = bookmark(&collection.kind, version, false);
-                let Some(watch) = collection.watches.iter().find(|watch| watch.id == id) else {
+                let bookmark = bookmark(&collection.kind, version, false);
+                let mut watches = collection.watches.iter_mut();
+                let Some(watch) = watches.find(|watch| watch.id == id) else {
                     return;
                 };
                 if next > end {
@@ -193,7 +234,7 @@ impl State {
                     return;
                 }
                 if !watch.muted {
-                    let _ = watch.sender.unbounded_send(Ok(line.into()));
+                    watch.events.send("BOOKMARK", &bookmark);
                 }
             }
         });
@@ -204,11 +245,11 @@ impl State {
 impl Collection {
     pub(super) fn happen(&mut self, version: u64, kind: &'static str, object: Value) {
         self.watches.retain(|watch| !watch.sender.is_closed());
-        for watch in self.watches.iter().filter(|watch| !watch.muted) {
+        for watch in self.watches.iter_mut().filter(|watch| !watch.muted) {
             // A watch from a later version waits for that version.
             let wanted = watch.request.version().is_none_or(|from| from < version);
             if wanted && watch.request.selects(&object) {
-                let _ = watch.sender.unbounded_send(Ok(line(kind, &object).into()));
+                watch.events.send(kind, &object);
             }
         }
         self.history.push((version, kind, object));
