@@ -154,9 +154,9 @@ fn all_problems_are_told_at_once_each_with_its_flag_and_a_cure() {
 
 #[test]
 fn allow_and_deny_lists_exclude_each_other_wherever_they_are_from() {
-    assert!(error("--metric-allowlist a --metric-denylist b").contains("keep one of them"));
+    assert!(error("--metric-allowlist a --metric-denylist b").contains("keep only one of them"));
     let error = with_file("--metric-allowlist a", "metric_denylist: {b: }").unwrap_err();
-    assert!(error.contains("keep one of them"), "{error}");
+    assert!(error.contains("keep only one of them"), "{error}");
 }
 
 #[test]
