@@ -8,6 +8,7 @@ mod format;
 mod introduction;
 mod man;
 mod output;
+mod probe;
 mod promtool;
 mod rbac;
 mod render;
@@ -36,6 +37,12 @@ pub(crate) enum Subcommands {
     /// configuration of custom resources. With --check, the exit code is 1 if a permission is missing.
     #[command(after_help = examples::RBAC)]
     Rbac(Box<rbac::RbacArgs>),
+    /// Ask a running exporter, and succeed if each address answers with status 200
+    ///
+    /// Otherwise, the exit code is 1, and the error has the answer. /readyz names the resources that are
+    /// not ready.
+    #[command(after_help = examples::PROBE)]
+    Probe(probe::ProbeArgs),
     /// List all metric families with their labels and help texts
     Families(families::FamiliesArgs),
     /// Print the version and the build of the program
@@ -61,6 +68,7 @@ impl Subcommands {
             Self::Render(args) => Ok(render::run(&args, io::stdout().lock())?),
             Self::Check(args) => Ok(check::run(&args, io::stdout().lock(), io::stderr().lock())?),
             Self::Rbac(args) => Ok(rbac::run(&args, io::stdout().lock(), io::stderr())?),
+            Self::Probe(args) => Ok(probe::run(&args, io::stdout().lock())?),
             Self::Families(args) => Ok(output::print(families::text(&args)?.as_bytes())?),
             Self::Version(_) => Ok(output::print(version::text().as_bytes())?),
             Self::Completion(args) => Ok(output::print(&completion::script(&args, definition))?),

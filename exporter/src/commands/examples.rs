@@ -33,6 +33,12 @@ pub(super) const CHECK: &str = examples!(
     "kubectl get widgets -A -o yaml | kube-state-metrics check metrics.yaml --objects -"
 );
 
+/// For `probe`.
+pub(super) const PROBE: &str = examples!(
+    "kube-state-metrics probe http://localhost:8080/readyz http://localhost:8080/metrics"
+    "kube-state-metrics probe --timeout=2s http://localhost:8080/livez    # a health check of a container"
+);
+
 /// For `rbac`.
 pub(super) const RBAC: &str = examples!(
     "kube-state-metrics rbac --resources=pods,nodes | kubectl apply -f -"

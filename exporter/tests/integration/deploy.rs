@@ -4,6 +4,7 @@ mod cluster;
 mod helm;
 mod helm_community;
 mod helm_mixin;
+mod helm_test;
 mod helm_values;
 pub(crate) mod kustomize;
 

@@ -16,8 +16,8 @@ const DIFFERENT: &[(&str, &[&str])] = &[
         &[
             "ClusterRole",
             "Role",
-            "Pod/ksm-kube-state-metrics-test-rights",
-            "Pod/fn-test-rights",
+            "Pod/ksm-kube-state-metrics-test-",
+            "Pod/fn-test-",
             // Only here: rules and dashboards.
             "ConfigMap/ksm-kube-state-metrics-dashboard-",
             "PrometheusRule/",

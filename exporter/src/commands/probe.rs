@@ -1,0 +1,141 @@
+//! `probe`: whether a running exporter answers. An image with this program only has no other HTTP client.
+
+use std::error::Error;
+use std::future::poll_fn;
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::time::Duration;
+
+use axum::body::Body;
+use clap::Args;
+use http::{StatusCode, Uri};
+use http_body::Body as _;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::output::write;
+use crate::options::parse::{Timeout, timeout};
+
+#[derive(Args, Debug)]
+pub(crate) struct ProbeArgs {
+    /// Addresses of the exporter, such as http://localhost:8080/readyz
+    #[arg(value_name = "URL", required = true, value_parser = address)]
+    urls: Vec<Uri>,
+    /// Time for which an address that does not answer with status 200 is requested again; 0 requests
+    /// each address once
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = timeout)]
+    timeout: Timeout,
+}
+
+/// Why an address is not in order.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ProbeError {
+    #[error("{url} does not answer: {problem}")]
+    NoAnswer { url: Uri, problem: String },
+    #[error("{url} answers with status {status}: {body}")]
+    Status {
+        url: Uri,
+        status: StatusCode,
+        body: String,
+    },
+    #[error("{0} does not answer in time")]
+    Slow(Uri),
+    #[error("cannot start or write: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The part of the body of a refusal that is shown: it names the resources that are not ready.
+const SHOWN: usize = 4096;
+
+/// The pause before an address is requested again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Requests the addresses until each has answered with status 200, and writes a line for each to `out`.
+///
+/// # Errors
+///
+/// What the first address without such an answer said last.
+pub(super) fn run(args: &ProbeArgs, mut out: impl Write) -> Result<(), ProbeError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let end = args.timeout.map(|timeout| Instant::now() + timeout);
+        for url in &args.urls {
+            let bytes = answer_before(&client, url, end).await?;
+            write(&mut out, format!("{url}: {bytes} bytes\n").as_bytes())?;
+        }
+        Ok(())
+    })
+}
+
+/// The size of the first answer with status 200.
+async fn answer_before(
+    client: &Client<HttpConnector, Body>,
+    url: &Uri,
+    end: Option<Instant>,
+) -> Result<usize, ProbeError> {
+    let Some(end) = end else {
+        return answer(client, url).await;
+    };
+    let mut last = ProbeError::Slow(url.clone());
+    loop {
+        match timeout_at(end, answer(client, url)).await {
+            Ok(Ok(bytes)) => return Ok(bytes),
+            Ok(Err(error)) => last = error,
+            Err(_) => return Err(last),
+        }
+        if Instant::now() + PAUSE >= end {
+            return Err(last);
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Requests an address once, and reads the answer to its end.
+async fn answer(client: &Client<HttpConnector, Body>, url: &Uri) -> Result<usize, ProbeError> {
+    let no_answer = |error: &dyn Error| ProbeError::NoAnswer {
+        url: url.clone(),
+        problem: with_causes(error),
+    };
+    let response = client.get(url.clone()).await;
+    let response = response.map_err(|error| no_answer(&error))?;
+    let status = response.status();
+    let mut body = response.into_body();
+    let (mut bytes, mut shown) = (0, Vec::new());
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let frame = frame.map_err(|error| no_answer(&error))?;
+        if let Some(data) = frame.data_ref() {
+            bytes += data.len();
+            let room = SHOWN - shown.len();
+            shown.extend(data.iter().take(room));
+        }
+    }
+    if status == StatusCode::OK {
+        return Ok(bytes);
+    }
+    Err(ProbeError::Status {
+        url: url.clone(),
+        status,
+        body: String::from_utf8_lossy(&shown).trim().to_owned(),
+    })
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn address(text: &str) -> Result<Uri, String> {
+    let uri = text.parse::<Uri>().ok();
+    let uri = uri.filter(|uri| uri.scheme_str() == Some("http") && uri.authority().is_some());
+    uri.ok_or_else(|| "is not an address; write `http://HOST:PORT/readyz`".to_owned())
+}
