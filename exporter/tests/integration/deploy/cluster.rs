@@ -1,5 +1,7 @@
 //! The manifests on a cluster: the cluster accepts them, and their roles are sufficient.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{args, documents, files, helm, in_a_pod, path, workloads};
@@ -257,16 +259,88 @@ metadata: {name: ksm-test-rights, namespace: kube-system}
     assert!(tried > 25);
 }
 
+/// Kinds that a cluster has only if their definitions are installed: group, version, plural and kind.
+const OPTIONAL: [(&str, &str, &str, &str); 4] = [
+    (
+        "autoscaling.k8s.io",
+        "v1",
+        "verticalpodautoscalers",
+        "VerticalPodAutoscaler",
+    ),
+    (
+        "monitoring.coreos.com",
+        "v1",
+        "prometheusrules",
+        "PrometheusRule",
+    ),
+    (
+        "monitoring.coreos.com",
+        "v1alpha1",
+        "scrapeconfigs",
+        "ScrapeConfig",
+    ),
+    (
+        "monitoring.coreos.com",
+        "v1",
+        "servicemonitors",
+        "ServiceMonitor",
+    ),
+];
+
+/// Definitions that accept everything, for the optional kinds that the cluster lacks.
+fn missing_definitions() -> Vec<Applied> {
+    let is_missing = |name: &String| kubectl(&["get", "crd", name], "").is_err();
+    let missing = OPTIONAL.into_iter().filter_map(|(group, version, plural, kind)| {
+        let name = format!("{plural}.{group}");
+        let schema = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+        let definition = json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {
+                "name": name,
+                // Needed for groups of the Kubernetes community.
+                "annotations": { "api-approved.kubernetes.io": "unapproved, for a test" },
+            },
+            "spec": {
+                "group": group, "scope": "Namespaced", "names": { "plural": plural, "kind": kind },
+                "versions": [{
+                    "name": version, "served": true, "storage": true,
+                    "schema": { "openAPIV3Schema": schema },
+                }],
+            },
+        });
+        is_missing(&name).then(|| (name, Applied::new(definition.to_string())))
+    });
+    missing
+        .map(|(name, applied)| {
+            let established = [
+                "wait",
+                "--for=condition=Established",
+                "--timeout=60s",
+                "crd",
+                &name,
+            ];
+            kubectl(&established, "").unwrap();
+            applied
+        })
+        .collect()
+}
+
 #[test]
-#[ignore = "needs kubectl, helm, and KUBECONFIG of a cluster where it may create namespaces"]
+#[ignore = "needs kubectl, helm, and KUBECONFIG of a cluster where it may create namespaces and definitions"]
 fn a_cluster_takes_what_the_chart_renders() {
-    // Kinds that a cluster has only if their definitions are installed.
-    let optional = ["ScrapeConfig", "ServiceMonitor", "VerticalPodAutoscaler"];
-    let _namespaces = namespaces(&["shop", "payments", "monitoring", "other"]);
+    let names = ["shop", "payments", "monitoring", "other", "grafana"];
+    let _namespaces = namespaces(&names);
+    let _definitions = missing_definitions();
+    let mut kinds = BTreeSet::new();
     for (name, values) in helm::cases() {
-        let mut objects = helm::objects(&values);
-        objects.retain(|object| !optional.contains(&object["kind"].as_str().unwrap()));
+        let output = helm::helm(&values, &["--api-versions=autoscaling.k8s.io/v1"]);
+        let objects = documents(output.stdout.trim_start_matches("---\n"));
         let count = objects.len();
+        kinds.extend(
+            objects
+                .iter()
+                .map(|own| own["kind"].as_str().unwrap().to_owned()),
+        );
         let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
         let args = [
             "apply",
@@ -276,10 +350,16 @@ fn a_cluster_takes_what_the_chart_renders() {
             "-f",
             "-",
         ];
-        if let Err(problem) = kubectl(&args, &list.to_string()) {
-            panic!("{name}: {problem}");
-        }
+        // Discovery finds a new definition after a moment.
+        eventually_or(
+            "the cluster takes the objects",
+            || kubectl(&args, &list.to_string()).ok(),
+            || format!("{name}: {}", kubectl(&args, &list.to_string()).unwrap_err()),
+        );
         println!("{name}: {count} objects accepted");
+    }
+    for (_, _, _, kind) in OPTIONAL {
+        assert!(kinds.contains(kind), "{kind}");
     }
 }
 

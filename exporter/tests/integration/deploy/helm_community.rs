@@ -38,6 +38,11 @@ const DIFFERENT: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "every-value",
+        // The CustomResourceDefinition has enableHTTP2.
+        &["ScrapeConfig/fn spec.enableH"],
+    ),
+    (
         "host-network",
         &["NetworkPolicy/ksm-kube-state-metrics spec.egress."],
     ),
