@@ -1,6 +1,9 @@
-# A static binary in an empty image:
+# A static binary in an empty image, for the platform of the machine, amd64 or arm64:
 #   docker build -t kube-state-metrics-rs:0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" .
-FROM rust:1.95-alpine AS build
+# docs/how-to/build.md explains how the program is linked, and how to build for the other platform.
+#
+# The digest names the index of all platforms. Dependabot updates it.
+FROM rust:1.95.0-alpine3.23@sha256:606fd313a0f49743ee2a7bd49a0914bab7deedb12791f3a846a34a4711db7ed2 AS build
 # aws-lc, the cryptography, is C and assembly. Its bindings for musl are generated already, so it
 # only needs a C compiler.
 RUN apk add --no-cache gcc musl-dev

@@ -9,6 +9,7 @@
 //! | serve the metrics of the program in the same scrape | [`own_metrics`] |
 //! | test families | [`test_a_family`] |
 //! | test alerts and recording rules | [`test_alerts`] |
+//! | build the program and the image | [`build`] |
 //! | install the exporter with its rights | [`install`] |
 //! | divide a large cluster among instances | [`shard`] |
 //! | configure Prometheus | [`scrape`] |
@@ -36,6 +37,7 @@ pages! {
     own_metrics => "how-to/own-metrics",
     test_a_family => "how-to/test-a-family",
     test_alerts => "how-to/test-alerts",
+    build => "how-to/build",
     install => "how-to/install",
     shard => "how-to/shard",
     scrape => "how-to/scrape",

@@ -28,6 +28,7 @@ mod flags;
 mod floods;
 mod hostile;
 mod http;
+mod image;
 mod large_objects;
 mod limits;
 mod logins;
