@@ -25,7 +25,8 @@ pub(crate) struct AppState {
     pub(crate) own_metrics: Arc<Semaphore>,
 }
 
-/// The maximum number of such responses. Each of them has all of the exporter's own metrics in memory.
+/// The maximum number of concurrent responses with the exporter's own metrics. Each response has all these metrics in
+/// memory.
 const OWN_METRICS: usize = 4;
 
 // === impl AppState ===

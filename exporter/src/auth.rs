@@ -21,12 +21,12 @@ use cache::{Cache, Found};
 use review::ReviewError;
 use reviewer::{Busy, Kind, Reviewer, User};
 
-/// The time after which a valid token is reviewed again. It is renewed earlier if it is used.
+/// The time after which the verdict on a valid token expires. If the token is used, the verdict is renewed earlier.
 const TOKEN_VALID: Duration = Duration::from_secs(60);
 const TOKEN_INVALID: Duration = Duration::from_secs(10);
 /// The time after a successful review for which a token is known. Known tokens have a separate queue.
 const TOKEN_KNOWN: Duration = Duration::from_secs(600);
-/// The time after which a permission is reviewed again. It is renewed earlier if it is used.
+/// The time after which the verdict on a permission expires. If the permission is used, the verdict is renewed earlier.
 const ALLOWED: Duration = Duration::from_secs(300);
 const DENIED: Duration = Duration::from_secs(30);
 /// The maximum length of a path whose permission is cached, in bytes.
@@ -34,7 +34,7 @@ const LONGEST_PATH: usize = 256;
 
 /// Accepts requests whose token may read the requested path.
 ///
-/// A review continues if its request is dropped. It holds its turn until it ends, and its verdict is cached.
+/// If a request is dropped, its review continues. The review holds its turn until it ends, and the verdict is cached.
 #[derive(Clone)]
 pub(crate) struct AuthFilter(Arc<Verdicts>);
 
@@ -42,7 +42,7 @@ pub(crate) struct AuthFilter(Arc<Verdicts>);
 struct Verdicts {
     reviewer: Reviewer,
     users: Cache<Fingerprint, User>,
-    /// Separate from the valid tokens, so that many invalid tokens do not evict the valid ones.
+    /// The invalid tokens. Their cache is separate, so that many invalid tokens do not evict the valid ones.
     strangers: Cache<Fingerprint, ()>,
     decisions: Cache<DecisionKey, bool>,
     fingerprint_key: FingerprintKey,
@@ -78,7 +78,8 @@ impl AuthFilter {
         }))
     }
 
-    /// Checks a request of a client. All clients of one address, or of one IPv6 network, count as one.
+    /// Checks a request of a client. All clients of one address, or of one IPv6 network, share one place in the
+    /// rotation of the queues.
     ///
     /// # Errors
     ///
@@ -100,9 +101,9 @@ impl AuthFilter {
     ///
     /// # Errors
     ///
-    /// The reason why the client may not read them.
+    /// The reason why the client may not read metrics.
     pub(crate) async fn may_see_data(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        // Viewers of the page count as one client, so that they do not delay scrapes.
+        // All viewers of the page share one place in the rotation, so that they do not delay scrapes.
         self.0
             .check_path(None, &Method::GET, "/metrics", headers)
             .await
@@ -182,13 +183,13 @@ impl Verdicts {
         .await
     }
 
-    /// Reviews a token again that is still valid.
+    /// Renews the verdict on a token before it expires.
     fn renew_user(self: &Arc<Self>, client: Option<IpAddr>, token: &str, fingerprint: Fingerprint) {
         let (verdicts, token) = (Arc::clone(self), token.to_owned());
         tokio::spawn(async move {
             let turn = verdicts.reviewer.turn(Kind::KnownToken, client).await;
             if turn.is_ok() {
-                // The verdict is cached; a failure is logged.
+                // The review itself caches its verdict, or logs its failure.
                 let _ = verdicts.review_user(&token, fingerprint).await;
             }
             verdicts.users.renewal_failed(&fingerprint);
@@ -234,7 +235,7 @@ impl Verdicts {
         .await
     }
 
-    /// Reviews a permission again that is still valid.
+    /// Renews the verdict on a permission before it expires.
     fn renew_decision(self: &Arc<Self>, client: Option<IpAddr>, user: User, key: DecisionKey) {
         let verdicts = Arc::clone(self);
         tokio::spawn(async move {

@@ -19,8 +19,8 @@ pub(crate) use access::ClusterError;
 
 /// Creates a client for the API server that the options name; returns it with the server's URL.
 ///
-/// The client renews its credentials until it is dropped: if one of their files changes, before they expire, and if the
-/// server refuses those of a credential plugin.
+/// Until it is dropped, the client renews its credentials in three cases: if a file of the credentials changes, before
+/// the credentials expire, and if the server refuses the credentials of a credential plugin.
 ///
 /// # Errors
 ///

@@ -1,8 +1,8 @@
 //! Detects changes of files and directories.
 //!
-//! Events of the operating system trigger a check. A check every few seconds finds changes without an event: those on a
-//! network file system, or of the target of a link. A check compares modification times and lengths, so an event alone
-//! does not count as a change.
+//! Events of the operating system trigger a check. A check every few seconds finds changes that cause no event, such as
+//! changes on a network file system or of the target of a link. A check compares modification times and lengths, so an
+//! event without such a difference is not a change.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-/// The time without events after which a change counts as complete.
+/// The time without events after which a change is assumed to be complete.
 const SETTLE: Duration = Duration::from_millis(100);
 /// The longest wait for the events to end.
 const MAX_SETTLE: Duration = Duration::from_secs(2);
@@ -19,7 +19,7 @@ const MAX_SETTLE: Duration = Duration::from_secs(2);
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// The time between two checks when the operating system sends no events at all.
 const POLL_INTERVAL_WITHOUT_EVENTS: Duration = Duration::from_secs(2);
-/// The maximum depth of directories. Deeper ones are assumed to be a loop of links.
+/// The maximum depth of directories. Deeper directories are assumed to be a loop of links.
 const MAX_DEPTH: usize = 32;
 
 /// Watches files, and all files below directories.
@@ -169,7 +169,8 @@ fn scan_path(path: &Path, depth: usize, files: &mut Vec<FileState>) {
 mod tests {
     use super::*;
 
-    /// Whether a change is reported. An event reports it, so this rarely waits for long.
+    /// Waits for a change, and returns whether one is reported. An event reports the change, so the wait is usually
+    /// short.
     async fn changes(watcher: &mut FileWatcher) -> bool {
         timeout(Duration::from_secs(20), watcher.changed())
             .await

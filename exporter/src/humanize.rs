@@ -13,7 +13,7 @@ pub(crate) fn thousands(number: u64) -> String {
     text
 }
 
-/// A count with its noun, such as `1 object` and `1,234 objects`.
+/// A number with its noun, such as `1 object` and `1,234 objects`.
 pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     let noun = if count == 1 { one } else { many };
     format!("{} {noun}", thousands(count))

@@ -39,7 +39,7 @@ pub(crate) struct Instance {
     /// `kube_state_metrics_ready`, as of the last scrape.
     ready: IntGauge,
     readiness_policy: ReadinessPolicy,
-    /// Whether the instance replaced one that was ready. It then counts as ready.
+    /// Whether the instance replaced an instance that was ready. If so, this instance is ready, too.
     inherits_readiness: bool,
     _maintenance: [BackgroundTask; 3],
 }
@@ -119,8 +119,8 @@ impl Instance {
         self.source.coverage()
     }
 
-    /// Counts as ready if `old` is ready, because it serves at least the objects that `old` serves. The strict policy
-    /// depends on the current state, so with this policy nothing is inherited.
+    /// Marks the instance as ready if `old` is ready, because the instance serves at least the objects that `old`
+    /// serves. The strict policy depends on the current state, so with this policy the instance inherits nothing.
     pub(crate) fn take_over(&mut self, old: &Self) {
         let is_inheritable = self.readiness_policy == ReadinessPolicy::Default;
         self.inherits_readiness = is_inheritable && old.status().ready;

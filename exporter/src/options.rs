@@ -61,9 +61,9 @@ pub(crate) struct OptionsError {
 impl Options {
     /// Reads flags and options file at startup. The file takes precedence. Also returns warnings.
     ///
-    /// Returns all problems, each with its flag or key, its value and the cure.
+    /// # Errors
     ///
-    /// All problems, each with its flag or key, its value and the cure.
+    /// All problems, each with its flag or key, its value, and what to write instead.
     pub(crate) fn new(
         flags: &Flags,
         file: Option<(&Path, &OptionsFile)>,

@@ -1,4 +1,4 @@
-//! Counts of the exposition: series and bytes by family, and distinct values by label.
+//! Reports about the exposition: series and bytes by family, and distinct values by label.
 
 mod abandoned;
 mod families;

@@ -25,7 +25,7 @@ pub(crate) struct Telemetry {
     pub(crate) durations: HistogramVec,
     /// Responses with the metrics of objects, by format and encoding.
     pub(crate) scrapes: IntCounterVec,
-    /// The bytes of these responses, as sent.
+    /// The bytes of the responses with the metrics of objects, as sent.
     pub(crate) scrape_bytes: IntCounterVec,
     pub(crate) servers: ServerMetrics,
     config_hash: GaugeVec,

@@ -15,7 +15,7 @@ pub(super) struct Cache<K, V> {
     answers: Mutex<HashMap<K, Remembered<V>>>,
     /// The time after a verdict for which it stays usable while the API server cannot be asked again.
     grace: Duration,
-    /// The time after a verdict for which its key counts as known. Known keys are reviewed before unknown ones.
+    /// The time after a verdict for which its key is known. Known keys are reviewed before unknown keys.
     known: Duration,
 }
 
@@ -51,7 +51,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         }
     }
 
-    /// Looks up a key. In the second half of its time, a verdict has to be renewed.
+    /// Looks up a key. In the second half of its lifetime, a verdict must be renewed.
     pub(super) fn find(&self, key: &K) -> Found<V> {
         let mut answers = self.answers.lock();
         let Some(answer) = answers.get_mut(key) else {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-/// Lets a burst of requests begin at once, and then one per interval.
+/// Lets a burst of requests begin at once, and then one request per interval.
 pub(super) struct Pace {
     interval: Duration,
     burst: u32,
-    /// The time at which the next request would begin without the burst.
+    /// The time at which the next request would begin if no burst were allowed.
     scheduled: Mutex<Option<Instant>>,
 }
 

@@ -53,8 +53,8 @@ where
     }
 }
 
-/// Whether the error means that the API server does not answer, or fails. This is not the case if it throttles
-/// requests, if its response is invalid, or if the exporter has no credentials.
+/// Whether the error means that the API server does not answer, or fails. False if the API server throttles requests,
+/// if its response is invalid, or if the exporter has no credentials.
 fn is_away(error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) => status.code >= 500,

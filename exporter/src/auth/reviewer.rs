@@ -21,8 +21,8 @@ use super::review::{ReviewError, repeat};
 
 /// The maximum number of requests to the API server per second, of all reviews together.
 pub(super) const RATE: u32 = 50;
-/// The maximum number of concurrent reviews of tokens that are unknown. Invalid tokens must not flood the API
-/// server.
+/// The maximum number of concurrent reviews of unknown tokens. The limit prevents a flood of invalid tokens from
+/// overloading the API server.
 pub(super) const STRANGERS: usize = 8;
 /// The maximum number of concurrent reviews of known tokens, and of permissions. Both have separate queues, so that
 /// unknown tokens do not delay them.
@@ -39,7 +39,7 @@ pub(super) struct User {
     info: UserInfo,
 }
 
-/// The subject of a review. Each kind has a separate queue.
+/// What a review checks. Each kind of review has a separate queue.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Kind {
     /// A token that the API server has not accepted before.
@@ -49,7 +49,7 @@ pub(super) enum Kind {
     Permission,
 }
 
-/// The queue of reviews, by client address. Clients with an unknown address count as one.
+/// The queue of reviews, by client address. Clients with an unknown address share one place in the rotation.
 type Turns = FairQueue<Option<IpAddr>>;
 
 /// The permission to run one review. Dropping it lets the next review run.
@@ -58,7 +58,7 @@ pub(super) type ReviewTurn = Turn<Option<IpAddr>>;
 /// The error if too many reviews are waiting. The API server is not asked.
 pub(super) struct Busy;
 
-/// Asks the API server.
+/// Sends reviews to the API server at a limited rate.
 pub(super) struct Reviewer {
     client: Client,
     unknown_tokens: Turns,
@@ -67,7 +67,7 @@ pub(super) struct Reviewer {
     pace: Pace,
     /// The maximum time of one review, including retries.
     timeout: Option<Duration>,
-    /// The time since which reviews have failed.
+    /// When reviews began to fail; `None` while they succeed.
     failing_since: Mutex<Option<Instant>>,
 }
 
@@ -204,7 +204,7 @@ impl Reviewer {
         asked
     }
 
-    /// Logs the first failed review, and the first one that succeeds afterwards.
+    /// Logs the first failed review, and the first successful review after it.
     fn log_outcome(&self, what: &str, error: Option<&ReviewError>) {
         let mut failing = self.failing_since.lock();
         match error {

@@ -102,7 +102,7 @@ async fn a_flood_of_wrong_tokens_does_not_make_us_forget_the_right_one() {
     assert_eq!(asked.load(Ordering::Relaxed), before);
 }
 
-/// A filter whose API server accepts every token, refuses it, or does not answer.
+/// A filter whose API server accepts every token, refuses every token, or does not answer.
 fn filter_with(server: Arc<Mutex<Option<bool>>>, grace: Option<Duration>) -> AuthFilter {
     let server = tower::service_fn(move |request: http::Request<kube::client::Body>| {
         let verdict = *server.lock();
@@ -257,7 +257,8 @@ fn slow_filter() -> (AuthFilter, Arc<SlowServer>) {
             state.reviews.lock().push(Instant::now());
             let running = state.running.fetch_add(1, Ordering::SeqCst) + 1;
             state.most_running.fetch_max(running, Ordering::SeqCst);
-            // Not in the request's own future: a server goes on after its client has left.
+            // The review does not run in the future of the request, because an API server continues after its client
+            // has disconnected.
             let ended = Arc::clone(&state);
             let work = tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -293,7 +294,7 @@ async fn check_from(filter: &AuthFilter, peer: &str, token: &str) -> Result<(), 
     filter.check(peer, &Method::GET, &path, &headers).await
 }
 
-/// Clients at one address that try other tokens for `seconds`, without a pause.
+/// Clients at one address that send a different invalid token in each request, without a pause, for `seconds`.
 fn flood(filter: &AuthFilter, seconds: u64) -> Vec<tokio::task::JoinHandle<usize>> {
     let end = Instant::now() + Duration::from_secs(seconds);
     let clients = (0..100).map(|client| {

@@ -50,8 +50,8 @@ pub(crate) enum ClusterError {
     Client(String),
 }
 
-/// The sources of the address of the API server and of the credentials. If neither is set, those of
-/// the pod are used.
+/// The sources of the address of the API server and of the credentials. If neither is set, the address and the
+/// credentials of the pod are used.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Access {
     /// If there are several files, the first one that sets a value takes precedence, as with kubectl.
@@ -207,7 +207,8 @@ impl Access {
         }
         let is_https = config.cluster_url.scheme() == Some(&Scheme::HTTPS);
         let withholds_credentials = !is_https && forget_credentials(&mut config.auth_info);
-        // As in other clients, an empty file is accepted. It is watched, so it can get its content later.
+        // As in other clients, an empty file is accepted. The file is watched, so content that is written later is
+        // used.
         if config.root_cert.take_if(|roots| roots.is_empty()).is_some()
             && !config.accept_invalid_certs
             && config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTPS)

@@ -2,8 +2,8 @@
 //!
 //! A kubeconfig's `proxy-url` applies to every server. Without it, the environment decides: `HTTPS_PROXY` or
 //! `HTTP_PROXY` by the scheme of the server's URL, unless `NO_PROXY` names the server or the server is on the loopback
-//! interface. `ALL_PROXY` has no effect. hyper-util's `Matcher` only parses the URL of a proxy: its rules for the
-//! environment are those of curl, which differ.
+//! interface. `ALL_PROXY` has no effect. hyper-util's `Matcher` only parses the URL of a proxy, because its rules for
+//! the environment are those of curl and differ from Go's.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -128,7 +128,7 @@ impl fmt::Display for Proxy {
 // === impl Environment ===
 
 impl Environment {
-    /// Reads the variables of this process. An empty variable counts as not set.
+    /// Reads the variables of this process. An empty variable is treated as not set.
     pub(super) fn of_process() -> Self {
         let first = |names: [&str; 2]| {
             let values = names.map(|name| std::env::var(name).unwrap_or_default());
@@ -142,7 +142,7 @@ impl Environment {
         }
     }
 
-    /// The proxy for a server; `None` if it is connected to directly.
+    /// The proxy for a server; `None` if the exporter connects to the server directly.
     ///
     /// # Errors
     ///
@@ -178,7 +178,7 @@ impl Exemptions {
         }
     }
 
-    /// Whether a server is connected to directly.
+    /// Whether the exporter connects to a server directly.
     fn is_direct(&self, host: &str, port: u16) -> bool {
         let host = host.strip_prefix('[').unwrap_or(host);
         let host = host.strip_suffix(']').unwrap_or(host);

@@ -30,7 +30,7 @@ struct Renewal {
     file_watcher: FileWatcher,
     /// Receives an item if the server refused the credentials. Ends when the last client is dropped.
     refusals: mpsc::Receiver<()>,
-    /// Whether a plugin provides the credentials. It may have newer ones.
+    /// Whether a plugin provides the credentials. Another run of the plugin may provide newer credentials.
     has_plugin: bool,
     schedule: Schedule,
 }
@@ -68,7 +68,7 @@ pub(super) async fn client(access: Access) -> Result<(Client, String), ClusterEr
     }
     let has_plugin = config.auth_info.exec.is_some();
     let client = Arc::new(RwLock::new(connect(connection).await?));
-    // One pending refusal is enough.
+    // One pending refusal is enough to trigger a renewal.
     let (refuse, refusals) = mpsc::channel(1);
     let renewal = Renewal {
         access,

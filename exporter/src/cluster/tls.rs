@@ -23,7 +23,7 @@ use crate::file_limits;
 
 /// A certificate and its key as PEM.
 pub(super) struct Identity {
-    /// The source of both, for errors.
+    /// The source of the certificate and the key, for errors.
     pub(super) origin: String,
     pub(super) certificate: Vec<u8>,
     pub(super) key: Vec<u8>,

@@ -1,7 +1,7 @@
 //! The HTTP client below kube's: credentials, TLS and connections.
 //!
-//! kube's client supports fewer kinds of proxies. Like kube's, this client follows no redirects, so that no other
-//! server receives the credentials.
+//! kube's client supports fewer kinds of proxies. Like kube's client, this client follows no redirects, so that no
+//! other server receives the credentials.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -52,8 +52,8 @@ pub(super) enum CheckError {
 ///
 /// # Errors
 ///
-/// If the configuration is invalid, or an object could not be read. An unreadable value is reported but is not an
-/// error, because an object may lack fields that others have.
+/// If the configuration is invalid, or an object could not be read. An unreadable value is not an error, because
+/// optional fields may be absent from some objects. The report lists unreadable values.
 pub(super) fn run(
     args: &CheckArgs,
     mut out: impl Write,

@@ -12,7 +12,7 @@ macro_rules! examples {
     };
 }
 
-/// For the exporter itself.
+/// Examples of the exporter without a subcommand.
 pub(crate) const EXPORTER: &str = examples!(
     "kube-state-metrics                                 # the cluster of the pod, or of kubectl"
     "kube-state-metrics --kubeconfig ~/.kube/config --resources=pods,nodes"
@@ -20,26 +20,26 @@ pub(crate) const EXPORTER: &str = examples!(
     "kubectl get pods -A -o yaml | kube-state-metrics render -"
 );
 
-/// For `render`.
+/// Examples of `render`.
 pub(super) const RENDER: &str = examples!(
     "kube-state-metrics render manifests/ --resources=pods,deployments"
     "kubectl get pods -A -o yaml | kube-state-metrics render -"
     "kube-state-metrics render --format promtool objects.yaml >> alerts.test.yaml"
 );
 
-/// For `check`.
+/// Examples of `check`.
 pub(super) const CHECK: &str = examples!(
     "kube-state-metrics check metrics.yaml"
     "kubectl get widgets -A -o yaml | kube-state-metrics check metrics.yaml --objects -"
 );
 
-/// For `probe`.
+/// Examples of `probe`.
 pub(super) const PROBE: &str = examples!(
     "kube-state-metrics probe http://localhost:8080/readyz http://localhost:8080/metrics"
     "kube-state-metrics probe --timeout=2s http://localhost:8080/livez    # a health check of a container"
 );
 
-/// For `rbac`.
+/// Examples of `rbac`.
 pub(super) const RBAC: &str = examples!(
     "kube-state-metrics rbac --resources=pods,nodes | kubectl apply -f -"
     "kube-state-metrics rbac --namespaces=shop --service-account=monitoring/kube-state-metrics"

@@ -1,4 +1,5 @@
-//! `probe`: whether a running exporter answers. An image with this program only has no other HTTP client.
+//! `probe`: checks whether a running exporter answers. An image that contains only this program has no other HTTP
+//! client.
 
 use std::error::Error;
 use std::future::poll_fn;
@@ -29,7 +30,7 @@ pub(crate) struct ProbeArgs {
     timeout: Timeout,
 }
 
-/// Why an address is not in order.
+/// The reason why a probe fails.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProbeError {
     #[error("{url} does not answer: {problem}")]
@@ -56,7 +57,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 ///
-/// What the first address without such an answer said last.
+/// The last answer of the first address that did not answer with status 200 in time.
 pub(super) fn run(args: &ProbeArgs, mut out: impl Write) -> Result<(), ProbeError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -34,7 +34,7 @@ pub(crate) struct RbacArgs {
     flags: Flags,
 }
 
-/// The reason why `rbac` cannot write roles, or that permissions are missing.
+/// The reason why `rbac` fails: it cannot write roles, or permissions are missing.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RbacError {
     #[error(transparent)]

@@ -33,7 +33,7 @@ struct Program {
     app: Arc<AppState>,
     main: Server,
     telemetry: Server,
-    /// The task that logs what is served. With a cluster, it first waits for the objects.
+    /// The task that logs the size of the exposition. With a cluster, the task first waits for the objects.
     announcing: Option<JoinHandle<()>>,
 }
 
@@ -66,7 +66,7 @@ async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
         read = read(&flags, None) => read?,
         () = signals.received() => return Ok(()),
     };
-    // The start reads manifests and credentials, possibly from standard input. A signal must end it.
+    // The startup reads manifests and credentials, possibly from standard input. A signal must end the startup.
     let mut program = tokio::select! {
         started = Program::start(flags, configuration?, telemetry, log_level) => started?,
         () = signals.received() => return Ok(()),
@@ -163,7 +163,7 @@ impl Program {
     }
 
     /// Logs the source and the disabled resources. The last line has the size of the exposition and the addresses. With
-    /// a cluster, it waits for the objects, so an earlier line also has the addresses.
+    /// a cluster, this line waits for the objects, so an earlier line also has the addresses.
     fn announce(&mut self) {
         let place = self.place();
         let instance = self.app.instance();
@@ -261,7 +261,7 @@ impl Program {
         self.configuration = Arc::new(new);
         let announcing = self.announcing.take();
         if let Some(announcing) = announcing.filter(|task| !task.is_finished()) {
-            // The task holds the old instance, which may never become ready.
+            // The task holds the old instance and waits until it is ready, which may never happen.
             announcing.abort();
             self.announce_once_ready();
         }

@@ -14,7 +14,7 @@ use super::source::{RunningSource, SourceError, SourceParts};
 use crate::file_watcher::FileWatcher;
 use crate::humanize::counted;
 
-/// The time until manifests are read again if some could not be read for a temporary reason.
+/// If a manifest cannot be read for a temporary reason, the time until the manifests are read again.
 const RETRY: Duration = Duration::from_secs(10);
 /// The path of standard input.
 const STDIN: &str = "-";
@@ -33,7 +33,7 @@ struct ReadingRecorder {
 /// # Errors
 ///
 /// If a path does not exist, or the metrics cannot be registered. An unreadable file in a directory, and a path that
-/// disappears later, are not errors: they are logged and counted.
+/// disappears later, are not errors: the log and a metric report them.
 pub(super) async fn start(
     metrics: &StateMetrics,
     paths: Vec<PathBuf>,

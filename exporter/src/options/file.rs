@@ -122,7 +122,7 @@ impl<'de> Visitor<'de> for FileSeed<'_> {
         f.write_str("a map of options")
     }
 
-    /// An empty file, or one with comments only, is an empty mapping.
+    /// Reads an empty file, or a file that has only comments, as an empty mapping.
     fn visit_none<E>(self) -> Result<OptionsFile, E> {
         Ok(OptionsFile::default())
     }
@@ -193,7 +193,7 @@ impl<'de> Deserialize<'de> for Keys {
         impl<'de> Visitor<'de> for KeysVisitor {
             type Value = Keys;
 
-            // A list is a likely mistake, but the Go program also requires a map.
+            // A list is a likely mistake. It is refused, because the Go program also requires a map.
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a map such as `{pods: {}, nodes: {}}`")
             }

@@ -1,4 +1,4 @@
-//! Parsers of option values. An error continues the sentence "`TEXT` ...", and includes the cure.
+//! Parsers of option values. An error continues the sentence "`TEXT` ...", and states what to write instead.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -106,7 +106,7 @@ impl Row {
         compat: Compat::Same,
     };
 
-    /// The keys in the options file, the current one first.
+    /// The keys in the options file, the current key first.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &'static str> {
         self.key.into_iter().chain(self.old_key)
     }

@@ -22,7 +22,7 @@ pub(crate) struct SourceOptions {
     pub(crate) use_cache: bool,
     pub(crate) streaming_lists: bool,
     pub(crate) object_limit: u64,
-    /// The maximum size of one object in bytes. Here and in the next field, zero means no limit.
+    /// The maximum size of one object in bytes; zero means no limit.
     pub(crate) object_size_limit: usize,
     pub(crate) feed_buffer_limit: usize,
     /// Maximum time of a streaming list.

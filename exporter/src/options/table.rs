@@ -45,7 +45,7 @@ heading "Metrics", render: true {
         flag: "--resources", key: Some("resources"), form: Keys("LIST"), reload: NewInstance,
         default: Described(default_resources),
         help: "Resources to export, by plural name, such as `pods,nodes`",
-        compat: Differs("with `--custom-resource-state-only`, an unknown name is a warning"),
+        compat: Differs("with `--custom-resource-state-only`, an unknown name causes a warning, not an error"),
     }
     METRIC_ALLOWLIST: Items = parse::items, {
         flag: "--metric-allowlist", key: Some("metric_allowlist"), form: Keys("LIST"), reload: NewInstance,
@@ -64,7 +64,8 @@ heading "Metrics", render: true {
         form: Keys("LIST"), reload: NewInstance,
         help: "Export opt-in families whose name matches one of these regular expressions, such as \
             `kube_pod_nodeselectors`",
-        compat: Differs("the same regular expressions as in `--metric-allowlist`, so look-around works"),
+        compat: Differs("the regular expressions have the same syntax as in `--metric-allowlist`, so \
+            look-around works"),
     }
     METRIC_LABELS_ALLOWLIST: Single<AllowlistConfig> = parse::allowlists, {
         flag: "--metric-labels-allowlist", key: Some("labels_allow_list"),
@@ -83,7 +84,7 @@ heading "Metrics", render: true {
         flag: "--namespaces", key: Some("namespaces"), form: List("LIST"), reload: NewInstance,
         help: "Export only objects of these namespaces and cluster-scoped objects, such as `shop,payments`; \
             empty means all",
-        compat: Differs("a repeated namespace counts once"),
+        compat: Differs("if a namespace is repeated, it is used once"),
     }
     NAMESPACES_DENYLIST: Items = parse::items, {
         flag: "--namespaces-denylist", key: Some("namespaces_denylist"),
@@ -111,15 +112,16 @@ heading "Custom resources", render: true {
         form: Value("YAML"), reload: NewInstance,
         help: "Custom Resource State configuration as YAML text, which takes precedence over the \
             configuration file",
-        compat: Differs("docs/reference/custom-resources.md lists the differences in samples; if there \
-            are errors, the startup fails and reports all of them; entries for built-in kinds work, too"),
+        compat: Differs("docs/reference/custom-resources.md lists the differences in samples; if the \
+            configuration has errors, the startup fails and reports all errors; entries for built-in kinds \
+            work, too"),
     }
     CUSTOM_RESOURCE_STATE_CONFIG_FILE: Single<String> = parse::text, {
         flag: "--custom-resource-state-config-file", key: Some("custom_resource_state_config_file"),
         old_key: Some("custom_resource_config_file"), form: Value("FILE"), reload: NewInstance,
         help: "Custom Resource State configuration file (YAML), which is reloaded when it changes",
         compat: Differs("as `--custom-resource-state-config`; a changed file is used without an outage; \
-            if it is invalid, it is not used, and a metric shows this"),
+            if the changed file is invalid, the exporter does not use it, and a metric shows the failure"),
     }
     CUSTOM_RESOURCE_STATE_ONLY: Single<bool> = parse::switch, {
         flag: "--custom-resource-state-only", key: Some("custom_resources_only"),
@@ -138,13 +140,13 @@ heading "Sharding", render: true {
     SHARD: Single<u32> = parse::number, {
         flag: "--shard", key: Some("shard"), form: Value("INDEX"), default: Is("0"), reload: NewInstance,
         help: "Zero-based index of this shard, less than --total-shards",
-        compat: Differs("an index that is not below the total is refused"),
+        compat: Differs("an index that is not less than `--total-shards` is refused"),
     }
     TOTAL_SHARDS: Single<u32> = parse::number, {
         flag: "--total-shards", key: Some("total_shards"),
         form: Value("NUMBER"), default: Is("1"), reload: NewInstance,
         help: "Number of shards that share the objects; 1 disables sharding",
-        compat: Differs("an index that is not below the total is refused"),
+        compat: Differs("an index that is not less than `--total-shards` is refused"),
     }
     SERVER_SIDE_SHARDING: Single<bool> = parse::switch, {
         flag: "--server-side-sharding", key: Some("server_side_sharding"), form: Switch, reload: NewInstance,
@@ -158,8 +160,8 @@ heading "Sharding", render: false {
         help: "Name of the pod of this exporter, such as `$(POD_NAME)`; its StatefulSet determines the shard",
         compat: Differs("when the number of shards changes, objects that stay in this shard are served \
             without interruption; if the StatefulSet of the pod cannot be found, the exporter is not \
-            ready and retries (the Go program exits); `--pod` without `--pod-namespace`, or the \
-            reverse, is a warning"),
+            ready and retries (the Go program exits); `--pod` without `--pod-namespace`, or \
+            `--pod-namespace` without `--pod`, causes a warning"),
     }
     POD_NAMESPACE: Single<Option<String>> = parse::optional_text, {
         flag: "--pod-namespace", key: Some("namespace"), form: Value("NAME"), reload: NewInstance,
@@ -183,7 +185,8 @@ heading "Source of objects", render: false {
     }
     APISERVER: Single<Option<http::Uri>> = parse::optional_server, {
         flag: "--apiserver", key: Some("apiserver"), form: Value("URL"), reload: NewInstance,
-        default: Described(|| "the server of the kubeconfig, or of the cluster in which the exporter runs".to_owned()),
+        default: Described(|| "the server of the kubeconfig, or of the cluster in which the exporter \
+            runs".to_owned()),
         help: "URL of the API server, such as `https://10.0.0.1:6443`",
         compat: Differs("a URL without a scheme is `http://`, or `https://` if the kubeconfig has \
             certificates, as in the Go program; the exporter waits for a server that is down"),
@@ -194,8 +197,9 @@ heading "Source of objects", render: false {
             "none in a pod with a service account; otherwise $KUBECONFIG, ~/.kube/config".to_owned()
         }),
         help: "Kubeconfig file, which is reloaded when it changes",
-        compat: Differs("without the flag and outside a pod, the exporter uses the files of \
-            `$KUBECONFIG`, merged, or else `~/.kube/config`; a changed kubeconfig is used without an outage; token, certificate and CA files of \
+        compat: Differs("without the flag and outside a pod, the exporter merges the files of \
+            `$KUBECONFIG`; if the variable is not set, it uses `~/.kube/config`; a changed kubeconfig is used \
+            without an outage; token, certificate and CA files of \
             the pod or of a kubeconfig are read again when they change; a credential plugin runs again \
             before its certificate expires and when the server refuses its credentials"),
     }
@@ -226,15 +230,15 @@ heading "Source of objects", render: false {
     LIST_DEADLINE: Single<Timeout> = parse::timeout, {
         flag: "--list-deadline", key: Some("list_deadline"),
         form: Value("DURATION"), default: Is("1m"), reload: NewInstance,
-        help: "Maximum time of a streaming list, or three times the time of the last list if that is \
-            longer; then a list in pages replaces it; 0 disables the limit",
+        help: "Maximum time of a streaming list (or three times the duration of the last list, if that is \
+            longer); after this time, a list in pages replaces it; 0 disables the limit",
         compat: Added,
     }
     READINESS: Single<ReadinessPolicy> = parse::readiness, {
         flag: "--readiness", key: Some("readiness"),
         form: Value("POLICY"), default: Is("default"), reload: NewInstance,
-        help: "Readiness policy: `default` is ready if the API server refuses a resource (403, 404), \
-            `strict` is not",
+        help: "Readiness policy: if the API server refuses a resource (403, 404), the exporter is ready \
+            with `default`, and not ready with `strict`",
         compat: Added,
     }
     READINESS_DEADLINE: Single<Timeout> = parse::timeout, {
@@ -247,7 +251,8 @@ heading "Source of objects", render: false {
     FORGET_FORBIDDEN_AFTER: Single<Timeout> = parse::timeout, {
         flag: "--forget-forbidden-after", key: Some("forget_forbidden_after"),
         form: Value("DURATION"), default: Is("1h"), reload: NewInstance,
-        help: "Time after which the objects of a resource that the API server forbids are removed; 0 keeps them",
+        help: "Time after which the objects of a resource that the API server forbids are removed; 0 keeps \
+            them",
         compat: Added,
     }
     OBJECT_LIMIT: Single<u64> = parse::limit, {
@@ -259,16 +264,16 @@ heading "Source of objects", render: false {
     OBJECT_SIZE_LIMIT: Single<usize> = parse::size, {
         flag: "--object-size-limit", key: Some("object_size_limit"),
         form: Value("SIZE"), default: Is("16MiB"), reload: NewInstance,
-        help: "Maximum size of an object from the API server, as JSON, such as `32MiB`; a larger one has no \
-            metrics; 0 disables the limit",
+        help: "Maximum size of an object from the API server, as JSON, such as `32MiB`; a larger object has \
+            no metrics; 0 disables the limit",
         compat: Added,
     }
     FEED_BUFFER_LIMIT: Single<usize> = parse::size, {
         flag: "--feed-buffer-limit", key: Some("feed_buffer_limit"),
         form: Value("SIZE"), default: Is("64MiB"), reload: NewInstance,
         help: "Maximum memory for incomplete objects of all lists and watches together, such as `128MiB`; \
-            at the limit, the exporter waits before it reads more; during a reload, it may use twice as much; \
-            0 disables the limit",
+            at the limit, the exporter waits before it reads more; during a reload, the limit is twice as \
+            high; 0 disables the limit",
         compat: Added,
     }
 }
@@ -276,7 +281,7 @@ heading "Serving", render: false {
     HOST: Single<String> = parse::text, {
         flag: "--host", key: Some("host"), form: Value("ADDRESS"), default: Is("::"), reload: NewListener,
         help: "IP address of the metrics server; `::` accepts IPv4 and IPv6, `127.0.0.1` only local clients",
-        compat: Differs("`0.0.0.0` on a machine without IPv6"),
+        compat: Differs("on a machine without IPv6, the default is `0.0.0.0`"),
     }
     PORT: Single<u16> = parse::port, {
         flag: "--port", key: Some("port"), form: Value("PORT"), default: Is("8080"), reload: NewListener,
@@ -310,10 +315,11 @@ heading "Serving", render: false {
     AUTH_FILTER: Single<bool> = parse::switch, {
         flag: "--auth-filter", key: Some("auth_filter"), form: Switch, reload: Live,
         help: "Require a bearer token, and ask the API server whether its user may read the requested path",
-        compat: Differs("the response is 401 to an invalid token, and 403 to a user without the \
-            permission; it is 503 if the API server does not answer, and 429 if too many tokens wait; \
+        compat: Differs("if the token is invalid, the response is 401; if the user lacks the permission, \
+            the response is 403; the response is 503 if the API server does not answer, and 429 if too many \
+            tokens wait for their review; \
             every path except the health paths and a bare `/` (which then shows no data) needs a token; \
-            refused together with `basic_auth_users`, because no request can have both a token and a \
+            it cannot be combined with `basic_auth_users`, because no request can have both a token and a \
             password"),
     }
     AUTH_FILTER_TIMEOUT: Single<Timeout> = parse::timeout, {
@@ -326,8 +332,8 @@ heading "Serving", render: false {
     AUTH_FILTER_GRACE: Single<Timeout> = parse::timeout, {
         flag: "--auth-filter-grace", key: Some("auth_filter_grace"),
         form: Value("DURATION"), default: Is("0"), reload: Live,
-        help: "Time for which --auth-filter still accepts a token that it accepted before if the API \
-            server does not answer; 0 disables this",
+        help: "Time for which --auth-filter still accepts a token with an earlier successful review while \
+            the API server does not answer; 0 disables the grace",
         compat: Added,
     }
 }
@@ -336,7 +342,7 @@ heading "Limits", render: false {
         flag: "--server-read-timeout", key: Some("server_read_timeout"),
         form: Value("DURATION"), default: Is("1m"), reload: Live,
         help: "Maximum time to read a request, such as `30s`; 0 disables the limit",
-        compat: Differs("for both ports; negative values disable the limit, too"),
+        compat: Differs("for both ports; a negative value also disables the limit"),
     }
     SERVER_WRITE_TIMEOUT: Single<Timeout> = parse::timeout, {
         flag: "--server-write-timeout", key: Some("server_write_timeout"),
@@ -367,14 +373,15 @@ heading "Limits", render: false {
         flag: "--max-connections", key: Some("max_connections"),
         form: Value("NUMBER"), default: Is("1024"), reload: Live,
         help: "Maximum number of connections per port, as far as the limit on open files allows; at the \
-            maximum, a new connection closes one of the peer with the most connections, an idle one first",
+            maximum, a new connection closes a connection of the peer with the most connections, an idle \
+            connection first",
         compat: Added,
     }
     MAX_ANSWERS: Single<usize> = parse::positive, {
         flag: "--max-answers", key: Some("max_answers"),
         form: Value("NUMBER"), default: Is("32"), reload: Live,
         help: "Maximum number of connections per port with a response in progress; at the maximum, a new \
-            response closes a stalled connection, or one of the peer with the most responses",
+            response closes a stalled connection, or a connection of the peer with the most responses",
         compat: Added,
     }
 }
@@ -395,7 +402,7 @@ heading "Logging", render: true {
     VERBOSITY: Single<i64> = parse::integer, {
         flag: "-v", form: Value("LEVEL"), default: Is("0"),
         help: "Log verbosity: 0 logs info, 2 and above also debug, 5 and above also trace messages",
-        compat: Differs("0 logs info messages, 2 and above debug messages, 5 and above everything"),
+        compat: Differs("0 logs info messages, 2 and above also debug messages, 5 and above all messages"),
     }
     LOG_FORMAT: Single<LogFormat> = parse::log_format, {
         flag: "--log-format", form: Value("text|json"), default: Is("text"),
@@ -464,7 +471,7 @@ heading "Accepted without effect", render: false {
     _: Single<String> = parse::text, {
         flag: "--vmodule", form: Value("PATTERN=LEVEL"),
         help: "No effect: the verbosity is the same for all files; use -v",
-        compat: NoEffect("use -v, or PUT /debug/log-level"),
+        compat: NoEffect("use `-v`, or a `PUT` request to `/debug/log-level`"),
     }
 }
 }
@@ -472,7 +479,7 @@ heading "Accepted without effect", render: false {
 const ALWAYS_STDERR: &str = "No effect: log lines always go to standard error";
 const ONE_FORMAT: &str = "No effect: log lines have one format";
 const STANDARD_ERROR: &str =
-    "log lines always go to standard error, in one format; see --log-format";
+    "log lines always go to standard error; `--log-format` sets their format";
 
 fn default_resources() -> String {
     let (on, all) = (BuiltIn::defaults().count(), BuiltIn::ALL.len());

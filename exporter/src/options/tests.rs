@@ -423,7 +423,7 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
 fn keys_of_the_file_do_what_the_flags_do() {
     let keys: Vec<_> = KEYS.iter().map(|(key, ..)| *key).collect();
     assert_eq!(keys, file::keys(), "every key has a line here");
-    // Where two options belong together, the other one is a flag.
+    // If an option needs another option, a flag sets the other option.
     let beside = |key: &str| match key {
         "shard" | "server_side_sharding" => "--total-shards=2",
         _ => "",
@@ -464,7 +464,8 @@ fn a_changed_value_takes_effect_as_the_table_says() {
         } else if before.server != after.server {
             Reload::Live
         } else {
-            // Options that are not stored: they matter only while files are read, or not at all.
+            // Options that are not stored, because they are used only while files are read, or have
+            // no effect.
             let is_kept = !key.starts_with("continue_without");
             assert!(
                 !is_kept || matches!(row.compat, Compat::NoEffect(_)),
@@ -616,7 +617,7 @@ fn of_the_first_configuration_only_the_families_that_have_errors_are_left_out() 
             .family_names()
             .eq(["kube_customresource_size"])
     );
-    // A first configuration that appears later is the same as at startup.
+    // For a first configuration that appears later, the rules are the same as at startup.
     let (without, _) = Options::new(&Flags::default(), None).unwrap();
     let (later, warnings) = without.reload(&lenient(&config("size")), None).unwrap();
     assert_eq!(

@@ -11,8 +11,8 @@ use serde_json::json;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CustomKinds {
     pub(crate) resources: Vec<ResourceInfo>,
-    /// Groups of which all resources are selected: the configuration selects all kinds, and no definition of the group
-    /// is known.
+    /// Groups whose resources are all selected, because the configuration selects all kinds of the group, and no
+    /// definition of the group is known.
     pub(crate) whole_groups: Vec<String>,
     /// Messages about assumed names.
     pub(crate) assumptions: Vec<String>,

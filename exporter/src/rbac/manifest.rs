@@ -102,7 +102,7 @@ impl Permissions {
     }
 }
 
-/// Combines permissions that differ only in the resource to one rule.
+/// Combines permissions that differ only in the resource into one rule.
 fn rules<'a>(permissions: impl Iterator<Item = &'a Permission>) -> Vec<Rule<'a>> {
     let mut rules: BTreeMap<(&str, Option<&str>, Verbs), Vec<&str>> = BTreeMap::new();
     for own in permissions {

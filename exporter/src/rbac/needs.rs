@@ -12,8 +12,9 @@ use crate::options::{Options, SourceOptions};
 impl Permissions {
     /// The minimal permissions with which an exporter with these options can export everything.
     ///
-    /// `kinds` are those of the configuration of custom resources. `stateful_set` is the name of the StatefulSet for
-    /// the case that the name of the pod is a placeholder such as `$(POD_NAME)`, which does not contain it.
+    /// `kinds` are the kinds of the configuration of custom resources. `stateful_set` is the name of the StatefulSet.
+    /// It is used if the name of the pod is a placeholder such as `$(POD_NAME)`, which does not contain the name of the
+    /// StatefulSet.
     ///
     /// # Errors
     ///

@@ -6,7 +6,7 @@ use std::fmt;
 /// The verbs of a permission, in the order in which a rule lists them.
 pub(crate) type Verbs = &'static [&'static str];
 
-/// The verbs that a watch needs. It does not need `get`, because the exporter reads only lists and changes.
+/// The verbs that a watch needs. A watch does not need `get`, because the exporter reads only lists and changes.
 pub(super) const LIST_AND_WATCH: Verbs = &["list", "watch"];
 pub(super) const GET: Verbs = &["get"];
 pub(super) const CREATE: Verbs = &["create"];
@@ -90,7 +90,7 @@ impl fmt::Display for Permission {
 // === impl Permissions ===
 
 impl Permissions {
-    /// Adds a permission, unless another one includes it. Removes the permissions that it includes.
+    /// Adds a permission, unless another one includes it. Removes the permissions that the new one includes.
     pub(super) fn add(&mut self, permission: Permission) {
         if self.0.iter().any(|own| own.includes(&permission)) {
             return;

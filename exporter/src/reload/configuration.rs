@@ -142,7 +142,7 @@ impl Configuration {
         file.content.as_ref().map(|_| file.path.as_path())
     }
 
-    /// Whether an instance with this configuration serves the same as one with `other`.
+    /// Whether an instance with this configuration serves the same metrics as an instance with `other`.
     pub(crate) fn has_same_instance(&self, other: &Self) -> bool {
         self.options.metrics == other.options.metrics && self.has_same_source(other)
     }
@@ -154,7 +154,7 @@ impl Configuration {
             && (self.kubeconfig == other.kubeconfig || has_same_server())
     }
 
-    /// The server that the kubeconfig names. Only the server counts, because the client itself renews changed
+    /// The server that the kubeconfig names. The credentials are left out, because the client itself renews changed
     /// credentials.
     fn server(&self) -> Option<String> {
         let contents = self.kubeconfig.iter().map(|file| file.content.as_deref());

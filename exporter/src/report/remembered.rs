@@ -85,7 +85,7 @@ impl Reports {
             let Some(pause) = last.pause.filter(|pause| *pause > Instant::now()) else {
                 break last;
             };
-            // While this request waits, others can get cached reports.
+            // While this request waits, other requests can get cached reports.
             drop(last);
             tokio::time::sleep_until(pause).await;
         };
@@ -108,7 +108,7 @@ impl Reports {
     }
 }
 
-/// Computes a report on a blocking thread. If the future is dropped, the report counts as abandoned.
+/// Computes a report on a blocking thread. If the future is dropped, `make` can detect this, and stop.
 async fn make<T: Default + Send + Sync + 'static>(
     make: impl FnOnce(&Abandoned) -> Option<Arc<T>> + Send + 'static,
 ) -> Arc<T> {

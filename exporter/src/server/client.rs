@@ -43,7 +43,7 @@ pub(crate) fn is_known(request: &Request) -> bool {
 /// Whether a request comes from the same machine or pod, and not through a proxy.
 ///
 /// - If the server listens only on the loopback interface, there is probably a proxy in front of it, which can have any
-///   clients. So no client counts as local.
+///   clients. So no client is treated as local.
 /// - A request with a header that proxies add is not local. Requests from service meshes have another loopback address
 ///   than `127.0.0.1`: Istio uses `127.0.0.6`.
 /// - `Host` must be a name of the loopback interface. If a hostile web page sends a request through the browser of a

@@ -13,7 +13,7 @@ fn environment(no_proxy: &str) -> Environment {
     }
 }
 
-/// The address of the proxy for a server; empty if the server is connected to directly.
+/// The address of the proxy for a server; empty if the exporter connects to the server directly.
 fn proxy_for(environment: &Environment, server: &str) -> String {
     let proxy = environment.proxy_for(&uri(server)).unwrap();
     proxy.map_or(String::new(), |proxy| {
@@ -78,7 +78,7 @@ fn no_proxy_exempts_as_with_go() {
         ("example.com:", "https://example.com:6443", true),
         ("example.com:https", "https://example.com", false),
         (".svc,.cluster.local", "https://kubernetes.default.svc", true),
-        // Addresses and networks, which names never match.
+        // Addresses and networks. Host names never match them.
         ("10.0.0.1", "https://10.0.0.1:6443", true),
         ("10.0.0.1:6443", "https://10.0.0.1:6443", true),
         ("10.0.0.1:6443", "https://10.0.0.1", false),
@@ -97,7 +97,7 @@ fn no_proxy_exempts_as_with_go() {
         ("[fd00::1]", "https://[fd00::1]:443", false),
         ("10.0.0.1", "https://[::ffff:10.0.0.1]", true),
         ("10.0.0.0/8", "https://[::ffff:10.0.0.1]", true),
-        // Everything, and nothing.
+        // Entries that exempt every server, and entries that exempt none.
         ("*", "https://example.com", true),
         ("a.com,*", "https://10.0.0.1", true),
         ("*:443", "https://example.com", false),
@@ -155,7 +155,7 @@ fn a_value_that_is_no_proxy_is_refused_by_the_name_of_its_setting() {
             "{url}: {error}"
         );
     }
-    // The variable that does not apply does not matter.
+    // An invalid value of a variable is an error only for servers to which the variable applies.
     let environment = Environment {
         http_proxy: "ftp://proxy".into(),
         ..Environment::default()
