@@ -1,7 +1,7 @@
 //! A synthetic API server with pods and nodes. It supports complete, paged and streaming lists, watches, and changes.
 //!
-//! It runs as a separate process, so that no figure includes its cost. Lines on its standard input control it; it
-//! answers each with a line on its standard output.
+//! The server runs as a separate process, so that no figure includes its cost. Lines on its standard input control the
+//! server. It answers each line with a line on its standard output.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -51,7 +51,7 @@ struct Rate {
 struct Collection {
     kind: &'static str,
     objects: Vec<Object>,
-    /// The objects that change: index in `objects`, the texts of its states, and the current state.
+    /// The objects that change, each with its index in `objects`, the texts of its states, and its current state.
     pool: Vec<(usize, [Text; 3], usize)>,
     watches: Vec<Sender<Arc<[u8]>>>,
 }
@@ -389,7 +389,7 @@ impl Server {
 // === impl Collection ===
 
 impl Collection {
-    /// Puts a pod of the pool in its next state, and sends an event to the watches if `seen`.
+    /// Puts a pod of the pool in its next state. If `seen` is true, sends an event to the watches.
     fn change(&mut self, at: usize, version: u64, seen: bool) {
         let len = self.pool.len().max(1);
         let Some((place, states, state)) = self.pool.get_mut(at % len) else {

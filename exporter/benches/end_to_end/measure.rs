@@ -272,7 +272,7 @@ fn await_lists(api: &mut Process, lists: u64) -> io::Result<()> {
     }
 }
 
-/// The peak of memory during a scrape above the memory before it, in MiB.
+/// The difference between the peak of memory during a scrape and the memory before the scrape, in MiB.
 fn extra_memory(process: &Process, scraper: &mut Scraper, gzip: bool) -> io::Result<f64> {
     // Memory that the first scrapes allocate and keep is not part of a later scrape.
     scraper.scrape(gzip)?;
@@ -291,7 +291,8 @@ fn changes(
     rate: f64,
     batch: usize,
 ) -> io::Result<f64> {
-    // An exporter may compress before the next scrape is due. The wait excludes this cost from that of the updates.
+    // An exporter may compress before the next scrape is due. The wait excludes the cost of this compression from the
+    // cost of the updates.
     thread::sleep(Duration::from_secs(3));
     status(api, &format!("rate {rate} {batch}"))?;
     thread::sleep(Duration::from_secs(1));
@@ -303,7 +304,8 @@ fn changes(
     Ok(used / after.saturating_sub(before).max(1) as f64)
 }
 
-/// Measures compressed scrapes while pods change: the median time, and the CPU time per scrape without that of updates.
+/// Measures compressed scrapes while pods change: the median time, and the CPU time per scrape without the CPU time of
+/// updates.
 fn under_churn(
     api: &mut Process,
     process: &Process,
@@ -346,7 +348,7 @@ fn relist(api: &mut Process, process: &Process, paged: &str) -> io::Result<(f64,
     Ok((process.peak()?, cpu - before))
 }
 
-/// Fails if a body lacks a pod, or counts fewer restarts than `restarts`.
+/// Fails if a body lacks a pod, or if its restart counters are below `restarts`.
 fn check(body: &[u8], pods: usize, restarts: usize) -> io::Result<()> {
     let text = std::str::from_utf8(body).map_err(io::Error::other)?;
     let infos = text.matches("\nkube_pod_info{").count();

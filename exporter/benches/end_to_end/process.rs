@@ -30,7 +30,7 @@ impl Process {
         })
     }
 
-    /// The next line of its standard output.
+    /// The next line of the standard output of the process.
     pub(crate) fn line(&mut self) -> io::Result<String> {
         let mut line = String::new();
         if self.lines.read_line(&mut line)? == 0 {
@@ -39,7 +39,7 @@ impl Process {
         Ok(line.trim_end().to_owned())
     }
 
-    /// Sends a line to its standard input and returns its answer.
+    /// Sends a line to the standard input of the process, and returns the answer.
     pub(crate) fn ask(&mut self, line: &str) -> io::Result<String> {
         writeln!(self.input, "{line}")?;
         self.line()
@@ -84,14 +84,14 @@ impl Process {
             .ok_or_else(|| io::Error::other(format!("no {name} in /proc/PID/status")))
     }
 
-    /// Waits until the process has used no CPU for a while; returns when it last did, and its CPU time.
+    /// Waits until the process has used no CPU for a while. Returns the time of its last CPU use, and its CPU time.
     pub(crate) fn settle(&self) -> io::Result<(Instant, f64)> {
         const QUIET: Duration = Duration::from_millis(700);
         let (mut active, mut cpu) = (Instant::now(), self.cpu()?);
         while active.elapsed() < QUIET {
             thread::sleep(Duration::from_millis(10));
             let now = self.cpu()?;
-            // A single tick does not count, because background tasks cause it.
+            // A single tick is ignored, because background tasks cause such ticks.
             if now > cpu + 0.015 {
                 (active, cpu) = (Instant::now(), now);
             }

@@ -2,7 +2,7 @@
 //!
 //! `kube` decodes complete objects into `k8s_openapi` types. A map behind a lock holds the rendered text of each
 //! object, one piece per family. A scrape iterates over the map once per family, and compresses the whole text each
-//! time. It uses the families of the crate, so that both exporters write the same samples.
+//! time. The stand-in uses the families of the crate, so that both exporters write the same samples.
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error;

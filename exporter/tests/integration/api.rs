@@ -49,9 +49,9 @@ struct State {
     endless: AtomicBool,
     /// Resources for which the response is 500.
     broken: Mutex<Vec<String>>,
-    /// The token that a request needs, if it needs one.
+    /// The token that a request needs; `None` if requests need no token.
     token: Mutex<Option<String>>,
-    /// The token that it issues, if it is an identity provider.
+    /// The token that the server issues if it is an identity provider.
     id_token: Mutex<Option<String>>,
     /// The URL of the server that requests are redirected to.
     redirect: Mutex<Option<String>>,

@@ -34,7 +34,7 @@ impl Authority {
         Self::with_key(name, p521())
     }
 
-    /// Its certificate is also valid for servers of the loopback.
+    /// An authority whose certificate is also valid for servers of the loopback.
     fn with_key(name: &str, key: KeyPair) -> Self {
         let names = ["localhost", "127.0.0.1", "api.test"].map(str::to_owned);
         let mut params = CertificateParams::new(names).unwrap();
@@ -49,7 +49,7 @@ impl Authority {
         Identity::new(der.to_vec(), key)
     }
 
-    /// Its certificate.
+    /// The certificate of the authority.
     pub fn pem(&self) -> String {
         self.0.pem()
     }

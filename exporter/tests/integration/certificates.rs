@@ -1,4 +1,4 @@
-//! Certificates of API servers, and those that the exporter presents to them.
+//! Certificates of API servers, and certificates that the exporter presents to API servers.
 
 use serde_json::json;
 
@@ -46,7 +46,8 @@ fn servers_that_go_accepts_are_accepted() {
     let api = Api::start_tls(own.server_with(leaf));
     assert_eq!(gets_on(&api, &directory, &pem, user.clone()), Ok(()));
 
-    // Chains that Go refuses are refused. The error names the certificate, the file and the cure.
+    // Chains that Go refuses are refused. The error names the certificate and the file, and states how to fix the
+    // problem.
     let says = |result: Result<(), String>, parts: &[&str]| {
         let text = result.unwrap_err();
         assert!(

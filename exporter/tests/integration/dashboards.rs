@@ -12,7 +12,7 @@ use super::prometheus::Prometheus;
 use super::support::{CLUSTER, Directory, Exporter, eventually, eventually_or, run_program};
 
 /// Queries without results: the dashboard, the panel, the letter of the query and the reason. The test fails if one of
-/// them has results, or if another query has none.
+/// these queries has results, or if another query has none.
 const EMPTY: [(&str, &str, &str, &str); 6] = [
     (
         "exporter",

@@ -1,4 +1,5 @@
-//! The manifests of deploy/: the permissions and programs in them. A cluster accepts them.
+//! Tests the manifests of deploy/: their permissions, their arguments, and whether a cluster
+//! accepts them.
 
 mod cluster;
 mod helm;

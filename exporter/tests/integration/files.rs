@@ -1,5 +1,5 @@
-//! Files that are not regular text files of a reasonable size: for each, the program reports an error at once, with the
-//! file and the cure.
+//! Files that are not regular text files of a reasonable size: for each of them, the program reports an error at once,
+//! with the file and how to fix the problem.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,7 +13,7 @@ use super::api::Api;
 use super::authority::Authority;
 use super::support::{CLUSTER, Directory, Exporter, Output, PROGRAM, eventually};
 
-/// Less than the timeout of a test, and more than a slow machine needs.
+/// The maximum time of a run: less than the timeout of a test, and more than a slow machine needs.
 const SOON: Duration = Duration::from_secs(30);
 
 /// Runs the program, and fails unless it exits soon. If it serves, it uses free ports.

@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use super::support::{CLUSTER, Directory, Exporter, PROGRAM};
 use super::tools::tool;
 
-/// Names a program to put into the image instead of the one of this build, such as a static one.
+/// The environment variable with the path of a program, such as a static one, to put into the image instead of the
+/// program of this build.
 const IMAGE_PROGRAM: &str = "IMAGE_PROGRAM";
 
-/// What a runtime of containers does: the root filesystem is read-only except for what it mounts, and the process is
-/// an ordinary user without groups.
+/// Starts a program as a container runtime does. The root filesystem is read-only except for the mounts, and the
+/// process runs as an ordinary user without groups.
 const START: &str = r#"
 set -e
 root=$1 user=$2
@@ -42,7 +43,7 @@ impl Buildah {
             .arg(own("root"))
             .arg("--runroot")
             .arg(own("run"))
-            // It needs nothing of the kernel.
+            // This driver needs no support by the kernel.
             .arg("--storage-driver=vfs")
             .args(args)
             .stdin(Stdio::null())
@@ -83,7 +84,7 @@ fn copy(from: &Path, to: &Path) {
     fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
 }
 
-/// buildah, for a user that may mount: otherwise `None` and a remark.
+/// buildah, if it is installed and the user may mount. Otherwise `None`, and a remark on the output.
 fn buildah() -> Option<Buildah> {
     tool("buildah", &["version"], "buildah")?;
     tool("unshare", &["--mount", "true"], "unshare, as root,")?;
@@ -99,7 +100,7 @@ fn the_image_has_only_the_program_and_certificates_and_starts_as_an_ordinary_use
     };
     let directory = buildah.directory.path();
     let program = std::env::var_os(IMAGE_PROGRAM).map_or(PathBuf::from(PROGRAM), PathBuf::from);
-    // What the last stage copies from the stage before it.
+    // The files that the last stage copies from the stage before it.
     let built = directory.join("built");
     let certificates = Path::new("etc/ssl/certs/ca-certificates.crt");
     copy(&program, &built.join("src/target/dist/kube-state-metrics"));
@@ -137,7 +138,7 @@ fn the_image_has_only_the_program_and_certificates_and_starts_as_an_ordinary_use
     let expected = ["kube-state-metrics", certificates.to_str().unwrap()].map(String::from);
     assert_eq!(found, BTreeSet::from(expected));
 
-    // The program of this build is not static, unlike the one of the Dockerfile.
+    // The program of this build is not static, unlike the program that the Dockerfile builds.
     for library in libraries(&program) {
         copy(&library, &root.join(library.strip_prefix("/").unwrap()));
     }
@@ -152,7 +153,7 @@ fn the_image_has_only_the_program_and_certificates_and_starts_as_an_ordinary_use
         .arg(&root)
         .arg(config["User"].as_str().unwrap())
         .args(entrypoint.map(|word| word.as_str().unwrap()))
-        // The last port wins.
+        // If a port occurs twice, the last one is used.
         .args(["--manifests=/manifests", "--host=127.0.0.1", "--port=0"])
         .args(["--telemetry-host=127.0.0.1", "--telemetry-port=0"]);
     let exporter = Exporter::of_command(&mut command);

@@ -12,7 +12,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use super::api::Api;
 use super::support::{Answer, Directory, Exporter, PATIENCE, connect_from, exchange};
 
-/// The address of the clients with wrong credentials, and the address of the clients with correct ones.
+/// The address of the clients with wrong credentials, and the address of the clients with correct credentials.
 const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 66));
 const SCRAPER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 7));
 

@@ -1,6 +1,6 @@
 //! Inputs with a million nested levels cause an error: the depth of recursion does not depend on the input.
 //!
-//! Each runs in a separate process, because a stack overflow would end the tests.
+//! The program reads each input in a separate process, because a stack overflow would end the tests.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

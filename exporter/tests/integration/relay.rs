@@ -85,7 +85,7 @@ where
         copy_bidirectional(&mut stream, &mut server).await?;
         return Ok(());
     }
-    // This is a forwarded request. Further ones follow on the same connection.
+    // This is a forwarded request. Further forwarded requests follow on the same connection.
     let (authority, _) = split_url(target);
     let server = connect(authority).await?;
     let (mut from_server, mut to_server) = server.into_split();

@@ -1,7 +1,8 @@
-//! How many bytes of secrets are left in the memory of the program after a list.
+//! Tests how many bytes of secrets are left in the memory of the program after a list.
 //!
-//! The program keeps none of them, and overwrites its buffers. The bytes that are found are in buffers of the TLS and
-//! HTTP libraries, which free them without overwriting them. docs/explanation/security.md has the figures.
+//! The program keeps no bytes of secrets, and overwrites its buffers. The bytes that the test finds are in buffers of
+//! the TLS and HTTP libraries, which do not overwrite buffers before they free them. docs/explanation/security.md has
+//! the figures.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -17,7 +18,7 @@ const MARKERS_PER_SECRET: usize = 20;
 /// The start of each marker; digits follow. This text occurs nowhere else in the program or in this file.
 const PREFIX: &[u8] = b"bWFya2Vy";
 const DIGITS: usize = 6;
-/// The maximum number of markers: a quarter of them, which are 2 MiB of data.
+/// The maximum number of markers: a quarter of all markers, which are 2 MiB of data.
 const MOST_LEFT: usize = SECRETS * MARKERS_PER_SECRET / 4;
 
 /// A server with secrets that have 40,000 different markers in 8 MiB of data.

@@ -43,7 +43,7 @@ pub struct Exporter {
     more: Receiver<String>,
 }
 
-/// An answer.
+/// A response of the exporter.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -121,7 +121,7 @@ impl Exporter {
 
     /// Starts an exporter on free ports of the loopback.
     pub fn serving(args: &[&str]) -> Self {
-        // If a port listens only on the loopback, no client counts as local.
+        // If a port listens only on the loopback, no client is treated as local.
         Self::spawn(&[&PORTS[..], &["--telemetry-debug=open"], args].concat())
     }
 

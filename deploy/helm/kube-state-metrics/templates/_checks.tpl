@@ -1,4 +1,4 @@
-{{/* Fails if values cannot work, and names the cure. */}}
+{{/* Fails if values are invalid, and states how to correct them. */}}
 
 {{- define "ksm.checks" -}}
 {{- $image := .Values.image -}}

@@ -18,7 +18,7 @@ const DIFFERENT: &[(&str, &[&str])] = &[
             "Role",
             "Pod/ksm-kube-state-metrics-test-",
             "Pod/fn-test-",
-            // Only here: rules and dashboards.
+            // Only this chart has rules and dashboards.
             "ConfigMap/ksm-kube-state-metrics-dashboard-",
             "PrometheusRule/",
         ],
@@ -33,7 +33,7 @@ const DIFFERENT: &[(&str, &[&str])] = &[
         "mixin",
         &[
             "StatefulSet/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.args.4",
-            // `size` exists only here.
+            // Only this chart has the value `size`.
             "StatefulSet/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.resources.",
         ],
     ),
@@ -61,7 +61,7 @@ const DIFFERENT: &[(&str, &[&str])] = &[
             "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.livenessProbe.httpGet.port",
             "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.readinessProbe.httpGet.port",
             "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.startupProbe.httpGet.",
-            // Here the path starts with a slash.
+            // In this chart, the path starts with a slash.
             "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-rbac-proxy-telemetry.readinessProbe.httpGet.path",
         ],
     ),

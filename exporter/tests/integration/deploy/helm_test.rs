@@ -1,9 +1,10 @@
-//! What the pods of `helm test` run: it succeeds only if the program is in order.
+//! The commands of the pods of `helm test`. They succeed only if the exporter is ready and serves
+//! metrics.
 
 use super::helm::{chart, has_helm, objects};
 use crate::support::{Exporter, Output, run};
 
-/// The addresses that a test pod asks.
+/// The addresses that a test pod requests.
 fn addresses(case: &str) -> Option<Vec<String>> {
     let objects = objects(&chart().join(format!("ci/{case}-values.yaml")));
     let is_test = |name: &str| name.ends_with("-test-service");
@@ -19,7 +20,7 @@ fn addresses(case: &str) -> Option<Vec<String>> {
     )
 }
 
-/// Asks an exporter in place of the Service.
+/// Probes an exporter that takes the place of the Service.
 fn ask(exporter: &Exporter, addresses: &[String]) -> Output {
     let host = "http://ksm-kube-state-metrics.monitoring.svc:";
     let addresses = addresses.iter().map(|own| {
