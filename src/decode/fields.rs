@@ -169,3 +169,22 @@ impl Tree {
         self.of_items
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_within_paths_that_have_all_of_them() {
+        let union = |paths: &[&'static str]| Fields::union([Some(paths.iter().copied())]);
+        let fields = union(&["metadata.labels", "metadata.finalizers[]", "type"]);
+        assert!(fields.are_within(&["metadata", "type"]));
+        assert!(!fields.are_within(&["metadata"]));
+        assert!(!fields.are_within(&["metadata.labels", "type"]));
+        assert!(union(&[]).are_within(&["metadata"]));
+        assert!(union(&["data.key"]).are_within(&["metadata", "data"]));
+        assert!(!union(&["type.x"]).are_within(&["metadata", "type.y"]));
+        assert!(!union(&[""]).are_within(&["metadata", "type"]));
+        assert!(!Fields::whole_object().are_within(&["metadata"]));
+    }
+}

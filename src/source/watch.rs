@@ -56,7 +56,7 @@ mod oversized;
 mod own_pod;
 mod paged_list;
 mod part_buffer;
-mod partial_object;
+mod partial_objects;
 mod record;
 mod reflector;
 mod replicas;

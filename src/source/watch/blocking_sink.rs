@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
+use super::partial_objects::{MissingColumn, PartialObjects};
 use super::sink::{Change, ListWatchSink};
 use crate::decode::DecodeError;
 
@@ -17,10 +18,11 @@ use crate::decode::DecodeError;
 /// change of threads would cost more than it saves.
 pub(super) const LARGE_OBJECT: usize = 64 << 10;
 
-/// A sink whose large objects do not block a worker thread of the runtime.
+/// A sink that also reads partial objects, and whose large objects do not block a worker thread of the runtime.
 pub(super) struct BlockingSink<S> {
     /// Absent while an object is applied on another thread.
     sink: Option<S>,
+    pub(super) partial: PartialObjects,
     large_objects: Arc<Semaphore>,
 }
 
@@ -37,6 +39,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
         let sink = Some(sink);
         Self {
             sink,
+            partial: PartialObjects::default(),
             large_objects,
         }
     }
@@ -52,13 +55,15 @@ impl<S: ListWatchSink> BlockingSink<S> {
         let Some(mut sink) = self.sink.take() else {
             return Ok(());
         };
+        let mut partial = self.partial;
         let changed = spawn_blocking(move || {
-            let result = sink.change(change, &json);
-            (sink, result)
+            let result = change_partial(&mut sink, &mut partial, change, &json);
+            (sink, partial, result)
         });
         match changed.await {
-            Ok((sink, result)) => {
+            Ok((sink, partial, result)) => {
                 self.sink = Some(sink);
+                self.partial = partial;
                 result
             }
             Err(error) => match error.try_into_panic() {
@@ -70,13 +75,33 @@ impl<S: ListWatchSink> BlockingSink<S> {
     }
 }
 
+/// Applies or deletes an object that may be partial. If a table lacks a column, the object is ignored, because whole
+/// objects are requested next.
+fn change_partial(
+    sink: &mut impl ListWatchSink,
+    partial: &mut PartialObjects,
+    change: Change,
+    received: &[u8],
+) -> Result<(), DecodeError> {
+    match partial.json(received) {
+        Ok(json) => sink.change(change, json.as_ref()),
+        Err(MissingColumn) => Ok(()),
+    }
+}
+
 impl<S: ListWatchSink> ListWatchSink for BlockingSink<S> {
     fn apply(&mut self, json: &[u8]) -> Result<(), DecodeError> {
-        self.sink.as_mut().map_or(Ok(()), |sink| sink.apply(json))
+        self.change(Change::Applied, json)
     }
 
     fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError> {
-        self.sink.as_mut().map_or(Ok(()), |sink| sink.delete(json))
+        self.change(Change::Deleted, json)
+    }
+
+    fn change(&mut self, change: Change, json: &[u8]) -> Result<(), DecodeError> {
+        let partial = &mut self.partial;
+        let sink = self.sink.as_mut();
+        sink.map_or(Ok(()), |sink| change_partial(sink, partial, change, json))
     }
 
     fn skip_oversized(&mut self, key: Option<(&str, &str)>) {
@@ -90,6 +115,7 @@ impl<S: ListWatchSink> ListWatchSink for BlockingSink<S> {
     }
 
     fn begin_list(&mut self) {
+        self.partial.begin_list();
         if let Some(sink) = &mut self.sink {
             sink.begin_list();
         }

@@ -15,7 +15,6 @@ use super::buffer_budget::BufferBudget;
 use super::json_nesting::Nesting;
 use super::oversized::Part;
 use super::part_buffer::PartBuffer;
-use super::partial_object::{MissingColumn, TableColumns};
 use super::split_error::{MAX_TOKEN, MAX_VERSION, SplitError};
 
 /// Splits a list into its items and keeps its other fields.
@@ -23,8 +22,6 @@ use super::split_error::{MAX_TOKEN, MAX_VERSION, SplitError};
 pub(super) struct ListSplitter {
     position: Position,
     nesting: Nesting,
-    /// The columns of a table, whose rows are the items.
-    columns: Option<TableColumns>,
     /// The incomplete item.
     item: PartBuffer,
     /// All bytes except the items.
@@ -63,7 +60,6 @@ impl ListSplitter {
         Self {
             position: Position::default(),
             nesting: Nesting::default(),
-            columns: None,
             item: PartBuffer::of_items(budget),
             envelope: Vec::new(),
         }
@@ -82,7 +78,7 @@ impl ListSplitter {
     ) -> Result<(), SplitError> {
         while !bytes.is_empty() {
             match self.position {
-                Position::Envelope => bytes = self.envelope(bytes)?,
+                Position::Envelope => bytes = self.envelope(bytes, &mut each)?,
                 Position::Items => bytes = self.between_items(bytes)?,
                 Position::Item => match self.nesting.end_of_value(bytes) {
                     None => {
@@ -91,9 +87,7 @@ impl ListSplitter {
                     }
                     Some(end) => {
                         let (last, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
-                        let columns = self.columns;
-                        self.item
-                            .end(last, |part| end_item(part, columns, &mut each))?;
+                        self.item.end(last, &mut each);
                         self.position = Position::Items;
                         bytes = rest;
                     }
@@ -151,7 +145,11 @@ impl ListSplitter {
     }
 
     /// Consumes bytes up to the start of the items, and returns the remaining ones.
-    fn envelope<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], SplitError> {
+    fn envelope<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        each: &mut impl FnMut(Part<'_>),
+    ) -> Result<&'a [u8], SplitError> {
         for (at, &byte) in bytes.iter().enumerate() {
             let opens_list = byte == b'[' && self.nesting.is_at(1);
             let opens_items = opens_list && ends_with_key(&self.envelope, ITEMS);
@@ -165,7 +163,7 @@ impl ListSplitter {
                 return Err(SplitError::NotAList);
             }
             if opens_rows {
-                self.read_columns()?;
+                each(Part::TableHeader([&self.envelope, &b"]}"[..]].concat()));
             }
             if opens_items || opens_rows {
                 self.position = Position::Items;
@@ -174,14 +172,6 @@ impl ListSplitter {
             }
         }
         Ok(&[])
-    }
-
-    /// Reads the columns of a table, which come before its rows.
-    fn read_columns(&mut self) -> Result<(), SplitError> {
-        let table = [&self.envelope, &b"]}"[..]].concat();
-        let columns = TableColumns::of(&table)?;
-        self.columns = Some(columns.ok_or(MissingColumn)?);
-        Ok(())
     }
 
     /// Skips to the next item, or to the end of the items, and returns the remaining bytes.
@@ -205,19 +195,6 @@ impl ListSplitter {
         }
         Ok(&[])
     }
-}
-
-/// Calls `each` with an item. A row of a table is turned into an object.
-fn end_item(
-    part: Part<'_>,
-    columns: Option<TableColumns>,
-    each: &mut impl FnMut(Part<'_>),
-) -> Result<(), SplitError> {
-    match (part, columns) {
-        (Part::Whole(row), Some(columns)) => each(Part::Whole(&columns.object(row)?)),
-        (part, _) => each(part),
-    }
-    Ok(())
 }
 
 /// Whether the text ends with a key and a colon.
@@ -255,6 +232,9 @@ mod tests {
                 items.push(match part {
                     Part::Whole(item) => String::from_utf8_lossy(item).into_owned(),
                     Part::Oversized(object) => format!("oversized {object}"),
+                    Part::TableHeader(table) => {
+                        format!("header {}", String::from_utf8_lossy(&table))
+                    }
                 })
             })?;
             assert!(splitter.item.bytes().len() <= object_limit.unwrap_or(usize::MAX));
@@ -371,24 +351,19 @@ mod tests {
     }
 
     #[test]
-    fn the_rows_of_a_table_become_objects_however_its_bytes_arrive() {
+    fn the_rows_of_a_table_come_after_its_header_however_its_bytes_arrive() {
         let row = r#"{"cells":["n","Opaque"],"object":{"metadata":{"name":"n"}}}"#;
-        let table = format!(
-            r#"{{"kind":"Table","metadata":{{"resourceVersion":"7","continue":"t"}},
-                "columnDefinitions":[{{"name":"Name","description":"\"rows\":["}},{{"name":"Type"}}],
-                "rows" : [{row},{row}]}}"#
-        );
-        let object = r#"{"metadata":{"name":"n"},"type":"Opaque"}"#;
+        let header = r#"{"kind":"Table","metadata":{"resourceVersion":"7","continue":"t"},
+            "columnDefinitions":[{"name":"Name","description":"\"rows\":["}],"rows" : ["#;
+        let table = format!("{header}{row},{row}]}}");
         for size in 1..=table.len() {
             let (items, meta) = split(&table, size).unwrap();
-            assert_eq!(items, [object, object], "chunks of {size}");
+            let expected = [&*format!("header {header}]}}"), row, row];
+            assert_eq!(items, expected, "chunks of {size}");
             assert_eq!((&*meta.version, meta.next.as_deref()), ("7", Some("t")));
         }
-        let empty = table.replace(&format!("{row},{row}"), "");
-        assert_eq!(split(&empty, 9).unwrap().0.len(), 0);
-        let late = r#"{"metadata":{"resourceVersion":"7"},"rows":[],"columnDefinitions":[]}"#;
-        let missing = SplitError::MissingColumn(MissingColumn);
-        assert_eq!(split(late, 9).unwrap_err(), missing);
+        let none = r#"{"metadata":{"resourceVersion":"7"},"rows":null}"#;
+        assert_eq!(split(none, 9).unwrap().0.len(), 0);
     }
 
     #[test]

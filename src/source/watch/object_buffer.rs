@@ -19,9 +19,9 @@ pub(super) struct ObjectBuffer {
     in_reserve: bool,
 }
 
-/// The memory of a copy, which is overwritten before it is freed.
+/// Bytes that are overwritten before their memory is freed.
 #[derive(Debug)]
-struct Overwritten(Vec<u8>);
+pub(super) struct Overwritten(Vec<u8>);
 
 /// An object is larger than the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +163,12 @@ pub(super) fn copy(object: &[u8]) -> Bytes {
 }
 
 // === impl Overwritten ===
+
+impl Overwritten {
+    pub(super) fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
 
 impl AsRef<[u8]> for Overwritten {
     fn as_ref(&self) -> &[u8] {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::object_buffer;
@@ -28,6 +28,8 @@ pub(super) struct OversizedObject {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Part<'a> {
     Whole(&'a [u8]),
+    /// The start of a table, whose rows are the items of the list.
+    TableHeader(Vec<u8>),
     /// The part is larger than the limit.
     Oversized(OversizedObject),
 }
@@ -76,7 +78,10 @@ impl fmt::Display for OversizedObject {
 enum Level {
     /// A line of a watch.
     Event,
+    /// An object, a table with one row, or a row of a table.
     Object,
+    /// The rows of a table.
+    Rows,
     /// The metadata of an object.
     Metadata,
 }
@@ -95,6 +100,8 @@ impl Seed<'_> {
         let Self(found, level) = self;
         let place = match (level, field) {
             (Level::Event, "object") => return map.next_value_seed(Seed(found, Level::Object)),
+            (Level::Object, "object") => return map.next_value_seed(Seed(found, Level::Object)),
+            (Level::Object, "rows") => return map.next_value_seed(Seed(found, Level::Rows)),
             (Level::Object, "metadata") => {
                 return map.next_value_seed(Seed(found, Level::Metadata));
             }
@@ -121,7 +128,10 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_map(self)
+        match self.1 {
+            Level::Rows => json.deserialize_seq(self),
+            _ => json.deserialize_map(self),
+        }
     }
 }
 
@@ -130,6 +140,14 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<(), A::Error> {
+        while rows
+            .next_element_seed(Seed(&mut *self.0, Level::Object))?
+            .is_some()
+        {}
+        Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
@@ -161,6 +179,19 @@ mod tests {
             let (buffered, next) = line.split_at(middle);
             assert_eq!(OversizedObject::of_line(buffered, next), expected);
         }
+    }
+
+    #[test]
+    fn a_row_of_a_table_has_the_name_in_its_object() {
+        let row = r#"{"cells":["a",{"metadata":7}],"object":{"kind":"PartialObjectMetadata","metadata":{"name":"a"#;
+        let row = format!(r#"{row}","namespace":"shop","annotations":{{"#);
+        let found = OversizedObject::of_item(row.as_bytes(), b"");
+        assert_eq!(found.to_string(), "shop/a");
+        let line = format!(
+            r#"{{"type":"MODIFIED","object":{{"kind":"Table","metadata":{{"resourceVersion":"7"}},"rows":[{row}"#
+        );
+        let found = OversizedObject::of_line(line.as_bytes(), b"");
+        assert_eq!((&*found.to_string(), &*found.version), ("shop/a", "7"));
     }
 
     #[test]

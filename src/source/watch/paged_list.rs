@@ -4,7 +4,6 @@
 //! object must be complete within [`WatchTimeouts::response`] after the previous one, and the whole list within
 //! [`WatchTimeouts::list`].
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +19,6 @@ use super::oversized::Part;
 use super::reflector::{Action, NextStep, Reflector};
 use super::request::ListWatchRequest;
 use super::sink::{Change, ListWatchSink};
-use super::split_error::SplitError;
 use super::timeouts::WatchTimeouts;
 use super::turn::{MAX_PART, Turn};
 use crate::source::health::FailureReason;
@@ -174,6 +172,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 let mut deferred = Vec::new();
                 let mut bounded = Ok(());
                 let fed = splitter.feed(bytes, |part| match part {
+                    Part::TableHeader(table) => self.sink.partial.read_columns(&table),
                     _ if bounded.is_err() => {}
                     Part::Whole(item) if !deferred.is_empty() || item.len() >= LARGE_OBJECT => {
                         deferred.push(object_buffer::copy(item));
@@ -184,7 +183,7 @@ impl<S: ListWatchSink> Reflector<S> {
                     self.listed_later(item, pages).await?;
                 }
                 splitter.settle();
-                fed.map_err(|error| self.split_failure(error))?;
+                fed?;
                 bounded?;
                 if turn.is_over(bytes.len()) {
                     turn.pause().await;
@@ -202,26 +201,19 @@ impl<S: ListWatchSink> Reflector<S> {
     fn listed(&mut self, part: Part<'_>, pages: &mut Pages) -> Result<(), Failure> {
         let item = match part {
             Part::Whole(item) => item,
+            Part::TableHeader(_) => return Ok(()),
             Part::Oversized(object) => {
                 pages.progress.object(self.options.max_list_objects, &[])?;
                 self.skip_oversized(&object);
                 return Ok(());
             }
         };
-        let item = self.object(item)?;
-        if self.counts_object(&item, pages)?
-            && let Err(error) = self.sink.apply(&item)
+        if self.counts_object(item, pages)?
+            && let Err(error) = self.sink.apply(item)
         {
             self.log_undecodable(&error);
         }
         Ok(())
-    }
-
-    fn split_failure(&mut self, error: SplitError) -> Failure {
-        match error {
-            SplitError::MissingColumn(error) => self.missing_column(error),
-            error => error.into(),
-        }
     }
 
     /// Logs once that a list is unusually long.
@@ -245,10 +237,6 @@ impl<S: ListWatchSink> Reflector<S> {
         if item.len() < LARGE_OBJECT {
             return self.listed(Part::Whole(&item), pages);
         }
-        let item = match self.object(&item)? {
-            Cow::Borrowed(_) => item,
-            Cow::Owned(item) => Bytes::from(item),
-        };
         if self.counts_object(&item, pages)?
             && let Err(error) = self.sink.change_large(Change::Applied, item).await
         {

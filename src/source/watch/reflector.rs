@@ -5,7 +5,6 @@
 //! at the last version while the server has this version. During failures, the stored samples are served. A list is
 //! served when it is complete.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +21,6 @@ use super::failure::Failure;
 use super::logged_feed::LoggedFeed;
 use super::metrics::FeedMetrics;
 use super::oversized::OversizedObject;
-use super::partial_object::{MissingColumn, TableColumns, whole_json};
 use super::representation::Representation;
 use super::request::{ListWatchRequest, Target};
 use super::sink::ListWatchSink;
@@ -74,12 +72,6 @@ pub(super) struct Reflector<S> {
     /// The generation of the scope that is listed or watched.
     pub(super) generation: u64,
     pub(super) backoff: Backoff,
-    /// How much of each object was requested last.
-    pub(super) representation: Representation,
-    /// The columns of the tables of the current watch.
-    pub(super) columns: Option<TableColumns>,
-    /// Whole objects are requested: the tables of the server lack a column.
-    pub(super) needs_whole_objects: bool,
     /// The resource version of the stored objects.
     pub(super) version: Option<String>,
     /// Whether the server no longer has that version.
@@ -160,9 +152,6 @@ impl<S: ListWatchSink> Reflector<S> {
             generation,
             scope,
             backoff: Backoff::new(options.timeouts.clone()),
-            representation: Representation::default(),
-            columns: None,
-            needs_whole_objects: false,
             version: None,
             version_lost: false,
             paged_until: None,
@@ -254,12 +243,13 @@ impl<S: ListWatchSink> Reflector<S> {
     pub(super) fn needs_list(&self) -> bool {
         self.scope.borrow().generation != self.generation
             || self.sink.wants_list()
-            || self.representation < self.smallest_representation()
+            || self.sink.partial.has_lost_object()
+            || self.sink.partial.requested() < self.smallest_representation()
     }
 
     /// The smallest representation with all fields that the sink reads.
     fn smallest_representation(&self) -> Representation {
-        if self.needs_whole_objects {
+        if self.sink.partial.need_whole_objects() {
             return Representation::Object;
         }
         let reads_only = |paths: &[&str]| self.sink.reads_only(paths);
@@ -272,22 +262,9 @@ impl<S: ListWatchSink> Reflector<S> {
         request: ListWatchRequest<'_>,
         selector: Option<&str>,
     ) -> Result<Request<Body>, http::Error> {
-        self.representation = self.smallest_representation();
-        self.target.request(request, selector, self.representation)
-    }
-
-    /// The object that was received, as JSON. It may have been requested as a partial object.
-    pub(super) fn object<'a>(&mut self, received: &'a [u8]) -> Result<Cow<'a, [u8]>, Failure> {
-        if self.representation == Representation::Object {
-            return Ok(Cow::Borrowed(received));
-        }
-        whole_json(received, &mut self.columns).map_err(|error| self.missing_column(error))
-    }
-
-    /// Requests whole objects from now on, since a table lacks a column.
-    pub(super) fn missing_column(&mut self, error: MissingColumn) -> Failure {
-        self.needs_whole_objects = true;
-        Failure::new(FailureReason::DecodeError, error.to_string())
+        let representation = self.smallest_representation();
+        self.sink.partial.begin(representation);
+        self.target.request(request, selector, representation)
     }
 
     /// Whether to request a streaming list.

@@ -1,7 +1,5 @@
 //! [`SplitError`]: why a response cannot be split into objects.
 
-use super::partial_object::MissingColumn;
-
 /// Maximum size of a resource version. API servers use numbers.
 pub(super) const MAX_VERSION: usize = 1 << 10;
 /// Maximum size of the token for the next page. API servers put an etcd key into it.
@@ -20,6 +18,4 @@ pub(super) enum SplitError {
     LongVersion,
     #[error("the token of the next page is longer than {} KiB", MAX_TOKEN >> 10)]
     LongToken,
-    #[error(transparent)]
-    MissingColumn(#[from] MissingColumn),
 }

@@ -20,6 +20,8 @@ pub(super) enum WatchEvent<'a> {
         version: String,
         /// The list at the start of the stream is complete.
         ends_list: bool,
+        /// A table, if the events are tables.
+        object: &'a [u8],
     },
     /// The server ends the watch.
     Error(Status),
@@ -94,6 +96,7 @@ impl<'a> WatchEvent<'a> {
                     ends_list: annotations
                         .get(INITIAL_END)
                         .is_some_and(|own| own == "true"),
+                    object: bytes,
                 })
             }
             "ERROR" => Ok(Self::Error(Status::parse(bytes))),
@@ -226,7 +229,9 @@ mod tests {
                 r#"{{"type":"BOOKMARK","object":{{"kind":"Pod","metadata":{{"resourceVersion":"5"{annotations}}},"spec":{{}}}}}}"#
             );
             match WatchEvent::parse(line.as_bytes()) {
-                Ok(WatchEvent::Bookmark { version, ends_list }) => (version, ends_list),
+                Ok(WatchEvent::Bookmark {
+                    version, ends_list, ..
+                }) => (version, ends_list),
                 other => panic!("{line}: {other:?}"),
             }
         };

@@ -1,6 +1,5 @@
 //! Reads the stream of a watch or of a streaming list.
 
-use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -83,7 +82,6 @@ impl<S: ListWatchSink> Reflector<S> {
         selector: Option<String>,
         timeout: Duration,
     ) -> Result<ResponseBody, Failure> {
-        self.columns = None;
         let request = self.request(request, selector.as_deref())?;
         send(&self.client, request, timeout).await
     }
@@ -226,6 +224,8 @@ impl<S: ListWatchSink> Reflector<S> {
                         deferred.push(Deferred::Line(object_buffer::copy(line)));
                         Ok(())
                     }
+                    // Only lists have it.
+                    Part::TableHeader(_) => Ok(()),
                     Part::Oversized(object) if deferred.is_empty() => {
                         self.handle_oversized(&object, stream)
                     }
@@ -265,12 +265,9 @@ impl<S: ListWatchSink> Reflector<S> {
                 return self.handle_oversized(&object, stream);
             }
             self.count_listed(stream)?;
-            let json = match self.object(object).map_err(StreamEnd::Broken)? {
-                Cow::Borrowed(object) => line.slice_ref(object),
-                Cow::Owned(object) => Bytes::from(object),
-            };
-            let result = self.sink.change_large(kind.change(), json.clone()).await;
-            return self.after_object(kind, &json, result, stream.phase, arrived);
+            let json = line.slice_ref(object);
+            let result = self.sink.change_large(kind.change(), json).await;
+            return self.after_object(kind, object, result, stream.phase, arrived);
         }
         self.handle_line(&line, stream, arrived)
     }
@@ -288,11 +285,16 @@ impl<S: ListWatchSink> Reflector<S> {
                     return self.handle_oversized(&object, stream);
                 }
                 self.count_listed(stream)?;
-                let object = self.object(object).map_err(StreamEnd::Broken)?;
-                let result = self.sink.change(kind.change(), &object);
-                self.after_object(kind, &object, result, stream.phase, arrived)
+                let result = self.sink.change(kind.change(), object);
+                self.after_object(kind, object, result, stream.phase, arrived)
             }
-            WatchEvent::Bookmark { version, ends_list } => {
+            WatchEvent::Bookmark {
+                version,
+                ends_list,
+                object,
+            } => {
+                // The first event of a watch has the columns of its tables.
+                self.sink.partial.read_columns(object);
                 self.handle_bookmark(version, ends_list, stream)
             }
             WatchEvent::Error(status) => Err(self.handle_error(&status)),
@@ -350,6 +352,9 @@ impl<S: ListWatchSink> Reflector<S> {
         let is_listing = phase == Phase::Listing;
         if is_listing {
             self.feed.reporter().object_received();
+        }
+        if self.sink.partial.has_lost_object() {
+            return Err(StreamEnd::NeedsList);
         }
         match result {
             Ok(()) if is_listing => Ok(()),

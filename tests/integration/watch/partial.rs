@@ -1,11 +1,13 @@
 //! ConfigMaps and Secrets are requested without their data.
 
+use std::time::Duration;
+
 use kube_state_metrics::source::watch::WatchBuilder;
 use kube_state_metrics::{BuiltIn, Family, StateMetrics, families};
 use serde_json::{Value, json};
 
 use super::{Running, start, text};
-use crate::support::ApiServer;
+use crate::support::{ApiServer, eventually, pass};
 
 const TABLE: &str = "application/json;as=Table;g=meta.k8s.io;v=v1,application/json";
 const METADATA: &str =
@@ -53,7 +55,7 @@ async fn agree(running: &Running) {
     for object in running.server.objects("secrets") {
         writer.apply_json(object.to_string().as_bytes()).unwrap();
     }
-    crate::support::eventually("the metrics are up to date", || {
+    eventually("the metrics are up to date", || {
         text(&running.metrics) == text(&metrics)
     })
     .await;
@@ -83,6 +85,100 @@ async fn secrets_are_requested_as_tables_and_their_changes_show() {
         let mut log = server.log("secrets").into_iter();
         assert!(log.all(|request| request.get("includeObject") == Some("Metadata")));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bookmark_before_the_first_secret_has_the_columns() {
+    for streaming in [true, false] {
+        let server = server();
+        let running = watched(&server, secrets(), streaming).await;
+        // The first event of the resumed watch is a bookmark.
+        server.end_watches("secrets");
+        pass(Duration::from_secs(150)).await;
+        server.put("secrets", secret("new", "Opaque"));
+        agree(&running).await;
+        assert!(accepted(&server).iter().all(|accept| accept == TABLE));
+    }
+    // The first event is the bookmark that ends an empty list.
+    let server = ApiServer::new();
+    server.serve("/api/v1", "v1", "secrets", "Secret");
+    let running = watched(&server, secrets(), true).await;
+    server.put("secrets", secret("new", "Opaque"));
+    agree(&running).await;
+    assert_eq!(accepted(&server), [TABLE]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_rows_are_objects_as_well() {
+    for streaming in [true, false] {
+        let server = server();
+        let mut large = secret("large", "Opaque");
+        large["metadata"]["annotations"] = json!({ "x": "y".repeat(200_000) });
+        server.put("secrets", large.clone());
+        let running = watched(&server, secrets(), streaming).await;
+        agree(&running).await;
+        large["type"] = json!("changed");
+        server.put("secrets", large);
+        agree(&running).await;
+        assert!(text(&running.metrics).contains(r#"secret="large",type="changed"} 1"#));
+        assert!(accepted(&server).iter().all(|accept| accept == TABLE));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_above_the_size_limit_loses_its_samples() {
+    for streaming in [true, false] {
+        let server = server();
+        let configure =
+            |watch: WatchBuilder| watch.streaming_lists(streaming).object_size_limit(3_000);
+        let running = start(&server, secrets(), configure);
+        running.ready().await;
+        let mut large = secret("tls", "Opaque");
+        large["metadata"]["annotations"] = json!({ "x": "y".repeat(5_000) });
+        server.put("secrets", large);
+        eventually("it is skipped", || {
+            !text(&running.metrics).contains(r#"secret="tls""#)
+        })
+        .await;
+        assert!(text(&running.metrics).contains(r#"secret="opaque""#));
+        assert!(accepted(&server).iter().all(|accept| accept == TABLE));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whole_objects_are_requested_after_a_table_that_lacks_the_type_in_a_watch() {
+    let server = server();
+    let running = watched(&server, secrets(), true).await;
+    let server = server.with_columns(&["Name"]);
+    server.cut_watches("secrets");
+    server.put("secrets", secret("new", "Opaque"));
+    agree(&running).await;
+    assert_eq!(accepted(&server).last().unwrap(), WHOLE);
+    // An hour later, another server may have tables with the type.
+    let server = server.with_columns(&["Name", "Type"]);
+    pass(Duration::from_secs(3_700)).await;
+    server.cut_watches("secrets");
+    server.put("secrets", secret("newer", "Opaque"));
+    agree(&running).await;
+    assert_eq!(accepted(&server).last().unwrap(), TABLE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tables_of_another_shape_lose_only_their_object() {
+    let server = server();
+    let running = watched(&server, secrets(), true).await;
+    let row = json!({ "cells": ["a", "b"], "object": { "metadata": { "name": "odd", "namespace": "a" } } });
+    for rows in [
+        json!([]),
+        json!([row, row]),
+        json!([{ "cells": [1, 2], "object": null }]),
+    ] {
+        let table =
+            json!({ "kind": "Table", "metadata": {}, "columnDefinitions": null, "rows": rows });
+        server.send_event("secrets", "MODIFIED", &table);
+    }
+    server.put("secrets", secret("new", "Opaque"));
+    agree(&running).await;
 }
 
 #[tokio::test(start_paused = true)]

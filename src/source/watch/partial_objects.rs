@@ -1,0 +1,293 @@
+//! [`PartialObjects`]: reads a partial object as if it were whole.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use super::object_buffer::Overwritten;
+use super::representation::Representation;
+
+/// What a feed has requested, and how it reads the response.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PartialObjects {
+    requested: Representation,
+    /// The columns of the tables of the current list or watch.
+    columns: Option<TableColumns>,
+    /// A table lacked a column, so whole objects are requested until then.
+    whole_until: Option<Instant>,
+    /// A table lacked a column, so an object is missing since the last list.
+    has_lost_object: bool,
+}
+
+/// The columns of a table that are fields of the objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TableColumns {
+    /// The position of the column with the type of a secret.
+    secret_type: usize,
+}
+
+/// A table lacks a column, or its columns are unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MissingColumn;
+
+/// The JSON of an object.
+#[derive(Debug)]
+pub(super) enum ObjectJson<'a> {
+    /// As it was received.
+    Received(&'a [u8]),
+    /// Built from a partial object. The metadata may have secret annotations, so the memory is overwritten.
+    Built(Overwritten),
+}
+
+/// Some fields of a list item or of the object of an event: a whole object, its metadata, a table or a row.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Received<'a> {
+    #[serde(borrow)]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
+    /// The columns of a table. Only the first event of a watch has them.
+    #[serde(borrow)]
+    column_definitions: Option<&'a RawValue>,
+    #[serde(borrow)]
+    rows: Option<&'a RawValue>,
+    /// The cells of a row.
+    #[serde(borrow)]
+    cells: Option<&'a RawValue>,
+    /// The metadata of a row.
+    #[serde(borrow)]
+    object: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Column<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+}
+
+/// How long whole objects are requested after a table lacked a column. Another server may have replaced the server
+/// then.
+const WHOLE_FOR: Duration = Duration::from_secs(3600);
+/// Maximum size of the columns of a table, and of the cells of a row. API servers send about 2 KiB.
+const MAX_COLUMNS: usize = 64 << 10;
+
+// === impl PartialObjects ===
+
+impl PartialObjects {
+    /// Begins a list or a watch, or the next page of a list, in a representation.
+    pub(super) fn begin(&mut self, requested: Representation) {
+        self.requested = requested;
+        self.columns = None;
+    }
+
+    /// The representation that was requested.
+    pub(super) fn requested(&self) -> Representation {
+        self.requested
+    }
+
+    /// Whether whole objects must be requested, because a table lacked a column.
+    pub(super) fn need_whole_objects(&self) -> bool {
+        self.whole_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Whether an object is missing since the last list, because a table lacked a column.
+    pub(super) fn has_lost_object(&self) -> bool {
+        self.has_lost_object
+    }
+
+    /// Begins a list, which has all objects.
+    pub(super) fn begin_list(&mut self) {
+        self.has_lost_object = false;
+    }
+
+    /// Reads the columns of a table, if it has columns.
+    pub(super) fn read_columns(&mut self, table: &[u8]) {
+        if self.requested == Representation::Object {
+            return;
+        }
+        if let Ok(table) = serde_json::from_slice::<Received<'_>>(table) {
+            self.columns = self.columns_of(&table);
+        }
+    }
+
+    /// The object that was received, as JSON. A whole object, and JSON that is not valid, are returned unchanged.
+    ///
+    /// # Errors
+    ///
+    /// If a table lacks a column. Whole objects must then be requested.
+    pub(super) fn json<'a>(&mut self, received: &'a [u8]) -> Result<ObjectJson<'a>, MissingColumn> {
+        if self.requested == Representation::Object {
+            return Ok(ObjectJson::Received(received));
+        }
+        let result = self.read(received);
+        if result.is_err() {
+            self.whole_until = Some(Instant::now() + WHOLE_FOR);
+            self.has_lost_object = true;
+        }
+        result
+    }
+
+    fn read<'a>(&mut self, received: &'a [u8]) -> Result<ObjectJson<'a>, MissingColumn> {
+        let unchanged = Ok(ObjectJson::Received(received));
+        let Ok(object) = serde_json::from_slice::<Received<'_>>(received) else {
+            return unchanged;
+        };
+        match (object.kind.as_deref(), object.rows) {
+            (Some("Table"), Some(rows)) => {
+                self.columns = self.columns_of(&object);
+                // An event is about one object.
+                let Ok([row]) = serde_json::from_str::<[Received<'_>; 1]>(rows.get()) else {
+                    return unchanged;
+                };
+                self.object_of_row(&row)
+            }
+            (Some("PartialObjectMetadata"), _) => Ok(object.with_type(None)),
+            _ if object.cells.is_some() => self.object_of_row(&object),
+            _ => unchanged,
+        }
+    }
+
+    /// The columns of a table, or those of the tables before.
+    fn columns_of(&self, table: &Received<'_>) -> Option<TableColumns> {
+        table
+            .column_definitions
+            .map_or(self.columns, TableColumns::of)
+    }
+
+    fn object_of_row(&self, row: &Received<'_>) -> Result<ObjectJson<'static>, MissingColumn> {
+        let columns = self.columns.ok_or(MissingColumn)?;
+        let cells: Option<Vec<&RawValue>> = row.cells.and_then(list);
+        let cells = cells.ok_or(MissingColumn)?;
+        let secret_type = cells.get(columns.secret_type).ok_or(MissingColumn)?;
+        let object = row.object.map(RawValue::get).unwrap_or_default();
+        let object: Received<'_> = serde_json::from_str(object).map_err(|_| MissingColumn)?;
+        Ok(object.with_type(Some(secret_type)))
+    }
+}
+
+// === impl TableColumns ===
+
+impl TableColumns {
+    fn of(definitions: &RawValue) -> Option<Self> {
+        let columns: Vec<Column<'_>> = list(definitions)?;
+        let mut names = columns.iter().map(|column| &*column.name);
+        let secret_type = names.position(|name| name == "Type")?;
+        Some(Self { secret_type })
+    }
+}
+
+// === impl Received ===
+
+impl Received<'_> {
+    /// The JSON of an object with only its metadata, and its type if it is given.
+    fn with_type(&self, secret_type: Option<&RawValue>) -> ObjectJson<'static> {
+        let metadata = self.metadata.map_or("null", RawValue::get);
+        let secret_type = secret_type.map_or("null", RawValue::get);
+        let parts = ["{\"metadata\":", metadata, ",\"type\":", secret_type, "}"];
+        ObjectJson::Built(Overwritten::new(parts.concat().into_bytes()))
+    }
+}
+
+impl AsRef<[u8]> for ObjectJson<'_> {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Received(bytes) => bytes,
+            Self::Built(bytes) => bytes.as_ref(),
+        }
+    }
+}
+
+/// The elements of a list, if it is not unusually long.
+fn list<'a, T: Deserialize<'a>>(list: &'a RawValue) -> Option<Vec<T>> {
+    let json = Some(list.get()).filter(|json| json.len() <= MAX_COLUMNS)?;
+    serde_json::from_str(json).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const COLUMNS: &str =
+        r#"[{"name":"Name"},{"name":"Ty\u0070e","description":"x"},{"name":"Data"}]"#;
+    const ROW: &str = r#"{"cells":["a","Opaque",1],"object":{"kind":"PartialObjectMetadata","metadata":{"name":"a"}}}"#;
+    const OBJECT: &str = r#"{"metadata":{"name":"a"},"type":"Opaque"}"#;
+
+    fn requested(representation: Representation) -> PartialObjects {
+        let mut objects = PartialObjects::default();
+        objects.begin(representation);
+        objects
+    }
+
+    fn table(columns: &str, rows: &str) -> String {
+        format!(r#"{{"kind":"Table","columnDefinitions":{columns},"rows":[{rows}]}}"#)
+    }
+
+    fn json(objects: &mut PartialObjects, received: &str) -> Result<String, MissingColumn> {
+        let json = objects.json(received.as_bytes())?;
+        Ok(String::from_utf8(json.as_ref().to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_row_becomes_an_object_with_the_columns_of_an_earlier_table() {
+        let (first, next) = (table(COLUMNS, ROW), table("null", ROW));
+        let mut objects = requested(Representation::Table);
+        for received in [&*first, &next, ROW] {
+            assert_eq!(json(&mut objects, received).as_deref(), Ok(OBJECT));
+        }
+        // A bookmark may come first.
+        let mut objects = requested(Representation::Table);
+        objects.read_columns(table(COLUMNS, "").as_bytes());
+        assert_eq!(json(&mut objects, &next).as_deref(), Ok(OBJECT));
+        objects.begin(Representation::Table);
+        assert_eq!(json(&mut objects, &next), Err(MissingColumn));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whole_objects_are_needed_for_an_hour_after_a_table_without_the_type() {
+        let short = r#"{"cells":["a"],"object":{"metadata":{}}}"#;
+        let many = format!(r#"[{}{{"name":"Type"}}]"#, r#"{"name":"x"},"#.repeat(6_000));
+        for (columns, row) in [
+            ("[]", ROW),
+            (r#"[{"name":"Name"}]"#, ROW),
+            (COLUMNS, short),
+            (&*many, ROW),
+        ] {
+            let mut objects = requested(Representation::Table);
+            assert!(!objects.need_whole_objects());
+            assert_eq!(json(&mut objects, &table(columns, row)), Err(MissingColumn));
+            assert!(objects.need_whole_objects() && objects.has_lost_object());
+            tokio::time::sleep(WHOLE_FOR).await;
+            assert!(!objects.need_whole_objects());
+        }
+    }
+
+    #[test]
+    fn metadata_loses_its_kind_and_other_json_stays() {
+        let metadata = r#"{"kind":"PartialObjectMetadata","metadata":{"name":"a"}}"#;
+        let own = r#"{"metadata":{"name":"a"},"type":null}"#;
+        let mut objects = requested(Representation::Metadata);
+        assert_eq!(json(&mut objects, metadata).as_deref(), Ok(own));
+        let (two, none) = (table(COLUMNS, &format!("{ROW},{ROW}")), table(COLUMNS, ""));
+        let whole = r#"{"kind":"Secret","metadata":{"name":"a"},"type":"b"}"#;
+        for text in [whole, own, "{", "[1]", "", &two, &none] {
+            assert_eq!(json(&mut objects, text).as_deref(), Ok(text));
+        }
+        let mut objects = requested(Representation::Object);
+        assert_eq!(json(&mut objects, metadata).as_deref(), Ok(metadata));
+    }
+
+    proptest! {
+        #[test]
+        fn any_json_is_harmless(row in "[\\[\\]{}\":,a1 ]{0,40}", bytes: Vec<u8>) {
+            let mut objects = requested(Representation::Table);
+            let _ = json(&mut objects, &table(COLUMNS, &row));
+            let _ = objects.json(&bytes);
+            objects.read_columns(&bytes);
+        }
+    }
+}
