@@ -55,7 +55,7 @@ impl AppState {
         Arc::clone(&self.instance.read())
     }
 
-    /// Uses another instance for later requests. Responses in progress keep the old one.
+    /// Uses another instance for later requests. Responses in progress keep the old instance.
     pub(crate) fn replace(
         &self,
         instance: Arc<Instance>,

@@ -38,7 +38,7 @@ const LONGEST_PATH: usize = 256;
 #[derive(Clone)]
 pub(crate) struct AuthFilter(Arc<Verdicts>);
 
-/// The cached verdicts of the API server, and the reviewer that requests new ones.
+/// The cached verdicts of the API server, and the reviewer that requests new verdicts.
 struct Verdicts {
     reviewer: Reviewer,
     users: Cache<Fingerprint, User>,

@@ -99,7 +99,7 @@ impl LogLevel {
 /// Whether a text is a level, or a level for a target.
 fn is_directive(text: &str) -> bool {
     let (_, level) = text.rsplit_once('=').unwrap_or(("", text));
-    // The parser would accept an empty level as the most verbose one.
+    // The parser would accept an empty level as the most verbose level.
     !level.is_empty() && level.parse::<LevelFilter>().is_ok()
 }
 

@@ -314,7 +314,7 @@ fn under_churn(
     per_update: f64,
 ) -> io::Result<(Taken, f64)> {
     status(api, &format!("rate {RATE} 1"))?;
-    // From two scrapes, an exporter can predict the next one.
+    // From two scrapes, an exporter can predict the next scrape.
     for _ in 0..2 {
         thread::sleep(Duration::from_secs_f64(INTERVAL));
         scraper.scrape(true)?;

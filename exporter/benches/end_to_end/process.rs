@@ -1,4 +1,4 @@
-//! Child processes: CPU time and memory from `/proc`. They are killed when the benchmark ends.
+//! Child processes: CPU time and memory from `/proc`. The processes are killed when the benchmark ends.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};

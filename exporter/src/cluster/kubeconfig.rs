@@ -80,8 +80,8 @@ pub(super) struct UnreadableAuthority {
     source: ReadError,
 }
 
-/// Adds a kubeconfig to the previous ones, which take precedence. As with kubectl, an empty value is treated as not
-/// set.
+/// Adds a kubeconfig to the previous kubeconfigs, which take precedence. As with kubectl, an empty value is treated as
+/// not set.
 pub(super) fn merge(
     merged: Kubeconfig,
     mut next: Kubeconfig,

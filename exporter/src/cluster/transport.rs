@@ -42,7 +42,7 @@ pub(super) async fn connect(connection: Connection) -> Result<Client, ClusterErr
     client.map_err(|error| ClusterError::Client(error.to_string()))?
 }
 
-/// Creates a client. This blocks while a plugin runs.
+/// Creates a client. The call blocks while a plugin runs.
 fn client(connection: Connection) -> Result<Client, ClusterError> {
     let Connection {
         mut config,

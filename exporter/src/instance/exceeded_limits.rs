@@ -7,7 +7,7 @@ use kube_state_metrics::store::ExceededLimit;
 use super::first_reports::log_first;
 use crate::humanize::counted;
 
-/// Logs the first object of each resource that exceeds a limit; a metric counts the others.
+/// Logs the first object of each resource that exceeds a limit; a metric counts all objects.
 pub(super) async fn report(metrics: StateMetrics) {
     let key = |(resource, exceeded): &(String, ExceededLimit)| (resource.clone(), exceeded.limit);
     let log = |(resource, exceeded): &(String, ExceededLimit)| log(resource, exceeded);

@@ -10,7 +10,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 #[derive(Debug)]
 pub(super) struct BackgroundTask(JoinHandle<()>);
 
-/// Ticks once a second. If a tick is late, the next ones are delayed by the same time.
+/// Ticks once a second. If a tick is late, the next ticks are delayed by the same time.
 pub(super) fn every_second() -> Interval {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -5,7 +5,7 @@ use kube_state_metrics::custom_resources::FamilyErrors;
 
 use super::first_reports::log_first;
 
-/// Logs the first error of each family; a metric counts the others.
+/// Logs the first error of each family; a metric counts all errors.
 pub(super) async fn report(metrics: StateMetrics) {
     let errors = || metrics.custom_resources().errors();
     let key = |errors: &FamilyErrors| (errors.resource.clone(), errors.family.clone());

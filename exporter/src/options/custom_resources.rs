@@ -95,7 +95,7 @@ impl Configured {
     /// Parses a configuration and collects its problems and warnings.
     ///
     /// If the program may start without a configuration, it also starts without the families that have errors. But a
-    /// configuration that replaces the one in use must have no error.
+    /// configuration that replaces another configuration must have no error.
     fn parse(
         reader: &mut Reader<'_>,
         from: String,

@@ -47,7 +47,7 @@ impl Environment {
             let in_home = self.home.as_ref().map(|home| home.join(".kube/config"));
             return in_home.filter(|path| path.exists()).into_iter().collect();
         }
-        // As with kubectl, files of a list may be missing. If all are missing, the error names the first one.
+        // As with kubectl, files of a list may be missing. If all files are missing, the error names the first file.
         match named.iter().any(|path| path.exists()) {
             true => named.retain(|path| path.exists()),
             false => named.truncate(1),

@@ -44,7 +44,8 @@ pub(crate) enum Form {
     Value(&'static str),
     /// `--flag A,B`, any number of times; a list.
     List(&'static str),
-    /// `--flag A,B`, any number of times; the keys of a map. An empty map does not override the flag.
+    /// `--flag A,B`, any number of times. In the options file, the items are the keys of a map. An empty map does not
+    /// override the flag.
     Keys(&'static str),
     /// `--flag RESOURCE=[A,B],...`; a map of lists. An empty map does not override the flag.
     Allowlists(&'static str),

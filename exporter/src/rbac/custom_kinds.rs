@@ -21,8 +21,8 @@ pub(crate) struct CustomKinds {
 // === impl CustomKinds ===
 
 impl CustomKinds {
-    /// The resources of a configuration, if there is one. Their names come from the known definitions. For a kind
-    /// without a definition, the plural name is guessed, and the kind is assumed to be namespaced.
+    /// The resources of a configuration, if there is one. The names of the resources come from the known definitions.
+    /// For a kind without a definition, the plural name is guessed, and the kind is assumed to be namespaced.
     pub(crate) fn of(config: Option<&Config>, defined: &[KnownKind]) -> Self {
         let mut kinds = Self::default();
         let Some(config) = config else {

@@ -56,7 +56,7 @@ impl Permission {
         }
     }
 
-    /// Whether the permission allows everything that the other one allows.
+    /// Whether the permission allows everything that the other permission allows.
     fn includes(&self, other: &Self) -> bool {
         let includes_name = self.name.is_none() || self.name == other.name;
         let includes_namespace = self.namespace.is_none() || self.namespace == other.namespace;

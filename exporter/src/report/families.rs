@@ -44,7 +44,8 @@ impl Report {
             own.families().map(move |family| (family, resource.clone()))
         });
         let configured: Vec<_> = configured.collect();
-        // If several resources have the family, the report names the built-in one, or else the first one.
+        // If several resources have the family, the report names the built-in resource. If there is none, it names the
+        // first resource.
         let mut resources: BTreeMap<_, _> = (configured.iter().rev())
             .map(|(family, resource)| (family.name(), resource.clone()))
             .collect();

@@ -1,8 +1,8 @@
 //! Computes one report of each kind at a time, and caches the results.
 //!
 //! The report of all families is completed even if its client disconnects, so that it is cached for the next client.
-//! There are many reports about labels, one for each family. They stop if their client disconnects, and the next one
-//! begins after a pause that depends on the time they took.
+//! There are many reports about labels, one for each family. A report about labels stops if its client disconnects. The
+//! next one begins after a pause that depends on the time that the last one took.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! `/debug/…`: state, cardinality, memory and log level. Only on the telemetry port, and only for some clients.
+//! `/debug/…`: state, cardinality, memory and log level. These paths exist only on the telemetry port, and only some
+//! clients may use them.
 
 use std::sync::Arc;
 

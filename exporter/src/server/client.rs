@@ -22,8 +22,8 @@ const FORWARDING: [HeaderName; 6] = [
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Connection {
     pub(super) listens_on: SocketAddr,
-    /// Whether the handshake has verified a certificate of the client. This is stored with the connection, because the
-    /// web configuration may change while the connection is open.
+    /// Whether the handshake has verified a certificate of the client. The answer is stored with the connection,
+    /// because the web configuration may change while the connection is open.
     pub(super) has_certificate: bool,
 }
 

@@ -204,7 +204,7 @@ impl Api {
         }
     }
 
-    /// Closes all connections, waits for a request on a new one, and returns the requests since then.
+    /// Closes all connections, waits for a request on a new connection, and returns the requests since then.
     #[track_caller]
     pub fn asked_after_cut(&self) -> Vec<Asked> {
         self.cut();

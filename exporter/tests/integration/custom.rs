@@ -187,7 +187,7 @@ fn everything_about_a_resource_shows_where_that_of_built_in_ones_does() {
             .any(|own| own["name"] == "widget_size" && own["resource"] == "widgets.v1.acme.dev")
     );
 
-    // Unreadable values are counted per family, and the first one is logged.
+    // A metric counts the unreadable values of each family, and the log has the first value.
     let errors = "kube_state_metrics_custom_resource_errors_total{family=\"widget_size\",resource=\"widgets.v1.acme.dev\"}";
     assert_eq!(exporter.own(errors), Some(1.0));
     exporter.tells("x/b: gauge: the value is not a number");

@@ -249,7 +249,7 @@ fn the_program_takes_the_arguments() {
         for (name, template) in templates(file) {
             let args: Vec<_> = args(&template).iter().map(|arg| in_a_pod(arg)).collect();
             let args = args.iter().map(String::as_str);
-            // Of repeated flags, the last one takes precedence.
+            // If a flag is repeated, the last value takes precedence.
             let ports = ["--host=127.0.0.1", "--port=0", "--telemetry-port=0"];
             let args: Vec<_> = args.chain(ports).collect();
             let mut args = args;

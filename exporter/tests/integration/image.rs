@@ -68,7 +68,7 @@ fn files(directory: &Path, root: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The shared libraries of a program; a static one has none.
+/// The shared libraries of a program; a static program has none.
 fn libraries(program: &Path) -> Vec<PathBuf> {
     let output = Command::new("ldd").arg(program).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();

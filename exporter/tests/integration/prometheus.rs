@@ -109,7 +109,7 @@ impl Prometheus {
         let is_up = || (self.query("up") == vec![1.0; count]).then_some(());
         eventually_or(what, is_up, || format!("{:#}", targets()));
         assert_eq!(targets().as_array().unwrap().len(), count);
-        // One port serves the objects, the other one the exporter's own metrics.
+        // One port serves the metrics of objects. The other port serves the exporter's own metrics.
         assert_eq!(self.query("kube_node_info").len(), 3);
         assert_eq!(self.query("kube_state_metrics_build_info"), [1.0]);
     }

@@ -170,7 +170,7 @@ impl Exporter {
             }
             introduction.push(line);
         };
-        // The last two addresses are those of the exporter; that of a cluster may precede them.
+        // The last two addresses belong to the exporter. The address of a cluster may precede them.
         let addresses = line.split("://").skip(1).map(|rest| {
             let address = rest.split(['/', ' ']).next().unwrap();
             address.replace("localhost", "127.0.0.1")

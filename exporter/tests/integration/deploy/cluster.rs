@@ -108,7 +108,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: kube-sta
 subjects: [{kind: ServiceAccount, name: ksm-test-reader, namespace: kube-system}]
 ";
 
-/// Creates namespaces. If another test is deleting one, waits until it is gone.
+/// Creates namespaces. If another test is deleting a namespace, waits until the namespace is gone.
 fn namespaces(names: &[&str]) -> Vec<Applied> {
     let create = |name: &&str| {
         let object =

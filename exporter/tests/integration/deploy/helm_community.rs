@@ -100,7 +100,7 @@ fn flatten(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
                 flatten(item, &format!("{path}.{key}"), found);
             }
         }
-        // An empty key and an absent one are the same.
+        // An empty key and an absent key are the same.
         Value::Null => {}
         value => drop(found.insert(path.to_owned(), value.clone())),
     }
