@@ -224,7 +224,7 @@ impl Figures {
         self.rows.push((name, unit, value));
     }
 
-    /// Median time, CPU and first byte of some scrapes.
+    /// Median time, CPU time, and time to the first byte, of some scrapes.
     fn scrapes(
         &mut self,
         process: &Process,

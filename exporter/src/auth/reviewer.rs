@@ -97,7 +97,7 @@ impl Reviewer {
         }
     }
 
-    /// Waits for the turn of a review. The queue serves the waiting clients in rotation.
+    /// Waits until a review may run. The queue serves the waiting clients in rotation.
     ///
     /// # Errors
     ///

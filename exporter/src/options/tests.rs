@@ -1,4 +1,4 @@
-//! Tests of how flags and options file become options.
+//! Tests how flags and options file are read and merged.
 
 use std::collections::BTreeSet;
 

@@ -15,7 +15,7 @@ const CONCURRENT: usize = 8;
 /// The result of a review of permissions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reviewed {
-    /// The number of verbs on resources.
+    /// The number of reviewed verbs on resources.
     pub(crate) total: usize,
     /// A phrase for each verb that is not allowed, such as `list pods in namespace shop`.
     pub(crate) missing: Vec<String>,

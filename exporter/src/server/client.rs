@@ -22,7 +22,7 @@ const FORWARDING: [HeaderName; 6] = [
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Connection {
     pub(super) listens_on: SocketAddr,
-    /// Whether the handshake has verified a certificate of the client. The answer is stored with the connection,
+    /// Whether the handshake has verified a certificate of the client. The result is stored with the connection,
     /// because the web configuration may change while the connection is open.
     pub(super) has_certificate: bool,
 }
