@@ -161,6 +161,7 @@ pub fn json(entries: &[CatalogueEntry]) -> String {
         base_labels: &'a [String],
         labels: Vec<&'a str>,
         reads: Option<Vec<&'a str>>,
+        search_words: Vec<&'a str>,
     }
     let entries = entries.iter().map(|entry| {
         let family = &entry.descriptor;
@@ -178,6 +179,7 @@ pub fn json(entries: &[CatalogueEntry]) -> String {
             base_labels: &entry.base_labels,
             labels: family.labels().collect(),
             reads: family.reads().map(Iterator::collect),
+            search_words: family.search_words().collect(),
         }
     });
     let entries: Vec<_> = entries.collect();
@@ -354,6 +356,7 @@ mod tests {
                 "baseLabels": ["namespace", "pod", "uid"],
                 "labels": ["container"],
                 "reads": ["status.containerStatuses.name", "status.containerStatuses.restartCount"],
+                "searchWords": ["crash loop", "crashing"],
             }])
         );
     }

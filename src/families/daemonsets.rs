@@ -66,6 +66,7 @@ pub fn daemonsets() -> Collector<DaemonSet> {
         )
         .stable()
         .reads(["status.numberUnavailable"])
+        .search_words(["degraded", "down"])
         .generate(or_zero(status, |status| status.number_unavailable)),
         F::gauge(
             "kube_daemonset_status_observed_generation",

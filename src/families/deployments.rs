@@ -67,6 +67,7 @@ pub fn deployments() -> Collector<Deployment> {
         )
         .stable()
         .reads(["status.unavailableReplicas"])
+        .search_words(["degraded", "down"])
         .generate(or_zero(status, |status| status.unavailable_replicas)),
         F::gauge(
             "kube_deployment_status_replicas_updated",

@@ -133,6 +133,7 @@ pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
         .stable()
         .labels(["condition", "status"])
         .reads(["status.conditions.type", "status.conditions.status"])
+        .search_words(["autoscaling", "at its maximum"])
         .generate(conditions),
         F::gauge(
             "kube_horizontalpodautoscaler_created",

@@ -68,6 +68,7 @@ pub fn jobs() -> Collector<Job> {
         .stable()
         .labels(["reason"])
         .reads(["status.failed", "status.conditions.type", "status.conditions.reason"])
+        .search_words(["failure"])
         .generate(failures),
         F::gauge("kube_job_status_active",
                  "Number of pending and running pods of the job that are not terminating.")

@@ -33,6 +33,7 @@ pub fn namespaces() -> Collector<Namespace> {
         .stable()
         .labels(["phase"])
         .reads(["status.phase"])
+        .search_words(["stuck", "deleting"])
         .generate(|namespace, s| {
             let status = namespace.status.as_ref();
             let phase = status.and_then(|status| status.phase.as_deref());

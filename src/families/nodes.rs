@@ -95,6 +95,7 @@ pub fn nodes() -> Collector<Node> {
         )
         .stable()
         .reads(["spec.unschedulable"])
+        .search_words(["drain", "maintenance"])
         .generate(|node, s| {
             let cordoned = spec(node).and_then(|spec| spec.unschedulable);
             s.value(cordoned.unwrap_or(false));
@@ -128,6 +129,7 @@ pub fn nodes() -> Collector<Node> {
         .stable()
         .labels(["condition", "status"])
         .reads(["status.conditions.type", "status.conditions.status"])
+        .search_words(["not ready", "node down", "disk full"])
         .generate(conditions),
         F::gauge(
             "kube_node_status_addresses",

@@ -54,6 +54,7 @@ pub fn persistentvolumeclaims() -> Collector<PersistentVolumeClaim> {
         .stable()
         .labels(["phase"])
         .reads(["status.phase"])
+        .search_words(["unbound", "volume"])
         .generate(|claim, s| {
             let status = claim.status.as_ref();
             let phase = status

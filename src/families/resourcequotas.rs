@@ -33,6 +33,7 @@ pub fn resourcequotas() -> Collector<ResourceQuota> {
         .stable()
         .labels(["resource", "type"])
         .reads(["status.hard", "status.used"])
+        .search_words(["exceeded", "limit reached"])
         .generate(quota),
         common::annotations(
             "kube_resourcequota_annotations",

@@ -52,6 +52,7 @@ pub fn statefulsets() -> Collector<StatefulSet> {
         )
         .stable()
         .reads(["status.readyReplicas"])
+        .search_words(["degraded", "down"])
         .generate(or_zero(status, |status| status.ready_replicas)),
         F::gauge(
             "kube_statefulset_status_replicas_updated",

@@ -221,6 +221,18 @@ impl<K: Resource> FamilyBuilder<K> {
         self.reads([""; 0])
     }
 
+    /// Names words by which people search for the family, in addition to its name, help text and label values.
+    ///
+    /// They are synonyms and symptoms, such as `out of memory`. The default is none. They have no effect on
+    /// samples.
+    pub fn search_words(
+        mut self,
+        words: impl IntoIterator<Item = impl Into<Cow<'static, str>>>,
+    ) -> Self {
+        self.descriptor.search_words = words.into_iter().map(Into::into).collect();
+        self
+    }
+
     pub(crate) fn allowlisted(mut self, map: Allowlisted) -> Self {
         self.descriptor.allowlisted = Some(map);
         self

@@ -122,6 +122,7 @@ pub(crate) enum Allowlisted {
 ///     .deprecated("2.0.0")
 ///     .labels(["effect"])
 ///     .reads(["spec.taints"])
+///     .search_words(["tolerations"])
 ///     .generate(|_: &Node, s| s.label("effect", "NoSchedule").value(0));
 /// let descriptor = family.descriptor();
 /// assert_eq!(descriptor.name(), "node_taints");
@@ -132,6 +133,7 @@ pub(crate) enum Allowlisted {
 /// assert_eq!(descriptor.deprecated_since(), Some("2.0.0"));
 /// assert_eq!(descriptor.labels().collect::<Vec<_>>(), ["effect"]);
 /// assert_eq!(descriptor.reads().unwrap().collect::<Vec<_>>(), ["spec.taints"]);
+/// assert_eq!(descriptor.search_words().collect::<Vec<_>>(), ["tolerations"]);
 /// ```
 #[derive(Clone, Debug)]
 pub struct FamilyDescriptor {
@@ -143,6 +145,7 @@ pub struct FamilyDescriptor {
     pub(super) deprecated_since: Option<Cow<'static, str>>,
     pub(super) labels: Vec<Cow<'static, str>>,
     pub(super) reads: Option<Vec<Cow<'static, str>>>,
+    pub(super) search_words: Vec<Cow<'static, str>>,
     pub(super) allowlisted: Option<Allowlisted>,
 }
 
@@ -161,6 +164,7 @@ impl FamilyDescriptor {
             deprecated_since: None,
             labels: Vec::new(),
             reads: None,
+            search_words: Vec::new(),
             allowlisted: None,
         }
     }
@@ -213,6 +217,11 @@ impl FamilyDescriptor {
         self.reads
             .as_ref()
             .map(|paths| paths.iter().map(AsRef::as_ref))
+    }
+
+    /// Further words by which people search for the family, such as `out of memory`.
+    pub fn search_words(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.search_words.iter().map(AsRef::as_ref)
     }
 
     pub(crate) fn allowlisted(&self) -> Option<Allowlisted> {

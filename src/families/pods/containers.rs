@@ -50,6 +50,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
             "spec.containers.name",
             "spec.containers.resources.limits",
         ])
+        .search_words(["throttling", "oom", "out of memory"])
         .generate(|pod, s| samples::limits(pod, containers(pod), s)),
         F::gauge(
             "kube_pod_container_resource_requests",
@@ -63,6 +64,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
             "spec.containers.name",
             "spec.containers.resources.requests",
         ])
+        .search_words(["millicores", "requested"])
         .generate(|pod, s| samples::requests(pod, containers(pod), s)),
         F::gauge(
             "kube_pod_container_state_started",
@@ -87,6 +89,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
             "status.containerStatuses.name",
             "status.containerStatuses.lastState.terminated.reason",
         ])
+        .search_words(["oom", "out of memory", "killed"])
         .generate(|pod, s| samples::last_terminated_reason(container_statuses(pod), s)),
         F::gauge(
             "kube_pod_container_status_last_terminated_exitcode",
@@ -133,6 +136,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
             "status.containerStatuses.name",
             "status.containerStatuses.restartCount",
         ])
+        .search_words(["crash loop", "crashing"])
         .generate(|pod, s| samples::restarts(container_statuses(pod), s)),
         F::gauge(
             "kube_pod_container_status_running",
@@ -167,6 +171,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
             "status.containerStatuses.name",
             "status.containerStatuses.state.terminated.reason",
         ])
+        .search_words(["oom", "out of memory", "killed"])
         .generate(|pod, s| samples::terminated_reason(container_statuses(pod), s)),
         F::gauge(
             "kube_pod_container_status_waiting",
@@ -191,6 +196,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
             "status.containerStatuses.name",
             "status.containerStatuses.state.waiting.reason",
         ])
+        .search_words(["crash loop", "back-off", "image pull"])
         .generate(|pod, s| samples::waiting_reason(container_statuses(pod), s)),
     ]
 }

@@ -189,6 +189,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
             "status.initContainerStatuses.name",
             "status.initContainerStatuses.state.waiting.reason",
         ])
+        .search_words(["crash loop", "back-off", "image pull"])
         .generate(|pod, s| samples::waiting_reason(init_container_statuses(pod), s)),
     ]
 }

@@ -23,6 +23,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
              seconds; absent until deletion is requested.",
         )
         .reads([common::DELETED])
+        .search_words(["stuck", "terminating"])
         .generate(common::deleted),
         F::gauge(
             "kube_pod_owner",

@@ -78,6 +78,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .stable()
         .labels(["phase"])
         .reads(["status.phase"])
+        .search_words(["stuck", "not running"])
         .generate(|pod, s| {
             let phase = status(pod).and_then(|status| status.phase.as_deref());
             state_set(s, "phase", &PHASES, phase);
@@ -134,6 +135,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
             "status.conditions.reason",
             "status.containerStatuses.state.terminated.reason",
         ])
+        .search_words(["eviction", "preempted", "drained"])
         .generate(reasons),
         F::gauge(
             "kube_pod_status_disruption_reason",
@@ -166,6 +168,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         )
         .stable()
         .reads(CONDITION)
+        .search_words(["insufficient", "failed scheduling", "does not fit"])
         .generate(|pod, s| {
             if with_status(pod, "PodScheduled", "False").next().is_some() {
                 s.value(1);
