@@ -14,6 +14,7 @@
 //! | divide a large cluster among instances | [`shard`] |
 //! | configure Prometheus | [`scrape`] |
 //! | load alerts and dashboards | [`alerts`] |
+//! | find out what is wrong and what it costs | [`observe`] |
 //! | replace kube-state-metrics | [`migrate`] |
 //!
 //! A page with a `Cargo.toml` is a project that CI builds and tests outside the repository.
@@ -42,5 +43,6 @@ pages! {
     shard => "how-to/shard",
     scrape => "how-to/scrape",
     alerts => "how-to/alerts",
+    observe => "how-to/observe",
     migrate => "how-to/migrate",
 }

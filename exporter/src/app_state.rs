@@ -18,11 +18,19 @@ pub(crate) struct AppState {
     instance: RwLock<Arc<Instance>>,
     auth: RwLock<Option<AuthFilter>>,
     debug: RwLock<DebugAccess>,
+    ports: RwLock<Option<Ports>>,
     pub(crate) telemetry: Telemetry,
     pub(crate) log_level: LogLevel,
     pub(crate) started: Instant,
     /// Limits the concurrent responses with the exporter's own metrics.
     pub(crate) own_metrics: Arc<Semaphore>,
+}
+
+/// The ports on which the servers listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ports {
+    pub(crate) main: u16,
+    pub(crate) telemetry: u16,
 }
 
 /// The maximum number of concurrent responses with the exporter's own metrics. Each response has all these metrics in
@@ -43,6 +51,7 @@ impl AppState {
             instance: RwLock::new(instance),
             auth: RwLock::new(auth),
             debug: RwLock::new(debug),
+            ports: RwLock::new(None),
             telemetry,
             log_level,
             started: Instant::now(),
@@ -65,6 +74,16 @@ impl AppState {
         *self.auth.write() = auth;
         *self.debug.write() = debug;
         *self.instance.write() = instance;
+    }
+
+    /// The ports on which the servers listen; `None` before they do.
+    pub(crate) fn ports(&self) -> Option<Ports> {
+        *self.ports.read()
+    }
+
+    /// Records the ports on which the servers listen.
+    pub(crate) fn set_ports(&self, ports: Ports) {
+        *self.ports.write() = Some(ports);
     }
 
     /// The clients that may use the debug endpoints.

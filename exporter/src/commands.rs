@@ -13,6 +13,7 @@ mod promtool;
 mod rbac;
 mod render;
 pub(crate) mod serve;
+mod top;
 mod version;
 
 use std::io;
@@ -45,6 +46,12 @@ pub(crate) enum Subcommands {
     Probe(probe::ProbeArgs),
     /// List all metric families with their labels and help texts
     Families(families::FamiliesArgs),
+    /// Show what metrics cost: resources, families, namespaces and labels by series and bytes
+    ///
+    /// The bytes are those of the sample lines in the text format, before gzip. The input is a running
+    /// exporter, a saved response of /metrics (of any program), or manifests.
+    #[command(after_help = examples::TOP)]
+    Top(Box<top::TopArgs>),
     /// Print the version and the build of the program
     Version(version::VersionArgs),
     /// Write a shell completion script to standard output
@@ -70,6 +77,7 @@ impl Subcommands {
             Self::Rbac(args) => Ok(rbac::run(&args, io::stdout().lock(), io::stderr())?),
             Self::Probe(args) => Ok(probe::run(&args, io::stdout().lock())?),
             Self::Families(args) => Ok(output::print(families::text(&args)?.as_bytes())?),
+            Self::Top(args) => top::run(&args, io::stdout().lock()),
             Self::Version(_) => Ok(output::print(version::text().as_bytes())?),
             Self::Completion(args) => Ok(output::print(&completion::script(&args, definition))?),
             Self::Man(args) => Ok(output::print(&man::page(&args, definition)?)?),

@@ -4,6 +4,8 @@ pub(crate) mod coverage;
 mod exceeded_limits;
 mod first_reports;
 mod gzip_cache;
+mod problems;
+mod server_version;
 mod source;
 mod status;
 mod task;
@@ -27,6 +29,7 @@ use coverage::Coverage;
 use source::{RunningSource, SourceError};
 use task::BackgroundTask;
 
+pub(crate) use problems::Problem;
 pub(crate) use status::{InstanceStatus, ResourceStatus};
 
 /// Stores with their source. Dropping it stops the source.
@@ -138,6 +141,11 @@ impl Instance {
     /// It has the rules as YAML.
     pub(crate) fn missing_rules(&self) -> Vec<String> {
         self.source.missing_rules()
+    }
+
+    /// The version of the API server; `None` without one, or if it does not answer.
+    pub(crate) async fn server_version(&self) -> Option<String> {
+        self.source.server_version().await
     }
 
     /// The metrics of the stores and of their source, and whether the instance is ready.

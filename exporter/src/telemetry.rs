@@ -1,4 +1,7 @@
-//! Metrics about the exporter itself.
+//! Metrics about the exporter itself, the last scrapes, and the files in use.
+
+mod files;
+mod scrapes;
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,6 +15,11 @@ use prometheus::{
 
 use crate::server::ServerMetrics;
 use crate::version;
+use files::FilesInUse;
+use scrapes::ScrapeHistory;
+
+pub(crate) use files::{FileInUse, UsedContent};
+pub(crate) use scrapes::{Scrape, Scraper, scrapers, shortened};
 
 /// The content type of the text.
 pub(crate) const CONTENT_TYPE: &str =
@@ -27,6 +35,10 @@ pub(crate) struct Telemetry {
     pub(crate) scrapes: IntCounterVec,
     /// The bytes of the responses with the metrics of objects, as sent.
     pub(crate) scrape_bytes: IntCounterVec,
+    /// When the last of these responses ended that was sent completely, by format and encoding.
+    last_scrape: GaugeVec,
+    pub(crate) scrape_history: ScrapeHistory,
+    pub(crate) files: FilesInUse,
     pub(crate) servers: ServerMetrics,
     config_hash: GaugeVec,
     reload_successful: IntGaugeVec,
@@ -97,6 +109,15 @@ impl Telemetry {
                 ),
                 content,
             )?,
+            last_scrape: GaugeVec::new(
+                own(
+                    "last_scrape_timestamp_seconds",
+                    "Unix time when the last complete response with the metrics of objects ended, in seconds; absent before the first.",
+                ),
+                content,
+            )?,
+            scrape_history: ScrapeHistory::default(),
+            files: FilesInUse::default(),
             servers: ServerMetrics {
                 connections: IntGaugeVec::new(
                     own("http_connections", "Open connections of the server."),
@@ -145,6 +166,7 @@ impl Telemetry {
         registry.register(Box::new(telemetry.durations.clone()))?;
         registry.register(Box::new(telemetry.scrapes.clone()))?;
         registry.register(Box::new(telemetry.scrape_bytes.clone()))?;
+        registry.register(Box::new(telemetry.last_scrape.clone()))?;
         registry.register(Box::new(telemetry.servers.connections.clone()))?;
         registry.register(Box::new(telemetry.servers.answering.clone()))?;
         registry.register(Box::new(telemetry.servers.cut.clone()))?;
@@ -155,20 +177,29 @@ impl Telemetry {
         Ok(telemetry)
     }
 
+    /// Records a response with the metrics of objects that has ended.
+    pub(crate) fn scraped(&self, scrape: Scrape) {
+        if scrape.is_complete {
+            let labels = &[scrape.format, scrape.encoding];
+            let last = self.last_scrape.with_label_values(labels);
+            last.set(unix_seconds(scrape.ended));
+        }
+        self.scrape_history.record(scrape);
+    }
+
     /// Records that a file with this content is in use.
     pub(crate) fn config_loaded(&self, path: &Path, kind: ConfigKind, content: &[u8]) {
         let path = path.display().to_string();
         let labels = &[path.as_str(), kind.as_str()];
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        self.config_hash
-            .with_label_values(labels)
-            .set(config_hash(content));
+        let (now, hash) = (SystemTime::now(), hash(content));
+        self.config_hash.with_label_values(labels).set(number(hash));
         self.reload_successful.with_label_values(labels).set(1);
         self.reload_time
             .with_label_values(labels)
-            .set(now.as_secs_f64());
+            .set(unix_seconds(now));
+        let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let content = UsedContent { hash, since: now };
+        self.files.loaded(&path, kind.as_str(), content);
     }
 
     /// Records that the current content of a file is not in use.
@@ -177,6 +208,7 @@ impl Telemetry {
         self.reload_successful
             .with_label_values(&[path.as_str(), kind.as_str()])
             .set(0);
+        self.files.failed(&path, kind.as_str());
     }
 
     /// Records that a file does not exist, or that no option names it.
@@ -187,6 +219,7 @@ impl Telemetry {
         let _ = self.config_hash.remove_label_values(labels);
         let _ = self.reload_successful.remove_label_values(labels);
         let _ = self.reload_time.remove_label_values(labels);
+        self.files.absent(&path, kind.as_str());
     }
 
     /// All metrics as text, including those of `more`. If names are given, only those metrics.
@@ -221,16 +254,27 @@ impl ConfigKind {
     }
 }
 
-/// The first six bytes of the MD5 sum, as a little-endian number.
-fn config_hash(content: &[u8]) -> f64 {
+/// The first six bytes of the MD5 sum.
+fn hash(content: &[u8]) -> [u8; 6] {
+    let mut hash = [0; 6];
     let sum = Md5::digest(content);
-    let number = sum
-        .iter()
-        .take(6)
-        .rev()
-        .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    for (own, byte) in hash.iter_mut().zip(sum) {
+        *own = byte;
+    }
+    hash
+}
+
+/// A hash as a little-endian number.
+fn number(hash: [u8; 6]) -> f64 {
+    let bytes = hash.iter().rev();
+    let number = bytes.fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
     // A double represents a number of six bytes exactly.
     number as f64
+}
+
+fn unix_seconds(time: SystemTime) -> f64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_secs_f64()
 }
 
 #[cfg(test)]
@@ -239,8 +283,25 @@ mod tests {
 
     #[test]
     fn the_hash_of_a_config_is_the_reference_s() {
+        let config_hash = |content: &[u8]| number(hash(content));
         assert_eq!(config_hash(b""), 617_830_161_876.0);
         assert_eq!(config_hash(b"resources: {pods: {}}\n"), 5_950_443_893_422.0);
+    }
+
+    #[test]
+    fn files_have_the_hash_of_the_content_in_use() {
+        let telemetry = Telemetry::new().unwrap();
+        let (path, kind) = (Path::new("a.yaml"), ConfigKind::Options);
+        telemetry.config_loaded(path, kind, b"");
+        telemetry.config_failed(path, kind);
+        let [file] = &telemetry.files.all()[..] else {
+            panic!("one file")
+        };
+        // md5sum /dev/null | cut -c 1-12
+        assert_eq!(file.content.as_ref().unwrap().hash, "d41d8cd98f00");
+        assert!(!file.is_current && file.path == "a.yaml" && file.kind == "config");
+        telemetry.config_absent(path, kind);
+        assert!(telemetry.files.all().is_empty());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::introduction;
 use super::output::AnyError;
-use crate::app_state::AppState;
+use crate::app_state::{AppState, Ports};
 use crate::auth::AuthFilter;
 use crate::cluster;
 use crate::file_watcher::FileWatcher;
@@ -140,7 +140,7 @@ impl Program {
             log_level,
         ));
         let servers = &app.telemetry.servers;
-        Ok(Self {
+        let program = Self {
             main: Server::start(
                 "metrics",
                 main,
@@ -159,7 +159,17 @@ impl Program {
             configuration: Arc::new(configuration),
             app,
             announcing: None,
-        })
+        };
+        program.record_ports();
+        Ok(program)
+    }
+
+    /// Records the ports of both servers for the links between the landing pages.
+    fn record_ports(&self) {
+        self.app.set_ports(Ports {
+            main: self.main.address().port(),
+            telemetry: self.telemetry.address().port(),
+        });
     }
 
     /// Logs the source and the disabled resources. The last line has the size of the exposition and the addresses. With
@@ -257,6 +267,7 @@ impl Program {
             let server = Server::start("telemetry", listener, router, settings, servers);
             tokio::spawn(std::mem::replace(&mut self.telemetry, server).drain(DRAIN));
         }
+        self.record_ports();
         new.record_use(Some(&self.configuration), &self.app.telemetry);
         self.configuration = Arc::new(new);
         let announcing = self.announcing.take();

@@ -10,6 +10,8 @@ use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Registry};
 
 use super::coverage::Coverage;
+use super::problems::problems;
+use super::server_version::ServerVersion;
 use super::status::{InstanceStatus, ResourceStatus};
 use super::task::BackgroundTask;
 use crate::cluster::ClusterError;
@@ -33,6 +35,8 @@ pub(super) struct SourceParts {
     pub(super) registry: Registry,
     /// The number of documents and files that were skipped, for manifests.
     pub(super) skipped: Option<IntGauge>,
+    /// `None` without an API server.
+    pub(super) server_version: Option<ServerVersion>,
 }
 
 /// The reason why a source cannot start.
@@ -89,10 +93,16 @@ impl RunningSource {
         let text = readiness.to_string();
         // The first line only states whether the source is ready.
         let remarks = text.lines().skip(1).map(str::to_owned);
+        let behind = readiness.waiting.iter();
+        let behind = behind.chain(&readiness.refused).chain(&readiness.failing);
+        let sharding = readiness.sharding.iter();
+        let notes = sharding.map(|problem| format!("sharding: {problem}"));
         InstanceStatus {
             ready: readiness.ready,
             source: self.parts.description.clone(),
             remarks: remarks.chain(self.skipped()).collect(),
+            notes: notes.chain(self.skipped()).collect(),
+            problems: problems(behind),
             limits: Vec::new(),
             resources: resources.into_iter().map(resource_status).collect(),
         }
@@ -101,6 +111,11 @@ impl RunningSource {
     /// A line for each role that lacks rules, because the API server forbids resources.
     pub(super) fn missing_rules(&self) -> Vec<String> {
         missing_rules(&self.health.resources())
+    }
+
+    /// The version of the API server; `None` without one, or if it does not answer.
+    pub(super) async fn server_version(&self) -> Option<String> {
+        self.parts.server_version.as_ref()?.get().await
     }
 
     /// The metrics of the stores and of the source.
@@ -121,6 +136,7 @@ fn resource_status(health: ResourceHealth) -> ResourceStatus {
         FeedOrigin::LeftOut => "left out".to_owned(),
         _ => health.state.to_string(),
     };
+    let has_events = health.complete || health.objects > 0;
     ResourceStatus {
         resource: health.resource,
         api_version: health.api_version,
@@ -129,7 +145,8 @@ fn resource_status(health: ResourceHealth) -> ResourceStatus {
         objects: health.objects,
         series: health.series,
         memory_bytes: health.memory_bytes,
-        last_event_seconds: health.silent_seconds,
+        // Silence begins with the watch, before there is an event.
+        last_event_seconds: health.silent_seconds.filter(|_| has_events),
         errors: health.decode_errors,
         oversized: health.oversized,
         last_error: health.last_error,

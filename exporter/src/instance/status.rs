@@ -2,14 +2,10 @@
 
 use serde::Serialize;
 
+use super::problems::Problem;
+
 /// The value of [`ResourceStatus::state`] for a resource whose stores are complete and up to date.
 pub(super) const SYNCED: &str = "synced";
-
-/// The values of [`ResourceStatus::state`] for resources that the API server refuses.
-const REFUSED: [&str; 2] = ["forbidden", "not found"];
-
-/// If at least this many resources have the same state and error, there is one message for all of them.
-const SHARED: usize = 3;
 
 /// Whether an instance is ready, and the state of each resource.
 #[derive(Clone, Debug, Serialize)]
@@ -19,6 +15,10 @@ pub(crate) struct InstanceStatus {
     pub(crate) source: String,
     /// The reasons why the instance is not ready, and problems that do not affect readiness.
     pub(crate) remarks: Vec<String>,
+    /// The resources that are not up to date, one entry for each cause.
+    pub(crate) problems: Vec<Problem>,
+    /// Problems that are not about resources.
+    pub(crate) notes: Vec<String>,
     /// The limits that objects have exceeded.
     pub(crate) limits: Vec<String>,
     pub(crate) resources: Vec<ResourceStatus>,
@@ -55,17 +55,6 @@ impl InstanceStatus {
     /// Series of all resources.
     pub(crate) fn series(&self) -> u64 {
         self.resources.iter().map(|resource| resource.series).sum()
-    }
-
-    /// The error to show next to a resource. Errors that many resources share, and refusals, are not shown there,
-    /// because the remarks have one message for all of them.
-    pub(crate) fn own_error<'a>(&self, resource: &'a ResourceStatus) -> Option<&'a str> {
-        let is_refused = REFUSED.contains(&&*resource.state);
-        let shares = |own: &&ResourceStatus| {
-            own.state == resource.state && (is_refused || own.last_error == resource.last_error)
-        };
-        let is_shared = self.resources.iter().filter(shares).count() >= SHARED;
-        resource.current_error().filter(|_| !is_shared)
     }
 
     /// Memory of all stores.

@@ -3,6 +3,7 @@
 use kube_state_metrics::StateMetrics;
 use prometheus::Registry;
 
+use super::server_version::ServerVersion;
 use super::source::{RunningSource, SourceError, SourceParts};
 use crate::cluster;
 use crate::options::SourceOptions;
@@ -18,6 +19,7 @@ pub(super) async fn start(
     discovers_custom_resources: bool,
 ) -> Result<RunningSource, SourceError> {
     let (client, url) = cluster::client(options).await?;
+    let server_version = ServerVersion::new(client.clone());
     let registry = Registry::new();
     let mut watch = metrics
         .watch(client)
@@ -47,6 +49,7 @@ pub(super) async fn start(
         description: format!("watching {url}"),
         registry,
         skipped: None,
+        server_version: Some(server_version),
     };
     Ok(RunningSource::start(watch.build()?, parts))
 }

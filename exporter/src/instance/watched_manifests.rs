@@ -63,6 +63,7 @@ pub(super) async fn start(
         description: "manifests".to_owned(),
         registry,
         skipped: Some(skipped),
+        server_version: None,
     };
     let source = HostSource::new(
         health,

@@ -1,4 +1,4 @@
-//! Series and bytes by family.
+//! Series and bytes by family, resource, namespace and label.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -7,18 +7,29 @@ use kube_state_metrics::exposition::FamilySamples;
 use kube_state_metrics::exposition::{ExpositionFilter, Format};
 use kube_state_metrics::families::catalogue::{CatalogueEntry, catalogue};
 use kube_state_metrics::filter::MetricFilter;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::costs::{CostCounter, CostRow, LabelExamples, LabelRow};
+use super::search_words::search_words;
 use crate::options::MetricsOptions;
 
-/// All families, in the order of the exposition. Families without samples come last.
-#[derive(Debug, Default)]
+/// Series and bytes of everything that is exposed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Report {
+    /// All families, in the order of the exposition. Families without samples come last.
     pub(crate) families: Vec<FamilyReport>,
+    /// The most bytes first, here and below.
+    #[serde(default)]
+    pub(crate) resources: Vec<CostRow>,
+    /// Series without the label `namespace` are not included.
+    #[serde(default)]
+    pub(crate) namespaces: Vec<CostRow>,
+    #[serde(default)]
+    pub(crate) labels: Vec<LabelRow>,
 }
 
 /// One family.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct FamilyReport {
     pub(crate) name: String,
     #[serde(rename = "type")]
@@ -30,13 +41,25 @@ pub(crate) struct FamilyReport {
     pub(crate) bytes: u64,
     /// The first sample, as a line.
     pub(crate) sample: Option<String>,
+    /// Labels of the first samples.
+    #[serde(default)]
+    pub(crate) labels: Vec<LabelExamples>,
+    /// The labels that identify the object.
+    #[serde(skip)]
+    pub(crate) base_labels: Vec<String>,
+    /// Words to search for, in lower case, in addition to name, type and help text.
+    #[serde(skip)]
+    pub(crate) search_words: String,
 }
+
+/// The resource of families that no known resource has.
+const OTHER: &str = "other";
 
 // === impl Report ===
 
 impl Report {
     /// Counts the samples of all families.
-    pub(super) fn new(metrics: &StateMetrics, content: &MetricsOptions) -> Self {
+    pub(crate) fn new(metrics: &StateMetrics, content: &MetricsOptions) -> Self {
         let catalogue = catalogue();
         let custom = metrics.custom_resources().collectors();
         let configured = custom.iter().flat_map(|own| {
@@ -54,11 +77,12 @@ impl Report {
             built_in.map(|entry| (entry.descriptor.name(), entry.resource.name().to_owned())),
         );
         let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
+        let mut counter = CostCounter::default();
         let mut families = Vec::new();
         for family in exposition.families() {
             families.push(FamilyReport {
                 resource: resources.get(family.name()).cloned(),
-                ..FamilyReport::of(&family)
+                ..FamilyReport::of(&family, &mut counter)
             });
         }
         let filter = MetricFilter::new(&content.allow, &content.deny, &content.opt_in);
@@ -86,7 +110,62 @@ impl Report {
                 ..FamilyReport::default()
             });
         }
-        Self { families }
+        Self::of(families, counter, &catalogue)
+    }
+
+    /// Adds the sums, and what the catalogue knows about the families.
+    pub(super) fn of(
+        mut families: Vec<FamilyReport>,
+        counter: CostCounter,
+        catalogue: &[CatalogueEntry],
+    ) -> Self {
+        let known = catalogue
+            .iter()
+            .map(|entry| (entry.descriptor.name(), entry));
+        let known: BTreeMap<_, _> = known.collect();
+        let mut resources: BTreeMap<String, CostRow> = BTreeMap::new();
+        for family in &mut families {
+            let entry = known.get(&*family.name).copied();
+            family.complete(entry);
+            let resource = family.resource.as_deref().unwrap_or(OTHER);
+            let row = resources.entry(resource.to_owned());
+            let row = row.or_insert_with_key(|name| CostRow::new(name));
+            row.add(family.series, family.bytes);
+        }
+        let mut resources: Vec<_> = resources.into_values().collect();
+        resources.retain(|row| row.series > 0);
+        resources.sort_by_key(|row| std::cmp::Reverse(row.bytes));
+        let (namespaces, labels) = counter.rows();
+        Self {
+            families,
+            resources,
+            namespaces,
+            labels,
+        }
+    }
+
+    /// Series of all families.
+    pub(crate) fn series(&self) -> u64 {
+        self.families.iter().map(|family| family.series).sum()
+    }
+
+    /// Bytes of the sample lines of all families, without their headers.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.families.iter().map(|family| family.bytes).sum()
+    }
+
+    /// Keeps the first rows of each table.
+    pub(crate) fn truncate(&mut self, rows: usize) {
+        self.families.truncate(rows);
+        self.resources.truncate(rows);
+        self.namespaces.truncate(rows);
+        self.labels.truncate(rows);
+    }
+
+    /// Bytes of the sample lines of a resource.
+    pub(crate) fn bytes_of(&self, resource: &str) -> u64 {
+        let row = self.resources.iter().find(|row| row.name == resource);
+        row.map_or(0, |row| row.bytes)
     }
 }
 
@@ -94,7 +173,7 @@ impl Report {
 
 impl FamilyReport {
     /// Counts the samples of a family.
-    fn of(family: &FamilySamples<'_>) -> Self {
+    fn of(family: &FamilySamples<'_>, counter: &mut CostCounter) -> Self {
         let mut report = Self {
             name: family.name().to_owned(),
             metric_type: family.metric_type().as_str().to_owned(),
@@ -103,9 +182,30 @@ impl FamilyReport {
             ..Self::default()
         };
         for sample in family.samples() {
+            let bytes = sample.line_len() as u64;
+            let takes_examples = CostCounter::takes_examples(report.series);
+            let examples = takes_examples.then_some(&mut report.labels);
+            counter.count(sample.labels(), bytes, examples);
             report.series += 1;
-            report.bytes += sample.line_len() as u64;
+            report.bytes += bytes;
         }
         report
+    }
+
+    /// Adds what the catalogue knows about the family.
+    fn complete(&mut self, entry: Option<&CatalogueEntry>) {
+        if let Some(entry) = entry {
+            (self.resource).get_or_insert_with(|| entry.resource.name().to_owned());
+            self.base_labels = entry.base_labels.clone();
+        }
+        let words = entry
+            .into_iter()
+            .flat_map(|entry| entry.descriptor.search_words());
+        self.search_words = search_words(
+            self.resource.as_deref(),
+            words,
+            &self.labels,
+            &self.base_labels,
+        );
     }
 }

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::query::Query;
 use crate::app_state::AppState;
 use crate::options::DebugAccess;
+use crate::report::Report;
 use crate::server::is_known;
 
 const NOT_ALLOWED: &str = "/debug/ is only for clients in the same pod (such as kubectl port-forward) \
@@ -40,7 +41,8 @@ pub(super) async fn resources(State(app): State<Arc<AppState>>) -> Response {
     json(&app.instance().status())
 }
 
-/// The `?top=N` families with the most series, or the labels of `?family=NAME`.
+/// The `?top=N` families with the most series, and the resources, namespaces and labels with the most bytes; or the
+/// labels of `?family=NAME`.
 pub(super) async fn cardinality(State(app): State<Arc<AppState>>, query: Query) -> Response {
     let instance = app.instance();
     if let Some(family) = query.first("family") {
@@ -55,12 +57,19 @@ pub(super) async fn cardinality(State(app): State<Arc<AppState>>, query: Query) 
         .reports
         .get(&instance.metrics, &instance.options)
         .await;
-    let mut families = report.families.clone();
+    let (series, bytes) = (report.series(), report.bytes());
+    let mut report = Report::clone(&report);
+    let families = &mut report.families;
     families.sort_by(|a, b| b.series.cmp(&a.series).then_with(|| a.name.cmp(&b.name)));
-    let total: u64 = families.iter().map(|family| family.series).sum();
-    let bytes: u64 = families.iter().map(|family| family.bytes).sum();
-    families.truncate(top);
-    json(&json!({ "series": total, "bytes": bytes, "families": families }))
+    report.truncate(top);
+    json(&json!({
+        "series": series,
+        "bytes": bytes,
+        "families": report.families,
+        "resources": report.resources,
+        "namespaces": report.namespaces,
+        "labels": report.labels,
+    }))
 }
 
 /// The memory of stores and process.

@@ -2,6 +2,7 @@
 
 mod html;
 mod page;
+mod settings;
 mod text;
 
 use std::sync::{Arc, LazyLock};
@@ -10,10 +11,11 @@ use aws_lc_rs::digest::{SHA256, digest};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use http::HeaderMap;
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
+use http::{HeaderMap, Uri};
 
 use super::port::Port;
 use super::query::Query;
@@ -37,34 +39,44 @@ fn hash(text: &str) -> String {
 }
 
 /// The landing page of the main port.
-pub(super) async fn main(app: State<Arc<AppState>>, headers: HeaderMap, query: Query) -> Response {
-    respond(Port::Main, app, &headers, &query).await
+pub(super) async fn main(
+    app: State<Arc<AppState>>,
+    uri: Uri,
+    headers: HeaderMap,
+    query: Query,
+) -> Response {
+    respond(Port::Main, app, &uri, &headers, &query).await
 }
 
 /// The landing page of the telemetry port.
 pub(super) async fn telemetry(
     app: State<Arc<AppState>>,
+    uri: Uri,
     headers: HeaderMap,
     query: Query,
 ) -> Response {
-    respond(Port::Telemetry, app, &headers, &query).await
+    respond(Port::Telemetry, app, &uri, &headers, &query).await
 }
 
 async fn respond(
     port: Port,
     State(app): State<Arc<AppState>>,
+    uri: &Uri,
     headers: &HeaderMap,
     query: &Query,
 ) -> Response {
+    // HTTP/2 has the host in the address of the request.
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = (uri.authority()).map_or(host, |authority| Some(authority.as_str()));
     // Without a valid token, the client gets the page without data.
     let is_closed = match app.auth() {
         None => false,
         Some(auth) => auth.may_see_data(headers).await.is_err(),
     };
     let page = if is_closed {
-        Page::closed(port, &app)
+        Page::closed(port, &app, host)
     } else {
-        Page::open(port, &app, query.first("q").unwrap_or_default()).await
+        Page::open(port, &app, host, query.first("q").unwrap_or_default()).await
     };
     let accept = headers
         .get(ACCEPT)

@@ -3,20 +3,22 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use bounded_http::Peer;
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use http_body::{Frame, SizeHint};
 use prometheus::{Histogram, IntCounter};
 
 use super::query::Query;
 use crate::app_state::AppState;
-use crate::telemetry;
+use crate::telemetry::{self, Scrape, Telemetry};
 
 /// A body that records the duration and the size of the response.
 struct Measured<B> {
@@ -24,7 +26,15 @@ struct Measured<B> {
     started: Instant,
     histogram: Histogram,
     /// `None` for a response that is not a scrape.
-    bytes: Option<IntCounter>,
+    scrape: Option<OngoingScrape>,
+}
+
+/// A response with the metrics of objects that is being sent.
+struct OngoingScrape {
+    telemetry: Telemetry,
+    total_bytes: IntCounter,
+    /// Bytes are added while the response is sent; time and duration are those of its end.
+    scrape: Scrape,
 }
 
 /// The metrics of objects.
@@ -43,20 +53,44 @@ pub(super) async fn objects(State(app): State<Arc<AppState>>, request: Request) 
         .telemetry
         .durations
         .with_label_values(&["metrics", method]);
-    let response = app.instance().metrics.respond(&request.into_parts().0);
-    let bytes = (response.status() == StatusCode::OK).then(|| {
-        let labels = &content(response.headers());
-        app.telemetry.scrapes.with_label_values(labels).inc();
-        app.telemetry.scrape_bytes.with_label_values(labels)
+    let request = request.into_parts().0;
+    let response = app.instance().metrics.respond(&request);
+    let scrape = (response.status() == StatusCode::OK).then(|| {
+        let labels = content(response.headers());
+        app.telemetry.scrapes.with_label_values(&labels).inc();
+        OngoingScrape {
+            telemetry: app.telemetry.clone(),
+            total_bytes: app.telemetry.scrape_bytes.with_label_values(&labels),
+            scrape: scrape(&request, labels),
+        }
     });
+    // The response to HEAD has no body, so it is not in the history.
+    let scrape = scrape.filter(|_| request.method == Method::GET);
     response.map(|body| {
         Body::new(Measured {
             body,
             started,
             histogram,
-            bytes,
+            scrape,
         })
     })
+}
+
+/// A scrape that has sent nothing.
+fn scrape(request: &Parts, [format, encoding]: [&'static str; 2]) -> Scrape {
+    let user_agent = request.headers.get(USER_AGENT);
+    let user_agent = user_agent.map(|name| String::from_utf8_lossy(name.as_bytes()));
+    Scrape {
+        ended: SystemTime::now(),
+        client: (request.extensions.get::<Peer>()).map(|peer| peer.address().ip()),
+        user_agent: telemetry::shortened(&user_agent.unwrap_or_default()),
+        query: telemetry::shortened(request.uri.query().unwrap_or_default()),
+        format,
+        encoding,
+        bytes: 0,
+        duration: Duration::ZERO,
+        is_complete: false,
+    }
 }
 
 /// The values of the labels `format` and `encoding` for a response.
@@ -104,7 +138,18 @@ pub(super) async fn own(State(app): State<Arc<AppState>>, query: Query) -> Respo
 
 impl<B> Drop for Measured<B> {
     fn drop(&mut self) {
-        self.histogram.observe(self.started.elapsed().as_secs_f64());
+        let duration = self.started.elapsed();
+        self.histogram.observe(duration.as_secs_f64());
+        if let Some(OngoingScrape {
+            telemetry, scrape, ..
+        }) = self.scrape.take()
+        {
+            telemetry.scraped(Scrape {
+                ended: SystemTime::now(),
+                duration,
+                ..scrape
+            });
+        }
     }
 }
 
@@ -117,9 +162,18 @@ impl<B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for Measured<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if let (Poll::Ready(Some(Ok(frame))), Some(bytes)) = (&polled, &self.bytes) {
-            let length = frame.data_ref().map_or(0, Bytes::len);
-            bytes.inc_by(length as u64);
+        let is_end_stream = self.body.is_end_stream();
+        if let Some(ongoing) = &mut self.scrape {
+            match &polled {
+                Poll::Ready(Some(Ok(frame))) => {
+                    let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+                    ongoing.total_bytes.inc_by(length);
+                    ongoing.scrape.bytes += length;
+                    ongoing.scrape.is_complete = is_end_stream;
+                }
+                Poll::Ready(None) => ongoing.scrape.is_complete = true,
+                Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+            }
         }
         polled
     }

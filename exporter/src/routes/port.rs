@@ -8,3 +8,23 @@ pub(super) enum Port {
     /// Serves the exporter's own metrics and state.
     Telemetry,
 }
+
+// === impl Port ===
+
+impl Port {
+    /// The other server.
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::Main => Self::Telemetry,
+            Self::Telemetry => Self::Main,
+        }
+    }
+
+    /// The name in links.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Main => "main port",
+            Self::Telemetry => "telemetry port",
+        }
+    }
+}

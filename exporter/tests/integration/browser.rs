@@ -40,20 +40,60 @@ fn the_page_works_in_a_browser_with_and_without_javascript() {
     let dom = String::from_utf8(dom).unwrap();
     // The script replaces the button, so this shows that it ran to its end.
     assert!(dom.contains("<button hidden=\"\">"), "{dom}");
-    let hidden = |dom: &str| {
-        dom.matches("<details hidden").count() + dom.matches("class=\"silent\" hidden").count()
-    };
-    let shown = dom.matches("<details").count() - hidden(&dom);
-    assert_eq!(shown, 1, "only the family that was searched for shows");
-    assert!(
-        dom.contains("<details><summary><code>kube_node_spec_unschedulable</code>"),
-        "{dom}"
-    );
+    assert_eq!(shown(&dom), ["kube_node_spec_unschedulable"]);
 
     // Without JavaScript, the page is unchanged and has a button.
     let page = get(&exporter.main, "/?q=cordoned", &[("accept", "text/html")]).text();
     assert!(page.contains("<button>Search</button>"), "{page}");
-    assert_eq!(page.matches("<details").count() - hidden(&page), 1);
+    assert_eq!(shown(&page), ["kube_node_spec_unschedulable"]);
+}
+
+/// The families that the page shows.
+fn shown(page: &str) -> Vec<&str> {
+    let families = page.split("<details class=\"family").skip(1);
+    let families = families.filter_map(|family| {
+        let (head, rest) = family.split_once('>')?;
+        let (_, rest) = rest.split_once("<code>")?;
+        let is_hidden = head.contains(" hidden");
+        (!is_hidden).then_some(rest.split_once("</code>")?.0)
+    });
+    families.collect()
+}
+
+#[test]
+fn tables_are_sorted_by_the_buttons_of_their_heads() {
+    let exporter = Exporter::start(&["--resources=pods,nodes,services"]);
+    let page = get(&exporter.main, "/", &[("accept", "text/html")]).text();
+    let directory = Directory::new("sorted");
+    let dom = |clicks: &[&str]| {
+        let clicks = clicks.iter().map(|name| {
+            format!(
+                "[...document.querySelectorAll('th button')].find(own => own.textContent === '{name}').click();"
+            )
+        });
+        let script = format!("<script>{}</script></body>", clicks.collect::<String>());
+        let file = directory.write("page.html", &page.replace("</body>", &script));
+        let dom = chromium(&["--dump-dom"], &format!("file://{file}"))?;
+        Some(String::from_utf8(dom).unwrap())
+    };
+    let order = |dom: &str| {
+        let names = ["nodes", "pods", "services"];
+        let at = |name: &&str| dom.find(&format!("?resources={name}\""));
+        let mut names = names.to_vec();
+        names.sort_by_key(at);
+        names
+    };
+    let Some(served) = dom(&[]) else { return };
+    assert_eq!(order(&served), ["pods", "nodes", "services"]);
+    let by_name = dom(&["Resource"]).unwrap();
+    assert_eq!(order(&by_name), ["nodes", "pods", "services"]);
+    assert!(
+        by_name.contains("aria-sort=\"ascending\"><button"),
+        "{by_name}"
+    );
+    let by_series = dom(&["Series", "Series"]).unwrap();
+    assert_eq!(order(&by_series), ["services", "nodes", "pods"]);
+    assert_eq!(by_series.matches("aria-sort=\"").count(), 1);
 }
 
 #[test]

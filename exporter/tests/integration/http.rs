@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde::Deserialize;
 
-use super::support::{Directory, Exporter, get, request};
+use super::support::{Directory, Exporter, eventually_or, get, request};
 
 /// Cases of both ports in which the response differs from the Go program on purpose.
 const DIFFERENT: &[(&str, Different)] = &[
@@ -183,12 +183,56 @@ fn the_landing_page_is_html_for_browsers_and_text_for_terminals() {
             "{text}"
         );
         assert!(!text.contains('<'), "{text}");
+        let other = match address == &exporter.main {
+            true => &exporter.telemetry,
+            false => &exporter.main,
+        };
+        assert!(text.contains("kube_pod_status_phase  "), "{text}");
+        let port = other.rsplit(':').next().unwrap();
+        assert!(text.contains(&format!("\n  //test:{port}/")), "{text}");
         let found = get(address, "/?q=kube_node%20Unschedul", &[]).text();
         assert!(
             found.contains("kube_node_spec_unschedulable") && !found.contains("kube_pod_status"),
             "{found}"
         );
     }
+}
+
+#[test]
+fn the_landing_page_shows_who_scrapes_and_which_files_are_in_use() {
+    let directory = Directory::new("in-use");
+    let config = directory.write("config.yaml", "resources: {pods: {}}\n");
+    let exporter = Exporter::start(&["--config", &config, "--metric-denylist=kube_pod_owner"]);
+    let page = || exporter.get("/").text();
+    assert!(page().contains("No scrape since the start."), "{}", page());
+    let prometheus = [("user-agent", "Prom<b>"), ("accept-encoding", "gzip")];
+    get(&exporter.main, "/metrics", &prometheus);
+    eventually_or(
+        "the page has the scrape",
+        || {
+            let page = page();
+            let line = page.lines().find(|line| line.ends_with("  Prom<b>"))?;
+            let words: Vec<_> = line.split_whitespace().take(3).collect();
+            (words == ["127.0.0.1", "text", "gzip"]).then_some(())
+        },
+        page,
+    );
+    assert!(page().contains("config.yaml: in use, MD5 "), "{}", page());
+    assert!(
+        page().contains("--metric-denylist: kube_pod_owner"),
+        "{}",
+        page()
+    );
+    for address in [&exporter.main, &exporter.telemetry] {
+        let html = get(address, "/", &[("accept", "text/html")]).text();
+        assert!(
+            html.contains("Prom&lt;b&gt;") && !html.contains("Prom<b>"),
+            "{html}"
+        );
+    }
+    let last =
+        "kube_state_metrics_last_scrape_timestamp_seconds{encoding=\"gzip\",format=\"text\"}";
+    assert!(exporter.own(last).is_some_and(|time| time > 1.7e9));
 }
 
 #[test]
@@ -199,10 +243,7 @@ fn markup_in_objects_does_not_become_markup() {
     directory.write("a.yaml", name);
     let exporter = Exporter::serving(&["--manifests", directory.str()]);
     let html = get(&exporter.main, "/?q=%3Cb%3E", &[("accept", "text/html")]).text();
-    assert!(
-        !html.contains("<b>") || html.matches("<b>").count() == 4,
-        "only the figures are bold"
-    );
+    assert!(!html.contains("<b>"), "{html}");
     let html = get(&exporter.main, "/", &[("accept", "text/html")]).text();
     assert!(html.contains("&lt;script&gt;x&lt;/script&gt;") && !html.contains("<script>x"));
 }

@@ -49,4 +49,5 @@ mod tokens;
 #[path = "../../../tests/integration/support/tools.rs"]
 #[allow(dead_code, reason = "the library's tests use the rest")]
 mod tools;
+mod top;
 mod well_known;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use super::support::{CLUSTER, Directory, PROGRAM, run};
+use super::support::{CLUSTER, Directory, Exporter, PROGRAM, get, run};
 use super::tools;
 
 const PAGE: &str = include_str!("../../../docs/how-to/test-alerts.md");
@@ -160,4 +160,35 @@ fn the_how_to_about_alerts_holds() {
     fs::write(path("age.all.yaml"), all).unwrap();
     let (passes, said) = promtool(&directory, "age.all.yaml");
     assert!(passes, "{said}");
+}
+
+#[test]
+fn queries_of_the_landing_page_are_promql() {
+    let Some(mut promtool) = tools::promtool() else {
+        return;
+    };
+    let exporter = Exporter::start(&["--metric-labels-allowlist=pods=[*],nodes=[*]"]);
+    let page = get(&exporter.main, "/", &[("accept", "text/html")]).text();
+    let queries = page.split("<pre class=\"copy\">").skip(1);
+    let queries = queries.filter_map(|rest| Some(rest.split_once("</pre>")?.0));
+    let rules: Vec<_> = queries
+        .enumerate()
+        .map(|(number, query)| {
+            let escapes = [
+                ("&lt;", "<"),
+                ("&gt;", ">"),
+                ("&quot;", "\""),
+                ("&amp;", "&"),
+            ];
+            let plain = |query: String, (from, to): (&str, &str)| query.replace(from, to);
+            let query = escapes.into_iter().fold(query.to_owned(), plain);
+            serde_json::json!({ "record": format!("query:{number}"), "expr": query })
+        })
+        .collect();
+    assert!(rules.len() > 400, "{}", rules.len());
+    let directory = Directory::new("queries");
+    let groups = serde_json::json!({ "groups": [{ "name": "queries", "rules": rules }] });
+    let file = directory.write("rules.yaml", &groups.to_string());
+    let output = promtool.args(["check", "rules", &file]).output().unwrap();
+    assert!(output.status.success(), "{}", tools::said(&output));
 }

@@ -1,17 +1,23 @@
 //! The content of the landing page, for both formats.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::super::port::Port;
-use crate::app_state::AppState;
+use super::settings::{Setting, settings};
+use crate::app_state::{AppState, Ports};
 use crate::humanize::span;
 use crate::instance::{InstanceStatus, ResourceStatus};
-use crate::report::{FamilyReport, Report};
+use crate::report::{FamilyReport, Report, Search};
+use crate::telemetry::{FileInUse, Scrape, Scraper, scrapers};
 
 /// The landing page.
 pub(super) struct Page {
     pub(super) port: Port,
     pub(super) uptime: String,
+    /// The landing page of the other port, unless the host in the request is no host.
+    pub(super) other_port: Option<String>,
     /// `None` if the client may not see data.
     pub(super) data: Option<Data>,
 }
@@ -20,8 +26,16 @@ pub(super) struct Page {
 pub(super) struct Data {
     pub(super) status: InstanceStatus,
     pub(super) report: Arc<Report>,
-    /// The words of the search.
-    pub(super) search: String,
+    pub(super) search: Search,
+    /// The version of the API server, if it is known.
+    pub(super) server_version: Option<String>,
+    /// A line for each role that lacks rules.
+    pub(super) missing_rules: Vec<String>,
+    /// The newest first.
+    pub(super) scrapes: Vec<Scrape>,
+    pub(super) settings: Vec<Setting>,
+    pub(super) files: Vec<FileInUse>,
+    pub(super) now: SystemTime,
 }
 
 /// A path of the same server, and its description.
@@ -77,33 +91,44 @@ const LIVE: Link = Link {
     about: "whether the exporter is running",
 };
 
+/// The number of rows in tables of what costs most.
+const TOP: usize = 10;
+
 // === impl Page ===
 
 impl Page {
-    /// A page without data.
-    pub(super) fn closed(port: Port, app: &AppState) -> Self {
+    /// A page without data. `host` is that of the request, with its port.
+    pub(super) fn closed(port: Port, app: &AppState, host: Option<&str>) -> Self {
+        let ports = app.ports();
         Self {
             port,
             uptime: span(app.started.elapsed().as_secs_f64()),
+            other_port: host
+                .zip(ports)
+                .and_then(|(host, ports)| other_port(port, host, ports)),
             data: None,
         }
     }
 
     /// A page with all data, and the families that match the words of `search`.
-    pub(super) async fn open(port: Port, app: &AppState, search: &str) -> Self {
+    pub(super) async fn open(port: Port, app: &AppState, host: Option<&str>, search: &str) -> Self {
         let instance = app.instance();
-        let report = instance
-            .reports
-            .get(&instance.metrics, &instance.options)
-            .await;
+        let report = instance.reports.get(&instance.metrics, &instance.options);
+        let (report, server_version) = tokio::join!(report, instance.server_version());
         let data = Data {
             status: instance.status(),
             report,
-            search: search.to_owned(),
+            search: Search::new(search),
+            server_version,
+            missing_rules: instance.missing_rules(),
+            scrapes: app.telemetry.scrape_history.recent(),
+            settings: settings(&instance.options, instance.metrics.shard()),
+            files: app.telemetry.files.all(),
+            now: SystemTime::now(),
         };
         Self {
             data: Some(data),
-            ..Self::closed(port, app)
+            ..Self::closed(port, app, host)
         }
     }
 
@@ -113,6 +138,38 @@ impl Page {
             Port::Telemetry => TELEMETRY_LINKS,
         }
     }
+
+    /// What the port serves, for titles.
+    pub(super) fn subject(&self) -> &'static str {
+        match self.port {
+            Port::Main => "metrics of objects",
+            Port::Telemetry => "telemetry",
+        }
+    }
+}
+
+/// The landing page of the other port on the same host, with the scheme of the current page: both ports have one web
+/// configuration.
+fn other_port(port: Port, host: &str, ports: Ports) -> Option<String> {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let inside = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'));
+    let is_host = match inside {
+        Some(ip) => ip.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+            !name.is_empty() && name.bytes().all(is_part)
+        }
+    };
+    let other = match port {
+        Port::Main => ports.telemetry,
+        Port::Telemetry => ports.main,
+    };
+    is_host.then(|| format!("//{name}:{other}/"))
 }
 
 // === impl Data ===
@@ -127,24 +184,87 @@ impl Data {
         }
     }
 
-    /// Whether a family contains all words of the search.
-    pub(super) fn matches(&self, family: &FamilyReport) -> bool {
-        let FamilyReport {
-            name,
-            metric_type,
-            help,
-            resource,
-            ..
-        } = family;
-        let resource = resource.as_deref().unwrap_or_default();
-        let text = format!("{name} {metric_type} {help} {resource}").to_lowercase();
-        let mut words = self.search.split_whitespace();
-        words.all(|word| text.contains(&word.to_lowercase()))
+    /// All resources, those with problems first, then those with the most series.
+    pub(super) fn resources(&self) -> Vec<&ResourceStatus> {
+        let mut resources: Vec<_> = self.status.resources.iter().collect();
+        resources.sort_by_key(|own| (Severity::of(own), Reverse(own.series)));
+        resources
+    }
+
+    /// Bytes that a resource takes in a response of `/metrics`.
+    pub(super) fn bytes_of(&self, resource: &ResourceStatus) -> u64 {
+        // The report has configured resources by their whole name, and built-in ones without their group.
+        match self.report.bytes_of(&resource.resource) {
+            _ if resource.series == 0 => 0,
+            0 => self.report.bytes_of(resource.plural()),
+            bytes => bytes,
+        }
+    }
+
+    /// The families with the most series or the most bytes, the most bytes first.
+    pub(super) fn top_families(&self) -> Vec<&FamilyReport> {
+        let mut by_series: Vec<_> = self
+            .report
+            .families
+            .iter()
+            .filter(|own| own.series > 0)
+            .collect();
+        let mut by_bytes = by_series.clone();
+        by_series.sort_by_key(|own| Reverse(own.series));
+        by_bytes.sort_by_key(|own| Reverse(own.bytes));
+        let top = by_series.iter().take(TOP);
+        let is_listed = |own: &&&FamilyReport| {
+            by_bytes
+                .iter()
+                .take(TOP)
+                .all(|listed| listed.name != own.name)
+        };
+        let mut top: Vec<_> = top
+            .filter(is_listed)
+            .chain(by_bytes.iter().take(TOP))
+            .copied()
+            .collect();
+        top.sort_by_key(|own| Reverse(own.bytes));
+        top
     }
 
     pub(super) fn matching_families(&self) -> impl Iterator<Item = &FamilyReport> {
         let families = self.report.families.iter();
-        families.filter(|family| self.matches(family))
+        families.filter(|family| self.search.matches(family))
+    }
+
+    /// The clients that scrape.
+    pub(super) fn scrapers(&self) -> Vec<Scraper> {
+        scrapers(&self.scrapes)
+    }
+
+    /// The time since a moment, such as `12s ago`.
+    pub(super) fn ago(&self, time: SystemTime) -> String {
+        let since = self.now.duration_since(time).unwrap_or_default();
+        span(since.as_secs_f64()) + " ago"
+    }
+}
+
+/// How urgently a resource needs attention, the most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Severity {
+    Failing,
+    Waiting,
+    /// The resource is up to date, and lacks objects.
+    Incomplete,
+    Good,
+}
+
+// === impl Severity ===
+
+impl Severity {
+    pub(super) fn of(resource: &ResourceStatus) -> Self {
+        match resource.state.as_str() {
+            "listing" | "not started" | "left out" | "fed by host" => Self::Waiting,
+            _ if !resource.is_synced() => Self::Failing,
+            _ if resource.errors + resource.oversized > 0 => Self::Incomplete,
+            _ => Self::Good,
+        }
     }
 }
 
@@ -152,4 +272,33 @@ impl Data {
 pub(super) fn last_event(resource: &ResourceStatus) -> String {
     let seconds = resource.last_event_seconds;
     seconds.map_or_else(|| "never".to_owned(), |seconds| span(seconds) + " ago")
+}
+
+/// The first rows of a table of what costs most.
+pub(super) fn top<T>(rows: &[T]) -> &[T] {
+    rows.get(..TOP).unwrap_or(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_other_port_is_on_the_host_of_the_request() {
+        let ports = Ports {
+            main: 8080,
+            telemetry: 8081,
+        };
+        let link = |port, host| other_port(port, host, ports);
+        let main = |host| link(Port::Main, host);
+        assert_eq!(main("localhost:8080").as_deref(), Some("//localhost:8081/"));
+        assert_eq!(main("[::1]:1").as_deref(), Some("//[::1]:8081/"));
+        assert_eq!(
+            link(Port::Telemetry, "ksm.example").as_deref(),
+            Some("//ksm.example:8080/")
+        );
+        for wrong in ["", ":80", "a/b", "a@b", "\"x", "[a]:1", "[::1", "::1"] {
+            assert_eq!(main(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -2,13 +2,18 @@
 
 use std::fmt::Write;
 
-use super::page::{Data, Page, last_event};
+use super::page::{Data, Page, last_event, top};
 use crate::humanize::{counted, size, thousands};
+use crate::report::queries;
 use crate::version::VERSION;
 
 /// The page for a terminal.
 pub(super) fn render(page: &Page) -> String {
-    let mut text = format!("kube-state-metrics {VERSION}, up {}\n", page.uptime);
+    let subject = page.subject();
+    let mut text = format!(
+        "kube-state-metrics {VERSION}, {subject}, up {}\n",
+        page.uptime
+    );
     if let Some(data) = &page.data {
         write_summary(data, &mut text);
     }
@@ -16,9 +21,19 @@ pub(super) fn render(page: &Page) -> String {
     for link in page.links() {
         let _ = writeln!(text, "  {:20}{}", link.path, link.about);
     }
+    if let Some(other) = &page.other_port {
+        let _ = writeln!(text, "  {:20}the {}", other, page.port.other().name());
+    }
     match &page.data {
         None => text.push_str("\nA bearer token is needed to see more.\n"),
-        Some(data) if data.search.is_empty() => write_resources(data, &mut text),
+        Some(data) if data.search.is_empty() => {
+            write_resources(data, &mut text);
+            write_costs(data, &mut text);
+            write_scrapers(data, &mut text);
+            write_in_force(data, &mut text);
+            let families = counted(data.report.families.len() as u64, "family", "families");
+            let _ = writeln!(text, "\n{families}; search them with /?q=WORDS");
+        }
         Some(data) => write_families(data, &mut text),
     }
     text
@@ -35,13 +50,31 @@ fn write_summary(data: &Data, text: &mut String) {
         counted(status.objects(), "object", "objects"),
         size(status.memory_bytes()),
     );
-    for remark in &status.remarks {
-        let _ = writeln!(text, "! {remark}");
+    if let Some(version) = &data.server_version {
+        let _ = writeln!(text, "Kubernetes {version}");
+    }
+    for problem in &status.problems {
+        let (count, total) = (problem.resources.len(), status.resources.len());
+        let names = match &problem.resources[..] {
+            [only] => only.clone(),
+            _ => format!(
+                "{count} of {}",
+                counted(total as u64, "resource", "resources")
+            ),
+        };
+        let _ = write!(text, "! {names}: {}", problem.state);
+        let error = problem.error.iter().map(|error| format!(". {error}"));
+        text.extend(error);
+        text.push('\n');
+    }
+    let lines = status.notes.iter().chain(&status.limits);
+    for line in lines.chain(&data.missing_rules) {
+        let _ = writeln!(text, "! {line}");
     }
 }
 
 fn write_resources(data: &Data, text: &mut String) {
-    let resources = &data.status.resources;
+    let resources = data.resources();
     let names = resources.iter().map(|resource| resource.plural().len());
     let states = resources.iter().map(|resource| resource.state.len());
     let (names, states) = (
@@ -50,27 +83,94 @@ fn write_resources(data: &Data, text: &mut String) {
     );
     let _ = writeln!(
         text,
-        "\n  {:names$}  {:states$}  {:>9}  {:>10}  {:>9}  {:>10}  {:>6}",
-        "RESOURCE", "STATE", "OBJECTS", "SERIES", "BYTES", "LAST EVENT", "ERRORS"
+        "\n  {:names$}  {:states$}  {:>9}  {:>10}  {:>9}  {:>9}  {:>10}  {:>6}",
+        "RESOURCE", "STATE", "OBJECTS", "SERIES", "BYTES", "MEMORY", "LAST EVENT", "ERRORS"
     );
     for resource in resources {
         let _ = writeln!(
             text,
-            "  {:names$}  {:states$}  {:>9}  {:>10}  {:>9}  {:>10}  {:>6}",
+            "  {:names$}  {:states$}  {:>9}  {:>10}  {:>9}  {:>9}  {:>10}  {:>6}",
             resource.plural(),
             resource.state,
             thousands(resource.objects),
             thousands(resource.series),
+            size(data.bytes_of(resource)),
             size(resource.memory_bytes),
             last_event(resource),
-            thousands(resource.errors),
+            thousands(resource.errors + resource.oversized),
         );
-        if let Some(error) = data.status.own_error(resource) {
-            let _ = writeln!(text, "    {error}");
-        }
     }
-    let families = counted(data.report.families.len() as u64, "family", "families");
-    let _ = writeln!(text, "\n{families}; search them with /?q=WORDS");
+}
+
+fn write_costs(data: &Data, text: &mut String) {
+    let families = data.top_families().into_iter();
+    let families = families.map(|own| (&*own.name, own.series, own.bytes));
+    write_cost_rows("FAMILY", families, text);
+    let namespaces = top(&data.report.namespaces).iter();
+    let namespaces = namespaces.map(|own| (&*own.name, own.series, own.bytes));
+    write_cost_rows("NAMESPACE", namespaces, text);
+}
+
+fn write_cost_rows<'a>(
+    title: &str,
+    rows: impl Iterator<Item = (&'a str, u64, u64)> + Clone,
+    text: &mut String,
+) {
+    let width = rows.clone().map(|(name, ..)| name.len()).max();
+    let Some(width) = width.map(|width| width.max(title.len())) else {
+        return;
+    };
+    let _ = writeln!(text, "\n  {title:width$}  {:>10}  {:>9}", "SERIES", "BYTES");
+    for (name, series, bytes) in rows {
+        let (series, bytes) = (thousands(series), size(bytes));
+        let _ = writeln!(text, "  {name:width$}  {series:>10}  {bytes:>9}");
+    }
+}
+
+fn write_scrapers(data: &Data, text: &mut String) {
+    let scrapers = data.scrapers();
+    if scrapers.is_empty() {
+        text.push_str("\n  No scrape since the start.\n");
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "\n  {:24}  {:11}  {:8}  {:>10}  {:>9}  CLIENT",
+        "SCRAPER", "FORMAT", "ENCODING", "LAST", "BYTES"
+    );
+    for scraper in scrapers {
+        let last = &scraper.last;
+        let address = last.client.map(|ip| ip.to_string());
+        let _ = writeln!(
+            text,
+            "  {:24}  {:11}  {:8}  {:>10}  {:>9}  {}",
+            address.as_deref().unwrap_or("unknown"),
+            last.format,
+            last.encoding,
+            data.ago(last.ended),
+            size(last.bytes),
+            last.user_agent.escape_debug(),
+        );
+    }
+}
+
+fn write_in_force(data: &Data, text: &mut String) {
+    text.push('\n');
+    for file in &data.files {
+        let state = match (&file.content, file.is_current) {
+            (Some(_), true) => "in use",
+            (Some(_), false) => "an older content is in use",
+            (None, _) => "not in use",
+        };
+        let _ = write!(text, "  {}: {state}", file.path);
+        if let Some(used) = &file.content {
+            let _ = write!(text, ", MD5 {}…, read {}", used.hash, data.ago(used.since));
+        }
+        text.push('\n');
+    }
+    for setting in &data.settings {
+        let _ = writeln!(text, "  {}: {}", setting.flag, setting.values.join(" "));
+    }
 }
 
 fn write_families(data: &Data, text: &mut String) {
@@ -79,9 +179,12 @@ fn write_families(data: &Data, text: &mut String) {
         let _ = writeln!(text, "\n{name} ({metric_type})\n  {help}");
         if let Some(sample) = &family.sample {
             let _ = writeln!(text, "  {sample}");
+            for query in queries(family) {
+                let _ = writeln!(text, "  > {query}");
+            }
         }
     }
-    let (count, search) = (data.matching_families().count(), &data.search);
+    let (count, search) = (data.matching_families().count(), &data.search.text);
     let matching = counted(count as u64, "family matches", "families match");
     let _ = writeln!(text, "\n{matching} `{search}`");
 }

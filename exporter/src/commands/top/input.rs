@@ -1,0 +1,216 @@
+//! The input of `top`, recognized by its address or its first line.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use kube_state_metrics::source::manifests::ManifestSource;
+use serde::{Deserialize, Serialize};
+
+use super::super::output::{AnyError, list};
+use super::fetch;
+use crate::options::{Options, RenderFlags};
+use crate::report::Report;
+
+/// A report with its sums, as `/debug/cardinality` serves it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct JsonReport {
+    pub(super) series: u64,
+    pub(super) bytes: u64,
+    #[serde(flatten)]
+    pub(super) report: Report,
+}
+
+/// Where the report comes from.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// A running exporter.
+    Url(String),
+    Files(Vec<PathBuf>),
+}
+
+/// What a file contains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    /// Samples in the text or OpenMetrics format.
+    Metrics,
+    /// A report of `/debug/cardinality`.
+    Report,
+    Manifests,
+}
+
+// === impl Input ===
+
+impl Input {
+    /// # Errors
+    ///
+    /// If there are other inputs beside a URL, or the URL is not one of `http`.
+    pub(super) fn of(inputs: &[String]) -> Result<Self, String> {
+        let is_url = |input: &&String| input.contains("://");
+        match (inputs.iter().find(is_url), inputs) {
+            (None, files) => Ok(Self::Files(files.iter().map(PathBuf::from).collect())),
+            (Some(url), [_]) if url.starts_with("http://") => Ok(Self::Url(url.clone())),
+            (Some(url), [_]) => Err(format!(
+                "{url}: only http:// is supported; for others, use `curl URL/debug/cardinality?top=1000000 | \
+                 kube-state-metrics top -`"
+            )),
+            (Some(url), _) => Err(format!("{url}: give a URL without other inputs")),
+        }
+    }
+
+    /// Reads the report, or counts the samples.
+    ///
+    /// # Errors
+    ///
+    /// If the input cannot be read.
+    pub(super) fn read(
+        &self,
+        flags: &RenderFlags,
+        token_file: Option<&Path>,
+    ) -> Result<Report, AnyError> {
+        let files = match self {
+            Self::Url(url) => return report(&fetch::get(url, token_file)?, url),
+            Self::Files(files) => files,
+        };
+        match &files[..] {
+            [file] if file == Path::new("-") => Self::read_file(io::stdin().lock(), file, flags),
+            [file] if !file.is_dir() => {
+                let opened = File::open(file);
+                let opened = opened.map_err(|error| failed(file, &error))?;
+                Self::read_file(BufReader::new(opened), file, flags)
+            }
+            files => manifests(files, flags),
+        }
+    }
+
+    fn read_file(
+        mut text: impl BufRead,
+        file: &Path,
+        flags: &RenderFlags,
+    ) -> Result<Report, AnyError> {
+        let start = text.fill_buf();
+        match Content::of(start.map_err(|error| failed(file, &error))?) {
+            Content::Metrics => {
+                let report = Report::of_text(text);
+                report.map_err(|error| format!("{}: {error}", file.display()).into())
+            }
+            Content::Report => {
+                let mut json = Vec::new();
+                let read = text.read_to_end(&mut json);
+                read.map_err(|error| failed(file, &error))?;
+                report(&json, &file.display().to_string())
+            }
+            // The start of standard input is already read, and manifests are read from their start.
+            Content::Manifests if file == Path::new("-") => Err(
+                "standard input has no samples; for manifests, use `kube-state-metrics render - | \
+                 kube-state-metrics top -`"
+                    .into(),
+            ),
+            Content::Manifests => manifests(&[file.to_owned()], flags),
+        }
+    }
+}
+
+fn failed(file: &Path, error: &io::Error) -> String {
+    format!("{}: cannot be read: {error}", file.display())
+}
+
+/// A report of an exporter.
+fn report(json: &[u8], from: &str) -> Result<Report, AnyError> {
+    let read: Result<JsonReport, _> = serde_json::from_slice(json);
+    match read {
+        Ok(read) => Ok(read.report),
+        Err(error) => Err(format!("{from}: not a report of /debug/cardinality: {error}").into()),
+    }
+}
+
+fn manifests(paths: &[PathBuf], flags: &RenderFlags) -> Result<Report, AnyError> {
+    let (options, warnings) = Options::new(&flags.0, None)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let metrics = options.metrics.build()?;
+    let loaded = ManifestSource::new(paths).open(&metrics).reload();
+    for problem in &loaded.problems {
+        tracing::warn!("{problem}");
+    }
+    if loaded.objects + loaded.not_registered == 0 {
+        let paths = list(paths);
+        return Err(format!(
+            "no sample and no object could be read from {paths}; give a response of /metrics, or manifests"
+        )
+        .into());
+    }
+    Ok(Report::new(&metrics, &options.metrics))
+}
+
+// === impl Content ===
+
+impl Content {
+    /// What a text contains, by its start.
+    fn of(text: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(text);
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let is_header = |line: &str| {
+            let headers = ["# HELP ", "# TYPE ", "# UNIT ", "# EOF"];
+            headers.iter().any(|start| line.starts_with(start))
+        };
+        match lines.find(|line| is_header(line) || !line.starts_with('#')) {
+            // Manifests do not have both keys.
+            Some(line) if line.starts_with('{') => {
+                let is_report = text.contains("\"families\"") && text.contains("\"series\"");
+                if is_report {
+                    Self::Report
+                } else {
+                    Self::Manifests
+                }
+            }
+            Some(line) if is_header(line) || is_sample(line) => Self::Metrics,
+            _ => Self::Manifests,
+        }
+    }
+}
+
+/// Whether a line starts with the name of a metric, and more follows. The keys of manifests end with a colon.
+fn is_sample(line: &str) -> bool {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':';
+    let name = line.split(['{', ' ']).next().unwrap_or_default();
+    !name.is_empty() && !name.ends_with(':') && name.bytes().all(is_name) && line.len() > name.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_of_a_text_shows_what_it_contains() {
+        for (text, content) in [
+            ("# HELP a b\n", Content::Metrics),
+            (
+                "\n# a comment\nkube_pod_info{pod=\"a\"} 1\n",
+                Content::Metrics,
+            ),
+            ("up 1\n", Content::Metrics),
+            ("{\n  \"series\": 1,\n \"families\": []}", Content::Report),
+            ("{\"kind\": \"List\"}", Content::Manifests),
+            ("# a comment\napiVersion: v1\n", Content::Manifests),
+            ("---\nkind: Pod\n", Content::Manifests),
+            ("", Content::Manifests),
+        ] {
+            assert_eq!(Content::of(text.as_bytes()), content, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_url_stands_alone() {
+        let of = |inputs: &[&str]| {
+            let inputs: Vec<_> = inputs.iter().map(|input| (*input).to_owned()).collect();
+            Input::of(&inputs)
+        };
+        let url = "http://localhost:8081";
+        assert_eq!(of(&[url]), Ok(Input::Url(url.to_owned())));
+        assert_eq!(of(&["-"]), Ok(Input::Files(vec!["-".into()])));
+        assert!(of(&[url, "a.yaml"]).is_err_and(|error| error.contains("without other inputs")));
+        assert!(of(&["https://a"]).is_err_and(|error| error.contains("top -")));
+    }
+}

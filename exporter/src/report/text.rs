@@ -1,0 +1,261 @@
+//! A report of a saved response of `/metrics`.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io::{self, BufRead};
+
+use kube_state_metrics::families::catalogue::catalogue;
+
+use super::costs::CostCounter;
+use super::families::{FamilyReport, Report};
+
+/// The reason why a text is not a response of `/metrics`.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TextError {
+    #[error("cannot be read: {0}")]
+    Read(#[from] io::Error),
+    #[error(
+        "line {line}: {problem}; give a response of /metrics in the text or OpenMetrics format"
+    )]
+    Line { line: u64, problem: &'static str },
+    #[error("line {line} is longer than 16 MiB; no sample is that long")]
+    Long { line: u64 },
+}
+
+/// The longest line, in bytes.
+const LONGEST_LINE: u64 = 16 << 20;
+
+/// A sample line in parts.
+struct Sample<'a> {
+    name: &'a str,
+    /// Names and unescaped values.
+    labels: Vec<(&'a str, Cow<'a, str>)>,
+}
+
+#[derive(Default)]
+struct Families {
+    reports: Vec<FamilyReport>,
+    numbers: HashMap<String, usize>,
+    /// The header of the current family.
+    header: FamilyReport,
+}
+
+// === impl Report ===
+
+impl Report {
+    /// Counts the samples of a text, line by line.
+    ///
+    /// # Errors
+    ///
+    /// If the text cannot be read, or a line is neither a sample nor a comment.
+    pub(crate) fn of_text(mut text: impl BufRead) -> Result<Self, TextError> {
+        let (mut families, mut counter) = (Families::default(), CostCounter::default());
+        let (mut line, mut number) = (Vec::new(), 0);
+        loop {
+            line.clear();
+            number += 1;
+            let length = io::Read::take(&mut text, LONGEST_LINE).read_until(b'\n', &mut line)?;
+            if length == 0 {
+                break;
+            }
+            if length as u64 == LONGEST_LINE && !line.ends_with(b"\n") {
+                return Err(TextError::Long { line: number });
+            }
+            let failed = |problem| TextError::Line {
+                line: number,
+                problem,
+            };
+            let read = std::str::from_utf8(&line).map_err(|_| failed("it is not UTF-8"))?;
+            let read = read.trim();
+            if let Some(comment) = read.strip_prefix('#') {
+                families.read_comment(comment);
+            } else if !read.is_empty() {
+                let sample = Sample::parse(read).map_err(failed)?;
+                let family = families.family_of(sample.name);
+                let takes_examples = CostCounter::takes_examples(family.series);
+                let examples = takes_examples.then_some(&mut family.labels);
+                counter.count(sample.labels.into_iter(), length as u64, examples);
+                family.sample.get_or_insert_with(|| read.to_owned());
+                family.series += 1;
+                family.bytes += length as u64;
+            }
+        }
+        Ok(Self::of(families.reports, counter, &catalogue()))
+    }
+}
+
+// === impl Families ===
+
+impl Families {
+    /// Reads the comments `HELP` and `TYPE`.
+    fn read_comment(&mut self, comment: &str) {
+        let mut words = comment.trim_start().splitn(3, ' ');
+        let (keyword, name, rest) = (words.next(), words.next(), words.next());
+        let Some((keyword @ ("HELP" | "TYPE"), name)) = keyword.zip(name) else {
+            return;
+        };
+        if self.header.name != name {
+            self.header = FamilyReport {
+                name: name.to_owned(),
+                ..FamilyReport::default()
+            };
+        }
+        let rest = rest.unwrap_or_default().trim().to_owned();
+        match keyword {
+            "HELP" => self.header.help = rest,
+            _ => self.header.metric_type = rest,
+        }
+    }
+
+    /// The family of a sample: that of its name, except for the parts of histograms and summaries.
+    fn family_of(&mut self, sample: &str) -> &mut FamilyReport {
+        let header = &self.header;
+        let suffix = sample.strip_prefix(&*header.name).unwrap_or("-");
+        let is_of_header = match &*header.metric_type {
+            "histogram" | "summary" => {
+                ["", "_bucket", "_sum", "_count", "_created"].contains(&suffix)
+            }
+            _ => false,
+        };
+        let name = if is_of_header { &header.name } else { sample };
+        let number = match self.numbers.get(name) {
+            Some(number) => *number,
+            None => {
+                let is_described = is_of_header || ["", "_total", "_info"].contains(&suffix);
+                let described = is_described.then(|| header.clone()).unwrap_or_default();
+                let number = self.reports.len();
+                self.numbers.insert(name.to_owned(), number);
+                self.reports.push(FamilyReport {
+                    name: name.to_owned(),
+                    ..described
+                });
+                number
+            }
+        };
+        &mut self.reports[number]
+    }
+}
+
+// === impl Sample ===
+
+impl<'a> Sample<'a> {
+    /// Reads `name{labels} value`, and ignores timestamps and exemplars.
+    fn parse(line: &'a str) -> Result<Self, &'static str> {
+        let end = line.find(['{', ' ', '\t']).ok_or("it has no value")?;
+        let (name, mut rest) = line.split_at(end);
+        if name.is_empty() || !name.bytes().all(is_name_byte) {
+            return Err("it does not start with the name of a metric");
+        }
+        let mut labels = Vec::new();
+        if let Some(inside) = rest.strip_prefix('{') {
+            rest = inside.trim_start();
+            loop {
+                if let Some(after) = rest.strip_prefix('}') {
+                    rest = after;
+                    break;
+                }
+                let (label, after) = rest.split_once('=').ok_or("its labels have no end")?;
+                let quoted = after.trim_start().strip_prefix('"');
+                let quoted = quoted.ok_or("the value of a label is not in quotes")?;
+                let end = closing_quote(quoted).ok_or("the value of a label has no end")?;
+                let (value, after) = quoted.split_at(end);
+                labels.push((label.trim(), unescaped(value)));
+                rest = after.get(1..).unwrap_or_default().trim_start();
+                rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
+            }
+        }
+        let value = rest.split_whitespace().next().ok_or("it has no value")?;
+        let is_number = value.parse::<f64>().is_ok();
+        is_number
+            .then_some(Self { name, labels })
+            .ok_or("its value is not a number")
+    }
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':'
+}
+
+/// The position of the first quote that is not escaped.
+fn closing_quote(text: &str) -> Option<usize> {
+    let mut is_escaped = false;
+    text.bytes().position(|byte| {
+        let is_end = byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        is_end
+    })
+}
+
+fn unescaped(value: &str) -> Cow<'_, str> {
+    if !value.contains('\\') {
+        return Cow::Borrowed(value);
+    }
+    let mut plain = String::with_capacity(value.len());
+    let mut characters = value.chars();
+    while let Some(character) = characters.next() {
+        plain.push(match character {
+            '\\' => match characters.next() {
+                Some('n') => '\n',
+                Some(escaped) => escaped,
+                None => '\\',
+            },
+            character => character,
+        });
+    }
+    Cow::Owned(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_is_counted_by_family_resource_namespace_and_label() {
+        let text = "# HELP kube_pod_info Always 1.\n\
+                    # TYPE kube_pod_info gauge\n\
+                    kube_pod_info{namespace=\"a\",pod=\"x\\\"}\"} 1\n\
+                    kube_pod_info{namespace=\"b\", pod=\"y\",} 1 1700000000\n\
+                    # TYPE http histogram\n\
+                    http_bucket{le=\"+Inf\"} 3 # {trace=\"a\"} 1\n\
+                    http_sum 0.5\n\
+                    http_count 3\n\
+                    \n# EOF\n";
+        let report = Report::of_text(text.as_bytes()).unwrap();
+        let families: Vec<_> = report
+            .families
+            .iter()
+            .map(|own| (&*own.name, own.series, own.bytes))
+            .collect();
+        assert_eq!(families, [("kube_pod_info", 2, 94), ("http", 3, 67)]);
+        assert_eq!(report.families[0].resource.as_deref(), Some("pods"));
+        assert_eq!(report.families[0].help, "Always 1.");
+        assert_eq!(report.families[0].labels[1].values, ["x\"}", "y"]);
+        let resources: Vec<_> = report
+            .resources
+            .iter()
+            .map(|row| (&*row.name, row.series))
+            .collect();
+        assert_eq!(resources, [("pods", 2), ("other", 3)]);
+        assert_eq!(report.namespaces.len(), 2);
+        assert_eq!((report.series(), report.bytes()), (5, 161));
+    }
+
+    #[test]
+    fn what_is_no_sample_is_an_error_with_its_line() {
+        for (text, problem) in [
+            ("a 1\nkind: Pod\n", "line 2: its value is not a number"),
+            ("a 1\n- b: 1\n", "line 2: it does not start with the name"),
+            ("a\n", "line 1: it has no value"),
+            ("a{b=\"c\" 1\n", "line 1: its labels have no end"),
+            ("a{b=\"c 1\n", "line 1: the value of a label has no end"),
+            (
+                "a{b=c} 1\n",
+                "line 1: the value of a label is not in quotes",
+            ),
+            ("a{} x\n", "line 1: its value is not a number"),
+        ] {
+            let error = Report::of_text(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with(problem), "{error}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What costs most: families, namespaces and labels.
+
+use maud::{Markup, html};
+
+use super::super::page::{Data, top};
+use super::parts::{column, number, share, table, wide};
+use crate::humanize::{size, thousands};
+use crate::report::CostRow;
+
+pub(super) fn section(data: &Data) -> Markup {
+    let (namespaces, labels) = (&data.report.namespaces, &data.report.labels);
+    html! {
+        section aria-labelledby="costs" {
+            div class="head" {
+                h2 id="costs" { "What costs most" }
+                span class="soft" { "bytes of sample lines in a scrape, before gzip" }
+            }
+            (families(data))
+        }
+        div class="columns" {
+            section aria-labelledby="namespaces" {
+                div class="head" { h2 id="namespaces" { "Namespaces" } (count(namespaces.len())) }
+                (self::namespaces(top(namespaces)))
+            }
+            section aria-labelledby="labels" {
+                div class="head" { h2 id="labels" { "Labels" } (count(labels.len())) }
+                (self::labels(data))
+            }
+        }
+    }
+}
+
+fn count(rows: usize) -> Markup {
+    html! { span class="soft" { "of " (thousands(rows as u64)) } }
+}
+
+fn families(data: &Data) -> Markup {
+    let families = data.top_families();
+    let most = families.iter().map(|own| own.bytes).max().unwrap_or(0);
+    let head = html! {
+        (column("Family", "text"))
+        (column("Resource", "text wide"))
+        (column("Series", "number"))
+        (column("Bytes", "number"))
+        th scope="col" class="share" { span class="hidden" { "Share of bytes" } }
+    };
+    let body = html! {
+        @for family in families {
+            tr {
+                th scope="row" { code { (family.name) } }
+                td class="wide" { (family.resource.as_deref().unwrap_or("other")) }
+                (number(family.series, &thousands(family.series)))
+                (number(family.bytes, &size(family.bytes)))
+                (share(family.bytes, most))
+            }
+        }
+    };
+    table("Families with the most series or bytes", true, &head, &body)
+}
+
+fn namespaces(rows: &[CostRow]) -> Markup {
+    let head = html! {
+        (column("Namespace", "text"))
+        (column("Series", "number"))
+        (column("Bytes", "number"))
+    };
+    let body = html! {
+        @for row in rows {
+            tr {
+                th scope="row" { (row.name) }
+                (number(row.series, &thousands(row.series)))
+                (number(row.bytes, &size(row.bytes)))
+            }
+        }
+    };
+    table("Namespaces with the most bytes", true, &head, &body)
+}
+
+fn labels(data: &Data) -> Markup {
+    let head = html! {
+        (column("Label", "text"))
+        (column("Values", "number"))
+        (column("Series", "number wide"))
+        (column("Bytes", "number"))
+    };
+    let body = html! {
+        @for row in top(&data.report.labels) {
+            tr {
+                th scope="row" { code { (row.name) } }
+                (number(row.values, &thousands(row.values)))
+                (wide(row.series, &thousands(row.series)))
+                (number(row.bytes, &size(row.bytes)))
+            }
+        }
+    };
+    table("Labels with the most bytes", true, &head, &body)
+}

@@ -1,0 +1,81 @@
+//! All families, to search.
+
+use maud::{Markup, html};
+
+use super::super::super::port::Port;
+use super::super::page::Data;
+use crate::humanize::{size, thousands};
+use crate::report::{FamilyReport, LabelExamples, queries};
+
+/// The number of example values of a label.
+const EXAMPLES: usize = 5;
+
+pub(super) fn section(data: &Data, port: Port) -> Markup {
+    let found = data.matching_families().count();
+    html! {
+        section aria-labelledby="families" {
+            div class="head" {
+                h2 id="families" { "Families" }
+                span class="pill" id="count" role="status" { (thousands(found as u64)) }
+                form action="/#families" role="search" {
+                    input type="search" name="q" placeholder="oom, crashloop, cpu request, evicted"
+                        aria-label="Search families by name, meaning or label value" value=(data.search.text);
+                    button { "Search" }
+                }
+            }
+            // The page also has the families that do not match, hidden, so that the script can search them.
+            @for family in &data.report.families { (details(family, data, port)) }
+            p class="none soft" hidden[found > 0] { "No family matches." }
+        }
+    }
+}
+
+fn details(family: &FamilyReport, data: &Data, port: Port) -> Markup {
+    let series = match family.series {
+        0 => "no samples".to_owned(),
+        1 => "1 series".to_owned(),
+        series => format!("{} series", thousands(series)),
+    };
+    html! {
+        details class={ "family" @if family.series == 0 { " silent" } }
+            hidden[!data.search.matches(family)] data-words=(family.search_words) {
+            summary {
+                code { (family.name) }
+                span class="pill" { (family.metric_type) }
+                span class="help" { (family.help) }
+                span class="number" { (series) }
+            }
+            div class="about" {
+                p { (family.help) }
+                @if family.series > 0 { (about(family, port)) }
+            }
+        }
+    }
+}
+
+fn about(family: &FamilyReport, port: Port) -> Markup {
+    html! {
+        dl class="settings" {
+            @for label in &family.labels {
+                div { dt { code { (label.name) } } dd { (examples(label)) } }
+            }
+        }
+        @for query in queries(family) { pre class="copy" { (query) } }
+        p class="soft" {
+            (size(family.bytes)) " in a scrape"
+            @if port == Port::Main {
+                ", " a href={ "/metrics?name[]=" (family.name) } { "all samples" }
+            }
+        }
+    }
+}
+
+fn examples(label: &LabelExamples) -> Markup {
+    let has_more = label.has_more || label.values.len() > EXAMPLES;
+    html! {
+        @for value in label.values.iter().take(EXAMPLES) {
+            code { @if value.is_empty() { "(empty)" } @else { (value) } } " "
+        }
+        @if has_more { span class="soft" { "…" } }
+    }
+}

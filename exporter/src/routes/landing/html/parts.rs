@@ -1,0 +1,50 @@
+//! Parts of tables.
+
+use maud::{Markup, html};
+
+/// A cell with a number, which the script sorts by. Zeros are dimmed.
+pub(super) fn number(value: u64, text: &str) -> Markup {
+    cell("number", value, text)
+}
+
+/// A [`number`] that narrow windows lack.
+pub(super) fn wide(value: u64, text: &str) -> Markup {
+    cell("number wide", value, text)
+}
+
+fn cell(class: &str, value: u64, text: &str) -> Markup {
+    html! {
+        td class={ (class) @if value == 0 { " zero" } } data-value=(value) { (text) }
+    }
+}
+
+/// A cell with a bar.
+pub(super) fn share(value: u64, most: u64) -> Markup {
+    let share = value as f64 / most.max(1) as f64 * 100.0;
+    html! {
+        td class="share" {
+            @if value > 0 {
+                // A `style` attribute would need an exception in the content security policy.
+                svg aria-hidden="true" { rect width=(format!("{share:.1}%")) height="6" rx="3" {} }
+            }
+        }
+    }
+}
+
+/// A table that scrolls sideways if it is too wide, also by keyboard.
+pub(super) fn table(name: &str, is_sortable: bool, head: &Markup, body: &Markup) -> Markup {
+    html! {
+        div class="scroll" role="region" tabindex="0" aria-label=(name) {
+            table class=[is_sortable.then_some("sortable")] {
+                caption { (name) }
+                thead { tr { (head) } }
+                tbody { (body) }
+            }
+        }
+    }
+}
+
+/// The head of a column. The script makes it a button that sorts, unless the name is empty.
+pub(super) fn column(name: &str, class: &str) -> Markup {
+    html! { th scope="col" class=(class) { (name) } }
+}

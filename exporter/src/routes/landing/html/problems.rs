@@ -1,0 +1,56 @@
+//! What is wrong: one message for each cause.
+
+use maud::{Markup, html};
+
+use super::super::page::Data;
+use crate::humanize::{counted, span};
+use crate::instance::Problem;
+
+pub(super) fn section(data: &Data) -> Markup {
+    let status = &data.status;
+    let total = status.resources.len();
+    html! {
+        @for problem in &status.problems { (message(problem, total)) }
+        @for note in status.notes.iter().chain(&status.limits) {
+            div class="message wait" role="status" { p { (note) } }
+        }
+        @if !data.missing_rules.is_empty() {
+            div class="message bad" role="alert" {
+                p {
+                    b { "The API server forbids resources." }
+                    " Add the rules to the role of the exporter; `kube-state-metrics rbac` writes complete roles."
+                }
+                @for rules in &data.missing_rules { pre class="copy" { (rules) } }
+            }
+        }
+    }
+}
+
+fn message(problem: &Problem, total: usize) -> Markup {
+    let (class, role) = match problem.is_normal {
+        true => ("message wait", "status"),
+        false => ("message bad", "alert"),
+    };
+    let count = problem.resources.len();
+    let resources = match &problem.resources[..] {
+        [only] => only.clone(),
+        _ => format!(
+            "{count} of {}",
+            counted(total as u64, "resource", "resources")
+        ),
+    };
+    html! {
+        div class=(class) role=(role) {
+            p {
+                b { (resources) ": " (problem.state) }
+                @if let Some(error) = &problem.error { ". " (error) }
+            }
+            @if let Some(seconds) = problem.removal_seconds {
+                p { "Stored objects are removed in " (span(seconds)) " unless the API server permits to list them." }
+            }
+            @if count > 1 {
+                details { summary { "Which resources" } p { (problem.resources.join(", ")) } }
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::super::super::port::Port;
+use super::super::settings::Setting;
+use super::*;
+use crate::instance::{InstanceStatus, Problem, ResourceStatus};
+use crate::report::{CostRow, FamilyReport, LabelExamples, LabelRow, Report, Search};
+use crate::telemetry::{FileInUse, Scrape, UsedContent};
+
+fn resource(text: &str) -> ResourceStatus {
+    ResourceStatus {
+        resource: text.to_owned(),
+        api_version: text.to_owned(),
+        kind: text.to_owned(),
+        state: text.to_owned(),
+        objects: 1,
+        series: 1,
+        memory_bytes: 1,
+        last_event_seconds: None,
+        errors: 1,
+        oversized: 1,
+        last_error: Some(text.to_owned()),
+    }
+}
+
+fn report(text: &str) -> Report {
+    let row = CostRow {
+        name: text.to_owned(),
+        series: 1,
+        bytes: 1,
+    };
+    Report {
+        families: vec![FamilyReport {
+            name: text.to_owned(),
+            metric_type: text.to_owned(),
+            help: text.to_owned(),
+            resource: Some(text.to_owned()),
+            series: 1,
+            bytes: 1,
+            sample: Some(text.to_owned()),
+            labels: vec![LabelExamples {
+                name: text.to_owned(),
+                values: vec![text.to_owned()],
+                has_more: false,
+            }],
+            base_labels: Vec::new(),
+            search_words: text.to_owned(),
+        }],
+        resources: vec![row.clone()],
+        namespaces: vec![row],
+        labels: vec![LabelRow {
+            name: text.to_owned(),
+            values: 1,
+            series: 1,
+            bytes: 1,
+        }],
+    }
+}
+
+/// A page in which every text is `text`.
+fn page(text: &str) -> Page {
+    let owned = || text.to_owned();
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
+    let problem = Problem {
+        state: owned(),
+        is_normal: false,
+        resources: vec![owned(), owned()],
+        error: Some(owned()),
+        removal_seconds: Some(60.0),
+    };
+    let scrape = Scrape {
+        ended: now,
+        client: None,
+        user_agent: owned(),
+        query: owned(),
+        format: "text",
+        encoding: "gzip",
+        bytes: 1,
+        duration: Duration::from_millis(1),
+        is_complete: false,
+    };
+    Page {
+        port: Port::Main,
+        uptime: owned(),
+        other_port: Some(owned()),
+        data: Some(Data {
+            status: InstanceStatus {
+                ready: true,
+                source: owned(),
+                remarks: vec![owned()],
+                problems: vec![problem],
+                notes: vec![owned()],
+                limits: vec![owned()],
+                resources: vec![resource(text)],
+            },
+            report: Arc::new(report(text)),
+            search: Search::new(text),
+            server_version: Some(owned()),
+            missing_rules: vec![owned()],
+            scrapes: vec![scrape],
+            settings: vec![Setting {
+                name: "Shard",
+                flag: "--shard",
+                values: vec![owned()],
+            }],
+            files: vec![FileInUse {
+                path: owned(),
+                kind: "config",
+                content: Some(UsedContent {
+                    hash: owned(),
+                    since: now,
+                }),
+                is_current: true,
+            }],
+            now,
+        }),
+    }
+}
+
+#[test]
+fn nothing_from_outside_becomes_markup() {
+    let html = render(&page("<a href='x'>&\""));
+    assert!(!html.contains("<a href='x'>"), "{html}");
+    // Attributes have double quotes, so single quotes need no escaping.
+    let escaped = html.matches("&lt;a href='x'&gt;&amp;&quot;").count();
+    assert!(escaped > 35, "{escaped}: {html}");
+}
+
+#[test]
+fn the_page_loads_nothing_from_elsewhere() {
+    let html = render(&page("text"));
+    for outside in ["src=", "url(", "@import", "<form action=\"http"] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+    // The icon is the only link that a browser follows by itself; others wait for a click.
+    assert_eq!(html.matches("<link ").count(), 1);
+    assert!(
+        html.contains("<link rel=\"icon\" href=\"data:image/svg+xml,"),
+        "{html}"
+    );
+    let addresses = html.matches("https://").count();
+    assert_eq!(addresses, html.matches("<a href=\"https://").count());
+}
+
+#[test]
+fn each_port_has_its_own_title_and_a_link_to_the_other_one() {
+    let main = page("text");
+    let telemetry = Page {
+        port: Port::Telemetry,
+        ..page("text")
+    };
+    let (main, telemetry) = (render(&main), render(&telemetry));
+    assert!(
+        main.contains("<title>kube-state-metrics: metrics of objects</title>"),
+        "{main}"
+    );
+    assert!(
+        telemetry.contains("<title>kube-state-metrics: telemetry</title>"),
+        "{telemetry}"
+    );
+    assert!(
+        main.contains("<a href=\"text\">telemetry port</a>"),
+        "{main}"
+    );
+    assert!(
+        telemetry.contains("<a href=\"text\">main port</a>"),
+        "{telemetry}"
+    );
+}
+
+#[test]
+fn tables_have_names_and_heads() {
+    let html = render(&page("text"));
+    let tables = html.matches("<table").count();
+    assert_eq!(tables, 7, "{html}");
+    assert_eq!(html.matches("<caption>").count(), tables);
+    assert_eq!(html.matches("tabindex=\"0\" aria-label=").count(), tables);
+    let heads = html.matches("<th ").count() + html.matches("<th>").count();
+    assert_eq!(html.matches("<th scope=").count(), heads);
+}
+
+#[test]
+fn a_client_without_permission_sees_no_data() {
+    let closed = Page {
+        data: None,
+        uptime: "1s".to_owned(),
+        ..page("secret")
+    };
+    let html = render(&Page {
+        other_port: None,
+        ..closed
+    });
+    assert!(
+        !html.contains("secret") && html.contains("A bearer token is needed"),
+        "{html}"
+    );
+}

@@ -1,0 +1,92 @@
+//! The options in force that decide what is exposed.
+
+use kube_state_metrics::filter::AllowlistConfig;
+use kube_state_metrics::registry::Shard;
+
+use crate::options::MetricsOptions;
+
+/// An option, and its values.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Setting {
+    pub(super) name: &'static str,
+    pub(super) flag: &'static str,
+    pub(super) values: Vec<String>,
+}
+
+/// The options that are set.
+pub(super) fn settings(options: &MetricsOptions, shard: Shard) -> Vec<Setting> {
+    let shard = (shard.total() > 1).then(|| shard.to_string());
+    let all = [
+        (
+            "Shard",
+            "--shard, --total-shards",
+            shard.into_iter().collect(),
+        ),
+        ("Namespaces", "--namespaces", options.namespaces.clone()),
+        (
+            "Denied namespaces",
+            "--namespaces-denylist",
+            options.denied_namespaces.clone(),
+        ),
+        (
+            "Allowed families",
+            "--metric-allowlist",
+            options.allow.clone(),
+        ),
+        ("Denied families", "--metric-denylist", options.deny.clone()),
+        (
+            "Opt-in families",
+            "--metric-opt-in-list",
+            options.opt_in.clone(),
+        ),
+        (
+            "Allowed labels",
+            "--metric-labels-allowlist",
+            allowlists(&options.labels),
+        ),
+        (
+            "Allowed annotations",
+            "--metric-annotations-allowlist",
+            allowlists(&options.annotations),
+        ),
+    ];
+    let set = all.into_iter().filter(|(_, _, values)| !values.is_empty());
+    set.map(|(name, flag, values)| Setting { name, flag, values })
+        .collect()
+}
+
+/// An entry for each resource, in the form of the flag.
+fn allowlists(allowlists: &AllowlistConfig) -> Vec<String> {
+    let lists = allowlists.iter();
+    lists
+        .map(|(resource, list)| format!("{resource}=[{}]", list.patterns().join(",")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_options_that_are_set_are_shown() {
+        assert_eq!(settings(&MetricsOptions::default(), Shard::default()), []);
+        let options = MetricsOptions {
+            deny: vec!["kube_secret_.*".to_owned()],
+            labels: AllowlistConfig::parse("pods=[team,app]").unwrap(),
+            ..MetricsOptions::default()
+        };
+        let settings = settings(&options, Shard::new(1, 3).unwrap());
+        let lines: Vec<_> = settings
+            .iter()
+            .map(|own| format!("{}: {}", own.flag, own.values.join(" ")))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "--shard, --total-shards: 1 of 3",
+                "--metric-denylist: kube_secret_.*",
+                "--metric-labels-allowlist: pods=[team,app]",
+            ]
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! The configuration files in use.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+
+/// A configuration file, and the content of it that is in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FileInUse {
+    pub(crate) path: String,
+    /// The value of the label `type` in metrics.
+    pub(crate) kind: &'static str,
+    /// The content in use; `None` if the program does not use the file.
+    pub(crate) content: Option<UsedContent>,
+    /// The file has the content in use.
+    pub(crate) is_current: bool,
+}
+
+/// The content of a file that is in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UsedContent {
+    /// The first six bytes of the MD5 sum, as `md5sum` writes them. The metric `config_hash` has the same bytes as
+    /// a number.
+    pub(crate) hash: String,
+    pub(crate) since: SystemTime,
+}
+
+/// The files that metrics cover. A clone is another handle to the same files.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FilesInUse(Arc<Mutex<BTreeMap<(String, &'static str), FileInUse>>>);
+
+// === impl FilesInUse ===
+
+impl FilesInUse {
+    /// Records that a content is in use.
+    pub(super) fn loaded(&self, path: &str, kind: &'static str, content: UsedContent) {
+        self.update(path, kind, |file| {
+            file.content = Some(content);
+            file.is_current = true;
+        });
+    }
+
+    /// Records that the current content of a file is not in use.
+    pub(super) fn failed(&self, path: &str, kind: &'static str) {
+        self.update(path, kind, |file| file.is_current = false);
+    }
+
+    /// Records that a file does not exist, or that no option names it.
+    pub(super) fn absent(&self, path: &str, kind: &'static str) {
+        self.0.lock().remove(&(path.to_owned(), kind));
+    }
+
+    /// All files, in the order of their paths.
+    pub(crate) fn all(&self) -> Vec<FileInUse> {
+        self.0.lock().values().cloned().collect()
+    }
+
+    fn update(&self, path: &str, kind: &'static str, update: impl FnOnce(&mut FileInUse)) {
+        let mut files = self.0.lock();
+        let file = files.entry((path.to_owned(), kind));
+        update(file.or_insert_with(|| FileInUse {
+            path: path.to_owned(),
+            kind,
+            content: None,
+            is_current: false,
+        }));
+    }
+}

@@ -1,0 +1,177 @@
+//! The last scrapes: who reads the metrics of objects, when, and what they get.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
+
+/// A response with the metrics of objects that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Scrape {
+    pub(crate) ended: SystemTime,
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) user_agent: String,
+    /// Parts of the exposition that the query selects; empty for everything.
+    pub(crate) query: String,
+    pub(crate) format: &'static str,
+    pub(crate) encoding: &'static str,
+    pub(crate) bytes: u64,
+    pub(crate) duration: Duration,
+    /// The whole response was sent.
+    pub(crate) is_complete: bool,
+}
+
+/// A client that scrapes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Scraper {
+    pub(crate) last: Scrape,
+    /// The number of remembered scrapes.
+    pub(crate) scrapes: usize,
+    /// How many of these ended before the whole response was sent.
+    pub(crate) incomplete: usize,
+    /// The median of the times between remembered scrapes.
+    pub(crate) interval: Option<Duration>,
+}
+
+/// The last scrapes of all clients. A clone is another handle to the same history.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ScrapeHistory(Arc<Mutex<VecDeque<Scrape>>>);
+
+/// The number of scrapes that are remembered.
+const REMEMBERED: usize = 256;
+/// The longest text of a client that is remembered, in bytes.
+const LONGEST_TEXT: usize = 200;
+
+// === impl ScrapeHistory ===
+
+impl ScrapeHistory {
+    /// Remembers a scrape in place of the oldest one.
+    pub(crate) fn record(&self, scrape: Scrape) {
+        let mut scrapes = self.0.lock();
+        if scrapes.len() == REMEMBERED {
+            scrapes.pop_front();
+        }
+        scrapes.push_back(scrape);
+    }
+
+    /// The remembered scrapes, the newest first.
+    pub(crate) fn recent(&self) -> Vec<Scrape> {
+        self.0.lock().iter().rev().cloned().collect()
+    }
+}
+
+/// The start of a text that a client has sent.
+pub(crate) fn shortened(text: &str) -> String {
+    if text.len() <= LONGEST_TEXT {
+        return text.to_owned();
+    }
+    let end = (0..=LONGEST_TEXT)
+        .rev()
+        .find(|at| text.is_char_boundary(*at));
+    let start = text.get(..end.unwrap_or(0)).unwrap_or_default();
+    format!("{start}…")
+}
+
+/// The clients of scrapes, which are given the newest first. Clients differ in address, name, format, encoding or
+/// query.
+pub(crate) fn scrapers(scrapes: &[Scrape]) -> Vec<Scraper> {
+    let mut groups: Vec<Vec<&Scrape>> = Vec::new();
+    for scrape in scrapes {
+        let is_same = |group: &&mut Vec<&Scrape>| {
+            group
+                .first()
+                .is_some_and(|other| scrape.is_of_client_of(other))
+        };
+        match groups.iter_mut().find(is_same) {
+            Some(group) => group.push(scrape),
+            None => groups.push(vec![scrape]),
+        }
+    }
+    groups
+        .iter()
+        .filter_map(|group| Scraper::of(group))
+        .collect()
+}
+
+// === impl Scrape ===
+
+impl Scrape {
+    fn is_of_client_of(&self, other: &Self) -> bool {
+        self.client == other.client
+            && self.user_agent == other.user_agent
+            && self.query == other.query
+            && self.format == other.format
+            && self.encoding == other.encoding
+    }
+}
+
+// === impl Scraper ===
+
+impl Scraper {
+    fn of(scrapes: &[&Scrape]) -> Option<Self> {
+        let pairs = scrapes.iter().zip(scrapes.iter().skip(1));
+        // A clock that was set back has no time in between.
+        let mut intervals: Vec<_> = pairs
+            .filter_map(|(later, earlier)| later.ended.duration_since(earlier.ended).ok())
+            .collect();
+        intervals.sort_unstable();
+        Some(Self {
+            last: Scrape::clone(scrapes.first()?),
+            scrapes: scrapes.len(),
+            incomplete: scrapes.iter().filter(|own| !own.is_complete).count(),
+            interval: intervals.get(intervals.len() / 2).copied(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scrape(second: u64, client: &str, user_agent: &str) -> Scrape {
+        Scrape {
+            ended: SystemTime::UNIX_EPOCH + Duration::from_secs(second),
+            client: client.parse().ok(),
+            user_agent: user_agent.to_owned(),
+            query: String::new(),
+            format: "text",
+            encoding: "gzip",
+            bytes: second,
+            duration: Duration::from_millis(2),
+            is_complete: true,
+        }
+    }
+
+    #[test]
+    fn scrapers_are_told_apart_and_have_an_interval() {
+        let history = ScrapeHistory::default();
+        for second in [0, 30, 60, 100] {
+            history.record(scrape(second, "10.0.0.1", "Prometheus"));
+        }
+        history.record(Scrape {
+            is_complete: false,
+            ..scrape(90, "10.0.0.2", "curl")
+        });
+        let scrapers = scrapers(&history.recent());
+        let [curl, prometheus] = &scrapers[..] else {
+            panic!("{scrapers:?}")
+        };
+        assert_eq!((curl.scrapes, curl.incomplete, curl.interval), (1, 1, None));
+        assert_eq!((prometheus.scrapes, prometheus.last.bytes), (4, 100));
+        assert_eq!(prometheus.interval, Some(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn the_history_is_bounded() {
+        let history = ScrapeHistory::default();
+        for second in 0..300 {
+            history.record(scrape(second, "::1", "a"));
+        }
+        let recent = history.recent();
+        assert_eq!((recent.len(), recent[0].bytes), (REMEMBERED, 299));
+        let long = shortened(&"ä".repeat(101));
+        assert_eq!(long, "ä".repeat(100) + "…");
+    }
+}

@@ -1,0 +1,137 @@
+//! `top`: the same report from an exporter, a saved response and manifests.
+
+use serde_json::Value;
+
+use super::support::{CLUSTER, Directory, Exporter, run};
+
+/// The report as JSON.
+fn report(args: &[&str], stdin: &str) -> Value {
+    let output = run(&[&["top", "--json", "--limit=0"], args].concat(), stdin);
+    assert!(output.status.success(), "{}", output.stderr);
+    serde_json::from_str(&output.stdout).unwrap()
+}
+
+/// The rows of a table: name, series and bytes.
+fn rows(report: &Value, table: &str) -> Vec<(String, u64, u64)> {
+    let rows = report[table].as_array().unwrap().iter();
+    let rows = rows.map(|row| {
+        let number = |key: &str| row[key].as_u64().unwrap();
+        (
+            row["name"].as_str().unwrap().to_owned(),
+            number("series"),
+            number("bytes"),
+        )
+    });
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort();
+    rows
+}
+
+#[test]
+fn all_inputs_yield_the_same_report() {
+    let exporter = Exporter::start(&[]);
+    let text = exporter.metrics("");
+    let directory = Directory::new("top");
+    let saved = directory.write("metrics.txt", &text);
+    let url = format!("http://{}/", exporter.telemetry);
+    let of_exporter = report(&[&url], "");
+    let json = exporter.telemetry("/debug/cardinality?top=100000").text();
+    for (args, stdin) in [
+        (&[&*saved][..], ""),
+        (&["-"], &*text),
+        (&["-"], &*json),
+        (&[CLUSTER], ""),
+    ] {
+        let other = report(args, stdin);
+        for key in ["series", "bytes"] {
+            assert_eq!(other[key], of_exporter[key], "{args:?}");
+        }
+        for table in ["families", "resources", "namespaces", "labels"] {
+            assert_eq!(
+                rows(&other, table),
+                rows(&of_exporter, table),
+                "{args:?}: {table}"
+            );
+        }
+    }
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    assert_eq!(of_exporter["series"], lines.clone().count());
+    assert_eq!(
+        of_exporter["bytes"],
+        lines.map(|line| line.len() + 1).sum::<usize>()
+    );
+}
+
+#[test]
+fn tables_are_sorted_and_limited() {
+    let output = run(&["top", CLUSTER, "--limit=2", "--by=series"], "");
+    assert!(output.status.success(), "{}", output.stderr);
+    let text = output.stdout;
+    let row = |head: &str| {
+        let mut lines = text.lines().skip_while(|line| !line.starts_with(head));
+        lines.nth(1).unwrap().split_whitespace().next().unwrap()
+    };
+    assert_eq!(row("RESOURCE"), "pods");
+    assert_eq!(row("FAMILY"), "kube_pod_status_phase");
+    assert_eq!(row("NAMESPACE"), "shop");
+    assert_eq!(row("LABEL"), "namespace");
+    assert_eq!(text.matches(" more)\n").count(), 4, "{text}");
+    let only = run(&["top", CLUSTER, "--resources=nodes", "--limit=0"], "").stdout;
+    assert!(
+        only.contains("\nnodes ") && !only.contains("\npods "),
+        "{only}"
+    );
+}
+
+#[test]
+fn errors_name_the_input_and_the_cure() {
+    let exporter = Exporter::start(&[]);
+    let directory = Directory::new("top-errors");
+    let broken = directory.write("broken.txt", "# TYPE a gauge\na 1\na{b=c} 2\n");
+    let (main, closed) = (format!("http://{}", exporter.main), "http://127.0.0.1:1");
+    for (args, stdin, problem) in [
+        (
+            &[&*main][..],
+            "",
+            "give the address of the telemetry port (8081)",
+        ),
+        (&[closed], "", "no exporter answers"),
+        (&["https://localhost"], "", "only http:// is supported"),
+        (
+            &[&*broken],
+            "",
+            "line 3: the value of a label is not in quotes",
+        ),
+        (&["/no/such/file"], "", "/no/such/file: cannot be read"),
+        (
+            &["-"],
+            "kind: Pod\n",
+            "`kube-state-metrics render - | kube-state-metrics top -`",
+        ),
+        (&["-"], "# EOF\n", "- has no samples"),
+        (&[], "", "Usage:"),
+    ] {
+        let output = run(&[&["top"], args].concat(), stdin);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(
+            output.stdout.is_empty() && output.stderr.contains(problem),
+            "{args:?}: {}",
+            output.stderr
+        );
+    }
+}
+
+#[test]
+fn debug_endpoints_that_are_not_for_all_clients_say_why() {
+    let exporter =
+        Exporter::spawn(&[&super::support::PORTS[..], &["--manifests", CLUSTER]].concat());
+    let url = format!("http://{}", exporter.telemetry);
+    let output = run(&["top", &url], "");
+    assert!(
+        output
+            .stderr
+            .contains("403 Forbidden: /debug/ is only for clients"),
+        "{}",
+        output.stderr
+    );
+}
