@@ -19,7 +19,7 @@ pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{} {noun}", thousands(count))
 }
 
-/// A size in the largest unit in which it is at least 1, such as `1.5 MiB`.
+/// A size in the largest unit in which the number is at least 1, such as `1.5 MiB`.
 pub(crate) fn size(bytes: u64) -> String {
     let mut size = bytes as f64;
     let mut unit = "B";

@@ -117,7 +117,7 @@ impl Instance {
         }
     }
 
-    /// The scopes that are complete, and those that are not.
+    /// The scopes that are complete, and the scopes that are not.
     pub(crate) fn coverage(&self) -> Coverage {
         self.source.coverage()
     }

@@ -272,7 +272,7 @@ impl Program {
         self.configuration = Arc::new(new);
         let announcing = self.announcing.take();
         if let Some(announcing) = announcing.filter(|task| !task.is_finished()) {
-            // The task holds the old instance and waits until it is ready, which may never happen.
+            // The task waits until the old instance is ready, which may never happen.
             announcing.abort();
             self.announce_once_ready();
         }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use kube_state_metrics::source::health::{FeedHealth, FeedOrigin, ResourceHealth, ResourceState};
 
-/// The scopes that a source has completed, and those that it has not.
+/// The scopes that a source has completed, and the scopes that it has not completed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Coverage {
     pub(crate) covered: Vec<ResourceScope>,

@@ -81,7 +81,7 @@ impl RunningSource {
         self.health.readiness(policy).ready
     }
 
-    /// The scopes that are complete, and those that are not.
+    /// The scopes that are complete, and the scopes that are not.
     pub(super) fn coverage(&self) -> Coverage {
         Coverage::of(&self.health.resources())
     }

@@ -6,7 +6,7 @@ use super::table::TABLE;
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/compat.md");
 const BEGIN: &str = "<!-- begin of options; `UPDATE_GOLDEN=1 cargo test --workspace --all-features --bins -- options::compat` writes them -->\n\n";
 const END: &str = "\n<!-- end of options -->\n";
-/// The maximum length of a text in the table. Longer texts become lists below it.
+/// The maximum length of a text in the table. Longer texts become lists below the table.
 const MAX_CELL: usize = 60;
 
 /// Some options as a Markdown table; the last column is `last` of a row.

@@ -48,7 +48,7 @@ struct FileSeed<'a> {
 #[derive(Default)]
 struct Keys(Vec<String>);
 
-/// A single value as text, whatever its YAML type is. The parser of the option checks it later.
+/// A single value as text, whatever its YAML type is. The parser of the option checks the text later.
 struct Scalar(Option<String>);
 
 /// An options file that cannot be used.
@@ -70,7 +70,7 @@ impl OptionsFile {
     ///
     /// # Errors
     ///
-    /// If the text is not YAML, or values have the wrong form. The error has all of them, each with its line and key,
+    /// If the text is not YAML, or values have the wrong form. The error has all problems, each with its line and key,
     /// but no value of the file.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, OptionsFileError> {
         let invalid = |problems| OptionsFileError::Invalid {
@@ -82,7 +82,7 @@ impl OptionsFile {
             .map_err(|error| invalid(vec![config_file::yaml_problem(&error, text, &[])]))?;
         let mut problems: Vec<YamlProblem> = Vec::new();
         let mut left_out = BTreeSet::new();
-        // The parser stops at the first error. So after an error, it runs again without this key.
+        // The parser stops at the first error. So after an error, the parser runs again without this key.
         loop {
             let seed = FileSeed {
                 left_out: &left_out,

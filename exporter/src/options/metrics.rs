@@ -49,7 +49,7 @@ impl MetricsOptions {
     ///
     /// # Errors
     ///
-    /// If patterns or resources are invalid. The error names all of them.
+    /// If patterns or resources are invalid. The error names all invalid items.
     pub(crate) fn build(&self) -> Result<StateMetrics, BuildError> {
         let builder = StateMetrics::builder()
             .resources(&self.resources)

@@ -63,7 +63,7 @@ impl<'a> Reader<'a> {
         self.phase
     }
 
-    /// The value of an option. If it cannot be parsed, this is recorded as a problem, and an empty value is returned.
+    /// The value of an option. If the value cannot be parsed, the reader records a problem, and returns an empty value.
     pub(super) fn value<T: Default>(&mut self, option: &Single<T>) -> T {
         let row = &option.row;
         let mut texts = self.texts(row);

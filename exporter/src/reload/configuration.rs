@@ -147,7 +147,7 @@ impl Configuration {
         self.options.metrics == other.options.metrics && self.has_same_source(other)
     }
 
-    /// Whether both have the same source, and the same API server for reviews of tokens.
+    /// Whether both configurations have the same source, and the same API server for reviews of tokens.
     pub(crate) fn has_same_source(&self, other: &Self) -> bool {
         let has_same_server = || self.server().is_some() && self.server() == other.server();
         self.options.source == other.options.source
@@ -209,7 +209,7 @@ impl Configuration {
 // === impl FileContent ===
 
 impl FileContent {
-    /// Reads a file. If it cannot be read, the content is `None`.
+    /// Reads a file. If the file cannot be read, the content is `None`.
     fn read(path: PathBuf, limit: u64) -> Self {
         let content = config_file::read(&path, limit).ok();
         Self { path, content }

@@ -22,8 +22,8 @@ use super::query::Query;
 use crate::app_state::AppState;
 use page::Page;
 
-/// The content security policy. The page contains its style and script, and the policy allows only these, by their
-/// hashes. The page loads no other content, and no other page may embed it.
+/// The content security policy. The page contains its style and script, and the policy allows only this style and this
+/// script, by their hashes. The page loads no other content, and no other page may embed it.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let (style, script) = (hash(html::STYLE), hash(html::SCRIPT));
     format!(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use prometheus_web_config::{ReloadObserver, WebConfig, WebConfigError, WebConfigFile};
 
-/// The file in use. A reload of the options replaces it.
+/// The file in use. A reload of the options replaces this file.
 #[derive(Clone, Debug)]
 pub(super) struct CurrentWeb(Arc<RwLock<Option<Arc<WebConfigFile>>>>);
 

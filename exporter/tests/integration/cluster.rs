@@ -431,7 +431,7 @@ fn a_changed_config_waits_for_what_is_served_and_not_for_what_is_new() {
     assert_eq!(reloaded(), Some(1.0));
     let first = own("config_hash");
 
-    // Nodes were not exported before, so no metrics are lost while they are missing.
+    // Nodes were not exported before, so no metrics are lost while the list of nodes is missing.
     config("{namespaces: {}, nodes: {}}", &api.url);
     eventually("the metric shows that a change waits", || {
         (reloaded() == Some(0.0)).then_some(())

@@ -1,4 +1,5 @@
-//! Custom resources: each flag and key, manifests and clusters, changes of the configuration.
+//! Tests custom resources: each flag and key, manifests and clusters, and changes of the
+//! configuration.
 
 use std::fs;
 

@@ -310,7 +310,7 @@ fn a_signal_stops_a_program_that_still_reads_its_input() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // If the signal arrives before the program has installed its handler, it also ends the program.
+    // If the signal arrives before the program has installed its handler, the signal also ends the program.
     std::thread::sleep(Duration::from_millis(500));
     let sent = Command::new("kill")
         .args(["-s", "TERM", &child.id().to_string()])

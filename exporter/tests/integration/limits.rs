@@ -1,5 +1,4 @@
-//! Clients that are slow, many or broken: each limit takes effect, and other clients are not
-//! affected.
+//! Tests clients that are slow, many or broken: each limit takes effect, and other clients are not affected.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

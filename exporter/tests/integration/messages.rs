@@ -1,4 +1,4 @@
-//! Errors about files that may have secrets: they name the position and the key, and show no content.
+//! Tests errors about files that may have secrets. The errors name the position and the key, and show no content.
 
 use super::files::run_soon;
 use super::support::{CLUSTER, Directory, Exporter, eventually};

@@ -11,7 +11,7 @@ use super::support::{CLUSTER, Directory, Exporter, eventually_or, get};
 
 const DOCS: &str = include_str!("../../../docs/how-to/scrape.md");
 
-/// A configuration of docs/how-to/scrape.md. The comment before it has its name.
+/// A configuration of docs/how-to/scrape.md. The comment before the configuration has its name.
 fn documented(name: &str) -> String {
     let marker = format!("<!-- {name} -->\n```yaml\n");
     let (_, rest) = DOCS

@@ -17,7 +17,8 @@ struct Series {
     values: String,
 }
 
-/// A file of the page. The comment before it has its name. A file in a list item is indented.
+/// A file of the page. The comment before the file has the name of the file. A file in a list item
+/// is indented.
 fn documented(name: &str) -> String {
     let (before, rest) = PAGE
         .split_once(&format!("<!-- file: {name} -->\n"))

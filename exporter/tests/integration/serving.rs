@@ -231,7 +231,7 @@ fn a_changed_config_is_used_without_an_outage() {
         (shows("kube_service_info{") && !shows("kube_pod_info{")).then_some(())
     });
 
-    // An invalid file is not used, and the metric shows it.
+    // An invalid file is not used, and the metric shows the failure.
     for wrong in ["resources: [pods]\n", "resources: {pod: {}}\n", "port: {"] {
         directory.write("config.yaml", wrong);
         eventually("the failure shows", || {

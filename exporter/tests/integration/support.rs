@@ -92,7 +92,8 @@ pub fn eventually<T>(what: &str, check: impl FnMut() -> Option<T>) -> T {
     eventually_or(what, check, String::new)
 }
 
-/// Waits until `check` returns a value. If it does not, `explain` returns the reason.
+/// Waits until `check` returns a value. If `check` never returns a value, `explain` returns the
+/// reason.
 #[track_caller]
 pub fn eventually_or<T>(
     what: &str,

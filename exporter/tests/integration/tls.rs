@@ -30,7 +30,8 @@ impl Place {
         self.directory.write("server.crt", &pair.certificate);
     }
 
-    /// Starts an exporter; `more` is added to the section about TLS, `rest` follows it.
+    /// Starts an exporter; `more` is added to the section about TLS, and `rest` follows this
+    /// section.
     fn exporter(&self, more: &[&str], rest: &str) -> Exporter {
         self.start(more, rest, &[])
     }

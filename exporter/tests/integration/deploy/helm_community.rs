@@ -1,4 +1,4 @@
-//! Compares the chart with the one of the Prometheus community: the same values render the same objects.
+//! Compares the chart with the chart of the Prometheus community: the same values render the same objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -28,7 +28,7 @@ pub(super) fn assert_copies() {
     }
 }
 
-/// The output of helm without the content of dashboards, which is long, if it equals the files.
+/// The output of helm. If the dashboards equal the files, their long content is left out.
 pub(super) fn without_dashboards(mut text: String) -> String {
     for name in DASHBOARDS {
         let file = format!("dashboards/{name}.json");
