@@ -137,8 +137,8 @@ impl Instance {
         status
     }
 
-    /// A line for each role of the exporter that lacks rules, because the API server forbids resources.
-    /// It has the rules as YAML.
+    /// A line for each role of the exporter that lacks rules, because the API server forbids resources. The line has
+    /// the rules as YAML.
     pub(crate) fn missing_rules(&self) -> Vec<String> {
         self.source.missing_rules()
     }

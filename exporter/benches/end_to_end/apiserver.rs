@@ -30,7 +30,7 @@ struct Server {
     version: AtomicU64,
     pods: Mutex<Collection>,
     nodes: Mutex<Collection>,
-    /// Whether streaming lists are refused, as by an older server.
+    /// Whether the server refuses streaming lists, as older servers do.
     paged_only: Mutex<bool>,
     /// Number of lists that were sent completely.
     lists: AtomicUsize,

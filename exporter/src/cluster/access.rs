@@ -218,7 +218,7 @@ impl Access {
                 false => self.kubeconfig_name(),
             };
             tracing::warn!(
-                "{file}: the certificate authority is empty; those of the system are trusted instead"
+                "{file}: the certificate authority is empty; the authorities of the system are trusted instead"
             );
         }
         let user = &mut config.auth_info;

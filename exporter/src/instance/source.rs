@@ -71,7 +71,7 @@ impl RunningSource {
         self.task.is_running()
     }
 
-    /// Waits until the policy is met.
+    /// Waits until the readiness policy is met.
     pub(super) async fn ready(&self, policy: ReadinessPolicy) {
         self.health.ready(policy).await;
     }

@@ -83,7 +83,7 @@ heading "Metrics", render: true {
     NAMESPACES: Items = parse::items, {
         flag: "--namespaces", key: Some("namespaces"), form: List("LIST"), reload: NewInstance,
         help: "Export only objects of these namespaces and cluster-scoped objects, such as `shop,payments`; \
-            empty means all",
+            an empty list means all namespaces",
         compat: Differs("if a namespace is repeated, it is used once"),
     }
     NAMESPACES_DENYLIST: Items = parse::items, {

@@ -112,7 +112,7 @@ fn a_connection_without_a_descriptor_takes_that_of_the_quietest_one() {
     let idle = with_descriptors("-n 1024");
     let base = idle.own("process_open_fds").unwrap() as u32;
     drop(idle);
-    // The count includes a connection and a directory, so two descriptors are free: fewer than each port needs for its
+    // The number of open descriptors includes a connection and a directory, so two descriptors are free: fewer than each port needs for its
     // four connections.
     let exporter = with_descriptors(&format!("-n {base}"));
     let mut slowest = Duration::ZERO;
@@ -135,7 +135,7 @@ fn idle_clients_lose_their_descriptors_to_new_ones() {
     let idle = with_descriptors("-n 1024");
     let base = idle.own("process_open_fds").unwrap() as u32;
     drop(idle);
-    // The count includes a connection and a directory, so two descriptors are free.
+    // The number of open descriptors includes a connection and a directory, so two descriptors are free.
     let exporter = with_descriptors(&format!("-n {base}"));
     let mut clients = Vec::new();
     for number in 0..12 {

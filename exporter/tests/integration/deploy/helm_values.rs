@@ -127,8 +127,8 @@ fn schema() -> String {
             schema["enum"] = json!(["default", "strict", null]);
         }
     }
-    // Other keys are allowed: a values file of an old chart, or of a chart that includes this chart, may have other
-    // keys.
+    // Other keys are allowed, because a values file of an old chart, or of a chart that includes this chart, may have
+    // them.
     serde_json::to_string_pretty(&root).unwrap() + "\n"
 }
 
