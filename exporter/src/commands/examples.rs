@@ -46,7 +46,7 @@ pub(super) const RBAC: &str = examples!(
     "kube-state-metrics rbac --check            # in the pod of the exporter, with its flags"
 );
 
-/// For `top`.
+/// Examples of `top`.
 pub(super) const TOP: &str = examples!(
     "kube-state-metrics top http://localhost:8081     # after kubectl port-forward"
     "curl -s localhost:8080/metrics | kube-state-metrics top - --by series --limit 20"

@@ -1,4 +1,4 @@
-//! `top`: the series and bytes of a running exporter, a saved response or manifests.
+//! `top`: shows the series and bytes of a running exporter, a saved response or manifests.
 
 mod fetch;
 mod input;

@@ -14,7 +14,8 @@ pub(crate) struct CostRow {
     pub(crate) bytes: u64,
 }
 
-/// The series that have a label, its distinct values, and the bytes of its name and values in all lines.
+/// The cost of a label: the series that have the label, its distinct values, and the bytes of its name and values in
+/// all lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LabelRow {
     pub(crate) name: String,
@@ -29,7 +30,7 @@ pub(crate) struct LabelRow {
 pub(crate) struct LabelExamples {
     pub(crate) name: String,
     pub(crate) values: Vec<String>,
-    /// The values are not all that these samples have.
+    /// Whether these samples have further values of the label.
     pub(crate) has_more: bool,
 }
 
@@ -38,7 +39,7 @@ pub(crate) struct LabelExamples {
 pub(super) struct CostCounter {
     labels: Vec<LabelCounter>,
     label_numbers: HashMap<String, usize>,
-    /// The numbers of the labels of the last sample: most samples have the labels of the one before.
+    /// The numbers of the labels of the last sample. Most samples have the same labels as the previous sample.
     last_labels: Vec<usize>,
     namespaces: Vec<CostRow>,
     namespace_numbers: HashMap<String, usize>,
@@ -54,8 +55,8 @@ struct LabelCounter {
     last_value: String,
 }
 
-/// The maximum number of distinct values that are counted, so that a label with a value per object does not
-/// take the memory of all of them.
+/// The maximum number of distinct values that are counted. The maximum limits the memory for a label that has a
+/// different value for each object.
 pub(crate) const MOST_VALUES: usize = 100_000;
 /// The number of samples of a family whose label values are examples.
 const LOOKED_AT: u64 = 500;

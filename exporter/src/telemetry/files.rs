@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
-/// A configuration file, and the content of it that is in use.
+/// A configuration file, and its content that is in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileInUse {
     pub(crate) path: String,
@@ -34,7 +34,7 @@ pub(crate) struct FilesInUse(Arc<Mutex<BTreeMap<(String, &'static str), FileInUs
 // === impl FilesInUse ===
 
 impl FilesInUse {
-    /// Records that a content is in use.
+    /// Records that a file is in use with this content.
     pub(super) fn loaded(&self, path: &str, kind: &'static str, content: UsedContent) {
         self.update(path, kind, |file| {
             file.content = Some(content);

@@ -1,4 +1,4 @@
-//! The last scrapes: who reads the metrics of objects, when, and what they get.
+//! The last scrapes of the metrics of objects: their clients, times and responses.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -29,7 +29,7 @@ pub(crate) struct Scraper {
     pub(crate) last: Scrape,
     /// The number of remembered scrapes.
     pub(crate) scrapes: usize,
-    /// How many of these ended before the whole response was sent.
+    /// How many of these scrapes ended before the whole response was sent.
     pub(crate) incomplete: usize,
     /// The median of the times between remembered scrapes.
     pub(crate) interval: Option<Duration>,

@@ -13,7 +13,8 @@ use hyper_util::rt::TokioExecutor;
 use super::super::output::AnyError;
 use crate::file_limits;
 
-/// Reports wait for each other, and one of a large cluster takes seconds.
+/// The maximum time of a request. The exporter computes one report at a time, and a report of a
+/// large cluster takes seconds.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The largest report, in bytes.
 const LARGEST: usize = 256 << 20;
@@ -24,7 +25,7 @@ const PATH: &str = "/debug/cardinality?top=1000000000";
 ///
 /// # Errors
 ///
-/// If there is no exporter, or it does not permit to read the report.
+/// If no exporter answers, or the exporter refuses the request.
 pub(super) fn get(url: &str, token_file: Option<&Path>) -> Result<Vec<u8>, AnyError> {
     let address = format!("{}{PATH}", url.trim_end_matches('/'));
     let mut request = Request::get(&address);

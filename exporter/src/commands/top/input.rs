@@ -29,7 +29,7 @@ pub(super) enum Input {
     Files(Vec<PathBuf>),
 }
 
-/// What a file contains.
+/// The kind of content of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content {
     /// Samples in the text or OpenMetrics format.
@@ -44,7 +44,7 @@ enum Content {
 impl Input {
     /// # Errors
     ///
-    /// If there are other inputs beside a URL, or the URL is not one of `http`.
+    /// If there are other inputs beside a URL, or the scheme of the URL is not `http`.
     pub(super) fn of(inputs: &[String]) -> Result<Self, String> {
         let is_url = |input: &&String| input.contains("://");
         match (inputs.iter().find(is_url), inputs) {
@@ -147,7 +147,7 @@ fn manifests(paths: &[PathBuf], flags: &RenderFlags) -> Result<Report, AnyError>
 // === impl Content ===
 
 impl Content {
-    /// What a text contains, by its start.
+    /// Recognizes the kind of a text by its start.
     fn of(text: &[u8]) -> Self {
         let text = String::from_utf8_lossy(text);
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());

@@ -16,7 +16,7 @@ use crate::telemetry::{FileInUse, Scrape, Scraper, scrapers};
 pub(super) struct Page {
     pub(super) port: Port,
     pub(super) uptime: String,
-    /// The landing page of the other port, unless the host in the request is no host.
+    /// The URL of the landing page of the other port; `None` if the request names no valid host.
     pub(super) other_port: Option<String>,
     /// `None` if the client may not see data.
     pub(super) data: Option<Data>,
@@ -31,7 +31,7 @@ pub(super) struct Data {
     pub(super) server_version: Option<String>,
     /// A line for each role that lacks rules.
     pub(super) missing_rules: Vec<String>,
-    /// The newest first.
+    /// The last scrapes, the newest first.
     pub(super) scrapes: Vec<Scrape>,
     pub(super) settings: Vec<Setting>,
     pub(super) files: Vec<FileInUse>,
@@ -97,7 +97,7 @@ const TOP: usize = 10;
 // === impl Page ===
 
 impl Page {
-    /// A page without data. `host` is that of the request, with its port.
+    /// A page without data. `host` is the host of the request, with its port.
     pub(super) fn closed(port: Port, app: &AppState, host: Option<&str>) -> Self {
         let ports = app.ports();
         Self {
@@ -148,8 +148,8 @@ impl Page {
     }
 }
 
-/// The landing page of the other port on the same host, with the scheme of the current page: both ports have one web
-/// configuration.
+/// The URL of the landing page of the other port on the same host. The scheme is the scheme of the current page,
+/// because both ports have the same web configuration.
 fn other_port(port: Port, host: &str, ports: Ports) -> Option<String> {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -184,7 +184,7 @@ impl Data {
         }
     }
 
-    /// All resources, those with problems first, then those with the most series.
+    /// All resources: first the resources with problems, then the resources with the most series.
     pub(super) fn resources(&self) -> Vec<&ResourceStatus> {
         let mut resources: Vec<_> = self.status.resources.iter().collect();
         resources.sort_by_key(|own| (Severity::of(own), Reverse(own.series)));
@@ -193,7 +193,7 @@ impl Data {
 
     /// Bytes that a resource takes in a response of `/metrics`.
     pub(super) fn bytes_of(&self, resource: &ResourceStatus) -> u64 {
-        // The report has configured resources by their whole name, and built-in ones without their group.
+        // The report has configured resources by their whole name, and built-in resources without their group.
         match self.report.bytes_of(&resource.resource) {
             _ if resource.series == 0 => 0,
             0 => self.report.bytes_of(resource.plural()),

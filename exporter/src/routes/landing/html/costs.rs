@@ -1,4 +1,4 @@
-//! What costs most: families, namespaces and labels.
+//! The families, namespaces and labels that cost most.
 
 use maud::{Markup, html};
 

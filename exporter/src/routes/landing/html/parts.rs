@@ -7,7 +7,7 @@ pub(super) fn number(value: u64, text: &str) -> Markup {
     cell("number", value, text)
 }
 
-/// A [`number`] that narrow windows lack.
+/// A [`number`] that is hidden in narrow windows.
 pub(super) fn wide(value: u64, text: &str) -> Markup {
     cell("number wide", value, text)
 }

@@ -1,4 +1,4 @@
-//! What is wrong: one message for each cause.
+//! The problems: one message for each cause.
 
 use maud::{Markup, html};
 

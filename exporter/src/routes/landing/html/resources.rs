@@ -1,4 +1,4 @@
-//! The table of resources, the worst first.
+//! The table of resources; resources with problems come first.
 
 use maud::{Markup, html};
 
@@ -45,7 +45,7 @@ fn row(data: &Data, resource: &ResourceStatus, most: u64, port: Port) -> Markup 
     let plural = resource.plural();
     let bytes = data.bytes_of(resource);
     let errors = resource.errors + resource.oversized;
-    // Never is later than any time.
+    // A resource without an event is sorted after all others.
     let silent = resource
         .last_event_seconds
         .map_or(u64::MAX, |seconds| seconds as u64);

@@ -1,4 +1,4 @@
-//! Who scrapes, and what they get.
+//! The clients that scrape, and their responses.
 
 use std::time::Duration;
 
