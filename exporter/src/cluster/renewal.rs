@@ -148,7 +148,7 @@ impl Renewal {
             }
             Err(error) if !failed_before => {
                 tracing::warn!(
-                    "cannot renew the credentials for the API server; the current ones stay in use: {error}"
+                    "cannot renew the credentials for the API server; the current credentials stay in use: {error}"
                 );
             }
             Err(_) => {}

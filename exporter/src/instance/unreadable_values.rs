@@ -19,7 +19,7 @@ fn log(errors: &FamilyErrors) {
     let example = errors.examples.first().map_or("", String::as_str);
     let message = "a value cannot be read; kube_state_metrics_custom_resource_errors_total counts \
         further values";
-    // The level of the configuration has the meaning of the flag `-v`.
+    // The level in the configuration is the minimum verbosity (`-v`) of the message.
     match errors.level {
         ..=0 => tracing::warn!(resource, family, example, "{message}"),
         1..=2 => tracing::debug!(resource, family, example, "{message}"),

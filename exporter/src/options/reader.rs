@@ -19,7 +19,7 @@ pub(super) struct Reader<'a> {
     pub(super) warnings: Vec<String>,
 }
 
-/// The occasion on which the options are read.
+/// The phase in which the options are read: the startup or a reload.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Phase<'a> {
     Startup,

@@ -171,7 +171,7 @@ fn a_running_exporter_tells_of_wrong_files_without_their_content() {
     for (failures, (name, text)) in (1..).zip(wrong) {
         directory.write(name, text);
         eventually("the change is refused", || {
-            // A request reads the web configuration again.
+            // At each request, the exporter reads the web configuration again.
             let _ = exporter.get("/livez");
             let log = exporter.log();
             (log.matches(" ERROR ").count() >= failures).then_some(())

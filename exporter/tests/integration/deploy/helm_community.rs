@@ -55,7 +55,7 @@ const DIFFERENT: &[(&str, &[&str])] = &[
     (
         "kube-rbac-proxy",
         &[
-            // The same YAML in another order.
+            // Only the order of the YAML differs.
             "ConfigMap/ksm-kube-state-metrics-rbac-config data.config-file.yaml",
             // The probes of the community chart name ports that the container does not declare.
             "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.livenessProbe.httpGet.port",
