@@ -1,4 +1,4 @@
-//! `top`: the same report from an exporter, a saved response and manifests.
+//! Tests that `top` yields the same report from an exporter, a saved response and manifests.
 
 use serde_json::Value;
 

@@ -133,7 +133,7 @@ fn the_page_loads_nothing_from_elsewhere() {
     for outside in ["src=", "url(", "@import", "<form action=\"http"] {
         assert!(!html.contains(outside), "{outside}");
     }
-    // The icon is the only link that a browser follows by itself; others wait for a click.
+    // The icon is the only link that a browser follows by itself; all other links wait for a click.
     assert_eq!(html.matches("<link ").count(), 1);
     assert!(
         html.contains("<link rel=\"icon\" href=\"data:image/svg+xml,"),
