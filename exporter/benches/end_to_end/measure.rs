@@ -32,13 +32,13 @@ pub(crate) struct Figures {
     pub(crate) rows: Vec<(&'static str, &'static str, f64)>,
 }
 
-/// Changes of pods per second, one by one.
+/// Number of changes of pods per second that arrive one by one.
 const RATE: f64 = 500.0;
-/// Changes of pods per second, a hundred at a time.
+/// Number of changes of pods per second in bursts, and number of changes in a burst.
 const BURSTS: (f64, usize) = (2_000.0, 100);
-/// Seconds between scrapes while pods change.
+/// Seconds between two scrapes while pods change.
 const INTERVAL: f64 = 5.0;
-/// Pods that changed before a relist.
+/// Number of pods that change before a relist.
 const FEW: usize = 100;
 
 // === impl Exporter ===
