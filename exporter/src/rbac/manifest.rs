@@ -1,6 +1,6 @@
 //! Roles and their bindings as YAML.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::permission::{Permission, Permissions, Verbs};
@@ -83,11 +83,13 @@ impl Account {
 impl Permissions {
     /// The rules by namespace. The rules of the ClusterRole have the key `None`.
     fn rules_by_namespace(&self) -> BTreeMap<Option<&str>, Vec<Rule<'_>>> {
-        let namespaces: BTreeSet<_> = self.iter().map(|own| own.namespace.as_deref()).collect();
-        let rules = namespaces.into_iter().map(|namespace| {
-            let own = |own: &&Permission| own.namespace.as_deref() == namespace;
-            (namespace, rules(self.iter().filter(own)))
-        });
+        let mut permissions: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for own in self.iter() {
+            let of_namespace = permissions.entry(own.namespace.as_deref());
+            of_namespace.or_default().push(own);
+        }
+        let rules = (permissions.into_iter())
+            .map(|(namespace, permissions)| (namespace, rules(permissions.into_iter())));
         rules.collect()
     }
 

@@ -92,11 +92,40 @@ impl fmt::Display for Permission {
 impl Permissions {
     /// Adds a permission, unless another one includes it. Removes the permissions that the new one includes.
     pub(super) fn add(&mut self, permission: Permission) {
-        if self.0.iter().any(|own| own.includes(&permission)) {
+        let namespace = permission.namespace.as_deref();
+        let includes = |own: &Permission| own.includes(&permission);
+        if self.of_namespace(None).any(includes) || self.of_namespace(namespace).any(includes) {
             return;
         }
-        self.0.retain(|own| !permission.includes(own));
+        let included = |own: &&Permission| permission.includes(own);
+        // Of a permission in one namespace, only those are looked at: there may be thousands of namespaces.
+        let included: Vec<_> = match namespace {
+            None => self.0.iter().filter(included).cloned().collect(),
+            Some(_) => (self.of_namespace(namespace).filter(included))
+                .cloned()
+                .collect(),
+        };
+        for narrower in &included {
+            self.0.remove(narrower);
+        }
         self.0.insert(permission);
+    }
+
+    /// The permissions of a namespace, or those in all namespaces.
+    fn of_namespace<'a>(
+        &'a self,
+        namespace: Option<&str>,
+    ) -> impl Iterator<Item = &'a Permission> + use<'a> {
+        let namespace = namespace.map(str::to_owned);
+        let first = Permission {
+            namespace: namespace.clone(),
+            group: String::new(),
+            resource: String::new(),
+            name: None,
+            verbs: &[],
+        };
+        let from_there = self.0.range(first..);
+        from_there.take_while(move |own| own.namespace == namespace)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Permission> {

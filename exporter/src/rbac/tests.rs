@@ -2,6 +2,7 @@ use clap::{Args, Command, FromArgMatches};
 use kube_state_metrics::custom_resources::KnownKind;
 use kube_state_metrics::resource::Scope;
 
+use super::permission::Permission;
 use super::*;
 use crate::options::{Flags, Options};
 
@@ -214,4 +215,49 @@ subjects:
     ];
     assert_eq!(kinds.collect::<Vec<_>>(), expected);
     assert!(text.contains("    resources: [pods, services]\n    verbs: [list, watch]\n"));
+}
+
+/// Processor time of this thread.
+fn processor_time() -> std::time::Duration {
+    // The kernel updates the time when the thread is scheduled.
+    std::thread::yield_now();
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    std::time::Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
+}
+
+#[test]
+fn the_rules_of_many_namespaces_take_linear_time() {
+    let times = [500, 2_000].map(|namespaces| {
+        let before = processor_time();
+        let permissions = (0..namespaces).flat_map(|namespace| {
+            let namespace = format!("n{namespace}");
+            let watch = move |resource| Permission::watch(Some(&namespace), "", resource);
+            ["pods", "services", "secrets"].map(watch)
+        });
+        let permissions: Permissions = permissions.collect();
+        assert_eq!(permissions.lines().len(), namespaces);
+        (processor_time() - before).as_secs_f64()
+    });
+    assert!(times[1] / times[0] < 8.0, "{times:?}");
+}
+
+#[test]
+fn a_permission_replaces_those_that_it_includes_in_any_order() {
+    let watch = |namespace, resource| Permission::watch(namespace, "g", resource);
+    let narrow = [
+        watch(Some("a"), "x"),
+        watch(Some("b"), "x").named("one".to_owned()),
+        watch(Some("b"), "y"),
+        watch(None, "x").named("two".to_owned()),
+    ];
+    let wide = [watch(None, "x"), watch(Some("b"), "*")];
+    let expected = Permissions::from_iter(wide.clone());
+    let all = [&narrow[..], &wide].concat();
+    assert_eq!(Permissions::from_iter(all.clone()), expected);
+    assert_eq!(Permissions::from_iter(all.into_iter().rev()), expected);
+    let rest: Vec<_> = Permissions::from_iter(narrow)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(rest.len(), 4, "{rest:?}");
 }
