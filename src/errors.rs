@@ -22,7 +22,9 @@ pub(crate) use debug_is_display;
 /// appear in logs and in health reports.
 pub(crate) const MAX_MESSAGE: usize = 1 << 10;
 
-/// Truncates a message to about [`MAX_MESSAGE`] bytes. A truncated message ends with the number of its bytes.
+/// Truncates a message to about [`MAX_MESSAGE`] bytes on one line. A truncated message ends with the number of its bytes.
+///
+/// Characters that move the cursor of a terminal, end the line or reorder the text are escaped.
 pub(crate) fn shortened(mut message: String) -> String {
     let all = message.len();
     if all > MAX_MESSAGE {
@@ -32,11 +34,40 @@ pub(crate) fn shortened(mut message: String) -> String {
         message.truncate(end.unwrap_or_default());
         message = format!("{message}... ({all} bytes)");
     }
+    if message.contains(is_invisible) {
+        let escape = |c: char| match is_invisible(c) {
+            true => c.escape_default().to_string(),
+            false => c.to_string(),
+        };
+        message = message.chars().map(escape).collect();
+    }
     message
+}
+
+/// Whether a character is not visible, but changes how others are shown: control characters, line separators, and
+/// format characters such as those for the direction of the text.
+fn is_invisible(c: char) -> bool {
+    let is_format = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    c.is_control() || is_format
 }
 
 /// Joins the problems of an error to its message, one line each.
 pub(crate) fn one_per_line(problems: &[impl Display]) -> String {
     let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_from_outside_are_one_short_line_of_visible_text() {
+        let message = shortened(String::from("pods \"a\" é\r\n\u{1b}[31m\u{202e}\u{2028}\0"));
+        assert_eq!(message, r#"pods "a" é\r\n\u{1b}[31m\u{202e}\u{2028}\u{0}"#);
+        let long = shortened("é".repeat(100_000));
+        assert!(long.len() < MAX_MESSAGE + 100 && long.ends_with("é... (200000 bytes)"));
+        let controls = shortened("\u{1b}".repeat(100_000));
+        assert!(controls.len() < 7 * MAX_MESSAGE);
+    }
 }

@@ -200,6 +200,9 @@ impl Default for Shard {
 
 impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.index >= self.total {
+            return write!(f, "none of {}", self.total);
+        }
         write!(f, "{} of {}", self.index, self.total)
     }
 }

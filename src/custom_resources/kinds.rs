@@ -64,8 +64,8 @@ impl KnownKind {
 
     /// The kinds that a custom resource definition (`apiextensions.k8s.io/v1`) serves.
     ///
-    /// If a definition lacks group, kind, plural or versions, there are no kinds. Versions without a name, and
-    /// versions that are not served, are left out.
+    /// If a definition lacks group, kind, plural or versions, or has a name that an API server does not accept, there
+    /// are no kinds. Versions without a valid name, and versions that are not served, are left out.
     #[must_use]
     pub fn of_definition(definition: &Value) -> Vec<Self> {
         let spec = definition.get("spec");
@@ -82,16 +82,16 @@ impl KnownKind {
         ) else {
             return Vec::new();
         };
+        if !is_group(group) || !is_name(kind) || !is_name(plural) {
+            return Vec::new();
+        }
         let scope = match field(&["scope"]) {
             Some("Cluster") => Scope::Cluster,
             _ => Scope::Namespaced,
         };
         let versions = spec.and_then(|spec| spec.get("versions")?.as_array());
         let served = versions.into_iter().flatten().filter_map(|version| {
-            let name = version
-                .get("name")?
-                .as_str()
-                .filter(|name| !name.is_empty())?;
+            let name = version.get("name")?.as_str().filter(|name| is_name(name))?;
             let served = version
                 .get("served")
                 .is_none_or(|served| *served == Value::Bool(true));
@@ -199,6 +199,20 @@ impl KnownKind {
     }
 }
 
+/// Whether an API server accepts the name of a group: labels of DNS. The names of kinds are in logs, metrics and
+/// paths of requests.
+fn is_group(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(is_name)
+}
+
+/// Whether an API server accepts the name of a version, a kind or a plural: a label of DNS, in any case.
+fn is_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    name.len() <= 63
+        && name.bytes().all(is_allowed)
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+}
+
 fn plural(kind: &str) -> String {
     let kind = kind.to_lowercase();
     let vowel_before_y = kind.ends_with(['y'])
@@ -238,6 +252,15 @@ mod tests {
             json!({ "group": "g", "names": { "kind": "W" }, "versions": [{ "name": "v1" }] }),
             json!({ "group": "g", "names": names }),
             json!(null),
+            json!({ "group": "g/../h", "names": names, "versions": [{ "name": "v1" }] }),
+            json!({ "group": "g..h", "names": names, "versions": [{ "name": "v1" }] }),
+            json!({ "group": "g", "names": names, "versions": [{ "name": "../v1" }] }),
+            json!({ "group": "g", "names": { "kind": "W\n\u{1b}", "plural": "w" },
+                "versions": [{ "name": "v1" }] }),
+            json!({ "group": "g", "names": { "kind": "W", "plural": ".." },
+                "versions": [{ "name": "v1" }] }),
+            json!({ "group": "g", "names": { "kind": "W", "plural": "w".repeat(64) },
+                "versions": [{ "name": "v1" }] }),
         ] {
             assert!(definition(incomplete.clone()).is_empty(), "{incomplete}");
         }

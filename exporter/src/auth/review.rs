@@ -6,6 +6,7 @@ use std::time::Duration;
 use kube::client::AuthError;
 
 use super::pace::Pace;
+use crate::humanize::one_line;
 
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -81,7 +82,7 @@ fn has_no_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
 impl fmt::Display for ReviewError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unanswered(problem) | Self::Rejected(problem) => f.write_str(problem),
+            Self::Unanswered(problem) | Self::Rejected(problem) => f.write_str(&one_line(problem)),
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use form_urlencoded::byte_serialize;
 use http::{Request, header};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
@@ -13,7 +12,7 @@ use tokio::time::sleep;
 
 use super::connection::send;
 use super::failure::Failure;
-use super::request::Target;
+use super::request::{Target, segment};
 use super::timeouts::{Backoff, WatchTimeouts};
 use crate::resource::ResourceInfo;
 use crate::source::health::{FailureReason, Health};
@@ -29,8 +28,8 @@ pub(super) struct OwnPod {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Replicas {
     pub(super) name: String,
-    /// The ordinal of this replica.
-    pub(super) index: u32,
+    /// The ordinal of this replica, which is its index unless the StatefulSet has a start ordinal.
+    pub(super) ordinal: u32,
 }
 
 /// The fields of a pod that name its controller.
@@ -96,8 +95,7 @@ impl OwnPod {
             namespace: Some(self.namespace.clone()),
             ..Target::all(ResourceInfo::of::<Pod>())
         };
-        let name: String = byte_serialize(self.name.as_bytes()).collect();
-        Request::get(format!("{}/{name}", pods.path()))
+        Request::get(format!("{}/{}", pods.path()?, segment(&self.name)?))
             .header(header::ACCEPT, "application/json")
             .body(Body::empty())
             .map_err(|error| Failure::new(FailureReason::Rejected, error.to_string()))
@@ -114,13 +112,13 @@ impl OwnPod {
         });
         let set = set
             .ok_or_else(|| rejected("no StatefulSet controls the pod; set the shard explicitly"))?;
-        let index = self.name.strip_prefix(&set.name);
-        let index = index.and_then(|rest| rest.strip_prefix('-')?.parse().ok());
-        let index = index
+        let ordinal = self.name.strip_prefix(&set.name);
+        let ordinal = ordinal.and_then(|rest| rest.strip_prefix('-')?.parse().ok());
+        let ordinal = ordinal
             .ok_or_else(|| rejected("the pod's name does not end with the ordinal of a replica"))?;
         Ok(Replicas {
             name: set.name,
-            index,
+            ordinal,
         })
     }
 }

@@ -261,7 +261,7 @@ impl<S: ListWatchSink> Reflector<S> {
         &mut self,
         request: ListWatchRequest<'_>,
         selector: Option<&str>,
-    ) -> Result<Request<Body>, http::Error> {
+    ) -> Result<Request<Body>, Failure> {
         let representation = self.smallest_representation();
         self.sink.partial.begin(representation);
         self.target.request(request, selector, representation)

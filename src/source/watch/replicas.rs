@@ -48,6 +48,15 @@ struct Metadata {
 #[derive(Default, Deserialize)]
 struct Spec {
     replicas: Option<u32>,
+    #[serde(default)]
+    ordinals: Ordinals,
+}
+
+#[derive(Default, Deserialize)]
+struct Ordinals {
+    /// The ordinal of the first replica.
+    #[serde(default)]
+    start: u32,
 }
 
 #[derive(Default, Deserialize)]
@@ -105,9 +114,11 @@ impl ListWatchSink for ReplicaSink {
         // This comes before the change of the shard, so that its handover waits for the new
         // replicas.
         (self.shards).set_replicas_ready(!has_status || set.status.ready_replicas >= total);
-        let shard = Shard::of_replica(self.replicas.index, total);
+        // A replica before the first one is deleted soon, like one behind the last one.
+        let index = self.replicas.ordinal.checked_sub(set.spec.ordinals.start);
+        let shard = Shard::of_replica(index.unwrap_or(total), total);
         self.is_found = true;
-        self.shards.set(if self.is_by_range {
+        self.shards.set_soon(if self.is_by_range {
             shard.by_range()
         } else {
             shard

@@ -4,8 +4,10 @@ use form_urlencoded::{Serializer, byte_serialize};
 use http::{Request, header};
 use kube::client::Body;
 
+use super::failure::Failure;
 use super::representation::Representation;
 use crate::resource::ResourceInfo;
+use crate::source::health::FailureReason;
 
 /// A collection of objects: a resource in one namespace or in all, with selectors.
 #[derive(Clone, Debug)]
@@ -55,8 +57,8 @@ impl Target {
         request: ListWatchRequest<'_>,
         shard: Option<&str>,
         representation: Representation,
-    ) -> Result<Request<Body>, http::Error> {
-        let mut uri = self.path();
+    ) -> Result<Request<Body>, Failure> {
+        let mut uri = self.path()?;
         uri.push('?');
         let start = uri.len();
         let mut query = Serializer::for_suffix(uri, start);
@@ -78,31 +80,45 @@ impl Target {
             // In a compressed stream, events would be delayed until a block is complete.
             request = request.header(header::ACCEPT_ENCODING, "identity");
         }
-        request.body(Body::empty())
+        Ok(request.body(Body::empty())?)
     }
 
     /// The path of the collection, as in the
     /// [API concepts](https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris).
-    pub(super) fn path(&self) -> String {
+    ///
+    /// # Errors
+    ///
+    /// If a name is not one segment of a path.
+    pub(super) fn path(&self) -> Result<String, Failure> {
         let resource = &self.resource;
         let mut path = if resource.group().is_empty() {
-            format!("/api/{}", segment(resource.version()))
+            format!("/api/{}", segment(resource.version())?)
         } else {
-            let (group, version) = (segment(resource.group()), segment(resource.version()));
+            let (group, version) = (segment(resource.group())?, segment(resource.version())?);
             format!("/apis/{group}/{version}")
         };
         if let Some(namespace) = &self.namespace {
             path.push_str("/namespaces/");
-            path.push_str(&segment(namespace));
+            path.push_str(&segment(namespace)?);
         }
         path.push('/');
-        path.push_str(&segment(resource.plural()));
-        path
+        path.push_str(&segment(resource.plural())?);
+        Ok(path)
     }
 }
 
-fn segment(name: &str) -> String {
-    byte_serialize(name.as_bytes()).collect()
+/// A name as one segment of a path.
+///
+/// # Errors
+///
+/// If it is empty, or if a server or proxy that decodes and normalizes the path would read another path. The names
+/// of all Kubernetes objects and resources are segments.
+pub(super) fn segment(name: &str) -> Result<String, Failure> {
+    if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\\', '%']) {
+        let message = format!("`{name}` is not a name that a request can have in its path");
+        return Err(Failure::new(FailureReason::Rejected, message));
+    }
+    Ok(byte_serialize(name.as_bytes()).collect())
 }
 
 impl ListWatchRequest<'_> {
@@ -169,8 +185,10 @@ pub(super) fn join(terms: impl IntoIterator<Item = String>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resource::Scope;
     use k8s_openapi::api::apps::v1::Deployment;
     use k8s_openapi::api::core::v1::Pod;
+    use kube::core::ApiResource;
 
     fn uri(target: &Target, request: ListWatchRequest<'_>) -> String {
         let request = target.request(request, None, Representation::Object);
@@ -180,14 +198,36 @@ mod tests {
     #[test]
     fn paths_are_those_of_the_api() {
         let pods = Target::all(ResourceInfo::of::<Pod>());
-        assert_eq!(pods.path(), "/api/v1/pods");
+        assert_eq!(pods.path().unwrap(), "/api/v1/pods");
         let mut deployments = Target::all(ResourceInfo::of::<Deployment>());
-        assert_eq!(deployments.path(), "/apis/apps/v1/deployments");
-        deployments.namespace = Some("a/b".into());
+        assert_eq!(deployments.path().unwrap(), "/apis/apps/v1/deployments");
+        deployments.namespace = Some("a b?c#d".into());
         assert_eq!(
-            deployments.path(),
-            "/apis/apps/v1/namespaces/a%2Fb/deployments"
+            deployments.path().unwrap(),
+            "/apis/apps/v1/namespaces/a+b%3Fc%23d/deployments"
         );
+    }
+
+    #[test]
+    fn no_name_leaves_its_segment_of_the_path() {
+        for name in ["", ".", "..", "a/b", "../secrets", "%2e%2e", "..\\x"] {
+            let namespaced = Target {
+                namespace: Some(name.to_owned()),
+                ..Target::all(ResourceInfo::of::<Pod>())
+            };
+            let kind = ApiResource {
+                group: "g".into(),
+                version: "v1".into(),
+                api_version: "g/v1".into(),
+                kind: "K".into(),
+                plural: name.into(),
+            };
+            let of_kind = Target::all(ResourceInfo::dynamic(&kind, Scope::Cluster));
+            for target in [namespaced, of_kind] {
+                let failure = target.path().unwrap_err();
+                assert_eq!(failure.reason, FailureReason::Rejected, "{name}");
+            }
+        }
     }
 
     #[test]

@@ -24,6 +24,10 @@ pub(super) struct ShardControl {
 struct Current {
     /// `None` before the StatefulSet is known.
     shard: Option<Shard>,
+    /// When the StatefulSet last changed the shard.
+    changed_at: Option<Instant>,
+    /// The shard that follows when the StatefulSet has been quiet for long enough.
+    next: Option<Shard>,
     /// Earlier shards whose objects are still served.
     leaving: Vec<LeavingShard>,
     /// Whether all replicas of the StatefulSet serve their shards, if this is known.
@@ -41,6 +45,8 @@ struct LeavingShard {
     latest: Instant,
 }
 
+/// The time between two changes of the shard by the StatefulSet. Each change lists all resources.
+const MIN_PERIOD: Duration = Duration::from_secs(5);
 /// How long a handover waits for replicas that are not ready.
 const MAX_HANDOVER: Duration = Duration::from_secs(600);
 
@@ -63,6 +69,8 @@ impl ShardControl {
             handover,
             current: Mutex::new(Current {
                 shard: is_known.then_some(shard),
+                changed_at: None,
+                next: None,
                 leaving: Vec::new(),
                 replicas_ready: true,
                 generation: 0,
@@ -78,7 +86,29 @@ impl ShardControl {
     /// Changes the shard. Objects in both shards stay. Objects that are only in the old shard are removed after the
     /// handover. The objects of the new shard are listed now.
     pub(super) fn set(&self, shard: Shard) {
+        self.change(&mut self.current.lock(), shard);
+    }
+
+    /// Changes the shard as [`set`](Self::set) does, but later if it has just changed: of a StatefulSet that
+    /// changes all the time, the last state of each period counts.
+    pub(super) fn set_soon(&self, shard: Shard) {
         let mut current = self.current.lock();
+        let due = current.changed_at.map(|at| at + MIN_PERIOD);
+        if current.shard == Some(shard) {
+            current.next = None;
+        } else if due.is_some_and(|due| due > Instant::now()) {
+            current.next = Some(shard);
+            self.changed.notify_one();
+        } else {
+            if current.shard.is_some() {
+                current.changed_at = Some(Instant::now());
+            }
+            self.change(&mut current, shard);
+        }
+    }
+
+    fn change(&self, current: &mut Current, shard: Shard) {
+        current.next = None;
         if current.shard == Some(shard) {
             return;
         }
@@ -96,7 +126,7 @@ impl ShardControl {
         current.leaving.retain(|own| own.shard != shard);
         current.generation += 1;
         tracing::info!(%shard, "the shard has changed");
-        self.publish(&current);
+        self.publish(current);
     }
 
     /// Sets whether all replicas serve their shards. Handovers wait for the replicas.
@@ -105,10 +135,10 @@ impl ShardControl {
         self.changed.notify_one();
     }
 
-    /// Ends handovers when their time is over. Never resolves.
+    /// Ends handovers and follows the StatefulSet when their time has come. Never resolves.
     pub(super) async fn run(&self) {
         loop {
-            let first = self.current.lock().next_end();
+            let first = self.current.lock().next_due();
             let Some(first) = first else {
                 self.changed.notified().await;
                 continue;
@@ -116,6 +146,9 @@ impl ShardControl {
             tokio::select! {
                 () = sleep_until(first) => {
                     let mut current = self.current.lock();
+                    if let Some(shard) = current.take_next() {
+                        self.change(&mut current, shard);
+                    }
                     if current.end_handovers() {
                         self.publish(&current);
                     }
@@ -162,9 +195,23 @@ impl ShardControl {
 // === impl Current ===
 
 impl Current {
-    /// When the next handover ends.
-    fn next_end(&self) -> Option<Instant> {
-        self.leaving.iter().map(|own| self.end_of(own)).min()
+    /// When the next handover ends or the next shard follows.
+    fn next_due(&self) -> Option<Instant> {
+        let ends = self.leaving.iter().map(|own| self.end_of(own));
+        ends.chain(self.next_at()).min()
+    }
+
+    /// When the next shard follows.
+    fn next_at(&self) -> Option<Instant> {
+        self.next.and(self.changed_at).map(|at| at + MIN_PERIOD)
+    }
+
+    /// The next shard, if its time has come.
+    fn take_next(&mut self) -> Option<Shard> {
+        let now = Instant::now();
+        self.next_at().filter(|at| *at <= now)?;
+        self.changed_at = Some(now);
+        self.next.take()
     }
 
     /// Removes the shards whose handover is over. Returns whether there were any.

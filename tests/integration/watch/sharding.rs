@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Running, config_map, exposed, metrics, server, start, text};
-use crate::support::{ApiServer, Fault, On, eventually, pass};
+use crate::support::{ApiServer, Fault, On, eventually, pass, within};
 use kube_state_metrics::registry::Shard;
 use kube_state_metrics::{BuiltIn, StateMetrics};
 
@@ -456,4 +456,57 @@ async fn a_shard_that_changes_during_a_list_is_listed_anew() {
         other.ready().await;
         assert_eq!(union(&[running, other]), sorted(all(&server)));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_shards_of_a_statefulset_count_from_its_start_ordinal() {
+    let server = big_server();
+    let set = |replicas: u32| {
+        let mut set = stateful_set(Some(replicas));
+        set["spec"]["ordinals"] = json!({ "start": 5 });
+        set
+    };
+    server.put("statefulsets", set(2));
+    let mut parts = Vec::new();
+    for name in ["ksm-5", "ksm-6", "ksm-4"] {
+        server.put("pods", exporter("ksm", name));
+        parts.push(start(&server, metrics(), |watch| {
+            watch.shard_of_pod("monitoring", name)
+        }));
+        parts.last().unwrap().ready().await;
+    }
+    let shards: Vec<_> = parts
+        .iter()
+        .map(|part| part.handle.shard().to_string())
+        .collect();
+    assert_eq!(shards, ["0 of 2", "1 of 2", "none of 2"]);
+    assert_eq!(parts[2].config_maps(), [""; 0]);
+    parts.truncate(2);
+    assert_eq!(union(&parts), sorted(all(&server)));
+    server.put("statefulsets", set(0));
+    eventually("nothing is left", || {
+        parts[0].handle.shard().to_string() == "none of 0"
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_statefulset_that_changes_all_the_time_lists_once_in_a_while() {
+    let server = big_server();
+    server.put("statefulsets", stateful_set(Some(1)));
+    server.put("pods", exporter("ksm", "ksm-0"));
+    let running = start(&server, metrics(), |watch| {
+        watch.shard_of_pod("monitoring", "ksm-0")
+    });
+    running.ready().await;
+    server.clear_log();
+    for change in 0..1000 {
+        server.put("statefulsets", stateful_set(Some(2 + change % 7)));
+        pass(Duration::from_millis(20)).await;
+    }
+    let lists = server.log("configmaps").len();
+    assert!((2..20).contains(&lists), "{lists} lists in 20 s");
+    server.put("statefulsets", stateful_set(Some(3)));
+    let is_last = || running.handle.shard().total() == 3;
+    within("the last state counts", Duration::from_secs(6), is_last).await;
 }
