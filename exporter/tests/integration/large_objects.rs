@@ -11,6 +11,15 @@ use super::support::{Exporter, PORTS, PROGRAM, eventually};
 /// The largest request that etcd accepts, in bytes.
 const LARGEST: usize = 1_500_000;
 
+/// A kind whose objects are nested, and the families of its elements.
+const WIDGETS: &str = "--custom-resource-state-config={spec: {resources: [{
+    groupVersionKind: {group: acme.dev, version: v1, kind: Widget}, labelsFromPath: {name: [metadata, name]},
+    metrics: [
+        {name: parts, help: Parts., each: {type: Gauge, gauge: {path: [spec, parts], valueFrom: [size],
+            labelsFromPath: {'*': [attributes], part: [name]}}}},
+        {name: large, help: Large parts., each: {type: Gauge, gauge: {
+            expr: \"object.spec.parts.filter(part, part.size > 3).size()\"}}}]}]}}";
+
 /// Objects of many kinds, each of about the largest size.
 fn objects(round: usize) -> Vec<(&'static str, Value)> {
     // As many entries of about `bytes` bytes as fit into the largest object.
@@ -40,6 +49,15 @@ fn objects(round: usize) -> Vec<(&'static str, Value)> {
         30,
         &|number| json!({ "ip": format!("10.{round}.{number}") }),
     );
+    // Half of the object is wide, half is deep.
+    let parts = many(
+        240,
+        &|number| json!({ "name": format!("p{number}"), "size": round, "attributes": { "a": "x", "b": { "c": ["d"] } } }),
+    );
+    let tree = (0..100).fold(
+        many(16, &|number| json!(number)),
+        |below, _| json!({ "below": below }),
+    );
     let ports = json!(
         (0..1000)
             .map(|port| json!({ "port": port }))
@@ -55,6 +73,10 @@ fn objects(round: usize) -> Vec<(&'static str, Value)> {
             "pods",
             json!({ "metadata": metadata("containers"), "spec": { "containers": containers },
                     "status": { "containerStatuses": statuses } }),
+        ),
+        (
+            "widgets",
+            json!({ "metadata": metadata("nested"), "spec": { "parts": parts, "tree": tree } }),
         ),
         (
             "endpoints",
@@ -80,12 +102,21 @@ fn percentile(exporter: &Exporter, path: &str, time: Duration) -> Duration {
 #[ignore = "measures times, so it needs an idle machine; see docs/explanation/reliability.md"]
 fn answers_are_quick_beside_the_largest_objects() {
     const TIME: Duration = Duration::from_secs(10);
+    let names = json!({ "kind": "Widget", "plural": "widgets" });
+    let versions = json!([{ "name": "v1", "served": true }]);
     let api = Api::start(&[]);
     api.put("namespaces", json!({ "metadata": { "name": "a" } }));
+    let spec =
+        json!({ "group": "acme.dev", "scope": "Namespaced", "names": names, "versions": versions });
+    api.put(
+        "customresourcedefinitions",
+        json!({ "metadata": { "name": "widgets.acme.dev" }, "spec": spec }),
+    );
     let mut program = Command::new(PROGRAM);
     program.env("TOKIO_WORKER_THREADS", "2").args(PORTS).args([
         "--resources=namespaces,nodes,pods,endpoints",
         "--metric-labels-allowlist=*=[*]",
+        WIDGETS,
         &format!("--apiserver={}", api.url),
     ]);
     let exporter = Exporter::of_command(&mut program);
@@ -104,6 +135,17 @@ fn answers_are_quick_beside_the_largest_objects() {
         }
     });
     let beside = small.map(|path| percentile(&exporter, path, TIME));
+    for family in [
+        "kube_node_labels",
+        "kube_pod_container_info",
+        "kube_customresource_large",
+    ] {
+        let text = exporter.metrics("");
+        assert!(
+            text.contains(&format!("\n{family}{{")),
+            "{family} is served"
+        );
+    }
     for ((path, before), beside) in small.iter().zip(before).zip(beside) {
         println!("{path}: {before:?} alone, {beside:?} beside large objects");
         assert!(
