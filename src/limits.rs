@@ -1,11 +1,11 @@
-//! [`Limits`]: the maximum number of samples and labels of one object.
+//! [`Limits`]: the maximum output of one object, and the maximum number of custom resource kinds.
 
 use std::fmt;
 
-/// The limits on the samples and labels of one object.
+/// The limits on the samples, labels and text of one object, and on the kinds of a configuration.
 ///
-/// Samples and labels beyond a limit are left out; everything else of the object stays. [`StoreStats`] counts these
-/// cases, and [`StoreReader::exceeded_limits`] names the first object. The value 0 disables a limit.
+/// Only the part beyond a limit is left out; everything else stays. [`StoreStats`] counts the objects that exceed a
+/// limit, and [`StoreReader::exceeded_limits`] names the first one. The value 0 disables a limit.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -43,6 +43,21 @@ pub struct Limits {
     /// Maximum number of labels that a family writes in one sample, without base labels and constant
     /// labels; 1,024 by default.
     pub labels_per_sample: usize,
+    /// Maximum text that the samples of one object have in the exposition, in all families together, without
+    /// the names of the families; 16 MiB by default. A sample that would exceed it is left out.
+    pub text_per_object: usize,
+    /// Maximum cost of the expressions (CEL) of one family for one object; 1,000,000 by default, which is about a
+    /// tenth of a second.
+    ///
+    /// An operation, a function and a turn of a loop cost 1 each, and 1 more for every 10 bytes and every part of the
+    /// values that they read, copy or make. A family that exceeds the limit has no further samples of the object, and
+    /// counts an error.
+    pub expression_cost: u64,
+    /// Maximum number of kinds that entries of a configuration select by a wildcard; 1,000 by default. Each kind
+    /// needs a watch. Kinds that are served already stay, and others are left out in the order of their names.
+    ///
+    /// [`CustomResources::kinds_left_out`](crate::registry::CustomResources::kinds_left_out) counts them.
+    pub wildcard_kinds: usize,
 }
 
 /// A limit that an object can exceed.
@@ -53,6 +68,10 @@ pub enum Limit {
     SamplesPerFamily,
     /// [`Limits::labels_per_sample`].
     LabelsPerSample,
+    /// [`Limits::text_per_object`].
+    TextPerObject,
+    /// [`Limits::expression_cost`].
+    ExpressionCost,
 }
 
 // === impl Limits ===
@@ -71,6 +90,28 @@ impl Limits {
         self.labels_per_sample = labels;
         self
     }
+
+    /// Sets the maximum text of the samples of one object, in bytes; 0 disables the limit.
+    #[must_use]
+    pub fn text_per_object(mut self, bytes: usize) -> Self {
+        self.text_per_object = bytes;
+        self
+    }
+
+    /// Sets the maximum cost of the expressions of one family for one object; 0 disables the limit.
+    #[must_use]
+    pub fn expression_cost(mut self, cost: u64) -> Self {
+        self.expression_cost = cost;
+        self
+    }
+
+    /// Sets the maximum number of kinds that entries of a configuration select by a wildcard; 0 disables the
+    /// limit.
+    #[must_use]
+    pub fn wildcard_kinds(mut self, kinds: usize) -> Self {
+        self.wildcard_kinds = kinds;
+        self
+    }
 }
 
 impl Default for Limits {
@@ -78,6 +119,9 @@ impl Default for Limits {
         Self {
             samples_per_family: 10_000,
             labels_per_sample: 1_024,
+            text_per_object: 16 << 20,
+            expression_cost: 1_000_000,
+            wildcard_kinds: 1_000,
         }
     }
 }
@@ -91,6 +135,8 @@ impl Limit {
         match self {
             Self::SamplesPerFamily => "sample_limit",
             Self::LabelsPerSample => "label_limit",
+            Self::TextPerObject => "text_limit",
+            Self::ExpressionCost => "expression_limit",
         }
     }
 }

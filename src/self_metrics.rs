@@ -260,7 +260,8 @@ impl Figures {
             )?,
             limits: counters(
                 "limit_exceeded_total",
-                "Families of objects that lost samples (reason sample_limit) or labels (label_limit) because of a limit.",
+                "Families of objects that lost samples (reasons sample_limit, text_limit, expression_limit) or labels \
+                 (label_limit) because of a limit.",
                 &["resource", "reason"],
             )?,
             unread: counters(
@@ -322,6 +323,8 @@ impl Figures {
         for (limit, count) in [
             (Limit::SamplesPerFamily, stats.over_sample_limit),
             (Limit::LabelsPerSample, stats.over_label_limit),
+            (Limit::TextPerObject, stats.over_text_limit),
+            (Limit::ExpressionCost, stats.over_expression_limit),
         ] {
             let exceeded = self.limits.with_label_values(&[label, limit.as_str()]);
             exceeded.inc_by(count);

@@ -24,7 +24,7 @@ mod table;
 mod uid;
 mod writer;
 
-pub(crate) use any_store::AnyStore;
+pub(crate) use any_store::{AnyStore, StoreAddress};
 pub use cache::{CacheStore, StoredObject};
 pub(crate) use column::Column;
 pub use metrics_store::MetricsStore;

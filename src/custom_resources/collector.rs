@@ -45,6 +45,8 @@ use crate::resource::ResourceInfo;
 #[derive(Clone, Debug)]
 pub struct CustomResourceCollector {
     resource: ResourceInfo,
+    /// The entry of the configuration selects the kind by a wildcard.
+    is_by_wildcard: bool,
     families: Vec<Family<JsonObject>>,
     counters: Arc<[FamilyCounter]>,
 }
@@ -58,7 +60,7 @@ struct FamilyCounter {
 }
 
 impl CustomResourceCollector {
-    pub(super) fn new(kind: &KnownKind, entry: &Entry) -> Self {
+    pub(super) fn new(kind: &KnownKind, entry: &Entry, is_by_wildcard: bool) -> Self {
         let resource = kind.resource().clone();
         let mut families = Vec::new();
         let mut counters = Vec::new();
@@ -91,6 +93,7 @@ impl CustomResourceCollector {
         }
         Self {
             resource,
+            is_by_wildcard,
             families,
             counters: counters.into(),
         }
@@ -118,6 +121,11 @@ impl CustomResourceCollector {
     #[must_use]
     pub fn resource(&self) -> &ResourceInfo {
         &self.resource
+    }
+
+    /// Whether the entry of the configuration selects the kind by a wildcard.
+    pub(crate) fn is_by_wildcard(&self) -> bool {
+        self.is_by_wildcard
     }
 
     /// Names, types and help texts of the families, in the order of the exposition.

@@ -213,9 +213,9 @@ impl Config {
                 resource.api_version().into_owned(),
                 resource.kind().to_owned(),
             );
-            collectors
-                .entry(identity)
-                .or_insert_with(|| CustomResourceCollector::new(kind, entry));
+            collectors.entry(identity).or_insert_with(|| {
+                CustomResourceCollector::new(kind, entry, !selector(entry).is_exact())
+            });
         }
         let mut collectors: Vec<_> = collectors.into_values().collect();
         collectors.sort_by_cached_key(|collector| collector.resource().name().into_owned());

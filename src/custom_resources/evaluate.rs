@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::base::Base;
 use super::compile::{Each, EachKind, MetricPlan};
 use super::errors::Counter;
-use super::expr::Variables;
+use super::expr::{Meter, Variables};
 use super::labels::{Label, LabelSet};
 use super::number::to_number;
 use super::path::Path;
@@ -52,10 +52,11 @@ struct Evaluation<'v> {
     object: &'v JsonObject,
     drafts: Vec<Draft<'v>>,
     errors: &'v Counter,
+    meter: &'v Meter,
     /// The samples and bytes that the limits still allow.
     room: Room,
-    /// Whether a sample was left out.
-    lost_samples: bool,
+    /// The limit because of which a sample was left out.
+    lost_samples: Option<Limit>,
     /// Whether a label was left out.
     lost_labels: bool,
 }
@@ -75,34 +76,34 @@ impl Generator {
 
 impl FamilyGenerator<JsonObject> for Generator {
     fn generate(&self, object: &JsonObject, samples: &mut Samples<'_>) {
-        // Declared before the drafts, which borrow from it.
+        // Declared before the drafts, which borrow from them.
         let elements;
+        let meter = Meter::new(samples.room().expression_cost);
         let mut evaluation = Evaluation {
             each: &self.plan.each,
             object,
             drafts: Vec::new(),
             errors: &self.errors,
+            meter: &meter,
             room: samples.room(),
-            lost_samples: false,
+            lost_samples: None,
             lost_labels: false,
         };
         match &self.plan.each.for_each {
             None => evaluation.run(),
-            Some(for_each) => match for_each.evaluate(&Variables::of(object.value())) {
+            Some(for_each) => match for_each.evaluate(&Variables::of(object.value(), &meter)) {
                 Ok(value) => {
                     elements = value;
                     evaluation.elements(&elements, true);
                 }
-                Err(problem) => return evaluation.error("forEach", &problem),
+                Err(problem) => evaluation.error("forEach", &problem),
             },
         }
-        for (is_exceeded, limit) in [
-            (evaluation.lost_samples, Limit::SamplesPerFamily),
-            (evaluation.lost_labels, Limit::LabelsPerSample),
-        ] {
-            if is_exceeded {
-                samples.count_exceeded(limit);
-            }
+        let lost_labels = evaluation.lost_labels.then_some(Limit::LabelsPerSample);
+        let lost_cost = meter.is_exceeded().then_some(Limit::ExpressionCost);
+        let lost = evaluation.lost_samples.into_iter();
+        for limit in lost.chain(lost_labels).chain(lost_cost) {
+            samples.count_exceeded(limit);
         }
         self.write(object, evaluation.drafts, samples);
     }
@@ -177,9 +178,17 @@ impl<'v> Evaluation<'v> {
 
     /// Whether the limits allow no further sample. If so, records that a sample was left out.
     fn is_full(&mut self) -> bool {
-        let is_full = self.room.samples == 0 || self.room.text == 0;
-        self.lost_samples |= is_full;
-        is_full
+        let reached = if self.meter.is_exceeded() {
+            Limit::ExpressionCost
+        } else if self.room.samples == 0 {
+            Limit::SamplesPerFamily
+        } else if self.room.text == 0 {
+            self.room.text_limit
+        } else {
+            return false;
+        };
+        self.lost_samples = Some(reached);
+        true
     }
 
     fn push(&mut self, labels: LabelSet<'v>, value: f64) {
@@ -221,6 +230,7 @@ impl<'v> Evaluation<'v> {
             object: self.object.value(),
             item: element,
             key,
+            meter: self.meter,
         };
         let problem = self.each.expr_labels.fill(&variables, labels);
         if let Err(problem) = problem {
@@ -422,6 +432,7 @@ impl<'v> Evaluation<'v> {
                     object: self.object.value(),
                     item,
                     key,
+                    meter: self.meter,
                 };
                 match expr.evaluate(&variables) {
                     Ok(value) => Some(value),

@@ -1,9 +1,13 @@
 //! Expressions that compute more than paths can: [CEL](https://cel.dev), with the feature `cel`.
 
+#[cfg(feature = "cel")]
+mod cost;
 #[cfg(not(feature = "cel"))]
 mod disabled;
 #[cfg(feature = "cel")]
 mod enabled;
+#[cfg(feature = "cel")]
+mod metering;
 #[cfg(feature = "cel")]
 mod size;
 mod variables;
@@ -16,7 +20,7 @@ use serde_json::Value;
 pub(super) use disabled::Expr;
 #[cfg(feature = "cel")]
 pub(super) use enabled::Expr;
-pub(super) use variables::Variables;
+pub(super) use variables::{Meter, Variables};
 
 use super::labels::{LabelSet, text};
 
@@ -69,3 +73,6 @@ impl ExprLabels {
         outcome
     }
 }
+
+#[cfg(all(test, feature = "cel"))]
+mod tests;

@@ -36,6 +36,11 @@ pub struct KindSelector<'a> {
 // === impl KindSelector ===
 
 impl KindSelector<'_> {
+    /// Whether the entry names one kind, without a wildcard.
+    pub(super) fn is_exact(&self) -> bool {
+        self.version.is_some() && self.kind.is_some()
+    }
+
     /// Whether the entry selects a kind. A selector without a version or a kind matches custom resources
     /// only.
     #[must_use]
@@ -43,11 +48,10 @@ impl KindSelector<'_> {
         let resource = kind.resource();
         let (group, version, name) = (resource.group(), resource.version(), resource.kind());
         let all = |own: Option<&str>, other: &str| own.is_none_or(|own| own == other);
-        let is_exact = self.version.is_some() && self.kind.is_some();
         self.group == group
             && all(self.version, version)
             && all(self.kind, name)
             // A built-in type must be named exactly: wildcards select only definitions of custom resources.
-            && (is_exact || !group.is_empty() && !KnownKind::is_built_in(group, version, name))
+            && (self.is_exact() || !group.is_empty() && !KnownKind::is_built_in(group, version, name))
     }
 }

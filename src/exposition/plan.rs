@@ -19,6 +19,8 @@ pub(crate) type ConstantLabels = Vec<(String, String)>;
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     stores: Vec<Arc<dyn AnyStore>>,
+    /// The indexes of the stores of families in Rust. Only these can have a linked store.
+    in_rust: Vec<usize>,
     families: Vec<PlanFamily>,
 }
 
@@ -130,7 +132,14 @@ impl Plan {
         let families = (families.into_iter())
             .map(|(family, metadata)| PlanFamily::new(metadata, family.columns()));
         let families = families.collect();
-        Ok(Self { stores, families })
+        let in_rust = (stores.iter().enumerate())
+            .filter(|(_, store)| !store.resource().is_configured())
+            .map(|(index, _)| index);
+        Ok(Self {
+            in_rust: in_rust.collect(),
+            stores,
+            families,
+        })
     }
 
     pub(crate) fn stores(&self) -> &[Arc<dyn AnyStore>] {
@@ -143,7 +152,8 @@ impl Plan {
 
     /// The store whose writers also feed `store`, if `store` is linked to another one.
     pub(crate) fn feeder_of(&self, store: &dyn AnyStore) -> Option<&Arc<dyn AnyStore>> {
-        self.stores.iter().find(|own| own.is_linked_to(store))
+        let mut in_rust = self.in_rust.iter().filter_map(|at| self.stores.get(*at));
+        in_rust.find(|own| own.is_linked_to(store))
     }
 
     /// The stores that are not fed through another store.

@@ -1,7 +1,7 @@
 //! [`SampleBuffer`]: the tails of one object's samples, while generators write them.
 
 use super::referenced_labels::ObjectDictionary;
-use super::sample_policy::{DropCounts, DropReason};
+use super::sample_policy::{DropCounts, DropReason, Written};
 use super::text_set::TextSet;
 use super::values::LabelValue;
 use crate::limits::Limit;
@@ -13,11 +13,10 @@ const MAX_KEPT: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct SampleBuffer {
     pub(super) text: Vec<u8>,
-    /// Where the text of the current family begins.
-    family_start: usize,
-    /// The samples that the generator of the current family has written, including those that the policy
-    /// dropped.
-    written: usize,
+    /// What the generators have written.
+    written: Written,
+    /// The length of the values that references in the current sample stand for.
+    referenced: usize,
     /// The labels of each sample of the current family.
     series: TextSet,
     /// The label names of the current sample.
@@ -47,6 +46,7 @@ impl SampleBuffer {
         self.text.clear();
         self.text.shrink_to(MAX_KEPT);
         self.dictionary.clear();
+        self.written = Written::default();
         self.dropped = DropCounts::default();
     }
 
@@ -68,13 +68,15 @@ impl SampleBuffer {
     /// Removes the text that a closure wrote after `start` before it panicked.
     pub(crate) fn discard_after_panic(&mut self, start: usize) {
         self.text.truncate(start);
+        let lost = std::mem::take(&mut self.written.family_text);
+        self.written.text = self.written.text.saturating_sub(lost);
         self.count_dropped(DropReason::Panic);
     }
 
     /// Begins the next family of the object.
     pub(super) fn begin_family(&mut self) {
-        self.family_start = self.text.len();
-        self.written = 0;
+        self.written.samples = 0;
+        self.written.family_text = 0;
         self.series.clear();
         self.exceeded.clear();
     }
@@ -83,6 +85,7 @@ impl SampleBuffer {
     pub(super) fn begin_sample(&mut self) -> usize {
         self.names.clear();
         self.labels = 0;
+        self.referenced = 0;
         self.text.len()
     }
 
@@ -91,18 +94,32 @@ impl SampleBuffer {
         self.series.len()
     }
 
-    /// The number of samples that the generator of the current family has written.
-    pub(super) fn written(&self) -> usize {
+    /// What the generators have written.
+    pub(super) fn written(&self) -> Written {
         self.written
     }
 
-    /// The length of the samples of the current family.
-    pub(super) fn family_len(&self) -> usize {
-        self.text.len().saturating_sub(self.family_start)
+    pub(super) fn count_written(&mut self) {
+        self.written.samples += 1;
     }
 
-    pub(super) fn count_written(&mut self) {
-        self.written += 1;
+    /// Notes the value that a reference in the current sample stands for.
+    pub(super) fn note_referenced(&mut self, value: &str) {
+        self.referenced += value.len();
+    }
+
+    /// The length of the current sample in the exposition, from its tail that starts at `start` and its base
+    /// labels.
+    pub(super) fn exposed_len(&self, start: usize, base_len: usize) -> usize {
+        let tail = self.text.len().saturating_sub(start);
+        tail.saturating_add(base_len)
+            .saturating_add(self.referenced)
+    }
+
+    /// Counts the text of a sample that enters the store.
+    pub(super) fn count_text(&mut self, exposed_len: usize) {
+        self.written.family_text = self.written.family_text.saturating_add(exposed_len);
+        self.written.text = self.written.text.saturating_add(exposed_len);
     }
 
     pub(super) fn count_dropped(&mut self, reason: DropReason) {

@@ -17,14 +17,29 @@ pub(crate) struct SamplePolicy<'a> {
     allowlist: Option<&'a LabelAllowlist>,
     max_samples: usize,
     max_labels: usize,
-    /// Maximum text of all samples, in bytes.
+    /// Maximum text of all samples of the family, in bytes.
+    max_family_text: usize,
+    /// Maximum text of all samples of the object, in bytes.
     max_text: usize,
+    #[cfg(feature = "custom-resources")]
+    expression_cost: u64,
     /// Length of the base labels, which the exposition repeats for each sample.
     base_len: usize,
 }
 
 /// Average size of a sample in bytes that the limit on the text of a family allows for the maximum number of samples.
 const TEXT_PER_SAMPLE: usize = 1 << 10;
+
+/// What generators have written for an object.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Written {
+    /// Samples of the current family, including those that the policy dropped.
+    pub(super) samples: usize,
+    /// Text of the current family in the exposition, in bytes.
+    pub(super) family_text: usize,
+    /// Text of all families in the exposition, in bytes.
+    pub(super) text: usize,
+}
 
 /// The samples, labels and bytes that a family may still write for an object.
 #[cfg(feature = "custom-resources")]
@@ -35,6 +50,10 @@ pub(crate) struct Room {
     pub(crate) labels: usize,
     /// Text of all samples, in bytes.
     pub(crate) text: usize,
+    /// The limit on the text.
+    pub(crate) text_limit: Limit,
+    /// The cost of expressions.
+    pub(crate) expression_cost: u64,
 }
 
 /// The reasons why samples do not enter the store.
@@ -60,6 +79,10 @@ pub(crate) struct DropCounts {
     pub(crate) over_sample_limit: u64,
     /// Families whose labels exceeded [`Limits::labels_per_sample`].
     pub(crate) over_label_limit: u64,
+    /// Families whose samples exceeded [`Limits::text_per_object`].
+    pub(crate) over_text_limit: u64,
+    /// Families whose expressions exceeded [`Limits::expression_cost`].
+    pub(crate) over_expression_limit: u64,
 }
 
 // === impl SamplePolicy ===
@@ -82,24 +105,53 @@ impl<'a> SamplePolicy<'a> {
             allowlist,
             max_samples,
             max_labels: or_none(limits.labels_per_sample),
-            max_text: max_samples.saturating_mul(TEXT_PER_SAMPLE),
+            max_family_text: max_samples.saturating_mul(TEXT_PER_SAMPLE),
+            max_text: or_none(limits.text_per_object),
+            #[cfg(feature = "custom-resources")]
+            expression_cost: match limits.expression_cost {
+                0 => u64::MAX,
+                cost => cost,
+            },
             base_len,
         }
     }
 
-    /// Whether a family may write another sample after `samples` samples with `text` bytes.
-    pub(super) fn admits_sample(&self, samples: usize, text: usize) -> bool {
-        let text_in_exposition = text.saturating_add(samples.saturating_mul(self.base_len));
-        samples < self.max_samples && text_in_exposition < self.max_text
+    /// The limit because of which a family may not write another sample.
+    pub(super) fn reached(&self, written: Written) -> Option<Limit> {
+        if written.samples >= self.max_samples || written.family_text >= self.max_family_text {
+            Some(Limit::SamplesPerFamily)
+        } else if written.text >= self.max_text {
+            Some(Limit::TextPerObject)
+        } else {
+            None
+        }
     }
 
-    /// The room that a family has after `samples` samples with `text` bytes.
+    /// Whether the samples of the object may have so much text.
+    pub(super) fn admits_text(&self, text: usize) -> bool {
+        text <= self.max_text
+    }
+
+    /// The length of the base labels, which the exposition repeats for each sample.
+    pub(super) fn base_len(&self) -> usize {
+        self.base_len
+    }
+
+    /// The room that a family still has.
     #[cfg(feature = "custom-resources")]
-    pub(super) fn room(&self, samples: usize, text: usize) -> Room {
+    pub(super) fn room(&self, written: Written) -> Room {
+        let of_family = self.max_family_text.saturating_sub(written.family_text);
+        let of_object = self.max_text.saturating_sub(written.text);
         Room {
-            samples: self.max_samples.saturating_sub(samples),
+            samples: self.max_samples.saturating_sub(written.samples),
             labels: self.max_labels,
-            text: self.max_text.saturating_sub(text),
+            expression_cost: self.expression_cost,
+            text: of_family.min(of_object),
+            text_limit: if of_object < of_family {
+                Limit::TextPerObject
+            } else {
+                Limit::SamplesPerFamily
+            },
         }
     }
 
@@ -152,6 +204,8 @@ impl DropCounts {
             DropReason::Panic => &mut self.panics,
             DropReason::Limit(Limit::SamplesPerFamily) => &mut self.over_sample_limit,
             DropReason::Limit(Limit::LabelsPerSample) => &mut self.over_label_limit,
+            DropReason::Limit(Limit::TextPerObject) => &mut self.over_text_limit,
+            DropReason::Limit(Limit::ExpressionCost) => &mut self.over_expression_limit,
         };
         *count += 1;
     }

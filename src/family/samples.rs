@@ -77,8 +77,8 @@ pub struct Sample<'s, 'a> {
     samples: &'s mut Samples<'a>,
     /// The start of its tail.
     start: usize,
-    /// Whether the sample exceeds a limit, so that nothing is written.
-    is_ignored: bool,
+    /// The limit that the sample exceeds, in which case nothing is written.
+    exceeds: Option<Limit>,
 }
 
 // === impl Samples ===
@@ -109,11 +109,11 @@ impl<'a> Samples<'a> {
     /// Starts a sample without labels, for callers that add them one by one.
     pub fn sample<'s>(&'s mut self) -> Sample<'s, 'a> {
         let start = self.buffer.begin_sample();
-        let is_ignored = !self.admits_sample();
+        let exceeds = self.reached_limit();
         Sample {
             samples: self,
             start,
-            is_ignored,
+            exceeds,
         }
     }
 
@@ -158,24 +158,21 @@ impl<'a> Samples<'a> {
     /// render(&pairs, json!({ "metadata": { "name": "p", "namespace": "n" } }));
     /// ```
     pub fn is_full(&mut self) -> bool {
-        let is_full = !self.admits_sample();
-        if is_full {
-            self.buffer.count_exceeded(Limit::SamplesPerFamily);
+        let reached = self.reached_limit();
+        if let Some(limit) = reached {
+            self.buffer.count_exceeded(limit);
         }
-        is_full
+        reached.is_some()
     }
 
-    fn admits_sample(&self) -> bool {
-        let buffer = &*self.buffer;
-        self.policy
-            .admits_sample(buffer.written(), buffer.family_len())
+    fn reached_limit(&self) -> Option<Limit> {
+        self.policy.reached(self.buffer.written())
     }
 
     /// The room that the family still has for the object, for generators that collect samples before they write them.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn room(&self) -> Room {
-        self.policy
-            .room(self.buffer.written(), self.buffer.family_len())
+        self.policy.room(self.buffer.written())
     }
 
     /// Counts that the generator left out samples or labels because of a limit.
@@ -209,7 +206,7 @@ impl fmt::Debug for Sample<'_, '_> {
 impl Sample<'_, '_> {
     /// Appends a label.
     pub fn label(self, name: &str, value: impl LabelValue) -> Self {
-        if self.is_ignored {
+        if self.exceeds.is_some() {
             self
         } else if is_valid_label_name(name) {
             self.push(name, value)
@@ -234,6 +231,7 @@ impl Sample<'_, '_> {
         buffer.text.extend_from_slice(b"=\"");
         let value = value.into().unwrap_or_default();
         buffer.dictionary.write(column, value, &mut buffer.text);
+        buffer.note_referenced(value);
         buffer.text.push(b'"');
         self
     }
@@ -258,6 +256,9 @@ impl Sample<'_, '_> {
                 self.buffer().truncate(mark);
                 let keys = entries.clone().map(|(key, _)| key);
                 let names = label_names(prefix, keys.take(self.free_labels()));
+                if entries.clone().nth(names.len()).is_some() {
+                    self.buffer().count_exceeded(Limit::LabelsPerSample);
+                }
                 for (name, (_, value)) in names.iter().zip(entries) {
                     self = self.push(name, value);
                 }
@@ -279,8 +280,8 @@ impl Sample<'_, '_> {
         let Some(value) = value.number() else {
             return;
         };
-        if self.is_ignored {
-            return self.buffer().count_exceeded(Limit::SamplesPerFamily);
+        if let Some(limit) = self.exceeds {
+            return self.buffer().count_exceeded(limit);
         }
         let (start, policy) = (self.start, self.samples.policy);
         let end_of_labels: &[u8] = if self.has_labels() { b"} " } else { b" " };
@@ -293,6 +294,11 @@ impl Sample<'_, '_> {
         }
         write_f64(&mut buffer.text, value);
         buffer.text.push(b'\n');
+        let exposed = buffer.exposed_len(start, policy.base_len());
+        if !policy.admits_text(buffer.written().text.saturating_add(exposed)) {
+            return buffer.count_exceeded(Limit::TextPerObject);
+        }
+        buffer.count_text(exposed);
         buffer.note_sample(start, labels_end);
         self.start = buffer.text.len();
     }
@@ -353,8 +359,11 @@ impl Sample<'_, '_> {
 
     /// Whether the sample may have another label.
     fn admits_label(&mut self) -> bool {
-        let is_admitted = !self.is_ignored && self.free_labels() > 0;
-        if !is_admitted && !self.is_ignored {
+        if self.exceeds.is_some() {
+            return false;
+        }
+        let is_admitted = self.free_labels() > 0;
+        if !is_admitted {
             self.buffer().count_exceeded(Limit::LabelsPerSample);
         }
         is_admitted

@@ -20,6 +20,8 @@ pub(crate) struct Configured {
     pub(super) config: Option<Config>,
     pub(super) kinds: Vec<KnownKind>,
     pub(super) collectors: Vec<CustomResourceCollector>,
+    /// The number of kinds that are left out because of [`Limits::wildcard_kinds`](crate::limits::Limits::wildcard_kinds).
+    pub(super) left_out: usize,
     /// Warnings about families that differ from Rust families with the same name.
     pub(super) warnings: Vec<ConfigProblem>,
 }
@@ -37,6 +39,8 @@ impl ConfiguredOptions {
             Some(config) => config.collectors(&self.kinds),
             None => Vec::new(),
         };
+        let max = settings.limits.wildcard_kinds;
+        let (collectors, left_out) = limit_kinds(collectors, max, |_| false);
         let stores = collectors
             .iter()
             .map(|collector| settings.store_of(collector.clone().into()));
@@ -47,9 +51,40 @@ impl ConfiguredOptions {
             config: self.config,
             kinds: self.kinds,
             collectors,
+            left_out,
         };
         (configured, stores)
     }
+}
+
+/// Leaves out kinds that wildcards select beyond `max`, and returns how many. The value 0 disables the limit.
+///
+/// Kinds that are already served take precedence, so that a new definition does not end the samples of another one.
+pub(super) fn limit_kinds(
+    mut collectors: Vec<CustomResourceCollector>,
+    max: usize,
+    is_served: impl Fn(&CustomResourceCollector) -> bool,
+) -> (Vec<CustomResourceCollector>, usize) {
+    let by_wildcard = collectors.iter().filter(|own| own.is_by_wildcard());
+    let left_out = by_wildcard.count().saturating_sub(max);
+    if max == 0 || left_out == 0 {
+        return (collectors, 0);
+    }
+    let by_wildcard = collectors.iter().filter(|own| own.is_by_wildcard());
+    let served = by_wildcard.filter(|own| is_served(own)).count().min(max);
+    // The number of served and of new kinds that may still be kept.
+    let (mut served, mut new) = (served, max - served);
+    collectors.retain(|own| {
+        let free = match (own.is_by_wildcard(), is_served(own)) {
+            (false, _) => return true,
+            (true, true) => &mut served,
+            (true, false) => &mut new,
+        };
+        let is_kept = *free > 0;
+        *free = free.saturating_sub(1);
+        is_kept
+    });
+    (collectors, left_out)
 }
 
 /// Links each store of families in Rust to the store of the resource's configured families.

@@ -1,9 +1,10 @@
 //! [`CustomResources`]: the configured families of a running registry.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::configured::{Configured, differences, link_stores};
+use super::configured::{Configured, differences, limit_kinds, link_stores};
 use super::errors::BuildError;
 use super::state_metrics::StateMetrics;
 use crate::custom_resources::{
@@ -116,6 +117,37 @@ impl CustomResources {
         self.metrics.configured().collectors.clone()
     }
 
+    /// The number of kinds without families because of
+    /// [`Limits::wildcard_kinds`](crate::registry::Limits::wildcard_kinds).
+    ///
+    /// ```
+    /// use kube_state_metrics::StateMetrics;
+    /// use kube_state_metrics::custom_resources::{Config, KnownKind};
+    /// use kube_state_metrics::registry::Limits;
+    /// use kube_state_metrics::resource::Scope;
+    ///
+    /// let config = Config::parse("
+    /// spec:
+    ///   resources:
+    ///   - groupVersionKind: { group: acme.dev, version: '*', kind: '*' }
+    ///     metrics:
+    ///     - { name: size, help: Size., each: { type: Gauge, gauge: { path: [spec, size] } } }
+    /// ")?;
+    /// let kind = |kind, plural| KnownKind::new("acme.dev", "v1", kind, plural, Scope::Namespaced);
+    /// let metrics = StateMetrics::builder()
+    ///     .custom_resources(&config)
+    ///     .known_kinds([kind("Widget", "widgets"), kind("Gadget", "gadgets")])
+    ///     .limits(Limits::default().wildcard_kinds(1))
+    ///     .build()?;
+    /// assert_eq!(metrics.custom_resources().kinds_left_out(), 1);
+    /// assert_eq!(metrics.custom_resources().collectors()[0].resource().plural(), "gadgets");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn kinds_left_out(&self) -> usize {
+        self.metrics.configured().left_out
+    }
+
     /// Warnings about configured families with a different help text or type than the Rust family with the same name,
     /// or that need the same OpenMetrics name as one.
     ///
@@ -168,14 +200,17 @@ impl CustomResources {
             Some(config) => config.collectors(&kinds),
             None => Vec::new(),
         };
+        let running: HashMap<_, _> = (configured.collectors.iter())
+            .filter(|_| keeps_config)
+            .map(|running| (running.resource(), running))
+            .collect();
+        let max = self.metrics.settings().limits.wildcard_kinds;
+        let is_running = |own: &CustomResourceCollector| running.contains_key(own.resource());
+        let (wanted, left_out) = limit_kinds(wanted, max, is_running);
+        let resources: HashSet<_> = wanted.iter().map(|own| own.resource().clone()).collect();
         let is_kept = |store: &Arc<dyn AnyStore>| {
             let resource = store.resource();
-            let is_wanted = || {
-                wanted
-                    .iter()
-                    .any(|collector| collector.resource() == resource)
-            };
-            !resource.is_configured() || keeps_config && is_wanted()
+            !resource.is_configured() || keeps_config && resources.contains(resource)
         };
         let plan = self.metrics.plan();
         let (mut stores, removed): (Vec<_>, Vec<_>) =
@@ -194,10 +229,8 @@ impl CustomResources {
         };
         let mut collectors = Vec::new();
         for collector in wanted {
-            let running = (configured.collectors.iter())
-                .find(|running| keeps_config && running.resource() == collector.resource());
-            if let Some(running) = running {
-                collectors.push(running.clone());
+            if let Some(running) = running.get(collector.resource()) {
+                collectors.push(CustomResourceCollector::clone(running));
                 continue;
             }
             let store = self.metrics.settings().store_of(collector.clone().into());
@@ -212,6 +245,7 @@ impl CustomResources {
             config,
             kinds,
             collectors,
+            left_out,
             warnings,
         };
         Ok(changes)

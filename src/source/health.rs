@@ -12,6 +12,7 @@ mod readiness;
 mod resource;
 mod tracked;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -21,6 +22,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
+#[cfg(feature = "watch")]
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 pub use failure_reason::FailureReason;
@@ -33,7 +36,9 @@ pub use resource::{FeedHealth, FeedOrigin, HealthSnapshot, ResourceHealth, Resou
 use crate::exposition::Plan;
 use crate::registry::StateMetrics;
 use crate::resource::{ResourceInfo, ResourceName};
-use crate::store::StoreStats;
+#[cfg(any(feature = "manifests", feature = "watch"))]
+use crate::store::AnyStore;
+use crate::store::{StoreAddress, StoreStats};
 use clock::{Instant, sleep_until};
 use tracked::{ReportedFeed, TrackedResource};
 
@@ -103,12 +108,28 @@ pub(super) struct HealthLimits {
 /// at any time.
 const LATE_CHECK: Duration = Duration::from_secs(1);
 
+/// The time between two checks of readiness, so that checks take a tenth of the time at most.
+#[cfg(feature = "watch")]
+fn pause_after(check: Duration) -> Duration {
+    // Without a runtime, there is no timer.
+    let is_short = check < Duration::from_micros(100) || Handle::try_current().is_err();
+    if is_short { Duration::ZERO } else { check * 9 }
+}
+
+/// Without watches, there is no timer, and no more resources than the host feeds.
+#[cfg(not(feature = "watch"))]
+fn pause_after(_check: Duration) -> Duration {
+    Duration::ZERO
+}
+
 #[derive(Default)]
 struct Resources {
     /// The plan whose stores are listed.
     plan: Weak<Plan>,
     /// In the order of the plan.
     tracked: Vec<TrackedResource>,
+    /// The indexes of `tracked`.
+    indexes: HashMap<StoreAddress, usize>,
     reported: Vec<ReportedFeed>,
 }
 
@@ -195,7 +216,14 @@ impl Health {
     pub async fn ready(&self, policy: ReadinessPolicy) -> Readiness {
         let mut changes = self.inner.changed.subscribe();
         let mut plans = self.inner.metrics.current_plan().changes();
+        let mut pause = Duration::ZERO;
         loop {
+            // Changes follow each other without a gap while many resources sync. A check looks at all
+            // resources, so checks must not follow each other without a gap as well.
+            if !pause.is_zero() {
+                sleep_until(Some(Instant::now() + pause)).await;
+            }
+            let began = Instant::now();
             let readiness = self.readiness(policy);
             if readiness.ready {
                 return readiness;
@@ -203,6 +231,7 @@ impl Health {
             let has_deadline = policy == ReadinessPolicy::Default;
             let resources = self.resources();
             let deadline = self.deadline(&resources).filter(|_| has_deadline);
+            pause = pause_after(began.elapsed());
             let soon = Instant::now() + LATE_CHECK;
             let next_check = if readiness::is_settling(&resources) {
                 Some(soon)
@@ -280,16 +309,23 @@ impl Health {
         let mut resources = self.inner.resources.write();
         // The lock prevents an older plan from replacing a newer one.
         let plan = self.inner.metrics.plan();
-        let mut before = std::mem::take(&mut resources.tracked);
-        for store in plan.stores() {
-            let known = before.iter().position(|own| own.is_of(store));
-            resources.tracked.push(match known {
-                Some(at) => before.swap_remove(at),
-                None => TrackedResource::new(store, self.inner.origin),
-            });
+        let (mut before, mut counted) = (HashMap::new(), Vec::new());
+        for own in std::mem::take(&mut resources.tracked) {
+            match own.address() {
+                Some(store) => drop(before.insert(store, own)),
+                None => counted.push(own),
+            }
         }
-        let counted = before.into_iter().filter(TrackedResource::is_counted);
-        resources.tracked.extend(counted);
+        let mut indexes = HashMap::with_capacity(plan.stores().len());
+        for (index, store) in plan.stores().iter().enumerate() {
+            let address = StoreAddress::of(store);
+            let known = before.remove(&address);
+            let tracked = known.unwrap_or_else(|| TrackedResource::new(store, self.inner.origin));
+            resources.tracked.push(tracked);
+            indexes.insert(address, index);
+        }
+        resources.tracked.append(&mut counted);
+        resources.indexes = indexes;
         resources.plan = Arc::downgrade(&plan);
     }
 
@@ -304,6 +340,13 @@ impl Resources {
     /// Whether the resources belong to a plan.
     fn is_of(&self, plan: &Arc<Plan>) -> bool {
         self.plan.as_ptr() == Arc::as_ptr(plan)
+    }
+
+    /// The resource of a store of the plan.
+    #[cfg(any(feature = "manifests", feature = "watch"))]
+    fn of_store(&mut self, store: &Arc<dyn AnyStore>) -> Option<&mut TrackedResource> {
+        let index = self.indexes.get(&StoreAddress::of(store))?;
+        self.tracked.get_mut(*index)
     }
 }
 

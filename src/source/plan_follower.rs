@@ -1,9 +1,10 @@
 //! Follows the plan: a source feeds the stores of the current plan. A configuration adds and removes stores.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::exposition::Plan;
-use crate::store::AnyStore;
+use crate::store::{AnyStore, StoreAddress};
 
 /// The actions of a source for each store.
 pub(super) trait StoreFeeder {
@@ -23,34 +24,57 @@ pub(super) trait StoreFeeder {
 #[derive(Debug)]
 pub(super) struct PlanFollower<F> {
     pub(super) feeds: Vec<(Arc<dyn AnyStore>, F)>,
+    /// The indexes of `feeds`.
+    indexes: HashMap<StoreAddress, usize>,
 }
 
 // === impl PlanFollower ===
 
 impl<F> PlanFollower<F> {
     /// Stops the feeds of stores that are not in the plan, then starts those of new stores.
+    #[cfg(feature = "manifests")]
     pub(super) fn follow(&mut self, plan: &Plan, feeder: &mut impl StoreFeeder<Feed = F>) {
-        let is_planned = |store: &Arc<dyn AnyStore>| {
-            plan.stores()
-                .iter()
-                .any(|planned| Arc::ptr_eq(planned, store))
-        };
-        let gone = self.feeds.extract_if(.., |(store, _)| !is_planned(store));
-        for (store, feed) in gone {
+        for store in self.stop_removed(plan, feeder) {
+            self.start(plan, &store, feeder);
+        }
+    }
+
+    /// Stops the feeds of stores that are not in the plan. Returns the stores that have no feed yet, in the
+    /// order in which to start them.
+    pub(super) fn stop_removed(
+        &mut self,
+        plan: &Plan,
+        feeder: &mut impl StoreFeeder<Feed = F>,
+    ) -> Vec<Arc<dyn AnyStore>> {
+        let planned: HashSet<_> = plan.stores().iter().map(StoreAddress::of).collect();
+        let is_removed = |(store, _): &mut (_, F)| !planned.contains(&StoreAddress::of(store));
+        for (store, feed) in self.feeds.extract_if(.., is_removed) {
             feeder.stop(&*store, feed);
         }
-        let (linked, leaders): (Vec<_>, Vec<_>) =
-            (plan.stores().iter()).partition(|store| plan.feeder_of(&***store).is_some());
+        let addresses = self.feeds.iter().map(|(store, _)| StoreAddress::of(store));
+        self.indexes = addresses
+            .enumerate()
+            .map(|(at, store)| (store, at))
+            .collect();
+        let (linked, leaders): (Vec<_>, Vec<_>) = (plan.stores().iter().cloned())
+            .filter(|store| self.feed(store).is_none())
+            .partition(|store| plan.feeder_of(&**store).is_some());
         // Leaders are started first, so that each linked store finds the feed of its leader.
-        for store in leaders.into_iter().chain(linked) {
-            if self.feed(store).is_none() {
-                let leader = plan
-                    .feeder_of(&**store)
-                    .and_then(|leader| self.feed(leader));
-                let feed = feeder.start(store, leader);
-                self.feeds.push((Arc::clone(store), feed));
-            }
-        }
+        [leaders, linked].concat()
+    }
+
+    /// Starts the feed of a store that [`stop_removed`](Self::stop_removed) returned.
+    pub(super) fn start(
+        &mut self,
+        plan: &Plan,
+        store: &Arc<dyn AnyStore>,
+        feeder: &mut impl StoreFeeder<Feed = F>,
+    ) {
+        let leader = plan.feeder_of(&**store);
+        let feed = feeder.start(store, leader.and_then(|leader| self.feed(leader)));
+        self.indexes
+            .insert(StoreAddress::of(store), self.feeds.len());
+        self.feeds.push((Arc::clone(store), feed));
     }
 
     /// Whether every store of the plan has a feed.
@@ -61,13 +85,16 @@ impl<F> PlanFollower<F> {
 
     /// The feed of a store.
     fn feed(&self, store: &Arc<dyn AnyStore>) -> Option<&F> {
-        let mut feeds = self.feeds.iter();
-        feeds.find_map(|(own, feed)| Arc::ptr_eq(own, store).then_some(feed))
+        let index = self.indexes.get(&StoreAddress::of(store))?;
+        self.feeds.get(*index).map(|(_, feed)| feed)
     }
 }
 
 impl<F> Default for PlanFollower<F> {
     fn default() -> Self {
-        Self { feeds: Vec::new() }
+        Self {
+            feeds: Vec::new(),
+            indexes: HashMap::new(),
+        }
     }
 }

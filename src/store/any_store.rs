@@ -53,6 +53,18 @@ pub(crate) struct StoreFamily<'a> {
     pub(crate) identity: bool,
 }
 
+/// What tells one store from all others while both exist, as a key of maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct StoreAddress(usize);
+
+// === impl StoreAddress ===
+
+impl StoreAddress {
+    pub(crate) fn of(store: &Arc<dyn AnyStore>) -> Self {
+        Self(Arc::as_ptr(store).addr())
+    }
+}
+
 // === impl AnyStore for MetricsStore ===
 
 impl<K: CollectedResource> AnyStore for MetricsStore<K> {

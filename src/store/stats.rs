@@ -57,6 +57,12 @@ pub struct StoreStats {
     /// Families of applied objects that lost labels because of
     /// [`Limits::labels_per_sample`](crate::registry::Limits::labels_per_sample).
     pub over_label_limit: u64,
+    /// Families of applied objects that lost samples because of
+    /// [`Limits::text_per_object`](crate::registry::Limits::text_per_object).
+    pub over_text_limit: u64,
+    /// Families of applied objects that lost samples because of
+    /// [`Limits::expression_cost`](crate::registry::Limits::expression_cost).
+    pub over_expression_limit: u64,
     /// Objects that could not be decoded because their bytes were not JSON.
     pub decode_syntax_errors: u64,
     /// Objects that could not be decoded because a field had the wrong type.
@@ -89,6 +95,8 @@ pub(super) struct StoreCounters {
     panics: Counter,
     over_sample_limit: LimitCounter,
     over_label_limit: LimitCounter,
+    over_text_limit: LimitCounter,
+    over_expression_limit: LimitCounter,
     pub(super) decode_syntax: Counter,
     pub(super) decode_field: Counter,
 }
@@ -113,6 +121,9 @@ impl StoreCounters {
         self.panics.add(dropped.panics);
         self.over_sample_limit.add(dropped.over_sample_limit, key);
         self.over_label_limit.add(dropped.over_label_limit, key);
+        self.over_text_limit.add(dropped.over_text_limit, key);
+        let over_expression_limit = dropped.over_expression_limit;
+        self.over_expression_limit.add(over_expression_limit, key);
     }
 
     /// The limits that objects have exceeded.
@@ -120,6 +131,8 @@ impl StoreCounters {
         let exceeded = [
             (Limit::SamplesPerFamily, &self.over_sample_limit),
             (Limit::LabelsPerSample, &self.over_label_limit),
+            (Limit::TextPerObject, &self.over_text_limit),
+            (Limit::ExpressionCost, &self.over_expression_limit),
         ];
         let exceeded = exceeded.into_iter().filter_map(|(limit, counter)| {
             Some(ExceededLimit {
@@ -145,6 +158,8 @@ impl StoreCounters {
             panics: self.panics.get(),
             over_sample_limit: self.over_sample_limit.count.get(),
             over_label_limit: self.over_label_limit.count.get(),
+            over_text_limit: self.over_text_limit.count.get(),
+            over_expression_limit: self.over_expression_limit.count.get(),
             decode_syntax_errors: self.decode_syntax.get(),
             decode_field_errors: self.decode_field.get(),
             ..StoreStats::default()

@@ -5,14 +5,21 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use kube::Client;
+use kube::client::Body;
 use kube_state_metrics::custom_resources::{Config, KnownKind};
 use kube_state_metrics::registry::{Builder, Limits};
 use kube_state_metrics::resource::Scope;
+use kube_state_metrics::source::health::ReadinessPolicy;
 use kube_state_metrics::source::manifests::ManifestSource;
 use kube_state_metrics::{BuiltIn, StateMetrics};
+use tokio::runtime;
+use tokio::sync::Notify;
 
 use super::support::tools::Directory;
 
@@ -42,8 +49,19 @@ fn time(mut run: impl FnMut()) -> f64 {
 
 /// Fails unless the time of `run` is linear in the size of its input.
 #[track_caller]
-fn assert_linear<I>(what: &str, input: impl Fn(usize) -> I, mut run: impl FnMut(&I)) {
-    let times = [SIZE, 4 * SIZE].map(|size| {
+fn assert_linear<I>(what: &str, input: impl Fn(usize) -> I, run: impl FnMut(&I)) {
+    assert_linear_from(SIZE, what, input, run);
+}
+
+/// The same with another smaller size.
+#[track_caller]
+fn assert_linear_from<I>(
+    size: usize,
+    what: &str,
+    input: impl Fn(usize) -> I,
+    mut run: impl FnMut(&I),
+) {
+    let times = [size, 4 * size].map(|size| {
         let input = input(size);
         time(|| run(&input))
     });
@@ -73,7 +91,10 @@ fn metrics(resource: BuiltIn, limits: Limits) -> Builder {
 }
 
 fn unlimited() -> Limits {
-    Limits::default().samples_per_family(0).labels_per_sample(0)
+    Limits::default()
+        .samples_per_family(0)
+        .labels_per_sample(0)
+        .text_per_object(0)
 }
 
 /// Fails unless applying an object is linear in its size.
@@ -284,4 +305,58 @@ fn manifests() {
             read,
         );
     }
+}
+
+/// Many kinds that an entry with a wildcard selects: their stores, their watches, the health and the log of their
+/// failures.
+#[test]
+fn kinds_of_a_configuration() {
+    const CONFIG: &str =
+        "spec: {resources: [{groupVersionKind: {group: g, version: '*', kind: '*'},
+        metrics: [{name: a, help: A., each: {type: Gauge, gauge: {path: [spec, a]}}}]}]}";
+    let config = Config::parse(CONFIG).unwrap();
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.unwrap();
+    let kinds = |size| {
+        let kind = |number| {
+            let (kind, plural) = (format!("K{number}"), format!("k{number}s"));
+            KnownKind::new("g", "v1", kind, plural, Scope::Cluster)
+        };
+        (0..size).map(kind).collect::<Vec<_>>()
+    };
+    assert_linear_from(400, "kinds of a configuration", kinds, |kinds| {
+        let metrics = StateMetrics::builder()
+            .custom_resources(&config)
+            .limits(Limits::default().wildcard_kinds(0))
+            .build()
+            .unwrap();
+        let custom = metrics.custom_resources();
+        custom.set_known_kinds(kinds.clone()).unwrap();
+        // A change, with which all others stay.
+        custom.set_known_kinds(kinds[1..].iter().cloned()).unwrap();
+        runtime.block_on(async {
+            let (asked, all_asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+            let (expected, all) = (kinds.len() - 1, Arc::clone(&all_asked));
+            let service = tower::service_fn(move |_| {
+                if asked.fetch_add(1, Ordering::Relaxed) + 1 == expected {
+                    all.notify_one();
+                }
+                let response = http::Response::builder().status(404).body(Body::empty());
+                async { response }
+            });
+            let watch = metrics
+                .watch(Client::new(service, "default"))
+                .build()
+                .unwrap();
+            let health = watch.health();
+            let (running, ready) = (tokio::spawn(watch.run()), health.clone());
+            let waiting = tokio::spawn(async move { ready.ready(ReadinessPolicy::Default).await });
+            all_asked.notified().await;
+            // The failures are reported and gathered for the log.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert_eq!(health.resources().len(), expected);
+            running.abort();
+            waiting.abort();
+        });
+    });
 }

@@ -7,11 +7,13 @@ use kube_state_metrics::store::ExceededLimit;
 use super::first_reports::log_first;
 use crate::humanize::counted;
 
-/// Logs the first object of each resource that exceeds a limit; a metric counts all objects.
+/// Logs the first object of each resource that exceeds a limit, and kinds that exceed theirs; a metric counts all objects.
 pub(super) async fn report(metrics: StateMetrics) {
+    let left_out = || Vec::from_iter(kinds_left_out(&metrics));
+    let kinds = log_first(left_out, |_| (), |line| tracing::warn!("{line}"));
     let key = |(resource, exceeded): &(String, ExceededLimit)| (resource.clone(), exceeded.limit);
     let log = |(resource, exceeded): &(String, ExceededLimit)| log(resource, exceeded);
-    log_first(|| exceeded(&metrics), key, log).await;
+    tokio::join!(kinds, log_first(|| exceeded(&metrics), key, log));
 }
 
 /// A line for each resource and limit, without the names of objects.
@@ -21,7 +23,19 @@ pub(super) fn lines(metrics: &StateMetrics) -> Vec<String> {
         let times = counted(exceeded.count, "time", "times");
         format!("{resource}: {what} left out {times} because of {flag}; the log names an object")
     });
-    lines.collect()
+    lines.chain(kinds_left_out(metrics)).collect()
+}
+
+/// A line for the kinds of custom resources that exceed their limit.
+fn kinds_left_out(metrics: &StateMetrics) -> Option<String> {
+    let kinds = metrics.custom_resources().kinds_left_out();
+    (kinds > 0).then(|| {
+        let kinds = counted(kinds as u64, "kind", "kinds");
+        format!(
+            "custom resources: {kinds} left out because of --custom-resource-kind-limit; raise it, or \
+             name the kinds in the configuration instead of a wildcard"
+        )
+    })
 }
 
 /// The limits that objects have exceeded, with the resource of each.
@@ -51,6 +65,8 @@ fn described(limit: Limit) -> (&'static str, &'static str) {
     match limit {
         Limit::SamplesPerFamily => ("samples", "--sample-limit"),
         Limit::LabelsPerSample => ("labels", "--label-limit"),
+        Limit::TextPerObject => ("samples", "--text-limit"),
+        Limit::ExpressionCost => ("samples", "--expression-cost-limit"),
         _ => ("parts", "a limit"),
     }
 }

@@ -26,6 +26,7 @@ pub(super) async fn start(
         .registry(&registry)
         .object_limit(options.object_limit)
         .object_size_limit(options.object_size_limit)
+        .max_list_objects(options.list_object_limit)
         .feed_buffer_limit(options.feed_buffer_limit)
         .use_api_server_cache(options.use_cache)
         .streaming_lists(options.streaming_lists)

@@ -139,12 +139,15 @@ fn resources(reader: &mut Reader<'_>, custom_only: bool) -> Vec<String> {
     resources
 }
 
-/// The limits on the samples and labels of one object.
+/// The limits on the samples, labels and text of one object, and on the kinds of a configuration.
 fn limits(reader: &mut Reader<'_>) -> Limits {
     let size = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
     Limits::default()
         .samples_per_family(size(reader.value(&table::SAMPLE_LIMIT)))
         .labels_per_sample(size(reader.value(&table::LABEL_LIMIT)))
+        .expression_cost(reader.value(&table::EXPRESSION_COST_LIMIT))
+        .text_per_object(reader.value(&table::TEXT_LIMIT))
+        .wildcard_kinds(size(reader.value(&table::CUSTOM_RESOURCE_KIND_LIMIT)))
 }
 
 fn shard(reader: &mut Reader<'_>) -> Shard {

@@ -25,6 +25,8 @@ pub(crate) struct SourceOptions {
     /// The maximum size of one object in bytes; zero means no limit.
     pub(crate) object_size_limit: usize,
     pub(crate) feed_buffer_limit: usize,
+    /// Objects of one list; zero is no limit.
+    pub(crate) list_object_limit: u64,
     /// Maximum time of a streaming list.
     pub(crate) list_deadline: Duration,
     pub(crate) readiness: ReadinessPolicy,
@@ -61,6 +63,7 @@ impl SourceOptions {
             object_limit: reader.value(&table::OBJECT_LIMIT),
             object_size_limit: reader.value(&table::OBJECT_SIZE_LIMIT),
             feed_buffer_limit: reader.value(&table::FEED_BUFFER_LIMIT),
+            list_object_limit: reader.value(&table::LIST_OBJECT_LIMIT),
             list_deadline: reader.value(&table::LIST_DEADLINE).unwrap_or_default(),
             readiness: reader.value(&table::READINESS),
             readiness_deadline: reader.value(&table::READINESS_DEADLINE).unwrap_or_default(),

@@ -105,6 +105,13 @@ heading "Metrics", render: true {
             labels are left out; 0 disables the limit",
         compat: Added,
     }
+    TEXT_LIMIT: Single<usize> = parse::size, {
+        flag: "--text-limit", key: Some("text_limit"),
+        form: Value("SIZE"), default: Is("16MiB"), reload: NewInstance,
+        help: "Maximum text of the samples of one object in all families, such as `32MiB`; a sample beyond it is \
+            left out; 0 disables the limit",
+        compat: Added,
+    }
 }
 heading "Custom resources", render: true {
     CUSTOM_RESOURCE_STATE_CONFIG: Single<String> = parse::text, {
@@ -134,6 +141,20 @@ heading "Custom resources", render: true {
         help: "Start without the Custom Resource State configuration file, and load it when it exists; \
             start without families that have errors",
         compat: Differs("if the first configuration has errors, only the families with errors are left out"),
+    }
+    EXPRESSION_COST_LIMIT: Single<u64> = parse::limit, {
+        flag: "--expression-cost-limit", key: Some("expression_cost_limit"),
+        form: Value("NUMBER"), default: Is("1000000"), reload: NewInstance,
+        help: "Maximum cost of the expressions (CEL) of a custom resource family for one object, about 0.1 s by \
+            default; further samples are left out; 0 disables the limit",
+        compat: Added,
+    }
+    CUSTOM_RESOURCE_KIND_LIMIT: Single<u64> = parse::limit, {
+        flag: "--custom-resource-kind-limit", key: Some("custom_resource_kind_limit"),
+        form: Value("NUMBER"), default: Is("1000"), reload: NewInstance,
+        help: "Maximum number of custom resource kinds that entries with a wildcard select; further kinds have no \
+            metrics; 0 disables the limit",
+        compat: Added,
     }
 }
 heading "Sharding", render: true {
@@ -266,6 +287,13 @@ heading "Source of objects", render: false {
         form: Value("SIZE"), default: Is("16MiB"), reload: NewInstance,
         help: "Maximum size of an object from the API server, as JSON, such as `32MiB`; a larger object has \
             no metrics; 0 disables the limit",
+        compat: Added,
+    }
+    LIST_OBJECT_LIMIT: Single<u64> = parse::limit, {
+        flag: "--list-object-limit", key: Some("list_object_limit"),
+        form: Value("NUMBER"), default: Is("5000000"), reload: NewInstance,
+        help: "Maximum number of objects in a list from the API server; a longer list fails and is retried; 0 \
+            disables the limit",
         compat: Added,
     }
     FEED_BUFFER_LIMIT: Single<usize> = parse::size, {

@@ -273,6 +273,12 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
         None,
     ),
     ("custom_resource_config_file", CRS, CRS_FLAG, None),
+    (
+        "custom_resource_kind_limit",
+        "5",
+        "--custom-resource-kind-limit=5",
+        Some("x"),
+    ),
     ("custom_resource_state_config_file", CRS, CRS_FLAG, None),
     (
         "custom_resources_only",
@@ -284,6 +290,12 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
         "enable_gzip_encoding",
         "false",
         "--enable-gzip-encoding=false",
+        Some("x"),
+    ),
+    (
+        "expression_cost_limit",
+        "5",
+        "--expression-cost-limit=5",
         Some("x"),
     ),
     (
@@ -308,6 +320,7 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
         None,
     ),
     ("list_deadline", "2s", "--list-deadline=2s", Some("x")),
+    ("list_object_limit", "5", "--list-object-limit=5", Some("x")),
     ("manifests", "[a, b]", "--manifests=a,b", None),
     ("max_answers", "3", "--max-answers=3", Some("0")),
     ("max_connections", "3", "--max-connections=3", Some("-1")),
@@ -403,6 +416,7 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
         None,
     ),
     ("telemetry_port", "1", "--telemetry-port=1", Some("x")),
+    ("text_limit", "1Mi", "--text-limit=1MiB", Some("x")),
     ("tls_config", "a", "--tls-config=a", None),
     ("total_shards", "2", "--total-shards=2", Some("x")),
     (

@@ -188,6 +188,32 @@ fn lists_are_asked_for_as_the_flags_say() {
 }
 
 #[test]
+fn a_list_with_more_objects_than_the_limit_fails() {
+    let api = Api::start(&[]);
+    for name in ["a", "b", "c"] {
+        api.put(
+            "configmaps",
+            json!({ "metadata": { "namespace": "x", "name": name } }),
+        );
+    }
+    api.put("namespaces", json!({ "metadata": { "name": "x" } }));
+    let url = format!("--apiserver={}", api.url);
+    let resources = "--resources=configmaps,namespaces";
+    let exporter = Exporter::serving(&[&url, resources, "--list-object-limit=2"]);
+    let text = eventually("the other resource is served", || {
+        let text = exporter.metrics("");
+        text.contains("kube_namespace_created").then_some(text)
+    });
+    assert!(!text.contains("kube_configmap_info{"), "{text}");
+    exporter.tells("more than 2 objects");
+    let exporter = Exporter::serving(&[&url, resources, "--list-object-limit=3"]);
+    eventually("all are served", || {
+        let text = exporter.metrics("");
+        (text.matches("kube_configmap_info{").count() == 3).then_some(())
+    });
+}
+
+#[test]
 fn the_own_pod_tells_the_shard() {
     let api = Api::start(&[]);
     let url = format!("--apiserver={}", api.url);

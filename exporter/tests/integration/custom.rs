@@ -307,6 +307,58 @@ fn unknown_keys_are_named_at_the_start() {
 }
 
 #[test]
+fn an_expression_that_costs_too_much_is_cut_and_named() {
+    let manifests = manifests();
+    let pairs = "lists.range(1000).all(a, lists.range(1000).all(b, a < 1000 && b < 1000)) ? 1 : 0";
+    let expression = format!("      each: {{ type: Gauge, gauge: {{ expr: '{pairs}' }} }}\n");
+    let each = "      each: { type: Gauge, gauge: { path: [spec, size] } }\n";
+    let config = CONFIG.replace(each, &expression);
+    assert_ne!(config, CONFIG);
+    let config = format!("--custom-resource-state-config={config}");
+    let args = ["--manifests", manifests.str(), &config];
+    let exporter = Exporter::serving(&args);
+    assert!(!exporter.metrics("").contains("\nwidget_size{"));
+    exporter.tells("because of --expression-cost-limit");
+    exporter.tells("cost too much for this object");
+    let ready = exporter.get("/readyz?verbose").text();
+    assert!(
+        ready.contains("because of --expression-cost-limit"),
+        "{ready}"
+    );
+    let unlimited = [&args[..], &["--expression-cost-limit=0"]].concat();
+    let text = Exporter::serving(&unlimited).metrics("");
+    assert!(text.contains(&sample("a", "1")), "{text}");
+}
+
+#[test]
+fn kinds_beyond_the_limit_are_left_out_and_named() {
+    let manifests = manifests();
+    manifests.write("gadget.yaml", &widget("b", "4").replace("Widget", "Gadget"));
+    let every = CONFIG.replace("kind: Widget", "kind: '*'");
+    let args = |limit| {
+        let limit = format!("--custom-resource-kind-limit={limit}");
+        let config = format!("--custom-resource-state-config={every}");
+        ["--manifests", manifests.str(), &config, &limit].map(str::to_owned)
+    };
+    let sizes = |text: &str| {
+        text.lines()
+            .filter(|line| line.starts_with("widget_size{"))
+            .count()
+    };
+    for (limit, expected) in [(0, 2), (2, 2), (1, 1)] {
+        let args = args(limit);
+        let exporter = Exporter::serving(&args.each_ref().map(String::as_str));
+        assert_eq!(sizes(&exporter.metrics("")), expected, "{limit}");
+        let ready = exporter.get("/readyz?verbose").text();
+        let line = "custom resources: 1 kind left out because of --custom-resource-kind-limit";
+        assert_eq!(ready.contains(line), expected == 1, "{ready}");
+        if expected == 1 {
+            exporter.tells(line);
+        }
+    }
+}
+
+#[test]
 fn a_changed_file_is_used_without_an_outage_and_a_wrong_one_is_not() {
     let manifests = manifests();
     let directory = Directory::new("custom-reload");

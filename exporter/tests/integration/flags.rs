@@ -40,6 +40,10 @@ const TABLE: &[(&str, &str)] = &[
         "a_file_that_is_missing_may_come_later",
     ),
     (
+        "--custom-resource-kind-limit",
+        "kinds_beyond_the_limit_are_left_out_and_named",
+    ),
+    (
         "--custom-resource-state-config",
         "each_source_of_a_configuration_is_evaluated",
     ),
@@ -54,6 +58,10 @@ const TABLE: &[(&str, &str)] = &[
     (
         "--enable-gzip-encoding",
         "clients_that_accept_gzip_get_it_whatever_the_flag_says",
+    ),
+    (
+        "--expression-cost-limit",
+        "an_expression_that_costs_too_much_is_cut_and_named",
     ),
     (
         "--feed-buffer-limit",
@@ -76,6 +84,10 @@ const TABLE: &[(&str, &str)] = &[
     (
         "--list-deadline",
         "a_streaming_list_without_an_end_is_replaced_by_pages",
+    ),
+    (
+        "--list-object-limit",
+        "a_list_with_more_objects_than_the_limit_fails",
     ),
     (
         "--log-format",
@@ -172,6 +184,10 @@ const TABLE: &[(&str, &str)] = &[
     (
         "--telemetry-port",
         "hosts_and_ports_choose_where_it_listens",
+    ),
+    (
+        "--text-limit",
+        "limits_leave_out_samples_and_labels_and_say_so",
     ),
     ("--tls-config", "both_ports_speak_tls_and_tell_who_does_not"),
     ("--total-shards", "shards_divide_the_objects"),

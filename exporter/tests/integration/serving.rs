@@ -91,6 +91,23 @@ fn limits_leave_out_samples_and_labels_and_say_so() {
             Some(())
         });
     }
+    let exporter = Exporter::serving(&[
+        "--manifests",
+        directory.str(),
+        "--resources=endpoints",
+        "--text-limit=300",
+    ]);
+    assert!(
+        exporter.metrics("").len() < 2_000,
+        "{}",
+        exporter.metrics("")
+    );
+    let ready = exporter.get("/readyz?verbose").text();
+    let line = "[!] endpoints: samples left out";
+    assert!(
+        ready.contains(line) && ready.contains("because of --text-limit"),
+        "{ready}"
+    );
 }
 
 #[test]

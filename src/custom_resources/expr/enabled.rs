@@ -2,22 +2,28 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 use std::thread;
 
 use cel::common::ast::{EntryExpr, Expr as Expression, LiteralValue, MapExpr, StructExpr};
+use cel::common::types::CelNull;
+use cel::common::value::{CowVal, Val};
+use cel::context::VariableResolver;
 use cel::objects::{Key, Map};
 use cel::{Context, Env, IdedExpr, Program};
 use serde_json::{Number, Value};
 
 use super::super::labels::text;
 use super::super::number::to_number;
-use super::size;
+use super::cost::{charge, json_size};
 use super::variables::Variables;
+use super::{cost, metering, size};
 
 /// A compiled expression.
 pub(in super::super) struct Expr {
-    program: Program,
+    /// With functions that count the cost.
+    expression: IdedExpr,
     source: Box<str>,
     /// The fields of `object` that the expression reads, as a tree. An empty tree means the whole object.
     object: Option<Fields>,
@@ -31,6 +37,12 @@ const PARSER_STACK: usize = 16 << 20;
 #[derive(Debug, Default)]
 struct Fields(BTreeMap<String, Fields>);
 
+/// The variable `object`, without the fields that an expression does not read.
+struct ObjectVariable(Box<dyn Val>);
+
+/// The error of evaluations that cost too much.
+const EXCEEDED: &str = "the expressions of the family cost too much for this object; simplify them, or raise the limit on their cost";
+
 /// The language: CEL with its extensions for strings, lists and numbers.
 static LANGUAGE: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::stdlib();
@@ -38,6 +50,8 @@ static LANGUAGE: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let _ = cel::extensions::strings(&mut env);
     let _ = cel::extensions::lists(&mut env);
     let _ = cel::extensions::math(&mut env);
+    // Without these, no expression would work.
+    let _ = cost::add_functions(&mut env);
     Arc::new(env)
 });
 
@@ -75,7 +89,7 @@ impl Expr {
         let names_item = names.contains("item");
         let object = names.contains("object").then(|| Fields::of(paths));
         Ok(Self {
-            program,
+            expression: metering::metered(program.expression()),
             source: source.into(),
             object,
             names_item,
@@ -84,20 +98,34 @@ impl Expr {
 
     /// Returns the value of the expression. An error contains no value of the object.
     pub(in super::super) fn evaluate(&self, variables: &Variables<'_>) -> Result<Value, String> {
+        let meter = variables.meter;
+        let evaluated = cost::metered(meter, || self.evaluate_metered(variables));
+        // An operator such as `||` hides the error of an operand.
+        if meter.is_exceeded() {
+            return Err(EXCEEDED.to_owned());
+        }
+        evaluated.map_err(|error| describe(&error).to_owned())
+    }
+
+    fn evaluate_metered(&self, variables: &Variables<'_>) -> Result<Value, cel::ExecutionError> {
+        let object = match &self.object {
+            Some(fields) => Some(fields.variable(self, variables)?),
+            None => None,
+        };
         FUNCTIONS.with(|functions| {
+            let functions: &Context<'_, '_> = functions;
             let mut context = functions.new_inner_scope();
-            if let Some(fields) = &self.object {
-                context.add_variable_from_value("object", fields.to_cel(variables.object));
+            if let Some(object) = &object {
+                context.set_variable_resolver(&**object);
             }
             if self.names_item {
+                charge(json_size(variables.item))?;
                 context.add_variable_from_value("item", to_cel(variables.item));
             }
             let key = variables.key.map_or(cel::Value::Null, cel::Value::from);
             context.add_variable_from_value("key", key);
-            match self.program.execute(&context) {
-                Ok(value) => Ok(to_json(&value)),
-                Err(error) => Err(describe(&error).to_owned()),
-            }
+            let value = cel::Value::resolve(&self.expression, &context)?;
+            Ok(to_json(&value))
         })
     }
 }
@@ -111,6 +139,11 @@ impl Expr {
             fields.list(String::new(), &mut reads);
         }
         reads
+    }
+
+    #[cfg(test)]
+    pub(super) fn expression(&self) -> &IdedExpr {
+        &self.expression
     }
 
     pub(in super::super) fn names_item(&self) -> bool {
@@ -163,6 +196,25 @@ impl Fields {
         }
     }
 
+    /// The variable `object`, which is converted once for all evaluations of an expression.
+    fn variable(
+        &self,
+        expression: &Expr,
+        variables: &Variables<'_>,
+    ) -> Result<Rc<ObjectVariable>, cel::ExecutionError> {
+        let address = std::ptr::from_ref(expression).addr();
+        let mut outcome = Ok(());
+        let variable = variables.meter.object(address, || {
+            let value: Box<dyn Val> = match self.to_cel(variables.object).try_into() {
+                Ok(value) => value,
+                Err(_) => Box::new(CelNull),
+            };
+            outcome = charge(cost::size(&*value, u64::MAX));
+            ObjectVariable(value)
+        });
+        outcome.map(|()| variable)
+    }
+
     /// Converts a value, without the fields that the expression does not read.
     fn to_cel(&self, value: &Value) -> cel::Value {
         match value {
@@ -176,6 +228,14 @@ impl Fields {
             }
             _ => to_cel(value),
         }
+    }
+}
+
+// === impl ObjectVariable ===
+
+impl VariableResolver for ObjectVariable {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        (variable == "object").then(|| CowVal::Borrowed(&*self.0))
     }
 }
 
@@ -417,6 +477,7 @@ mod tests {
             object: &object,
             item: &object["status"],
             key: Some("k"),
+            meter: &super::super::variables::Meter::new(1_000_000),
         })
     }
 

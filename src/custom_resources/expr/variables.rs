@@ -1,4 +1,9 @@
-//! [`Variables`]: the objects that an expression can name.
+//! [`Variables`]: the objects that an expression can name, and [`Meter`]: what its evaluations may cost.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
 
 use serde_json::Value;
 
@@ -15,17 +20,84 @@ pub(in super::super) struct Variables<'a> {
     pub(in super::super) item: &'a Value,
     /// `key`: the key of the element if it is an entry of a map.
     pub(in super::super) key: Option<&'a str>,
+    pub(in super::super) meter: &'a Meter,
+}
+
+/// What the evaluations of one family for one object may still cost, and what they share.
+pub(in super::super) struct Meter {
+    left: Cell<u64>,
+    /// The object as each expression reads it, by the address of the expression: it is converted once.
+    #[cfg_attr(
+        not(feature = "cel"),
+        expect(dead_code, reason = "only expressions read it")
+    )]
+    objects: RefCell<Vec<(usize, Rc<dyn Any>)>>,
 }
 
 // === impl Variables ===
 
 impl<'a> Variables<'a> {
     /// The object as its only element.
-    pub(in super::super) fn of(object: &'a Value) -> Self {
+    pub(in super::super) fn of(object: &'a Value, meter: &'a Meter) -> Self {
         Self {
             object,
             item: object,
             key: None,
+            meter,
         }
+    }
+}
+
+// === impl Meter ===
+
+impl Meter {
+    /// A meter with a limit.
+    pub(in super::super) fn new(limit: u64) -> Self {
+        Self {
+            left: Cell::new(limit),
+            objects: RefCell::default(),
+        }
+    }
+
+    /// Whether the evaluations have exceeded the limit.
+    pub(in super::super) fn is_exceeded(&self) -> bool {
+        self.left.get() == 0
+    }
+}
+
+#[cfg(feature = "cel")]
+impl Meter {
+    pub(super) fn left(&self) -> u64 {
+        self.left.get()
+    }
+
+    pub(super) fn set_left(&self, left: u64) {
+        self.left.set(left);
+    }
+
+    /// The object as an expression with an address reads it, from the first evaluation on.
+    pub(super) fn object<T: 'static>(
+        &self,
+        expression: usize,
+        convert: impl FnOnce() -> T,
+    ) -> Rc<T> {
+        let known = (self.objects.borrow().iter())
+            .find(|(own, _)| *own == expression)
+            .and_then(|(_, own)| Rc::clone(own).downcast().ok());
+        if let Some(known) = known {
+            return known;
+        }
+        let object = Rc::new(convert());
+        let shared: Rc<dyn Any> = Rc::clone(&object) as _;
+        self.objects.borrow_mut().push((expression, shared));
+        object
+    }
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meter")
+            .field("left", &self.left)
+            .finish_non_exhaustive()
     }
 }

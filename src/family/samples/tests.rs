@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::*;
 use crate::family::MetricType;
+use crate::family::referenced_labels::DictionaryColumn;
 use crate::family::sample_policy::DropCounts;
 use crate::limits::Limits;
 
@@ -183,7 +184,7 @@ fn labels_beyond_the_limit_are_left_out_and_counted_once() {
     };
     assert_eq!(dropped, expected);
     // Colliding keys count like other keys.
-    let (text, _) = limited(Limits::default().labels_per_sample(3), |s| {
+    let (text, dropped) = limited(Limits::default().labels_per_sample(3), |s| {
         let entries = [("b.c", "3"), ("b/c", "4"), ("d", "5"), ("e", "6")];
         s.sample().map_labels("label", entries.into_iter()).value(1);
     });
@@ -191,6 +192,7 @@ fn labels_beyond_the_limit_are_left_out_and_counted_once() {
         text,
         ",label_b_c_conflict1=\"3\",label_b_c_conflict2=\"4\",label_d=\"5\"} 1\n"
     );
+    assert_eq!(dropped, expected);
 }
 
 #[test]
@@ -207,8 +209,57 @@ fn the_text_of_a_family_is_limited_with_its_base_labels() {
 }
 
 #[test]
+fn the_text_of_an_object_is_limited_over_all_families() {
+    let mut buffer = SampleBuffer::default();
+    let limits = Limits::default().text_per_object(10_000);
+    let policy = SamplePolicy::new(MetricType::Gauge, BASE, None, limits, 10);
+    let (long, short) = ("v".repeat(3_000), "v".repeat(500));
+    for _ in 0..3 {
+        let mut samples = Samples::new(&mut buffer, policy);
+        samples.label("a", &long).value(0);
+        samples.label("b", &long).value(0);
+    }
+    assert_eq!(
+        buffer.text().len() / 3_000,
+        3,
+        "a sample is written whole or not at all"
+    );
+    // What is small still fits.
+    let mut samples = Samples::new(&mut buffer, policy);
+    samples.label("a", &short).value(0);
+    samples.label("b", &short).value(0);
+    samples.label("b", 1).value(0);
+    assert_eq!((samples.len(), samples.is_full()), (2, false));
+    assert_eq!(buffer.dropped().over_text_limit, 3);
+    assert!(buffer.text().len() < 10_000);
+    // The next object has the whole limit again.
+    buffer.clear();
+    Samples::new(&mut buffer, policy).label("a", &long).value(0);
+    assert!(buffer.text().len() > 3_000);
+}
+
+#[test]
+fn references_count_with_the_length_of_their_values() {
+    let mut buffer = SampleBuffer::default();
+    let limits = Limits::default().text_per_object(1_000);
+    let policy = SamplePolicy::new(MetricType::Gauge, BASE, None, limits, 10);
+    let mut samples = Samples::new(&mut buffer, policy);
+    let node = "n".repeat(100);
+    for number in 0..100 {
+        let sample = samples.label("number", number);
+        sample
+            .referenced_label(DictionaryColumn::Node, "node", &*node)
+            .value(0);
+    }
+    assert!((5..10).contains(&samples.len()), "{}", samples.len());
+}
+
+#[test]
 fn zero_disables_a_limit() {
-    let limits = Limits::default().samples_per_family(0).labels_per_sample(0);
+    let limits = Limits::default()
+        .samples_per_family(0)
+        .labels_per_sample(0)
+        .text_per_object(0);
     let (text, dropped) = limited(limits, |s| {
         for n in 0..20_000 {
             s.label("n", n).value(0);

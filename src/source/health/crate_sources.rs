@@ -42,11 +42,7 @@ impl Health {
     ) {
         self.follow_plan();
         let mut resources = self.inner.resources.write();
-        if let Some(tracked) = resources
-            .tracked
-            .iter_mut()
-            .find(|tracked| tracked.is_of(store))
-        {
+        if let Some(tracked) = resources.of_store(store) {
             tracked.set_feeds(origin, feeds);
         }
         drop(resources);

@@ -8,7 +8,7 @@ use super::failure_reason::FailureReason;
 use super::feed::FeedState;
 use super::resource::{FeedHealth, FeedOrigin, ResourceHealth, ResourceState};
 use crate::resource::{ResourceInfo, ResourceName};
-use crate::store::{AnyStore, StoreStats};
+use crate::store::{AnyStore, StoreAddress, StoreStats};
 
 /// One resource, and its feeds.
 pub(super) struct TrackedResource {
@@ -71,10 +71,9 @@ impl TrackedResource {
         self.store.is_none()
     }
 
-    pub(super) fn is_of(&self, store: &Arc<dyn AnyStore>) -> bool {
-        self.store
-            .as_ref()
-            .is_some_and(|own| Arc::ptr_eq(own, store))
+    /// The address of the store, if there is one.
+    pub(super) fn address(&self) -> Option<StoreAddress> {
+        self.store.as_ref().map(StoreAddress::of)
     }
 
     pub(super) fn stats(&self) -> StoreStats {

@@ -113,7 +113,7 @@ impl ClusterWatch {
         }
         let mut follower = PlanFollower::default();
         loop {
-            follow_plan(&mut follower, context, &mut tasks);
+            follow_plan(&mut follower, context, &mut tasks).await;
             context.health.started();
             tokio::select! {
                 Ok(()) = changes.changed() => {}
@@ -142,8 +142,11 @@ impl fmt::Debug for ClusterWatch {
     }
 }
 
+/// The number of resources whose watches start without a pause for other tasks.
+const STARTED_AT_ONCE: usize = 32;
+
 /// Stops the watches of removed resources and starts the watches of new ones.
-fn follow_plan(
+async fn follow_plan(
     follower: &mut PlanFollower<StoreWatch>,
     context: &WatchContext,
     tasks: &mut JoinSet<()>,
@@ -153,7 +156,14 @@ fn follow_plan(
         tasks,
         left_out: Vec::new(),
     };
-    follower.follow(&context.config.metrics.plan(), &mut watches);
+    let plan = context.config.metrics.plan();
+    let added = follower.stop_removed(&plan, &mut watches);
+    for (at, store) in added.iter().enumerate() {
+        if at > 0 && at % STARTED_AT_ONCE == 0 {
+            tokio::task::yield_now().await;
+        }
+        follower.start(&plan, store, &mut watches);
+    }
     if !watches.left_out.is_empty() {
         let resources = watches.left_out.join(", ");
         tracing::warn!(resources, "not watched: only pods can be selected by node");

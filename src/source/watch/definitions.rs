@@ -112,15 +112,24 @@ impl DefinitionSink {
         Ok((fields.metadata.name, definition))
     }
 
-    /// Changes one definition outside a list.
-    fn change(&mut self, change: impl FnOnce(&mut BTreeMap<String, Definition>)) {
-        let mut definitions = self.definitions.clone();
-        change(&mut definitions);
-        self.replace(definitions);
+    /// Changes one definition outside a list; `None` removes it.
+    fn change(&mut self, name: String, new: Option<Definition>) {
+        let old = match new.clone() {
+            Some(new) => self.definitions.insert(name, new),
+            None => self.definitions.remove(&name),
+        };
+        let known = self.definitions.len();
+        self.count.store(known as u64, Ordering::Relaxed);
+        let changes = DefinitionChanges::of_one(known, old.as_ref(), new.as_ref(), is_updated);
+        self.definition_metrics.record(changes);
+        let kinds = |own: Option<Definition>| own.map_or_else(Vec::new, |own| own.kinds);
+        // Most changes are of the status.
+        if kinds(old) != kinds(new) {
+            self.set_known_kinds(kinds_of(&self.definitions));
+        }
     }
 
     fn replace(&mut self, definitions: BTreeMap<String, Definition>) {
-        let is_updated = |old: &Definition, new: &Definition| old.version != new.version;
         let changes = DefinitionChanges::between(&self.definitions, &definitions, is_updated);
         self.definition_metrics.record(changes);
         self.count.store(changes.known as u64, Ordering::Relaxed);
@@ -157,9 +166,7 @@ impl ListWatchSink for DefinitionSink {
             Some(listed) => {
                 listed.insert(name, definition);
             }
-            None => self.change(|definitions| {
-                definitions.insert(name, definition);
-            }),
+            None => self.change(name, Some(definition)),
         }
         Ok(())
     }
@@ -170,9 +177,7 @@ impl ListWatchSink for DefinitionSink {
             Some(listed) => {
                 listed.remove(&name);
             }
-            None => self.change(|definitions| {
-                definitions.remove(&name);
-            }),
+            None => self.change(name, None),
         }
         Ok(())
     }
@@ -194,6 +199,10 @@ impl ListWatchSink for DefinitionSink {
     fn abandon_list(&mut self) {
         self.listed = None;
     }
+}
+
+fn is_updated(old: &Definition, new: &Definition) -> bool {
+    old.version != new.version
 }
 
 fn kinds_of(definitions: &BTreeMap<String, Definition>) -> Vec<KnownKind> {

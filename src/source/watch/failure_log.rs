@@ -1,6 +1,6 @@
 //! [`FailureLog`]: writes one message for an event of many resources, not one per resource.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -65,12 +65,16 @@ struct Pending {
 struct Message {
     event: Event,
     due: Instant,
-    subjects: Vec<FailedSubject>,
+    /// The number of resources that were added.
+    added: usize,
+    subjects: HashMap<Subject, Problem>,
 }
 
+/// What happened to a resource of a message.
 #[derive(Debug)]
-struct FailedSubject {
-    subject: Subject,
+struct Problem {
+    /// The number of resources that were added before.
+    position: usize,
     /// Empty if the resource has not failed.
     error: String,
 }
@@ -186,16 +190,9 @@ impl Pending {
             // The failure was not logged.
             return;
         }
-        let failed = FailedSubject {
-            subject: subject.clone(),
-            error: error.to_owned(),
-        };
         let same = |message: &&mut Message| message.event == event;
         if let Some(message) = self.messages.iter_mut().find(same) {
-            if !message.has(subject) {
-                message.subjects.push(failed);
-            }
-            return;
+            return message.add(subject, error);
         }
         let gathered = Instant::now() + GATHER;
         let due = match event {
@@ -205,11 +202,14 @@ impl Pending {
             }
             Event::Synced | Event::Forgotten | Event::Unfinished => gathered,
         };
-        self.messages.push(Message {
+        let mut message = Message {
             event,
             due,
-            subjects: vec![failed],
-        });
+            added: 0,
+            subjects: HashMap::new(),
+        };
+        message.add(subject, error);
+        self.messages.push(message);
     }
 
     /// Removes a resource from pending messages that are no longer true: from failures if it has recovered, and from
@@ -222,7 +222,7 @@ impl Pending {
         };
         for message in &mut self.messages {
             if is_opposite(message.event) {
-                message.subjects.retain(|own| own.subject != *subject);
+                message.subjects.remove(subject);
             }
         }
         self.messages.retain(|message| !message.subjects.is_empty());
@@ -240,7 +240,7 @@ impl Pending {
         for message in due {
             message.log();
             self.note_logged(message.event, now);
-            let subjects = message.subjects.into_iter().map(|own| own.subject);
+            let subjects = message.subjects.into_keys();
             match message.event {
                 Event::Failed(_) => self.failing.extend(subjects),
                 Event::Synced => subjects.for_each(|own| {
@@ -268,8 +268,23 @@ impl Pending {
 // === impl Message ===
 
 impl Message {
-    fn has(&self, subject: &Subject) -> bool {
-        self.subjects.iter().any(|own| own.subject == *subject)
+    /// Adds a resource, unless the message has it.
+    fn add(&mut self, subject: &Subject, error: &str) {
+        if !self.subjects.contains_key(subject) {
+            let problem = Problem {
+                position: self.added,
+                error: error.to_owned(),
+            };
+            self.added += 1;
+            self.subjects.insert(subject.clone(), problem);
+        }
+    }
+
+    /// The resources in the order in which they were added.
+    fn in_order(&self) -> Vec<(&Subject, &Problem)> {
+        let mut subjects: Vec<_> = self.subjects.iter().collect();
+        subjects.sort_by_key(|(_, problem)| problem.position);
+        subjects
     }
 
     /// The distinct errors. Refusals name the resource in the error, so the first one is enough.
@@ -277,18 +292,21 @@ impl Message {
         let is_refusal = matches!(self.event, Event::Failed(reason) if reason.is_refusal());
         let limit = if is_refusal { 1 } else { MAX_ERRORS };
         let mut errors: Vec<&str> = Vec::new();
-        for own in &self.subjects {
-            if !errors.contains(&&*own.error) {
-                errors.push(&own.error);
+        for (_, problem) in self.in_order() {
+            if errors.len() == limit {
+                break;
+            }
+            if !errors.contains(&&*problem.error) {
+                errors.push(&problem.error);
             }
         }
-        errors.truncate(limit);
         errors.join("; ")
     }
 
     fn log(&self) {
         let error = self.errors();
-        if let [FailedSubject { subject, .. }] = &self.subjects[..] {
+        let in_order = self.in_order();
+        if let [(subject, _)] = &in_order[..] {
             let resource = &*subject.resource;
             let namespace = subject.namespace.as_deref().unwrap_or("*");
             match self.event {
@@ -314,7 +332,7 @@ impl Message {
             }
             return;
         }
-        let (count, resources) = (self.subjects.len(), self.names());
+        let (count, resources) = (in_order.len(), names(&in_order));
         match self.event {
             Event::Failed(reason) => tracing::warn!(
                 count,
@@ -336,15 +354,15 @@ impl Message {
             ),
         }
     }
+}
 
-    fn names(&self) -> String {
-        let named = self.subjects.iter().take(MAX_NAMED);
-        let named: Vec<_> = named.map(|own| own.subject.to_string()).collect();
-        let named = named.join(", ");
-        match self.subjects.len().checked_sub(MAX_NAMED) {
-            None | Some(0) => named,
-            Some(more) => format!("{named} and {more} more"),
-        }
+fn names(subjects: &[(&Subject, &Problem)]) -> String {
+    let named = subjects.iter().take(MAX_NAMED);
+    let named: Vec<_> = named.map(|(subject, _)| subject.to_string()).collect();
+    let named = named.join(", ");
+    match subjects.len().checked_sub(MAX_NAMED) {
+        None | Some(0) => named,
+        Some(more) => format!("{named} and {more} more"),
     }
 }
 
@@ -452,15 +470,17 @@ mod tests {
 
     #[test]
     fn a_message_has_up_to_three_different_errors() {
-        let message = |reason| Message {
-            event: Event::Failed(reason),
-            due: Instant::now(),
-            subjects: ["a", "a", "b", "c", "d"]
-                .map(|error| FailedSubject {
-                    subject: subject("pods"),
-                    error: error.to_owned(),
-                })
-                .into(),
+        let message = |reason| {
+            let mut message = Message {
+                event: Event::Failed(reason),
+                due: Instant::now(),
+                added: 0,
+                subjects: HashMap::new(),
+            };
+            for (at, error) in ["a", "a", "b", "c", "d"].into_iter().enumerate() {
+                message.add(&subject(&format!("pods{at}")), error);
+            }
+            message
         };
         assert_eq!(message(FailureReason::ServerError).errors(), "a; b; c");
         assert_eq!(message(FailureReason::Forbidden).errors(), "a");

@@ -3,6 +3,7 @@
 //! The metrics in the first block have the names, labels and values of kube-state-metrics, so that its alerts work.
 //! The other metrics exist only here.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::scope::Shard;
 use crate::self_metrics::{
     DefinitionMetrics, Figures, counters, gauge, gauges, go_type, options, resource_label,
 };
-use crate::source::health::{FeedOrigin, Health, ReadinessPolicy, ResourceHealth, ResourceState};
+use crate::source::health::{FeedOrigin, Health, ReadinessPolicy, ResourceState};
 
 /// All metrics of a cluster watch.
 #[derive(Clone)]
@@ -303,10 +304,8 @@ impl Gauges {
         self.removal.reset();
         self.age.reset();
         let readiness = health.readiness(ReadinessPolicy::Default);
-        let is_ready_without = |own: &ResourceHealth| {
-            let mut waiting = readiness.waiting.iter();
-            readiness.ready && waiting.any(|waiting| waiting.resource == own.resource)
-        };
+        let waiting = readiness.waiting.iter().filter(|_| readiness.ready);
+        let waiting: HashSet<_> = waiting.map(|own| &*own.resource).collect();
         for (resource, stats, own) in health.figures() {
             let label = &*resource_label(&resource);
             self.figures.set(label, &stats);
@@ -320,7 +319,7 @@ impl Gauges {
                 let labels = [label, reason.as_str()];
                 self.failing.with_label_values(&labels).set(1);
             }
-            if is_ready_without(&own) {
+            if waiting.contains(&*own.resource) {
                 self.ready_without.with_label_values(resource).set(1);
             }
             if let Some(seconds) = own.removal_seconds {

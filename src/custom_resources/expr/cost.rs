@@ -1,0 +1,216 @@
+//! The cost of evaluations, and the functions that count it.
+//!
+//! The crate `cel` has no limit on the work of an evaluation. So `metering.rs` adds calls of these functions to each
+//! expression. Their names begin with `@`, which no expression can write.
+
+use std::cell::Cell;
+
+use cel::common::types::{
+    CelBytes, CelInt, CelList, CelMap, CelOptional, CelString, DYN_TYPE, INT_TYPE,
+};
+use cel::common::value::{CowVal, Val};
+use cel::{DeclarationError, Env, ExecutionError};
+use serde_json::Value;
+
+use super::variables::Meter;
+
+/// `@cost(value, n)`: the value, after adding `n` and the size of the value to the cost.
+pub(super) const COST: &str = "@cost";
+/// `@text(value)`: the value, after adding the length of a text to the cost.
+pub(super) const TEXT: &str = "@text";
+/// `@members(value)`: the value, after adding the cost of a search in it.
+pub(super) const MEMBERS: &str = "@members";
+/// `@count(number)`: the number, after adding it to the cost.
+pub(super) const COUNT: &str = "@count";
+/// `@product(a, b)`: `a`, after adding the product of both lengths to the cost.
+pub(super) const PRODUCT: &str = "@product";
+/// `@pattern(text)`: the text, after adding the cost of compiling it as a regular expression.
+pub(super) const PATTERN: &str = "@pattern";
+/// `@format(text)`: the text, after adding the cost of a format with its length.
+pub(super) const FORMAT: &str = "@format";
+
+/// The number of bytes that cost as much as one operation.
+const BYTES: u64 = 10;
+
+thread_local! {
+    /// What the evaluation on this thread may still cost; 0 if it has exceeded its limit.
+    static LEFT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Evaluates within the limit of a meter, and takes the cost from it.
+pub(super) fn metered<T>(meter: &Meter, evaluate: impl FnOnce() -> T) -> T {
+    LEFT.set(meter.left());
+    let value = evaluate();
+    meter.set_left(LEFT.get());
+    value
+}
+
+/// Adds to the cost of the evaluation.
+///
+/// # Errors
+///
+/// If the cost exceeds the limit.
+pub(super) fn charge(cost: u64) -> Result<(), ExecutionError> {
+    let left = LEFT.get().saturating_sub(cost);
+    LEFT.set(left);
+    match left {
+        0 => Err(ExecutionError::function_error(
+            COST,
+            "the limit is exceeded",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The size of a value: 1 for each part, and 1 for each 10 bytes of text.
+pub(super) fn json_size(value: &Value) -> u64 {
+    1 + match value {
+        Value::String(text) => of_text(text.len()),
+        Value::Array(items) => items.iter().map(json_size).sum(),
+        Value::Object(map) => {
+            let entries = map.iter();
+            entries
+                .map(|(key, value)| of_text(key.len()) + json_size(value))
+                .sum()
+        }
+        _ => 0,
+    }
+}
+
+/// Adds the functions.
+pub(super) fn add_functions(env: &mut Env) -> Result<(), DeclarationError> {
+    env.add_overload(COST, "@cost(dyn,int)", vec![DYN_TYPE, INT_TYPE], cost)?;
+    env.add_overload(
+        PRODUCT,
+        "@product(dyn,dyn)",
+        vec![DYN_TYPE, DYN_TYPE],
+        product,
+    )?;
+    for (name, id, function) in [
+        (TEXT, "@text(dyn)", text as cel::common::functions::Function),
+        (MEMBERS, "@members(dyn)", members),
+        (COUNT, "@count(dyn)", count),
+        (PATTERN, "@pattern(dyn)", pattern),
+        (FORMAT, "@format(dyn)", format),
+    ] {
+        env.add_overload(name, id, vec![DYN_TYPE], function)?;
+    }
+    Ok(())
+}
+
+// === functions ===
+
+type Arguments<'b, 'v> = Vec<CowVal<'b, 'v>>;
+type Outcome<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
+
+fn cost<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
+    let [value, weight] = two(arguments)?;
+    let weight = weight
+        .downcast_ref::<CelInt>()
+        .map_or(1, |own| *own.inner());
+    charge(weight.unsigned_abs())?;
+    charge(size(value.as_ref(), LEFT.get()))?;
+    Ok(value)
+}
+
+fn text<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
+    let value = one(arguments)?;
+    charge(
+        1 + value
+            .downcast_ref::<CelString<'_>>()
+            .map_or(0, |own| of_text(own.inner().len())),
+    )?;
+    Ok(value)
+}
+
+fn members<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
+    let value = one(arguments)?;
+    // A map finds a key by its hash.
+    let is_map = value.downcast_ref::<CelMap<'_>>().is_some();
+    charge(if is_map {
+        1
+    } else {
+        size(value.as_ref(), LEFT.get())
+    })?;
+    Ok(value)
+}
+
+fn count<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
+    let value = one(arguments)?;
+    let number = value.downcast_ref::<CelInt>().map_or(0, |own| *own.inner());
+    charge(1 + u64::try_from(number).unwrap_or(0))?;
+    Ok(value)
+}
+
+fn product<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
+    let [value, other] = two(arguments)?;
+    let steps = length(value.as_ref()).saturating_mul(length(other.as_ref()));
+    charge(1 + steps / BYTES)?;
+    Ok(value)
+}
+
+fn pattern<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
+    let value = one(arguments)?;
+    if let Some(pattern) = value.downcast_ref::<CelString<'_>>() {
+        // A repetition multiplies what it repeats.
+        let repetitions = pattern.inner().matches('{').count() as u64;
+        charge(200 + 10 * length(value.as_ref()) + 20_000 * repetitions)?;
+    }
+    Ok(value)
+}
+
+fn format<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
+    let value = one(arguments)?;
+    // A number may have a hundred digits, from a few bytes of the text.
+    charge(1 + length(value.as_ref()).saturating_mul(10))?;
+    Ok(value)
+}
+
+fn one<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
+    let first = arguments.into_iter().next();
+    first.ok_or_else(ExecutionError::missing_argument_or_target)
+}
+
+fn two<'b, 'v>(arguments: Arguments<'b, 'v>) -> Result<[CowVal<'b, 'v>; 2], ExecutionError> {
+    let arguments = <[CowVal<'b, 'v>; 2]>::try_from(arguments);
+    arguments.map_err(|_| ExecutionError::missing_argument_or_target())
+}
+
+/// The bytes of a text, or the elements of a list.
+fn length(value: &dyn Val) -> u64 {
+    if let Some(text) = value.downcast_ref::<CelString<'_>>() {
+        return text.inner().len() as u64;
+    }
+    let list = value.downcast_ref::<CelList<'_>>();
+    list.map_or(1, |list| list.inner().len() as u64)
+}
+
+/// The size of a value, as [`json_size`] counts it, or more than `max`.
+pub(super) fn size(value: &dyn Val, max: u64) -> u64 {
+    if let Some(text) = value.downcast_ref::<CelString<'_>>() {
+        return 1 + of_text(text.inner().len());
+    }
+    if let Some(bytes) = value.downcast_ref::<CelBytes<'_>>() {
+        return 1 + of_text(bytes.inner().len());
+    }
+    let mut size_of_all: u64 = 1;
+    let mut add = |part: &dyn Val| {
+        if size_of_all <= max {
+            size_of_all += size(part, max - size_of_all);
+        }
+        size_of_all <= max
+    };
+    if let Some(list) = value.downcast_ref::<CelList<'_>>() {
+        let _ = list.inner().iter().all(|item| add(&**item));
+    } else if let Some(map) = value.downcast_ref::<CelMap<'_>>() {
+        let mut entries = map.inner().iter();
+        let _ = entries.all(|(key, value)| add(key.inner()) && add(&**value));
+    } else if let Some(optional) = value.downcast_ref::<CelOptional<'_>>() {
+        let _ = optional.option().is_some_and(add);
+    }
+    size_of_all
+}
+
+fn of_text(bytes: usize) -> u64 {
+    bytes as u64 / BYTES
+}
