@@ -28,7 +28,7 @@ struct Store {
     objects: RwLock<HashMap<String, Vec<Box<[u8]>>>>,
 }
 
-/// Serves the API server at `url` until the process is killed.
+/// Serves the metrics of the objects of the API server at `url` until the process is killed.
 pub(crate) fn run(url: &str) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{}", listener.local_addr()?.port());

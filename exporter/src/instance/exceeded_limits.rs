@@ -7,7 +7,8 @@ use kube_state_metrics::store::ExceededLimit;
 use super::first_reports::log_first;
 use crate::humanize::counted;
 
-/// Logs the first object of each resource that exceeds a limit, and kinds that exceed theirs; a metric counts all objects.
+/// Logs the first object of each resource that exceeds a limit, and the kinds beyond the limit on kinds. A metric
+/// counts all objects.
 pub(super) async fn report(metrics: StateMetrics) {
     let left_out = || Vec::from_iter(kinds_left_out(&metrics));
     let kinds = log_first(left_out, |_| (), |line| tracing::warn!("{line}"));

@@ -108,8 +108,8 @@ heading "Metrics", render: true {
     TEXT_LIMIT: Single<usize> = parse::size, {
         flag: "--text-limit", key: Some("text_limit"),
         form: Value("SIZE"), default: Is("16MiB"), reload: NewInstance,
-        help: "Maximum text of the samples of one object in all families, such as `32MiB`; a sample beyond it is \
-            left out; 0 disables the limit",
+        help: "Maximum text of the samples of one object in all families, such as `32MiB`; a sample beyond this \
+            size is left out; 0 disables the limit",
         compat: Added,
     }
 }

@@ -53,7 +53,7 @@ fn the_test_of_the_service_fails_unless_the_exporter_is_ready() {
     assert!(output.status.success(), "{}", output.stderr);
     assert_eq!(output.stdout.lines().count(), 3, "{}", output.stdout);
 
-    // Nothing answers there, so the exporter cannot list anything.
+    // No server answers at this address, so the exporter cannot list anything.
     let away = ["--apiserver=http://127.0.0.1:1", "--resources=pods"];
     let output = ask(&Exporter::serving(&away), &all);
     assert_eq!(output.status.code(), Some(1));
