@@ -99,8 +99,8 @@ fn covered_scopes(health: &ResourceHealth) -> Vec<ResourceScope> {
     covered
 }
 
-/// The time for which a refusal must last before its scope is left out. As for readiness, an API server that has just
-/// started refuses all requests for a moment.
+/// The time for which a refusal must last before its scope is left out. An API server that has just started refuses all
+/// requests for a moment.
 fn settling_time(resources: &[ResourceHealth]) -> f64 {
     let watched = resources
         .iter()

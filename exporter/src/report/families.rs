@@ -18,12 +18,13 @@ use crate::options::MetricsOptions;
 pub(crate) struct Report {
     /// All families, in the order of the exposition. Families without samples come last.
     pub(crate) families: Vec<FamilyReport>,
-    /// The most bytes first, here and below.
+    /// All resources, the resource with the most bytes first.
     #[serde(default)]
     pub(crate) resources: Vec<CostRow>,
-    /// Series without the label `namespace` are not included.
+    /// All namespaces, the namespace with the most bytes first. Series without the label `namespace` are not included.
     #[serde(default)]
     pub(crate) namespaces: Vec<CostRow>,
+    /// All labels, the label with the most bytes first.
     #[serde(default)]
     pub(crate) labels: Vec<LabelRow>,
 }
