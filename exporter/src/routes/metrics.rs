@@ -33,7 +33,7 @@ struct Measured<B> {
 struct OngoingScrape {
     telemetry: Telemetry,
     total_bytes: IntCounter,
-    /// Bytes are added while the response is sent; time and duration are those of its end.
+    /// Bytes are added while the response is sent. The time and the duration are set when the response ends.
     scrape: Scrape,
 }
 
