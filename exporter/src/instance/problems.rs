@@ -21,7 +21,7 @@ pub(crate) struct Problem {
 /// problem with the first error, because such errors usually differ only in the name of the resource.
 const MOST_ERRORS: usize = 3;
 
-/// The problems of resources that are not up to date, those of the most resources first.
+/// The problems of resources that are not up to date. The problem that most resources have comes first.
 pub(super) fn problems<'a>(resources: impl Iterator<Item = &'a ResourceHealth>) -> Vec<Problem> {
     let mut by_state: Vec<(ResourceState, Vec<&ResourceHealth>)> = Vec::new();
     for own in resources {

@@ -69,8 +69,7 @@ pub(crate) enum Reload {
     Live,
     /// Through a listener on the new address.
     NewListener,
-    /// Through a new instance: stores and sources. The old instance serves until the new one is
-    /// complete.
+    /// Through a new instance with new stores and a new source. The old instance serves until the new one is complete.
     NewInstance,
     /// After a restart.
     Restart,
