@@ -1,4 +1,4 @@
-//! The causes for which resources are not up to date: one message for each cause.
+//! The causes why resources are not up to date, with one message for each cause.
 
 use kube_state_metrics::source::health::{ResourceHealth, ResourceState};
 use serde::Serialize;
@@ -6,9 +6,9 @@ use serde::Serialize;
 /// A cause, and all resources that it affects.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Problem {
-    /// Such as `unreachable`, `forbidden` or `listing`.
+    /// The state of the resources, such as `unreachable`, `forbidden` or `listing`.
     pub(crate) state: String,
-    /// The first lists have not failed and are not complete.
+    /// Whether the first lists are still in progress, without a failure.
     pub(crate) is_normal: bool,
     pub(crate) resources: Vec<String>,
     /// The last error of a resource.

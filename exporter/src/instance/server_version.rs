@@ -1,4 +1,4 @@
-//! The version of the API server, for pages.
+//! The version of the API server, for the landing page.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,20 +7,20 @@ use kube::Client;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-/// Asks for the version when a page needs it, and remembers the response.
+/// Requests the version when a page needs it, and caches the response.
 pub(super) struct ServerVersion {
     client: Client,
-    /// The last response, and until when it is remembered.
+    /// The last response, and the time at which it expires.
     last: Mutex<Option<(Option<String>, Instant)>>,
 }
 
-/// A page waits for this time at most.
+/// The maximum time that a page waits for the version.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// The time for which a version is remembered.
+/// The time for which a version is cached.
 const KNOWN: Duration = Duration::from_secs(600);
-/// The time for which a failure is remembered.
+/// The time for which a failure is cached.
 const UNKNOWN: Duration = Duration::from_secs(30);
-/// The longest version, in bytes.
+/// The maximum length of a version, in bytes.
 const LONGEST: usize = 64;
 
 // === impl ServerVersion ===

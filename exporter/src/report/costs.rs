@@ -19,7 +19,7 @@ pub(crate) struct CostRow {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LabelRow {
     pub(crate) name: String,
-    /// At most [`MOST_VALUES`].
+    /// The number of distinct values, at most [`MOST_VALUES`].
     pub(crate) values: u64,
     pub(crate) series: u64,
     pub(crate) bytes: u64,
@@ -95,7 +95,7 @@ impl CostCounter {
         samples < LOOKED_AT
     }
 
-    /// Namespaces and labels, the most bytes first.
+    /// Namespaces and labels, those with the most bytes first.
     pub(super) fn rows(self) -> (Vec<CostRow>, Vec<LabelRow>) {
         let (mut namespaces, labels) = (self.namespaces, self.labels);
         let mut labels: Vec<_> = labels.into_iter().map(LabelCounter::row).collect();

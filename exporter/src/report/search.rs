@@ -5,7 +5,7 @@ use super::families::FamilyReport;
 /// Words, all of which a family must have.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Search {
-    /// As the client wrote it.
+    /// The words as the client wrote them.
     pub(crate) text: String,
     words: Vec<String>,
 }

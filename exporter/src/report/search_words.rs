@@ -1,4 +1,4 @@
-//! Words by which people search for a family, beside its name, type and help text.
+//! Words by which people search for a family, in addition to its name, type and help text.
 
 use super::costs::LabelExamples;
 
