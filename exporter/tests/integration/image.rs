@@ -103,7 +103,10 @@ fn the_image_has_only_the_program_and_certificates_and_starts_as_an_ordinary_use
     // The files that the last stage copies from the stage before it.
     let built = directory.join("built");
     let certificates = Path::new("etc/ssl/certs/ca-certificates.crt");
-    copy(&program, &built.join("src/target/dist/kube-state-metrics"));
+    let copied = built.join("src/target/dist/kube-state-metrics");
+    copy(&program, &copied);
+    // Debug information is most of the program of this build, and buildah copies it several times.
+    let _ = Command::new("strip").arg(&copied).status();
     fs::create_dir_all(built.join("etc/ssl/certs")).unwrap();
     fs::write(built.join(certificates), "certificates\n").unwrap();
     let dockerfile = concat!(env!("CARGO_MANIFEST_DIR"), "/../Dockerfile");
