@@ -76,7 +76,7 @@ impl AppState {
         *self.instance.write() = instance;
     }
 
-    /// The ports on which the servers listen; `None` before they do.
+    /// The ports on which the servers listen; `None` until the servers listen.
     pub(crate) fn ports(&self) -> Option<Ports> {
         *self.ports.read()
     }

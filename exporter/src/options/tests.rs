@@ -460,7 +460,7 @@ fn a_changed_value_takes_effect_as_the_table_says() {
             .iter()
             .find(|row| row.keys().any(|known| known == *key));
         let row = row.unwrap();
-        // Options that have an effect only together with others.
+        // Options that have an effect only together with other options.
         let beside = match *key {
             "shard" | "server_side_sharding" => "--total-shards=2",
             "pod" => "--pod-namespace=b",

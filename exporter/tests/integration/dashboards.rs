@@ -111,7 +111,7 @@ fn api() -> Api {
 struct Query {
     dashboard: &'static str,
     title: String,
-    /// A for the first query of a panel.
+    /// The letter of the query: `A` for the first query of a panel.
     letter: String,
     /// The query, with values for the variables.
     query: String,

@@ -49,7 +49,7 @@ fn objects(round: usize) -> Vec<(&'static str, Value)> {
         30,
         &|number| json!({ "ip": format!("10.{round}.{number}") }),
     );
-    // Half of the object is wide, half is deep.
+    // Half of the object has many fields side by side, and the other half has deeply nested fields.
     let parts = many(
         240,
         &|number| json!({ "name": format!("p{number}"), "size": round, "attributes": { "a": "x", "b": { "c": ["d"] } } }),
