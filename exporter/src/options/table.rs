@@ -146,7 +146,7 @@ heading "Custom resources", render: true {
         flag: "--expression-cost-limit", key: Some("expression_cost_limit"),
         form: Value("NUMBER"), default: Is("1000000"), reload: NewInstance,
         help: "Maximum cost of the expressions (CEL) of a custom resource family for one object; the \
-            default is about 0.1 s; further samples are left out; 0 disables the limit",
+            default takes about 0.1 s; further samples are left out; 0 disables the limit",
         compat: Added,
     }
     CUSTOM_RESOURCE_KIND_LIMIT: Single<u64> = parse::limit, {
