@@ -62,8 +62,7 @@ const SETTLED_CHECK: Duration = Duration::from_millis(100);
 // === impl Instance ===
 
 impl Instance {
-    /// Builds the stores and starts their source. When this returns, all manifests are read; the objects of a cluster
-    /// arrive later.
+    /// Builds the stores and starts their source. Does not wait for objects.
     ///
     /// # Errors
     ///
@@ -82,7 +81,7 @@ impl Instance {
             let discovers_custom_resources = options.custom.config.is_some();
             watched_cluster::start(&metrics, &source_options, discovers_custom_resources).await?
         } else {
-            watched_manifests::start(&metrics, source_options.manifests).await?
+            watched_manifests::start(&metrics, source_options.manifests)?
         };
         Ok(Self {
             _maintenance: [
@@ -108,6 +107,11 @@ impl Instance {
     /// Waits until the readiness policy is met.
     pub(crate) async fn ready(&self) {
         self.source.ready(self.readiness_policy).await;
+    }
+
+    /// Waits until manifests have been read once, if the instance reads manifests.
+    pub(crate) async fn loaded(&self) {
+        self.source.loaded().await;
     }
 
     /// Waits until each resource is synced or forbidden. There is no deadline for resources that fail.

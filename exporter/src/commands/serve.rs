@@ -8,6 +8,7 @@ use bounded_http::Listener;
 use prometheus_web_config::WebConfigFile;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::introduction;
 use super::output::AnyError;
@@ -25,6 +26,8 @@ use crate::telemetry::Telemetry;
 
 /// Maximum time for responses in progress after a shutdown signal.
 const DRAIN: Duration = Duration::from_secs(15);
+/// Manifests that take longer at the start are logged before they are complete.
+const SLOW_READING: Duration = Duration::from_secs(2);
 
 /// The running program.
 struct Program {
@@ -33,7 +36,7 @@ struct Program {
     app: Arc<AppState>,
     main: Server,
     telemetry: Server,
-    /// The task that logs the size of the exposition. With a cluster, the task first waits for the objects.
+    /// The task that logs the size of the exposition. The task first waits for the objects.
     announcing: Option<JoinHandle<()>>,
 }
 
@@ -66,7 +69,7 @@ async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
         read = read(&flags, None) => read?,
         () = signals.received() => return Ok(()),
     };
-    // The startup reads manifests and credentials, possibly from standard input. A signal must end the startup.
+    // The startup reads credentials, possibly with a credential plugin. A signal must end the startup.
     let mut program = tokio::select! {
         started = Program::start(flags, configuration?, telemetry, log_level) => started?,
         () = signals.received() => return Ok(()),
@@ -172,22 +175,17 @@ impl Program {
         });
     }
 
-    /// Logs the source and the disabled resources. The last line has the size of the exposition and the addresses. With
-    /// a cluster, this line waits for the objects, so an earlier line also has the addresses.
+    /// Logs the source and the disabled resources. The last line has the size of the exposition and the addresses, and
+    /// waits for the objects. With a cluster or with manifests that take long, an earlier line also has the addresses.
     fn announce(&mut self) {
-        let place = self.place();
-        let instance = self.app.instance();
-        let status = instance.status();
         for line in introduction::lines(&self.configuration) {
             self.app.log_level.say(&line);
         }
-        let reads_manifests = !self.configuration.options.source.manifests.is_empty();
-        if reads_manifests && status.ready {
-            let line = format!("serving {} {place}", instance.summary());
-            return self.app.log_level.say(&line);
+        if !self.reads_manifests() {
+            let source = self.app.instance().status().source;
+            let line = format!("{source}; listening {}", self.place());
+            self.app.log_level.say(&line);
         }
-        let line = format!("{}; listening {place}", status.source);
-        self.app.log_level.say(&line);
         self.announce_once_ready();
     }
 
@@ -195,8 +193,12 @@ impl Program {
         let (instance, place) = (self.app.instance(), self.place());
         let out = self.app.log_level.clone();
         self.announcing = Some(tokio::spawn(async move {
+        let reads_manifests = self.reads_manifests();
             let announce = async {
                 instance.ready().await;
+                if reads_manifests && timeout(SLOW_READING, instance.ready()).await.is_err() {
+                    out.say(&format!("loading manifests; listening {place}"));
+                }
                 out.say(&format!("serving {} {place}", instance.summary()));
             };
             tokio::join!(announce, log_missing_rules(&instance));
@@ -204,6 +206,10 @@ impl Program {
     }
 
     /// The addresses of both ports.
+    fn reads_manifests(&self) -> bool {
+        !self.configuration.options.source.manifests.is_empty()
+    }
+
     fn place(&self) -> String {
         let (main, telemetry) = (url(&self.main), url(&self.telemetry));
         format!("on {main}/metrics (open {main}/ in a browser), telemetry on {telemetry}/")
@@ -253,6 +259,8 @@ impl Program {
             Arc::new(instance)
         };
         // From here on, nothing can fail.
+            // The objects of manifests arrive all at once.
+            instance.loaded().await;
         self.app.replace(instance, auth, options.server.debug);
         let servers = &self.app.telemetry.servers;
         self.main.set(settings.clone());

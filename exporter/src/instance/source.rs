@@ -8,6 +8,7 @@ use kube_state_metrics::source::health::{FeedOrigin, Health, ReadinessPolicy, Re
 use kube_state_metrics::source::watch::WatchError;
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Registry};
+use tokio::sync::watch;
 
 use super::coverage::Coverage;
 use super::problems::problems;
@@ -37,6 +38,8 @@ pub(super) struct SourceParts {
     pub(super) skipped: Option<IntGauge>,
     /// `None` without an API server.
     pub(super) server_version: Option<ServerVersion>,
+    /// Whether the manifests have been read once. Without manifests, it is always true.
+    pub(super) is_loaded: watch::Receiver<bool>,
 }
 
 /// The reason why a source cannot start.
@@ -48,11 +51,12 @@ pub(crate) enum SourceError {
     Watch(#[from] WatchError),
     #[error("--manifests: cannot read {}: {source}; give files or directories with manifests", path.display())]
     ManifestPath { path: PathBuf, source: io::Error },
-    #[error("the manifests could not be read: {0}")]
-    Load(#[from] tokio::task::JoinError),
     #[error("cannot register the metrics of the stores: {0}")]
     Registry(#[from] prometheus::Error),
 }
+
+/// Why a source that reads manifests for the first time is not ready.
+const LOADING: &str = "loading manifests";
 
 // === impl RunningSource ===
 
@@ -74,11 +78,19 @@ impl RunningSource {
     /// Waits until the readiness policy is met.
     pub(super) async fn ready(&self, policy: ReadinessPolicy) {
         self.health.ready(policy).await;
+        self.loaded().await;
+    }
+
+    /// Waits until manifests have been read once, or the source has stopped.
+    pub(super) async fn loaded(&self) {
+        let mut is_loaded = self.parts.is_loaded.clone();
+        // An error means that the source has stopped.
+        let _ = is_loaded.wait_for(|is_loaded| *is_loaded).await;
     }
 
     /// Whether the policy is met.
     pub(super) fn is_ready(&self, policy: ReadinessPolicy) -> bool {
-        self.health.readiness(policy).ready
+        self.health.readiness(policy).ready && *self.parts.is_loaded.borrow()
     }
 
     /// The scopes that are complete, and the scopes that are not.
@@ -88,20 +100,27 @@ impl RunningSource {
 
     /// Whether the policy is met, and the state of each resource.
     pub(super) fn status(&self, policy: ReadinessPolicy) -> InstanceStatus {
+        // Before the readiness, which is complete once the manifests have been read.
+        let is_loaded = *self.parts.is_loaded.borrow();
         let readiness = self.health.readiness(policy);
         let resources = self.health.resources();
         let text = readiness.to_string();
         // The first line only states whether the source is ready.
         let remarks = text.lines().skip(1).map(str::to_owned);
+        let loading = || (!is_loaded).then(|| LOADING.to_owned()).into_iter();
         let behind = readiness.waiting.iter();
         let behind = behind.chain(&readiness.refused).chain(&readiness.failing);
         let sharding = readiness.sharding.iter();
         let notes = sharding.map(|problem| format!("sharding: {problem}"));
         InstanceStatus {
-            ready: readiness.ready,
+            ready: readiness.ready && is_loaded,
             source: self.parts.description.clone(),
-            remarks: remarks.chain(self.skipped()).collect(),
-            notes: notes.chain(self.skipped()).collect(),
+            remarks: if is_loaded {
+                remarks.chain(self.skipped()).collect()
+            } else {
+                loading().collect()
+            },
+            notes: notes.chain(loading()).chain(self.skipped()).collect(),
             problems: problems(behind),
             limits: Vec::new(),
             resources: resources.into_iter().map(resource_status).collect(),

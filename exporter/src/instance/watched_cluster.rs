@@ -2,6 +2,7 @@
 
 use kube_state_metrics::StateMetrics;
 use prometheus::Registry;
+use tokio::sync::watch;
 
 use super::server_version::ServerVersion;
 use super::source::{RunningSource, SourceError, SourceParts};
@@ -51,6 +52,7 @@ pub(super) async fn start(
         registry,
         skipped: None,
         server_version: Some(server_version),
+        is_loaded: watch::channel(true).1,
     };
     Ok(RunningSource::start(watch.build()?, parts))
 }

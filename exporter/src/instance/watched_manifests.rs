@@ -9,6 +9,8 @@ use kube_state_metrics::self_metrics::{DefinitionMetrics, StoreMetrics};
 use kube_state_metrics::source::HostSource;
 use kube_state_metrics::source::manifests::{LoadReport, ManifestFeed, ManifestSource};
 use prometheus::{IntGauge, Registry};
+use tokio::sync::watch;
+use tokio::task::JoinError;
 
 use super::source::{RunningSource, SourceError, SourceParts};
 use crate::file_watcher::FileWatcher;
@@ -28,13 +30,13 @@ struct ReadingRecorder {
     definitions: DefinitionMetrics,
 }
 
-/// Reads the manifests, and reads them again after each change.
+/// Starts to read the manifests, and to read them again after each change. Does not wait for objects.
 ///
 /// # Errors
 ///
 /// If a path does not exist, or the metrics cannot be registered. An unreadable file in a directory, and a path that
 /// disappears later, are not errors: the log and a metric report them.
-pub(super) async fn start(
+pub(super) fn start(
     metrics: &StateMetrics,
     paths: Vec<PathBuf>,
 ) -> Result<RunningSource, SourceError> {
@@ -50,37 +52,50 @@ pub(super) async fn start(
         }
     }
     let registry = Registry::new();
-    let mut recorder = ReadingRecorder::new(metrics, &registry)?;
-    let skipped = recorder.problems.clone();
-    // The watcher starts before the manifests are read, so that it reports every later change.
-    let file_watcher = FileWatcher::new(paths.clone());
-    let feed = ManifestSource::new(paths).open(metrics);
-    let health = feed.health();
-    let (feed, report) = load(feed).await?;
-    recorder.record(&report);
-    let is_partial = report.is_partial;
+    let recorder = ReadingRecorder::new(metrics, &registry)?;
+    let (loaded, is_loaded) = watch::channel(false);
     let parts = SourceParts {
         description: "manifests".to_owned(),
         registry,
-        skipped: Some(skipped),
+        skipped: Some(recorder.problems.clone()),
         server_version: None,
+        is_loaded,
     };
+    let feed = ManifestSource::new(paths.clone()).open(metrics);
     let source = HostSource::new(
-        health,
-        reload_on_change(file_watcher, feed, recorder, is_partial),
+        feed.health(),
+        read_and_follow(paths, feed, recorder, loaded),
     );
     Ok(RunningSource::start(source, parts))
 }
 
 /// Reads the manifests on a thread for blocking work.
-async fn load(
-    mut feed: ManifestFeed,
-) -> Result<(ManifestFeed, LoadReport), tokio::task::JoinError> {
+async fn load(mut feed: ManifestFeed) -> Result<(ManifestFeed, LoadReport), JoinError> {
     tokio::task::spawn_blocking(move || {
         let report = feed.reload();
         (feed, report)
     })
     .await
+}
+
+/// Ends only if a reading panics, or while the runtime shuts down.
+async fn read_and_follow(
+    paths: Vec<PathBuf>,
+    feed: ManifestFeed,
+    mut recorder: ReadingRecorder,
+    loaded: watch::Sender<bool>,
+) {
+    // The watcher starts before the first reading, so that no later change is missed. It looks at all files.
+    let file_watcher = tokio::task::spawn_blocking(|| FileWatcher::new(paths));
+    let Ok(file_watcher) = file_watcher.await else {
+        return;
+    };
+    let Ok((feed, report)) = load(feed).await else {
+        return;
+    };
+    recorder.record(&report);
+    loaded.send_replace(true);
+    reload_on_change(file_watcher, feed, recorder, report.is_partial).await;
 }
 
 async fn reload_on_change(

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
@@ -28,6 +28,9 @@ pub const PORTS: [&str; 4] = [
 ];
 
 pub const CLUSTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/cluster");
+
+/// The start of the line about manifests that take long.
+const LOADING: &str = "loading manifests; listening on ";
 
 /// A running exporter; killed when dropped.
 pub struct Exporter {
@@ -132,8 +135,27 @@ impl Exporter {
 
     /// Starts the program with a command.
     pub fn of_command(command: &mut Command) -> Self {
+        // While manifests are loaded, nothing is served yet.
+        Self::until(command, Stdio::null(), |line| {
+            line.contains(", telemetry on ") && !line.contains(LOADING)
+        })
+    }
+
+    /// The program while it reads its manifests from standard input, which ends when the other value is dropped.
+    pub fn loading(args: &[&str]) -> (Self, ChildStdin) {
+        let args = [&PORTS[..], &["--manifests=-"], args].concat();
+        let mut program = Command::new(PROGRAM);
+        let mut exporter = Self::until(program.args(args), Stdio::piped(), |line| {
+            line.contains(LOADING)
+        });
+        let stdin = exporter.child.stdin.take().unwrap();
+        (exporter, stdin)
+    }
+
+    /// The program, once it has said a line with its addresses.
+    fn until(command: &mut Command, stdin: Stdio, is_last: impl Fn(&str) -> bool) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -166,7 +188,7 @@ impl Exporter {
                 let _ = child.kill();
                 panic!("it does not serve: {}", log.lock().unwrap());
             };
-            if line.contains(", telemetry on ") {
+            if is_last(&line) {
                 break line;
             }
             introduction.push(line);
