@@ -3,6 +3,7 @@
 
 mod cluster;
 mod helm;
+mod helm_checks;
 mod helm_community;
 mod helm_mixin;
 mod helm_test;

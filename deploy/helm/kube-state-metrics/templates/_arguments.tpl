@@ -84,7 +84,7 @@ resources, and more, its further arguments. */}}
 {{- if and $values.autosharding.enabled $values.autosharding.handover -}}
 {{- $args = append $args (printf "--shard-handover=%s" $values.autosharding.handover) -}}
 {{- end -}}
-{{- if ne $values.readiness.policy "default" -}}
+{{- if ne ($values.readiness.policy | default "default") "default" -}}
 {{- $args = append $args (printf "--readiness=%s" $values.readiness.policy) -}}
 {{- end -}}
 {{- with $values.readiness.deadline -}}

@@ -46,9 +46,9 @@
 {{/* An image; the argument has the keys image, root and tag, the default tag. */}}
 {{- define "ksm.imageName" -}}
 {{- $registry := .root.Values.global.imageRegistry | default .image.registry -}}
-{{- $repository := ternary (printf "%s/%s" $registry .image.repository) .image.repository (ne $registry "") -}}
-{{- $name := printf "%s:%s" $repository (.image.tag | default .tag | toString) -}}
-{{- ternary (printf "%s@%s" $name .image.sha) $name (ne .image.sha "") -}}
+{{- with $registry }}{{ . }}/{{ end -}}
+{{- .image.repository }}:{{ .image.tag | default .tag -}}
+{{- with .image.sha }}@{{ . }}{{ end -}}
 {{- end -}}
 
 {{- define "ksm.image" -}}

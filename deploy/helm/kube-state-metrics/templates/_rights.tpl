@@ -33,7 +33,7 @@
 {{- $state := .Values.customResourceState -}}
 {{- if and $state.enabled $state.create .Values.rbac.customResourceState.createClusterRoleRules -}}
 {{- $config := ternary (fromYaml (toString $state.config)) $state.config (kindIs "string" $state.config) -}}
-{{- range dig "spec" "resources" list $config -}}
+{{- range dig "spec" "resources" list ($config | default dict) -}}
 {{- $type := .groupVersionKind | default dict -}}
 {{- $kind := $type.kind | default "*" -}}
 {{- $plural := .resourcePlural | default (ternary "*" (include "ksm.plural" $kind) (eq $kind "*")) -}}

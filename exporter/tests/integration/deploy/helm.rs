@@ -1,4 +1,4 @@
-//! The Helm chart: its output, its roles, and the values that it refuses.
+//! The Helm chart: its output and its roles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -177,87 +177,6 @@ fn the_rights_are_those_that_rbac_prints_for_the_arguments() {
         }
     }
     assert!(compared >= 12, "{compared}");
-}
-
-#[test]
-fn images_of_the_go_program_are_refused_with_the_cure() {
-    if !has_helm() {
-        return;
-    }
-    let values = chart().join("ci/default-values.yaml");
-    for (setting, refused) in [
-        (
-            "image.registry=registry.k8s.io,image.repository=kube-state-metrics/kube-state-metrics",
-            true,
-        ),
-        (
-            "global.imageRegistry=mirror.test,image.repository=kube-state-metrics/kube-state-metrics",
-            true,
-        ),
-        (
-            "image.registry=docker.io,image.repository=bitnami/kube-state-metrics",
-            true,
-        ),
-        ("image.repository=mirror.test/any,image.tag=v2.20.0", true),
-        (
-            "image.registry=mirror.test,image.repository=team/kube-state-metrics,image.tag=0.1.0",
-            false,
-        ),
-        (
-            "image.registry=mirror.test,image.repository=kube-state-metrics-rs",
-            false,
-        ),
-    ] {
-        let output = helm(&values, &["--set", setting]);
-        assert_eq!(
-            output.status.success(),
-            !refused,
-            "{setting}: {}",
-            output.stderr
-        );
-        let cure = "is the Go program kube-state-metrics, but this chart is for the Rust program. Remove image.registry";
-        assert_eq!(
-            output.stderr.contains(cure),
-            refused,
-            "{setting}: {}",
-            output.stderr
-        );
-    }
-}
-
-#[test]
-fn values_that_cannot_work_are_refused_with_the_cure() {
-    if !has_helm() {
-        return;
-    }
-    let values = chart().join("ci/default-values.yaml");
-    for (setting, cure) in [
-        (
-            "autosharding.enabled=true,daemonsetSharding.enabled=true",
-            "set one of them to false",
-        ),
-        (
-            "rbac.useClusterRole=false",
-            "set `namespaces` or `releaseNamespace`",
-        ),
-        (
-            "collectors={pods,verticalpodautoscalers}",
-            "there is no resource verticalpodautoscalers; available: ",
-        ),
-        ("replicas=many", "replicas"),
-        ("readiness.policy=eager", "readiness"),
-    ] {
-        let output = helm(&values, &["--set", setting]);
-        assert!(
-            !output.status.success() && output.stderr.contains(cure),
-            "{setting}: {}",
-            output.stderr
-        );
-    }
-    // A value that is set to `null` has its default.
-    let removed = "extraArgs=null,env=null,volumes=null,tolerations=null,collectorsExtra=null,namespaces=null";
-    let output = helm(&values, &["--set", removed]);
-    assert!(output.status.success(), "{}", output.stderr);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The values of the Helm chart, and the files that are generated from them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 
@@ -17,6 +17,7 @@ const OURS: &[&str] = &[
     "cluster",
     "daemonsetSharding",
     "dashboards",
+    "image.refuseGoProgram",
     "networkPolicy.apiServerPorts",
     "prometheusRule",
     "rbac.minimal",
@@ -25,12 +26,13 @@ const OURS: &[&str] = &[
     "test",
 ];
 
-/// The types of values for which the default does not show the type.
+/// The types of values for which the default does not show the type. The templates refuse a map of collectors, because
+/// their message is better than that of the schema.
 const TYPES: &[(&str, &[&str])] = &[
     ("affinity", &["object", "string"]),
-    ("collectors", &["array", "string"]),
-    ("collectorsExclude", &["array", "string"]),
-    ("collectorsExtra", &["array", "string"]),
+    ("collectors", &["array", "string", "object"]),
+    ("collectorsExclude", &["array", "string", "object"]),
+    ("collectorsExtra", &["array", "string", "object"]),
     ("customResourceState.config", &["object", "string"]),
     ("hostUsers", &["boolean"]),
     ("image.tag", &["string", "number"]),
@@ -52,14 +54,14 @@ const TYPES: &[(&str, &[&str])] = &[
 ];
 
 /// A value: its path, its default, and its meaning.
-struct ChartValue {
-    path: String,
+pub(super) struct ChartValue {
+    pub(super) path: String,
     default: Value,
     meaning: String,
 }
 
 /// The values that have a comment, in the order of the file.
-fn values() -> Vec<ChartValue> {
+pub(super) fn values() -> Vec<ChartValue> {
     let text = fs::read_to_string(chart().join("values.yaml")).unwrap();
     let defaults: Value = serde_saphyr::from_str(&text).unwrap();
     let mut values = Vec::new();
@@ -132,6 +134,30 @@ fn schema() -> String {
     serde_json::to_string_pretty(&root).unwrap() + "\n"
 }
 
+/// The paths of the maps that contain values.
+pub(super) fn maps() -> BTreeSet<String> {
+    let values = values();
+    let maps = values.iter().flat_map(|value| {
+        let dots = value.path.match_indices('.');
+        dots.map(|(at, _)| value.path[..at].to_owned())
+    });
+    maps.collect()
+}
+
+/// The paths that NOTES.txt compares with those of the user.
+fn paths() -> String {
+    let mut paths: BTreeMap<_, _> = maps().into_iter().map(|path| (path, "map")).collect();
+    paths.extend(values().into_iter().map(|value| (value.path, "value")));
+    // A chart that includes this one may have other values there.
+    paths.insert("global".to_owned(), "value");
+    paths.retain(|path, _| !path.starts_with("global."));
+    let mut text = String::from("# The paths of the values: a test generates this file.\n");
+    for (path, kind) in paths {
+        let _ = writeln!(text, "{path}: {kind}");
+    }
+    text
+}
+
 fn table() -> String {
     let mut text = String::from(
         "# Values of the Helm chart\n\n\
@@ -178,6 +204,7 @@ fn generated_files_of_the_chart_are_up_to_date() {
     }
     assert_golden(&chart().join("files/resources.yaml"), &resources);
     helm_mixin::assert_copies();
+    assert_golden(&chart().join("files/values.yaml"), &paths());
     assert_golden(&chart().join("values.schema.json"), &schema());
     assert_golden(&deploy().join("../docs/reference/helm-values.md"), &table());
 }

@@ -1,0 +1,193 @@
+//! The values that the Helm chart refuses or ignores, and its messages.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::documents;
+use super::helm::{chart, has_helm, helm};
+use super::helm_values::{maps, values};
+
+fn default_values() -> PathBuf {
+    chart().join("ci/default-values.yaml")
+}
+
+/// Asserts that the chart refuses a setting with a message that contains `cure`.
+#[track_caller]
+fn assert_refused(setting: &str, cure: &str) {
+    let output = helm(&default_values(), &["--set", setting]);
+    let message = &output.stderr;
+    assert!(
+        !output.status.success() && message.contains(cure),
+        "{setting}: {message}"
+    );
+}
+
+#[track_caller]
+fn assert_accepted(setting: &str) {
+    let output = helm(&default_values(), &["--set", setting]);
+    assert!(output.status.success(), "{setting}: {}", output.stderr);
+}
+
+#[test]
+fn images_of_the_go_program_are_refused_with_the_cure() {
+    if !has_helm() {
+        return;
+    }
+    let cure = "but this chart is for the Rust program. Remove image.registry";
+    for setting in [
+        "image.registry=registry.k8s.io,image.repository=kube-state-metrics/kube-state-metrics",
+        "image.repository=kube-state-metrics/kube-state-metrics,image.tag=0.1.0",
+        "global.imageRegistry=mirror.test,image.repository=kube-state-metrics/kube-state-metrics",
+        "image.registry=docker.io,image.repository=bitnami/kube-state-metrics",
+        // A mirror may have any path, and often no tag.
+        "image.registry=mirror.test,image.repository=k8s/kube-state-metrics",
+        "image.registry=mirror.test,image.repository=k8s/kube-state-metrics,image.tag=main",
+        "image.registry=mirror.test,image.repository=k8s/kube-state-metrics,image.sha=sha256:abc",
+        "image.repository=mirror.test/any,image.tag=v2.20.0",
+        "image.tag=v2.20.0",
+    ] {
+        assert_refused(setting, cure);
+    }
+    assert_refused("image.tag=v2.15.0", "the tag of the image");
+    for setting in [
+        "image.registry=mirror.test,image.repository=team/kube-state-metrics,image.tag=0.1.0",
+        "image.registry=mirror.test,image.repository=kube-state-metrics-rs",
+        "image.registry=mirror.test,image.repository=kube-state-metrics-rs,image.tag=main",
+        "image.registry=null,image.sha=null",
+        "image.repository=k8s/kube-state-metrics,image.tag=main,image.refuseGoProgram=false",
+        "image.tag=v2.20.0,image.refuseGoProgram=false",
+    ] {
+        assert_accepted(setting);
+    }
+}
+
+#[test]
+fn values_that_cannot_work_are_refused_with_the_cure() {
+    if !has_helm() {
+        return;
+    }
+    for (setting, cure) in [
+        (
+            "autosharding.enabled=true,daemonsetSharding.enabled=true",
+            "set one of them to false",
+        ),
+        (
+            "rbac.useClusterRole=false",
+            "set `namespaces` or `releaseNamespace`",
+        ),
+        (
+            "collectors={pods,verticalpodautoscalers}",
+            "there is no resource verticalpodautoscalers; available: ",
+        ),
+        (
+            "collectors.pods=true",
+            "write a list, such as collectors: [pods, nodes]",
+        ),
+        (
+            "metricLabelsAllowlist={nodes=[*],pod=[team]}",
+            "metricLabelsAllowlist: there is no resource pod; use * for all resources, or one of: ",
+        ),
+        (
+            "metricAnnotationsAllowList=pods=[a\\,b]\\,node=[*]",
+            "metricAnnotationsAllowList: there is no resource node; ",
+        ),
+        (
+            "kube-state-metrics.replicas=2",
+            "the values are below the key kube-state-metrics",
+        ),
+        ("replicas=many", "replicas"),
+        ("readiness.policy=eager", "readiness"),
+    ] {
+        assert_refused(setting, cure);
+    }
+    assert_accepted("metricLabelsAllowlist={pods=[team],*=[a.b/*]},metricAnnotationsAllowList=");
+    // A value that is set to `null` has its default.
+    assert_accepted("extraArgs=null,env=null,volumes=null,tolerations=null,collectorsExtra=null");
+    assert_accepted("namespaces=null,readiness.policy=null");
+}
+
+/// Replaces values by `null`, until the chart accepts the rest or fails with another message than `missing`.
+#[track_caller]
+fn assert_missing_values_are_named(file: &Path, mut paths: Vec<String>) {
+    loop {
+        let nulls: Vec<_> = paths.iter().map(|path| format!("{path}=null")).collect();
+        let output = helm(file, &["--set", &nulls.join(",")]);
+        if output.status.success() {
+            assert!(!output.stdout.contains("nil>"), "{}", output.stdout);
+            return;
+        }
+        let message = output.stderr;
+        let named = message.split_once("the value ").and_then(|(_, rest)| {
+            rest.split_once(" is missing. `helm upgrade --reuse-values` does not add the values")
+        });
+        let (named, _) = named.unwrap_or_else(|| panic!("{message}"));
+        let count = paths.len();
+        paths.retain(|path| path != named);
+        assert!(paths.len() < count, "{message}");
+    }
+}
+
+#[test]
+fn values_that_an_older_chart_does_not_have_are_named_with_the_flag_that_adds_them() {
+    if !has_helm() {
+        return;
+    }
+    // `helm upgrade --reuse-values` keeps the defaults of the old chart, so all new values are missing.
+    for map in maps() {
+        assert_missing_values_are_named(&default_values(), vec![map]);
+    }
+    let values = values().into_iter().map(|value| value.path);
+    let values: Vec<_> = values.collect();
+    // Each of these runs finds about ten missing values, one by one.
+    assert_missing_values_are_named(&default_values(), values.clone());
+    let are_switches = |path: &String| path.ends_with(".enabled") || path.ends_with(".create");
+    let others = values.into_iter().filter(|path| !are_switches(path));
+    let every = chart().join("ci/every-value-values.yaml");
+    assert_missing_values_are_named(&every, others.collect());
+}
+
+#[test]
+fn every_template_checks_the_values_first() {
+    for folder in ["templates", "templates/tests"] {
+        for file in fs::read_dir(chart().join(folder)).unwrap() {
+            let path = file.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if path.is_file() && !name.starts_with('_') {
+                let text = fs::read_to_string(&path).unwrap();
+                let first = "{{- include \"ksm.checks\" . -}}\n";
+                assert!(text.starts_with(first), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_notes_list_values_that_have_no_effect() {
+    if !has_helm() {
+        return;
+    }
+    let notes = fs::read_to_string(chart().join("templates/NOTES.txt")).unwrap();
+    assert!(notes.contains("{{- include \"ksm.warnings\" . }}"));
+    // `helm template` does not print the notes, so an object contains them.
+    let directory = crate::support::Directory::new("notes");
+    let object = r#"extraManifests: [{kind: Notes, text: '{{ include "ksm.warnings" . | trim | replace "\n" " " }}'}]"#;
+    let notes = |values: &str| {
+        let file = directory.write("values.yaml", &format!("{object}\n{values}"));
+        let output = helm(Path::new(&file), &[]);
+        assert!(output.status.success(), "{}", output.stderr);
+        let objects = documents(output.stdout.trim_start_matches("---\n"));
+        let notes = objects.iter().find(|object| object["kind"] == "Notes");
+        notes.unwrap()["text"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let unknown = notes(
+        "prometheus: {monitor: {enable: true}}\nmetricAnnotationsAllowlist: [x]\nverbosity: 2",
+    );
+    let expected = "no effect: metricAnnotationsAllowlist, prometheus.monitor.enable, verbosity.";
+    assert!(unknown.contains(expected), "{unknown}");
+    // Maps of the user, values of other charts, and the old keys of the monitor.
+    let known = "podLabels: {any: x}\nglobal: {any: x}\nprometheus: {monitor: {interval: 1m}}";
+    assert_eq!(notes(known), "");
+}
