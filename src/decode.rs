@@ -44,8 +44,8 @@ use adapter::{Adapter, Wanted};
 /// ```
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "cannot decode {} {}: {}; the object yields no metrics until it is corrected",
-    details.kind, details.object, details.problem
+    "cannot decode {} {}: {}; the object yields no metrics until {}",
+    details.kind, details.object, details.problem, details.cure
 )]
 pub struct DecodeError {
     // Errors are rare. The box keeps results small.
@@ -83,7 +83,14 @@ struct Details {
     identity: Option<(String, String)>,
     reason: DecodeReason,
     problem: String,
+    cure: &'static str,
 }
+
+/// The cure of an object with an invalid value or syntax.
+const CORRECTED: &str = "it is corrected";
+/// The cure of an object without a field that the type requires. Often the type is wrong, not the object.
+const HAS_FIELD: &str = "it has the field. If the type gives the field another name than the API, rename it with serde \
+    (`rename_all = \"camelCase\"`); if objects may lack it, make it an `Option`";
 
 impl DecodeReason {
     /// The word used in metrics and logs: `syntax` or `field`.
@@ -119,7 +126,7 @@ impl DecodeError {
     /// The `Deserialize` implementation of the type panicked.
     fn panicked(kind: &str, json: &[u8]) -> Self {
         let problem = String::from("the type's decoder panicked");
-        Self::with_problem(kind, json, DecodeReason::Field, problem)
+        Self::with_problem(kind, json, DecodeReason::Field, problem, CORRECTED)
     }
 
     fn new(kind: &str, json: &[u8], error: &serde_json::Error) -> Self {
@@ -128,10 +135,17 @@ impl DecodeError {
         } else {
             DecodeReason::Syntax
         };
-        Self::with_problem(kind, json, reason, describe(json, error))
+        let (problem, cure) = describe(json, error);
+        Self::with_problem(kind, json, reason, problem, cure)
     }
 
-    fn with_problem(kind: &str, json: &[u8], reason: DecodeReason, problem: String) -> Self {
+    fn with_problem(
+        kind: &str,
+        json: &[u8],
+        reason: DecodeReason,
+        problem: String,
+        cure: &'static str,
+    ) -> Self {
         let identity = identity_of(json);
         let object = object_name(
             identity
@@ -144,6 +158,7 @@ impl DecodeError {
             identity,
             reason,
             problem: shortened(problem),
+            cure,
         };
         Self {
             details: Box::new(details),
@@ -232,30 +247,43 @@ pub(crate) fn object_name(identity: Option<(&str, &str)>) -> String {
     }
 }
 
-/// The problem and its position, without the invalid value.
+/// The problem with its position, but without the invalid value, and its cure.
 ///
 /// The messages of the decoder start with the value and end with the expected type. Only the end
-/// is safe to repeat.
-fn describe(json: &[u8], error: &serde_json::Error) -> String {
+/// is safe to repeat. The name of a missing field comes from the type, so it is safe, too.
+fn describe(json: &[u8], error: &serde_json::Error) -> (String, &'static str) {
     let (line, column) = (error.line(), error.column());
     if is_too_deep(error) {
-        return String::from("a field is nested more than 127 levels deep");
+        let problem = String::from("a field is nested more than 127 levels deep");
+        return (problem, CORRECTED);
     }
     if !error.is_data() {
-        return format!("not valid JSON at line {line} column {column}");
+        let problem = format!("not valid JSON at line {line} column {column}");
+        return (problem, CORRECTED);
     }
     let message = error.to_string();
-    let problem = match without_position(&message).rsplit_once(", expected ") {
-        Some((_, expected)) => format!("expected {}", in_json_terms(expected)),
-        None => String::from("invalid value"),
+    let message = without_position(&message);
+    let (problem, cure) = match message.rsplit_once(", expected ") {
+        Some((_, expected)) => (format!("expected {}", in_json_terms(expected)), CORRECTED),
+        None => match missing_field(message) {
+            Some(field) => (format!("missing field `{field}`"), HAS_FIELD),
+            None => (String::from("invalid value"), CORRECTED),
+        },
     };
     let lines = json.split_inclusive(|&byte| byte == b'\n');
     let before: usize = lines.take(line.saturating_sub(1)).map(<[u8]>::len).sum();
     let path = std::str::from_utf8(json).map(|json| path_at(json, before + column));
     match path {
-        Ok(path) if !path.is_empty() => format!("{problem} at {path}"),
-        _ => problem,
+        Ok(path) if !path.is_empty() => (format!("{problem} at {path}"), cure),
+        _ => (problem, cure),
     }
+}
+
+/// The name of the field, if the whole message is that a field is missing.
+fn missing_field(message: &str) -> Option<&str> {
+    let name = message.strip_prefix("missing field `")?.strip_suffix('`')?;
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-$".contains(&byte);
+    (name.len() <= 64 && name.bytes().all(is_name)).then_some(name)
 }
 
 /// The expected type in terms of JSON, because the decoder names Rust types.

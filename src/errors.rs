@@ -57,6 +57,25 @@ pub(crate) fn one_per_line(problems: &[impl Display]) -> String {
     lines.join("\n")
 }
 
+/// A suggestion in parentheses, or nothing: the known name that differs from `name` only in case, or is its plural.
+pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let similar = similar(name, known);
+    similar.map_or_else(String::new, |known| format!(" (did you mean `{known}`?)"))
+}
+
+/// The known name that differs from `name` only in case, or is its plural.
+pub(crate) fn similar<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase();
+    let is_similar = |known: &&str| {
+        let ending = known.strip_prefix(name.as_str());
+        let stem = name
+            .strip_suffix('y')
+            .and_then(|stem| known.strip_prefix(stem));
+        !name.is_empty() && (matches!(ending, Some("" | "s" | "es")) || stem == Some("ies"))
+    };
+    known.into_iter().find(is_similar)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,5 +88,27 @@ mod tests {
         assert!(long.len() < MAX_MESSAGE + 100 && long.ends_with("é... (200000 bytes)"));
         let controls = shortened("\u{1b}".repeat(100_000));
         assert!(controls.len() < 7 * MAX_MESSAGE);
+    }
+
+    #[test]
+    fn a_singular_or_another_case_suggests_the_known_name() {
+        let known = || {
+            [
+                "ingresses",
+                "networkpolicies",
+                "poddisruptionbudgets",
+                "pods",
+            ]
+        };
+        for (name, expected) in [
+            ("pod", " (did you mean `pods`?)"),
+            ("Pods", " (did you mean `pods`?)"),
+            ("Ingress", " (did you mean `ingresses`?)"),
+            ("networkpolicy", " (did you mean `networkpolicies`?)"),
+            ("po", ""),
+            ("", ""),
+        ] {
+            assert_eq!(did_you_mean(name, known()), expected, "{name}");
+        }
     }
 }

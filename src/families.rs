@@ -14,7 +14,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::errors::debug_is_display;
+use crate::errors::{debug_is_display, did_you_mean, similar};
 use crate::family::Collector;
 use crate::resource::{CollectedResource, ResourceInfo, ResourceName};
 
@@ -127,12 +127,32 @@ pub use mutatingadmissionpolicybindings::{
 
 /// A resource that has no built-in families.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no built-in resource `{name}`; available: {}", all_names())]
+#[error(
+    "there is no built-in resource `{name}`{}; available: {}",
+    did_you_mean(name, names()), names().collect::<Vec<_>>().join(", ")
+)]
 pub struct UnknownResource {
     name: String,
 }
 
 debug_is_display!(UnknownResource);
+
+// === impl UnknownResource ===
+
+impl UnknownResource {
+    /// The resource that was probably meant: its name is the plural of the given one, or differs only in case.
+    ///
+    /// ```
+    /// use kube_state_metrics::BuiltIn;
+    ///
+    /// let error = "pod".parse::<BuiltIn>().unwrap_err();
+    /// assert_eq!(error.similar(), Some(BuiltIn::Pods));
+    /// ```
+    #[must_use]
+    pub fn similar(&self) -> Option<BuiltIn> {
+        similar(&self.name, names())?.parse().ok()
+    }
+}
 
 /// An operation on a collector of any kind.
 pub(crate) trait CollectorVisitor {
@@ -196,10 +216,6 @@ impl FromStr for BuiltIn {
     }
 }
 
-fn all_names() -> String {
-    let names: Vec<_> = BuiltIn::ALL
-        .iter()
-        .map(|resource| resource.name())
-        .collect();
-    names.join(", ")
+fn names() -> impl Iterator<Item = &'static str> {
+    BuiltIn::ALL.iter().map(|resource| resource.name())
 }

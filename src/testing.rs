@@ -89,8 +89,8 @@ use source::sealed::{Build, Built};
 ///
 /// If the families do not build; if an object does not decode; if no collector reads the kinds of the objects; if a
 /// generator panics; if a family reads fields that it does not declare in
-/// [`reads`](crate::family::FamilyBuilder::reads); or if a family that declares
-/// [`labels`](crate::family::FamilyBuilder::labels) writes other labels.
+/// [`reads`](crate::family::FamilyBuilder::reads); or if a family writes labels that it does not declare in
+/// [`labels`](crate::family::FamilyBuilder::labels).
 #[track_caller]
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 pub fn render<S: Source>(source: S, objects: impl Fixture<<S as Build>::Of>) -> Rendered {

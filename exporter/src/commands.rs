@@ -44,7 +44,7 @@ pub(crate) enum Subcommands {
     /// not ready.
     #[command(after_help = examples::PROBE)]
     Probe(probe::ProbeArgs),
-    /// List all metric families with their labels and help texts
+    /// List all metric families with their types and help texts; the formats markdown and json add the labels
     Families(families::FamiliesArgs),
     /// Show what metrics cost: resources, families, namespaces and labels by series and bytes
     ///

@@ -150,6 +150,24 @@ impl CustomResourceCollector {
         self.families.iter().map(Family::descriptor)
     }
 
+    /// Collects notes about the values of objects from now on.
+    pub(crate) fn collect_notes(&self) {
+        for own in self.counters.iter() {
+            own.errors.collect_notes();
+        }
+    }
+
+    /// The collected notes, each with its family.
+    pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
+        let notes = |own: &FamilyCounter| {
+            let notes = own.errors.notes().into_iter();
+            notes
+                .map(|note| format!("{}: {note}", own.family))
+                .collect::<Vec<_>>()
+        };
+        self.counters.iter().flat_map(notes)
+    }
+
     /// The errors of the families. Families without errors are left out.
     pub fn errors(&self) -> impl Iterator<Item = FamilyErrors> {
         let counters = self.counters.iter().filter(|own| own.errors.count() > 0);

@@ -101,6 +101,15 @@ impl MetricPlan {
             .then(|| label_name.clone())
     }
 
+    /// Whether no label depends on the object or on its element, so that the series of all objects are equal.
+    pub(super) fn has_no_object_labels(&self) -> bool {
+        let each = &self.each;
+        self.base.is_empty()
+            && each.labels.is_empty()
+            && each.expr_labels.is_empty()
+            && each.label_from_key.is_empty()
+    }
+
     /// The fields of an object that the metric reads, as dotted paths. An empty path is the whole
     /// object.
     pub(super) fn reads(&self) -> Vec<String> {
@@ -327,7 +336,10 @@ fn each(metric: &Metric, reader: &mut Reader) -> Option<Each> {
     } else {
         let message = match word.as_str() {
             "" => String::from("the type is missing; it is Gauge, StateSet or Info"),
-            _ => format!("`{word}` is not a type; it is Gauge, StateSet or Info"),
+            _ => {
+                let given = metric.kind.as_ref().map_or("", |kind| kind.text.as_str());
+                format!("`{given}` is not a type; it is Gauge, StateSet or Info")
+            }
         };
         reader.problem(&format!("{place}.type"), line, message);
     }

@@ -137,6 +137,25 @@ impl Config {
             .map(|plan| &**plan)
     }
 
+    /// Notes about the metrics whose series are equal for all objects.
+    pub(crate) fn metrics_without_object_labels(&self) -> Vec<ConfigProblem> {
+        let entries = self.inner.entries.iter().filter(|entry| entry.has_effect);
+        let metrics =
+            entries.flat_map(|entry| entry.metrics.iter().map(move |metric| (entry, metric)));
+        let metrics = metrics.filter(|(_, metric)| metric.has_no_object_labels());
+        let note = |(entry, metric): (&Entry, &Arc<MetricPlan>)| ConfigProblem {
+            line: metric.line,
+            path: metric.place.clone(),
+            resource: Some(entry.describe()),
+            metric: Some(metric.name.clone()),
+            message: String::from(
+                "no label comes from the object, so only one of several objects has samples; add \
+                 `labelsFromPath: { name: [metadata, name] }`, and `namespace` for a namespaced kind",
+            ),
+        };
+        metrics.map(note).collect()
+    }
+
     /// The names of the families, in the order of the document; a name may occur several times.
     ///
     /// ```

@@ -43,6 +43,8 @@ pub struct FamilyErrors {
 pub(super) struct Counter {
     count: AtomicU64,
     examples: Mutex<Vec<String>>,
+    /// Notes about values that are no errors. They contain values, so only a check collects them.
+    notes: Mutex<Option<Vec<String>>>,
 }
 
 /// Maximum number of examples.
@@ -61,6 +63,23 @@ impl Counter {
         if examples.len() < EXAMPLES && !examples.contains(&message) {
             examples.push(message);
         }
+    }
+
+    /// Collects notes from now on.
+    pub(super) fn collect_notes(&self) {
+        self.notes.lock().get_or_insert_default();
+    }
+
+    pub(super) fn note(&self, message: impl FnOnce() -> String) {
+        if let Some(notes) = &mut *self.notes.lock()
+            && notes.len() < EXAMPLES
+        {
+            notes.push(message());
+        }
+    }
+
+    pub(super) fn notes(&self) -> Vec<String> {
+        self.notes.lock().clone().unwrap_or_default()
     }
 
     pub(super) fn count(&self) -> u64 {

@@ -290,7 +290,10 @@ impl<'v> Evaluation<'v> {
             }
             Err(Unread::Nothing) => {}
             Err(Unread::NoNumber) => self.error("gauge", "the value is not a number"),
-            Err(Unread::Missing) => self.error("gauge", "there is no value at the path"),
+            Err(Unread::Missing) => match self.each.path.fields() {
+                path if path.is_empty() => self.error("gauge", "there is no value"),
+                path => self.error("gauge", &format!("there is no value at the path {path}")),
+            },
         }
     }
 
@@ -347,6 +350,11 @@ impl<'v> Evaluation<'v> {
         let Some(current) = value.as_str() else {
             return self.error("stateSet", "the state is not a string");
         };
+        if !list.iter().any(|state| state == current) {
+            let key = self.object.key();
+            self.errors
+                .note(|| format!("{key}: `{current}` is not in `list`, so all samples are 0"));
+        }
         for state in list {
             let mut labels = LabelSet::new(self.room.labels);
             labels.set(Cow::Borrowed(label_name), Cow::Borrowed(state));

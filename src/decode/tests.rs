@@ -94,6 +94,59 @@ fn an_error_names_the_object_and_the_field_but_no_value() {
 }
 
 #[test]
+fn a_missing_field_is_named_with_the_cures_in_the_type_and_in_the_object() {
+    #[derive(Debug, serde::Deserialize)]
+    struct Database {
+        #[expect(dead_code, reason = "only decoded")]
+        spec: Spec,
+    }
+    #[derive(Debug, serde::Deserialize)]
+    struct Spec {
+        #[expect(dead_code, reason = "only decoded")]
+        size_gigabytes: i64,
+    }
+    let error = |json: &str| {
+        decode::<Database>("Database", json.as_bytes(), &Fields::All)
+            .unwrap_err()
+            .to_string()
+    };
+    let metadata = r#""metadata":{"namespace":"shop","name":"orders"}"#;
+    assert_eq!(
+        error(&format!(r#"{{{metadata},"spec":{{"sizeGigabytes":3}}}}"#)),
+        "cannot decode Database shop/orders: missing field `size_gigabytes` at spec; the object yields no metrics \
+         until it has the field. If the type gives the field another name than the API, rename it with serde \
+         (`rename_all = \"camelCase\"`); if objects may lack it, make it an `Option`"
+    );
+    let absent = error(&format!("{{{metadata}}}"));
+    assert!(
+        absent.contains("orders: missing field `spec`; "),
+        "{absent}"
+    );
+}
+
+#[test]
+fn messages_of_a_type_about_a_value_are_not_repeated() {
+    #[derive(Debug)]
+    struct Picky;
+    impl<'de> serde::Deserialize<'de> for Picky {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let text = String::deserialize(deserializer)?;
+            Err(serde::de::Error::custom(text))
+        }
+    }
+    for text in [
+        "s3cret",
+        "missing field `s3cret value`",
+        "missing field `a`: s3cret",
+    ] {
+        let json = serde_json::to_string(text).unwrap();
+        let error = decode::<Picky>("Picky", json.as_bytes(), &Fields::All).unwrap_err();
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+        assert!(error.to_string().contains("invalid value"), "{error}");
+    }
+}
+
+#[test]
 fn what_is_expected_is_said_in_terms_of_json() {
     let none: [Option<[&str; 0]>; 1] = [None];
     let fields = Fields::union(none);

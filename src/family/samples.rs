@@ -27,7 +27,8 @@ use crate::limits::Limit;
 /// use kube_state_metrics::{Family, testing::render};
 /// use serde_json::json;
 ///
-/// let family = Family::gauge("demo", "Shows what can be written.").generate(|pod: &Pod, s| {
+/// let family = Family::gauge("demo", "Shows what can be written.");
+/// let family = family.labels(["a", "b", "phase", "app_*"]).generate(|pod: &Pod, s| {
 ///     s.value(1); // base labels only
 ///     s.maybe_value(pod.spec.as_ref().and_then(|spec| spec.priority)); // nothing: it has none
 ///     s.label("a", "x").label("b", 2).value(true); // labels after the base labels

@@ -185,7 +185,7 @@ impl AllowlistConfig {
     /// let errors = labels.check_resources(&["nodes", "pods"]).unwrap_err();
     /// assert_eq!(
     ///     errors[0].to_string(),
-    ///     "unknown resource `pod`; use `*` for all resources or one of: nodes, pods",
+    ///     "unknown resource `pod` (did you mean `pods`?); use `*` for all resources or one of: nodes, pods",
     /// );
     /// # Ok::<(), kube_state_metrics::filter::FilterError>(())
     /// ```

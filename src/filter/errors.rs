@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::metric_list::MetricList;
-use crate::errors::debug_is_display;
+use crate::errors::{debug_is_display, did_you_mean};
 
 /// An error in the configuration of a filter. The message names the item and the cure.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,7 +63,10 @@ pub enum FilterError {
     },
 
     /// An [`AllowlistConfig`](super::AllowlistConfig) names a resource that does not exist.
-    #[error("unknown resource `{resource}`; use `*` for all resources or one of: {known}")]
+    #[error(
+        "unknown resource `{resource}`{}; use `*` for all resources or one of: {known}",
+        did_you_mean(resource, known.split(", "))
+    )]
     UnknownResource {
         /// The resource as written; empty if an item precedes the first `resource=[`.
         resource: String,
@@ -157,7 +160,7 @@ mod tests {
         };
         assert_eq!(
             unknown.to_string(),
-            "unknown resource `pod`; use `*` for all resources or one of: nodes, pods"
+            "unknown resource `pod` (did you mean `pods`?); use `*` for all resources or one of: nodes, pods"
         );
     }
 

@@ -1,10 +1,10 @@
 //! Checks a configuration and renders its samples, as a unit test for authors of YAML.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::custom_resources::{Config, ConfigProblem, FamilyErrors, KnownKind};
+use crate::custom_resources::{Config, ConfigProblem, FamilyErrors, KindSelector, KnownKind};
 use crate::exposition::{ExpositionFilter, Format};
 use crate::families::catalogue::catalogue;
 use crate::registry::StateMetrics;
@@ -32,6 +32,9 @@ pub struct CheckReport {
     pub unread: Vec<FamilyErrors>,
     /// The number of objects that no entry of the configuration selects, by `apiVersion` and `kind`.
     pub ignored: BTreeMap<String, usize>,
+    /// Facts that are often mistakes, but can be intended: metrics without labels of the object, states that no list
+    /// contains, and, if there are ignored objects, entries that select none of the objects.
+    pub notes: Vec<String>,
 }
 
 impl CheckReport {
@@ -112,7 +115,13 @@ pub fn check_as(
             return report;
         }
     };
+    let metrics_without_labels = config.metrics_without_object_labels();
+    report
+        .notes
+        .extend(metrics_without_labels.iter().map(ToString::to_string));
+    metrics.custom_resources().collect_notes();
     let mut writers = metrics.feeds();
+    let mut kinds = BTreeSet::new();
     for object in &objects {
         let text = |name| object.get(name).and_then(Value::as_str).unwrap_or_default();
         let (api_version, kind) = (text("apiVersion"), text("kind"));
@@ -123,10 +132,26 @@ pub fn check_as(
         // All objects decode, whatever their fields, so no object is lost here.
         let applied =
             writer.is_some_and(|writer| writer.apply_json(object.to_string().as_bytes()).is_ok());
+        kinds.insert((api_version, kind));
         if !applied {
             let kind = format!("{api_version} {kind}");
             *report.ignored.entry(kind.trim().to_owned()).or_default() += 1;
         }
+    }
+    report.notes.extend(metrics.custom_resources().notes());
+    // An entry with a misspelt kind selects no object, and its objects are ignored.
+    if !report.ignored.is_empty() {
+        let selectors = config.selectors().into_iter();
+        let unused = selectors.filter(|selector| {
+            !kinds
+                .iter()
+                .any(|(version, kind)| selects(selector, version, kind))
+        });
+        report.notes.extend(unused.map(|selector| {
+            let (group, version) = (selector.group, selector.version.unwrap_or("*"));
+            let kind = selector.kind.unwrap_or("*");
+            format!("the entry for {group}/{version} {kind} selects none of the objects")
+        }));
     }
     let exposition = metrics.exposition(format, ExpositionFilter::default());
     report.exposition = exposition.to_string();
@@ -137,4 +162,11 @@ pub fn check_as(
     report.repeated = made.saturating_sub(shown);
     report.unread = metrics.custom_resources().errors();
     report
+}
+
+/// Whether an entry selects the objects of an `apiVersion` and kind.
+fn selects(selector: &KindSelector<'_>, api_version: &str, kind: &str) -> bool {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let all = |own: Option<&str>, other: &str| own.is_none_or(|own| own == other);
+    selector.group == group && all(selector.version, version) && all(selector.kind, kind)
 }

@@ -186,6 +186,24 @@ impl CustomResources {
             .collect()
     }
 
+    /// Collects notes about the values of objects from now on.
+    pub(super) fn collect_notes(&self) {
+        let configured = self.metrics.configured();
+        configured
+            .collectors
+            .iter()
+            .for_each(CustomResourceCollector::collect_notes);
+    }
+
+    /// The collected notes, each with its family and object.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let configured = self.metrics.configured();
+        let collectors = configured.collectors.iter();
+        collectors
+            .flat_map(CustomResourceCollector::notes)
+            .collect()
+    }
+
     fn change(
         &self,
         configured: &mut Configured,

@@ -84,7 +84,7 @@ pub enum Problem {
     },
     /// A sample with a label that its family does not declare.
     #[error(
-        "`{family}` has samples with the label `{label}`, which it does not declare in `labels`"
+        "`{family}` has samples with the label `{label}`, which it does not declare; add it to `labels`"
     )]
     UndeclaredLabel {
         /// The family.
@@ -127,8 +127,8 @@ pub enum Problem {
 
 /// The problems of families: names, labels, help texts, conflicts, the rules of OpenMetrics.
 ///
-/// If a [`StateMetrics`] contains objects, the check includes its samples: labels that their family does not declare
-/// (if it declares any), values that are invalid for the type, and dropped samples.
+/// If a [`StateMetrics`] contains objects, the check includes its samples: labels that their family does not declare,
+/// values that are invalid for the type, and dropped samples.
 ///
 /// ```
 /// use kube_state_metrics::{families, testing::check};
@@ -202,8 +202,10 @@ pub fn assert_valid(source: impl Source) {
 /// The properties that the samples of a family must have.
 pub(super) struct Declared {
     metric_type: MetricType,
-    /// The declared labels after the base labels; empty if the family declares none.
+    /// The declared labels after the base labels.
     labels: Vec<String>,
+    /// Whether the family comes from a configuration, which does not declare labels.
+    is_configured: bool,
     base: BTreeSet<String>,
 }
 
@@ -211,15 +213,24 @@ pub(super) struct Declared {
 pub(super) fn families(metrics: &StateMetrics) -> BTreeMap<String, Declared> {
     let plan = metrics.plan();
     let mut families: BTreeMap<String, Declared> = BTreeMap::new();
-    for family in plan.stores().iter().flat_map(|store| store.families()) {
+    let stores = plan.stores().iter();
+    let all = stores.flat_map(|store| {
+        store
+            .families()
+            .into_iter()
+            .map(move |family| (store, family))
+    });
+    for (store, family) in all {
         let descriptor = family.descriptor;
         let declared = families
             .entry(descriptor.name().to_owned())
             .or_insert_with(|| Declared {
                 metric_type: descriptor.metric_type(),
                 labels: Vec::new(),
+                is_configured: false,
                 base: BTreeSet::new(),
             });
+        declared.is_configured |= store.resource().is_configured();
         declared
             .labels
             .extend(descriptor.labels().map(str::to_owned));
@@ -304,7 +315,7 @@ pub(super) fn sample_problems(
             }
             _ => {}
         }
-        if declared.labels.is_empty() {
+        if declared.is_configured {
             continue;
         }
         let is_declared = |label: &str| {

@@ -282,7 +282,8 @@ fn expected_lines_that_are_no_samples_are_named() {
 
 #[test]
 fn values_keep_escapes_and_special_numbers() {
-    let family = Family::gauge("odd", "Odd values.").generate(|node: &Node, s| {
+    let family = Family::gauge("odd", "Odd values.").labels(["name"]);
+    let family = family.generate(|node: &Node, s| {
         s.label("name", "a\"b\\c\nd").value(f64::NAN);
         s.maybe_value(node.metadata.generation.map(|_| f64::INFINITY));
     });
@@ -459,6 +460,14 @@ fn declarations_that_do_not_hold_fail() {
     let message = failure(|| drop(render(&undeclared_label, config_map("x"))));
     assert!(
         message.contains("label `colour`, which it does not declare"),
+        "{message}"
+    );
+
+    let no_labels = Family::gauge("seen", "Always 1.")
+        .generate(|_: &ConfigMap, s| s.label("color", "red").value(1));
+    let message = failure(|| drop(render(&no_labels, config_map("x"))));
+    assert!(
+        message.contains("label `color`, which it does not declare; add it to `labels`"),
         "{message}"
     );
 }

@@ -128,6 +128,9 @@ fn write_report(
         let objects = counted(*count, "object");
         writeln!(err, "note: nothing is configured for {kind}: {objects}")?;
     }
+    for note in &report.notes {
+        writeln!(err, "note: {note}")?;
+    }
     if report.repeated > 0 {
         let samples = counted(
             usize::try_from(report.repeated).unwrap_or(usize::MAX),

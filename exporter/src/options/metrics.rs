@@ -1,7 +1,7 @@
 //! The options that select metrics.
 
 use kube_state_metrics::custom_resources::KnownKind;
-use kube_state_metrics::filter::{AllowlistConfig, FilterError};
+use kube_state_metrics::filter::{AllowlistConfig, FilterError, MetricList};
 use kube_state_metrics::registry::{BuildError, BuildProblem, Limits, Shard};
 use kube_state_metrics::{BuiltIn, StateMetrics};
 
@@ -107,10 +107,27 @@ impl MetricsOptions {
                     )
                 };
                 let rest = error.problems().iter().filter(|problem| !reported(problem));
-                reader.problems.extend(rest.map(ToString::to_string));
+                reader.problems.extend(rest.map(with_flag));
             }
         }
     }
+}
+
+/// The problem after the flags that have it.
+fn with_flag(problem: &BuildProblem) -> String {
+    let flag = match problem {
+        BuildProblem::Filter(FilterError::AllowAndDeny { .. }) => {
+            "--metric-allowlist, --metric-denylist"
+        }
+        BuildProblem::Filter(FilterError::Pattern { list, .. }) => match list {
+            MetricList::Allow => "--metric-allowlist",
+            MetricList::Deny => "--metric-denylist",
+            MetricList::OptIn => "--metric-opt-in-list",
+            _ => return problem.to_string(),
+        },
+        _ => return problem.to_string(),
+    };
+    format!("{flag}: {problem}")
 }
 
 /// The resources to export. Names of unknown resources are problems, or warnings if no built-in resource
@@ -124,7 +141,15 @@ fn resources(reader: &mut Reader<'_>, custom_only: bool) -> Vec<String> {
         let source = reader.source(&table::RESOURCES.row);
         let known: Vec<_> = BuiltIn::ALL.iter().map(|known| known.name()).collect();
         let known = known.join(", ");
-        let problem = format!("{source}: there is no resource `{name}`; available: {known}");
+        let similar = name
+            .parse::<BuiltIn>()
+            .err()
+            .and_then(|error| error.similar());
+        let similar = similar.map_or_else(String::new, |similar| {
+            format!(" (did you mean `{similar}`?)")
+        });
+        let problem =
+            format!("{source}: there is no resource `{name}`{similar}; available: {known}");
         if custom_only {
             reader.warnings.push(problem);
         } else {

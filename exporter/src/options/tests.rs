@@ -124,7 +124,7 @@ fn all_problems_are_told_at_once_each_with_its_flag_and_a_cure() {
     let expected = [
         "11 problems with the options:",
         "--shard 3, --total-shards 2: shard 3 of 2 does not exist",
-        "--resources: there is no resource `pod`; available: certificatesigningrequests, ",
+        "--resources: there is no resource `pod` (did you mean `pods`?); available: certificatesigningrequests, ",
         "--metric-labels-allowlist: misplaced `=` at character 5",
         "--apiserver: `ftp://host` is not a URL; write `https://HOST:PORT`",
         "--port: `abc` is not a port; give a number from 0 to 65535",
@@ -132,8 +132,8 @@ fn all_problems_are_told_at_once_each_with_its_flag_and_a_cure() {
         "--auth-filter: `maybe` is neither `true` nor `false`",
         "--server-read-timeout: `5` is not a duration; give a number with a unit, such as `300ms`",
         "-v: `x` is not a whole number",
-        "--metric-annotations-allowlist: unknown resource `pod`; use `*` for all resources or",
-        "the metric allowlist has an item that is not a regular expression, `(`",
+        "--metric-annotations-allowlist: unknown resource `pod` (did you mean `pods`?); use `*` for all",
+        "--metric-allowlist: the metric allowlist has an item that is not a regular expression, `(`",
     ];
     for text in expected {
         assert!(error.contains(text), "{text:?} is not in\n{error}");

@@ -13,10 +13,12 @@ pub(crate) struct AddressFlags {
 
 /// An address on which the program cannot listen.
 #[derive(Debug, thiserror::Error)]
-#[error("{flag}: {source}")]
+#[error("{flag}: {source}{}", cure.as_deref().unwrap_or_default())]
 pub(crate) struct ListenError {
     flag: &'static str,
     source: bounded_http::ListenError,
+    /// The flags with which to choose another address or port.
+    cure: Option<String>,
 }
 
 // === impl AddressFlags ===
@@ -41,12 +43,20 @@ pub(crate) async fn listen(
     flags: AddressFlags,
     address: &Address,
 ) -> Result<Listener, ListenError> {
+    let AddressFlags { host, port } = flags;
     let listener = Listener::bind(&address.host, address.port).await;
-    listener.map_err(|source| ListenError {
-        flag: match source {
-            bounded_http::ListenError::Bind { .. } => flags.port,
-            _ => flags.host,
+    listener.map_err(|source| match source {
+        bounded_http::ListenError::Bind { .. } => ListenError {
+            flag: port,
+            source,
+            cure: Some(format!(
+                " with {host} or {port}; {port}=0 selects a free port"
+            )),
         },
-        source,
+        _ => ListenError {
+            flag: host,
+            source,
+            cure: None,
+        },
     })
 }

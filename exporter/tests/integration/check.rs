@@ -101,7 +101,7 @@ spec:
             of("phase")
         ),
         format!(
-            "error: -: line 9: spec.resources[0].metrics[1].each.type: `histogram` is not a type; it \
+            "error: -: line 9: spec.resources[0].metrics[1].each.type: `Histogram` is not a type; it \
              is Gauge, StateSet or Info{}",
             of("phase")
         ),
@@ -133,7 +133,7 @@ fn families_that_differ_from_built_in_ones_are_warnings() {
 
 #[test]
 fn unknown_keys_are_warnings_or_errors_where_the_check_is_strict() {
-    let config = VALID.replace("labelsFromPath", "labelFromPath");
+    let config = VALID.replace("    labels", "    labelFromPath: {}\n    labels");
     let line = "-: line 5: spec.resources[0].labelFromPath: unknown key; it is ignored (resource acme.dev/v1 Widget)";
     let output = run(&["check", "-"], &config);
     assert_eq!(output.status.code(), Some(0));
@@ -279,4 +279,55 @@ fn what_cannot_be_read_is_an_error() {
         output.stderr
     );
     assert!(output.stdout.contains("widget_size{"));
+}
+
+#[test]
+fn facts_that_are_often_mistakes_are_notes() {
+    let directory = Directory::new("notes");
+    // A state that is not in the list, and a kind that no object has.
+    let config = directory.write(
+        "metrics.yaml",
+        &format!(
+            "{VALID}{}",
+            VALID
+                .replace("spec:\n  resources:\n", "")
+                .replace("kind: Widget", "kind: Gadgte")
+        ),
+    );
+    let objects = OBJECTS.replace("\"On\"", "\"Ready\"");
+    let objects = directory.write("objects.json", &objects);
+    let output = run(&["check", &config, "--objects", &objects], "");
+    assert_eq!(output.status.code(), Some(0), "{}", output.stderr);
+    for note in [
+        "note: widget_phase: a: `Ready` is not in `list`, so all samples are 0\n",
+        "note: the entry for acme.dev/v1 Gadgte selects none of the objects\n",
+        "unread: widget_size: b: gauge: the value is not a number\n",
+    ] {
+        assert!(
+            output.stderr.contains(note),
+            "{note} is not in\n{}",
+            output.stderr
+        );
+    }
+    // Metrics without labels of the object.
+    let config = VALID.replace(
+        "labelsFromPath: { name: [metadata, name] }",
+        "labelsFromPath: {}",
+    );
+    let output = run(&["check", "-"], &config);
+    assert_eq!(output.status.code(), Some(0), "{}", output.stderr);
+    let note = "note: line 7: spec.resources[0].metrics[0]: no label comes from the object, so only one of several \
+                objects has samples; add `labelsFromPath: { name: [metadata, name] }`";
+    assert!(output.stderr.contains(note), "{}", output.stderr);
+}
+
+#[test]
+fn a_missing_value_is_named_with_its_path() {
+    let directory = Directory::new("missing");
+    let config = directory.write("metrics.yaml", VALID);
+    let objects = OBJECTS.replace("\"size\": \"2Ki\"", "\"sizes\": 1");
+    let objects = directory.write("objects.json", &objects);
+    let output = run(&["check", &config, "--objects", &objects], "");
+    let expected = "unread: widget_size: a: gauge: there is no value at the path spec.size\n";
+    assert!(output.stderr.contains(expected), "{}", output.stderr);
 }

@@ -161,7 +161,7 @@ fn families_are_listed_for_people_documents_and_programs() {
     assert!(
         wrong
             .stderr
-            .contains("--resource: there is no built-in resource `node`")
+            .contains("--resource: there is no built-in resource `node` (did you mean `nodes`?)")
     );
 }
 

@@ -257,7 +257,7 @@ fn a_wrong_configuration_ends_the_start_with_all_that_is_wrong() {
             ["--custom-resource-state-config-file", &*file],
             vec![
                 format!("{file}: line 7: spec.resources[0].metrics[0].name: `my-widget_size` is not a metric name"),
-                format!("{file}: line 9: spec.resources[0].metrics[0].each.type: `counter` is not a type"),
+                format!("{file}: line 9: spec.resources[0].metrics[0].each.type: `Counter` is not a type"),
             ],
         ),
         (["--custom-resource-state-config", ""], vec![]),
@@ -406,7 +406,7 @@ fn a_changed_file_is_used_without_an_outage_and_a_wrong_one_is_not() {
         Some(second),
         "the hash is that of the file in use"
     );
-    exporter.tells("line 9: spec.resources[0].metrics[0].each.type: `counter`");
+    exporter.tells("line 9: spec.resources[0].metrics[0].each.type: `Counter`");
 
     // The same applies to a file that was deleted.
     fs::remove_file(&file).unwrap();

@@ -196,6 +196,11 @@ fn a_busy_port_is_told_with_its_flag() {
             stderr.contains(&format!("Error: {flag}: cannot listen on 127.0.0.1:{port}")),
             "{stderr}"
         );
+        let host = flag.replace("port", "host");
+        let cure = format!(
+            "choose another address or port with {host} or {flag}; {flag}=0 selects a free port"
+        );
+        assert!(stderr.contains(&cure), "{stderr}");
     }
 }
 
