@@ -5,7 +5,7 @@ use std::fmt::Display;
 /// Implements `Debug` as `Display` for error types.
 ///
 /// Rust prints the `Debug` text when `main` returns an error or when a test unwraps it. With this
-/// implementation, that text is the message that names the mistake and its cure.
+/// implementation, that text is the message that names the mistake and its solution.
 macro_rules! debug_is_display {
     ($($error:ty),+ $(,)?) => {
         $(impl ::std::fmt::Debug for $error {

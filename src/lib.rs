@@ -93,7 +93,7 @@
 //!
 //! If a generator panics, the object loses the samples of this family. If the closure of a base label panics, the
 //! value of the label is empty. [`StoreStats::panics`](store::StoreStats::panics) counts both, and all other metrics
-//! stay. If the `Deserialize` of a type panics, the object counts as one that does not decode. The output of a
+//! stay. If the `Deserialize` of a type panics, the object is treated as one that does not decode. The output of a
 //! generator is always escaped, sanitised and free of repeated series.
 
 #![forbid(unsafe_code)]

@@ -23,7 +23,7 @@ pub struct ConfigProblem {
     pub resource: Option<String>,
     /// The name of the metric, if the problem is about one.
     pub metric: Option<String>,
-    /// The problem and its cure.
+    /// The problem, and how to solve it.
     pub message: String,
 }
 

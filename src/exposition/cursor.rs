@@ -21,10 +21,13 @@ const RUN_BYTES: usize = 96 * 1024;
 #[derive(Debug)]
 pub(super) struct RunCursor {
     exposition: Exposition,
-    /// Positions of the next run: in the plan, in the family, in the store, in the page.
+    /// Position in the plan of the family of the next run.
     family: usize,
+    /// Position in that family of the column of the next run.
     column: usize,
+    /// Position in the store of the page of the next run.
     page: usize,
+    /// Position in that page of the first row of the next run.
     row: usize,
     /// The last part of the next row that was written, if it is written in parts.
     part: Option<RowPart>,

@@ -41,7 +41,7 @@ pub fn deployments() -> Collector<Deployment> {
         .generate(common::created),
         F::gauge(
             "kube_deployment_status_replicas",
-            "Number of pods of the deployment that are not terminating, of any pod template.",
+            "Number of non-terminating pods of the deployment, including pods of earlier pod templates.",
         )
         .stable()
         .reads(["status.replicas"])

@@ -1,4 +1,4 @@
-//! `pods`: a file per subject, and the order of their families.
+//! `pods`: the families of pods. Each file has the families of one part of a pod.
 
 mod access;
 mod claims;

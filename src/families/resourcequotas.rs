@@ -27,8 +27,8 @@ pub fn resourcequotas() -> Collector<ResourceQuota> {
         .generate(common::created),
         F::gauge(
             "kube_resourcequota",
-            "Quota of each `resource`, in cores, bytes or counts: `type` hard is the enforced \
-             limit, used is the current usage.",
+            "Quota of each `resource`, in cores, bytes or counts. `type` is `hard` for the \
+             enforced limit, or `used` for the current usage.",
         )
         .stable()
         .labels(["resource", "type"])

@@ -140,7 +140,7 @@ impl<'a> Samples<'a> {
     /// Whether the object has reached a limit in this family, so that a further sample is left out.
     ///
     /// Call it in nested loops before each sample, and end the loops if it returns `true`. Otherwise the loops can run
-    /// for minutes for one object. If it returns `true`, the limit counts as exceeded.
+    /// for minutes for one object. If it returns `true`, the limit is treated as exceeded.
     ///
     /// ```
     /// use k8s_openapi::api::core::v1::Pod;

@@ -5,7 +5,7 @@ use std::fmt;
 use super::metric_list::MetricList;
 use crate::errors::{debug_is_display, did_you_mean};
 
-/// An error in the configuration of a filter. The message names the item and the cure.
+/// An error in the configuration of a filter. The message names the item and the solution.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FilterError {

@@ -26,8 +26,8 @@ use super::metric_list::MetricList;
 /// POSIX classes such as `[[:alpha:]]`, `\A`, `\z` and `(?#…)` all work. `\w`, `\d` and `\s` match
 /// Unicode, which makes no difference, because names of metrics are ASCII.
 ///
-/// kube-state-metrics reads allowlists and denylists as ECMAScript, and the opt-in list as RE2. A pattern for one of
-/// these syntaxes needs a change only if it uses
+/// kube-state-metrics uses the regular expressions of ECMAScript in allowlists and denylists, and those of RE2 in the
+/// opt-in list. A pattern for one of these syntaxes needs a change only if it uses
 ///
 /// * `[`, `&&`, `--` or `~~` inside a character class, which here nest classes and combine
 ///   them: escape these characters;
@@ -230,7 +230,7 @@ mod tests {
 
     use super::*;
 
-    /// Exceeds the maximum number of steps on names with some dozen letters.
+    /// A pattern that works on short names, but exceeds the maximum number of steps on names with dozens of letters.
     const COSTLY: &str = r"^(?:(\w+)\1*)+!$";
 
     fn strings(items: &[&str]) -> Vec<String> {

@@ -138,7 +138,7 @@ struct Resources {
 impl Health {
     /// The health of resources that the host feeds itself, without a watch or manifests.
     ///
-    /// A resource counts for readiness if a [`reporter`](Self::reporter) reports on it.
+    /// Readiness depends on a resource if a [`reporter`](Self::reporter) reports on the resource.
     #[must_use]
     pub fn new(metrics: &StateMetrics) -> Self {
         Self::of_origin(metrics, FeedOrigin::Host, HealthLimits::default(), true)

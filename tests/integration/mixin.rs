@@ -45,7 +45,7 @@ fn rules(name: &str) -> String {
     golden::read(&format!("deploy/mixin/{name}.yaml"))
 }
 
-/// The values of a key of a YAML file, one per rule.
+/// The values of `key` in a YAML file of rules. Each rule has one value.
 fn values<'t>(text: &'t str, key: &str) -> Vec<&'t str> {
     let lines = text
         .lines()

@@ -50,7 +50,7 @@ pub(crate) struct Shared {
     pub(crate) observer: Arc<dyn Observer>,
 }
 
-/// A connection that counts as open until this is dropped.
+/// A connection that the registry treats as open until this value is dropped.
 pub(crate) struct OpenConnection {
     shared: Arc<Shared>,
     state: Arc<ConnectionState>,

@@ -142,7 +142,7 @@ impl Registry {
         if self.open.lock().remove(connection) {
             self.observer.connection_closed();
         }
-        // A closed connection must not count as busy. The reason is not reported.
+        // A closed connection must not increase the number of busy connections. The reason is not reported.
         connection.close(CloseReason::Idle);
         self.removed.notify_waiters();
     }

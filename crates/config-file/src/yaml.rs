@@ -16,7 +16,7 @@ pub struct YamlProblem {
     pub column: u64,
     /// The expected key whose value is wrong, if it is known.
     pub key: Option<String>,
-    /// The problem and the cure.
+    /// The problem, and how to solve it.
     pub reason: String,
 }
 

@@ -8,7 +8,7 @@ use crate::headers::HeaderError;
 use crate::rate_limit::RateLimitError;
 use crate::tls::TlsError;
 
-/// A web configuration that cannot be used. The message names the file, the wrong key and the cure.
+/// A web configuration that cannot be used. The message names the file, the wrong key and the solution.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", path.display())]
 pub struct WebConfigError {

@@ -61,7 +61,7 @@ impl<F: Fn() -> Arc<WebConfig>> WebConfigLayer<F> {
     }
 
     /// Sets the function that finds the address of a client, or of its network, in the extensions of a request.
-    /// Default: all clients count as one.
+    /// Default: all clients are treated as one client.
     ///
     /// If several requests wait, the password checks alternate between the addresses.
     #[must_use]

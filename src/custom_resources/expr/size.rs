@@ -8,7 +8,7 @@ const MAX_NESTING: usize = 32;
 /// Maximum number of operators, fields, indices and calls. Each can add a level, as in `a.b.c` or `1 + 2 + 3`.
 const MAX_OPERATORS: usize = 200;
 
-/// Checks the size of an expression. String literals count as well, so that quotes cannot hide a part of the
+/// Checks the size of an expression. The size includes string literals, so that quotes cannot hide a part of the
 /// expression.
 ///
 /// # Errors

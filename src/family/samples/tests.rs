@@ -136,7 +136,7 @@ fn limited(limits: Limits, write: impl FnOnce(&mut Samples<'_>)) -> (String, Dro
 fn samples_beyond_the_limit_are_left_out_and_counted_once() {
     let limits = Limits::default().samples_per_family(3);
     let (text, dropped) = limited(limits, |s| {
-        // A repeated sample counts, because the generator writes it.
+        // The limit includes repeated samples, because the generator writes them.
         for n in [1, 1, 2, 3, 4, 5] {
             s.label("n", n).value(0);
         }

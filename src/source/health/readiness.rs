@@ -67,8 +67,8 @@ pub struct UnknownPolicy(String);
 
 debug_is_display!(UnknownPolicy);
 
-/// Minimum duration of a refusal that counts. For about 1.5 seconds after its start, an API server has not loaded the
-/// permissions and refuses all requests.
+/// How long a refusal must last before readiness stops waiting for the resource. For about 1.5 seconds after its start,
+/// an API server has not loaded the permissions and refuses all requests.
 const TOLERATED_REFUSAL: Duration = Duration::from_secs(10);
 /// Maximum number of lines for resources in the same state.
 const MAX_ERRORS: usize = 3;

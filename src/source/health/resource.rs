@@ -84,7 +84,7 @@ pub struct ResourceHealth {
     /// maximum of its feeds. `None` if the server does not currently refuse it.
     pub refused_seconds: Option<f64>,
     /// Seconds until a watch removes the stored objects because the server forbids the resource (403). The time of
-    /// other failures does not count. `None` if the server does not currently forbid it, or if no objects of a
+    /// other failures does not shorten this time. `None` if the server does not currently forbid it, or if no objects of a
     /// forbidden feed are stored.
     pub removal_seconds: Option<f64>,
     /// Number of stored objects.
@@ -140,7 +140,7 @@ pub struct FeedHealth {
     /// When the list in progress last received an object.
     #[serde(skip)]
     pub(super) received_at: Option<Instant>,
-    /// How long the server has refused the resource since the last success. The time of other failures does not count.
+    /// How long the server has refused the resource since the last success, without the time of other failures.
     #[serde(skip)]
     pub(super) refused_for: Duration,
     /// Whether the stored objects were removed because the server forbids the resource.

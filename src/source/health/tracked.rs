@@ -139,7 +139,7 @@ impl TrackedResource {
     fn is_complete(&self, stats: &StoreStats, feeds: &[FeedHealth]) -> bool {
         let all_complete = feeds.iter().all(|feed| feed.complete);
         match self.origin {
-            // If the host has no reporter, a complete list in the store counts.
+            // If the host has no reporter, the resource is complete when the store has a complete list.
             FeedOrigin::Host if feeds.is_empty() => stats.relists > 0,
             FeedOrigin::Host => all_complete,
             FeedOrigin::LeftOut => false,

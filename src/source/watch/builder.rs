@@ -276,7 +276,7 @@ impl WatchBuilder {
     }
 
     /// How long the stored objects of a resource stay while the server forbids it (403), 1 h by default. Zero keeps
-    /// them forever. Time in which the server does not answer or fails in another way does not count.
+    /// them forever. The time excludes periods in which the server does not answer or fails in another way.
     ///
     /// Until then, the objects are served and become stale.
     /// [`ResourceHealth::removal_seconds`](crate::source::health::ResourceHealth::removal_seconds) and the metric

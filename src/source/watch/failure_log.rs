@@ -1,4 +1,4 @@
-//! [`FailureLog`]: writes one message for an event of many resources, not one per resource.
+//! [`FailureLog`]: writes one message if many resources have the same event, not one message per resource.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;

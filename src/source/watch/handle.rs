@@ -62,7 +62,7 @@ impl WatchHandle {
     ///
     /// Objects in both shards stay. Objects that are only in the old shard are removed at once, or after
     /// [`shard_handover`](super::WatchBuilder::shard_handover). Every resource is relisted to get the objects of the
-    /// new shard. A host that feeds a resource must relist it.
+    /// new shard. A host that feeds a resource must relist the resource.
     pub fn set_shard(&self, shard: Shard) {
         self.control.set(shard);
     }

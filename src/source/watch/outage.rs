@@ -17,7 +17,7 @@ struct State {
     answered: Option<Instant>,
 }
 
-/// Requests that were sent before the server recovered may still fail for this time.
+/// How long after a recovery requests may still fail that were sent before it.
 const SETTLING: Duration = Duration::from_secs(2);
 
 impl Outage {

@@ -42,12 +42,12 @@ const MAX_TEXT: usize = 512;
 // === impl OversizedObject ===
 
 impl OversizedObject {
-    /// Reads the first bytes of an item of a list: those that were buffered, and the next ones.
+    /// Reads the first bytes of an item of a list: the buffered bytes, and the bytes that follow.
     pub(super) fn of_item(buffered: &[u8], next: &[u8]) -> Self {
         Self::read(buffered, next, Level::Object)
     }
 
-    /// Reads the first bytes of a line of a watch: those that were buffered, and the next ones.
+    /// Reads the first bytes of a line of a watch: the buffered bytes, and the bytes that follow.
     pub(super) fn of_line(buffered: &[u8], next: &[u8]) -> Self {
         Self::read(buffered, next, Level::Event)
     }

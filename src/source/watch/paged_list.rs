@@ -45,7 +45,7 @@ impl<S: ListWatchSink> Reflector<S> {
         match self.list_pages().await {
             Ok(()) => {
                 if self.is_stream_unanswered {
-                    // The server answers a paged list, so only streaming lists do not work.
+                    // The server answers paged lists, so the problem is limited to streaming lists.
                     self.give_up_streaming();
                 }
                 NextStep::now(Action::Watch)

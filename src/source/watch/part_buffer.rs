@@ -13,7 +13,7 @@ pub(super) struct PartBuffer {
     bytes: ObjectBuffer,
     /// Present if the part is larger than the limit and is not buffered.
     oversized: Option<OversizedObject>,
-    /// Reads the first bytes of a part that is too large: those that were buffered, and the next ones.
+    /// Reads the first bytes of a part that is too large: the buffered bytes, and the bytes that follow.
     of_start: fn(&[u8], &[u8]) -> OversizedObject,
 }
 

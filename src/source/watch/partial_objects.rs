@@ -1,4 +1,4 @@
-//! [`PartialObjects`]: reads a partial object as if it were whole.
+//! [`PartialObjects`]: converts partial objects of the API server to JSON that decodes like whole objects.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(super) struct PartialObjects {
     requested: Representation,
     /// The columns of the tables of the current list or watch.
     columns: Option<TableColumns>,
-    /// A table lacked a column, so whole objects are requested until then.
+    /// Until this time, whole objects are requested, because a table lacked a column.
     whole_until: Option<Instant>,
     /// A table lacked a column, so an object is missing since the last list.
     has_lost_object: bool,
@@ -69,8 +69,8 @@ struct Column<'a> {
     name: Cow<'a, str>,
 }
 
-/// How long whole objects are requested after a table lacked a column. Another server may have replaced the server
-/// then.
+/// How long whole objects are requested after a table lacked a column. After that time, another server
+/// may have replaced the server.
 const WHOLE_FOR: Duration = Duration::from_secs(3600);
 /// Maximum size of the columns of a table, and of the cells of a row. API servers send about 2 KiB.
 const MAX_COLUMNS: usize = 64 << 10;

@@ -87,9 +87,9 @@ pub(super) struct Reflector<S> {
     pub(super) is_unfinished_logged: bool,
     /// The duration of the last complete list.
     pub(super) last_list: Option<Duration>,
-    /// Whether the last watch was shorter than the backoff before it.
+    /// Whether the last watch was too short: it lasted less than its minimum duration.
     pub(super) is_watch_unstable: bool,
-    /// Number of consecutive streaming lists that ended before they were complete.
+    /// Number of consecutive streaming lists that ended incomplete.
     pub(super) cut_streams: u32,
     /// The version at which a watch last sent an invalid event.
     pub(super) broken_at: Option<String>,

@@ -1,4 +1,4 @@
-//! [`Representation`]: how much of each object the API server is asked for.
+//! [`Representation`]: the part of each object that a request to the API server asks for.
 //!
 //! Families of ConfigMaps and Secrets read little of an object, whose data may be large and secret. So the
 //! API server is asked for the metadata, or for a table, which it computes itself. A server that cannot
@@ -10,7 +10,7 @@
 
 use crate::resource::ResourceInfo;
 
-/// How much of each object the API server is asked for. A larger one has all fields of a smaller one.
+/// The part of each object that a request to the API server asks for. A later variant has all fields of an earlier one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Representation {
     /// Only the metadata.
@@ -25,8 +25,8 @@ pub(super) enum Representation {
 // === impl Representation ===
 
 impl Representation {
-    /// The smallest representation with all fields that the families read. `reads_only` tells whether they read
-    /// nothing outside some paths.
+    /// The smallest representation with all fields that the families read. `reads_only` returns whether the
+    /// families read nothing outside some paths.
     pub(super) fn smallest(resource: &ResourceInfo, reads_only: impl Fn(&[&str]) -> bool) -> Self {
         match (resource.group(), resource.plural()) {
             ("", "configmaps" | "secrets") if reads_only(&["metadata"]) => Self::Metadata,
@@ -35,7 +35,7 @@ impl Representation {
         }
     }
 
-    /// The part of each object that the rows of a table have; `None` for no table.
+    /// The part of each object that the rows of a table contain. `None` if tables are not requested.
     pub(super) fn included_object(self) -> Option<&'static str> {
         (self == Self::Table).then_some("Metadata")
     }

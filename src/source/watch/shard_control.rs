@@ -90,7 +90,7 @@ impl ShardControl {
     }
 
     /// Changes the shard as [`set`](Self::set) does, but later if it has just changed: of a StatefulSet that
-    /// changes all the time, the last state of each period counts.
+    /// changes all the time, the shard follows the last state of each period.
     pub(super) fn set_soon(&self, shard: Shard) {
         let mut current = self.current.lock();
         let due = current.changed_at.map(|at| at + MIN_PERIOD);

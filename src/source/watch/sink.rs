@@ -3,7 +3,7 @@
 use crate::decode::DecodeError;
 use crate::store::ObjectWriter;
 
-/// What happened to an object.
+/// The result of applying or deleting an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Applied,

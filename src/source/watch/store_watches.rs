@@ -14,7 +14,7 @@ use crate::store::AnyStore;
 pub(super) struct StoreWatches<'a> {
     pub(super) context: &'a WatchContext,
     pub(super) tasks: &'a mut JoinSet<()>,
-    /// Resources that the node scope excludes.
+    /// Resources that the node scope excludes from the watch.
     pub(super) left_out: Vec<String>,
 }
 

@@ -33,7 +33,7 @@ pub struct WatchTimeouts {
     /// or 504), and for [`recovery`](Self::recovery) afterwards; 1.2 s by default. With a short backoff, changes
     /// arrive soon after the server is reachable again.
     pub backoff_max_unreachable: Duration,
-    /// How long a server may fail after it is reachable again, 60 s by default.
+    /// How long the short maximum backoff still applies after the server is reachable again, 60 s by default.
     pub recovery: Duration,
     /// Time without a failure after which the backoff is reset, 120 s by default. A watch that lasts as long as the
     /// last backoff also resets it.
@@ -47,8 +47,8 @@ pub struct WatchTimeouts {
     /// within this time.
     pub response: Duration,
     /// Maximum time of a list in pages, 1 h by default. API servers limit each response to a minute and keep the
-    /// version of a list for some minutes, so this is enough for slow connections and large clusters. The time in
-    /// which the list waits for the memory of other feeds does not count.
+    /// version of a list for some minutes, so this is enough for slow connections and large clusters. The time
+    /// excludes waits for the memory of other feeds.
     pub list: Duration,
     /// How long to collect events before they are read, 15 ms by default. Reading them one by one needs much more CPU
     /// time.

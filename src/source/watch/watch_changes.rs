@@ -11,8 +11,8 @@ use super::sink::ListWatchSink;
 use super::watch_stream::{Phase, Stream, StreamEnd};
 use crate::source::health::FailureReason;
 
-/// Minimum duration of a watch. A shorter watch has failed. After that, the next watch must last at least as long as
-/// the backoff.
+/// Minimum duration of a watch. A shorter watch has failed. After a failed watch, the next watch must also last at
+/// least as long as the backoff.
 const MIN_WATCH: Duration = Duration::from_secs(1);
 /// Number of consecutive failures of a reachable server before a list is tried.
 const MAX_SERVER_ERRORS: u32 = 3;
@@ -62,7 +62,8 @@ impl<S: ListWatchSink> Reflector<S> {
         NextStep::after(failure, action)
     }
 
-    /// The time at which a watch has lasted as long as the backoff before it, if the previous watch was shorter.
+    /// The time at which the open watch is stable: [`min_watch`](Self::min_watch) after it was opened. `None` if the
+    /// previous watch was stable, or if the stream still sends its list.
     pub(super) fn stable_at(&self, stream: &Stream) -> Option<Instant> {
         let is_unstable = self.is_watch_unstable && stream.phase == Phase::Watching;
         is_unstable.then(|| stream.opened + self.min_watch())
@@ -75,7 +76,8 @@ impl<S: ListWatchSink> Reflector<S> {
         self.feed.following();
     }
 
-    /// A watch that ends sooner than [`MIN_WATCH`] has failed, even if it sent events.
+    /// Minimum duration of a watch. A shorter watch has failed, even if it sent events. The minimum is [`MIN_WATCH`]. If
+    /// the previous watch was too short, the minimum is at least the last backoff.
     fn min_watch(&self) -> Duration {
         if self.is_watch_unstable {
             self.backoff.last_wait().max(MIN_WATCH)

@@ -86,7 +86,7 @@ impl<S: ListWatchSink> Reflector<S> {
         send(&self.client, request, timeout).await
     }
 
-    /// Reads a stream to its end, and returns its last phase. It was requested at `opened`.
+    /// Reads a stream that was requested at `opened` to its end, and returns its last phase.
     pub(super) async fn read(
         &mut self,
         mut response: ResponseBody,
@@ -224,7 +224,7 @@ impl<S: ListWatchSink> Reflector<S> {
                         deferred.push(Deferred::Line(object_buffer::copy(line)));
                         Ok(())
                     }
-                    // Only lists have it.
+                    // A watch has no table header.
                     Part::TableHeader(_) => Ok(()),
                     Part::Oversized(object) if deferred.is_empty() => {
                         self.handle_oversized(&object, stream)

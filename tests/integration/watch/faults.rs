@@ -330,7 +330,7 @@ async fn objects_of_a_resource_that_stays_forbidden_go_after_an_hour() {
     server.fault(On::Any, "configmaps", usize::MAX, forbidden);
     server.cut_watches("configmaps");
     pass(Duration::from_secs(600)).await;
-    // The time of an outage in between does not count.
+    // The time until the removal excludes an outage in between.
     server.set_down(true);
     pass(Duration::from_secs(600)).await;
     let metric = "kube_state_metrics_forbidden_removal_seconds{resource=\"*v1.ConfigMap\"}";

@@ -1,4 +1,4 @@
-//! First lists and relists, streaming and paged.
+//! Tests of the first list of a watch and of relists, as streaming lists and as paged lists.
 
 use std::time::Duration;
 
