@@ -1,7 +1,9 @@
 //! The token filter (`--auth-filter`): the API server authenticates and authorizes each request.
 
 mod cache;
+mod outcome;
 mod pace;
+mod redaction;
 mod review;
 mod reviewer;
 

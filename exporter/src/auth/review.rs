@@ -1,18 +1,26 @@
-//! One review by the API server, with retries, and the errors of a review.
+//! One review by the API server, and why there is none.
 
 use std::fmt;
 use std::time::Duration;
 
-use kube::client::AuthError;
+use http::StatusCode;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use kube::api::PostParams;
+use kube::client::{AuthError, Body};
+use kube::{Client, Resource};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::pace::Pace;
+use super::redaction::for_log;
 use crate::humanize::one_line;
 
-/// The pause between two attempts.
+/// The most bytes of an answer, in addition to the review itself, which the API server repeats in its answer.
+pub(super) const LARGEST_ANSWER: usize = 64 << 10;
+/// The time between a connection that failed and the only other attempt.
 const PAUSE: Duration = Duration::from_millis(300);
-const ATTEMPTS: usize = 4;
 
-/// The reason why a review has no result.
+/// Why there is no review. The message is ready for the log: it is short, and has no part of the token.
 #[derive(Debug)]
 pub(super) enum ReviewError {
     /// The API server does not answer, or fails (5xx). Only in this case, `--auth-filter-grace` applies.
@@ -21,51 +29,94 @@ pub(super) enum ReviewError {
     Rejected(String),
 }
 
-/// Tries several times, at the given pace. If an attempt fails although the API server answers, `rejected` contains the
-/// error afterwards, even if the future is dropped.
-pub(super) async fn repeat<T, F>(
-    question: impl Fn() -> F,
+/// Why an attempt failed.
+enum Failure {
+    /// There was no connection, or it ended before the answer did. The next one may hold.
+    Connection(String),
+    /// Another attempt would not help.
+    Final(ReviewError),
+}
+
+/// The part of an API server's error that a message has.
+#[derive(Deserialize)]
+struct ErrorStatus {
+    #[serde(default)]
+    message: String,
+}
+
+/// Sends a review, a second time at the given pace if the connection fails. `token` is the token under review, which
+/// an error does not show.
+pub(super) async fn send<K>(
+    client: &Client,
+    review: &K,
     pace: &Pace,
-    rejected: &mut Option<String>,
-) -> Result<T, String>
+    token: &str,
+) -> Result<K, ReviewError>
 where
-    F: Future<Output = Result<T, kube::Error>>,
+    K: Resource<DynamicType = ()> + Serialize + DeserializeOwned,
 {
-    let mut attempt = 1;
-    loop {
-        let error = match question().await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => error,
-        };
-        if !is_away(&error) {
-            *rejected = Some(match &error {
-                kube::Error::Api(status) => status.message.clone(),
-                error => error.to_string(),
-            });
-        }
-        let is_final =
-            matches!(&error, kube::Error::Api(status) if status.code < 500 && status.code != 429);
-        if is_final || attempt == ATTEMPTS {
-            return Err(error.to_string());
-        }
+    let mut sent = send_once(client, review, token).await;
+    if matches!(sent, Err(Failure::Connection(_))) {
         tokio::time::sleep(PAUSE).await;
         pace.wait().await;
-        attempt += 1;
+        sent = send_once(client, review, token).await;
+    }
+    sent.map_err(|failure| match failure {
+        Failure::Connection(problem) => ReviewError::Unanswered(problem),
+        Failure::Final(error) => error,
+    })
+}
+
+/// Only an answer with a status of success is a review. kube's own method also takes the body of a redirect for one,
+/// reads an answer of any length, and has the whole error in its messages.
+async fn send_once<K>(client: &Client, review: &K, token: &str) -> Result<K, Failure>
+where
+    K: Resource<DynamicType = ()> + Serialize + DeserializeOwned,
+{
+    let rejected = |problem: String| Failure::Final(ReviewError::Rejected(problem));
+    let kind = K::kind(&());
+    let review = serde_json::to_vec(review).map_err(|error| rejected(error.to_string()))?;
+    let limit = LARGEST_ANSWER.saturating_add(review.len());
+    let request = kube::core::Request::new(K::url_path(&(), None));
+    let request = request.create(&PostParams::default(), review);
+    let request = request.map_err(|error| rejected(error.to_string()))?;
+    let response = client.send(request.map(Body::from)).await;
+    let response = response.map_err(|error| Failure::of(&error, token))?;
+    let status = response.status();
+    if status.is_redirection() {
+        return Err(rejected(format!(
+            "it answers with a redirect ({status}), which is not followed; give the URL that it redirects to"
+        )));
+    }
+    let body = Limited::new(response.into_body(), limit).collect().await;
+    if !status.is_success() {
+        // The body only adds a message.
+        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+        return Err(Failure::Final(ReviewError::of_status(status, &body, token)));
+    }
+    let body = body.map_err(|error| match error.is::<LengthLimitError>() {
+        true => rejected(format!("its answer has more than {limit} bytes")),
+        false => Failure::Connection(for_log(&error.to_string(), token)),
+    })?;
+    // The message of the parser may quote the answer, which repeats the token.
+    let parsed = serde_json::from_slice(&body.to_bytes());
+    parsed.map_err(|_| rejected(format!("its answer is not a {kind}")))
+}
+
+// === impl Failure ===
+
+impl Failure {
+    fn of(error: &kube::Error, token: &str) -> Self {
+        let text = for_log(&error.to_string(), token);
+        match error {
+            kube::Error::HyperError(_) => Self::Connection(text),
+            kube::Error::Service(error) if !has_no_credentials(&**error) => Self::Connection(text),
+            _ => Self::Final(ReviewError::Rejected(text)),
+        }
     }
 }
 
-/// Whether the error means that the API server does not answer, or fails. False if the API server throttles requests,
-/// if its response is invalid, or if the exporter has no credentials.
-fn is_away(error: &kube::Error) -> bool {
-    match error {
-        kube::Error::Api(status) => status.code >= 500,
-        kube::Error::HyperError(_) => true,
-        kube::Error::Service(error) => !has_no_credentials(&**error),
-        _ => false,
-    }
-}
-
-/// Whether an error or one of its sources is about credentials.
+/// Whether an error or one of its sources is about the credentials of the exporter.
 fn has_no_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut source = Some(error);
     while let Some(error) = source {
@@ -78,6 +129,22 @@ fn has_no_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 // === impl ReviewError ===
+
+impl ReviewError {
+    fn of_status(status: StatusCode, body: &[u8], token: &str) -> Self {
+        let message = serde_json::from_slice::<ErrorStatus>(body).map(|error| error.message);
+        let message = message.unwrap_or_default();
+        let text = match message.trim() {
+            "" => format!("it answers with {status}"),
+            message => format!("it answers with {status}: {}", for_log(message, token)),
+        };
+        if status.is_server_error() {
+            Self::Unanswered(text)
+        } else {
+            Self::Rejected(text)
+        }
+    }
+}
 
 impl fmt::Display for ReviewError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,5 @@
 //! [`Reviewer`]: asks the API server which user a token belongs to, and what the user may do, at a limited rate.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,16 +7,14 @@ use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInf
 use k8s_openapi::api::authorization::v1::{
     NonResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
-use kube::api::PostParams;
-use kube::{Api, Client, Resource};
-use parking_lot::Mutex;
+use kube::{Client, Resource};
 use prometheus_web_config::fair_queue::{FairQueue, Turn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
 
+use super::outcome::OutcomeLog;
 use super::pace::Pace;
-use super::review::{ReviewError, repeat};
+use super::review::{self, ReviewError};
 
 /// The maximum number of requests to the API server per second, of all reviews together.
 pub(super) const RATE: u32 = 50;
@@ -65,10 +62,10 @@ pub(super) struct Reviewer {
     known_tokens: Turns,
     permissions: Turns,
     pace: Pace,
-    /// The maximum time of one review, including retries.
+    /// The maximum time of one review, a second attempt included.
     timeout: Option<Duration>,
-    /// When reviews began to fail; `None` while they succeed.
-    failing_since: Mutex<Option<Instant>>,
+    token_outcomes: OutcomeLog,
+    permission_outcomes: OutcomeLog,
 }
 
 // === impl Kind ===
@@ -93,7 +90,8 @@ impl Reviewer {
             permissions: FairQueue::new(OTHERS, WAITING),
             pace: Pace::new(RATE),
             timeout,
-            failing_since: Mutex::default(),
+            token_outcomes: OutcomeLog::new("token"),
+            permission_outcomes: OutcomeLog::new("permission"),
         }
     }
 
@@ -134,7 +132,9 @@ impl Reviewer {
             },
             ..TokenReview::default()
         };
-        let status = self.ask("token", &review).await?.status;
+        let review = self.ask(&review, token).await;
+        self.token_outcomes.record(review.as_ref().err());
+        let status = review?.status;
         let status = status.filter(|status| status.authenticated == Some(true));
         Ok(status.and_then(|status| {
             let info = status.user?;
@@ -171,62 +171,29 @@ impl Reviewer {
             },
             ..SubjectAccessReview::default()
         };
-        let status = self.ask("permission", &review).await?.status;
+        // The API server is not told the token.
+        let review = self.ask(&review, "").await;
+        self.permission_outcomes.record(review.as_ref().err());
+        let status = review?.status;
         Ok(status.is_some_and(|status| status.allowed && status.denied != Some(true)))
     }
 
-    /// Asks the API server, and retries if it does not answer or fails. Logs an error.
-    async fn ask<K>(&self, what: &str, review: &K) -> Result<K, ReviewError>
+    /// Asks the API server, within the timeout.
+    async fn ask<K>(&self, review: &K, token: &str) -> Result<K, ReviewError>
     where
-        K: Resource<DynamicType = ()> + Clone + fmt::Debug + Serialize + DeserializeOwned,
+        K: Resource<DynamicType = ()> + Serialize + DeserializeOwned,
     {
-        let reviews: Api<K> = Api::all(self.client.clone());
-        let params = PostParams::default();
+        // The wait for the pace of this program says nothing about the API server.
         self.pace.wait().await;
-        let mut rejected = None;
-        let asked = repeat(
-            || reviews.create(&params, review),
-            &self.pace,
-            &mut rejected,
-        );
-        let asked = match self.timeout {
-            None => asked.await,
-            Some(timeout) => match tokio::time::timeout(timeout, asked).await {
-                Ok(asked) => asked,
-                Err(_) => Err(format!("no answer within {timeout:?}")),
-            },
+        let asked = review::send(&self.client, review, &self.pace, token);
+        let Some(timeout) = self.timeout else {
+            return asked.await;
         };
-        let asked = asked.map_err(|problem| match rejected {
-            Some(problem) => ReviewError::Rejected(problem),
-            None => ReviewError::Unanswered(problem),
-        });
-        self.log_outcome(what, asked.as_ref().err());
-        asked
-    }
-
-    /// Logs the first failed review, and the first successful review after it.
-    fn log_outcome(&self, what: &str, error: Option<&ReviewError>) {
-        let mut failing = self.failing_since.lock();
-        match error {
-            None => {
-                if let Some(since) = failing.take() {
-                    let seconds = since.elapsed().as_secs();
-                    tracing::info!(
-                        seconds,
-                        "--auth-filter: the API server reviews tokens again"
-                    );
-                }
-            }
-            Some(error) if failing.is_some() => {
-                tracing::debug!("--auth-filter: the API server could not review a {what}: {error}");
-            }
-            Some(error) => {
-                *failing = Some(Instant::now());
-                tracing::warn!(
-                    "--auth-filter: the API server could not review a {what}: {error}; until it \
-                     recovers, requests without a cached result are refused"
-                );
-            }
+        match tokio::time::timeout(timeout, asked).await {
+            Ok(asked) => asked,
+            Err(_) => Err(ReviewError::Unanswered(format!(
+                "no answer within {timeout:?}"
+            ))),
         }
     }
 }

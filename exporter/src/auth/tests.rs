@@ -7,6 +7,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::cache::REMEMBERED;
+use super::review::LARGEST_ANSWER;
 use super::reviewer::{OTHERS, RATE, STRANGERS};
 use super::*;
 
@@ -180,28 +181,39 @@ async fn a_flood_of_reviews_does_not_let_a_revoked_token_in() {
     assert_eq!(check(&filter, "right").await, Err(Refusal::Unauthorized));
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_grace_is_for_a_server_that_is_away_only() {
-    let answer = Arc::new(Mutex::new((200, "")));
-    let server = Arc::clone(&answer);
+/// What an API server does with every review.
+#[derive(Clone, Copy, Debug)]
+enum Does {
+    /// There is no connection.
+    Refuses,
+    /// The exporter has no credentials for it.
+    LacksCredentials,
+    /// The response has a status and a body; an empty body of a success stands for a positive verdict.
+    Answers(u16, &'static str),
+}
+
+use Does::{Answers, LacksCredentials, Refuses};
+
+const RIGHT: &str = r#"{ "spec": {}, "status": { "authenticated": true, "allowed": true, "user": { "username": "u" } } }"#;
+
+/// A filter whose API server does the same with every review, and the number of its requests.
+fn filter_of(does: Arc<Mutex<Does>>) -> (AuthFilter, Arc<AtomicUsize>) {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&requests);
     let server = tower::service_fn(move |_: http::Request<kube::client::Body>| {
-        let (code, text) = *server.lock();
+        count.fetch_add(1, Ordering::Relaxed);
+        let does = *does.lock();
         async move {
-            if code == 0 {
-                let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
-                return Err(refused.into());
-            }
-            if code == 1 {
-                return Err(AuthError::ExecPluginFailed.into());
-            }
-            let status =
-                json!({ "authenticated": true, "allowed": true, "user": { "username": "u" } });
-            let right = json!({ "spec": {}, "status": status }).to_string();
-            let text = if code == 200 && text.is_empty() {
-                right
-            } else {
-                text.to_owned()
+            let (code, text) = match does {
+                Refuses => {
+                    let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+                    return Err(refused.into());
+                }
+                LacksCredentials => return Err(AuthError::ExecPluginFailed.into()),
+                Answers(code, text) => (code, text),
             };
+            let is_right = (200..300).contains(&code) && text.is_empty();
+            let text = if is_right { RIGHT } else { text };
             let mut answer = http::Response::new(http_body_util::Full::from(text));
             *answer.status_mut() = StatusCode::from_u16(code).unwrap();
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>(answer)
@@ -211,25 +223,101 @@ async fn the_grace_is_for_a_server_that_is_away_only() {
         review: Some(Duration::from_secs(2)),
         grace: Some(Duration::from_secs(600)),
     };
-    let filter = AuthFilter::new(Client::new(server, "default"), limits);
+    (
+        AuthFilter::new(Client::new(server, "default"), limits),
+        requests,
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_grace_is_for_a_server_that_is_away_only() {
+    let does = Arc::new(Mutex::new(Answers(201, "")));
+    let (filter, _) = filter_of(Arc::clone(&does));
     assert_eq!(check(&filter, "right").await, Ok(()));
     tokio::time::advance(TOKEN_VALID).await;
-    for (code, text, is_away) in [
-        (0, "", true),
-        (500, r#"{"code": 500}"#, true),
-        (503, "", true),
-        (1, "", false),
-        (429, r#"{"code": 429}"#, false),
-        (403, r#"{"code": 403}"#, false),
-        (200, "<html>", false),
+    for (now, is_away) in [
+        (Refuses, true),
+        (Answers(500, r#"{"code": 500}"#), true),
+        (Answers(503, ""), true),
+        (LacksCredentials, false),
+        (Answers(429, r#"{"code": 429}"#), false),
+        (Answers(403, r#"{"code": 403}"#), false),
+        (Answers(200, "<html>"), false),
+        (Answers(302, RIGHT), false),
     ] {
-        *answer.lock() = (code, text);
+        *does.lock() = now;
         let expected = if is_away {
             Ok(())
         } else {
             Err(Refusal::Unavailable)
         };
-        assert_eq!(check(&filter, "right").await, expected, "{code} {text}");
+        assert_eq!(check(&filter, "right").await, expected, "{now:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_an_answer_of_success_is_a_verdict() {
+    for code in [200, 201, 202] {
+        let (filter, _) = filter_of(Arc::new(Mutex::new(Answers(code, ""))));
+        assert_eq!(check(&filter, "right").await, Ok(()), "{code}");
+    }
+    for code in [300, 301, 302, 303, 304, 307, 308, 400, 404, 500, 599] {
+        let (filter, _) = filter_of(Arc::new(Mutex::new(Answers(code, RIGHT))));
+        let checked = check(&filter, "right").await;
+        assert_eq!(checked, Err(Refusal::Unavailable), "{code}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_connection_that_fails_is_tried_again_and_once() {
+    for (does, expected) in [
+        (Refuses, 2),
+        (LacksCredentials, 1),
+        (Answers(302, RIGHT), 1),
+        (Answers(429, ""), 1),
+        (Answers(500, ""), 1),
+        (Answers(503, ""), 1),
+        (Answers(200, "<html>"), 1),
+    ] {
+        let (filter, requests) = filter_of(Arc::new(Mutex::new(does)));
+        let start = Instant::now();
+        assert_eq!(check(&filter, "right").await, Err(Refusal::Unavailable));
+        assert_eq!(requests.load(Ordering::Relaxed), expected, "{does:?}");
+        assert!(start.elapsed() < Duration::from_secs(2), "{does:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_attempt_may_succeed() {
+    let does = Arc::new(Mutex::new(Refuses));
+    let (filter, _) = filter_of(Arc::clone(&does));
+    let checked = tokio::spawn(async move { check(&filter, "right").await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    *does.lock() = Answers(201, "");
+    assert_eq!(checked.await.unwrap(), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_read_as_far_as_its_limit() {
+    const CHUNK: usize = 16 << 10;
+    let read = Arc::new(AtomicUsize::new(0));
+    for code in [201, 403] {
+        let count = Arc::clone(&read);
+        let server = tower::service_fn(move |_: http::Request<kube::client::Body>| {
+            let count = Arc::clone(&count);
+            let chunks = (0..1_000).map(move |_| {
+                count.fetch_add(CHUNK, Ordering::Relaxed);
+                let chunk = bytes::Bytes::from(vec![b' '; CHUNK]);
+                Ok::<_, std::io::Error>(http_body::Frame::data(chunk))
+            });
+            let body = http_body_util::StreamBody::new(futures::stream::iter(chunks));
+            let answer = http::Response::builder().status(code).body(body);
+            async move { Ok::<_, kube::Error>(answer.unwrap()) }
+        });
+        let filter = AuthFilter::new(Client::new(server, "default"), AuthLimits::default());
+        assert_eq!(check(&filter, "right").await, Err(Refusal::Unavailable));
+        let read = read.swap(0, Ordering::Relaxed);
+        assert!(read <= LARGEST_ANSWER + 2 * CHUNK, "{code}: {read}");
     }
 }
 

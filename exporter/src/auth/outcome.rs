@@ -1,0 +1,51 @@
+//! [`OutcomeLog`]: when reviews of a kind begin to fail, and when they succeed again.
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::review::ReviewError;
+
+/// Logs the first review of a kind that fails, and the first one of the same kind that succeeds afterwards.
+pub(super) struct OutcomeLog {
+    /// What is reviewed, such as `token`.
+    what: &'static str,
+    /// Since when reviews have failed.
+    failing_since: Mutex<Option<Instant>>,
+}
+
+// === impl OutcomeLog ===
+
+impl OutcomeLog {
+    pub(super) fn new(what: &'static str) -> Self {
+        Self {
+            what,
+            failing_since: Mutex::default(),
+        }
+    }
+
+    pub(super) fn record(&self, error: Option<&ReviewError>) {
+        let what = self.what;
+        let mut failing = self.failing_since.lock();
+        match error {
+            None => {
+                if let Some(since) = failing.take() {
+                    let seconds = since.elapsed().as_secs();
+                    tracing::info!(
+                        seconds,
+                        "--auth-filter: the API server reviews {what}s again"
+                    );
+                }
+            }
+            Some(error) if failing.is_some() => {
+                tracing::debug!("--auth-filter: the API server could not review a {what}: {error}");
+            }
+            Some(error) => {
+                *failing = Some(Instant::now());
+                tracing::warn!(
+                    "--auth-filter: the API server could not review a {what}: {error}; until it \
+                     recovers, requests without a cached result are refused"
+                );
+            }
+        }
+    }
+}

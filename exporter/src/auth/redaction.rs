@@ -1,0 +1,97 @@
+//! Text of an API server for the log: without the token under review, short, and on one line.
+
+use std::collections::HashSet;
+
+/// The most characters of a message.
+const LONGEST: usize = 512;
+/// The shortest part of a token that is hidden.
+const PART: usize = 8;
+const HIDDEN: &str = "[hidden]";
+
+/// Hides all parts of the token, escapes characters that do not print, and cuts what is too long.
+///
+/// An API server may repeat the token, or a part of it, in its message.
+pub(super) fn for_log(text: &str, token: &str) -> String {
+    let text = without_token(text, token);
+    let mut escaped = String::new();
+    for character in text.chars().take(LONGEST) {
+        match character {
+            '"' | '\'' => escaped.push(character),
+            other => escaped.extend(other.escape_debug()),
+        }
+    }
+    if text.chars().nth(LONGEST).is_some() {
+        escaped.push_str("...");
+    }
+    escaped
+}
+
+/// Replaces each run of bytes that the text has in common with the token, if it is long enough to be secret.
+fn without_token(text: &str, token: &str) -> String {
+    let part = PART.min(token.len());
+    if part == 0 {
+        return text.to_owned();
+    }
+    let parts: HashSet<&[u8]> = token.as_bytes().windows(part).collect();
+    let mut hidden_until = 0;
+    let mut is_hidden = Vec::with_capacity(text.len());
+    for at in 0..text.len() {
+        let window = text.as_bytes().get(at..at + part);
+        if window.is_some_and(|window| parts.contains(window)) {
+            hidden_until = at + part;
+        }
+        is_hidden.push(at < hidden_until);
+    }
+    let mut out = String::new();
+    let mut was_hidden = false;
+    for (character, hidden) in text
+        .char_indices()
+        .filter_map(|(at, character)| Some((character, *is_hidden.get(at)?)))
+    {
+        match (hidden, was_hidden) {
+            (true, false) => out.push_str(HIDDEN),
+            (true, true) => {}
+            (false, _) => out.push(character),
+        }
+        was_hidden = hidden;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "eyJhbGciOi.eyJzdWIiOiJ4In0.c2lnbmF0dXJl";
+
+    #[test]
+    fn no_part_of_the_token_stays() {
+        for (text, expected) in [
+            ("no token here", "no token here".to_owned()),
+            (&format!("bad {TOKEN}!"), "bad [hidden]!".to_owned()),
+            (
+                &format!("{TOKEN}{TOKEN} and {TOKEN}"),
+                "[hidden] and [hidden]".to_owned(),
+            ),
+            ("cut: eyJzdWIiOiJ4", "cut: [hidden]".to_owned()),
+            (
+                "\u{fc}c2lnbmF0dXJl\u{fc}",
+                "\u{fc}[hidden]\u{fc}".to_owned(),
+            ),
+            // Seven characters tell nothing.
+            ("eyJhbGc", "eyJhbGc".to_owned()),
+        ] {
+            assert_eq!(without_token(text, TOKEN), expected, "{text}");
+        }
+        assert_eq!(without_token("say abc", "abc"), "say [hidden]");
+        assert_eq!(without_token("abc", ""), "abc");
+    }
+
+    #[test]
+    fn a_message_is_one_short_line() {
+        let text = "User \"a\" can't\n\u{1b}[31mred\0";
+        assert_eq!(for_log(text, ""), "User \"a\" can't\\n\\u{1b}[31mred\\0");
+        let long = "x".repeat(100_000);
+        assert_eq!(for_log(&long, "t").len(), LONGEST + 3);
+    }
+}
