@@ -4,6 +4,8 @@
 //! changes on a network file system or of the target of a link. A check compares modification times and lengths, so an
 //! event without such a difference is not a change.
 
+use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -19,7 +21,7 @@ const MAX_SETTLE: Duration = Duration::from_secs(2);
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// The time between two checks when the operating system sends no events at all.
 const POLL_INTERVAL_WITHOUT_EVENTS: Duration = Duration::from_secs(2);
-/// The maximum depth of directories. Deeper directories are assumed to be a loop of links.
+/// The maximum depth of directories. Deeper directories are not watched.
 const MAX_DEPTH: usize = 32;
 
 /// Watches files, and all files below directories.
@@ -142,17 +144,32 @@ impl FileWatcher {
 fn scan(paths: &[PathBuf]) -> Vec<FileState> {
     let mut files = Vec::new();
     for path in paths {
-        scan_path(path, MAX_DEPTH, &mut files);
+        scan_path(path, MAX_DEPTH, &mut HashSet::new(), &mut files);
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files
 }
 
-fn scan_path(path: &Path, depth: usize, files: &mut Vec<FileState>) {
+/// `seen` has the directories so far, by device and inode. Links may lead to each of them on any number of paths,
+/// so that only the first one is followed.
+fn scan_path(
+    path: &Path,
+    depth: usize,
+    seen: &mut HashSet<(u64, u64)>,
+    files: &mut Vec<FileState>,
+) {
     let metadata = std::fs::metadata(path).ok();
-    if metadata.as_ref().is_some_and(std::fs::Metadata::is_dir) && depth > 0 {
-        for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
-            scan_path(&entry.path(), depth - 1, files);
+    if let Some(directory) = metadata.as_ref().filter(|metadata| metadata.is_dir())
+        && depth > 0
+    {
+        if seen.insert((directory.dev(), directory.ino())) {
+            let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+            let mut entries: Vec<_> = entries.map(|entry| entry.path()).collect();
+            // The same path is the first one each time.
+            entries.sort();
+            for entry in entries {
+                scan_path(&entry, depth - 1, seen, files);
+            }
         }
         return;
     }
@@ -203,7 +220,6 @@ mod tests {
         std::fs::remove_dir_all(&directory).unwrap();
     }
 
-    #[cfg(unix)]
     #[tokio::test]
     async fn the_links_of_a_mounted_config_map_are_followed() {
         use std::os::unix::fs::symlink;
@@ -219,6 +235,24 @@ mod tests {
         symlink("..2", directory.join("..data_tmp")).unwrap();
         std::fs::rename(directory.join("..data_tmp"), directory.join("..data")).unwrap();
         assert!(changes(&mut watcher).await);
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn circles_of_links_are_scanned_once() {
+        use std::os::unix::fs::symlink;
+
+        let directory = std::env::temp_dir().join(format!("circles-{}", std::process::id()));
+        std::fs::create_dir_all(directory.join("below")).unwrap();
+        std::fs::write(directory.join("below/file"), "a").unwrap();
+        for name in ["a", "b", "below/c"] {
+            symlink(&directory, directory.join(name)).unwrap();
+        }
+        let (paths, (sender, scanned)) = (vec![directory.clone()], std::sync::mpsc::channel());
+        std::thread::spawn(move || sender.send(scan(&paths)));
+        let files = scanned.recv_timeout(Duration::from_secs(20)).unwrap();
+        let files: Vec<_> = files.into_iter().map(|file| file.path).collect();
+        assert_eq!(files, [directory.join("below/file")]);
         std::fs::remove_dir_all(&directory).unwrap();
     }
 }
