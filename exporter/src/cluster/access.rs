@@ -67,6 +67,8 @@ pub(super) struct Connection {
     pub(super) authority: String,
     /// Whether the kubeconfig has credentials that are not sent because the server's URL is not HTTPS.
     pub(super) withholds_credentials: bool,
+    /// The file whose certificate authority is empty. The authorities of the system are trusted instead.
+    pub(super) empty_authority: Option<String>,
 }
 
 /// The directory of a pod's credentials; the kubelet replaces them about once an hour.
@@ -153,10 +155,16 @@ impl Access {
     pub(super) async fn connection(&self) -> Result<Connection, ClusterError> {
         let mut proxy = None;
         let mut authority = "the certificate authorities of the system".to_owned();
+        let has_content;
         let mut config = match (self.kubeconfig.as_slice(), &self.apiserver) {
-            ([], Some(apiserver)) => Config::new(apiserver.clone()),
+            ([], Some(apiserver)) => {
+                has_content = false;
+                Config::new(apiserver.clone())
+            }
             ([], None) => {
                 authority = format!("{SERVICE_ACCOUNT}/ca.crt");
+                let content = config_file::read(Path::new(&authority), file_limits::CERTIFICATES);
+                has_content = content.is_ok_and(|content| !content.is_empty());
                 Config::incluster().map_err(ClusterError::NotInCluster)?
             }
             _ => {
@@ -184,6 +192,9 @@ impl Access {
                 }
                 let unreadable = kubeconfig::inline_authority(&mut kubeconfig);
                 unreadable.map_err(|error| ClusterError::Authority(error.to_string()))?;
+                let data = current_cluster(&kubeconfig)
+                    .and_then(|cluster| cluster.certificate_authority_data.as_deref());
+                has_content = data.is_some_and(|data| !data.is_empty());
                 let options = KubeConfigOptions::default();
                 Config::from_custom_kubeconfig(kubeconfig, &options)
                     .await
@@ -209,18 +220,18 @@ impl Access {
         let withholds_credentials = !is_https && forget_credentials(&mut config.auth_info);
         // As in other clients, an empty file is accepted. The file is watched, so content that is written later is
         // used.
-        if config.root_cert.take_if(|roots| roots.is_empty()).is_some()
-            && !config.accept_invalid_certs
-            && config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTPS)
-        {
-            let file = match self.kubeconfig.is_empty() {
-                true => format!("{SERVICE_ACCOUNT}/ca.crt"),
-                false => self.kubeconfig_name(),
-            };
-            tracing::warn!(
-                "{file}: the certificate authority is empty; the authorities of the system are trusted instead"
-            );
+        let has_no_root = config.root_cert.take_if(|roots| roots.is_empty()).is_some();
+        let trusts_system = has_no_root && is_https && !config.accept_invalid_certs;
+        if trusts_system && has_content {
+            // Otherwise, a file that was damaged would make the exporter trust more authorities.
+            return Err(ClusterError::Authority(format!(
+                "{authority}: there is no certificate in it; it must be PEM"
+            )));
         }
+        let empty_authority = trusts_system.then(|| match self.kubeconfig.is_empty() {
+            true => authority.clone(),
+            false => self.kubeconfig_name(),
+        });
         let user = &mut config.auth_info;
         let token_file = user.token_file.clone();
         // As in other clients, the token file takes precedence over an inline token.
@@ -249,6 +260,7 @@ impl Access {
             proxy,
             authority,
             withholds_credentials,
+            empty_authority,
         })
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tower::service_fn;
 
-use super::access::{Access, ClusterError};
+use super::access::{Access, ClusterError, Connection};
 use super::transport::connect;
 use crate::file_watcher::FileWatcher;
 
@@ -32,6 +32,8 @@ struct Renewal {
     refusals: mpsc::Receiver<()>,
     /// Whether a plugin provides the credentials. Another run of the plugin may provide newer credentials.
     has_plugin: bool,
+    /// The certificate authority is empty, and those of the system are trusted instead.
+    trusts_system: bool,
     schedule: Schedule,
 }
 
@@ -66,6 +68,12 @@ pub(super) async fn client(access: Access) -> Result<(Client, String), ClusterEr
     if let Some(proxy) = &connection.proxy {
         tracing::info!("requests to {url} go through the proxy {proxy}");
     }
+    if let Some(file) = &connection.empty_authority {
+        tracing::warn!(
+            "{file}: the certificate authority is empty; the authorities of the system are trusted instead"
+        );
+    }
+    let trusts_system = connection.empty_authority.is_some();
     let has_plugin = config.auth_info.exec.is_some();
     let client = Arc::new(RwLock::new(connect(connection).await?));
     // One pending refusal is enough to trigger a renewal.
@@ -76,6 +84,7 @@ pub(super) async fn client(access: Access) -> Result<(Client, String), ClusterEr
         file_watcher,
         refusals,
         has_plugin,
+        trusts_system,
         schedule: Schedule::default(),
     };
     tokio::spawn(renewal.run());
@@ -133,7 +142,17 @@ impl Renewal {
             self.file_watcher = FileWatcher::new(files);
         }
         let client = match self.access.connection().await {
+            Ok(Connection {
+                empty_authority: Some(file),
+                ..
+            }) if !self.trusts_system => {
+                // A program that writes the file may have just truncated it.
+                let problem = "the certificate authority is empty now; restore it, or restart the exporter \
+                               to trust those of the system";
+                Err(ClusterError::Authority(format!("{file}: {problem}")))
+            }
             Ok(connection) => {
+                self.trusts_system = connection.empty_authority.is_some();
                 self.has_plugin = connection.config.auth_info.exec.is_some();
                 connect(connection).await
             }
@@ -279,6 +298,7 @@ mod tests {
             client: Arc::clone(&client),
             refusals,
             has_plugin: true,
+            trusts_system: false,
             schedule: Schedule::default(),
         };
         let expiry = || {
