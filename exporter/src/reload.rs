@@ -2,6 +2,7 @@
 
 mod configuration;
 mod handover;
+pub(crate) mod web_config;
 
 pub(crate) use configuration::{Configuration, ConfigurationError};
 pub(crate) use handover::wait_for_coverage;

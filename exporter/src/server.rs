@@ -27,7 +27,6 @@ pub(crate) use client::is_known;
 pub(crate) use descriptors::warn_of_low_limit;
 pub(crate) use listen::{AddressFlags, listen};
 pub(crate) use metrics::ServerMetrics;
-pub(crate) use web::open as open_web;
 
 /// A server that listens until it is drained or dropped.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use md5::{Digest, Md5};
+use prometheus::core::Collector as _;
 use prometheus::proto::MetricFamily;
 use prometheus::{
     Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
@@ -50,6 +51,8 @@ pub(crate) struct Telemetry {
 pub(crate) enum ConfigKind {
     Options,
     CustomResources,
+    /// The web configuration. It has no hash, because its content is secret.
+    Web,
 }
 
 // === impl Telemetry ===
@@ -189,17 +192,30 @@ impl Telemetry {
 
     /// Records that a file with this content is in use.
     pub(crate) fn config_loaded(&self, path: &Path, kind: ConfigKind, content: &[u8]) {
+        let now = SystemTime::now();
+        self.record_reload(path, kind, now);
         let path = path.display().to_string();
-        let labels = &[path.as_str(), kind.as_str()];
-        let (now, hash) = (SystemTime::now(), hash(content));
-        self.config_hash.with_label_values(labels).set(number(hash));
-        self.reload_successful.with_label_values(labels).set(1);
-        self.reload_time
-            .with_label_values(labels)
-            .set(unix_seconds(now));
+        let hash = hash(content);
+        self.config_hash
+            .with_label_values(&[path.as_str(), kind.as_str()])
+            .set(number(hash));
         let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         let content = UsedContent { hash, since: now };
         self.files.loaded(&path, kind.as_str(), content);
+    }
+
+    /// Records that the current content of the web configuration file is in use.
+    pub(crate) fn web_config_used(&self, path: &Path) {
+        self.record_reload(path, ConfigKind::Web, SystemTime::now());
+    }
+
+    fn record_reload(&self, path: &Path, kind: ConfigKind, time: SystemTime) {
+        let path = path.display().to_string();
+        let labels = &[path.as_str(), kind.as_str()];
+        self.reload_successful.with_label_values(labels).set(1);
+        self.reload_time
+            .with_label_values(labels)
+            .set(unix_seconds(time));
     }
 
     /// Records that the current content of a file is not in use.
@@ -208,7 +224,21 @@ impl Telemetry {
         self.reload_successful
             .with_label_values(&[path.as_str(), kind.as_str()])
             .set(0);
-        self.files.failed(&path, kind.as_str());
+        // The pages show hashes, and the web configuration has none.
+        if !matches!(kind, ConfigKind::Web) {
+            self.files.failed(&path, kind.as_str());
+        }
+    }
+
+    /// Whether the content of a file of this kind has changed and cannot be used.
+    pub(crate) fn is_failed(&self, kind: ConfigKind) -> bool {
+        let families = self.reload_successful.collect();
+        let mut metrics = families.iter().flat_map(MetricFamily::get_metric);
+        metrics.any(|metric| {
+            let mut labels = metric.get_label().iter();
+            metric.get_gauge().get_value() < 0.5
+                && labels.any(|label| label.value() == kind.as_str())
+        })
     }
 
     /// Records that a file does not exist, or that no option names it.
@@ -250,6 +280,7 @@ impl ConfigKind {
         match self {
             Self::Options => "config",
             Self::CustomResources => "customresourceconfig",
+            Self::Web => "webconfig",
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::error::Problem;
 use crate::file_reader::FileReader;
 use crate::headers::headers;
 use crate::password_checks::PasswordChecks;
+use crate::protections::Protections;
 use crate::rate_limit::RateLimit;
 use crate::stream::WebStream;
 use crate::tls::{AcceptError, ServerTls};
@@ -101,9 +102,27 @@ impl WebConfig {
         self.users.is_some()
     }
 
+    /// What the configuration requires of connections and clients.
+    pub fn protections(&self) -> Protections {
+        let tls = self.tls.as_ref();
+        Protections {
+            tls: tls.is_some(),
+            client_certificates: tls.is_some_and(ServerTls::requires_certificate),
+            client_names: tls.is_some_and(ServerTls::requires_name),
+            passwords: self.requires_password(),
+        }
+    }
+
     /// Returns the headers to add to every response.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// Forgets the correct passwords of other configurations, once this one is in use.
+    pub(crate) fn forget_others(&self) {
+        if let Some(users) = &self.users {
+            users.forget_others();
+        }
     }
 
     /// Whether there is a section `tls_server_config` that enables nothing.

@@ -37,6 +37,10 @@ pub(crate) enum Problem {
          restart the program to disable them"
     )]
     Emptied,
+    #[error(
+        "the new content would disable {0}; restore these settings, or restart the program to disable them"
+    )]
+    Weakened(String),
 }
 
 // === impl WebConfigError ===

@@ -102,7 +102,8 @@ impl WebConfigFile {
     ///
     /// # Errors
     ///
-    /// The errors of [`open`](Self::open), and an error if it is the same file and has become empty.
+    /// The errors of [`open`](Self::open), and an error if it is the same file and has become empty or lacks
+    /// [`Protections`](crate::Protections) that it had.
     pub fn reopen(
         &self,
         path: impl Into<PathBuf>,
@@ -112,7 +113,7 @@ impl WebConfigFile {
         let file = Self::load(path, observer, Arc::clone(&self.checks))?;
         if file.path == self.path {
             let (before, after) = (self.loaded.lock(), file.loaded.lock());
-            not_emptied(&before.config, &after.config)
+            not_weakened(&before.config, &after.config)
                 .map_err(|problem| WebConfigError::new(file.path.clone(), problem))?;
         }
         Ok(file)
@@ -123,11 +124,12 @@ impl WebConfigFile {
         observer: impl ReloadObserver,
         checks: Arc<PasswordChecks>,
     ) -> Result<Self, WebConfigError> {
-        let (config, stamps) = read(&path, &observer, &checks);
+        let (config, stamps) = read(&path, &checks);
         let config = Arc::new(config?);
         if config.is_empty() {
             observer.file_is_empty(&path);
         }
+        tell_of_empty_tls(&config, &path, &observer);
         Ok(Self {
             path,
             loaded: Mutex::new(Loaded { config, stamps }),
@@ -144,21 +146,24 @@ impl WebConfigFile {
     /// Returns the configuration in use, after reading the files again if one has changed.
     ///
     /// Each call reads the metadata of every file. If the new content cannot be used, the previous one stays in use.
-    /// An empty file does not replace settings, because a program that writes the file may have just truncated it.
+    /// This also applies if the new content is empty or lacks [`Protections`](crate::Protections) of the previous one,
+    /// because a program that writes the file may have just truncated it. To disable protections, restart the program.
     pub fn current(&self) -> Arc<WebConfig> {
         let mut loaded = self.loaded.lock();
         if loaded.stamps.iter().any(FileStamp::is_outdated) {
-            let (config, stamps) = read(&self.path, &*self.observer, &self.checks);
+            let (config, stamps) = read(&self.path, &self.checks);
             // The stamps are also kept after a failure, so that each change is reported once.
             loaded.stamps = stamps;
             let config = config.and_then(|config| {
-                not_emptied(&loaded.config, &config)
+                not_weakened(&loaded.config, &config)
                     .map_err(|problem| WebConfigError::new(self.path.clone(), problem))?;
                 Ok(config)
             });
             match config {
                 Ok(config) => {
                     loaded.config = Arc::new(config);
+                    loaded.config.forget_others();
+                    tell_of_empty_tls(&loaded.config, &self.path, &*self.observer);
                     self.observer.reloaded(&self.path);
                 }
                 Err(error) => self.observer.reload_failed(&error),
@@ -174,25 +179,32 @@ impl fmt::Debug for WebConfigFile {
     }
 }
 
-/// Fails if a file had settings and no longer has any.
-fn not_emptied(before: &WebConfig, after: &WebConfig) -> Result<(), Problem> {
+/// Fails if a file had settings and no longer has any, or if it has fewer protections.
+fn not_weakened(before: &WebConfig, after: &WebConfig) -> Result<(), Problem> {
     if after.is_empty() && !before.is_empty() {
         return Err(Problem::Emptied);
     }
-    Ok(())
+    let lost = before.protections().lost_in(after.protections());
+    if lost.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::Weakened(lost.join(", ")))
+    }
+}
+
+fn tell_of_empty_tls(config: &WebConfig, path: &Path, observer: &(impl ReloadObserver + ?Sized)) {
+    if config.tls_section_is_empty() {
+        observer.tls_section_is_empty(path);
+    }
 }
 
 /// Reads a file. Returns the stamps of all files that were read, even after a failure.
 fn read(
     path: &Path,
-    observer: &dyn ReloadObserver,
     checks: &Arc<PasswordChecks>,
 ) -> (Result<WebConfig, WebConfigError>, Vec<FileStamp>) {
     let mut files = FileReader::default();
     let config = WebConfig::read(path, &mut files, checks);
-    if matches!(&config, Ok(config) if config.tls_section_is_empty()) {
-        observer.tls_section_is_empty(path);
-    }
     let config = config.map_err(|problem| WebConfigError::new(path.to_owned(), problem));
     (config, files.into_stamps())
 }

@@ -36,6 +36,7 @@ pub(crate) struct ServerTls {
     acceptor: TlsAcceptor,
     /// A client certificate must have one of these names, unless the list is empty.
     allowed_sans: Arc<[String]>,
+    requires_certificate: bool,
 }
 
 /// Why the server refuses a connection.
@@ -108,7 +109,18 @@ impl ServerTls {
         Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             allowed_sans: section.client_allowed_sans.clone().into(),
+            requires_certificate: client_auth::requires_certificate(section),
         })
+    }
+
+    /// Whether each client needs a certificate.
+    pub(crate) fn requires_certificate(&self) -> bool {
+        self.requires_certificate
+    }
+
+    /// Whether the certificate of a client needs one of some names. A client without a certificate has none.
+    pub(crate) fn requires_name(&self) -> bool {
+        !self.allowed_sans.is_empty()
     }
 
     /// Performs the handshake and checks the client's certificate.

@@ -138,6 +138,73 @@ fn an_empty_file_does_not_take_the_place_of_settings() {
 }
 
 #[test]
+fn a_change_does_not_turn_protections_off() {
+    let directory = Directory::new();
+    directory.write_pair();
+    let users =
+        "basic_auth_users: {ann: $2y$04$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi}\n";
+    let tls = |more: &str| {
+        format!("tls_server_config: {{cert_file: server.crt, key_file: server.key{more}}}\n")
+    };
+    let required = ", client_ca_file: server.crt, client_auth_type: RequireAndVerifyClientCert";
+    let named = format!("{required}, client_allowed_sans: [a]");
+    let optional = ", client_ca_file: server.crt, client_auth_type: VerifyClientCertIfGiven";
+    let limit = "rate_limit: {interval: 1s, burst: 1}\n";
+    for (before, after, lost) in [
+        (
+            format!("{limit}{users}"),
+            limit.to_owned(),
+            "passwords (basic_auth_users)",
+        ),
+        (
+            format!("{limit}{users}"),
+            format!("{limit}basic_auth_users: {{}}\n"),
+            "passwords (basic_auth_users)",
+        ),
+        (tls("") + users, users.to_owned(), "TLS (tls_server_config)"),
+        (
+            tls("") + users,
+            "tls_server_config: {}\n".to_owned(),
+            "TLS (tls_server_config), passwords (basic_auth_users)",
+        ),
+        (
+            tls(required),
+            tls(optional),
+            "certificates of clients (client_auth_type)",
+        ),
+        (
+            tls(&named),
+            tls(required),
+            "names of clients (client_allowed_sans)",
+        ),
+    ] {
+        let path = directory.write("web.yaml", &before);
+        let events = Recorder::default();
+        let file = WebConfigFile::open_with_observer(&path, events.clone()).unwrap();
+        let first = file.current();
+        directory.write("web.yaml", &after);
+        assert!(Arc::ptr_eq(&first, &file.current()), "{after}");
+        let [error] = &events.take()[..] else {
+            panic!("a failure is reported once, and nothing else");
+        };
+        let says = format!("the new content would disable {lost}; restore these settings");
+        assert!(error.contains(&says), "{after}: {error}");
+        let reopened = file.reopen(&path, ()).map_err(|error| error.to_string());
+        assert!(reopened.unwrap_err().contains(&says), "{after}");
+        // More protections, and others of the same strength, are used.
+        directory.write(
+            "web.yaml",
+            &format!("{before}\nhttp_server_config: {{http2: false}}\n"),
+        );
+        assert!(!file.current().http2());
+        assert_eq!(events.take(), ["reloaded"]);
+        // A restart uses the file as it is.
+        directory.write("web.yaml", &after);
+        assert!(WebConfigFile::open_with_observer(&path, ()).is_ok());
+    }
+}
+
+#[test]
 fn a_changed_certificate_is_read_again() {
     let directory = Directory::new();
     directory.write_pair();

@@ -19,9 +19,9 @@ use crate::file_watcher::FileWatcher;
 use crate::instance::Instance;
 use crate::logging::{self, LogLevel};
 use crate::options::{Address, Flags, LogOptions, ServerOptions};
-use crate::reload::{Configuration, ConfigurationError, wait_for_coverage};
+use crate::reload::{Configuration, ConfigurationError, wait_for_coverage, web_config};
 use crate::routes;
-use crate::server::{AddressFlags, Server, Settings, listen, open_web, warn_of_low_limit};
+use crate::server::{AddressFlags, Server, Settings, listen, warn_of_low_limit};
 use crate::telemetry::Telemetry;
 
 /// Maximum time for responses in progress after a shutdown signal.
@@ -127,13 +127,14 @@ impl Program {
     ) -> Result<Self, AnyError> {
         let options = &configuration.options;
         // All errors are detected before a port is opened.
-        let settings = settings(&options.server, None)?;
+        let settings = settings(&options.server, None, &telemetry)?;
         warn_of_low_limit(options.server.limits.connections);
         let auth = auth(&configuration).await?;
         let main = listen(AddressFlags::MAIN, &options.server.main).await?;
         let own = listen(AddressFlags::TELEMETRY, &options.server.telemetry).await?;
         let instance = Instance::start(options.metrics.clone(), options.source.clone()).await?;
         configuration.record_use(None, &telemetry);
+        web_config::record_use(None, settings.web.as_deref(), &telemetry);
         let instance = Arc::new(instance);
         let app = Arc::new(AppState::new(
             instance,
@@ -192,24 +193,24 @@ impl Program {
     fn announce_once_ready(&mut self) {
         let (instance, place) = (self.app.instance(), self.place());
         let out = self.app.log_level.clone();
-        self.announcing = Some(tokio::spawn(async move {
         let reads_manifests = self.reads_manifests();
+        self.announcing = Some(tokio::spawn(async move {
             let announce = async {
-                instance.ready().await;
                 if reads_manifests && timeout(SLOW_READING, instance.ready()).await.is_err() {
                     out.say(&format!("loading manifests; listening {place}"));
                 }
+                instance.ready().await;
                 out.say(&format!("serving {} {place}", instance.summary()));
             };
             tokio::join!(announce, log_missing_rules(&instance));
         }));
     }
 
-    /// The addresses of both ports.
     fn reads_manifests(&self) -> bool {
         !self.configuration.options.source.manifests.is_empty()
     }
 
+    /// The addresses of both ports.
     fn place(&self) -> String {
         let (main, telemetry) = (url(&self.main), url(&self.telemetry));
         format!("on {main}/metrics (open {main}/ in a browser), telemetry on {telemetry}/")
@@ -234,7 +235,12 @@ impl Program {
     async fn apply(&mut self, new: Configuration) -> Result<(), AnyError> {
         let (old, options) = (&self.configuration.options.server, &new.options);
         let keeps_instance = self.configuration.has_same_instance(&new);
-        let settings = settings(&options.server, self.main.web_file())?;
+        let web = self.main.web_file();
+        let settings = settings(&options.server, web.clone(), &self.app.telemetry)?;
+        web_config::refuse_to_weaken(
+            (web.as_deref(), old.auth_filter),
+            (settings.web.as_deref(), options.server.auth_filter),
+        )?;
         let auth = if keeps_auth(&self.configuration, &new) {
             self.app.auth()
         } else {
@@ -253,14 +259,14 @@ impl Program {
             let before = self.app.instance();
             let mut instance =
                 Instance::start(options.metrics.clone(), options.source.clone()).await?;
+            // The objects of manifests arrive all at once.
+            instance.loaded().await;
             // The old instance serves until the new one has no gap. This wait has no timeout.
             wait_for_coverage(&before, &instance).await;
             instance.take_over(&before);
             Arc::new(instance)
         };
         // From here on, nothing can fail.
-            // The objects of manifests arrive all at once.
-            instance.loaded().await;
         self.app.replace(instance, auth, options.server.debug);
         let servers = &self.app.telemetry.servers;
         self.main.set(settings.clone());
@@ -277,6 +283,11 @@ impl Program {
         }
         self.record_ports();
         new.record_use(Some(&self.configuration), &self.app.telemetry);
+        web_config::record_use(
+            web.as_deref(),
+            self.main.web_file().as_deref(),
+            &self.app.telemetry,
+        );
         self.configuration = Arc::new(new);
         let announcing = self.announcing.take();
         if let Some(announcing) = announcing.filter(|task| !task.is_finished()) {
@@ -312,8 +323,9 @@ async fn moved(
 fn settings(
     options: &ServerOptions,
     in_use: Option<Arc<WebConfigFile>>,
+    telemetry: &Telemetry,
 ) -> Result<Settings, AnyError> {
-    let open = |path| open_web(path, in_use.as_deref());
+    let open = |path| web_config::open(path, in_use.as_deref(), telemetry);
     let web = options.tls_config.as_deref().map(open).transpose()?;
     if options.auth_filter
         && web

@@ -185,6 +185,8 @@ impl Configuration {
             let limit = match kind {
                 ConfigKind::Options => file_limits::OPTIONS,
                 ConfigKind::CustomResources => file_limits::CUSTOM_RESOURCES,
+                // It is no file of this configuration: it reports its changes.
+                ConfigKind::Web => continue,
             };
             if config_file::read(path, limit).ok().as_deref() != content {
                 telemetry.config_failed(path, kind);

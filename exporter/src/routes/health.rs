@@ -11,8 +11,11 @@ use super::query::Query;
 use crate::app_state::AppState;
 use crate::humanize::counted;
 use crate::instance::InstanceStatus;
+use crate::telemetry::ConfigKind;
 
 const TOKEN_NEEDED: &str = "A bearer token that may read /metrics is needed to see more.";
+const WEB_NOT_USED: &str =
+    "the web configuration file has changed, and its content is not in use; the log has the reason";
 
 /// 200 while the source is running, even if the cluster is unreachable.
 pub(super) async fn live(State(app): State<Arc<AppState>>) -> Response {
@@ -37,7 +40,10 @@ pub(super) async fn ready(
     query: Query,
 ) -> Response {
     let instance = app.instance();
-    let status = instance.status();
+    let mut status = instance.status();
+    if app.telemetry.is_failed(ConfigKind::Web) {
+        status.remarks.push(WEB_NOT_USED.to_owned());
+    }
     let verbose = query.contains("verbose");
     let is_closed = match app.auth() {
         None => false,

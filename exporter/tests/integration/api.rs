@@ -49,6 +49,8 @@ struct State {
     endless: AtomicBool,
     /// Resources for which the response is 500.
     broken: Mutex<Vec<String>>,
+    /// Whole responses to requests for a resource, by its name.
+    said: Mutex<BTreeMap<String, String>>,
     /// The token that a request needs; `None` if requests need no token.
     token: Mutex<Option<String>>,
     /// The token that the server issues if it is an identity provider.
@@ -136,6 +138,16 @@ impl Api {
     /// Responds with 500 for a resource from now on.
     pub fn fail(&self, plural: &str) {
         self.state.broken.lock().unwrap().push(plural.into());
+    }
+
+    /// Responds with this text to requests for a resource from now on, its head included; as usual if it is empty.
+    pub fn say(&self, plural: &str, response: &str) {
+        let mut said = self.state.said.lock().unwrap();
+        if response.is_empty() {
+            said.remove(plural);
+        } else {
+            said.insert(plural.into(), response.into());
+        }
     }
 
     /// Responds with 403 for a resource from now on.
@@ -302,6 +314,13 @@ impl State {
             let _ = stream.flush();
             return Some(());
         }
+        let said = self.said.lock().unwrap();
+        if let Some(response) = said.get(path.rsplit('/').next().unwrap_or_default()) {
+            let _ = stream.write_all(response.as_bytes());
+            let _ = stream.flush();
+            return Some(());
+        }
+        drop(said);
         if let Some(id_token) = &*self.id_token.lock().unwrap() {
             let value = match path {
                 "/token" => json!({ "id_token": id_token }),

@@ -2,16 +2,17 @@
 //! with the file and how to fix the problem.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::json;
 
 use super::api::Api;
 use super::authority::Authority;
-use super::support::{CLUSTER, Directory, Exporter, Output, PROGRAM, eventually};
+use super::support::{CLUSTER, Directory, Exporter, Output, PROGRAM, config_map, eventually, get};
 
 /// The maximum time of a run: less than the timeout of a test, and more than a slow machine needs.
 const SOON: Duration = Duration::from_secs(30);
@@ -79,6 +80,14 @@ fn put(kind: &str, path: &Path) -> &'static str {
             // The file is sparse, so it takes no space on the disk.
             File::create(path).unwrap().set_len(100 << 20).unwrap();
             "it is larger than "
+        }
+        "empty" => {
+            File::create(path).unwrap();
+            "empty"
+        }
+        "utf-16" => {
+            std::fs::write(path, b"\xff\xfea\0").unwrap();
+            "it is UTF-16; save it as UTF-8"
         }
         _ => panic!("{kind}"),
     }
@@ -252,6 +261,143 @@ fn texts_in_another_encoding_are_errors_that_say_so() {
     }
 }
 
+/// Whether a line of the log has all these texts.
+fn has_line(exporter: &Exporter, texts: &[&str]) -> Option<()> {
+    let log = exporter.log();
+    let mut lines = log.lines();
+    let found = lines.any(|line| texts.iter().all(|text| line.contains(text)));
+    found.then_some(())
+}
+
+#[test]
+fn a_certificate_or_key_in_another_encoding_is_an_error_that_names_the_file() {
+    let directory = Directory::new("encodings");
+    let cases = cases(&directory).into_iter();
+    let pem = ["bad-cert", "bad-key", "bad-ca", "c.pem", "k.pem", "ca.pem"];
+    let pem: Vec<_> = cases.filter(|case| pem.contains(&case.file)).collect();
+    assert_eq!(pem.len(), 6);
+    for Case { args, file, start } in pem {
+        for content in [&b"\xff\xfe-\0-\0"[..], b"a\xff", b"\n", b""] {
+            let is_authority = file == "ca.pem";
+            if is_authority && content.is_empty() {
+                // As in other clients, the authorities of the system are trusted then.
+                continue;
+            }
+            std::fs::write(directory.path().join(file), content).unwrap();
+            let args: Vec<_> = args.iter().map(String::as_str).collect();
+            let output = run_soon(&args);
+            assert!(!output.status.success(), "{args:?}");
+            // The authority is parsed after the kubeconfig, so that its setting is not known.
+            let start = if is_authority { "must be PEM" } else { start };
+            for text in [file, start] {
+                let error = &output.stderr;
+                assert!(error.contains(text), "{args:?}: {text:?} is not in {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn files_that_become_unusable_leave_in_use_what_was_read() {
+    let directory = Directory::new("running");
+    let files = [
+        ("options", "resources: {configmaps: {}}\n"),
+        ("custom", "spec: {resources: []}\n"),
+        (
+            "web",
+            "http_server_config: {headers: {X-Frame-Options: deny}}\n",
+        ),
+    ];
+    let paths = files.map(|(name, text)| directory.write(name, text));
+    let [options, custom, web] = &paths;
+    let exporter = Exporter::start(&[
+        "--config",
+        options,
+        "--custom-resource-state-config-file",
+        custom,
+        "--tls-config",
+        web,
+    ]);
+    for kind in ["pipe", "directory", "large", "utf-16"] {
+        for ((name, text), path) in files.iter().zip(&paths) {
+            let says = put(kind, Path::new(path));
+            eventually("the file is refused", || {
+                // A request reads the web configuration again.
+                let answer = exporter.get("/livez");
+                assert_eq!(answer.status, 200, "{name} {kind}");
+                assert_eq!(answer.header("x-frame-options"), Some("deny"));
+                has_line(&exporter, &[" ERROR ", path, says])
+            });
+            assert!(exporter.metrics("").contains("kube_configmap_info"));
+            let before = exporter.log().len();
+            // A directory cannot be replaced by a file.
+            let _ = std::fs::remove_dir(path);
+            directory.write(name, text);
+            eventually("the file is used again", || {
+                let _ = exporter.get("/livez");
+                let log = exporter.log();
+                let used = ["configuration reloaded", "read again"];
+                used.iter()
+                    .any(|used| log[before..].contains(used))
+                    .then_some(())
+            });
+        }
+    }
+}
+
+#[test]
+fn credentials_that_become_unusable_leave_in_use_what_was_read() {
+    let directory = Directory::new("credentials");
+    let api = Api::start_secure();
+    let user = json!({ "tokenFile": "token" });
+    let mut kubeconfig: serde_json::Value =
+        serde_json::from_str(&api.kubeconfig_with(json!({}), user)).unwrap();
+    let cluster = kubeconfig["clusters"][0]["cluster"]
+        .as_object_mut()
+        .unwrap();
+    let authority = cluster.remove("certificate-authority-data").unwrap();
+    cluster.insert("certificate-authority".into(), json!("ca.pem"));
+    let authority = BASE64_STANDARD.decode(authority.as_str().unwrap()).unwrap();
+    let authority = String::from_utf8(authority).unwrap();
+    let files = [("token", "own"), ("ca.pem", &authority)];
+    for (name, text) in files {
+        directory.write(name, text);
+    }
+    let kubeconfig = directory.write("kubeconfig", &kubeconfig.to_string());
+    let exporter = Exporter::serving(&["--resources=pods", "--kubeconfig", &kubeconfig]);
+    for kind in ["pipe", "directory", "large", "utf-16", "empty"] {
+        for (name, text) in files {
+            let path = directory.path().join(name);
+            let before = exporter.log().len();
+            let says = put(kind, &path);
+            let says = match (name, kind) {
+                ("ca.pem", "utf-16") => "there is no certificate in it; it must be PEM",
+                ("ca.pem", "empty") => "the certificate authority is empty now",
+                ("token", "empty") => "is empty; write a token to it",
+                _ => says,
+            };
+            eventually("the file is refused", || {
+                assert_eq!(exporter.get("/livez").status, 200, "{name} {kind}");
+                let log = exporter.log();
+                let mut lines = log[before..].lines();
+                let refused = |line: &str| {
+                    ["cannot renew the credentials", says]
+                        .iter()
+                        .all(|text| line.contains(text))
+                };
+                lines.any(refused).then_some(())
+            });
+            let before = exporter.log().len();
+            let _ = std::fs::remove_dir(&path);
+            directory.write(name, text);
+            eventually("the file is used again", || {
+                let log = exporter.log();
+                log[before..].contains("were reloaded").then_some(())
+            });
+        }
+    }
+}
+
 #[test]
 fn empty_files_are_told() {
     let directory = Directory::new("empty");
@@ -318,4 +464,38 @@ fn a_signal_stops_a_program_that_still_reads_its_input() {
     assert!(sent.unwrap().success());
     let status = eventually("the program ends", || child.try_wait().unwrap());
     assert!(status.success(), "{status}");
+}
+
+#[test]
+fn both_ports_answer_while_manifests_are_loaded() {
+    let (mut exporter, mut stdin) = Exporter::loading(&[]);
+    for address in [&exporter.main, &exporter.telemetry] {
+        for path in ["/livez", "/healthz", "/metrics", "/"] {
+            assert_eq!(get(address, path, &[]).status, 200, "{path}");
+        }
+        for path in ["/readyz", "/readyz?verbose"] {
+            let answer = get(address, path, &[]);
+            assert_eq!(answer.status, 503);
+            let text = answer.text();
+            assert!(text.starts_with("not ready\nloading manifests\n"), "{text}");
+        }
+    }
+    assert_eq!(exporter.own("kube_state_metrics_ready"), Some(0.0));
+
+    stdin.write_all(config_map("a", "b").as_bytes()).unwrap();
+    drop(stdin);
+    let line = exporter.next_line();
+    assert!(
+        line.starts_with("serving ") && line.contains(" of 1 object "),
+        "{line}"
+    );
+    assert_eq!(exporter.get("/readyz").text(), "OK");
+    assert!(exporter.metrics("").contains("kube_configmap_info"));
+    exporter.signal("TERM");
+    assert!(exporter.wait().success());
+
+    // A signal does not wait for the rest either.
+    let (mut exporter, _stdin) = Exporter::loading(&[]);
+    exporter.signal("TERM");
+    assert!(exporter.wait().success());
 }

@@ -367,6 +367,70 @@ fn users_need_their_passwords_on_both_ports_and_for_every_path() {
 }
 
 #[test]
+fn a_file_that_loses_its_users_does_not_open_the_exporter() {
+    let directory = Directory::new("weakened");
+    let hash = bcrypt::hash("open", 4).unwrap();
+    let rest = "http_server_config: {http2: true}\nrate_limit: {burst: 1000, interval: 1ms}\n";
+    let users = format!("{rest}basic_auth_users: {{ann: {hash}}}\n");
+    let web = directory.write("web.yaml", &users);
+    let exporter = Exporter::start(&["--resources=pods", "--tls-config", &web]);
+    let right = basic("ann", "open");
+    let right = [("authorization", right.as_str())];
+    let own = |name: &str| {
+        get(
+            &exporter.telemetry,
+            &format!("/metrics?name[]={name}"),
+            &right,
+        )
+        .text()
+    };
+    let name = "kube_state_metrics_last_config_reload_successful";
+    let series = format!("{name}{{filename=\"{web}\",type=\"webconfig\"}}");
+    assert!(
+        own(name).contains(&format!("{series} 1\n")),
+        "{}",
+        own(name)
+    );
+    for (failures, weaker, says) in [
+        (1, rest.to_owned(), "disable passwords (basic_auth_users)"),
+        (
+            2,
+            format!("{rest}basic_auth_users: {{}}\n"),
+            "disable passwords (basic_auth_users)",
+        ),
+        (3, String::new(), "the file is empty now"),
+    ] {
+        directory.write("web.yaml", &weaker);
+        assert_eq!(get(&exporter.main, "/metrics", &[]).status, 401);
+        eventually("the change is refused", || {
+            let log = exporter.log();
+            let errors = log.matches("the previous content stays in use").count();
+            (errors == failures).then_some(())
+        });
+        exporter.tells(says);
+        assert!(
+            own(name).contains(&format!("{series} 0\n")),
+            "{}",
+            own(name)
+        );
+        let ready = get(&exporter.main, "/readyz", &right);
+        assert_eq!(ready.status, 200);
+        let text = ready.text();
+        assert!(
+            text.contains("the web configuration file has changed, and its content is not in use"),
+            "{text}"
+        );
+    }
+    directory.write("web.yaml", &users);
+    assert_eq!(get(&exporter.main, "/readyz", &right).text(), "OK");
+    assert!(
+        own(name).contains(&format!("{series} 1\n")),
+        "{}",
+        own(name)
+    );
+}
+
+#[test]
 fn wrong_passwords_hold_nobody_up_who_has_been_let_in() {
     let directory = Directory::new("passwords");
     // With this cost, a comparison takes longer than the rest of this test.

@@ -1,5 +1,7 @@
 //! The token filter.
 
+use serde_json::json;
+
 use super::api::Api;
 use super::support::{Directory, Exporter, eventually, get, run};
 
@@ -85,16 +87,105 @@ fn an_api_server_in_trouble_means_no_data() {
     let (status, body) = ask(&exporter.main, "/metrics", "trouble");
     assert_eq!(status, 503);
     assert!(!body.contains("kube_"), "{body}");
-    assert_eq!(
-        api.count("tokenreviews"),
-        4,
-        "it asks again before it gives up"
-    );
+    assert_eq!(api.count("tokenreviews"), 1);
+    exporter.tells("could not review a token: it answers with 500 Internal Server Error: no;");
+}
+
+/// A response with a JSON body.
+fn response(status: &str, body: &serde_json::Value) -> String {
+    let body = body.to_string();
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}")
+}
+
+#[test]
+fn a_redirect_is_no_verdict_and_is_not_followed() {
+    let (api, other) = (Api::start(&[]), Api::start(&[]));
+    let (_directory, exporter) = exporter(&api);
+    let verdict = json!({ "authenticated": true, "user": { "username": "reader" } });
+    let verdict = json!({ "spec": {}, "status": verdict });
+    let status = format!("302 Found\r\nlocation: {}/tokenreviews", other.url);
+    api.say("tokenreviews", &response(&status, &verdict));
+    assert_eq!(ask(&exporter.main, "/metrics", "reader").0, 503);
+    exporter.tells("could not review a token: it answers with a redirect (302 Found)");
+    assert_eq!((api.count("tokenreviews"), other.requests().len()), (1, 0));
+}
+
+#[test]
+fn an_error_that_repeats_the_token_does_not_bring_it_to_the_log() {
+    let api = Api::start(&[]);
+    let directory = Directory::new("tokens");
+    let kubeconfig = directory.write("kubeconfig", &api.kubeconfig());
+    let args = ["--auth-filter", "--kubeconfig", &kubeconfig, "-v=9"];
+    let exporter = Exporter::start(&args);
+    let token = "s3cr3t-tok3n.of-a-client.s1gnature";
+    let error = json!({ "kind": "Status", "code": 400, "reason": "BadRequest", "details": { "name": token },
+        "message": format!("cannot review {token}, or [\n\u{1b}[31ms3cr3t-tok3n.of]") });
+    api.say("tokenreviews", &response("400 Bad Request", &error));
+    assert_eq!(ask(&exporter.main, "/metrics", token).0, 503);
+    exporter
+        .tells("answers with 400 Bad Request: cannot review [hidden], or [\\n\\u{1b}[31m[hidden]]");
+    // Neither does an answer that cannot be read.
+    let nonsense = json!({ "spec": { "token": token }, "status": token });
+    api.say("tokenreviews", &response("201 Created", &nonsense));
+    assert_eq!(ask(&exporter.main, "/metrics", token).0, 503);
+    exporter.tells("its answer is not a TokenReview");
+    for part in ["s3cr3t", "tok3n", "of-a-client", "s1gnature"] {
+        assert!(!exporter.log().contains(part), "{}", exporter.log());
+    }
+}
+
+#[test]
+fn the_log_tells_for_each_kind_of_review_when_it_succeeds_again() {
+    let api = Api::start(&[]);
+    let (_directory, exporter) = exporter(&api);
+    assert_eq!(ask(&exporter.main, "/metrics", "reader").0, 200);
+    let (tokens, permissions) = ("reviews tokens again", "reviews permissions again");
+    assert_eq!(ask(&exporter.main, "/metrics", "trouble").0, 503);
     exporter.tells("could not review a token");
-    assert!(
-        !exporter.log().contains("trouble\""),
-        "tokens are not logged"
-    );
+    // This needs a permission only.
+    let resources = "/debug/resources";
+    assert_eq!(ask(&exporter.telemetry, resources, "reader").0, 200);
+    let no_permission = response("500 Internal Server Error", &json!({}));
+    api.say("subjectaccessreviews", &no_permission);
+    assert_eq!(ask(&exporter.telemetry, "/other", "reader").0, 503);
+    exporter.tells("could not review a permission");
+    assert!(!exporter.log().contains(tokens), "{}", exporter.log());
+    assert_eq!(ask(&exporter.main, "/metrics", "unknown").0, 401);
+    exporter.tells(tokens);
+    assert!(!exporter.log().contains(permissions), "{}", exporter.log());
+    api.say("subjectaccessreviews", "");
+    assert_eq!(ask(&exporter.telemetry, "/another", "reader").0, 403);
+    exporter.tells(permissions);
+}
+
+#[test]
+fn a_reload_does_not_turn_the_filter_off() {
+    let api = Api::start(&[]);
+    let config = Directory::new("tokens-config");
+    let path = config.write("options.yaml", "auth_filter: true\n");
+    let kubeconfig = config.write("kubeconfig", &api.kubeconfig());
+    let exporter = Exporter::start(&["--config", &path, "--kubeconfig", &kubeconfig]);
+    assert_eq!(ask(&exporter.main, "/metrics", "").0, 401);
+    for (failures, weaker) in (1..).zip(["", "auth_filter: false\n"]) {
+        config.write("options.yaml", weaker);
+        eventually("it is refused", || {
+            let refused = "a reload does not disable tokens (--auth-filter)";
+            (exporter.log().matches(refused).count() >= failures).then_some(())
+        });
+        assert_eq!(ask(&exporter.main, "/metrics", "").0, 401);
+    }
+    // Passwords take the place of tokens.
+    let hash = bcrypt::hash("x", 4).unwrap();
+    let web = config.write("web.yaml", &format!("basic_auth_users: {{a: {hash}}}\n"));
+    config.write("options.yaml", &format!("tls_config: {web}\n"));
+    exporter.tells("configuration reloaded");
+    let basic = [("authorization", "Basic YTp4")];
+    assert_eq!(get(&exporter.main, "/metrics", &basic).status, 200);
+    assert_eq!(get(&exporter.main, "/metrics", &[]).status, 401);
+    config.write("options.yaml", "");
+    exporter.tells("a reload does not disable passwords (basic_auth_users)");
+    assert_eq!(get(&exporter.main, "/metrics", &[]).status, 401);
 }
 
 #[test]

@@ -33,6 +33,14 @@ pub(crate) enum ClientAuthError {
     Authority { origin: String, problem: String },
 }
 
+/// The type with which each client needs a certificate.
+const REQUIRED: &str = "RequireAndVerifyClientCert";
+
+/// Whether each client needs a certificate.
+pub(super) fn requires_certificate(section: &TlsSection) -> bool {
+    section.client_auth_type == REQUIRED
+}
+
 /// Returns the verifier of client certificates; `None` if the section configures no verification.
 pub(super) fn verifier(
     section: &TlsSection,
@@ -43,7 +51,7 @@ pub(super) fn verifier(
         // A certificate that is requested but not verified has no effect.
         "" | "NoClientCert" | "RequestClientCert" => None,
         "VerifyClientCertIfGiven" => Some(true),
-        "RequireAndVerifyClientCert" => Some(false),
+        REQUIRED => Some(false),
         kind @ ("RequireAnyClientCert" | "RequireClientCert") => {
             return Err(ClientAuthError::Unverified(kind.to_owned()));
         }

@@ -1,0 +1,56 @@
+//! What a configuration protects, and what a change of it would turn off.
+
+/// What a configuration requires of connections and clients.
+///
+/// ```
+/// use prometheus_web_config::{Protections, WebConfig};
+///
+/// let open = WebConfig::default().protections();
+/// assert_eq!(open, Protections::default());
+/// let mut before = open;
+/// before.passwords = true;
+/// assert_eq!(before.lost_in(open), ["passwords (basic_auth_users)"]);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Protections {
+    /// Connections are encrypted.
+    pub tls: bool,
+    /// Each client needs a certificate of an authority.
+    pub client_certificates: bool,
+    /// The certificate of a client needs one of the names in a list.
+    pub client_names: bool,
+    /// Each request needs a user and a password.
+    pub passwords: bool,
+}
+
+// === impl Protections ===
+
+impl Protections {
+    /// The names of the protections that are in `self` and not in `after`, each with its key of the file.
+    #[must_use]
+    pub fn lost_in(self, after: Self) -> Vec<&'static str> {
+        let lost = [
+            (self.tls, after.tls, "TLS (tls_server_config)"),
+            (
+                self.client_certificates,
+                after.client_certificates,
+                "certificates of clients (client_auth_type)",
+            ),
+            (
+                self.client_names,
+                after.client_names,
+                "names of clients (client_allowed_sans)",
+            ),
+            (
+                self.passwords,
+                after.passwords,
+                "passwords (basic_auth_users)",
+            ),
+        ];
+        let lost = lost
+            .into_iter()
+            .filter(|(before, after, _)| *before && !after);
+        lost.map(|(_, _, name)| name).collect()
+    }
+}

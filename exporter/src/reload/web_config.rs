@@ -1,0 +1,116 @@
+//! The web configuration file (`--tls-config`), as reloads see it.
+
+use std::path::Path;
+
+use prometheus_web_config::{Protections, ReloadObserver, WebConfigError, WebConfigFile};
+
+use crate::telemetry::{ConfigKind, Telemetry};
+
+/// A file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("--tls-config {0}")]
+pub(crate) struct WebError(#[from] WebConfigError);
+
+/// What a reload would turn off.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "a reload does not disable {0}; restore these settings, or restart the program to disable them"
+)]
+pub(crate) struct Weakened(String);
+
+/// Records reloads in metrics, and logs them with the name of the flag and with the log target of this program, so that
+/// `-v` applies.
+struct RecordReloads(Telemetry);
+
+/// Opens a file, and keeps the cached passwords of the file in use.
+///
+/// # Errors
+///
+/// If the file is invalid. The error names the flag, the file and the invalid key.
+pub(crate) fn open(
+    path: &Path,
+    in_use: Option<&WebConfigFile>,
+    telemetry: &Telemetry,
+) -> Result<WebConfigFile, WebError> {
+    let observer = RecordReloads(telemetry.clone());
+    let opened = match in_use {
+        Some(in_use) => in_use.reopen(path, observer),
+        None => WebConfigFile::open_with_observer(path, observer),
+    };
+    Ok(opened?)
+}
+
+/// Records in metrics that this web configuration file is in use.
+pub(crate) fn record_use(
+    before: Option<&WebConfigFile>,
+    now: Option<&WebConfigFile>,
+    telemetry: &Telemetry,
+) {
+    let (before, now) = (
+        before.map(WebConfigFile::path),
+        now.map(WebConfigFile::path),
+    );
+    if let Some(path) = before.filter(|before| now != Some(before)) {
+        telemetry.config_absent(path, ConfigKind::Web);
+    }
+    if let Some(path) = now {
+        telemetry.web_config_used(path);
+    }
+}
+
+/// A reload never opens what was closed: the options file may be half written, or have a mistake. Each side has the
+/// web configuration file, and whether the token filter is enabled.
+///
+/// # Errors
+///
+/// Names what the reload would turn off.
+pub(crate) fn refuse_to_weaken(
+    (before, had_filter): (Option<&WebConfigFile>, bool),
+    (after, has_filter): (Option<&WebConfigFile>, bool),
+) -> Result<(), Weakened> {
+    let protections = |file: Option<&WebConfigFile>| match file {
+        Some(file) => file.current().protections(),
+        None => Protections::default(),
+    };
+    let (before, mut after) = (protections(before), protections(after));
+    // Tokens and passwords take the place of each other.
+    after.passwords |= has_filter;
+    let mut lost = before.lost_in(after);
+    if had_filter && !after.passwords {
+        lost.push("tokens (--auth-filter)");
+    }
+    if lost.is_empty() {
+        return Ok(());
+    }
+    Err(Weakened(lost.join(", ")))
+}
+
+// === impl RecordReloads ===
+
+impl ReloadObserver for RecordReloads {
+    fn reloaded(&self, path: &Path) {
+        self.0.web_config_used(path);
+        tracing::info!("--tls-config {}: read again", path.display());
+    }
+
+    fn reload_failed(&self, error: &WebConfigError) {
+        self.0.config_failed(error.path(), ConfigKind::Web);
+        tracing::error!("--tls-config {error}; the previous content stays in use");
+    }
+
+    fn tls_section_is_empty(&self, path: &Path) {
+        tracing::warn!(
+            "--tls-config {}: tls_server_config names no certificate, so connections are not \
+             encrypted",
+            path.display()
+        );
+    }
+
+    fn file_is_empty(&self, path: &Path) {
+        tracing::warn!(
+            "--tls-config {}: the file is empty, so TLS and authentication are disabled; write \
+             tls_server_config or basic_auth_users, or remove the flag",
+            path.display()
+        );
+    }
+}
