@@ -86,9 +86,9 @@ struct Details {
     cure: &'static str,
 }
 
-/// The cure of an object with an invalid value or syntax.
+/// The solution for an object with an invalid value or syntax.
 const CORRECTED: &str = "it is corrected";
-/// The cure of an object without a field that the type requires. Often the type is wrong, not the object.
+/// The solution for an object without a field that the type requires. Often the type is wrong, not the object.
 const HAS_FIELD: &str = "it has the field. If the type gives the field another name than the API, rename it with serde \
     (`rename_all = \"camelCase\"`); if objects may lack it, make it an `Option`";
 
@@ -247,7 +247,7 @@ pub(crate) fn object_name(identity: Option<(&str, &str)>) -> String {
     }
 }
 
-/// The problem with its position, but without the invalid value, and its cure.
+/// The problem with its position and its solution, but without the invalid value.
 ///
 /// The messages of the decoder start with the value and end with the expected type. Only the end
 /// is safe to repeat. The name of a missing field comes from the type, so it is safe, too.

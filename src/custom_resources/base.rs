@@ -31,7 +31,7 @@ struct Fixed {
 #[derive(Debug, Default)]
 pub(super) struct Prepared<'v> {
     text: Vec<u8>,
-    /// The names, and the offset where each label ends.
+    /// The names of the labels, and for each label the offset at which its text ends.
     ends: Vec<(Cow<'v, str>, usize)>,
     /// Whether a label was left out.
     is_cut: bool,

@@ -45,7 +45,7 @@ use crate::resource::ResourceInfo;
 #[derive(Clone, Debug)]
 pub struct CustomResourceCollector {
     resource: ResourceInfo,
-    /// The entry of the configuration selects the kind by a wildcard.
+    /// Whether the entry of the configuration selects the kind by a wildcard.
     is_by_wildcard: bool,
     families: Vec<Family<JsonObject>>,
     counters: Arc<[FamilyCounter]>,

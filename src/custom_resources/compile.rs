@@ -19,16 +19,16 @@ const PREFIX: &str = "kube_customresource";
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) group: String,
-    /// Empty if the entry is for every version.
+    /// The API version of the kinds. Empty if the entry is for every version.
     pub(crate) version: String,
-    /// Empty if the entry is for every kind.
+    /// The kind. Empty if the entry is for every kind.
     pub(crate) kind: String,
     pub(crate) common_labels: BTreeMap<String, String>,
     pub(crate) metrics: Vec<Arc<MetricPlan>>,
     /// The path of the entry in the document.
     pub(super) place: String,
     pub(super) line: usize,
-    /// Whether the entry has a group, and no later entry replaces it for all its types.
+    /// Whether the entry selects kinds: it has a group, and later entries do not replace it for all its types.
     pub(super) has_effect: bool,
 }
 
@@ -56,9 +56,9 @@ pub(super) struct Each {
     pub(super) kind: EachKind,
     /// Empty if it is not set.
     pub(super) label_from_key: String,
-    /// An expression instead of `path`. kube-state-metrics does not have it.
+    /// An expression instead of `path`. kube-state-metrics has no such expressions.
     pub(super) for_each: Option<Expr>,
-    /// An expression instead of `valueFrom`. kube-state-metrics does not have it.
+    /// An expression instead of `valueFrom`. kube-state-metrics has no such expressions.
     pub(super) expr: Option<Expr>,
     pub(super) expr_labels: ExprLabels,
 }

@@ -3,7 +3,7 @@
 #[cfg(any(feature = "manifests", feature = "watch"))]
 use std::collections::BTreeMap;
 
-/// The number of definitions of custom resources, and how many of them changed.
+/// The number of definitions of custom resources, and the numbers of added, updated and deleted definitions.
 ///
 /// [`DefinitionMetrics::record`](crate::self_metrics::DefinitionMetrics::record) adds them to metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

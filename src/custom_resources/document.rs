@@ -37,9 +37,9 @@ pub(super) struct Constant {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Resource {
     pub(super) group: String,
-    /// Empty if the entry is for every version.
+    /// The API version of the kinds. Empty if the entry is for every version.
     pub(super) version: String,
-    /// Empty if the entry is for every kind.
+    /// The kind. Empty if the entry is for every kind.
     pub(super) kind: String,
     pub(super) prefix: Option<String>,
     pub(super) common_labels: Labels<Constant>,
@@ -65,7 +65,7 @@ pub(super) struct Metric {
     pub(super) line: usize,
 }
 
-/// The fields of all three types of metrics; each type has some of them.
+/// The fields of all three types of metrics. Each type uses some of these fields.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Block {
     pub(super) path: PathText,

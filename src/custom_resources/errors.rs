@@ -30,7 +30,7 @@ pub struct FamilyErrors {
     pub resource: String,
     /// The family's name.
     pub family: String,
-    /// The number of errors since the collector was created. An object counts again each time it is applied.
+    /// The number of errors since the collector was created. Each time an object is applied, its errors are added.
     pub count: u64,
     /// The first few different errors, each with its object.
     pub examples: Vec<String>,

@@ -163,7 +163,7 @@ fn star_prefix(key: &str) -> Option<&str> {
     }
 }
 
-/// The label name for a key of a configuration, or the prefix of the names for a key with `*`.
+/// The label name for a key of a configuration. For a key with `*`, the prefix of the label names.
 ///
 /// Characters that are not allowed in names become `_`. The result may still be invalid.
 pub(super) fn sanitize(key: &str) -> String {
@@ -315,7 +315,7 @@ mod tests {
             filled(&[("**", &["l"])], &json!({ "l": { "k": 1 } })),
             [pair("_k", "1")]
         );
-        // Later keys with `*` overwrite earlier ones, and so do later keys of the same name.
+        // A later key replaces an earlier key with the same label names, with or without `*`.
         assert_eq!(
             filled(
                 &[("*", &["l"]), ("*a", &["m"])],

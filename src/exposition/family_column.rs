@@ -2,7 +2,7 @@
 
 use crate::store::RowPrefix;
 
-/// A column that has samples of a family, and the column of their base labels.
+/// A column with samples of a family, and the column with the base labels of these samples.
 #[derive(Debug)]
 pub(super) struct FamilyColumn {
     /// The position of the store in the plan.

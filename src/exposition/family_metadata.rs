@@ -40,7 +40,7 @@ impl FamilyMetadata {
         }
     }
 
-    /// Reserves the name without the suffix of the type for OpenMetrics, if no other family has it.
+    /// Reserves the name without the suffix of the type for OpenMetrics, if no other family has that name.
     pub(super) fn take_short_name(&mut self, header_names: &mut HeaderNames<'_>) {
         self.has_short_name = header_names.take(&self.name, self.metric_type);
     }

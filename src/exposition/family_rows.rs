@@ -40,7 +40,7 @@ impl<'a> FamilyRows<'a> {
         (0..).map_while(|page| Self::at(family_column, snapshots, page))
     }
 
-    /// The number of rows; a row may have no sample.
+    /// The number of rows, including rows without a sample.
     pub(super) fn len(&self) -> usize {
         self.page.len()
     }

@@ -110,7 +110,7 @@ impl ExpositionFilter {
     }
 }
 
-/// Joins each `Resource=plural` to the `group/version` before it.
+/// Joins each `Resource=plural` to the preceding `group/version`.
 fn rejoined(names: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
     let mut joined: Vec<String> = Vec::new();
     for name in names.into_iter().map(Into::into) {

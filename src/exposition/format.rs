@@ -36,7 +36,7 @@ macro_rules! formats {
     };
 }
 
-// `cargo fmt` does not see these files: `.ci/run lint` formats them by name.
+// `cargo fmt` does not find the files of these modules, so `.ci/run lint` formats the files by name.
 formats! {
     /// Prometheus text, version 0.0.4.
     #[default]

@@ -1,4 +1,4 @@
-//! Repeated series: rows whose base labels do not identify their object can have equal series.
+//! Finds repeated series. If the base labels do not identify an object, its row can have the series of another row.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};

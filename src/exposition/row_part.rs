@@ -14,9 +14,9 @@ const LARGE_CELL: usize = 32 * 1024;
 /// Samples of a row that are written together.
 #[derive(Clone, Debug)]
 pub(super) struct RowPart {
-    /// Counted from 1.
+    /// The number of the part, counted from 1.
     pub(super) number: u16,
-    /// Where the samples are in the cell.
+    /// The range of the samples in the cell.
     pub(super) tails: Range<usize>,
 }
 

@@ -41,7 +41,7 @@ pub fn cronjobs() -> Collector<CronJob> {
             "Number of active jobs of the CronJob.",
         )
         .stable()
-        // The entries are only counted, so any field that keeps them is enough.
+        // The family only counts the entries, so one field is enough to keep each entry.
         .reads(["status.active.name"])
         .generate(or_zero(status, |status| {
             status.active.as_ref().map(Vec::len)
@@ -154,7 +154,7 @@ fn info(job: &CronJob, s: &mut Samples<'_>) {
         .value(1);
 }
 
-/// The first run after the last one. It is not relative to now, so that a missed run stays visible.
+/// The first scheduled run after the last run. It does not depend on the current time, so a missed run stays visible.
 fn next_schedule_time(job: &CronJob) -> Option<i64> {
     if spec(job).is_some_and(|spec| spec.suspend == Some(true)) {
         return None;
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn the_next_run_follows_the_last_one_or_else_creation() {
         let daily = json!({ "schedule": "@daily" });
-        // A run that was missed long ago stays in the past; the current time does not matter.
+        // The next run after a missed run can be in the past, because it does not depend on the current time.
         assert_eq!(
             next(&daily, &json!("2020-01-01T00:00:00Z")),
             ["} 1.5779232e+09"]

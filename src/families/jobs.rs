@@ -144,7 +144,7 @@ fn status(job: &Job) -> Option<&JobStatus> {
     optional(&job.status)
 }
 
-/// The conditions of one type; the API has at most one, but an object may have several.
+/// The conditions of one type. The API allows one condition of a type, but an object may have several.
 fn conditions<'a>(job: &'a Job, type_: &'static str) -> impl Iterator<Item = &'a JobCondition> {
     let conditions = status(job).and_then(|status| status.conditions.as_deref());
     conditions

@@ -231,7 +231,7 @@ fn info(volume: &PersistentVolume, s: &mut Samples<'_>) {
         .value(1);
 }
 
-/// The first volume source of a spec; the API allows only one, but an object may have several.
+/// The first volume source of a spec. The API allows only one source, but an object may have several.
 fn source(spec: &PersistentVolumeSpec) -> Source<'_> {
     let mut labels = Source::default();
     if let Some(gce) = &spec.gce_persistent_disk {

@@ -6,7 +6,7 @@ use super::common;
 use crate::family::Stability;
 use crate::{Collector, Family};
 
-/// The families of secrets. None of them reads the data, so the decoder skips it.
+/// The families of secrets. No family reads the data, so the decoder skips the data.
 ///
 /// ```
 /// use kube_state_metrics::families::secrets;

@@ -100,7 +100,7 @@ impl<K: Resource> Family<K> {
         FamilyBuilder::new(name.into(), help.into(), MetricType::Gauge)
     }
 
-    /// Starts a counter called `name`, which ends in `_total`; negative values are left out.
+    /// Starts a counter called `name`, which ends in `_total`. Negative values are left out.
     pub fn counter(
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,

@@ -16,11 +16,11 @@ use std::borrow::Cow;
 pub enum MetricType {
     /// A value that may go up and down.
     Gauge,
-    /// A value that only increases; its name ends in `_total`. Negative values are left out.
+    /// A value that only increases. The name of the family ends in `_total`. Negative values are left out.
     Counter,
-    /// Always 1; the labels are the information. Declared as a gauge in the text format.
+    /// A value that is always 1. The labels contain the information. Declared as a gauge in the text format.
     Info,
-    /// One sample per possible state, 1 for the current one. Declared as a gauge in the text format.
+    /// One sample per possible state: 1 for the current state, otherwise 0. Declared as a gauge in the text format.
     StateSet,
     /// Families with the same name have different types, and one of them is a counter. Declared as `untyped` in the
     /// text format. No family declares this type itself.

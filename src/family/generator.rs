@@ -14,7 +14,7 @@ use super::samples::Samples;
 /// use kube_state_metrics::family::Samples;
 /// use kube_state_metrics::{Family, FamilyGenerator};
 ///
-/// /// Counts volumes, of one source or of any.
+/// /// Counts the volumes of one source, or all volumes.
 /// struct Volumes {
 ///     only_claims: bool,
 /// }

@@ -30,7 +30,7 @@ pub(crate) enum DictionaryColumn {
 }
 
 /// Longer values have no codes. The exposition repeats a value in each sample that refers to it, and the limit on the
-/// text of a family does not count these repetitions.
+/// text of a family does not include these repetitions.
 const MAX_VALUE_LEN: usize = 1 << 10;
 
 /// The repeated values of one object, a list per column.

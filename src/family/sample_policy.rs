@@ -30,7 +30,7 @@ pub(crate) struct SamplePolicy<'a> {
 /// Average size of a sample in bytes that the limit on the text of a family allows for the maximum number of samples.
 const TEXT_PER_SAMPLE: usize = 1 << 10;
 
-/// What generators have written for an object.
+/// The amount of output that generators have written for an object.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Written {
     /// Samples of the current family, including those that the policy dropped.

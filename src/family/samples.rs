@@ -76,7 +76,7 @@ pub struct Samples<'a> {
 #[must_use = "a sample is written when it gets its value"]
 pub struct Sample<'s, 'a> {
     samples: &'s mut Samples<'a>,
-    /// The start of its tail.
+    /// The start of the tail of the sample.
     start: usize,
     /// The limit that the sample exceeds, in which case nothing is written.
     exceeds: Option<Limit>,
@@ -107,7 +107,7 @@ impl<'a> Samples<'a> {
         self.sample().label(name, value)
     }
 
-    /// Starts a sample without labels, for callers that add them one by one.
+    /// Starts a sample without labels, for callers that add the labels later.
     pub fn sample<'s>(&'s mut self) -> Sample<'s, 'a> {
         let start = self.buffer.begin_sample();
         let exceeds = self.reached_limit();

@@ -230,7 +230,7 @@ impl Number for &Quantity {
 }
 
 /// For fields that are an `Option` with some Kubernetes versions and plain with others. It is not a [`SampleValue`],
-/// so a family must state what it does without a value.
+/// so a family must define its output without a value.
 impl<T: Number> Number for Option<T> {
     fn number(self) -> Option<f64> {
         self.and_then(Number::number)

@@ -190,8 +190,8 @@ impl Pattern {
         else {
             return false;
         };
-        // The first position of a literal is always correct: it leaves the most text for the later literals, and a
-        // later position could only add newlines to the run before it.
+        // The first position of a literal is always correct: it leaves the most text for the later literals. A later
+        // position could only add newlines to the preceding run.
         for literal in middle {
             match rest.split_once(&**literal) {
                 Some((run, after)) if !run.contains('\n') => rest = after,

@@ -46,7 +46,7 @@ impl AllowlistConfig {
     ///   `pods=[]` is an empty list.
     /// * `,` must be neither first nor last, nor doubled, nor followed by `]`. It ends an item,
     ///   unless it follows `]`.
-    /// * Items are trimmed; blanks inside of them are kept. They can have any number of `*`.
+    /// * Items are trimmed, but blanks inside an item are kept. An item can have any number of `*`.
     ///
     /// Some invalid strings are accepted, as in kube-state-metrics. Text at the end without a closing `]` is dropped
     /// (with a [warning](Self::warnings)). `pods=[,a]` starts with an empty key. An item before the first resource

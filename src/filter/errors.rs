@@ -83,8 +83,8 @@ debug_is_display!(FilterError);
 pub enum FilterWarning {
     /// A list has a `*`, which allows every key, and other patterns.
     ///
-    /// kube-state-metrics ignores a `*` that is not the first pattern. A list that was written for it may therefore
-    /// export more here.
+    /// kube-state-metrics ignores a `*` that is not the first pattern. A list that was written for
+    /// kube-state-metrics may therefore export more keys in this crate.
     StarInList {
         /// The resource, if the list belongs to an [`AllowlistConfig`](super::AllowlistConfig).
         resource: Option<String>,

@@ -10,7 +10,8 @@ use super::metric_list::MetricList;
 /// Decides by name which metric families are enabled.
 ///
 /// * With an allowlist, families that match one of its patterns are enabled. With a denylist, families
-///   that match none are enabled. Only one of the lists is allowed. With neither, all are enabled.
+///   that match none of its patterns are enabled. Only one of the lists is allowed. Without both lists, all families
+///   are enabled.
 /// * Families that are declared as opt-in also have to match a pattern of the opt-in list.
 ///   Other families ignore that list.
 ///
@@ -91,7 +92,7 @@ const PROGRAM_LIMIT: usize = 50_000;
 // === impl MetricFilter ===
 
 impl MetricFilter {
-    /// Compiles the three lists; an empty list means none.
+    /// Compiles the three lists. An empty list has no effect.
     ///
     /// # Errors
     ///
@@ -211,7 +212,7 @@ fn reason(error: &Error) -> String {
             while let Some(source) = deepest.source() {
                 deepest = source;
             }
-            // Syntax errors contain several lines that mark the position; the last line states the problem.
+            // Syntax errors contain several lines that mark the position. The last line states the problem.
             let text = deepest.to_string();
             let last = text.lines().last().unwrap_or_default();
             last.strip_prefix("error: ").unwrap_or(last).to_owned()

@@ -17,7 +17,7 @@ const LENIENT: GeneralPurpose =
 /// Every four digits encode three bytes independently.
 const GROUP: usize = 4;
 
-/// Decodes padded base64; whitespace is skipped, unused bits are ignored.
+/// Decodes padded base64. Skips whitespace, and ignores unused bits.
 #[cfg(any(feature = "custom-resources", feature = "manifests"))]
 pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let digits: String = text.split_whitespace().collect();

@@ -58,7 +58,7 @@ const SEARCH_SECONDS: i64 = 40 * 366 * SECONDS_PER_DAY;
 ///
 /// # Errors
 ///
-/// The same as [`validate`].
+/// Returns the same errors as [`validate`].
 pub(crate) fn next_after(
     schedule: &str,
     time_zone: Option<&str>,
@@ -96,7 +96,7 @@ impl Schedule {
     fn parse(text: &str, time_zone: Option<&str>) -> Result<Self, ScheduleError> {
         let (zone, text) = match (time_zone, split_zone(text)) {
             (Some(_), Some(_)) => return Err(ScheduleError::TwoTimeZones),
-            // The controller puts the zone of the object in front, and trims the text after it.
+            // The controller writes the zone of the object before the schedule, and trims the schedule.
             (Some(name), None) => (zone(name)?, text.trim()),
             (None, Some((name, text))) => (zone(name)?, text.trim()),
             (None, None) => (TimeZone::UTC, text),
@@ -205,7 +205,7 @@ impl Clock {
         None
     }
 
-    /// If both fields are restricted, one of them must match; otherwise both must match.
+    /// If both fields are restricted, at least one field must match. Otherwise both fields must match.
     fn fires_on(&self, date: Date) -> bool {
         let day = self.days.has(number(date.day()));
         let weekday = date.weekday().to_sunday_zero_offset();

@@ -35,7 +35,7 @@ pub(crate) fn write_f64(out: &mut Vec<u8>, value: f64) {
         write_integer(out, magnitude as u64);
     } else {
         let mut number = Scientific::default();
-        // Writing to the sink cannot fail, and it has room for the 17 digits that a double can need.
+        // Writing to the sink cannot fail, because the sink has room for the 17 digits that a double can need.
         let _ = write!(number, "{magnitude:e}");
         write_digits(out, number.digits(), number.exponent());
     }

@@ -39,7 +39,7 @@ const MAX_MILLI: u128 = i64::MAX as u128 / 1000;
 impl<'a> Quantity<'a> {
     /// Parses a quantity; `None` for an invalid text. Surrounding blanks are ignored.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        // Only characters that JSON allows without escapes count as blanks, because an API server does not unescape.
+        // Blanks are the characters that JSON allows without escapes, because an API server does not unescape them.
         let text = text.trim_matches(|c: char| c.is_whitespace() && !c.is_ascii_control());
         if text.is_empty() {
             return None;
@@ -76,7 +76,7 @@ impl<'a> Quantity<'a> {
 
     /// The double nearest to the value, without such rounding: `700m` → 0.7. Allocates.
     ///
-    /// The finest quantity in Kubernetes is `1n`: a finer part counts as a whole `1n`.
+    /// The finest quantity in Kubernetes is `1n`, so a smaller remainder is rounded up to `1n`.
     pub(crate) fn nearest(&self) -> Option<f64> {
         let nanos = match self.rounded_up(9) {
             Rounded::Exact(nanos) => format!("{nanos}e-9"),

@@ -7,23 +7,23 @@
 
 use std::{array, iter};
 
-/// The unit in which a resource is counted.
+/// The unit of the quantities of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     /// Processor cores.
     Core,
-    /// Bytes of memory or storage. Attachable volumes also have this unit, although they are counts.
+    /// Bytes of memory or storage. Attachable volumes also have this unit, although their values are numbers of volumes.
     Byte,
-    /// A plain count, of pods or of devices.
+    /// A number, such as the number of pods or devices.
     Integer,
 }
 
 /// The units of one resource name, in the order in which its samples are written.
 pub(crate) type Units = iter::Flatten<array::IntoIter<Option<Unit>, 2>>;
 
-/// Longest DNS subdomain, the prefix of a qualified name.
+/// Maximum length of a DNS subdomain, which is the prefix of a qualified name.
 const MAX_SUBDOMAIN: usize = 253;
-/// Longest name after the slash of a qualified name.
+/// Maximum length of the name after the slash of a qualified name.
 const MAX_NAME: usize = 63;
 /// The prefix of a resource name in quotas. An extended name must be valid with this prefix.
 const QUOTA_PREFIX: &str = "requests.";

@@ -33,7 +33,7 @@ pub(super) const FORMAT: &str = "@format";
 const BYTES: u64 = 10;
 
 thread_local! {
-    /// What the evaluation on this thread may still cost; 0 if it has exceeded its limit.
+    /// The remaining cost of the evaluation on this thread; 0 if the evaluation has exceeded its limit.
     static LEFT: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -152,7 +152,7 @@ fn product<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
 fn pattern<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
     let value = one(arguments)?;
     if let Some(pattern) = value.downcast_ref::<CelString<'_>>() {
-        // A repetition multiplies what it repeats.
+        // A repetition multiplies the size of the repeated value.
         let repetitions = pattern.inner().matches('{').count() as u64;
         charge(200 + 10 * length(value.as_ref()) + 20_000 * repetitions)?;
     }

@@ -50,7 +50,7 @@ static LANGUAGE: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let _ = cel::extensions::strings(&mut env);
     let _ = cel::extensions::lists(&mut env);
     let _ = cel::extensions::math(&mut env);
-    // Without these, no expression would work.
+    // Without these functions, no expression would work.
     let _ = cost::add_functions(&mut env);
     Arc::new(env)
 });

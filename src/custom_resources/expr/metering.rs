@@ -1,4 +1,4 @@
-//! Adds the functions of `cost.rs` to an expression, so that its evaluation counts what it does.
+//! Adds the functions of `cost.rs` to an expression, so that its evaluation counts its cost.
 //!
 //! Whatever takes time or memory beyond a constant is counted: each turn of a loop, each value that is copied into a
 //! list, a map or a variable, and each value that an operator or function reads. Functions whose result can be larger
@@ -116,7 +116,7 @@ impl Metering {
     fn operand(&mut self, name: &str, operand: IdedExpr, is_target: bool) -> IdedExpr {
         use operators as op;
         match name {
-            // These read a small part, or return the operand itself.
+            // These functions read a small part of the operand, or return the operand itself.
             op::CONDITIONAL
             | op::LOGICAL_AND
             | op::LOGICAL_OR
@@ -283,7 +283,7 @@ fn is_counted(value: &IdedExpr) -> bool {
     match &value.expr {
         Expr::Ident(_) => false,
         Expr::Select(select) => select.test,
-        // These yield an operand, or a part of it.
+        // These functions return an operand, or a part of an operand.
         Expr::Call(call) => !matches!(
             &*call.func_name,
             op::CONDITIONAL | op::INDEX | op::OPT_INDEX | op::OPT_SELECT

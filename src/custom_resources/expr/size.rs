@@ -28,7 +28,7 @@ pub(super) fn check(source: &str) -> Result<(), String> {
         deepest = deepest.max(nesting);
         let is_operator =
             byte.is_ascii_punctuation() && !matches!(byte, b')' | b']' | b'}' | b',' | b'_');
-        // Signs can be repeated; the characters of other operators count once.
+        // Each sign of a sequence is an operator. The characters of any other operator are one operator.
         let is_sign = matches!(byte, b'!' | b'-');
         operators += usize::from(is_operator && (is_sign || !is_in_operator));
         is_in_operator = is_operator;

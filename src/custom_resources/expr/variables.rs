@@ -1,4 +1,4 @@
-//! [`Variables`]: the objects that an expression can name, and [`Meter`]: what its evaluations may cost.
+//! [`Variables`]: the objects that an expression can name. [`Meter`]: the limit on the cost of its evaluations.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -23,7 +23,7 @@ pub(in super::super) struct Variables<'a> {
     pub(in super::super) meter: &'a Meter,
 }
 
-/// What the evaluations of one family for one object may still cost, and what they share.
+/// The remaining cost of the evaluations of one family for one object, and the values that the evaluations share.
 pub(in super::super) struct Meter {
     left: Cell<u64>,
     /// The object as each expression reads it, by the address of the expression: it is converted once.

@@ -12,7 +12,7 @@ pub(in crate::families) const DELETED: &str = "metadata.deletionTimestamp";
 pub(in crate::families) const GENERATION: &str = "metadata.generation";
 pub(in crate::families) const OWNERS: &str = "metadata.ownerReferences";
 
-/// Unix seconds of a time, rounded down; none if it is absent or the zero time.
+/// Unix seconds of a time, rounded down; none if the time is absent or the zero time.
 pub(in crate::families) fn unix(time: Option<&Time>) -> Option<i64> {
     unix_seconds(&time?.0)
 }

@@ -7,7 +7,7 @@ use crate::Family;
 use crate::family::Samples;
 use crate::family::sealed::WriteLabel;
 
-/// The name of the claim of an ephemeral volume: pod and volume.
+/// The name of the claim of an ephemeral volume, which consists of the names of the pod and of the volume.
 struct EphemeralClaim<'a>(&'a str, &'a str);
 
 /// The families.

@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum ScheduleError {
-    /// There are not five fields.
+    /// The schedule does not have five fields.
     #[error("schedule has {found} fields; write five, such as \"*/5 * * * *\"")]
     FieldCount {
         /// The number of fields.

@@ -83,8 +83,8 @@ pub struct ResourceHealth {
     /// Seconds since the server began to refuse the resource (403 or 404) without another failure in between; the
     /// maximum of its feeds. `None` if the server does not currently refuse it.
     pub refused_seconds: Option<f64>,
-    /// Seconds until a watch removes the stored objects because the server forbids the resource (403). The time of
-    /// other failures does not shorten this time. `None` if the server does not currently forbid it, or if no objects of a
+    /// Seconds until a watch removes the stored objects because the server forbids the resource (403). Other
+    /// failures do not shorten this time. `None` if the server does not currently forbid it, or if no objects of a
     /// forbidden feed are stored.
     pub removal_seconds: Option<f64>,
     /// Number of stored objects.
