@@ -196,7 +196,10 @@ fn a_list_with_more_objects_than_the_limit_fails() {
             json!({ "metadata": { "namespace": "x", "name": name } }),
         );
     }
-    api.put("namespaces", json!({ "metadata": { "name": "x" } }));
+    api.put(
+        "namespaces",
+        json!({ "metadata": { "name": "x", "creationTimestamp": "2024-01-01T00:00:00Z" } }),
+    );
     let url = format!("--apiserver={}", api.url);
     let resources = "--resources=configmaps,namespaces";
     let exporter = Exporter::serving(&[&url, resources, "--list-object-limit=2"]);
