@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 /// use kube_state_metrics::resource::CollectedResource;
 /// use kube_state_metrics::{Collector, StateMetrics};
 ///
-/// /// Builds for any kind there is a collector of.
+/// /// Builds the metrics of one collector.
 /// fn only<K: CollectedResource>(collector: Collector<K>) -> StateMetrics {
 ///     StateMetrics::builder().collector(collector).build().expect("built-in families are valid")
 /// }

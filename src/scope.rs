@@ -48,7 +48,7 @@ pub struct Shard {
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShardError {
-    /// There are no shards.
+    /// The number of shards is 0.
     #[error("the number of shards is 0; use 1 for no sharding")]
     NoShards,
     /// The index is not below the number of shards.
@@ -76,7 +76,7 @@ enum Partition {
 /// The objects that a store accepts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ObjectFilter {
-    /// Only these namespaces; empty means all. Does not apply to cluster-scoped kinds.
+    /// Accepted namespaces. If the list is empty, all namespaces are accepted. Does not apply to cluster-scoped kinds.
     pub(crate) namespaces: BTreeSet<String>,
     /// Denied namespaces.
     pub(crate) denied: BTreeSet<String>,

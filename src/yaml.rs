@@ -31,7 +31,7 @@ pub(crate) struct Node {
     pub(crate) value: Value,
     /// The line number, counted from 1.
     pub(crate) line: usize,
-    /// The levels of lists and maps, including this one; 0 for a scalar.
+    /// The number of nested levels of lists and maps, including the node itself. 0 for a scalar.
     depth: usize,
 }
 

@@ -13,7 +13,7 @@ const MAX_KEPT: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct SampleBuffer {
     pub(super) text: Vec<u8>,
-    /// What the generators have written.
+    /// The amount of output that the generators have written.
     written: Written,
     /// The length of the values that references in the current sample stand for.
     referenced: usize,
@@ -94,7 +94,7 @@ impl SampleBuffer {
         self.series.len()
     }
 
-    /// What the generators have written.
+    /// The amount of output that the generators have written.
     pub(super) fn written(&self) -> Written {
         self.written
     }

@@ -38,7 +38,7 @@ pub struct CheckReport {
 }
 
 impl CheckReport {
-    /// Whether the configuration is valid; `strict` counts warnings as errors.
+    /// Whether the configuration is valid. If `strict` is true, warnings are treated as errors.
     #[must_use]
     pub fn is_ok(&self, strict: bool) -> bool {
         self.errors.is_empty() && (!strict || self.warnings.is_empty())

@@ -59,7 +59,7 @@ impl ConfiguredOptions {
 
 /// Leaves out kinds that wildcards select beyond `max`, and returns how many. The value 0 disables the limit.
 ///
-/// Kinds that are already served take precedence, so that a new definition does not end the samples of another one.
+/// Kinds that are already served take precedence, so that a new definition does not end the samples of another kind.
 pub(super) fn limit_kinds(
     mut collectors: Vec<CustomResourceCollector>,
     max: usize,

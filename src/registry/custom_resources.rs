@@ -47,7 +47,8 @@ pub struct CustomResources {
 
 /// Resources that a change added and removed.
 ///
-/// The samples of a removed resource are already removed. If the host feeds it, the host should stop.
+/// The samples of a removed resource are already removed. If the host feeds the resource, the
+/// host should stop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResourceChanges {

@@ -38,7 +38,7 @@ pub struct BuildError {
 #[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildProblem {
-    /// A resource name that is not one of the built-in ones.
+    /// A name that is not the name of a built-in resource.
     #[error(transparent)]
     UnknownResource(#[from] UnknownResource),
     /// A pattern or a list of patterns.
@@ -63,7 +63,7 @@ pub enum BuildProblem {
     LabelName {
         /// The name.
         label: String,
-        /// The family, the resource or the builder call that has it.
+        /// The family, the resource or the builder call that has the label.
         subject: String,
     },
     /// A label name that occurs twice in every sample.
@@ -71,7 +71,7 @@ pub enum BuildProblem {
     RepeatedLabel {
         /// The name.
         label: String,
-        /// The family or the resource that has it.
+        /// The family or the resource that has the label.
         subject: String,
     },
     /// A family without a help text.
@@ -93,12 +93,12 @@ pub enum BuildProblem {
         family: String,
         /// The resource.
         resource: String,
-        /// The first collector that has it.
+        /// The first collector that has the family.
         first: String,
-        /// The second collector that has it.
+        /// The second collector that has the family.
         second: String,
     },
-    /// A collector that replaces the built-in one of another resource.
+    /// A collector that replaces the built-in collector of another resource.
     #[error(
         "`replace_built_in` got a collector of {given} for {built_in}; give it a collector of \
          {built_in}, or add the collector by `collector`"
@@ -119,16 +119,16 @@ pub enum BuildProblem {
         /// The registered resources, joined by `, `.
         registered: String,
     },
-    /// Two families with one name that differ.
+    /// Two families with the same name, but a different type or help text.
     #[error("`{family}` of {first} and of {second} differ in their {what}; rename one of the two")]
     FamilyConflict {
         /// The name of the family.
         family: String,
-        /// The resource that has it first.
+        /// The first resource that has the family.
         first: String,
-        /// The second resource that has it.
+        /// The second resource that has the family.
         second: String,
-        /// What differs: `type` or `help`.
+        /// The property that differs: `type` or `help`.
         what: &'static str,
     },
 }

@@ -39,7 +39,7 @@ pub enum FeedError {
     Ambiguous {
         /// The name of the type.
         kind: String,
-        /// The resources that have it.
+        /// The resources that have the type.
         resources: Vec<String>,
     },
     /// The builder does not declare that the host feeds the resource.

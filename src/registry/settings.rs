@@ -24,7 +24,7 @@ pub(crate) struct Settings {
     pub(crate) filter: RwLock<ObjectFilter>,
 }
 
-/// The resources that the host feeds; the sources of the crate feed the others.
+/// The resources that the host feeds. The sources of the crate feed all other resources.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HostFed {
     pub(super) all: bool,

@@ -84,9 +84,9 @@ impl StateMetrics {
     /// Compresses the changes since the last compressed scrape, if the next one is due within a
     /// second. This is optional.
     ///
-    /// Call it once a second, and scrapes need to compress little. It predicts the next scrape from the times of the
-    /// last dozen scrapes, and does nothing if none is due. It may run for some hundred milliseconds, so call it on a
-    /// thread that may block, for example in `spawn_blocking`. Without these calls, each scrape compresses the
+    /// If you call it once a second, scrapes need to compress little. It predicts the next scrape from the times of
+    /// the last dozen scrapes, and does nothing if no scrape is due. It may run for some hundred milliseconds, so call it
+    /// on a thread that may block, for example in `spawn_blocking`. Without these calls, each scrape compresses the
     /// changes. The cache evicts unused blocks in both cases.
     ///
     /// ```
@@ -178,7 +178,7 @@ impl StateMetrics {
         }
     }
 
-    /// Valid filters that have no effect, for a log.
+    /// Warnings for a log about valid filters that have no effect.
     ///
     /// ```
     /// use kube_state_metrics::{BuiltIn, StateMetrics};

@@ -2,9 +2,9 @@
 
 use crate::exposition::ExpositionFilter;
 
-/// The filter that a query describes. Parameters that are not known are ignored.
+/// The filter that a query describes. Unknown parameters are ignored.
 ///
-/// Values are comma-separated lists; items are trimmed, empty ones are dropped. An invalid pair (with
+/// Values are comma-separated lists. Items are trimmed, and empty items are dropped. An invalid pair (with
 /// a `;` or a broken `%` escape) is ignored, as in Go's `net/url`.
 pub(super) fn filter(query: &str) -> ExpositionFilter {
     let mut resources = None;

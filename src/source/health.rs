@@ -126,7 +126,7 @@ fn pause_after(_check: Duration) -> Duration {
 struct Resources {
     /// The plan whose stores are listed.
     plan: Weak<Plan>,
-    /// In the order of the plan.
+    /// The resources, in the order of the plan.
     tracked: Vec<TrackedResource>,
     /// The indexes of `tracked`.
     indexes: HashMap<StoreAddress, usize>,
@@ -219,7 +219,7 @@ impl Health {
         let mut pause = Duration::ZERO;
         loop {
             // Changes follow each other without a gap while many resources sync. A check looks at all
-            // resources, so checks must not follow each other without a gap as well.
+            // resources, so there is a pause between two checks.
             if !pause.is_zero() {
                 sleep_until(Some(Instant::now() + pause)).await;
             }

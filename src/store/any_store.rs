@@ -30,7 +30,7 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
     fn stored_object(&self, key: &str) -> Option<StoredObject>;
     /// A writer for another feeder. It also feeds the linked store.
     fn object_writer(&self) -> Box<dyn ObjectWriter>;
-    /// Whether the host feeds the store; otherwise the sources of the crate do.
+    /// Whether the host feeds the store. If not, the sources of the crate feed it.
     fn is_host_fed(&self) -> bool;
     /// Whether writers of this store also feed `other`.
     fn is_linked_to(&self, other: &dyn AnyStore) -> bool;
@@ -40,7 +40,7 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
     fn as_any(&self) -> &dyn Any;
 }
 
-/// A family of a store, and its columns.
+/// A family of a store, with the columns of its samples and of its base labels.
 pub(crate) struct StoreFamily<'a> {
     pub(crate) descriptor: &'a FamilyDescriptor,
     /// The names of the labels before the labels of the family: constant labels come first.
@@ -53,7 +53,7 @@ pub(crate) struct StoreFamily<'a> {
     pub(crate) identity: bool,
 }
 
-/// What tells one store from all others while both exist, as a key of maps.
+/// The identity of a store among all stores that exist, as a key of maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct StoreAddress(usize);
 

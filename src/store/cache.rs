@@ -34,7 +34,7 @@ pub trait CacheStore<K> {
     /// Adds an object, or replaces the object with the same key.
     fn add(&self, object: &K);
 
-    /// The same as [`add`](Self::add).
+    /// Does the same as [`add`](Self::add).
     fn update(&self, object: &K);
 
     /// Removes the object.

@@ -18,7 +18,7 @@ pub(crate) struct Column {
     version: u64,
     /// The distinct cells, one after another, with holes of removed cells.
     text: Vec<u8>,
-    /// The positions of the distinct cells; the first one is always the empty cell.
+    /// The positions of the distinct cells. The first cell is always the empty cell.
     entries: Vec<Entry>,
     index: Index,
     /// Whether cells have, or had, codes for values that rows share.
@@ -39,8 +39,8 @@ enum Index {
     Each(Vec<u8>),
 }
 
-/// The hash has a random key. Otherwise objects could be made with many cells of the same hash, which are compared one
-/// by one.
+/// The hash has a random key. Without it, an attacker could create objects with many cells of the same hash, which
+/// the column compares one after another.
 static HASHER: LazyLock<FixedState> =
     LazyLock::new(|| FixedState::with_seed(RandomState::new().hash_one(0)));
 

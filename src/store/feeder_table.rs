@@ -7,8 +7,8 @@ use super::table::Table;
 
 /// The rows of one feeder.
 ///
-/// Each feeder has a table. Therefore a list in progress does not hide rows of other feeders, and its end needs no
-/// access to their rows.
+/// Each feeder has a table. Therefore a list in progress does not hide rows of other feeders, and the end of the list
+/// needs no access to the rows of other feeders.
 pub(super) struct FeederTable {
     pub(super) feeder: usize,
     /// The rows that readers see.
@@ -65,7 +65,7 @@ impl FeederTable {
         Some(swept)
     }
 
-    /// Removes the row of a key that another feeder feeds now.
+    /// Removes the row of a key after another feeder has applied an object with this key.
     pub(super) fn forget(&mut self, key: &str) {
         let any = Identity {
             key,

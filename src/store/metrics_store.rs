@@ -24,7 +24,7 @@ use crate::scope::ObjectFilter;
 /// The rendered samples of all objects of a kind.
 ///
 /// A clone is another handle to the same store. [`Writer`](super::Writer)s feed it, one for each source of objects.
-/// The methods of [`CacheStore`](super::CacheStore) also feed it; they share one writer.
+/// The methods of [`CacheStore`](super::CacheStore) also feed the store, and share one writer.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -102,7 +102,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.inner.host_fed
     }
 
-    /// The current size of the store, and its event counts.
+    /// The current size of the store, and the numbers of its events, such as changes and deletes.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
         let snapshot = self.snapshot();

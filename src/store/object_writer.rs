@@ -59,13 +59,13 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     /// Discards a list and its changes.
     fn abandon_list(&mut self);
 
-    /// Whether a configuration has added families since the last list. Only a list can fill them.
+    /// Whether a configuration has added families since the last list. Only a list can fill the new families.
     fn wants_list(&self) -> bool {
         false
     }
 
-    /// Whether the enabled families read no field of an object outside `paths`, such as `metadata`. The kind does
-    /// not count. A source can then request less than whole objects.
+    /// Whether the enabled families read no field of an object outside `paths`, such as `metadata`. The kind
+    /// may be read in any case. A source can then request less than whole objects.
     ///
     /// ```
     /// use kube_state_metrics::{BuiltIn, StateMetrics};

@@ -43,7 +43,7 @@ impl StoreReader {
         self.store.resource()
     }
 
-    /// The current size of the store, and its event counts.
+    /// The current size of the store, and the numbers of its events, such as changes and deletes.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
         self.store.stats()
@@ -67,7 +67,7 @@ impl StoreReader {
         self.store.stored_object(key)
     }
 
-    /// Whether the host feeds the store; otherwise the sources of the crate do.
+    /// Whether the host feeds the store. If not, the sources of the crate feed it.
     #[must_use]
     pub fn is_fed_by_host(&self) -> bool {
         self.store.is_host_fed()

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::family::DropCounts;
 use crate::limits::Limit;
 
-/// The size of a store, and the counts of its events since it was created.
+/// The size of a store, and the numbers of its events since the store was created.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;
@@ -36,7 +36,7 @@ pub struct StoreStats {
     pub changed: u64,
     /// Applied objects whose samples did not change.
     pub unchanged: u64,
-    /// Objects deleted one by one.
+    /// Objects that single deletes removed, not the end of a list.
     pub deleted: u64,
     /// Applies and deletes that were ignored because the store had a newer version of the object.
     pub stale: u64,
@@ -48,7 +48,7 @@ pub struct StoreStats {
     pub duplicates: u64,
     /// Samples of counters that were dropped because the value was negative or not a number.
     pub invalid_counters: u64,
-    /// Panics of generators and base labels. Each removes the samples of one object in one
+    /// Panics of generators and base labels. Each panic removes the samples of one object in one
     /// family, or the value of one label.
     pub panics: u64,
     /// Families of applied objects that lost samples because of
@@ -81,7 +81,7 @@ pub struct ExceededLimit {
     pub first_object: String,
 }
 
-/// Counts of the events of one store.
+/// The numbers of events of one store.
 #[derive(Debug, Default)]
 pub(super) struct StoreCounters {
     pub(super) changed: Counter,
@@ -144,7 +144,7 @@ impl StoreCounters {
         exceeded.collect()
     }
 
-    /// The current counts. The sizes of the store are 0 here.
+    /// The current numbers of events. The sizes of the store are 0 in the result.
     pub(super) fn stats(&self) -> StoreStats {
         StoreStats {
             changed: self.changed.get(),

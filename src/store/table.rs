@@ -138,7 +138,7 @@ impl Table {
         Deleted::Removed
     }
 
-    /// Starts a list: no row is marked yet.
+    /// Starts a list, and removes the marks of all rows.
     pub(crate) fn unmark(&mut self) {
         for slot in &mut self.pages {
             slot.listed = Marks::default();
@@ -288,7 +288,7 @@ impl Table {
     }
 }
 
-/// Whether a version is lower than the stored one; `false` if one of them is unknown.
+/// Whether a version is lower than the stored version. `false` if one of the versions is unknown.
 fn is_older(version: u64, stored: u64) -> bool {
     version != 0 && stored != 0 && version < stored
 }

@@ -209,7 +209,7 @@ impl<K: CollectedResource> Writer<K> {
         self.linked.close();
     }
 
-    /// Whether a configuration has added families since the last list. Only a list can fill them.
+    /// Whether a configuration has added families since the last list. Only a list can fill the new families.
     pub(crate) fn wants_list(&self) -> bool {
         self.linked.wants_list(&self.store)
     }

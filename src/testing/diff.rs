@@ -7,7 +7,7 @@ use super::line::Line;
 /// The first line of a message about differences.
 const DIFFER: &str = "the samples differ (- expected, + rendered)";
 
-/// The common lines of two lists, and the differences.
+/// The common lines and the differences of two lists.
 #[derive(Default)]
 struct Difference {
     /// Lines with their mark: ` ` for both, `-` for only expected, `+` for only rendered.

@@ -16,7 +16,7 @@ use crate::resource::CollectedResource;
 /// * `&str`, one or more documents of JSON or, with the feature `manifests`, of YAML;
 /// * [`&Path`](Path) or [`PathBuf`], a file with such documents. A relative path starts in the folder of the package,
 ///   because tests run there;
-/// * arrays and vectors of these.
+/// * arrays and vectors of these types.
 ///
 /// Objects are skipped if no collector reads their kind, so that several tests can use one file. Rendering fails if
 /// all objects are skipped. For a single collector, an object may omit its `apiVersion` and `kind`; for a whole

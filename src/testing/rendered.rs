@@ -113,7 +113,7 @@ impl Rendered {
         }
     }
 
-    /// Asserts that the samples of `expected` are among the rendered ones; others are ignored.
+    /// Asserts that the samples of `expected` are among the rendered samples. Other samples are ignored.
     ///
     /// `expected` has the same form as for [`assert_eq`](Self::assert_eq). If it contains headers, they are required.
     ///

@@ -32,7 +32,7 @@ pub(crate) enum MapProblem {
         first: usize,
         second: usize,
     },
-    /// A second merge key. It is a problem only for maps of YAML 1.2; kubectl merges all of them.
+    /// A second merge key. It is a problem only for maps of YAML 1.2; kubectl merges the maps of all merge keys.
     #[error("the key `<<` is given twice, in lines {first} and {second}; remove one")]
     MergedTwice { first: usize, second: usize },
     #[error("`<<` merges a map, or a list of maps; write one")]

@@ -97,7 +97,7 @@ fn refused(text: &str) -> Vec<(usize, &'static str, &'static str)> {
 }
 
 /// The lines of prose in a Markdown file that are too long: the line and its length. Code and tables do not wrap,
-/// and the target of a link does not count.
+/// and the target of a link is not included.
 fn long_lines(markdown: &str) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     let mut is_code = false;

@@ -29,7 +29,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// Maximum pause after the operating system fails to accept a connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// Accepts connections until shutdown, then waits until the open ones are closed.
+/// Accepts connections until shutdown, then waits until the open connections are closed.
 pub(crate) async fn run<A, S, B>(
     listener: Listener,
     acceptor: Arc<A>,

@@ -34,8 +34,8 @@ pub struct Limits {
     /// free file descriptors. Default: 1024.
     pub max_connections: usize,
     /// Maximum number of connections with a response that has begun. Beyond it, a new response evicts a connection
-    /// that has made no progress for a second, otherwise one of the peer with the most responses. A request counts
-    /// from the time when the service returns the head of its response. A refusal (status 4xx with at most 4 KiB)
+    /// that has made no progress for a second, otherwise one of the peer with the most responses. A response begins
+    /// when the service returns its head. A refusal (status 4xx with at most 4 KiB)
     /// evicts no connection. Default: 32.
     pub max_responses: usize,
 }

@@ -118,7 +118,7 @@ impl Registry {
                 let _ = tokio::time::timeout(time, removed).await;
                 return;
             };
-            // By then, another connection may be the quietest one.
+            // When the protection ends, another connection may be the quietest one.
             tokio::select! {
                 () = removed => return,
                 () = tokio::time::sleep_until(admitted) => {}

@@ -30,7 +30,7 @@ const HANDSHAKE_PER_ROOM: Duration = Duration::from_micros(12_500);
 /// operating system reports bytes that had already arrived.
 const FIRST_REQUEST: Duration = Duration::from_millis(5);
 
-/// Counts the connections with a response that has begun, or bytes of one to send.
+/// Counts the connections with a response that has begun, or with bytes of a response to send.
 pub(crate) struct BusyCount {
     count: AtomicUsize,
     observer: Arc<dyn Observer>,
@@ -55,7 +55,7 @@ pub(crate) struct ConnectionState {
 pub(crate) enum Activity {
     /// The last response is complete, and no request has arrived after it.
     Idle,
-    /// The client has sent no request yet, or a part of one.
+    /// The client has sent no request yet, or only a part of a request.
     Silent,
     /// The service is working on its request.
     Waiting,
@@ -128,7 +128,7 @@ impl BusyCount {
 // === impl ConnectionState ===
 
 impl ConnectionState {
-    /// A connection that was just accepted. The accept counts as the first byte of its first request.
+    /// A connection that was just accepted. The time limit of its first request starts with the accept.
     pub(crate) fn new(id: u64, peer: Peer, busy: Arc<BusyCount>) -> Self {
         let now = Instant::now();
         Self {
@@ -322,7 +322,7 @@ impl Progress {
         self.blocked || self.responses.iter().any(|response| response.begun)
     }
 
-    /// When and why the connection must be closed if nothing happens before.
+    /// When and why the connection must be closed if there is no progress until then.
     fn deadline(&self, limits: &Limits) -> Option<(Instant, CloseReason)> {
         let within = |since: Option<Instant>, limit, reason| Some((since? + limit?, reason));
         let oldest = self.responses.first().map(|response| response.since);

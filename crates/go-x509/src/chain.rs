@@ -33,7 +33,7 @@ impl Authorities {
         Ok(())
     }
 
-    /// Checks the rules that webpki does not. webpki reads only the name, key and name constraints of a root, and
+    /// Checks the rules that webpki does not check. webpki reads only the name, key and name constraints of a root, and
     /// accepts every intermediate certificate with `CA:TRUE`.
     fn check_path(
         &self,

@@ -61,7 +61,7 @@ impl BasicAuth {
         })
     }
 
-    /// Forgets the correct passwords of users whose hash is another one here.
+    /// Forgets the correct passwords of users who have another hash in this configuration.
     pub(crate) fn forget_others(&self) {
         self.checks.retain(&self.users);
     }
@@ -149,7 +149,7 @@ mod tests {
     #[tokio::test]
     async fn only_the_correct_password_of_a_known_user_passes() {
         let users = users(&bcrypt::hash("open", 4).unwrap(), &Arc::default());
-        // Twice: checked, then remembered.
+        // The first request checks the password. The second request finds the remembered password.
         for _ in 0..2 {
             let allowed = users.allows(None, &authorization(RIGHT)).await;
             assert_eq!(allowed, Ok(true));

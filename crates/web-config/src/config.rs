@@ -142,8 +142,8 @@ impl WebConfig {
 
     /// Performs the TLS handshake if connections are encrypted. Otherwise returns the connection unchanged.
     ///
-    /// A client that speaks plain HTTP on a TLS port receives the status 400. There is no timeout; the server must set
-    /// one.
+    /// A client that speaks plain HTTP on a TLS port receives the status 400. There is no timeout, so the server must
+    /// set a timeout.
     ///
     /// # Errors
     ///
@@ -157,9 +157,9 @@ impl WebConfig {
 
     /// Checks the rate of requests, and the user and password in the headers of a request.
     ///
-    /// Each call counts as one request. Passwords are compared one at a time on Tokio's blocking threads. The checks
-    /// alternate between the addresses in `peer`. A correct pair is remembered as a keyed hash until the user's hash
-    /// changes.
+    /// The rate limit treats each call as one request. Passwords are compared one at a time on Tokio's blocking
+    /// threads. The checks alternate between the addresses in `peer`. A correct pair is remembered as a keyed hash
+    /// until the user's hash changes.
     ///
     /// # Errors
     ///

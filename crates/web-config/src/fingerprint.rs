@@ -10,7 +10,7 @@
 
 use std::hash::{BuildHasher, Hash, RandomState};
 
-/// A random key. Without it, nobody can compute the fingerprints.
+/// A random key. Only a program that has the key can compute the fingerprints.
 #[derive(Debug, Default)]
 pub struct FingerprintKey(RandomState, RandomState);
 

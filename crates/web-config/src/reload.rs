@@ -65,7 +65,7 @@ pub trait ReloadObserver: Send + Sync + 'static {
     }
 }
 
-/// Logs as the trait does by default.
+/// Logs with the default methods of the trait.
 impl ReloadObserver for () {}
 
 struct Loaded {

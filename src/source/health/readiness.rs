@@ -47,8 +47,8 @@ pub struct Readiness {
     pub ready: bool,
     /// Number of expected resources whose first list is complete.
     pub complete: usize,
-    /// Number of resources that readiness depends on: those that the source feeds, and those that the
-    /// host feeds and reports on.
+    /// Number of resources that readiness depends on: the resources that the source feeds, and the resources
+    /// that the host feeds and reports on.
     pub expected: usize,
     /// Resources whose first list is neither complete nor refused.
     pub waiting: Vec<ResourceHealth>,

@@ -13,11 +13,11 @@ use crate::store::{AnyStore, StoreAddress, StoreStats};
 /// One resource, and its feeds.
 pub(super) struct TrackedResource {
     info: ResourceInfo,
-    /// `None` if the objects are only counted in `count`.
+    /// The store; `None` if the resource has no store and `count` counts its objects.
     store: Option<Arc<dyn AnyStore>>,
     count: Arc<AtomicU64>,
     origin: FeedOrigin,
-    /// `None` before the source starts them.
+    /// The feeds; `None` before the source starts them.
     feeds: Option<Vec<Arc<FeedState>>>,
 }
 

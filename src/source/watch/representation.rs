@@ -1,8 +1,8 @@
 //! [`Representation`]: the part of each object that a request to the API server asks for.
 //!
 //! Families of ConfigMaps and Secrets read little of an object, whose data may be large and secret. So the
-//! API server is asked for the metadata, or for a table, which it computes itself. A server that cannot
-//! compute them sends whole objects.
+//! watch asks the API server for the metadata, or for a table, which the API server computes. A server that cannot
+//! compute these parts sends whole objects.
 //!
 //! Source: API concepts,
 //! [metadata-only fetches](https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches) and

@@ -57,7 +57,7 @@ impl LinkedWriter {
         linked
     }
 
-    /// Whether another store was linked since the last list. Only a list can fill it.
+    /// Whether another store was linked since the last list. Only a list can fill that store.
     pub(in super::super) fn wants_list<K: CollectedResource>(
         &self,
         store: &MetricsStore<K>,
@@ -107,7 +107,7 @@ impl LinkedWriter {
         }
     }
 
-    /// Begins a list, also of a store that was linked since the last one.
+    /// Begins a list, including the list of a store that was linked since the last list.
     pub(in super::super) fn begin_list<K: CollectedResource>(&mut self, store: &MetricsStore<K>) {
         self.attach(store);
         if let Some(attached) = &mut self.attached {
