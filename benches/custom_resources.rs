@@ -238,7 +238,7 @@ spec:
     - { name: retries, each: { type: Gauge, gauge: { path: [status, operationState, retryCount] } } }
 ";
 
-/// The same values, read by expressions.
+/// Lines of the configuration, each with an expression that reads the same value.
 const EXPRESSIONS: &[(&str, &str)] = &[
     (
         "path: [status, sync, status],",

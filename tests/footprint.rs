@@ -1,4 +1,4 @@
-//! Limits that do not depend on the machine: memory per pod, allocations per update.
+//! Tests the limits on memory per pod and on allocations per update, which do not depend on the machine.
 //!
 //! A counting allocator replaces the allocator of the system. There is only one test, so that no other code allocates.
 

@@ -89,7 +89,7 @@ fn another_uid_replaces_whatever_its_version_and_a_foreign_delete_does_nothing()
 fn inside_a_list_the_list_is_the_truth() {
     let store = MetricsStore::new(collector());
     store.add(&pod("a", "u1", 100, "before"));
-    // After a restore of the cluster's database, versions are lower.
+    // After a restore of the cluster's database, new versions are lower than the stored versions.
     store.replace(&[pod("a", "u1", 5, "restored")]);
     assert_eq!(node_of(&store, "a").as_deref(), Some("restored"));
     assert_eq!(store.stats().stale, 0);
@@ -386,7 +386,7 @@ fn objects_of_other_shards_are_not_even_decoded() {
     let good = serde_json::to_vec(&pod("a", own, 1, "x")).unwrap();
     writer.apply_json(&good).unwrap();
     assert_eq!((store.list_keys().len(), writer.last_version()), (1, "1"));
-    // The object does not decode, but only the store of its shard reports this.
+    // The object does not decode, but only the store of its shard reports the error.
     writer.delete_json(json(foreign, 2).as_bytes()).unwrap();
     assert_eq!((store.list_keys().len(), writer.last_version()), (1, "2"));
     writer.apply_json(json(foreign, 3).as_bytes()).unwrap();

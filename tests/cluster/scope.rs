@@ -85,7 +85,7 @@ async fn namespaces_and_nodes_divide_the_objects() {
             && all_lines(&parts, &starts) == expected
     };
     until("the parts are the whole", 60, same).await;
-    // This remains true while pods are created and deleted.
+    // All parts together still have all pods while pods are created and deleted.
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), spaces[0]);
     scale(&deployments, "web", 2).await;
     until("the parts are the whole", 60, same).await;

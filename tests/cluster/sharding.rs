@@ -77,7 +77,7 @@ async fn replicas_of_a_statefulset_share_the_objects() {
                 let name = format!("ksm-{}", parts.len());
                 parts.push(start(metrics.build().unwrap(), client.clone(), |watch| {
                     let watch = watch.shard_of_pod("ksm-shards", name);
-                    // Objects that move are in two shards for this time.
+                    // During the handover, objects that move are in two shards.
                     watch.shard_handover(Duration::from_secs(1))
                 }));
             }
@@ -152,7 +152,7 @@ async fn nothing_is_missing_while_shards_are_handed_over() {
 }
 
 /// With `APISERVER_FLAGS=--feature-gates=ShardedListAndWatch=true`, the server selects the objects.
-/// Without it, the result is the same, but the server sends all objects.
+/// Without this flag, the result is the same, but the server sends all objects.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: KUBECONFIG and CLUSTER_SH"]
 async fn a_server_that_selects_ranges_sends_each_object_to_one_shard() {

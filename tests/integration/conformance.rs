@@ -25,8 +25,8 @@ use kube_state_metrics::registry::Builder;
 use kube_state_metrics::{StateMetrics, families};
 use serde::Deserialize;
 
-/// Cases with an inexact recorded result, because kube-state-metrics rounds quantities. Each has the exact result
-/// here.
+/// Cases with an inexact recorded result, because kube-state-metrics rounds quantities. This list has the exact
+/// results.
 const CORRECTED: &[(&str, &str)] = &[(
     // 12345678901234567890 times a thousand, truncated to 64 bits.
     "common/quantity-json/6-number",

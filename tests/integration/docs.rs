@@ -1,4 +1,4 @@
-//! The book has all pages, its links resolve, and its claims are true.
+//! Tests of the book: it lists all pages, all links resolve, and its code and numbers are correct.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each refused phrase, and what to write instead.
+/// Each refused phrase, with its replacement.
 const REFUSED: &[(&str, &str)] = &[
     ("anew", "again; a list after the first one is a relist"),
     ("are said", "are reported, are logged"),
@@ -32,10 +32,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("whoever", "the subject: the client, the host"),
 ];
 
-/// Longest line of prose in a Markdown file, in characters.
+/// Maximum length of a line of prose in a Markdown file, in characters.
 const LINE_LENGTH: usize = 120;
 
-/// Extensions of files that people read. Files without one are scripts.
+/// Extensions of files that people read. Files without an extension are scripts.
 const READ: &[&str] = &["", "css", "html", "js", "md", "rs", "sh", "toml", "yaml"];
 
 /// Directories and files without prose of this project, and this file.

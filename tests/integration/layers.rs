@@ -26,7 +26,7 @@ fn packages() -> Vec<PathBuf> {
     let mut packages = vec![PathBuf::new(), PathBuf::from("exporter")];
     let crates = fs::read_dir(root().join("crates")).into_iter().flatten();
     packages.extend(crates.map(|entry| Path::new("crates").join(entry.unwrap().file_name())));
-    // The published package of the library does not contain the others.
+    // The published package of the library does not contain the other packages.
     packages.retain(|package| root().join(package).join("src").is_dir());
     packages
 }

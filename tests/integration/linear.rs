@@ -26,7 +26,7 @@ use super::support::tools::Directory;
 /// Maximum ratio of the times for four times the size. Linear work has the ratio 4.
 const MAX_RATIO: f64 = 8.0;
 
-/// The smaller size.
+/// The smaller of the two sizes of an object.
 const SIZE: usize = 8_000;
 
 /// Processor time of this thread.
@@ -118,7 +118,7 @@ fn labels_and_annotations() {
     ] {
         let name = |number: usize| match key {
             "collide" => format!("k{}{}", number / 2, ["-a", ".a"][number % 2]),
-            // The bits of its number decide where each key has dots and dashes.
+            // The bits of the number of a key determine the positions of dots and dashes in the key.
             "all" => format!("{number:017b}").replace('0', ".").replace('1', "-"),
             _ => format!("k{number}"),
         };
@@ -332,7 +332,7 @@ fn kinds_of_a_configuration() {
             .unwrap();
         let custom = metrics.custom_resources();
         custom.set_known_kinds(kinds.clone()).unwrap();
-        // A change, with which all others stay.
+        // A change of one kind. All other kinds stay.
         custom.set_known_kinds(kinds[1..].iter().cloned()).unwrap();
         runtime.block_on(async {
             let (asked, all_asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));

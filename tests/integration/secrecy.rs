@@ -47,7 +47,7 @@ unsafe impl GlobalAlloc for Clearing {
         unsafe { System.alloc(layout) }
     }
 
-    // Not `realloc`: the default calls the two others, so that the old memory is cleared.
+    // `realloc` is not implemented: its default calls `alloc` and `dealloc`, so that the old memory is cleared.
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         // SAFETY: the caller returns memory of this size that it got from `alloc`.

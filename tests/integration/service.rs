@@ -17,8 +17,8 @@ use kube_state_metrics::{BuiltIn, StateMetrics};
 use serde::Deserialize;
 use serde_json::json;
 
-/// Cases in which this crate responds differently on purpose, with its content type and encoding. The reason: HTTP
-/// follows RFC 9110 where kube-state-metrics does not.
+/// Cases in which this crate intentionally responds differently, with its content type and encoding: this crate
+/// follows RFC 9110, but kube-state-metrics does not.
 const DIFFERENT: &[(&str, &str, &str)] = &[
     // Protobuf is not supported, so the next best quality decides.
     ("019", "openmetrics 1.0.0", ""),

@@ -1,4 +1,4 @@
-//! Watches of a server with injected faults. Clocks are virtual, so no test waits.
+//! Tests of watches with a server that injects faults. Clocks are virtual, so no test waits.
 
 mod chaos;
 #[cfg(feature = "custom-resources")]

@@ -8,7 +8,7 @@ use super::{Expr, Meter, Variables};
 
 const LIMIT: u64 = 1_000_000;
 
-/// The outcome of an expression, and what it costs.
+/// The result of an expression, and the cost of its evaluation.
 fn evaluate(source: &str, object: &Value, limit: u64) -> (Result<Value, String>, u64) {
     let expression = Expr::compile(source).unwrap_or_else(|error| panic!("{source}: {error}"));
     let meter = Meter::new(limit);
@@ -52,11 +52,11 @@ fn what_explodes_ends_with_an_error() {
         "lists.range(1000).filter(a, 'a'.matches(object.pattern)).size()",
         "lists.range(1000).filter(a, matches('a', object.pattern)).size()",
         "lists.range(5000).map(a, '%.100f'.format([1.0])).map(b, [b, b, b]).flatten().map(c, [c, c, c]).size()",
-        // No operator hides it.
+        // No operator hides the error.
         "lists.range(1000).all(a, lists.range(1000).all(b, true)) || true",
         &replaced,
     ] {
-        // A tenth of the limit, since a debug build is slow.
+        // The limit is a tenth of the default, because a debug build is slow.
         let (outcome, _) = evaluate(source, &object, LIMIT / 10);
         let error = outcome.expect_err(source);
         assert!(error.contains("cost too much"), "{source}: {error}");

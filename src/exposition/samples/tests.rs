@@ -123,7 +123,7 @@ spec:
     for (constant, family, expected) in [
         ("cluster", "kube_pod_info", [true, false]),
         ("customresource_kind", "kube_pod_info", [true, true]),
-        // Its base label would be written before the others.
+        // The base label of this collector would be written before the other labels.
         ("cluster", "kube_clusterrole_created", [true, true]),
     ] {
         let metrics = StateMetrics::builder()

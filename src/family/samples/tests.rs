@@ -183,7 +183,7 @@ fn labels_beyond_the_limit_are_left_out_and_counted_once() {
         ..DropCounts::default()
     };
     assert_eq!(dropped, expected);
-    // Colliding keys count like other keys.
+    // The limit includes colliding keys.
     let (text, dropped) = limited(Limits::default().labels_per_sample(3), |s| {
         let entries = [("b.c", "3"), ("b/c", "4"), ("d", "5"), ("e", "6")];
         s.sample().map_labels("label", entries.into_iter()).value(1);
@@ -224,7 +224,7 @@ fn the_text_of_an_object_is_limited_over_all_families() {
         3,
         "a sample is written whole or not at all"
     );
-    // What is small still fits.
+    // A small sample still fits.
     let mut samples = Samples::new(&mut buffer, policy);
     samples.label("a", &short).value(0);
     samples.label("b", &short).value(0);

@@ -1,4 +1,4 @@
-//! If a closure or a type panics, only its samples are lost.
+//! Tests of panics: if a closure or a type panics, only its samples are lost.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::CustomResource;

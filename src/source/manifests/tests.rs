@@ -545,7 +545,7 @@ spec:
         assert!(all.contains(&sample("Policy", "p", 1)) && all.contains(&sample("Widget", "w", 2)));
         assert_eq!(all.len(), 4);
 
-        // The same content again, then changes.
+        // The first reading has the same content. Later readings have changes.
         assert_eq!(feed.reload().definitions, known(1, 0, 0, 0));
         assert_eq!(samples(&metrics), all);
         write(

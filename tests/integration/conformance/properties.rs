@@ -30,7 +30,7 @@ struct Bytes {
     regular: bool,
 }
 
-/// The spelling of the JSON.
+/// The form in which the JSON of an object is written.
 #[derive(Clone, Copy, Debug)]
 enum Spelling {
     Plain,

@@ -60,7 +60,7 @@ fn samples() -> Vec<ReadSample> {
     families.into_iter().flat_map(|own| own.samples).collect()
 }
 
-/// The series and the value of a sample, as text.
+/// Splits the text of a sample into its series and its value.
 fn parts(line: &str) -> (&str, &str) {
     line.rsplit_once(' ').unwrap()
 }
@@ -139,8 +139,8 @@ fn moment(samples: &[ReadSample]) -> Vec<Value> {
     series.collect()
 }
 
-/// Each series has the same value every minute. Only restarted containers have one restart less before their last
-/// termination.
+/// Each series has the same value every minute. The only exception is the number of restarts,
+/// which is lower by one before the last termination of a restarted container.
 fn past(samples: &[ReadSample]) -> Vec<Value> {
     const ENDED: &str = "kube_pod_container_status_last_terminated_timestamp";
     const RESTARTS: &str = "kube_pod_container_status_restarts_total";

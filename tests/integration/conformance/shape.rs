@@ -134,7 +134,7 @@ pub(crate) struct Shape {
     texts: Vec<String>,
     numbers: Vec<Number>,
     flags: bool,
-    /// A discriminator. It is kept, because another value would change the kind of the object.
+    /// A field that selects the kind of the object. Strategies keep its value.
     fixed: bool,
     /// A family reads everything below this position, so maps may have keys with any name.
     open: bool,

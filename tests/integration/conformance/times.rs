@@ -15,10 +15,10 @@ use super::{Case, builder, cases, lines};
 /// Families that read times, but whose values are not times.
 const DERIVED: [&str; 1] = ["kube_cronjob_next_schedule_time"];
 
-/// The family without samples for times before 1970.
+/// A family that has no samples for times before 1970.
 const POSITIVE: &str = "kube_pod_completion_time";
 
-/// Spellings of the second of Go's zero time.
+/// Texts for the second of Go's zero time.
 const UNSET: [&str; 5] = [
     "0001-01-01T00:00:00Z",
     "0001-01-01T00:00:00.000001Z",

@@ -171,7 +171,7 @@ fn served(definition: &Value) -> Vec<KnownKind> {
 
 /// A sample line, by its series. The value may differ by one rounding step.
 ///
-/// Quantities are exact here; kube-state-metrics multiplies doubles.
+/// Quantities of this crate are exact, but kube-state-metrics multiplies doubles.
 fn parsed(line: &str) -> (String, f64) {
     let (series, value) = line.rsplit_once(' ').unwrap();
     let value = match value {

@@ -140,7 +140,7 @@ fn every_pair_of_types_is_one_family_within_an_entry_and_over_resources() {
         };
         for config in [
             config(&[entry("Gadget", &[of_first.clone(), of_second.clone()])]),
-            // The order of the resources decides, not the order in the file.
+            // The order of the resources determines the help text, not the order in the file.
             config(&[
                 entry("Widget", from_ref(&of_second)),
                 entry("Gadget", from_ref(&of_first)),

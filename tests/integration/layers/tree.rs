@@ -55,7 +55,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Adds a module and those below it; `directory` has the files of its children.
+    /// Adds a module and the modules below it. `directory` has the files of its children.
     fn add_file(
         &mut self,
         files: &Files,
@@ -98,7 +98,7 @@ impl Tree {
             is_glob: false,
             is_reexport: true,
         }));
-        // In the call of the macro, they are names, not paths.
+        // In the call of the macro, the arguments are names, not paths.
         mentions.retain(|path| path.len() > 1 || !declared.contains(&path[0]));
         let declared = declared.into_iter().map(|name| (name, None));
         let modules = modules

@@ -82,7 +82,7 @@ impl Form {
 
 /// Overwrites the stack below the caller, which still contains data of functions that have returned.
 ///
-/// Unoptimised code stores values there that optimised code keeps in vector registers.
+/// Unoptimised code stores values on the stack that optimised code keeps in vector registers.
 #[inline(never)]
 pub(crate) fn clear_stack() {
     let mut room = [0_u8; 1 << 19];

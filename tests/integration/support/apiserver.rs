@@ -162,13 +162,13 @@ impl ApiServer {
         self
     }
 
-    /// Sends whole objects, whatever is requested.
+    /// Makes the server send whole objects, even if a client requests partial objects.
     pub(crate) fn without_partial_objects(self) -> Self {
         self.state.lock().partial = false;
         self
     }
 
-    /// Sends tables with other columns.
+    /// Makes the server send tables with other columns.
     pub(crate) fn with_columns(self, columns: &'static [&'static str]) -> Self {
         self.state.lock().columns = columns;
         self

@@ -1,4 +1,4 @@
-//! A strict reader of expositions for tests. If it accepts an exposition, every scraper does.
+//! A strict reader of expositions for tests. If the reader accepts an exposition, every scraper accepts it.
 //!
 //! It follows [Prometheus text 0.0.4](https://prometheus.io/docs/instrumenting/exposition_formats/) and
 //! [OpenMetrics 1.0](https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md). It also
@@ -72,7 +72,7 @@ pub(crate) fn read(text: &[u8], format: Format) -> Result<Vec<ReadFamily>, Strin
 struct Reader {
     format: Format,
     families: Vec<ReadFamily>,
-    /// The names of families and, in OpenMetrics, those that their types reserve.
+    /// The names of families and, in OpenMetrics, the names that their types reserve.
     names: BTreeSet<String>,
     series: BTreeSet<(String, BTreeMap<String, String>)>,
     /// The groups of the current state set: labels without the label of the state.

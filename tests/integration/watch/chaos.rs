@@ -1,4 +1,4 @@
-//! Changes and faults in random order. The last state is served, and at the end everything is synced.
+//! Tests with changes and faults in random order. The last state is served, and at the end all resources are synced.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::support::{ApiServer, Fault, On, eventually, pass};
 const SEQUENCES: u64 = 24;
 const STEPS: usize = 40;
 
-/// Changes affect only one namespace. The objects of the other one stay.
+/// Changes affect only one namespace. The objects of the other namespace stay.
 const BUSY: &str = "a";
 const QUIET: &str = "b";
 

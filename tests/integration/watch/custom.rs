@@ -1,4 +1,4 @@
-//! Custom resources: kinds that appear, change their versions and disappear at run time.
+//! Tests of custom resources: kinds that appear, change their versions and disappear at run time.
 
 use std::time::Duration;
 
@@ -330,8 +330,8 @@ async fn namespaces_hold_for_namespaced_kinds_and_selectors_of_pods_for_none() {
 
 // === built-in kinds ===
 
-/// Families for config maps in addition to the built-in ones; the first has the same values as a
-/// built-in one.
+/// Families for config maps in addition to the built-in families. The first family has the same values as a
+/// built-in family.
 const BESIDE: &str = r#"
 spec:
   resources:
@@ -399,7 +399,7 @@ async fn a_built_in_kind_with_configured_families_has_one_watch() {
     assert_eq!(server.counts("configmaps"), (0, 1, 0));
     assert_eq!(server.open_watches("configmaps"), 1);
 
-    // Changes, deletions and a relist affect both.
+    // Changes, deletions and a relist affect both stores.
     let mut map = config_map("a", "cm0");
     map["data"] = json!({ "mode": "fast" });
     server.put("configmaps", map);

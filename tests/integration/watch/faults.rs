@@ -1,4 +1,4 @@
-//! Every fault of a request. The last state is served, retries continue, and at the end everything is synced.
+//! Tests of every fault of a request: the last state is served, retries continue, and finally all resources are synced.
 
 use std::time::Duration;
 
@@ -207,7 +207,8 @@ async fn retries_back_off_and_differ_from_one_another() {
     let running = start(&server, metrics(), |watch| watch);
     pass(Duration::from_secs(600)).await;
     let (lists, ..) = server.counts("configmaps");
-    // The backoff doubles from 0.8 s to 30 s, and each has a factor from 1 to 2: 14 to 25 requests in ten minutes.
+    // The backoff doubles from 0.8 s to 30 s. Each backoff has a random factor from 1 to 2. So there are 14 to 25
+    // requests in ten minutes.
     assert!((14..=25).contains(&lists), "{lists}");
     assert_eq!(server.counts("namespaces"), (0, 1, 1));
     server.heal();
@@ -217,7 +218,7 @@ async fn retries_back_off_and_differ_from_one_another() {
 #[tokio::test(start_paused = true)]
 async fn changes_show_within_five_seconds_of_the_servers_return() {
     let unavailable = || Fault::Status(503, "ServiceUnavailable");
-    // The server is unreachable, or a proxy reports that.
+    // The server is unreachable, or a proxy reports that the server is unreachable.
     for by_proxy in [false, true] {
         for away in [1, 10, 100, 1000] {
             let server = server();

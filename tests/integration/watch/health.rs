@@ -1,4 +1,4 @@
-//! Health and readiness: the reports for each resource, and their times.
+//! Tests of health and readiness: the reports for each resource, and the times in these reports.
 
 use std::time::Duration;
 
@@ -214,7 +214,7 @@ async fn one_namespace_that_may_be_listed_is_enough() {
         .namespaces(["a", "b"])
         .build()
         .unwrap();
-    // Of the two streaming lists, the first one fails, and so do the paged lists. The other streaming list succeeds.
+    // The first streaming list and the paged lists fail. The second streaming list succeeds.
     server.fault(On::StreamingList, "configmaps", 1, Fault::Status(403, "x"));
     server.fault(On::List, "configmaps", usize::MAX, Fault::Status(403, "x"));
     let running = start(&server, metrics, |watch| watch);

@@ -42,7 +42,7 @@ fn page(names: impl IntoIterator<Item = String>, next: &str) -> String {
         .to_string()
 }
 
-/// The number of the page that a request selects. It is the token.
+/// The number of the page that a request selects, which is its token.
 fn number(request: &ApiRequest) -> u64 {
     request
         .get("continue")
@@ -58,8 +58,8 @@ fn scripted(script: fn(&ApiRequest) -> ByteStream) -> ApiServer {
     server
 }
 
-/// Waits for a failure of configmaps, and checks that it is handled like other failures: it is visible and counted,
-/// requests have a backoff, other resources continue, and it ends when the server responds correctly.
+/// Waits for a failure of configmaps, and checks that it is handled like other failures: health and metrics show it,
+/// requests have a backoff, other resources continue, and the failure ends when the server responds correctly.
 async fn fails(running: &Running, state: ResourceState, message: &str) {
     let is_failing = || {
         let health = running.health_of("configmaps");

@@ -1,4 +1,4 @@
-//! Large objects do not block the runtime, and events stay in order.
+//! Tests of large objects: they do not block the runtime, and events stay in order.
 
 use std::thread;
 use std::time::{Duration, Instant};

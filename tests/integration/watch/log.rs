@@ -1,4 +1,4 @@
-//! The log: its messages, how often they are logged, and how many resources they name.
+//! Tests of the log: the messages, how often each message is logged, and how many resources it names.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -261,7 +261,7 @@ async fn a_server_that_ends_each_watch_at_once_is_asked_ever_less_often_and_name
     server.end_watches("configmaps");
     pass(Duration::from_secs(600)).await;
     let (lists, _, watches) = server.counts("configmaps");
-    // The backoff doubles from 0.8 s to 30 s, and each has a factor from 1 to 2.
+    // The backoff doubles from 0.8 s to 30 s. Each backoff has a random factor from 1 to 2.
     assert_eq!(lists, 0);
     assert!((14..=26).contains(&watches), "{watches}");
     let said = log.lines(&[]);
@@ -296,7 +296,7 @@ async fn only_a_watch_that_lives_for_its_wait_resets_it() {
     }
     let (.., watches) = server.counts("configmaps");
     assert!((10..=20).contains(&watches), "{watches}");
-    // A longer watch resets it.
+    // A longer watch resets the backoff.
     running.agrees().await;
     pass(Duration::from_secs(100)).await;
     server.clear_log();

@@ -1,4 +1,4 @@
-//! The requested objects: namespaces, nodes, selectors.
+//! Tests of the requested objects: namespaces, nodes and selectors.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Metrics of the watches: metrics that the alerts of kube-state-metrics use, and other metrics.
+//! Tests of the metrics of watches: metrics that the alerts of kube-state-metrics use, and other metrics.
 
 use std::time::Duration;
 

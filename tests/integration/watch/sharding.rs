@@ -1,4 +1,4 @@
-//! Shards are disjoint parts of all objects, also while they change.
+//! Tests of shards: they are disjoint parts of all objects, even while the shards change.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

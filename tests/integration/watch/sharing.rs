@@ -1,4 +1,4 @@
-//! Watches of the host feed the same stores.
+//! Tests of hosts whose watches feed the same stores as the watches of the crate.
 
 use futures::StreamExt;
 use futures::stream;

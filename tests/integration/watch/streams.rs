@@ -1,4 +1,4 @@
-//! Events and faults of an open watch.
+//! Tests of the events and faults of an open watch.
 
 use std::time::Duration;
 
@@ -192,7 +192,7 @@ async fn an_object_that_does_not_decode_loses_its_samples_and_blocks_nobody() {
         let running = synced(&server, |watch| watch.streaming_lists(streaming)).await;
         assert_eq!(running.config_maps().len(), 12);
         assert_eq!(running.health_of("configmaps").decode_errors, 1);
-        // An object that decoded before, and one that decodes again.
+        // `cm0` decodes before the change, but not after it. `bad` decodes only after the change.
         server.put("configmaps", broken("a", "cm0"));
         server.put("configmaps", config_map("a", "bad"));
         running.agrees().await;

@@ -28,7 +28,7 @@ pub(crate) enum On {
 pub(crate) enum Fault {
     /// A response with this code and reason.
     Status(u16, &'static str),
-    /// The same, with the number of seconds for `Retry-After`.
+    /// A response with this code and reason, and with the number of seconds for `Retry-After`.
     RetryAfter(u16, u64),
     /// The connection is refused.
     Refused,
@@ -42,7 +42,7 @@ pub(crate) enum Fault {
     Stall(usize),
     /// The body is sent in pieces of this size, one per second.
     Slow(usize),
-    /// Another body.
+    /// A response with this body.
     Body(&'static str),
     /// A watch that consists of an `ERROR` event with this code and reason.
     ErrorEvent(u16, &'static str),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::requests::ApiRequest;
 
-/// What a client accepts, as far as the server supports it.
+/// The forms of objects that a client accepts and that the server supports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Form {
     #[default]

@@ -22,7 +22,7 @@ pub(super) fn line(kind: &str, object: &Value) -> String {
     format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n")
 }
 
-/// The object of a bookmark. `initial_end` marks the one that ends the initial events.
+/// The object of a bookmark. `initial_end` marks the bookmark that ends the initial events.
 pub(super) fn bookmark(kind: &str, version: u64, initial_end: bool) -> Value {
     let mut metadata = json!({ "resourceVersion": version.to_string() });
     if initial_end {
@@ -74,7 +74,7 @@ pub(super) fn streamed(
     Response::builder().status(code).body(body).unwrap()
 }
 
-/// The same body, with a fault.
+/// Applies a fault to a body.
 pub(super) fn spoil(
     body: UnsyncBoxBody<Bytes, io::Error>,
     fault: Fault,

@@ -59,14 +59,14 @@ pub(super) struct OpenWatch {
 struct Events {
     sender: Sender,
     form: Form,
-    /// The columns of the table, until an event had them.
+    /// The columns of the table, until the first event of a watch has sent them.
     columns: Option<Value>,
 }
 
 impl Events {
     fn send(&mut self, kind: &str, object: &Value) {
         let object = self.form.event(object, self.columns.take());
-        // The client may have gone.
+        // The client may have closed the connection.
         let _ = self.sender.unbounded_send(Ok(line(kind, &object).into()));
     }
 }
