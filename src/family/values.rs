@@ -21,6 +21,7 @@ use crate::k8s::{Timestamp, write_label_value};
 /// use serde_json::json;
 ///
 /// let ports = Family::gauge("service_port", "Always 1, one sample per port.")
+///     .labels(["port_name", "port", "listens"])
 ///     .generate(|service: &Service, s| {
 ///         for port in service.spec.iter().flat_map(|spec| spec.ports.iter().flatten()) {
 ///             let protocol = port.protocol.as_deref().unwrap_or("TCP");
@@ -54,7 +55,7 @@ pub trait LabelValue: sealed::WriteLabel {}
 ///         ),
 ///     )
 ///     .family(
-///         Family::gauge("claim_capacity", "Capacity in bytes, or whatever the unit is.").generate(
+///         Family::gauge("claim_capacity", "Capacity in bytes, or whatever the unit is.").labels(["resource"]).generate(
 ///             |claim: &PersistentVolumeClaim, s| {
 ///                 let capacity = claim.status.as_ref().and_then(|status| status.capacity.as_ref());
 ///                 for (resource, quantity) in capacity.into_iter().flatten() {
