@@ -63,7 +63,8 @@ pub struct Samples<'a> {
 /// use kube_state_metrics::{Family, testing::render};
 /// use serde_json::json;
 ///
-/// let family = Family::gauge("node_facts", "Labels of the node.").generate(|node: &Node, s| {
+/// let family = Family::gauge("node_facts", "Labels of the node.").labels(["arch", "label_*"]);
+/// let family = family.generate(|node: &Node, s| {
 ///     let labels = node.metadata.labels.iter().flatten();
 ///     let labels = labels.map(|(key, value)| (key.as_str(), value.as_str()));
 ///     s.label("arch", "arm64").map_labels("label", labels).value(1);
@@ -147,7 +148,7 @@ impl<'a> Samples<'a> {
     /// use kube_state_metrics::{Family, testing::render};
     /// use serde_json::json;
     ///
-    /// let pairs = Family::gauge("pairs", "Pairs.").generate(|_: &Pod, s| {
+    /// let pairs = Family::gauge("pairs", "Pairs.").labels(["a", "b"]).generate(|_: &Pod, s| {
     ///     for pair in (0..1_000_000).flat_map(|a| (0..1_000_000).map(move |b| (a, b))) {
     ///         if s.is_full() {
     ///             break;
