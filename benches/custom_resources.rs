@@ -1,4 +1,4 @@
-//! Families from a configuration compared with the same families in Rust, decoding included.
+//! Compares families from a configuration with the same families in Rust, including the decoding.
 //!
 //! Run it with `cargo bench --bench custom_resources --features cel`; the figures are in
 //! docs/reference/custom-resources.md.

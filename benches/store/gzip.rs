@@ -1,4 +1,4 @@
-//! Compressed scrapes.
+//! Measures compressed scrapes.
 
 use std::hint::black_box;
 use std::io::Write;

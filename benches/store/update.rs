@@ -1,4 +1,4 @@
-//! Updates and lists of decoded objects, also during a scrape.
+//! Measures updates and lists of decoded objects, also during a scrape.
 
 use std::hint::black_box;
 

@@ -491,7 +491,7 @@ fn kinds_come_and_go_while_others_keep_their_samples() {
     let pods = text(&metrics, ExpositionFilter::default().resources(["pods"]));
     assert!(pods.starts_with("# HELP kube_pod_info"));
 
-    // Another version is added: the first one keeps its samples.
+    // Another version of the kind is added. The first version keeps its samples.
     let changes = metrics
         .custom_resources()
         .set_known_kinds([widget("v1"), widget("v2")])

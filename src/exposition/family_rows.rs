@@ -1,4 +1,4 @@
-//! [`FamilyRows`]: the rows of one page in one family.
+//! [`FamilyRows`]: reads the samples of one family from the rows of one page.
 
 use bytes::BytesMut;
 

@@ -27,7 +27,8 @@ pub(crate) struct SamplePolicy<'a> {
     base_len: usize,
 }
 
-/// Average size of a sample in bytes that the limit on the text of a family allows for the maximum number of samples.
+/// Average size of a sample, in bytes. The limit on the text of a family is this size times the maximum number of
+/// samples.
 const TEXT_PER_SAMPLE: usize = 1 << 10;
 
 /// The amount of output that generators have written for an object.

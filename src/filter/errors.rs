@@ -23,7 +23,7 @@ pub enum FilterError {
         reason: String,
     },
 
-    /// There are both an allowlist and a denylist of metrics.
+    /// The configuration has both an allowlist and a denylist of metrics.
     #[error(
         "both a metric allowlist (`{allow}`) and a metric denylist (`{deny}`) are set; keep only one \
          of them"

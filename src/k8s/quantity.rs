@@ -177,7 +177,7 @@ impl<'a> Quantity<'a> {
         }
     }
 
-    /// The absolute value as decimal digits, the last one first, and their power of ten.
+    /// The absolute value as decimal digits in reverse order, and the power of ten that multiplies the digits.
     fn decimal(&self) -> (Vec<u8>, i64) {
         let digits = self.integer.bytes().chain(self.fraction.bytes()).rev();
         let mut digits: Vec<u8> = digits.map(|byte| byte - b'0').collect();

@@ -177,7 +177,7 @@ impl Column {
         self.touch();
     }
 
-    /// A column with only the rows in `range`, without holes and spare memory.
+    /// Returns a copy of the rows in `range` as a column without holes and spare memory.
     pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Self {
         let mut column = Self::new(0);
         for (to, row) in range.enumerate() {

@@ -23,7 +23,7 @@ use crate::scope::ObjectFilter;
 
 /// The rendered samples of all objects of a kind.
 ///
-/// A clone is another handle to the same store. [`Writer`](super::Writer)s feed it, one for each source of objects.
+/// A clone is another handle to the same store. Each source of objects feeds the store by a [`Writer`](super::Writer).
 /// The methods of [`CacheStore`](super::CacheStore) also feed the store, and share one writer.
 ///
 /// ```

@@ -1,4 +1,4 @@
-//! Kinds that appear and disappear with their definitions.
+//! Tests of custom resources: kinds appear and disappear with their definitions.
 
 use kube::Api;
 use kube::api::DeleteParams;

@@ -1,4 +1,4 @@
-//! Changes of the cluster, and restarts of its components.
+//! Tests that the exposition follows changes of the cluster and restarts of its components.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Permissions that are revoked, and kinds that do not exist.
+//! Tests of revoked permissions, and of kinds that do not exist.
 
 use std::time::Duration;
 

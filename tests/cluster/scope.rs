@@ -1,4 +1,4 @@
-//! Namespaces and nodes: together, all parts have all objects.
+//! Tests of instances for single namespaces or nodes: together, they have all objects.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod};

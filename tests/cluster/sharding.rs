@@ -1,4 +1,4 @@
-//! Shards of one cluster: together, all shards have all objects.
+//! Tests of the shards of one cluster: together, all shards have all objects.
 
 use std::time::{Duration, Instant};
 

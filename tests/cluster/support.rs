@@ -1,4 +1,4 @@
-//! Access to the cluster and to the exposition.
+//! Code of the tests that reads and changes the cluster, and reads the exposition.
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Properties of the API that other tests do not cover.
+//! Tests of properties of the API that other tests do not cover.
 
 use std::error::Error;
 

@@ -1,4 +1,4 @@
-//! Accepting connections.
+//! Accepts connections until the server shuts down.
 
 use std::error::Error;
 use std::io;

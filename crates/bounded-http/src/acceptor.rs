@@ -1,4 +1,4 @@
-//! Where TLS plugs in: an acceptor turns an accepted TCP connection into a byte stream.
+//! Acceptors: an acceptor turns an accepted TCP connection into a byte stream, for example by a TLS handshake.
 
 use std::convert::Infallible;
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! Events of connections, which a host counts or logs.
+//! [`Observer`]: receives the events of connections, so that a host can count or log them.
 
 use std::error::Error;
 use std::io;

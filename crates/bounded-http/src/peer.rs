@@ -1,4 +1,4 @@
-//! The client's side of a connection.
+//! [`Peer`]: the address of the client of a connection.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 

@@ -127,7 +127,7 @@ impl<S: AsyncWrite> AsyncWrite for TrackedStream<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.project();
         let flushed = this.stream.poll_flush(cx);
-        // The TLS layer may hold encrypted bytes although it accepted all plain ones.
+        // The TLS layer may still hold encrypted bytes after it has accepted all plain bytes.
         this.connection.set_blocked(flushed.is_pending());
         flushed
     }

@@ -1,4 +1,4 @@
-//! The certificates that are trusted.
+//! The trusted certificates: authorities, and single certificates of servers or clients.
 
 use rustls::DistinguishedName;
 use rustls::pki_types::{CertificateDer, TrustAnchor};

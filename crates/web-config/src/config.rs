@@ -1,4 +1,4 @@
-//! A configuration, ready for use.
+//! A web configuration whose file, certificates and keys are loaded.
 
 use std::fmt;
 use std::net::IpAddr;

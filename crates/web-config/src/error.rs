@@ -1,4 +1,4 @@
-//! Why a file cannot be used.
+//! The error for a web configuration file that cannot be used.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Reads the file again when it changes.
+//! Reads the web configuration file again when it changes.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

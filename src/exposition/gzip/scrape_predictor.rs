@@ -47,7 +47,7 @@ impl ScrapePredictor {
                     continue;
                 };
                 let next = late + period;
-                // Scrapes that were due before the last one are ignored: they happened already, or never will.
+                // Ignores scrapes that were due before the last scrape: they have happened, or will never happen.
                 let is_sooner = next > last + JITTER && first.is_none_or(|(first, _)| next < first);
                 if is_sooner && self.has_scrape(*middle, period) {
                     first = Some((next, format));

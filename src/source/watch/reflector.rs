@@ -362,7 +362,7 @@ impl NextStep {
         }
     }
 
-    /// The next request after a pause, without a failure.
+    /// A step that sends the request after a pause, without a failure.
     pub(super) fn paused(pause: Duration, action: Action) -> Self {
         Self {
             pause,

@@ -60,7 +60,7 @@ impl<S: ListWatchSink> Reflector<S> {
     /// The next step if the server has not opened the stream.
     fn after_refused_stream(&mut self, failure: Failure, has_version: bool) -> NextStep {
         if failure.reason == FailureReason::Rejected {
-            // It is not an error that the server does not support streaming lists.
+            // If the server does not support streaming lists, this is not an error.
             self.stop_streaming();
             return NextStep::now(Action::PagedList);
         }

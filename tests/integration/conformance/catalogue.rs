@@ -1,5 +1,5 @@
-//! The catalogue equals that of kube-state-metrics, the docs contain it, and it has all metrics and labels that common
-//! rules and dashboards use.
+//! Tests of the catalogue: it equals the catalogue of kube-state-metrics, and the docs contain it. It has all metrics
+//! and labels that common rules and dashboards use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -28,7 +28,7 @@ const NEVER_THERE: &[(&str, &str)] = &[
     ("kube_pod_info", "pod_template_hash"),
 ];
 
-/// Labels that expressions compute from others, with `label_replace` and `label_join`.
+/// Labels that expressions compute from other labels, with `label_replace` and `label_join`.
 const MADE: &[(&str, &str)] = &[
     ("kube_job_owner", "workload"),
     ("kube_job_owner", "workload_type"),
@@ -46,7 +46,7 @@ const MADE: &[(&str, &str)] = &[
     ("kube_replicaset_owner", "workload_type"),
 ];
 
-/// Labels in groupings that belong to another metric of the expression.
+/// Labels by which an expression groups, although only another metric of the expression has the label.
 const OF_ANOTHER_METRIC: &[(&str, &str)] = &[
     ("kube_job_owner", "pod"),
     ("kube_job_owner", "replicaset"),

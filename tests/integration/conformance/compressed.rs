@@ -1,4 +1,4 @@
-//! Compressed expositions for different readers, and expositions of a store that changes continuously.
+//! Tests of compressed expositions with different readers, and while the store changes continuously.
 
 use std::io::Read as _;
 use std::process::Command;
@@ -152,7 +152,7 @@ fn a_store_that_never_rests_is_always_read_at_one_moment() {
                 generation += 1;
             }
         });
-        // This stops the writer even if an assertion fails.
+        // Dropping this value stops the writer, even if an assertion fails.
         let _end = Ending(&done);
         let (mut last, mut moved) = (0, 0);
         for at in 0..EXPOSITIONS {

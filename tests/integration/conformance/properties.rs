@@ -1,4 +1,4 @@
-//! Random objects of all shapes never cause a panic, and every scraper accepts the expositions.
+//! Tests with random objects of all shapes: no object causes a panic, and every scraper accepts the expositions.
 //!
 //! The environment variable `PROPTEST_CASES` sets the number of sets of objects per resource.
 
@@ -220,7 +220,7 @@ fn written_as(value: &Value, spelling: Spelling) -> String {
                 })
             };
             let fields: Vec<_> = match spelling {
-                // If both copies repeated their fields, the size would double with every level.
+                // The copies do not repeat their fields. Otherwise the size would double with every level of nesting.
                 Spelling::Repeated => once(spelling).chain(once(Spelling::Plain)).collect(),
                 Spelling::Plain | Spelling::Escaped => once(spelling).collect(),
             };

@@ -1,4 +1,4 @@
-//! Each family reads only the declared fields: without the other fields, the samples are the same.
+//! Tests that each family reads only its declared fields: without the other fields, the samples are the same.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! The queries of docs/reference/queries.md: promtool verifies their results.
+//! Tests the queries of docs/reference/queries.md: promtool verifies the results of each query.
 
 use std::collections::{BTreeMap, BTreeSet};
 

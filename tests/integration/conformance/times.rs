@@ -1,4 +1,4 @@
-//! Times at both ends of the calendar, in every time field of every resource.
+//! Tests every time field of every resource with the earliest and the latest times of the calendar.
 //!
 //! The objects are those of the cases, with all times replaced. A family is a family of times if its value is a time
 //! in the object.
@@ -27,7 +27,7 @@ const UNSET: [&str; 5] = [
     "0001-01-01T05:30:00.5+05:30",
 ];
 
-/// Times, each with the exact text of its Unix seconds.
+/// Times, each with the text of its exact value in Unix seconds.
 const EXACT: [(&str, &str); 9] = [
     ("0000-12-31T23:59:59.999999Z", "-6.2135596801e+10"),
     ("0001-01-01T00:00:01.000000Z", "-6.2135596799e+10"),

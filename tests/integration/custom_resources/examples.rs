@@ -1,4 +1,4 @@
-//! The configurations of the guide and of the examples.
+//! Tests of the configurations in the guide and in the examples.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
-//! Families with the same name that differ in help or type: within one entry, across resources, and together with
-//! families in Rust. All of them load, and every parser reads the exposition.
+//! Tests of families with the same name that differ in help or type: within one entry, across resources, and together
+//! with families in Rust. All of them load, and every parser reads the exposition.
 
 use std::slice::from_ref;
 

@@ -13,7 +13,7 @@ const PIECE: usize = 1 << 20;
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// The possible spellings of the marker.
+/// The forms in which the marker can be in memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Form {
     Plain,

@@ -1,4 +1,4 @@
-//! Client certificates.
+//! The settings for client certificates, and the verifier of the certificates.
 
 use std::fmt;
 use std::net::IpAddr;

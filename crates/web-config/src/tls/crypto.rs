@@ -1,4 +1,4 @@
-//! Versions, cipher suites and key exchanges.
+//! Selects TLS versions, cipher suites and key exchanges.
 
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::{NamedGroup, SupportedCipherSuite, SupportedProtocolVersion};

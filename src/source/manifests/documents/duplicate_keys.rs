@@ -1,4 +1,4 @@
-//! Keys that occur twice in a JSON object, with both positions.
+//! Finds keys that occur twice in a JSON object, with both positions.
 //!
 //! The JSON decoder reports positions only with errors. So this code causes an error at each key whose position it
 //! needs.
