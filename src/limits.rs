@@ -4,8 +4,8 @@ use std::fmt;
 
 /// The limits on the samples, labels and text of one object, and on the kinds of a configuration.
 ///
-/// Only the part beyond a limit is left out; everything else stays. [`StoreStats`] counts the objects that exceed a
-/// limit, and [`StoreReader::exceeded_limits`] names the first one. The value 0 disables a limit.
+/// Only the samples and labels beyond a limit are left out. All others stay. [`StoreStats`] counts the objects that
+/// exceed a limit, and [`StoreReader::exceeded_limits`] names the first of these objects. The value 0 disables a limit.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -54,7 +54,7 @@ pub struct Limits {
     /// counts an error.
     pub expression_cost: u64,
     /// Maximum number of kinds that entries of a configuration select by a wildcard; 1,000 by default. Each kind
-    /// needs a watch. Kinds that are served already stay, and others are left out in the order of their names.
+    /// needs a watch. Kinds that are already served stay. Of the other kinds, those with the last names are left out.
     ///
     /// [`CustomResources::kinds_left_out`](crate::registry::CustomResources::kinds_left_out) counts them.
     pub wildcard_kinds: usize,

@@ -25,7 +25,7 @@ pub(crate) use json::to_json;
 /// that is accepted here. Recursive code is never deeper.
 const MAX_DEPTH: usize = 128;
 
-/// A value, and the line where it begins.
+/// A value, and the line where the value begins.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) value: Value,

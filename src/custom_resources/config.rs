@@ -156,7 +156,7 @@ impl Config {
         metrics.map(note).collect()
     }
 
-    /// The names of the families, in the order of the document; a name may occur several times.
+    /// The names of the families, in the order of the document. A name may occur several times.
     ///
     /// ```
     /// use kube_state_metrics::custom_resources::Config;
@@ -282,7 +282,7 @@ fn leave_out_invalid(entries: &mut Vec<Entry>, reader: &mut Reader) {
     entries.retain(|entry| !unreadable.contains(&entry.place));
 }
 
-/// Whether a path of the document is `place` or below it.
+/// Whether a path of the document equals `place` or is below `place`.
 fn is_within(path: &str, place: &str) -> bool {
     let below = path.strip_prefix(place);
     below.is_some_and(|below| below.is_empty() || below.starts_with(['.', '[']))

@@ -22,7 +22,7 @@ pub(super) enum Wanted<'f> {
     AllButMetadata(&'static [&'static str]),
     AllBut(&'static [&'static str]),
     Some(&'f Tree),
-    /// The same for the items of a list. If the value is not a list, everything is wanted.
+    /// The wanted fields of the items of a list. If the value is not a list, all its fields are wanted.
     Items(&'f Tree),
 }
 

@@ -24,7 +24,8 @@ pub(crate) struct FamilyMetadata {
 // === impl FamilyMetadata ===
 
 impl FamilyMetadata {
-    /// Merges the declarations of one family. The help text is from the first one, and the type covers all of them.
+    /// Merges the declarations of one family. The help text is from the first declaration. The type covers
+    /// all declarations.
     pub(super) fn new(first: &FamilyDescriptor, others: &[&FamilyDescriptor]) -> Self {
         let name = first.name();
         let types = others.iter().map(|declared| declared.metric_type());

@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use super::family_column::FamilyColumn;
 use crate::store::{Column, Page, SampleLine, StoreSnapshot};
 
-/// The rows of one page in one family.
+/// The rows of one page, with the samples of one family.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FamilyRows<'a> {
     pub(super) family_column: &'a FamilyColumn,

@@ -217,7 +217,7 @@ impl Sample<'_, '_> {
         }
     }
 
-    /// Appends a label whose value other samples of the object repeat, in this family or another.
+    /// Appends a label whose value other samples of the object repeat, in this family or in another family.
     ///
     /// The exposition is the same as with `label`, but the store needs less memory.
     pub(crate) fn referenced_label<'v>(

@@ -105,7 +105,7 @@ pub(crate) fn link_stores(stores: &[Arc<dyn AnyStore>]) {
         let linked = configured.iter().find(|other| {
             is_same(other.resource(), store.resource())
                 && other.is_host_fed() == store.is_host_fed()
-                // If several types share the resource, only the first one is linked.
+                // If several types share the resource, only the store of the first type is linked.
                 && !linked_resources.contains(other.resource())
         });
         linked_resources.extend(linked.map(|linked| linked.resource().clone()));

@@ -256,7 +256,7 @@ impl Health {
 
     /// Creates a reporter for a feed of the host, so that health and readiness include the feed.
     ///
-    /// The builder must declare that the host feeds the resource; otherwise the reports have no effect. A resource
+    /// The builder must declare that the host feeds the resource. Otherwise the reports have no effect. A resource
     /// that is registered later, by a configuration, is included from then on. A resource may have several reporters,
     /// and is complete when the lists of all of them are complete. A new reporter replaces the dropped reporters of
     /// the resource.

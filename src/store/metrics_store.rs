@@ -74,7 +74,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         Self::with_schema(schema, true)
     }
 
-    /// An empty store. `host_fed` states whether the host feeds it; otherwise the sources of the crate do.
+    /// An empty store. `host_fed` states whether the host feeds the store. If not, the sources of the crate
+    /// feed it.
     pub(crate) fn with_schema(schema: Schema<K>, host_fed: bool) -> Self {
         Self {
             inner: Arc::new(StoreInner {
@@ -97,7 +98,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.inner.schema.resource()
     }
 
-    /// Whether the host feeds the store; otherwise the sources of the crate do.
+    /// Whether the host feeds the store. If not, the sources of the crate feed it.
     pub(crate) fn is_host_fed(&self) -> bool {
         self.inner.host_fed
     }

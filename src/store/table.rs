@@ -119,7 +119,7 @@ impl Table {
         }
     }
 
-    /// Removes an object. An empty uid matches any uid, and the version 0 is unknown.
+    /// Removes an object. An empty uid matches any uid. The version 0 means an unknown version.
     pub(crate) fn delete(&mut self, identity: Identity<'_>, ordered: bool) -> Deleted {
         let Ok((at, row)) = self.position(identity.key) else {
             return Deleted::Absent;

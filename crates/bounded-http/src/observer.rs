@@ -60,5 +60,5 @@ pub trait Observer: Send + Sync + 'static {
     }
 }
 
-/// Counts nothing, and logs like the default methods.
+/// Does not count events, and logs like the default methods.
 impl Observer for () {}

@@ -7,7 +7,7 @@ use std::path::Path;
 /// The byte order mark in UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Why a file cannot be read. The message does not name the file; the caller does.
+/// Why a file cannot be read. The message does not name the file, so the caller must name it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {

@@ -40,7 +40,7 @@ pub trait ReloadObserver: Send + Sync + 'static {
         tracing::info!("{}: reloaded", path.display());
     }
 
-    /// The file has changed and its new content cannot be used; the previous one stays in use. It is
+    /// The file has changed and its new content cannot be used, so the previous content stays in use. The method is
     /// called once per change. Logs an error by default.
     fn reload_failed(&self, error: &WebConfigError) {
         tracing::error!("{error}; the previous configuration stays in use");
@@ -98,7 +98,7 @@ impl WebConfigFile {
     }
 
     /// Reads a file that replaces this one, for example when the program reloads all its settings. The new file keeps
-    /// the remembered passwords of users whose hash is the same in both.
+    /// the remembered passwords of users whose hash is the same in both files.
     ///
     /// # Errors
     ///

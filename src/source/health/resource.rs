@@ -75,13 +75,13 @@ pub struct ResourceHealth {
     pub kind: String,
     /// The kind of source that feeds the resource.
     pub source: FeedOrigin,
-    /// The state; the worst state of its feeds.
+    /// The state of the resource, which is the worst state of its feeds.
     #[serde(flatten)]
     pub state: ResourceState,
     /// Whether the first list of each feed is complete.
     pub complete: bool,
-    /// Seconds since the server began to refuse the resource (403 or 404) without another failure in between; the
-    /// maximum of its feeds. `None` if the server does not currently refuse it.
+    /// Seconds since the server began to refuse the resource (403 or 404) without another failure in between. If
+    /// there are several feeds, this is the maximum. `None` if the server does not currently refuse it.
     pub refused_seconds: Option<f64>,
     /// Seconds until a watch removes the stored objects because the server forbids the resource (403). Other
     /// failures do not shorten this time. `None` if the server does not currently forbid it, or if no objects of a
@@ -99,7 +99,7 @@ pub struct ResourceHealth {
     pub decode_errors: u64,
     /// How often an object was skipped because it is larger than the limit of the watch.
     pub oversized: u64,
-    /// Seconds since the last event or bookmark; the maximum of its feeds.
+    /// Seconds since the last event or bookmark. If there are several feeds, this is the maximum.
     pub silent_seconds: Option<f64>,
     /// The last failure, even if it is resolved.
     pub last_error: Option<String>,

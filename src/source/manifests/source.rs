@@ -13,7 +13,7 @@ use super::read;
 use super::report::{ManifestProblem, Place};
 use crate::registry::StateMetrics;
 
-/// Files and directories to read objects from.
+/// The files and directories from which objects are read.
 ///
 /// ```
 /// use kube_state_metrics::source::manifests::ManifestSource;

@@ -39,7 +39,7 @@ struct Definition {
     kinds: Vec<KnownKind>,
 }
 
-/// The fields of a definition that name its kinds. The schemas are skipped; they are the largest part.
+/// The fields of a definition that name its kinds. The schemas, which are the largest part, are skipped.
 #[derive(Deserialize, Serialize)]
 struct DefinitionFields {
     metadata: Metadata,

@@ -17,7 +17,7 @@ use crate::source::health::FailureReason;
 pub(super) struct ListProgress {
     /// The time when the list began, plus the time in which it waited for other feeds.
     began: Instant,
-    /// Number of objects, including objects that are not stored.
+    /// Number of received objects, including objects that are not stored.
     objects: u64,
     pages: u64,
     pages_without_objects: u64,

@@ -7,7 +7,7 @@ use super::failure_log::{Event, FailureLog, Subject};
 use crate::resource::ResourceInfo;
 use crate::source::health::{FailureReason, FeedReporter, FeedState};
 
-/// Reports and logs the state of one watch.
+/// Reports the state of one watch to the health, and logs its changes.
 pub(super) struct LoggedFeed {
     reporter: FeedReporter,
     subject: Subject,

@@ -226,7 +226,7 @@ impl WatchMetrics {
         }
     }
 
-    /// Sets the shard. Only the current shard has a series.
+    /// Sets the shard. The metric of the shard has a series only for the current shard.
     pub(super) fn set_shard(&self, shard: Shard) {
         self.shard_ordinal.reset();
         let index = shard.index();

@@ -73,7 +73,7 @@ impl fmt::Display for OversizedObject {
     }
 }
 
-/// A JSON object. Some fields are read; the others are skipped.
+/// A JSON object. Some fields are read, and the other fields are skipped.
 #[derive(Clone, Copy)]
 enum Level {
     /// A line of a watch.

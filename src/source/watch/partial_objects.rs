@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::object_buffer::Overwritten;
 use super::representation::Representation;
 
-/// What a feed has requested, and how it reads the response.
+/// The representation that a feed has requested, and the state in which the feed reads the response.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PartialObjects {
     requested: Representation,
@@ -18,7 +18,7 @@ pub(super) struct PartialObjects {
     columns: Option<TableColumns>,
     /// Until this time, whole objects are requested, because a table lacked a column.
     whole_until: Option<Instant>,
-    /// A table lacked a column, so an object is missing since the last list.
+    /// Whether an object is missing since the last list, because a table lacked a column.
     has_lost_object: bool,
 }
 
@@ -151,7 +151,7 @@ impl PartialObjects {
         }
     }
 
-    /// The columns of a table, or those of the tables before.
+    /// The columns of a table. If the table has no columns, the columns of the previous tables.
     fn columns_of(&self, table: &Received<'_>) -> Option<TableColumns> {
         table
             .column_definitions

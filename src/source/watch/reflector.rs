@@ -38,7 +38,7 @@ pub(super) struct Options {
     /// Maximum number of objects to request and store, in one page.
     pub(super) object_limit: Option<u64>,
     pub(super) page_size: u64,
-    /// Maximum number of objects that the server may send in a list; a list with more fails.
+    /// Maximum number of objects that the server may send in a list. A list with more objects fails.
     pub(super) max_list_objects: Option<u64>,
     /// The memory that all reflectors may use for buffers.
     pub(super) budget: Arc<BufferBudget>,
@@ -124,7 +124,7 @@ const MAX_LOGGED: usize = 20;
 // === impl Options ===
 
 impl Options {
-    /// Whether to request streaming lists. A list with an object limit is requested in pages.
+    /// Whether to request streaming lists. If there is an object limit, paged lists are requested.
     fn may_stream(&self) -> bool {
         self.streaming && self.object_limit.is_none()
     }

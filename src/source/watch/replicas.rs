@@ -114,7 +114,7 @@ impl ListWatchSink for ReplicaSink {
         // This comes before the change of the shard, so that its handover waits for the new
         // replicas.
         (self.shards).set_replicas_ready(!has_status || set.status.ready_replicas >= total);
-        // A replica before the first one is deleted soon, like one behind the last one.
+        // A replica with an ordinal before the first one or after the last one is deleted soon.
         let index = self.replicas.ordinal.checked_sub(set.spec.ordinals.start);
         let shard = Shard::of_replica(index.unwrap_or(total), total);
         self.is_found = true;

@@ -136,7 +136,7 @@ impl Backoff {
         }
     }
 
-    /// Starts again with the shortest backoff.
+    /// Resets the backoff to the shortest backoff.
     pub(super) fn reset(&mut self) {
         self.failures = 0;
         self.last_wait = Duration::ZERO;
@@ -165,7 +165,7 @@ impl Backoff {
             self.last = Some(last);
             return Duration::ZERO;
         }
-        // Failures of an unreachable server and failures of a reachable one are counted separately.
+        // Failures of an unreachable server and failures of a reachable server are counted separately.
         if before.is_none_or(|before| before.is_away != last.is_away) {
             self.failures = 0;
         }

@@ -15,7 +15,7 @@ use super::failure::Status;
 pub(super) enum WatchEvent<'a> {
     /// An object was added, modified or deleted.
     Object(EventKind, &'a [u8]),
-    /// All changes up to a version have been sent.
+    /// A bookmark: the server has sent all changes up to a version.
     Bookmark {
         version: String,
         /// The list at the start of the stream is complete.

@@ -40,7 +40,7 @@ pub(super) enum StreamEnd {
     Cut(Failure),
     /// The timeout expired without an event, or the list at the start did not end before its deadline.
     Idle,
-    /// The shard has changed, or the sink needs a list.
+    /// A list is needed, because the shard has changed or the sink requires a list.
     NeedsList,
     /// The server does not support streaming lists and sent a plain watch.
     NotStreaming,
