@@ -1,5 +1,5 @@
-//! Filters of the output: allow, deny and opt-in lists of metric families, and allowlists of the labels
-//! and annotations that become labels of the `_labels` and `_annotations` families.
+//! Filters of the output. Allow, deny and opt-in lists select metric families. Allowlists select the labels and
+//! annotations of objects that become labels of the `_labels` and `_annotations` families.
 //!
 //! | type | decides |
 //! |---|---|

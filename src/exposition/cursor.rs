@@ -21,13 +21,13 @@ const RUN_BYTES: usize = 96 * 1024;
 #[derive(Debug)]
 pub(super) struct RunCursor {
     exposition: Exposition,
-    /// Position in the plan of the family of the next run.
+    /// The family of the next run: its position in the plan.
     family: usize,
-    /// Position in that family of the column of the next run.
+    /// The column of the next run: its position in the family.
     column: usize,
-    /// Position in the store of the page of the next run.
+    /// The page of the next run: its position in the store.
     page: usize,
-    /// Position in that page of the first row of the next run.
+    /// The first row of the next run: its position in the page.
     row: usize,
     /// The last part of the next row that was written, if it is written in parts.
     part: Option<RowPart>,

@@ -182,7 +182,7 @@ fn sort_name(resource: &ResourceInfo) -> (Cow<'_, str>, &str, &str) {
 // === impl DeclaredFamily ===
 
 impl DeclaredFamily<'_> {
-    /// The columns, and for each column whether its samples can repeat series of other rows.
+    /// The columns. For each column, the result also states whether its samples can repeat series of other rows.
     fn columns(self) -> Vec<FamilyColumn> {
         let in_rust = (self.columns.iter()).filter(|declared| declared.is_in_rust);
         let is_only_in_rust = in_rust.count() == 1;

@@ -1,4 +1,4 @@
-//! [`SamplePolicy`]: the labels and samples that enter a store.
+//! [`SamplePolicy`]: decides which labels and samples enter a store.
 //!
 //! In every family, the policy checks all output of the generator before it becomes a cell. Rules for single labels or
 //! samples, and limits on their number, belong here.

@@ -77,9 +77,9 @@ pub(crate) fn validate(schedule: &str, time_zone: Option<&str>) -> Result<(), Sc
 }
 
 enum Schedule {
-    /// A number of seconds after the last run.
+    /// The schedule fires a number of seconds after the last run.
     Every(i64),
-    /// At each matching time on the clock of the zone.
+    /// The schedule fires at each matching time on the clock of the zone.
     Clock(Clock, TimeZone),
 }
 

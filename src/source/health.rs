@@ -111,7 +111,7 @@ const LATE_CHECK: Duration = Duration::from_secs(1);
 /// The time between two checks of readiness, so that checks take a tenth of the time at most.
 #[cfg(feature = "watch")]
 fn pause_after(check: Duration) -> Duration {
-    // Without a runtime, there is no timer.
+    // Without a runtime, the health has no timer.
     let is_short = check < Duration::from_micros(100) || Handle::try_current().is_err();
     if is_short { Duration::ZERO } else { check * 9 }
 }

@@ -16,7 +16,7 @@ pub(crate) struct Page {
     rows: Arc<Rows>,
     /// `metadata.resourceVersion` per row; 0 if it is not a decimal integer.
     versions: Vec<u64>,
-    /// The columns: base labels, families, and the values that rows share.
+    /// The columns of the page: for base labels, for families, and for the values that rows share.
     columns: Vec<Arc<Column>>,
 }
 

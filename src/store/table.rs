@@ -84,7 +84,7 @@ impl Table {
         Some((&self.pages.get(at)?.page, row))
     }
 
-    /// Stores an object. With `ordered`, ignores it if the stored version of the same uid is higher.
+    /// Stores an object. If `ordered` is true and the stored version of the same uid is higher, ignores the object.
     pub(crate) fn apply(
         &mut self,
         identity: Identity<'_>,

@@ -181,8 +181,8 @@ impl Metering {
         let is_accumulator =
             |own: &IdedExpr, name: &str| matches!(&own.expr, Expr::Ident(own) if own == name);
         let accumulator = own.accu_var.clone();
-        // If the condition is constant, the functions are added to the step, so that the condition keeps its form. `cel`
-        // runs `map` and `filter` without copies only if their loops have the form that their macros create.
+        // If the condition is constant, the functions are added to the step, so that the condition keeps its form.
+        // `cel` runs `map` and `filter` without copies only if their loops have the form that their macros create.
         let counts_in_step = matches!(own.loop_cond.expr, Expr::Literal(_));
         let loop_cond = match counts_in_step {
             true => own.loop_cond,

@@ -294,7 +294,7 @@ mod tests {
                 buffer.settle();
             }
         };
-        // These objects never end, so the other feeds wait forever.
+        // These objects never end, so all other feeds wait forever.
         let held = tokio::time::timeout(Duration::from_secs(60), hold).await;
         assert!(held.is_err() && budget.figures().waits == 1);
         let before = budget.figures().waits;

@@ -12,7 +12,7 @@ use tokio::time;
 
 use super::failure::Failure;
 
-/// The body of a response, as it arrives.
+/// The body of a response, which is read while its bytes arrive.
 pub(super) struct ResponseBody {
     body: Body,
 }

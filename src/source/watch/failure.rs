@@ -22,7 +22,7 @@ pub(super) struct Failure {
     pub(super) message: String,
     /// The `Retry-After` of the server.
     pub(super) retry_after: Option<Duration>,
-    /// Whether the server is unreachable, or a proxy reports this.
+    /// Whether the server is unreachable, or a proxy reports that the server is unreachable.
     pub(super) is_away: bool,
     pub(super) contact: Contact,
 }
@@ -96,7 +96,7 @@ impl Failure {
         }
     }
 
-    /// The request has no response.
+    /// A failure of a request without a response.
     pub(super) fn of_request(error: &kube::Error) -> Self {
         let failure = Self::of_client(error);
         let contact = match failure.reason {
@@ -106,7 +106,7 @@ impl Failure {
         Self { contact, ..failure }
     }
 
-    /// The request has no response, or an incomplete one.
+    /// A failure of a request without a response, or with an incomplete response.
     pub(super) fn of_client(error: &kube::Error) -> Self {
         if let Some(error) = credentials(error) {
             return Self::new(FailureReason::Unauthorized, no_credentials(error));

@@ -1,7 +1,7 @@
 //! Metrics of the watches, for a registry of the host.
 //!
 //! The metrics in the first block have the names, labels and values of kube-state-metrics, so that its alerts work.
-//! The other metrics exist only here.
+//! kube-state-metrics does not have the other metrics.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -86,7 +86,7 @@ enum Level {
     Metadata,
 }
 
-/// Reads fields one by one into an object, so that they stay if the text ends early.
+/// Reads fields one after another into an object, so that the fields stay if the text ends early.
 struct Seed<'a>(&'a mut OversizedObject, Level);
 
 #[derive(Deserialize)]

@@ -135,7 +135,7 @@ impl ShardControl {
         self.changed.notify_one();
     }
 
-    /// Ends handovers and follows the StatefulSet when their time has come. Never resolves.
+    /// Ends handovers at their end, and applies the next shard of the StatefulSet when it is due. Never resolves.
     pub(super) async fn run(&self) {
         loop {
             let first = self.current.lock().next_due();
@@ -206,7 +206,7 @@ impl Current {
         self.next.and(self.changed_at).map(|at| at + MIN_PERIOD)
     }
 
-    /// The next shard, if its time has come.
+    /// The next shard, if it is due.
     fn take_next(&mut self) -> Option<Shard> {
         let now = Instant::now();
         self.next_at().filter(|at| *at <= now)?;

@@ -24,7 +24,7 @@ pub(super) enum StoreWatch {
     LeftOut,
     Watched {
         feeds: Vec<Arc<FeedState>>,
-        /// Empty if the watches of another store also feed this one.
+        /// The watches. Empty if the watches of another store also feed this store.
         tasks: Vec<AbortHandle>,
     },
 }

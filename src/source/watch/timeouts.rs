@@ -29,7 +29,7 @@ pub struct WatchTimeouts {
     pub backoff: Duration,
     /// Maximum backoff before the random factor, 30 s by default.
     pub backoff_max: Duration,
-    /// Maximum backoff before the random factor while the server is unreachable (or a proxy reports this with 502, 503
+    /// Maximum backoff before the random factor while the server is unreachable (or a proxy responds with 502, 503
     /// or 504), and for [`recovery`](Self::recovery) afterwards; 1.2 s by default. With a short backoff, changes
     /// arrive soon after the server is reachable again.
     pub backoff_max_unreachable: Duration,

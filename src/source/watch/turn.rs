@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Time for which a task handles objects before it yields.
+/// Maximum time for which a task handles objects before it yields to other tasks.
 const MAX_TURN: Duration = Duration::from_millis(1);
 
 /// A chunk of a response is handled in parts of at most this size, so that a turn can end within it.
@@ -15,7 +15,7 @@ const CLOCK_BYTES: usize = 8 << 10;
 #[derive(Debug)]
 pub(super) struct Turn {
     began: Instant,
-    /// Bytes since the clock was read.
+    /// Number of bytes that were handled since the clock was read.
     bytes: usize,
 }
 

@@ -69,7 +69,7 @@ enum Deferred {
     Oversized(OversizedObject),
 }
 
-/// Maximum duration of a burst of events. After it, the timeout and the scope are checked.
+/// Maximum duration of a burst of events. After this time, the timeout and the scope are checked.
 const MAX_BURST: Duration = Duration::from_secs(1);
 /// A pause that ends a burst of events.
 const PAUSE: Duration = Duration::from_millis(1);

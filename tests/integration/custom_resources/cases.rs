@@ -1,5 +1,5 @@
-//! The cases of tests/conformance/crs.jsonl and crs_specification.jsonl: a configuration, objects,
-//! and their samples.
+//! Tests the cases of tests/conformance/crs.jsonl and crs_specification.jsonl. A case has a configuration,
+//! objects, and the expected samples.
 //!
 //! The first file belongs to this project. Each case tests a sentence of the specification of Custom Resource State
 //! metrics (documents, names, labels, paths, values, the three types, order, errors, kinds), with samples derived from
@@ -115,7 +115,8 @@ fn evaluate(case: &Case, evaluation: Evaluation) -> Result<Outcome, String> {
     Ok(outcome)
 }
 
-/// Splits objects into groups that fit into one store. Objects without a name would replace each other.
+/// Splits objects into groups that fit into one store. In one store, objects without a name would replace
+/// each other.
 fn together(objects: &[Box<RawValue>]) -> Vec<Vec<&RawValue>> {
     let named = |object: &RawValue| {
         let object: Value = serde_json::from_str(object.get()).unwrap();

@@ -43,7 +43,7 @@ impl Macros {
     }
 }
 
-/// Calls `found` with each token and the next one, also in groups.
+/// Calls `found` with each token and the token after it, also within groups.
 pub(super) fn each_pair(tokens: &TokenStream, found: &mut dyn FnMut(&str, &str)) {
     let tokens: Vec<_> = tokens.clone().into_iter().collect();
     for (at, token) in tokens.iter().enumerate() {

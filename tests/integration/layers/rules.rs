@@ -22,7 +22,7 @@ pub(super) fn problems(files: &Files, root: &Path, layers: Option<&[String]>) ->
     found.unwrap_or_else(|problem| vec![problem])
 }
 
-/// The two files of an import.
+/// The importing file and the imported file.
 fn names(tree: &Tree, (from, to): (usize, usize)) -> (&str, &str) {
     let name = |at: usize| tree.modules[at].file.to_str().unwrap_or_default();
     (name(from), name(to))
