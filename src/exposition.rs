@@ -1,4 +1,4 @@
-//! Stored samples as Prometheus text, as OpenMetrics, or one by one.
+//! Reads stored samples as Prometheus text, as OpenMetrics, or as single samples.
 //!
 //! [`Exposition::chunks`] copies the stored bytes. [`Exposition::families`] and
 //! [`Exposition::samples`] read the samples: for counts, for comparisons, or to write them in

@@ -203,7 +203,7 @@ impl DeclaredFamily<'_> {
         columns.collect()
     }
 
-    /// How another declaration in Rust differs from the first one in Rust.
+    /// How a later declaration in Rust differs from the first declaration in Rust.
     fn conflicts(
         &self,
         other: &FamilyDescriptor,

@@ -1,4 +1,4 @@
-//! The samples of an [`Exposition`], by family and one by one.
+//! The samples of an [`Exposition`], by family and as single samples.
 
 use std::fmt;
 use std::sync::Arc;

@@ -137,7 +137,7 @@ impl<K: CollectedResource> Collector<K> {
         }
     }
 
-    /// Declares that the host feeds the objects, so that the sources of the crate do not.
+    /// Declares that the host feeds the objects, so that the sources of the crate do not feed them.
     ///
     /// The declaration covers all collectors of this type and resource. It does not cover families
     /// that a configuration adds to the resource: the sources of the crate feed them, unless

@@ -165,10 +165,10 @@ impl Builder {
         self
     }
 
-    /// Declares that the host feeds a resource, so that the sources of the crate do not.
+    /// Declares that the host feeds a resource, so that the sources of the crate do not feed it.
     ///
     /// The declaration covers all collectors of the resource, and the families that a configuration
-    /// adds to it. [See above](Self#feeding) for the rules.
+    /// adds to the resource. [See above](Self#feeding) for the rules.
     ///
     /// ```
     /// use k8s_openapi::api::core::v1::{Node, Pod};

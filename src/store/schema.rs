@@ -122,7 +122,7 @@ impl<K: CollectedResource> Schema<K> {
         self.bases.len() + self.families.len() + DICTIONARY_COLUMNS
     }
 
-    /// The column of a family.
+    /// The index of the column of a family.
     pub(crate) fn column(&self, family: usize) -> usize {
         self.bases.len() + family
     }

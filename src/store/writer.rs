@@ -1,4 +1,4 @@
-//! [`Writer`]: one feeder of a store.
+//! [`Writer`]: the handle through which one source of objects changes a store.
 
 use std::fmt;
 

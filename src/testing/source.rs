@@ -14,7 +14,7 @@ use crate::resource::{CollectedResource, StaticScope};
 /// * A **family** gets the default base labels of its type: the namespace and the kind.
 /// * A **collector** renders all its families, including opt-in families. Families of labels and annotations need an
 ///   allowlist; use a `StateMetrics` for them.
-/// * A **`StateMetrics`** renders the families that it was built with. It keeps the samples of the objects.
+/// * A **`StateMetrics`** renders the families that it was built with. It keeps the samples afterwards.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;

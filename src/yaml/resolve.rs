@@ -1,7 +1,7 @@
 //! Finds the types of plain scalars like kubectl.
 //!
 //! kubectl turns YAML into JSON by the rules of [YAML 1.1](https://yaml.org/type/), with some
-//! differences: there are no numbers of base 60, and times stay strings.
+//! differences: numbers of base 60 do not exist, and times stay strings.
 
 use std::borrow::Cow;
 

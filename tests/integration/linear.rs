@@ -37,7 +37,7 @@ fn processor_time() -> Duration {
     Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
 }
 
-/// The minimum processor time of some runs.
+/// The minimum of the processor times of several runs.
 fn time(mut run: impl FnMut()) -> f64 {
     let times = (0..3).map(|_| {
         let before = processor_time();

@@ -6,12 +6,12 @@
 use crate::family::Samples;
 use crate::family::sealed::Number;
 
-/// A field that is an `Option` or plain: `optional(&deployment.spec)`.
+/// A field as an `Option`, whether its type is an `Option` or not: `optional(&deployment.spec)`.
 pub(in crate::families) fn optional<'a, T>(field: impl Into<Option<&'a T>>) -> Option<&'a T> {
     field.into()
 }
 
-/// A string that is an `Option` or plain; empty if it is absent.
+/// A string field as text, whether its type is an `Option` or not. Empty if the field is absent.
 pub(in crate::families) fn text<'a>(field: impl Into<Option<&'a String>>) -> &'a str {
     field.into().map_or("", String::as_str)
 }

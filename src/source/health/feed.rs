@@ -39,8 +39,8 @@ struct Progress {
     last_error: Option<String>,
 }
 
-/// Reports the state of one feed to a [`Health`](super::Health). Dropping it reports that the feed
-/// has stopped.
+/// Reports the state of one feed to a [`Health`](super::Health). Dropping the reporter reports that the
+/// feed has stopped.
 ///
 /// ```
 /// use kube_state_metrics::source::health::{FailureReason, Health, ReadinessPolicy};
@@ -232,8 +232,8 @@ impl FeedReporter {
         self.state.progress.lock().complete_at.is_some()
     }
 
-    /// How long the server has refused the resource since the last success. The time of other failures
-    /// is left out.
+    /// How long the server has refused the resource since the last success. The time excludes
+    /// other failures.
     pub(crate) fn refused_for(&self) -> Duration {
         self.state.progress.lock().refused_for()
     }

@@ -186,8 +186,8 @@ impl fmt::Display for ResourceState {
 // === impl ResourceHealth ===
 
 impl ResourceHealth {
-    /// Whether readiness depends on the resource. It does not if no source feeds it, or if the host feeds it without a
-    /// reporter.
+    /// Whether readiness depends on the resource. If no source feeds the resource, or if the host feeds it without a
+    /// reporter, readiness does not depend on it.
     pub(super) fn is_expected(&self) -> bool {
         match self.source {
             FeedOrigin::Watched | FeedOrigin::Manifests => true,

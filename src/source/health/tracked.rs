@@ -152,7 +152,7 @@ impl TrackedResource {
     }
 }
 
-/// Seconds until the first forbidden feed reaches `age`, the time after which its objects are removed.
+/// Seconds until the objects of the first forbidden feed are removed, which happens after the time `age`.
 fn removal_seconds(feeds: &[FeedHealth], age: Duration) -> Option<f64> {
     let forbidden = ResourceState::Failing(FailureReason::Forbidden);
     let feeds = feeds.iter().filter(|feed| feed.state == forbidden);

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use crate::decode::without_position;
 use crate::yaml::{self, SyntaxError};
 
-/// One object, as JSON.
+/// One object of a document, as JSON.
 pub(crate) struct Document<'t> {
     pub(crate) api_version: Option<&'t str>,
     pub(crate) kind: Option<&'t str>,

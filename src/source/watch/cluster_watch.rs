@@ -168,7 +168,7 @@ async fn follow_plan(
         let resources = watches.left_out.join(", ");
         tracing::warn!(resources, "not watched: only pods can be selected by node");
     }
-    // If a resource has additional families, its watches relist it.
+    // If a resource has additional families, its watches relist the resource.
     context.shards.check_for_lists();
 }
 

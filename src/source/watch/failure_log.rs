@@ -87,7 +87,7 @@ struct Logged {
     gap: Duration,
 }
 
-/// How long a message waits for other resources.
+/// How long a message is delayed, so that other resources can be added to it.
 const GATHER: Duration = Duration::from_secs(3);
 /// Minimum time between the first two messages for the same reason. It doubles with each further message, so that
 /// watches that fail one after another do not fill the log.

@@ -123,7 +123,7 @@ fn judge(name: &str, interval: i64, intervals: i64, questions: &[Question], seri
     });
     let directory = Directory::new(&format!("queries-{name}"));
     let file = directory.path().join("test.yaml");
-    // promtool accepts JSON, because it is YAML.
+    // promtool accepts JSON, because JSON is also YAML.
     std::fs::write(&file, test.to_string()).unwrap();
     let mut promtool = promtool().unwrap();
     let output = run(promtool.args(["test", "rules"]).arg(&file), b"");

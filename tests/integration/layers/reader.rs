@@ -8,7 +8,7 @@ use syn::{Attribute, ImplItem, Item, Meta, TraitItem, UseTree, Visibility};
 
 use super::macros::{ITEM_KEYWORDS, Macros, each_pair};
 
-/// One leaf of a `use` declaration.
+/// One imported name of a `use` declaration.
 #[derive(Clone, PartialEq)]
 pub(super) struct Import {
     pub(super) path: Vec<String>,

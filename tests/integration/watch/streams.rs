@@ -253,7 +253,7 @@ async fn a_server_that_was_set_back_is_listed_anew() {
     pass(Duration::from_secs(5)).await;
     server.delete("configmaps", "a", "cm0");
     running.agrees().await;
-    // The backup still contains the object, with lower versions.
+    // The backup still contains the object, with a lower version.
     server.set_back(50);
     server.cut_watches("");
     server.put("configmaps", config_map("a", "cm0"));

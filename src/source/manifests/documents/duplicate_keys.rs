@@ -29,7 +29,7 @@ struct Search {
     keys: usize,
     /// The number of the key at which to stop, to get its position.
     stop_at: Option<usize>,
-    /// The key and its numbers.
+    /// A key that occurs twice, with the numbers of both occurrences.
     found: Option<(String, usize, usize)>,
 }
 
