@@ -407,7 +407,7 @@ impl<'v> Evaluation<'v> {
 
     // === expressions ===
 
-    /// Visits the elements of a list and, if `spread`, those of a map.
+    /// Visits the elements of a list. If `spread` is true, also visits the elements of a map.
     fn elements(&mut self, elements: &'v Value, spread: bool) {
         match elements {
             Value::Null => {}

@@ -24,7 +24,7 @@ pub(crate) struct Tree {
     of_items: bool,
 }
 
-/// After a name: the rest of the path applies to the items of a list; any other value is
+/// This suffix of a name states that the rest of the path applies to the items of a list. Any other value is
 /// wanted as a whole.
 pub(crate) const ITEMS: &str = "[]";
 

@@ -1,4 +1,4 @@
-//! Manifests as a source: objects from YAML, JSON and JSON lines instead of a cluster.
+//! Manifests as a source: reads objects from YAML, JSON and JSON lines instead of a cluster.
 //!
 //! A file may contain several documents, `List` objects, and the output of `kubectl get -o yaml`.
 //! Documents that are invalid or of an unknown kind are skipped and reported with their location.

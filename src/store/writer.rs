@@ -178,8 +178,8 @@ impl<K: CollectedResource> Writer<K> {
 
     /// Begins a complete list of this writer's objects.
     ///
-    /// Until [`end_list`](Self::end_list), readers see the earlier state. If a list is already in progress, it starts
-    /// again.
+    /// Until [`end_list`](Self::end_list), readers see the earlier state. If a list is already in progress, the list
+    /// starts again.
     pub fn begin_list(&mut self) {
         self.store.begin_list(self.feeder.id);
         self.linked.begin_list(&self.store);

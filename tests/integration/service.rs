@@ -1,4 +1,4 @@
-//! The HTTP cases of tests/conformance/process for `/metrics`, and other cases.
+//! Tests `/metrics` with the HTTP cases of tests/conformance/process, and with other cases.
 
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -27,7 +27,7 @@ pub(crate) struct FileStamp {
 struct FileMetadata {
     modified: SystemTime,
     length: u64,
-    /// A file that replaces another one may have the same time and length.
+    /// The identity of the file, because a file that replaces another one may have the same time and length.
     #[cfg(unix)]
     inode: u64,
 }
