@@ -56,8 +56,9 @@ impl<F> PlanFollower<F> {
             .enumerate()
             .map(|(at, store)| (store, at))
             .collect();
-        let (linked, leaders): (Vec<_>, Vec<_>) = (plan.stores().iter().cloned())
+        let (linked, leaders): (Vec<_>, Vec<_>) = (plan.stores().iter())
             .filter(|store| self.feed(store).is_none())
+            .cloned()
             .partition(|store| plan.feeder_of(&**store).is_some());
         // Leaders are started first, so that each linked store finds the feed of its leader.
         [leaders, linked].concat()

@@ -122,7 +122,11 @@ impl Families {
             Some(number) => *number,
             None => {
                 let is_described = is_of_header || ["", "_total", "_info"].contains(&suffix);
-                let described = is_described.then(|| header.clone()).unwrap_or_default();
+                let described = if is_described {
+                    header.clone()
+                } else {
+                    Default::default()
+                };
                 let number = self.reports.len();
                 self.numbers.insert(name.to_owned(), number);
                 self.reports.push(FamilyReport {
