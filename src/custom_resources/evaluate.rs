@@ -290,10 +290,14 @@ impl<'v> Evaluation<'v> {
             }
             Err(Unread::Nothing) => {}
             Err(Unread::NoNumber) => self.error("gauge", "the value is not a number"),
-            Err(Unread::Missing) => match self.each.path.fields() {
-                path if path.is_empty() => self.error("gauge", "there is no value"),
-                path => self.error("gauge", &format!("there is no value at the path {path}")),
-            },
+            // Absent values are common, so the text is built only for an example.
+            Err(Unread::Missing) => self.errors.record(|| {
+                let path = match self.each.path.fields() {
+                    path if path.is_empty() => path,
+                    path => format!(" at the path {path}"),
+                };
+                format!("{}: gauge: there is no value{path}", self.object.key())
+            }),
         }
     }
 

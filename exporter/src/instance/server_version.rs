@@ -44,7 +44,10 @@ impl ServerVersion {
         let asked = timeout(TIMEOUT, self.client.apiserver_version()).await;
         let version = asked.ok().and_then(Result::ok);
         let version = version.map(|info| info.git_version);
-        let version = version.filter(|version| !version.is_empty() && version.len() <= LONGEST);
+        let is_plain = |version: &String| version.bytes().all(|byte| byte.is_ascii_graphic());
+        let version = version
+            .filter(is_plain)
+            .filter(|version| !version.is_empty() && version.len() <= LONGEST);
         let remembered = if version.is_some() { KNOWN } else { UNKNOWN };
         *last = Some((version.clone(), Instant::now() + remembered));
         version

@@ -175,7 +175,7 @@ fn options_without_effect_are_explained() {
     warned("--auto-gomemlimit", "there is no garbage collector");
     warned("--logtostderr=false", "go to standard error");
     warned("--log_file=x", "go to standard error");
-    warned("--vmodule=x=1", "use -v");
+    warned("--vmodule=x=1", "use `-v`");
     warned("--pod a", "--pod and --pod-namespace");
     warned(
         "--manifests a --node b",

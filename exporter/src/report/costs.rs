@@ -60,6 +60,8 @@ struct LabelCounter {
 pub(crate) const MOST_VALUES: usize = 100_000;
 /// The number of samples of a family whose label values are examples.
 const LOOKED_AT: u64 = 500;
+/// Maximum number of labels of a family that have examples. Objects may bring any number of label names.
+const MOST_LABELS: usize = 200;
 /// The number of examples of a label.
 const MOST_EXAMPLES: usize = 20;
 /// The longest example, in bytes.
@@ -152,6 +154,9 @@ fn add_example(examples: &mut Vec<LabelExamples>, position: usize, name: &str, v
         true => Some(position),
         false => examples.iter().position(is_named),
     };
+    if at.is_none() && examples.len() >= MOST_LABELS {
+        return;
+    }
     let at = at.unwrap_or_else(|| {
         examples.push(LabelExamples {
             name: name.to_owned(),

@@ -10,11 +10,15 @@ pub(crate) struct Search {
     words: Vec<String>,
 }
 
+/// Further words are ignored, because each word is compared with each family.
+const MOST_WORDS: usize = 16;
+
 // === impl Search ===
 
 impl Search {
     pub(crate) fn new(text: &str) -> Self {
-        let words = text.split_whitespace().map(str::to_lowercase);
+        let words = text.split_whitespace().take(MOST_WORDS);
+        let words = words.map(str::to_lowercase);
         Self {
             text: text.to_owned(),
             words: words.collect(),

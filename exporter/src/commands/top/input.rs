@@ -158,7 +158,7 @@ impl Content {
         match lines.find(|line| is_header(line) || !line.starts_with('#')) {
             // Manifests do not have both keys.
             Some(line) if line.starts_with('{') => {
-                let is_report = text.contains("\"families\"") && text.contains("\"series\"");
+                let is_report = text.contains("\"families\"") && text.contains("\"bytes\"");
                 if is_report {
                     Self::Report
                 } else {
@@ -191,7 +191,7 @@ mod tests {
                 Content::Metrics,
             ),
             ("up 1\n", Content::Metrics),
-            ("{\n  \"series\": 1,\n \"families\": []}", Content::Report),
+            ("{\n  \"bytes\": 1,\n \"families\": [", Content::Report),
             ("{\"kind\": \"List\"}", Content::Manifests),
             ("# a comment\napiVersion: v1\n", Content::Manifests),
             ("---\nkind: Pod\n", Content::Manifests),

@@ -12,7 +12,7 @@ pub(super) fn section(data: &Data) -> Markup {
         section aria-labelledby="in-force" {
             div class="head" {
                 h2 id="in-force" { "In force" }
-                span class="soft" { "options that are not listed have their defaults" }
+                span class="soft" { "filters, lists and files; other options may also be set" }
             }
             dl class="settings" {
                 div { dt { "Source" } dd { (data.status.source) } }
