@@ -19,22 +19,6 @@ pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{} {noun}", thousands(count))
 }
 
-/// A message of the API server as one line of at most about 1,000 characters. Control characters are escaped, so that
-/// no message can change how a log looks.
-pub(crate) fn one_line(message: &str) -> String {
-    const MAX: usize = 1_000;
-    let is_format = |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-    let escape = |c: char| match c.is_control() || is_format(c) {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
-    };
-    let mut line: String = message.chars().take(MAX).map(escape).collect();
-    if message.chars().nth(MAX).is_some() {
-        line += "...";
-    }
-    line
-}
-
 /// A size in the largest unit in which the number is at least 1, such as `1.5 MiB`.
 pub(crate) fn size(bytes: u64) -> String {
     let mut size = bytes as f64;
@@ -67,13 +51,6 @@ pub(crate) fn span(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn messages_are_one_line_without_control_characters() {
-        let message = "no – \"user\"\r\n\u{1b}[31m\u{202e}";
-        assert_eq!(one_line(message), r#"no – "user"\r\n\u{1b}[31m\u{202e}"#);
-        assert_eq!(one_line(&"é".repeat(2_000)).chars().count(), 1_003);
-    }
 
     #[test]
     fn figures_are_easy_to_read() {

@@ -1,13 +1,13 @@
 //! Metrics about the exporter itself, the last scrapes, and the files in use.
 
 mod files;
+mod refusals;
 mod scrapes;
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use md5::{Digest, Md5};
-use prometheus::core::Collector as _;
 use prometheus::proto::MetricFamily;
 use prometheus::{
     Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
@@ -17,9 +17,11 @@ use prometheus::{
 use crate::server::ServerMetrics;
 use crate::version;
 use files::FilesInUse;
+use refusals::Refusals;
 use scrapes::ScrapeHistory;
 
 pub(crate) use files::{FileInUse, UsedContent};
+pub(crate) use refusals::Changed;
 pub(crate) use scrapes::{Scrape, Scraper, scrapers, shortened};
 
 /// The content type of the text.
@@ -40,6 +42,7 @@ pub(crate) struct Telemetry {
     last_scrape: GaugeVec,
     pub(crate) scrape_history: ScrapeHistory,
     pub(crate) files: FilesInUse,
+    pub(crate) refusals: Refusals,
     pub(crate) servers: ServerMetrics,
     config_hash: GaugeVec,
     reload_successful: IntGaugeVec,
@@ -121,6 +124,7 @@ impl Telemetry {
             )?,
             scrape_history: ScrapeHistory::default(),
             files: FilesInUse::default(),
+            refusals: Refusals::default(),
             servers: ServerMetrics {
                 connections: IntGaugeVec::new(
                     own("http_connections", "Open connections of the server."),
@@ -207,6 +211,7 @@ impl Telemetry {
     /// Records that the current content of the web configuration file is in use.
     pub(crate) fn web_config_used(&self, path: &Path) {
         self.record_reload(path, ConfigKind::Web, SystemTime::now());
+        self.refusals.used(Changed::Web);
     }
 
     fn record_reload(&self, path: &Path, kind: ConfigKind, time: SystemTime) {
@@ -228,17 +233,6 @@ impl Telemetry {
         if !matches!(kind, ConfigKind::Web) {
             self.files.failed(&path, kind.as_str());
         }
-    }
-
-    /// Whether the content of a file of this kind has changed and cannot be used.
-    pub(crate) fn is_failed(&self, kind: ConfigKind) -> bool {
-        let families = self.reload_successful.collect();
-        let mut metrics = families.iter().flat_map(MetricFamily::get_metric);
-        metrics.any(|metric| {
-            let mut labels = metric.get_label().iter();
-            metric.get_gauge().get_value() < 0.5
-                && labels.any(|label| label.value() == kind.as_str())
-        })
     }
 
     /// Records that a file does not exist, or that no option names it.

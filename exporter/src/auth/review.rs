@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 
 use super::pace::Pace;
 use super::redaction::for_log;
-use crate::humanize::one_line;
 
 /// The most bytes of an answer, in addition to the review itself, which the API server repeats in its answer.
 pub(super) const LARGEST_ANSWER: usize = 64 << 10;
@@ -149,7 +148,7 @@ impl ReviewError {
 impl fmt::Display for ReviewError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unanswered(problem) | Self::Rejected(problem) => f.write_str(&one_line(problem)),
+            Self::Unanswered(problem) | Self::Rejected(problem) => f.write_str(problem),
         }
     }
 }

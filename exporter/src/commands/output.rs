@@ -7,6 +7,17 @@ use std::path::PathBuf;
 /// An error that ends the program. Its message goes to standard error.
 pub(crate) type AnyError = Box<dyn Error + Send + Sync>;
 
+/// The message of an error with the messages of its causes.
+pub(super) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}
+
 /// Writes to standard output, like [`write`].
 pub(super) fn print(bytes: &[u8]) -> io::Result<()> {
     write(&mut io::stdout().lock(), bytes)

@@ -16,7 +16,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::output::write;
+use super::output::{with_causes, write};
 use crate::options::parse::{Timeout, timeout};
 
 #[derive(Args, Debug)]
@@ -123,16 +123,6 @@ async fn answer(client: &Client<HttpConnector, Body>, url: &Uri) -> Result<usize
         status,
         body: String::from_utf8_lossy(&shown).trim().to_owned(),
     })
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 fn address(text: &str) -> Result<Uri, String> {

@@ -22,7 +22,7 @@ use crate::options::{Address, Flags, LogOptions, ServerOptions};
 use crate::reload::{Configuration, ConfigurationError, wait_for_coverage, web_config};
 use crate::routes;
 use crate::server::{AddressFlags, Server, Settings, listen, warn_of_low_limit};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Changed, Telemetry};
 
 /// Maximum time for responses in progress after a shutdown signal.
 const DRAIN: Duration = Duration::from_secs(15);
@@ -227,8 +227,15 @@ impl Program {
             Err(error) => Err(error.into()),
         };
         match applied {
-            Ok(()) => tracing::info!("configuration reloaded: {}", self.app.instance().summary()),
-            Err(error) => tracing::error!("the changed configuration is not used: {error}"),
+            Ok(()) => {
+                self.app.telemetry.refusals.used(Changed::Options);
+                tracing::info!("configuration reloaded: {}", self.app.instance().summary());
+            }
+            Err(error) => {
+                tracing::error!("the changed configuration is not used: {error}");
+                let refusals = &self.app.telemetry.refusals;
+                refusals.refused(Changed::Options, error.to_string());
+            }
         }
     }
 

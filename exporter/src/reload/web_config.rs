@@ -4,7 +4,7 @@ use std::path::Path;
 
 use prometheus_web_config::{Protections, ReloadObserver, WebConfigError, WebConfigFile};
 
-use crate::telemetry::{ConfigKind, Telemetry};
+use crate::telemetry::{Changed, ConfigKind, Telemetry};
 
 /// A file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +96,8 @@ impl ReloadObserver for RecordReloads {
     fn reload_failed(&self, error: &WebConfigError) {
         self.0.config_failed(error.path(), ConfigKind::Web);
         tracing::error!("--tls-config {error}; the previous content stays in use");
+        let error = format!("--tls-config {error}");
+        self.0.refusals.refused(Changed::Web, error);
     }
 
     fn tls_section_is_empty(&self, path: &Path) {

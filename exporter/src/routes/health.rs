@@ -11,11 +11,8 @@ use super::query::Query;
 use crate::app_state::AppState;
 use crate::humanize::counted;
 use crate::instance::InstanceStatus;
-use crate::telemetry::ConfigKind;
 
 const TOKEN_NEEDED: &str = "A bearer token that may read /metrics is needed to see more.";
-const WEB_NOT_USED: &str =
-    "the web configuration file has changed, and its content is not in use; the log has the reason";
 
 /// 200 while the source is running, even if the cluster is unreachable.
 pub(super) async fn live(State(app): State<Arc<AppState>>) -> Response {
@@ -41,9 +38,7 @@ pub(super) async fn ready(
 ) -> Response {
     let instance = app.instance();
     let mut status = instance.status();
-    if app.telemetry.is_failed(ConfigKind::Web) {
-        status.remarks.push(WEB_NOT_USED.to_owned());
-    }
+    status.remarks.extend(app.telemetry.refusals.lines());
     let verbose = query.contains("verbose");
     let is_closed = match app.auth() {
         None => false,

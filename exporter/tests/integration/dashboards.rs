@@ -13,24 +13,12 @@ use super::support::{CLUSTER, Directory, Exporter, eventually, eventually_or, ru
 
 /// Queries without results: the dashboard, the panel, the letter of the query and the reason. The test fails if one of
 /// these queries has results, or if another query has none.
-const EMPTY: [(&str, &str, &str, &str); 6] = [
+const EMPTY: [(&str, &str, &str, &str); 4] = [
     (
         "exporter",
         "Connections that the exporter closed",
         "A",
         "no client is slow",
-    ),
-    (
-        "exporter",
-        "Growth of families since yesterday",
-        "A",
-        "Prometheus has just started",
-    ),
-    (
-        "exporter",
-        "Growth of resources since yesterday",
-        "A",
-        "Prometheus has just started",
     ),
     (
         "exporter",

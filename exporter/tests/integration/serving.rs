@@ -260,9 +260,19 @@ fn a_changed_config_is_used_without_an_outage() {
             (exporter.own(&reloaded) == Some(0.0)).then_some(())
         });
         assert!(shows("kube_service_info{"));
+        let tells_why = |path| {
+            let text = exporter.get(path).text();
+            text.contains("the changed configuration is not used: ") && text.contains("config.yaml")
+        };
+        eventually("pages have the reason", || {
+            (tells_why("/") && tells_why("/readyz")).then_some(())
+        });
         directory.write("config.yaml", "resources: {services: {}}\n");
         eventually("the repair shows", || {
             (exporter.own(&reloaded) == Some(1.0)).then_some(())
+        });
+        eventually("the reason is gone", || {
+            (!tells_why("/") && !tells_why("/readyz")).then_some(())
         });
     }
     exporter.tells("there is no resource `pod`");

@@ -10,7 +10,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use super::super::output::AnyError;
+use super::super::output::{AnyError, with_causes};
 use crate::file_limits;
 
 /// The maximum time of a request. The exporter computes one report at a time, and a report of a
@@ -46,8 +46,8 @@ pub(super) fn get(url: &str, token_file: Option<&Path>) -> Result<Vec<u8>, AnyEr
         let client: Client<_, Body> =
             Client::builder(TokioExecutor::new()).build(HttpConnector::new());
         let response = client.request(request).await;
-        let response =
-            response.map_err(|error| format!("{url}: no exporter answers: {}", chain(&error)))?;
+        let response = response
+            .map_err(|error| format!("{url}: no exporter answers: {}", with_causes(&error)))?;
         let status = response.status();
         let body = to_bytes(Body::new(response.into_body()), LARGEST).await;
         let body = body.map_err(|error| format!("{url}: the report cannot be read: {error}"))?;
@@ -66,11 +66,4 @@ pub(super) fn get(url: &str, token_file: Option<&Path>) -> Result<Vec<u8>, AnyEr
     let response = runtime.block_on(async { tokio::time::timeout(TIMEOUT, response).await });
     let response = response.map_err(|_| format!("{url}: no response within {TIMEOUT:?}"))?;
     Ok(response?)
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    let causes = causes.map(|cause| format!(": {cause}"));
-    error.to_string() + &causes.collect::<String>()
 }

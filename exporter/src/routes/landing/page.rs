@@ -29,6 +29,8 @@ pub(super) struct Data {
     pub(super) search: Search,
     /// The version of the API server, if it is known.
     pub(super) server_version: Option<String>,
+    /// A line for each changed configuration that is not in use.
+    pub(super) refusals: Vec<String>,
     /// A line for each role that lacks rules.
     pub(super) missing_rules: Vec<String>,
     /// The last scrapes, the newest first.
@@ -120,6 +122,7 @@ impl Page {
             report,
             search: Search::new(search),
             server_version,
+            refusals: app.telemetry.refusals.lines(),
             missing_rules: instance.missing_rules(),
             scrapes: app.telemetry.scrape_history.recent(),
             settings: settings(&instance.options, instance.metrics.shard()),

@@ -67,7 +67,8 @@ fn write_summary(data: &Data, text: &mut String) {
         text.extend(error);
         text.push('\n');
     }
-    let lines = status.notes.iter().chain(&status.limits);
+    let lines = data.refusals.iter().chain(&status.notes);
+    let lines = lines.chain(&status.limits);
     for line in lines.chain(&data.missing_rules) {
         let _ = writeln!(text, "! {line}");
     }

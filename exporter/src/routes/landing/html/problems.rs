@@ -6,10 +6,16 @@ use super::super::page::Data;
 use crate::humanize::{counted, span};
 use crate::instance::Problem;
 
+/// Maximum number of roles whose missing rules the page shows. Each namespace has a role.
+const MOST_ROLES: usize = 10;
+
 pub(super) fn section(data: &Data) -> Markup {
     let status = &data.status;
     let total = status.resources.len();
     html! {
+        @for refusal in &data.refusals {
+            div class="message bad" role="alert" { p { (refusal) } }
+        }
         @for problem in &status.problems { (message(problem, total)) }
         @for note in status.notes.iter().chain(&status.limits) {
             div class="message wait" role="status" { p { (note) } }
@@ -20,8 +26,22 @@ pub(super) fn section(data: &Data) -> Markup {
                     b { "The API server forbids resources." }
                     " Add the rules to the role of the exporter; `kube-state-metrics rbac` writes complete roles."
                 }
-                @for rules in &data.missing_rules { pre class="copy" { (rules) } }
             }
+            @for line in data.missing_rules.iter().take(MOST_ROLES) { (missing_rules(line)) }
+            @if data.missing_rules.len() > MOST_ROLES {
+                p { "and " (data.missing_rules.len() - MOST_ROLES) " more roles; /readyz?verbose has all of them" }
+            }
+        }
+    }
+}
+
+/// The role that lacks rules, and the rules as YAML to copy.
+fn missing_rules(line: &str) -> Markup {
+    let (role, rules) = line.split_once(": ").unwrap_or(("missing", line));
+    html! {
+        div class="rules" {
+            p { (role) }
+            pre class="copy" { (rules) }
         }
     }
 }

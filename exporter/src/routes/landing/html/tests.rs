@@ -97,6 +97,7 @@ fn page(text: &str) -> Page {
             report: Arc::new(report(text)),
             search: Search::new(text),
             server_version: Some(owned()),
+            refusals: vec![owned()],
             missing_rules: vec![owned()],
             scrapes: vec![scrape],
             settings: vec![Setting {

@@ -1,0 +1,78 @@
+//! The reasons why the current content of configuration files is not in use.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use crate::humanize::span;
+
+/// The last refused configurations. A clone is another handle to the same ones.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Refusals(Arc<Mutex<BTreeMap<Changed, Refusal>>>);
+
+/// A configuration that a reload reads at once. The options file names the file of custom resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Changed {
+    /// The options file and the file of custom resources.
+    Options,
+    /// The web configuration file.
+    Web,
+}
+
+#[derive(Debug)]
+struct Refusal {
+    error: String,
+    since: Instant,
+}
+
+// === impl Refusals ===
+
+impl Refusals {
+    /// Records the reason why the changed files are not in use. Errors about files do not quote their content.
+    pub(crate) fn refused(&self, changed: Changed, error: String) {
+        let since = Instant::now();
+        let refusal = Refusal { error, since };
+        self.0.lock().insert(changed, refusal);
+    }
+
+    /// Records that the current content is in use.
+    pub(crate) fn used(&self, changed: Changed) {
+        self.0.lock().remove(&changed);
+    }
+
+    /// A line for each configuration that is not in use.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let refusals = self.0.lock();
+        let lines = refusals.values().map(|refusal| {
+            let since = span(refusal.since.elapsed().as_secs_f64());
+            format!(
+                "the changed configuration is not used: {} ({since} ago)",
+                refusal.error
+            )
+        });
+        lines.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_stays_until_the_content_is_in_use() {
+        let refusals = Refusals::default();
+        refusals.refused(Changed::Web, "w.yaml: line 2".to_owned());
+        refusals.refused(Changed::Options, "a.yaml: line 1".to_owned());
+        refusals.refused(Changed::Options, "o.yaml: line 3".to_owned());
+        let lines = refusals.lines();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        let start = "the changed configuration is not used: o.yaml: line 3 (";
+        assert!(lines[0].starts_with(start), "{lines:?}");
+        refusals.used(Changed::Options);
+        assert!(refusals.lines()[0].contains("w.yaml"));
+        refusals.used(Changed::Web);
+        assert!(refusals.lines().is_empty());
+    }
+}
