@@ -79,8 +79,7 @@ pub(crate) fn metrics() -> Result<StateMetrics, BuildError> {
         .build()
 }
 
-/// The controller. Each of its watches feeds a reflector, which the controller reads, and the
-/// metrics.
+/// The controller. Each of its watches feeds the metrics and a reflector. The controller reads from the reflector.
 pub(crate) fn controller(
     client: Client,
     metrics: &StateMetrics,

@@ -47,6 +47,15 @@ fn the_page_works_in_a_browser_with_and_without_javascript() {
     let page = get(&exporter.main, "/?q=cordoned", &[("accept", "text/html")]).text();
     assert!(page.contains("<button>Search</button>"), "{page}");
     assert_eq!(shown(&page), ["kube_node_spec_unschedulable"]);
+
+    // The results of a search come first.
+    let headings =
+        |page: &str| ["families", "resources"].map(|id| page.find(&format!("<h2 id=\"{id}\"")));
+    let [families, resources] = headings(&page);
+    assert!(families.is_some() && families < resources, "{page}");
+    let [families, resources] =
+        headings(&get(&exporter.main, "/", &[("accept", "text/html")]).text());
+    assert!(resources.is_some() && resources < families);
 }
 
 /// The families that the page shows.

@@ -153,7 +153,7 @@ impl DefinitionSink {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot serve the custom resources that currently exist");
+                tracing::warn!(%error, "cannot apply the changed set of custom resources; the previous set stays in use");
             }
         }
     }

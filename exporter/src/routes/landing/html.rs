@@ -45,11 +45,13 @@ pub(super) fn render(page: &Page) -> String {
                         Some(data) => {
                             (figures(data))
                             (problems::section(data))
+                            // Who searches wants to see the results first.
+                            @if !data.search.is_empty() { (families::section(data, page.port)) }
                             (resources::section(data, page.port))
                             (costs::section(data))
                             (scrapes::section(data))
                             (in_force::section(data))
-                            (families::section(data, page.port))
+                            @if data.search.is_empty() { (families::section(data, page.port)) }
                         }
                         None => section {
                             p class="none soft" { "A bearer token is needed to see more." }
