@@ -26,7 +26,7 @@ pub enum ReadError {
         /// The maximum, in bytes.
         limit: u64,
     },
-    /// The file has the byte order mark of UTF-16 or UTF-32.
+    /// The file starts with the byte order mark of UTF-16.
     #[error("it is UTF-16; save it as UTF-8")]
     Utf16,
     /// The file has bytes that are not UTF-8.

@@ -47,7 +47,7 @@ const LONGEST_TEXT: usize = 200;
 // === impl ScrapeHistory ===
 
 impl ScrapeHistory {
-    /// Remembers a scrape in place of the oldest one.
+    /// Adds a scrape. If the history is full, the oldest scrape is removed.
     pub(crate) fn record(&self, scrape: Scrape) {
         let mut scrapes = self.0.lock();
         if scrapes.len() == REMEMBERED {
