@@ -47,7 +47,7 @@ fn secrets() -> StateMetrics {
     builder.build().unwrap()
 }
 
-/// Waits until the metrics are those of the whole secrets of the server.
+/// Waits until the metrics are the same as the metrics of complete secrets, with their data.
 async fn agree(running: &Running) {
     let builder = StateMetrics::builder().built_in([BuiltIn::Secrets]);
     let metrics = builder.all_fed_by_host().build().unwrap();

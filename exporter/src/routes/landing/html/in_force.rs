@@ -36,19 +36,19 @@ pub(super) fn section(data: &Data) -> Markup {
 fn files(data: &Data) -> Markup {
     let head = html! {
         (column("File", "text"))
+        (column("State", "text"))
         (column("Content", "text wide"))
         (column("MD5", "text"))
         (column("Read", "number"))
-        (column("State", "text"))
     };
     let body = html! {
         @for file in &data.files {
             tr {
                 th scope="row" { code { (file.path) } }
+                td { (state(file)) }
                 td class="wide" { (content(file)) }
                 td { @if let Some(used) = &file.content { code { (used.hash) "…" } } }
                 td class="number" { @if let Some(used) = &file.content { (data.ago(used.since)) } }
-                td { (state(file)) }
             }
         }
     };
