@@ -167,10 +167,11 @@ impl Health {
     /// The current health of all resources.
     #[must_use]
     pub fn snapshot(&self) -> HealthSnapshot {
+        let (readiness, resources) = self.check(ReadinessPolicy::Default);
         HealthSnapshot {
-            ready: self.readiness(ReadinessPolicy::Default).ready,
-            sharding: self.inner.sharding.lock().clone(),
-            resources: self.resources(),
+            ready: readiness.ready,
+            sharding: readiness.sharding,
+            resources,
         }
     }
 
@@ -184,6 +185,11 @@ impl Health {
     /// Whether the policy is met, and which resources are missing.
     #[must_use]
     pub fn readiness(&self, policy: ReadinessPolicy) -> Readiness {
+        self.check(policy).0
+    }
+
+    /// Checks a policy. Also returns the health of the resources that the check has used.
+    fn check(&self, policy: ReadinessPolicy) -> (Readiness, Vec<ResourceHealth>) {
         let inner = &self.inner;
         let sharding = inner.sharding.lock().clone();
         let is_started = inner.is_started.load(Ordering::Acquire);
@@ -202,7 +208,7 @@ impl Health {
             ReadinessPolicy::Default => inner.was_ready.load(Ordering::Relaxed),
             ReadinessPolicy::Strict => is_met(policy),
         };
-        Readiness::new(ready, &resources, sharding)
+        (Readiness::new(ready, &resources, sharding), resources)
     }
 
     /// When readiness stops waiting for failing resources. `None` if there is no deadline, or if no list is complete
@@ -224,12 +230,11 @@ impl Health {
                 sleep_until(Some(Instant::now() + pause)).await;
             }
             let began = Instant::now();
-            let readiness = self.readiness(policy);
+            let (readiness, resources) = self.check(policy);
             if readiness.ready {
                 return readiness;
             }
             let has_deadline = policy == ReadinessPolicy::Default;
-            let resources = self.resources();
             let deadline = self.deadline(&resources).filter(|_| has_deadline);
             pause = pause_after(began.elapsed());
             let soon = Instant::now() + LATE_CHECK;
