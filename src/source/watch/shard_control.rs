@@ -93,18 +93,25 @@ impl ShardControl {
     /// changes all the time, the shard follows the last state of each period.
     pub(super) fn set_soon(&self, shard: Shard) {
         let mut current = self.current.lock();
-        let due = current.changed_at.map(|at| at + MIN_PERIOD);
-        if current.shard == Some(shard) {
-            current.next = None;
-        } else if due.is_some_and(|due| due > Instant::now()) {
-            current.next = Some(shard);
-            self.changed.notify_one();
-        } else {
-            if current.shard.is_some() {
-                current.changed_at = Some(Instant::now());
-            }
-            self.change(&mut current, shard);
+        current.next = Some(shard).filter(|_| current.shard != Some(shard));
+        self.follow(&mut current);
+        self.changed.notify_one();
+    }
+
+    /// Applies the next shard of the StatefulSet, if there is one and it is due.
+    fn follow(&self, current: &mut Current) {
+        let now = Instant::now();
+        if current.next_at().is_some_and(|at| at > now) {
+            return;
         }
+        let Some(shard) = current.next.take() else {
+            return;
+        };
+        // The first shard that is known does not delay the next one.
+        if current.shard.is_some() {
+            current.changed_at = Some(now);
+        }
+        self.change(current, shard);
     }
 
     fn change(&self, current: &mut Current, shard: Shard) {
@@ -146,9 +153,7 @@ impl ShardControl {
             tokio::select! {
                 () = sleep_until(first) => {
                     let mut current = self.current.lock();
-                    if let Some(shard) = current.take_next() {
-                        self.change(&mut current, shard);
-                    }
+                    self.follow(&mut current);
                     if current.end_handovers() {
                         self.publish(&current);
                     }
@@ -201,17 +206,9 @@ impl Current {
         ends.chain(self.next_at()).min()
     }
 
-    /// When the next shard follows.
+    /// When the next shard follows. `None` if there is no next shard, or if it follows at once.
     fn next_at(&self) -> Option<Instant> {
         self.next.and(self.changed_at).map(|at| at + MIN_PERIOD)
-    }
-
-    /// The next shard, if it is due.
-    fn take_next(&mut self) -> Option<Shard> {
-        let now = Instant::now();
-        self.next_at().filter(|at| *at <= now)?;
-        self.changed_at = Some(now);
-        self.next.take()
     }
 
     /// Removes the shards whose handover is over. Returns whether there were any.
