@@ -42,24 +42,4 @@ impl DefinitionChanges {
             deleted: deleted.count(),
         }
     }
-
-    /// The change of one definition, of which `known` exist now.
-    #[cfg(feature = "watch")]
-    pub(crate) fn of_one<D>(
-        known: usize,
-        before: Option<&D>,
-        after: Option<&D>,
-        is_updated: impl Fn(&D, &D) -> bool,
-    ) -> Self {
-        let count = |is_true: bool| usize::from(is_true);
-        let updated = before
-            .zip(after)
-            .is_some_and(|(old, new)| is_updated(old, new));
-        Self {
-            known,
-            added: count(before.is_none() && after.is_some()),
-            updated: count(updated),
-            deleted: count(before.is_some() && after.is_none()),
-        }
-    }
 }

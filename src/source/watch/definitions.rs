@@ -33,7 +33,7 @@ pub(super) struct DefinitionSink {
 }
 
 /// The version of one definition, and the kinds that it serves.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Definition {
     version: String,
     kinds: Vec<KnownKind>,
@@ -114,17 +114,16 @@ impl DefinitionSink {
 
     /// Changes one definition outside a list; `None` removes it.
     fn change(&mut self, name: String, new: Option<Definition>) {
-        let old = match new.clone() {
-            Some(new) => self.definitions.insert(name, new),
-            None => self.definitions.remove(&name),
-        };
-        let known = self.definitions.len();
-        self.count.store(known as u64, Ordering::Relaxed);
-        let changes = DefinitionChanges::of_one(known, old.as_ref(), new.as_ref(), is_updated);
-        self.definition_metrics.record(changes);
-        let kinds = |own: Option<Definition>| own.map_or_else(Vec::new, |own| own.kinds);
+        let before = BTreeMap::from_iter(self.definitions.remove_entry(&name));
+        let after = BTreeMap::from_iter(new.map(|new| (name, new)));
+        let mut changes = DefinitionChanges::between(&before, &after, is_updated);
         // Most changes are of the status.
-        if kinds(old) != kinds(new) {
+        let has_other_kinds = kinds_of(&before) != kinds_of(&after);
+        self.definitions.extend(after);
+        changes.known = self.definitions.len();
+        self.count.store(changes.known as u64, Ordering::Relaxed);
+        self.definition_metrics.record(changes);
+        if has_other_kinds {
             self.set_known_kinds(kinds_of(&self.definitions));
         }
     }
