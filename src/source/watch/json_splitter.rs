@@ -28,6 +28,15 @@ pub(super) struct ListSplitter {
     envelope: Vec<u8>,
 }
 
+/// One part of a list.
+#[derive(Debug)]
+pub(super) enum ListPart<'a> {
+    /// The start of a table, whose rows are the items of the list.
+    TableHeader(Vec<u8>),
+    /// An item.
+    Object(Part<'a>),
+}
+
 /// The metadata of a list.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ListMeta {
@@ -70,11 +79,11 @@ impl ListSplitter {
         self.item.make_room(more).await
     }
 
-    /// Accepts the next bytes, and calls `each` with every item that they complete.
+    /// Accepts the next bytes, and calls `each` with every part that they complete.
     pub(super) fn feed(
         &mut self,
         mut bytes: &[u8],
-        mut each: impl FnMut(Part<'_>),
+        mut each: impl FnMut(ListPart<'_>),
     ) -> Result<(), SplitError> {
         while !bytes.is_empty() {
             match self.position {
@@ -87,7 +96,7 @@ impl ListSplitter {
                     }
                     Some(end) => {
                         let (last, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
-                        self.item.end(last, &mut each);
+                        self.item.end(last, |item| each(ListPart::Object(item)));
                         self.position = Position::Items;
                         bytes = rest;
                     }
@@ -148,7 +157,7 @@ impl ListSplitter {
     fn envelope<'a>(
         &mut self,
         bytes: &'a [u8],
-        each: &mut impl FnMut(Part<'_>),
+        each: &mut impl FnMut(ListPart<'_>),
     ) -> Result<&'a [u8], SplitError> {
         for (at, &byte) in bytes.iter().enumerate() {
             let opens_list = byte == b'[' && self.nesting.is_at(1);
@@ -163,7 +172,7 @@ impl ListSplitter {
                 return Err(SplitError::NotAList);
             }
             if opens_rows {
-                each(Part::TableHeader([&self.envelope, &b"]}"[..]].concat()));
+                each(ListPart::TableHeader([&self.envelope, &b"]}"[..]].concat()));
             }
             if opens_items || opens_rows {
                 self.position = Position::Items;
@@ -230,9 +239,11 @@ mod tests {
         for chunk in json.as_bytes().chunks(size) {
             splitter.feed(chunk, |part| {
                 items.push(match part {
-                    Part::Whole(item) => String::from_utf8_lossy(item).into_owned(),
-                    Part::Oversized(object) => format!("oversized {object}"),
-                    Part::TableHeader(table) => {
+                    ListPart::Object(Part::Whole(item)) => {
+                        String::from_utf8_lossy(item).into_owned()
+                    }
+                    ListPart::Object(Part::Oversized(object)) => format!("oversized {object}"),
+                    ListPart::TableHeader(table) => {
                         format!("header {}", String::from_utf8_lossy(&table))
                     }
                 })

@@ -28,8 +28,6 @@ pub(super) struct OversizedObject {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Part<'a> {
     Whole(&'a [u8]),
-    /// The start of a table, whose rows are the items of the list.
-    TableHeader(Vec<u8>),
     /// The part is larger than the limit.
     Oversized(OversizedObject),
 }

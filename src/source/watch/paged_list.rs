@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::blocking_sink::LARGE_OBJECT;
 use super::connection::{ResponseBody, send};
 use super::failure::Failure;
-use super::json_splitter::{ListMeta, ListSplitter};
+use super::json_splitter::{ListMeta, ListPart, ListSplitter};
 use super::list_bounds::{ListProgress, took_too_long};
 use super::object_buffer;
 use super::oversized::Part;
@@ -172,12 +172,14 @@ impl<S: ListWatchSink> Reflector<S> {
                 let mut deferred = Vec::new();
                 let mut bounded = Ok(());
                 let fed = splitter.feed(bytes, |part| match part {
-                    Part::TableHeader(table) => self.sink.partial.read_columns(&table),
-                    _ if bounded.is_err() => {}
-                    Part::Whole(item) if !deferred.is_empty() || item.len() >= LARGE_OBJECT => {
+                    ListPart::TableHeader(table) => self.sink.partial.read_columns(&table),
+                    ListPart::Object(_) if bounded.is_err() => {}
+                    ListPart::Object(Part::Whole(item))
+                        if !deferred.is_empty() || item.len() >= LARGE_OBJECT =>
+                    {
                         deferred.push(object_buffer::copy(item));
                     }
-                    part => bounded = self.listed(part, pages),
+                    ListPart::Object(part) => bounded = self.listed(part, pages),
                 });
                 for item in deferred {
                     self.listed_later(item, pages).await?;
@@ -201,7 +203,6 @@ impl<S: ListWatchSink> Reflector<S> {
     fn listed(&mut self, part: Part<'_>, pages: &mut Pages) -> Result<(), Failure> {
         let item = match part {
             Part::Whole(item) => item,
-            Part::TableHeader(_) => return Ok(()),
             Part::Oversized(object) => {
                 pages.progress.object(self.options.max_list_objects, &[])?;
                 self.skip_oversized(&object);

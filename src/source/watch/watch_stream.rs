@@ -224,8 +224,6 @@ impl<S: ListWatchSink> Reflector<S> {
                         deferred.push(Deferred::Line(object_buffer::copy(line)));
                         Ok(())
                     }
-                    // A watch has no table header.
-                    Part::TableHeader(_) => Ok(()),
                     Part::Oversized(object) if deferred.is_empty() => {
                         self.handle_oversized(&object, stream)
                     }
