@@ -14,19 +14,12 @@ use super::representation::Representation;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PartialObjects {
     requested: Representation,
-    /// The columns of the tables of the current list or watch.
-    columns: Option<TableColumns>,
+    /// The position of the column with the type of a secret, in the tables of the current list or watch.
+    type_column: Option<usize>,
     /// Until this time, whole objects are requested, because a table lacked a column.
     whole_until: Option<Instant>,
     /// Whether an object is missing since the last list, because a table lacked a column.
     has_lost_object: bool,
-}
-
-/// The columns of a table that are fields of the objects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct TableColumns {
-    /// The position of the column with the type of a secret.
-    secret_type: usize,
 }
 
 /// A table lacks a column, or its columns are unknown.
@@ -81,7 +74,7 @@ impl PartialObjects {
     /// Begins a list or a watch, or the next page of a list, in a representation.
     pub(super) fn begin(&mut self, requested: Representation) {
         self.requested = requested;
-        self.columns = None;
+        self.type_column = None;
     }
 
     /// The representation that was requested.
@@ -110,7 +103,7 @@ impl PartialObjects {
             return;
         }
         if let Ok(table) = serde_json::from_slice::<Received<'_>>(table) {
-            self.columns = self.columns_of(&table);
+            self.type_column = self.type_column_of(&table);
         }
     }
 
@@ -138,7 +131,7 @@ impl PartialObjects {
         };
         match (object.kind.as_deref(), object.rows) {
             (Some("Table"), Some(rows)) => {
-                self.columns = self.columns_of(&object);
+                self.type_column = self.type_column_of(&object);
                 // An event is about one object.
                 let Ok([row]) = serde_json::from_str::<[Received<'_>; 1]>(rows.get()) else {
                     return unchanged;
@@ -151,32 +144,21 @@ impl PartialObjects {
         }
     }
 
-    /// The columns of a table. If the table has no columns, the columns of the previous tables.
-    fn columns_of(&self, table: &Received<'_>) -> Option<TableColumns> {
+    /// The position of the column with the type. If the table has no columns, the position in the previous tables.
+    fn type_column_of(&self, table: &Received<'_>) -> Option<usize> {
         table
             .column_definitions
-            .map_or(self.columns, TableColumns::of)
+            .map_or(self.type_column, type_column)
     }
 
     fn object_of_row(&self, row: &Received<'_>) -> Result<ObjectJson<'static>, MissingColumn> {
-        let columns = self.columns.ok_or(MissingColumn)?;
+        let type_column = self.type_column.ok_or(MissingColumn)?;
         let cells: Option<Vec<&RawValue>> = row.cells.and_then(list);
         let cells = cells.ok_or(MissingColumn)?;
-        let secret_type = cells.get(columns.secret_type).ok_or(MissingColumn)?;
+        let secret_type = cells.get(type_column).ok_or(MissingColumn)?;
         let object = row.object.map(RawValue::get).unwrap_or_default();
         let object: Received<'_> = serde_json::from_str(object).map_err(|_| MissingColumn)?;
         Ok(object.with_type(Some(secret_type)))
-    }
-}
-
-// === impl TableColumns ===
-
-impl TableColumns {
-    fn of(definitions: &RawValue) -> Option<Self> {
-        let columns: Vec<Column<'_>> = list(definitions)?;
-        let mut names = columns.iter().map(|column| &*column.name);
-        let secret_type = names.position(|name| name == "Type")?;
-        Some(Self { secret_type })
     }
 }
 
@@ -199,6 +181,12 @@ impl AsRef<[u8]> for ObjectJson<'_> {
             Self::Built(bytes) => bytes.as_ref(),
         }
     }
+}
+
+/// The position of the column with the type of a secret.
+fn type_column(definitions: &RawValue) -> Option<usize> {
+    let columns: Vec<Column<'_>> = list(definitions)?;
+    columns.iter().position(|column| column.name == "Type")
 }
 
 /// The elements of a list, if it is not unusually long.
