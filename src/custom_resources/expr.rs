@@ -9,6 +9,8 @@ mod enabled;
 #[cfg(feature = "cel")]
 mod metering;
 #[cfg(feature = "cel")]
+mod object_variable;
+#[cfg(feature = "cel")]
 mod size;
 mod variables;
 

@@ -8,8 +8,7 @@ use std::thread;
 
 use cel::common::ast::{EntryExpr, Expr as Expression, LiteralValue, MapExpr, StructExpr};
 use cel::common::types::CelNull;
-use cel::common::value::{CowVal, Val};
-use cel::context::VariableResolver;
+use cel::common::value::Val;
 use cel::objects::{Key, Map};
 use cel::{Context, Env, IdedExpr, Program};
 use serde_json::{Number, Value};
@@ -17,6 +16,7 @@ use serde_json::{Number, Value};
 use super::super::labels::text;
 use super::super::number::to_number;
 use super::cost::{charge, json_size};
+use super::object_variable::ObjectVariable;
 use super::variables::Variables;
 use super::{cost, metering, size};
 
@@ -36,9 +36,6 @@ const PARSER_STACK: usize = 16 << 20;
 /// Fields by name, each with the fields below it. Without names, all fields are read.
 #[derive(Debug, Default)]
 struct Fields(BTreeMap<String, Fields>);
-
-/// The variable `object`, without the fields that an expression does not read.
-struct ObjectVariable(Box<dyn Val>);
 
 /// The error of evaluations that cost too much.
 const EXCEEDED: &str = "the expressions of the family cost too much for this object; simplify them, or raise the limit on their cost";
@@ -99,6 +96,9 @@ impl Expr {
     /// Returns the value of the expression. An error contains no value of the object.
     pub(in super::super) fn evaluate(&self, variables: &Variables<'_>) -> Result<Value, String> {
         let meter = variables.meter;
+        if meter.is_exceeded() {
+            return Err(EXCEEDED.to_owned());
+        }
         let evaluated = cost::metered(meter, || self.evaluate_metered(variables));
         // An operator such as `||` hides the error of an operand.
         if meter.is_exceeded() {
@@ -203,16 +203,14 @@ impl Fields {
         variables: &Variables<'_>,
     ) -> Result<Rc<ObjectVariable>, cel::ExecutionError> {
         let address = std::ptr::from_ref(expression).addr();
-        let mut outcome = Ok(());
-        let variable = variables.meter.object(address, || {
+        variables.meter.object(address, || {
             let value: Box<dyn Val> = match self.to_cel(variables.object).try_into() {
                 Ok(value) => value,
                 Err(_) => Box::new(CelNull),
             };
-            outcome = charge(cost::size(&*value, u64::MAX));
-            ObjectVariable(value)
-        });
-        outcome.map(|()| variable)
+            charge(cost::size(&*value, u64::MAX))?;
+            Ok(ObjectVariable(value))
+        })
     }
 
     /// Converts a value, without the fields that the expression does not read.
@@ -228,14 +226,6 @@ impl Fields {
             }
             _ => to_cel(value),
         }
-    }
-}
-
-// === impl ObjectVariable ===
-
-impl VariableResolver for ObjectVariable {
-    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
-        (variable == "object").then(|| CowVal::Borrowed(&*self.0))
     }
 }
 

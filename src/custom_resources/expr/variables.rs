@@ -1,11 +1,16 @@
 //! [`Variables`]: the objects that an expression can name. [`Meter`]: the limit on the cost of its evaluations.
 
-use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
+#[cfg(feature = "cel")]
+use std::cell::RefCell;
 use std::fmt;
+#[cfg(feature = "cel")]
 use std::rc::Rc;
 
 use serde_json::Value;
+
+#[cfg(feature = "cel")]
+use super::object_variable::ObjectVariable;
 
 /// The variables of an expression.
 #[cfg_attr(
@@ -27,11 +32,8 @@ pub(in super::super) struct Variables<'a> {
 pub(in super::super) struct Meter {
     left: Cell<u64>,
     /// The object as each expression reads it, by the address of the expression: it is converted once.
-    #[cfg_attr(
-        not(feature = "cel"),
-        expect(dead_code, reason = "only expressions read it")
-    )]
-    objects: RefCell<Vec<(usize, Rc<dyn Any>)>>,
+    #[cfg(feature = "cel")]
+    objects: RefCell<Vec<(usize, Rc<ObjectVariable>)>>,
 }
 
 // === impl Variables ===
@@ -55,6 +57,7 @@ impl Meter {
     pub(in super::super) fn new(limit: u64) -> Self {
         Self {
             left: Cell::new(limit),
+            #[cfg(feature = "cel")]
             objects: RefCell::default(),
         }
     }
@@ -76,21 +79,26 @@ impl Meter {
     }
 
     /// The object as an expression with an address reads it, from the first evaluation on.
-    pub(super) fn object<T: 'static>(
+    ///
+    /// # Errors
+    ///
+    /// The error of `convert`. The object is then not stored.
+    pub(super) fn object<E>(
         &self,
         expression: usize,
-        convert: impl FnOnce() -> T,
-    ) -> Rc<T> {
+        convert: impl FnOnce() -> Result<ObjectVariable, E>,
+    ) -> Result<Rc<ObjectVariable>, E> {
         let known = (self.objects.borrow().iter())
             .find(|(own, _)| *own == expression)
-            .and_then(|(_, own)| Rc::clone(own).downcast().ok());
+            .map(|(_, own)| Rc::clone(own));
         if let Some(known) = known {
-            return known;
+            return Ok(known);
         }
-        let object = Rc::new(convert());
-        let shared: Rc<dyn Any> = Rc::clone(&object) as _;
-        self.objects.borrow_mut().push((expression, shared));
-        object
+        let object = Rc::new(convert()?);
+        self.objects
+            .borrow_mut()
+            .push((expression, Rc::clone(&object)));
+        Ok(object)
     }
 }
 
