@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::collector::CustomResourceCollector;
 use super::compile::{Entry, MetricPlan, compile};
-use super::differences::{differences_from, mark_replaced, warn_of_differences};
+use super::differences::{
+    differences_from, effective_metrics, mark_replaced, metric_problem, warn_of_differences,
+};
 use super::document::Reader;
 use super::kinds::KnownKind;
 use super::problem::{ConfigError, ConfigProblem};
@@ -139,21 +141,12 @@ impl Config {
 
     /// Notes about the metrics whose series are equal for all objects.
     pub(crate) fn metrics_without_object_labels(&self) -> Vec<ConfigProblem> {
-        let entries = self.inner.entries.iter().filter(|entry| entry.has_effect);
-        let metrics =
-            entries.flat_map(|entry| entry.metrics.iter().map(move |metric| (entry, metric)));
-        let metrics = metrics.filter(|(_, metric)| metric.has_no_object_labels());
-        let note = |(entry, metric): (&Entry, &Arc<MetricPlan>)| ConfigProblem {
-            line: metric.line,
-            path: metric.place.clone(),
-            resource: Some(entry.describe()),
-            metric: Some(metric.name.clone()),
-            message: String::from(
-                "no label comes from the object, so only one of several objects has samples; add \
-                 `labelsFromPath: { name: [metadata, name] }`, and `namespace` for a namespaced kind",
-            ),
-        };
-        metrics.map(note).collect()
+        let message = "no label comes from the object, so only one of several objects has samples; add \
+             `labelsFromPath: { name: [metadata, name] }`, and `namespace` for a namespaced kind";
+        effective_metrics(&self.inner.entries)
+            .filter(|(_, metric)| metric.has_no_object_labels())
+            .map(|metric| metric_problem(&metric, message))
+            .collect()
     }
 
     /// The names of the families, in the order of the document. A name may occur several times.

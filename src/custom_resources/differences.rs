@@ -16,7 +16,7 @@ const FIRST_HELP: &str =
     "the exposition shows the help of the resource that comes first by its name";
 
 /// A metric with its entry.
-type EntryMetric<'a> = (&'a Entry, &'a MetricPlan);
+pub(super) type EntryMetric<'a> = (&'a Entry, &'a MetricPlan);
 
 /// Marks the entries without effect, and warns about entries that later ones replace.
 pub(super) fn mark_replaced(entries: &mut [Entry], reader: &mut Reader) {
@@ -50,12 +50,26 @@ pub(super) fn mark_replaced(entries: &mut [Entry], reader: &mut Reader) {
 }
 
 /// The metrics that can have samples.
-fn effective_metrics(entries: &[Entry]) -> impl Iterator<Item = EntryMetric<'_>> {
+pub(super) fn effective_metrics(entries: &[Entry]) -> impl Iterator<Item = EntryMetric<'_>> {
     let entries = entries.iter().filter(|entry| entry.has_effect);
     entries.flat_map(|entry| {
         let metrics = entry.metrics.iter();
         metrics.map(move |metric| (entry, &**metric))
     })
+}
+
+/// A problem of a metric.
+pub(super) fn metric_problem(
+    (entry, metric): &EntryMetric<'_>,
+    message: impl Into<String>,
+) -> ConfigProblem {
+    ConfigProblem {
+        line: metric.line,
+        path: metric.place.clone(),
+        resource: Some(entry.describe()),
+        metric: Some(metric.name.clone()),
+        message: message.into(),
+    }
 }
 
 /// Warns, once per family, if families with the same name differ within the configuration.
@@ -150,14 +164,8 @@ pub(super) fn differences_from(
     let (same_name, others): (Vec<_>, Vec<_>) =
         effective_metrics(entries).partition(|(_, metric)| metric.name == name);
     let mut warnings = Vec::new();
-    let mut warn = |(entry, metric): &EntryMetric<'_>, message: String| {
-        warnings.push(ConfigProblem {
-            line: metric.line,
-            path: metric.place.clone(),
-            resource: Some(entry.describe()),
-            metric: Some(metric.name.clone()),
-            message,
-        });
+    let mut warn = |other: &EntryMetric<'_>, message: String| {
+        warnings.push(metric_problem(other, message));
     };
     if is_included(name) {
         let other_help = |(_, metric): &&EntryMetric<'_>| metric.help != family.help();
