@@ -35,12 +35,8 @@ impl ConfiguredOptions {
         settings: &Settings,
         in_rust: &[Arc<dyn AnyStore>],
     ) -> (Configured, Vec<Arc<dyn AnyStore>>) {
-        let collectors = match &self.config {
-            Some(config) => config.collectors(&self.kinds),
-            None => Vec::new(),
-        };
-        let max = settings.limits.wildcard_kinds;
-        let (collectors, left_out) = limit_kinds(collectors, max, |_| false);
+        let (collectors, left_out) =
+            collectors(self.config.as_ref(), &self.kinds, settings, |_| false);
         let stores = collectors
             .iter()
             .map(|collector| settings.store_of(collector.clone().into()));
@@ -57,10 +53,22 @@ impl ConfiguredOptions {
     }
 }
 
+/// The collectors of known kinds, and how many kinds are left out because of a limit.
+pub(super) fn collectors(
+    config: Option<&Config>,
+    kinds: &[KnownKind],
+    settings: &Settings,
+    is_served: impl Fn(&CustomResourceCollector) -> bool,
+) -> (Vec<CustomResourceCollector>, usize) {
+    let collectors = config.map(|config| config.collectors(kinds));
+    let max = settings.limits.wildcard_kinds;
+    limit_kinds(collectors.unwrap_or_default(), max, is_served)
+}
+
 /// Leaves out kinds that wildcards select beyond `max`, and returns how many. The value 0 disables the limit.
 ///
 /// Kinds that are already served take precedence, so that a new definition does not end the samples of another kind.
-pub(super) fn limit_kinds(
+fn limit_kinds(
     mut collectors: Vec<CustomResourceCollector>,
     max: usize,
     is_served: impl Fn(&CustomResourceCollector) -> bool,

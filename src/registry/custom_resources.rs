@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::configured::{Configured, differences, limit_kinds, link_stores};
+use super::configured::{Configured, collectors, differences, link_stores};
 use super::errors::BuildError;
 use super::state_metrics::StateMetrics;
 use crate::custom_resources::{
@@ -215,18 +215,14 @@ impl CustomResources {
             (Some(old), Some(new)) => old.is(new),
             (old, new) => old.is_none() && new.is_none(),
         };
-        let wanted = match &config {
-            Some(config) => config.collectors(&kinds),
-            None => Vec::new(),
-        };
         let running: HashMap<_, _> = (configured.collectors.iter())
             .filter(|_| keeps_config)
             .map(|running| (running.resource(), running))
             .collect();
-        let max = self.metrics.settings().limits.wildcard_kinds;
+        let settings = self.metrics.settings();
         let is_running = |own: &CustomResourceCollector| running.contains_key(own.resource());
-        let (wanted, left_out) = limit_kinds(wanted, max, is_running);
-        let resources: HashSet<_> = wanted.iter().map(|own| own.resource().clone()).collect();
+        let (wanted, left_out) = collectors(config.as_ref(), &kinds, settings, is_running);
+        let resources: HashSet<_> = wanted.iter().map(|own| own.resource()).collect();
         let is_kept = |store: &Arc<dyn AnyStore>| {
             let resource = store.resource();
             !resource.is_configured() || keeps_config && resources.contains(resource)
@@ -236,7 +232,7 @@ impl CustomResources {
             plan.stores().iter().cloned().partition(is_kept);
         let warnings = match &config {
             _ if keeps_config => configured.warnings.clone(),
-            Some(config) => differences(config, &stores, self.metrics.settings()),
+            Some(config) => differences(config, &stores, settings),
             None => Vec::new(),
         };
         let mut changes = ResourceChanges {
@@ -252,7 +248,7 @@ impl CustomResources {
                 collectors.push(CustomResourceCollector::clone(running));
                 continue;
             }
-            let store = self.metrics.settings().store_of(collector.clone().into());
+            let store = settings.store_of(collector.clone().into());
             stores.push(store);
             changes.added.push(collector.resource().clone());
             collectors.push(collector);
