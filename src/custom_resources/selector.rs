@@ -41,16 +41,19 @@ impl KindSelector<'_> {
         self.version.is_some() && self.kind.is_some()
     }
 
+    /// Whether a kind has the names that the entry gives.
+    pub(crate) fn includes(&self, group: &str, version: &str, kind: &str) -> bool {
+        let all = |own: Option<&str>, other: &str| own.is_none_or(|own| own == other);
+        self.group == group && all(self.version, version) && all(self.kind, kind)
+    }
+
     /// Whether the entry selects a kind. A selector without a version or a kind matches custom resources
     /// only.
     #[must_use]
     pub fn matches(&self, kind: &KnownKind) -> bool {
         let resource = kind.resource();
         let (group, version, name) = (resource.group(), resource.version(), resource.kind());
-        let all = |own: Option<&str>, other: &str| own.is_none_or(|own| own == other);
-        self.group == group
-            && all(self.version, version)
-            && all(self.kind, name)
+        self.includes(group, version, name)
             // A built-in type must be named exactly: wildcards select only definitions of custom resources.
             && (self.is_exact() || !group.is_empty() && !KnownKind::is_built_in(group, version, name))
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::custom_resources::{Config, ConfigProblem, FamilyErrors, KindSelector, KnownKind};
+use crate::custom_resources::{Config, ConfigProblem, FamilyErrors, KnownKind};
 use crate::exposition::{ExpositionFilter, Format};
 use crate::families::catalogue::catalogue;
 use crate::registry::StateMetrics;
@@ -132,7 +132,8 @@ pub fn check_as(
         // All objects decode, whatever their fields, so no object is lost here.
         let applied =
             writer.is_some_and(|writer| writer.apply_json(object.to_string().as_bytes()).is_ok());
-        kinds.insert((api_version, kind));
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        kinds.insert((group, version, kind));
         if !applied {
             let kind = format!("{api_version} {kind}");
             *report.ignored.entry(kind.trim().to_owned()).or_default() += 1;
@@ -145,7 +146,7 @@ pub fn check_as(
         let unused = selectors.filter(|selector| {
             !kinds
                 .iter()
-                .any(|(version, kind)| selects(selector, version, kind))
+                .any(|(group, version, kind)| selector.includes(group, version, kind))
         });
         report.notes.extend(unused.map(|selector| {
             let (group, version) = (selector.group, selector.version.unwrap_or("*"));
@@ -162,11 +163,4 @@ pub fn check_as(
     report.repeated = made.saturating_sub(shown);
     report.unread = metrics.custom_resources().errors();
     report
-}
-
-/// Whether an entry selects the objects of an `apiVersion` and kind.
-fn selects(selector: &KindSelector<'_>, api_version: &str, kind: &str) -> bool {
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let all = |own: Option<&str>, other: &str| own.is_none_or(|own| own == other);
-    selector.group == group && all(selector.version, version) && all(selector.kind, kind)
 }
