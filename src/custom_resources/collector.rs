@@ -159,13 +159,10 @@ impl CustomResourceCollector {
 
     /// The collected notes, each with its family.
     pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
-        let notes = |own: &FamilyCounter| {
+        self.counters.iter().flat_map(|own| {
             let notes = own.errors.notes().into_iter();
-            notes
-                .map(|note| format!("{}: {note}", own.family))
-                .collect::<Vec<_>>()
-        };
-        self.counters.iter().flat_map(notes)
+            notes.map(move |note| format!("{}: {note}", own.family))
+        })
     }
 
     /// The errors of the families. Families without errors are left out.

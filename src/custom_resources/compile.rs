@@ -318,10 +318,11 @@ impl Each {
 
 fn each(metric: &Metric, reader: &mut Reader) -> Option<Each> {
     let place = format!("{}.each", metric.place);
-    let (word, line) = match &metric.kind {
-        Some(kind) => (kind.text.to_lowercase(), kind.line),
-        None => (String::new(), metric.line),
+    let (given, line) = match &metric.kind {
+        Some(kind) => (kind.text.as_str(), kind.line),
+        None => ("", metric.line),
     };
+    let word = given.to_lowercase();
     let blocks = [
         ("gauge", &metric.gauge),
         ("stateSet", &metric.state_set),
@@ -334,12 +335,9 @@ fn each(metric: &Metric, reader: &mut Reader) -> Option<Each> {
         let message = format!("the type is {word}, but the block `{key}` is missing");
         reader.problem(&format!("{place}.{key}"), line, message);
     } else {
-        let message = match word.as_str() {
+        let message = match given {
             "" => String::from("the type is missing; it is Gauge, StateSet or Info"),
-            _ => {
-                let given = metric.kind.as_ref().map_or("", |kind| kind.text.as_str());
-                format!("`{given}` is not a type; it is Gauge, StateSet or Info")
-            }
+            _ => format!("`{given}` is not a type; it is Gauge, StateSet or Info"),
         };
         reader.problem(&format!("{place}.type"), line, message);
     }

@@ -355,9 +355,10 @@ impl<'v> Evaluation<'v> {
             return self.error("stateSet", "the state is not a string");
         };
         if !list.iter().any(|state| state == current) {
-            let key = self.object.key();
-            self.errors
-                .note(|| format!("{key}: `{current}` is not in `list`, so all samples are 0"));
+            self.errors.note(|| {
+                let key = self.object.key();
+                format!("{key}: `{current}` is not in `list`, so all samples are 0")
+            });
         }
         for state in list {
             let mut labels = LabelSet::new(self.room.labels);

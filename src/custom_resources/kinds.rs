@@ -71,9 +71,7 @@ impl KnownKind {
         let spec = definition.get("spec");
         let field = |path: &[&str]| {
             let found = path.iter().try_fold(spec?, |value, key| value.get(key));
-            found
-                .and_then(Value::as_str)
-                .filter(|text| !text.is_empty())
+            found.and_then(Value::as_str)
         };
         let (Some(group), Some(kind), Some(plural)) = (
             field(&["group"]),

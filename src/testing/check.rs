@@ -213,30 +213,25 @@ pub(super) struct Declared {
 pub(super) fn families(metrics: &StateMetrics) -> BTreeMap<String, Declared> {
     let plan = metrics.plan();
     let mut families: BTreeMap<String, Declared> = BTreeMap::new();
-    let stores = plan.stores().iter();
-    let all = stores.flat_map(|store| {
-        store
-            .families()
-            .into_iter()
-            .map(move |family| (store, family))
-    });
-    for (store, family) in all {
-        let descriptor = family.descriptor;
-        let declared = families
-            .entry(descriptor.name().to_owned())
-            .or_insert_with(|| Declared {
-                metric_type: descriptor.metric_type(),
-                labels: Vec::new(),
-                is_configured: false,
-                base: BTreeSet::new(),
-            });
-        declared.is_configured |= store.resource().is_configured();
-        declared
-            .labels
-            .extend(descriptor.labels().map(str::to_owned));
-        declared
-            .base
-            .extend(family.base_labels.iter().map(ToString::to_string));
+    for store in plan.stores() {
+        for family in store.families() {
+            let descriptor = family.descriptor;
+            let declared = families
+                .entry(descriptor.name().to_owned())
+                .or_insert_with(|| Declared {
+                    metric_type: descriptor.metric_type(),
+                    labels: Vec::new(),
+                    is_configured: false,
+                    base: BTreeSet::new(),
+                });
+            declared.is_configured |= store.resource().is_configured();
+            declared
+                .labels
+                .extend(descriptor.labels().map(str::to_owned));
+            declared
+                .base
+                .extend(family.base_labels.iter().map(ToString::to_string));
+        }
     }
     families
 }
