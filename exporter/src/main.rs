@@ -17,6 +17,7 @@ mod cluster;
 mod commands;
 mod file_limits;
 mod file_watcher;
+mod grouping;
 mod humanize;
 mod instance;
 mod logging;

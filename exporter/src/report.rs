@@ -7,6 +7,7 @@ mod families;
 mod labels;
 mod queries;
 mod remembered;
+mod rows;
 mod search;
 mod search_words;
 mod text;
@@ -14,7 +15,8 @@ mod text;
 #[cfg(test)]
 pub(crate) use costs::LabelRow;
 pub(crate) use costs::{CostRow, LabelExamples};
-pub(crate) use families::{FamilyReport, Report};
+pub(crate) use families::{FamilyReport, JsonReport, Report};
 pub(crate) use queries::queries;
 pub(crate) use remembered::Reports;
 pub(crate) use search::Search;
+pub(crate) use text::is_metric_name;

@@ -2,15 +2,13 @@
 //! client.
 
 use std::error::Error;
-use std::future::poll_fn;
 use std::io::{self, Write};
-use std::pin::Pin;
 use std::time::Duration;
 
 use axum::body::Body;
 use clap::Args;
 use http::{StatusCode, Uri};
-use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -107,7 +105,7 @@ async fn answer(client: &Client<HttpConnector, Body>, url: &Uri) -> Result<usize
     let status = response.status();
     let mut body = response.into_body();
     let (mut bytes, mut shown) = (0, Vec::new());
-    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+    while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| no_answer(&error))?;
         if let Some(data) = frame.data_ref() {
             bytes += data.len();

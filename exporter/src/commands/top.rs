@@ -11,8 +11,8 @@ use clap::{Args, ValueEnum};
 use super::output::{AnyError, write};
 use crate::logging;
 use crate::options::{LogOptions, RenderFlags};
-use crate::report::Report;
-use input::{Input, JsonReport};
+use crate::report::{JsonReport, Report};
+use input::Input;
 
 #[derive(Args, Debug)]
 pub(crate) struct TopArgs {
@@ -58,7 +58,6 @@ pub(super) fn run(args: &TopArgs, mut out: impl Write) -> Result<(), AnyError> {
     }
     let (series, bytes) = (report.series(), report.bytes());
     report.families.retain(|family| family.series > 0);
-    let families = report.families.len();
     args.by.sort(&mut report);
     let limit = match args.limit {
         0 => usize::MAX,
@@ -73,7 +72,7 @@ pub(super) fn run(args: &TopArgs, mut out: impl Write) -> Result<(), AnyError> {
         };
         serde_json::to_string_pretty(&report)? + "\n"
     } else {
-        table::text(&report, families, limit)
+        table::text(&report, limit)
     };
     Ok(write(&mut out, text.as_bytes())?)
 }

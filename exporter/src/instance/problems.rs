@@ -3,6 +3,8 @@
 use kube_state_metrics::source::health::{ResourceHealth, ResourceState};
 use serde::Serialize;
 
+use crate::grouping::groups;
+
 /// A cause, and all resources that it affects.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Problem {
@@ -23,13 +25,7 @@ const MOST_ERRORS: usize = 3;
 
 /// The problems of resources that are not up to date. The problem that most resources have comes first.
 pub(super) fn problems<'a>(resources: impl Iterator<Item = &'a ResourceHealth>) -> Vec<Problem> {
-    let mut by_state: Vec<(ResourceState, Vec<&ResourceHealth>)> = Vec::new();
-    for own in resources {
-        match by_state.iter_mut().find(|(state, _)| *state == own.state) {
-            Some((_, resources)) => resources.push(own),
-            None => by_state.push((own.state, vec![own])),
-        }
-    }
+    let by_state = groups(resources, |own| own.state);
     let mut problems: Vec<_> = by_state.into_iter().flat_map(of_state).collect();
     problems.sort_by_key(|problem| {
         (
@@ -42,22 +38,14 @@ pub(super) fn problems<'a>(resources: impl Iterator<Item = &'a ResourceHealth>) 
 
 /// The problems of resources in one state: one for each error, or a single one if there are many.
 fn of_state((state, resources): (ResourceState, Vec<&ResourceHealth>)) -> Vec<Problem> {
-    let mut by_error: Vec<Vec<&ResourceHealth>> = Vec::new();
-    for own in &resources {
-        let same = |group: &&mut Vec<&ResourceHealth>| {
-            group
-                .first()
-                .is_some_and(|other| error(other) == error(own))
-        };
-        match by_error.iter_mut().find(same) {
-            Some(group) => group.push(own),
-            None => by_error.push(vec![own]),
-        }
-    }
+    let by_error = groups(resources.iter().copied(), error);
     if by_error.len() > MOST_ERRORS {
-        by_error = vec![resources];
+        return vec![problem(state, &resources)];
     }
-    by_error.iter().map(|group| problem(state, group)).collect()
+    by_error
+        .iter()
+        .map(|(_, group)| problem(state, group))
+        .collect()
 }
 
 fn problem(state: ResourceState, resources: &[&ResourceHealth]) -> Problem {

@@ -1,10 +1,12 @@
 //! [`CostCounter`]: series and bytes of samples, by namespace and by label, and examples of label values.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
 use serde::{Deserialize, Serialize};
+
+use super::rows::Rows;
 
 /// The series and bytes of a resource or namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,12 +39,10 @@ pub(crate) struct LabelExamples {
 /// Counts samples one by one.
 #[derive(Default)]
 pub(super) struct CostCounter {
-    labels: Vec<LabelCounter>,
-    label_numbers: HashMap<String, usize>,
+    labels: Rows<LabelCounter>,
     /// The numbers of the labels of the last sample. Most samples have the same labels as the previous sample.
     last_labels: Vec<usize>,
-    namespaces: Vec<CostRow>,
-    namespace_numbers: HashMap<String, usize>,
+    namespaces: Rows<CostRow>,
     last_namespace: usize,
     hasher: RandomState,
 }
@@ -80,7 +80,7 @@ impl CostCounter {
         for (position, (name, value)) in labels.enumerate() {
             let number = self.label_number(position, name);
             let hasher = &self.hasher;
-            if let Some(label) = self.labels.get_mut(number) {
+            if let Some(label) = self.labels.all.get_mut(number) {
                 label.count(&value, hasher);
             }
             if name == "namespace" {
@@ -99,7 +99,7 @@ impl CostCounter {
 
     /// Namespaces and labels, those with the most bytes first.
     pub(super) fn rows(self) -> (Vec<CostRow>, Vec<LabelRow>) {
-        let (mut namespaces, labels) = (self.namespaces, self.labels);
+        let (mut namespaces, labels) = (self.namespaces.all, self.labels.all);
         let mut labels: Vec<_> = labels.into_iter().map(LabelCounter::row).collect();
         namespaces.sort_by(|a, b| (b.bytes.cmp(&a.bytes)).then_with(|| a.name.cmp(&b.name)));
         labels.sort_by(|a, b| (b.bytes.cmp(&a.bytes)).then_with(|| a.name.cmp(&b.name)));
@@ -108,40 +108,25 @@ impl CostCounter {
 
     fn label_number(&mut self, position: usize, name: &str) -> usize {
         let is_named = |number: &usize| {
-            let label = self.labels.get(*number);
+            let label = self.labels.all.get(*number);
             label.is_some_and(|label| label.row.name == name)
         };
         if let Some(number) = self.last_labels.get(position).copied().filter(is_named) {
             return number;
         }
-        let number = match self.label_numbers.get(name) {
-            Some(number) => *number,
-            None => {
-                let number = self.labels.len();
-                self.labels.push(LabelCounter::new(name));
-                self.label_numbers.insert(name.to_owned(), number);
-                number
-            }
-        };
+        let number = self.labels.number(name, || LabelCounter::new(name));
         self.last_labels.truncate(position);
         self.last_labels.push(number);
         number
     }
 
     fn count_namespace(&mut self, namespace: &str, bytes: u64) {
-        let last = self.namespaces.get(self.last_namespace);
+        let last = self.namespaces.all.get(self.last_namespace);
         if last.is_none_or(|last| last.name != namespace) {
-            self.last_namespace = match self.namespace_numbers.get(namespace) {
-                Some(number) => *number,
-                None => {
-                    let number = self.namespaces.len();
-                    self.namespaces.push(CostRow::new(namespace));
-                    self.namespace_numbers.insert(namespace.to_owned(), number);
-                    number
-                }
-            };
+            let new = || CostRow::new(namespace);
+            self.last_namespace = self.namespaces.number(namespace, new);
         }
-        if let Some(row) = self.namespaces.get_mut(self.last_namespace) {
+        if let Some(row) = self.namespaces.all.get_mut(self.last_namespace) {
             row.add(1, bytes);
         }
     }

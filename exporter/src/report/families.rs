@@ -1,5 +1,6 @@
 //! Series and bytes by family, resource, namespace and label.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
 use kube_state_metrics::StateMetrics;
@@ -27,6 +28,15 @@ pub(crate) struct Report {
     /// All labels, the label with the most bytes first.
     #[serde(default)]
     pub(crate) labels: Vec<LabelRow>,
+}
+
+/// A report with its sums, as `/debug/cardinality` and `top --json` write it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct JsonReport {
+    pub(crate) series: u64,
+    pub(crate) bytes: u64,
+    #[serde(flatten)]
+    pub(crate) report: Report,
 }
 
 /// One family.
@@ -128,8 +138,7 @@ impl Report {
         for family in &mut families {
             let entry = known.get(&*family.name).copied();
             family.complete(entry);
-            let resource = family.resource.as_deref().unwrap_or(OTHER);
-            let row = resources.entry(resource.to_owned());
+            let row = resources.entry(family.resource_name().to_owned());
             let row = row.or_insert_with_key(|name| CostRow::new(name));
             row.add(family.series, family.bytes);
         }
@@ -183,14 +192,28 @@ impl FamilyReport {
             ..Self::default()
         };
         for sample in family.samples() {
-            let bytes = sample.line_len() as u64;
-            let takes_examples = CostCounter::takes_examples(report.series);
-            let examples = takes_examples.then_some(&mut report.labels);
-            counter.count(sample.labels(), bytes, examples);
-            report.series += 1;
-            report.bytes += bytes;
+            report.count(sample.labels(), sample.line_len() as u64, counter);
         }
         report
+    }
+
+    /// Counts a sample whose line has this many bytes.
+    pub(super) fn count<'s>(
+        &mut self,
+        labels: impl Iterator<Item = (&'s str, Cow<'s, str>)>,
+        bytes: u64,
+        counter: &mut CostCounter,
+    ) {
+        let takes_examples = CostCounter::takes_examples(self.series);
+        let examples = takes_examples.then_some(&mut self.labels);
+        counter.count(labels, bytes, examples);
+        self.series += 1;
+        self.bytes += bytes;
+    }
+
+    /// The name of the resource, or `other` if no known resource has the family.
+    pub(crate) fn resource_name(&self) -> &str {
+        self.resource.as_deref().unwrap_or(OTHER)
     }
 
     /// Adds what the catalogue knows about the family.

@@ -1,13 +1,13 @@
 //! A report of a saved response of `/metrics`.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::io::{self, BufRead};
 
 use kube_state_metrics::families::catalogue::catalogue;
 
 use super::costs::CostCounter;
 use super::families::{FamilyReport, Report};
+use super::rows::Rows;
 
 /// The reason why a text is not a response of `/metrics`.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +34,7 @@ struct Sample<'a> {
 
 #[derive(Default)]
 struct Families {
-    reports: Vec<FamilyReport>,
-    numbers: HashMap<String, usize>,
+    reports: Rows<FamilyReport>,
     /// The header of the current family.
     header: FamilyReport,
 }
@@ -72,15 +71,11 @@ impl Report {
             } else if !read.is_empty() {
                 let sample = Sample::parse(read).map_err(failed)?;
                 let family = families.family_of(sample.name);
-                let takes_examples = CostCounter::takes_examples(family.series);
-                let examples = takes_examples.then_some(&mut family.labels);
-                counter.count(sample.labels.into_iter(), length as u64, examples);
+                family.count(sample.labels.into_iter(), length as u64, &mut counter);
                 family.sample.get_or_insert_with(|| read.to_owned());
-                family.series += 1;
-                family.bytes += length as u64;
             }
         }
-        Ok(Self::of(families.reports, counter, &catalogue()))
+        Ok(Self::of(families.reports.all, counter, &catalogue()))
     }
 }
 
@@ -118,25 +113,19 @@ impl Families {
             _ => false,
         };
         let name = if is_of_header { &header.name } else { sample };
-        let number = match self.numbers.get(name) {
-            Some(number) => *number,
-            None => {
-                let is_described = is_of_header || ["", "_total", "_info"].contains(&suffix);
-                let described = if is_described {
-                    header.clone()
-                } else {
-                    Default::default()
-                };
-                let number = self.reports.len();
-                self.numbers.insert(name.to_owned(), number);
-                self.reports.push(FamilyReport {
-                    name: name.to_owned(),
-                    ..described
-                });
-                number
+        let number = self.reports.number(name, || {
+            let is_described = is_of_header || ["", "_total", "_info"].contains(&suffix);
+            let described = if is_described {
+                header.clone()
+            } else {
+                Default::default()
+            };
+            FamilyReport {
+                name: name.to_owned(),
+                ..described
             }
-        };
-        &mut self.reports[number]
+        });
+        &mut self.reports.all[number]
     }
 }
 
@@ -147,7 +136,7 @@ impl<'a> Sample<'a> {
     fn parse(line: &'a str) -> Result<Self, &'static str> {
         let end = line.find(['{', ' ', '\t']).ok_or("it has no value")?;
         let (name, mut rest) = line.split_at(end);
-        if name.is_empty() || !name.bytes().all(is_name_byte) {
+        if !is_metric_name(name) {
             return Err("it does not start with the name of a metric");
         }
         let mut labels = Vec::new();
@@ -176,8 +165,10 @@ impl<'a> Sample<'a> {
     }
 }
 
-fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':'
+/// Whether a text has only characters that names of metrics have.
+pub(crate) fn is_metric_name(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':';
+    !text.is_empty() && text.bytes().all(is_part)
 }
 
 /// The position of the first quote that is not escaped.

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::query::Query;
 use crate::app_state::AppState;
 use crate::options::DebugAccess;
-use crate::report::Report;
+use crate::report::{JsonReport, Report};
 use crate::server::is_known;
 
 const NOT_ALLOWED: &str = "/debug/ is only for clients in the same pod (such as kubectl port-forward) \
@@ -57,18 +57,18 @@ pub(super) async fn cardinality(State(app): State<Arc<AppState>>, query: Query) 
         .reports
         .get(&instance.metrics, &instance.options)
         .await;
-    let (series, bytes) = (report.series(), report.bytes());
-    let mut report = Report::clone(&report);
-    let families = &mut report.families;
+    let mut families: Vec<_> = report.families.iter().collect();
     families.sort_by(|a, b| b.series.cmp(&a.series).then_with(|| a.name.cmp(&b.name)));
-    report.truncate(top);
-    json(&json!({
-        "series": series,
-        "bytes": bytes,
-        "families": report.families,
-        "resources": report.resources,
-        "namespaces": report.namespaces,
-        "labels": report.labels,
+    // `json!` sorts the keys.
+    json(&json!(JsonReport {
+        series: report.series(),
+        bytes: report.bytes(),
+        report: Report {
+            families: families.into_iter().take(top).cloned().collect(),
+            resources: report.resources.iter().take(top).cloned().collect(),
+            namespaces: report.namespaces.iter().take(top).cloned().collect(),
+            labels: report.labels.iter().take(top).cloned().collect(),
+        },
     }))
 }
 

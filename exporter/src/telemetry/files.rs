@@ -31,6 +31,19 @@ pub(crate) struct UsedContent {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FilesInUse(Arc<Mutex<BTreeMap<(String, &'static str), FileInUse>>>);
 
+// === impl FileInUse ===
+
+impl FileInUse {
+    /// Which content of the file is in use, for people.
+    pub(crate) fn state(&self) -> &'static str {
+        match (&self.content, self.is_current) {
+            (Some(_), true) => "in use",
+            (Some(_), false) => "an older content is in use",
+            (None, _) => "not in use",
+        }
+    }
+}
+
 // === impl FilesInUse ===
 
 impl FilesInUse {

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
+use crate::grouping::groups;
+
 /// A response with the metrics of objects that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Scrape {
@@ -77,33 +79,20 @@ pub(crate) fn shortened(text: &str) -> String {
 /// The clients of scrapes, which are given the newest first. Clients differ in address, name, format, encoding or
 /// query.
 pub(crate) fn scrapers(scrapes: &[Scrape]) -> Vec<Scraper> {
-    let mut groups: Vec<Vec<&Scrape>> = Vec::new();
-    for scrape in scrapes {
-        let is_same = |group: &&mut Vec<&Scrape>| {
-            group
-                .first()
-                .is_some_and(|other| scrape.is_of_client_of(other))
-        };
-        match groups.iter_mut().find(is_same) {
-            Some(group) => group.push(scrape),
-            None => groups.push(vec![scrape]),
-        }
-    }
-    groups
+    let by_client = groups(scrapes.iter(), Scrape::client_key);
+    by_client
         .iter()
-        .filter_map(|group| Scraper::of(group))
+        .filter_map(|(_, scrapes)| Scraper::of(scrapes))
         .collect()
 }
 
 // === impl Scrape ===
 
 impl Scrape {
-    fn is_of_client_of(&self, other: &Self) -> bool {
-        self.client == other.client
-            && self.user_agent == other.user_agent
-            && self.query == other.query
-            && self.format == other.format
-            && self.encoding == other.encoding
+    /// Equal for scrapes of the same client.
+    fn client_key(&self) -> impl PartialEq {
+        let content = (&self.query, self.format, self.encoding);
+        (self.client, &self.user_agent, content)
     }
 }
 

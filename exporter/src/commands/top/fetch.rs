@@ -7,7 +7,6 @@ use axum::body::{Body, to_bytes};
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, StatusCode};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use super::super::output::{AnyError, with_causes};
@@ -43,8 +42,7 @@ pub(super) fn get(url: &str, token_file: Option<&Path>) -> Result<Vec<u8>, AnyEr
         .enable_all()
         .build()?;
     let response = async {
-        let client: Client<_, Body> =
-            Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
         let response = client.request(request).await;
         let response = response
             .map_err(|error| format!("{url}: no exporter answers: {}", with_causes(&error)))?;

@@ -5,21 +5,11 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use kube_state_metrics::source::manifests::ManifestSource;
-use serde::{Deserialize, Serialize};
 
 use super::super::output::{AnyError, list};
 use super::fetch;
 use crate::options::{Options, RenderFlags};
-use crate::report::Report;
-
-/// A report with its sums, as `/debug/cardinality` serves it.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct JsonReport {
-    pub(super) series: u64,
-    pub(super) bytes: u64,
-    #[serde(flatten)]
-    pub(super) report: Report,
-}
+use crate::report::{JsonReport, Report, is_metric_name};
 
 /// Where the report comes from.
 #[derive(Debug, PartialEq, Eq)]
@@ -173,9 +163,8 @@ impl Content {
 
 /// Whether a line starts with the name of a metric, and more follows. The keys of manifests end with a colon.
 fn is_sample(line: &str) -> bool {
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':';
     let name = line.split(['{', ' ']).next().unwrap_or_default();
-    !name.is_empty() && !name.ends_with(':') && name.bytes().all(is_name) && line.len() > name.len()
+    is_metric_name(name) && !name.ends_with(':') && line.len() > name.len()
 }
 
 #[cfg(test)]

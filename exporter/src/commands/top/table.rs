@@ -9,9 +9,9 @@ use crate::report::Report;
 type Row<'a> = (&'a str, String, u64, u64);
 
 /// The tables, each with at most `limit` rows.
-pub(super) fn text(report: &Report, families: usize, limit: usize) -> String {
+pub(super) fn text(report: &Report, limit: usize) -> String {
     let (series, bytes) = (report.series(), report.bytes());
-    let families = counted(families as u64, "family", "families");
+    let families = counted(report.families.len() as u64, "family", "families");
     let mut text = format!(
         "{} series of {families}, {} of sample lines\n",
         thousands(series),
@@ -21,7 +21,7 @@ pub(super) fn text(report: &Report, families: usize, limit: usize) -> String {
     let resources = resources.map(|row| (&*row.name, String::new(), row.series, row.bytes));
     write("RESOURCE", "", resources.collect(), limit, bytes, &mut text);
     let families = report.families.iter().map(|row| {
-        let resource = row.resource.clone().unwrap_or_else(|| "other".to_owned());
+        let resource = row.resource_name().to_owned();
         (&*row.name, resource, row.series, row.bytes)
     });
     write(

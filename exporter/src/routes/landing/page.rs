@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use super::super::port::Port;
 use super::settings::{Setting, settings};
 use crate::app_state::{AppState, Ports};
-use crate::humanize::span;
-use crate::instance::{InstanceStatus, ResourceStatus};
+use crate::humanize::{counted, span};
+use crate::instance::{InstanceStatus, Problem, ResourceStatus};
 use crate::report::{FamilyReport, Report, Search};
 use crate::telemetry::{FileInUse, Scrape, Scraper, scrapers};
 
@@ -267,6 +267,17 @@ impl Severity {
             _ if !resource.is_synced() => Self::Failing,
             _ if resource.errors + resource.oversized > 0 => Self::Incomplete,
             _ => Self::Good,
+        }
+    }
+}
+
+/// The name of the only resource that a problem affects, or how many of `total` resources it affects.
+pub(super) fn affected(problem: &Problem, total: usize) -> String {
+    match &problem.resources[..] {
+        [only] => only.clone(),
+        several => {
+            let total = counted(total as u64, "resource", "resources");
+            format!("{} of {total}", several.len())
         }
     }
 }

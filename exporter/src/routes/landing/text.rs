@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::page::{Data, Page, last_event, top};
+use super::page::{Data, Page, affected, last_event, top};
 use crate::humanize::{counted, size, thousands};
 use crate::report::queries;
 use crate::version::VERSION;
@@ -54,15 +54,8 @@ fn write_summary(data: &Data, text: &mut String) {
         let _ = writeln!(text, "Kubernetes {version}");
     }
     for problem in &status.problems {
-        let (count, total) = (problem.resources.len(), status.resources.len());
-        let names = match &problem.resources[..] {
-            [only] => only.clone(),
-            _ => format!(
-                "{count} of {}",
-                counted(total as u64, "resource", "resources")
-            ),
-        };
-        let _ = write!(text, "! {names}: {}", problem.state);
+        let affected = affected(problem, status.resources.len());
+        let _ = write!(text, "! {affected}: {}", problem.state);
         let error = problem.error.iter().map(|error| format!(". {error}"));
         text.extend(error);
         text.push('\n');
@@ -158,12 +151,7 @@ fn write_scrapers(data: &Data, text: &mut String) {
 fn write_in_force(data: &Data, text: &mut String) {
     text.push('\n');
     for file in &data.files {
-        let state = match (&file.content, file.is_current) {
-            (Some(_), true) => "in use",
-            (Some(_), false) => "an older content is in use",
-            (None, _) => "not in use",
-        };
-        let _ = write!(text, "  {}: {state}", file.path);
+        let _ = write!(text, "  {}: {}", file.path, file.state());
         if let Some(used) = &file.content {
             let _ = write!(text, ", MD5 {}…, read {}", used.hash, data.ago(used.since));
         }
@@ -175,7 +163,8 @@ fn write_in_force(data: &Data, text: &mut String) {
 }
 
 fn write_families(data: &Data, text: &mut String) {
-    for family in data.matching_families() {
+    let families: Vec<_> = data.matching_families().collect();
+    for family in &families {
         let (name, metric_type, help) = (&family.name, &family.metric_type, &family.help);
         let _ = writeln!(text, "\n{name} ({metric_type})\n  {help}");
         if let Some(sample) = &family.sample {
@@ -185,7 +174,6 @@ fn write_families(data: &Data, text: &mut String) {
             }
         }
     }
-    let (count, search) = (data.matching_families().count(), &data.search.text);
-    let matching = counted(count as u64, "family matches", "families match");
-    let _ = writeln!(text, "\n{matching} `{search}`");
+    let matching = counted(families.len() as u64, "family matches", "families match");
+    let _ = writeln!(text, "\n{matching} `{}`", data.search.text);
 }

@@ -48,9 +48,9 @@ fn families(data: &Data) -> Markup {
         @for family in families {
             tr {
                 th scope="row" { code { (family.name) } }
-                td class="wide" { (family.resource.as_deref().unwrap_or("other")) }
-                (number(family.series, &thousands(family.series)))
-                (number(family.bytes, &size(family.bytes)))
+                td class="wide" { (family.resource_name()) }
+                (number(family.series, thousands))
+                (number(family.bytes, size))
                 (share(family.bytes, most))
             }
         }
@@ -68,8 +68,8 @@ fn namespaces(rows: &[CostRow]) -> Markup {
         @for row in rows {
             tr {
                 th scope="row" { (row.name) }
-                (number(row.series, &thousands(row.series)))
-                (number(row.bytes, &size(row.bytes)))
+                (number(row.series, thousands))
+                (number(row.bytes, size))
             }
         }
     };
@@ -87,9 +87,9 @@ fn labels(data: &Data) -> Markup {
         @for row in top(&data.report.labels) {
             tr {
                 th scope="row" { code { (row.name) } }
-                (number(row.values, &thousands(row.values)))
-                (wide(row.series, &thousands(row.series)))
-                (number(row.bytes, &size(row.bytes)))
+                (number(row.values, thousands))
+                (wide(row.series, thousands))
+                (number(row.bytes, size))
             }
         }
     };

@@ -11,7 +11,11 @@ use crate::report::{FamilyReport, LabelExamples, queries};
 const EXAMPLES: usize = 5;
 
 pub(super) fn section(data: &Data, port: Port) -> Markup {
-    let found = data.matching_families().count();
+    let families = data.report.families.iter();
+    let families: Vec<_> = families
+        .map(|own| (own, data.search.matches(own)))
+        .collect();
+    let found = families.iter().filter(|(_, is_found)| *is_found).count();
     html! {
         section aria-labelledby="families" {
             div class="head" {
@@ -24,13 +28,13 @@ pub(super) fn section(data: &Data, port: Port) -> Markup {
                 }
             }
             // The page also has the families that do not match, hidden, so that the script can search them.
-            @for family in &data.report.families { (details(family, data, port)) }
+            @for (family, is_found) in families { (details(family, is_found, port)) }
             p class="none soft" hidden[found > 0] { "No family matches." }
         }
     }
 }
 
-fn details(family: &FamilyReport, data: &Data, port: Port) -> Markup {
+fn details(family: &FamilyReport, is_found: bool, port: Port) -> Markup {
     let series = match family.series {
         0 => "no samples".to_owned(),
         1 => "1 series".to_owned(),
@@ -38,7 +42,7 @@ fn details(family: &FamilyReport, data: &Data, port: Port) -> Markup {
     };
     html! {
         details class={ "family" @if family.series == 0 { " silent" } }
-            hidden[!data.search.matches(family)] data-words=(family.search_words) {
+            hidden[!is_found] data-words=(family.search_words) {
             summary {
                 code { (family.name) }
                 span class="pill" { (family.metric_type) }

@@ -63,10 +63,6 @@ fn content(file: &FileInUse) -> &'static str {
 }
 
 fn state(file: &FileInUse) -> Markup {
-    let (class, text) = match (&file.content, file.is_current) {
-        (Some(_), true) => ("good", "in use"),
-        (Some(_), false) => ("bad", "an older content is in use"),
-        (None, _) => ("bad", "not in use"),
-    };
-    html! { span class={ "pill " (class) } { (text) } }
+    let class = if file.is_current { "good" } else { "bad" };
+    html! { span class={ "pill " (class) } { (file.state()) } }
 }

@@ -3,18 +3,18 @@
 use maud::{Markup, html};
 
 /// A cell with a number, which the script sorts by. Zeros are dimmed.
-pub(super) fn number(value: u64, text: &str) -> Markup {
+pub(super) fn number(value: u64, text: fn(u64) -> String) -> Markup {
     cell("number", value, text)
 }
 
 /// A [`number`] that is hidden in narrow windows.
-pub(super) fn wide(value: u64, text: &str) -> Markup {
+pub(super) fn wide(value: u64, text: fn(u64) -> String) -> Markup {
     cell("number wide", value, text)
 }
 
-fn cell(class: &str, value: u64, text: &str) -> Markup {
+fn cell(class: &str, value: u64, text: fn(u64) -> String) -> Markup {
     html! {
-        td class={ (class) @if value == 0 { " zero" } } data-value=(value) { (text) }
+        td class={ (class) @if value == 0 { " zero" } } data-value=(value) { (text(value)) }
     }
 }
 

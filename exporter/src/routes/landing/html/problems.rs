@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::super::page::Data;
-use crate::humanize::{counted, span};
+use super::super::page::{Data, affected};
+use crate::humanize::span;
 use crate::instance::Problem;
 
 /// Maximum number of roles whose missing rules the page shows. Each namespace has a role.
@@ -51,24 +51,16 @@ fn message(problem: &Problem, total: usize) -> Markup {
         true => ("message wait", "status"),
         false => ("message bad", "alert"),
     };
-    let count = problem.resources.len();
-    let resources = match &problem.resources[..] {
-        [only] => only.clone(),
-        _ => format!(
-            "{count} of {}",
-            counted(total as u64, "resource", "resources")
-        ),
-    };
     html! {
         div class=(class) role=(role) {
             p {
-                b { (resources) ": " (problem.state) }
+                b { (affected(problem, total)) ": " (problem.state) }
                 @if let Some(error) = &problem.error { ". " (error) }
             }
             @if let Some(seconds) = problem.removal_seconds {
                 p { "Stored objects are removed in " (span(seconds)) " unless the API server permits to list them." }
             }
-            @if count > 1 {
+            @if problem.resources.len() > 1 {
                 details { summary { "Which resources" } p { (problem.resources.join(", ")) } }
             }
         }

@@ -63,13 +63,13 @@ fn row(data: &Data, resource: &ResourceStatus, most: u64, port: Port) -> Markup 
             td data-value=(Severity::of(resource) as u8) {
                 span class={ "pill " (class(resource)) } { (resource.state) }
             }
-            (wide(resource.objects, &thousands(resource.objects)))
-            (number(resource.series, &thousands(resource.series)))
+            (wide(resource.objects, thousands))
+            (number(resource.series, thousands))
             (share(resource.series, most))
-            (wide(bytes, &size(bytes)))
-            (wide(resource.memory_bytes, &size(resource.memory_bytes)))
+            (wide(bytes, size))
+            (wide(resource.memory_bytes, size))
             td class="number" data-value=(silent) { (last_event(resource)) }
-            (wide(errors, &thousands(errors)))
+            (wide(errors, thousands))
         }
     }
 }

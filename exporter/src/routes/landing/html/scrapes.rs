@@ -55,10 +55,10 @@ fn clients(data: &Data, scrapers: &[Scraper]) -> Markup {
                 td class="number wide" data-value=(interval.unwrap_or_default().as_millis()) {
                     (interval.map_or_else(|| "once".to_owned(), duration))
                 }
-                (number(last.bytes, &size(last.bytes)))
+                (number(last.bytes, size))
                 td class="number wide" data-value=(last.duration.as_micros()) { (duration(last.duration)) }
-                (wide(*scrapes as u64, &thousands(*scrapes as u64)))
-                (wide(*incomplete as u64, &thousands(*incomplete as u64)))
+                (wide(*scrapes as u64, thousands))
+                (wide(*incomplete as u64, thousands))
             }
         }
     };

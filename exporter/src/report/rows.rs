@@ -1,0 +1,25 @@
+//! [`Rows`]: rows of a table that are found by their names.
+
+use std::collections::HashMap;
+
+/// Rows in the order in which their names first occurred.
+#[derive(Default)]
+pub(super) struct Rows<R> {
+    pub(super) all: Vec<R>,
+    numbers: HashMap<String, usize>,
+}
+
+// === impl Rows ===
+
+impl<R> Rows<R> {
+    /// The number of the row with this name. If there is none, `new` makes it.
+    pub(super) fn number(&mut self, name: &str, new: impl FnOnce() -> R) -> usize {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let number = self.all.len();
+        self.all.push(new());
+        self.numbers.insert(name.to_owned(), number);
+        number
+    }
+}
