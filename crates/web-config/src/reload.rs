@@ -94,7 +94,9 @@ impl WebConfigFile {
         path: impl Into<PathBuf>,
         observer: impl ReloadObserver,
     ) -> Result<Self, WebConfigError> {
-        Self::load(path.into(), observer, Arc::default())
+        let file = Self::load(path.into(), observer, Arc::default())?;
+        file.tell_of_emptiness();
+        Ok(file)
     }
 
     /// Reads a file that replaces this one, for example when the program reloads all its settings. The new file keeps
@@ -116,9 +118,11 @@ impl WebConfigFile {
             not_weakened(&before.config, &after.config)
                 .map_err(|problem| WebConfigError::new(file.path.clone(), problem))?;
         }
+        file.tell_of_emptiness();
         Ok(file)
     }
 
+    /// Reads a file. The caller tells the observer what the file lacks, once the file is used.
     fn load(
         path: PathBuf,
         observer: impl ReloadObserver,
@@ -126,16 +130,20 @@ impl WebConfigFile {
     ) -> Result<Self, WebConfigError> {
         let (config, stamps) = read(&path, &checks);
         let config = Arc::new(config?);
-        if config.is_empty() {
-            observer.file_is_empty(&path);
-        }
-        tell_of_empty_tls(&config, &path, &observer);
         Ok(Self {
             path,
             loaded: Mutex::new(Loaded { config, stamps }),
             checks,
             observer: Box::new(observer),
         })
+    }
+
+    fn tell_of_emptiness(&self) {
+        let config = Arc::clone(&self.loaded.lock().config);
+        if config.is_empty() {
+            self.observer.file_is_empty(&self.path);
+        }
+        tell_of_empty_tls(&config, &self.path, &*self.observer);
     }
 
     /// Returns the path of the file.
@@ -192,7 +200,7 @@ fn not_weakened(before: &WebConfig, after: &WebConfig) -> Result<(), Problem> {
     }
 }
 
-fn tell_of_empty_tls(config: &WebConfig, path: &Path, observer: &(impl ReloadObserver + ?Sized)) {
+fn tell_of_empty_tls(config: &WebConfig, path: &Path, observer: &dyn ReloadObserver) {
     if config.tls_section_is_empty() {
         observer.tls_section_is_empty(path);
     }

@@ -82,6 +82,10 @@ impl ReloadObserver for Recorder {
     fn tls_section_is_empty(&self, _: &Path) {
         self.push("empty".into());
     }
+
+    fn file_is_empty(&self, _: &Path) {
+        self.push("empty file".into());
+    }
 }
 
 const TLS: &str = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n";
@@ -95,7 +99,7 @@ fn a_changed_file_is_read_again_and_a_wrong_one_leaves_the_previous_in_use() {
     let first = file.current();
     assert!(!first.is_tls() && first.http2() && !first.requires_password());
     assert!(Arc::ptr_eq(&first, &file.current()));
-    assert_eq!(events.take(), Vec::<String>::new());
+    assert_eq!(events.take(), ["empty file"]);
 
     directory.write("web.yaml", "http_server_config: {http2: false}\n");
     assert!(!file.current().http2());
@@ -130,7 +134,9 @@ fn an_empty_file_does_not_take_the_place_of_settings() {
             panic!("a failure is reported once");
         };
         assert!(error.contains("the file is empty now"), "{error}");
-        assert!(file.reopen(&path, ()).is_err(), "{nothing}");
+        assert!(file.reopen(&path, events.clone()).is_err(), "{nothing}");
+        // The refused content is not in use, so its warning would be wrong.
+        assert_eq!(events.take(), Vec::<String>::new(), "{nothing}");
     }
     directory.write("web.yaml", "http_server_config: {http2: false}\n");
     assert!(!file.current().http2());
@@ -189,8 +195,10 @@ fn a_change_does_not_turn_protections_off() {
         };
         let says = format!("the new content would disable {lost}; restore these settings");
         assert!(error.contains(&says), "{after}: {error}");
-        let reopened = file.reopen(&path, ()).map_err(|error| error.to_string());
-        assert!(reopened.unwrap_err().contains(&says), "{after}");
+        let reopened = file.reopen(&path, events.clone());
+        let error = reopened.unwrap_err().to_string();
+        assert!(error.contains(&says), "{after}: {error}");
+        assert_eq!(events.take(), Vec::<String>::new(), "{after}");
         // More protections, and others of the same strength, are used.
         directory.write(
             "web.yaml",
