@@ -38,6 +38,18 @@
 {{- toYaml (mergeOverwrite $labels (include "ksm.selector" . | fromYaml) $custom) -}}
 {{- end -}}
 
+{{/* The metadata of a pod of `helm test`; the argument has the keys root and name. */}}
+{{- define "ksm.testMetadata" -}}
+name: {{ include "ksm.fullname" .root | trunc 50 | trimSuffix "-" }}-test-{{ .name }}
+namespace: {{ include "ksm.namespace" .root }}
+labels:
+  app.kubernetes.io/name: {{ include "ksm.name" .root }}-test
+  app.kubernetes.io/instance: {{ .root.Release.Name }}
+annotations:
+  helm.sh/hook: test
+  helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end -}}
+
 {{/* The name of the ConfigMap with the configuration of custom resources. */}}
 {{- define "ksm.customResourcesName" -}}
 {{- .Values.customResourceState.name | default (printf "%s-customresourcestate-config" (include "ksm.fullname" .)) -}}
