@@ -1,6 +1,6 @@
 //! Roles and their bindings as YAML.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::permission::{Permission, Permissions, Verbs};
@@ -81,22 +81,15 @@ impl Account {
 // === impl Permissions ===
 
 impl Permissions {
-    /// The rules by namespace. The rules of the ClusterRole have the key `None`.
-    fn rules_by_namespace(&self) -> BTreeMap<Option<&str>, Vec<Rule<'_>>> {
-        let mut permissions: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for own in self.iter() {
-            let of_namespace = permissions.entry(own.namespace.as_deref());
-            of_namespace.or_default().push(own);
-        }
-        let rules = (permissions.into_iter())
-            .map(|(namespace, permissions)| (namespace, rules(permissions.into_iter())));
-        rules.collect()
+    /// The rules by namespace. The rules of the ClusterRole have the namespace `None`.
+    fn rules_by_namespace(&self) -> impl Iterator<Item = (Option<&str>, Vec<Rule<'_>>)> {
+        let sets = self.by_namespace();
+        sets.map(|(namespace, permissions)| (namespace, rules(permissions)))
     }
 
     /// For each role, its namespace and its rules on one line: `rules: [...]`.
     pub(super) fn lines(&self) -> Vec<(Option<&str>, String)> {
-        let lines = self.rules_by_namespace().into_iter();
-        let lines = lines.map(|(namespace, rules)| {
+        let lines = self.rules_by_namespace().map(|(namespace, rules)| {
             let rules: Vec<_> = rules.iter().map(Rule::flow).collect();
             (namespace, format!("rules: [{}]", rules.join(", ")))
         });
@@ -105,7 +98,7 @@ impl Permissions {
 }
 
 /// Combines permissions that differ only in the resource into one rule.
-fn rules<'a>(permissions: impl Iterator<Item = &'a Permission>) -> Vec<Rule<'a>> {
+fn rules(permissions: &BTreeSet<Permission>) -> Vec<Rule<'_>> {
     let mut rules: BTreeMap<(&str, Option<&str>, Verbs), Vec<&str>> = BTreeMap::new();
     for own in permissions {
         let key = (own.group.as_str(), own.name.as_deref(), own.verbs);

@@ -1,6 +1,6 @@
 //! [`Permission`]: verbs on one resource, and sets of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The verbs of a permission, in the order in which a rule lists them.
@@ -25,9 +25,10 @@ pub(crate) struct Permission {
     pub(crate) verbs: Verbs,
 }
 
-/// A set of permissions. None of them includes another one.
+/// Sets of permissions by namespace; `None` as in [`Permission::namespace`]. No permission includes another one, and no
+/// set is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Permissions(BTreeSet<Permission>);
+pub(crate) struct Permissions(BTreeMap<Option<String>, BTreeSet<Permission>>);
 
 // === impl Permission ===
 
@@ -92,44 +93,37 @@ impl fmt::Display for Permission {
 impl Permissions {
     /// Adds a permission, unless another one includes it. Removes the permissions that the new one includes.
     pub(super) fn add(&mut self, permission: Permission) {
-        let namespace = permission.namespace.as_deref();
-        let includes = |own: &Permission| own.includes(&permission);
-        if self.of_namespace(None).any(includes) || self.of_namespace(namespace).any(includes) {
+        let is_included = |namespace: &Option<String>| {
+            let set = self.0.get(namespace);
+            set.is_some_and(|set| set.iter().any(|own| own.includes(&permission)))
+        };
+        if is_included(&None) || is_included(&permission.namespace) {
             return;
         }
-        let included = |own: &&Permission| permission.includes(own);
-        // Of a permission in one namespace, only those are looked at: there may be thousands of namespaces.
-        let included: Vec<_> = match namespace {
-            None => self.0.iter().filter(included).cloned().collect(),
-            Some(_) => (self.of_namespace(namespace).filter(included))
-                .cloned()
-                .collect(),
-        };
-        for narrower in &included {
-            self.0.remove(narrower);
+        let is_kept = |own: &Permission| !permission.includes(own);
+        if permission.namespace.is_none() {
+            self.0.retain(|_, set| {
+                set.retain(is_kept);
+                !set.is_empty()
+            });
+        } else if let Some(set) = self.0.get_mut(&permission.namespace) {
+            // Only this set has permissions that the new one includes: there may be thousands of namespaces.
+            set.retain(is_kept);
         }
-        self.0.insert(permission);
-    }
-
-    /// The permissions of a namespace, or those in all namespaces.
-    fn of_namespace<'a>(
-        &'a self,
-        namespace: Option<&str>,
-    ) -> impl Iterator<Item = &'a Permission> + use<'a> {
-        let namespace = namespace.map(str::to_owned);
-        let first = Permission {
-            namespace: namespace.clone(),
-            group: String::new(),
-            resource: String::new(),
-            name: None,
-            verbs: &[],
-        };
-        let from_there = self.0.range(first..);
-        from_there.take_while(move |own| own.namespace == namespace)
+        let set = self.0.entry(permission.namespace.clone()).or_default();
+        set.insert(permission);
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Permission> {
-        self.0.iter()
+        self.0.values().flatten()
+    }
+
+    /// The permissions of each namespace; first those in all namespaces, if there are any.
+    pub(super) fn by_namespace(
+        &self,
+    ) -> impl Iterator<Item = (Option<&str>, &BTreeSet<Permission>)> {
+        let sets = self.0.iter();
+        sets.map(|(namespace, set)| (namespace.as_deref(), set))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
