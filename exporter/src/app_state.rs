@@ -18,7 +18,7 @@ pub(crate) struct AppState {
     instance: RwLock<Arc<Instance>>,
     auth: RwLock<Option<AuthFilter>>,
     debug: RwLock<DebugAccess>,
-    ports: RwLock<Option<Ports>>,
+    ports: RwLock<Ports>,
     pub(crate) telemetry: Telemetry,
     pub(crate) log_level: LogLevel,
     pub(crate) started: Instant,
@@ -46,12 +46,13 @@ impl AppState {
         debug: DebugAccess,
         telemetry: Telemetry,
         log_level: LogLevel,
+        ports: Ports,
     ) -> Self {
         Self {
             instance: RwLock::new(instance),
             auth: RwLock::new(auth),
             debug: RwLock::new(debug),
-            ports: RwLock::new(None),
+            ports: RwLock::new(ports),
             telemetry,
             log_level,
             started: Instant::now(),
@@ -76,14 +77,14 @@ impl AppState {
         *self.instance.write() = instance;
     }
 
-    /// The ports on which the servers listen; `None` until the servers listen.
-    pub(crate) fn ports(&self) -> Option<Ports> {
+    /// The ports on which the servers listen.
+    pub(crate) fn ports(&self) -> Ports {
         *self.ports.read()
     }
 
-    /// Records the ports on which the servers listen.
+    /// Records the ports on which the servers listen after a reload.
     pub(crate) fn set_ports(&self, ports: Ports) {
-        *self.ports.write() = Some(ports);
+        *self.ports.write() = ports;
     }
 
     /// The clients that may use the debug endpoints.

@@ -140,13 +140,12 @@ impl FileWatcher {
     }
 }
 
-/// The state of all files at and below the paths.
+/// The state of all files at and below the paths, in the same order each time.
 fn scan(paths: &[PathBuf]) -> Vec<FileState> {
     let mut files = Vec::new();
     for path in paths {
         scan_path(path, MAX_DEPTH, &mut HashSet::new(), &mut files);
     }
-    files.sort_by(|a, b| a.path.cmp(&b.path));
     files
 }
 
@@ -165,7 +164,7 @@ fn scan_path(
         if seen.insert((directory.dev(), directory.ino())) {
             let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
             let mut entries: Vec<_> = entries.map(|entry| entry.path()).collect();
-            // The same path is the first one each time.
+            // The order is the same each time, and the same path to a directory is the first one.
             entries.sort();
             for entry in entries {
                 scan_path(&entry, depth - 1, seen, files);

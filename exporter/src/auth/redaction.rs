@@ -26,34 +26,29 @@ pub(super) fn for_log(text: &str, token: &str) -> String {
     escaped
 }
 
-/// Replaces each run of bytes that the text has in common with the token, if it is long enough to be secret.
+/// Replaces each run of characters that the text has in common with the token, if it is long enough to be secret.
+///
+/// A token is ASCII, as headers are, so each common part starts and ends between characters of the text.
 fn without_token(text: &str, token: &str) -> String {
     let part = PART.min(token.len());
     if part == 0 {
         return text.to_owned();
     }
     let parts: HashSet<&[u8]> = token.as_bytes().windows(part).collect();
-    let mut hidden_until = 0;
-    let mut is_hidden = Vec::with_capacity(text.len());
-    for at in 0..text.len() {
+    let mut out = String::new();
+    let (mut hidden_until, mut was_hidden) = (0, false);
+    for (at, character) in text.char_indices() {
         let window = text.as_bytes().get(at..at + part);
         if window.is_some_and(|window| parts.contains(window)) {
             hidden_until = at + part;
         }
-        is_hidden.push(at < hidden_until);
-    }
-    let mut out = String::new();
-    let mut was_hidden = false;
-    for (character, hidden) in text
-        .char_indices()
-        .filter_map(|(at, character)| Some((character, *is_hidden.get(at)?)))
-    {
-        match (hidden, was_hidden) {
-            (true, false) => out.push_str(HIDDEN),
-            (true, true) => {}
-            (false, _) => out.push(character),
+        let is_hidden = at < hidden_until;
+        if !is_hidden {
+            out.push(character);
+        } else if !was_hidden {
+            out.push_str(HIDDEN);
         }
-        was_hidden = hidden;
+        was_hidden = is_hidden;
     }
     out
 }

@@ -142,9 +142,13 @@ impl Program {
             options.server.debug,
             telemetry,
             log_level,
+            Ports {
+                main: main.local_addr().port(),
+                telemetry: own.local_addr().port(),
+            },
         ));
         let servers = &app.telemetry.servers;
-        let program = Self {
+        Ok(Self {
             main: Server::start(
                 "metrics",
                 main,
@@ -163,17 +167,7 @@ impl Program {
             configuration: Arc::new(configuration),
             app,
             announcing: None,
-        };
-        program.record_ports();
-        Ok(program)
-    }
-
-    /// Records the ports of both servers for the links between the landing pages.
-    fn record_ports(&self) {
-        self.app.set_ports(Ports {
-            main: self.main.address().port(),
-            telemetry: self.telemetry.address().port(),
-        });
+        })
     }
 
     /// Logs the source and the disabled resources. The last line has the size of the exposition and the addresses, and
@@ -288,7 +282,10 @@ impl Program {
             let server = Server::start("telemetry", listener, router, settings, servers);
             tokio::spawn(std::mem::replace(&mut self.telemetry, server).drain(DRAIN));
         }
-        self.record_ports();
+        self.app.set_ports(Ports {
+            main: self.main.address().port(),
+            telemetry: self.telemetry.address().port(),
+        });
         new.record_use(Some(&self.configuration), &self.app.telemetry);
         web_config::record_use(
             web.as_deref(),

@@ -133,19 +133,16 @@ fn with_flag(problem: &BuildProblem) -> String {
 /// The resources to export. Names of unknown resources are problems, or warnings if no built-in resource
 /// is exported.
 fn resources(reader: &mut Reader<'_>, custom_only: bool) -> Vec<String> {
-    let given = reader.items(&table::RESOURCES);
-    let (mut resources, unknown): (Vec<_>, Vec<_>) = given
-        .into_iter()
-        .partition(|name| name.parse::<BuiltIn>().is_ok());
-    for name in unknown {
+    let mut resources = Vec::new();
+    for name in reader.items(&table::RESOURCES) {
+        let Err(error) = name.parse::<BuiltIn>() else {
+            resources.push(name);
+            continue;
+        };
         let source = reader.source(&table::RESOURCES.row);
         let known: Vec<_> = BuiltIn::ALL.iter().map(|known| known.name()).collect();
         let known = known.join(", ");
-        let similar = name
-            .parse::<BuiltIn>()
-            .err()
-            .and_then(|error| error.similar());
-        let similar = similar.map_or_else(String::new, |similar| {
+        let similar = error.similar().map_or_else(String::new, |similar| {
             format!(" (did you mean `{similar}`?)")
         });
         let problem =

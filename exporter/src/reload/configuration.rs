@@ -25,6 +25,15 @@ pub(crate) enum ConfigurationError {
     Options(#[from] OptionsError),
 }
 
+/// A file that has metrics, with the content in use.
+struct ConfigFile<'a> {
+    path: &'a Path,
+    kind: ConfigKind,
+    content: Option<&'a [u8]>,
+    /// The maximum length, in bytes.
+    limit: u64,
+}
+
 /// A file, with its content at the time it was read.
 #[derive(Debug, PartialEq)]
 struct FileContent {
@@ -163,46 +172,45 @@ impl Configuration {
 
     /// Records in metrics that these files are in use, and that other files of `before` are no longer in use.
     pub(crate) fn record_use(&self, before: Option<&Self>, telemetry: &Telemetry) {
-        let old = before.into_iter().flat_map(Self::config_files);
-        for (old_path, kind, _) in old {
-            if self.config_files().all(|(path, ..)| path != old_path) {
-                telemetry.config_absent(old_path, kind);
+        for old in before.into_iter().flat_map(Self::config_files) {
+            if self.config_files().all(|file| file.path != old.path) {
+                telemetry.config_absent(old.path, old.kind);
             }
         }
-        for (path, kind, content) in self.config_files() {
-            match content {
-                Some(content) => telemetry.config_loaded(path, kind, content),
+        for file in self.config_files() {
+            match file.content {
+                Some(content) => telemetry.config_loaded(file.path, file.kind, content),
                 // The exporter accepts this only with --continue-without-config, so it is not a failure.
-                None if !path.exists() => telemetry.config_absent(path, kind),
-                None => telemetry.config_failed(path, kind),
+                None if !file.path.exists() => telemetry.config_absent(file.path, file.kind),
+                None => telemetry.config_failed(file.path, file.kind),
             }
         }
     }
 
     /// Records in metrics that files which have changed since they were read are not in use.
     pub(crate) fn record_changes(&self, telemetry: &Telemetry) {
-        for (path, kind, content) in self.config_files() {
-            let limit = match kind {
-                ConfigKind::Options => file_limits::OPTIONS,
-                ConfigKind::CustomResources => file_limits::CUSTOM_RESOURCES,
-                // It is no file of this configuration: it reports its changes.
-                ConfigKind::Web => continue,
-            };
-            if config_file::read(path, limit).ok().as_deref() != content {
-                telemetry.config_failed(path, kind);
+        for file in self.config_files() {
+            let content = config_file::read(file.path, file.limit).ok();
+            if content.as_deref() != file.content {
+                telemetry.config_failed(file.path, file.kind);
             }
         }
     }
 
-    /// The files that have metrics, with the content in use.
-    fn config_files(&self) -> impl Iterator<Item = (&Path, ConfigKind, Option<&[u8]>)> {
-        let options_file = self.options_file.iter().map(|file| {
-            let content = file.content.as_deref();
-            (file.path.as_path(), ConfigKind::Options, content)
+    /// The files that have metrics. The web configuration file is not among them, because it reports its changes itself.
+    fn config_files(&self) -> impl Iterator<Item = ConfigFile<'_>> {
+        let options_file = self.options_file.iter().map(|file| ConfigFile {
+            path: &file.path,
+            kind: ConfigKind::Options,
+            content: file.content.as_deref(),
+            limit: file_limits::OPTIONS,
         });
-        let custom = self.options.metrics.custom.file.iter().map(|file| {
-            let content = file.content.as_deref().map(str::as_bytes);
-            (file.path.as_path(), ConfigKind::CustomResources, content)
+        let custom = self.options.metrics.custom.file.iter();
+        let custom = custom.map(|file| ConfigFile {
+            path: &file.path,
+            kind: ConfigKind::CustomResources,
+            content: file.content.as_deref().map(str::as_bytes),
+            limit: file_limits::CUSTOM_RESOURCES,
         });
         options_file.chain(custom)
     }

@@ -59,13 +59,17 @@ fn is_local(peer: &Peer, listens_on: SocketAddr, request: &Request) -> bool {
         && names_loopback(request.uri().host(), request.headers())
 }
 
-fn names_loopback(authority: Option<&str>, headers: &HeaderMap) -> bool {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let host = host.map(|host| match host.rsplit_once(':') {
+/// Returns the name or the address in a `Host` header.
+pub(crate) fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
-    });
-    let Some(host) = authority.or(host) else {
+    }
+}
+
+fn names_loopback(authority: Option<&str>, headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let Some(host) = authority.or(host.map(without_port)) else {
         return false;
     };
     let ip = host.trim_start_matches('[').trim_end_matches(']').parse();

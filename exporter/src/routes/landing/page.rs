@@ -10,6 +10,7 @@ use crate::app_state::{AppState, Ports};
 use crate::humanize::{counted, span};
 use crate::instance::{InstanceStatus, Problem, ResourceStatus};
 use crate::report::{FamilyReport, Report, Search};
+use crate::server::without_port;
 use crate::telemetry::{FileInUse, Scrape, Scraper, scrapers};
 
 /// The landing page.
@@ -101,13 +102,10 @@ const TOP: usize = 10;
 impl Page {
     /// A page without data. `host` is the host of the request, with its port.
     pub(super) fn closed(port: Port, app: &AppState, host: Option<&str>) -> Self {
-        let ports = app.ports();
         Self {
             port,
             uptime: span(app.started.elapsed().as_secs_f64()),
-            other_port: host
-                .zip(ports)
-                .and_then(|(host, ports)| other_port(port, host, ports)),
+            other_port: host.and_then(|host| other_port(port, host, app.ports())),
             data: None,
         }
     }
@@ -154,10 +152,7 @@ impl Page {
 /// The URL of the landing page of the other port on the same host. The scheme is the scheme of the current page,
 /// because both ports have the same web configuration.
 fn other_port(port: Port, host: &str, ports: Ports) -> Option<String> {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
+    let name = without_port(host);
     let inside = name
         .strip_prefix('[')
         .and_then(|name| name.strip_suffix(']'));
