@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use serde_json::{Value, json};
 
 use super::api::Api;
-use super::support::{Directory, Exporter, PROGRAM, eventually};
+use super::support::{Directory, Exporter, PORTS, PROGRAM, eventually};
 
 /// Runs the exporter with some flags until the first lists are complete; returns its requests to the API server.
 fn asked(args: &[&str]) -> Vec<String> {
@@ -85,8 +85,8 @@ fn without_flags_the_kubeconfig_is_that_of_kubectl() {
     let start = |kubeconfig: &str| {
         let mut command = std::process::Command::new(PROGRAM);
         command
-            .args(["--resources=pods", "--host=127.0.0.1", "--port=0"])
-            .args(["--telemetry-host=127.0.0.1", "--telemetry-port=0"])
+            .arg("--resources=pods")
+            .args(PORTS)
             .env("HOME", directory.str())
             .env("KUBECONFIG", kubeconfig);
         Exporter::of_command(&mut command)

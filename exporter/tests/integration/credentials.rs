@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::api::{Api, Asked};
 use super::authority::Authority;
-use super::support::{Directory, Exporter, PROGRAM, eventually, run};
+use super::support::{Directory, Exporter, PORTS, PROGRAM, eventually, run};
 
 /// Watches pods with a kubeconfig.
 pub fn watching(kubeconfig: &str) -> Exporter {
@@ -381,15 +381,9 @@ fn a_token_of_an_identity_provider_is_refreshed() {
         "idp-issuer-url": provider.url, "id-token": first
     } } });
     let kubeconfig = directory.write("config", &api.kubeconfig_with(json!({}), user));
-    let args = [
-        "--host=127.0.0.1",
-        "--port=0",
-        "--telemetry-host=127.0.0.1",
-        "--telemetry-port=0",
-    ];
     let exporter = Exporter::of_command(
         Command::new(PROGRAM)
-            .args(args)
+            .args(PORTS)
             .args(["--resources=pods", "--kubeconfig", &kubeconfig])
             .env("SSL_CERT_FILE", roots),
     );

@@ -262,8 +262,7 @@ fn texts_in_another_encoding_are_errors_that_say_so() {
 }
 
 /// Whether a line of the log has all these texts.
-fn has_line(exporter: &Exporter, texts: &[&str]) -> Option<()> {
-    let log = exporter.log();
+fn has_line(log: &str, texts: &[&str]) -> Option<()> {
     let mut lines = log.lines();
     let found = lines.any(|line| texts.iter().all(|text| line.contains(text)));
     found.then_some(())
@@ -326,7 +325,7 @@ fn files_that_become_unusable_leave_in_use_what_was_read() {
                 let answer = exporter.get("/livez");
                 assert_eq!(answer.status, 200, "{name} {kind}");
                 assert_eq!(answer.header("x-frame-options"), Some("deny"));
-                has_line(&exporter, &[" ERROR ", path, says])
+                has_line(&exporter.log(), &[" ERROR ", path, says])
             });
             assert!(exporter.metrics("").contains("kube_configmap_info"));
             let before = exporter.log().len();
@@ -378,14 +377,8 @@ fn credentials_that_become_unusable_leave_in_use_what_was_read() {
             };
             eventually("the file is refused", || {
                 assert_eq!(exporter.get("/livez").status, 200, "{name} {kind}");
-                let log = exporter.log();
-                let mut lines = log[before..].lines();
-                let refused = |line: &str| {
-                    ["cannot renew the credentials", says]
-                        .iter()
-                        .all(|text| line.contains(text))
-                };
-                lines.any(refused).then_some(())
+                let refused = ["cannot renew the credentials", says];
+                has_line(&exporter.log()[before..], &refused)
             });
             let before = exporter.log().len();
             let _ = std::fs::remove_dir(&path);

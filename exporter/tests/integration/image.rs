@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::support::{CLUSTER, Directory, Exporter, PROGRAM};
+use super::support::{CLUSTER, Directory, Exporter, PORTS, PROGRAM};
 use super::tools::tool;
 
 /// The environment variable with the path of a program, such as a static one, to put into the image instead of the
@@ -157,8 +157,8 @@ fn the_image_has_only_the_program_and_certificates_and_starts_as_an_ordinary_use
         .arg(config["User"].as_str().unwrap())
         .args(entrypoint.map(|word| word.as_str().unwrap()))
         // If a port occurs twice, the last one is used.
-        .args(["--manifests=/manifests", "--host=127.0.0.1", "--port=0"])
-        .args(["--telemetry-host=127.0.0.1", "--telemetry-port=0"]);
+        .arg("--manifests=/manifests")
+        .args(PORTS);
     let exporter = Exporter::of_command(&mut command);
     assert_eq!(exporter.get("/readyz").status, 200);
     assert!(exporter.metrics("").contains("kube_pod_info{"));

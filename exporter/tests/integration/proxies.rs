@@ -8,7 +8,7 @@ use super::api::Api;
 use super::authority::Authority;
 use super::credentials::in_pod;
 use super::relay::{Relay, Speaks};
-use super::support::{Directory, Exporter, PROGRAM, eventually, run};
+use super::support::{Directory, Exporter, PORTS, PROGRAM, eventually, run};
 
 /// An API server with TLS that only a proxy can resolve.
 struct Place {
@@ -56,15 +56,9 @@ fn with_environment(command: &mut Command, variables: &[(&str, &str)]) -> Export
 }
 
 fn exporter(args: &[&str], variables: &[(&str, &str)]) -> Exporter {
-    let ports = [
-        "--host=127.0.0.1",
-        "--port=0",
-        "--telemetry-host=127.0.0.1",
-        "--telemetry-port=0",
-    ];
     let mut command = Command::new(PROGRAM);
     with_environment(
-        command.args(ports).arg("--resources=pods").args(args),
+        command.args(PORTS).arg("--resources=pods").args(args),
         variables,
     )
 }

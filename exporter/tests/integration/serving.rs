@@ -215,9 +215,7 @@ fn a_wrong_host_is_told_with_its_flag() {
             let ports = ["--port=0", "--telemetry-port=0"];
             let args = [&["--manifests", CLUSTER, flag, host], &ports[..]].concat();
             let output = run(&args, "");
-            assert_eq!(output.status.code(), Some(1));
-            let expected = format!("Error: {flag}: {problem}");
-            assert!(output.stderr.contains(&expected), "{}", output.stderr);
+            output.fails(&format!("Error: {flag}: {problem}"));
         }
     }
 }
@@ -312,12 +310,7 @@ fn a_missing_config_is_an_error_unless_it_may_come_later() {
         .unwrap()
         .to_owned();
     let output = run(&["--manifests", CLUSTER, "--config", &path], "");
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        output.stderr.contains("cannot read the options file"),
-        "{}",
-        output.stderr
-    );
+    output.fails("cannot read the options file");
 
     let exporter = Exporter::start(&[
         "--config",

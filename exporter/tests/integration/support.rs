@@ -117,6 +117,16 @@ pub fn eventually_or<T>(
     }
 }
 
+impl Output {
+    /// Asserts that the program failed with a message that contains `problem`.
+    #[track_caller]
+    pub fn fails(&self, problem: &str) {
+        let message = &self.stderr;
+        assert_eq!(self.status.code(), Some(1), "{problem:?}: {message}");
+        assert!(message.contains(problem), "{problem:?}: {message}");
+    }
+}
+
 impl Exporter {
     /// Starts an exporter that serves the example cluster on free ports of the loopback.
     pub fn start(args: &[&str]) -> Self {

@@ -573,6 +573,5 @@ fn a_file_that_is_wrong_is_told_with_what_is_wrong() {
         );
     }
     let missing = run(&["--manifests", CLUSTER, "--tls-config=/no/such/file"], "");
-    assert_eq!(missing.status.code(), Some(1));
-    assert!(missing.stderr.contains("/no/such/file: No such file"));
+    missing.fails("/no/such/file: No such file");
 }

@@ -333,8 +333,7 @@ fn a_cluster_takes_what_the_chart_renders() {
     let _definitions = missing_definitions();
     let mut kinds = BTreeSet::new();
     for (name, values) in helm::cases() {
-        let output = helm::helm(&values, &["--api-versions=autoscaling.k8s.io/v1"]);
-        let objects = documents(output.stdout.trim_start_matches("---\n"));
+        let objects = helm::objects(&values, &["--api-versions=autoscaling.k8s.io/v1"]);
         let count = objects.len();
         kinds.extend(
             objects

@@ -49,14 +49,15 @@ pub(super) fn cases() -> BTreeMap<String, PathBuf> {
     files.collect()
 }
 
-fn rendered(values: &Path) -> String {
-    let output = helm(values, &[]);
+fn rendered(values: &Path, more: &[&str]) -> String {
+    let output = helm(values, more);
     assert!(output.status.success(), "{}", output.stderr);
     output.stdout
 }
 
-pub(super) fn objects(values: &Path) -> Vec<Value> {
-    documents(rendered(values).trim_start_matches("---\n"))
+/// The objects that the chart renders.
+pub(super) fn objects(values: &Path, more: &[&str]) -> Vec<Value> {
+    documents(rendered(values, more).trim_start_matches("---\n"))
 }
 
 #[test]
@@ -69,7 +70,7 @@ fn values_files_render_as_the_golden_files() {
     assert!(cases.len() >= 12);
     helm_mixin::assert_copies();
     for (name, values) in &cases {
-        let text = helm_mixin::without_dashboards(rendered(values));
+        let text = helm_mixin::without_dashboards(rendered(values, &[]));
         assert_golden(&golden.join(format!("{name}.yaml")), &text);
     }
     let kept = fs::read_dir(golden).unwrap();
@@ -148,7 +149,7 @@ fn the_rights_are_those_that_rbac_prints_for_the_arguments() {
     // The program would refuse this combination of values.
     cases.remove("every-value").unwrap();
     for (name, values) in cases {
-        let objects = objects(&values);
+        let objects = objects(&values, &[]);
         for workload in workloads(&objects) {
             let args = arguments(&directory, &objects, workload);
             let args = args.iter().map(String::as_str);
@@ -184,7 +185,7 @@ fn probes_reach_the_program_behind_the_proxy() {
     if !has_helm() {
         return;
     }
-    let objects = objects(&chart().join("ci/kube-rbac-proxy-values.yaml"));
+    let objects = objects(&chart().join("ci/kube-rbac-proxy-values.yaml"), &[]);
     let template = &workloads(&objects)[0]["spec"]["template"]["spec"];
     let (program, proxy) = (&template["containers"][0], &template["containers"][1]);
     assert!(program["ports"].is_null());

@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::documents;
-use super::helm::{chart, has_helm, helm};
+use super::helm::{chart, has_helm, helm, objects};
 use super::helm_values::{maps, values};
 
 fn default_values() -> PathBuf {
@@ -173,9 +172,7 @@ fn the_notes_list_values_that_have_no_effect() {
     let object = r#"extraManifests: [{kind: Notes, text: '{{ include "ksm.warnings" . | trim | replace "\n" " " }}'}]"#;
     let notes = |values: &str| {
         let file = directory.write("values.yaml", &format!("{object}\n{values}"));
-        let output = helm(Path::new(&file), &[]);
-        assert!(output.status.success(), "{}", output.stderr);
-        let objects = documents(output.stdout.trim_start_matches("---\n"));
+        let objects = objects(Path::new(&file), &[]);
         let notes = objects.iter().find(|object| object["kind"] == "Notes");
         notes.unwrap()["text"]
             .as_str()

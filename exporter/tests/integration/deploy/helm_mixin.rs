@@ -5,8 +5,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::helm::{chart, has_helm, helm};
-use super::{assert_golden, deploy, documents};
+use super::helm::{chart, has_helm, objects};
+use super::{assert_golden, deploy};
 use crate::support::{Directory, run_program};
 use crate::tools::promtool;
 
@@ -46,9 +46,7 @@ pub(super) fn without_dashboards(mut text: String) -> String {
 /// The objects of a kind that the chart renders with all rules enabled, a job name and further settings.
 fn rendered(kind: &str, settings: &str) -> Vec<Value> {
     let values = chart().join("ci/mixin-values.yaml");
-    let output = helm(&values, &["--set", settings]);
-    assert!(output.status.success(), "{}", output.stderr);
-    let mut objects = documents(output.stdout.trim_start_matches("---\n"));
+    let mut objects = objects(&values, &["--set", settings]);
     objects.retain(|object| object["kind"] == kind);
     objects
 }

@@ -6,7 +6,7 @@ use crate::support::{Exporter, Output, run};
 
 /// The addresses that a test pod requests.
 fn addresses(case: &str) -> Option<Vec<String>> {
-    let objects = objects(&chart().join(format!("ci/{case}-values.yaml")));
+    let objects = objects(&chart().join(format!("ci/{case}-values.yaml")), &[]);
     let is_test = |name: &str| name.ends_with("-test-service");
     let mut pods = objects.iter().filter(|own| own["kind"] == "Pod");
     let pod = pods.find(|own| is_test(own["metadata"]["name"].as_str().unwrap()))?;
@@ -56,33 +56,22 @@ fn the_test_of_the_service_fails_unless_the_exporter_is_ready() {
     // No server answers at this address, so the exporter cannot list anything.
     let away = ["--apiserver=http://127.0.0.1:1", "--resources=pods"];
     let output = ask(&Exporter::serving(&away), &all);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        output.stderr.contains("/readyz answers with status 503"),
-        "{}",
-        output.stderr
-    );
+    output.fails("/readyz answers with status 503");
 
-    let guarded = Exporter::start(&["--resources=pods"]);
-    let missing = [format!("http://{}/absent", guarded.main)];
-    let output = ask(&guarded, &missing);
+    let missing = [format!("http://{}/absent", exporter.main)];
+    let output = ask(&exporter, &missing);
     assert!(
         output.stderr.contains("/absent answers with status 404"),
         "{}",
         output.stderr
     );
-    let address = guarded.main.clone();
-    drop(guarded);
+    let address = exporter.main.clone();
+    drop(exporter);
     let output = run(
         &["probe", "--timeout=1s", &format!("http://{address}/readyz")],
         "",
     );
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        output.stderr.contains("does not answer: "),
-        "{}",
-        output.stderr
-    );
+    output.fails("does not answer: ");
 }
 
 #[test]

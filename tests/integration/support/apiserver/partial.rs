@@ -7,9 +7,8 @@ use serde_json::{Value, json};
 use super::requests::ApiRequest;
 
 /// The forms of objects that a client accepts and that the server supports.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    #[default]
     Whole,
     Metadata,
     Table,

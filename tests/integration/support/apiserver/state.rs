@@ -51,19 +51,13 @@ pub(super) struct OpenWatch {
     pub(super) id: u64,
     pub(super) request: ApiRequest,
     pub(super) sender: Sender,
-    events: Events,
+    form: Form,
+    /// The columns of the table, until the first event has sent them.
+    columns: Option<Value>,
     pub(super) muted: bool,
 }
 
-/// The events of a watch.
-struct Events {
-    sender: Sender,
-    form: Form,
-    /// The columns of the table, until the first event of a watch has sent them.
-    columns: Option<Value>,
-}
-
-impl Events {
+impl OpenWatch {
     fn send(&mut self, kind: &str, object: &Value) {
         let object = self.form.event(object, self.columns.take());
         // The client may have closed the connection.
@@ -175,42 +169,37 @@ impl State {
             };
         }
         let (sender, receiver) = unbounded();
-        let mut events = Events {
-            sender: sender.clone(),
-            form: self.form(&request),
-            columns: Some(columns(self.columns)),
-        };
         self.watches += 1;
         let (id, now) = (self.watches, self.version);
-        let collection = self.collections.get_mut(&request.plural).unwrap();
-        if request.is_stream() {
-            for object in collection
-                .objects
-                .values()
-                .filter(|own| request.selects(own))
-            {
-                events.send("ADDED", object);
+        let seconds = request.get("timeoutSeconds").unwrap().parse().unwrap();
+        let (plural, every) = (request.plural.clone(), self.bookmarks);
+        let mut watch = OpenWatch {
+            id,
+            form: self.form(&request),
+            request,
+            sender,
+            columns: Some(columns(self.columns)),
+            muted: false,
+        };
+        let collection = self.collections.get_mut(&plural).unwrap();
+        if watch.request.is_stream() {
+            for object in collection.objects.values() {
+                if watch.request.selects(object) {
+                    watch.send("ADDED", object);
+                }
             }
             if self.end_marks {
-                events.send("BOOKMARK", &bookmark(&collection.kind, now, true));
+                watch.send("BOOKMARK", &bookmark(&collection.kind, now, true));
             }
         } else {
             for (at, kind, object) in &collection.history {
-                if version.is_some_and(|version| *at > version) && request.selects(object) {
-                    events.send(kind, object);
+                if version.is_some_and(|version| *at > version) && watch.request.selects(object) {
+                    watch.send(kind, object);
                 }
             }
         }
-        let seconds = request.get("timeoutSeconds").unwrap().parse().unwrap();
-        let (plural, every) = (request.plural.clone(), self.bookmarks);
         collection.watches.retain(|watch| !watch.sender.is_closed());
-        collection.watches.push(OpenWatch {
-            id,
-            request,
-            sender,
-            events,
-            muted: false,
-        });
+        collection.watches.push(watch);
         let state = Arc::clone(state);
         tokio::spawn(async move {
             let end = tokio::time::Instant::now() + Duration::from_secs(seconds);
@@ -234,7 +223,7 @@ impl State {
                     return;
                 }
                 if !watch.muted {
-                    watch.events.send("BOOKMARK", &bookmark);
+                    watch.send("BOOKMARK", &bookmark);
                 }
             }
         });
@@ -249,7 +238,7 @@ impl Collection {
             // A watch from a later version waits for that version.
             let wanted = watch.request.version().is_none_or(|from| from < version);
             if wanted && watch.request.selects(&object) {
-                watch.events.send(kind, &object);
+                watch.send(kind, &object);
             }
         }
         self.history.push((version, kind, object));
