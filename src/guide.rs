@@ -14,7 +14,7 @@
 //! | divide a large cluster among instances | [`shard`] |
 //! | configure Prometheus | [`scrape`] |
 //! | load alerts and dashboards | [`alerts`] |
-//! | find out what is wrong and what it costs | [`observe`] |
+//! | find the cause of a problem, and the metrics that cost most | [`observe`] |
 //! | replace kube-state-metrics | [`migrate`] |
 //!
 //! A page with a `Cargo.toml` is a project that CI builds and tests outside the repository.
