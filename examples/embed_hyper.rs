@@ -14,7 +14,7 @@ use kube_state_metrics::service::Body;
 use kube_state_metrics::source::watch::configure_for_watching;
 use tokio::net::{TcpListener, TcpStream};
 
-/// A response with a body of this server or of the crate.
+/// A response whose body comes from this server or from the crate.
 type Answer = Response<Either<String, Body>>;
 
 /// Handles a request. This server selects the path, and `respond` creates the response with the metrics.

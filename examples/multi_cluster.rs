@@ -12,7 +12,7 @@ use kube_state_metrics::StateMetrics;
 use kube_state_metrics::registry::BuildError;
 use kube_state_metrics::source::watch::{WatchError, configure_for_watching};
 
-/// One cluster.
+/// A cluster: its name and its metrics.
 pub(crate) struct Cluster {
     pub(crate) name: String,
     pub(crate) metrics: StateMetrics,

@@ -1,7 +1,7 @@
 //! Prints the metrics of manifests, without a cluster:
 //! `kubectl get pods,nodes -A -o yaml | cargo run --features manifests --example offline_report -- -`.
 //!
-//! Without arguments it reads `examples/cluster`. Skipped objects are listed on standard error.
+//! Without arguments, the example reads `examples/cluster`. Skipped objects are listed on standard error.
 
 use std::io::Write;
 

@@ -1,10 +1,10 @@
-//! A controller for a custom resource that exports the state of its objects, from one watch per kind:
+//! A controller for a custom resource. The controller also exports the state of its objects, with one watch per kind:
 //! `cargo run --features http,watch --example operator`, then `curl localhost:8080/metrics`.
 //!
-//! The controller creates a Deployment for every `Website` and writes the number of ready pods to its
-//! status, so it already watches both kinds. The same events feed the families of websites, which the
-//! operator defines, and those of deployments, which are built in. The controller does not use pods,
-//! so the crate watches them.
+//! The controller creates a Deployment for every `Website` and writes the number of ready pods to the status of the
+//! website. So the controller already watches both kinds. The events of these watches also feed the metrics: the
+//! families of websites, which the operator defines, and the built-in families of deployments. The controller does not
+//! use pods, so the crate watches them.
 
 use std::future::{Future, ready};
 use std::sync::Arc;
@@ -112,7 +112,7 @@ pub(crate) fn controller(
         .for_each(|_| ready(())))
 }
 
-/// Applies the Deployment of a website, and updates the website's status from it.
+/// Applies the Deployment of a website, and updates the website's status from the status of the Deployment.
 async fn reconcile(website: Arc<Website>, context: Arc<Context>) -> kube::Result<Action> {
     let (name, namespace) = (website.name_any(), website.namespace().unwrap_or_default());
     let labels = json!({ "website": name });

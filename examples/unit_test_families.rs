@@ -1,6 +1,6 @@
 //! How to test families: `cargo test --features testing,manifests --example unit_test_families`.
 //!
-//! The families are for a custom resource. `main` runs the same check as the test.
+//! The families are for a custom resource. `main` runs the same check as the last test.
 
 use kube::CustomResource;
 use kube_state_metrics::testing::assert_valid;

@@ -1,7 +1,7 @@
 //! Watches a cluster and prints its state: `cargo run --features watch --example watch`.
 //!
-//! The cluster is that of the kubeconfig, or the API server in the first argument. If the second argument is `pages`,
-//! streaming lists are disabled.
+//! The first argument is the URL of an API server. Without arguments, the example watches the cluster of the
+//! kubeconfig. If the second argument is `pages`, streaming lists are disabled.
 
 use std::io::Write;
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! Decodes JSON bytes to a typed object, and skips the fields that no enabled family reads.
 //!
 //! The decoder wraps any [`serde::Deserializer`]. Fields outside the wanted paths never reach the type of the object,
-//! so they are neither stored nor copied. Otherwise it decodes like API clients: `null` equals an absent field, a time
-//! may have every notation of [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) that the API server accepts, and a
-//! quantity may be a number without quotes.
+//! so they are neither stored nor copied. Apart from that, the decoder works like API clients: `null` equals an absent
+//! field, a time may have every notation of [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) that the API server
+//! accepts, and a quantity may be a number without quotes.
 
 mod adapter;
 mod fields;
@@ -192,7 +192,7 @@ pub(crate) fn read<K: DeserializeOwned>(
     K::deserialize(Adapter::new(value, Wanted::of(fields)))
 }
 
-/// Returns the identity of an object.
+/// The identity of an object, as [`peek`] reads it.
 #[derive(Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Peeked {
@@ -227,7 +227,8 @@ fn identity_of(json: &[u8]) -> Option<(String, String)> {
     Some((metadata.namespace.unwrap_or_default(), metadata.name))
 }
 
-/// `serde_json` reports this as a syntax error, but the syntax is correct: nesting has a limit.
+/// Whether an object is nested deeper than `serde_json` allows. `serde_json` reports a syntax error, although the
+/// syntax is correct.
 fn is_too_deep(error: &serde_json::Error) -> bool {
     error.to_string().starts_with("recursion limit exceeded")
 }

@@ -51,7 +51,7 @@ fn is_invisible(c: char) -> bool {
     c.is_control() || is_format
 }
 
-/// Joins the problems of an error to its message, one line each.
+/// Joins the problems of an error into its message, with one line per problem.
 pub(crate) fn one_per_line(problems: &[impl Display]) -> String {
     let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
     lines.join("\n")

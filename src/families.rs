@@ -1,8 +1,8 @@
 //! The built-in families: one file per resource, and shared code in `common`.
 //!
-//! Each file has a function named after the resource that returns its [`Collector`], a table of
-//! families in the order of the exposition. Names, labels and values are those of
-//! kube-state-metrics, so that dashboards and alerts keep working.
+//! Each file has a function with the name of the resource. The function returns the [`Collector`] of the resource: a
+//! table of families in the order of the exposition. Names, labels and values are those of kube-state-metrics, so that
+//! dashboards and alerts keep working.
 //!
 //! ```
 //! use kube_state_metrics::families;
@@ -31,7 +31,7 @@ macro_rules! built_in {
 
         /// A resource with built-in families.
         ///
-        /// Its text form is its plural name.
+        /// A resource is displayed and parsed as its plural name.
         ///
         /// ```
         /// use kube_state_metrics::BuiltIn;
@@ -140,7 +140,8 @@ debug_is_display!(UnknownResource);
 // === impl UnknownResource ===
 
 impl UnknownResource {
-    /// The resource that was probably meant: its name is the plural of the given one, or differs only in case.
+    /// The resource that was probably meant: its name is the plural of the given name, or differs from the given name
+    /// only in case.
     ///
     /// ```
     /// use kube_state_metrics::BuiltIn;

@@ -19,8 +19,8 @@
 //!
 //! A page with a `Cargo.toml` is a project that CI builds and tests outside the repository.
 
-/// Declares a module per page. The relative links of a page point into the book. In rustdoc, the link definitions in
-/// front of the page replace them by addresses.
+/// Declares a module per page. The relative links of a page point into the book. In rustdoc, the link definitions
+/// before the text of the page replace these links by URLs.
 macro_rules! pages {
     ($($name:ident => $page:literal,)*) => {$(
         #[doc = include_str!("guide/links.md")]

@@ -67,7 +67,7 @@
 //! kube-state-metrics. A [`StateMetrics`] holds a [`MetricsStore`] per resource, and writes all of
 //! them as one [`Exposition`](exposition::Exposition).
 //!
-//! [The book][book] explains how they work together, and describes all metrics, flags and configurations. The
+//! [The book][book] explains how these parts work together, and describes all metrics, flags and configurations. The
 //! [examples] are complete programs.
 //!
 //! [book]: https://github.com/kube-state-metrics-rs/kube-state-metrics-rs/blob/main/docs/README.md
@@ -92,9 +92,9 @@
 //! # Panics in closures
 //!
 //! If a generator panics, the object loses the samples of this family. If the closure of a base label panics, the
-//! value of the label is empty. [`StoreStats::panics`](store::StoreStats::panics) counts both, and all other metrics
-//! stay. If the `Deserialize` of a type panics, the object is treated as one that does not decode. The output of a
-//! generator is always escaped, sanitised and free of repeated series.
+//! value of the label is empty. [`StoreStats::panics`](store::StoreStats::panics) counts the panics of both kinds.
+//! All other metrics stay. If the `Deserialize` of a type panics, the object is treated as one that does not decode.
+//! The output of a generator is always escaped, sanitised and free of repeated series.
 
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations)]

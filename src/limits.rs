@@ -44,19 +44,20 @@ pub struct Limits {
     /// labels; 1,024 by default.
     pub labels_per_sample: usize,
     /// Maximum text that the samples of one object have in the exposition, in all families together, without
-    /// the names of the families; 16 MiB by default. A sample that would exceed it is left out.
+    /// the names of the families; 16 MiB by default. A sample that would exceed the limit is left out.
     pub text_per_object: usize,
     /// Maximum cost of the expressions (CEL) of one family for one object; 1,000,000 by default, which is about a
     /// tenth of a second.
     ///
-    /// An operation, a function and a turn of a loop cost 1 each, and 1 more for every 10 bytes and every part of the
-    /// values that they read, copy or make. A family that exceeds the limit has no further samples of the object, and
-    /// counts an error.
+    /// Each operation, function and iteration of a loop costs 1, and 1 more for every 10 bytes and every part of the
+    /// values that it reads, copies or creates. A family that exceeds the limit has no further samples of the object,
+    /// and counts an error.
     pub expression_cost: u64,
     /// Maximum number of kinds that entries of a configuration select by a wildcard; 1,000 by default. Each kind
-    /// needs a watch. Kinds that are already served stay. Of the other kinds, those with the last names are left out.
+    /// needs a watch. Kinds that are already served stay. Of the other kinds, those whose names sort last are left out.
     ///
-    /// [`CustomResources::kinds_left_out`](crate::registry::CustomResources::kinds_left_out) counts them.
+    /// [`CustomResources::kinds_left_out`](crate::registry::CustomResources::kinds_left_out) returns the number of
+    /// these kinds.
     pub wildcard_kinds: usize,
 }
 

@@ -145,7 +145,7 @@ impl ResourceInfo {
 
     /// The names of a kind that is known only at run time.
     ///
-    /// `scope` states whether its objects are namespaced, which an [`ApiResource`] does not contain.
+    /// `scope` states whether objects of the kind are namespaced. An [`ApiResource`] does not contain the scope.
     ///
     /// ```
     /// use kube::core::{ApiResource, GroupVersionKind};
@@ -277,9 +277,9 @@ impl fmt::Display for ResourceInfo {
 
 /// The name of a resource in builder methods.
 ///
-/// A name is the plural, lower-case name of the resource. If the plural alone is ambiguous, the
-/// group follows it, or the version and the group, as in `kubectl get`. A [`ResourceInfo`] and a
-/// [`BuiltIn`](crate::BuiltIn) convert to the longest form.
+/// A name is the plural, lower-case name of the resource. If the plural alone is ambiguous, append the group, or the
+/// version and the group, as in `kubectl get`. A [`ResourceInfo`] and a [`BuiltIn`](crate::BuiltIn) convert to the
+/// longest form.
 ///
 /// ```
 /// use kube_state_metrics::resource::{ResourceInfo, ResourceName};

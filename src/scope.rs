@@ -88,7 +88,7 @@ pub(crate) struct ObjectFilter {
 // === impl Shard ===
 
 impl Shard {
-    /// The shard with the zero-based `index`, of `total`.
+    /// The shard with the zero-based `index`, of `total` shards.
     ///
     /// # Errors
     ///
@@ -181,7 +181,7 @@ impl Shard {
         });
         let terms: Vec<_> = terms.collect();
         if terms.is_empty() {
-            // A range must not be empty, so this is the smallest one.
+            // A range must not be empty, so the selector has the smallest possible range.
             let (start, end) = ("0x0000000000000000", "0x0000000000000001");
             return Some(format!(
                 "shardRange(object.metadata.uid, '{start}', '{end}')"

@@ -35,9 +35,8 @@ use crate::store::StoreStats;
 
 /// Metrics of the contents and the errors of the stores, by resource. They are computed at each scrape.
 ///
-/// The label `resource` is the Go type that kube-state-metrics has in its metrics (`*v1.Pod`). For
-/// resources that are not built in, it is the plural, the version and the group
-/// (`widgets.v1.acme.dev`).
+/// The label `resource` is the Go type that kube-state-metrics has in its metrics (`*v1.Pod`). For resources that are
+/// not built in, the label consists of the plural, the version and the group (`widgets.v1.acme.dev`).
 ///
 /// | family | meaning |
 /// |---|---|
@@ -362,17 +361,17 @@ pub(crate) fn options(name: &str, help: &str) -> Opts {
     Opts::new(format!("kube_state_metrics_{name}"), help)
 }
 
-/// Counters of this crate.
+/// Creates counters of this crate. `name` lacks the common prefix.
 pub(crate) fn counters(name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
     IntCounterVec::new(options(name, help), labels)
 }
 
-/// Gauges of this crate.
+/// Creates gauges of this crate. `name` lacks the common prefix.
 pub(crate) fn gauges(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
     IntGaugeVec::new(options(name, help), labels)
 }
 
-/// The value of a gauge.
+/// Converts a number to the value of a gauge, which is at most `i64::MAX`.
 pub(crate) fn gauge(value: impl TryInto<i64>) -> i64 {
     value.try_into().unwrap_or(i64::MAX)
 }

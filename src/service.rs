@@ -7,9 +7,9 @@
 //!   [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1); text if the request accepts neither. The
 //!   status is never 406.
 //! * **gzip** if the request accepts it.
-//! * **Query**: `resources` and `exclude_resources` (names as in the order of the exposition, several with `,`),
-//!   `namespace`, and `name[]` for families. Each may be repeated. A name that does not exist and an empty `resources`
-//!   select nothing.
+//! * **Query**: `resources` and `exclude_resources` (see [`ResourceInfo::name`](crate::resource::ResourceInfo::name);
+//!   several names with `,`), `namespace`, and `name[]` for families. Each parameter may be repeated. A name that does
+//!   not exist and an empty `resources` select nothing.
 //! * **Metrics of the program**: [`MetricsService::append`] adds them to the response.
 //!
 //! ```

@@ -1,7 +1,7 @@
 //! Sources feed the stores with objects.
 //!
 //! A source lists and watches a cluster, reads manifests, or is a part of the host. Every source reports to a
-//! [`Health`]. It starts and stops feeding resources when a configuration adds and removes them.
+//! [`Health`]. When a configuration adds or removes a resource, each source starts or stops feeding the resource.
 
 pub mod health;
 mod host;
@@ -44,7 +44,7 @@ pub trait Source: fmt::Debug + Send {
     fn health(&self) -> Health;
 
     /// Feeds the stores until the future is dropped. Starts feeding resources that a configuration adds later, and
-    /// stops feeding resources that it removes.
+    /// stops feeding resources that the configuration removes.
     ///
     /// Stored samples stay when the future is dropped.
     fn run(self: Box<Self>) -> SourceFuture;

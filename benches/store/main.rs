@@ -1,4 +1,4 @@
-//! The store over 10,000 pods: rendering, gzip, ingest, updates, lists and memory.
+//! Measures a store with 10,000 pods: rendering, gzip, ingest, updates, lists and memory.
 //!
 //! Each group also measures the usual design (a map of texts, complete decoding, gzip per scrape) and the physical
 //! limit (memcpy, the compressor alone, the JSON parser alone). Run it with

@@ -1,5 +1,4 @@
-//! Code that the benchmarks share: generated pods, and a stand-in for exporters of the usual
-//! design.
+//! Code that the benchmarks share: generated pods, and a stand-in for exporters of the usual design, a map of texts.
 
 #![allow(dead_code, reason = "each benchmark uses a part")]
 
@@ -30,7 +29,7 @@ pub(crate) fn collector() -> Collector<Pod> {
 
 /// A stand-in for the usual design: a map from object to rendered text, one piece per family.
 ///
-/// A scrape reads the map once per family, and compresses the whole text each time.
+/// A scrape reads the map once per family. Each scrape compresses the whole text.
 #[derive(Default)]
 pub(crate) struct TextMap {
     headers: Vec<String>,

@@ -8,11 +8,10 @@ use serde_json::Value;
 use super::labels::{LabelPaths, LabelSet, text};
 use crate::k8s::write_label_value;
 
-/// The sources of base labels: constants, and paths from the root of the object, which take
-/// precedence.
+/// The sources of base labels: constants, and paths from the root of the object. Paths take precedence over constants.
 #[derive(Debug)]
 pub(super) struct Base {
-    /// The fixed labels, sorted by name; `None` if some names come from data.
+    /// The labels, sorted by name; `None` if the name of a label depends on the object.
     fixed: Option<Vec<Fixed>>,
     constants: Vec<(String, String)>,
 }
@@ -21,9 +20,9 @@ pub(super) struct Base {
 #[derive(Debug)]
 struct Fixed {
     name: String,
-    /// Indexes of the named paths. The last path that finds a value decides.
+    /// Indexes of the paths for this label. The last path that finds a value sets the label.
     paths: Vec<usize>,
-    /// The rendered label with its constant value, if it has one.
+    /// The rendered label with its constant value, if a constant sets the label.
     constant: Option<Vec<u8>>,
 }
 
@@ -65,7 +64,8 @@ impl Base {
         }
     }
 
-    /// Writes the labels of an object. If their names come from data, writes at most `max_labels`.
+    /// Writes the labels of an object. If the name of a label depends on the object, writes at most `max_labels`
+    /// labels.
     pub(super) fn prepare<'v>(
         &'v self,
         paths: &'v LabelPaths,

@@ -150,7 +150,7 @@ impl CustomResourceCollector {
         self.families.iter().map(Family::descriptor)
     }
 
-    /// Collects notes about the values of objects from now on.
+    /// Starts to collect notes about the values of objects.
     pub(crate) fn collect_notes(&self) {
         for own in self.counters.iter() {
             own.errors.collect_notes();

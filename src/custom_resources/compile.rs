@@ -28,7 +28,8 @@ pub(crate) struct Entry {
     /// The path of the entry in the document.
     pub(super) place: String,
     pub(super) line: usize,
-    /// Whether the entry selects kinds: it has a group, and later entries do not replace it for all its types.
+    /// Whether the entry selects kinds. An entry whose group is `*` selects none, and neither does an entry that a
+    /// later entry replaces for all its types.
     pub(super) has_effect: bool,
 }
 
@@ -41,7 +42,7 @@ pub(crate) struct MetricPlan {
     /// The lowest verbosity at which errors are logged.
     pub(crate) error_level: i32,
     pub(crate) common_labels: BTreeMap<String, String>,
-    /// Labels of the object, found by paths from its root.
+    /// Labels that all samples of an object share, with paths from the root of the object.
     pub(super) base: LabelPaths,
     pub(super) each: Each,
     pub(crate) place: String,
@@ -54,7 +55,7 @@ pub(super) struct Each {
     pub(super) path: Path,
     pub(super) labels: LabelPaths,
     pub(super) kind: EachKind,
-    /// Empty if it is not set.
+    /// The setting `labelFromKey`; empty if it is not set.
     pub(super) label_from_key: String,
     /// An expression instead of `path`. kube-state-metrics has no such expressions.
     pub(super) for_each: Option<Expr>,
@@ -67,7 +68,7 @@ pub(super) struct Each {
 pub(super) enum EachKind {
     Gauge {
         value_from: Path,
-        /// The key that is read directly, if `valueFrom` is only that key.
+        /// The only key of `valueFrom`, if `valueFrom` is a single key.
         direct: Option<String>,
         nil_is_zero: bool,
     },
@@ -88,8 +89,9 @@ impl MetricPlan {
         }
     }
 
-    /// The label with the state of a state set, if the samples of each element are adjacent in the output. Samples are
-    /// ordered by their labels, so that label must be the last one by name.
+    /// The name of the label with the state of a state set; `None` if samples of one element may be apart in the
+    /// output. The output sorts samples by their labels, so the samples of an element are adjacent if this label is the
+    /// last one by name.
     pub(super) fn label_name(&self) -> Option<String> {
         let EachKind::StateSet { label_name, .. } = &self.each.kind else {
             return None;
@@ -119,7 +121,8 @@ impl MetricPlan {
         let expressions = expressions.chain(each.expr_labels.iter());
         reads.extend(expressions.flat_map(Expr::reads));
         match &each.kind {
-            // With `forEach`, the items come only from that expression. Its fields are listed above.
+            // With `forEach`, the items come only from that expression. `reads` already has the fields of the
+            // expression.
             _ if each.for_each.is_some() => {}
             // A state set does not iterate over the entries of a map, so it reads only the named
             // fields.
@@ -341,7 +344,7 @@ fn each(metric: &Metric, reader: &mut Reader) -> Option<Each> {
         };
         reader.problem(&format!("{place}.type"), line, message);
     }
-    // Continues, so that all problems are reported together.
+    // Reads the other blocks too, so that all problems are reported together.
     for (key, block) in blocks {
         if let Some(block) = block {
             of_block(key, block, reader);

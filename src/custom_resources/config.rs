@@ -121,8 +121,8 @@ impl Config {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 
-    /// Warnings about families that differ from the Rust family with the same name, or that need the same OpenMetrics
-    /// name as one. Families that the filter excludes cause no warnings.
+    /// Warnings about configured families that differ from the Rust family `family`, or that need the same OpenMetrics
+    /// name. Families that the filter excludes cause no warnings.
     pub(crate) fn differences(
         &self,
         resource: &str,
@@ -176,7 +176,8 @@ impl Config {
         groups.into_iter().collect()
     }
 
-    /// The kinds that entries with an effect select, each once, by group, version and kind.
+    /// The kinds that entries select, each once, sorted by group, version and kind. Entries without effect are left
+    /// out.
     #[must_use]
     pub fn selectors(&self) -> Vec<KindSelector<'_>> {
         let entries = self.inner.entries.iter().filter(|entry| entry.has_effect);
@@ -210,8 +211,8 @@ impl Config {
 
     /// A collector for each of the kinds that an entry selects, in the order of the exposition.
     ///
-    /// If several entries select a kind, the last one is used. If several kinds have the same group, version and kind,
-    /// the first one is used.
+    /// If several entries select a kind, the last entry is used. If several items of `kinds` have the same group,
+    /// version and kind, the first item is used.
     #[must_use]
     pub fn collectors(&self, kinds: &[KnownKind]) -> Vec<CustomResourceCollector> {
         let mut collectors = BTreeMap::new();
@@ -249,8 +250,8 @@ fn selector(entry: &Entry) -> KindSelector<'_> {
 
 /// Removes the metrics that have errors, and turns these errors into warnings.
 ///
-/// An entry whose types cannot be read is removed as well. Without its types, it would select other
-/// types than the author meant, and replace their entries.
+/// An entry whose types cannot be read is removed as well. Without its types, it would select other types than the
+/// author meant, and replace the entries of these types.
 fn leave_out_invalid(entries: &mut Vec<Entry>, reader: &mut Reader) {
     let mut unreadable = HashSet::new();
     for mut problem in std::mem::take(&mut reader.problems) {

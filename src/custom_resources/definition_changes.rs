@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// The number of definitions of custom resources, and the numbers of added, updated and deleted definitions.
 ///
-/// [`DefinitionMetrics::record`](crate::self_metrics::DefinitionMetrics::record) adds them to metrics.
+/// [`DefinitionMetrics::record`](crate::self_metrics::DefinitionMetrics::record) adds these numbers to metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DefinitionChanges {

@@ -18,7 +18,7 @@ const FIRST_HELP: &str =
 /// A metric with its entry.
 pub(super) type EntryMetric<'a> = (&'a Entry, &'a MetricPlan);
 
-/// Marks the entries without effect, and warns about entries that later ones replace.
+/// Marks the entries without effect, and warns about entries that later entries replace.
 pub(super) fn mark_replaced(entries: &mut [Entry], reader: &mut Reader) {
     let mut earlier = entries;
     while let Some((entry, later)) = earlier.split_first_mut() {
@@ -58,7 +58,7 @@ pub(super) fn effective_metrics(entries: &[Entry]) -> impl Iterator<Item = Entry
     })
 }
 
-/// A problem of a metric.
+/// Creates a problem with the position and the name of a metric.
 pub(super) fn metric_problem(
     (entry, metric): &EntryMetric<'_>,
     message: impl Into<String>,
@@ -107,7 +107,7 @@ pub(super) fn warn_of_differences(entries: &[Entry], reader: &mut Reader) {
     }
 }
 
-/// The first metric with each value.
+/// For each different value, the first metric with this value.
 fn distinct<'a, T: PartialEq>(
     metrics: &[EntryMetric<'a>],
     value: impl Fn(&'a MetricPlan) -> T,
@@ -124,7 +124,7 @@ fn distinct<'a, T: PartialEq>(
     distinct
 }
 
-/// The lines of metrics that differ; `None` if there is only one.
+/// The lines of metrics that differ; `None` if there is only one metric.
 fn lines(metrics: &[EntryMetric<'_>]) -> Option<String> {
     let lines = metrics.iter().map(|(_, metric)| metric.line.to_string());
     let mut lines: Vec<_> = lines.collect();

@@ -11,7 +11,7 @@ use crate::yaml::{MapProblem, Merges, Node, Value, entries, first_document};
 pub(super) struct Text {
     pub(super) text: String,
     pub(super) line: usize,
-    /// Its index in a list.
+    /// The index of the string in its list.
     pub(super) at: usize,
 }
 
@@ -321,7 +321,7 @@ impl Reader {
                 MapProblem::Merge => {
                     self.wrong_kind(node, place, "a map, or a list of maps, to merge");
                 }
-                // If the limit is reached, all later merges are missing, so this is an error of the
+                // If the limit on merges is reached, all later merges are missing, so the problem is an error of the
                 // whole document.
                 problem @ MapProblem::TooManyMerges => {
                     self.problem("", node.line, problem.to_string());
@@ -461,7 +461,7 @@ const INFO: &[&str] = &[
     "labelsFromExpr",
 ];
 
-/// The types that an entry selects, or those parts of them that can be read.
+/// Describes the types that an entry selects, with `*` for each part that cannot be read.
 fn describe(node: &Node) -> String {
     let field = |name: &str| {
         let text = node

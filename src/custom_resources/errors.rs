@@ -43,7 +43,8 @@ pub struct FamilyErrors {
 pub(super) struct Counter {
     count: AtomicU64,
     examples: Mutex<Vec<String>>,
-    /// Notes about values that are no errors. They contain values, so only a check collects them.
+    /// Notes about unexpected values that are not errors. Notes contain values of objects, so only `check` collects
+    /// them.
     notes: Mutex<Option<Vec<String>>>,
 }
 

@@ -76,7 +76,7 @@ impl Generator {
 
 impl FamilyGenerator<JsonObject> for Generator {
     fn generate(&self, object: &JsonObject, samples: &mut Samples<'_>) {
-        // Declared before the drafts, which borrow from them.
+        // `elements` is declared before `evaluation`, because the drafts in `evaluation` borrow from `elements`.
         let elements;
         let meter = Meter::new(samples.room().expression_cost);
         let mut evaluation = Evaluation {
@@ -114,8 +114,8 @@ impl Generator {
         if drafts.is_empty() {
             return;
         }
-        // The labels of the elements determine the order, before the labels of the object are
-        // added.
+        // The order depends only on the labels of the elements, so the samples are sorted before the labels of the
+        // object are added.
         drafts.sort_by(|a, b| a.labels.cmp(&b.labels));
         let max_labels = samples.room().labels;
         let base = (self.base).prepare(&self.plan.base, object.value(), max_labels);
@@ -301,7 +301,8 @@ impl<'v> Evaluation<'v> {
         }
     }
 
-    /// The number of a map's entry. If `direct`, `valueFrom` names the entry itself.
+    /// The number of a map's entry. If `direct` is true, `valueFrom` is the key of the entry, so the entry itself is
+    /// the value.
     fn child(
         &self,
         child: &Value,
@@ -310,7 +311,7 @@ impl<'v> Evaluation<'v> {
         nil_is_zero: bool,
     ) -> Option<f64> {
         if !direct {
-            // Entries with other types are common, so they are not errors.
+            // Entries without a number at `valueFrom` are common, so they are not errors.
             return read(Some(child), value_from, nil_is_zero).ok();
         }
         let value = read(Some(child), &Path::default(), nil_is_zero);

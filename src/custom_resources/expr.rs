@@ -53,8 +53,8 @@ impl ExprLabels {
     ///
     /// # Errors
     ///
-    /// Returns the error of the first expression that fails. Its label is left out; the others are
-    /// set.
+    /// Returns the error of the first expression that fails. The labels of expressions that fail are left out; all
+    /// other labels are set.
     pub(super) fn fill<'v>(
         &'v self,
         variables: &Variables<'_>,

@@ -197,13 +197,13 @@ impl KnownKind {
     }
 }
 
-/// Whether an API server accepts the name of a group: labels of DNS. The names of kinds are in logs, metrics and
-/// paths of requests.
+/// Whether an API server accepts the name of a group, which consists of DNS labels. The names of kinds appear in logs,
+/// metrics and request paths.
 fn is_group(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_name)
 }
 
-/// Whether an API server accepts the name of a version, a kind or a plural: a label of DNS, in any case.
+/// Whether an API server accepts the name of a version, a kind or a plural: a DNS label, in upper or lower case.
 fn is_name(name: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     name.len() <= 63

@@ -15,9 +15,9 @@ pub(super) type Label<'v> = (Cow<'v, str>, Cow<'v, str>);
 #[derive(Clone, Debug)]
 pub(super) struct LabelSet<'v> {
     labels: Vec<Label<'v>>,
-    /// The index of each name, if there are many.
+    /// The index of each name, if there are many labels.
     places: HashMap<Cow<'v, str>, usize>,
-    /// Maximum number of labels. Further ones are left out.
+    /// Maximum number of labels. Further labels are left out.
     max: usize,
     /// Whether a label was left out.
     is_cut: bool,
@@ -107,7 +107,7 @@ impl<'v> LabelSet<'v> {
 // === impl LabelPaths ===
 
 impl LabelPaths {
-    /// Adds a label with its key in the configuration. Keys come in ascending order.
+    /// Adds the label for a key of the configuration. The caller adds keys in ascending order.
     pub(super) fn push(&mut self, key: &str, path: Path) {
         match star_prefix(key) {
             Some(prefix) => self.stars.push((sanitize(prefix), path)),
@@ -144,7 +144,7 @@ impl LabelPaths {
         self.stars.is_empty() && self.named.is_empty()
     }
 
-    /// The names and paths; `None` if a name comes from data.
+    /// The names and paths; `None` if the name of a label depends on the object.
     pub(super) fn fixed(&self) -> Option<&[(String, Path)]> {
         self.stars.is_empty().then_some(&*self.named)
     }

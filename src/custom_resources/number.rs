@@ -6,7 +6,7 @@ use crate::k8s::{Quantity, Timestamp};
 
 /// The number that a value represents; `None` if it represents none.
 ///
-/// Booleans are 1 or 0. A string is read as the first of these that fits: a word (`true`, `yes`, `false`, `no`,
+/// Booleans are 1 or 0. A string is read in the first of these formats that fits: a word (`true`, `yes`, `false`, `no`,
 /// `unknown`), an RFC 3339 time in Unix seconds, a quantity, a percentage as a fraction of 1, or a float in the
 /// notation of Go's `strconv`. `null`, lists, maps and other strings are not numbers.
 pub(super) fn to_number(value: &Value) -> Option<f64> {
@@ -41,7 +41,7 @@ fn text_to_number(text: &str) -> Option<f64> {
         .or_else(|| float(text))
 }
 
-/// Parses a quantity without surrounding blanks. It is infinite if it exceeds the range of doubles.
+/// Parses a quantity without surrounding blanks. The result is infinite if it exceeds the range of doubles.
 fn quantity(text: &str) -> Option<f64> {
     if text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace) {
         return None;
@@ -133,8 +133,8 @@ fn hex_float(text: &str) -> Option<f64> {
     } else {
         i64::from(i32::MAX)
     });
-    // The mantissa of 64 bits is rounded once to 53 bits. For the digits beyond it, the rounding only needs to know
-    // whether one of them is not zero.
+    // The mantissa of 64 bits is rounded once to 53 bits. Of the digits after the mantissa, the rounding needs to know
+    // only whether one is not zero.
     let (mut bits, mut dropped, mut rest) = (0_u64, 0_i64, false);
     for digit in integer.chars().chain(fraction.chars()) {
         let digit = u64::from(digit.to_digit(16)?);

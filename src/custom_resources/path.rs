@@ -9,13 +9,13 @@ use crate::decode::ITEMS;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Path(Vec<Step>);
 
-/// Maximum number of field names in a path for the decoder. Below that, everything is read.
+/// Maximum number of field names in a path for the decoder. The decoder reads everything below the last of these names.
 const MAX_FIELDS: usize = 64;
 
 /// A path element that is not valid: `[...]` without `=` inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BadStep {
-    /// Its index in the path.
+    /// The index of the element in the path.
     pub(super) at: usize,
 }
 
@@ -38,9 +38,9 @@ struct Find {
 #[derive(Clone, Debug, PartialEq)]
 struct Key {
     name: String,
-    /// The name as an index; negative indexes count from the end.
+    /// The name read as an index of a list; negative indexes count from the end.
     index: Option<i64>,
-    /// The name in the form `key=text`. It selects the text if the key has this value.
+    /// The key and the text, if the name has the form `key=text`. If the key has this value, the step selects the text.
     equals: Option<(String, String)>,
 }
 

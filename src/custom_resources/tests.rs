@@ -226,7 +226,7 @@ fn only_the_families_that_have_errors_can_be_left_out() {
     }
 }
 
-/// If it were read without its kind, such an entry would select all kinds and replace the others.
+/// Without its kind, such an entry would select all kinds and replace the other entries.
 #[test]
 fn an_entry_whose_types_cannot_be_read_is_left_out_whole() {
     let of_widgets = of_widgets(&["{ name: a, each: { type: Gauge, gauge: {} } }"]);

@@ -26,7 +26,7 @@ pub(super) enum Wanted<'f> {
     Items(&'f Tree),
 }
 
-/// A deserializer that yields only the wanted fields of another one.
+/// A deserializer that yields only the wanted fields of another deserializer.
 pub(super) struct Adapter<'f, D> {
     inner: D,
     wanted: Wanted<'f>,

@@ -85,7 +85,7 @@ impl Fields {
         below.insert(path);
     }
 
-    /// Whether no field outside these paths is wanted, except the kind of the object.
+    /// Whether all wanted fields are within these paths, apart from `apiVersion` and `kind`.
     pub(crate) fn are_within(&self, paths: &[&str]) -> bool {
         let mut wanted = vec![(String::new(), self)];
         while let Some((path, fields)) = wanted.pop() {

@@ -13,7 +13,7 @@ const CHUNK: usize = 64 * 1024;
 
 /// The bytes of an [`Exposition`], in chunks of 64 KiB to 160 KiB.
 ///
-/// The memory of a dropped chunk is reused for a later one.
+/// The memory of a dropped chunk is reused for a later chunk.
 ///
 /// ```
 /// use kube_state_metrics::exposition::{Format, ExpositionFilter};
@@ -41,7 +41,8 @@ impl Iterator for Chunks {
         if self.done {
             return None;
         }
-        // This reuses the memory of dropped chunks. The capacity includes the run that exceeds `CHUNK`.
+        // `reserve` reuses the memory of dropped chunks. The capacity includes the last run of a chunk, which may
+        // exceed `CHUNK`.
         self.buffer.reserve(3 * CHUNK);
         while self.buffer.len() < CHUNK {
             let Some(run) = self.cursor.next_run() else {

@@ -29,11 +29,11 @@ pub(super) struct RunCursor {
     page: usize,
     /// The first row of the next run: its position in the page.
     row: usize,
-    /// The last part of the next row that was written, if it is written in parts.
+    /// If the next row is written in parts, the last part that was written.
     part: Option<RowPart>,
     /// Whether a run already has the header of the current family.
     has_header: bool,
-    /// The repeated samples of the current family, after the search for them.
+    /// The repeated samples of the current family; `None` before the search for them.
     repeated: Option<Arc<[usize]>>,
 }
 
@@ -168,7 +168,7 @@ impl RunCursor {
         }
     }
 
-    /// The key and the revision of a run; `None` if its text depends on more than its columns.
+    /// The key and the revision of a run; `None` if the text of the run depends on more than the columns of the run.
     #[cfg(feature = "gzip")]
     pub(super) fn identify(&self, run: &RowRun) -> Option<(RunKey, RunRevision)> {
         let Extent::Rows {
@@ -211,8 +211,8 @@ impl RunCursor {
         Some((key, revision))
     }
 
-    /// Returns the next run of a page that has a sample, the row after it, and the part of that row that the run
-    /// contains.
+    /// Returns the next run of a page that has a sample, the row at which the following run starts, and the last
+    /// written part of that row if the row is written in parts.
     fn next_rows(&self, page: &FamilyRows<'_>) -> Option<(RowRun, usize, Option<RowPart>)> {
         if page.samples.bytes() == 0 {
             return None;

@@ -10,6 +10,7 @@ pub(super) struct FamilyColumn {
     pub(super) base_labels: usize,
     pub(super) samples: usize,
     pub(super) prefix: RowPrefix,
-    /// Whether two rows can have equal series: two rows of this column, or one of it and one of another such column.
+    /// Whether a row of this column can have the same series as another row: a row of this column, or of another column
+    /// of the family with this flag.
     pub(super) may_repeat: bool,
 }

@@ -63,8 +63,8 @@ impl FamilyMetadata {
     /// Whether the family is a state set by the rules of OpenMetrics.
     ///
     /// The state is in a label with the name of the family, and the samples that differ only in this label are
-    /// adjacent. If a family has several declarations, their states can differ for otherwise equal labels, so it is
-    /// not a state set.
+    /// adjacent. If a family has several declarations, their states can differ for otherwise equal labels, so the
+    /// family is not a state set.
     pub(crate) fn is_state_set(&self) -> bool {
         self.is_state_set
     }

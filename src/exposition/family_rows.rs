@@ -67,7 +67,7 @@ impl<'a> FamilyRows<'a> {
         })
     }
 
-    /// Appends the samples of a row, which has these tails.
+    /// Appends the samples of a row. `tails` are the tails of the row.
     pub(super) fn write_lines(&self, row: usize, tails: &[u8], out: &mut BytesMut) {
         let shared = |code| self.page.shared_value(row, code);
         let prefix = &self.family_column.prefix;

@@ -71,7 +71,7 @@ impl ExpositionFilter {
     }
 
     /// Whether a response also has the metrics of the embedding program. If the filter names resources, namespaces or
-    /// families to include, it does not, because the client requests only a part of the metrics.
+    /// families to include, the response lacks these metrics, because the client requests only a part.
     #[cfg(feature = "http")]
     pub(crate) fn includes_host_metrics(&self) -> bool {
         self.resources.is_none() && self.namespaces.is_none() && self.families.is_none()

@@ -43,10 +43,10 @@ pub(super) struct GzipChunks {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Whether no bytes have been returned yet.
+    /// No bytes have been returned yet.
     Header,
     Blocks,
-    /// Whether all text has been compressed.
+    /// All text has been compressed.
     End,
     Done,
 }
@@ -54,7 +54,7 @@ enum State {
 // === impl GzipChunks ===
 
 impl GzipChunks {
-    /// The response to a scrape. It also evicts unused blocks.
+    /// Compresses an exposition for a scrape, and evicts unused blocks from the cache.
     pub(super) fn scrape(exposition: Exposition) -> Self {
         let complete = exposition.filter().is_everything();
         let session = exposition
@@ -205,7 +205,7 @@ impl Iterator for GzipChunks {
 
 impl Drop for GzipChunks {
     fn drop(&mut self) {
-        // A client may disconnect before the end, so this is not part of `finish`.
+        // A client may disconnect before the end, so `finish_member` is too late to end the session.
         self.cache.end(&mut self.session);
     }
 }

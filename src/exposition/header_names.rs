@@ -9,7 +9,7 @@ use crate::family::MetricType;
 ///
 /// The header of a counter or an info lacks the suffix of its samples. The name without the suffix
 /// must not be the name of another family, with or without its suffix. A counter also reserves the
-/// name of its creation time, although no family here has one.
+/// name of its creation time, although no family of this crate has a creation time.
 #[derive(Debug)]
 pub(super) struct HeaderNames<'a> {
     taken: HashSet<Cow<'a, str>>,

@@ -19,7 +19,7 @@ pub(crate) type ConstantLabels = Vec<(String, String)>;
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     stores: Vec<Arc<dyn AnyStore>>,
-    /// The indexes of the stores of families in Rust. Only these can have a linked store.
+    /// The indexes of the stores of families in Rust. Only these stores can have a linked store.
     in_rust: Vec<usize>,
     families: Vec<PlanFamily>,
 }
@@ -164,8 +164,9 @@ impl Plan {
 
 /// Whether no sample with these base labels can have the series of a configured sample.
 ///
-/// The labels of a configured sample are sorted by name. If it has a label that sorts after [`CONFIGURED_LABELS`], it
-/// also has these labels before that one. Base labels do not contain them, so the series differ.
+/// The labels of a configured sample are sorted by name. A configured sample with a label that sorts after
+/// [`CONFIGURED_LABELS`] has these labels before that label. Base labels do not contain [`CONFIGURED_LABELS`], so the
+/// series differ.
 fn excludes_configured_labels(base_labels: &[Cow<'_, str>], constants: usize) -> bool {
     let is_configured = |label: &Cow<'_, str>| CONFIGURED_LABELS.contains(&&**label);
     let [.., last] = CONFIGURED_LABELS;

@@ -67,8 +67,8 @@ impl PlanFamily {
         self.headers == other.headers
     }
 
-    /// The samples that repeat the series of an earlier row, counted over the columns in which
-    /// repeats are possible.
+    /// The numbers of the samples that repeat the series of an earlier row. Samples are numbered over the columns in
+    /// which repeats are possible.
     ///
     /// The search runs once per state of these columns.
     pub(super) fn repeated_samples(&self, snapshots: &[StoreSnapshot]) -> Arc<[usize]> {

@@ -9,9 +9,9 @@ use super::family_column::FamilyColumn;
 use super::family_rows::FamilyRows;
 use crate::store::StoreSnapshot;
 
-/// The samples that repeat the series of an earlier row.
+/// The numbers of the samples that repeat the series of an earlier row.
 ///
-/// They are counted over these columns, in the order in which they are written.
+/// Samples are numbered over these columns, in the order in which they are written.
 pub(super) fn repeated_samples<'a>(
     columns: impl Iterator<Item = &'a FamilyColumn>,
     snapshots: &[StoreSnapshot],

@@ -7,8 +7,8 @@ use memchr::memchr2;
 use super::family_rows::FamilyRows;
 use crate::family::referenced_labels::REFERENCE_MARK;
 
-/// A row with this much text in its cell is written in parts, so that chunks have similar sizes: writing a chunk does
-/// not yield to other tasks, and each connection holds one chunk in memory.
+/// A row with this much text in its cell is written in parts, so that chunks have similar sizes. A large chunk would
+/// delay other tasks, because writing a chunk does not yield, and each connection holds one chunk in memory.
 const LARGE_CELL: usize = 32 * 1024;
 
 /// Samples of a row that are written together.
@@ -41,7 +41,7 @@ impl RowPart {
         rows.tails(row).len() >= LARGE_CELL
     }
 
-    /// The samples of a row after `before`: about `bytes` of text, and at least one sample.
+    /// The part of a row after the part `before`, with about `bytes` of text and at least one sample.
     pub(super) fn next(
         rows: &FamilyRows<'_>,
         row: usize,

@@ -37,7 +37,8 @@ use crate::family::MetricType;
 pub struct FamilySamples<'a> {
     exposition: &'a Exposition,
     family: &'a PlanFamily,
-    /// The samples that repeat an earlier series, counted over the columns in which that is possible.
+    /// The numbers of the samples that repeat an earlier series. Samples are numbered over the columns in which repeats
+    /// are possible.
     repeated: Arc<[usize]>,
 }
 
@@ -68,8 +69,8 @@ impl<'a> FamilySamples<'a> {
         self.family.metadata().help()
     }
 
-    /// The type that covers all families of this name. If their types differ, it is [`MetricType::Unknown`] if one is
-    /// a counter, otherwise [`MetricType::Gauge`]. A format may write a more general type.
+    /// The type that covers all families of this name. If their types differ, the result is [`MetricType::Gauge`], or
+    /// [`MetricType::Unknown`] if one of them is a counter. A format may write a more general type.
     #[must_use]
     pub fn metric_type(&self) -> MetricType {
         self.family.metadata().metric_type()
@@ -104,7 +105,7 @@ impl<'a> FamilySamples<'a> {
                 })
             })
         });
-        // The numbers count all samples of the searched columns, including excluded ones.
+        // The numbers count all samples of the searched columns, including samples that the filter excludes.
         let mut numbers = 0..;
         samples.filter_map(move |(may_repeat, is_included, sample)| {
             let number = may_repeat.then(|| numbers.next()).flatten();

@@ -108,7 +108,7 @@ pub fn table(entries: &[CatalogueEntry]) -> String {
 }
 
 /// A Markdown page per resource, with a section per family: help text, labels, type,
-/// stability, and the fields that it reads.
+/// stability, and the fields that the family reads.
 ///
 /// ```
 /// use kube_state_metrics::families::catalogue::{catalogue, markdown};

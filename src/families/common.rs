@@ -20,7 +20,7 @@ pub(super) use metadata::{
 };
 pub(super) use optional::{if_present, optional, or_zero, text};
 
-/// Writes the three samples of a condition, `true`, `false` and `unknown`: 1 for its status.
+/// Writes three samples of a condition, for `true`, `false` and `unknown`: 1 for the current status, otherwise 0.
 ///
 /// `start` begins each sample with the labels before the status; `name` is the label of the status.
 pub(super) fn condition<'a>(

@@ -10,7 +10,7 @@ use crate::{Collector, Family};
 
 /// The fields of a `MutatingAdmissionPolicyBinding` that the families read.
 ///
-/// `k8s_openapi` has the kind only for the newest Kubernetes versions; this type exists for all.
+/// `k8s_openapi` has the kind only for the newest Kubernetes versions; this type exists for all versions.
 ///
 /// ```
 /// use kube_state_metrics::families::MutatingAdmissionPolicyBinding;

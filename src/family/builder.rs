@@ -132,7 +132,7 @@ impl<K: Resource> Family<K> {
         &self.descriptor
     }
 
-    /// The same family without its declaration of fields.
+    /// The same family without the declaration of the fields that it reads.
     #[cfg(feature = "testing")]
     pub(crate) fn reading_everything(mut self) -> Self {
         self.descriptor.reads = None;

@@ -215,7 +215,7 @@ impl<K: CollectedResource> Collector<K> {
         self.push(name.into(), BaseSource::Computed { value, reads })
     }
 
-    /// A base label from the field at the path `reads`.
+    /// Appends a base label whose value comes from the field at the path `reads`.
     pub(crate) fn field_label(
         self,
         name: &'static str,

@@ -52,8 +52,8 @@ impl MetricType {
     }
 
     /// The names that a family of this type reserves in OpenMetrics in addition to its full name: the
-    /// [short name](Self::short_name), and for a counter the name of its creation time, although no family here has
-    /// one.
+    /// [short name](Self::short_name), and for a counter the name of its creation time, although no family of this
+    /// crate has a creation time.
     pub(crate) fn header_names(self, name: &str) -> Vec<String> {
         let Some(short_name) = self.short_name(name) else {
             return Vec::new();

@@ -1,9 +1,9 @@
-//! Labels by reference: a dictionary stores values that several samples repeat once per object.
+//! Labels by reference: if several samples of an object repeat a value, a dictionary stores the value once per object.
 //!
 //! For example, the node of a pod is a label of all its requests and limits, and each of its images is a label of
 //! three samples. In a cell, such a value is two bytes: [`REFERENCE_MARK`], which occurs in no UTF-8 text, and a code.
 //! The value itself is in a column of the page. Therefore the cells of pods on different nodes are equal, and a column
-//! stores equal cells once. Add a column here for labels that come from other objects.
+//! stores equal cells once. To store the names of further objects in this way, add a column here.
 
 use crate::k8s::write_label_value;
 

@@ -103,7 +103,7 @@ impl SampleBuffer {
         self.written.samples += 1;
     }
 
-    /// Notes the value that a reference in the current sample stands for.
+    /// Counts the length of the value that a reference in the current sample stands for.
     pub(super) fn note_referenced(&mut self, value: &str) {
         self.referenced += value.len();
     }

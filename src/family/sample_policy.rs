@@ -53,7 +53,7 @@ pub(crate) struct Room {
     pub(crate) text: usize,
     /// The limit on the text.
     pub(crate) text_limit: Limit,
-    /// The cost of expressions.
+    /// Maximum cost of the expressions of the family.
     pub(crate) expression_cost: u64,
 }
 
@@ -128,7 +128,7 @@ impl<'a> SamplePolicy<'a> {
         }
     }
 
-    /// Whether the samples of the object may have so much text.
+    /// Whether the limit on the text of the object allows `text` bytes.
     pub(super) fn admits_text(&self, text: usize) -> bool {
         text <= self.max_text
     }
@@ -166,8 +166,8 @@ impl<'a> SamplePolicy<'a> {
         !self.reserved_names.is_empty()
     }
 
-    /// Whether a name belongs to a constant or base label. A name occurs once per sample, and the first
-    /// label wins: constant labels, base labels, then those that the generator writes.
+    /// Whether a name belongs to a constant or base label. A name occurs once per sample: constant labels take
+    /// precedence over base labels, and base labels over those that the generator writes.
     pub(super) fn is_reserved(&self, name: &[u8]) -> bool {
         let mut reserved = self.reserved_names.iter();
         reserved.any(|reserved| reserved.as_bytes() == name)

@@ -241,8 +241,8 @@ impl Sample<'_, '_> {
     /// Appends one label per entry of a string map, named `prefix_` and the sanitised key.
     ///
     /// `entries` must be in ascending order of their keys. Keys are sanitised as in kube-state-metrics
-    /// (`app.kubernetes.io/name` becomes `label_app_kubernetes_io_name`, `camelCase` becomes `label_camel_case`). Keys
-    /// that collide all get a suffix: `_conflict1` and so on.
+    /// (`app.kubernetes.io/name` becomes `label_app_kubernetes_io_name`, `camelCase` becomes `label_camel_case`). If
+    /// the names of several keys are equal, each of these labels gets a suffix: `_conflict1`, `_conflict2` and so on.
     pub fn map_labels<'m>(
         mut self,
         prefix: &str,
@@ -314,7 +314,7 @@ impl Sample<'_, '_> {
         })
     }
 
-    /// Like `append_new`, for a label as text: `name="value"` with the value escaped.
+    /// Like [`unchecked_label`](Self::unchecked_label), for a label as text: `name="value"` with the value escaped.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn unchecked_label_text(self, name: &str, label: &[u8]) -> Self {
         self.write_unchecked(name, |buffer| buffer.text.extend_from_slice(label))

@@ -12,7 +12,7 @@ const HASHED_FROM: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct TextSet {
     ranges: Vec<(usize, usize)>,
-    /// The first text with a hash, once there are many.
+    /// The index of the first string with each hash; empty while there are few strings.
     hashes: HashMap<u64, usize>,
     hasher: RandomState,
 }
@@ -38,7 +38,8 @@ impl TextSet {
         }
         match self.hashes.get(&self.hasher.hash_one(text)) {
             None => false,
-            // Different strings can have equal hashes, so all strings are compared.
+            // Different strings can have equal hashes. So if the first string with the hash differs, all strings are
+            // compared.
             Some(&first) => {
                 self.ranges.get(first).is_some_and(equals) || self.ranges.iter().any(equals)
             }

@@ -230,8 +230,8 @@ impl Number for &Quantity {
     }
 }
 
-/// For fields that are an `Option` with some Kubernetes versions and plain with others. It is not a [`SampleValue`],
-/// so a family must define its output without a value.
+/// For fields that are an `Option` with some Kubernetes versions and plain with others. An `Option` is not a
+/// [`SampleValue`], so each family must decide what it writes without a value.
 impl<T: Number> Number for Option<T> {
     fn number(self) -> Option<f64> {
         self.and_then(Number::number)

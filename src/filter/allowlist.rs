@@ -190,8 +190,8 @@ impl Pattern {
         else {
             return false;
         };
-        // The first position of a literal is always correct: it leaves the most text for the later literals. A later
-        // position could only add newlines to the preceding run.
+        // The first position of a literal is always correct: it leaves the most text for the later literals. The run
+        // before a later position includes the run before the first position, with all its newlines.
         for literal in middle {
             match rest.split_once(&**literal) {
                 Some((run, after)) if !run.contains('\n') => rest = after,

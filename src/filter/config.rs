@@ -39,8 +39,8 @@ impl AllowlistConfig {
     ///
     /// There is no quoting, so neither resources nor keys can contain `,`, `=`, `[` or `]`:
     ///
-    /// * `=` must be followed by `[` and not preceded by `,`. The trimmed text before it is the resource. It starts a
-    ///   new list for this resource, so the last of several lists is used.
+    /// * `=` must be followed by `[` and not preceded by `,`. The trimmed text before `=` is the resource. Each `=`
+    ///   starts a new list for its resource, so the last of several lists for a resource is used.
     /// * `[` must be preceded by `=`.
     /// * `]` must be followed by `,` or the end. It ends an item, unless it follows `[` directly:
     ///   `pods=[]` is an empty list.
@@ -115,7 +115,7 @@ impl AllowlistConfig {
         Ok(config)
     }
 
-    /// Sets the patterns of a resource, or of all resources for `*`, and replaces earlier ones.
+    /// Sets the patterns of a resource, or of all resources for `*`, and replaces earlier patterns.
     ///
     /// The patterns are not trimmed or changed.
     ///

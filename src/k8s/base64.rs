@@ -1,8 +1,8 @@
 //! Base64 as the Kubernetes API accepts it.
 //!
-//! In [RFC 4648](https://www.rfc-editor.org/rfc/rfc4648#section-4), the decoder decides whether to skip line breaks
-//! and whether unused bits after the last byte may be set. The API server allows both; the decoder of the typed
-//! objects allows neither.
+//! [RFC 4648](https://www.rfc-editor.org/rfc/rfc4648#section-4) leaves two decisions to a decoder: whether it skips
+//! line breaks, and whether it accepts unused bits that are set after the last byte. The API server does both; the
+//! decoder of the typed objects does neither.
 
 use std::borrow::Cow;
 
@@ -26,7 +26,7 @@ pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
 
 /// Removes line breaks and clears unused bits, so that a strict decoder accepts the text.
 ///
-/// Borrows a string that a strict decoder already accepts. The decoder reports all other mistakes.
+/// Borrows a string that a strict decoder already accepts. The strict decoder reports all other mistakes.
 pub(crate) fn normalize_base64(text: &str) -> Cow<'_, str> {
     let text = if text.contains(['\r', '\n']) {
         Cow::Owned(text.replace(['\r', '\n'], ""))

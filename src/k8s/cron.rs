@@ -217,7 +217,7 @@ impl Clock {
         }
     }
 
-    /// The first matching minute of a day at or after `minute`, counted from midnight.
+    /// The first matching minute of a day at or after the minute `from`. Both are counted from midnight.
     fn first_in_day(&self, from: u32) -> Option<u32> {
         let (hour, minute) = (from / 60, from % 60);
         if self.hours.has(hour)
@@ -234,7 +234,7 @@ fn number(part: i8) -> u32 {
     part.unsigned_abs().into()
 }
 
-/// Splits a zone from the start of a schedule, `TZ=Asia/Tokyo 0 9 * * *`.
+/// Splits a zone from the start of a schedule such as `TZ=Asia/Tokyo 0 9 * * *`.
 fn split_zone(text: &str) -> Option<(&str, &str)> {
     let rest = text
         .strip_prefix("CRON_TZ=")

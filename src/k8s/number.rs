@@ -8,7 +8,7 @@
 
 use std::fmt::{self, Write as _};
 
-/// Below this, every integer is a distinct double, so its decimal digits are the shortest ones.
+/// Every integer below this number is a distinct double, so the decimal digits of the integer are the shortest ones.
 const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
 
 /// Appends a sample value: `1`, `0.25`, `1.7e+09`, `NaN`, `+Inf`. Negative zero becomes `0`.

@@ -2,8 +2,8 @@
 //!
 //! The grammar is that of [resource quantities] in the Kubernetes API, including special cases (digits may be missing:
 //! `m` is zero). The parsed value is exact: a decimal number times a power of 1024. A conversion rounds it once to a
-//! double. Values up to about 10^38 are computed in 128 bits without an allocation. Longer ones fall back to decimal
-//! digits, in time linear in the length of the text.
+//! double. Values up to about 10^38 are computed in 128 bits without an allocation. Longer values are computed with
+//! decimal digits, in time linear in the length of the text.
 //!
 //! [resource quantities]: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 
@@ -33,13 +33,13 @@ enum Rounded {
     },
 }
 
-/// Maximum number of thousandths that `milli` computes: 2^63 - 1.
+/// Maximum integer for which `milli` computes thousandths. The number of thousandths is then at most 2^63 - 1.
 const MAX_MILLI: u128 = i64::MAX as u128 / 1000;
 
 impl<'a> Quantity<'a> {
     /// Parses a quantity; `None` for an invalid text. Surrounding blanks are ignored.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        // Blanks are the characters that JSON allows without escapes, because an API server does not unescape them.
+        // Control characters are not blanks: JSON requires escapes for them, and an API server does not unescape them.
         let text = text.trim_matches(|c: char| c.is_whitespace() && !c.is_ascii_control());
         if text.is_empty() {
             return None;
@@ -74,7 +74,7 @@ impl<'a> Quantity<'a> {
         }
     }
 
-    /// The double nearest to the value, without such rounding: `700m` → 0.7. Allocates.
+    /// The double nearest to the value, without rounding to an integer or to thousandths: `700m` → 0.7. Allocates.
     ///
     /// The finest quantity in Kubernetes is `1n`, so a smaller remainder is rounded up to `1n`.
     pub(crate) fn nearest(&self) -> Option<f64> {
@@ -87,7 +87,7 @@ impl<'a> Quantity<'a> {
         self.signed(nanos.parse().ok()?)
     }
 
-    /// The value times 10^`places`, up to nine, rounded away from zero to an integer.
+    /// The value times 10^`places`, rounded away from zero to an integer. `places` is at most nine.
     ///
     /// As in the Kubernetes library, the result for a negative big decimal with a remainder is its truncation plus one
     /// step. The metrics of kube-state-metrics have these values.

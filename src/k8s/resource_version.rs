@@ -7,7 +7,7 @@
 
 /// The version as a sample value; `None` unless the text is a plain decimal integer.
 ///
-/// It is the double nearest to the integer; `None` if the integer exceeds the range of doubles.
+/// The result is the double nearest to the integer; `None` if the integer exceeds the range of doubles.
 pub(crate) fn parse(version: &str) -> Option<f64> {
     if !is_decimal(version) {
         return None;

@@ -1,8 +1,9 @@
 //! Points in time as the Kubernetes API writes and accepts them.
 //!
-//! The notation is [RFC 3339] as Go's `time` package and so the API server parses it: capital `T` and `Z`; the hour
-//! may have one digit; a comma may replace the point; offsets go up to `+24:60`; there are no leap seconds. The typed
-//! objects contain `jiff` timestamps, so [`normalize_rfc3339`] converts such a string to one that [`jiff`] accepts.
+//! The notation is [RFC 3339] as Go's `time` package, and therefore the API server, parses times: capital `T` and `Z`;
+//! the hour may have one digit; a comma may replace the point; offsets go up to `+24:60`; there are no leap seconds.
+//! The typed objects contain `jiff` timestamps, so [`normalize_rfc3339`] converts such a string to one that [`jiff`]
+//! accepts.
 //!
 //! [RFC 3339]: https://www.rfc-editor.org/rfc/rfc3339#section-5.6
 
@@ -97,8 +98,8 @@ impl Timestamp {
 /// Rewrites a time in a notation that [`jiff::Timestamp`] reads.
 ///
 /// The usual notation `2024-01-31T12:00:00Z`, with or without a fraction, is borrowed; other notations need an
-/// allocation. `jiff` ends 26 hours before the end of the year 9999. The seconds after that are encoded as nanoseconds
-/// of its last second, which [`Timestamp::of`] decodes.
+/// allocation. `jiff` ends 26 hours before the end of the year 9999. Later seconds are encoded as nanoseconds of the
+/// last second of `jiff`, which [`Timestamp::of`] decodes.
 ///
 /// # Errors
 ///
@@ -160,7 +161,8 @@ fn literal(rest: &mut &[u8], expected: u8) -> Option<()> {
     Some(())
 }
 
-/// Parses the fraction, if there is one, in nanoseconds. The boolean is true if `jiff` supports it.
+/// Parses the fraction, if there is one, in nanoseconds. The boolean is true if `jiff` supports the notation of the
+/// fraction.
 fn fraction(rest: &mut &[u8]) -> Option<(u32, bool)> {
     let Some((mark @ (b'.' | b','), tail)) = rest.split_first() else {
         return Some((0, true));
@@ -179,7 +181,7 @@ fn fraction(rest: &mut &[u8]) -> Option<(u32, bool)> {
     Some((nanos, *mark == b'.' && count <= NANO_DIGITS))
 }
 
-/// Parses the offset in seconds east of UTC. The boolean is true if it was `Z`.
+/// Parses the offset in seconds east of UTC. The boolean is true if the offset is `Z`.
 fn offset(rest: &mut &[u8]) -> Option<(i64, bool)> {
     let (sign, tail) = rest.split_first()?;
     *rest = tail;

@@ -150,7 +150,7 @@ impl Builder {
     /// let metrics = builder.replace_built_in(BuiltIn::Pods, pods.clone()).build()?;
     /// assert_eq!(metrics.stores().len(), 32);
     ///
-    /// // If the built-in collector stayed, each series would exist twice.
+    /// // With the built-in collector as well, each series would exist twice.
     /// let error = StateMetrics::builder().default_resources().collector(pods).build().unwrap_err();
     /// assert!(error.to_string().contains("`kube_pod_info` of pods is in the built-in collector"));
     /// # Ok::<(), kube_state_metrics::registry::BuildError>(())

@@ -45,7 +45,7 @@ impl CheckReport {
     }
 }
 
-/// Checks a configuration and evaluates it for objects. Their kinds are the known kinds.
+/// Checks a configuration and evaluates it for objects. The kinds of the objects are the known kinds.
 ///
 /// Definitions of custom resources among the objects state the scope and names of their kinds.
 ///
@@ -140,7 +140,7 @@ pub fn check_as(
         }
     }
     report.notes.extend(metrics.custom_resources().notes());
-    // An entry with a misspelt kind selects no object, and its objects are ignored.
+    // If an entry has a misspelt kind, it selects no object, and the objects that it should select are ignored.
     if !report.ignored.is_empty() {
         let selectors = config.selectors().into_iter();
         let unused = selectors.filter(|selector| {

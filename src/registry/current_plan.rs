@@ -57,7 +57,7 @@ impl CurrentPlan {
         self.changed.send_replace(());
     }
 
-    /// Notifies of each new plan.
+    /// Returns a receiver that is notified of each new plan.
     pub(crate) fn changes(&self) -> tokio::sync::watch::Receiver<()> {
         self.changed.subscribe()
     }

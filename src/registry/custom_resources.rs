@@ -47,8 +47,8 @@ pub struct CustomResources {
 
 /// Resources that a change added and removed.
 ///
-/// The samples of a removed resource are already removed. If the host feeds the resource, the
-/// host should stop.
+/// The samples of a removed resource are already removed. If the host feeds a removed resource, the host should stop
+/// feeding it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResourceChanges {
@@ -150,7 +150,7 @@ impl CustomResources {
     }
 
     /// Warnings about configured families with a different help text or type than the Rust family with the same name,
-    /// or that need the same OpenMetrics name as one.
+    /// or that need the same OpenMetrics name as a Rust family.
     ///
     /// The exposition has the help text of the store that comes first, and a type that covers all
     /// samples. [`Config::warnings`] names the families that differ within the configuration.
@@ -187,7 +187,7 @@ impl CustomResources {
             .collect()
     }
 
-    /// Collects notes about the values of objects from now on.
+    /// Starts to collect notes about the values of objects.
     pub(super) fn collect_notes(&self) {
         let configured = self.metrics.configured();
         configured

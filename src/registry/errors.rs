@@ -41,7 +41,7 @@ pub enum BuildProblem {
     /// A name that is not the name of a built-in resource.
     #[error(transparent)]
     UnknownResource(#[from] UnknownResource),
-    /// A pattern or a list of patterns.
+    /// An error in a metric list or in an allowlist.
     #[error(transparent)]
     Filter(#[from] FilterError),
     /// A family name that no parser accepts.

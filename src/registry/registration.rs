@@ -32,7 +32,7 @@ impl Settings {
     }
 }
 
-/// The collectors of one type and resource, without the type.
+/// The collectors of one type and resource. The trait hides the type.
 pub(super) trait Registration: Send + Sync {
     fn resource(&self) -> &ResourceInfo;
     fn type_id(&self) -> TypeId;

@@ -81,13 +81,13 @@ impl StateMetrics {
         self.current.exposition(format, filter)
     }
 
-    /// Compresses the changes since the last compressed scrape, if the next one is due within a
-    /// second. This is optional.
+    /// Compresses the changes since the last compressed scrape, if the next scrape is due within a second. Calls are
+    /// optional.
     ///
-    /// If you call it once a second, scrapes need to compress little. It predicts the next scrape from the times of
-    /// the last dozen scrapes, and does nothing if no scrape is due. It may run for some hundred milliseconds, so call it
-    /// on a thread that may block, for example in `spawn_blocking`. Without these calls, each scrape compresses the
-    /// changes. The cache evicts unused blocks in both cases.
+    /// If you call this function once a second, scrapes need to compress little. The function predicts the next scrape
+    /// from the times of the last dozen scrapes, and does nothing if no scrape is due. It may run for some hundred
+    /// milliseconds, so call it on a thread that may block, for example in `spawn_blocking`. Without these calls, each
+    /// scrape compresses the changes. The cache evicts unused blocks in both cases.
     ///
     /// ```
     /// use kube_state_metrics::exposition::{Encoding, Format, ExpositionFilter};

@@ -1,4 +1,4 @@
-//! Content negotiation, after [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5).
+//! Content negotiation, as defined by [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5).
 //!
 //! Quality values are used; `q=0` excludes a format. If a header accepts no format, the response is text, which is
 //! more useful to a scraper than the status 406.
@@ -140,7 +140,7 @@ impl Clause {
         Some(clause)
     }
 
-    /// How closely the clause describes a format; 0 if it does not.
+    /// How closely the clause describes a format; 0 if the clause does not describe the format.
     fn specificity(&self, format: Format, version: &str) -> u8 {
         let media_type = format.spec().media_type();
         let range = media_type.split_once('/').map(|(kind, _)| kind);

@@ -40,7 +40,7 @@ pub(super) fn filter(query: &str) -> ExpositionFilter {
     filter
 }
 
-/// Whether Go's `net/url` accepts a pair. The parser here also accepts other pairs.
+/// Whether Go's `net/url` accepts a pair. The crate `form_urlencoded` also accepts pairs that Go refuses.
 fn is_valid(pair: &str) -> bool {
     let is_escape = |text: &str| {
         let digits = text.as_bytes().get(..2).unwrap_or_default();

@@ -82,7 +82,7 @@ pub struct Health {
 
 struct HealthInner {
     metrics: StateMetrics,
-    /// The source of resources without another reported source.
+    /// The kind of source that feeds each resource, unless `set_feeds` sets another kind for the resource.
     origin: FeedOrigin,
     limits: HealthLimits,
     resources: RwLock<Resources>,
@@ -104,8 +104,8 @@ pub(super) struct HealthLimits {
     pub(super) forget_forbidden_after: Option<Duration>,
 }
 
-/// How often readiness is checked while a new refusal may still end, and after the deadline, because a list may stall
-/// at any time.
+/// The interval between checks of readiness while a new refusal may still end. The same interval applies after the
+/// deadline, because a list may stall at any time.
 const LATE_CHECK: Duration = Duration::from_secs(1);
 
 /// The time between two checks of readiness, so that checks take a tenth of the time at most.
@@ -116,7 +116,7 @@ fn pause_after(check: Duration) -> Duration {
     if is_short { Duration::ZERO } else { check * 9 }
 }
 
-/// Without watches, there is no timer, and no more resources than the host feeds.
+/// Without the feature `watch`, there is no timer, so checks run without a pause.
 #[cfg(not(feature = "watch"))]
 fn pause_after(_check: Duration) -> Duration {
     Duration::ZERO
@@ -124,11 +124,11 @@ fn pause_after(_check: Duration) -> Duration {
 
 #[derive(Default)]
 struct Resources {
-    /// The plan whose stores are listed.
+    /// The plan whose resources `tracked` contains.
     plan: Weak<Plan>,
     /// The resources, in the order of the plan.
     tracked: Vec<TrackedResource>,
-    /// The indexes of `tracked`.
+    /// The index of each store's resource in `tracked`.
     indexes: HashMap<StoreAddress, usize>,
     reported: Vec<ReportedFeed>,
 }

@@ -13,7 +13,7 @@ pub(super) trait StoreFeeder {
 
     /// Starts to feed a store of the plan.
     ///
-    /// If the store is linked to another one, `leader` is the feed of that store.
+    /// If the store is linked to another store, `leader` is the feed of the other store.
     fn start(&mut self, store: &Arc<dyn AnyStore>, leader: Option<&Self::Feed>) -> Self::Feed;
 
     /// Stops the feed of a store that is no longer in the plan.
@@ -24,7 +24,7 @@ pub(super) trait StoreFeeder {
 #[derive(Debug)]
 pub(super) struct PlanFollower<F> {
     pub(super) feeds: Vec<(Arc<dyn AnyStore>, F)>,
-    /// The indexes of `feeds`.
+    /// The index of each store in `feeds`.
     indexes: HashMap<StoreAddress, usize>,
 }
 

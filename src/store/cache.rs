@@ -79,7 +79,7 @@ pub struct StoredObject {
     pub key: String,
     /// `metadata.uid`.
     pub uid: String,
-    /// `metadata.resourceVersion` if it is a decimal integer, otherwise 0.
+    /// `metadata.resourceVersion`; `None` if it is 0 or not a decimal integer.
     pub resource_version: Option<u64>,
     /// The sample lines of all families, as in the text format.
     pub samples: String,

@@ -116,7 +116,7 @@ impl Column {
         (self.entries.get(usize::from(self.entry_of(row)))).map_or(&[], |entry| self.text_of(entry))
     }
 
-    /// Memory of the column, in bytes, without its struct.
+    /// Memory of the column, in bytes, without the struct `Column` itself.
     pub(crate) fn heap_bytes(&self) -> usize {
         let index = match &self.index {
             Index::Uniform(_) => 0,
@@ -244,7 +244,8 @@ impl Column {
             }
             return 0;
         }
-        // Such a large cell does not fit into a page. Objects that an API server can store are smaller.
+        // A cell of 4 GiB or more does not fit into a page, so it becomes an empty cell. Objects that an API server can
+        // store are smaller.
         let Ok(len) = u32::try_from(cell.len()) else {
             return self.intern(&[]);
         };
@@ -268,7 +269,7 @@ impl Column {
                 }
             }
         }
-        // The new cell often has the same length as the previous one, for example a time or a count.
+        // The new cell often has the same length as the previous cell, for example if it is a time or a count.
         if let Some(number) = fitting {
             return self.overwrite(number, hash, cell);
         }

@@ -13,7 +13,7 @@ pub(super) struct FeederTable {
     pub(super) feeder: usize,
     /// The rows that readers see.
     pub(super) published: Arc<Table>,
-    /// The rows of a list in progress, which replace the published ones at its end.
+    /// The rows of a list in progress. At the end of the list, they replace the published rows.
     pub(super) staging: Option<Arc<Table>>,
 }
 

@@ -46,7 +46,7 @@ pub struct MetricsStore<K> {
 /// The state that all handles to one store share.
 struct StoreInner<K> {
     schema: Schema<K>,
-    /// Whether the host feeds the store; otherwise the sources of the crate do.
+    /// Whether the host feeds the store; otherwise the sources of the crate feed it.
     host_fed: bool,
     filter: RwLock<Arc<ObjectFilter>>,
     feeder_tables: Mutex<Vec<FeederTable>>,
@@ -221,7 +221,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         if !Arc::ptr_eq(filter, &current)
             && !current.takes(namespace_of(identity.key), identity.uid)
         {
-            // The filter changed while the object was rendered, and its rows are already removed.
+            // The filter changed while the object was rendered. `set_filter` removes the rows of objects that the new
+            // filter excludes.
             return;
         }
         let Some(feeder_table) = find(&mut feeder_tables, feeder) else {
@@ -236,7 +237,7 @@ impl<K: CollectedResource> MetricsStore<K> {
             Applied::Stale => counters.stale.add(1),
         }
         if applied == Applied::Inserted && !listing && feeder_tables.len() > 1 {
-            // The last feeder of an object owns it, so the rows with this key of other feeders are removed.
+            // The last feeder of an object owns it, so the rows of other feeders with this key are removed.
             for other in feeder_tables
                 .iter_mut()
                 .filter(|table| table.feeder != feeder)

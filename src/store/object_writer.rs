@@ -64,8 +64,8 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
         false
     }
 
-    /// Whether the enabled families read no field of an object outside `paths`, such as `metadata`. This
-    /// ignores the kind of the object. A source can then request less than whole objects.
+    /// Whether `paths`, such as `metadata`, contain all fields that the enabled families read, apart from `apiVersion`
+    /// and `kind`. A source can then request less than whole objects.
     ///
     /// ```
     /// use kube_state_metrics::{BuiltIn, StateMetrics};

@@ -104,7 +104,8 @@ impl Page {
 
     /// A number that changes whenever a shared value of the rows changes.
     pub(crate) fn shared_version(&self) -> u64 {
-        // Each change gets a higher number than all earlier changes, so the highest number identifies all columns.
+        // Each change gets a higher number than all earlier changes, so the highest number identifies the state of all
+        // columns.
         let versions = self.shared().iter().map(|column| column.version());
         versions.max().unwrap_or(0)
     }

@@ -8,8 +8,8 @@ use crate::resource::ResourceInfo;
 
 /// Read access to the store of a registered resource.
 ///
-/// [`StateMetrics::stores`](crate::StateMetrics::stores) returns one for each resource. A clone is another handle to
-/// the same store.
+/// [`StateMetrics::stores`](crate::StateMetrics::stores) returns a `StoreReader` for each resource. A clone is another
+/// handle to the same store.
 ///
 /// ```
 /// use kube_state_metrics::{BuiltIn, StateMetrics};
@@ -49,7 +49,7 @@ impl StoreReader {
         self.store.stats()
     }
 
-    /// The limits that objects have exceeded since the store was created, with the first object of each.
+    /// The limits that objects have exceeded since the store was created, each with the first object that exceeded it.
     #[must_use]
     pub fn exceeded_limits(&self) -> Vec<ExceededLimit> {
         self.store.exceeded_limits()

@@ -37,7 +37,7 @@ struct BaseLabels<K> {
 #[derive(Debug)]
 pub(crate) struct ActiveFamily<K> {
     pub(crate) family: Family<K>,
-    /// The position of its base labels.
+    /// The position of the family's base labels in `Schema::bases`.
     pub(crate) base: usize,
     allowlist: Option<Arc<LabelAllowlist>>,
 }

@@ -14,11 +14,11 @@ pub(crate) struct StoreSnapshot {
 }
 
 impl StoreSnapshot {
-    /// This reads only tables, not pages: a cache miss for each of thousands of pages would delay the first byte of a
-    /// response.
+    /// Creates a snapshot of tables without reading their pages. A cache miss for each of thousands of pages would
+    /// delay the first byte of a response.
     pub(crate) fn new(mut tables: Vec<Arc<Table>>) -> Self {
         tables.retain(|table| !table.is_empty());
-        // If each feeder has one namespace, the rows are then in the order of all keys.
+        // In this order, all rows of the store are sorted by key if each feeder has one namespace.
         tables.sort_by(|a, b| a.first_key().cmp(&b.first_key()));
         let ends = tables.iter().scan(0, |end, table| {
             *end += table.pages().len();
@@ -50,7 +50,7 @@ impl StoreSnapshot {
         self.tables.iter().map(|table| table.len()).sum()
     }
 
-    /// Lines of all columns from `first` on.
+    /// The number of lines in all columns from the index `first` on.
     pub(crate) fn lines(&self, first: usize) -> u64 {
         let columns = self
             .pages()

@@ -36,7 +36,7 @@ pub struct StoreStats {
     pub changed: u64,
     /// Applied objects whose samples did not change.
     pub unchanged: u64,
-    /// Objects that single deletes removed, not the end of a list.
+    /// Objects that single deletes removed. Objects that the end of a list removed are not included.
     pub deleted: u64,
     /// Applies and deletes that were ignored because the store had a newer version of the object.
     pub stale: u64,

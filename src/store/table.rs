@@ -211,7 +211,7 @@ impl Table {
         }
         let full = self.pages.get(at).is_some_and(|slot| slot.page.is_full());
         if full && row == MAX_ROWS {
-            // Lists arrive in key order, so the full page stays full and a new one begins.
+            // Lists arrive in key order, so the full page stays full and a new page begins.
             if let Some(slot) = self.pages.get_mut(at) {
                 Arc::make_mut(&mut slot.page).compact();
             }
@@ -249,7 +249,7 @@ impl Table {
         }
     }
 
-    /// Joins a page that became small with the next one, if both easily fit into one page.
+    /// Joins a page that became small with the next page, if the rows of both easily fit into one page.
     fn join(&mut self, at: usize) {
         let Some([left, right]) = self.pages.get(at..at + 2) else {
             return;

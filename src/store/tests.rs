@@ -294,7 +294,8 @@ impl Model {
                     rows.remove(&key);
                 }
             }
-            // The model of a list starts empty, so an object that it does not contain is removed at its end.
+            // In the model, a list starts without rows, so the end of the list removes all objects that the list does
+            // not contain.
             Step::Begin => self.working[who] = Some(Rows::new()),
             Step::End => {
                 if let Some(rows) = self.working[who].take() {

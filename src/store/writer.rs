@@ -145,8 +145,8 @@ impl<K: CollectedResource> Writer<K> {
     ///
     /// # Errors
     ///
-    /// If the object does not decode. It then loses its samples and is counted. The error names the object, and never
-    /// contains a value of it.
+    /// If the object does not decode. The object then loses its samples and is counted. The error names the object, and
+    /// never contains a value of the object.
     pub fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         if let Some(foreign) = self.foreign(json) {
             // The stored row with this name may belong to a different object, or the object may have left the shard.
@@ -214,7 +214,7 @@ impl<K: CollectedResource> Writer<K> {
         self.linked.wants_list(&self.store)
     }
 
-    /// Whether no enabled family reads a field outside `paths`.
+    /// Whether `paths` contain all fields that the enabled families read.
     pub(crate) fn reads_only(&self, paths: &[&str]) -> bool {
         self.linked.reads_only(&self.store, paths)
     }

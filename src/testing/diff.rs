@@ -155,7 +155,7 @@ impl Difference {
         }
     }
 
-    /// Adds the missing samples, each with the most similar rendered one.
+    /// Adds the missing samples, each with the most similar rendered sample.
     fn add_missing(&mut self, wanted: &[Line], rendered: &[&Line]) {
         let is_missing = |want: &&Line| !rendered.iter().any(|own| own.is_same(want));
         for want in wanted.iter().filter(is_missing) {

@@ -110,7 +110,7 @@ impl<'m> Intake<'m> {
         Ok(())
     }
 
-    /// The store of a type. A test feeds it even if a watch feeds it in the registry.
+    /// The store of a type. A test may feed the store even if the sources of the crate feed it in a program.
     fn store<K: CollectedResource>(&self) -> Result<MetricsStore<K>, String> {
         let store = self.metrics.store_of_type::<K>();
         store.map_err(|error| error.to_string())

@@ -57,7 +57,7 @@ impl Rendered {
 
     /// Keeps only the rendered samples of these families.
     ///
-    /// If no family has a name, or if the family has no samples, the name selects nothing.
+    /// A name selects nothing if no family has this name, or if the family has no samples.
     #[must_use]
     pub fn only(&self, families: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let names: Vec<_> = families
@@ -103,7 +103,7 @@ impl Rendered {
     ///
     /// # Panics
     ///
-    /// If they differ. The message contains all lines, and a description of each difference.
+    /// If the samples differ. The message contains all lines, and a description of each difference.
     #[track_caller]
     #[expect(clippy::panic, reason = "an assertion fails by panicking")]
     pub fn assert_eq(&self, expected: &str) {
@@ -128,8 +128,8 @@ impl Rendered {
     ///
     /// # Panics
     ///
-    /// If one is missing, or if `expected` has no sample and no header. The message contains each missing sample with
-    /// the most similar rendered one.
+    /// If a sample is missing, or if `expected` has no sample and no header. The message contains each missing sample
+    /// with the most similar rendered sample.
     #[track_caller]
     #[expect(clippy::panic, reason = "an assertion fails by panicking")]
     pub fn assert_contains(&self, expected: &str) {

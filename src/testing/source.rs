@@ -62,7 +62,8 @@ pub(super) mod sealed {
         fn build(&self) -> Result<Built, BuildError>;
     }
 
-    /// Returns the stores. If families declare fields, also returns the same stores without these declarations.
+    /// The stores for a rendering. If families declare fields, `undeclared` has the same stores without these
+    /// declarations.
     #[derive(Debug)]
     pub struct Built {
         pub(in crate::testing) metrics: StateMetrics,

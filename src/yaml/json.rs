@@ -6,11 +6,11 @@ use std::io::Write as _;
 use super::resolve::Resolved;
 use super::{MapProblem, Merges, Node, SyntaxError, Value, entries};
 
-/// Maximum size of a small document as JSON, in bytes.
+/// The part of the maximum size of a document as JSON that does not depend on the size of the YAML, in bytes.
 const FREE_BYTES: usize = 1 << 20;
 
-/// Maximum size of a document as JSON, in bytes per byte of YAML. Without aliases, the factor is at
-/// most six, as for `[n,n]`.
+/// The part of the maximum size of a document as JSON that grows with the YAML: JSON bytes per byte of YAML. Without
+/// aliases, the factor is at most six.
 const GROWTH: usize = 8;
 
 struct JsonWriter {

@@ -1,7 +1,7 @@
 //! The cost of evaluations, and the functions that count it.
 //!
 //! The crate `cel` has no limit on the work of an evaluation. So `metering.rs` adds calls of these functions to each
-//! expression. Their names begin with `@`, which no expression can write.
+//! expression. The names of the functions begin with `@`, so an expression in a configuration cannot call them.
 
 use std::cell::Cell;
 
@@ -14,19 +14,19 @@ use serde_json::Value;
 
 use super::variables::Meter;
 
-/// `@cost(value, n)`: the value, after adding `n` and the size of the value to the cost.
+/// `@cost(value, n)`: adds `n` and the size of the value to the cost. Returns the value.
 pub(super) const COST: &str = "@cost";
-/// `@text(value)`: the value, after adding the length of a text to the cost.
+/// `@text(value)`: adds the length of the value to the cost, if the value is a text. Returns the value.
 pub(super) const TEXT: &str = "@text";
-/// `@members(value)`: the value, after adding the cost of a search in it.
+/// `@members(value)`: adds the cost of a search in the value. Returns the value.
 pub(super) const MEMBERS: &str = "@members";
-/// `@count(number)`: the number, after adding it to the cost.
+/// `@count(number)`: adds the number to the cost. Returns the number.
 pub(super) const COUNT: &str = "@count";
-/// `@product(a, b)`: `a`, after adding the product of both lengths to the cost.
+/// `@product(a, b)`: adds the product of both lengths to the cost. Returns `a`.
 pub(super) const PRODUCT: &str = "@product";
-/// `@pattern(text)`: the text, after adding the cost of compiling it as a regular expression.
+/// `@pattern(text)`: adds the cost of compiling the text as a regular expression. Returns the text.
 pub(super) const PATTERN: &str = "@pattern";
-/// `@format(text)`: the text, after adding the cost of a format with its length.
+/// `@format(text)`: adds the cost of a format string with the length of the text. Returns the text.
 pub(super) const FORMAT: &str = "@format";
 
 /// The number of bytes that cost as much as one operation.
@@ -37,7 +37,7 @@ thread_local! {
     static LEFT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Evaluates within the limit of a meter, and takes the cost from it.
+/// Runs `evaluate` within the limit of a meter, and subtracts the cost from what the meter has left.
 pub(super) fn metered<T>(meter: &Meter, evaluate: impl FnOnce() -> T) -> T {
     LEFT.set(meter.left());
     let value = evaluate();
@@ -77,7 +77,7 @@ pub(super) fn json_size(value: &Value) -> u64 {
     }
 }
 
-/// Adds the functions.
+/// Adds the functions that count the cost.
 pub(super) fn add_functions(env: &mut Env) -> Result<(), DeclarationError> {
     env.add_overload(COST, "@cost(dyn,int)", vec![DYN_TYPE, INT_TYPE], cost)?;
     env.add_overload(
@@ -125,7 +125,7 @@ fn text<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
 
 fn members<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
     let value = one(arguments)?;
-    // A map finds a key by its hash.
+    // A map finds a key by its hash, so the search costs 1.
     let is_map = value.downcast_ref::<CelMap<'_>>().is_some();
     charge(if is_map {
         1
@@ -158,7 +158,7 @@ fn pattern<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
     Ok(value)
 }
 
-/// The cost of the repetitions of a regular expression, such as `{4}`. They multiply each other if they are nested.
+/// The cost of the repetitions of a regular expression, such as `{4}`. The numbers of nested repetitions multiply.
 fn of_repetitions(pattern: &str) -> u64 {
     let counts = pattern.split('{').skip(1).map(|rest| {
         let range = rest.split('}').next().unwrap_or_default();
@@ -180,7 +180,7 @@ fn of_repetitions(pattern: &str) -> u64 {
 
 fn format<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
     let value = one(arguments)?;
-    // A number may have a hundred digits, from a few bytes of the text.
+    // A few bytes of the format string, such as `%.100f`, can write a hundred digits.
     charge(1 + length(value.as_ref()).saturating_mul(10))?;
     Ok(value)
 }
@@ -204,7 +204,8 @@ fn length(value: &dyn Val) -> u64 {
     list.map_or(1, |list| list.inner().len() as u64)
 }
 
-/// The size of a value, as [`json_size`] counts it, or more than `max`.
+/// The size of a value, as [`json_size`] counts it. If the size exceeds `max`, the result may be any number above
+/// `max`.
 pub(super) fn size(value: &dyn Val, max: u64) -> u64 {
     if let Some(text) = value.downcast_ref::<CelString<'_>>() {
         return 1 + of_text(text.inner().len());

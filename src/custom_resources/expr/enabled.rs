@@ -22,7 +22,7 @@ use super::{cost, metering, size};
 
 /// A compiled expression.
 pub(in super::super) struct Expr {
-    /// With functions that count the cost.
+    /// The expression with the functions that count its cost.
     expression: IdedExpr,
     source: Box<str>,
     /// The fields of `object` that the expression reads, as a tree. An empty tree means the whole object.
@@ -100,7 +100,7 @@ impl Expr {
             return Err(EXCEEDED.to_owned());
         }
         let evaluated = cost::metered(meter, || self.evaluate_metered(variables));
-        // An operator such as `||` hides the error of an operand.
+        // An operator such as `||` can hide the error of an operand, so the limit is checked again.
         if meter.is_exceeded() {
             return Err(EXCEEDED.to_owned());
         }
@@ -342,7 +342,7 @@ fn free_names<'e>(
     }
 }
 
-/// Describes an error without values, because the messages of the crate quote them.
+/// Describes an error without the message of the crate `cel`, which can contain values of the object.
 fn describe(error: &cel::ExecutionError) -> &'static str {
     use cel::ExecutionError as E;
     match error {

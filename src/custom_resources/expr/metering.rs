@@ -1,8 +1,8 @@
 //! Adds the functions of `cost.rs` to an expression, so that its evaluation counts its cost.
 //!
-//! Whatever takes time or memory beyond a constant is counted: each turn of a loop, each value that is copied into a
-//! list, a map or a variable, and each value that an operator or function reads. Functions whose result can be larger
-//! than their arguments, or whose time is more than linear, count before they run.
+//! The cost includes each iteration of a loop, each value that is copied into a list, a map or a variable, and each
+//! value that an operator or function reads. If the result of a function can be larger than its arguments, or if its
+//! time is more than linear, the cost is added before the function runs.
 
 use cel::IdedExpr;
 use cel::common::ast::{
@@ -15,7 +15,7 @@ use super::cost::{COST, COUNT, FORMAT, MEMBERS, PATTERN, PRODUCT, TEXT};
 /// Rewrites an expression.
 #[derive(Default)]
 struct Metering {
-    /// The number of variables that it has added.
+    /// The number of variables that the rewriting has added.
     variables: usize,
 }
 
@@ -51,7 +51,7 @@ impl Metering {
         IdedExpr { id, expr }
     }
 
-    /// Adds the cost of a value that the expression copies or reads.
+    /// Rewrites a part of the expression whose value is copied or read, and counts this value.
     fn charged(&mut self, expression: IdedExpr) -> IdedExpr {
         charged(self.rewrite(expression), 1)
     }
@@ -112,7 +112,7 @@ impl Metering {
         call
     }
 
-    /// An operand of an operator or a function, which most functions read.
+    /// Rewrites an operand of an operator or a function. Most of them read the whole operand, so its value is counted.
     fn operand(&mut self, name: &str, operand: IdedExpr, is_target: bool) -> IdedExpr {
         use operators as op;
         match name {
@@ -130,15 +130,15 @@ impl Metering {
             "range" if !is_namespace(&operand) => call(COUNT, vec![self.rewrite(operand)]),
             "format" if is_target => call(FORMAT, vec![self.rewrite(operand)]),
             op::IN => call(MEMBERS, vec![self.rewrite(operand)]),
-            // The operands of a sum of sums are counted already.
+            // The operand is itself a sum. Its own operands are already counted.
             op::ADD if is_call(&operand, op::ADD) => self.rewrite(operand),
             _ if is_namespace(&operand) => operand,
             _ => self.charged(operand),
         }
     }
 
-    /// A function whose cost is the product of its first two arguments. Both are bound to variables, so that
-    /// [`PRODUCT`] reads them before the function runs.
+    /// Rewrites a call of a function whose cost is the product of its first two arguments. Both arguments are bound to
+    /// variables, so that [`PRODUCT`] reads them before the function runs.
     fn product(
         &mut self,
         name: String,
@@ -276,8 +276,9 @@ fn charged(value: IdedExpr, weight: u64) -> IdedExpr {
     call(COST, vec![value, weight])
 }
 
-/// Whether the value stands in the expression, or is not larger than what was counted to make it. So chains of
-/// operators and functions do not get deeper, and need no more stack.
+/// Whether the cost already includes the value: the value is a literal, or not larger than the values that were counted
+/// to compute it. Without a further call for such values, chains of operators and functions do not get deeper and need
+/// no more stack.
 fn is_counted(value: &IdedExpr) -> bool {
     use operators as op;
     match &value.expr {
@@ -302,7 +303,7 @@ fn is_call(expression: &IdedExpr, name: &str) -> bool {
     matches!(&expression.expr, Expr::Call(call) if call.func_name == name)
 }
 
-/// `result` with a variable, as `cel.bind` makes it.
+/// Binds a variable in `result`, in the form that the macro `cel.bind` creates.
 fn bound(name: String, value: IdedExpr, result: IdedExpr) -> IdedExpr {
     node(Expr::Comprehension(Box::new(ComprehensionExpr {
         iter_range: node(Expr::List(ListExpr::new(Vec::new()))),

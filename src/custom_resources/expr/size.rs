@@ -16,7 +16,7 @@ const MAX_OPERATORS: usize = 200;
 /// If the expression is too large.
 pub(super) fn check(source: &str) -> Result<(), String> {
     let (mut nesting, mut deepest): (usize, usize) = (0, 0);
-    // Operators such as `in` are words.
+    // The operator `in` is a word, so the loop below does not count it.
     let mut operators = source.matches("in").count();
     let mut is_in_operator = false;
     for byte in source.bytes() {
@@ -28,7 +28,8 @@ pub(super) fn check(source: &str) -> Result<(), String> {
         deepest = deepest.max(nesting);
         let is_operator =
             byte.is_ascii_punctuation() && !matches!(byte, b')' | b']' | b'}' | b',' | b'_');
-        // Each sign of a sequence is an operator. The characters of any other operator are one operator.
+        // In a sequence of `!` or `-`, each character is an operator. All other adjacent operator characters, such as
+        // `&&`, are one operator.
         let is_sign = matches!(byte, b'!' | b'-');
         operators += usize::from(is_operator && (is_sign || !is_in_operator));
         is_in_operator = is_operator;

@@ -31,7 +31,8 @@ pub(in super::super) struct Variables<'a> {
 /// The remaining cost of the evaluations of one family for one object, and the values that the evaluations share.
 pub(in super::super) struct Meter {
     left: Cell<u64>,
-    /// The object as each expression reads it, by the address of the expression: it is converted once.
+    /// The object as each expression reads it, by the address of the expression, so that each expression converts the
+    /// object only once.
     #[cfg(feature = "cel")]
     objects: RefCell<Vec<(usize, Rc<ObjectVariable>)>>,
 }
@@ -39,7 +40,7 @@ pub(in super::super) struct Meter {
 // === impl Variables ===
 
 impl<'a> Variables<'a> {
-    /// The object as its only element.
+    /// The variables for an object that is its only element.
     pub(in super::super) fn of(object: &'a Value, meter: &'a Meter) -> Self {
         Self {
             object,
@@ -78,7 +79,8 @@ impl Meter {
         self.left.set(left);
     }
 
-    /// The object as an expression with an address reads it, from the first evaluation on.
+    /// Returns the object as an expression reads it. Only the first evaluation of the expression converts the object.
+    /// `expression` is the address of the expression.
     ///
     /// # Errors
     ///

@@ -2,7 +2,7 @@
 //!
 //! The header of a counter lacks the suffix `_total` of its samples. The header of an info lacks `_info`. A state set
 //! has a label with the family's name, and its samples that differ only in this label are adjacent. A family that
-//! violates such a rule gets a more general type.
+//! violates one of these rules gets a more general type.
 //!
 //! [OpenMetrics]: https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md
 

@@ -12,7 +12,7 @@ use super::run_key::{RunKey, RunRevision};
 use super::scrape_predictor::{LEAD, ScrapePredictor};
 use crate::exposition::format::Format;
 
-/// The cache is cleared after this time without a compressed scrape. It is also the maximum length of a round.
+/// The cache is cleared after this time without a compressed scrape. This time is also the maximum length of a round.
 const IDLE: Duration = Duration::from_secs(300);
 
 /// Maximum number of unused compressors. Each has tables of 256 KiB.
@@ -32,14 +32,15 @@ pub(crate) struct GzipCache {
 struct CacheState {
     /// Blocks by their runs. A new block replaces the block of an earlier state, so changes do not double the memory.
     blocks: HashMap<Box<[RunKey]>, CachedBlock>,
-    /// A round lasts from one complete scrape to the next, or for [`IDLE`] if there is none.
+    /// A round lasts from one complete scrape to the next, or for [`IDLE`] if no complete scrape follows.
     round: u64,
     round_began: Option<Instant>,
     /// Number of sessions so far.
     sessions: u64,
     compressors: Vec<Compress>,
     last_use: Option<Instant>,
-    /// The last session when the cache was cleared. Sessions up to this one must not repopulate it.
+    /// The number of the last session that began before the cache was cleared. Sessions up to this number must not
+    /// repopulate the cache.
     cleared_at: u64,
     /// Predicts complete scrapes.
     predictor: ScrapePredictor,
@@ -95,7 +96,7 @@ impl GzipCache {
         drop(evicted);
     }
 
-    /// Returns the block of some runs, if it has this revision.
+    /// Returns the cached block of these runs, if the block has this revision.
     pub(in crate::exposition) fn get(
         &self,
         key: &[RunKey],
@@ -186,7 +187,7 @@ impl CacheState {
         }
     }
 
-    /// Returns the format of the scrape that is due, once per scrape.
+    /// Returns the format of the scrape that is due soon, unless the blocks are already refreshed for that scrape.
     fn due(&mut self, now: Instant) -> Option<Format> {
         let (next, format) = self.predictor.next()?;
         let due = now + LEAD >= next && now < next + LEAD;
@@ -211,7 +212,7 @@ impl CacheState {
             round,
         };
         match self.blocks.get_mut(&*key) {
-            // A slow client may still read an older state. Its blocks must not replace newer ones.
+            // A slow client may still read an older state. The blocks of that state must not replace newer blocks.
             Some(cached) if cached.session > session.number => None,
             Some(cached) => {
                 let new = new(cached.round.max(session.round));
@@ -265,7 +266,7 @@ mod tests {
             self.state.begin_scrape(complete, Format::Text, now).0
         }
 
-        /// Caches a block that only its revision identifies.
+        /// Caches an empty block. The tests recognize the block by its revision.
         fn put(&mut self, page: u64, revision: u64, session: &CacheSession) {
             let block = Block::default();
             let (key, revision) = (vec![RunKey::of(page)], vec![RunRevision::of(revision)]);

@@ -219,7 +219,7 @@ fn blocks_of_older_states_go_whatever_is_asked_for() {
 enum Step {
     Apply(u64, u64),
     Delete(u64),
-    /// A list of a number of objects, starting at a given one.
+    /// A list: the index of the first object, and the number of objects.
     List(u64, u64),
     Scrape(Format),
 }

@@ -87,7 +87,7 @@ impl<'a> HostSample<'a> {
     }
 }
 
-/// The length of the labels with their braces at the start of a text; `None` if they do not end.
+/// The length of the labels with their braces at the start of a text; `None` if the closing brace is missing.
 fn labels_len(text: &str) -> Option<usize> {
     if !text.starts_with('{') {
         return Some(0);

@@ -123,7 +123,8 @@ spec:
     for (constant, family, expected) in [
         ("cluster", "kube_pod_info", [true, false]),
         ("customresource_kind", "kube_pod_info", [true, true]),
-        // The base label of this collector would be written before the other labels.
+        // The base label `clusterrole` sorts before `customresource_group`, so a configured sample can have the same
+        // labels.
         ("cluster", "kube_clusterrole_created", [true, true]),
     ] {
         let metrics = StateMetrics::builder()

@@ -21,7 +21,8 @@ where
         .name_label(name_label)
 }
 
-/// Writes one sample for a webhook: its name and the service that it calls, empty if it calls a URL.
+/// Writes one sample for a webhook, with its name and the service that it calls. The labels of the service are empty if
+/// the webhook calls a URL.
 pub(in crate::families) fn webhook(name: &str, client: &WebhookClientConfig, s: &mut Samples<'_>) {
     let service = client.service.as_ref();
     s.label("webhook_name", name)

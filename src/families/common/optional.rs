@@ -16,7 +16,7 @@ pub(in crate::families) fn text<'a>(field: impl Into<Option<&'a String>>) -> &'a
     field.into().map_or("", String::as_str)
 }
 
-/// A generator of a number that every object has: `field` of `section`, or 0 if either is absent.
+/// A generator of a number that every object has: `field` of `section`, or 0 if the section or the field is absent.
 pub(in crate::families) fn or_zero<K, T, N>(
     section: fn(&K) -> Option<&T>,
     field: fn(&T) -> N,

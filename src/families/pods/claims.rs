@@ -10,7 +10,7 @@ use crate::family::sealed::WriteLabel;
 /// The name of the claim of an ephemeral volume, which consists of the names of the pod and of the volume.
 struct EphemeralClaim<'a>(&'a str, &'a str);
 
-/// The families.
+/// Returns the families of this file.
 pub(super) fn families() -> Vec<Family<Pod>> {
     type F = Family<Pod>;
     vec![
@@ -96,8 +96,8 @@ fn resource_claims(pod: &Pod, s: &mut Samples<'_>) {
     }
 }
 
-/// Writes one sample per volume from a PersistentVolumeClaim. `value` gets the source that names the claim,
-/// and `None` for an ephemeral volume, whose claim belongs to the pod.
+/// Writes one sample per volume from a PersistentVolumeClaim. `value` receives the source that names the claim. For an
+/// ephemeral volume, whose claim belongs to the pod, `value` receives `None`.
 fn claims(
     pod: &Pod,
     s: &mut Samples<'_>,

@@ -1,6 +1,6 @@
 //! Generators that the families of containers and of init containers share.
 //!
-//! Generators of a status read only the list of statuses; the spec may lack such containers.
+//! Generators of status values read only the list of statuses, because the spec may lack a container that has a status.
 
 use std::collections::BTreeMap;
 
@@ -52,8 +52,8 @@ impl<'p> StatusesByName<'p> {
     }
 }
 
-/// Writes images and identifiers for each container of the spec and each status with the same name;
-/// `add_labels` appends further labels.
+/// Writes one sample, with images and identifiers, for each container of the spec and each status with the name of the
+/// container. `add_labels` appends further labels.
 pub(super) fn info(
     containers: &[Container],
     statuses: &[ContainerStatus],

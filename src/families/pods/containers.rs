@@ -6,7 +6,7 @@ use super::access::{container_statuses, containers};
 use super::container_samples as samples;
 use crate::Family;
 
-/// The families.
+/// Returns the families of this file.
 ///
 /// A path below `terminated` or `waiting` is enough to detect that state. The whole state would include its message,
 /// which may be long.

@@ -8,7 +8,7 @@ use crate::family::Samples;
 use crate::family::referenced_labels::DictionaryColumn;
 use crate::k8s::ip_family;
 
-/// The families.
+/// Returns the families of this file.
 pub(super) fn families() -> Vec<Family<Pod>> {
     type F = Family<Pod>;
     vec![

@@ -7,7 +7,7 @@ use crate::Family;
 use crate::families::common;
 use crate::family::Samples;
 
-/// The families.
+/// Returns the families of this file.
 pub(super) fn families() -> Vec<Family<Pod>> {
     type F = Family<Pod>;
     vec![

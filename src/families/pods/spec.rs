@@ -6,7 +6,7 @@ use super::access::spec;
 use crate::Family;
 use crate::families::common;
 
-/// The families.
+/// Returns the families of this file.
 pub(super) fn families() -> Vec<Family<Pod>> {
     type F = Family<Pod>;
     vec![

@@ -46,7 +46,7 @@ const CONDITION_TIME: [&str; 3] = [
     "status.conditions.lastTransitionTime",
 ];
 
-/// The families.
+/// Returns the families of this file.
 pub(super) fn families() -> Vec<Family<Pod>> {
     type F = Family<Pod>;
     vec![

@@ -1,4 +1,4 @@
-//! One field of a schedule. It parses lists, ranges, steps and names to a bit for each number.
+//! Parses one field of a schedule: lists, ranges, steps and names become a bit for each number.
 
 use super::errors::ScheduleError;
 
@@ -122,7 +122,7 @@ impl Field {
         self.first_from(number) == Some(number)
     }
 
-    /// The first number, at or after the given one, that the field matches.
+    /// The first number that the field matches, at or after `number`.
     pub(super) fn first_from(self, number: u32) -> Option<u32> {
         let bits = self.bits.checked_shr(number)?;
         (bits != 0).then(|| number + bits.trailing_zeros())

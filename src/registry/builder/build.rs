@@ -169,7 +169,7 @@ impl Allowlists {
             let matching = known.iter().filter(|resource| name.matches(resource));
             let matching: BTreeSet<_> = matching.map(ResourceInfo::plural).collect();
             if matching.is_empty() {
-                // This is `*`, or a name that the check below reports.
+                // The name is `*`, or a name that the check below reports.
                 allowlists.insert(name.to_string(), patterns);
                 continue;
             }

@@ -13,7 +13,7 @@ pub enum FailureReason {
     Forbidden,
     /// The server does not know the resource (404).
     NotFound,
-    /// The server does not accept the credentials (401), or they could not be obtained.
+    /// The server does not accept the credentials (401), or the credentials could not be obtained.
     Unauthorized,
     /// The connection fails, or there is no response before the timeout.
     Unreachable,

@@ -11,7 +11,7 @@ use super::clock::Instant;
 use super::failure_reason::FailureReason;
 use super::resource::{FeedHealth, ResourceState};
 
-/// The state of one feed: of a resource in one namespace or in all.
+/// The state of one feed: of a resource in one namespace or in all namespaces.
 pub(crate) struct FeedState {
     namespace: Option<String>,
     progress: Mutex<Progress>,
@@ -106,7 +106,7 @@ impl Progress {
         self.refused_before + now.unwrap_or_default()
     }
 
-    /// Ends a refusal: the server responds differently now. The resource may still be forbidden.
+    /// Stops the time of a refusal, because the server now responds differently. The resource may still be forbidden.
     fn pause_refusal(&mut self) {
         self.refused_before = self.refused_for();
         self.refused_at = None;

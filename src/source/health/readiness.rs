@@ -26,16 +26,16 @@ pub enum ReadinessPolicy {
     /// Ready when every resource is synced or currently refused by the server (403 or 404), and at least one first
     /// list is complete. Once ready, the source stays ready.
     ///
-    /// If the server has refused every resource at least once, a refusal must last for ten seconds, because an API
-    /// server that has just started refuses all requests for a moment.
+    /// If the server has refused every resource at least once, readiness waits until each refusal has lasted for ten
+    /// seconds, because an API server refuses all requests for a moment after its start.
     ///
     /// A watch has a deadline for resources that fail, `WatchBuilder::readiness_deadline`.
     #[default]
     Default,
     /// Ready while the first list of every resource is complete and no resource is refused.
     ///
-    /// There is no deadline. A resource that was complete may be refused for ten seconds, because an API server that
-    /// has just started refuses all requests for a moment.
+    /// There is no deadline. If a resource was complete, readiness tolerates a refusal of ten seconds, because an API
+    /// server refuses all requests for a moment after its start.
     Strict,
 }
 
@@ -180,7 +180,8 @@ impl Readiness {
         let stale = stale.filter_map(|own| Some((own, own.removal_seconds?)));
         let first = stale.clone().map(|(_, seconds)| seconds).reduce(f64::min);
         let Some(seconds) = first else { return Ok(()) };
-        // If a resource has several feeds, the objects of each feed are not counted.
+        // If a resource has several feeds, the objects are not counted for each feed, so the number of removed objects
+        // is unknown.
         let has_count = stale.clone().all(|(own, _)| own.feeds.len() == 1);
         let objects: u64 = stale.clone().map(|(own, _)| own.objects).sum();
         let objects = if has_count {
@@ -258,7 +259,7 @@ fn current_error(own: &ResourceHealth) -> Option<&str> {
 }
 
 /// Groups resources by state and error. Groups are in the order of their first resources. If a state has too many
-/// errors, the other resources join its last group.
+/// errors, the other resources join the last group of this state.
 fn by_state(resources: &[ResourceHealth]) -> Vec<StateGroup<'_>> {
     let mut groups: Vec<StateGroup<'_>> = Vec::new();
     for own in resources {

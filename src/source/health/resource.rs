@@ -110,7 +110,7 @@ pub struct ResourceHealth {
     pub(super) is_auxiliary: bool,
 }
 
-/// The health of one feed: of a resource in one namespace or in all.
+/// The health of one feed: of a resource in one namespace or in all namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct FeedHealth {

@@ -21,7 +21,7 @@ pub(super) struct TrackedResource {
     feeds: Option<Vec<Arc<FeedState>>>,
 }
 
-/// A feed of the host that reports.
+/// A feed of the host that has a reporter.
 pub(super) struct ReportedFeed {
     pub(super) resource: ResourceName,
     pub(super) feed: Arc<FeedState>,
@@ -86,7 +86,8 @@ impl TrackedResource {
         }
     }
 
-    /// `forget_after` is the time after which objects of a forbidden resource are removed.
+    /// Returns the health of the resource. `forget_after` is the time after which objects of a forbidden resource are
+    /// removed.
     pub(super) fn health(
         &self,
         stats: &StoreStats,
@@ -152,7 +153,8 @@ impl TrackedResource {
     }
 }
 
-/// Seconds until the objects of the first forbidden feed are removed, which happens after the time `age`.
+/// Seconds until the objects of the first forbidden feed are removed. The objects of a feed are removed when the server
+/// has refused the resource for `age`.
 fn removal_seconds(feeds: &[FeedHealth], age: Duration) -> Option<f64> {
     let forbidden = ResourceState::Failing(FailureReason::Forbidden);
     let feeds = feeds.iter().filter(|feed| feed.state == forbidden);

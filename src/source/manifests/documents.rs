@@ -1,6 +1,6 @@
 //! The documents of a text: YAML documents or JSON values, with lists split into items.
 //!
-//! YAML is read like in kubectl (`src/yaml/json.rs`), so that a manifest means the same for both.
+//! YAML is read like in kubectl (`src/yaml/json.rs`), so that a manifest has the same meaning as for kubectl.
 
 mod duplicate_keys;
 
@@ -20,7 +20,7 @@ pub(crate) struct Document<'t> {
     pub(crate) json: &'t str,
     /// The line where the document begins, counted from 1.
     pub(crate) line: usize,
-    /// The index in a list.
+    /// The index of the object, if it is an item of a list.
     pub(crate) item: Option<usize>,
 }
 
@@ -199,7 +199,7 @@ struct Head<'j> {
     items: Option<Vec<&'j RawValue>>,
 }
 
-/// The fields of an object's metadata that are strings.
+/// The fields of an object's metadata that must be strings.
 #[derive(Deserialize)]
 struct Names<'j> {
     #[serde(borrow, default)]

@@ -152,8 +152,8 @@ impl ManifestFeed {
     }
 }
 
-/// Reads the manifests on a separate thread, and again when a configuration adds or removes resources. It does not
-/// detect changes of files.
+/// Reads the manifests on a separate thread, and again when a configuration adds or removes resources. This source does
+/// not detect changes of files.
 impl Source for ManifestFeed {
     fn health(&self) -> Health {
         Self::health(self)

@@ -17,7 +17,8 @@ use crate::store::{AnyStore, ObjectWriter};
 /// The writers of all stores of the current plan.
 #[derive(Debug, Default)]
 pub(super) struct ManifestWriters {
-    /// There is no writer if the host or the writer of another store feeds the store.
+    /// The stores of the plan with their writers. A store has no writer if the host or the writer of another store
+    /// feeds it.
     follower: PlanFollower<Option<Box<dyn ObjectWriter>>>,
     /// Indexes of the stores for an API version and kind.
     routes: BTreeMap<(String, String), Vec<usize>>,

@@ -6,7 +6,7 @@ use super::super::MetricsStore;
 use crate::decode::{DecodeError, decode};
 use crate::resource::CollectedResource;
 
-/// The writer of a linked store. Without the feature, there is none.
+/// The writer of a linked store. Without the feature, there is no linked store.
 pub(in super::super) struct LinkedWriter(());
 
 impl<K: CollectedResource> MetricsStore<K> {
@@ -44,7 +44,7 @@ impl LinkedWriter {
         self.apply(store, json)
     }
 
-    /// Whether the families of the store read no field outside `paths`.
+    /// Whether `paths` contain all fields that the families of the store read.
     pub(in super::super) fn reads_only<K: CollectedResource>(
         &self,
         store: &MetricsStore<K>,

@@ -70,7 +70,7 @@ impl LinkedWriter {
         }
     }
 
-    /// Parses an object, applies it to the linked store, and reads its type.
+    /// Parses an object, applies it to the linked store, and returns the typed object.
     pub(in super::super) fn apply<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,
@@ -79,7 +79,7 @@ impl LinkedWriter {
         self.feed(store, json, MetricsStore::apply_object)
     }
 
-    /// Parses an object, removes it from the linked store, and reads its type.
+    /// Parses an object, removes it from the linked store, and returns the typed object.
     pub(in super::super) fn delete<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,
@@ -88,7 +88,7 @@ impl LinkedWriter {
         self.feed(store, json, MetricsStore::delete_object)
     }
 
-    /// Whether the families of the store and of the linked store read no field outside `paths`.
+    /// Whether `paths` contain all fields that the families of the store and of the linked store read.
     pub(in super::super) fn reads_only<K: CollectedResource>(
         &self,
         store: &MetricsStore<K>,
@@ -151,7 +151,7 @@ impl LinkedWriter {
             .or_else(|_| decode(kind, json, fields))
     }
 
-    /// The attached feeder, unless its store is no longer the linked one.
+    /// The attached feeder, unless its store is no longer linked.
     fn attached<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,

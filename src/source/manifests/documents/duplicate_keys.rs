@@ -54,7 +54,7 @@ pub(super) fn find(json: &str) -> Option<DuplicateKey> {
         };
         search.run(json).err().map(|error| Position {
             line: error.line(),
-            // The decoder has read the key.
+            // The decoder has read the key, so the error is at the end of the key.
             column: (error.column() + 1).saturating_sub(quoted),
         })
     };
