@@ -20,8 +20,8 @@ use crate::limits::Limits;
 use crate::listener::Listener;
 use crate::peer::Peer;
 
-/// A spare file descriptor. The server closes it if no other is free for the next connection, so each server can have
-/// at least one connection.
+/// A spare file descriptor. If no descriptor is free for the next connection, the server closes the spare, so that each
+/// server can have at least one connection.
 struct SpareDescriptor(#[expect(dead_code, reason = "it is only held")] Socket);
 
 type BoxError = Box<dyn Error + Send + Sync>;

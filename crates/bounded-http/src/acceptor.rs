@@ -34,8 +34,8 @@ pub trait Acceptor: Send + Sync + 'static {
 
     /// Accepts one connection.
     ///
-    /// It runs in the task of the connection, and [`Limits::request_timeout`](crate::Limits::request_timeout) includes
-    /// its time.
+    /// The call runs in the task of the connection, and [`Limits::request_timeout`](crate::Limits::request_timeout)
+    /// includes the time of the call.
     ///
     /// # Errors
     ///

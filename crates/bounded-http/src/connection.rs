@@ -98,12 +98,12 @@ pub(crate) async fn serve<A, S, B>(
         responder.serve(accepted, shutdown).await
     });
     tokio::select! {
-        // If a request has arrived, the server responds to it before it closes an evicted connection.
+        // Before the server closes an evicted connection, it responds to a request that has already arrived.
         biased;
         served = serving.as_mut() => if let Err(error) = served {
             shared.observer.connection_failed(peer, &*error);
         },
-        // Reported before the close: a client that sees the close can then rely on the counter.
+        // The observer is called before the close, so that a client that sees the close can rely on the counter.
         reason = state.closed(&limits) => shared.observer.limit_exceeded(peer, reason),
     }
 }
@@ -164,7 +164,7 @@ where
             .header_read_timeout(None);
         (builder.http2())
             .max_concurrent_streams(STREAMS)
-            // This also limits the unread part of request bodies.
+            // The window sizes also limit the unread part of request bodies.
             .initial_stream_window_size(BUFFER as u32)
             .initial_connection_window_size(BUFFER as u32)
             .max_header_list_size(BUFFER as u32)
@@ -219,13 +219,13 @@ where
 }
 
 /// Whether a response refuses the request, and is so small that it fits in the kernel's buffer. Such a response evicts
-/// no other, so that refused clients cannot displace accepted ones.
+/// no other response, so that refused clients cannot displace accepted clients.
 fn is_refusal<B: Body>(response: &Response<B>) -> bool {
     let size = response.body().size_hint().upper();
     response.status().is_client_error() && size.is_some_and(|size| size <= REFUSAL)
 }
 
-/// The response to a request that is malformed. It ends an HTTP/1 connection.
+/// The response to a request that is malformed. The response ends an HTTP/1 connection.
 fn bad_request<B>(version: Version, guard: ResponseGuard) -> Response<TrackedBody<B>> {
     let mut response = Response::new(TrackedBody::new(None, guard));
     *response.status_mut() = StatusCode::BAD_REQUEST;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FRAME_HEADER: usize = 9;
 
-/// Frames that a client may send at once. An honest client begins with less than ten.
+/// Frames that a client may send at once. An honest client begins with fewer than ten frames.
 const BURST: u64 = 1_000;
 /// Frames that a client may send per second, on average and without progress.
 const PER_SECOND: u64 = 100;
@@ -20,8 +20,8 @@ const PER_RESPONSE: u64 = 4;
 /// Bytes of responses that allow the client one more frame. Clients extend the windows of the stream and of the
 /// connection once per 4 KiB, or less often.
 const BYTES_PER_FRAME: u64 = 512;
-/// Maximum number of sent bytes that may allow frames later. A client that decompresses slowly reads the rest of its
-/// stream window after the response is complete, and extends its windows then.
+/// Maximum number of sent bytes that are kept, to allow frames later. A client that decompresses slowly reads the rest
+/// of its stream window after the response is complete, and extends its windows then.
 const UNREAD: u64 = 64 << 20;
 
 /// A reset costs more than a response adds, so a client that resets its requests at once runs out of budget.
@@ -101,8 +101,8 @@ impl FrameBudget {
         suffices
     }
 
-    /// Adds frames for the time, responses and bytes since the last call. Frames for time and responses beyond the
-    /// burst are dropped; bytes are kept for later.
+    /// Adds the frames that the time, the responses and the sent bytes since the last call allow. The budget never
+    /// exceeds the burst: the excess for time and responses is dropped, and excess bytes are kept for later calls.
     fn refill(&mut self, responses: u64) {
         let elapsed = self.refilled.elapsed();
         let by_time = elapsed.as_millis() as u64 * PER_SECOND / 1_000;

@@ -17,9 +17,9 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Maximum time until the header of a request is complete. For the first request, it starts when the connection is
-    /// accepted and includes the TLS handshake; for later requests, it starts with their first byte. Default: 5
-    /// seconds.
+    /// Maximum time until the header of a request is complete. For the first request, the time starts when the
+    /// connection is accepted, and includes the TLS handshake. For a later request, the time starts with the first byte
+    /// of the request. Default: 5 seconds.
     pub request_timeout: Option<Duration>,
     /// Maximum time from the end of a request's header to the end of its response. Default: 60 seconds.
     pub response_timeout: Option<Duration>,
@@ -27,16 +27,16 @@ pub struct Limits {
     pub progress_timeout: Option<Duration>,
     /// Maximum time between two requests on one connection. Default: 5 minutes.
     pub idle_timeout: Option<Duration>,
-    /// Maximum number of open connections. Beyond it, a new connection evicts one of the peer with the most
-    /// connections: first the one that is idle longest, then one that has sent no request, then one with a request in
-    /// progress. A request in progress is protected while another connection can be evicted, unless its peer has more
-    /// than an equal share of the connections (a sixteenth if there are more than 16 peers). The process needs as many
-    /// free file descriptors. Default: 1024.
+    /// Maximum number of open connections. If the maximum is exceeded, a new connection evicts a connection of the peer
+    /// with the most connections: first the connection that is idle longest, then one that has sent no request, then
+    /// one with a request in progress. While another connection can be evicted, a request in progress is protected,
+    /// unless its peer has more than an equal share of the connections (a sixteenth if there are more than 16 peers).
+    /// The process needs this number of free file descriptors. Default: 1024.
     pub max_connections: usize,
-    /// Maximum number of connections with a response that has begun. Beyond it, a new response evicts a connection
-    /// that has made no progress for a second, otherwise one of the peer with the most responses. A response begins
-    /// when the service returns its head. A refusal (status 4xx with at most 4 KiB)
-    /// evicts no connection. Default: 32.
+    /// Maximum number of connections with a response that has begun. If the maximum is exceeded, a new response evicts
+    /// a connection that has made no progress for a second. If there is none, the response evicts a connection of the
+    /// peer with the most responses. A response begins when the service returns its head. A refusal (status 4xx with at
+    /// most 4 KiB) evicts no connection. Default: 32.
     pub max_responses: usize,
 }
 

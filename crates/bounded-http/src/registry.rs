@@ -1,10 +1,10 @@
-//! All connections of a server, and which one is evicted when there are too many.
+//! All connections of a server, and the choice of the connection that is evicted when there are too many.
 //!
-//! The limits divide the server among peers only when it is full: then the peer with the most connections, or with the
-//! most responses, loses one. Until then, a single peer may use the whole server.
+//! While the server is not full, a single peer may use the whole server. When the server is full, the peer with the
+//! most connections, or with the most responses, loses one of them.
 //!
-//! A connection with a request in progress is evicted only if there is no other, so that scrapes complete. A peer with
-//! more than its share does not have this protection, because waiting requests cost the peer nothing.
+//! A connection with a request in progress is evicted only if there is no other connection, so that scrapes complete. A
+//! peer with more than its share does not have this protection, because waiting requests cost the peer nothing.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -36,7 +36,7 @@ pub(crate) struct Registry {
     open: Mutex<OpenConnections>,
     next_id: AtomicU64,
     busy: Arc<BusyCount>,
-    /// A connection was removed.
+    /// Notifies waiting tasks that a connection was removed.
     removed: Notify,
     observer: Arc<dyn Observer>,
 }

@@ -73,8 +73,8 @@ impl<A: Acceptor> ServerBuilder<A> {
 
     /// Starts the server.
     ///
-    /// `service` responds to all requests, for example an `axum::Router`. The server clones it for every request. If
-    /// it returns an error, the server closes the connection.
+    /// `service` responds to all requests, for example an `axum::Router`. The server clones the service for every
+    /// request. If the service returns an error, the server closes the connection.
     ///
     /// # Panics
     ///

@@ -16,15 +16,15 @@ use crate::limits::Limits;
 use crate::observer::Observer;
 use crate::peer::Peer;
 
-/// Time after the handshake during which a connection is not evicted, if its task has not run. In this time, the
-/// server responds to a request that came with the connection, even during a flood of connections and with a low
-/// limit.
+/// Time after the handshake during which a connection is not evicted, unless its task has already found nothing to
+/// read. In this time, the server responds to a request that came with the connection, even during a flood of
+/// connections and with a low limit.
 const ADMISSION: Duration = Duration::from_millis(50);
 /// Maximum time during which a connection is not evicted before the end of its handshake: a TLS handshake needs round
 /// trips and processor time.
 const HANDSHAKE: Duration = Duration::from_millis(500);
-/// Maximum time before the end of the handshake, per connection that the limit allows. With a low limit, the server
-/// therefore still tries 80 connections a second during a flood that completes no handshake.
+/// A low limit on connections shortens [`HANDSHAKE`] to this time per allowed connection. During a flood that completes
+/// no handshake, the server therefore still tries 80 connections a second.
 const HANDSHAKE_PER_ROOM: Duration = Duration::from_micros(12_500);
 /// Time during which a connection is not evicted after its task has found nothing to read. Within this time, the
 /// operating system reports bytes that had already arrived.
@@ -57,7 +57,7 @@ pub(crate) enum Activity {
     Idle,
     /// The client has sent no request yet, or only a part of a request.
     Silent,
-    /// The service is working on its request.
+    /// The service is working on the request.
     Waiting,
     /// A response has begun, or bytes of a response wait to be sent.
     Answering,

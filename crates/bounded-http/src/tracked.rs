@@ -25,7 +25,7 @@ pin_project! {
 }
 
 pin_project! {
-    /// A body whose pieces are recorded; `None` is empty.
+    /// A body whose pieces are recorded as progress; a body of `None` is empty.
     pub(crate) struct TrackedBody<B> {
         #[pin]
         body: Option<B>,
@@ -84,7 +84,7 @@ impl<S: AsyncRead> AsyncRead for TrackedStream<S> {
         if let Some(frames) = this.frames
             && !frames.record_received(received, this.connection.responses())
         {
-            // This wakes the task, which closes the connection. No bytes are passed on before that.
+            // The call wakes the task, which closes the connection. The received bytes are not passed on.
             this.connection.close(CloseReason::FrameFlood);
             buf.set_filled(before);
             return Poll::Pending;

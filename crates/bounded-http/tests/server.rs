@@ -344,7 +344,8 @@ async fn a_flood_of_one_peer_does_not_end_the_responses_of_another() {
     begun.recv().await;
     let mut flood = Vec::new();
     for _ in 0..10 {
-        // All of them make progress later than the other connection, so the other one is the quietest.
+        // All connections of the flood make progress later than the other connection, so the other connection is the
+        // quietest.
         for _ in 0..10 {
             flood.push(connect_from([127, 0, 0, 3]).await);
             begun.recv().await;

@@ -35,7 +35,7 @@ pub(crate) fn key_at<'a>(text: &str, line: u64, column: u64, known: &[&'a str]) 
 }
 
 /// Returns the key if it resembles one of `known`. The parser can take a secret for a key, and a message must not show
-/// it.
+/// the secret.
 pub(crate) fn resembles(key: &str, known: &[&str]) -> bool {
     key.len() <= LONGEST
         && known.iter().any(|known| {

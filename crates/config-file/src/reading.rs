@@ -84,7 +84,7 @@ pub fn read_at_most(reader: impl Read, expected: u64, limit: u64) -> Result<Vec<
 ///
 /// # Errors
 ///
-/// The errors of [`read`], and if the content is not UTF-8.
+/// The errors of [`read`], and an error if the content is not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> Result<String, ReadError> {
     text(read(path, limit)?)
 }

@@ -1,4 +1,4 @@
-//! Describes errors in a YAML text. The words depend only on the kind of the error and the expected type.
+//! Describes errors in a YAML text. A description depends only on the kind of the error and the expected type.
 
 use std::fmt;
 

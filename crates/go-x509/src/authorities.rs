@@ -15,7 +15,7 @@ pub struct Authorities {
     leaves: Vec<Certificate>,
 }
 
-/// No certificate is usable.
+/// The error if no certificate is usable.
 #[derive(Debug, thiserror::Error)]
 #[error("no certificate can be parsed; at least one must be an X.509 certificate")]
 #[non_exhaustive]
@@ -26,8 +26,8 @@ pub struct NoAuthority;
 impl Authorities {
     /// Keeps the certificates that can be parsed, and returns the number of the others.
     ///
-    /// A certificate that cannot be parsed is not trusted: it may have expired, or may not be an
-    /// authority.
+    /// A certificate that cannot be parsed is not trusted, because it cannot be checked: it may have expired, or may
+    /// not be an authority.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl Authorities {
         Some(())
     }
 
-    /// The certificate itself, if it is trusted.
+    /// Returns the certificate if it is one of the trusted certificates.
     pub(crate) fn find(&self, der: &CertificateDer<'_>) -> Option<&Certificate> {
         let mut all = self.signers.iter().chain(&self.leaves);
         all.find(|own| own.der() == der)
@@ -74,7 +74,7 @@ impl Authorities {
         &self.anchors
     }
 
-    /// The subjects, for clients that choose a certificate by them.
+    /// The subjects of the trusted certificates. Clients choose a certificate by them.
     pub(crate) fn subjects(&self) -> Vec<DistinguishedName> {
         let anchors = self.anchors.iter();
         let mut subjects: Vec<_> = anchors

@@ -23,7 +23,7 @@ pub struct ClientVerifier {
 // === impl ClientVerifier ===
 
 impl ClientVerifier {
-    /// `is_mandatory` refuses clients without a certificate.
+    /// If `is_mandatory` is true, clients without a certificate are refused.
     #[must_use]
     pub fn new(authorities: Authorities, provider: &CryptoProvider, is_mandatory: bool) -> Self {
         Self {
@@ -51,8 +51,8 @@ impl ClientVerifier {
         authorities.verify_chain(der, intermediates, purpose, now, algorithms)
     }
 
-    /// Several authorities can have the same name and key. The certificate is accepted if one of them passes. If none
-    /// passes, the error is the one of the first authority.
+    /// Several authorities can have the same name and key. The certificate is accepted if the checks of one authority
+    /// pass. Otherwise, the error is that of the first authority.
     fn check_version_1(&self, old: &Certificate, now: UnixTime) -> Result<(), webpki::Error> {
         old.check_period(now)?;
         let mut problem = None;

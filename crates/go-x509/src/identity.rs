@@ -46,7 +46,7 @@ pub enum IdentityError {
 ///
 /// # Errors
 ///
-/// If they are not PEM, or if the key cannot sign or belongs to another certificate.
+/// If the chain or the key is not PEM, or if the key cannot sign or belongs to another certificate.
 pub fn certified_key(
     chain: &[u8],
     key: &[u8],

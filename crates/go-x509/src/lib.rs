@@ -1,4 +1,4 @@
-//! Accepts and refuses certificates as Go's `crypto/x509` does where rustls' webpki decides differently.
+//! Checks certificates by the rules of Go's `crypto/x509` in the cases where rustls' webpki decides differently.
 //!
 //! webpki builds and verifies every chain of version 3 certificates. It knows only the name, the key and the name
 //! constraints of a trusted authority, and it implements the rules for public authorities. These cases differ:

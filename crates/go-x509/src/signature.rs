@@ -36,7 +36,7 @@ pub(crate) fn verify(
     let candidates = candidates.ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
     let candidates = match protocol {
         Protocol::Tls12 => candidates,
-        // In TLS 1.3, a scheme has one curve (the one of the first candidate), and PKCS #1 is not allowed.
+        // In TLS 1.3, a scheme has one curve (that of the first candidate), and PKCS #1 is not allowed.
         Protocol::Tls13 if !scheme_is_of_tls13(scheme) => {
             return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
         }

@@ -18,7 +18,7 @@ use super::*;
 
 mod chains;
 
-/// The time of the checks is in 2030. The certificates are valid around it.
+/// The time of the checks, in 2030. The certificates are valid from 2025 to 2035.
 const NOW: Duration = Duration::from_secs(1_893_456_000);
 const YEARS: (i32, i32) = (2025, 2035);
 
@@ -180,7 +180,7 @@ fn an_authority_that_serves_itself_is_accepted() {
     );
     let impostor = Pair::new("own", Is::Authority);
     assert_ne!(server(&own.der, &impostor.der, "api.test"), "");
-    // The certificate is an authority anyway.
+    // The certificate can also sign other certificates.
     let signed = own.issue(params("signed", Is::Leaf, YEARS));
     assert_eq!(server(&own.der, &signed.der, "api.test"), "");
 }

@@ -124,7 +124,7 @@ mod tests {
             ("Og==", Some(("", ""))),
             ("YTpi", Some(("a", "b"))),
             ("YTpiYw==", Some(("a", "bc"))),
-            // The unused bits of the last digit.
+            // The unused bits of the last digit are ignored.
             ("YTpiYx==", Some(("a", "bc"))),
             ("YTpiY2Q=", Some(("a", "bcd"))),
             ("YTpiYw", None),

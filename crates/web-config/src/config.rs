@@ -48,7 +48,7 @@ pub enum Rejection {
 // === impl WebConfig ===
 
 impl WebConfig {
-    /// Reads a file and the certificates and keys that it names. `files` reads them and records their stamps.
+    /// Reads a file and the certificates and keys that it names. `files` reads all of them and records their stamps.
     pub(crate) fn read(
         path: &Path,
         files: &mut FileReader,
@@ -118,7 +118,8 @@ impl WebConfig {
         &self.headers
     }
 
-    /// Forgets the correct passwords of other configurations, once this one is in use.
+    /// Forgets the correct passwords of other configurations. The caller calls this method once the configuration is in
+    /// use.
     pub(crate) fn forget_others(&self) {
         if let Some(users) = &self.users {
             users.forget_others();

@@ -133,7 +133,7 @@ impl TlsSection {
         self
     }
 
-    /// Whether no key that enables TLS is set, as the exporter-toolkit defines it.
+    /// Whether the section sets none of the keys that enable TLS in the exporter-toolkit.
     pub(crate) fn is_disabled(&self) -> bool {
         let texts = [
             &self.cert,

@@ -1,8 +1,8 @@
-//! A short queue for expensive checks of clients that are not authenticated yet, shared fairly.
+//! A short, fair queue for expensive checks of clients that are not authenticated yet.
 //!
-//! Each check needs a turn. The queue alternates between the waiting clients, so a client with one request waits for
-//! at most one check of each other client. While the queue is not full, one client may have all its places. If the
-//! queue is full, it refuses the newest request of the client with the most requests.
+//! Each check needs a turn. The queue alternates between the waiting clients, so a client with one request waits for at
+//! most one check of each other client. While the queue is not full, one client may have all places of the queue. If
+//! the queue is full, it refuses the newest request of the client with the most requests.
 //!
 //! ```
 //! use prometheus_web_config::fair_queue::FairQueue;
@@ -159,7 +159,7 @@ impl<K: Eq + Hash + Copy> State<K> {
     fn next(&mut self) -> Option<Waiting<K>> {
         let last_turn = |waiting: &Waiting<K>| self.last_turns.get(&waiting.client).copied();
         let order = self.waiting.iter().map(last_turn).enumerate();
-        // The first of equal ones is chosen, so the requests of one client keep their order.
+        // `min_by_key` returns the first of equal elements, so the requests of one client keep their order.
         let Some((at, _)) = order.min_by_key(|(_, last_turn)| *last_turn) else {
             self.free += 1;
             self.last_turns.clear();
@@ -181,8 +181,8 @@ impl<K: Eq + Hash + Copy> State<K> {
         self.last_turns.insert(client, self.turns);
     }
 
-    /// Refuses the newest request of the client with the most requests, if that client has more than the new one.
-    /// Returns whether the queue has a free place now.
+    /// Refuses the newest request of the client with the most requests, if that client has more requests than the new
+    /// client. Returns whether the queue has a free place now.
     fn displace_for(&mut self, client: K) -> bool {
         let mut counts: HashMap<K, usize> = HashMap::new();
         for waiting in &self.waiting {

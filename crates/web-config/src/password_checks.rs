@@ -11,11 +11,12 @@ use crate::fingerprint::{Fingerprint, FingerprintKey};
 
 /// One check at a time, so that wrong passwords cannot use all processors.
 const CHECKS: usize = 1;
-/// Maximum number of requests that wait for a check. At the usual cost of 10, they wait for about two seconds.
+/// Maximum number of requests that wait for a check. At bcrypt's usual cost of 10, the checks of a full queue take
+/// about two seconds.
 const WAITING: usize = 32;
 
-/// Checks passwords with bcrypt. A new configuration takes it over, so that a reload keeps the remembered users with
-/// the same hash.
+/// Checks passwords with bcrypt. After a reload, the new configuration uses the same `PasswordChecks`, so that users
+/// with an unchanged hash stay remembered.
 pub(crate) struct PasswordChecks {
     key: FingerprintKey,
     /// The last correct password of each user, with the hash that it was checked against.
@@ -39,8 +40,8 @@ impl PasswordChecks {
         })
     }
 
-    /// Compares a password with a hash on a blocking thread, when the client has its turn. If `known`, a correct
-    /// password is remembered.
+    /// Compares a password with a hash on a blocking thread, when the client has its turn. If `known` is true, a
+    /// correct password is remembered.
     ///
     /// # Errors
     ///

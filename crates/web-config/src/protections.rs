@@ -1,4 +1,4 @@
-//! What a configuration protects, and what a change of it would turn off.
+//! The protections of a configuration, and the protections that a changed configuration would disable.
 
 /// What a configuration requires of connections and clients.
 ///

@@ -11,8 +11,8 @@ use crate::error::{Problem, WebConfigError};
 use crate::file_reader::{FileReader, FileStamp};
 use crate::password_checks::PasswordChecks;
 
-/// A web configuration file that is read again when it, or a certificate or key that it names,
-/// changes.
+/// A web configuration file. After a change of the file, or of a certificate or key that it names, the file is read
+/// again.
 ///
 /// ```
 /// use prometheus_web_config::WebConfigFile;
@@ -104,8 +104,8 @@ impl WebConfigFile {
     ///
     /// # Errors
     ///
-    /// The errors of [`open`](Self::open), and an error if it is the same file and has become empty or lacks
-    /// [`Protections`](crate::Protections) that it had.
+    /// The errors of [`open`](Self::open), and an error if `path` is the same file and has become empty or lacks
+    /// [`Protections`](crate::Protections) that it had before.
     pub fn reopen(
         &self,
         path: impl Into<PathBuf>,
@@ -122,7 +122,7 @@ impl WebConfigFile {
         Ok(file)
     }
 
-    /// Reads a file. The caller tells the observer what the file lacks, once the file is used.
+    /// Reads a file. Once the file is in use, the caller informs the observer of what the file lacks.
     fn load(
         path: PathBuf,
         observer: impl ReloadObserver,

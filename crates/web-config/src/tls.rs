@@ -118,7 +118,7 @@ impl ServerTls {
         self.requires_certificate
     }
 
-    /// Whether the certificate of a client needs one of some names. A client without a certificate has none.
+    /// Whether a client needs a certificate with one of the allowed names. A client without a certificate has no names.
     pub(crate) fn requires_name(&self) -> bool {
         !self.allowed_sans.is_empty()
     }
@@ -157,8 +157,8 @@ impl fmt::Debug for ServerTls {
 
 /// Tells a client that speaks plain HTTP that the port expects TLS.
 async fn refuse_plain(mut stream: TcpStream) {
-    // Unread bytes at the close would reset the connection, and the client would lose the response. This may still
-    // happen if the request is longer than the buffer.
+    // Unread bytes at the close would reset the connection, and the client would lose the response. If the request is
+    // longer than the buffer, the client may still lose the response.
     let mut request = vec![0; PLAIN_REQUEST];
     let _ = stream.read(&mut request).await;
     let _ = stream.write_all(NOT_TLS.as_bytes()).await;

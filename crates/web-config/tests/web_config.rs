@@ -199,7 +199,7 @@ fn a_change_does_not_turn_protections_off() {
         let error = reopened.unwrap_err().to_string();
         assert!(error.contains(&says), "{after}: {error}");
         assert_eq!(events.take(), Vec::<String>::new(), "{after}");
-        // More protections, and others of the same strength, are used.
+        // New content with more protections, or with other settings and the same protections, is used.
         directory.write(
             "web.yaml",
             &format!("{before}\nhttp_server_config: {{http2: false}}\n"),

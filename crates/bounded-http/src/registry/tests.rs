@@ -181,7 +181,7 @@ async fn waiting_requests_of_a_flood_do_not_evict_idle_connections_of_others() {
 async fn a_request_in_progress_is_closed_only_if_its_peer_has_more_than_its_share() {
     let (registry, mut limits) = registry();
     limits.max_connections = 8;
-    // Each peer has its share of four.
+    // Each peer has its share of four connections.
     let busy = [(); 4].map(|()| registry.add(FLOOD, &limits).unwrap());
     let _requests = busy.each_ref().map(|own| own.begin_request(false));
     let idle = [(); 4].map(|()| registry.add(OTHER, &limits).unwrap());
@@ -206,7 +206,7 @@ async fn a_connection_has_more_time_during_its_handshake() {
         matches!(in_handshake, Some(Full::Until(_))),
         "{in_handshake:?}"
     );
-    // Its request also has time.
+    // After the handshake, a connection has time to send its request.
     all.iter().for_each(|own| own.record_accepted());
     milliseconds(49).await;
     let accepted = registry.add(FLOOD, &limits).err();

@@ -4,8 +4,8 @@ use rcgen::{CustomExtension, KeyUsagePurpose, SerialNumber};
 
 use super::*;
 
-/// The errors of a client for a server with this chain, and of a server for a client. An empty text means that the
-/// chain is accepted.
+/// The error of a client that checks a server with this chain, and the error of a server that checks a client with this
+/// chain. An empty text means that the chain is accepted.
 fn both(trusted: &[&CertificateDer<'static>], chain: &[&Pair]) -> [String; 2] {
     let (provider, now) = (provider(), UnixTime::since_unix_epoch(NOW));
     let intermediates: Vec<_> = chain.iter().skip(1).map(|own| own.der.clone()).collect();
@@ -235,7 +235,7 @@ fn each_authority_with_the_name_and_key_counts() {
         assert_eq!(both(&trusted, &[&new]), ACCEPTED);
         assert_eq!(both(&trusted, &[&old])[1], "");
     }
-    // The first error has the reason.
+    // If no authority passes, the error is that of the first authority.
     refuses(&both(&[&expired, &other], &[&old])[1], &["has expired"]);
     refuses(
         &both(&[&other, &expired], &[&old])[1],
