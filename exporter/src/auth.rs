@@ -36,7 +36,8 @@ const LONGEST_PATH: usize = 256;
 
 /// Accepts requests whose token may read the requested path.
 ///
-/// If a request is dropped, its review continues. The review holds its turn until it ends, and the verdict is cached.
+/// If a request is dropped, its review continues. The review holds its turn until the review ends, and the verdict is
+/// cached.
 #[derive(Clone)]
 pub(crate) struct AuthFilter(Arc<Verdicts>);
 
@@ -267,7 +268,7 @@ impl Verdicts {
     }
 }
 
-/// Runs a review to its end, even if its request is dropped. Otherwise, a dropped request would free its turn while the
+/// Runs a review to its end, even if its request is dropped. Otherwise, a dropped request would free the turn while the
 /// API server still works on the review.
 async fn to_its_end<T: Send + 'static>(
     review: impl Future<Output = Result<T, Refusal>> + Send + 'static,

@@ -1,4 +1,4 @@
-//! The maximum size of each kind of file that the exporter reads, in bytes. The library limits manifests.
+//! The maximum size of each kind of file that the exporter reads, in bytes. The library limits the size of manifests.
 
 /// The options file.
 pub(crate) const OPTIONS: u64 = 1 << 20;

@@ -149,8 +149,8 @@ fn scan(paths: &[PathBuf]) -> Vec<FileState> {
     files
 }
 
-/// `seen` has the directories so far, by device and inode. Links may lead to each of them on any number of paths,
-/// so that only the first one is followed.
+/// Adds the state of the files at and below a path. `seen` has the directories that were scanned so far, by device and
+/// inode. Links can lead to one directory on many paths, so only the first path is followed.
 fn scan_path(
     path: &Path,
     depth: usize,
@@ -164,7 +164,7 @@ fn scan_path(
         if seen.insert((directory.dev(), directory.ino())) {
             let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
             let mut entries: Vec<_> = entries.map(|entry| entry.path()).collect();
-            // The order is the same each time, and the same path to a directory is the first one.
+            // In sorted order, the first path to a directory is the same in each scan.
             entries.sort();
             for entry in entries {
                 scan_path(&entry, depth - 1, seen, files);

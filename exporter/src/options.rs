@@ -75,7 +75,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new), and if a configuration of custom resources that replaces another one
+    /// The errors of [`new`](Self::new), and an error if a configuration of custom resources that replaces another one
     /// has an error.
     pub(crate) fn reload(
         &self,

@@ -38,7 +38,7 @@ pub(crate) struct Telemetry {
     pub(crate) scrapes: IntCounterVec,
     /// The bytes of the responses with the metrics of objects, as sent.
     pub(crate) scrape_bytes: IntCounterVec,
-    /// When the last of these responses ended that was sent completely, by format and encoding.
+    /// When the last complete response with the metrics of objects ended, by format and encoding.
     last_scrape: GaugeVec,
     pub(crate) scrape_history: ScrapeHistory,
     pub(crate) files: FilesInUse,
@@ -65,7 +65,7 @@ impl Telemetry {
     ///
     /// # Errors
     ///
-    /// Never, unless two metrics have the same name.
+    /// If two metrics have the same name.
     pub(crate) fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let own = |name: &str, help: &str| Opts::new(format!("kube_state_metrics_{name}"), help);

@@ -1,5 +1,4 @@
-//! A scraper: one kept-alive connection, whole bodies, and the times of the first and the last
-//! byte.
+//! A scraper, which keeps one connection, reads whole bodies, and measures the times of the first and the last byte.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

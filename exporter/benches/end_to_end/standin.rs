@@ -147,7 +147,7 @@ fn connection(stream: TcpStream, stores: &[Arc<Store>]) -> io::Result<()> {
             out,
             "HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\ntransfer-encoding: chunked\r\n\r\n"
         )?;
-        // Pieces of 32 KiB, which the buffer passes on without a copy.
+        // The response is sent in pieces of 32 KiB. The buffer passes on writes of at least this size without a copy.
         let mut chunked = BufWriter::with_capacity(32 * 1024, Chunked(&mut out));
         if gzip {
             let mut encoder = GzEncoder::new(&mut chunked, Compression::default());

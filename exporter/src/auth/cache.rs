@@ -13,7 +13,7 @@ pub(super) const REMEMBERED: usize = 1024;
 /// Verdicts of the API server.
 pub(super) struct Cache<K, V> {
     answers: Mutex<HashMap<K, Remembered<V>>>,
-    /// The time after a verdict for which it stays usable while the API server cannot be asked again.
+    /// The time after a verdict for which the verdict stays usable while the API server does not answer.
     grace: Duration,
     /// The time after a verdict for which its key is known. Known keys are reviewed before unknown keys.
     known: Duration,
@@ -87,7 +87,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         }
     }
 
-    /// The last verdict, for use while the API server cannot be asked.
+    /// The last verdict, for use while the API server does not answer.
     pub(super) fn get_within_grace(&self, key: &K) -> Option<V> {
         let answers = self.answers.lock();
         let answer = answers.get(key)?;

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-/// The most characters of a message.
+/// The maximum length of a message, in characters.
 const LONGEST: usize = 512;
-/// The shortest part of a token that is hidden.
+/// The minimum length of a part of a token that is hidden, in characters.
 const PART: usize = 8;
 const HIDDEN: &str = "[hidden]";
 
-/// Hides all parts of the token, escapes characters that do not print, and cuts what is too long.
+/// Hides all parts of the token, escapes characters that do not print, and truncates text that is too long.
 ///
 /// An API server may repeat the token, or a part of it, in its message.
 pub(super) fn for_log(text: &str, token: &str) -> String {
@@ -26,7 +26,7 @@ pub(super) fn for_log(text: &str, token: &str) -> String {
     escaped
 }
 
-/// Replaces each run of characters that the text has in common with the token, if it is long enough to be secret.
+/// Replaces each run of characters that the text has in common with the token, if the run is long enough to be secret.
 ///
 /// A token is ASCII, as headers are, so each common part starts and ends between characters of the text.
 fn without_token(text: &str, token: &str) -> String {
@@ -73,7 +73,7 @@ mod tests {
                 "\u{fc}c2lnbmF0dXJl\u{fc}",
                 "\u{fc}[hidden]\u{fc}".to_owned(),
             ),
-            // Seven characters tell nothing.
+            // Seven common characters are too few to be hidden.
             ("eyJhbGc", "eyJhbGc".to_owned()),
         ] {
             assert_eq!(without_token(text, TOKEN), expected, "{text}");

@@ -1,4 +1,4 @@
-//! One review by the API server, and why there is none.
+//! Sends one review to the API server, and describes why a review failed.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 use super::pace::Pace;
 use super::redaction::for_log;
 
-/// The most bytes of an answer, in addition to the review itself, which the API server repeats in its answer.
+/// The maximum size of an answer in bytes, without the review itself, which the API server repeats in its answer.
 pub(super) const LARGEST_ANSWER: usize = 64 << 10;
-/// The time between a connection that failed and the only other attempt.
+/// The time between a failed connection and the second attempt, which is the last one.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Why there is no review. The message is ready for the log: it is short, and has no part of the token.
+/// Why a review failed. The message is ready for the log: it is short, and has no part of the token.
 #[derive(Debug)]
 pub(super) enum ReviewError {
     /// The API server does not answer, or fails (5xx). Only in this case, `--auth-filter-grace` applies.
@@ -30,21 +30,21 @@ pub(super) enum ReviewError {
 
 /// Why an attempt failed.
 enum Failure {
-    /// There was no connection, or it ended before the answer did. The next one may hold.
+    /// There was no connection, or it ended before the answer was complete. A second attempt may succeed.
     Connection(String),
     /// Another attempt would not help.
     Final(ReviewError),
 }
 
-/// The part of an API server's error that a message has.
+/// The part of an API server's error that a message shows.
 #[derive(Deserialize)]
 struct ErrorStatus {
     #[serde(default)]
     message: String,
 }
 
-/// Sends a review, a second time at the given pace if the connection fails. `token` is the token under review, which
-/// an error does not show.
+/// Sends a review. If the connection fails, sends the review a second time, at the given pace. `token` is the token
+/// under review; errors do not show it.
 pub(super) async fn send<K>(
     client: &Client,
     review: &K,
@@ -66,8 +66,8 @@ where
     })
 }
 
-/// Only an answer with a status of success is a review. kube's own method also takes the body of a redirect for one,
-/// reads an answer of any length, and has the whole error in its messages.
+/// Sends a review once. Only an answer with a success status is a review. kube's own method also accepts the body of a
+/// redirect as a review, reads answers of any length, and shows the whole error in its messages.
 async fn send_once<K>(client: &Client, review: &K, token: &str) -> Result<K, Failure>
 where
     K: Resource<DynamicType = ()> + Serialize + DeserializeOwned,
@@ -89,7 +89,7 @@ where
     }
     let body = Limited::new(response.into_body(), limit).collect().await;
     if !status.is_success() {
-        // The body only adds a message.
+        // A body that cannot be read is treated as empty, because it only adds a message.
         let body = body.map(|body| body.to_bytes()).unwrap_or_default();
         return Err(Failure::Final(ReviewError::of_status(status, &body, token)));
     }

@@ -62,7 +62,7 @@ pub(super) struct Reviewer {
     known_tokens: Turns,
     permissions: Turns,
     pace: Pace,
-    /// The maximum time of one review, a second attempt included.
+    /// The maximum time of one review, including a second attempt.
     timeout: Option<Duration>,
     token_outcomes: OutcomeLog,
     permission_outcomes: OutcomeLog,
@@ -171,19 +171,19 @@ impl Reviewer {
             },
             ..SubjectAccessReview::default()
         };
-        // The API server is not told the token.
+        // The request does not contain the token, so errors cannot repeat it.
         let review = self.ask(&review, "").await;
         self.permission_outcomes.record(review.as_ref().err());
         let status = review?.status;
         Ok(status.is_some_and(|status| status.allowed && status.denied != Some(true)))
     }
 
-    /// Asks the API server, within the timeout.
+    /// Sends a review to the API server. Fails if there is no answer within the timeout.
     async fn ask<K>(&self, review: &K, token: &str) -> Result<K, ReviewError>
     where
         K: Resource<DynamicType = ()> + Serialize + DeserializeOwned,
     {
-        // The wait for the pace of this program says nothing about the API server.
+        // The timeout excludes this wait, because the wait says nothing about the API server.
         self.pace.wait().await;
         let asked = review::send(&self.client, review, &self.pace, token);
         let Some(timeout) = self.timeout else {

@@ -150,7 +150,7 @@ fn a_verdict_holds_for_the_grace_while_the_api_server_does_not_answer() {
         tokio::time::advance(Duration::from_secs(240)).await;
         assert_eq!(check(&filter, "right").await, Err(Refusal::Unavailable));
 
-        // A negative result ends the grace.
+        // A negative result ends the grace period.
         *server.lock() = Some(true);
         assert_eq!(check(&filter, "right").await, Ok(()));
         tokio::time::advance(TOKEN_VALID).await;
@@ -186,7 +186,7 @@ async fn a_flood_of_reviews_does_not_let_a_revoked_token_in() {
 enum Does {
     /// There is no connection.
     Refuses,
-    /// The exporter has no credentials for it.
+    /// The exporter has no credentials for the API server.
     LacksCredentials,
     /// The response has a status and a body; an empty body of a success stands for a positive verdict.
     Answers(u16, &'static str),
@@ -196,7 +196,7 @@ use Does::{Answers, LacksCredentials, Refuses};
 
 const RIGHT: &str = r#"{ "spec": {}, "status": { "authenticated": true, "allowed": true, "user": { "username": "u" } } }"#;
 
-/// A filter whose API server does the same with every review, and the number of its requests.
+/// A filter whose API server does the same with every review, and the number of requests to the API server.
 fn filter_of(does: Arc<Mutex<Does>>) -> (AuthFilter, Arc<AtomicUsize>) {
     let requests = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&requests);
@@ -397,7 +397,7 @@ fn flood(filter: &AuthFilter, seconds: u64) -> Vec<tokio::task::JoinHandle<usize
                     Err(Refusal::Unauthorized | Refusal::Busy)
                 ));
                 refused += 1;
-                // A request that is refused at once still takes a connection.
+                // A request needs a connection, which takes time even if the request is refused at once.
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             refused

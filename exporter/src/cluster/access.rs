@@ -249,7 +249,7 @@ impl Access {
                 }
             }
         }
-        // A header cannot contain such a token.
+        // A header cannot contain a token with invalid characters.
         let token = user.token.as_ref().map(|token| token.expose_secret());
         if token.is_some_and(|token| http::HeaderValue::from_str(token).is_err()) {
             let origin = token_file.unwrap_or_else(|| self.kubeconfig_name());
@@ -265,8 +265,8 @@ impl Access {
     }
 }
 
-/// The source of a cluster's certificate authorities; `None` if it has none. Inline data takes precedence over the
-/// file.
+/// The source of a cluster's certificate authorities; `None` if the cluster has none. Inline data takes precedence over
+/// the file.
 fn authority_of(cluster: &Cluster, kubeconfig: &str) -> Option<String> {
     let is_set = |text: &&String| !text.is_empty();
     let data = cluster.certificate_authority_data.as_ref().filter(is_set);

@@ -48,7 +48,8 @@ pub(super) struct Environment {
     https_proxy: String,
     http_proxy: String,
     no_proxy: String,
-    /// Whether this is a CGI program. The web server then sets `HTTP_PROXY` from a header of the request.
+    /// Whether the process is a CGI program. For such a program, the web server sets `HTTP_PROXY` from a header of the
+    /// request.
     is_cgi: bool,
 }
 
@@ -62,7 +63,7 @@ struct Exemptions {
 #[derive(Debug)]
 struct Exemption {
     host: Host,
-    /// If it is empty, every port matches.
+    /// The exempt port. If `port` is empty, every port matches.
     port: String,
 }
 
@@ -80,7 +81,7 @@ enum Host {
 // === impl Proxy ===
 
 impl Proxy {
-    /// Parses a URL. Without a scheme, it is an HTTP proxy. `setting` names the origin of the URL.
+    /// Parses a URL. A URL without a scheme means an HTTP proxy. `setting` names the origin of the URL.
     pub(super) fn parse(url: &str, setting: &'static str) -> Result<Self, InvalidProxy> {
         let invalid = || InvalidProxy { setting };
         let matcher = Matcher::builder().all(url.trim()).build();

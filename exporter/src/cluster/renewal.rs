@@ -32,7 +32,7 @@ struct Renewal {
     refusals: mpsc::Receiver<()>,
     /// Whether a plugin provides the credentials. Another run of the plugin may provide newer credentials.
     has_plugin: bool,
-    /// The certificate authority is empty, and those of the system are trusted instead.
+    /// Whether the certificate authority is empty, so that the authorities of the system are trusted instead.
     trusts_system: bool,
     schedule: Schedule,
 }

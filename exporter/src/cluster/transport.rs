@@ -50,7 +50,7 @@ fn client(connection: Connection) -> Result<Client, ClusterError> {
         authority,
         ..
     } = connection;
-    // This runs the plugin. If it prints no token, there is no header to add to the requests.
+    // The call runs the plugin. If the plugin prints no token, there is no header to add to the requests.
     let authorization = config.auth_layer().map_err(ClusterError::client)?;
     let plugin = config.auth_info.exec.take();
     let (identity, expires) = match plugin.filter(|_| authorization.is_none()) {

@@ -1,4 +1,4 @@
-//! The first lines of the exporter: its source, and the resources that are disabled by default.
+//! The first lines that the exporter writes: its source, and the resources that are disabled by default.
 
 use kube_state_metrics::BuiltIn;
 

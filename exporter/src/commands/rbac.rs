@@ -1,4 +1,4 @@
-//! `rbac`: the roles that options need, or the permissions of these roles that are missing.
+//! `rbac`: writes the roles that options need, or shows which of their permissions are missing.
 
 use std::io::{self, Write};
 use std::path::PathBuf;

@@ -26,7 +26,7 @@ use crate::telemetry::{Changed, Telemetry};
 
 /// Maximum time for responses in progress after a shutdown signal.
 const DRAIN: Duration = Duration::from_secs(15);
-/// Manifests that take longer at the start are logged before they are complete.
+/// If manifests take longer than this to load, the exporter logs its addresses before all objects are loaded.
 const SLOW_READING: Duration = Duration::from_secs(2);
 
 /// The running program.
@@ -170,8 +170,9 @@ impl Program {
         })
     }
 
-    /// Logs the source and the disabled resources. The last line has the size of the exposition and the addresses, and
-    /// waits for the objects. With a cluster or with manifests that take long, an earlier line also has the addresses.
+    /// Logs the source and the disabled resources. The last line has the size of the exposition and the addresses. It
+    /// is logged when the objects have arrived. With a cluster, or with manifests that take long, an earlier line also
+    /// has the addresses.
     fn announce(&mut self) {
         for line in introduction::lines(&self.configuration) {
             self.app.log_level.say(&line);
@@ -260,7 +261,7 @@ impl Program {
             let before = self.app.instance();
             let mut instance =
                 Instance::start(options.metrics.clone(), options.source.clone()).await?;
-            // The objects of manifests arrive all at once.
+            // With manifests, the new instance has no objects until the first read is complete.
             instance.loaded().await;
             // The old instance serves until the new one has no gap. This wait has no timeout.
             wait_for_coverage(&before, &instance).await;

@@ -40,7 +40,7 @@ impl Coverage {
         }
     }
 
-    /// The scopes that are covered here and not covered by `next`.
+    /// The scopes that `self` covers and `next` does not cover.
     pub(crate) fn lost_in(&self, next: Self) -> Vec<UncoveredScope> {
         let mut lost = next.uncovered;
         lost.retain(|uncovered| {

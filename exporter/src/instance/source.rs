@@ -100,7 +100,7 @@ impl RunningSource {
 
     /// Whether the policy is met, and the state of each resource.
     pub(super) fn status(&self, policy: ReadinessPolicy) -> InstanceStatus {
-        // Before the readiness, which is complete once the manifests have been read.
+        // `is_loaded` is read first: if the manifests have been read, the readiness includes all of their objects.
         let is_loaded = *self.parts.is_loaded.borrow();
         let readiness = self.health.readiness(policy);
         let resources = self.health.resources();
@@ -164,7 +164,7 @@ fn resource_status(health: ResourceHealth) -> ResourceStatus {
         objects: health.objects,
         series: health.series,
         memory_bytes: health.memory_bytes,
-        // Silence begins with the watch, before there is an event.
+        // `silent_seconds` counts from the start of the watch, even before the first event.
         last_event_seconds: health.silent_seconds.filter(|_| has_events),
         errors: health.decode_errors,
         oversized: health.oversized,

@@ -1,4 +1,4 @@
-//! Keeps the table of options in `docs/reference/compat.md` equal to the table here.
+//! Keeps the table of options in `docs/reference/compat.md` equal to the table in `table.rs`.
 
 use super::row::{Compat, DefaultValue, Row};
 use super::table::TABLE;

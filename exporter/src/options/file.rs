@@ -44,7 +44,7 @@ struct FileSeed<'a> {
     current: &'a RefCell<Option<&'static str>>,
 }
 
-/// The keys of a map. Its values are ignored.
+/// The keys of a map. The values of the map are ignored.
 #[derive(Default)]
 struct Keys(Vec<String>);
 
@@ -77,7 +77,8 @@ impl OptionsFile {
             path: path.to_owned(),
             problems,
         };
-        // The syntax is checked first: if a bracket is not closed, the type of its value is not the problem to report.
+        // The syntax is checked first: if a bracket is not closed, the error is about the bracket, not about the type
+        // of a value.
         serde_saphyr::from_str::<IgnoredAny>(text)
             .map_err(|error| invalid(vec![config_file::yaml_problem(&error, text, &[])]))?;
         let mut problems: Vec<YamlProblem> = Vec::new();

@@ -99,7 +99,7 @@ impl MetricsOptions {
                 (reader.warnings).extend(differences.map(|warning| format!("{from}: {warning}")));
             }
             Err(error) => {
-                // The code above has reported these with their flags.
+                // The code above has already reported these problems with their flags.
                 let reported = |problem: &&BuildProblem| {
                     matches!(
                         problem,
@@ -113,7 +113,7 @@ impl MetricsOptions {
     }
 }
 
-/// The problem after the flags that have it.
+/// The text of a problem, preceded by the flags that cause the problem.
 fn with_flag(problem: &BuildProblem) -> String {
     let flag = match problem {
         BuildProblem::Filter(FilterError::AllowAndDeny { .. }) => {

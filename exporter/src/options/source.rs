@@ -25,7 +25,7 @@ pub(crate) struct SourceOptions {
     /// The maximum size of one object in bytes; zero means no limit.
     pub(crate) object_size_limit: usize,
     pub(crate) feed_buffer_limit: usize,
-    /// Objects of one list; zero is no limit.
+    /// The maximum number of objects of one list; zero means no limit.
     pub(crate) list_object_limit: u64,
     /// Maximum time of a streaming list.
     pub(crate) list_deadline: Duration,
@@ -84,7 +84,7 @@ impl SourceOptions {
         }
     }
 
-    /// Warns about options that have no effect together.
+    /// Warns about options that have no effect because of other options.
     pub(super) fn check(&self, reader: &mut Reader<'_>) {
         if !self.manifests.is_empty() {
             let idle = [

@@ -209,7 +209,7 @@ fn both_ports_must_differ() {
     );
 }
 
-/// A configuration of custom resources that exists.
+/// The path of an existing configuration of custom resources.
 const CRS: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../examples/custom_resources/argo-cd.yaml"
@@ -220,7 +220,7 @@ const CRS_FLAG: &str = concat!(
     "/../examples/custom_resources/argo-cd.yaml"
 );
 
-/// Every key of the options file: a value, the equivalent flag, and an invalid value.
+/// Every key of the options file, with a value, the equivalent flag, and an invalid value.
 const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
     (
         "annotations_allow_list",
@@ -460,7 +460,7 @@ fn a_changed_value_takes_effect_as_the_table_says() {
             .iter()
             .find(|row| row.keys().any(|known| known == *key));
         let row = row.unwrap();
-        // Options that have an effect only together with other options.
+        // Some options have an effect only together with other options.
         let beside = match *key {
             "shard" | "server_side_sharding" => "--total-shards=2",
             "pod" => "--pod-namespace=b",
@@ -478,8 +478,7 @@ fn a_changed_value_takes_effect_as_the_table_says() {
         } else if before.server != after.server {
             Reload::Live
         } else {
-            // Options that are not stored, because they are used only while files are read, or have
-            // no effect.
+            // Some options are not stored, because they are used only while files are read, or have no effect.
             let is_kept = !key.starts_with("continue_without");
             assert!(
                 !is_kept || matches!(row.compat, Compat::NoEffect(_)),

@@ -157,7 +157,7 @@ fn list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
     format!("[{}]", items.join(", "))
 }
 
-/// A YAML string, in quotes unless it certainly needs none.
+/// A YAML string. The text is quoted unless it certainly needs no quotes.
 fn scalar(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
     let is_word = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text);

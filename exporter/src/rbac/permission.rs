@@ -107,7 +107,8 @@ impl Permissions {
                 !set.is_empty()
             });
         } else if let Some(set) = self.0.get_mut(&permission.namespace) {
-            // Only this set has permissions that the new one includes: there may be thousands of namespaces.
+            // Only the set of this namespace can have permissions that the new one includes. The other sets are not
+            // searched, because there may be thousands of namespaces.
             set.retain(is_kept);
         }
         let set = self.0.entry(permission.namespace.clone()).or_default();

@@ -9,7 +9,7 @@ use kube::api::{Api, PostParams};
 
 use super::permission::{Permission, Permissions};
 
-/// The maximum number of concurrent reviews. The API server would throttle more.
+/// The maximum number of concurrent reviews. The API server would throttle a larger number.
 const CONCURRENT: usize = 8;
 
 /// The result of a review of permissions.

@@ -137,7 +137,7 @@ impl Configuration {
         })
     }
 
-    /// The files whose changes matter. The sources watch manifests and credentials themselves.
+    /// The files whose changes cause a reload. The sources watch manifests and credentials themselves.
     pub(crate) fn watched_files(&self) -> Vec<PathBuf> {
         let files = self.options_file.iter().chain(&self.kubeconfig);
         let custom = self.options.metrics.custom.file.iter();
@@ -180,14 +180,16 @@ impl Configuration {
         for file in self.config_files() {
             match file.content {
                 Some(content) => telemetry.config_loaded(file.path, file.kind, content),
-                // The exporter accepts this only with --continue-without-config, so it is not a failure.
+                // The exporter accepts a missing file only with --continue-without-config, so a missing file is not a
+                // failure.
                 None if !file.path.exists() => telemetry.config_absent(file.path, file.kind),
                 None => telemetry.config_failed(file.path, file.kind),
             }
         }
     }
 
-    /// Records in metrics that files which have changed since they were read are not in use.
+    /// Records in metrics which files have changed since they were read. The current content of these files is not in
+    /// use.
     pub(crate) fn record_changes(&self, telemetry: &Telemetry) {
         for file in self.config_files() {
             let content = config_file::read(file.path, file.limit).ok();

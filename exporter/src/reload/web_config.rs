@@ -1,4 +1,4 @@
-//! The web configuration file (`--tls-config`), as reloads see it.
+//! The web configuration file (`--tls-config`) during a reload of the options.
 
 use std::path::Path;
 
@@ -6,12 +6,12 @@ use prometheus_web_config::{Protections, ReloadObserver, WebConfigError, WebConf
 
 use crate::telemetry::{Changed, ConfigKind, Telemetry};
 
-/// A file that cannot be used.
+/// A web configuration file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("--tls-config {0}")]
 pub(crate) struct WebError(#[from] WebConfigError);
 
-/// What a reload would turn off.
+/// The protections that a reload would disable.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "a reload does not disable {0}; restore these settings, or restart the program to disable them"
@@ -58,12 +58,12 @@ pub(crate) fn record_use(
     }
 }
 
-/// A reload never opens what was closed: the options file may be half written, or have a mistake. Each side has the
-/// web configuration file, and whether the token filter is enabled.
+/// Fails if a reload would disable a protection, because the options file may be half written, or have a mistake. Each
+/// argument has the web configuration file, and whether the token filter is enabled.
 ///
 /// # Errors
 ///
-/// Names what the reload would turn off.
+/// If the reload would disable a protection. The error names the protections.
 pub(crate) fn refuse_to_weaken(
     (before, had_filter): (Option<&WebConfigFile>, bool),
     (after, has_filter): (Option<&WebConfigFile>, bool),
@@ -73,7 +73,7 @@ pub(crate) fn refuse_to_weaken(
         None => Protections::default(),
     };
     let (before, mut after) = (protections(before), protections(after));
-    // Tokens and passwords take the place of each other.
+    // The token filter can replace passwords, and passwords can replace the token filter.
     after.passwords |= has_filter;
     let mut lost = before.lost_in(after);
     if had_filter && !after.passwords {

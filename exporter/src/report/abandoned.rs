@@ -17,7 +17,7 @@ impl Abandoned {
         Self(Arc::downgrade(client))
     }
 
-    /// Whether to stop after this many samples.
+    /// Whether the report must stop after this number of samples.
     pub(super) fn at(&self, samples: u64) -> bool {
         samples.is_multiple_of(STEP) && self.0.strong_count() == 0
     }

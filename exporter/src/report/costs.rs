@@ -58,7 +58,7 @@ struct LabelCounter {
 /// The maximum number of distinct values that are counted. The maximum limits the memory for a label that has a
 /// different value for each object.
 pub(crate) const MOST_VALUES: usize = 100_000;
-/// The number of samples of a family whose label values are examples.
+/// The number of samples of a family whose label values can become examples.
 const LOOKED_AT: u64 = 500;
 /// Maximum number of labels of a family that have examples. Objects may bring any number of label names.
 const MOST_LABELS: usize = 200;
@@ -92,7 +92,8 @@ impl CostCounter {
         }
     }
 
-    /// Whether the labels of the next sample of a family are examples.
+    /// Whether the label values of the next sample can become examples. `samples` is the number of samples of the
+    /// family so far.
     pub(super) fn takes_examples(samples: u64) -> bool {
         samples < LOOKED_AT
     }
@@ -194,7 +195,7 @@ impl LabelCounter {
     fn count(&mut self, value: &str, hasher: &RandomState) {
         let is_first = self.row.series == 0;
         self.row.series += 1;
-        // `name="value",`
+        // The sample line contains `name="value",`.
         self.row.bytes += (self.row.name.len() + value.len() + 4) as u64;
         if (is_first || self.last_value != value) && self.values.len() < MOST_VALUES {
             self.values.insert(hasher.hash_one(value));

@@ -63,7 +63,7 @@ pub(crate) struct FamilyReport {
     pub(crate) search_words: String,
 }
 
-/// The resource of families that no known resource has.
+/// The resource name for families that belong to no known resource.
 const OTHER: &str = "other";
 
 // === impl Report ===

@@ -2,7 +2,7 @@
 //!
 //! The report of all families is completed even if its client disconnects, so that it is cached for the next client.
 //! There are many reports about labels, one for each family. A report about labels stops if its client disconnects. The
-//! next one begins after a pause that depends on the time that the last one took.
+//! next report about labels begins after a pause, whose length depends on the duration of the last report.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -62,8 +62,8 @@ impl Reports {
             return fresh;
         }
         let (metrics, content) = (metrics.clone(), content.clone());
-        // The thread owns the lock. So even if all clients of this report disconnect, the next report waits for its
-        // end.
+        // The thread owns the lock. So even if all clients of this report disconnect, the next report waits for the end
+        // of this one.
         let made = make(move |_| {
             let mut last = last;
             let made = Remembered::make(|| Some(Report::new(&metrics, &content)))?;

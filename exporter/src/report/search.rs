@@ -10,7 +10,7 @@ pub(crate) struct Search {
     words: Vec<String>,
 }
 
-/// Further words are ignored, because each word is compared with each family.
+/// Maximum number of words of a search. Further words are ignored, because each word is compared with each family.
 const MOST_WORDS: usize = 16;
 
 // === impl Search ===

@@ -102,7 +102,7 @@ impl Families {
         }
     }
 
-    /// The family of a sample: that of its name, except for the parts of histograms and summaries.
+    /// The family of a sample. The sample has the name of the family, unless it is a part of a histogram or summary.
     fn family_of(&mut self, sample: &str) -> &mut FamilyReport {
         let header = &self.header;
         let suffix = sample.strip_prefix(&*header.name).unwrap_or("-");

@@ -42,7 +42,7 @@ pub(super) async fn ready(
     let verbose = query.contains("verbose");
     let is_closed = match app.auth() {
         None => false,
-        // Without `?verbose`, there is no review, so that probes cause none.
+        // Without `?verbose`, the token is not reviewed, so that probes cause no reviews.
         Some(auth) => !verbose || auth.may_see_data(&headers).await.is_err(),
     };
     let code = if status.ready {

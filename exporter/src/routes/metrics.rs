@@ -120,8 +120,8 @@ pub(super) async fn own(State(app): State<Arc<AppState>>, query: Query) -> Respo
     let Ok(permit) = Arc::clone(&app.own_metrics).acquire_owned().await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    // With large stores, this takes too long for an asynchronous task. The thread owns the permit, because the thread
-    // continues even if the client disconnects.
+    // With large stores, writing the text takes too long for an asynchronous task. The thread owns the permit, because
+    // the thread continues even if the client disconnects.
     let text = tokio::task::spawn_blocking(move || {
         let text = app.telemetry.text(app.instance().gather(), &names);
         drop(permit);

@@ -14,7 +14,7 @@ pub(crate) struct FileInUse {
     pub(crate) kind: &'static str,
     /// The content in use; `None` if the program does not use the file.
     pub(crate) content: Option<UsedContent>,
-    /// The file has the content in use.
+    /// Whether the file still has the content in use.
     pub(crate) is_current: bool,
 }
 

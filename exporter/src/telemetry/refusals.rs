@@ -8,11 +8,11 @@ use parking_lot::Mutex;
 
 use crate::humanize::span;
 
-/// The last refused configurations. A clone is another handle to the same ones.
+/// The last refused configurations. A clone is another handle to the same configurations.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Refusals(Arc<Mutex<BTreeMap<Changed, Refusal>>>);
 
-/// A configuration that a reload reads at once. The options file names the file of custom resources.
+/// The configuration files that one reload reads together. The options file names the file of custom resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Changed {
     /// The options file and the file of custom resources.

@@ -21,7 +21,7 @@ pub(crate) struct Scrape {
     pub(crate) encoding: &'static str,
     pub(crate) bytes: u64,
     pub(crate) duration: Duration,
-    /// The whole response was sent.
+    /// Whether the whole response was sent.
     pub(crate) is_complete: bool,
 }
 
@@ -76,8 +76,8 @@ pub(crate) fn shortened(text: &str) -> String {
     format!("{start}…")
 }
 
-/// The clients of scrapes, which are given the newest first. Clients differ in address, name, format, encoding or
-/// query.
+/// Groups scrapes by client. The first scrape must be the newest one. Clients differ in address, name, format, encoding
+/// or query.
 pub(crate) fn scrapers(scrapes: &[Scrape]) -> Vec<Scraper> {
     let by_client = groups(scrapes.iter(), Scrape::client_key);
     by_client
@@ -89,7 +89,7 @@ pub(crate) fn scrapers(scrapes: &[Scrape]) -> Vec<Scraper> {
 // === impl Scrape ===
 
 impl Scrape {
-    /// Equal for scrapes of the same client.
+    /// A key that is equal for scrapes of the same client.
     fn client_key(&self) -> impl PartialEq {
         let content = (&self.query, self.format, self.encoding);
         (self.client, &self.user_agent, content)
@@ -101,7 +101,7 @@ impl Scrape {
 impl Scraper {
     fn of(scrapes: &[&Scrape]) -> Option<Self> {
         let pairs = scrapes.iter().zip(scrapes.iter().skip(1));
-        // A clock that was set back has no time in between.
+        // If the clock was set back between two scrapes, these scrapes have no interval.
         let mut intervals: Vec<_> = pairs
             .filter_map(|(later, earlier)| later.ended.duration_since(earlier.ended).ok())
             .collect();

@@ -90,7 +90,7 @@ impl Input {
                 read.map_err(|error| failed(file, &error))?;
                 report(&json, &file.display().to_string())
             }
-            // The start of standard input is already read, and manifests are read from their start.
+            // The start of standard input has already been read, but manifests must be read from their start.
             Content::Manifests if file == Path::new("-") => Err(
                 "standard input has no samples; for manifests, use `kube-state-metrics render - | \
                  kube-state-metrics top -`"
@@ -161,7 +161,7 @@ impl Content {
     }
 }
 
-/// Whether a line starts with the name of a metric, and more follows. The keys of manifests end with a colon.
+/// Whether a line starts with the name of a metric, followed by more text. The keys of manifests end with a colon.
 fn is_sample(line: &str) -> bool {
     let name = line.split(['{', ' ']).next().unwrap_or_default();
     is_metric_name(name) && !name.ends_with(':') && line.len() > name.len()

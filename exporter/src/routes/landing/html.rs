@@ -45,7 +45,7 @@ pub(super) fn render(page: &Page) -> String {
                         Some(data) => {
                             (figures(data))
                             (problems::section(data))
-                            // Who searches wants to see the results first.
+                            // After a search, the results come first.
                             @if !data.search.is_empty() { (families::section(data, page.port)) }
                             (resources::section(data, page.port))
                             (costs::section(data))

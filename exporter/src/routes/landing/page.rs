@@ -94,7 +94,7 @@ const LIVE: Link = Link {
     about: "whether the exporter is running",
 };
 
-/// The number of rows in tables of what costs most.
+/// The number of rows in tables that show the highest costs.
 const TOP: usize = 10;
 
 // === impl Page ===
@@ -191,7 +191,8 @@ impl Data {
 
     /// Bytes that a resource takes in a response of `/metrics`.
     pub(super) fn bytes_of(&self, resource: &ResourceStatus) -> u64 {
-        // The report has configured resources by their whole name, and built-in resources without their group.
+        // In the report, a configured resource has its full name, and a built-in resource has its name without the
+        // group.
         match self.report.bytes_of(&resource.resource) {
             _ if resource.series == 0 => 0,
             0 => self.report.bytes_of(resource.plural()),
@@ -283,7 +284,7 @@ pub(super) fn last_event(resource: &ResourceStatus) -> String {
     seconds.map_or_else(|| "never".to_owned(), |seconds| span(seconds) + " ago")
 }
 
-/// The first rows of a table of what costs most.
+/// The first rows of a table that shows the highest costs.
 pub(super) fn top<T>(rows: &[T]) -> &[T] {
     rows.get(..TOP).unwrap_or(rows)
 }

@@ -27,7 +27,7 @@ pub(super) fn section(data: &Data, port: Port) -> Markup {
                     button { "Search" }
                 }
             }
-            // The page also has the families that do not match, hidden, so that the script can search them.
+            // Families that do not match are in the page, but hidden, so that the script can search them.
             @for (family, is_found) in families { (details(family, is_found, port)) }
             p class="none soft" hidden[found > 0] { "No family matches." }
         }
