@@ -41,15 +41,15 @@ struct State {
     forbidden: &'static [&'static str],
     /// Resources for which the response is 403 from a certain time on.
     revoked: Mutex<Vec<String>>,
-    /// Resources without a response.
+    /// Resources whose requests get no response.
     hanging: Mutex<Vec<String>>,
     /// Resources whose responses have endless headers.
     flooding: Mutex<Vec<String>>,
-    /// Streaming lists lack the bookmark that ends them.
+    /// Whether streaming lists lack the bookmark that ends them.
     endless: AtomicBool,
     /// Resources for which the response is 500.
     broken: Mutex<Vec<String>>,
-    /// Whole responses to requests for a resource, by its name.
+    /// Whole responses to requests for a resource, by the name of the resource.
     said: Mutex<BTreeMap<String, String>>,
     /// The token that a request needs; `None` if requests need no token.
     token: Mutex<Option<String>>,
@@ -65,14 +65,14 @@ struct State {
 
 #[derive(Default)]
 struct Objects {
-    /// By plural name, in ascending order of their names.
+    /// The current objects, by the plural name of their resource and by their name.
     now: BTreeMap<String, BTreeMap<String, Value>>,
     /// Events with the plural names of their objects.
     events: Vec<(String, Value)>,
 }
 
 impl Api {
-    /// Responds with 403 for the resources whose names are in `forbidden`.
+    /// Starts a server that responds with 403 for the resources whose names are in `forbidden`.
     pub fn start(forbidden: &'static [&'static str]) -> Self {
         Self::with(State {
             forbidden,
@@ -80,7 +80,7 @@ impl Api {
         })
     }
 
-    /// Uses TLS, with a certificate of an authority that its kubeconfigs name.
+    /// Starts a server with TLS. The kubeconfigs of the server contain the authority of its certificate.
     pub fn start_secure() -> Self {
         let authority = Authority::new("cluster");
         Self {
@@ -89,7 +89,7 @@ impl Api {
         }
     }
 
-    /// Uses TLS.
+    /// Starts a server with TLS.
     pub fn start_tls(config: Arc<ServerConfig>) -> Self {
         Self::with(State {
             tls: Mutex::new(Some(config)),
@@ -140,7 +140,8 @@ impl Api {
         self.state.broken.lock().unwrap().push(plural.into());
     }
 
-    /// Responds with this text to requests for a resource from now on, its head included; as usual if it is empty.
+    /// From now on, sends `response` for a resource. `response` includes the status line and the headers. If it is
+    /// empty, the server responds as usual.
     pub fn say(&self, plural: &str, response: &str) {
         let mut said = self.state.said.lock().unwrap();
         if response.is_empty() {
@@ -466,7 +467,7 @@ fn token_review(review: &Value) -> (u16, Value) {
     )
 }
 
-/// The user `reader` may get `/metrics` and `/debug/resources`.
+/// Allows the user `reader` to get `/metrics` and `/debug/resources`.
 fn access_review(review: &Value) -> (u16, Value) {
     let spec = &review["spec"];
     assert_eq!(spec["groups"], json!(["g", "system:authenticated"]));

@@ -43,7 +43,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).unwrap())
     }
 
-    /// The authority as a server that presents its own certificate.
+    /// The identity of a server that presents the certificate of the authority itself.
     pub fn own(&self) -> Identity {
         let (key, der) = (self.0.key(), self.0.der());
         Identity::new(der.to_vec(), key)

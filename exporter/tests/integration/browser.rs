@@ -38,8 +38,7 @@ fn the_page_works_in_a_browser_with_and_without_javascript() {
         return;
     };
     let dom = String::from_utf8(dom).unwrap();
-    // The script replaces the button at its end, so the replacement shows that the script ran
-    // completely.
+    // The script hides the button of the search, so a hidden button shows that the script ran.
     assert!(dom.contains("<button hidden=\"\">"), "{dom}");
     assert_eq!(shown(&dom), ["kube_node_spec_unschedulable"]);
 

@@ -214,7 +214,8 @@ fn the_examples_yield_their_golden_expositions() {
     for (name, config, objects) in examples {
         let (config, objects) = (config.to_str().unwrap(), objects.to_str().unwrap());
         let mut args = vec!["check", config, "--objects", objects];
-        // Help texts that name the kind, as in published configurations.
+        // In these examples, kinds that share a family have different help texts, as in published configurations.
+        // `check` warns about them.
         let differs = ["crossplane-info", "flux-resource-info"].contains(&name.as_str());
         if !differs {
             args.push("--strict");
@@ -284,7 +285,7 @@ fn what_cannot_be_read_is_an_error() {
 #[test]
 fn facts_that_are_often_mistakes_are_notes() {
     let directory = Directory::new("notes");
-    // A state that is not in the list, and a kind that no object has.
+    // An object has a state that is not in the list, and no object has the kind of one entry.
     let config = directory.write(
         "metrics.yaml",
         &format!(
@@ -309,7 +310,7 @@ fn facts_that_are_often_mistakes_are_notes() {
             output.stderr
         );
     }
-    // Metrics without labels of the object.
+    // No label of the metrics comes from the object.
     let config = VALID.replace(
         "labelsFromPath: { name: [metadata, name] }",
         "labelsFromPath: {}",

@@ -95,7 +95,7 @@ impl Client {
         Ok(stream)
     }
 
-    /// Sends a request on a new connection; an error if it is refused.
+    /// Sends a request on a new connection. Fails if the server refuses the connection.
     pub fn get(&self, address: &str, path: &str, headers: &[(&str, &str)]) -> io::Result<Answer> {
         ask(&mut self.connect(address)?, path, headers)
     }

@@ -9,7 +9,7 @@ use super::api::{Api, Asked};
 use super::authority::Authority;
 use super::support::{Directory, Exporter, PORTS, PROGRAM, eventually, run};
 
-/// Watches pods with a kubeconfig.
+/// Starts an exporter that watches pods with a kubeconfig.
 pub fn watching(kubeconfig: &str) -> Exporter {
     Exporter::serving(&["--resources=pods", "--kubeconfig", kubeconfig])
 }
@@ -247,7 +247,7 @@ fn a_plugin_is_asked_again_before_its_token_expires() {
     let refused = api.asked().into_iter().filter(|own| !own.accepted).count();
     assert_eq!(refused, 0, "the token that expires is not even tried");
     is_synced(&exporter);
-    // The failure of a plugin is reported, without its input.
+    // The failure of a plugin is reported without the input of the plugin.
     std::fs::remove_file(directory.path().join("answer")).unwrap();
     api.cut();
     let body = says(

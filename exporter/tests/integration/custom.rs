@@ -211,7 +211,7 @@ fn kinds_of_manifests_come_and_go_and_are_counted() {
         |event: &str| exporter.own(&format!("kube_state_metrics_custom_resource_state_{event}"));
     assert_eq!(definitions("cache"), Some(1.0));
     assert_eq!(definitions("add_events_total"), Some(1.0));
-    // Without a definition, the object itself states its kind.
+    // If no manifest has the definition, the exporter takes the kind from the object itself.
     manifests.write("widgets.yaml", &widget("b", "4"));
     eventually("the other object shows", || {
         exporter
@@ -408,7 +408,7 @@ fn a_changed_file_is_used_without_an_outage_and_a_wrong_one_is_not() {
     );
     exporter.tells("line 9: spec.resources[0].metrics[0].each.type: `Counter`");
 
-    // The same applies to a file that was deleted.
+    // If the file is deleted, the running configuration also stays in use.
     fs::remove_file(&file).unwrap();
     exporter.tells("does not exist; create it");
     assert!(both().contains("widget_width{"));

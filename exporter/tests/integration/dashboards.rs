@@ -83,7 +83,7 @@ fn objects() -> Vec<Value> {
     objects
 }
 
-/// Serves the example.
+/// Starts a simulated API server with the objects of the example.
 fn api() -> Api {
     let api = Api::start(&[]);
     for object in objects() {
@@ -179,7 +179,7 @@ fn each_panel_has_data_and_each_rule_evaluates_with_and_without_a_cluster_label(
         eventually_or(
             "all ports were scraped some times",
             || {
-                // Events for rates.
+                // Changes of a node cause events, so that the panels about rates have data.
                 changes += 1;
                 let mut node = objects().into_iter().find(|own| own["kind"] == "Node")?;
                 node["metadata"]["labels"]["changes"] = json!(changes.to_string());
@@ -191,7 +191,7 @@ fn each_panel_has_data_and_each_rule_evaluates_with_and_without_a_cluster_label(
         );
         has_data(&server, cluster);
         evaluates(&server);
-        // The values of the variable.
+        // The variable of the dashboards has the name of the cluster as its only value, or no value.
         let values = server.api("/api/v1/label/cluster/values?match[]=kube_node_info");
         let expected: Vec<_> = clusters
             .iter()
@@ -232,7 +232,7 @@ fn the_kustomization_has_the_rules_and_the_dashboards() {
 
 /// Evaluates each panel.
 fn has_data(server: &Prometheus, cluster: &str) {
-    // Without the label, the variable has its value for all clusters.
+    // If the series lack the label, the variable has the value that selects all clusters.
     let selected = if cluster.is_empty() { ".*" } else { cluster };
     let dashboards = ["exporter", "cluster"];
     let queries: Vec<_> = dashboards

@@ -17,7 +17,7 @@ use super::support::{CLUSTER, Directory, Exporter, Output, PROGRAM, config_map, 
 /// The maximum time of a run: less than the timeout of a test, and more than a slow machine needs.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Runs the program, and fails unless it exits soon. If it serves, it uses free ports.
+/// Runs the program, and fails unless it exits soon. If the arguments start the servers, they use free ports.
 pub fn run_soon(args: &[&str]) -> Output {
     let serves = args[0].starts_with('-');
     let ports = ["--host=127.0.0.1", "--port=0", "--telemetry-port=0"];
@@ -279,14 +279,14 @@ fn a_certificate_or_key_in_another_encoding_is_an_error_that_names_the_file() {
         for content in [&b"\xff\xfe-\0-\0"[..], b"a\xff", b"\n", b""] {
             let is_authority = file == "ca.pem";
             if is_authority && content.is_empty() {
-                // As in other clients, the authorities of the system are trusted then.
+                // If the authority is empty, the authorities of the system are trusted, as in other clients.
                 continue;
             }
             std::fs::write(directory.path().join(file), content).unwrap();
             let args: Vec<_> = args.iter().map(String::as_str).collect();
             let output = run_soon(&args);
             assert!(!output.status.success(), "{args:?}");
-            // The authority is parsed after the kubeconfig, so that its setting is not known.
+            // The authority is parsed after the kubeconfig, so the error does not know the name of the setting.
             let start = if is_authority { "must be PEM" } else { start };
             for text in [file, start] {
                 let error = &output.stderr;
@@ -487,7 +487,7 @@ fn both_ports_answer_while_manifests_are_loaded() {
     exporter.signal("TERM");
     assert!(exporter.wait().success());
 
-    // A signal does not wait for the rest either.
+    // If the manifests are still incomplete, a signal also ends the program.
     let (mut exporter, _stdin) = Exporter::loading(&[]);
     exporter.signal("TERM");
     assert!(exporter.wait().success());

@@ -65,7 +65,8 @@ fn slowest_livez(exporter: &Exporter) -> Duration {
     let times = (0..20).flat_map(|_| [&exporter.main, &exporter.telemetry]);
     let times = times.map(|address| {
         let start = Instant::now();
-        // A connection may be closed to make room for another one. Probes repeat a request as well.
+        // A connection may be closed to make room for another one. Therefore the test repeats the request, as probes
+        // do.
         while !is_alive(address).unwrap_or(false) {
             assert!(start.elapsed() < PATIENCE, "/livez does not answer");
         }
@@ -112,8 +113,8 @@ fn a_connection_without_a_descriptor_takes_that_of_the_quietest_one() {
     let idle = with_descriptors("-n 1024");
     let base = idle.own("process_open_fds").unwrap() as u32;
     drop(idle);
-    // The number of open descriptors includes a connection and a directory, so two descriptors are free: fewer than each port needs for its
-    // four connections.
+    // The number of open descriptors includes a connection and a directory, so two descriptors are free. This is less
+    // than each port needs for its four connections.
     let exporter = with_descriptors(&format!("-n {base}"));
     let mut slowest = Duration::ZERO;
     beside_flood([127, 0, 0, 1], &exporter.main, "/livez", 100, || {
@@ -126,7 +127,7 @@ fn a_connection_without_a_descriptor_takes_that_of_the_quietest_one() {
     assert!(slowest < SOON, "{slowest:?}");
     let log = exporter.log();
     let lines = log.matches("cannot accept a connection").count();
-    // One line for each server and minute.
+    // The log has one line for each server and minute.
     assert!((1..=2).contains(&lines), "{log}");
 }
 

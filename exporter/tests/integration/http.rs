@@ -12,21 +12,20 @@ use super::support::{Directory, Exporter, eventually_or, get, request};
 
 /// Cases of both ports in which the response differs from the Go program on purpose.
 const DIFFERENT: &[(&str, Different)] = &[
-    // Policy 12: each path has only the methods that it needs. The exporter does not redirect to a cleaned path.
+    // Each path has only the methods that it needs. The exporter does not redirect to a cleaned path.
     ("129", Different::Status(404)),
     ("130", Different::Status(404)),
     ("131", Different::Status(404)),
     ("132", Different::Status(404)),
-    // Policy 16: both ports report health.
+    // Both ports report health.
     ("112", Different::Status(200)),
     ("134", Different::Status(200)),
-    // Policy 12: a client that does not accept HTML gets pages as text.
+    // A client that does not accept HTML gets pages as text.
     ("072", Different::Type("text/plain; charset=utf-8")),
     ("109", Different::Type("text/plain; charset=utf-8")),
     ("110", Different::Type("text/plain; charset=utf-8")),
     ("169", Different::Type("text/plain; charset=utf-8")),
-    // Policy 12: the exporter's own metrics are not available as protobuf, and the escaping
-    // differs.
+    // The exporter's own metrics are not available as protobuf, and the escaping differs.
     (
         "139",
         Different::Type("text/plain; version=0.0.4; charset=utf-8; escaping=underscores"),
@@ -84,7 +83,7 @@ fn paths_are_answered_as_the_cases_say() {
             .collect();
         let answer = request(address, &case.method, &case.path, &headers, "");
         if !matches!(case.method.as_str(), "GET" | "HEAD") {
-            // Policy 12: methods that would change something are refused.
+            // Methods that would change something are refused.
             assert_eq!(answer.status, 405, "{number}");
             assert_eq!(answer.header("allow"), Some("GET,HEAD"), "{number}");
             continue;

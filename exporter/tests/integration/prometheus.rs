@@ -200,7 +200,7 @@ fn users_with_passwords_are_scraped() {
 fn tokens_that_may_read_are_scraped() {
     let api = Api::start(&[]);
     let place = Place::new("web-users");
-    // As documented, but without users.
+    // The web configuration is as documented, but without users.
     let web = std::fs::read_to_string(&place.web).unwrap();
     let (tls, _) = web.split_once("basic_auth_users").unwrap();
     place.directory.write("web.yaml", tls);

@@ -215,7 +215,7 @@ fn exempted_servers_and_all_proxy_lead_to_no_proxy() {
     let api = Api::start(&[]);
     let relay = Relay::start(Speaks::Http);
     let proxy = &*relay.address;
-    // An address of this machine outside the loopback.
+    // 0.0.0.0 is an address of this machine, but not a loopback address.
     let any = format!("--apiserver=http://0.0.0.0:{}", port(&api));
     let own = format!("--apiserver={}", api.url);
     for (flag, environment) in [

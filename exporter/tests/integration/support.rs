@@ -228,7 +228,7 @@ impl Exporter {
         get(&self.telemetry, path, &[])
     }
 
-    /// The metrics of objects, by a query.
+    /// The metrics of objects that a query selects.
     pub fn metrics(&self, query: &str) -> String {
         self.get(&format!("/metrics{query}")).text()
     }

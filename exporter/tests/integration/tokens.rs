@@ -122,7 +122,7 @@ fn an_error_that_repeats_the_token_does_not_bring_it_to_the_log() {
     assert_eq!(ask(&exporter.main, "/metrics", token).0, 503);
     exporter
         .tells("answers with 400 Bad Request: cannot review [hidden], or [\\n\\u{1b}[31m[hidden]]");
-    // Neither does an answer that cannot be read.
+    // An answer that cannot be read does not bring the token to the log either.
     let nonsense = json!({ "spec": { "token": token }, "status": token });
     api.say("tokenreviews", &response("201 Created", &nonsense));
     assert_eq!(ask(&exporter.main, "/metrics", token).0, 503);
@@ -140,7 +140,7 @@ fn the_log_tells_for_each_kind_of_review_when_it_succeeds_again() {
     let (tokens, permissions) = ("reviews tokens again", "reviews permissions again");
     assert_eq!(ask(&exporter.main, "/metrics", "trouble").0, 503);
     exporter.tells("could not review a token");
-    // This needs a permission only.
+    // The token is cached, so this request needs only a review of the permission.
     let resources = "/debug/resources";
     assert_eq!(ask(&exporter.telemetry, resources, "reader").0, 200);
     let no_permission = response("500 Internal Server Error", &json!({}));
@@ -172,7 +172,7 @@ fn a_reload_does_not_turn_the_filter_off() {
         });
         assert_eq!(ask(&exporter.main, "/metrics", "").0, 401);
     }
-    // Passwords take the place of tokens.
+    // Passwords can replace tokens.
     let hash = bcrypt::hash("x", 4).unwrap();
     let web = config.write("web.yaml", &format!("basic_auth_users: {{a: {hash}}}\n"));
     config.write("options.yaml", &format!("tls_config: {web}\n"));

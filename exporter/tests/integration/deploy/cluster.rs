@@ -297,7 +297,7 @@ fn missing_definitions() -> Vec<Applied> {
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
             "metadata": {
                 "name": name,
-                // Needed for groups of the Kubernetes community.
+                // The API server requires this annotation for groups of the Kubernetes community.
                 "annotations": { "api-approved.kubernetes.io": "unapproved, for a test" },
             },
             "spec": {

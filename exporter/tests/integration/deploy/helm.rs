@@ -146,7 +146,7 @@ fn the_rights_are_those_that_rbac_prints_for_the_arguments() {
     let directory = crate::support::Directory::new("helm");
     let mut compared = 0;
     let mut cases = cases();
-    // The program would refuse this combination of values.
+    // The program would refuse the combination of all values.
     cases.remove("every-value").unwrap();
     for (name, values) in cases {
         let objects = objects(&values, &[]);
@@ -164,7 +164,7 @@ fn the_rights_are_those_that_rbac_prints_for_the_arguments() {
                 "kubeconfig" => continue,
                 // Without permissions on the cluster, cluster-scoped resources cannot be read.
                 "namespaces" => {}
-                // The proxy reviews tokens.
+                // The proxy reviews tokens, so only the roles of the chart allow this, not the output of `rbac`.
                 "kube-rbac-proxy" => rules.retain(|rule| rule.4 != "create"),
                 // If StatefulSets are exported, their rule includes the StatefulSet of the exporter.
                 "autosharding" | "mixin" => rules.retain(|rule| rule.3.is_empty()),

@@ -38,7 +38,7 @@ fn images_of_the_go_program_are_refused_with_the_cure() {
         "image.repository=kube-state-metrics/kube-state-metrics,image.tag=0.1.0",
         "global.imageRegistry=mirror.test,image.repository=kube-state-metrics/kube-state-metrics",
         "image.registry=docker.io,image.repository=bitnami/kube-state-metrics",
-        // A mirror may have any path, and often no tag.
+        // In a mirror, the path of the image may differ, and the values often set no tag.
         "image.registry=mirror.test,image.repository=k8s/kube-state-metrics",
         "image.registry=mirror.test,image.repository=k8s/kube-state-metrics,image.tag=main",
         "image.registry=mirror.test,image.repository=k8s/kube-state-metrics,image.sha=sha256:abc",
@@ -184,7 +184,7 @@ fn the_notes_list_values_that_have_no_effect() {
     );
     let expected = "no effect: metricAnnotationsAllowlist, prometheus.monitor.enable, verbosity.";
     assert!(unknown.contains(expected), "{unknown}");
-    // Maps of the user, values of other charts, and the old keys of the monitor.
+    // These values cause no warning: maps of the user, values of other charts, and the old keys of the monitor.
     let known = "podLabels: {any: x}\nglobal: {any: x}\nprometheus: {monitor: {interval: 1m}}";
     assert_eq!(notes(known), "");
 }

@@ -39,7 +39,7 @@ const DIFFERENT: &[(&str, &[&str])] = &[
     ),
     (
         "every-value",
-        // The CustomResourceDefinition has enableHTTP2.
+        // In the CustomResourceDefinition, the name of this field is enableHTTP2.
         &["ScrapeConfig/fn spec.enableH"],
     ),
     (
@@ -70,7 +70,7 @@ const DIFFERENT: &[(&str, &[&str])] = &[
 /// Ends of paths that name the chart or the program.
 const VERSIONS: [&str; 3] = [".helm.sh/chart", ".app.kubernetes.io/version", ".image"];
 
-/// A line for each value of the objects; items of lists have their name, if they have one.
+/// A line for each value of the objects. A list item that has a name is identified by this name.
 fn lines(objects: &[Value]) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
     for object in objects {

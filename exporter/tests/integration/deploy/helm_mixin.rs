@@ -19,7 +19,8 @@ fn source(file: &str) -> String {
     fs::read_to_string(deploy().join("mixin").join(file)).unwrap()
 }
 
-/// Compares the copies in the chart with deploy/mixin: a template can read only files of its chart.
+/// Compares the copies in the chart with deploy/mixin. The chart needs copies, because a template can read only files
+/// of its chart.
 pub(super) fn assert_copies() {
     let rules = RULES.map(|name| format!("{name}.yaml"));
     let dashboards = DASHBOARDS.map(|name| format!("dashboards/{name}.json"));
@@ -101,7 +102,7 @@ fn the_rules_of_the_chart_select_the_job_of_the_monitor() {
             assert!(output.status.success(), "{}", output.stderr);
         }
     }
-    // The label whose value is the job.
+    // The value of this label becomes the job name.
     let monitor = &rendered("ServiceMonitor", "nameOverride=other")[0];
     assert_eq!(monitor["spec"]["jobLabel"], "app.kubernetes.io/name");
     let service = &rendered("Service", "nameOverride=other")[0];

@@ -26,8 +26,8 @@ const OURS: &[&str] = &[
     "test",
 ];
 
-/// The types of values for which the default does not show the type. The templates refuse a map of collectors, because
-/// their message is better than that of the schema.
+/// The types of values for which the default does not show the type. The schema allows a map of collectors, because the
+/// templates refuse such a map with a better message.
 const TYPES: &[(&str, &[&str])] = &[
     ("affinity", &["object", "string"]),
     ("collectors", &["array", "string", "object"]),
@@ -144,11 +144,11 @@ pub(super) fn maps() -> BTreeSet<String> {
     maps.collect()
 }
 
-/// The paths that NOTES.txt compares with those of the user.
+/// The paths that NOTES.txt compares with the paths in the values of the user.
 fn paths() -> String {
     let mut paths: BTreeMap<_, _> = maps().into_iter().map(|path| (path, "map")).collect();
     paths.extend(values().into_iter().map(|value| (value.path, "value")));
-    // A chart that includes this one may have other values there.
+    // A chart that includes this chart may have other values below `global`.
     paths.insert("global".to_owned(), "value");
     paths.retain(|path, _| !path.starts_with("global."));
     let mut text = String::from("# The paths of the values: a test generates this file.\n");
