@@ -15,7 +15,7 @@ use crate::support::{
     until_there,
 };
 
-/// Creates a new namespace with this number of configmaps, plus the configmap with the root certificate.
+/// Creates a new namespace with sixty configmaps, in addition to the configmap with the root certificate.
 async fn sixty_config_maps(client: &Client, namespace: &str) -> Api<ConfigMap> {
     fresh_namespace(client, namespace).await;
     let config_maps = Api::namespaced(client.clone(), namespace);

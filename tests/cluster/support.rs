@@ -202,7 +202,8 @@ where
     }
 }
 
-/// Waits until an object exists, or does not exist. After a restart, controllers may take a minute.
+/// Waits until an object exists, or no longer exists if `there` is false. After a restart, controllers may take a
+/// minute.
 pub(crate) async fn until_there<K>(api: &Api<K>, name: &str, there: bool)
 where
     K: Clone + std::fmt::Debug + DeserializeOwned,

@@ -1,10 +1,10 @@
-//! The cases of tests/conformance: objects with their expected samples, a test per resource. A resource that
+//! The cases of tests/conformance: objects with their expected samples, and one test per resource. A resource that
 //! kube-state-metrics lacks has no cases; unit tests in its file cover it.
 //!
 //! Other modules use the same cases. `pruning` checks that families read what they declare. `properties` generates
 //! random objects of the same shapes. `catalogue` compares names and metadata of the families with the given catalogue
 //! and the documents. `cluster` compares the metrics of a whole cluster with a golden file. `queries` checks queries
-//! for common questions about them. `times` replaces all times by times at the ends of the calendar.
+//! for common questions about a cluster. `times` replaces all times by times at the ends of the calendar.
 
 mod catalogue;
 #[cfg(feature = "manifests")]
@@ -48,7 +48,7 @@ struct Case {
     allow_annotations: Vec<String>,
 }
 
-/// All families of a resource, including those that are off by default.
+/// All families of a resource, including those that are disabled by default.
 fn builder(resource: &str, case: &Case) -> Builder {
     StateMetrics::builder()
         .resources([resource])
@@ -58,8 +58,8 @@ fn builder(resource: &str, case: &Case) -> Builder {
         .all_fed_by_host()
 }
 
-/// The same with a configured family that reads the whole object. The object is then parsed into a JSON value, and the
-/// typed object is read from this value.
+/// Adds a configured family that reads the whole object. The object is then parsed into a JSON value, and the typed
+/// object is read from this value.
 #[cfg(feature = "custom-resources")]
 fn beside_configured(resource: &str, builder: Builder) -> Builder {
     use kube_state_metrics::custom_resources::{Config, KnownKind};
@@ -97,7 +97,7 @@ fn lines(metrics: &StateMetrics, case: &Case) -> Result<Vec<String>, String> {
 
 /// The lines of an exposition without its headers.
 fn sample_lines(exposition: &str) -> Vec<String> {
-    // Not `str::lines`: a carriage return is part of a label's value.
+    // `str::lines` would remove a carriage return, which can be part of a label's value.
     let lines = exposition
         .split_terminator('\n')
         .filter(|line| !line.starts_with('#'));

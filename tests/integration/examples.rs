@@ -337,7 +337,7 @@ fn custom_family_writes_its_families_beside_the_built_in_ones() {
 
 #[test]
 fn unit_test_families_are_valid() {
-    // Includes the tests of the example.
+    // The module of the example contains tests, which also run here.
     assert_valid(unit_test_families::backups());
 }
 

@@ -53,7 +53,7 @@ fn assert_linear<I>(what: &str, input: impl Fn(usize) -> I, run: impl FnMut(&I))
     assert_linear_from(SIZE, what, input, run);
 }
 
-/// The same with another smaller size.
+/// Like [`assert_linear`], with `size` as the smaller of the two sizes.
 #[track_caller]
 fn assert_linear_from<I>(
     size: usize,
@@ -70,7 +70,7 @@ fn assert_linear_from<I>(
     assert!(large / small < MAX_RATIO, "{what}: {times:.4?} s");
 }
 
-/// Formats a number, so that names differ.
+/// Joins `size` parts. `part` formats the number of a part, so that names differ.
 fn each(size: usize, separator: &str, part: impl Fn(usize) -> String) -> String {
     let mut text = String::new();
     for number in 0..size {
@@ -332,7 +332,7 @@ fn kinds_of_a_configuration() {
             .unwrap();
         let custom = metrics.custom_resources();
         custom.set_known_kinds(kinds.clone()).unwrap();
-        // A change of one kind. All other kinds stay.
+        // One kind disappears. All other kinds stay.
         custom.set_known_kinds(kinds[1..].iter().cloned()).unwrap();
         runtime.block_on(async {
             let (asked, all_asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));

@@ -173,7 +173,7 @@ fn queries_ask_only_for_metrics_that_exist() {
 fn each_alert_has_a_test_that_fires_one_that_is_silent_and_a_section_of_the_guide() {
     let (text, tests) = (rules("alerts"), rules("tests/alerts.test"));
     let alerts: BTreeSet<_> = values(&text, "alert").into_iter().collect();
-    // Whether an alert fires, by the line after its name and time.
+    // For each alert, whether its tests expect that it fires.
     let mut tested: BTreeMap<&str, BTreeSet<bool>> = BTreeMap::new();
     for case in tests.split("  - alertname: ").skip(1) {
         let name = case.lines().next().unwrap();
@@ -294,7 +294,7 @@ fn dashboards_can_be_imported_and_select_clusters() {
     for name in DASHBOARDS {
         let dashboard = dashboard(name);
         assert!(uids.insert(dashboard["uid"].as_str().unwrap().to_owned()));
-        // Grafana assigns the number.
+        // Grafana assigns the id.
         assert!(dashboard["id"].is_null(), "{name}");
         let variables = array(&dashboard["templating"]["list"]);
         let cluster = variables

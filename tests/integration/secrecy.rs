@@ -1,9 +1,9 @@
 //! The content of secrets and config maps does not stay in memory, and does not appear in logs or errors.
 //!
 //! The tests start this binary again as a child process. The allocator of the child clears the memory that it frees.
-//! The child feeds objects that contain a marker, drops the inputs, and then searches all of its memory for the
-//! marker, through `/proc/self/mem`. Three other children keep or print the marker on purpose, and the search must
-//! find it there.
+//! The child feeds objects that contain a marker, drops the inputs, and then searches all of its memory for the marker,
+//! through `/proc/self/mem`. Three other children keep or print the marker on purpose. For these children, the tests
+//! fail unless the marker is found.
 
 mod inputs;
 mod memory;
@@ -54,7 +54,7 @@ unsafe impl GlobalAlloc for Clearing {
         unsafe {
             if CLEARS.load(Ordering::Relaxed) {
                 pointer.write_bytes(0, layout.size());
-                // Without this, the compiler removes the write, because nothing reads it.
+                // Without `black_box`, the compiler removes the write, because nothing reads the cleared memory.
                 black_box(pointer);
             }
             System.dealloc(pointer, layout);
@@ -65,7 +65,7 @@ unsafe impl GlobalAlloc for Clearing {
 /// The action of a child process with the marker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Scenario {
-    /// Feeds it, and nothing else.
+    /// Only feeds objects that contain the marker.
     Feed,
     /// Keeps an object of the API's type.
     KeepObject,
@@ -138,7 +138,7 @@ fn marks(text: &str) -> Vec<Form> {
 #[ignore = "the other tests run it in a separate process"]
 fn the_watched_process() {
     let Ok(scenario) = std::env::var(SCENARIO) else {
-        // Other tests in this process have the marker in memory.
+        // Without a scenario, this process runs other tests, which have the marker in memory.
         return;
     };
     CLEARS.store(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Tests of watches with a server that injects faults. Clocks are virtual, so no test waits.
+//! Tests of watches with a server that injects faults. Clocks are virtual, so no test waits in real time.
 
 mod chaos;
 #[cfg(feature = "custom-resources")]

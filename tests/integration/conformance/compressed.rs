@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::support::exposition::{ReadFamily, read};
 use crate::support::tools::{Directory, run, tool};
 
-/// Reads one gzip member and fails if data follows it, like the reader of Prometheus (in Go).
+/// Reads one gzip member like the reader of Prometheus, in Go. Fails if data follows the member.
 const GO: &str = r#"package main
 
 import (
@@ -45,7 +45,7 @@ func main() {
 const PYTHON: &str =
     "import gzip, sys; sys.stdout.buffer.write(gzip.decompress(sys.stdin.buffer.read()))";
 
-/// Config maps with two families that always have the same values.
+/// Two families of config maps. In every exposition, both must have the same values.
 fn metrics() -> (StateMetrics, Writer<ConfigMap>) {
     let generation = |map: &ConfigMap| map.metadata.generation.unwrap_or(0);
     let family = |name: &'static str| {
@@ -76,7 +76,7 @@ fn bytes(metrics: &StateMetrics, format: Format, encoding: Encoding) -> Vec<u8> 
     exposition.encoded(encoding).collect::<Vec<_>>().concat()
 }
 
-/// Returns the text of one gzip member. Fails if data follows it.
+/// Returns the text of one gzip member. Fails if data follows the member.
 fn member(compressed: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     let mut reader = GzDecoder::new(compressed);
@@ -88,7 +88,7 @@ fn member(compressed: &[u8]) -> Vec<u8> {
 #[test]
 fn every_reader_takes_a_compressed_exposition() {
     let (metrics, mut writer) = metrics();
-    // About a dozen blocks. The blocks with the latest changes are compressed again.
+    // The exposition has about a dozen blocks. The blocks with the latest changes are compressed again.
     for generation in [1, 2] {
         for at in (0..6_000).step_by(if generation == 1 { 1 } else { 100 }) {
             writer.apply_object(&map(at, generation));
@@ -183,7 +183,7 @@ fn a_store_that_never_rests_is_always_read_at_one_moment() {
     });
 }
 
-/// Notifies when it is dropped.
+/// Sets the flag when it is dropped.
 struct Ending<'a>(&'a AtomicBool);
 
 impl Drop for Ending<'_> {

@@ -93,7 +93,7 @@ fn metrics(resource: BuiltIn) -> StateMetrics {
         .unwrap()
 }
 
-/// A complete list without objects.
+/// Sends a complete list without objects, so that the store becomes empty.
 fn forget_all(writer: &mut dyn ObjectWriter) {
     writer.begin_list();
     writer.end_list();

@@ -134,9 +134,9 @@ pub(crate) struct Shape {
     texts: Vec<String>,
     numbers: Vec<Number>,
     flags: bool,
-    /// A field that selects the kind of the object. Strategies keep its value.
+    /// Whether the field selects the kind of the object. Strategies keep the value of such a field.
     fixed: bool,
-    /// A family reads everything below this position, so maps may have keys with any name.
+    /// Whether a family reads everything below this position, so that maps may have keys with any name.
     open: bool,
 }
 

@@ -18,7 +18,7 @@ const DERIVED: [&str; 1] = ["kube_cronjob_next_schedule_time"];
 /// A family that has no samples for times before 1970.
 const POSITIVE: &str = "kube_pod_completion_time";
 
-/// Texts for the second of Go's zero time.
+/// Texts of times within the second that begins with Go's zero time.
 const UNSET: [&str; 5] = [
     "0001-01-01T00:00:00Z",
     "0001-01-01T00:00:00.000001Z",

@@ -170,7 +170,7 @@ fn served(definition: &Value) -> Vec<KnownKind> {
     }}))
 }
 
-/// A sample line, by its series. The value may differ by one rounding step.
+/// Splits a sample line into its series and its value. The expected value may differ by one rounding step.
 ///
 /// Quantities of this crate are exact, but kube-state-metrics multiplies doubles.
 fn parsed(line: &str) -> (String, f64) {

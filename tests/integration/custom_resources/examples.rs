@@ -23,7 +23,7 @@ fn examples() -> Vec<PathBuf> {
     files
 }
 
-/// The configurations of the guide. Its separate lines with expressions are joined to one configuration.
+/// The configurations of the guide. The separate lines with expressions in the guide are joined to one configuration.
 #[test]
 fn the_configurations_of_the_guide_are_valid() {
     let guide = include_str!("../../../docs/reference/custom-resources.md");
@@ -78,7 +78,7 @@ fn examples_yield_their_golden_expositions() {
         assert_reference_reads(&openmetrics, &families);
         let report = check(&config, objects);
         assert!(report.is_ok(false), "{name}: {:?}", report.errors);
-        // The help texts name the kind, as in published configurations.
+        // In these examples, kinds that share a family have different help texts, as in published configurations.
         let differs = ["crossplane-info", "flux-resource-info"].contains(&name.as_str());
         let is_expected =
             |warning: &ConfigProblem| (warning.message).starts_with("the help of the family `");

@@ -59,7 +59,7 @@ fn metrics(config: &Config, builder: Builder) -> StateMetrics {
     metrics
 }
 
-/// Applies two objects to each store, or one pod.
+/// Applies one pod to the store of pods, and two objects to each other store.
 fn feed(metrics: &StateMetrics) {
     let objects = ["a", "b"].map(|name| {
         format!(

@@ -27,7 +27,7 @@ impl Published {
     fn read(path: &Path, scratch: &Path) -> Self {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(path).unwrap();
-        // A configuration may begin with a marker.
+        // A configuration may begin with the document marker `---`.
         let (config, objects) = match text.split_once("\n---\n") {
             Some((comments, rest)) if comments.lines().all(|line| line.starts_with('#')) => {
                 let (config, objects) = rest.split_once("\n---\n").unwrap();

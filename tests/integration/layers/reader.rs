@@ -12,10 +12,10 @@ use super::macros::{ITEM_KEYWORDS, Macros, each_pair};
 #[derive(Clone, PartialEq)]
 pub(super) struct Import {
     pub(super) path: Vec<String>,
-    /// The name that it defines; `None` for `*` and for `as _`.
+    /// The name that the import defines; `None` for `*` and for `as _`.
     pub(super) name: Option<String>,
     pub(super) is_glob: bool,
-    /// Whether it has a visibility such as `pub`, so that other modules can name it.
+    /// Whether the import has a visibility such as `pub`, so that other modules can name it.
     pub(super) is_reexport: bool,
 }
 
@@ -68,7 +68,8 @@ impl Reader {
         }
     }
 
-    /// Reads the tokens of a macro as items, otherwise as statements, otherwise path by path.
+    /// Reads the tokens of a macro as items. If the tokens are not items, reads them as statements; if they are not
+    /// statements either, finds only the paths.
     fn read_macro(&mut self, tokens: &TokenStream) {
         if let Ok(file) = syn::parse2::<syn::File>(tokens.clone()) {
             file.items.iter().for_each(|item| self.visit_item(item));

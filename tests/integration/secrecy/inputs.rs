@@ -56,7 +56,7 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
     );
     let mut inputs = Vec::new();
     for text in texts.into_iter().chain([endless.as_str()]) {
-        // A text without `kind` is fed as either kind.
+        // A text without `kind` is fed twice, once as each kind.
         for kind in ["Secret", "ConfigMap"] {
             let head = format!("{{\"apiVersion\":\"v1\",\"kind\":\"{kind}\",\"metadata\":");
             inputs.push(filled(&text.replacen("{\"metadata\":", &head, 1)));
@@ -68,7 +68,7 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
     inputs
 }
 
-/// The same objects and invalid YAML, as files with names.
+/// The same objects as files with names, and files with invalid YAML.
 pub(crate) fn manifests() -> Vec<(String, Vec<u8>)> {
     let good = "apiVersion: v1\nkind: Secret\nmetadata: {name: good, namespace: shop}\n";
     let odd = good.replace("good", "odd");

@@ -23,7 +23,7 @@ pub(crate) enum Form {
 
 /// A letter of the marker.
 ///
-/// Creates the marker when it is needed. Otherwise the search would find a stored copy.
+/// The marker is computed when it is needed, because the search would find a stored copy.
 fn letter(at: usize) -> u8 {
     let seed: u64 = black_box(0x9e37_79b9_7f4a_7c15);
     let mut bits = seed.wrapping_mul(at as u64 + 1);

@@ -25,14 +25,14 @@ pub(crate) use requests::ApiRequest;
 use responses::line;
 use state::{Collection, OpenWatch, State};
 
-/// A clone is another handle to the same server.
+/// A simulated API server. A clone is another handle to the same server.
 #[derive(Clone, Default)]
 pub(crate) struct ApiServer {
     state: Arc<Mutex<State>>,
 }
 
 impl ApiServer {
-    /// A server of configmaps, namespaces, pods and statefulsets, all empty.
+    /// A server with empty collections of configmaps, namespaces, pods and statefulsets.
     pub(crate) fn new() -> Self {
         let server = Self::default();
         for (prefix, api_version, plural, kind) in [
@@ -212,7 +212,7 @@ impl ApiServer {
         state.oldest = state.version;
     }
 
-    /// Breaks the connections of watches. They cannot be resumed afterwards. An empty name means all collections.
+    /// Breaks the connections of watches, so that the watches cannot be resumed. An empty name means all collections.
     pub(crate) fn expire_watches(&self, plural: &str) {
         self.state.lock().version += 1;
         self.compact();
@@ -238,7 +238,7 @@ impl ApiServer {
         }
     }
 
-    /// Breaks connections. An empty name means all collections.
+    /// Breaks the connections of watches, which can then be resumed. An empty name means all collections.
     pub(crate) fn cut_watches(&self, plural: &str) {
         self.watches(plural, |watch| {
             let _ = watch

@@ -22,7 +22,7 @@ fn quiet(running: &Running) -> BTreeSet<String> {
     all.filter(|key| key.starts_with(&start)).collect()
 }
 
-/// A change that a user makes.
+/// Makes a random change, as a user would.
 fn change(server: &ApiServer, dice: &mut Rng) {
     let name = format!("cm{}", dice.u32(0..12));
     let exists = server.objects("configmaps").iter().any(|object| {
@@ -36,7 +36,7 @@ fn change(server: &ApiServer, dice: &mut Rng) {
     }
 }
 
-/// A fault. Refusals end after a while.
+/// Injects a random fault, which affects one to three requests.
 fn trouble(server: &ApiServer, dice: &mut Rng) {
     let on = [
         On::Any,
@@ -62,7 +62,7 @@ fn trouble(server: &ApiServer, dice: &mut Rng) {
         _ => Fault::ErrorEvent(500, "InternalError"),
     };
     let on = dice.choice(on).unwrap();
-    // Events are possible only in streams.
+    // Error events are possible only in watches.
     let on = match (&fault, on) {
         (Fault::ErrorEvent(..), _) => On::Watch,
         (_, on) => on,
@@ -70,7 +70,7 @@ fn trouble(server: &ApiServer, dice: &mut Rng) {
     server.fault(on, "configmaps", dice.usize(1..4), fault);
 }
 
-/// An incident of the connections or the server.
+/// Causes a random incident of the connections or of the server.
 fn disturb(server: &ApiServer, dice: &mut Rng) {
     match dice.u32(0..10) {
         0 => server.cut_watches("configmaps"),

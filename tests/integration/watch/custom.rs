@@ -364,7 +364,7 @@ fn beside_built_in(builder: Builder, config: Option<&Config>) -> StateMetrics {
     builder.known_kinds(KnownKind::built_in()).build().unwrap()
 }
 
-/// Labels and values of a family, in any order of the labels.
+/// Labels and values of a family. Labels are sorted, and labels that name the kind are left out.
 fn values(running: &Running, family: &str) -> Vec<String> {
     let text = running.text();
     let lines = text.lines().filter_map(|line| {

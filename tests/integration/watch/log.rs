@@ -112,7 +112,8 @@ async fn a_resource_that_fails_alone_is_told_of_alone_also_beside_an_outage() {
     let server = server();
     let running = synced(&server, |watch| watch).await;
     pass(Duration::from_secs(5)).await;
-    // An aggregated API whose service is down, behind a gateway that returns different errors.
+    // The responses are those of an aggregated API whose service is down: the gateway in front of the service returns
+    // different errors.
     for code in [503, 500, 502] {
         server.fault(On::Any, "configmaps", 3, Fault::Status(code, "x"));
     }
@@ -236,7 +237,7 @@ async fn a_revoked_token_is_one_message() {
     running.ready().await;
     pass(Duration::from_secs(5)).await;
     server.fault(On::Any, "", usize::MAX, Fault::Status(401, "Unauthorized"));
-    // Each watch detects the refusal when it ends.
+    // Each watch detects the refusal when the watch ends.
     pass(Duration::from_secs(1000)).await;
     let said = log.lines(&[]);
     assert_eq!(said.len(), 1, "{said:#?}");

@@ -132,7 +132,7 @@ async fn stores_and_events_are_counted() {
     assert!(of("store_bytes", "") > 100.0);
     assert_eq!(of("synced", ""), 1.0);
     assert_eq!(of("relists_total", ""), 1.0);
-    // Twelve objects in each list, and one event in between.
+    // Each of the two lists has twelve objects, and one object is added between the lists.
     assert_eq!(of("events_total", "event=\"added\","), 25.0);
     assert_eq!(of("events_total", "event=\"modified\","), 1.0);
     assert_eq!(of("events_total", "event=\"deleted\","), 1.0);

@@ -17,7 +17,7 @@ use super::responses::{
 
 pub(super) struct State {
     pub(super) version: u64,
-    /// Watches from lower versions are expired.
+    /// The lowest version from which a watch can start. Watches from lower versions are expired.
     pub(super) oldest: u64,
     pub(super) collections: BTreeMap<String, Collection>,
     pub(super) faults: Vec<(On, String, usize, Fault)>,
