@@ -36,8 +36,8 @@
 {{- ternary 9091 (.Values.selfMonitor.telemetryPort | default 8081) .Values.kubeRBACProxy.enabled | int -}}
 {{- end -}}
 
-{{/* The arguments as a list. The argument has the keys root, collectors, custom, whether the workload exports custom
-resources, and more, its further arguments. */}}
+{{/* The arguments of the program as a list. The parameter has the keys root, collectors, custom (whether the workload
+exports custom resources) and more (further arguments). */}}
 {{- define "ksm.arguments" -}}
 {{- $root := .root -}}
 {{- $values := .root.Values -}}

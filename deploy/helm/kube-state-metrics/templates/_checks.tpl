@@ -13,7 +13,7 @@ precede all others. */}}
 {{- include "ksm.checkResources" . -}}
 {{- end -}}
 
-{{/* Checks that the values exist that the templates cannot do without. */}}
+{{/* Checks that the values that the templates need exist. */}}
 {{- define "ksm.checkLevels" -}}
 {{- if hasKey .Values "kube-state-metrics" -}}
 {{- fail "the values are below the key kube-state-metrics, as for kube-prometheus-stack, so they have no effect; move them to the top level" -}}
@@ -46,7 +46,7 @@ precede all others. */}}
 {{- $tag := toString ($image.tag | default "") -}}
 {{- $own := .Chart.AppVersion -}}
 {{- $isGoImage := regexMatch "(^|/)(kube-state-metrics|bitnami|bitnamilegacy|coreos|rancher)/(mirrored-)?kube-state-metrics(-kube-state-metrics)?$" $name -}}
-{{- /* A mirror may have any path, so only the tag can tell that an image of this name is a copy of the Rust program. */ -}}
+{{- /* In a mirror, an image may have any path, so only the tag shows whether the image is the Rust program. */ -}}
 {{- $isGoName := regexMatch "(^|/)(mirrored-)?kube-state-metrics(-kube-state-metrics)?$" $name -}}
 {{- $isOwnTag := or (eq $tag $own) (regexMatch "^v?0\\." $tag) -}}
 {{- /* The Go program has the major versions 1 and 2. */ -}}
@@ -87,7 +87,7 @@ precede all others. */}}
 {{- end -}}
 {{- end -}}
 
-{{/* The paths of the values that the chart does not have, as a list. The argument has the keys
+{{/* The paths of the values that the chart does not have, as a list. The parameter has the keys
 values, known and prefix. */}}
 {{- define "ksm.unknownValues" -}}
 {{- $unknown := list -}}
@@ -105,7 +105,7 @@ values, known and prefix. */}}
 {{- toYaml $unknown -}}
 {{- end -}}
 
-{{/* What NOTES.txt says about values that have no effect. */}}
+{{/* The text of NOTES.txt about values that have no effect. */}}
 {{- define "ksm.warnings" -}}
 {{- $known := .Files.Get "files/values.yaml" | fromYaml -}}
 {{- with include "ksm.unknownValues" (dict "values" .Values "known" $known "prefix" "") | fromYamlArray }}

@@ -20,8 +20,8 @@
 {{- end -}}
 {{- end -}}
 
-{{/* An endpoint of a ServiceMonitor. A setting of the port takes precedence over the setting for all ports. The argument
-has the keys root, port and own, the settings of the port. */}}
+{{/* An endpoint of a ServiceMonitor. A setting of the port takes precedence over the setting for all ports. The
+parameter has the keys root, port and own (the settings of the port). */}}
 {{- define "ksm.endpoint" -}}
 {{- $all := .root.Values.prometheus.monitor -}}
 {{- $endpoint := dict "port" .port -}}

@@ -38,7 +38,7 @@
 {{- toYaml (mergeOverwrite $labels (include "ksm.selector" . | fromYaml) $custom) -}}
 {{- end -}}
 
-{{/* The metadata of a pod of `helm test`; the argument has the keys root and name. */}}
+{{/* The metadata of a pod of `helm test`; the parameter has the keys root and name. */}}
 {{- define "ksm.testMetadata" -}}
 name: {{ include "ksm.fullname" .root | trunc 50 | trimSuffix "-" }}-test-{{ .name }}
 namespace: {{ include "ksm.namespace" .root }}
@@ -55,7 +55,7 @@ annotations:
 {{- .Values.customResourceState.name | default (printf "%s-customresourcestate-config" (include "ksm.fullname" .)) -}}
 {{- end -}}
 
-{{/* An image; the argument has the keys image, root and tag, the default tag. */}}
+{{/* An image; the parameter has the keys image, root and tag (the default tag). */}}
 {{- define "ksm.imageName" -}}
 {{- $registry := .root.Values.global.imageRegistry | default .image.registry -}}
 {{- with $registry }}{{ . }}/{{ end -}}

@@ -1,7 +1,7 @@
 {{/* The pods of all workloads. */}}
 
-{{/* The requests of `resources`, or those for a number of pods: docs/explanation/performance.md has the figures. The
-argument has the keys root and pods. */}}
+{{/* The value `resources`. If it is empty, requests and limits for a number of pods:
+docs/explanation/performance.md has the figures. The parameter has the keys root and pods. */}}
 {{- define "ksm.resources" -}}
 {{- $pods := int .pods -}}
 {{- if and (empty .root.Values.resources) (gt $pods 0) -}}
@@ -14,7 +14,7 @@ argument has the keys root and pods. */}}
 {{- end -}}
 {{- end -}}
 
-{{/* A container of kube-rbac-proxy. The argument has the keys root, name, port, upstream, endpoints and portName. */}}
+{{/* A container of kube-rbac-proxy. The parameter has the keys root, name, port, upstream, endpoints and portName. */}}
 {{- define "ksm.proxy" -}}
 {{- $values := .root.Values.kubeRBACProxy -}}
 {{- $args := $values.extraArgs | default list -}}
@@ -73,7 +73,7 @@ securityContext:
 {{- concat $env (.root.Values.env | default list) | toYaml -}}
 {{- end -}}
 
-{{/* Volumes and their mounts; the argument has the keys root and custom. */}}
+{{/* Volumes and their mounts; the parameter has the keys root and custom. */}}
 {{- define "ksm.volumes" -}}
 {{- $fullname := include "ksm.fullname" .root -}}
 {{- $volumes := list -}}
@@ -104,8 +104,8 @@ securityContext:
 {{- concat $mounts (.root.Values.volumeMounts | default list) | toYaml -}}
 {{- end -}}
 
-{{/* The pod template. The argument has the keys root, account, collectors, custom, more, fields, labels, tolerations,
-resources and pods, the number of pods that a replica exports. */}}
+{{/* The pod template. The parameter has the keys root, account, collectors, custom, more, fields, labels, tolerations,
+resources and pods (the number of pods that a replica exports). */}}
 {{- define "ksm.pod" -}}
 {{- $root := .root -}}
 {{- $values := .root.Values -}}

@@ -1,6 +1,6 @@
 {{/* The rules that `kube-state-metrics rbac` prints for the same arguments. */}}
 
-{{/* Rules that list and watch resources. The argument is a list of pairs of group and resource. */}}
+{{/* Rules that list and watch resources. The parameter is a list of pairs of group and resource. */}}
 {{- define "ksm.watchRules" -}}
 {{- $groups := dict -}}
 {{- range . -}}
@@ -43,7 +43,7 @@
 {{- toYaml $pairs -}}
 {{- end -}}
 
-{{/* Rules of a role. The argument has the keys root, collectors and part: `all`, `cluster` or `namespaced`. */}}
+{{/* Rules of a role. The parameter has the keys root, collectors and part: `all`, `cluster` or `namespaced`. */}}
 {{- define "ksm.rules" -}}
 {{- $root := .root -}}
 {{- $part := .part -}}
@@ -74,7 +74,8 @@
 {{- toYaml $rules -}}
 {{- end -}}
 
-{{/* A role and its binding. The argument has the keys root, name, namespace, account, rules, existing, aggregation. */}}
+{{/* A role and its binding. The parameter has the keys root, name, namespace, account, rules, existing and
+aggregation. */}}
 {{- define "ksm.role" -}}
 {{- $kind := ternary "Role" "ClusterRole" (ne .namespace "") -}}
 {{- $metadata := dict "name" .name "labels" (include "ksm.labels" .root | fromYaml) -}}
