@@ -195,14 +195,15 @@ fn head(text: &mut String, entry: &CatalogueEntry) {
         Scope::Cluster => "cluster-scoped",
     };
     let default = if entry.resource.is_default() {
-        "on"
+        "enabled"
     } else {
-        "off"
+        "disabled"
     };
     let _ = write!(
         text,
         "# {}\n\n\
-         The families of {} in `{}`, {scope}, {default} by default.\n\
+         These are the families of {} in `{}`.\n\
+         The resource is {scope}, and {default} by default.\n\
          Every sample starts with {}.\n",
         entry.resource,
         entry.info.kind(),
@@ -223,7 +224,7 @@ fn section(text: &mut String, entry: &CatalogueEntry) {
         family.stability().as_str()
     );
     if family.opt_in() {
-        text.push_str(", only if an opt-in list names it");
+        text.push_str(", exported only if the opt-in list matches its name");
     }
     if let Some(version) = family.deprecated_since() {
         let _ = write!(text, ", deprecated since {version}");
@@ -236,7 +237,7 @@ fn section(text: &mut String, entry: &CatalogueEntry) {
         return;
     };
     if reads.len() == 0 {
-        text.push_str("- reads only the identity\n");
+        text.push_str("- reads only the identity of the object\n");
     } else {
         paragraph(text, &format!("- reads {}", code(reads)), "  ");
     }
@@ -299,16 +300,17 @@ mod tests {
         assert_eq!(
             markdown(&entries(&names)),
             "# clusterroles\n\n\
-             The families of ClusterRole in `rbac.authorization.k8s.io/v1`, cluster-scoped, off by \
-             default.\n\
+             These are the families of ClusterRole in `rbac.authorization.k8s.io/v1`.\n\
+             The resource is cluster-scoped, and disabled by default.\n\
              Every sample starts with `clusterrole`.\n\n\
              ## kube_clusterrole_info\n\n\
              Always 1 for each ClusterRole.\n\n\
              - type gauge, stability ALPHA\n\
              - labels `clusterrole`\n\
-             - reads only the identity\n\n\
+             - reads only the identity of the object\n\n\
              # endpoints\n\n\
-             The families of Endpoints in `v1`, namespaced, off by default.\n\
+             These are the families of Endpoints in `v1`.\n\
+             The resource is namespaced, and disabled by default.\n\
              Every sample starts with `namespace`, `endpoint`.\n\n\
              ## kube_endpoint_ports\n\n\
              Always 1 for each port of an Endpoints object, with or without addresses.\n\n\
@@ -316,12 +318,13 @@ mod tests {
              - labels `namespace`, `endpoint`, `port_name`, `port_protocol`, `port_number`\n\
              - reads `subsets.ports.name`, `subsets.ports.protocol`, `subsets.ports.port`\n\n\
              # pods\n\n\
-             The families of Pod in `v1`, namespaced, on by default.\n\
+             These are the families of Pod in `v1`.\n\
+             The resource is namespaced, and enabled by default.\n\
              Every sample starts with `namespace`, `pod`, `uid`.\n\n\
              ## kube_pod_nodeselectors\n\n\
              Always 1 for each pod; `nodeselector_*` are the node labels that its node selector \
              requires.\n\n\
-             - type gauge, stability ALPHA, only if an opt-in list names it\n\
+             - type gauge, stability ALPHA, exported only if the opt-in list matches its name\n\
              - labels `namespace`, `pod`, `uid`, `nodeselector_*`\n\
              - reads `spec.nodeSelector`\n"
         );

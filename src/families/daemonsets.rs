@@ -26,7 +26,7 @@ pub fn daemonsets() -> Collector<DaemonSet> {
         .generate(common::created),
         F::gauge(
             "kube_daemonset_status_current_number_scheduled",
-            "Number of nodes that run at least one pod of the DaemonSet and are supposed to.",
+            "Number of nodes that should run a pod of the DaemonSet and run at least one.",
         )
         .stable()
         .reads(["status.currentNumberScheduled"])
@@ -48,7 +48,7 @@ pub fn daemonsets() -> Collector<DaemonSet> {
         .generate(or_zero(status, |status| status.number_available)),
         F::gauge(
             "kube_daemonset_status_number_misscheduled",
-            "Number of nodes that run a pod of the DaemonSet but are not supposed to.",
+            "Number of nodes that run a pod of the DaemonSet but should not run one.",
         )
         .stable()
         .reads(["status.numberMisscheduled"])

@@ -93,7 +93,7 @@ pub fn deployments() -> Collector<Deployment> {
         F::gauge(
             "kube_deployment_status_condition",
             "Conditions of the deployment (Available, Progressing, ReplicaFailure): 1 for the \
-             current `status`, otherwise 0. An unlisted `reason` is `unknown`.",
+             current `status`, otherwise 0. `reason` is `unknown` if it is not a standard reason.",
         )
         .stable()
         .labels(["reason", "condition", "status"])

@@ -110,8 +110,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::last_terminated_time(init_container_statuses(pod), s)),
         F::gauge(
             "kube_pod_init_container_status_ready",
-            "1 if the init container has completed or, as a sidecar, is ready, otherwise 0; \
-             absent until the container has a status.",
+            "1 if the init container has completed, or if it is a sidecar that is ready; \
+             otherwise 0. Absent until the container has a status.",
         )
         .stable()
         .labels(["container"])

@@ -155,12 +155,12 @@ fn index(families: &[CatalogueEntry]) -> String {
     let defaults = BuiltIn::defaults().count();
     let mut text = format!(
         "# Metric families\n\n\
-         {} families of {} resources, {defaults} of which are enabled by default. A page lists the \
-         families of a resource\nin the order of the exposition, with their labels, the fields \
-         that they read and their help texts.\n\n\
+         There are {} families of {} resources; {defaults} resources are enabled by default. The page \
+         of a resource lists its\nfamilies in the order of the exposition, with their labels, the \
+         fields that they read and their help texts.\n\n\
          - A label such as `label_*` or `annotation_*` means several labels, whose names come from \
          the objects.\n\
-         - `STABLE` families keep their names and labels, `ALPHA` families may change in any \
+         - `STABLE` families keep their names and labels; `ALPHA` families may change in any \
          release.\n\
          - Names, labels and values are those of [kube-state-metrics]\
          (https://github.com/kubernetes/kube-state-metrics) 2.20.\n\

@@ -161,9 +161,10 @@ fn paths() -> String {
 fn table() -> String {
     let mut text = String::from(
         "# Values of the Helm chart\n\n\
-         This page lists all values of `deploy/helm/kube-state-metrics`; a test generates it from `values.yaml`. \
-         The column\n*community* compares them with the chart kube-state-metrics 8.4.0 of the Prometheus community: \
-         *same* has the same\nmeaning there, *none* has no effect in either chart, and *ours* exists only here.\n\n\
+         This page lists all values of `deploy/helm/kube-state-metrics`; a test generates the page from \
+         `values.yaml`. The column\n*community* compares each value with the chart kube-state-metrics 8.4.0 of the \
+         Prometheus community: the value has the\nsame meaning in both charts (*same*), has no effect in either chart \
+         (*none*), or exists only in this chart (*ours*).\n\n\
          | value | default | community | meaning |\n|---|---|---|---|\n",
     );
     for value in values() {
