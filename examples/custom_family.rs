@@ -1,4 +1,4 @@
-//! Families for built-in kinds. The generator of one family is a type, that of the other a closure:
+//! Families for built-in kinds. The generator of one family is a type, that of the other a closure. Run it with
 //! `cargo run --example custom_family`. The example needs no cluster, because the objects are in the program.
 
 use std::io::Write;

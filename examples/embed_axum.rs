@@ -1,4 +1,4 @@
-//! An existing axum service that also exports the state of its cluster:
+//! An existing axum service that also exports the state of its cluster. Run it with
 //! `cargo run --features http,watch --example embed_axum`, then `curl localhost:8080/metrics`.
 
 use axum::Router;

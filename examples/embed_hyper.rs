@@ -1,4 +1,4 @@
-//! A hyper server without a framework that exports the state of its cluster:
+//! A hyper server without a framework that exports the state of its cluster. Run it with
 //! `cargo run --features http,watch --example embed_hyper`, then `curl localhost:8080/metrics`.
 
 use std::convert::Infallible;

@@ -1,5 +1,5 @@
-//! Several clusters in one process. Every sample has a label with the name of its cluster:
-//! `cargo run --features http,watch --example multi_cluster -- blue green` for two contexts of the
+//! Several clusters in one process. Every sample has a label with the name of its cluster. Run it with
+//! `cargo run --features http,watch --example multi_cluster -- blue green` for the contexts `blue` and `green` of the
 //! kubeconfig, then `curl localhost:8080/clusters/blue/metrics`.
 //!
 //! Each cluster has a separate [`StateMetrics`] and a separate path. A cluster that is unreachable or slow does

@@ -1,4 +1,4 @@
-//! Prints the metrics of manifests, without a cluster:
+//! Prints the metrics of manifests, without a cluster. Run it with
 //! `kubectl get pods,nodes -A -o yaml | cargo run --features manifests --example offline_report -- -`.
 //!
 //! Without arguments, the example reads `examples/cluster`. Skipped objects are listed on standard error.

@@ -1,5 +1,5 @@
-//! A controller for a custom resource. The controller also exports the state of its objects, with one watch per kind:
-//! `cargo run --features http,watch --example operator`, then `curl localhost:8080/metrics`.
+//! A controller for a custom resource. The controller also exports the state of its objects, with one watch per kind.
+//! Run it with `cargo run --features http,watch --example operator`, then `curl localhost:8080/metrics`.
 //!
 //! The controller creates a Deployment for every `Website` and writes the number of ready pods to the status of the
 //! website. So the controller already watches both kinds. The events of these watches also feed the metrics: the

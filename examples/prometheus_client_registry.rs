@@ -1,5 +1,5 @@
 //! The state of the cluster and the program's metrics in one response, with a registry of
-//! [`prometheus_client`]: `cargo run --features http,watch --example prometheus_client_registry`,
+//! [`prometheus_client`]. Run it with `cargo run --features http,watch --example prometheus_client_registry`,
 //! then `curl localhost:8080/metrics`.
 //!
 //! The registry writes OpenMetrics. If a scraper requests Prometheus text, the service

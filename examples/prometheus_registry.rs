@@ -1,5 +1,5 @@
 //! The state of the cluster and the program's metrics in one response, with a
-//! [`prometheus::Registry`]: `cargo run --features http,watch --example prometheus_registry`, then
+//! [`prometheus::Registry`]. Run it with `cargo run --features http,watch --example prometheus_registry`, then
 //! `curl localhost:8080/metrics`.
 //!
 //! The registry also has the metrics of the watches. It writes Prometheus text. If a scraper
@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let client = Client::try_from(configure_for_watching(Config::infer().await?))?;
     let metrics = StateMetrics::builder().default_resources().build()?;
-    // This fails if the registry already has a metric of the watches.
+    // `build` fails if the registry already has a metric of the watches.
     let watch = metrics.watch(client).registry(&registry).build()?;
     tokio::spawn(watch.run());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;

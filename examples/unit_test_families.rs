@@ -1,4 +1,5 @@
-//! How to test families: `cargo test --features testing,manifests --example unit_test_families`.
+//! Shows how to test families. Run the tests with
+//! `cargo test --features testing,manifests --example unit_test_families`.
 //!
 //! The families are for a custom resource. `main` runs the same check as the last test.
 

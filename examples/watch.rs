@@ -1,4 +1,4 @@
-//! Watches a cluster and prints its state: `cargo run --features watch --example watch`.
+//! Watches a cluster and prints its state. Run it with `cargo run --features watch --example watch`.
 //!
 //! The first argument is the URL of an API server. Without arguments, the example watches the cluster of the
 //! kubeconfig. If the second argument is `pages`, streaming lists are disabled.

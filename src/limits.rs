@@ -51,7 +51,7 @@ pub struct Limits {
     ///
     /// Each operation, function and iteration of a loop costs 1, and 1 more for every 10 bytes and every part of the
     /// values that it reads, copies or creates. A family that exceeds the limit has no further samples of the object,
-    /// and counts an error.
+    /// and an error is counted.
     pub expression_cost: u64,
     /// Maximum number of kinds that entries of a configuration select by a wildcard; 1,000 by default. Each kind
     /// needs a watch. Kinds that are already served stay. Of the other kinds, those whose names sort last are left out.

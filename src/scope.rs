@@ -76,7 +76,8 @@ enum Partition {
 /// The objects that a store accepts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ObjectFilter {
-    /// Accepted namespaces. If the list is empty, all namespaces are accepted. Does not apply to cluster-scoped kinds.
+    /// Accepted namespaces. If the list is empty, all namespaces are accepted. The list does not apply to
+    /// cluster-scoped kinds.
     pub(crate) namespaces: BTreeSet<String>,
     /// Denied namespaces.
     pub(crate) denied: BTreeSet<String>,

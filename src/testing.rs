@@ -95,7 +95,7 @@ use source::sealed::{Build, Built};
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 pub fn render<S: Source>(source: S, objects: impl Fixture<<S as Build>::Of>) -> Rendered {
     let built = source.build().map_err(|error| error.to_string());
-    // This is not a closure, because the panic would then name this line instead of the line in the test.
+    // The panic is not in a closure, because its message would then name this line instead of the line in the test.
     match built.and_then(|built| try_render(&built, &objects)) {
         Ok(rendered) => rendered,
         Err(problem) => panic!("cannot render: {problem}\n"),

@@ -1,8 +1,8 @@
 //! YAML as a tree of nodes with their lines and their source text.
 //!
 //! Scalars in the tree have no types yet. A configuration of custom resources reads the source text of a scalar
-//! (`1.50` stays `1.50`). A manifest reads it like kubectl (`1.50` is the number 1.5). Source:
-//! [YAML 1.2](https://yaml.org/spec/1.2.2/), and the merge key of [YAML 1.1](https://yaml.org/type/merge.html).
+//! (`1.50` stays `1.50`). A manifest reads a scalar like kubectl (`1.50` is the number 1.5). Source: [YAML
+//! 1.2](https://yaml.org/spec/1.2.2/), and the merge key of [YAML 1.1](https://yaml.org/type/merge.html).
 
 mod entries;
 #[cfg(feature = "manifests")]

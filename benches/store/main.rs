@@ -25,7 +25,7 @@ use support::TextMap;
 
 pub(crate) const PODS: usize = 10_000;
 
-/// The same pods in the store, in a map of texts, and as objects.
+/// The data of all benchmarks: the same pods in the store, in a map of texts, and as objects.
 pub(crate) struct Setup {
     pods: Vec<Pod>,
     metrics: StateMetrics,

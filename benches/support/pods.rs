@@ -1,10 +1,10 @@
-//! Generates pods. The same numbers always generate the same pod.
+//! Generates pods. Equal numbers always generate equal pods.
 
 use serde_json::{Value, json};
 
 /// A realistic pod: two containers, requests and limits, five conditions, a claim.
 ///
-/// `state` changes the fields that change in a running pod.
+/// Pods with different values of `state` differ in the fields that change while a pod runs.
 pub(crate) fn pod(at: usize, state: usize) -> Value {
     let (namespace, app) = (at % 20, at % 200);
     let node = format!(

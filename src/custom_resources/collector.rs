@@ -13,8 +13,8 @@ use crate::resource::ResourceInfo;
 
 /// The configured families of one kind.
 ///
-/// Convert it into a [`Collector`] for a [`MetricsStore`](crate::MetricsStore), or for the builder of a
-/// [`StateMetrics`](crate::StateMetrics). The builder also accepts a whole configuration
+/// Convert a `CustomResourceCollector` into a [`Collector`] for a [`MetricsStore`](crate::MetricsStore), or for the
+/// builder of a [`StateMetrics`](crate::StateMetrics). The builder also accepts a whole configuration
 /// ([`custom_resources`](crate::registry::Builder::custom_resources)).
 ///
 /// ```

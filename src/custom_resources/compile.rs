@@ -190,7 +190,7 @@ impl Entry {
             && some(&self.kind, &other.kind)
     }
 
-    /// Whether the entry selects every type that the other one selects.
+    /// Whether the entry selects every type that the other entry selects.
     pub(super) fn covers(&self, other: &Self) -> bool {
         let all = |own: &str, other: &str| own.is_empty() || own == other;
         self.group == other.group

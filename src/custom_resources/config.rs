@@ -57,8 +57,8 @@ impl Config {
         Self::parse_with(text, |_, _| {})
     }
 
-    /// Reads a configuration without the families that have errors. Each error of a family, or of a
-    /// resource with all its families, becomes a warning.
+    /// Reads a configuration without the families that have errors. Each error that removes a family, or all families
+    /// of a resource, becomes a warning.
     ///
     /// ```
     /// use kube_state_metrics::custom_resources::Config;
@@ -116,7 +116,7 @@ impl Config {
         &self.inner.warnings
     }
 
-    /// Whether both are handles to the same configuration.
+    /// Whether `self` and `other` are handles to the same configuration.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)
     }

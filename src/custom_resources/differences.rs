@@ -132,7 +132,7 @@ fn lines(metrics: &[EntryMetric<'_>]) -> Option<String> {
     Some(format!("{} and {last}", lines.join(", ")))
 }
 
-/// Warns at the first metric that differs from the previous metric with the same name.
+/// Warns at the second of `metrics`, which is the first one that differs.
 fn warn(reader: &mut Reader, metrics: &[EntryMetric<'_>], message: String) {
     if let Some((entry, metric)) = metrics.get(1) {
         reader.resource = Some(entry.describe());

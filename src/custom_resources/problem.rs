@@ -21,7 +21,7 @@ pub struct ConfigProblem {
     pub path: String,
     /// The group, version and kind of the entry, as far as they can be read.
     pub resource: Option<String>,
-    /// The name of the metric, if the problem is about one.
+    /// The name of the metric, if the problem is about a metric.
     pub metric: Option<String>,
     /// The problem, and how to solve it.
     pub message: String,

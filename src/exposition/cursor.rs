@@ -58,7 +58,7 @@ enum Extent {
         /// The position of the page in the store.
         page: usize,
         rows: Range<usize>,
-        /// The samples of the row, if it is written in parts.
+        /// The samples of the row that the run contains, if the row is written in parts.
         part: Option<RowPart>,
         /// Whether the run starts with the header of the family.
         has_header: bool,
@@ -87,7 +87,7 @@ impl RunCursor {
         &self.exposition
     }
 
-    /// The next run that has a sample, or that may have one if it is a whole family.
+    /// The next run that has a sample. A run that is a whole family may have no sample.
     pub(super) fn next_run(&mut self) -> Option<RowRun> {
         let plan = Arc::clone(self.exposition.plan());
         while let Some(family) = plan.families().get(self.family) {
@@ -211,8 +211,8 @@ impl RunCursor {
         Some((key, revision))
     }
 
-    /// Returns the next run of a page that has a sample, the row at which the following run starts, and the last
-    /// written part of that row if the row is written in parts.
+    /// Returns the next run of a page that has a sample, and the row at which the following run starts. If that row is
+    /// written in parts, also returns the last part that is written.
     fn next_rows(&self, page: &FamilyRows<'_>) -> Option<(RowRun, usize, Option<RowPart>)> {
         if page.samples.bytes() == 0 {
             return None;

@@ -11,6 +11,6 @@ pub(super) struct FamilyColumn {
     pub(super) samples: usize,
     pub(super) prefix: RowPrefix,
     /// Whether a row of this column can have the same series as another row: a row of this column, or of another column
-    /// of the family with this flag.
+    /// of the family. In the second case, the other column also has the flag.
     pub(super) may_repeat: bool,
 }

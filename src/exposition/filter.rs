@@ -35,8 +35,8 @@ impl ExpositionFilter {
     /// Includes only these resources, by their names. An empty list includes nothing.
     ///
     /// The name of a kind from a configuration is its plural (`widgets`), its plural with the group
-    /// (`widgets.acme.dev`), or `acme.dev/v1, Resource=widgets`. The last form also works if a comma-separated list
-    /// was split inside it.
+    /// (`widgets.acme.dev`), or `acme.dev/v1, Resource=widgets`. The last form also works if a list was split at the
+    /// comma in this form.
     #[must_use]
     pub fn resources(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.resources = Some(rejoined(names));

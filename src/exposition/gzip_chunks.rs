@@ -32,7 +32,7 @@ pub(super) struct GzipChunks {
     out: BytesMut,
     /// A whole block that follows the bytes in `out`.
     next_block: Option<Bytes>,
-    /// A run that did not fit the previous block.
+    /// A run that did not fit into the previous block.
     next_run: Option<RowRun>,
     crc: Crc,
     state: State,

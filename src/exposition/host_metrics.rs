@@ -12,7 +12,7 @@ use super::snapshot::Exposition;
 /// Content that the other format lacks is left out, such as exemplars in Prometheus text.
 ///
 /// If the text and the exposition contain the same family, the response is invalid. The families of this crate start
-/// with `kube_`, unless you register others.
+/// with `kube_`, unless you register other families.
 ///
 /// ```
 /// use kube_state_metrics::exposition::HostMetrics;
@@ -90,7 +90,7 @@ impl HostMetrics {
 impl Exposition {
     /// Appends metrics of the embedding program, before the `# EOF` of OpenMetrics.
     ///
-    /// [`families`](Self::families) and [`samples`](Self::samples) do not include them.
+    /// [`families`](Self::families) and [`samples`](Self::samples) do not include these metrics.
     #[must_use]
     pub fn append(self, host: HostMetrics) -> Self {
         let lines = host.lines_in(self.format());

@@ -150,7 +150,7 @@ impl Plan {
         &self.families
     }
 
-    /// The store whose writers also feed `store`, if `store` is linked to another one.
+    /// The store whose writers also feed `store`, if `store` is linked to another store.
     pub(crate) fn feeder_of(&self, store: &dyn AnyStore) -> Option<&Arc<dyn AnyStore>> {
         let mut in_rust = self.in_rust.iter().filter_map(|at| self.stores.get(*at));
         in_rust.find(|own| own.is_linked_to(store))
@@ -175,7 +175,7 @@ fn excludes_configured_labels(base_labels: &[Cow<'_, str>], constants: usize) ->
     !base_labels.iter().any(is_configured) && behind_constants.any(|label| **label > *last)
 }
 
-/// Sorts custom resources as `group/version, Resource=plural` among the plural names.
+/// The sort key of a resource: `group/version, Resource=plural` for custom resources, and the plural for all others.
 fn sort_name(resource: &ResourceInfo) -> (Cow<'_, str>, &str, &str) {
     (resource.name(), resource.group(), resource.version())
 }

@@ -72,13 +72,13 @@ impl<'a> StoredSample<'a> {
         None
     }
 
-    /// The length of its line in the text formats, in bytes, with the newline.
+    /// The length of the sample's line in the text formats, in bytes, with the newline.
     #[must_use]
     pub fn line_len(&self) -> usize {
         self.line.len()
     }
 
-    /// Appends its line in the text formats, with the newline.
+    /// Appends the sample's line in the text formats, with the newline.
     pub(in crate::exposition) fn write_line(&self, out: &mut BytesMut) {
         self.line.write(out);
     }

@@ -62,7 +62,7 @@ impl Exposition {
         }
     }
 
-    /// Reads compressed blocks from `cache` and stores new ones there.
+    /// Reads compressed blocks from `cache` and stores new blocks there.
     #[cfg(feature = "gzip")]
     pub(crate) fn with_cache(mut self, cache: &Arc<GzipCache>) -> Self {
         self.gzip = Arc::clone(cache);

@@ -138,7 +138,7 @@ fn status(job: &CronJob) -> Option<&CronJobStatus> {
     optional(&job.status)
 }
 
-/// The schedule and its time zone, if the object has one.
+/// The schedule and its time zone, if the object has a time zone.
 fn schedule(job: &CronJob) -> (&str, Option<&str>) {
     spec(job).map_or(("", None), |spec| {
         (&spec.schedule, spec.time_zone.as_deref())

@@ -167,7 +167,8 @@ pub fn deployments() -> Collector<Deployment> {
     ])
 }
 
-/// The reasons that the deployment controller sets. All others share one value, to limit the number of series.
+/// The reasons that the deployment controller sets. All other reasons share one label value, to limit the number of
+/// series.
 const REASONS: [&str; 10] = [
     "ReplicaSetUpdated",
     "ReplicaSetCreateError",

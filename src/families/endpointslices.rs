@@ -16,7 +16,7 @@ use crate::{Collector, Family};
 #[must_use]
 pub fn endpointslices() -> Collector<EndpointSlice> {
     type F = Family<EndpointSlice>;
-    // Unlike in other families, the name comes first.
+    // Unlike in families of other resources, the label with the name comes before the namespace.
     Collector::new()
         .no_base_labels()
         .name_label("endpointslice")

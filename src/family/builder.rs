@@ -206,10 +206,10 @@ impl<K: Resource> FamilyBuilder<K> {
     /// Declares the field paths the generator reads, so that decoding skips all other fields.
     ///
     /// A path is a dotted list of JSON field names, such as `status.conditions.type`. It applies to each item of a
-    /// list, and includes all fields below its last name. With `[]` after a name, the rest of the path applies to the
-    /// items of a list only; a value that is not a list is kept as a whole: `status.parts[].name`. `metadata.name`,
-    /// `.namespace`, `.uid` and `.resourceVersion` are always read. Without a declaration the whole object is decoded,
-    /// except `metadata.managedFields`.
+    /// list, and includes all fields below its last name. With `[]` after a name, as in `status.parts[].name`, the rest
+    /// of the path applies only to the items of a list. A value that is not a list is then kept as a whole.
+    /// `metadata.name`, `.namespace`, `.uid` and `.resourceVersion` are always read. Without a declaration the whole
+    /// object is decoded, except `metadata.managedFields`.
     pub fn reads(mut self, paths: impl IntoIterator<Item = impl Into<Cow<'static, str>>>) -> Self {
         self.descriptor.reads = Some(paths.into_iter().map(Into::into).collect());
         self
@@ -223,7 +223,7 @@ impl<K: Resource> FamilyBuilder<K> {
 
     /// Names words by which people search for the family, in addition to its name, help text and label values.
     ///
-    /// They are synonyms and symptoms, such as `out of memory`. The default is none. They have no effect on
+    /// They are synonyms and symptoms, such as `out of memory`. The default is none. The words have no effect on
     /// samples.
     pub fn search_words(
         mut self,

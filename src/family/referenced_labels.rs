@@ -7,7 +7,7 @@
 
 use crate::k8s::write_label_value;
 
-/// Precedes a code in a cell, and follows each value of a list.
+/// Precedes a code in a cell, and follows each value in the list of a dictionary column.
 pub(crate) const REFERENCE_MARK: u8 = 0xff;
 
 /// The number of [`DictionaryColumn`]s.

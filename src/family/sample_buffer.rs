@@ -30,7 +30,7 @@ pub(crate) struct SampleBuffer {
     dropped: DropCounts,
 }
 
-/// The length of the sample that is being written.
+/// A position in the sample that is being written. The sample can be truncated to this position.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
     text: usize,
@@ -163,7 +163,7 @@ impl SampleBuffer {
         self.labels += 1;
     }
 
-    /// The length of the current sample.
+    /// The current position in the sample that is being written.
     pub(super) fn mark(&self) -> Mark {
         Mark {
             text: self.text.len(),

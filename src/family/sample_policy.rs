@@ -117,7 +117,7 @@ impl<'a> SamplePolicy<'a> {
         }
     }
 
-    /// The limit because of which a family may not write another sample.
+    /// The limit because of which a family may not write another sample; `None` if it may.
     pub(super) fn reached(&self, written: Written) -> Option<Limit> {
         if written.samples >= self.max_samples || written.family_text >= self.max_family_text {
             Some(Limit::SamplesPerFamily)

@@ -18,9 +18,9 @@ use crate::limits::Limit;
 
 /// The samples of one object in one family, while a generator appends them.
 ///
-/// A sample with the labels of an earlier one is dropped, so one object never has two equal series. An invalid label
-/// name is sanitised. A label that the sample already has is left out. A sample of a counter is dropped if its value
-/// is negative or not a number. Samples and labels beyond the [limits](crate::registry::Limits) are left out.
+/// A sample with the labels of an earlier sample is dropped, so one object never has two equal series. An invalid label
+/// name is sanitised. A label that the sample already has is left out. A sample of a counter is dropped if its value is
+/// negative or not a number. Samples and labels beyond the [limits](crate::registry::Limits) are left out.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -140,8 +140,8 @@ impl<'a> Samples<'a> {
 
     /// Whether the object has reached a limit in this family, so that a further sample is left out.
     ///
-    /// Call it in nested loops before each sample, and end the loops if it returns `true`. Otherwise the loops can run
-    /// for minutes for one object. If it returns `true`, the limit is treated as exceeded.
+    /// Call this method in nested loops before each sample, and end the loops if it returns `true`. Otherwise the loops
+    /// can run for minutes for one object. If it returns `true`, the limit is treated as exceeded.
     ///
     /// ```
     /// use k8s_openapi::api::core::v1::Pod;
@@ -238,7 +238,7 @@ impl Sample<'_, '_> {
         self
     }
 
-    /// Appends one label per entry of a string map, named `prefix_` and the sanitised key.
+    /// Appends one label per entry of a string map. The name of a label is `prefix_` and the sanitised key.
     ///
     /// `entries` must be in ascending order of their keys. Keys are sanitised as in kube-state-metrics
     /// (`app.kubernetes.io/name` becomes `label_app_kubernetes_io_name`, `camelCase` becomes `label_camel_case`). If

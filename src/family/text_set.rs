@@ -1,4 +1,4 @@
-//! [`TextSet`]: finds earlier strings. The time does not depend on their number.
+//! [`TextSet`]: finds earlier strings, in a time that does not depend on the number of strings.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -46,7 +46,7 @@ impl TextSet {
         }
     }
 
-    /// Adds the text between `start` and `end`, which differs from the others.
+    /// Adds the text between `start` and `end`, which differs from the other strings.
     pub(super) fn push(&mut self, buffer: &[u8], start: usize, end: usize) {
         self.ranges.push((start, end));
         let from = match self.ranges.len() {

@@ -1,7 +1,7 @@
 //! The allowlist of one resource's label or annotation keys, a list of globs.
 //!
 //! Keys are matched as the object has them, before they become label names. When the list is built, a glob is split at
-//! each `*`. A match is then a prefix check, a suffix check and one substring search for each literal between them. It
+//! each `*`. A match is then a prefix check, a suffix check and one substring search for each literal in the middle. It
 //! needs no backtracking, and its time is linear in the length of the key.
 
 use super::errors::FilterWarning;
@@ -50,8 +50,7 @@ enum Rule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Pattern {
     Exact(String),
-    /// The literals between the `*`s. Empty ones in the middle are left out, because `**` means the same
-    /// as `*`.
+    /// The literals between the `*`s. Empty literals in the middle are left out, because `**` means the same as `*`.
     Glob {
         prefix: String,
         middle: Vec<String>,
@@ -90,7 +89,7 @@ impl LabelAllowlist {
         (list, warnings)
     }
 
-    /// Whether the list has no pattern. Then the family has no samples.
+    /// Whether the list has no pattern. If so, the family has no samples.
     ///
     /// ```
     /// use kube_state_metrics::filter::LabelAllowlist;

@@ -115,7 +115,7 @@ impl AllowlistConfig {
         Ok(config)
     }
 
-    /// Sets the patterns of a resource, or of all resources for `*`, and replaces earlier patterns.
+    /// Sets the patterns of a resource, and replaces its earlier patterns. The resource `*` means all resources.
     ///
     /// The patterns are not trimmed or changed.
     ///

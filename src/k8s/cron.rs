@@ -50,7 +50,7 @@ const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 /// Maximum time to search, in seconds, if clock changes skip one run after another.
 const SEARCH_SECONDS: i64 = 40 * 366 * SECONDS_PER_DAY;
 
-/// The first run of a schedule after a point in time, both in Unix seconds.
+/// The first run of a schedule after the time `base`. Both times are in Unix seconds.
 ///
 /// `None` if the schedule never fires again, as on 30 February, or if `base` is outside of the years
 /// from -9999 to 9999.

@@ -1,4 +1,4 @@
-//! Values that are a number of replicas or a percentage of them.
+//! Values that are a number of replicas, or a percentage of all replicas.
 //!
 //! Kubernetes calls the type [`IntOrString`] and uses it for the limits of a rolling update.
 //!
@@ -13,7 +13,7 @@ pub(crate) enum IntOrPercent<'a> {
     Text(&'a str),
 }
 
-/// The number of replicas, out of `replicas`, rounded up or down.
+/// The number of replicas that `value` means if there are `replicas` in total, rounded up or down.
 ///
 /// A number is returned unchanged. A string must be an optional sign, digits and one `%`; otherwise the result is
 /// `None`.

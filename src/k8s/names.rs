@@ -55,8 +55,8 @@ pub(crate) fn write_resource_name(out: &mut Vec<u8>, name: &str) {
 
 /// Appends the label name for a key of a map: `label`, `camelCase` → `label_camel_case`.
 ///
-/// Characters outside `[A-Za-z0-9_]` become `_`. An upper-case letter after a lower-case one or a
-/// digit gets a `_` before it, and all letters become lower-case.
+/// Characters outside `[A-Za-z0-9_]` become `_`. An upper-case letter after a lower-case letter or a digit gets a `_`
+/// before it, and all letters become lower-case.
 pub(crate) fn write_map_label_name(out: &mut Vec<u8>, prefix: &str, key: &str) {
     out.extend_from_slice(prefix.as_bytes());
     out.push(b'_');
@@ -66,8 +66,8 @@ pub(crate) fn write_map_label_name(out: &mut Vec<u8>, prefix: &str, key: &str) {
 /// The label names for the keys of a map, one for each key, all different.
 ///
 /// Names are created like those of [`write_map_label_name`]. Keys whose names collide get `_conflict1`, `_conflict2`
-/// and so on in the order of `keys`, which must be ascending by bytes for the same result as in kube-state-metrics. If
-/// a suffixed name is already in use, its number is skipped.
+/// and so on, in the order of `keys`. For the same result as in kube-state-metrics, `keys` must be in ascending order
+/// of their bytes. If a suffixed name is already in use, its number is skipped.
 ///
 /// Allocates the names and, to find collisions, one list of references.
 pub(crate) fn label_names<'a>(prefix: &str, keys: impl Iterator<Item = &'a str>) -> Vec<String> {

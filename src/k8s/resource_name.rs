@@ -1,7 +1,6 @@
 //! Classes of resource names, which decide the `unit` label of a resource sample.
 //!
-//! The classes are those of the [Kubernetes resource model]; a name outside all of them has no
-//! sample.
+//! The classes are those of the [Kubernetes resource model]; a name outside all classes has no sample.
 //!
 //! [Kubernetes resource model]: https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/
 
@@ -39,7 +38,7 @@ impl Unit {
     }
 }
 
-/// The units for a resource that a container requests or limits; none if it has no sample.
+/// The units for a resource that a container requests or limits; none if the resource has no sample.
 pub(crate) fn container_units(name: &str) -> Units {
     match name {
         "cpu" => one(Unit::Core),
@@ -48,7 +47,7 @@ pub(crate) fn container_units(name: &str) -> Units {
     }
 }
 
-/// The units for a resource that a node has; none if it has no sample.
+/// The units for a resource that a node has; none if the resource has no sample.
 pub(crate) fn node_units(name: &str) -> Units {
     if name == "pods" {
         one(Unit::Integer)

@@ -1,7 +1,7 @@
 //! `metadata.resourceVersion`, as a sample value and as an order.
 //!
-//! The API documentation calls it an opaque text. But all API servers write a decimal integer, and newer servers
-//! guarantee it ([KEP-5504]). Other strings have no value and no order.
+//! The API documentation calls the resource version an opaque text. But all API servers write a decimal integer, and
+//! newer servers guarantee it ([KEP-5504]). Other strings have no value and no order.
 //!
 //! [KEP-5504]: https://github.com/kubernetes/enhancements/issues/5504
 

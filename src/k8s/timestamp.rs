@@ -2,8 +2,8 @@
 //!
 //! The notation is [RFC 3339] as Go's `time` package, and therefore the API server, parses times: capital `T` and `Z`;
 //! the hour may have one digit; a comma may replace the point; offsets go up to `+24:60`; there are no leap seconds.
-//! The typed objects contain `jiff` timestamps, so [`normalize_rfc3339`] converts such a string to one that [`jiff`]
-//! accepts.
+//! The typed objects contain `jiff` timestamps, so [`normalize_rfc3339`] converts such a string to a string that
+//! [`jiff`] accepts.
 //!
 //! [RFC 3339]: https://www.rfc-editor.org/rfc/rfc3339#section-5.6
 

@@ -256,7 +256,7 @@ impl Builder {
     /// Exports the labels of a resource whose keys match one of these globs, in its `_labels`
     /// family. `*` selects all resources.
     ///
-    /// The patterns replace earlier ones for the resource.
+    /// The patterns replace earlier patterns for the resource.
     pub fn allow_labels(
         mut self,
         resource: impl Into<ResourceName>,
@@ -269,7 +269,7 @@ impl Builder {
     /// Exports the annotations of a resource whose keys match one of these globs, in its
     /// `_annotations` family. `*` selects all resources.
     ///
-    /// The patterns replace earlier ones for the resource.
+    /// The patterns replace earlier patterns for the resource.
     pub fn allow_annotations(
         mut self,
         resource: impl Into<ResourceName>,

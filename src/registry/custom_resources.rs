@@ -75,12 +75,12 @@ impl StateMetrics {
 impl CustomResources {
     /// Sets the kinds that currently exist, and adds and removes configured kinds accordingly.
     ///
-    /// Call it when a definition of a custom resource is created, changed or deleted.
+    /// Call this method when a definition of a custom resource is created, changed or deleted.
     ///
     /// # Errors
     ///
-    /// None in this version: `build` has checked the families in Rust, and configured families may differ from others
-    /// with the same name (see [`warnings`](Self::warnings)). If a later version returns an error, nothing has
+    /// None in this version: `build` has checked the families in Rust, and configured families may differ from other
+    /// families with the same name (see [`warnings`](Self::warnings)). If a later version returns an error, nothing has
     /// changed.
     pub fn set_known_kinds(
         &self,

@@ -149,7 +149,7 @@ impl StateMetrics {
         stores.map(|store| store.object_writer()).collect()
     }
 
-    /// Returns the writers of JSON for one resource: one for each type that reads it.
+    /// Returns the writers of JSON for one resource: one for each type that reads the resource.
     ///
     /// The writers also feed the families that a configuration adds to the resource. JSON is independent of the host's
     /// versions of `kube` and `k8s-openapi`.
@@ -215,7 +215,7 @@ impl StateMetrics {
         stores.cloned().collect()
     }
 
-    /// A writer of typed objects, unless the declarations of the builder exclude it.
+    /// A writer of typed objects, if the declarations of the builder allow it.
     fn checked_writer<K: CollectedResource>(
         &self,
         store: &MetricsStore<K>,

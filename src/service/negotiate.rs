@@ -71,7 +71,7 @@ pub(super) fn negotiate(accept: &str) -> Negotiated {
     }
 }
 
-/// All formats and versions. If several are equally acceptable, the first one is chosen.
+/// All formats and versions. If several offers are equally acceptable, the first offer is chosen.
 fn offers() -> impl Iterator<Item = (Format, &'static str)> {
     Format::ALL.iter().flat_map(|&format| {
         let versions = format.spec().versions().iter();

@@ -34,7 +34,7 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
     fn is_host_fed(&self) -> bool;
     /// Whether writers of this store also feed `other`.
     fn is_linked_to(&self, other: &dyn AnyStore) -> bool;
-    /// Changes the store that writers of this store also feed.
+    /// Changes the linked store, which writers of this store also feed.
     #[cfg(feature = "custom-resources")]
     fn set_linked_store(&self, linked: Option<MetricsStore<JsonObject>>);
     fn as_any(&self) -> &dyn Any;

@@ -39,8 +39,8 @@ enum Index {
     Each(Vec<u8>),
 }
 
-/// The hash has a random key. Without it, an attacker could create objects with many cells of the same hash, which
-/// the column compares one after another.
+/// The hash has a random key. Without the random key, an attacker could create objects with many cells of the same
+/// hash. The column compares cells of the same hash one after another.
 static HASHER: LazyLock<FixedState> =
     LazyLock::new(|| FixedState::with_seed(RandomState::new().hash_one(0)));
 

@@ -15,7 +15,7 @@ pub(crate) struct RowPrefix {
 impl RowPrefix {
     /// The prefix of a family with constant labels.
     ///
-    /// With `has_base_labels`, the prefix leaves the braces open for the base labels.
+    /// If `has_base_labels` is true, the prefix leaves the braces open for the base labels.
     pub(crate) fn new(family: &str, constants: &[(String, String)], has_base_labels: bool) -> Self {
         let mut text = family.as_bytes().to_vec();
         if has_base_labels || !constants.is_empty() {

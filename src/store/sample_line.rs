@@ -69,7 +69,7 @@ impl<'a> SampleLine<'a> {
     }
 }
 
-/// The labels in a part of a line, up to the end of the part or of the labels.
+/// The labels in a part of a line, until the labels or the part end.
 fn stored_labels(part: &[u8]) -> impl Iterator<Item = StoredLabel<'_>> {
     let mut rest = part;
     std::iter::from_fn(move || {

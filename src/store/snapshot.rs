@@ -9,7 +9,7 @@ use super::table::Table;
 #[derive(Clone, Debug)]
 pub(crate) struct StoreSnapshot {
     tables: Vec<Arc<Table>>,
-    /// For each table, the number of pages up to its end.
+    /// For each table, the number of pages in this table and in all earlier tables.
     ends: Vec<usize>,
 }
 

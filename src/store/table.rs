@@ -28,7 +28,7 @@ pub(crate) enum Applied {
     Updated,
     /// The same cells as before.
     Unchanged,
-    /// The version is lower than the stored one, so nothing changed.
+    /// The version is lower than the stored version, so nothing changed.
     Stale,
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum Deleted {
     Removed,
     /// There is no object with this key and uid.
     Absent,
-    /// The version is lower than the stored one, so nothing changed.
+    /// The version is lower than the stored version, so nothing changed.
     Stale,
 }
 

@@ -36,7 +36,7 @@ impl Uid {
         Some(uuid)
     }
 
-    /// Whether `text` is this uid, without an allocation.
+    /// Compares the uid with `text`, without an allocation.
     pub(crate) fn is(&self, text: &str) -> bool {
         match self {
             Self::Uuid(uuid) => Self::uuid(text).as_ref() == Some(uuid),

@@ -117,8 +117,8 @@ impl<K: CollectedResource> Writer<K> {
 
     /// Adds an object or replaces its samples.
     ///
-    /// Outside a list, an object with the same uid as the stored one and a lower `resourceVersion` is ignored. An
-    /// object with a different uid and the same namespace and name replaces the stored one. An object outside the
+    /// Outside a list, an object with the same uid as the stored object and a lower `resourceVersion` is ignored. An
+    /// object with a different uid and the same namespace and name replaces the stored object. An object outside the
     /// namespaces or the shard of the store is ignored.
     pub fn apply_object(&mut self, object: &K) {
         self.store.apply_object(&mut self.feeder, object);

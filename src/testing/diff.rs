@@ -171,7 +171,7 @@ impl Difference {
         }
     }
 
-    /// Describes how a rendered sample differs from the expected one that is most similar.
+    /// Describes how a rendered sample differs from the most similar expected sample.
     fn remark(&mut self, want: &Line, own: &Line) {
         if own.is_same_series(want) {
             let (value, expected) = (own.value, want.value);

@@ -74,7 +74,7 @@ impl Line {
         })
     }
 
-    /// Whether both are the same series, with the same value.
+    /// Whether both lines are the same series, with the same value.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.is_same_series(other) && self.has_value_of(other)
     }
@@ -83,7 +83,7 @@ impl Line {
         self.name == other.name && self.labels == other.labels
     }
 
-    /// Whether both have the same value, independent of the notation of the number.
+    /// Whether both lines have the same value, independent of the notation of the number.
     pub(super) fn has_value_of(&self, other: &Self) -> bool {
         self.value == other.value || self.value.is_nan() && other.value.is_nan()
     }

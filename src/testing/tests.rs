@@ -39,7 +39,7 @@ fn place_of_failure(test: impl FnOnce()) -> (String, u32) {
 fn failures_point_at_the_line_of_the_test() {
     let rendered = render(keys(), config_map("x"));
     let invalid = Family::gauge("1st", "Help.").generate(|_: &Node, s| s.value(1));
-    // Each closure is on one line, so that this is the line of the panic.
+    // Each closure is on one line, so that `line!` returns the line of the panic.
     let (render_family, first): (&dyn Fn(), _) = (&|| drop(render(&invalid, json!({}))), line!());
     let (render_object, second): (&dyn Fn(), _) = (&|| drop(render(keys(), json!([]))), line!());
     let (valid, third): (&dyn Fn(), _) = (&|| assert_valid(&invalid), line!());

@@ -123,7 +123,7 @@ impl JsonWriter {
     }
 }
 
-/// Whether a number is written without an exponent. Then integer fields of objects accept `1e3`.
+/// Whether a number is written without an exponent. If so, integer fields of objects accept `1e3`.
 fn is_short(number: f64) -> bool {
     number == 0.0 || (1e-6..1e21).contains(&number.abs())
 }

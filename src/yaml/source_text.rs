@@ -53,7 +53,8 @@ impl Node {
 // === impl Scalar ===
 
 impl Scalar {
-    /// Reads a boolean as in YAML 1.1. The words that YAML 1.2 also has must not be in quotes; the others may be.
+    /// Reads a boolean as in YAML 1.1. The words that YAML 1.2 also has must not be in quotes; the other words may be
+    /// in quotes.
     pub(crate) fn flag(&self) -> Option<bool> {
         Some(match self.text.as_str() {
             "true" | "True" | "TRUE" if self.plain => true,

@@ -112,7 +112,8 @@ impl Metering {
         call
     }
 
-    /// Rewrites an operand of an operator or a function. Most of them read the whole operand, so its value is counted.
+    /// Rewrites an operand of an operator or a function. Most operators and functions read the whole operand, so the
+    /// value of the operand is counted.
     fn operand(&mut self, name: &str, operand: IdedExpr, is_target: bool) -> IdedExpr {
         use operators as op;
         match name {

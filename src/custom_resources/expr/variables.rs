@@ -1,4 +1,4 @@
-//! [`Variables`]: the objects that an expression can name. [`Meter`]: the limit on the cost of its evaluations.
+//! [`Variables`]: the objects that an expression can name. [`Meter`]: the limit on the cost of evaluations.
 
 use std::cell::Cell;
 #[cfg(feature = "cel")]

@@ -62,7 +62,7 @@ pub(in crate::exposition) fn compress(
         }
     }
     Block {
-        // An allocation of the exact size, so that a later block can reuse it once it is freed.
+        // The allocation has the exact size, so that a later block can reuse it after it is freed.
         deflated: Bytes::copy_from_slice(buffer),
         crc: Arc::new(crc),
     }

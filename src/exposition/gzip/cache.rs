@@ -18,8 +18,8 @@ const IDLE: Duration = Duration::from_secs(300);
 /// Maximum number of unused compressors. Each has tables of 256 KiB.
 const COMPRESSORS: usize = 2;
 
-/// A block is evicted if it was not used for more rounds than this. One round would be too short: scrapers with
-/// alternating formats or filters would evict each other's blocks.
+/// A block is evicted if it was not used for more than this number of rounds. One round would be too short: scrapers
+/// with alternating formats or filters would evict each other's blocks.
 const UNUSED_ROUNDS: u64 = 2;
 
 /// Compressed blocks, cached between scrapes.
@@ -89,8 +89,8 @@ impl GzipCache {
         Some((state.session(), format))
     }
 
-    /// Clears the cache if there was no compressed scrape for a while. Scrapes that are not
-    /// compressed call this too, so that an unused cache is freed.
+    /// Clears the cache if there was no compressed scrape for a while. Scrapes that are not compressed call this method
+    /// too, so that an unused cache is freed.
     pub(in crate::exposition) fn evict_if_idle(&self) {
         let evicted = self.state.lock().evict_if_idle(Instant::now());
         drop(evicted);

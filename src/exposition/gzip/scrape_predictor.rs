@@ -1,4 +1,4 @@
-//! [`ScrapePredictor`]: predicts the next scrape from the times of the last ones.
+//! [`ScrapePredictor`]: predicts the next scrape from the times of the last scrapes.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

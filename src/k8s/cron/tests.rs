@@ -378,7 +378,7 @@ fn errors_name_the_part_and_the_cure() {
     assert!(text("0 9 * * *", Some("Mars")).contains("\"Mars\""));
 }
 
-/// Checks each minute of some days, and returns the matching ones.
+/// Checks each minute of some days, and returns the matching minutes.
 fn brute_force(schedule: &str, zone: &str, from: i64, until: i64) -> Vec<i64> {
     let clock = Clock::parse(schedule).unwrap();
     let zone = super::zone(zone).unwrap();

@@ -1,4 +1,4 @@
-//! Tests of panics: if a closure or a type panics, only its samples are lost.
+//! Tests of panics: if a closure or a type panics, only the samples that it generates or decodes are lost.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::CustomResource;

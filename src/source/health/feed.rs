@@ -106,7 +106,8 @@ impl Progress {
         self.refused_before + now.unwrap_or_default()
     }
 
-    /// Stops the time of a refusal, because the server now responds differently. The resource may still be forbidden.
+    /// Stops counting the time of a refusal, because the server now responds differently. The resource may still be
+    /// forbidden.
     fn pause_refusal(&mut self) {
         self.refused_before = self.refused_for();
         self.refused_at = None;
@@ -154,13 +155,12 @@ impl FeedReporter {
         progress.failures = 0;
         progress.last_event = Some(now);
         self.state.enter(&mut progress, ResourceState::Synced);
-        // This also notifies if the state is the same, because this may be the first list for families that were added
+        // Notifies even if the state is the same, because the list may be the first one for families that were added
         // later.
         self.state.changed.send_replace(());
     }
 
-    /// Reports an event or a bookmark of a watch. After a failure, it reports that the watch works
-    /// again.
+    /// Reports an event or a bookmark of a watch. After a failure, this method also reports that the watch works again.
     pub fn event(&self) {
         let mut progress = self.state.progress.lock();
         progress.last_event = Some(Instant::now());
@@ -213,7 +213,7 @@ impl FeedReporter {
         }
     }
 
-    /// Reports that the list in progress receives objects, so that readiness waits for it.
+    /// Reports that the list in progress receives objects, so that readiness waits for the list.
     pub(crate) fn object_received(&self) {
         self.state.progress.lock().received_at = Some(Instant::now());
     }

@@ -173,7 +173,7 @@ fn yaml_document(text: &str, line: usize, sink: &mut Sink<'_>) {
 /// Passes the objects of a YAML document to the sink.
 fn yaml_root(root: Result<Arc<yaml::Node>, SyntaxError>, bytes: usize, sink: &mut Sink<'_>) {
     let json = match root {
-        // The line of the object, not of the separator or of a comment.
+        // `root.line` is the line of the object, not that of the separator or of a comment.
         Ok(root) if !root.is_null() => yaml::to_json(&root, bytes).map(|json| (root.line, json)),
         Ok(_) => return,
         Err(error) => Err(error),
@@ -287,7 +287,8 @@ impl<'j> Head<'j> {
             let error = error.to_string();
             let what = match without_position(&error) {
                 _ if json.starts_with('[') => "it is a list",
-                // The search for duplicate keys does not find these keys if the object is nested too deeply.
+                // If the object is nested too deeply, the search for duplicate keys does not find them, so this error
+                // reports them.
                 reason if reason.starts_with("duplicate field") => reason,
                 _ => "it needs an apiVersion and a kind, which are strings",
             };

@@ -21,7 +21,7 @@ pub(super) struct Kinds {
     definitions: BTreeMap<String, u64>,
     /// The heads of the objects from standard input, which is read only once.
     stdin: Vec<Value>,
-    /// Whether the kinds have been set once.
+    /// Whether the kinds have been set at least once.
     is_set: bool,
 }
 
