@@ -226,7 +226,7 @@ fn entry(resource: Resource, reader: &mut Reader) -> Entry {
         reader.warn(
             &place,
             resource.line,
-            "the entry is skipped: the group cannot be a wildcard; name one",
+            "the entry is skipped: the group cannot be a wildcard; name a group",
         );
     }
     let (version, kind) = (&resource.version, &resource.kind);

@@ -146,7 +146,8 @@ fn warn(reader: &mut Reader, metrics: &[EntryMetric<'_>], message: String) {
 fn written_as(merged: MetricType) -> &'static str {
     match merged {
         MetricType::Unknown => {
-            "it is written as `untyped`, and as `unknown` in OpenMetrics, which a counter requires"
+            "it is written as `untyped`, and as `unknown` in OpenMetrics, because one of the types is \
+             a counter"
         }
         _ => "it is written as `gauge`",
     }

@@ -35,7 +35,7 @@ pub(crate) enum MapProblem {
     /// A second merge key. It is a problem only for maps of YAML 1.2; kubectl merges the maps of all merge keys.
     #[error("the key `<<` is given twice, in lines {first} and {second}; remove one")]
     MergedTwice { first: usize, second: usize },
-    #[error("`<<` merges a map, or a list of maps; write one")]
+    #[error("`<<` needs a map, or a list of maps, to merge")]
     Merge,
     #[error("more than {MAX_MERGED} entries of maps are merged; write them out")]
     TooManyMerges,

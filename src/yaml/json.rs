@@ -211,12 +211,12 @@ mod tests {
             (
                 "a:\n  <<: ~",
                 2,
-                "`<<` merges a map, or a list of maps; write one",
+                "`<<` needs a map, or a list of maps, to merge",
             ),
             (
                 "a:\n  <<: [{b: 1}, [{c: 1}]]",
                 2,
-                "`<<` merges a map, or a list of maps; write one",
+                "`<<` needs a map, or a list of maps, to merge",
             ),
             (
                 "a:\n  ~: b",
@@ -231,7 +231,7 @@ mod tests {
             (
                 "a: 1\n<<: 1",
                 2,
-                "`<<` merges a map, or a list of maps; write one",
+                "`<<` needs a map, or a list of maps, to merge",
             ),
             (
                 "- 1\n- .nan",
