@@ -46,8 +46,8 @@ use crate::store::StoreStats;
 /// | `kube_state_metrics_decode_errors_total` | objects that did not decode, by `reason` |
 /// | `kube_state_metrics_stale_events_total` | events older than the stored object |
 /// | `kube_state_metrics_duplicate_samples_total` | samples that were dropped because the object already had the series |
-/// | `kube_state_metrics_generator_panics_total` | families of objects that have no samples because of a panic |
-/// | `kube_state_metrics_limit_exceeded_total` | families of objects that lost samples or labels because of a limit, by `reason` |
+/// | `kube_state_metrics_generator_panics_total` | how often a family has no samples for an object because of a panic |
+/// | `kube_state_metrics_limit_exceeded_total` | how often a family of an object lost samples or labels because of a limit, by `reason` |
 /// | `kube_state_metrics_custom_resource_errors_total` | unreadable values of a configured `family` |
 ///
 /// ```

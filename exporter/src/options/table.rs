@@ -140,7 +140,7 @@ heading "Custom resources", render: true {
         key: Some("continue_without_custom_resource_state_config_file"), form: Switch, reload: Live,
         help: "Start without the Custom Resource State configuration file, and load it when it exists; \
             start without families that have errors",
-        compat: Differs("if the first configuration has errors, only the families with errors are left out"),
+        compat: Differs("if the configuration has errors at startup, only the families with errors are left out"),
     }
     EXPRESSION_COST_LIMIT: Single<u64> = parse::limit, {
         flag: "--expression-cost-limit", key: Some("expression_cost_limit"),
@@ -162,13 +162,13 @@ heading "Sharding", render: true {
     SHARD: Single<u32> = parse::number, {
         flag: "--shard", key: Some("shard"), form: Value("INDEX"), default: Is("0"), reload: NewInstance,
         help: "Zero-based index of this shard, less than --total-shards",
-        compat: Differs("an index that is not less than `--total-shards` is refused"),
+        compat: Differs("an index of `--total-shards` or more is refused"),
     }
     TOTAL_SHARDS: Single<u32> = parse::number, {
         flag: "--total-shards", key: Some("total_shards"),
         form: Value("NUMBER"), default: Is("1"), reload: NewInstance,
         help: "Number of shards that share the objects; 1 disables sharding",
-        compat: Differs("an index that is not less than `--total-shards` is refused"),
+        compat: Differs("an index of `--total-shards` or more is refused"),
     }
     SERVER_SIDE_SHARDING: Single<bool> = parse::switch, {
         flag: "--server-side-sharding", key: Some("server_side_sharding"), form: Switch, reload: NewInstance,
@@ -220,8 +220,8 @@ heading "Source of objects", render: false {
         }),
         help: "Kubeconfig file, which is reloaded when it changes",
         compat: Differs("without the flag and outside a pod, the exporter merges the files of \
-            `$KUBECONFIG`; if the variable is not set, it uses `~/.kube/config`; a changed kubeconfig is used \
-            without an outage; token, certificate and CA files of \
+            `$KUBECONFIG`; if the variable is not set, the exporter uses `~/.kube/config`; a changed kubeconfig \
+            is used without an outage; token, certificate and CA files of \
             the pod or of a kubeconfig are read again when they change; a credential plugin runs again \
             before its certificate expires and when the server refuses its credentials"),
     }
@@ -252,8 +252,8 @@ heading "Source of objects", render: false {
     LIST_DEADLINE: Single<Timeout> = parse::timeout, {
         flag: "--list-deadline", key: Some("list_deadline"),
         form: Value("DURATION"), default: Is("1m"), reload: NewInstance,
-        help: "Maximum time of a streaming list (or three times the duration of the last list, if that is \
-            longer); after this time, a list in pages replaces it; 0 disables the limit",
+        help: "Maximum time of a streaming list, or three times the duration of the last list, whichever is \
+            longer; then a list in pages replaces the streaming list; 0 disables the limit",
         compat: Added,
     }
     READINESS: Single<ReadinessPolicy> = parse::readiness, {
@@ -348,7 +348,7 @@ heading "Serving", render: false {
             the response is 403; the response is 503 if the API server does not answer, and 429 if too many \
             tokens wait for their review; \
             every path except the health paths and a bare `/` (which then shows no data) needs a token; \
-            it cannot be combined with `basic_auth_users`, because no request can have both a token and a \
+            the flag cannot be combined with `basic_auth_users`, because no request can have both a token and a \
             password"),
     }
     AUTH_FILTER_TIMEOUT: Single<Timeout> = parse::timeout, {
