@@ -108,8 +108,8 @@ heading "Metrics", render: true {
     TEXT_LIMIT: Single<usize> = parse::size, {
         flag: "--text-limit", key: Some("text_limit"),
         form: Value("SIZE"), default: Is("16MiB"), reload: NewInstance,
-        help: "Maximum text of the samples of one object in all families, such as `32MiB`; a sample beyond this \
-            size is left out; 0 disables the limit",
+        help: "Maximum size of the text of all samples of one object, such as `32MiB`; samples beyond this \
+            size are left out; 0 disables the limit",
         compat: Added,
     }
 }
@@ -193,7 +193,7 @@ heading "Sharding", render: false {
     SHARD_HANDOVER: Single<Option<Timeout>> = parse::optional_timeout, {
         flag: "--shard-handover", key: Some("shard_handover"),
         form: Value("DURATION"), default: Described(default_handover), reload: NewInstance,
-        help: "Time for which this shard still exports objects that another shard takes over, such as `2m`; \
+        help: "Minimum time for which this shard still exports objects that another shard takes over, such as `2m`; \
             0 disables the hand-over",
         compat: Added,
     }
@@ -235,8 +235,8 @@ heading "Source of objects", render: false {
     TRACK_UNSCHEDULED_PODS: Single<bool> = parse::switch, {
         flag: "--track-unscheduled-pods", key: Some("track_unscheduled_pods"),
         form: Switch, reload: NewInstance,
-        help: "Export only pods that are not scheduled to a node, for a single exporter in addition to one \
-            per node",
+        help: "Export only pods that are not scheduled to a node, for one exporter in addition to the \
+            exporters of the nodes",
         compat: Differs("as `--node`"),
     }
     USE_APISERVER_CACHE: Single<bool> = parse::switch, {
@@ -273,8 +273,8 @@ heading "Source of objects", render: false {
     FORGET_FORBIDDEN_AFTER: Single<Timeout> = parse::timeout, {
         flag: "--forget-forbidden-after", key: Some("forget_forbidden_after"),
         form: Value("DURATION"), default: Is("1h"), reload: NewInstance,
-        help: "Time after which the objects of a resource that the API server forbids are removed; 0 keeps \
-            them",
+        help: "Time after which the exporter removes the objects of a resource that the API server forbids; \
+            0 keeps the objects",
         compat: Added,
     }
     OBJECT_LIMIT: Single<u64> = parse::limit, {
@@ -309,7 +309,8 @@ heading "Source of objects", render: false {
 heading "Serving", render: false {
     HOST: Single<String> = parse::text, {
         flag: "--host", key: Some("host"), form: Value("ADDRESS"), default: Is("::"), reload: NewListener,
-        help: "IP address of the metrics server; `::` accepts IPv4 and IPv6, `127.0.0.1` only local clients",
+        help: "IP address of the metrics server; `::` accepts IPv4 and IPv6 clients, and `127.0.0.1` \
+            accepts only local clients",
         compat: Differs("on a machine without IPv6, the default is `0.0.0.0`"),
     }
     PORT: Single<u16> = parse::port, {
@@ -343,7 +344,8 @@ heading "Serving", render: false {
     }
     AUTH_FILTER: Single<bool> = parse::switch, {
         flag: "--auth-filter", key: Some("auth_filter"), form: Switch, reload: Live,
-        help: "Require a bearer token, and ask the API server whether its user may read the requested path",
+        help: "Require a bearer token, and ask the API server whether the user of the token may read the \
+            requested path",
         compat: Differs("if the token is invalid, the response is 401; if the user lacks the permission, \
             the response is 403; the response is 503 if the API server does not answer, and 429 if too many \
             tokens wait for their review; \
@@ -362,7 +364,7 @@ heading "Serving", render: false {
         flag: "--auth-filter-grace", key: Some("auth_filter_grace"),
         form: Value("DURATION"), default: Is("0"), reload: Live,
         help: "Time for which --auth-filter still accepts a token with an earlier successful review while \
-            the API server does not answer; 0 disables the grace",
+            the API server does not answer; 0 disables this grace period",
         compat: Added,
     }
 }
@@ -516,5 +518,5 @@ fn default_resources() -> String {
 }
 
 fn default_handover() -> String {
-    "with --pod 30s, and until all replicas are ready; otherwise 0".to_owned()
+    "with --pod, until all replicas are ready, but at least 30s; otherwise 0".to_owned()
 }
