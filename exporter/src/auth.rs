@@ -57,7 +57,7 @@ type DecisionKey = (Fingerprint, String, String);
 /// The reason why a request is refused.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Refusal {
-    /// There is no token, or it is invalid.
+    /// There is no token, or the token is invalid.
     Unauthorized,
     /// The user may not read this path.
     Denied(String),
@@ -293,7 +293,7 @@ pub(crate) fn is_open(uri: &Uri) -> bool {
     }
 }
 
-/// The token of a request. As in Go's filter, exactly one space precedes the token, and it contains no space.
+/// The token of a request. As in Go's filter, exactly one space precedes the token, and the token contains no space.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let is_token =

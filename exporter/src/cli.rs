@@ -44,7 +44,7 @@ impl Cli {
     }
 }
 
-/// Returns the error. If the error is about a flag of an old version, it names the flag to use instead.
+/// Returns the error. If the error is about a flag of an old version, the returned error names the flag to use instead.
 fn with_successor(error: clap::Error) -> clap::Error {
     let argument = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) if error.kind() == ErrorKind::UnknownArgument => {

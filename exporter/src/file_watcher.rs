@@ -73,7 +73,8 @@ impl FileWatcher {
             let (watched, mode) = if path.is_dir() {
                 (path.as_path(), RecursiveMode::Recursive)
             } else {
-                // If a file is replaced, such as a link in a mounted ConfigMap, only its directory has events.
+                // If a file is replaced, such as a link in a mounted ConfigMap, only the directory of the file has
+                // events.
                 let parent = path
                     .parent()
                     .filter(|parent| !parent.as_os_str().is_empty());

@@ -32,7 +32,7 @@ use task::BackgroundTask;
 pub(crate) use problems::Problem;
 pub(crate) use status::{InstanceStatus, ResourceStatus};
 
-/// Stores with their source. Dropping it stops the source.
+/// The stores of one configuration with their source. Dropping an instance stops its source.
 #[derive(Debug)]
 pub(crate) struct Instance {
     pub(crate) metrics: StateMetrics,
@@ -147,7 +147,7 @@ impl Instance {
         self.source.missing_rules()
     }
 
-    /// The version of the API server; `None` without one, or if it does not answer.
+    /// The version of the API server; `None` without an API server, or if the API server does not answer.
     pub(crate) async fn server_version(&self) -> Option<String> {
         self.source.server_version().await
     }

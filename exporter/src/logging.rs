@@ -27,7 +27,7 @@ pub(crate) fn start(options: LogOptions) -> LogLevel {
         let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
         lines.with_ansi(terminal).with_target(false).boxed()
     };
-    // This fails only if logging was started before. The earlier logging then continues unchanged.
+    // The start fails only if logging was started before. The earlier logging then continues unchanged.
     let _ = tracing_subscriber::registry()
         .with(lines.with_filter(filter))
         .try_init();

@@ -93,7 +93,7 @@ fn broken(page: &Path, link: &str) -> Option<String> {
     let Ok(file) = file.canonicalize() else {
         return Some(format!("{}: there is no {link}", page.display()));
     };
-    // The built book contains only its own pages, so their relative links must not lead out of it.
+    // The built book contains only its own pages, so relative links in the book must not lead to other files.
     let book = root().join("docs").canonicalize().unwrap();
     if page.starts_with(&book) && in_repository.is_none() && !file.starts_with(&book) {
         let page = page.display();

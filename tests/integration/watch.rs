@@ -125,7 +125,7 @@ fn expected(server: &ApiServer) -> String {
     let metrics = two_resources().all_fed_by_host().build().unwrap();
     for writer in &mut metrics.feeds() {
         for object in server.objects(writer.resource().plural()) {
-            // An object that does not decode has no samples here either.
+            // An object that does not decode also has no samples in the expected exposition.
             let _ = writer.apply_json(object.to_string().as_bytes());
         }
     }

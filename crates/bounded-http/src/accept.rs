@@ -63,8 +63,8 @@ pub(crate) async fn run<A, S, B>(
                     tokio::time::sleep(ACCEPT_RETRY).await;
                     continue;
                 }
-                // The waiting connection gets the spare descriptor, or the one of the evicted connection. The server
-                // opens a new spare only after an accept, because the spare would take the freed descriptor.
+                // The waiting connection gets the spare descriptor, or the descriptor of the evicted connection. The
+                // server opens a new spare only after an accept, because the spare would take the freed descriptor.
                 if spare.take().is_none() {
                     tokio::select! {
                         () = shared.registry.evict_quietest(ACCEPT_RETRY) => {}

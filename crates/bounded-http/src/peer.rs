@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// The peer of a connection. Every request has it in its extensions.
+/// The peer of a connection. Every request has its peer in its extensions.
 ///
 /// ```
 /// use bounded_http::Peer;
@@ -31,8 +31,8 @@ impl Peer {
         self.0
     }
 
-    /// Returns the address that identifies a peer: the IPv4 address, or the first 64 bits of the IPv6 address. One
-    /// client usually has an IPv6 network of that size.
+    /// Returns the address that identifies a peer: the IPv4 address, or the first 64 bits of the IPv6 address. A single
+    /// client usually has a whole IPv6 network of that size.
     pub fn group(&self) -> IpAddr {
         match self.0.ip() {
             IpAddr::V6(ip) if !ip.is_loopback() => {

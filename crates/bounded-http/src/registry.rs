@@ -25,7 +25,7 @@ use crate::observer::Observer;
 use crate::peer::Peer;
 use crate::state::{Activity, BusyCount, ConnectionState, ResponseGuard};
 
-/// The time without progress after which a response is evicted before any other.
+/// The time without progress after which a response is evicted before all other responses.
 const STALLED: Duration = Duration::from_secs(1);
 
 /// The largest number of peers among which the connections are divided into equal shares.
@@ -78,7 +78,8 @@ impl Registry {
         }
     }
 
-    /// Adds a new connection. If that exceeds the limit, evicts another one and waits until its task has closed it.
+    /// Adds a new connection. If the limit is exceeded, evicts another connection and waits until the task of that
+    /// connection has closed it.
     pub(crate) async fn admit(&self, peer: Peer, limits: &Limits) -> Arc<ConnectionState> {
         loop {
             let mut removed = pin!(self.removed.notified());
@@ -126,8 +127,8 @@ impl Registry {
         }
     }
 
-    /// Evicts the quietest connection, unless one is being closed. If the quietest one is protected for some time,
-    /// returns the end of that time.
+    /// Evicts the quietest connection, unless a connection is already being closed. If the quietest connection is
+    /// protected for some time, returns the end of that time.
     fn try_evict_quietest(&self) -> Option<Instant> {
         let open = self.open.lock();
         let room = open.all.len();
@@ -147,8 +148,8 @@ impl Registry {
         self.removed.notify_waiters();
     }
 
-    /// Begins the response to a request. If that exceeds the limit, evicts another connection: one
-    /// that is stalled, otherwise one of the peer that receives the most responses.
+    /// Begins the response to a request. If the limit is exceeded, evicts a stalled connection. If there is none,
+    /// evicts a connection of the peer that receives the most responses.
     pub(crate) fn begin_response(&self, response: &ResponseGuard, limits: &Limits) {
         response.record_progress();
         if self.busy.get() > limits.max_responses.max(1) {
@@ -168,7 +169,7 @@ impl Registry {
 // === impl OpenConnections ===
 
 impl OpenConnections {
-    /// Evicts the quietest connections. If one is protected for some time, returns the end of that time.
+    /// Evicts the quietest connections. If one of them is protected for some time, returns the end of that time.
     fn evict(&self, count: usize, room: usize) -> Option<Instant> {
         for quietest in self.quietest(count, room) {
             let admitted = quietest.admitted_until(room);
@@ -204,7 +205,7 @@ impl OpenConnections {
         all.filter(|connection| !connection.is_closing()).count()
     }
 
-    /// The first `count` connections to evict for others, in order of eviction.
+    /// The first `count` connections that must make room for others, in order of eviction.
     fn quietest(&self, count: usize, room: usize) -> Vec<Candidate<'_>> {
         // Without this minimum, a peer with few connections would exceed an equal share among many peers.
         let share = room / self.by_peer.len().clamp(1, SHARES);

@@ -26,7 +26,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// A server that runs in background tasks.
 ///
-/// [`drain`](Self::drain) stops it gracefully. Dropping it closes its socket and all connections at
+/// [`drain`](Self::drain) stops the server gracefully. Dropping the server closes its socket and all connections at
 /// once.
 pub struct Server {
     address: SocketAddr,
@@ -147,11 +147,11 @@ impl Server {
         *self.limits.write() = limits;
     }
 
-    /// Stops accepting connections, closes idle ones, and waits at most `timeout` until the responses in progress are
-    /// complete. The limits on slow clients still apply.
+    /// Stops accepting connections, closes idle connections, and waits at most `timeout` until the responses in
+    /// progress are complete. The limits on slow clients still apply.
     ///
-    /// Returns the number of connections that were still open after `timeout`; they are closed. If
-    /// the future is dropped before it completes, all connections are closed at once.
+    /// Returns the number of connections that were still open after `timeout`. These connections are closed. If the
+    /// future is dropped before it completes, all connections are closed at once.
     pub async fn drain(mut self, timeout: Duration) -> usize {
         let _ = self.shutdown.send(true);
         match tokio::time::timeout(timeout, &mut self.task).await {

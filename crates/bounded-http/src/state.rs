@@ -1,4 +1,4 @@
-//! The state of one connection, and the time when it exceeds a limit.
+//! The state of one connection, and the time when the connection exceeds a limit.
 //!
 //! The state depends only on bytes and requests: a connection that cannot write makes no progress. So the server
 //! detects a client that stops reading.
@@ -237,7 +237,7 @@ impl ConnectionState {
         }
     }
 
-    /// Asks the task of the connection to close it. The first call decides the reason.
+    /// Asks the task of the connection to close the connection. The first call decides the reason.
     pub(crate) fn close(&self, reason: CloseReason) {
         self.update(|progress| {
             progress.close.get_or_insert(reason);
@@ -352,7 +352,7 @@ impl ResponseGuard {
         &self.connection
     }
 
-    /// Records that the response begins, or that a further piece of it is ready to be sent.
+    /// Records that the response begins, or that a further piece of the response is ready to be sent.
     pub(crate) fn record_progress(&self) {
         let mut begins = false;
         self.connection.update(|progress| {

@@ -52,7 +52,7 @@ struct Running {
     failed: mpsc::UnboundedReceiver<String>,
 }
 
-/// Whether a client may connect. It replaces a TLS handshake.
+/// Whether a client may connect. The tests use this result instead of a TLS handshake.
 #[derive(Clone, Copy)]
 enum Handshake {
     Succeeds,

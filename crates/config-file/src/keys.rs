@@ -3,9 +3,9 @@
 /// Maximum length of a key in a message, in bytes.
 const LONGEST: usize = 40;
 
-/// The key of the value at a line and column (both from 1), if it is one of `known`.
+/// The key of the value at a line and column (both from 1), if the key is one of `known`.
 ///
-/// This is the last key before the column, or the key of an earlier line with less indentation.
+/// The key is the last key before the column, or the key of an earlier line with less indentation.
 pub(crate) fn key_at<'a>(text: &str, line: u64, column: u64, known: &[&'a str]) -> Option<&'a str> {
     let above = usize::try_from(line).ok()?.checked_sub(1)?;
     let lines: Vec<&str> = text.lines().take(above + 1).collect();

@@ -11,7 +11,7 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// The operating system refuses to open or read the file, for example because it does not exist.
+    /// The operating system refuses to open or read the file, for example because the file does not exist.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The path leads to a directory.
@@ -49,7 +49,8 @@ impl ReadError {
 
 /// Reads a regular file of at most `limit` bytes.
 ///
-/// It follows symbolic links. It checks the type before it opens the file, so a named pipe does not block.
+/// The function follows symbolic links. It checks the type of the file before it opens the file, so a named pipe does
+/// not block.
 ///
 /// # Errors
 ///
@@ -68,7 +69,7 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
 ///
 /// # Errors
 ///
-/// If there are more than `limit` bytes, or they cannot be read.
+/// If there are more than `limit` bytes, or the bytes cannot be read.
 pub fn read_at_most(reader: impl Read, expected: u64, limit: u64) -> Result<Vec<u8>, ReadError> {
     let mut content = Vec::with_capacity(usize::try_from(expected).unwrap_or_default());
     reader

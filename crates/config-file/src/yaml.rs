@@ -6,7 +6,8 @@ use serde_saphyr::Error;
 
 use crate::keys::{key_at, resembles};
 
-/// An error in a YAML text, and its position. It contains no value of the text, because values may be secret.
+/// An error in a YAML text, and its position. The description contains no value of the text, because values may be
+/// secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct YamlProblem {
@@ -14,7 +15,7 @@ pub struct YamlProblem {
     pub line: u64,
     /// The column in characters, from 1.
     pub column: u64,
-    /// The expected key whose value is wrong, if it is known.
+    /// The expected key whose value is wrong, if the key is known.
     pub key: Option<String>,
     /// The problem, and how to solve it.
     pub reason: String,

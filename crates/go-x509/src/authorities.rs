@@ -74,7 +74,7 @@ impl Authorities {
         &self.anchors
     }
 
-    /// The subjects of the trusted certificates. Clients choose a certificate by them.
+    /// The subjects of the trusted certificates. Clients use the subjects to choose a certificate.
     pub(crate) fn subjects(&self) -> Vec<DistinguishedName> {
         let anchors = self.anchors.iter();
         let mut subjects: Vec<_> = anchors

@@ -31,7 +31,7 @@ pub(crate) struct Certificate {
 
 const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 
-/// The extensions that Go processes. Only these may be critical.
+/// The extensions that Go processes. Only these extensions may be critical.
 const CRITICAL: [ObjectIdentifier; 10] = [
     // Key usage, and names.
     ObjectIdentifier::new_unwrap("2.5.29.15"),

@@ -42,7 +42,7 @@ pub enum IdentityError {
     },
 }
 
-/// Reads a chain of certificates and the key of the first one. X.509 version 1 is allowed.
+/// Reads a chain of certificates and the key of the first certificate. X.509 version 1 is allowed.
 ///
 /// # Errors
 ///

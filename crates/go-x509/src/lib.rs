@@ -1,7 +1,7 @@
 //! Checks certificates by the rules of Go's `crypto/x509` in the cases where rustls' webpki decides differently.
 //!
-//! webpki builds and verifies every chain of version 3 certificates. It knows only the name, the key and the name
-//! constraints of a trusted authority, and it implements the rules for public authorities. These cases differ:
+//! webpki builds and verifies every chain of version 3 certificates. webpki knows only the name, the key and the name
+//! constraints of a trusted authority, and implements the rules for public authorities. These cases differ:
 //!
 //! | certificate | webpki | Go | here |
 //! |---|---|---|---|
@@ -17,8 +17,8 @@
 //! | trusted, with a validity period that starts before 1970 | treated as an authority | accepted | ignored, because `x509-cert` does not parse it |
 //!
 //! This crate accepts a certificate without webpki in two cases only: a certificate that is itself trusted, and a
-//! version 1 certificate of a client. In these cases, it checks the same as Go: signature, validity period, name,
-//! purpose and critical extensions. Certificates that cannot be parsed are not trusted.
+//! version 1 certificate of a client. In these cases, this crate checks the same as Go: signature, validity period,
+//! name, purpose and critical extensions. Certificates that cannot be parsed are not trusted.
 
 #![forbid(unsafe_code)]
 

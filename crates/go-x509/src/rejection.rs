@@ -27,7 +27,7 @@ impl Rejection {
             {
                 return cause.downcast_ref();
             }
-            // `io::Error::source` skips the inner error, so it is checked here.
+            // `io::Error::source` skips the inner error, so the inner error is checked here.
             let content = error
                 .downcast_ref::<io::Error>()
                 .and_then(io::Error::get_ref);
@@ -97,7 +97,7 @@ impl Rejection {
     }
 }
 
-/// Converts an error of webpki to one of rustls. The conversion of rustls is private.
+/// Converts an error of webpki to an error of rustls. The conversion of rustls is private.
 pub(crate) fn certificate_error(error: webpki::Error) -> Error {
     use webpki::Error as Own;
     let error = match error {

@@ -65,7 +65,7 @@ impl ServerVerifier {
             None => authorities.verify_chain(der, intermediates, purpose, now, algorithms),
         };
         checked.map_err(certificate_error)?;
-        // This also refuses certificates of version 1, which have no names.
+        // The check of the name also refuses certificates of version 1, which have no names.
         verify_server_name(&ParsedCertificate::try_from(der)?, name)
     }
 }

@@ -221,7 +221,7 @@ fn what_an_authority_outside_of_its_period_signed_is_refused() {
         refuses(&server(&root.der, &leaf.der, "api.test"), &said);
         refuses(&client(&root.der, &leaf.der), &said);
     }
-    // If there is also a renewed authority, it is used.
+    // If there is also a renewed authority, the renewed authority is used.
     let renewed = Pair::new("other", Is::Authority);
     let leaf = renewed.issue(params("leaf", Is::Leaf, YEARS)).der;
     let all = || authorities(&[&expired.der, &renewed.der]);

@@ -37,7 +37,7 @@ pub struct Turn<K: Eq + Hash + Copy> {
     state: Arc<Mutex<State<K>>>,
 }
 
-/// Too many requests wait, so this one is refused.
+/// Too many requests wait, so this request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests wait for a check")]
 pub struct QueueFull;
@@ -47,7 +47,7 @@ struct State<K: Eq + Hash + Copy> {
     free: usize,
     /// Waiting requests in order of arrival.
     waiting: Vec<Waiting<K>>,
-    /// The number of the last turn of each client. It is kept only while requests wait.
+    /// The number of the last turn of each client. The numbers are kept only while requests wait.
     last_turns: HashMap<K, u64>,
     turns: u64,
     next_id: u64,
@@ -89,7 +89,7 @@ impl<K: Eq + Hash + Copy> FairQueue<K> {
     /// # Errors
     ///
     /// If the queue is full and no other client has more requests in it, or if a request of a client with fewer
-    /// requests displaces this one.
+    /// requests displaces this request.
     pub async fn turn(&self, client: K) -> Result<Turn<K>, QueueFull> {
         let (id, turn) = {
             let mut state = self.state.lock();

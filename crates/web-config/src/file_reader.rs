@@ -1,4 +1,4 @@
-//! Reads files and detects later changes of them.
+//! Reads files and detects later changes of these files.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;

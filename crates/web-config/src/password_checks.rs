@@ -1,4 +1,4 @@
-//! Checks passwords one at a time, in fair order, and remembers correct ones.
+//! Checks passwords one at a time, in fair order, and remembers correct passwords.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;

@@ -56,7 +56,7 @@ impl RateLimit {
         }
     }
 
-    /// Takes a token for one request; `false` if there is none.
+    /// Takes a token for one request; `false` if there is no token.
     pub(crate) fn take(&self) -> bool {
         let mut bucket = self.bucket.lock();
         let now = Instant::now();

@@ -1,4 +1,4 @@
-//! Reads the web configuration file again when it changes.
+//! Reads the web configuration file again when the file changes.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -80,7 +80,7 @@ impl WebConfigFile {
     ///
     /// # Errors
     ///
-    /// If the file or one that it names cannot be read or used.
+    /// If the file, or a file that it names, cannot be read or used.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, WebConfigError> {
         Self::open_with_observer(path, ())
     }
@@ -99,7 +99,7 @@ impl WebConfigFile {
         Ok(file)
     }
 
-    /// Reads a file that replaces this one, for example when the program reloads all its settings. The new file keeps
+    /// Reads a file that replaces this file, for example when the program reloads all its settings. The new file keeps
     /// the remembered passwords of users whose hash is the same in both files.
     ///
     /// # Errors
@@ -151,11 +151,12 @@ impl WebConfigFile {
         &self.path
     }
 
-    /// Returns the configuration in use, after reading the files again if one has changed.
+    /// Returns the configuration in use. If one of the files has changed, reads all of them again first.
     ///
-    /// Each call reads the metadata of every file. If the new content cannot be used, the previous one stays in use.
-    /// This also applies if the new content is empty or lacks [`Protections`](crate::Protections) of the previous one,
-    /// because a program that writes the file may have just truncated it. To disable protections, restart the program.
+    /// Each call reads the metadata of every file. If the new content cannot be used, the previous content stays in
+    /// use. The previous content also stays in use if the new content is empty or lacks previous
+    /// [`Protections`](crate::Protections), because a program that writes the file may have just truncated it. To
+    /// disable protections, restart the program.
     pub fn current(&self) -> Arc<WebConfig> {
         let mut loaded = self.loaded.lock();
         if loaded.stamps.iter().any(FileStamp::is_outdated) {

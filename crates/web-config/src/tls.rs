@@ -27,7 +27,7 @@ const NOT_TLS: &str = "HTTP/1.0 400 Bad Request\r\ncontent-type: text/plain; cha
      connection: close\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 /// The first byte of a TLS connection: the type of a handshake record.
 const HANDSHAKE: u8 = 22;
-/// Maximum number of bytes of a plain request that are read before it is refused.
+/// Maximum number of bytes of a plain request that are read before the request is refused.
 const PLAIN_REQUEST: usize = 16 * 1024;
 
 /// Encrypts connections and checks the certificates of clients.
@@ -49,7 +49,7 @@ pub enum AcceptError {
     /// The client certificate has none of the names in `client_allowed_sans`.
     #[error("TLS handshake failed: the client's certificate has none of the client_allowed_sans")]
     NameNotAllowed,
-    /// The client spoke plain HTTP on a TLS port. It received the status 400.
+    /// The client spoke plain HTTP on a TLS port. The server responded with the status 400.
     #[error("the client sent plain HTTP to a TLS port")]
     PlainHttp,
 }

@@ -1,7 +1,7 @@
 //! A synthetic API server with pods and nodes. It supports complete, paged and streaming lists, watches, and changes.
 //!
 //! The server runs as a separate process, so that no figure includes its cost. Lines on its standard input control the
-//! server. It answers each line with a line on its standard output.
+//! server. The server answers each line with a line on its standard output.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -176,7 +176,7 @@ impl Server {
             }
             let mut pods = self.pods.lock();
             for _ in 0..rate.batch.max(1) {
-                // 7919 is a prime number, so this visits the whole pool in an irregular order.
+                // 7919 is a prime number, so steps of this size visit the whole pool in an irregular order.
                 next += 7919;
                 let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
                 pods.change(next, version, true);

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::review::ReviewError;
 
-/// Logs the first review of a kind that fails, and the first one of the same kind that succeeds afterwards.
+/// Logs the first review of a kind that fails, and the first review of the same kind that succeeds afterwards.
 pub(super) struct OutcomeLog {
     /// What is reviewed, such as `token`.
     what: &'static str,

@@ -50,7 +50,7 @@ pub(crate) enum ClusterError {
     Client(String),
 }
 
-/// The sources of the address of the API server and of the credentials. If neither is set, the address and the
+/// The sources of the address of the API server and of the credentials. If neither field is set, the address and the
 /// credentials of the pod are used.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Access {

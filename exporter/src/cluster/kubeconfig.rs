@@ -112,7 +112,7 @@ fn context_of(kubeconfig: &Kubeconfig) -> Option<&Context> {
     context.context.as_ref()
 }
 
-/// Reads a kubeconfig. Paths in it are relative to its directory.
+/// Reads a kubeconfig. Paths in the kubeconfig are relative to its directory.
 pub(super) fn read(path: &Path) -> Result<Kubeconfig, InvalidKubeconfig> {
     let text = config_file::read_text(path, file_limits::KUBECONFIG)?;
     // kube reads the file again, because it needs the directory for relative paths.

@@ -19,7 +19,7 @@ pub(super) struct Proxy {
     /// The address to connect to; `https` means TLS with the proxy itself.
     pub(super) uri: Uri,
     pub(super) protocol: Protocol,
-    /// The URL without credentials, and the setting it comes from.
+    /// The URL without credentials, and the setting that contains the URL.
     name: String,
 }
 

@@ -45,7 +45,8 @@ pub(super) enum ProbeError {
     Io(#[from] io::Error),
 }
 
-/// The part of the body of a refusal that is shown: it names the resources that are not ready.
+/// The maximum number of bytes of a refusal's body that the error shows. The body names the resources that are not
+/// ready.
 const SHOWN: usize = 4096;
 
 /// The pause before an address is requested again.

@@ -91,7 +91,8 @@ fn covered_scopes(health: &ResourceHealth) -> Vec<ResourceScope> {
     if health.complete {
         covered.push(ResourceScope::all_namespaces(health.resource.clone()));
     }
-    // The resource can be incomplete even if all its feeds are complete: it does not yet serve their lists.
+    // Even if all feeds of a resource are complete, the resource can be incomplete, because its store does not serve
+    // the new lists yet.
     if !health.feeds.iter().all(|feed| feed.complete) {
         let complete = health.feeds.iter().filter(|feed| feed.complete);
         covered.extend(complete.map(|feed| ResourceScope::of(health, feed)));

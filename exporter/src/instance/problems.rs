@@ -15,7 +15,7 @@ pub(crate) struct Problem {
     pub(crate) resources: Vec<String>,
     /// The last error of a resource.
     pub(crate) error: Option<String>,
-    /// Seconds until the stored objects of a resource are removed, because the API server forbids it.
+    /// Seconds until the stored objects of a resource are removed, because the API server forbids the resource.
     pub(crate) removal_seconds: Option<f64>,
 }
 
@@ -36,7 +36,7 @@ pub(super) fn problems<'a>(resources: impl Iterator<Item = &'a ResourceHealth>) 
     problems
 }
 
-/// The problems of resources in one state: one for each error, or a single one if there are many.
+/// The problems of resources in one state: one for each error, or a single problem if there are many errors.
 fn of_state((state, resources): (ResourceState, Vec<&ResourceHealth>)) -> Vec<Problem> {
     let by_error = groups(resources.iter().copied(), error);
     if by_error.len() > MOST_ERRORS {

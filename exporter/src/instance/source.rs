@@ -19,7 +19,7 @@ use crate::cluster::ClusterError;
 use crate::humanize::counted;
 use crate::rbac::missing_rules;
 
-/// A running source. Dropping it stops the source.
+/// A running source. Dropping this value stops the source.
 #[derive(Debug)]
 pub(super) struct RunningSource {
     health: Health,
@@ -38,7 +38,7 @@ pub(super) struct SourceParts {
     pub(super) skipped: Option<IntGauge>,
     /// `None` without an API server.
     pub(super) server_version: Option<ServerVersion>,
-    /// Whether the manifests have been read once. Without manifests, it is always true.
+    /// Whether the manifests have been read once. Without manifests, the value is always true.
     pub(super) is_loaded: watch::Receiver<bool>,
 }
 
@@ -132,7 +132,7 @@ impl RunningSource {
         missing_rules(&self.health.resources())
     }
 
-    /// The version of the API server; `None` without one, or if it does not answer.
+    /// The version of the API server; `None` without an API server, or if the API server does not answer.
     pub(super) async fn server_version(&self) -> Option<String> {
         self.parts.server_version.as_ref()?.get().await
     }

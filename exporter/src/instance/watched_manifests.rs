@@ -85,7 +85,8 @@ async fn read_and_follow(
     mut recorder: ReadingRecorder,
     loaded: watch::Sender<bool>,
 ) {
-    // The watcher starts before the first reading, so that no later change is missed. It looks at all files.
+    // The watcher starts before the first reading, so that no later change is missed. The start blocks, because the
+    // watcher looks at all files.
     let file_watcher = tokio::task::spawn_blocking(|| FileWatcher::new(paths));
     let Ok(file_watcher) = file_watcher.await else {
         return;

@@ -39,7 +39,7 @@ pub(crate) struct ConfigSource {
 // === impl CustomResources ===
 
 impl CustomResources {
-    /// Reads the options, and the file that they name.
+    /// Reads the options, and the file that the options name.
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let path = reader.non_empty(&table::CUSTOM_RESOURCE_STATE_CONFIG_FILE.row);
         let inline = reader.non_empty(&table::CUSTOM_RESOURCE_STATE_CONFIG.row);

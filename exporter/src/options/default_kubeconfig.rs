@@ -1,4 +1,4 @@
-//! The default kubeconfig: the one that kubectl uses, unless the exporter runs in a pod.
+//! The default kubeconfig: the kubeconfig that kubectl uses, unless the exporter runs in a pod.
 
 use std::env;
 use std::ffi::OsString;

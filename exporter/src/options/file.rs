@@ -166,7 +166,7 @@ impl<'de> Visitor<'de> for FileSeed<'_> {
     }
 }
 
-/// One problem in the same line, or several problems in a line each.
+/// A single problem on the same line, or each of several problems on a separate line.
 fn list(problems: &[YamlProblem]) -> String {
     match problems {
         [problem] => problem.to_string(),
@@ -177,7 +177,7 @@ fn list(problems: &[YamlProblem]) -> String {
     }
 }
 
-/// The key of an option as the table has it, and the form of its value.
+/// Finds an option by its key. Returns the key from the table, and the form of the value.
 fn form(key: &str) -> Option<(&'static str, Form)> {
     TABLE.iter().find_map(|row| {
         let known = row.keys().find(|known| *known == key)?;
@@ -194,7 +194,7 @@ impl<'de> Deserialize<'de> for Keys {
         impl<'de> Visitor<'de> for KeysVisitor {
             type Value = Keys;
 
-            // A list is a likely mistake. It is refused, because the Go program also requires a map.
+            // Users are likely to write a list. A list is refused, because the Go program also requires a map.
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a map such as `{pods: {}, nodes: {}}`")
             }

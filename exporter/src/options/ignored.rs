@@ -24,7 +24,7 @@ pub(super) fn check(reader: &mut Reader<'_>) {
     }
 }
 
-/// Warns that the option has no effect, if this is the case.
+/// If the option has no effect, warns.
 fn warn(reader: &mut Reader<'_>, row: &Row, value: &str) {
     if let Compat::NoEffect(reason) = row.compat {
         let warning = format!("{}{value} has no effect: {reason}", row.flag);

@@ -138,7 +138,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The value of an option in the options file, unless it is a map without keys.
+    /// The value of an option in the options file, unless the value is a map without keys.
     fn list_in_file(&self, row: &Row) -> Option<&'a FileValue> {
         let value = row.keys().find_map(|key| self.in_file(key))?;
         match value {

@@ -69,7 +69,8 @@ pub(crate) enum Reload {
     Live,
     /// Through a listener on the new address.
     NewListener,
-    /// Through a new instance with new stores and a new source. The old instance serves until the new one is complete.
+    /// Through a new instance with new stores and a new source. The old instance serves until the new instance is
+    /// complete.
     NewInstance,
     /// After a restart.
     Restart,

@@ -12,8 +12,8 @@ use crate::options::{Options, SourceOptions};
 impl Permissions {
     /// The minimal permissions with which an exporter with these options can export everything.
     ///
-    /// `kinds` are the kinds of the configuration of custom resources. `stateful_set` is the name of the StatefulSet.
-    /// It is used if the name of the pod is a placeholder such as `$(POD_NAME)`, which does not contain the name of the
+    /// `kinds` are the kinds of the configuration of custom resources. A placeholder such as `$(POD_NAME)` as the name
+    /// of the pod does not contain the name of the StatefulSet. In this case, `stateful_set` is the name of the
     /// StatefulSet.
     ///
     /// # Errors
@@ -90,7 +90,7 @@ impl Permissions {
     }
 }
 
-/// Whether the exporter leaves out the resource because it selects pods by node.
+/// Whether the exporter leaves out the resource because the exporter selects pods by node.
 fn is_left_out(source: &SourceOptions, resource: &ResourceInfo) -> bool {
     let is_pods = resource.group().is_empty() && resource.plural() == "pods";
     let selects_pods = source.node.is_some() || source.unscheduled_pods;

@@ -1,4 +1,4 @@
-//! [`Permission`]: verbs on one resource, and sets of them.
+//! [`Permission`]: verbs on one resource. [`Permissions`]: sets of permissions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -91,7 +91,8 @@ impl fmt::Display for Permission {
 // === impl Permissions ===
 
 impl Permissions {
-    /// Adds a permission, unless another one includes it. Removes the permissions that the new one includes.
+    /// Adds a permission, unless an existing permission includes it. Removes existing permissions that the new
+    /// permission includes.
     pub(super) fn add(&mut self, permission: Permission) {
         let is_included = |namespace: &Option<String>| {
             let set = self.0.get(namespace);
@@ -119,7 +120,7 @@ impl Permissions {
         self.0.values().flatten()
     }
 
-    /// The permissions of each namespace; first those in all namespaces, if there are any.
+    /// The permissions of each namespace. The permissions in all namespaces come first, if there are any.
     pub(super) fn by_namespace(
         &self,
     ) -> impl Iterator<Item = (Option<&str>, &BTreeSet<Permission>)> {

@@ -62,7 +62,7 @@ impl Configuration {
             let mut warnings = Vec::new();
             let configuration = Self::read_once(flags, running, &mut warnings);
             match &configuration {
-                // A file that was not watched may have changed since it was read: read it again.
+                // A file that was not watched may have changed since it was read, so the files are read again.
                 Ok(configuration)
                     if configuration
                         .watched_files()

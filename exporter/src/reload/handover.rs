@@ -17,7 +17,7 @@ const WARN_AFTER: Duration = Duration::from_secs(30);
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Waits until `new` can replace `old` without a gap: each scope that `old` serves is complete in `new`, or the API
-/// server refuses to list it. For other scopes, waits only a few seconds.
+/// server refuses to list the scope. For other scopes, waits only a few seconds.
 pub(crate) async fn wait_for_coverage(old: &Instance, new: &Instance) {
     let lost = || old.coverage().lost_in(new.coverage());
     wait_until_nothing_is_lost(new.settled(), lost, |lost| {
@@ -36,7 +36,7 @@ pub(crate) async fn wait_for_coverage(old: &Instance, new: &Instance) {
 }
 
 /// Waits until each scope is complete or the API server refuses it. After the grace period, waits only for scopes that
-/// would be lost. If this takes long, calls `warn` once.
+/// would be lost. If the wait is long, calls `warn` once.
 async fn wait_until_nothing_is_lost(
     settled: impl Future<Output = ()>,
     lost: impl Fn() -> Vec<UncoveredScope>,

@@ -39,7 +39,7 @@ pub(crate) struct JsonReport {
     pub(crate) report: Report,
 }
 
-/// One family.
+/// The series and bytes of one family, and what pages show about it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct FamilyReport {
     pub(crate) name: String,
@@ -78,8 +78,8 @@ impl Report {
             own.families().map(move |family| (family, resource.clone()))
         });
         let configured: Vec<_> = configured.collect();
-        // If several resources have the family, the report names the built-in resource. If there is none, it names the
-        // first resource.
+        // If several resources have the family, the report names the built-in resource. If none of them is built in,
+        // the report names the first resource.
         let mut resources: BTreeMap<_, _> = (configured.iter().rev())
             .map(|(family, resource)| (family.name(), resource.clone()))
             .collect();

@@ -75,7 +75,7 @@ impl Reports {
     }
 
     /// Returns the last report about the labels of a family, or a new report if the last one is too old. A new report
-    /// waits for the pause after the previous one.
+    /// waits for the pause after the previous report.
     pub(crate) async fn labels(&self, metrics: &StateMetrics, family: &str) -> Arc<LabelReport> {
         let last = loop {
             let last = Arc::clone(&self.labels).lock_owned().await;

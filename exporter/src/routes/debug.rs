@@ -27,7 +27,7 @@ pub(super) async fn authorize(
     next: Next,
 ) -> Response {
     let is_open = app.debug() == DebugAccess::Open;
-    // If there is a token filter, it has already accepted the request.
+    // If there is a token filter, the filter has already accepted the request.
     if is_open || app.auth().is_some() || is_known(&request) {
         next.run(request).await
     } else {

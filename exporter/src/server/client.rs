@@ -18,7 +18,7 @@ const FORWARDING: [HeaderName; 6] = [
     HeaderName::from_static("x-real-ip"),
 ];
 
-/// Information about the connection of a request. It is an extension of every request.
+/// Information about the connection of a request. Every request has this information in its extensions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Connection {
     pub(super) listens_on: SocketAddr,
@@ -42,8 +42,8 @@ pub(crate) fn is_known(request: &Request) -> bool {
 
 /// Whether a request comes from the same machine or pod, and not through a proxy.
 ///
-/// - If the server listens only on the loopback interface, there is probably a proxy in front of it, which can have any
-///   clients. So no client is treated as local.
+/// - If the server listens only on the loopback interface, there is probably a proxy in front of the server, and the
+///   proxy can have any clients. So no client is treated as local.
 /// - A request with a header that proxies add is not local. Requests from service meshes have another loopback address
 ///   than `127.0.0.1`: Istio uses `127.0.0.6`.
 /// - `Host` must be a name of the loopback interface. If a hostile web page sends a request through the browser of a

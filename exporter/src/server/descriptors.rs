@@ -16,8 +16,8 @@ const ENOUGH: u64 = 16_384;
 /// Raises the soft limit on open files to the number that the connections need, as far as the hard limit allows.
 ///
 /// Operating systems start programs with a low soft limit, because some programs use `select`. This program does not
-/// use `select`. The limit is not raised further than needed: credential plugins inherit it, and some programs close
-/// every descriptor up to the limit when they start.
+/// use `select`. The limit is not raised further than needed: credential plugins inherit the limit, and some programs
+/// close every descriptor up to the limit when they start.
 fn raise_limit(connections: usize) {
     let limit = getrlimit(Resource::Nofile);
     let Some(raised) = raised(limit, connections) else {

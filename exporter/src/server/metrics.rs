@@ -101,7 +101,7 @@ impl Observer for ServerObserver {
     }
 }
 
-/// The value of the label `reason`. It must not change between releases.
+/// The value of the label `reason`. The values must not change between releases.
 fn label(reason: CloseReason) -> &'static str {
     match reason {
         CloseReason::SlowResponse => "slow_answer",

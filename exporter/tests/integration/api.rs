@@ -140,8 +140,8 @@ impl Api {
         self.state.broken.lock().unwrap().push(plural.into());
     }
 
-    /// From now on, sends `response` for a resource. `response` includes the status line and the headers. If it is
-    /// empty, the server responds as usual.
+    /// From now on, sends `response` for a resource. `response` includes the status line and the headers. If `response`
+    /// is empty, the server responds as usual.
     pub fn say(&self, plural: &str, response: &str) {
         let mut said = self.state.said.lock().unwrap();
         if response.is_empty() {

@@ -215,7 +215,7 @@ fn the_examples_yield_their_golden_expositions() {
         let (config, objects) = (config.to_str().unwrap(), objects.to_str().unwrap());
         let mut args = vec!["check", config, "--objects", objects];
         // In these examples, kinds that share a family have different help texts, as in published configurations.
-        // `check` warns about them.
+        // `check` warns about the difference.
         let differs = ["crossplane-info", "flux-resource-info"].contains(&name.as_str());
         if !differs {
             args.push("--strict");
@@ -268,7 +268,7 @@ fn what_cannot_be_read_is_an_error() {
         assert_eq!(output.status.code(), Some(1), "{args:?}");
         assert!(output.stderr.contains(error), "{args:?}: {}", output.stderr);
     }
-    // One invalid document does not hide a valid one.
+    // An invalid document does not prevent the check of a valid document.
     let half = format!("{OBJECTS}\n---\nx: [");
     let output = run(&["check", &file, "--objects", "-"], &half);
     assert_eq!(output.status.code(), Some(1));

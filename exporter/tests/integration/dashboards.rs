@@ -136,7 +136,7 @@ fn prometheus(exporters: [&Exporter; 2], cluster: &str) -> Option<Prometheus> {
         .flat_map(|own| [&own.main, &own.telemetry])
         .collect();
     let rules = ["alerts", "rules", "v1-names"].map(|name| mixin().join(format!("{name}.yaml")));
-    // Prometheus accepts JSON, because JSON is valid YAML. It ignores an empty label.
+    // Prometheus accepts JSON, because JSON is valid YAML. Prometheus ignores an empty label.
     let config = json!({
         "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
         "rule_files": rules,

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::support::{Exporter, run};
 
-/// Each plain manifest, and the overlay whose output it is.
+/// Each plain manifest, with the overlay that generates the manifest.
 const VARIANTS: [(&str, &str); 7] = [
     ("kubernetes.yaml", "single"),
     ("namespaced.yaml", "namespaced"),

@@ -1,5 +1,5 @@
-//! The image: the last stage of the Dockerfile with a program that was built here. It starts as an ordinary user on a
-//! read-only root filesystem.
+//! The image: the last stage of the Dockerfile with a program that was built here. The test starts the image as an
+//! ordinary user on a read-only root filesystem.
 
 use std::collections::BTreeSet;
 use std::fs;

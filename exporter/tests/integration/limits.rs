@@ -242,8 +242,8 @@ fn p99(mut times: Vec<Duration>) -> Duration {
     times[times.len() - 1 - times.len() / 100]
 }
 
-/// Scrapes two exporters alternately, so that other load on the machine affects both equally. One of them has clients
-/// that send a request and never read the response.
+/// Scrapes two exporters alternately, so that other load on the machine affects both equally. One of the exporters has
+/// clients that send a request and never read the response.
 fn slow_clients_harm_nobody(clients: usize, scrapes: usize, slower: f64) {
     // The slow clients must not be closed during the measurement.
     let args = [
@@ -291,7 +291,7 @@ fn slow_clients_harm_nobody(clients: usize, scrapes: usize, slower: f64) {
 
 #[test]
 fn clients_that_do_not_read_harm_nobody() {
-    // Other tests run at the same time, so this only checks the order of magnitude.
+    // Other tests run at the same time, so the test only checks the order of magnitude.
     slow_clients_harm_nobody(100, 50, 20.0);
 }
 

@@ -12,7 +12,7 @@ const LEVELS: usize = 1_000_000;
 /// The maximum time for an input. A release build takes a fraction of a second.
 const TIME: Duration = Duration::from_secs(60);
 
-/// Runs the program on an input. Returns what it wrote to standard error, and whether it succeeded.
+/// Runs the program on an input. Returns what the program wrote to standard error, and whether the program succeeded.
 fn run(what: &str, arguments: &[&str]) -> (bool, String) {
     let directory = Directory::new("nesting-output");
     let path = directory.path().join("stderr");

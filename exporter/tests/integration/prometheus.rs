@@ -28,7 +28,8 @@ pub(super) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts Prometheus with a documented configuration, but other addresses and paths; `None` if it is not installed.
+    /// Starts Prometheus with a documented configuration, but other addresses and paths; `None` if Prometheus is not
+    /// installed.
     fn start(name: &str, exporter: &Exporter, more: &[(&str, &str)]) -> Option<Self> {
         let mut text = documented(name)
             .replace("scrape_interval: 30s", "scrape_interval: 3s")
@@ -44,7 +45,7 @@ impl Prometheus {
         Self::run(&text, &[])
     }
 
-    /// Starts Prometheus with a configuration and flags; `None` if it is not installed.
+    /// Starts Prometheus with a configuration and flags; `None` if Prometheus is not installed.
     pub(super) fn run(text: &str, flags: &[&str]) -> Option<Self> {
         let directory = Directory::new("prometheus");
         let config = directory.write("prometheus.yml", text);

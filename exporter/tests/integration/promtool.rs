@@ -31,7 +31,7 @@ fn documented(name: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// Whether promtool is installed; prints a remark if it is not.
+/// Whether promtool is installed. If promtool is missing, prints a remark.
 pub(super) fn has_promtool() -> bool {
     tools::promtool().is_some()
 }

@@ -151,7 +151,8 @@ impl Exporter {
         })
     }
 
-    /// The program while it reads its manifests from standard input, which ends when the other value is dropped.
+    /// Starts the program with manifests from standard input. Standard input ends when the returned `ChildStdin` is
+    /// dropped.
     pub fn loading(args: &[&str]) -> (Self, ChildStdin) {
         let args = [&PORTS[..], &["--manifests=-"], args].concat();
         let mut program = Command::new(PROGRAM);
@@ -162,7 +163,7 @@ impl Exporter {
         (exporter, stdin)
     }
 
-    /// The program, once it has said a line with its addresses.
+    /// Starts the program, and waits until it writes a line with its addresses.
     fn until(command: &mut Command, stdin: Stdio, is_last: impl Fn(&str) -> bool) -> Self {
         let mut child = command
             .stdin(stdin)
@@ -233,7 +234,7 @@ impl Exporter {
         self.get(&format!("/metrics{query}")).text()
     }
 
-    /// The value of one of the exporter's own series, which includes its labels.
+    /// The value of one of the exporter's own series. `series` is the name with the labels.
     pub fn own(&self, series: &str) -> Option<f64> {
         let text = self.telemetry("/metrics").text();
         let line = text

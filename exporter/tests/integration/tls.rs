@@ -153,7 +153,7 @@ fn certificates_that_go_accepts_are_served_and_accepted_from_scrapers() {
     assert_eq!(asks(&clients.issue_version_1("old")), accepted);
     let stranger = Authority::new("clients").issue_version_1("stranger");
     assert_eq!(asks(&stranger), [(false, true); 2]);
-    // A leaf among the authorities of clients is accepted, but certificates that it signed are not.
+    // A leaf among the authorities of clients is accepted, but certificates that the leaf signed are not accepted.
     let single = place.authority.issue("single");
     place.directory.write("clients.crt", &single.certificate);
     let exporter = place.exporter(&required, "");

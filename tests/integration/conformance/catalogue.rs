@@ -1,5 +1,5 @@
-//! Tests of the catalogue: it equals the catalogue of kube-state-metrics, and the docs contain it. It has all metrics
-//! and labels that common rules and dashboards use.
+//! Tests of the catalogue: it equals the catalogue of kube-state-metrics, and the docs contain it. The catalogue has
+//! all metrics and labels that common rules and dashboards use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

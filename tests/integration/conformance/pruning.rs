@@ -75,7 +75,7 @@ fn only(resource: BuiltIn, family: &str, case: &Case) -> StateMetrics {
     builder.build().unwrap()
 }
 
-/// All families, and an additional one that may read everything, so that the whole object is decoded.
+/// All families, and an additional family that may read everything, so that the whole object is decoded.
 fn whole<K>(resource: BuiltIn, case: &Case) -> StateMetrics
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,

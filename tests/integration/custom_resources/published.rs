@@ -1,9 +1,9 @@
 //! Configurations with the same shapes as published ones. All of them load and have the expected samples.
 //!
-//! A file in tests/published contains a configuration as its first document, then objects. A `.prom` file with the
-//! same name contains the exposition of the objects. The comments at its start name the published file with the same
-//! shape (`model:`), the warnings in order (`warns:`), and the unreadable values (`unread:`, with the family and their
-//! number).
+//! A file in tests/published contains a configuration as its first document, then objects. A `.prom` file with the same
+//! name contains the exposition of the objects. The comments at the start of the YAML file name the published file with
+//! the same shape (`model:`), the warnings in order (`warns:`), and the unreadable values (`unread:`, with the family
+//! and the number of values).
 
 use std::path::Path;
 

@@ -19,7 +19,7 @@ pub(super) struct Macros {
 // === impl Macros ===
 
 impl Macros {
-    /// The arguments of macros that have such a keyword before one of their variables, as in `mod $name;`.
+    /// The arguments of macros that have one of the keywords before one of their variables, as in `mod $name;`.
     pub(super) fn arguments_of_calls(
         &self,
         keywords: &[&str],

@@ -268,7 +268,7 @@ fn is_for_tests(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// Whether a condition is true only in tests: `test`, or `all` with such a part.
+/// Whether a condition is true only in tests: `test`, `doctest`, or an `all` that contains one of them.
 fn needs_tests(condition: &TokenStream) -> bool {
     match syn::parse2::<Meta>(condition.clone()) {
         Ok(Meta::Path(path)) => path.is_ident("test") || path.is_ident("doctest"),

@@ -92,7 +92,7 @@ fn problems_of_circles(tree: &Tree, imports: &Imports) -> Vec<String> {
     problems
 }
 
-/// Finds cycles between the direct children of a module, including everything below them.
+/// Finds cycles between the direct children of a module. Each child includes all modules below it.
 fn problems_of_folder(tree: &Tree, imports: &Imports, folder: usize) -> Vec<String> {
     let children = &tree.modules[folder].children;
     let child_of = |module: usize| {

@@ -1,10 +1,10 @@
 //! A strict reader of expositions for tests. If the reader accepts an exposition, every scraper accepts it.
 //!
-//! It follows [Prometheus text 0.0.4](https://prometheus.io/docs/instrumenting/exposition_formats/) and
-//! [OpenMetrics 1.0](https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md). It also
-//! checks guarantees of kube-state-metrics: help, type and samples of a family are adjacent, no family is empty, and
-//! each number has one spelling. For OpenMetrics, it checks the names that a family reserves, and the groups of
-//! samples in a state set.
+//! The reader follows [Prometheus text 0.0.4](https://prometheus.io/docs/instrumenting/exposition_formats/) and
+//! [OpenMetrics 1.0](https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md). The reader
+//! also checks guarantees of kube-state-metrics: help, type and samples of a family are adjacent, no family is empty,
+//! and each number has one spelling. For OpenMetrics, the reader checks the names that a family reserves, and the
+//! groups of samples in a state set.
 
 use std::collections::{BTreeMap, BTreeSet};
 

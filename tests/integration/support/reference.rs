@@ -15,7 +15,7 @@ sys.stdin.reconfigure(encoding='utf-8', newline='\\n')
 for family in read(sys.stdin.read()):
     print(family.name, family.type, len(family.samples))";
 
-/// Whether the parser is installed. Without it, nothing is compared.
+/// Whether the parser is installed. Without the parser, nothing is compared.
 static IS_INSTALLED: LazyLock<bool> = LazyLock::new(|| {
     let probe = ["-c", &format!("import {MODULE}")];
     tool("python3", &probe, &format!("python3 with {MODULE}")).is_some()

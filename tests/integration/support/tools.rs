@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 /// An environment variable with programs, separated by commas, that tests must not skip.
 const REQUIRED: &str = "REQUIRED_TOOLS";
 
-/// Finds a program. If it is missing, returns `None` and prints that the check is skipped.
+/// Finds a program. If the program is missing, returns `None` and prints that the check is skipped.
 ///
 /// # Panics
 ///

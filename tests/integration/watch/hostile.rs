@@ -325,7 +325,7 @@ async fn a_slow_but_honest_server_with_many_objects_is_waited_for() {
     assert_eq!(running.health_of("configmaps").last_error, None);
 }
 
-/// A server that sends whole objects, so that large ones are large in responses.
+/// A server that sends whole objects, so that large objects are also large in responses.
 fn server() -> ApiServer {
     super::server().without_partial_objects()
 }

@@ -93,8 +93,8 @@ async fn a_large_download_may_extend_its_windows() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_reads_late_may_extend_its_windows_then() {
-    // A Go client has a stream window of 4 MiB. It extends the windows of the stream and the connection once per 4
-    // KiB.
+    // A Go client has a stream window of 4 MiB. The client extends the windows of the stream and the connection once
+    // per 4 KiB.
     let updates = frame(WINDOW_UPDATE, 4).repeat(4_096);
     for size in [13, 8 << 10, updates.len()] {
         let mut budget = http2();

@@ -166,7 +166,7 @@ fn the_rights_are_those_that_rbac_prints_for_the_arguments() {
                 "namespaces" => {}
                 // The proxy reviews tokens, so only the roles of the chart allow this, not the output of `rbac`.
                 "kube-rbac-proxy" => rules.retain(|rule| rule.4 != "create"),
-                // If StatefulSets are exported, their rule includes the StatefulSet of the exporter.
+                // If StatefulSets are exported, the rule for all StatefulSets includes the StatefulSet of the exporter.
                 "autosharding" | "mixin" => rules.retain(|rule| rule.3.is_empty()),
                 _ => {}
             }

@@ -1,6 +1,6 @@
 //! Partial objects: metadata only, or tables.
 //!
-//! Source: the responses of a real API server to such requests, version 1.36.
+//! Source: the responses of a real API server, version 1.36, to requests for partial objects.
 
 use serde_json::{Value, json};
 

@@ -44,7 +44,7 @@ pub(super) fn table(name: &str, is_sortable: bool, head: &Markup, body: &Markup)
     }
 }
 
-/// The head of a column. The script makes it a button that sorts, unless the name is empty.
+/// The head of a column. The script turns the head into a button that sorts, unless the name is empty.
 pub(super) fn column(name: &str, class: &str) -> Markup {
     html! { th scope="col" class=(class) { (name) } }
 }
