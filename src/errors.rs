@@ -22,7 +22,8 @@ pub(crate) use debug_is_display;
 /// appear in logs and in health reports.
 pub(crate) const MAX_MESSAGE: usize = 1 << 10;
 
-/// Truncates a message to about [`MAX_MESSAGE`] bytes on one line. A truncated message ends with the number of its bytes.
+/// Truncates a message to about [`MAX_MESSAGE`] bytes on one line. A truncated message ends with the number of its
+/// bytes.
 ///
 /// Characters that move the cursor of a terminal, end the line or reorder the text are escaped.
 pub(crate) fn shortened(mut message: String) -> String {
@@ -44,8 +45,8 @@ pub(crate) fn shortened(mut message: String) -> String {
     message
 }
 
-/// Whether a character is not visible, but changes how others are shown: control characters, line separators, and
-/// format characters such as those for the direction of the text.
+/// Whether a character is not visible, but changes how other characters are shown: control characters, line separators,
+/// and format characters such as those for the direction of the text.
 fn is_invisible(c: char) -> bool {
     let is_format = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     c.is_control() || is_format

@@ -32,7 +32,7 @@ pub(super) struct Prepared<'v> {
     text: Vec<u8>,
     /// The names of the labels, and for each label the offset at which its text ends.
     ends: Vec<(Cow<'v, str>, usize)>,
-    /// Whether a label was left out.
+    /// Whether a label was left out because of the maximum number of labels.
     is_cut: bool,
 }
 
@@ -122,7 +122,7 @@ impl<'v> Prepared<'v> {
         })
     }
 
-    /// Whether a label was left out.
+    /// Whether a label was left out because of the maximum number of labels.
     pub(super) fn is_cut(&self) -> bool {
         self.is_cut
     }

@@ -57,7 +57,7 @@ struct Evaluation<'v> {
     room: Room,
     /// The limit because of which a sample was left out.
     lost_samples: Option<Limit>,
-    /// Whether a label was left out.
+    /// Whether a label was left out because of the maximum number of labels.
     lost_labels: bool,
 }
 

@@ -19,7 +19,7 @@ pub(super) struct LabelSet<'v> {
     places: HashMap<Cow<'v, str>, usize>,
     /// Maximum number of labels. Further labels are left out.
     max: usize,
-    /// Whether a label was left out.
+    /// Whether a label was left out because of the maximum number of labels.
     is_cut: bool,
     /// The size of all labels that were set, in bytes.
     cost: usize,
@@ -50,7 +50,7 @@ impl<'v> LabelSet<'v> {
         }
     }
 
-    /// Whether a label was left out.
+    /// Whether a label was left out because of the maximum number of labels.
     pub(super) fn is_cut(&self) -> bool {
         self.is_cut
     }

@@ -49,7 +49,7 @@ fn lines<K: CollectedResource>(
             .apply_json(json.as_bytes())
             .expect("the object decodes");
         for entry in store.list_keys().iter().filter_map(|key| store.get(key)) {
-            // Not `str::lines`: a carriage return is part of a label's value.
+            // `str::lines` is not used, because a carriage return is part of a label's value.
             lines.extend(entry.samples.split_terminator('\n').map(String::from));
         }
     }
