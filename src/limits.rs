@@ -54,10 +54,10 @@ pub struct Limits {
     /// and an error is counted.
     pub expression_cost: u64,
     /// Maximum number of kinds that entries of a configuration select by a wildcard; 1,000 by default. Each kind
-    /// needs a watch. Kinds that are already served stay. Of the other kinds, those whose names sort last are left out.
+    /// needs a watch. Kinds that are already served stay. Of the other kinds, those with the newest definitions are
+    /// left out; of equally old ones, those whose names sort last.
     ///
-    /// [`CustomResources::kinds_left_out`](crate::registry::CustomResources::kinds_left_out) returns the number of
-    /// these kinds.
+    /// [`CustomResources::kinds_left_out`](crate::registry::CustomResources::kinds_left_out) returns them.
     pub wildcard_kinds: usize,
 }
 

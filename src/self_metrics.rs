@@ -49,6 +49,7 @@ use crate::store::StoreStats;
 /// | `kube_state_metrics_generator_panics_total` | how often a family has no samples for an object because of a panic |
 /// | `kube_state_metrics_limit_exceeded_total` | how often a family of an object lost samples or labels because of a limit, by `reason` |
 /// | `kube_state_metrics_custom_resource_errors_total` | unreadable values of a configured `family` |
+/// | `kube_state_metrics_custom_resource_kinds_left_out` | kinds without metrics because a wildcard selects too many |
 ///
 /// ```
 /// use kube_state_metrics::StateMetrics;
@@ -102,6 +103,7 @@ pub(crate) struct Figures {
     panics: IntCounterVec,
     limits: IntCounterVec,
     unread: IntCounterVec,
+    kinds_left_out: IntGauge,
 }
 
 // === impl StoreMetrics ===
@@ -268,6 +270,11 @@ impl Figures {
                 "Unreadable values of a family of the Custom Resource State configuration.",
                 &["resource", "family"],
             )?,
+            kinds_left_out: IntGauge::with_opts(options(
+                "custom_resource_kinds_left_out",
+                "Kinds of custom resources that have no metrics because wildcards of the Custom Resource State \
+                 configuration select more kinds than the limit allows.",
+            ))?,
         })
     }
 
@@ -288,9 +295,14 @@ impl Figures {
             counters.reset();
         }
         #[cfg(feature = "custom-resources")]
-        for own in metrics.custom_resources().errors() {
-            let labels = [own.resource, own.family];
-            self.unread.with_label_values(&labels).inc_by(own.count);
+        {
+            let custom = metrics.custom_resources();
+            for own in custom.errors() {
+                let labels = [own.resource, own.family];
+                self.unread.with_label_values(&labels).inc_by(own.count);
+            }
+            self.kinds_left_out
+                .set(gauge(custom.kinds_left_out().len()));
         }
         #[cfg(not(feature = "custom-resources"))]
         let _ = metrics;
@@ -330,7 +342,7 @@ impl Figures {
         }
     }
 
-    fn parts(&self) -> [&dyn Collector; 9] {
+    fn parts(&self) -> [&dyn Collector; 10] {
         [
             &self.objects,
             &self.series,
@@ -341,6 +353,7 @@ impl Figures {
             &self.panics,
             &self.limits,
             &self.unread,
+            &self.kinds_left_out,
         ]
     }
 }

@@ -44,7 +44,7 @@ use crate::resource::ResourceInfo;
 /// ```
 #[derive(Clone, Debug)]
 pub struct CustomResourceCollector {
-    resource: ResourceInfo,
+    kind: KnownKind,
     /// Whether the entry of the configuration selects the kind by a wildcard.
     is_by_wildcard: bool,
     families: Vec<Family<JsonObject>>,
@@ -61,7 +61,7 @@ struct FamilyCounter {
 
 impl CustomResourceCollector {
     pub(super) fn new(kind: &KnownKind, entry: &Entry, is_by_wildcard: bool) -> Self {
-        let resource = kind.resource().clone();
+        let resource = kind.resource();
         let mut families = Vec::new();
         let mut counters = Vec::new();
         for plan in &entry.metrics {
@@ -92,7 +92,7 @@ impl CustomResourceCollector {
             families.push(family.generator(Generator::new(Arc::clone(plan), constants, errors)));
         }
         Self {
-            resource,
+            kind: kind.clone(),
             is_by_wildcard,
             families,
             counters: counters.into(),
@@ -120,12 +120,17 @@ impl CustomResourceCollector {
     /// ```
     #[must_use]
     pub fn resource(&self) -> &ResourceInfo {
-        &self.resource
+        self.kind.resource()
     }
 
     /// Whether the entry of the configuration selects the kind by a wildcard.
     pub(crate) fn is_by_wildcard(&self) -> bool {
         self.is_by_wildcard
+    }
+
+    /// When the definition of the kind was created, as text that sorts by time; `None` if that is not known.
+    pub(crate) fn created(&self) -> Option<&str> {
+        self.kind.created()
     }
 
     /// Names, types and help texts of the families, in the order of the exposition.
@@ -169,7 +174,7 @@ impl CustomResourceCollector {
     pub fn errors(&self) -> impl Iterator<Item = FamilyErrors> {
         let counters = self.counters.iter().filter(|own| own.errors.count() > 0);
         counters.map(|own| FamilyErrors {
-            resource: self.resource.label(),
+            resource: self.resource().label(),
             family: own.family.clone(),
             count: own.errors.count(),
             examples: own.errors.examples(),
@@ -180,6 +185,6 @@ impl CustomResourceCollector {
 
 impl From<CustomResourceCollector> for Collector<JsonObject> {
     fn from(own: CustomResourceCollector) -> Self {
-        Self::without_base_labels(own.resource).families(own.families)
+        Self::without_base_labels(own.kind.resource().clone()).families(own.families)
     }
 }

@@ -26,6 +26,8 @@ use crate::resource::{ResourceInfo, Scope};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KnownKind {
     resource: ResourceInfo,
+    /// `metadata.creationTimestamp` of the definition, if it has one. Such times sort as text.
+    created: Option<String>,
 }
 
 /// Cached, because the names of a built-in resource come from a collector with all its families.
@@ -59,6 +61,7 @@ impl KnownKind {
         let (group, version, kind) = (group.into(), version.into(), kind.into());
         Self {
             resource: ResourceInfo::configured(group, version, kind, plural.into(), scope),
+            created: None,
         }
     }
 
@@ -83,6 +86,8 @@ impl KnownKind {
         if !is_group(group) || !is_name(kind) || !is_name(plural) {
             return Vec::new();
         }
+        let created = definition.pointer("/metadata/creationTimestamp");
+        let created = created.and_then(Value::as_str);
         let scope = match field(&["scope"]) {
             Some("Cluster") => Scope::Cluster,
             _ => Scope::Namespaced,
@@ -93,7 +98,10 @@ impl KnownKind {
             let served = version
                 .get("served")
                 .is_none_or(|served| *served == Value::Bool(true));
-            served.then(|| Self::new(group, name, kind, plural, scope))
+            served.then(|| Self {
+                created: created.map(str::to_owned),
+                ..Self::new(group, name, kind, plural, scope)
+            })
         });
         served.collect()
     }
@@ -185,6 +193,11 @@ impl KnownKind {
     #[must_use]
     pub fn resource(&self) -> &ResourceInfo {
         &self.resource
+    }
+
+    /// When the definition was created, as text that sorts by time; `None` if that is not known.
+    pub(super) fn created(&self) -> Option<&str> {
+        self.created.as_deref()
     }
 
     /// The `apiVersion` and `kind` of an object.

@@ -6,9 +6,9 @@ use serde_json::json;
 use super::*;
 use crate::exposition::{ExpositionFilter, Format};
 use crate::family::FamilyDescriptor;
-use crate::registry::ResourceChanges;
 use crate::registry::check::{check, check_as};
-use crate::resource::Scope;
+use crate::registry::{Limits, ResourceChanges};
+use crate::resource::{ResourceInfo, Scope};
 use crate::store::AnyStore;
 use crate::{BuiltIn, StateMetrics};
 
@@ -524,6 +524,69 @@ fn kinds_come_and_go_while_others_keep_their_samples() {
             .unwrap(),
         ResourceChanges::default()
     );
+}
+
+#[test]
+fn replicas_leave_out_the_same_kinds() {
+    // The first names have the newest definitions. Two definitions were created in the same second.
+    let definition = |(plural, second): (&str, u32)| {
+        let names = json!({ "kind": plural.to_uppercase(), "plural": plural });
+        let created = format!("2026-01-01T00:00:{second:02}Z");
+        KnownKind::of_definition(&json!({
+            "metadata": { "creationTimestamp": created },
+            "spec": { "group": "acme.dev", "names": names, "versions": [{ "name": "v1", "served": true }] }
+        }))
+    };
+    let created = [("d", 1), ("b", 2), ("c", 2), ("a", 3)];
+    let start = |kinds: Vec<KnownKind>| {
+        let builder = StateMetrics::builder().custom_resources(&Config::parse(CONFIG).unwrap());
+        let limits = Limits::default().wildcard_kinds(2);
+        builder.known_kinds(kinds).limits(limits).build().unwrap()
+    };
+    let plurals = |resources: Vec<ResourceInfo>| {
+        let plurals = resources.iter().map(|own| own.plural().to_owned());
+        plurals.collect::<Vec<_>>()
+    };
+    let shown = |metrics: &StateMetrics| {
+        let custom = metrics.custom_resources();
+        let served = custom
+            .collectors()
+            .iter()
+            .map(|own| own.resource().clone())
+            .collect();
+        (plurals(served), plurals(custom.kinds_left_out()))
+    };
+    let texts = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>()
+    };
+
+    // A replica that has seen each definition appear, and one that starts later.
+    let running = start(Vec::new());
+    for number in 1..=created.len() {
+        let kinds = created[..number].iter().copied().flat_map(definition);
+        running.custom_resources().set_known_kinds(kinds).unwrap();
+    }
+    let all = || created.into_iter().flat_map(definition).collect::<Vec<_>>();
+    assert_eq!(
+        shown(&start(all())),
+        (texts(&["b", "d"]), texts(&["c", "a"]))
+    );
+    assert_eq!(shown(&running), shown(&start(all())));
+
+    // A definition is deleted, and created again as the newest one.
+    for recreated in [None, Some(("d", 4))] {
+        let kinds = created[1..].iter().copied().chain(recreated);
+        let kinds = kinds.flat_map(definition).collect::<Vec<_>>();
+        running
+            .custom_resources()
+            .set_known_kinds(kinds.clone())
+            .unwrap();
+        assert_eq!(shown(&running).0, texts(&["b", "c"]));
+        assert_eq!(shown(&running), shown(&start(kinds)));
+    }
 }
 
 #[test]

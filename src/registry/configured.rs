@@ -1,5 +1,6 @@
 //! Configured families of a registry: their collectors, and the links from stores of the same resource.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::settings::Settings;
@@ -20,8 +21,8 @@ pub(crate) struct Configured {
     pub(super) config: Option<Config>,
     pub(super) kinds: Vec<KnownKind>,
     pub(super) collectors: Vec<CustomResourceCollector>,
-    /// The number of kinds that are left out because of [`Limits::wildcard_kinds`](crate::limits::Limits::wildcard_kinds).
-    pub(super) left_out: usize,
+    /// The kinds that are left out because of [`Limits::wildcard_kinds`](crate::limits::Limits::wildcard_kinds).
+    pub(super) left_out: Vec<ResourceInfo>,
     /// Warnings about families that differ from Rust families with the same name.
     pub(super) warnings: Vec<ConfigProblem>,
 }
@@ -53,46 +54,42 @@ impl ConfiguredOptions {
     }
 }
 
-/// The collectors of known kinds, and how many kinds are left out because of a limit.
+/// The collectors of known kinds, and the kinds that are left out because of a limit.
 pub(super) fn collectors(
     config: Option<&Config>,
     kinds: &[KnownKind],
     settings: &Settings,
     is_served: impl Fn(&CustomResourceCollector) -> bool,
-) -> (Vec<CustomResourceCollector>, usize) {
+) -> (Vec<CustomResourceCollector>, Vec<ResourceInfo>) {
     let collectors = config.map(|config| config.collectors(kinds));
     let max = settings.limits.wildcard_kinds;
     limit_kinds(collectors.unwrap_or_default(), max, is_served)
 }
 
-/// Leaves out kinds that wildcards select beyond `max`, and returns how many. The value 0 disables the limit.
+/// Leaves out kinds that wildcards select beyond `max`, and returns them. The value 0 disables the limit.
 ///
 /// Kinds that are already served take precedence, so that a new definition does not end the samples of another kind.
+/// Kinds with older definitions come next. A running replica has chosen older definitions earlier, so a replica that
+/// starts later chooses the same kinds.
 fn limit_kinds(
     mut collectors: Vec<CustomResourceCollector>,
     max: usize,
     is_served: impl Fn(&CustomResourceCollector) -> bool,
-) -> (Vec<CustomResourceCollector>, usize) {
-    let by_wildcard = collectors.iter().filter(|own| own.is_by_wildcard());
-    let left_out = by_wildcard.count().saturating_sub(max);
-    if max == 0 || left_out == 0 {
-        return (collectors, 0);
+) -> (Vec<CustomResourceCollector>, Vec<ResourceInfo>) {
+    let mut by_wildcard: Vec<_> = (collectors.iter().enumerate())
+        .filter(|(_, own)| own.is_by_wildcard())
+        .collect();
+    if max == 0 || by_wildcard.len() <= max {
+        return (collectors, Vec::new());
     }
-    let by_wildcard = collectors.iter().filter(|own| own.is_by_wildcard());
-    let served = by_wildcard.filter(|own| is_served(own)).count().min(max);
-    // The number of served and of new kinds that may still be kept.
-    let (mut served, mut new) = (served, max - served);
-    collectors.retain(|own| {
-        let free = match (own.is_by_wildcard(), is_served(own)) {
-            (false, _) => return true,
-            (true, true) => &mut served,
-            (true, false) => &mut new,
-        };
-        let is_kept = *free > 0;
-        *free = free.saturating_sub(1);
-        is_kept
-    });
-    (collectors, left_out)
+    // The sort keeps the order by name of kinds whose definitions were created in the same second.
+    by_wildcard.sort_by_key(|(_, own)| (!is_served(own), own.created()));
+    let left_out: HashSet<_> = by_wildcard[max..].iter().map(|(index, _)| *index).collect();
+    let resource = |(_, own): &(usize, &CustomResourceCollector)| own.resource().clone();
+    let resources = by_wildcard[max..].iter().map(resource).collect();
+    let mut index = 0..;
+    collectors.retain(|_| index.next().is_none_or(|index| !left_out.contains(&index)));
+    (collectors, resources)
 }
 
 /// Links each store of families in Rust to the store of the resource's configured families.

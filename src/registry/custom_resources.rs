@@ -118,8 +118,8 @@ impl CustomResources {
         self.metrics.configured().collectors.clone()
     }
 
-    /// The number of kinds without families because of
-    /// [`Limits::wildcard_kinds`](crate::registry::Limits::wildcard_kinds).
+    /// The kinds without families because of
+    /// [`Limits::wildcard_kinds`](crate::registry::Limits::wildcard_kinds). Those with the oldest definitions come first.
     ///
     /// ```
     /// use kube_state_metrics::StateMetrics;
@@ -140,13 +140,13 @@ impl CustomResources {
     ///     .known_kinds([kind("Widget", "widgets"), kind("Gadget", "gadgets")])
     ///     .limits(Limits::default().wildcard_kinds(1))
     ///     .build()?;
-    /// assert_eq!(metrics.custom_resources().kinds_left_out(), 1);
+    /// assert_eq!(metrics.custom_resources().kinds_left_out()[0].plural(), "widgets");
     /// assert_eq!(metrics.custom_resources().collectors()[0].resource().plural(), "gadgets");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn kinds_left_out(&self) -> usize {
-        self.metrics.configured().left_out
+    pub fn kinds_left_out(&self) -> Vec<ResourceInfo> {
+        self.metrics.configured().left_out.clone()
     }
 
     /// Warnings about configured families with a different help text or type than the Rust family with the same name,

@@ -7,6 +7,9 @@ use kube_state_metrics::store::ExceededLimit;
 use super::first_reports::log_first;
 use crate::humanize::counted;
 
+/// Maximum number of kinds that a line names.
+const MAX_NAMES: usize = 5;
+
 /// Logs the first object of each resource that exceeds a limit, and the kinds beyond the limit on kinds. A metric
 /// counts all objects.
 pub(super) async fn report(metrics: StateMetrics) {
@@ -30,10 +33,18 @@ pub(super) fn lines(metrics: &StateMetrics) -> Vec<String> {
 /// A line for the kinds of custom resources that exceed their limit.
 fn kinds_left_out(metrics: &StateMetrics) -> Option<String> {
     let kinds = metrics.custom_resources().kinds_left_out();
-    (kinds > 0).then(|| {
-        let kinds = counted(kinds as u64, "kind", "kinds");
+    let mut names: Vec<_> = kinds
+        .iter()
+        .take(MAX_NAMES)
+        .map(|kind| kind.label())
+        .collect();
+    if kinds.len() > MAX_NAMES {
+        names.push("...".to_owned());
+    }
+    (!kinds.is_empty()).then(|| {
+        let (kinds, names) = (counted(kinds.len() as u64, "kind", "kinds"), names.join(", "));
         format!(
-            "custom resources: {kinds} left out because of --custom-resource-kind-limit; raise it, or \
+            "custom resources: {kinds} left out because of --custom-resource-kind-limit ({names}); raise it, or \
              name the kinds in the configuration instead of a wildcard"
         )
     })

@@ -350,8 +350,10 @@ fn kinds_beyond_the_limit_are_left_out_and_named() {
         let exporter = Exporter::serving(&args.each_ref().map(String::as_str));
         assert_eq!(sizes(&exporter.metrics("")), expected, "{limit}");
         let ready = exporter.get("/readyz?verbose").text();
-        let line = "custom resources: 1 kind left out because of --custom-resource-kind-limit";
+        let line = "custom resources: 1 kind left out because of --custom-resource-kind-limit (widgets.v1.acme.dev)";
         assert_eq!(ready.contains(line), expected == 1, "{ready}");
+        let left_out = exporter.own("kube_state_metrics_custom_resource_kinds_left_out");
+        assert_eq!(left_out, Some(if expected == 1 { 1.0 } else { 0.0 }));
         if expected == 1 {
             exporter.tells(line);
         }

@@ -52,6 +52,8 @@ struct Metadata {
     name: String,
     #[serde(default)]
     resource_version: String,
+    /// Decides which kinds are left out if there are too many.
+    creation_timestamp: Option<String>,
 }
 
 #[derive(Deserialize, Serialize)]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Running, SYNCED, config_map, server, start, two_resources};
 use crate::support::{ApiServer, Fault, On, eventually, pass, within};
 use kube_state_metrics::custom_resources::{Config, KnownKind};
-use kube_state_metrics::registry::{Builder, FeedError, Shard};
+use kube_state_metrics::registry::{Builder, FeedError, Limits, Shard};
 use kube_state_metrics::source::health::ReadinessPolicy;
 use kube_state_metrics::source::watch::WatchBuilder;
 use kube_state_metrics::{BuiltIn, StateMetrics};
@@ -75,6 +75,32 @@ fn widgets(running: &Running) -> Vec<String> {
     let text = running.text();
     let lines = text.lines().filter(|line| line.starts_with("widget_size{"));
     lines.map(str::to_owned).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn beyond_the_limit_kinds_with_older_definitions_are_watched() {
+    let server = with_definitions();
+    for (plural, kind, created) in [
+        ("gadgets", "Gadget", "2026-02-01T00:00:00Z"),
+        ("widgets", "Widget", "2026-01-01T00:00:00Z"),
+    ] {
+        server.serve("/apis/acme.dev", "acme.dev/v1", plural, kind);
+        let mut definition = definition(&["v1"]);
+        definition["metadata"] = json!({ "name": plural, "creationTimestamp": created });
+        definition["spec"]["names"] = json!({ "kind": kind, "plural": plural });
+        server.put(DEFINITIONS, definition);
+    }
+    let config = Config::parse(&CONFIG.replace("kind: Widget", "kind: '*'")).unwrap();
+    let metrics = StateMetrics::builder()
+        .custom_resources(&config)
+        .limits(Limits::default().wildcard_kinds(1))
+        .build()
+        .unwrap();
+    let running = start(&server, metrics, discover);
+    running.ready().await;
+    let custom = running.metrics.custom_resources();
+    assert_eq!(custom.collectors()[0].resource().plural(), "widgets");
+    assert_eq!(custom.kinds_left_out()[0].plural(), "gadgets");
 }
 
 #[tokio::test(start_paused = true)]
