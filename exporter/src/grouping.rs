@@ -1,4 +1,4 @@
-//! Groups of items.
+//! Groups items with equal keys.
 
 /// Groups items with equal keys. Groups and items are in the order of the given items.
 pub(crate) fn groups<'a, T, K: PartialEq>(

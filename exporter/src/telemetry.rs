@@ -246,7 +246,7 @@ impl Telemetry {
         self.files.absent(&path, kind.as_str());
     }
 
-    /// All metrics as text, including those of `more`. If names are given, only those metrics.
+    /// All metrics as text, including those of `more`. If names are given, returns only the metrics with these names.
     ///
     /// # Errors
     ///
@@ -322,7 +322,7 @@ mod tests {
         let [file] = &telemetry.files.all()[..] else {
             panic!("one file")
         };
-        // md5sum /dev/null | cut -c 1-12
+        // The hash of an empty file: `md5sum /dev/null | cut -c 1-12`.
         assert_eq!(file.content.as_ref().unwrap().hash, "d41d8cd98f00");
         assert!(!file.is_current && file.path == "a.yaml" && file.kind == "config");
         telemetry.config_absent(path, kind);

@@ -84,7 +84,7 @@ fn server() -> ApiServer {
     server
 }
 
-/// Starts to watch.
+/// Starts the watches of `metrics` in the background.
 fn start(
     server: &ApiServer,
     metrics: StateMetrics,

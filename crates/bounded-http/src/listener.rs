@@ -23,21 +23,21 @@ pub enum ListenError {
     /// The host name does not resolve.
     #[error("cannot resolve `{host}`: {source}; use an address of this machine")]
     Resolve {
-        /// The host.
+        /// The host name that does not resolve.
         host: String,
         /// The error of the resolver.
         source: io::Error,
     },
     /// The address belongs to another machine.
-    #[error("{address} is not an address of this machine; choose one that is")]
+    #[error("{address} is not an address of this machine; choose an address of this machine")]
     NotLocal {
-        /// The address.
+        /// The address of the other machine.
         address: IpAddr,
     },
     /// The socket cannot be bound, usually because another program uses the port.
     #[error("cannot listen on {address}: {source}; choose another address or port")]
     Bind {
-        /// The address and port.
+        /// The address and port that cannot be bound.
         address: SocketAddr,
         /// The error of the operating system.
         source: io::Error,

@@ -211,7 +211,7 @@ async fn an_address_that_cannot_be_used_is_named() {
     assert!(matches!(error, ListenError::Resolve { .. }));
     // This address is reserved for documentation, so no machine has it.
     let error = Listener::bind("192.0.2.1", 0).await.unwrap_err();
-    let told = "192.0.2.1 is not an address of this machine; choose one that is";
+    let told = "192.0.2.1 is not an address of this machine; choose an address of this machine";
     assert_eq!(error.to_string(), told);
 }
 

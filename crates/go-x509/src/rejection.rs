@@ -150,12 +150,13 @@ fn rule(certificate: &Certificate, error: &CertificateError, purpose: &str) -> S
                     .to_owned()
             }
             Some(webpki::Error::EndEntityUsedAsCa) => {
-                "one of its authorities must not sign certificates; issue that one with CA:TRUE and the \
-                 key usage keyCertSign"
+                "one of its authorities must not sign certificates; issue this authority again with CA:TRUE \
+                 and the key usage keyCertSign"
                     .to_owned()
             }
             Some(webpki::Error::UnsupportedCriticalExtension) => {
-                "it or its authority has a critical extension that is unknown; issue it without it"
+                "it or its authority has a critical extension that is unknown; issue the certificate \
+                 without the extension"
                     .to_owned()
             }
             _ => error.to_string(),

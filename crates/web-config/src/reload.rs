@@ -89,7 +89,7 @@ impl WebConfigFile {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
+    /// The errors of [`open`](Self::open).
     pub fn open_with_observer(
         path: impl Into<PathBuf>,
         observer: impl ReloadObserver,

@@ -22,11 +22,11 @@ pub(crate) struct Plan {
     pub(crate) scrapes: usize,
     /// Duration of the changes, and maximum duration of the scrapes of each kind, in seconds.
     pub(crate) seconds: f64,
-    /// The exporter of the crate.
+    /// The path of the crate's exporter.
     pub(crate) program: PathBuf,
 }
 
-/// Names, units and values.
+/// The results of the measurements: names, units and values.
 #[derive(Default)]
 pub(crate) struct Figures {
     pub(crate) rows: Vec<(&'static str, &'static str, f64)>,

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::review::ReviewError;
 
-/// Logs the first review of a kind that fails, and the first review of the same kind that succeeds afterwards.
+/// Logs, for one kind of review, the first failure after a success, and the first success after a failure.
 pub(super) struct OutcomeLog {
     /// What is reviewed, such as `token`.
     what: &'static str,
@@ -42,8 +42,8 @@ impl OutcomeLog {
             Some(error) => {
                 *failing = Some(Instant::now());
                 tracing::warn!(
-                    "--auth-filter: the API server could not review a {what}: {error}; until it \
-                     recovers, requests without a cached result are refused"
+                    "--auth-filter: the API server could not review a {what}: {error}; until the \
+                     API server recovers, requests without a cached result are refused"
                 );
             }
         }

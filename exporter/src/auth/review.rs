@@ -84,7 +84,7 @@ where
     let status = response.status();
     if status.is_redirection() {
         return Err(rejected(format!(
-            "it answers with a redirect ({status}), which is not followed; give the URL that it redirects to"
+            "it answers with a redirect ({status}), which is not followed; give the URL of the redirect"
         )));
     }
     let body = Limited::new(response.into_body(), limit).collect().await;

@@ -18,7 +18,7 @@ use tower::{BoxError, Service, ServiceExt, service_fn};
 use super::proxy::{Protocol, Proxy};
 use super::tls::explain;
 
-/// Opens connections.
+/// Opens connections to the API server.
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
     /// Connects to the API server, or to the proxy, which may also use TLS.
@@ -53,7 +53,7 @@ pub(super) enum ConnectError {
     },
 }
 
-/// A connection.
+/// An open connection to the API server, direct or through a proxy.
 #[derive(Debug)]
 pub(super) struct Stream {
     inner: MaybeHttpsStream<TokioIo<TcpStream>>,

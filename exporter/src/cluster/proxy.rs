@@ -1,9 +1,9 @@
 //! Selects the proxy for connections to the API server, by the rules of Go's clients.
 //!
-//! A kubeconfig's `proxy-url` applies to every server. Without it, the environment decides: `HTTPS_PROXY` or
-//! `HTTP_PROXY` by the scheme of the server's URL, unless `NO_PROXY` names the server or the server is on the loopback
-//! interface. `ALL_PROXY` has no effect. hyper-util's `Matcher` only parses the URL of a proxy, because its rules for
-//! the environment are those of curl and differ from Go's.
+//! A kubeconfig's `proxy-url` applies to every server. Without `proxy-url`, the environment decides: the scheme of the
+//! server's URL selects `HTTPS_PROXY` or `HTTP_PROXY`. There is no proxy if `NO_PROXY` names the server, or if the
+//! server is on the loopback interface. `ALL_PROXY` has no effect. hyper-util's `Matcher` only parses the URL of a
+//! proxy, because its rules for the environment are those of curl and differ from Go's.
 
 use std::fmt;
 use std::net::IpAddr;

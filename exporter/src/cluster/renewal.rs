@@ -61,7 +61,7 @@ pub(super) async fn client(access: Access) -> Result<(Client, String), ClusterEr
     }
     if connection.withholds_credentials {
         tracing::warn!(
-            "the credentials of the kubeconfig are not sent to {url}, since the connection is not \
+            "the credentials of the kubeconfig are not sent to {url}, because the connection is not \
              encrypted; to send them, use an https:// URL"
         );
     }
@@ -148,7 +148,7 @@ impl Renewal {
             }) if !self.trusts_system => {
                 // A program that writes the file may have just truncated it.
                 let problem = "the certificate authority is empty now; restore it, or restart the exporter \
-                               to trust those of the system";
+                               to trust the authorities of the system";
                 Err(ClusterError::Authority(format!("{file}: {problem}")))
             }
             Ok(connection) => {

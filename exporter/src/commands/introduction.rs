@@ -6,7 +6,8 @@ use super::output::list;
 use crate::options::{MetricsOptions, SourceOptions};
 use crate::reload::Configuration;
 
-/// The lines for a configuration.
+/// The lines about a configuration: the files and the source that are read, and the resources that are disabled by
+/// default.
 pub(super) fn lines(configuration: &Configuration) -> Vec<String> {
     let mut read: Vec<_> = configuration
         .options_file()

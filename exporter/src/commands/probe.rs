@@ -22,7 +22,7 @@ pub(crate) struct ProbeArgs {
     /// Addresses of the exporter, such as http://localhost:8080/readyz
     #[arg(value_name = "URL", required = true, value_parser = address)]
     urls: Vec<Uri>,
-    /// Time for which an address that does not answer with status 200 is requested again; 0 requests
+    /// Time for which the command retries an address that does not answer with status 200; 0 requests
     /// each address once
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = timeout)]
     timeout: Timeout,

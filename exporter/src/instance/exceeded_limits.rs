@@ -44,7 +44,7 @@ fn kinds_left_out(metrics: &StateMetrics) -> Option<String> {
     (!kinds.is_empty()).then(|| {
         let (kinds, names) = (counted(kinds.len() as u64, "kind", "kinds"), names.join(", "));
         format!(
-            "custom resources: {kinds} left out because of --custom-resource-kind-limit ({names}); raise it, or \
+            "custom resources: {kinds} left out because of --custom-resource-kind-limit ({names}); raise the limit, or \
              name the kinds in the configuration instead of a wildcard"
         )
     })

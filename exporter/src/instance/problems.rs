@@ -19,8 +19,9 @@ pub(crate) struct Problem {
     pub(crate) removal_seconds: Option<f64>,
 }
 
-/// The maximum number of problems for one state. If resources in one state have more different errors, there is one
-/// problem with the first error, because such errors usually differ only in the name of the resource.
+/// The maximum number of problems for one state. If resources in one state have more than this number of different
+/// errors, there is one problem with the first error, because such errors usually differ only in the name of the
+/// resource.
 const MOST_ERRORS: usize = 3;
 
 /// The problems of resources that are not up to date. The problem that most resources have comes first.

@@ -69,7 +69,7 @@ fn without_effect() -> String {
     items.collect()
 }
 
-/// The section of the document.
+/// The generated section of `docs/reference/compat.md`.
 fn section() -> String {
     let has_effect = |row: &&Row| !matches!(row.compat, Compat::Added | Compat::NoEffect(_));
     let ours = TABLE.iter().filter(has_effect);

@@ -99,7 +99,7 @@ pub(crate) fn with_manual(command: Command) -> Command {
     })
 }
 
-/// The flag of a row.
+/// The definition of a row's flag for clap.
 fn arg(row: &Row) -> Arg {
     let help = match row.default_shown() {
         Some(default) => format!("{} [default: {default}]", row.help),

@@ -25,7 +25,7 @@ pub(crate) struct Row {
     pub(crate) default: DefaultValue,
     /// The group of flags in the help.
     pub(crate) heading: &'static str,
-    /// One plain phrase without a full stop.
+    /// The help text: one plain phrase without a full stop.
     pub(crate) help: &'static str,
     /// Whether the help omits the flag.
     pub(crate) hidden: bool,

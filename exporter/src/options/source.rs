@@ -46,8 +46,8 @@ impl SourceOptions {
         let namespace = reader.value(&table::POD_NAMESPACE);
         if pod.is_some() != namespace.is_some() {
             reader.warnings.push(
-                "--pod and --pod-namespace need each other to find the shard; one of them is missing, so \
-                 --shard and --total-shards apply"
+                "only one of --pod and --pod-namespace is set, so --shard and --total-shards apply; to find \
+                 the shard by the StatefulSet, set both"
                     .into(),
             );
         }

@@ -23,13 +23,13 @@ pub(super) const OLD_FLAGS: &[OldFlag] = &[
     OldFlag::new(
         "--disable-node-non-generic-resource-metrics",
         "1.x",
-        "leave it out, since those metrics no longer exist; kube_node_status_capacity and \
+        "leave it out, because its metrics no longer exist; kube_node_status_capacity and \
          kube_node_status_allocatable have all resources",
     ),
     OldFlag::new(
         "--disable-pod-non-generic-resource-metrics",
         "1.x",
-        "leave it out, since those metrics no longer exist; kube_pod_container_resource_requests and \
+        "leave it out, because its metrics no longer exist; kube_pod_container_resource_requests and \
          kube_pod_container_resource_limits have all resources",
     ),
     OldFlag::new(

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::permission::{Permission, Permissions, Verbs};
 
-/// The names in the manifests.
+/// The names of the roles and of the service account in the manifests.
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     /// The name of the roles and of their bindings.

@@ -24,7 +24,7 @@ pub(crate) async fn wait_for_coverage(old: &Instance, new: &Instance) {
         let lost = list(lost);
         tracing::warn!(
             "the changed configuration is not used yet, because metrics would be missing for {lost}; the \
-             previous configuration stays in use until then"
+             previous configuration stays in use until these metrics are complete"
         );
     })
     .await;

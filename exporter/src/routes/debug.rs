@@ -91,7 +91,7 @@ pub(super) async fn memory(State(app): State<Arc<AppState>>) -> Response {
     }))
 }
 
-/// The log level.
+/// Returns the log level.
 pub(super) async fn log_level(State(app): State<Arc<AppState>>) -> String {
     app.log_level.get() + "\n"
 }

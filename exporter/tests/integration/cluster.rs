@@ -76,7 +76,8 @@ fn without_flags_the_kubeconfig_is_that_of_kubectl() {
     let in_home = format!("{}/.kube/config", directory.str());
     std::fs::write(&in_home, at_home.kubeconfig()).unwrap();
     let variable = directory.write("named", &named.kubeconfig());
-    // The first file of a list takes precedence. Both files use the same names.
+    // The first file of a list takes precedence. Both files use the same names for the cluster, the user and the
+    // context.
     let (missing, both) = (
         format!("{}/none", directory.str()),
         format!("{variable}, {in_home}"),

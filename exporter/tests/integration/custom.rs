@@ -20,7 +20,7 @@ spec:
       each: { type: Gauge, gauge: { path: [spec, size] } }
 ";
 
-/// One more entry, for a built-in kind.
+/// An additional entry of the configuration, for a built-in kind.
 const BESIDE: &str = "  - groupVersionKind: { group: '', version: v1, kind: Namespace }
     metricNamePrefix: ns
     metrics:

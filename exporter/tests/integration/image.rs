@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use super::support::{CLUSTER, Directory, Exporter, PORTS, PROGRAM};
 use super::tools::tool;
 
-/// The environment variable with the path of a program, such as a static one, to put into the image instead of the
-/// program of this build.
+/// The environment variable with the path of the program for the image, such as a static program. If the variable is
+/// not set, the image gets the program of this build.
 const IMAGE_PROGRAM: &str = "IMAGE_PROGRAM";
 
 /// Starts a program as a container runtime does. The root filesystem is read-only except for the mounts, and the

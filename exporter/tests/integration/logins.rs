@@ -42,7 +42,7 @@ struct Flood {
 }
 
 impl Flood {
-    /// `credentials` returns different credentials for each number.
+    /// Starts the flood. `credentials` returns different credentials for each number.
     fn start(address: &str, credentials: fn(usize) -> String) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let tries = Arc::new(AtomicUsize::new(0));

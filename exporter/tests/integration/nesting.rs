@@ -42,7 +42,7 @@ fn run(what: &str, arguments: &[&str]) -> (bool, String) {
     (status.success(), stderr)
 }
 
-/// `open` and `close` a million times.
+/// Nests `inner` in a million levels, each between `open` and `close`.
 fn nested(open: &str, inner: &str, close: &str) -> String {
     [&open.repeat(LEVELS), inner, &close.repeat(LEVELS)].concat()
 }

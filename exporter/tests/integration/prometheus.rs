@@ -20,7 +20,7 @@ fn documented(name: &str) -> String {
     rest.split_once("```").unwrap().0.to_owned()
 }
 
-/// A Prometheus; killed when dropped.
+/// A running Prometheus, which is killed when dropped.
 pub(super) struct Prometheus {
     child: Child,
     address: String,

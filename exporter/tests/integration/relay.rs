@@ -164,7 +164,7 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<String> 
     Ok(String::from_utf8(head).unwrap())
 }
 
-/// Reads a text that follows its length.
+/// Reads the length of a text, and then the text.
 async fn read_text(stream: &mut TcpStream) -> io::Result<String> {
     let mut text = vec![0; stream.read_u8().await?.into()];
     stream.read_exact(&mut text).await?;

@@ -2,9 +2,9 @@
 //! objects, and the expected samples.
 //!
 //! The first file belongs to this project. Each case tests a sentence of the specification of Custom Resource State
-//! metrics (documents, names, labels, paths, values, the three types, order, errors, kinds), with samples derived from
-//! it by hand. If kube-state-metrics has a bug that this crate does not copy (repeated series, inexact quantities,
-//! invalid names), the case has the correct result.
+//! metrics (documents, names, labels, paths, values, the three types, order, errors, kinds). The samples are derived
+//! from the sentence by hand. If kube-state-metrics has a bug that this crate does not copy (repeated series, inexact
+//! quantities, invalid names), the case has the correct result.
 //!
 //! The second file belongs to the specification. Its cases repeat a namespace and name with other
 //! uids, so each object is evaluated separately.

@@ -57,7 +57,7 @@ pub(super) fn imports(tree: &Tree) -> Result<Imports, String> {
 fn begins_here(tree: &Tree, from: usize, path: &[String]) -> bool {
     let first = path.first().map_or("", String::as_str);
     let is_keyword = ["crate", "self", "super"].contains(&first);
-    // `self` alone is a value.
+    // A path with a single name is not an import. For example, `self` alone is a value.
     path.len() > 1 && (is_keyword || tree.modules[from].children.contains_key(first))
 }
 

@@ -32,7 +32,7 @@ fn letter(at: usize) -> u8 {
     b'a' + ((bits >> 40) % 26) as u8
 }
 
-/// The marker itself.
+/// The marker as plain text.
 pub(crate) fn plain() -> String {
     Form::Plain.text()
 }

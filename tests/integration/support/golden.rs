@@ -8,8 +8,8 @@ pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(absolute(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Compares a text with the file at `path`, relative to the root of the package, or writes it there
-/// if the environment variable `UPDATE_GOLDEN` is set.
+/// Compares a text with the file at `path`, relative to the root of the package. If the environment variable
+/// `UPDATE_GOLDEN` is set, writes the text to the file instead.
 pub(crate) fn check(path: &str, actual: &str) {
     let file = absolute(path);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

@@ -26,7 +26,7 @@ pub(crate) fn tool(program: &str, arguments: &[&str], what: &str) -> Option<Comm
         !is_required,
         "{what} is not installed, but {REQUIRED} names `{program}`"
     );
-    // Not `eprintln!`, which the test harness captures.
+    // The test harness would capture the output of `eprintln!`.
     let _ = writeln!(std::io::stderr(), "skipped: {what} is not installed");
     None
 }

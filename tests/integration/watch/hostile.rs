@@ -58,8 +58,8 @@ fn scripted(script: fn(&ApiRequest) -> ByteStream) -> ApiServer {
     server
 }
 
-/// Waits for a failure of configmaps, and checks that it is handled like other failures: health and metrics show it,
-/// requests have a backoff, other resources continue, and the failure ends when the server responds correctly.
+/// Waits for a failure of configmaps, and checks that this failure is handled like other failures: health and metrics
+/// show it, requests have a backoff, other resources continue, and the failure ends when the server responds correctly.
 async fn fails(running: &Running, state: ResourceState, message: &str) {
     let is_failing = || {
         let health = running.health_of("configmaps");

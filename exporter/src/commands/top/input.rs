@@ -41,7 +41,7 @@ impl Input {
             (None, files) => Ok(Self::Files(files.iter().map(PathBuf::from).collect())),
             (Some(url), [_]) if url.starts_with("http://") => Ok(Self::Url(url.clone())),
             (Some(url), [_]) => Err(format!(
-                "{url}: only http:// is supported; for others, use `curl URL/debug/cardinality?top=1000000 | \
+                "{url}: only http:// is supported; for another scheme, use `curl URL/debug/cardinality?top=1000000 | \
                  kube-state-metrics top -`"
             )),
             (Some(url), _) => Err(format!("{url}: give a URL without other inputs")),

@@ -23,7 +23,7 @@ pub(crate) enum On {
     Get,
 }
 
-/// A fault.
+/// A fault that a test injects into a response.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
     /// A response with this code and reason.

@@ -71,7 +71,7 @@ impl ApiRequest {
             .map(|version| version.parse().unwrap())
     }
 
-    /// Whether an object is selected.
+    /// Whether the request selects an object.
     pub(crate) fn selects(&self, object: &Value) -> bool {
         let text = |path: &str| {
             object

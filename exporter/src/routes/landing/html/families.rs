@@ -1,4 +1,4 @@
-//! All families, to search.
+//! The list of all families, with a search.
 
 use maud::{Markup, html};
 

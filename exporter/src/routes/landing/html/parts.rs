@@ -18,7 +18,7 @@ fn cell(class: &str, value: u64, text: fn(u64) -> String) -> Markup {
     }
 }
 
-/// A cell with a bar.
+/// A cell with a bar, which shows `value` as a share of `most`.
 pub(super) fn share(value: u64, most: u64) -> Markup {
     let share = value as f64 / most.max(1) as f64 * 100.0;
     html! {

@@ -58,7 +58,7 @@ fn message(problem: &Problem, total: usize) -> Markup {
                 @if let Some(error) = &problem.error { ". " (error) }
             }
             @if let Some(seconds) = problem.removal_seconds {
-                p { "Stored objects are removed in " (span(seconds)) " unless the API server permits to list them." }
+                p { "Stored objects are removed in " (span(seconds)) " unless the API server permits the exporter to list them." }
             }
             @if problem.resources.len() > 1 {
                 details { summary { "Which resources" } p { (problem.resources.join(", ")) } }
