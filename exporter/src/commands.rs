@@ -40,7 +40,7 @@ pub(crate) enum Subcommands {
     Rbac(Box<rbac::RbacArgs>),
     /// Ask a running exporter, and succeed if each address answers with status 200
     ///
-    /// Otherwise, the exit code is 1, and the error has the answer. /readyz names the resources that are
+    /// Otherwise, the exit code is 1, and the error message contains the answer. /readyz names the resources that are
     /// not ready.
     #[command(after_help = examples::PROBE)]
     Probe(probe::ProbeArgs),

@@ -3,9 +3,9 @@
 //!
 //! Other modules use the same cases. `pruning` checks that families read only the fields that they declare.
 //! `properties` generates random objects of the same shapes. `catalogue` compares names and metadata of the families
-//! with the given catalogue and the documents. `cluster` compares the metrics of a whole cluster with a golden file.
-//! `queries` checks queries for common questions about a cluster. `times` replaces all times by times at the ends of
-//! the calendar.
+//! with the catalogue of kube-state-metrics and with the docs. `cluster` compares the metrics of a whole cluster with a
+//! golden file. `queries` checks queries for common questions about a cluster. `times` replaces all times by times at
+//! the ends of the calendar.
 
 mod catalogue;
 #[cfg(feature = "manifests")]

@@ -23,7 +23,8 @@ use tokio::sync::Notify;
 
 use super::support::tools::Directory;
 
-/// Maximum ratio of the times for four times the size. Linear work has the ratio 4.
+/// Maximum ratio of the times of the two objects. One object has four times the size of the other, so linear work has
+/// the ratio 4.
 const MAX_RATIO: f64 = 8.0;
 
 /// The smaller of the two sizes of an object.

@@ -1,5 +1,5 @@
-//! A server that counts its connections. Run `cargo run -p bounded-http --example count_connections`, then
-//! `curl localhost:8080/`. The server closes a connection without a request after five seconds.
+//! A server that counts its connections. Run `cargo run -p bounded-http --example count_connections`, then `curl
+//! localhost:8080/`. After five seconds without a request, the server closes a connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

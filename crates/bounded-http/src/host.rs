@@ -7,7 +7,8 @@ use http::{Request, Version};
 /// Whether a request has the host in the form that its HTTP version requires.
 ///
 /// - HTTP/1.1 has exactly one valid field `Host`, which may be empty. Earlier versions may omit it.
-/// - HTTP/2 has `:authority`, which hyper has verified. If there is also a field `Host`, it must be equal.
+/// - HTTP/2 has `:authority`, which hyper has verified. If there is also a field `Host`, it must be equal to
+///   `:authority`.
 pub(crate) fn has_valid_host<B>(request: &Request<B>) -> bool {
     let mut fields = request.headers().get_all(HOST).iter();
     let (host, further) = (fields.next(), fields.next());
@@ -27,7 +28,7 @@ pub(crate) fn has_valid_host<B>(request: &Request<B>) -> bool {
     }
 }
 
-/// Whether a string is a host with or without a port, or empty.
+/// Whether a string is empty, or a host with or without a port.
 fn is_host(text: &str) -> bool {
     let is_host = |authority: &Authority| {
         let port = &authority.as_str()[authority.host().len()..];

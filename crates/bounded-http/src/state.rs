@@ -16,9 +16,9 @@ use crate::limits::Limits;
 use crate::observer::Observer;
 use crate::peer::Peer;
 
-/// Time after the handshake during which a connection is not evicted, unless its task has already found nothing to
-/// read. In this time, the server responds to a request that came with the connection, even during a flood of
-/// connections and with a low limit.
+/// Time after the handshake during which a connection is not evicted. The time is shorter if the task of the connection
+/// finds nothing to read (see [`FIRST_REQUEST`]). In this time, the server responds to a request that came with the
+/// connection, even during a flood of connections and with a low limit.
 const ADMISSION: Duration = Duration::from_millis(50);
 /// Maximum time during which a connection is not evicted before the end of its handshake: a TLS handshake needs round
 /// trips and processor time.

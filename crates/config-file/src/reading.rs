@@ -107,7 +107,7 @@ pub fn text(mut content: Vec<u8>) -> Result<String, ReadError> {
     })
 }
 
-/// Refuses files that are not regular or too large.
+/// Refuses files that are not regular, and files that are too large.
 fn check(metadata: &Metadata, limit: u64) -> Result<(), ReadError> {
     if metadata.is_dir() {
         return Err(ReadError::Directory);

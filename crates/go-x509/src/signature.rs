@@ -1,4 +1,4 @@
-//! Signatures of handshakes, also by keys of version 1 certificates.
+//! Verifies signatures of handshakes, including signatures by the keys of version 1 certificates.
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};

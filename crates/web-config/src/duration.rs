@@ -92,7 +92,7 @@ fn take_amount(text: &str) -> Result<(u64, &str), DurationError> {
 
 /// The decimal fraction of a unit, rounded down.
 fn part_of(fraction: &str, unit: u64) -> u64 {
-    // Further digits are below a nanosecond even for hours.
+    // Even for hours, further digits are less than a nanosecond.
     const DIGITS: usize = 15;
     let (digits, power) = fraction
         .bytes()

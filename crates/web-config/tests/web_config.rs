@@ -135,7 +135,7 @@ fn an_empty_file_does_not_take_the_place_of_settings() {
         };
         assert!(error.contains("the file is empty now"), "{error}");
         assert!(file.reopen(&path, events.clone()).is_err(), "{nothing}");
-        // The refused content is not in use, so its warning would be wrong.
+        // The refused content is not in use, so a warning about this content would be wrong.
         assert_eq!(events.take(), Vec::<String>::new(), "{nothing}");
     }
     directory.write("web.yaml", "http_server_config: {http2: false}\n");

@@ -283,7 +283,7 @@ fn extra_memory(process: &Process, scraper: &mut Scraper, gzip: bool) -> io::Res
     Ok((process.peak()? - before).max(0.0))
 }
 
-/// CPU seconds per update of a pod at a rate, without scrapes.
+/// CPU seconds per update while pods change at a rate, without scrapes.
 fn changes(
     api: &mut Process,
     process: &Process,

@@ -188,7 +188,7 @@ enum Does {
     Refuses,
     /// The exporter has no credentials for the API server.
     LacksCredentials,
-    /// The response has a status and a body; an empty body of a success stands for a positive verdict.
+    /// The response has a status and a body; an empty body with a success status stands for a positive verdict.
     Answers(u16, &'static str),
 }
 

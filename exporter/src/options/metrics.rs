@@ -130,8 +130,8 @@ fn with_flag(problem: &BuildProblem) -> String {
     format!("{flag}: {problem}")
 }
 
-/// The resources to export. Names of unknown resources are problems, or warnings if no built-in resource
-/// is exported.
+/// The resources to export. An unknown name is a problem. If no built-in resource is exported, an unknown name is only
+/// a warning.
 fn resources(reader: &mut Reader<'_>, custom_only: bool) -> Vec<String> {
     let mut resources = Vec::new();
     for name in reader.items(&table::RESOURCES) {

@@ -2,7 +2,7 @@
 
 use super::families::FamilyReport;
 
-/// Words, all of which a family must have.
+/// The words of a search. A family is found if it has all words.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Search {
     /// The words as the client wrote them.

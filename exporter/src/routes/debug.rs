@@ -41,8 +41,8 @@ pub(super) async fn resources(State(app): State<Arc<AppState>>) -> Response {
     json(&app.instance().status())
 }
 
-/// The `?top=N` families with the most series, and the resources, namespaces and labels with the most bytes; or the
-/// labels of `?family=NAME`.
+/// With `?family=NAME`, returns the labels of a family. Otherwise, returns the families with the most series, and the
+/// resources, namespaces and labels with the most bytes; `?top=N` sets the number of rows.
 pub(super) async fn cardinality(State(app): State<Arc<AppState>>, query: Query) -> Response {
     let instance = app.instance();
     if let Some(family) = query.first("family") {

@@ -38,7 +38,8 @@ impl AddressFlags {
 ///
 /// # Errors
 ///
-/// If the program cannot listen. The error names the address and the flag to change: that of the host or of the port.
+/// If the program cannot listen. The error names the address and the flag to change, which is the flag of the host or
+/// of the port.
 pub(crate) async fn listen(
     flags: AddressFlags,
     address: &Address,

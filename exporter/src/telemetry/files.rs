@@ -34,7 +34,7 @@ pub(crate) struct FilesInUse(Arc<Mutex<BTreeMap<(String, &'static str), FileInUs
 // === impl FileInUse ===
 
 impl FileInUse {
-    /// Which content of the file is in use, for people.
+    /// Describes for people which content of the file is in use.
     pub(crate) fn state(&self) -> &'static str {
         match (&self.content, self.is_current) {
             (Some(_), true) => "in use",

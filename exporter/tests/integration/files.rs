@@ -286,7 +286,7 @@ fn a_certificate_or_key_in_another_encoding_is_an_error_that_names_the_file() {
             let args: Vec<_> = args.iter().map(String::as_str).collect();
             let output = run_soon(&args);
             assert!(!output.status.success(), "{args:?}");
-            // The authority is parsed after the kubeconfig, so the error does not know the name of the setting.
+            // The authority is parsed after the kubeconfig, so the error does not contain the name of the setting.
             let start = if is_authority { "must be PEM" } else { start };
             for text in [file, start] {
                 let error = &output.stderr;

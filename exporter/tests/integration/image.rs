@@ -55,7 +55,7 @@ impl Buildah {
     }
 }
 
-/// The files below a directory, as paths in it.
+/// The files below a directory, as paths relative to `root`.
 fn files(directory: &Path, root: &Path, found: &mut BTreeSet<String>) {
     for entry in fs::read_dir(directory).unwrap() {
         let entry = entry.unwrap();
@@ -84,7 +84,7 @@ fn copy(from: &Path, to: &Path) {
     fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
 }
 
-/// buildah, if it is installed and the user may mount. Otherwise `None`, and a remark on the output.
+/// buildah, if it is installed and the user may mount. Otherwise, returns `None` and prints a remark.
 fn buildah() -> Option<Buildah> {
     tool("buildah", &["version"], "buildah")?;
     tool("unshare", &["--mount", "true"], "unshare, as root,")?;

@@ -1,7 +1,7 @@
 //! Tests every time field of every resource with the earliest and the latest times of the calendar.
 //!
-//! The objects are those of the cases, with all times replaced. A family is a family of times if its value is a time
-//! in the object.
+//! The objects are those of the cases, with all times replaced. A family of times is a family whose value is a time in
+//! the object.
 
 use std::collections::BTreeSet;
 

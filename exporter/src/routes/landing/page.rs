@@ -200,7 +200,7 @@ impl Data {
         }
     }
 
-    /// The families with the most series or the most bytes, the most bytes first.
+    /// The families with the most series or the most bytes, sorted by bytes.
     pub(super) fn top_families(&self) -> Vec<&FamilyReport> {
         let mut by_series: Vec<_> = self
             .report
@@ -244,12 +244,12 @@ impl Data {
     }
 }
 
-/// How urgently a resource needs attention, the most urgent first.
+/// How urgently a resource needs attention. The variants start with the most urgent one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Severity {
     Failing,
     Waiting,
-    /// The resource is up to date, and lacks objects.
+    /// The resource is up to date, but lacks objects.
     Incomplete,
     Good,
 }
