@@ -24,8 +24,8 @@ pub(crate) use access::ClusterError;
 ///
 /// # Errors
 ///
-/// If the options and the pod of the exporter provide no API server, or invalid credentials. The function does not
-/// contact the server, which may start later.
+/// If the options and the pod of the exporter provide no API server, or if the credentials are invalid. The function
+/// does not contact the server, which may start later.
 pub(crate) async fn client(options: &SourceOptions) -> Result<(Client, String), ClusterError> {
     let access = Access {
         kubeconfig: options.kubeconfig.clone(),

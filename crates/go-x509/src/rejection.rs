@@ -145,8 +145,8 @@ fn rule(certificate: &Certificate, error: &CertificateError, purpose: &str) -> S
         }
         error => match unnamed(error) {
             Some(webpki::Error::PathLenConstraintViolated) => {
-                "its chain is longer than the path length of one of its authorities allows; issue it \
-                 with fewer intermediate certificates"
+                "its chain is longer than an authority in the chain allows (its path length); issue the \
+                 certificate with fewer intermediate certificates"
                     .to_owned()
             }
             Some(webpki::Error::EndEntityUsedAsCa) => {

@@ -24,7 +24,7 @@ pub(super) fn check(reader: &mut Reader<'_>) {
     }
 }
 
-/// If the option has no effect, warns.
+/// Warns if the table marks the option as one without effect.
 fn warn(reader: &mut Reader<'_>, row: &Row, value: &str) {
     if let Compat::NoEffect(reason) = row.compat {
         let warning = format!("{}{value} has no effect: {reason}", row.flag);

@@ -22,7 +22,7 @@ const WIDGETS: &str = "--custom-resource-state-config={spec: {resources: [{
 
 /// Objects of many kinds, each of about the largest size.
 fn objects(round: usize) -> Vec<(&'static str, Value)> {
-    // As many entries of about `bytes` bytes as fit into the largest object.
+    // Returns as many entries as fit into the largest object, if an entry has about `bytes` bytes.
     let many = |bytes: usize, part: &dyn Fn(usize) -> Value| -> Value {
         (0..LARGEST / bytes).map(part).collect()
     };
