@@ -11,7 +11,8 @@ use std::{array, iter};
 pub(crate) enum Unit {
     /// Processor cores.
     Core,
-    /// Bytes of memory or storage. Attachable volumes also have this unit, although their values are numbers of volumes.
+    /// Bytes of memory or storage. Attachable volumes also have this unit, although their values are numbers of
+    /// volumes.
     Byte,
     /// A number, such as the number of pods or devices.
     Integer,
