@@ -55,9 +55,10 @@ pub struct Limits {
     pub expression_cost: u64,
     /// Maximum number of kinds that entries of a configuration select by a wildcard; 1,000 by default. Each kind
     /// needs a watch. Kinds that are already served stay. Of the other kinds, those with the newest definitions are
-    /// left out; of equally old ones, those whose names sort last.
+    /// left out. If definitions are equally old, the kinds whose names sort last are left out.
     ///
-    /// [`CustomResources::kinds_left_out`](crate::registry::CustomResources::kinds_left_out) returns them.
+    /// [`CustomResources::kinds_left_out`](crate::registry::CustomResources::kinds_left_out) returns the kinds that are
+    /// left out.
     pub wildcard_kinds: usize,
 }
 

@@ -26,7 +26,7 @@ use crate::resource::{ResourceInfo, Scope};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KnownKind {
     resource: ResourceInfo,
-    /// `metadata.creationTimestamp` of the definition, if it has one. Such times sort as text.
+    /// `metadata.creationTimestamp` of the definition, if it has one. Times of this form are sorted by their text.
     created: Option<String>,
 }
 

@@ -119,7 +119,8 @@ impl CustomResources {
     }
 
     /// The kinds without families because of
-    /// [`Limits::wildcard_kinds`](crate::registry::Limits::wildcard_kinds). Those with the oldest definitions come first.
+    /// [`Limits::wildcard_kinds`](crate::registry::Limits::wildcard_kinds). Kinds with the oldest definitions come
+    /// first.
     ///
     /// ```
     /// use kube_state_metrics::StateMetrics;
