@@ -34,6 +34,7 @@ mod encoding;
 mod family_column;
 mod family_metadata;
 mod family_rows;
+mod family_size;
 mod filter;
 mod format;
 #[cfg(feature = "gzip")]
@@ -53,6 +54,7 @@ mod snapshot;
 pub use chunks::Chunks;
 #[cfg(feature = "gzip")]
 pub use encoding::{Encoded, Encoding};
+pub use family_size::FamilySize;
 pub use filter::ExpositionFilter;
 pub use format::Format;
 #[cfg(feature = "gzip")]

@@ -43,6 +43,7 @@ use crate::store::StoreStats;
 /// | `kube_state_metrics_objects` | stored objects |
 /// | `kube_state_metrics_series` | stored series |
 /// | `kube_state_metrics_store_bytes` | memory of the store, in bytes |
+/// | `kube_state_metrics_family_bytes` | size of the sample lines of a `family` without compression, in bytes |
 /// | `kube_state_metrics_decode_errors_total` | objects that did not decode, by `reason` |
 /// | `kube_state_metrics_stale_events_total` | events older than the stored object |
 /// | `kube_state_metrics_duplicate_samples_total` | samples that were dropped because the object already had the series |
@@ -97,6 +98,7 @@ pub(crate) struct Figures {
     objects: IntGaugeVec,
     series: IntGaugeVec,
     bytes: IntGaugeVec,
+    family_bytes: IntGaugeVec,
     decode_errors: IntCounterVec,
     stale: IntCounterVec,
     duplicates: IntCounterVec,
@@ -239,6 +241,11 @@ impl Figures {
                 "Memory of the store of the resource, in bytes.",
                 &["resource"],
             )?,
+            family_bytes: gauges(
+                "family_bytes",
+                "Size of the sample lines of a family without compression, in bytes; absent without samples.",
+                &["resource", "family"],
+            )?,
             decode_errors: counters(
                 "decode_errors_total",
                 "Objects that have no samples because they did not decode.",
@@ -279,9 +286,9 @@ impl Figures {
     }
 
     /// Removes the values of all resources, because some may no longer be registered, and sets the values of
-    /// configured families.
+    /// families.
     pub(crate) fn reset(&self, metrics: &StateMetrics) {
-        for gauges in [&self.objects, &self.series, &self.bytes] {
+        for gauges in [&self.objects, &self.series, &self.bytes, &self.family_bytes] {
             gauges.reset();
         }
         for counters in [
@@ -294,6 +301,11 @@ impl Figures {
         ] {
             counters.reset();
         }
+        for own in metrics.family_sizes() {
+            let labels = [&*resource_label(&own.resource), &*own.family];
+            let bytes = self.family_bytes.with_label_values(&labels);
+            bytes.set(gauge(own.bytes));
+        }
         #[cfg(feature = "custom-resources")]
         {
             let custom = metrics.custom_resources();
@@ -304,8 +316,6 @@ impl Figures {
             self.kinds_left_out
                 .set(gauge(custom.kinds_left_out().len()));
         }
-        #[cfg(not(feature = "custom-resources"))]
-        let _ = metrics;
     }
 
     /// Sets the values of one resource. `label` is its name in metrics.
@@ -342,11 +352,12 @@ impl Figures {
         }
     }
 
-    fn parts(&self) -> [&dyn Collector; 10] {
+    fn parts(&self) -> [&dyn Collector; 11] {
         [
             &self.objects,
             &self.series,
             &self.bytes,
+            &self.family_bytes,
             &self.decode_errors,
             &self.stale,
             &self.duplicates,

@@ -21,6 +21,7 @@ mod schema;
 mod snapshot;
 mod stats;
 mod table;
+mod text_size;
 mod uid;
 mod writer;
 
@@ -38,6 +39,7 @@ pub(crate) use sample_line::SampleLine;
 pub(crate) use schema::{Allowlists, Schema};
 pub(crate) use snapshot::StoreSnapshot;
 pub use stats::{ExceededLimit, StoreStats};
+pub(crate) use text_size::TextSize;
 pub use writer::Writer;
 
 #[cfg(test)]

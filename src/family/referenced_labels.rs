@@ -111,12 +111,19 @@ pub(crate) fn column_of(code: u8) -> usize {
     usize::from(code >> 5 & 3)
 }
 
+/// The index of the value that a code refers to, in the list of its column.
+pub(crate) fn index_of(code: u8) -> usize {
+    usize::from(code) % MAX_VALUES
+}
+
+/// The values of a list.
+pub(crate) fn values_of(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|&byte| byte == REFERENCE_MARK)
+}
+
 /// The value that a code refers to, in the list of its column.
 pub(crate) fn value_in(list: &[u8], code: u8) -> &[u8] {
-    let mut values = list.split(|&byte| byte == REFERENCE_MARK);
-    values
-        .nth(usize::from(code) % MAX_VALUES)
-        .unwrap_or_default()
+    values_of(list).nth(index_of(code)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::configured::Configured;
 use super::current_plan::CurrentPlan;
 use super::settings::Settings;
-use crate::exposition::{Exposition, ExpositionFilter, Format, Plan};
+use crate::exposition::{Exposition, ExpositionFilter, FamilySize, Format, Plan};
 use crate::filter::FilterWarning;
 use crate::scope::{ObjectFilter, Shard};
 use crate::store::StoreReader;
@@ -131,6 +131,28 @@ impl StateMetrics {
         stores
             .map(|store| StoreReader::new(Arc::clone(store)))
             .collect()
+    }
+
+    /// The series and bytes of each family that has samples, by resource.
+    ///
+    /// Each call computes the result. It reads equal cells of a page once, and writes no text.
+    ///
+    /// ```
+    /// use kube_state_metrics::{BuiltIn, StateMetrics};
+    ///
+    /// let metrics = StateMetrics::builder().built_in([BuiltIn::Nodes]).all_fed_by_host().build()?;
+    /// for mut nodes in metrics.feeds_of(BuiltIn::Nodes)? {
+    ///     nodes.apply_json(br#"{ "metadata": { "name": "worker-1" } }"#)?;
+    /// }
+    /// let sizes = metrics.family_sizes();
+    /// let unschedulable = sizes.iter().find(|own| own.family == "kube_node_spec_unschedulable");
+    /// let line = "kube_node_spec_unschedulable{node=\"worker-1\"} 0\n";
+    /// assert_eq!(unschedulable.map(|own| (own.series, own.bytes)), Some((1, line.len() as u64)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn family_sizes(&self) -> Vec<FamilySize> {
+        self.plan().family_sizes()
     }
 
     /// The shard whose objects the stores accept.

@@ -116,6 +116,22 @@ impl Column {
         (self.entries.get(usize::from(self.entry_of(row)))).map_or(&[], |entry| self.text_of(entry))
     }
 
+    /// The distinct cells, by their number. A number without a row has an outdated cell.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = &[u8]> {
+        self.entries.iter().map(|entry| self.text_of(entry))
+    }
+
+    /// The number of the cell of `row` in [`cells`](Self::cells).
+    pub(crate) fn cell_number(&self, row: usize) -> usize {
+        usize::from(self.entry_of(row))
+    }
+
+    /// The length of the cell of `row`, in bytes.
+    pub(crate) fn cell_len(&self, row: usize) -> usize {
+        let entry = self.entries.get(self.cell_number(row));
+        entry.map_or(0, |entry| entry.len as usize)
+    }
+
     /// Memory of the column, in bytes, without the struct `Column` itself.
     pub(crate) fn heap_bytes(&self) -> usize {
         let index = match &self.index {

@@ -91,7 +91,7 @@ impl Page {
     }
 
     /// The columns of the values that rows share.
-    fn shared(&self) -> &[Arc<Column>] {
+    pub(crate) fn shared(&self) -> &[Arc<Column>] {
         let first = self.columns.len().saturating_sub(DICTIONARY_COLUMNS);
         self.columns.get(first..).unwrap_or_default()
     }

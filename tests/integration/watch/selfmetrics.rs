@@ -42,6 +42,7 @@ async fn every_metric_is_there_with_its_labels() {
         "kube_state_metrics_duplicate_samples_total{resource}",
         "kube_state_metrics_events_total{event,resource}",
         "kube_state_metrics_failing{reason,resource}",
+        "kube_state_metrics_family_bytes{family,resource}",
         "kube_state_metrics_feed_buffer_bytes{}",
         "kube_state_metrics_feed_buffer_peak_bytes{}",
         "kube_state_metrics_feed_buffer_waits_total{}",

@@ -1,0 +1,58 @@
+//! [`FamilySize`]: series and bytes of a family, counted without writing the samples.
+
+use super::plan::Plan;
+use crate::resource::ResourceInfo;
+use crate::store::TextSize;
+
+/// The size of the samples that the store of one resource has of a family.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FamilySize {
+    /// The resource of the store.
+    pub resource: ResourceInfo,
+    /// The name of the family.
+    pub family: String,
+    /// Stored series. Series that repeat a series of another object are included.
+    pub series: u64,
+    /// Length of the sample lines in the text format, with newlines and without headers, in bytes.
+    pub bytes: u64,
+}
+
+// === impl Plan ===
+
+impl Plan {
+    /// The size of each family that has samples, in the order of the stores.
+    pub(crate) fn family_sizes(&self) -> Vec<FamilySize> {
+        let mut sizes = Vec::new();
+        for (index, store) in self.stores().iter().enumerate() {
+            // The pages are the outer loop, because all families of a page share the lengths of its shared values.
+            let mut of_store: Vec<_> = (self.families().iter())
+                .flat_map(|family| {
+                    let columns = family.columns().iter();
+                    let columns = columns.filter(|column| column.store == index);
+                    columns.map(|column| (family.metadata().name(), column, 0, 0))
+                })
+                .collect();
+            for page in store.snapshot().pages() {
+                let text = TextSize::new(page);
+                for (_, column, series, bytes) in &mut of_store {
+                    let samples = page.columns().get(column.samples);
+                    *series += samples.map_or(0, |samples| samples.lines());
+                    let prefix = column.prefix.len() as u64;
+                    *bytes += text.bytes(column.samples, column.base_labels, prefix);
+                }
+            }
+            let of_store = of_store.into_iter().filter(|(.., series, _)| *series > 0);
+            sizes.extend(of_store.map(|(family, _, series, bytes)| FamilySize {
+                resource: store.resource().clone(),
+                family: family.to_owned(),
+                series,
+                bytes,
+            }));
+        }
+        sizes
+    }
+}
+
+#[cfg(test)]
+mod tests;
