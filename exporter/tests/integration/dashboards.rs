@@ -13,13 +13,14 @@ use super::support::{CLUSTER, Directory, Exporter, eventually, eventually_or, ru
 
 /// Queries without results: the dashboard, the panel, the letter of the query and the reason. The test fails if one of
 /// these queries has results, or if another query has none.
-const EMPTY: [(&str, &str, &str, &str); 4] = [
+const EMPTY: [(&str, &str, &str, &str); 5] = [
     (
         "exporter",
         "Connections that the exporter closed",
         "A",
         "no client is slow",
     ),
+    ("exporter", "Missing shards", "A", "there is only one shard"),
     (
         "exporter",
         "Ready without",
@@ -199,6 +200,38 @@ fn each_panel_has_data_and_each_rule_evaluates_with_and_without_a_cluster_label(
             .collect();
         assert_eq!(values["data"], json!(expected));
     }
+}
+
+#[test]
+fn a_panel_and_an_alert_name_the_missing_shard() {
+    let api = Api::start(&[]);
+    let url = format!("--apiserver={}", api.url);
+    let shard = |index| Exporter::serving(&[&url, index, "--total-shards=3"]);
+    let shards = [&shard("--shard=0"), &shard("--shard=2")];
+    let Some(server) = prometheus(shards, "") else {
+        return;
+    };
+    let panels = queries("exporter", ".*");
+    let panel = panels.iter().find(|own| own.title == "Missing shards");
+    let query = &panel.unwrap().query;
+    let missing = eventually("the panel has a row", || {
+        let rows = server.rows(query);
+        (!rows.is_empty() && server.query("up") == [1.0; 4]).then_some(rows)
+    });
+    let [row] = &missing[..] else {
+        panic!("{missing:?}")
+    };
+    assert_eq!(row["metric"], json!({ "shard_ordinal": "1" }));
+    assert_eq!(row["value"][1], "3", "the number of shards");
+    let alert = eventually("the alert is pending", || {
+        let alerts = server.api("/api/v1/alerts")["data"]["alerts"].take();
+        let alerts = alerts.as_array()?.iter();
+        let mut alerts =
+            alerts.filter(|own| own["labels"]["alertname"] == "KubeStateMetricsShardsMissing");
+        alerts.next().cloned()
+    });
+    let summary = "Shard 1 of 3 of kube-state-metrics is missing.";
+    assert_eq!(alert["annotations"]["summary"], summary);
 }
 
 #[test]

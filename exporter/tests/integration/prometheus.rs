@@ -91,16 +91,24 @@ impl Prometheus {
 
     /// The values of a query, in order.
     pub(super) fn query(&self, query: &str) -> Vec<f64> {
-        let query: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
-        let answer = self.api(&format!("/api/v1/query?query={query}"));
-        if answer.is_null() {
-            return Vec::new();
-        }
-        let results = answer["data"]["result"].as_array().unwrap().iter();
-        let values = results.map(|result| result["value"][1].as_str().unwrap().parse().unwrap());
+        let rows = self.rows(query).into_iter();
+        let values = rows.map(|row| row["value"][1].as_str().unwrap().parse().unwrap());
         let mut values: Vec<f64> = values.collect();
         values.sort_by(f64::total_cmp);
         values
+    }
+
+    /// The results of a query, with their labels.
+    pub(super) fn rows(&self, query: &str) -> Vec<Value> {
+        let query: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
+        let mut answer = self.api(&format!("/api/v1/query?query={query}"));
+        if answer.is_null() {
+            return Vec::new();
+        }
+        match answer["data"]["result"].take() {
+            Value::Array(rows) => rows,
+            other => panic!("{query}: {other}"),
+        }
     }
 
     /// Waits until exactly this number of targets was scraped successfully.
