@@ -1,5 +1,7 @@
 //! The causes why resources are not up to date, with one message for each cause.
 
+use std::time::Duration;
+
 use kube_state_metrics::source::health::{ResourceHealth, ResourceState};
 use serde::Serialize;
 
@@ -10,7 +12,8 @@ use crate::grouping::groups;
 pub(crate) struct Problem {
     /// The state of the resources, such as `unreachable`, `forbidden` or `listing`.
     pub(crate) state: String,
-    /// Whether the first lists are still in progress, without a failure.
+    /// Whether the exporter expects that the resources become up to date: first lists in progress without a failure,
+    /// and silent watches that are resumed.
     pub(crate) is_normal: bool,
     pub(crate) resources: Vec<String>,
     /// The last error of a resource.
@@ -35,6 +38,22 @@ pub(super) fn problems<'a>(resources: impl Iterator<Item = &'a ResourceHealth>) 
         )
     });
     problems
+}
+
+/// The problem of synced resources whose watches have been silent for more than `silence`. Without such resources,
+/// there is no problem.
+pub(super) fn silent_watches(resources: Vec<String>, silence: Duration) -> Option<Problem> {
+    (!resources.is_empty()).then(|| Problem {
+        state: "silent".to_owned(),
+        is_normal: true,
+        resources,
+        error: Some(format!(
+            "no event and no bookmark for more than {silence:?}, although the API server sends a bookmark every minute; \
+             metrics may be outdated; the exporter resumes the watch, and reports a failure if the API server does not \
+             respond"
+        )),
+        removal_seconds: None,
+    })
 }
 
 /// The problems of resources in one state: one for each error, or a single problem if there are many errors.
@@ -112,6 +131,20 @@ mod tests {
         assert_eq!(
             problems[1..],
             ["secrets forbidden: no rights", "pods listing: -"]
+        );
+    }
+
+    #[test]
+    fn silent_watches_are_one_problem() {
+        let silence = Duration::from_secs(90);
+        assert_eq!(silent_watches(Vec::new(), silence), None);
+        let resources = ["services", "secrets"].map(str::to_owned);
+        let problem = silent_watches(resources.to_vec(), silence).unwrap();
+        assert_eq!(problem.resources, resources);
+        let error = problem.error.unwrap();
+        assert!(
+            problem.is_normal && error.contains("more than 90s"),
+            "{error}"
         );
     }
 

@@ -2,16 +2,19 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use kube_state_metrics::source::Source;
-use kube_state_metrics::source::health::{FeedOrigin, Health, ReadinessPolicy, ResourceHealth};
-use kube_state_metrics::source::watch::WatchError;
+use kube_state_metrics::source::health::{
+    FeedOrigin, Health, ReadinessPolicy, ResourceHealth, ResourceState,
+};
+use kube_state_metrics::source::watch::{WatchError, WatchTimeouts};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Registry};
 use tokio::sync::watch;
 
 use super::coverage::Coverage;
-use super::problems::problems;
+use super::problems::{problems, silent_watches};
 use super::server_version::ServerVersion;
 use super::status::{InstanceStatus, ResourceStatus};
 use super::task::BackgroundTask;
@@ -110,6 +113,14 @@ impl RunningSource {
         let loading = || (!is_loaded).then(|| LOADING.to_owned()).into_iter();
         let behind = readiness.waiting.iter();
         let behind = behind.chain(&readiness.refused).chain(&readiness.failing);
+        let silence = WatchTimeouts::default().silence;
+        let statuses = resources
+            .into_iter()
+            .map(|own| resource_status(own, silence));
+        let statuses: Vec<_> = statuses.collect();
+        let silent = statuses.iter().filter(|own| own.is_silent);
+        let silent = silent.map(|own| own.resource.clone()).collect();
+        let silent = silent_watches(silent, silence);
         let sharding = readiness.sharding.iter();
         let notes = sharding.map(|problem| format!("sharding: {problem}"));
         InstanceStatus {
@@ -121,9 +132,9 @@ impl RunningSource {
                 loading().collect()
             },
             notes: notes.chain(loading()).chain(self.skipped()).collect(),
-            problems: problems(behind),
+            problems: problems(behind).into_iter().chain(silent).collect(),
             limits: Vec::new(),
-            resources: resources.into_iter().map(resource_status).collect(),
+            resources: statuses,
         }
     }
 
@@ -150,7 +161,10 @@ impl RunningSource {
     }
 }
 
-fn resource_status(health: ResourceHealth) -> ResourceStatus {
+/// The status of a resource. Its watch is resumed after `silence` without an event or a bookmark.
+fn resource_status(health: ResourceHealth, silence: Duration) -> ResourceStatus {
+    let is_watched = health.source == FeedOrigin::Watched && health.state == ResourceState::Synced;
+    let silent_seconds = health.silent_seconds.filter(|_| is_watched);
     let state = match health.source {
         FeedOrigin::LeftOut => "left out".to_owned(),
         _ => health.state.to_string(),
@@ -166,8 +180,47 @@ fn resource_status(health: ResourceHealth) -> ResourceStatus {
         memory_bytes: health.memory_bytes,
         // `silent_seconds` counts from the start of the watch, even before the first event.
         last_event_seconds: health.silent_seconds.filter(|_| has_events),
+        is_silent: silent_seconds.is_some_and(|seconds| seconds > silence.as_secs_f64()),
         errors: health.decode_errors,
         oversized: health.oversized,
         last_error: health.last_error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube_state_metrics::source::health::FailureReason;
+
+    use super::*;
+
+    #[test]
+    fn a_synced_watch_without_a_bookmark_is_silent() {
+        let unreachable = ResourceState::Failing(FailureReason::Unreachable);
+        for (source, state, seconds, is_silent) in [
+            (
+                FeedOrigin::Watched,
+                ResourceState::Synced,
+                Some(89.0),
+                false,
+            ),
+            (FeedOrigin::Watched, ResourceState::Synced, Some(91.0), true),
+            (FeedOrigin::Watched, ResourceState::Synced, None, false),
+            (FeedOrigin::Watched, unreachable, Some(91.0), false),
+            (FeedOrigin::Host, ResourceState::Synced, Some(91.0), false),
+            (
+                FeedOrigin::Manifests,
+                ResourceState::Synced,
+                Some(91.0),
+                false,
+            ),
+        ] {
+            let mut health = ResourceHealth::default();
+            (health.source, health.state, health.silent_seconds) = (source, state, seconds);
+            let status = resource_status(health, Duration::from_secs(90));
+            assert_eq!(
+                status.is_silent, is_silent,
+                "{source:?} {state:?} {seconds:?}"
+            );
+        }
     }
 }

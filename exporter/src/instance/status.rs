@@ -37,6 +37,9 @@ pub(crate) struct ResourceStatus {
     pub(crate) memory_bytes: u64,
     /// Seconds since the last event; `None` if there was none.
     pub(crate) last_event_seconds: Option<f64>,
+    /// Whether the API server has sent neither an event nor a bookmark in the time in which a bookmark is due, although
+    /// the resource is synced.
+    pub(crate) is_silent: bool,
     /// Objects that could not be decoded.
     pub(crate) errors: u64,
     /// How often an object was skipped because it is larger than `--object-size-limit`.
@@ -76,6 +79,15 @@ impl ResourceStatus {
 
     pub(crate) fn is_synced(&self) -> bool {
         self.state == SYNCED
+    }
+
+    /// The state for people. A resource whose watch is silent is synced, but may be out of date.
+    pub(crate) fn shown_state(&self) -> &str {
+        if self.is_silent {
+            "silent"
+        } else {
+            &self.state
+        }
     }
 
     /// The last error, unless the resource has recovered.

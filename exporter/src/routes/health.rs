@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::query::Query;
 use crate::app_state::AppState;
-use crate::humanize::counted;
+use crate::humanize::{counted, span};
 use crate::instance::InstanceStatus;
 
 const TOKEN_NEEDED: &str = "A bearer token that may read /metrics is needed to see more.";
@@ -81,6 +81,9 @@ fn readiness_text(status: &InstanceStatus, verbose: bool) -> String {
         if resource.oversized > 0 {
             let times = counted(resource.oversized, "time", "times");
             let _ = write!(text, ", objects above --object-size-limit skipped {times}");
+        }
+        if let Some(seconds) = resource.last_event_seconds.filter(|_| resource.is_silent) {
+            let _ = write!(text, ", no event or bookmark for {}", span(seconds));
         }
         if let Some(error) = resource.current_error() {
             let _ = write!(text, ": {error}");

@@ -249,6 +249,8 @@ impl Data {
 pub(super) enum Severity {
     Failing,
     Waiting,
+    /// The resource is synced, but may be out of date, because its watch is silent.
+    Silent,
     /// The resource is up to date, but lacks objects.
     Incomplete,
     Good,
@@ -261,6 +263,7 @@ impl Severity {
         match resource.state.as_str() {
             "listing" | "not started" | "left out" | "fed by host" => Self::Waiting,
             _ if !resource.is_synced() => Self::Failing,
+            _ if resource.is_silent => Self::Silent,
             _ if resource.errors + resource.oversized > 0 => Self::Incomplete,
             _ => Self::Good,
         }

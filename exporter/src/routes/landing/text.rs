@@ -70,7 +70,9 @@ fn write_summary(data: &Data, text: &mut String) {
 fn write_resources(data: &Data, text: &mut String) {
     let resources = data.resources();
     let names = resources.iter().map(|resource| resource.plural().len());
-    let states = resources.iter().map(|resource| resource.state.len());
+    let states = resources
+        .iter()
+        .map(|resource| resource.shown_state().len());
     let (names, states) = (
         names.max().unwrap_or(0).max(8),
         states.max().unwrap_or(0).max(5),
@@ -85,7 +87,7 @@ fn write_resources(data: &Data, text: &mut String) {
             text,
             "  {:names$}  {:states$}  {:>9}  {:>10}  {:>9}  {:>9}  {:>10}  {:>6}",
             resource.plural(),
-            resource.state,
+            resource.shown_state(),
             thousands(resource.objects),
             thousands(resource.series),
             size(data.bytes_of(resource)),

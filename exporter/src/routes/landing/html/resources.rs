@@ -61,7 +61,7 @@ fn row(data: &Data, resource: &ResourceStatus, most: u64, port: Port) -> Markup 
                 small class="soft" { (resource.api_version) }
             }
             td data-value=(Severity::of(resource) as u8) {
-                span class={ "pill " (class(resource)) } { (resource.state) }
+                span class={ "pill " (class(resource)) } { (resource.shown_state()) }
             }
             (wide(resource.objects, thousands))
             (number(resource.series, thousands))
@@ -77,7 +77,7 @@ fn row(data: &Data, resource: &ResourceStatus, most: u64, port: Port) -> Markup 
 fn class(resource: &ResourceStatus) -> &'static str {
     match Severity::of(resource) {
         Severity::Failing => "bad",
-        Severity::Waiting | Severity::Incomplete => "wait",
+        Severity::Waiting | Severity::Silent | Severity::Incomplete => "wait",
         Severity::Good => "good",
     }
 }

@@ -18,6 +18,7 @@ fn resource(text: &str) -> ResourceStatus {
         series: 1,
         memory_bytes: 1,
         last_event_seconds: None,
+        is_silent: false,
         errors: 1,
         oversized: 1,
         last_error: Some(text.to_owned()),
@@ -168,6 +169,51 @@ fn each_port_has_its_own_title_and_a_link_to_the_other_one() {
         telemetry.contains("<a href=\"text\">main port</a>"),
         "{telemetry}"
     );
+}
+
+#[test]
+fn a_silent_resource_is_not_shown_as_synced() {
+    let mut page = page("synced");
+    let data = page.data.as_mut().unwrap();
+    data.search = Search::default();
+    data.status.resources = [(false, 0), (true, 0), (false, 1)]
+        .map(|(is_silent, errors)| ResourceStatus {
+            is_silent,
+            errors,
+            oversized: 0,
+            ..resource("synced")
+        })
+        .into();
+    let html = render(&page);
+    let pills = ["wait\">silent", "wait\">synced", "good\">synced"];
+    let pills = pills.map(|pill| html.find(&format!("<span class=\"pill {pill}<")).unwrap());
+    assert!(
+        pills.is_sorted(),
+        "the most urgent resource comes first: {html}"
+    );
+    assert!(super::super::text::render(&page).contains("  silent "));
+}
+
+#[test]
+fn a_file_with_ignored_keys_is_not_shown_as_good() {
+    let mut page = page("portt");
+    page.data.as_mut().unwrap().search = Search::default();
+    let html = render(&page);
+    let pill = "<span class=\"pill wait\">in use, 1 key ignored</span>";
+    assert!(
+        html.contains(pill) && html.contains("Ignored keys of portt"),
+        "{html}"
+    );
+    let text = super::super::text::render(&page);
+    assert!(text.contains("    `portt` is ignored: portt\n"), "{text}");
+    let file = &mut page.data.as_mut().unwrap().files[0];
+    file.content.as_mut().unwrap().ignored.clear();
+    let html = render(&page);
+    assert!(
+        html.contains("<span class=\"pill good\">in use</span>"),
+        "{html}"
+    );
+    assert!(!html.contains("Ignored keys"), "{html}");
 }
 
 #[test]
