@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use reader::{Phase, Reader};
 
-pub(crate) use file::{OptionsFile, OptionsFileError};
+pub(crate) use file::{IgnoredKey, OptionsFile, OptionsFileError};
 pub(crate) use flags::{Flags, RenderFlags, with_manual};
 pub(crate) use logging::LogOptions;
 pub(crate) use metrics::MetricsOptions;

@@ -14,6 +14,7 @@ use prometheus::{
     TextEncoder,
 };
 
+use crate::options::IgnoredKey;
 use crate::server::ServerMetrics;
 use crate::version;
 use files::FilesInUse;
@@ -194,8 +195,14 @@ impl Telemetry {
         self.scrape_history.record(scrape);
     }
 
-    /// Records that a file with this content is in use.
-    pub(crate) fn config_loaded(&self, path: &Path, kind: ConfigKind, content: &[u8]) {
+    /// Records that a file with this content is in use, except for some keys.
+    pub(crate) fn config_loaded(
+        &self,
+        path: &Path,
+        kind: ConfigKind,
+        content: &[u8],
+        ignored: Vec<IgnoredKey>,
+    ) {
         let now = SystemTime::now();
         self.record_reload(path, kind, now);
         let path = path.display().to_string();
@@ -204,7 +211,11 @@ impl Telemetry {
             .with_label_values(&[path.as_str(), kind.as_str()])
             .set(number(hash));
         let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        let content = UsedContent { hash, since: now };
+        let content = UsedContent {
+            hash,
+            since: now,
+            ignored,
+        };
         self.files.loaded(&path, kind.as_str(), content);
     }
 
@@ -317,7 +328,7 @@ mod tests {
     fn files_have_the_hash_of_the_content_in_use() {
         let telemetry = Telemetry::new().unwrap();
         let (path, kind) = (Path::new("a.yaml"), ConfigKind::Options);
-        telemetry.config_loaded(path, kind, b"");
+        telemetry.config_loaded(path, kind, b"", Vec::new());
         telemetry.config_failed(path, kind);
         let [file] = &telemetry.files.all()[..] else {
             panic!("one file")
@@ -332,7 +343,7 @@ mod tests {
     #[test]
     fn metrics_can_be_chosen_by_name() {
         let telemetry = Telemetry::new().unwrap();
-        telemetry.config_loaded(Path::new("a.yaml"), ConfigKind::Options, b"");
+        telemetry.config_loaded(Path::new("a.yaml"), ConfigKind::Options, b"", Vec::new());
         telemetry.config_failed(Path::new("a.yaml"), ConfigKind::Options);
         let name = "kube_state_metrics_last_config_reload_successful".to_owned();
         let text = String::from_utf8(telemetry.text(Vec::new(), &[name]).unwrap()).unwrap();

@@ -10,9 +10,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::row::Form;
-#[cfg(test)]
-use super::row::Row;
+use super::row::{Compat, Form, Row};
 use super::table::TABLE;
 
 /// The values that an options file sets.
@@ -21,6 +19,16 @@ pub(crate) struct OptionsFile {
     values: BTreeMap<&'static str, FileValue>,
     /// The keys that are not options.
     pub(crate) unknown: Vec<String>,
+    /// The keys without a value.
+    empty: Vec<&'static str>,
+}
+
+/// A key of an options file that has no effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IgnoredKey {
+    pub(crate) key: String,
+    /// Why the key has no effect.
+    pub(crate) reason: String,
 }
 
 /// A value of an options file.
@@ -34,6 +42,9 @@ pub(super) enum FileValue {
 
 /// The maximum number of problems in one error.
 const MOST_PROBLEMS: usize = 20;
+
+/// Why a key that is not in the table of options has no effect.
+const UNKNOWN: &str = "there is no such option";
 
 /// Reads the values of a file.
 #[derive(Clone, Copy)]
@@ -108,6 +119,42 @@ impl OptionsFile {
         }
     }
 
+    /// The keys without effect: unknown and replaced keys, keys without a value, and options without effect.
+    pub(crate) fn ignored(&self) -> Vec<IgnoredKey> {
+        let unknown = self.unknown.iter().map(|key| (&**key, UNKNOWN.to_owned()));
+        let known = TABLE.iter().flat_map(|row| {
+            let keys = row.keys().filter(|key| self.has(key));
+            keys.filter_map(|key| Some((key, self.why_ignored(row, key)?)))
+        });
+        let ignored = unknown.chain(known).map(|(key, reason)| IgnoredKey {
+            key: key.to_owned(),
+            reason,
+        });
+        ignored.collect()
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key) || self.empty.contains(&key)
+    }
+
+    /// Why a key of an option has no effect; `None` if it has an effect.
+    fn why_ignored(&self, row: &Row, key: &str) -> Option<String> {
+        if let Compat::NoEffect(reason) = row.compat {
+            return Some(format!("the option has no effect: {reason}"));
+        }
+        let current = row.key.filter(|current| *current != key);
+        if let Some(current) = current.filter(|current| self.get(current).is_some()) {
+            return Some(format!("`{current}` replaces this key"));
+        }
+        let is_set = match self.get(key) {
+            None => false,
+            Some(FileValue::Keys(keys)) => !keys.is_empty(),
+            Some(FileValue::Allowlists(lists)) => !lists.is_empty(),
+            Some(FileValue::Text(_) | FileValue::List(_)) => true,
+        };
+        (!is_set).then(|| format!("it has no value, so `{}` or its default applies", row.flag))
+    }
+
     /// The value of a key.
     pub(super) fn get(&self, key: &str) -> Option<&FileValue> {
         self.values.get(key)
@@ -159,7 +206,10 @@ impl<'de> Visitor<'de> for FileSeed<'_> {
                 Form::Allowlists(_) => map.next_value::<Option<_>>()?.map(FileValue::Allowlists),
             };
             self.current.take();
-            file.values.extend(value.map(|value| (key, value)));
+            match value {
+                Some(value) => drop(file.values.insert(key, value)),
+                None => file.empty.push(key),
+            }
         }
         file.unknown.sort();
         Ok(file)
@@ -306,6 +356,35 @@ mod tests {
         ] {
             assert_eq!(file.get(key), value.as_ref(), "{key}");
         }
+    }
+
+    #[test]
+    fn keys_without_effect_are_named_with_the_reason() {
+        let file = parse(
+            "port: 80\nportt: 81\nhost:\nresources: {}\nlabels_allow_list: {}\nenable_gzip_encoding: true\n\
+             custom_resource_config_file: old\ncustom_resource_state_config_file: new\nnamespaces: []\n",
+        );
+        let ignored = file.unwrap().ignored();
+        let ignored: Vec<_> = ignored
+            .iter()
+            .map(|own| format!("{}: {}", own.key, own.reason))
+            .collect();
+        let no_value = |key: &str, flag: &str| {
+            format!("{key}: it has no value, so `{flag}` or its default applies")
+        };
+        let mut expected = [
+            "portt: there is no such option".to_owned(),
+            no_value("host", "--host"),
+            no_value("resources", "--resources"),
+            no_value("labels_allow_list", "--metric-labels-allowlist"),
+            "enable_gzip_encoding: the option has no effect: clients that accept gzip always get gzip".to_owned(),
+            "custom_resource_config_file: `custom_resource_state_config_file` replaces this key".to_owned(),
+        ];
+        let mut ignored = ignored;
+        ignored.sort();
+        expected.sort();
+        assert_eq!(ignored, expected);
+        assert_eq!(parse("port: 1\nnamespaces: [a]\n").unwrap().ignored(), []);
     }
 
     #[test]

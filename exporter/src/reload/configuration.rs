@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::cluster;
 use crate::file_limits;
 use crate::file_watcher::FileWatcher;
-use crate::options::{FileOptions, Flags, Options, OptionsError, OptionsFile, OptionsFileError};
+use crate::options::{
+    FileOptions, Flags, IgnoredKey, Options, OptionsError, OptionsFile, OptionsFileError,
+};
 use crate::telemetry::{ConfigKind, Telemetry};
 
 /// Options together with the files that they were read from.
@@ -13,6 +15,8 @@ use crate::telemetry::{ConfigKind, Telemetry};
 pub(crate) struct Configuration {
     pub(crate) options: Options,
     options_file: Option<FileContent>,
+    /// The keys of the options file that have no effect.
+    ignored_keys: Vec<IgnoredKey>,
     kubeconfig: Vec<FileContent>,
 }
 
@@ -132,6 +136,7 @@ impl Configuration {
             .collect();
         Ok(Self {
             options,
+            ignored_keys: file.map(|(_, file)| file.ignored()).unwrap_or_default(),
             options_file: options_file.map(|file| if is_used { file } else { file.unusable() }),
             kubeconfig,
         })
@@ -179,7 +184,13 @@ impl Configuration {
         }
         for file in self.config_files() {
             match file.content {
-                Some(content) => telemetry.config_loaded(file.path, file.kind, content),
+                Some(content) => {
+                    let ignored = match file.kind {
+                        ConfigKind::Options => self.ignored_keys.clone(),
+                        _ => Vec::new(),
+                    };
+                    telemetry.config_loaded(file.path, file.kind, content, ignored);
+                }
                 // The exporter accepts a missing file only with --continue-without-config, so a missing file is not a
                 // failure.
                 None if !file.path.exists() => telemetry.config_absent(file.path, file.kind),

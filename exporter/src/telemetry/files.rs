@@ -6,6 +6,9 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
+use crate::humanize::counted;
+use crate::options::IgnoredKey;
+
 /// A configuration file, and its content that is in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileInUse {
@@ -25,6 +28,8 @@ pub(crate) struct UsedContent {
     /// a number.
     pub(crate) hash: String,
     pub(crate) since: SystemTime,
+    /// The keys of an options file that have no effect.
+    pub(crate) ignored: Vec<IgnoredKey>,
 }
 
 /// The files that metrics cover. A clone is another handle to the same files.
@@ -35,12 +40,22 @@ pub(crate) struct FilesInUse(Arc<Mutex<BTreeMap<(String, &'static str), FileInUs
 
 impl FileInUse {
     /// Describes for people which content of the file is in use.
-    pub(crate) fn state(&self) -> &'static str {
-        match (&self.content, self.is_current) {
+    pub(crate) fn state(&self) -> String {
+        let state = match (&self.content, self.is_current) {
             (Some(_), true) => "in use",
             (Some(_), false) => "an older content is in use",
             (None, _) => "not in use",
+        };
+        match self.ignored().len() as u64 {
+            0 => state.to_owned(),
+            count => format!("{state}, {} ignored", counted(count, "key", "keys")),
         }
+    }
+
+    /// The keys of the content in use that have no effect.
+    pub(crate) fn ignored(&self) -> &[IgnoredKey] {
+        let content = self.content.as_ref();
+        content.map_or(&[], |content| &content.ignored)
     }
 }
 

@@ -158,6 +158,14 @@ fn write_in_force(data: &Data, text: &mut String) {
             let _ = write!(text, ", MD5 {}…, read {}", used.hash, data.ago(used.since));
         }
         text.push('\n');
+        for own in file.ignored() {
+            let _ = writeln!(
+                text,
+                "    `{}` is ignored: {}",
+                own.key.escape_debug(),
+                own.reason
+            );
+        }
     }
     for setting in &data.settings {
         let _ = writeln!(text, "  {}: {}", setting.flag, setting.values.join(" "));

@@ -28,6 +28,7 @@ pub(super) fn section(data: &Data) -> Markup {
                 p class="none soft" { "No options file and no file of custom resources." }
             } @else {
                 (files(data))
+                @for file in &data.files { (ignored_keys(file)) }
             }
         }
     }
@@ -55,6 +56,21 @@ fn files(data: &Data) -> Markup {
     table("Files in use", false, &head, &body)
 }
 
+/// The keys of a file that have no effect, each with the reason.
+fn ignored_keys(file: &FileInUse) -> Markup {
+    let ignored = file.ignored();
+    html! {
+        @if !ignored.is_empty() {
+            div class="message wait" role="status" {
+                p { b { "Ignored keys of " (file.path) } }
+                dl class="settings" {
+                    @for own in ignored { div { dt { code { (own.key) } } dd { (own.reason) } } }
+                }
+            }
+        }
+    }
+}
+
 fn content(file: &FileInUse) -> &'static str {
     match file.kind {
         "config" => "options",
@@ -63,6 +79,10 @@ fn content(file: &FileInUse) -> &'static str {
 }
 
 fn state(file: &FileInUse) -> Markup {
-    let class = if file.is_current { "good" } else { "bad" };
+    let class = match (file.is_current, file.ignored().is_empty()) {
+        (false, _) => "bad",
+        (true, false) => "wait",
+        (true, true) => "good",
+    };
     html! { span class={ "pill " (class) } { (file.state()) } }
 }

@@ -5,6 +5,7 @@ use super::super::super::port::Port;
 use super::super::settings::Setting;
 use super::*;
 use crate::instance::{InstanceStatus, Problem, ResourceStatus};
+use crate::options::IgnoredKey;
 use crate::report::{CostRow, FamilyReport, LabelExamples, LabelRow, Report, Search};
 use crate::telemetry::{FileInUse, Scrape, UsedContent};
 
@@ -112,6 +113,10 @@ fn page(text: &str) -> Page {
                 content: Some(UsedContent {
                     hash: owned(),
                     since: now,
+                    ignored: vec![IgnoredKey {
+                        key: owned(),
+                        reason: owned(),
+                    }],
                 }),
                 is_current: true,
             }],
@@ -197,7 +202,6 @@ fn a_silent_resource_is_not_shown_as_synced() {
 #[test]
 fn a_file_with_ignored_keys_is_not_shown_as_good() {
     let mut page = page("portt");
-    page.data.as_mut().unwrap().search = Search::default();
     let html = render(&page);
     let pill = "<span class=\"pill wait\">in use, 1 key ignored</span>";
     assert!(
