@@ -29,6 +29,9 @@ use coverage::Coverage;
 use source::{RunningSource, SourceError};
 use task::BackgroundTask;
 
+pub(crate) use exceeded_limits::LimitProblem;
+#[cfg(test)]
+pub(crate) use exceeded_limits::LimitedResource;
 pub(crate) use problems::Problem;
 pub(crate) use status::{InstanceStatus, ResourceStatus};
 
@@ -137,7 +140,8 @@ impl Instance {
     pub(crate) fn status(&self) -> InstanceStatus {
         let mut status = self.source.status(self.readiness_policy);
         status.ready |= self.inherits_readiness;
-        status.limits = exceeded_limits::lines(&self.metrics);
+        status.limits = exceeded_limits::problems(&self.metrics);
+        status.kinds_left_out = exceeded_limits::kinds_left_out(&self.metrics);
         status
     }
 

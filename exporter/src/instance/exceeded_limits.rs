@@ -1,11 +1,30 @@
-//! The limits that objects exceed: log lines, and lines for `/readyz?verbose`.
+//! The limits that objects exceed: log lines, and one problem for each limit.
 
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::registry::Limit;
 use kube_state_metrics::store::ExceededLimit;
 
+use serde::Serialize;
+
 use super::first_reports::log_first;
+use crate::grouping::groups;
 use crate::humanize::counted;
+
+/// A limit, and the resources whose objects have exceeded it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct LimitProblem {
+    /// What the limit leaves out, such as `samples`.
+    pub(crate) what: &'static str,
+    pub(crate) flag: &'static str,
+    pub(crate) resources: Vec<LimitedResource>,
+}
+
+/// A resource, and how often its objects have exceeded a limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct LimitedResource {
+    pub(crate) resource: String,
+    pub(crate) count: u64,
+}
 
 /// Maximum number of kinds that a line names.
 const MAX_NAMES: usize = 5;
@@ -20,18 +39,28 @@ pub(super) async fn report(metrics: StateMetrics) {
     tokio::join!(kinds, log_first(|| exceeded(&metrics), key, log));
 }
 
-/// A line for each resource and limit, without the names of objects.
-pub(super) fn lines(metrics: &StateMetrics) -> Vec<String> {
-    let lines = exceeded(metrics).into_iter().map(|(resource, exceeded)| {
-        let (what, flag) = described(exceeded.limit);
-        let times = counted(exceeded.count, "time", "times");
-        format!("{resource}: {what} left out {times} because of {flag}; the log names an object")
+/// The limits that objects have exceeded, without the names of objects.
+pub(super) fn problems(metrics: &StateMetrics) -> Vec<LimitProblem> {
+    let exceeded = exceeded(metrics);
+    let by_limit = groups(exceeded.iter(), |(_, exceeded)| exceeded.limit);
+    let problems = by_limit.into_iter().map(|(limit, exceeded)| {
+        let (what, flag) = described(limit);
+        let resources = exceeded.into_iter();
+        let resources = resources.map(|(resource, exceeded)| LimitedResource {
+            resource: resource.clone(),
+            count: exceeded.count,
+        });
+        LimitProblem {
+            what,
+            flag,
+            resources: resources.collect(),
+        }
     });
-    lines.chain(kinds_left_out(metrics)).collect()
+    problems.collect()
 }
 
 /// A line for the kinds of custom resources that exceed their limit.
-fn kinds_left_out(metrics: &StateMetrics) -> Option<String> {
+pub(super) fn kinds_left_out(metrics: &StateMetrics) -> Option<String> {
     let kinds = metrics.custom_resources().kinds_left_out();
     let mut names: Vec<_> = kinds
         .iter()
@@ -72,6 +101,30 @@ fn log(resource: &str, exceeded: &ExceededLimit) {
     );
 }
 
+// === impl LimitProblem ===
+
+impl LimitProblem {
+    /// A line for each resource.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
+        let (what, flag) = (self.what, self.flag);
+        self.resources.iter().map(move |own| {
+            let (resource, times) = (&own.resource, own.times());
+            format!(
+                "{resource}: {what} left out {times} because of {flag}; the log names an object"
+            )
+        })
+    }
+}
+
+// === impl LimitedResource ===
+
+impl LimitedResource {
+    /// How often objects have exceeded the limit, such as `3 times`.
+    pub(crate) fn times(&self) -> String {
+        counted(self.count, "time", "times")
+    }
+}
+
 /// What the limit leaves out, and its flag.
 fn described(limit: Limit) -> (&'static str, &'static str) {
     match limit {
@@ -80,5 +133,42 @@ fn described(limit: Limit) -> (&'static str, &'static str) {
         Limit::TextPerObject => ("samples", "--text-limit"),
         Limit::ExpressionCost => ("samples", "--expression-cost-limit"),
         _ => ("parts", "a limit"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube_state_metrics::BuiltIn;
+    use kube_state_metrics::registry::Limits;
+
+    use super::*;
+
+    #[test]
+    fn a_limit_of_several_resources_is_one_problem() {
+        let builder = StateMetrics::builder().built_in([BuiltIn::Nodes, BuiltIn::Pods]);
+        let limits = Limits::default().samples_per_family(1);
+        let metrics = builder.limits(limits).all_fed_by_host().build().unwrap();
+        for (resource, name) in [
+            (BuiltIn::Nodes, "a"),
+            (BuiltIn::Pods, "b"),
+            (BuiltIn::Pods, "c"),
+        ] {
+            let object = format!(
+                "{{ \"metadata\": {{ \"namespace\": \"n\", \"name\": \"{name}\" }}, \
+                 \"status\": {{ \"phase\": \"Running\", \"conditions\": [
+                   {{ \"type\": \"Ready\", \"status\": \"True\" }}, {{ \"type\": \"Other\", \"status\": \"True\" }} ] }} }}"
+            );
+            for mut feed in metrics.feeds_of(resource).unwrap() {
+                feed.apply_json(object.as_bytes()).unwrap();
+            }
+        }
+        let problems = problems(&metrics);
+        let [problem] = &problems[..] else {
+            panic!("{problems:?}")
+        };
+        assert_eq!((problem.what, problem.flag), ("samples", "--sample-limit"));
+        let names: Vec<_> = problem.resources.iter().map(|own| &*own.resource).collect();
+        assert_eq!(names, ["nodes", "pods"]);
+        assert_eq!(problem.lines().count(), 2);
     }
 }

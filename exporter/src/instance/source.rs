@@ -134,6 +134,7 @@ impl RunningSource {
             notes: notes.chain(loading()).chain(self.skipped()).collect(),
             problems: problems(behind).into_iter().chain(silent).collect(),
             limits: Vec::new(),
+            kinds_left_out: None,
             resources: statuses,
         }
     }

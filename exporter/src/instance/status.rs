@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::exceeded_limits::LimitProblem;
 use super::problems::Problem;
 
 /// The value of [`ResourceStatus::state`] for a resource whose stores are complete and up to date.
@@ -19,8 +20,10 @@ pub(crate) struct InstanceStatus {
     pub(crate) problems: Vec<Problem>,
     /// Problems that are not about resources.
     pub(crate) notes: Vec<String>,
-    /// The limits that objects have exceeded.
-    pub(crate) limits: Vec<String>,
+    /// The limits that objects have exceeded, one entry for each limit.
+    pub(crate) limits: Vec<LimitProblem>,
+    /// The kinds of custom resources beyond their limit, as a line.
+    pub(crate) kinds_left_out: Option<String>,
     pub(crate) resources: Vec<ResourceStatus>,
 }
 

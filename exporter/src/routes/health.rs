@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use super::query::Query;
 use crate::app_state::AppState;
 use crate::humanize::{counted, span};
-use crate::instance::InstanceStatus;
+use crate::instance::{InstanceStatus, LimitProblem};
 
 const TOKEN_NEEDED: &str = "A bearer token that may read /metrics is needed to see more.";
 
@@ -89,7 +89,9 @@ fn readiness_text(status: &InstanceStatus, verbose: bool) -> String {
             let _ = write!(text, ": {error}");
         }
     }
-    for limit in status.limits.iter().filter(|_| verbose) {
+    let limits = status.limits.iter().flat_map(LimitProblem::lines);
+    let limits = limits.chain(status.kinds_left_out.clone());
+    for limit in limits.filter(|_| verbose) {
         let _ = write!(text, "\n[!] {limit}");
     }
     if text != "OK" {

@@ -61,9 +61,19 @@ fn write_summary(data: &Data, text: &mut String) {
         text.push('\n');
     }
     let lines = data.refusals.iter().chain(&status.notes);
-    let lines = lines.chain(&status.limits);
+    let lines = lines.chain(&status.kinds_left_out);
     for line in lines.chain(&data.missing_rules) {
         let _ = writeln!(text, "! {line}");
+    }
+    for limit in &status.limits {
+        let resources = limit.resources.iter();
+        let resources = resources.map(|own| format!("{} {}", own.resource, own.times()));
+        let (what, flag) = (limit.what, limit.flag);
+        let resources = resources.collect::<Vec<_>>().join(", ");
+        let _ = writeln!(
+            text,
+            "! {flag}: {what} are left out ({resources}); the log names objects"
+        );
     }
 }
 

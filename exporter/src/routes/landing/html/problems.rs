@@ -4,10 +4,12 @@ use maud::{Markup, html};
 
 use super::super::page::{Data, affected};
 use crate::humanize::span;
-use crate::instance::Problem;
+use crate::instance::{LimitProblem, Problem};
 
 /// Maximum number of roles whose missing rules the page shows. Each namespace has a role.
 const MOST_ROLES: usize = 10;
+/// Maximum number of resources in a message. If there are more, the message has a list to open.
+const MOST_LISTED: usize = 8;
 
 pub(super) fn section(data: &Data) -> Markup {
     let status = &data.status;
@@ -17,9 +19,10 @@ pub(super) fn section(data: &Data) -> Markup {
             div class="message bad" role="alert" { p { (refusal) } }
         }
         @for problem in &status.problems { (message(problem, total)) }
-        @for note in status.notes.iter().chain(&status.limits) {
+        @for note in status.notes.iter().chain(&status.kinds_left_out) {
             div class="message wait" role="status" { p { (note) } }
         }
+        @for limit in &status.limits { (exceeded(limit)) }
         @if !data.missing_rules.is_empty() {
             div class="message bad" role="alert" {
                 p {
@@ -30,6 +33,26 @@ pub(super) fn section(data: &Data) -> Markup {
             @for line in data.missing_rules.iter().take(MOST_ROLES) { (missing_rules(line)) }
             @if data.missing_rules.len() > MOST_ROLES {
                 p { "and " (data.missing_rules.len() - MOST_ROLES) " more roles; /readyz?verbose has all of them" }
+            }
+        }
+    }
+}
+
+/// A limit, and the resources whose objects have exceeded it.
+fn exceeded(limit: &LimitProblem) -> Markup {
+    let resources = limit.resources.iter();
+    let resources = resources.map(|own| format!("{} {}", own.resource, own.times()));
+    let resources = resources.collect::<Vec<_>>().join(", ");
+    html! {
+        div class="message wait" role="status" {
+            p {
+                b { code { (limit.flag) } ": " (limit.what) " are left out" }
+                ". The log names an object of each resource. Raise the limit if the objects are correct."
+            }
+            @if limit.resources.len() > MOST_LISTED {
+                details { summary { (limit.resources.len()) " resources" } p { (resources) } }
+            } @else {
+                p { (resources) }
             }
         }
     }

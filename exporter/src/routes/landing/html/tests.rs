@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 use super::super::super::port::Port;
 use super::super::settings::Setting;
 use super::*;
-use crate::instance::{InstanceStatus, Problem, ResourceStatus};
+use crate::instance::{InstanceStatus, LimitProblem, LimitedResource, Problem, ResourceStatus};
 use crate::options::IgnoredKey;
 use crate::report::{CostRow, FamilyReport, LabelExamples, LabelRow, Report, Search};
 use crate::telemetry::{FileInUse, Scrape, UsedContent};
@@ -23,6 +23,13 @@ fn resource(text: &str) -> ResourceStatus {
         errors: 1,
         oversized: 1,
         last_error: Some(text.to_owned()),
+    }
+}
+
+fn limited(resource: &str) -> LimitedResource {
+    LimitedResource {
+        resource: resource.to_owned(),
+        count: 3,
     }
 }
 
@@ -93,7 +100,12 @@ fn page(text: &str) -> Page {
                 remarks: vec![owned()],
                 problems: vec![problem],
                 notes: vec![owned()],
-                limits: vec![owned()],
+                limits: vec![LimitProblem {
+                    what: "samples",
+                    flag: "--sample-limit",
+                    resources: ["pods", text].map(limited).into(),
+                }],
+                kinds_left_out: Some(owned()),
                 resources: vec![resource(text)],
             },
             report: Arc::new(report(text)),
@@ -174,6 +186,20 @@ fn each_port_has_its_own_title_and_a_link_to_the_other_one() {
         telemetry.contains("<a href=\"text\">main port</a>"),
         "{telemetry}"
     );
+}
+
+#[test]
+fn a_limit_is_one_message_with_its_resources() {
+    let page = page("nodes");
+    let html = render(&page);
+    assert_eq!(html.matches("--sample-limit").count(), 1, "{html}");
+    assert!(
+        html.contains("<p>pods 3 times, nodes 3 times</p>"),
+        "{html}"
+    );
+    let text = super::super::text::render(&page);
+    let line = "! --sample-limit: samples are left out (pods 3 times, nodes 3 times); the log names objects\n";
+    assert!(text.contains(line), "{text}");
 }
 
 #[test]
