@@ -24,6 +24,8 @@ pub(crate) struct AppState {
     pub(crate) started: Instant,
     /// Limits the concurrent responses with the exporter's own metrics.
     pub(crate) own_metrics: Arc<Semaphore>,
+    /// Limits the landing pages that are written concurrently.
+    pub(crate) landing_pages: Arc<Semaphore>,
 }
 
 /// The ports on which the servers listen.
@@ -36,8 +38,7 @@ pub(crate) struct Ports {
 /// The maximum number of concurrent responses with the exporter's own metrics. Each response has all these metrics in
 /// memory.
 const OWN_METRICS: usize = 4;
-/// The maximum number of landing pages that are written concurrently, so that these pages do not occupy all blocking
-/// threads.
+/// The maximum number of landing pages that are written concurrently, so that requests do not take all blocking threads.
 const LANDING_PAGES: usize = 4;
 
 // === impl AppState ===
@@ -60,6 +61,7 @@ impl AppState {
             log_level,
             started: Instant::now(),
             own_metrics: Arc::new(Semaphore::new(OWN_METRICS)),
+            landing_pages: Arc::new(Semaphore::new(LANDING_PAGES)),
         }
     }
 

@@ -15,7 +15,7 @@ use http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, StatusCode, Uri};
 
 use super::port::Port;
 use super::query::Query;
@@ -88,11 +88,26 @@ async fn respond(
         (CONTENT_SECURITY_POLICY, POLICY.as_str()),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    if accept.contains("text/html") {
-        let html = [(CONTENT_TYPE, "text/html; charset=UTF-8")];
-        (headers, html, html::render(&page)).into_response()
-    } else {
-        let text = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
-        (headers, text, text::render(&page)).into_response()
+    let is_html = accept.contains("text/html");
+    let content_type = match is_html {
+        true => "text/html; charset=UTF-8",
+        false => "text/plain; charset=utf-8",
+    };
+    let Ok(permit) = Arc::clone(&app.landing_pages).acquire_owned().await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    // With thousands of families, the search and the page take too long for an asynchronous task. The thread owns the
+    // permit, because the thread continues even if the client disconnects.
+    let text = tokio::task::spawn_blocking(move || {
+        let text = match is_html {
+            true => html::render(&page),
+            false => text::render(&page),
+        };
+        drop(permit);
+        text
+    });
+    match text.await {
+        Ok(text) => (headers, [(CONTENT_TYPE, content_type)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
