@@ -38,7 +38,8 @@ pub(crate) struct Ports {
 /// The maximum number of concurrent responses with the exporter's own metrics. Each response has all these metrics in
 /// memory.
 const OWN_METRICS: usize = 4;
-/// The maximum number of landing pages that are written concurrently, so that requests do not take all blocking threads.
+/// The maximum number of landing pages that are written concurrently, so that these pages do not occupy all blocking
+/// threads.
 const LANDING_PAGES: usize = 4;
 
 // === impl AppState ===

@@ -48,7 +48,7 @@ pub(super) const RBAC: &str = examples!(
 
 /// Examples of `top`.
 pub(super) const TOP: &str = examples!(
-    "kube-state-metrics top http://localhost:8081     # after kubectl port-forward"
+    "kube-state-metrics top localhost:8081            # after kubectl port-forward"
     "curl -s localhost:8080/metrics | kube-state-metrics top - --by series --limit 20"
     "kube-state-metrics top manifests/ --json"
 );

@@ -16,7 +16,7 @@ use input::Input;
 
 #[derive(Args, Debug)]
 pub(crate) struct TopArgs {
-    /// The telemetry port of a running exporter (`http://localhost:8081`), saved responses of /metrics or of
+    /// Host and telemetry port of a running exporter (`localhost:8081`), saved responses of /metrics or of
     /// /debug/cardinality, or files or directories with manifests; `-` is standard input
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<String>,

@@ -34,12 +34,17 @@ fn all_inputs_yield_the_same_report() {
     let directory = Directory::new("top");
     let saved = directory.write("metrics.txt", &text);
     let url = format!("http://{}/", exporter.telemetry);
+    let own_metrics = format!("{}/metrics", exporter.telemetry);
     let of_exporter = report(&[&url], "");
     let json = exporter.telemetry("/debug/cardinality?top=100000").text();
     for (args, stdin) in [
         (&[&*saved][..], ""),
         (&["-"], &*text),
         (&["-"], &*json),
+        (&[&*exporter.telemetry], ""),
+        (&[&*own_metrics], ""),
+        // The main port has no report, but metrics.
+        (&[&*exporter.main], ""),
         (&[CLUSTER], ""),
     ] {
         let other = report(args, stdin);
@@ -85,17 +90,20 @@ fn tables_are_sorted_and_limited() {
 
 #[test]
 fn errors_name_the_input_and_the_cure() {
-    let exporter = Exporter::start(&[]);
     let directory = Directory::new("top-errors");
     let broken = directory.write("broken.txt", "# TYPE a gauge\na 1\na{b=c} 2\n");
-    let (main, closed) = (format!("http://{}", exporter.main), "http://127.0.0.1:1");
     for (args, stdin, problem) in [
+        (&["http://127.0.0.1:1"][..], "", "no exporter answers"),
         (
-            &[&*main][..],
+            &["127.0.0.1:1"],
             "",
-            "give the address of the telemetry port (8081)",
+            "give the host and the telemetry port (8081)",
         ),
-        (&[closed], "", "no exporter answers"),
+        (
+            &["localhost"],
+            "",
+            "give its host and port, such as localhost:8081",
+        ),
         (&["https://localhost"], "", "only http:// is supported"),
         (
             &[&*broken],

@@ -1,4 +1,4 @@
-//! The report of a running exporter.
+//! The report of a running exporter, or its metrics.
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,48 +20,121 @@ const LARGEST: usize = 256 << 20;
 /// The path of the report with all rows.
 const PATH: &str = "/debug/cardinality?top=1000000000";
 
-/// Reads the report at the telemetry port with this address.
+/// What a running exporter has sent.
+pub(super) enum Fetched {
+    /// A report of `/debug/cardinality`.
+    Report(Vec<u8>),
+    /// Samples in the text format.
+    Metrics(Vec<u8>),
+}
+
+/// Reads the report at the telemetry port with this address. A port without reports has metrics, which are read
+/// instead.
 ///
 /// # Errors
 ///
 /// If no exporter answers, or the exporter refuses the request.
-pub(super) fn get(url: &str, token_file: Option<&Path>) -> Result<Vec<u8>, AnyError> {
-    let address = format!("{}{PATH}", url.trim_end_matches('/'));
-    let mut request = Request::get(&address);
-    if let Some(path) = token_file {
-        let read = config_file::read_text(path, file_limits::TOKEN);
-        let token = read.map_err(|error| format!("--token-file {}: {error}", path.display()))?;
-        let value = HeaderValue::from_str(&format!("Bearer {}", token.trim()));
-        let mut value = value.map_err(|_| "--token-file: the token has invalid characters")?;
-        value.set_sensitive(true);
-        request = request.header(AUTHORIZATION, value);
-    }
-    let request = request.body(Body::empty());
-    let request = request.map_err(|error| format!("{url}: {error}"))?;
+pub(super) fn get(url: &str, token_file: Option<&Path>) -> Result<Fetched, AnyError> {
+    let token = token_file.map(bearer_token).transpose()?;
+    let base = base(url);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let response = async {
-        let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
-        let response = client.request(request).await;
-        let response = response
-            .map_err(|error| format!("{url}: no exporter answers: {}", with_causes(&error)))?;
-        let status = response.status();
-        let body = to_bytes(Body::new(response.into_body()), LARGEST).await;
-        let body = body.map_err(|error| format!("{url}: the report cannot be read: {error}"))?;
-        match status {
-            StatusCode::OK => Ok(body.to_vec()),
-            StatusCode::NOT_FOUND => Err(format!(
-                "{url}: there is no /debug/cardinality; give the address of the telemetry port (8081)"
-            )),
-            status => {
-                let text = String::from_utf8_lossy(&body);
-                let first = text.lines().next().unwrap_or_default();
-                Err(format!("{url}: {status}: {first}"))
-            }
+    let fetched = async {
+        let (status, body) = send(url, &format!("{base}{PATH}"), token.as_ref()).await?;
+        if status != StatusCode::NOT_FOUND {
+            return accepted(url, status, body).map(Fetched::Report);
         }
+        let (status, body) = send(url, &format!("{base}/metrics"), token.as_ref()).await?;
+        if status == StatusCode::NOT_FOUND {
+            return Err(format!(
+                "{url}: there is neither /debug/cardinality nor /metrics; give the address of the telemetry port (8081)"
+            ));
+        }
+        accepted(url, status, body).map(Fetched::Metrics)
     };
-    let response = runtime.block_on(async { tokio::time::timeout(TIMEOUT, response).await });
-    let response = response.map_err(|_| format!("{url}: no response within {TIMEOUT:?}"))?;
-    Ok(response?)
+    let fetched = runtime.block_on(async { tokio::time::timeout(TIMEOUT, fetched).await });
+    let fetched = fetched.map_err(|_| format!("{url}: no response within {TIMEOUT:?}"))?;
+    Ok(fetched?)
+}
+
+/// The address without the paths that an exporter serves.
+fn base(url: &str) -> &str {
+    let path = url
+        .split('?')
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches('/');
+    let served = ["/metrics", "/debug/cardinality"];
+    let served = served.iter().find_map(|own| path.strip_suffix(own));
+    served.unwrap_or(path)
+}
+
+/// The header with the token of a file.
+fn bearer_token(path: &Path) -> Result<HeaderValue, AnyError> {
+    let read = config_file::read_text(path, file_limits::TOKEN);
+    let token = read.map_err(|error| format!("--token-file {}: {error}", path.display()))?;
+    let value = HeaderValue::from_str(&format!("Bearer {}", token.trim()));
+    let mut value = value.map_err(|_| "--token-file: the token has invalid characters")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Sends a request. Returns the status and the body of the response.
+async fn send(
+    url: &str,
+    address: &str,
+    token: Option<&HeaderValue>,
+) -> Result<(StatusCode, Vec<u8>), String> {
+    let mut request = Request::get(address);
+    if let Some(token) = token {
+        request = request.header(AUTHORIZATION, token);
+    }
+    let request = request.body(Body::empty());
+    let request = request.map_err(|error| format!("{url}: {error}"))?;
+    let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
+    let response = client.request(request).await;
+    let response = response.map_err(|error| {
+        format!(
+            "{url}: no exporter answers: {}; give the host and the telemetry port (8081)",
+            with_causes(&error)
+        )
+    })?;
+    let status = response.status();
+    let body = to_bytes(Body::new(response.into_body()), LARGEST).await;
+    let body = body.map_err(|error| {
+        format!(
+            "{url}: the response cannot be read: {error}; `curl URL/metrics | kube-state-metrics top -` has no limit"
+        )
+    })?;
+    Ok((status, body.to_vec()))
+}
+
+/// The body of a successful response.
+fn accepted(url: &str, status: StatusCode, body: Vec<u8>) -> Result<Vec<u8>, String> {
+    if status == StatusCode::OK {
+        return Ok(body);
+    }
+    let text = String::from_utf8_lossy(&body);
+    let first = text.lines().next().unwrap_or_default();
+    Err(format!("{url}: {status}: {first}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_an_exporter_serves_are_left_out() {
+        for (url, expected) in [
+            ("http://a:1", "http://a:1"),
+            ("http://a:1/", "http://a:1"),
+            ("http://a:1/metrics", "http://a:1"),
+            ("http://a:1/metrics/?x=1", "http://a:1"),
+            ("http://a:1/debug/cardinality?top=5", "http://a:1"),
+            ("http://proxy/ksm/metrics", "http://proxy/ksm"),
+        ] {
+            assert_eq!(base(url), expected, "{url}");
+        }
+    }
 }

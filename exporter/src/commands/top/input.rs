@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use kube_state_metrics::source::manifests::ManifestSource;
 
 use super::super::output::{AnyError, list};
-use super::fetch;
+use super::fetch::{self, Fetched};
 use crate::options::{Options, RenderFlags};
 use crate::report::{JsonReport, Report, is_metric_name};
 
@@ -36,10 +36,16 @@ impl Input {
     ///
     /// If there are other inputs beside a URL, or the scheme of the URL is not `http`.
     pub(super) fn of(inputs: &[String]) -> Result<Self, String> {
-        let is_url = |input: &&String| input.contains("://");
+        let is_url = |input: &&String| {
+            let names_port = is_address(input) && !Path::new(input.as_str()).exists();
+            input.contains("://") || names_port
+        };
         match (inputs.iter().find(is_url), inputs) {
             (None, files) => Ok(Self::Files(files.iter().map(PathBuf::from).collect())),
             (Some(url), [_]) if url.starts_with("http://") => Ok(Self::Url(url.clone())),
+            (Some(address), [_]) if !address.contains("://") => {
+                Ok(Self::Url(format!("http://{address}")))
+            }
             (Some(url), [_]) => Err(format!(
                 "{url}: only http:// is supported; for another scheme, use `curl URL/debug/cardinality?top=1000000 | \
                  kube-state-metrics top -`"
@@ -59,7 +65,15 @@ impl Input {
         token_file: Option<&Path>,
     ) -> Result<Report, AnyError> {
         let files = match self {
-            Self::Url(url) => return report(&fetch::get(url, token_file)?, url),
+            Self::Url(url) => {
+                return match fetch::get(url, token_file)? {
+                    Fetched::Report(json) => report(&json, url),
+                    Fetched::Metrics(text) => {
+                        let report = Report::of_text(&*text);
+                        report.map_err(|error| format!("{url}: {error}").into())
+                    }
+                };
+            }
             Self::Files(files) => files,
         };
         match &files[..] {
@@ -102,7 +116,25 @@ impl Input {
 }
 
 fn failed(file: &Path, error: &io::Error) -> String {
-    format!("{}: cannot be read: {error}", file.display())
+    let cure = match error.kind() {
+        io::ErrorKind::NotFound => {
+            "; for a running exporter, give its host and port, such as localhost:8081"
+        }
+        _ => "",
+    };
+    format!("{}: cannot be read: {error}{cure}", file.display())
+}
+
+/// Whether a text is a host with a port, and perhaps a path.
+fn is_address(text: &str) -> bool {
+    let authority = text.split('/').next().unwrap_or_default();
+    let is_host = |host: &str| {
+        let is_ipv6 = host.starts_with('[') && host.ends_with(']');
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+        is_ipv6 || !host.is_empty() && host.bytes().all(is_part)
+    };
+    let parts = authority.rsplit_once(':');
+    parts.is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok())
 }
 
 /// A report of an exporter.
@@ -200,6 +232,16 @@ mod tests {
         assert_eq!(of(&[url]), Ok(Input::Url(url.to_owned())));
         assert_eq!(of(&["-"]), Ok(Input::Files(vec!["-".into()])));
         assert!(of(&[url, "a.yaml"]).is_err_and(|error| error.contains("without other inputs")));
+        for (address, url) in [
+            ("localhost:8081", "http://localhost:8081"),
+            ("10.0.0.1:8081/metrics", "http://10.0.0.1:8081/metrics"),
+            ("[::1]:8081", "http://[::1]:8081"),
+        ] {
+            assert_eq!(of(&[address]), Ok(Input::Url(url.to_owned())));
+        }
+        for file in ["a.yaml", "dir/a:1", "a:b", "C:", "::1", "a b:1"] {
+            assert_eq!(of(&[file]), Ok(Input::Files(vec![file.into()])));
+        }
         assert!(of(&["https://a"]).is_err_and(|error| error.contains("top -")));
     }
 }

@@ -228,6 +228,7 @@ fn a_silent_resource_is_not_shown_as_synced() {
 #[test]
 fn a_file_with_ignored_keys_is_not_shown_as_good() {
     let mut page = page("portt");
+    page.data.as_mut().unwrap().search = Search::default();
     let html = render(&page);
     let pill = "<span class=\"pill wait\">in use, 1 key ignored</span>";
     assert!(
