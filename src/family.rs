@@ -13,6 +13,7 @@ mod sample_policy;
 mod samples;
 mod text_set;
 mod values;
+pub(crate) mod work;
 
 pub use builder::{Family, FamilyBuilder};
 pub use collector::Collector;

@@ -16,7 +16,7 @@ use super::labels::{Label, LabelSet};
 use super::number::to_number;
 use super::path::Path;
 use crate::dynamic::JsonObject;
-use crate::family::{FamilyGenerator, Room, Samples};
+use crate::family::{FamilyGenerator, Room, Samples, work};
 use crate::limits::Limit;
 
 /// Replaces a missing element.
@@ -78,14 +78,15 @@ impl FamilyGenerator<JsonObject> for Generator {
     fn generate(&self, object: &JsonObject, samples: &mut Samples<'_>) {
         // `elements` is declared before `evaluation`, because the drafts in `evaluation` borrow from `elements`.
         let elements;
-        let meter = Meter::new(samples.room().expression_cost);
+        let room = samples.room();
+        let meter = Meter::new(room.expression_cost, work::left());
         let mut evaluation = Evaluation {
             each: &self.plan.each,
             object,
             drafts: Vec::new(),
             errors: &self.errors,
             meter: &meter,
-            room: samples.room(),
+            room,
             lost_samples: None,
             lost_labels: false,
         };
@@ -98,6 +99,11 @@ impl FamilyGenerator<JsonObject> for Generator {
                 }
                 Err(problem) => evaluation.error("forEach", &problem),
             },
+        }
+        let text = room.text - evaluation.room.text;
+        work::spend(meter.spent() + work::of_samples(evaluation.drafts.len(), text));
+        if work::is_interrupted() {
+            return;
         }
         let lost_labels = evaluation.lost_labels.then_some(Limit::LabelsPerSample);
         let lost_cost = meter.is_exceeded().then_some(Limit::ExpressionCost);
@@ -148,6 +154,9 @@ impl Generator {
 
 impl<'v> Evaluation<'v> {
     fn error(&self, what: &str, problem: &str) {
+        if self.meter.is_interrupted() {
+            return;
+        }
         self.errors
             .record(|| format!("{}: {what}: {problem}", self.object.key()));
     }

@@ -4,6 +4,7 @@ use super::referenced_labels::ObjectDictionary;
 use super::sample_policy::{DropCounts, DropReason, Written};
 use super::text_set::TextSet;
 use super::values::LabelValue;
+use super::work;
 use crate::limits::Limit;
 
 /// Maximum memory that a buffer keeps between objects, in bytes.
@@ -79,6 +80,11 @@ impl SampleBuffer {
         self.written.family_text = 0;
         self.series.clear();
         self.exceeded.clear();
+    }
+
+    /// The work of the current family.
+    pub(crate) fn work_of_family(&self) -> u64 {
+        work::of_samples(self.written.samples, self.written.family_text)
     }
 
     /// Begins the next sample and returns the start of its tail.

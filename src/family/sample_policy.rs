@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use super::descriptor::MetricType;
+use super::work;
 use crate::filter::LabelAllowlist;
 use crate::limits::{Limit, Limits};
 
@@ -115,6 +116,14 @@ impl<'a> SamplePolicy<'a> {
             },
             base_len,
         }
+    }
+
+    /// Ends the family early if it would spend more work. The samples are then incomplete, so they must be discarded.
+    pub(crate) fn within_work(mut self, left: u64) -> Self {
+        let (samples, text) = work::room(left);
+        self.max_samples = self.max_samples.min(samples);
+        self.max_family_text = self.max_family_text.min(text);
+        self
     }
 
     /// The limit because of which a family may not write another sample; `None` if it may.

@@ -17,7 +17,7 @@ use super::table::{Applied, Deleted};
 use crate::decode::DecodeReason;
 #[cfg(feature = "custom-resources")]
 use crate::dynamic::JsonObject;
-use crate::family::Collector;
+use crate::family::{Collector, work};
 use crate::resource::{CollectedResource, ResourceInfo};
 use crate::scope::ObjectFilter;
 
@@ -181,6 +181,10 @@ impl<K: CollectedResource> MetricsStore<K> {
         }
         let (samples, cells) = (&mut feeder.samples, &mut feeder.cells);
         self.schema().render(object, samples, cells);
+        if work::is_interrupted() {
+            // The source applies the object again.
+            return;
+        }
         let counters = &self.inner.counters;
         counters.count_dropped(&feeder.key, samples.dropped());
         self.apply_row(feeder.id, &filter, identity, cells);

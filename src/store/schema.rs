@@ -8,7 +8,7 @@ use super::row_cells::RowCells;
 use crate::decode::Fields;
 use crate::family::referenced_labels::DICTIONARY_COLUMNS;
 use crate::family::{
-    Allowlisted, BaseLabel, BaseSource, Family, SampleBuffer, SamplePolicy, Samples,
+    Allowlisted, BaseLabel, BaseSource, Family, SampleBuffer, SamplePolicy, Samples, work,
 };
 use crate::filter::LabelAllowlist;
 use crate::k8s::write_label_value;
@@ -157,7 +157,8 @@ impl<K: CollectedResource> Schema<K> {
     /// Renders all cells of an object. The buffer counts the samples that the policy drops.
     ///
     /// If a generator panics, the object has no samples of that family. If a base label panics, the label is empty.
-    /// Other samples are not affected.
+    /// Other samples are not affected. If the work of the thread is limited and the object needs more, the cells are
+    /// incomplete (`work::is_interrupted`).
     pub(crate) fn render(&self, object: &K, buffer: &mut SampleBuffer, cells: &mut RowCells) {
         cells.clear();
         buffer.clear();
@@ -185,6 +186,7 @@ impl<K: CollectedResource> Schema<K> {
                 self.limits,
                 cells.len_of(active.base),
             );
+            let policy = policy.within_work(work::left());
             let start_of_family = buffer.text().len();
             let mut samples = Samples::new(buffer, policy);
             let generator = active.family.generator();
@@ -193,6 +195,10 @@ impl<K: CollectedResource> Schema<K> {
             }));
             if generated.is_err() {
                 buffer.discard_after_panic(start_of_family);
+            }
+            work::spend(buffer.work_of_family());
+            if work::is_interrupted() {
+                return;
             }
             cells.ends.push(start + buffer.text().len());
         }

@@ -467,7 +467,7 @@ mod tests {
             object: &object,
             item: &object["status"],
             key: Some("k"),
-            meter: &super::super::variables::Meter::new(1_000_000),
+            meter: &super::super::variables::Meter::new(1_000_000, u64::MAX),
         })
     }
 

@@ -11,7 +11,7 @@ const LIMIT: u64 = 1_000_000;
 /// The result of an expression, and the cost of its evaluation.
 fn evaluate(source: &str, object: &Value, limit: u64) -> (Result<Value, String>, u64) {
     let expression = Expr::compile(source).unwrap_or_else(|error| panic!("{source}: {error}"));
-    let meter = Meter::new(limit);
+    let meter = Meter::new(limit, u64::MAX);
     let outcome = expression.evaluate(&Variables::of(object, &meter));
     (outcome, limit - meter.left())
 }
@@ -114,7 +114,7 @@ fn values_are_the_same_as_without_the_count() {
 
 #[test]
 fn the_object_is_converted_once() {
-    let (object, meter) = (object(), Meter::new(LIMIT));
+    let (object, meter) = (object(), Meter::new(LIMIT, u64::MAX));
     let expression = Expr::compile("object.conditions[1].type").unwrap();
     let variables = Variables::of(&object, &meter);
     assert_eq!(expression.evaluate(&variables), Ok(json!("T1")));

@@ -30,7 +30,10 @@ pub(in super::super) struct Variables<'a> {
 
 /// The remaining cost of the evaluations of one family for one object, and the values that the evaluations share.
 pub(in super::super) struct Meter {
+    limit: u64,
     left: Cell<u64>,
+    /// Whether the work of the thread ends before the limit on the cost is reached.
+    is_interruptible: bool,
     /// The object as each expression reads it, by the address of the expression, so that each expression converts the
     /// object only once.
     #[cfg(feature = "cel")]
@@ -54,10 +57,12 @@ impl<'a> Variables<'a> {
 // === impl Meter ===
 
 impl Meter {
-    /// A meter with a limit.
-    pub(in super::super) fn new(limit: u64) -> Self {
+    /// A meter with a limit, for a thread that may still do some work.
+    pub(in super::super) fn new(limit: u64, work: u64) -> Self {
         Self {
-            left: Cell::new(limit),
+            limit: limit.min(work),
+            left: Cell::new(limit.min(work)),
+            is_interruptible: work <= limit && work < u64::MAX,
             #[cfg(feature = "cel")]
             objects: RefCell::default(),
         }
@@ -66,6 +71,16 @@ impl Meter {
     /// Whether the evaluations have exceeded the limit.
     pub(in super::super) fn is_exceeded(&self) -> bool {
         self.left.get() == 0
+    }
+
+    /// Whether the evaluations have ended early because of the work of the thread. Their results are discarded.
+    pub(in super::super) fn is_interrupted(&self) -> bool {
+        self.is_interruptible && self.is_exceeded()
+    }
+
+    /// The cost of the evaluations.
+    pub(in super::super) fn spent(&self) -> u64 {
+        self.limit - self.left.get()
     }
 }
 

@@ -1,7 +1,9 @@
-//! [`BlockingSink`]: applies large objects on a thread for blocking work.
+//! [`BlockingSink`]: applies large and expensive objects on a thread for blocking work.
 //!
 //! Decoding an object and generating its samples takes up to about 75 ns per byte. A large object would block a worker
-//! thread of the runtime for many milliseconds, and delay all requests that the worker serves.
+//! thread of the runtime for many milliseconds, and delay all requests that the worker serves. A small object may have
+//! expensive expressions, or families with many samples. Its cost is not known in advance, so a worker begins to apply
+//! it, and gives up after [`WORK_OF_TURN`].
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -13,10 +15,15 @@ use tokio::task::spawn_blocking;
 use super::partial_objects::{MissingColumn, PartialObjects};
 use super::sink::{Change, ListWatchSink};
 use crate::decode::DecodeError;
+use crate::family::work;
 
-/// Objects of at least this size are applied on a thread for blocking work. Smaller objects take less than 5 ms, and a
-/// change of threads would cost more than it saves.
+/// Objects of at least this size are applied on a thread for blocking work. For most smaller objects, a change of
+/// threads would cost more than it saves.
 pub(super) const LARGE_OBJECT: usize = 64 << 10;
+/// The work of generators before an object is applied on a thread for blocking work, about 3 ms. It is the sum for the
+/// objects that are applied without a pause in between. Objects of kube-state-metrics' resources need a few hundred
+/// units each.
+const WORK_OF_TURN: u64 = 30_000;
 
 /// A sink that also reads partial objects, and whose large objects do not block a worker thread of the runtime.
 pub(super) struct BlockingSink<S> {
@@ -24,6 +31,8 @@ pub(super) struct BlockingSink<S> {
     sink: Option<S>,
     pub(super) partial: PartialObjects,
     large_objects: Arc<Semaphore>,
+    /// The work of generators on a worker thread since the last pause.
+    spent: u64,
 }
 
 /// The permit that the reflectors of a watch share. They apply one large object at a time. So a processor stays free
@@ -41,10 +50,31 @@ impl<S: ListWatchSink> BlockingSink<S> {
             sink,
             partial: PartialObjects::default(),
             large_objects,
+            spent: 0,
         }
     }
 
-    /// Applies or deletes a large object on a thread for blocking work.
+    /// Applies or deletes an object that is not large. `None` if the object needs too much work for a worker thread:
+    /// nothing has then changed, and [`change_large`](Self::change_large) must follow.
+    pub(super) fn change_small(
+        &mut self,
+        change: Change,
+        json: &[u8],
+    ) -> Option<Result<(), DecodeError>> {
+        let left = WORK_OF_TURN
+            .checked_sub(self.spent)
+            .filter(|left| *left > 0)?;
+        let worked = work::limited(left, || self.change(change, json));
+        self.spent += worked.spent;
+        (!worked.is_interrupted).then_some(worked.value)
+    }
+
+    /// Begins a new turn, after other tasks could run.
+    pub(super) fn paused(&mut self) {
+        self.spent = 0;
+    }
+
+    /// Applies or deletes a large or expensive object on a thread for blocking work.
     pub(super) async fn change_large(
         &mut self,
         change: Change,
@@ -52,6 +82,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
     ) -> Result<(), DecodeError> {
         // The semaphore is never closed.
         let _permit = self.large_objects.acquire().await;
+        self.spent = 0;
         let Some(mut sink) = self.sink.take() else {
             return Ok(());
         };

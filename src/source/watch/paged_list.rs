@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::json_splitter::{ListMeta, ListPart, ListSplitter};
 use super::list_bounds::{ListProgress, took_too_long};
 use super::object_buffer;
-use super::oversized::Part;
+use super::oversized::{OversizedObject, Part};
 use super::reflector::{Action, NextStep, Reflector};
 use super::request::ListWatchRequest;
 use super::sink::{Change, ListWatchSink};
@@ -38,6 +38,32 @@ struct PagedListParameters {
     limit: Option<u64>,
     selector: Option<String>,
 }
+
+/// A large or expensive object, or an object after one.
+struct Deferred {
+    item: Bytes,
+    /// Whether the object is counted as an object of the list.
+    is_counted: bool,
+}
+
+/// Whether an object was applied or left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listed {
+    Done,
+    /// The object needs too much work for a worker thread. Nothing has changed.
+    TooExpensive,
+}
+
+// === impl Deferred ===
+
+impl Deferred {
+    fn new(item: &[u8], is_counted: bool) -> Self {
+        let item = object_buffer::copy(item);
+        Self { item, is_counted }
+    }
+}
+
+// === impl Reflector ===
 
 impl<S: ListWatchSink> Reflector<S> {
     /// Requests a paged list and applies it.
@@ -168,7 +194,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 let waited = splitter.make_room(bytes.len()).await;
                 pages.progress.waited(waited);
                 last_object += waited;
-                // A large object, and the objects after it.
+                // A large or expensive object, and the objects after it.
                 let mut deferred = Vec::new();
                 let mut bounded = Ok(());
                 let fed = splitter.feed(bytes, |part| match part {
@@ -177,18 +203,26 @@ impl<S: ListWatchSink> Reflector<S> {
                     ListPart::Object(Part::Whole(item))
                         if !deferred.is_empty() || item.len() >= LARGE_OBJECT =>
                     {
-                        deferred.push(object_buffer::copy(item));
+                        deferred.push(Deferred::new(item, false));
                     }
-                    ListPart::Object(part) => bounded = self.listed(part, pages),
+                    ListPart::Object(Part::Oversized(object)) => {
+                        bounded = self.listed_oversized(&object, pages);
+                    }
+                    ListPart::Object(Part::Whole(item)) => match self.listed(item, pages) {
+                        Ok(Listed::Done) => {}
+                        Ok(Listed::TooExpensive) => deferred.push(Deferred::new(item, true)),
+                        Err(failure) => bounded = Err(failure),
+                    },
                 });
-                for item in deferred {
-                    self.listed_later(item, pages).await?;
+                for deferred in deferred {
+                    self.listed_later(deferred, pages).await?;
                 }
                 splitter.settle();
                 fed?;
                 bounded?;
                 if turn.is_over(bytes.len()) {
                     turn.pause().await;
+                    self.sink.paused();
                 }
             }
             if pages.progress.objects() > before {
@@ -199,22 +233,33 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(splitter.finish()?)
     }
 
-    /// Applies an object of a list.
-    fn listed(&mut self, part: Part<'_>, pages: &mut Pages) -> Result<(), Failure> {
-        let item = match part {
-            Part::Whole(item) => item,
-            Part::Oversized(object) => {
-                pages.progress.object(self.options.max_list_objects, &[])?;
-                self.skip_oversized(&object);
-                return Ok(());
-            }
+    /// Counts and skips an object that is larger than the limit.
+    fn listed_oversized(
+        &mut self,
+        object: &OversizedObject,
+        pages: &mut Pages,
+    ) -> Result<(), Failure> {
+        pages.progress.object(self.options.max_list_objects, &[])?;
+        self.skip_oversized(object);
+        Ok(())
+    }
+
+    /// Counts and applies an object of a list that is not large.
+    fn listed(&mut self, item: &[u8], pages: &mut Pages) -> Result<Listed, Failure> {
+        Ok(match self.counts_object(item, pages)? {
+            true => self.apply_small(item),
+            false => Listed::Done,
+        })
+    }
+
+    fn apply_small(&mut self, item: &[u8]) -> Listed {
+        let Some(result) = self.sink.change_small(Change::Applied, item) else {
+            return Listed::TooExpensive;
         };
-        if self.counts_object(item, pages)?
-            && let Err(error) = self.sink.apply(item)
-        {
+        if let Err(error) = result {
             self.log_undecodable(&error);
         }
-        Ok(())
+        Listed::Done
     }
 
     /// Logs once that a list is unusually long.
@@ -233,14 +278,16 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Applies an object of a list. The object may be large.
-    async fn listed_later(&mut self, item: Bytes, pages: &mut Pages) -> Result<(), Failure> {
-        if item.len() < LARGE_OBJECT {
-            return self.listed(Part::Whole(&item), pages);
+    /// Applies an object of a list. The object may be large or expensive.
+    async fn listed_later(&mut self, deferred: Deferred, pages: &mut Pages) -> Result<(), Failure> {
+        let Deferred { item, is_counted } = deferred;
+        if !is_counted && !self.counts_object(&item, pages)? {
+            return Ok(());
         }
-        if self.counts_object(&item, pages)?
-            && let Err(error) = self.sink.change_large(Change::Applied, item).await
-        {
+        if item.len() < LARGE_OBJECT && self.apply_small(&item) == Listed::Done {
+            return Ok(());
+        }
+        if let Err(error) = self.sink.change_large(Change::Applied, item).await {
             self.log_undecodable(&error);
         }
         Ok(())

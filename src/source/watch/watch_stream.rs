@@ -63,10 +63,18 @@ pub(super) struct Stream {
     turn: Turn,
 }
 
-/// A line with a large object, or a line after one.
+/// A line with a large or expensive object, or a line after one.
 enum Deferred {
     Line(Bytes),
     Oversized(OversizedObject),
+}
+
+/// Whether a line was handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Handled {
+    Done,
+    /// Its object needs too much work for a worker thread. Nothing has changed.
+    TooExpensive,
 }
 
 /// Maximum duration of a burst of events. After this time, the timeout and the scope are checked.
@@ -211,14 +219,17 @@ impl<S: ListWatchSink> Reflector<S> {
             if stream.phase == Phase::Listing {
                 stream.opened += waited;
             }
-            // A large object, and the lines after it.
+            // A large or expensive object, and the lines after it.
             let mut deferred = Vec::new();
             let fed = lines.feed(bytes, |line| {
                 stream.last_event = Instant::now();
                 self.feed.reporter().data_received();
                 match line {
                     Part::Whole(line) if deferred.is_empty() && line.len() < LARGE_OBJECT => {
-                        self.handle_line(line, stream, arrived)
+                        if self.handle_line(line, stream, arrived)? == Handled::TooExpensive {
+                            deferred.push(Deferred::Line(object_buffer::copy(line)));
+                        }
+                        Ok(())
                     }
                     Part::Whole(line) => {
                         deferred.push(Deferred::Line(object_buffer::copy(line)));
@@ -240,12 +251,13 @@ impl<S: ListWatchSink> Reflector<S> {
             fed?;
             if stream.turn.is_over(bytes.len()) {
                 stream.turn.pause().await;
+                self.sink.paused();
             }
         }
         Ok(())
     }
 
-    /// Handles a line that may have a large object.
+    /// Handles a line that may have a large or expensive object.
     async fn handle_deferred(
         &mut self,
         part: Deferred,
@@ -256,9 +268,10 @@ impl<S: ListWatchSink> Reflector<S> {
             Deferred::Line(line) => line,
             Deferred::Oversized(object) => return self.handle_oversized(&object, stream),
         };
-        if line.len() >= LARGE_OBJECT
-            && let WatchEvent::Object(kind, object) = WatchEvent::parse(&line)?
-        {
+        if line.len() < LARGE_OBJECT && self.handle_line(&line, stream, arrived)? == Handled::Done {
+            return Ok(());
+        }
+        if let WatchEvent::Object(kind, object) = WatchEvent::parse(&line)? {
             if let Some(object) = self.oversized(&line, object) {
                 return self.handle_oversized(&object, stream);
             }
@@ -267,7 +280,7 @@ impl<S: ListWatchSink> Reflector<S> {
             let result = self.sink.change_large(kind.change(), json).await;
             return self.after_object(kind, object, result, stream.phase, arrived);
         }
-        self.handle_line(&line, stream, arrived)
+        self.handle_line(&line, stream, arrived).map(|_| ())
     }
 
     /// Handles a line.
@@ -276,15 +289,17 @@ impl<S: ListWatchSink> Reflector<S> {
         line: &[u8],
         stream: &mut Stream,
         arrived: std::time::Instant,
-    ) -> Result<(), StreamEnd> {
-        match WatchEvent::parse(line)? {
+    ) -> Result<Handled, StreamEnd> {
+        let handled = match WatchEvent::parse(line)? {
             WatchEvent::Object(kind, object) => {
                 if let Some(object) = self.oversized(line, object) {
-                    return self.handle_oversized(&object, stream);
+                    self.handle_oversized(&object, stream)
+                } else if let Some(result) = self.sink.change_small(kind.change(), object) {
+                    self.count_listed(stream)?;
+                    self.after_object(kind, object, result, stream.phase, arrived)
+                } else {
+                    return Ok(Handled::TooExpensive);
                 }
-                self.count_listed(stream)?;
-                let result = self.sink.change(kind.change(), object);
-                self.after_object(kind, object, result, stream.phase, arrived)
             }
             WatchEvent::Bookmark {
                 version,
@@ -296,7 +311,8 @@ impl<S: ListWatchSink> Reflector<S> {
                 self.handle_bookmark(version, ends_list, stream)
             }
             WatchEvent::Error(status) => Err(self.handle_error(&status)),
-        }
+        };
+        handled.map(|()| Handled::Done)
     }
 
     /// Counts an object of a streaming list, to detect an endless list.

@@ -1,0 +1,116 @@
+//! The work of generators on the current thread, so that a source can move an expensive object to another thread.
+//!
+//! The work for an object is not known in advance: an expression may loop in a loop, and a family may have a sample for
+//! each pair of parts. So a source starts to apply an object with a limit on the work. If the limit is reached, the
+//! generators end early, the store discards what they wrote, and the source applies the object again on a thread for
+//! blocking work, without a limit.
+//!
+//! A unit of work takes up to about 0.1 µs. It is the unit of the cost of expressions
+//! ([`Limits::expression_cost`](crate::registry::Limits::expression_cost)).
+
+use std::cell::Cell;
+
+thread_local! {
+    /// The remaining work on this thread; 0 if generators are interrupted, and `u64::MAX` if there is no limit.
+    static LEFT: Cell<u64> = const { Cell::new(u64::MAX) };
+}
+
+/// The work of a sample, without its text.
+const SAMPLE: u64 = 2;
+/// The number of bytes of text that are a unit of work.
+const TEXT: u64 = 100;
+
+/// The result of work with a limit.
+#[cfg(feature = "watch")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Worked<T> {
+    pub(crate) value: T,
+    /// The units of work.
+    pub(crate) spent: u64,
+    /// Whether the limit was reached. No store has then the object that was being applied.
+    pub(crate) is_interrupted: bool,
+}
+
+/// Restores the limit of the thread, even after a panic.
+#[cfg(feature = "watch")]
+struct Restore(u64);
+
+/// Calls `work`, and interrupts generators that it calls after `limit` units of work.
+#[cfg(feature = "watch")]
+pub(crate) fn limited<T>(limit: u64, work: impl FnOnce() -> T) -> Worked<T> {
+    let _restore = Restore(LEFT.replace(limit));
+    let value = work();
+    let left = LEFT.get();
+    Worked {
+        value,
+        spent: limit.saturating_sub(left),
+        is_interrupted: left == 0,
+    }
+}
+
+/// The remaining work on this thread.
+pub(crate) fn left() -> u64 {
+    LEFT.get()
+}
+
+/// Adds to the work on this thread.
+pub(crate) fn spend(units: u64) {
+    LEFT.set(LEFT.get().saturating_sub(units));
+}
+
+/// Whether generators must end early, because their output is discarded.
+pub(crate) fn is_interrupted() -> bool {
+    LEFT.get() == 0
+}
+
+/// The work of samples with a total text of `bytes`.
+pub(crate) fn of_samples(samples: usize, bytes: usize) -> u64 {
+    SAMPLE * samples as u64 + bytes as u64 / TEXT
+}
+
+/// The numbers of samples and of bytes after which `work` is certainly spent.
+pub(super) fn room(work: u64) -> (usize, usize) {
+    let size = |units: u64| usize::try_from(units).unwrap_or(usize::MAX);
+    (size(work.div_ceil(SAMPLE)), size(work.saturating_mul(TEXT)))
+}
+
+// === impl Restore ===
+
+#[cfg(feature = "watch")]
+impl Drop for Restore {
+    fn drop(&mut self) {
+        LEFT.set(self.0);
+    }
+}
+
+#[cfg(all(test, feature = "watch"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_limited_only_while_it_is_asked_for() {
+        let worked = limited(10, || {
+            spend(of_samples(2, 250));
+            assert_eq!((left(), is_interrupted()), (4, false));
+            let inner = limited(3, || spend(3));
+            assert!(inner.is_interrupted && !is_interrupted());
+            left()
+        });
+        assert_eq!(
+            (worked.value, worked.spent, worked.is_interrupted),
+            (4, 6, false)
+        );
+        let panicked = std::panic::catch_unwind(|| limited(1, || panic!("as a closure of a host")));
+        assert!(panicked.is_err());
+        assert_eq!(left(), u64::MAX);
+    }
+
+    #[test]
+    fn the_room_of_a_limit_spends_it() {
+        for work in [0, 1, 2, 3, 30_000] {
+            let (samples, bytes) = room(work);
+            assert!(of_samples(samples, 0) >= work && of_samples(0, bytes) >= work);
+        }
+        assert_eq!(room(u64::MAX).1, usize::MAX);
+    }
+}
