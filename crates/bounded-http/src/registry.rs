@@ -3,8 +3,9 @@
 //! While the server is not full, a single peer may use the whole server. When the server is full, the peer with the
 //! most connections, or with the most responses, loses one of them.
 //!
-//! A connection with a request in progress is evicted only if there is no other connection, so that scrapes complete. A
-//! peer with more than its share does not have this protection, because waiting requests cost the peer nothing.
+//! If a peer has at most an equal share of the connections, its connections with a request in progress are protected:
+//! such a connection is evicted only if all connections are protected in this way. So scrapes complete. A peer with
+//! more than its share does not have this protection, because waiting requests cost the peer nothing.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;

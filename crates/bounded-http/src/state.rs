@@ -26,8 +26,8 @@ const HANDSHAKE: Duration = Duration::from_millis(500);
 /// A low limit on connections shortens [`HANDSHAKE`] to this time per allowed connection. During a flood that completes
 /// no handshake, the server therefore still tries 80 connections a second.
 const HANDSHAKE_PER_ROOM: Duration = Duration::from_micros(12_500);
-/// Time during which a connection is not evicted after its task has found nothing to read. Within this time, the
-/// operating system reports bytes that had already arrived.
+/// Time during which a connection is not evicted after its task has found nothing to read for the first time. Within
+/// this time, the operating system reports bytes that had already arrived.
 const FIRST_REQUEST: Duration = Duration::from_millis(5);
 
 /// Counts the connections with a response that has begun, or with bytes of a response to send.
@@ -169,8 +169,8 @@ impl ConnectionState {
         self.progress.lock().accepted = Some(Instant::now());
     }
 
-    /// The time until which the connection is not evicted if it sends no request. `room` is the number of connections
-    /// that the server may have.
+    /// The time until which the connection is protected from eviction although it has not sent a complete request.
+    /// `room` is the number of connections that the server may have.
     pub(crate) fn admitted_until(&self, room: usize) -> Instant {
         let progress = self.progress.lock();
         let latest = match progress.accepted {

@@ -129,23 +129,24 @@ fn rule(certificate: &Certificate, error: &CertificateError, purpose: &str) -> S
     let validity = certificate.tbs().validity();
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => format!(
-            "it or its authority has expired (its end: {}); renew it, or set the clock of this \
-             machine",
+            "the certificate or its authority has expired (the certificate is valid until {}); renew the \
+             expired certificate, or set the clock of this machine",
             validity.not_after
         ),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => format!(
-            "it or its authority is not valid yet (its start: {}); set the clock of this machine",
+            "the certificate or its authority is not valid yet (the certificate is valid from {}); set \
+             the clock of this machine",
             validity.not_before
         ),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             format!(
-                "it or one of its authorities is not for this purpose; issue it with the extended key \
-                 usage {purpose}"
+                "the certificate or one of its authorities is not for this purpose; issue that certificate \
+                 with the extended key usage {purpose}"
             )
         }
         error => match unnamed(error) {
             Some(webpki::Error::PathLenConstraintViolated) => {
-                "its chain is longer than an authority in the chain allows (its path length); issue the \
+                "its chain is longer than the path length of an authority in the chain allows; issue the \
                  certificate with fewer intermediate certificates"
                     .to_owned()
             }
@@ -155,8 +156,8 @@ fn rule(certificate: &Certificate, error: &CertificateError, purpose: &str) -> S
                     .to_owned()
             }
             Some(webpki::Error::UnsupportedCriticalExtension) => {
-                "it or its authority has a critical extension that is unknown; issue the certificate \
-                 without the extension"
+                "the certificate or its authority has a critical extension that is unknown; issue that \
+                 certificate without the extension"
                     .to_owned()
             }
             _ => error.to_string(),

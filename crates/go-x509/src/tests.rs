@@ -189,11 +189,17 @@ fn an_authority_that_serves_itself_is_accepted() {
 fn a_trusted_certificate_is_refused_beyond_its_period_and_purpose() {
     for is in [Is::Leaf, Is::Authority] {
         let old = Pair::self_signed(params("old", is, (2020, 2029)));
-        let cure = ["CN=old: it or its authority has expired (its end: 2029-01-01T00:00:00Z)"];
+        let cure = [
+            "CN=old: the certificate or its authority has expired (the certificate is valid until \
+             2029-01-01T00:00:00Z); renew the expired certificate, or set the clock",
+        ];
         refuses(&server(&old.der, &old.der, "api.test"), &cure);
         refuses(&client(&old.der, &old.der), &cure);
         let new = Pair::self_signed(params("new", is, (2031, 2035)));
-        let cure = ["CN=new: it or its authority is not valid yet (its start: 2031-01-01"];
+        let cure = [
+            "CN=new: the certificate or its authority is not valid yet (the certificate is valid from \
+             2031-01-01",
+        ];
         refuses(&server(&new.der, &new.der, "api.test"), &cure);
         refuses(&client(&new.der, &new.der), &cure);
     }
@@ -217,7 +223,7 @@ fn what_an_authority_outside_of_its_period_signed_is_refused() {
     let early = Pair::self_signed(params("root", Is::Authority, (2031, 2035)));
     for (root, problem) in [(&expired, "has expired"), (&early, "is not valid yet")] {
         let leaf = root.issue(params("leaf", Is::Leaf, YEARS));
-        let said = ["CN=leaf: it or its authority ", problem];
+        let said = ["CN=leaf: the certificate or its authority ", problem];
         refuses(&server(&root.der, &leaf.der, "api.test"), &said);
         refuses(&client(&root.der, &leaf.der), &said);
     }

@@ -1,4 +1,4 @@
-//! The measurements of an exporter, in their order.
+//! Measures an exporter: the start, scrapes, changes of pods, and relists, in this order.
 
 use std::io::{self, Read};
 use std::path::PathBuf;

@@ -28,7 +28,8 @@ pub(super) fn for_log(text: &str, token: &str) -> String {
 
 /// Replaces each run of characters that the text has in common with the token, if the run is long enough to be secret.
 ///
-/// A token is ASCII, as headers are, so each common part starts and ends between characters of the text.
+/// A token is ASCII (`bearer` refuses other headers), so each common part starts and ends at a character boundary of
+/// the text.
 fn without_token(text: &str, token: &str) -> String {
     let part = PART.min(token.len());
     if part == 0 {

@@ -145,9 +145,9 @@ heading "Custom resources", render: true {
     EXPRESSION_COST_LIMIT: Single<u64> = parse::limit, {
         flag: "--expression-cost-limit", key: Some("expression_cost_limit"),
         form: Value("NUMBER"), default: Is("1000000"), reload: NewInstance,
-        help: "Maximum cost of the CEL expressions of a custom resource family for one object; expressions \
-            that reach the default run for about 0.1 s; above the limit, other samples of the object are \
-            left out of the family; 0 disables the limit",
+        help: "Maximum cost of the CEL expressions of a custom resource family for one object; the \
+            default allows about 0.1 s; above the limit, further samples of this object in this family are left \
+            out; 0 disables the limit",
         compat: Added,
     }
     CUSTOM_RESOURCE_KIND_LIMIT: Single<u64> = parse::limit, {

@@ -135,7 +135,8 @@ impl Exporter {
 
     /// Starts an exporter on free ports of the loopback.
     pub fn serving(args: &[&str]) -> Self {
-        // If a port listens only on the loopback, no client is treated as local.
+        // Without this flag, /debug/ would refuse requests of the tests without credentials: if a port listens only on
+        // the loopback (usually behind a proxy), no client is treated as local.
         Self::spawn(&[&PORTS[..], &["--telemetry-debug=open"], args].concat())
     }
 

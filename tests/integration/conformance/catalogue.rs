@@ -22,13 +22,15 @@ const OWN_METRICS: &[&str] = &[
     "kube_state_metrics_watch_total",
 ];
 
-/// Labels that kube-state-metrics never had, although selectors of rules and dashboards use them.
+/// Pairs of a metric and a label that the metric never had in kube-state-metrics. Selectors of rules and dashboards use
+/// the label nevertheless.
 const NEVER_THERE: &[(&str, &str)] = &[
     ("kube_deployment_status_replicas_unavailable", "pod"),
     ("kube_pod_info", "pod_template_hash"),
 ];
 
-/// Labels that expressions compute from other labels, with `label_replace` and `label_join`.
+/// Pairs of a metric and a label that the metric lacks. Expressions compute the label from other labels, with
+/// `label_replace` and `label_join`.
 const MADE: &[(&str, &str)] = &[
     ("kube_job_owner", "workload"),
     ("kube_job_owner", "workload_type"),
@@ -46,7 +48,8 @@ const MADE: &[(&str, &str)] = &[
     ("kube_replicaset_owner", "workload_type"),
 ];
 
-/// Labels by which an expression groups, although only another metric of the expression has the label.
+/// Pairs of a metric and a label that the metric lacks. An expression with the metric groups by the label, because
+/// another metric of the expression has it.
 const OF_ANOTHER_METRIC: &[(&str, &str)] = &[
     ("kube_job_owner", "pod"),
     ("kube_job_owner", "replicaset"),

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::{Case, builder, cases, lines};
 
-/// Families that read times, but whose values are not times.
+/// Families that compute other times from the times that they read.
 const DERIVED: [&str; 1] = ["kube_cronjob_next_schedule_time"];
 
 /// A family that has no samples for times before 1970.

@@ -55,7 +55,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Adds a module and the modules below it. `directory` has the files of its children.
+    /// Adds a module and the modules below it. `directory` is the directory with the files of the module's children.
     fn add_file(
         &mut self,
         files: &Files,

@@ -88,7 +88,10 @@ fn every_authority_of_a_chain_must_be_for_its_purpose() {
             ] {
                 match is_accepted {
                     true => assert_eq!(said, "", "{usages:?}"),
-                    false => refuses(said, &["CN=leaf: it or one of its authorities", usage]),
+                    false => refuses(
+                        said,
+                        &["CN=leaf: the certificate or one of its authorities", usage],
+                    ),
                 }
             }
         }
@@ -147,7 +150,7 @@ fn authorities_with_a_key_usage_need_the_one_for_certificates() {
 #[test]
 fn unknown_critical_extensions_are_refused() {
     let unknown = |params| critical(params, &[1, 2, 3, 4, 5], &[5, 0]);
-    let cure = ": it or its authority has a critical extension that is unknown";
+    let cure = ": the certificate or its authority has a critical extension that is unknown";
     let own = Pair::self_signed(unknown(leaf("own")));
     refuse(&both(&[&own.der], &[&own]), cure);
     let root = Pair::self_signed(unknown(authority("root")));
@@ -181,7 +184,10 @@ fn a_serial_number_of_any_length_is_parsed() {
     let expired = params("root", Is::Authority, (2020, 2029));
     let expired = Pair::self_signed(with_long_serial(expired));
     let said = both(&[&expired.der], &[&expired.issue(leaf("leaf"))]);
-    refuse(&said, "CN=leaf: it or its authority has expired");
+    refuse(
+        &said,
+        "CN=leaf: the certificate or its authority has expired",
+    );
     // The expiry of the leaf does not affect certificates that others sign.
     let root = Pair::self_signed(with_long_serial(authority("other")));
     let signed = root.issue(with_long_serial(leaf("leaf")));

@@ -178,7 +178,7 @@ impl Content {
             headers.iter().any(|start| line.starts_with(start))
         };
         match lines.find(|line| is_header(line) || !line.starts_with('#')) {
-            // Manifests do not have both keys.
+            // A report has the keys `families` and `bytes`. Manifests do not have both.
             Some(line) if line.starts_with('{') => {
                 let is_report = text.contains("\"families\"") && text.contains("\"bytes\"");
                 if is_report {
