@@ -16,6 +16,7 @@ use http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, StatusCode, Uri};
+use tokio::sync::Semaphore;
 
 use super::port::Port;
 use super::query::Query;
@@ -93,11 +94,17 @@ async fn respond(
         true => "text/html; charset=UTF-8",
         false => "text/plain; charset=utf-8",
     };
-    let Ok(permit) = Arc::clone(&app.landing_pages).acquire_owned().await else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    // With thousands of families, the search and the page take too long for an asynchronous task. The thread owns the
-    // permit, because the thread continues even if the client disconnects.
+    match write(page, is_html, &app.landing_pages).await {
+        Some(text) => (headers, [(CONTENT_TYPE, content_type)], text).into_response(),
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Writes a page on a blocking thread, because the search and the page take too long for an asynchronous task if there
+/// are thousands of families. Returns `None` if the thread panics, or if the runtime is shutting down.
+async fn write(page: Page, is_html: bool, permits: &Arc<Semaphore>) -> Option<String> {
+    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
+    // The thread owns the permit, because the thread continues even if the client disconnects.
     let text = tokio::task::spawn_blocking(move || {
         let text = match is_html {
             true => html::render(&page),
@@ -106,8 +113,5 @@ async fn respond(
         drop(permit);
         text
     });
-    match text.await {
-        Ok(text) => (headers, [(CONTENT_TYPE, content_type)], text).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+    text.await.ok()
 }

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::Semaphore;
+
 use super::super::super::port::Port;
 use super::super::settings::Setting;
 use super::*;
@@ -135,6 +137,17 @@ fn page(text: &str) -> Page {
             now,
         }),
     }
+}
+
+#[tokio::test]
+async fn other_tasks_run_while_a_page_is_written() {
+    let other = tokio::spawn(async {});
+    let permits = Arc::new(Semaphore::new(1));
+    for is_html in [true, false] {
+        let written = super::super::write(page("text"), is_html, &permits).await;
+        assert_eq!(written.unwrap().contains("</html>"), is_html);
+    }
+    assert!(other.is_finished());
 }
 
 #[test]
