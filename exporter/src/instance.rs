@@ -145,6 +145,11 @@ impl Instance {
         status
     }
 
+    /// The policy that decides whether the instance is ready.
+    pub(crate) fn readiness_policy(&self) -> ReadinessPolicy {
+        self.readiness_policy
+    }
+
     /// A line for each role of the exporter that lacks rules, because the API server forbids resources. The line has
     /// the rules as YAML.
     pub(crate) fn missing_rules(&self) -> Vec<String> {

@@ -123,7 +123,11 @@ impl Page {
             refusals: app.telemetry.refusals.lines(),
             missing_rules: instance.missing_rules(),
             scrapes: app.telemetry.scrape_history.recent(),
-            settings: settings(&instance.options, instance.metrics.shard()),
+            settings: settings(
+                &instance.options,
+                instance.metrics.shard(),
+                instance.readiness_policy(),
+            ),
             files: app.telemetry.files.all(),
             now: SystemTime::now(),
         };

@@ -1,7 +1,8 @@
-//! The options in force that decide what is exposed.
+//! The options in force that decide what is exposed, and when the exporter is ready.
 
 use kube_state_metrics::filter::AllowlistConfig;
 use kube_state_metrics::registry::Shard;
+use kube_state_metrics::source::health::ReadinessPolicy;
 
 use crate::options::MetricsOptions;
 
@@ -14,7 +15,12 @@ pub(super) struct Setting {
 }
 
 /// The options that are set.
-pub(super) fn settings(options: &MetricsOptions, shard: Shard) -> Vec<Setting> {
+pub(super) fn settings(
+    options: &MetricsOptions,
+    shard: Shard,
+    readiness: ReadinessPolicy,
+) -> Vec<Setting> {
+    let readiness = (readiness != ReadinessPolicy::Default).then(|| readiness.to_string());
     let shard = (shard.total() > 1).then(|| shard.to_string());
     let all = [
         (
@@ -22,6 +28,7 @@ pub(super) fn settings(options: &MetricsOptions, shard: Shard) -> Vec<Setting> {
             "--shard, --total-shards",
             shard.into_iter().collect(),
         ),
+        ("Readiness", "--readiness", readiness.into_iter().collect()),
         ("Namespaces", "--namespaces", options.namespaces.clone()),
         (
             "Denied namespaces",
@@ -69,13 +76,14 @@ mod tests {
 
     #[test]
     fn only_options_that_are_set_are_shown() {
-        assert_eq!(settings(&MetricsOptions::default(), Shard::default()), []);
+        let (shard, readiness) = (Shard::default(), ReadinessPolicy::Default);
+        assert_eq!(settings(&MetricsOptions::default(), shard, readiness), []);
         let options = MetricsOptions {
             deny: vec!["kube_secret_.*".to_owned()],
             labels: AllowlistConfig::parse("pods=[team,app]").unwrap(),
             ..MetricsOptions::default()
         };
-        let settings = settings(&options, Shard::new(1, 3).unwrap());
+        let settings = settings(&options, Shard::new(1, 3).unwrap(), ReadinessPolicy::Strict);
         let lines: Vec<_> = settings
             .iter()
             .map(|own| format!("{}: {}", own.flag, own.values.join(" ")))
@@ -84,6 +92,7 @@ mod tests {
             lines,
             [
                 "--shard, --total-shards: 1 of 3",
+                "--readiness: strict",
                 "--metric-denylist: kube_secret_.*",
                 "--metric-labels-allowlist: pods=[team,app]",
             ]
