@@ -1,11 +1,11 @@
 //! The work of generators on the current thread, so that a source can move an expensive object to another thread.
 //!
-//! The work for an object is not known in advance: an expression may loop in a loop, and a family may have a sample for
-//! each pair of parts. So a source starts to apply an object with a limit on the work. If the limit is reached, the
+//! The work for an object is not known in advance: an expression may have nested loops, and a family may have a sample
+//! for each pair of parts. So a source starts to apply an object with a limit on the work. If the limit is reached, the
 //! generators end early, the store discards what they wrote, and the source applies the object again on a thread for
 //! blocking work, without a limit.
 //!
-//! A unit of work takes up to about 0.1 µs. It is the unit of the cost of expressions
+//! A unit of work takes up to about 0.1 µs. The cost of expressions has the same unit
 //! ([`Limits::expression_cost`](crate::registry::Limits::expression_cost)).
 
 use std::cell::Cell;
@@ -17,7 +17,7 @@ thread_local! {
 
 /// The work of a sample, without its text.
 const SAMPLE: u64 = 2;
-/// The number of bytes of text that are a unit of work.
+/// The number of bytes of text that cost one unit of work.
 const TEXT: u64 = 100;
 
 /// The result of work with a limit.
@@ -27,7 +27,7 @@ pub(crate) struct Worked<T> {
     pub(crate) value: T,
     /// The units of work.
     pub(crate) spent: u64,
-    /// Whether the limit was reached. No store has then the object that was being applied.
+    /// Whether the limit was reached. If so, no store has the object that was being applied.
     pub(crate) is_interrupted: bool,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Worked<T> {
 #[cfg(feature = "watch")]
 struct Restore(u64);
 
-/// Calls `work`, and interrupts generators that it calls after `limit` units of work.
+/// Calls `work`. After `limit` units of work, the generators that `work` calls are interrupted.
 #[cfg(feature = "watch")]
 pub(crate) fn limited<T>(limit: u64, work: impl FnOnce() -> T) -> Worked<T> {
     let _restore = Restore(LEFT.replace(limit));
@@ -53,7 +53,7 @@ pub(crate) fn left() -> u64 {
     LEFT.get()
 }
 
-/// Adds to the work on this thread.
+/// Subtracts `units` from the remaining work on this thread.
 pub(crate) fn spend(units: u64) {
     LEFT.set(LEFT.get().saturating_sub(units));
 }

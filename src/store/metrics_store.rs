@@ -182,7 +182,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         let (samples, cells) = (&mut feeder.samples, &mut feeder.cells);
         self.schema().render(object, samples, cells);
         if work::is_interrupted() {
-            // The source applies the object again.
+            // The result is discarded, because the source applies the object again on another thread.
             return;
         }
         let counters = &self.inner.counters;

@@ -57,7 +57,7 @@ impl<'a> Variables<'a> {
 // === impl Meter ===
 
 impl Meter {
-    /// A meter with a limit, for a thread that may still do some work.
+    /// A meter with a limit on the cost. `work` is the remaining work of the thread, which also limits the cost.
     pub(in super::super) fn new(limit: u64, work: u64) -> Self {
         Self {
             limit: limit.min(work),
