@@ -1,4 +1,4 @@
-//! Decodes JSON bytes to a typed object, and skips the fields that no enabled family reads.
+//! Decodes JSON or protobuf to a typed object, and skips the fields that no enabled family reads.
 //!
 //! The decoder wraps any [`serde::Deserializer`]. Fields outside the wanted paths never reach the type of the object,
 //! so they are neither stored nor copied. Apart from that, the decoder works like API clients: `null` equals an absent
@@ -6,23 +6,29 @@
 //! accepts, and a quantity may be a number without quotes.
 
 mod adapter;
+mod encoded;
 mod fields;
+mod json;
+#[cfg(feature = "protobuf")]
+mod protobuf;
+mod reason;
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
+pub(crate) use encoded::{Encoded, Encoding};
 pub(crate) use fields::Fields;
 #[cfg(feature = "custom-resources")]
 pub(crate) use fields::ITEMS;
+pub(crate) use json::without_position;
+pub use reason::DecodeReason;
 
 use crate::errors::{debug_is_display, shortened};
+#[cfg(feature = "custom-resources")]
 use adapter::{Adapter, Wanted};
+use reason::Problem;
 
 /// An object that could not be decoded. The error names the object, if its name can be read.
 ///
@@ -54,28 +60,6 @@ pub struct DecodeError {
 
 debug_is_display!(DecodeError);
 
-/// The reason why an object could not be decoded.
-///
-/// ```
-/// use kube_state_metrics::store::DecodeReason;
-/// use kube_state_metrics::{BuiltIn, StateMetrics};
-///
-/// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).all_fed_by_host().build()?;
-/// let mut pods = metrics.feeds().remove(0);
-/// let error = pods.apply_json(b"{ \"metadata\": ").unwrap_err();
-/// assert_eq!(error.reason(), DecodeReason::Syntax);
-/// assert_eq!(error.reason().as_str(), "syntax");
-/// # Ok::<(), kube_state_metrics::registry::BuildError>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum DecodeReason {
-    /// The bytes are not JSON, or end too early.
-    Syntax,
-    /// A field has a type or a value that its kind does not allow.
-    Field,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Details {
     kind: String,
@@ -84,23 +68,6 @@ struct Details {
     reason: DecodeReason,
     problem: String,
     cure: &'static str,
-}
-
-/// The solution for an object with an invalid value or syntax.
-const CORRECTED: &str = "it is corrected";
-/// The solution for an object without a field that the type requires. Often the type is wrong, not the object.
-const HAS_FIELD: &str = "it has the field. If the type gives the field another name than the API, rename it with serde \
-    (`rename_all = \"camelCase\"`); if objects may lack it, make it an `Option`";
-
-impl DecodeReason {
-    /// The word used in metrics and logs: `syntax` or `field`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Syntax => "syntax",
-            Self::Field => "field",
-        }
-    }
 }
 
 impl DecodeError {
@@ -124,41 +91,32 @@ impl DecodeError {
     }
 
     /// The `Deserialize` implementation of the type panicked.
-    fn panicked(kind: &str, json: &[u8]) -> Self {
-        let problem = String::from("the type's decoder panicked");
-        Self::with_problem(kind, json, DecodeReason::Field, problem, CORRECTED)
+    fn panicked(kind: &str, object: Encoded<'_>) -> Self {
+        let text = String::from("the type's decoder panicked");
+        Self::new(kind, object, Problem::new(DecodeReason::Field, text))
     }
 
-    fn new(kind: &str, json: &[u8], error: &serde_json::Error) -> Self {
-        let reason = if error.is_data() || is_too_deep(error) {
-            DecodeReason::Field
-        } else {
-            DecodeReason::Syntax
-        };
-        let (problem, cure) = describe(json, error);
-        Self::with_problem(kind, json, reason, problem, cure)
+    /// The kind has no fields in protobuf.
+    #[cfg(feature = "protobuf")]
+    pub(crate) fn no_protobuf(kind: &str) -> Self {
+        let text = String::from("the kind has no protobuf encoding; pass JSON");
+        Self::of(kind, None, Problem::new(DecodeReason::Syntax, text))
     }
 
-    fn with_problem(
-        kind: &str,
-        json: &[u8],
-        reason: DecodeReason,
-        problem: String,
-        cure: &'static str,
-    ) -> Self {
-        let identity = identity_of(json);
-        let object = object_name(
-            identity
-                .as_ref()
-                .map(|(namespace, name)| (&**namespace, &**name)),
-        );
+    fn new(kind: &str, object: Encoded<'_>, problem: Problem) -> Self {
+        Self::of(kind, identity_of(object), problem)
+    }
+
+    fn of(kind: &str, identity: Option<(String, String)>, problem: Problem) -> Self {
+        let named = identity.as_ref();
+        let object = object_name(named.map(|(namespace, name)| (&**namespace, &**name)));
         let details = Details {
             kind: kind.to_owned(),
             object: shortened(object),
             identity,
-            reason,
-            problem: shortened(problem),
-            cure,
+            reason: problem.reason,
+            problem: shortened(problem.text),
+            cure: problem.cure,
         };
         Self {
             details: Box::new(details),
@@ -169,18 +127,16 @@ impl DecodeError {
 /// Decodes one object of `kind`, keeping only `fields`.
 pub(crate) fn decode<K: DeserializeOwned>(
     kind: &str,
-    json: &[u8],
+    object: Encoded<'_>,
     fields: &Fields,
 ) -> Result<K, DecodeError> {
-    let decode = || {
-        let mut deserializer = serde_json::Deserializer::from_slice(json);
-        K::deserialize(Adapter::new(&mut deserializer, Wanted::of(fields)))
-            .and_then(|object| deserializer.end().map(|()| object))
-            .map_err(|error| DecodeError::new(kind, json, &error))
-    };
     // The `Deserialize` of a type may panic. This must affect only one object, not the feed.
-    catch_unwind(AssertUnwindSafe(decode))
-        .unwrap_or_else(|_| Err(DecodeError::panicked(kind, json)))
+    let decoded = catch_unwind(AssertUnwindSafe(|| object.decode(fields)));
+    match decoded {
+        Ok(Ok(decoded)) => Ok(decoded),
+        Ok(Err(problem)) => Err(DecodeError::new(kind, object, problem)),
+        Err(_) => Err(DecodeError::panicked(kind, object)),
+    }
 }
 
 /// Reads an object from a value that was decoded with at least these fields.
@@ -203,40 +159,8 @@ pub(crate) struct Peeked {
 }
 
 /// Reads only the identity of an object, at a fraction of the cost of decoding it.
-pub(crate) fn peek(json: &[u8]) -> Option<Peeked> {
-    #[derive(Deserialize)]
-    struct Object {
-        metadata: Peeked,
-    }
-    let object: Object = serde_json::from_slice(json).ok()?;
-    Some(object.metadata)
-}
-
-/// The namespace and name of an object that does not decode as its kind.
-fn identity_of(json: &[u8]) -> Option<(String, String)> {
-    #[derive(Deserialize)]
-    struct Named {
-        metadata: Metadata,
-    }
-    #[derive(Deserialize)]
-    struct Metadata {
-        namespace: Option<String>,
-        name: String,
-    }
-    let Named { metadata } = serde_json::from_slice(json).ok()?;
-    Some((metadata.namespace.unwrap_or_default(), metadata.name))
-}
-
-/// Whether an object is nested deeper than `serde_json` allows. `serde_json` reports a syntax error, although the
-/// syntax is correct.
-fn is_too_deep(error: &serde_json::Error) -> bool {
-    error.to_string().starts_with("recursion limit exceeded")
-}
-
-/// The message of an error without the position that the JSON decoder adds.
-pub(crate) fn without_position(message: &str) -> &str {
-    let found = message.rsplit_once(" at line ");
-    found.map_or(message, |(message, _)| message)
+pub(crate) fn peek(object: Encoded<'_>) -> Option<Peeked> {
+    object.metadata()
 }
 
 /// The name of an object in messages. The namespace may be empty.
@@ -248,92 +172,15 @@ pub(crate) fn object_name(identity: Option<(&str, &str)>) -> String {
     }
 }
 
-/// The problem with its position and its solution, but without the invalid value.
-///
-/// The messages of the decoder start with the value and end with the expected type. Only the end
-/// is safe to repeat. The name of a missing field comes from the type, so it is safe, too.
-fn describe(json: &[u8], error: &serde_json::Error) -> (String, &'static str) {
-    let (line, column) = (error.line(), error.column());
-    if is_too_deep(error) {
-        let problem = String::from("a field is nested more than 127 levels deep");
-        return (problem, CORRECTED);
+/// The namespace and name of an object that does not decode as its kind.
+fn identity_of(object: Encoded<'_>) -> Option<(String, String)> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        namespace: Option<String>,
+        name: String,
     }
-    if !error.is_data() {
-        let problem = format!("not valid JSON at line {line} column {column}");
-        return (problem, CORRECTED);
-    }
-    let message = error.to_string();
-    let message = without_position(&message);
-    let (problem, cure) = match message.rsplit_once(", expected ") {
-        Some((_, expected)) => (format!("expected {}", in_json_terms(expected)), CORRECTED),
-        None => match missing_field(message) {
-            Some(field) => (format!("missing field `{field}`"), HAS_FIELD),
-            None => (String::from("invalid value"), CORRECTED),
-        },
-    };
-    let lines = json.split_inclusive(|&byte| byte == b'\n');
-    let before: usize = lines.take(line.saturating_sub(1)).map(<[u8]>::len).sum();
-    let path = std::str::from_utf8(json).map(|json| path_at(json, before + column));
-    match path {
-        Ok(path) if !path.is_empty() => (format!("{problem} at {path}"), cure),
-        _ => (problem, cure),
-    }
-}
-
-/// The name of the field, if the whole message is that a field is missing.
-fn missing_field(message: &str) -> Option<&str> {
-    let name = message.strip_prefix("missing field `")?.strip_suffix('`')?;
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-$".contains(&byte);
-    (name.len() <= 64 && name.bytes().all(is_name)).then_some(name)
-}
-
-/// The expected type in terms of JSON, because the decoder names Rust types.
-fn in_json_terms(expected: &str) -> &str {
-    let is_type = || {
-        let name = expected.strip_prefix("struct ").unwrap_or(expected);
-        name.starts_with(|c: char| c.is_ascii_uppercase())
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    };
-    match expected {
-        "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" => "an integer",
-        "f32" | "f64" => "a number",
-        "a boolean" => "true or false",
-        "a sequence" => "a list",
-        "IntOrString" => "an integer or a string",
-        _ if is_type() => "a map",
-        expected => expected,
-    }
-}
-
-/// The path of the innermost value around an offset, such as `spec.containers[1].image`.
-fn path_at(json: &str, offset: usize) -> String {
-    let mut path = String::new();
-    let mut value = json;
-    let start_of = |part: &str| (part.as_ptr() as usize).saturating_sub(json.as_ptr() as usize);
-    let is_around = |part: &RawValue| {
-        let start = start_of(part.get());
-        (start..=start + part.get().len()).contains(&offset)
-    };
-    loop {
-        if let Ok(fields) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(value) {
-            let Some((name, inner)) = fields.iter().find(|(_, inner)| is_around(inner)) else {
-                return path;
-            };
-            if !path.is_empty() {
-                path.push('.');
-            }
-            path.push_str(name);
-            value = inner.get();
-        } else if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(value) {
-            let Some(at) = items.iter().position(|inner| is_around(inner)) else {
-                return path;
-            };
-            let _ = write!(path, "[{at}]");
-            value = items.get(at).map_or("", |inner| inner.get());
-        } else {
-            return path;
-        }
-    }
+    let Metadata { namespace, name } = object.metadata()?;
+    Some((namespace.unwrap_or_default(), name))
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
-//! Measures a store with 10,000 pods: rendering, gzip, ingest, updates, lists and memory.
+//! Measures a store with 10,000 pods: rendering, gzip, decoding, ingest, updates, lists and memory.
 //!
 //! Each group also measures the usual design (a map of texts, complete decoding, gzip per scrape) and the physical
 //! limit (memcpy, the compressor alone, the JSON parser alone). Run it with
-//! `cargo bench --bench store --features gzip,testing`; the figures are in docs/explanation/performance.md.
+//! `cargo bench --bench store --features gzip,protobuf,testing`; the figures are in docs/explanation/performance.md.
 
 #![allow(clippy::print_stdout, clippy::expect_used, clippy::cast_precision_loss)]
 
+mod decode;
 mod gzip;
 mod ingest;
 mod render;
@@ -100,6 +101,7 @@ fn all(c: &mut Criterion) {
     memory(&setup);
     render::bench(c, &mut setup);
     gzip::bench(c, &mut setup);
+    decode::bench(c, &mut setup);
     ingest::bench(c, &mut setup);
     update::bench(c, &mut setup);
 }

@@ -68,6 +68,22 @@ impl Fields {
         Self::AllBut(&["managedFields"])
     }
 
+    /// The paths in the tree; none if there is no tree.
+    #[cfg(feature = "protobuf")]
+    pub(super) fn paths(&self) -> Vec<Vec<&str>> {
+        let Self::Some(tree) = self else {
+            return Vec::new();
+        };
+        let paths = tree.fields.iter().flat_map(|(name, below)| {
+            let mut below = below.paths();
+            if below.is_empty() {
+                below.push(Vec::new());
+            }
+            (below.into_iter()).map(move |path| [&[name.as_str()], &*path].concat())
+        });
+        paths.collect()
+    }
+
     fn insert<'a>(&mut self, mut path: impl Iterator<Item = &'a str>) {
         let Self::Some(tree) = self else { return };
         let Some(name) = path.next() else {

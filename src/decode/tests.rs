@@ -4,7 +4,7 @@ use super::*;
 
 fn pod(json: &str, paths: &[&str]) -> Result<Pod, DecodeError> {
     let fields = Fields::union([Some(paths.iter().copied())]);
-    decode("Pod", json.as_bytes(), &fields)
+    decode("Pod", Encoding::Json.object(json.as_bytes()), &fields)
 }
 
 #[test]
@@ -31,7 +31,12 @@ fn a_family_that_may_read_everything_gets_all_but_managed_fields() {
     let json = r#"{"metadata":{"name":"a","managedFields":[{"manager":"m"}]},
         "data":{"managedFields":"mine"}}"#;
     let none: [Option<[&str; 0]>; 1] = [None];
-    let map: ConfigMap = decode("ConfigMap", json.as_bytes(), &Fields::union(none)).unwrap();
+    let map: ConfigMap = decode(
+        "ConfigMap",
+        Encoding::Json.object(json.as_bytes()),
+        &Fields::union(none),
+    )
+    .unwrap();
     assert_eq!(map.metadata.managed_fields, None);
     assert_eq!(map.data.unwrap()["managedFields"], "mine");
 }
@@ -70,7 +75,11 @@ fn times_and_quantities_are_read_in_every_accepted_spelling() {
 fn bytes_may_be_broken_into_lines_but_must_be_base64() {
     let secret = |text: &str| {
         let json = format!(r#"{{"metadata":null,"data":{{"a":"{text}","b":null}}}}"#);
-        decode::<Secret>("Secret", json.as_bytes(), &Fields::All)
+        decode::<Secret>(
+            "Secret",
+            Encoding::Json.object(json.as_bytes()),
+            &Fields::All,
+        )
     };
     let data = secret(r"YWJj\r\nYQ==\n").unwrap().data.unwrap();
     assert_eq!((&*data["a"].0, &*data["b"].0), (&b"abca"[..], &b""[..]));
@@ -106,9 +115,13 @@ fn a_missing_field_is_named_with_the_cures_in_the_type_and_in_the_object() {
         size_gigabytes: i64,
     }
     let error = |json: &str| {
-        decode::<Database>("Database", json.as_bytes(), &Fields::All)
-            .unwrap_err()
-            .to_string()
+        decode::<Database>(
+            "Database",
+            Encoding::Json.object(json.as_bytes()),
+            &Fields::All,
+        )
+        .unwrap_err()
+        .to_string()
     };
     let metadata = r#""metadata":{"namespace":"shop","name":"orders"}"#;
     assert_eq!(
@@ -140,7 +153,12 @@ fn messages_of_a_type_about_a_value_are_not_repeated() {
         "missing field `a`: s3cret",
     ] {
         let json = serde_json::to_string(text).unwrap();
-        let error = decode::<Picky>("Picky", json.as_bytes(), &Fields::All).unwrap_err();
+        let error = decode::<Picky>(
+            "Picky",
+            Encoding::Json.object(json.as_bytes()),
+            &Fields::All,
+        )
+        .unwrap_err();
         assert!(!error.to_string().contains("s3cret"), "{error}");
         assert!(error.to_string().contains("invalid value"), "{error}");
     }
@@ -187,7 +205,8 @@ fn what_is_expected_is_said_in_terms_of_json() {
         ),
     ] {
         let json = format!(r#"{{"{field}":{value}}}"#);
-        let error = decode::<Pod>("Pod", json.as_bytes(), &fields).unwrap_err();
+        let error =
+            decode::<Pod>("Pod", Encoding::Json.object(json.as_bytes()), &fields).unwrap_err();
         let expected = format!("cannot decode Pod <unnamed>: expected {expected}");
         assert!(
             error.to_string().starts_with(&expected),
@@ -219,9 +238,16 @@ fn errors_in_times_and_in_syntax_name_no_value_either() {
 fn trailing_bytes_and_wrong_kinds_are_errors() {
     let none: [Option<[&str; 0]>; 1] = [None];
     let fields = Fields::union(none);
-    assert!(decode::<Namespace>("Namespace", br#"{} x"#, &fields).is_err());
-    assert!(decode::<Namespace>("Namespace", br#"{"kind":"Pod"}"#, &fields).is_err());
-    assert!(decode::<Namespace>("Namespace", br#"[]"#, &fields).is_err());
+    assert!(decode::<Namespace>("Namespace", Encoding::Json.object(br#"{} x"#), &fields).is_err());
+    assert!(
+        decode::<Namespace>(
+            "Namespace",
+            Encoding::Json.object(br#"{"kind":"Pod"}"#),
+            &fields
+        )
+        .is_err()
+    );
+    assert!(decode::<Namespace>("Namespace", Encoding::Json.object(br#"[]"#), &fields).is_err());
 }
 
 #[test]
@@ -235,17 +261,23 @@ fn peeking_reads_who_an_object_is_and_nothing_else() {
         uid: "u".into(),
         resource_version: "7".into(),
     };
-    assert_eq!(peek(json), Some(peeked));
-    assert_eq!(peek(br#"{"metadata":{}}"#), Some(Peeked::default()));
-    assert_eq!(peek(b"{}"), None);
-    assert_eq!(peek(br#"{"metadata":{"uid":5}}"#), None);
+    assert_eq!(peek(Encoding::Json.object(json)), Some(peeked));
+    assert_eq!(
+        peek(Encoding::Json.object(br#"{"metadata":{}}"#)),
+        Some(Peeked::default())
+    );
+    assert_eq!(peek(Encoding::Json.object(b"{}")), None);
+    assert_eq!(
+        peek(Encoding::Json.object(br#"{"metadata":{"uid":5}}"#)),
+        None
+    );
 }
 
 #[test]
 fn fields_of_items_leave_whatever_is_no_list_whole() {
     let value = |json: &str, paths: &[&str]| -> serde_json::Value {
         let fields = Fields::union([Some(paths.iter().copied())]);
-        decode("Widget", json.as_bytes(), &fields).unwrap()
+        decode("Widget", Encoding::Json.object(json.as_bytes()), &fields).unwrap()
     };
     let json = |value: &str| format!(r#"{{"spec":{{"l":{value},"other":1}}}}"#);
     let read = |own: &str, paths: &[&str]| value(&json(own), paths)["spec"]["l"].to_string();
@@ -287,7 +319,9 @@ fn an_object_that_is_nested_too_deeply_is_told_from_broken_json() {
     );
     let json = format!(r#"{{"metadata":{{"name":"a"}},"data":{deep}}}"#);
     let fields = Fields::union([Some(["data"])]);
-    let error = decode::<serde_json::Value>("Widget", json.as_bytes(), &fields).unwrap_err();
+    let error =
+        decode::<serde_json::Value>("Widget", Encoding::Json.object(json.as_bytes()), &fields)
+            .unwrap_err();
     assert_eq!(error.reason(), DecodeReason::Field, "{error}");
     assert!(
         error

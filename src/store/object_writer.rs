@@ -7,7 +7,7 @@ use crate::decode::DecodeError;
 use crate::resource::{CollectedResource, ResourceInfo};
 use sealed::Sealed;
 
-/// Feeds objects of a kind that is not known at compile time, as JSON.
+/// Feeds objects of a kind that is not known at compile time, as JSON or protobuf.
 ///
 /// [`Writer`] describes the methods. The writer also feeds the families that a configuration adds to the resource.
 /// JSON is independent of the versions of `kube` and `k8s-openapi`, so a host with other versions of these crates can
@@ -43,6 +43,29 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     ///
     /// If the object does not decode. The row with its name is removed.
     fn delete_json(&mut self, json: &[u8]) -> Result<(), DecodeError>;
+
+    /// Decodes an object from protobuf and applies it.
+    ///
+    /// # Errors
+    ///
+    /// If the object does not decode. It then loses its samples and is counted. The error names the object.
+    #[cfg(feature = "protobuf")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
+    fn apply_protobuf(&mut self, object: &[u8]) -> Result<(), DecodeError>;
+
+    /// Decodes an object from protobuf and removes it.
+    ///
+    /// # Errors
+    ///
+    /// If the object does not decode. The row with its name is removed.
+    #[cfg(feature = "protobuf")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
+    fn delete_protobuf(&mut self, object: &[u8]) -> Result<(), DecodeError>;
+
+    /// Whether protobuf has every field that the families declare.
+    #[cfg(feature = "protobuf")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
+    fn reads_protobuf(&self) -> bool;
 
     /// Removes the object `namespace/name`.
     fn delete_key(&mut self, namespace: &str, name: &str);
@@ -106,6 +129,21 @@ impl<K: CollectedResource> ObjectWriter for Writer<K> {
 
     fn delete_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         Writer::delete_json(self, json)
+    }
+
+    #[cfg(feature = "protobuf")]
+    fn apply_protobuf(&mut self, object: &[u8]) -> Result<(), DecodeError> {
+        Writer::apply_protobuf(self, object)
+    }
+
+    #[cfg(feature = "protobuf")]
+    fn delete_protobuf(&mut self, object: &[u8]) -> Result<(), DecodeError> {
+        Writer::delete_protobuf(self, object)
+    }
+
+    #[cfg(feature = "protobuf")]
+    fn reads_protobuf(&self) -> bool {
+        Writer::reads_protobuf(self)
     }
 
     fn delete_key(&mut self, namespace: &str, name: &str) {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use super::row_cells::RowCells;
 use crate::decode::Fields;
+#[cfg(feature = "protobuf")]
+use crate::decode::{DecodeError, Encoded, Encoding};
 use crate::family::referenced_labels::DICTIONARY_COLUMNS;
 use crate::family::{
     Allowlisted, BaseLabel, BaseSource, Family, SampleBuffer, SamplePolicy, Samples, work,
@@ -23,6 +25,9 @@ pub(crate) struct Schema<K> {
     families: Vec<ActiveFamily<K>>,
     fields: Fields,
     limits: Limits,
+    /// The fields of the kind in protobuf.
+    #[cfg(feature = "protobuf")]
+    message: Option<&'static kube_protobuf::Message>,
 }
 
 /// Base labels that one or more families share.
@@ -47,6 +52,8 @@ pub(crate) struct ActiveFamily<K> {
 impl<K: CollectedResource> Schema<K> {
     pub(crate) fn new(resource: ResourceInfo) -> Self {
         Self {
+            #[cfg(feature = "protobuf")]
+            message: kube_protobuf::message_of(&resource.api_version(), resource.kind()),
             resource,
             bases: Vec::new(),
             families: Vec::new(),
@@ -59,6 +66,21 @@ impl<K: CollectedResource> Schema<K> {
     pub(crate) fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// The fields of the kind in protobuf; `None` if it has none.
+    #[cfg(feature = "protobuf")]
+    pub(crate) fn message(&self) -> Option<&'static kube_protobuf::Message> {
+        self.message
+    }
+
+    /// An object in protobuf.
+    #[cfg(feature = "protobuf")]
+    pub(crate) fn protobuf<'a>(&self, object: &'a [u8]) -> Result<Encoded<'a>, DecodeError> {
+        match self.message {
+            Some(message) => Ok(Encoding::Protobuf(message).object(object)),
+            None => Err(DecodeError::no_protobuf(self.resource.kind())),
+        }
     }
 
     /// Adds families with their base labels. `constants` contains the names of constant labels.

@@ -13,6 +13,7 @@ mod cluster;
 #[cfg(feature = "gzip")]
 mod compressed;
 mod properties;
+mod protobuf;
 mod pruning;
 mod queries;
 mod shape;
@@ -47,6 +48,16 @@ struct Case {
     allow_labels: Vec<String>,
     #[serde(default)]
     allow_annotations: Vec<String>,
+    /// The object as the API's own encoder writes it.
+    #[serde(skip)]
+    protobuf: Option<Vec<u8>>,
+}
+
+/// How an object is fed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wire {
+    Json,
+    Protobuf,
 }
 
 /// All families of a resource, including those that are disabled by default.
@@ -87,10 +98,20 @@ fn beside_configured(resource: &str, builder: Builder) -> Builder {
 
 /// The sample lines of a case's object, or an error. Removes the object from `metrics` afterwards.
 fn lines(metrics: &StateMetrics, case: &Case) -> Result<Vec<String>, String> {
-    let object = case.object.get().as_bytes();
+    lines_of(metrics, case, Wire::Json)
+}
+
+/// The same in either encoding.
+fn lines_of(metrics: &StateMetrics, case: &Case, wire: Wire) -> Result<Vec<String>, String> {
     let mut writers = metrics.feeds();
-    let applied = (writers.iter_mut())
-        .try_for_each(|writer| writer.apply_json(object).map_err(|error| error.to_string()));
+    let applied = writers.iter_mut().try_for_each(|writer| {
+        let applied = match (wire, &case.protobuf) {
+            (Wire::Json, _) => writer.apply_json(case.object.get().as_bytes()),
+            (Wire::Protobuf, Some(bytes)) => writer.apply_protobuf(bytes),
+            (Wire::Protobuf, None) => panic!("{}: no protobuf", case.case),
+        };
+        applied.map_err(|error| error.to_string())
+    });
     let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
     writers.into_iter().for_each(|writer| writer.close());
     applied.map(|()| sample_lines(&exposition.to_string()))
@@ -125,21 +146,22 @@ fn cases(resource: &str) -> Vec<Case> {
 }
 
 /// The differences between the expected and the actual samples of a case, compared as sets.
-fn difference(resource: &str, case: &Case) -> Option<String> {
+fn difference(resource: &str, case: &Case, wire: Wire) -> Option<String> {
     let alone = builder(resource, case);
     #[cfg(feature = "custom-resources")]
     let difference = {
         let beside = beside_configured(resource, builder(resource, case));
-        difference_of(beside, case).map(|text| format!("  beside configured families\n{text}"))
+        difference_of(beside, case, wire)
+            .map(|text| format!("  beside configured families\n{text}"))
     };
     #[cfg(not(feature = "custom-resources"))]
     let difference = None;
-    difference_of(alone, case).or(difference)
+    difference_of(alone, case, wire).or(difference)
 }
 
-fn difference_of(builder: Builder, case: &Case) -> Option<String> {
+fn difference_of(builder: Builder, case: &Case, wire: Wire) -> Option<String> {
     let metrics = builder.build().unwrap();
-    let lines = lines(&metrics, case).map(|lines| {
+    let lines = lines_of(&metrics, case, wire).map(|lines| {
         let own = lines
             .into_iter()
             .filter(|line| !line.starts_with("beside_"));
@@ -176,7 +198,7 @@ fn difference_of(builder: Builder, case: &Case) -> Option<String> {
 fn run(resource: &str) {
     let mut failures = String::new();
     for case in cases(resource) {
-        if let Some(difference) = difference(resource, &case) {
+        if let Some(difference) = difference(resource, &case, Wire::Json) {
             let _ = writeln!(failures, "{}\n{difference}", case.case);
         }
     }
@@ -196,6 +218,16 @@ macro_rules! resources {
                 #[test]
                 fn objects_yield_the_samples_of_the_cases() {
                     run(stringify!($name));
+                }
+
+                #[test]
+                fn protobuf_yields_the_samples_of_the_cases() {
+                    protobuf::run(stringify!($name).parse().unwrap(), families::$name);
+                }
+
+                #[test]
+                fn random_protobuf_yields_the_samples_of_json() {
+                    protobuf::random::run(stringify!($name).parse().unwrap());
                 }
 
                 #[test]

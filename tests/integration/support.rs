@@ -14,7 +14,7 @@ pub(crate) mod reference;
 pub(crate) mod tools;
 
 #[cfg(feature = "watch")]
-pub(crate) use apiserver::{ApiRequest, ApiServer, ByteStream, Fault, On};
+pub(crate) use apiserver::{ApiRequest, ApiServer, ByteStream, Fault, On, Wire};
 
 use std::future::Future;
 use std::time::Duration;

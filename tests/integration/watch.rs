@@ -10,6 +10,7 @@ mod large;
 mod lists;
 mod log;
 mod partial;
+mod protobuf;
 mod scope;
 mod selfmetrics;
 mod sharding;
@@ -189,6 +190,9 @@ fn exposed(text: &str) -> Vec<String> {
     });
     lines.collect()
 }
+
+/// Whether protobuf is requested.
+const ENCODINGS: [bool; 2] = [true, false];
 
 const SYNCED: kube_state_metrics::source::health::ResourceState =
     kube_state_metrics::source::health::ResourceState::Synced;

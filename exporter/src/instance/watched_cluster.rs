@@ -31,6 +31,7 @@ pub(super) async fn start(
         .feed_buffer_limit(options.feed_buffer_limit)
         .use_api_server_cache(options.use_cache)
         .streaming_lists(options.streaming_lists)
+        .protobuf(options.protobuf)
         .list_deadline(options.list_deadline)
         .readiness_deadline(options.readiness_deadline)
         .forget_forbidden_after(options.forget_forbidden_after)

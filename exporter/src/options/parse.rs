@@ -185,6 +185,15 @@ pub(crate) fn debug_access(text: &str) -> Result<DebugAccess, String> {
     }
 }
 
+/// Parses the name of an encoding; true if protobuf may be requested.
+pub(crate) fn wire(text: &str) -> Result<bool, String> {
+    match text {
+        "auto" => Ok(true),
+        "json" => Ok(false),
+        _ => Err("is neither `auto` nor `json`".into()),
+    }
+}
+
 /// Parses patterns per resource, such as `pods=[team]`. Its errors are complete sentences.
 pub(crate) fn allowlists(text: &str) -> Result<AllowlistConfig, String> {
     AllowlistConfig::parse(text).map_err(|error| error.to_string())

@@ -21,6 +21,8 @@ pub(crate) struct SourceOptions {
     pub(crate) unscheduled_pods: bool,
     pub(crate) use_cache: bool,
     pub(crate) streaming_lists: bool,
+    /// Request protobuf for the kinds that have it.
+    pub(crate) protobuf: bool,
     pub(crate) object_limit: u64,
     /// The maximum size of one object in bytes; zero means no limit.
     pub(crate) object_size_limit: usize,
@@ -60,6 +62,7 @@ impl SourceOptions {
             unscheduled_pods: reader.value(&table::TRACK_UNSCHEDULED_PODS),
             use_cache: reader.value(&table::USE_APISERVER_CACHE),
             streaming_lists: !reader.value(&table::NO_WATCHLIST),
+            protobuf: reader.value(&table::WIRE),
             object_limit: reader.value(&table::OBJECT_LIMIT),
             object_size_limit: reader.value(&table::OBJECT_SIZE_LIMIT),
             feed_buffer_limit: reader.value(&table::FEED_BUFFER_LIMIT),

@@ -249,6 +249,12 @@ heading "Source of objects", render: false {
         help: "Request lists in pages, even if the API server supports streaming lists",
         compat: Added,
     }
+    WIRE: Single<bool> = parse::wire, {
+        flag: "--wire", key: Some("wire"), form: Value("auto|json"), default: Is("auto"), reload: NewInstance,
+        help: "Encoding of objects in requests to the API server: `auto` requests protobuf for the kinds that \
+            have it, `json` always requests JSON",
+        compat: Added,
+    }
     LIST_DEADLINE: Single<Timeout> = parse::timeout, {
         flag: "--list-deadline", key: Some("list_deadline"),
         form: Value("DURATION"), default: Is("1m"), reload: NewInstance,
@@ -286,7 +292,7 @@ heading "Source of objects", render: false {
     OBJECT_SIZE_LIMIT: Single<usize> = parse::size, {
         flag: "--object-size-limit", key: Some("object_size_limit"),
         form: Value("SIZE"), default: Is("16MiB"), reload: NewInstance,
-        help: "Maximum size of an object from the API server, as JSON, such as `32MiB`; a larger object has \
+        help: "Maximum size of an object in a response of the API server, such as `32MiB`; a larger object has \
             no metrics; 0 disables the limit",
         compat: Added,
     }

@@ -431,6 +431,7 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
         "--use-apiserver-cache",
         Some("x"),
     ),
+    ("wire", "json", "--wire=json", Some("x")),
 ];
 
 #[test]

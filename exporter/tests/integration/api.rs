@@ -27,6 +27,7 @@ pub struct Asked {
     pub line: String,
     pub authorization: Option<String>,
     pub user_agent: Option<String>,
+    pub accept: Option<String>,
     /// The client's certificate.
     pub certificate: Option<Vec<u8>>,
     /// Whether the status of the response was not 401.
@@ -278,6 +279,7 @@ impl State {
                 line,
                 authorization: None,
                 user_agent: None,
+                accept: None,
                 certificate: certificate.clone(),
                 accepted: true,
             };
@@ -291,6 +293,7 @@ impl State {
                 match name.to_ascii_lowercase().as_str() {
                     "content-length" => length = value.parse().unwrap(),
                     "authorization" => asked.authorization = Some(value.to_owned()),
+                    "accept" => asked.accept = Some(value.to_owned()),
                     "user-agent" => asked.user_agent = Some(value.to_owned()),
                     _ => {}
                 }

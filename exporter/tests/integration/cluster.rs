@@ -218,6 +218,33 @@ fn a_list_with_more_objects_than_the_limit_fails() {
 }
 
 #[test]
+fn objects_are_requested_in_the_encoding_of_the_flag() {
+    for (flags, accept) in [
+        (
+            &["--resources=pods"][..],
+            "application/vnd.kubernetes.protobuf,application/json",
+        ),
+        (&["--resources=pods", "--wire=json"], "application/json"),
+    ] {
+        let api = Api::start(&[]);
+        let url = format!("--apiserver={}", api.url);
+        let exporter = Exporter::serving(&[&[&*url], flags].concat());
+        eventually("it is ready", || {
+            (exporter.get("/readyz").status == 200).then_some(())
+        });
+        let mut asked = api.asked();
+        asked.retain(|asked| asked.line.contains("/api/v1/pods?"));
+        assert!(!asked.is_empty());
+        for asked in asked {
+            assert_eq!(asked.accept.as_deref(), Some(accept), "{}", asked.line);
+        }
+        let responses =
+            "kube_state_metrics_responses_total{encoding=\"json\",resource=\"*v1.Pod\"}";
+        assert!(exporter.own(responses) >= Some(1.0));
+    }
+}
+
+#[test]
 fn the_own_pod_tells_the_shard() {
     let api = Api::start(&[]);
     let url = format!("--apiserver={}", api.url);

@@ -201,6 +201,10 @@ const TABLE: &[(&str, &str)] = &[
     ),
     ("--v", "log_lines_are_json_on_request_and_more_with_v"),
     ("--version", "version_prints_six_lines"),
+    (
+        "--wire",
+        "objects_are_requested_in_the_encoding_of_the_flag",
+    ),
 ];
 
 /// Flags of the Go program about logs; only `--v` has an effect here.

@@ -14,12 +14,9 @@ use tokio::task::spawn_blocking;
 
 use super::partial_objects::{MissingColumn, PartialObjects};
 use super::sink::{Change, ListWatchSink};
-use crate::decode::DecodeError;
+use crate::decode::{DecodeError, Encoded, Encoding};
 use crate::family::work;
 
-/// Objects of at least this size are applied on a thread for blocking work. For most smaller objects, a change of
-/// threads would cost more than it saves.
-pub(super) const LARGE_OBJECT: usize = 64 << 10;
 /// The work of generators before an object is applied on a thread for blocking work, about 3 ms. It is the sum for the
 /// objects that are applied without a pause in between. Objects of kube-state-metrics' resources need a few hundred
 /// units each.
@@ -59,12 +56,12 @@ impl<S: ListWatchSink> BlockingSink<S> {
     pub(super) fn change_small(
         &mut self,
         change: Change,
-        json: &[u8],
+        object: Encoded<'_>,
     ) -> Option<Result<(), DecodeError>> {
         let left = WORK_OF_TURN
             .checked_sub(self.spent)
             .filter(|left| *left > 0)?;
-        let worked = work::limited(left, || self.change(change, json));
+        let worked = work::limited(left, || self.change(change, object));
         self.spent += worked.spent;
         (!worked.is_interrupted).then_some(worked.value)
     }
@@ -78,7 +75,8 @@ impl<S: ListWatchSink> BlockingSink<S> {
     pub(super) async fn change_large(
         &mut self,
         change: Change,
-        json: Bytes,
+        encoding: Encoding,
+        object: Bytes,
     ) -> Result<(), DecodeError> {
         // The semaphore is never closed.
         let _permit = self.large_objects.acquire().await;
@@ -88,7 +86,8 @@ impl<S: ListWatchSink> BlockingSink<S> {
         };
         let mut partial = self.partial;
         let changed = spawn_blocking(move || {
-            let result = change_partial(&mut sink, &mut partial, change, &json);
+            let received = encoding.object(&object);
+            let result = change_partial(&mut sink, &mut partial, change, received);
             (sink, partial, result)
         });
         match changed.await {
@@ -107,32 +106,39 @@ impl<S: ListWatchSink> BlockingSink<S> {
 }
 
 /// Applies or deletes an object that may be partial. If a table lacks a column, the object is ignored, because whole
-/// objects are requested next.
+/// objects are requested next. Partial objects in protobuf are whole objects whose other fields are absent.
 fn change_partial(
     sink: &mut impl ListWatchSink,
     partial: &mut PartialObjects,
     change: Change,
-    received: &[u8],
+    received: Encoded<'_>,
 ) -> Result<(), DecodeError> {
-    match partial.json(received) {
-        Ok(json) => sink.change(change, json.as_ref()),
+    let Encoding::Json = received.encoding() else {
+        return sink.change(change, received);
+    };
+    match partial.json(received.bytes()) {
+        Ok(json) => sink.change(change, Encoding::Json.object(json.as_ref())),
         Err(MissingColumn) => Ok(()),
     }
 }
 
 impl<S: ListWatchSink> ListWatchSink for BlockingSink<S> {
-    fn apply(&mut self, json: &[u8]) -> Result<(), DecodeError> {
-        self.change(Change::Applied, json)
+    fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
+        self.change(Change::Applied, object)
     }
 
-    fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError> {
-        self.change(Change::Deleted, json)
+    fn delete(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
+        self.change(Change::Deleted, object)
     }
 
-    fn change(&mut self, change: Change, json: &[u8]) -> Result<(), DecodeError> {
+    fn change(&mut self, change: Change, object: Encoded<'_>) -> Result<(), DecodeError> {
         let partial = &mut self.partial;
         let sink = self.sink.as_mut();
-        sink.map_or(Ok(()), |sink| change_partial(sink, partial, change, json))
+        sink.map_or(Ok(()), |sink| change_partial(sink, partial, change, object))
+    }
+
+    fn reads_protobuf(&self) -> bool {
+        self.sink.as_ref().is_some_and(S::reads_protobuf)
     }
 
     fn skip_oversized(&mut self, key: Option<(&str, &str)>) {

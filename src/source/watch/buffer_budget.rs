@@ -57,10 +57,10 @@ pub(super) struct BufferShare {
 /// Requests above this size may use only half of the common memory, so that feeds with large objects leave memory for
 /// feeds with small objects.
 pub(super) const LARGE: usize = 256 << 10;
-/// The bytes of a line of a watch in addition to its object: the type of the event.
+/// The bytes of an event of a watch in addition to its object: the type of the event.
 pub(super) const ENVELOPE: usize = 1 << 10;
-/// Lines of this size are read with any limit on objects, so that bookmarks and errors are always read.
-const MIN_LINE_LIMIT: usize = 64 << 10;
+/// Events of this size are read with any limit on objects, so that bookmarks and errors are always read.
+const MIN_EVENT_LIMIT: usize = 64 << 10;
 
 // === impl BufferBudget ===
 
@@ -68,7 +68,7 @@ impl BufferBudget {
     /// A budget of `total` bytes for objects of up to `object_limit` bytes. `None` means no limit.
     pub(super) fn new(total: Option<usize>, object_limit: Option<usize>) -> Self {
         let common = total.map_or(usize::MAX, |total| {
-            let reserve = line_limit(object_limit).unwrap_or(total / 4);
+            let reserve = event_limit(object_limit).unwrap_or(total / 4);
             let reserve = reserve.min(total / 2);
             total - reserve
         });
@@ -85,9 +85,9 @@ impl BufferBudget {
         self.object_limit
     }
 
-    /// Maximum size of a line of a watch.
-    pub(super) fn line_limit(&self) -> Option<usize> {
-        line_limit(self.object_limit)
+    /// Maximum size of an event of a watch.
+    pub(super) fn event_limit(&self) -> Option<usize> {
+        event_limit(self.object_limit)
     }
 
     pub(super) fn figures(&self) -> BudgetFigures {
@@ -100,9 +100,9 @@ impl BufferBudget {
     }
 }
 
-/// The maximum size of a line whose object has at most `object_limit` bytes.
-fn line_limit(object_limit: Option<usize>) -> Option<usize> {
-    object_limit.map(|limit| limit.saturating_add(ENVELOPE).max(MIN_LINE_LIMIT))
+/// The maximum size of an event whose object has at most `object_limit` bytes.
+fn event_limit(object_limit: Option<usize>) -> Option<usize> {
+    object_limit.map(|limit| limit.saturating_add(ENVELOPE).max(MIN_EVENT_LIMIT))
 }
 
 // === impl Usage ===

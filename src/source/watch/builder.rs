@@ -116,6 +116,7 @@ impl StateMetrics {
                     // `WatchContext` replaces it by a budget with the configured limits.
                     budget: Arc::new(BufferBudget::new(None, None)),
                     large_objects: one_at_a_time(),
+                    protobuf: true,
                     list_deadline: Some(LIST_DEADLINE),
                     forget_forbidden_after: Some(FORGET_FORBIDDEN_AFTER),
                     timeouts: WatchTimeouts::default(),
@@ -224,6 +225,16 @@ impl WatchBuilder {
     /// its objects need memory. Choose a number of objects whose samples fit into the memory of the process.
     pub fn max_list_objects(mut self, objects: u64) -> Self {
         self.config.options.max_list_objects = (objects > 0).then_some(objects);
+        self
+    }
+
+    /// Requests protobuf for the kinds that have it; enabled by default.
+    ///
+    /// Protobuf needs fewer bytes and less CPU time than JSON, in this process and in the API server. The samples are
+    /// the same. Custom resources are requested in JSON. If a family reads a field that is newer than this crate, the
+    /// kind is also requested in JSON. A server or a proxy may answer in JSON at any time.
+    pub fn protobuf(mut self, enabled: bool) -> Self {
+        self.config.options.protobuf = enabled;
         self
     }
 

@@ -11,19 +11,22 @@ use kube::client::Body;
 use tokio::time;
 
 use super::failure::Failure;
+use crate::decode::Encoding;
 
 /// The body of a response, which is read while its bytes arrive.
 pub(super) struct ResponseBody {
     body: Body,
+    encoding: Encoding,
 }
 
 /// Maximum number of bytes that are read from an error response.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
-/// Sends a request and waits for the start of a successful response.
+/// Sends a request, which prefers `encoding`, and waits for the start of a successful response.
 pub(super) async fn send(
     client: &Client,
     request: Request<Body>,
+    encoding: Encoding,
     timeout: Duration,
 ) -> Result<ResponseBody, Failure> {
     let sent = time::timeout(timeout, client.send(request)).await;
@@ -32,6 +35,7 @@ pub(super) async fn send(
         .map_err(|error| Failure::of_request(&error))?;
     if response.status() == StatusCode::OK {
         return Ok(ResponseBody {
+            encoding: encoding.of_response(response.headers()),
             body: response.into_body(),
         });
     }
@@ -40,7 +44,9 @@ pub(super) async fn send(
 
 async fn failure_of(response: Response<Body>, timeout: Duration) -> Failure {
     let (parts, body) = response.into_parts();
-    let body = ResponseBody { body };
+    // An error shows its encoding.
+    let encoding = Encoding::Json;
+    let body = ResponseBody { body, encoding };
     let text = body.collect(MAX_ERROR_BYTES, timeout).await;
     Failure::of_response(parts.status, &parts.headers, &text.unwrap_or_default())
 }
@@ -48,6 +54,11 @@ async fn failure_of(response: Response<Body>, timeout: Duration) -> Failure {
 // === impl ResponseBody ===
 
 impl ResponseBody {
+    /// The encoding of the objects.
+    pub(super) fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
     /// Reads all bytes within `timeout`, and keeps the first `limit` bytes.
     pub(super) async fn collect(
         mut self,

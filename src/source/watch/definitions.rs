@@ -12,7 +12,7 @@ use super::reflector::Reflector;
 use super::request::Target;
 use super::sink::ListWatchSink;
 use crate::custom_resources::{DefinitionChanges, KnownKind};
-use crate::decode::{DecodeError, Fields, decode};
+use crate::decode::{DecodeError, Encoded, Fields, decode};
 use crate::registry::StateMetrics;
 use crate::resource::{ResourceInfo, Scope};
 use crate::self_metrics::DefinitionMetrics;
@@ -103,8 +103,8 @@ pub(super) fn reflector(context: &WatchContext) -> Reflector<DefinitionSink> {
 // === impl DefinitionSink ===
 
 impl DefinitionSink {
-    fn read(&mut self, json: &[u8]) -> Result<(String, Definition), DecodeError> {
-        let fields: DefinitionFields = decode(self.resource.kind(), json, &Fields::All)?;
+    fn read(&mut self, object: Encoded<'_>) -> Result<(String, Definition), DecodeError> {
+        let fields: DefinitionFields = decode(self.resource.kind(), object, &Fields::All)?;
         let value = serde_json::to_value(&fields).unwrap_or_default();
         self.version.clone_from(&fields.metadata.resource_version);
         let definition = Definition {
@@ -161,8 +161,8 @@ impl DefinitionSink {
 }
 
 impl ListWatchSink for DefinitionSink {
-    fn apply(&mut self, json: &[u8]) -> Result<(), DecodeError> {
-        let (name, definition) = self.read(json)?;
+    fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
+        let (name, definition) = self.read(object)?;
         match &mut self.listed {
             Some(listed) => {
                 listed.insert(name, definition);
@@ -172,8 +172,8 @@ impl ListWatchSink for DefinitionSink {
         Ok(())
     }
 
-    fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError> {
-        let (name, _) = self.read(json)?;
+    fn delete(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
+        let (name, _) = self.read(object)?;
         match &mut self.listed {
             Some(listed) => {
                 listed.remove(&name);

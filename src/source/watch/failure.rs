@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode, header};
 use kube::client::AuthError;
 use kube::runtime::watcher;
+use kube_protobuf::{Envelope, PREFIX, STATUS};
 use serde::Deserialize;
 
 use super::split_error::SplitError;
@@ -19,6 +20,8 @@ pub(super) struct Failure {
     pub(super) reason: FailureReason,
     /// The server does not have the requested version yet.
     pub(super) version_too_large: bool,
+    /// The server refuses the requested encoding of the objects, or a response in protobuf is malformed.
+    pub(super) is_of_encoding: bool,
     pub(super) message: String,
     /// The `Retry-After` of the server.
     pub(super) retry_after: Option<Duration>,
@@ -72,6 +75,7 @@ impl Failure {
         Self {
             reason,
             version_too_large: false,
+            is_of_encoding: false,
             message: shortened(message.into()),
             retry_after: None,
             is_away: reason == FailureReason::Unreachable,
@@ -86,6 +90,14 @@ impl Failure {
     /// The server sends a list or a watch, but no complete object within `timeout`.
     pub(super) fn no_object(timeout: Duration) -> Self {
         Self::unreachable(format!("no complete object within {timeout:?}"))
+    }
+
+    /// A response in protobuf that is malformed, so that the next request is in JSON.
+    pub(super) fn malformed(message: impl Into<String>) -> Self {
+        Self {
+            is_of_encoding: true,
+            ..Self::new(FailureReason::DecodeError, message)
+        }
     }
 
     /// The server ended a watch too soon. It is reachable, so the backoff grows.
@@ -177,6 +189,8 @@ impl Failure {
         let retry_after = Duration::from_secs(seconds).min(MAX_RETRY_AFTER);
         Self {
             version_too_large: too_large,
+            // API servers respond with 406, and some proxies with 415.
+            is_of_encoding: matches!(status.code, 406 | 415),
             retry_after: (seconds > 0).then_some(retry_after),
             is_away: reason == FailureReason::ServerError && (502..=504).contains(&status.code),
             contact: Contact::Answer,
@@ -193,7 +207,11 @@ impl From<http::Error> for Failure {
 
 impl From<SplitError> for Failure {
     fn from(error: SplitError) -> Self {
-        Self::new(FailureReason::DecodeError, error.to_string())
+        let message = error.to_string();
+        match error {
+            SplitError::Malformed(_) => Self::malformed(message),
+            _ => Self::new(FailureReason::DecodeError, message),
+        }
     }
 }
 
@@ -246,9 +264,20 @@ fn chain(error: &dyn Error) -> String {
 // === impl Status ===
 
 impl Status {
-    /// Reads a `Status`. The result for other JSON has no code and no message.
-    pub(super) fn parse(json: &[u8]) -> Self {
-        serde_json::from_slice(json).unwrap_or_default()
+    /// Reads a `Status` in JSON or protobuf. The result for other objects has no code and no message.
+    pub(super) fn parse(object: &[u8]) -> Self {
+        let status = if object.starts_with(&PREFIX) {
+            Self::parse_protobuf(object)
+        } else {
+            serde_json::from_slice(object).ok()
+        };
+        status.unwrap_or_default()
+    }
+
+    fn parse_protobuf(object: &[u8]) -> Option<Self> {
+        let envelope = Envelope::parse(object).ok()?;
+        let is_status = (envelope.api_version(), envelope.kind()) == ("v1", "Status");
+        is_status.then(|| envelope.object_as(&STATUS).to().ok())?
     }
 }
 
@@ -356,6 +385,36 @@ mod tests {
             assert!(length <= MAX_MESSAGE + 20, "{length}");
             assert!(failure.message.ends_with("é... (2049 bytes)"), "{failure}");
         }
+    }
+
+    #[test]
+    fn errors_are_read_from_protobuf_as_from_json() {
+        let json = serde_json::json!({
+            "kind": "Status", "apiVersion": "v1", "code": 504, "reason": "Timeout",
+            "message": "Too large resource version: 9, current: 5", "details": {
+                "causes": [{ "reason": "ResourceVersionTooLarge" }], "retryAfterSeconds": 1,
+            },
+        });
+        let body = kube_protobuf::encode::object(&json).unwrap().unwrap();
+        let (code, headers) = (StatusCode::GATEWAY_TIMEOUT, HeaderMap::new());
+        let failure = Failure::of_response(code, &headers, &body);
+        let from_json = Failure::of_response(code, &headers, json.to_string().as_bytes());
+        assert_eq!(format!("{failure:?}"), format!("{from_json:?}"));
+        assert!(failure.version_too_large);
+        assert_eq!(failure.retry_after, Some(Duration::from_secs(1)));
+        // Another object is no error message.
+        let pod = serde_json::json!({ "kind": "Pod", "apiVersion": "v1" });
+        let pod = kube_protobuf::encode::object(&pod).unwrap().unwrap();
+        assert_eq!(
+            Failure::of_response(code, &headers, &pod).message,
+            "504 Gateway Timeout"
+        );
+    }
+
+    #[test]
+    fn a_refused_encoding_is_told_from_other_refusals() {
+        assert!(response(406, "").is_of_encoding && response(415, "").is_of_encoding);
+        assert!(!response(400, "").is_of_encoding);
     }
 
     #[test]

@@ -69,19 +69,25 @@ impl ListProgress {
         self.pages
     }
 
-    /// Counts an object of a list that may have at most `most` objects. The bytes of the first object of a page
-    /// identify the page.
+    /// Counts an object of a list that may have at most `most` objects. The bytes of the first object of a page, if
+    /// they are known, identify the page.
     ///
     /// # Errors
     ///
     /// If the page has been sent before, or there are too many objects.
-    pub(super) fn object(&mut self, most: Option<u64>, bytes: &[u8]) -> Result<(), Failure> {
+    pub(super) fn object(
+        &mut self,
+        most: Option<u64>,
+        bytes: Option<&[u8]>,
+    ) -> Result<(), Failure> {
         count_object(&mut self.objects, most)?;
         let is_first = !std::mem::replace(&mut self.page_has_objects, true);
-        if is_first && !bytes.is_empty() && !self.is_new(bytes) {
-            return Err(endless("the server repeats a page of the list"));
+        match bytes {
+            Some(bytes) if is_first && !self.is_new(bytes) => {
+                Err(endless("the server repeats a page of the list"))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Counts a page. `token` requests the page after it.
@@ -155,7 +161,7 @@ mod tests {
         let mut progress = ListProgress::new();
         pages.into_iter().find_map(|(token, first)| {
             let objects = [first.as_str(), "other"].into_iter();
-            let mut objects = objects.map(|own| progress.object(None, own.as_bytes()));
+            let mut objects = objects.map(|own| progress.object(None, Some(own.as_bytes())));
             let failed = objects.find_map(Result::err);
             let failed = failed.or_else(|| progress.page(&token).err());
             failed.map(|failure| failure.message)
@@ -192,7 +198,7 @@ mod tests {
         assert_eq!(message.as_deref(), Some(empty));
 
         let mut progress = ListProgress::new();
-        let failed = (0..5).find_map(|_| progress.object(Some(3), b"").err());
+        let failed = (0..5).find_map(|_| progress.object(Some(3), None).err());
         let message = failed.map(|failure| failure.message);
         assert_eq!(message.as_deref(), Some("the list has more than 3 objects"));
         assert_eq!(progress.objects(), 4);

@@ -17,6 +17,7 @@ use prometheus::{
 
 use super::buffer_budget::BufferBudget;
 use super::watch_event::EventKind;
+use crate::decode::Encoding;
 use crate::resource::ResourceInfo;
 use crate::scope::Shard;
 use crate::self_metrics::{
@@ -38,6 +39,7 @@ pub(super) struct WatchMetrics {
     latency: HistogramVec,
     relists: IntCounterVec,
     oversized: IntCounterVec,
+    responses: IntCounterVec,
     definitions: DefinitionMetrics,
     gauges: Gauges,
 }
@@ -68,6 +70,8 @@ pub(super) struct FeedMetrics {
     latency: Histogram,
     relists: IntCounter,
     oversized: IntCounter,
+    json_responses: IntCounter,
+    protobuf_responses: IntCounter,
 }
 
 /// The registered collector: all metrics, and the sources of the computed gauges.
@@ -83,6 +87,10 @@ struct Registered {
 const LATENCY_BUCKETS: [f64; 12] = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0,
 ];
+
+/// The names of encodings in metrics.
+const JSON: &str = "json";
+const PROTOBUF: &str = "protobuf";
 
 // === impl WatchMetrics ===
 
@@ -138,6 +146,11 @@ impl WatchMetrics {
                 "oversized_objects_total",
                 "Objects from the API server that were skipped because they are larger than the limit.",
                 &["resource"],
+            )?,
+            responses: counters(
+                "responses_total",
+                "Responses to lists, pages and watches, by the encoding of the objects (protobuf or json).",
+                &["resource", "encoding"],
             )?,
             definitions: DefinitionMetrics::new()?,
             gauges: Gauges {
@@ -222,6 +235,8 @@ impl WatchMetrics {
             latency: self.latency.with_label_values(&[&*own]),
             relists: self.relists.with_label_values(&[&*own]),
             oversized: self.oversized.with_label_values(&[&*own]),
+            json_responses: self.responses.with_label_values(&[&*own, JSON]),
+            protobuf_responses: self.responses.with_label_values(&[&*own, PROTOBUF]),
             resource: go_type,
         }
     }
@@ -247,12 +262,15 @@ impl WatchMetrics {
             // The call fails if the series does not exist, which is not an error here.
             let _ = self.events.remove_label_values(&[&*own, kind.as_str()]);
         }
+        for encoding in [JSON, PROTOBUF] {
+            let _ = self.responses.remove_label_values(&[&*own, encoding]);
+        }
         let _ = self.latency.remove_label_values(&[&*own]);
         let _ = self.relists.remove_label_values(&[&*own]);
         let _ = self.oversized.remove_label_values(&[&*own]);
     }
 
-    fn parts(&self) -> [&dyn Collector; 20] {
+    fn parts(&self) -> [&dyn Collector; 21] {
         let Gauges {
             figures,
             synced,
@@ -275,6 +293,7 @@ impl WatchMetrics {
             &self.latency,
             &self.relists,
             &self.oversized,
+            &self.responses,
             &self.definitions,
             figures,
             synced,
@@ -391,6 +410,14 @@ impl FeedMetrics {
 
     pub(super) fn oversized(&self) {
         self.oversized.inc();
+    }
+
+    /// Counts a response that has begun.
+    pub(super) fn response(&self, encoding: Encoding) {
+        match encoding {
+            Encoding::Json => self.json_responses.inc(),
+            Encoding::Protobuf(_) => self.protobuf_responses.inc(),
+        }
     }
 
     pub(super) fn relisted(&self) {

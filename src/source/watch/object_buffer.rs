@@ -38,9 +38,9 @@ impl ObjectBuffer {
         Self::new(budget, budget.object_limit())
     }
 
-    /// A buffer for the lines of a watch.
-    pub(super) fn of_lines(budget: &Arc<BufferBudget>) -> Self {
-        Self::new(budget, budget.line_limit())
+    /// A buffer for the events of a watch.
+    pub(super) fn of_events(budget: &Arc<BufferBudget>) -> Self {
+        Self::new(budget, budget.event_limit())
     }
 
     /// A buffer of up to `limit` bytes. `None` means no limit.
@@ -143,7 +143,7 @@ impl ObjectBuffer {
     fn grown(&self, needed: usize) -> usize {
         let doubled = needed.checked_next_power_of_two().unwrap_or(needed);
         let capacity = match self.share.limit() {
-            // This avoids another copy for the last bytes of a line.
+            // This avoids another copy for the last bytes of an event.
             Some(limit) if limit.saturating_sub(doubled) <= ENVELOPE => limit,
             _ => doubled.max(MIN_CAPACITY),
         };

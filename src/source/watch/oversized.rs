@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use kube_protobuf::ObjectStart;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::object_buffer;
 use super::watch_event::EventKind;
-use crate::decode::object_name;
+use crate::decode::{Encoding, object_name};
 
 /// The fields that are found in the first bytes of an object that is larger than the limit. The object is not
 /// buffered.
@@ -24,7 +25,7 @@ pub(super) struct OversizedObject {
     pub(super) version: String,
 }
 
-/// One object or line of a response.
+/// One item of a list or event of a watch.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Part<'a> {
     Whole(&'a [u8]),
@@ -41,19 +42,39 @@ const MAX_TEXT: usize = 512;
 
 impl OversizedObject {
     /// Reads the first bytes of an item of a list: the buffered bytes, and the bytes that follow.
-    pub(super) fn of_item(buffered: &[u8], next: &[u8]) -> Self {
-        Self::read(buffered, next, Level::Object)
-    }
-
-    /// Reads the first bytes of a line of a watch: the buffered bytes, and the bytes that follow.
-    pub(super) fn of_line(buffered: &[u8], next: &[u8]) -> Self {
-        Self::read(buffered, next, Level::Event)
-    }
-
-    fn read(buffered: &[u8], next: &[u8], level: Level) -> Self {
-        let mut found = Self::default();
+    pub(super) fn of_item(encoding: Encoding, buffered: &[u8], next: &[u8]) -> Self {
         let start = object_buffer::copy_start(buffered, next, SEARCHED);
-        let mut json = serde_json::Deserializer::from_slice(&start);
+        match encoding {
+            Encoding::Json => Self::of_json(&start, Level::Object),
+            Encoding::Protobuf(_) => Self::of_protobuf(kube_protobuf::item_start(&start)),
+        }
+    }
+
+    /// Reads the first bytes of an event of a watch: the buffered bytes, and the bytes that follow.
+    pub(super) fn of_event(encoding: Encoding, buffered: &[u8], next: &[u8]) -> Self {
+        let start = object_buffer::copy_start(buffered, next, SEARCHED);
+        match encoding {
+            Encoding::Json => Self::of_json(&start, Level::Event),
+            Encoding::Protobuf(_) => Self::of_protobuf(kube_protobuf::event_start(&start)),
+        }
+    }
+
+    fn of_protobuf(start: ObjectStart<'_>) -> Self {
+        let short = |text: &str| match text.len() {
+            ..=MAX_TEXT => text.to_owned(),
+            _ => String::new(),
+        };
+        Self {
+            event: EventKind::of_wire_name(start.event),
+            namespace: short(start.namespace),
+            name: short(start.name),
+            version: short(start.resource_version),
+        }
+    }
+
+    fn of_json(start: &[u8], level: Level) -> Self {
+        let mut found = Self::default();
+        let mut json = serde_json::Deserializer::from_slice(start);
         // Parsing fails at the end of the known bytes. The fields before that are kept.
         let _ = Seed(&mut found, level).deserialize(&mut json);
         found
@@ -105,8 +126,7 @@ impl Seed<'_> {
             }
             (Level::Event, "type") => {
                 let Text(name) = map.next_value()?;
-                let mut kinds = EventKind::ALL.into_iter();
-                found.event = kinds.find(|kind| kind.as_str().eq_ignore_ascii_case(&name));
+                found.event = EventKind::of_wire_name(&name);
                 return Ok(());
             }
             (Level::Metadata, "namespace") => &mut found.namespace,
@@ -158,13 +178,15 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
 #[cfg(test)]
 mod tests {
+    use kube_protobuf::encode;
+
     use super::*;
 
     #[test]
     fn the_first_bytes_tell_which_object_it_is() {
         let item = br#"{"kind":"Secret","metadata":{"name":"a","uid":"u","namespace":"shop",
             "annotations":{"x":["}"]},"resourceVersion":"7","managedFields":[{"#;
-        let found = OversizedObject::of_item(item, b"");
+        let found = OversizedObject::of_item(Encoding::Json, item, b"");
         assert_eq!(found.to_string(), "shop/a");
         assert_eq!((&*found.version, found.event), ("7", None));
 
@@ -175,7 +197,48 @@ mod tests {
         };
         for middle in 0..=line.len() {
             let (buffered, next) = line.split_at(middle);
-            assert_eq!(OversizedObject::of_line(buffered, next), expected);
+            let found = OversizedObject::of_event(Encoding::Json, buffered, next);
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn the_first_bytes_tell_the_same_in_protobuf() {
+        let metadata = serde_json::json!({
+            "name": "a", "namespace": "shop", "resourceVersion": "7", "annotations": { "x": "y" },
+        });
+        let object =
+            serde_json::json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata });
+        let message = kube_protobuf::message_of("v1", "Secret").unwrap();
+        let encoding = Encoding::Protobuf(message);
+        let item = encode::message(message, &object).unwrap();
+        let event = encode::watch_event("DELETED", &encode::object(&object).unwrap().unwrap());
+        let (item, event) = (&item[..item.len() - 3], &event[4..event.len() - 9]);
+        let expected = OversizedObject {
+            event: None,
+            namespace: "shop".into(),
+            name: "a".into(),
+            version: "7".into(),
+        };
+        for middle in 0..=item.len() {
+            let (buffered, next) = item.split_at(middle);
+            let found = OversizedObject::of_item(encoding, buffered, next);
+            assert_eq!(found, expected);
+        }
+        let expected = OversizedObject {
+            event: Some(EventKind::Deleted),
+            ..expected
+        };
+        for middle in 0..=event.len() {
+            let (buffered, next) = event.split_at(middle);
+            let found = OversizedObject::of_event(encoding, buffered, next);
+            assert_eq!(found, expected);
+        }
+        let long = serde_json::json!({ "metadata": { "name": "x".repeat(MAX_TEXT + 1) } });
+        let long = encode::message(message, &long).unwrap();
+        for start in [&b""[..], b"\x0a", b"\xff", b"k8s\0", &long] {
+            let found = OversizedObject::of_item(encoding, start, b"");
+            assert_eq!(found, OversizedObject::default(), "{start:?}");
         }
     }
 
@@ -183,12 +246,12 @@ mod tests {
     fn a_row_of_a_table_has_the_name_in_its_object() {
         let row = r#"{"cells":["a",{"metadata":7}],"object":{"kind":"PartialObjectMetadata","metadata":{"name":"a"#;
         let row = format!(r#"{row}","namespace":"shop","annotations":{{"#);
-        let found = OversizedObject::of_item(row.as_bytes(), b"");
+        let found = OversizedObject::of_item(Encoding::Json, row.as_bytes(), b"");
         assert_eq!(found.to_string(), "shop/a");
         let line = format!(
             r#"{{"type":"MODIFIED","object":{{"kind":"Table","metadata":{{"resourceVersion":"7"}},"rows":[{row}"#
         );
-        let found = OversizedObject::of_line(line.as_bytes(), b"");
+        let found = OversizedObject::of_event(Encoding::Json, line.as_bytes(), b"");
         assert_eq!((&*found.to_string(), &*found.version), ("shop/a", "7"));
     }
 
@@ -196,7 +259,7 @@ mod tests {
     fn what_the_first_bytes_do_not_tell_is_unknown() {
         let long = format!(r#"{{"metadata":{{"name":"{}"}}"#, "x".repeat(MAX_TEXT + 1));
         for start in ["", "[", "{\"metadata\":{\"na", "{\"metadata\":7", &long] {
-            let found = OversizedObject::of_item(start.as_bytes(), b"");
+            let found = OversizedObject::of_item(Encoding::Json, start.as_bytes(), b"");
             assert_eq!(found, OversizedObject::default(), "{start}");
             assert_eq!(found.to_string(), "<unnamed>");
         }

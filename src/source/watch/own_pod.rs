@@ -14,6 +14,7 @@ use super::connection::send;
 use super::failure::Failure;
 use super::request::{Target, segment};
 use super::timeouts::{Backoff, WatchTimeouts};
+use crate::decode::Encoding;
 use crate::resource::ResourceInfo;
 use crate::source::health::{FailureReason, Health};
 
@@ -86,7 +87,7 @@ impl OwnPod {
 
     async fn find(&self, client: &Client, timeout: Duration) -> Result<Replicas, Failure> {
         let request = self.request()?;
-        let response = send(client, request, timeout).await?;
+        let response = send(client, request, Encoding::Json, timeout).await?;
         self.replicas_of(&response.collect(MAX_POD_BYTES, timeout).await?)
     }
 

@@ -9,11 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use super::blocking_sink::LARGE_OBJECT;
-use super::connection::{ResponseBody, send};
+use super::connection::ResponseBody;
 use super::failure::Failure;
-use super::json_splitter::{ListMeta, ListPart, ListSplitter};
+use super::json_list::ListPart;
 use super::list_bounds::{ListProgress, took_too_long};
+use super::list_meta::ListMeta;
+use super::list_splitter::ListSplitter;
 use super::object_buffer;
 use super::oversized::{OversizedObject, Part};
 use super::reflector::{Action, NextStep, Reflector};
@@ -21,6 +22,7 @@ use super::request::ListWatchRequest;
 use super::sink::{Change, ListWatchSink};
 use super::timeouts::WatchTimeouts;
 use super::turn::{MAX_PART, Turn};
+use crate::decode::{DecodeError, DecodeReason, Encoding};
 use crate::source::health::FailureReason;
 
 /// The progress of a paged list.
@@ -175,11 +177,13 @@ impl<S: ListWatchSink> Reflector<S> {
             version: parameters.version.as_deref(),
             next: pages.next.as_deref(),
         };
-        let request = self.request(request, parameters.selector.as_deref())?;
         let timeout = self.options.timeouts.response;
-        let mut response = send(&self.client, request, timeout).await?;
+        let selector = parameters.selector.as_deref();
+        let mut response = self.send(request, selector, timeout).await?;
         self.feed.list_opened();
-        let mut splitter = ListSplitter::new(&self.options.budget);
+        let encoding = response.encoding();
+        let large = encoding.large_object();
+        let mut splitter = ListSplitter::new(encoding, &self.options.budget);
         let mut turn = Turn::new();
         let mut last_object = Instant::now();
         loop {
@@ -201,21 +205,22 @@ impl<S: ListWatchSink> Reflector<S> {
                     ListPart::TableHeader(table) => self.sink.partial.read_columns(&table),
                     ListPart::Object(_) if bounded.is_err() => {}
                     ListPart::Object(Part::Whole(item))
-                        if !deferred.is_empty() || item.len() >= LARGE_OBJECT =>
+                        if !deferred.is_empty() || item.len() >= large =>
                     {
                         deferred.push(Deferred::new(item, false));
                     }
                     ListPart::Object(Part::Oversized(object)) => {
                         bounded = self.listed_oversized(&object, pages);
                     }
-                    ListPart::Object(Part::Whole(item)) => match self.listed(item, pages) {
+                    ListPart::Object(Part::Whole(item)) => match self.listed(item, encoding, pages)
+                    {
                         Ok(Listed::Done) => {}
                         Ok(Listed::TooExpensive) => deferred.push(Deferred::new(item, true)),
                         Err(failure) => bounded = Err(failure),
                     },
                 });
                 for deferred in deferred {
-                    self.listed_later(deferred, pages).await?;
+                    self.listed_later(deferred, encoding, pages).await?;
                 }
                 splitter.settle();
                 fed?;
@@ -239,27 +244,46 @@ impl<S: ListWatchSink> Reflector<S> {
         object: &OversizedObject,
         pages: &mut Pages,
     ) -> Result<(), Failure> {
-        pages.progress.object(self.options.max_list_objects, &[])?;
+        pages.progress.object(self.options.max_list_objects, None)?;
         self.skip_oversized(object);
         Ok(())
     }
 
     /// Counts and applies an object of a list that is not large.
-    fn listed(&mut self, item: &[u8], pages: &mut Pages) -> Result<Listed, Failure> {
-        Ok(match self.counts_object(item, pages)? {
-            true => self.apply_small(item),
-            false => Listed::Done,
-        })
+    fn listed(
+        &mut self,
+        item: &[u8],
+        encoding: Encoding,
+        pages: &mut Pages,
+    ) -> Result<Listed, Failure> {
+        match self.counts_object(item, pages)? {
+            true => self.apply_small(item, encoding),
+            false => Ok(Listed::Done),
+        }
     }
 
-    fn apply_small(&mut self, item: &[u8]) -> Listed {
-        let Some(result) = self.sink.change_small(Change::Applied, item) else {
-            return Listed::TooExpensive;
+    fn apply_small(&mut self, item: &[u8], encoding: Encoding) -> Result<Listed, Failure> {
+        let object = encoding.object(item);
+        let Some(applied) = self.sink.change_small(Change::Applied, object) else {
+            return Ok(Listed::TooExpensive);
         };
-        if let Err(error) = result {
-            self.log_undecodable(&error);
+        self.after_listed(applied, encoding)?;
+        Ok(Listed::Done)
+    }
+
+    /// Logs an object that does not decode. If its protobuf is malformed, the list fails, so that the next list has
+    /// the object in JSON.
+    fn after_listed(
+        &mut self,
+        applied: Result<(), DecodeError>,
+        encoding: Encoding,
+    ) -> Result<(), Failure> {
+        let Err(error) = applied else { return Ok(()) };
+        if matches!(encoding, Encoding::Protobuf(_)) && error.reason() == DecodeReason::Syntax {
+            return Err(Failure::malformed(error.to_string()));
         }
-        Listed::Done
+        self.log_undecodable(&error);
+        Ok(())
     }
 
     /// Logs once that a list is unusually long.
@@ -279,23 +303,31 @@ impl<S: ListWatchSink> Reflector<S> {
     }
 
     /// Applies an object of a list. The object may be large or expensive.
-    async fn listed_later(&mut self, deferred: Deferred, pages: &mut Pages) -> Result<(), Failure> {
+    async fn listed_later(
+        &mut self,
+        deferred: Deferred,
+        encoding: Encoding,
+        pages: &mut Pages,
+    ) -> Result<(), Failure> {
         let Deferred { item, is_counted } = deferred;
         if !is_counted && !self.counts_object(&item, pages)? {
             return Ok(());
         }
-        if item.len() < LARGE_OBJECT && self.apply_small(&item) == Listed::Done {
+        let is_small = item.len() < encoding.large_object();
+        if is_small && self.apply_small(&item, encoding)? == Listed::Done {
             return Ok(());
         }
-        if let Err(error) = self.sink.change_large(Change::Applied, item).await {
-            self.log_undecodable(&error);
-        }
-        Ok(())
+        let applied = self
+            .sink
+            .change_large(Change::Applied, encoding, item)
+            .await;
+        self.after_listed(applied, encoding)
     }
 
     /// Counts an object of the list. Returns whether to store it: objects beyond the object limit are not stored.
     fn counts_object(&self, item: &[u8], pages: &mut Pages) -> Result<bool, Failure> {
-        pages.progress.object(self.options.max_list_objects, item)?;
+        let most = self.options.max_list_objects;
+        pages.progress.object(most, Some(item))?;
         let limit = self.options.object_limit;
         let is_stored = limit.is_none_or(|limit| pages.stored < limit);
         pages.stored += u64::from(is_stored);

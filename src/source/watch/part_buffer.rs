@@ -6,34 +6,41 @@ use std::time::Duration;
 use super::buffer_budget::BufferBudget;
 use super::object_buffer::ObjectBuffer;
 use super::oversized::{OversizedObject, Part};
+use crate::decode::Encoding;
 
-/// The incomplete item of a list or line of a watch.
+/// The incomplete item of a list or event of a watch.
 #[derive(Debug)]
 pub(super) struct PartBuffer {
     bytes: ObjectBuffer,
     /// Present if the part is larger than the limit and is not buffered.
     oversized: Option<OversizedObject>,
-    /// Reads the first bytes of a part that is too large: the buffered bytes, and the bytes that follow.
-    of_start: fn(&[u8], &[u8]) -> OversizedObject,
+    encoding: Encoding,
+    of_start: OfStart,
 }
+
+/// Reads the first bytes of a part that is too large: the buffered bytes, and the bytes that follow.
+type OfStart = fn(Encoding, &[u8], &[u8]) -> OversizedObject;
 
 // === impl PartBuffer ===
 
 impl PartBuffer {
     /// A buffer for the items of a list.
-    pub(super) fn of_items(budget: &Arc<BufferBudget>) -> Self {
-        Self::new(ObjectBuffer::of_items(budget), OversizedObject::of_item)
+    pub(super) fn of_items(encoding: Encoding, budget: &Arc<BufferBudget>) -> Self {
+        let bytes = ObjectBuffer::of_items(budget);
+        Self::new(bytes, encoding, OversizedObject::of_item)
     }
 
-    /// A buffer for the lines of a watch.
-    pub(super) fn of_lines(budget: &Arc<BufferBudget>) -> Self {
-        Self::new(ObjectBuffer::of_lines(budget), OversizedObject::of_line)
+    /// A buffer for the events of a watch.
+    pub(super) fn of_events(encoding: Encoding, budget: &Arc<BufferBudget>) -> Self {
+        let bytes = ObjectBuffer::of_events(budget);
+        Self::new(bytes, encoding, OversizedObject::of_event)
     }
 
-    pub(super) fn new(bytes: ObjectBuffer, of_start: fn(&[u8], &[u8]) -> OversizedObject) -> Self {
+    pub(super) fn new(bytes: ObjectBuffer, encoding: Encoding, of_start: OfStart) -> Self {
         Self {
             bytes,
             oversized: None,
+            encoding,
             of_start,
         }
     }
@@ -51,7 +58,8 @@ impl PartBuffer {
     /// Appends bytes, unless the part is or becomes larger than the limit.
     pub(super) fn append(&mut self, bytes: &[u8]) {
         if self.oversized.is_none() && self.bytes.append(bytes).is_err() {
-            self.oversized = Some((self.of_start)(self.bytes.bytes(), bytes));
+            let oversized = (self.of_start)(self.encoding, self.bytes.bytes(), bytes);
+            self.oversized = Some(oversized);
             self.bytes.clear();
         }
     }

@@ -9,14 +9,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
 use kube::Client;
-use kube::client::Body;
+use kube_protobuf::message_of;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep};
 
 use super::blocking_sink::BlockingSink;
 use super::buffer_budget::BufferBudget;
+use super::connection::{self, ResponseBody};
 use super::failure::Failure;
 use super::logged_feed::LoggedFeed;
 use super::metrics::FeedMetrics;
@@ -25,7 +25,7 @@ use super::representation::Representation;
 use super::request::{ListWatchRequest, Target};
 use super::sink::ListWatchSink;
 use super::timeouts::{Backoff, WatchTimeouts};
-use crate::decode::DecodeError;
+use crate::decode::{DecodeError, Encoding};
 use crate::source::health::FailureReason;
 
 /// The options that all reflectors of a watch share.
@@ -44,6 +44,8 @@ pub(super) struct Options {
     pub(super) budget: Arc<BufferBudget>,
     /// A permit to apply a large object.
     pub(super) large_objects: Arc<Semaphore>,
+    /// Request protobuf for the kinds that have it.
+    pub(super) protobuf: bool,
     /// Minimum timeout of a streaming list.
     pub(super) list_deadline: Option<Duration>,
     /// How long objects of a forbidden resource stay.
@@ -64,6 +66,8 @@ pub(super) struct ShardScope {
 pub(super) struct Reflector<S> {
     pub(super) client: Client,
     pub(super) target: Target,
+    /// The preferred encoding of objects.
+    encoding: Encoding,
     pub(super) options: Options,
     pub(super) sink: BlockingSink<S>,
     pub(super) feed: LoggedFeed,
@@ -143,8 +147,12 @@ impl<S: ListWatchSink> Reflector<S> {
         target: Target,
     ) -> Self {
         let generation = scope.borrow().generation;
+        let resource = &target.resource;
+        let message = message_of(&resource.api_version(), resource.kind());
+        let message = message.filter(|_| options.protobuf);
         Self {
             client,
+            encoding: message.map_or(Encoding::Json, Encoding::Protobuf),
             target,
             sink: BlockingSink::new(sink, Arc::clone(&options.large_objects)),
             feed,
@@ -191,8 +199,53 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
+    /// Sends a request for the smallest representation. `selector` is the shard selector. If the server refuses the
+    /// preferred encoding, requests JSON from then on.
+    pub(super) async fn send(
+        &mut self,
+        request: ListWatchRequest<'_>,
+        selector: Option<&str>,
+        timeout: Duration,
+    ) -> Result<ResponseBody, Failure> {
+        loop {
+            let representation = self.smallest_representation();
+            self.sink.partial.begin(representation);
+            let encoding = self.preferred_encoding(representation);
+            let http = (self.target).request(request, selector, representation, encoding)?;
+            let response = connection::send(&self.client, http, encoding, timeout).await;
+            match (encoding, &response) {
+                (Encoding::Protobuf(_), Err(failure)) if failure.is_of_encoding => {
+                    self.request_json(failure);
+                    continue;
+                }
+                (_, Ok(response)) => self.metrics.response(response.encoding()),
+                _ => {}
+            }
+            return response;
+        }
+    }
+
+    fn preferred_encoding(&self, representation: Representation) -> Encoding {
+        let has_protobuf = representation.has_protobuf() && self.sink.reads_protobuf();
+        if has_protobuf {
+            self.encoding
+        } else {
+            Encoding::Json
+        }
+    }
+
+    /// Requests JSON from now on, because the server or a proxy refuses or damages protobuf.
+    fn request_json(&mut self, failure: &Failure) {
+        self.encoding = Encoding::Json;
+        let resource = self.target.resource.label();
+        tracing::info!(resource, %failure, "requesting JSON from now on, since protobuf failed");
+    }
+
     /// Reports a failure and sleeps for the backoff.
     async fn back_off(&mut self, failure: &Failure) {
+        if failure.is_of_encoding && matches!(self.encoding, Encoding::Protobuf(_)) {
+            self.request_json(failure);
+        }
         self.clear_if_not_found(failure);
         let wait = self.backoff.next(failure);
         if !wait.is_zero() {
@@ -254,17 +307,6 @@ impl<S: ListWatchSink> Reflector<S> {
         }
         let reads_only = |paths: &[&str]| self.sink.reads_only(paths);
         Representation::smallest(&self.target.resource, reads_only)
-    }
-
-    /// The HTTP request for the smallest representation. `selector` is the shard selector.
-    pub(super) fn request(
-        &mut self,
-        request: ListWatchRequest<'_>,
-        selector: Option<&str>,
-    ) -> Result<Request<Body>, Failure> {
-        let representation = self.smallest_representation();
-        self.sink.partial.begin(representation);
-        self.target.request(request, selector, representation)
     }
 
     /// Whether to request a streaming list.

@@ -11,7 +11,7 @@ use super::own_pod::{OwnPod, Replicas};
 use super::request::Target;
 use super::shard_control::ShardControl;
 use super::sink::ListWatchSink;
-use crate::decode::{DecodeError, Fields, decode};
+use crate::decode::{DecodeError, Encoded, Fields, decode};
 use crate::resource::ResourceInfo;
 use crate::scope::Shard;
 use crate::source::health::Health;
@@ -99,16 +99,16 @@ pub(super) async fn follow(context: WatchContext, pod: OwnPod) {
 // === impl ReplicaSink ===
 
 impl ReplicaSink {
-    fn read(&mut self, json: &[u8]) -> Result<ReplicaCount, DecodeError> {
-        let set: ReplicaCount = decode(self.resource.kind(), json, &Fields::All)?;
+    fn read(&mut self, object: Encoded<'_>) -> Result<ReplicaCount, DecodeError> {
+        let set: ReplicaCount = decode(self.resource.kind(), object, &Fields::All)?;
         self.version.clone_from(&set.metadata.resource_version);
         Ok(set)
     }
 }
 
 impl ListWatchSink for ReplicaSink {
-    fn apply(&mut self, json: &[u8]) -> Result<(), DecodeError> {
-        let set = self.read(json)?;
+    fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
+        let set = self.read(object)?;
         let total = set.spec.replicas.unwrap_or(1);
         let has_status = set.status.replicas.is_some();
         // This comes before the change of the shard, so that its handover waits for the new
@@ -128,8 +128,8 @@ impl ListWatchSink for ReplicaSink {
     }
 
     /// Keeps the shard, because the pods of a deleted StatefulSet are also deleted.
-    fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError> {
-        self.read(json).map(drop)
+    fn delete(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
+        self.read(object).map(drop)
     }
 
     fn last_version(&self) -> &str {

@@ -8,6 +8,9 @@
 //! [metadata-only fetches](https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches) and
 //! [tables](https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables).
 
+use kube_protobuf::CONTENT_TYPE;
+
+use crate::decode::Encoding;
 use crate::resource::ResourceInfo;
 
 /// The part of each object that a request to the API server asks for. A later variant has all fields of an earlier one.
@@ -21,6 +24,8 @@ pub(super) enum Representation {
     #[default]
     Object,
 }
+
+const JSON: &str = "application/json";
 
 // === impl Representation ===
 
@@ -40,18 +45,29 @@ impl Representation {
         (self == Self::Table).then_some("Metadata")
     }
 
-    /// The `Accept` header of a list or a watch.
-    pub(super) fn accept(self, is_list: bool) -> &'static str {
-        match self {
-            Self::Object => "application/json",
-            Self::Metadata if is_list => {
-                "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+    /// Whether the API server has this representation in protobuf.
+    pub(super) fn has_protobuf(self) -> bool {
+        self != Self::Table
+    }
+
+    /// The `Accept` header of a list or a watch. A server or a proxy may always answer with whole objects in JSON.
+    pub(super) fn accept(self, is_list: bool, encoding: Encoding) -> String {
+        let kind = match self {
+            Self::Object => None,
+            Self::Metadata if is_list => Some("PartialObjectMetadataList"),
+            Self::Metadata => Some("PartialObjectMetadata"),
+            Self::Table => Some("Table"),
+        };
+        let partial = |media_type: &str, kind| format!("{media_type};as={kind};g=meta.k8s.io;v=v1");
+        let accepted = match (encoding, kind) {
+            (Encoding::Json, None) => return JSON.to_owned(),
+            (Encoding::Json, Some(kind)) => vec![partial(JSON, kind)],
+            (Encoding::Protobuf(_), None) => vec![CONTENT_TYPE.to_owned()],
+            (Encoding::Protobuf(_), Some(kind)) => {
+                vec![partial(CONTENT_TYPE, kind), partial(JSON, kind)]
             }
-            Self::Metadata => {
-                "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
-            }
-            Self::Table => "application/json;as=Table;g=meta.k8s.io;v=v1,application/json",
-        }
+        };
+        [accepted.join(","), JSON.to_owned()].join(",")
     }
 }
 
@@ -59,6 +75,7 @@ impl Representation {
 mod tests {
     use super::*;
     use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+    use kube_protobuf::message_of;
 
     #[test]
     fn no_more_is_requested_than_families_read() {
@@ -76,5 +93,31 @@ mod tests {
         assert_eq!(smallest(secrets(), &whole), Representation::Object);
         let pods = ResourceInfo::of::<Pod>();
         assert_eq!(smallest(pods, &metadata), Representation::Object);
+    }
+
+    #[test]
+    fn partial_objects_are_preferred_in_any_encoding_before_whole_ones() {
+        let protobuf = Encoding::Protobuf(message_of("v1", "ConfigMap").unwrap());
+        for (representation, encoding, accept) in [
+            (Representation::Object, Encoding::Json, "application/json"),
+            (
+                Representation::Object,
+                protobuf,
+                "application/vnd.kubernetes.protobuf,application/json",
+            ),
+            (
+                Representation::Metadata,
+                protobuf,
+                "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,\
+                 application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json",
+            ),
+            (
+                Representation::Table,
+                Encoding::Json,
+                "application/json;as=Table;g=meta.k8s.io;v=v1,application/json",
+            ),
+        ] {
+            assert_eq!(representation.accept(true, encoding), accept);
+        }
     }
 }

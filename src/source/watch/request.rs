@@ -6,6 +6,7 @@ use kube::client::Body;
 
 use super::failure::Failure;
 use super::representation::Representation;
+use crate::decode::Encoding;
 use crate::resource::ResourceInfo;
 use crate::source::health::FailureReason;
 
@@ -47,7 +48,7 @@ impl Target {
         }
     }
 
-    /// The HTTP request for objects in a representation. `shard` is the shard selector.
+    /// The HTTP request for objects in a representation, in the preferred encoding. `shard` is the shard selector.
     ///
     /// # Errors
     ///
@@ -57,6 +58,7 @@ impl Target {
         request: ListWatchRequest<'_>,
         shard: Option<&str>,
         representation: Representation,
+        encoding: Encoding,
     ) -> Result<Request<Body>, Failure> {
         let mut uri = self.path()?;
         uri.push('?');
@@ -74,7 +76,7 @@ impl Target {
         }
         let is_list = matches!(request, ListWatchRequest::List { .. });
         request.write_to(&mut query);
-        let accept = representation.accept(is_list);
+        let accept = representation.accept(is_list, encoding);
         let mut request = Request::get(query.finish()).header(header::ACCEPT, accept);
         if !is_list {
             // In a compressed stream, events would be delayed until a block is complete.
@@ -189,9 +191,10 @@ mod tests {
     use k8s_openapi::api::apps::v1::Deployment;
     use k8s_openapi::api::core::v1::Pod;
     use kube::core::ApiResource;
+    use kube_protobuf::message_of;
 
     fn uri(target: &Target, request: ListWatchRequest<'_>) -> String {
-        let request = target.request(request, None, Representation::Object);
+        let request = target.request(request, None, Representation::Object, Encoding::Json);
         request.unwrap().uri().to_string()
     }
 
@@ -300,8 +303,13 @@ mod tests {
                 request,
                 Some("shardRange(x, '0x0', '0x1')"),
                 Representation::Object,
+                Encoding::Protobuf(message_of("v1", "Pod").unwrap()),
             )
             .unwrap();
+        assert_eq!(
+            request.headers()[header::ACCEPT],
+            "application/vnd.kubernetes.protobuf,application/json"
+        );
         assert_eq!(
             request.uri().query(),
             Some(

@@ -1,6 +1,6 @@
 //! [`ListWatchSink`]: the target of a reflector.
 
-use crate::decode::DecodeError;
+use crate::decode::{DecodeError, Encoded, Encoding};
 use crate::store::ObjectWriter;
 
 /// The result of applying or deleting an object.
@@ -13,16 +13,21 @@ pub(super) enum Change {
 /// Receives the lists and events of one reflector. It is the writer of a store, or a sink without samples.
 pub(super) trait ListWatchSink: Send + 'static {
     /// Decodes an object and adds or replaces it.
-    fn apply(&mut self, json: &[u8]) -> Result<(), DecodeError>;
+    fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError>;
 
     /// Decodes an object and removes it.
-    fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError>;
+    fn delete(&mut self, object: Encoded<'_>) -> Result<(), DecodeError>;
+
+    /// Whether the sink finds the fields that it needs in protobuf.
+    fn reads_protobuf(&self) -> bool {
+        true
+    }
 
     /// Applies or deletes an object.
-    fn change(&mut self, change: Change, json: &[u8]) -> Result<(), DecodeError> {
+    fn change(&mut self, change: Change, object: Encoded<'_>) -> Result<(), DecodeError> {
         match change {
-            Change::Applied => self.apply(json),
-            Change::Deleted => self.delete(json),
+            Change::Applied => self.apply(object),
+            Change::Deleted => self.delete(object),
         }
     }
 
@@ -56,12 +61,22 @@ pub(super) trait ListWatchSink: Send + 'static {
 // === impl ListWatchSink for ObjectWriter ===
 
 impl ListWatchSink for Box<dyn ObjectWriter> {
-    fn apply(&mut self, json: &[u8]) -> Result<(), DecodeError> {
-        ObjectWriter::apply_json(&mut **self, json)
+    fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
+        match object.encoding() {
+            Encoding::Json => self.apply_json(object.bytes()),
+            Encoding::Protobuf(_) => self.apply_protobuf(object.bytes()),
+        }
     }
 
-    fn delete(&mut self, json: &[u8]) -> Result<(), DecodeError> {
-        ObjectWriter::delete_json(&mut **self, json)
+    fn delete(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
+        match object.encoding() {
+            Encoding::Json => self.delete_json(object.bytes()),
+            Encoding::Protobuf(_) => self.delete_protobuf(object.bytes()),
+        }
+    }
+
+    fn reads_protobuf(&self) -> bool {
+        ObjectWriter::reads_protobuf(&**self)
     }
 
     fn skip_oversized(&mut self, key: Option<(&str, &str)>) {

@@ -1,5 +1,7 @@
 //! [`SplitError`]: why a response cannot be split into objects.
 
+use kube_protobuf::Malformed;
+
 /// Maximum size of a resource version. API servers use numbers.
 pub(super) const MAX_VERSION: usize = 1 << 10;
 /// Maximum size of the token for the next page. API servers put an etcd key into it.
@@ -8,6 +10,8 @@ pub(super) const MAX_TOKEN: usize = 16 << 10;
 /// Why a response cannot be split into objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SplitError {
+    #[error("the response is not valid protobuf: {0}")]
+    Malformed(Malformed),
     #[error("the response is truncated")]
     Truncated,
     #[error("the response is not a list of objects")]
@@ -18,4 +22,13 @@ pub(super) enum SplitError {
     LongVersion,
     #[error("the token of the next page is longer than {} KiB", MAX_TOKEN >> 10)]
     LongToken,
+}
+
+impl From<Malformed> for SplitError {
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::Truncated => Self::Truncated,
+            malformed => Self::Malformed(malformed),
+        }
+    }
 }

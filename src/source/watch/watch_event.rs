@@ -1,27 +1,29 @@
-//! [`WatchEvent`]: one line of a watch.
+//! [`WatchEvent`]: one line or frame of a watch.
 //!
 //! Source: [API concepts, "Efficient detection of changes"](https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use kube_protobuf::{Envelope, Message};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::failure::Status;
+use crate::decode::{Encoded, Encoding};
 
-/// One line of a watch.
+/// One line or frame of a watch.
 #[derive(Debug)]
 pub(super) enum WatchEvent<'a> {
     /// An object was added, modified or deleted.
-    Object(EventKind, &'a [u8]),
+    Object(EventKind, Encoded<'a>),
     /// A bookmark: the server has sent all changes up to a version.
     Bookmark {
         version: String,
         /// The list at the start of the stream is complete.
         ends_list: bool,
         /// A table, if the events are tables.
-        object: &'a [u8],
+        object: Encoded<'a>,
     },
     /// The server ends the watch.
     Error(Status),
@@ -37,13 +39,20 @@ pub(super) enum EventKind {
     Error,
 }
 
-/// A line that is not an event.
+/// A line or a frame that is not an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the watch sent a line that is not an event")]
-pub(super) struct InvalidEvent;
+pub(super) enum InvalidEvent {
+    #[error("the watch sent a line that is not an event")]
+    Line,
+    #[error("the watch sent a frame that is not an event")]
+    Frame,
+}
 
 /// The annotation of the bookmark that ends a streaming list.
 const INITIAL_END: &str = "k8s.io/initial-events-end";
+
+/// The kind of partial objects.
+pub(super) const PARTIAL: &str = "PartialObjectMetadata";
 
 /// The start of an event from an API server. The object and a closing brace follow.
 const USUAL: [(EventKind, &[u8]); 3] = [
@@ -55,8 +64,16 @@ const USUAL: [(EventKind, &[u8]); 3] = [
 // === impl WatchEvent ===
 
 impl<'a> WatchEvent<'a> {
-    /// Reads a line.
-    pub(super) fn parse(line: &'a [u8]) -> Result<Self, InvalidEvent> {
+    /// Reads a line or a frame.
+    pub(super) fn parse(event: &'a [u8], encoding: Encoding) -> Result<Self, InvalidEvent> {
+        let parsed = match encoding {
+            Encoding::Json => Self::parse_line(event),
+            Encoding::Protobuf(message) => Self::parse_frame(event, message),
+        };
+        parsed.ok_or_else(|| InvalidEvent::of(encoding))
+    }
+
+    fn parse_line(line: &'a [u8]) -> Option<Self> {
         let line = line.trim_ascii();
         for (kind, start) in USUAL {
             // If an event starts in this way, the object need not be parsed twice.
@@ -64,13 +81,13 @@ impl<'a> WatchEvent<'a> {
                 .strip_prefix(start)
                 .and_then(|rest| rest.strip_suffix(b"}"))
             {
-                return Ok(Self::Object(kind, object));
+                return Some(Self::Object(kind, Encoding::Json.object(object)));
             }
         }
         Self::parse_any(line)
     }
 
-    fn parse_any(line: &'a [u8]) -> Result<Self, InvalidEvent> {
+    fn parse_any(line: &'a [u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct Any<'a> {
             #[serde(borrow, rename = "type")]
@@ -78,29 +95,54 @@ impl<'a> WatchEvent<'a> {
             #[serde(borrow)]
             object: &'a RawValue,
         }
-        let Any { kind, object } = serde_json::from_slice(line).map_err(|_| InvalidEvent)?;
-        let bytes = object.get().as_bytes();
-        match &*kind {
-            "ADDED" => Ok(Self::Object(EventKind::Added, bytes)),
-            "MODIFIED" => Ok(Self::Object(EventKind::Modified, bytes)),
-            "DELETED" => Ok(Self::Object(EventKind::Deleted, bytes)),
-            "BOOKMARK" => {
-                let Object { metadata, rows } =
-                    serde_json::from_slice(bytes).map_err(|_| InvalidEvent)?;
-                let row = rows.and_then(|rows| rows.into_iter().next());
-                let annotations = row
-                    .map_or(metadata.annotations, |row| row.object.metadata.annotations)
-                    .unwrap_or_default();
-                Ok(Self::Bookmark {
+        let Any { kind, object } = serde_json::from_slice(line).ok()?;
+        Self::new(&kind, Encoding::Json.object(object.get().as_bytes()))
+    }
+
+    /// Reads a frame, whose objects have the fields of `message`.
+    fn parse_frame(frame: &'a [u8], message: &'static Message) -> Option<Self> {
+        let event = kube_protobuf::WatchEvent::parse(frame).ok()?;
+        let object = event.object();
+        let object = match EventKind::of_wire_name(event.kind())? {
+            EventKind::Error => object,
+            // The kind of bookmarks and objects is that of the collection, or that of partial objects.
+            _ => match Envelope::parse(object).ok()? {
+                envelope if envelope.kind() == message.name() => object,
+                envelope if envelope.kind() == PARTIAL => envelope.object_as(message).raw(),
+                _ => return None,
+            },
+        };
+        Self::new(event.kind(), Encoding::Protobuf(message).object(object))
+    }
+
+    fn new(kind: &str, object: Encoded<'a>) -> Option<Self> {
+        Some(match EventKind::of_wire_name(kind)? {
+            kind @ (EventKind::Added | EventKind::Modified | EventKind::Deleted) => {
+                Self::Object(kind, object)
+            }
+            EventKind::Bookmark => {
+                let metadata = bookmark_metadata(object)?;
+                let annotations = metadata.annotations.unwrap_or_default();
+                Self::Bookmark {
                     version: metadata.resource_version.unwrap_or_default(),
                     ends_list: annotations
                         .get(INITIAL_END)
                         .is_some_and(|own| own == "true"),
-                    object: bytes,
-                })
+                    object,
+                }
             }
-            "ERROR" => Ok(Self::Error(Status::parse(bytes))),
-            _ => Err(InvalidEvent),
+            EventKind::Error => Self::Error(Status::parse(object.bytes())),
+        })
+    }
+}
+
+// === impl InvalidEvent ===
+
+impl InvalidEvent {
+    pub(super) fn of(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Json => Self::Line,
+            Encoding::Protobuf(_) => Self::Frame,
         }
     }
 }
@@ -116,6 +158,22 @@ impl EventKind {
         Self::Error,
     ];
 
+    /// The type with a name in the API.
+    pub(super) fn of_wire_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.wire_name() == name)
+    }
+
+    /// The name in the API.
+    fn wire_name(self) -> &'static str {
+        match self {
+            Self::Added => "ADDED",
+            Self::Modified => "MODIFIED",
+            Self::Deleted => "DELETED",
+            Self::Bookmark => "BOOKMARK",
+            Self::Error => "ERROR",
+        }
+    }
+
     /// The name in metrics.
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -128,21 +186,28 @@ impl EventKind {
     }
 }
 
-#[derive(Deserialize)]
-struct Object {
-    metadata: Metadata,
-    /// One row, if the events are tables.
-    rows: Option<Vec<Row>>,
-}
-
-#[derive(Deserialize)]
-struct Row {
-    object: RowObject,
-}
-
-#[derive(Deserialize)]
-struct RowObject {
-    metadata: Metadata,
+/// The metadata of a bookmark. If the events are tables, the row has the annotations.
+fn bookmark_metadata(object: Encoded<'_>) -> Option<Metadata> {
+    #[derive(Deserialize)]
+    struct Table {
+        rows: Option<Vec<Row>>,
+    }
+    #[derive(Deserialize)]
+    struct Row {
+        object: RowObject,
+    }
+    #[derive(Deserialize)]
+    struct RowObject {
+        metadata: Metadata,
+    }
+    let mut metadata: Metadata = object.metadata()?;
+    if let Encoding::Json = object.encoding() {
+        let Table { rows } = serde_json::from_slice(object.bytes()).ok()?;
+        if let Some(row) = rows.and_then(|rows| rows.into_iter().next()) {
+            metadata.annotations = row.object.metadata.annotations;
+        }
+    }
+    Some(metadata)
 }
 
 #[derive(Deserialize)]
@@ -153,33 +218,35 @@ struct Metadata {
 }
 
 /// The resource version of an object that does not decode as its kind.
-pub(super) fn version_of(object: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Versioned {
-        metadata: Version,
-    }
+pub(super) fn version_of(object: Encoded<'_>) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Version {
         resource_version: String,
     }
-    let object: Versioned = serde_json::from_slice(object).ok()?;
-    Some(object.metadata.resource_version)
+    let metadata: Version = object.metadata()?;
+    Some(metadata.resource_version)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kube_protobuf::{encode, message_of};
     use proptest::prelude::*;
+    use serde_json::{Value, json};
 
     proptest! {
         #[test]
         fn any_line_is_harmless(line: Vec<u8>, kind in "ADDED|MODIFIED|DELETED|BOOKMARK|ERROR|x") {
-            let _ = WatchEvent::parse(&line);
+            let _ = WatchEvent::parse(&line, Encoding::Json);
+            let node = Encoding::Protobuf(message_of("v1", "Node").unwrap());
+            let _ = WatchEvent::parse(&line, node);
+            let _ = WatchEvent::parse(&encode::watch_event(&kind, &line)[4..], node);
             let mut framed = format!("{{\"type\":\"{kind}\",\"object\":").into_bytes();
             framed.extend_from_slice(&line);
-            let _ = WatchEvent::parse(&framed);
-            let _ = version_of(&line);
+            let _ = WatchEvent::parse(&framed, Encoding::Json);
+            let _ = version_of(Encoding::Json.object(&line));
+            let _ = version_of(node.object(&line));
             let _ = Status::parse(&line);
         }
     }
@@ -213,9 +280,9 @@ mod tests {
                 "{}",
             ),
         ] {
-            match WatchEvent::parse(line.as_bytes()) {
-                Ok(WatchEvent::Object(own, bytes)) => {
-                    assert_eq!((own, bytes), (kind, object.as_bytes()), "{line}");
+            match WatchEvent::parse(line.as_bytes(), Encoding::Json) {
+                Ok(WatchEvent::Object(own, read)) => {
+                    assert_eq!((own, read.bytes()), (kind, object.as_bytes()), "{line}");
                 }
                 other => panic!("{line}: {other:?}"),
             }
@@ -228,7 +295,7 @@ mod tests {
             let line = format!(
                 r#"{{"type":"BOOKMARK","object":{{"kind":"Pod","metadata":{{"resourceVersion":"5"{annotations}}},"spec":{{}}}}}}"#
             );
-            match WatchEvent::parse(line.as_bytes()) {
+            match WatchEvent::parse(line.as_bytes(), Encoding::Json) {
                 Ok(WatchEvent::Bookmark {
                     version, ends_list, ..
                 }) => (version, ends_list),
@@ -251,14 +318,88 @@ mod tests {
             r#"{"type":"BOOKMARK","object":{}}"#,
             r#"{"type":"ADDED","object":{"a":1}"#.get(..30).unwrap(),
         ] {
-            assert!(WatchEvent::parse(line.as_bytes()).is_err(), "{line}");
+            let parsed = WatchEvent::parse(line.as_bytes(), Encoding::Json);
+            assert_eq!(parsed.unwrap_err(), InvalidEvent::Line, "{line}");
         }
     }
 
     #[test]
     fn the_version_of_any_object_can_be_read() {
         let object = br#"{"metadata":{"name":1,"resourceVersion":"12"},"spec":[]}"#;
-        assert_eq!(version_of(object).as_deref(), Some("12"));
-        assert_eq!(version_of(b"{}"), None);
+        let version = |json| version_of(Encoding::Json.object(json));
+        assert_eq!(version(object).as_deref(), Some("12"));
+        assert_eq!(version(b"{}"), None);
+    }
+
+    fn frame(kind: &str, object: &Value) -> Vec<u8> {
+        encode::watch_event(kind, &encode::object(object).unwrap().unwrap())
+    }
+
+    /// Reads a frame of a watch of nodes.
+    fn parse(frame: &[u8]) -> Result<WatchEvent<'_>, InvalidEvent> {
+        let node = message_of("v1", "Node").unwrap();
+        WatchEvent::parse(&frame[4..], Encoding::Protobuf(node))
+    }
+
+    #[test]
+    fn all_types_of_events_are_read_from_frames() {
+        let node =
+            |metadata: Value| json!({ "apiVersion": "v1", "kind": "Node", "metadata": metadata });
+        for (name, kind) in [
+            ("ADDED", EventKind::Added),
+            ("MODIFIED", EventKind::Modified),
+            ("DELETED", EventKind::Deleted),
+        ] {
+            let frame = frame(name, &node(json!({ "resourceVersion": "12" })));
+            match parse(&frame) {
+                Ok(WatchEvent::Object(own, object)) => {
+                    assert_eq!(own, kind);
+                    assert_eq!(version_of(object).as_deref(), Some("12"));
+                }
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+        let end = json!({ "resourceVersion": "7", "annotations": { "k8s.io/initial-events-end": "true" } });
+        for (metadata, expected) in [(end, ("7", true)), (json!({}), ("", false))] {
+            let frame = frame("BOOKMARK", &node(metadata));
+            match parse(&frame) {
+                Ok(WatchEvent::Bookmark {
+                    version, ends_list, ..
+                }) => {
+                    assert_eq!((&*version, ends_list), expected);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        let status =
+            json!({ "apiVersion": "v1", "kind": "Status", "code": 410, "reason": "Expired" });
+        let error = frame("ERROR", &status);
+        let error = format!("{:?}", parse(&error));
+        assert!(error.contains("code: 410"), "{error}");
+
+        // A partial object has another kind, which the decoder of nodes would refuse.
+        let named = json!({ "metadata": { "name": "a" } });
+        let raw = encode::message(message_of("v1", "Node").unwrap(), &named).unwrap();
+        let partial = encode::envelope("meta.k8s.io/v1", PARTIAL, &raw);
+        let partial = encode::watch_event("ADDED", &partial);
+        match parse(&partial) {
+            Ok(WatchEvent::Object(EventKind::Added, object)) => assert_eq!(object.bytes(), raw),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn frames_that_are_no_events_of_the_kind_are_invalid() {
+        let pod = json!({ "apiVersion": "v1", "kind": "Pod" });
+        for bytes in [
+            frame("ADDED", &pod),
+            frame("BOOKMARK", &pod),
+            frame("ODD", &json!({ "apiVersion": "v1", "kind": "Node" })),
+            encode::watch_event("ADDED", b"{}"),
+            b"\0\0\0\x02\x13\x14".to_vec(),
+            b"\0\0\0\0".to_vec(),
+        ] {
+            assert_eq!(parse(&bytes).unwrap_err(), InvalidEvent::Frame, "{bytes:?}");
+        }
     }
 }

@@ -6,10 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::blocking_sink::LARGE_OBJECT;
-use super::connection::{ResponseBody, send};
+use super::connection::ResponseBody;
+use super::event_splitter::EventSplitter;
 use super::failure::{Failure, Status};
-use super::line_splitter::LineSplitter;
 use super::list_bounds::count_object;
 use super::object_buffer;
 use super::oversized::{OversizedObject, Part};
@@ -19,7 +18,7 @@ use super::sink::{Change, ListWatchSink};
 use super::split_error::MAX_VERSION;
 use super::turn::{MAX_PART, Turn};
 use super::watch_event::{EventKind, InvalidEvent, WatchEvent, version_of};
-use crate::decode::{DecodeError, DecodeReason};
+use crate::decode::{DecodeError, DecodeReason, Encoded, Encoding};
 use crate::k8s::resource_version;
 use crate::source::health::FailureReason;
 
@@ -55,6 +54,7 @@ pub(super) enum StreamEnd {
 /// A stream and its progress.
 pub(super) struct Stream {
     pub(super) phase: Phase,
+    encoding: Encoding,
     /// The time of the request, plus the time in which the list at the start waited for other feeds.
     pub(super) opened: Instant,
     last_event: Instant,
@@ -63,9 +63,9 @@ pub(super) struct Stream {
     turn: Turn,
 }
 
-/// A line with a large or expensive object, or a line after one.
+/// An event with a large or expensive object, or an event after one.
 enum Deferred {
-    Line(Bytes),
+    Event(Bytes),
     Oversized(OversizedObject),
 }
 
@@ -90,8 +90,7 @@ impl<S: ListWatchSink> Reflector<S> {
         selector: Option<String>,
         timeout: Duration,
     ) -> Result<ResponseBody, Failure> {
-        let request = self.request(request, selector.as_deref())?;
-        send(&self.client, request, timeout).await
+        self.send(request, selector.as_deref(), timeout).await
     }
 
     /// Reads a stream that was requested at `opened` to its end, and returns its last phase.
@@ -101,9 +100,11 @@ impl<S: ListWatchSink> Reflector<S> {
         phase: Phase,
         opened: Instant,
     ) -> (Phase, StreamEnd) {
-        let mut lines = LineSplitter::new(&self.options.budget);
+        let encoding = response.encoding();
+        let mut events = EventSplitter::new(encoding, &self.options.budget);
         let mut stream = Stream {
             phase,
+            encoding,
             opened,
             last_event: Instant::now(),
             objects: 0,
@@ -136,11 +137,11 @@ impl<S: ListWatchSink> Reflector<S> {
             };
             let Ok(read) = read else {
                 if Instant::now() >= silent {
-                    return (stream.phase, self.silence(stream.phase, &lines));
+                    return (stream.phase, self.silence(stream.phase, &events));
                 }
                 continue;
             };
-            let burst = self.read_burst(read, &mut response, &mut lines, &mut stream);
+            let burst = self.read_burst(read, &mut response, &mut events, &mut stream);
             let burst = burst.await;
             if let ControlFlow::Break(end) = burst {
                 return (stream.phase, end);
@@ -160,8 +161,8 @@ impl<S: ListWatchSink> Reflector<S> {
 
     /// The reason for the end of a stream without a complete event before the timeout. A watch may be quiet, but an
     /// event must not stay incomplete. A streaming list always falls back to a paged list.
-    fn silence(&self, phase: Phase, lines: &LineSplitter) -> StreamEnd {
-        if phase == Phase::Watching && lines.is_in_line() {
+    fn silence(&self, phase: Phase, events: &EventSplitter) -> StreamEnd {
+        if phase == Phase::Watching && events.is_in_event() {
             StreamEnd::Broken(Failure::no_object(self.options.timeouts.silence))
         } else {
             StreamEnd::Idle
@@ -180,7 +181,7 @@ impl<S: ListWatchSink> Reflector<S> {
         &mut self,
         mut read: Result<Option<Bytes>, Failure>,
         response: &mut ResponseBody,
-        lines: &mut LineSplitter,
+        events: &mut EventSplitter,
         stream: &mut Stream,
     ) -> ControlFlow<StreamEnd> {
         let start = Instant::now();
@@ -189,7 +190,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 Ok(None) => return ControlFlow::Break(StreamEnd::Closed),
                 Err(failure) => return ControlFlow::Break(StreamEnd::Cut(failure)),
                 Ok(Some(bytes)) => {
-                    if let Err(end) = self.handle_chunk(&bytes, lines, stream).await {
+                    if let Err(end) = self.handle_chunk(&bytes, events, stream).await {
                         return ControlFlow::Break(end);
                     }
                 }
@@ -209,30 +210,31 @@ impl<S: ListWatchSink> Reflector<S> {
     async fn handle_chunk(
         &mut self,
         bytes: &Bytes,
-        lines: &mut LineSplitter,
+        events: &mut EventSplitter,
         stream: &mut Stream,
     ) -> Result<(), StreamEnd> {
         let arrived = std::time::Instant::now();
         for bytes in bytes.chunks(MAX_PART) {
-            let waited = lines.make_room(bytes.len()).await;
+            let waited = events.make_room(bytes.len()).await;
             stream.last_event += waited;
             if stream.phase == Phase::Listing {
                 stream.opened += waited;
             }
-            // A large or expensive object, and the lines after it.
+            // A large or expensive object, and the events after it.
             let mut deferred = Vec::new();
-            let fed = lines.feed(bytes, |line| {
+            let large = stream.encoding.large_object();
+            let fed = events.feed(bytes, |event| {
                 stream.last_event = Instant::now();
                 self.feed.reporter().data_received();
-                match line {
-                    Part::Whole(line) if deferred.is_empty() && line.len() < LARGE_OBJECT => {
-                        if self.handle_line(line, stream, arrived)? == Handled::TooExpensive {
-                            deferred.push(Deferred::Line(object_buffer::copy(line)));
+                match event {
+                    Part::Whole(event) if deferred.is_empty() && event.len() < large => {
+                        if self.handle_event(event, stream, arrived)? == Handled::TooExpensive {
+                            deferred.push(Deferred::Event(object_buffer::copy(event)));
                         }
                         Ok(())
                     }
-                    Part::Whole(line) => {
-                        deferred.push(Deferred::Line(object_buffer::copy(line)));
+                    Part::Whole(event) => {
+                        deferred.push(Deferred::Event(object_buffer::copy(event)));
                         Ok(())
                     }
                     Part::Oversized(object) if deferred.is_empty() => {
@@ -247,7 +249,7 @@ impl<S: ListWatchSink> Reflector<S> {
             for part in deferred {
                 self.handle_deferred(part, stream, arrived).await?;
             }
-            lines.settle();
+            events.settle();
             fed?;
             if stream.turn.is_over(bytes.len()) {
                 stream.turn.pause().await;
@@ -257,42 +259,45 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(())
     }
 
-    /// Handles a line that may have a large or expensive object.
+    /// Handles an event that may have a large or expensive object.
     async fn handle_deferred(
         &mut self,
         part: Deferred,
         stream: &mut Stream,
         arrived: std::time::Instant,
     ) -> Result<(), StreamEnd> {
-        let line = match part {
-            Deferred::Line(line) => line,
+        let event = match part {
+            Deferred::Event(event) => event,
             Deferred::Oversized(object) => return self.handle_oversized(&object, stream),
         };
-        if line.len() < LARGE_OBJECT && self.handle_line(&line, stream, arrived)? == Handled::Done {
+        let encoding = stream.encoding;
+        let is_small = event.len() < encoding.large_object();
+        if is_small && self.handle_event(&event, stream, arrived)? == Handled::Done {
             return Ok(());
         }
-        if let WatchEvent::Object(kind, object) = WatchEvent::parse(&line)? {
-            if let Some(object) = self.oversized(&line, object) {
+        if let WatchEvent::Object(kind, object) = WatchEvent::parse(&event, encoding)? {
+            if let Some(object) = self.oversized(&event, object) {
                 return self.handle_oversized(&object, stream);
             }
             self.count_listed(stream)?;
-            let json = line.slice_ref(object);
-            let result = self.sink.change_large(kind.change(), json).await;
+            let bytes = event.slice_ref(object.bytes());
+            let changed = self.sink.change_large(kind.change(), encoding, bytes);
+            let result = changed.await;
             return self.after_object(kind, object, result, stream.phase, arrived);
         }
-        self.handle_line(&line, stream, arrived).map(|_| ())
+        self.handle_event(&event, stream, arrived).map(|_| ())
     }
 
-    /// Handles a line.
-    fn handle_line(
+    /// Handles an event.
+    fn handle_event(
         &mut self,
-        line: &[u8],
+        event: &[u8],
         stream: &mut Stream,
         arrived: std::time::Instant,
     ) -> Result<Handled, StreamEnd> {
-        let handled = match WatchEvent::parse(line)? {
+        let handled = match WatchEvent::parse(event, stream.encoding)? {
             WatchEvent::Object(kind, object) => {
-                if let Some(object) = self.oversized(line, object) {
+                if let Some(object) = self.oversized(event, object) {
                     self.handle_oversized(&object, stream)
                 } else if let Some(result) = self.sink.change_small(kind.change(), object) {
                     self.count_listed(stream)?;
@@ -307,7 +312,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 object,
             } => {
                 // The first event of a watch has the columns of its tables.
-                self.sink.partial.read_columns(object);
+                self.sink.partial.read_columns(object.bytes());
                 self.handle_bookmark(version, ends_list, stream)
             }
             WatchEvent::Error(status) => Err(self.handle_error(&status)),
@@ -324,11 +329,12 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(())
     }
 
-    /// The identity of the object in a line, if the object is larger than its limit. The line itself may be within the
-    /// limit for lines, which is higher.
-    fn oversized(&self, line: &[u8], object: &[u8]) -> Option<OversizedObject> {
+    /// The identity of the object in an event, if the object is larger than its limit. The event itself may be within
+    /// the limit for events, which is higher.
+    fn oversized(&self, event: &[u8], object: Encoded<'_>) -> Option<OversizedObject> {
         let limit = self.options.budget.object_limit()?;
-        (object.len() > limit).then(|| OversizedObject::of_line(line, b""))
+        let is_oversized = object.bytes().len() > limit;
+        is_oversized.then(|| OversizedObject::of_event(object.encoding(), event, b""))
     }
 
     /// Counts and skips the event of an object that is larger than the limit.
@@ -341,7 +347,7 @@ impl<S: ListWatchSink> Reflector<S> {
         let Some(event @ (EventKind::Added | EventKind::Modified | EventKind::Deleted)) =
             object.event
         else {
-            return Err(InvalidEvent.into());
+            return Err(InvalidEvent::of(stream.encoding).into());
         };
         self.metrics.event(event);
         self.skip_oversized(object);
@@ -356,7 +362,7 @@ impl<S: ListWatchSink> Reflector<S> {
     fn after_object(
         &mut self,
         kind: EventKind,
-        object: &[u8],
+        object: Encoded<'_>,
         result: Result<(), DecodeError>,
         phase: Phase,
         arrived: std::time::Instant,
@@ -373,7 +379,9 @@ impl<S: ListWatchSink> Reflector<S> {
         match result {
             Ok(()) if is_listing => Ok(()),
             Ok(()) => advance(&mut self.version, self.sink.last_version()),
-            Err(error) if error.reason() == DecodeReason::Syntax => Err(InvalidEvent.into()),
+            Err(error) if error.reason() == DecodeReason::Syntax => {
+                Err(InvalidEvent::of(object.encoding()).into())
+            }
             Err(error) => {
                 self.log_undecodable(&error);
                 match version_of(object) {
@@ -471,6 +479,10 @@ impl EventKind {
 
 impl From<InvalidEvent> for StreamEnd {
     fn from(error: InvalidEvent) -> Self {
-        Self::Broken(Failure::new(FailureReason::DecodeError, error.to_string()))
+        let message = error.to_string();
+        Self::Broken(match error {
+            InvalidEvent::Line => Failure::new(FailureReason::DecodeError, message),
+            InvalidEvent::Frame => Failure::malformed(message),
+        })
     }
 }

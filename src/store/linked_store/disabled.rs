@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use super::super::MetricsStore;
-use crate::decode::{DecodeError, decode};
+use crate::decode::{DecodeError, Encoded, decode};
 use crate::resource::CollectedResource;
 
 /// The writer of a linked store. Without the feature, there is no linked store.
@@ -30,18 +30,18 @@ impl LinkedWriter {
     pub(in super::super) fn apply<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,
-        json: &[u8],
+        object: Encoded<'_>,
     ) -> Result<K, DecodeError> {
         let schema = store.schema();
-        decode(schema.resource().kind(), json, schema.fields())
+        decode(schema.resource().kind(), object, schema.fields())
     }
 
     pub(in super::super) fn delete<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,
-        json: &[u8],
+        object: Encoded<'_>,
     ) -> Result<K, DecodeError> {
-        self.apply(store, json)
+        self.apply(store, object)
     }
 
     /// Whether `paths` contain all fields that the families of the store read.
@@ -60,6 +60,14 @@ impl LinkedWriter {
     pub(in super::super) fn end_list(&mut self) {}
 
     pub(in super::super) fn abandon_list(&mut self) {}
+
+    #[cfg(feature = "protobuf")]
+    pub(in super::super) fn is_in<K: CollectedResource>(
+        _store: &MetricsStore<K>,
+        _message: &'static kube_protobuf::Message,
+    ) -> bool {
+        true
+    }
 
     pub(in super::super) fn close(&mut self) {}
 }

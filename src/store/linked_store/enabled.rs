@@ -4,7 +4,7 @@ use std::any::Any;
 
 use super::super::MetricsStore;
 use super::super::row_feeder::RowFeeder;
-use crate::decode::{DecodeError, Fields, decode, read};
+use crate::decode::{DecodeError, Encoded, Fields, decode, read};
 use crate::dynamic::JsonObject;
 use crate::resource::CollectedResource;
 
@@ -74,18 +74,18 @@ impl LinkedWriter {
     pub(in super::super) fn apply<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,
-        json: &[u8],
+        object: Encoded<'_>,
     ) -> Result<K, DecodeError> {
-        self.feed(store, json, MetricsStore::apply_object)
+        self.feed(store, object, MetricsStore::apply_object)
     }
 
     /// Parses an object, removes it from the linked store, and returns the typed object.
     pub(in super::super) fn delete<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,
-        json: &[u8],
+        object: Encoded<'_>,
     ) -> Result<K, DecodeError> {
-        self.feed(store, json, MetricsStore::delete_object)
+        self.feed(store, object, MetricsStore::delete_object)
     }
 
     /// Whether `paths` contain all fields that the families of the store and of the linked store read.
@@ -127,6 +127,18 @@ impl LinkedWriter {
         }
     }
 
+    /// Whether a message has all fields that the linked store reads. The caller also needs the result before the list
+    /// that attaches the store.
+    #[cfg(feature = "protobuf")]
+    pub(in super::super) fn is_in<K: CollectedResource>(
+        store: &MetricsStore<K>,
+        message: &'static kube_protobuf::Message,
+    ) -> bool {
+        let linked = store.linked().read();
+        let mut linked = linked.iter();
+        linked.all(|linked| linked.schema().fields().are_values_of(message))
+    }
+
     pub(in super::super) fn close(&mut self) {
         if let Some(attached) = self.attached.take() {
             attached.store.remove_feeder(attached.feeder.id);
@@ -136,19 +148,19 @@ impl LinkedWriter {
     fn feed<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,
-        json: &[u8],
+        object: Encoded<'_>,
         change: fn(&MetricsStore<JsonObject>, &mut RowFeeder, &JsonObject),
     ) -> Result<K, DecodeError> {
         let schema = store.schema();
         let (kind, fields) = (schema.resource().kind(), schema.fields());
         let Some(attached) = self.attached(store) else {
-            return decode(kind, json, fields);
+            return decode(kind, object, fields);
         };
-        let object: JsonObject = decode(kind, json, &attached.fields)?;
-        change(&attached.store, &mut attached.feeder, &object);
-        read(object.value(), fields)
+        let value: JsonObject = decode(kind, object, &attached.fields)?;
+        change(&attached.store, &mut attached.feeder, &value);
+        read(value.value(), fields)
             // The bytes are decoded again, because the parsed value has no positions for the error message.
-            .or_else(|_| decode(kind, json, fields))
+            .or_else(|_| decode(kind, object, fields))
     }
 
     /// The attached feeder, unless its store is no longer linked.

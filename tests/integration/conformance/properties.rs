@@ -82,7 +82,7 @@ pub(crate) fn run(resource: BuiltIn) {
     );
 }
 
-fn metrics(resource: BuiltIn) -> StateMetrics {
+pub(super) fn metrics(resource: BuiltIn) -> StateMetrics {
     StateMetrics::builder()
         .built_in([resource])
         .opt_in_metrics([".*"])
@@ -94,12 +94,12 @@ fn metrics(resource: BuiltIn) -> StateMetrics {
 }
 
 /// Sends a complete list without objects, so that the store becomes empty.
-fn forget_all(writer: &mut dyn ObjectWriter) {
+pub(super) fn forget_all(writer: &mut dyn ObjectWriter) {
     writer.begin_list();
     writer.end_list();
 }
 
-fn bytes(metrics: &StateMetrics, format: Format) -> Vec<u8> {
+pub(super) fn bytes(metrics: &StateMetrics, format: Format) -> Vec<u8> {
     let mut bytes = Vec::new();
     metrics
         .exposition(format, ExpositionFilter::default())
@@ -109,7 +109,7 @@ fn bytes(metrics: &StateMetrics, format: Format) -> Vec<u8> {
 }
 
 /// Reads the exposition in both formats, and compares both with the catalogue and with each other.
-fn check(metrics: &StateMetrics, catalogue: &[CatalogueEntry]) -> Result<(), String> {
+pub(super) fn check(metrics: &StateMetrics, catalogue: &[CatalogueEntry]) -> Result<(), String> {
     let text = bytes(metrics, Format::Text);
     if text != bytes(metrics, Format::Text) {
         return Err("a second exposition of the same state differs".into());

@@ -70,7 +70,7 @@ where
 }
 
 /// One family of a resource, so that only its declared fields are decoded.
-fn only(resource: BuiltIn, family: &str, case: &Case) -> StateMetrics {
+pub(super) fn only(resource: BuiltIn, family: &str, case: &Case) -> StateMetrics {
     let builder = builder(resource.name(), case).allow_metrics([format!("^{family}$")]);
     builder.build().unwrap()
 }

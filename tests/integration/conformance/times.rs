@@ -73,6 +73,7 @@ fn with_time(case: &Case, time: &str) -> Option<Case> {
         decode_error: None,
         allow_labels: Vec::new(),
         allow_annotations: Vec::new(),
+        protobuf: None,
     })
 }
 

@@ -6,6 +6,7 @@ mod requests;
 mod responses;
 mod serve;
 mod state;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,8 +23,8 @@ use serde_json::{Value, json};
 
 pub(crate) use fault::{ByteStream, Fault, On};
 pub(crate) use requests::ApiRequest;
-use responses::line;
 use state::{Collection, OpenWatch, State};
+pub(crate) use wire::Wire;
 
 /// A simulated API server. A clone is another handle to the same server.
 #[derive(Clone, Default)]
@@ -179,6 +180,16 @@ impl ApiServer {
         self
     }
 
+    /// Answers requests that accept protobuf in protobuf, as all API servers do.
+    pub(crate) fn with_protobuf(self) -> Self {
+        self.set_protobuf(true);
+        self
+    }
+
+    pub(crate) fn set_protobuf(&self, on: bool) {
+        self.state.lock().protobuf = on;
+    }
+
     pub(crate) fn bookmark_every(self, time: Duration) -> Self {
         self.state.lock().bookmarks = time;
         self
@@ -268,7 +279,10 @@ impl ApiServer {
 
     /// Sends an event on the open watches.
     pub(crate) fn send_event(&self, plural: &str, kind: &str, object: &Value) {
-        self.send_raw(plural, line(kind, object));
+        self.watches(plural, |watch| {
+            let event = watch.event(kind, object);
+            let _ = watch.sender.unbounded_send(Ok(event));
+        });
     }
 
     /// The number of open watches.

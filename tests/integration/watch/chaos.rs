@@ -72,7 +72,7 @@ fn trouble(server: &ApiServer, dice: &mut Rng) {
 
 /// Causes a random incident of the connections or of the server.
 fn disturb(server: &ApiServer, dice: &mut Rng) {
-    match dice.u32(0..10) {
+    match dice.u32(0..11) {
         0 => server.cut_watches("configmaps"),
         1 => server.end_watches("configmaps"),
         2 => server.mute_watches("configmaps"),
@@ -82,6 +82,7 @@ fn disturb(server: &ApiServer, dice: &mut Rng) {
         6 => server.set_down(true),
         7 => server.set_down(false),
         8 => server.set_streaming_lists(dice.bool()),
+        9 => server.set_protobuf(dice.bool()),
         _ => server.send_raw("configmaps", "{\"type\":\"ADDED\",\"obj\n"),
     }
 }
@@ -94,6 +95,7 @@ async fn whatever_happens_nothing_is_lost_and_all_is_right_in_the_end() {
         if dice.bool() {
             server.expire_by_status();
         }
+        server.set_protobuf(dice.bool());
         let (streaming, page) = (dice.bool(), dice.u64(3..20));
         let running = start(&server, metrics(), |watch| {
             watch.streaming_lists(streaming).page_size(page)

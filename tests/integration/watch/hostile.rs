@@ -1,5 +1,5 @@
 //! A hostile API server: endless lists and events, very slow responses, and objects of any size. Each case ends in a
-//! failure that names the problem, and other resources are not affected.
+//! failure that names the problem, and other resources are not affected. All cases hold for both encodings.
 
 use std::io;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::log::Log;
-use super::{Running, config_map, exposed, metrics, start, synced, two_resources};
-use crate::support::{ApiRequest, ApiServer, ByteStream, Fault, On, eventually, pass};
+use super::{ENCODINGS, Running, config_map, exposed, metrics, start, synced, two_resources};
+use crate::support::{ApiRequest, ApiServer, ByteStream, Fault, On, Wire, eventually, pass};
 use kube_state_metrics::source::health::{FailureReason, ResourceState};
 use kube_state_metrics::source::watch::WatchTimeouts;
 
@@ -33,13 +33,36 @@ fn slowly(pause: Duration, pieces: impl Iterator<Item = Bytes> + Send + 'static)
     pieces.boxed()
 }
 
-fn page(names: impl IntoIterator<Item = String>, next: &str) -> String {
-    let items: Vec<_> = names
-        .into_iter()
-        .map(|name| config_map("a", &name))
-        .collect();
-    json!({ "metadata": { "resourceVersion": "100", "continue": next }, "items": items })
-        .to_string()
+/// A server that answers in protobuf, unless a request prefers JSON, and with whole objects, so that large ones are
+/// large in responses.
+fn server() -> ApiServer {
+    super::server().with_protobuf().without_partial_objects()
+}
+
+fn page(request: &ApiRequest, names: impl IntoIterator<Item = String>, next: &str) -> Bytes {
+    let items = names.into_iter().map(|name| config_map("a", &name));
+    let metadata = json!({ "resourceVersion": "100", "continue": next });
+    Wire::of_config_maps(request).list(&metadata, &items.collect::<Vec<_>>())
+}
+
+/// The start of a list, up to its items, of which there may be any number.
+fn list_start(request: &ApiRequest) -> Bytes {
+    if request.accepts_protobuf() {
+        // The message with the metadata and the items, of 2^63 - 1 bytes.
+        return Bytes::from_static(b"k8s\0\x12\xff\xff\xff\xff\xff\xff\xff\xff\x7f");
+    }
+    Bytes::from_static(b"{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[")
+}
+
+/// An item of such a list.
+fn item(request: &ApiRequest, object: &Value) -> Bytes {
+    let item = Wire::of_config_maps(request).item(object);
+    if request.accepts_protobuf() {
+        let length = u8::try_from(item.len()).unwrap();
+        assert!(length < 128);
+        return [&[0x12, length], &*item].concat().into();
+    }
+    [&*item, b","].concat().into()
 }
 
 /// The number of the page that a request selects, which is its token.
@@ -102,15 +125,17 @@ async fn fails(running: &Running, state: ResourceState, message: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn tokens_that_repeat_in_any_cycle_are_a_failure() {
-    for cycle in [1, 2, 3, 50] {
+    for (cycle, protobuf) in [(1, true), (2, false), (3, true), (50, true), (50, false)] {
         // The page size passes the length of the cycle to the script.
         let server = scripted(|request| {
             let cycle = request.get("limit").unwrap().parse::<u64>().unwrap();
             let next = number(request) % cycle + 1;
-            body(page([format!("x{}", fastrand::u64(..))], &next.to_string()))
+            let name = format!("x{}", fastrand::u64(..));
+            body(page(request, [name], &next.to_string()))
         });
         let running = start(&server, metrics(), |watch| {
-            watch.streaming_lists(false).page_size(cycle)
+            let watch = watch.protobuf(protobuf).page_size(cycle);
+            watch.streaming_lists(false)
         });
         fails(&running, INVALID, "the server repeats a page of the list").await;
     }
@@ -118,65 +143,82 @@ async fn tokens_that_repeat_in_any_cycle_are_a_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn objects_that_repeat_in_any_cycle_are_a_failure() {
-    let server = scripted(|request| {
+    let named: fn(&ApiRequest) -> ByteStream = |request| {
         let number = number(request);
-        body(page(
-            [format!("x{}", number % 50)],
-            &(number + 1).to_string(),
-        ))
-    });
-    let running = start(&server, metrics(), |watch| watch.streaming_lists(false));
-    fails(&running, INVALID, "the server repeats a page of the list").await;
+        let name = format!("x{}", number % 50);
+        body(page(request, [name], &(number + 1).to_string()))
+    };
+    // Objects without a field have no bytes in protobuf.
+    let empty: fn(&ApiRequest) -> ByteStream = |request| {
+        let metadata =
+            json!({ "resourceVersion": "100", "continue": (number(request) + 1).to_string() });
+        body(Wire::of_config_maps(request).list(&metadata, &[json!({})]))
+    };
+    for script in [named, empty] {
+        for protobuf in ENCODINGS {
+            let running = start(&scripted(script), metrics(), |watch| {
+                watch.protobuf(protobuf).streaming_lists(false)
+            });
+            fails(&running, INVALID, "the server repeats a page of the list").await;
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_list_with_new_pages_forever_is_a_failure() {
-    let server = scripted(|request| {
-        let number = number(request);
-        body(page([format!("x{number}")], &(number + 1).to_string()))
-    });
-    let running = start(&server, metrics(), |watch| {
-        watch.streaming_lists(false).max_list_objects(1_000)
-    });
-    fails(&running, INVALID, "the list has more than 1000 objects").await;
+    for protobuf in ENCODINGS {
+        let server = scripted(|request| {
+            let number = number(request);
+            let name = format!("x{number}");
+            body(page(request, [name], &(number + 1).to_string()))
+        });
+        let running = start(&server, metrics(), |watch| {
+            let watch = watch.protobuf(protobuf).streaming_lists(false);
+            watch.max_list_objects(1_000)
+        });
+        fails(&running, INVALID, "the list has more than 1000 objects").await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn pages_without_objects_forever_are_a_failure() {
-    let server = scripted(|request| body(page([], &(number(request) + 1).to_string())));
-    let running = start(&server, metrics(), |watch| watch.streaming_lists(false));
-    fails(
-        &running,
-        INVALID,
-        "more than 1000 consecutive pages of the list are empty",
-    )
-    .await;
+    for protobuf in ENCODINGS {
+        let server = scripted(|request| {
+            let next = (number(request) + 1).to_string();
+            body(page(request, [], &next))
+        });
+        let running = start(&server, metrics(), |watch| {
+            watch.protobuf(protobuf).streaming_lists(false)
+        });
+        let message = "more than 1000 consecutive pages of the list are empty";
+        fails(&running, INVALID, message).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_response_with_objects_forever_is_a_failure() {
-    let server = scripted(|_| {
-        let start = Bytes::from_static(b"{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[");
-        let items = (0..).map(|at| Bytes::from(format!("{},", config_map("a", &format!("x{at}")))));
+    fn objects() -> impl Iterator<Item = Value> {
+        (0..).map(|at| config_map("a", &format!("x{at}")))
+    }
+    let list: fn(&ApiRequest) -> ByteStream = |request| {
+        let (start, request) = (list_start(request), request.clone());
+        let items = objects().map(move |object| item(&request, &object));
         stream::iter(std::iter::once(start).chain(items).map(Ok)).boxed()
-    });
-    server.fault(
-        On::StreamingList,
-        "configmaps",
-        usize::MAX,
-        Fault::Script(200, |_| {
-            let events = (0..).map(|at| {
-                let object = config_map("a", &format!("x{at}"));
-                Ok(Bytes::from(format!(
-                    "{}\n",
-                    json!({ "type": "ADDED", "object": object })
-                )))
-            });
-            stream::iter(events).boxed()
-        }),
-    );
-    let running = start(&server, metrics(), |watch| watch.max_list_objects(1_000));
-    fails(&running, INVALID, "the list has more than 1000 objects").await;
+    };
+    let events: fn(&ApiRequest) -> ByteStream = |request| {
+        let wire = Wire::of_config_maps(request);
+        let events = objects().map(move |object| Ok(wire.event("ADDED", &object)));
+        stream::iter(events).boxed()
+    };
+    for protobuf in ENCODINGS {
+        let server = scripted(list);
+        let stream = Fault::Script(200, events);
+        server.fault(On::StreamingList, "configmaps", usize::MAX, stream);
+        let running = start(&server, metrics(), |watch| {
+            watch.protobuf(protobuf).max_list_objects(1_000)
+        });
+        fails(&running, INVALID, "the list has more than 1000 objects").await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,8 +226,8 @@ async fn a_list_that_takes_more_than_an_hour_is_a_failure_and_logged_before() {
     let (log, _guard) = Log::begin();
     let server = scripted(|request| {
         let number = number(request);
-        let page = page([format!("x{number}")], &(number + 1).to_string());
-        slowly(Duration::from_secs(50), std::iter::once(page.into()))
+        let page = page(request, [format!("x{number}")], &(number + 1).to_string());
+        slowly(Duration::from_secs(50), std::iter::once(page))
     });
     let running = start(&server, metrics(), |watch| watch.streaming_lists(false));
     pass(Duration::from_secs(3_500)).await;
@@ -204,26 +246,40 @@ async fn a_list_that_takes_more_than_an_hour_is_a_failure_and_logged_before() {
 
 #[tokio::test(start_paused = true)]
 async fn lists_of_a_byte_a_second_are_a_failure() {
-    let drip: fn(&ApiRequest) -> ByteStream = |_| {
-        let page = page((0..9).map(|at| format!("x{at}")), "").into_bytes();
-        let bytes = page.into_iter().map(|byte| Bytes::copy_from_slice(&[byte]));
-        slowly(Duration::from_secs(1), bytes)
+    const SECOND: Duration = Duration::from_secs(1);
+    let drip: fn(&ApiRequest) -> ByteStream = |request| {
+        let page = page(request, (0..9).map(|at| format!("x{at}")), "");
+        let bytes = page.into_iter();
+        slowly(SECOND, bytes.map(|byte| Bytes::copy_from_slice(&[byte])))
     };
-    let blanks: fn(&ApiRequest) -> ByteStream = |_| {
-        let start = std::iter::once(Bytes::from_static(b"{\"items\":["));
-        let blanks = std::iter::repeat(Bytes::from_static(b" , "));
-        slowly(Duration::from_secs(1), start.chain(blanks))
+    // Between the items: blanks, or fields that are unknown.
+    let blanks: fn(&ApiRequest) -> ByteStream = |request| {
+        let blank: &[u8] = match request.accepts_protobuf() {
+            true => b"\x78\x01",
+            false => b" , ",
+        };
+        let start = std::iter::once(list_start(request));
+        slowly(
+            SECOND,
+            start.chain(std::iter::repeat(Bytes::from_static(blank))),
+        )
     };
-    let metadata: fn(&ApiRequest) -> ByteStream = |_| {
-        let start = std::iter::once(Bytes::from_static(b"{\"items\":[],\"metadata\":{\"x\":\""));
+    let metadata: fn(&ApiRequest) -> ByteStream = |request| {
+        let start = match request.accepts_protobuf() {
+            // The metadata of 4 GiB.
+            true => [&*list_start(request), b"\x0a\xff\xff\xff\xff\x0f"].concat(),
+            false => b"{\"items\":[],\"metadata\":{\"x\":\"".to_vec(),
+        };
         let rest = std::iter::repeat(Bytes::from_static(b"x"));
-        slowly(Duration::from_secs(1), start.chain(rest))
+        slowly(SECOND, std::iter::once(start.into()).chain(rest))
     };
     for script in [drip, blanks, metadata] {
-        let running = start(&scripted(script), metrics(), |watch| {
-            watch.streaming_lists(false)
-        });
-        fails(&running, UNREACHABLE, "no complete object within 60s").await;
+        for protobuf in ENCODINGS {
+            let running = start(&scripted(script), metrics(), |watch| {
+                watch.protobuf(protobuf).streaming_lists(false)
+            });
+            fails(&running, UNREACHABLE, "no complete object within 60s").await;
+        }
     }
 }
 
@@ -244,11 +300,20 @@ async fn an_error_of_a_byte_a_second_is_an_error_all_the_same() {
 #[tokio::test(start_paused = true)]
 async fn an_event_without_an_end_is_a_failure() {
     // Single bytes, and pieces that would fill the memory.
-    for piece in [1, 100_000] {
+    for (piece, protobuf) in [(1, false), (1, true), (100_000, false), (100_000, true)] {
         // There are no bookmarks, because their line breaks would end the event.
         let server = server().bookmark_every(Duration::from_secs(3_600));
-        let running = synced(&server, |watch| watch.object_size_limit(1 << 20)).await;
-        server.send_raw("configmaps", "{\"type\":\"ADDED\",\"object\":{\"x\":\"");
+        let running = synced(&server, |watch| {
+            watch.protobuf(protobuf).object_size_limit(1 << 20)
+        })
+        .await;
+        server.send_raw(
+            "configmaps",
+            match protobuf {
+                true => &b"\xff\xff\xff\xff\x0a"[..],
+                false => b"{\"type\":\"ADDED\",\"object\":{\"x\":\"",
+            },
+        );
         let began = Instant::now();
         while running.health_of("configmaps").last_error.is_none() {
             server.send_raw("configmaps", "x".repeat(piece));
@@ -271,30 +336,28 @@ async fn an_event_without_an_end_is_a_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn a_version_that_no_request_can_hold_is_not_kept() {
-    let long: fn(&ApiRequest) -> ByteStream = |_| {
-        let version = "1".repeat(100_000);
-        body(json!({ "metadata": { "resourceVersion": version }, "items": [] }).to_string())
+    let long: fn(&ApiRequest) -> ByteStream = |request| {
+        let metadata = json!({ "resourceVersion": "1".repeat(100_000) });
+        body(Wire::of_config_maps(request).list(&metadata, &[]))
     };
-    let running = start(&scripted(long), metrics(), |watch| {
-        watch.streaming_lists(false)
-    });
-    fails(
-        &running,
-        INVALID,
-        "the resourceVersion of the list is longer than 1 KiB",
-    )
-    .await;
+    for protobuf in ENCODINGS {
+        let running = start(&scripted(long), metrics(), |watch| {
+            watch.protobuf(protobuf).streaming_lists(false)
+        });
+        let message = "the resourceVersion of the list is longer than 1 KiB";
+        fails(&running, INVALID, message).await;
 
-    let server = server();
-    let running = synced(&server, |watch| watch).await;
-    for kind in ["BOOKMARK", "ADDED"] {
-        pass(Duration::from_secs(200)).await;
-        let mut object = config_map("a", "cm0");
-        object["metadata"]["resourceVersion"] = json!("1".repeat(100_000));
-        server.send_event("configmaps", kind, &object);
-        let is_failing = || running.health_of("configmaps").state == INVALID;
-        eventually("it is a failure", is_failing).await;
-        running.agrees().await;
+        let server = server();
+        let running = synced(&server, |watch| watch.protobuf(protobuf)).await;
+        for kind in ["BOOKMARK", "ADDED"] {
+            pass(Duration::from_secs(200)).await;
+            let mut object = config_map("a", "cm0");
+            object["metadata"]["resourceVersion"] = json!("1".repeat(100_000));
+            server.send_event("configmaps", kind, &object);
+            let is_failing = || running.health_of("configmaps").state == INVALID;
+            eventually("it is a failure", is_failing).await;
+            running.agrees().await;
+        }
     }
 }
 
@@ -309,7 +372,7 @@ async fn a_slow_but_honest_server_with_many_objects_is_waited_for() {
             String::new()
         };
         let names = (0..500).map(|at| format!("x{}", number * 500 + at));
-        let page = page(names, &next).into_bytes();
+        let page = page(request, names, &next);
         let pieces: Vec<_> = page
             .chunks(page.len() / 10 + 1)
             .map(Bytes::copy_from_slice)
@@ -325,11 +388,6 @@ async fn a_slow_but_honest_server_with_many_objects_is_waited_for() {
     assert_eq!(running.health_of("configmaps").last_error, None);
 }
 
-/// A server that sends whole objects, so that large objects are also large in responses.
-fn server() -> ApiServer {
-    super::server().without_partial_objects()
-}
-
 /// A configmap of about this many bytes.
 fn large(name: &str, bytes: usize) -> Value {
     let mut object = config_map("a", name);
@@ -340,14 +398,14 @@ fn large(name: &str, bytes: usize) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn an_object_above_the_size_limit_is_skipped_alone() {
-    for streaming in [true, false] {
+    for (streaming, protobuf) in [(true, true), (true, false), (false, true), (false, false)] {
         let (log, _guard) = Log::begin();
         let server = server();
         server.put("configmaps", large("large", 2_000));
-        let configure = |watch: kube_state_metrics::source::watch::WatchBuilder| {
-            watch.streaming_lists(streaming).object_size_limit(1_000)
-        };
-        let running = start(&server, metrics(), configure);
+        let running = start(&server, metrics(), |watch| {
+            let watch = watch.protobuf(protobuf).streaming_lists(streaming);
+            watch.object_size_limit(1_000)
+        });
         running.ready().await;
         let shows = |name: &str| running.config_maps().contains(&format!("a/{name}"));
         assert!(running.config_maps().len() == 12 && !shows("large"));
@@ -383,20 +441,18 @@ async fn an_object_above_the_size_limit_is_skipped_alone() {
 async fn the_size_limit_is_the_same_in_lists_and_watches() {
     let server = server();
     server.put("configmaps", large("large", 2_000));
-    for streaming in [true, false] {
-        let sizes = server.objects("configmaps").into_iter().map(|mut object| {
-            if !streaming {
-                // Items of lists do not repeat the API version and kind.
-                let object = object.as_object_mut().unwrap();
-                object.remove("kind");
-                object.remove("apiVersion");
-            }
-            object.to_string().len()
+    for (streaming, protobuf) in [(true, true), (true, false), (false, true), (false, false)] {
+        let wire = Wire::config_maps(protobuf);
+        let objects = server.objects("configmaps").into_iter();
+        let sizes = objects.map(|object| match streaming {
+            true => wire.object(&object).len(),
+            false => wire.item(&object).len(),
         });
         let size = sizes.max().unwrap();
         for (limit, shown) in [(size, 13), (size - 1, 12)] {
             let running = start(&server, metrics(), |watch| {
-                watch.streaming_lists(streaming).object_size_limit(limit)
+                let watch = watch.protobuf(protobuf).streaming_lists(streaming);
+                watch.object_size_limit(limit)
             });
             running.ready().await;
             assert_eq!(running.config_maps().len(), shown, "limit of {limit}");
@@ -406,37 +462,46 @@ async fn the_size_limit_is_the_same_in_lists_and_watches() {
 
 #[tokio::test(start_paused = true)]
 async fn bookmarks_and_errors_are_read_with_any_size_limit() {
-    let server = server();
-    let running = start(&server, metrics(), |watch| watch.object_size_limit(1));
-    running.ready().await;
-    let health = running.health_of("configmaps");
-    assert_eq!((health.oversized, health.last_error), (12, None));
-    let lists = server.log("configmaps").into_iter();
-    assert_eq!(lists.filter(|asked| !asked.is_watch()).count(), 0);
+    for protobuf in ENCODINGS {
+        let server = server();
+        let running = start(&server, metrics(), |watch| {
+            watch.protobuf(protobuf).object_size_limit(1)
+        });
+        running.ready().await;
+        let health = running.health_of("configmaps");
+        assert_eq!((health.oversized, health.last_error), (12, None));
+        let lists = server.log("configmaps").into_iter();
+        assert_eq!(lists.filter(|asked| !asked.is_watch()).count(), 0);
 
-    let error = Fault::ErrorEvent(500, "InternalError");
-    server.fault(On::Watch, "configmaps", 1, error);
-    server.cut_watches("configmaps");
-    let errors = "kube_state_metrics_events_total{event=\"error\",resource=\"*v1.ConfigMap\"}";
-    let is_read = || running.metric(errors) == Some(1.0);
-    eventually("the error is read", is_read).await;
+        let error = Fault::ErrorEvent(500, "InternalError");
+        server.fault(On::Watch, "configmaps", 1, error);
+        server.cut_watches("configmaps");
+        let errors = "kube_state_metrics_events_total{event=\"error\",resource=\"*v1.ConfigMap\"}";
+        let is_read = || running.metric(errors) == Some(1.0);
+        eventually("the error is read", is_read).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_large_chunk_of_small_objects_needs_little_memory() {
     let script: fn(&ApiRequest) -> ByteStream = |request| {
-        let objects = (0..10_000).map(|at| config_map("a", &format!("x{at}")));
         if !request.is_stream() {
-            return body(page((0..10_000).map(|at| format!("x{at}")), ""));
+            return body(page(request, (0..10_000).map(|at| format!("x{at}")), ""));
         }
-        let events = objects.map(|object| added(&object));
-        body(events.chain([bookmark()]).collect::<String>())
+        let wire = Wire::of_config_maps(request);
+        let objects = (0..10_000).map(|at| config_map("a", &format!("x{at}")));
+        let events = objects.map(|object| wire.event("ADDED", &object));
+        let end = wire.event("BOOKMARK", &wire.bookmark(100, true));
+        let events = events.chain([end]);
+        body(events.collect::<Vec<_>>().concat())
     };
-    for streaming in [true, false] {
+    for (streaming, protobuf) in [(true, true), (true, false), (false, true), (false, false)] {
         let server = scripted(script);
         let stream = Fault::Script(200, script);
         server.fault(On::StreamingList, "configmaps", usize::MAX, stream);
-        let running = start(&server, metrics(), |watch| watch.streaming_lists(streaming));
+        let running = start(&server, metrics(), |watch| {
+            watch.protobuf(protobuf).streaming_lists(streaming)
+        });
         running.ready().await;
         // The objects of the server itself follow as events.
         let listed = running.config_maps().into_iter();
@@ -450,43 +515,36 @@ async fn a_large_chunk_of_small_objects_needs_little_memory() {
     }
 }
 
-fn added(object: &Value) -> String {
-    format!("{}\n", json!({ "type": "ADDED", "object": object }))
-}
-
-/// The bookmark that ends a streaming list.
-fn bookmark() -> String {
-    let annotations = json!({ "k8s.io/initial-events-end": "true" });
-    let metadata = json!({ "resourceVersion": "100", "annotations": annotations });
-    let object = json!({ "kind": "ConfigMap", "metadata": metadata });
-    format!("{}\n", json!({ "type": "BOOKMARK", "object": object }))
-}
-
 #[tokio::test(start_paused = true)]
 async fn waiting_for_other_feeds_does_not_count_as_time_of_a_list() {
-    // The lists of `a` and `b` use the memory for 50 s. The list of `c` must wait, and then takes 30 s.
+    // The lists of `a` and `b` use the memory for 50 s. The list of `c` must wait, and then takes 30 s. The lists begin
+    // one after another, because the buffers of `a` and `b` exceed the memory if they grow at the same time.
     let script: fn(&ApiRequest) -> ByteStream = |request| {
         let namespace = request.namespace.clone().unwrap();
         let (before, bytes, after) = match &*namespace {
-            "c" => (1, 62_000, 30),
-            _ => (0, 100_000, 50),
+            "a" => (0, 100_000, 50),
+            "b" => (1, 100_000, 50),
+            _ => (2, 62_000, 30),
         };
         let mut object = large("large", bytes);
         object["metadata"]["namespace"] = json!(namespace);
+        let wire = Wire::of_config_maps(request);
         let mut text = if request.is_stream() {
-            added(&object) + &bookmark()
+            let end = wire.event("BOOKMARK", &wire.bookmark(100, true));
+            let events = [wire.event("ADDED", &object), end];
+            Bytes::from(events.concat())
         } else {
-            json!({ "metadata": { "resourceVersion": "100" }, "items": [object] }).to_string()
+            wire.list(&json!({ "resourceVersion": "100" }), &[object])
         };
         let rest = text.split_off(bytes - 1_000);
         let pieces = stream::iter([(before, text), (after, rest)]);
         let pieces = pieces.then(|(seconds, piece)| async move {
             sleep(Duration::from_secs(seconds)).await;
-            Ok::<_, io::Error>(Bytes::from(piece))
+            Ok::<_, io::Error>(piece)
         });
         pieces.boxed()
     };
-    for streaming in [true, false] {
+    for (streaming, protobuf) in [(true, true), (true, false), (false, true), (false, false)] {
         let server = scripted(script);
         let stream = Fault::Script(200, script);
         server.fault(On::StreamingList, "configmaps", usize::MAX, stream);
@@ -494,7 +552,8 @@ async fn waiting_for_other_feeds_does_not_count_as_time_of_a_list() {
         let running = start(&server, metrics, |watch| {
             let mut timeouts = WatchTimeouts::default();
             timeouts.list = Duration::from_secs(60);
-            let watch = watch.streaming_lists(streaming).timeouts(timeouts);
+            let watch = watch.protobuf(protobuf).streaming_lists(streaming);
+            let watch = watch.timeouts(timeouts);
             let watch = watch.list_deadline(Duration::from_secs(60));
             watch
                 .object_size_limit(128 << 10)
@@ -527,16 +586,15 @@ async fn many_feeds_with_large_objects_share_a_budget_and_lose_nothing() {
         server.put("configmaps", object);
         server.put("configmaps", config_map(namespace, "small"));
     }
-    for streaming in [true, false] {
+    for (streaming, protobuf) in [(true, true), (true, false), (false, true), (false, false)] {
         for on in [On::List, On::StreamingList] {
             server.fault(on, "configmaps", 40, Fault::Slow(50_000));
         }
         let metrics = two_resources().namespaces(&namespaces).build().unwrap();
         let running = start(&server, metrics, |watch| {
             let watch = watch.object_size_limit(2 * MIB).feed_buffer_limit(8 * MIB);
-            watch
-                .streaming_lists(streaming)
-                .list_deadline(Duration::ZERO)
+            let watch = watch.protobuf(protobuf).streaming_lists(streaming);
+            watch.list_deadline(Duration::ZERO)
         });
         running.ready().await;
         assert_eq!(exposed(&running.text()).len(), 80, "nothing is lost");

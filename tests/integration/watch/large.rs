@@ -8,8 +8,13 @@ use kube_state_metrics::custom_resources::{Config, KnownKind};
 use kube_state_metrics::{BuiltIn, Collector, Family, StateMetrics};
 use serde_json::{Value, json};
 
-use super::{config_map, expected, server, start, synced};
-use crate::support::{eventually, pass};
+use super::{ENCODINGS, config_map, expected, start, synced};
+use crate::support::{ApiServer, eventually, pass};
+
+/// A server that answers in protobuf, unless a request prefers JSON.
+fn server() -> ApiServer {
+    super::server().with_protobuf()
+}
 
 /// An object whose JSON is larger than `bytes`.
 fn large(name: &str, bytes: usize) -> Value {
@@ -21,36 +26,39 @@ fn large(name: &str, bytes: usize) -> Value {
 #[tokio::test]
 async fn other_tasks_run_while_a_large_object_is_applied() {
     const TIME: Duration = Duration::from_millis(600);
-    let server = server();
-    // A family whose generator is slow for a large object.
-    let slow = Family::gauge("slow", "Takes long.").generate(|map: &ConfigMap, s| {
-        if map.metadata.annotations.is_some() {
-            thread::sleep(TIME);
+    for protobuf in ENCODINGS {
+        let server = server();
+        // A family whose generator is slow for a large object.
+        let slow = Family::gauge("slow", "Takes long.").generate(|map: &ConfigMap, s| {
+            if map.metadata.annotations.is_some() {
+                thread::sleep(TIME);
+            }
+            s.value(1);
+        });
+        let metrics = StateMetrics::builder()
+            .collector(Collector::new().family(slow))
+            .build()
+            .unwrap();
+        // The object arrives in a paged list, and then as an event. In protobuf, smaller objects are large.
+        let bytes = if protobuf { 40_000 } else { 80_000 };
+        server.put("configmaps", large("listed", bytes));
+        server.set_streaming_lists(false);
+        let running = start(&server, metrics, |watch| watch.protobuf(protobuf));
+        for name in ["listed", "new"] {
+            if name == "new" {
+                server.put("configmaps", large("new", bytes));
+            }
+            let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
+            let shown = format!("slow{{namespace=\"a\",configmap=\"{name}\"}} 1");
+            eventually("the large object shows", || {
+                longest = longest.max(last.elapsed());
+                last = Instant::now();
+                running.text().contains(&shown)
+            })
+            .await;
+            // The runtime of this test has one thread.
+            assert!(longest < TIME / 2, "{name}: held for {longest:?}");
         }
-        s.value(1);
-    });
-    let metrics = StateMetrics::builder()
-        .collector(Collector::new().family(slow))
-        .build()
-        .unwrap();
-    // The object arrives in a paged list, and then as an event.
-    server.put("configmaps", large("listed", 200_000));
-    server.set_streaming_lists(false);
-    let running = start(&server, metrics, |watch| watch);
-    for name in ["listed", "new"] {
-        if name == "new" {
-            server.put("configmaps", large("new", 200_000));
-        }
-        let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
-        let shown = format!("slow{{namespace=\"a\",configmap=\"{name}\"}} 1");
-        eventually("the large object shows", || {
-            longest = longest.max(last.elapsed());
-            last = Instant::now();
-            running.text().contains(&shown)
-        })
-        .await;
-        // The runtime of this test has one thread.
-        assert!(longest < TIME / 2, "{name}: held for {longest:?}");
     }
 }
 
@@ -169,23 +177,25 @@ async fn expensive_objects_keep_the_order_of_events() {
 
 #[tokio::test(start_paused = true)]
 async fn large_objects_keep_the_order_of_events() {
-    let server = server();
-    let running = synced(&server, |watch| watch).await;
-    for round in 0..5 {
-        // All events arrive together.
-        for bytes in [100, 70_000, 10, 300_000] {
-            server.put("configmaps", large(&format!("b{round}"), bytes));
-            server.put("configmaps", config_map("a", &format!("c{round}")));
-            server.delete("configmaps", "a", &format!("c{round}"));
+    for protobuf in ENCODINGS {
+        let server = server();
+        let running = synced(&server, |watch| watch.protobuf(protobuf)).await;
+        for round in 0..5 {
+            // All events arrive together.
+            for bytes in [100, 70_000, 10, 40_000, 300_000] {
+                server.put("configmaps", large(&format!("b{round}"), bytes));
+                server.put("configmaps", config_map("a", &format!("c{round}")));
+                server.delete("configmaps", "a", &format!("c{round}"));
+            }
+            server.put("configmaps", large(&format!("d{round}"), 100_000));
+            server.delete("configmaps", "a", &format!("d{round}"));
+            running.agrees().await;
         }
-        server.put("configmaps", large(&format!("d{round}"), 100_000));
-        server.delete("configmaps", "a", &format!("d{round}"));
+        // Large objects in lists, with small objects between them.
+        server.expire_watches("configmaps");
+        server.put("configmaps", large("e", 100_000));
+        pass(Duration::from_secs(60)).await;
         running.agrees().await;
+        assert_eq!(running.text(), expected(&server));
     }
-    // Large objects in lists, with small objects between them.
-    server.expire_watches("configmaps");
-    server.put("configmaps", large("e", 100_000));
-    pass(Duration::from_secs(60)).await;
-    running.agrees().await;
-    assert_eq!(running.text(), expected(&server));
 }

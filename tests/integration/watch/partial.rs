@@ -10,9 +10,9 @@ use super::{Running, start, text};
 use crate::support::{ApiServer, eventually, pass};
 
 const TABLE: &str = "application/json;as=Table;g=meta.k8s.io;v=v1,application/json";
-const METADATA: &str =
-    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
-const WHOLE: &str = "application/json";
+const METADATA: &str = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,\
+    application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+const WHOLE: &str = "application/vnd.kubernetes.protobuf,application/json";
 
 fn secret(name: &str, kind: &str) -> Value {
     json!({
@@ -235,4 +235,36 @@ async fn a_family_that_reads_the_data_gets_it() {
     let running = watched(&server, metrics.unwrap(), true).await;
     assert!(text(&running.metrics).contains(r#"secret_keys{namespace="a",secret="tls"} 1"#));
     assert_eq!(accepted(&server), [WHOLE]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn partial_objects_are_requested_in_protobuf_and_tables_in_json() {
+    for streaming in [true, false] {
+        let server = super::server().with_protobuf();
+        server.serve("/api/v1", "v1", "secrets", "Secret");
+        server.put("secrets", secret("opaque", "Opaque"));
+        let resources = [BuiltIn::ConfigMaps, BuiltIn::Namespaces, BuiltIn::Secrets];
+        let builder = || StateMetrics::builder().built_in(resources);
+        let running = watched(&server, builder().build().unwrap(), streaming).await;
+        server.put("configmaps", super::config_map("a", "new"));
+        server.put("secrets", secret("new", "kubernetes.io/tls"));
+        let expected = builder().all_fed_by_host().build().unwrap();
+        for writer in &mut expected.feeds() {
+            for object in server.objects(writer.resource().plural()) {
+                writer.apply_json(object.to_string().as_bytes()).unwrap();
+            }
+        }
+        crate::support::eventually("the metrics are up to date", || {
+            text(&running.metrics) == text(&expected)
+        })
+        .await;
+        for (resource, protobuf) in [("*v1.ConfigMap", true), ("*v1.Secret", false)] {
+            let responses = |encoding: &str| {
+                let labels = format!("encoding=\"{encoding}\",resource=\"{resource}\"");
+                running.metric(&format!("kube_state_metrics_responses_total{{{labels}}}"))
+            };
+            assert_eq!(responses("protobuf") > Some(0.0), protobuf, "{resource}");
+            assert_eq!(responses("json") > Some(0.0), !protobuf, "{resource}");
+        }
+    }
 }

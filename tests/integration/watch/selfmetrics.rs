@@ -55,6 +55,7 @@ async fn every_metric_is_there_with_its_labels() {
         "kube_state_metrics_objects{resource}",
         "kube_state_metrics_oversized_objects_total{resource}",
         "kube_state_metrics_relists_total{resource}",
+        "kube_state_metrics_responses_total{encoding,resource}",
         "kube_state_metrics_series{resource}",
         "kube_state_metrics_shard_ordinal{shard_ordinal}",
         "kube_state_metrics_stale_events_total{resource}",

@@ -58,6 +58,10 @@ impl ApiRequest {
         self.query.get(name).map(String::as_str)
     }
 
+    pub(crate) fn accepts_protobuf(&self) -> bool {
+        self.accept.starts_with(kube_protobuf::CONTENT_TYPE)
+    }
+
     pub(crate) fn is_watch(&self) -> bool {
         self.get("watch") == Some("true")
     }

@@ -17,20 +17,6 @@ use super::fault::Fault;
 pub(super) type Sender = UnboundedSender<io::Result<Bytes>>;
 pub(super) type ApiResponse = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
-/// An event of a watch.
-pub(super) fn line(kind: &str, object: &Value) -> String {
-    format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n")
-}
-
-/// The object of a bookmark. `initial_end` marks the bookmark that ends the initial events.
-pub(super) fn bookmark(kind: &str, version: u64, initial_end: bool) -> Value {
-    let mut metadata = json!({ "resourceVersion": version.to_string() });
-    if initial_end {
-        metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
-    }
-    json!({ "kind": kind, "metadata": metadata })
-}
-
 /// A `Status` that reports a failure.
 pub(super) fn status(code: u16, reason: &str, message: &str) -> Value {
     json!({
@@ -50,9 +36,7 @@ pub(super) fn refusal(
 
 /// A body of known size, with any code.
 pub(super) fn with_code(code: u16, body: String, retry_after: Option<u64>) -> ApiResponse {
-    let (sender, receiver) = unbounded();
-    sender.unbounded_send(Ok(body.into())).unwrap();
-    let mut response = streamed(code, receiver);
+    let mut response = streamed(code, once(body.into()));
     if let Some(seconds) = retry_after {
         response.headers_mut().insert("Retry-After", seconds.into());
     }
@@ -62,6 +46,11 @@ pub(super) fn with_code(code: u16, body: String, retry_after: Option<u64>) -> Ap
 /// A body of known size.
 pub(super) fn whole(body: String) -> ApiResponse {
     with_code(200, body, None)
+}
+
+/// A body of one piece.
+pub(super) fn once(bytes: Bytes) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    futures::stream::iter([Ok(bytes)])
 }
 
 /// A body that is sent piece by piece.

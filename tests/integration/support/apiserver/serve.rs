@@ -7,29 +7,45 @@ use serde_json::{Value, json};
 use super::ApiServer;
 use super::fault::Fault;
 use super::requests::ApiRequest;
-use super::responses::{ApiResponse, line, refusal, spoil, status, streamed, whole, with_code};
+use super::responses::{ApiResponse, once, refusal, spoil, status, streamed, whole, with_code};
+use super::wire::Wire;
 
 impl ApiServer {
     pub(super) async fn answer(&self, request: ApiRequest, body: &[u8]) -> io::Result<ApiResponse> {
         let fault = self.state.lock().fault_for(&request);
+        let wire = self.state.lock().wire(&request);
         if self.state.lock().down {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         match fault {
             None if request.method == "PATCH" => Ok(self.patch(&request, body)),
-            None => Ok(self.good(&request)),
+            None => Ok(self.healthy(&request, &wire).await),
             Some(Fault::Refused) => Err(io::ErrorKind::ConnectionRefused.into()),
             Some(Fault::Hang) => std::future::pending().await,
-            Some(Fault::Status(code, reason)) => Ok(refusal(code, reason, "scripted", None)),
+            Some(Fault::Status(code, reason)) => {
+                let refusal = refusal(code, reason, "scripted", None);
+                Ok(wire.rewritten(refusal).await)
+            }
             Some(Fault::RetryAfter(code, seconds)) => {
-                Ok(refusal(code, "TooManyRequests", "scripted", Some(seconds)))
+                let refusal = refusal(code, "TooManyRequests", "scripted", Some(seconds));
+                Ok(wire.rewritten(refusal).await)
             }
             Some(Fault::Body(text)) => Ok(whole(text.into())),
             Some(Fault::ErrorEvent(code, reason)) => {
-                Ok(whole(line("ERROR", &status(code, reason, "scripted"))))
+                let event = wire.event("ERROR", &status(code, reason, "scripted"));
+                Ok(wire.watch_headers(streamed(200, once(event))))
             }
-            Some(Fault::Script(code, body)) => Ok(streamed(code, body(&request))),
-            Some(fault) => Ok(self.good(&request).map(|body| spoil(body, fault))),
+            Some(Fault::Script(code, body)) => {
+                let response = streamed(code, body(&request));
+                Ok(match request.is_watch() {
+                    true => wire.watch_headers(response),
+                    false => wire.list_headers(response),
+                })
+            }
+            Some(fault) => {
+                let response = self.healthy(&request, &wire).await;
+                Ok(response.map(|body| spoil(body, fault)))
+            }
         }
     }
 
@@ -50,6 +66,16 @@ impl ApiServer {
             object = self.put(&request.plural, object);
         }
         whole(object.to_string())
+    }
+
+    /// The answer without a fault, in the encoding of the request.
+    async fn healthy(&self, request: &ApiRequest, wire: &Wire) -> ApiResponse {
+        let response = self.good(request);
+        let is_open = request.is_watch() && response.status() == 200;
+        if is_open || request.name.is_some() {
+            return response;
+        }
+        wire.rewritten(response).await
     }
 
     fn good(&self, request: &ApiRequest) -> ApiResponse {

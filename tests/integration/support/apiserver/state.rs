@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::channel::mpsc::unbounded;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -11,9 +12,8 @@ use serde_json::{Value, json};
 use super::fault::{Fault, On};
 use super::partial::{Form, columns};
 use super::requests::ApiRequest;
-use super::responses::{
-    ApiResponse, Sender, bookmark, line, refusal, status, streamed, whole, with_code,
-};
+use super::responses::{ApiResponse, Sender, once, refusal, status, streamed, whole, with_code};
+use super::wire::Wire;
 
 pub(super) struct State {
     pub(super) version: u64,
@@ -29,6 +29,7 @@ pub(super) struct State {
     pub(super) whole_from_cache: bool,
     pub(super) expiry_as_status: bool,
     pub(super) shards: bool,
+    pub(super) protobuf: bool,
     pub(super) down: bool,
     /// Whether lists and watches have partial objects on request.
     pub(super) partial: bool,
@@ -51,6 +52,7 @@ pub(super) struct OpenWatch {
     pub(super) id: u64,
     pub(super) request: ApiRequest,
     pub(super) sender: Sender,
+    wire: Wire,
     form: Form,
     /// The columns of the table, until the first event has sent them.
     columns: Option<Value>,
@@ -58,10 +60,16 @@ pub(super) struct OpenWatch {
 }
 
 impl OpenWatch {
+    /// An event in the encoding of the watch.
+    pub(super) fn event(&self, kind: &str, object: &Value) -> Bytes {
+        self.wire.event(kind, object)
+    }
+
     fn send(&mut self, kind: &str, object: &Value) {
         let object = self.form.event(object, self.columns.take());
+        let event = self.event(kind, &object);
         // The client may have closed the connection.
-        let _ = self.sender.unbounded_send(Ok(line(kind, &object).into()));
+        let _ = self.sender.unbounded_send(Ok(event));
     }
 }
 
@@ -79,6 +87,7 @@ impl Default for State {
             whole_from_cache: false,
             expiry_as_status: false,
             shards: false,
+            protobuf: false,
             down: false,
             partial: true,
             columns: &["Name", "Type", "Data", "Age"],
@@ -106,6 +115,22 @@ impl State {
         let (.., times, fault) = &mut self.faults[at];
         *times -= 1;
         Some(fault.clone())
+    }
+
+    /// How the answer to a request is written.
+    pub(super) fn wire(&self, request: &ApiRequest) -> Wire {
+        let collection = self.collections.get(&request.plural);
+        let api_version = collection
+            .map(|own| own.api_version.clone())
+            .unwrap_or_default();
+        let kind = collection.map(|own| own.kind.clone()).unwrap_or_default();
+        let has_protobuf = kube_protobuf::message_of(&api_version, &kind).is_some();
+        let protobuf = self.protobuf && has_protobuf && request.accepts_protobuf();
+        Wire {
+            protobuf,
+            api_version,
+            kind,
+        }
     }
 
     pub(super) fn list(&mut self, request: &ApiRequest) -> ApiResponse {
@@ -159,13 +184,13 @@ impl State {
     }
 
     pub(super) fn watch(&mut self, request: ApiRequest, state: &Arc<Mutex<State>>) -> ApiResponse {
-        let version = request.version();
+        let (version, wire) = (request.version(), self.wire(&request));
         if !request.is_stream() && version.is_some_and(|version| version < self.oldest) {
             let body = status(410, "Expired", "too old resource version");
             return if self.expiry_as_status {
                 with_code(410, body.to_string(), None)
             } else {
-                whole(line("ERROR", &body))
+                wire.watch_headers(streamed(200, once(wire.event("ERROR", &body))))
             };
         }
         let (sender, receiver) = unbounded();
@@ -178,6 +203,7 @@ impl State {
             form: self.form(&request),
             request,
             sender,
+            wire: wire.clone(),
             columns: Some(columns(self.columns)),
             muted: false,
         };
@@ -189,7 +215,8 @@ impl State {
                 }
             }
             if self.end_marks {
-                watch.send("BOOKMARK", &bookmark(&collection.kind, now, true));
+                let bookmark = watch.wire.bookmark(now, true);
+                watch.send("BOOKMARK", &bookmark);
             }
         } else {
             for (at, kind, object) in &collection.history {
@@ -211,7 +238,6 @@ impl State {
                 let Some(collection) = state.collections.get_mut(&plural) else {
                     return;
                 };
-                let bookmark = bookmark(&collection.kind, version, false);
                 let mut watches = collection.watches.iter_mut();
                 let Some(watch) = watches.find(|watch| watch.id == id) else {
                     return;
@@ -223,11 +249,12 @@ impl State {
                     return;
                 }
                 if !watch.muted {
+                    let bookmark = watch.wire.bookmark(version, false);
                     watch.send("BOOKMARK", &bookmark);
                 }
             }
         });
-        streamed(200, receiver)
+        wire.watch_headers(streamed(200, receiver))
     }
 }
 

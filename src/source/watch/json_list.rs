@@ -1,29 +1,24 @@
-//! [`ListSplitter`]: splits a list into items while its bytes arrive, so that no complete response is in memory.
+//! [`JsonList`]: splits a list in JSON into items while its bytes arrive, so that no complete response is in memory.
 //!
 //! A list is one JSON object whose `items` may be hundreds of megabytes. It is split without parsing
 //! the items.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::buffer_budget::BufferBudget;
 use super::json_nesting::Nesting;
+use super::list_meta::{ListMeta, ListMetaFields};
 use super::oversized::Part;
 use super::part_buffer::PartBuffer;
-use super::split_error::{MAX_TOKEN, MAX_VERSION, SplitError};
+use super::split_error::SplitError;
 
 /// Splits a list into its items and keeps its other fields.
-#[derive(Debug)]
-pub(super) struct ListSplitter {
+#[derive(Debug, Default)]
+pub(super) struct JsonList {
     position: Position,
     nesting: Nesting,
-    /// The incomplete item.
-    item: PartBuffer,
     /// All bytes except the items.
     envelope: Vec<u8>,
 }
@@ -35,16 +30,6 @@ pub(super) enum ListPart<'a> {
     TableHeader(Vec<u8>),
     /// An item.
     Object(Part<'a>),
-}
-
-/// The metadata of a list.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct ListMeta {
-    pub(super) version: String,
-    /// Token of the next page.
-    pub(super) next: Option<String>,
-    /// The shard selector that the server applied.
-    pub(super) shard: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,27 +47,14 @@ const ROWS: &[u8] = b"\"rows\"";
 /// Maximum size of a list without its items.
 const MAX_ENVELOPE: usize = 1 << 20;
 
-// === impl ListSplitter ===
+// === impl JsonList ===
 
-impl ListSplitter {
-    pub(super) fn new(budget: &Arc<BufferBudget>) -> Self {
-        Self {
-            position: Position::default(),
-            nesting: Nesting::default(),
-            item: PartBuffer::of_items(budget),
-            envelope: Vec::new(),
-        }
-    }
-
-    /// Waits until there is memory for `more` bytes. Returns how long the feed waited for other feeds.
-    pub(super) async fn make_room(&mut self, more: usize) -> Duration {
-        self.item.make_room(more).await
-    }
-
-    /// Accepts the next bytes, and calls `each` with every part that they complete.
+impl JsonList {
+    /// Accepts the next bytes, and calls `each` with every part that they complete. `item` has the incomplete item.
     pub(super) fn feed(
         &mut self,
         mut bytes: &[u8],
+        item: &mut PartBuffer,
         mut each: impl FnMut(ListPart<'_>),
     ) -> Result<(), SplitError> {
         while !bytes.is_empty() {
@@ -91,12 +63,12 @@ impl ListSplitter {
                 Position::Items => bytes = self.between_items(bytes)?,
                 Position::Item => match self.nesting.end_of_value(bytes) {
                     None => {
-                        self.item.append(bytes);
+                        item.append(bytes);
                         break;
                     }
                     Some(end) => {
                         let (last, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
-                        self.item.end(last, |item| each(ListPart::Object(item)));
+                        item.end(last, |item| each(ListPart::Object(item)));
                         self.position = Position::Items;
                         bytes = rest;
                     }
@@ -106,24 +78,8 @@ impl ListSplitter {
         Ok(())
     }
 
-    /// Releases the memory of handled items. An item that is handled later needs memory until then.
-    pub(super) fn settle(&mut self) {
-        self.item.settle();
-    }
-
     /// Ends the list and returns its metadata.
     pub(super) fn finish(self) -> Result<ListMeta, SplitError> {
-        #[derive(Default, Deserialize)]
-        #[serde(rename_all = "camelCase", default)]
-        struct Metadata {
-            resource_version: Option<String>,
-            r#continue: Option<String>,
-            shard_info: Option<ShardInfo>,
-        }
-        #[derive(Deserialize)]
-        struct ShardInfo {
-            selector: String,
-        }
         if self.position != Position::Envelope || self.nesting.depth > 0 || self.nesting.in_string {
             return Err(SplitError::Truncated);
         }
@@ -134,23 +90,9 @@ impl ListSplitter {
         let (Some(_), Some(metadata)) = (items, list.get("metadata")) else {
             return Err(SplitError::NotAList);
         };
-        let metadata: Metadata =
+        let metadata: ListMetaFields =
             serde_json::from_str(metadata.get()).map_err(|_| SplitError::NotAList)?;
-        let given = |text: &String| !text.is_empty();
-        let version = metadata.resource_version.filter(given);
-        let version = version.ok_or(SplitError::NoVersion)?;
-        let next = metadata.r#continue.filter(given);
-        if version.len() > MAX_VERSION {
-            return Err(SplitError::LongVersion);
-        }
-        if next.as_ref().is_some_and(|token| token.len() > MAX_TOKEN) {
-            return Err(SplitError::LongToken);
-        }
-        Ok(ListMeta {
-            version,
-            next,
-            shard: metadata.shard_info.map(|info| info.selector),
-        })
+        metadata.checked()
     }
 
     /// Consumes bytes up to the start of the items, and returns the remaining ones.
@@ -219,11 +161,17 @@ fn ends_with_key(text: &[u8], key: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::buffer_budget::BufferBudget;
+    use super::super::split_error::{MAX_TOKEN, MAX_VERSION};
     use super::*;
+    use crate::decode::Encoding;
     use proptest::prelude::*;
 
-    fn splitter(object_limit: Option<usize>) -> ListSplitter {
-        ListSplitter::new(&Arc::new(BufferBudget::new(None, object_limit)))
+    fn buffer(object_limit: Option<usize>) -> PartBuffer {
+        let budget = Arc::new(BufferBudget::new(None, object_limit));
+        PartBuffer::of_items(Encoding::Json, &budget)
     }
 
     fn split(json: &str, size: usize) -> Result<(Vec<String>, ListMeta), SplitError> {
@@ -235,9 +183,10 @@ mod tests {
         size: usize,
         object_limit: Option<usize>,
     ) -> Result<(Vec<String>, ListMeta), SplitError> {
-        let (mut splitter, mut items) = (splitter(object_limit), Vec::new());
+        let (mut splitter, mut items) = (JsonList::default(), Vec::new());
+        let mut buffer = buffer(object_limit);
         for chunk in json.as_bytes().chunks(size) {
-            splitter.feed(chunk, |part| {
+            splitter.feed(chunk, &mut buffer, |part| {
                 items.push(match part {
                     ListPart::Object(Part::Whole(item)) => {
                         String::from_utf8_lossy(item).into_owned()
@@ -248,7 +197,7 @@ mod tests {
                     }
                 })
             })?;
-            assert!(splitter.item.bytes().len() <= object_limit.unwrap_or(usize::MAX));
+            assert!(buffer.bytes().len() <= object_limit.unwrap_or(usize::MAX));
         }
         Ok((items, splitter.finish()?))
     }
@@ -399,9 +348,9 @@ mod tests {
 
         #[test]
         fn any_bytes_are_harmless(bytes: Vec<u8>, size in 1_usize..40) {
-            let mut splitter = splitter(None);
+            let (mut splitter, mut buffer) = (JsonList::default(), buffer(None));
             for chunk in bytes.chunks(size) {
-                if splitter.feed(chunk, |_| {}).is_err() { break; }
+                if splitter.feed(chunk, &mut buffer, |_| {}).is_err() { break; }
             }
             let _ = splitter.finish();
         }

@@ -1,0 +1,111 @@
+//! From bytes to a pod, in both encodings.
+
+use std::hint::black_box;
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion};
+use k8s_openapi::api::core::v1::Pod;
+use kube_protobuf::{Object, encode, message_of};
+use serde::Deserialize;
+
+use super::{PODS, Setup, scattered, support};
+
+/// What identifies an object: the limit, since all else is skipped.
+#[derive(Deserialize)]
+struct Identity {
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    uid: String,
+    resource_version: String,
+}
+
+/// The same pods in both encodings.
+struct Pods {
+    json: Vec<Vec<u8>>,
+    protobuf: Vec<Vec<u8>>,
+}
+
+impl Pods {
+    fn new(state: usize) -> Self {
+        let message = message_of("v1", "Pod").expect("pods have protobuf");
+        let pods: Vec<_> = (0..PODS).map(|at| support::pod(at, state)).collect();
+        let encoded = pods.iter().map(|pod| encode::message(message, pod));
+        Self {
+            protobuf: encoded
+                .collect::<Result<_, _>>()
+                .expect("a generated pod is valid"),
+            json: pods
+                .iter()
+                .map(|pod| pod.to_string().into_bytes())
+                .collect(),
+        }
+    }
+}
+
+pub(crate) fn bench(c: &mut Criterion, setup: &mut Setup) {
+    let (before, after) = (Pods::new(0), Pods::new(9));
+    let size = |pods: &[Vec<u8>]| pods.iter().map(Vec::len).sum::<usize>() / PODS;
+    println!(
+        "bytes of a pod: {} in JSON, {} in protobuf",
+        size(&before.json),
+        size(&before.protobuf)
+    );
+    let mut group = c.benchmark_group("decode a pod");
+    decode::<Pod>(&mut group, &before, "all of it", |pod| {
+        pod.metadata.uid.is_some()
+    });
+    decode::<Identity>(&mut group, &before, "limit: identity only", |object| {
+        object.metadata.uid.len() > object.metadata.resource_version.len()
+    });
+    group.finish();
+    let mut group = c.benchmark_group("ingest a pod as protobuf");
+    let mut next = scattered();
+    group.bench_function("nothing changes", |b| {
+        b.iter(|| {
+            let applied = setup.writer.apply_protobuf(&before.protobuf[next()]);
+            applied.expect("a generated pod decodes");
+        });
+    });
+    let mut round = 0;
+    group.bench_function("one family changes", |b| {
+        b.iter(|| {
+            round += 1;
+            let from = match (round / PODS) % 2 {
+                0 => &after,
+                _ => &before,
+            };
+            let applied = setup
+                .writer
+                .apply_protobuf(&from.protobuf[round * 7919 % PODS]);
+            applied.expect("a generated pod decodes");
+        });
+    });
+    group.finish();
+    setup.reset();
+}
+
+fn decode<T: serde::de::DeserializeOwned>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    pods: &Pods,
+    name: &str,
+    is_right: fn(&T) -> bool,
+) {
+    let message = message_of("v1", "Pod").expect("pods have protobuf");
+    let mut next = scattered();
+    group.bench_function(format!("JSON, {name}"), |b| {
+        b.iter(|| {
+            let pod = serde_json::from_slice::<T>(black_box(&pods.json[next()]));
+            assert!(is_right(&pod.expect("a generated pod decodes")));
+        });
+    });
+    group.bench_function(format!("protobuf, {name}"), |b| {
+        b.iter(|| {
+            let pod = Object::new(message, black_box(&pods.protobuf[next()])).to::<T>();
+            assert!(is_right(&pod.expect("a generated pod decodes")));
+        });
+    });
+}

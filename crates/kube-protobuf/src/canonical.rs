@@ -1,0 +1,123 @@
+//! Rewrites a message that no encoder of the API writes: fields that are out of order or split.
+//!
+//! Protobuf permits any order, and parts of a message that a decoder has to merge. A deserializer needs each
+//! field once. Real objects have each field once and in order, so reading does not check for other messages
+//! ahead: it stops at the first field out of order, and the object is rewritten and read again.
+
+use crate::error::Malformed;
+use crate::schema::{Field, Message, Presence, Type};
+use crate::wire::{Payload, Records};
+
+/// The maximum size of an object that is rewritten. Objects in etcd have at most about 1.5 MiB.
+///
+/// A copy of a nested message exists for each message around it, so rewriting may need a multiple of this memory.
+const MAX_REWRITTEN: usize = 4 << 20;
+
+/// The same message with the fields of the table in their order, each in one place.
+///
+/// It calls itself only along the messages of the tables, which do not contain themselves.
+pub(crate) fn rewritten(message: &'static Message, bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
+    if bytes.len() > MAX_REWRITTEN {
+        return Err(Malformed::TooLarge);
+    }
+    let mut out = Vec::with_capacity(bytes.len());
+    for field in message.fields {
+        write_field(field, bytes, &mut out)?;
+    }
+    Ok(out)
+}
+
+/// Writes the records of one field.
+///
+/// A pass over the message for each field needs no memory for the places of the records, of which there may be
+/// millions.
+fn write_field(field: &Field, message: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+    let mut records = Records::new(message);
+    let (mut number, mut joined) = (None, None::<Vec<u8>>);
+    while let Some(record) = records.next()? {
+        if record.number != field.number {
+            continue;
+        }
+        match (field.presence, record.payload) {
+            (Presence::List, Payload::Varint(number)) => put_number(field.number, number, out),
+            (Presence::List, payload) => put_rewritten(field, payload.bytes()?, out)?,
+            (Presence::Map, payload) => {
+                put_bytes(field.number, &entry(field, payload.bytes()?)?, out);
+            }
+            (_, payload) if field.content.is_number() => number = Some(payload.number()?),
+            // The last text or bytes count.
+            (_, payload) if matches!(field.content, Type::Text | Type::Bytes) => {
+                joined = Some(payload.bytes()?.to_vec());
+            }
+            // Joined parts of a message are the merged message.
+            (_, payload) => {
+                let parts = joined.get_or_insert_default();
+                parts.extend_from_slice(payload.bytes()?);
+            }
+        }
+    }
+    if let Some(number) = number {
+        put_number(field.number, number, out);
+    }
+    if let Some(joined) = joined {
+        put_rewritten(field, &joined, out)?;
+    }
+    Ok(())
+}
+
+/// A map entry with one key and one value.
+fn entry(field: &Field, entry: &[u8]) -> Result<Vec<u8>, Malformed> {
+    let (mut out, mut value) = (Vec::with_capacity(entry.len()), None::<Vec<u8>>);
+    let mut records = Records::new(entry);
+    while let Some(record) = records.next()? {
+        match (record.number, record.payload) {
+            (1, key) => put_bytes(1, key.bytes()?, &mut out),
+            (2, Payload::Varint(number)) => put_number(2, number, &mut out),
+            (2, payload) => {
+                let parts = value.get_or_insert_default();
+                if matches!(field.content, Type::Text | Type::Bytes) {
+                    parts.clear();
+                }
+                parts.extend_from_slice(payload.bytes()?);
+            }
+            _ => {}
+        }
+    }
+    if let Some(value) = value {
+        let value_field = Field {
+            number: 2,
+            ..*field
+        };
+        put_rewritten(&value_field, &value, &mut out)?;
+    }
+    Ok(out)
+}
+
+fn put_rewritten(field: &Field, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+    match field.content {
+        Type::Message(below) => put_bytes(field.number, &rewritten(below, bytes)?, out),
+        _ => put_bytes(field.number, bytes, out),
+    }
+    Ok(())
+}
+
+/// Appends a record with bytes.
+pub(crate) fn put_bytes(number: u32, bytes: &[u8], out: &mut Vec<u8>) {
+    put_varint(u64::from(number) << 3 | 2, out);
+    put_varint(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+}
+
+/// Appends a record with a number.
+pub(crate) fn put_number(number: u32, value: u64, out: &mut Vec<u8>) {
+    put_varint(u64::from(number) << 3, out);
+    put_varint(value, out);
+}
+
+fn put_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}

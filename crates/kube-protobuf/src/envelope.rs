@@ -1,0 +1,121 @@
+//! What surrounds objects: the envelope with their kind, and the events of a watch.
+
+use crate::error::Malformed;
+use crate::object::{Object, message_of};
+use crate::schema::Message;
+use crate::wire::Records;
+
+/// The first bytes of every object, list or error in this encoding.
+pub const PREFIX: [u8; 4] = *b"k8s\0";
+
+/// The media type of this encoding. A watch has the parameter `stream=watch` in addition.
+pub const CONTENT_TYPE: &str = "application/vnd.kubernetes.protobuf";
+
+/// An object with the API version and the kind that the API server gives.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope<'a> {
+    header: [&'a str; 2],
+    raw: &'a [u8],
+}
+
+/// An event of a watch.
+#[derive(Clone, Copy, Debug)]
+pub struct WatchEvent<'a> {
+    kind: &'a str,
+    object: &'a [u8],
+}
+
+// === impl Envelope ===
+
+impl<'a> Envelope<'a> {
+    /// Reads the envelope of an object, of a list or of a `Status`.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes do not begin with the [prefix](PREFIX), are malformed, or are compressed.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let bytes = bytes.strip_prefix(&PREFIX).ok_or(Malformed::Prefix)?;
+        let (mut records, mut header, mut raw) = (Records::new(bytes), [""; 2], &[][..]);
+        while let Some(record) = records.next()? {
+            match record.number {
+                1 => header = type_meta(record.payload.bytes()?)?,
+                2 => raw = record.payload.bytes()?,
+                3 if !record.payload.bytes()?.is_empty() => return Err(Malformed::Encoding),
+                _ => {}
+            }
+        }
+        Ok(Self { header, raw })
+    }
+
+    /// The API version, such as `apps/v1`.
+    #[must_use]
+    pub fn api_version(&self) -> &'a str {
+        self.header[0]
+    }
+
+    /// The kind, such as `Deployment`.
+    #[must_use]
+    pub fn kind(&self) -> &'a str {
+        self.header[1]
+    }
+
+    /// The object, if its kind has a table.
+    #[must_use]
+    pub fn object(&self) -> Option<Object<'a>> {
+        message_of(self.api_version(), self.kind()).map(|message| self.object_as(message))
+    }
+
+    /// The object with the fields of a message.
+    #[must_use]
+    pub fn object_as(&self, message: &'static Message) -> Object<'a> {
+        Object::new(message, self.raw).with_header(self.header)
+    }
+}
+
+/// The API version and the kind of a `TypeMeta`.
+pub(crate) fn type_meta(message: &[u8]) -> Result<[&str; 2], Malformed> {
+    let (mut records, mut header) = (Records::new(message), [""; 2]);
+    while let Some(record) = records.next()? {
+        let text = match record.number {
+            1 => &mut header[0],
+            2 => &mut header[1],
+            _ => continue,
+        };
+        // A kind that is not UTF-8 is an unknown kind.
+        *text = std::str::from_utf8(record.payload.bytes()?).unwrap_or_default();
+    }
+    Ok(header)
+}
+
+// === impl WatchEvent ===
+
+impl<'a> WatchEvent<'a> {
+    /// Reads an event, which is what a frame of a watch contains.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are malformed.
+    pub fn parse(frame: &'a [u8]) -> Result<Self, Malformed> {
+        let (mut records, mut kind, mut object) = (Records::new(frame), "", &[][..]);
+        while let Some(record) = records.next()? {
+            match record.number {
+                1 => kind = std::str::from_utf8(record.payload.bytes()?).unwrap_or_default(),
+                2 => object = crate::leaf::last_bytes(record.payload.bytes()?)?,
+                _ => {}
+            }
+        }
+        Ok(Self { kind, object })
+    }
+
+    /// The type of the event, such as `MODIFIED`.
+    #[must_use]
+    pub fn kind(&self) -> &'a str {
+        self.kind
+    }
+
+    /// The bytes of the object with its envelope.
+    #[must_use]
+    pub fn object(&self) -> &'a [u8] {
+        self.object
+    }
+}

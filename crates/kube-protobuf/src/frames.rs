@@ -1,0 +1,80 @@
+//! [`FrameReader`]: splits a watch into events while its bytes arrive.
+
+use crate::piece::Piece;
+
+/// Splits a watch into frames: each is a length of four bytes, the highest first, and an event.
+///
+/// ```
+/// use kube_protobuf::FrameReader;
+///
+/// let mut frames = FrameReader::default();
+/// let mut seen = Vec::new();
+/// for bytes in [&b"\0\0\0\x03ab"[..], b"c\0\0"] {
+///     frames.feed(bytes, |piece| {
+///         seen.push((piece.bytes.to_vec(), piece.left));
+///         Ok::<_, ()>(())
+///     })?;
+/// }
+/// assert_eq!(seen, [(b"ab".to_vec(), 1), (b"c".to_vec(), 0)]);
+/// # Ok::<(), ()>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct FrameReader {
+    /// The bytes of an incomplete length.
+    length: [u8; 4],
+    known: usize,
+    /// The number of bytes that are left of the current event.
+    left: Option<u32>,
+}
+
+// === impl FrameReader ===
+
+impl FrameReader {
+    /// Whether the last frame is incomplete.
+    #[must_use]
+    pub fn is_in_frame(&self) -> bool {
+        self.known > 0 || self.left.is_some()
+    }
+
+    /// Takes the next bytes and calls `each` with every piece of an event, up to an error.
+    ///
+    /// # Errors
+    ///
+    /// The error of `each`.
+    pub fn feed<E>(
+        &mut self,
+        mut bytes: &[u8],
+        mut each: impl FnMut(Piece<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while !bytes.is_empty() {
+            let left = match self.left {
+                Some(left) => left,
+                None => {
+                    let Some((&byte, rest)) = bytes.split_first() else {
+                        break;
+                    };
+                    bytes = rest;
+                    if let Some(place) = self.length.get_mut(self.known) {
+                        *place = byte;
+                    }
+                    self.known += 1;
+                    if self.known < self.length.len() {
+                        continue;
+                    }
+                    self.known = 0;
+                    u32::from_be_bytes(self.length)
+                }
+            };
+            let length = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+            let (taken, rest) = bytes.split_at_checked(length).unwrap_or((bytes, &[]));
+            bytes = rest;
+            let left = left.saturating_sub(u32::try_from(length).unwrap_or(u32::MAX));
+            self.left = (left > 0).then_some(left);
+            each(Piece {
+                bytes: taken,
+                left: left.into(),
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,211 @@
+//! [`ListReader`]: splits a list into objects while its bytes arrive.
+
+use crate::envelope::{PREFIX, type_meta};
+use crate::error::Malformed;
+use crate::object::Object;
+use crate::piece::Piece;
+use crate::tables::LIST_META;
+use crate::wire::RecordStart;
+
+/// Splits a list into its objects, so that no response is held in memory.
+///
+/// Of the rest it keeps the metadata of the list.
+#[derive(Debug, Default)]
+pub struct ListReader {
+    state: State,
+    /// The bytes of the incomplete prefix or start of a record.
+    start: Vec<u8>,
+    /// The bytes that are left of the message with the objects.
+    list: Option<u64>,
+    has_list: bool,
+    type_meta: Vec<u8>,
+    meta: Vec<u8>,
+}
+
+/// The metadata and the kind of a list.
+#[derive(Debug)]
+pub struct ListEnd {
+    type_meta: Vec<u8>,
+    meta: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Prefix,
+    /// At the start of a record.
+    Start,
+    /// In a payload that has this many more bytes.
+    Payload(Content, u64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    TypeMeta,
+    Meta,
+    Object,
+    Skipped,
+}
+
+/// The maximum size of the metadata.
+const MAX_META: usize = 1 << 20;
+
+// === impl ListReader ===
+
+impl ListReader {
+    /// Takes the next bytes and calls `each` with every piece of an object.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are malformed, or the metadata of the list is too large.
+    pub fn feed(
+        &mut self,
+        mut bytes: &[u8],
+        mut each: impl FnMut(Piece<'_>),
+    ) -> Result<(), Malformed> {
+        while !bytes.is_empty() {
+            bytes = match self.state {
+                State::Prefix => self.prefix(bytes)?,
+                State::Start => self.start(bytes, &mut each)?,
+                State::Payload(content, left) => self.payload(content, left, bytes, &mut each)?,
+            };
+        }
+        Ok(())
+    }
+
+    /// Ends the list.
+    ///
+    /// # Errors
+    ///
+    /// If the list is not complete, or the bytes were no list.
+    pub fn finish(self) -> Result<ListEnd, Malformed> {
+        let is_complete =
+            self.state == State::Start && self.start.is_empty() && self.list.is_none();
+        if !is_complete || !self.has_list {
+            return Err(Malformed::Truncated);
+        }
+        Ok(ListEnd {
+            type_meta: self.type_meta,
+            meta: self.meta,
+        })
+    }
+
+    fn prefix<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Malformed> {
+        let Some((&byte, rest)) = bytes.split_first() else {
+            return Ok(bytes);
+        };
+        self.start.push(byte);
+        if !PREFIX.starts_with(&self.start) {
+            return Err(Malformed::Prefix);
+        }
+        if self.start.len() == PREFIX.len() {
+            self.start.clear();
+            self.state = State::Start;
+        }
+        Ok(rest)
+    }
+
+    /// Takes one byte of the start of a record, and handles the start if it is complete.
+    fn start<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        each: &mut impl FnMut(Piece<'_>),
+    ) -> Result<&'a [u8], Malformed> {
+        let Some((&byte, rest)) = bytes.split_first() else {
+            return Ok(bytes);
+        };
+        self.start.push(byte);
+        let start = match RecordStart::parse(&self.start) {
+            Ok(start) => start,
+            // The longest start has two numbers of ten bytes.
+            Err(Malformed::Truncated) if self.start.len() < 20 => return Ok(rest),
+            Err(malformed) => return Err(malformed),
+        };
+        let size = self.start.len() as u64;
+        self.start.clear();
+        if let Some(left) = &mut self.list {
+            let used = size.checked_add(start.length).ok_or(Malformed::Truncated)?;
+            *left = left.checked_sub(used).ok_or(Malformed::Truncated)?;
+        }
+        self.enter(&start)?;
+        if let State::Payload(content, 0) = self.state {
+            self.payload(content, 0, &[], each)?;
+        }
+        Ok(rest)
+    }
+
+    /// Begins the payload of a record.
+    fn enter(&mut self, start: &RecordStart) -> Result<(), Malformed> {
+        let content = match (self.list, start.number) {
+            (None, 2) if start.is_bytes => {
+                self.has_list = true;
+                self.list = Some(start.length);
+                self.end_payload();
+                return Ok(());
+            }
+            (None, 1) if start.is_bytes => Content::TypeMeta,
+            (Some(_), 1) if start.is_bytes => Content::Meta,
+            (Some(_), 2) if start.is_bytes => Content::Object,
+            (None, 1 | 2) | (Some(_), 1 | 2) => return Err(Malformed::WireType),
+            (None, 3) if start.length > 0 => return Err(Malformed::Encoding),
+            _ => Content::Skipped,
+        };
+        self.state = State::Payload(content, start.length);
+        Ok(())
+    }
+
+    fn payload<'a>(
+        &mut self,
+        content: Content,
+        left: u64,
+        bytes: &'a [u8],
+        each: &mut impl FnMut(Piece<'_>),
+    ) -> Result<&'a [u8], Malformed> {
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+        let (taken, rest) = bytes.split_at_checked(length).unwrap_or((bytes, &[]));
+        let left = left - taken.len() as u64;
+        match content {
+            Content::Skipped => {}
+            Content::TypeMeta => append_meta(&mut self.type_meta, taken)?,
+            Content::Meta => append_meta(&mut self.meta, taken)?,
+            Content::Object => each(Piece { bytes: taken, left }),
+        }
+        self.state = State::Payload(content, left);
+        if left == 0 {
+            self.end_payload();
+        }
+        Ok(rest)
+    }
+
+    /// Continues with the next record.
+    fn end_payload(&mut self) {
+        self.state = State::Start;
+        if self.list == Some(0) {
+            self.list = None;
+        }
+    }
+}
+
+fn append_meta(meta: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Malformed> {
+    if meta.len() + bytes.len() > MAX_META {
+        return Err(Malformed::TooLarge);
+    }
+    meta.extend_from_slice(bytes);
+    Ok(())
+}
+
+// === impl ListEnd ===
+
+impl ListEnd {
+    /// The kind of the list, such as `PodList`; empty if it is unknown.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        type_meta(&self.type_meta).map_or("", |[_, kind]| kind)
+    }
+
+    /// The metadata: the version, and the token of the next page.
+    #[must_use]
+    pub fn meta(&self) -> Object<'_> {
+        Object::new(&LIST_META, &self.meta)
+    }
+}

@@ -1,0 +1,110 @@
+//! [`Object`]: an object whose kind has a table.
+
+use serde::de::DeserializeOwned;
+
+use crate::canonical::rewritten;
+use crate::error::Error;
+use crate::schema::Type::Message as Nested;
+use crate::schema::{Kind, Message, pointer};
+use crate::tables::{KINDS, OBJECT_META};
+use crate::value::Value;
+
+/// An object, or another message of a table, as it is on the wire.
+///
+/// ```
+/// use kube_protobuf::{Object, message_of};
+/// use serde_json::{Value, json};
+///
+/// // What a list has for a node: no envelope.
+/// let bytes = [0x0a, 0x03, 0x0a, 0x01, b'a'];
+/// let node = Object::new(message_of("v1", "Node").unwrap(), &bytes);
+/// assert_eq!(node.to::<Value>()?, json!({ "metadata": { "name": "a" } }));
+/// # Ok::<(), kube_protobuf::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Object<'a> {
+    message: &'static Message,
+    /// The API version and the kind, empty without an envelope.
+    header: [&'a str; 2],
+    raw: &'a [u8],
+}
+
+/// The metadata of an object of any kind: all kinds have it in field 1.
+pub static ANY_OBJECT: Message = Message {
+    name: "Object",
+    fields: &[pointer(1, "metadata", Nested(&OBJECT_META))],
+};
+
+/// The fields of a kind; `None` if it has no table.
+///
+/// ```
+/// let pod = kube_protobuf::message_of("v1", "Pod").unwrap();
+/// assert!(pod.contains(["spec", "containers", "image"]));
+/// assert!(!pod.contains_value(["spec", "containers"]));
+/// assert!(kube_protobuf::message_of("example.com/v1", "Widget").is_none());
+/// ```
+#[must_use]
+pub fn message_of(api_version: &str, kind: &str) -> Option<&'static Message> {
+    let wanted = (api_version, kind);
+    let found = KINDS.binary_search_by(|own: &Kind| (own.api_version, own.kind).cmp(&wanted));
+    found
+        .ok()
+        .and_then(|at| KINDS.get(at))
+        .map(|kind| kind.message)
+}
+
+// === impl Object ===
+
+impl<'a> Object<'a> {
+    /// An object without an envelope, as lists contain it.
+    #[must_use]
+    pub fn new(message: &'static Message, raw: &'a [u8]) -> Self {
+        Self {
+            message,
+            header: [""; 2],
+            raw,
+        }
+    }
+
+    pub(crate) fn with_header(self, header: [&'a str; 2]) -> Self {
+        Self { header, ..self }
+    }
+
+    /// The bytes of the message.
+    #[must_use]
+    pub fn raw(&self) -> &'a [u8] {
+        self.raw
+    }
+
+    /// The same bytes, read by the fields of another message, such as [`ANY_OBJECT`].
+    #[must_use]
+    pub fn as_message(self, message: &'static Message) -> Self {
+        Self { message, ..self }
+    }
+
+    /// Reads the object as a type.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are malformed, or the type refuses a value.
+    pub fn to<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        self.read(|value| T::deserialize(value))
+    }
+
+    /// Passes the object to a function that deserializes it.
+    ///
+    /// An object with fields out of order or split is rewritten, and the function is called a second time.
+    ///
+    /// # Errors
+    ///
+    /// The error of the function.
+    pub fn read<T>(&self, mut read: impl FnMut(Value<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        match read(Value::object(self.message, self.header, self.raw)) {
+            Err(error) if error.is_not_canonical() => {
+                let raw = rewritten(self.message, self.raw)?;
+                read(Value::object(self.message, self.header, &raw))
+            }
+            result => result,
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The types of the tables: what a message consists of, on the wire and in JSON.
+
+/// A kind that has a table.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Kind {
+    /// The API version, such as `v1` or `apps/v1`.
+    pub api_version: &'static str,
+    /// The kind, such as `Pod`.
+    pub kind: &'static str,
+    /// The fields of its objects.
+    pub message: &'static Message,
+}
+
+/// The fields of a message.
+#[derive(Debug)]
+pub struct Message {
+    pub(crate) name: &'static str,
+    /// Sorted by number.
+    pub(crate) fields: &'static [Field],
+}
+
+/// A field of a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Field {
+    pub(crate) number: u32,
+    /// The name in JSON; empty for an inline message.
+    pub(crate) name: &'static str,
+    pub(crate) presence: Presence,
+    pub(crate) content: Type,
+}
+
+/// When a field that is on the wire is also in JSON, and how often it is on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It is in JSON if it is on the wire.
+    Always,
+    /// A pointer, which the API's encoder writes only if it is set. It is in JSON if it is on the wire.
+    Pointer,
+    /// It is on the wire even if it is zero, but not in JSON then.
+    NonZero,
+    /// A record for each element of a list.
+    List,
+    /// A record for each entry of a map from strings.
+    Map,
+    /// A message on the wire, whose fields are those of the message around it in JSON.
+    Inline,
+}
+
+/// The type of a value, of the elements of a list, or of the values of a map.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Type {
+    Text,
+    Bool,
+    Int32,
+    Int64,
+    /// Base64 in JSON.
+    Bytes,
+    Message(&'static Message),
+    Time,
+    MicroTime,
+    Quantity,
+    IntOrString,
+    /// JSON inside of protobuf.
+    Json,
+    /// A list of strings in a message, so that a map can contain it.
+    Texts,
+}
+
+/// What a path leads to.
+enum Found {
+    Nothing,
+    Message,
+    Value,
+}
+
+// === impl Message ===
+
+impl Message {
+    /// The name of the Go type, such as `PodSpec`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Whether a path of JSON names leads to a field, such as `["spec", "nodeName"]`.
+    ///
+    /// It leads through the elements of lists. Below a map and below a value that is no message, every
+    /// name is accepted.
+    #[must_use]
+    pub fn contains<'a>(&'static self, path: impl IntoIterator<Item = &'a str>) -> bool {
+        !matches!(self.find(path), Found::Nothing)
+    }
+
+    /// Whether a path of JSON names leads to a value that is no message of the tables: a text, a number, or a map or
+    /// a list of them. Newer versions of the API add fields to messages only.
+    #[must_use]
+    pub fn contains_value<'a>(&'static self, path: impl IntoIterator<Item = &'a str>) -> bool {
+        matches!(self.find(path), Found::Value)
+    }
+
+    fn find<'a>(&'static self, path: impl IntoIterator<Item = &'a str>) -> Found {
+        let mut message = self;
+        for name in path {
+            let Some(field) = message.named(name) else {
+                return Found::Nothing;
+            };
+            match (field.presence, field.content) {
+                (Presence::Map, Type::Message(_)) => return Found::Message,
+                (Presence::Map, _) => return Found::Value,
+                (_, Type::Message(below)) => message = below,
+                _ => return Found::Value,
+            }
+        }
+        Found::Message
+    }
+
+    /// The field with a name in JSON.
+    pub(crate) fn named(&self, name: &str) -> Option<&'static Field> {
+        self.fields.iter().find_map(|field| match field.content {
+            Type::Message(inline) if field.presence == Presence::Inline => inline.named(name),
+            _ => (field.name == name).then_some(field),
+        })
+    }
+}
+
+// === impl Type ===
+
+impl Type {
+    /// Whether the type is a number on the wire, so that a list of it may be packed.
+    pub(crate) fn is_number(self) -> bool {
+        matches!(self, Self::Bool | Self::Int32 | Self::Int64)
+    }
+}
+
+pub(crate) const fn always(number: u32, name: &'static str, content: Type) -> Field {
+    field(number, name, Presence::Always, content)
+}
+
+pub(crate) const fn pointer(number: u32, name: &'static str, content: Type) -> Field {
+    field(number, name, Presence::Pointer, content)
+}
+
+pub(crate) const fn nonzero(number: u32, name: &'static str, content: Type) -> Field {
+    field(number, name, Presence::NonZero, content)
+}
+
+pub(crate) const fn list(number: u32, name: &'static str, content: Type) -> Field {
+    field(number, name, Presence::List, content)
+}
+
+pub(crate) const fn map(number: u32, name: &'static str, content: Type) -> Field {
+    field(number, name, Presence::Map, content)
+}
+
+pub(crate) const fn inline(number: u32, content: Type) -> Field {
+    field(number, "", Presence::Inline, content)
+}
+
+const fn field(number: u32, name: &'static str, presence: Presence, content: Type) -> Field {
+    Field {
+        number,
+        name,
+        presence,
+        content,
+    }
+}

@@ -1,0 +1,470 @@
+//! [`Value`]: a deserializer over the wire format, with the data model of JSON.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::value::{BorrowedStrDeserializer, StringDeserializer};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::forward_to_deserialize_any;
+
+use crate::error::{Error, Malformed, Step};
+use crate::leaf::{self, IntOrString, Precision};
+use crate::schema::{Field, Message, Presence, Type};
+use crate::wire::{Payload, Records, varint};
+
+/// A value of an object: the object itself, or what one of its fields contains.
+///
+/// It is a [`Deserializer`] with the data model of JSON: messages are maps with the names of JSON, times and
+/// quantities are strings, and bytes are base64. A value that the type does not read is skipped by its length.
+#[derive(Clone, Copy, Debug)]
+pub struct Value<'de> {
+    content: Content<'de>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Content<'de> {
+    /// The object itself: the API version and the kind, which are not in the message.
+    Object(&'static Message, [&'de str; 2], &'de [u8]),
+    Message(&'static Message, &'de [u8]),
+    /// A value of a type that is no message of the tables.
+    Leaf(Type, Payload<'de>),
+    /// The records of a list, which have this number.
+    List(Type, u32, &'de [u8]),
+    /// The records of a map.
+    Map(Type, &'de [u8]),
+}
+
+/// The elements of a list.
+struct Elements<'de> {
+    content: Type,
+    number: u32,
+    records: Records<'de>,
+    /// The rest of a record with several numbers.
+    packed: &'de [u8],
+    index: usize,
+}
+
+/// The entries of a message or a map.
+struct Entries<'de> {
+    source: Source<'de>,
+    /// The value of the last key.
+    value: Option<(Content<'de>, Step)>,
+}
+
+enum Source<'de> {
+    Message(Fields<'de>),
+    Map(Type, Records<'de>),
+}
+
+/// The fields of a message, those of its inline messages included.
+struct Fields<'de> {
+    at: Position<'de>,
+    /// The messages around the inline message that is being read.
+    outer: Vec<Position<'de>>,
+    /// The API version and the kind.
+    header: [&'de str; 2],
+}
+
+#[derive(Clone, Copy)]
+struct Position<'de> {
+    message: &'static Message,
+    records: Records<'de>,
+    /// The number of the last record.
+    last: u32,
+    /// The index of the first field that may follow.
+    next: usize,
+}
+
+/// The names of the two fields that are only in the envelope.
+const HEADER: [&str; 2] = ["apiVersion", "kind"];
+
+/// The maximum number of messages in a list. An object that etcd stores cannot have as many.
+const MAX_MESSAGES: usize = 1 << 18;
+
+// === impl Value ===
+
+impl<'de> Value<'de> {
+    /// An object. Without an API version and a kind, it has no fields of these names, as in a list.
+    pub(crate) fn object(message: &'static Message, header: [&'de str; 2], raw: &'de [u8]) -> Self {
+        Self {
+            content: Content::Object(message, header, raw),
+        }
+    }
+}
+
+impl<'de> Deserializer<'de> for Value<'de> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.content {
+            Content::Object(message, header, bytes) => {
+                visitor.visit_map(Entries::of_message(message, header, bytes))
+            }
+            Content::Message(message, bytes) => {
+                visitor.visit_map(Entries::of_message(message, [""; 2], bytes))
+            }
+            Content::Leaf(content, payload) => visit_leaf(content, payload, visitor),
+            Content::List(content, number, records) => {
+                visitor.visit_seq(Elements::new(content, number, records))
+            }
+            Content::Map(content, records) => visitor.visit_map(Entries {
+                source: Source::Map(content, Records::new(records)),
+                value: None,
+            }),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if self.content.is_null() {
+            return visitor.visit_none();
+        }
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match self.content {
+            Content::Leaf(Type::Text, payload) => {
+                let text = leaf::text(payload.bytes()?).into_owned();
+                visitor.visit_enum(StringDeserializer::new(text))
+            }
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct seq tuple tuple_struct map struct identifier
+    }
+}
+
+// === impl Content ===
+
+impl<'de> Content<'de> {
+    fn new(content: Type, payload: Payload<'de>) -> Result<Self, Malformed> {
+        match content {
+            Type::Message(message) => Ok(Self::Message(message, payload.bytes()?)),
+            _ if content.is_number() => payload.number().map(|_| Self::Leaf(content, payload)),
+            _ => payload.bytes().map(|_| Self::Leaf(content, payload)),
+        }
+    }
+
+    /// The value of a map entry without one.
+    fn missing(content: Type) -> Self {
+        match content {
+            Type::Message(message) => Self::Message(message, &[]),
+            _ if content.is_number() => Self::Leaf(content, Payload::Varint(0)),
+            _ => Self::Leaf(content, Payload::Bytes(&[])),
+        }
+    }
+
+    /// Whether the value is `null` in JSON: the zero time, and JSON without a text.
+    fn is_null(&self) -> bool {
+        match self {
+            Self::Leaf(Type::Time | Type::MicroTime | Type::Json, Payload::Bytes(bytes)) => {
+                bytes.is_empty()
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the value is zero in Go.
+    fn is_zero(&self) -> bool {
+        match self {
+            Self::Leaf(Type::Int32, Payload::Varint(number)) => leaf::int32(*number) == 0,
+            Self::Leaf(_, Payload::Varint(number)) => *number == 0,
+            Self::Leaf(_, Payload::Bytes(bytes)) => bytes.is_empty(),
+            _ => false,
+        }
+    }
+}
+
+fn visit_leaf<'de, V: Visitor<'de>>(
+    content: Type,
+    payload: Payload<'de>,
+    visitor: V,
+) -> Result<V::Value, Error> {
+    if content.is_number() {
+        let number = payload.number()?;
+        return match content {
+            Type::Bool => visitor.visit_bool(number != 0),
+            Type::Int32 => visitor.visit_i64(leaf::int32(number).into()),
+            _ => visitor.visit_i64(leaf::int64(number)),
+        };
+    }
+    let bytes = payload.bytes()?;
+    match content {
+        Type::Time | Type::MicroTime | Type::Json if bytes.is_empty() => visitor.visit_unit(),
+        Type::Time => visitor.visit_str(leaf::time(bytes, Precision::Seconds)?.as_str()),
+        Type::MicroTime => visitor.visit_str(leaf::time(bytes, Precision::Microseconds)?.as_str()),
+        Type::Quantity => visit_text(leaf::quantity(bytes)?, visitor),
+        Type::IntOrString => match leaf::int_or_string(bytes)? {
+            IntOrString::Int(int) => visitor.visit_i64(int.into()),
+            IntOrString::Text(text) => visit_text(text, visitor),
+        },
+        Type::Bytes => visitor.visit_string(STANDARD.encode(bytes)),
+        Type::Texts => visitor.visit_seq(Elements::new(Type::Text, 1, bytes)),
+        Type::Json => match leaf::last_bytes(bytes)? {
+            [] => visitor.visit_unit(),
+            json => visit_json(json, visitor),
+        },
+        _ => visit_text(leaf::text(bytes), visitor),
+    }
+}
+
+fn visit_text<'de, V: Visitor<'de>>(text: Cow<'de, str>, visitor: V) -> Result<V::Value, Error> {
+    match text {
+        Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
+        Cow::Owned(text) => visitor.visit_string(text),
+    }
+}
+
+fn visit_json<'de, V: Visitor<'de>>(json: &'de [u8], visitor: V) -> Result<V::Value, Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let value = deserializer.deserialize_any(visitor);
+    let value = value.and_then(|value| deserializer.end().map(|()| value));
+    value.map_err(de::Error::custom)
+}
+
+// === impl Elements ===
+
+impl<'de> Elements<'de> {
+    fn new(content: Type, number: u32, records: &'de [u8]) -> Self {
+        Self {
+            content,
+            number,
+            records: Records::new(records),
+            packed: &[],
+            index: 0,
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<Content<'de>>, Malformed> {
+        loop {
+            if !self.packed.is_empty() {
+                let number = Payload::Varint(varint(&mut self.packed)?);
+                return Ok(Some(Content::Leaf(self.content, number)));
+            }
+            match self.records.next()? {
+                None => return Ok(None),
+                Some(record) if record.number != self.number => {}
+                Some(record) => match record.payload {
+                    Payload::Bytes(packed) if self.content.is_number() => self.packed = packed,
+                    payload => return Content::new(self.content, payload).map(Some),
+                },
+            }
+        }
+    }
+}
+
+impl<'de> SeqAccess<'de> for Elements<'de> {
+    type Error = Error;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Error> {
+        let Some(content) = self.next()? else {
+            return Ok(None);
+        };
+        let index = self.index;
+        self.index += 1;
+        let value = seed.deserialize(Value { content });
+        value
+            .map(Some)
+            .map_err(|error| error.inside(Step::Element(index)))
+    }
+}
+
+// === impl Fields ===
+
+impl<'de> Fields<'de> {
+    /// The next field that is in JSON.
+    fn next(&mut self) -> Result<Option<(&'static str, Content<'de>)>, Error> {
+        for (name, text) in HEADER.into_iter().zip(&mut self.header) {
+            if !text.is_empty() {
+                let text = std::mem::take(text);
+                let text = Content::Leaf(Type::Text, Payload::Bytes(text.as_bytes()));
+                return Ok(Some((name, text)));
+            }
+        }
+        loop {
+            let start = self.at.records.rest();
+            let Some(record) = self.at.records.next()? else {
+                match self.outer.pop() {
+                    Some(outer) => self.at = outer,
+                    None => return Ok(None),
+                }
+                continue;
+            };
+            let Some(field) = self.at.field(record.number)? else {
+                continue;
+            };
+            let content = match field.presence {
+                Presence::Inline => {
+                    self.enter(field, record.payload)?;
+                    continue;
+                }
+                Presence::List => {
+                    let records = self.at.records_of(field, start)?;
+                    Content::List(field.content, field.number, records)
+                }
+                Presence::Map => Content::Map(field.content, self.at.records_of(field, start)?),
+                Presence::Always | Presence::Pointer => {
+                    Content::new(field.content, record.payload)?
+                }
+                Presence::NonZero => match Content::new(field.content, record.payload)? {
+                    zero if zero.is_zero() => continue,
+                    content => content,
+                },
+            };
+            return Ok(Some((field.name, content)));
+        }
+    }
+
+    /// Continues with the fields of an inline message.
+    fn enter(&mut self, field: &Field, payload: Payload<'de>) -> Result<(), Malformed> {
+        if let Type::Message(message) = field.content {
+            let inline = Position::new(message, payload.bytes()?);
+            self.outer.push(std::mem::replace(&mut self.at, inline));
+        }
+        Ok(())
+    }
+}
+
+// === impl Position ===
+
+impl<'de> Position<'de> {
+    fn new(message: &'static Message, bytes: &'de [u8]) -> Self {
+        Self {
+            message,
+            records: Records::new(bytes),
+            last: 0,
+            next: 0,
+        }
+    }
+
+    /// The field with the number of the record that was read; `None` if the table lacks it.
+    fn field(&mut self, number: u32) -> Result<Option<&'static Field>, Error> {
+        if number < self.last {
+            return Err(Error::not_canonical());
+        }
+        let repeats = std::mem::replace(&mut self.last, number) == number;
+        let after = self.message.fields.get(self.next..).unwrap_or_default();
+        let skipped = after
+            .iter()
+            .take_while(|field| field.number < number)
+            .count();
+        self.next += skipped;
+        let field = after.get(skipped).filter(|field| field.number == number);
+        if field.is_some() && repeats {
+            return Err(Error::not_canonical());
+        }
+        Ok(field)
+    }
+
+    /// The records of a list or map that begin at `start`. The first has been read.
+    fn records_of(&mut self, field: &Field, start: &'de [u8]) -> Result<&'de [u8], Malformed> {
+        let (mut ahead, mut count) = (self.records, 1);
+        while ahead
+            .next()?
+            .is_some_and(|record| record.number == field.number)
+        {
+            self.records = ahead;
+            count += 1;
+        }
+        if count > MAX_MESSAGES && matches!(field.content, Type::Message(_)) {
+            return Err(Malformed::TooLarge);
+        }
+        let length = start.len() - self.records.rest().len();
+        Ok(start.get(..length).unwrap_or_default())
+    }
+}
+
+// === impl Entries ===
+
+impl<'de> Entries<'de> {
+    fn of_message(message: &'static Message, header: [&'de str; 2], bytes: &'de [u8]) -> Self {
+        let fields = Fields {
+            at: Position::new(message, bytes),
+            outer: Vec::new(),
+            header,
+        };
+        Self {
+            source: Source::Message(fields),
+            value: None,
+        }
+    }
+}
+
+impl<'de> MapAccess<'de> for Entries<'de> {
+    type Error = Error;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Error> {
+        match &mut self.source {
+            Source::Message(fields) => {
+                let Some((name, content)) = fields.next()? else {
+                    return Ok(None);
+                };
+                self.value = Some((content, Step::Field(name)));
+                seed.deserialize(BorrowedStrDeserializer::new(name))
+                    .map(Some)
+            }
+            Source::Map(content, records) => {
+                let Some(record) = records.next()? else {
+                    return Ok(None);
+                };
+                let (key, value) = entry(*content, record.payload.bytes()?)?;
+                self.value = Some((value, Step::Entry));
+                match leaf::text(key) {
+                    Cow::Borrowed(key) => seed
+                        .deserialize(BorrowedStrDeserializer::new(key))
+                        .map(Some),
+                    Cow::Owned(key) => seed.deserialize(StringDeserializer::new(key)).map(Some),
+                }
+            }
+        }
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
+        let Some((content, step)) = self.value.take() else {
+            return Err(de::Error::custom("a value was requested before its key"));
+        };
+        seed.deserialize(Value { content })
+            .map_err(|error| error.inside(step))
+    }
+}
+
+/// The key and the value of a map entry, which may have either of them, in any order.
+fn entry(content: Type, entry: &[u8]) -> Result<(&[u8], Content<'_>), Error> {
+    let (mut records, mut key, mut value) = (Records::new(entry), &[][..], None);
+    while let Some(record) = records.next()? {
+        match record.number {
+            1 => key = record.payload.bytes()?,
+            2 if value.is_some() => return Err(Error::not_canonical()),
+            2 => value = Some(Content::new(content, record.payload)?),
+            _ => {}
+        }
+    }
+    Ok((key, value.unwrap_or_else(|| Content::missing(content))))
+}

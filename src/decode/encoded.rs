@@ -1,0 +1,78 @@
+//! [`Encoded`]: the bytes of an object, as a source received them.
+
+#[cfg(feature = "protobuf")]
+use kube_protobuf::Message;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::fields::Fields;
+use super::json;
+#[cfg(feature = "protobuf")]
+use super::protobuf;
+use super::reason::Problem;
+
+/// How the bytes of an object are encoded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Encoding {
+    Json,
+    /// Protobuf with or without the envelope, and the fields of the kind.
+    #[cfg(feature = "protobuf")]
+    Protobuf(&'static Message),
+}
+
+/// The bytes of an object, as a source received them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Encoded<'a> {
+    encoding: Encoding,
+    bytes: &'a [u8],
+}
+
+// === impl Encoding ===
+
+impl Encoding {
+    /// An object in this encoding.
+    pub(crate) fn object(self, bytes: &[u8]) -> Encoded<'_> {
+        let encoding = self;
+        Encoded { encoding, bytes }
+    }
+}
+
+// === impl Encoded ===
+
+impl<'a> Encoded<'a> {
+    #[cfg(feature = "watch")]
+    pub(crate) fn encoding(self) -> Encoding {
+        self.encoding
+    }
+
+    #[cfg(feature = "watch")]
+    pub(crate) fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Decodes the object, keeping only `fields`.
+    pub(super) fn decode<K: DeserializeOwned>(self, fields: &Fields) -> Result<K, Problem> {
+        match self.encoding {
+            Encoding::Json => json::decode(self.bytes, fields),
+            #[cfg(feature = "protobuf")]
+            Encoding::Protobuf(message) => protobuf::decode(message, self.bytes, fields),
+        }
+    }
+
+    /// Reads the metadata of an object, which need not decode as its kind.
+    pub(crate) fn metadata<T: DeserializeOwned>(self) -> Option<T> {
+        #[derive(Deserialize)]
+        struct Object<T> {
+            metadata: T,
+        }
+        let object: Object<T> = match self.encoding {
+            Encoding::Json => serde_json::from_slice(self.bytes).ok()?,
+            #[cfg(feature = "protobuf")]
+            Encoding::Protobuf(_) => {
+                let message = &kube_protobuf::ANY_OBJECT;
+                protobuf::object(message, self.bytes).ok()?.to().ok()?
+            }
+        };
+        Some(object.metadata)
+    }
+}

@@ -1,0 +1,69 @@
+//! Objects in protobuf, and the description of their mistakes.
+
+use kube_protobuf::{Envelope, Error, Malformed, Message, Object, PREFIX};
+use serde::de::DeserializeOwned;
+
+use super::adapter::{Adapter, Wanted};
+use super::fields::Fields;
+use super::reason::{DecodeReason, Problem};
+
+/// Decodes an object, keeping only `fields`.
+pub(super) fn decode<K: DeserializeOwned>(
+    message: &'static Message,
+    bytes: &[u8],
+    fields: &Fields,
+) -> Result<K, Problem> {
+    object(message, bytes)
+        .map_err(Error::from)
+        .and_then(|object| {
+            object.read(|value| K::deserialize(Adapter::new(value, Wanted::of(fields))))
+        })
+        .map_err(|error| problem(&error))
+}
+
+/// An object with or without an envelope.
+///
+/// No message begins as an envelope does: that would be a group.
+pub(super) fn object<'a>(
+    message: &'static Message,
+    bytes: &'a [u8],
+) -> Result<Object<'a>, Malformed> {
+    if bytes.starts_with(&PREFIX) {
+        return Ok(Envelope::parse(bytes)?.object_as(message));
+    }
+    Ok(Object::new(message, bytes))
+}
+
+fn problem(error: &Error) -> Problem {
+    let problem = if error.is_data() {
+        Problem::of_message(&error.problem())
+    } else {
+        let text = format!("not valid protobuf: {}", error.problem());
+        Problem::new(DecodeReason::Syntax, text)
+    };
+    problem.at(&error.path())
+}
+
+// === impl Fields ===
+
+impl Fields {
+    /// Whether a message has all wanted fields. If all fields of the object are wanted, it has those that types
+    /// of this version have.
+    pub(crate) fn are_in(&self, message: &'static Message) -> bool {
+        let mut paths = self.paths().into_iter();
+        paths.all(|path| is_header(&path) || message.contains(path))
+    }
+
+    /// Whether all wanted fields are values of a message, so that newer versions of the API add nothing to them.
+    #[cfg(feature = "custom-resources")]
+    pub(crate) fn are_values_of(&self, message: &'static Message) -> bool {
+        let mut paths = self.paths().into_iter();
+        let are_values = paths.all(|path| is_header(&path) || message.contains_value(path));
+        are_values && matches!(self, Self::Some(_))
+    }
+}
+
+/// Whether the envelope has a field.
+fn is_header(path: &[&str]) -> bool {
+    matches!(path, ["apiVersion" | "kind"])
+}

@@ -1,0 +1,114 @@
+//! [`DecodeReason`]: the kinds of problems of a decoder.
+
+/// The reason why an object could not be decoded.
+///
+/// ```
+/// use kube_state_metrics::store::DecodeReason;
+/// use kube_state_metrics::{BuiltIn, StateMetrics};
+///
+/// let metrics = StateMetrics::builder().built_in([BuiltIn::Pods]).all_fed_by_host().build()?;
+/// let mut pods = metrics.feeds().remove(0);
+/// let error = pods.apply_json(b"{ \"metadata\": ").unwrap_err();
+/// assert_eq!(error.reason(), DecodeReason::Syntax);
+/// assert_eq!(error.reason().as_str(), "syntax");
+/// # Ok::<(), kube_state_metrics::registry::BuildError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DecodeReason {
+    /// The bytes are neither JSON nor protobuf, or end too early.
+    Syntax,
+    /// A field has a type or a value that its kind does not allow.
+    Field,
+}
+
+/// Why bytes do not decode, without a value of the object.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub(super) reason: DecodeReason,
+    pub(super) text: String,
+    /// The solution, as the end of the sentence that the object yields no metrics until then.
+    pub(super) cure: &'static str,
+}
+
+/// The solution for an object with an invalid value or syntax.
+const CORRECTED: &str = "it is corrected";
+/// The solution for an object without a field that the type requires. Often the type is wrong, not the object.
+const HAS_FIELD: &str = "it has the field. If the type gives the field another name than the API, rename it with serde \
+    (`rename_all = \"camelCase\"`); if objects may lack it, make it an `Option`";
+
+impl DecodeReason {
+    /// The word used in metrics and logs: `syntax` or `field`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Syntax => "syntax",
+            Self::Field => "field",
+        }
+    }
+}
+
+// === impl Problem ===
+
+impl Problem {
+    /// A problem that a correct object does not have.
+    pub(super) fn new(reason: DecodeReason, text: String) -> Self {
+        Self {
+            reason,
+            text,
+            cure: CORRECTED,
+        }
+    }
+
+    /// A problem that a deserializer reports in this message.
+    ///
+    /// The message starts with the value and ends with the expected type. Only the end is safe to repeat. The name of
+    /// a missing field comes from the type, so it is safe, too.
+    pub(super) fn of_message(message: &str) -> Self {
+        let reason = DecodeReason::Field;
+        if let Some((_, expected)) = message.rsplit_once(", expected ") {
+            return Self::new(reason, format!("expected {}", in_json_terms(expected)));
+        }
+        match missing_field(message) {
+            Some(field) => Self {
+                reason,
+                text: format!("missing field `{field}`"),
+                cure: HAS_FIELD,
+            },
+            None => Self::new(reason, String::from("invalid value")),
+        }
+    }
+
+    /// Adds the path of the field, unless it is empty.
+    pub(super) fn at(mut self, path: &str) -> Self {
+        if !path.is_empty() {
+            self.text = format!("{} at {path}", self.text);
+        }
+        self
+    }
+}
+
+/// The name of the field, if the whole message is that a field is missing.
+fn missing_field(message: &str) -> Option<&str> {
+    let name = message.strip_prefix("missing field `")?.strip_suffix('`')?;
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-$".contains(&byte);
+    (name.len() <= 64 && name.bytes().all(is_name)).then_some(name)
+}
+
+/// The expected type in terms of JSON, because the decoder names Rust types.
+fn in_json_terms(expected: &str) -> &str {
+    let is_type = || {
+        let name = expected.strip_prefix("struct ").unwrap_or(expected);
+        name.starts_with(|c: char| c.is_ascii_uppercase())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    match expected {
+        "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" => "an integer",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "IntOrString" => "an integer or a string",
+        _ if is_type() => "a map",
+        expected => expected,
+    }
+}

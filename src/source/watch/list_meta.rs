@@ -1,0 +1,52 @@
+//! [`ListMeta`]: the metadata of a list.
+
+use serde::Deserialize;
+
+use super::split_error::{MAX_TOKEN, MAX_VERSION, SplitError};
+
+/// The metadata of a list.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct ListMeta {
+    pub(super) version: String,
+    /// Token of the next page.
+    pub(super) next: Option<String>,
+    /// The shard selector that the server applied.
+    pub(super) shard: Option<String>,
+}
+
+/// The metadata as the server sends it, without limits.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ListMetaFields {
+    resource_version: Option<String>,
+    r#continue: Option<String>,
+    shard_info: Option<ShardInfo>,
+}
+
+#[derive(Deserialize)]
+struct ShardInfo {
+    selector: String,
+}
+
+// === impl ListMetaFields ===
+
+impl ListMetaFields {
+    /// The metadata, which must have a version.
+    pub(super) fn checked(self) -> Result<ListMeta, SplitError> {
+        let given = |text: &String| !text.is_empty();
+        let version = self.resource_version.filter(given);
+        let version = version.ok_or(SplitError::NoVersion)?;
+        let next = self.r#continue.filter(given);
+        if version.len() > MAX_VERSION {
+            return Err(SplitError::LongVersion);
+        }
+        if next.as_ref().is_some_and(|token| token.len() > MAX_TOKEN) {
+            return Err(SplitError::LongToken);
+        }
+        Ok(ListMeta {
+            version,
+            next,
+            shard: self.shard_info.map(|info| info.selector),
+        })
+    }
+}

@@ -1,0 +1,170 @@
+//! Random objects yield the same samples in protobuf and in JSON, and hostile bytes are counted errors.
+
+use std::cell::Cell;
+
+use kube_protobuf::{Envelope, encode};
+use kube_state_metrics::exposition::Format;
+use kube_state_metrics::families::catalogue::catalogue;
+use kube_state_metrics::store::{DecodeError, DecodeReason};
+use kube_state_metrics::{BuiltIn, StateMetrics};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use serde_json::Value;
+
+use super::super::properties::{bytes, check, forget_all, metrics};
+use super::super::shape::{Oddity, Shape};
+
+/// The number of objects per resource.
+const CASES: u32 = 64;
+
+/// Feeds random objects of a resource in both encodings, and then damaged bytes of the same objects.
+pub(crate) fn run(resource: BuiltIn) {
+    let catalogue = catalogue().into_iter();
+    let catalogue: Vec<_> = catalogue.filter(|own| own.resource == resource).collect();
+    let config = Config {
+        cases: CASES,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let compared = Cell::new(0);
+    let object = Shape::of(resource).strategy(Oddity::Values);
+    let changes = vec((any::<Index>(), any::<u8>()), 0..3);
+    let inputs = (object, changes, any::<Index>());
+    let outcome = TestRunner::new(config).run(&inputs, |(object, changes, end)| {
+        // The API refuses objects that cannot be encoded, such as an integer with more than 32 bits.
+        let Some(mut protobuf) = encoded(resource, object) else {
+            return Ok(());
+        };
+        let metrics = metrics(resource);
+        let mut writers = metrics.feeds();
+        let writer = &mut writers[0];
+        if let Ok(json) = json_of(&protobuf) {
+            let of_json = writer.apply_json(&json);
+            let json_text = bytes(&metrics, Format::Text);
+            forget_all(&mut **writer);
+            let of_protobuf = writer.apply_protobuf(&protobuf);
+            let protobuf_text = bytes(&metrics, Format::Text);
+            prop_assert_eq!(reason(&of_protobuf), reason(&of_json));
+            prop_assert_eq!(
+                String::from_utf8_lossy(&protobuf_text),
+                String::from_utf8_lossy(&json_text)
+            );
+            compared.set(compared.get() + 1);
+        }
+        for (at, byte) in changes {
+            let at = at.index(protobuf.len());
+            protobuf[at] = byte;
+        }
+        protobuf.truncate(end.index(2 * protobuf.len()));
+        let before = errors(&metrics);
+        let applied = writer.apply_protobuf(&protobuf);
+        let [syntax, field] = errors(&metrics);
+        let counted = [syntax - before[0], field - before[1]];
+        let expected = match reason(&applied) {
+            None => [0, 0],
+            Some(DecodeReason::Syntax) => [1, 0],
+            Some(_) => [0, 1],
+        };
+        prop_assert_eq!(counted, expected);
+        check(&metrics, &catalogue).map_err(TestCaseError::fail)
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+    // Many random pods have a quantity or a time that cannot be encoded.
+    let compared = compared.get();
+    assert!(compared * 8 > CASES, "only {compared} objects are compared");
+}
+
+fn encoded(resource: BuiltIn, mut object: Value) -> Option<Vec<u8>> {
+    object["apiVersion"] = resource.info().api_version().into();
+    object["kind"] = resource.info().kind().into();
+    encode::object(&object)?.ok()
+}
+
+/// The object in JSON, as an API server would write it.
+fn json_of(protobuf: &[u8]) -> Result<Vec<u8>, kube_protobuf::Error> {
+    let envelope = Envelope::parse(protobuf)?;
+    let value: Value = envelope.object().unwrap().to()?;
+    Ok(value.to_string().into_bytes())
+}
+
+fn reason(applied: &Result<(), DecodeError>) -> Option<DecodeReason> {
+    applied.as_ref().err().map(DecodeError::reason)
+}
+
+/// The numbers of errors in the syntax and in fields.
+fn errors(metrics: &StateMetrics) -> [u64; 2] {
+    let stats = metrics.stores()[0].stats();
+    [stats.decode_syntax_errors, stats.decode_field_errors]
+}
+
+/// A node with only the name `a`: its metadata.
+const NODE: &[u8] = b"\x0a\x03\x0a\x01a";
+
+#[test]
+fn hostile_bytes_are_counted_errors() {
+    let metrics = metrics(BuiltIn::Nodes);
+    let mut writers = metrics.feeds();
+    let writer = &mut writers[0];
+    let mut counted = 0;
+    for (after_metadata, problem) in [
+        (&b"\x12\x7f"[..], "a length leads beyond the end"),
+        // A spec of 1 GiB and a spec of 2^63 - 1 bytes.
+        (
+            b"\x12\x80\x80\x80\x80\x04xyz",
+            "a length leads beyond the end",
+        ),
+        (
+            b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+            "a length leads beyond the end",
+        ),
+        (
+            b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+            "a number has more than 64 bits",
+        ),
+        (b"\x13\x0a\x01x\x14", "a group, which the API does not use"),
+        (b"\x10\x01", "a field has the wrong wire type"),
+        (b"\x02\x00", "a tag is invalid"),
+    ] {
+        writer.apply_protobuf(NODE).unwrap();
+        let bytes = [NODE, after_metadata].concat();
+        let error = writer.apply_protobuf(&bytes).unwrap_err();
+        counted += 1;
+        assert_eq!(errors(&metrics), [counted, 0]);
+        let message = error.to_string();
+        assert!(message.contains("not valid protobuf: "), "{message}");
+        assert!(message.contains(problem), "{message}");
+        // If the name is unreadable, the stored object stays. The caller of the writer must then start a list.
+        let stays = u64::from(error.identity().is_none());
+        assert_eq!(metrics.stores()[0].stats().objects, stays);
+    }
+    // 2^63 - 1 seconds after 1970: the time of creation is not a time, and the name is readable.
+    let metadata = b"\x0a\x0f\x0a\x01a\x42\x0a\x08\xff\xff\xff\xff\xff\xff\xff\xff\x7f";
+    let error = writer.apply_protobuf(metadata).unwrap_err();
+    assert_eq!((error.reason(), error.object()), (DecodeReason::Field, "a"));
+    assert_eq!(errors(&metrics), [counted, 1]);
+    assert_eq!(metrics.stores()[0].stats().objects, 0);
+}
+
+#[test]
+fn nested_bytes_do_not_exhaust_the_stack() {
+    let mut nested = Vec::new();
+    for _ in 0..10_000 {
+        let length = nested.len();
+        // The length in three bytes, which need not be the shortest spelling.
+        let byte = |shift: usize| (length >> shift & 0x7f) as u8;
+        let mut outer = vec![0x12, byte(0) | 0x80, byte(7) | 0x80, byte(14)];
+        outer.append(&mut nested);
+        nested = outer;
+    }
+    let metrics = metrics(BuiltIn::Nodes);
+    let mut writers = metrics.feeds();
+    // No field of a spec is a message with its own type, so the tables end the recursion.
+    writers[0]
+        .apply_protobuf(&[NODE, &nested].concat())
+        .unwrap();
+    assert_eq!(metrics.stores()[0].stats().objects, 1);
+}

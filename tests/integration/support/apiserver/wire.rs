@@ -1,0 +1,152 @@
+//! [`Wire`]: objects, lists and events in JSON or protobuf.
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use kube_protobuf::{ANY_OBJECT, Envelope, encode, message_of};
+use serde_json::{Value, json};
+
+use super::requests::ApiRequest;
+use super::responses::ApiResponse;
+
+/// The kind of partial objects.
+const PARTIAL: &str = "PartialObjectMetadata";
+
+/// How the objects of a collection are written for a request.
+#[derive(Clone)]
+pub(crate) struct Wire {
+    pub(super) protobuf: bool,
+    pub(super) api_version: String,
+    pub(super) kind: String,
+}
+
+impl Wire {
+    /// Configmaps in protobuf or JSON.
+    pub(crate) fn config_maps(protobuf: bool) -> Self {
+        Self {
+            protobuf,
+            api_version: "v1".into(),
+            kind: "ConfigMap".into(),
+        }
+    }
+
+    /// Configmaps in the encoding that a request prefers.
+    pub(crate) fn of_config_maps(request: &ApiRequest) -> Self {
+        Self::config_maps(request.accepts_protobuf())
+    }
+
+    /// An object of the collection, or a `Status`, as an event has it.
+    pub(crate) fn object(&self, object: &Value) -> Bytes {
+        if !self.protobuf {
+            return object.to_string().into();
+        }
+        if object["kind"] == PARTIAL {
+            return encode::envelope("meta.k8s.io/v1", PARTIAL, &self.item(object)).into();
+        }
+        let mut object = typed(object);
+        let (api_version, kind) = match object["kind"].as_str() {
+            Some("Status") => ("v1", "Status"),
+            _ => (&*self.api_version, &*self.kind),
+        };
+        object["apiVersion"] = json!(api_version);
+        object["kind"] = json!(kind);
+        encode::object(&object).unwrap().unwrap().into()
+    }
+
+    /// An object as a list has it.
+    pub(crate) fn item(&self, object: &Value) -> Bytes {
+        let mut object = object.clone();
+        let fields = object.as_object_mut().unwrap();
+        fields.remove("kind");
+        fields.remove("apiVersion");
+        if !self.protobuf {
+            return object.to_string().into();
+        }
+        let message = message_of(&self.api_version, &self.kind).unwrap();
+        encode::message(message, &typed(&object)).unwrap().into()
+    }
+
+    /// An event of a watch.
+    pub(crate) fn event(&self, event: &str, object: &Value) -> Bytes {
+        if self.protobuf {
+            return encode::watch_event(event, &self.object(object)).into();
+        }
+        format!("{{\"type\":\"{event}\",\"object\":{object}}}\n").into()
+    }
+
+    /// The object of a bookmark. `initial_end` marks the bookmark that ends the initial events.
+    pub(crate) fn bookmark(&self, version: u64, initial_end: bool) -> Value {
+        let mut metadata = json!({ "resourceVersion": version.to_string() });
+        if initial_end {
+            metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
+        }
+        json!({ "kind": self.kind, "metadata": metadata })
+    }
+
+    /// A list.
+    pub(crate) fn list(&self, metadata: &Value, items: &[Value]) -> Bytes {
+        if self.protobuf {
+            let items: Vec<_> = items.iter().map(typed).collect();
+            let list = encode::list(&self.api_version, &self.kind, metadata, &items);
+            return list.unwrap().unwrap().into();
+        }
+        let kind = format!("{}List", self.kind);
+        let list = json!({ "kind": kind, "metadata": metadata, "items": items });
+        list.to_string().into()
+    }
+
+    /// The headers of a watch.
+    pub(super) fn watch_headers(&self, response: ApiResponse) -> ApiResponse {
+        self.with_type(response, "application/vnd.kubernetes.protobuf;stream=watch")
+    }
+
+    /// The headers of a list or an error.
+    pub(super) fn list_headers(&self, response: ApiResponse) -> ApiResponse {
+        self.with_type(response, kube_protobuf::CONTENT_TYPE)
+    }
+
+    fn with_type(&self, mut response: ApiResponse, content_type: &'static str) -> ApiResponse {
+        if self.protobuf {
+            let content_type = http::HeaderValue::from_static(content_type);
+            let headers = response.headers_mut();
+            headers.insert(http::header::CONTENT_TYPE, content_type);
+        }
+        response
+    }
+
+    /// A list or error in JSON, in the encoding of the request.
+    pub(super) async fn rewritten(&self, response: ApiResponse) -> ApiResponse {
+        if !self.protobuf {
+            return response;
+        }
+        let (parts, body) = response.into_parts();
+        let json = body.collect().await.unwrap().to_bytes();
+        let json: Value = serde_json::from_slice(&json).unwrap();
+        let bytes = match (json["items"].as_array(), json["kind"].as_str()) {
+            (Some(items), Some("PartialObjectMetadataList")) => {
+                let list = self.list(&json["metadata"], items);
+                let raw = Envelope::parse(&list).unwrap().object_as(&ANY_OBJECT).raw();
+                let kind = format!("{PARTIAL}List");
+                encode::envelope("meta.k8s.io/v1", &kind, raw).into()
+            }
+            (Some(items), _) => self.list(&json["metadata"], items),
+            (None, _) => self.object(&json),
+        };
+        let body = http_body_util::Full::new(bytes);
+        let body = body.map_err(|never| match never {}).boxed_unsync();
+        self.list_headers(http::Response::from_parts(parts, body))
+    }
+}
+
+/// The object as protobuf can have it: a time that does not decode also if it is no time in JSON, and data
+/// instead of an unknown field.
+fn typed(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(unknown) = object.get("z").cloned() {
+        object["data"] = json!({ "z": unknown });
+    }
+    let time = object.pointer_mut("/metadata/creationTimestamp");
+    if let Some(time) = time.filter(|time| time.is_array()) {
+        *time = json!(i64::MAX);
+    }
+    object
+}
