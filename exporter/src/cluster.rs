@@ -1,6 +1,7 @@
 //! The connection to the API server.
 
 mod access;
+mod bounded;
 mod connector;
 mod kubeconfig;
 mod plugin;
@@ -16,6 +17,7 @@ use kube::config::Kubeconfig;
 use crate::options::SourceOptions;
 
 pub(crate) use access::ClusterError;
+pub(crate) use bounded::bounded;
 
 /// Creates a client for the API server that the options name; returns it with the server's URL.
 ///

@@ -60,7 +60,7 @@ impl Server {
         let (for_requests, for_connections) = (web.clone(), web.clone());
         let listens_on = listener.local_addr();
         // The layer wraps the whole router, so that unknown paths also require a password.
-        let layer = WebConfigLayer::new(move || for_requests.config())
+        let layer = WebConfigLayer::new(move || for_requests.clone().latest())
             .peer(|request| request.get::<Peer>().map(Peer::group));
         let http = bounded_http::Server::builder()
             .limits(limits(&settings.limits))
@@ -77,7 +77,7 @@ impl Server {
 
     /// Whether connections are encrypted.
     pub(crate) fn is_tls(&self) -> bool {
-        self.web.config().is_tls()
+        self.web.file().is_some_and(|file| file.in_use().is_tls())
     }
 
     /// Returns the web configuration file in use.
@@ -110,7 +110,7 @@ async fn accept(
     listens_on: SocketAddr,
     stream: TcpStream,
 ) -> Result<Accepted<WebStream>, AcceptError> {
-    let config = web.config();
+    let config = web.latest().await;
     let stream = config.accept(stream).await?;
     let connection = Connection {
         listens_on,

@@ -16,7 +16,7 @@ async fn accept(
     file: Arc<WebConfigFile>,
     stream: TcpStream,
 ) -> Result<Accepted<WebStream>, AcceptError> {
-    let config = file.current();
+    let config = file.latest().await;
     let stream = config.accept(stream).await?;
     Ok(Accepted::new(stream).http2(config.http2()))
 }
@@ -33,11 +33,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let router = Router::new()
         .route("/metrics", get(async || "up 1\n"))
         .layer(
-            WebConfigLayer::new(move || layer_file.current())
+            WebConfigLayer::new(move || Arc::clone(&layer_file).latest())
                 .peer(|request| request.get::<Peer>().map(Peer::group)),
         );
 
-    let scheme = if file.current().is_tls() {
+    let scheme = if file.in_use().is_tls() {
         "https"
     } else {
         "http"

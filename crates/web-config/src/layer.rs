@@ -23,7 +23,7 @@ use crate::config::WebConfig;
 ///
 /// # fn layer(file: Arc<WebConfigFile>) {
 /// let router: Router = Router::new().route("/metrics", get(|| async { "up 1\n" }));
-/// let router = router.layer(WebConfigLayer::new(move || file.current()));
+/// let router = router.layer(WebConfigLayer::new(move || Arc::clone(&file).latest()));
 /// # }
 /// ```
 #[derive(Clone)]
@@ -50,9 +50,9 @@ pub struct WebConfigService<S, F> {
 
 // === impl WebConfigLayer ===
 
-impl<F: Fn() -> Arc<WebConfig>> WebConfigLayer<F> {
-    /// Applies the configuration that `current` returns. `current` is called for each request, so a user who is
-    /// removed from the file is also refused on open connections.
+impl<F: Fn() -> C, C: Future<Output = Arc<WebConfig>>> WebConfigLayer<F> {
+    /// Applies the configuration that the future of `current` returns. `current` is called for each request, so a user
+    /// who is removed from the file is also refused on open connections.
     pub fn new(current: F) -> Self {
         Self {
             current,
@@ -91,11 +91,12 @@ impl<F> fmt::Debug for WebConfigLayer<F> {
 
 // === impl WebConfigService ===
 
-impl<S, F, A, B> Service<Request<A>> for WebConfigService<S, F>
+impl<S, F, C, A, B> Service<Request<A>> for WebConfigService<S, F>
 where
     S: Service<Request<A>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
-    F: Fn() -> Arc<WebConfig>,
+    F: Fn() -> C,
+    C: Future<Output = Arc<WebConfig>> + Send + 'static,
     A: Send + 'static,
     B: From<&'static str>,
 {
@@ -114,6 +115,7 @@ where
         let clone = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {
+            let config = config.await;
             let mut response = match config.check(peer, request.headers()).await {
                 Ok(()) => {
                     if config.requires_password() {

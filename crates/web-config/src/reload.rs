@@ -3,8 +3,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::config::WebConfig;
 use crate::error::{Problem, WebConfigError};
@@ -26,10 +30,21 @@ use crate::password_checks::PasswordChecks;
 /// ```
 pub struct WebConfigFile {
     path: PathBuf,
-    loaded: Mutex<Loaded>,
+    in_use: RwLock<Arc<WebConfig>>,
+    /// Locked while the files are checked and read.
+    stamps: Mutex<Vec<FileStamp>>,
+    /// Held by the thread that checks the files for [`latest`](Self::latest).
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// The number of checks that have begun for [`latest`](Self::latest).
+    begun: AtomicU64,
+    /// Whether a check has taken longer than [`PATIENCE`].
+    is_late: AtomicBool,
     checks: Arc<PasswordChecks>,
     observer: Box<dyn ReloadObserver>,
 }
+
+/// The maximum time that a request waits until the files are checked.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Receives the results of reading a file, so that a program can log them in its format.
 ///
@@ -67,11 +82,6 @@ pub trait ReloadObserver: Send + Sync + 'static {
 
 /// Logs with the default methods of the trait.
 impl ReloadObserver for () {}
-
-struct Loaded {
-    config: Arc<WebConfig>,
-    stamps: Vec<FileStamp>,
-}
 
 // === impl WebConfigFile ===
 
@@ -114,8 +124,7 @@ impl WebConfigFile {
         let path = path.into();
         let file = Self::load(path, observer, Arc::clone(&self.checks))?;
         if file.path == self.path {
-            let (before, after) = (self.loaded.lock(), file.loaded.lock());
-            not_weakened(&before.config, &after.config)
+            not_weakened(&self.in_use(), &file.in_use())
                 .map_err(|problem| WebConfigError::new(file.path.clone(), problem))?;
         }
         file.tell_of_emptiness();
@@ -132,14 +141,18 @@ impl WebConfigFile {
         let config = Arc::new(config?);
         Ok(Self {
             path,
-            loaded: Mutex::new(Loaded { config, stamps }),
+            in_use: RwLock::new(config),
+            stamps: Mutex::new(stamps),
+            turn: Arc::default(),
+            begun: AtomicU64::new(0),
+            is_late: AtomicBool::new(false),
             checks,
             observer: Box::new(observer),
         })
     }
 
     fn tell_of_emptiness(&self) {
-        let config = Arc::clone(&self.loaded.lock().config);
+        let config = self.in_use();
         if config.is_empty() {
             self.observer.file_is_empty(&self.path);
         }
@@ -151,34 +164,78 @@ impl WebConfigFile {
         &self.path
     }
 
+    /// Returns the configuration in use, without a check of the files.
+    pub fn in_use(&self) -> Arc<WebConfig> {
+        Arc::clone(&self.in_use.read())
+    }
+
+    /// Returns the configuration in use, after a check of the files on a thread for blocking work.
+    ///
+    /// The check is that of [`current`](Self::current), and begins after the call. Concurrent calls share a check. If a
+    /// check takes longer than a second, for example because a network file system does not respond, the content in
+    /// use is returned until the check ends.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
+    pub async fn latest(self: Arc<Self>) -> Arc<WebConfig> {
+        let arrived = self.begun.load(Ordering::SeqCst);
+        if self.is_late.load(Ordering::SeqCst) && self.turn.try_lock().is_err() {
+            return self.in_use();
+        }
+        let file = Arc::clone(&self);
+        let checked = async move {
+            let turn = Arc::clone(&file.turn).lock_owned().await;
+            if file.begun.load(Ordering::SeqCst) > arrived {
+                // Another check began after this call, and has ended.
+                return;
+            }
+            // The thread holds the turn, even if the call is dropped.
+            let check = spawn_blocking(move || {
+                file.begun.fetch_add(1, Ordering::SeqCst);
+                file.current();
+                file.is_late.store(false, Ordering::SeqCst);
+                drop(turn);
+            });
+            // It fails if the runtime shuts down, or if the observer panics.
+            let _ = check.await;
+        };
+        if timeout(PATIENCE, checked).await.is_err() {
+            self.is_late.store(true, Ordering::SeqCst);
+        }
+        self.in_use()
+    }
+
     /// Returns the configuration in use. If one of the files has changed, reads all of them again first.
     ///
-    /// Each call reads the metadata of every file. If the new content cannot be used, the previous content stays in
+    /// Each call reads the metadata of every file and may read the files, so the calling thread may wait for a file
+    /// system. In a server, use [`latest`](Self::latest). If the new content cannot be used, the previous content stays in
     /// use. The previous content also stays in use if the new content is empty or lacks previous
     /// [`Protections`](crate::Protections), because a program that writes the file may have just truncated it. To
     /// disable protections, restart the program.
     pub fn current(&self) -> Arc<WebConfig> {
-        let mut loaded = self.loaded.lock();
-        if loaded.stamps.iter().any(FileStamp::is_outdated) {
-            let (config, stamps) = read(&self.path, &self.checks);
+        let mut stamps = self.stamps.lock();
+        if stamps.iter().any(FileStamp::is_outdated) {
+            let (config, new_stamps) = read(&self.path, &self.checks);
             // The stamps are also kept after a failure, so that each change is reported once.
-            loaded.stamps = stamps;
+            *stamps = new_stamps;
             let config = config.and_then(|config| {
-                not_weakened(&loaded.config, &config)
+                not_weakened(&self.in_use(), &config)
                     .map_err(|problem| WebConfigError::new(self.path.clone(), problem))?;
                 Ok(config)
             });
             match config {
                 Ok(config) => {
-                    loaded.config = Arc::new(config);
-                    loaded.config.forget_others();
-                    tell_of_empty_tls(&loaded.config, &self.path, &*self.observer);
+                    let config = Arc::new(config);
+                    config.forget_others();
+                    *self.in_use.write() = Arc::clone(&config);
+                    tell_of_empty_tls(&config, &self.path, &*self.observer);
                     self.observer.reloaded(&self.path);
                 }
                 Err(error) => self.observer.reload_failed(&error),
             }
         }
-        Arc::clone(&loaded.config)
+        self.in_use()
     }
 }
 

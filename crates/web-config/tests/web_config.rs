@@ -3,8 +3,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use http::{Request, Response, StatusCode};
 use prometheus_web_config::{
@@ -118,6 +120,84 @@ fn a_changed_file_is_read_again_and_a_wrong_one_leaves_the_previous_in_use() {
     directory.write("web.yaml", "tls_server_config: {cert_file: ''}\n");
     assert!(!file.current().is_tls());
     assert_eq!(events.take(), ["empty", "reloaded"]);
+}
+
+/// An observer that takes long, as a file system that does not respond.
+#[derive(Clone, Default)]
+struct Slow(Arc<AtomicU32>);
+
+impl ReloadObserver for Slow {
+    fn reloaded(&self, _: &Path) {
+        std::thread::sleep(Duration::from_millis(self.0.load(Ordering::SeqCst).into()));
+    }
+}
+
+const HEADER: &str = "http_server_config: {headers: {X-Frame-Options: deny}}\n";
+
+/// A service with the configuration of a file, and the file.
+fn served(directory: &Directory, slow: &Slow) -> impl AsyncFn() -> Response<String> + use<> {
+    let path = directory.write("web.yaml", HEADER);
+    let file = Arc::new(WebConfigFile::open_with_observer(&path, slow.clone()).unwrap());
+    async move || {
+        let file = Arc::clone(&file);
+        let inner = service_fn(async |_: Request<()>| {
+            Ok::<_, std::convert::Infallible>(Response::new("metrics".to_owned()))
+        });
+        let service = WebConfigLayer::new(move || Arc::clone(&file).latest()).layer(inner);
+        service.oneshot(Request::new(())).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn other_tasks_run_while_the_file_is_read() {
+    let (directory, slow) = (Directory::new(), Slow::default());
+    let ask = served(&directory, &slow);
+    assert!(ask().await.headers().contains_key("x-frame-options"));
+    slow.0.store(600, Ordering::SeqCst);
+    directory.write("web.yaml", "http_server_config: {http2: false}\n");
+    let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
+    let mut asked = pin!(async { tokio::join!(ask(), ask(), ask()) });
+    let responses = loop {
+        tokio::select! {
+            responses = &mut asked => break responses,
+            () = tokio::time::sleep(Duration::from_millis(5)) => {
+                longest = longest.max(last.elapsed());
+                last = Instant::now();
+            }
+        }
+    };
+    // The runtime of this test has one thread.
+    longest = longest.max(last.elapsed());
+    assert!(longest < Duration::from_millis(300), "held for {longest:?}");
+    // Each request has the new content.
+    let responses = <[_; 3]>::from(responses);
+    assert!(
+        responses
+            .iter()
+            .all(|response| response.headers().is_empty())
+    );
+}
+
+#[tokio::test]
+async fn requests_do_not_wait_for_a_file_system_that_does_not_respond() {
+    let (directory, slow) = (Directory::new(), Slow::default());
+    let ask = served(&directory, &slow);
+    slow.0.store(3_000, Ordering::SeqCst);
+    directory.write("web.yaml", "http_server_config: {http2: false}\n");
+    let began = Instant::now();
+    ask().await;
+    for _ in 0..10 {
+        ask().await;
+    }
+    let waited = began.elapsed();
+    assert!(waited < Duration::from_secs(2), "{waited:?}");
+    // When the file system responds again, changes are found again.
+    slow.0.store(0, Ordering::SeqCst);
+    directory.write("web.yaml", HEADER);
+    while !ask().await.headers().contains_key("x-frame-options") {
+        assert!(began.elapsed() < Duration::from_secs(60));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[test]
@@ -292,7 +372,7 @@ async fn ask(config: &Arc<WebConfig>, authorization: &str) -> Response<String> {
     let inner = service_fn(async |_: Request<()>| {
         Ok::<_, std::convert::Infallible>(Response::new("metrics".to_owned()))
     });
-    let service = WebConfigLayer::new(move || Arc::clone(&config)).layer(inner);
+    let service = WebConfigLayer::new(move || std::future::ready(Arc::clone(&config))).layer(inner);
     let request = Request::builder().header("authorization", authorization);
     service.oneshot(request.body(()).unwrap()).await.unwrap()
 }

@@ -2,11 +2,13 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use kube_state_metrics::custom_resources::{Config, KnownKind};
 use kube_state_metrics::registry::BuildError;
 use kube_state_metrics::source::manifests::ManifestSource;
+use tokio::time::timeout;
 
 use super::output::write;
 use crate::cluster::{self, ClusterError};
@@ -14,6 +16,11 @@ use crate::logging;
 use crate::options::{Flags, LogOptions, Options};
 use crate::rbac::{Account, CustomKinds, Permissions, review, served_kinds};
 use crate::reload::{Configuration, ConfigurationError};
+
+/// The maximum time for all requests of `--check`.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The maximum size of a response to `--check`, in bytes. The resources of an API group are the largest responses.
+const LARGEST_RESPONSE: usize = 16 << 20;
 
 #[derive(Args, Debug)]
 pub(crate) struct RbacArgs {
@@ -45,6 +52,8 @@ pub(super) enum RbacError {
     Cluster(#[from] ClusterError),
     #[error("--check: the API server does not answer: {0}")]
     Review(#[from] kube::Error),
+    #[error("--check: the API server does not answer all requests within {PATIENCE:?}")]
+    Slow(#[from] tokio::time::error::Elapsed),
     #[error(
         "{missing} of {total} permissions are missing; an administrator can grant them: run the same command \
          without --check and apply its output"
@@ -100,12 +109,16 @@ async fn check(
     mut out: impl Write,
 ) -> Result<(), RbacError> {
     let (client, url) = cluster::client(&options.source).await?;
-    if let Some(config) = config(options) {
-        defined.extend(served_kinds(&client, config).await?);
-    }
-    let kinds = CustomKinds::of(config(options), &defined);
-    let permissions = Permissions::of(options, &kinds, &args.name)?;
-    let reviewed = review(&client, &permissions).await?;
+    let client = cluster::bounded(client, LARGEST_RESPONSE);
+    let reviewed = async {
+        if let Some(config) = config(options) {
+            defined.extend(served_kinds(&client, config).await?);
+        }
+        let kinds = CustomKinds::of(config(options), &defined);
+        let permissions = Permissions::of(options, &kinds, &args.name)?;
+        Ok::<_, RbacError>(review(&client, &permissions).await?)
+    };
+    let reviewed = timeout(PATIENCE, reviewed).await??;
     let mut text = String::new();
     for missing in &reviewed.missing {
         text += &format!("missing: {missing}\n");

@@ -335,7 +335,7 @@ fn settings(
     if options.auth_filter
         && web
             .as_ref()
-            .is_some_and(|web| web.current().requires_password())
+            .is_some_and(|web| web.in_use().requires_password())
     {
         // A request has only one Authorization header.
         return Err(

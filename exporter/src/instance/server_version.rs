@@ -7,6 +7,8 @@ use kube::Client;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
+use crate::cluster::bounded;
+
 /// Requests the version when a page needs it, and caches the response.
 pub(super) struct ServerVersion {
     client: Client,
@@ -20,6 +22,8 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 const KNOWN: Duration = Duration::from_secs(600);
 /// The time for which a failure is cached.
 const UNKNOWN: Duration = Duration::from_secs(30);
+/// The maximum size of a response, in bytes.
+const LARGEST_RESPONSE: usize = 64 << 10;
 /// The maximum length of a version, in bytes.
 const LONGEST: usize = 64;
 
@@ -28,7 +32,7 @@ const LONGEST: usize = 64;
 impl ServerVersion {
     pub(super) fn new(client: Client) -> Self {
         Self {
-            client,
+            client: bounded(client, LARGEST_RESPONSE),
             last: Mutex::default(),
         }
     }

@@ -69,7 +69,7 @@ pub(crate) fn refuse_to_weaken(
     (after, has_filter): (Option<&WebConfigFile>, bool),
 ) -> Result<(), Weakened> {
     let protections = |file: Option<&WebConfigFile>| match file {
-        Some(file) => file.current().protections(),
+        Some(file) => file.in_use().protections(),
         None => Protections::default(),
     };
     let (before, mut after) = (protections(before), protections(after));

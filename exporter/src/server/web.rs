@@ -24,8 +24,11 @@ impl CurrentWeb {
         self.0.read().clone()
     }
 
-    /// Returns the current configuration. If there is no file, every request is allowed.
-    pub(super) fn config(&self) -> Arc<WebConfig> {
-        self.file().map_or_else(Arc::default, |file| file.current())
+    /// Returns the current configuration, after a check of the file. If there is no file, every request is allowed.
+    pub(super) async fn latest(self) -> Arc<WebConfig> {
+        match self.file() {
+            Some(file) => file.latest().await,
+            None => Arc::default(),
+        }
     }
 }

@@ -12,7 +12,9 @@ use serde_json::json;
 
 use super::api::Api;
 use super::authority::Authority;
-use super::support::{CLUSTER, Directory, Exporter, Output, PROGRAM, config_map, eventually, get};
+use super::support::{
+    CLUSTER, Directory, Exporter, Output, PROGRAM, config_map, eventually, eventually_or, get,
+};
 
 /// The maximum time of a run: less than the timeout of a test, and more than a slow machine needs.
 const SOON: Duration = Duration::from_secs(30);
@@ -364,21 +366,65 @@ fn credentials_that_become_unusable_leave_in_use_what_was_read() {
     }
     let kubeconfig = directory.write("kubeconfig", &kubeconfig.to_string());
     let exporter = Exporter::serving(&["--resources=pods", "--kubeconfig", &kubeconfig]);
+    become_unusable(&directory, &exporter, &files, |name, kind| {
+        match (name, kind) {
+            ("ca.pem", "utf-16") => Some("there is no certificate in it; it must be PEM"),
+            ("ca.pem", "empty") => Some("the certificate authority is empty now"),
+            ("token", "empty") => Some("is empty; write a token to it"),
+            _ => None,
+        }
+    });
+}
+
+#[test]
+fn a_kubeconfig_and_a_certificate_that_become_unusable_leave_in_use_what_was_read() {
+    let directory = Directory::new("identity");
+    let api = Api::start_secure();
+    let user = json!({ "client-certificate": "c.pem", "client-key": "k.pem" });
+    let kubeconfig = api.kubeconfig_with(json!({}), user);
+    let pair = Authority::new("identity").issue("exporter");
+    let files = [
+        ("kubeconfig", &*kubeconfig),
+        ("c.pem", &pair.certificate),
+        ("k.pem", &pair.key),
+    ];
+    for (name, text) in files {
+        directory.write(name, text);
+    }
+    let path = directory.path().join("kubeconfig").display().to_string();
+    let exporter = Exporter::serving(&["--resources=pods", "--kubeconfig", &path]);
+    become_unusable(&directory, &exporter, &files, |name, kind| {
+        match (name, kind) {
+            ("kubeconfig", "empty") => Some("it is empty; give a kubeconfig"),
+            ("c.pem", "utf-16" | "empty") => Some("client-certificate"),
+            ("k.pem", "utf-16" | "empty") => Some("client-key"),
+            _ => None,
+        }
+    });
+}
+
+/// Makes each of the files unusable in each way, while an exporter uses them. The exporter stays alive, names the file
+/// and the problem, and uses the file again after it is restored. `says` is the part of the log line where it differs
+/// from that of [`put`].
+fn become_unusable(
+    directory: &Directory,
+    exporter: &Exporter,
+    files: &[(&'static str, &str)],
+    says: impl Fn(&str, &str) -> Option<&'static str>,
+) {
     for kind in ["pipe", "directory", "large", "utf-16", "empty"] {
         for (name, text) in files {
             let path = directory.path().join(name);
             let before = exporter.log().len();
-            let says = put(kind, &path);
-            let says = match (name, kind) {
-                ("ca.pem", "utf-16") => "there is no certificate in it; it must be PEM",
-                ("ca.pem", "empty") => "the certificate authority is empty now",
-                ("token", "empty") => "is empty; write a token to it",
-                _ => says,
-            };
-            eventually("the file is refused", || {
+            let usual = put(kind, &path);
+            let says = says(name, kind).unwrap_or(usual);
+            let is_refused = || {
                 assert_eq!(exporter.get("/livez").status, 200, "{name} {kind}");
                 let refused = ["cannot renew the credentials", says];
                 has_line(&exporter.log()[before..], &refused)
+            };
+            eventually_or("the file is refused", is_refused, || {
+                format!("{name} {kind}: {}", &exporter.log()[before..])
             });
             let before = exporter.log().len();
             let _ = std::fs::remove_dir(&path);
