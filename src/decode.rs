@@ -96,7 +96,7 @@ impl DecodeError {
         Self::new(kind, object, Problem::new(DecodeReason::Field, text))
     }
 
-    /// The kind has no fields in protobuf.
+    /// The error for an object in protobuf of a kind that has no protobuf encoding.
     #[cfg(feature = "protobuf")]
     pub(crate) fn no_protobuf(kind: &str) -> Self {
         let text = String::from("the kind has no protobuf encoding; pass JSON");

@@ -15,7 +15,7 @@ use super::reason::Problem;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Encoding {
     Json,
-    /// Protobuf with or without the envelope, and the fields of the kind.
+    /// Protobuf, with or without an envelope. The message has the fields of the kind.
     #[cfg(feature = "protobuf")]
     Protobuf(&'static Message),
 }
@@ -59,7 +59,7 @@ impl<'a> Encoded<'a> {
         }
     }
 
-    /// Reads the metadata of an object, which need not decode as its kind.
+    /// Reads the metadata of an object, even if the object does not decode as its kind.
     pub(crate) fn metadata<T: DeserializeOwned>(self) -> Option<T> {
         #[derive(Deserialize)]
         struct Object<T> {

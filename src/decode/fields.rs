@@ -68,7 +68,7 @@ impl Fields {
         Self::AllBut(&["managedFields"])
     }
 
-    /// The paths in the tree; none if there is no tree.
+    /// The paths of the wanted fields; no paths if there is no tree.
     #[cfg(feature = "protobuf")]
     pub(super) fn paths(&self) -> Vec<Vec<&str>> {
         let Self::Some(tree) = self else {

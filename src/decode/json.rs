@@ -1,4 +1,4 @@
-//! Objects in JSON, and the description of their mistakes.
+//! Decodes objects in JSON, and describes their mistakes.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Objects in protobuf, and the description of their mistakes.
+//! Decodes objects in protobuf, and describes their mistakes.
 
 use kube_protobuf::{Envelope, Error, Malformed, Message, Object, PREFIX};
 use serde::de::DeserializeOwned;
@@ -21,9 +21,9 @@ pub(super) fn decode<K: DeserializeOwned>(
         .map_err(|error| problem(&error))
 }
 
-/// An object with or without an envelope.
+/// Returns the object in `bytes`, which may have an envelope.
 ///
-/// No message begins as an envelope does: that would be a group.
+/// A message without an envelope never begins with the prefix of an envelope, because the prefix would be a group.
 pub(super) fn object<'a>(
     message: &'static Message,
     bytes: &'a [u8],
@@ -47,14 +47,15 @@ fn problem(error: &Error) -> Problem {
 // === impl Fields ===
 
 impl Fields {
-    /// Whether a message has all wanted fields. If all fields of the object are wanted, it has those that types
-    /// of this version have.
+    /// Whether a message has all wanted fields. If all fields of the object are wanted, the result is true, because the
+    /// message has the fields of the types in this version.
     pub(crate) fn are_in(&self, message: &'static Message) -> bool {
         let mut paths = self.paths().into_iter();
         paths.all(|path| is_header(&path) || message.contains(path))
     }
 
-    /// Whether all wanted fields are values of a message, so that newer versions of the API add nothing to them.
+    /// Whether all wanted fields are values of a message without fields below them, such as texts, numbers and lists of
+    /// numbers. Newer versions of the API add fields only to messages.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn are_values_of(&self, message: &'static Message) -> bool {
         let mut paths = self.paths().into_iter();
@@ -63,7 +64,7 @@ impl Fields {
     }
 }
 
-/// Whether the envelope has a field.
+/// Whether the envelope contains the field at `path`.
 fn is_header(path: &[&str]) -> bool {
     matches!(path, ["apiVersion" | "kind"])
 }

@@ -27,7 +27,7 @@ pub enum DecodeReason {
 pub(super) struct Problem {
     pub(super) reason: DecodeReason,
     pub(super) text: String,
-    /// The solution, as the end of the sentence that the object yields no metrics until then.
+    /// The solution, which ends the sentence "the object yields no metrics until ...".
     pub(super) cure: &'static str,
 }
 
@@ -51,7 +51,7 @@ impl DecodeReason {
 // === impl Problem ===
 
 impl Problem {
-    /// A problem that a correct object does not have.
+    /// A problem that is solved by correcting the object.
     pub(super) fn new(reason: DecodeReason, text: String) -> Self {
         Self {
             reason,
@@ -60,7 +60,7 @@ impl Problem {
         }
     }
 
-    /// A problem that a deserializer reports in this message.
+    /// The problem that a deserializer describes by `message`.
     ///
     /// The message starts with the value and ends with the expected type. Only the end is safe to repeat. The name of
     /// a missing field comes from the type, so it is safe, too.

@@ -48,7 +48,7 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     ///
     /// # Errors
     ///
-    /// If the object does not decode. It then loses its samples and is counted. The error names the object.
+    /// If the object does not decode. The object then loses its samples and is counted. The error names the object.
     #[cfg(feature = "protobuf")]
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     fn apply_protobuf(&mut self, object: &[u8]) -> Result<(), DecodeError>;
@@ -62,7 +62,7 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     fn delete_protobuf(&mut self, object: &[u8]) -> Result<(), DecodeError>;
 
-    /// Whether protobuf has every field that the families declare.
+    /// Whether the protobuf encoding of the kind has every field that the families declare.
     #[cfg(feature = "protobuf")]
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     fn reads_protobuf(&self) -> bool;

@@ -68,13 +68,13 @@ impl<K: CollectedResource> Schema<K> {
         self
     }
 
-    /// The fields of the kind in protobuf; `None` if it has none.
+    /// The fields of the kind in protobuf; `None` if the kind has no protobuf encoding.
     #[cfg(feature = "protobuf")]
     pub(crate) fn message(&self) -> Option<&'static kube_protobuf::Message> {
         self.message
     }
 
-    /// An object in protobuf.
+    /// Returns an object in protobuf, for decoding.
     #[cfg(feature = "protobuf")]
     pub(crate) fn protobuf<'a>(&self, object: &'a [u8]) -> Result<Encoded<'a>, DecodeError> {
         match self.message {
@@ -179,8 +179,8 @@ impl<K: CollectedResource> Schema<K> {
     /// Renders all cells of an object. The buffer counts the samples that the policy drops.
     ///
     /// If a generator panics, the object has no samples of that family. If a base label panics, the label is empty.
-    /// Other samples are not affected. If the work of the thread is limited and the object needs more, the cells are
-    /// incomplete (`work::is_interrupted`).
+    /// Other samples are not affected. If the object needs more work than the limit of the thread allows, the cells are
+    /// incomplete (see `work::is_interrupted`).
     pub(crate) fn render(&self, object: &K, buffer: &mut SampleBuffer, cells: &mut RowCells) {
         cells.clear();
         buffer.clear();

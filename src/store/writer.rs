@@ -177,7 +177,7 @@ impl<K: CollectedResource> Writer<K> {
     ///
     /// # Errors
     ///
-    /// As for [`apply_json`](Self::apply_json). Kinds other than the built-in ones have no protobuf.
+    /// As for [`apply_json`](Self::apply_json). Only built-in kinds have a protobuf encoding.
     #[cfg(feature = "protobuf")]
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     pub fn apply_protobuf(&mut self, object: &[u8]) -> Result<(), DecodeError> {
@@ -197,10 +197,11 @@ impl<K: CollectedResource> Writer<K> {
         self.delete(object)
     }
 
-    /// Whether [`apply_protobuf`](Self::apply_protobuf) finds every field that the families declare.
+    /// Whether [`apply_protobuf`](Self::apply_protobuf) can read every field that the families declare.
     ///
-    /// Returns false for kinds without protobuf, and if a family reads a field that is newer than this crate. Also
-    /// returns false if a family of a configuration reads a part of the object as a whole, which may have such fields.
+    /// Returns false for kinds without a protobuf encoding, and if a family reads a field that is newer than this
+    /// crate. Also returns false if a family of a configuration reads a part of the object as a whole, because that
+    /// part may contain newer fields.
     #[cfg(feature = "protobuf")]
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     #[must_use]

@@ -2,8 +2,8 @@
 //!
 //! Decoding an object and generating its samples takes up to about 75 ns per byte. A large object would block a worker
 //! thread of the runtime for many milliseconds, and delay all requests that the worker serves. A small object may have
-//! expensive expressions, or families with many samples. Its cost is not known in advance, so a worker begins to apply
-//! it, and gives up after [`WORK_OF_TURN`].
+//! expensive expressions, or families with many samples. The cost of an object is not known in advance, so a worker
+//! begins to apply the object, and gives up after [`WORK_OF_TURN`].
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use super::sink::{Change, ListWatchSink};
 use crate::decode::{DecodeError, Encoded, Encoding};
 use crate::family::work;
 
-/// The work of generators before an object is applied on a thread for blocking work, about 3 ms. It is the sum for the
-/// objects that are applied without a pause in between. Objects of kube-state-metrics' resources need a few hundred
-/// units each.
+/// Maximum work of generators on a worker thread, about 3 ms. The work is the sum for the objects that are applied
+/// without a pause in between. An object that needs more work is applied on a thread for blocking work. Objects of
+/// kube-state-metrics' resources need a few hundred units each.
 const WORK_OF_TURN: u64 = 30_000;
 
-/// A sink that also reads partial objects, and whose large objects do not block a worker thread of the runtime.
+/// A sink that also reads partial objects. Large objects do not block a worker thread of the runtime.
 pub(super) struct BlockingSink<S> {
     /// Absent while an object is applied on another thread.
     sink: Option<S>,
@@ -32,8 +32,9 @@ pub(super) struct BlockingSink<S> {
     spent: u64,
 }
 
-/// The permit that the reflectors of a watch share. They apply one large object at a time. So a processor stays free
-/// for the workers of a small machine, and large objects of many resources do not need memory at the same time.
+/// The permit that the reflectors of a watch share, so that they apply only one large object at a time. A small machine
+/// then keeps a processor for the worker threads, and large objects of several resources do not need memory at the same
+/// time.
 pub(super) fn one_at_a_time() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(1))
 }
@@ -51,8 +52,8 @@ impl<S: ListWatchSink> BlockingSink<S> {
         }
     }
 
-    /// Applies or deletes an object that is not large. `None` if the object needs too much work for a worker thread:
-    /// nothing has then changed, and [`change_large`](Self::change_large) must follow.
+    /// Applies or deletes an object that is not large. `None` if the object needs too much work for a worker thread. If
+    /// so, nothing has changed, and the caller must call [`change_large`](Self::change_large).
     pub(super) fn change_small(
         &mut self,
         change: Change,
@@ -66,7 +67,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
         (!worked.is_interrupted).then_some(worked.value)
     }
 
-    /// Begins a new turn, after other tasks could run.
+    /// Begins a new turn. The caller has let other tasks run before.
     pub(super) fn paused(&mut self) {
         self.spent = 0;
     }
@@ -106,7 +107,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
 }
 
 /// Applies or deletes an object that may be partial. If a table lacks a column, the object is ignored, because whole
-/// objects are requested next. Partial objects in protobuf are whole objects whose other fields are absent.
+/// objects are requested next. A partial object in protobuf is decoded like a whole object without the other fields.
 fn change_partial(
     sink: &mut impl ListWatchSink,
     partial: &mut PartialObjects,

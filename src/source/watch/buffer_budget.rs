@@ -59,7 +59,7 @@ pub(super) struct BufferShare {
 pub(super) const LARGE: usize = 256 << 10;
 /// The bytes of an event of a watch in addition to its object: the type of the event.
 pub(super) const ENVELOPE: usize = 1 << 10;
-/// Events of this size are read with any limit on objects, so that bookmarks and errors are always read.
+/// Events of this size are read whatever the limit on objects is, so that bookmarks and errors are always read.
 const MIN_EVENT_LIMIT: usize = 64 << 10;
 
 // === impl BufferBudget ===
@@ -146,7 +146,7 @@ impl BufferShare {
         let mut has_waited = false;
         loop {
             let mut released = pin!(budget.released.notified());
-            // This comes before the attempt, so that a release after the attempt is not missed.
+            // The notification is enabled before the attempt, so that a release after the attempt is not missed.
             released.as_mut().enable();
             if self.try_common(kept, bytes) || self.try_reserve(bytes) {
                 return;
@@ -163,8 +163,8 @@ impl BufferShare {
         !self.has_reserve() && self.take_common(kept, bytes)
     }
 
-    /// Takes common memory for a buffer of `bytes` that replaces the buffer in the reserve, if there is enough. The
-    /// feed keeps the reserve until [`keep`](Self::keep).
+    /// Takes common memory for a buffer of `bytes`, if there is enough. The new buffer replaces the buffer in the
+    /// reserve. The feed keeps the reserve until [`keep`](Self::keep).
     pub(super) fn try_leave_reserve(&mut self, bytes: usize) -> bool {
         self.take_common(0, bytes)
     }

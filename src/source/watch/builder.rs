@@ -70,7 +70,7 @@ pub struct WatchBuilder {
 }
 
 const LIST_DEADLINE: Duration = Duration::from_secs(60);
-/// The default is below one minute, so that a start takes less than a minute.
+/// The default readiness deadline is below one minute, so that a start takes less than a minute.
 const READINESS_DEADLINE: Duration = Duration::from_secs(55);
 const FORGET_FORBIDDEN_AFTER: Duration = Duration::from_secs(3600);
 /// API servers accept requests of up to 3 MiB. The JSON of an object may be several times as large.
@@ -113,7 +113,7 @@ impl StateMetrics {
                     object_limit: None,
                     page_size: 500,
                     max_list_objects: Some(MAX_LIST_OBJECTS),
-                    // `WatchContext` replaces it by a budget with the configured limits.
+                    // `WatchContext` replaces this budget by a budget with the configured limits.
                     budget: Arc::new(BufferBudget::new(None, None)),
                     large_objects: one_at_a_time(),
                     protobuf: true,
@@ -187,7 +187,7 @@ impl WatchBuilder {
     /// Limits the number of objects of a list that are stored. Default: 0, which means no limit.
     ///
     /// The server chooses the objects. Objects that are created after the list are also stored. If namespaces are
-    /// watched one by one, the limit applies to each of them. A limit disables streaming lists.
+    /// watched one by one, the limit applies to each namespace. A limit disables streaming lists.
     pub fn object_limit(mut self, objects: u64) -> Self {
         self.config.options.object_limit = (objects > 0).then_some(objects);
         self
@@ -199,7 +199,7 @@ impl WatchBuilder {
     /// is read from the bytes up to the limit, at most from the first 1 MiB. If the name comes later, the log shows
     /// `<unnamed>`, and samples of an earlier version stay until the next list.
     /// [`ResourceHealth::oversized`](crate::source::health::ResourceHealth::oversized) and the metric
-    /// `kube_state_metrics_oversized_objects_total` count it, and the log names it.
+    /// `kube_state_metrics_oversized_objects_total` count the skipped object, and the log names it.
     pub fn object_size_limit(mut self, bytes: usize) -> Self {
         self.config.object_size_limit = (bytes > 0).then_some(bytes);
         self
@@ -228,7 +228,7 @@ impl WatchBuilder {
         self
     }
 
-    /// Requests protobuf for the kinds that have it; enabled by default.
+    /// Requests protobuf for the kinds that have a protobuf encoding; enabled by default.
     ///
     /// Protobuf needs fewer bytes and less CPU time than JSON, in this process and in the API server. The samples are
     /// the same. Custom resources are requested in JSON. If a family reads a field that is newer than this crate, the
@@ -257,7 +257,8 @@ impl WatchBuilder {
 
     /// The number of objects in a page of a list, 500 by default.
     ///
-    /// Pages are decoded while they arrive. So this affects the load of the server, not the memory of this process.
+    /// Pages are decoded while they arrive. So the page size affects the load of the server, not the memory of this
+    /// process.
     pub fn page_size(mut self, objects: u64) -> Self {
         self.config.options.page_size = objects.max(1);
         self
@@ -267,7 +268,7 @@ impl WatchBuilder {
     /// the last complete list if that is longer. Zero disables the limit.
     ///
     /// The time includes the wait for the response, but not the time in which the list waits for memory of other
-    /// feeds. After the timeout, the watch falls back to a paged list and logs this once. Streaming lists are
+    /// feeds. After the timeout, the watch falls back to a paged list and logs the fallback once. Streaming lists are
     /// requested again an hour later.
     pub fn list_deadline(mut self, time: Duration) -> Self {
         self.config.options.list_deadline = non_zero(time);
@@ -279,8 +280,8 @@ impl WatchBuilder {
     ///
     /// The time starts with the first complete list of a requested resource, when the API server is known to work.
     /// After the deadline, the complete resources are served. The log, [`Readiness`](crate::source::health::Readiness)
-    /// and the metric `kube_state_metrics_ready_without` name the others. Readiness also waits beyond the deadline for
-    /// a list that receives objects.
+    /// and the metric `kube_state_metrics_ready_without` name the missing resources. Readiness also waits beyond the
+    /// deadline for a list that receives objects.
     pub fn readiness_deadline(mut self, time: Duration) -> Self {
         self.config.readiness_deadline = non_zero(time);
         self
@@ -289,7 +290,7 @@ impl WatchBuilder {
     /// How long the stored objects of a resource stay while the server forbids it (403), 1 h by default. Zero keeps
     /// them forever. The time excludes periods in which the server does not answer or fails in another way.
     ///
-    /// Until then, the objects are served and become stale.
+    /// Until their removal, the objects are served and become stale.
     /// [`ResourceHealth::removal_seconds`](crate::source::health::ResourceHealth::removal_seconds) and the metric
     /// `kube_state_metrics_forbidden_removal_seconds` show the remaining time.
     pub fn forget_forbidden_after(mut self, time: Duration) -> Self {
@@ -307,8 +308,9 @@ impl WatchBuilder {
     /// [`shard_of_pod`](Self::shard_of_pod), otherwise zero.
     ///
     /// Choose the time that other instances need to start and to list. Then a change of the shards causes a short
-    /// overlap of the series, but no gap. Shards that follow a StatefulSet are served until its replicas are ready, if
-    /// that takes longer, but for at most ten minutes. Zero disables both.
+    /// overlap of the series, but no gap. If the shards follow a StatefulSet whose replicas are not ready after this
+    /// time, the objects are served until the replicas are ready, but for at most ten minutes. Zero disables both
+    /// periods.
     pub fn shard_handover(mut self, time: Duration) -> Self {
         self.config.shard_handover = Some(time);
         self
@@ -332,8 +334,8 @@ impl WatchBuilder {
     /// Watches the definitions of custom resources, so that the configured kinds are watched while
     /// the cluster serves them; disabled by default.
     ///
-    /// It replaces calls of [`set_known_kinds`](crate::registry::CustomResources::set_known_kinds), and requires the
-    /// permission to list and watch `customresourcedefinitions`. Built-in kinds are always known.
+    /// This option replaces calls of [`set_known_kinds`](crate::registry::CustomResources::set_known_kinds), and
+    /// requires the permission to list and watch `customresourcedefinitions`. Built-in kinds are always known.
     #[cfg(feature = "custom-resources")]
     #[cfg_attr(docsrs, doc(cfg(feature = "custom-resources")))]
     pub fn discover_custom_resources(mut self, on: bool) -> Self {
@@ -369,8 +371,8 @@ impl WatchBuilder {
     ///
     /// # Errors
     ///
-    /// The same as [`build`](Self::build). They are also logged, so that they are visible if the task is not awaited.
-    /// Without errors, the future never resolves.
+    /// The same as [`build`](Self::build). The errors are also logged, so that they are visible if the task is not
+    /// awaited. Without errors, the future never resolves.
     pub fn run(self) -> impl Future<Output = Result<(), WatchError>> + Send + use<> {
         let watch = self.build().inspect_err(|error| {
             for problem in error.problems() {

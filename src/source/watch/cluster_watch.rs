@@ -82,11 +82,11 @@ impl ClusterWatch {
         )
     }
 
-    /// Lists and watches until the future is dropped; it never resolves.
+    /// Lists and watches until the future is dropped. The future never resolves.
     ///
-    /// It needs a [tokio] runtime, and spawns a task for each resource and namespace. Resources that the host feeds
-    /// are not watched. When a configuration adds or removes resources, their watches start or stop. Stored samples
-    /// stay when the future is dropped.
+    /// The future needs a [tokio] runtime, and spawns a task for each resource and namespace. Resources that the host
+    /// feeds are not watched. When a configuration adds or removes resources, their watches start or stop. Stored
+    /// samples stay when the future is dropped.
     ///
     /// # Panics
     ///
@@ -145,7 +145,7 @@ impl fmt::Debug for ClusterWatch {
 /// The number of resources whose watches start without a pause for other tasks.
 const STARTED_AT_ONCE: usize = 32;
 
-/// Stops the watches of removed resources and starts the watches of new ones.
+/// Stops the watches of removed resources and starts the watches of new resources.
 async fn follow_plan(
     follower: &mut PlanFollower<StoreWatch>,
     context: &WatchContext,

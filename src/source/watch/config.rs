@@ -118,8 +118,8 @@ impl WatchConfig {
         Some(targets.collect())
     }
 
-    /// The field selector of the node scope, if one is needed. `None` if the scope excludes the resource: pods are the
-    /// only namespaced resource that can be selected by node.
+    /// The field selector of the node scope. The inner value is `None` if no selector is needed. The outer value is
+    /// `None` if the scope excludes the resource: pods are the only namespaced resource that can be selected by node.
     fn node_selector(&self, resource: &ResourceInfo) -> Option<Option<String>> {
         let is_pods = resource.group().is_empty() && resource.plural() == "pods";
         match &self.node {

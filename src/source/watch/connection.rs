@@ -22,7 +22,7 @@ pub(super) struct ResponseBody {
 /// Maximum number of bytes that are read from an error response.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
-/// Sends a request, which prefers `encoding`, and waits for the start of a successful response.
+/// Sends a request that prefers `encoding`, and waits for the start of a successful response.
 pub(super) async fn send(
     client: &Client,
     request: Request<Body>,
@@ -44,7 +44,7 @@ pub(super) async fn send(
 
 async fn failure_of(response: Response<Body>, timeout: Duration) -> Failure {
     let (parts, body) = response.into_parts();
-    // An error shows its encoding.
+    // `Failure::of_response` detects the encoding of an error from its bytes.
     let encoding = Encoding::Json;
     let body = ResponseBody { body, encoding };
     let text = body.collect(MAX_ERROR_BYTES, timeout).await;

@@ -27,7 +27,7 @@ pub(super) struct DefinitionSink {
     /// Kinds that exist without a definition.
     built_in: Vec<KnownKind>,
     definitions: BTreeMap<String, Definition>,
-    /// The definitions of a list in progress. At its end, they replace the previous definitions.
+    /// The definitions of a list in progress. At the end of the list, they replace the previous definitions.
     listed: Option<BTreeMap<String, Definition>>,
     version: String,
 }
@@ -119,7 +119,7 @@ impl DefinitionSink {
         let before = BTreeMap::from_iter(self.definitions.remove_entry(&name));
         let after = BTreeMap::from_iter(new.map(|new| (name, new)));
         let mut changes = DefinitionChanges::between(&before, &after, is_updated);
-        // Most changes are of the status.
+        // Most updates of a definition change only its status.
         let has_other_kinds = kinds_of(&before) != kinds_of(&after);
         self.definitions.extend(after);
         changes.known = self.definitions.len();

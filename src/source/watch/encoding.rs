@@ -8,8 +8,8 @@ use crate::decode::Encoding;
 // === impl Encoding ===
 
 impl Encoding {
-    /// The encoding of the response to a request that prefers this one. Only a response that states protobuf is
-    /// read as protobuf.
+    /// The encoding of the response to a request that prefers this encoding. A response is read as protobuf only if its
+    /// `Content-Type` is protobuf.
     pub(super) fn of_response(self, headers: &HeaderMap) -> Self {
         let stated = headers.get(header::CONTENT_TYPE);
         let stated = stated.and_then(|value| value.to_str().ok()).unwrap_or("");
@@ -26,7 +26,7 @@ impl Encoding {
     pub(super) fn large_object(self) -> usize {
         match self {
             Self::Json => 64 << 10,
-            // In protobuf, an object has about half of the bytes, and the parts that take long have a third.
+            // In protobuf, an object has about half of the bytes, and its slowest parts have about a third.
             Self::Protobuf(_) => 24 << 10,
         }
     }

@@ -19,7 +19,7 @@ pub(super) struct EventSplitter {
     event: PartBuffer,
 }
 
-/// What separates events.
+/// How the end of an event is found.
 #[derive(Debug)]
 enum Bounds {
     /// Line breaks, in JSON.
@@ -73,7 +73,7 @@ impl EventSplitter {
         }
     }
 
-    /// Releases the memory of handled events. An event that is handled later needs memory until then.
+    /// Releases the memory of handled events. An event that is handled later keeps its memory until then.
     pub(super) fn settle(&mut self) {
         self.event.settle();
     }
@@ -204,7 +204,7 @@ mod tests {
             assert!(splitter.event.bytes().len() <= limit);
         }
         assert!(!splitter.is_in_event());
-        // A length without its bytes needs no memory.
+        // A length needs no memory before its bytes arrive.
         let fed = splitter.feed(b"\xff\xff\xff\xff\x0a", |_| Err(()));
         assert!(fed.is_ok() && splitter.is_in_event());
         splitter.settle();

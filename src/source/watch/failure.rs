@@ -20,7 +20,7 @@ pub(super) struct Failure {
     pub(super) reason: FailureReason,
     /// The server does not have the requested version yet.
     pub(super) version_too_large: bool,
-    /// The server refuses the requested encoding of the objects, or a response in protobuf is malformed.
+    /// Whether the server refuses the requested encoding of the objects, or a response in protobuf is malformed.
     pub(super) is_of_encoding: bool,
     pub(super) message: String,
     /// The `Retry-After` of the server.
@@ -35,7 +35,7 @@ pub(super) struct Failure {
 pub(super) enum Contact {
     /// The connection failed.
     None,
-    /// The server accepted the connection, but sent no response or an invalid one.
+    /// The server accepted the connection, but sent no response or an invalid response.
     Some,
     /// The server responded with an error.
     Answer,
@@ -92,7 +92,7 @@ impl Failure {
         Self::unreachable(format!("no complete object within {timeout:?}"))
     }
 
-    /// A response in protobuf that is malformed, so that the next request is in JSON.
+    /// A response in protobuf is malformed. The next request asks for JSON.
     pub(super) fn malformed(message: impl Into<String>) -> Self {
         Self {
             is_of_encoding: true,
@@ -100,7 +100,7 @@ impl Failure {
         }
     }
 
-    /// The server ended a watch too soon. It is reachable, so the backoff grows.
+    /// The server ended a watch too soon. The server is reachable, so the backoff grows.
     pub(super) fn ended_at_once(message: impl Into<String>) -> Self {
         Self {
             is_away: false,
@@ -165,7 +165,7 @@ impl Failure {
         failure
     }
 
-    /// An error, as a response or as an event of a watch.
+    /// A failure that the server reports by a `Status`, in a response or in an event of a watch.
     pub(super) fn of_status(status: &Status) -> Self {
         let details = status.details.as_ref();
         let too_large = details
@@ -221,7 +221,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The error about credentials, if they are the cause.
+/// The error about the credentials, if the credentials are the cause of a failure.
 fn credentials(error: &kube::Error) -> Option<&AuthError> {
     match error {
         kube::Error::Auth(error) => Some(error),
@@ -402,7 +402,7 @@ mod tests {
         assert_eq!(format!("{failure:?}"), format!("{from_json:?}"));
         assert!(failure.version_too_large);
         assert_eq!(failure.retry_after, Some(Duration::from_secs(1)));
-        // Another object is no error message.
+        // An object of another kind is not read as an error.
         let pod = serde_json::json!({ "kind": "Pod", "apiVersion": "v1" });
         let pod = kube_protobuf::encode::object(&pod).unwrap().unwrap();
         assert_eq!(

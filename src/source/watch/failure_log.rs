@@ -22,7 +22,7 @@ pub(super) struct FailureLog {
     changed: Notify,
 }
 
-/// A resource in one namespace or in all.
+/// A resource in one namespace or in all namespaces.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Subject {
     pub(super) resource: String,
@@ -73,7 +73,7 @@ struct Message {
 /// What happened to a resource of a message.
 #[derive(Debug)]
 struct Problem {
-    /// The number of resources that were added before.
+    /// The number of resources that were added before this resource.
     position: usize,
     /// Empty if the resource has not failed.
     error: String,
@@ -89,7 +89,7 @@ struct Logged {
 
 /// How long a message is delayed, so that other resources can be added to it.
 const GATHER: Duration = Duration::from_secs(3);
-/// Minimum time between the first two messages for the same reason. It doubles with each further message, so that
+/// Minimum time between the first two messages for the same reason. The time doubles with each further message, so that
 /// watches that fail one after another do not fill the log.
 const FIRST_GAP: Duration = Duration::from_secs(60);
 const LAST_GAP: Duration = Duration::from_secs(480);
@@ -133,7 +133,7 @@ impl FailureLog {
         });
     }
 
-    /// Records that the server refuses the credentials of one more watch, or that they cannot be obtained.
+    /// Records that the server refuses the credentials of one more watch, or that the credentials cannot be obtained.
     pub(super) fn credentials_refused(&self, error: &str) {
         let mut credentials = self.credentials.lock();
         credentials.refused += 1;
@@ -187,7 +187,7 @@ impl Pending {
     fn add(&mut self, event: Event, subject: &Subject, error: &str) {
         self.remove_opposite(event, subject);
         if event == Event::Synced && !self.failing.contains(subject) {
-            // The failure was not logged.
+            // The failure was not logged, so the recovery is not logged either.
             return;
         }
         let same = |message: &&mut Message| message.event == event;
@@ -287,7 +287,7 @@ impl Message {
         subjects
     }
 
-    /// The distinct errors. Refusals name the resource in the error, so the first one is enough.
+    /// The distinct errors. Refusals name the resource in the error, so the first error is enough.
     fn errors(&self) -> String {
         let is_refusal = matches!(self.event, Event::Failed(reason) if reason.is_refusal());
         let limit = if is_refusal { 1 } else { MAX_ERRORS };
@@ -326,8 +326,7 @@ impl Message {
                 Event::Unfinished => tracing::warn!(
                     resource,
                     namespace,
-                    "a streaming list did not end in time; using paged lists, and streaming lists again \
-                     in an hour"
+                    "a streaming list did not end in time; paged lists are requested for an hour"
                 ),
             }
             return;
@@ -350,7 +349,7 @@ impl Message {
             Event::Unfinished => tracing::warn!(
                 count,
                 resources,
-                "streaming lists did not end in time; using paged lists, and streaming lists again in an hour"
+                "streaming lists did not end in time; paged lists are requested for an hour"
             ),
         }
     }

@@ -1,7 +1,6 @@
 //! [`JsonList`]: splits a list in JSON into items while its bytes arrive, so that no complete response is in memory.
 //!
-//! A list is one JSON object whose `items` may be hundreds of megabytes. It is split without parsing
-//! the items.
+//! A list is one JSON object whose `items` may be hundreds of megabytes. The list is split without parsing the items.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -41,7 +40,7 @@ enum Position {
     Item,
 }
 
-/// The keys of the objects of a list and of a table.
+/// The keys of the items of a list, and of the rows of a table.
 const ITEMS: &[u8] = b"\"items\"";
 const ROWS: &[u8] = b"\"rows\"";
 /// Maximum size of a list without its items.
@@ -50,7 +49,8 @@ const MAX_ENVELOPE: usize = 1 << 20;
 // === impl JsonList ===
 
 impl JsonList {
-    /// Accepts the next bytes, and calls `each` with every part that they complete. `item` has the incomplete item.
+    /// Accepts the next bytes, and calls `each` with every part that they complete. `item` contains the bytes of the
+    /// incomplete item.
     pub(super) fn feed(
         &mut self,
         mut bytes: &[u8],
@@ -95,7 +95,7 @@ impl JsonList {
         metadata.checked()
     }
 
-    /// Consumes bytes up to the start of the items, and returns the remaining ones.
+    /// Consumes bytes up to the start of the items, and returns the remaining bytes.
     fn envelope<'a>(
         &mut self,
         bytes: &'a [u8],

@@ -56,7 +56,7 @@ impl ListProgress {
         self.began
     }
 
-    /// Excludes the time in which the list waited for other feeds from its duration.
+    /// Subtracts the time in which the list waited for other feeds from the duration of the list.
     pub(super) fn waited(&mut self, time: Duration) {
         self.began += time;
     }
@@ -69,8 +69,8 @@ impl ListProgress {
         self.pages
     }
 
-    /// Counts an object of a list that may have at most `most` objects. The bytes of the first object of a page, if
-    /// they are known, identify the page.
+    /// Counts an object of a list that may have at most `most` objects. The bytes of the first object identify the
+    /// page, if the bytes are known.
     ///
     /// # Errors
     ///

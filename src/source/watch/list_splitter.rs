@@ -62,7 +62,7 @@ impl ListSplitter {
         }
     }
 
-    /// Releases the memory of handled items. An item that is handled later needs memory until then.
+    /// Releases the memory of handled items. An item that is handled later keeps its memory until then.
     pub(super) fn settle(&mut self) {
         self.item.settle();
     }
@@ -76,7 +76,7 @@ impl ListSplitter {
     }
 }
 
-/// The metadata of a list of these objects.
+/// The metadata of a list whose items have the fields of `message`.
 fn meta_of(message: &Message, end: &ListEnd) -> Result<ListMeta, SplitError> {
     let kind = end.kind().strip_suffix("List");
     let is_list = kind.is_some_and(|kind| [message.name(), PARTIAL].contains(&kind));
@@ -154,7 +154,7 @@ mod tests {
         let unversioned = split(&list("Node", &json!({})), 5);
         assert_eq!(unversioned.unwrap_err(), SplitError::NoVersion);
         let whole = list("Node", &meta);
-        // The last records are empty texts, which the list does not need.
+        // The last fields are empty strings, so the list is also complete without them.
         for end in 0..whole.len() - 2 {
             let is_whole = end == whole.len() - 4;
             assert_eq!(split(&whole[..end], 4).is_ok(), is_whole, "cut at {end}");

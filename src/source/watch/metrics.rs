@@ -1,7 +1,7 @@
 //! Metrics of the watches, for a registry of the host.
 //!
-//! The metrics in the first block have the names, labels and values of kube-state-metrics, so that its alerts work.
-//! kube-state-metrics does not have the other metrics.
+//! The metrics in the first block have the names, labels and values of kube-state-metrics, so that the alerts of
+//! kube-state-metrics work. kube-state-metrics does not have the other metrics.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -412,7 +412,7 @@ impl FeedMetrics {
         self.oversized.inc();
     }
 
-    /// Counts a response that has begun.
+    /// Counts a response, when it begins.
     pub(super) fn response(&self, encoding: Encoding) {
         match encoding {
             Encoding::Json => self.json_responses.inc(),

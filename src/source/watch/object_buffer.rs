@@ -97,7 +97,7 @@ impl ObjectBuffer {
             self.in_reserve = self.share.has_reserve()
                 && !(self.is_empty() && self.share.try_leave_reserve(grown));
             self.move_to(match self.share.limit() {
-                // The buffer does not grow again.
+                // In the reserve, the buffer gets its maximum size, so that it does not grow again.
                 Some(limit) if self.in_reserve => limit,
                 _ => grown,
             });
@@ -127,7 +127,7 @@ impl ObjectBuffer {
         self.share.keep(self.bytes.capacity(), self.in_reserve);
     }
 
-    /// Moves the contents to a buffer of this capacity, and overwrites the old one.
+    /// Moves the contents to a buffer of this capacity, and overwrites the old buffer.
     fn move_to(&mut self, capacity: usize) {
         let moved = Vec::with_capacity(capacity);
         let mut old = std::mem::replace(&mut self.bytes, moved);
@@ -143,7 +143,7 @@ impl ObjectBuffer {
     fn grown(&self, needed: usize) -> usize {
         let doubled = needed.checked_next_power_of_two().unwrap_or(needed);
         let capacity = match self.share.limit() {
-            // This avoids another copy for the last bytes of an event.
+            // The limit as the capacity avoids another copy for the last bytes of an event.
             Some(limit) if limit.saturating_sub(doubled) <= ENVELOPE => limit,
             _ => doubled.max(MIN_CAPACITY),
         };
@@ -192,7 +192,7 @@ pub(super) fn copy_start(first: &[u8], second: &[u8], most: usize) -> Bytes {
 /// Overwrites bytes with zeros.
 fn overwrite(bytes: &mut [u8]) {
     bytes.fill(0);
-    // Without this, the compiler may remove the writes, because nothing reads the zeros.
+    // Without `black_box`, the compiler may remove the writes, because nothing reads the zeros.
     black_box(bytes);
 }
 

@@ -1,4 +1,4 @@
-//! [`Outage`]: logs once for all resources that the API server does not answer.
+//! [`Outage`]: logs, once for all resources, that the API server does not answer.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ struct State {
     answered: Option<Instant>,
 }
 
-/// How long after a recovery requests may still fail that were sent before it.
+/// How long after a recovery failed requests are ignored, because they may have been sent before the recovery.
 const SETTLING: Duration = Duration::from_secs(2);
 
 impl Outage {

@@ -92,7 +92,7 @@ impl fmt::Display for OversizedObject {
     }
 }
 
-/// A JSON object. Some fields are read, and the other fields are skipped.
+/// The kind of a JSON object. It determines which fields are read; the other fields are skipped.
 #[derive(Clone, Copy)]
 enum Level {
     /// A line of a watch.

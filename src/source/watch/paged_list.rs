@@ -35,13 +35,13 @@ struct Pages {
 
 /// The parameters of the requests of one list.
 struct PagedListParameters {
-    /// The minimum version.
+    /// The minimum resource version of the list.
     version: Option<String>,
     limit: Option<u64>,
     selector: Option<String>,
 }
 
-/// A large or expensive object, or an object after one.
+/// A large or expensive object, or an object after such an object.
 struct Deferred {
     item: Bytes,
     /// Whether the object is counted as an object of the list.
@@ -271,8 +271,8 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(Listed::Done)
     }
 
-    /// Logs an object that does not decode. If its protobuf is malformed, the list fails, so that the next list has
-    /// the object in JSON.
+    /// Logs an object that does not decode. If the protobuf of the object is malformed, the list fails, so that the
+    /// next list requests JSON.
     fn after_listed(
         &mut self,
         applied: Result<(), DecodeError>,
@@ -346,7 +346,8 @@ async fn next_bytes(
     let list_end = later(began, timeouts.list);
     let read = timeout_at(object_end.min(list_end), response.read()).await;
     let now = Instant::now();
-    // If the server always has bytes to read, the timeout of the read never expires.
+    // If the server always has bytes to read, the timeout of the read never expires, so both ends are also checked
+    // here.
     match read {
         _ if now >= list_end => Err(took_too_long(timeouts.list)),
         Ok(read) if now < object_end => read,
@@ -354,7 +355,7 @@ async fn next_bytes(
     }
 }
 
-/// The instant that is `after` later, or one in the far future if that overflows.
+/// The instant that is `after` later, or an instant in the far future if the result overflows.
 fn later(at: Instant, after: Duration) -> Instant {
     let far = || at + Duration::from_secs(86_400 * 365);
     at.checked_add(after).unwrap_or_else(far)

@@ -78,7 +78,7 @@ impl PartBuffer {
         result
     }
 
-    /// Releases the memory of handled parts. A part that is handled later needs memory until then.
+    /// Releases the memory of handled parts. A part that is handled later keeps its memory until then.
     pub(super) fn settle(&mut self) {
         self.bytes.settle();
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::object_buffer::Overwritten;
 use super::representation::Representation;
 
-/// The representation that a feed has requested, and the state in which the feed reads the response.
+/// The representation that a feed has requested, and the state of reading the response.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PartialObjects {
     requested: Representation,
@@ -92,7 +92,7 @@ impl PartialObjects {
         self.has_lost_object
     }
 
-    /// Begins a list, which has all objects.
+    /// Begins a list. A list contains all objects, so no object is missing.
     pub(super) fn begin_list(&mut self) {
         self.has_lost_object = false;
     }
@@ -165,7 +165,7 @@ impl PartialObjects {
 // === impl Received ===
 
 impl Received<'_> {
-    /// The JSON of an object with only its metadata, and its type if it is given.
+    /// The JSON of an object with only its metadata, and with `secret_type` as its type if it is given.
     fn with_type(&self, secret_type: Option<&RawValue>) -> ObjectJson<'static> {
         let metadata = self.metadata.map_or("null", RawValue::get);
         let secret_type = secret_type.map_or("null", RawValue::get);

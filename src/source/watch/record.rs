@@ -37,9 +37,9 @@ use crate::store::Writer;
 pub trait RecordExt<K: CollectedResource>:
     Stream<Item = watcher::Result<watcher::Event<K>>> + Sized
 {
-    /// Applies every event to a store and passes it on.
+    /// Applies every event to a store and passes the event on.
     ///
-    /// Call it anywhere in a chain of streams of [events](watcher::Event), also after
+    /// Call this method anywhere in a chain of streams of [events](watcher::Event), also after
     /// [`reflect`](kube::runtime::WatchStreamExt::reflect).
     ///
     /// ```no_run

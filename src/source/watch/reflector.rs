@@ -1,9 +1,9 @@
 //! The reflector: lists a collection, then watches its changes.
 //!
-//! The rules are those of client-go's [reflector](https://pkg.go.dev/k8s.io/client-go/tools/cache#Reflector). It
-//! requests a streaming list if the server supports it, otherwise a paged list. Then it watches, and resumes the watch
-//! at the last version while the server has this version. During failures, the stored samples are served. A list is
-//! served when it is complete.
+//! The rules are those of client-go's [reflector](https://pkg.go.dev/k8s.io/client-go/tools/cache#Reflector). The
+//! reflector requests a streaming list if the server supports streaming lists, otherwise a paged list. Then the
+//! reflector watches, and resumes the watch at the last version while the server has this version. During failures, the
+//! stored samples are served. A list is served when it is complete.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub(super) struct Options {
     pub(super) budget: Arc<BufferBudget>,
     /// A permit to apply a large object.
     pub(super) large_objects: Arc<Semaphore>,
-    /// Request protobuf for the kinds that have it.
+    /// Whether to request protobuf for the kinds that have a protobuf encoding.
     pub(super) protobuf: bool,
     /// Minimum timeout of a streaming list.
     pub(super) list_deadline: Option<Duration>,
@@ -78,7 +78,7 @@ pub(super) struct Reflector<S> {
     pub(super) backoff: Backoff,
     /// The resource version of the stored objects.
     pub(super) version: Option<String>,
-    /// Whether the server no longer has that version.
+    /// Whether the server no longer has `version`.
     pub(super) version_lost: bool,
     /// Until this time, paged lists are requested, because the server does not complete streaming lists.
     pub(super) paged_until: Option<Instant>,
@@ -122,7 +122,8 @@ pub(super) enum Action {
 
 /// How long paged lists are requested after the server did not complete a streaming list.
 const PAGED_FOR: Duration = Duration::from_secs(3600);
-/// Maximum number of skipped objects in the log. Without it, the log would fill if no object of a resource decodes.
+/// Maximum number of skipped objects in the log. Without this limit, the log would fill if no object of a resource
+/// decodes.
 const MAX_LOGGED: usize = 20;
 
 // === impl Options ===
@@ -200,7 +201,7 @@ impl<S: ListWatchSink> Reflector<S> {
     }
 
     /// Sends a request for the smallest representation. `selector` is the shard selector. If the server refuses the
-    /// preferred encoding, requests JSON from then on.
+    /// preferred encoding, all later requests ask for JSON.
     pub(super) async fn send(
         &mut self,
         request: ListWatchRequest<'_>,
@@ -234,7 +235,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Requests JSON from now on, because the server or a proxy refuses or damages protobuf.
+    /// Makes all later requests ask for JSON, because the server or a proxy refuses or damages protobuf.
     fn request_json(&mut self, failure: &Failure) {
         self.encoding = Encoding::Json;
         let resource = self.target.resource.label();
@@ -271,7 +272,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Removes the objects of a resource that the server has not had for a while.
+    /// Removes the objects of a resource that has not existed on the server for a while.
     fn clear_if_not_found(&mut self, failure: &Failure) {
         let is_listed = self.feed.reporter().is_complete();
         if failure.reason != FailureReason::NotFound || !is_listed {
@@ -331,7 +332,8 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Tries streaming lists again if the server was unreachable: a server that supports them may have replaced it.
+    /// Tries streaming lists again if the server was unreachable, because another server, which supports streaming
+    /// lists, may have replaced it.
     pub(super) fn reset_streaming_if_unreachable(&mut self, failure: &Failure) {
         if failure.reason == FailureReason::Unreachable && !self.gave_up_streaming {
             self.paged_until = None;

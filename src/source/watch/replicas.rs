@@ -72,7 +72,7 @@ struct Status {
 pub(super) async fn follow(context: WatchContext, pod: OwnPod) {
     let (client, timeouts) = (&context.config.client, &context.config.options.timeouts);
     let replicas = pod.replicas(client, &context.health, timeouts).await;
-    // These requests are not counted, because StatefulSets may also be watched for their metrics.
+    // The requests of this watch are not counted, because StatefulSets may also be watched for their metrics.
     let Ok(metrics) = WatchMetrics::new() else {
         return;
     };
@@ -111,10 +111,9 @@ impl ListWatchSink for ReplicaSink {
         let set = self.read(object)?;
         let total = set.spec.replicas.unwrap_or(1);
         let has_status = set.status.replicas.is_some();
-        // This comes before the change of the shard, so that its handover waits for the new
-        // replicas.
+        // `set_replicas_ready` is called before the shard changes, so that the handover waits for the new replicas.
         (self.shards).set_replicas_ready(!has_status || set.status.ready_replicas >= total);
-        // A replica with an ordinal before the first one or after the last one is deleted soon.
+        // A replica whose ordinal is below the first ordinal or above the last ordinal is deleted soon.
         let index = self.replicas.ordinal.checked_sub(set.spec.ordinals.start);
         let shard = Shard::of_replica(index.unwrap_or(total), total);
         self.is_found = true;

@@ -18,7 +18,7 @@ use crate::resource::ResourceInfo;
 pub(super) enum Representation {
     /// Only the metadata.
     Metadata,
-    /// The metadata and the columns that `kubectl get` prints. Those of a secret include its type.
+    /// The metadata and the columns that `kubectl get` prints. The columns of a secret include its type.
     Table,
     /// The whole object.
     #[default]

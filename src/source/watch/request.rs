@@ -10,7 +10,7 @@ use crate::decode::Encoding;
 use crate::resource::ResourceInfo;
 use crate::source::health::FailureReason;
 
-/// A collection of objects: a resource in one namespace or in all, with selectors.
+/// A collection of objects: a resource in one namespace or in all namespaces, with selectors.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) resource: ResourceInfo,
@@ -113,8 +113,8 @@ impl Target {
 ///
 /// # Errors
 ///
-/// If it is empty, or if a server or proxy that decodes and normalizes the path would read another path. The names
-/// of all Kubernetes objects and resources are segments.
+/// If the name is empty, or if a server or proxy that decodes and normalizes the path would read another path. The
+/// names of all Kubernetes objects and resources are segments.
 pub(super) fn segment(name: &str) -> Result<String, Failure> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\\', '%']) {
         let message = format!("`{name}` is not a name that a request can have in its path");

@@ -26,7 +26,7 @@ struct Current {
     shard: Option<Shard>,
     /// When the StatefulSet last changed the shard.
     changed_at: Option<Instant>,
-    /// The shard that follows when the StatefulSet has been quiet for long enough.
+    /// The next shard. It applies when the last change by the StatefulSet is long enough ago.
     next: Option<Shard>,
     /// Earlier shards whose objects are still served.
     leaving: Vec<LeavingShard>,
@@ -53,7 +53,7 @@ const MAX_HANDOVER: Duration = Duration::from_secs(600);
 // === impl ShardControl ===
 
 impl ShardControl {
-    /// Starts with the shard of the stores, if `is_known`.
+    /// Starts with the shard of the stores, if `is_known` is true.
     pub(super) fn new(
         metrics: StateMetrics,
         watch_metrics: WatchMetrics,
@@ -89,8 +89,9 @@ impl ShardControl {
         self.change(&mut self.current.lock(), shard);
     }
 
-    /// Changes the shard as [`set`](Self::set) does, but later if it has just changed: of a StatefulSet that
-    /// changes all the time, the shard follows the last state of each period.
+    /// Changes the shard like [`set`](Self::set). If the StatefulSet has just changed the shard, the change waits until
+    /// [`MIN_PERIOD`] is over. So if a StatefulSet changes all the time, the shard follows only the last state of each
+    /// period.
     pub(super) fn set_soon(&self, shard: Shard) {
         let mut current = self.current.lock();
         current.next = Some(shard).filter(|_| current.shard != Some(shard));
@@ -107,7 +108,7 @@ impl ShardControl {
         let Some(shard) = current.next.take() else {
             return;
         };
-        // The first shard that is known does not delay the next one.
+        // The first known shard does not delay the next change.
         if current.shard.is_some() {
             current.changed_at = Some(now);
         }
@@ -142,7 +143,8 @@ impl ShardControl {
         self.changed.notify_one();
     }
 
-    /// Ends handovers at their end, and applies the next shard of the StatefulSet when it is due. Never resolves.
+    /// Removes earlier shards when their handovers end, and applies the next shard of the StatefulSet when it is due.
+    /// Never resolves.
     pub(super) async fn run(&self) {
         loop {
             let first = self.current.lock().next_due();
@@ -200,18 +202,18 @@ impl ShardControl {
 // === impl Current ===
 
 impl Current {
-    /// When the next handover ends or the next shard follows.
+    /// The time at which the next handover ends or the next shard applies.
     fn next_due(&self) -> Option<Instant> {
         let ends = self.leaving.iter().map(|own| self.end_of(own));
         ends.chain(self.next_at()).min()
     }
 
-    /// When the next shard follows. `None` if there is no next shard, or if it follows at once.
+    /// The time at which the next shard applies. `None` if there is no next shard, or if it applies at once.
     fn next_at(&self) -> Option<Instant> {
         self.next.and(self.changed_at).map(|at| at + MIN_PERIOD)
     }
 
-    /// Removes the shards whose handover is over. Returns whether there were any.
+    /// Removes the shards whose handover is over. Returns whether shards were removed.
     fn end_handovers(&mut self) -> bool {
         let (now, count) = (Instant::now(), self.leaving.len());
         let mut leaving = std::mem::take(&mut self.leaving);

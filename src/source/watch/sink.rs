@@ -3,7 +3,7 @@
 use crate::decode::{DecodeError, Encoded, Encoding};
 use crate::store::ObjectWriter;
 
-/// The result of applying or deleting an object.
+/// Whether an object is applied or deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Applied,
@@ -18,7 +18,7 @@ pub(super) trait ListWatchSink: Send + 'static {
     /// Decodes an object and removes it.
     fn delete(&mut self, object: Encoded<'_>) -> Result<(), DecodeError>;
 
-    /// Whether the sink finds the fields that it needs in protobuf.
+    /// Whether the protobuf encoding of the kind has all fields that the sink needs.
     fn reads_protobuf(&self) -> bool {
         true
     }
@@ -52,7 +52,7 @@ pub(super) trait ListWatchSink: Send + 'static {
         false
     }
 
-    /// Whether the sink reads no field of an object outside `paths`.
+    /// Whether `paths` contain all fields of an object that the sink reads.
     fn reads_only(&self, _paths: &[&str]) -> bool {
         false
     }

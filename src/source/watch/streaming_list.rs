@@ -13,7 +13,7 @@ use crate::source::health::FailureReason;
 
 /// Number of consecutive incomplete streaming lists before a paged list is tried.
 const MAX_CUT_STREAMS: u32 = 2;
-/// Maximum duration of a streaming list, as a multiple of the last complete list.
+/// Maximum duration of a streaming list, as a multiple of the duration of the last complete list.
 const LAST_LISTS: u32 = 3;
 
 impl<S: ListWatchSink> Reflector<S> {
@@ -60,7 +60,7 @@ impl<S: ListWatchSink> Reflector<S> {
     /// The next step if the server has not opened the stream.
     fn after_refused_stream(&mut self, failure: Failure, has_version: bool) -> NextStep {
         if failure.reason == FailureReason::Rejected {
-            // If the server does not support streaming lists, this is not an error.
+            // A server that does not support streaming lists rejects the request. This rejection is not an error.
             self.stop_streaming();
             return NextStep::now(Action::PagedList);
         }

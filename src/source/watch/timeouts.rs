@@ -36,7 +36,7 @@ pub struct WatchTimeouts {
     /// How long the short maximum backoff still applies after the server is reachable again, 60 s by default.
     pub recovery: Duration,
     /// Time without a failure after which the backoff is reset, 120 s by default. A watch that lasts as long as the
-    /// last backoff also resets it.
+    /// last backoff also resets the backoff.
     pub backoff_reset: Duration,
     /// Range of the random duration after which the server ends a watch; 300 s to 600 s by default.
     pub watch: Range<Duration>,

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 /// Maximum time for which a task handles objects before it yields to other tasks.
 const MAX_TURN: Duration = Duration::from_millis(1);
 
-/// A chunk of a response is handled in parts of at most this size, so that a turn can end within it.
+/// A chunk of a response is handled in parts of at most this size, so that a turn can end within a chunk.
 pub(super) const MAX_PART: usize = 32 << 10;
 
-/// The clock is read after this many bytes, so that a watch with few events does not read it or yield for each event.
+/// The clock is read after this many bytes, so that a watch with few events does not read the clock or yield for each
+/// event.
 const CLOCK_BYTES: usize = 8 << 10;
 
 /// The time since a task last yielded.

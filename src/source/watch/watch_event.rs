@@ -20,9 +20,9 @@ pub(super) enum WatchEvent<'a> {
     /// A bookmark: the server has sent all changes up to a version.
     Bookmark {
         version: String,
-        /// The list at the start of the stream is complete.
+        /// Whether the list at the start of the stream is complete.
         ends_list: bool,
-        /// A table, if the events are tables.
+        /// The object of the bookmark: a table, if the events are tables.
         object: Encoded<'a>,
     },
     /// The server ends the watch.
@@ -99,13 +99,13 @@ impl<'a> WatchEvent<'a> {
         Self::new(&kind, Encoding::Json.object(object.get().as_bytes()))
     }
 
-    /// Reads a frame, whose objects have the fields of `message`.
+    /// Reads a frame. Its object has the fields of `message`.
     fn parse_frame(frame: &'a [u8], message: &'static Message) -> Option<Self> {
         let event = kube_protobuf::WatchEvent::parse(frame).ok()?;
         let object = event.object();
         let object = match EventKind::of_wire_name(event.kind())? {
             EventKind::Error => object,
-            // The kind of bookmarks and objects is that of the collection, or that of partial objects.
+            // Bookmarks and objects have the kind of the collection, or the kind of partial objects.
             _ => match Envelope::parse(object).ok()? {
                 envelope if envelope.kind() == message.name() => object,
                 envelope if envelope.kind() == PARTIAL => envelope.object_as(message).raw(),
@@ -158,7 +158,7 @@ impl EventKind {
         Self::Error,
     ];
 
-    /// The type with a name in the API.
+    /// The type of an event with this name in the API.
     pub(super) fn of_wire_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.wire_name() == name)
     }
@@ -186,7 +186,7 @@ impl EventKind {
     }
 }
 
-/// The metadata of a bookmark. If the events are tables, the row has the annotations.
+/// The metadata of a bookmark. If the events are tables, the row of the table has the annotations.
 fn bookmark_metadata(object: Encoded<'_>) -> Option<Metadata> {
     #[derive(Deserialize)]
     struct Table {
@@ -377,7 +377,7 @@ mod tests {
         let error = format!("{:?}", parse(&error));
         assert!(error.contains("code: 410"), "{error}");
 
-        // A partial object has another kind, which the decoder of nodes would refuse.
+        // A partial object has the kind `PartialObjectMetadata`, which the decoder of nodes would refuse.
         let named = json!({ "metadata": { "name": "a" } });
         let raw = encode::message(message_of("v1", "Node").unwrap(), &named).unwrap();
         let partial = encode::envelope("meta.k8s.io/v1", PARTIAL, &raw);

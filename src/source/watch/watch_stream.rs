@@ -63,7 +63,7 @@ pub(super) struct Stream {
     turn: Turn,
 }
 
-/// An event with a large or expensive object, or an event after one.
+/// An event with a large or expensive object, or an event after such an event.
 enum Deferred {
     Event(Bytes),
     Oversized(OversizedObject),
@@ -73,7 +73,7 @@ enum Deferred {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Handled {
     Done,
-    /// Its object needs too much work for a worker thread. Nothing has changed.
+    /// The object of the line needs too much work for a worker thread. Nothing has changed.
     TooExpensive,
 }
 
@@ -159,8 +159,8 @@ impl<S: ListWatchSink> Reflector<S> {
         stream.last_event + timeout
     }
 
-    /// The reason for the end of a stream without a complete event before the timeout. A watch may be quiet, but an
-    /// event must not stay incomplete. A streaming list always falls back to a paged list.
+    /// Why a stream ends if no event was complete before the timeout. A watch may be quiet, but an event must not stay
+    /// incomplete. A streaming list always falls back to a paged list.
     fn silence(&self, phase: Phase, events: &EventSplitter) -> StreamEnd {
         if phase == Phase::Watching && events.is_in_event() {
             StreamEnd::Broken(Failure::no_object(self.options.timeouts.silence))
@@ -358,7 +358,7 @@ impl<S: ListWatchSink> Reflector<S> {
         advance(&mut self.version, &object.version)
     }
 
-    /// Records the result of an object.
+    /// Records the result of applying or deleting an object.
     fn after_object(
         &mut self,
         kind: EventKind,
@@ -449,7 +449,7 @@ fn advance(stored: &mut Option<String>, version: &str) -> Result<(), StreamEnd> 
     Ok(())
 }
 
-/// Refuses a version that is too long for a request. It must not be stored.
+/// Refuses a version that is too long for a request. Such a version must not be stored.
 fn check_version(version: &str) -> Result<(), StreamEnd> {
     if version.len() <= MAX_VERSION {
         return Ok(());

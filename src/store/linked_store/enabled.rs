@@ -127,8 +127,7 @@ impl LinkedWriter {
         }
     }
 
-    /// Whether a message has all fields that the linked store reads. The caller also needs the result before the list
-    /// that attaches the store.
+    /// Whether a message has all fields that the linked store reads, even if no list has attached that store yet.
     #[cfg(feature = "protobuf")]
     pub(in super::super) fn is_in<K: CollectedResource>(
         store: &MetricsStore<K>,
