@@ -2,7 +2,7 @@
 
 use crate::errors::{debug_is_display, one_per_line};
 
-/// All problems of a watch configuration. `Display` and `Debug` print one per line.
+/// All problems of a watch configuration. `Display` and `Debug` print one problem per line.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

@@ -1,4 +1,4 @@
-//! [`Failure`]: why a request or a watch failed, and what this means for the next request.
+//! [`Failure`]: why a request or a watch failed, and what the failure means for the next request.
 
 use std::error::Error;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::source::health::FailureReason;
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub(super) reason: FailureReason,
-    /// The server does not have the requested version yet.
+    /// Whether the requested version is newer than all versions that the server has.
     pub(super) version_too_large: bool,
     /// Whether the server refuses the requested encoding of the objects, or a response in protobuf is malformed.
     pub(super) is_of_encoding: bool,

@@ -170,7 +170,7 @@ impl FailureLog {
 // === impl Credentials ===
 
 impl Credentials {
-    /// Removes one refused watch. If it was the last one, returns since when credentials were refused.
+    /// Removes one refused watch. If it was the last refused watch, returns since when credentials were refused.
     fn settle_one(&mut self) -> Option<Instant> {
         self.refused = self.refused.saturating_sub(1);
         if self.refused == 0 {
@@ -386,7 +386,7 @@ mod tests {
         }
     }
 
-    /// The events of the pending messages, each with the number of resources and the seconds until it is due.
+    /// The events of the pending messages, each with the number of resources and the seconds until the message is due.
     fn pending(log: &FailureLog) -> Vec<(Event, usize, u64)> {
         let pending = log.pending.lock();
         let now = Instant::now();

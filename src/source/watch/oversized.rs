@@ -19,9 +19,9 @@ pub(super) struct OversizedObject {
     pub(super) event: Option<EventKind>,
     /// Empty for a cluster-scoped object, or if the name is unknown.
     pub(super) namespace: String,
-    /// Empty if the first bytes do not contain it.
+    /// Empty if the first bytes do not contain the name.
     pub(super) name: String,
-    /// Empty if the first bytes do not contain it.
+    /// Empty if the first bytes do not contain the version.
     pub(super) version: String,
 }
 

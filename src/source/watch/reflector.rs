@@ -239,7 +239,7 @@ impl<S: ListWatchSink> Reflector<S> {
     fn request_json(&mut self, failure: &Failure) {
         self.encoding = Encoding::Json;
         let resource = self.target.resource.label();
-        tracing::info!(resource, %failure, "requesting JSON from now on, since protobuf failed");
+        tracing::info!(resource, %failure, "requesting JSON from now on, because protobuf failed");
     }
 
     /// Reports a failure and sleeps for the backoff.

@@ -13,7 +13,8 @@ use kube_protobuf::CONTENT_TYPE;
 use crate::decode::Encoding;
 use crate::resource::ResourceInfo;
 
-/// The part of each object that a request to the API server asks for. A later variant has all fields of an earlier one.
+/// The part of each object that a request to the API server asks for. A later variant has all fields of an earlier
+/// variant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Representation {
     /// Only the metadata.
@@ -30,8 +31,8 @@ const JSON: &str = "application/json";
 // === impl Representation ===
 
 impl Representation {
-    /// The smallest representation with all fields that the families read. `reads_only` returns whether the
-    /// families read nothing outside some paths.
+    /// The smallest representation with all fields that the families read. `reads_only` returns whether some paths
+    /// contain all fields that the families read.
     pub(super) fn smallest(resource: &ResourceInfo, reads_only: impl Fn(&[&str]) -> bool) -> Self {
         match (resource.group(), resource.plural()) {
             ("", "configmaps" | "secrets") if reads_only(&["metadata"]) => Self::Metadata,

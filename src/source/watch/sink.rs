@@ -38,7 +38,7 @@ pub(super) trait ListWatchSink: Send + 'static {
     /// `metadata.resourceVersion` of the last object; empty if it has none.
     fn last_version(&self) -> &str;
 
-    /// Begins a list. Objects that the list does not contain are removed at its end.
+    /// Begins a list. Objects that the list does not contain are removed at the end of the list.
     fn begin_list(&mut self) {}
 
     /// Ends a complete list.

@@ -4,7 +4,7 @@ use kube_protobuf::Malformed;
 
 /// Maximum size of a resource version. API servers use numbers.
 pub(super) const MAX_VERSION: usize = 1 << 10;
-/// Maximum size of the token for the next page. API servers put an etcd key into it.
+/// Maximum size of the token for the next page. API servers put an etcd key into the token.
 pub(super) const MAX_TOKEN: usize = 16 << 10;
 
 /// Why a response cannot be split into objects.

@@ -21,7 +21,7 @@ impl<S: ListWatchSink> Reflector<S> {
     pub(super) async fn streaming_list(&mut self) -> NextStep {
         self.feed.listing();
         let version = match self.list_version() {
-            // A consistent streaming list costs the server little, so the first list may request it.
+            // A consistent streaming list costs the server little, so the first list may be consistent.
             Some(version) if version == "0" && !self.options.use_cache => None,
             version => version,
         };
@@ -79,7 +79,8 @@ impl<S: ListWatchSink> Reflector<S> {
             | FailureReason::Throttled
             | FailureReason::Unauthorized
             | FailureReason::Expired => NextStep::after(failure, Action::List),
-            // Listing may be allowed although watching is not. The error of the list names the missing permission.
+            // Listing may be allowed although watching is not allowed. The error of the list names the missing
+            // permission.
             _ => NextStep::now(Action::PagedList),
         }
     }

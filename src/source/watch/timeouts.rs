@@ -47,7 +47,7 @@ pub struct WatchTimeouts {
     /// within this time.
     pub response: Duration,
     /// Maximum time of a list in pages, 1 h by default. API servers limit each response to a minute and keep the
-    /// version of a list for some minutes, so this is enough for slow connections and large clusters. The time
+    /// version of a list for some minutes, so an hour is enough for slow connections and large clusters. The time
     /// excludes waits for the memory of other feeds.
     pub list: Duration,
     /// How long to collect events before they are read, 15 ms by default. Reading them one by one needs much more CPU

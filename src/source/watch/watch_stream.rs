@@ -45,7 +45,7 @@ pub(super) enum StreamEnd {
     NotStreaming,
     /// An event is invalid and lost.
     Broken(Failure),
-    /// A version is lower than the previous one: events are out of order, or the server was restored from a backup.
+    /// A version is lower than the previous version: events are out of order, or the server was restored from a backup.
     Disorder(Failure),
     /// The server ended the watch with an error.
     Error(Failure),
@@ -329,8 +329,8 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(())
     }
 
-    /// The identity of the object in an event, if the object is larger than its limit. The event itself may be within
-    /// the limit for events, which is higher.
+    /// The identity of the object in an event, if the object is larger than the limit for objects. The event itself may
+    /// be within the limit for events, which is higher.
     fn oversized(&self, event: &[u8], object: Encoded<'_>) -> Option<OversizedObject> {
         let limit = self.options.budget.object_limit()?;
         let is_oversized = object.bytes().len() > limit;
@@ -426,7 +426,7 @@ impl<S: ListWatchSink> Reflector<S> {
 
 /// Advances the stored version.
 ///
-/// The versions of a resource increase. They can be compared if both are
+/// The versions of a resource increase. Two versions can be compared if both are
 /// [decimal](https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions).
 fn advance(stored: &mut Option<String>, version: &str) -> Result<(), StreamEnd> {
     if version.is_empty() {
