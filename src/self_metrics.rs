@@ -50,6 +50,7 @@ use crate::store::StoreStats;
 /// | `kube_state_metrics_generator_panics_total` | how often a family has no samples for an object because of a panic |
 /// | `kube_state_metrics_limit_exceeded_total` | how often a family of an object lost samples or labels because of a limit, by `reason` |
 /// | `kube_state_metrics_custom_resource_errors_total` | unreadable values of a configured `family` |
+/// | `kube_state_metrics_repeated_series` | samples of a `family` that the last exposition left out, because another object has the same series |
 /// | `kube_state_metrics_custom_resource_kinds_left_out` | kinds without metrics because a wildcard selects too many |
 ///
 /// ```
@@ -105,6 +106,7 @@ pub(crate) struct Figures {
     panics: IntCounterVec,
     limits: IntCounterVec,
     unread: IntCounterVec,
+    repeated: IntGaugeVec,
     kinds_left_out: IntGauge,
 }
 
@@ -277,6 +279,11 @@ impl Figures {
                 "Unreadable values of a family of the Custom Resource State configuration.",
                 &["resource", "family"],
             )?,
+            repeated: gauges(
+                "repeated_series",
+                "Samples of a family that the last scrape left out, because another object has the same name and labels.",
+                &["family"],
+            )?,
             kinds_left_out: IntGauge::with_opts(options(
                 "custom_resource_kinds_left_out",
                 "Kinds of custom resources that have no metrics because wildcards of the Custom Resource State \
@@ -288,8 +295,23 @@ impl Figures {
     /// Removes the values of all resources, because some may no longer be registered, and sets the values of
     /// families.
     pub(crate) fn reset(&self, metrics: &StateMetrics) {
-        for gauges in [&self.objects, &self.series, &self.bytes, &self.family_bytes] {
+        for gauges in [
+            &self.objects,
+            &self.series,
+            &self.bytes,
+            &self.family_bytes,
+            &self.repeated,
+        ] {
             gauges.reset();
+        }
+        for family in metrics.plan().families() {
+            let repeated = family.last_repeats();
+            if repeated > 0 {
+                let labels = [family.metadata().name()];
+                self.repeated
+                    .with_label_values(&labels)
+                    .set(gauge(repeated));
+            }
         }
         for counters in [
             &self.decode_errors,
@@ -352,7 +374,7 @@ impl Figures {
         }
     }
 
-    fn parts(&self) -> [&dyn Collector; 11] {
+    fn parts(&self) -> [&dyn Collector; 12] {
         [
             &self.objects,
             &self.series,
@@ -364,6 +386,7 @@ impl Figures {
             &self.panics,
             &self.limits,
             &self.unread,
+            &self.repeated,
             &self.kinds_left_out,
         ]
     }

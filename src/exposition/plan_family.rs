@@ -92,4 +92,9 @@ impl PlanFamily {
         }
         Arc::clone(&repeats.samples)
     }
+
+    /// The number of repeated samples in the last search. The method does not search.
+    pub(crate) fn last_repeats(&self) -> usize {
+        self.repeats.lock().samples.len()
+    }
 }

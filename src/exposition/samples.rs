@@ -89,6 +89,15 @@ impl<'a> FamilySamples<'a> {
         std::str::from_utf8(header).unwrap_or_default()
     }
 
+    /// The number of samples that are left out, because another object has the same series. A filter by labels does not
+    /// affect the number.
+    ///
+    /// This is possible only if the base labels do not identify the object, or if several collectors have the family.
+    #[must_use]
+    pub fn repeated(&self) -> usize {
+        self.repeated.len()
+    }
+
     /// The samples, in the order of the exposition.
     pub fn samples(&self) -> impl Iterator<Item = StoredSample<'a>> + use<'a> {
         let (exposition, repeated) = (self.exposition, Arc::clone(&self.repeated));

@@ -50,6 +50,9 @@ pub(crate) struct FamilyReport {
     pub(crate) resource: Option<String>,
     pub(crate) series: u64,
     pub(crate) bytes: u64,
+    /// Samples that are left out, because another object has the same name and labels.
+    #[serde(default)]
+    pub(crate) repeated: u64,
     /// The first sample, as a line.
     pub(crate) sample: Option<String>,
     /// Labels of the first samples.
@@ -188,6 +191,7 @@ impl FamilyReport {
             name: family.name().to_owned(),
             metric_type: family.metric_type().as_str().to_owned(),
             help: family.help().to_owned(),
+            repeated: family.repeated() as u64,
             sample: family.samples().next().map(|sample| sample.to_string()),
             ..Self::default()
         };

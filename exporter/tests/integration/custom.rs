@@ -331,6 +331,30 @@ fn an_expression_that_costs_too_much_is_cut_and_named() {
 }
 
 #[test]
+fn samples_with_the_labels_of_another_object_are_counted() {
+    let manifests = manifests();
+    manifests.write("other.yaml", &widget("b", "4"));
+    let without_labels = CONFIG.replace("    labelsFromPath: { name: [metadata, name] }\n", "");
+    for (config, repeated) in [(CONFIG, 0), (&*without_labels, 1)] {
+        let config = format!("--custom-resource-state-config={config}");
+        let exporter = Exporter::serving(&["--manifests", manifests.str(), &config]);
+        let text = exporter.metrics("");
+        let lines = text.lines().filter(|line| line.starts_with("widget_size{"));
+        assert_eq!(lines.count(), 2 - repeated);
+        let metric = "kube_state_metrics_repeated_series{family=\"widget_size\"}";
+        assert_eq!(exporter.own(metric), (repeated > 0).then_some(1.0));
+        let report: Value =
+            serde_json::from_slice(&exporter.telemetry("/debug/cardinality").body).unwrap();
+        let mut families = report["families"].as_array().unwrap().iter();
+        let family = families.find(|family| family["name"] == "widget_size");
+        assert_eq!(family.unwrap()["repeated"], json!(repeated));
+        let page = exporter.get("/?q=widget_size").text();
+        let says = "1 sample is left out, because another object has the same labels";
+        assert_eq!(page.contains(says), repeated > 0, "{page}");
+    }
+}
+
+#[test]
 fn kinds_beyond_the_limit_are_left_out_and_named() {
     let manifests = manifests();
     manifests.write("gadget.yaml", &widget("b", "4").replace("Widget", "Gadget"));

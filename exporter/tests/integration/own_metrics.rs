@@ -11,6 +11,7 @@ const RARE: &[&str] = &[
     "kube_state_metrics_forbidden_removal_seconds",
     "kube_state_metrics_http_connections_cut_total",
     "kube_state_metrics_ready_without",
+    "kube_state_metrics_repeated_series",
 ];
 
 /// The names of metrics, with their types.

@@ -189,6 +189,13 @@ fn write_families(data: &Data, text: &mut String) {
         let _ = writeln!(text, "\n{name} ({metric_type})\n  {help}");
         if let Some(sample) = &family.sample {
             let _ = writeln!(text, "  {sample}");
+            if family.repeated > 0 {
+                let samples = counted(family.repeated, "sample is", "samples are");
+                let _ = writeln!(
+                    text,
+                    "  {samples} left out, because another object has the same labels"
+                );
+            }
             for query in queries(family) {
                 let _ = writeln!(text, "  > {query}");
             }

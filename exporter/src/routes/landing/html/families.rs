@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::super::port::Port;
 use super::super::page::Data;
-use crate::humanize::{size, thousands};
+use crate::humanize::{counted, size, thousands};
 use crate::report::{FamilyReport, LabelExamples, queries};
 
 /// The number of example values of a label.
@@ -51,6 +51,12 @@ fn details(family: &FamilyReport, is_found: bool, port: Port) -> Markup {
             }
             div class="about" {
                 p { (family.help) }
+                @if family.repeated > 0 {
+                    p {
+                        (counted(family.repeated, "sample is", "samples are"))
+                        " left out, because another object has the same labels. Add labels that identify the object."
+                    }
+                }
                 @if family.series > 0 { (about(family, port)) }
             }
         }

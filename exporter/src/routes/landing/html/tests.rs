@@ -48,6 +48,7 @@ fn report(text: &str) -> Report {
             help: text.to_owned(),
             resource: Some(text.to_owned()),
             series: 1,
+            repeated: 0,
             bytes: 1,
             sample: Some(text.to_owned()),
             labels: vec![LabelExamples {
