@@ -22,6 +22,7 @@ pub(crate) use encoded::{Encoded, Encoding};
 pub(crate) use fields::Fields;
 #[cfg(feature = "custom-resources")]
 pub(crate) use fields::ITEMS;
+#[cfg(feature = "manifests")]
 pub(crate) use json::without_position;
 pub use reason::DecodeReason;
 
