@@ -74,6 +74,21 @@ fn queries(text: &str) -> Vec<String> {
     queries
 }
 
+/// The scenarios of the tests of alerts. Each begins with a comment.
+fn scenarios(tests: &str) -> Vec<&str> {
+    let (_, tests) = tests.split_once("\ntests:\n").unwrap();
+    let starts = tests.match_indices("# ").map(|(at, _)| at);
+    let starts = starts.filter(|at| *at == 0 || tests[..*at].ends_with('\n'));
+    let starts: Vec<_> = starts.chain([tests.len()]).collect();
+    let scenarios = starts.windows(2).map(|pair| &tests[pair[0]..pair[1]]);
+    scenarios.collect()
+}
+
+/// Whether a test of an alert expects that the alert does not fire.
+fn silent(case: &str) -> bool {
+    case.contains("exp_alerts: []")
+}
+
 fn dashboard(name: &str) -> Value {
     let text = golden::read(&format!("deploy/mixin/dashboards/{name}.json"));
     serde_json::from_str(&text).unwrap()
@@ -177,12 +192,19 @@ fn each_alert_has_a_test_that_fires_one_that_is_silent_and_a_section_of_the_guid
     let mut tested: BTreeMap<&str, BTreeSet<bool>> = BTreeMap::new();
     for case in tests.split("  - alertname: ").skip(1) {
         let name = case.lines().next().unwrap();
-        let fires = !case.contains("exp_alerts: []");
-        tested.entry(name).or_default().insert(fires);
+        tested.entry(name).or_default().insert(!silent(case));
     }
     let both = BTreeSet::from([false, true]);
+    let scenarios = scenarios(&tests);
     for alert in &alerts {
         assert_eq!(tested.get(alert), Some(&both), "{alert}");
+        // A scenario in which the alert never fires.
+        let case = format!("  - alertname: {alert}\n");
+        let is_quiet = |scenario: &str| {
+            let mut cases = scenario.split(&case).skip(1).peekable();
+            cases.peek().is_some() && cases.all(silent)
+        };
+        assert!(scenarios.iter().any(|own| is_quiet(own)), "{alert}");
     }
     assert_eq!(tested.len(), alerts.len());
     let page = golden::read(PAGE);
@@ -198,6 +220,35 @@ fn each_alert_has_a_test_that_fires_one_that_is_silent_and_a_section_of_the_guid
     for severity in values(&text, "severity") {
         assert!(["critical", "warning"].contains(&severity), "{severity}");
     }
+}
+
+#[test]
+fn without_its_duration_an_alert_fires_in_each_scenario_that_is_too_short_for_it() {
+    let Some(mut promtool) = promtool() else {
+        return;
+    };
+    let tests = rules("tests/alerts.test");
+    let short: Vec<_> = scenarios(&tests)
+        .into_iter()
+        .filter(|own| own.contains("The alert does not fire."))
+        .collect();
+    assert!(short.len() >= 7, "{}", short.len());
+    let directory = Directory::new("durations");
+    let lines = rules("alerts");
+    let lines = lines.lines().filter(|line| !line.starts_with("    for: "));
+    let lines: Vec<_> = lines.collect();
+    fs::write(directory.path().join("alerts.yaml"), lines.join("\n")).unwrap();
+    let cases = format!(
+        "rule_files: [alerts.yaml]\nevaluation_interval: 1m\ntests:\n{}",
+        short.concat()
+    );
+    fs::write(directory.path().join("short.yaml"), cases).unwrap();
+    promtool.current_dir(directory.path());
+    let output = run(promtool.args(["test", "rules", "short.yaml"]), b"");
+    let output = said(&output);
+    // An evaluation that expects no alert, while the condition is true.
+    let wrong = output.matches("exp:[]").count();
+    assert_eq!(wrong, short.len(), "{output}");
 }
 
 #[test]
@@ -217,10 +268,12 @@ fn the_tests_of_all_rules_pass() {
 
 #[test]
 fn each_recording_rule_has_a_test() {
-    let (text, tests) = (rules("rules"), rules("tests/rules.test"));
-    let records: BTreeSet<_> = values(&text, "record").into_iter().collect();
-    let tested: BTreeSet<_> = values(&tests, "expr").into_iter().collect();
-    assert_eq!(tested, records);
+    for name in ["rules", "v1-names"] {
+        let (text, tests) = (rules(name), rules(&format!("tests/{name}.test")));
+        let records: BTreeSet<_> = values(&text, "record").into_iter().collect();
+        let tested: BTreeSet<_> = values(&tests, "expr").into_iter().collect();
+        assert_eq!(tested, records, "{name}");
+    }
 }
 
 #[test]
