@@ -55,7 +55,8 @@ pub(crate) struct Telemetry {
 pub(crate) enum ConfigKind {
     Options,
     CustomResources,
-    /// The web configuration. It has no hash, because its content is secret.
+    /// The web configuration. The metric `config_hash` leaves it out, as in kube-state-metrics. The landing page shows
+    /// its hash.
     Web,
 }
 
@@ -210,18 +211,25 @@ impl Telemetry {
         self.config_hash
             .with_label_values(&[path.as_str(), kind.as_str()])
             .set(number(hash));
-        let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         let content = UsedContent {
-            hash,
+            hash: hexadecimal(hash),
             since: now,
             ignored,
         };
         self.files.loaded(&path, kind.as_str(), content);
     }
 
-    /// Records that the current content of the web configuration file is in use.
-    pub(crate) fn web_config_used(&self, path: &Path) {
-        self.record_reload(path, ConfigKind::Web, SystemTime::now());
+    /// Records that the current content of the web configuration file, which has this MD5 sum, is in use.
+    pub(crate) fn web_config_used(&self, path: &Path, md5: [u8; 16]) {
+        let (kind, since) = (ConfigKind::Web, SystemTime::now());
+        self.record_reload(path, kind, since);
+        let content = UsedContent {
+            hash: hexadecimal(start(md5)),
+            since,
+            ignored: Vec::new(),
+        };
+        let path = path.display().to_string();
+        self.files.loaded(&path, kind.as_str(), content);
         self.refusals.used(Changed::Web);
     }
 
@@ -240,10 +248,7 @@ impl Telemetry {
         self.reload_successful
             .with_label_values(&[path.as_str(), kind.as_str()])
             .set(0);
-        // The pages show hashes, and the web configuration has none.
-        if !matches!(kind, ConfigKind::Web) {
-            self.files.failed(&path, kind.as_str());
-        }
+        self.files.failed(&path, kind.as_str());
     }
 
     /// Records that a file does not exist, or that no option names it.
@@ -292,12 +297,18 @@ impl ConfigKind {
 
 /// The first six bytes of the MD5 sum.
 fn hash(content: &[u8]) -> [u8; 6] {
-    let mut hash = [0; 6];
-    let sum = Md5::digest(content);
-    for (own, byte) in hash.iter_mut().zip(sum) {
-        *own = byte;
-    }
-    hash
+    start(Md5::digest(content).into())
+}
+
+/// The first six bytes of an MD5 sum.
+fn start(md5: [u8; 16]) -> [u8; 6] {
+    let [a, b, c, d, e, f, ..] = md5;
+    [a, b, c, d, e, f]
+}
+
+/// A hash as `md5sum` writes it.
+fn hexadecimal(hash: [u8; 6]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A hash as a little-endian number.
@@ -337,6 +348,23 @@ mod tests {
         assert_eq!(file.content.as_ref().unwrap().hash, "d41d8cd98f00");
         assert!(!file.is_current && file.path == "a.yaml" && file.kind == "config");
         telemetry.config_absent(path, kind);
+        assert!(telemetry.files.all().is_empty());
+    }
+
+    #[test]
+    fn the_web_configuration_is_a_file_in_use_but_has_no_metric_with_its_hash() {
+        let telemetry = Telemetry::new().unwrap();
+        let path = Path::new("web.yaml");
+        telemetry.web_config_used(path, Md5::digest(b"").into());
+        telemetry.config_failed(path, ConfigKind::Web);
+        let [file] = &telemetry.files.all()[..] else {
+            panic!("one file")
+        };
+        assert_eq!(file.content.as_ref().unwrap().hash, "d41d8cd98f00");
+        assert_eq!(file.state(), "an older content is in use");
+        let text = String::from_utf8(telemetry.text(Vec::new(), &[]).unwrap()).unwrap();
+        assert!(!text.contains("config_hash{"), "{text}");
+        telemetry.config_absent(path, ConfigKind::Web);
         assert!(telemetry.files.all().is_empty());
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
+use md5::{Digest, Md5};
 use tokio::net::TcpStream;
 
 use crate::basic_auth::BasicAuth;
@@ -25,6 +26,7 @@ use crate::tls::{AcceptError, ServerTls};
 /// The default equals an empty file: plain HTTP/1 and HTTP/2 without users, limits and headers.
 #[derive(Debug)]
 pub struct WebConfig {
+    md5: [u8; 16],
     tls: Option<ServerTls>,
     tls_section_is_empty: bool,
     http2: bool,
@@ -54,7 +56,9 @@ impl WebConfig {
         files: &mut FileReader,
         checks: &Arc<PasswordChecks>,
     ) -> Result<Self, Problem> {
-        let text = files.read(path).and_then(config_file::text)?;
+        let content = files.read(path)?;
+        let md5 = Md5::digest(&content).into();
+        let text = config_file::text(content)?;
         // An empty file is an empty mapping.
         let document = serde_saphyr::from_str::<Option<Document>>(&text);
         let document = document.map_err(|error| config_file::yaml_problem(&error, &text, KEYS))?;
@@ -78,6 +82,7 @@ impl WebConfig {
         let users = document.basic_auth_users;
         let users = (!users.is_empty()).then(|| BasicAuth::new(users, Arc::clone(checks)));
         Ok(Self {
+            md5,
             tls,
             tls_section_is_empty,
             http2: http.http2,
@@ -85,6 +90,12 @@ impl WebConfig {
             users: users.transpose()?,
             rate_limit,
         })
+    }
+
+    /// Returns the MD5 sum of the file, without its certificates and keys. With this sum, people can compare the content
+    /// in use with a file. MD5 is no protection against a file that is made to have the same sum.
+    pub fn md5(&self) -> [u8; 16] {
+        self.md5
     }
 
     /// Whether connections are encrypted.
@@ -183,6 +194,7 @@ impl WebConfig {
 impl Default for WebConfig {
     fn default() -> Self {
         Self {
+            md5: Md5::digest(b"").into(),
             tls: None,
             tls_section_is_empty: false,
             http2: true,

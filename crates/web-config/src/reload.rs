@@ -51,7 +51,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Each method logs with `tracing` by default.
 pub trait ReloadObserver: Send + Sync + 'static {
     /// The file has changed and its new content is in use. Logs at level info by default.
-    fn reloaded(&self, path: &Path) {
+    fn reloaded(&self, path: &Path, _config: &WebConfig) {
         tracing::info!("{}: reloaded", path.display());
     }
 
@@ -230,7 +230,7 @@ impl WebConfigFile {
                     config.forget_others();
                     *self.in_use.write() = Arc::clone(&config);
                     tell_of_empty_tls(&config, &self.path, &*self.observer);
-                    self.observer.reloaded(&self.path);
+                    self.observer.reloaded(&self.path, &config);
                 }
                 Err(error) => self.observer.reload_failed(&error),
             }

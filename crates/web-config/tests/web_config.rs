@@ -73,7 +73,7 @@ impl Recorder {
 }
 
 impl ReloadObserver for Recorder {
-    fn reloaded(&self, _: &Path) {
+    fn reloaded(&self, _: &Path, _: &WebConfig) {
         self.push("reloaded".into());
     }
 
@@ -106,6 +106,9 @@ fn a_changed_file_is_read_again_and_a_wrong_one_leaves_the_previous_in_use() {
     directory.write("web.yaml", "http_server_config: {http2: false}\n");
     assert!(!file.current().http2());
     assert_eq!(events.take(), ["reloaded"]);
+    // The sums are those of `md5sum`. The previous configuration keeps its sum.
+    assert_eq!(file.in_use().md5()[..3], [0x3a, 0xb2, 0x33]);
+    assert_eq!(first.md5()[..3], [0xd4, 0x1d, 0x8c]);
 
     directory.write("web.yaml", "http_server_config: {http3: true}\n");
     for _ in 0..2 {
@@ -127,7 +130,7 @@ fn a_changed_file_is_read_again_and_a_wrong_one_leaves_the_previous_in_use() {
 struct Slow(Arc<AtomicU32>);
 
 impl ReloadObserver for Slow {
-    fn reloaded(&self, _: &Path) {
+    fn reloaded(&self, _: &Path, _: &WebConfig) {
         std::thread::sleep(Duration::from_millis(self.0.load(Ordering::SeqCst).into()));
     }
 }

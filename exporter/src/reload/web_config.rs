@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use prometheus_web_config::{Protections, ReloadObserver, WebConfigError, WebConfigFile};
+use prometheus_web_config::{
+    Protections, ReloadObserver, WebConfig, WebConfigError, WebConfigFile,
+};
 
 use crate::telemetry::{Changed, ConfigKind, Telemetry};
 
@@ -40,21 +42,21 @@ pub(crate) fn open(
     Ok(opened?)
 }
 
-/// Records in metrics that this web configuration file is in use.
+/// Records in metrics and for the landing page that this web configuration file is in use.
 pub(crate) fn record_use(
     before: Option<&WebConfigFile>,
     now: Option<&WebConfigFile>,
     telemetry: &Telemetry,
 ) {
-    let (before, now) = (
-        before.map(WebConfigFile::path),
-        now.map(WebConfigFile::path),
-    );
-    if let Some(path) = before.filter(|before| now != Some(before)) {
-        telemetry.config_absent(path, ConfigKind::Web);
+    let path = now.map(WebConfigFile::path);
+    if let Some(old) = before
+        .map(WebConfigFile::path)
+        .filter(|old| path != Some(old))
+    {
+        telemetry.config_absent(old, ConfigKind::Web);
     }
-    if let Some(path) = now {
-        telemetry.web_config_used(path);
+    if let Some(now) = now {
+        telemetry.web_config_used(now.path(), now.in_use().md5());
     }
 }
 
@@ -88,8 +90,8 @@ pub(crate) fn refuse_to_weaken(
 // === impl RecordReloads ===
 
 impl ReloadObserver for RecordReloads {
-    fn reloaded(&self, path: &Path) {
-        self.0.web_config_used(path);
+    fn reloaded(&self, path: &Path, config: &WebConfig) {
+        self.0.web_config_used(path, config.md5());
         tracing::info!("--tls-config {}: read again", path.display());
     }
 

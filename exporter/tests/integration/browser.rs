@@ -58,13 +58,14 @@ fn the_page_works_in_a_browser_with_and_without_javascript() {
 }
 
 /// The families that the page shows.
-fn shown(page: &str) -> Vec<&str> {
+fn shown(page: &str) -> Vec<String> {
     let families = page.split("<details class=\"family").skip(1);
     let families = families.filter_map(|family| {
         let (head, rest) = family.split_once('>')?;
         let (_, rest) = rest.split_once("<code>")?;
         let is_hidden = head.contains(" hidden");
-        (!is_hidden).then_some(rest.split_once("</code>")?.0)
+        let name = rest.split_once("</code>")?.0;
+        (!is_hidden).then(|| name.replace("<wbr>", ""))
     });
     families.collect()
 }
@@ -122,4 +123,52 @@ fn the_page_is_light_or_dark_as_the_browser_wants() {
     };
     assert!(dark.starts_with(b"\x89PNG") && light.starts_with(b"\x89PNG"));
     assert_ne!(dark, light);
+}
+
+/// The page in a frame with the width of a phone. Chromium's own window cannot be that narrow.
+const FRAME: &str = r#"<!doctype html><iframe src="page.html" width="390" height="844" style="border: 0"></iframe>
+<script>addEventListener("message", event => { document.title = event.data; })</script>"#;
+
+/// Reports by how many pixels the page is too wide, and each name that is broken elsewhere than after a separator.
+const MEASURE: &str = r#"<script>addEventListener("load", () => {
+  for (const details of document.querySelectorAll("details")) details.open = true;
+  const broken = [];
+  for (const name of document.querySelectorAll("tbody th, summary code")) {
+    const walker = document.createTreeWalker(name, NodeFilter.SHOW_TEXT);
+    let text = "", last = null;
+    while (walker.nextNode()) {
+      const node = walker.currentNode;
+      for (let at = 0; at < node.length; at++) {
+        const range = document.createRange();
+        range.setStart(node, at);
+        range.setEnd(node, at + 1);
+        const place = range.getBoundingClientRect();
+        if (place.width === 0) continue;
+        if (last !== null && place.top > last + 4 && !/[-_./: ]$/.test(text) && node.data[at] !== " ")
+          broken.push(name.textContent.trim() + " after " + text);
+        text += node.data[at];
+        last = place.top;
+      }
+    }
+  }
+  const page = document.documentElement;
+  parent.postMessage(page.scrollWidth - page.clientWidth + ";" + JSON.stringify(broken), "*");
+})</script></body>"#;
+
+#[test]
+fn the_page_fits_a_phone_and_breaks_names_after_separators() {
+    let exporter = Exporter::start(&[]);
+    let page = get(&exporter.main, "/", &[("accept", "text/html")]).text();
+    assert!(
+        page.contains("<code>kube_<wbr>pod_<wbr>status_<wbr>phase</code>"),
+        "{page}"
+    );
+    let directory = Directory::new("phone");
+    directory.write("page.html", &page.replace("</body>", MEASURE));
+    let file = directory.write("frame.html", FRAME);
+    let Some(dom) = chromium(&["--dump-dom"], &format!("file://{file}")) else {
+        return;
+    };
+    let dom = String::from_utf8(dom).unwrap();
+    assert!(dom.contains("<title>0;[]</title>"), "{dom}");
 }

@@ -175,7 +175,7 @@ fn the_landing_page_is_html_for_browsers_and_text_for_terminals() {
         assert!(policy.starts_with("default-src 'none'; "), "{policy}");
         let html = browser.text();
         assert!(html.starts_with("<!doctype html>") && html.ends_with("</html>\n"));
-        assert!(html.contains("<code>kube_pod_info</code>") && !html.contains("{{"));
+        assert!(html.contains("<code>kube_<wbr>pod_<wbr>info</code>") && !html.contains("{{"));
         let text = get(address, "/", &[("accept", "*/*")]).text();
         assert!(
             text.starts_with("kube-state-metrics 0.") && text.contains("\n  pods "),
@@ -201,7 +201,15 @@ fn the_landing_page_is_html_for_browsers_and_text_for_terminals() {
 fn the_landing_page_shows_who_scrapes_and_which_files_are_in_use() {
     let directory = Directory::new("in-use");
     let config = directory.write("config.yaml", "resources: {pods: {}}\n");
-    let exporter = Exporter::start(&["--config", &config, "--metric-denylist=kube_pod_owner"]);
+    let content = "http_server_config: {headers: {X-Frame-Options: sameorigin}}\n";
+    let web = directory.write("web.yaml", content);
+    let exporter = Exporter::start(&[
+        "--config",
+        &config,
+        "--tls-config",
+        &web,
+        "--metric-denylist=kube_pod_owner",
+    ]);
     let page = || exporter.get("/").text();
     assert!(page().contains("No scrape since the start."), "{}", page());
     let prometheus = [("user-agent", "Prom<b>"), ("accept-encoding", "gzip")];
@@ -217,6 +225,13 @@ fn the_landing_page_shows_who_scrapes_and_which_files_are_in_use() {
         page,
     );
     assert!(page().contains("config.yaml: in use, MD5 "), "{}", page());
+    // printf 'http_server_config: {headers: {X-Frame-Options: sameorigin}}\n' | md5sum | cut -c 1-12
+    let line = "web.yaml: in use, MD5 42f46cf548c3…, read ";
+    assert!(page().contains(line), "{}", page());
+    directory.write("web.yaml", "http_server_config: {http3: true}\n");
+    let line = "web.yaml: an older content is in use, MD5 42f46cf548c3…, read ";
+    assert!(page().contains(line), "{}", page());
+    assert!(!page().contains("sameorigin"), "{}", page());
     assert!(
         page().contains("--metric-denylist: kube_pod_owner"),
         "{}",

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::page::{Data, top};
-use super::parts::{column, number, share, table, wide};
+use super::parts::{breakable, column, number, share, table, wide};
 use crate::humanize::{size, thousands};
 use crate::report::CostRow;
 
@@ -47,7 +47,7 @@ fn families(data: &Data) -> Markup {
     let body = html! {
         @for family in families {
             tr {
-                th scope="row" { code { (family.name) } }
+                th scope="row" { code { (breakable(&family.name)) } }
                 td class="wide" { (family.resource_name()) }
                 (number(family.series, thousands))
                 (number(family.bytes, size))
@@ -67,7 +67,7 @@ fn namespaces(rows: &[CostRow]) -> Markup {
     let body = html! {
         @for row in rows {
             tr {
-                th scope="row" { (row.name) }
+                th scope="row" { (breakable(&row.name)) }
                 (number(row.series, thousands))
                 (number(row.bytes, size))
             }
@@ -86,7 +86,7 @@ fn labels(data: &Data) -> Markup {
     let body = html! {
         @for row in top(&data.report.labels) {
             tr {
-                th scope="row" { code { (row.name) } }
+                th scope="row" { code { (breakable(&row.name)) } }
                 (number(row.values, thousands))
                 (wide(row.series, thousands))
                 (number(row.bytes, size))

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::super::super::port::Port;
 use super::super::page::Data;
+use super::parts::breakable;
 use crate::humanize::{counted, size, thousands};
 use crate::report::{FamilyReport, LabelExamples, queries};
 
@@ -44,7 +45,7 @@ fn details(family: &FamilyReport, is_found: bool, port: Port) -> Markup {
         details class={ "family" @if family.series == 0 { " silent" } }
             hidden[!is_found] data-words=(family.search_words) {
             summary {
-                code { (family.name) }
+                code { (breakable(&family.name)) }
                 span class="pill" { (family.metric_type) }
                 span class="help" { (family.help) }
                 span class="number" { (series) }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::page::Data;
-use super::parts::{column, table};
+use super::parts::{breakable, column, table};
 use crate::telemetry::FileInUse;
 
 pub(super) fn section(data: &Data) -> Markup {
@@ -25,7 +25,7 @@ pub(super) fn section(data: &Data) -> Markup {
                 }
             }
             @if data.files.is_empty() {
-                p class="none soft" { "No options file and no file of custom resources." }
+                p class="none soft" { "No options file, no file of custom resources and no web configuration file." }
             } @else {
                 (files(data))
                 @for file in &data.files { (ignored_keys(file)) }
@@ -45,7 +45,7 @@ fn files(data: &Data) -> Markup {
     let body = html! {
         @for file in &data.files {
             tr {
-                th scope="row" { code { (file.path) } }
+                th scope="row" { code { (breakable(&file.path)) } }
                 td { (state(file)) }
                 td class="wide" { (content(file)) }
                 td { @if let Some(used) = &file.content { code { (used.hash) "…" } } }
@@ -74,6 +74,7 @@ fn ignored_keys(file: &FileInUse) -> Markup {
 fn content(file: &FileInUse) -> &'static str {
     match file.kind {
         "config" => "options",
+        "webconfig" => "TLS and authentication",
         _ => "custom resources",
     }
 }

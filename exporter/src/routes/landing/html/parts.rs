@@ -31,6 +31,17 @@ pub(super) fn share(value: u64, most: u64) -> Markup {
     }
 }
 
+/// A name that a browser may break after `-`, `_`, `.`, `/` and `:`, because names are too long for narrow windows.
+pub(super) fn breakable(name: &str) -> Markup {
+    let parts = name.split_inclusive(['-', '_', '.', '/', ':']);
+    html! {
+        @for (at, part) in parts.enumerate() {
+            @if at > 0 { wbr; }
+            (part)
+        }
+    }
+}
+
 /// A table that scrolls sideways if it is too wide, also by keyboard.
 pub(super) fn table(name: &str, is_sortable: bool, head: &Markup, body: &Markup) -> Markup {
     html! {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use super::super::page::Data;
-use super::parts::{column, number, table, wide};
+use super::parts::{breakable, column, number, table, wide};
 use crate::humanize::{size, thousands};
 use crate::telemetry::{Scrape, Scraper};
 
@@ -94,7 +94,7 @@ fn single<'a>(data: &Data, scrapes: impl Iterator<Item = &'a Scrape>) -> Markup 
 fn client(scrape: &Scrape) -> Markup {
     let address = scrape.client.map(|ip| ip.to_string());
     html! {
-        (address.as_deref().unwrap_or("unknown"))
+        (breakable(address.as_deref().unwrap_or("unknown")))
         " "
         small class="soft" {
             (scrape.user_agent)

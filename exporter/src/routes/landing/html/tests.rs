@@ -1,3 +1,5 @@
+mod contrast;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
