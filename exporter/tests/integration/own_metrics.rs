@@ -1,64 +1,367 @@
-//! The page about the exporter's own metrics names exactly the metrics that are served.
+//! A test generates the tables of docs/reference/self-metrics.md from the metrics that exporters serve.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::Path;
 
 use super::api::Api;
-use super::support::{CLUSTER, Directory, Exporter, eventually, get};
+use super::support::{CLUSTER, Directory, Exporter, eventually, eventually_or, get};
 
-/// Rows of metrics that are served only after a failure.
-const RARE: &[&str] = &[
-    "kube_state_metrics_custom_resource_errors_total",
-    "kube_state_metrics_forbidden_removal_seconds",
-    "kube_state_metrics_http_connections_cut_total",
-    "kube_state_metrics_ready_without",
-    "kube_state_metrics_repeated_series",
-];
+/// The registries of a program that embeds the library which have a metric.
+const LIBRARY: &str = "library";
+const STORES: &str = "stores";
+const NONE: &str = "";
 
-/// The names of metrics, with their types.
-type Families = BTreeMap<String, String>;
-
-fn page() -> Families {
-    let page = include_str!("../../../docs/reference/self-metrics.md");
-    let rows = page.lines().filter_map(|line| {
-        let mut cells = line.strip_prefix("| `")?.split(" | ");
-        let name = cells.next()?.trim_end_matches('`');
-        Some((name.to_owned(), cells.next()?.to_owned()))
-    });
-    rows.collect()
+/// What the help text of a metric does not say.
+struct Note {
+    name: &'static str,
+    registry: &'static str,
+    text: &'static str,
 }
 
-fn served(exporter: &Exporter) -> Families {
+const fn note(name: &'static str, registry: &'static str, text: &'static str) -> Note {
+    Note {
+        name,
+        registry,
+        text,
+    }
+}
+
+/// The metrics that kube-state-metrics also has, in the order of the page.
+const SHARED: [Note; 22] = [
+    note("kube_state_metrics_build_info", NONE, ""),
+    note("kube_state_metrics_list_total", LIBRARY, ""),
+    note("kube_state_metrics_watch_total", LIBRARY, ""),
+    note(
+        "kube_state_metrics_list_objects",
+        LIBRARY,
+        "`--object-limit` sets the limit.",
+    ),
+    note(
+        "kube_state_metrics_list_objects_limit",
+        LIBRARY,
+        "`--object-limit` sets the limit.",
+    ),
+    note("kube_state_metrics_shard_ordinal", LIBRARY, ""),
+    note("kube_state_metrics_total_shards", LIBRARY, ""),
+    note(
+        "kube_state_metrics_config_hash",
+        NONE,
+        "Absent for the web configuration file, whose hash only the landing page shows.",
+    ),
+    note(
+        "kube_state_metrics_last_config_reload_successful",
+        NONE,
+        "0 means that an older content is in use, also while a change is being applied. Absent if an optional file is \
+         missing. `type` is `config` (options file), `customresourceconfig` or `webconfig`.",
+    ),
+    note(
+        "kube_state_metrics_last_config_reload_success_timestamp_seconds",
+        NONE,
+        "",
+    ),
+    note(
+        "kube_state_metrics_custom_resource_state_add_events_total",
+        STORES,
+        "",
+    ),
+    note(
+        "kube_state_metrics_custom_resource_state_update_events_total",
+        STORES,
+        "",
+    ),
+    note(
+        "kube_state_metrics_custom_resource_state_delete_events_total",
+        STORES,
+        "",
+    ),
+    note("kube_state_metrics_custom_resource_state_cache", STORES, ""),
+    note("http_request_duration_seconds", NONE, ""),
+    note("process_cpu_seconds_total", NONE, ""),
+    note("process_max_fds", NONE, ""),
+    note("process_open_fds", NONE, ""),
+    note("process_resident_memory_bytes", NONE, ""),
+    note("process_start_time_seconds", NONE, ""),
+    note("process_threads", NONE, ""),
+    note("process_virtual_memory_bytes", NONE, ""),
+];
+
+/// The other metrics, in the order of the page.
+const FURTHER: [Note; 34] = [
+    note("kube_state_metrics_objects", STORES, ""),
+    note("kube_state_metrics_series", STORES, ""),
+    note("kube_state_metrics_store_bytes", STORES, ""),
+    note(
+        "kube_state_metrics_family_bytes",
+        STORES,
+        "Headers do not count.",
+    ),
+    note(
+        "kube_state_metrics_decode_errors_total",
+        STORES,
+        "`reason` is `syntax` if the object is neither JSON nor protobuf, and `field` if a field does not fit the \
+         kind.",
+    ),
+    note("kube_state_metrics_stale_events_total", STORES, ""),
+    note("kube_state_metrics_duplicate_samples_total", STORES, ""),
+    note("kube_state_metrics_generator_panics_total", STORES, ""),
+    note(
+        "kube_state_metrics_limit_exceeded_total",
+        STORES,
+        "The log names the first object.",
+    ),
+    note(
+        "kube_state_metrics_custom_resource_errors_total",
+        STORES,
+        "",
+    ),
+    note(
+        "kube_state_metrics_repeated_series",
+        STORES,
+        "For example, samples of configured families without labels that identify the object. Absent for a family \
+         without such samples.",
+    ),
+    note(
+        "kube_state_metrics_custom_resource_kinds_left_out",
+        STORES,
+        "`--custom-resource-kind-limit` sets the limit; `/readyz?verbose` names the first of these kinds.",
+    ),
+    note("kube_state_metrics_ready", NONE, ""),
+    note("kube_state_metrics_synced", LIBRARY, ""),
+    note("kube_state_metrics_failing", LIBRARY, ""),
+    note("kube_state_metrics_ready_without", LIBRARY, ""),
+    note(
+        "kube_state_metrics_forbidden_removal_seconds",
+        LIBRARY,
+        "`--forget-forbidden-after` sets the time.",
+    ),
+    note("kube_state_metrics_last_event_age_seconds", LIBRARY, ""),
+    note("kube_state_metrics_relists_total", LIBRARY, ""),
+    note("kube_state_metrics_events_total", LIBRARY, ""),
+    note(
+        "kube_state_metrics_responses_total",
+        LIBRARY,
+        "Only successful responses count.",
+    ),
+    note("kube_state_metrics_update_latency_seconds", LIBRARY, ""),
+    note(
+        "kube_state_metrics_oversized_objects_total",
+        LIBRARY,
+        "`--object-size-limit` sets the limit; the log names the objects.",
+    ),
+    note(
+        "kube_state_metrics_feed_buffer_bytes",
+        LIBRARY,
+        "Feeds are lists and watches; `--feed-buffer-limit` limits their memory.",
+    ),
+    note("kube_state_metrics_feed_buffer_peak_bytes", LIBRARY, ""),
+    note(
+        "kube_state_metrics_feed_buffer_waits_total",
+        LIBRARY,
+        "`--feed-buffer-limit` sets the limit.",
+    ),
+    note(
+        "kube_state_metrics_scrapes_total",
+        NONE,
+        "The encoding is `identity` or `gzip`.",
+    ),
+    note("kube_state_metrics_scrape_bytes_total", NONE, ""),
+    note("kube_state_metrics_last_scrape_timestamp_seconds", NONE, ""),
+    note(
+        "kube_state_metrics_http_connections",
+        NONE,
+        "`server` is `metrics` (main port) or `telemetry`.",
+    ),
+    note("kube_state_metrics_http_answering", NONE, ""),
+    note("kube_state_metrics_http_connections_cut_total", NONE, ""),
+    note("kube_state_metrics_http_accept_failures_total", NONE, ""),
+    note("kube_state_metrics_manifest_problems", NONE, ""),
+];
+
+/// A configuration with an unreadable value, and with a family whose samples have the same labels for all nodes.
+const CUSTOM: &str = "\
+spec:
+  resources:
+  - groupVersionKind: { group: '', version: v1, kind: Node }
+    metricNamePrefix: node
+    metrics:
+    - name: os
+      each: { type: Gauge, gauge: { path: [metadata, labels], valueFrom: [kubernetes.io/os] } }
+    - name: created
+      each: { type: Gauge, gauge: { path: [metadata, creationTimestamp] } }
+";
+
+/// What a response says about a metric.
+#[derive(Debug, Default, PartialEq)]
+struct Served {
+    help: String,
+    metric_type: String,
+    labels: BTreeSet<String>,
+}
+
+/// The metrics of exporters, by name.
+type Families = BTreeMap<String, Served>;
+
+/// Adds the metrics that an exporter serves.
+fn add(exporter: &Exporter, families: &mut Families) {
     let text = exporter.telemetry("/metrics").text();
-    let types = text.lines().filter_map(|line| {
-        let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
-        Some((name.to_owned(), kind.to_owned()))
-    });
-    types.collect()
+    let mut name = "";
+    for line in text.lines() {
+        if let Some((own, help)) = line
+            .strip_prefix("# HELP ")
+            .and_then(|own| own.split_once(' '))
+        {
+            name = own;
+            families.entry(own.to_owned()).or_default().help = help.to_owned();
+        } else if let Some((own, kind)) = line
+            .strip_prefix("# TYPE ")
+            .and_then(|own| own.split_once(' '))
+        {
+            families.get_mut(own).unwrap().metric_type = kind.to_owned();
+        } else if let Some((_, labels)) = line.split_once('{') {
+            let family = families.get_mut(name).unwrap();
+            // Text between quotes is a value.
+            let names = labels.split('"').step_by(2);
+            let names = names.filter_map(|own| own.trim_start_matches(',').strip_suffix('='));
+            let names = names.filter(|own| *own != "le");
+            family.labels.extend(names.map(str::to_owned));
+        }
+    }
+}
+
+/// The rows of a table.
+fn rows(notes: &[Note], families: &Families) -> String {
+    let mut rows = String::new();
+    for Note {
+        name,
+        registry,
+        text,
+    } in notes
+    {
+        let Served {
+            help,
+            metric_type,
+            labels,
+        } = &families[*name];
+        let labels: Vec<_> = labels.iter().map(|own| format!("`{own}`")).collect();
+        let cells = [
+            format!("`{name}`"),
+            metric_type.clone(),
+            labels.join(", "),
+            format!("{help} {text}").trim().to_owned(),
+            (*registry).to_owned(),
+        ];
+        for cell in cells {
+            rows.push('|');
+            if !cell.is_empty() {
+                rows.push_str(&format!(" {cell}"));
+            }
+            rows.push(' ');
+        }
+        rows.push_str("|\n");
+    }
+    rows
+}
+
+/// The page with other rows. The text outside of the tables stays.
+fn with_rows(page: &str, mut tables: impl Iterator<Item = String>) -> String {
+    let mut text = String::new();
+    for line in page.lines() {
+        if line.starts_with("| `") {
+            continue;
+        }
+        text.push_str(line);
+        text.push('\n');
+        if line.starts_with("|---") {
+            text.push_str(&tables.next().unwrap());
+        }
+    }
+    assert_eq!(tables.next(), None);
+    text
 }
 
 #[test]
-fn the_page_has_every_metric_with_its_type() {
-    let page = page();
+fn the_page_has_every_metric_as_it_is_served() {
     let directory = Directory::new("own-metrics");
     let config = directory.write(
         "config.yaml",
         "resources: {pods: {}, nodes: {}, secrets: {}}\n",
     );
-    let manifests = Exporter::start(&["--manifests", CLUSTER, "--config", &config]);
-    let api = Api::start(&["secrets"]);
+    let custom = directory.write("custom.yaml", CUSTOM);
+    let manifests = Exporter::start(&[
+        "--manifests",
+        CLUSTER,
+        "--config",
+        &config,
+        "--custom-resource-state-config-file",
+        &custom,
+        "--server-read-header-timeout=300ms",
+    ]);
+    let api = Api::start(&[]);
+    let meta = serde_json::json!({ "name": "a", "namespace": "b", "resourceVersion": "1" });
+    let secret = serde_json::json!({ "apiVersion": "v1", "kind": "Secret", "metadata": meta });
+    api.put("secrets", secret);
+    api.fail("nodes");
     let url = format!("--apiserver={}", api.url);
-    let cluster = Exporter::serving(&[&url, "--config", &config, "--object-limit=10"]);
-    let mut seen = Families::new();
-    eventually("all but the rarest are served", || {
-        for exporter in [&manifests, &cluster] {
-            exporter.metrics("");
-            seen.extend(served(exporter));
-        }
-        let rest = page.keys().filter(|name| !seen.contains_key(*name));
-        rest.eq(RARE).then_some(())
+    let flags = [
+        &*url,
+        "--config",
+        &config,
+        "--object-limit=10",
+        "--readiness-deadline=1s",
+    ];
+    let cluster = Exporter::serving(&flags);
+    // Secrets are forbidden once they are stored, and nodes cannot be listed.
+    eventually("it is ready without nodes", || {
+        (cluster.get("/readyz").status == 200).then_some(())
     });
-    seen.retain(|name, kind| page.get(name) != Some(kind));
-    assert!(seen.is_empty(), "not on the page, or not so: {seen:?}");
+    api.revoke("secrets");
+    api.cut();
+    // The exporter closes this connection, because the request is never complete.
+    let mut slow = TcpStream::connect(&manifests.main).unwrap();
+    slow.write_all(b"GET /").unwrap();
+    let notes = || SHARED.iter().chain(&FURTHER);
+    let mut families = Families::new();
+    let missing = |families: &Families| -> Vec<&str> {
+        let names = notes().map(|own| own.name);
+        names.filter(|name| !families.contains_key(*name)).collect()
+    };
+    let seen = std::cell::RefCell::new(Vec::new());
+    eventually_or(
+        "all metrics are served",
+        || {
+            for exporter in [&manifests, &cluster] {
+                exporter.metrics("");
+                add(exporter, &mut families);
+            }
+            *seen.borrow_mut() = missing(&families);
+            seen.borrow().is_empty().then_some(())
+        },
+        || format!("not served: {:?}", seen.borrow()),
+    );
+    let known: BTreeSet<_> = notes().map(|own| own.name).collect();
+    let unknown: Vec<_> = families
+        .keys()
+        .filter(|own| !known.contains(&***own))
+        .collect();
+    assert!(
+        unknown.is_empty(),
+        "add them to the table of this file: {unknown:?}"
+    );
+
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/self-metrics.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let tables = [&SHARED[..], &FURTHER[..]].map(|notes| rows(notes, &families));
+    let expected = with_rows(&page, tables.into_iter());
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, expected).unwrap();
+        return;
+    }
+    assert_eq!(
+        page, expected,
+        "UPDATE_GOLDEN=1 cargo test --workspace --all-features --test integration -- own_metrics"
+    );
 }
 
 #[test]
