@@ -3,6 +3,7 @@
 mod fetch;
 mod input;
 mod table;
+mod tls;
 
 use std::io::Write;
 
@@ -12,11 +13,12 @@ use super::output::{AnyError, write};
 use crate::logging;
 use crate::options::{LogOptions, RenderFlags};
 use crate::report::{JsonReport, Report};
+use fetch::Access;
 use input::Input;
 
 #[derive(Args, Debug)]
 pub(crate) struct TopArgs {
-    /// Host and telemetry port of a running exporter (`localhost:8081`), saved responses of /metrics or of
+    /// Host and telemetry port of a running exporter (`localhost:8081`, `https://ksm:8081`), saved responses of /metrics or of
     /// /debug/cardinality, or files or directories with manifests; `-` is standard input
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<String>,
@@ -32,6 +34,9 @@ pub(crate) struct TopArgs {
     /// A file with the bearer token for an exporter with --auth-filter
     #[arg(long, value_name = "FILE")]
     token_file: Option<std::path::PathBuf>,
+    /// A PEM file with the certificate authority of an exporter with TLS; by default those of the system
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<std::path::PathBuf>,
     #[command(flatten)]
     flags: RenderFlags,
 }
@@ -51,7 +56,11 @@ enum Order {
 pub(super) fn run(args: &TopArgs, mut out: impl Write) -> Result<(), AnyError> {
     logging::start(LogOptions::of(&args.flags.0));
     let input = Input::of(&args.inputs)?;
-    let mut report = input.read(&args.flags, args.token_file.as_deref())?;
+    let access = Access {
+        token_file: args.token_file.as_deref(),
+        ca_file: args.ca_file.as_deref(),
+    };
+    let mut report = input.read(&args.flags, access)?;
     if report.series() == 0 {
         let inputs = args.inputs.join(", ");
         return Err(format!("{inputs} has no samples").into());

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::authority::Authority;
 use super::support::{CLUSTER, Directory, Exporter, run};
 
 /// The report as JSON.
@@ -104,7 +105,16 @@ fn errors_name_the_input_and_the_cure() {
             "",
             "give its host and port, such as localhost:8081",
         ),
-        (&["https://localhost"], "", "only http:// is supported"),
+        (
+            &["ftp://localhost"],
+            "",
+            "only http:// and https:// are supported",
+        ),
+        (
+            &["https://localhost", "--ca-file", &*broken],
+            "",
+            "broken.txt: there is no certificate in it",
+        ),
         (
             &[&*broken],
             "",
@@ -142,4 +152,28 @@ fn debug_endpoints_that_are_not_for_all_clients_say_why() {
         "{}",
         output.stderr
     );
+}
+
+#[test]
+fn an_exporter_with_tls_is_read_if_its_authority_is_trusted() {
+    let (authority, directory) = (Authority::new("servers"), Directory::new("top-tls"));
+    let pair = authority.issue("exporter");
+    directory.write("server.key", &pair.key);
+    directory.write("server.crt", &pair.certificate);
+    let ca = directory.write("ca.crt", &authority.pem());
+    let section = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n";
+    let web = directory.write("web.yaml", section);
+    let exporter = Exporter::start(&["--tls-config", &web]);
+    let url = format!("https://{}", exporter.telemetry);
+    assert!(report(&[&url, "--ca-file", &ca], "")["series"].as_u64() > Some(1000));
+
+    // The authorities of the system do not include this one.
+    for args in [&[&*url][..], &[&*url, "--ca-file", "/no/such/file"]] {
+        let output = run(&[&["top"], args].concat(), "");
+        let (code, text) = (output.status.code(), output.stderr);
+        assert!(code == Some(1) && text.contains("--ca-file"), "{text}");
+    }
+    let output = run(&["top", &exporter.telemetry], "");
+    let cure = "400 Bad Request: Client sent an HTTP request to an HTTPS server; write https:// before the address";
+    assert!(output.stderr.contains(cure), "{}", output.stderr);
 }

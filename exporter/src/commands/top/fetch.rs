@@ -6,10 +6,13 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, StatusCode};
+use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use rustls::ClientConfig;
 
 use super::super::output::{AnyError, with_causes};
+use super::tls;
 use crate::file_limits;
 
 /// The maximum time of a request. The exporter computes one report at a time, and a report of a
@@ -19,6 +22,14 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const LARGEST: usize = 256 << 20;
 /// The path of the report with all rows.
 const PATH: &str = "/debug/cardinality?top=1000000000";
+
+/// How `top` connects to a running exporter.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Access<'a> {
+    pub(super) token_file: Option<&'a Path>,
+    /// The authorities that are trusted for `https://`.
+    pub(super) ca_file: Option<&'a Path>,
+}
 
 /// What a running exporter has sent.
 pub(super) enum Fetched {
@@ -34,18 +45,29 @@ pub(super) enum Fetched {
 /// # Errors
 ///
 /// If no exporter answers, or the exporter refuses the request.
-pub(super) fn get(url: &str, token_file: Option<&Path>) -> Result<Fetched, AnyError> {
-    let token = token_file.map(bearer_token).transpose()?;
+pub(super) fn get(url: &str, access: Access<'_>) -> Result<Fetched, AnyError> {
+    let token = access.token_file.map(bearer_token).transpose()?;
+    let tls = match url.starts_with("https://") {
+        true => Some(tls::client_config(access.ca_file)?),
+        false => None,
+    };
     let base = base(url);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let fetched = async {
-        let (status, body) = send(url, &format!("{base}{PATH}"), token.as_ref()).await?;
+        let (status, body) =
+            send(url, &format!("{base}{PATH}"), token.as_ref(), tls.as_ref()).await?;
         if status != StatusCode::NOT_FOUND {
             return accepted(url, status, body).map(Fetched::Report);
         }
-        let (status, body) = send(url, &format!("{base}/metrics"), token.as_ref()).await?;
+        let (status, body) = send(
+            url,
+            &format!("{base}/metrics"),
+            token.as_ref(),
+            tls.as_ref(),
+        )
+        .await?;
         if status == StatusCode::NOT_FOUND {
             return Err(format!(
                 "{url}: there is neither /debug/cardinality nor /metrics; give the address of the telemetry port (8081)"
@@ -85,6 +107,7 @@ async fn send(
     url: &str,
     address: &str,
     token: Option<&HeaderValue>,
+    tls: Option<&ClientConfig>,
 ) -> Result<(StatusCode, Vec<u8>), String> {
     let mut request = Request::get(address);
     if let Some(token) = token {
@@ -92,8 +115,15 @@ async fn send(
     }
     let request = request.body(Body::empty());
     let request = request.map_err(|error| format!("{url}: {error}"))?;
-    let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
-    let response = client.request(request).await;
+    let builder = Client::builder(TokioExecutor::new());
+    let response = match tls {
+        None => builder.build_http::<Body>().request(request).await,
+        Some(config) => {
+            let connector = HttpsConnectorBuilder::new().with_tls_config(config.clone());
+            let connector = connector.https_only().enable_http1().build();
+            builder.build::<_, Body>(connector).request(request).await
+        }
+    };
     let response = response.map_err(|error| {
         format!(
             "{url}: no exporter answers: {}; give the host and the telemetry port (8081)",
@@ -117,7 +147,12 @@ fn accepted(url: &str, status: StatusCode, body: Vec<u8>) -> Result<Vec<u8>, Str
     }
     let text = String::from_utf8_lossy(&body);
     let first = text.lines().next().unwrap_or_default();
-    Err(format!("{url}: {status}: {first}"))
+    let first = first.trim_end_matches('.');
+    let cure = match first.ends_with("to an HTTPS server") {
+        true => "; write https:// before the address",
+        false => "",
+    };
+    Err(format!("{url}: {status}: {first}{cure}"))
 }
 
 #[cfg(test)]

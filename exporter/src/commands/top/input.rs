@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use kube_state_metrics::source::manifests::ManifestSource;
 
 use super::super::output::{AnyError, list};
-use super::fetch::{self, Fetched};
+use super::fetch::{self, Access, Fetched};
 use crate::options::{Options, RenderFlags};
 use crate::report::{JsonReport, Report, is_metric_name};
 
@@ -34,7 +34,7 @@ enum Content {
 impl Input {
     /// # Errors
     ///
-    /// If there are other inputs beside a URL, or the scheme of the URL is not `http`.
+    /// If there are other inputs beside a URL, or the scheme of the URL is neither `http` nor `https`.
     pub(super) fn of(inputs: &[String]) -> Result<Self, String> {
         let is_url = |input: &&String| {
             let names_port = is_address(input) && !Path::new(input.as_str()).exists();
@@ -42,12 +42,14 @@ impl Input {
         };
         match (inputs.iter().find(is_url), inputs) {
             (None, files) => Ok(Self::Files(files.iter().map(PathBuf::from).collect())),
-            (Some(url), [_]) if url.starts_with("http://") => Ok(Self::Url(url.clone())),
+            (Some(url), [_]) if url.starts_with("http://") || url.starts_with("https://") => {
+                Ok(Self::Url(url.clone()))
+            }
             (Some(address), [_]) if !address.contains("://") => {
                 Ok(Self::Url(format!("http://{address}")))
             }
             (Some(url), [_]) => Err(format!(
-                "{url}: only http:// is supported; for another scheme, use `curl URL/debug/cardinality?top=1000000 | \
+                "{url}: only http:// and https:// are supported; for another scheme, use `curl URL/debug/cardinality?top=1000000 | \
                  kube-state-metrics top -`"
             )),
             (Some(url), _) => Err(format!("{url}: give a URL without other inputs")),
@@ -59,14 +61,10 @@ impl Input {
     /// # Errors
     ///
     /// If the input cannot be read.
-    pub(super) fn read(
-        &self,
-        flags: &RenderFlags,
-        token_file: Option<&Path>,
-    ) -> Result<Report, AnyError> {
+    pub(super) fn read(&self, flags: &RenderFlags, access: Access<'_>) -> Result<Report, AnyError> {
         let files = match self {
             Self::Url(url) => {
-                return match fetch::get(url, token_file)? {
+                return match fetch::get(url, access)? {
                     Fetched::Report(json) => report(&json, url),
                     Fetched::Metrics(text) => {
                         let report = Report::of_text(&*text);
@@ -242,6 +240,7 @@ mod tests {
         for file in ["a.yaml", "dir/a:1", "a:b", "C:", "::1", "a b:1"] {
             assert_eq!(of(&[file]), Ok(Input::Files(vec![file.into()])));
         }
-        assert!(of(&["https://a"]).is_err_and(|error| error.contains("top -")));
+        assert_eq!(of(&["https://a"]), Ok(Input::Url("https://a".to_owned())));
+        assert!(of(&["ftp://a"]).is_err_and(|error| error.contains("top -")));
     }
 }

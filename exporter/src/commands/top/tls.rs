@@ -1,0 +1,60 @@
+//! TLS with an exporter: the authorities that `top` trusts.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use go_x509::{Authorities, ExplainedVerifier, ServerVerifier};
+use rustls::ClientConfig;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::super::output::AnyError;
+use crate::file_limits;
+
+/// The configuration of connections to an exporter. Without a file, `top` trusts the authorities of the system.
+///
+/// # Errors
+///
+/// If the file has no certificate that can be used, or if the authorities of the system cannot be read.
+pub(super) fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, AnyError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = match ca_file {
+        Some(path) => {
+            let origin = format!("--ca-file {}", path.display());
+            let verifier = trusting(path, &provider, &origin);
+            Arc::new(verifier.map_err(|error| format!("{origin}: {error}"))?)
+        }
+        None => {
+            let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(&provider));
+            let verifier = verifier.map_err(|error| format!("{error}; use --ca-file"))?;
+            let origin = "the authorities of the system (--ca-file names others)";
+            Arc::new(ExplainedVerifier::new(Arc::new(verifier), origin))
+        }
+    };
+    let builder = ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions()?;
+    let builder = builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    Ok(builder.with_no_client_auth())
+}
+
+/// Trusts the certificates of a file.
+fn trusting(
+    path: &Path,
+    provider: &CryptoProvider,
+    origin: &str,
+) -> Result<ServerVerifier, AnyError> {
+    let pem = config_file::read(path, file_limits::CERTIFICATES)?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let certificates = certificates?;
+    if certificates.is_empty() {
+        return Err(
+            "there is no certificate in it; use the authority of the exporter as PEM".into(),
+        );
+    }
+    let (authorities, _) = Authorities::new(&certificates)?;
+    Ok(ServerVerifier::new(authorities, provider, origin))
+}
