@@ -1,13 +1,13 @@
 //! The landing page in a real browser: Debian's Chromium, in headless mode.
 
-use std::process::Command;
-
 use super::support::{Directory, Exporter, get};
+use crate::tools::tool;
 
-/// The page as Chromium renders it; `None` if there is no Chromium.
+/// The page as Chromium renders it; `None` if Chromium is not installed.
 fn chromium(arguments: &[&str], url: &str) -> Option<Vec<u8>> {
+    let mut chromium = tool("chromium", &["--version"], "chromium")?;
     let profile = Directory::new("chromium");
-    let output = Command::new("chromium")
+    let output = chromium
         .args([
             "--headless",
             "--no-sandbox",
@@ -17,11 +17,8 @@ fn chromium(arguments: &[&str], url: &str) -> Option<Vec<u8>> {
         .arg(format!("--user-data-dir={}", profile.str()))
         .args(arguments)
         .arg(url)
-        .output();
-    let Ok(output) = output else {
-        eprintln!("SKIPPED: there is no chromium; apt-get install chromium");
-        return None;
-    };
+        .output()
+        .unwrap();
     assert!(
         output.status.success(),
         "{}",

@@ -1,13 +1,14 @@
 //! A real Prometheus scrapes both ports, with the configurations of docs/how-to/scrape.md.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use serde_json::{Value, json};
 
 use super::api::Api;
 use super::authority::Authority;
 use super::support::{CLUSTER, Directory, Exporter, eventually_or, get};
+use crate::tools::{promtool, tool};
 
 const DOCS: &str = include_str!("../../../docs/how-to/scrape.md");
 
@@ -49,14 +50,12 @@ impl Prometheus {
     pub(super) fn run(text: &str, flags: &[&str]) -> Option<Self> {
         let directory = Directory::new("prometheus");
         let config = directory.write("prometheus.yml", text);
-        match Command::new("promtool")
-            .args(["check", "config", &config])
-            .output()
-        {
-            Ok(checked) => assert!(checked.status.success(), "{checked:?}"),
-            Err(_) => eprintln!("SKIPPED: there is no promtool; apt-get install prometheus"),
+        if let Some(mut promtool) = promtool() {
+            let checked = promtool.args(["check", "config", &config]).output();
+            let checked = checked.unwrap();
+            assert!(checked.status.success(), "{checked:?}");
         }
-        let child = Command::new("prometheus")
+        let mut child = tool("prometheus", &["--version"], "prometheus")?
             .arg(format!("--config.file={config}"))
             .arg(format!("--storage.tsdb.path={}/data", directory.str()))
             .arg("--web.listen-address=127.0.0.1:0")
@@ -64,11 +63,8 @@ impl Prometheus {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            .spawn();
-        let Ok(mut child) = child else {
-            eprintln!("SKIPPED: there is no prometheus; apt-get install prometheus");
-            return None;
-        };
+            .spawn()
+            .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         let line = log
             .by_ref()
@@ -271,10 +267,9 @@ fn has_kubernetes_discovery() -> bool {
     let directory = Directory::new("discovery");
     let text = "scrape_configs:\n- job_name: a\n  kubernetes_sd_configs:\n  - role: pod\n";
     let config = directory.write("prometheus.yml", text);
-    let checked = Command::new("promtool")
-        .args(["check", "config", &config])
-        .output();
-    let has = checked.is_ok_and(|checked| checked.status.success());
+    let checked =
+        promtool().map(|mut promtool| promtool.args(["check", "config", &config]).output());
+    let has = checked.is_some_and(|checked| checked.unwrap().status.success());
     if !has {
         eprintln!("SKIPPED: this Prometheus has no kubernetes_sd_configs; a file takes its place");
     }
