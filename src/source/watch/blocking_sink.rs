@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
+use super::failure::Failure;
 use super::partial_objects::{MissingColumn, PartialObjects};
 use super::sink::{Change, ListWatchSink};
 use crate::decode::{DecodeError, Encoded, Encoding};
@@ -168,6 +169,12 @@ impl<S: ListWatchSink> ListWatchSink for BlockingSink<S> {
     fn abandon_list(&mut self) {
         if let Some(sink) = &mut self.sink {
             sink.abandon_list();
+        }
+    }
+
+    fn failed(&mut self, failure: &Failure) {
+        if let Some(sink) = &mut self.sink {
+            sink.failed(failure);
         }
     }
 

@@ -251,6 +251,7 @@ impl<S: ListWatchSink> Reflector<S> {
         let wait = self.backoff.next(failure);
         if !wait.is_zero() {
             self.feed.failed(failure);
+            self.sink.failed(failure);
             self.clear_if_forbidden(failure);
             sleep(wait).await;
         }

@@ -6,6 +6,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use serde::Deserialize;
 
 use super::context::WatchContext;
+use super::failure::Failure;
 use super::metrics::WatchMetrics;
 use super::own_pod::{OwnPod, Replicas};
 use super::request::Target;
@@ -138,6 +139,17 @@ impl ListWatchSink for ReplicaSink {
     fn end_list(&mut self) {
         if !self.is_found {
             let problem = format!("the StatefulSet {} does not exist", self.replicas.name);
+            self.health.set_sharding(Some(problem));
+        }
+    }
+
+    /// Once the shard is known, a failure does not change it.
+    fn failed(&mut self, failure: &Failure) {
+        if !self.is_found {
+            let problem = format!(
+                "cannot read the StatefulSet {}: {failure}",
+                self.replicas.name
+            );
             self.health.set_sharding(Some(problem));
         }
     }

@@ -1,5 +1,6 @@
 //! [`ListWatchSink`]: the target of a reflector.
 
+use super::failure::Failure;
 use crate::decode::{DecodeError, Encoded, Encoding};
 use crate::store::ObjectWriter;
 
@@ -46,6 +47,9 @@ pub(super) trait ListWatchSink: Send + 'static {
 
     /// Discards a list that failed.
     fn abandon_list(&mut self) {}
+
+    /// Receives the reason why a request failed, or why a watch ended with an error.
+    fn failed(&mut self, _failure: &Failure) {}
 
     /// Whether the sink needs a new list.
     fn wants_list(&self) -> bool {

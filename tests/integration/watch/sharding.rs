@@ -403,7 +403,14 @@ async fn nothing_is_served_before_the_shard_is_known() {
         sharding().contains("does not end with the ordinal of a replica")
     })
     .await;
+    let forbidden = Fault::Status(403, "Forbidden");
+    server.fault(On::Any, "statefulsets", usize::MAX, forbidden);
     server.put("pods", exporter("ksm", "ksm-1"));
+    eventually("no permission to read the set", || {
+        sharding().contains("cannot read the StatefulSet ksm: forbidden: ")
+    })
+    .await;
+    server.heal();
     eventually("no set", || {
         sharding().contains("the StatefulSet ksm does not exist")
     })
