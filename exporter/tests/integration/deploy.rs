@@ -2,7 +2,9 @@
 //! accepts them.
 
 mod cluster;
-mod helm;
+mod cluster_dry_runs;
+mod cluster_rights;
+pub(crate) mod helm;
 mod helm_checks;
 mod helm_community;
 mod helm_mixin;
@@ -18,7 +20,7 @@ use serde_json::{Value, json};
 use super::support::{Exporter, run};
 
 /// Each plain manifest, with the overlay that generates the manifest.
-const VARIANTS: [(&str, &str); 7] = [
+const VARIANTS: [(&str, &str); 8] = [
     ("kubernetes.yaml", "single"),
     ("namespaced.yaml", "namespaced"),
     ("fixed-shards.yaml", "fixed-shards"),
@@ -26,9 +28,17 @@ const VARIANTS: [(&str, &str); 7] = [
     ("daemonset-sharding.yaml", "daemonset"),
     ("auth-filter.yaml", "auth-filter"),
     ("custom-resources.yaml", "custom-resources"),
+    ("annotations.yaml", "annotations"),
 ];
 
 const NETWORK_POLICY: &str = "network-policy.yaml";
+
+/// Each plain manifest that is applied in addition to a variant, with its overlay.
+const ADDITIONS: [(&str, &str); 3] = [
+    (NETWORK_POLICY, "network-policy"),
+    ("service-monitor.yaml", "service-monitor"),
+    ("pod-monitor.yaml", "pod-monitor"),
+];
 
 fn deploy() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy")
@@ -155,6 +165,31 @@ fn pods_of_nodes_and_of_namespaces_cannot_read_secrets() {
 }
 
 #[test]
+fn the_chart_has_the_version_and_the_image_of_the_release() {
+    let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
+    let yaml = |path: PathBuf| -> Value { serde_saphyr::from_str(&read(path)).unwrap() };
+    let chart = yaml(helm::chart().join("Chart.yaml"));
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(chart["version"], version);
+    // The release workflow publishes the image with the version of the workspace as its tag.
+    assert_eq!(chart["appVersion"], version);
+    let workflow = deploy().join("../.github/workflows/release.yml");
+    assert!(read(workflow.clone()).contains("image=\"$name:${GITHUB_REF_NAME#v}\""));
+    let workflow = yaml(workflow);
+    let image = &yaml(helm::chart().join("values.yaml"))["image"];
+    assert_eq!(image["registry"], workflow["env"]["REGISTRY"]);
+    let repository = env!("CARGO_PKG_REPOSITORY").strip_prefix("https://github.com/");
+    assert_eq!(image["repository"].as_str(), repository);
+    // A release can be built again with the same bytes only if it has the toolchain that the Dockerfile names.
+    let dockerfile = read(deploy().join("../Dockerfile"));
+    let toolchain = workflow["env"]["RUSTUP_TOOLCHAIN"].as_str().unwrap();
+    assert!(
+        dockerfile.contains(&format!("FROM rust:{toolchain}-alpine")),
+        "{toolchain}"
+    );
+}
+
+#[test]
 fn pods_run_safely_and_are_probed_on_the_telemetry_port() {
     let image = concat!("kube-state-metrics-rs:", env!("CARGO_PKG_VERSION"));
     for file in files() {
@@ -223,7 +258,12 @@ fn the_network_policy_selects_the_pods_and_names_their_ports() {
     let ports: BTreeSet<_> = (spec["ingress"][0]["ports"].as_array().unwrap().iter())
         .map(|port| port["port"].as_str().unwrap())
         .collect();
-    assert_eq!(spec["policyTypes"], json!(["Ingress"]));
+    assert_eq!(spec["policyTypes"], json!(["Ingress", "Egress"]));
+    // Without these ports, the pods could reach neither the API server nor DNS.
+    let egress = spec["egress"].as_array().unwrap().iter();
+    let egress = egress.flat_map(|rule| rule["ports"].as_array().unwrap());
+    let egress: BTreeSet<_> = egress.map(|port| port["port"].as_u64()).collect();
+    assert_eq!(egress, BTreeSet::from([53, 443, 6443].map(Some)));
     for file in files() {
         for object in objects(file) {
             let template = &object["spec"]["template"];

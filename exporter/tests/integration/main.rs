@@ -33,6 +33,7 @@ mod large_objects;
 mod limits;
 mod logins;
 mod messages;
+mod migration;
 mod nesting;
 mod own_metrics;
 mod prometheus;

@@ -1,14 +1,12 @@
-//! The manifests on a cluster: the cluster accepts them, and their roles are sufficient.
-
-use std::collections::BTreeSet;
+//! The manifests on a cluster: their roles are sufficient.
 
 use serde_json::{Value, json};
 
-use super::{args, documents, files, helm, in_a_pod, path, workloads};
+use super::{args, documents, files, in_a_pod, path, workloads};
 use crate::support::{Directory, Exporter, eventually, eventually_or, get, run, run_program};
 
 /// `kubectl` on the cluster that `KUBECONFIG` names.
-fn kubectl(args: &[&str], stdin: &str) -> Result<String, String> {
+pub(super) fn kubectl(args: &[&str], stdin: &str) -> Result<String, String> {
     let output = run_program("kubectl", args, stdin);
     if output.status.success() {
         Ok(output.stdout)
@@ -18,10 +16,10 @@ fn kubectl(args: &[&str], stdin: &str) -> Result<String, String> {
 }
 
 /// Objects of a cluster, deleted when dropped.
-struct Applied(String);
+pub(super) struct Applied(String);
 
 impl Applied {
-    fn new(yaml: String) -> Self {
+    pub(super) fn new(yaml: String) -> Self {
         let applied = Self(yaml);
         let args = ["apply", "--server-side", "--validate=strict", "-f", "-"];
         eventually_or(
@@ -43,7 +41,7 @@ impl Drop for Applied {
 }
 
 /// A kubeconfig with the token of a service account.
-fn kubeconfig(directory: &Directory, token: &str) -> String {
+pub(super) fn kubeconfig(directory: &Directory, token: &str) -> String {
     let text = kubectl(&["config", "view", "--raw", "--minify", "-o", "json"], "").unwrap();
     let mut config: Value = serde_json::from_str(&text).unwrap();
     for user in config["users"].as_array_mut().unwrap() {
@@ -52,8 +50,8 @@ fn kubeconfig(directory: &Directory, token: &str) -> String {
     directory.write("kubeconfig", &config.to_string())
 }
 
-fn token(account: &str) -> String {
-    let args = ["-n", "kube-system", "create", "token", account];
+pub(super) fn token(namespace: &str, account: &str) -> String {
+    let args = ["-n", namespace, "create", "token", account];
     let token = eventually_or(
         "a token",
         || kubectl(&args, "").ok(),
@@ -62,13 +60,13 @@ fn token(account: &str) -> String {
     token.trim().to_owned()
 }
 
-fn ask(address: &str, token: &str) -> u16 {
+pub(super) fn ask(address: &str, token: &str) -> u16 {
     let value = format!("Bearer {token}");
     get(address, "/metrics", &[("authorization", &value)]).status
 }
 
 /// Starts the exporter with the arguments of a pod, on free ports.
-fn serving(kubeconfig: &str, args: &[String], more: &[&str]) -> Exporter {
+pub(super) fn serving(kubeconfig: &str, args: &[String], more: &[&str]) -> Exporter {
     let ports = ["--host=127.0.0.1", "--port=0", "--telemetry-port=0"];
     let args = args.iter().map(String::as_str).chain(ports);
     let args: Vec<_> = args
@@ -79,7 +77,7 @@ fn serving(kubeconfig: &str, args: &[String], more: &[&str]) -> Exporter {
 }
 
 /// Whether `rbac --check` succeeds, and its output.
-fn checked(kubeconfig: &str, args: &[String]) -> (bool, String) {
+pub(super) fn checked(kubeconfig: &str, args: &[String]) -> (bool, String) {
     let args = args.iter().map(String::as_str);
     let args: Vec<_> = ["rbac", "--check", "--kubeconfig", kubeconfig]
         .into_iter()
@@ -96,6 +94,24 @@ fn checked(kubeconfig: &str, args: &[String]) -> (bool, String) {
     (output.status.success(), output.stdout)
 }
 
+/// Starts the exporter, and waits until no permission is missing and everything is listed.
+pub(super) fn ready(what: &str, kubeconfig: &str, args: &[String]) -> Exporter {
+    // The API server needs a moment until the binding takes effect.
+    eventually_or(
+        "no permission is missing",
+        || checked(kubeconfig, args).0.then_some(()),
+        || format!("{what}: {}", checked(kubeconfig, args).1),
+    );
+    // With the strict policy, the exporter is ready only if no resource is refused.
+    let exporter = serving(kubeconfig, args, &["--readiness=strict"]);
+    eventually_or(
+        "everything is listed",
+        || (exporter.get("/readyz").status == 200).then_some(()),
+        || format!("{what}: {}", exporter.get("/readyz?verbose").text()),
+    );
+    exporter
+}
+
 const READER: &str = "
 apiVersion: v1
 kind: ServiceAccount
@@ -109,7 +125,7 @@ subjects: [{kind: ServiceAccount, name: ksm-test-reader, namespace: kube-system}
 ";
 
 /// Creates namespaces. If another test is deleting a namespace, waits until the namespace is gone.
-fn namespaces(names: &[&str]) -> Vec<Applied> {
+pub(super) fn namespaces(names: &[&str]) -> Vec<Applied> {
     let create = |name: &&str| {
         let object =
             json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
@@ -140,35 +156,27 @@ fn a_cluster_takes_the_manifests_and_their_roles_suffice() {
             let name = &workload["metadata"]["name"];
             let template = &workload["spec"]["template"]["spec"];
             let args: Vec<_> = args(template).iter().map(|arg| in_a_pod(arg)).collect();
-            let own = token(template["serviceAccountName"].as_str().unwrap());
+            let own = template["serviceAccountName"].as_str().unwrap();
+            let own = token("kube-system", own);
             let kubeconfig = kubeconfig(&directory, &own);
-            // The API server needs a moment until the binding takes effect.
-            eventually_or(
-                "no permission is missing",
-                || checked(&kubeconfig, &args).0.then_some(()),
-                || format!("{file}: {name}: {}", checked(&kubeconfig, &args).1),
-            );
-            // With the strict policy, the exporter is ready only if no resource is refused.
-            let exporter = serving(&kubeconfig, &args, &["--readiness=strict"]);
-            eventually_or(
-                "everything is listed",
-                || (exporter.get("/readyz").status == 200).then_some(()),
-                || exporter.get("/readyz?verbose").text(),
-            );
+            let exporter = ready(&format!("{file}: {name}"), &kubeconfig, &args);
             if file == "auth-filter.yaml" {
                 reads_with_a_role(&exporter, &own);
             }
             println!("{file}: {name}: accepted, its role suffices");
         }
         if file == "autosharding.yaml" {
-            knows_its_shard(&kubeconfig(&directory, &token("kube-state-metrics")));
+            knows_its_shard(&kubeconfig(
+                &directory,
+                &token("kube-system", "kube-state-metrics"),
+            ));
         }
     }
 }
 
 fn reads_with_a_role(exporter: &Exporter, own: &str) {
     let _reader = Applied::new(READER.to_owned());
-    let reader = token("ksm-test-reader");
+    let reader = token("kube-system", "ksm-test-reader");
     for address in [&exporter.main, &exporter.telemetry] {
         assert_eq!(ask(address, "nobody's"), 401);
         assert_eq!(ask(address, own), 403, "the exporter itself is no reader");
@@ -195,170 +203,6 @@ fn knows_its_shard(kubeconfig: &str) {
         );
         let series = format!("kube_state_metrics_shard_ordinal{{shard_ordinal=\"{index}\"}}");
         assert_eq!(exporter.own(&series), index.parse().ok());
-    }
-}
-
-#[test]
-#[ignore = "needs kubectl, and KUBECONFIG of a cluster where it may change kube-system"]
-fn a_resource_that_a_role_lacks_is_the_only_one_that_is_refused_and_missing() {
-    const ACCOUNT: &str = "
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: ksm-test-rights, namespace: kube-system}
-";
-    let directory = Directory::new("rights");
-    let _account = Applied::new(ACCOUNT.to_owned());
-    let printed = run(&["rbac", "--name=ksm-test-rights"], "");
-    let objects = documents(&printed.stdout);
-    let _roles = Applied::new(printed.stdout);
-    let kubeconfig = kubeconfig(&directory, &token("ksm-test-rights"));
-    let rules = objects[0]["rules"].as_array().unwrap();
-    let mut tried = 0;
-    for (at, rule) in rules.iter().enumerate() {
-        for resource in rule["resources"].as_array().unwrap() {
-            let mut role = objects[0].clone();
-            let listed = role["rules"][at]["resources"].as_array_mut().unwrap();
-            listed.retain(|own| own != resource);
-            if listed.is_empty() {
-                role["rules"].as_array_mut().unwrap().remove(at);
-            }
-            let args = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
-            kubectl(&args, &role.to_string()).unwrap();
-            let name = match rule["apiGroups"][0].as_str().unwrap() {
-                "" => resource.as_str().unwrap().to_owned(),
-                group => format!("{}.{group}", resource.as_str().unwrap()),
-            };
-            let expected = format!("missing: list {name}\nmissing: watch {name}\n");
-            eventually_or(
-                "the check names the resource and no other",
-                || (checked(&kubeconfig, &[]).1 == expected).then_some(()),
-                || checked(&kubeconfig, &[]).1,
-            );
-            let exporter = Exporter::serving(&["--kubeconfig", &kubeconfig]);
-            eventually_or(
-                "the exporter is ready without the resource",
-                || (exporter.get("/readyz").status == 200).then_some(()),
-                || exporter.get("/readyz?verbose").text(),
-            );
-            let verbose = exporter.get("/readyz?verbose").text();
-            let refused = verbose.lines().filter(|line| line.starts_with("[-]"));
-            let refused: Vec<_> = refused.collect();
-            assert_eq!(refused.len(), 1, "{verbose}");
-            assert!(
-                refused[0].starts_with(&format!("[-] {name}: forbidden")),
-                "{verbose}"
-            );
-            assert!(
-                verbose.contains("missing in a ClusterRole: rules: [{"),
-                "{verbose}"
-            );
-            tried += 1;
-        }
-    }
-    println!("{tried} resources tried");
-    assert!(tried > 25);
-}
-
-/// Kinds that a cluster has only if their definitions are installed: group, version, plural and kind.
-const OPTIONAL: [(&str, &str, &str, &str); 4] = [
-    (
-        "autoscaling.k8s.io",
-        "v1",
-        "verticalpodautoscalers",
-        "VerticalPodAutoscaler",
-    ),
-    (
-        "monitoring.coreos.com",
-        "v1",
-        "prometheusrules",
-        "PrometheusRule",
-    ),
-    (
-        "monitoring.coreos.com",
-        "v1alpha1",
-        "scrapeconfigs",
-        "ScrapeConfig",
-    ),
-    (
-        "monitoring.coreos.com",
-        "v1",
-        "servicemonitors",
-        "ServiceMonitor",
-    ),
-];
-
-/// Definitions that accept everything, for the optional kinds that the cluster lacks.
-fn missing_definitions() -> Vec<Applied> {
-    let is_missing = |name: &String| kubectl(&["get", "crd", name], "").is_err();
-    let missing = OPTIONAL.into_iter().filter_map(|(group, version, plural, kind)| {
-        let name = format!("{plural}.{group}");
-        let schema = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
-        let definition = json!({
-            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-            "metadata": {
-                "name": name,
-                // The API server requires this annotation for groups of the Kubernetes community.
-                "annotations": { "api-approved.kubernetes.io": "unapproved, for a test" },
-            },
-            "spec": {
-                "group": group, "scope": "Namespaced", "names": { "plural": plural, "kind": kind },
-                "versions": [{
-                    "name": version, "served": true, "storage": true,
-                    "schema": { "openAPIV3Schema": schema },
-                }],
-            },
-        });
-        is_missing(&name).then(|| (name, Applied::new(definition.to_string())))
-    });
-    missing
-        .map(|(name, applied)| {
-            let established = [
-                "wait",
-                "--for=condition=Established",
-                "--timeout=60s",
-                "crd",
-                &name,
-            ];
-            kubectl(&established, "").unwrap();
-            applied
-        })
-        .collect()
-}
-
-#[test]
-#[ignore = "needs kubectl, helm, and KUBECONFIG of a cluster where it may create namespaces and definitions"]
-fn a_cluster_takes_what_the_chart_renders() {
-    let names = ["shop", "payments", "monitoring", "other", "grafana"];
-    let _namespaces = namespaces(&names);
-    let _definitions = missing_definitions();
-    let mut kinds = BTreeSet::new();
-    for (name, values) in helm::cases() {
-        let objects = helm::objects(&values, &["--api-versions=autoscaling.k8s.io/v1"]);
-        let count = objects.len();
-        kinds.extend(
-            objects
-                .iter()
-                .map(|own| own["kind"].as_str().unwrap().to_owned()),
-        );
-        let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
-        let args = [
-            "apply",
-            "--server-side",
-            "--validate=strict",
-            "--dry-run=server",
-            "-f",
-            "-",
-        ];
-        // Discovery finds a new definition after a moment.
-        eventually_or(
-            "the cluster takes the objects",
-            || kubectl(&args, &list.to_string()).ok(),
-            || format!("{name}: {}", kubectl(&args, &list.to_string()).unwrap_err()),
-        );
-        println!("{name}: {count} objects accepted");
-    }
-    for (_, _, _, kind) in OPTIONAL {
-        assert!(kinds.contains(kind), "{kind}");
     }
 }
 

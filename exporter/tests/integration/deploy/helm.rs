@@ -14,7 +14,7 @@ pub(super) fn chart() -> PathBuf {
     deploy().join("helm/kube-state-metrics")
 }
 
-pub(super) fn has_helm() -> bool {
+pub(crate) fn has_helm() -> bool {
     tool("helm", &["version"], "helm").is_some()
 }
 
@@ -56,7 +56,7 @@ fn rendered(values: &Path, more: &[&str]) -> String {
 }
 
 /// The objects that the chart renders.
-pub(super) fn objects(values: &Path, more: &[&str]) -> Vec<Value> {
+pub(crate) fn objects(values: &Path, more: &[&str]) -> Vec<Value> {
     documents(rendered(values, more).trim_start_matches("---\n"))
 }
 
@@ -119,7 +119,7 @@ fn rules_of(objects: &[Value], account: &str) -> BTreeSet<Rule> {
 }
 
 /// The arguments of a workload, with a configuration of custom resources on disk.
-fn arguments(
+pub(super) fn arguments(
     directory: &crate::support::Directory,
     objects: &[Value],
     workload: &Value,
@@ -132,6 +132,7 @@ fn arguments(
     args.map(|arg| {
         arg.replace("$(POD_NAMESPACE)", "monitoring")
             .replace("$(POD_NAME)", "ksm-kube-state-metrics-0")
+            .replace("$(NODE_NAME)", "some")
             .replace("/etc/customresourcestate", directory.str())
             .replace("/opt/k8s/.kube/config", "missing")
     })

@@ -14,8 +14,8 @@ const DIFFERENT: &[(&str, &[&str])] = &[
     (
         "",
         &[
-            "ClusterRole",
-            "Role",
+            "ClusterRole/",
+            "Role/",
             "Pod/ksm-kube-state-metrics-test-",
             "Pod/fn-test-",
             // Only this chart has rules and dashboards.
@@ -50,6 +50,8 @@ const DIFFERENT: &[(&str, &[&str])] = &[
         "minimal-rights",
         &[
             "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.args.",
+            // Only this chart can bind a role in each watched namespace and a ClusterRole.
+            "RoleBinding/ksm-kube-state-metrics ",
         ],
     ),
     (

@@ -6,11 +6,13 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{VARIANTS, args, assert_golden, deploy, documents, in_a_pod, path, strings, workloads};
+use super::{
+    ADDITIONS, VARIANTS, args, assert_golden, deploy, documents, in_a_pod, path, strings, workloads,
+};
 use crate::support::{Directory, run, run_program};
 use crate::tools::tool;
 
-fn kustomize(directory: &Path) -> String {
+pub(super) fn kustomize(directory: &Path) -> String {
     let output = run_program("kubectl", &["kustomize", directory.to_str().unwrap()], "");
     assert!(output.status.success(), "{}", output.stderr);
     output.stdout
@@ -80,7 +82,7 @@ fn plain_manifests_are_the_output_of_kustomize() {
     if !has_kubectl() {
         return;
     }
-    for (file, overlay) in VARIANTS {
+    for (file, overlay) in VARIANTS.into_iter().chain(ADDITIONS) {
         let text = fs::read_to_string(path(file)).unwrap_or_default();
         let comment: String = text
             .lines()
@@ -97,7 +99,7 @@ fn plain_manifests_are_the_output_of_kustomize() {
 }
 
 /// The objects of an overlay with further components.
-fn with_components(overlay: &str, components: &[&str]) -> Vec<Value> {
+pub(super) fn with_components(overlay: &str, components: &[&str]) -> Vec<Value> {
     let directory = Directory::new("kustomize");
     let root = deploy().canonicalize().unwrap().join("kustomize");
     // Kustomize accepts only relative paths.
@@ -134,19 +136,21 @@ fn selects(selector: &Value, labels: &Value) -> bool {
     })
 }
 
+/// The components that every variant can have.
+pub(super) const COMPONENTS: [&str; 4] = [
+    "annotations",
+    "network-policy",
+    "pod-monitor",
+    "service-monitor",
+];
+
 #[test]
 fn components_apply_to_every_variant() {
     if !has_kubectl() {
         return;
     }
-    let components = [
-        "annotations",
-        "network-policy",
-        "pod-monitor",
-        "service-monitor",
-    ];
     for (_, overlay) in VARIANTS {
-        let objects = with_components(overlay, &components);
+        let objects = with_components(overlay, &COMPONENTS);
         let of_kind = |kind: &str| {
             objects
                 .iter()
