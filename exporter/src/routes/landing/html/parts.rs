@@ -42,6 +42,31 @@ pub(super) fn breakable(name: &str) -> Markup {
     }
 }
 
+/// The plural name of a resource, which a browser may break between the words of the kind.
+pub(super) fn breakable_plural(plural: &str, kind: &str) -> Markup {
+    let pairs = kind.as_bytes().windows(2).enumerate();
+    let is_start = |pair: &[u8]| match pair {
+        [before, after] => before.is_ascii_lowercase() && after.is_ascii_uppercase(),
+        _ => false,
+    };
+    let starts = pairs.filter_map(|(at, pair)| is_start(pair).then_some(at + 1));
+    // The plural starts with the words of the kind, except perhaps for the last word.
+    let is_shared = |at: &usize| match (plural.get(..*at), kind.get(..*at)) {
+        (Some(plural), Some(kind)) => plural.eq_ignore_ascii_case(kind),
+        _ => false,
+    };
+    let ends = starts.filter(is_shared).chain([plural.len()]);
+    let parts = ends.scan(0, |start, end| {
+        plural.get(std::mem::replace(start, end)..end)
+    });
+    html! {
+        @for (at, part) in parts.enumerate() {
+            @if at > 0 { wbr; }
+            (part)
+        }
+    }
+}
+
 /// A table that scrolls sideways if it is too wide, also by keyboard.
 pub(super) fn table(name: &str, is_sortable: bool, head: &Markup, body: &Markup) -> Markup {
     html! {
@@ -58,4 +83,29 @@ pub(super) fn table(name: &str, is_sortable: bool, head: &Markup, body: &Markup)
 /// The head of a column. The script turns the head into a button that sorts, unless the name is empty.
 pub(super) fn column(name: &str, class: &str) -> Markup {
     html! { th scope="col" class=(class) { (name) } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plurals_break_between_the_words_of_the_kind() {
+        for (plural, kind, expected) in [
+            (
+                "persistentvolumeclaims",
+                "PersistentVolumeClaim",
+                "persistent<wbr>volume<wbr>claims",
+            ),
+            ("networkpolicies", "NetworkPolicy", "network<wbr>policies"),
+            ("csidrivers", "CSIDriver", "csidrivers"),
+            ("pods", "Pod", "pods"),
+            ("others", "ThisKind", "others"),
+            ("é", "aB", "é"),
+            ("", "", ""),
+        ] {
+            assert_eq!(breakable_plural(plural, kind).into_string(), expected);
+        }
+        assert_eq!(breakable("a_b-c").into_string(), "a_<wbr>b-<wbr>c");
+    }
 }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::super::port::Port;
 use super::super::page::{Data, Severity, last_event};
-use super::parts::{breakable, column, number, share, table, wide};
+use super::parts::{breakable, breakable_plural, column, number, share, table, wide};
 use crate::humanize::{size, thousands};
 use crate::instance::ResourceStatus;
 
@@ -53,9 +53,9 @@ fn row(data: &Data, resource: &ResourceStatus, most: u64, port: Port) -> Markup 
         tr class=[(resource.objects == 0).then_some("empty")] {
             th scope="row" {
                 @if port == Port::Main {
-                    a href={ "/metrics?resources=" (plural) } { (breakable(plural)) }
+                    a href={ "/metrics?resources=" (plural) } { (breakable_plural(plural, &resource.kind)) }
                 } @else {
-                    (breakable(plural))
+                    (breakable_plural(plural, &resource.kind))
                 }
                 " "
                 small class="soft" { (breakable(&resource.api_version)) }
