@@ -13,6 +13,7 @@ mod unreadable_values;
 mod watched_cluster;
 mod watched_manifests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube_state_metrics::StateMetrics;
@@ -143,6 +144,15 @@ impl Instance {
         status.limits = exceeded_limits::problems(&self.metrics);
         status.kinds_left_out = exceeded_limits::kinds_left_out(&self.metrics);
         status
+    }
+
+    /// The [`status`](Self::status), computed on a thread for blocking work. With thousands of resources, it takes too
+    /// long for an asynchronous task.
+    pub(crate) async fn status_on_blocking_thread(self: &Arc<Self>) -> InstanceStatus {
+        let own = Arc::clone(self);
+        let status = tokio::task::spawn_blocking(move || own.status()).await;
+        // The thread does not run while the runtime shuts down.
+        status.unwrap_or_else(|_| self.status())
     }
 
     /// The policy that decides whether the instance is ready.

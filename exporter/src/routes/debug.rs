@@ -38,7 +38,7 @@ pub(super) async fn authorize(
 
 /// The state of every resource.
 pub(super) async fn resources(State(app): State<Arc<AppState>>) -> Response {
-    json(&app.instance().status())
+    json(&app.instance().status_on_blocking_thread().await)
 }
 
 /// With `?family=NAME`, returns the labels of a family. Otherwise, returns the families with the most series, and the
@@ -75,7 +75,7 @@ pub(super) async fn cardinality(State(app): State<Arc<AppState>>, query: Query) 
 /// The memory of stores and process.
 pub(super) async fn memory(State(app): State<Arc<AppState>>) -> Response {
     let instance = app.instance();
-    let stores = instance.status().memory_bytes();
+    let stores = instance.status_on_blocking_thread().await.memory_bytes();
     let process = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let field = |name: &str| {
         let line = process.lines().find_map(|line| line.strip_prefix(name))?;

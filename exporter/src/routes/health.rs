@@ -37,7 +37,7 @@ pub(super) async fn ready(
     query: Query,
 ) -> Response {
     let instance = app.instance();
-    let mut status = instance.status();
+    let mut status = instance.status_on_blocking_thread().await;
     status.remarks.extend(app.telemetry.refusals.lines());
     let verbose = query.contains("verbose");
     let is_closed = match app.auth() {

@@ -116,7 +116,7 @@ impl Page {
         let report = instance.reports.get(&instance.metrics, &instance.options);
         let (report, server_version) = tokio::join!(report, instance.server_version());
         let data = Data {
-            status: instance.status(),
+            status: instance.status_on_blocking_thread().await,
             report,
             search: Search::new(search),
             server_version,
