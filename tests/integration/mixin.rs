@@ -2,6 +2,8 @@
 //!
 //! `exporter/tests/integration/dashboards.rs` evaluates them over the example cluster.
 
+mod growth;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -13,7 +13,19 @@ use super::support::{CLUSTER, Directory, Exporter, eventually, eventually_or, ru
 
 /// Queries without results: the dashboard, the panel, the letter of the query and the reason. The test fails if one of
 /// these queries has results, or if another query has none.
-const EMPTY: [(&str, &str, &str, &str); 2] = [
+const EMPTY: [(&str, &str, &str, &str); 4] = [
+    (
+        "exporter",
+        "Growth of families since yesterday",
+        "A",
+        "there are no samples from 24 hours ago; a test with promtool has them",
+    ),
+    (
+        "exporter",
+        "Growth of resources since yesterday",
+        "A",
+        "there are no samples from 24 hours ago; a test with promtool has them",
+    ),
     (
         "exporter",
         "Connections that the exporter closed",
