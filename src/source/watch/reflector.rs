@@ -97,6 +97,8 @@ pub(super) struct Reflector<S> {
     pub(super) cut_streams: u32,
     /// The version at which a watch last sent an invalid event.
     pub(super) broken_at: Option<String>,
+    /// How long watches have been open since the last event or bookmark.
+    pub(super) silent_time: Duration,
     /// The time since which the server has answered that the resource does not exist.
     not_found_since: Option<Instant>,
     /// Whether the objects were removed because the server forbids the resource.
@@ -171,6 +173,7 @@ impl<S: ListWatchSink> Reflector<S> {
             is_watch_unstable: false,
             cut_streams: 0,
             broken_at: None,
+            silent_time: Duration::ZERO,
             not_found_since: None,
             is_forgotten: false,
             skipped: HashSet::new(),

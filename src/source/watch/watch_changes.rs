@@ -120,13 +120,27 @@ impl<S: ListWatchSink> Reflector<S> {
 
     /// Resumes the watch at once if it lasted as long as the last backoff. Otherwise waits for the rest of that time,
     /// so that the server does not get more requests than during failures.
+    ///
+    /// If resumed watches stay silent, the collection is listed, because the server or a proxy may hold back events of
+    /// every watch.
     fn resume(&mut self, lived: Duration) -> NextStep {
+        self.silent_time += lived.min(self.feed.reporter().silent_for());
+        if self.silent_time >= self.max_silent_time() {
+            self.silent_time = Duration::ZERO;
+            tracing::debug!(resource = %self.target.resource, "listing, because resumed watches are silent");
+            return NextStep::now(Action::List);
+        }
         let pause = self.backoff.last_wait().saturating_sub(lived);
         if pause.is_zero() {
             self.is_watch_unstable = false;
             self.backoff.reset();
         }
         NextStep::paused(pause, Action::Watch)
+    }
+
+    /// Maximum silent time of watches before a list. The third watch that ends because it is silent exceeds this time.
+    fn max_silent_time(&self) -> Duration {
+        self.options.timeouts.silence.saturating_mul(5) / 2
     }
 
     /// Resumes the watch, so that the server sends the event again. If the event is invalid again, the collection is

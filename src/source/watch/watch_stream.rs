@@ -226,6 +226,7 @@ impl<S: ListWatchSink> Reflector<S> {
             let fed = events.feed(bytes, |event| {
                 stream.last_event = Instant::now();
                 self.feed.reporter().data_received();
+                self.silent_time = Duration::ZERO;
                 match event {
                     Part::Whole(event) if deferred.is_empty() && event.len() < large => {
                         if self.handle_event(event, stream, arrived)? == Handled::TooExpensive {

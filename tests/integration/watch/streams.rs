@@ -233,6 +233,28 @@ async fn a_silent_watch_is_torn_down_and_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watch_that_stays_silent_after_it_was_resumed_is_listed_anew() {
+    let server = server();
+    let running = synced(&server, |watch| watch).await;
+    // A proxy holds back the events of each watch.
+    server.mute_watches("configmaps");
+    server.fault(On::Watch, "configmaps", usize::MAX, Fault::Stall(0));
+    server.put("configmaps", config_map("a", "missed"));
+    pass(Duration::from_secs(260)).await;
+    assert!(!running.text().contains("missed"));
+    pass(Duration::from_secs(20)).await;
+    running.agrees().await;
+    assert_eq!(server.counts("configmaps"), (0, 2, 2));
+    // An event ends the silence, so one more silent watch is resumed without a list.
+    pass(Duration::from_secs(60)).await;
+    server.put("configmaps", config_map("a", "seen"));
+    running.agrees().await;
+    server.mute_watches("configmaps");
+    pass(Duration::from_secs(200)).await;
+    assert_eq!(server.counts("configmaps"), (0, 2, 4));
+}
+
+#[tokio::test(start_paused = true)]
 async fn quiet_watches_with_bookmarks_live_on() {
     let server = server();
     let running = synced(&server, |watch| watch).await;
