@@ -30,9 +30,9 @@ use coverage::Coverage;
 use source::{RunningSource, SourceError};
 use task::BackgroundTask;
 
-pub(crate) use exceeded_limits::LimitProblem;
 #[cfg(test)]
 pub(crate) use exceeded_limits::LimitedResource;
+pub(crate) use exceeded_limits::{LimitProblem, REPEATED};
 pub(crate) use problems::Problem;
 pub(crate) use status::{InstanceStatus, ResourceStatus};
 
@@ -140,7 +140,12 @@ impl Instance {
     /// Whether the instance is ready, and the state of each resource.
     pub(crate) fn status(&self) -> InstanceStatus {
         let mut status = self.source.status(self.readiness_policy);
-        status.ready |= self.inherits_readiness;
+        if self.inherits_readiness {
+            (status.ready, status.not_ready) = (true, None);
+            for problem in &mut status.problems {
+                problem.is_blocking = false;
+            }
+        }
         status.limits = exceeded_limits::problems(&self.metrics);
         status.kinds_left_out = exceeded_limits::kinds_left_out(&self.metrics);
         status

@@ -346,6 +346,13 @@ mod tests {
         };
         // The hash of an empty file: `md5sum /dev/null | cut -c 1-12`.
         assert_eq!(file.content.as_ref().unwrap().hash, "d41d8cd98f00");
+        let value = file.metric_value().unwrap();
+        assert_eq!(value as f64, number(hash(b"")));
+        let web = FileInUse {
+            kind: ConfigKind::Web.as_str(),
+            ..file.clone()
+        };
+        assert_eq!(web.metric_value(), None);
         assert!(!file.is_current && file.path == "a.yaml" && file.kind == "config");
         telemetry.config_absent(path, kind);
         assert!(telemetry.files.all().is_empty());

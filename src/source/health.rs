@@ -198,7 +198,8 @@ impl Health {
             .deadline(&resources)
             .is_some_and(|at| at <= Instant::now());
         let is_met = |policy: ReadinessPolicy| {
-            sharding.is_none() && is_started && policy.is_met(&resources, is_late)
+            let blocking = || policy.blocking(&resources, is_late).next();
+            sharding.is_none() && is_started && blocking().is_none()
         };
         if is_met(ReadinessPolicy::Default) {
             // `Relaxed` is enough, because no other memory depends on this flag.
@@ -208,7 +209,10 @@ impl Health {
             ReadinessPolicy::Default => inner.was_ready.load(Ordering::Relaxed),
             ReadinessPolicy::Strict => is_met(policy),
         };
-        (Readiness::new(ready, &resources, sharding), resources)
+        let blocking = policy.blocking(&resources, is_late).filter(|_| !ready);
+        let blocking = blocking.cloned().collect();
+        let readiness = Readiness::new(ready, &resources, blocking, sharding);
+        (readiness, resources)
     }
 
     /// When readiness stops waiting for failing resources. `None` if there is no deadline, or if no list is complete

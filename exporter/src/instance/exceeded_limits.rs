@@ -19,13 +19,15 @@ pub(crate) struct LimitProblem {
     pub(crate) resources: Vec<LimitedResource>,
 }
 
-/// A resource, and how often its objects have exceeded a limit.
+/// A resource, and how often families of its objects have exceeded a limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct LimitedResource {
     pub(crate) resource: String,
     pub(crate) count: u64,
 }
 
+/// What the number of times counts.
+pub(crate) const REPEATED: &str = "each update of an object counts";
 /// Maximum number of kinds that a line names.
 const MAX_NAMES: usize = 5;
 
@@ -110,7 +112,7 @@ impl LimitProblem {
         self.resources.iter().map(move |own| {
             let (resource, times) = (&own.resource, own.times());
             format!(
-                "{resource}: {what} left out {times} because of {flag}; the log names an object"
+                "{resource}: {what} left out {times} because of {flag}; {REPEATED}; the log names an object"
             )
         })
     }
@@ -119,7 +121,7 @@ impl LimitProblem {
 // === impl LimitedResource ===
 
 impl LimitedResource {
-    /// How often objects have exceeded the limit, such as `3 times`.
+    /// How often families of objects have exceeded the limit, such as `3 times`.
     pub(crate) fn times(&self) -> String {
         counted(self.count, "time", "times")
     }
@@ -169,6 +171,11 @@ mod tests {
         assert_eq!((problem.what, problem.flag), ("samples", "--sample-limit"));
         let names: Vec<_> = problem.resources.iter().map(|own| &*own.resource).collect();
         assert_eq!(names, ["nodes", "pods"]);
-        assert_eq!(problem.lines().count(), 2);
+        let lines: Vec<_> = problem.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert!(
+            lines[1].contains("; each update of an object counts; "),
+            "{lines:?}"
+        );
     }
 }

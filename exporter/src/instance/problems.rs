@@ -1,8 +1,9 @@
 //! The causes why resources are not up to date, with one message for each cause.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use kube_state_metrics::source::health::{ResourceHealth, ResourceState};
+use kube_state_metrics::source::health::{ReadinessPolicy, ResourceHealth, ResourceState};
 use serde::Serialize;
 
 use crate::grouping::groups;
@@ -15,6 +16,8 @@ pub(crate) struct Problem {
     /// Whether the exporter expects that the resources become up to date: first lists in progress without a failure,
     /// and silent watches that are resumed.
     pub(crate) is_normal: bool,
+    /// Whether the instance is not ready because of this problem.
+    pub(crate) is_blocking: bool,
     pub(crate) resources: Vec<String>,
     /// The last error of a resource.
     pub(crate) error: Option<String>,
@@ -26,18 +29,74 @@ pub(crate) struct Problem {
 /// errors, there is one problem with the first error, because such errors usually differ only in the name of the
 /// resource.
 const MOST_ERRORS: usize = 3;
+/// The number of resources in one state that the reason for not being ready names.
+const MOST_NAMES: usize = 3;
 
-/// The problems of resources that are not up to date. The problem that most resources have comes first.
-pub(super) fn problems<'a>(resources: impl Iterator<Item = &'a ResourceHealth>) -> Vec<Problem> {
-    let by_state = groups(resources, |own| own.state);
-    let mut problems: Vec<_> = by_state.into_iter().flat_map(of_state).collect();
+/// The problems of the resources `behind`, which are not up to date. The problems of the resources `blocking`, because
+/// of which the instance is not ready, come first. Of the others, the problem that most resources have comes first.
+pub(super) fn problems<'a>(
+    behind: impl Iterator<Item = &'a ResourceHealth>,
+    blocking: &[ResourceHealth],
+) -> Vec<Problem> {
+    let blocking: HashSet<_> = blocking.iter().map(|own| &own.resource).collect();
+    let is_blocking = |own: &&ResourceHealth| blocking.contains(&own.resource);
+    let (blocking, other): (Vec<_>, Vec<_>) = behind.partition(is_blocking);
+    let mut problems = Vec::new();
+    for (resources, is_blocking) in [(blocking, true), (other, false)] {
+        let by_state = groups(resources.into_iter(), |own| own.state);
+        let of_state = by_state.into_iter().flat_map(of_state);
+        problems.extend(of_state.map(|problem| Problem {
+            is_blocking,
+            ..problem
+        }));
+    }
     problems.sort_by_key(|problem| {
         (
+            !problem.is_blocking,
             problem.is_normal,
             std::cmp::Reverse(problem.resources.len()),
         )
     });
     problems
+}
+
+/// Why an instance is not ready: the resources that it waits for, with their states, and the policy unless it is the
+/// default.
+pub(super) fn not_ready(
+    blocking: &[ResourceHealth],
+    has_shard: bool,
+    policy: ReadinessPolicy,
+) -> String {
+    let by_state = groups(blocking.iter(), |own| own.state);
+    let mut causes: Vec<_> = by_state.into_iter().map(named).collect();
+    if !has_shard {
+        causes.push("the shard is not known".to_owned());
+    }
+    if causes.is_empty() {
+        return "not ready".to_owned();
+    }
+    if policy != ReadinessPolicy::Default {
+        causes.push(format!("and --readiness={policy}"));
+    }
+    format!("not ready: {}", causes.join(", "))
+}
+
+/// The first resources in a state, and the state.
+fn named((state, resources): (ResourceState, Vec<&ResourceHealth>)) -> String {
+    let names: Vec<_> = resources.iter().map(|own| &*own.resource).collect();
+    let state = match state {
+        ResourceState::Listing => "the first list is not complete".to_owned(),
+        state => state.to_string(),
+    };
+    match names
+        .get(..MOST_NAMES)
+        .zip(names.len().checked_sub(MOST_NAMES))
+    {
+        Some((first, more)) if more > 0 => {
+            format!("{} and {more} more ({state})", first.join(", "))
+        }
+        _ => format!("{} ({state})", names.join(", ")),
+    }
 }
 
 /// The problem of synced resources whose watches have been silent for more than `silence`. Without such resources,
@@ -46,11 +105,12 @@ pub(super) fn silent_watches(resources: Vec<String>, silence: Duration) -> Optio
     (!resources.is_empty()).then(|| Problem {
         state: "silent".to_owned(),
         is_normal: true,
+        is_blocking: false,
         resources,
         error: Some(format!(
             "no event and no bookmark for more than {silence:?}, although the API server sends a bookmark every minute; \
-             metrics may be outdated; the exporter resumes the watch, and reports a failure if the API server does not \
-             respond"
+             metrics may be outdated; the exporter resumes the watch after each {silence:?} of silence, and lists the \
+             objects again after the third time; if the list fails, the resource is shown as failing"
         )),
         removal_seconds: None,
     })
@@ -78,6 +138,7 @@ fn problem(state: ResourceState, resources: &[&ResourceHealth]) -> Problem {
     Problem {
         state: state_name,
         is_normal: matches!(state, ResourceState::NotStarted | ResourceState::Listing),
+        is_blocking: false,
         resources: resources.iter().map(|own| own.resource.clone()).collect(),
         error: error.map(str::to_owned),
         removal_seconds: removals.reduce(f64::min),
@@ -105,7 +166,7 @@ mod tests {
     }
 
     fn summary(resources: &[ResourceHealth]) -> Vec<String> {
-        let problems = problems(resources.iter());
+        let problems = problems(resources.iter(), &[]);
         let lines = problems.iter().map(|problem| {
             let error = problem.error.as_deref().unwrap_or("-");
             format!("{} {}: {error}", problem.resources.join(","), problem.state)
@@ -131,6 +192,49 @@ mod tests {
         assert_eq!(
             problems[1..],
             ["secrets forbidden: no rights", "pods listing: -"]
+        );
+    }
+
+    #[test]
+    fn what_delays_readiness_comes_first() {
+        let unreachable = ResourceState::Failing(FailureReason::Unreachable);
+        let forbidden = ResourceState::Failing(FailureReason::Forbidden);
+        let secrets = resource("secrets", forbidden, "no rights");
+        let behind = [
+            resource("pods", unreachable, "refused"),
+            resource("nodes", unreachable, "refused"),
+            secrets.clone(),
+        ];
+        let problems = problems(behind.iter(), std::slice::from_ref(&secrets));
+        let order: Vec<_> = problems
+            .iter()
+            .map(|own| (own.is_blocking, own.resources.join(",")))
+            .collect();
+        let expected = [(true, "secrets"), (false, "pods,nodes")];
+        assert_eq!(
+            order,
+            expected.map(|(first, name)| (first, name.to_owned()))
+        );
+
+        let (default, strict) = (ReadinessPolicy::Default, ReadinessPolicy::Strict);
+        let reason = |blocking: &[ResourceHealth], policy| not_ready(blocking, true, policy);
+        assert_eq!(
+            reason(&[secrets], strict),
+            "not ready: secrets (forbidden), and --readiness=strict"
+        );
+        let lists = ["a", "b", "c", "d", "e"].map(|own| resource(own, ResourceState::Listing, ""));
+        assert_eq!(
+            reason(&lists, default),
+            "not ready: a, b, c and 2 more (the first list is not complete)"
+        );
+        assert_eq!(
+            reason(&lists[..3], default),
+            "not ready: a, b, c (the first list is not complete)"
+        );
+        assert_eq!(reason(&[], default), "not ready");
+        assert_eq!(
+            not_ready(&[], false, default),
+            "not ready: the shard is not known"
         );
     }
 

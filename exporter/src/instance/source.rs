@@ -14,7 +14,7 @@ use prometheus::{IntGauge, Registry};
 use tokio::sync::watch;
 
 use super::coverage::Coverage;
-use super::problems::{problems, silent_watches};
+use super::problems::{not_ready, problems, silent_watches};
 use super::server_version::ServerVersion;
 use super::status::{InstanceStatus, ResourceStatus};
 use super::task::BackgroundTask;
@@ -110,9 +110,9 @@ impl RunningSource {
         let text = readiness.to_string();
         // The first line only states whether the source is ready.
         let remarks = text.lines().skip(1).map(str::to_owned);
-        let loading = || (!is_loaded).then(|| LOADING.to_owned()).into_iter();
         let behind = readiness.waiting.iter();
         let behind = behind.chain(&readiness.refused).chain(&readiness.failing);
+        let problems = problems(behind, &readiness.blocking);
         let silence = WatchTimeouts::default().silence;
         let statuses = resources
             .into_iter()
@@ -123,16 +123,21 @@ impl RunningSource {
         let silent = silent_watches(silent, silence);
         let sharding = readiness.sharding.iter();
         let notes = sharding.map(|problem| format!("sharding: {problem}"));
+        let ready = readiness.ready && is_loaded;
         InstanceStatus {
-            ready: readiness.ready && is_loaded,
+            ready,
+            not_ready: (!ready).then(|| match is_loaded {
+                true => not_ready(&readiness.blocking, readiness.sharding.is_none(), policy),
+                false => format!("not ready: {LOADING}"),
+            }),
             source: self.parts.description.clone(),
-            remarks: if is_loaded {
-                remarks.chain(self.skipped()).collect()
-            } else {
-                loading().collect()
-            },
-            notes: notes.chain(loading()).chain(self.skipped()).collect(),
-            problems: problems(behind).into_iter().chain(silent).collect(),
+            // Until the manifests are loaded, all other remarks have the same cause.
+            remarks: remarks
+                .filter(|_| is_loaded)
+                .chain(self.skipped().filter(|_| is_loaded))
+                .collect(),
+            notes: notes.chain(self.skipped()).collect(),
+            problems: problems.into_iter().chain(silent).collect(),
             limits: Vec::new(),
             kinds_left_out: None,
             resources: statuses,
@@ -184,7 +189,9 @@ fn resource_status(health: ResourceHealth, silence: Duration) -> ResourceStatus 
         is_silent: silent_seconds.is_some_and(|seconds| seconds > silence.as_secs_f64()),
         errors: health.decode_errors,
         oversized: health.oversized,
-        last_error: health.last_error,
+        last_error: health
+            .last_error
+            .filter(|_| health.state != ResourceState::Synced),
     }
 }
 
@@ -193,6 +200,18 @@ mod tests {
     use kube_state_metrics::source::health::FailureReason;
 
     use super::*;
+
+    #[test]
+    fn a_synced_resource_has_no_error() {
+        let unreachable = ResourceState::Failing(FailureReason::Unreachable);
+        for (state, has_error) in [(unreachable, true), (ResourceState::Synced, false)] {
+            let mut health = ResourceHealth::default();
+            health.state = state;
+            health.last_error = Some("of the start".to_owned());
+            let status = resource_status(health, Duration::from_secs(90));
+            assert_eq!(status.last_error.is_some(), has_error, "{state}");
+        }
+    }
 
     #[test]
     fn a_synced_watch_without_a_bookmark_is_silent() {

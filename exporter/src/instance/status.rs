@@ -12,6 +12,8 @@ pub(super) const SYNCED: &str = "synced";
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct InstanceStatus {
     pub(crate) ready: bool,
+    /// Why the instance is not ready, as a line that begins with `not ready`; `None` if the instance is ready.
+    pub(crate) not_ready: Option<String>,
     /// The source of the objects, such as `manifests` or `watching https://…`.
     pub(crate) source: String,
     /// The reasons why the instance is not ready, and problems that do not affect readiness.
@@ -47,6 +49,7 @@ pub(crate) struct ResourceStatus {
     pub(crate) errors: u64,
     /// How often an object was skipped because it is larger than `--object-size-limit`.
     pub(crate) oversized: u64,
+    /// The last error, unless the resource is synced.
     pub(crate) last_error: Option<String>,
 }
 
@@ -93,8 +96,12 @@ impl ResourceStatus {
         }
     }
 
-    /// The last error, unless the resource has recovered.
-    pub(crate) fn current_error(&self) -> Option<&str> {
-        self.last_error.as_deref().filter(|_| !self.is_synced())
+    /// The group and version, and whether a configuration selects the resource.
+    pub(crate) fn origin(&self) -> String {
+        // The name of a configured resource has the version.
+        let version = self.api_version.rsplit('/').next();
+        let is_configured = version == self.resource.split('.').nth(1);
+        let suffix = if is_configured { ", configured" } else { "" };
+        format!("{}{suffix}", self.api_version)
     }
 }

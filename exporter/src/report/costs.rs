@@ -166,6 +166,14 @@ fn add_example(examples: &mut Vec<LabelExamples>, position: usize, name: &str, v
 // === impl CostRow ===
 
 impl CostRow {
+    /// The name for people: samples may have an empty namespace.
+    pub(crate) fn shown_name(&self) -> &str {
+        match &*self.name {
+            "" => "(none)",
+            name => name,
+        }
+    }
+
     pub(super) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -237,6 +245,7 @@ mod tests {
             .map(|row| (&*row.name, row.series, row.bytes))
             .collect();
         assert_eq!(namespaces, [("a", 2, 30), ("b", 1, 5), ("", 1, 3)]);
+        assert_eq!(CostRow::new("").shown_name(), "(none)");
         let labels: Vec<_> = labels
             .iter()
             .map(|row| (&*row.name, row.values, row.series, row.bytes))

@@ -67,15 +67,16 @@ fn readiness_word(status: &InstanceStatus) -> &'static str {
     if status.ready { "OK" } else { "not ready" }
 }
 
-/// `OK` or `not ready` with the reasons, and a line for each resource if `verbose`.
+/// `OK` or the reason why the instance is not ready, further problems, and a line for each resource if `verbose`.
 fn readiness_text(status: &InstanceStatus, verbose: bool) -> String {
-    let mut text = String::from(readiness_word(status));
+    let reason = status.not_ready.as_deref();
+    let mut text = String::from(reason.unwrap_or(readiness_word(status)));
     for remark in &status.remarks {
         let _ = write!(text, "\n{remark}");
     }
     for resource in status.resources.iter().filter(|_| verbose) {
         let mark = if resource.is_synced() { '+' } else { '-' };
-        let (name, state) = (&resource.resource, &resource.state);
+        let (name, state) = (&resource.resource, resource.shown_state());
         let objects = counted(resource.objects, "object", "objects");
         let _ = write!(text, "\n[{mark}] {name}: {state}, {objects}");
         if resource.oversized > 0 {
@@ -85,7 +86,7 @@ fn readiness_text(status: &InstanceStatus, verbose: bool) -> String {
         if let Some(seconds) = resource.last_event_seconds.filter(|_| resource.is_silent) {
             let _ = write!(text, ", no event or bookmark for {}", span(seconds));
         }
-        if let Some(error) = resource.current_error() {
+        if let Some(error) = &resource.last_error {
             let _ = write!(text, ": {error}");
         }
     }
@@ -98,4 +99,41 @@ fn readiness_text(status: &InstanceStatus, verbose: bool) -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instance::ResourceStatus;
+
+    #[test]
+    fn a_silent_resource_is_called_silent() {
+        let services = ResourceStatus {
+            resource: "services".to_owned(),
+            api_version: "v1".to_owned(),
+            kind: "Service".to_owned(),
+            state: "synced".to_owned(),
+            objects: 3,
+            series: 11,
+            memory_bytes: 0,
+            last_event_seconds: Some(605.0),
+            is_silent: true,
+            errors: 0,
+            oversized: 0,
+            last_error: None,
+        };
+        let status = InstanceStatus {
+            ready: true,
+            not_ready: None,
+            source: String::new(),
+            remarks: Vec::new(),
+            problems: Vec::new(),
+            notes: Vec::new(),
+            limits: Vec::new(),
+            kinds_left_out: None,
+            resources: vec![services],
+        };
+        let line = "OK\n[+] services: silent, 3 objects, no event or bookmark for 10m 5s\n";
+        assert_eq!(readiness_text(&status, true), line);
+    }
 }

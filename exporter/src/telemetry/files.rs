@@ -57,6 +57,16 @@ impl FileInUse {
         let content = self.content.as_ref();
         content.map_or(&[], |content| &content.ignored)
     }
+
+    /// The value of the metric `config_hash`: the number whose bytes, from the lowest, are those of the hash. `None` if
+    /// the metric leaves out the file.
+    pub(crate) fn metric_value(&self) -> Option<u64> {
+        let hash = &self.content.as_ref()?.hash;
+        let has_metric = self.kind != "webconfig" && hash.len() == 12;
+        let hash = u64::from_str_radix(hash, 16).ok();
+        hash.filter(|_| has_metric)
+            .map(|hash| (hash << 16).swap_bytes())
+    }
 }
 
 // === impl FilesInUse ===

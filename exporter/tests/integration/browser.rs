@@ -1,6 +1,7 @@
 //! The landing page in a real browser: Debian's Chromium, in headless mode.
 
-use super::support::{Directory, Exporter, get};
+use super::api::Api;
+use super::support::{Directory, Exporter, eventually, get};
 use crate::tools::tool;
 
 /// The page as Chromium renders it; `None` if Chromium is not installed.
@@ -101,6 +102,38 @@ fn tables_are_sorted_by_the_buttons_of_their_heads() {
     let by_series = dom(&["Series", "Series"]).unwrap();
     assert_eq!(order(&by_series), ["services", "nodes", "pods"]);
     assert_eq!(by_series.matches("aria-sort=\"").count(), 1);
+}
+
+#[test]
+fn a_resource_that_never_had_an_event_is_sorted_last_in_both_orders() {
+    let api = Api::start(&[]);
+    api.revoke("nodes");
+    let url = format!("--apiserver={}", api.url);
+    let exporter = Exporter::serving(&[&url, "--resources=nodes,pods,services"]);
+    let page = eventually("the lists are complete", || {
+        let ready = exporter.get("/readyz").status == 200;
+        let page = get(&exporter.main, "/", &[("accept", "text/html")]).text();
+        (ready && page.contains("data-value=\"\">never<")).then_some(page)
+    });
+    let directory = Directory::new("never");
+    for clicks in [1, 2] {
+        let click = "[...document.querySelectorAll('th button')].find(own => own.textContent === 'Last event').click();";
+        let script = format!("<script>{}</script></body>", click.repeat(clicks));
+        let file = directory.write("page.html", &page.replace("</body>", &script));
+        let Some(dom) = chromium(&["--dump-dom"], &format!("file://{file}")) else {
+            return;
+        };
+        let dom = String::from_utf8(dom).unwrap();
+        let order = if clicks == 1 {
+            "descending"
+        } else {
+            "ascending"
+        };
+        assert!(dom.contains(&format!("aria-sort=\"{order}\"")), "{dom}");
+        let at = ["pods", "services", "nodes"];
+        let at = at.map(|name| dom.find(&format!("?resources={name}\"")).unwrap());
+        assert!(at[2] > at[0].max(at[1]), "{at:?}: {dom}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use serde_json::{Value, json};
 
 use super::api::Api;
-use super::support::{Directory, Exporter, PORTS, PROGRAM, eventually};
+use super::support::{Directory, Exporter, PORTS, PROGRAM, eventually, get};
 
 /// Runs the exporter with some flags until the first lists are complete; returns its requests to the API server.
 fn asked(args: &[&str]) -> Vec<String> {
@@ -404,6 +404,25 @@ fn objects_of_a_forbidden_resource_are_forgotten_in_time() {
 }
 
 #[test]
+fn the_page_and_readyz_name_the_cause_of_not_being_ready_in_the_same_words() {
+    let api = Api::start(&[]);
+    api.revoke("secrets");
+    let url = format!("--apiserver={}", api.url);
+    let flags = [&*url, "--resources=pods,secrets", "--readiness=strict"];
+    let exporter = Exporter::serving(&flags);
+    let reason = "not ready: secrets (forbidden), and --readiness=strict";
+    eventually("the reason shows", || {
+        let ready = exporter.get("/readyz").text();
+        ready.starts_with(&format!("{reason}\n")).then_some(())
+    });
+    let page = exporter.get("/").text();
+    let first = page.lines().find(|line| line.starts_with("! "));
+    assert_eq!(first, Some(&*format!("! {reason}")), "{page}");
+    let html = get(&exporter.main, "/", &[("accept", "text/html")]).text();
+    assert!(html.contains(&format!("<b>{reason}</b>")), "{html}");
+}
+
+#[test]
 fn an_api_server_that_is_away_does_not_stop_the_exporter() {
     let exporter = Exporter::serving(&["--apiserver=http://127.0.0.1:1", "--resources=pods,nodes"]);
     assert!(
@@ -417,7 +436,10 @@ fn an_api_server_that_is_away_does_not_stop_the_exporter() {
         let body = answer.text();
         body.contains("unreachable").then_some(body)
     });
-    assert!(body.starts_with("not ready\n"), "{body}");
+    assert!(
+        body.starts_with("not ready: nodes, pods (unreachable)\n"),
+        "{body}"
+    );
     assert_eq!(exporter.get("/livez").status, 200);
     assert_eq!(exporter.metrics(""), "");
     assert!(exporter.telemetry("/").text().contains("unreachable"));

@@ -516,7 +516,7 @@ fn both_ports_answer_while_manifests_are_loaded() {
             let answer = get(address, path, &[]);
             assert_eq!(answer.status, 503);
             let text = answer.text();
-            assert!(text.starts_with("not ready\nloading manifests\n"), "{text}");
+            assert!(text.starts_with("not ready: loading manifests\n"), "{text}");
         }
     }
     assert_eq!(exporter.own("kube_state_metrics_ready"), Some(0.0));

@@ -56,6 +56,9 @@ pub struct Readiness {
     pub refused: Vec<ResourceHealth>,
     /// Resources that were complete and currently cannot be watched.
     pub failing: Vec<ResourceHealth>,
+    /// Resources because of which the policy is not met. Empty if the source is ready, or if only
+    /// [`sharding`](Self::sharding) delays readiness.
+    pub blocking: Vec<ResourceHealth>,
     /// Why the shard is not known yet.
     pub sharding: Option<String>,
 }
@@ -76,21 +79,25 @@ const MAX_ERRORS: usize = 3;
 // === impl ReadinessPolicy ===
 
 impl ReadinessPolicy {
-    /// Whether the current state of the resources meets the policy. `is_late` is true after the deadline for failing
-    /// resources.
-    pub(super) fn is_met(self, resources: &[ResourceHealth], is_late: bool) -> bool {
-        let mut expected = resources.iter().filter(|own| own.is_expected());
-        match self {
+    /// The resources because of which the policy is not met. If there are none, the policy is met. `is_late` is true
+    /// after the deadline for failing resources.
+    pub(super) fn blocking(
+        self,
+        resources: &[ResourceHealth],
+        is_late: bool,
+    ) -> impl Iterator<Item = &ResourceHealth> {
+        let refused_for = settling_time(resources);
+        let is_empty = !serves_something(resources);
+        let is_blocking = move |own: &ResourceHealth| match self {
             Self::Default => {
-                let is_excused = |own: &ResourceHealth| is_late && !own.makes_progress();
-                let refused_for = settling_time(resources);
-                serves_something(resources)
-                    && expected.all(|own| own.is_settled(refused_for) || is_excused(own))
+                let is_excused = is_late && !own.makes_progress();
+                let is_settled = own.is_settled(refused_for) || is_excused;
+                !is_settled || is_empty && own.is_requested()
             }
-            Self::Strict => {
-                expected.all(|own| own.complete && !own.is_refused_for(TOLERATED_REFUSAL))
-            }
-        }
+            Self::Strict => !own.complete || own.is_refused_for(TOLERATED_REFUSAL),
+        };
+        let expected = resources.iter().filter(|own| own.is_expected());
+        expected.filter(move |own| is_blocking(own))
     }
 }
 
@@ -149,7 +156,12 @@ impl fmt::Display for ReadinessPolicy {
 // === impl Readiness ===
 
 impl Readiness {
-    pub(super) fn new(ready: bool, resources: &[ResourceHealth], sharding: Option<String>) -> Self {
+    pub(super) fn new(
+        ready: bool,
+        resources: &[ResourceHealth],
+        blocking: Vec<ResourceHealth>,
+        sharding: Option<String>,
+    ) -> Self {
         let expected = || resources.iter().filter(|own| own.is_expected());
         Self {
             ready,
@@ -161,6 +173,7 @@ impl Readiness {
                 .collect(),
             refused: expected().filter(|own| own.is_refused()).cloned().collect(),
             failing: expected().filter(|own| own.is_failing()).cloned().collect(),
+            blocking,
             sharding,
         }
     }
@@ -302,7 +315,7 @@ mod tests {
     }
 
     fn text(resources: &[ResourceHealth]) -> String {
-        let text = Readiness::new(true, resources, None).to_string();
+        let text = Readiness::new(true, resources, Vec::new(), None).to_string();
         text.split_once('\n').unwrap().1.to_owned()
     }
 
@@ -327,6 +340,41 @@ mod tests {
             text(&refusals),
             "refused: a, b (forbidden): for example, a\n"
         );
+    }
+
+    #[test]
+    fn only_what_the_policy_requires_blocks_readiness() {
+        let listed = |name: &str, state| ResourceHealth {
+            resource: name.to_owned(),
+            state,
+            complete: state == ResourceState::Synced,
+            feeds: vec![FeedHealth {
+                state,
+                complete: state == ResourceState::Synced,
+                ..FeedHealth::default()
+            }],
+            ..ResourceHealth::default()
+        };
+        let mut refused = failing("secrets", FailureReason::Forbidden, "no");
+        (refused.refused_seconds, refused.feeds[0].refused_seconds) = (Some(60.0), Some(60.0));
+        let pods = listed("pods", ResourceState::Synced);
+        let outage = failing("services", FailureReason::Unreachable, "no route");
+        let blocking = |policy: ReadinessPolicy, resources: &[ResourceHealth]| {
+            let blocking = policy.blocking(resources, false);
+            let names: Vec<_> = blocking.map(|own| own.resource.clone()).collect();
+            names.join(" ")
+        };
+        let (default, strict) = (ReadinessPolicy::Default, ReadinessPolicy::Strict);
+        let resources = [pods.clone(), refused.clone(), outage.clone()];
+        assert_eq!(blocking(strict, &resources), "secrets");
+        assert_eq!(blocking(default, &resources), "");
+        let nodes = listed("nodes", ResourceState::Listing);
+        let resources = [pods, nodes.clone(), outage];
+        assert_eq!(blocking(default, &resources), "nodes");
+        // If no list is complete, a refused resource blocks, too.
+        (refused.complete, refused.feeds[0].complete) = (false, false);
+        assert_eq!(blocking(default, &[refused]), "secrets");
+        assert_eq!(blocking(default, &[]), "");
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(super) fn text(report: &Report, limit: usize) -> String {
         &mut text,
     );
     let namespaces = report.namespaces.iter();
-    let namespaces = namespaces.map(|row| (&*row.name, String::new(), row.series, row.bytes));
+    let namespaces = namespaces.map(|row| (row.shown_name(), String::new(), row.series, row.bytes));
     write(
         "NAMESPACE",
         "",

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::super::port::Port;
 use super::settings::{Setting, settings};
@@ -289,6 +289,31 @@ pub(super) fn affected(problem: &Problem, total: usize) -> String {
 pub(super) fn last_event(resource: &ResourceStatus) -> String {
     let seconds = resource.last_event_seconds;
     seconds.map_or_else(|| "never".to_owned(), |seconds| span(seconds) + " ago")
+}
+
+/// The median of the times between scrapes of a client.
+pub(super) fn interval(scraper: &Scraper) -> String {
+    scraper.interval.map_or_else(|| "once".to_owned(), duration)
+}
+
+/// A duration in milliseconds or seconds.
+pub(super) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    if seconds < 0.1 {
+        format!("{:.1} ms", seconds * 1000.0)
+    } else if seconds < 10.0 {
+        format!("{seconds:.1} s")
+    } else {
+        span(seconds)
+    }
+}
+
+/// The compression of a response.
+pub(super) fn encoding(scrape: &Scrape) -> &'static str {
+    match scrape.encoding {
+        "identity" => "no gzip",
+        encoding => encoding,
+    }
 }
 
 /// The first rows of a table that shows the highest costs.

@@ -49,7 +49,9 @@ for (const table of document.querySelectorAll("table.sortable")) {
       };
       const rows = [...body.rows].sort(compare);
       if (order === "descending") rows.reverse();
-      body.append(...rows);
+      // Rows without a value are the last ones in both orders.
+      const isEmpty = row => row.cells[column].dataset.value === "";
+      body.append(...rows.filter(row => !isEmpty(row)), ...rows.filter(isEmpty));
     });
   });
 }

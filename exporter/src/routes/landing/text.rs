@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::page::{Data, Page, affected, last_event, top};
+use super::page::{Data, Page, affected, encoding, interval, last_event, top};
 use crate::humanize::{counted, size, thousands};
+use crate::instance::REPEATED;
 use crate::report::queries;
 use crate::version::VERSION;
 
@@ -43,15 +44,19 @@ fn write_summary(data: &Data, text: &mut String) {
     let status = &data.status;
     let _ = writeln!(
         text,
-        "{}, {}: {} series of {} in {}",
+        "{}, {}: {} series of {} in {} of memory; a scrape is {} without gzip",
         data.readiness(),
         status.source,
         thousands(status.series()),
         counted(status.objects(), "object", "objects"),
         size(status.memory_bytes()),
+        size(data.report.bytes()),
     );
     if let Some(version) = &data.server_version {
         let _ = writeln!(text, "Kubernetes {version}");
+    }
+    if let Some(reason) = &status.not_ready {
+        let _ = writeln!(text, "! {reason}");
     }
     for problem in &status.problems {
         let affected = affected(problem, status.resources.len());
@@ -72,30 +77,34 @@ fn write_summary(data: &Data, text: &mut String) {
         let resources = resources.collect::<Vec<_>>().join(", ");
         let _ = writeln!(
             text,
-            "! {flag}: {what} are left out ({resources}); the log names objects"
+            "! {flag}: {what} are left out ({resources}); {REPEATED}; the log names objects"
         );
     }
 }
 
 fn write_resources(data: &Data, text: &mut String) {
     let resources = data.resources();
-    let names = resources.iter().map(|resource| resource.plural().len());
-    let states = resources
-        .iter()
-        .map(|resource| resource.shown_state().len());
-    let (names, states) = (
-        names.max().unwrap_or(0).max(8),
-        states.max().unwrap_or(0).max(5),
-    );
+    let origins: Vec<_> = resources.iter().map(|own| own.origin()).collect();
+    let names = width("RESOURCE", resources.iter().map(|own| own.plural()));
+    let versions = width("API VERSION", origins.iter().map(String::as_str));
+    let states = width("STATE", resources.iter().map(|own| own.shown_state()));
     let _ = writeln!(
         text,
-        "\n  {:names$}  {:states$}  {:>9}  {:>10}  {:>9}  {:>9}  {:>10}  {:>6}",
-        "RESOURCE", "STATE", "OBJECTS", "SERIES", "BYTES", "MEMORY", "LAST EVENT", "ERRORS"
+        "\n  {:names$}  {:versions$}  {:states$}  {:>9}  {:>10}  {:>9}  {:>9}  {:>10}  {:>21}",
+        "RESOURCE",
+        "API VERSION",
+        "STATE",
+        "OBJECTS",
+        "SERIES",
+        "BYTES",
+        "MEMORY",
+        "LAST EVENT",
+        "UNDECODABLE/TOO LARGE"
     );
-    for resource in resources {
+    for (resource, origin) in resources.into_iter().zip(origins) {
         let _ = writeln!(
             text,
-            "  {:names$}  {:states$}  {:>9}  {:>10}  {:>9}  {:>9}  {:>10}  {:>6}",
+            "  {:names$}  {origin:versions$}  {:states$}  {:>9}  {:>10}  {:>9}  {:>9}  {:>10}  {:>21}",
             resource.plural(),
             resource.shown_state(),
             thousands(resource.objects),
@@ -108,12 +117,18 @@ fn write_resources(data: &Data, text: &mut String) {
     }
 }
 
+/// The width of a column.
+fn width<'a>(head: &str, values: impl Iterator<Item = &'a str>) -> usize {
+    let longest = values.map(str::len).max();
+    longest.unwrap_or(0).max(head.len())
+}
+
 fn write_costs(data: &Data, text: &mut String) {
     let families = data.top_families().into_iter();
     let families = families.map(|own| (&*own.name, own.series, own.bytes));
     write_cost_rows("FAMILY", families, text);
     let namespaces = top(&data.report.namespaces).iter();
-    let namespaces = namespaces.map(|own| (&*own.name, own.series, own.bytes));
+    let namespaces = namespaces.map(|own| (own.shown_name(), own.series, own.bytes));
     write_cost_rows("NAMESPACE", namespaces, text);
 }
 
@@ -141,19 +156,25 @@ fn write_scrapers(data: &Data, text: &mut String) {
     }
     let _ = writeln!(
         text,
-        "\n  {:24}  {:11}  {:8}  {:>10}  {:>9}  CLIENT",
-        "SCRAPER", "FORMAT", "ENCODING", "LAST", "BYTES"
+        "\n  {:24}  {:11}  {:8}  {:>10}  {:>8}  {:>7}  {:>9}  CLIENT",
+        "SCRAPER", "FORMAT", "ENCODING", "LAST", "EVERY", "SCRAPES", "BYTES"
     );
     for scraper in scrapers {
         let last = &scraper.last;
+        let query = match &*last.query {
+            "" => String::new(),
+            query => format!(" ?{}", query.escape_debug()),
+        };
         let address = last.client.map(|ip| ip.to_string());
         let _ = writeln!(
             text,
-            "  {:24}  {:11}  {:8}  {:>10}  {:>9}  {}",
+            "  {:24}  {:11}  {:8}  {:>10}  {:>8}  {:>7}  {:>9}  {}{query}",
             address.as_deref().unwrap_or("unknown"),
             last.format,
-            last.encoding,
+            encoding(last),
             data.ago(last.ended),
+            interval(&scraper),
+            scraper.scrapes,
             size(last.bytes),
             last.user_agent.escape_debug(),
         );
@@ -165,7 +186,10 @@ fn write_in_force(data: &Data, text: &mut String) {
     for file in &data.files {
         let _ = write!(text, "  {}: {}", file.path, file.state());
         if let Some(used) = &file.content {
-            let _ = write!(text, ", MD5 {}…, read {}", used.hash, data.ago(used.since));
+            let _ = write!(text, ", MD5 {}…", used.hash);
+            let number = file.metric_value().into_iter();
+            text.extend(number.map(|number| format!(" ({number} in the metric)")));
+            let _ = write!(text, ", read {}", data.ago(used.since));
         }
         text.push('\n');
         for own in file.ignored() {

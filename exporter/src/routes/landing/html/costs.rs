@@ -67,7 +67,7 @@ fn namespaces(rows: &[CostRow]) -> Markup {
     let body = html! {
         @for row in rows {
             tr {
-                th scope="row" { (breakable(&row.name)) }
+                th scope="row" { (breakable(row.shown_name())) }
                 (number(row.series, thousands))
                 (number(row.bytes, size))
             }

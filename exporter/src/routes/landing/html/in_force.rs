@@ -48,12 +48,19 @@ fn files(data: &Data) -> Markup {
                 th scope="row" { code { (breakable(&file.path)) } }
                 td { (state(file)) }
                 td class="wide" { (content(file)) }
-                td { @if let Some(used) = &file.content { code { (used.hash) "…" } } }
+                td { @if let Some(used) = &file.content { (hash(file, &used.hash)) } }
                 td class="number" { @if let Some(used) = &file.content { (data.ago(used.since)) } }
             }
         }
     };
     table("Files in use", false, &head, &body)
+}
+
+/// The hash, with the number that the metric has.
+fn hash(file: &FileInUse, hash: &str) -> Markup {
+    let number = file.metric_value();
+    let title = number.map(|number| format!("kube_state_metrics_config_hash {number}"));
+    html! { code title=[title] { (hash) "…" } }
 }
 
 /// The keys of a file that have no effect, each with the reason.

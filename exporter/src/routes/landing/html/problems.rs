@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::page::{Data, affected};
 use crate::humanize::span;
-use crate::instance::{LimitProblem, Problem};
+use crate::instance::{LimitProblem, Problem, REPEATED};
 
 /// Maximum number of roles whose missing rules the page shows. Each namespace has a role.
 const MOST_ROLES: usize = 10;
@@ -14,11 +14,17 @@ const MOST_LISTED: usize = 8;
 pub(super) fn section(data: &Data) -> Markup {
     let status = &data.status;
     let total = status.resources.len();
+    let (blocking, other): (Vec<_>, Vec<_>) =
+        status.problems.iter().partition(|own| own.is_blocking);
     html! {
+        @if let Some(reason) = &status.not_ready {
+            div class="message bad" role="alert" { p { b { (reason) } } }
+        }
+        @for problem in blocking { (message(problem, total)) }
         @for refusal in &data.refusals {
             div class="message bad" role="alert" { p { (refusal) } }
         }
-        @for problem in &status.problems { (message(problem, total)) }
+        @for problem in other { (message(problem, total)) }
         @for note in status.notes.iter().chain(&status.kinds_left_out) {
             div class="message wait" role="status" { p { (note) } }
         }
@@ -47,7 +53,7 @@ fn exceeded(limit: &LimitProblem) -> Markup {
         div class="message wait" role="status" {
             p {
                 b { code { (limit.flag) } ": " (limit.what) " are left out" }
-                ". The log names an object of each resource. Raise the limit if the objects are correct."
+                "; " (REPEATED) ". The log names an object of each resource. Raise the limit if the objects are correct."
             }
             @if limit.resources.len() > MOST_LISTED {
                 details { summary { (limit.resources.len()) " resources" } p { (resources) } }

@@ -22,7 +22,7 @@ pub(super) fn section(data: &Data, port: Port) -> Markup {
         (column("Last event", "number"))
         th scope="col" class="number wide"
             title="objects that could not be decoded, or are larger than --object-size-limit" {
-            "Errors"
+            "Undecodable or too large"
         }
     };
     let body = html! {
@@ -45,10 +45,9 @@ fn row(data: &Data, resource: &ResourceStatus, most: u64, port: Port) -> Markup 
     let plural = resource.plural();
     let bytes = data.bytes_of(resource);
     let errors = resource.errors + resource.oversized;
-    // A resource without an event is sorted after all others.
-    let silent = resource
-        .last_event_seconds
-        .map_or(u64::MAX, |seconds| seconds as u64);
+    // The script sorts a row without a value after all others, in both orders.
+    let silent = resource.last_event_seconds.map(|seconds| seconds as u64);
+    let silent = silent.map_or_else(String::new, |seconds| seconds.to_string());
     html! {
         tr class=[(resource.objects == 0).then_some("empty")] {
             th scope="row" {
@@ -58,7 +57,7 @@ fn row(data: &Data, resource: &ResourceStatus, most: u64, port: Port) -> Markup 
                     (breakable_plural(plural, &resource.kind))
                 }
                 " "
-                small class="soft" { (breakable(&resource.api_version)) }
+                small class="soft" { (breakable(&resource.origin())) }
             }
             td data-value=(Severity::of(resource) as u8) {
                 span class={ "pill " (class(resource)) } { (resource.shown_state()) }

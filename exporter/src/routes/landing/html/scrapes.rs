@@ -1,10 +1,8 @@
 //! The clients that scrape, and their responses.
 
-use std::time::Duration;
-
 use maud::{Markup, html};
 
-use super::super::page::Data;
+use super::super::page::{Data, duration, encoding, interval};
 use super::parts::{breakable, column, number, table, wide};
 use crate::humanize::{size, thousands};
 use crate::telemetry::{Scrape, Scraper};
@@ -47,13 +45,14 @@ fn clients(data: &Data, scrapers: &[Scraper]) -> Markup {
         (column("Incomplete", "number wide"))
     };
     let body = html! {
-        @for Scraper { last, scrapes, incomplete, interval } in scrapers {
+        @for scraper in scrapers {
+            @let Scraper { last, scrapes, incomplete, .. } = scraper;
             tr {
                 th scope="row" { (client(last)) }
                 (content(last))
                 td class="number" data-value=(age(data, last)) { (data.ago(last.ended)) }
-                td class="number wide" data-value=(interval.unwrap_or_default().as_millis()) {
-                    (interval.map_or_else(|| "once".to_owned(), duration))
+                td class="number wide" data-value=(scraper.interval.unwrap_or_default().as_millis()) {
+                    (interval(scraper))
                 }
                 (number(last.bytes, size))
                 td class="number wide" data-value=(last.duration.as_micros()) { (duration(last.duration)) }
@@ -109,7 +108,7 @@ fn content(scrape: &Scrape) -> Markup {
         td { (scrape.format) }
         td {
             span class={ "pill " (if is_gzip { "good" } else { "wait" }) } {
-                (if is_gzip { "gzip" } else { "no gzip" })
+                (encoding(scrape))
             }
         }
     }
@@ -119,16 +118,4 @@ fn content(scrape: &Scrape) -> Markup {
 fn age(data: &Data, scrape: &Scrape) -> u64 {
     let since = data.now.duration_since(scrape.ended);
     since.unwrap_or_default().as_secs()
-}
-
-/// A duration in milliseconds or seconds.
-fn duration(duration: Duration) -> String {
-    let seconds = duration.as_secs_f64();
-    if seconds < 0.1 {
-        format!("{:.1} ms", seconds * 1000.0)
-    } else if seconds < 10.0 {
-        format!("{seconds:.1} s")
-    } else {
-        crate::humanize::span(seconds)
-    }
 }

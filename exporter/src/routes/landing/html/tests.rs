@@ -82,6 +82,7 @@ fn page(text: &str) -> Page {
         resources: vec![owned(), owned()],
         error: Some(owned()),
         removal_seconds: Some(60.0),
+        is_blocking: false,
     };
     let scrape = Scrape {
         ended: now,
@@ -101,6 +102,7 @@ fn page(text: &str) -> Page {
         data: Some(Data {
             status: InstanceStatus {
                 ready: true,
+                not_ready: None,
                 source: owned(),
                 remarks: vec![owned()],
                 problems: vec![problem],
@@ -214,8 +216,82 @@ fn a_limit_is_one_message_with_its_resources() {
         "{html}"
     );
     let text = super::super::text::render(&page);
-    let line = "! --sample-limit: samples are left out (pods 3 times, nodes 3 times); the log names objects\n";
+    let line = "! --sample-limit: samples are left out (pods 3 times, nodes 3 times); each update of an object counts; the log names objects\n";
     assert!(text.contains(line), "{text}");
+}
+
+#[test]
+fn the_cause_of_not_being_ready_comes_before_other_problems() {
+    let mut page = page("other");
+    let data = page.data.as_mut().unwrap();
+    data.status.ready = false;
+    data.status.not_ready = Some("not ready: secrets (forbidden)".to_owned());
+    data.status.problems.insert(
+        0,
+        Problem {
+            state: "forbidden".to_owned(),
+            is_blocking: true,
+            resources: vec!["secrets".to_owned()],
+            ..data.status.problems[0].clone()
+        },
+    );
+    let text = super::super::text::render(&page);
+    let messages = "\n! not ready: secrets (forbidden)\n! secrets: forbidden. other\n! ";
+    assert!(text.contains(messages), "{text}");
+    let html = render(&page);
+    let at = [
+        "<b>not ready: secrets (forbidden)</b>",
+        "<b>secrets: forbidden</b>",
+        "role=\"alert\"><p>other</p>",
+        "<b>2 of 1 resource: other</b>",
+    ];
+    let at = at.map(|part| html.find(part).unwrap_or_else(|| panic!("{part}: {html}")));
+    assert!(at.is_sorted(), "{at:?}");
+}
+
+#[test]
+fn the_text_has_what_the_html_has() {
+    let mut page = page("");
+    let data = page.data.as_mut().unwrap();
+    let mut resources = ["deployments.apps", "deployments.v1.apps"].map(resource);
+    for own in &mut resources {
+        own.api_version = "apps/v1".to_owned();
+    }
+    data.status.resources = resources.into();
+    data.scrapes[0].query = "resources=pods".to_owned();
+    data.scrapes[0].user_agent = "curl".to_owned();
+    data.scrapes[0].encoding = "identity";
+    data.scrapes.push(data.scrapes[0].clone());
+    data.scrapes[1].ended -= Duration::from_secs(20);
+    let file = data.files[0].content.as_mut().unwrap();
+    file.hash = "7e11f01cb081".to_owned();
+    let html = render(&page);
+    let text = super::super::text::render(&page);
+    // The spaces between columns do not matter.
+    let text: Vec<_> = text.split_whitespace().collect();
+    let text = text.join(" ");
+    for part in [
+        "deployments apps/v1 ",
+        "deployments apps/v1, configured ",
+        "UNDECODABLE/TOO LARGE",
+        "ago 20s 2 1 B curl ?resources=pods",
+        "unknown text no gzip",
+        "(none) 1 1 B",
+        "2 series of 2 objects in 2 B of memory; a scrape is 1 B without gzip",
+        "MD5 7e11f01cb081… (142593399722366 in the metric), read",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    for part in [
+        "<small class=\"soft\">apps/<wbr>v1, configured</small>",
+        ">Undecodable or too large<",
+        "<small class=\"soft\">curl ?resources=pods</small>",
+        "<th scope=\"row\">(none)</th>",
+        "title=\"kube_state_metrics_config_hash 142593399722366\"",
+        "data-value=\"\">never<",
+    ] {
+        assert!(html.contains(part), "{part}: {html}");
+    }
 }
 
 #[test]
