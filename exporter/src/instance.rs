@@ -22,6 +22,7 @@ use kube_state_metrics::source::health::ReadinessPolicy;
 use prometheus::IntGauge;
 use prometheus::core::Collector as _;
 use prometheus::proto::MetricFamily;
+use tokio::sync::Semaphore;
 
 use crate::humanize::{counted, thousands};
 use crate::options::{MetricsOptions, SourceOptions};
@@ -48,8 +49,14 @@ pub(crate) struct Instance {
     readiness_policy: ReadinessPolicy,
     /// Whether the instance replaced an instance that was ready. If so, this instance is ready, too.
     inherits_readiness: bool,
+    /// Permits of the threads that compute the status. Without them, a flood of requests would occupy all threads for
+    /// blocking work.
+    status_permits: Arc<Semaphore>,
     _maintenance: [BackgroundTask; 3],
 }
+
+/// Maximum number of threads that compute the status of an instance at the same time.
+const STATUS_THREADS: usize = 2;
 
 /// The reason why an instance cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +107,7 @@ impl Instance {
             ready: ready.map_err(SourceError::from)?,
             readiness_policy,
             inherits_readiness: false,
+            status_permits: Arc::new(Semaphore::new(STATUS_THREADS)),
         })
     }
 
@@ -155,7 +163,14 @@ impl Instance {
     /// long for an asynchronous task.
     pub(crate) async fn status_on_blocking_thread(self: &Arc<Self>) -> InstanceStatus {
         let own = Arc::clone(self);
-        let status = tokio::task::spawn_blocking(move || own.status()).await;
+        // The thread holds the permit, because it goes on if the client leaves.
+        let permit = Arc::clone(&self.status_permits).acquire_owned().await;
+        let status = tokio::task::spawn_blocking(move || {
+            let status = own.status();
+            drop(permit);
+            status
+        })
+        .await;
         // The thread does not run while the runtime shuts down.
         status.unwrap_or_else(|_| self.status())
     }

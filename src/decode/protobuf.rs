@@ -56,7 +56,6 @@ impl Fields {
 
     /// Whether all wanted fields are values of a message without fields below them, such as texts, numbers and lists of
     /// numbers. Newer versions of the API add fields only to messages.
-    #[cfg(feature = "custom-resources")]
     pub(crate) fn are_values_of(&self, message: &'static Message) -> bool {
         let mut paths = self.paths().into_iter();
         let are_values = paths.all(|path| is_header(&path) || message.contains_value(path));

@@ -200,7 +200,8 @@ impl WebConfigFile {
             // It fails if the runtime shuts down, or if the observer panics.
             let _ = check.await;
         };
-        if timeout(PATIENCE, checked).await.is_err() {
+        // The check may end in the moment in which the patience ends.
+        if timeout(PATIENCE, checked).await.is_err() && self.turn.try_lock().is_err() {
             self.is_late.store(true, Ordering::SeqCst);
         }
         self.in_use()

@@ -108,9 +108,10 @@ pub(super) fn silent_watches(resources: Vec<String>, silence: Duration) -> Optio
         is_blocking: false,
         resources,
         error: Some(format!(
-            "no event and no bookmark for more than {silence:?}, although the API server sends a bookmark every minute; \
+            "no event and no bookmark for more than {silence:?}, although most API servers send a bookmark every minute; \
              metrics may be outdated; the exporter resumes the watch after each {silence:?} of silence, and lists the \
-             objects again after the third time; if the list fails, the resource is shown as failing"
+             objects again after the third time, then after six more times, and so on; if the list fails, the resource \
+             is shown as failing"
         )),
         removal_seconds: None,
     })

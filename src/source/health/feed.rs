@@ -204,12 +204,6 @@ impl FeedReporter {
         self.state.progress.lock().last_event = Some(Instant::now());
     }
 
-    /// The time since the last event, bookmark or list.
-    pub(crate) fn silent_for(&self) -> Duration {
-        let last = self.state.progress.lock().last_event;
-        last.map(|at| at.elapsed()).unwrap_or_default()
-    }
-
     /// Reports that the server has begun to send a list. This ends a refusal.
     pub(crate) fn list_opened(&self) {
         let mut progress = self.state.progress.lock();

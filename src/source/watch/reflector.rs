@@ -97,8 +97,10 @@ pub(super) struct Reflector<S> {
     pub(super) cut_streams: u32,
     /// The version at which a watch last sent an invalid event.
     pub(super) broken_at: Option<String>,
-    /// How long watches have been open since the last event or bookmark.
-    pub(super) silent_time: Duration,
+    /// Number of consecutive watches that ended because they were silent.
+    pub(super) silent_watches: u32,
+    /// Number of consecutive silent watches before the objects are listed again.
+    pub(super) silent_watches_before_list: u32,
     /// The time since which the server has answered that the resource does not exist.
     not_found_since: Option<Instant>,
     /// Whether the objects were removed because the server forbids the resource.
@@ -127,6 +129,8 @@ const PAGED_FOR: Duration = Duration::from_secs(3600);
 /// Maximum number of skipped objects in the log. Without this limit, the log would fill if no object of a resource
 /// decodes.
 const MAX_LOGGED: usize = 20;
+/// Number of consecutive silent watches before the first list.
+pub(super) const MIN_SILENT_WATCHES: u32 = 3;
 
 // === impl Options ===
 
@@ -173,7 +177,8 @@ impl<S: ListWatchSink> Reflector<S> {
             is_watch_unstable: false,
             cut_streams: 0,
             broken_at: None,
-            silent_time: Duration::ZERO,
+            silent_watches: 0,
+            silent_watches_before_list: MIN_SILENT_WATCHES,
             not_found_since: None,
             is_forgotten: false,
             skipped: HashSet::new(),

@@ -16,6 +16,8 @@ use crate::source::health::FailureReason;
 const MIN_WATCH: Duration = Duration::from_secs(1);
 /// Number of consecutive failures of a reachable server before a list is tried.
 const MAX_SERVER_ERRORS: u32 = 3;
+/// Maximum number of consecutive silent watches before a list: an hour with the default time of silence.
+const MAX_SILENT_WATCHES: u32 = 40;
 
 impl<S: ListWatchSink> Reflector<S> {
     /// Watches changes after the stored version.
@@ -96,7 +98,8 @@ impl<S: ListWatchSink> Reflector<S> {
             StreamEnd::Cut(failure) if lived < self.min_watch() => {
                 self.after_short_watch(&failure.message)
             }
-            StreamEnd::Closed | StreamEnd::Idle => self.resume(lived),
+            StreamEnd::Idle => self.after_silent_watch(lived),
+            StreamEnd::Closed => self.resume(lived),
             StreamEnd::Cut(failure) => {
                 tracing::debug!(resource = %self.target.resource, %failure, "resuming the watch");
                 self.resume(lived)
@@ -120,16 +123,7 @@ impl<S: ListWatchSink> Reflector<S> {
 
     /// Resumes the watch at once if it lasted as long as the last backoff. Otherwise waits for the rest of that time,
     /// so that the server does not get more requests than during failures.
-    ///
-    /// If resumed watches stay silent, the collection is listed, because the server or a proxy may hold back events of
-    /// every watch.
     fn resume(&mut self, lived: Duration) -> NextStep {
-        self.silent_time += lived.min(self.feed.reporter().silent_for());
-        if self.silent_time >= self.max_silent_time() {
-            self.silent_time = Duration::ZERO;
-            tracing::debug!(resource = %self.target.resource, "listing, because resumed watches are silent");
-            return NextStep::now(Action::List);
-        }
         let pause = self.backoff.last_wait().saturating_sub(lived);
         if pause.is_zero() {
             self.is_watch_unstable = false;
@@ -138,9 +132,21 @@ impl<S: ListWatchSink> Reflector<S> {
         NextStep::paused(pause, Action::Watch)
     }
 
-    /// Maximum silent time of watches before a list. The third watch that ends because it is silent exceeds this time.
-    fn max_silent_time(&self) -> Duration {
-        self.options.timeouts.silence.saturating_mul(5) / 2
+    /// Resumes a watch that was silent for too long. If resumed watches stay silent, the collection is listed, because
+    /// the server or a proxy may hold back events of every watch.
+    ///
+    /// Some servers send no bookmarks, so all their quiet watches are silent. Each list doubles the number of silent
+    /// watches before the next list, so that such a server gets few lists.
+    fn after_silent_watch(&mut self, lived: Duration) -> NextStep {
+        self.silent_watches += 1;
+        if self.silent_watches < self.silent_watches_before_list {
+            return self.resume(lived);
+        }
+        self.silent_watches = 0;
+        self.silent_watches_before_list =
+            (self.silent_watches_before_list * 2).min(MAX_SILENT_WATCHES);
+        tracing::debug!(resource = %self.target.resource, "listing, because resumed watches are silent");
+        NextStep::now(Action::List)
     }
 
     /// Resumes the watch, so that the server sends the event again. If the event is invalid again, the collection is

@@ -12,7 +12,7 @@ use super::failure::{Failure, Status};
 use super::list_bounds::count_object;
 use super::object_buffer;
 use super::oversized::{OversizedObject, Part};
-use super::reflector::Reflector;
+use super::reflector::{MIN_SILENT_WATCHES, Reflector};
 use super::request::ListWatchRequest;
 use super::sink::{Change, ListWatchSink};
 use super::split_error::MAX_VERSION;
@@ -226,7 +226,10 @@ impl<S: ListWatchSink> Reflector<S> {
             let fed = events.feed(bytes, |event| {
                 stream.last_event = Instant::now();
                 self.feed.reporter().data_received();
-                self.silent_time = Duration::ZERO;
+                self.silent_watches = 0;
+                if stream.phase == Phase::Watching {
+                    self.silent_watches_before_list = MIN_SILENT_WATCHES;
+                }
                 match event {
                     Part::Whole(event) if deferred.is_empty() && event.len() < large => {
                         if self.handle_event(event, stream, arrived)? == Handled::TooExpensive {

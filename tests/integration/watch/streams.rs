@@ -255,6 +255,46 @@ async fn a_watch_that_stays_silent_after_it_was_resumed_is_listed_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn lists_of_a_resource_that_stays_silent_become_rare() {
+    let server = server();
+    let running = synced(&server, |watch| watch).await;
+    server.mute_watches("configmaps");
+    server.fault(On::Watch, "configmaps", usize::MAX, Fault::Stall(0));
+    pass(Duration::from_secs(280)).await;
+    assert_eq!(
+        server.counts("configmaps").1,
+        2,
+        "after three silent watches"
+    );
+    server.mute_watches("configmaps");
+    pass(Duration::from_secs(500)).await;
+    assert_eq!(server.counts("configmaps").1, 2);
+    pass(Duration::from_secs(50)).await;
+    assert_eq!(
+        server.counts("configmaps").1,
+        3,
+        "after six more silent watches"
+    );
+    running.agrees().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn watches_that_a_proxy_ends_before_the_first_bookmark_are_resumed_without_a_list() {
+    let server = server();
+    let running = synced(&server, |watch| watch).await;
+    for _ in 0..20 {
+        server.mute_watches("configmaps");
+        pass(Duration::from_secs(35)).await;
+        server.cut_watches("configmaps");
+    }
+    pass(Duration::from_secs(1)).await;
+    running.agrees().await;
+    let (lists, streams, watches) = server.counts("configmaps");
+    assert_eq!((lists, streams), (0, 1));
+    assert_eq!(watches, 20);
+}
+
+#[tokio::test(start_paused = true)]
 async fn quiet_watches_with_bookmarks_live_on() {
     let server = server();
     let running = synced(&server, |watch| watch).await;
