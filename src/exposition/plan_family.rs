@@ -94,6 +94,7 @@ impl PlanFamily {
     }
 
     /// The number of repeated samples in the last search. The method does not search.
+    #[cfg(feature = "prometheus")]
     pub(crate) fn last_repeats(&self) -> usize {
         self.repeats.lock().samples.len()
     }
