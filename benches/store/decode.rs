@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube_protobuf::{Object, encode, message_of};
 use serde::Deserialize;
 
+use super::ingest::{changes, json};
 use super::{PODS, Setup, scattered, support};
 
 /// The fields that identify an object. A decoder of these fields is the limit, because it skips all other fields.
@@ -29,25 +30,11 @@ struct Pods {
     protobuf: Vec<Vec<u8>>,
 }
 
-impl Pods {
-    fn new(state: usize) -> Self {
-        let message = message_of("v1", "Pod").expect("pods have protobuf");
-        let pods: Vec<_> = (0..PODS).map(|at| support::pod(at, state)).collect();
-        let encoded = pods.iter().map(|pod| encode::message(message, pod));
-        Self {
-            protobuf: encoded
-                .collect::<Result<_, _>>()
-                .expect("a generated pod is valid"),
-            json: pods
-                .iter()
-                .map(|pod| pod.to_string().into_bytes())
-                .collect(),
-        }
-    }
-}
-
 pub(crate) fn bench(c: &mut Criterion, setup: &mut Setup) {
-    let (before, after) = (Pods::new(0), Pods::new(9));
+    let before = Pods {
+        json: json(0),
+        protobuf: protobuf(0),
+    };
     let size = |pods: &[Vec<u8>]| pods.iter().map(Vec::len).sum::<usize>() / PODS;
     println!(
         "bytes of a pod: {} in JSON, {} in protobuf",
@@ -63,29 +50,19 @@ pub(crate) fn bench(c: &mut Criterion, setup: &mut Setup) {
     });
     group.finish();
     let mut group = c.benchmark_group("ingest a pod as protobuf");
-    let mut next = scattered();
-    group.bench_function("nothing changes", |b| {
-        b.iter(|| {
-            let applied = setup.writer.apply_protobuf(&before.protobuf[next()]);
-            applied.expect("a generated pod decodes");
-        });
-    });
-    let mut round = 0;
-    group.bench_function("one family changes", |b| {
-        b.iter(|| {
-            round += 1;
-            let from = match (round / PODS) % 2 {
-                0 => &after,
-                _ => &before,
-            };
-            let applied = setup
-                .writer
-                .apply_protobuf(&from.protobuf[round * 7919 % PODS]);
-            applied.expect("a generated pod decodes");
-        });
+    changes(&mut group, &before.protobuf, &protobuf(9), |pod| {
+        setup.writer.apply_protobuf(pod)
     });
     group.finish();
     setup.reset();
+}
+
+/// All pods in protobuf.
+fn protobuf(state: usize) -> Vec<Vec<u8>> {
+    let message = message_of("v1", "Pod").expect("pods have protobuf");
+    let pods = (0..PODS).map(|at| encode::message(message, &support::pod(at, state)));
+    pods.collect::<Result<_, _>>()
+        .expect("a generated pod is valid")
 }
 
 fn decode<T: serde::de::DeserializeOwned>(

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::RwLock;
-use tokio::sync::Semaphore;
 
 use crate::auth::AuthFilter;
 use crate::instance::Instance;
+use crate::limited_threads::LimitedThreads;
 use crate::logging::LogLevel;
 use crate::options::DebugAccess;
 use crate::telemetry::Telemetry;
@@ -23,9 +23,9 @@ pub(crate) struct AppState {
     pub(crate) log_level: LogLevel,
     pub(crate) started: Instant,
     /// Limits the concurrent responses with the exporter's own metrics.
-    pub(crate) own_metrics: Arc<Semaphore>,
+    pub(crate) own_metrics: LimitedThreads,
     /// Limits the landing pages that are written concurrently.
-    pub(crate) landing_pages: Arc<Semaphore>,
+    pub(crate) landing_pages: LimitedThreads,
 }
 
 /// The ports on which the servers listen.
@@ -61,8 +61,8 @@ impl AppState {
             telemetry,
             log_level,
             started: Instant::now(),
-            own_metrics: Arc::new(Semaphore::new(OWN_METRICS)),
-            landing_pages: Arc::new(Semaphore::new(LANDING_PAGES)),
+            own_metrics: LimitedThreads::new(OWN_METRICS),
+            landing_pages: LimitedThreads::new(LANDING_PAGES),
         }
     }
 

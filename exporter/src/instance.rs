@@ -22,9 +22,9 @@ use kube_state_metrics::source::health::ReadinessPolicy;
 use prometheus::IntGauge;
 use prometheus::core::Collector as _;
 use prometheus::proto::MetricFamily;
-use tokio::sync::Semaphore;
 
 use crate::humanize::{counted, thousands};
+use crate::limited_threads::LimitedThreads;
 use crate::options::{MetricsOptions, SourceOptions};
 use crate::report::Reports;
 use coverage::Coverage;
@@ -49,14 +49,13 @@ pub(crate) struct Instance {
     readiness_policy: ReadinessPolicy,
     /// Whether the instance replaced an instance that was ready. If so, this instance is ready, too.
     inherits_readiness: bool,
-    /// Permits of the threads that compute the status. Without them, a flood of requests would occupy all threads for
-    /// blocking work.
-    status_permits: Arc<Semaphore>,
+    /// The threads that look at all resources.
+    threads: LimitedThreads,
     _maintenance: [BackgroundTask; 3],
 }
 
-/// Maximum number of threads that compute the status of an instance at the same time.
-const STATUS_THREADS: usize = 2;
+/// Maximum number of threads that look at all resources of an instance at the same time.
+const THREADS: usize = 2;
 
 /// The reason why an instance cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -107,7 +106,7 @@ impl Instance {
             ready: ready.map_err(SourceError::from)?,
             readiness_policy,
             inherits_readiness: false,
-            status_permits: Arc::new(Semaphore::new(STATUS_THREADS)),
+            threads: LimitedThreads::new(THREADS),
         })
     }
 
@@ -159,20 +158,16 @@ impl Instance {
         status
     }
 
-    /// The [`status`](Self::status), computed on a thread for blocking work. With thousands of resources, it takes too
-    /// long for an asynchronous task.
-    pub(crate) async fn status_on_blocking_thread(self: &Arc<Self>) -> InstanceStatus {
+    /// The result of `look`, which looks at all resources, computed on a thread for blocking work. With thousands of
+    /// resources, it takes too long for an asynchronous task.
+    pub(crate) async fn on_blocking_thread<T: Send + 'static>(
+        self: &Arc<Self>,
+        look: fn(&Self) -> T,
+    ) -> T {
         let own = Arc::clone(self);
-        // The thread holds the permit, because it goes on if the client leaves.
-        let permit = Arc::clone(&self.status_permits).acquire_owned().await;
-        let status = tokio::task::spawn_blocking(move || {
-            let status = own.status();
-            drop(permit);
-            status
-        })
-        .await;
+        let seen = self.threads.run(move || look(&own)).await;
         // The thread does not run while the runtime shuts down.
-        status.unwrap_or_else(|_| self.status())
+        seen.unwrap_or_else(|| look(self))
     }
 
     /// The policy that decides whether the instance is ready.

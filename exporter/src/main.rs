@@ -20,6 +20,7 @@ mod file_watcher;
 mod grouping;
 mod humanize;
 mod instance;
+mod limited_threads;
 mod logging;
 mod options;
 mod rbac;

@@ -17,7 +17,7 @@ use prometheus::{
 use crate::options::IgnoredKey;
 use crate::server::ServerMetrics;
 use crate::version;
-use files::FilesInUse;
+use files::{FilesInUse, number};
 use refusals::Refusals;
 use scrapes::ScrapeHistory;
 
@@ -204,42 +204,35 @@ impl Telemetry {
         content: &[u8],
         ignored: Vec<IgnoredKey>,
     ) {
-        let now = SystemTime::now();
-        self.record_reload(path, kind, now);
-        let path = path.display().to_string();
         let hash = hash(content);
+        self.used(path, kind, hash, ignored);
+        let path = path.display().to_string();
+        // A double represents a number of six bytes exactly.
         self.config_hash
             .with_label_values(&[path.as_str(), kind.as_str()])
-            .set(number(hash));
-        let content = UsedContent {
-            hash: hexadecimal(hash),
-            since: now,
-            ignored,
-        };
-        self.files.loaded(&path, kind.as_str(), content);
+            .set(number(hash) as f64);
     }
 
     /// Records that the current content of the web configuration file, which has this MD5 sum, is in use.
     pub(crate) fn web_config_used(&self, path: &Path, md5: [u8; 16]) {
-        let (kind, since) = (ConfigKind::Web, SystemTime::now());
-        self.record_reload(path, kind, since);
-        let content = UsedContent {
-            hash: hexadecimal(start(md5)),
-            since,
-            ignored: Vec::new(),
-        };
-        let path = path.display().to_string();
-        self.files.loaded(&path, kind.as_str(), content);
+        self.used(path, ConfigKind::Web, start(md5), Vec::new());
         self.refusals.used(Changed::Web);
     }
 
-    fn record_reload(&self, path: &Path, kind: ConfigKind, time: SystemTime) {
+    fn used(&self, path: &Path, kind: ConfigKind, hash: [u8; 6], ignored: Vec<IgnoredKey>) {
+        let since = SystemTime::now();
         let path = path.display().to_string();
         let labels = &[path.as_str(), kind.as_str()];
         self.reload_successful.with_label_values(labels).set(1);
         self.reload_time
             .with_label_values(labels)
-            .set(unix_seconds(time));
+            .set(unix_seconds(since));
+        let content = UsedContent {
+            hash,
+            since,
+            ignored,
+        };
+        self.files.loaded(&path, kind.as_str(), content);
     }
 
     /// Records that the current content of a file is not in use.
@@ -306,19 +299,6 @@ fn start(md5: [u8; 16]) -> [u8; 6] {
     [a, b, c, d, e, f]
 }
 
-/// A hash as `md5sum` writes it.
-fn hexadecimal(hash: [u8; 6]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A hash as a little-endian number.
-fn number(hash: [u8; 6]) -> f64 {
-    let bytes = hash.iter().rev();
-    let number = bytes.fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-    // A double represents a number of six bytes exactly.
-    number as f64
-}
-
 fn unix_seconds(time: SystemTime) -> f64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_secs_f64()
@@ -330,7 +310,7 @@ mod tests {
 
     #[test]
     fn the_hash_of_a_config_is_the_reference_s() {
-        let config_hash = |content: &[u8]| number(hash(content));
+        let config_hash = |content: &[u8]| number(hash(content)) as f64;
         assert_eq!(config_hash(b""), 617_830_161_876.0);
         assert_eq!(config_hash(b"resources: {pods: {}}\n"), 5_950_443_893_422.0);
     }
@@ -345,9 +325,8 @@ mod tests {
             panic!("one file")
         };
         // The hash of an empty file: `md5sum /dev/null | cut -c 1-12`.
-        assert_eq!(file.content.as_ref().unwrap().hash, "d41d8cd98f00");
-        let value = file.metric_value().unwrap();
-        assert_eq!(value as f64, number(hash(b"")));
+        assert_eq!(file.content.as_ref().unwrap().hash_text(), "d41d8cd98f00");
+        assert_eq!(file.metric_value(), Some(617_830_161_876));
         let web = FileInUse {
             kind: ConfigKind::Web.as_str(),
             ..file.clone()
@@ -367,7 +346,7 @@ mod tests {
         let [file] = &telemetry.files.all()[..] else {
             panic!("one file")
         };
-        assert_eq!(file.content.as_ref().unwrap().hash, "d41d8cd98f00");
+        assert_eq!(file.content.as_ref().unwrap().hash_text(), "d41d8cd98f00");
         assert_eq!(file.state(), "an older content is in use");
         let text = String::from_utf8(telemetry.text(Vec::new(), &[]).unwrap()).unwrap();
         assert!(!text.contains("config_hash{"), "{text}");

@@ -68,18 +68,14 @@ impl Fields {
         Self::AllBut(&["managedFields"])
     }
 
-    /// The paths of the wanted fields; no paths if there is no tree.
-    #[cfg(feature = "protobuf")]
+    /// The paths of the wanted fields; only the empty path if there is no tree.
     pub(super) fn paths(&self) -> Vec<Vec<&str>> {
         let Self::Some(tree) = self else {
-            return Vec::new();
+            return vec![Vec::new()];
         };
         let paths = tree.fields.iter().flat_map(|(name, below)| {
-            let mut below = below.paths();
-            if below.is_empty() {
-                below.push(Vec::new());
-            }
-            (below.into_iter()).map(move |path| [&[name.as_str()], &*path].concat())
+            let below = below.paths().into_iter();
+            below.map(move |path| [&[name.as_str()], &*path].concat())
         });
         paths.collect()
     }
@@ -103,23 +99,10 @@ impl Fields {
 
     /// Whether all wanted fields are within these paths, apart from `apiVersion` and `kind`.
     pub(crate) fn are_within(&self, paths: &[&str]) -> bool {
-        let mut wanted = vec![(String::new(), self)];
-        while let Some((path, fields)) = wanted.pop() {
-            if paths.contains(&&*path) || ["apiVersion", "kind"].contains(&&*path) {
-                continue;
-            }
-            match fields {
-                Self::Some(tree) if !tree.fields.is_empty() => {
-                    let below = tree.fields.iter().map(|(name, fields)| match &*path {
-                        "" => (name.clone(), fields),
-                        path => (format!("{path}.{name}"), fields),
-                    });
-                    wanted.extend(below);
-                }
-                _ => return false,
-            }
-        }
-        true
+        let is_within =
+            |path: &[&str]| (0..=path.len()).any(|end| paths.contains(&&*path[..end].join(".")));
+        let mut wanted = self.paths().into_iter();
+        wanted.all(|path| is_header(&path) || is_within(&path))
     }
 
     /// The union of two sets of fields.
@@ -155,6 +138,11 @@ impl Fields {
             _ => Self::All,
         }
     }
+}
+
+/// Whether the envelope contains the field at `path`.
+pub(super) fn is_header(path: &[&str]) -> bool {
+    matches!(path, ["apiVersion" | "kind"])
 }
 
 // === impl Tree ===

@@ -4,7 +4,7 @@ use kube_protobuf::{Envelope, Error, Malformed, Message, Object, PREFIX};
 use serde::de::DeserializeOwned;
 
 use super::adapter::{Adapter, Wanted};
-use super::fields::Fields;
+use super::fields::{Fields, is_header};
 use super::reason::{DecodeReason, Problem};
 
 /// Decodes an object, keeping only `fields`.
@@ -58,12 +58,6 @@ impl Fields {
     /// numbers. Newer versions of the API add fields only to messages.
     pub(crate) fn are_values_of(&self, message: &'static Message) -> bool {
         let mut paths = self.paths().into_iter();
-        let are_values = paths.all(|path| is_header(&path) || message.contains_value(path));
-        are_values && matches!(self, Self::Some(_))
+        paths.all(|path| is_header(&path) || message.contains_value(path))
     }
-}
-
-/// Whether the envelope contains the field at `path`.
-fn is_header(path: &[&str]) -> bool {
-    matches!(path, ["apiVersion" | "kind"])
 }

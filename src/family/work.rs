@@ -25,10 +25,9 @@ const TEXT: u64 = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Worked<T> {
     pub(crate) value: T,
-    /// The units of work.
-    pub(crate) spent: u64,
-    /// Whether the limit was reached. If so, no store has the object that was being applied.
-    pub(crate) is_interrupted: bool,
+    /// The remaining units of work. If 0, the limit was reached, and at least one store does not have the object that
+    /// was being applied.
+    pub(crate) left: u64,
 }
 
 /// Restores the limit of the thread, even after a panic.
@@ -41,11 +40,7 @@ pub(crate) fn limited<T>(limit: u64, work: impl FnOnce() -> T) -> Worked<T> {
     let _restore = Restore(LEFT.replace(limit));
     let value = work();
     let left = LEFT.get();
-    Worked {
-        value,
-        spent: limit.saturating_sub(left),
-        is_interrupted: left == 0,
-    }
+    Worked { value, left }
 }
 
 /// The remaining work on this thread.
@@ -93,13 +88,10 @@ mod tests {
             spend(of_samples(2, 250));
             assert_eq!((left(), is_interrupted()), (4, false));
             let inner = limited(3, || spend(3));
-            assert!(inner.is_interrupted && !is_interrupted());
+            assert!(inner.left == 0 && !is_interrupted());
             left()
         });
-        assert_eq!(
-            (worked.value, worked.spent, worked.is_interrupted),
-            (4, 6, false)
-        );
+        assert_eq!((worked.value, worked.left), (4, 4));
         let panicked = std::panic::catch_unwind(|| limited(1, || panic!("as a closure of a host")));
         assert!(panicked.is_err());
         assert_eq!(left(), u64::MAX);

@@ -76,20 +76,19 @@ fn limit_kinds(
     max: usize,
     is_served: impl Fn(&CustomResourceCollector) -> bool,
 ) -> (Vec<CustomResourceCollector>, Vec<ResourceInfo>) {
-    let mut by_wildcard: Vec<_> = (collectors.iter().enumerate())
-        .filter(|(_, own)| own.is_by_wildcard())
-        .collect();
+    let by_wildcard = collectors.iter().filter(|own| own.is_by_wildcard());
+    let mut by_wildcard: Vec<_> = by_wildcard.collect();
     if max == 0 || by_wildcard.len() <= max {
         return (collectors, Vec::new());
     }
     // The sort keeps the order by name of kinds whose definitions were created in the same second.
-    by_wildcard.sort_by_key(|(_, own)| (!is_served(own), own.created()));
-    let left_out: HashSet<_> = by_wildcard[max..].iter().map(|(index, _)| *index).collect();
-    let resource = |(_, own): &(usize, &CustomResourceCollector)| own.resource().clone();
-    let resources = by_wildcard[max..].iter().map(resource).collect();
-    let mut index = 0..;
-    collectors.retain(|_| index.next().is_none_or(|index| !left_out.contains(&index)));
-    (collectors, resources)
+    by_wildcard.sort_by_key(|own| (!is_served(own), own.created()));
+    let left_out = by_wildcard[max..].iter().map(|own| own.resource().clone());
+    let left_out: Vec<_> = left_out.collect();
+    // Each kind has only one collector.
+    let resources: HashSet<_> = left_out.iter().collect();
+    collectors.retain(|own| !resources.contains(own.resource()));
+    (collectors, left_out)
 }
 
 /// Links each store of families in Rust to the store of the resource's configured families.

@@ -113,7 +113,8 @@ impl Column {
 
     /// The cell of `row`; empty if there is no such row.
     pub(crate) fn cell(&self, row: usize) -> &[u8] {
-        (self.entries.get(usize::from(self.entry_of(row)))).map_or(&[], |entry| self.text_of(entry))
+        let entry = self.entries.get(self.cell_number(row));
+        entry.map_or(&[], |entry| self.text_of(entry))
     }
 
     /// The distinct cells, by their number. A number without a row has an outdated cell.
@@ -124,12 +125,6 @@ impl Column {
     /// The number of the cell of `row` in [`cells`](Self::cells).
     pub(crate) fn cell_number(&self, row: usize) -> usize {
         usize::from(self.entry_of(row))
-    }
-
-    /// The length of the cell of `row`, in bytes.
-    pub(crate) fn cell_len(&self, row: usize) -> usize {
-        let entry = self.entries.get(self.cell_number(row));
-        entry.map_or(0, |entry| entry.len as usize)
     }
 
     /// Memory of the column, in bytes, without the struct `Column` itself.

@@ -74,6 +74,19 @@ impl<K: CollectedResource> Schema<K> {
         self.message
     }
 
+    /// Whether a message has all fields that the families read.
+    ///
+    /// Returns false if a family of a configuration reads a part of the object as a whole, because that part may contain
+    /// newer fields.
+    #[cfg(feature = "protobuf")]
+    pub(crate) fn is_in(&self, message: &'static kube_protobuf::Message) -> bool {
+        if self.resource.is_configured() {
+            self.fields.are_values_of(message)
+        } else {
+            self.fields.are_in(message)
+        }
+    }
+
     /// Returns an object in protobuf, for decoding.
     #[cfg(feature = "protobuf")]
     pub(crate) fn protobuf<'a>(&self, object: &'a [u8]) -> Result<Encoded<'a>, DecodeError> {

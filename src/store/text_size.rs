@@ -52,7 +52,7 @@ impl<'a> TextSize<'a> {
             let Some(cell) = cells.get(samples.cell_number(row)) else {
                 continue;
             };
-            bytes += cell.lines * base_labels.cell_len(row) as u64;
+            bytes += cell.lines * base_labels.cell(row).len() as u64;
             let values = cell.codes.iter().map(|&code| self.value_len(row, code));
             // The bytes of the cell include its references, so the result is never negative.
             bytes = (bytes + values.sum::<u64>())

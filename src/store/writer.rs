@@ -206,14 +206,9 @@ impl<K: CollectedResource> Writer<K> {
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     #[must_use]
     pub fn reads_protobuf(&self) -> bool {
-        let (schema, is_configured) = (self.store.schema(), self.store.resource().is_configured());
-        let has_fields = |message| {
-            let own = match is_configured {
-                true => schema.fields().are_values_of(message),
-                false => schema.fields().are_in(message),
-            };
-            own && LinkedWriter::is_in(&self.store, message)
-        };
+        let schema = self.store.schema();
+        let has_fields =
+            |message| schema.is_in(message) && LinkedWriter::is_in(&self.store, message);
         schema.message().is_some_and(has_fields)
     }
 

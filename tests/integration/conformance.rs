@@ -35,7 +35,7 @@ const CORRECTED: &[(&str, &str)] = &[(
     r#"kube_resourcequota{namespace="n",resourcequota="q",resource="r",type="hard"} 1.2345678901234567e+19"#,
 )];
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Case {
     case: String,

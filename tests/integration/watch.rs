@@ -3,6 +3,8 @@
 mod chaos;
 #[cfg(feature = "custom-resources")]
 mod custom;
+#[cfg(feature = "cel")]
+mod expensive;
 mod faults;
 mod health;
 mod hostile;

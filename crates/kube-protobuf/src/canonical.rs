@@ -5,7 +5,7 @@
 //! ahead: it stops at the first field out of order, and the object is rewritten and read again.
 
 use crate::error::Malformed;
-use crate::schema::{Field, Message, Presence, Type};
+use crate::schema::{Field, Message, Presence, Type, always};
 use crate::wire::{Payload, Records};
 
 /// The maximum size of an object that is rewritten. Objects in etcd have at most about 1.5 MiB.
@@ -67,29 +67,9 @@ fn write_field(field: &Field, message: &[u8], out: &mut Vec<u8>) -> Result<(), M
 
 /// A map entry with one key and one value.
 fn entry(field: &Field, entry: &[u8]) -> Result<Vec<u8>, Malformed> {
-    let (mut out, mut value) = (Vec::with_capacity(entry.len()), None::<Vec<u8>>);
-    let mut records = Records::new(entry);
-    while let Some(record) = records.next()? {
-        match (record.number, record.payload) {
-            (1, key) => put_bytes(1, key.bytes()?, &mut out),
-            (2, Payload::Varint(number)) => put_number(2, number, &mut out),
-            (2, payload) => {
-                let parts = value.get_or_insert_default();
-                if matches!(field.content, Type::Text | Type::Bytes) {
-                    parts.clear();
-                }
-                parts.extend_from_slice(payload.bytes()?);
-            }
-            _ => {}
-        }
-    }
-    if let Some(value) = value {
-        let value_field = Field {
-            number: 2,
-            ..*field
-        };
-        put_rewritten(&value_field, &value, &mut out)?;
-    }
+    let mut out = Vec::with_capacity(entry.len());
+    write_field(&always(1, "", Type::Text), entry, &mut out)?;
+    write_field(&always(2, "", field.content), entry, &mut out)?;
     Ok(out)
 }
 

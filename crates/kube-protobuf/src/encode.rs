@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::canonical::{put_bytes, put_number};
 use crate::envelope::PREFIX;
 use crate::object::message_of;
-use crate::schema::{Field, Message, Presence, Type};
+use crate::schema::{Field, Message, Presence, Type, always};
 use crate::tables::{LIST_META, STATUS};
 
 /// A value that a field cannot have.
@@ -133,17 +133,11 @@ fn write_message(
                 }
             }
             (Presence::Map, Value::Object(entries)) => {
+                let value_field = always(2, field.name, field.content);
                 for (key, value) in entries {
                     let mut entry = Vec::new();
                     put_bytes(1, key.as_bytes(), &mut entry);
-                    write_value(
-                        &Field {
-                            number: 2,
-                            ..*field
-                        },
-                        value,
-                        &mut entry,
-                    )?;
+                    write_value(&value_field, value, &mut entry)?;
                     put_bytes(field.number, &entry, out);
                 }
             }

@@ -24,7 +24,7 @@ pub struct FrameReader {
     length: [u8; 4],
     known: usize,
     /// The number of bytes that are left of the current event.
-    left: Option<u32>,
+    left: Option<u64>,
 }
 
 // === impl FrameReader ===
@@ -62,18 +62,13 @@ impl FrameReader {
                         continue;
                     }
                     self.known = 0;
-                    u32::from_be_bytes(self.length)
+                    u32::from_be_bytes(self.length).into()
                 }
             };
-            let length = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-            let (taken, rest) = bytes.split_at_checked(length).unwrap_or((bytes, &[]));
+            let (piece, rest) = Piece::take(left, bytes);
             bytes = rest;
-            let left = left.saturating_sub(u32::try_from(length).unwrap_or(u32::MAX));
-            self.left = (left > 0).then_some(left);
-            each(Piece {
-                bytes: taken,
-                left: left.into(),
-            })?;
+            self.left = (piece.left > 0).then_some(piece.left);
+            each(piece)?;
         }
         Ok(())
     }

@@ -115,8 +115,8 @@ impl ListReader {
             return Ok(bytes);
         };
         self.start.push(byte);
-        let start = match RecordStart::parse(&self.start) {
-            Ok(start) => start,
+        let start = match RecordStart::take(&self.start) {
+            Ok((start, _)) => start,
             // The longest start has two numbers of ten bytes.
             Err(Malformed::Truncated) if self.start.len() < 20 => return Ok(rest),
             Err(malformed) => return Err(malformed),
@@ -161,17 +161,15 @@ impl ListReader {
         bytes: &'a [u8],
         each: &mut impl FnMut(Piece<'_>),
     ) -> Result<&'a [u8], Malformed> {
-        let length = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-        let (taken, rest) = bytes.split_at_checked(length).unwrap_or((bytes, &[]));
-        let left = left - taken.len() as u64;
+        let (piece, rest) = Piece::take(left, bytes);
         match content {
             Content::Skipped => {}
-            Content::TypeMeta => append_meta(&mut self.type_meta, taken)?,
-            Content::Meta => append_meta(&mut self.meta, taken)?,
-            Content::Object => each(Piece { bytes: taken, left }),
+            Content::TypeMeta => append_meta(&mut self.type_meta, piece.bytes)?,
+            Content::Meta => append_meta(&mut self.meta, piece.bytes)?,
+            Content::Object => each(piece),
         }
-        self.state = State::Payload(content, left);
-        if left == 0 {
+        self.state = State::Payload(content, piece.left);
+        if piece.left == 0 {
             self.end_payload();
         }
         Ok(rest)

@@ -76,12 +76,6 @@ impl<'a> Object<'a> {
         self.raw
     }
 
-    /// The same bytes, read by the fields of another message, such as [`ANY_OBJECT`].
-    #[must_use]
-    pub fn as_message(self, message: &'static Message) -> Self {
-        Self { message, ..self }
-    }
-
     /// Reads the object as a type.
     ///
     /// # Errors

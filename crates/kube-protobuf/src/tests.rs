@@ -138,6 +138,8 @@ fn map_entries_may_lack_the_key_or_the_value_and_have_them_in_any_order() {
         let mut bytes = Vec::new();
         crate::canonical::put_bytes(2, entry, &mut bytes);
         assert_eq!(read(config, &bytes)["data"], expected, "{entry:?}");
+        let rewritten = crate::canonical::rewritten(config, &bytes).unwrap();
+        assert_eq!(read(config, &rewritten)["data"], expected, "{entry:?}");
     }
 }
 

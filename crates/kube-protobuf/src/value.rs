@@ -211,7 +211,7 @@ fn visit_leaf<'de, V: Visitor<'de>>(
     }
     let bytes = payload.bytes()?;
     match content {
-        Type::Time | Type::MicroTime | Type::Json if bytes.is_empty() => visitor.visit_unit(),
+        Type::Time | Type::MicroTime if bytes.is_empty() => visitor.visit_unit(),
         Type::Time => visitor.visit_str(leaf::time(bytes, Precision::Seconds)?.as_str()),
         Type::MicroTime => visitor.visit_str(leaf::time(bytes, Precision::Microseconds)?.as_str()),
         Type::Quantity => visit_text(leaf::quantity(bytes)?, visitor),

@@ -97,12 +97,7 @@ impl<'de> Payload<'de> {
 // === impl RecordStart ===
 
 impl RecordStart {
-    /// Reads the start of a record. A number is part of it.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
-        Self::take(bytes).map(|(start, _)| start)
-    }
-
-    /// Reads the start of a record, and returns the bytes that follow it.
+    /// Reads the start of a record, and returns the bytes that follow it. A number is part of the start.
     pub(crate) fn take(mut bytes: &[u8]) -> Result<(Self, &[u8]), Malformed> {
         let (number, wire_type) = tag(&mut bytes)?;
         let (is_bytes, length) = match wire_type {

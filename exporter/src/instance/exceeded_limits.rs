@@ -106,6 +106,13 @@ fn log(resource: &str, exceeded: &ExceededLimit) {
 // === impl LimitProblem ===
 
 impl LimitProblem {
+    /// The resources, each with how often families of its objects have exceeded the limit, such as `pods 3 times`.
+    pub(crate) fn affected(&self) -> String {
+        let resources = self.resources.iter();
+        let resources = resources.map(|own| format!("{} {}", own.resource, own.times()));
+        resources.collect::<Vec<_>>().join(", ")
+    }
+
     /// A line for each resource.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
         let (what, flag) = (self.what, self.flag);

@@ -39,17 +39,11 @@ pub(super) fn problems<'a>(
     blocking: &[ResourceHealth],
 ) -> Vec<Problem> {
     let blocking: HashSet<_> = blocking.iter().map(|own| &own.resource).collect();
-    let is_blocking = |own: &&ResourceHealth| blocking.contains(&own.resource);
-    let (blocking, other): (Vec<_>, Vec<_>) = behind.partition(is_blocking);
-    let mut problems = Vec::new();
-    for (resources, is_blocking) in [(blocking, true), (other, false)] {
-        let by_state = groups(resources.into_iter(), |own| own.state);
-        let of_state = by_state.into_iter().flat_map(of_state);
-        problems.extend(of_state.map(|problem| Problem {
-            is_blocking,
-            ..problem
-        }));
-    }
+    let is_blocking = |own: &ResourceHealth| blocking.contains(&own.resource);
+    let by_state = groups(behind, |own| (own.state, is_blocking(own))).into_iter();
+    let problems = by_state
+        .flat_map(|((state, is_blocking), resources)| of_state(state, is_blocking, &resources));
+    let mut problems: Vec<_> = problems.collect();
     problems.sort_by_key(|problem| {
         (
             !problem.is_blocking,
@@ -118,18 +112,22 @@ pub(super) fn silent_watches(resources: Vec<String>, silence: Duration) -> Optio
 }
 
 /// The problems of resources in one state: one for each error, or a single problem if there are many errors.
-fn of_state((state, resources): (ResourceState, Vec<&ResourceHealth>)) -> Vec<Problem> {
+fn of_state(
+    state: ResourceState,
+    is_blocking: bool,
+    resources: &[&ResourceHealth],
+) -> Vec<Problem> {
     let by_error = groups(resources.iter().copied(), error);
     if by_error.len() > MOST_ERRORS {
-        return vec![problem(state, &resources)];
+        return vec![problem(state, is_blocking, resources)];
     }
     by_error
         .iter()
-        .map(|(_, group)| problem(state, group))
+        .map(|(_, group)| problem(state, is_blocking, group))
         .collect()
 }
 
-fn problem(state: ResourceState, resources: &[&ResourceHealth]) -> Problem {
+fn problem(state: ResourceState, is_blocking: bool, resources: &[&ResourceHealth]) -> Problem {
     let removals = resources.iter().filter_map(|own| own.removal_seconds);
     let state_name = state.to_string();
     // Many errors begin with the state.
@@ -139,7 +137,7 @@ fn problem(state: ResourceState, resources: &[&ResourceHealth]) -> Problem {
     Problem {
         state: state_name,
         is_normal: matches!(state, ResourceState::NotStarted | ResourceState::Listing),
-        is_blocking: false,
+        is_blocking,
         resources: resources.iter().map(|own| own.resource.clone()).collect(),
         error: error.map(str::to_owned),
         removal_seconds: removals.reduce(f64::min),

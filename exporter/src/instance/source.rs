@@ -133,8 +133,8 @@ impl RunningSource {
             source: self.parts.description.clone(),
             // Until the manifests are loaded, all other remarks have the same cause.
             remarks: remarks
+                .chain(self.skipped())
                 .filter(|_| is_loaded)
-                .chain(self.skipped().filter(|_| is_loaded))
                 .collect(),
             notes: notes.chain(self.skipped()).collect(),
             problems: problems.into_iter().chain(silent).collect(),

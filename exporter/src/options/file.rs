@@ -146,18 +146,26 @@ impl OptionsFile {
         if let Some(current) = current.filter(|current| self.get(current).is_some()) {
             return Some(format!("`{current}` replaces this key"));
         }
-        let is_set = match self.get(key) {
-            None => false,
-            Some(FileValue::Keys(keys)) => !keys.is_empty(),
-            Some(FileValue::Allowlists(lists)) => !lists.is_empty(),
-            Some(FileValue::Text(_) | FileValue::List(_)) => true,
-        };
+        let is_set = self.get(key).is_some_and(|value| !value.is_empty_map());
         (!is_set).then(|| format!("it has no value, so `{}` or its default applies", row.flag))
     }
 
     /// The value of a key.
     pub(super) fn get(&self, key: &str) -> Option<&FileValue> {
         self.values.get(key)
+    }
+}
+
+// === impl FileValue ===
+
+impl FileValue {
+    /// Whether the value is a map without keys, which sets nothing.
+    pub(super) fn is_empty_map(&self) -> bool {
+        match self {
+            Self::Keys(keys) => keys.is_empty(),
+            Self::Allowlists(lists) => lists.is_empty(),
+            Self::Text(_) | Self::List(_) => false,
+        }
     }
 }
 

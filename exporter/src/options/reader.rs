@@ -141,12 +141,8 @@ impl<'a> Reader<'a> {
     /// The value of an option in the options file, unless the value is a map without keys.
     fn list_in_file(&self, row: &Row) -> Option<&'a FileValue> {
         let value = row.keys().find_map(|key| self.in_file(key))?;
-        match value {
-            FileValue::Text(_) => None,
-            FileValue::Keys(keys) if keys.is_empty() => None,
-            FileValue::Allowlists(lists) if lists.is_empty() => None,
-            value => Some(value),
-        }
+        let is_list = !matches!(value, FileValue::Text(_)) && !value.is_empty_map();
+        is_list.then_some(value)
     }
 
     /// The texts of an option, in order of precedence.

@@ -34,6 +34,8 @@ struct ConfigFile<'a> {
     path: &'a Path,
     kind: ConfigKind,
     content: Option<&'a [u8]>,
+    /// The keys of the content that have no effect.
+    ignored: &'a [IgnoredKey],
     /// The maximum length, in bytes.
     limit: u64,
 }
@@ -185,10 +187,7 @@ impl Configuration {
         for file in self.config_files() {
             match file.content {
                 Some(content) => {
-                    let ignored = match file.kind {
-                        ConfigKind::Options => self.ignored_keys.clone(),
-                        _ => Vec::new(),
-                    };
+                    let ignored = file.ignored.to_vec();
                     telemetry.config_loaded(file.path, file.kind, content, ignored);
                 }
                 // The exporter accepts a missing file only with --continue-without-config, so a missing file is not a
@@ -216,6 +215,7 @@ impl Configuration {
             path: &file.path,
             kind: ConfigKind::Options,
             content: file.content.as_deref(),
+            ignored: &self.ignored_keys,
             limit: file_limits::OPTIONS,
         });
         let custom = self.options.metrics.custom.file.iter();
@@ -223,6 +223,7 @@ impl Configuration {
             path: &file.path,
             kind: ConfigKind::CustomResources,
             content: file.content.as_deref().map(str::as_bytes),
+            ignored: &[],
             limit: file_limits::CUSTOM_RESOURCES,
         });
         options_file.chain(custom)

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::query::Query;
 use crate::app_state::AppState;
+use crate::instance::Instance;
 use crate::options::DebugAccess;
 use crate::report::{JsonReport, Report};
 use crate::server::is_known;
@@ -38,7 +39,7 @@ pub(super) async fn authorize(
 
 /// The state of every resource.
 pub(super) async fn resources(State(app): State<Arc<AppState>>) -> Response {
-    json(&app.instance().status_on_blocking_thread().await)
+    json(&app.instance().on_blocking_thread(Instance::status).await)
 }
 
 /// With `?family=NAME`, returns the labels of a family. Otherwise, returns the families with the most series, and the
@@ -75,7 +76,10 @@ pub(super) async fn cardinality(State(app): State<Arc<AppState>>, query: Query) 
 /// The memory of stores and process.
 pub(super) async fn memory(State(app): State<Arc<AppState>>) -> Response {
     let instance = app.instance();
-    let stores = instance.status_on_blocking_thread().await.memory_bytes();
+    let stores = instance
+        .on_blocking_thread(Instance::status)
+        .await
+        .memory_bytes();
     let process = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let field = |name: &str| {
         let line = process.lines().find_map(|line| line.strip_prefix(name))?;

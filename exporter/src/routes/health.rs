@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use super::query::Query;
 use crate::app_state::AppState;
 use crate::humanize::{counted, span};
-use crate::instance::{InstanceStatus, LimitProblem};
+use crate::instance::{Instance, InstanceStatus, LimitProblem};
 
 const TOKEN_NEEDED: &str = "A bearer token that may read /metrics is needed to see more.";
 
@@ -37,7 +37,7 @@ pub(super) async fn ready(
     query: Query,
 ) -> Response {
     let instance = app.instance();
-    let mut status = instance.status_on_blocking_thread().await;
+    let mut status = instance.on_blocking_thread(Instance::status).await;
     status.remarks.extend(app.telemetry.refusals.lines());
     let verbose = query.contains("verbose");
     let is_closed = match app.auth() {
@@ -56,7 +56,7 @@ pub(super) async fn ready(
         (true, true) => format!("{}\n{TOKEN_NEEDED}\n", readiness_word(&status)),
     };
     if verbose && !is_closed {
-        for rules in instance.missing_rules() {
+        for rules in instance.on_blocking_thread(Instance::missing_rules).await {
             let _ = writeln!(text, "{rules}");
         }
     }

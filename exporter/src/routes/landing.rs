@@ -16,11 +16,11 @@ use http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, StatusCode, Uri};
-use tokio::sync::Semaphore;
 
 use super::port::Port;
 use super::query::Query;
 use crate::app_state::AppState;
+use crate::limited_threads::LimitedThreads;
 use page::Page;
 
 /// The content security policy. The page contains its style and script, and the policy allows only this style and this
@@ -102,16 +102,10 @@ async fn respond(
 
 /// Writes a page on a blocking thread, because the search and the page take too long for an asynchronous task if there
 /// are thousands of families. Returns `None` if the thread panics, or if the runtime is shutting down.
-async fn write(page: Page, is_html: bool, permits: &Arc<Semaphore>) -> Option<String> {
-    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
-    // The thread owns the permit, because the thread continues even if the client disconnects.
-    let text = tokio::task::spawn_blocking(move || {
-        let text = match is_html {
-            true => html::render(&page),
-            false => text::render(&page),
-        };
-        drop(permit);
-        text
+async fn write(page: Page, is_html: bool, threads: &LimitedThreads) -> Option<String> {
+    let text = threads.run(move || match is_html {
+        true => html::render(&page),
+        false => text::render(&page),
     });
-    text.await.ok()
+    text.await
 }

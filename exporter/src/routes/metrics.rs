@@ -117,20 +117,18 @@ fn content(headers: &HeaderMap) -> [&'static str; 2] {
 /// The exporter's own metrics, or those that `?name[]=` selects.
 pub(super) async fn own(State(app): State<Arc<AppState>>, query: Query) -> Response {
     let names: Vec<_> = query.values("name[]").map(str::to_owned).collect();
-    let Ok(permit) = Arc::clone(&app.own_metrics).acquire_owned().await else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    // With large stores, writing the text takes too long for an asynchronous task. The thread owns the permit, because
-    // the thread continues even if the client disconnects.
-    let text = tokio::task::spawn_blocking(move || {
-        let text = app.telemetry.text(app.instance().gather(), &names);
-        drop(permit);
-        text
+    let state = Arc::clone(&app);
+    // With large stores, writing the text takes too long for an asynchronous task.
+    let text = app.own_metrics.run(move || {
+        let more = state.instance().gather();
+        state.telemetry.text(more, &names)
     });
     match text.await {
-        Ok(Ok(text)) => ([(CONTENT_TYPE, telemetry::CONTENT_TYPE)], text).into_response(),
-        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Some(Ok(text)) => ([(CONTENT_TYPE, telemetry::CONTENT_TYPE)], text).into_response(),
+        Some(Err(error)) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
+        }
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The web configuration file (`--tls-config`) in use.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use parking_lot::RwLock;
 use prometheus_web_config::{WebConfig, WebConfigFile};
@@ -8,6 +8,9 @@ use prometheus_web_config::{WebConfig, WebConfigFile};
 /// The file in use. A reload of the options replaces this file.
 #[derive(Clone, Debug)]
 pub(super) struct CurrentWeb(Arc<RwLock<Option<Arc<WebConfigFile>>>>);
+
+/// The configuration without a file. All requests share it, because every new configuration computes an MD5 sum.
+static NO_FILE: LazyLock<Arc<WebConfig>> = LazyLock::new(Arc::default);
 
 // === impl CurrentWeb ===
 
@@ -28,7 +31,7 @@ impl CurrentWeb {
     pub(super) async fn latest(self) -> Arc<WebConfig> {
         match self.file() {
             Some(file) => file.latest().await,
-            None => Arc::default(),
+            None => Arc::clone(&NO_FILE),
         }
     }
 }

@@ -24,9 +24,8 @@ pub(crate) struct FileInUse {
 /// The content of a file that is in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UsedContent {
-    /// The first six bytes of the MD5 sum, as `md5sum` writes them. The metric `config_hash` has the same bytes as
-    /// a number.
-    pub(crate) hash: String,
+    /// The first six bytes of the MD5 sum.
+    pub(crate) hash: [u8; 6],
     pub(crate) since: SystemTime,
     /// The keys of an options file that have no effect.
     pub(crate) ignored: Vec<IgnoredKey>,
@@ -58,15 +57,27 @@ impl FileInUse {
         content.map_or(&[], |content| &content.ignored)
     }
 
-    /// The value of the metric `config_hash`: the number whose bytes, from the lowest, are those of the hash. `None` if
-    /// the metric leaves out the file.
+    /// The value of the metric `config_hash`; `None` if the metric leaves out the file.
     pub(crate) fn metric_value(&self) -> Option<u64> {
-        let hash = &self.content.as_ref()?.hash;
-        let has_metric = self.kind != "webconfig" && hash.len() == 12;
-        let hash = u64::from_str_radix(hash, 16).ok();
-        hash.filter(|_| has_metric)
-            .map(|hash| (hash << 16).swap_bytes())
+        let content = self.content.as_ref();
+        let content = content.filter(|_| self.kind != "webconfig")?;
+        Some(number(content.hash))
     }
+}
+
+// === impl UsedContent ===
+
+impl UsedContent {
+    /// The hash as `md5sum` writes it.
+    pub(crate) fn hash_text(&self) -> String {
+        let bytes = self.hash.iter();
+        bytes.map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// A hash as a little-endian number.
+pub(super) fn number([a, b, c, d, e, f]: [u8; 6]) -> u64 {
+    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
 }
 
 // === impl FilesInUse ===

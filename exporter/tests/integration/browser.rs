@@ -68,22 +68,25 @@ fn shown(page: &str) -> Vec<String> {
     families.collect()
 }
 
+/// A page as Chromium renders it after clicks on buttons in the heads of tables; `None` if Chromium is not installed.
+fn clicked(directory: &Directory, page: &str, buttons: &[&str]) -> Option<String> {
+    let clicks = buttons.iter().map(|name| {
+        format!(
+            "[...document.querySelectorAll('th button')].find(own => own.textContent === '{name}').click();"
+        )
+    });
+    let script = format!("<script>{}</script></body>", clicks.collect::<String>());
+    let file = directory.write("page.html", &page.replace("</body>", &script));
+    let dom = chromium(&["--dump-dom"], &format!("file://{file}"))?;
+    Some(String::from_utf8(dom).unwrap())
+}
+
 #[test]
 fn tables_are_sorted_by_the_buttons_of_their_heads() {
     let exporter = Exporter::start(&["--resources=pods,nodes,services"]);
     let page = get(&exporter.main, "/", &[("accept", "text/html")]).text();
     let directory = Directory::new("sorted");
-    let dom = |clicks: &[&str]| {
-        let clicks = clicks.iter().map(|name| {
-            format!(
-                "[...document.querySelectorAll('th button')].find(own => own.textContent === '{name}').click();"
-            )
-        });
-        let script = format!("<script>{}</script></body>", clicks.collect::<String>());
-        let file = directory.write("page.html", &page.replace("</body>", &script));
-        let dom = chromium(&["--dump-dom"], &format!("file://{file}"))?;
-        Some(String::from_utf8(dom).unwrap())
-    };
+    let dom = |buttons: &[&str]| clicked(&directory, &page, buttons);
     let order = |dom: &str| {
         let names = ["nodes", "pods", "services"];
         let at = |name: &&str| dom.find(&format!("?resources={name}\""));
@@ -116,18 +119,12 @@ fn a_resource_that_never_had_an_event_is_sorted_last_in_both_orders() {
         (ready && page.contains("data-value=\"\">never<")).then_some(page)
     });
     let directory = Directory::new("never");
-    for clicks in [1, 2] {
-        let click = "[...document.querySelectorAll('th button')].find(own => own.textContent === 'Last event').click();";
-        let script = format!("<script>{}</script></body>", click.repeat(clicks));
-        let file = directory.write("page.html", &page.replace("</body>", &script));
-        let Some(dom) = chromium(&["--dump-dom"], &format!("file://{file}")) else {
+    for (buttons, order) in [
+        (&["Last event"][..], "descending"),
+        (&["Last event"; 2], "ascending"),
+    ] {
+        let Some(dom) = clicked(&directory, &page, buttons) else {
             return;
-        };
-        let dom = String::from_utf8(dom).unwrap();
-        let order = if clicks == 1 {
-            "descending"
-        } else {
-            "ascending"
         };
         assert!(dom.contains(&format!("aria-sort=\"{order}\"")), "{dom}");
         let at = ["pods", "services", "nodes"];

@@ -41,7 +41,7 @@ const EMPTY: [(&str, &str, &str, &str); 4] = [
 ];
 
 /// A configuration with a value that is not a number, so the panel about such values has data.
-const UNREADABLE: &str = "\
+pub(super) const UNREADABLE: &str = "\
 spec:
   resources:
   - groupVersionKind: { group: '', version: v1, kind: Node }

@@ -109,14 +109,14 @@ fn in_a_pod(arg: &str) -> String {
 
 /// Compares a file with its expected content, or writes it if `UPDATE_GOLDEN` is set.
 #[track_caller]
-fn assert_golden(file: &std::path::Path, expected: &str) {
+pub(crate) fn assert_golden(file: &std::path::Path, expected: &str) {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(file, expected).unwrap();
         return;
     }
     let text = std::fs::read_to_string(file).unwrap_or_default();
-    let update =
-        "run UPDATE_GOLDEN=1 cargo test --workspace --all-features --test integration -- deploy::";
+    let update = "run UPDATE_GOLDEN=1 cargo test --workspace --all-features --test integration -- \
+                  deploy:: own_metrics";
     let file = file.display();
     assert!(text == expected, "{file} is out of date; {update}");
 }

@@ -6,19 +6,10 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::deploy::helm::{has_helm, objects};
-use super::prometheus::Prometheus;
+use super::prometheus::{Prometheus, block};
 use super::support::{CLUSTER, Directory, Exporter, eventually_or};
 
 const GUIDE: &str = include_str!("../../../docs/how-to/migrate.md");
-
-/// The code blocks of a language below the heading, which the comment before each block names.
-fn documented(name: &str, language: &str) -> String {
-    let marker = format!("<!-- {name} -->\n```{language}\n");
-    let (_, rest) = GUIDE
-        .split_once(&marker)
-        .unwrap_or_else(|| panic!("docs/how-to/migrate.md has no {name}"));
-    rest.split_once("```").unwrap().0.to_owned()
-}
 
 /// The documented relabeling of samples.
 const NEW_NAMES: (&str, &str, &str) = ("__name__", "kube_(.+)", "new_kube_$1");
@@ -40,7 +31,7 @@ fn the_values_give_a_service_monitor_whose_series_have_other_names() {
         return;
     }
     let directory = Directory::new("migration");
-    let values = directory.write("values.yaml", &documented("side-by-side-values", "yaml"));
+    let values = directory.write("values.yaml", &block(GUIDE, "side-by-side-values", "yaml"));
     let objects = objects(Path::new(&values), &[]);
     let find = |kind: &str| objects.iter().find(|own| own["kind"] == kind).unwrap();
     let monitor = find("ServiceMonitor");
@@ -82,7 +73,7 @@ fn both_programs_are_compared_in_prometheus_without_doubled_names() {
         "--metric-denylist=^kube_node_role$",
         "--namespaces-denylist=batch",
     ]);
-    let documented_job = documented("side-by-side", "yaml");
+    let documented_job = block(GUIDE, "side-by-side", "yaml");
     let job: Value = serde_saphyr::from_str(&documented_job).unwrap();
     let job = &job["scrape_configs"][0];
     assert_eq!(job["honor_labels"], true);
@@ -112,7 +103,7 @@ fn both_programs_are_compared_in_prometheus_without_doubled_names() {
     let pods = text.matches("\nkube_pod_info{").count() as f64;
     assert_eq!(prometheus.query("count(kube_pod_info)"), [pods]);
 
-    let rows = |name: &str| prometheus.rows(&documented(name, "promql"));
+    let rows = |name: &str| prometheus.rows(&block(GUIDE, name, "promql"));
     let labels = |name: &str, label: &str| -> BTreeSet<String> {
         let rows = rows(name).into_iter();
         rows.map(|row| row["metric"][label].as_str().unwrap_or_default().to_owned())

@@ -6,6 +6,8 @@ use std::net::TcpStream;
 use std::path::Path;
 
 use super::api::Api;
+use super::dashboards::UNREADABLE;
+use super::deploy::assert_golden;
 use super::support::{CLUSTER, Directory, Exporter, eventually, eventually_or, get};
 
 /// The registries of a program that embeds the library which have a metric.
@@ -179,16 +181,8 @@ const FURTHER: [Note; 34] = [
     note("kube_state_metrics_manifest_problems", NONE, ""),
 ];
 
-/// A configuration with an unreadable value, and with a family whose samples have the same labels for all nodes.
-const CUSTOM: &str = "\
-spec:
-  resources:
-  - groupVersionKind: { group: '', version: v1, kind: Node }
-    metricNamePrefix: node
-    metrics:
-    - name: os
-      each: { type: Gauge, gauge: { path: [metadata, labels], valueFrom: [kubernetes.io/os] } }
-    - name: created
+/// Another family of [`UNREADABLE`], whose samples have the same labels for all nodes.
+const REPEATED: &str = "    - name: created
       each: { type: Gauge, gauge: { path: [metadata, creationTimestamp] } }
 ";
 
@@ -288,7 +282,7 @@ fn the_page_has_every_metric_as_it_is_served() {
         "config.yaml",
         "resources: {pods: {}, nodes: {}, secrets: {}}\n",
     );
-    let custom = directory.write("custom.yaml", CUSTOM);
+    let custom = directory.write("custom.yaml", &format!("{UNREADABLE}{REPEATED}"));
     let manifests = Exporter::start(&[
         "--manifests",
         CLUSTER,
@@ -354,14 +348,7 @@ fn the_page_has_every_metric_as_it_is_served() {
     let page = std::fs::read_to_string(&path).unwrap();
     let tables = [&SHARED[..], &FURTHER[..]].map(|notes| rows(notes, &families));
     let expected = with_rows(&page, tables.into_iter());
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, expected).unwrap();
-        return;
-    }
-    assert_eq!(
-        page, expected,
-        "UPDATE_GOLDEN=1 cargo test --workspace --all-features --test integration -- own_metrics"
-    );
+    assert_golden(&path, &expected);
 }
 
 #[test]

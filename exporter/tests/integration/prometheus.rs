@@ -12,12 +12,13 @@ use crate::tools::{promtool, tool};
 
 const DOCS: &str = include_str!("../../../docs/how-to/scrape.md");
 
-/// A configuration of docs/how-to/scrape.md. The comment before the configuration has its name.
-fn documented(name: &str) -> String {
-    let marker = format!("<!-- {name} -->\n```yaml\n");
-    let (_, rest) = DOCS
-        .split_once(&marker)
-        .unwrap_or_else(|| panic!("docs/how-to/scrape.md has no {name}"));
+/// A code block of a page. The comment before the block has its name.
+#[track_caller]
+pub(super) fn block(page: &str, name: &str, language: &str) -> String {
+    let marker = format!("<!-- {name} -->\n```{language}\n");
+    let Some((_, rest)) = page.split_once(&marker) else {
+        panic!("the page has no {name}");
+    };
     rest.split_once("```").unwrap().0.to_owned()
 }
 
@@ -32,7 +33,7 @@ impl Prometheus {
     /// Starts Prometheus with a documented configuration, but other addresses and paths; `None` if Prometheus is not
     /// installed.
     fn start(name: &str, exporter: &Exporter, more: &[(&str, &str)]) -> Option<Self> {
-        let mut text = documented(name)
+        let mut text = block(DOCS, name, "yaml")
             .replace("scrape_interval: 30s", "scrape_interval: 3s")
             .replace("kube-state-metrics.kube-system.svc:8080", &exporter.main)
             .replace(
@@ -146,7 +147,7 @@ impl Place {
         directory.write("prometheus.crt", &prometheus.certificate);
         directory.write("prometheus.key", &prometheus.key);
         let path = format!("{}/", directory.str());
-        let text = documented(web).replace("/etc/kube-state-metrics/", &path);
+        let text = block(DOCS, web, "yaml").replace("/etc/kube-state-metrics/", &path);
         let web = directory.write("web.yaml", &text);
         Self { directory, web }
     }

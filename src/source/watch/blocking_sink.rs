@@ -29,8 +29,16 @@ pub(super) struct BlockingSink<S> {
     sink: Option<S>,
     pub(super) partial: PartialObjects,
     large_objects: Arc<Semaphore>,
-    /// The work of generators on a worker thread since the last pause.
-    spent: u64,
+    /// The remaining work of generators on a worker thread before the next pause.
+    left: u64,
+}
+
+/// Whether an object or an event was handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handled {
+    Done,
+    /// It must be handled later, because it is large or expensive, or follows such an object.
+    Later,
 }
 
 /// The permit that the reflectors of a watch share, so that they apply only one large object at a time. A small machine
@@ -49,28 +57,35 @@ impl<S: ListWatchSink> BlockingSink<S> {
             sink,
             partial: PartialObjects::default(),
             large_objects,
-            spent: 0,
+            left: WORK_OF_TURN,
         }
     }
 
     /// Applies or deletes an object that is not large. `None` if the object needs too much work for a worker thread. If
-    /// so, nothing has changed, and the caller must call [`change_large`](Self::change_large).
+    /// so, no store has lost or reordered an object, and the caller must call [`change_large`](Self::change_large).
+    /// Expression errors and exceeded limits of the object may then be counted twice.
     pub(super) fn change_small(
         &mut self,
         change: Change,
         object: Encoded<'_>,
     ) -> Option<Result<(), DecodeError>> {
-        let left = WORK_OF_TURN
-            .checked_sub(self.spent)
-            .filter(|left| *left > 0)?;
-        let worked = work::limited(left, || self.change(change, object));
-        self.spent += worked.spent;
-        (!worked.is_interrupted).then_some(worked.value)
+        if self.left == 0 {
+            return None;
+        }
+        let worked = work::limited(self.left, || self.change(change, object));
+        self.left = worked.left;
+        (worked.left > 0).then_some(worked.value)
+    }
+
+    fn change(&mut self, change: Change, object: Encoded<'_>) -> Result<(), DecodeError> {
+        let partial = &mut self.partial;
+        let sink = self.sink.as_mut();
+        sink.map_or(Ok(()), |sink| change_partial(sink, partial, change, object))
     }
 
     /// Begins a new turn. The caller has let other tasks run before.
     pub(super) fn paused(&mut self) {
-        self.spent = 0;
+        self.left = WORK_OF_TURN;
     }
 
     /// Applies or deletes a large or expensive object on a thread for blocking work.
@@ -82,7 +97,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
     ) -> Result<(), DecodeError> {
         // The semaphore is never closed.
         let _permit = self.large_objects.acquire().await;
-        self.spent = 0;
+        self.left = WORK_OF_TURN;
         let Some(mut sink) = self.sink.take() else {
             return Ok(());
         };
@@ -105,6 +120,55 @@ impl<S: ListWatchSink> BlockingSink<S> {
             },
         }
     }
+
+    pub(super) fn reads_protobuf(&self) -> bool {
+        self.sink.as_ref().is_some_and(S::reads_protobuf)
+    }
+
+    pub(super) fn skip_oversized(&mut self, key: Option<(&str, &str)>) {
+        if let Some(sink) = &mut self.sink {
+            sink.skip_oversized(key);
+        }
+    }
+
+    pub(super) fn last_version(&self) -> &str {
+        self.sink.as_ref().map_or("", S::last_version)
+    }
+
+    pub(super) fn begin_list(&mut self) {
+        self.partial.begin_list();
+        if let Some(sink) = &mut self.sink {
+            sink.begin_list();
+        }
+    }
+
+    pub(super) fn end_list(&mut self) {
+        if let Some(sink) = &mut self.sink {
+            sink.end_list();
+        }
+    }
+
+    pub(super) fn abandon_list(&mut self) {
+        if let Some(sink) = &mut self.sink {
+            sink.abandon_list();
+        }
+    }
+
+    pub(super) fn failed(&mut self, failure: &Failure) {
+        if let Some(sink) = &mut self.sink {
+            sink.failed(failure);
+        }
+    }
+
+    pub(super) fn wants_list(&self) -> bool {
+        self.sink.as_ref().is_some_and(S::wants_list)
+    }
+
+    pub(super) fn reads_only(&self, paths: &[&str]) -> bool {
+        self.sink
+            .as_ref()
+            .is_some_and(|sink| sink.reads_only(paths))
+    }
 }
 
 /// Applies or deletes an object that may be partial. If a table lacks a column, the object is ignored, because whole
@@ -121,70 +185,5 @@ fn change_partial(
     match partial.json(received.bytes()) {
         Ok(json) => sink.change(change, Encoding::Json.object(json.as_ref())),
         Err(MissingColumn) => Ok(()),
-    }
-}
-
-impl<S: ListWatchSink> ListWatchSink for BlockingSink<S> {
-    fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
-        self.change(Change::Applied, object)
-    }
-
-    fn delete(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
-        self.change(Change::Deleted, object)
-    }
-
-    fn change(&mut self, change: Change, object: Encoded<'_>) -> Result<(), DecodeError> {
-        let partial = &mut self.partial;
-        let sink = self.sink.as_mut();
-        sink.map_or(Ok(()), |sink| change_partial(sink, partial, change, object))
-    }
-
-    fn reads_protobuf(&self) -> bool {
-        self.sink.as_ref().is_some_and(S::reads_protobuf)
-    }
-
-    fn skip_oversized(&mut self, key: Option<(&str, &str)>) {
-        if let Some(sink) = &mut self.sink {
-            sink.skip_oversized(key);
-        }
-    }
-
-    fn last_version(&self) -> &str {
-        self.sink.as_ref().map_or("", S::last_version)
-    }
-
-    fn begin_list(&mut self) {
-        self.partial.begin_list();
-        if let Some(sink) = &mut self.sink {
-            sink.begin_list();
-        }
-    }
-
-    fn end_list(&mut self) {
-        if let Some(sink) = &mut self.sink {
-            sink.end_list();
-        }
-    }
-
-    fn abandon_list(&mut self) {
-        if let Some(sink) = &mut self.sink {
-            sink.abandon_list();
-        }
-    }
-
-    fn failed(&mut self, failure: &Failure) {
-        if let Some(sink) = &mut self.sink {
-            sink.failed(failure);
-        }
-    }
-
-    fn wants_list(&self) -> bool {
-        self.sink.as_ref().is_some_and(S::wants_list)
-    }
-
-    fn reads_only(&self, paths: &[&str]) -> bool {
-        self.sink
-            .as_ref()
-            .is_some_and(|sink| sink.reads_only(paths))
     }
 }

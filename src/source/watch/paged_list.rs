@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
+use super::blocking_sink::Handled;
 use super::connection::ResponseBody;
 use super::failure::Failure;
 use super::json_list::ListPart;
@@ -39,30 +40,6 @@ struct PagedListParameters {
     version: Option<String>,
     limit: Option<u64>,
     selector: Option<String>,
-}
-
-/// A large or expensive object, or an object after such an object.
-struct Deferred {
-    item: Bytes,
-    /// Whether the object is counted as an object of the list.
-    is_counted: bool,
-}
-
-/// Whether an object was applied or left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Listed {
-    Done,
-    /// The object needs too much work for a worker thread. Nothing has changed.
-    TooExpensive,
-}
-
-// === impl Deferred ===
-
-impl Deferred {
-    fn new(item: &[u8], is_counted: bool) -> Self {
-        let item = object_buffer::copy(item);
-        Self { item, is_counted }
-    }
 }
 
 // === impl Reflector ===
@@ -182,7 +159,6 @@ impl<S: ListWatchSink> Reflector<S> {
         let mut response = self.send(request, selector, timeout).await?;
         self.feed.list_opened();
         let encoding = response.encoding();
-        let large = encoding.large_object();
         let mut splitter = ListSplitter::new(encoding, &self.options.budget);
         let mut turn = Turn::new();
         let mut last_object = Instant::now();
@@ -198,29 +174,26 @@ impl<S: ListWatchSink> Reflector<S> {
                 let waited = splitter.make_room(bytes.len()).await;
                 pages.progress.waited(waited);
                 last_object += waited;
-                // A large or expensive object, and the objects after it.
+                // A large or expensive object, and the objects after it. All are counted.
                 let mut deferred = Vec::new();
                 let mut bounded = Ok(());
                 let fed = splitter.feed(bytes, |part| match part {
                     ListPart::TableHeader(table) => self.sink.partial.read_columns(&table),
                     ListPart::Object(_) if bounded.is_err() => {}
-                    ListPart::Object(Part::Whole(item))
-                        if !deferred.is_empty() || item.len() >= large =>
-                    {
-                        deferred.push(Deferred::new(item, false));
-                    }
                     ListPart::Object(Part::Oversized(object)) => {
                         bounded = self.listed_oversized(&object, pages);
                     }
-                    ListPart::Object(Part::Whole(item)) => match self.listed(item, encoding, pages)
-                    {
-                        Ok(Listed::Done) => {}
-                        Ok(Listed::TooExpensive) => deferred.push(Deferred::new(item, true)),
-                        Err(failure) => bounded = Err(failure),
-                    },
+                    ListPart::Object(Part::Whole(item)) => {
+                        let is_next = deferred.is_empty();
+                        match self.listed(item, is_next, encoding, pages) {
+                            Ok(Handled::Done) => {}
+                            Ok(Handled::Later) => deferred.push(object_buffer::copy(item)),
+                            Err(failure) => bounded = Err(failure),
+                        }
+                    }
                 });
-                for deferred in deferred {
-                    self.listed_later(deferred, encoding, pages).await?;
+                for item in deferred {
+                    self.listed_later(item, encoding).await?;
                 }
                 splitter.settle();
                 fed?;
@@ -249,26 +222,35 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(())
     }
 
-    /// Counts and applies an object of a list that is not large.
+    /// Counts an object of a list. If `is_next`, also applies it, unless it is large or expensive. If not, an earlier
+    /// object must be applied first.
     fn listed(
         &mut self,
         item: &[u8],
+        is_next: bool,
         encoding: Encoding,
         pages: &mut Pages,
-    ) -> Result<Listed, Failure> {
-        match self.counts_object(item, pages)? {
-            true => self.apply_small(item, encoding),
-            false => Ok(Listed::Done),
+    ) -> Result<Handled, Failure> {
+        if !self.counts_object(item, pages)? {
+            return Ok(Handled::Done);
         }
+        if !is_next {
+            return Ok(Handled::Later);
+        }
+        self.apply_small(item, encoding)
     }
 
-    fn apply_small(&mut self, item: &[u8], encoding: Encoding) -> Result<Listed, Failure> {
+    /// Applies an object, unless it is large or expensive.
+    fn apply_small(&mut self, item: &[u8], encoding: Encoding) -> Result<Handled, Failure> {
+        if item.len() >= encoding.large_object() {
+            return Ok(Handled::Later);
+        }
         let object = encoding.object(item);
         let Some(applied) = self.sink.change_small(Change::Applied, object) else {
-            return Ok(Listed::TooExpensive);
+            return Ok(Handled::Later);
         };
         self.after_listed(applied, encoding)?;
-        Ok(Listed::Done)
+        Ok(Handled::Done)
     }
 
     /// Logs an object that does not decode. If the protobuf of the object is malformed, the list fails, so that the
@@ -302,19 +284,9 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Applies an object of a list. The object may be large or expensive.
-    async fn listed_later(
-        &mut self,
-        deferred: Deferred,
-        encoding: Encoding,
-        pages: &mut Pages,
-    ) -> Result<(), Failure> {
-        let Deferred { item, is_counted } = deferred;
-        if !is_counted && !self.counts_object(&item, pages)? {
-            return Ok(());
-        }
-        let is_small = item.len() < encoding.large_object();
-        if is_small && self.apply_small(&item, encoding)? == Listed::Done {
+    /// Applies a counted object of a list. The object may be large or expensive.
+    async fn listed_later(&mut self, item: Bytes, encoding: Encoding) -> Result<(), Failure> {
+        if self.apply_small(&item, encoding)? == Handled::Done {
             return Ok(());
         }
         let applied = self

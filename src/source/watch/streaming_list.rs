@@ -33,7 +33,7 @@ impl<S: ListWatchSink> Reflector<S> {
         let response = self.options.timeouts.response;
         let timeout = self.list_deadline().unwrap_or(response).min(response);
         let selector = self.enter_scope();
-        let response = match self.open(request, selector, timeout).await {
+        let response = match self.send(request, selector.as_deref(), timeout).await {
             Ok(response) => response,
             Err(failure) => return self.after_refused_stream(failure, version.is_some()),
         };

@@ -33,7 +33,7 @@ impl<S: ListWatchSink> Reflector<S> {
         // Some proxies delay the start of a response until the first event.
         let timeout = self.options.timeouts.silence;
         let selector = self.scope.borrow().selector.clone();
-        match self.open(request, selector, timeout).await {
+        match self.send(request, selector.as_deref(), timeout).await {
             Ok(response) => {
                 self.metrics.watch_request(true);
                 if !self.is_watch_unstable {

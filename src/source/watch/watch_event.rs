@@ -96,14 +96,16 @@ impl<'a> WatchEvent<'a> {
             object: &'a RawValue,
         }
         let Any { kind, object } = serde_json::from_slice(line).ok()?;
-        Self::new(&kind, Encoding::Json.object(object.get().as_bytes()))
+        let kind = EventKind::of_wire_name(&kind)?;
+        Self::new(kind, Encoding::Json.object(object.get().as_bytes()))
     }
 
     /// Reads a frame. Its object has the fields of `message`.
     fn parse_frame(frame: &'a [u8], message: &'static Message) -> Option<Self> {
         let event = kube_protobuf::WatchEvent::parse(frame).ok()?;
+        let kind = EventKind::of_wire_name(event.kind())?;
         let object = event.object();
-        let object = match EventKind::of_wire_name(event.kind())? {
+        let object = match kind {
             EventKind::Error => object,
             // Bookmarks and objects have the kind of the collection, or the kind of partial objects.
             _ => match Envelope::parse(object).ok()? {
@@ -112,12 +114,12 @@ impl<'a> WatchEvent<'a> {
                 _ => return None,
             },
         };
-        Self::new(event.kind(), Encoding::Protobuf(message).object(object))
+        Self::new(kind, Encoding::Protobuf(message).object(object))
     }
 
-    fn new(kind: &str, object: Encoded<'a>) -> Option<Self> {
-        Some(match EventKind::of_wire_name(kind)? {
-            kind @ (EventKind::Added | EventKind::Modified | EventKind::Deleted) => {
+    fn new(kind: EventKind, object: Encoded<'a>) -> Option<Self> {
+        Some(match kind {
+            EventKind::Added | EventKind::Modified | EventKind::Deleted => {
                 Self::Object(kind, object)
             }
             EventKind::Bookmark => {

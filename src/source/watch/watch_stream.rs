@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::blocking_sink::Handled;
 use super::connection::ResponseBody;
 use super::event_splitter::EventSplitter;
 use super::failure::{Failure, Status};
@@ -13,7 +14,6 @@ use super::list_bounds::count_object;
 use super::object_buffer;
 use super::oversized::{OversizedObject, Part};
 use super::reflector::{MIN_SILENT_WATCHES, Reflector};
-use super::request::ListWatchRequest;
 use super::sink::{Change, ListWatchSink};
 use super::split_error::MAX_VERSION;
 use super::turn::{MAX_PART, Turn};
@@ -69,30 +69,12 @@ enum Deferred {
     Oversized(OversizedObject),
 }
 
-/// Whether a line was handled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Handled {
-    Done,
-    /// The object of the line needs too much work for a worker thread. Nothing has changed.
-    TooExpensive,
-}
-
 /// Maximum duration of a burst of events. After this time, the timeout and the scope are checked.
 const MAX_BURST: Duration = Duration::from_secs(1);
 /// A pause that ends a burst of events.
 const PAUSE: Duration = Duration::from_millis(1);
 
 impl<S: ListWatchSink> Reflector<S> {
-    /// Opens a stream.
-    pub(super) async fn open(
-        &mut self,
-        request: ListWatchRequest<'_>,
-        selector: Option<String>,
-        timeout: Duration,
-    ) -> Result<ResponseBody, Failure> {
-        self.send(request, selector.as_deref(), timeout).await
-    }
-
     /// Reads a stream that was requested at `opened` to its end, and returns its last phase.
     pub(super) async fn read(
         &mut self,
@@ -201,6 +183,7 @@ impl<S: ListWatchSink> Reflector<S> {
             let Ok(next) = timeout(PAUSE, response.read()).await else {
                 // A wakeup for each event costs more than handling the event, so several events are collected.
                 sleep(self.options.timeouts.gather).await;
+                self.sink.paused();
                 return ControlFlow::Continue(());
             };
             read = next;
@@ -232,7 +215,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 }
                 match event {
                     Part::Whole(event) if deferred.is_empty() && event.len() < large => {
-                        if self.handle_event(event, stream, arrived)? == Handled::TooExpensive {
+                        if self.handle_event(event, stream, arrived)? == Handled::Later {
                             deferred.push(Deferred::Event(object_buffer::copy(event)));
                         }
                         Ok(())
@@ -307,7 +290,7 @@ impl<S: ListWatchSink> Reflector<S> {
                     self.count_listed(stream)?;
                     self.after_object(kind, object, result, stream.phase, arrived)
                 } else {
-                    return Ok(Handled::TooExpensive);
+                    return Ok(Handled::Later);
                 }
             }
             WatchEvent::Bookmark {

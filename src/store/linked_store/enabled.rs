@@ -135,7 +135,7 @@ impl LinkedWriter {
     ) -> bool {
         let linked = store.linked().read();
         let mut linked = linked.iter();
-        linked.all(|linked| linked.schema().fields().are_values_of(message))
+        linked.all(|linked| linked.schema().is_in(message))
     }
 
     pub(in super::super) fn close(&mut self) {

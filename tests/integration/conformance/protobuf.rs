@@ -10,13 +10,14 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kube::Resource;
-use kube_protobuf::{Envelope, encode};
+use kube_protobuf::{Envelope, Error, encode};
 use kube_state_metrics::resource::{CollectedResource, StaticScope};
 use kube_state_metrics::{BuiltIn, Collector};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Case, Wire, builder, cases, difference, lines, lines_of, pruning};
+use super::pruning::Alone;
+use super::{Case, Wire, builder, cases, difference, lines, lines_of};
 
 #[derive(Deserialize)]
 struct Encoded {
@@ -50,12 +51,8 @@ pub(crate) fn run<K>(resource: BuiltIn, collector: fn() -> Collector<K>)
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
 {
-    let names: Vec<String> = collector()
-        .iter()
-        .map(|own| own.descriptor().name().into())
-        .collect();
     let mut failures = String::new();
-    let mut alone = BTreeMap::new();
+    let mut alone = Alone::new(resource, &collector());
     for case in encoded_cases(resource.name()) {
         let difference = difference(resource.name(), &case, Wire::Protobuf);
         let is_rounded = difference.is_some() && is_rounded(resource.name(), &case);
@@ -64,12 +61,7 @@ where
             continue;
         }
         // Each family alone, so that only the fields are decoded that it declares.
-        let allowlists = (case.allow_labels.clone(), case.allow_annotations.clone());
-        let alone = alone.entry(allowlists).or_insert_with(|| {
-            let only = |name: &String| pruning::only(resource, name, &case);
-            names.iter().map(only).collect::<Vec<_>>()
-        });
-        for metrics in alone {
+        for (_, metrics) in alone.of(&case) {
             let (json, protobuf) = (
                 lines(metrics, &case),
                 lines_of(metrics, &case, Wire::Protobuf),
@@ -88,36 +80,42 @@ where
 /// Whether a case has a quantity that the API rounds when it writes it, in both encodings. The samples are
 /// those of the rounded quantity in JSON.
 fn is_rounded(resource: &str, case: &Case) -> bool {
+    if !case.case.contains("quantity") {
+        return false;
+    }
+    let object = decoded(bytes_of(case)).unwrap();
     let mut rounded = Case {
-        case: case.case.clone(),
-        object: serde_json::value::to_raw_value(&value_of(case)).unwrap(),
-        samples: Vec::new(),
+        object: serde_json::value::to_raw_value(&object).unwrap(),
         decode_error: None,
-        allow_labels: case.allow_labels.clone(),
-        allow_annotations: case.allow_annotations.clone(),
-        protobuf: case.protobuf.clone(),
+        ..case.clone()
     };
     let metrics = builder(resource, case).build().unwrap();
     rounded.samples = lines(&metrics, &rounded).unwrap();
-    case.case.contains("quantity") && difference(resource, &rounded, Wire::Protobuf).is_none()
+    difference(resource, &rounded, Wire::Protobuf).is_none()
 }
 
-/// The object of a case as JSON.
-fn value_of(case: &Case) -> Value {
-    let bytes = case.protobuf.as_deref().unwrap_or_default();
-    Envelope::parse(bytes)
-        .unwrap()
-        .object()
-        .unwrap()
-        .to()
-        .unwrap()
+/// The protobuf of a case that has it.
+fn bytes_of(case: &Case) -> &[u8] {
+    case.protobuf.as_deref().unwrap()
+}
+
+/// The protobuf of an object, or the reason why the API would refuse the object.
+fn encoded(resource: BuiltIn, mut object: Value) -> Result<Vec<u8>, String> {
+    object["apiVersion"] = resource.info().api_version().into();
+    object["kind"] = resource.info().kind().into();
+    let encoded = encode::object(&object).unwrap();
+    encoded.map_err(|error| error.to_string())
+}
+
+/// The JSON of an object, as an API server would write it.
+fn decoded(protobuf: &[u8]) -> Result<Value, Error> {
+    Envelope::parse(protobuf)?.object().unwrap().to()
 }
 
 /// Compares the object of the API's own type with the one that is read from the same fields as JSON.
 fn typed<K: CollectedResource>(case: &Case) -> Result<(), String> {
-    let bytes = case.protobuf.as_deref().unwrap_or_default();
-    let object = Envelope::parse(bytes).unwrap().object().unwrap();
-    let value = value_of(case);
+    let object = Envelope::parse(bytes_of(case)).unwrap().object().unwrap();
+    let value = object.to().unwrap();
     let (from_json, read) = (serde_json::from_value::<K>(value), object.to::<K>());
     match (from_json, read) {
         (Ok(json), Ok(read)) if format!("{json:?}") == format!("{read:?}") => Ok(()),
@@ -148,23 +146,14 @@ fn the_encoder_of_the_tests_writes_what_the_api_writes() {
     let (mut same, mut different) = (0, String::new());
     for resource in BuiltIn::ALL {
         for case in encoded_cases(resource.name()) {
-            let mut json: Value = serde_json::from_str(case.object.get()).unwrap();
-            json["apiVersion"] = resource.info().api_version().into();
-            json["kind"] = resource.info().kind().into();
-            let encoded = encode::object(&json)
-                .unwrap()
-                .map_err(|error| error.to_string());
+            let json = serde_json::from_str(case.object.get()).unwrap();
+            let encoded = encoded(*resource, json);
             if encoded.as_ref().ok() == case.protobuf.as_ref() {
                 same += 1;
                 continue;
             }
-            let expected = value_of(&case);
-            let encoded = encoded.map(|bytes| {
-                value_of(&Case {
-                    protobuf: Some(bytes),
-                    ..case
-                })
-            });
+            let expected = decoded(bytes_of(&case)).unwrap();
+            let encoded = encoded.map(|bytes| decoded(&bytes).unwrap());
             if !encoded
                 .as_ref()
                 .is_ok_and(|encoded| is_same(encoded, &expected))

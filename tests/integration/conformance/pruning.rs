@@ -18,12 +18,8 @@ pub(crate) fn run<K>(resource: BuiltIn, collector: fn() -> Collector<K>)
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
 {
-    let names: Vec<String> = collector()
-        .iter()
-        .map(|own| own.descriptor().name().into())
-        .collect();
+    let mut alone = Alone::new(resource, &collector());
     let (mut failures, mut regular) = (String::new(), 0);
-    let mut alone = BTreeMap::new();
     for case in cases(resource.name()) {
         // An object that does not decode because of one field may decode without that field.
         let Ok(expected) = lines(&builder(resource.name(), &case).build().unwrap(), &case) else {
@@ -35,16 +31,9 @@ where
                 let _ = writeln!(failures, "  expected {expected:#?}\n  but got {actual:#?}");
             }
         };
-        let allowlists = (case.allow_labels.clone(), case.allow_annotations.clone());
-        let alone = (alone.entry(allowlists)).or_insert_with(|| {
-            names
-                .iter()
-                .map(|name| only(resource, name, &case))
-                .collect::<Vec<_>>()
-        });
-        for (name, metrics) in names.iter().zip(alone) {
+        for (name, metrics) in alone.of(&case) {
             let of_family = |line: &&String| {
-                line.strip_prefix(name.as_str())
+                line.strip_prefix(name)
                     .is_some_and(|rest| rest.starts_with(['{', ' ']))
             };
             let expected: Vec<_> = expected.iter().filter(of_family).cloned().collect();
@@ -69,8 +58,38 @@ where
     assert!(failures.is_empty(), "{failures}");
 }
 
+/// Each family of a resource in a store of its own.
+pub(super) struct Alone {
+    resource: BuiltIn,
+    /// The names of the families.
+    names: Vec<String>,
+    /// The stores, in the order of the names, by the allowlists of labels and annotations.
+    built: BTreeMap<[Vec<String>; 2], Vec<StateMetrics>>,
+}
+
+impl Alone {
+    pub(super) fn new<K: CollectedResource>(resource: BuiltIn, collector: &Collector<K>) -> Self {
+        let names = collector.iter().map(|own| own.descriptor().name().into());
+        Self {
+            resource,
+            names: names.collect(),
+            built: BTreeMap::new(),
+        }
+    }
+
+    /// The names of the families, and their stores for the allowlists of a case.
+    pub(super) fn of(&mut self, case: &Case) -> impl Iterator<Item = (&str, &StateMetrics)> {
+        let allowlists = [case.allow_labels.clone(), case.allow_annotations.clone()];
+        let built = self.built.entry(allowlists).or_insert_with(|| {
+            let only = |name: &String| only(self.resource, name, case);
+            self.names.iter().map(only).collect()
+        });
+        self.names.iter().map(String::as_str).zip(&*built)
+    }
+}
+
 /// One family of a resource, so that only its declared fields are decoded.
-pub(super) fn only(resource: BuiltIn, family: &str, case: &Case) -> StateMetrics {
+fn only(resource: BuiltIn, family: &str, case: &Case) -> StateMetrics {
     let builder = builder(resource.name(), case).allow_metrics([format!("^{family}$")]);
     builder.build().unwrap()
 }

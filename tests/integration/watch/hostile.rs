@@ -18,7 +18,7 @@ use kube_state_metrics::source::watch::WatchTimeouts;
 const INVALID: ResourceState = ResourceState::Failing(FailureReason::DecodeError);
 const UNREACHABLE: ResourceState = ResourceState::Failing(FailureReason::Unreachable);
 
-fn body(text: impl Into<Bytes>) -> ByteStream {
+pub(super) fn body(text: impl Into<Bytes>) -> ByteStream {
     let text = text.into();
     stream::once(async { Ok(text) }).boxed()
 }

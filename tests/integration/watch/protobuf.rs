@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::{StreamExt, stream};
 use kube_protobuf::encode;
 use serde_json::json;
 
+use super::hostile::body;
 use super::{broken, config_map, expected, metrics, server, start, synced};
 use crate::support::{
     ApiRequest, ApiServer, ByteStream, Fault, On, Wire, eventually, pass, within,
@@ -21,11 +20,6 @@ fn responses(running: &super::Running) -> (f64, f64) {
             .unwrap()
     };
     (of("json"), of("protobuf"))
-}
-
-fn body(bytes: impl Into<Bytes>) -> ByteStream {
-    let bytes = bytes.into();
-    stream::once(async { Ok(bytes) }).boxed()
 }
 
 fn protobuf_server() -> ApiServer {
@@ -115,22 +109,6 @@ async fn a_server_that_refuses_the_encoding_is_asked_for_json_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn errors_are_read_from_protobuf() {
-    // Expired by an event and by the status of the answer.
-    for by_status in [false, true] {
-        let server = protobuf_server();
-        let running = synced(&server, |watch| watch).await;
-        pass(Duration::from_secs(5)).await;
-        if by_status {
-            server.expire_by_status();
-        }
-        server.mute_watches("configmaps");
-        server.delete("configmaps", "a", "cm0");
-        server.compact();
-        server.cut_watches("configmaps");
-        let holds = || running.text() == expected(&server);
-        within("the relist shows", Duration::from_secs(1), holds).await;
-        assert_eq!(server.counts("configmaps"), (0, 2, 1));
-    }
     let server = protobuf_server();
     let running = synced(&server, |watch| watch).await;
     server.fault(
@@ -287,7 +265,7 @@ async fn kinds_are_requested_in_json_for_fields_that_the_tables_may_lack() {
         ),
     ];
     for (config, protobuf) in &cases {
-        for streaming in super::ENCODINGS {
+        for streaming in [true, false] {
             let server = protobuf_server();
             server.set_streaming_lists(streaming);
             let builder = super::two_resources().custom_resources(config);
@@ -312,18 +290,4 @@ async fn kinds_are_requested_in_json_for_fields_that_the_tables_may_lack() {
             }
         }
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn restored_and_bookmarked_versions_are_read_from_protobuf() {
-    let server = protobuf_server();
-    let running = synced(&server, |watch| watch).await;
-    // Changes of another kind move the server's version, and bookmarks tell.
-    server.put("namespaces", super::namespace("c"));
-    pass(Duration::from_secs(70)).await;
-    server.compact();
-    server.cut_watches("configmaps");
-    server.put("configmaps", config_map("a", "new"));
-    running.agrees().await;
-    assert_eq!(server.counts("configmaps"), (0, 1, 1));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{broken, config_map, expected, server, synced};
+use super::{ENCODINGS, broken, config_map, expected, server, synced};
 use crate::support::{Fault, On, eventually, pass, within};
 
 #[tokio::test(start_paused = true)]
@@ -41,38 +41,44 @@ async fn a_watch_that_ends_is_resumed_without_a_list() {
 
 #[tokio::test(start_paused = true)]
 async fn bookmarks_keep_a_quiet_watch_resumable() {
-    let server = server();
-    let running = synced(&server, |watch| watch).await;
-    // Changes of other kinds increase the version of the server, and bookmarks report it.
-    server.put("namespaces", super::namespace("c"));
-    pass(Duration::from_secs(70)).await;
-    server.compact();
-    server.cut_watches("configmaps");
-    server.put("configmaps", config_map("a", "new"));
-    running.agrees().await;
-    assert_eq!(server.counts("configmaps"), (0, 1, 1));
+    for protobuf in ENCODINGS {
+        let server = server();
+        server.set_protobuf(protobuf);
+        let running = synced(&server, |watch| watch).await;
+        // Changes of other kinds increase the version of the server, and bookmarks report it.
+        server.put("namespaces", super::namespace("c"));
+        pass(Duration::from_secs(70)).await;
+        server.compact();
+        server.cut_watches("configmaps");
+        server.put("configmaps", config_map("a", "new"));
+        running.agrees().await;
+        assert_eq!(server.counts("configmaps"), (0, 1, 1));
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_expired_watch_is_relisted_at_once() {
-    for by_status in [false, true] {
-        let server = server();
-        let running = synced(&server, |watch| watch).await;
-        pass(Duration::from_secs(5)).await;
-        if by_status {
-            server.expire_by_status();
+    for protobuf in ENCODINGS {
+        for by_status in [false, true] {
+            let server = server();
+            server.set_protobuf(protobuf);
+            let running = synced(&server, |watch| watch).await;
+            pass(Duration::from_secs(5)).await;
+            if by_status {
+                server.expire_by_status();
+            }
+            server.mute_watches("configmaps");
+            server.delete("configmaps", "a", "cm0");
+            server.put("configmaps", config_map("a", "new"));
+            server.compact();
+            server.cut_watches("configmaps");
+            let holds = || running.text() == expected(&server);
+            within("the relist shows", Duration::from_secs(1), holds).await;
+            assert_eq!(server.counts("configmaps"), (0, 2, 1));
+            // The list must not be older than the last received state.
+            assert!(server.log("configmaps")[2].version().unwrap() > 100);
+            running.agrees().await;
         }
-        server.mute_watches("configmaps");
-        server.delete("configmaps", "a", "cm0");
-        server.put("configmaps", config_map("a", "new"));
-        server.compact();
-        server.cut_watches("configmaps");
-        let holds = || running.text() == expected(&server);
-        within("the relist shows", Duration::from_secs(1), holds).await;
-        assert_eq!(server.counts("configmaps"), (0, 2, 1));
-        // The list must not be older than the last received state.
-        assert!(server.log("configmaps")[2].version().unwrap() > 100);
-        running.agrees().await;
     }
 }
 

@@ -56,10 +56,10 @@ fn file(package: &str, messages: &[(&str, &[Field])]) -> String {
     let fields = || messages.iter().flat_map(|(_, fields)| *fields);
     let leaves = || fields().map(|field| &field.leaf);
     let constructors: BTreeSet<_> = fields().map(|field| field.constructor).collect();
-    let mut types: BTreeSet<_> = leaves()
-        .map(|leaf| match leaf {
-            Leaf::Type(name) => *name,
-            Leaf::Message(_) => "Message",
+    let types: BTreeSet<_> = leaves()
+        .filter_map(|leaf| match leaf {
+            Leaf::Type(name) => Some(*name),
+            Leaf::Message(_) => None,
         })
         .collect();
     let modules: BTreeSet<_> = leaves()
@@ -68,7 +68,6 @@ fn file(package: &str, messages: &[(&str, &[Field])]) -> String {
             _ => None,
         })
         .collect();
-    types.remove("Message");
     let mut text = format!("//! `{package}`\n\n{GENERATED}");
     for module in modules {
         let _ = writeln!(text, "use super::{module};");

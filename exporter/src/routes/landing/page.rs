@@ -8,7 +8,7 @@ use super::super::port::Port;
 use super::settings::{Setting, settings};
 use crate::app_state::{AppState, Ports};
 use crate::humanize::{counted, span};
-use crate::instance::{InstanceStatus, Problem, ResourceStatus};
+use crate::instance::{Instance, InstanceStatus, Problem, ResourceStatus};
 use crate::report::{FamilyReport, Report, Search};
 use crate::server::without_port;
 use crate::telemetry::{FileInUse, Scrape, Scraper, scrapers};
@@ -116,12 +116,12 @@ impl Page {
         let report = instance.reports.get(&instance.metrics, &instance.options);
         let (report, server_version) = tokio::join!(report, instance.server_version());
         let data = Data {
-            status: instance.status_on_blocking_thread().await,
+            status: instance.on_blocking_thread(Instance::status).await,
             report,
             search: Search::new(search),
             server_version,
             refusals: app.telemetry.refusals.lines(),
-            missing_rules: instance.missing_rules(),
+            missing_rules: instance.on_blocking_thread(Instance::missing_rules).await,
             scrapes: app.telemetry.scrape_history.recent(),
             settings: settings(
                 &instance.options,

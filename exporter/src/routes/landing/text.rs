@@ -71,10 +71,7 @@ fn write_summary(data: &Data, text: &mut String) {
         let _ = writeln!(text, "! {line}");
     }
     for limit in &status.limits {
-        let resources = limit.resources.iter();
-        let resources = resources.map(|own| format!("{} {}", own.resource, own.times()));
-        let (what, flag) = (limit.what, limit.flag);
-        let resources = resources.collect::<Vec<_>>().join(", ");
+        let (what, flag, resources) = (limit.what, limit.flag, limit.affected());
         let _ = writeln!(
             text,
             "! {flag}: {what} are left out ({resources}); {REPEATED}; the log names objects"
@@ -186,7 +183,7 @@ fn write_in_force(data: &Data, text: &mut String) {
     for file in &data.files {
         let _ = write!(text, "  {}: {}", file.path, file.state());
         if let Some(used) = &file.content {
-            let _ = write!(text, ", MD5 {}…", used.hash);
+            let _ = write!(text, ", MD5 {}…", used.hash_text());
             let number = file.metric_value().into_iter();
             text.extend(number.map(|number| format!(" ({number} in the metric)")));
             let _ = write!(text, ", read {}", data.ago(used.since));

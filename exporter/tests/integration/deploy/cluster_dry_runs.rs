@@ -1,7 +1,6 @@
 //! Dry runs: a cluster accepts the objects of the chart, of Kustomize and of the mixin.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
@@ -147,15 +146,9 @@ fn a_cluster_takes_every_overlay_with_every_component_and_the_mixin() {
         accepts(file, &super::objects(file));
     }
     let mut mixin = documents(&kustomize(&deploy().join("mixin")));
-    mixin.extend(documents(&read(
-        deploy().join("mixin/prometheusrules/v1-names.yaml"),
-    )));
+    mixin.extend(super::objects("mixin/prometheusrules/v1-names.yaml"));
     for object in &mut mixin {
         object["metadata"]["namespace"] = "monitoring".into();
     }
     accepts("mixin", &mixin);
-}
-
-fn read(file: PathBuf) -> String {
-    std::fs::read_to_string(file).unwrap()
 }

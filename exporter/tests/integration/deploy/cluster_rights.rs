@@ -22,48 +22,35 @@ metadata: {name: ksm-test-rights, namespace: kube-system}
     let objects = documents(&printed.stdout);
     let _roles = Applied::new(printed.stdout);
     let kubeconfig = kubeconfig(&directory, &token("kube-system", "ksm-test-rights"));
-    let rules = objects[0]["rules"].as_array().unwrap();
-    let mut tried = 0;
-    for (at, rule) in rules.iter().enumerate() {
-        for resource in rule["resources"].as_array().unwrap() {
-            let mut role = objects[0].clone();
-            let listed = role["rules"][at]["resources"].as_array_mut().unwrap();
-            listed.retain(|own| own != resource);
-            if listed.is_empty() {
-                role["rules"].as_array_mut().unwrap().remove(at);
-            }
-            let args = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
-            kubectl(&args, &role.to_string()).unwrap();
-            let name = match rule["apiGroups"][0].as_str().unwrap() {
-                "" => resource.as_str().unwrap().to_owned(),
-                group => format!("{}.{group}", resource.as_str().unwrap()),
-            };
-            let expected = format!("missing: list {name}\nmissing: watch {name}\n");
-            eventually_or(
-                "the check names the resource and no other",
-                || (checked(&kubeconfig, &[]).1 == expected).then_some(()),
-                || checked(&kubeconfig, &[]).1,
-            );
-            let exporter = Exporter::serving(&["--kubeconfig", &kubeconfig]);
-            eventually_or(
-                "the exporter is ready without the resource",
-                || (exporter.get("/readyz").status == 200).then_some(()),
-                || exporter.get("/readyz?verbose").text(),
-            );
-            let verbose = exporter.get("/readyz?verbose").text();
-            let refused = verbose.lines().filter(|line| line.starts_with("[-]"));
-            let refused: Vec<_> = refused.collect();
-            assert_eq!(refused.len(), 1, "{verbose}");
-            assert!(
-                refused[0].starts_with(&format!("[-] {name}: forbidden")),
-                "{verbose}"
-            );
-            assert!(
-                verbose.contains("missing in a ClusterRole: rules: [{"),
-                "{verbose}"
-            );
-            tried += 1;
-        }
+    let withdrawals = withdrawals(&objects);
+    let tried = withdrawals.len();
+    for withdrawn in withdrawals {
+        let resource = withdrawn.resource;
+        replace(&withdrawn.without);
+        let expected = format!("missing: list {resource}\nmissing: watch {resource}\n");
+        eventually_or(
+            "the check names the resource and no other",
+            || (checked(&kubeconfig, &[]).1 == expected).then_some(()),
+            || checked(&kubeconfig, &[]).1,
+        );
+        let exporter = Exporter::serving(&["--kubeconfig", &kubeconfig]);
+        eventually_or(
+            "the exporter is ready without the resource",
+            || (exporter.get("/readyz").status == 200).then_some(()),
+            || exporter.get("/readyz?verbose").text(),
+        );
+        let verbose = exporter.get("/readyz?verbose").text();
+        let refused = verbose.lines().filter(|line| line.starts_with("[-]"));
+        let refused: Vec<_> = refused.collect();
+        assert_eq!(refused.len(), 1, "{verbose}");
+        assert!(
+            refused[0].starts_with(&format!("[-] {resource}: forbidden")),
+            "{verbose}"
+        );
+        assert!(
+            verbose.contains("missing in a ClusterRole: rules: [{"),
+            "{verbose}"
+        );
     }
     println!("{tried} resources tried");
     assert!(tried > 25);
@@ -71,18 +58,20 @@ metadata: {name: ksm-test-rights, namespace: kube-system}
 
 const ACCOUNT: &str = "ksm-test-rules";
 
-/// A role without one of its rules.
+/// A role without a resource of one of its rules.
 struct Withdrawn {
     /// The complete role.
     role: Value,
-    /// The resource of the rule, with its group.
+    /// The role without the resource.
+    without: Value,
+    /// The resource, with its group.
     resource: String,
     /// The output of `rbac --check`.
     check: String,
 }
 
 /// Each resource of each rule of some roles.
-fn withdrawals(roles: &[Value]) -> Vec<(Withdrawn, Value)> {
+fn withdrawals(roles: &[Value]) -> Vec<Withdrawn> {
     let mut all = Vec::new();
     for role in roles {
         let rules = role["rules"].as_array().into_iter().flatten();
@@ -106,16 +95,12 @@ fn withdrawals(roles: &[Value]) -> Vec<(Withdrawn, Value)> {
                 let verbs = rule["verbs"].as_array().unwrap().iter();
                 let verbs = verbs.map(|verb| verb.as_str().unwrap());
                 let check = verbs.map(|verb| format!("missing: {verb} {resource}{end}\n"));
-                let check = check.collect();
-                let role = role.clone();
-                all.push((
-                    Withdrawn {
-                        role,
-                        resource,
-                        check,
-                    },
+                all.push(Withdrawn {
+                    role: role.clone(),
                     without,
-                ));
+                    check: check.collect(),
+                    resource,
+                });
             }
         }
     }
@@ -146,8 +131,8 @@ fn without_each_rule(args: &[&str], assert_refused: impl Fn(&Exporter, &str)) ->
     drop(ready("with all rules", &kubeconfig, &owned));
     let withdrawals = withdrawals(&roles);
     let count = withdrawals.len();
-    for (withdrawn, without) in withdrawals {
-        replace(&without);
+    for withdrawn in withdrawals {
+        replace(&withdrawn.without);
         eventually_or(
             "the check names the resource and no other",
             || (checked(&kubeconfig, &owned).1 == withdrawn.check).then_some(()),

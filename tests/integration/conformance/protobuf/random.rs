@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 
-use kube_protobuf::{Envelope, encode};
 use kube_state_metrics::exposition::Format;
 use kube_state_metrics::families::catalogue::catalogue;
 use kube_state_metrics::store::{DecodeError, DecodeReason};
@@ -11,10 +10,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use serde_json::Value;
 
 use super::super::properties::{bytes, check, forget_all, metrics};
 use super::super::shape::{Oddity, Shape};
+use super::{decoded, encoded};
 
 /// The number of objects per resource.
 const CASES: u32 = 64;
@@ -34,14 +33,14 @@ pub(crate) fn run(resource: BuiltIn) {
     let inputs = (object, changes, any::<Index>());
     let outcome = TestRunner::new(config).run(&inputs, |(object, changes, end)| {
         // The API refuses objects that cannot be encoded, such as an integer with more than 32 bits.
-        let Some(mut protobuf) = encoded(resource, object) else {
+        let Ok(mut protobuf) = encoded(resource, object) else {
             return Ok(());
         };
         let metrics = metrics(resource);
         let mut writers = metrics.feeds();
         let writer = &mut writers[0];
-        if let Ok(json) = json_of(&protobuf) {
-            let of_json = writer.apply_json(&json);
+        if let Ok(json) = decoded(&protobuf) {
+            let of_json = writer.apply_json(json.to_string().as_bytes());
             let json_text = bytes(&metrics, Format::Text);
             forget_all(&mut **writer);
             let of_protobuf = writer.apply_protobuf(&protobuf);
@@ -76,19 +75,6 @@ pub(crate) fn run(resource: BuiltIn) {
     // Many random pods have a quantity or a time that cannot be encoded.
     let compared = compared.get();
     assert!(compared * 8 > CASES, "only {compared} objects are compared");
-}
-
-fn encoded(resource: BuiltIn, mut object: Value) -> Option<Vec<u8>> {
-    object["apiVersion"] = resource.info().api_version().into();
-    object["kind"] = resource.info().kind().into();
-    encode::object(&object)?.ok()
-}
-
-/// The object in JSON, as an API server would write it.
-fn json_of(protobuf: &[u8]) -> Result<Vec<u8>, kube_protobuf::Error> {
-    let envelope = Envelope::parse(protobuf)?;
-    let value: Value = envelope.object().unwrap().to()?;
-    Ok(value.to_string().into_bytes())
 }
 
 fn reason(applied: &Result<(), DecodeError>) -> Option<DecodeReason> {

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::page::Data;
 use super::parts::{breakable, column, table};
-use crate::telemetry::FileInUse;
+use crate::telemetry::{FileInUse, UsedContent};
 
 pub(super) fn section(data: &Data) -> Markup {
     let version = data.server_version.as_deref();
@@ -48,7 +48,7 @@ fn files(data: &Data) -> Markup {
                 th scope="row" { code { (breakable(&file.path)) } }
                 td { (state(file)) }
                 td class="wide" { (content(file)) }
-                td { @if let Some(used) = &file.content { (hash(file, &used.hash)) } }
+                td { @if let Some(used) = &file.content { (hash(file, used)) } }
                 td class="number" { @if let Some(used) = &file.content { (data.ago(used.since)) } }
             }
         }
@@ -57,10 +57,10 @@ fn files(data: &Data) -> Markup {
 }
 
 /// The hash, with the number that the metric has.
-fn hash(file: &FileInUse, hash: &str) -> Markup {
+fn hash(file: &FileInUse, used: &UsedContent) -> Markup {
     let number = file.metric_value();
     let title = number.map(|number| format!("kube_state_metrics_config_hash {number}"));
-    html! { code title=[title] { (hash) "…" } }
+    html! { code title=[title] { (used.hash_text()) "…" } }
 }
 
 /// The keys of a file that have no effect, each with the reason.

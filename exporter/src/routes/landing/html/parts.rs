@@ -33,13 +33,7 @@ pub(super) fn share(value: u64, most: u64) -> Markup {
 
 /// A name that a browser may break after `-`, `_`, `.`, `/` and `:`, because names are too long for narrow windows.
 pub(super) fn breakable(name: &str) -> Markup {
-    let parts = name.split_inclusive(['-', '_', '.', '/', ':']);
-    html! {
-        @for (at, part) in parts.enumerate() {
-            @if at > 0 { wbr; }
-            (part)
-        }
-    }
+    broken(name.split_inclusive(['-', '_', '.', '/', ':']))
 }
 
 /// The plural name of a resource, which a browser may break between the words of the kind.
@@ -56,9 +50,13 @@ pub(super) fn breakable_plural(plural: &str, kind: &str) -> Markup {
         _ => false,
     };
     let ends = starts.filter(is_shared).chain([plural.len()]);
-    let parts = ends.scan(0, |start, end| {
+    broken(ends.scan(0, |start, end| {
         plural.get(std::mem::replace(start, end)..end)
-    });
+    }))
+}
+
+/// A text that a browser may break between these parts.
+fn broken<'a>(parts: impl Iterator<Item = &'a str>) -> Markup {
     html! {
         @for (at, part) in parts.enumerate() {
             @if at > 0 { wbr; }

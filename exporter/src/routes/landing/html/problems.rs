@@ -46,9 +46,7 @@ pub(super) fn section(data: &Data) -> Markup {
 
 /// A limit, and the resources whose objects have exceeded it.
 fn exceeded(limit: &LimitProblem) -> Markup {
-    let resources = limit.resources.iter();
-    let resources = resources.map(|own| format!("{} {}", own.resource, own.times()));
-    let resources = resources.collect::<Vec<_>>().join(", ");
+    let resources = limit.affected();
     html! {
         div class="message wait" role="status" {
             p {

@@ -3,12 +3,11 @@ mod contrast;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::Semaphore;
-
 use super::super::super::port::Port;
 use super::super::settings::Setting;
 use super::*;
 use crate::instance::{InstanceStatus, LimitProblem, LimitedResource, Problem, ResourceStatus};
+use crate::limited_threads::LimitedThreads;
 use crate::options::IgnoredKey;
 use crate::report::{CostRow, FamilyReport, LabelExamples, LabelRow, Report, Search};
 use crate::telemetry::{FileInUse, Scrape, UsedContent};
@@ -130,7 +129,7 @@ fn page(text: &str) -> Page {
                 path: owned(),
                 kind: "config",
                 content: Some(UsedContent {
-                    hash: owned(),
+                    hash: [0; 6],
                     since: now,
                     ignored: vec![IgnoredKey {
                         key: owned(),
@@ -147,9 +146,9 @@ fn page(text: &str) -> Page {
 #[tokio::test]
 async fn other_tasks_run_while_a_page_is_written() {
     let other = tokio::spawn(async {});
-    let permits = Arc::new(Semaphore::new(1));
+    let threads = LimitedThreads::new(1);
     for is_html in [true, false] {
-        let written = super::super::write(page("text"), is_html, &permits).await;
+        let written = super::super::write(page("text"), is_html, &threads).await;
         assert_eq!(written.unwrap().contains("</html>"), is_html);
     }
     assert!(other.is_finished());
@@ -264,7 +263,7 @@ fn the_text_has_what_the_html_has() {
     data.scrapes.push(data.scrapes[0].clone());
     data.scrapes[1].ended -= Duration::from_secs(20);
     let file = data.files[0].content.as_mut().unwrap();
-    file.hash = "7e11f01cb081".to_owned();
+    file.hash = [0x7e, 0x11, 0xf0, 0x1c, 0xb0, 0x81];
     let html = render(&page);
     let text = super::super::text::render(&page);
     // The spaces between columns do not matter.
