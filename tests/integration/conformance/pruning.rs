@@ -58,7 +58,7 @@ where
     assert!(failures.is_empty(), "{failures}");
 }
 
-/// Each family of a resource in a store of its own.
+/// Each family of a resource in a separate store.
 pub(super) struct Alone {
     resource: BuiltIn,
     /// The names of the families.
