@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 
 /// A type that can be collected: a Kubernetes object that can be decoded and shared.
 ///
-/// All `k8s_openapi` resources, types with `#[derive(CustomResource)]` and [`kube::core::DynamicObject`] implement it
-/// automatically.
+/// All `k8s_openapi` resources, types with `#[derive(CustomResource)]` and [`kube::core::DynamicObject`] implement this
+/// trait automatically.
 ///
 /// ```
 /// use kube_state_metrics::resource::CollectedResource;

@@ -82,7 +82,7 @@ impl SampleBuffer {
         self.exceeded.clear();
     }
 
-    /// The work of the current family.
+    /// The work for the samples of the current family (see `family::work`).
     pub(crate) fn work_of_family(&self) -> u64 {
         work::of_samples(self.written.samples, self.written.family_text)
     }

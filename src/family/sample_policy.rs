@@ -118,8 +118,8 @@ impl<'a> SamplePolicy<'a> {
         }
     }
 
-    /// Ends the family early if it would need more work than `left`. The samples are then incomplete, so they must be
-    /// discarded.
+    /// Ends the family early if it would need more than `left` units of work (see `family::work`). The samples are then
+    /// incomplete, so they must be discarded.
     pub(crate) fn within_work(mut self, left: u64) -> Self {
         let (samples, text) = work::room(left);
         self.max_samples = self.max_samples.min(samples);

@@ -1,4 +1,5 @@
-//! The work of generators on the current thread, so that a source can move an expensive object to another thread.
+//! Counts the work of generators on the current thread, so that a source can move an expensive object to another
+//! thread.
 //!
 //! The work for an object is not known in advance: an expression may have nested loops, and a family may have a sample
 //! for each pair of parts. So a source starts to apply an object with a limit on the work. If the limit is reached, the
@@ -20,7 +21,7 @@ const SAMPLE: u64 = 2;
 /// The number of bytes of text that cost one unit of work.
 const TEXT: u64 = 100;
 
-/// The result of work with a limit.
+/// The result of a call with a limit on its work.
 #[cfg(feature = "watch")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Worked<T> {
@@ -43,7 +44,7 @@ pub(crate) fn limited<T>(limit: u64, work: impl FnOnce() -> T) -> Worked<T> {
     Worked { value, left }
 }
 
-/// The remaining work on this thread.
+/// The remaining units of work on this thread.
 pub(crate) fn left() -> u64 {
     LEFT.get()
 }
@@ -63,7 +64,7 @@ pub(crate) fn of_samples(samples: usize, bytes: usize) -> u64 {
     SAMPLE * samples as u64 + bytes as u64 / TEXT
 }
 
-/// The numbers of samples and of bytes after which `work` is certainly spent.
+/// The numbers of samples and of bytes after which at least `work` units of work are spent.
 pub(super) fn room(work: u64) -> (usize, usize) {
     let size = |units: u64| usize::try_from(units).unwrap_or(usize::MAX);
     (size(work.div_ceil(SAMPLE)), size(work.saturating_mul(TEXT)))

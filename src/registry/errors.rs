@@ -111,7 +111,7 @@ pub enum BuildProblem {
     },
     /// `fed_by_host` names a resource that is not registered.
     #[error(
-        "`fed_by_host` names `{resource}`, which is not registered; registered are: {registered}"
+        "`fed_by_host` names `{resource}`, which is not registered; the registered resources are: {registered}"
     )]
     UnknownHostFed {
         /// The name given.

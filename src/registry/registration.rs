@@ -56,7 +56,7 @@ pub(super) struct TypedRegistration<K> {
 pub(super) enum Origin {
     BuiltIn,
     Replacement,
-    /// The collectors that the application adds are numbered from 1.
+    /// A collector that the application adds. These collectors are numbered from 1.
     Added(usize),
     #[cfg(feature = "custom-resources")]
     Configuration,

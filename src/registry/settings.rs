@@ -20,7 +20,7 @@ pub(crate) struct Settings {
     pub(super) constant_names: Vec<Cow<'static, str>>,
     pub(super) host_fed: HostFed,
     pub(crate) limits: Limits,
-    /// The objects that stores accept. It changes when the shard changes at run time.
+    /// The objects that stores accept. The filter changes when the shard changes at run time.
     pub(crate) filter: RwLock<ObjectFilter>,
 }
 

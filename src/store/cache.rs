@@ -51,7 +51,7 @@ pub trait CacheStore<K> {
     /// The record of the object with a key.
     fn get(&self, key: &str) -> Option<Self::Entry>;
 
-    /// Called by feeds at each resync interval.
+    /// Feeds call this method at each resync interval.
     fn resync(&self);
 }
 

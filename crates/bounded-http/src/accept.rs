@@ -21,7 +21,7 @@ use crate::listener::Listener;
 use crate::peer::Peer;
 
 /// A spare file descriptor. If no descriptor is free for the next connection, the server closes the spare, so that each
-/// server can have at least one connection.
+/// server of the process can accept at least one connection.
 struct SpareDescriptor(#[expect(dead_code, reason = "it is only held")] Socket);
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -64,7 +64,8 @@ pub(crate) async fn run<A, S, B>(
                     continue;
                 }
                 // The waiting connection gets the spare descriptor, or the descriptor of the evicted connection. The
-                // server opens a new spare only after an accept, because the spare would take the freed descriptor.
+                // server opens a new spare only after it has accepted a connection, because an earlier spare would take
+                // the freed descriptor.
                 if spare.take().is_none() {
                     tokio::select! {
                         () = shared.registry.evict_quietest(ACCEPT_RETRY) => {}

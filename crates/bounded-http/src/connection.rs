@@ -103,7 +103,8 @@ pub(crate) async fn serve<A, S, B>(
         served = serving.as_mut() => if let Err(error) = served {
             shared.observer.connection_failed(peer, &*error);
         },
-        // The observer is called before the close, so that a client that sees the close can rely on the counter.
+        // The observer is called before the close, so that the counter is already correct when the client sees the
+        // close.
         reason = state.closed(&limits) => shared.observer.limit_exceeded(peer, reason),
     }
 }

@@ -13,18 +13,19 @@ const FRAME_HEADER: usize = 9;
 
 /// Frames that a client may send at once. An honest client begins with fewer than ten frames.
 const BURST: u64 = 1_000;
-/// Frames that a client may send per second, on average and without progress.
+/// Frames that a client may send per second on average, even if no response makes progress.
 const PER_SECOND: u64 = 100;
 /// Frames that a client may send for each response that begins.
 const PER_RESPONSE: u64 = 4;
 /// Bytes of responses that allow the client one more frame. Clients extend the windows of the stream and of the
 /// connection once per 4 KiB, or less often.
 const BYTES_PER_FRAME: u64 = 512;
-/// Maximum number of sent bytes that are kept, to allow frames later. A client that decompresses slowly reads the rest
-/// of its stream window after the response is complete, and extends its windows then.
+/// Maximum number of sent bytes that are remembered, so that they allow frames later. A client that decompresses slowly
+/// reads the rest of its stream window after the response is complete, and extends its windows only then.
 const UNREAD: u64 = 64 << 20;
 
-/// A reset costs more than a response adds, so a client that resets its requests at once runs out of budget.
+/// Cost of a frame that resets a request. The cost is higher than [`PER_RESPONSE`], so the budget of a client that
+/// resets each of its requests immediately is soon used up.
 const RESET_COST: u64 = 8;
 /// Number of payload bytes for which a frame costs 1 more.
 const PAYLOAD_PER_COST: u64 = 256;
@@ -167,7 +168,7 @@ impl FrameBudget {
 /// The cost of a frame. `length` is the value in its header.
 fn frame_cost(kind: u8, length: u64) -> u64 {
     match kind {
-        // Flow control limits these frames.
+        // The windows of HTTP/2 already limit the number of large DATA frames.
         DATA if length >= PAYLOAD_PER_COST => 0,
         DATA | HEADERS | CONTINUATION => 1,
         RST_STREAM => RESET_COST,

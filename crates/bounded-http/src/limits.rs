@@ -35,9 +35,9 @@ pub struct Limits {
     /// Default: 1024.
     pub max_connections: usize,
     /// Maximum number of connections with a response that has begun. If the maximum is exceeded, a new response evicts
-    /// a connection that has made no progress for a second. If there is none, the response evicts a connection of the
-    /// peer with the most responses. A response begins when the service returns its head. A refusal (status 4xx with at
-    /// most 4 KiB) evicts no connection. Default: 32.
+    /// a connection that has made no progress for a second. If there is no such connection, the response evicts a
+    /// connection of the peer with the most responses. A response begins when the service returns its head. A refusal
+    /// (status 4xx with at most 4 KiB) evicts no connection. Default: 32.
     pub max_responses: usize,
 }
 

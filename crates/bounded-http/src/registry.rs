@@ -120,7 +120,7 @@ impl Registry {
                 let _ = tokio::time::timeout(time, removed).await;
                 return;
             };
-            // When the protection ends, another connection may be the quietest one.
+            // When the protection ends, another connection may be the quietest one, so the loop chooses again.
             tokio::select! {
                 () = removed => return,
                 () = tokio::time::sleep_until(admitted) => {}
@@ -144,7 +144,8 @@ impl Registry {
         if self.open.lock().remove(connection) {
             self.observer.connection_closed();
         }
-        // A closed connection must not increase the number of busy connections. The reason is not reported.
+        // A closed connection must not increase the number of busy connections. The reason is arbitrary, because the
+        // task of the connection has ended and does not report it.
         connection.close(CloseReason::Idle);
         self.removed.notify_waiters();
     }
@@ -208,7 +209,8 @@ impl OpenConnections {
 
     /// The first `count` connections that must make room for others, in order of eviction.
     fn quietest(&self, count: usize, room: usize) -> Vec<Candidate<'_>> {
-        // Without this minimum, a peer with few connections would exceed an equal share among many peers.
+        // Among many peers, an equal share would be so small that a peer with few connections exceeds it. So the share
+        // is never smaller than that among `SHARES` peers.
         let share = room / self.by_peer.len().clamp(1, SHARES);
         let candidates = self.all.values().filter_map(|connection| {
             let (activity, since) = connection.quiet_since()?;

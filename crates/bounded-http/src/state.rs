@@ -261,7 +261,7 @@ impl ConnectionState {
                 Some((at, reason)) => tokio::select! {
                     () = changed => {}
                     () = tokio::time::sleep_until(at) => {
-                        // Progress moves the deadline without a notification.
+                        // Progress moves the deadline without a notification, so the deadline is computed again.
                         let deadline = self.progress.lock().deadline(limits);
                         if deadline.is_some_and(|(at, _)| at <= Instant::now()) {
                             return reason;

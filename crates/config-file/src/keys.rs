@@ -11,7 +11,7 @@ pub(crate) fn key_at<'a>(text: &str, line: u64, column: u64, known: &[&'a str]) 
     let lines: Vec<&str> = text.lines().take(above + 1).collect();
     let last = lines.get(above)?;
     let column = usize::try_from(column).ok()?;
-    // Columns count characters. The value may be the key itself.
+    // Columns count characters, not bytes. If the error is at the key itself, no key precedes the column.
     let end = last.char_indices().nth(column.saturating_sub(1));
     let before = end.map_or(*last, |(end, _)| &last[..end]);
     if let Some(key) = keys_of(before, known).last() {

@@ -1,8 +1,8 @@
-//! Rewrites a message that no encoder of the API writes: fields that are out of order or split.
+//! Rewrites a message whose fields are out of order or split. No encoder of the API writes such a message.
 //!
-//! Protobuf permits any order, and parts of a message that a decoder has to merge. A deserializer needs each
-//! field once. Real objects have each field once and in order, so reading does not check for other messages
-//! ahead: it stops at the first field out of order, and the object is rewritten and read again.
+//! Protobuf permits fields in any order, and a message in several parts, which a decoder merges. A deserializer needs
+//! each field once. Objects of an API server have each field once and in order, so the reader does not check the order
+//! in advance. It stops at the first field that is out of order. The object is then rewritten and read again.
 
 use crate::error::Malformed;
 use crate::schema::{Field, Message, Presence, Type, always};
@@ -10,12 +10,14 @@ use crate::wire::{Payload, Records};
 
 /// The maximum size of an object that is rewritten. Objects in etcd have at most about 1.5 MiB.
 ///
-/// A copy of a nested message exists for each message around it, so rewriting may need a multiple of this memory.
+/// Rewriting a nested message makes a copy for each message around it, so the rewriting may need a multiple of this
+/// memory.
 const MAX_REWRITTEN: usize = 4 << 20;
 
-/// The same message with the fields of the table in their order, each in one place.
+/// Returns the same message with its fields in the order of the table, each in one place.
 ///
-/// It calls itself only along the messages of the tables, which do not contain themselves.
+/// The recursion follows the messages of the tables. Its depth is limited, because no message of the tables contains
+/// itself.
 pub(crate) fn rewritten(message: &'static Message, bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
     if bytes.len() > MAX_REWRITTEN {
         return Err(Malformed::TooLarge);
@@ -29,8 +31,8 @@ pub(crate) fn rewritten(message: &'static Message, bytes: &[u8]) -> Result<Vec<u
 
 /// Writes the records of one field.
 ///
-/// A pass over the message for each field needs no memory for the places of the records, of which there may be
-/// millions.
+/// The function reads the whole message once per field. It therefore needs no memory for the positions of the records,
+/// of which a message may have millions.
 fn write_field(field: &Field, message: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut records = Records::new(message);
     let (mut number, mut joined) = (None, None::<Vec<u8>>);
@@ -45,11 +47,11 @@ fn write_field(field: &Field, message: &[u8], out: &mut Vec<u8>) -> Result<(), M
                 put_bytes(field.number, &entry(field, payload.bytes()?)?, out);
             }
             (_, payload) if field.content.is_number() => number = Some(payload.number()?),
-            // The last text or bytes count.
+            // If a field with a text or bytes occurs several times, the last one is used.
             (_, payload) if matches!(field.content, Type::Text | Type::Bytes) => {
                 joined = Some(payload.bytes()?.to_vec());
             }
-            // Joined parts of a message are the merged message.
+            // Protobuf merges the parts of a message if their bytes follow each other.
             (_, payload) => {
                 let parts = joined.get_or_insert_default();
                 parts.extend_from_slice(payload.bytes()?);

@@ -22,8 +22,8 @@ pub struct EncodeError {
 
 /// Encodes the JSON of an object as a message, without an envelope.
 ///
-/// Like the encoder of the API, it writes fields that are no pointers even if they are absent. Unknown fields
-/// are left out. A time may also be a number of seconds since 1970.
+/// Like the encoder of the API, the function also writes absent fields, except pointers. It leaves out unknown fields.
+/// A time may also be a number of seconds since 1970.
 ///
 /// ```
 /// use kube_protobuf::{Object, encode, message_of};
@@ -84,7 +84,7 @@ pub fn list<'a>(
     Some(encoded())
 }
 
-/// A frame of a watch. `kind` is the type of the event, `object` an object with its envelope.
+/// Encodes an event as a frame of a watch. `kind` is the type of the event, `object` an object with its envelope.
 #[must_use]
 pub fn watch_event(kind: &str, object: &[u8]) -> Vec<u8> {
     let (mut raw, mut event) = (Vec::new(), Vec::new());
@@ -143,7 +143,7 @@ fn write_message(
             }
             (Presence::List | Presence::Map | Presence::Pointer, Value::Null) => {}
             (Presence::List | Presence::Map, value) => return Err(refused(field, value)),
-            // Of bytes, `nil` differs from empty ones.
+            // In Go, absent bytes (`nil`) differ from empty bytes, so absent bytes are left out.
             (_, Value::Null) if matches!(field.content, Type::Bytes) => {}
             (_, value) => write_value(field, value, out)?,
         }
@@ -172,7 +172,7 @@ fn write_value(field: &Field, value: &Value, out: &mut Vec<u8>) -> Result<(), En
     Ok(())
 }
 
-/// The payload of a value that is no number; `None` if it has another type.
+/// The payload of a value that is not a number on the wire; `None` if `value` does not have the type `content`.
 fn bytes_of(content: Type, value: &Value) -> Option<Result<Vec<u8>, EncodeError>> {
     let mut out = Vec::new();
     match (content, value) {
@@ -196,7 +196,7 @@ fn bytes_of(content: Type, value: &Value) -> Option<Result<Vec<u8>, EncodeError>
                 put_number(2, nanos, &mut out);
             }
         }
-        // Seconds, also of times that JSON cannot have.
+        // A number of seconds, which can also be a time that the text form cannot express.
         (Type::Time | Type::MicroTime, Value::Number(seconds)) => {
             put_number(1, seconds.as_i64()?.cast_unsigned(), &mut out);
             put_number(2, 0, &mut out);

@@ -1,4 +1,4 @@
-//! What surrounds objects: the envelope with their kind, and the events of a watch.
+//! The data around an object: the envelope with its kind, and the event of a watch.
 
 use crate::error::Malformed;
 use crate::object::{Object, message_of};
@@ -65,7 +65,7 @@ impl<'a> Envelope<'a> {
         message_of(self.api_version(), self.kind()).map(|message| self.object_as(message))
     }
 
-    /// The object with the fields of a message.
+    /// The object, whose fields are those of `message`.
     #[must_use]
     pub fn object_as(&self, message: &'static Message) -> Object<'a> {
         Object::new(message, self.raw).with_header(self.header)
@@ -90,7 +90,7 @@ pub(crate) fn type_meta(message: &[u8]) -> Result<[&str; 2], Malformed> {
 // === impl WatchEvent ===
 
 impl<'a> WatchEvent<'a> {
-    /// Reads an event, which is what a frame of a watch contains.
+    /// Reads an event from a frame of a watch.
     ///
     /// # Errors
     ///

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 /// Why bytes could not be read.
 ///
-/// The message never contains a value of the object, unless the type that was read puts it there.
+/// The message contains a value of the object only if the deserialized type puts the value into its error message.
 pub struct Error {
     // Boxed: an error is rare, so results should not reserve space for it.
     details: Box<Details>,
@@ -29,9 +29,10 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) enum Problem {
     Malformed(Malformed),
-    /// A message that the API's encoder does not write: fields out of order or split. It is rewritten.
+    /// The fields of a message are out of order or split, which the API's encoder does not do. The object is then
+    /// rewritten.
     NotCanonical,
-    /// The type that was read refuses a value.
+    /// The deserialized type refuses a value.
     Data(String),
 }
 
@@ -39,17 +40,17 @@ pub(crate) enum Problem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Malformed {
-    /// The bytes end too early, or a length leads beyond their end.
-    #[error("a length leads beyond the end")]
+    /// The bytes end too early, or a length leads beyond the end of the bytes.
+    #[error("a length leads beyond the end of the bytes")]
     Truncated,
     /// A number has more than 64 bits.
     #[error("a number has more than 64 bits")]
     Number,
-    /// A tag has the field number 0, one of more than 32 bits, or an unknown wire type.
+    /// A tag has the field number 0, a field number of more than 32 bits, or an unknown wire type.
     #[error("a tag is invalid")]
     Tag,
-    /// Groups are obsolete. The API does not use them.
-    #[error("a group, which the API does not use")]
+    /// A field is a group. Groups are obsolete, and the API does not use them.
+    #[error("a field is a group, which the API does not use")]
     Group,
     /// A field has another wire type than the API gives it.
     #[error("a field has the wrong wire type")]
@@ -60,8 +61,8 @@ pub enum Malformed {
     /// The object is compressed, which the API does not do.
     #[error("the object has an unknown content encoding")]
     Encoding,
-    /// The object is larger than the limit.
-    #[error("an object is larger than the limit")]
+    /// An object, or the metadata of a list, is too large.
+    #[error("an object, or the metadata of a list, is too large")]
     TooLarge,
 }
 
@@ -79,14 +80,14 @@ impl Error {
         }
     }
 
-    /// Adds the step that leads to the value that the error is in.
+    /// Adds the step that leads to the value with the error.
     #[cold]
     pub(crate) fn inside(mut self, step: Step) -> Self {
         self.details.path.push(step);
         self
     }
 
-    /// Whether the bytes are protobuf, and the type that was read refuses a value.
+    /// Whether the bytes are valid protobuf, but the deserialized type refuses a value.
     #[must_use]
     pub fn is_data(&self) -> bool {
         matches!(self.details.problem, Problem::Data(_))

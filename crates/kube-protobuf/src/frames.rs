@@ -2,7 +2,7 @@
 
 use crate::piece::Piece;
 
-/// Splits a watch into frames: each is a length of four bytes, the highest first, and an event.
+/// Splits a watch into frames. A frame is a length of four bytes, with the highest byte first, and an event.
 ///
 /// ```
 /// use kube_protobuf::FrameReader;
@@ -23,7 +23,7 @@ pub struct FrameReader {
     /// The bytes of an incomplete length.
     length: [u8; 4],
     known: usize,
-    /// The number of bytes that are left of the current event.
+    /// The number of bytes of the current event that have not arrived.
     left: Option<u64>,
 }
 
@@ -36,7 +36,7 @@ impl FrameReader {
         self.known > 0 || self.left.is_some()
     }
 
-    /// Takes the next bytes and calls `each` with every piece of an event, up to an error.
+    /// Takes the next bytes and calls `each` with every piece of an event. Stops if `each` fails.
     ///
     /// # Errors
     ///

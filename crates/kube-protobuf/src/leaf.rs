@@ -27,7 +27,7 @@ pub(crate) enum IntOrString<'de> {
 
 const SECONDS_OF_DAY: i64 = 86_400;
 
-/// Text, which JSON writes with U+FFFD for each byte that is not UTF-8.
+/// Converts bytes to text. As in JSON, each byte that is not UTF-8 becomes U+FFFD.
 pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
@@ -44,7 +44,7 @@ fn replace_invalid(bytes: &[u8]) -> String {
     text
 }
 
-/// `Quantity`: its text is field 1. Without it, the quantity is zero.
+/// The text of a `Quantity` is field 1. Without this field, the quantity is zero.
 pub(crate) fn quantity(message: &[u8]) -> Result<Cow<'_, str>, Malformed> {
     match last_bytes(message)? {
         [] => Ok(Cow::Borrowed("0")),
@@ -63,7 +63,8 @@ pub(crate) fn last_bytes(message: &[u8]) -> Result<&[u8], Malformed> {
     Ok(last)
 }
 
-/// `IntOrString`: the type, 0 or 1, the number, the text.
+/// Reads an `IntOrString`: field 1 is the type (0 for a number, 1 for a text), field 2 is the number, field 3 is the
+/// text.
 pub(crate) fn int_or_string(message: &[u8]) -> Result<IntOrString<'_>, Malformed> {
     let (mut records, mut is_text, mut int, mut string) =
         (Records::new(message), false, 0, &[][..]);
@@ -81,7 +82,8 @@ pub(crate) fn int_or_string(message: &[u8]) -> Result<IntOrString<'_>, Malformed
     })
 }
 
-/// `Time` and `MicroTime`: seconds since 1970 and nanoseconds. An empty message is no time.
+/// Reads a `Time` or `MicroTime`: seconds since 1970 and nanoseconds. An empty message means no time, so callers check
+/// for it first.
 pub(crate) fn time(message: &[u8], precision: Precision) -> Result<TimeText, Error> {
     let (mut records, mut seconds, mut nanos) = (Records::new(message), 0, 0);
     while let Some(record) = records.next()? {
@@ -95,7 +97,7 @@ pub(crate) fn time(message: &[u8], precision: Precision) -> Result<TimeText, Err
         .ok_or_else(|| Error::custom("invalid value, expected a time in the years 0 to 9999"))
 }
 
-/// The number as Go reads it into 32 bits.
+/// The number, truncated to 32 bits as in Go.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the upper bits repeat the sign"
@@ -161,11 +163,11 @@ impl TimeText {
     }
 }
 
-/// Year, month and day of a day since 1970, in the years 0 to 9999.
+/// The year, month and day for a number of days since 1970; `None` outside the years 0 to 9999.
 ///
 /// Source: [`civil_from_days`](https://howardhinnant.github.io/date_algorithms.html#civil_from_days).
 fn civil_date(days: i64) -> Option<(i64, i64, i64)> {
-    // Days since 0000-03-01, so that the leap day is the last day of a year.
+    // The days are counted from 0000-03-01, so that the leap day is the last day of a year.
     let days = days.checked_add(719_468)?;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);

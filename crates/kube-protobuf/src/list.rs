@@ -9,13 +9,13 @@ use crate::wire::RecordStart;
 
 /// Splits a list into its objects, so that no response is held in memory.
 ///
-/// Of the rest it keeps the metadata of the list.
+/// The reader keeps only the metadata of the list.
 #[derive(Debug, Default)]
 pub struct ListReader {
     state: State,
     /// The bytes of the incomplete prefix or start of a record.
     start: Vec<u8>,
-    /// The bytes that are left of the message with the objects.
+    /// The number of bytes that are left of the message with the objects.
     list: Option<u64>,
     has_list: bool,
     type_meta: Vec<u8>,
@@ -47,7 +47,7 @@ enum Content {
     Skipped,
 }
 
-/// The maximum size of the metadata.
+/// The maximum size of a list's metadata, in bytes.
 const MAX_META: usize = 1 << 20;
 
 // === impl ListReader ===
@@ -77,7 +77,7 @@ impl ListReader {
     ///
     /// # Errors
     ///
-    /// If the list is not complete, or the bytes were no list.
+    /// If the list is not complete, or if the bytes are not a list.
     pub fn finish(self) -> Result<ListEnd, Malformed> {
         let is_complete =
             self.state == State::Start && self.start.is_empty() && self.list.is_none();

@@ -35,7 +35,7 @@ pub static ANY_OBJECT: Message = Message {
     fields: &[pointer(1, "metadata", Nested(&OBJECT_META))],
 };
 
-/// The fields of a kind; `None` if it has no table.
+/// The fields of a kind; `None` if the kind has no table.
 ///
 /// ```
 /// let pod = kube_protobuf::message_of("v1", "Pod").unwrap();
@@ -76,18 +76,19 @@ impl<'a> Object<'a> {
         self.raw
     }
 
-    /// Reads the object as a type.
+    /// Deserializes the object to a type.
     ///
     /// # Errors
     ///
-    /// If the bytes are malformed, or the type refuses a value.
+    /// If the bytes are malformed, or if the type refuses a value.
     pub fn to<T: DeserializeOwned>(&self) -> Result<T, Error> {
         self.read(|value| T::deserialize(value))
     }
 
     /// Passes the object to a function that deserializes it.
     ///
-    /// An object with fields out of order or split is rewritten, and the function is called a second time.
+    /// If fields of the object are out of order or split, the object is rewritten, and the function is called a second
+    /// time.
     ///
     /// # Errors
     ///

@@ -33,17 +33,17 @@ pub(crate) struct Field {
 /// When a field that is on the wire is also in JSON, and how often it is on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// It is in JSON if it is on the wire.
+    /// The field is in JSON if it is on the wire.
     Always,
-    /// A pointer, which the API's encoder writes only if it is set. It is in JSON if it is on the wire.
+    /// A pointer, which the API's encoder writes only if it is set. The field is in JSON if it is on the wire.
     Pointer,
-    /// It is on the wire even if it is zero, but not in JSON then.
+    /// The field is on the wire even if it is zero. It is in JSON only if it is not zero.
     NonZero,
-    /// A record for each element of a list.
+    /// A list. The field has a record for each element.
     List,
-    /// A record for each entry of a map from strings.
+    /// A map from strings. The field has a record for each entry.
     Map,
-    /// A message on the wire, whose fields are those of the message around it in JSON.
+    /// A message on the wire. In JSON, its fields belong to the message around it.
     Inline,
 }
 
@@ -67,7 +67,7 @@ pub(crate) enum Type {
     Texts,
 }
 
-/// What a path leads to.
+/// The kind of value to which a path leads.
 enum Found {
     Nothing,
     Message,
@@ -85,15 +85,16 @@ impl Message {
 
     /// Whether a path of JSON names leads to a field, such as `["spec", "nodeName"]`.
     ///
-    /// It leads through the elements of lists. Below a map and below a value that is no message, every
-    /// name is accepted.
+    /// A path continues through the elements of lists. Below a map, and below a value that is not a message, every name
+    /// is accepted.
     #[must_use]
     pub fn contains<'a>(&'static self, path: impl IntoIterator<Item = &'a str>) -> bool {
         !matches!(self.find(path), Found::Nothing)
     }
 
-    /// Whether a path of JSON names leads to a value that is no message of the tables: a text, a number, or a map or
-    /// a list of them. Newer versions of the API add fields to messages only.
+    /// Whether a path of JSON names leads to a value that is not a message of the tables: a text, a number, or a map or
+    /// a list of texts or numbers. Newer versions of the API add fields only to messages, so the tables describe such a
+    /// value completely.
     #[must_use]
     pub fn contains_value<'a>(&'static self, path: impl IntoIterator<Item = &'a str>) -> bool {
         matches!(self.find(path), Found::Value)

@@ -1,9 +1,9 @@
-//! What the first bytes of an object tell, if the others have not arrived or are not kept.
+//! Reads an object's names from its first bytes, if the other bytes have not arrived or are not stored.
 
 use crate::envelope::PREFIX;
 use crate::wire::RecordStart;
 
-/// What the first bytes of an object tell. A text is empty if they do not have it.
+/// The names in the first bytes of an object. A text is empty if the first bytes do not contain it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ObjectStart<'a> {
@@ -17,12 +17,12 @@ pub struct ObjectStart<'a> {
     pub resource_version: &'a str,
 }
 
-/// The fields of a message that may end early. It ends at malformed bytes.
+/// The fields of a message that may be incomplete. The iterator ends at malformed bytes.
 struct Fields<'a> {
     rest: &'a [u8],
 }
 
-/// A field, of which the last one may be incomplete.
+/// A field. The last field of a message may be incomplete.
 struct Field<'a> {
     number: u32,
     payload: &'a [u8],
@@ -73,7 +73,7 @@ impl<'a> ObjectStart<'a> {
         // All kinds have the metadata in field 1.
         let metadata = Fields::of(object).filter(|field| field.number == 1);
         for field in metadata.flat_map(|metadata| Fields::of(metadata.payload)) {
-            // The numbers of `ObjectMeta`.
+            // The field numbers of `ObjectMeta`.
             let place = match field.number {
                 1 => &mut self.name,
                 3 => &mut self.namespace,

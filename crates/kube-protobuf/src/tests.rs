@@ -1,4 +1,4 @@
-//! Random objects of every kind against a model of the API's JSON, and hostile bytes.
+//! Compares random objects of every kind with a model of the API's JSON, and reads malformed bytes.
 
 mod disorder;
 mod model;
@@ -181,7 +181,7 @@ fn hostile_bytes_are_errors_with_the_path() {
         .to::<Value>()
         .unwrap_err();
     assert_eq!(error.path(), "spec.containers[0]");
-    // Nothing below an unread message is looked at.
+    // The reader skips a message that the type does not read, without a check of its fields.
     Object::new(pod, b"\x12\x02\x13\x14")
         .to::<IgnoredAny>()
         .unwrap();

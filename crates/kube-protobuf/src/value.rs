@@ -13,10 +13,10 @@ use crate::leaf::{self, IntOrString, Precision};
 use crate::schema::{Field, Message, Presence, Type};
 use crate::wire::{Payload, Records, varint};
 
-/// A value of an object: the object itself, or what one of its fields contains.
+/// A value of an object: the object itself, or the content of one of its fields.
 ///
-/// It is a [`Deserializer`] with the data model of JSON: messages are maps with the names of JSON, times and
-/// quantities are strings, and bytes are base64. A value that the type does not read is skipped by its length.
+/// The value is a [`Deserializer`] with the data model of JSON: messages are maps with the names of JSON, times and
+/// quantities are strings, and bytes are base64. If the type does not read a value, the value is skipped by its length.
 #[derive(Clone, Copy, Debug)]
 pub struct Value<'de> {
     content: Content<'de>,
@@ -27,9 +27,9 @@ enum Content<'de> {
     /// The object itself: the API version and the kind, which are not in the message.
     Object(&'static Message, [&'de str; 2], &'de [u8]),
     Message(&'static Message, &'de [u8]),
-    /// A value of a type that is no message of the tables.
+    /// A value of a type that is not a message of the tables.
     Leaf(Type, Payload<'de>),
-    /// The records of a list, which have this number.
+    /// The records of a list: the type of the elements, the number of the field, and the records.
     List(Type, u32, &'de [u8]),
     /// The records of a map.
     Map(Type, &'de [u8]),
@@ -57,7 +57,7 @@ enum Source<'de> {
     Map(Type, Records<'de>),
 }
 
-/// The fields of a message, those of its inline messages included.
+/// The fields of a message, including those of its inline messages.
 struct Fields<'de> {
     at: Position<'de>,
     /// The messages around the inline message that is being read.
@@ -72,20 +72,21 @@ struct Position<'de> {
     records: Records<'de>,
     /// The number of the last record.
     last: u32,
-    /// The index of the first field that may follow.
+    /// The index of the first field of the table that may follow.
     next: usize,
 }
 
 /// The names of the two fields that are only in the envelope.
 const HEADER: [&str; 2] = ["apiVersion", "kind"];
 
-/// The maximum number of messages in a list. An object that etcd stores cannot have as many.
+/// The maximum number of messages in a list. An object that etcd can store has fewer messages.
 const MAX_MESSAGES: usize = 1 << 18;
 
 // === impl Value ===
 
 impl<'de> Value<'de> {
-    /// An object. Without an API version and a kind, it has no fields of these names, as in a list.
+    /// Creates the value of an object. If `header` is empty, as in a list, the object has no fields `apiVersion` and
+    /// `kind`.
     pub(crate) fn object(message: &'static Message, header: [&'de str; 2], raw: &'de [u8]) -> Self {
         Self {
             content: Content::Object(message, header, raw),
@@ -166,7 +167,7 @@ impl<'de> Content<'de> {
         }
     }
 
-    /// The value of a map entry without one.
+    /// The value of a map entry that has no value on the wire.
     fn missing(content: Type) -> Self {
         match content {
             Type::Message(message) => Self::Message(message, &[]),
@@ -296,7 +297,7 @@ impl<'de> SeqAccess<'de> for Elements<'de> {
 // === impl Fields ===
 
 impl<'de> Fields<'de> {
-    /// The next field that is in JSON.
+    /// Returns the next field that is in JSON.
     fn next(&mut self) -> Result<Option<(&'static str, Content<'de>)>, Error> {
         for (name, text) in HEADER.into_iter().zip(&mut self.header) {
             if !text.is_empty() {
@@ -361,7 +362,7 @@ impl<'de> Position<'de> {
         }
     }
 
-    /// The field with the number of the record that was read; `None` if the table lacks it.
+    /// Returns the field with the number of the record that was read; `None` if the table lacks the field.
     fn field(&mut self, number: u32) -> Result<Option<&'static Field>, Error> {
         if number < self.last {
             return Err(Error::not_canonical());
@@ -380,7 +381,7 @@ impl<'de> Position<'de> {
         Ok(field)
     }
 
-    /// The records of a list or map that begin at `start`. The first has been read.
+    /// Returns the records of a list or map. The records begin at `start`, and the first record has been read.
     fn records_of(&mut self, field: &Field, start: &'de [u8]) -> Result<&'de [u8], Malformed> {
         let (mut ahead, mut count) = (self.records, 1);
         while ahead
@@ -455,7 +456,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
     }
 }
 
-/// The key and the value of a map entry, which may have either of them, in any order.
+/// Returns the key and the value of a map entry. Each of them may be missing, and their order may vary.
 fn entry(content: Type, entry: &[u8]) -> Result<(&[u8], Content<'_>), Error> {
     let (mut records, mut key, mut value) = (Records::new(entry), &[][..], None);
     while let Some(record) = records.next()? {

@@ -21,7 +21,7 @@ pub(crate) struct Record<'de> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Payload<'de> {
     Varint(u64),
-    /// Eight or four bytes. No type of the tables has them.
+    /// Eight or four bytes. No type of the tables uses this payload.
     Fixed,
     Bytes(&'de [u8]),
 }
@@ -156,7 +156,7 @@ fn long_varint(bytes: &mut &[u8]) -> Result<u64, Malformed> {
     let mut number = 0_u64;
     for (at, &byte) in bytes.iter().take(10).enumerate() {
         let bits = u64::from(byte & 0x7f);
-        // The tenth byte has only the last bit.
+        // The tenth byte contains only the last of the 64 bits.
         if at == 9 && bits > 1 {
             return Err(Malformed::Number);
         }

@@ -27,7 +27,7 @@ pub struct Protections {
 // === impl Protections ===
 
 impl Protections {
-    /// The names of the protections that are in `self` and not in `after`, each with its key of the file.
+    /// The names of the protections that are in `self` and not in `after`, each with its key in the file.
     #[must_use]
     pub fn lost_in(self, after: Self) -> Vec<&'static str> {
         let lost = [

@@ -190,17 +190,17 @@ impl WebConfigFile {
                 // Another check began after this call, and has ended.
                 return;
             }
-            // The thread holds the turn, even if the call is dropped.
+            // The thread holds the turn, even if the future of this call is dropped.
             let check = spawn_blocking(move || {
                 file.begun.fetch_add(1, Ordering::SeqCst);
                 file.current();
                 file.is_late.store(false, Ordering::SeqCst);
                 drop(turn);
             });
-            // It fails if the runtime shuts down, or if the observer panics.
+            // The task fails if the runtime shuts down, or if the observer panics.
             let _ = check.await;
         };
-        // The check may end in the moment in which the patience ends.
+        // The check may have ended just when the timeout expired.
         if timeout(PATIENCE, checked).await.is_err() && self.turn.try_lock().is_err() {
             self.is_late.store(true, Ordering::SeqCst);
         }

@@ -125,7 +125,7 @@ fn a_changed_file_is_read_again_and_a_wrong_one_leaves_the_previous_in_use() {
     assert_eq!(events.take(), ["empty", "reloaded"]);
 }
 
-/// An observer that takes long, as a file system that does not respond.
+/// An observer that delays a check, like a file system that does not respond.
 #[derive(Clone, Default)]
 struct Slow(Arc<AtomicU32>);
 

@@ -32,7 +32,7 @@ pub(in super::super) struct Variables<'a> {
 pub(in super::super) struct Meter {
     limit: u64,
     left: Cell<u64>,
-    /// Whether the work of the thread ends before the limit on the cost is reached.
+    /// Whether the limit on the work of the thread is reached before the limit on the cost.
     is_interruptible: bool,
     /// The object as each expression reads it, by the address of the expression, so that each expression converts the
     /// object only once.
@@ -43,7 +43,7 @@ pub(in super::super) struct Meter {
 // === impl Variables ===
 
 impl<'a> Variables<'a> {
-    /// The variables for an object that is its only element.
+    /// The variables for an object whose only element is the object itself.
     pub(in super::super) fn of(object: &'a Value, meter: &'a Meter) -> Self {
         Self {
             object,
@@ -57,7 +57,8 @@ impl<'a> Variables<'a> {
 // === impl Meter ===
 
 impl Meter {
-    /// A meter with a limit on the cost. `work` is the remaining work of the thread, which also limits the cost.
+    /// A meter with a limit on the cost. `work` is the work that the thread may still do (see `family::work`). The work
+    /// also limits the cost.
     pub(in super::super) fn new(limit: u64, work: u64) -> Self {
         Self {
             limit: limit.min(work),
@@ -73,7 +74,8 @@ impl Meter {
         self.left.get() == 0
     }
 
-    /// Whether the evaluations have ended early because of the work of the thread. Their results are discarded.
+    /// Whether the evaluations have ended early, because the thread has reached its limit on work. The results of such
+    /// evaluations are discarded.
     pub(in super::super) fn is_interrupted(&self) -> bool {
         self.is_interruptible && self.is_exceeded()
     }

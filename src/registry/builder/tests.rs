@@ -373,7 +373,7 @@ fn the_declaration_alone_decides_who_feeds_a_resource() {
     let error = builder().fed_by_host("podz").build().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "`fed_by_host` names `podz`, which is not registered; registered are: configmaps, namespaces"
+        "`fed_by_host` names `podz`, which is not registered; the registered resources are: configmaps, namespaces"
     );
 }
 

@@ -37,7 +37,7 @@ pub(super) struct BlockingSink<S> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handled {
     Done,
-    /// It must be handled later, because it is large or expensive, or follows such an object.
+    /// The object or event must be handled later, because it is large or expensive, or follows such an object.
     Later,
 }
 

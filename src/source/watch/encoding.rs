@@ -26,7 +26,8 @@ impl Encoding {
     pub(super) fn large_object(self) -> usize {
         match self {
             Self::Json => 64 << 10,
-            // In protobuf, an object has about half of the bytes, and its slowest parts have about a third.
+            // An object in protobuf has about half of the bytes of its JSON. The parts that are slowest to decode have
+            // about a third.
             Self::Protobuf(_) => 24 << 10,
         }
     }

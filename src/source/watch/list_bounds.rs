@@ -90,7 +90,7 @@ impl ListProgress {
         }
     }
 
-    /// Counts a page. `token` requests the page after it.
+    /// Counts a page. `token` requests the next page.
     ///
     /// # Errors
     ///

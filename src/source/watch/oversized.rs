@@ -92,7 +92,7 @@ impl fmt::Display for OversizedObject {
     }
 }
 
-/// The kind of a JSON object. It determines which fields are read; the other fields are skipped.
+/// The place of a JSON object in a response. The place determines which fields are read; the other fields are skipped.
 #[derive(Clone, Copy)]
 enum Level {
     /// A line of a watch.

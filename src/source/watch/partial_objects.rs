@@ -62,8 +62,8 @@ struct Column<'a> {
     name: Cow<'a, str>,
 }
 
-/// How long whole objects are requested after a table lacked a column. After that time, another server
-/// may have replaced the server.
+/// How long whole objects are requested after a table lacked a column. After that time, tables are requested again,
+/// because another server may have replaced the server.
 const WHOLE_FOR: Duration = Duration::from_secs(3600);
 /// Maximum size of the columns of a table, and of the cells of a row. API servers send about 2 KiB.
 const MAX_COLUMNS: usize = 64 << 10;

@@ -129,7 +129,7 @@ const PAGED_FOR: Duration = Duration::from_secs(3600);
 /// Maximum number of skipped objects in the log. Without this limit, the log would fill if no object of a resource
 /// decodes.
 const MAX_LOGGED: usize = 20;
-/// Number of consecutive silent watches before the first list.
+/// Number of consecutive silent watches before the objects are listed again for the first time.
 pub(super) const MIN_SILENT_WATCHES: u32 = 3;
 
 // === impl Options ===

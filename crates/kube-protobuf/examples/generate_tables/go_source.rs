@@ -1,6 +1,6 @@
 //! Reads the type declarations of Go packages.
 //!
-//! It reads line by line, which suffices for sources that are formatted by `gofmt`.
+//! The reader works line by line, which suffices for sources that are formatted by `gofmt`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,9 +23,9 @@ pub(crate) enum Definition {
 
 #[derive(Clone)]
 pub(crate) struct Field {
-    /// As Go writes it.
+    /// The type, as Go writes it.
     pub(crate) type_name: String,
-    /// The field has no name.
+    /// Whether the field has no name.
     pub(crate) is_embedded: bool,
     /// The value of the tag `json`.
     pub(crate) json: Option<String>,
@@ -122,7 +122,7 @@ fn fields<'a>(name: &str, lines: &mut impl Iterator<Item = &'a str>) -> Result<V
     Err(format!("{name}: the struct does not end"))
 }
 
-/// The value of a tag: `a,b` of `json:"a,b"`.
+/// The value of a tag, for example `a,b` for `json:"a,b"`.
 fn tag(tags: &str, name: &str) -> Option<String> {
     let (_, value) = tags.split_once(&format!("{name}:\""))?;
     Some(value.split('"').next()?.to_owned())

@@ -7,8 +7,8 @@
 //! $ cargo fmt -p kube-protobuf
 //! ```
 //!
-//! The `.proto` files next to these types are not enough: they do not contain the JSON names, nor which
-//! fields are pointers, are left out if empty, or are inlined. The tags of the Go fields contain all of it. The
+//! The `.proto` files next to the Go types are not enough. They lack the JSON names, and do not say which fields are
+//! pointers, are left out if empty, or are inlined. The declarations of the Go fields contain this information. The
 //! generator stops at the first type that it does not understand.
 
 mod go_source;
@@ -90,7 +90,7 @@ const KINDS: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
-/// What every API has, besides the kinds.
+/// The messages that every API has in addition to its kinds.
 const META: &[&str] = &["ListMeta", "ObjectMeta", "Status"];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -124,7 +124,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The version in the name of a module's directory: `v0.37.2` of `api@v0.37.2`.
+/// The version in the name of a module's directory, for example `v0.37.2` for `api@v0.37.2`.
 fn version_of(module: &Path) -> Result<String, String> {
     let name = module.file_name().unwrap_or_default().to_string_lossy();
     let (_, version) = name.split_once("@v").ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! Follows Go types to messages of the wire format.
+//! Resolves Go types to messages of the wire format.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,17 +34,17 @@ const STRUCTS: &[&str] = &["Time", "MicroTime", "Json", "Quantity", "IntOrString
 /// A message: package, name.
 pub(crate) type Name = (String, String);
 
-/// A field as the table has it.
+/// A field, as a table describes it.
 pub(crate) struct Field {
     pub(crate) number: u32,
     pub(crate) json: String,
-    /// The function of the table's crate that makes the field.
+    /// The function that creates the field in the generated table.
     pub(crate) constructor: &'static str,
     pub(crate) leaf: Leaf,
 }
 
 pub(crate) enum Leaf {
-    /// A name of the table's `Type`.
+    /// The name of a variant of `Type` in the generated table.
     Type(&'static str),
     Message(Name),
 }
@@ -56,7 +56,7 @@ enum Shape {
     Map,
 }
 
-/// The messages that have been reached.
+/// Collects the messages that the kinds contain, directly or in other messages.
 pub(crate) struct Resolver {
     api: PathBuf,
     machinery: PathBuf,
@@ -78,7 +78,7 @@ impl Resolver {
         &self.messages
     }
 
-    /// Adds a message and all that it contains.
+    /// Adds a message and all messages that it contains.
     pub(crate) fn message(&mut self, package: &str, name: &str) -> Result<Name, String> {
         let key = (package.to_owned(), name.to_owned());
         if self.messages.contains_key(&key) {
@@ -89,7 +89,7 @@ impl Resolver {
         let Definition::Struct(declared) = &declaration.definition else {
             return Err(format!("{package}.{name} is not a struct"));
         };
-        // Without the tag, the field is not on the wire.
+        // A field without the tag `protobuf` is not on the wire.
         let is_on_wire =
             |field: &&go_source::Field| field.protobuf.as_deref().is_some_and(|tag| tag != "-");
         let declared: Vec<_> = declared.iter().filter(is_on_wire).cloned().collect();
@@ -128,7 +128,8 @@ impl Resolver {
         };
         let unknown = options.iter().find(|option| match **option {
             "omitempty" | "inline" => false,
-            // A message without fields is not necessarily one that Go leaves out.
+            // With `omitzero`, Go leaves out a message that is zero. A message without fields on the wire is not always
+            // zero, so the tables cannot express this option.
             "omitzero" => is_message,
             _ => true,
         });
@@ -156,7 +157,7 @@ impl Resolver {
         })
     }
 
-    /// Follows a type, as a declaration of a package writes it, to its shape and what it contains.
+    /// Returns the shape and the content of a type. `go` is the type as a declaration of the package writes it.
     fn resolve(&mut self, package: &str, inside: &str, go: &str) -> Result<(Shape, Leaf), String> {
         if go == "[]byte" {
             return Ok((Shape::Value, Leaf::Type("Bytes")));

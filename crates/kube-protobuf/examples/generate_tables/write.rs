@@ -112,14 +112,14 @@ fn file(package: &str, messages: &[(&str, &[Field])]) -> String {
     text
 }
 
-/// `core_v1` of `k8s.io/api/core/v1`.
+/// The name of the module for a package, for example `core_v1` for `k8s.io/api/core/v1`.
 fn module(package: &str) -> String {
     let mut parts = package.rsplit('/');
     let version = parts.next().unwrap_or_default();
     format!("{}_{version}", parts.next().unwrap_or_default())
 }
 
-/// `HTTP_GET_ACTION` of `HTTPGetAction`.
+/// The name of the constant for a message, for example `HTTP_GET_ACTION` for `HTTPGetAction`.
 fn constant(name: &str) -> String {
     let letters: Vec<_> = name.chars().collect();
     let mut constant = String::new();

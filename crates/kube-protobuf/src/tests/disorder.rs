@@ -1,4 +1,4 @@
-//! The same message with its fields in another order, and its parts apart.
+//! Writes a message with its fields in another order and split into parts.
 
 use super::model::Random;
 use crate::canonical::{put_bytes, put_number};

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::schema::{Message, Presence, Type};
 
-/// Numbers that follow from a seed.
+/// Pseudo-random numbers from a seed.
 pub(super) struct Random(u64);
 
 impl Random {
@@ -88,7 +88,7 @@ fn value(content: Type, random: &mut Random, depth: u64) -> Value {
     }
 }
 
-/// The JSON that the API writes for an object: what is empty is left out or written by the rules of Go.
+/// The JSON that the API writes for an object. By the rules of Go, empty values are left out or written.
 pub(super) fn expected(message: &'static Message, json: &Value) -> Value {
     let mut object = Map::new();
     expected_fields(message, json, &mut object);
